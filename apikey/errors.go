@@ -1,0 +1,71 @@
+package apikey
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrUnauthenticated is matched by every error that refuses the credential
+// itself: [ErrMissing], [ErrMalformed], [ErrUnknown], [ErrRevoked],
+// [ErrExpired] and [ErrDisabled]. Which of them it was is for logs and
+// events; whoever sent the request must not learn it.
+var ErrUnauthenticated = errors.New("apikey: unauthenticated")
+
+var (
+	// ErrMissing is returned when a request carries no credential.
+	ErrMissing = fmt.Errorf("%w: no credential", ErrUnauthenticated)
+
+	// ErrMalformed is returned when what was sent cannot be a token.
+	ErrMalformed = fmt.Errorf("%w: malformed token", ErrUnauthenticated)
+
+	// ErrUnknown is returned when no key has this token.
+	ErrUnknown = fmt.Errorf("%w: unknown key", ErrUnauthenticated)
+
+	// ErrRevoked is returned when the key was revoked.
+	ErrRevoked = fmt.Errorf("%w: key is revoked", ErrUnauthenticated)
+
+	// ErrExpired is returned when the key's expiry has come.
+	ErrExpired = fmt.Errorf("%w: key has expired", ErrUnauthenticated)
+
+	// ErrDisabled is returned while the key is disabled.
+	ErrDisabled = fmt.Errorf("%w: key is disabled", ErrUnauthenticated)
+)
+
+// ErrForbidden is matched by the errors that refuse a good key:
+// [ErrNotEntitled] and [ErrScope].
+var ErrForbidden = errors.New("apikey: forbidden")
+
+var (
+	// ErrNotEntitled is returned when the owner's plan has no API access, or
+	// has lapsed.
+	ErrNotEntitled = fmt.Errorf("%w: plan has no API access", ErrForbidden)
+
+	// ErrScope is returned when the key, or the owner's plan, lacks a scope
+	// that the route requires.
+	ErrScope = fmt.Errorf("%w: scope missing", ErrForbidden)
+)
+
+var (
+	// ErrAmbiguous is returned when a request carries more than one
+	// credential. None of them is looked at.
+	ErrAmbiguous = errors.New("apikey: more than one credential")
+
+	// ErrUnavailable is returned when the store or the entitlement provider
+	// could not answer. After a write it means that the write may or may not
+	// have happened; reads and validations may be tried again.
+	ErrUnavailable = errors.New("apikey: unavailable")
+
+	// ErrNotFound is returned when the owner has no such key. Another owner's
+	// key is not found either.
+	ErrNotFound = errors.New("apikey: not found")
+
+	// ErrLimitReached is returned when the owner may have no more keys.
+	ErrLimitReached = errors.New("apikey: key limit reached")
+
+	// ErrDuplicate is returned when a registered digest is already taken.
+	ErrDuplicate = errors.New("apikey: duplicate key")
+
+	// ErrConflict is returned when a key's state forbids a change: it is
+	// revoked, or has ended, or was rotated already.
+	ErrConflict = errors.New("apikey: conflict with the key's state")
+)

@@ -1,0 +1,107 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// An EventKind says what happened.
+type EventKind string
+
+const (
+	EventCreated    EventKind = "created"
+	EventRegistered EventKind = "registered"
+	EventUpdated    EventKind = "updated"
+	EventRotated    EventKind = "rotated" // KeyID is the old key, NewKeyID the one in its place
+	EventRevoked    EventKind = "revoked" // once for each key, also by RevokeAll
+
+	// EventRefused is a validation that did not succeed; Reason says why. A
+	// revoked key's is EventReused instead.
+	EventRefused EventKind = "refused"
+
+	// EventReused is a revoked key presented again: its holder missed the
+	// revocation, or somebody else holds the token.
+	EventReused EventKind = "reused"
+
+	EventLimitReached EventKind = "limit_reached" // a key was not created
+
+	// EventForeignOwner is a management call for a key of another owner. The
+	// caller was told that there is no such key. Owner is who asked. It
+	// depends on the store telling; see [store.ErrForeignOwner].
+	EventForeignOwner EventKind = "foreign_owner"
+)
+
+// A Reason says why a validation did not succeed.
+type Reason string
+
+const (
+	ReasonMissing     Reason = "missing"
+	ReasonAmbiguous   Reason = "ambiguous"
+	ReasonMalformed   Reason = "malformed"
+	ReasonUnknown     Reason = "unknown"
+	ReasonRevoked     Reason = "revoked"
+	ReasonExpired     Reason = "expired"
+	ReasonDisabled    Reason = "disabled"
+	ReasonNotEntitled Reason = "not_entitled"
+	ReasonScope       Reason = "scope"
+	ReasonUnavailable Reason = "unavailable"
+)
+
+// An Event is something worth an audit trail. It never carries a token or a
+// digest. Fields that do not apply or are not known are zero.
+type Event struct {
+	Kind     EventKind
+	Time     time.Time
+	Owner    string
+	KeyID    string
+	NewKeyID string
+	Reason   Reason // of EventRefused and EventReused
+}
+
+// reasonOf names an error of a validation.
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return ReasonUnavailable
+	case errors.Is(err, ErrMissing):
+		return ReasonMissing
+	case errors.Is(err, ErrMalformed):
+		return ReasonMalformed
+	case errors.Is(err, ErrUnknown):
+		return ReasonUnknown
+	case errors.Is(err, ErrRevoked):
+		return ReasonRevoked
+	case errors.Is(err, ErrExpired):
+		return ReasonExpired
+	case errors.Is(err, ErrDisabled):
+		return ReasonDisabled
+	case errors.Is(err, ErrNotEntitled):
+		return ReasonNotEntitled
+	case errors.Is(err, ErrScope):
+		return ReasonScope
+	case errors.Is(err, ErrAmbiguous):
+		return ReasonAmbiguous
+	}
+	return ""
+}
+
+// emit hands the event to the host and writes it to the log.
+func (m *Manager) emit(ctx context.Context, e Event) {
+	level := slog.LevelInfo
+	switch e.Kind {
+	case EventRefused:
+		// One a request at an attacker's choice: not by default.
+		level = slog.LevelDebug
+	case EventReused, EventForeignOwner:
+		level = slog.LevelWarn
+	}
+	if m.log.Enabled(ctx, level) {
+		m.log.LogAttrs(ctx, level, "apikey: "+string(e.Kind), slog.String("owner", e.Owner), slog.String("key", e.KeyID),
+			slog.String("new_key", e.NewKeyID), slog.String("reason", string(e.Reason)))
+	}
+	if m.opts.OnEvent != nil {
+		m.opts.OnEvent(ctx, e)
+	}
+}

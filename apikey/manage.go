@@ -1,0 +1,228 @@
+package apikey
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// maxID is more than newID makes, in bytes.
+const maxID = 64
+
+// validID bounds what the store is asked for: a database answers a NUL or a
+// broken character with an error, which would look like an outage.
+func validID(id string) bool {
+	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
+	})
+}
+
+// Get returns the owner's key, or [ErrNotFound], or [ErrUnavailable].
+func (m *Manager) Get(ctx context.Context, owner, id string) (Key, error) {
+	r, err := m.find(ctx, owner, id)
+	return keyOf(r), err
+}
+
+func (m *Manager) find(ctx context.Context, owner, id string) (r store.Record, err error) {
+	if err := checkOwner(owner); err != nil {
+		return store.Record{}, err
+	}
+	if !validID(id) {
+		return store.Record{}, ErrNotFound
+	}
+	err = m.ask(ctx, func(ctx context.Context) error {
+		r, err = m.store.Get(ctx, owner, id)
+		return err
+	})
+	if err == nil {
+		err = genuine(r, owner, id)
+	}
+	if err != nil {
+		return store.Record{}, m.fail(ctx, owner, id, err)
+	}
+	return r, nil
+}
+
+// genuine is an error unless r is what was asked for.
+func genuine(r store.Record, owner, id string) error {
+	if r.Owner != owner || r.ID != id || r.Digest.IsZero() {
+		return errForged
+	}
+	return nil
+}
+
+// ListParams ask for a page of an owner's keys.
+type ListParams struct {
+	Owner  string
+	Cursor string // a Page's Next; empty: from the newest
+	Limit  int    // 1 to 100; anything else means 100
+}
+
+// A Page is a part of a list of keys, newest first.
+type Page struct {
+	Keys []Key
+	Next string // the Cursor of the next page; empty: this was the last
+}
+
+// List returns a page of the owner's keys, whatever their status. Keys created
+// while pages are walked neither repeat nor hide others. It answers an
+// [*InvalidError] for a Cursor that is not from List, or [ErrUnavailable].
+func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
+	if err := checkOwner(p.Owner); err != nil {
+		return Page{}, err
+	}
+	after, err := parseCursor(p.Cursor)
+	if err != nil {
+		return Page{}, err
+	}
+	var found store.Page
+	err = m.ask(ctx, func(ctx context.Context) error {
+		found, err = m.store.List(ctx, store.Query{Owner: p.Owner, After: after, Limit: p.Limit})
+		return err
+	})
+	page := Page{Next: formatCursor(found.Next)}
+	for _, r := range found.Records {
+		if err == nil {
+			err = genuine(r, p.Owner, r.ID)
+		}
+		page.Keys = append(page.Keys, keyOf(r))
+	}
+	if err != nil {
+		return Page{}, m.fail(ctx, p.Owner, "", err)
+	}
+	return page, nil
+}
+
+func formatCursor(c store.Cursor) string {
+	if c.IsZero() {
+		return ""
+	}
+	b := binary.BigEndian.AppendUint64(nil, uint64(c.CreatedAt.UnixMicro()))
+	return base64.RawURLEncoding.EncodeToString(append(b, c.ID...))
+}
+
+func parseCursor(s string) (store.Cursor, error) {
+	if s == "" {
+		return store.Cursor{}, nil
+	}
+	bad := &InvalidError{Field: "Cursor", Reason: "must be one that List returned"}
+	if len(s) > base64.RawURLEncoding.EncodedLen(8+maxID) {
+		return store.Cursor{}, bad
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) <= 8 {
+		return store.Cursor{}, bad
+	}
+	c := store.Cursor{CreatedAt: time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC(), ID: string(b[8:])}
+	if !validID(c.ID) || c.CreatedAt.Year() < 1 || c.CreatedAt.After(latest) {
+		return store.Cursor{}, bad
+	}
+	return c, nil
+}
+
+// Update changes what p names, and nothing else, whatever others change at the
+// same time. A revoked key never changes, and the expiry of a key that has
+// expired or was rotated does not move: [ErrConflict]. Other errors are
+// [ErrNotFound], [ErrUnavailable] and [*InvalidError].
+//
+// Once Update has returned, this process refuses a key that it disabled, also
+// when the answer was ErrUnavailable and the store has the change.
+func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) (Key, error) {
+	change, err := p.change(now())
+	if err != nil {
+		return Key{}, err
+	}
+	r, err := m.write(ctx, owner, id, func(ctx context.Context) (store.Record, error) {
+		return m.store.Update(ctx, owner, id, change)
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	m.emit(ctx, Event{Kind: EventUpdated, Time: change.At, Owner: owner, KeyID: id})
+	return keyOf(r), nil
+}
+
+// Revoke ends a key for good. It is idempotent: the first call's time and
+// reason, up to 255 bytes, stay. Once it has returned nil, no Validate of this
+// process that starts later accepts the key; other processes follow within
+// their [Options.CacheTTL].
+//
+// Errors are [ErrNotFound], [*InvalidError] and [ErrUnavailable]; after the
+// last the key may still be good, so call again.
+func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, error) {
+	if err := checkText("reason", reason, maxOwner); err != nil {
+		return Key{}, err
+	}
+	at, changed := now(), false
+	r, err := m.write(ctx, owner, id, func(ctx context.Context) (r store.Record, err error) {
+		r, changed, err = m.store.Revoke(ctx, owner, id, at, reason)
+		if err == nil && r.RevokedAt.IsZero() {
+			err = errForged // it must not look revoked when it is not
+		}
+		return r, err
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	if changed {
+		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
+	}
+	return keyOf(r), nil
+}
+
+// write changes one key behind the fence. It looks the key up first, since the
+// fence goes by digest; an id's digest never changes.
+func (m *Manager) write(ctx context.Context, owner, id string, change func(context.Context) (store.Record, error)) (store.Record, error) {
+	before, err := m.find(ctx, owner, id)
+	if err != nil {
+		return store.Record{}, err
+	}
+	var r store.Record
+	err = m.keys.Write(func() error {
+		return m.ask(ctx, func(ctx context.Context) (err error) {
+			r, err = change(ctx)
+			return err
+		})
+	}, cache.Key(before.Digest))
+	if err == nil {
+		err = genuine(r, owner, id)
+	}
+	if err != nil {
+		return store.Record{}, m.fail(ctx, owner, id, err)
+	}
+	return r, nil
+}
+
+// RevokeAll revokes all keys of an owner and returns how many it revoked, those
+// revoked before not counted. Once it has returned nil, no Validate of this
+// process that starts later accepts any of them. Keys created meanwhile may
+// or may not be among them. Errors are [*InvalidError] and [ErrUnavailable];
+// after the latter some or all may still be good, so call again.
+func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, error) {
+	if err := checkOwner(owner); err != nil {
+		return 0, err
+	}
+	if err := checkText("reason", reason, maxOwner); err != nil {
+		return 0, err
+	}
+	at := now()
+	var revoked []store.Record
+	err := m.keys.WriteGroup(func() error {
+		return m.ask(ctx, func(ctx context.Context) (err error) {
+			revoked, err = m.store.RevokeAll(ctx, owner, at, reason)
+			return err
+		})
+	}, ownerKey(owner))
+	if err != nil {
+		return 0, m.fail(ctx, owner, "", err)
+	}
+	for _, r := range revoked {
+		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: r.ID})
+	}
+	return len(revoked), nil
+}

@@ -1,0 +1,166 @@
+// Package apikey issues API keys to the customers of a Go service and checks
+// them on every request.
+//
+// A [Manager] does both, over a [store.Store] that keeps digests of the keys in
+// the service's own database. [Manager.Require] is the middleware;
+// [Manager.Create], [Manager.List], [Manager.Rotate] and [Manager.Revoke] are
+// what a settings page calls.
+//
+//	st, err := sqlitestore.Open(ctx, "keys.db")
+//	keys, err := apikey.New(st, &apikey.Options{Prefix: "acme"})
+//	issued, err := keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"})
+//	fmt.Println(issued.Secret.Reveal()) // shown once
+//	mux.Handle("GET /reports", keys.Require("reports:read")(h))
+//
+// # Errors
+//
+// There are three classes. [*InvalidError], [ErrNotFound], [ErrConflict],
+// [ErrDuplicate] and [ErrLimitReached] are the caller's mistake or bad luck.
+// [ErrUnauthenticated] and [ErrForbidden] refuse a key. [ErrUnavailable] is an
+// outage of the store or of the entitlement provider, and never a reason to
+// throw a key away.
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// A Manager issues and checks keys. Its methods may be called from many
+// goroutines. Create one per service with [New] and end it with
+// [Manager.Close].
+type Manager struct {
+	store    store.Store
+	opts     Options
+	log      *slog.Logger
+	token    *tokenFormat
+	carriers []carrier
+
+	keys  *cache.Cache[*cachedKey]               // by digest
+	plans *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
+	uses  *lastUsed
+}
+
+// New returns a Manager over st. Nil opts are all defaults. It answers an
+// [*InvalidError] for a nil store and for options outside their bounds. The
+// store stays the caller's, to be closed after the Manager.
+func New(st store.Store, opts *Options) (*Manager, error) {
+	o := opts.withDefaults()
+	if isNil(st) {
+		return nil, &InvalidError{Field: "store", Reason: "must not be nil"}
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	m := &Manager{store: st, opts: o, log: o.Logger}
+	var err error
+	if m.token, err = newTokenFormat(o.Prefix, o.TagKeys, o.LegacyFormats); err != nil {
+		return nil, err
+	}
+	if m.carriers, err = newCarriers(o.Headers); err != nil {
+		return nil, err
+	}
+	if m.keys, err = cache.New[*cachedKey](m.cacheOptions()); err != nil {
+		return nil, err
+	}
+	if o.Entitlements != nil {
+		if m.plans, err = cache.New[*entitlement.Entitlement](m.cacheOptions()); err != nil {
+			return nil, err
+		}
+	}
+	m.uses = newLastUsed(m)
+	return m, nil
+}
+
+func (m *Manager) cacheOptions() cache.Options {
+	return cache.Options{
+		Size:         m.opts.CacheSize,
+		TTL:          m.opts.CacheTTL,
+		NegativeTTL:  m.opts.NegativeTTL,
+		StaleIfError: m.opts.StaleIfError,
+		LoadTimeout:  m.opts.LookupTimeout,
+	}
+}
+
+// isNil also knows a nil pointer in an interface, which would only fail at the
+// first request.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// Close writes the last-used times that are waiting, waits for look-ups under
+// way and ends the Manager's goroutines. It may be called again; an error is
+// ctx's or the store's for the last-used times. The store is left open.
+//
+// Call it after the HTTP server has shut down. Validations after Close are
+// answered from the store, and their last-used times are not written.
+func (m *Manager) Close(ctx context.Context) error {
+	err := errors.Join(m.uses.close(ctx), m.keys.Close(ctx))
+	if m.plans != nil {
+		err = errors.Join(err, m.plans.Close(ctx))
+	}
+	return err
+}
+
+// Pattern returns the regular expression (RE2) that every token of this
+// Manager matches, for secret scanners.
+func (m *Manager) Pattern() string { return m.token.pattern() }
+
+// now is the clock: UTC, to the microsecond that stores keep.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// ask calls the store within its time limit and turns a panic into an error,
+// which counts as an outage.
+func (m *Manager) ask(ctx context.Context, call func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, m.opts.LookupTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return call(ctx)
+}
+
+// fail turns a store's answer to a management call into the Manager's.
+func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {
+	switch {
+	case errors.Is(err, store.ErrForeignOwner):
+		m.emit(ctx, Event{Kind: EventForeignOwner, Time: now(), Owner: owner, KeyID: id})
+		return ErrNotFound
+	case errors.Is(err, store.ErrNotFound):
+		return ErrNotFound
+	case errors.Is(err, store.ErrLimit):
+		m.emit(ctx, Event{Kind: EventLimitReached, Time: now(), Owner: owner})
+		return ErrLimitReached
+	case errors.Is(err, store.ErrDuplicate):
+		return ErrDuplicate
+	case errors.Is(err, store.ErrConflict):
+		return ErrConflict
+	}
+	return m.unavailable(ctx, "store", err)
+}
+
+// unavailable reports an outage of the store or the provider.
+func (m *Manager) unavailable(ctx context.Context, what string, err error) error {
+	level := slog.LevelError
+	if ctx.Err() != nil {
+		level = slog.LevelDebug // the caller went away
+	}
+	m.log.LogAttrs(ctx, level, "apikey: "+what+" failed", slog.Any("error", err))
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
+}
+
+var errForged = errors.New("the store answered with a record that was not asked for")

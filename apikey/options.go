@@ -1,0 +1,144 @@
+package apikey
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// Options configure a Manager. The zero value of each field is its default,
+// and a nil *Options is all defaults: a single instance whose owners may all
+// have keys.
+type Options struct {
+	// Prefix begins every token, so that a leaked one can be recognized; it
+	// names the service and perhaps the environment, as in "acme_live". 2 to
+	// 10 characters of a-z, 0-9 and _, beginning with a letter, without a
+	// double or trailing underscore. Default "key". Tokens with another prefix
+	// are refused.
+	Prefix string
+
+	// MaxKeysPerOwner is how many keys an owner may have that are neither
+	// revoked nor expired nor replaced by rotation. Default 5; negative means
+	// no limit. An Entitlement's MaxKeys overrides it.
+	MaxKeysPerOwner int
+
+	// Entitlements says what each owner's plan allows. Nil entitles every
+	// owner to everything, which is wise only where there are no plans.
+	Entitlements entitlement.Provider
+
+	// CacheTTL is how long a key or an entitlement may be answered from memory
+	// without asking again, give or take a tenth. It bounds how long a change
+	// made by another process goes unseen; changes made through this Manager
+	// are seen at once. Default 60 s.
+	CacheTTL time.Duration
+
+	// NegativeTTL is the same for what does not exist: unknown tokens, and
+	// owners who are not entitled. Default 5 s.
+	NegativeTTL time.Duration
+
+	// StaleIfError is how long after its last look-up a key or entitlement may
+	// still be used while the store or provider fails. Default 0: once
+	// CacheTTL has passed, such requests are answered 503.
+	StaleIfError time.Duration
+
+	// CacheSize is how many keys are kept in memory. Default 100,000.
+	CacheSize int
+
+	// TouchInterval is the least time between two writes of one key's
+	// last-used time. Default 5 min.
+	TouchInterval time.Duration
+
+	// LookupTimeout bounds each call of the store or the provider. Default 3 s.
+	LookupTimeout time.Duration
+
+	// Headers are the request headers that may carry the token: "Authorization"
+	// (as a Bearer token), or any other, such as "X-API-Key" (as it is). A
+	// request with more than one of them is refused. Default {"Authorization"}.
+	Headers []string
+
+	// Realm names the service in WWW-Authenticate. Default "api".
+	Realm string
+
+	// TagKeys, when set, put a keyed tag into each new token, so that forged
+	// tokens are refused without asking the store. The current key comes
+	// first; the tags of the others are still admitted, so that a key can be
+	// replaced by putting the new one before it. Each has 32 bytes or more. With
+	// TagKeys set, tokens without a tag are refused: to turn tags on in a
+	// running system, add the pattern of your untagged tokens to LegacyFormats
+	// until they are rotated. Default nil: no tag.
+	TagKeys [][]byte
+
+	// LegacyFormats match, as a whole, the tokens of an earlier system, whose
+	// digests were imported with [Manager.Register]. At most 512 bytes each.
+	LegacyFormats []*regexp.Regexp
+
+	// Logger gets management events, outages, and refusals at debug level. Nil
+	// discards them.
+	Logger *slog.Logger
+
+	// OnEvent is called, synchronously and from many goroutines, for everything
+	// worth an audit trail. Refusals come at the rate of the requests that
+	// cause them, so it must be quick.
+	OnEvent func(context.Context, Event)
+
+	// ErrorHandler answers the requests that Require refuses. The headers
+	// (WWW-Authenticate, Retry-After, Cache-Control) are already set; the
+	// request no longer has the credential. [StatusCode] gives the status. When
+	// it writes nothing, the default answer is sent. Nil is the default
+	// answer: problem details (RFC 9457) as JSON.
+	ErrorHandler func(http.ResponseWriter, *http.Request, error)
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	setDefault(&d.Prefix, "key")
+	setDefault(&d.MaxKeysPerOwner, 5)
+	setDefault(&d.CacheTTL, time.Minute)
+	setDefault(&d.NegativeTTL, 5*time.Second)
+	setDefault(&d.CacheSize, 100_000)
+	setDefault(&d.TouchInterval, 5*time.Minute)
+	setDefault(&d.LookupTimeout, 3*time.Second)
+	setDefault(&d.Realm, "api")
+	if d.Headers == nil {
+		d.Headers = []string{"Authorization"}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o *Options) validate() error {
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"CacheTTL", o.CacheTTL},
+		{"NegativeTTL", o.NegativeTTL},
+		{"StaleIfError", o.StaleIfError},
+		{"TouchInterval", o.TouchInterval},
+		{"LookupTimeout", o.LookupTimeout},
+	} {
+		if d.value < 0 {
+			return &InvalidError{Field: d.field, Reason: "must not be negative"}
+		}
+	}
+	if o.CacheSize < 0 {
+		return &InvalidError{Field: "CacheSize", Reason: "must not be negative"}
+	}
+	return nil
+}

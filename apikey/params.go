@@ -1,0 +1,237 @@
+package apikey
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Bounds on what a key may be described by.
+const (
+	maxName     = 64  // characters, after trimming
+	maxOwner    = 255 // bytes; also of CreatedBy and of the reason of a revocation
+	maxHint     = 32  // bytes
+	maxScopes   = 32
+	maxScope    = 64      // bytes
+	maxMetadata = 4 << 10 // bytes of keys and values together
+)
+
+// latest is the last instant that every encoding of a time can hold.
+var latest = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
+// CreateParams describe a key to be made.
+type CreateParams struct {
+	// Owner is whose key it is: the host's own id of a user or organisation,
+	// never looked into, up to 255 bytes. It must come from the host's session,
+	// never from the request's parameters.
+	Owner string
+
+	// Name is for people: 1 to 64 characters after trimming, without control
+	// characters. It need not be unique.
+	Name string
+
+	// CreatedBy is who made the key, where that is not the owner. Optional.
+	CreatedBy string
+
+	// Scopes are what the key may do: up to 32, each of 1 to 64 characters of
+	// A-Z, a-z, 0-9 and :._*/-. None is a key that only routes without a
+	// scope admit. See [entitlement.Grants] for "*".
+	Scopes []string
+
+	// Metadata is the host's own, up to 4 KiB of keys and values together.
+	// It is in every Principal, so it is no place for secrets.
+	Metadata map[string]string
+
+	// ExpiresAt is when the key ends, to the microsecond; zero means never.
+	ExpiresAt time.Time
+}
+
+// RegisterParams describe a key whose token was made elsewhere.
+type RegisterParams struct {
+	CreateParams
+
+	// Digest is the token's SHA-256; see [DigestOf].
+	Digest store.Digest
+
+	// Hint is the token's beginning, for people to tell keys apart: 1 to 32
+	// printable ASCII characters, and never the whole token.
+	Hint string
+}
+
+// UpdateParams name what [Manager.Update] changes. Nil fields stay as they are.
+type UpdateParams struct {
+	Name      *string
+	Disabled  *bool             // true suspends the key, false ends the suspension
+	Scopes    []string          // empty but not nil: none
+	Metadata  map[string]string // empty but not nil: none
+	ExpiresAt *time.Time        // pointer to the zero time: never
+}
+
+// record checks p and makes a record of it.
+func (p CreateParams) record(now time.Time) (store.Record, error) {
+	r := store.Record{Owner: p.Owner, CreatedBy: p.CreatedBy, Metadata: maps.Clone(p.Metadata), CreatedAt: now}
+	var err error
+	if err = checkOwner(p.Owner); err != nil {
+		return r, err
+	}
+	if r.Name, err = cleanName(p.Name); err != nil {
+		return r, err
+	}
+	if err = checkText("CreatedBy", p.CreatedBy, maxOwner); err != nil {
+		return r, err
+	}
+	if r.Scopes, err = cleanScopes(p.Scopes); err != nil {
+		return r, err
+	}
+	if err = checkMetadata(p.Metadata); err != nil {
+		return r, err
+	}
+	r.ExpiresAt, err = cleanExpiry(p.ExpiresAt, now)
+	return r, err
+}
+
+// change checks p and makes a change of it.
+func (p UpdateParams) change(now time.Time) (store.Change, error) {
+	c := store.Change{At: now, Metadata: maps.Clone(p.Metadata)}
+	if p.Name != nil {
+		name, err := cleanName(*p.Name)
+		if err != nil {
+			return c, err
+		}
+		c.Name = &name
+	}
+	if p.Disabled != nil {
+		c.DisabledAt = new(time.Time)
+		if *p.Disabled {
+			c.DisabledAt = &now
+		}
+	}
+	if p.Scopes != nil {
+		scopes, err := cleanScopes(p.Scopes)
+		if err != nil {
+			return c, err
+		}
+		c.Scopes = append([]string{}, scopes...)
+	}
+	if err := checkMetadata(p.Metadata); err != nil {
+		return c, err
+	}
+	if p.ExpiresAt != nil {
+		expires, err := cleanExpiry(*p.ExpiresAt, now)
+		if err != nil {
+			return c, err
+		}
+		c.ExpiresAt = &expires
+	}
+	return c, nil
+}
+
+func checkOwner(owner string) error {
+	if owner == "" {
+		return &InvalidError{Field: "Owner", Reason: "must not be empty"}
+	}
+	return checkText("Owner", owner, maxOwner)
+}
+
+// checkText bounds text that is kept as it is.
+func checkText(field, s string, limit int) error {
+	switch {
+	case len(s) > limit:
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("must have at most %d bytes", limit)}
+	case !utf8.ValidString(s):
+		return &InvalidError{Field: field, Reason: "must be valid UTF-8"}
+	case strings.ContainsFunc(s, misleading):
+		return &InvalidError{Field: field, Reason: "must not contain control characters"}
+	}
+	return nil
+}
+
+// misleading reports whether r could break a line or reorder the text around
+// it where a name is shown.
+func misleading(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+}
+
+func cleanName(name string) (string, error) {
+	// Before it is looked into: a rune has at most four bytes. Spaces around
+	// a name are forgiven up to the same length again.
+	if len(name) > 2*utf8.UTFMax*maxName {
+		return "", &InvalidError{Field: "Name", Reason: fmt.Sprintf("must have at most %d characters", maxName)}
+	}
+	name = strings.TrimSpace(name)
+	switch n := utf8.RuneCountInString(name); {
+	case n == 0:
+		return "", &InvalidError{Field: "Name", Reason: "must not be empty"}
+	case n > maxName:
+		return "", &InvalidError{Field: "Name", Reason: fmt.Sprintf("must have at most %d characters", maxName)}
+	}
+	return name, checkText("Name", name, len(name))
+}
+
+// cleanScopes drops repeated scopes.
+func cleanScopes(scopes []string) ([]string, error) {
+	if len(scopes) > maxScopes {
+		return nil, &InvalidError{Field: "Scopes", Reason: fmt.Sprintf("must be at most %d", maxScopes)}
+	}
+	var clean []string
+	for _, s := range scopes {
+		if !validScope(s) {
+			return nil, &InvalidError{Field: "Scopes", Reason: fmt.Sprintf("must each have 1 to %d characters of A-Z, a-z, 0-9 and :._*/-", maxScope)}
+		}
+		if !slices.Contains(clean, s) {
+			clean = append(clean, s)
+		}
+	}
+	return clean, nil
+}
+
+func validScope(s string) bool {
+	return s != "" && len(s) <= maxScope && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":._*/-", r)
+	})
+}
+
+func checkMetadata(metadata map[string]string) error {
+	size := 0
+	for k, v := range metadata {
+		if size += len(k) + len(v); size > maxMetadata {
+			return &InvalidError{Field: "Metadata", Reason: fmt.Sprintf("must have at most %d bytes", maxMetadata)}
+		}
+		switch {
+		case k == "":
+			return &InvalidError{Field: "Metadata", Reason: "must not have an empty key"}
+		case !utf8.ValidString(k) || !utf8.ValidString(v):
+			return &InvalidError{Field: "Metadata", Reason: "must be valid UTF-8"}
+		case strings.ContainsRune(k, 0) || strings.ContainsRune(v, 0):
+			return &InvalidError{Field: "Metadata", Reason: "must not contain NUL"} // no database keeps it
+		}
+	}
+	return nil
+}
+
+func cleanExpiry(t, now time.Time) (time.Time, error) {
+	if t.IsZero() {
+		return time.Time{}, nil
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	switch {
+	case !t.After(now):
+		return t, &InvalidError{Field: "ExpiresAt", Reason: "must be in the future"}
+	case t.After(latest):
+		return t, &InvalidError{Field: "ExpiresAt", Reason: "must be before the year 10000"}
+	}
+	return t, nil
+}
+
+func checkHint(hint string) error {
+	if hint == "" || len(hint) > maxHint || strings.ContainsFunc(hint, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return &InvalidError{Field: "Hint", Reason: fmt.Sprintf("must have 1 to %d printable ASCII characters", maxHint)}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package apikey
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// A cachedKey is what the cache keeps of a record: facts, whatever the key's
+// status. Decisions are made anew each time.
+type cachedKey struct {
+	current    atomic.Pointer[boundKey]
+	touchAfter atomic.Int64 // Unix microseconds: the next use to be written
+	owner      cache.Key
+}
+
+// A boundKey is a key together with the entitlement it was last seen with.
+type boundKey struct {
+	Principal
+	source *entitlement.Entitlement
+}
+
+// Validate finds out whose key the token is and what its owner is entitled to.
+//
+// It answers an error that matches [ErrUnauthenticated] for a token that is not
+// good, [ErrNotEntitled] when the owner's plan has no API access, and
+// [ErrUnavailable] when the store or the provider could not say. A token that
+// was validated lately is answered from memory, without allocating, locking or
+// waiting; see [Options.CacheTTL]. A key that this Manager has revoked,
+// disabled or rotated is refused from the moment that call returns.
+//
+// The Principal is shared; do not change it. Scopes are up to the caller; see
+// [Principal.Allows].
+func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error) {
+	now := time.Now()
+	if !m.token.wellFormed(token) && !m.token.legacy(token) {
+		return nil, m.refuse(ctx, now, nil, ErrMalformed)
+	}
+	d := DigestOf(token)
+	k, err := m.keys.Get(cache.Key(d), now)
+	if err == cache.ErrMiss {
+		// The checksum and the tag keep forgeries from the store. A hit needs
+		// neither: this very token was looked up before.
+		if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.legacy(token) {
+			return nil, m.refuse(ctx, now, nil, ErrMalformed)
+		}
+		k, err = m.load(ctx, d)
+		now = time.Now()
+	}
+	switch {
+	case err == nil:
+		return m.decide(ctx, now, d, k)
+	case errors.Is(err, cache.ErrNotFound):
+		return nil, m.refuse(ctx, now, nil, ErrUnknown)
+	}
+	m.refuse(ctx, now, nil, ErrUnavailable)
+	return nil, m.unavailable(ctx, "store", err)
+}
+
+// decide applies the key's status and its owner's entitlement as they are now.
+func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *cachedKey) (*Principal, error) {
+	b := k.current.Load()
+	if err := refusal(&b.Key, now); err != nil {
+		return nil, m.refuse(ctx, now, &b.Key, err)
+	}
+	if m.plans != nil {
+		e, err := m.entitlement(ctx, now, k.owner, b.Key.Owner)
+		if err != nil {
+			m.refuse(ctx, now, &b.Key, ErrUnavailable)
+			return nil, err
+		}
+		if !e.Active(now) {
+			return nil, m.refuse(ctx, now, &b.Key, ErrNotEntitled)
+		}
+		b = k.bind(b, e)
+	}
+	m.uses.record(k, d, now)
+	return &b.Principal, nil
+}
+
+// refusal is the error for the key's status, nil when it is active.
+func refusal(k *Key, now time.Time) error {
+	switch k.status(now) {
+	case StatusActive:
+		return nil
+	case StatusRevoked:
+		return ErrRevoked
+	case StatusExpired:
+		return ErrExpired
+	}
+	return ErrDisabled
+}
+
+// bind returns b with the entitlement e, anew only when e has changed.
+func (k *cachedKey) bind(b *boundKey, e *entitlement.Entitlement) *boundKey {
+	if b.source != e {
+		b = &boundKey{Principal: newPrincipal(b.Key, *e), source: e}
+		k.current.Store(b)
+	}
+	return b
+}
+
+// load asks the store; it stands apart so that a hit does not pay for what it
+// puts on the heap.
+//
+//go:noinline
+func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) {
+	return m.keys.Load(ctx, cache.Key(d), func(ctx context.Context) (cache.Loaded[*cachedKey], error) {
+		r, err := m.store.Lookup(ctx, d)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return cache.Loaded[*cachedKey]{}, cache.ErrNotFound
+		case err != nil:
+			return cache.Loaded[*cachedKey]{}, err
+		case r.Digest != d || r.ID == "" || r.Owner == "":
+			return cache.Loaded[*cachedKey]{}, errForged
+		}
+		return m.loaded(r), nil
+	})
+}
+
+func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
+	k := &cachedKey{owner: ownerKey(r.Owner)}
+	all := entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
+	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), all)})
+	if !r.LastUsedAt.IsZero() {
+		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
+	}
+	found := cache.Loaded[*cachedKey]{Value: k, Group: k.owner}
+	// Look again when the expiry has come, in case it was moved meanwhile.
+	if r.ExpiresAt.After(time.Now()) {
+		found.Until = r.ExpiresAt
+	}
+	return found
+}
+
+// ownerKey is the cache's name for an owner.
+func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }
+
+// refuse reports a refusal and returns its error. k is nil when the key is not
+// known.
+func (m *Manager) refuse(ctx context.Context, now time.Time, k *Key, err error) error {
+	e := Event{Kind: EventRefused, Time: now.UTC(), Reason: reasonOf(err)}
+	if k != nil {
+		e.Owner, e.KeyID = k.Owner, k.ID
+	}
+	if err == ErrRevoked {
+		e.Kind = EventReused
+	}
+	m.emit(ctx, e)
+	return err
+}

@@ -1,0 +1,190 @@
+// Package cache keeps facts in memory and never serves one that this process
+// has since changed.
+//
+// [Cache] is a get-or-load cache over ristretto with a fence in front. A cache
+// alone cannot carry the promise that a revoked key is never accepted again: a
+// load that began before the revocation may fill it afterwards, ristretto may
+// answer for a while after a Del, and of two quick Sets it may keep the older.
+// So nothing here rests on what ristretto holds. Every entry carries the epoch
+// that its key had before the entry was loaded, every write moves the epoch,
+// and an entry is served only while the two are equal; see fence.go.
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+var (
+	// ErrMiss is returned by Get when only a Load can tell.
+	ErrMiss = errors.New("cache: miss")
+
+	// ErrNotFound is returned when there is no value for a key. A load
+	// function returns it to say so; the answer is then kept for
+	// [Options.NegativeTTL].
+	ErrNotFound = errors.New("cache: not found")
+)
+
+// A Key names a value. Its bytes must be as good as random, as those of a
+// SHA-256 are: they spread the keys over the cache's parts.
+type Key [32]byte
+
+// equal takes the same time wherever a and b differ.
+func equal(a, b *Key) bool {
+	le := binary.LittleEndian
+	return (le.Uint64(a[0:])^le.Uint64(b[0:]))|(le.Uint64(a[8:])^le.Uint64(b[8:]))|
+		(le.Uint64(a[16:])^le.Uint64(b[16:]))|(le.Uint64(a[24:])^le.Uint64(b[24:])) == 0
+}
+
+// Options configure a Cache. The zero value of each field is its default.
+type Options struct {
+	Size         int           // values kept in memory; default 100,000
+	TTL          time.Duration // longest life of a value; default 60 s
+	NegativeTTL  time.Duration // longest life of an ErrNotFound; default 5 s
+	StaleIfError time.Duration // how old a value may be served while loads fail; default 0: no older than TTL
+	LoadTimeout  time.Duration // bound on each load; default 3 s
+}
+
+// maxLoads bounds the loads under way at once over all keys: single flight
+// bounds only those of one key.
+const maxLoads = 64
+
+// A Cache keeps values of type V, which should be a pointer or as small as
+// one. Its methods may be called from many goroutines. Values are shared by all
+// who get them.
+type Cache[V any] struct {
+	stripes [stripes]stripe[V]
+	groups  [stripes]word
+	gen     word // moves with every write to any group
+	noGroup word // never moves
+
+	// Absent entries live apart, so that a flood of unknown keys cannot push
+	// out known ones.
+	present, absent *ristretto.Cache[uint64, *entry[V]]
+
+	gate    gate
+	flights singleflight.Group
+	loads   chan struct{}
+	start   time.Time // monotonic deadlines count from here
+	opts    Options
+
+	closing sync.Mutex // serializes Close
+	sealed  bool
+	closed  bool
+}
+
+// New returns an empty cache. Close it to end its goroutines.
+func New[V any](opts Options) (*Cache[V], error) {
+	opts = opts.withDefaults()
+	c := &Cache[V]{loads: make(chan struct{}, maxLoads), start: time.Now(), opts: opts}
+	var err error
+	if c.present, err = newShelf[V](opts.Size); err != nil {
+		return nil, err
+	}
+	if c.absent, err = newShelf[V](max(opts.Size/10, 1)); err != nil {
+		c.present.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Size == 0 {
+		o.Size = 100_000
+	}
+	if o.TTL == 0 {
+		o.TTL = time.Minute
+	}
+	if o.NegativeTTL == 0 {
+		o.NegativeTTL = 5 * time.Second
+	}
+	if o.LoadTimeout == 0 {
+		o.LoadTimeout = 3 * time.Second
+	}
+	return o
+}
+
+func newShelf[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) {
+	shelf, err := ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
+		NumCounters: 10 * int64(size),
+		MaxCost:     int64(size),
+		BufferItems: 64,
+		// Without this, an entry costs 1 plus ristretto's own bytes, and a
+		// cache of 10,000 holds 175.
+		IgnoreInternalCost: true,
+		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache: size %d: %w", size, err)
+	}
+	return shelf, nil
+}
+
+// Get returns the value in memory, [ErrNotFound] where it is known that there
+// is none, or [ErrMiss]. It does not allocate and does not wait. now is
+// time.Now(), which the caller is likely to need as well.
+func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
+	s := c.stripe(&key)
+	e := s.recent.Load()
+	if e == nil || !equal(&e.key, &key) || !c.fresh(e, s, now) {
+		if e = c.shelved(&key, s, now); e == nil {
+			var zero V
+			return zero, ErrMiss
+		}
+		s.keepRecent(e)
+	}
+	if e.absent {
+		return e.value, ErrNotFound
+	}
+	return e.value, nil
+}
+
+// shelved looks in both of ristretto's caches for an entry that may be served.
+func (c *Cache[V]) shelved(key *Key, s *stripe[V], now time.Time) *entry[V] {
+	if !c.gate.enter(key) {
+		return nil
+	}
+	defer c.gate.leave(key)
+	id := shelfID(key)
+	if e, ok := c.present.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, now) {
+		return e
+	}
+	if e, ok := c.absent.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, now) {
+		return e
+	}
+	return nil
+}
+
+// shelfID is what ristretto knows a key by.
+func shelfID(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
+
+// Close waits for the loads under way and ends the cache's goroutines. It may
+// be called again, also after an error, which can only be ctx's. A Get after
+// Close misses and a Load after Close still loads, without keeping anything.
+func (c *Cache[V]) Close(ctx context.Context) error {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if !c.sealed {
+		c.sealed = true
+		// A write that never ends: nothing is served or filled from here on.
+		for i := range c.stripes {
+			c.stripes[i].word.begin()
+		}
+	}
+	if err := c.gate.close(ctx); err != nil {
+		return fmt.Errorf("cache: close: %w", err)
+	}
+	if !c.closed {
+		c.closed = true
+		c.present.Close()
+		c.absent.Close()
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package cache
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// An entry is a fact and how long it may be served. It does not change.
+type entry[V any] struct {
+	key        Key
+	epoch      uint64 // of the key's stripe, before the load
+	group      *word
+	groupEpoch uint64
+	ends       time.Duration // since the cache's start, by the monotonic clock
+	endsWall   int64         // Unix nanoseconds, by the wall clock
+	staleEnds  time.Duration // as ends, while loads fail
+	absent     bool
+	value      V
+}
+
+// fresh reports whether e may be served. Either clock can end it: the
+// monotonic one when the wall clock is set back, the wall clock when the
+// machine was suspended and the monotonic one stood still.
+func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], now time.Time) bool {
+	return c.unwritten(e, s) && now.Sub(c.start) < e.ends && now.UnixNano() < e.endsWall
+}
+
+// unwritten must read the epochs after the entry was read.
+func (c *Cache[V]) unwritten(e *entry[V], s *stripe[V]) bool {
+	return e.epoch == s.word.Load() && e.groupEpoch == e.group.Load()
+}
+
+// newEntry makes an entry of what a load that began at the given time found.
+func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded[V], absent bool) *entry[V] {
+	ttl := c.opts.TTL
+	if absent {
+		ttl = c.opts.NegativeTTL
+	}
+	ttl = shorten(ttl, &key)
+	e := &entry[V]{
+		key:       key,
+		epoch:     epoch,
+		group:     &c.noGroup,
+		ends:      began.Sub(c.start) + ttl,
+		endsWall:  began.Add(ttl).UnixNano(),
+		staleEnds: began.Sub(c.start) + c.opts.StaleIfError,
+		absent:    absent,
+		value:     found.Value,
+	}
+	if until := found.Until; !until.IsZero() && until.Before(began.Add(ttl)) {
+		e.endsWall = until.UnixNano()
+	}
+	if found.Group != (Key{}) {
+		e.group = c.group(&found.Group)
+	}
+	return e
+}
+
+// shorten takes up to a tenth off, by the key, so that what was loaded together
+// does not expire together. It never adds, so that a TTL is a true bound.
+func shorten(ttl time.Duration, key *Key) time.Duration {
+	part := time.Duration(binary.LittleEndian.Uint16(key[16:]))
+	return ttl - ttl/10*part/(1<<16)
+}

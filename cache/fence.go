@@ -1,0 +1,85 @@
+package cache
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// stripes is how many epochs there are; keys and groups share them by hash. A
+// write ends the entries of all keys in its stripe, about one in 16,384.
+const stripes = 1 << 14
+
+// A word is an epoch and the count of writes under way, in one: the version
+// above, the count below. Entries only ever carry words without a write under
+// way, so that one comparison tells that nothing was written since, and that
+// nothing is being written now.
+type word struct{ atomic.Uint64 }
+
+const (
+	oneWriter  = 1
+	oneVersion = 1 << 20
+	writers    = oneVersion - 1
+)
+
+// begin moves the epoch and holds off fills and hits until end, which moves it
+// again. Moving it only afterwards would be enough never to serve an entry
+// after its key was revoked; both together are what is linearizable.
+func (w *word) begin() { w.Add(oneVersion + oneWriter) }
+func (w *word) end()   { w.Add(oneVersion - oneWriter) }
+
+// quiet reports whether no write is under way.
+func quiet(epoch uint64) bool { return epoch&writers == 0 }
+
+// A stripe is the epoch of some of the keys, beside the one of their entries
+// that was last hit, which spares most hits the way through ristretto.
+type stripe[V any] struct {
+	word   word
+	recent atomic.Pointer[entry[V]]
+}
+
+// stripe uses bytes that ristretto does not choose its shards by.
+func (c *Cache[V]) stripe(key *Key) *stripe[V] {
+	return &c.stripes[binary.LittleEndian.Uint64(key[8:])%stripes]
+}
+
+func (c *Cache[V]) group(key *Key) *word {
+	return &c.groups[binary.LittleEndian.Uint64(key[8:])%stripes]
+}
+
+// keepRecent lets an absent entry only take the place of another.
+func (s *stripe[V]) keepRecent(e *entry[V]) {
+	if !e.absent {
+		s.recent.Store(e)
+		return
+	}
+	if old := s.recent.Load(); old == nil || old.absent {
+		s.recent.CompareAndSwap(old, e)
+	}
+}
+
+// Write calls write, which changes what a load of these keys finds, and fences
+// it: whoever asks for one of the keys after Write has returned, or while it
+// runs, is not answered from memory with what was there before. This is so
+// whether write succeeds, fails or panics, since a failed write may have
+// happened. The error is write's.
+func (c *Cache[V]) Write(write func() error, keys ...Key) error {
+	for i := range keys {
+		w := &c.stripe(&keys[i]).word
+		w.begin()
+		defer w.end()
+	}
+	return write()
+}
+
+// WriteGroup is like Write for all keys whose values were loaded as part of a
+// group; see [Loaded].
+func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
+	// The generation moves first and comes to rest last: a load that finds it
+	// unmoved knows that its group's epoch has not moved either.
+	c.gen.begin()
+	defer c.gen.end()
+	w := c.group(&group)
+	w.begin()
+	defer w.end()
+	return write()
+}

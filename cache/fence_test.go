@@ -1,0 +1,331 @@
+package cache_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+func newCache(t testing.TB, opts cache.Options) *cache.Cache[int64] {
+	t.Helper()
+	c, err := cache.New[int64](opts)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(context.Background()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return c
+}
+
+func keyOf(i int) cache.Key {
+	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
+}
+
+// trials is how many keys a stress test goes through; KEYHATCH_SOAK=1 asks for
+// the full count.
+func trials(short, full int) int {
+	if os.Getenv("KEYHATCH_SOAK") != "" {
+		return full
+	}
+	return short
+}
+
+// pause lets others run, for as long as it takes to meet them.
+func pause() {
+	switch n := rand.IntN(8); {
+	case n < 4:
+		runtime.Gosched()
+	case n < 7:
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Microsecond)
+	}
+}
+
+const (
+	good = int64(iota + 1)
+	bad
+)
+
+// A ledger is the store behind the cache: what is in force for each key.
+type ledger struct {
+	cache  *cache.Cache[int64]
+	values []atomic.Int64 // 0: there is none
+	group  func(i int) cache.Key
+}
+
+func (l *ledger) load(i int) func(context.Context) (cache.Loaded[int64], error) {
+	return func(context.Context) (cache.Loaded[int64], error) {
+		pause()
+		v := l.values[i].Load()
+		pause()
+		if v == 0 {
+			return cache.Loaded[int64]{}, cache.ErrNotFound
+		}
+		return cache.Loaded[int64]{Value: v, Group: l.group(i)}, nil
+	}
+}
+
+// get answers 0 for not found.
+func (l *ledger) get(ctx context.Context, i int) (int64, error) {
+	v, err := l.cache.Get(keyOf(i), time.Now())
+	if err == cache.ErrMiss {
+		v, err = l.cache.Load(ctx, keyOf(i), l.load(i))
+	}
+	if errors.Is(err, cache.ErrNotFound) {
+		return 0, nil
+	}
+	return v, err
+}
+
+// race has 64 readers on each key in turn while it is written, and counts the
+// reads that began after the write had returned and saw what was before. An
+// entry that should not have been kept would go on being served, so all keys
+// are looked at once more in the end.
+func (l *ledger) race(t *testing.T, before, after int64, write func(i int)) {
+	t.Helper()
+	var stale atomic.Int64
+	check := func(i int, written *atomic.Bool) bool {
+		done := written.Load()
+		v, err := l.get(t.Context(), i)
+		if err != nil {
+			t.Errorf("key %d: %v", i, err)
+		}
+		if done && v != after {
+			stale.Add(1)
+		}
+		return done
+	}
+	for i := range l.values {
+		l.values[i].Store(before)
+		var written atomic.Bool
+		var readers sync.WaitGroup
+		for range 64 {
+			readers.Go(func() {
+				for !check(i, &written) {
+					pause()
+				}
+			})
+		}
+		pause()
+		write(i)
+		written.Store(true)
+		readers.Wait()
+	}
+	var written atomic.Bool
+	written.Store(true)
+	for i := range l.values {
+		check(i, &written)
+	}
+	if n := stale.Load(); n > 0 {
+		t.Errorf("%d reads that began after a write had returned saw the value from before it, in %d trials", n, len(l.values))
+	}
+}
+
+func newLedger(t *testing.T, n int) *ledger {
+	return &ledger{
+		cache:  newCache(t, cache.Options{TTL: time.Hour, NegativeTTL: time.Hour}),
+		values: make([]atomic.Int64, n),
+		group:  func(int) cache.Key { return cache.Key{} },
+	}
+}
+
+// C-01 at the cache: what Write changed is never answered from before.
+func TestFenceNothingStaleAfterWrite(t *testing.T) {
+	l := newLedger(t, trials(3_000, 200_000))
+	l.race(t, good, bad, func(i int) {
+		err := l.cache.Write(func() error {
+			pause()
+			l.values[i].Store(bad)
+			pause()
+			return nil
+		}, keyOf(i))
+		if err != nil {
+			t.Errorf("Write: %v", err)
+		}
+	})
+}
+
+// C-09: that there was no value is not answered once one was written.
+func TestFenceNegativeEntryEndsWithWrite(t *testing.T) {
+	l := newLedger(t, trials(1_000, 100_000))
+	l.race(t, 0, good, func(i int) {
+		_ = l.cache.Write(func() error {
+			l.values[i].Store(good)
+			return nil
+		}, keyOf(i))
+	})
+}
+
+func TestFenceNothingStaleAfterWriteGroup(t *testing.T) {
+	l := newLedger(t, trials(3_000, 200_000))
+	l.group = func(i int) cache.Key { return keyOf(-1 - i) }
+	l.race(t, good, bad, func(i int) {
+		_ = l.cache.WriteGroup(func() error {
+			pause()
+			l.values[i].Store(bad)
+			pause()
+			return nil
+		}, l.group(i))
+	})
+}
+
+// A load that began before a write must not be joined, nor kept, after it.
+func TestFenceLoadBegunBeforeWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		write func(c *cache.Cache[int64], f func() error) error
+	}{
+		{"of the key", func(c *cache.Cache[int64], f func() error) error { return c.Write(f, keyOf(0)) }},
+		{"of its group", func(c *cache.Cache[int64], f func() error) error { return c.WriteGroup(f, keyOf(1)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCache(t, cache.Options{})
+			reading, resume := make(chan struct{}), make(chan struct{})
+			early := make(chan int64)
+			go func() {
+				v, _ := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+					close(reading)
+					<-resume
+					return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+				})
+				early <- v
+			}()
+			<-reading
+			if err := tt.write(c, func() error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			now := func(context.Context) (cache.Loaded[int64], error) {
+				return cache.Loaded[int64]{Value: bad, Group: keyOf(1)}, nil
+			}
+			late := make(chan int64)
+			go func() {
+				v, _ := c.Load(t.Context(), keyOf(0), now)
+				late <- v
+			}()
+			select {
+			case v := <-late:
+				if v != bad {
+					t.Errorf("a load after the write got %d, want %d", v, bad)
+				}
+				close(resume)
+			case <-time.After(time.Second):
+				t.Error("a load after the write joined one from before it")
+				close(resume)
+				<-late
+			}
+			<-early
+			if v, err := c.Get(keyOf(0), time.Now()); err == nil && v != bad {
+				t.Errorf("got %d from memory after the write, want %d or a miss: a load from before it filled the cache", v, bad)
+			}
+		})
+	}
+}
+
+// The fence holds hits and fills off while a write is under way, since it may
+// have happened already.
+func TestFenceHoldsOffDuringWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		write func(c *cache.Cache[int64], f func() error) error
+	}{
+		{"key", func(c *cache.Cache[int64], f func() error) error { return c.Write(f, keyOf(0)) }},
+		{"group", func(c *cache.Cache[int64], f func() error) error { return c.WriteGroup(f, keyOf(1)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCache(t, cache.Options{})
+			load := func(context.Context) (cache.Loaded[int64], error) {
+				return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+			}
+			fill := func() {
+				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
+					t.Fatalf("Load = %d, %v", v, err)
+				}
+			}
+			fill()
+			if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+				t.Fatalf("Get after Load: %v, want a hit", err)
+			}
+			_ = tt.write(c, func() error {
+				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+					t.Errorf("Get during a write: %v, want a miss", err)
+				}
+				fill()
+				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+					t.Errorf("Get after a Load during a write: %v, want a miss", err)
+				}
+				return nil
+			})
+			if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+				t.Errorf("Get after a write: %v, want a miss", err)
+			}
+		})
+	}
+}
+
+// A write that failed, or panicked, may have happened.
+func TestFenceMovesOnFailure(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	load := func(context.Context) (cache.Loaded[int64], error) {
+		return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+	}
+	failure := errors.New("connection lost")
+	writes := map[string]func() error{
+		"error":       func() error { return c.Write(func() error { return failure }, keyOf(0)) },
+		"panic":       func() error { return c.Write(func() error { panic(failure) }, keyOf(0)) },
+		"group error": func() error { return c.WriteGroup(func() error { return failure }, keyOf(1)) },
+		"group panic": func() error { return c.WriteGroup(func() error { panic(failure) }, keyOf(1)) },
+	}
+	for name, write := range writes {
+		if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+			t.Fatalf("Get after Load: %v", err)
+		}
+		func() {
+			defer func() { _ = recover() }()
+			if err := write(); err != failure {
+				t.Errorf("%s: Write returned %v, want what the write returned", name, err)
+			}
+		}()
+		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+			t.Errorf("%s: Get = %v, want a miss: a failed write may have happened", name, err)
+		}
+	}
+	// And it is over: the cache fills again.
+	if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+		t.Errorf("Get after a failed write and a new Load: %v, want a hit", err)
+	}
+}
+
+// Writers of one stripe may overlap; it is quiet when the last has ended.
+func TestFenceOverlappingWrites(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	load := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{Value: good}, nil }
+	var all sync.WaitGroup
+	for range 500 {
+		all.Go(func() {
+			_ = c.Write(func() error { pause(); return nil }, keyOf(0), keyOf(0), keyOf(1))
+		})
+	}
+	all.Wait()
+	_, _ = c.Load(t.Context(), keyOf(0), load)
+	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+		t.Errorf("Get after 500 overlapping writes and a Load: %v, want a hit", err)
+	}
+}

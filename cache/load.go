@@ -1,0 +1,156 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Loaded is what a load function found.
+type Loaded[V any] struct {
+	Value V
+
+	// Until, when set, ends the value's life by the wall clock before its TTL
+	// does.
+	Until time.Time
+
+	// Group, when set, names the group that the value belongs to, so that
+	// [Cache.WriteGroup] can fence all of them without knowing their keys.
+	Group Key
+}
+
+// Load calls load for the key's value and keeps what it finds, if nothing was
+// written meanwhile. Callers for the same key share a load, but never one that
+// began before a write that had ended when they came.
+//
+// The load does not end when a caller's context does; ctx only gives its
+// values and ends the caller's own wait. It is given [Options.LoadTimeout]. Only
+// values and [ErrNotFound] are kept. Any other error of load's, a panic in it
+// included, is returned, unless a value no older than [Options.StaleIfError]
+// can be.
+func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
+	var zero V
+	s := c.stripe(&key)
+	// The epochs are read before the load begins. They are part of the
+	// flight's name, so that nobody joins a flight older than himself.
+	epoch, gen := s.word.Load(), c.gen.Load()
+	flight := c.flights.DoChan(flightName(&key, epoch, gen), func() (any, error) {
+		return c.fly(ctx, key, epoch, gen, load)
+	})
+	select {
+	case <-ctx.Done():
+		return zero, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
+	case r := <-flight:
+		if r.Err != nil {
+			return c.stale(&key, s, r.Err)
+		}
+		e := r.Val.(*entry[V])
+		if e.absent {
+			return zero, ErrNotFound
+		}
+		return e.value, nil
+	}
+}
+
+func flightName(key *Key, epoch, gen uint64) string {
+	var name [len(key) + 16]byte
+	copy(name[:], key[:])
+	binary.LittleEndian.PutUint64(name[len(key):], epoch)
+	binary.LittleEndian.PutUint64(name[len(key)+8:], gen)
+	return string(name[:])
+}
+
+// fly is the one load that the callers share.
+func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
+	open := c.gate.enter(&key)
+	if open {
+		defer c.gate.leave(&key)
+	}
+	// A value is as old as the beginning of its load.
+	began := time.Now()
+	found, err := c.call(context.WithoutCancel(ctx), load)
+	absent := errors.Is(err, ErrNotFound)
+	if err != nil && !absent {
+		return nil, err
+	}
+	e := c.newEntry(key, epoch, began, found, absent)
+	if open {
+		c.fill(e, gen)
+	}
+	return e, nil
+}
+
+// call runs load with its time limit. A load that panics, exits its goroutine
+// or ignores its context harms only itself; it keeps its place among maxLoads
+// until it returns, so that a hanging store gathers no more of them than that.
+func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[V], error)) (found Loaded[V], err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
+	defer cancel()
+	select {
+	case c.loads <- struct{}{}:
+	case <-ctx.Done():
+		return found, fmt.Errorf("cache: waiting for one of %d loads to end: %w", maxLoads, ctx.Err())
+	}
+	type result struct {
+		found Loaded[V]
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		r := result{err: errors.New("cache: the load exited")}
+		defer func() {
+			if p := recover(); p != nil {
+				r = result{err: fmt.Errorf("cache: the load panicked: %v", p)}
+			}
+			<-c.loads
+			done <- r
+		}()
+		found, err := load(ctx)
+		r = result{found, err}
+	}()
+	select {
+	case r := <-done:
+		return r.found, r.err
+	case <-ctx.Done():
+		return found, fmt.Errorf("cache: load: %w", ctx.Err())
+	}
+}
+
+// fill keeps e unless something was or is being written. A write that begins
+// after the check is no harm: e's epoch is then past, and it is never served.
+func (c *Cache[V]) fill(e *entry[V], gen uint64) {
+	s := c.stripe(&e.key)
+	if !quiet(e.epoch) || !quiet(gen) || s.word.Load() != e.epoch {
+		return
+	}
+	// The group became known only with the value. Its epoch is the one from
+	// before the load if no group at all was written since.
+	e.groupEpoch = e.group.Load()
+	if c.gen.Load() != gen {
+		return
+	}
+	shelf := c.present
+	if e.absent {
+		shelf = c.absent
+	}
+	shelf.Set(shelfID(&e.key), e, 1)
+	s.keepRecent(e)
+}
+
+// stale answers for a load that failed.
+func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
+	if c.opts.StaleIfError > 0 && c.gate.enter(key) {
+		defer c.gate.leave(key)
+		age := time.Since(c.start)
+		kept, _ := c.present.Get(shelfID(key))
+		for _, e := range []*entry[V]{s.recent.Load(), kept} {
+			if e != nil && !e.absent && equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds {
+				return e.value, nil
+			}
+		}
+	}
+	var zero V
+	return zero, err
+}

@@ -1,0 +1,26 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound is returned when the owner has no such record.
+	ErrNotFound = errors.New("store: not found")
+
+	// ErrForeignOwner is returned, by stores that can tell, when the record is
+	// another owner's. It matches ErrNotFound, and whoever passes an answer on
+	// to an end user must not let the two be told apart.
+	ErrForeignOwner = fmt.Errorf("store: another owner's key: %w", ErrNotFound)
+
+	// ErrDuplicate is returned when a digest or an id is already taken.
+	ErrDuplicate = errors.New("store: duplicate")
+
+	// ErrLimit is returned when the owner may have no more keys.
+	ErrLimit = errors.New("store: limit reached")
+
+	// ErrConflict is returned when the record's state forbids the change: it
+	// is revoked, or has ended, or was replaced already.
+	ErrConflict = errors.New("store: conflict")
+)

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Digest is the SHA-256 of a token, the only trace of it that is stored.
+type Digest [32]byte
+
+// IsZero reports whether d is all zero, which no token's digest is.
+func (d Digest) IsZero() bool { return d == Digest{} }
+
+// A Record is what a Store keeps of a key. Zero times mean never.
+type Record struct {
+	ID           string // unique among all owners
+	Owner        string // the host's, opaque
+	Name         string
+	Hint         string // prefix and first characters of the token, for people
+	CreatedBy    string
+	RevokeReason string
+	ReplacedBy   string // the ID of the record that Rotate put in its place
+	Digest       Digest // unique among all owners
+	Scopes       []string
+	Metadata     map[string]string
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+	DisabledAt   time.Time
+	RevokedAt    time.Time
+	LastUsedAt   time.Time
+}
+
+// Counts reports whether the record counts against its owner's limit at the
+// given instant: it is neither revoked, nor expired, nor replaced. A disabled
+// one counts, since it can be enabled again.
+func (r Record) Counts(at time.Time) bool {
+	return r.RevokedAt.IsZero() && !r.Expired(at) && r.ReplacedBy == ""
+}
+
+// Expired reports whether the record's expiry has come at the given instant.
+func (r Record) Expired(at time.Time) bool {
+	return !r.ExpiresAt.IsZero() && !at.Before(r.ExpiresAt)
+}
+
+// Usable reports whether the record admits its holder at the given instant:
+// it is neither revoked, nor expired, nor disabled.
+func (r Record) Usable(at time.Time) bool {
+	return r.RevokedAt.IsZero() && r.DisabledAt.IsZero() && !r.Expired(at)
+}
+
+// Clone returns a copy that shares no slice or map with r.
+func (r Record) Clone() Record {
+	r.Scopes = slices.Clone(r.Scopes)
+	r.Metadata = maps.Clone(r.Metadata)
+	return r
+}

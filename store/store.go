@@ -1,0 +1,148 @@
+// Package store defines how keyhatch keeps its records: the [Store] interface,
+// the [Record] it holds and the errors it answers with. It holds no
+// implementation; package storetest checks one against everything promised
+// here.
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// A Store keeps the records of issued keys. It is written by those who bring a
+// database; users of keyhatch hand one to apikey.New and call the Manager.
+//
+// # Errors
+//
+// The sentinels of this package say something about a record and are matched
+// with errors.Is. Any other error is an outage: the caller cannot know what the
+// store holds, and a write that failed so may or may not have happened.
+//
+// # Owners
+//
+// The owner is an opaque, non-empty string. A call for another owner's key
+// answers [ErrNotFound] and changes nothing. A store that can tell, at no
+// cost, that the key exists under another owner answers [ErrForeignOwner],
+// which matches ErrNotFound, so that the attempt can be audited.
+//
+// # Time
+//
+// A store never reads the clock: every instant is an argument. Times are kept
+// in UTC to the microsecond, and callers pass no finer ones. The zero time
+// means never.
+//
+// # Concurrency and aliasing
+//
+// All methods may be called from many goroutines, and from many processes
+// where the database is shared. Each method is atomic: it takes effect in full
+// or not at all, also when the process dies halfway. A method that returned
+// nil has made its effect durable to the degree that the store documents, and
+// every call that starts later sees it. A store keeps no reference to slices
+// and maps that it was given, and hands out none that it keeps.
+//
+// A cancelled context ends a call with an error that is none of the sentinels.
+type Store interface {
+	// Insert adds a record.
+	//
+	// It answers [ErrDuplicate] when the digest or the id is taken, by any
+	// owner, and [ErrLimit] when the owner already has limit records that
+	// count (see [Record.Counts]) at r.CreatedAt. A negative limit is no limit.
+	// The check and the insert are one step: whatever the concurrency, no more
+	// than limit records are admitted.
+	Insert(ctx context.Context, r Record, limit int) error
+
+	// Lookup finds the record with this digest, whatever its state: a revoked
+	// or expired one is an answer, not an absence. Otherwise [ErrNotFound].
+	Lookup(ctx context.Context, d Digest) (Record, error)
+
+	// Get finds the owner's record with this id, or answers [ErrNotFound].
+	Get(ctx context.Context, owner, id string) (Record, error)
+
+	// List returns a page of the owner's records, newest first: by CreatedAt,
+	// then by ID, both descending. An owner without records has an empty page.
+	// Records inserted while a caller walks the pages neither repeat nor hide
+	// older ones.
+	List(ctx context.Context, q Query) (Page, error)
+
+	// Update changes the fields named by c and no others, and returns the
+	// record as it now is. A revoked record never changes, and the expiry of
+	// one that has expired at c.At or was replaced never moves: both answer
+	// [ErrConflict].
+	Update(ctx context.Context, owner, id string, c Change) (Record, error)
+
+	// Revoke ends a record for good and returns it. It is idempotent: the
+	// first call's time and reason stay. Changed tells whether this call is
+	// the one that revoked it.
+	Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r Record, changed bool, err error)
+
+	// RevokeAll revokes what the owner has that is not revoked yet, and
+	// returns those records as they now are. An owner without records is no
+	// error.
+	RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]Record, error)
+
+	// Rotate replaces the owner's record id by next, in one transaction.
+	//
+	// The caller fills next.ID, Digest, Hint and CreatedAt; Owner, Name,
+	// CreatedBy, Scopes, Metadata and ExpiresAt are taken from the old record
+	// as the transaction finds it, so that a change made meanwhile is not
+	// undone. The old record gets next.ID as its ReplacedBy and ends at
+	// oldEnds, or at its own expiry when that is earlier; when oldEnds is not
+	// after next.CreatedAt it is revoked at next.CreatedAt for the reason
+	// [ReasonRotated]. Both records are returned as they now are.
+	//
+	// The old record must be usable at next.CreatedAt and not yet replaced,
+	// otherwise the answer is [ErrConflict]: of any number of rotations of
+	// one record, one wins. [ErrDuplicate] is as for Insert. The limit is not
+	// checked, since a replaced record does not count.
+	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time) (old, now Record, err error)
+
+	// Touch records uses. LastUsedAt only moves forward; unknown and revoked
+	// records are passed over. The uses come sorted by digest with none twice,
+	// and stores lock in that order, so that two batches cannot deadlock.
+	Touch(ctx context.Context, uses []Use) error
+}
+
+// ReasonRotated is the RevokeReason of a record that Rotate ended at once.
+const ReasonRotated = "rotated"
+
+// A Change names the fields that Update sets; nil ones stay as they are.
+type Change struct {
+	At         time.Time // the instant of the change
+	Name       *string
+	Scopes     []string          // empty but not nil: none
+	Metadata   map[string]string // empty but not nil: none
+	ExpiresAt  *time.Time        // zero: never
+	DisabledAt *time.Time        // zero: enabled
+}
+
+// A Use is one use of a key.
+type Use struct {
+	Digest Digest
+	At     time.Time
+}
+
+// MaxPage is the most records that a page holds, whatever a Query asks for.
+const MaxPage = 100
+
+// A Query asks for a page of an owner's records.
+type Query struct {
+	Owner string
+	After Cursor // the zero Cursor: from the newest
+	Limit int    // 1 to MaxPage; anything else means MaxPage
+}
+
+// A Cursor is a place between two records in a list. The zero Cursor is the
+// beginning of a list in a Query, and its end in a Page.
+type Cursor struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+// IsZero reports whether c is the zero Cursor.
+func (c Cursor) IsZero() bool { return c.ID == "" && c.CreatedAt.IsZero() }
+
+// A Page is a part of a list.
+type Page struct {
+	Records []Record
+	Next    Cursor // where the next page begins; zero: this was the last
+}
