@@ -131,19 +131,25 @@ func newShelf[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) {
 // is none, or [ErrMiss]. It does not allocate and does not wait. now is
 // time.Now(), which the caller is likely to need as well.
 func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
-	s := c.stripe(&key)
+	e := c.find(&key, now)
+	if e == nil {
+		var zero V
+		return zero, ErrMiss
+	}
+	return e.answer()
+}
+
+// find returns an entry that may be served, or nil.
+func (c *Cache[V]) find(key *Key, now time.Time) *entry[V] {
+	s := c.stripe(key)
 	e := s.recent.Load()
-	if e == nil || !equal(&e.key, &key) || !c.fresh(e, s, now) {
-		if e = c.shelved(&key, s, now); e == nil {
-			var zero V
-			return zero, ErrMiss
-		}
+	if e != nil && equal(&e.key, key) && c.fresh(e, s, now) {
+		return e
+	}
+	if e = c.shelved(key, s, now); e != nil {
 		s.keepRecent(e)
 	}
-	if e.absent {
-		return e.value, ErrNotFound
-	}
-	return e.value, nil
+	return e
 }
 
 // shelved looks in both of ristretto's caches for an entry that may be served.

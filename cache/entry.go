@@ -18,6 +18,13 @@ type entry[V any] struct {
 	value      V
 }
 
+func (e *entry[V]) answer() (V, error) {
+	if e.absent {
+		return e.value, ErrNotFound
+	}
+	return e.value, nil
+}
+
 // fresh reports whether e may be served. Either clock can end it: the
 // monotonic one when the wall clock is set back, the wall clock when the
 // machine was suspended and the monotonic one stood still.

@@ -46,11 +46,7 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 		if r.Err != nil {
 			return c.stale(&key, s, r.Err)
 		}
-		e := r.Val.(*entry[V])
-		if e.absent {
-			return zero, ErrNotFound
-		}
-		return e.value, nil
+		return r.Val.(*entry[V]).answer()
 	}
 }
 
@@ -70,6 +66,10 @@ func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load fun
 	}
 	// A value is as old as the beginning of its load.
 	began := time.Now()
+	// Another flight may have landed between the caller's Get and this one.
+	if e := c.find(&key, began); e != nil {
+		return e, nil
+	}
 	found, err := c.call(context.WithoutCancel(ctx), load)
 	absent := errors.Is(err, ErrNotFound)
 	if err != nil && !absent {

@@ -1,0 +1,390 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// found is a load function with a fixed answer that counts its calls.
+func found(v int64, calls *atomic.Int64) func(context.Context) (cache.Loaded[int64], error) {
+	return func(context.Context) (cache.Loaded[int64], error) {
+		calls.Add(1)
+		return cache.Loaded[int64]{Value: v}, nil
+	}
+}
+
+func missing(context.Context) (cache.Loaded[int64], error) {
+	return cache.Loaded[int64]{}, cache.ErrNotFound
+}
+
+func TestGet(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	var calls atomic.Int64
+	if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+		t.Errorf("Get of an unknown key: %v, want ErrMiss", err)
+	}
+	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
+		t.Errorf("Load = %d, %v, want 7", v, err)
+	}
+	if v, err := c.Get(keyOf(0), time.Now()); v != 7 || err != nil {
+		t.Errorf("Get after Load = %d, %v, want 7", v, err)
+	}
+	if _, err := c.Load(t.Context(), keyOf(1), missing); err != cache.ErrNotFound {
+		t.Errorf("Load of what does not exist: %v, want ErrNotFound", err)
+	}
+	if _, err := c.Get(keyOf(1), time.Now()); err != cache.ErrNotFound {
+		t.Errorf("Get of what does not exist: %v, want ErrNotFound", err)
+	}
+}
+
+// Keys that differ in a single byte, whichever, are different keys, though
+// ristretto may know them by the same eight bytes.
+func TestKeysAreComparedWhole(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	var calls atomic.Int64
+	base := keyOf(0)
+	if _, err := c.Load(t.Context(), base, found(1, &calls)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range base {
+		other := base
+		other[i] ^= 1
+		if v, err := c.Get(other, time.Now()); err != cache.ErrMiss {
+			t.Errorf("byte %d differs: Get = %d, %v, want a miss", i, v, err)
+		}
+	}
+}
+
+func TestTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second})
+		var calls atomic.Int64
+		for i := range 100 {
+			_, _ = c.Load(t.Context(), keyOf(i), found(1, &calls))
+			_, _ = c.Load(t.Context(), keyOf(-1-i), missing)
+		}
+		count := func(from, step int, want error) (n int) {
+			for i := range 100 {
+				if _, err := c.Get(keyOf(from+step*i), time.Now()); err == want {
+					n++
+				}
+			}
+			return n
+		}
+		for _, tt := range []struct {
+			after             time.Duration
+			present, negative int // at least; -1: some but not all
+		}{
+			{4400 * time.Millisecond, 100, 100},
+			{350 * time.Millisecond, 100, -1},
+			{250 * time.Millisecond, 100, 0},
+			{48 * time.Second, 100, 0},
+			{4 * time.Second, -1, 0},
+			{3 * time.Second, 0, 0},
+		} {
+			time.Sleep(tt.after)
+			for _, got := range []struct {
+				what    string
+				n, want int
+			}{{"present", count(0, 1, nil), tt.present}, {"absent", count(-1, -1, cache.ErrNotFound), tt.negative}} {
+				if got.want >= 0 && got.n != got.want || got.want < 0 && (got.n == 0 || got.n == 100) {
+					t.Errorf("%s entries alive after another %v: %d, want %d: a TTL ends up to a tenth early and never late", got.what, tt.after, got.n, got.want)
+				}
+			}
+		}
+	})
+}
+
+func TestUntilEndsAnEntryEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		until := time.Now().Add(time.Second)
+		_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+			return cache.Loaded[int64]{Value: 1, Until: until}, nil
+		})
+		time.Sleep(time.Second - time.Nanosecond)
+		if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+			t.Errorf("Get 1 ns before Until: %v, want a hit", err)
+		}
+		time.Sleep(time.Nanosecond)
+		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+			t.Errorf("Get at Until: %v, want a miss", err)
+		}
+	})
+}
+
+// The life of a value counts from the beginning of its load, since it may be
+// as old as that.
+func TestSlowLoadCountsAgainstTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: 4 * time.Second})
+		_, err := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+			time.Sleep(2 * time.Second)
+			return cache.Loaded[int64]{Value: 1}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+			t.Errorf("Get 4 s after the load began: %v, want a miss", err)
+		}
+	})
+}
+
+// the wall clock alone ends an entry after a suspension, during
+// which the monotonic clock stood still.
+func TestWallClockEndsEntry(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	var calls atomic.Int64
+	_, _ = c.Load(t.Context(), keyOf(0), found(1, &calls))
+	if _, err := c.Get(keyOf(0), time.Now().Round(0).Add(2*time.Minute)); err != cache.ErrMiss {
+		t.Errorf("Get with the wall clock two minutes on: %v, want a miss", err)
+	}
+}
+
+// C-07
+func TestSingleFlight(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	const callers = 10_000
+	var calls, failed atomic.Int64
+	resume := make(chan struct{})
+	load := func(context.Context) (cache.Loaded[int64], error) {
+		calls.Add(1)
+		<-resume
+		return cache.Loaded[int64]{Value: 7}, nil
+	}
+	leader, cancel := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := c.Load(leader, keyOf(0), load)
+		gone <- err
+	}()
+	for calls.Load() == 0 {
+		runtime.Gosched()
+	}
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			v, err := c.Get(keyOf(0), time.Now())
+			if err == cache.ErrMiss {
+				v, err = c.Load(t.Context(), keyOf(0), load)
+			}
+			if v != 7 || err != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller that was cancelled got %v, want its context's error", err)
+	}
+	time.Sleep(10 * time.Millisecond)
+	close(resume)
+	all.Wait()
+	if calls.Load() != 1 || failed.Load() != 0 {
+		t.Errorf("%d callers made %d loads, want 1; %d failed after the first was cancelled, want 0", callers, calls.Load(), failed.Load())
+	}
+}
+
+func TestBrokenLoads(t *testing.T) {
+	failure := errors.New("connection refused")
+	for _, tt := range []struct {
+		name string
+		load func(context.Context) (cache.Loaded[int64], error)
+		want string
+	}{
+		{"error", func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{Value: 1}, failure }, "connection refused"},
+		{"panic", func(context.Context) (cache.Loaded[int64], error) { panic("boom") }, "panicked: boom"},
+		{"exit", func(context.Context) (cache.Loaded[int64], error) { runtime.Goexit(); panic("unreachable") }, "exited"},
+		{"hang", func(ctx context.Context) (cache.Loaded[int64], error) {
+			<-ctx.Done()
+			return cache.Loaded[int64]{}, ctx.Err()
+		}, "deadline exceeded"},
+		{"deaf hang", func(context.Context) (cache.Loaded[int64], error) {
+			time.Sleep(time.Hour)
+			return cache.Loaded[int64]{Value: 1}, nil
+		}, "deadline exceeded"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, cache.Options{})
+				began := time.Now()
+				_, err := c.Load(t.Context(), keyOf(0), tt.load)
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("Load: %v, want %q", err, tt.want)
+				}
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("Load took %v, want at most LoadTimeout", took)
+				}
+				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+					t.Errorf("Get after a broken load: %v, want a miss: only answers are kept", err)
+				}
+				time.Sleep(2 * time.Hour)
+			})
+		})
+	}
+}
+
+func TestAtMost64LoadsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		var now, most, calls atomic.Int64
+		var all sync.WaitGroup
+		for i := range 1_000 {
+			all.Go(func() {
+				_, err := c.Load(t.Context(), keyOf(i), func(context.Context) (cache.Loaded[int64], error) {
+					calls.Add(1)
+					if n := now.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					time.Sleep(time.Millisecond)
+					now.Add(-1)
+					return cache.Loaded[int64]{}, nil
+				})
+				if err != nil {
+					t.Errorf("Load: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if most.Load() != 64 || calls.Load() != 1_000 {
+			t.Errorf("%d loads, at most %d at once, want 1000 and 64", calls.Load(), most.Load())
+		}
+	})
+}
+
+func TestStaleIfError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
+		var calls atomic.Int64
+		failure := errors.New("connection refused")
+		fail := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, failure }
+		for i := range 2 {
+			_, _ = c.Load(t.Context(), keyOf(i), found(7, &calls))
+		}
+		_, _ = c.Load(t.Context(), keyOf(2), missing)
+		_ = c.Write(func() error { return nil }, keyOf(1))
+		time.Sleep(9 * time.Minute)
+		for _, tt := range []struct {
+			name string
+			key  int
+			want error
+		}{
+			{"within the window", 0, nil},
+			{"written since", 1, failure},
+			{"absent", 2, failure},
+			{"never seen", 3, failure},
+		} {
+			if _, err := c.Load(t.Context(), keyOf(tt.key), fail); err != tt.want {
+				t.Errorf("%s: Load = %v, want %v", tt.name, err, tt.want)
+			}
+		}
+		time.Sleep(time.Minute)
+		if _, err := c.Load(t.Context(), keyOf(0), fail); err != failure {
+			t.Errorf("past the window: Load = %v, want the failure", err)
+		}
+	})
+}
+
+// C-08: what does not exist cannot push out what does.
+func TestFloodOfAbsentKeys(t *testing.T) {
+	c := newCache(t, cache.Options{Size: 10_000, TTL: time.Hour})
+	var calls atomic.Int64
+	for i := range 1_000 {
+		_, _ = c.Load(t.Context(), keyOf(i), found(1, &calls))
+	}
+	flood := trials(100_000, 2_000_000)
+	hits, gets := 0, 0
+	for i := range flood {
+		_, _ = c.Load(t.Context(), keyOf(-1-i), missing)
+		if _, err := c.Get(keyOf(i%1_000), time.Now()); err == nil {
+			hits++
+		}
+		gets++
+	}
+	if rate := float64(hits) / float64(gets); rate < 0.999 {
+		t.Errorf("hit rate of 1,000 keys during a flood of %d absent ones: %.4f, want at least 0.999", flood, rate)
+	}
+}
+
+// ristretto's Close panics beside any other call.
+func TestCloseBesideCalls(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 20 {
+		c, err := cache.New[int64](cache.Options{Size: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stop atomic.Bool
+		var calls atomic.Int64
+		var all sync.WaitGroup
+		for g := range 8 {
+			all.Go(func() {
+				for i := g; !stop.Load(); i += 8 {
+					if _, err := c.Get(keyOf(i%500), time.Now()); err == cache.ErrMiss {
+						if v, err := c.Load(t.Context(), keyOf(i%500), found(1, &calls)); v != 1 || err != nil {
+							t.Errorf("Load beside or after Close: %d, %v, want the value", v, err)
+						}
+					}
+					_ = c.Write(func() error { return nil }, keyOf(i%500))
+				}
+			})
+		}
+		time.Sleep(2 * time.Millisecond)
+		var closers sync.WaitGroup
+		for range 3 {
+			closers.Go(func() {
+				if err := c.Close(t.Context()); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			})
+		}
+		closers.Wait()
+		time.Sleep(time.Millisecond)
+		stop.Store(true)
+		all.Wait()
+		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+			t.Errorf("Get after Close: %v, want a miss", err)
+		}
+	}
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines after Close, %d before New", runtime.NumGoroutine(), before)
+}
+
+func TestCloseWaitsForLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		ended := false
+		go func() {
+			_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+				time.Sleep(time.Second)
+				ended = true
+				return cache.Loaded[int64]{}, nil
+			})
+		}()
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := c.Close(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Close with a short deadline beside a load: %v, want the deadline", err)
+		}
+		if err := c.Close(t.Context()); err != nil || !ended {
+			t.Errorf("Close: %v, load ended: %v, want nil and true", err, ended)
+		}
+	})
+}
