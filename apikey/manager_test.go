@@ -1,0 +1,602 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// newManager closes itself when the test ends.
+func newManager(t testing.TB, st store.Store, opts *apikey.Options) *apikey.Manager {
+	t.Helper()
+	m, err := apikey.New(st, opts)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(context.Background()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return m
+}
+
+func create(t testing.TB, m *apikey.Manager, owner string) apikey.Issued {
+	t.Helper()
+	issued, err := m.Create(t.Context(), apikey.CreateParams{Owner: owner, Name: "test", Scopes: []string{"reports:read"}})
+	if err != nil {
+		t.Fatalf("Create: %v", err)
+	}
+	return issued
+}
+
+func wantValid(t testing.TB, m *apikey.Manager, i apikey.Issued) *apikey.Principal {
+	t.Helper()
+	p, err := m.Validate(t.Context(), i.Secret.Reveal())
+	if err != nil {
+		t.Fatalf("Validate of a good key: %v", err)
+	}
+	if p.Key.ID != i.Key.ID {
+		t.Fatalf("Validate answered key %s, want %s", p.Key.ID, i.Key.ID)
+	}
+	return p
+}
+
+func wantRefused(t testing.TB, m *apikey.Manager, i apikey.Issued, want error) {
+	t.Helper()
+	if p, err := m.Validate(t.Context(), i.Secret.Reveal()); !errors.Is(err, want) || p != nil {
+		t.Errorf("Validate = %v, %v, want %v and no Principal", p, err, want)
+	}
+}
+
+// trials is how often a test tries; KEYHATCH_SOAK=1 asks for the full count.
+func trials(short, full int) int {
+	if os.Getenv("KEYHATCH_SOAK") != "" {
+		return full
+	}
+	return short
+}
+
+// pause lets others run, for as long as it takes to meet them.
+func pause() {
+	switch n := rand.IntN(8); {
+	case n < 4:
+		runtime.Gosched()
+	case n < 7:
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Microsecond)
+	}
+}
+
+// A spyStore counts look-ups and runs a hook before and after each call.
+type spyStore struct {
+	store.Store
+	lookups atomic.Int64
+	before  func(op string) error
+	after   func(op string)
+}
+
+func (s *spyStore) call(op string, f func() error) error {
+	if s.before != nil {
+		if err := s.before(op); err != nil {
+			return err
+		}
+	}
+	err := f()
+	if s.after != nil {
+		s.after(op)
+	}
+	return err
+}
+
+func (s *spyStore) Lookup(ctx context.Context, d store.Digest) (r store.Record, err error) {
+	s.lookups.Add(1)
+	err = s.call("Lookup", func() error { r, err = s.Store.Lookup(ctx, d); return err })
+	return r, err
+}
+
+func (s *spyStore) Get(ctx context.Context, owner, id string) (r store.Record, err error) {
+	err = s.call("Get", func() error { r, err = s.Store.Get(ctx, owner, id); return err })
+	return r, err
+}
+
+func (s *spyStore) Insert(ctx context.Context, r store.Record, limit int) error {
+	return s.call("Insert", func() error { return s.Store.Insert(ctx, r, limit) })
+}
+
+func (s *spyStore) List(ctx context.Context, q store.Query) (p store.Page, err error) {
+	err = s.call("List", func() error { p, err = s.Store.List(ctx, q); return err })
+	return p, err
+}
+
+func (s *spyStore) Update(ctx context.Context, owner, id string, c store.Change) (r store.Record, err error) {
+	err = s.call("Update", func() error { r, err = s.Store.Update(ctx, owner, id, c); return err })
+	return r, err
+}
+
+func (s *spyStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
+	err = s.call("Revoke", func() error { r, changed, err = s.Store.Revoke(ctx, owner, id, at, reason); return err })
+	return r, changed, err
+}
+
+func (s *spyStore) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (r []store.Record, err error) {
+	err = s.call("RevokeAll", func() error { r, err = s.Store.RevokeAll(ctx, owner, at, reason); return err })
+	return r, err
+}
+
+func (s *spyStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
+	err = s.call("Rotate", func() error { old, now, err = s.Store.Rotate(ctx, owner, id, next, ends); return err })
+	return old, now, err
+}
+
+func (s *spyStore) Touch(ctx context.Context, uses []store.Use) error {
+	return s.call("Touch", func() error { return s.Store.Touch(ctx, uses) })
+}
+
+// A recorder keeps the events.
+type recorder struct {
+	mu     sync.Mutex
+	events []apikey.Event
+}
+
+func (r *recorder) record(_ context.Context, e apikey.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// take returns the events since the last take.
+func (r *recorder) take() []apikey.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	events := r.events
+	r.events = nil
+	return events
+}
+
+func TestNewRefusesBadOptions(t *testing.T) {
+	key := func(b byte) []byte {
+		k := make([]byte, 32)
+		for i := range k {
+			k[i] = b + byte(i)
+		}
+		return k
+	}
+	for _, tt := range []struct {
+		name  string
+		opts  apikey.Options
+		field string
+	}{
+		{"short prefix", apikey.Options{Prefix: "a"}, "Prefix"},
+		{"long prefix", apikey.Options{Prefix: "abcdefghijk"}, "Prefix"},
+		{"upper case prefix", apikey.Options{Prefix: "Acme"}, "Prefix"},
+		{"digit first", apikey.Options{Prefix: "1acme"}, "Prefix"},
+		{"double underscore", apikey.Options{Prefix: "a__b"}, "Prefix"},
+		{"trailing underscore", apikey.Options{Prefix: "acme_"}, "Prefix"},
+		{"negative ttl", apikey.Options{CacheTTL: -1}, "CacheTTL"},
+		{"negative negative ttl", apikey.Options{NegativeTTL: -1}, "NegativeTTL"},
+		{"negative stale", apikey.Options{StaleIfError: -1}, "StaleIfError"},
+		{"negative touch", apikey.Options{TouchInterval: -1}, "TouchInterval"},
+		{"negative timeout", apikey.Options{LookupTimeout: -1}, "LookupTimeout"},
+		{"negative size", apikey.Options{CacheSize: -1}, "CacheSize"},
+		{"short tag key", apikey.Options{TagKeys: [][]byte{key(1), key(2)[:31]}}, "TagKeys"}, // T-13
+		{"zero tag key", apikey.Options{TagKeys: [][]byte{make([]byte, 32)}}, "TagKeys"},
+		{"repeated tag key", apikey.Options{TagKeys: [][]byte{key(1), key(1)}}, "TagKeys"},
+		{"nil legacy format", apikey.Options{LegacyFormats: []*regexp.Regexp{nil}}, "LegacyFormats"},
+		{"empty legacy format", apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`x*`)}}, "LegacyFormats"},
+		{"no headers", apikey.Options{Headers: []string{}}, "Headers"},
+		{"bad header", apikey.Options{Headers: []string{"X API Key"}}, "Headers"},
+		{"cookie", apikey.Options{Headers: []string{"cookie"}}, "Headers"},
+		{"realm", apikey.Options{Realm: "a\r\nb"}, "Realm"},
+	} {
+		_, err := apikey.New(memstore.New(), &tt.opts)
+		var invalid *apikey.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != tt.field {
+			t.Errorf("%s: New = %v, want an InvalidError of %s", tt.name, err, tt.field)
+		}
+	}
+	var typedNil *memstore.Store
+	for _, st := range []store.Store{nil, typedNil} {
+		if _, err := apikey.New(st, nil); err == nil {
+			t.Errorf("New over %T(nil) works, want an InvalidError", st)
+		}
+	}
+}
+
+func TestBadInputWritesNothing(t *testing.T) {
+	longName, wide := strings.Repeat("é", 65), strings.Repeat("é", 64)
+	scopes := make([]string, 33)
+	for i := range scopes {
+		scopes[i] = "s" + strings.Repeat("x", i)
+	}
+	for _, tt := range []struct {
+		name  string
+		p     apikey.CreateParams
+		field string // empty: it is good
+	}{
+		{"good", apikey.CreateParams{Owner: "o", Name: "n"}, ""},
+		{"64 wide characters", apikey.CreateParams{Owner: "o", Name: "  " + wide + "\t"}, ""},
+		{"32 scopes", apikey.CreateParams{Owner: "o", Name: "n", Scopes: scopes[:32]}, ""},
+		{"4 KiB of metadata", apikey.CreateParams{Owner: "o", Name: "n", Metadata: map[string]string{"k": strings.Repeat("v", 4095)}}, ""},
+		{"no owner", apikey.CreateParams{Name: "n"}, "Owner"},
+		{"long owner", apikey.CreateParams{Owner: strings.Repeat("o", 256), Name: "n"}, "Owner"},
+		{"owner with NUL", apikey.CreateParams{Owner: "a\x00b", Name: "n"}, "Owner"},
+		{"owner of bad UTF-8", apikey.CreateParams{Owner: "a\xff", Name: "n"}, "Owner"},
+		{"no name", apikey.CreateParams{Owner: "o"}, "Name"},
+		{"blank name", apikey.CreateParams{Owner: "o", Name: " \t\u00a0"}, "Name"},
+		{"long name", apikey.CreateParams{Owner: "o", Name: longName}, "Name"},
+		{"huge name", apikey.CreateParams{Owner: "o", Name: strings.Repeat("n", 1<<20)}, "Name"},
+		{"huge blank name", apikey.CreateParams{Owner: "o", Name: strings.Repeat(" ", 1<<20)}, "Name"},
+		{"control in name", apikey.CreateParams{Owner: "o", Name: "a\nb"}, "Name"},
+		{"reordering in name", apikey.CreateParams{Owner: "o", Name: "a\u202eb"}, "Name"},
+		{"bad UTF-8 in name", apikey.CreateParams{Owner: "o", Name: "a\xc3"}, "Name"},
+		{"long creator", apikey.CreateParams{Owner: "o", Name: "n", CreatedBy: strings.Repeat("o", 256)}, "CreatedBy"},
+		{"33 scopes", apikey.CreateParams{Owner: "o", Name: "n", Scopes: scopes}, "Scopes"},
+		{"empty scope", apikey.CreateParams{Owner: "o", Name: "n", Scopes: []string{""}}, "Scopes"},
+		{"long scope", apikey.CreateParams{Owner: "o", Name: "n", Scopes: []string{strings.Repeat("s", 65)}}, "Scopes"},
+		{"space in scope", apikey.CreateParams{Owner: "o", Name: "n", Scopes: []string{"a b"}}, "Scopes"},
+		{"quote in scope", apikey.CreateParams{Owner: "o", Name: "n", Scopes: []string{`a"`}}, "Scopes"},
+		{"metadata", apikey.CreateParams{Owner: "o", Name: "n", Metadata: map[string]string{"k": strings.Repeat("v", 4096)}}, "Metadata"},
+		{"metadata without key", apikey.CreateParams{Owner: "o", Name: "n", Metadata: map[string]string{"": "v"}}, "Metadata"},
+		{"metadata of bad UTF-8", apikey.CreateParams{Owner: "o", Name: "n", Metadata: map[string]string{"k": "\xff"}}, "Metadata"},
+		{"metadata with NUL", apikey.CreateParams{Owner: "o", Name: "n", Metadata: map[string]string{"k": "\x00"}}, "Metadata"},
+		{"past expiry", apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Now()}, "ExpiresAt"},
+		{"expiry beyond dates", apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, "ExpiresAt"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			writes := 0
+			m := newManager(t, &spyStore{Store: memstore.New(), before: func(string) error { writes++; return nil }}, nil)
+			_, err := m.Create(t.Context(), tt.p)
+			_, regErr := m.Register(t.Context(), apikey.RegisterParams{CreateParams: tt.p, Digest: apikey.DigestOf("x"), Hint: "h"})
+			if tt.field == "" {
+				if err != nil || regErr != nil {
+					t.Fatalf("Create: %v, Register: %v, want both to work", err, regErr)
+				}
+				return
+			}
+			for _, err := range []error{err, regErr} {
+				var invalid *apikey.InvalidError
+				if !errors.As(err, &invalid) || invalid.Field != tt.field {
+					t.Errorf("got %v, want an InvalidError of %s", err, tt.field)
+				}
+			}
+			if writes != 0 {
+				t.Errorf("%d calls of the store, want none", writes)
+			}
+		})
+	}
+}
+
+func TestRegisterChecksDigestAndHint(t *testing.T) {
+	m := newManager(t, memstore.New(), nil)
+	good := apikey.CreateParams{Owner: "o", Name: "n"}
+	for _, tt := range []struct {
+		name  string
+		p     apikey.RegisterParams
+		field string
+	}{
+		{"zero digest", apikey.RegisterParams{CreateParams: good, Hint: "h"}, "Digest"},
+		{"no hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t")}, "Hint"},
+		{"long hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: strings.Repeat("h", 33)}, "Hint"},
+		{"hint with space", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: "h h"}, "Hint"},
+		{"wide hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: "hé"}, "Hint"},
+		{"hint is the token", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("token"), Hint: "token"}, "Hint"},
+	} {
+		var invalid *apikey.InvalidError
+		if _, err := m.Register(t.Context(), tt.p); !errors.As(err, &invalid) || invalid.Field != tt.field {
+			t.Errorf("%s: Register = %v, want an InvalidError of %s", tt.name, err, tt.field)
+		}
+	}
+	p := apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("token"), Hint: "tok"}
+	if _, err := m.Register(t.Context(), p); err != nil {
+		t.Fatalf("Register: %v", err)
+	}
+	p.Owner = "another"
+	if _, err := m.Register(t.Context(), p); !errors.Is(err, apikey.ErrDuplicate) {
+		t.Errorf("Register of a taken digest: %v, want ErrDuplicate", err)
+	}
+}
+
+func TestLifeOfAKey(t *testing.T) {
+	ctx := t.Context()
+	m := newManager(t, memstore.New(), &apikey.Options{Prefix: "acme_live"})
+	issued, err := m.Create(ctx, apikey.CreateParams{
+		Owner: "user_1", Name: "  ci ", CreatedBy: "admin", Scopes: []string{"a", "b", "a"},
+		Metadata: map[string]string{"team": "x"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := issued.Secret.Reveal()
+	k := issued.Key
+	if k.Name != "ci" || k.Owner != "user_1" || k.CreatedBy != "admin" || len(k.Scopes) != 2 || k.Metadata["team"] != "x" {
+		t.Errorf("created %+v", k)
+	}
+	if k.Hint != token[:len("acme_live_")+4] {
+		t.Errorf("hint %q of %q, want the prefix and four characters", k.Hint, token)
+	}
+	if ok, _ := regexp.MatchString("^"+m.Pattern()+"$", token); !ok {
+		t.Errorf("token %q does not match the published pattern %s", token, m.Pattern())
+	}
+	p := wantValid(t, m, issued)
+	if !p.Allows("a") || p.Allows("c") {
+		t.Error("the Principal allows other scopes than the key has")
+	}
+
+	name, yes, no := "renamed", true, false
+	if k, err = m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Name: &name, Scopes: []string{}}); err != nil || k.Name != name || len(k.Scopes) != 0 || k.Metadata["team"] != "x" {
+		t.Errorf("Update = %+v, %v", k, err)
+	}
+	if p = wantValid(t, m, issued); p.Allows("a") || p.Key.Name != name {
+		t.Errorf("after Update, Validate answers %+v", p.Key)
+	}
+	if k, err = m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Disabled: &yes}); err != nil || k.Status(time.Now()) != apikey.StatusDisabled {
+		t.Errorf("disable = %v, %v", k.Status(time.Now()), err)
+	}
+	wantRefused(t, m, issued, apikey.ErrDisabled)
+	if k, err = m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Disabled: &no}); err != nil || k.Status(time.Now()) != apikey.StatusActive {
+		t.Errorf("enable = %v, %v", k.Status(time.Now()), err)
+	}
+	wantValid(t, m, issued)
+
+	next, err := m.Rotate(ctx, "user_1", k.ID, time.Hour)
+	if err != nil || next.Key.Name != name || next.Key.ID == k.ID || next.Secret.Reveal() == token {
+		t.Fatalf("Rotate = %+v, %v", next.Key, err)
+	}
+	wantValid(t, m, issued)
+	wantValid(t, m, next)
+	old, err := m.Get(ctx, "user_1", k.ID)
+	if err != nil || old.ReplacedBy != next.Key.ID || time.Until(old.ExpiresAt) > time.Hour {
+		t.Errorf("rotated key = %+v, %v", old, err)
+	}
+	if _, err := m.Rotate(ctx, "user_1", k.ID, 0); !errors.Is(err, apikey.ErrConflict) {
+		t.Errorf("second Rotate: %v, want ErrConflict", err)
+	}
+	last, err := m.Rotate(ctx, "user_1", next.Key.ID, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, m, next, apikey.ErrRevoked)
+	wantValid(t, m, last)
+
+	k, err = m.Revoke(ctx, "user_1", last.Key.ID, "leaked")
+	if err != nil || k.RevokeReason != "leaked" || k.Status(time.Now()) != apikey.StatusRevoked {
+		t.Errorf("Revoke = %+v, %v", k, err)
+	}
+	wantRefused(t, m, last, apikey.ErrRevoked)
+	again, err := m.Revoke(ctx, "user_1", last.Key.ID, "again")
+	if err != nil || again.RevokeReason != "leaked" || !again.RevokedAt.Equal(k.RevokedAt) {
+		t.Errorf("second Revoke = %+v, %v, want the first one's time and reason", again, err)
+	}
+	if _, err := m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Disabled: &no}); !errors.Is(err, apikey.ErrConflict) {
+		t.Errorf("Update of a revoked key: %v, want ErrConflict", err)
+	}
+	if n, err := m.RevokeAll(ctx, "user_1", "account closed"); n != 1 || err != nil {
+		t.Errorf("RevokeAll = %d, %v, want 1: the key in its grace period", n, err)
+	}
+	wantRefused(t, m, issued, apikey.ErrRevoked)
+
+	page, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Limit: 2})
+	if err != nil || len(page.Keys) != 2 || page.Next == "" {
+		t.Fatalf("List = %+v, %v", page, err)
+	}
+	rest, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Limit: 2, Cursor: page.Next})
+	if err != nil || len(rest.Keys) != 1 || rest.Next != "" || rest.Keys[0].ID != issued.Key.ID {
+		t.Errorf("second page = %+v, %v, want the oldest key alone", rest, err)
+	}
+}
+
+func TestBadCursors(t *testing.T) {
+	m := newManager(t, memstore.New(), nil)
+	for _, cursor := range []string{"x", "!!!!", "AAAAAAAAAAA", strings.Repeat("A", 1<<20), "AAAAAAAAAAAAJw", "f_____________9rZXk", "gAAAAAAAAABrZXk"} {
+		var invalid *apikey.InvalidError
+		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Cursor: cursor}); !errors.As(err, &invalid) || invalid.Field != "Cursor" {
+			t.Errorf("List with cursor %.20q: %v, want an InvalidError of Cursor", cursor, err)
+		}
+	}
+}
+
+// Invariant 12, M-01: another owner's key is not found, whatever one asks.
+func TestForeignOwner(t *testing.T) {
+	ctx := t.Context()
+	var events recorder
+	m := newManager(t, memstore.New(), &apikey.Options{OnEvent: events.record})
+	issued := create(t, m, "owner")
+	events.take()
+	id, name := issued.Key.ID, "stolen"
+	calls := map[string]func(owner string) error{
+		"Get":    func(o string) error { _, err := m.Get(ctx, o, id); return err },
+		"Update": func(o string) error { _, err := m.Update(ctx, o, id, apikey.UpdateParams{Name: &name}); return err },
+		"Rotate": func(o string) error { _, err := m.Rotate(ctx, o, id, 0); return err },
+		"Revoke": func(o string) error { _, err := m.Revoke(ctx, o, id, ""); return err },
+	}
+	for call, f := range calls {
+		err := f("thief")
+		if !errors.Is(err, apikey.ErrNotFound) || err.Error() != apikey.ErrNotFound.Error() {
+			t.Errorf("%s of another owner's key: %v, want ErrNotFound and nothing more", call, err)
+		}
+		if got := events.take(); len(got) != 1 || got[0].Kind != apikey.EventForeignOwner || got[0].Owner != "thief" || got[0].KeyID != id {
+			t.Errorf("%s of another owner's key: events %+v, want one of the attempt", call, got)
+		}
+		var invalid *apikey.InvalidError
+		if err := f(""); !errors.As(err, &invalid) {
+			t.Errorf("%s without an owner: %v, want an InvalidError", call, err)
+		}
+	}
+	if n, err := m.RevokeAll(ctx, "thief", ""); n != 0 || err != nil {
+		t.Errorf("RevokeAll of another owner = %d, %v", n, err)
+	}
+	if page, err := m.List(ctx, apikey.ListParams{Owner: "thief"}); len(page.Keys) != 0 || err != nil {
+		t.Errorf("List of another owner = %+v, %v", page, err)
+	}
+	for _, bad := range []string{"", "key_\x00", strings.Repeat("k", 65), "key_é"} {
+		if _, err := m.Get(ctx, "owner", bad); !errors.Is(err, apikey.ErrNotFound) {
+			t.Errorf("Get of id %q: %v, want ErrNotFound", bad, err)
+		}
+	}
+	if k := wantValid(t, m, issued).Key; k.Name != "test" {
+		t.Errorf("the key became %+v", k)
+	}
+}
+
+// M-13: one event for each thing that happened, and no secret in any.
+func TestEvents(t *testing.T) {
+	ctx := t.Context()
+	var events recorder
+	var log strings.Builder
+	m := newManager(t, memstore.New(), &apikey.Options{
+		OnEvent: events.record, MaxKeysPerOwner: 3,
+		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	want := func(what string, kinds ...apikey.EventKind) []apikey.Event {
+		t.Helper()
+		got := events.take()
+		if len(got) != len(kinds) {
+			t.Fatalf("%s: events %+v, want %v", what, got, kinds)
+		}
+		for i, e := range got {
+			if e.Kind != kinds[i] || e.Time.IsZero() || e.Time.Location() != time.UTC {
+				t.Errorf("%s: event %+v, want kind %s and a time in UTC", what, e, kinds[i])
+			}
+		}
+		return got
+	}
+	a := create(t, m, "o")
+	if e := want("Create", apikey.EventCreated); e[0].KeyID != a.Key.ID || e[0].Owner != "o" {
+		t.Errorf("Create: %+v", e)
+	}
+	_, _ = m.Register(ctx, apikey.RegisterParams{CreateParams: apikey.CreateParams{Owner: "o", Name: "n"}, Digest: apikey.DigestOf("d"), Hint: "h"})
+	want("Register", apikey.EventRegistered)
+	create(t, m, "o")
+	want("Create", apikey.EventCreated)
+	_, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"})
+	if !errors.Is(err, apikey.ErrLimitReached) {
+		t.Errorf("fourth Create of three: %v, want ErrLimitReached", err)
+	}
+	want("Create at the limit", apikey.EventLimitReached)
+	wantValid(t, m, a)
+	want("Validate")
+	yes, no := true, false
+	_, _ = m.Update(ctx, "o", a.Key.ID, apikey.UpdateParams{Disabled: &yes})
+	want("Update", apikey.EventUpdated)
+	wantRefused(t, m, a, apikey.ErrDisabled)
+	if e := want("Validate of a disabled key", apikey.EventRefused); e[0].Reason != apikey.ReasonDisabled || e[0].KeyID != a.Key.ID {
+		t.Errorf("refused: %+v", e)
+	}
+	_, _ = m.Update(ctx, "o", a.Key.ID, apikey.UpdateParams{Disabled: &no})
+	want("Update", apikey.EventUpdated)
+	b, _ := m.Rotate(ctx, "o", a.Key.ID, 0)
+	if e := want("Rotate", apikey.EventRotated); e[0].KeyID != a.Key.ID || e[0].NewKeyID != b.Key.ID {
+		t.Errorf("Rotate: %+v", e)
+	}
+	wantRefused(t, m, a, apikey.ErrRevoked)
+	if e := want("a revoked key presented", apikey.EventReused); e[0].KeyID != a.Key.ID || e[0].Reason != apikey.ReasonRevoked {
+		t.Errorf("reused: %+v", e)
+	}
+	var all sync.WaitGroup
+	for range 100 { // M-11
+		all.Go(func() { _, _ = m.Revoke(ctx, "o", b.Key.ID, "leaked") })
+	}
+	all.Wait()
+	want("100 parallel Revokes", apikey.EventRevoked)
+	if n, err := m.RevokeAll(ctx, "o", ""); n != 2 || err != nil {
+		t.Errorf("RevokeAll = %d, %v, want 2", n, err)
+	}
+	want("RevokeAll", apikey.EventRevoked, apikey.EventRevoked)
+	_, _ = m.Validate(ctx, "garbage")
+	if e := want("garbage", apikey.EventRefused); e[0].Reason != apikey.ReasonMalformed || e[0].KeyID != "" {
+		t.Errorf("garbage: %+v", e)
+	}
+	for _, secret := range []string{a.Secret.Reveal(), b.Secret.Reveal()} {
+		if strings.Contains(log.String(), secret[len(secret)-20:]) {
+			t.Error("the log has a token")
+		}
+	}
+	for _, word := range []string{"created", "registered", "limit_reached", "updated", "rotated", "reused", "revoked", "refused"} {
+		if !strings.Contains(log.String(), "apikey: "+word) {
+			t.Errorf("the log lacks %q", word)
+		}
+	}
+}
+
+func TestPrincipalIsNotEscalatedByAHandler(t *testing.T) {
+	m := newManager(t, memstore.New(), nil)
+	issued := create(t, m, "o")
+	p := wantValid(t, m, issued)
+	p.Key.Scopes[0] = "admin"
+	if p = wantValid(t, m, issued); p.Allows("admin") || !p.Allows("reports:read") {
+		t.Error("a handler that wrote to the shared Principal changed what the key may do")
+	}
+	var zero apikey.Principal
+	if zero.Allows("x") || (*apikey.Principal)(nil).Allows("x") {
+		t.Error("a zero Principal allows something") // H-16
+	}
+}
+
+// Expiry is looked at on each request, not only when the cache is filled.
+func TestExpiry(t *testing.T) {
+	m := newManager(t, memstore.New(), nil)
+	issued, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Now().Add(50 * time.Millisecond)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantValid(t, m, issued)
+	time.Sleep(time.Until(issued.Key.ExpiresAt))
+	wantRefused(t, m, issued, apikey.ErrExpired)
+	later := time.Now().Add(time.Hour)
+	if _, err := m.Update(t.Context(), "o", issued.Key.ID, apikey.UpdateParams{ExpiresAt: &later}); !errors.Is(err, apikey.ErrConflict) {
+		t.Errorf("Update of the expiry of an expired key: %v, want ErrConflict", err)
+	}
+	// Expired keys do not count against the limit.
+	for range 5 {
+		create(t, m, "o")
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		max, plan int
+		want      int
+	}{
+		{"default", 0, 0, 5},
+		{"option", 2, 0, 2},
+		{"plan over option", 2, 7, 7},
+		{"plan below option", 7, 1, 1},
+		{"no limit", -1, 0, 50},
+		{"no limit by plan", 1, -1, 50},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newManager(t, memstore.New(), &apikey.Options{
+				MaxKeysPerOwner: tt.max,
+				Entitlements: entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) {
+					return entitlement.Entitlement{APIAccess: true, MaxKeys: tt.plan}, nil
+				}),
+			})
+			n := 0
+			for range 50 {
+				if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); err == nil {
+					n++
+				} else if !errors.Is(err, apikey.ErrLimitReached) {
+					t.Fatal(err)
+				}
+			}
+			if n != tt.want {
+				t.Errorf("%d keys created, want %d", n, tt.want)
+			}
+		})
+	}
+}
