@@ -140,5 +140,5 @@ func (o *Options) validate() error {
 	if o.CacheSize < 0 {
 		return &InvalidError{Field: "CacheSize", Reason: "must not be negative"}
 	}
-	return nil
+	return validateRealm(o.Realm)
 }

@@ -1,0 +1,180 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// sortedTouches fails the test when a batch is not as the Store's contract
+// promises it.
+func sortedTouches(t *testing.T, s store.Store, batches *atomic.Int64) store.Store {
+	return &touchStore{Store: s, check: func(uses []store.Use) {
+		batches.Add(1)
+		for i := 1; i < len(uses); i++ {
+			if string(uses[i-1].Digest[:]) >= string(uses[i].Digest[:]) {
+				t.Error("a batch of uses is not sorted by digest, or has one twice")
+			}
+		}
+	}}
+}
+
+type touchStore struct {
+	store.Store
+	check func([]store.Use)
+}
+
+func (s *touchStore) Touch(ctx context.Context, uses []store.Use) error {
+	s.check(uses)
+	return s.Store.Touch(ctx, uses)
+}
+
+func TestLastUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches atomic.Int64
+		m := newManager(t, sortedTouches(t, memstore.New(), &batches), &apikey.Options{MaxKeysPerOwner: -1})
+		lastUsed := func(i apikey.Issued) time.Time {
+			k, err := m.Get(t.Context(), "o", i.Key.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k.LastUsedAt
+		}
+		a, b := create(t, m, "o"), create(t, m, "o")
+		for range 30 {
+			wantValid(t, m, a)
+			wantValid(t, m, b)
+		}
+		used := time.Now()
+		if at := lastUsed(a); !at.IsZero() {
+			t.Errorf("last used %v before any flush, want it to be written later", at)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		for _, i := range []apikey.Issued{a, b} {
+			if at := lastUsed(i); !at.Equal(used) {
+				t.Errorf("last used %v, want %v", at, used)
+			}
+		}
+		if batches.Load() != 1 {
+			t.Errorf("60 uses of two keys took %d batches, want 1", batches.Load())
+		}
+		// Within the interval nothing is written, past it there is one more
+		// batch, though the cache has let go of the key in between.
+		for range 4 {
+			time.Sleep(70 * time.Second)
+			wantValid(t, m, a)
+		}
+		if at := lastUsed(a); !at.Equal(used) || batches.Load() != 1 {
+			t.Errorf("written again within TouchInterval: %v in %d batches", at, batches.Load())
+		}
+		time.Sleep(21 * time.Second)
+		wantValid(t, m, a)
+		used = time.Now()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if at := lastUsed(a); !at.Equal(used) || batches.Load() != 2 {
+			t.Errorf("past TouchInterval: %v in %d batches, want %v in 2", at, batches.Load(), used)
+		}
+	})
+}
+
+// A refused key was not used.
+func TestRefusedIsNotUsed(t *testing.T) {
+	m := newManager(t, memstore.New(), nil)
+	issued, yes := create(t, m, "o"), true
+	if _, err := m.Update(t.Context(), "o", issued.Key.ID, apikey.UpdateParams{Disabled: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, m, issued, apikey.ErrDisabled)
+	if err := m.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := m.Get(t.Context(), "o", issued.Key.ID); err != nil || !k.LastUsedAt.IsZero() {
+		t.Errorf("a refused key has last-used time %v, %v, want none", k.LastUsedAt, err)
+	}
+}
+
+// R-06, invariant 14: Close writes what waits, also what the store would not
+// take before, and may be called again.
+func TestCloseFlushesLastUsed(t *testing.T) {
+	n := trials(5_000, 100_000)
+	var down atomic.Bool
+	var batches atomic.Int64
+	st := &spyStore{Store: sortedTouches(t, memstore.New(), &batches), before: func(op string) error {
+		if op == "Touch" && down.Load() {
+			return errDown
+		}
+		return nil
+	}}
+	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})
+	issued := make([]apikey.Issued, n)
+	for i := range issued {
+		issued[i] = create(t, m, "o")
+		wantValid(t, m, issued[i])
+	}
+	down.Store(true)
+	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Close over a failing store: %v, want ErrUnavailable", err)
+	}
+	down.Store(false)
+	began := time.Now()
+	for range 2 {
+		if err := m.Close(t.Context()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	t.Logf("flushed %d uses in %v, %d batches", n, time.Since(began), batches.Load())
+	for _, i := range issued {
+		r, err := st.Store.Lookup(t.Context(), apikey.DigestOf(i.Secret.Reveal()))
+		if err != nil || r.LastUsedAt.IsZero() {
+			t.Fatalf("Close lost a last-used time: %v, %v", r.LastUsedAt, err)
+		}
+	}
+	wantValid(t, m, issued[0]) // after Close, from the store
+}
+
+// A hanging or panicking Touch harms no validation.
+func TestBrokenTouch(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func()
+	}{
+		{"panic", func() { panic("boom") }},
+		{"hang", func() { time.Sleep(time.Minute) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var broken atomic.Bool
+				broken.Store(true)
+				m := newManager(t, &touchStore{Store: memstore.New(), check: func([]store.Use) {
+					if broken.Load() {
+						tt.do()
+					}
+				}}, nil)
+				issued := create(t, m, "o")
+				wantValid(t, m, issued)
+				used := time.Now()
+				time.Sleep(15 * time.Second)
+				before := time.Now()
+				wantValid(t, m, issued)
+				if waited := time.Since(before); waited > 0 {
+					t.Errorf("a validation waited %v for the last-used times", waited)
+				}
+				broken.Store(false)
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if k, err := m.Get(t.Context(), "o", issued.Key.ID); err != nil || k.LastUsedAt.Before(used) {
+					t.Errorf("last used %v, %v, want it written once the store takes it", k.LastUsedAt, err)
+				}
+			})
+		})
+	}
+}

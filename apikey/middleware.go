@@ -1,0 +1,158 @@
+package apikey
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Require returns a middleware that admits only requests with a valid key that
+// allows every one of the scopes; none means that any valid key will do.
+//
+// The token is taken from [Options.Headers] and nowhere else: never from the
+// query, the path, a cookie or the body. The next handler finds the
+// [Principal] in the request's context, see [PrincipalFromContext], and no
+// longer finds the token in its headers, so that it cannot log it or send it
+// on. Everyone else is answered here, as RFC 6750 and RFC 9457 have it:
+//
+//	400  more than one credential
+//	401  no credential, or one that is not good
+//	403  a scope is missing, or the plan has no API access
+//	503  the store or the entitlement provider could not say
+//
+// What a response holds belongs to the key's owner. Shared caches know that of
+// requests with Authorization; responses to a key in another header get
+// Cache-Control: private and a Vary on that header before the next handler
+// runs. One that sets Cache-Control itself should leave Vary as it is.
+//
+// CORS preflight requests, which browsers send without credentials, are
+// answered 204 and never reach the next handler. They get no CORS headers,
+// which permits nothing: whoever wants to be called from browsers puts a CORS
+// middleware before this one.
+//
+// Requires nest: inside another one of the same Manager, a request that
+// carries no credential any more is judged by the Principal it was given
+// there, so that a group of routes can require a key and each route its scope.
+//
+// Require panics when a scope could be no key's; see [CreateParams].
+func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
+	for _, s := range scopes {
+		if !validScope(s) {
+			panic(fmt.Sprintf("apikey: Require: invalid scope %q", s))
+		}
+	}
+	scopes = slices.Clone(scopes)
+	return func(next http.Handler) http.Handler {
+		if next == nil {
+			panic("apikey: Require: nil handler")
+		}
+		return &guard{manager: m, scopes: scopes, denied: &scopeError{scopes}, next: next}
+	}
+}
+
+// A guard is the handler that Require makes.
+type guard struct {
+	manager *Manager
+	scopes  []string
+	denied  error
+	next    http.Handler
+}
+
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isPreflight(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	p, via, err := g.manager.authenticate(r)
+	if err == nil && !p.allowsAll(g.scopes) {
+		err = g.manager.refuse(r.Context(), time.Now(), &p.Key, g.denied)
+	}
+	if err != nil {
+		g.manager.WriteError(w, r, err)
+		return
+	}
+	if via != nil {
+		via.keepPrivate(w.Header())
+	}
+	ctx := &principalContext{Context: r.Context(), principal: p, manager: g.manager}
+	g.next.ServeHTTP(w, g.manager.strip(ctx, r))
+}
+
+// isPreflight reports whether a browser asks what a later request may do (the
+// CORS-preflight request of the Fetch standard). It cannot carry a credential.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions &&
+		len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
+}
+
+// keepPrivate keeps the response out of shared caches, which know by
+// themselves only that those to Authorization are private (RFC 9111, section
+// 3.5). It adds, since both headers are lists to which others contribute.
+func (c *carrier) keepPrivate(h http.Header) {
+	if !c.bearer {
+		h.Add("Cache-Control", "private")
+		h.Add("Vary", c.header)
+	}
+}
+
+// ValidateRequest finds the token in the request's headers and validates it as
+// [Manager.Validate] does. It is what [Manager.Require] does before it asks for
+// scopes, for servers that Require does not fit; ask [Principal.Allows] for
+// those. Besides Validate's errors it answers [ErrMissing] and [ErrAmbiguous].
+// [Manager.WriteError] turns them into a response.
+//
+// It does not change r, whose headers still have the token. A response to a
+// key in another header than Authorization needs Cache-Control: private.
+func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
+	p, _, err := m.authenticate(r)
+	return p, err
+}
+
+// authenticate is the only way from a request to a Principal. The carrier is
+// nil when an outer guard of this Manager has used up the credential.
+func (m *Manager) authenticate(r *http.Request) (*Principal, *carrier, error) {
+	ctx := r.Context()
+	token, via, err := extract(m.carriers, r.Header)
+	if err != nil {
+		if p, ok := ctx.Value(voucher{m}).(*Principal); ok && err == ErrMissing && via == nil {
+			return p, nil, nil
+		}
+		return nil, nil, m.refuse(ctx, time.Now(), nil, err)
+	}
+	p, err := m.Validate(ctx, token)
+	return p, via, err
+}
+
+// strip returns a copy of r with the context and without any header that may
+// carry a credential. It leaves r and its headers as they are, since they are
+// not ours to change (see [http.Handler]).
+func (m *Manager) strip(ctx context.Context, r *http.Request) *http.Request {
+	h := maps.Clone(r.Header)
+	for i := range m.carriers {
+		delete(h, m.carriers[i].header)
+	}
+	r = r.WithContext(ctx)
+	r.Header = h
+	return r
+}
+
+// A principalContext holds a Principal and the Manager that vouches for it.
+type principalContext struct {
+	context.Context
+	principal *Principal
+	manager   *Manager
+}
+
+// voucher is the context key of the Principal that this very Manager
+// validated: another one's keys are none of its own.
+type voucher struct{ manager *Manager }
+
+func (c *principalContext) Value(key any) any {
+	if key == (principalKey{}) || key == (voucher{c.manager}) {
+		return c.principal
+	}
+	return c.Context.Value(key)
+}

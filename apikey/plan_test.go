@@ -1,0 +1,152 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A billing answers for all owners and counts how often it is asked.
+type billing struct {
+	asked  atomic.Int64
+	answer func() (entitlement.Entitlement, error)
+}
+
+func (b *billing) Entitlement(context.Context, string) (entitlement.Entitlement, error) {
+	b.asked.Add(1)
+	return b.answer()
+}
+
+func plan(e entitlement.Entitlement) func() (entitlement.Entitlement, error) {
+	return func() (entitlement.Entitlement, error) { return e, nil }
+}
+
+var paid = entitlement.Entitlement{Plan: "pro", APIAccess: true}
+
+// Invariant 10: "not entitled" and "could not find out" are different answers,
+// at create and at validate.
+func TestEntitlementAnswers(t *testing.T) {
+	lapsed := paid
+	lapsed.ValidUntil = time.Now().Add(-time.Second)
+	for _, tt := range []struct {
+		name   string
+		answer func() (entitlement.Entitlement, error)
+		want   error
+	}{
+		{"paid", plan(paid), nil},
+		{"paid until later", plan(entitlement.Entitlement{APIAccess: true, ValidUntil: time.Now().Add(time.Hour)}), nil},
+		{"no API access", plan(entitlement.Entitlement{Plan: "pro", MaxKeys: 10}), apikey.ErrNotEntitled},
+		{"lapsed", plan(lapsed), apikey.ErrNotEntitled},
+		{"none", func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }, apikey.ErrNotEntitled},
+		{"outage", func() (entitlement.Entitlement, error) { return paid, errDown }, apikey.ErrUnavailable},
+		{"panic", func() (entitlement.Entitlement, error) { panic("boom") }, apikey.ErrUnavailable},
+		{"exit", func() (entitlement.Entitlement, error) { runtime.Goexit(); return paid, nil }, apikey.ErrUnavailable},
+		{"hang", func() (entitlement.Entitlement, error) { time.Sleep(100 * time.Millisecond); return paid, nil }, apikey.ErrUnavailable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			st := memstore.New()
+			issued := create(t, newManager(t, st, nil), "o")
+			var events recorder
+			m := newManager(t, st, &apikey.Options{
+				Entitlements: &billing{answer: tt.answer}, LookupTimeout: 50 * time.Millisecond, OnEvent: events.record,
+			})
+			p, err := m.Validate(t.Context(), issued.Secret.Reveal())
+			if !errors.Is(err, tt.want) || (p == nil) != (tt.want != nil) {
+				t.Errorf("Validate = %v, %v, want %v", p, err, tt.want)
+			}
+			if got := events.take(); tt.want != nil && (len(got) != 1 || got[0].Kind != apikey.EventRefused || got[0].Owner != "o") {
+				t.Errorf("events %+v, want one refusal", got)
+			}
+			if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); !errors.Is(err, tt.want) {
+				t.Errorf("Create: %v, want %v", err, tt.want)
+			}
+			if errors.Is(err, apikey.ErrUnauthenticated) {
+				t.Errorf("the plan's answer looks like a bad key: %v", err)
+			}
+			// A plan is no reason to keep anyone from revoking.
+			if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); err != nil {
+				t.Errorf("Revoke: %v", err)
+			}
+		})
+	}
+}
+
+func TestDowngradeAndPurchase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &billing{answer: plan(paid)}
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
+		issued := create(t, m, "o")
+		for range 100 {
+			wantValid(t, m, issued)
+		}
+		if n := b.asked.Load(); n != 1 {
+			t.Errorf("the provider was asked %d times, want 1", n)
+		}
+		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		time.Sleep(time.Minute)
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+		b.answer = plan(paid)
+		time.Sleep(5 * time.Second)
+		wantValid(t, m, issued)
+		b.answer = func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }
+		time.Sleep(time.Minute)
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+		b.answer = plan(paid)
+		time.Sleep(5 * time.Second)
+		wantValid(t, m, issued)
+	})
+}
+
+// An entitlement ends at its ValidUntil, cached or not.
+func TestValidUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until := paid
+		until.ValidUntil = time.Now().Add(10 * time.Second)
+		b := &billing{answer: plan(until)}
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
+		issued := create(t, m, "o")
+		time.Sleep(10*time.Second - 1)
+		wantValid(t, m, issued)
+		time.Sleep(1)
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+	})
+}
+
+// Scopes beyond the plan are not honoured, and return with the plan.
+func TestPlanClampsScopes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		small := paid
+		small.Scopes = []string{"reports:list"}
+		b := &billing{answer: plan(paid)}
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
+		issued := create(t, m, "o")
+		if p := wantValid(t, m, issued); !p.Allows("reports:read") || p.Entitlement.Plan != "pro" {
+			t.Errorf("%+v: want reports:read allowed", p)
+		}
+		b.answer = plan(small)
+		time.Sleep(time.Minute)
+		if p := wantValid(t, m, issued); p.Allows("reports:read") || p.Allows("reports:list") {
+			t.Error("a scope was allowed that the key or the plan lacks")
+		}
+		small.Scopes = []string{}
+		b.answer = plan(small)
+		time.Sleep(time.Minute)
+		if wantValid(t, m, issued).Allows("reports:read") {
+			t.Error("a plan that covers no scope covered one")
+		}
+		b.answer = plan(paid)
+		time.Sleep(time.Minute)
+		if !wantValid(t, m, issued).Allows("reports:read") {
+			t.Error("the scope did not return with the plan")
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package apikey
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// retryAfter is what a client is asked to wait in an outage, in seconds.
+const retryAfter = "5"
+
+const maxRealm = 128 // bytes
+
+// A problem is an answer to a refused request: problem details (RFC 9457) with
+// a code that programs can rely on. It says nothing about the key, so that
+// whoever tries tokens learns nothing but yes or no.
+type problem struct {
+	status int
+	body   []byte
+	length string
+}
+
+func newProblem(status int, code string) *problem {
+	body := fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"code":%q}`+"\n", http.StatusText(status), status, code)
+	return &problem{status: status, body: []byte(body), length: strconv.Itoa(len(body))}
+}
+
+var (
+	problemUnauthorized      = newProblem(http.StatusUnauthorized, "unauthorized")
+	problemAmbiguous         = newProblem(http.StatusBadRequest, "invalid_request")
+	problemScope             = newProblem(http.StatusForbidden, "insufficient_scope")
+	problemAPIAccessRequired = newProblem(http.StatusForbidden, "api_access_required")
+	problemUnavailable       = newProblem(http.StatusServiceUnavailable, "unavailable")
+	problemInternal          = newProblem(http.StatusInternalServerError, "internal_error")
+)
+
+// problemOf decides how an error is answered. An outage comes first: what it
+// wraps is the store's, and must not turn into a verdict on the key.
+func problemOf(err error) *problem {
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return problemUnavailable
+	case errors.Is(err, ErrAmbiguous):
+		return problemAmbiguous
+	case errors.Is(err, ErrUnauthenticated):
+		return problemUnauthorized
+	case errors.Is(err, ErrScope):
+		return problemScope
+	case errors.Is(err, ErrForbidden):
+		return problemAPIAccessRequired
+	}
+	return problemInternal
+}
+
+// StatusCode returns the HTTP status that [Manager.Require] answers an error of
+// [Manager.Validate] with: 401 for [ErrUnauthenticated], 400 for
+// [ErrAmbiguous], 403 for [ErrForbidden], 503 for [ErrUnavailable]. An error
+// that comes from elsewhere says nothing about the credential and is 500, nil
+// included.
+func StatusCode(err error) int { return problemOf(err).status }
+
+// WriteError answers a request that [Manager.ValidateRequest] refused just as
+// [Manager.Require] would, [Options.ErrorHandler] included. For a scope that
+// [Principal.Allows] denied, pass [ErrScope]. It sets headers and writes the
+// response, so nothing may be written before or after it.
+func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if p == problemUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+	if attrs, ok := challenge(p, err); ok {
+		h.Set("WWW-Authenticate", `Bearer realm="`+m.opts.Realm+`"`+attrs)
+	}
+	if m.opts.ErrorHandler != nil {
+		a := &answer{ResponseWriter: w, status: p.status}
+		m.opts.ErrorHandler(a, m.strip(r.Context(), r), err)
+		if a.written {
+			return
+		}
+	}
+	p.write(w, r)
+}
+
+func (p *problem) write(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", p.length)
+	w.WriteHeader(p.status)
+	if r.Method != http.MethodHead {
+		w.Write(p.body)
+	}
+}
+
+// challenge returns the attributes behind the realm in WWW-Authenticate
+// (RFC 6750, section 3), and whether that header belongs in the answer at all.
+// No plan is bought by presenting another token, so the lack of one is none.
+func challenge(p *problem, err error) (attrs string, ok bool) {
+	switch p {
+	case problemUnauthorized:
+		if errors.Is(err, ErrMissing) {
+			return "", true
+		}
+		return `, error="invalid_token"`, true
+	case problemAmbiguous:
+		return `, error="invalid_request"`, true
+	case problemScope:
+		attrs = `, error="insufficient_scope"`
+		if e := (*scopeError)(nil); errors.As(err, &e) {
+			attrs += `, scope="` + strings.Join(e.scopes, " ") + `"`
+		}
+		return attrs, true
+	}
+	return "", false
+}
+
+// validateRealm checks [Options.Realm], which is sent as a quoted string.
+func validateRealm(realm string) error {
+	if realm == "" || len(realm) > maxRealm {
+		return &InvalidError{Field: "Realm", Reason: fmt.Sprintf("must have 1 to %d bytes", maxRealm)}
+	}
+	if strings.ContainsFunc(realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return &InvalidError{Field: "Realm", Reason: `must be printable ASCII without " and \`}
+	}
+	return nil
+}
+
+// A scopeError is [ErrScope] together with what the route requires.
+type scopeError struct{ scopes []string }
+
+func (e *scopeError) Error() string { return ErrScope.Error() + ": " + strings.Join(e.scopes, " ") }
+
+func (e *scopeError) Unwrap() error { return ErrScope }
+
+// An answer is the ResponseWriter that [Options.ErrorHandler] gets. It finds out
+// whether the handler answered, and gives an answer that names no status the
+// refusal's, where net/http would say 200.
+type answer struct {
+	http.ResponseWriter
+	status  int
+	written bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	// Informational responses come before the answer.
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		a.written = true
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if !a.written {
+		a.WriteHeader(a.status)
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// FlushError stands before the underlying writer's, which would send a 200.
+func (a *answer) FlushError() error {
+	if !a.written {
+		a.WriteHeader(a.status)
+	}
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Unwrap is for [http.ResponseController].
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
