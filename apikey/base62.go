@@ -35,14 +35,10 @@ func appendRandom(b []byte, n int) []byte {
 	return b
 }
 
-// appendBase62 writes the last n digits of v, with zeros before them.
-func appendBase62(b []byte, v uint64, n int) []byte {
-	for range n {
-		b = append(b, '0')
-	}
-	for i := len(b) - 1; n > 0; i, n = i-1, n-1 {
+// putBase62 fills b with the last digits of v, with zeros before them.
+func putBase62(b []byte, v uint64) {
+	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = base62[v%62]
 		v /= 62
 	}
-	return b
 }

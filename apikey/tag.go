@@ -78,7 +78,7 @@ func (t *tagger) tag(signed string) uint64 {
 // verify compares in constant time.
 func (t *tagger) verify(signed, tag string) bool {
 	var want, got [tagLen]byte
-	appendBase62(want[:0], t.tag(signed), tagLen)
+	putBase62(want[:], t.tag(signed))
 	copy(got[:], tag)
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }

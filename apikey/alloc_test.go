@@ -1,0 +1,63 @@
+package apikey_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// Every validation that needs no store is free of allocations, refusals too.
+func TestValidateDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ctx := t.Context()
+	st := memstore.New()
+	tagged := apikey.Options{TagKeys: [][]byte{tagKey(0), tagKey(1)}, CacheTTL: time.Hour, NegativeTTL: time.Hour}
+	m := newManager(t, st, &tagged)
+	plans := tagged
+	plans.Entitlements = entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
+		return entitlement.Entitlement{APIAccess: owner != "free"}, nil
+	})
+	gated := newManager(t, st, &plans)
+	good, disabled, revoked, free := create(t, m, "a"), create(t, m, "a"), create(t, m, "a"), create(t, m, "free")
+	yes := true
+	_, _ = m.Update(ctx, "a", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
+	_, _ = m.Revoke(ctx, "a", revoked.Key.ID, "")
+	expiring, _ := m.Create(ctx, apikey.CreateParams{Owner: "a", Name: "n", ExpiresAt: time.Now().Add(5 * time.Millisecond)})
+	time.Sleep(10 * time.Millisecond)
+	forged := newForger("key", true).forge()
+	other := create(t, newManager(t, memstore.New(), &tagged), "o")
+	body := good.Secret.Reveal()
+	for _, tt := range []struct {
+		name  string
+		m     *apikey.Manager
+		token string
+		good  bool
+	}{
+		{"good", m, body, true},
+		{"good with a plan", gated, body, true},
+		{"not entitled", gated, free.Secret.Reveal(), false},
+		{"disabled", m, disabled.Secret.Reveal(), false},
+		{"revoked", m, revoked.Secret.Reveal(), false},
+		{"expired", m, expiring.Secret.Reveal(), false},
+		{"unknown", m, other.Secret.Reveal(), false},
+		{"empty", m, "", false},
+		{"garbage", m, "some garbage", false},
+		{"bad alphabet", m, body[:20] + "!" + body[21:], false},
+		{"bad checksum", m, body[:20] + "00" + body[22:], false},
+		{"forged checksum, bad tag", m, forged, false},
+	} {
+		if _, err := tt.m.Validate(ctx, tt.token); (err == nil) != tt.good {
+			t.Errorf("%s: Validate = %v", tt.name, err)
+		}
+		allocs := testing.AllocsPerRun(1_000, func() { _, _ = tt.m.Validate(ctx, tt.token) })
+		if allocs != 0 {
+			t.Errorf("%s: %v allocations, want 0", tt.name, allocs)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package apikey_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"hash/crc32"
+	mathrand "math/rand/v2"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// A forger writes tokens of the right shape with the right checksum, reusing
+// one buffer, as fast as an attacker would.
+type forger struct {
+	rng    *mathrand.Rand
+	buf    []byte
+	prefix string
+	random int // characters before the checksum
+}
+
+func newForger(prefix string, tagged bool) *forger {
+	var seed [32]byte
+	_, _ = rand.Read(seed[:])
+	f := &forger{rng: mathrand.New(mathrand.NewChaCha8(seed)), prefix: prefix + "_", random: 30}
+	if tagged {
+		f.random = 38
+	}
+	return f
+}
+
+func (f *forger) forge() string {
+	f.buf = append(f.buf[:0], f.prefix...)
+	for range f.random {
+		f.buf = append(f.buf, base62[f.rng.IntN(62)])
+	}
+	sum := crc32.ChecksumIEEE(f.buf)
+	var digits [6]byte
+	for i := 5; i >= 0; i-- {
+		digits[i] = base62[sum%62]
+		sum /= 62
+	}
+	return string(append(f.buf, digits[:]...))
+}
+
+func (f *forger) noise() string {
+	b := make([]byte, f.rng.IntN(80))
+	for i := range b {
+		b[i] = byte(f.rng.Uint32())
+	}
+	return string(b)
+}
+
+func tagKey(b byte) []byte { return []byte(strings.Repeat(string(rune('a'+b))+"0123456", 4)) }
+
+// Invariant 7, T-07, T-08, C-08, advisory 17 (CVE-2024-21652): garbage does not
+// reach the store, does not grow the memory and does not push out a good key.
+// Half of it is noise, half carries the right checksum, so that only the tag
+// gives it away.
+func TestGarbageFlood(t *testing.T) {
+	n := trials(300_000, 10_000_000)
+	st := &spyStore{Store: memstore.New()}
+	m := newManager(t, st, &apikey.Options{TagKeys: [][]byte{tagKey(0)}, MaxKeysPerOwner: -1})
+	hot := make([]string, 1_000)
+	for i := range hot {
+		hot[i] = create(t, m, "o").Secret.Reveal()
+	}
+	for _, token := range hot {
+		if _, err := m.Validate(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	warm := st.lookups.Load()
+	f := newForger("key", true)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	for i := range n {
+		token := f.forge()
+		if i%2 == 0 {
+			token = f.noise()
+		}
+		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrUnauthenticated) {
+			t.Fatalf("Validate(%q) = %v", token, err)
+		}
+		if _, err := m.Validate(t.Context(), hot[i%len(hot)]); err != nil {
+			t.Fatalf("a good key during the flood: %v", err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	reads := st.lookups.Load() - warm
+	t.Logf("%d garbage tokens: %d store reads, heap grew by %d KiB", n, reads, grown>>10)
+	// Every read would be a good key that was pushed out, or a forgery whose
+	// tag was guessed. Keys reach their end of life in a long flood.
+	if took := time.Since(began); reads > int64(len(hot))*int64(took/(54*time.Second)) {
+		t.Errorf("%d store reads in %v, want none but of good keys that reached their TTL", reads, took)
+	}
+	if grown > 64<<20 {
+		t.Errorf("the heap grew by %d MiB, want less than 64", grown>>20)
+	}
+}
+
+// T-09: a good tag admits nobody.
+func TestTagNeverAdmits(t *testing.T) {
+	keys := &apikey.Options{TagKeys: [][]byte{tagKey(0)}}
+	issuer, empty := newManager(t, memstore.New(), keys), newManager(t, memstore.New(), keys)
+	for range trials(300, 100_000) {
+		issued := create(t, issuer, "o")
+		wantRefused(t, empty, issued, apikey.ErrUnknown)
+		_, _ = issuer.Revoke(t.Context(), "o", issued.Key.ID, "")
+	}
+	down := newManager(t, &spyStore{Store: memstore.New(), before: func(string) error { return errDown }}, keys)
+	wantRefused(t, down, create(t, issuer, "o"), apikey.ErrUnavailable)
+}
+
+// T-12: tag keys are replaced without refusing anyone.
+func TestTagKeyRotation(t *testing.T) {
+	st := memstore.New()
+	with := func(keys ...[]byte) *apikey.Manager {
+		return newManager(t, st, &apikey.Options{TagKeys: keys, MaxKeysPerOwner: -1})
+	}
+	first := create(t, with(tagKey(0)), "o")
+	second := create(t, with(tagKey(1), tagKey(0)), "o")
+	for name, m := range map[string]*apikey.Manager{
+		"both": with(tagKey(1), tagKey(0)), "no tags any more": with(),
+	} {
+		t.Log(name)
+		wantValid(t, m, first)
+		wantValid(t, m, second)
+	}
+	retired := with(tagKey(1))
+	wantValid(t, retired, second)
+	wantRefused(t, retired, first, apikey.ErrMalformed)
+}
+
+// Tags can be turned on in a running system by admitting the untagged form.
+func TestTurningTagsOn(t *testing.T) {
+	st := memstore.New()
+	untagged := create(t, newManager(t, st, nil), "o")
+	strict := newManager(t, st, &apikey.Options{TagKeys: [][]byte{tagKey(0)}})
+	wantRefused(t, strict, untagged, apikey.ErrMalformed)
+	lenient := newManager(t, st, &apikey.Options{
+		TagKeys: [][]byte{tagKey(0)}, LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`key_[0-9A-Za-z]{36}`)},
+	})
+	wantValid(t, lenient, untagged)
+	wantValid(t, lenient, create(t, lenient, "o"))
+}
+
+// T-15: a key of one environment is nothing in another, also over one store.
+func TestPrefixesAreApart(t *testing.T) {
+	st := memstore.New()
+	managers := map[string]*apikey.Manager{}
+	issued := map[string]apikey.Issued{}
+	for _, prefix := range []string{"acme", "acme_live", "acme_test", "ac"} {
+		managers[prefix] = newManager(t, st, &apikey.Options{Prefix: prefix})
+		issued[prefix] = create(t, managers[prefix], prefix)
+	}
+	for a, m := range managers {
+		for b, i := range issued {
+			if a == b {
+				wantValid(t, m, i)
+			} else {
+				wantRefused(t, m, i, apikey.ErrMalformed)
+			}
+		}
+	}
+}
+
+func TestLegacyFormats(t *testing.T) {
+	ctx := t.Context()
+	st := &spyStore{Store: memstore.New()}
+	m := newManager(t, st, &apikey.Options{LegacyFormats: []*regexp.Regexp{
+		regexp.MustCompile(`old-[0-9a-f]{32}`), regexp.MustCompile(`(?i)pat\.[a-z]+`), regexp.MustCompile(`x.{511}y?`),
+	}})
+	register := func(token string) {
+		t.Helper()
+		_, err := m.Register(ctx, apikey.RegisterParams{
+			CreateParams: apikey.CreateParams{Owner: "o", Name: "imported"}, Digest: apikey.DigestOf(token), Hint: token[:3],
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := "old-" + strings.Repeat("0a", 16)
+	long := "x" + strings.Repeat("-", 511)
+	register(good)
+	register(long)
+	register(long + "y")
+	for _, tt := range []struct {
+		name, token string
+		want        error
+	}{
+		{"registered", good, nil},
+		{"512 bytes", long, nil},
+		{"513 bytes", long + "y", apikey.ErrMalformed},
+		{"not registered", "old-" + strings.Repeat("0b", 16), apikey.ErrUnknown},
+		{"other pattern, not registered", "PAT.abc", apikey.ErrUnknown},
+		{"only a part matches", "x" + good, apikey.ErrMalformed},
+		{"only a part matches, behind", good + "\n", apikey.ErrMalformed},
+		{"neither form", "neither", apikey.ErrMalformed},
+		{"own form, bad checksum", "key_" + strings.Repeat("0", 36), apikey.ErrMalformed},
+	} {
+		_, err := m.Validate(ctx, tt.token)
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+			t.Errorf("%s: Validate = %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	wantValid(t, m, create(t, m, "o"))
+	plain := newManager(t, st, nil)
+	before := st.lookups.Load()
+	if _, err := plain.Validate(ctx, good); !errors.Is(err, apikey.ErrMalformed) || st.lookups.Load() != before {
+		t.Errorf("without LegacyFormats: %v, want ErrMalformed and no look-up", err)
+	}
+}
+
+// A token may be sought in what the Manager keeps only by its digest, and a
+// stored digest is no credential.
+func TestDigestIsNoCredential(t *testing.T) {
+	m := newManager(t, memstore.New(), &apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`(?s).+`)}})
+	issued := create(t, m, "o")
+	d := apikey.DigestOf(issued.Secret.Reveal())
+	for _, token := range []string{string(d[:]), issued.Key.Hint, issued.Key.ID} {
+		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrUnauthenticated) {
+			t.Errorf("Validate(%q) = %v, want it refused", token, err)
+		}
+	}
+}
