@@ -1,0 +1,39 @@
+package memstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Insert implements [store.Store].
+func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	// Duplicates come first, so that whoever repeats an insert at the limit
+	// learns that it is a repetition.
+	if s.taken(r) {
+		return store.ErrDuplicate
+	}
+	if limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {
+		return store.ErrLimit
+	}
+	r = r.Clone()
+	for _, t := range []*time.Time{&r.CreatedAt, &r.ExpiresAt, &r.DisabledAt, &r.RevokedAt, &r.LastUsedAt} {
+		*t = kept(*t)
+	}
+	s.add(r)
+	return nil
+}
+
+func (s *Store) counted(owner string, at time.Time) (n int) {
+	for _, r := range s.byOwner[owner] {
+		if r.Counts(at) {
+			n++
+		}
+	}
+	return n
+}

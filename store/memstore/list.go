@@ -1,0 +1,67 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Lookup implements [store.Store].
+func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	if err := s.lock(ctx); err != nil {
+		return store.Record{}, err
+	}
+	defer s.mu.Unlock()
+	r := s.byDigest[d]
+	if r == nil {
+		return store.Record{}, store.ErrNotFound
+	}
+	return r.Clone(), nil
+}
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	if err := s.lock(ctx); err != nil {
+		return store.Record{}, err
+	}
+	defer s.mu.Unlock()
+	r, err := s.owned(owner, id)
+	if err != nil {
+		return store.Record{}, err
+	}
+	return r.Clone(), nil
+}
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
+	if err := s.lock(ctx); err != nil {
+		return store.Page{}, err
+	}
+	defer s.mu.Unlock()
+	limit := q.Limit
+	if limit < 1 || limit > store.MaxPage {
+		limit = store.MaxPage
+	}
+	var page store.Page
+	for _, r := range slices.Backward(s.before(q)) {
+		if len(page.Records) == limit {
+			last := page.Records[limit-1]
+			page.Next = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
+			break
+		}
+		page.Records = append(page.Records, r.Clone())
+	}
+	return page, nil
+}
+
+// before are the owner's records that are older than the query's cursor.
+func (s *Store) before(q store.Query) []*store.Record {
+	list := s.byOwner[q.Owner]
+	if q.After.IsZero() {
+		return list
+	}
+	place := &store.Record{CreatedAt: q.After.CreatedAt, ID: q.After.ID}
+	i, _ := slices.BinarySearchFunc(list, place, compare)
+	return list[:i]
+}

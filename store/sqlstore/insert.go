@@ -1,0 +1,53 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"math"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Insert implements [store.Store].
+func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
+	return verb("insert", s.write(ctx, r.Owner, func(tx *sql.Tx) error {
+		if err := s.insert(ctx, tx, r); err != nil || limit < 0 {
+			return err
+		}
+		return s.checkLimit(ctx, tx, r, limit)
+	}))
+}
+
+func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
+	args, err := values(r)
+	if err != nil {
+		return err
+	}
+	result, err := tx.ExecContext(ctx, s.sql.insert, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); n != 0 || err != nil {
+		return err
+	}
+	return store.ErrDuplicate
+}
+
+// checkLimit comes after the insert, so that whoever repeats one at the limit
+// learns that it is a repetition.
+func (s *Store) checkLimit(ctx context.Context, tx *sql.Tx, r store.Record, limit int) error {
+	most := int64(min(limit, math.MaxInt32)) + 1
+	at := micros(r.CreatedAt)
+	var count int64
+	err := tx.QueryRowContext(ctx, s.sql.count, r.Owner, most, r.Owner, at, most).Scan(&count)
+	if err != nil {
+		return err
+	}
+	if r.Counts(r.CreatedAt) {
+		count-- // r itself
+	}
+	if count >= int64(limit) {
+		return store.ErrLimit
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Values are the record's columns, in their order.
+func values(r store.Record) ([]any, error) {
+	scopes, err := scopesColumn(r.Scopes)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := metadataColumn(r.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	return []any{
+		r.Digest[:], r.ID, r.Owner, r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy, scopes, metadata,
+		micros(r.CreatedAt), micros(r.ExpiresAt), micros(r.DisabledAt), micros(r.RevokedAt), micros(r.LastUsedAt),
+	}, nil
+}
+
+// Scan reads a record from the columns in their order. Nothing that a row may
+// hold is taken on trust, since others can write to the table.
+func scan(row interface{ Scan(...any) error }) (store.Record, error) {
+	var r store.Record
+	err := row.Scan(
+		digestColumn{&r.Digest}, &r.ID, &r.Owner, &r.Name, &r.Hint, &r.CreatedBy, &r.RevokeReason, &r.ReplacedBy,
+		jsonColumn{&r.Scopes}, jsonColumn{&r.Metadata},
+		timeColumn{&r.CreatedAt}, timeColumn{&r.ExpiresAt}, timeColumn{&r.DisabledAt},
+		timeColumn{&r.RevokedAt}, timeColumn{&r.LastUsedAt},
+	)
+	if err != nil {
+		return store.Record{}, err
+	}
+	return r, nil
+}
+
+// Micros is how an instant is stored.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// Scopes and metadata are stored as JSON, nil as null.
+func scopesColumn(scopes []string) (string, error) {
+	return document("scopes", scopes, scopes...)
+}
+
+func metadataColumn(metadata map[string]string) (string, error) {
+	texts := slices.AppendSeq(slices.Collect(maps.Keys(metadata)), maps.Values(metadata))
+	return document("metadata", metadata, texts...)
+}
+
+// Document refuses texts that are not Unicode, since JSON is, and its encoder
+// would silently replace what is not.
+func document(field string, v any, texts ...string) (string, error) {
+	for _, text := range texts {
+		if !utf8.ValidString(text) {
+			return "", fmt.Errorf("%s: not UTF-8", field)
+		}
+	}
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+type digestColumn struct{ to *store.Digest }
+
+// Scan implements sql.Scanner.
+func (c digestColumn) Scan(src any) error {
+	b, ok := src.([]byte)
+	if !ok || len(b) != len(c.to) {
+		return fmt.Errorf("want %d bytes, got %T of %d", len(c.to), src, len(b))
+	}
+	copy(c.to[:], b)
+	return nil
+}
+
+type jsonColumn struct{ to any }
+
+// Scan implements sql.Scanner.
+func (c jsonColumn) Scan(src any) error {
+	var text sql.NullString
+	if err := text.Scan(src); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(text.String), c.to)
+}
+
+type timeColumn struct{ to *time.Time }
+
+// Scan implements sql.Scanner.
+func (c timeColumn) Scan(src any) error {
+	var n sql.NullInt64
+	if err := n.Scan(src); err != nil {
+		return err
+	}
+	if n.Valid {
+		*c.to = time.UnixMicro(n.Int64).UTC()
+	}
+	return nil
+}

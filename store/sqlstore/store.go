@@ -1,0 +1,77 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// DefaultTable is the name of the table where Options name none.
+const DefaultTable = "keyhatch_keys"
+
+var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+
+// Options adjust a Store. The zero value is right for most.
+type Options struct {
+	// Table is the name of the table, by default [DefaultTable]: at most 48
+	// lower-case letters, digits and underscores, not beginning with a digit.
+	// Its indexes and the table that holds the schema's version are named
+	// after it.
+	Table string
+
+	// Reads is another pool of connections to the same database, for Lookup,
+	// Get and List; nil means the one that writes. It must see at once what
+	// was committed through the other one: a replica that lags would go on
+	// admitting keys after they were revoked.
+	Reads *sql.DB
+}
+
+// A Store is a [store.Store] in a SQL database. Its methods may be called from
+// many goroutines, and many processes may have a Store on the same table.
+//
+// It holds nothing but the pools it was given, which the host closes when the
+// Store is no longer in use.
+type Store struct {
+	writes, reads *sql.DB
+	dialect       *dialect
+	table         string
+	sql           statements
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns a Store on db, which speaks the dialect d. Nil Options are fine.
+// It does not connect; call [Store.Migrate] once before the first use.
+func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
+	if db == nil {
+		return nil, errors.New("sqlstore: db is nil")
+	}
+	dialect, err := d.resolve()
+	if err != nil {
+		return nil, err
+	}
+	opts := o.withDefaults(db)
+	if !tableName.MatchString(opts.Table) {
+		return nil, fmt.Errorf("sqlstore: Options.Table: %q does not match %s", opts.Table, tableName)
+	}
+	s := &Store{writes: db, reads: opts.Reads, dialect: dialect, table: opts.Table}
+	s.sql = s.statements()
+	return s, nil
+}
+
+func (o *Options) withDefaults(db *sql.DB) Options {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Table == "" {
+		opts.Table = DefaultTable
+	}
+	if opts.Reads == nil {
+		opts.Reads = db
+	}
+	return opts
+}

@@ -1,0 +1,47 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"slices"
+	"strconv"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// touchSize is how many uses one statement records.
+const touchSize = 1000
+
+// Touch implements [store.Store].
+func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
+	if len(uses) == 0 {
+		return nil
+	}
+	return verb("touch", s.write(ctx, "", func(tx *sql.Tx) error {
+		for chunk := range slices.Chunk(uses, touchSize) {
+			if _, err := tx.ExecContext(ctx, s.sql.touch, pairs(chunk)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Pairs writes the uses as JSON: one parameter, and so one statement, for any
+// number of them.
+func pairs(uses []store.Use) string {
+	b := make([]byte, 0, 88*len(uses)+2)
+	b = append(b, '[')
+	for i, use := range uses {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `["`...)
+		b = hex.AppendEncode(b, use.Digest[:])
+		b = append(b, `",`...)
+		b = strconv.AppendInt(b, use.At.UnixMicro(), 10)
+		b = append(b, ']')
+	}
+	return string(append(b, ']'))
+}

@@ -1,0 +1,101 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Update implements [store.Store].
+func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r store.Record, err error) {
+	set, err := named(c)
+	if err != nil {
+		return store.Record{}, verb("update", err)
+	}
+	err = s.write(ctx, owner, func(tx *sql.Tx) (err error) {
+		r, err = s.owned(ctx, tx, owner, id)
+		if err != nil {
+			return err
+		}
+		return s.update(ctx, tx, &r, c, set)
+	})
+	if err != nil {
+		return store.Record{}, verb("update", err)
+	}
+	return r, nil
+}
+
+func (s *Store) update(ctx context.Context, tx *sql.Tx, r *store.Record, c store.Change, set assignments) error {
+	ended := r.Expired(c.At) || r.ReplacedBy != ""
+	if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {
+		return store.ErrConflict
+	}
+	apply(r, c)
+	if len(set.columns) == 0 {
+		return nil
+	}
+	statement := s.text("UPDATE keyhatch_keys SET " + strings.Join(set.columns, ", ") +
+		" WHERE id = ? AND revoked_at IS NULL")
+	_, err := tx.ExecContext(ctx, statement, append(set.values, r.ID)...)
+	return err
+}
+
+// Assignments are the columns that a change names; no other one is written, so
+// that two changes of different fields do not undo each other.
+type assignments struct {
+	columns []string
+	values  []any
+}
+
+func (a *assignments) add(column string, value any) {
+	a.columns = append(a.columns, column+" = ?")
+	a.values = append(a.values, value)
+}
+
+func named(c store.Change) (set assignments, err error) {
+	scopes, err := scopesColumn(c.Scopes)
+	if err != nil {
+		return set, err
+	}
+	metadata, err := metadataColumn(c.Metadata)
+	if err != nil {
+		return set, err
+	}
+	if c.Name != nil {
+		set.add("name", *c.Name)
+	}
+	if c.Scopes != nil {
+		set.add("scopes", scopes)
+	}
+	if c.Metadata != nil {
+		set.add("metadata", metadata)
+	}
+	if c.ExpiresAt != nil {
+		set.add("expires_at", micros(*c.ExpiresAt))
+	}
+	if c.DisabledAt != nil {
+		set.add("disabled_at", micros(*c.DisabledAt))
+	}
+	return set, nil
+}
+
+func apply(r *store.Record, c store.Change) {
+	copied := store.Record{Scopes: c.Scopes, Metadata: c.Metadata}.Clone()
+	if c.Name != nil {
+		r.Name = *c.Name
+	}
+	if c.Scopes != nil {
+		r.Scopes = copied.Scopes
+	}
+	if c.Metadata != nil {
+		r.Metadata = copied.Metadata
+	}
+	if c.ExpiresAt != nil {
+		r.ExpiresAt = *c.ExpiresAt
+	}
+	if c.DisabledAt != nil {
+		r.DisabledAt = *c.DisabledAt
+	}
+}
