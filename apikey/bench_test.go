@@ -1,0 +1,144 @@
+package apikey_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// Benchmark measures, in one run, the floor and beside it what keyhatch adds.
+// The ratio to the floor is what to compare between machines.
+func Benchmark(b *testing.B) {
+	floor := 0.0
+	run := func(name string, f func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			f(b)
+			ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+			if name == "floor" {
+				floor = ns
+			}
+			if floor > 0 {
+				b.ReportMetric(ns/floor, "×floor")
+			}
+		})
+	}
+	st := &spyStore{Store: memstore.New()}
+	m := newManager(b, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, CacheSize: 200_000})
+	validate := func(tokens []string, good bool) func(*testing.B) {
+		return func(b *testing.B) {
+			for _, token := range tokens {
+				if _, err := m.Validate(b.Context(), token); (err == nil) != good {
+					b.Fatal(err)
+				}
+			}
+			runtime.GC()
+			before, i := st.lookups.Load(), 0
+			for b.Loop() {
+				_, _ = m.Validate(b.Context(), tokens[i])
+				if i += 7919; i >= len(tokens) {
+					i %= len(tokens)
+				}
+			}
+			b.ReportMetric(float64(st.lookups.Load()-before)/float64(b.N), "reads/op")
+		}
+	}
+	hot := tokens(b, m, 1)
+	thousand := tokens(b, m, 1_000)
+	many := tokens(b, m, 100_000)
+	unknown := tokens(b, newManager(b, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1}), 1)
+
+	run("floor", func(b *testing.B) {
+		token := []byte(hot[0])
+		for b.Loop() {
+			sha256.Sum256(token)
+		}
+	})
+	run("validate/hot", validate(hot, true))
+	run("validate/keys=1000", validate(thousand, true))
+	run("validate/keys=100000", validate(many, true))
+	run("validate/unknown", validate(unknown, false))
+	run("validate/garbage", validate([]string{"garbage", "Bearer x", hot[0] + "0", hot[0][:20] + "\xff" + hot[0][21:], "key_" + hot[0]}, false))
+	run("validate/checksum", validate([]string{hot[0][:20] + "00" + hot[0][22:]}, false))
+	run("validate/parallel", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for i := 0; pb.Next(); i++ {
+				_, _ = m.Validate(b.Context(), thousand[i%len(thousand)])
+			}
+		})
+	})
+	tagged := newManager(b, st, &apikey.Options{TagKeys: [][]byte{tagKey(0)}})
+	forged := newForger("key", true).forge()
+	run("validate/forged", func(b *testing.B) {
+		for b.Loop() {
+			_, _ = tagged.Validate(b.Context(), forged)
+		}
+	})
+	run("middleware", func(b *testing.B) {
+		h := m.Require("reports:read")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		r := httptest.NewRequest("GET", "/reports", nil)
+		r.Header = http.Header{
+			"Authorization": {"Bearer " + hot[0]}, "User-Agent": {"curl/8.5.0"}, "Accept": {"*/*"},
+			"Accept-Encoding": {"gzip"}, "Content-Type": {"application/json"}, "X-Request-Id": {"1"},
+		}
+		w := httptest.NewRecorder()
+		for b.Loop() {
+			h.ServeHTTP(w, r)
+		}
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	})
+	run("create", func(b *testing.B) {
+		m := newManager(b, nowhere{}, nil)
+		for b.Loop() {
+			if _, err := m.Create(b.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// nowhere lets a benchmark of Create leave the store out.
+type nowhere struct{ store.Store }
+
+func (nowhere) Insert(context.Context, store.Record, int) error { return nil }
+
+// tokens creates n keys.
+func tokens(b *testing.B, m *apikey.Manager, n int) []string {
+	tokens := make([]string, n)
+	for i := range tokens {
+		tokens[i] = create(b, m, fmt.Sprint("owner", i/5)).Secret.Reveal()
+	}
+	return tokens
+}
+
+// BenchmarkBytesPerKey shows what a cached key costs, all told: 1,000,000 keys
+// with KEYHATCH_SOAK=1.
+func BenchmarkBytesPerKey(b *testing.B) {
+	n := trials(100_000, 1_000_000)
+	for b.Loop() {
+		st := memstore.New()
+		m := newManager(b, st, &apikey.Options{MaxKeysPerOwner: -1, CacheSize: n, CacheTTL: time.Hour})
+		all := tokens(b, m, n)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for _, token := range all {
+			_, _ = m.Validate(b.Context(), token)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/key")
+		runtime.KeepAlive(st)
+	}
+}
