@@ -1,0 +1,51 @@
+package apikey
+
+import (
+	"net/http"
+	"regexp"
+)
+
+// What the external tests see of tokens beyond the API.
+
+func NewSecret(text string) Secret { return newSecret(text) }
+
+type TokenFormat struct{ f *tokenFormat }
+
+func NewTokenFormat(prefix string, tagKeys [][]byte, legacy []*regexp.Regexp) (TokenFormat, error) {
+	f, err := newTokenFormat(prefix, tagKeys, legacy)
+	return TokenFormat{f}, err
+}
+
+func (t TokenFormat) Generate() string             { return t.f.generate() }
+func (t TokenFormat) WellFormed(token string) bool { return t.f.wellFormed(token) }
+func (t TokenFormat) Legacy(token string) bool     { return t.f.legacy(token) }
+func (t TokenFormat) Hint(token string) string     { return t.f.hint(token) }
+func (t TokenFormat) Pattern() string              { return t.f.pattern() }
+func (t TokenFormat) Accepts(token string) bool    { return t.f.wellFormed(token) && t.f.genuine(token) }
+func (t TokenFormat) Prefix() string               { return t.f.prefix }
+
+// Checksum returns the six digits that follow body.
+func Checksum(body string) string {
+	sum := checksum(body)
+	return string(sum[:])
+}
+
+// TagOf returns the eight digits that key puts behind signed.
+func TagOf(key []byte, signed string) string {
+	var b [tagLen]byte
+	putBase62(b[:], newTagger(key).tag(signed))
+	return string(b[:])
+}
+
+// VerifyTag reports whether tag is the one of key behind signed.
+func VerifyTag(key []byte, signed, tag string) bool { return newTagger(key).verify(signed, tag) }
+
+// ExtractToken takes the token out of the named headers, as the middleware does.
+func ExtractToken(headers []string, h http.Header) (string, error) {
+	carriers, err := newCarriers(headers)
+	if err != nil {
+		return "", err
+	}
+	token, _, err := extract(carriers, h)
+	return token, err
+}
