@@ -1,0 +1,5 @@
+// Package proof holds the checks of the Manager and its cache that need tools
+// which the root module must not require of its users: a linearizability
+// checker, and a registry of deliberate breaks together with the tests that
+// must notice them. There is nothing here to import.
+package proof
