@@ -38,15 +38,17 @@ import (
 // or not at all, also when the process dies halfway. A method that returned
 // nil has made its effect durable to the degree that the store documents, and
 // every call that starts later sees it. A store keeps no reference to slices
-// and maps that it was given, and hands out none that it keeps.
+// and maps that it was given, and hands out none that it keeps. It need not
+// keep empty and nil ones apart.
 //
 // A cancelled context ends a call with an error that is none of the sentinels.
 type Store interface {
 	// Insert adds a record.
 	//
 	// It answers [ErrDuplicate] when the digest or the id is taken, by any
-	// owner, and [ErrLimit] when the owner already has limit records that
-	// count (see [Record.Counts]) at r.CreatedAt. A negative limit is no limit.
+	// owner, and otherwise [ErrLimit] when the owner already has limit records
+	// that count (see [Record.Counts]) at r.CreatedAt. A negative limit is no
+	// limit.
 	// The check and the insert are one step: whatever the concurrency, no more
 	// than limit records are admitted.
 	Insert(ctx context.Context, r Record, limit int) error

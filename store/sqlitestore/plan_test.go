@@ -1,0 +1,180 @@
+package sqlitestore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// A recorder is the driver, and remembers the statements that pass through it.
+type recorder struct {
+	sqlite.Driver
+	mu   sync.Mutex
+	seen []string
+}
+
+func (r *recorder) Open(name string) (driver.Conn, error) {
+	c, err := r.Driver.Open(name)
+	return &recordingConn{c, r}, err
+}
+
+func (r *recorder) record(statement string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.seen, statement) {
+		r.seen = append(r.seen, statement)
+	}
+}
+
+type recordingConn struct {
+	driver.Conn
+	to *recorder
+}
+
+func (c *recordingConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+}
+
+func (c *recordingConn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+	c.to.record(q)
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, q, args)
+}
+
+func (c *recordingConn) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+	c.to.record(q)
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, q, args)
+}
+
+var recorded = sync.OnceValue(func() *recorder {
+	r := &recorder{}
+	sql.Register("sqlite-recorded", r)
+	return r
+})
+
+// run sends every statement that a Store has.
+func run(t *testing.T, s store.Store) {
+	t.Helper()
+	ctx, r, name := t.Context(), record("o", "k1"), "renamed"
+	var failed []error
+	ok := func(err error) { failed = append(failed, err) }
+	ok(s.Insert(ctx, r, 5))
+	_, err := s.Lookup(ctx, r.Digest)
+	ok(err)
+	for _, q := range []store.Query{{Owner: "o"}, {Owner: "o", After: store.Cursor{CreatedAt: epoch, ID: "z"}}} {
+		_, err = s.List(ctx, q)
+		ok(err)
+	}
+	_, err = s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name, Scopes: []string{}, Metadata: map[string]string{},
+		ExpiresAt: &time.Time{}, DisabledAt: &time.Time{}})
+	ok(err)
+	_, _, err = s.Rotate(ctx, "o", "k1", record("", "k2"), epoch.Add(time.Hour))
+	ok(err)
+	ok(s.Touch(ctx, []store.Use{{Digest: r.Digest, At: epoch}}))
+	_, _, err = s.Revoke(ctx, "o", "k1", epoch, "leaked")
+	ok(err)
+	_, err = s.RevokeAll(ctx, "o", epoch, "closed")
+	ok(err)
+	for _, err := range failed {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Every statement that a Store sends finds its rows by an index.
+func TestNoStatementScansTheTable(t *testing.T) {
+	rec := recorded()
+	db, err := sql.Open("sqlite-recorded", newFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	s, err := sqlstore.New(db, sqlstore.SQLite, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rec.seen = nil
+	run(t, s)
+	if len(rec.seen) < 11 {
+		t.Fatalf("got %d statements, want all of them: %q", len(rec.seen), rec.seen)
+	}
+	for _, statement := range slices.Clone(rec.seen) {
+		plan := explain(t, db, statement)
+		t.Logf("%s\n\t%s", strings.Join(strings.Fields(statement), " "), strings.Join(plan, "\n\t"))
+		for _, step := range plan {
+			// The batch of uses is a table of its own, and read in full. So
+			// are the rows that a bounded sub-query has found.
+			own := strings.Contains(step, "json_each") || strings.Contains(step, "SCAN endless") ||
+				strings.Contains(step, "SCAN ending") || strings.Contains(step, "CONSTANT ROW")
+			if strings.HasPrefix(step, "SCAN") && !own || strings.Contains(step, "TEMP B-TREE") {
+				t.Errorf("a statement reads the whole table or sorts it: %s\n%s", step, statement)
+			}
+		}
+	}
+}
+
+func explain(t *testing.T, db *sql.DB, statement string) (plan []string) {
+	t.Helper()
+	args := make([]any, strings.Count(statement, "?"))
+	for i := range args {
+		args[i] = 1
+	}
+	if strings.Contains(statement, "json_each") {
+		args[0] = `[]`
+	}
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// An owner with very many keys, dead or alive, does not slow the limit down: it
+// reads no further than the limit.
+func BenchmarkInsertAtLimit(b *testing.B) {
+	for _, keys := range []int{10, 10_000} {
+		b.Run(fmt.Sprint("keys=", keys), func(b *testing.B) {
+			s := open(b, newFile(b))
+			for i := range keys {
+				r := record("o", fmt.Sprint("k", i))
+				if i%2 == 0 {
+					r.RevokedAt = epoch
+				}
+				insert(b, s, r)
+			}
+			r := record("o", "more")
+			for b.Loop() {
+				if err := s.Insert(b.Context(), r, 5); err == nil {
+					b.Fatal("admitted beyond the limit")
+				}
+			}
+		})
+	}
+}

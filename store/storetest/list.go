@@ -1,0 +1,143 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+var listRules = []rule{
+	{"List of an owner without records is empty", listEmpty},
+	{"List goes from the newest to the oldest", listOrder},
+	{"List bounds its pages", listBounds},
+	{"List ends where the records end", listEnds},
+	{"List neither repeats nor hides while others insert", listStable},
+	{"List goes on from a place that has no record", listFromNowhere},
+}
+
+func listEmpty(t *testing.T, s store.Store) {
+	insert(t, s, fresh("other", "k"))
+	page, err := s.List(t.Context(), store.Query{Owner: "o"})
+	if err != nil || len(page.Records) != 0 || !page.Next.IsZero() {
+		t.Errorf("got %+v, %v, want an empty page", page, err)
+	}
+}
+
+// walk lists page by page.
+func walk(t *testing.T, s store.Store, limit int, between func()) (all []store.Record) {
+	t.Helper()
+	for q := (store.Query{Owner: "o", Limit: limit}); ; {
+		page, err := s.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.Records...)
+		if page.Next.IsZero() {
+			return all
+		}
+		if len(page.Records) == 0 || page.Next == q.After {
+			t.Fatalf("every page but the last brings records: got %+v", page)
+		}
+		q.After = page.Next
+		between()
+	}
+}
+
+func listOrder(t *testing.T, s store.Store) {
+	var want []string
+	// Ids that some collations order otherwise than by their bytes.
+	for minute, same := range [][]string{{"k0", "k1"}, {"A", "B", "Z", "_", "a", "b", "z"}, {"m10", "m9"}} {
+		for i, id := range same {
+			r := fresh("o", id)
+			r.CreatedAt = begin.Add(time.Duration(minute) * time.Minute)
+			switch i { // whatever the state
+			case 0:
+				r.DisabledAt = begin
+			case 1:
+				r.ExpiresAt = begin
+			}
+			insert(t, s, r)
+			want = append(want, id)
+		}
+		insert(t, s, fresh("other", numbered("x", minute)))
+	}
+	r := fresh("o", "microsecond")
+	r.CreatedAt = begin.Add(time.Minute + time.Microsecond)
+	insert(t, s, r)
+	want = slices.Insert(want, 9, r.ID)
+	revoke(t, s, fresh("o", "k1"), begin, "gone")
+	slices.Reverse(want)
+	for limit := range len(want) + 2 {
+		all := walk(t, s, limit, func() {})
+		if got := ids(all); !slices.Equal(got, want) {
+			t.Errorf("newest first, by CreatedAt and then by ID, pages of %d: got %q, want %q", limit, got, want)
+		}
+		for _, r := range all {
+			equal(t, r, get(t, s, "o", r.ID), "List and Get agree")
+		}
+	}
+}
+
+func listBounds(t *testing.T, s store.Store) {
+	for i := range store.MaxPage + 1 {
+		insert(t, s, fresh("o", numbered("k", i)))
+	}
+	for limit, want := range map[int]int{1: 1, 99: 99, 100: 100, 101: 100, 1 << 40: 100, 0: 100, -1: 100, -1 << 40: 100} {
+		page, err := s.List(t.Context(), store.Query{Owner: "o", Limit: limit})
+		if err != nil || len(page.Records) != want || page.Next.IsZero() {
+			t.Errorf("a page of limit %d: got %d records, next %v, %v, want %d and more", limit, len(page.Records), page.Next, err, want)
+		}
+	}
+}
+
+func listEnds(t *testing.T, s store.Store) {
+	insert(t, s, fresh("o", "k1"), fresh("o", "k2"))
+	page, err := s.List(t.Context(), store.Query{Owner: "o", Limit: 2})
+	if err != nil || len(page.Records) != 2 || !page.Next.IsZero() {
+		t.Errorf("a page that holds the last record has no next: got %+v, %v", page, err)
+	}
+	if got := walk(t, s, 1, func() {}); len(got) != 2 {
+		t.Errorf("pages of one: got %q, want both", ids(got))
+	}
+}
+
+// M-15
+func listStable(t *testing.T, s store.Store) {
+	var want []string
+	for i := range 20 {
+		r := fresh("o", numbered("k", i))
+		r.CreatedAt = begin.Add(time.Duration(i/2) * time.Second)
+		insert(t, s, r)
+		want = append(want, r.ID)
+	}
+	slices.Reverse(want)
+	n := 0
+	got := walk(t, s, 3, func() {
+		newer, sameInstant := fresh("o", numbered("n", n)), fresh("o", numbered("z", n))
+		newer.CreatedAt = begin.Add(time.Hour + time.Duration(n))
+		sameInstant.CreatedAt = begin.Add(9 * time.Second)
+		insert(t, s, newer, sameInstant)
+		n++
+	})
+	if got := ids(got); !slices.Equal(got, want) {
+		t.Errorf("records inserted while pages are walked neither repeat nor hide older ones:\n got %q\nwant %q", got, want)
+	}
+}
+
+func listFromNowhere(t *testing.T, s store.Store) {
+	for i := range 4 {
+		r := fresh("o", numbered("k", i))
+		r.CreatedAt = begin.Add(time.Duration(i) * time.Second)
+		insert(t, s, r)
+	}
+	page, err := s.List(t.Context(), store.Query{Owner: "o", After: store.Cursor{CreatedAt: begin.Add(1500 * time.Millisecond), ID: "nobody"}})
+	if got := ids(page.Records); err != nil || !slices.Equal(got, []string{"k001", "k000"}) {
+		t.Errorf("a cursor is a place between records: got %q, %v, want those older than it", got, err)
+	}
+	page, err = s.List(t.Context(), store.Query{Owner: "o", After: store.Cursor{CreatedAt: begin.Add(-time.Hour), ID: "nobody"}})
+	if err != nil || len(page.Records) != 0 || !page.Next.IsZero() {
+		t.Errorf("a cursor behind the oldest record: got %+v, %v, want an empty page", page, err)
+	}
+}

@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+var revokeRules = []rule{
+	{"Revoke is final and keeps the first time and reason", revokeOnce},
+	{"Revoke works whatever the record's state", revokeAnyState},
+	{"Revoke of an unknown key is not found", revokeUnknown},
+	{"RevokeAll revokes what one owner has left", revokeAll},
+	{"RevokeAll knows no page", revokeAllMany},
+}
+
+// Advisories 13 and 15: CVE-2020-15223. M-11.
+func revokeOnce(t *testing.T, s store.Store) {
+	want := full("o", "k")
+	insert(t, s, want)
+	got, changed, err := s.Revoke(t.Context(), "o", "k", begin.Add(time.Minute), "leaked")
+	want.RevokedAt, want.RevokeReason = begin.Add(time.Minute), "leaked"
+	if err != nil || !changed {
+		t.Errorf("the call that revokes a record says so: got changed %v, %v", changed, err)
+	}
+	equal(t, got, want, "Revoke returns the record as it now is")
+	for _, at := range []time.Time{begin, begin.Add(time.Hour)} {
+		got, changed, err := s.Revoke(t.Context(), "o", "k", at, "again")
+		if err != nil || changed {
+			t.Errorf("revoking again is no error and no change: got changed %v, %v", changed, err)
+		}
+		equal(t, got, want, "the first call's time and reason stay")
+	}
+	holds(t, s, want, "the first call's time and reason stay")
+}
+
+func revokeAnyState(t *testing.T, s store.Store) {
+	for i, state := range []func(*store.Record){
+		func(r *store.Record) { r.ExpiresAt = time.Time{} },
+		func(r *store.Record) { r.ExpiresAt = begin.Add(-time.Hour) },
+		func(r *store.Record) { r.ExpiresAt = begin },
+		func(r *store.Record) { r.ExpiresAt = begin.Add(time.Second) },
+		func(r *store.Record) { r.DisabledAt = begin },
+		func(r *store.Record) { r.ReplacedBy = "other" },
+	} {
+		r := full("o", numbered("k", i))
+		state(&r)
+		insert(t, s, r)
+		got := revoke(t, s, r, begin, "")
+		r.RevokedAt = begin
+		equal(t, got, r, "any record can be revoked, without a reason too")
+		holds(t, s, r, "any record can be revoked")
+	}
+}
+
+func revokeUnknown(t *testing.T, s store.Store) {
+	_, changed, err := s.Revoke(t.Context(), "o", "k", begin, "gone")
+	wants(t, err, store.ErrNotFound, "Revoke of an unknown key")
+	if changed {
+		t.Error("Revoke of an unknown key: got changed")
+	}
+	if all, err := s.RevokeAll(t.Context(), "o", begin, "gone"); err != nil || len(all) != 0 {
+		t.Errorf("RevokeAll of an owner without records is no error: got %v, %v", ids(all), err)
+	}
+}
+
+func revokeAll(t *testing.T, s store.Store) {
+	a, b, earlier, others := full("o", "a"), full("o", "b"), full("o", "earlier"), full("other", "c")
+	b.DisabledAt, a.ExpiresAt = begin, begin
+	insert(t, s, a, b, earlier, others)
+	earlier = revoke(t, s, earlier, begin.Add(-time.Hour), "leaked")
+	all, err := s.RevokeAll(t.Context(), "o", begin.Add(time.Minute), "closed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ids(all)
+	if slices.Sort(got); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("RevokeAll returns what it revoked: got %q, want a and b", got)
+	}
+	for _, r := range []*store.Record{&a, &b} {
+		r.RevokedAt, r.RevokeReason = begin.Add(time.Minute), "closed"
+		holds(t, s, *r, "RevokeAll revokes disabled and expired records too")
+	}
+	for _, r := range all {
+		equal(t, r, get(t, s, "o", r.ID), "RevokeAll returns records as they now are")
+	}
+	holds(t, s, earlier, "the first revocation's time and reason stay")
+	holds(t, s, others, "another owner's records are left alone")
+	if all, err := s.RevokeAll(t.Context(), "o", begin, "again"); err != nil || len(all) != 0 {
+		t.Errorf("RevokeAll again finds nothing: got %q, %v", ids(all), err)
+	}
+}
+
+func revokeAllMany(t *testing.T, s store.Store) {
+	const n = 2*store.MaxPage + 1
+	for i := range n {
+		insert(t, s, fresh("o", numbered("k", i)))
+	}
+	if all, err := s.RevokeAll(t.Context(), "o", begin, "closed"); err != nil || len(all) != n {
+		t.Errorf("RevokeAll revokes all: got %d, %v, want %d", len(all), err, n)
+	}
+	for i := range n {
+		if get(t, s, "o", numbered("k", i)).RevokedAt.IsZero() {
+			t.Fatalf("RevokeAll revokes all: record %d is not revoked", i)
+		}
+	}
+}

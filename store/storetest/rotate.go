@@ -1,0 +1,124 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+var rotateRules = []rule{
+	{"Rotate makes a successor and ends the old record", rotateWithGrace},
+	{"Rotate without grace revokes the old record", rotateAtOnce},
+	{"Rotate never lengthens a life", rotateNeverLengthens},
+	{"Rotate refuses what is not usable", rotateRefuses},
+	{"Rotate refuses a digest or an id that is taken", rotateDuplicate},
+	{"Rotate does not ask for the limit, and frees no more than one place", rotateLimit},
+}
+
+func rotateWithGrace(t *testing.T, s store.Store) {
+	old := fresh("o", "k")
+	old.LastUsedAt = begin.Add(time.Second)
+	insert(t, s, old)
+	at, ends := begin.Add(time.Minute), begin.Add(time.Hour)
+	given := next("n", at)
+	given.Owner, given.Name, given.ExpiresAt = "someone", "ignored", begin // not the caller's to say
+	gotOld, now, err := s.Rotate(t.Context(), "o", "k", given, ends)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fresh("o", "k")
+	want.ID, want.Digest, want.Hint, want.CreatedAt = "n", given.Digest, given.Hint, at
+	old.ReplacedBy, old.ExpiresAt = "n", ends
+	equal(t, gotOld, old, "the old record names its successor and ends when the grace does")
+	equal(t, now, want, "the successor has the old one's name, maker, scopes and metadata, and a life of its own")
+	holds(t, s, old, "Rotate keeps what it returns")
+	holds(t, s, want, "Rotate keeps what it returns")
+
+	again, _, err := s.Rotate(t.Context(), "o", "n", next("n2", at), ends)
+	if err != nil || again.ReplacedBy != "n2" {
+		t.Errorf("a successor can be rotated: got %+v, %v", again, err)
+	}
+}
+
+func rotateAtOnce(t *testing.T, s store.Store) {
+	for i, early := range []time.Duration{0, time.Microsecond, time.Hour} {
+		old := full("o", numbered("k", i))
+		insert(t, s, old)
+		at := begin.Add(time.Minute)
+		got, _, err := s.Rotate(t.Context(), "o", old.ID, next(numbered("n", i), at), at.Add(-early))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.ReplacedBy, old.RevokedAt, old.RevokeReason = numbered("n", i), at, store.ReasonRotated
+		equal(t, got, old, "an old record whose end is not in the future is revoked")
+		holds(t, s, old, "an old record whose end is not in the future is revoked")
+	}
+}
+
+// Advisories 14 and 20: CVE-2021-32923, GHSA-3rw9-wmc8-8948. M-14.
+func rotateNeverLengthens(t *testing.T, s store.Store) {
+	old := full("o", "k")
+	insert(t, s, old)
+	got, now, err := s.Rotate(t.Context(), "o", "k", next("n", begin), old.ExpiresAt.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.ExpiresAt.Equal(old.ExpiresAt) {
+		t.Errorf("a grace does not outlast the old record's own expiry: got %v, want %v", got.ExpiresAt, old.ExpiresAt)
+	}
+	if !now.ExpiresAt.Equal(old.ExpiresAt) {
+		t.Errorf("a successor expires when the old record would have: got %v, want %v", now.ExpiresAt, old.ExpiresAt)
+	}
+	if kept := get(t, s, "o", "n"); !kept.ExpiresAt.Equal(old.ExpiresAt) {
+		t.Errorf("a successor expires when the old record would have: stored %v, want %v", kept.ExpiresAt, old.ExpiresAt)
+	}
+}
+
+func rotateRefuses(t *testing.T, s store.Store) {
+	expired, disabled, revoked, replaced := full("o", "expired"), full("o", "disabled"), full("o", "revoked"), full("o", "replaced")
+	expired.ExpiresAt = begin.Add(time.Minute)
+	disabled.DisabledAt = begin
+	insert(t, s, expired, disabled, revoked, replaced)
+	revoked = revoke(t, s, revoked, begin, "leaked")
+	replaced, _, err := s.Rotate(t.Context(), "o", "replaced", next("first", begin), begin.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range []store.Record{expired, disabled, revoked, replaced} {
+		n := next(numbered("n", i), begin.Add(time.Minute))
+		_, _, err := s.Rotate(t.Context(), "o", r.ID, n, begin.Add(time.Hour))
+		wants(t, err, store.ErrConflict, "Rotate of a record that is "+r.ID)
+		holds(t, s, r, "a refused rotation changes nothing")
+		_, err = s.Lookup(t.Context(), n.Digest)
+		wants(t, err, store.ErrNotFound, "a refused rotation makes no successor")
+	}
+	_, _, err = s.Rotate(t.Context(), "o", "unknown", next("n", begin), begin)
+	wants(t, err, store.ErrNotFound, "Rotate of an unknown key")
+	_, _, err = s.Rotate(t.Context(), "o", "expired", next("in-time", begin.Add(time.Minute-time.Microsecond)), begin.Add(time.Hour))
+	wants(t, err, nil, "a record can be rotated until its expiry has come")
+}
+
+func rotateDuplicate(t *testing.T, s store.Store) {
+	old := full("o", "k")
+	insert(t, s, old, fresh("other", "taken"))
+	for _, n := range []store.Record{
+		{ID: "taken", Digest: digest("n"), CreatedAt: begin},
+		{ID: "n", Digest: digest("taken"), CreatedAt: begin},
+		{ID: "k", Digest: digest("n"), CreatedAt: begin},
+		{ID: "n", Digest: digest("k"), CreatedAt: begin},
+	} {
+		_, _, err := s.Rotate(t.Context(), "o", "k", n, begin.Add(time.Hour))
+		wants(t, err, store.ErrDuplicate, "Rotate to "+n.ID)
+	}
+	holds(t, s, old, "a refused rotation changes nothing")
+	holds(t, s, fresh("other", "taken"), "a refused rotation changes nothing")
+}
+
+func rotateLimit(t *testing.T, s store.Store) {
+	wants(t, s.Insert(t.Context(), fresh("o", "k"), 1), nil, "the first is admitted")
+	_, _, err := s.Rotate(t.Context(), "o", "k", next("n", begin), begin.Add(time.Hour))
+	wants(t, err, nil, "Rotate at the limit")
+	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 1), store.ErrLimit, "the successor counts")
+	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 2), nil, "the replaced record does not count")
+}

@@ -1,0 +1,175 @@
+// Package storetest checks a [store.Store] against everything that the
+// interface promises. Whoever writes a store runs it in a test:
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New(…) })
+//	}
+//
+// A failure names the rule that was broken. What only a store's own tests can
+// find out is not here: that acknowledged writes outlive the process, and that
+// several processes share one database.
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Run runs the suite, each rule as a subtest with a store of its own. newStore
+// returns an empty store and registers its end with t.Cleanup. Subtests run in
+// parallel, so two stores may be in use at once.
+func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
+	t.Helper()
+	for _, rules := range [][]rule{insertRules, readRules, listRules, updateRules, revokeRules, rotateRules, touchRules, callRules, raceRules} {
+		for _, r := range rules {
+			t.Run(r.name, func(t *testing.T) {
+				t.Parallel()
+				r.check(t, newStore(t))
+			})
+		}
+	}
+}
+
+// A rule is one promise of the interface.
+type rule struct {
+	name  string
+	check func(t *testing.T, s store.Store)
+}
+
+// begin is when the records of the suite are made. Stores have no clock.
+var begin = time.Date(2026, 3, 1, 12, 30, 15, 123456000, time.UTC)
+
+// fresh is a record with every field that a new one can have.
+func fresh(owner, id string) store.Record {
+	return store.Record{
+		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab12", CreatedBy: "admin of " + owner,
+		Digest: digest(id), Scopes: []string{"reports:read", "reports:*"},
+		Metadata: map[string]string{"env": "production", "team": "ünïcode 日本"}, CreatedAt: begin,
+	}
+}
+
+func digest(id string) store.Digest { return sha256.Sum256([]byte(id)) }
+
+func insert(t *testing.T, s store.Store, rs ...store.Record) {
+	t.Helper()
+	for _, r := range rs {
+		if err := s.Insert(t.Context(), r, -1); err != nil {
+			t.Fatalf("Insert(%s): %v", r.ID, err)
+		}
+	}
+}
+
+// get is the record as it now is.
+func get(t *testing.T, s store.Store, owner, id string) store.Record {
+	t.Helper()
+	r, err := s.Get(t.Context(), owner, id)
+	if err != nil {
+		t.Fatalf("Get(%s, %s): %v", owner, id, err)
+	}
+	return r
+}
+
+// holds fails unless want is what the store has, by digest and by id.
+func holds(t *testing.T, s store.Store, want store.Record, rule string) {
+	t.Helper()
+	equal(t, get(t, s, want.Owner, want.ID), want, rule)
+	r, err := s.Lookup(t.Context(), want.Digest)
+	if err != nil {
+		t.Fatalf("%s: Lookup: %v", rule, err)
+	}
+	equal(t, r, want, rule)
+}
+
+// equal compares records. A store need not keep nil and empty apart.
+func equal(t *testing.T, got, want store.Record, rule string) {
+	t.Helper()
+	if !same(got, want) {
+		t.Errorf("%s:\n got %+v\nwant %+v", rule, got, want)
+	}
+	for _, at := range []time.Time{got.CreatedAt, got.ExpiresAt, got.DisabledAt, got.RevokedAt, got.LastUsedAt} {
+		if at.Location() != time.UTC {
+			t.Errorf("times are in UTC: got %v", at)
+		}
+	}
+}
+
+func same(a, b store.Record) bool {
+	return a.ID == b.ID && a.Owner == b.Owner && a.Name == b.Name && a.Hint == b.Hint &&
+		a.CreatedBy == b.CreatedBy && a.RevokeReason == b.RevokeReason && a.ReplacedBy == b.ReplacedBy &&
+		a.Digest == b.Digest && slices.Equal(a.Scopes, b.Scopes) && maps.Equal(a.Metadata, b.Metadata) &&
+		a.CreatedAt.Equal(b.CreatedAt) && a.ExpiresAt.Equal(b.ExpiresAt) && a.DisabledAt.Equal(b.DisabledAt) &&
+		a.RevokedAt.Equal(b.RevokedAt) && a.LastUsedAt.Equal(b.LastUsedAt)
+}
+
+// wants fails unless err is the sentinel.
+func wants(t *testing.T, err, sentinel error, rule string) {
+	t.Helper()
+	if !errors.Is(err, sentinel) {
+		t.Errorf("%s: got %v, want %v", rule, err, sentinel)
+	}
+}
+
+// isSentinel reports whether err says something about a record.
+func isSentinel(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDuplicate) ||
+		errors.Is(err, store.ErrLimit) || errors.Is(err, store.ErrConflict)
+}
+
+// revoke, disable and the like bring a record into a state.
+func revoke(t *testing.T, s store.Store, r store.Record, at time.Time, reason string) store.Record {
+	t.Helper()
+	r, _, err := s.Revoke(t.Context(), r.Owner, r.ID, at, reason)
+	if err != nil {
+		t.Fatalf("Revoke(%s): %v", r.ID, err)
+	}
+	return r
+}
+
+func update(t *testing.T, s store.Store, r store.Record, c store.Change) store.Record {
+	t.Helper()
+	r, err := s.Update(t.Context(), r.Owner, r.ID, c)
+	if err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+	return r
+}
+
+// next is what a caller of Rotate fills in.
+func next(id string, at time.Time) store.Record {
+	return store.Record{ID: id, Digest: digest(id), Hint: "key_" + id, CreatedAt: at}
+}
+
+// calls are all methods, each on the record r.
+func calls(ctx context.Context, s store.Store, r store.Record) map[string]error {
+	name := "changed"
+	_, lookup := s.Lookup(ctx, r.Digest)
+	_, get := s.Get(ctx, r.Owner, r.ID)
+	_, list := s.List(ctx, store.Query{Owner: r.Owner})
+	_, update := s.Update(ctx, r.Owner, r.ID, store.Change{At: begin, Name: &name})
+	_, _, revoke := s.Revoke(ctx, r.Owner, r.ID, begin, "called")
+	_, all := s.RevokeAll(ctx, r.Owner, begin, "called")
+	_, _, rotate := s.Rotate(ctx, r.Owner, r.ID, next(r.ID+"-next", begin), begin.Add(time.Hour))
+	return map[string]error{
+		"Insert": s.Insert(ctx, fresh(r.Owner, r.ID+"-other"), -1),
+		"Lookup": lookup, "Get": get, "List": list, "Update": update, "Revoke": revoke,
+		"RevokeAll": all, "Rotate": rotate,
+		"Touch": s.Touch(ctx, []store.Use{{Digest: r.Digest, At: begin.Add(time.Minute)}}),
+	}
+}
+
+func ids(rs []store.Record) (ids []string) {
+	for _, r := range rs {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+func numbered(prefix string, n int) string { return fmt.Sprintf("%s%03d", prefix, n) }
