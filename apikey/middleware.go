@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
 )
 
 // Require returns a middleware that admits only requests with a valid key that
@@ -40,7 +42,7 @@ import (
 // Require panics when a scope could be no key's; see [CreateParams].
 func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
 	for _, s := range scopes {
-		if !validScope(s) {
+		if !entitlement.ValidScope(s) {
 			panic(fmt.Sprintf("apikey: Require: invalid scope %q", s))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -18,7 +19,6 @@ const (
 	maxOwner    = 255 // bytes; also of CreatedBy and of the reason of a revocation
 	maxHint     = 32  // bytes
 	maxScopes   = 32
-	maxScope    = 64      // bytes
 	maxMetadata = 4 << 10 // bytes of keys and values together
 )
 
@@ -181,20 +181,14 @@ func cleanScopes(scopes []string) ([]string, error) {
 	}
 	var clean []string
 	for _, s := range scopes {
-		if !validScope(s) {
-			return nil, &InvalidError{Field: "Scopes", Reason: fmt.Sprintf("must each have 1 to %d characters of A-Z, a-z, 0-9 and :._*/-", maxScope)}
+		if !entitlement.ValidScope(s) {
+			return nil, &InvalidError{Field: "Scopes", Reason: "must each have 1 to 64 characters of A-Z, a-z, 0-9 and :._*/-"}
 		}
 		if !slices.Contains(clean, s) {
 			clean = append(clean, s)
 		}
 	}
 	return clean, nil
-}
-
-func validScope(s string) bool {
-	return s != "" && len(s) <= maxScope && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":._*/-", r)
-	})
 }
 
 func checkMetadata(metadata map[string]string) error {

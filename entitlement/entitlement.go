@@ -4,38 +4,9 @@
 package entitlement
 
 import (
-	"context"
-	"errors"
 	"slices"
-	"strings"
 	"time"
 )
-
-// ErrNone is returned by a Provider when the owner has no entitlement at all:
-// never subscribed, or the subscription ended. It is an answer, not a failure.
-var ErrNone = errors.New("entitlement: none")
-
-// A Provider knows what owners are entitled to.
-//
-// It is asked when a key is created and when one is validated, through a cache,
-// so it may go to a database or a billing service. [ErrNone] means that the
-// owner is entitled to nothing. Any other error means that it could not be
-// found out, which is a different thing: the caller is told to try again, not
-// to upgrade.
-//
-// Entitlement may be called from many goroutines. It must not change an
-// Entitlement's slices after returning it.
-type Provider interface {
-	Entitlement(ctx context.Context, owner string) (Entitlement, error)
-}
-
-// The ProviderFunc type lets a function be a [Provider].
-type ProviderFunc func(ctx context.Context, owner string) (Entitlement, error)
-
-// Entitlement calls f.
-func (f ProviderFunc) Entitlement(ctx context.Context, owner string) (Entitlement, error) {
-	return f(ctx, owner)
-}
 
 // An Entitlement is what an owner's plan allows now. The zero value allows
 // nothing.
@@ -89,19 +60,8 @@ func (e Entitlement) Has(feature string) bool {
 	return slices.Contains(e.Features, feature)
 }
 
-// Grants reports whether one of the granted scopes is the wanted one or a
-// wildcard that covers it: "*" covers every scope, and a "*" at the end behind
-// ":", "." or "/" covers whatever begins with what stands before it, so that
-// "reports:*" covers "reports:read". Elsewhere "*" has no meaning.
-func Grants(granted []string, want string) bool {
-	for _, g := range granted {
-		if g == want || g == "*" {
-			return true
-		}
-		stem, ok := strings.CutSuffix(g, "*")
-		if ok && stem != "" && strings.IndexByte(":./", stem[len(stem)-1]) >= 0 && strings.HasPrefix(want, stem) {
-			return true
-		}
-	}
-	return false
+// clone returns a copy that shares no slice with e.
+func (e Entitlement) clone() Entitlement {
+	e.Scopes, e.Features = slices.Clone(e.Scopes), slices.Clone(e.Features)
+	return e
 }

@@ -1,0 +1,87 @@
+package entitlement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrUnknownPlan is matched by the error for a plan that is not in the
+// [Catalog]. It is not [ErrNone]: a misspelt plan is the host's fault, and must
+// not turn a paying customer into one without access.
+var ErrUnknownPlan = errors.New("entitlement: unknown plan")
+
+// A Catalog is what each plan includes, by the plan's name. It does not change,
+// and its methods may be called from many goroutines.
+type Catalog struct {
+	plans map[string]Entitlement
+}
+
+// NewCatalog returns a Catalog of the plans, each under its name, which is also
+// put into its Plan field. It fails, naming the plan, for a name that is empty
+// or has spaces around it, for a Plan field that says something else, and for
+// scopes that no key can have.
+func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
+	c := &Catalog{plans: make(map[string]Entitlement, len(plans))}
+	if len(plans) == 0 {
+		return nil, errors.New("entitlement: a catalog needs at least one plan")
+	}
+	for name, e := range plans {
+		if err := check(name, e); err != nil {
+			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
+		}
+		e = e.clone()
+		e.Plan = name
+		c.plans[name] = e
+	}
+	return c, nil
+}
+
+func check(name string, e Entitlement) error {
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case strings.TrimSpace(name) != name:
+		return errors.New("the name has spaces around it")
+	case e.Plan != "" && e.Plan != name:
+		return fmt.Errorf("the Plan field says %q", e.Plan)
+	}
+	for _, s := range e.Scopes {
+		if !ValidScope(s) {
+			return fmt.Errorf("scope %q: want 1 to 64 characters of A-Z, a-z, 0-9 and :._*/-", s)
+		}
+	}
+	return nil
+}
+
+// Plan returns what the plan includes, or an error that matches
+// [ErrUnknownPlan]. Names are compared to the letter. Call it at start for each
+// plan that the host's own code names.
+func (c *Catalog) Plan(name string) (Entitlement, error) {
+	e, ok := c.plans[name]
+	if !ok {
+		return Entitlement{}, fmt.Errorf("%w: %q", ErrUnknownPlan, name)
+	}
+	return e.clone(), nil
+}
+
+// Provider returns a Provider that asks planOf for the name of the owner's plan
+// and answers with what the catalog says of it. An empty name, or [ErrNone],
+// means that the owner has none. A name that is not in the catalog is an
+// error, and so an outage. planOf must not be nil.
+func (c *Catalog) Provider(planOf func(ctx context.Context, owner string) (string, error)) Provider {
+	if planOf == nil {
+		panic("entitlement: Catalog.Provider: planOf is nil")
+	}
+	return ProviderFunc(func(ctx context.Context, owner string) (Entitlement, error) {
+		name, err := planOf(ctx, owner)
+		switch {
+		case err != nil:
+			return Entitlement{}, err
+		case name == "":
+			return Entitlement{}, ErrNone
+		}
+		return c.Plan(name)
+	})
+}

@@ -1,0 +1,115 @@
+package entitlement_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+var plans = map[string]entitlement.Entitlement{
+	"free": {},
+	"pro":  {APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:*"}, Features: []string{"export"}},
+}
+
+func catalog(t *testing.T) *entitlement.Catalog {
+	t.Helper()
+	c, err := entitlement.NewCatalog(plans)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCatalogPlan(t *testing.T) {
+	t.Parallel()
+	c := catalog(t)
+	want := plans["pro"]
+	want.Plan = "pro"
+	got, err := c.Plan("pro")
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("a plan with its name: got %+v, %v, want %+v", got, err, want)
+	}
+	got.Scopes[0], got.Features[0] = "*", "all"
+	if again, _ := c.Plan("pro"); !reflect.DeepEqual(again, want) {
+		t.Errorf("a catalog does not change with what it handed out: got %+v", again)
+	}
+	for _, name := range []string{"", "Pro", "pro ", "premium"} {
+		if got, err := c.Plan(name); !errors.Is(err, entitlement.ErrUnknownPlan) || errors.Is(err, entitlement.ErrNone) || got.APIAccess {
+			t.Errorf("Plan(%q): got %+v, %v, want ErrUnknownPlan", name, got, err)
+		}
+	}
+}
+
+func TestCatalogDoesNotChangeWithItsPlans(t *testing.T) {
+	t.Parallel()
+	given := map[string]entitlement.Entitlement{"pro": {APIAccess: true, Scopes: []string{"a"}}}
+	c, err := entitlement.NewCatalog(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given["pro"].Scopes[0] = "*"
+	given["more"] = entitlement.Entitlement{}
+	if got, _ := c.Plan("pro"); got.Scopes[0] != "a" {
+		t.Errorf("scopes changed behind the catalog's back: got %q", got.Scopes)
+	}
+	if _, err := c.Plan("more"); err == nil {
+		t.Error("a plan was added behind the catalog's back")
+	}
+}
+
+func TestCatalogRefuses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		plans map[string]entitlement.Entitlement
+		want  string
+	}{
+		"nothing":       {nil, "at least one plan"},
+		"no name":       {map[string]entitlement.Entitlement{"": {}}, `plan ""`},
+		"spaces":        {map[string]entitlement.Entitlement{"pro ": {}}, `plan "pro "`},
+		"another name":  {map[string]entitlement.Entitlement{"pro": {Plan: "free"}}, `plan "pro": the Plan field says "free"`},
+		"empty scope":   {map[string]entitlement.Entitlement{"pro": {Scopes: []string{""}}}, `plan "pro": scope ""`},
+		"foreign scope": {map[string]entitlement.Entitlement{"pro": {Scopes: []string{"a b"}}}, `plan "pro": scope "a b"`},
+		"long scope":    {map[string]entitlement.Entitlement{"pro": {Scopes: []string{strings.Repeat("a", 65)}}}, `plan "pro": scope`},
+	} {
+		if _, err := entitlement.NewCatalog(c.plans); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		}
+	}
+}
+
+func TestCatalogProvider(t *testing.T) {
+	t.Parallel()
+	down := errors.New("billing is down")
+	provider := catalog(t).Provider(func(_ context.Context, owner string) (string, error) {
+		switch owner {
+		case "down":
+			return "pro", down
+		case "gone":
+			return "", entitlement.ErrNone
+		case "nobody":
+			return "", nil
+		}
+		return owner, nil
+	})
+	for owner, want := range map[string]error{
+		"pro": nil, "free": nil, "down": down, "gone": entitlement.ErrNone, "nobody": entitlement.ErrNone, "premium": entitlement.ErrUnknownPlan,
+	} {
+		e, err := provider.Entitlement(t.Context(), owner)
+		if !errors.Is(err, want) || e.APIAccess != (owner == "pro") {
+			t.Errorf("owner %s: got %+v, %v, want %v", owner, e, err, want)
+		}
+	}
+	if _, err := provider.Entitlement(t.Context(), "premium"); errors.Is(err, entitlement.ErrNone) {
+		t.Errorf("a plan nobody knows is not the lack of one: %v", err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("Provider(nil) panics at start, not at the first request")
+		}
+	}()
+	catalog(t).Provider(nil)
+}

@@ -1,0 +1,39 @@
+package entitlement
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNone is returned by a Provider when the owner has no entitlement at all:
+// never subscribed, or the subscription ended. It is an answer, not a failure.
+var ErrNone = errors.New("entitlement: none")
+
+// A Provider knows what owners are entitled to.
+//
+// It is asked when a key is created and when one is validated, through a cache,
+// so it may go to a database or a billing service. [ErrNone] means that the
+// owner is entitled to nothing. Any other error means that it could not be
+// found out, which is a different thing: the caller is told to try again, not
+// to upgrade.
+//
+// Entitlement may be called from many goroutines. It must not change an
+// Entitlement's slices after returning it.
+type Provider interface {
+	Entitlement(ctx context.Context, owner string) (Entitlement, error)
+}
+
+// The ProviderFunc type lets a function be a [Provider].
+type ProviderFunc func(ctx context.Context, owner string) (Entitlement, error)
+
+// Entitlement calls f.
+func (f ProviderFunc) Entitlement(ctx context.Context, owner string) (Entitlement, error) {
+	return f(ctx, owner)
+}
+
+// Static returns a Provider that gives every owner the same: for services with
+// one plan, and for tests.
+func Static(e Entitlement) Provider {
+	e = e.clone()
+	return ProviderFunc(func(context.Context, string) (Entitlement, error) { return e, nil })
+}

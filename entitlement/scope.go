@@ -1,0 +1,31 @@
+package entitlement
+
+import "strings"
+
+// Grants reports whether one of the granted scopes is the wanted one or a
+// wildcard that covers it: "*" covers every scope, and a "*" at the end behind
+// ":", "." or "/" covers whatever begins with what stands before it, so that
+// "reports:*" covers "reports:read". Elsewhere "*" has no meaning.
+func Grants(granted []string, want string) bool {
+	for _, g := range granted {
+		if g == want || g == "*" {
+			return true
+		}
+		stem, ok := strings.CutSuffix(g, "*")
+		if ok && stem != "" && strings.IndexByte(":./", stem[len(stem)-1]) >= 0 && strings.HasPrefix(want, stem) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxScope is in bytes.
+const maxScope = 64
+
+// ValidScope reports whether a key or a plan can have the scope: 1 to 64
+// characters of A-Z, a-z, 0-9 and :._*/-.
+func ValidScope(s string) bool {
+	return s != "" && len(s) <= maxScope && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":._*/-", r)
+	})
+}
