@@ -1,0 +1,549 @@
+package apikey_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"hash/crc32"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+func newTokenFormat(t testing.TB, prefix string, tagKeys ...[]byte) apikey.TokenFormat {
+	t.Helper()
+	f, err := apikey.NewTokenFormat(prefix, tagKeys, nil)
+	if err != nil {
+		t.Fatalf("token format %q: %v", prefix, err)
+	}
+	return f
+}
+
+// checksumOracle is the checksum by other means: the library's CRC, and a base
+// 62 of another order of cases, swapped.
+func checksumOracle(body string) string {
+	digits := new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))).Text(62)
+	swapped := strings.Map(func(r rune) rune {
+		if unicode.IsUpper(r) {
+			return unicode.ToLower(r)
+		}
+		return unicode.ToUpper(r)
+	}, digits)
+	return strings.Repeat("0", 6-len(swapped)) + swapped
+}
+
+// T-01, advisory 30 (crates.io, July 2020): tokens come from crypto/rand, and
+// nothing else in the package could make one.
+func TestOnlyCryptoRand(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked, sources := 0, 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checked++
+		for _, spec := range f.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case path == "crypto/rand":
+				sources++
+			case path == "math/rand" || path == "math/rand/v2" || strings.HasSuffix(path, "/rand"):
+				t.Errorf("%s imports %s, want no randomness but crypto/rand", name, path)
+			case path == "unsafe" || path == "C":
+				t.Errorf("%s imports %s, by which the runtime's randomness can be linked", name, path)
+			}
+		}
+		// Invariant 11: the library itself never takes a token out of a Secret.
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "Reveal" {
+				t.Errorf("%s calls Reveal, which is for the host alone", name)
+			}
+			return true
+		})
+	}
+	if checked < 10 || sources == 0 {
+		t.Errorf("%d files looked at, %d of them with crypto/rand: this is not the package", checked, sources)
+	}
+}
+
+// T-01: 178 bits, and at most one block of SHA-256 for every token.
+func TestTokenLength(t *testing.T) {
+	t.Parallel()
+	for n := 2; n <= 10; n++ {
+		prefix := "a_b2345678"[:n]
+		if n == 2 {
+			prefix = "ab"
+		}
+		for _, tagged := range []bool{false, true} {
+			want, keys := n+1+30+6, [][]byte(nil)
+			if tagged {
+				want, keys = want+8, [][]byte{tagKey(0)}
+			}
+			token := newTokenFormat(t, prefix, keys...).Generate()
+			if len(token) != want || len(token) > 55 {
+				t.Errorf("a token with prefix %q, tagged %t, has %d bytes, want %d and never more than 55", prefix, tagged, len(token), want)
+			}
+			// Padding takes a byte and the length eight more.
+			if len(token)+1+8 > sha256.BlockSize {
+				t.Errorf("a token of %d bytes takes two blocks of SHA-256", len(token))
+			}
+			random := strings.TrimPrefix(token, prefix+"_")[:30]
+			if bits := float64(len(random)) * math.Log2(62); bits < 178 {
+				t.Errorf("%.1f bits in %q, want 178", bits, random)
+			}
+		}
+	}
+}
+
+// chiSquare returns the p-value of counts under an even distribution, by
+// Wilson and Hilferty's approximation, good to a few parts in a hundred here.
+func chiSquare(counts []int) float64 {
+	sum := 0
+	for _, c := range counts {
+		sum += c
+	}
+	expected, x := float64(sum)/float64(len(counts)), 0.0
+	for _, c := range counts {
+		x += (float64(c) - expected) * (float64(c) - expected) / expected
+	}
+	df := float64(len(counts) - 1)
+	z := (math.Cbrt(x/df) - (1 - 2/(9*df))) / math.Sqrt(2/(9*df))
+	return math.Erfc(z/math.Sqrt2) / 2
+}
+
+// leastP is the p-value of the most uneven of the positions.
+func leastP(draws, positions int, draw func() string) (least float64, position int) {
+	counts := make([][62]int, positions)
+	for range draws {
+		for i, c := range []byte(draw()) {
+			counts[i][strings.IndexByte(base62, c)]++
+		}
+	}
+	least = 1
+	for i := range counts {
+		if p := chiSquare(counts[i][:]); p < least {
+			least, position = p, i
+		}
+	}
+	return least, position
+}
+
+// T-02: every character is as likely as any other, at each position.
+//
+// One of 90 honest tests falls below 0.001 every eleventh time. So the short
+// run asks for 0.001 of all 90 together (Bonferroni), the long one for 0.001
+// at each position, and both draw once more before they complain.
+func TestTokenCharactersAreEven(t *testing.T) {
+	t.Parallel()
+	const positions, runs = 30, 3
+	draws := trials(100_000, 10_000_000)
+	bound := 0.001 / (positions * runs)
+	if draws >= 10_000_000 {
+		bound = 0.001
+	}
+	f := newTokenFormat(t, "key")
+	draw := func() string { return f.Generate()[len("key_"):][:positions] }
+	for run := range runs {
+		least, at := leastP(draws, positions, draw)
+		if least <= bound {
+			t.Logf("run %d: p = %g at position %d; once more", run, least, at)
+			least, at = leastP(draws, positions, draw)
+		}
+		if least <= bound {
+			t.Errorf("run %d: p = %g at position %d of %d tokens, want more than %g", run, least, at, draws, bound)
+		}
+	}
+	// Control: a byte modulo 62, the usual mistake, favours eight characters,
+	// and one character less is uneven too.
+	for name, pick := range map[string]func() int{
+		"modulo":       func() int { return rand.IntN(256) % 62 },
+		"one left out": func() int { return rand.IntN(61) },
+		"one twice":    func() int { return rand.IntN(63) % 62 },
+	} {
+		biased := func() string { return string(base62[pick()]) }
+		if p, _ := leastP(30_000, 1, biased); p > 0.001/(positions*runs) {
+			t.Errorf("control: %s has p = %g, so the test finds no bias", name, p)
+		}
+	}
+}
+
+// T-03.
+func TestNoDuplicateTokens(t *testing.T) {
+	t.Parallel()
+	n := trials(1_000_000, 10_000_000)
+	f := newTokenFormat(t, "key")
+	// Eight bytes of the digest each: two of ten million are alike by chance
+	// once in 400,000 runs.
+	seen := make([]uint64, n)
+	for i := range seen {
+		d := apikey.DigestOf(f.Generate())
+		for _, b := range d[:8] {
+			seen[i] = seen[i]<<8 | uint64(b)
+		}
+	}
+	slices.Sort(seen)
+	if distinct := len(slices.Compact(seen)); distinct != n {
+		t.Errorf("%d of %d tokens were made before, want none", n-distinct, n)
+	}
+}
+
+// T-04: whoever scans with the published pattern finds every token, whole.
+func TestPatternFindsEveryToken(t *testing.T) {
+	t.Parallel()
+	n := trials(3_000, 125_000)
+	for _, prefix := range []string{"key", "acme_live", "ab", "a_b_c_d_e0"} {
+		for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+			f := newTokenFormat(t, prefix, keys...)
+			pattern := regexp.MustCompile(f.Pattern())
+			contexts := []string{"%s", `{"key":"%s"}`, "Bearer %s\r\n", "export K=%s\n", "https://x/?k=%s&b=c", "it is %s.", "(%s)", "-%s-", "/%s/"}
+			for i := range n {
+				token := f.Generate()
+				text := fmt.Sprintf(contexts[i%len(contexts)], token)
+				if got := pattern.FindAllString(text, -1); len(got) != 1 || got[0] != token {
+					t.Fatalf("%s finds %q in %q, want the token", f.Pattern(), got, text)
+				}
+			}
+		}
+	}
+}
+
+// T-04: what the pattern finds that is no token has a bad checksum.
+func TestPatternAndChecksumTellNonKeys(t *testing.T) {
+	t.Parallel()
+	f := newTokenFormat(t, "key")
+	pattern := regexp.MustCompile(f.Pattern())
+	var text strings.Builder
+	for range trials(3_000, 1_000_000) {
+		text.WriteString(" key_")
+		for range 36 + 8*rand.IntN(2) {
+			text.WriteByte(base62[rand.IntN(62)])
+		}
+	}
+	found := pattern.FindAllString(text.String(), -1)
+	if len(found) == 0 {
+		t.Fatal("nothing looks like a key: the test is empty")
+	}
+	for _, s := range found {
+		if f.Accepts(s) {
+			t.Errorf("%q was made up, but has a good checksum", s)
+		}
+	}
+	for _, other := range []string{"live", "acme"} {
+		token := newTokenFormat(t, "acme_live").Generate()
+		if s := regexp.MustCompile(newTokenFormat(t, other).Pattern()).FindString(token); s != "" {
+			t.Errorf("the pattern of prefix %q finds %q in a token of acme_live", other, s)
+		}
+	}
+}
+
+// spellings are other ways to write token, which someone might take for it.
+func spellings(token, prefix string, try func(name, s string)) {
+	add := func(name, s string) {
+		if s != token {
+			try(name, s)
+		}
+	}
+	body := len(prefix) + 1
+	lookAlikes := map[byte]string{
+		'0': "O", 'O': "0", 'o': "0", '1': "l", 'l': "1", 'I': "l", '5': "S", 'S': "5", '8': "B", 'B': "8", '2': "Z", 'Z': "2",
+	}
+	unicodeAlikes := map[byte]string{
+		'a': "\u0430", 'c': "\u0441", 'e': "\u0435", 'o': "\u043e", 'p': "\u0440", 'x': "\u0445", 'A': "\u0410", 'K': "\u212a",
+		'k': "\u212a", 's': "\u017f", 'S': "\u017f", 'O': "\u039f", 'i': "\u0131", 'I': "\u0130", '_': "\uff3f",
+	}
+	for i := range len(token) {
+		c := token[i]
+		if r := rune(c); unicode.IsLetter(r) {
+			add("case flip", token[:i]+string(r^0x20)+token[i+1:])
+		}
+		if s, ok := lookAlikes[c]; ok {
+			add("alias", token[:i]+s+token[i+1:])
+		}
+		if s, ok := unicodeAlikes[c]; ok {
+			add("look-alike", token[:i]+s+token[i+1:])
+			if i+len(s) <= len(token) {
+				add("look-alike of the same length", token[:i]+s+token[i+len(s):])
+			}
+		}
+		if c >= '0' && c <= 'z' {
+			add("full width", token[:i]+string(rune(c)+0xfee0)+token[i+1:])
+		}
+		add("high bit", token[:i]+string([]byte{c | 0x80})+token[i+1:])
+		add("truncated", token[:i])
+		add("end alone", token[i+1:])
+		add("without one", token[:i]+token[i+1:])
+		add("doubled", token[:i]+string(c)+token[i:])
+		if i+1 < len(token) && c != token[i+1] {
+			add("swapped", token[:i]+token[i+1:i+2]+token[i:i+1]+token[i+2:])
+		}
+	}
+	for _, space := range []string{" ", "\t", "\n", "\r\n", "\v", "\f", "\x00", "\u00a0", "\u2003", "\u200b", "\ufeff", "%20", "+", "\x7f"} {
+		add("space before", space+token)
+		add("space behind", token+space)
+		add("space after the prefix", token[:body]+space+token[body:])
+		add("space for a character", token[:body]+space+token[min(body+len(space), len(token)):])
+	}
+	for _, c := range base62 {
+		add("one more", token+string(c))
+		add("one more before", string(c)+token)
+		add("one more in between", token[:body]+string(c)+token[body:])
+	}
+	for _, n := range []int{1, 2, 6, 8, 14, 36} {
+		zeros := strings.Repeat("0", n)
+		add("leading zeros", token[:body]+zeros+token[body:])
+		add("zeros behind", token+zeros)
+		add("zeros before the checksum", token[:len(token)-6]+zeros+token[len(token)-6:])
+	}
+	for _, pad := range []string{"=", "==", ".", "_", "-", "_0"} {
+		add("padded", token+pad)
+	}
+	// Not of its body, which may have letters of one case only.
+	add("upper case", strings.ToUpper(token))
+	if lower := strings.ToLower(token); lower != token {
+		add("lower case", lower)
+	}
+	add("twice", token+token)
+	add("quoted", `"`+token+`"`)
+	add("with its scheme", "Bearer "+token)
+	add("dash", prefix+"-"+token[body:])
+	add("no underscore", prefix+token[body:])
+	add("two underscores", prefix+"__"+token[body:])
+	add("upper case prefix", strings.ToUpper(prefix)+token[len(prefix):])
+	add("no prefix", token[body:])
+	add("escaped", strings.Replace(token, "_", "%5F", 1))
+}
+
+// T-05: exactly one spelling of a token is accepted, and others do not reach
+// the store.
+func TestOneSpelling(t *testing.T) {
+	t.Parallel()
+	n := trials(2_000, 100_000)
+	for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+		f := newTokenFormat(t, "acme_live", keys...)
+		st := &spyStore{Store: memstore.New()}
+		m := newManager(t, st, &apikey.Options{Prefix: "acme_live", TagKeys: keys, MaxKeysPerOwner: -1})
+		tried := 0
+		for i := range n {
+			token := f.Generate()
+			if !f.Accepts(token) {
+				t.Fatalf("%q, just made, is not accepted", token)
+			}
+			spellings(token, "acme_live", func(name, s string) {
+				tried++
+				if f.Accepts(s) {
+					t.Errorf("accepted beside %q: %q (%s)", token, s, name)
+				}
+				if i > 3 {
+					return
+				}
+				if _, err := m.Validate(t.Context(), s); !errors.Is(err, apikey.ErrMalformed) {
+					t.Errorf("Validate of %q (%s) beside %q = %v, want ErrMalformed", s, name, token, err)
+				}
+			})
+		}
+		if reads := st.lookups.Load(); reads != 0 {
+			t.Errorf("%d misspelt tokens reached the store, want none", reads)
+		}
+		if tried < 400*n {
+			t.Errorf("%d spellings of %d tokens, want at least 400 of each", tried, n)
+		}
+	}
+}
+
+// T-05: with the least checksums, which have leading zeros, too.
+func TestChecksumIsPadded(t *testing.T) {
+	t.Parallel()
+	f := newTokenFormat(t, "key")
+	rng := rand.New(rand.NewPCG(1, 2)) // the same bodies each time
+	for zeros, least := range []int{50, 20, 5, 1} {
+		for n := 0; n < least; {
+			body := []byte("key_")
+			for range 30 {
+				body = append(body, base62[rng.IntN(62)])
+			}
+			want := checksumOracle(string(body))
+			if got := apikey.Checksum(string(body)); got != want {
+				t.Fatalf("checksum of %q = %q, want %q", body, got, want)
+			}
+			if !strings.HasPrefix(want, strings.Repeat("0", zeros)) {
+				continue
+			}
+			n++
+			token := string(body) + want
+			if !f.Accepts(token) {
+				t.Errorf("%q, whose checksum begins with %d zeros, is refused", token, zeros)
+			}
+			if short := string(body) + want[zeros:]; zeros > 0 && f.Accepts(short) {
+				t.Errorf("%q is accepted without the padding of its checksum", short)
+			}
+		}
+	}
+	for _, body := range []string{"", "a", "key_", strings.Repeat("\xff", 100)} {
+		if got, want := apikey.Checksum(body), checksumOracle(body); got != want {
+			t.Errorf("checksum of %q = %q, want %q", body, got, want)
+		}
+	}
+}
+
+// T-15: a token of one environment is nothing in another, over one store and
+// with one tag key, nor is it after its prefix and checksum are written anew.
+func TestTokensStayInTheirEnvironment(t *testing.T) {
+	t.Parallel()
+	prefixes := []string{"acme", "acme_live", "acme_test", "ac", "live", "test", "acme_live2"}
+	for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+		st := &spyStore{Store: memstore.New()}
+		managers, tokens := map[string]*apikey.Manager{}, map[string]string{}
+		for _, p := range prefixes {
+			managers[p] = newManager(t, st, &apikey.Options{Prefix: p, TagKeys: keys})
+			tokens[p] = create(t, managers[p], "o-"+p).Secret.Reveal()
+		}
+		for _, from := range prefixes {
+			for _, to := range prefixes {
+				if from == to {
+					if _, err := managers[to].Validate(t.Context(), tokens[from]); err != nil {
+						t.Errorf("a token of %s in %s: %v", from, to, err)
+					}
+					continue
+				}
+				before := st.lookups.Load()
+				if _, err := managers[to].Validate(t.Context(), tokens[from]); !errors.Is(err, apikey.ErrMalformed) {
+					t.Errorf("a token of %s in %s: %v, want ErrMalformed", from, to, err)
+				}
+				body := to + strings.TrimPrefix(tokens[from][:len(tokens[from])-6], from)
+				rewritten, want := body+checksumOracle(body), apikey.ErrUnknown
+				if keys != nil {
+					want = apikey.ErrMalformed // its tag is of the other prefix
+				}
+				if _, err := managers[to].Validate(t.Context(), rewritten); !errors.Is(err, want) {
+					t.Errorf("a token of %s, rewritten for %s: %v, want %v", from, to, err, want)
+				}
+				if reads := st.lookups.Load() - before; keys != nil && reads != 0 {
+					t.Errorf("a token of %s in %s reached the store %d times, want never", from, to, reads)
+				}
+			}
+		}
+	}
+}
+
+func TestPrefixGrammar(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		prefix string
+		good   bool
+	}{
+		{"ab", true}, {"a0", true}, {"key", true}, {"acme_live", true}, {"a_b_c_d_e0", true}, {"z123456789", true}, {"a_0", true},
+		{"a", false}, {"abcdefghijk", false}, {"_a", false}, {"a_", false}, {"a__b", false}, {"0a", false}, {"Ab", false}, {"aB", false},
+		{"a-b", false}, {"a.b", false}, {"a b", false}, {"ab\n", false}, {"\nab", false}, {"ab\x00", false}, {"aé", false}, {"é", false},
+		{"a\xff", false}, {"__", false}, {"_", false}, {"  ", false}, {"key_", false}, {"a|b", false}, {"a+", false}, {".*", false},
+	} {
+		_, err := apikey.New(memstore.New(), &apikey.Options{Prefix: tt.prefix})
+		var invalid *apikey.InvalidError
+		if tt.good && err != nil {
+			t.Errorf("prefix %q: %v, want it accepted", tt.prefix, err)
+		}
+		if !tt.good && (!errors.As(err, &invalid) || invalid.Field != "Prefix") {
+			t.Errorf("prefix %q: %v, want an InvalidError of Prefix", tt.prefix, err)
+		}
+	}
+	if _, err := apikey.NewTokenFormat("", nil, nil); err == nil {
+		t.Error("the empty prefix is accepted")
+	}
+	// Every string of two bytes, and of three of some.
+	grammar := regexp.MustCompile(`\A[a-z](_?[a-z0-9])+\z`)
+	var all []string
+	for a := range 256 {
+		for b := range 256 {
+			all = append(all, string([]byte{byte(a), byte(b)}))
+		}
+	}
+	for _, a := range "az09_A-\n" {
+		for _, b := range "az09_A-\n" {
+			for _, c := range "az09_A-\n" {
+				all = append(all, string([]rune{a, b, c}))
+			}
+		}
+	}
+	for _, s := range all {
+		if _, err := apikey.NewTokenFormat(s, nil, nil); (err == nil) != grammar.MatchString(s) {
+			t.Errorf("prefix %q: %v, want accepted %t", s, err, err != nil)
+		}
+	}
+}
+
+// The hint tells keys apart and gives away no more than four characters.
+func TestHint(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"ab", "key", "acme_live2"} {
+		for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+			m := newManager(t, memstore.New(), &apikey.Options{Prefix: prefix, TagKeys: keys})
+			created := create(t, m, "o")
+			rotated, err := m.Rotate(t.Context(), "o", created.Key.ID, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range []apikey.Issued{created, rotated} {
+				if want := i.Secret.Reveal()[:len(prefix)+1+4]; i.Key.Hint != want {
+					t.Errorf("hint %q, want the prefix and four characters, %q", i.Key.Hint, want)
+				}
+				if kept, err := m.Get(t.Context(), "o", i.Key.ID); err != nil || kept.Hint != i.Key.Hint {
+					t.Errorf("the store has hint %q, %v, want %q", kept.Hint, err, i.Key.Hint)
+				}
+			}
+		}
+	}
+}
+
+// DigestOf is the plain SHA-256 at every length, on both sides of its copies.
+func TestDigestOf(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 20)
+	for n := range len(text) {
+		if got, want := apikey.DigestOf(text[:n]), sha256.Sum256([]byte(text[:n])); got != want {
+			t.Fatalf("DigestOf of %d bytes = %x, want the SHA-256 %x", n, got, want)
+		}
+	}
+}
+
+// T-01: with no randomness there is no token; the program ends rather than
+// make a guessable one. That crypto/rand does so is its own promise (since Go
+// 1.24); this holds the package to the toolchain that makes it.
+func TestToolchainFloor(t *testing.T) {
+	t.Parallel()
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	line := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	if line == nil {
+		t.Fatal("go.mod names no Go version")
+	}
+	if _, err := fmt.Sscanf(string(line[1]), "%d.%d", &major, &minor); err != nil || major != 1 || minor < 24 {
+		t.Errorf("go.mod asks for Go %s, want 1.24 or later", line[1])
+	}
+}
