@@ -23,30 +23,46 @@ type Loaded[V any] struct {
 
 // Load calls load for the key's value and keeps what it finds, if nothing was
 // written meanwhile. Callers for the same key share a load, but never one that
-// began before a write that had ended when they came.
+// began before a write that had ended when they came, nor, while a write is
+// under way, one that began before they came.
 //
 // The load does not end when a caller's context does; ctx only gives its
-// values and ends the caller's own wait. It is given [Options.LoadTimeout]. Only
-// values and [ErrNotFound] are kept. Any other error of load's, a panic in it
-// included, is returned, unless a value no older than [Options.StaleIfError]
-// can be.
+// values and ends the caller's own wait. It is given [Options.LoadTimeout]; who
+// came during a write may wait for two in turn. Only values and [ErrNotFound]
+// are kept. Any other error of load's, a panic in it included, is returned,
+// unless a value no older than [Options.StaleIfError] can be.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
-	var zero V
+	v, early, err := c.share(ctx, key, load)
+	if early {
+		// The next flight began after this one had ended.
+		v, _, err = c.share(ctx, key, load)
+	}
+	return v, err
+}
+
+// share flies, or waits for who flies already. Early is set when that flight
+// may have read before the caller came what a write under way has changed
+// since, as others may have been told by then.
+func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	s := c.stripe(&key)
 	// The epochs are read before the load begins. They are part of the
 	// flight's name, so that nobody joins a flight older than himself.
 	epoch, gen := s.word.Load(), c.gen.Load()
+	leads := false
 	flight := c.flights.DoChan(flightName(&key, epoch, gen), func() (any, error) {
+		leads = true
 		return c.fly(ctx, key, epoch, gen, load)
 	})
 	select {
 	case <-ctx.Done():
-		return zero, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
+		return v, false, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
 	case r := <-flight:
 		if r.Err != nil {
-			return c.stale(&key, s, r.Err)
+			v, err = c.stale(&key, s, r.Err)
+			return v, false, err
 		}
-		return r.Val.(*entry[V]).answer()
+		v, err = r.Val.(*entry[V]).answer()
+		return v, !leads && !(quiet(epoch) && quiet(gen)), err
 	}
 }
 
@@ -145,8 +161,8 @@ func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
 		defer c.gate.leave(key)
 		age := time.Since(c.start)
 		kept, _ := c.present.Get(shelfID(key))
-		for _, e := range []*entry[V]{s.recent.Load(), kept} {
-			if e != nil && !e.absent && equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds {
+		for _, e := range []*entry[V]{s.present.Load(), kept} {
+			if e != nil && equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds {
 				return e.value, nil
 			}
 		}
