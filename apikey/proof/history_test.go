@@ -135,8 +135,8 @@ type subject struct {
 	ids     [maxKeys]string // empty: not known yet
 	tokens  [maxKeys]string
 	hint    string // of the first token, when it was known before its key
-	given   uint8 // numbers given to keys, whether they came to exist or not
-	newest  uint8 // the last key known to exist
+	given   uint8  // numbers given to keys, whether they came to exist or not
+	newest  uint8  // the last key known to exist
 	calls   int
 	reasons reason
 	history []porcupine.Operation
