@@ -30,6 +30,7 @@ type manager interface {
 	Create(ctx context.Context, p apikey.CreateParams) (apikey.Issued, error)
 	Register(ctx context.Context, p apikey.RegisterParams) (apikey.Key, error)
 	Validate(ctx context.Context, token string) (*apikey.Principal, error)
+	Get(ctx context.Context, owner, id string) (apikey.Key, error)
 	Update(ctx context.Context, owner, id string, p apikey.UpdateParams) (apikey.Key, error)
 	Revoke(ctx context.Context, owner, id, reason string) (apikey.Key, error)
 	RevokeAll(ctx context.Context, owner, reason string) (int, error)
@@ -71,12 +72,8 @@ func (s slowStore) Get(ctx context.Context, owner, id string) (store.Record, err
 	return s.Store.Get(ctx, owner, id)
 }
 
-// Insert tells the client that waits for it which id the record has, so that
-// others can ask for the key before it is there.
 func (s slowStore) Insert(ctx context.Context, r store.Record, limit int) error {
-	if tell, ok := ctx.Value(idListener{}).(func(id string)); ok {
-		tell(r.ID)
-	}
+	announce(ctx, r.ID)
 	pause()
 	defer pause()
 	return s.Store.Insert(ctx, r, limit)
@@ -101,13 +98,29 @@ func (s slowStore) RevokeAll(ctx context.Context, owner string, at time.Time, re
 }
 
 func (s slowStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (store.Record, store.Record, error) {
+	announce(ctx, next.ID)
 	pause()
 	defer pause()
 	return s.Store.Rotate(ctx, owner, id, next, ends)
 }
 
-// idListener is the context key of a func(id string); see slowStore.Insert.
+// idListener is the context key of a func(id string) that hears of a record's
+// id before the record is there, so that others can ask for it meanwhile.
 type idListener struct{}
+
+func announce(ctx context.Context, id string) {
+	if listen, ok := ctx.Value(idListener{}).(func(id string)); ok {
+		listen(id)
+	}
+}
+
+func (r *recording) listening(ctx context.Context, listen func(id string)) context.Context {
+	return context.WithValue(ctx, idListener{}, func(id string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		listen(id)
+	})
+}
 
 // A recording is a history in the making.
 type recording struct {
@@ -255,6 +268,8 @@ func (s *subject) choose() (c call, ok bool) {
 		c.op = opRevoke
 	case n < 39 && s.calls > familyOps/2:
 		c.op, c.key = opRevokeAll, 0
+	case n < 47:
+		c.op = opGet
 	default:
 		c.op = opValidate
 	}
@@ -286,6 +301,8 @@ func (r *recording) make(s *subject, c call, id, token string) (a answer, ok boo
 		if p, err = r.manager.Validate(ctx, token); err == nil {
 			k = p.Key
 		}
+	case opGet:
+		k, err = r.manager.Get(ctx, s.owner, id)
 	case opDisable, opEnable:
 		disabled := c.op == opDisable
 		k, err = r.manager.Update(ctx, s.owner, id, apikey.UpdateParams{Disabled: &disabled})
@@ -311,9 +328,7 @@ func (r *recording) make(s *subject, c call, id, token string) (a answer, ok boo
 // create lets the Manager make the token half of the time; otherwise the token
 // is one that others may have been refused with already.
 func (r *recording) create(ctx context.Context, s *subject, token string) (apikey.Key, error) {
-	ctx = context.WithValue(ctx, idListener{}, func(id string) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	ctx = r.listening(ctx, func(id string) {
 		s.ids[0] = id
 		s.serve()
 	})
@@ -331,11 +346,12 @@ func (r *recording) create(ctx context.Context, s *subject, token string) (apike
 }
 
 func (r *recording) rotate(ctx context.Context, s *subject, id string, next uint8) (apikey.Key, error) {
+	ctx = r.listening(ctx, func(id string) { s.ids[next] = id })
 	issued, err := r.manager.Rotate(ctx, s.owner, id, 0)
 	if err == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		s.ids[next], s.tokens[next], s.newest = issued.Key.ID, issued.Secret.Reveal(), next
+		s.tokens[next], s.newest = issued.Secret.Reveal(), next
 	}
 	return issued.Key, err
 }

@@ -31,7 +31,7 @@ func notLinearizable(histories [][]porcupine.Operation) ([]porcupine.Operation, 
 // Invariant 2, C-02: whatever the concurrency, the Manager answers as if it did
 // one thing at a time.
 func TestLinearizable(t *testing.T) {
-	n, size := trials(4, 50), trials(2_000, 10_000)
+	n, size := trials(5, 50), 10_000
 	began := time.Now()
 	var checking time.Duration
 	counts := map[string]int{}
@@ -74,8 +74,7 @@ func tally(counts map[string]int, histories [][]porcupine.Operation) {
 // C-03: the test above can fail. A cache that is filled after the load and
 // emptied after the write, as anyone would write it, is caught.
 func TestLinearizableCatchesNaiveCache(t *testing.T) {
-	const most = 20
-	size := trials(2_000, 10_000)
+	const most, size = 20, 10_000
 	for i := range most {
 		st := newSlowStore()
 		naive := &naiveManager{Manager: newManager(t, st), store: st, cache: map[store.Digest]apikey.Key{}}

@@ -18,6 +18,7 @@ type op uint8
 const (
 	opCreate op = iota
 	opValidate
+	opGet
 	opDisable
 	opEnable
 	opRevoke
@@ -26,7 +27,7 @@ const (
 )
 
 func (o op) String() string {
-	return [...]string{"create", "validate", "disable", "enable", "revoke", "revokeAll", "rotate"}[o]
+	return [...]string{"create", "validate", "get", "disable", "enable", "revoke", "revokeAll", "rotate"}[o]
 }
 
 // A call is what a client asked for. Keys are numbered within their family.
@@ -158,6 +159,7 @@ func (f family) apply(c call) (family, answer) {
 		f[c.key] = active
 	case s == absent:
 		return f, answer{err: apikey.ErrNotFound}
+	case c.op == opGet:
 	case c.op == opRevoke:
 		if s < revoked {
 			f[c.key] = revoked + state(c.reason)
