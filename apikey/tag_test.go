@@ -1,0 +1,363 @@
+package apikey_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// tagOracle is the tag as the format describes it.
+func tagOracle(key []byte, domain, signed string) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(domain + signed))
+	n := binary.BigEndian.Uint64(mac.Sum(nil)[:8])
+	var digits [8]byte
+	for i := 7; i >= 0; i-- {
+		digits[i], n = base62[n%62], n/62
+	}
+	return string(digits[:])
+}
+
+const tagDomain = "keyhatch token tag v1\x00"
+
+// tagKeyOf makes a good key of any length.
+func tagKeyOf(n int) []byte {
+	key := make([]byte, n)
+	_, _ = rand.Read(key)
+	return key
+}
+
+// T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): no Manager
+// starts with a tag key that is missing, short or no secret.
+func TestBadTagKeys(t *testing.T) {
+	t.Parallel()
+	good, other := tagKeyOf(32), tagKeyOf(32)
+	type ring struct {
+		name string
+		keys [][]byte
+	}
+	var bad []ring
+	for n := range 32 {
+		bad = append(bad, ring{fmt.Sprintf("%d bytes", n), [][]byte{tagKeyOf(n)}})
+	}
+	for _, b := range []byte{0, 1, '0', 0xff} {
+		for _, n := range []int{32, 64, 100} {
+			bad = append(bad, ring{fmt.Sprintf("%d bytes of %#x", n, b), [][]byte{bytes.Repeat([]byte{b}, n)}})
+		}
+	}
+	bad = append(bad,
+		ring{"nil", [][]byte{nil}},
+		ring{"repeated", [][]byte{good, good}},
+		ring{"repeated copy", [][]byte{good, bytes.Clone(good)}},
+		ring{"repeated, not side by side", [][]byte{good, other, good}},
+		ring{"second short", [][]byte{good, other[:31]}},
+		ring{"second nil", [][]byte{good, nil}},
+		ring{"third of one byte", [][]byte{good, other, make([]byte, 32)}},
+	)
+	for _, tt := range bad {
+		m, err := apikey.New(memstore.New(), &apikey.Options{TagKeys: tt.keys})
+		var invalid *apikey.InvalidError
+		if m != nil || !errors.As(err, &invalid) || invalid.Field != "TagKeys" {
+			t.Errorf("New with a tag key that is %s = %v, want an InvalidError of TagKeys", tt.name, err)
+			continue
+		}
+		for _, key := range tt.keys {
+			if len(key) > 3 && (strings.Contains(err.Error(), string(key)) || strings.Contains(err.Error(), fmt.Sprintf("%x", key))) {
+				t.Errorf("%s: the error shows the key: %v", tt.name, err)
+			}
+		}
+	}
+	for _, n := range []int{32, 33, 63, 64, 65, 200} {
+		newTokenFormat(t, "key", tagKeyOf(n), tagKeyOf(n))
+	}
+	// One byte that differs is not one byte repeated.
+	newTokenFormat(t, "key", append(make([]byte, 31), 1), append([]byte{1}, make([]byte, 31)...))
+}
+
+// A key ring that the caller wipes or reuses after New stays what it was.
+func TestTagKeysAreCopied(t *testing.T) {
+	t.Parallel()
+	key := tagKeyOf(32)
+	kept := bytes.Clone(key)
+	ring := [][]byte{key}
+	f := newTokenFormat(t, "key", ring...)
+	clear(key)
+	ring[0] = nil
+	// More than one at a time, so that no computation has been prepared before.
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			token := f.Generate()
+			if signed, tag := token[:34], token[34:42]; tag != tagOracle(kept, tagDomain, signed) {
+				t.Errorf("the tag of %q follows what the caller did to the key after New", token)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// The tag is HMAC-SHA-256 over its domain, the prefix and the random part.
+func TestTagIsTheHMAC(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{32, 64, 65, 200} {
+		key := tagKeyOf(n)
+		f := newTokenFormat(t, "acme_live", key, tagKeyOf(32))
+		for range trials(500, 100_000) {
+			token := f.Generate()
+			end := len(token) - 14
+			signed, tag, sum := token[:end], token[end:end+8], token[end+8:]
+			if want := tagOracle(key, tagDomain, signed); tag != want {
+				t.Fatalf("tag of %q under the first key = %q, want %q", signed, tag, want)
+			}
+			if want := checksumOracle(signed + tag); sum != want {
+				t.Fatalf("checksum of %q = %q, want %q: it covers the tag", signed+tag, sum, want)
+			}
+			if !f.Accepts(token) {
+				t.Fatalf("%q, just made, is refused", token)
+			}
+		}
+	}
+}
+
+// Any other tag than the one is refused, with the checksum put right.
+func TestWrongTags(t *testing.T) {
+	t.Parallel()
+	key := tagKeyOf(32)
+	f := newTokenFormat(t, "key", key)
+	for range trials(200, 50_000) {
+		token := f.Generate()
+		signed, tag := token[:34], token[34:42]
+		try := func(name, forged string) {
+			t.Helper()
+			body := signed + forged
+			if forged != tag && f.Accepts(body+checksumOracle(body)) {
+				t.Errorf("accepted with %s: tag %q, want %q alone", name, forged, tag)
+			}
+		}
+		for i := range tag {
+			for _, c := range base62 {
+				try("one digit changed", tag[:i]+string(c)+tag[i+1:])
+			}
+		}
+		try("the zero tag", "00000000")
+		try("the last tag", "zzzzzzzz")
+		try("no tag", "")
+		try("half a tag", tag[:4])
+		try("the tag twice", tag+tag)
+		try("another key's tag", tagOracle(tagKeyOf(32), tagDomain, signed))
+		try("the tag without its domain", tagOracle(key, "", signed))
+		try("the tag of the next version", tagOracle(key, "keyhatch token tag v2\x00", signed))
+		try("another token's tag", f.Generate()[34:42])
+		if !apikey.VerifyTag(key, signed, tag) || apikey.VerifyTag(key, signed, tag[:7]) || apikey.VerifyTag(key, signed, "") {
+			t.Errorf("tag %q of %q: its own is refused or a part of it admitted", tag, signed)
+		}
+	}
+}
+
+// T-12: three rotations of the tag key while validations go on refuse nobody;
+// a retired key's tokens are refused.
+func TestTagKeyRotatedThreeTimes(t *testing.T) {
+	t.Parallel()
+	st := memstore.New()
+	keys := [][]byte{tagKeyOf(32), tagKeyOf(32), tagKeyOf(48), tagKeyOf(64)}
+	var current atomic.Pointer[apikey.Manager]
+	var mu sync.Mutex
+	var issued []apikey.Issued
+	put := func(ring ...[]byte) {
+		m := newManager(t, st, &apikey.Options{TagKeys: ring, MaxKeysPerOwner: -1})
+		current.Store(m)
+		for range 20 {
+			i := create(t, m, "o")
+			mu.Lock()
+			issued = append(issued, i)
+			mu.Unlock()
+		}
+	}
+	put(keys[0])
+	snapshot := func() []apikey.Issued {
+		mu.Lock()
+		defer mu.Unlock()
+		return issued
+	}
+	var requests, refused atomic.Int64
+	var load sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		load.Go(func() {
+			for {
+				for _, i := range snapshot() {
+					requests.Add(1)
+					if _, err := current.Load().Validate(t.Context(), i.Secret.Reveal()); err != nil {
+						refused.Add(1)
+					}
+				}
+				select {
+				case <-stop:
+					return
+				default:
+					pause()
+				}
+			}
+		})
+	}
+	for n := 1; n < len(keys); n++ {
+		// The way to do it where there are many instances: first all know the
+		// key, then they use it.
+		put(append([][]byte{keys[n-1], keys[n]}, keys[:n-1]...)...)
+		ring := [][]byte{}
+		for i := n; i >= 0; i-- {
+			ring = append(ring, keys[i])
+		}
+		put(ring...)
+	}
+	close(stop)
+	load.Wait()
+	if n := refused.Load(); n != 0 || requests.Load() < int64(len(issued)) {
+		t.Errorf("%d of %d requests were refused during three rotations, want none", n, requests.Load())
+	}
+	for _, i := range issued {
+		wantValid(t, current.Load(), i)
+	}
+	// Retirement: which of the four made a tag shows in the tag.
+	for retired := range keys {
+		var ring [][]byte
+		for n, key := range keys {
+			if n != retired {
+				ring = append(ring, key)
+			}
+		}
+		m := newManager(t, st, &apikey.Options{TagKeys: ring, MaxKeysPerOwner: -1})
+		for _, i := range issued {
+			token := i.Secret.Reveal()
+			if token[34:42] == tagOracle(keys[retired], tagDomain, token[:34]) {
+				wantRefused(t, m, i, apikey.ErrMalformed)
+			} else {
+				wantValid(t, m, i)
+			}
+		}
+	}
+}
+
+// T-14, advisory 27 (CVE-2023-35941): what a tag covers can be read in one way
+// only, so that no token is good under another reading of its characters.
+func TestTagInputIsUnambiguous(t *testing.T) {
+	t.Parallel()
+	key := tagKeyOf(32)
+	prefixes := []string{"ab", "abc", "abcd", "ab_c", "ab_cd", "abcdefghij", "ab_cd_ef", "a0", "a0_b"}
+	formats := map[string]apikey.TokenFormat{}
+	for _, p := range prefixes {
+		formats[p] = newTokenFormat(t, p, key)
+	}
+	tried := 0
+	for range trials(100, 20_000) {
+		for _, from := range prefixes {
+			token := formats[from].Generate()
+			signed, tag := token[:len(token)-14], token[len(token)-14:len(token)-6]
+			random := signed[len(from)+1:]
+			for _, to := range prefixes {
+				for name, body := range map[string]string{
+					"the same random part":               to + "_" + random + tag,
+					"the prefix moved into the random":   to + "_" + (from + random)[:30] + tag,
+					"random and tag moved by one":        to + "_" + random[1:] + tag + random[:1],
+					"the tag before the random part":     to + "_" + tag + random,
+					"the last of the prefix as random":   to + "_" + (from[len(from)-1:] + random)[:30] + tag,
+					"the other prefix's tag of its body": to + "_" + random + apikey.TagOf(key, from+"_"+random),
+				} {
+					if strings.Count(body[len(to)+1:], "_") > 0 || body == signed+tag {
+						continue
+					}
+					tried++
+					if formats[to].Accepts(body + checksumOracle(body)) {
+						t.Errorf("a token of %q is good for %q with %s", from, to, name)
+					}
+				}
+			}
+		}
+	}
+	if tried < 1_000 {
+		t.Errorf("%d readings tried, want more", tried)
+	}
+}
+
+// T-14: inputs that differ have tags that differ; two of 62^8 are alike by
+// chance once in 10^14.
+func TestTagsOfDifferentInputsDiffer(t *testing.T) {
+	t.Parallel()
+	key := tagKeyOf(32)
+	seen := map[string]string{}
+	for range trials(20_000, 1_000_000) {
+		random := make([]byte, 30)
+		for i := range random {
+			random[i] = base62[mathrand.IntN(62)]
+		}
+		signed := "acme_" + string(random)
+		tag := apikey.TagOf(key, signed)
+		if other, ok := seen[tag]; ok && other != signed {
+			t.Errorf("%q and %q have the same tag", signed, other)
+		}
+		seen[tag] = signed
+		i := 5 + mathrand.IntN(30)
+		if near := signed[:i] + string(base62[mathrand.IntN(62)]) + signed[i+1:]; near != signed && apikey.TagOf(key, near) == tag {
+			t.Errorf("%q and %q have the same tag", signed, near)
+		}
+	}
+}
+
+// With tag keys the untagged form is refused, or a forger would leave the tag
+// off; giving up tags refuses nobody.
+func TestTagCannotBeLeftOff(t *testing.T) {
+	t.Parallel()
+	st := &spyStore{Store: memstore.New()}
+	tagged, plain := newTokenFormat(t, "key", tagKeyOf(32)), newTokenFormat(t, "key")
+	m := newManager(t, st, &apikey.Options{TagKeys: [][]byte{tagKeyOf(32)}})
+	for range 100 {
+		token := plain.Generate()
+		if tagged.Accepts(token) {
+			t.Errorf("%q, without a tag, is accepted where tags are in use", token)
+		}
+		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrMalformed) {
+			t.Errorf("Validate of a token without a tag: %v, want ErrMalformed", err)
+		}
+		stripped := tagged.Generate()[:34]
+		if stripped += checksumOracle(stripped); tagged.Accepts(stripped) {
+			t.Errorf("%q is accepted with its tag cut out", stripped)
+		}
+		if full := tagged.Generate(); !plain.Accepts(full) {
+			t.Errorf("%q is refused once tags are given up", full)
+		}
+	}
+	if n := st.lookups.Load(); n != 0 {
+		t.Errorf("%d tokens without a tag reached the store, want none", n)
+	}
+}
+
+// One ring serves all goroutines.
+func TestTagsInParallel(t *testing.T) {
+	t.Parallel()
+	key := tagKeyOf(32)
+	f := newTokenFormat(t, "key", key, tagKeyOf(32))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 500 {
+				token := f.Generate()
+				if token[34:42] != tagOracle(key, tagDomain, token[:34]) || !f.Accepts(token) {
+					t.Errorf("%q was made or judged with another goroutine's state", token)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
