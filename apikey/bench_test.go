@@ -32,10 +32,11 @@ func Benchmark(b *testing.B) {
 			}
 		})
 	}
-	st := &spyStore{Store: memstore.New()}
-	m := newManager(b, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, CacheSize: 200_000})
-	validate := func(tokens []string, good bool) func(*testing.B) {
+	// Each case has a Manager of its own, so that none pays for another's keys.
+	validate := func(keys int, pick func(own []string) (tokens []string, good bool)) func(*testing.B) {
 		return func(b *testing.B) {
+			m, st := benchManager(b)
+			tokens, good := pick(tokens(b, m, keys))
 			for _, token := range tokens {
 				if _, err := m.Validate(b.Context(), token); (err == nil) != good {
 					b.Fatal(err)
@@ -52,42 +53,54 @@ func Benchmark(b *testing.B) {
 			b.ReportMetric(float64(st.lookups.Load()-before)/float64(b.N), "reads/op")
 		}
 	}
-	hot := tokens(b, m, 1)
-	thousand := tokens(b, m, 1_000)
-	many := tokens(b, m, 100_000)
-	unknown := tokens(b, newManager(b, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1}), 1)
+	good := func(own []string) ([]string, bool) { return own, true }
 
 	run("floor", func(b *testing.B) {
-		token := []byte(hot[0])
+		token := []byte(newForger("key", false).forge())
 		for b.Loop() {
 			sha256.Sum256(token)
 		}
 	})
-	run("validate/hot", validate(hot, true))
-	run("validate/keys=1000", validate(thousand, true))
-	run("validate/keys=100000", validate(many, true))
-	run("validate/unknown", validate(unknown, false))
-	run("validate/garbage", validate([]string{"garbage", "Bearer x", hot[0] + "0", hot[0][:20] + "\xff" + hot[0][21:], "key_" + hot[0]}, false))
-	run("validate/checksum", validate([]string{hot[0][:20] + "00" + hot[0][22:]}, false))
-	run("validate/parallel", func(b *testing.B) {
-		b.RunParallel(func(pb *testing.PB) {
-			for i := 0; pb.Next(); i++ {
-				_, _ = m.Validate(b.Context(), thousand[i%len(thousand)])
-			}
-		})
-	})
-	tagged := newManager(b, st, &apikey.Options{TagKeys: [][]byte{tagKey(0)}})
-	forged := newForger("key", true).forge()
+	run("validate/hot", validate(1, good))
+	run("validate/keys=1000", validate(1_000, good))
+	run("validate/keys=100000", validate(100_000, good))
+	run("validate/unknown", validate(1_000, func([]string) ([]string, bool) {
+		return []string{newForger("key", false).forge()}, false
+	}))
+	run("validate/garbage", validate(1_000, func(own []string) ([]string, bool) {
+		token := own[0]
+		return []string{"garbage", "Bearer x", token + "0", token[:20] + "\xff" + token[21:], "key_" + token}, false
+	}))
+	run("validate/checksum", validate(1_000, func(own []string) ([]string, bool) {
+		return []string{own[0][:20] + "00" + own[0][22:]}, false
+	}))
 	run("validate/forged", func(b *testing.B) {
+		m := newManager(b, memstore.New(), &apikey.Options{TagKeys: [][]byte{tagKey(0)}})
+		forged := newForger("key", true).forge()
 		for b.Loop() {
-			_, _ = tagged.Validate(b.Context(), forged)
+			_, _ = m.Validate(b.Context(), forged)
 		}
 	})
+	for _, cores := range []int{1, 2} {
+		run(fmt.Sprint("validate/cores=", cores), func(b *testing.B) {
+			m, _ := benchManager(b)
+			tokens := tokens(b, m, 1_000)
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					_, _ = m.Validate(b.Context(), tokens[i%len(tokens)])
+				}
+			})
+		})
+	}
 	run("middleware", func(b *testing.B) {
+		m, _ := benchManager(b)
+		token := tokens(b, m, 1)[0]
 		h := m.Require("reports:read")(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		r := httptest.NewRequest("GET", "/reports", nil)
 		r.Header = http.Header{
-			"Authorization": {"Bearer " + hot[0]}, "User-Agent": {"curl/8.5.0"}, "Accept": {"*/*"},
+			"Authorization": {"Bearer " + token}, "User-Agent": {"curl/8.5.0"}, "Accept": {"*/*"},
 			"Accept-Encoding": {"gzip"}, "Content-Type": {"application/json"}, "X-Request-Id": {"1"},
 		}
 		w := httptest.NewRecorder()
@@ -106,6 +119,11 @@ func Benchmark(b *testing.B) {
 			}
 		}
 	})
+}
+
+func benchManager(b *testing.B) (*apikey.Manager, *spyStore) {
+	st := &spyStore{Store: memstore.New()}
+	return newManager(b, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, CacheSize: 200_000}), st
 }
 
 // nowhere lets a benchmark of Create leave the store out.

@@ -92,7 +92,8 @@ func extract(carriers []carrier, h http.Header) (token string, via *carrier, err
 	return token, via, err
 }
 
-// token takes the token out of the header's value.
+// token takes the token out of the header's value. It bounds it; Validate looks
+// at what it is made of.
 func (c *carrier) token(value string) (string, error) {
 	if c.bearer {
 		var err error
@@ -100,7 +101,7 @@ func (c *carrier) token(value string) (string, error) {
 			return "", err
 		}
 	}
-	if !presentable(value) {
+	if len(value) > maxCredential {
 		return "", ErrMalformed
 	}
 	return value, nil
@@ -120,19 +121,4 @@ func bearer(value string) (string, error) {
 		return "", ErrMissing
 	}
 	return "", ErrMalformed
-}
-
-// presentable reports whether s is 1 to maxCredential visible ASCII
-// characters, as any token of ours or of [Options.LegacyFormats] is. Go's
-// server lets folded lines, control characters and arbitrary bytes through.
-func presentable(s string) bool {
-	if s == "" || len(s) > maxCredential {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }

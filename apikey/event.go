@@ -87,17 +87,25 @@ func reasonOf(err error) Reason {
 	return ""
 }
 
+// level is where events of a kind are logged.
+func (k EventKind) level() slog.Level {
+	switch k {
+	case EventRefused:
+		return slog.LevelDebug // one a request at an attacker's choice: not by default
+	case EventReused, EventForeignOwner:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// listens reports whether anyone wants to know of events of a kind.
+func (m *Manager) listens(ctx context.Context, kind EventKind) bool {
+	return m.opts.OnEvent != nil || m.log.Enabled(ctx, kind.level())
+}
+
 // emit hands the event to the host and writes it to the log.
 func (m *Manager) emit(ctx context.Context, e Event) {
-	level := slog.LevelInfo
-	switch e.Kind {
-	case EventRefused:
-		// One a request at an attacker's choice: not by default.
-		level = slog.LevelDebug
-	case EventReused, EventForeignOwner:
-		level = slog.LevelWarn
-	}
-	if m.log.Enabled(ctx, level) {
+	if level := e.Kind.level(); m.log.Enabled(ctx, level) {
 		m.log.LogAttrs(ctx, level, "apikey: "+string(e.Kind), slog.String("owner", e.Owner), slog.String("key", e.KeyID),
 			slog.String("new_key", e.NewKeyID), slog.String("reason", string(e.Reason)))
 	}

@@ -58,10 +58,7 @@ const (
 
 // Status returns the key's status at the given instant. Where several apply,
 // the most final one counts: revoked, then expired, then disabled.
-func (k Key) Status(now time.Time) Status { return k.status(now) }
-
-// status spares the hot path a copy of the Key.
-func (k *Key) status(now time.Time) Status {
+func (k Key) Status(now time.Time) Status {
 	switch {
 	case !k.RevokedAt.IsZero():
 		return StatusRevoked

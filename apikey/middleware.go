@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
@@ -70,17 +69,19 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p, via, err := g.manager.authenticate(r)
 	if err == nil && !p.allowsAll(g.scopes) {
-		err = g.manager.refuse(r.Context(), time.Now(), &p.Key, g.denied)
+		err = g.manager.refuse(r.Context(), &p.Key, g.denied)
 	}
 	if err != nil {
 		g.manager.WriteError(w, r, err)
 		return
 	}
-	if via != nil {
+	if via != nil && !via.bearer {
 		via.keepPrivate(w.Header())
 	}
-	ctx := &principalContext{Context: r.Context(), principal: p, manager: g.manager}
-	g.next.ServeHTTP(w, g.manager.strip(ctx, r))
+	a := &admitted{principalContext: principalContext{Context: r.Context(), principal: p, manager: g.manager}}
+	a.request = *r.WithContext(&a.principalContext)
+	a.request.Header = g.manager.strip(r.Header)
+	g.next.ServeHTTP(w, &a.request)
 }
 
 // isPreflight reports whether a browser asks what a later request may do (the
@@ -94,10 +95,8 @@ func isPreflight(r *http.Request) bool {
 // themselves only that those to Authorization are private (RFC 9111, section
 // 3.5). It adds, since both headers are lists to which others contribute.
 func (c *carrier) keepPrivate(h http.Header) {
-	if !c.bearer {
-		h.Add("Cache-Control", "private")
-		h.Add("Vary", c.header)
-	}
+	h.Add("Cache-Control", "private")
+	h.Add("Vary", c.header)
 }
 
 // ValidateRequest finds the token in the request's headers and validates it as
@@ -122,23 +121,27 @@ func (m *Manager) authenticate(r *http.Request) (*Principal, *carrier, error) {
 		if p, ok := ctx.Value(voucher{m}).(*Principal); ok && err == ErrMissing && via == nil {
 			return p, nil, nil
 		}
-		return nil, nil, m.refuse(ctx, time.Now(), nil, err)
+		return nil, nil, m.refuse(ctx, nil, err)
 	}
 	p, err := m.Validate(ctx, token)
 	return p, via, err
 }
 
-// strip returns a copy of r with the context and without any header that may
-// carry a credential. It leaves r and its headers as they are, since they are
-// not ours to change (see [http.Handler]).
-func (m *Manager) strip(ctx context.Context, r *http.Request) *http.Request {
-	h := maps.Clone(r.Header)
+// strip returns the headers without any that may carry a credential. It leaves
+// h as it is, since it is not ours to change (see [http.Handler]).
+func (m *Manager) strip(h http.Header) http.Header {
+	h = maps.Clone(h)
 	for i := range m.carriers {
 		delete(h, m.carriers[i].header)
 	}
-	r = r.WithContext(ctx)
-	r.Header = h
-	return r
+	return h
+}
+
+// An admitted is the request that the next handler gets, in one piece with its
+// context.
+type admitted struct {
+	request http.Request
+	principalContext
 }
 
 // A principalContext holds a Principal and the Manager that vouches for it.

@@ -77,7 +77,9 @@ func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	if m.opts.ErrorHandler != nil {
 		a := &answer{ResponseWriter: w, status: p.status}
-		m.opts.ErrorHandler(a, m.strip(r.Context(), r), err)
+		stripped := *r
+		stripped.Header = m.strip(r.Header)
+		m.opts.ErrorHandler(a, &stripped, err)
 		if a.written {
 			return
 		}

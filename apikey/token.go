@@ -153,7 +153,7 @@ func checksum(body string) (digits [checksumLen]byte) {
 
 // legacy reports whether token is one of an earlier system's.
 func (f *tokenFormat) legacy(token string) bool {
-	if len(f.old) == 0 || len(token) > maxLegacy {
+	if len(f.old) == 0 || len(token) > maxLegacy || !visible(token) {
 		return false
 	}
 	for _, re := range f.old {
@@ -162,6 +162,18 @@ func (f *tokenFormat) legacy(token string) bool {
 		}
 	}
 	return false
+}
+
+// visible reports whether s is all visible ASCII characters, as a credential
+// is (RFC 6750, section 2.1). Go's server lets folded lines, control characters
+// and arbitrary bytes through.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *tokenFormat) hint(token string) string { return token[:len(f.prefix)+hintLen] }

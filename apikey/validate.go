@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,13 @@ import (
 type cachedKey struct {
 	current    atomic.Pointer[boundKey]
 	touchAfter atomic.Int64 // Unix microseconds: the next use to be written
-	owner      cache.Key
+
+	// What the record says of its status, side by side: a hit looks at little
+	// more than this.
+	ended   error // ErrRevoked or ErrDisabled, or nil
+	expires int64 // Unix microseconds
+
+	owner cache.Key
 }
 
 // A boundKey is a key together with the entitlement it was last seen with.
@@ -38,17 +45,16 @@ type boundKey struct {
 // The Principal is shared; do not change it. Scopes are up to the caller; see
 // [Principal.Allows].
 func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error) {
-	now := time.Now()
 	if !m.token.wellFormed(token) && !m.token.legacy(token) {
-		return nil, m.refuse(ctx, now, nil, ErrMalformed)
+		return nil, m.refuse(ctx, nil, ErrMalformed)
 	}
-	d := DigestOf(token)
+	d, now := DigestOf(token), time.Now()
 	k, err := m.keys.Get(cache.Key(d), now)
 	if err == cache.ErrMiss {
 		// The checksum and the tag keep forgeries from the store. A hit needs
 		// neither: this very token was looked up before.
 		if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.legacy(token) {
-			return nil, m.refuse(ctx, now, nil, ErrMalformed)
+			return nil, m.refuse(ctx, nil, ErrMalformed)
 		}
 		k, err = m.load(ctx, d)
 		now = time.Now()
@@ -57,26 +63,26 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 	case err == nil:
 		return m.decide(ctx, now, d, k)
 	case errors.Is(err, cache.ErrNotFound):
-		return nil, m.refuse(ctx, now, nil, ErrUnknown)
+		return nil, m.refuse(ctx, nil, ErrUnknown)
 	}
-	m.refuse(ctx, now, nil, ErrUnavailable)
+	m.refuse(ctx, nil, ErrUnavailable)
 	return nil, m.unavailable(ctx, "store", err)
 }
 
 // decide applies the key's status and its owner's entitlement as they are now.
 func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *cachedKey) (*Principal, error) {
 	b := k.current.Load()
-	if err := refusal(&b.Key, now); err != nil {
-		return nil, m.refuse(ctx, now, &b.Key, err)
+	if err := k.refusal(now); err != nil {
+		return nil, m.refuse(ctx, &b.Key, err)
 	}
 	if m.plans != nil {
 		e, err := m.entitlement(ctx, now, k.owner, b.Key.Owner)
 		if err != nil {
-			m.refuse(ctx, now, &b.Key, ErrUnavailable)
+			m.refuse(ctx, &b.Key, ErrUnavailable)
 			return nil, err
 		}
 		if !e.Active(now) {
-			return nil, m.refuse(ctx, now, &b.Key, ErrNotEntitled)
+			return nil, m.refuse(ctx, &b.Key, ErrNotEntitled)
 		}
 		b = k.bind(b, e)
 	}
@@ -84,17 +90,16 @@ func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *
 	return &b.Principal, nil
 }
 
-// refusal is the error for the key's status, nil when it is active.
-func refusal(k *Key, now time.Time) error {
-	switch k.status(now) {
-	case StatusActive:
-		return nil
-	case StatusRevoked:
+// refusal is the error for the key's status, nil when it is active. It agrees
+// with [Key.Status].
+func (k *cachedKey) refusal(now time.Time) error {
+	switch {
+	case k.ended == ErrRevoked:
 		return ErrRevoked
-	case StatusExpired:
+	case now.UnixMicro() >= k.expires:
 		return ErrExpired
 	}
-	return ErrDisabled
+	return k.ended
 }
 
 // bind returns b with the entitlement e, anew only when e has changed.
@@ -126,12 +131,21 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 }
 
 func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
-	k := &cachedKey{owner: ownerKey(r.Owner)}
-	all := entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
-	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), all)})
+	k := &cachedKey{expires: math.MaxInt64, owner: ownerKey(r.Owner)}
+	switch {
+	case !r.RevokedAt.IsZero():
+		k.ended = ErrRevoked
+	case !r.DisabledAt.IsZero():
+		k.ended = ErrDisabled
+	}
+	if !r.ExpiresAt.IsZero() {
+		k.expires = r.ExpiresAt.UnixMicro()
+	}
 	if !r.LastUsedAt.IsZero() {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
+	all := entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
+	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), all)})
 	found := cache.Loaded[*cachedKey]{Value: k, Group: k.owner}
 	// Look again when the expiry has come, in case it was moved meanwhile.
 	if r.ExpiresAt.After(time.Now()) {
@@ -144,15 +158,24 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }
 
 // refuse reports a refusal and returns its error. k is nil when the key is not
-// known.
-func (m *Manager) refuse(ctx context.Context, now time.Time, k *Key, err error) error {
-	e := Event{Kind: EventRefused, Time: now.UTC(), Reason: reasonOf(err)}
+// known. It costs next to nothing while nobody listens, since an attacker
+// decides how often it is called.
+func (m *Manager) refuse(ctx context.Context, k *Key, err error) error {
+	kind := EventRefused
+	if err == ErrRevoked {
+		kind = EventReused
+	}
+	if m.listens(ctx, kind) {
+		m.report(ctx, kind, k, err)
+	}
+	return err
+}
+
+//go:noinline
+func (m *Manager) report(ctx context.Context, kind EventKind, k *Key, err error) {
+	e := Event{Kind: kind, Time: now(), Reason: reasonOf(err)}
 	if k != nil {
 		e.Owner, e.KeyID = k.Owner, k.ID
 	}
-	if err == ErrRevoked {
-		e.Kind = EventReused
-	}
 	m.emit(ctx, e)
-	return err
 }

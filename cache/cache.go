@@ -142,8 +142,8 @@ func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
 // find returns an entry that may be served, or nil.
 func (c *Cache[V]) find(key *Key, now time.Time) *entry[V] {
 	s := c.stripe(key)
-	e := s.recent.Load()
-	if e != nil && equal(&e.key, key) && c.fresh(e, s, now) {
+	e := s.recent(key)
+	if e != nil && c.fresh(e, s, now) {
 		return e
 	}
 	if e = c.shelved(key, s, now); e != nil {

@@ -30,11 +30,14 @@ func (w *word) end()   { w.Add(oneVersion - oneWriter) }
 // quiet reports whether no write is under way.
 func quiet(epoch uint64) bool { return epoch&writers == 0 }
 
-// A stripe is the epoch of some of the keys, beside the one of their entries
-// that was last hit, which spares most hits the way through ristretto.
+// A stripe is the epoch of some of the keys, beside those two of their entries
+// that were hit last, which spare most hits the way through ristretto.
 type stripe[V any] struct {
-	word   word
-	recent atomic.Pointer[entry[V]]
+	word word
+
+	// The absent entry has a place of its own, as in the shelves, so that
+	// unknown keys cannot push out known ones.
+	present, absent atomic.Pointer[entry[V]]
 }
 
 // stripe uses bytes that ristretto does not choose its shards by.
@@ -46,14 +49,22 @@ func (c *Cache[V]) group(key *Key) *word {
 	return &c.groups[binary.LittleEndian.Uint64(key[8:])%stripes]
 }
 
-// keepRecent lets an absent entry only take the place of another.
-func (s *stripe[V]) keepRecent(e *entry[V]) {
-	if !e.absent {
-		s.recent.Store(e)
-		return
+// recent returns the entry for the key among those hit last, or nil.
+func (s *stripe[V]) recent(key *Key) *entry[V] {
+	if e := s.present.Load(); e != nil && equal(&e.key, key) {
+		return e
 	}
-	if old := s.recent.Load(); old == nil || old.absent {
-		s.recent.CompareAndSwap(old, e)
+	if e := s.absent.Load(); e != nil && equal(&e.key, key) {
+		return e
+	}
+	return nil
+}
+
+func (s *stripe[V]) keepRecent(e *entry[V]) {
+	if e.absent {
+		s.absent.Store(e)
+	} else {
+		s.present.Store(e)
 	}
 }
 

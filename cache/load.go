@@ -161,8 +161,8 @@ func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
 		defer c.gate.leave(key)
 		age := time.Since(c.start)
 		kept, _ := c.present.Get(shelfID(key))
-		for _, e := range []*entry[V]{s.recent.Load(), kept} {
-			if e != nil && !e.absent && equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds {
+		for _, e := range []*entry[V]{s.present.Load(), kept} {
+			if e != nil && equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds {
 				return e.value, nil
 			}
 		}
