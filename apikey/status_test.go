@@ -1,0 +1,630 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// The answers of DESIGN's status table, byte for byte but for the Date, their
+// header lines sorted.
+const (
+	answerMissing = `HTTP/1.1 401 Unauthorized
+Cache-Control: no-store
+Connection: close
+Content-Length: 81
+Content-Type: application/problem+json
+Www-Authenticate: Bearer realm="api"
+
+{"type":"about:blank","title":"Unauthorized","status":401,"code":"unauthorized"}
+`
+	answerInvalid = `HTTP/1.1 401 Unauthorized
+Cache-Control: no-store
+Connection: close
+Content-Length: 81
+Content-Type: application/problem+json
+Www-Authenticate: Bearer realm="api", error="invalid_token"
+
+{"type":"about:blank","title":"Unauthorized","status":401,"code":"unauthorized"}
+`
+	answerAmbiguous = `HTTP/1.1 400 Bad Request
+Cache-Control: no-store
+Connection: close
+Content-Length: 83
+Content-Type: application/problem+json
+Www-Authenticate: Bearer realm="api", error="invalid_request"
+
+{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_request"}
+`
+	answerScope = `HTTP/1.1 403 Forbidden
+Cache-Control: no-store
+Connection: close
+Content-Length: 84
+Content-Type: application/problem+json
+Www-Authenticate: Bearer realm="api", error="insufficient_scope", scope="reports:read"
+
+{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}
+`
+	answerPlan = `HTTP/1.1 403 Forbidden
+Cache-Control: no-store
+Connection: close
+Content-Length: 85
+Content-Type: application/problem+json
+
+{"type":"about:blank","title":"Forbidden","status":403,"code":"api_access_required"}
+`
+	answerOutage = `HTTP/1.1 503 Service Unavailable
+Cache-Control: no-store
+Connection: close
+Content-Length: 87
+Content-Type: application/problem+json
+Retry-After: 5
+
+{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable"}
+`
+	answerInternal = `HTTP/1.1 500 Internal Server Error
+Cache-Control: no-store
+Connection: close
+Content-Length: 92
+Content-Type: application/problem+json
+
+{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal_error"}
+`
+)
+
+// A refusal is a request that must not get through.
+type refusal struct {
+	name   string
+	gate   *gate
+	raw    string
+	want   string // the answer
+	reason apikey.Reason
+	// stray has the token where no credential belongs, so that it stays in
+	// what the ErrorHandler sees.
+	stray bool
+}
+
+// refusals are all the ways not to get through to GET /, whose scope is
+// reports:read. The secrets are all tokens that they present.
+func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []string) {
+	t.Helper()
+	mem := memstore.New()
+	issuer := newManager(t, mem, &apikey.Options{MaxKeysPerOwner: -1})
+	issue := func(owner string, scopes ...string) apikey.Issued {
+		t.Helper()
+		i, err := issuer.Create(t.Context(), apikey.CreateParams{Owner: owner, Name: "n", Scopes: scopes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, i.Secret.Reveal())
+		return i
+	}
+	token := func(owner string, scopes ...string) string { return issue(owner, scopes...).Secret.Reveal() }
+	good := token("tenant", "reports:read")
+
+	opts.Headers = []string{"Authorization", "X-API-Key"}
+	with := func(st store.Store, change func(*apikey.Options)) *gate {
+		t.Helper()
+		o := opts
+		if change != nil {
+			change(&o)
+		}
+		return newGateOver(t, &spyStore{Store: st}, o, "reports:read")
+	}
+	plain := with(mem, nil)
+	add := func(name string, g *gate, want string, reason apikey.Reason, header ...string) {
+		all = append(all, refusal{name: name, gate: g, raw: lines("GET /", header...), want: want, reason: reason})
+	}
+	bearer := func(name string, g *gate, token, want string, reason apikey.Reason) {
+		add(name, g, want, reason, "Authorization: Bearer "+token)
+		add(name+" in X-API-Key", g, want, reason, "X-API-Key: "+token)
+	}
+	missing := func(name string, stray bool, header ...string) {
+		add(name, plain, answerMissing, apikey.ReasonMissing, header...)
+		all[len(all)-1].stray = stray
+	}
+	malformed := func(name string, token string) {
+		bearer(name, plain, token, answerInvalid, apikey.ReasonMalformed)
+	}
+
+	missing("nothing", false)
+	missing("another scheme", false, "Authorization: Basic "+good)
+	missing("no scheme", false, "Authorization: "+good)
+	missing("X_API_KEY", true, "X_API_KEY: "+good)
+	missing("a header that was not opted in", true, "X-Auth-Token: "+good)
+	missing("a cookie", true, "Cookie: Authorization="+good+"; X-API-Key="+good)
+	for name, target := range map[string]string{
+		"the query": "/?api_key=T&access_token=T&Authorization=Bearer%20T&X-API-Key=T", "the path": "/T/Bearer/T",
+		"the address": "http://T:T@test/",
+	} {
+		all = append(all, refusal{name, plain, lines("GET " + strings.ReplaceAll(target, "T", good)), answerMissing, apikey.ReasonMissing, true})
+	}
+	form := "access_token=" + good + "&api_key=" + good
+	all = append(all, refusal{
+		"the body", plain, lines("POST /", "Content-Type: application/x-www-form-urlencoded", fmt.Sprintf("Content-Length: %d", len(form))) + form,
+		answerMissing, apikey.ReasonMissing, true,
+	}, refusal{
+		"the trailer", plain, lines("POST /", "Transfer-Encoding: chunked", "Trailer: Authorization, X-API-Key") +
+			"1\r\nx\r\n0\r\nAuthorization: Bearer " + good + "\r\nX-API-Key: " + good + "\r\n\r\n",
+		answerMissing, apikey.ReasonMissing, true,
+	}, refusal{
+		"OPTIONS without Origin", plain, lines("OPTIONS /", "Access-Control-Request-Method: GET"), answerMissing, apikey.ReasonMissing, false,
+	}, refusal{
+		"OPTIONS without Access-Control-Request-Method", plain, lines("OPTIONS /", "Origin: https://a.example"), answerMissing, apikey.ReasonMissing, false,
+	}, refusal{
+		"a preflight by GET", plain, lines("GET /", "Origin: https://a.example", "Access-Control-Request-Method: GET"), answerMissing, apikey.ReasonMissing, false,
+	})
+
+	malformed("nothing behind the name", "")
+	malformed("garbage", "garbage")
+	malformed("another prefix", "acme"+strings.TrimPrefix(good, "key"))
+	malformed("prefix in upper case", "KEY"+strings.TrimPrefix(good, "key"))
+	malformed("wrong checksum", good[:len(good)-1]+flip(good[len(good)-1]))
+	malformed("wrong random", good[:10]+flip(good[10])+good[11:])
+	malformed("cut short", good[:len(good)-1])
+	malformed("one too long", good+"0")
+	malformed("two joined by a comma", good+","+good)
+	malformed("two with a space", good+" "+good)
+	malformed("folded", good+"\r\n x")
+	malformed("not ASCII", good+"\xff")
+	malformed("tab", "k\t"+good)
+	malformed("513 bytes", strings.Repeat("a", 513))
+
+	add("Authorization twice", plain, answerAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "Authorization: Bearer "+good)
+	add("Authorization twice, one empty", plain, answerAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "Authorization:")
+	add("X-API-Key twice", plain, answerAmbiguous, apikey.ReasonAmbiguous, "X-API-Key: "+good, "X-API-Key: "+good)
+	add("two carriers", plain, answerAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "X-API-Key: "+good)
+
+	ctx, past := t.Context(), time.Now().UTC().Truncate(time.Microsecond).Add(-time.Hour)
+	revoked, rotated, disabled, expired := issue("tenant", "*"), issue("tenant", "*"), issue("tenant", "*"), issue("tenant", "*")
+	closed, yes := issue("closed", "*"), true
+	_, err1 := issuer.Revoke(ctx, "tenant", revoked.Key.ID, "leaked")
+	_, err2 := issuer.Rotate(ctx, "tenant", rotated.Key.ID, 0)
+	_, err3 := issuer.Update(ctx, "tenant", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
+	_, err4 := mem.Update(ctx, "tenant", expired.Key.ID, store.Change{At: past.Add(-time.Hour), ExpiresAt: &past})
+	_, err5 := issuer.RevokeAll(ctx, "closed", "account closed")
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		t.Fatal(err)
+	}
+	unknown := newForger("key", false).forge()
+	secrets = append(secrets, unknown)
+	bearer("unknown", plain, unknown, answerInvalid, apikey.ReasonUnknown)
+	bearer("revoked", plain, revoked.Secret.Reveal(), answerInvalid, apikey.ReasonRevoked)
+	bearer("rotated away", plain, rotated.Secret.Reveal(), answerInvalid, apikey.ReasonRevoked)
+	bearer("all of the owner's revoked", plain, closed.Secret.Reveal(), answerInvalid, apikey.ReasonRevoked)
+	bearer("expired", plain, expired.Secret.Reveal(), answerInvalid, apikey.ReasonExpired)
+	bearer("disabled", plain, disabled.Secret.Reveal(), answerInvalid, apikey.ReasonDisabled)
+
+	tagged := with(mem, func(o *apikey.Options) { o.TagKeys = [][]byte{tagKey(0)} })
+	forged := newForger("key", true).forge()
+	secrets = append(secrets, forged)
+	bearer("wrong tag", tagged, forged, answerInvalid, apikey.ReasonMalformed)
+	bearer("no tag", tagged, good, answerInvalid, apikey.ReasonMalformed)
+
+	bearer("no scopes", plain, token("tenant"), answerScope, apikey.ReasonScope)
+	bearer("another scope", plain, token("tenant", "reports:write", "reports", "reports:readx"), answerScope, apikey.ReasonScope)
+	bearer("another wildcard", plain, token("tenant", "invoices:*"), answerScope, apikey.ReasonScope)
+
+	plans := with(mem, func(o *apikey.Options) {
+		o.Entitlements = entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
+			switch owner {
+			case "small":
+				return entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:list"}}, nil
+			case "free":
+				return entitlement.Entitlement{Plan: "free"}, nil
+			case "lapsed":
+				return entitlement.Entitlement{APIAccess: true, ValidUntil: past}, nil
+			case "gone":
+				return paid, entitlement.ErrNone
+			case "panics":
+				panic("boom")
+			}
+			return paid, errDown
+		})
+	})
+	bearer("scope beyond the plan", plans, token("small", "*"), answerScope, apikey.ReasonScope)
+	bearer("plan without API access", plans, token("free", "*"), answerPlan, apikey.ReasonNotEntitled)
+	bearer("plan lapsed", plans, token("lapsed", "*"), answerPlan, apikey.ReasonNotEntitled)
+	bearer("no plan", plans, token("gone", "*"), answerPlan, apikey.ReasonNotEntitled)
+	bearer("provider panics", plans, token("panics", "*"), answerOutage, apikey.ReasonUnavailable)
+	bearer("provider down", plans, token("unlucky", "*"), answerOutage, apikey.ReasonUnavailable)
+
+	ever := make(chan struct{})
+	for name, lookup := range map[string]func(store.Record) (store.Record, error){
+		"store down":                     func(r store.Record) (store.Record, error) { return r, errDown },
+		"store panics":                   func(store.Record) (store.Record, error) { panic("boom") },
+		"store hangs":                    func(r store.Record) (store.Record, error) { <-ever; return r, nil },
+		"store answers an empty record":  func(store.Record) (store.Record, error) { return store.Record{}, nil },
+		"store answers another's record": func(r store.Record) (store.Record, error) { r.Digest[0]++; return r, nil },
+		"store answers without an owner": func(r store.Record) (store.Record, error) { r.Owner = ""; return r, nil },
+		"store repeats our verdict":      func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked },
+		"store times out by itself":      func(r store.Record) (store.Record, error) { return r, context.DeadlineExceeded },
+	} {
+		g := with(lookupStore{mem, lookup}, func(o *apikey.Options) { o.LookupTimeout = 20 * time.Millisecond })
+		bearer(name, g, good, answerOutage, apikey.ReasonUnavailable)
+		bearer(name+", key unknown", g, unknown, answerOutage, apikey.ReasonUnavailable)
+	}
+	t.Cleanup(func() { close(ever) })
+	return all, secrets
+}
+
+func flip(c byte) string {
+	if c == '0' {
+		return "1"
+	}
+	return "0"
+}
+
+// A lookupStore changes what the store found.
+type lookupStore struct {
+	store.Store
+	change func(store.Record) (store.Record, error)
+}
+
+func (s lookupStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	r, err := s.Store.Lookup(ctx, d)
+	if errors.Is(err, store.ErrNotFound) {
+		r.Digest, r.ID, r.Owner = d, "key_1", "anyone" // worse than not to find it
+	}
+	return s.change(r)
+}
+
+// H-01 (advisory 11, CVE-2026-44882), H-02, H-03, H-06, H-10, H-14: whatever
+// the cause, next does not run, the answer is the one in the table to the last
+// byte, the event names the cause, and the token is in no log, no answer and
+// nothing that the ErrorHandler sees. Twice each, from the store and from
+// memory.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	var seen lockedBuffer
+	for name, handler := range map[string]func(http.ResponseWriter, *http.Request, error){
+		"default": nil,
+		// It writes nothing, so the answer is the default one.
+		"ErrorHandler": func(_ http.ResponseWriter, r *http.Request, err error) {
+			_, _ = fmt.Fprintf(&seen, "%v\n%v\n%+v\n%v\n", r.Header, r.Context(), r.Context(), err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged, answers lockedBuffer
+			all, secrets := refusals(t, apikey.Options{
+				ErrorHandler: handler,
+				Logger:       slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			})
+			if len(all) < 25 {
+				t.Fatalf("%d causes, want 25 or more", len(all))
+			}
+			for _, tt := range slices.Concat(all, all) {
+				tt.gate.events.take()
+				a := tt.gate.send(t, tt.raw)
+				if a.raw != tt.want {
+					t.Errorf("%s: answered\n%s\nwant\n%s", tt.name, a.raw, tt.want)
+				}
+				if n := tt.gate.ran.Load(); n != 0 {
+					t.Fatalf("%s: next ran %d times behind a refusal", tt.name, n)
+				}
+				if got := tt.gate.reasons(); !slices.Equal(got, []apikey.Reason{tt.reason}) {
+					t.Errorf("%s: events with reasons %q, want one with %q", tt.name, got, tt.reason)
+				}
+				_, _ = io.WriteString(&answers, a.raw)
+				if saw := seen.String(); handler != nil && !tt.stray {
+					wantNone(t, tt.name+": what the ErrorHandler saw", saw, secrets)
+				}
+				seen.mu.Lock()
+				seen.buf.Reset()
+				seen.mu.Unlock()
+			}
+			wantNone(t, "the log", logged.String(), secrets)
+			wantNone(t, "an answer", answers.String(), secrets)
+			for _, tt := range all {
+				wantNone(t, "the server's log", tt.gate.log.String(), secrets)
+			}
+			if !strings.Contains(logged.String(), `"reason":"revoked"`) || !strings.Contains(logged.String(), `"reason":"scope"`) {
+				t.Error("the log at debug level does not name the reasons of refusals")
+			}
+		})
+	}
+}
+
+// wantNone looks for tokens, and for the random part of one.
+func wantNone(t *testing.T, where, text string, secrets []string) {
+	t.Helper()
+	for _, s := range secrets {
+		if strings.Contains(text, s[len("key_")+4:len(s)-6]) {
+			t.Errorf("%s has a token: %.300q", where, text)
+		}
+	}
+}
+
+// H-03: whoever holds a key that is not good learns only that. Every 401 with
+// a credential is the same answer, with either carrier.
+func TestRefusedKeysLookTheSame(t *testing.T) {
+	t.Parallel()
+	all, _ := refusals(t, apikey.Options{})
+	answers := map[string][]string{}
+	reasons := map[apikey.Reason]bool{}
+	for _, tt := range all {
+		switch tt.reason {
+		case apikey.ReasonMalformed, apikey.ReasonUnknown, apikey.ReasonRevoked, apikey.ReasonExpired, apikey.ReasonDisabled:
+			raw := tt.gate.send(t, tt.raw).raw
+			answers[raw] = append(answers[raw], tt.name)
+			reasons[tt.reason] = true
+		}
+	}
+	if len(answers) != 1 || len(reasons) != 5 {
+		t.Errorf("%d different answers to keys that are not good for %d reasons, want 1 for 5: %v", len(answers), len(reasons), answers)
+	}
+}
+
+// The rest of the table: what gets through, and HEAD.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, apikey.Options{Headers: []string{"X-API-Key", "Authorization"}, Realm: "acme api"}, "reports:read", "reports:list")
+	good, err := g.Create(t.Context(), apikey.CreateParams{Owner: "tenant", Name: "n", Scopes: []string{"reports:*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, half := good.Secret.Reveal(), create(t, g.Manager, "tenant").Secret.Reveal()
+	const length, kind = "Content-Length: 6\n", "Content-Type: text/plain; charset=utf-8\n"
+	for _, tt := range []struct{ name, raw, want string }{
+		{"Bearer", lines("GET /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "\ntenant"},
+		// H-11: shared caches know by themselves only of Authorization.
+		{"X-API-Key", lines("GET /", "X-API-Key: "+token), "HTTP/1.1 200 OK\nCache-Control: private\nConnection: close\n" + length + kind + "Vary: X-Api-Key\n\ntenant"},
+		{"HEAD, good", lines("HEAD /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "\n"},
+		{"HEAD, missing", lines("HEAD /"), strings.Replace(head(answerMissing), `"api"`, `"acme api"`, 1)},
+		{"HEAD, garbage", lines("HEAD /", "X-API-Key: x"), strings.Replace(head(answerInvalid), `"api"`, `"acme api"`, 1)},
+		{"two scopes, one missing", lines("GET /", "X-API-Key: "+half), strings.NewReplacer(`"api"`, `"acme api"`, `"reports:read"`, `"reports:read reports:list"`).Replace(answerScope)},
+	} {
+		if a := g.send(t, tt.raw); a.raw != tt.want {
+			t.Errorf("%s: answered\n%s\nwant\n%s", tt.name, a.raw, tt.want)
+		}
+	}
+}
+
+// head is an answer without its body.
+func head(answer string) string {
+	i := strings.Index(answer, "\n\n")
+	return answer[:i+2]
+}
+
+// H-12: a preflight is answered without a credential and never reaches next;
+// any other OPTIONS is a request like others.
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}}, "reports:read")
+	token := create(t, g.Manager, "tenant").Secret.Reveal()
+	origin, method := "Origin: https://app.example", "Access-Control-Request-Method: PUT"
+	const answered = "HTTP/1.1 204 No Content\nConnection: close\n\n"
+	for _, tt := range []struct {
+		name, raw string
+		status    int
+		runs      int64
+	}{
+		{"preflight", lines("OPTIONS /", origin, method), 204, 0},
+		{"preflight for the credential", lines("OPTIONS /", origin, method, "Access-Control-Request-Headers: authorization, x-api-key"), 204, 0},
+		{"preflight with a good key", lines("OPTIONS /", origin, method, "Authorization: Bearer "+token), 204, 0},
+		{"preflight with a bad key", lines("OPTIONS /", origin, method, "Authorization: Bearer x"), 204, 0},
+		{"preflight with two keys", lines("OPTIONS /", origin, method, "X-API-Key: a", "X-API-Key: b"), 204, 0},
+		{"plain", lines("OPTIONS /"), 401, 0},
+		{"plain with a bad key", lines("OPTIONS /", "X-API-Key: x"), 401, 0},
+		{"plain with a good key", lines("OPTIONS /", "X-API-Key: "+token), 200, 1},
+		{"Origin alone", lines("OPTIONS /", origin), 401, 0},
+		{"method alone", lines("OPTIONS /", method), 401, 0},
+		{"in lower case, which is another method", lines("options /", origin, method), 401, 0},
+		{"POST", lines("POST /", origin, method, "Content-Length: 0"), 401, 0},
+		{"HEAD", lines("HEAD /", origin, method), 401, 0},
+		{"method override", lines("POST /", origin, method, "X-HTTP-Method-Override: OPTIONS", "Content-Length: 0"), 401, 0},
+	} {
+		before := g.ran.Load()
+		a := g.send(t, tt.raw)
+		if a.status != tt.status || tt.status == 204 && a.raw != answered {
+			t.Errorf("%s: answered %s, want status %d, and nothing that permits anything", tt.name, a.raw, tt.status)
+		}
+		if n := g.ran.Load() - before; n != tt.runs {
+			t.Errorf("%s: next ran %d times, want %d", tt.name, n, tt.runs)
+		}
+	}
+}
+
+func TestStatusCode(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err    error
+		status int
+	}{
+		{apikey.ErrUnauthenticated, 401},
+		{apikey.ErrMissing, 401},
+		{apikey.ErrMalformed, 401},
+		{apikey.ErrUnknown, 401},
+		{apikey.ErrRevoked, 401},
+		{apikey.ErrExpired, 401},
+		{apikey.ErrDisabled, 401},
+		{apikey.ErrAmbiguous, 400},
+		{apikey.ErrForbidden, 403},
+		{apikey.ErrNotEntitled, 403},
+		{apikey.ErrScope, 403},
+		{apikey.ErrUnavailable, 503},
+		{fmt.Errorf("at the door: %w", apikey.ErrRevoked), 401},
+		// An outage is never a verdict, whatever it wraps.
+		{fmt.Errorf("%w: %w", apikey.ErrUnavailable, apikey.ErrRevoked), 503},
+		{fmt.Errorf("%w: %w", apikey.ErrScope, apikey.ErrUnavailable), 503},
+		{apikey.ErrNotFound, 500},
+		{apikey.ErrConflict, 500},
+		{&apikey.InvalidError{Field: "Name"}, 500},
+		{errors.New("other"), 500},
+		{context.Canceled, 500},
+		{nil, 500},
+	} {
+		if got := apikey.StatusCode(tt.err); got != tt.status {
+			t.Errorf("StatusCode(%v) = %d, want %d", tt.err, got, tt.status)
+		}
+	}
+}
+
+// WriteError after ValidateRequest answers as Require does, and an error from
+// elsewhere is no verdict on the credential.
+func TestWriteError(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), nil)
+	withoutScope := strings.Replace(answerScope, `, scope="reports:read"`, "", 1)
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"ErrMissing", apikey.ErrMissing, answerMissing},
+		{"ErrMalformed", apikey.ErrMalformed, answerInvalid},
+		{"ErrUnknown", apikey.ErrUnknown, answerInvalid},
+		{"ErrRevoked", apikey.ErrRevoked, answerInvalid},
+		{"ErrExpired", apikey.ErrExpired, answerInvalid},
+		{"ErrDisabled", apikey.ErrDisabled, answerInvalid},
+		{"ErrUnauthenticated", apikey.ErrUnauthenticated, answerInvalid},
+		{"ErrAmbiguous", apikey.ErrAmbiguous, answerAmbiguous},
+		{"ErrScope", apikey.ErrScope, withoutScope},
+		{"ErrNotEntitled", apikey.ErrNotEntitled, answerPlan},
+		{"ErrForbidden", apikey.ErrForbidden, answerPlan},
+		{"ErrUnavailable", apikey.ErrUnavailable, answerOutage},
+		{"wrapped", fmt.Errorf("x: %w", apikey.ErrUnknown), answerInvalid},
+		{"another's error", errors.New("secret detail"), answerInternal},
+		{"nil", nil, answerInternal},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// What was meant for a good answer must not make a refusal cacheable.
+			w.Header().Set("Cache-Control", "public, max-age=3600")
+			m.WriteError(w, r, tt.err)
+		}))
+		if a := send(t, s.Listener.Addr().String(), lines("GET /")); a.raw != tt.want {
+			t.Errorf("%s: answered\n%s\nwant\n%s", tt.name, a.raw, tt.want)
+		}
+		s.Close()
+	}
+}
+
+// An ErrorHandler may write the whole answer, its body only, or nothing; in no
+// case is next run or the answer a 200 that nobody asked for.
+func TestErrorHandler(t *testing.T) {
+	t.Parallel()
+	const fields = "Cache-Control: no-store\nConnection: close\n"
+	const challenge = "Www-Authenticate: Bearer realm=\"api\", error=\"invalid_token\"\n"
+	for _, tt := range []struct {
+		name    string
+		handler func(http.ResponseWriter, *http.Request, error)
+		want    string
+	}{
+		{"nothing", func(http.ResponseWriter, *http.Request, error) {}, answerInvalid},
+		{"a header", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			w.Header().Set("X-Request-Id", "7")
+		}, answerInvalid[:strings.Index(answerInvalid, "\n\n")] + "\nX-Request-Id: 7" + answerInvalid[strings.Index(answerInvalid, "\n\n"):]},
+		{"its body", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, "no")
+			_, _ = io.WriteString(w, "pe")
+		}, "HTTP/1.1 401 Unauthorized\n" + fields + "Content-Length: 4\nContent-Type: text/plain\n" + challenge + "\nnope"},
+		{"status and body", func(w http.ResponseWriter, _ *http.Request, err error) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusTeapot)
+			_, _ = fmt.Fprint(w, apikey.StatusCode(err))
+		}, "HTTP/1.1 418 I'm a teapot\n" + fields + "Content-Length: 3\nContent-Type: text/plain\n" + challenge + "\n401"},
+		{"its status", func(w http.ResponseWriter, _ *http.Request, err error) {
+			w.WriteHeader(apikey.StatusCode(err))
+		}, "HTTP/1.1 401 Unauthorized\n" + fields + "Content-Length: 0\n" + challenge + "\n"},
+		{"http.Error", func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "nope", apikey.StatusCode(err))
+		}, "HTTP/1.1 401 Unauthorized\n" + fields + "Content-Length: 5\nContent-Type: text/plain; charset=utf-8\n" + challenge + "X-Content-Type-Options: nosniff\n\nnope\n"},
+		{"an empty write", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			_, _ = w.Write(nil)
+		}, "HTTP/1.1 401 Unauthorized\n" + fields + "Content-Length: 0\n" + challenge + "\n"},
+		{"a flush", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				panic(err)
+			}
+		}, "HTTP/1.1 401 Unauthorized\n" + fields + challenge + "Transfer-Encoding: chunked\n\n0\r\n\r\n"},
+		{"a deadline and nothing", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
+				panic(err)
+			}
+		}, answerInvalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGate(t, apikey.Options{ErrorHandler: tt.handler})
+			a := g.send(t, lines("GET /", "Authorization: Bearer garbage"))
+			if sorted(a.raw) != sorted(tt.want) {
+				t.Errorf("answered\n%s\nwant\n%s", a.raw, tt.want)
+			}
+			if g.ran.Load() != 0 {
+				t.Error("next ran behind a refusal")
+			}
+		})
+	}
+}
+
+// sorted sorts the header lines of an answer.
+func sorted(answer string) string {
+	head, body, _ := strings.Cut(answer, "\n\n")
+	fields := strings.Split(head, "\n")
+	slices.Sort(fields[1:])
+	return strings.Join(fields, "\n") + "\n\n" + body
+}
+
+// An informational response is not yet the answer.
+func TestErrorHandlerInforms(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, apikey.Options{ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+		w.WriteHeader(http.StatusEarlyHints)
+	}})
+	resp, err := http.Get(g.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 401 || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("after early hints the answer is %s, want the default one, 401", resp.Status)
+	}
+}
+
+// H-08, H-10: the ErrorHandler, who logs, gets a request that carries no
+// credential, good ones included; the request before the middleware is as the
+// client sent it.
+func TestErrorHandlerSeesNoToken(t *testing.T) {
+	t.Parallel()
+	var dump []byte
+	m := newManager(t, memstore.New(), &apikey.Options{
+		Headers: []string{"Authorization", "X-API-Key"},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			dump, _ = httputil.DumpRequest(r, true)
+			dump = fmt.Appendf(dump, "%v %+v %#v", err, r.Context(), r.Header)
+		},
+	})
+	token := create(t, m, "o").Secret.Reveal()
+	for name, h := range map[string]http.Header{
+		"scope": {"Authorization": {"Bearer " + token}},
+		"two":   {"Authorization": {"Bearer " + token}, "X-Api-Key": {token}},
+		"twice": {"X-Api-Key": {token, token}},
+		"other": {"Authorization": {"Basic " + token}},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header = h.Clone()
+		m.Require("admin")(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+		if len(dump) == 0 {
+			t.Fatalf("%s: the ErrorHandler was not asked", name)
+		}
+		wantNone(t, name+": the ErrorHandler's request", string(dump), []string{token})
+		if fmt.Sprint(r.Header) != fmt.Sprint(h) {
+			t.Errorf("%s: the caller's own request became %v, want it unchanged: %v", name, r.Header, h)
+		}
+	}
+}
