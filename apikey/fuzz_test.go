@@ -1,0 +1,329 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A target whose seeds have moved fuzzes nothing and passes.
+func TestFuzzTargetsHaveSeeds(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := map[string]bool{}
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil && strings.HasPrefix(d.Name.Name, "Fuzz") {
+				targets[d.Name.Name] = true
+			}
+		}
+	}
+	for _, name := range []string{"FuzzToken", "FuzzTag", "FuzzAuthorization", "FuzzCursor"} {
+		if !targets[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	for name := range targets {
+		seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", name))
+		if err != nil || len(seeds) == 0 {
+			t.Errorf("%s has no seeds in testdata/fuzz/%s: %v", name, name, err)
+		}
+		for _, seed := range seeds {
+			text, err := os.ReadFile(filepath.Join("testdata", "fuzz", name, seed.Name()))
+			if err != nil || !strings.HasPrefix(string(text), "go test fuzz v1\n") {
+				t.Errorf("seed %s of %s is not one: %v", seed.Name(), name, err)
+			}
+		}
+	}
+	folders, err := os.ReadDir(filepath.Join("testdata", "fuzz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		if !targets[folder.Name()] {
+			t.Errorf("testdata/fuzz/%s has seeds for no target", folder.Name())
+		}
+	}
+}
+
+// fuzzTagKey is fixed, so that a seed with a tag stays good.
+var fuzzTagKey = []byte("0123456789abcdefghijklmnopqrstuv")
+
+// digits maps any text to n base62 digits.
+func digits(text string, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = base62[i%62]
+		if i < len(text) {
+			b[i] = base62[int(text[i])%62]
+		}
+	}
+	return string(b)
+}
+
+// T-06: the parser answers everything without a panic, accepts only what its
+// parts spell, and admits nothing that the store does not have (T-07, T-09).
+func FuzzToken(f *testing.F) {
+	type fixture struct {
+		format  apikey.TokenFormat
+		manager *apikey.Manager
+		store   *spyStore
+		pattern *regexp.Regexp
+		tagged  bool
+	}
+	var all []fixture
+	for _, keys := range [][][]byte{nil, {fuzzTagKey}} {
+		st := &spyStore{Store: memstore.New()}
+		m := newManager(f, st, &apikey.Options{TagKeys: keys})
+		all = append(all, fixture{newTokenFormat(f, "key", keys...), m, st, regexp.MustCompile(`\A` + m.Pattern() + `\z`), keys != nil})
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, x := range all {
+			signed := "key_" + digits(text, 30)
+			if x.tagged {
+				signed += apikey.TagOf(fuzzTagKey, signed)
+			}
+			if made := signed + apikey.Checksum(signed); !x.format.Accepts(made) {
+				t.Errorf("tagged %t: %q is refused, though its parts are good", x.tagged, made)
+			}
+			for _, s := range []string{text, "key_" + text, signed + apikey.Checksum(signed)} {
+				before := x.store.lookups.Load()
+				p, err := x.manager.Validate(t.Context(), s)
+				accepted := x.format.Accepts(s)
+				want := apikey.ErrMalformed
+				if accepted {
+					want = apikey.ErrUnknown
+				}
+				if p != nil || !errors.Is(err, want) {
+					t.Errorf("tagged %t: Validate(%q) with an empty store = %v, %v, want %v", x.tagged, s, p, err, want)
+				}
+				if !accepted {
+					if x.store.lookups.Load() != before {
+						t.Errorf("tagged %t: %q is malformed, but reached the store", x.tagged, s)
+					}
+					continue
+				}
+				body := "key_" + s[4:34]
+				switch {
+				case x.tagged:
+					body += apikey.TagOf(fuzzTagKey, body)
+				case len(s) == 48: // a tag that nobody checks any more
+					body += s[34:42]
+				}
+				if again := body + checksumOracle(body); again != s {
+					t.Errorf("tagged %t: accepted %q, whose parts spell %q", x.tagged, s, again)
+				}
+				if len(s) > 55 || !x.pattern.MatchString(s) || x.format.Hint(s) != s[:8] {
+					t.Errorf("tagged %t: accepted %q, of %d bytes and hint %q, against the published pattern", x.tagged, s, len(s), x.format.Hint(s))
+				}
+			}
+		}
+	})
+}
+
+// T-14, advisory 27 (CVE-2023-35941): two readings of one text, split at
+// different places, never share a tag.
+func FuzzTag(f *testing.F) {
+	f.Fuzz(func(t *testing.T, key []byte, text string, cutA, cutB uint8) {
+		type reading struct {
+			format apikey.TokenFormat
+			signed string
+			tag    string
+		}
+		read := func(cut uint8) (r reading, ok bool) {
+			if int(cut) > len(text) {
+				return r, false
+			}
+			var err error
+			if r.format, err = apikey.NewTokenFormat(text[:cut], [][]byte{key}, nil); err != nil {
+				return r, false // no prefix, or no key
+			}
+			r.signed = text[:cut] + "_" + digits(text[cut:], 30)
+			r.tag = apikey.TagOf(key, r.signed)
+			return r, true
+		}
+		a, ok := read(cutA)
+		if !ok {
+			return
+		}
+		if want := tagOracle(key, tagDomain, a.signed); a.tag != want {
+			t.Errorf("tag of %q = %q, want %q", a.signed, a.tag, want)
+		}
+		body := a.signed + a.tag
+		if !a.format.Accepts(body + apikey.Checksum(body)) {
+			t.Errorf("%q with its own tag %q is refused", a.signed, a.tag)
+		}
+		b, ok := read(cutB)
+		if !ok || cutA == cutB {
+			return
+		}
+		if a.signed == b.signed || a.tag == b.tag {
+			t.Errorf("%q, split at %d and at %d, is signed as %q and %q, with tags %q and %q", text, cutA, cutB, a.signed, b.signed, a.tag, b.tag)
+		}
+		for _, body := range []string{b.signed + a.tag, a.signed + b.tag} {
+			if token := body + apikey.Checksum(body); a.format.Accepts(token) || b.format.Accepts(token) {
+				t.Errorf("%q is accepted with the tag of another reading", token)
+			}
+		}
+	})
+}
+
+// H-05, T-06, advisory 31 (GHSA-xmf8-cvqr-rfgj): whatever the headers hold, the
+// answer is a refusal, and no more than 512 visible characters are hashed.
+//
+// Any token is in a legacy format here, so that the carrier's own checks stand
+// alone before the store.
+func FuzzAuthorization(f *testing.F) {
+	st := &digestStore{Store: memstore.New()}
+	m := newManager(f, st, &apikey.Options{
+		Headers: []string{"Authorization", "X-API-Key"}, LegacyFormats: patterns(`(?s).+`),
+	})
+	called := false
+	h := m.Require()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+	serve := func(header http.Header) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = header
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	usual := serve(http.Header{"Authorization": {"Bearer usual"}}).Body.String()
+	f.Fuzz(func(t *testing.T, authorization, apiKey string, carriers uint8) {
+		header := http.Header{}
+		if carriers&1 != 0 {
+			header["Authorization"] = []string{authorization}
+		}
+		if carriers&2 != 0 {
+			header["X-Api-Key"] = []string{apiKey}
+		}
+		if carriers&4 != 0 {
+			header["Authorization"] = append(header["Authorization"], apiKey)
+		}
+		sent := 0
+		for _, values := range header {
+			sent += len(values)
+		}
+		st.take()
+		called = false
+		w := serve(header)
+		asked := st.take()
+		want := http.StatusUnauthorized
+		if sent > 1 {
+			want = http.StatusBadRequest
+		}
+		if w.Code != want || called {
+			t.Errorf("%q is answered %d, next handler called %t, want %d and no call", header, w.Code, called, want)
+		}
+		token, err := apikey.ExtractToken([]string{"Authorization", "X-API-Key"}, header)
+		if sent > 1 && !errors.Is(err, apikey.ErrAmbiguous) || sent == 0 && !errors.Is(err, apikey.ErrMissing) {
+			t.Errorf("%d credentials in %q: %v", sent, header, err)
+		}
+		if err != nil {
+			if len(asked) != 0 || token != "" {
+				t.Errorf("%q, refused with %v, still gave the token %q and %d look-ups", header, err, token, len(asked))
+			}
+			return
+		}
+		if len(token) > 512 {
+			t.Errorf("%q gives a token of %d bytes, want at most 512", header, len(token))
+		}
+		visible := token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+		if !visible && len(asked) != 0 {
+			t.Errorf("%q, whose token is not all visible ASCII characters, reached the store", header)
+		}
+		// At most one, since an unknown token is remembered for a while.
+		if len(asked) > 1 || len(asked) == 1 && asked[0] != apikey.DigestOf(token) {
+			t.Errorf("%q asked the store for %x, want the digest of %q alone", header, asked, token)
+		}
+		expected := apiKey
+		if carriers&1 != 0 || carriers&4 != 0 && carriers&2 == 0 {
+			scheme, rest, _ := strings.Cut(header["Authorization"][0], " ")
+			if !strings.EqualFold(scheme, "Bearer") || len(scheme) != len("Bearer") {
+				t.Fatalf("%q, which is no Bearer credential, gives the token %q", header, token)
+			}
+			expected = strings.TrimLeft(rest, " ")
+		}
+		if token != expected {
+			t.Errorf("%q gives the token %q, want %q", header, token, expected)
+		}
+		if len(token) > 20 && strings.Contains(w.Body.String(), token) && !strings.Contains(usual, token) {
+			t.Errorf("the answer repeats the token: %s", w.Body)
+		}
+	})
+}
+
+// A queryStore remembers the last List.
+type queryStore struct {
+	store.Store
+	asked *store.Query
+}
+
+func (s *queryStore) List(ctx context.Context, q store.Query) (store.Page, error) {
+	*s.asked = q
+	return s.Store.List(ctx, q)
+}
+
+// A cursor is the caller's, and often his caller's: nothing in it may look like
+// an outage or show another owner's keys.
+func FuzzCursor(f *testing.F) {
+	var asked store.Query
+	m := newManager(f, &queryStore{Store: memstore.New(), asked: &asked}, &apikey.Options{MaxKeysPerOwner: -1})
+	mine := map[string]bool{}
+	for range 5 {
+		mine[create(f, m, "mine").Key.ID] = true
+		create(f, m, "other")
+	}
+	f.Fuzz(func(t *testing.T, cursor string, limit int) {
+		asked = store.Query{}
+		seen := map[string]bool{}
+		for step := 0; ; step++ {
+			page, err := m.List(t.Context(), apikey.ListParams{Owner: "mine", Cursor: cursor, Limit: limit})
+			var invalid *apikey.InvalidError
+			if step == 0 && errors.As(err, &invalid) && invalid.Field == "Cursor" {
+				if asked.Owner != "" || len(page.Keys) != 0 || page.Next != "" {
+					t.Errorf("cursor %q: refused, but the store was asked for %+v and the page is %+v", cursor, asked, page)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("cursor %q, page %d: %v, want an InvalidError of Cursor or a page", cursor, step, err)
+			}
+			for _, k := range page.Keys {
+				if !mine[k.ID] || k.Owner != "mine" || seen[k.ID] {
+					t.Errorf("cursor %q shows key %s of %s, want the owner's keys, each once", cursor, k.ID, k.Owner)
+				}
+				seen[k.ID] = true
+			}
+			// What reaches a database must be something that it can compare.
+			if id := asked.After.ID; len(id) > 64 || strings.ContainsAny(id, "\x00\xff'\"\\") || asked.After.CreatedAt.Year() > 9999 {
+				t.Errorf("cursor %q asks the store for what comes after %+v", cursor, asked.After)
+			}
+			if page.Next == "" {
+				return
+			}
+			if cursor = page.Next; step > 5 {
+				t.Fatalf("the list of five keys does not end")
+			}
+		}
+	})
+}
