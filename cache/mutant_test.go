@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
+	"unsafe"
 
 	"github.com/keyhatch/keyhatch/cache"
 )
@@ -65,4 +67,45 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 			})
 		})
 	}
+}
+
+// whichever clock goes on alone ends an entry, the monotonic one
+// when the wall clock is set back, the wall clock when the machine was
+// suspended. Clocks that both stand still do not.
+func TestEitherClockEndsEntry(t *testing.T) {
+	c := newCache(t, cache.Options{TTL: time.Minute})
+	_, err := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+		return cache.Loaded[int64]{Value: good}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name            string
+		monotonic, wall time.Duration
+		want            error
+	}{
+		{"both stand still", 0, 0, nil},
+		{"wall clock set back", 30 * time.Second, -time.Hour, nil},
+		{"wall clock set back and TTL over", 2 * time.Minute, -time.Hour, cache.ErrMiss},
+		{"suspended", 0, 2 * time.Minute, cache.ErrMiss},
+		{"wall clock set forward", 30 * time.Second, time.Hour, cache.ErrMiss},
+	} {
+		if _, err := c.Get(keyOf(0), later(t, tt.monotonic, tt.wall)); err != tt.want {
+			t.Errorf("%s: Get = %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// later is the time after the two clocks have gone on by different spans, in
+// whole seconds. Only a time.Time's own fields can say that.
+func later(t *testing.T, monotonic, wall time.Duration) time.Time {
+	t.Helper()
+	now := time.Now()
+	later := now.Add(monotonic)
+	*(*uint64)(unsafe.Pointer(&later)) += uint64((wall-monotonic)/time.Second) << 30
+	if later.Sub(now) != monotonic || later.Round(0).Sub(now.Round(0)) != wall {
+		t.Fatalf("time.Time is not laid out as expected: %v after %v", later, now)
+	}
+	return later
 }
