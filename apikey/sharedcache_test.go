@@ -1,0 +1,277 @@
+package apikey_test
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A sharedCache is a CDN in small: it keeps whatever RFC 9111 allows a shared
+// cache to keep and answers with it whenever it may. Nothing ever becomes
+// stale.
+type sharedCache struct {
+	origin *httptest.Server
+
+	mu     sync.Mutex
+	stored map[string][]storedResponse // by URL
+	hits   int
+}
+
+type storedResponse struct {
+	status int
+	header http.Header
+	body   []byte
+	vary   map[string]string // the request's values of the fields that Vary names
+}
+
+func (c *sharedCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	cacheable := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if cacheable {
+		if s, ok := c.find(r); ok {
+			maps.Copy(w.Header(), s.header)
+			w.Header().Set("X-Cache", "hit")
+			w.WriteHeader(s.status)
+			_, _ = w.Write(s.body)
+			return
+		}
+	}
+	out, err := http.NewRequestWithContext(r.Context(), r.Method, c.origin.URL+r.URL.RequestURI(), r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	out.Header = r.Header.Clone()
+	resp, err := c.origin.Client().Do(out)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	if cacheable && storable(r, resp) {
+		c.keep(r, resp, body)
+	}
+	maps.Copy(w.Header(), resp.Header)
+	w.WriteHeader(resp.StatusCode)
+	_, _ = w.Write(body)
+}
+
+// find looks for a response whose nominated fields match (section 4.1).
+func (c *sharedCache) find(r *http.Request) (storedResponse, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+candidates:
+	for _, s := range c.stored[r.Method+r.URL.String()] {
+		for name, value := range s.vary {
+			if strings.Join(r.Header[name], ", ") != value {
+				continue candidates
+			}
+		}
+		c.hits++
+		return s, true
+	}
+	return storedResponse{}, false
+}
+
+func (c *sharedCache) keep(r *http.Request, resp *http.Response, body []byte) {
+	vary := map[string]string{}
+	for name := range members(resp.Header["Vary"]) {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		vary[name] = strings.Join(r.Header[name], ", ")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := r.Method + r.URL.String()
+	c.stored[key] = append(c.stored[key], storedResponse{resp.StatusCode, resp.Header.Clone(), body, vary})
+}
+
+// storable is section 3 of RFC 9111 for a shared cache, and 4.2.2 for the
+// statuses that may be kept though no lifetime is given.
+func storable(r *http.Request, resp *http.Response) bool {
+	cc := members(resp.Header["Cache-Control"])
+	has := func(directive string) bool { _, ok := cc[directive]; return ok }
+	lifetime := func(directive string) bool { n, err := strconv.Atoi(cc[directive]); return err == nil && n > 0 }
+	_, varyAny := members(resp.Header["Vary"])["*"]
+	switch {
+	case has("no-store"), has("private"), has("no-cache"), varyAny:
+		return false
+	case r.Header["Authorization"] != nil && !has("public") && !has("s-maxage") && !has("must-revalidate"):
+		return false
+	case has("public"), lifetime("max-age"), lifetime("s-maxage"), resp.Header.Get("Expires") != "":
+		return true
+	}
+	switch resp.StatusCode {
+	case 200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501:
+		return true
+	}
+	return false
+}
+
+// members are the members of a list field, in lower case, with their
+// arguments.
+func members(values []string) map[string]string {
+	list := map[string]string{}
+	for member := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		name, argument, _ := strings.Cut(strings.ToLower(strings.TrimSpace(member)), "=")
+		if name != "" {
+			list[name] = argument
+		}
+	}
+	return list
+}
+
+// cachedRoutes are handlers with all kinds of opinions on caching. Who makes
+// a response public says that it is for everyone, also to Authorization, so
+// these are asked with X-API-Key only, where Vary still tells keys apart.
+var cachedRoutes = []struct {
+	path    string
+	headers func(http.Header)
+	public  bool
+}{
+	{"/silent", func(http.Header) {}, false},
+	{"/dated", func(h http.Header) { h.Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT"); h.Set("Etag", `"1"`) }, false},
+	{"/expires", func(h http.Header) { h.Set("Expires", "Thu, 01 Jan 2099 00:00:00 GMT") }, false},
+	{"/maxage", func(h http.Header) { h.Set("Cache-Control", "max-age=3600") }, false},
+	{"/adds", func(h http.Header) { h.Add("Cache-Control", "max-age=3600"); h.Add("Vary", "Accept") }, false},
+	{"/public", func(h http.Header) { h.Set("Cache-Control", "public, max-age=3600") }, true},
+	{"/smaxage", func(h http.Header) { h.Set("Cache-Control", "s-maxage=3600") }, true},
+	{"/missing", func(http.Header) {}, false}, // answers 404
+}
+
+// H-11: with a shared cache in front, nobody gets what belongs to another
+// tenant, and nobody without a good key gets anything.
+func TestSharedCache(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
+	crossed, hits := soakSharedCache(t, m, m.Require())
+	t.Logf("%d hits, %d of them another tenant's", hits, crossed)
+	if crossed != 0 {
+		t.Errorf("a shared cache answered %d requests with what belongs to another tenant, want 0", crossed)
+	}
+	if hits == 0 {
+		t.Error("the cache never answered, so this test shows nothing")
+	}
+}
+
+// What TestSharedCache would find: a middleware that leaves the response's
+// headers alone.
+func TestSharedCacheCatchesNaiveMiddleware(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
+	crossed, _ := soakSharedCache(t, m, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := m.ValidateRequest(r)
+			if err != nil {
+				w.WriteHeader(apikey.StatusCode(err))
+				return
+			}
+			m.Require()(next).ServeHTTP(deafWriter{w}, r)
+		})
+	})
+	if crossed == 0 {
+		t.Error("the cache mixed no tenants up behind a middleware that sets no headers, so it finds nothing")
+	}
+}
+
+// A deafWriter drops what the middleware says about caching.
+type deafWriter struct{ http.ResponseWriter }
+
+func (w deafWriter) WriteHeader(status int) {
+	if cc := w.Header()["Cache-Control"]; len(cc) > 0 && cc[0] == "private" {
+		w.Header()["Cache-Control"] = cc[1:]
+	}
+	w.Header().Del("Vary")
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// soakSharedCache sends requests of many tenants, good and bad, through a
+// shared cache and counts the answers that are not their own.
+func soakSharedCache(t *testing.T, m *apikey.Manager, require func(http.Handler) http.Handler) (crossed, hits int) {
+	t.Helper()
+	mux := http.NewServeMux()
+	for _, route := range cachedRoutes {
+		mux.Handle(route.path, require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			route.headers(w.Header())
+			status := http.StatusOK
+			if route.path == "/missing" {
+				status = http.StatusNotFound
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, apikey.MustPrincipal(r.Context()).Key.Owner)
+		})))
+	}
+	origin := httptest.NewServer(mux)
+	defer origin.Close()
+	cache := &sharedCache{origin: origin, stored: map[string][]storedResponse{}}
+	front := httptest.NewServer(cache)
+	defer front.Close()
+
+	type tenant struct{ name, token string }
+	var tenants []tenant
+	for i := range 20 {
+		name := fmt.Sprintf("tenant%02d", i)
+		issued := create(t, m, name)
+		if i%5 == 4 { // a stranger
+			if _, err := m.Revoke(t.Context(), name, issued.Key.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			name = ""
+		}
+		tenants = append(tenants, tenant{name, issued.Secret.Reveal()})
+	}
+	tenants = append(tenants, tenant{"", "garbage"}, tenant{"", ""})
+
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}, Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	var (
+		wg sync.WaitGroup
+		mu sync.Mutex
+	)
+	for range 4 {
+		wg.Go(func() {
+			for range trials(2_000, 100_000) / 4 {
+				who, route := tenants[rand.IntN(len(tenants))], cachedRoutes[rand.IntN(len(cachedRoutes))]
+				// Few URLs, so that they are asked for by everyone.
+				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+route.path+"?page="+strconv.Itoa(rand.IntN(2)), nil)
+				switch {
+				case who.token == "":
+				case route.public || rand.IntN(2) == 0:
+					r.Header.Set("X-API-Key", who.token)
+				default:
+					r.Header.Set("Authorization", "Bearer "+who.token)
+				}
+				resp, err := client.Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				refused := resp.StatusCode == http.StatusUnauthorized
+				if err != nil || refused != (who.name == "") || !refused && string(body) != who.name {
+					mu.Lock()
+					crossed++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return crossed, cache.hits
+}
