@@ -1,0 +1,5 @@
+// Package examples holds programs that show keyhatch at work:
+//
+//	quickstart  a service with keys in SQLite, and the whole life of a key
+//	readme      the program on README's first screen
+package examples

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestMain lets the test binary be the program, so that tests run it as the
+// process that a visitor would start.
+func TestMain(m *testing.M) {
+	if os.Getenv("QUICKSTART") == "1" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "QUICKSTART=1")
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "keys.db")
+	for run := range 2 { // also on the file of an earlier run
+		out, err := program(t, "-demo", "-db", file).Output()
+		if err != nil || !bytes.HasSuffix(out, []byte("all as it should be\n")) {
+			t.Errorf("run %d: %v\n%s", run, err, out)
+		}
+	}
+}
+
+func TestDemoTellsWhenAStepIsWrong(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	d := &demo{out: &out}
+	d.step("right", "200", "200")
+	d.step("wrong", "200", "401")
+	if d.wrong != 1 || !strings.Contains(out.String(), "WRONG wrong") || !strings.Contains(out.String(), "200, want 401") {
+		t.Errorf("got %d wrong steps and\n%s", d.wrong, &out)
+	}
+}
+
+func TestFileThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	cmd := program(t, "-db", t.TempDir())
+	cmd.Stderr = nil
+	out, err := cmd.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("not a file")) {
+		t.Errorf("got %v and %q, want exit status 1 and the reason", err, out)
+	}
+}
+
+var (
+	expected = regexp.MustCompile(`^# .*: (\d{3})$`)
+	called   = regexp.MustCompile(`^curl -i (?:-H '(Authorization): (Bearer [^']+)' )?(http://\S+)$`)
+)
+
+// The lines that the program prints do what they say, and Ctrl-C ends it well.
+func TestPrintedCalls(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "keys.db")
+	for range 2 { // also on the file of an earlier run
+		cmd := program(t, "-db", file)
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		statuses := pasteCalls(t, bufio.NewScanner(stdout))
+		if got := strings.Join(statuses, " "); got != "200 401 401 403" {
+			t.Errorf("got the answers %s, want 200 401 401 403", got)
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(stdout)
+		if err := cmd.Wait(); err != nil || !bytes.Contains(rest, []byte("stopping")) {
+			t.Errorf("after Ctrl-C: got %v and %q, want exit status 0", err, rest)
+		}
+	}
+}
+
+// pasteCalls makes the calls that are printed, and checks each status against
+// the one that the line before it promises.
+func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string) {
+	t.Helper()
+	promise := ""
+	for lines.Scan() && !strings.Contains(lines.Text(), "Ctrl-C") {
+		if m := expected.FindStringSubmatch(lines.Text()); m != nil {
+			promise = m[1]
+		}
+		m := called.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		req, err := http.NewRequestWithContext(t.Context(), "GET", m[3], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m[1] != "" {
+			req.Header.Set(m[1], m[2])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		got := strconv.Itoa(resp.StatusCode)
+		if got != promise {
+			t.Errorf("%s: got %s, want %s", lines.Text(), got, promise)
+		}
+		statuses = append(statuses, got)
+	}
+	return statuses
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// block is the first fenced block of a language in README.
+func block(t *testing.T, language string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(readme(t), "```"+language+"\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatalf("README has no block of %s", language)
+	}
+	return text
+}
+
+func TestReadmeHasThisProgram(t *testing.T) {
+	program, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := block(t, "go"); got != string(program) {
+		t.Errorf("README's program is not main.go:\n%s", got)
+	}
+}
+
+// The program answers as README says it does.
+func TestReadmeTranscript(t *testing.T) {
+	addr := freeAddr(t)
+	token := run(t, addr)
+	calls := regexp.MustCompile(`(?m)^\$ curl (.*)localhost:8080(\S+)\n((?:[^$\n].*\n)*)`).FindAllStringSubmatch(block(t, "console"), -1)
+	if len(calls) < 2 {
+		t.Fatalf("README shows %d calls, want one with a key and one without", len(calls))
+	}
+	for _, call := range calls {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+call[2], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(call[1], "Authorization: Bearer ") {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		if got := answer(t, req); got != call[3] {
+			t.Errorf("$ curl %s%s%s\n got %s want %s", call[1], addr, call[2], got, call[3])
+		}
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// run builds the program, with another address, starts it, and returns the
+// token that it prints.
+func run(t *testing.T, addr string) (token string) {
+	t.Helper()
+	dir := t.TempDir()
+	source, err := filepath.Abs("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := filepath.Join(dir, "main.go")
+	overlay, _ := json.Marshal(map[string]any{"Replace": map[string]string{source: moved}})
+	text = bytes.ReplaceAll(text, []byte("localhost:8080"), []byte(addr))
+	for file, content := range map[string][]byte{moved: text, filepath.Join(dir, "overlay.json"): overlay} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary := filepath.Join(dir, "program")
+	if out, err := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.CommandContext(t.Context(), binary)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	lines := bufio.NewScanner(stdout)
+	lines.Scan()
+	return lines.Text()
+}
+
+// answer waits until the program listens.
+func answer(t *testing.T, req *http.Request) string {
+	t.Helper()
+	for try := 0; ; try++ {
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(body)
+		}
+		if try == 100 {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
