@@ -111,6 +111,15 @@ func Benchmark(b *testing.B) {
 			b.Fatal(w.Code)
 		}
 	})
+	run("generate", func(b *testing.B) {
+		format, err := apikey.NewTokenFormat("acme_live", nil, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			format.Generate()
+		}
+	})
 	run("create", func(b *testing.B) {
 		m := newManager(b, nowhere{}, nil)
 		for b.Loop() {
