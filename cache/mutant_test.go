@@ -2,6 +2,8 @@ package cache_test
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +68,67 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// C-08: what does not exist cannot push out what does, also where keys share a
+// stripe, so that ristretto has to hold all of them but one.
+func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
+	const known = 500
+	c := newCache(t, cache.Options{Size: 2_000, TTL: time.Hour, NegativeTTL: time.Hour})
+	keys := make([]cache.Key, known)
+	var calls atomic.Int64
+	for i := range keys {
+		keys[i] = keyOf(i)
+		clear(keys[i][8:16])
+	}
+	// ristretto may drop a value, or take it in a while later.
+	kept := func(key cache.Key) bool { _, err := c.Get(key, time.Now()); return err == nil }
+	for i := range keys {
+		for tries := 0; !kept(keys[i]); tries++ {
+			if tries == 1_000 {
+				t.Fatal("the cache keeps nothing")
+			}
+			_, _ = c.Load(t.Context(), keys[i], found(1, &calls))
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	flood, missed := trials(20_000, 1_000_000), 0
+	for i := range flood {
+		_, _ = c.Load(t.Context(), keyOf(-1-i), missing)
+		if !kept(keys[i%known]) {
+			missed++
+		}
+	}
+	if missed > flood/1_000 {
+		t.Errorf("%d of %d Gets of known keys missed during a flood of absent ones, want at most one in 1,000", missed, flood)
+	}
+}
+
+// A Get after Close misses, and a Load after Close keeps nothing.
+func TestNothingIsKeptAfterClose(t *testing.T) {
+	c, err := cache.New[int64](cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls atomic.Int64
+	load := func() {
+		if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
+			t.Errorf("Load = %d, %v, want 7", v, err)
+		}
+	}
+	load()
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if v, err := c.Get(keyOf(0), time.Now()); !errors.Is(err, cache.ErrMiss) {
+			t.Errorf("Get after Close = %d, %v, want a miss", v, err)
+		}
+		load()
+	}
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d loads, one before Close and two after it, want 3: nothing is kept after Close", n)
 	}
 }
 
