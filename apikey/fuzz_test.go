@@ -308,6 +308,9 @@ func FuzzCursor(f *testing.F) {
 			if err != nil {
 				t.Fatalf("cursor %q, page %d: %v, want an InvalidError of Cursor or a page", cursor, step, err)
 			}
+			if cursor != "" && asked.After.IsZero() {
+				t.Errorf("cursor %q, which is not from List, is answered with the first page, want an InvalidError", cursor)
+			}
 			for _, k := range page.Keys {
 				if !mine[k.ID] || k.Owner != "mine" || seen[k.ID] {
 					t.Errorf("cursor %q shows key %s of %s, want the owner's keys, each once", cursor, k.ID, k.Owner)
