@@ -73,7 +73,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	}
 	if o.Entitlements != nil {
 		if m.plans, err = cache.New[*entitlement.Entitlement](m.cacheOptions()); err != nil {
-			return nil, err
+			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
 	m.uses = newLastUsed(m)
@@ -90,14 +90,16 @@ func (m *Manager) cacheOptions() cache.Options {
 	}
 }
 
-// isNil also knows a nil pointer in an interface, which would only fail at the
-// first request.
+// isNil also knows a nil pointer or func in an interface, which would only fail
+// at the first request.
 func isNil(v any) bool {
-	if v == nil {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
 		return true
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
 	}
-	r := reflect.ValueOf(v)
-	return r.Kind() == reflect.Pointer && r.IsNil()
+	return false
 }
 
 // Close writes the last-used times that are waiting, waits for look-ups under

@@ -167,6 +167,8 @@ func (r *recorder) take() []apikey.Event {
 	return events
 }
 
+type entitlements struct{ entitlement.Provider }
+
 func TestNewRefusesBadOptions(t *testing.T) {
 	key := func(b byte) []byte {
 		k := make([]byte, 32)
@@ -192,6 +194,9 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		{"negative touch", apikey.Options{TouchInterval: -1}, "TouchInterval"},
 		{"negative timeout", apikey.Options{LookupTimeout: -1}, "LookupTimeout"},
 		{"negative size", apikey.Options{CacheSize: -1}, "CacheSize"},
+		{"size beyond memory", apikey.Options{CacheSize: 1 << 40}, "CacheSize"},
+		{"nil pointer for a provider", apikey.Options{Entitlements: (*entitlements)(nil)}, "Entitlements"},
+		{"nil func for a provider", apikey.Options{Entitlements: entitlement.ProviderFunc(nil)}, "Entitlements"},
 		{"short tag key", apikey.Options{TagKeys: [][]byte{key(1), key(2)[:31]}}, "TagKeys"}, // T-13
 		{"zero tag key", apikey.Options{TagKeys: [][]byte{make([]byte, 32)}}, "TagKeys"},
 		{"repeated tag key", apikey.Options{TagKeys: [][]byte{key(1), key(1)}}, "TagKeys"},

@@ -31,7 +31,8 @@ type Options struct {
 	Entitlements entitlement.Provider
 
 	// CacheTTL is how long a key or an entitlement may be answered from memory
-	// without asking again, give or take a tenth. It bounds how long a change
+	// without asking again; up to a tenth less, so that what was loaded
+	// together is not asked for again together. It bounds how long a change
 	// made by another process goes unseen; changes made through this Manager
 	// are seen at once. Default 60 s.
 	CacheTTL time.Duration
@@ -45,7 +46,8 @@ type Options struct {
 	// CacheTTL has passed, such requests are answered 503.
 	StaleIfError time.Duration
 
-	// CacheSize is how many keys are kept in memory. Default 100,000.
+	// CacheSize is how many keys are kept in memory, at some 800 bytes each.
+	// Default 100,000, at most 100,000,000.
 	CacheSize int
 
 	// TouchInterval is the least time between two writes of one key's
@@ -93,6 +95,8 @@ type Options struct {
 	ErrorHandler func(http.ResponseWriter, *http.Request, error)
 }
 
+const maxCacheSize = 100_000_000
+
 func (o *Options) withDefaults() Options {
 	var d Options
 	if o != nil {
@@ -137,8 +141,11 @@ func (o *Options) validate() error {
 			return &InvalidError{Field: d.field, Reason: "must not be negative"}
 		}
 	}
-	if o.CacheSize < 0 {
-		return &InvalidError{Field: "CacheSize", Reason: "must not be negative"}
+	if o.CacheSize < 0 || o.CacheSize > maxCacheSize {
+		return &InvalidError{Field: "CacheSize", Reason: "must be 0 to 100,000,000"}
+	}
+	if o.Entitlements != nil && isNil(o.Entitlements) {
+		return &InvalidError{Field: "Entitlements", Reason: "must not be a nil pointer or func"}
 	}
 	return validateRealm(o.Realm)
 }
