@@ -294,8 +294,9 @@ func TestTagInputIsUnambiguous(t *testing.T) {
 	}
 }
 
-// T-14: inputs that differ have tags that differ; two of 62^8 are alike by
-// chance once in 10^14.
+// T-14: inputs that differ have tags that differ. Two are alike by chance once
+// in 62^8, two of 20,000 once in a million runs, so that no more are compared
+// all with all.
 func TestTagsOfDifferentInputsDiffer(t *testing.T) {
 	t.Parallel()
 	key := tagKeyOf(32)
@@ -307,10 +308,12 @@ func TestTagsOfDifferentInputsDiffer(t *testing.T) {
 		}
 		signed := "acme_" + string(random)
 		tag := apikey.TagOf(key, signed)
-		if other, ok := seen[tag]; ok && other != signed {
+		if other, ok := seen[tag]; ok && other != signed && len(seen) < 20_000 {
 			t.Errorf("%q and %q have the same tag", signed, other)
 		}
-		seen[tag] = signed
+		if len(seen) < 20_000 {
+			seen[tag] = signed
+		}
 		i := 5 + mathrand.IntN(30)
 		if near := signed[:i] + string(base62[mathrand.IntN(62)]) + signed[i+1:]; near != signed && apikey.TagOf(key, near) == tag {
 			t.Errorf("%q and %q have the same tag", signed, near)
