@@ -119,7 +119,8 @@ func parseCursor(s string) (store.Cursor, error) {
 		return store.Cursor{}, bad
 	}
 	c := store.Cursor{CreatedAt: time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC(), ID: string(b[8:])}
-	if !validID(c.ID) || c.CreatedAt.Year() < 1 || c.CreatedAt.After(latest) {
+	// A place has one spelling, though base64 has several.
+	if !validID(c.ID) || c.CreatedAt.Year() < 1 || c.CreatedAt.After(latest) || formatCursor(c) != s {
 		return store.Cursor{}, bad
 	}
 	return c, nil

@@ -75,7 +75,8 @@ type Options struct {
 	TagKeys [][]byte
 
 	// LegacyFormats match, as a whole, the tokens of an earlier system, whose
-	// digests were imported with [Manager.Register]. At most 512 bytes each.
+	// digests were imported with [Manager.Register]. A token has at most 512
+	// bytes, all of them visible ASCII characters.
 	LegacyFormats []*regexp.Regexp
 
 	// Logger gets management events, outages, and refusals at debug level. Nil

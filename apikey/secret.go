@@ -11,7 +11,7 @@ const redacted = "[redacted]"
 // A Secret holds a token. Whatever prints or encodes it writes "[redacted]":
 // every verb of fmt, log/slog, encoding/json, encoding/xml, encoding/gob,
 // text/template and html/template, also where it is in an unexported field of
-// something else. It cannot be decoded, and database/sql refuses it.
+// something else. Nothing can be decoded into it, and database/sql refuses it.
 //
 // Debuggers, and dumpers that follow unexported pointers by reflection, still
 // show the text.

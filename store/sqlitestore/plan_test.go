@@ -125,6 +125,13 @@ func TestNoStatementScansTheTable(t *testing.T) {
 				t.Errorf("a statement reads the whole table or sorts it: %s\n%s", step, statement)
 			}
 		}
+		if text := strings.Join(plan, "\n"); strings.Contains(statement, "count(*)") {
+			for _, index := range []string{"keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at=?)", "keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at>?)"} {
+				if !strings.Contains(text, index) {
+					t.Errorf("the limit is counted past dead keys: want %s in\n%s", index, text)
+				}
+			}
+		}
 	}
 }
 

@@ -1,0 +1,108 @@
+package proof_test
+
+// What a SQL store can get wrong. A mutant that only loses power would show,
+// such as a weaker synchronous, is noticed by a test that asks for the setting.
+var sqlMutants = []mutant{
+	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
+		"if count >= int64(limit) {",
+		"if count < 0 {",
+	}, "./store/sqlitestore", "TestStore|TestLimitHoldsAcrossProcesses"},
+	{"SQL: limit counted before the transaction", "store/sqlstore/insert.go", edits{
+		"\treturn verb(\"insert\", s.write(ctx, r.Owner, func(tx *sql.Tx) error {\n\t\tif err := s.insert(ctx, tx, r); err != nil || limit < 0 {\n\t\t\treturn err\n\t\t}\n\t\treturn s.checkLimit(ctx, tx, r, limit)\n\t}))",
+		`	page, err := s.List(ctx, store.Query{Owner: r.Owner})
+	if err != nil {
+		return err
+	}
+	if limit >= 0 && len(page.Records) >= limit {
+		return store.ErrLimit
+	}
+	_ = math.MaxInt32
+	return verb("insert", s.write(ctx, r.Owner, func(tx *sql.Tx) error { return s.insert(ctx, tx, r) }))`,
+	}, "./store/sqlitestore", "TestLimitHoldsAcrossProcesses"},
+	{"SQL: expired keys count", "store/sqlstore/statements.go", edits{
+		"AND replaced_by = '' AND expires_at > ? LIMIT ?",
+		"AND replaced_by = '' AND expires_at > ? - 10e10 LIMIT ?",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: commit left out", "store/sqlstore/tx.go", edits{
+		"return tx.Commit()",
+		"return tx.Rollback()",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: a busy database is an outage", "store/sqlstore/sqlite.go", edits{
+		"return errors.As(err, &coded) && coded.Code()&0xff == busy",
+		"return errors.As(err, &coded) && coded.Code() < 0 && busy > 0",
+	}, "./store/sqlitestore", "TestLockedFileHonoursTheContext|TestLimitHoldsAcrossProcesses|TestThousandConcurrentCreates|TestTenProcesses"},
+	{"SQL: use of a revoked key written", "store/sqlstore/sqlite.go", edits{
+		"AND revoked_at IS NULL\n\t\tAND (last_used_at",
+		"AND (last_used_at",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: last use moved backwards", "store/sqlstore/sqlite.go", edits{
+		"AND (last_used_at IS NULL OR last_used_at < u.at)",
+		"",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: every revocation says it was the first", "store/sqlstore/revoke.go", edits{
+		"changed = err == nil && r.RevokedAt.IsZero()",
+		"changed = err == nil",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: replaced key rotated again", "store/sqlstore/rotate.go", edits{
+		`if !old.Usable(next.CreatedAt) || old.ReplacedBy != "" {`,
+		"if !old.Usable(next.CreatedAt) {",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: successor and old key in two transactions", "store/sqlstore/rotate.go", edits{
+		"\t\treplaced(&old, now, oldEnds)\n",
+		`		replaced(&old, now, oldEnds)
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+		tx, err = s.writes.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Commit()
+`,
+	}, "./store/sqlitestore", "TestKillLosesNothingAcknowledged|TestStore"},
+	{"SQL: revoked key changed", "store/sqlstore/update.go", edits{
+		"if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {",
+		"if c.ExpiresAt != nil && ended {",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: whole row written back", "store/sqlstore/update.go", edits{
+		"\tif c.Name != nil {\n\t\tset.add(\"name\", *c.Name)\n\t}\n",
+		"\tname := \"\"\n\tif c.Name != nil {\n\t\tname = *c.Name\n\t}\n\tset.add(\"name\", name)\n",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: another owner's key found", "store/sqlstore/read.go", edits{
+		"if err == nil && r.Owner != owner {",
+		"if err == nil && r.Owner == \"\" {",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: a page begins with the last one's end", "store/sqlstore/statements.go", edits{
+		"(created_at, id) < (?, ?)",
+		"(created_at, id) <= (?, ?)",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: list sorted in memory", "store/sqlstore/schema/sqlite.sql", edits{
+		"ON keyhatch_keys (owner, created_at, id);",
+		"ON keyhatch_keys (owner, id);",
+	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
+	{"SQL: limit counted without an index", "store/sqlstore/schema/sqlite.sql", edits{
+		"ON keyhatch_keys (owner, replaced_by, expires_at)",
+		"ON keyhatch_keys (replaced_by, expires_at)",
+	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
+	{"SQL: later schema opened", "store/sqlstore/migrate.go", edits{
+		"if version < 0 || version > newest {",
+		"if version > newest {\n\t\treturn nil\n\t}\n\tif version < 0 {",
+	}, "./store/sqlitestore", "TestOpenRefusesANewerSchema"},
+	{"SQL: times cut to seconds", "store/sqlstore/record.go", edits{
+		"return t.UnixMicro()",
+		"return t.Unix() * 1e6",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQLite: commit does not wait for the disk", "store/sqlitestore/settings.go", edits{
+		`durable = setting{"synchronous", "FULL", "2"}`,
+		`durable = setting{"synchronous", "NORMAL", "1"}`,
+	}, "./store/sqlitestore", "TestEveryConnectionHasTheSettings"},
+	{"SQLite: file readable by others", "store/sqlitestore/file.go", edits{
+		"os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600",
+		"os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644",
+	}, "./store/sqlitestore", "TestNewFileIsReadableByItsOwnerAlone"},
+	{"SQLite: path taken for a URI", "store/sqlitestore/settings.go", edits{
+		"return uri.String()",
+		"return \"file:\" + path + \"?\" + uri.RawQuery",
+	}, "./store/sqlitestore", "TestOpenTakesAnyPath"},
+}
