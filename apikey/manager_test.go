@@ -402,6 +402,9 @@ func TestLifeOfAKey(t *testing.T) {
 	if err != nil || len(rest.Keys) != 1 || rest.Next != "" || rest.Keys[0].ID != issued.Key.ID {
 		t.Errorf("second page = %+v, %v, want the oldest key alone", rest, err)
 	}
+	if _, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Cursor: page.Next[:4] + "\n" + page.Next[4:]}); err == nil {
+		t.Error("a cursor with a line break in it is taken, want one spelling of a place")
+	}
 }
 
 func TestBadCursors(t *testing.T) {
