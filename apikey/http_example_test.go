@@ -153,7 +153,8 @@ func ExampleManager_WriteError() {
 	}
 	defer keys.Close(ctx)
 
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /projects/{id}", func(w http.ResponseWriter, r *http.Request) {
 		p, err := keys.ValidateRequest(r)
 		if err == nil && !p.Allows("project:"+r.PathValue("id")) {
 			err = apikey.ErrScope
@@ -165,7 +166,7 @@ func ExampleManager_WriteError() {
 		fmt.Fprintln(w, "welcome")
 	})
 	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequest("GET", "/projects/7", nil))
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/projects/7", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	fmt.Print(w.Body)
 	// Output:

@@ -595,9 +595,16 @@ func TestSlowClientsAndStore(t *testing.T) {
 		t.Fatalf("answered %d, want 200", a.status)
 	}
 	settled := goroutines(t)
+	var slow []net.Conn
+	letGo := sync.OnceFunc(func() {
+		for _, conn := range slow {
+			hangUp(conn)
+		}
+		close(release)
+	})
+	defer letGo()
 	hang.Store(true)
 	f := newForger("key", false)
-	var slow []net.Conn
 	for i := range 300 {
 		conn, err := net.Dial("tcp", g.server.Listener.Addr().String())
 		if err != nil {
@@ -632,9 +639,6 @@ func TestSlowClientsAndStore(t *testing.T) {
 			t.Errorf("%s, among slow ones: answered %d, want %d", name, a.status, tt.status)
 		}
 	}
-	for _, conn := range slow {
-		hangUp(conn)
-	}
-	close(release)
+	letGo()
 	settled()
 }
