@@ -318,7 +318,7 @@ func FuzzCursor(f *testing.F) {
 				seen[k.ID] = true
 			}
 			// What reaches a database must be something that it can compare.
-			if id := asked.After.ID; len(id) > 64 || strings.ContainsAny(id, "\x00\xff'\"\\") || asked.After.CreatedAt.Year() > 9999 {
+			if id := asked.After.ID; len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '"' || r == '\\' }) || asked.After.CreatedAt.Year() > 9999 {
 				t.Errorf("cursor %q asks the store for what comes after %+v", cursor, asked.After)
 			}
 			if page.Next == "" {

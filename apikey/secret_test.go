@@ -391,11 +391,16 @@ func TestSecretIsNotDecoded(t *testing.T) {
 		decode  func(s *apikey.Secret) error
 		refused bool
 	}{
+		//lint:ignore SA9005 what this shows
 		{"JSON string", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`"`+canaryToken+`"`), s) }, true},
+		//lint:ignore SA9005 what this shows
 		{"its own JSON", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`"[redacted]"`), s) }, true},
+		//lint:ignore SA9005 what this shows
 		{"JSON number", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`1`), s) }, true},
 		// Decoders skip what a struct has no exported field for.
+		//lint:ignore SA9005 what this shows
 		{"JSON object", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`{"text":"x","Text":"x"}`), s) }, false},
+		//lint:ignore SA9005 what this shows
 		{"XML", func(s *apikey.Secret) error { return xml.Unmarshal([]byte(`<Secret text="x">x</Secret>`), s) }, false},
 		{"its own gob", func(s *apikey.Secret) error { return gob.NewDecoder(&encoded).Decode(s) }, true},
 		{"gob of a string", func(s *apikey.Secret) error { return gob.NewDecoder(&text).Decode(s) }, true},
