@@ -110,6 +110,9 @@ func (c *carrier) token(value string) (string, error) {
 // bearer returns what stands behind the scheme. Credentials of another scheme
 // are none of ours: RFC 6750, section 3.1, wants no error code for them.
 func bearer(value string) (string, error) {
+	if rest, ok := strings.CutPrefix(value, "Bearer "); ok && len(rest) <= maxCredential {
+		return strings.TrimLeft(rest, " "), nil // as nearly all do
+	}
 	scheme, rest, _ := strings.Cut(value, " ")
 	switch {
 	case strings.EqualFold(scheme, "Bearer"):

@@ -24,10 +24,11 @@ import (
 //	403  a scope is missing, or the plan has no API access
 //	503  the store or the entitlement provider could not say
 //
-// What a response holds belongs to the key's owner. Shared caches know that of
-// requests with Authorization; responses to a key in another header get
-// Cache-Control: private and a Vary on that header before the next handler
-// runs. One that sets Cache-Control itself should leave Vary as it is.
+// What a response holds belongs to the key's owner, so each one gets a Vary on
+// the header that carried the key, before the next handler runs, and keeps
+// shared caches from giving it to others. Those to a header other than
+// Authorization, which caches do not know for a credential, get Cache-Control:
+// private too. A handler whose responses are for everyone can delete the Vary.
 //
 // CORS preflight requests, which browsers send without credentials, are
 // answered 204 and never reach the next handler. They get no CORS headers,
@@ -75,8 +76,8 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.manager.WriteError(w, r, err)
 		return
 	}
-	if via != nil && !via.bearer {
-		via.keepPrivate(w.Header())
+	if via != nil {
+		via.keepApart(w.Header())
 	}
 	a := &admitted{principalContext: principalContext{Context: r.Context(), principal: p, manager: g.manager}}
 	a.request = *r.WithContext(&a.principalContext)
@@ -91,12 +92,15 @@ func isPreflight(r *http.Request) bool {
 		len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// keepPrivate keeps the response out of shared caches, which know by
-// themselves only that those to Authorization are private (RFC 9111, section
-// 3.5). It adds, since both headers are lists to which others contribute.
-func (c *carrier) keepPrivate(h http.Header) {
-	h.Add("Cache-Control", "private")
-	h.Add("Vary", c.header)
+// keepApart keeps shared caches from mixing owners up. Of Authorization they
+// know by themselves, but forget it when the next handler sends public,
+// s-maxage or must-revalidate (RFC 9111, section 3.5). It adds, since both
+// headers are lists to which others contribute.
+func (c *carrier) keepApart(h http.Header) {
+	h["Vary"] = append(h["Vary"], c.header)
+	if !c.bearer {
+		h["Cache-Control"] = append(h["Cache-Control"], "private")
+	}
 }
 
 // ValidateRequest finds the token in the request's headers and validates it as
@@ -105,8 +109,8 @@ func (c *carrier) keepPrivate(h http.Header) {
 // those. Besides Validate's errors it answers [ErrMissing] and [ErrAmbiguous].
 // [Manager.WriteError] turns them into a response.
 //
-// It does not change r, whose headers still have the token. A response to a
-// key in another header than Authorization needs Cache-Control: private.
+// It does not change r, whose headers still have the token, and sets no headers
+// for shared caches; Require says which.
 func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
 	p, _, err := m.authenticate(r)
 	return p, err

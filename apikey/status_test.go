@@ -380,10 +380,10 @@ func TestAnswers(t *testing.T) {
 	token, half := good.Secret.Reveal(), create(t, g.Manager, "tenant").Secret.Reveal()
 	const length, kind = "Content-Length: 6\n", "Content-Type: text/plain; charset=utf-8\n"
 	for _, tt := range []struct{ name, raw, want string }{
-		{"Bearer", lines("GET /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "\ntenant"},
+		{"Bearer", lines("GET /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\ntenant"},
 		// H-11: shared caches know by themselves only of Authorization.
 		{"X-API-Key", lines("GET /", "X-API-Key: "+token), "HTTP/1.1 200 OK\nCache-Control: private\nConnection: close\n" + length + kind + "Vary: X-Api-Key\n\ntenant"},
-		{"HEAD, good", lines("HEAD /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "\n"},
+		{"HEAD, good", lines("HEAD /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\n"},
 		{"HEAD, missing", lines("HEAD /"), strings.Replace(head(answerMissing), `"api"`, `"acme api"`, 1)},
 		{"HEAD, garbage", lines("HEAD /", "X-API-Key: x"), strings.Replace(head(answerInvalid), `"api"`, `"acme api"`, 1)},
 		{"two scopes, one missing", lines("GET /", "X-API-Key: "+half), strings.NewReplacer(`"api"`, `"acme api"`, `"reports:read"`, `"reports:read reports:list"`).Replace(answerScope)},

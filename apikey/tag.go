@@ -72,6 +72,7 @@ func (t *tagger) tag(signed string) uint64 {
 	n += copy(s.in[n:], signed)
 	s.mac.Reset()
 	s.mac.Write(s.in[:n])
+	clear(s.in[:n]) // most of a token
 	return binary.BigEndian.Uint64(s.mac.Sum(s.out[:0])) % tagSpace
 }
 
