@@ -49,7 +49,7 @@ func TestRevokedNeverValidates(t *testing.T) {
 			}
 			st := &spyStore{Store: memstore.New(), before: func(op string) error { dawdle(op); return nil }, after: dawdle}
 			m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour})
-			var accepted atomic.Int64
+			var accepted, validations atomic.Int64
 			n := trials(300, 25_000) // of each of the four
 			for range n {
 				issued := create(t, m, "owner")
@@ -60,6 +60,7 @@ func TestRevokedNeverValidates(t *testing.T) {
 					validators.Go(func() {
 						for done := false; !done; pause() {
 							done = ended.Load()
+							validations.Add(1)
 							if _, err := m.Validate(t.Context(), token); err == nil && done {
 								accepted.Add(1)
 							}
@@ -76,6 +77,7 @@ func TestRevokedNeverValidates(t *testing.T) {
 					accepted.Add(1)
 				}
 			}
+			t.Logf("%d trials, %d validations, %d accepted too late", n, validations.Load(), accepted.Load())
 			if accepted.Load() > 0 {
 				t.Errorf("%d validations that started after %s had returned were accepted, in %d trials", accepted.Load(), tt.name, n)
 			}
