@@ -143,7 +143,7 @@ func newLedger(t *testing.T, n int) *ledger {
 
 // C-01 at the cache: what Write changed is never answered from before.
 func TestFenceNothingStaleAfterWrite(t *testing.T) {
-	l := newLedger(t, trials(1_000, 200_000))
+	l := newLedger(t, trials(1_000, 50_000))
 	l.race(t, good, bad, func(i int) {
 		err := l.cache.Write(func() error {
 			pause()
@@ -159,7 +159,7 @@ func TestFenceNothingStaleAfterWrite(t *testing.T) {
 
 // C-09: that there was no value is not answered once one was written.
 func TestFenceNegativeEntryEndsWithWrite(t *testing.T) {
-	l := newLedger(t, trials(1_000, 100_000))
+	l := newLedger(t, trials(1_000, 25_000))
 	l.race(t, 0, good, func(i int) {
 		_ = l.cache.Write(func() error {
 			l.values[i].Store(good)
@@ -169,7 +169,7 @@ func TestFenceNegativeEntryEndsWithWrite(t *testing.T) {
 }
 
 func TestFenceNothingStaleAfterWriteGroup(t *testing.T) {
-	l := newLedger(t, trials(1_000, 200_000))
+	l := newLedger(t, trials(1_000, 50_000))
 	l.group = func(i int) cache.Key { return keyOf(-1 - i) }
 	l.race(t, good, bad, func(i int) {
 		_ = l.cache.WriteGroup(func() error {
