@@ -22,7 +22,7 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 	switch {
 	case err == nil:
 		return e, nil
-	case errors.Is(err, cache.ErrNotFound):
+	case err == cache.ErrNotFound:
 		return &none, nil
 	}
 	return nil, m.unavailable(ctx, "entitlement provider", err)
@@ -34,7 +34,7 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
 		switch {
 		case errors.Is(err, entitlement.ErrNone):
-			return cache.Loaded[*entitlement.Entitlement]{}, cache.ErrNotFound
+			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil
 		case err != nil:
 			return cache.Loaded[*entitlement.Entitlement]{}, err
 		}

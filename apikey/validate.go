@@ -62,7 +62,7 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 	switch {
 	case err == nil:
 		return m.decide(ctx, now, d, k)
-	case errors.Is(err, cache.ErrNotFound):
+	case err == cache.ErrNotFound:
 		return nil, m.refuse(ctx, nil, ErrUnknown)
 	}
 	m.refuse(ctx, nil, ErrUnavailable)
@@ -120,7 +120,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 		r, err := m.store.Lookup(ctx, d)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			return cache.Loaded[*cachedKey]{}, cache.ErrNotFound
+			return cache.Loaded[*cachedKey]{Absent: true}, nil
 		case err != nil:
 			return cache.Loaded[*cachedKey]{}, err
 		case r.Digest != d || r.ID == "" || r.Owner == "":

@@ -26,9 +26,8 @@ var (
 	// ErrMiss is returned by Get when only a Load can tell.
 	ErrMiss = errors.New("cache: miss")
 
-	// ErrNotFound is returned when there is no value for a key. A load
-	// function returns it to say so; the answer is then kept for
-	// [Options.NegativeTTL].
+	// ErrNotFound is returned when there is no value for a key, as a load has
+	// found out.
 	ErrNotFound = errors.New("cache: not found")
 )
 
@@ -44,6 +43,7 @@ func equal(a, b *Key) bool {
 }
 
 // Options configure a Cache. The zero value of each field is its default.
+// Durations are at most [MaxDuration].
 type Options struct {
 	Size         int           // values kept in memory; default 100,000
 	TTL          time.Duration // longest life of a value; default 60 s
@@ -51,6 +51,10 @@ type Options struct {
 	StaleIfError time.Duration // how old a value may be served while loads fail; default 0: no older than TTL
 	LoadTimeout  time.Duration // bound on each load; default 3 s
 }
+
+// MaxDuration is the longest time that Options can name, in which a sum of two
+// cannot overflow.
+const MaxDuration = 366 * 24 * time.Hour
 
 // maxLoads bounds the loads under way at once over all keys: single flight
 // bounds only those of one key.
@@ -83,6 +87,11 @@ type Cache[V any] struct {
 // New returns an empty cache. Close it to end its goroutines.
 func New[V any](opts Options) (*Cache[V], error) {
 	opts = opts.withDefaults()
+	for _, d := range []time.Duration{opts.TTL, opts.NegativeTTL, opts.StaleIfError, opts.LoadTimeout} {
+		if d < 0 || d > MaxDuration {
+			return nil, fmt.Errorf("cache: want durations of 0 to %v, got %v", MaxDuration, d)
+		}
+	}
 	c := &Cache[V]{loads: make(chan struct{}, maxLoads), start: time.Now(), opts: opts}
 	var err error
 	if c.present, err = newShelf[V](opts.Size); err != nil {

@@ -13,7 +13,7 @@ type entry[V any] struct {
 	groupEpoch uint64
 	ends       time.Duration // since the cache's start, by the monotonic clock
 	endsWall   int64         // Unix nanoseconds, by the wall clock
-	staleEnds  time.Duration // as ends, while loads fail
+	beganWall  int64         // the same, when the load began
 	absent     bool
 	value      V
 }
@@ -37,25 +37,28 @@ func (c *Cache[V]) unwritten(e *entry[V], s *stripe[V]) bool {
 	return e.epoch == s.word.Load() && e.groupEpoch == e.group.Load()
 }
 
+// age is how long ago the load of a present entry began, by the clock that says
+// longer.
+func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
+	began := e.ends - shorten(c.opts.TTL, &e.key)
+	return max(now.Sub(c.start)-began, time.Duration(now.UnixNano()-e.beganWall))
+}
+
 // newEntry makes an entry of what a load that began at the given time found.
-func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded[V], absent bool) *entry[V] {
+func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded[V]) *entry[V] {
+	e := &entry[V]{key: key, epoch: epoch, group: &c.noGroup, beganWall: began.UnixNano()}
 	ttl := c.opts.TTL
-	if absent {
+	if e.absent = found.Absent; e.absent {
 		ttl = c.opts.NegativeTTL
 	}
 	ttl = shorten(ttl, &key)
-	e := &entry[V]{
-		key:       key,
-		epoch:     epoch,
-		group:     &c.noGroup,
-		ends:      began.Sub(c.start) + ttl,
-		endsWall:  began.Add(ttl).UnixNano(),
-		staleEnds: began.Sub(c.start) + c.opts.StaleIfError,
-		absent:    absent,
-		value:     found.Value,
+	e.ends, e.endsWall = began.Sub(c.start)+ttl, began.Add(ttl).UnixNano()
+	if e.absent {
+		return e
 	}
+	e.value = found.Value
 	if until := found.Until; !until.IsZero() && until.Before(began.Add(ttl)) {
-		e.endsWall = until.UnixNano()
+		e.endsWall = began.Add(max(until.Sub(began), 0)).UnixNano() // no year overflows
 	}
 	if found.Group != (Key{}) {
 		e.group = c.group(&found.Group)
@@ -67,5 +70,5 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 // does not expire together. It never adds, so that a TTL is a true bound.
 func shorten(ttl time.Duration, key *Key) time.Duration {
 	part := time.Duration(binary.LittleEndian.Uint16(key[16:]))
-	return ttl - ttl/10*part/(1<<16)
+	return ttl - ttl/(10<<16)*part
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -71,7 +72,7 @@ func (l *ledger) load(i int) func(context.Context) (cache.Loaded[int64], error) 
 		v := l.values[i].Load()
 		pause()
 		if v == 0 {
-			return cache.Loaded[int64]{}, cache.ErrNotFound
+			return cache.Loaded[int64]{Absent: true}, nil
 		}
 		return cache.Loaded[int64]{Value: v, Group: l.group(i)}, nil
 	}
@@ -327,5 +328,64 @@ func TestFenceOverlappingWrites(t *testing.T) {
 	_, _ = c.Load(t.Context(), keyOf(0), load)
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
 		t.Errorf("Get after 500 overlapping writes and a Load: %v, want a hit", err)
+	}
+}
+
+// C-02: while a write is under way, a load may have read what was before it and
+// another what came of it. Who comes after the second has answered must not
+// join the first.
+func TestFenceLoadBegunDuringWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		write func(c *cache.Cache[int64], f func() error) error
+	}{
+		{"of the key", func(c *cache.Cache[int64], f func() error) error { return c.Write(f, keyOf(0)) }},
+		{"of its group", func(c *cache.Cache[int64], f func() error) error { return c.WriteGroup(f, keyOf(1)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, cache.Options{})
+				stored, loads := good, 0
+				resume := make(chan struct{})
+				load := func(context.Context) (cache.Loaded[int64], error) {
+					loads++
+					v := stored
+					<-resume
+					return cache.Loaded[int64]{Value: v, Group: keyOf(1)}, nil
+				}
+				const late = 10
+				early, answers := make(chan int64, 1), make(chan int64, late)
+				ask := func(answers chan<- int64) {
+					v, err := c.Load(t.Context(), keyOf(0), load)
+					if err != nil {
+						t.Errorf("Load during a write: %v", err)
+					}
+					answers <- v
+				}
+				_ = tt.write(c, func() error {
+					go ask(early)
+					synctest.Wait() // the early one has read
+					stored = bad
+					for range late {
+						go ask(answers)
+					}
+					synctest.Wait() // the late ones wait, for whatever load
+					resume <- struct{}{}
+					synctest.Wait() // they are of one load again, and have read
+					close(resume)
+					synctest.Wait()
+					return nil
+				})
+				<-early // may be answered either way
+				for range late {
+					if v := <-answers; v != bad {
+						t.Errorf("a load that began after the write had taken effect got %d, want %d: it joined one from before", v, bad)
+					}
+				}
+				if loads != 2 {
+					t.Errorf("%d loads, want 2: the late ones share one", loads)
+				}
+			})
+		})
 	}
 }

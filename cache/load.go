@@ -12,6 +12,10 @@ import (
 type Loaded[V any] struct {
 	Value V
 
+	// Absent says that there is no value. The answer is kept for
+	// [Options.NegativeTTL], and Until and Group are ignored.
+	Absent bool
+
 	// Until, when set, ends the value's life by the wall clock before its TTL
 	// does.
 	Until time.Time
@@ -28,9 +32,10 @@ type Loaded[V any] struct {
 //
 // The load does not end when a caller's context does; ctx only gives its
 // values and ends the caller's own wait. It is given [Options.LoadTimeout]; who
-// came during a write may wait for two in turn. Only values and [ErrNotFound]
-// are kept. Any other error of load's, a panic in it included, is returned,
-// unless a value no older than [Options.StaleIfError] can be.
+// came during a write may wait for two in turn. Only values and their absence
+// are kept. An error or a panic of load's is returned in another error, unless
+// a value no older than [Options.StaleIfError] can be; what Load itself says of
+// the key is [ErrNotFound] as it is, to be compared with ==.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
 	v, early, err := c.share(ctx, key, load)
 	if early {
@@ -55,7 +60,8 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 	})
 	select {
 	case <-ctx.Done():
-		return v, false, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
+		v, err = c.stale(&key, s, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx)))
+		return v, false, err
 	case r := <-flight:
 		if r.Err != nil {
 			v, err = c.stale(&key, s, r.Err)
@@ -87,11 +93,10 @@ func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load fun
 		return e, nil
 	}
 	found, err := c.call(context.WithoutCancel(ctx), load)
-	absent := errors.Is(err, ErrNotFound)
-	if err != nil && !absent {
+	if err != nil {
 		return nil, err
 	}
-	e := c.newEntry(key, epoch, began, found, absent)
+	e := c.newEntry(key, epoch, began, found)
 	if open {
 		c.fill(e, gen)
 	}
@@ -115,10 +120,10 @@ func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[
 	}
 	done := make(chan result, 1)
 	go func() {
-		r := result{err: errors.New("cache: the load exited")}
+		r := result{err: errors.New("the load exited")}
 		defer func() {
 			if p := recover(); p != nil {
-				r = result{err: fmt.Errorf("cache: the load panicked: %v", p)}
+				r = result{err: fmt.Errorf("the load panicked: %v", p)}
 			}
 			<-c.loads
 			done <- r
@@ -128,7 +133,10 @@ func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[
 	}()
 	select {
 	case r := <-done:
-		return r.found, r.err
+		if r.err != nil {
+			return found, fmt.Errorf("cache: load: %w", r.err)
+		}
+		return r.found, nil
 	case <-ctx.Done():
 		return found, fmt.Errorf("cache: load: %w", ctx.Err())
 	}
@@ -149,6 +157,12 @@ func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	}
 	shelf := c.present
 	if e.absent {
+		if c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {
+			// What was there is gone: no outage may bring it back.
+			s.word.begin()
+			s.word.end()
+			return
+		}
 		shelf = c.absent
 	}
 	shelf.Set(shelfID(&e.key), e, 1)
@@ -159,14 +173,22 @@ func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
 	if c.opts.StaleIfError > 0 && c.gate.enter(key) {
 		defer c.gate.leave(key)
-		age := time.Since(c.start)
-		kept, _ := c.present.Get(shelfID(key))
-		for _, e := range []*entry[V]{s.present.Load(), kept} {
-			if e != nil && equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds {
-				return e.value, nil
-			}
+		if e := c.lastKnown(key, s); e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {
+			return e.value, nil
 		}
 	}
 	var zero V
 	return zero, err
+}
+
+// lastKnown returns the entry of a value that was not written since, however
+// old it is. The gate must have been entered.
+func (c *Cache[V]) lastKnown(key *Key, s *stripe[V]) *entry[V] {
+	kept, _ := c.present.Get(shelfID(key))
+	for _, e := range []*entry[V]{s.present.Load(), kept} {
+		if e != nil && equal(&e.key, key) && c.unwritten(e, s) {
+			return e
+		}
+	}
+	return nil
 }

@@ -1,0 +1,43 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+)
+
+// A TTL is a true bound, however long it is.
+func TestShortenNeverLengthens(t *testing.T) {
+	for _, ttl := range []time.Duration{0, 1, time.Second, time.Minute, 30 * 24 * time.Hour, MaxDuration} {
+		for part := range 1 << 16 {
+			var key Key
+			binary.LittleEndian.PutUint16(key[16:], uint16(part))
+			if got := shorten(ttl, &key); got > ttl || got < ttl-ttl/10 {
+				t.Fatalf("a TTL of %v is shortened to %v, want up to a tenth less", ttl, got)
+			}
+		}
+	}
+}
+
+// a value is as old as the clock says that went on longer.
+func TestAgeGoesByTheLaterClock(t *testing.T) {
+	c, err := New[int](Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	began := time.Now()
+	e := c.newEntry(Key{1}, 0, began, Loaded[int]{})
+	if got := c.age(e, began.Add(time.Hour)); got != time.Hour {
+		t.Errorf("an hour later by both clocks: age %v", got)
+	}
+	e.beganWall -= int64(8 * time.Hour) // the machine was suspended meanwhile
+	if got := c.age(e, began.Add(time.Minute)); got != 8*time.Hour+time.Minute {
+		t.Errorf("8 h and a minute later by the wall clock, a minute by the monotonic one: age %v", got)
+	}
+	e.beganWall += int64(16 * time.Hour) // the wall clock was set back
+	if got := c.age(e, began.Add(time.Minute)); got != time.Minute {
+		t.Errorf("a minute later by the monotonic clock, the wall clock set back: age %v", got)
+	}
+}

@@ -1,0 +1,170 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+func TestStaleIfError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
+		var calls atomic.Int64
+		failure := errors.New("connection refused")
+		fail := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, failure }
+		for i := range 2 {
+			_, _ = c.Load(t.Context(), keyOf(i), found(7, &calls))
+		}
+		_, _ = c.Load(t.Context(), keyOf(2), missing)
+		_ = c.Write(func() error { return nil }, keyOf(1))
+		time.Sleep(9 * time.Minute)
+		for _, tt := range []struct {
+			name string
+			key  int
+			want error
+		}{
+			{"within the window", 0, nil},
+			{"written since", 1, failure},
+			{"absent", 2, failure},
+			{"never seen", 3, failure},
+		} {
+			if _, err := c.Load(t.Context(), keyOf(tt.key), fail); !errors.Is(err, tt.want) {
+				t.Errorf("%s: Load = %v, want %v", tt.name, err, tt.want)
+			}
+		}
+		time.Sleep(time.Minute)
+		if _, err := c.Load(t.Context(), keyOf(0), fail); !errors.Is(err, failure) {
+			t.Errorf("past the window: Load = %v, want the failure", err)
+		}
+	})
+}
+
+var errDown = errors.New("connection refused")
+
+func down(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, errDown }
+
+// What was found to be gone stays gone: an outage does not bring back the value
+// from before, however often the absence was looked up.
+func TestOutageBringsNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second, StaleIfError: time.Hour})
+		var calls atomic.Int64
+		for lookups := range 3 {
+			_, _ = c.Load(t.Context(), keyOf(lookups), found(7, &calls))
+			time.Sleep(time.Minute)
+			for range lookups + 1 {
+				if _, err := c.Load(t.Context(), keyOf(lookups), missing); err != cache.ErrNotFound {
+					t.Fatalf("Load of what is gone: %v, want ErrNotFound", err)
+				}
+				time.Sleep(6 * time.Second)
+			}
+			if v, err := c.Load(t.Context(), keyOf(lookups), down); !errors.Is(err, errDown) {
+				t.Errorf("gone, looked up %d times, then an outage: Load = %d, %v, want the failure", lookups+1, v, err)
+			}
+		}
+	})
+}
+
+// A caller who cannot wait for a hanging load is answered with what is known.
+func TestStaleForWhoCannotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
+		var calls atomic.Int64
+		_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
+		time.Sleep(2 * time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		hang := func(ctx context.Context) (cache.Loaded[int64], error) {
+			<-ctx.Done()
+			return cache.Loaded[int64]{}, ctx.Err()
+		}
+		if v, err := c.Load(ctx, keyOf(0), hang); v != 7 || err != nil {
+			t.Errorf("Load that hangs = %d, %v, want the value of two minutes ago", v, err)
+		}
+		if _, err := c.Load(ctx, keyOf(1), hang); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Load of an unknown key that hangs: %v, want the caller's deadline", err)
+		}
+		time.Sleep(3 * time.Second) // until the loads end
+	})
+}
+
+// What a load function returns is an error of its own, whatever it matches.
+func TestErrorsOfLoadsAreNoAnswers(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	for _, failure := range []error{cache.ErrNotFound, cache.ErrMiss, hostileError{}} {
+		for range 2 {
+			fail := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, failure }
+			if _, err := c.Load(t.Context(), keyOf(0), fail); err == nil || err == cache.ErrNotFound {
+				t.Errorf("Load that failed with %v: %v, want another error", failure, err)
+			}
+		}
+	}
+	var calls atomic.Int64
+	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
+		t.Errorf("Load after failures = %d, %v, want 7: nothing was kept", v, err)
+	}
+}
+
+type hostileError struct{}
+
+func (hostileError) Error() string   { return "hostile" }
+func (hostileError) Is(error) bool   { panic("hostile") }
+func (hostileError) Unwrap() []error { panic("hostile") }
+
+func TestDurationsAreBounded(t *testing.T) {
+	for _, opts := range []cache.Options{
+		{TTL: cache.MaxDuration + 1}, {NegativeTTL: -1}, {StaleIfError: 1<<63 - 1}, {LoadTimeout: cache.MaxDuration + 1},
+	} {
+		if c, err := cache.New[int64](opts); err == nil {
+			c.Close(t.Context())
+			t.Errorf("New(%+v) works, want an error", opts)
+		}
+	}
+}
+
+// whichever clock goes on alone ends an entry, the monotonic one
+// when the wall clock is set back, the wall clock when the machine was
+// suspended. Clocks that both stand still do not.
+func TestEitherClockEndsEntry(t *testing.T) {
+	c := newCache(t, cache.Options{TTL: time.Minute})
+	_, err := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+		return cache.Loaded[int64]{Value: good}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name            string
+		monotonic, wall time.Duration
+		want            error
+	}{
+		{"both stand still", 0, 0, nil},
+		{"wall clock set back", 30 * time.Second, -time.Hour, nil},
+		{"wall clock set back and TTL over", 2 * time.Minute, -time.Hour, cache.ErrMiss},
+		{"suspended", 0, 2 * time.Minute, cache.ErrMiss},
+		{"wall clock set forward", 30 * time.Second, time.Hour, cache.ErrMiss},
+	} {
+		if _, err := c.Get(keyOf(0), later(t, tt.monotonic, tt.wall)); err != tt.want {
+			t.Errorf("%s: Get = %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+// later is the time after the two clocks have gone on by different spans, in
+// whole seconds. Only a time.Time's own fields can say that.
+func later(t *testing.T, monotonic, wall time.Duration) time.Time {
+	t.Helper()
+	now := time.Now()
+	later := now.Add(monotonic)
+	*(*uint64)(unsafe.Pointer(&later)) += uint64((wall-monotonic)/time.Second) << 30
+	if later.Sub(now) != monotonic || later.Round(0).Sub(now.Round(0)) != wall {
+		t.Fatalf("time.Time is not laid out as expected: %v after %v", later, now)
+	}
+	return later
+}
