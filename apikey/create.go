@@ -65,9 +65,8 @@ func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (K
 	r.ID = newID()
 	// The store gets its own copy: what it does to it does not reach the caller.
 	kept := r.Clone()
-	err = m.keys.Write(func() error {
-		return m.ask(ctx, func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) })
-	}, cache.Key(r.Digest))
+	insert := func(ctx context.Context) (struct{}, error) { return struct{}{}, m.store.Insert(ctx, kept, limit) }
+	_, err = ask(ctx, m, fenced(m, insert, cache.Key(r.Digest)))
 	if err != nil {
 		return Key{}, m.fail(ctx, r.Owner, r.ID, err)
 	}
@@ -100,19 +99,30 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	token := m.token.generate()
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
 	ends := next.CreatedAt.Add(grace).Truncate(time.Microsecond)
-	var old, made store.Record
-	err = m.keys.Write(func() error {
-		return m.ask(ctx, func(ctx context.Context) (err error) {
-			old, made, err = m.store.Rotate(ctx, owner, id, next, ends)
-			return err
-		})
-	}, cache.Key(r.Digest), cache.Key(next.Digest))
-	if err == nil && (old.ID != id || made.Digest != next.Digest || made.Owner != owner) {
+	rotate := func(ctx context.Context) (rotation, error) {
+		old, made, err := m.store.Rotate(ctx, owner, id, next, ends)
+		return rotation{old, made}, err
+	}
+	done, err := ask(ctx, m, fenced(m, rotate, cache.Key(r.Digest), cache.Key(next.Digest)))
+	if err == nil && !done.genuine(owner, id, next, ends) {
 		err = errForged
 	}
 	if err != nil {
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}
 	m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
-	return Issued{Key: keyOf(made), Secret: newSecret(token)}, nil
+	return Issued{Key: keyOf(done.made), Secret: newSecret(token)}, nil
+}
+
+type rotation struct{ old, made store.Record }
+
+// genuine reports whether the store did what it was asked for. An old key that
+// goes on beyond its grace must not look rotated.
+func (r rotation) genuine(owner, id string, next store.Record, ends time.Time) bool {
+	over := !r.old.RevokedAt.IsZero()
+	if ends.After(next.CreatedAt) {
+		over = over || !r.old.ExpiresAt.IsZero() && !r.old.ExpiresAt.After(ends)
+	}
+	return over && r.old.ID == id && r.old.Owner == owner && r.old.ReplacedBy == next.ID &&
+		r.made.ID == next.ID && r.made.Owner == owner && r.made.Digest == next.Digest
 }

@@ -13,7 +13,7 @@ type Key struct {
 	ID           string
 	Owner        string
 	Name         string
-	Hint         string // prefix and first four characters, for people to tell keys apart
+	Hint         string // the token's first characters, for people to tell keys apart
 	CreatedBy    string
 	RevokeReason string
 	ReplacedBy   string // the ID of the key that Rotate put in its place

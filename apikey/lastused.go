@@ -49,17 +49,26 @@ func (u *lastUsed) run() {
 	defer close(u.done)
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
+	full := u.full
 	for {
 		select {
 		case <-u.stop:
 			return
 		case <-tick.C:
-		case <-u.full:
+			full = u.full
+		case <-full:
 		}
 		if err := u.flush(context.Background()); err != nil {
-			u.m.log.Warn("apikey: last-used times not written, will try again", slog.Any("error", err))
+			full = nil // a store that is down is tried at the next tick, not at every use
+			u.warn(err)
 		}
 	}
+}
+
+// warn survives a Logger that panics, since nobody else would recover here.
+func (u *lastUsed) warn(err error) {
+	defer func() { _ = recover() }()
+	u.m.log.Warn("apikey: last-used times not written, will try again", slog.Any("error", err))
 }
 
 // record notes a use of the key unless one was noted lately.
@@ -111,13 +120,17 @@ func (u *lastUsed) flush(ctx context.Context) error {
 	uses = slices.CompactFunc(uses, func(a, b store.Use) bool { return a.Digest == b.Digest })
 	var failed error
 	for batch := range slices.Chunk(uses, touchBatch) {
-		if failed == nil {
-			failed = u.m.ask(ctx, func(ctx context.Context) error { return u.m.store.Touch(ctx, batch) })
-		}
-		if failed != nil {
-			for _, use := range batch {
-				u.add(use)
+		// One batch that fails need not keep the others, unless time ran out.
+		if !errors.Is(failed, context.DeadlineExceeded) && !errors.Is(failed, context.Canceled) {
+			touch := func(ctx context.Context) (struct{}, error) { return struct{}{}, u.m.store.Touch(ctx, batch) }
+			_, err := ask(ctx, u.m, touch)
+			if err == nil {
+				continue
 			}
+			failed = err
+		}
+		for _, use := range batch {
+			u.add(use)
 		}
 	}
 	return failed

@@ -35,10 +35,7 @@ func (m *Manager) find(ctx context.Context, owner, id string) (r store.Record, e
 	if !validID(id) {
 		return store.Record{}, ErrNotFound
 	}
-	err = m.ask(ctx, func(ctx context.Context) error {
-		r, err = m.store.Get(ctx, owner, id)
-		return err
-	})
+	r, err = ask(ctx, m, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
 	if err == nil {
 		err = genuine(r, owner, id)
 	}
@@ -80,10 +77,8 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	var found store.Page
-	err = m.ask(ctx, func(ctx context.Context) error {
-		found, err = m.store.List(ctx, store.Query{Owner: p.Owner, After: after, Limit: p.Limit})
-		return err
+	found, err := ask(ctx, m, func(ctx context.Context) (store.Page, error) {
+		return m.store.List(ctx, store.Query{Owner: p.Owner, After: after, Limit: p.Limit})
 	})
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
@@ -138,8 +133,12 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 	if err != nil {
 		return Key{}, err
 	}
-	r, err := m.write(ctx, owner, id, func(ctx context.Context) (store.Record, error) {
-		return m.store.Update(ctx, owner, id, change)
+	r, err := write(ctx, m, owner, id, func(ctx context.Context) (store.Record, error) {
+		r, err := m.store.Update(ctx, owner, id, change)
+		if err == nil && (genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {
+			err = errForged // it must not look disabled when it is not
+		}
+		return r, err
 	})
 	if err != nil {
 		return Key{}, err
@@ -159,42 +158,41 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	if err := checkText("reason", reason, maxOwner); err != nil {
 		return Key{}, err
 	}
-	at, changed := now(), false
-	r, err := m.write(ctx, owner, id, func(ctx context.Context) (r store.Record, err error) {
-		r, changed, err = m.store.Revoke(ctx, owner, id, at, reason)
-		if err == nil && r.RevokedAt.IsZero() {
+	at := now()
+	r, err := write(ctx, m, owner, id, func(ctx context.Context) (revocation, error) {
+		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
+		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
 		}
-		return r, err
+		return revocation{r, changed}, err
 	})
 	if err != nil {
 		return Key{}, err
 	}
-	if changed {
+	if r.changed {
 		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
 	}
-	return keyOf(r), nil
+	return keyOf(r.Record), nil
 }
+
+type revocation struct {
+	store.Record
+	changed bool
+}
+
+func disables(c store.Change) bool { return c.DisabledAt != nil && !c.DisabledAt.IsZero() }
 
 // write changes one key behind the fence. It looks the key up first, since the
 // fence goes by digest; an id's digest never changes.
-func (m *Manager) write(ctx context.Context, owner, id string, change func(context.Context) (store.Record, error)) (store.Record, error) {
+func write[T any](ctx context.Context, m *Manager, owner, id string, change func(context.Context) (T, error)) (T, error) {
+	var none T
 	before, err := m.find(ctx, owner, id)
 	if err != nil {
-		return store.Record{}, err
+		return none, err
 	}
-	var r store.Record
-	err = m.keys.Write(func() error {
-		return m.ask(ctx, func(ctx context.Context) (err error) {
-			r, err = change(ctx)
-			return err
-		})
-	}, cache.Key(before.Digest))
-	if err == nil {
-		err = genuine(r, owner, id)
-	}
+	r, err := ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))
 	if err != nil {
-		return store.Record{}, m.fail(ctx, owner, id, err)
+		return none, m.fail(ctx, owner, id, err)
 	}
 	return r, nil
 }
@@ -212,13 +210,18 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, err
 		return 0, err
 	}
 	at := now()
-	var revoked []store.Record
-	err := m.keys.WriteGroup(func() error {
-		return m.ask(ctx, func(ctx context.Context) (err error) {
+	revoked, err := ask(ctx, m, func(ctx context.Context) (revoked []store.Record, err error) {
+		err = m.keys.WriteGroup(func() error {
 			revoked, err = m.store.RevokeAll(ctx, owner, at, reason)
 			return err
-		})
-	}, ownerKey(owner))
+		}, ownerKey(owner))
+		return revoked, err
+	})
+	for _, r := range revoked {
+		if err == nil && (genuine(r, owner, r.ID) != nil || r.RevokedAt.IsZero()) {
+			err = errForged
+		}
+	}
 	if err != nil {
 		return 0, m.fail(ctx, owner, "", err)
 	}

@@ -8,7 +8,9 @@
 //
 //	st, err := sqlitestore.Open(ctx, "keys.db")
 //	keys, err := apikey.New(st, &apikey.Options{Prefix: "acme"})
-//	issued, err := keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"})
+//	issued, err := keys.Create(ctx, apikey.CreateParams{
+//		Owner: "user_1", Name: "ci", Scopes: []string{"reports:read"},
+//	})
 //	fmt.Println(issued.Secret.Reveal()) // shown once
 //	mux.Handle("GET /reports", keys.Require("reports:read")(h))
 //
@@ -16,9 +18,14 @@
 //
 // There are three classes. [*InvalidError], [ErrNotFound], [ErrConflict],
 // [ErrDuplicate] and [ErrLimitReached] are the caller's mistake or bad luck.
-// [ErrUnauthenticated] and [ErrForbidden] refuse a key. [ErrUnavailable] is an
-// outage of the store or of the entitlement provider, and never a reason to
-// throw a key away.
+// [ErrUnauthenticated] and [ErrForbidden] refuse a key, and [ErrAmbiguous] a
+// request with several. [ErrUnavailable] is an outage of the store or of the
+// entitlement provider, and never a reason to throw a key away.
+//
+// # Several Managers
+//
+// What is said to hold at once holds for the Manager that made the change. Have
+// one in each process; others see a change within their [Options.CacheTTL].
 package apikey
 
 import (
@@ -44,6 +51,7 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
+	calls chan struct{}                          // the store's, see ask
 	keys  *cache.Cache[*cachedKey]               // by digest
 	plans *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	uses  *lastUsed
@@ -60,7 +68,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger}
+	m := &Manager{store: st, opts: o, log: o.Logger, calls: make(chan struct{}, maxCalls)}
 	var err error
 	if m.token, err = newTokenFormat(o.Prefix, o.TagKeys, o.LegacyFormats); err != nil {
 		return nil, err
@@ -122,19 +130,6 @@ func (m *Manager) Pattern() string { return m.token.pattern() }
 
 // now is the clock: UTC, to the microsecond that stores keep.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
-// ask calls the store within its time limit and turns a panic into an error,
-// which counts as an outage.
-func (m *Manager) ask(ctx context.Context, call func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, m.opts.LookupTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return call(ctx)
-}
 
 // fail turns a store's answer to a management call into the Manager's.
 func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {

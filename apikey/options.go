@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
@@ -32,9 +33,9 @@ type Options struct {
 
 	// CacheTTL is how long a key or an entitlement may be answered from memory
 	// without asking again; up to a tenth less, so that what was loaded
-	// together is not asked for again together. It bounds how long a change
-	// made by another process goes unseen; changes made through this Manager
-	// are seen at once. Default 60 s.
+	// together is not asked for again together. While the store answers it
+	// bounds how long a change made through another Manager goes unseen; changes
+	// made through this one are seen at once. Default 60 s.
 	CacheTTL time.Duration
 
 	// NegativeTTL is the same for what does not exist: unknown tokens, and
@@ -42,19 +43,22 @@ type Options struct {
 	NegativeTTL time.Duration
 
 	// StaleIfError is how long after its last look-up a key or entitlement may
-	// still be used while the store or provider fails. Default 0: once
+	// still be used while the store or provider fails. That long, too, a
+	// revocation made through another Manager can go unseen. Default 0: once
 	// CacheTTL has passed, such requests are answered 503.
 	StaleIfError time.Duration
 
-	// CacheSize is how many keys are kept in memory, at some 800 bytes each.
-	// Default 100,000, at most 100,000,000.
+	// CacheSize is how many keys are kept in memory, at some 800 bytes each, and
+	// as many entitlements where there are Entitlements. Default 100,000, at
+	// most 100,000,000.
 	CacheSize int
 
 	// TouchInterval is the least time between two writes of one key's
 	// last-used time. Default 5 min.
 	TouchInterval time.Duration
 
-	// LookupTimeout bounds each call of the store or the provider. Default 3 s.
+	// LookupTimeout bounds the wait for each call of the store or the provider.
+	// Default 3 s.
 	LookupTimeout time.Duration
 
 	// Headers are the request headers that may carry the token: "Authorization"
@@ -85,7 +89,8 @@ type Options struct {
 
 	// OnEvent is called, synchronously and from many goroutines, for everything
 	// worth an audit trail. Refusals come at the rate of the requests that
-	// cause them, so it must be quick.
+	// cause them, so it must be quick. It must not panic: the token of a key
+	// that was just created would be lost.
 	OnEvent func(context.Context, Event)
 
 	// ErrorHandler answers the requests that Require refuses. The headers
@@ -138,8 +143,8 @@ func (o *Options) validate() error {
 		{"TouchInterval", o.TouchInterval},
 		{"LookupTimeout", o.LookupTimeout},
 	} {
-		if d.value < 0 {
-			return &InvalidError{Field: d.field, Reason: "must not be negative"}
+		if d.value < 0 || d.value > cache.MaxDuration {
+			return &InvalidError{Field: d.field, Reason: "must be 0 to 366 days"}
 		}
 	}
 	if o.CacheSize < 0 || o.CacheSize > maxCacheSize {

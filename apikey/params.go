@@ -17,7 +17,7 @@ import (
 const (
 	maxName     = 64  // characters, after trimming
 	maxOwner    = 255 // bytes; also of CreatedBy and of the reason of a revocation
-	maxHint     = 32  // bytes
+	maxHint     = 16  // bytes: room for the longest prefix and four more
 	maxScopes   = 32
 	maxMetadata = 4 << 10 // bytes of keys and values together
 )
@@ -28,7 +28,8 @@ var latest = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 // CreateParams describe a key to be made.
 type CreateParams struct {
 	// Owner is whose key it is: the host's own id of a user or organisation,
-	// never looked into, up to 255 bytes. It must come from the host's session,
+	// never looked into, up to 255 bytes of UTF-8 without control characters. It
+	// must come from the host's session,
 	// never from the request's parameters.
 	Owner string
 
@@ -36,7 +37,8 @@ type CreateParams struct {
 	// characters. It need not be unique.
 	Name string
 
-	// CreatedBy is who made the key, where that is not the owner. Optional.
+	// CreatedBy is who made the key, where that is not the owner. Optional, and
+	// bounded like Owner.
 	CreatedBy string
 
 	// Scopes are what the key may do: up to 32, each of 1 to 64 characters of
@@ -59,8 +61,9 @@ type RegisterParams struct {
 	// Digest is the token's SHA-256; see [DigestOf].
 	Digest store.Digest
 
-	// Hint is the token's beginning, for people to tell keys apart: 1 to 32
-	// printable ASCII characters, and never the whole token.
+	// Hint is the token's beginning, for people to tell keys apart: 1 to 16
+	// printable ASCII characters, and never the whole token. It is stored and
+	// shown, so it must leave enough of the token unknown.
 	Hint string
 }
 

@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -64,7 +63,7 @@ func (m *Manager) admit(ctx context.Context, owner string) (limit int, err error
 		return 0, err
 	}
 	if !e.Active(now) {
-		return 0, fmt.Errorf("%w", ErrNotEntitled)
+		return 0, ErrNotEntitled
 	}
 	if e.MaxKeys != 0 {
 		limit = e.MaxKeys

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"slices"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
@@ -23,11 +24,14 @@ type Principal struct {
 }
 
 func newPrincipal(k Key, e entitlement.Entitlement) Principal {
-	p := Principal{Key: k, Entitlement: e, valid: true}
-	p.scopes = append(p.scopes, k.Scopes...)
-	if e.Scopes != nil {
-		p.covered = append([]string{}, e.Scopes...)
-	}
+	return Principal{Key: k, scopes: slices.Clone(k.Scopes), valid: true}.with(e)
+}
+
+// with returns p under another entitlement.
+func (p Principal) with(e entitlement.Entitlement) Principal {
+	p.covered = slices.Clone(e.Scopes)
+	e.Scopes, e.Features = slices.Clone(e.Scopes), slices.Clone(e.Features)
+	p.Entitlement = e
 	return p
 }
 

@@ -24,7 +24,9 @@ type cachedKey struct {
 	ended   error // ErrRevoked or ErrDisabled, or nil
 	expires int64 // Unix microseconds
 
-	owner cache.Key
+	// Whose key it is, out of reach of a handler that changes the Principal.
+	owner    string
+	ownerKey cache.Key
 }
 
 // A boundKey is a key together with the entitlement it was last seen with.
@@ -76,7 +78,7 @@ func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *
 		return nil, m.refuse(ctx, &b.Key, err)
 	}
 	if m.plans != nil {
-		e, err := m.entitlement(ctx, now, k.owner, b.Key.Owner)
+		e, err := m.entitlement(ctx, now, k.ownerKey, k.owner)
 		if err != nil {
 			m.refuse(ctx, &b.Key, ErrUnavailable)
 			return nil, err
@@ -105,7 +107,7 @@ func (k *cachedKey) refusal(now time.Time) error {
 // bind returns b with the entitlement e, anew only when e has changed.
 func (k *cachedKey) bind(b *boundKey, e *entitlement.Entitlement) *boundKey {
 	if b.source != e {
-		b = &boundKey{Principal: newPrincipal(b.Key, *e), source: e}
+		b = &boundKey{Principal: b.with(*e), source: e}
 		k.current.Store(b)
 	}
 	return b
@@ -123,7 +125,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 			return cache.Loaded[*cachedKey]{Absent: true}, nil
 		case err != nil:
 			return cache.Loaded[*cachedKey]{}, err
-		case r.Digest != d || r.ID == "" || r.Owner == "":
+		case r.Digest != d || r.ID == "" || r.Owner == "" || !plausible(r.ExpiresAt):
 			return cache.Loaded[*cachedKey]{}, errForged
 		}
 		return m.loaded(r), nil
@@ -131,7 +133,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 }
 
 func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
-	k := &cachedKey{expires: math.MaxInt64, owner: ownerKey(r.Owner)}
+	k := &cachedKey{expires: math.MaxInt64, owner: r.Owner, ownerKey: ownerKey(r.Owner)}
 	switch {
 	case !r.RevokedAt.IsZero():
 		k.ended = ErrRevoked
@@ -146,13 +148,16 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	}
 	all := entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
 	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), all)})
-	found := cache.Loaded[*cachedKey]{Value: k, Group: k.owner}
+	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey}
 	// Look again when the expiry has come, in case it was moved meanwhile.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt
 	}
 	return found
 }
+
+// plausible reports whether t is an instant that the arithmetic here can bear.
+func plausible(t time.Time) bool { return t.Year() >= 1 && !t.After(latest) }
 
 // ownerKey is the cache's name for an owner.
 func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }

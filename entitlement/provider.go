@@ -35,5 +35,5 @@ func (f ProviderFunc) Entitlement(ctx context.Context, owner string) (Entitlemen
 // one plan, and for tests.
 func Static(e Entitlement) Provider {
 	e = e.clone()
-	return ProviderFunc(func(context.Context, string) (Entitlement, error) { return e, nil })
+	return ProviderFunc(func(context.Context, string) (Entitlement, error) { return e.clone(), nil })
 }
