@@ -178,3 +178,47 @@ func TestBrokenTouch(t *testing.T) {
 		})
 	}
 }
+
+// C-08: uses that nobody takes do not grow without end.
+func TestWaitingUsesAreBounded(t *testing.T) {
+	if got := apikey.WaitingUses(apikey.MaxShardUses + 10); got != apikey.MaxShardUses || got*apikey.UseShards != 262_144 {
+		t.Errorf("%d uses wait in one of %d shards, want %d, 262,144 in all", got, apikey.UseShards, apikey.MaxShardUses)
+	}
+}
+
+// A key that is used more often than it is written is written once in a batch.
+func TestUsesOfOneKeyAreOne(t *testing.T) {
+	var batches atomic.Int64
+	m := newManager(t, sortedTouches(t, memstore.New(), &batches), &apikey.Options{TouchInterval: time.Microsecond})
+	issued := create(t, m, "o")
+	for range 100 {
+		wantValid(t, m, issued)
+		time.Sleep(2 * time.Microsecond)
+	}
+	if err := m.Close(t.Context()); err != nil || batches.Load() != 1 {
+		t.Errorf("Close: %v after %d batches, want one", err, batches.Load())
+	}
+}
+
+// A batch that the store never takes does not keep the others from it.
+func TestOneBadBatch(t *testing.T) {
+	var taken atomic.Int64
+	first := atomic.Bool{}
+	st := &spyStore{Store: memstore.New(), before: func(op string) error {
+		if op != "Touch" {
+			return nil
+		}
+		if first.CompareAndSwap(false, true) {
+			return errDown
+		}
+		taken.Add(1)
+		return nil
+	}}
+	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})
+	for range 2_500 {
+		wantValid(t, m, create(t, m, "o"))
+	}
+	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) || taken.Load() != 2 {
+		t.Errorf("Close: %v with %d of 3 batches written, want ErrUnavailable and the two that were taken", err, taken.Load())
+	}
+}

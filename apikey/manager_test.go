@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -194,7 +196,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		{"negative touch", apikey.Options{TouchInterval: -1}, "TouchInterval"},
 		{"negative timeout", apikey.Options{LookupTimeout: -1}, "LookupTimeout"},
 		{"negative size", apikey.Options{CacheSize: -1}, "CacheSize"},
-		{"size beyond memory", apikey.Options{CacheSize: 1 << 40}, "CacheSize"},
+		{"size beyond memory", apikey.Options{CacheSize: math.MaxInt32}, "CacheSize"},
 		{"nil pointer for a provider", apikey.Options{Entitlements: (*entitlements)(nil)}, "Entitlements"},
 		{"nil func for a provider", apikey.Options{Entitlements: entitlement.ProviderFunc(nil)}, "Entitlements"},
 		{"short tag key", apikey.Options{TagKeys: [][]byte{key(1), key(2)[:31]}}, "TagKeys"}, // T-13
@@ -556,22 +558,26 @@ func TestPrincipalIsNotEscalatedByAHandler(t *testing.T) {
 
 // Expiry is looked at on each request, not only when the cache is filled.
 func TestExpiry(t *testing.T) {
-	m := newManager(t, memstore.New(), nil)
-	issued, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Now().Add(50 * time.Millisecond)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantValid(t, m, issued)
-	time.Sleep(time.Until(issued.Key.ExpiresAt))
-	wantRefused(t, m, issued, apikey.ErrExpired)
-	later := time.Now().Add(time.Hour)
-	if _, err := m.Update(t.Context(), "o", issued.Key.ID, apikey.UpdateParams{ExpiresAt: &later}); !errors.Is(err, apikey.ErrConflict) {
-		t.Errorf("Update of the expiry of an expired key: %v, want ErrConflict", err)
-	}
-	// Expired keys do not count against the limit.
-	for range 5 {
-		create(t, m, "o")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, memstore.New(), nil)
+		issued, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Now().Add(time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantValid(t, m, issued)
+		time.Sleep(time.Until(issued.Key.ExpiresAt) - time.Microsecond)
+		wantValid(t, m, issued)
+		time.Sleep(time.Microsecond)
+		wantRefused(t, m, issued, apikey.ErrExpired)
+		later := time.Now().Add(time.Hour)
+		if _, err := m.Update(t.Context(), "o", issued.Key.ID, apikey.UpdateParams{ExpiresAt: &later}); !errors.Is(err, apikey.ErrConflict) {
+			t.Errorf("Update of the expiry of an expired key: %v, want ErrConflict", err)
+		}
+		// Expired keys do not count against the limit.
+		for range 5 {
+			create(t, m, "o")
+		}
+	})
 }
 
 func TestLimits(t *testing.T) {

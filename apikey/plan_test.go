@@ -49,16 +49,17 @@ func TestEntitlementAnswers(t *testing.T) {
 		{"outage", func() (entitlement.Entitlement, error) { return paid, errDown }, apikey.ErrUnavailable},
 		{"panic", func() (entitlement.Entitlement, error) { panic("boom") }, apikey.ErrUnavailable},
 		{"exit", func() (entitlement.Entitlement, error) { runtime.Goexit(); return paid, nil }, apikey.ErrUnavailable},
-		{"hang", func() (entitlement.Entitlement, error) { time.Sleep(100 * time.Millisecond); return paid, nil }, apikey.ErrUnavailable},
+		{"hang", func() (entitlement.Entitlement, error) { select {} }, apikey.ErrUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			st := memstore.New()
 			issued := create(t, newManager(t, st, nil), "o")
 			var events recorder
-			m := newManager(t, st, &apikey.Options{
-				Entitlements: &billing{answer: tt.answer}, LookupTimeout: 50 * time.Millisecond, OnEvent: events.record,
-			})
+			opts := &apikey.Options{Entitlements: &billing{answer: tt.answer}, OnEvent: events.record}
+			if tt.name == "hang" {
+				opts.LookupTimeout = 50 * time.Millisecond
+			}
+			m := newManager(t, st, opts)
 			p, err := m.Validate(t.Context(), issued.Secret.Reveal())
 			if !errors.Is(err, tt.want) || (p == nil) != (tt.want != nil) {
 				t.Errorf("Validate = %v, %v, want %v", p, err, tt.want)
@@ -147,6 +148,38 @@ func TestPlanClampsScopes(t *testing.T) {
 		time.Sleep(time.Minute)
 		if !wantValid(t, m, issued).Allows("reports:read") {
 			t.Error("the scope did not return with the plan")
+		}
+	})
+}
+
+// A handler that changes the Principal changes nobody's rights, though the key
+// stays in memory while the plan is asked for anew.
+func TestHandlerChangesNoRights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		features := entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}}
+		provider := entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
+			if owner != "o" {
+				t.Errorf("the provider is asked for %q, which a handler wrote into the Principal", owner)
+			}
+			e := features
+			e.ValidUntil = time.Now().Add(10 * time.Second)
+			return e, nil
+		})
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: provider, CacheTTL: time.Hour})
+		issued, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n", Scopes: []string{"reports:read", "admin"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for round := range 3 {
+			p := wantValid(t, m, issued)
+			if p.Allows("admin") || p.Allows("reports:write") || !p.Allows("reports:read") {
+				t.Fatalf("round %d: Allows goes by what a handler wrote into the Principal", round)
+			}
+			p.Key.Scopes[0] = "reports:write"
+			p.Key.Scopes = append(p.Key.Scopes, "*")
+			p.Key.Owner = "somebody"
+			p.Entitlement.Scopes[0] = "*"
+			time.Sleep(11 * time.Second)
 		}
 	})
 }

@@ -3,9 +3,12 @@ package apikey
 import (
 	"net/http"
 	"regexp"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
 )
 
-// What the external tests see of tokens beyond the API.
+// What the external tests see beyond the API.
 
 func NewSecret(text string) Secret { return newSecret(text) }
 
@@ -48,4 +51,26 @@ func ExtractToken(headers []string, h http.Header) (string, error) {
 	}
 	token, _, err := extract(carriers, h)
 	return token, err
+}
+
+// CacheOptions are what the Manager asks of its caches.
+func (m *Manager) CacheOptions() cache.Options { return m.cacheOptions() }
+
+// MaxShardUses is how many last-used times wait at most in one of the shards,
+// of which there are UseShards.
+const (
+	MaxShardUses = maxShardUses
+	UseShards    = useShards
+)
+
+// WaitingUses counts how many of n uses of keys in one shard are taken up while
+// nobody writes them.
+func WaitingUses(n int) (taken int) {
+	u := &lastUsed{full: make(chan struct{}, 1)}
+	for range n {
+		if u.add(store.Use{}) {
+			taken++
+		}
+	}
+	return taken
 }

@@ -1,0 +1,62 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// maxCalls bounds the calls of the store that management makes at once, those
+// included that were given up but have not returned.
+const maxCalls = 64
+
+// ask calls the store for no longer than LookupTimeout, whether or not the
+// store heeds its context. A call that is given up goes on, and takes with it
+// what the closure holds: a fence stays up until the write has really ended. A
+// panic and an exit are errors, which count as outages.
+func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	var none T
+	ctx, cancel := context.WithTimeout(ctx, m.opts.LookupTimeout)
+	defer cancel()
+	select {
+	case m.calls <- struct{}{}:
+	case <-ctx.Done():
+		return none, fmt.Errorf("waiting for one of %d calls to end: %w", maxCalls, ctx.Err())
+	}
+	done := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("the call exited")}
+		defer func() {
+			if p := recover(); p != nil {
+				a = answer{err: fmt.Errorf("panic: %v", p)}
+			}
+			<-m.calls
+			done <- a
+		}()
+		value, err := call(ctx)
+		a = answer{value, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// fenced is a write of the store behind the cache's fence of these keys.
+func fenced[T any](m *Manager, write func(context.Context) (T, error), keys ...cache.Key) func(context.Context) (T, error) {
+	return func(ctx context.Context) (value T, err error) {
+		err = m.keys.Write(func() error {
+			value, err = write(ctx)
+			return err
+		}, keys...)
+		return value, err
+	}
+}

@@ -1,0 +1,371 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+var errDown = errors.New("connection refused")
+
+// Invariant 9, R-12, H-14: whatever a store does, nobody is admitted, nothing
+// crashes, and the answer is ErrUnavailable, which is no refusal of the key.
+func TestBrokenStore(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		lookup func(store.Record) (store.Record, error)
+	}{
+		{"error", func(r store.Record) (store.Record, error) { return r, errDown }},
+		{"panic", func(store.Record) (store.Record, error) { panic("boom") }},
+		{"nil panic", func(store.Record) (store.Record, error) { panic(nil) }},
+		{"exit", func(store.Record) (store.Record, error) { runtime.Goexit(); return store.Record{}, nil }},
+		{"hang", func(r store.Record) (store.Record, error) { time.Sleep(time.Hour); return r, nil }},
+		{"zero record", func(store.Record) (store.Record, error) { return store.Record{}, nil }},
+		{"another digest", func(r store.Record) (store.Record, error) { r.Digest[31] ^= 1; return r, nil }},
+		{"no owner", func(r store.Record) (store.Record, error) { r.Owner = ""; return r, nil }},
+		{"no id", func(r store.Record) (store.Record, error) { r.ID = ""; return r, nil }},
+		{"expiry before any clock", func(r store.Record) (store.Record, error) {
+			r.ExpiresAt = time.Date(-292736, 1, 1, 0, 0, 0, 0, time.UTC)
+			return r, nil
+		}},
+		{"expiry after any clock", func(r store.Record) (store.Record, error) {
+			r.ExpiresAt = time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC)
+			return r, nil
+		}},
+		{"revoked lookalike error", func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked }},
+		{"the cache's own error", func(r store.Record) (store.Record, error) { return r, cache.ErrNotFound }},
+		{"the cache's own error, wrapped", func(r store.Record) (store.Record, error) { return r, fmt.Errorf("%w", cache.ErrMiss) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &brokenStore{Store: memstore.New(), lookup: tt.lookup}
+				m := newManager(t, st, nil)
+				issued := create(t, m, "o")
+				for range 2 { // nothing is kept
+					p, err := m.Validate(t.Context(), issued.Secret.Reveal())
+					if p != nil || !errors.Is(err, apikey.ErrUnavailable) {
+						t.Errorf("Validate = %v, %v, want ErrUnavailable", p, err)
+					}
+					if got := apikey.StatusCode(err); got != 503 {
+						t.Errorf("an outage looks like a verdict on the key: status %d for %v", got, err)
+					}
+				}
+				st.mended.Store(true)
+				wantValid(t, m, issued)
+				time.Sleep(2 * time.Hour) // until what hangs has ended
+			})
+		})
+	}
+}
+
+type brokenStore struct {
+	store.Store
+	lookup func(store.Record) (store.Record, error)
+	mended atomic.Bool
+}
+
+func (s *brokenStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	r, err := s.Store.Lookup(ctx, d)
+	if err != nil || s.mended.Load() {
+		return r, err
+	}
+	return s.lookup(r)
+}
+
+// M-12, advisory 13 (CVE-2020-15223): no management call hides the store's
+// failure, and what may have happened counts as having happened.
+func TestManagementErrorsSurface(t *testing.T) {
+	for _, how := range []string{"error", "panic", "after"} {
+		t.Run(how, func(t *testing.T) {
+			ctx := t.Context()
+			var broken atomic.Bool
+			st := &spyStore{Store: memstore.New()}
+			fail := func(op string) error {
+				if op == "Lookup" || op == "Get" && how != "after" || !broken.Load() {
+					return nil
+				}
+				if how == "panic" {
+					panic(errDown)
+				}
+				return errDown
+			}
+			if how == "after" { // it happened, and the answer was lost
+				st.after = func(op string) {
+					if fail(op) != nil && op != "Get" {
+						panic(errDown)
+					}
+				}
+			} else {
+				st.before = fail
+			}
+			m := newManager(t, st, nil)
+			issued := create(t, m, "o")
+			wantValid(t, m, issued)
+			id, yes := issued.Key.ID, true
+			for _, call := range []struct {
+				name string
+				f    func() error
+			}{
+				{"Create", func() error { _, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"}); return err }},
+				{"List", func() error { _, err := m.List(ctx, apikey.ListParams{Owner: "o"}); return err }},
+				{"Update", func() error { _, err := m.Update(ctx, "o", id, apikey.UpdateParams{Disabled: &yes}); return err }},
+				{"Revoke", func() error { _, err := m.Revoke(ctx, "o", id, ""); return err }},
+				{"RevokeAll", func() error { _, err := m.RevokeAll(ctx, "o", ""); return err }},
+			} {
+				broken.Store(true)
+				if err := call.f(); !errors.Is(err, apikey.ErrUnavailable) {
+					t.Errorf("%s over a failing store: %v, want ErrUnavailable", call.name, err)
+				}
+				broken.Store(false)
+			}
+			_, err := m.Validate(ctx, issued.Secret.Reveal())
+			if how == "after" && !errors.Is(err, apikey.ErrRevoked) {
+				t.Errorf("Validate after a Revoke whose answer was lost: %v, want ErrRevoked", err)
+			}
+			if how != "after" && err != nil {
+				t.Errorf("Validate after a Revoke that did not happen: %v, want the key still good", err)
+			}
+		})
+	}
+}
+
+// A store that answers with other records than those asked for is an outage.
+func TestForgedManagementAnswers(t *testing.T) {
+	st := &forgingStore{Store: memstore.New()}
+	m := newManager(t, st, nil)
+	issued := create(t, m, "victim")
+	st.victim = issued.Key.ID
+	ctx := t.Context()
+	if k, err := m.Get(ctx, "thief", issued.Key.ID); !errors.Is(err, apikey.ErrUnavailable) || k.ID != "" {
+		t.Errorf("Get = %+v, %v", k, err)
+	}
+	if p, err := m.List(ctx, apikey.ListParams{Owner: "thief"}); !errors.Is(err, apikey.ErrUnavailable) || p.Keys != nil {
+		t.Errorf("List = %+v, %v", p, err)
+	}
+	if _, err := m.Revoke(ctx, "victim", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Revoke by a store that does nothing = %v, want ErrUnavailable: it must not look done", err)
+	}
+}
+
+type forgingStore struct {
+	store.Store
+	victim string
+}
+
+func (s *forgingStore) Get(ctx context.Context, _, _ string) (store.Record, error) {
+	return s.Store.Get(ctx, "victim", s.victim)
+}
+
+func (s *forgingStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
+	return s.Store.List(ctx, store.Query{Owner: "victim"})
+}
+
+func (s *forgingStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ string) (store.Record, bool, error) {
+	r, err := s.Store.Get(ctx, "victim", s.victim)
+	return r, true, err
+}
+
+// within one process: StaleIfError.
+func TestStaleIfError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		st := &spyStore{Store: memstore.New(), before: func(string) error {
+			if down.Load() {
+				return errDown
+			}
+			return nil
+		}}
+		m := newManager(t, st, &apikey.Options{StaleIfError: 10 * time.Minute})
+		known, revoked, unseen := create(t, m, "o"), create(t, m, "o"), create(t, m, "o")
+		wantValid(t, m, revoked)
+		if _, err := m.Revoke(t.Context(), "o", revoked.Key.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		wantValid(t, m, known)
+		down.Store(true)
+		for _, at := range []time.Duration{2 * time.Minute, 7 * time.Minute} {
+			time.Sleep(at)
+			wantValid(t, m, known)
+			wantRefused(t, m, unseen, apikey.ErrUnavailable)
+			if _, err := m.Validate(t.Context(), revoked.Secret.Reveal()); err == nil {
+				t.Error("a key revoked here was accepted during an outage")
+			}
+		}
+		time.Sleep(time.Minute)
+		wantRefused(t, m, known, apikey.ErrUnavailable)
+		down.Store(false)
+		wantValid(t, m, known)
+	})
+}
+
+// Invariants 9 and 10: what was seen to be gone, a plan or a key, does not come
+// back with an outage.
+func TestOutageGivesNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &billing{answer: plan(paid)}
+		st := &brokenStore{Store: memstore.New()}
+		st.mended.Store(true)
+		m := newManager(t, st, &apikey.Options{Entitlements: b, StaleIfError: time.Hour})
+		issued := create(t, m, "o")
+		wantValid(t, m, issued)
+		b.answer = func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }
+		time.Sleep(time.Minute)
+		for range 2 {
+			wantRefused(t, m, issued, apikey.ErrNotEntitled)
+			time.Sleep(6 * time.Second)
+		}
+		b.answer = func() (entitlement.Entitlement, error) { return paid, errDown }
+		wantRefused(t, m, issued, apikey.ErrUnavailable)
+
+		b.answer = plan(paid)
+		wantValid(t, m, issued)
+		st.mended.Store(false)
+		st.lookup = func(r store.Record) (store.Record, error) { return r, store.ErrNotFound } // as if deleted
+		time.Sleep(time.Minute)
+		for range 2 {
+			wantRefused(t, m, issued, apikey.ErrUnknown)
+			time.Sleep(6 * time.Second)
+		}
+		st.lookup = func(r store.Record) (store.Record, error) { return r, errDown }
+		wantRefused(t, m, issued, apikey.ErrUnavailable)
+	})
+}
+
+// A store that does nothing and says that it did is not believed.
+func TestLyingStore(t *testing.T) {
+	st := &lyingStore{Store: memstore.New()}
+	m := newManager(t, st, nil)
+	issued, yes := create(t, m, "o"), true
+	wantValid(t, m, issued)
+	st.r, _ = st.Store.Get(t.Context(), "o", issued.Key.ID)
+	id := issued.Key.ID
+	_, update := m.Update(t.Context(), "o", id, apikey.UpdateParams{Disabled: &yes})
+	_, revoke := m.Revoke(t.Context(), "o", id, "")
+	_, all := m.RevokeAll(t.Context(), "o", "")
+	_, rotate := m.Rotate(t.Context(), "o", id, 0)
+	_, grace := m.Rotate(t.Context(), "o", id, time.Hour)
+	for call, err := range map[string]error{"Update": update, "Revoke": revoke, "RevokeAll": all, "Rotate": rotate, "Rotate with grace": grace} {
+		if !errors.Is(err, apikey.ErrUnavailable) {
+			t.Errorf("%s by a store that does nothing: %v, want ErrUnavailable: it must not look done", call, err)
+		}
+	}
+}
+
+type lyingStore struct {
+	store.Store
+	r store.Record
+}
+
+func (s *lyingStore) Update(context.Context, string, string, store.Change) (store.Record, error) {
+	return s.r, nil
+}
+
+func (s *lyingStore) Revoke(context.Context, string, string, time.Time, string) (store.Record, bool, error) {
+	return s.r, true, nil
+}
+
+func (s *lyingStore) RevokeAll(context.Context, string, time.Time, string) ([]store.Record, error) {
+	return []store.Record{s.r}, nil
+}
+
+func (s *lyingStore) Rotate(_ context.Context, owner, _ string, next store.Record, _ time.Time) (old, now store.Record, err error) {
+	old, next.Owner = s.r, owner
+	old.ReplacedBy = next.ID
+	return old, next, nil
+}
+
+// A store that does not heed its context keeps nobody waiting, and what it does
+// after all is seen at once.
+func TestDeafStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &deafStore{Store: memstore.New()}
+		m := newManager(t, st, &apikey.Options{CacheTTL: time.Hour})
+		issued := create(t, m, "o")
+		wantValid(t, m, issued)
+		st.deaf.Store(true)
+		began := time.Now()
+		if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
+			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable", err)
+		}
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("Revoke by a store that hangs took %v, want LookupTimeout, 3 s by default", took)
+		}
+		wantValid(t, m, issued) // not revoked yet
+		time.Sleep(time.Minute)
+		wantRefused(t, m, issued, apikey.ErrRevoked)
+
+		wantValid(t, m, create(t, m, "o"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began = time.Now()
+		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("Close over a store that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
+		}
+		st.deaf.Store(false)
+		time.Sleep(2 * time.Minute)
+	})
+}
+
+type deafStore struct {
+	store.Store
+	deaf atomic.Bool
+}
+
+func (s *deafStore) hang() {
+	if s.deaf.Load() {
+		time.Sleep(time.Minute)
+	}
+}
+
+func (s *deafStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+	s.hang()
+	return s.Store.Revoke(context.WithoutCancel(ctx), owner, id, at, reason)
+}
+
+func (s *deafStore) Touch(ctx context.Context, uses []store.Use) error {
+	s.hang()
+	return s.Store.Touch(context.WithoutCancel(ctx), uses)
+}
+
+// Calls that were given up but have not returned are bounded.
+func TestDeafStoreGathersNoCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var under, most atomic.Int64
+		st := &spyStore{Store: memstore.New(), before: func(op string) error {
+			if n := under.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			time.Sleep(time.Hour)
+			under.Add(-1)
+			return nil
+		}}
+		m := newManager(t, st, nil)
+		var callers sync.WaitGroup
+		for range 500 {
+			callers.Go(func() {
+				if _, err := m.Get(t.Context(), "o", "key_x"); !errors.Is(err, apikey.ErrUnavailable) {
+					t.Errorf("Get: %v, want ErrUnavailable", err)
+				}
+			})
+		}
+		callers.Wait()
+		if most.Load() > 64 {
+			t.Errorf("%d calls of the store at once, want at most 64", most.Load())
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+func brokenLookup(r store.Record) (store.Record, error) { return r, errDown }

@@ -1,0 +1,72 @@
+package apikey_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// The defaults are part of the contract, and what is set is what is used.
+func TestOptionsOfTheCache(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		opts *apikey.Options
+		want cache.Options
+	}{
+		{"nil", nil, cache.Options{Size: 100_000, TTL: time.Minute, NegativeTTL: 5 * time.Second, LoadTimeout: 3 * time.Second}},
+		{
+			"set",
+			&apikey.Options{CacheSize: 7, CacheTTL: 1, NegativeTTL: 2, StaleIfError: 3, LookupTimeout: 4},
+			cache.Options{Size: 7, TTL: 1, NegativeTTL: 2, StaleIfError: 3, LoadTimeout: 4},
+		},
+	} {
+		if got := newManager(t, memstore.New(), tt.opts).CacheOptions(); got != tt.want {
+			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// An outage and a revoked key in use are worth someone's attention, a refusal
+// that anybody can cause at will is not.
+func TestLogLevels(t *testing.T) {
+	var log bytes.Buffer
+	st := &brokenStore{Store: memstore.New()}
+	st.mended.Store(true)
+	m := newManager(t, st, &apikey.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	want := func(what, line string) {
+		t.Helper()
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("%s: got the log %q, want a line with %q", what, log.String(), line)
+		}
+		log.Reset()
+	}
+	issued := create(t, m, "o")
+	want("created", `level=INFO msg="apikey: created" owner=o key=`+issued.Key.ID)
+	_, _ = m.Validate(t.Context(), "garbage")
+	want("refused", `level=DEBUG msg="apikey: refused"`)
+	if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	want("revoked", `level=INFO msg="apikey: revoked"`)
+	_, _ = m.Validate(t.Context(), issued.Secret.Reveal())
+	want("reused", `level=WARN msg="apikey: reused" owner=o key=`+issued.Key.ID)
+	_, _ = m.Get(t.Context(), "thief", issued.Key.ID)
+	want("foreign owner", `level=WARN msg="apikey: foreign_owner" owner=thief`)
+	st.mended.Store(false)
+	st.lookup = brokenLookup
+	_, err := m.Validate(t.Context(), newForger("key", false).forge())
+	if errors.Is(err, apikey.ErrUnknown) {
+		_, err = m.Validate(t.Context(), create(t, m, "o").Secret.Reveal())
+	}
+	if !errors.Is(err, apikey.ErrUnavailable) {
+		t.Fatalf("Validate over a failing store: %v", err)
+	}
+	want("outage", `level=ERROR msg="apikey: store failed"`)
+}
