@@ -12,8 +12,8 @@ var mutants = []mutant{
 		"return e.epoch == s.word.Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"epoch read after the load", "cache/load.go", edits{
-		"e := c.newEntry(key, epoch, began, found, absent)",
-		"e := c.newEntry(key, c.stripe(&key).word.Load(), began, found, absent)",
+		"e := c.newEntry(key, epoch, began, found)",
+		"e := c.newEntry(key, c.stripe(&key).word.Load(), began, found)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"group written during the load", "cache/load.go", edits{
 		"if c.gen.Load() != gen {",
@@ -80,13 +80,29 @@ var mutants = []mutant{
 		"\tw := c.group(&group)\n\tw.begin()\n\tdefer w.end()\n\terr := write()\n\tc.gen.end()\n\treturn err",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"stale value served though written since", "cache/load.go", edits{
-		"equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds",
-		"equal(&e.key, key) && age < e.staleEnds",
+		"if e != nil && equal(&e.key, key) && c.unwritten(e, s) {\n\t\t\treturn e",
+		"if e != nil && equal(&e.key, key) {\n\t\t\treturn e",
 	}, "./cache", "TestStaleIfError"},
 	{"stale value served for ever", "cache/load.go", edits{
-		"equal(&e.key, key) && c.unwritten(e, s) && age < e.staleEnds",
-		"equal(&e.key, key) && c.unwritten(e, s) && age > 0",
+		"e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {",
+		"e != nil && c.age(e, time.Now()) > 0 {",
 	}, "./cache", "TestStaleIfError"},
+	{"what is gone comes back in an outage", "cache/load.go", edits{
+		"if c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {",
+		"if false {",
+	}, "./cache", "TestOutageBringsNothingBack"},
+	{"age by the monotonic clock alone", "cache/entry.go", edits{
+		"return max(now.Sub(c.start)-began, time.Duration(now.UnixNano()-e.beganWall))",
+		"return now.Sub(c.start) - began",
+	}, "./cache", "TestAgeGoesByTheLaterClock"},
+	{"nothing stale for who cannot wait", "cache/load.go", edits{
+		"v, err = c.stale(&key, s, fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx)))",
+		"err = fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx))",
+	}, "./cache", "TestStaleForWhoCannotWait"},
+	{"a load's error passed on as an answer", "cache/load.go", edits{
+		"return found, fmt.Errorf(\"cache: load: %w\", r.err)",
+		"return found, r.err",
+	}, "./cache", "TestErrorsOfLoadsAreNoAnswers"},
 	{"keys compared by their first bytes", "cache/cache.go", edits{
 		"return (le.Uint64(a[0:])^le.Uint64(b[0:]))|(le.Uint64(a[8:])^le.Uint64(b[8:]))|\n\t\t(le.Uint64(a[16:])^le.Uint64(b[16:]))|(le.Uint64(a[24:])^le.Uint64(b[24:])) == 0",
 		"return le.Uint64(a[0:]) == le.Uint64(b[0:])",
@@ -114,8 +130,8 @@ var mutants = []mutant{
 		"loads: make(chan struct{}, 1<<20)",
 	}, "./cache", "TestAtMost64LoadsAtOnce"},
 	{"failures cached", "cache/load.go", edits{
-		"\tif err != nil && !absent {\n\t\treturn nil, err\n\t}",
-		"\tabsent = err != nil",
+		"\tif err != nil {\n\t\treturn nil, err\n\t}\n\te := c.newEntry",
+		"\tfound.Absent = found.Absent || err != nil\n\te := c.newEntry",
 	}, "./cache", "TestBrokenLoads"},
 	{"TTL not checked", "cache/entry.go", edits{
 		"return c.unwritten(e, s) && now.Sub(c.start) < e.ends && now.UnixNano() < e.endsWall",
@@ -130,17 +146,21 @@ var mutants = []mutant{
 		"return c.unwritten(e, s) && now.Sub(c.start) < e.ends",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"Until not honoured", "cache/entry.go", edits{
-		"e.endsWall = until.UnixNano()",
+		"e.endsWall = began.Add(max(until.Sub(began), 0)).UnixNano() // no year overflows",
 		"_ = until",
 	}, "./cache", "TestUntilEndsAnEntryEarly"},
 	{"life counted from the end of the load", "cache/load.go", edits{
-		"e := c.newEntry(key, epoch, began, found, absent)",
-		"e := c.newEntry(key, epoch, time.Now(), found, absent)",
+		"e := c.newEntry(key, epoch, began, found)",
+		"e := c.newEntry(key, epoch, time.Now(), found)",
 	}, "./cache", "TestSlowLoadCountsAgainstTTL"},
 	{"TTL lengthened by the jitter", "cache/entry.go", edits{
-		"return ttl - ttl/10*part/(1<<16)",
-		"return ttl + ttl/10*part/(1<<16)",
+		"return ttl - ttl/(10<<16)*part",
+		"return ttl + ttl/(10<<16)*part",
 	}, "./cache", "TestTTL"},
+	{"the jitter overflows", "cache/entry.go", edits{
+		"return ttl - ttl/(10<<16)*part",
+		"return ttl - ttl/10*part/(1<<16)",
+	}, "./cache", "TestShortenNeverLengthens"},
 	{"Get enters after Close", "cache/gate.go", edits{
 		"if g.closed.Load() {",
 		"if false {",
@@ -156,30 +176,68 @@ var mutants = []mutant{
 
 	// The Manager over the cache.
 	{"no fence on Create", "apikey/create.go", edits{
-		"\terr = m.keys.Write(func() error {\n\t\treturn m.ask(ctx, func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) })\n\t}, cache.Key(r.Digest))",
-		"\terr = m.ask(ctx, func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) })",
+		"ask(ctx, m, fenced(m, insert, cache.Key(r.Digest)))",
+		"ask(ctx, m, fenced(m, insert))\n\t_ = cache.Key{}",
 	}, "./apikey", "TestRegisterEndsNegativeEntry"},
 	{"no fence on RevokeAll", "apikey/manage.go", edits{
-		"err := m.keys.WriteGroup(func() error {",
-		"err := func() error {",
-		"\t}, ownerKey(owner))\n\tif err != nil {\n\t\treturn 0, m.fail(",
-		"\t}()\n\tif err != nil {\n\t\treturn 0, m.fail(",
+		"err = m.keys.WriteGroup(func() error {",
+		"err = func() error {",
+		"\t\t}, ownerKey(owner))\n\t\treturn revoked, err",
+		"\t\t}()\n\t\treturn revoked, err",
 	}, "./apikey", "TestRevokedNeverValidates/RevokeAll"},
 	{"no fence on Rotate's old key", "apikey/create.go", edits{
-		"}, cache.Key(r.Digest), cache.Key(next.Digest))",
-		"}, cache.Key(next.Digest))\n\t_ = r",
+		"fenced(m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
+		"fenced(m, rotate, cache.Key(next.Digest))",
+		"r, err := m.find(ctx, owner, id)",
+		"_, err := m.find(ctx, owner, id)",
 	}, "./apikey", "TestRevokedNeverValidates/Rotate"},
 	{"no fence on Revoke", "apikey/manage.go", edits{
-		"}, cache.Key(before.Digest))",
-		"})\n\t_ = cache.Key(before.Digest)",
+		"ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))",
+		"ask(ctx, m, fenced(m, change))\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Revoke$"},
 	{"no fence on Update", "apikey/manage.go", edits{
-		"\tr, err := m.write(ctx, owner, id, func(ctx context.Context) (store.Record, error) {\n\t\treturn m.store.Update(ctx, owner, id, change)\n\t})\n\tif err != nil {\n\t\treturn Key{}, err",
-		"\tvar r store.Record\n\terr = m.ask(ctx, func(ctx context.Context) (err error) {\n\t\tr, err = m.store.Update(ctx, owner, id, change)\n\t\treturn err\n\t})\n\tif err != nil {\n\t\treturn Key{}, m.fail(ctx, owner, id, err)",
+		"ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))",
+		"ask(ctx, m, fenced(m, change))\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Disable"},
+	{"fence given up with the caller", "apikey/ask.go", edits{
+		"\t\terr = m.keys.Write(func() error {\n\t\t\tvalue, err = write(ctx)\n\t\t\treturn err\n\t\t}, keys...)\n",
+		"\t\t_ = m.keys.Write(func() error { return nil }, keys...)\n\t\tvalue, err = write(ctx)\n",
+	}, "./apikey", "TestDeafStore$|TestRevokedNeverValidates"},
+	{"deaf store waited for", "apikey/ask.go", edits{
+		"\tcase <-ctx.Done():\n\t\treturn none, ctx.Err()",
+		"\tcase <-context.Background().Done():\n\t\treturn none, ctx.Err()",
+	}, "./apikey", "TestDeafStore$"},
+	{"calls not bounded", "apikey/ask.go", edits{
+		"const maxCalls = 64",
+		"const maxCalls = 1 << 20",
+	}, "./apikey", "TestDeafStoreGathersNoCalls"},
+	{"rotation not verified", "apikey/create.go", edits{
+		"if err == nil && !done.genuine(owner, id, next, ends) {",
+		"if err == nil && done.old.ID != id {",
+	}, "./apikey", "TestLyingStore"},
+	{"disabling not verified", "apikey/manage.go", edits{
+		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
+		"genuine(r, owner, id) != nil",
+	}, "./apikey", "TestLyingStore"},
+	{"revocation of all not verified", "apikey/manage.go", edits{
+		"(genuine(r, owner, r.ID) != nil || r.RevokedAt.IsZero())",
+		"genuine(r, owner, r.ID) != nil",
+	}, "./apikey", "TestLyingStore"},
+	{"rights kept where a handler can change them", "apikey/principal.go", edits{
+		"return Principal{Key: k, scopes: slices.Clone(k.Scopes), valid: true}.with(e)",
+		"return Principal{Key: k, scopes: k.Scopes, valid: true}.with(e)",
+	}, "./apikey", "TestHandlerChangesNoRights"},
+	{"provider asked for what a handler wrote", "apikey/validate.go", edits{
+		"m.entitlement(ctx, now, k.ownerKey, k.owner)",
+		"m.entitlement(ctx, now, k.ownerKey, b.Key.Owner)",
+	}, "./apikey", "TestHandlerChangesNoRights"},
+	{"expiry beyond any clock believed", "apikey/validate.go", edits{
+		" || !plausible(r.ExpiresAt):",
+		":",
+	}, "./apikey", "TestBrokenStore"},
 	{"no fence on Update, by the histories", "apikey/manage.go", edits{
-		"}, cache.Key(before.Digest))",
-		"})\n\t_ = cache.Key(before.Digest)",
+		"ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))",
+		"ask(ctx, m, fenced(m, change))\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey/proof", "TestLinearizable$"},
 	{"epoch moved only after the write, by the histories", "cache/fence.go", edits{
 		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",
@@ -206,15 +264,15 @@ func (p *Principal) allows(scope string) bool {`,
 	}, "./apikey/proof", "TestPlanChangesUnderCachedKey"},
 	{"outage answered as unknown key", "apikey/validate.go", edits{
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*cachedKey]{}, err",
-		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*cachedKey]{}, cache.ErrNotFound",
+		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*cachedKey]{Absent: true}, nil",
 	}, "./apikey", "TestBrokenStore"},
 	{"record of another digest accepted", "apikey/validate.go", edits{
-		`case r.Digest != d || r.ID == "" || r.Owner == "":`,
-		`case r.ID == "" || r.Owner == "":`,
+		`case r.Digest != d || r.ID == ""`,
+		`case r.ID == ""`,
 	}, "./apikey", "TestBrokenStore"},
 	{"record without owner accepted", "apikey/validate.go", edits{
-		`case r.Digest != d || r.ID == "" || r.Owner == "":`,
-		`case r.Digest != d || r.ID == "":`,
+		`r.ID == "" || r.Owner == "" ||`,
+		`r.ID == "" ||`,
 	}, "./apikey", "TestBrokenStore"},
 	{"garbage reaches the store", "apikey/validate.go", edits{
 		"if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.legacy(token) {",
@@ -234,9 +292,9 @@ func (p *Principal) allows(scope string) bool {`,
 	}, "./apikey", "TestEntitlementAnswers|TestValidUntil"},
 	{"provider's outage answered as not entitled", "apikey/plan.go", edits{
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{}, err",
-		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{}, cache.ErrNotFound",
+		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil",
 	}, "./apikey", "TestEntitlementAnswers"},
-	{"store's panic not recovered", "apikey/manager.go", edits{
+	{"store's panic not recovered", "apikey/ask.go", edits{
 		"if p := recover(); p != nil {",
 		"if p := any(nil); p != nil {",
 	}, "./apikey", "TestManagementErrorsSurface"},
@@ -245,8 +303,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"if r.Digest.IsZero() {",
 	}, "./apikey", "TestForgedManagementAnswers"},
 	{"revocation not verified", "apikey/manage.go", edits{
-		"if err == nil && r.RevokedAt.IsZero() {",
-		"if false {",
+		"if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {",
+		"if err == nil && genuine(r, owner, id) != nil {",
 	}, "./apikey", "TestForgedManagementAnswers"},
 	{"another owner's key told apart", "apikey/manager.go", edits{
 		"Owner: owner, KeyID: id})\n\t\treturn ErrNotFound",
@@ -257,7 +315,40 @@ func (p *Principal) allows(scope string) bool {`,
 		"if err := ctx.Err(); err != nil {",
 	}, "./apikey", "TestCloseFlushesLastUsed"},
 
+	{"size of the cache not passed on", "apikey/manager.go", edits{
+		"Size:         m.opts.CacheSize,",
+		"Size:         100_000,",
+	}, "./apikey", "TestOptionsOfTheCache"},
+	{"absent answers not passed a life of their own", "apikey/manager.go", edits{
+		"NegativeTTL:  m.opts.NegativeTTL,",
+		"NegativeTTL:  m.opts.CacheTTL,",
+	}, "./apikey", "TestOptionsOfTheCache"},
+	{"waiting uses not bounded", "apikey/lastused.go", edits{
+		"room := len(s.uses) < maxShardUses",
+		"room := true",
+	}, "./apikey", "TestWaitingUsesAreBounded"},
+	{"one key twice in a batch", "apikey/lastused.go", edits{
+		"uses = slices.CompactFunc(uses, func(a, b store.Use) bool { return a.Digest == b.Digest })",
+		"",
+	}, "./apikey", "TestUsesOfOneKeyAreOne"},
+	{"one bad batch keeps the others", "apikey/lastused.go", edits{
+		"if !errors.Is(failed, context.DeadlineExceeded) && !errors.Is(failed, context.Canceled) {",
+		"if failed == nil {",
+	}, "./apikey", "TestOneBadBatch"},
+	{"outages not logged", "apikey/manager.go", edits{
+		"m.log.LogAttrs(ctx, level, \"apikey: \"+what+\" failed\", slog.Any(\"error\", err))",
+		"_ = level",
+	}, "./apikey", "TestLogLevels"},
+	{"reuse not told from any refusal", "apikey/event.go", edits{
+		"case EventReused, EventForeignOwner:",
+		"case EventForeignOwner:",
+	}, "./apikey", "TestLogLevels"},
+
 	// The middleware.
+	{"no Vary on Authorization", "apikey/middleware.go", edits{
+		"h[\"Vary\"] = append(h[\"Vary\"], c.header)",
+		"if !c.bearer {\n\t\th[\"Vary\"] = append(h[\"Vary\"], c.header)\n\t}",
+	}, "./apikey", "TestSharedCache$"},
 	{"credential left in the headers", "apikey/middleware.go", edits{
 		"delete(h, m.carriers[i].header)",
 		"_ = m.carriers[i].header",
