@@ -38,7 +38,7 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // imported from an earlier system, whose tokens must match
 // [Options.LegacyFormats]. So must those of a client when [Options.TagKeys] are
 // set, since only this process can make a tag. Its errors are those of Create,
-// and [ErrDuplicate] when the digest is already registered, by whomever.
+// and [ErrDuplicate] when the digest is already registered, for any owner.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -84,8 +84,8 @@ func newID() string { return "key_" + randomBase62(20) }
 //
 // Of several rotations of one key one wins; the others, and those of a key
 // that is revoked, disabled or expired, answer [ErrConflict]. Other errors are
-// [ErrNotFound], [ErrUnavailable] and, for a negative grace, an
-// [*InvalidError]. After ErrUnavailable the rotation may have happened; Get
+// [ErrNotFound], [ErrUnavailable] and, for a negative grace or an owner that
+// cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have happened; Get
 // shows it as ReplacedBy. The owner's plan is not asked, so that a leaked key
 // can be replaced whatever the state of the billing.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {

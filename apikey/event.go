@@ -11,11 +11,11 @@ import (
 type EventKind string
 
 const (
-	EventCreated    EventKind = "created"
-	EventRegistered EventKind = "registered"
-	EventUpdated    EventKind = "updated"
-	EventRotated    EventKind = "rotated" // KeyID is the old key, NewKeyID the one in its place
-	EventRevoked    EventKind = "revoked" // once for each key, also by RevokeAll
+	EventCreated    EventKind = "created"    // by Create
+	EventRegistered EventKind = "registered" // by Register
+	EventUpdated    EventKind = "updated"    // by Update, whatever it changed
+	EventRotated    EventKind = "rotated"    // KeyID is the old key, NewKeyID the one in its place
+	EventRevoked    EventKind = "revoked"    // once for each key, also by RevokeAll
 
 	// EventRefused is a validation that did not succeed; Reason says why. A
 	// revoked key's is EventReused instead.
@@ -37,16 +37,16 @@ const (
 type Reason string
 
 const (
-	ReasonMissing     Reason = "missing"
-	ReasonAmbiguous   Reason = "ambiguous"
-	ReasonMalformed   Reason = "malformed"
-	ReasonUnknown     Reason = "unknown"
-	ReasonRevoked     Reason = "revoked"
-	ReasonExpired     Reason = "expired"
-	ReasonDisabled    Reason = "disabled"
-	ReasonNotEntitled Reason = "not_entitled"
-	ReasonScope       Reason = "scope"
-	ReasonUnavailable Reason = "unavailable"
+	ReasonMissing     Reason = "missing"      // [ErrMissing]
+	ReasonAmbiguous   Reason = "ambiguous"    // [ErrAmbiguous]
+	ReasonMalformed   Reason = "malformed"    // [ErrMalformed]
+	ReasonUnknown     Reason = "unknown"      // [ErrUnknown]
+	ReasonRevoked     Reason = "revoked"      // [ErrRevoked]
+	ReasonExpired     Reason = "expired"      // [ErrExpired]
+	ReasonDisabled    Reason = "disabled"     // [ErrDisabled]
+	ReasonNotEntitled Reason = "not_entitled" // [ErrNotEntitled]
+	ReasonScope       Reason = "scope"        // [ErrScope]
+	ReasonUnavailable Reason = "unavailable"  // [ErrUnavailable]
 )
 
 // An Event is something worth an audit trail. It never carries a token or a

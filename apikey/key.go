@@ -50,10 +50,10 @@ func keyOf(r store.Record) Key {
 type Status string
 
 const (
-	StatusActive   Status = "active"
+	StatusActive   Status = "active"   // admits its holder
 	StatusDisabled Status = "disabled" // until it is enabled again
-	StatusExpired  Status = "expired"
-	StatusRevoked  Status = "revoked" // for good
+	StatusExpired  Status = "expired"  // its ExpiresAt has come
+	StatusRevoked  Status = "revoked"  // for good
 )
 
 // Status returns the key's status at the given instant. Where several apply,

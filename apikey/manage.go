@@ -22,7 +22,8 @@ func validID(id string) bool {
 	})
 }
 
-// Get returns the owner's key, or [ErrNotFound], or [ErrUnavailable].
+// Get returns the owner's key, or [ErrNotFound], [ErrUnavailable] or, for an
+// owner that cannot be one, an [*InvalidError].
 func (m *Manager) Get(ctx context.Context, owner, id string) (Key, error) {
 	r, err := m.find(ctx, owner, id)
 	return keyOf(r), err
@@ -68,7 +69,8 @@ type Page struct {
 
 // List returns a page of the owner's keys, whatever their status. Keys created
 // while pages are walked neither repeat nor hide others. It answers an
-// [*InvalidError] for a Cursor that is not from List, or [ErrUnavailable].
+// [*InvalidError] for a Cursor that is not from List or an owner that cannot be
+// one, or [ErrUnavailable].
 func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err := checkOwner(p.Owner); err != nil {
 		return Page{}, err
@@ -126,7 +128,7 @@ func parseCursor(s string) (store.Cursor, error) {
 // expired or was rotated does not move: [ErrConflict]. Other errors are
 // [ErrNotFound], [ErrUnavailable] and [*InvalidError].
 //
-// Once Update has returned, this process refuses a key that it disabled, also
+// Once Update has returned, this Manager refuses a key that it disabled, also
 // when the answer was ErrUnavailable and the store has the change.
 func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) (Key, error) {
 	change, err := p.change(now())
@@ -149,8 +151,8 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 
 // Revoke ends a key for good. It is idempotent: the first call's time and
 // reason, up to 255 bytes, stay. Once it has returned nil, no Validate of this
-// process that starts later accepts the key; other processes follow within
-// their [Options.CacheTTL].
+// Manager that starts later accepts the key; others follow within their
+// [Options.CacheTTL].
 //
 // Errors are [ErrNotFound], [*InvalidError] and [ErrUnavailable]; after the
 // last the key may still be good, so call again.
@@ -199,7 +201,7 @@ func write[T any](ctx context.Context, m *Manager, owner, id string, change func
 
 // RevokeAll revokes all keys of an owner and returns how many it revoked, those
 // revoked before not counted. Once it has returned nil, no Validate of this
-// process that starts later accepts any of them. Keys created meanwhile may
+// Manager that starts later accepts any of them. Keys created meanwhile may
 // or may not be among them. Errors are [*InvalidError] and [ErrUnavailable];
 // after the latter some or all may still be good, so call again.
 func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, error) {

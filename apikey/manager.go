@@ -111,8 +111,9 @@ func isNil(v any) bool {
 }
 
 // Close writes the last-used times that are waiting, waits for look-ups under
-// way and ends the Manager's goroutines. It may be called again; an error is
-// ctx's or the store's for the last-used times. The store is left open.
+// way and ends the Manager's goroutines. It may be called again; an error
+// is ctx's, or [ErrUnavailable] for last-used times that the store did not take.
+// The store is left open.
 //
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.

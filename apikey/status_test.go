@@ -20,7 +20,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// The answers of DESIGN's status table, byte for byte but for the Date, their
+// The answers that Require documents, byte for byte but for the Date, their
 // header lines sorted.
 const (
 	answerMissing = `HTTP/1.1 401 Unauthorized

@@ -1,5 +1,5 @@
-// Package cache keeps facts in memory and never serves one that this process
-// has since changed.
+// Package cache keeps facts in memory and never serves one that has since been
+// changed through it.
 //
 // [Cache] is a get-or-load cache over ristretto with a fence in front. A cache
 // alone cannot carry the promise that a revoked key is never accepted again: a

@@ -32,7 +32,7 @@ func (g *gate) enter(key *Key) bool {
 
 func (g *gate) leave(key *Key) { g.lanes[key[17]%64].inside.Add(-1) }
 
-// close lets nobody in any more and waits until all have left.
+// close shuts the gate and waits until all have left.
 func (g *gate) close(ctx context.Context) error {
 	g.closed.Store(true)
 	tick := time.NewTicker(time.Millisecond)

@@ -51,7 +51,7 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	s := c.stripe(&key)
 	// The epochs are read before the load begins. They are part of the
-	// flight's name, so that nobody joins a flight older than himself.
+	// flight's name, so that nobody joins a flight that began before they came.
 	epoch, gen := s.word.Load(), c.gen.Load()
 	leads := false
 	flight := c.flights.DoChan(flightName(&key, epoch, gen), func() (any, error) {

@@ -56,7 +56,7 @@ func check(name string, e Entitlement) error {
 }
 
 // Plan returns what the plan includes, or an error that matches
-// [ErrUnknownPlan]. Names are compared to the letter. Call it at start for each
+// [ErrUnknownPlan]. Names are case-sensitive. Call it at start for each
 // plan that the host's own code names.
 func (c *Catalog) Plan(name string) (Entitlement, error) {
 	e, ok := c.plans[name]

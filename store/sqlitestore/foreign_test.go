@@ -185,7 +185,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// The two pools see the same file whatever others do to its name.
+// What one pool has written the other one reads.
 func TestAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t, newFile(t))

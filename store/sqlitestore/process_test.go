@@ -13,7 +13,7 @@ import (
 )
 
 // soak asks for the full counts, which take minutes.
-var soak = os.Getenv("KEYHATCH_SOAK") == "1"
+var soak = os.Getenv("KEYHATCH_SOAK") != ""
 
 func count(short, full int) int {
 	if soak {

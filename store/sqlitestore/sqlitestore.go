@@ -65,14 +65,17 @@ func connect(file string) (*Store, error) {
 	}
 	reads, err := sql.Open("sqlite", address(file, reading))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, writes.Close())
 	}
 	readers := max(4, runtime.GOMAXPROCS(0))
 	writes.SetMaxOpenConns(1)
 	reads.SetMaxOpenConns(readers)
 	reads.SetMaxIdleConns(readers)
 	st, err := sqlstore.New(writes, sqlstore.SQLite, &sqlstore.Options{Reads: reads})
-	return &Store{st, writes, reads}, err
+	if err != nil {
+		return nil, errors.Join(err, reads.Close(), writes.Close())
+	}
+	return &Store{st, writes, reads}, nil
 }
 
 // prepare migrates before anything is read, since that waits while another

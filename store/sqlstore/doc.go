@@ -7,12 +7,13 @@
 //	err = st.Migrate(ctx)
 //	keys, err := apikey.New(st, nil)
 //
-// Who has no database yet finds in package sqlitestore one that needs none of
-// the care described here.
+// If you have no database yet, package sqlitestore opens one that needs none of
+// the care described here. The tests of this package are there, since they need a
+// driver.
 //
 // # SQLite
 //
-// SQLite 3.41 or later is needed. These settings belong into the data source
+// SQLite 3.41 or later is needed. These settings belong in the data source
 // name, so that every connection of the pool gets them:
 //
 //   - journal_mode(WAL): readers do not wait for the writer, nor it for them.

@@ -32,7 +32,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 	return r, verb("get", err)
 }
 
-// Owned finds the row by its id alone and compares the owner here, which tells
+// owned finds the row by its id alone and compares the owner here, which tells
 // another owner's key from none at no cost.
 func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.Record, error) {
 	r, err := one(ctx, q, s.sql.get, id)
@@ -59,7 +59,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 	return page, verb("list", err)
 }
 
-// List reads one record more than is asked for, which tells whether there is
+// list reads one record more than is asked for, which tells whether there is
 // another page.
 func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error) {
 	if q.After.IsZero() {

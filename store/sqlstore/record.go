@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Values are the record's columns, in their order.
+// values are the record's columns, in their order.
 func values(r store.Record) ([]any, error) {
 	scopes, err := scopesColumn(r.Scopes)
 	if err != nil {
@@ -28,7 +28,7 @@ func values(r store.Record) ([]any, error) {
 	}, nil
 }
 
-// Scan reads a record from the columns in their order. Nothing that a row may
+// scan reads a record from the columns in their order. Nothing that a row may
 // hold is taken on trust, since others can write to the table.
 func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	var r store.Record
@@ -44,7 +44,7 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	return r, nil
 }
 
-// Micros is how an instant is stored.
+// micros is how an instant is stored.
 func micros(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -62,7 +62,7 @@ func metadataColumn(metadata map[string]string) (string, error) {
 	return document("metadata", metadata, texts...)
 }
 
-// Document refuses texts that are not Unicode, since JSON is, and its encoder
+// document refuses texts that are not Unicode, since JSON is, and its encoder
 // would silently replace what is not.
 func document(field string, v any, texts ...string) (string, error) {
 	for _, text := range texts {

@@ -5,7 +5,7 @@ import "strings"
 const columns = `digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
 	scopes, metadata, created_at, expires_at, disabled_at, revoked_at, last_used_at`
 
-// Statements are the SQL of a Store, for its table and its database.
+// statements are the SQL of a Store, for its table and its database.
 type statements struct {
 	lookup, get, first, next, live               string
 	count, insert, revoke, revokeAll, replace    string
@@ -48,7 +48,7 @@ func (s *Store) statements() statements {
 	}
 }
 
-// Text turns a statement into the database's own: its table's name, which was
+// text turns a statement into the database's own: its table's name, which was
 // checked by New and is all that is ever put into a statement, and its
 // placeholders.
 func (s *Store) text(statement string) string {

@@ -28,7 +28,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	}))
 }
 
-// Pairs writes the uses as JSON: one parameter, and so one statement, for any
+// pairs writes the uses as JSON: one parameter, and so one statement, for any
 // number of them.
 func pairs(uses []store.Use) string {
 	b := make([]byte, 0, 88*len(uses)+2)

@@ -16,7 +16,7 @@ const (
 	longPause  = 32 * time.Millisecond
 )
 
-// Write runs do in a transaction that is the only writer of the owner's rows.
+// write runs do in a transaction that is the only writer of the owner's rows.
 // It may run do several times, but only one of them takes effect.
 func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) error) error {
 	lock := func(tx *sql.Tx) error { return s.dialect.lock(ctx, tx, s.table, owner) }
@@ -50,7 +50,7 @@ func (s *Store) attempt(ctx context.Context, steps []func(*sql.Tx) error) (*sql.
 	return tx, nil
 }
 
-// Patiently calls try until it does not fail because of other transactions.
+// patiently calls try until it does not fail because of other transactions.
 func (s *Store) patiently(ctx context.Context, try func() error) error {
 	giveUp := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
@@ -66,7 +66,7 @@ func (s *Store) patiently(ctx context.Context, try func() error) error {
 	}
 }
 
-// Interrupted adds the context's error to one that a driver gave in its place.
+// interrupted adds the context's error to one that a driver gave in its place.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err

@@ -42,7 +42,7 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, r *store.Record, c store
 	return err
 }
 
-// Assignments are the columns that a change names; no other one is written, so
+// assignments are the columns that a change names; no other one is written, so
 // that two changes of different fields do not undo each other.
 type assignments struct {
 	columns []string

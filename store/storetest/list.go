@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func listBounds(t *testing.T, s store.Store) {
 	for i := range store.MaxPage + 1 {
 		insert(t, s, fresh("o", numbered("k", i)))
 	}
-	for limit, want := range map[int]int{1: 1, 99: 99, 100: 100, 101: 100, 1 << 40: 100, 0: 100, -1: 100, -1 << 40: 100} {
+	for limit, want := range map[int]int{1: 1, 99: 99, 100: 100, 101: 100, math.MaxInt32: 100, 0: 100, -1: 100, math.MinInt32: 100} {
 		page, err := s.List(t.Context(), store.Query{Owner: "o", Limit: limit})
 		if err != nil || len(page.Records) != want || page.Next.IsZero() {
 			t.Errorf("a page of limit %d: got %d records, next %v, %v, want %d and more", limit, len(page.Records), page.Next, err, want)
