@@ -42,6 +42,12 @@ import (
 // keep empty and nil ones apart.
 //
 // A cancelled context ends a call with an error that is none of the sentinels.
+// Stores heed it: whoever waits for one that does not gives up on it.
+//
+// # Rules
+//
+// How a record changes is the same in every store: [Record.Counts],
+// [Record.Changed], [Record.Revoked] and [Record.Rotated] say it.
 type Store interface {
 	// Insert adds a record.
 	//

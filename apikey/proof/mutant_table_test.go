@@ -395,23 +395,23 @@ func (p *Principal) allows(scope string) bool {`,
 		"range slices.Backward(s.before(q))",
 		"range slices.All(s.before(q))",
 	}, "./store/memstore", "TestStore"},
-	{"later revocation overwrites the first", "store/memstore/revoke.go", edits{
-		"\tif !r.RevokedAt.IsZero() {\n\t\treturn false\n\t}\n",
+	{"later revocation overwrites the first", "store/rule.go", edits{
+		"\tif !r.RevokedAt.IsZero() {\n\t\treturn r, false\n\t}\n",
 		"",
 	}, "./store/memstore", "TestStore"},
-	{"replaced key rotated again", "store/memstore/rotate.go", edits{
-		`case !r.Usable(next.CreatedAt) || r.ReplacedBy != "":`,
-		"case !r.Usable(next.CreatedAt):",
+	{"replaced key rotated again", "store/rule.go", edits{
+		`if !r.Usable(next.CreatedAt) || r.ReplacedBy != "" {`,
+		"if !r.Usable(next.CreatedAt) {",
 	}, "./store/memstore", "TestStore"},
-	{"revoked key rotated", "store/memstore/rotate.go", edits{
-		`case !r.Usable(next.CreatedAt) || r.ReplacedBy != "":`,
-		`case r.ReplacedBy != "":`,
+	{"revoked key rotated", "store/rule.go", edits{
+		`if !r.Usable(next.CreatedAt) || r.ReplacedBy != "" {`,
+		`if r.ReplacedBy != "" {`,
 	}, "./store/memstore", "TestStore"},
-	{"rotation lengthens a life", "store/memstore/rotate.go", edits{
-		"} else if old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt) {",
-		"} else {",
+	{"rotation lengthens a life", "store/rule.go", edits{
+		"case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):",
+		"default:",
 	}, "./store/memstore", "TestStore"},
-	{"revoked key changed", "store/memstore/update.go", edits{
+	{"revoked key changed", "store/rule.go", edits{
 		"if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {",
 		"if c.ExpiresAt != nil && ended {",
 	}, "./store/memstore", "TestStore"},

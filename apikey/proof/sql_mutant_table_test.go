@@ -40,16 +40,14 @@ var sqlMutants = []mutant{
 		"",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: every revocation says it was the first", "store/sqlstore/revoke.go", edits{
-		"changed = err == nil && r.RevokedAt.IsZero()",
-		"changed = err == nil",
-	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: replaced key rotated again", "store/sqlstore/rotate.go", edits{
-		`if !old.Usable(next.CreatedAt) || old.ReplacedBy != "" {`,
-		"if !old.Usable(next.CreatedAt) {",
+		"if r, changed = r.Revoked(at, reason); !changed {",
+		"if r, changed = r.Revoked(at, reason); !changed {\n\t\t\tchanged = true",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: successor and old key in two transactions", "store/sqlstore/rotate.go", edits{
-		"\t\treplaced(&old, now, oldEnds)\n",
-		`		replaced(&old, now, oldEnds)
+		"\t\tif err := s.insert(ctx, tx, now); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		`		if err := s.insert(ctx, tx, now); err != nil {
+			return err
+		}
 		if err := tx.Commit(); err != nil {
 			return err
 		}
@@ -61,10 +59,6 @@ var sqlMutants = []mutant{
 		defer tx.Commit()
 `,
 	}, "./store/sqlitestore", "TestKillLosesNothingAcknowledged|TestStore"},
-	{"SQL: revoked key changed", "store/sqlstore/update.go", edits{
-		"if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {",
-		"if c.ExpiresAt != nil && ended {",
-	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: whole row written back", "store/sqlstore/update.go", edits{
 		"\tif c.Name != nil {\n\t\tset.add(\"name\", *c.Name)\n\t}\n",
 		"\tname := \"\"\n\tif c.Name != nil {\n\t\tname = *c.Name\n\t}\n\tset.add(\"name\", name)\n",

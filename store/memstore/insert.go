@@ -21,11 +21,7 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 	if limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {
 		return store.ErrLimit
 	}
-	r = r.Clone()
-	for _, t := range []*time.Time{&r.CreatedAt, &r.ExpiresAt, &r.DisabledAt, &r.RevokedAt, &r.LastUsedAt} {
-		*t = kept(*t)
-	}
-	s.add(r)
+	s.add(kept(r.Clone()))
 	return nil
 }
 

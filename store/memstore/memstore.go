@@ -75,6 +75,14 @@ func (s *Store) owned(owner, id string) (*store.Record, error) {
 	return r, nil
 }
 
-// kept is t as a database would keep it. It also drops the reading of the
-// monotonic clock, which means nothing to who reads the record later.
-func kept(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+// kept is r as a database would keep it.
+func kept(r store.Record) store.Record {
+	for _, t := range []*time.Time{&r.CreatedAt, &r.ExpiresAt, &r.DisabledAt, &r.RevokedAt, &r.LastUsedAt} {
+		*t = keptTime(*t)
+	}
+	return r
+}
+
+// keptTime also drops the reading of the monotonic clock, which means nothing
+// to who reads the record later.
+func keptTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

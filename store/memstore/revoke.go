@@ -17,7 +17,8 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	if err != nil {
 		return store.Record{}, false, err
 	}
-	changed := revoke(r, at, reason)
+	revoked, changed := r.Revoked(at, reason)
+	*r = kept(revoked)
 	return r.Clone(), changed, nil
 }
 
@@ -29,17 +30,10 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 	defer s.mu.Unlock()
 	var revoked []store.Record
 	for _, r := range s.byOwner[owner] {
-		if revoke(r, at, reason) {
+		if now, changed := r.Revoked(at, reason); changed {
+			*r = kept(now)
 			revoked = append(revoked, r.Clone())
 		}
 	}
 	return revoked, nil
-}
-
-func revoke(r *store.Record, at time.Time, reason string) (changed bool) {
-	if !r.RevokedAt.IsZero() {
-		return false
-	}
-	r.RevokedAt, r.RevokeReason = kept(at), reason
-	return true
 }

@@ -14,33 +14,18 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 	}
 	defer s.mu.Unlock()
 	r, err := s.owned(owner, id)
+	if err != nil {
+		return store.Record{}, store.Record{}, err
+	}
+	old, now, err = r.Rotated(next, oldEnds)
 	switch {
 	case err != nil:
 		return store.Record{}, store.Record{}, err
-	case !r.Usable(next.CreatedAt) || r.ReplacedBy != "":
-		return store.Record{}, store.Record{}, store.ErrConflict
 	case s.taken(next):
 		return store.Record{}, store.Record{}, store.ErrDuplicate
 	}
-	now = successor(r, next)
+	old, now = kept(old), kept(now)
+	*r = old.Clone()
 	s.add(now.Clone())
-	replace(r, now, oldEnds)
-	return r.Clone(), now, nil
-}
-
-func successor(old *store.Record, next store.Record) store.Record {
-	return store.Record{
-		ID: next.ID, Digest: next.Digest, Hint: next.Hint, CreatedAt: kept(next.CreatedAt),
-		Owner: old.Owner, Name: old.Name, CreatedBy: old.CreatedBy,
-		Scopes: old.Scopes, Metadata: old.Metadata, ExpiresAt: old.ExpiresAt,
-	}.Clone()
-}
-
-func replace(old *store.Record, now store.Record, ends time.Time) {
-	old.ReplacedBy = now.ID
-	if !ends.After(now.CreatedAt) {
-		revoke(old, now.CreatedAt, store.ReasonRotated)
-	} else if old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt) {
-		old.ExpiresAt = kept(ends)
-	}
+	return old, now, nil
 }

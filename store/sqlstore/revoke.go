@@ -11,12 +11,12 @@ import (
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
 	err = s.write(ctx, owner, func(tx *sql.Tx) (err error) {
-		r, err = s.owned(ctx, tx, owner, id)
-		changed = err == nil && r.RevokedAt.IsZero()
-		if !changed {
+		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return err
 		}
-		r.RevokedAt, r.RevokeReason = at, reason
+		if r, changed = r.Revoked(at, reason); !changed {
+			return nil
+		}
 		_, err = tx.ExecContext(ctx, s.sql.revoke, micros(at), reason, id)
 		return err
 	})
@@ -34,7 +34,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 			return err
 		}
 		for i := range revoked {
-			revoked[i].RevokedAt, revoked[i].RevokeReason = at, reason
+			revoked[i], _ = revoked[i].Revoked(at, reason)
 		}
 		_, err = tx.ExecContext(ctx, s.sql.revokeAll, micros(at), reason, owner)
 		return err

@@ -15,11 +15,13 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 		return store.Record{}, verb("update", err)
 	}
 	err = s.write(ctx, owner, func(tx *sql.Tx) (err error) {
-		r, err = s.owned(ctx, tx, owner, id)
-		if err != nil {
+		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return err
 		}
-		return s.update(ctx, tx, &r, c, set)
+		if r, err = r.Changed(c); err != nil {
+			return err
+		}
+		return s.update(ctx, tx, id, set)
 	})
 	if err != nil {
 		return store.Record{}, verb("update", err)
@@ -27,18 +29,13 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 	return r, nil
 }
 
-func (s *Store) update(ctx context.Context, tx *sql.Tx, r *store.Record, c store.Change, set assignments) error {
-	ended := r.Expired(c.At) || r.ReplacedBy != ""
-	if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {
-		return store.ErrConflict
-	}
-	apply(r, c)
+func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, set assignments) error {
 	if len(set.columns) == 0 {
 		return nil
 	}
 	statement := s.text("UPDATE keyhatch_keys SET " + strings.Join(set.columns, ", ") +
 		" WHERE id = ? AND revoked_at IS NULL")
-	_, err := tx.ExecContext(ctx, statement, append(set.values, r.ID)...)
+	_, err := tx.ExecContext(ctx, statement, append(set.values, id)...)
 	return err
 }
 
@@ -79,23 +76,4 @@ func named(c store.Change) (set assignments, err error) {
 		set.add("disabled_at", micros(*c.DisabledAt))
 	}
 	return set, nil
-}
-
-func apply(r *store.Record, c store.Change) {
-	copied := store.Record{Scopes: c.Scopes, Metadata: c.Metadata}.Clone()
-	if c.Name != nil {
-		r.Name = *c.Name
-	}
-	if c.Scopes != nil {
-		r.Scopes = copied.Scopes
-	}
-	if c.Metadata != nil {
-		r.Metadata = copied.Metadata
-	}
-	if c.ExpiresAt != nil {
-		r.ExpiresAt = *c.ExpiresAt
-	}
-	if c.DisabledAt != nil {
-		r.DisabledAt = *c.DisabledAt
-	}
 }

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// The rules by which records change, for stores to apply inside their
+// transactions. None of them changes r or shares a slice or map with it.
+
+// Changed returns the record after the change c, or [ErrConflict]; see
+// [Store.Update].
+func (r Record) Changed(c Change) (Record, error) {
+	ended := r.Expired(c.At) || r.ReplacedBy != ""
+	if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {
+		return Record{}, ErrConflict
+	}
+	if c.Scopes != nil {
+		r.Scopes = c.Scopes
+	}
+	if c.Metadata != nil {
+		r.Metadata = c.Metadata
+	}
+	r = r.Clone()
+	if c.Name != nil {
+		r.Name = *c.Name
+	}
+	if c.ExpiresAt != nil {
+		r.ExpiresAt = *c.ExpiresAt
+	}
+	if c.DisabledAt != nil {
+		r.DisabledAt = *c.DisabledAt
+	}
+	return r, nil
+}
+
+// Revoked returns the record after its revocation, and whether that changed it;
+// see [Store.Revoke].
+func (r Record) Revoked(at time.Time, reason string) (Record, bool) {
+	r = r.Clone()
+	if !r.RevokedAt.IsZero() {
+		return r, false
+	}
+	r.RevokedAt, r.RevokeReason = at, reason
+	return r, true
+}
+
+// Rotated returns the record after its rotation and the one in its place, or
+// [ErrConflict]; see [Store.Rotate].
+func (r Record) Rotated(next Record, ends time.Time) (old, now Record, err error) {
+	if !r.Usable(next.CreatedAt) || r.ReplacedBy != "" {
+		return Record{}, Record{}, ErrConflict
+	}
+	now = Record{
+		ID: next.ID, Digest: next.Digest, Hint: next.Hint, CreatedAt: next.CreatedAt,
+		Owner: r.Owner, Name: r.Name, CreatedBy: r.CreatedBy, ExpiresAt: r.ExpiresAt,
+		Scopes: slices.Clone(r.Scopes), Metadata: maps.Clone(r.Metadata),
+	}
+	old = r.Clone()
+	old.ReplacedBy = next.ID
+	switch {
+	case !ends.After(next.CreatedAt):
+		old, _ = old.Revoked(next.CreatedAt, ReasonRotated)
+	case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):
+		old.ExpiresAt = ends
+	}
+	return old, now, nil
+}
