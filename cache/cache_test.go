@@ -356,6 +356,49 @@ func TestCloseWaitsForLoads(t *testing.T) {
 	})
 }
 
+// The bounds hold, whatever is loaded. Keys of one stripe have but one place
+// each for a present and an absent entry outside of ristretto.
+func TestSizeIsABound(t *testing.T) {
+	const size = 500
+	c := newCache(t, cache.Options{Size: size, TTL: time.Hour, NegativeTTL: time.Hour})
+	var calls atomic.Int64
+	inOneStripe := func(i int) cache.Key {
+		key := keyOf(i)
+		clear(key[8:16])
+		return key
+	}
+	const n = 4 * size
+	for i := range n {
+		_, _ = c.Load(t.Context(), inOneStripe(i), found(1, &calls))
+		_, _ = c.Load(t.Context(), inOneStripe(-1-i), missing)
+	}
+	for _, tt := range []struct {
+		name     string
+		key      func(i int) cache.Key
+		min, max int
+	}{
+		{"values", inOneStripe, 2, size + 1}, // ristretto drops some of a burst
+		{"absent keys", func(i int) cache.Key { return inOneStripe(-1 - i) }, 2, size/10 + 1},
+	} {
+		count := func() (kept int) {
+			for i := range n {
+				if _, err := c.Get(tt.key(i), time.Now()); err != cache.ErrMiss {
+					kept++
+				}
+			}
+			return kept
+		}
+		kept := count()
+		for tries := 0; kept > tt.max && tries < 500; tries++ { // ristretto takes its time
+			time.Sleep(10 * time.Millisecond)
+			kept = count()
+		}
+		if kept < tt.min || kept > tt.max {
+			t.Errorf("%d of %d %s are kept, want %d to %d", kept, n, tt.name, tt.min, tt.max)
+		}
+	}
+}
+
 // C-08: what does not exist cannot push out what does, also where keys share a
 // stripe, so that ristretto has to hold all of them but one.
 func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {

@@ -113,6 +113,14 @@ var mutants = []mutant{
 		"shelf = c.absent",
 		"shelf = c.present",
 	}, "./cache", "TestFloodOfAbsentKeysInOneStripe"},
+	{"absent keys as many as values", "cache/cache.go", edits{
+		"newShelf[V](max(opts.Size/10, 1))",
+		"newShelf[V](opts.Size)",
+	}, "./cache", "TestSizeIsABound"},
+	{"ten times the size kept", "cache/cache.go", edits{
+		"MaxCost:     int64(size),",
+		"MaxCost:     10 * int64(size),",
+	}, "./cache", "TestSizeIsABound"},
 	{"load ends with its first caller", "cache/load.go", edits{
 		"c.call(context.WithoutCancel(ctx), load)",
 		"c.call(ctx, load)",
