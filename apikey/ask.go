@@ -12,6 +12,9 @@ import (
 // included that were given up but have not returned.
 const maxCalls = 64
 
+// errNobody is an error that nobody returns.
+var errNobody = errors.New("nobody's error")
+
 // ask calls the store for no longer than LookupTimeout, whether or not the
 // store heeds its context. A call that is given up goes on, and takes with it
 // what the closure holds: a fence stays up until the write has really ended. A
@@ -40,6 +43,7 @@ func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, 
 			done <- a
 		}()
 		value, err := call(ctx)
+		_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here
 		a = answer{value, err}
 	}()
 	select {

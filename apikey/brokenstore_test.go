@@ -45,6 +45,7 @@ func TestBrokenStore(t *testing.T) {
 			return r, nil
 		}},
 		{"revoked lookalike error", func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked }},
+		{"an error that panics", func(r store.Record) (store.Record, error) { return r, (*typedNil)(nil) }},
 		{"the cache's own error", func(r store.Record) (store.Record, error) { return r, cache.ErrNotFound }},
 		{"the cache's own error, wrapped", func(r store.Record) (store.Record, error) { return r, fmt.Errorf("%w", cache.ErrMiss) }},
 	} {
@@ -57,6 +58,9 @@ func TestBrokenStore(t *testing.T) {
 					p, err := m.Validate(t.Context(), issued.Secret.Reveal())
 					if p != nil || !errors.Is(err, apikey.ErrUnavailable) {
 						t.Errorf("Validate = %v, %v, want ErrUnavailable", p, err)
+					}
+					if errors.Is(err, apikey.ErrUnauthenticated) || errors.Is(err, apikey.ErrForbidden) {
+						t.Errorf("an outage looks like a verdict on the key: %v", err)
 					}
 					if got := apikey.StatusCode(err); got != 503 {
 						t.Errorf("an outage looks like a verdict on the key: status %d for %v", got, err)
@@ -369,3 +373,30 @@ func TestDeafStoreGathersNoCalls(t *testing.T) {
 }
 
 func brokenLookup(r store.Record) (store.Record, error) { return r, errDown }
+
+// typedNil is an error as stores return it by mistake: looking into it panics.
+type typedNil struct{ cause error }
+
+func (e *typedNil) Error() string { return "typed nil" }
+func (e *typedNil) Unwrap() error { return e.cause }
+
+// An error that panics when it is looked into is an outage like any other, also
+// where nobody but the Manager would recover.
+func TestErrorsThatPanic(t *testing.T) {
+	st := &spyStore{Store: memstore.New()}
+	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})
+	for range 1_500 { // more than one batch of last-used times
+		wantValid(t, m, create(t, m, "o"))
+	}
+	st.before = func(string) error { return (*typedNil)(nil) }
+	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Close: %v, want ErrUnavailable", err)
+	}
+	if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o"}); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("List: %v, want ErrUnavailable", err)
+	}
+	if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Create: %v, want ErrUnavailable", err)
+	}
+	st.before = nil
+}

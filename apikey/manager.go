@@ -158,6 +158,10 @@ func (m *Manager) unavailable(ctx context.Context, what string, err error) error
 		level = slog.LevelDebug // the caller went away
 	}
 	m.log.LogAttrs(ctx, level, "apikey: "+what+" failed", slog.Any("error", err))
+	if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) {
+		// Whoever asks for these first must not take an outage for a verdict.
+		err = errors.New(err.Error())
+	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
 }
 

@@ -60,8 +60,8 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 	})
 	select {
 	case <-ctx.Done():
-		v, err = c.stale(&key, s, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx)))
-		return v, false, err
+		// Nothing stale: the store may be well, and only this caller in a hurry.
+		return v, false, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
 	case r := <-flight:
 		if r.Err != nil {
 			v, err = c.stale(&key, s, r.Err)
@@ -103,6 +103,9 @@ func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load fun
 	return e, nil
 }
 
+// errNobody is an error that nobody returns.
+var errNobody = errors.New("nobody's error")
+
 // call runs load with its time limit. A load that panics, exits its goroutine
 // or ignores its context harms only itself; it keeps its place among maxLoads
 // until it returns, so that a hanging store gathers no more of them than that.
@@ -129,6 +132,7 @@ func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[
 			done <- r
 		}()
 		found, err := load(ctx)
+		_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here
 		r = result{found, err}
 	}()
 	select {
@@ -142,31 +146,38 @@ func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[
 	}
 }
 
-// fill keeps e unless something was or is being written. A write that begins
-// after the check is no harm: e's epoch is then past, and it is never served.
+// fill keeps what was found. What cannot be kept ends at least what was known
+// before, which an outage must not bring back.
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	s := c.stripe(&e.key)
+	if !c.keep(e, s, gen) && c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {
+		s.word.begin()
+		s.word.end()
+	}
+}
+
+// keep is false when something was or is being written. A write that begins
+// after the check is no harm: e's epoch is then past, and it is never served.
+func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	if !quiet(e.epoch) || !quiet(gen) || s.word.Load() != e.epoch {
-		return
+		return false
 	}
 	// The group became known only with the value. Its epoch is the one from
 	// before the load if no group at all was written since.
 	e.groupEpoch = e.group.Load()
 	if c.gen.Load() != gen {
-		return
+		return false
 	}
 	shelf := c.present
 	if e.absent {
 		if c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {
-			// What was there is gone: no outage may bring it back.
-			s.word.begin()
-			s.word.end()
-			return
+			return false // kept apart, it would not end what is among the present
 		}
 		shelf = c.absent
 	}
 	shelf.Set(shelfID(&e.key), e, 1)
 	s.keepRecent(e)
+	return true
 }
 
 // stale answers for a load that failed.

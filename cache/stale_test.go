@@ -71,27 +71,50 @@ func TestOutageBringsNothingBack(t *testing.T) {
 	})
 }
 
-// A caller who cannot wait for a hanging load is answered with what is known.
-func TestStaleForWhoCannotWait(t *testing.T) {
+// A caller in a hurry says nothing about the store, so what is past its TTL is
+// not answered to him, cancelled before the load or during it.
+func TestNothingStaleForWhoCannotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 		var calls atomic.Int64
 		_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
 		time.Sleep(2 * time.Minute)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		hang := func(ctx context.Context) (cache.Loaded[int64], error) {
-			<-ctx.Done()
-			return cache.Loaded[int64]{}, ctx.Err()
+		slow := func(context.Context) (cache.Loaded[int64], error) {
+			time.Sleep(5 * time.Millisecond)
+			return cache.Loaded[int64]{Value: 8}, nil
 		}
-		if v, err := c.Load(ctx, keyOf(0), hang); v != 7 || err != nil {
-			t.Errorf("Load that hangs = %d, %v, want the value of two minutes ago", v, err)
+		for _, patience := range []time.Duration{0, time.Millisecond} {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if v, err := c.Load(ctx, keyOf(0), slow); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Load with %v of patience = %d, %v, want its deadline", patience, v, err)
+			}
 		}
-		if _, err := c.Load(ctx, keyOf(1), hang); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Load of an unknown key that hangs: %v, want the caller's deadline", err)
+		time.Sleep(time.Second)
+		if v, err := c.Load(t.Context(), keyOf(0), slow); v != 8 || err != nil {
+			t.Errorf("Load = %d, %v, want 8", v, err)
 		}
-		time.Sleep(3 * time.Second) // until the loads end
 	})
+}
+
+// What a load has found is gone for good, though another group's write kept the
+// answer from being kept.
+func TestOutageBringsNothingBackBesideAWrite(t *testing.T) {
+	for name, answer := range map[string]cache.Loaded[int64]{"gone": {Absent: true}, "another": {Value: 8}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
+			var calls atomic.Int64
+			_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
+			time.Sleep(2 * time.Minute)
+			_ = c.WriteGroup(func() error {
+				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) { return answer, nil })
+				return nil
+			}, keyOf(1))
+			if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, errDown) {
+				t.Errorf("%s: Load in an outage = %d, %v, want the failure", name, v, err)
+			}
+		})
+	}
 }
 
 // What a load function returns is an error of its own, whatever it matches.

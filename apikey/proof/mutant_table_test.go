@@ -88,17 +88,25 @@ var mutants = []mutant{
 		"e != nil && c.age(e, time.Now()) > 0 {",
 	}, "./cache", "TestStaleIfError"},
 	{"what is gone comes back in an outage", "cache/load.go", edits{
-		"if c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {",
-		"if false {",
-	}, "./cache", "TestOutageBringsNothingBack"},
+		"\t\tif c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {",
+		"\t\tif false {",
+	}, "./cache", "TestOutageBringsNothingBack$"},
+	{"what was not kept leaves what was known", "cache/load.go", edits{
+		"!c.keep(e, s, gen) && c.opts.StaleIfError > 0",
+		"!c.keep(e, s, gen) && e.absent && quiet(gen) && c.opts.StaleIfError > 0",
+	}, "./cache", "TestOutageBringsNothingBackBesideAWrite"},
 	{"age by the monotonic clock alone", "cache/entry.go", edits{
 		"return max(now.Sub(c.start)-began, time.Duration(now.UnixNano()-e.beganWall))",
 		"return now.Sub(c.start) - began",
 	}, "./cache", "TestAgeGoesByTheLaterClock"},
-	{"nothing stale for who cannot wait", "cache/load.go", edits{
-		"v, err = c.stale(&key, s, fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx)))",
-		"err = fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx))",
-	}, "./cache", "TestStaleForWhoCannotWait"},
+	{"stale for who cannot wait", "cache/load.go", edits{
+		"return v, false, fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx))",
+		"v, err = c.stale(&key, s, context.Cause(ctx))\n\t\treturn v, false, err",
+	}, "./cache", "TestNothingStaleForWhoCannotWait"},
+	{"an error that panics in the background", "apikey/ask.go", edits{
+		"\t\t_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here\n",
+		"\t\t_ = errNobody\n",
+	}, "./apikey", "TestErrorsThatPanic"},
 	{"a load's error passed on as an answer", "cache/load.go", edits{
 		"return found, fmt.Errorf(\"cache: load: %w\", r.err)",
 		"return found, r.err",
