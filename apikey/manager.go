@@ -160,7 +160,7 @@ func (m *Manager) unavailable(ctx context.Context, what string, err error) error
 	m.log.LogAttrs(ctx, level, "apikey: "+what+" failed", slog.Any("error", err))
 	if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) {
 		// Whoever asks for these first must not take an outage for a verdict.
-		err = errors.New(err.Error())
+		err = errors.New(fmt.Sprint(err)) // which survives an Error that panics
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
 }
