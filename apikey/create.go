@@ -85,9 +85,9 @@ func newID() string { return "key_" + randomBase62(20) }
 // Of several rotations of one key one wins; the others, and those of a key
 // that is revoked, disabled or expired, answer [ErrConflict]. Other errors are
 // [ErrNotFound], [ErrUnavailable] and, for a negative grace or an owner that
-// cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have happened; Get
-// shows it as ReplacedBy. The owner's plan is not asked, so that a leaked key
-// can be replaced whatever the state of the billing.
+// cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have
+// happened; Get shows it as ReplacedBy. The owner's plan is not asked, so that a
+// leaked key can be replaced whatever the state of the billing.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {
 	if grace < 0 {
 		return Issued{}, &InvalidError{Field: "grace", Reason: "must not be negative"}

@@ -29,9 +29,7 @@ func newPrincipal(k Key, e entitlement.Entitlement) Principal {
 
 // with returns p under another entitlement.
 func (p Principal) with(e entitlement.Entitlement) Principal {
-	p.covered = slices.Clone(e.Scopes)
-	e.Scopes, e.Features = slices.Clone(e.Scopes), slices.Clone(e.Features)
-	p.Entitlement = e
+	p.Entitlement, p.covered = e.Clone(), slices.Clone(e.Scopes)
 	return p
 }
 

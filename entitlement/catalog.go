@@ -31,7 +31,7 @@ func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 		if err := check(name, e); err != nil {
 			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
 		}
-		e = e.clone()
+		e = e.Clone()
 		e.Plan = name
 		c.plans[name] = e
 	}
@@ -63,7 +63,7 @@ func (c *Catalog) Plan(name string) (Entitlement, error) {
 	if !ok {
 		return Entitlement{}, fmt.Errorf("%w: %q", ErrUnknownPlan, name)
 	}
-	return e.clone(), nil
+	return e.Clone(), nil
 }
 
 // Provider returns a Provider that asks planOf for the name of the owner's plan

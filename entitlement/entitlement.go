@@ -60,8 +60,8 @@ func (e Entitlement) Has(feature string) bool {
 	return slices.Contains(e.Features, feature)
 }
 
-// clone returns a copy that shares no slice with e.
-func (e Entitlement) clone() Entitlement {
+// Clone returns a copy that shares no slice with e.
+func (e Entitlement) Clone() Entitlement {
 	e.Scopes, e.Features = slices.Clone(e.Scopes), slices.Clone(e.Features)
 	return e
 }

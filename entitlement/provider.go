@@ -34,6 +34,6 @@ func (f ProviderFunc) Entitlement(ctx context.Context, owner string) (Entitlemen
 // Static returns a Provider that gives every owner the same: for services with
 // one plan, and for tests.
 func Static(e Entitlement) Provider {
-	e = e.clone()
-	return ProviderFunc(func(context.Context, string) (Entitlement, error) { return e.clone(), nil })
+	e = e.Clone()
+	return ProviderFunc(func(context.Context, string) (Entitlement, error) { return e.Clone(), nil })
 }
