@@ -1,7 +1,7 @@
 # Targets work on every module of the workspace.
 MODULES := $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME := 60s
+FUZZCOUNT := 1000000
 BENCHTIME := 1s
 
 # Without modules every loop below would pass by doing nothing.
@@ -17,8 +17,8 @@ test: ## all tests, with short counts
 race: ## the same under the race detector
 	go test -race work
 
-fuzz: ## every fuzz target, each for FUZZTIME
-	FUZZTIME=$(FUZZTIME) .ci/fuzz
+fuzz: ## every fuzz target, each for FUZZCOUNT inputs
+	FUZZCOUNT=$(FUZZCOUNT) .ci/fuzz
 
 bench: ## every benchmark, beside its floor
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) work
