@@ -8,7 +8,9 @@ var sqlMutants = []mutant{
 		"if count < 0 {",
 	}, "./store/sqlitestore", "TestStore|TestLimitHoldsAcrossProcesses"},
 	{"SQL: limit counted before the transaction", "store/sqlstore/insert.go", edits{
-		"\treturn verb(\"insert\", s.write(ctx, r.Owner, func(tx *sql.Tx) error {\n\t\tif err := s.insert(ctx, tx, r); err != nil || limit < 0 {\n\t\t\treturn err\n\t\t}\n\t\treturn s.checkLimit(ctx, tx, r, limit)\n\t}))",
+		"\t\treturn r, s.checkLimit(ctx, tx, r, limit)\n",
+		"\t\treturn r, nil\n",
+		"\treturn verb(\"insert\", s.write(",
 		`	page, err := s.List(ctx, store.Query{Owner: r.Owner})
 	if err != nil {
 		return err
@@ -16,27 +18,26 @@ var sqlMutants = []mutant{
 	if limit >= 0 && len(page.Records) >= limit {
 		return store.ErrLimit
 	}
-	_ = math.MaxInt32
-	return verb("insert", s.write(ctx, r.Owner, func(tx *sql.Tx) error { return s.insert(ctx, tx, r) }))`,
+	return verb("insert", s.write(`,
 	}, "./store/sqlitestore", "TestLimitHoldsAcrossProcesses"},
 	{"SQL: expired keys count", "store/sqlstore/statements.go", edits{
 		"AND replaced_by = '' AND expires_at > ? LIMIT ?",
 		"AND replaced_by = '' AND expires_at > ? - 10e10 LIMIT ?",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: commit left out", "store/sqlstore/tx.go", edits{
-		"return tx.Commit()",
-		"return tx.Rollback()",
+		"if err := tx.Commit(); err != nil {",
+		"if err := tx.Rollback(); err != nil {",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: a busy database is an outage", "store/sqlstore/sqlite.go", edits{
 		"return errors.As(err, &coded) && coded.Code()&0xff == busy",
 		"return errors.As(err, &coded) && coded.Code() < 0 && busy > 0",
 	}, "./store/sqlitestore", "TestLockedFileHonoursTheContext|TestLimitHoldsAcrossProcesses|TestThousandConcurrentCreates|TestTenProcesses"},
 	{"SQL: use of a revoked key written", "store/sqlstore/sqlite.go", edits{
-		"AND revoked_at IS NULL\n\t\tAND (last_used_at",
-		"AND (last_used_at",
+		"AND k.revoked_at IS NULL\n\t\tAND (k.last_used_at",
+		"AND (k.last_used_at",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: last use moved backwards", "store/sqlstore/sqlite.go", edits{
-		"AND (last_used_at IS NULL OR last_used_at < u.at)",
+		"AND (k.last_used_at IS NULL OR k.last_used_at < u.at)",
 		"",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: every revocation says it was the first", "store/sqlstore/revoke.go", edits{
@@ -44,17 +45,17 @@ var sqlMutants = []mutant{
 		"if r, changed = r.Revoked(at, reason); !changed {\n\t\t\tchanged = true",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: successor and old key in two transactions", "store/sqlstore/rotate.go", edits{
-		"\t\tif err := s.insert(ctx, tx, now); err != nil {\n\t\t\treturn err\n\t\t}\n",
+		"\t\tif err := s.insert(ctx, tx, now); err != nil {\n\t\t\treturn now, err\n\t\t}\n",
 		`		if err := s.insert(ctx, tx, now); err != nil {
-			return err
+			return now, err
 		}
 		if err := tx.Commit(); err != nil {
-			return err
+			return now, err
 		}
 		time.Sleep(time.Millisecond)
 		tx, err = s.writes.BeginTx(ctx, nil)
 		if err != nil {
-			return err
+			return now, err
 		}
 		defer tx.Commit()
 `,
@@ -68,14 +69,14 @@ var sqlMutants = []mutant{
 		"if err == nil && r.Owner == \"\" {",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: a page begins with the last one's end", "store/sqlstore/statements.go", edits{
-		"(created_at, id) < (?, ?)",
-		"(created_at, id) <= (?, ?)",
+		"(created_at < ? OR id < ?)",
+		"(created_at < ? OR id <= ?)",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: list sorted in memory", "store/sqlstore/schema/sqlite.sql", edits{
+	{"SQL: list sorted in memory", "store/sqlstore/schema/sqlite/1.sql", edits{
 		"ON keyhatch_keys (owner, created_at, id);",
 		"ON keyhatch_keys (owner, id);",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
-	{"SQL: limit counted without an index", "store/sqlstore/schema/sqlite.sql", edits{
+	{"SQL: limit counted without an index", "store/sqlstore/schema/sqlite/1.sql", edits{
 		"ON keyhatch_keys (owner, replaced_by, expires_at)",
 		"ON keyhatch_keys (replaced_by, expires_at)",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},

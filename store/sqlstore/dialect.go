@@ -9,24 +9,40 @@ import (
 // A Dialect is the name of a kind of database. Use one of the constants.
 type Dialect string
 
-// SQLite is SQLite 3.41 or later.
-const SQLite Dialect = "sqlite"
+const (
+	// SQLite is SQLite 3.41 or later.
+	SQLite Dialect = "sqlite"
+
+	// PostgreSQL is PostgreSQL 13 or later.
+	PostgreSQL Dialect = "postgresql"
+
+	// MySQL is MySQL 8.0.16 or later, or MariaDB 10.6 or later.
+	MySQL Dialect = "mysql"
+)
 
 // A dialect is what differs from one database to the next. In its statements
-// the table goes by its default name and each parameter is a question mark.
+// the tables go by their default names and each parameter is a question mark.
 type dialect struct {
-	// schema holds the steps to version 1, 2 and so on.
+	// schema holds the steps to version 1, 2 and so on. Each sets the version
+	// itself, so that it can be run by hand as well.
 	schema []string
 
-	// isolation is what write transactions ask for.
+	// schemas tells that tables may be in one of several name spaces.
+	schemas bool
+
+	// quote stands around names, so that a table can be called "order".
+	quote string
+
+	// isolation is what write transactions ask for, whatever the server's or
+	// the connection's default.
 	isolation sql.IsolationLevel
 
 	// placeholder stands for the nth parameter of a statement, from 1.
 	placeholder func(n int) string
 
-	// lock makes tx the only writer of the owner's rows until it ends. The
-	// owner is empty for a batch of uses, which is of many owners.
-	lock func(ctx context.Context, tx *sql.Tx, table, owner string) error
+	// lock makes a transaction the only writer of an owner's rows, but for
+	// their last use. Its parameter is the owner.
+	lock string
 
 	// busy tells that a transaction failed because of another one, was rolled
 	// back, and may succeed when it is run again.
@@ -36,14 +52,33 @@ type dialect struct {
 	// error, where a unique value is taken already.
 	unlessTaken string
 
+	// readBack says that no INSERT is taken at its word: the row is read again.
+	readBack bool
+
+	// inOrder ends a query of rows that the transaction goes on to change, and
+	// locks them in the order in which Touch does.
+	inOrder string
+
 	// touch records a batch of uses, which it takes as one JSON array of
-	// ["hexadecimal digest", microseconds] in the order of the digests.
+	// ["hexadecimal digest", microseconds], and locks rows in its order.
 	touch string
+
+	// prepare says that the driver sends a statement twice, to prepare it and
+	// to run it, unless it was prepared before.
+	prepare bool
+
+	// alone runs do while nobody else migrates the same table.
+	alone func(ctx context.Context, s *Store, do func(execer) error) error
 }
 
+// dialects are one to a file.
+var dialects = map[Dialect]*dialect{SQLite: &sqlite, PostgreSQL: &postgres, MySQL: &mysql}
+
 func (d Dialect) resolve() (*dialect, error) {
-	if d != SQLite {
+	if dialects[d] == nil {
 		return nil, fmt.Errorf("sqlstore: unknown dialect %q", string(d))
 	}
-	return &sqlite, nil
+	return dialects[d], nil
 }
+
+func questionMark(int) string { return "?" }

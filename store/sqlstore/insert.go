@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 
 	"github.com/keyhatch/keyhatch/store"
@@ -10,11 +11,11 @@ import (
 
 // Insert implements [store.Store].
 func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
-	return verb("insert", s.write(ctx, r.Owner, func(tx *sql.Tx) error {
+	return verb("insert", s.write(ctx, r.Owner, func(tx *sql.Tx) (store.Record, error) {
 		if err := s.insert(ctx, tx, r); err != nil || limit < 0 {
-			return err
+			return r, err
 		}
-		return s.checkLimit(ctx, tx, r, limit)
+		return r, s.checkLimit(ctx, tx, r, limit)
 	}))
 }
 
@@ -24,6 +25,9 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 		return err
 	}
 	result, err := tx.ExecContext(ctx, s.sql.insert, args...)
+	if s.dialect.readBack {
+		return s.readBack(ctx, tx, r, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -31,6 +35,28 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 		return err
 	}
 	return store.ErrDuplicate
+}
+
+// readBack looks at what an INSERT left, and says why it failed.
+func (s *Store) readBack(ctx context.Context, tx *sql.Tx, r store.Record, failed error) error {
+	if s.dialect.busy(failed) {
+		return failed
+	}
+	stored, err := one(tx.QueryRowContext(ctx, s.sql.lookup, r.Digest[:]))
+	if failed != nil && errors.Is(err, store.ErrNotFound) {
+		_, err = one(tx.QueryRowContext(ctx, s.sql.get, r.ID))
+	}
+	switch {
+	case failed != nil && err == nil:
+		return store.ErrDuplicate
+	case failed != nil:
+		return failed
+	case err != nil:
+		return err
+	case !same(stored, r):
+		return errors.New("the row is not what was written: sql_mode is not strict, or a trigger changed it")
+	}
+	return nil
 }
 
 // checkLimit comes after the insert, so that whoever repeats one at the limit

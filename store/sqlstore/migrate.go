@@ -4,52 +4,99 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 )
 
-// Migrate creates the table, or brings one that an earlier version of this
-// package created up to date; a current one is left alone. Any number of
-// processes may call it at once. It fails when the table is of a later version
-// than this package knows, and when the database cannot be written to.
+// Migrate creates the tables, or brings those that an earlier version of this
+// package created up to date. Current ones are left alone, which takes no more
+// rights than to read them. Any number of processes may call it at once. It
+// fails when the tables are of a later version than this package knows, and
+// when the database cannot be written to.
 //
-// The version is kept in a table of its own, named after the other one with
+// The version is kept in a table of its own, named after the first one with
 // the ending "_version", since the rest of the database is the host's.
 func (s *Store) Migrate(ctx context.Context) error {
-	err := s.transact(ctx, func(tx *sql.Tx) error {
-		version, err := s.lockVersion(ctx, tx)
-		if err != nil {
-			return err
-		}
-		return s.migrate(ctx, tx, version)
-	})
+	// Where this fails, most often because the table is not there yet, what
+	// follows tells the reason.
+	version, err := s.version(ctx, s.writes)
+	if err != nil || version != len(s.dialect.schema) {
+		err = s.patiently(ctx, func() error {
+			return s.dialect.alone(ctx, s, func(e execer) error { return s.migrate(ctx, e) })
+		})
+	}
 	return verb("migrate", err)
 }
 
-// lockVersion writes before it reads, so that of several processes that meet
-// here one goes first and the others see what it did.
-func (s *Store) lockVersion(ctx context.Context, tx *sql.Tx) (version int, err error) {
-	for _, statement := range []string{s.sql.createVersion, s.sql.noVersion} {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return 0, err
-		}
-	}
-	return version, tx.QueryRowContext(ctx, s.sql.version).Scan(&version)
+// Connections and transactions can be told.
+type execer interface {
+	queryer
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-func (s *Store) migrate(ctx context.Context, tx *sql.Tx, version int) error {
+// aloneInTransaction migrates in a transaction that begins with a statement
+// for which others wait.
+func aloneInTransaction(lock string) func(context.Context, *Store, func(execer) error) error {
+	return func(ctx context.Context, s *Store, do func(execer) error) error {
+		tx, err := s.attempt(ctx, func(tx *sql.Tx) error {
+			if lock != "" {
+				if _, err := tx.ExecContext(ctx, s.text(lock)); err != nil {
+					return err
+				}
+			}
+			return do(tx)
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
+}
+
+func (s *Store) migrate(ctx context.Context, e execer) error {
+	version, err := s.lockVersion(ctx, e)
+	if err != nil {
+		return err
+	}
 	newest := len(s.dialect.schema)
 	if version < 0 || version > newest {
 		return fmt.Errorf("table %s has schema version %d, this program knows versions up to %d", s.table, version, newest)
 	}
 	for _, step := range s.dialect.schema[version:] {
-		if _, err := tx.ExecContext(ctx, s.named(step)); err != nil {
+		if err := s.run(ctx, e, step); err != nil {
 			return err
 		}
 	}
-	if version == newest {
-		return nil
+	return nil
+}
+
+// lockVersion writes before it reads, so that of several processes that meet
+// here one goes first and the others see what it did.
+func (s *Store) lockVersion(ctx context.Context, e execer) (version int, err error) {
+	for _, statement := range []string{s.sql.createVersion, s.sql.noVersion} {
+		if _, err := e.ExecContext(ctx, statement); err != nil {
+			return 0, err
+		}
 	}
-	_, err := tx.ExecContext(ctx, s.sql.versioned, newest)
-	return err
+	return s.version(ctx, e)
+}
+
+func (s *Store) version(ctx context.Context, q queryer) (version int, err error) {
+	err = q.QueryRowContext(ctx, s.sql.version).Scan(&version)
+	return version, err
+}
+
+// run sends the statements of a file one by one: not every driver takes
+// several at once.
+func (s *Store) run(ctx context.Context, e execer, file string) error {
+	for statement := range strings.SplitSeq(file, ";\n") {
+		if strings.TrimSpace(statement) == "" {
+			continue
+		}
+		if _, err := e.ExecContext(ctx, s.named(statement)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func verb(name string, err error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -17,10 +18,27 @@ type queryer interface {
 // Lookup implements [store.Store].
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err error) {
 	err = s.patiently(ctx, func() (err error) {
-		r, err = one(ctx, s.reads, s.sql.lookup, d[:])
+		r, err = s.find(ctx, d)
 		return err
 	})
 	return r, verb("lookup", err)
+}
+
+// find keeps its statement prepared, where that spares the driver a question.
+func (s *Store) find(ctx context.Context, d store.Digest) (store.Record, error) {
+	if !s.dialect.prepare {
+		return one(s.reads.QueryRowContext(ctx, s.sql.lookup, d[:]))
+	}
+	if s.lookup.Load() == nil {
+		stmt, err := s.reads.PrepareContext(ctx, s.sql.lookup)
+		if err != nil {
+			return store.Record{}, err
+		}
+		if !s.lookup.CompareAndSwap(nil, stmt) {
+			stmt.Close() // another one was quicker
+		}
+	}
+	return one(s.lookup.Load().QueryRowContext(ctx, d[:]))
 }
 
 // Get implements [store.Store].
@@ -35,7 +53,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 // owned finds the row by its id alone and compares the owner here, which tells
 // another owner's key from none at no cost.
 func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.Record, error) {
-	r, err := one(ctx, q, s.sql.get, id)
+	r, err := one(q.QueryRowContext(ctx, s.sql.get, id))
 	if err == nil && r.Owner != owner {
 		return store.Record{}, store.ErrForeignOwner
 	}
@@ -63,21 +81,23 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 // another page.
 func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error) {
 	if q.After.IsZero() {
-		return all(ctx, s.reads, s.sql.first, q.Owner, q.Limit+1)
+		return ownedBy(ctx, s.reads, q.Owner, s.sql.first, q.Owner, q.Limit+1)
 	}
 	after := q.After.CreatedAt.UnixMicro()
-	return all(ctx, s.reads, s.sql.next, q.Owner, after, q.After.ID, q.Limit+1)
+	return ownedBy(ctx, s.reads, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
-func one(ctx context.Context, q queryer, query string, args ...any) (store.Record, error) {
-	r, err := scan(q.QueryRowContext(ctx, query, args...))
+func one(row *sql.Row) (store.Record, error) {
+	r, err := scan(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Record{}, store.ErrNotFound
 	}
 	return r, err
 }
 
-func all(ctx context.Context, q queryer, query string, args ...any) ([]store.Record, error) {
+// ownedBy reads the rows of an owner, and none that the database only takes for
+// theirs.
+func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) ([]store.Record, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -88,6 +108,9 @@ func all(ctx context.Context, q queryer, query string, args ...any) ([]store.Rec
 		r, err := scan(rows)
 		if err != nil {
 			return nil, err
+		}
+		if r.Owner != owner {
+			return nil, fmt.Errorf("asked for owner %q, got a key of %q: the column's collation is not the schema's", owner, r.Owner)
 		}
 		records = append(records, r)
 	}

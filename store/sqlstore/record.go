@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -42,6 +43,15 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 		return store.Record{}, err
 	}
 	return r, nil
+}
+
+// same reports whether two records are stored alike, but for their last use,
+// which moves beside all other writes.
+func same(a, b store.Record) bool {
+	a.LastUsedAt, b.LastUsedAt = time.Time{}, time.Time{}
+	x, errX := values(a)
+	y, errY := values(b)
+	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
 }
 
 // micros is how an instant is stored.

@@ -10,15 +10,15 @@ import (
 
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
-	err = s.write(ctx, owner, func(tx *sql.Tx) (err error) {
+	err = s.write(ctx, owner, func(tx *sql.Tx) (_ store.Record, err error) {
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
-			return err
+			return r, err
 		}
 		if r, changed = r.Revoked(at, reason); !changed {
-			return nil
+			return r, nil
 		}
 		_, err = tx.ExecContext(ctx, s.sql.revoke, micros(at), reason, id)
-		return err
+		return r, err
 	})
 	if err != nil {
 		return store.Record{}, false, verb("revoke", err)
@@ -28,16 +28,17 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 
 // RevokeAll implements [store.Store].
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (revoked []store.Record, err error) {
-	err = s.write(ctx, owner, func(tx *sql.Tx) (err error) {
-		revoked, err = all(ctx, tx, s.sql.live, owner)
+	err = s.write(ctx, owner, func(tx *sql.Tx) (last store.Record, err error) {
+		revoked, err = ownedBy(ctx, tx, owner, s.sql.live, owner)
 		if err != nil {
-			return err
+			return last, err
 		}
 		for i := range revoked {
 			revoked[i], _ = revoked[i].Revoked(at, reason)
+			last = revoked[i] // all of them stand or fall with it
 		}
 		_, err = tx.ExecContext(ctx, s.sql.revokeAll, micros(at), reason, owner)
-		return err
+		return last, err
 	})
 	if err != nil {
 		return nil, verb("revoke all", err)

@@ -1,39 +1,37 @@
 package sqlstore
 
 import (
-	"context"
 	"database/sql"
 	_ "embed"
 	"errors"
 )
 
-//go:embed schema/sqlite.sql
-var sqliteSchema string
+//go:embed schema/sqlite/1.sql
+var sqliteSchema1 string
 
 var sqlite = dialect{
-	schema:      []string{sqliteSchema},
+	schema:      []string{sqliteSchema1},
+	quote:       `"`,
 	isolation:   sql.LevelSerializable, // SQLite has no other
-	placeholder: func(int) string { return "?" },
-	lock:        lockSQLite,
-	busy:        busySQLite,
+	placeholder: questionMark,
+	prepare:     true,
+	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
 	unlessTaken: "ON CONFLICT DO NOTHING",
-	touch: `UPDATE keyhatch_keys SET last_used_at = u.at
+
+	// SQLite has one write lock, and this takes it without writing anything. A
+	// transaction that reads first and writes later would be refused for good
+	// when another one has written in between.
+	lock: `DELETE FROM keyhatch_keys WHERE digest = x'' AND owner = ?`,
+
+	// A result code's low byte is the primary one.
+	busy: func(err error) bool {
+		const busy = 5
+		var coded interface{ Code() int }
+		return errors.As(err, &coded) && coded.Code()&0xff == busy
+	},
+
+	touch: `UPDATE keyhatch_keys AS k SET last_used_at = u.at
 		FROM (SELECT unhex(value ->> 0) AS digest, value ->> 1 AS at FROM json_each(?)) AS u
-		WHERE keyhatch_keys.digest = u.digest AND revoked_at IS NULL
-		AND (last_used_at IS NULL OR last_used_at < u.at)`,
-}
-
-// lockSQLite takes SQLite's one write lock by a statement that writes nothing.
-// A transaction that reads first and writes later would be refused for good
-// when another one has written in between.
-func lockSQLite(ctx context.Context, tx *sql.Tx, table, _ string) error {
-	_, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE digest = x''")
-	return err
-}
-
-// busySQLite looks at the primary result code, which is in the low byte.
-func busySQLite(err error) bool {
-	const busy = 5
-	var coded interface{ Code() int }
-	return errors.As(err, &coded) && coded.Code()&0xff == busy
+		WHERE k.digest = u.digest AND k.revoked_at IS NULL
+		AND (k.last_used_at IS NULL OR k.last_used_at < u.at)`,
 }

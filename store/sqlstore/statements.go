@@ -7,10 +7,10 @@ const columns = `digest, id, owner, name, hint, created_by, revoke_reason, repla
 
 // statements are the SQL of a Store, for its table and its database.
 type statements struct {
-	lookup, get, first, next, live               string
-	count, insert, revoke, revokeAll, replace    string
-	touch                                        string
-	createVersion, noVersion, version, versioned string
+	lookup, get, first, next, live            string
+	count, insert, revoke, revokeAll, replace string
+	lock, touch                               string
+	createVersion, noVersion, version         string
 }
 
 func (s *Store) statements() statements {
@@ -19,9 +19,14 @@ func (s *Store) statements() statements {
 		get:    s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE id = ?`),
 		first: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE owner = ?
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
-		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE owner = ? AND (created_at, id) < (?, ?)
+
+		// Not (created_at, id) < (?, ?), which MySQL does not look up in the
+		// index.
+		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys
+			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
-		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE owner = ? AND revoked_at IS NULL`),
+		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE owner = ? AND revoked_at IS NULL ` +
+			s.dialect.inOrder),
 
 		// Two ranges of one index, each read no further than the limit: an
 		// owner's dead keys cost nothing, however many there are.
@@ -38,18 +43,19 @@ func (s *Store) statements() statements {
 			WHERE owner = ? AND revoked_at IS NULL`),
 		replace: s.text(`UPDATE keyhatch_keys SET replaced_by = ?, expires_at = ?, revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
+		lock:  s.text(s.dialect.lock),
 		touch: s.text(s.dialect.touch),
 
 		createVersion: s.text(`CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
 			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),
-		noVersion: s.text(`INSERT INTO keyhatch_keys_version (id, version) VALUES (1, 0) ` + s.dialect.unlessTaken),
-		version:   s.text(`SELECT version FROM keyhatch_keys_version WHERE id = 1`),
-		versioned: s.text(`UPDATE keyhatch_keys_version SET version = ? WHERE id = 1`),
+		noVersion: s.text(`INSERT INTO keyhatch_keys_version (id, version)
+			SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM keyhatch_keys_version) ` + s.dialect.unlessTaken),
+		version: s.text(`SELECT version FROM keyhatch_keys_version WHERE id = 1`),
 	}
 }
 
-// text turns a statement into the database's own: its table's name, which was
-// checked by New and is all that is ever put into a statement, and its
+// text turns a statement into the database's own: its tables' names, which were
+// checked by New and are all that is ever put into a statement, and its
 // placeholders.
 func (s *Store) text(statement string) string {
 	parts := strings.Split(statement, "?")
@@ -62,6 +68,20 @@ func (s *Store) text(statement string) string {
 	return b.String()
 }
 
+// named puts in the names of tables and indexes. An index lies in the name
+// space of its table, and is made without saying so.
 func (s *Store) named(statement string) string {
-	return strings.ReplaceAll(statement, DefaultTable, s.table)
+	quoted := func(name string) string { return s.dialect.quote + name + s.dialect.quote }
+	space := ""
+	if s.schema != "" {
+		space = quoted(s.schema) + "."
+	}
+	var names []string
+	for _, index := range []string{"_list", "_live"} {
+		names = append(names, DefaultTable+index, quoted(s.table+index))
+	}
+	for _, table := range []string{"_owners", "_version", ""} { // the shortest last
+		names = append(names, DefaultTable+table, space+quoted(s.table+table))
+	}
+	return strings.NewReplacer(names...).Replace(statement)
 }

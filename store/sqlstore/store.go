@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -12,15 +13,21 @@ import (
 // DefaultTable is the name of the table where Options name none.
 const DefaultTable = "keyhatch_keys"
 
+// What is longer than 63 bytes PostgreSQL cuts off, endings included.
 var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
 	// Table is the name of the table, by default [DefaultTable]: at most 48
 	// lower-case letters, digits and underscores, not beginning with a digit.
-	// Its indexes and the table that holds the schema's version are named
-	// after it.
+	// Its indexes and the tables beside it, which hold the owners and the
+	// schema's version, are named after it.
 	Table string
+
+	// Schema is where the tables are: a schema of PostgreSQL, or a database of
+	// MySQL, named as a table is. It must be there already. By default it is
+	// the connection's own. SQLite has none.
+	Schema string
 
 	// Reads is another pool of connections to the same database, for Lookup,
 	// Get and List; nil means the one that writes. It must see at once what
@@ -37,8 +44,9 @@ type Options struct {
 type Store struct {
 	writes, reads *sql.DB
 	dialect       *dialect
-	table         string
+	schema, table string
 	sql           statements
+	lookup        atomic.Pointer[sql.Stmt]
 }
 
 var _ store.Store = (*Store)(nil)
@@ -57,7 +65,10 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	if !tableName.MatchString(opts.Table) {
 		return nil, fmt.Errorf("sqlstore: Options.Table: %q does not match %s", opts.Table, tableName)
 	}
-	s := &Store{writes: db, reads: opts.Reads, dialect: dialect, table: opts.Table}
+	if opts.Schema != "" && (!dialect.schemas || !tableName.MatchString(opts.Schema)) {
+		return nil, fmt.Errorf("sqlstore: Options.Schema: %q is not a name that %s takes", opts.Schema, d)
+	}
+	s := &Store{writes: db, reads: opts.Reads, dialect: dialect, schema: opts.Schema, table: opts.Table}
 	s.sql = s.statements()
 	return s, nil
 }

@@ -18,7 +18,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	return verb("touch", s.write(ctx, "", func(tx *sql.Tx) error {
+	return verb("touch", s.transact(ctx, func(tx *sql.Tx) error {
 		for chunk := range slices.Chunk(uses, touchSize) {
 			if _, err := tx.ExecContext(ctx, s.sql.touch, pairs(chunk)); err != nil {
 				return err

@@ -3,9 +3,12 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // Patience is how long a call goes on trying while others hold a lock, if its
@@ -16,36 +19,58 @@ const (
 	longPause  = 32 * time.Millisecond
 )
 
-// write runs do in a transaction that is the only writer of the owner's rows.
-// It may run do several times, but only one of them takes effect.
-func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) error) error {
-	lock := func(tx *sql.Tx) error { return s.dialect.lock(ctx, tx, s.table, owner) }
-	return s.transact(ctx, lock, do)
+// write runs do in a transaction that is the only writer of the owner's rows,
+// and leaves the record that do returns. It may run do several times, but only
+// one of them takes effect.
+func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store.Record, error)) error {
+	var left store.Record
+	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
+		if _, err := tx.ExecContext(ctx, s.sql.lock, owner); err != nil {
+			return err
+		}
+		left, err = do(tx)
+		return err
+	})
+	if errors.Is(err, errCommit) && s.holds(ctx, left) {
+		return nil
+	}
+	return err
 }
 
-func (s *Store) transact(ctx context.Context, steps ...func(*sql.Tx) error) error {
+// errCommit says that nobody knows whether a write took effect.
+var errCommit = errors.New("commit failed, the write may have happened")
+
+func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	var tx *sql.Tx
 	err := s.patiently(ctx, func() (err error) {
-		tx, err = s.attempt(ctx, steps)
+		tx, err = s.attempt(ctx, do)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	// Not tried again: when a commit fails, nobody knows what became of it.
-	return tx.Commit()
+	// Not tried again, since it may have happened.
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("%w: %w", errCommit, err)
+	}
+	return nil
 }
 
-func (s *Store) attempt(ctx context.Context, steps []func(*sql.Tx) error) (*sql.Tx, error) {
+// holds reports whether the record is there as it was to be left. It looks
+// where was written: another pool might lag behind.
+func (s *Store) holds(ctx context.Context, left store.Record) bool {
+	r, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, left.Digest[:]))
+	return err == nil && same(r, left)
+}
+
+func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, error) {
 	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation})
 	if err != nil {
 		return nil, interrupted(ctx, err)
 	}
-	for _, step := range steps {
-		if err := step(tx); err != nil {
-			tx.Rollback() // the first error says more
-			return nil, err
-		}
+	if err := do(tx); err != nil {
+		tx.Rollback() // the first error says more
+		return nil, err
 	}
 	return tx, nil
 }

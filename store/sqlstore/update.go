@@ -14,14 +14,14 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 	if err != nil {
 		return store.Record{}, verb("update", err)
 	}
-	err = s.write(ctx, owner, func(tx *sql.Tx) (err error) {
+	err = s.write(ctx, owner, func(tx *sql.Tx) (_ store.Record, err error) {
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
-			return err
+			return r, err
 		}
 		if r, err = r.Changed(c); err != nil {
-			return err
+			return r, err
 		}
-		return s.update(ctx, tx, id, set)
+		return r, s.update(ctx, tx, id, set)
 	})
 	if err != nil {
 		return store.Record{}, verb("update", err)

@@ -1,5 +1,5 @@
 -- The keys that keyhatch has issued, version 1 of this schema, for SQLite 3.41
--- and later. Store.Migrate runs it; do not run it by hand as well.
+-- and later. Store.Migrate runs it; a migration tool of yours may do so instead.
 --
 -- Instants are microseconds since 1970-01-01 UTC, and NULL means never. The
 -- digest is the SHA-256 of a token and the only trace of it; a row is found by
@@ -29,3 +29,11 @@ CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id);
 -- number of dead keys, and RevokeAll finds here what is left to revoke.
 CREATE INDEX keyhatch_keys_live ON keyhatch_keys (owner, replaced_by, expires_at)
 	WHERE revoked_at IS NULL;
+
+CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
+	id      INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+	version INTEGER NOT NULL
+);
+
+INSERT INTO keyhatch_keys_version (id, version) VALUES (1, 1)
+	ON CONFLICT (id) DO UPDATE SET version = 1;

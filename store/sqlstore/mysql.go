@@ -1,0 +1,77 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+//go:embed schema/mysql/1.sql
+var mysqlSchema1 string
+
+var mysql = dialect{
+	schema:      []string{mysqlSchema1},
+	schemas:     true,
+	quote:       "`",
+	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
+	placeholder: questionMark,
+	prepare:     true,
+	busy:        busyMySQL,
+	alone:       aloneMySQL,
+
+	// INSERT IGNORE would also swallow what is too long, and with the client's
+	// clientFoundRows no count tells an insert from a repetition. Without
+	// strict mode even a plain INSERT cuts off what is too long.
+	readBack: true,
+
+	lock: `INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner`,
+
+	touch: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (digest CHAR(64) PATH '$[0]', at BIGINT PATH '$[1]')) AS u
+		STRAIGHT_JOIN keyhatch_keys AS k ON k.digest = UNHEX(u.digest)
+		SET k.last_used_at = u.at
+		WHERE k.revoked_at IS NULL AND (k.last_used_at IS NULL OR k.last_used_at < u.at)`,
+}
+
+// busyMySQL reads the number from the text, since the driver's error has it in
+// a field, which cannot be asked for without importing the driver.
+func busyMySQL(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := err.Error()
+		for _, number := range []string{"1213", "1205", "1020"} { // deadlock, lock wait timeout, record changed
+			if strings.HasPrefix(text, "Error "+number+" (") || strings.HasPrefix(text, "Error "+number+":") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// aloneMySQL holds a named lock, since MySQL commits before and after each
+// statement that changes a schema.
+func aloneMySQL(ctx context.Context, s *Store, do func(execer) error) (err error) {
+	conn, err := s.writes.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	const name = "CONCAT('keyhatch ', MD5(CONCAT(COALESCE(DATABASE(), ''), ' ', ?)))" // up to 64 characters
+	var locked sql.NullBool
+	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", s.table, int(patience.Seconds())).Scan(&locked)
+	if err != nil {
+		return err
+	}
+	if !locked.Bool {
+		return fmt.Errorf("another process has been migrating for %v", patience)
+	}
+	defer func() {
+		_, failed := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")", s.table)
+		if failed != nil { // the lock goes with the connection
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	return do(conn)
+}
