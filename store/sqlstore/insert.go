@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/keyhatch/keyhatch/store"
@@ -51,12 +52,10 @@ func (s *Store) readBack(ctx context.Context, tx *sql.Tx, r store.Record, failed
 		return store.ErrDuplicate
 	case failed != nil:
 		return failed
-	case err != nil:
-		return err
-	case !same(stored, r):
-		return errors.New("the row is not what was written: sql_mode is not strict, or a trigger changed it")
+	case err == nil && same(stored, r):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("the row is not what was written, as when sql_mode is not strict or a trigger changes it (%v)", err)
 }
 
 // checkLimit comes after the insert, so that whoever repeats one at the limit
