@@ -3,13 +3,54 @@
 // the *sql.DB, says which [Dialect] the database speaks, and remains the one
 // who closes it.
 //
-//	st, err := sqlstore.New(db, sqlstore.SQLite, nil)
+//	st, err := sqlstore.New(db, sqlstore.PostgreSQL, nil)
 //	err = st.Migrate(ctx)
 //	keys, err := apikey.New(st, nil)
 //
-// If you have no database yet, package sqlitestore opens one that needs none of
-// the care described here. The tests of this package are there, since they need a
-// driver.
+// Package sqlitestore opens a SQLite file, and package pgstore a pool of
+// PostgreSQL connections, with all the care described here. The tests of this
+// package are there and in store/proof, since they need drivers.
+//
+// # Tables
+//
+// [Store.Migrate] makes the tables and keeps them up to date. Teams that have a
+// migration tool of their own give it the files in the folder schema instead,
+// one folder for each dialect and one file for each version, with the tables'
+// names changed in them where [Options] change them. The two get along:
+// Migrate finds the version that the files have set, and does nothing.
+//
+// Whoever migrates needs the right to create tables and indexes. A Store at
+// work needs SELECT, INSERT and UPDATE, and on SQLite the whole file.
+//
+// # Limits and locks
+//
+// Writers of one owner's keys wait for each other: on SQLite for its one write
+// lock, elsewhere for a row that stands for the owner in a table of its own.
+// They do so at an isolation level that the transaction asks for, so the
+// server's default does not matter. Writers of different owners do not meet,
+// and readers wait for nobody. Where the database breaks a deadlock or gives up
+// on a lock, the transaction is run again, for up to five seconds in all.
+//
+// # PostgreSQL
+//
+// PostgreSQL 13 or later is needed, and a driver whose errors have a method
+// SQLState() string, as pgx's and lib/pq's do. pgx keeps statements prepared by
+// itself; behind a pooler that lends a connection for a transaction at a time,
+// such as PgBouncer, tell it not to with default_query_exec_mode=cache_describe,
+// or let package pgstore find that out. What was acknowledged is as durable as
+// synchronous_commit and fsync make it: with the first one off, a crash of the
+// server brings back keys that were revoked just before.
+//
+// # MySQL and MariaDB
+//
+// MySQL 8.0.16 or MariaDB 10.6 or later is needed, and the driver
+// github.com/go-sql-driver/mysql, whose texts of errors tell a deadlock from
+// other failures. No setting in the data source name is needed; clientFoundRows,
+// interpolateParams, parseTime and any sql_mode are taken as they are, since what
+// was inserted is read again before it is committed. Replication by statement
+// (binlog_format=STATEMENT) does not go with READ COMMITTED, which writes ask
+// for. What was acknowledged is as durable as innodb_flush_log_at_trx_commit=1
+// and sync_binlog=1 make it.
 //
 // # SQLite
 //
@@ -37,8 +78,10 @@
 //
 // # Errors
 //
-// What is none of the sentinels of package store is an outage. A write that
-// failed so may have happened; nothing is tried again once a commit was sent.
-// A row that does not hold a record, because something else wrote to the table,
-// is an error too.
+// What is none of the sentinels of package store is an outage. When a commit
+// fails, as when the connection breaks while it is under way, the record is
+// read again: if it is as it was to be left, the call succeeded after all.
+// Otherwise the error says that the write may have happened, and nothing is
+// tried again. A row that does not hold a record, because something else wrote
+// to the table, is an error too.
 package sqlstore
