@@ -1,0 +1,89 @@
+// Package pgstore keeps keyhatch's records in a PostgreSQL database, version 13
+// or later:
+//
+//	st, err := pgstore.Open(ctx, "postgres://app:…@db.example.com/app?sslmode=verify-full", nil)
+//	defer st.Close()
+//	keys, err := apikey.New(st, nil)
+//
+// It is a [sqlstore.Store] on a pool of pgx with everything set that keeping
+// keys asks for. A host that has a *sql.DB already can keep the keys there by
+// calling sqlstore.New.
+//
+// # Settings
+//
+// The data source name is read as pgx and libpq read theirs, and what it says
+// wins. A server that is not on this machine belongs behind sslmode=verify-full;
+// what pgx does without an sslmode, prefer, falls back to no TLS at all. Where the name
+// says nothing, these hold:
+//
+//   - pool_max_conns=10, or [Options].MaxConns. A server admits 100 of all its
+//     clients together unless it is told otherwise.
+//   - connect_timeout=5, in seconds and for each host; 0 means this default too.
+//     A server that is well answers in a fraction of that.
+//   - pool_ping_timeout=1s. A connection that was idle for more than a second is
+//     asked whether it is alive. Within the 3 s that apikey's Manager gives a
+//     call there must be time to replace one that does not answer.
+//   - pool_max_conn_idle_time=3m and pool_health_check_period=30s. Load balancers
+//     and firewalls forget idle connections without saying so, the common ones
+//     after 4 to 6 minutes.
+//   - pool_max_conn_lifetime=30m and pool_max_conn_lifetime_jitter=5m. After so
+//     long every connection has followed a change of DNS, and the server has the
+//     memory back that a session gathers; the jitter keeps all of them from
+//     ending at once.
+//   - application_name=keyhatch, for pg_stat_activity and the server's log.
+//   - default_query_exec_mode as the next section but one says.
+//
+// # Durability
+//
+// A call that returned nil is on the server's disk, as far as the server's
+// fsync and full_page_writes are on and the disk keeps its promises. With
+// synchronous_commit off a crash of the server takes back what it acknowledged
+// just before, and a revocation that is taken back is a leaked key that works
+// again. So Open refuses that: it is a setting of the session, which can be
+// turned on for this user alone. The other two settings belong to the whole
+// server, and some that are durable by other means have them off, so Open does
+// not judge them; on a server of your own they must be on.
+//
+// A failover to a standby that lags loses acknowledged writes too. Where that
+// matters, let synchronous_standby_names name one.
+//
+// # Poolers
+//
+// PgBouncer and its like may stand between, in session or in transaction mode.
+// In the latter each transaction may run in another session, where statements
+// that were prepared under a name are missing or taken. Open finds out that a
+// pooler is there, and then sends statements without a name, each together with
+// its parameters and without asking for their types again. A
+// default_query_exec_mode in the data source name is left as it is:
+// cache_statement is right for a pooler that follows prepared statements, as
+// PgBouncer does from 1.21 with max_prepared_statements above 0.
+//
+// In statement mode there are no transactions, and no limit would hold; Open
+// refuses it. Parameters of the session, such as search_path, poolers do not
+// pass on: use [Options].Schema.
+//
+// # Rights
+//
+// Open creates the tables if they are not there, for which the user needs the
+// right CREATE on the schema. From version 15 on, the schema public grants it
+// to its owner alone. Where a migration tool creates them, from the files in
+// sqlstore's folder schema/postgresql, Open only reads the version, and the
+// user can do with
+//
+//	GRANT USAGE ON SCHEMA … TO app;
+//	GRANT SELECT, INSERT, UPDATE ON keyhatch_keys, keyhatch_keys_owners TO app;
+//	GRANT SELECT ON keyhatch_keys_version TO app;
+//
+// # Outages
+//
+// Whatever is not a sentinel of package store is an outage. When the server
+// restarts, a call may fail for each connection that was open and in use within
+// the last second; others are replaced unnoticed.
+//
+// # Read replicas
+//
+// There is no way to read from one: it lags, and would go on admitting keys
+// after they were revoked. Of several hosts in the data source name every
+// connection goes to one that takes writes, so that the pool follows a failover
+// by itself.
+package pgstore

@@ -1,0 +1,127 @@
+package pgstore_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+const canary = "cAnArY"
+
+// showsNoPassword prints an error in every way that a log may.
+func showsNoPassword(t *testing.T, err error) {
+	t.Helper()
+	var b bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
+		fmt.Fprintf(&b, verb+"\n", err)
+	}
+	slog.New(slog.NewJSONHandler(&b, nil)).Error("failed", "err", err)
+	slog.New(slog.NewTextHandler(&b, nil)).Error("failed", "err", err)
+	json.NewEncoder(&b).Encode(err)
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		fmt.Fprintln(&b, e)
+	}
+	for _, spelling := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary)} {
+		if strings.Contains(b.String(), spelling) {
+			t.Errorf("an error shows the password:\n%s", b.String())
+		}
+	}
+}
+
+// refused fails unless Open answers with an error that has each of these in it.
+func refused(t *testing.T, dsn string, want ...string) {
+	t.Helper()
+	s, err := pgstore.Open(t.Context(), dsn, nil)
+	if err == nil {
+		s.Close()
+		t.Fatalf("Open succeeds, want an error with %q", want)
+	}
+	for _, part := range append(want, "pgstore: ") {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not tell what is wrong: got %v, want %q in it", err, part)
+		}
+	}
+	outage(t, err, nil, "an error of Open")
+	showsNoPassword(t, err)
+}
+
+// H-10: whatever is wrong with a data source name, the error says what, and
+// does not quote the password.
+func TestUnreadableNames(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ dsn, want string }{
+		"host and port":                {"postgres://u:" + canary + "@h:port/db", "invalid port"},
+		"port out of range":            {"postgres://u:" + canary + "@h:99999/db", "invalid port"},
+		"bracket":                      {"postgres://u:" + canary + "@[::1/db", "failed to parse as URL"},
+		"escape":                       {"postgres://u:" + canary + "%zz@h/db", "failed to parse as URL"},
+		"slash in the password":        {"postgres://u:" + canary + "/x@h/db", "invalid port"},
+		"slash before the rest of it":  {"postgres://u:x/" + canary + "@h/db", "invalid port"},
+		"colon in the password":        {"postgres://u@:" + canary + ":x@h/db", "invalid port"},
+		"no value":                     {"host=h password=" + canary + " user", "failed to parse as keyword/value"},
+		"spaces around the password":   {"host=h password = " + canary + " port=x", "invalid port"},
+		"quoted password":              {"host=h password = 'a " + canary + "' port=x", "invalid port"},
+		"unfinished quote":             {"host=h password='" + canary, "failed to parse as keyword/value"},
+		"escaped quote":                {`host=h password='a\'` + canary + `' port=x`, "invalid port"},
+		"password in the query":        {"postgres://h:x/db?password=" + canary, "invalid port"},
+		"sslmode":                      {"postgres://u:" + canary + "@h/db?sslmode=never", "sslmode is invalid"},
+		"root certificate":             {"postgres://u:" + canary + "@h/db?sslmode=verify-full&sslrootcert=/no/such.pem", "/no/such.pem"},
+		"connect_timeout":              {"postgres://u:" + canary + "@h/db?connect_timeout=soon", "invalid connect_timeout"},
+		"pool_max_conns":               {"postgres://u:" + canary + "@h/db?pool_max_conns=many", "cannot parse pool_max_conns"},
+		"pool_max_conns, keywords":     {"host=h password = " + canary + " pool_max_conns=many", "cannot parse pool_max_conns"},
+		"no connections":               {"postgres://u:" + canary + "@h/db?pool_max_conns=0", "pool_max_conns too small"},
+		"pool_ping_timeout":            {"postgres://u:" + canary + "@h/db?pool_ping_timeout=5", "missing unit in duration"},
+		"default_query_exec_mode":      {"postgres://u:" + canary + "@h/db?default_query_exec_mode=fast", "invalid default_query_exec_mode"},
+		"target_session_attrs":         {"postgres://u:" + canary + "@h/db?target_session_attrs=best", "unknown target_session_attrs value: best"},
+		"service":                      {"postgres://u:" + canary + "@h/db?service=none&servicefile=/no/such.conf", "service"},
+		"another scheme":               {"mysql://u:" + canary + "@h/db", "failed to parse as keyword/value"},
+		"password alone":               {canary, "failed to parse as keyword/value"},
+		"number of ports and of hosts": {"postgres://u:" + canary + "@a:1,b:2,c:3/db?port=1,2", "could not match"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refused(t, c.dsn, "the data source name: ", c.want)
+		})
+	}
+}
+
+func TestUnreachableServers(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := l.Addr().String()
+	l.Close()
+	dsn := shared(t)
+	for name, c := range map[string]struct {
+		dsn  string
+		want []string
+	}{
+		"refused":        {"postgres://u:" + canary + "@" + closed + "/db", []string{closed, "refused"}},
+		"no such host":   {"postgres://u:" + canary + "@nowhere.invalid/db", []string{"nowhere.invalid"}},
+		"no such socket": {"host=/no/such/folder user=u password=" + canary, []string{"/no/such/folder"}},
+		"no TLS":         {as(dsn, "u:"+canary, "postgres", "sslmode=require"), []string{"server refused TLS"}},
+		"no database":    {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), []string{"nothing_here", "3D000"}},
+		"no parameter":   {as(dsn, user(dsn)+":"+canary, "postgres", "pasword="+canary), []string{"pasword", "42704"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refused(t, c.dsn, c.want...)
+		})
+	}
+}
+
+func TestServersThatLoseKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	refused(t, with(dsn, "synchronous_commit=off"), "synchronous_commit is off", "SET synchronous_commit = on")
+	refused(t, with(dsn, "default_transaction_read_only=on"), "read only", "default_transaction_read_only is on")
+	refused(t, with(dsn, "target_session_attrs=standby"), "not in hot standby mode")
+}

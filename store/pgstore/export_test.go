@@ -1,0 +1,6 @@
+package pgstore
+
+import "github.com/jackc/pgx/v5/pgxpool"
+
+// Pool is what a Store's calls run on.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }

@@ -1,0 +1,163 @@
+package pgstore_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+	"github.com/keyhatch/keyhatch/store/storetest"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// record is a whole record, all of which follows from its owner and id.
+func record(owner, id string) store.Record {
+	return store.Record{
+		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab", CreatedBy: "by " + owner,
+		Digest: sha256.Sum256([]byte(id)), Scopes: []string{"a:read", id},
+		Metadata: map[string]string{"id": id}, CreatedAt: epoch,
+	}
+}
+
+// soak asks for the full counts, which take minutes.
+var soak = os.Getenv("KEYHATCH_SOAK") != ""
+
+func count(short, full int) int {
+	if soak {
+		return full
+	}
+	return short
+}
+
+func open(t testing.TB, dsn string, o *pgstore.Options) *pgstore.Store {
+	t.Helper()
+	s, err := pgstore.Open(t.Context(), dsn, o)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// newSchema makes a schema that goes with the test.
+func newSchema(t testing.TB, dsn string) string {
+	t.Helper()
+	name := unique("schema")
+	execute(t, dsn, "CREATE SCHEMA "+name)
+	t.Cleanup(func() { execute(t, dsn, "DROP SCHEMA "+name+" CASCADE") })
+	return name
+}
+
+func unique(kind string) string { return fmt.Sprintf("test_%s_%x", kind, rand.Uint64()) }
+
+// execute does on a connection of its own what others may do to the database.
+func execute(t testing.TB, dsn, statement string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // also when the test is over
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func insert(t testing.TB, s store.Store, rs ...store.Record) {
+	t.Helper()
+	for _, r := range rs {
+		if err := s.Insert(t.Context(), r, -1); err != nil {
+			t.Fatalf("Insert(%s): %v", r.ID, err)
+		}
+	}
+}
+
+// outage fails unless err is one, with the cause.
+func outage(t *testing.T, err, cause error, what string) {
+	t.Helper()
+	for _, sentinel := range []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict} {
+		if errors.Is(err, sentinel) {
+			t.Errorf("%s says something about a record: %v", what, err)
+		}
+	}
+	if err == nil || cause != nil && !errors.Is(err, cause) {
+		t.Errorf("%s: got %v, want %v", what, err, cause)
+	}
+}
+
+func TestStore(t *testing.T) {
+	dsn := shared(t)
+	storetest.Run(t, func(t *testing.T) store.Store {
+		return open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	})
+}
+
+// What a data source name asks for works as well as what Open would choose.
+func TestStoreInEveryExecMode(t *testing.T) {
+	dsn := shared(t)
+	modes := []string{"simple_protocol", "exec", "describe_exec", "cache_describe"}
+	for _, mode := range modes[:count(1, 4)] {
+		t.Run(mode, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) store.Store {
+				return open(t, with(dsn, "default_query_exec_mode="+mode), &pgstore.Options{Schema: newSchema(t, dsn)})
+			})
+		})
+	}
+}
+
+func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	o := &pgstore.Options{Schema: newSchema(t, dsn), Table: "staging_keys"}
+	s := open(t, dsn, o)
+	want := record("o", "k1")
+	insert(t, s, want)
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+	}
+	_, err := s.Lookup(t.Context(), want.Digest)
+	outage(t, err, nil, "a call of a closed store")
+	got, err := open(t, dsn, o).Lookup(t.Context(), want.Digest)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("a record does not survive closing: got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// Close lets calls that are under way end.
+func TestCloseWaits(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema := newSchema(t, dsn)
+	s := open(t, dsn, &pgstore.Options{Schema: schema})
+	insert(t, s, record("o", "k1"))
+	lock := lockOwner(t, dsn, schema, "o")
+	revoked := make(chan error)
+	go func() {
+		_, _, err := s.Revoke(t.Context(), "o", "k1", epoch, "leaked")
+		revoked <- err
+	}()
+	lock.waitFor(t, 1)
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	for s.Pool().Ping(t.Context()) == nil { // until Close has begun
+	}
+	lock.release(t)
+	if err := <-revoked; err != nil {
+		t.Errorf("a call that was under way before Close: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

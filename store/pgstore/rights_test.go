@@ -1,0 +1,61 @@
+package pgstore_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+// A user may have the rights that the package comment names, and no others.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema := newSchema(t, dsn)
+	role := newRole(t, dsn, "")
+	o := &pgstore.Options{Schema: schema}
+	execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
+
+	if _, err := pgstore.Open(t.Context(), as(dsn, role, "postgres", ""), o); err == nil || !strings.Contains(err.Error(), "permission denied for schema") {
+		t.Errorf("without tables, and without the right to create them: got %v, want an error that tells so", err)
+	}
+	open(t, dsn, o) // as a migration tool would
+	execute(t, dsn, "GRANT SELECT, INSERT, UPDATE ON "+schema+".keyhatch_keys, "+schema+".keyhatch_keys_owners TO "+role)
+	execute(t, dsn, "GRANT SELECT ON "+schema+".keyhatch_keys_version TO "+role)
+	s := open(t, as(dsn, role, "postgres", ""), o)
+
+	for what, err := range everyCall(t, s) {
+		if err != nil {
+			t.Errorf("%s needs more rights than documented: %v", what, err)
+		}
+	}
+}
+
+func everyCall(t *testing.T, s store.Store) map[string]error {
+	ctx := t.Context()
+	name, next := "changed", record("o", "next")
+	calls := map[string]error{"Insert": s.Insert(ctx, record("o", "k1"), 5)}
+	_, calls["Lookup"] = s.Lookup(ctx, record("o", "k1").Digest)
+	_, calls["Get"] = s.Get(ctx, "o", "k1")
+	_, calls["List"] = s.List(ctx, store.Query{Owner: "o"})
+	_, calls["Update"] = s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name})
+	calls["Touch"] = s.Touch(ctx, []store.Use{{Digest: record("o", "k1").Digest, At: epoch}})
+	_, _, calls["Rotate"] = s.Rotate(ctx, "o", "k1", next, epoch.Add(time.Hour))
+	_, _, calls["Revoke"] = s.Revoke(ctx, "o", "k1", epoch, "leaked")
+	_, calls["RevokeAll"] = s.RevokeAll(ctx, "o", epoch, "closed")
+	return calls
+}
+
+// newRole makes a user who goes with the test.
+func newRole(t *testing.T, dsn, with string) string {
+	t.Helper()
+	name := unique("role")
+	execute(t, dsn, "CREATE ROLE "+name+" LOGIN "+with)
+	t.Cleanup(func() {
+		execute(t, dsn, "DROP OWNED BY "+name)
+		execute(t, dsn, "DROP ROLE "+name)
+	})
+	return name
+}

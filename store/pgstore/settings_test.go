@@ -1,0 +1,120 @@
+package pgstore_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+// settings are what a Store connects with.
+type settings struct {
+	maxConns                                     int32
+	connect, ping, lifetime, jitter, idle, check time.Duration
+	application                                  string
+	mode                                         pgx.QueryExecMode
+}
+
+func settingsOf(c *pgxpool.Config) settings {
+	return settings{
+		c.MaxConns, c.ConnConfig.ConnectTimeout, c.PingTimeout, c.MaxConnLifetime, c.MaxConnLifetimeJitter,
+		c.MaxConnIdleTime, c.HealthCheckPeriod, c.ConnConfig.RuntimeParams["application_name"], c.ConnConfig.DefaultQueryExecMode,
+	}
+}
+
+var defaults = settings{
+	10, 5 * time.Second, time.Second, 30 * time.Minute, 5 * time.Minute,
+	3 * time.Minute, 30 * time.Second, "keyhatch", pgx.QueryExecModeCacheStatement,
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema := newSchema(t, dsn)
+	for _, c := range []struct {
+		name, parameters string
+		o                pgstore.Options
+		want             func(*settings)
+	}{
+		{"defaults", "", pgstore.Options{}, func(*settings) {}},
+		{"MaxConns", "", pgstore.Options{MaxConns: 3}, func(s *settings) { s.maxConns = 3 }},
+		{"pool_max_conns wins", "pool_max_conns=5", pgstore.Options{MaxConns: 3}, func(s *settings) { s.maxConns = 5 }},
+		{"pool_max_conns like pgx's own", "pool_max_conns=4", pgstore.Options{}, func(s *settings) { s.maxConns = 4 }},
+		{"timeouts", "connect_timeout=7&pool_ping_timeout=8s", pgstore.Options{}, func(s *settings) { s.connect, s.ping = 7*time.Second, 8*time.Second }},
+		{"no ping timeout", "pool_ping_timeout=0s", pgstore.Options{}, func(s *settings) { s.ping = 0 }},
+		{"lifetimes", "pool_max_conn_lifetime=1h&pool_max_conn_lifetime_jitter=0s&pool_max_conn_idle_time=30m&pool_health_check_period=1m", pgstore.Options{},
+			func(s *settings) { s.lifetime, s.jitter, s.idle, s.check = time.Hour, 0, 30*time.Minute, time.Minute }},
+		{"application_name", "application_name=billing", pgstore.Options{}, func(s *settings) { s.application = "billing" }},
+		{"default_query_exec_mode", "default_query_exec_mode=exec", pgstore.Options{}, func(s *settings) { s.mode = pgx.QueryExecModeExec }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.o.Schema = schema
+			s := open(t, with(dsn, c.parameters), &c.o)
+			want := defaults
+			c.want(&want)
+			if got := settingsOf(s.Pool().Config()); got != want {
+				t.Errorf("the Store connects with\n%+v, want\n%+v", got, want)
+			}
+			var application string
+			if err := s.Pool().QueryRow(t.Context(), "SHOW application_name").Scan(&application); err != nil || application != want.application {
+				t.Errorf("the server knows the application as %q, %v, want %q", application, err, want.application)
+			}
+		})
+	}
+}
+
+func TestEnvironmentNamesTheApplication(t *testing.T) {
+	t.Setenv("PGAPPNAME", "billing")
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	if got := settingsOf(s.Pool().Config()).application; got != "billing" {
+		t.Errorf("got the application name %q, want that of PGAPPNAME", got)
+	}
+}
+
+func TestMaxConnsMustBeANumberOfConnections(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{-1, 1 << 31} {
+		if _, err := pgstore.Open(t.Context(), "", &pgstore.Options{MaxConns: n}); err == nil || !strings.Contains(err.Error(), "Options.MaxConns") {
+			t.Errorf("Open with MaxConns %d: got %v, want an error that names the option", n, err)
+		}
+	}
+}
+
+func TestNoMoreThanMaxConns(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	for range defaults.maxConns {
+		conn, err := s.Pool().Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Release()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := s.Lookup(ctx, record("o", "k1").Digest)
+	outage(t, err, context.DeadlineExceeded, "a call without a free connection")
+	if err == nil || !strings.Contains(err.Error(), "all 10 connections were in use") {
+		t.Errorf("the error does not tell what was waited for: %v", err)
+	}
+}
+
+// A server that accepts and says nothing.
+func TestOpenGivesUpOnASilentServer(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = pgstore.Open(t.Context(), "postgres://u@"+l.Addr().String()+"/db?sslmode=disable&connect_timeout=1", nil)
+	outage(t, err, context.DeadlineExceeded, "Open of a silent server")
+}
