@@ -58,7 +58,7 @@ func aloneMySQL(ctx context.Context, s *Store, do func(execer) error) (err error
 		return err
 	}
 	defer conn.Close()
-	const name = "CONCAT('keyhatch ', MD5(CONCAT(COALESCE(DATABASE(), ''), ' ', ?)))" // up to 64 characters
+	const name = "CONCAT('keyhatch ', LEFT(SHA2(CONCAT(COALESCE(DATABASE(), ''), ' ', ?), 256), 32))" // at most 64 characters
 	var locked sql.NullBool
 	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", s.table, int(patience.Seconds())).Scan(&locked)
 	if err != nil {
