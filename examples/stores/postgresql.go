@@ -1,0 +1,17 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+// openPostgreSQL takes a connection string of libpq's, as a URL or as
+// keywords. The pool that it opens finds out by itself when there is a PgBouncer
+// between.
+func openPostgreSQL(ctx context.Context, dsn string) (store.Store, io.Closer, error) {
+	st, err := pgstore.Open(ctx, dsn, &pgstore.Options{Table: table})
+	return st, st, err
+}

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlitestore"
+)
+
+// openSQLite takes the path of a file, which is made if it is not there.
+func openSQLite(ctx context.Context, path string) (store.Store, io.Closer, error) {
+	st, err := sqlitestore.Open(ctx, path)
+	return st, st, err
+}
