@@ -1,0 +1,135 @@
+package proof_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+)
+
+func TestMain(m *testing.M) { os.Exit(m.Run()) }
+
+// poolSize is how many connections a test has open at most, so that many
+// tests may run beside each other.
+const poolSize = 20
+
+// postgresServer is the data source name of the server that the tests share.
+func postgresServer(testing.TB) string {
+	return "postgres://root@127.0.0.1:5432/postgres?sslmode=disable"
+}
+
+// mysqlServer is the same for MariaDB.
+func mysqlServer(testing.TB) string { return "root@tcp(127.0.0.1:3306)/" }
+
+// postgresDSN names a new schema, which goes with the test.
+func postgresDSN(t testing.TB) string {
+	t.Helper()
+	server, schema := postgresServer(t), unique()
+	execPostgres(t, server, "CREATE SCHEMA "+schema)
+	t.Cleanup(func() { execPostgres(t, server, "DROP SCHEMA "+schema+" CASCADE") })
+	return withParam(server, "search_path", schema)
+}
+
+// mysqlDSN names a new database, which goes with the test. The parameters are
+// the driver's, as in "parseTime=true&charset=latin1".
+func mysqlDSN(t testing.TB, params string) string {
+	t.Helper()
+	server, name := mysqlServer(t), unique()
+	execMySQL(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { execMySQL(t, server, "DROP DATABASE "+name) })
+	return server + name + "?" + params
+}
+
+// postgresDB is a pool of pgx's connections to a new schema.
+func postgresDB(t testing.TB) *sql.DB {
+	t.Helper()
+	return openDB(t, "pgx", postgresDSN(t))
+}
+
+// mysqlDB is a pool of connections to a new database.
+func mysqlDB(t testing.TB, params string) *sql.DB {
+	t.Helper()
+	return openDB(t, "mysql", mysqlDSN(t, params))
+}
+
+func openDB(t testing.TB, driver, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// execute does what others may do to a database.
+func execute(t testing.TB, db *sql.DB, statement string, args ...any) {
+	t.Helper()
+	// Also when the test is over.
+	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// ask reads the one value that a query has for an answer.
+func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
+	t.Helper()
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+// execPostgres runs statements on a connection of their own.
+func execPostgres(t testing.TB, dsn, statements string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
+		t.Fatalf("%s: %v", statements, err)
+	}
+}
+
+// execMySQL is the same for MariaDB.
+func execMySQL(t testing.TB, dsn, statements string) {
+	t.Helper()
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MultiStatements = true
+	db, err := sql.Open("mysql", config.FormatDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	execute(t, db, statements)
+}
+
+// withParam is a PostgreSQL data source name with one more parameter.
+func withParam(dsn, name, value string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	query := u.Query()
+	query.Set(name, value)
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// unique names something that no other test has.
+func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }
