@@ -33,7 +33,6 @@ require (
 
 replace (
 	github.com/keyhatch/keyhatch => ..
+	github.com/keyhatch/keyhatch/store/pgstore => ../store/pgstore
 	github.com/keyhatch/keyhatch/store/sqlitestore => ../store/sqlitestore
 )
-
-replace github.com/keyhatch/keyhatch/store/pgstore => ../store/pgstore
