@@ -1,0 +1,32 @@
+package remotestore
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// address checks the base URL and returns what the verbs' names are appended
+// to. Its errors do not repeat the URL, which may hold a password.
+func address(base string, insecureHTTP bool) (string, error) {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Opaque != "" || u.Hostname() == "":
+		return "", errors.New("baseURL must be an absolute URL, such as https://keys.internal/keyhatch")
+	case u.User != nil:
+		return "", errors.New("baseURL must not hold a user or a password")
+	case strings.ContainsAny(base, "?#"):
+		return "", errors.New("baseURL must not have a query or a fragment")
+	case u.Scheme == "http" && !insecureHTTP && !loopback(u.Hostname()):
+		return "", errors.New("baseURL must be https, since http shows the secret to the network; see Options.InsecureHTTP")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", errors.New("baseURL must be https")
+	}
+	return u.JoinPath("v1").String() + "/", nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}

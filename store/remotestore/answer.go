@@ -1,0 +1,35 @@
+package remotestore
+
+// The answers of status 200. A pointer is for what must not be absent.
+
+type doneAnswer struct {
+	Done bool `json:"done"` // true
+}
+
+type recordAnswer struct {
+	Record record `json:"record"`
+}
+
+type listAnswer struct {
+	Records []record `json:"records"`
+	Next    cursor   `json:"next,omitzero"`
+}
+
+type revokeAnswer struct {
+	Record  record `json:"record"`
+	Changed *bool  `json:"changed"`
+}
+
+type revokeAllAnswer struct {
+	Records []record `json:"records"`
+}
+
+type rotateAnswer struct {
+	Old record `json:"old"`
+	Now record `json:"now"`
+}
+
+// A refusal is the answer of any other status that tells a sentinel.
+type refusal struct {
+	Code string `json:"code"`
+}

@@ -1,0 +1,2 @@
+// Package remotestore is a [store.Store] over HTTP.
+package remotestore

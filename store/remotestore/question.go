@@ -1,0 +1,125 @@
+package remotestore
+
+import (
+	"encoding/hex"
+	"errors"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// The questions, one for each verb. An owner and an id may be empty: nothing
+// has those, which is the store's to say.
+
+type insertQuestion struct {
+	Record record `json:"record"`
+	Limit  *int   `json:"limit"`
+}
+
+type lookupQuestion struct {
+	Digest string `json:"digest"`
+}
+
+type getQuestion struct {
+	Owner string `json:"owner"`
+	ID    string `json:"id"`
+}
+
+type listQuestion struct {
+	Owner string `json:"owner"`
+	After cursor `json:"after,omitzero"`
+	Limit int    `json:"limit"`
+}
+
+type updateQuestion struct {
+	Owner  string `json:"owner"`
+	ID     string `json:"id"`
+	Change change `json:"change"`
+}
+
+type revokeQuestion struct {
+	Owner  string  `json:"owner"`
+	ID     string  `json:"id"`
+	At     instant `json:"at"`
+	Reason string  `json:"reason"`
+}
+
+type revokeAllQuestion struct {
+	Owner  string  `json:"owner"`
+	At     instant `json:"at"`
+	Reason string  `json:"reason"`
+}
+
+type rotateQuestion struct {
+	Owner   string    `json:"owner"`
+	ID      string    `json:"id"`
+	Next    successor `json:"next"`
+	OldEnds instant   `json:"old_ends_at"`
+}
+
+type touchQuestion struct {
+	Uses []use `json:"uses"`
+}
+
+// A cursor is a [store.Cursor] on the wire.
+type cursor struct {
+	CreatedAt instant `json:"created_at,omitzero"`
+	ID        string  `json:"id"`
+}
+
+func cursorOf(c store.Cursor) cursor { return cursor{instantOf(c.CreatedAt), c.ID} }
+
+func (c cursor) stored() store.Cursor { return store.Cursor{CreatedAt: c.CreatedAt.Time, ID: c.ID} }
+
+// A change is a [store.Change] on the wire. What it does not name is absent.
+type change struct {
+	At         instant           `json:"at,omitzero"`
+	Name       *string           `json:"name,omitempty"`
+	Scopes     []string          `json:"scopes,omitzero"`
+	Metadata   map[string]string `json:"metadata,omitzero"`
+	ExpiresAt  setting           `json:"expires_at,omitzero"`
+	DisabledAt setting           `json:"disabled_at,omitzero"`
+}
+
+func changeOf(c store.Change) (change, error) {
+	err := lists(c.Scopes, c.Metadata)
+	if c.Name != nil {
+		err = errors.Join(err, texts(*c.Name))
+	}
+	return change{
+		At: instantOf(c.At), Name: c.Name, Scopes: c.Scopes, Metadata: c.Metadata,
+		ExpiresAt: setting{c.ExpiresAt}, DisabledAt: setting{c.DisabledAt},
+	}, err
+}
+
+func (c change) stored() store.Change {
+	return store.Change{
+		At: c.At.Time, Name: c.Name, Scopes: c.Scopes, Metadata: c.Metadata,
+		ExpiresAt: c.ExpiresAt.to, DisabledAt: c.DisabledAt.to,
+	}
+}
+
+// A successor is what Rotate takes of the next record.
+type successor struct {
+	ID        string  `json:"id"`
+	Digest    string  `json:"digest"`
+	Hint      string  `json:"hint"`
+	CreatedAt instant `json:"created_at"`
+}
+
+func successorOf(r store.Record) (successor, error) {
+	return successor{r.ID, hex.EncodeToString(r.Digest[:]), r.Hint, instantOf(r.CreatedAt)}, texts(r.ID, r.Hint)
+}
+
+func (s successor) stored() (store.Record, error) {
+	d, err := digest(s.Digest)
+	if err != nil || d.IsZero() || s.ID == "" || s.CreatedAt.IsZero() {
+		return store.Record{}, errors.New("a successor lacks its id, digest or time of creation")
+	}
+	return store.Record{ID: s.ID, Digest: d, Hint: s.Hint, CreatedAt: s.CreatedAt.Time}, nil
+}
+
+// A use is a [store.Use] on the wire.
+type use struct {
+	Digest string  `json:"digest"`
+	At     instant `json:"at"`
+}

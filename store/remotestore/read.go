@@ -1,0 +1,106 @@
+package remotestore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// errUnasked is for an answer that is well formed, but not to this question.
+var errUnasked = errors.New("the answer does not belong to the question")
+
+// Lookup implements [store.Store].
+func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	a, err := ask[recordAnswer](ctx, s, verbLookup, lookupQuestion{hex.EncodeToString(d[:])})
+	if err != nil {
+		return store.Record{}, err
+	}
+	r, err := a.Record.stored()
+	if err == nil && r.Digest != d {
+		err = errUnasked
+	}
+	if err != nil {
+		return store.Record{}, verbLookup.outage(err)
+	}
+	return r, nil
+}
+
+// Get implements [store.Store].
+func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	if err := texts(owner, id); err != nil {
+		return store.Record{}, verbGet.unasked(err)
+	}
+	a, err := ask[recordAnswer](ctx, s, verbGet, getQuestion{owner, id})
+	if err != nil {
+		return store.Record{}, err
+	}
+	r, err := a.Record.of(owner, id)
+	if err != nil {
+		return store.Record{}, verbGet.outage(err)
+	}
+	return r, nil
+}
+
+// of is the record, which must be the owner's with this id.
+func (r record) of(owner, id string) (store.Record, error) {
+	out, err := r.stored()
+	if err == nil && (out.Owner != owner || out.ID != id) {
+		err = errUnasked
+	}
+	return out, err
+}
+
+// List implements [store.Store].
+func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
+	if err := texts(q.Owner, q.After.ID); err != nil {
+		return store.Page{}, verbList.unasked(err)
+	}
+	a, err := ask[listAnswer](ctx, s, verbList, listQuestion{q.Owner, cursorOf(q.After), q.Limit})
+	if err != nil {
+		return store.Page{}, err
+	}
+	page, err := a.page(q)
+	if err != nil {
+		return store.Page{}, verbList.outage(err)
+	}
+	return page, nil
+}
+
+// page is the answer, which must be a page that q can ask for.
+func (a listAnswer) page(q store.Query) (store.Page, error) {
+	records, err := stored(a.Records)
+	if err != nil {
+		return store.Page{}, err
+	}
+	page := store.Page{Records: records, Next: a.Next.stored()}
+	if q.Limit < 1 || q.Limit > store.MaxPage {
+		q.Limit = store.MaxPage
+	}
+	if a.Records == nil || len(records) > q.Limit {
+		return store.Page{}, errUnasked
+	}
+	place := cursorOf(q.After).stored()
+	for _, r := range records {
+		here := store.Cursor{CreatedAt: r.CreatedAt, ID: r.ID}
+		if r.Owner != q.Owner || !place.IsZero() && !older(here, place) {
+			return store.Page{}, errUnasked
+		}
+		place = here
+	}
+	// A next page that begins before this one's end would never end.
+	if !page.Next.IsZero() && (len(records) == 0 || older(place, page.Next)) {
+		return store.Page{}, errUnasked
+	}
+	return page, nil
+}
+
+// older reports whether a comes after b in a list.
+func older(a, b store.Cursor) bool {
+	if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+		return c < 0
+	}
+	return strings.Compare(a.ID, b.ID) < 0
+}

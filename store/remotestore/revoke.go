@@ -1,0 +1,69 @@
+package remotestore
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Revoke implements [store.Store].
+func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+	if err := texts(owner, id, reason); err != nil {
+		return store.Record{}, false, verbRevoke.unasked(err)
+	}
+	a, err := ask[revokeAnswer](ctx, s, verbRevoke, revokeQuestion{owner, id, instantOf(at), reason})
+	if err != nil {
+		return store.Record{}, false, err
+	}
+	r, err := a.Record.of(owner, id)
+	if err == nil && (a.Changed == nil || r.RevokedAt.IsZero() || *a.Changed && !ended(r, at, reason)) {
+		err = errUnasked
+	}
+	if err != nil {
+		return store.Record{}, false, verbRevoke.outage(err)
+	}
+	return r, *a.Changed, nil
+}
+
+// ended reports whether r was revoked by a call with this time and reason.
+func ended(r store.Record, at time.Time, reason string) bool {
+	return !r.RevokedAt.IsZero() && same(r.RevokedAt, at) && r.RevokeReason == reason
+}
+
+// RevokeAll implements [store.Store]. An answer holds up to 64 MiB, which is
+// some 100,000 records. Those of an owner who had more are revoked all the
+// same, but the call fails, since it cannot return them: calling it again
+// finds none left to revoke, and List shows them.
+func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]store.Record, error) {
+	if err := texts(owner, reason); err != nil {
+		return nil, verbRevokeAll.unasked(err)
+	}
+	a, err := ask[revokeAllAnswer](ctx, s, verbRevokeAll, revokeAllQuestion{owner, instantOf(at), reason})
+	if err != nil {
+		return nil, err
+	}
+	records, err := a.revoked(owner, at, reason)
+	if err != nil {
+		return nil, verbRevokeAll.outage(err)
+	}
+	return records, nil
+}
+
+func (a revokeAllAnswer) revoked(owner string, at time.Time, reason string) ([]store.Record, error) {
+	records, err := stored(a.Records)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, r := range records {
+		if r.Owner != owner || !ended(r, at, reason) || seen[r.ID] {
+			return nil, errUnasked
+		}
+		seen[r.ID] = true
+	}
+	if a.Records == nil {
+		return nil, errUnasked
+	}
+	return records, nil
+}

@@ -1,0 +1,66 @@
+package remotestore
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// Rotate implements [store.Store].
+func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time) (old, now store.Record, err error) {
+	sent, err := successorOf(next)
+	if err = errors.Join(err, texts(owner, id)); err != nil {
+		return store.Record{}, store.Record{}, verbRotate.unasked(err)
+	}
+	a, err := ask[rotateAnswer](ctx, s, verbRotate, rotateQuestion{owner, id, sent, instantOf(oldEnds)})
+	if err != nil {
+		return store.Record{}, store.Record{}, err
+	}
+	old, err = a.Old.of(owner, id)
+	if err == nil {
+		now, err = a.Now.of(owner, next.ID)
+	}
+	if err == nil && !(replaced(old, next, oldEnds) && succeeds(now, next, old)) {
+		err = errUnasked
+	}
+	if err != nil {
+		return store.Record{}, store.Record{}, verbRotate.outage(err)
+	}
+	return old, now, nil
+}
+
+// replaced reports whether old is what a rotation to next leaves: revoked, or
+// with an end that the grace allows.
+func replaced(old, next store.Record, ends time.Time) bool {
+	if old.ReplacedBy != next.ID || old.Digest == next.Digest || !old.DisabledAt.IsZero() {
+		return false
+	}
+	created, ends := instantOf(next.CreatedAt).Time, instantOf(ends).Time
+	if !ends.After(created) {
+		return ended(old, created, store.ReasonRotated)
+	}
+	return old.RevokedAt.IsZero() && old.ExpiresAt.After(created) && !old.ExpiresAt.After(ends)
+}
+
+// succeeds reports whether now is next, with what it takes from old.
+func succeeds(now, next, old store.Record) bool {
+	return now.Digest == next.Digest && now.Hint == next.Hint && same(now.CreatedAt, next.CreatedAt) &&
+		now.Name == old.Name && now.CreatedBy == old.CreatedBy &&
+		slices.Equal(now.Scopes, old.Scopes) && maps.Equal(now.Metadata, old.Metadata) &&
+		now.ReplacedBy == "" && now.RevokeReason == "" &&
+		now.RevokedAt.IsZero() && now.DisabledAt.IsZero() && now.LastUsedAt.IsZero() &&
+		outlives(now, old)
+}
+
+// outlives reports whether now ends when old was to end before its rotation,
+// as far as old still shows that.
+func outlives(now, old store.Record) bool {
+	if !old.RevokedAt.IsZero() {
+		return now.ExpiresAt.Equal(old.ExpiresAt)
+	}
+	return now.ExpiresAt.IsZero() || !now.ExpiresAt.Before(old.ExpiresAt)
+}

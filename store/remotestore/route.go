@@ -1,0 +1,162 @@
+package remotestore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// A route answers one verb's questions. Without an answer the status is all
+// there is to say; the error is for the log.
+type route func(ctx context.Context, st store.Store, question []byte) (status int, answer []byte, err error)
+
+var routes = map[string]route{
+	verbInsert.name:    serve(verbInsert, serveInsert),
+	verbLookup.name:    serve(verbLookup, serveLookup),
+	verbGet.name:       serve(verbGet, serveGet),
+	verbList.name:      serve(verbList, serveList),
+	verbUpdate.name:    serve(verbUpdate, serveUpdate),
+	verbRevoke.name:    serve(verbRevoke, serveRevoke),
+	verbRevokeAll.name: serve(verbRevokeAll, serveRevokeAll),
+	verbRotate.name:    serve(verbRotate, serveRotate),
+	verbTouch.name:     serve(verbTouch, serveTouch),
+}
+
+// errMalformed is for a question that the store is not asked.
+var errMalformed = errors.New("malformed")
+
+func serve[Q, A any](v verb, call func(context.Context, store.Store, Q) (A, error)) route {
+	return func(ctx context.Context, st store.Store, question []byte) (int, []byte, error) {
+		var q Q
+		if decode(question, &q) != nil {
+			return http.StatusBadRequest, nil, nil
+		}
+		a, err := call(ctx, st, q)
+		if err == errMalformed {
+			return http.StatusBadRequest, nil, nil
+		}
+		if c, ok := v.codeOf(err); ok {
+			answer, err := json.Marshal(refusal{c.text})
+			return c.status, answer, err
+		}
+		var answer []byte
+		if err == nil {
+			answer, err = json.Marshal(a)
+		}
+		if err == nil && int64(len(answer)) > v.most {
+			err = fmt.Errorf("the answer has %d bytes, which is too many", len(answer))
+		}
+		if err != nil {
+			return http.StatusServiceUnavailable, nil, err
+		}
+		return http.StatusOK, answer, nil
+	}
+}
+
+func serveInsert(ctx context.Context, st store.Store, q insertQuestion) (doneAnswer, error) {
+	r, err := q.Record.stored()
+	if err != nil || q.Limit == nil {
+		return doneAnswer{}, errMalformed
+	}
+	return doneAnswer{true}, st.Insert(ctx, r, *q.Limit)
+}
+
+func serveLookup(ctx context.Context, st store.Store, q lookupQuestion) (recordAnswer, error) {
+	d, err := digest(q.Digest)
+	if err != nil {
+		return recordAnswer{}, errMalformed
+	}
+	return answered(st.Lookup(ctx, d))
+}
+
+func answered(r store.Record, err error) (recordAnswer, error) {
+	if err != nil {
+		return recordAnswer{}, err
+	}
+	sent, err := recordOf(r)
+	return recordAnswer{sent}, err
+}
+
+func serveGet(ctx context.Context, st store.Store, q getQuestion) (recordAnswer, error) {
+	return answered(st.Get(ctx, q.Owner, q.ID))
+}
+
+func serveList(ctx context.Context, st store.Store, q listQuestion) (listAnswer, error) {
+	page, err := st.List(ctx, store.Query{Owner: q.Owner, After: q.After.stored(), Limit: q.Limit})
+	if err != nil {
+		return listAnswer{}, err
+	}
+	records, err := recordsOf(page.Records)
+	return listAnswer{records, cursorOf(page.Next)}, err
+}
+
+func serveUpdate(ctx context.Context, st store.Store, q updateQuestion) (recordAnswer, error) {
+	return answered(st.Update(ctx, q.Owner, q.ID, q.Change.stored()))
+}
+
+func serveRevoke(ctx context.Context, st store.Store, q revokeQuestion) (revokeAnswer, error) {
+	if q.At.IsZero() {
+		return revokeAnswer{}, errMalformed
+	}
+	r, changed, err := st.Revoke(ctx, q.Owner, q.ID, q.At.Time, q.Reason)
+	if err != nil {
+		return revokeAnswer{}, err
+	}
+	sent, err := recordOf(r)
+	return revokeAnswer{sent, &changed}, err
+}
+
+func serveRevokeAll(ctx context.Context, st store.Store, q revokeAllQuestion) (revokeAllAnswer, error) {
+	if q.At.IsZero() {
+		return revokeAllAnswer{}, errMalformed
+	}
+	all, err := st.RevokeAll(ctx, q.Owner, q.At.Time, q.Reason)
+	if err != nil {
+		return revokeAllAnswer{}, err
+	}
+	records, err := recordsOf(all)
+	return revokeAllAnswer{records}, err
+}
+
+func serveRotate(ctx context.Context, st store.Store, q rotateQuestion) (rotateAnswer, error) {
+	next, err := q.Next.stored()
+	if err != nil {
+		return rotateAnswer{}, errMalformed
+	}
+	old, now, err := st.Rotate(ctx, q.Owner, q.ID, next, q.OldEnds.Time)
+	if err != nil {
+		return rotateAnswer{}, err
+	}
+	sentOld, err := recordOf(old)
+	sentNow, errNow := recordOf(now)
+	return rotateAnswer{sentOld, sentNow}, errors.Join(err, errNow)
+}
+
+func serveTouch(ctx context.Context, st store.Store, q touchQuestion) (doneAnswer, error) {
+	uses, err := q.stored()
+	if err != nil {
+		return doneAnswer{}, errMalformed
+	}
+	return doneAnswer{true}, st.Touch(ctx, uses)
+}
+
+// stored are the uses, which must be in the order that stores lock by.
+func (q touchQuestion) stored() ([]store.Use, error) {
+	if q.Uses == nil || len(q.Uses) > maxUses {
+		return nil, errMalformed
+	}
+	uses := make([]store.Use, len(q.Uses))
+	for i, u := range q.Uses {
+		d, err := digest(u.Digest)
+		if err != nil || u.At.IsZero() || i > 0 && bytes.Compare(uses[i-1].Digest[:], d[:]) >= 0 {
+			return nil, errMalformed
+		}
+		uses[i] = store.Use{Digest: d, At: u.At.Time}
+	}
+	return uses, nil
+}
