@@ -11,27 +11,33 @@ import (
 
 // A database is one of those that sqlstore speaks to.
 type database struct {
-	name    string
-	dialect sqlstore.Dialect
-	open    func(testing.TB) *sql.DB // an empty one, which goes with the test
+	name, driver string
+	dialect      sqlstore.Dialect
+	dsn          func(testing.TB) string // of an empty one, which goes with the test
 }
 
 var databases = []database{
-	{"SQLite", sqlstore.SQLite, sqliteDB},
-	{"PostgreSQL", sqlstore.PostgreSQL, postgresDB},
-	{"MariaDB", sqlstore.MySQL, func(t testing.TB) *sql.DB { return mysqlDB(t, "") }},
+	{"SQLite", "sqlite", sqlstore.SQLite, sqliteDSN},
+	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, postgresDSN},
+	{"MariaDB", "mysql", sqlstore.MySQL, func(t testing.TB) string { return mysqlDSN(t, "") }},
 }
 
-// servers are those of the databases that many processes share.
+// servers are those that are not a file.
 var servers = databases[1:]
 
-// sqliteDB has one connection, since SQLite has one writer.
-func sqliteDB(t testing.TB) *sql.DB {
+// open returns a pool of connections to an empty database.
+func (d database) open(t testing.TB) *sql.DB {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "keys.db")
-	db := openDB(t, "sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(100)")
-	db.SetMaxOpenConns(1)
+	db := openDB(t, d.driver, d.dsn(t))
+	if d.dialect == sqlstore.SQLite {
+		db.SetMaxOpenConns(1) // it has one writer
+	}
 	return db
+}
+
+func sqliteDSN(t testing.TB) string {
+	file := filepath.Join(t.TempDir(), "keys.db")
+	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(100)"
 }
 
 // sqlStore is a Store on db, with its tables made.

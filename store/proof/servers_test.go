@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -14,11 +15,16 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
 
-func TestMain(m *testing.M) { os.Exit(m.Run()) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv("KEYHATCH_ROLE"); role != "" {
+		os.Exit(play(role))
+	}
+	os.Exit(m.Run())
+}
 
 // poolSize is how many connections a test has open at most, so that many
 // tests may run beside each other.
-const poolSize = 20
+const poolSize = 10
 
 // postgresServer is the data source name of the server that the tests share.
 func postgresServer(testing.TB) string {
@@ -127,7 +133,7 @@ func withParam(dsn, name, value string) string {
 	}
 	query := u.Query()
 	query.Set(name, value)
-	u.RawQuery = query.Encode()
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx takes a plus for a plus
 	return u.String()
 }
 
