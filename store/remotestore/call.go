@@ -49,7 +49,7 @@ func (s *Store) post(ctx context.Context, v verb, question []byte) (status int, 
 		return 0, nil, err
 	}
 	req.Header = http.Header{
-		"Authorization":   {s.bearer.header},
+		"Authorization":   {*s.bearer},
 		"Content-Type":    {contentType},
 		"Accept":          {contentType},
 		"Accept-Encoding": {"identity"},

@@ -102,7 +102,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, route route) {
 	}
 	status, answer, err := route(r.Context(), h.store, question)
 	if err != nil {
-		h.logger.ErrorContext(r.Context(), "remotestore: the store failed", "path", r.URL.Path, "error", err)
+		h.report(r, err)
 	}
 	if answer == nil {
 		refuse(w, status)
@@ -111,6 +111,15 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, route route) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	w.Write(answer) // a client that is gone misses nothing
+}
+
+// report logs a failure of the store, which it is not when the client has gone.
+func (h *handler) report(r *http.Request, err error) {
+	level := slog.LevelError
+	if r.Context().Err() != nil {
+		level = slog.LevelDebug
+	}
+	h.logger.Log(r.Context(), level, "remotestore: the store failed", "path", r.URL.Path, "error", err)
 }
 
 // refuse answers without a body that a client could take for an answer.

@@ -79,7 +79,7 @@ func (a listAnswer) page(q store.Query) (store.Page, error) {
 	if q.Limit < 1 || q.Limit > store.MaxPage {
 		q.Limit = store.MaxPage
 	}
-	if a.Records == nil || len(records) > q.Limit {
+	if a.Records == nil || len(records) > q.Limit || repeated(records) {
 		return store.Page{}, errUnasked
 	}
 	place := cursorOf(q.After).stored()
@@ -95,6 +95,18 @@ func (a listAnswer) page(q store.Query) (store.Page, error) {
 		return store.Page{}, errUnasked
 	}
 	return page, nil
+}
+
+// repeated reports whether an id or a digest is there twice.
+func repeated(records []store.Record) bool {
+	ids, digests := map[string]bool{}, map[store.Digest]bool{}
+	for _, r := range records {
+		if ids[r.ID] || digests[r.Digest] {
+			return true
+		}
+		ids[r.ID], digests[r.Digest] = true, true
+	}
+	return false
 }
 
 // older reports whether a comes after b in a list.

@@ -12,16 +12,12 @@ import (
 // may be called from many goroutines. Use [New].
 type Store struct {
 	address string
-	bearer  *bearer
+	bearer  *string // behind a pointer, where no verb of fmt shows the secret
 	client  *http.Client
 	timeout time.Duration
 }
 
 var _ store.Store = (*Store)(nil)
-
-// A bearer keeps the secret behind a pointer, where printing the Store does
-// not show it.
-type bearer struct{ header string }
 
 // New returns a Store that asks the service at baseURL, where a [Handler] is
 // mounted. Nil Options are fine. It does not connect.
@@ -42,7 +38,7 @@ func New(baseURL string, secret []byte, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("remotestore: %w", err)
 	}
 	client := &http.Client{Transport: opts.Transport, CheckRedirect: noRedirect}
-	return &Store{address: address, bearer: &bearer{header}, client: client, timeout: opts.Timeout}, nil
+	return &Store{address: address, bearer: &header, client: client, timeout: opts.Timeout}, nil
 }
 
 // noRedirect makes a redirect an answer like any other that is not ours. To

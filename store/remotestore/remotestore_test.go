@@ -1,9 +1,13 @@
 package remotestore_test
 
 import (
+	"context"
+	"crypto/sha256"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
@@ -11,7 +15,10 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
-var secret = []byte("a secret of the tests, 32 bytes!!")
+var secret = []byte("a secret of the tests, with \xfb\xff, which no header can hold")
+
+// begin is when the records of the tests are made.
+var begin = time.Date(2026, 3, 1, 12, 30, 15, 123456000, time.UTC)
 
 func newHandler(t testing.TB, st store.Store, o *remotestore.HandlerOptions) http.Handler {
 	t.Helper()
@@ -32,10 +39,151 @@ func newStore(t testing.TB, url string, o *remotestore.Options) *remotestore.Sto
 	return s
 }
 
+// serve starts a server on the loopback interface.
+func serve(t testing.TB, h http.Handler) (url string) {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.Store {
-		server := httptest.NewServer(newHandler(t, memstore.New(), nil))
-		t.Cleanup(server.Close)
-		return newStore(t, server.URL, nil)
+		return newStore(t, serve(t, newHandler(t, memstore.New(), nil)), nil)
 	})
+}
+
+// The host's own certificates, HTTP/2, and a path in front.
+func TestStoreOverTLS(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) store.Store {
+		h := newHandler(t, memstore.New(), nil)
+		mux := http.NewServeMux()
+		mux.Handle("/keys/", http.StripPrefix("/keys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor != 2 {
+				t.Errorf("the request came over %s, want HTTP/2", r.Proto)
+			}
+			h.ServeHTTP(w, r)
+		})))
+		server := httptest.NewUnstartedServer(mux)
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return newStore(t, server.URL+"/keys/", &remotestore.Options{Transport: server.Client().Transport})
+	})
+}
+
+// fresh is a record with every field that a new one can have.
+func fresh(owner, id string) store.Record {
+	return store.Record{
+		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab12", CreatedBy: "admin of " + owner,
+		Digest: digest(id), Scopes: []string{"reports:read", "reports:*"},
+		Metadata: map[string]string{"env": "production", "team": "日本"}, CreatedAt: begin,
+		ExpiresAt: begin.Add(240 * time.Hour), LastUsedAt: begin.Add(time.Second),
+	}
+}
+
+func digest(id string) store.Digest { return sha256.Sum256([]byte(id)) }
+
+func next(id string) store.Record {
+	return store.Record{ID: id, Digest: digest(id), Hint: "key_" + id, CreatedAt: begin.Add(time.Minute)}
+}
+
+func insert(t testing.TB, s store.Store, rs ...store.Record) {
+	t.Helper()
+	for _, r := range rs {
+		if err := s.Insert(context.Background(), r, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// populated holds, of owner o, the records a and b, of which a is the newer.
+func populated(t testing.TB) *memstore.Store {
+	t.Helper()
+	st := memstore.New()
+	a, b := fresh("o", "a"), fresh("o", "b")
+	a.CreatedAt = begin.Add(time.Second)
+	insert(t, st, a, b)
+	return st
+}
+
+// A verb is a call that succeeds on a populated store. got is what it returns
+// beside the error.
+type verb struct {
+	name     string
+	call     func(context.Context, store.Store) (got []store.Record, err error)
+	writes   bool
+	sentinel []error // that it may answer with
+}
+
+var renamed, later = "renamed", begin.Add(48 * time.Hour)
+
+var verbs = []verb{
+	{"insert", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		return nil, s.Insert(ctx, fresh("o", "c"), 5)
+	}, true, []error{store.ErrDuplicate, store.ErrLimit}},
+	{"lookup", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		r, err := s.Lookup(ctx, digest("a"))
+		return []store.Record{r}, err
+	}, false, []error{store.ErrNotFound}},
+	{"get", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		r, err := s.Get(ctx, "o", "a")
+		return []store.Record{r}, err
+	}, false, []error{store.ErrNotFound, store.ErrForeignOwner}},
+	{"list", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		page, err := s.List(ctx, store.Query{Owner: "o", Limit: 2, After: store.Cursor{CreatedAt: begin.Add(time.Hour), ID: "z"}})
+		if !page.Next.IsZero() && err != nil {
+			page.Records = append(page.Records, store.Record{ID: "a next with an error"})
+		}
+		return page.Records, err
+	}, false, nil},
+	{"update", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		r, err := s.Update(ctx, "o", "a", store.Change{
+			At: begin, Name: &renamed, Scopes: []string{"x"}, Metadata: map[string]string{"x": "y"}, ExpiresAt: &later, DisabledAt: &begin,
+		})
+		return []store.Record{r}, err
+	}, true, []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrConflict}},
+	{"revoke", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		r, changed, err := s.Revoke(ctx, "o", "a", begin, "leaked")
+		if changed && err != nil {
+			r.ID = "a change with an error"
+		}
+		return []store.Record{r}, err
+	}, true, []error{store.ErrNotFound, store.ErrForeignOwner}},
+	{"revoke_all", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		return s.RevokeAll(ctx, "o", begin, "closed")
+	}, true, nil},
+	{"rotate", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		old, now, err := s.Rotate(ctx, "o", "a", next("n"), begin.Add(time.Hour))
+		return []store.Record{old, now}, err
+	}, true, []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrConflict, store.ErrDuplicate}},
+	{"touch", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		return nil, s.Touch(ctx, []store.Use{{Digest: digest("a"), At: begin.Add(time.Minute)}})
+	}, true, nil},
+}
+
+var sentinels = []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
+
+func isSentinel(err error) bool {
+	for _, s := range sentinels {
+		if errors.Is(err, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// outage fails unless err is an outage and nothing came with it.
+func outage(t *testing.T, got []store.Record, err error) {
+	t.Helper()
+	if err == nil || isSentinel(err) {
+		t.Errorf("got the error %v, want one that is none of the sentinels", err)
+	}
+	for _, r := range got {
+		if r.ID != "" || r.Owner != "" || !r.Digest.IsZero() {
+			t.Errorf("with the error came %+v, want nothing", r)
+		}
+	}
 }

@@ -55,14 +55,12 @@ func (a revokeAllAnswer) revoked(owner string, at time.Time, reason string) ([]s
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
 	for _, r := range records {
-		if r.Owner != owner || !ended(r, at, reason) || seen[r.ID] {
+		if r.Owner != owner || !ended(r, at, reason) {
 			return nil, errUnasked
 		}
-		seen[r.ID] = true
 	}
-	if a.Records == nil {
+	if a.Records == nil || repeated(records) {
 		return nil, errUnasked
 	}
 	return records, nil

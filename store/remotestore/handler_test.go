@@ -1,0 +1,475 @@
+package remotestore_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+	"github.com/keyhatch/keyhatch/store/remotestore"
+)
+
+func bearer(secret []byte) string { return "Bearer " + base64.RawURLEncoding.EncodeToString(secret) }
+
+// A touchyBody fails the test when it is read.
+type touchyBody struct{ t *testing.T }
+
+func (b touchyBody) Read([]byte) (int, error) {
+	b.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+// T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): no empty,
+// short or constant secret is taken, by either side.
+func TestSecretsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string][]byte{
+		"none": nil, "empty": {}, "one byte": {'x'}, "31 bytes": []byte("0123456789012345678901234567890"),
+		"zeros": make([]byte, 32), "many zeros": make([]byte, 64), "one byte repeated": bytes.Repeat([]byte{'k'}, 40),
+		"too long": []byte(strings.Repeat("0123456789", 103)),
+	} {
+		_, client := remotestore.New("https://keys.internal", bad, nil)
+		_, handler := remotestore.Handler(memstore.New(), bad, nil)
+		_, older := remotestore.Handler(memstore.New(), secret, &remotestore.HandlerOptions{OlderSecrets: [][]byte{bad}})
+		for what, err := range map[string]error{"New": client, "Handler": handler, "OlderSecrets": older} {
+			if err == nil {
+				t.Errorf("%s takes a secret that is %s", what, name)
+			} else if len(bad) > 4 && strings.Contains(err.Error(), string(bad[:4])) {
+				t.Errorf("%s: the error shows the secret: %v", what, err)
+			}
+		}
+	}
+	if _, err := remotestore.Handler(nil, secret, nil); err == nil {
+		t.Error("Handler takes a nil store")
+	}
+}
+
+// H-01, H-04: without the secret the store is not asked and the body not read.
+func TestHandlerAsksForTheSecretFirst(t *testing.T) {
+	t.Parallel()
+	asked := &spyStore{Store: memstore.New()}
+	h := newHandler(t, asked, nil)
+	good := bearer(secret)
+	other := bytes.Clone(secret)
+	other[len(other)-1] ^= 1
+	for name, values := range map[string][]string{
+		"none": nil, "empty": {""}, "the scheme alone": {"Bearer "}, "another secret": {bearer(other)},
+		"cut short": {good[:len(good)-1]}, "too long": {good + "A"}, "a space behind": {good + " "},
+		"padded": {good + "="}, "another scheme": {"Basic" + good[6:]}, "no scheme": {good[7:]},
+		"as it is": {"Bearer " + string(secret)}, "another alphabet": {"Bearer " + base64.StdEncoding.EncodeToString(secret)},
+		"twice": {good, good}, "two of which one is good": {"Bearer x", good}, "a list": {good + ", " + good},
+		"one mebibyte": {strings.Repeat("x", 1<<20)}, "another case": {"bearer" + good[6:]},
+	} {
+		for _, path := range []string{"/v1/lookup", "/v1/unknown", "/"} {
+			for _, method := range []string{"POST", "GET"} {
+				r := httptest.NewRequest(method, path, touchyBody{t})
+				r.Header["Authorization"] = values
+				r.Header.Set("Content-Type", contentType)
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if w.Code != 401 || w.Body.Len() != 0 || w.Header().Get("WWW-Authenticate") != "Bearer" || w.Header().Get("Cache-Control") != "no-store" {
+					t.Errorf("%s %s with the secret %s: got %d %v %q, want 401 without a body", method, path, name, w.Code, w.Header(), w.Body)
+				}
+			}
+		}
+	}
+	if asked.calls != 0 {
+		t.Errorf("the store was asked %d times", asked.calls)
+	}
+}
+
+// A spyStore counts its look-ups.
+type spyStore struct {
+	store.Store
+	calls int
+}
+
+func (s *spyStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	s.calls++
+	return s.Store.Lookup(ctx, d)
+}
+
+// T-12: a secret is replaced while clients with the old and the new one go on,
+// and the old one ends with its retirement.
+func TestSecretsRotate(t *testing.T) {
+	t.Parallel()
+	current := []byte("the new secret of the tests, 32 bytes")
+	var mu sync.Mutex
+	var h http.Handler
+	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		h.ServeHTTP(w, r)
+	}))
+	st := populated(t)
+	use := func(secret []byte, o *remotestore.HandlerOptions) {
+		mu.Lock()
+		defer mu.Unlock()
+		var err error
+		if h, err = remotestore.Handler(st, secret, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(secret []byte) error {
+		s, err := remotestore.New(url, secret, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		_, err = s.Lookup(t.Context(), digest("a"))
+		return err
+	}
+	for step, c := range []struct {
+		secret   []byte
+		older    [][]byte
+		old, new bool
+	}{
+		{secret, nil, true, false},
+		{current, [][]byte{secret}, true, true},
+		{secret, [][]byte{bytes.Repeat([]byte("another "), 5), current}, true, true},
+		{current, nil, false, true},
+	} {
+		use(c.secret, &remotestore.HandlerOptions{OlderSecrets: c.older})
+		for name, is := range map[string]struct {
+			secret []byte
+			good   bool
+		}{"old": {secret, c.old}, "new": {current, c.new}} {
+			err := ask(is.secret)
+			if (err == nil) != is.good || isSentinel(err) {
+				t.Errorf("step %d, %s secret: got %v, want accepted: %v", step, name, err, is.good)
+			}
+		}
+	}
+}
+
+// H-02: what is no question is answered by a status alone.
+func TestHandlerStatus(t *testing.T) {
+	t.Parallel()
+	h := newHandler(t, populated(t), nil)
+	lookup := `{"digest":"` + hexDigest("a") + `"}`
+	long := strings.Repeat(" ", 128<<10) + lookup
+	for _, c := range []struct {
+		name, method, path, kind, body string
+		want                           int
+	}{
+		{"a question", "POST", "/v1/lookup", contentType, lookup, 200},
+		{"spaces around", "POST", "/v1/lookup", contentType, " " + lookup + "\n", 200},
+		{"the root", "POST", "/", contentType, lookup, 404},
+		{"no version", "POST", "/lookup", contentType, lookup, 404},
+		{"another version", "POST", "/v2/lookup", contentType, lookup, 404},
+		{"no verb", "POST", "/v1/", contentType, lookup, 404},
+		{"another verb", "POST", "/v1/delete", contentType, lookup, 404},
+		{"more path", "POST", "/v1/lookup/", contentType, lookup, 404},
+		{"another case", "POST", "/v1/Lookup", contentType, lookup, 404},
+		{"GET", "GET", "/v1/lookup", contentType, lookup, 405},
+		{"PUT", "PUT", "/v1/touch", contentType, lookup, 405},
+		{"OPTIONS", "OPTIONS", "/v1/lookup", "", "", 405},
+		{"no type", "POST", "/v1/lookup", "", lookup, 415},
+		{"a form", "POST", "/v1/lookup", "application/x-www-form-urlencoded", lookup, 415},
+		{"the type of JSON", "POST", "/v1/lookup", "application/json", lookup, 415},
+		{"too long", "POST", "/v1/lookup", contentType, long, 413},
+		{"empty", "POST", "/v1/lookup", contentType, "", 400},
+		{"null", "POST", "/v1/lookup", contentType, "null", 400},
+		{"no field", "POST", "/v1/lookup", contentType, "{}", 400},
+		{"a token", "POST", "/v1/lookup", contentType, `{"token":"key_x"}`, 400},
+		{"behind", "POST", "/v1/lookup", contentType, lookup + "x", 400},
+		{"twice", "POST", "/v1/lookup", contentType, lookup + lookup, 400},
+		{"a short digest", "POST", "/v1/lookup", contentType, `{"digest":"ab"}`, 400},
+		{"not UTF-8", "POST", "/v1/get", contentType, "{\"owner\":\"o\xff\",\"id\":\"a\"}", 400},
+		{"half a pair", "POST", "/v1/get", contentType, `{"owner":"o\ud800","id":"a"}`, 400},
+		{"a whole pair", "POST", "/v1/get", contentType, `{"owner":"o","id":"\ud83d\udd11\\ud800"}`, 404},
+		{"an owner twice", "POST", "/v1/get", contentType, `{"owner":"x","owner":"o","id":"a"}`, 400},
+		{"an owner in upper case", "POST", "/v1/get", contentType, `{"Owner":"o","id":"a"}`, 400},
+		{"an owner that is null", "POST", "/v1/get", contentType, `{"owner":null,"id":"a"}`, 400},
+		{"a limit in fractions", "POST", "/v1/list", contentType, `{"owner":"o","limit":1.5}`, 400},
+		{"an insert of nothing", "POST", "/v1/insert", contentType, `{"limit":5}`, 400},
+		{"an insert without a limit", "POST", "/v1/insert", contentType,
+			`{"record":{"id":"x","owner":"o","digest":"` + hexDigest("x") + `","created_at":1}}`, 400},
+		{"an insert without a digest", "POST", "/v1/insert", contentType, `{"record":{"id":"x","owner":"o","created_at":1},"limit":5}`, 400},
+		{"an insert of zeros", "POST", "/v1/insert", contentType,
+			`{"record":{"id":"x","owner":"o","digest":"` + strings.Repeat("0", 64) + `","created_at":1},"limit":5}`, 400},
+		{"a change of the digest", "POST", "/v1/update", contentType, `{"owner":"o","id":"a","change":{"digest":"x"}}`, 400},
+		{"a revocation at no time", "POST", "/v1/revoke", contentType, `{"owner":"o","id":"a","reason":""}`, 400},
+		{"a revocation at null", "POST", "/v1/revoke", contentType, `{"owner":"o","id":"a","at":null,"reason":""}`, 400},
+		{"a revocation of all at no time", "POST", "/v1/revoke_all", contentType, `{"owner":"o","reason":""}`, 400},
+		{"a rotation to nothing", "POST", "/v1/rotate", contentType, `{"owner":"o","id":"a","old_ends_at":1}`, 400},
+		{"no uses", "POST", "/v1/touch", contentType, `{}`, 400},
+		{"uses that are null", "POST", "/v1/touch", contentType, `{"uses":null}`, 400},
+		{"a use at no time", "POST", "/v1/touch", contentType, `{"uses":[{"digest":"` + hexDigest("a") + `"}]}`, 400},
+		{"uses out of order", "POST", "/v1/touch", contentType, uses("ff", "00"), 400},
+		{"a use twice", "POST", "/v1/touch", contentType, uses("ab", "ab"), 400},
+		{"uses in order", "POST", "/v1/touch", contentType, uses("00", "ab", "ff"), 200},
+		{"too many uses", "POST", "/v1/touch", contentType, manyUses(1001), 400},
+		{"as many uses as may be", "POST", "/v1/touch", contentType, manyUses(1000), 200},
+	} {
+		for _, chunked := range []bool{false, true} {
+			r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+			if chunked {
+				r.ContentLength = -1
+			}
+			r.Header = http.Header{"Authorization": {bearer(secret)}}
+			if c.kind != "" {
+				r.Header.Set("Content-Type", c.kind)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != c.want {
+				t.Errorf("%s: got %d %s, want %d", c.name, w.Code, w.Body, c.want)
+			}
+			ours := c.want == 200 || c.want == 404 && c.name == "a whole pair"
+			if (w.Header().Get("Content-Type") == contentType) != ours || (w.Body.Len() > 0) != ours {
+				t.Errorf("%s: got %v %q, want an answer of our type: %v", c.name, w.Header(), w.Body, ours)
+			}
+			if c.want == 405 && w.Header().Get("Allow") != "POST" {
+				t.Errorf("%s: got Allow %q, want POST", c.name, w.Header().Get("Allow"))
+			}
+		}
+	}
+}
+
+func uses(bytes ...string) string {
+	var list []string
+	for _, b := range bytes {
+		list = append(list, `{"digest":"`+strings.Repeat(b, 32)+`","at":1}`)
+	}
+	return `{"uses":[` + strings.Join(list, ",") + `]}`
+}
+
+func manyUses(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"digest":"%064x","at":-62135596799999999}`, i+1))
+	}
+	return `{"uses":[` + strings.Join(list, ",") + `]}`
+}
+
+// An answerStore answers every call with this error, and what it is told to.
+type answerStore struct {
+	store.Store
+	err     error
+	record  store.Record
+	page    store.Page
+	started chan struct{} // when set, calls wait for the end of their context
+}
+
+func (s *answerStore) end(ctx context.Context) error {
+	if s.started != nil {
+		s.started <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.err
+}
+
+func (s *answerStore) Insert(ctx context.Context, _ store.Record, _ int) error { return s.end(ctx) }
+func (s *answerStore) Lookup(ctx context.Context, _ store.Digest) (store.Record, error) {
+	return s.record, s.end(ctx)
+}
+func (s *answerStore) Get(ctx context.Context, _, _ string) (store.Record, error) {
+	return s.record, s.end(ctx)
+}
+func (s *answerStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
+	return s.page, s.end(ctx)
+}
+func (s *answerStore) Update(ctx context.Context, _, _ string, _ store.Change) (store.Record, error) {
+	return s.record, s.end(ctx)
+}
+func (s *answerStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ string) (store.Record, bool, error) {
+	return s.record, true, s.end(ctx)
+}
+func (s *answerStore) RevokeAll(ctx context.Context, _ string, _ time.Time, _ string) ([]store.Record, error) {
+	return s.page.Records, s.end(ctx)
+}
+func (s *answerStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _ time.Time) (old, now store.Record, err error) {
+	return s.record, s.record, s.end(ctx)
+}
+func (s *answerStore) Touch(ctx context.Context, _ []store.Use) error { return s.end(ctx) }
+
+// M-01: each sentinel arrives as itself where the contract knows it, another
+// owner's key told from an absent one; everything else is an outage, and the
+// store's words stay on the server.
+func TestErrorsOnTheWay(t *testing.T) {
+	t.Parallel()
+	const words = "pq: password of keeper is wrong"
+	for _, v := range verbs {
+		for _, told := range append([]error{errors.New(words), context.Canceled}, sentinels...) {
+			var logged bytes.Buffer
+			logger := slog.New(slog.NewTextHandler(&logged, nil))
+			st := &answerStore{err: fmt.Errorf("keeper: %w", told)}
+			var answer string
+			h := newHandler(t, st, &remotestore.HandlerOptions{Logger: logger})
+			url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				rec := httptest.NewRecorder()
+				h.ServeHTTP(rec, r)
+				answer = fmt.Sprint(rec.Code, rec.Header(), rec.Body)
+				for name, values := range rec.Header() {
+					w.Header()[name] = values
+				}
+				w.WriteHeader(rec.Code)
+				w.Write(rec.Body.Bytes())
+			}))
+			got, err := v.call(t.Context(), newStore(t, url, nil))
+			if known(v, told) {
+				want := told
+				if v.name == "lookup" {
+					want = store.ErrNotFound
+				}
+				if err != want {
+					t.Errorf("%s: the store says %v, the client %v", v.name, told, err)
+				}
+				if logged.Len() > 0 {
+					t.Errorf("%s: %v is logged as a failure: %s", v.name, told, &logged)
+				}
+				continue
+			}
+			outage(t, got, err)
+			if err == nil {
+				continue
+			}
+			if !strings.HasPrefix(answer, "503 ") || strings.Contains(answer, "keeper") || strings.Contains(err.Error(), "keeper") {
+				t.Errorf("%s: the store says %v, the answer is %s, the error %v: want 503 without the store's words", v.name, told, answer, err)
+			}
+			if !strings.Contains(logged.String(), "keeper") || !strings.Contains(logged.String(), "ERROR") || !strings.Contains(logged.String(), v.name) {
+				t.Errorf("%s: the log does not hold the store's words: %s", v.name, &logged)
+			}
+			if strings.Contains(err.Error(), "may or may not have happened") != v.writes {
+				t.Errorf("%s: the error is %v; want it to say that it may have happened: %v", v.name, err, v.writes)
+			}
+		}
+	}
+}
+
+// known reports whether the verb may answer with the error. Lookup asks for no
+// owner, so to it another owner's key is just not there.
+func known(v verb, err error) bool {
+	for _, s := range v.sentinel {
+		if errors.Is(err, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// R-12: what a broken store returns is not passed on.
+func TestBrokenStores(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*store.Record){
+		"a zero record":      func(r *store.Record) { *r = store.Record{} },
+		"no id":              func(r *store.Record) { r.ID = "" },
+		"no owner":           func(r *store.Record) { r.Owner = "" },
+		"no digest":          func(r *store.Record) { r.Digest = store.Digest{} },
+		"never created":      func(r *store.Record) { r.CreatedAt = time.Time{} },
+		"a broken text":      func(r *store.Record) { r.Name = "\xff" },
+		"a broken scope":     func(r *store.Record) { r.Scopes = []string{"\xff"} },
+		"broken metadata":    func(r *store.Record) { r.Metadata = map[string]string{"\xff": ""} },
+		"the year 10000":     func(r *store.Record) { r.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"before all years":   func(r *store.Record) { r.RevokedAt = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"a name of mebibyte": func(r *store.Record) { r.Name = strings.Repeat("x", 1<<20) },
+	} {
+		r := fresh("o", "a")
+		spoil(&r)
+		all := []store.Record{fresh("o", "b"), r}
+		h := newHandler(t, &answerStore{record: r, page: store.Page{Records: all}}, nil)
+		statuses := map[string]int{}
+		s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			statuses[r.URL.Path] = rec.Code
+			w.WriteHeader(rec.Code)
+		})), nil)
+		for _, v := range verbs {
+			if v.name == "insert" || v.name == "touch" || name == "a name of mebibyte" && strings.HasSuffix(v.name, "l") || strings.HasPrefix(v.name, "li") {
+				continue // no record is answered, or many may be
+			}
+			got, err := v.call(t.Context(), s)
+			outage(t, got, err)
+			if status := statuses["/v1/"+v.name]; status != 503 {
+				t.Errorf("%s of a store that returns %s: got %d, want 503", v.name, name, status)
+			}
+		}
+	}
+	server := httptest.NewUnstartedServer(newHandler(t, struct{ store.Store }{}, nil))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	defer server.Close()
+	panics := newStore(t, server.URL, nil)
+	for _, v := range verbs {
+		got, err := v.call(t.Context(), panics)
+		outage(t, got, err)
+	}
+}
+
+// Whoever hangs up cancels what the store does for him.
+func TestDisconnectCancelsTheStore(t *testing.T) {
+	t.Parallel()
+	st := &answerStore{started: make(chan struct{})}
+	h := newHandler(t, st, nil)
+	ended := make(chan error, 1)
+	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		ended <- r.Context().Err()
+	})), &remotestore.Options{Timeout: time.Minute})
+	for _, v := range verbs {
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() {
+			_, err := v.call(ctx, s)
+			result <- err
+		}()
+		<-st.started
+		cancel()
+		if err := <-ended; err == nil {
+			t.Errorf("%s: the store's call ended without its context", v.name)
+		}
+		if err := <-result; !errors.Is(err, context.Canceled) || isSentinel(err) {
+			t.Errorf("%s: got %v, want context.Canceled", v.name, err)
+		}
+	}
+}
+
+// H-10: neither log, error nor print-out shows the secret.
+func TestSecretStaysHidden(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	current := []byte("the new secret of the tests, 32 bytes")
+	h, err := remotestore.Handler(&answerStore{err: errors.New("down")}, current, &remotestore.HandlerOptions{Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, serve(t, h), nil)
+	var out strings.Builder
+	for _, v := range verbs {
+		_, err := v.call(t.Context(), s)
+		fmt.Fprintln(&out, err)
+	}
+	for _, v := range []any{s, *s, h, struct{ s *remotestore.Store }{s}} {
+		encoded, _ := json.Marshal(v)
+		fmt.Fprintf(&out, "%v %+v %#v %s %q %x %d %s\n", v, v, v, v, v, v, v, encoded)
+	}
+	if !strings.Contains(logged.String(), "refused") {
+		t.Errorf("a refused secret is not logged: %s", &logged)
+	}
+	for _, secret := range [][]byte{secret, current} {
+		for _, form := range []string{
+			string(secret), bearer(secret)[7:], fmt.Sprintf("%x", secret), fmt.Sprintf("%x", bearer(secret)[7:]), fmt.Sprint(secret)[1:40],
+		} {
+			if strings.Contains(out.String()+logged.String(), form) {
+				t.Errorf("%q is shown", form)
+			}
+		}
+	}
+}
