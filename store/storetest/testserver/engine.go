@@ -1,0 +1,87 @@
+package testserver
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// An engine is a kind of server.
+type engine struct {
+	name     string
+	variable string   // of the environment, with the address of a server to use instead
+	packages string   // what to install
+	programs []string // names of the server, the best first
+	user     string   // whom it runs as when the tests run as root
+	careless []string // settings of the shared server
+	ready    string   // what it logs once it listens
+	quit     string   // the signal that ends it at once and leaves nothing behind
+
+	dsn     func(port int) string
+	command func(program, folder string, port int, settings []string) []string
+	// creator is how a program's data are created; nil: it creates them itself.
+	creator func(program string) (command func(folder string) []string, err error)
+	sweep   func(folder string) // removes what a killed server leaves elsewhere
+}
+
+// errMissing is matched by errors that say what to install.
+var errMissing = errors.New("install")
+
+// find returns the server's program and how to create its data.
+func (e *engine) find() (program string, create func(folder string) []string, err error) {
+	if !supported {
+		return "", nil, fmt.Errorf("testserver: %s cannot be started on this system: %w it elsewhere", e.name, errMissing)
+	}
+	if program, err = find(e.programs...); err == nil && e.creator != nil {
+		create, err = e.creator(program)
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		err = fmt.Errorf("testserver: no %s here: %w %s", e.name, errMissing, e.packages)
+	}
+	return program, create, err
+}
+
+// places are where servers are that PATH does not lead to.
+var places = []string{
+	"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
+	"/usr/local/opt/*/bin", "/opt/homebrew/bin", "/opt/homebrew/opt/*/bin",
+}
+
+// find returns the path of the first program that is there, or
+// [exec.ErrNotFound].
+func find(names ...string) (string, error) {
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return filepath.Abs(path)
+		}
+		for _, place := range places {
+			found, _ := filepath.Glob(filepath.Join(place, name)) // of a constant pattern
+			for i := len(found) - 1; i >= 0; i-- {                // the newest version
+				if path, err := exec.LookPath(found[i]); err == nil {
+					return path, nil
+				}
+			}
+		}
+	}
+	return "", exec.ErrNotFound
+}
+
+// freePort is one below those that systems give to outgoing connections, so
+// that it stays free while a server restarts.
+func freePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 15000 + rand.IntN(15000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", loopback(port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("testserver: no free port: %w", err)
+}
+
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

@@ -1,0 +1,53 @@
+package testserver
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+var mySQL = &engine{
+	name:     "MariaDB or MySQL",
+	variable: "KEYHATCH_MYSQL_DSN",
+	packages: "mariadb-server",
+	programs: []string{"mariadbd", "mysqld"},
+	user:     "mysql",
+	careless: []string{"innodb-flush-log-at-trx-commit=0"}, // nobody needs its data after a crash
+	ready:    "ready for connections",
+	quit:     "KILL",
+	dsn:      func(port int) string { return fmt.Sprintf("root@tcp(%s)/", loopback(port)) },
+	command:  mysqlCommand,
+	creator:  mysqlCreator,
+}
+
+func mysqlCommand(program, folder string, port int, settings []string) []string {
+	command := []string{program, "--no-defaults", "--datadir=" + mysqlData(folder), "--port=" + strconv.Itoa(port),
+		"--bind-address=127.0.0.1", "--socket=" + filepath.Join(folder, "socket"), "--pid-file=" + filepath.Join(folder, "pid"),
+		"--tmpdir=" + folder, "--max-connections=300", "--loose-mysqlx=OFF"}
+	for _, s := range settings {
+		command = append(command, "--"+s)
+	}
+	return command
+}
+
+// mysqlCreator tells the two apart: MySQL creates its data itself.
+func mysqlCreator(program string) (func(folder string) []string, error) {
+	version, err := exec.Command(program, "--no-defaults", "--version").Output()
+	if err != nil {
+		return nil, fmt.Errorf("testserver: %s --version: %w", program, err)
+	}
+	if !strings.Contains(string(version), "MariaDB") {
+		return func(folder string) []string {
+			return []string{program, "--no-defaults", "--initialize-insecure", "--datadir=" + mysqlData(folder)}
+		}, nil
+	}
+	install, err := find("mariadb-install-db", "mysql_install_db")
+	return func(folder string) []string {
+		return []string{install, "--no-defaults", "--datadir=" + mysqlData(folder),
+			"--auth-root-authentication-method=normal", "--skip-test-db"}
+	}, err
+}
+
+func mysqlData(folder string) string { return filepath.Join(folder, "data") }

@@ -1,0 +1,69 @@
+package testserver
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+var postgreSQL = &engine{
+	name:     "PostgreSQL",
+	variable: "KEYHATCH_POSTGRES_DSN",
+	packages: "postgresql",
+	programs: []string{"postgres"},
+	user:     "postgres",
+	careless: []string{"fsync=off"}, // nobody needs its data after a crash of the machine
+	ready:    "database system is ready to accept",
+	quit:     "QUIT", // after SIGKILL shared memory would stay
+	dsn: func(port int) string {
+		return fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", loopback(port))
+	},
+	command: postgresCommand,
+	creator: postgresCreator,
+	sweep:   sweepPostgres,
+}
+
+func postgresCommand(program, folder string, port int, settings []string) []string {
+	command := []string{program, "-D", postgresData(folder), "-p", strconv.Itoa(port)}
+	ours := []string{
+		"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
+		"dynamic_shared_memory_type=mmap", // in the folder, with which it goes
+	}
+	for _, s := range append(ours, settings...) {
+		command = append(command, "-c", s)
+	}
+	return command
+}
+
+// postgresCreator takes the program from beside the server, which has its
+// version.
+func postgresCreator(program string) (func(folder string) []string, error) {
+	real, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return nil, err
+	}
+	initdb, err := exec.LookPath(filepath.Join(filepath.Dir(real), "initdb"))
+	if err != nil {
+		initdb, err = find("initdb")
+	}
+	return func(folder string) []string {
+		return []string{initdb, "-D", postgresData(folder), "--username=postgres", "--auth=trust",
+			"--encoding=UTF8", "--locale=C", "--no-sync"}
+	}, err
+}
+
+func postgresData(folder string) string { return filepath.Join(folder, "data") }
+
+// sweepPostgres removes the piece of shared memory by which a server finds out
+// whether another one has its data. Its number ends the seventh line.
+func sweepPostgres(folder string) {
+	file, err := os.ReadFile(filepath.Join(postgresData(folder), "postmaster.pid"))
+	if lines := strings.Split(string(file), "\n"); err == nil && len(lines) > 6 {
+		if fields := strings.Fields(lines[6]); len(fields) == 2 {
+			exec.Command("ipcrm", "-m", fields[1]).Run() // gone already, mostly
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package testserver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long a server may take to start.
+const patience = 30 * time.Second
+
+// A Server is one that a single test has started. It keeps what it has
+// acknowledged as well as it does for everybody: nothing is switched off for
+// speed. Its methods are for the test's own goroutine.
+type Server struct {
+	tb       testing.TB // nil for a shared one
+	engine   *engine
+	ping     func(string) error
+	settings []string
+	program  string
+	folder   string
+	port     int
+	keeper   *keeper
+	process  *process // nil while it is down
+}
+
+// StartPostgreSQL starts a server that ends with the test. Settings are as in
+// postgresql.conf: "default_transaction_isolation=serializable".
+func StartPostgreSQL(tb testing.TB, ping func(dsn string) error, settings ...string) *Server {
+	tb.Helper()
+	return start(tb, postgreSQL, ping, settings)
+}
+
+// StartMySQL starts a server that ends with the test. Settings are as on the
+// command line, without the dashes: "transaction-isolation=SERIALIZABLE".
+func StartMySQL(tb testing.TB, ping func(dsn string) error, settings ...string) *Server {
+	tb.Helper()
+	return start(tb, mySQL, ping, settings)
+}
+
+// StartRedis starts a server that ends with the test. It writes nothing to disk
+// unless a setting asks for it: "appendonly=yes".
+func StartRedis(tb testing.TB, ping func(addr string) error, settings ...string) *Server {
+	tb.Helper()
+	return start(tb, redis, ping, settings)
+}
+
+func start(tb testing.TB, e *engine, ping func(string) error, settings []string) *Server {
+	tb.Helper()
+	s, err := newServer(e, ping, settings)
+	if errors.Is(err, errMissing) {
+		skip(tb, err.Error())
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.tb = tb
+	tb.Cleanup(s.remove)
+	return s
+}
+
+// DSN is the server's address, as [PostgreSQL], [MySQL] and [Redis] have it. It
+// stays the same when the server is started again.
+func (s *Server) DSN() string { return s.engine.dsn(s.port) }
+
+// Kill sends SIGKILL to all processes of the server and returns when they are
+// gone. It does nothing to a server that is down.
+func (s *Server) Kill() {
+	if s.process == nil {
+		return
+	}
+	s.process.kill()
+	s.down()
+}
+
+// Start starts the server again, on the same data and the same port, and
+// returns when it answers. It does nothing to a server that runs.
+func (s *Server) Start() {
+	s.tb.Helper()
+	if s.process != nil {
+		return
+	}
+	if err := s.start(); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// newServer creates a server's data and starts it.
+func newServer(e *engine, ping func(string) error, settings []string) (*Server, error) {
+	program, create, err := e.find()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := newFolder(e.user)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{engine: e, ping: ping, settings: settings, program: program, folder: folder}
+	if s.keeper, err = newKeeper(folder, e.quit); err != nil {
+		os.RemoveAll(folder)
+		return nil, err
+	}
+	if err := s.create(create); err != nil {
+		s.remove()
+		return nil, err
+	}
+	if err := s.startAnywhere(); err != nil {
+		s.remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) create(command func(folder string) []string) error {
+	if command == nil {
+		return nil
+	}
+	p, err := startProcess(s.keeper, s.engine.user, s.folder, command(s.folder))
+	if err != nil {
+		return err
+	}
+	<-p.exited
+	s.keeper.forget()
+	if p.err != nil {
+		return fmt.Errorf("testserver: create the data of %s: %w\n%s", s.engine.name, p.err, p.log)
+	}
+	return nil
+}
+
+// startAnywhere takes another port while somebody else is quicker to take it.
+func (s *Server) startAnywhere() (err error) {
+	for range 5 {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = s.start(); err == nil || !strings.Contains(err.Error(), "Address already in use") {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Server) start() (err error) {
+	s.process, err = startProcess(s.keeper, s.engine.user, s.folder,
+		s.engine.command(s.program, s.folder, s.port, s.settings))
+	if err != nil {
+		return err
+	}
+	if err := s.await(); err != nil {
+		err = fmt.Errorf("testserver: %s: %w\n%s", s.engine.name, err, s.process.log)
+		s.Kill()
+		return err
+	}
+	return nil
+}
+
+// await returns when the server answers. It waits for the server's own word
+// first: another one may have taken the port and answer there.
+func (s *Server) await() error {
+	for deadline := time.Now().Add(patience); ; {
+		err := errors.New("it does not say that it is ready")
+		if s.process.log.contains(s.engine.ready) {
+			err = s.ping(s.DSN())
+		}
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("does not answer within %v: %w", patience, err)
+		}
+		select {
+		case <-s.process.exited:
+			return fmt.Errorf("ended at once: %w", s.process.err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// down tidies up after a process that is no more.
+func (s *Server) down() {
+	s.process = nil
+	s.keeper.forget()
+	if s.engine.sweep != nil {
+		s.engine.sweep(s.folder)
+	}
+}
+
+// remove ends the server and all that it has left.
+func (s *Server) remove() {
+	s.keeper.end()
+	if s.process != nil {
+		<-s.process.exited
+		s.process = nil
+	}
+}

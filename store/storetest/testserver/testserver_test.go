@@ -1,0 +1,238 @@
+package testserver
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// servers are all kinds, with a ping each that knows the first bytes of the
+// protocol.
+var servers = []struct {
+	shared func(testing.TB, func(string) error) string
+	start  func(testing.TB, func(string) error, ...string) *Server
+	kind   *kind
+	ping   func(address string) error
+}{
+	{PostgreSQL, StartPostgreSQL, &postgresql, pingPostgreSQL},
+	{MySQL, StartMySQL, &mysql, pingMySQL},
+	{Redis, StartRedis, &redis, pingRedis},
+}
+
+// dial sends a question and reads the beginning of an answer.
+func dial(address, question string, n int) ([]byte, error) {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.WriteString(conn, question); err != nil {
+		return nil, err
+	}
+	answer := make([]byte, n)
+	_, err = io.ReadFull(conn, answer)
+	return answer, err
+}
+
+// pingPostgreSQL begins a session: "R" asks for a password or says that none
+// is needed, "E" says that the server is starting.
+func pingPostgreSQL(dsn string) error {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return err
+	}
+	words := "\x00\x03\x00\x00user\x00" + u.User.Username() + "\x00database\x00postgres\x00\x00"
+	answer, err := dial(u.Host, "\x00\x00\x00"+string(rune(len(words)+4))+words, 1)
+	if err == nil && answer[0] != 'R' {
+		err = fmt.Errorf("got %q, want R", answer)
+	}
+	return err
+}
+
+// pingMySQL waits for the greeting, whose fifth byte is the protocol's version.
+func pingMySQL(dsn string) error {
+	address := regexp.MustCompile(`\((.*)\)`).FindStringSubmatch(dsn)
+	if address == nil {
+		return fmt.Errorf("no address in %q", dsn)
+	}
+	answer, err := dial(address[1], "", 5)
+	if err == nil && answer[4] != 10 {
+		err = fmt.Errorf("got %q, want version 10", answer)
+	}
+	return err
+}
+
+func pingRedis(address string) error {
+	answer, err := dial(address, "PING\r\n", 7)
+	if err == nil && string(answer) != "+PONG\r\n" {
+		err = fmt.Errorf("got %q", answer)
+	}
+	return err
+}
+
+func TestServerSurvivesItsOwnDeath(t *testing.T) {
+	for _, c := range servers {
+		t.Run(c.kind.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			s := c.start(t, c.ping)
+			t.Logf("started in %v", time.Since(began).Round(time.Millisecond))
+			address := s.DSN()
+			for range 2 {
+				if err := s.Kill(); err != nil {
+					t.Fatal(err)
+				}
+				if c.ping(address) == nil {
+					t.Fatal("the server answers after it was killed")
+				}
+				if err := s.Start(); err != nil {
+					t.Fatal(err)
+				}
+				if s.DSN() != address || c.ping(address) != nil {
+					t.Errorf("the server is not back at %s but at %s", address, s.DSN())
+				}
+			}
+		})
+	}
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	for _, c := range servers {
+		t.Run(c.kind.name, func(t *testing.T) {
+			t.Parallel()
+			var s *Server
+			t.Run("used", func(t *testing.T) { s = c.start(t, c.ping) })
+			if s == nil {
+				t.SkipNow()
+			}
+			if c.ping(s.DSN()) == nil {
+				t.Error("the server answers after its test")
+			}
+			if _, err := os.Stat(s.folder); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("its folder is still there: %v", err)
+			}
+		})
+	}
+}
+
+// A test process that is killed takes its servers with it.
+func TestServersDieWithTheirTests(t *testing.T) {
+	if os.Getenv("KEYHATCH_TESTSERVER_CHILD") != "" {
+		for _, c := range servers {
+			fmt.Println(c.shared(t, c.ping))
+		}
+		fmt.Println("all")
+		select {}
+	}
+	for _, c := range servers {
+		t.Setenv(c.kind.variable, "")
+		c.kind.installed(t)
+	}
+	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), "KEYHATCH_TESTSERVER_CHILD=1")
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var addresses []string
+	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "all"; {
+		addresses = append(addresses, lines.Text())
+	}
+	if len(addresses) != len(servers) {
+		t.Errorf("got %q, want an address for each server", addresses)
+	}
+	child.Process.Kill()
+	child.Wait()
+	for i, address := range addresses {
+		for deadline := time.Now().Add(20 * time.Second); servers[i].ping(address) == nil; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s outlives its test", address)
+			}
+		}
+	}
+}
+
+func TestSharedServerIsStartedOnce(t *testing.T) {
+	t.Setenv(redis.variable, "")
+	one, other := Redis(t, pingRedis), Redis(t, pingRedis)
+	if one != other {
+		t.Errorf("got %s and %s, want one server", one, other)
+	}
+	t.Setenv(redis.variable, "elsewhere:1")
+	if got := Redis(t, pingRedis); got != "elsewhere:1" {
+		t.Errorf("got %s, want what the environment says", got)
+	}
+}
+
+func TestSettingsReachTheServer(t *testing.T) {
+	s := StartRedis(t, pingRedis, "maxclients=77")
+	answer, err := dial(s.DSN(), "CONFIG GET maxclients\r\n", len("*2\r\n$10\r\nmaxclients\r\n$2\r\n77\r\n"))
+	if err != nil || !bytes.Contains(answer, []byte("77")) {
+		t.Errorf("got %q, %v, want the setting in it", answer, err)
+	}
+}
+
+func TestServerThatDoesNotStartIsReported(t *testing.T) {
+	for _, c := range servers {
+		t.Run(c.kind.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			_, err := start(c.kind, c.kind.installed(t), c.ping, []string{"nosuchsetting=1"})
+			if err == nil || !strings.Contains(err.Error(), "nosuchsetting") {
+				t.Errorf("got %v, want what the server says of it", err)
+			}
+			if took := time.Since(began); took > patience {
+				t.Errorf("that took %v: the server had ended long before", took)
+			}
+		})
+	}
+}
+
+// Without the programs a test is skipped, with a line that says what to do, and
+// fails where servers are required.
+func TestMissingServer(t *testing.T) {
+	absent := kind{name: "Absent", variable: "KEYHATCH_ABSENT", install: "absent-server", programs: [][]string{{"no-such-program"}}}
+	for required, want := range map[string]string{"": "skip", "1": "fatal"} {
+		t.Setenv("KEYHATCH_REQUIRE_SERVERS", required)
+		tb := &recorder{TB: t, end: "nothing"}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			absent.installed(tb)
+		}()
+		<-done
+		line := "Absent: no no-such-program found; install absent-server or set KEYHATCH_ABSENT"
+		if tb.end != want || tb.text != line {
+			t.Errorf("KEYHATCH_REQUIRE_SERVERS=%q: got %s %q, want %s %q", required, tb.end, tb.text, want, line)
+		}
+	}
+}
+
+// A recorder notes how a test ends.
+type recorder struct {
+	testing.TB
+	end, text string
+}
+
+func (r *recorder) Skip(args ...any)  { r.ends("skip", args) }
+func (r *recorder) Fatal(args ...any) { r.ends("fatal", args) }
+
+func (r *recorder) ends(how string, args []any) {
+	r.end, r.text = how, fmt.Sprint(args...)
+	runtime.Goexit()
+}
