@@ -52,8 +52,11 @@ type dialect struct {
 	// error, where a unique value is taken already.
 	unlessTaken string
 
-	// readBack says that no INSERT is taken at its word: the row is read again.
+	// readBack says that no write is taken at its word: the row is read again.
 	readBack bool
+
+	// unfit asks what is wrong with a connection; NULL means nothing.
+	unfit string
 
 	// inOrder ends a query of rows that the transaction goes on to change, and
 	// locks them in the order in which Touch does.

@@ -47,7 +47,8 @@
 // github.com/go-sql-driver/mysql, whose texts of errors tell a deadlock from
 // other failures. No setting in the data source name is needed; clientFoundRows,
 // interpolateParams, parseTime and any sql_mode are taken as they are, since what
-// was inserted is read again before it is committed. Replication by statement
+// was written is read again before it is committed. Without autocommit, and with
+// a charset other than utf8mb4, Migrate fails. Replication by statement
 // (binlog_format=STATEMENT) does not go with READ COMMITTED, which writes ask
 // for. What was acknowledged is as durable as innodb_flush_log_at_trx_commit=1
 // and sync_binlog=1 make it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/keyhatch/keyhatch/store"
@@ -26,11 +25,13 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 		return err
 	}
 	result, err := tx.ExecContext(ctx, s.sql.insert, args...)
-	if s.dialect.readBack {
-		return s.readBack(ctx, tx, r, err)
-	}
-	if err != nil {
+	switch {
+	case err != nil && s.dialect.readBack:
+		return s.reason(ctx, tx, r, err)
+	case err != nil:
 		return err
+	case s.dialect.readBack:
+		return nil // a duplicate would have been an error
 	}
 	if n, err := result.RowsAffected(); n != 0 || err != nil {
 		return err
@@ -38,24 +39,20 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 	return store.ErrDuplicate
 }
 
-// readBack looks at what an INSERT left, and says why it failed.
-func (s *Store) readBack(ctx context.Context, tx *sql.Tx, r store.Record, failed error) error {
+// reason tells a duplicate from other failures of an INSERT, by a look at what
+// is there.
+func (s *Store) reason(ctx context.Context, tx *sql.Tx, r store.Record, failed error) error {
 	if s.dialect.busy(failed) {
 		return failed
 	}
-	stored, err := one(tx.QueryRowContext(ctx, s.sql.lookup, r.Digest[:]))
-	if failed != nil && errors.Is(err, store.ErrNotFound) {
+	_, err := one(tx.QueryRowContext(ctx, s.sql.lookup, r.Digest[:]))
+	if errors.Is(err, store.ErrNotFound) {
 		_, err = one(tx.QueryRowContext(ctx, s.sql.get, r.ID))
 	}
-	switch {
-	case failed != nil && err == nil:
+	if err == nil {
 		return store.ErrDuplicate
-	case failed != nil:
-		return failed
-	case err == nil && same(stored, r):
-		return nil
 	}
-	return fmt.Errorf("the row is not what was written, as when sql_mode is not strict or a trigger changes it (%v)", err)
+	return failed
 }
 
 // checkLimit comes after the insert, so that whoever repeats one at the limit

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -10,12 +11,16 @@ import (
 // Migrate creates the tables, or brings those that an earlier version of this
 // package created up to date. Current ones are left alone, which takes no more
 // rights than to read them. Any number of processes may call it at once. It
-// fails when the tables are of a later version than this package knows, and
-// when the database cannot be written to.
+// fails when the tables are of a later version than this package knows, when
+// the database cannot be written to, and when a setting of the connections
+// would let records go wrong.
 //
 // The version is kept in a table of its own, named after the first one with
 // the ending "_version", since the rest of the database is the host's.
 func (s *Store) Migrate(ctx context.Context) error {
+	if err := errors.Join(s.fit(ctx, s.writes), s.fit(ctx, s.reads)); err != nil {
+		return verb("migrate", err)
+	}
 	// Where this fails, most often because the table is not there yet, what
 	// follows tells the reason.
 	version, err := s.version(ctx, s.writes)
@@ -25,6 +30,21 @@ func (s *Store) Migrate(ctx context.Context) error {
 		})
 	}
 	return verb("migrate", err)
+}
+
+// fit fails when a setting of the pool's connections is wrong.
+func (s *Store) fit(ctx context.Context, pool *sql.DB) error {
+	if s.dialect.unfit == "" {
+		return nil
+	}
+	var reason sql.NullString
+	if err := pool.QueryRowContext(ctx, s.dialect.unfit).Scan(&reason); err != nil {
+		return err
+	}
+	if reason.Valid {
+		return errors.New(reason.String)
+	}
+	return nil
 }
 
 // Connections and transactions can be told.

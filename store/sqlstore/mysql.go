@@ -25,8 +25,19 @@ var mysql = dialect{
 
 	// INSERT IGNORE would also swallow what is too long, and with the client's
 	// clientFoundRows no count tells an insert from a repetition. Without
-	// strict mode even a plain INSERT cuts off what is too long.
+	// strict mode even a plain INSERT cuts off what is too long, and an UPDATE
+	// does so too.
 	readBack: true,
+
+	// Without autocommit, a read begins a transaction that nothing ends, and
+	// those after it go on seeing keys as they were before they were revoked.
+	// Other charsets lose letters on the way.
+	unfit: `SELECT CASE
+		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
+		WHEN @@character_set_client <> 'utf8mb4' OR @@character_set_connection <> 'utf8mb4'
+			OR @@character_set_results <> 'utf8mb4'
+			THEN CONCAT('the charset of the connection is ', @@character_set_client, ', want utf8mb4')
+		END`,
 
 	lock: `INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner`,
 

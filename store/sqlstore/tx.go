@@ -29,12 +29,27 @@ func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store
 			return err
 		}
 		left, err = do(tx)
+		if err == nil && s.dialect.readBack {
+			err = s.verify(ctx, tx, left)
+		}
 		return err
 	})
 	if errors.Is(err, errCommit) && s.holds(ctx, left) {
 		return nil
 	}
 	return err
+}
+
+// verify looks at what was written before it is committed.
+func (s *Store) verify(ctx context.Context, tx *sql.Tx, left store.Record) error {
+	if left.ID == "" {
+		return nil // there was nothing to revoke
+	}
+	r, err := one(tx.QueryRowContext(ctx, s.sql.lookup, left.Digest[:]))
+	if err == nil && same(r, left) || err != nil && s.dialect.busy(err) {
+		return err
+	}
+	return fmt.Errorf("the row is not what was written, as when sql_mode is not strict or a trigger changes it (%v)", err)
 }
 
 // errCommit says that nobody knows whether a write took effect.
