@@ -122,6 +122,9 @@ func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
 	s := open(t, dsn, o)
 	want := record("o", "k1")
 	insert(t, s, want)
+	if id := query(t, dsn, "SELECT id FROM "+o.Schema+".staging_keys"); id != "k1" {
+		t.Errorf("the table that the Options name holds %q, want k1", id)
+	}
 	for range 2 {
 		if err := s.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
@@ -132,32 +135,5 @@ func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
 	got, err := open(t, dsn, o).Lookup(t.Context(), want.Digest)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("a record does not survive closing: got %+v, %v, want %+v", got, err, want)
-	}
-}
-
-// Close lets calls that are under way end.
-func TestCloseWaits(t *testing.T) {
-	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
-	s := open(t, dsn, &pgstore.Options{Schema: schema})
-	insert(t, s, record("o", "k1"))
-	lock := lockOwner(t, dsn, schema, "o")
-	revoked := make(chan error)
-	go func() {
-		_, _, err := s.Revoke(t.Context(), "o", "k1", epoch, "leaked")
-		revoked <- err
-	}()
-	lock.waitFor(t, 1)
-	closed := make(chan error)
-	go func() { closed <- s.Close() }()
-	for s.Pool().Ping(t.Context()) == nil { // until Close has begun
-	}
-	lock.release(t)
-	if err := <-revoked; err != nil {
-		t.Errorf("a call that was under way before Close: %v", err)
-	}
-	if err := <-closed; err != nil {
-		t.Errorf("Close: %v", err)
 	}
 }

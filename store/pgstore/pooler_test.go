@@ -1,7 +1,6 @@
 package pgstore_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -119,24 +118,6 @@ func freePort(t *testing.T) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-func ping(dsn string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return conn.Ping(ctx)
-}
-
-func with(dsn, parameter string) string {
-	if strings.Contains(dsn, "?") {
-		return dsn + "&" + parameter
-	}
-	return dsn + "?" + parameter
 }
 
 func TestStoreThroughPooler(t *testing.T) {

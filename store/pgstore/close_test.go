@@ -1,0 +1,92 @@
+package pgstore_test
+
+import (
+	"bytes"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+// Alone, so that all goroutines are this test's, and without the garbage
+// collector, which closes what was forgotten.
+func TestNothingStays(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	dsn := shared(t)
+	o := &pgstore.Options{Schema: newSchema(t, dsn)}
+	for name, use := range map[string]func(t *testing.T, dsn string){
+		"after Close": func(t *testing.T, dsn string) {
+			s := open(t, dsn, o)
+			insert(t, s, record("o", "k1"))
+			connect(t, s, 3)
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		},
+		"after Open has refused the server": func(t *testing.T, dsn string) {
+			if _, err := pgstore.Open(t.Context(), with(dsn, "synchronous_commit=off"), o); err == nil {
+				t.Error("Open succeeds")
+			}
+		},
+		"after Open has refused the table's name": func(t *testing.T, dsn string) {
+			if _, err := pgstore.Open(t.Context(), with(dsn, "pool_min_conns=2"), &pgstore.Options{Table: "; DROP"}); err == nil {
+				t.Error("Open succeeds")
+			}
+		},
+		"after Open could not migrate": func(t *testing.T, dsn string) {
+			if _, err := pgstore.Open(t.Context(), dsn, &pgstore.Options{Schema: "not_there"}); err == nil {
+				t.Error("Open succeeds")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			application := unique("app")
+			use(t, with(dsn, "application_name="+application))
+			question := "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '" + application + "'"
+			await(t, "connections", func() bool { return query(t, dsn, question) == "0" })
+			await(t, "goroutines", func() bool {
+				stacks := make([]byte, 1<<20)
+				stacks = stacks[:runtime.Stack(stacks, true)]
+				return !bytes.Contains(stacks, []byte("connectionOpener")) && !bytes.Contains(stacks, []byte("backgroundHealthCheck"))
+			})
+		})
+	}
+}
+
+// await gives what ends in its own time ten seconds to do so.
+func await(t *testing.T, what string, gone func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s stay", what)
+		}
+	}
+}
+
+// Close lets calls that are under way end.
+func TestCloseWaits(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema := newSchema(t, dsn)
+	s := open(t, dsn, &pgstore.Options{Schema: schema})
+	insert(t, s, record("o", "k1"))
+	lock := lockOwner(t, dsn, schema, "o")
+	revoked := make(chan error)
+	go func() {
+		_, _, err := s.Revoke(t.Context(), "o", "k1", epoch, "leaked")
+		revoked <- err
+	}()
+	lock.waitFor(t, 1)
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	await(t, "calls of a closed store", func() bool { return s.Pool().Ping(t.Context()) != nil })
+	lock.release(t)
+	if err := <-revoked; err != nil {
+		t.Errorf("a call that was under way before Close: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

@@ -1,0 +1,42 @@
+package pgstore_test
+
+import (
+	"os"
+	"testing"
+)
+
+// H-10
+func TestRefusedUsers(t *testing.T) {
+	t.Parallel()
+	server := private(t)
+	admin := server.DSN()
+	execute(t, admin, "CREATE ROLE app LOGIN PASSWORD 'right'")
+	execute(t, admin, "GRANT CREATE ON SCHEMA public TO app")
+	execute(t, admin, "CREATE ROLE encrypted LOGIN PASSWORD '"+canary+"'")
+	rules := query(t, admin, "SHOW hba_file")
+	old, err := os.ReadFile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := "host all app all scram-sha-256\nhostssl all encrypted all scram-sha-256\nhostnossl all encrypted all reject\n"
+	if err := os.WriteFile(rules, append([]byte(ours), old...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, admin, "SELECT pg_reload_conf()")
+	awaitRules(t, admin)
+
+	open(t, as(admin, "app:right", "postgres", ""), nil)
+	refused(t, as(admin, "app:"+canary, "postgres", ""), "password authentication failed", "28P01")
+	refused(t, as(admin, "app", "postgres", "password="+canary), "password authentication failed", "28P01")
+	refused(t, as(admin, "nobody_here:"+canary, "postgres", ""), "nobody_here", "28000")
+	refused(t, as(admin, "encrypted:"+canary, "postgres", ""), "no encryption")
+	refused(t, as(admin, "app:"+canary, "postgres", "sslmode=require"), "server refused TLS")
+	refused(t, as(admin, "app:"+canary, "postgres", "sslmode=verify-full"), "server refused TLS")
+}
+
+// awaitRules returns when the server has read its rules again.
+func awaitRules(t *testing.T, admin string) {
+	t.Helper()
+	for ping(as(admin, "app", "postgres", "")) == nil {
+	}
+}

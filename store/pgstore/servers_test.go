@@ -1,0 +1,74 @@
+package pgstore_test
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+)
+
+func TestMain(m *testing.M) { os.Exit(testserver.Run(m)) }
+
+// shared names the server of all tests, for a superuser.
+func shared(t testing.TB) string {
+	t.Helper()
+	return testserver.PostgreSQL(t, ping)
+}
+
+// private is a server for a test that kills it, or changes its rules.
+func private(t testing.TB) *testserver.Server {
+	t.Helper()
+	return testserver.StartPostgreSQL(t, ping)
+}
+
+func ping(dsn string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.Ping(ctx)
+}
+
+// as is the name of the same server for another user and database.
+func as(dsn, userinfo, database, parameter string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	name, password, _ := strings.Cut(userinfo, ":")
+	u.User = url.User(name)
+	if password != "" {
+		u.User = url.UserPassword(name, password)
+	}
+	u.Path = "/" + database
+	query := u.Query()
+	key, value, found := strings.Cut(parameter, "=")
+	if found {
+		query.Set(key, value)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+func user(dsn string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return u.User.Username()
+}
+
+func with(dsn, parameter string) string {
+	if strings.Contains(dsn, "?") {
+		return dsn + "&" + parameter
+	}
+	return dsn + "?" + parameter
+}

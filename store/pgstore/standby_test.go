@@ -1,0 +1,65 @@
+package pgstore_test
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+// query is the only value of the only row.
+func query(t *testing.T, dsn, question string) (answer string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), question).Scan(&answer); err != nil {
+		t.Fatalf("%s: %v", question, err)
+	}
+	return answer
+}
+
+// a standby lags, so that a Store on it would admit what was revoked.
+func TestStandbyIsRefused(t *testing.T) {
+	t.Parallel()
+	standby := private(t)
+	signal := filepath.Join(query(t, standby.DSN(), "SHOW data_directory"), "standby.signal")
+	standby.Kill()
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	standby.Start()
+	refused(t, standby.DSN(), "read only", "the server is a standby")
+	refused(t, with(standby.DSN(), "target_session_attrs=standby"), "read only", "the server is a standby")
+
+	// Of two servers every connection goes to the one that takes writes.
+	primary := shared(t)
+	o := &pgstore.Options{Schema: newSchema(t, primary)}
+	s := open(t, both(t, standby.DSN(), primary), o)
+	insert(t, s, record("o", "k1"))
+	if _, err := open(t, primary, o).Get(t.Context(), "o", "k1"); err != nil {
+		t.Errorf("of a standby and a primary the wrong one was written to: %v", err)
+	}
+
+	execute(t, standby.DSN(), "SELECT pg_promote()")
+	insert(t, open(t, standby.DSN(), nil), record("o", "k1"))
+}
+
+// both names two servers with the same user and database.
+func both(t *testing.T, first, second string) string {
+	t.Helper()
+	u, err := url.Parse(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := url.Parse(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "postgres://" + v.User.String() + "@" + u.Host + "," + v.Host + v.Path + "?" + v.RawQuery
+}
