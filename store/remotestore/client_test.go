@@ -3,9 +3,11 @@ package remotestore_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -72,8 +74,30 @@ func TestBaseURL(t *testing.T) {
 			}
 		}
 	}
-	if _, err := remotestore.New("https://keys.internal", secret, &remotestore.Options{Timeout: -1}); err == nil {
-		t.Error("a negative Timeout is accepted")
+}
+
+func TestOptionsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	for field, o := range map[string]*remotestore.Options{
+		"Timeout": {Timeout: -1},
+		"TLS":     {TLS: &tls.Config{}, Transport: http.DefaultTransport},
+	} {
+		if _, err := remotestore.New("https://keys.internal", secret, o); err == nil || !strings.Contains(err.Error(), "Options."+field) {
+			t.Errorf("%+v: got %v, want an error that names %s", o, err, field)
+		}
+	}
+}
+
+// Without the service's CA nobody is told the secret.
+func TestUnknownCertificate(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	for _, v := range verbs {
+		got, err := v.call(t.Context(), newStore(t, server.URL, nil))
+		outage(t, got, err)
 	}
 }
 

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strconv"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -26,58 +24,18 @@ func decode(document []byte, v any) error {
 	if err := d.Decode(v); err != nil {
 		return errors.New("the document is not of its shape") // the decoder's error quotes it
 	}
-	if _, err := d.Token(); err != io.EOF {
+	read := d.InputOffset()
+	if len(bytes.Trim(document[read:], spaces)) > 0 {
 		return errors.New("something stands behind the document")
 	}
 	if halved(document) {
 		return errors.New("a text has half a surrogate pair")
 	}
-	// From here on the document is known to nest no deeper than v.
-	return exact(json.NewDecoder(bytes.NewReader(document)), "")
+	return exact(document[:read])
 }
 
-// exact is an error when the next value, found under this name, has a name
-// that is not spelt as ours are, a name twice, or a null that is no time.
-func exact(d *json.Decoder, under string) error {
-	token, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if token == nil && !strings.HasSuffix(under, "_at") {
-		return errors.New("null stands where it means nothing")
-	}
-	delim, ok := token.(json.Delim)
-	if !ok {
-		return nil
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		name := ""
-		if delim == '{' {
-			token, err := d.Token()
-			if err != nil {
-				return err
-			}
-			name = token.(string)
-			if seen[name] || under != "metadata" && !ours(name) {
-				return errors.New("a name is there twice, or not in lower case")
-			}
-			seen[name] = true
-		}
-		if under == "metadata" {
-			name = "" // the caller's, and no name of a time
-		}
-		if err := exact(d, name); err != nil {
-			return err
-		}
-	}
-	_, err = d.Token()
-	return err
-}
-
-func ours(name string) bool {
-	return !strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' })
-}
+// spaces are those of JSON.
+const spaces = " \t\r\n"
 
 // halved reports whether a text of the document, which is known to be JSON,
 // has an escape for one half of a surrogate pair without the other.

@@ -11,9 +11,13 @@ import (
 
 // Options adjust a [Store]. The zero value is right for most.
 type Options struct {
-	// Transport sends the requests; it is where a client certificate, a CA of
-	// your own or a proxy is set. Nil is a transport with up to 64 connections
-	// and TLS 1.2 or later, HTTP/2 where the service speaks it.
+	// TLS holds a certificate of this gateway's own, or the CA that vouches for
+	// the service. Nil means the system's CAs, and TLS 1.2 or later.
+	TLS *tls.Config
+
+	// Transport sends the requests in another way; TLS is then its own. Nil is
+	// a transport with up to 64 connections, HTTP/2 where the service speaks
+	// it.
 	//
 	// That one asks no proxy, whatever the environment says: HTTPS_PROXY is
 	// set for what leaves the network, and every validation would come to
@@ -39,14 +43,19 @@ func (o *Options) withDefaults() Options {
 		opts.Timeout = 3 * time.Second
 	}
 	if opts.Transport == nil {
-		opts.Transport = newTransport(opts.Timeout)
+		opts.Transport = newTransport(opts.TLS.Clone(), opts.Timeout)
 	}
 	return opts
 }
 
 func (o *Options) validate() error {
-	if o.Timeout < 0 {
+	switch {
+	case o == nil:
+		return nil
+	case o.Timeout < 0:
 		return errors.New("Options.Timeout must not be negative")
+	case o.TLS != nil && o.Transport != nil:
+		return errors.New("Options.TLS must be nil with a Transport, which has its own")
 	}
 	return nil
 }
@@ -54,10 +63,10 @@ func (o *Options) validate() error {
 // maxConns is how many calls a Manager has under way at most.
 const maxConns = 64
 
-func newTransport(timeout time.Duration) *http.Transport {
+func newTransport(config *tls.Config, timeout time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    timeout,
 		ForceAttemptHTTP2:      true,
 		MaxConnsPerHost:        maxConns,

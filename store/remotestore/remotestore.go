@@ -29,10 +29,10 @@ func New(baseURL string, secret []byte, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("remotestore: %w", err)
 	}
-	opts := o.withDefaults()
-	if err := opts.validate(); err != nil {
+	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("remotestore: %w", err)
 	}
+	opts := o.withDefaults()
 	address, err := address(baseURL, opts.InsecureHTTP)
 	if err != nil {
 		return nil, fmt.Errorf("remotestore: %w", err)

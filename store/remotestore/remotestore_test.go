@@ -3,7 +3,11 @@ package remotestore_test
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -67,10 +71,13 @@ func TestStoreOverTLS(t *testing.T) {
 			h.ServeHTTP(w, r)
 		})))
 		server := httptest.NewUnstartedServer(mux)
+		server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that end with the test
 		server.EnableHTTP2 = true
 		server.StartTLS()
 		t.Cleanup(server.Close)
-		return newStore(t, server.URL+"/keys/", &remotestore.Options{Transport: server.Client().Transport})
+		roots := x509.NewCertPool()
+		roots.AddCert(server.Certificate())
+		return newStore(t, server.URL+"/keys/", &remotestore.Options{TLS: &tls.Config{RootCAs: roots}})
 	})
 }
 

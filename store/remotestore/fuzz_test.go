@@ -1,0 +1,207 @@
+package remotestore_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/remotestore"
+)
+
+// A transport answers without a network.
+type transport func(*http.Request) *http.Response
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// recorded are the questions and good answers of all verbs.
+func recorded(f *testing.F) (questions, answers [][]byte) {
+	for _, v := range verbs {
+		h := newHandler(f, populated(f), nil)
+		s := newStore(f, "http://localhost", &remotestore.Options{Transport: transport(func(r *http.Request) *http.Response {
+			question, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(question))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			questions, answers = append(questions, question), append(answers, bytes.Clone(w.Body.Bytes()))
+			return w.Result()
+		})})
+		if _, err := v.call(context.Background(), s); err != nil {
+			f.Fatalf("%s: %v", v.name, err)
+		}
+	}
+	if len(questions) != len(verbs) {
+		f.Fatalf("%d seeds, want one for each of %d verbs", len(questions), len(verbs))
+	}
+	return questions, answers
+}
+
+// R-12: whatever bytes come as an answer, a call returns what was asked for, a
+// sentinel told by exactly its code, or an outage.
+func FuzzAnswer(f *testing.F) {
+	_, answers := recorded(f)
+	for i, a := range answers {
+		f.Add(uint8(i), uint16(200), a)
+		for _, p := range allPoisons() {
+			spoilt := &answer{200, http.Header{}, bytes.Clone(a)}
+			if p.spoil(verbs[i].name, spoilt) && len(spoilt.body) < 10_000 {
+				f.Add(uint8(i), uint16(spoilt.status), spoilt.body)
+			}
+		}
+		for _, c := range codes {
+			f.Add(uint8(i), uint16(c.status), []byte(`{"code":"`+c.text+`"}`))
+		}
+	}
+	f.Fuzz(func(t *testing.T, n uint8, status uint16, body []byte) {
+		v := verbs[int(n)%len(verbs)]
+		s := newStore(t, "http://localhost", &remotestore.Options{Transport: transport(func(*http.Request) *http.Response {
+			return &http.Response{
+				StatusCode: int(status), Header: http.Header{"Content-Type": {contentType}},
+				Body: io.NopCloser(bytes.NewReader(body)), ContentLength: -1,
+			}
+		})})
+		got, err := v.call(t.Context(), s)
+		switch {
+		case isSentinel(err):
+			var told map[string]string
+			if e := json.Unmarshal(body, &told); e != nil || len(told) != 1 || !known(v, err) {
+				t.Errorf("%s: %d %q is taken for %v", v.name, status, body, err)
+			}
+			for _, c := range codes {
+				if c.err == err && (c.status != int(status) || c.text != told["code"]) {
+					t.Errorf("%s: %d %q is taken for %v", v.name, status, body, err)
+				}
+			}
+		case err != nil:
+			outage(t, got, err)
+		case status != 200 || !utf8.Valid(body):
+			t.Errorf("%s: %d %q is taken for an answer", v.name, status, body)
+		default:
+			for _, r := range got {
+				belongs(t, v, r)
+			}
+		}
+	})
+}
+
+// belongs fails unless r can be in an answer to the verb's call.
+func belongs(t *testing.T, v verb, r store.Record) {
+	t.Helper()
+	good := r.ID != "" && r.Owner != "" && !r.Digest.IsZero() && !r.CreatedAt.IsZero()
+	switch v.name {
+	case "lookup":
+		good = good && r.Digest == digest("a")
+	case "get", "update":
+		good = good && r.Owner == "o" && r.ID == "a"
+	case "revoke":
+		good = good && r.Owner == "o" && r.ID == "a" && !r.RevokedAt.IsZero()
+	case "revoke_all":
+		good = good && r.Owner == "o" && r.RevokedAt.Equal(begin) && r.RevokeReason == "closed"
+	case "rotate":
+		good = good && r.Owner == "o" && (r.ID == "a" && r.ReplacedBy == "n" || r.ID == "n" && r.Digest == digest("n"))
+	default:
+		good = good && r.Owner == "o"
+	}
+	for _, at := range []time.Time{r.CreatedAt, r.ExpiresAt, r.DisabledAt, r.RevokedAt, r.LastUsedAt} {
+		good = good && at.Location() == time.UTC && at.Year() >= 1 && at.Year() <= 9999
+	}
+	if !good {
+		t.Errorf("%s: got %+v, which does not belong to the question", v.name, r)
+	}
+}
+
+// A recordingStore keeps what the handler asked last.
+type recordingStore struct {
+	store.Store
+	asked string
+}
+
+func (s *recordingStore) Insert(ctx context.Context, r store.Record, limit int) error {
+	s.asked = "insert"
+	if r.ID == "" || r.Owner == "" || r.Digest.IsZero() || r.CreatedAt.IsZero() {
+		s.asked = "insert of what is no record"
+	}
+	return s.Store.Insert(ctx, r, limit)
+}
+
+func (s *recordingStore) Touch(ctx context.Context, uses []store.Use) error {
+	s.asked = "touch"
+	for i := range uses {
+		if i > 0 && bytes.Compare(uses[i-1].Digest[:], uses[i].Digest[:]) >= 0 {
+			s.asked = "touch out of order"
+		}
+	}
+	return s.Store.Touch(ctx, uses)
+}
+
+// Whatever bytes come as a question, the answer is one of its statuses, and
+// what the store is asked is whole.
+func FuzzQuestion(f *testing.F) {
+	questions, _ := recorded(f)
+	for i, q := range questions {
+		f.Add(uint8(i), q)
+		f.Add(uint8(i), bytes.ToUpper(q))
+		f.Add(uint8(i), q[:len(q)/2])
+		f.Add(uint8(i), append(bytes.Clone(q), q...))
+		f.Add(uint8(i), append([]byte(`{"more":1,`), q[1:]...))
+		f.Add(uint8(i), bytes.ReplaceAll(q, []byte(`"o"`), []byte(`"\ud800"`)))
+		f.Add(uint8(i), bytes.ReplaceAll(q, []byte(`"o"`), []byte(`null`)))
+		f.Add(uint8(i), bytes.ReplaceAll(q, []byte(`"o"`), []byte("\"\xff\"")))
+	}
+	f.Fuzz(func(t *testing.T, n uint8, question []byte) {
+		v := verbs[int(n)%len(verbs)]
+		st := &recordingStore{Store: populated(t)}
+		h := newHandler(t, st, nil)
+		r := httptest.NewRequest("POST", "/v1/"+v.name, bytes.NewReader(question))
+		r.Header = http.Header{"Authorization": {bearer(secret)}, "Content-Type": {contentType}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		switch w.Code {
+		case 200, 404, 409:
+			var again, asked any
+			if json.Unmarshal(question, &asked) != nil || !utf8.Valid(question) || strings.Contains(st.asked, " ") {
+				t.Errorf("%s: %q is answered %d; the store was asked to %s", v.name, question, w.Code, st.asked)
+			}
+			if w.Header().Get("Content-Type") != contentType || json.Unmarshal(w.Body.Bytes(), &again) != nil {
+				t.Errorf("%s: %q is answered %q", v.name, question, w.Body)
+			}
+		case 400, 413:
+			if w.Body.Len() > 0 || st.asked != "" || !reflect.DeepEqual(contents(t, st), contents(t, populated(t))) {
+				t.Errorf("%s: %q is refused, but the store was asked to %s", v.name, question, st.asked)
+			}
+		default:
+			t.Errorf("%s: %q is answered %d", v.name, question, w.Code)
+		}
+	})
+}
+
+func contents(t *testing.T, st store.Store) []store.Record {
+	page, err := st.List(t.Context(), store.Query{Owner: "o"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Records
+}
+
+// What is kept of earlier finds must be where the targets look for it.
+func TestFuzzSeedsHaveTargets(t *testing.T) {
+	t.Parallel()
+	folders, err := os.ReadDir("testdata/fuzz")
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		if folder.Name() != "FuzzAnswer" && folder.Name() != "FuzzQuestion" {
+			t.Errorf("testdata/fuzz/%s has seeds for no target", folder.Name())
+		}
+	}
+}

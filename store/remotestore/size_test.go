@@ -1,0 +1,161 @@
+package remotestore_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+	"github.com/keyhatch/keyhatch/store/remotestore"
+)
+
+// largest is a record whose fields are as large as a Manager lets them be, of
+// bytes that JSON spells with six.
+func largest(id string) store.Record {
+	r := fresh(strings.Repeat("<", 255), id)
+	r.Name, r.CreatedBy, r.RevokeReason = strings.Repeat("\u2028", 64), r.Owner, r.Owner
+	r.Hint, r.ReplacedBy = strings.Repeat("<", 16), strings.Repeat("x", 64)
+	r.Scopes = nil
+	for range 32 {
+		r.Scopes = append(r.Scopes, strings.Repeat("&", 64))
+	}
+	// Short names without values: the most quotes and commas that 4 KiB make
+	// room for.
+	r.Metadata = map[string]string{}
+	for n := range 2 << 10 {
+		r.Metadata[string([]byte{'<' + byte(n%64), '&' + byte(n/64)})] = ""
+	}
+	return r
+}
+
+func TestLargestRecords(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, serve(t, newHandler(t, memstore.New(), nil)), nil)
+	one := largest("one")
+	insert(t, s, one)
+	if got, err := s.Lookup(t.Context(), one.Digest); err != nil || len(got.Metadata) != len(one.Metadata) {
+		t.Fatalf("got %d of %d names, %v", len(got.Metadata), len(one.Metadata), err)
+	}
+	for i := range store.MaxPage {
+		insert(t, s, largest(fmt.Sprint("k", i)))
+	}
+	page, err := s.List(t.Context(), store.Query{Owner: one.Owner})
+	if err != nil || len(page.Records) != store.MaxPage || page.Next.IsZero() {
+		t.Errorf("got %d records, %v, want a full page and more", len(page.Records), err)
+	}
+	if _, err := s.Update(t.Context(), one.Owner, "one", store.Change{Metadata: one.Metadata, Scopes: one.Scopes}); err != nil {
+		t.Errorf("update: %v", err)
+	}
+	fresh := largest("two")
+	fresh.ReplacedBy = ""
+	insert(t, s, fresh)
+	if _, _, err := s.Rotate(t.Context(), fresh.Owner, "two", next("n"), begin); err != nil {
+		t.Errorf("rotate: %v", err)
+	}
+}
+
+// A batchStore keeps the batches that it gets.
+type batchStore struct {
+	*memstore.Store
+	batches [][]store.Use
+	fail    int // the batch that fails, from 1
+}
+
+func (s *batchStore) Touch(_ context.Context, uses []store.Use) error {
+	if s.batches = append(s.batches, uses); len(s.batches) == s.fail {
+		return http.ErrServerClosed
+	}
+	return nil
+}
+
+func TestTouchIsCutInOrder(t *testing.T) {
+	t.Parallel()
+	var uses []store.Use
+	for i := range 2500 {
+		var d store.Digest
+		d[0], d[1] = byte(i>>8), byte(i)
+		uses = append(uses, store.Use{Digest: d, At: begin.Add(time.Duration(i) * time.Second)})
+	}
+	for n, want := range map[int][]int{0: nil, 1: {1}, 999: {999}, 1000: {1000}, 1001: {1000, 1}, 2500: {1000, 1000, 500}} {
+		st := &batchStore{}
+		if err := newStore(t, serve(t, newHandler(t, st, nil)), nil).Touch(t.Context(), uses[:n]); err != nil {
+			t.Errorf("%d uses: %v", n, err)
+		}
+		var sizes []int
+		for _, b := range st.batches {
+			sizes = append(sizes, len(b))
+		}
+		if !slices.Equal(sizes, want) || !slices.Equal(slices.Concat(st.batches...), uses[:n]) {
+			t.Errorf("%d uses came in batches of %v, want %v, in order", n, sizes, want)
+		}
+	}
+	st := &batchStore{fail: 2}
+	err := newStore(t, serve(t, newHandler(t, st, nil)), nil).Touch(t.Context(), uses)
+	outage(t, nil, err)
+	if len(st.batches) != 2 {
+		t.Errorf("after a batch that failed %d were sent in all, want 2", len(st.batches))
+	}
+}
+
+// M-12: what RevokeAll cannot return is revoked, and the call fails.
+func TestRevokeAllOfTooMany(t *testing.T) {
+	t.Parallel()
+	const n = 1100 // of some 62 KiB each
+	st := memstore.New()
+	for i := range n {
+		r := fresh("o", fmt.Sprint("k", i))
+		r.Metadata = map[string]string{"x": strings.Repeat("x", 62<<10)}
+		insert(t, st, r)
+	}
+	status := 0
+	h := newHandler(t, st, nil)
+	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		status = rec.Code
+		w.WriteHeader(rec.Code)
+		w.Write(rec.Body.Bytes())
+	})), nil)
+	got, err := s.RevokeAll(t.Context(), "o", begin, "closed")
+	outage(t, got, err)
+	if status != 503 {
+		t.Errorf("got the status %d, want 503", status)
+	}
+	left := 0
+	for q := (store.Query{Owner: "o"}); ; {
+		page, err := st.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Records {
+			if r.RevokedAt.IsZero() {
+				left++
+			}
+		}
+		if q.After = page.Next; q.After.IsZero() {
+			break
+		}
+	}
+	if left != 0 {
+		t.Errorf("%d of %d records are not revoked", left, n)
+	}
+}
+
+func TestRevokeAllOfMany(t *testing.T) {
+	t.Parallel()
+	const n = 10_000
+	st := memstore.New()
+	for i := range n {
+		insert(t, st, fresh("o", fmt.Sprint("k", i)))
+	}
+	all, err := newStore(t, serve(t, newHandler(t, st, nil)), &remotestore.Options{Timeout: time.Minute}).RevokeAll(t.Context(), "o", begin, "closed")
+	if err != nil || len(all) != n {
+		t.Errorf("got %d records, %v, want %d", len(all), err, n)
+	}
+}
