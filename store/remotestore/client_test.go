@@ -323,7 +323,7 @@ func TestEndlessHeader(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	s := newStore(t, "http://"+listener.Addr().String(), &remotestore.Options{Timeout: time.Minute})
+	s := newStore(t, "http://"+listener.Addr().String(), nil)
 	got, err := verbs[1].call(t.Context(), s)
 	outage(t, got, err)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -435,7 +435,7 @@ func TestManyCallsShareFewConnections(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	s := newStore(t, server.URL, &remotestore.Options{Timeout: time.Minute})
+	s := newStore(t, server.URL, nil)
 	errs := make(chan error)
 	for range 500 {
 		go func() {

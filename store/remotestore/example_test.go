@@ -78,7 +78,7 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// a key of user_1
-	// apikey: key revoked
+	// apikey: unauthenticated: key is revoked
 }
 
 // A gateway with a certificate of its own would set Options.TLS.

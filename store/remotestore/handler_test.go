@@ -421,7 +421,7 @@ func TestDisconnectCancelsTheStore(t *testing.T) {
 	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		ended <- r.Context().Err()
-	})), &remotestore.Options{Timeout: time.Minute})
+	})), nil)
 	for _, v := range verbs {
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)

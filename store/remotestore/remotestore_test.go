@@ -33,9 +33,17 @@ func newHandler(t testing.TB, st store.Store, o *remotestore.HandlerOptions) htt
 	return h
 }
 
+// newStore has a timeout that no slow machine reaches, unless o sets one.
 func newStore(t testing.TB, url string, o *remotestore.Options) *remotestore.Store {
 	t.Helper()
-	s, err := remotestore.New(url, secret, o)
+	opts := remotestore.Options{}
+	if o != nil {
+		opts = *o
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = time.Minute
+	}
+	s, err := remotestore.New(url, secret, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
