@@ -162,7 +162,7 @@ func TestMigrateRefusesSettings(t *testing.T) {
 	} {
 		t.Run(params, func(t *testing.T) {
 			dsn := mysqlDSN(t, "")
-			bad, good := openDB(t, "mysql", dsn+params), openDB(t, "mysql", dsn)
+			bad, good := openDB(t, "mysql", withMySQLParams(dsn, params)), openDB(t, "mysql", dsn)
 			for name, s := range map[string]*sqlstore.Store{
 				"writes": newStore(t, sqlstore.MySQL, bad, &sqlstore.Options{Reads: good}),
 				"reads":  newStore(t, sqlstore.MySQL, good, &sqlstore.Options{Reads: bad}),

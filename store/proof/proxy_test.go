@@ -5,12 +5,9 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/go-sql-driver/mysql"
 )
 
 // A protocol is what a proxy has to know of one.
@@ -56,22 +53,6 @@ var mysqlProtocol = protocol{
 		config.Addr = address
 		return config.FormatDSN()
 	},
-}
-
-func parsed(dsn string) *url.URL {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		panic(err)
-	}
-	return u
-}
-
-func parsedMySQL(dsn string) *mysql.Config {
-	config, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		panic(err)
-	}
-	return config
 }
 
 // whole reads the head of a message, and as much as that says.

@@ -9,17 +9,19 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv("KEYHATCH_ROLE"); role != "" {
 		os.Exit(play(role))
 	}
-	os.Exit(m.Run())
+	os.Exit(testserver.Run(m))
 }
 
 // poolSize is how many connections a test has open at most, so that many
@@ -27,12 +29,29 @@ func TestMain(m *testing.M) {
 const poolSize = 10
 
 // postgresServer is the data source name of the server that the tests share.
-func postgresServer(testing.TB) string {
-	return "postgres://root@127.0.0.1:5432/postgres?sslmode=disable"
+func postgresServer(t testing.TB) string {
+	t.Helper()
+	return testserver.PostgreSQL(t, ping("pgx"))
 }
 
 // mysqlServer is the same for MariaDB.
-func mysqlServer(testing.TB) string { return "root@tcp(127.0.0.1:3306)/" }
+func mysqlServer(t testing.TB) string {
+	t.Helper()
+	return testserver.MySQL(t, ping("mysql"))
+}
+
+func ping(driver string) func(dsn string) error {
+	return func(dsn string) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		db, err := sql.Open(driver, dsn)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.PingContext(ctx)
+	}
+}
 
 // postgresDSN names a new schema, which goes with the test.
 func postgresDSN(t testing.TB) string {
@@ -50,7 +69,9 @@ func mysqlDSN(t testing.TB, params string) string {
 	server, name := mysqlServer(t), unique()
 	execMySQL(t, server, "CREATE DATABASE "+name)
 	t.Cleanup(func() { execMySQL(t, server, "DROP DATABASE "+name) })
-	return server + name + "?" + params
+	config := parsedMySQL(server)
+	config.DBName = name
+	return withMySQLParams(config.FormatDSN(), params)
 }
 
 // postgresDB is a pool of pgx's connections to a new schema.
@@ -112,10 +133,7 @@ func execPostgres(t testing.TB, dsn, statements string) {
 // execMySQL is the same for MariaDB.
 func execMySQL(t testing.TB, dsn, statements string) {
 	t.Helper()
-	config, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := parsedMySQL(dsn)
 	config.MultiStatements = true
 	db, err := sql.Open("mysql", config.FormatDSN())
 	if err != nil {
@@ -127,14 +145,38 @@ func execMySQL(t testing.TB, dsn, statements string) {
 
 // withParam is a PostgreSQL data source name with one more parameter.
 func withParam(dsn, name, value string) string {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		panic(err)
-	}
+	u := parsed(dsn)
 	query := u.Query()
 	query.Set(name, value)
 	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx takes a plus for a plus
 	return u.String()
+}
+
+// withMySQLParams is the same for MariaDB.
+func withMySQLParams(dsn, params string) string {
+	if params == "" {
+		return dsn
+	}
+	if strings.Contains(dsn, "?") {
+		return dsn + "&" + params
+	}
+	return dsn + "?" + params
+}
+
+func parsed(dsn string) *url.URL {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+func parsedMySQL(dsn string) *mysql.Config {
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return config
 }
 
 // unique names something that no other test has.
