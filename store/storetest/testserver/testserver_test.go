@@ -22,13 +22,15 @@ import (
 var servers = []struct {
 	shared func(testing.TB, func(string) error) string
 	start  func(testing.TB, func(string) error, ...string) *Server
-	kind   *kind
+	engine *engine
 	ping   func(address string) error
 }{
-	{PostgreSQL, StartPostgreSQL, &postgresql, pingPostgreSQL},
-	{MySQL, StartMySQL, &mysql, pingMySQL},
-	{Redis, StartRedis, &redis, pingRedis},
+	{PostgreSQL, StartPostgreSQL, postgreSQL, pingPostgreSQL},
+	{MySQL, StartMySQL, mySQL, pingMySQL},
+	{Redis, StartRedis, redis, pingRedis},
 }
+
+func TestMain(m *testing.M) { os.Exit(Run(m)) }
 
 // dial sends a question and reads the beginning of an answer.
 func dial(address, question string, n int) ([]byte, error) {
@@ -84,22 +86,18 @@ func pingRedis(address string) error {
 
 func TestServerSurvivesItsOwnDeath(t *testing.T) {
 	for _, c := range servers {
-		t.Run(c.kind.name, func(t *testing.T) {
+		t.Run(c.engine.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
 			s := c.start(t, c.ping)
 			t.Logf("started in %v", time.Since(began).Round(time.Millisecond))
 			address := s.DSN()
 			for range 2 {
-				if err := s.Kill(); err != nil {
-					t.Fatal(err)
-				}
+				s.Kill()
 				if c.ping(address) == nil {
 					t.Fatal("the server answers after it was killed")
 				}
-				if err := s.Start(); err != nil {
-					t.Fatal(err)
-				}
+				s.Start()
 				if s.DSN() != address || c.ping(address) != nil {
 					t.Errorf("the server is not back at %s but at %s", address, s.DSN())
 				}
@@ -110,7 +108,7 @@ func TestServerSurvivesItsOwnDeath(t *testing.T) {
 
 func TestStopLeavesNothing(t *testing.T) {
 	for _, c := range servers {
-		t.Run(c.kind.name, func(t *testing.T) {
+		t.Run(c.engine.name, func(t *testing.T) {
 			t.Parallel()
 			var s *Server
 			t.Run("used", func(t *testing.T) { s = c.start(t, c.ping) })
@@ -137,8 +135,7 @@ func TestServersDieWithTheirTests(t *testing.T) {
 		select {}
 	}
 	for _, c := range servers {
-		t.Setenv(c.kind.variable, "")
-		c.kind.installed(t)
+		t.Setenv(c.engine.variable, "")
 	}
 	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	child.Env = append(os.Environ(), "KEYHATCH_TESTSERVER_CHILD=1")
@@ -168,14 +165,18 @@ func TestServersDieWithTheirTests(t *testing.T) {
 }
 
 func TestSharedServerIsStartedOnce(t *testing.T) {
-	t.Setenv(redis.variable, "")
 	one, other := Redis(t, pingRedis), Redis(t, pingRedis)
 	if one != other {
 		t.Errorf("got %s and %s, want one server", one, other)
 	}
-	t.Setenv(redis.variable, "elsewhere:1")
-	if got := Redis(t, pingRedis); got != "elsewhere:1" {
-		t.Errorf("got %s, want what the environment says", got)
+}
+
+func TestEnvironmentNamesAServer(t *testing.T) {
+	running := StartRedis(t, pingRedis).DSN()
+	t.Setenv(redis.variable, running)
+	named := &shared{engine: redis}
+	if got := named.address(t, pingRedis); got != running {
+		t.Errorf("got %s, want %s, which the environment names", got, running)
 	}
 }
 
@@ -189,10 +190,13 @@ func TestSettingsReachTheServer(t *testing.T) {
 
 func TestServerThatDoesNotStartIsReported(t *testing.T) {
 	for _, c := range servers {
-		t.Run(c.kind.name, func(t *testing.T) {
+		t.Run(c.engine.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			_, err := start(c.kind, c.kind.installed(t), c.ping, []string{"nosuchsetting=1"})
+			_, err := newServer(c.engine, c.ping, []string{"nosuchsetting=1"})
+			if errors.Is(err, errMissing) {
+				skip(t, err.Error())
+			}
 			if err == nil || !strings.Contains(err.Error(), "nosuchsetting") {
 				t.Errorf("got %v, want what the server says of it", err)
 			}
@@ -206,17 +210,17 @@ func TestServerThatDoesNotStartIsReported(t *testing.T) {
 // Without the programs a test is skipped, with a line that says what to do, and
 // fails where servers are required.
 func TestMissingServer(t *testing.T) {
-	absent := kind{name: "Absent", variable: "KEYHATCH_ABSENT", install: "absent-server", programs: [][]string{{"no-such-program"}}}
+	absent := &engine{name: "Absent", variable: "KEYHATCH_ABSENT", packages: "absent-server", programs: []string{"no-such-program"}}
 	for required, want := range map[string]string{"": "skip", "1": "fatal"} {
 		t.Setenv("KEYHATCH_REQUIRE_SERVERS", required)
 		tb := &recorder{TB: t, end: "nothing"}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			absent.installed(tb)
+			(&shared{engine: absent}).address(tb, nil)
 		}()
 		<-done
-		line := "Absent: no no-such-program found; install absent-server or set KEYHATCH_ABSENT"
+		line := "testserver: no Absent here: install absent-server, or set KEYHATCH_ABSENT"
 		if tb.end != want || tb.text != line {
 			t.Errorf("KEYHATCH_REQUIRE_SERVERS=%q: got %s %q, want %s %q", required, tb.end, tb.text, want, line)
 		}
