@@ -27,7 +27,6 @@ func count(short, full int) int {
 var roles = map[string]func(context.Context, *sqlitestore.Store) error{
 	"open":  func(context.Context, *sqlitestore.Store) error { return nil },
 	"limit": limitRole,
-	"crash": crashRole,
 }
 
 func TestMain(m *testing.M) {
