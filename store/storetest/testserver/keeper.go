@@ -22,7 +22,7 @@ while read -r pid; do last=$pid; done
 if [ -n "$last" ]; then
 	kill -s "$quit" -- "-$last"
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		kill -0 -- "-$last" || break
+		kill -s 0 -- "-$last" || break
 		sleep 0.1
 	done
 	kill -s STOP -- "-$last" && pkill -KILL -P "$last"
