@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
+	"log"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -21,6 +23,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv("KEYHATCH_ROLE"); role != "" {
 		os.Exit(play(role))
 	}
+	mysql.SetLogger(log.New(io.Discard, "", 0)) // it tells of connections that are cut on purpose
 	os.Exit(testserver.Run(m))
 }
 
