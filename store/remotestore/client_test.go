@@ -297,6 +297,46 @@ func settled(t *testing.T, before int) {
 	t.Errorf("%d goroutines, %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
 }
 
+// What is too long is not read until the time is over, nor kept in memory.
+func TestBoundsOfAnswers(t *testing.T) {
+	t.Parallel()
+	const much = 64 << 20
+	var written atomic.Int64
+	over := make(chan struct{})
+	for name, h := range map[string]http.HandlerFunc{
+		"a body of 64 MiB": func(w http.ResponseWriter, _ *http.Request) {
+			for written.Load() < much {
+				n, err := w.Write(bytes.Repeat([]byte(" "), 64<<10))
+				if written.Add(int64(n)); err != nil {
+					return
+				}
+			}
+		},
+		"a length that is too long": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "70000")
+			w.WriteHeader(200)
+			http.NewResponseController(w).Flush()
+			<-over
+		},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", contentType)
+			h(w, r)
+		}))
+		defer server.Close()
+		got, err := verbs[1].call(t.Context(), newStore(t, server.URL, &remotestore.Options{Timeout: 15 * time.Second}))
+		outage(t, got, err)
+		if err == nil || !strings.Contains(err.Error(), "longer than 65536 bytes") {
+			t.Errorf("%s: got %v, want an error that names the bound", name, err)
+		}
+	}
+	close(over)
+	if n := written.Load(); n >= much {
+		t.Errorf("%d bytes were read, want little more than the bound", n)
+	}
+}
+
 // Header lines without end, written by hand.
 func TestEndlessHeader(t *testing.T) {
 	t.Parallel()
