@@ -41,6 +41,10 @@ var mysql = dialect{
 
 	lock: `INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner`,
 
+	// For an owner with a good part of all the keys it would rather read the
+	// whole table, and lock the rows of every other owner on the way.
+	byLive: "FORCE INDEX (keyhatch_keys_live)",
+
 	touch: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (digest CHAR(64) PATH '$[0]', at BIGINT PATH '$[1]')) AS u
 		STRAIGHT_JOIN keyhatch_keys AS k ON k.digest = UNHEX(u.digest)
 		SET k.last_used_at = u.at

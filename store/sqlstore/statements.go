@@ -25,8 +25,8 @@ func (s *Store) statements() statements {
 		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
-		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE owner = ? AND revoked_at IS NULL ` +
-			s.dialect.inOrder),
+		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byLive +
+			` WHERE owner = ? AND revoked_at IS NULL ` + s.dialect.inOrder),
 
 		// Two ranges of one index, each read no further than the limit: an
 		// owner's dead keys cost nothing, however many there are.
@@ -39,7 +39,7 @@ func (s *Store) statements() statements {
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ` + s.dialect.unlessTaken),
 		revoke: s.text(`UPDATE keyhatch_keys SET revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
-		revokeAll: s.text(`UPDATE keyhatch_keys SET revoked_at = ?, revoke_reason = ?
+		revokeAll: s.text(`UPDATE keyhatch_keys ` + s.dialect.byLive + ` SET revoked_at = ?, revoke_reason = ?
 			WHERE owner = ? AND revoked_at IS NULL`),
 		replace: s.text(`UPDATE keyhatch_keys SET replaced_by = ?, expires_at = ?, revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
