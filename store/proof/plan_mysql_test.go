@@ -1,0 +1,96 @@
+package proof_test
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// Every statement finds its rows by an index. MariaDB makes each plan for the
+// values at hand.
+func TestMySQLPlans(t *testing.T) {
+	t.Parallel()
+	if version := ask[string](t, openDB(t, "mysql", mysqlServer(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
+		t.Skipf("MySQL %s writes its plans in another way", version)
+	}
+	db, statements := planned(t, sqlstore.MySQL, mysqlConnector(t, mysqlDSN(t, "")))
+	for owner, sent := range statements {
+		t.Run(owner, func(t *testing.T) { report(t, explainMySQL(t, db, sent)) })
+	}
+	for _, c := range mysqlIndexes {
+		t.Run("without "+c.index, func(t *testing.T) {
+			run(t, db, c.drop)
+			missed(t, c.index, explainMySQL(t, db, statements[smallOwner]))
+		})
+	}
+}
+
+// In this order: the last one makes the table anew.
+var mysqlIndexes = []struct{ index, drop string }{
+	{listIndex, "DROP INDEX keyhatch_keys_list ON keyhatch_keys"},
+	{idIndex, "DROP INDEX id ON keyhatch_keys"},
+	{liveIndex, "ALTER TABLE keyhatch_keys RENAME INDEX keyhatch_keys_live TO other, ADD INDEX keyhatch_keys_live (owner, expires_at)"},
+	{primary, "ALTER TABLE keyhatch_keys DROP PRIMARY KEY"},
+}
+
+func explainMySQL(t testing.TB, c conn, statements []sent) (all []explained) {
+	t.Helper()
+	for _, s := range statements {
+		text := s.text
+		for _, literal := range s.literals("x'%x'") {
+			text = strings.Replace(text, "?", literal, 1)
+		}
+		e := explained{sent: s, plan: rowsOf(t, c, "EXPLAIN FORMAT=JSON "+text)}
+		e.judgeMySQL(t)
+		all = append(all, e)
+	}
+	return all
+}
+
+// A mysqlTable is what a plan says of one table.
+type mysqlTable struct {
+	Name   string   `json:"table_name"`
+	Access string   `json:"access_type"`
+	Key    string   `json:"key"`
+	Parts  []string `json:"used_key_parts"`
+	Alone  bool     `json:"using_index"` // the index has all that is asked for
+}
+
+// mysqlTables are those of a plan in its order, wherever they are in it.
+func mysqlTables(t testing.TB, plan string) (tables []mysqlTable) {
+	t.Helper()
+	for _, at := range regexp.MustCompile(`"table": `).FindAllStringIndex(plan, -1) {
+		var table mysqlTable
+		if err := json.NewDecoder(strings.NewReader(plan[at[1]:])).Decode(&table); err != nil {
+			t.Fatalf("%v in the plan\n%s", err, plan)
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+func (e *explained) judgeMySQL(t testing.TB) {
+	t.Helper()
+	tables := mysqlTables(t, e.plan)
+	for _, table := range tables {
+		// A batch of uses is a table too, and so is what the count has found.
+		ours := table.Name == "keyhatch_keys" || table.Name == "k"
+		e.complain(ours && (table.Access == "ALL" || table.Access == "index"), wholeTable)
+		e.complain(ours && e.isCount() && !table.counts(), notBy(liveIndex))
+		e.complain(ours && e.isList() && table.Key != listIndex, notBy(listIndex))
+		e.complain(ours && e.isLive() && (table.Key != liveIndex || !slices.Contains(table.Parts, "revoked_at")), notBy(liveIndex))
+	}
+	e.complain(strings.Contains(e.plan, "filesort") || strings.Contains(e.plan, "temporary_table"), "rows are sorted")
+	if e.isTouch() {
+		fromUses := len(tables) == 2 && tables[0].Name == "u" && tables[1].Key == "PRIMARY" && tables[1].Access == "eq_ref"
+		e.complain(!fromUses, notBy(primary))
+	}
+}
+
+func (m mysqlTable) counts() bool {
+	return m.Key == liveIndex && m.Alone && slices.Equal(m.Parts, []string{"owner", "revoked_at", "replaced_by", "expires_at"})
+}

@@ -1,0 +1,139 @@
+package proof_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// A conn is a connection or a transaction.
+type conn interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Every statement finds its rows by an index, whether the plan is made for the
+// values at hand or for any.
+func TestPostgresPlans(t *testing.T) {
+	t.Parallel()
+	db, statements := planned(t, sqlstore.PostgreSQL, postgresConnector(t, postgresDSN(t)))
+	for _, mode := range []string{"generic", "custom"} {
+		for owner, sent := range statements {
+			t.Run(mode+" "+owner, func(t *testing.T) {
+				// All that an owner has is sorted where it is one page.
+				mayBeSorted := mode == "custom" && owner == smallOwner
+				report(t, explainPostgres(t, planner(t, db, mode), sent, mayBeSorted))
+			})
+		}
+	}
+	for index, drop := range postgresIndexes {
+		t.Run("without "+index, func(t *testing.T) {
+			c := planner(t, db, "generic")
+			run(t, c, drop)
+			missed(t, index, explainPostgres(t, c, statements[smallOwner], false))
+		})
+	}
+}
+
+var postgresIndexes = map[string]string{
+	listIndex: "DROP INDEX keyhatch_keys_list",
+	liveIndex: "DROP INDEX keyhatch_keys_live",
+	primary:   "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_pkey",
+	idIndex:   "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_id_key",
+}
+
+// planner is a transaction with plans of this mode, and is rolled back.
+func planner(t testing.TB, db *sql.DB, mode string) *sql.Tx {
+	t.Helper()
+	tx := begin(t, db)
+	run(t, tx, "SET LOCAL plan_cache_mode = force_"+mode+"_plan")
+	return tx
+}
+
+func begin(t testing.TB, db *sql.DB) *sql.Tx {
+	t.Helper()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tx.Rollback() })
+	return tx
+}
+
+func run(t testing.TB, c conn, statement string) {
+	t.Helper()
+	if _, err := c.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// rowsOf joins the first columns of all the rows.
+func rowsOf(t testing.TB, c conn, query string) string {
+	t.Helper()
+	rows, err := c.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, "\n")
+}
+
+func explainPostgres(t testing.TB, c conn, statements []sent, mayBeSorted bool) (all []explained) {
+	t.Helper()
+	for i, s := range statements {
+		name, values := fmt.Sprint("p", i), ""
+		if literals := s.literals(`'\x%x'`); len(literals) > 0 {
+			values = "(" + strings.Join(literals, ", ") + ")"
+		}
+		run(t, c, "PREPARE "+name+" AS "+s.text)
+		plan := rowsOf(t, c, "EXPLAIN (COSTS OFF) EXECUTE "+name+values)
+		run(t, c, "DEALLOCATE "+name)
+		e := explained{sent: s, plan: plan}
+		e.judgePostgres(mayBeSorted)
+		all = append(all, e)
+	}
+	return all
+}
+
+var (
+	// A range of the index, by all of its columns, and no further than the limit.
+	postgresCount = regexp.MustCompile(`Limit\n +-> +Index (Only )?Scan using keyhatch_keys_live .*\n` +
+		` +Index Cond: \(\(owner = .*\) AND \(replaced_by = .*\) AND \(expires_at (IS NULL|> .*)\)\)\n?`)
+
+	// From the uses to the rows, and locked in order.
+	postgresLock  = regexp.MustCompile(`LockRows\n +-> +Sort\n +Sort Key: k_1\.digest\n +-> +Nested Loop\n`)
+	postgresTouch = regexp.MustCompile(`-> +Index Scan using keyhatch_keys_pkey on keyhatch_keys (k|k_1)\n`)
+)
+
+func (e *explained) judgePostgres(mayBeSorted bool) {
+	has := func(text string) bool { return strings.Contains(e.plan, text) }
+	e.complain(has("Seq Scan on "), wholeTable)
+	switch {
+	case e.isList():
+		e.complain(!has(listIndex), notBy(listIndex))
+		e.complain(has("Sort") && !mayBeSorted, "the whole list is sorted")
+	case e.isCount():
+		e.complain(len(postgresCount.FindAllString(e.plan, -1)) != 2 || has("Filter"), notBy(liveIndex))
+	case e.isLive():
+		e.complain(!has(liveIndex), notBy(liveIndex))
+	case e.isTouch():
+		e.complain(len(postgresTouch.FindAllString(e.plan, -1)) != 2, notBy(primary))
+		e.complain(!postgresLock.MatchString(e.plan), "rows are not locked in the order of their digests")
+	}
+}
