@@ -43,6 +43,7 @@ func startProcess(k *keeper, user, folder string, command []string) (*process, e
 	io.WriteString(in, "go\n") // where nobody reads any more, Wait has the reason
 	go func() {
 		p.err = p.cmd.Wait()
+		k.forget()
 		close(p.exited)
 	}()
 	return p, nil
@@ -50,8 +51,19 @@ func startProcess(k *keeper, user, folder string, command []string) (*process, e
 
 // kill returns when the process is gone, and all that it started.
 func (p *process) kill() {
-	killTree(p.cmd.Process.Pid)
+	if p.runs() {
+		killTree(p.cmd.Process.Pid)
+	}
 	<-p.exited
+}
+
+func (p *process) runs() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
 }
 
 // environment holds nothing that sets a server or its language.

@@ -12,9 +12,9 @@ import (
 // patience is how long a server may take to start.
 const patience = 30 * time.Second
 
-// A Server is one that a single test has started. It keeps what it has
-// acknowledged as well as it does for everybody: nothing is switched off for
-// speed. Its methods are for the test's own goroutine.
+// A Server is one that a single test has started. It keeps what it acknowledged
+// as it does by default: nothing is switched off for speed. Its methods are for
+// the test's own goroutine.
 type Server struct {
 	tb       testing.TB // nil for a shared one
 	engine   *engine
@@ -73,16 +73,21 @@ func (s *Server) Kill() {
 		return
 	}
 	s.process.kill()
-	s.down()
+	s.process = nil
+	if s.engine.sweep != nil {
+		s.engine.sweep(s.folder)
+	}
 }
 
 // Start starts the server again, on the same data and the same port, and
-// returns when it answers. It does nothing to a server that runs.
+// returns when it answers. It does nothing to a server that runs, but starts
+// one that has ended by itself.
 func (s *Server) Start() {
 	s.tb.Helper()
-	if s.process != nil {
+	if s.process != nil && s.process.runs() {
 		return
 	}
+	s.Kill() // what is left of it
 	if err := s.start(); err != nil {
 		s.tb.Fatal(err)
 	}
@@ -123,7 +128,6 @@ func (s *Server) create(command func(folder string) []string) error {
 		return err
 	}
 	<-p.exited
-	s.keeper.forget()
 	if p.err != nil {
 		return fmt.Errorf("testserver: create the data of %s: %w\n%s", s.engine.name, p.err, p.log)
 	}
@@ -176,15 +180,6 @@ func (s *Server) await() error {
 			return fmt.Errorf("ended at once: %w", s.process.err)
 		case <-time.After(20 * time.Millisecond):
 		}
-	}
-}
-
-// down tidies up after a process that is no more.
-func (s *Server) down() {
-	s.process = nil
-	s.keeper.forget()
-	if s.engine.sweep != nil {
-		s.engine.sweep(s.folder)
 	}
 }
 

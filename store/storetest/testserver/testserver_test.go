@@ -1,15 +1,14 @@
 package testserver
 
 import (
-	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
@@ -55,12 +54,21 @@ func pingPostgreSQL(dsn string) error {
 	if err != nil {
 		return err
 	}
-	words := "\x00\x03\x00\x00user\x00" + u.User.Username() + "\x00database\x00postgres\x00\x00"
-	answer, err := dial(u.Host, "\x00\x00\x00"+string(rune(len(words)+4))+words, 1)
+	answer, err := dial(u.Host, startup(u.User.Username()), 1)
 	if err == nil && answer[0] != 'R' {
 		err = fmt.Errorf("got %q, want R", answer)
 	}
 	return err
+}
+
+// startup is the first message of a PostgreSQL session.
+func startup(user string) string {
+	return sized("\x00\x03\x00\x00user\x00" + user + "\x00database\x00postgres\x00\x00")
+}
+
+// sized is a message after its length, which counts itself.
+func sized(message string) string {
+	return string(binary.BigEndian.AppendUint32(nil, uint32(len(message)+4))) + message
 }
 
 // pingMySQL waits for the greeting, whose fifth byte is the protocol's version.
@@ -103,64 +111,6 @@ func TestServerSurvivesItsOwnDeath(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestStopLeavesNothing(t *testing.T) {
-	for _, c := range servers {
-		t.Run(c.engine.name, func(t *testing.T) {
-			t.Parallel()
-			var s *Server
-			t.Run("used", func(t *testing.T) { s = c.start(t, c.ping) })
-			if s == nil {
-				t.SkipNow()
-			}
-			if c.ping(s.DSN()) == nil {
-				t.Error("the server answers after its test")
-			}
-			if _, err := os.Stat(s.folder); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("its folder is still there: %v", err)
-			}
-		})
-	}
-}
-
-// A test process that is killed takes its servers with it.
-func TestServersDieWithTheirTests(t *testing.T) {
-	if os.Getenv("KEYHATCH_TESTSERVER_CHILD") != "" {
-		for _, c := range servers {
-			fmt.Println(c.shared(t, c.ping))
-		}
-		fmt.Println("all")
-		select {}
-	}
-	for _, c := range servers {
-		t.Setenv(c.engine.variable, "")
-	}
-	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	child.Env = append(os.Environ(), "KEYHATCH_TESTSERVER_CHILD=1")
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var addresses []string
-	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "all"; {
-		addresses = append(addresses, lines.Text())
-	}
-	if len(addresses) != len(servers) {
-		t.Errorf("got %q, want an address for each server", addresses)
-	}
-	child.Process.Kill()
-	child.Wait()
-	for i, address := range addresses {
-		for deadline := time.Now().Add(20 * time.Second); servers[i].ping(address) == nil; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s outlives its test", address)
-			}
-		}
 	}
 }
 

@@ -1,0 +1,85 @@
+package testserver
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestServerKeepsWhatItHasOverAKill(t *testing.T) {
+	s := StartRedis(t, pingRedis, "appendonly=yes", "appendfsync=always")
+	if answer, err := dial(s.DSN(), "SET key value\r\n", 5); err != nil || string(answer) != "+OK\r\n" {
+		t.Fatalf("got %q, %v", answer, err)
+	}
+	s.Kill()
+	s.Start()
+	if answer, err := dial(s.DSN(), "GET key\r\n", 11); err != nil || !strings.Contains(string(answer), "value") {
+		t.Errorf("got %q, %v, want the value", answer, err)
+	}
+}
+
+// busy ends by itself, should this test not find a way to end it.
+const busy = `DO $$ BEGIN
+	RAISE NOTICE 'counting';
+	WHILE clock_timestamp() < now() + interval '20 s' LOOP END LOOP;
+END $$`
+
+// A PostgreSQL server's children lead groups of their own, and one that counts
+// does not look whether its parent still lives.
+func TestKillReachesTheBusy(t *testing.T) {
+	s := StartPostgreSQL(t, pingPostgreSQL)
+	conn := session(t, s.DSN())
+	io.WriteString(conn, "Q"+sized(busy+"\x00"))
+	await(t, conn, "counting")
+	s.Kill()
+	conn.SetReadDeadline(time.Now().Add(time.Second))
+	if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
+		t.Error("a session lives on after Kill")
+	}
+}
+
+// session is a connection that is ready for a query.
+func session(t *testing.T, dsn string) net.Conn {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	io.WriteString(conn, startup(u.User.Username()))
+	await(t, conn, "Z\x00\x00\x00\x05I")
+	return conn
+}
+
+// await reads until the server has sent the words.
+func await(t *testing.T, conn net.Conn, words string) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(patience))
+	for sent := ""; !strings.Contains(sent, words); {
+		piece := make([]byte, 512)
+		n, err := conn.Read(piece)
+		if err != nil {
+			t.Fatalf("got %q, %v, want %q", sent, err, words)
+		}
+		sent += string(piece[:n])
+	}
+}
+
+// A server may end by itself, on a full disk for one.
+func TestServerThatEndedStartsAgain(t *testing.T) {
+	s := StartRedis(t, pingRedis)
+	dial(s.DSN(), "SHUTDOWN NOSAVE\r\n", 1)
+	<-s.process.exited
+	s.Start()
+	if err := pingRedis(s.DSN()); err != nil {
+		t.Error(err)
+	}
+}

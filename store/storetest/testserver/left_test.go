@@ -1,0 +1,149 @@
+package testserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNothingIsLeft(t *testing.T) {
+	for _, c := range servers {
+		for _, killed := range []bool{false, true} {
+			if killed && c.engine.sweep == nil {
+				continue // has only a folder to leave
+			}
+			t.Run(fmt.Sprintf("%s/killed=%v", c.engine.name, killed), func(t *testing.T) {
+				t.Parallel()
+				var s *Server
+				var segment string
+				t.Run("used", func(t *testing.T) {
+					s = c.start(t, c.ping)
+					segment = sharedMemory(t, s.folder)
+					if killed {
+						s.Kill()
+					}
+				})
+				if s == nil {
+					t.Skip("the server is missing")
+				}
+				if c.ping(s.DSN()) == nil {
+					t.Error("the server outlives its test")
+				}
+				if _, err := os.Stat(s.folder); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("its folder is still there: %v", err)
+				}
+				if segment != "" && segments(t)[segment] {
+					t.Errorf("its shared memory %s is still there", segment)
+				}
+			})
+		}
+	}
+}
+
+// sharedMemory is the number of what a PostgreSQL server keeps outside of its
+// folder, if this system says what there is.
+func sharedMemory(t *testing.T, folder string) string {
+	t.Helper()
+	file, err := os.ReadFile(filepath.Join(postgresData(folder), "postmaster.pid"))
+	if err != nil || runtime.GOOS != "linux" {
+		return ""
+	}
+	number := strings.Fields(strings.Split(string(file), "\n")[6])[1]
+	if !segments(t)[number] {
+		t.Errorf("the server has no shared memory %s, so this test cannot fail", number)
+	}
+	return number
+}
+
+func segments(t *testing.T) map[string]bool {
+	t.Helper()
+	list, err := os.ReadFile("/proc/sysvipc/shm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := map[string]bool{}
+	for line := range strings.Lines(string(list)) {
+		numbers[strings.Fields(line)[1]] = true
+	}
+	return numbers
+}
+
+const child = "KEYHATCH_TESTSERVER_CHILD"
+
+// A test process that is killed takes its servers with it, those that all its
+// tests share and that of one.
+func TestServersDieWithTheirProcess(t *testing.T) {
+	if os.Getenv(child) != "" {
+		for _, c := range servers {
+			fmt.Println(c.shared(t, c.ping))
+		}
+		fmt.Println(StartRedis(t, pingRedis).DSN())
+		select {}
+	}
+	for _, c := range servers {
+		if _, _, err := c.engine.find(); err != nil {
+			skip(t, err.Error())
+		}
+	}
+	folder := reachable(t)
+	p := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	p.Env = append(os.Environ(), child+"=1", "TMPDIR="+folder,
+		postgreSQL.variable+"=", mySQL.variable+"=", redis.variable+"=")
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var dsns []string
+	for lines := bufio.NewScanner(out); len(dsns) <= len(servers) && lines.Scan(); {
+		dsns = append(dsns, lines.Text())
+	}
+	running := left(t, folder)
+	p.Process.Kill()
+	p.Wait()
+	if len(dsns) != len(servers)+1 || len(running) != len(dsns) {
+		t.Fatalf("got servers %q in folders %q", dsns, running)
+	}
+	for deadline := time.Now().Add(patience); len(left(t, folder)) > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q are still there", left(t, folder))
+		}
+	}
+	for i, dsn := range dsns {
+		if servers[min(i, len(servers)-1)].ping(dsn) == nil { // Redis comes last
+			t.Errorf("%s outlives its test process", dsn)
+		}
+	}
+}
+
+// reachable is a folder that the servers' users can reach, unlike t.TempDir's.
+func reachable(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "testserver-")
+	if err == nil {
+		err = os.Chmod(folder, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return folder
+}
+
+func left(t *testing.T, folder string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(folder, "keyhatch-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
