@@ -284,7 +284,7 @@ var besides = []struct {
 	{"list", "a record that is null", field("records", raw("[null]"))},
 	{"list", "more than asked for", func(d map[string]any) {
 		oldest := maps.Clone(d["records"].([]any)[1].(map[string]any))
-		oldest["created_at"] = begin.Add(-time.Second).UnixMicro()
+		oldest["id"], oldest["digest"], oldest["created_at"] = "c", hexDigest("c"), begin.Add(-time.Second).UnixMicro()
 		d["records"] = append(d["records"].([]any), oldest)
 	}},
 	{"list", "a next that begins again", field("next", map[string]any{"created_at": begin.Add(time.Minute).UnixMicro(), "id": "a"})},
