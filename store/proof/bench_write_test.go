@@ -116,7 +116,7 @@ func BenchmarkCreateAtLimit(b *testing.B) {
 }
 
 // refusal creates a key of an owner who has five.
-func refusal(ctx context.Context, s *sqlstore.Store, owner string) *figure {
+func refusal(ctx context.Context, s store.Store, owner string) *figure {
 	r := record(owner, "one more")
 	r.CreatedAt = epoch.AddDate(0, 0, 1)
 	return &figure{name: owner, call: func(int) error {

@@ -20,7 +20,7 @@ import (
 // tenth of them dead.
 func fillRows(t testing.TB, db *sql.DB, d sqlstore.Dialect, n int) {
 	t.Helper()
-	text := strings.NewReplacer("DIGEST", filler[d].digest, "NUMBERS", filler[d].numbers).Replace(fillText)
+	text := strings.NewReplacer("DIGEST", filler[d].digest, "NUMBERS", filler[d].numbers, "ORDER", filler[d].order).Replace(fillText)
 	text = strings.NewReplacer("OWNERS", fmt.Sprint(n/100), "EPOCH", fmt.Sprint(epoch.UnixMicro()), "ROWS", fmt.Sprint(n)).Replace(text)
 	execute(t, db, text)
 	for _, statement := range filler[d].after {
@@ -30,7 +30,7 @@ func fillRows(t testing.TB, db *sql.DB, d sqlstore.Dialect, n int) {
 
 const fillText = `INSERT INTO keyhatch_keys (digest, id, owner, name, hint, created_by, scopes, metadata,
 		replaced_by, created_at, expires_at, revoked_at, revoke_reason)
-	SELECT DIGEST, CONCAT('k', i), CASE WHEN i % 5 = 0 THEN 'big' ELSE CONCAT('o', i % OWNERS) END,
+	SELECT DIGEST AS digest, CONCAT('k', i), CASE WHEN i % 5 = 0 THEN 'big' ELSE CONCAT('o', i % OWNERS) END,
 		'a key', 'key_ab', 'admin', '["a:read"]', CONCAT('{"id":"k', i, '"}'),
 		CASE WHEN state = 1 THEN 'next' ELSE '' END, at,
 		CASE WHEN state = 2 THEN at + 1 WHEN i % 2 = 0 THEN 4102444800000000 END,
@@ -38,7 +38,7 @@ const fillText = `INSERT INTO keyhatch_keys (digest, id, owner, name, hint, crea
 	FROM (SELECT i, EPOCH + i * 1000 AS at,
 		CASE WHEN i % 5 = 0 AND i < 50 THEN 0 WHEN i % 5 = 0 THEN 1 + i % 3
 			WHEN i % 30 < 4 THEN i % 30 ELSE 0 END AS state
-		FROM NUMBERS) AS numbers`
+		FROM NUMBERS) AS numbers ORDER`
 
 // bigOwner has very many keys, and smallOwner a hundred.
 const bigOwner, smallOwner = "big", "o7"
@@ -48,11 +48,11 @@ func filledDigest(i int) store.Digest { return sha256.Sum256(fmt.Appendf(nil, "k
 
 // filler says how a database spells what fillRows needs, and what comes after.
 var filler = map[sqlstore.Dialect]struct {
-	digest, numbers string
-	after           []string
+	digest, numbers, order string
+	after                  []string
 }{
 	sqlstore.PostgreSQL: {
-		"sha256(CONCAT('k', i)::bytea)", "generate_series(0, ROWS::bigint - 1) AS i",
+		"sha256(CONCAT('k', i)::bytea)", "generate_series(0, ROWS::bigint - 1) AS i", "",
 		[]string{"VACUUM ANALYZE keyhatch_keys"},
 	},
 	// Ten digits, joined: a recursive query ends after a thousand rows.
@@ -61,12 +61,12 @@ var filler = map[sqlstore.Dialect]struct {
 			UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7
 			UNION ALL SELECT 8 UNION ALL SELECT 9)
 			SELECT a.n + 10 * b.n + 100 * c.n + 1000 * e.n + 10000 * f.n AS i
-			FROM d AS a, d AS b, d AS c, d AS e, d AS f) AS all_of_them WHERE i < ROWS`,
+			FROM d AS a, d AS b, d AS c, d AS e, d AS f) AS all_of_them WHERE i < ROWS`, "",
 		[]string{"ANALYZE TABLE keyhatch_keys"},
 	},
 	sqlstore.SQLite: {
 		"sha256(CONCAT('k', i))", `(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ROWS - 1)
-			SELECT i FROM n)`,
+			SELECT i FROM n)`, "ORDER BY digest",
 		[]string{"ANALYZE"},
 	},
 }
