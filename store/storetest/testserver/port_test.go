@@ -6,6 +6,15 @@ import (
 	"testing"
 )
 
+func another(t *testing.T) int {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 // The port is taken by one that answers like a server.
 func TestTakenPort(t *testing.T) {
 	for _, c := range servers {
@@ -20,12 +29,16 @@ func TestTakenPort(t *testing.T) {
 			defer l.Close()
 			s.ping = func(string) error { return nil }
 			if err := s.start(); err == nil || !strings.Contains(err.Error(), "Address already in use") {
-				t.Errorf("got %v, want that the port is taken", err)
+				t.Fatalf("got %v, want that the port is taken", err)
 			}
-			taken := s.port
 			s.ping = c.ping
-			if err := s.startAnywhere(); err != nil || s.port == taken {
-				t.Errorf("on port %d after %d: %v", s.port, taken, err)
+			ports := []int{s.port, s.port, another(t)}
+			err = s.startOn(func() (port int, err error) {
+				port, ports = ports[0], ports[1:]
+				return port, nil
+			})
+			if err != nil || len(ports) != 0 {
+				t.Errorf("got %v, want the third port to be taken", err)
 			}
 		})
 	}

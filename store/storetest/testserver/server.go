@@ -112,7 +112,7 @@ func newServer(e *engine, ping func(string) error, settings []string) (*Server, 
 		s.remove()
 		return nil, err
 	}
-	if err := s.startAnywhere(); err != nil {
+	if err := s.startOn(freePort); err != nil {
 		s.remove()
 		return nil, err
 	}
@@ -134,10 +134,10 @@ func (s *Server) create(command func(folder string) []string) error {
 	return nil
 }
 
-// startAnywhere takes another port while somebody else is quicker to take it.
-func (s *Server) startAnywhere() (err error) {
+// startOn takes another port while somebody else is quicker to take it.
+func (s *Server) startOn(port func() (int, error)) (err error) {
 	for range 5 {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = port(); err != nil {
 			return err
 		}
 		if err = s.start(); err == nil || !strings.Contains(err.Error(), "Address already in use") {
