@@ -240,6 +240,18 @@ func TestHandlerStatus(t *testing.T) {
 	}
 }
 
+// A length that is too long is refused before anything is read.
+func TestLongQuestionIsNotRead(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("POST", "/v1/lookup", touchyBody{t})
+	r.ContentLength = 128<<10 + 1
+	r.Header = http.Header{"Authorization": {bearer(secret)}, "Content-Type": {contentType}}
+	w := httptest.NewRecorder()
+	if newHandler(t, memstore.New(), nil).ServeHTTP(w, r); w.Code != 413 {
+		t.Errorf("got %d, want 413", w.Code)
+	}
+}
+
 func uses(bytes ...string) string {
 	var list []string
 	for _, b := range bytes {
