@@ -27,7 +27,6 @@ func bouncer(t *testing.T, dsn, mode string, size int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
 	file := filepath.Join(folder, "pgbouncer.ini")
 	settings := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=%s
@@ -57,8 +56,8 @@ max_client_conn = 500
 	}
 }
 
-// run starts a program that ends with the test, and also when this process is
-// killed: the shell then reads the end of its input.
+// run starts a program that ends with the test, and its folder with it, and also
+// when this process is killed: the shell then reads the end of its input.
 func run(t *testing.T, folder, program, file string) (log string) {
 	t.Helper()
 	log = filepath.Join(folder, "log")
@@ -67,7 +66,7 @@ func run(t *testing.T, folder, program, file string) (log string) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	args := []string{"-c", `"$@" & cat; kill -9 $!; wait`, "sh", program}
+	args := []string{"-c", `"$@" & cat; kill -9 $!; wait; rm -r "$0"`, folder, program}
 	if os.Getuid() == 0 { // which pgbouncer refuses
 		args = append(args, "-u", "nobody")
 	}

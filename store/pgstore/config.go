@@ -116,10 +116,16 @@ func (c *config) adapt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A pooler may give each transaction another session, and a statement that
-	// was prepared under a name stays behind in the old one.
-	if _, named := c.named["default_query_exec_mode"]; pooled && !named {
+	mode, named := c.named["default_query_exec_mode"]
+	switch {
+	case pooled && !named:
+		// A pooler may give each transaction another session, and a statement
+		// that was prepared under a name stays behind in the old one.
 		c.pool.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	case pooled && mode == "describe_exec":
+		// Between describing and running, the session may become another
+		// client's, and what runs is then the statement of that one.
+		return errors.New("default_query_exec_mode=describe_exec can run other clients' statements behind a pooler; leave it out, or name cache_describe")
 	}
 	return nil
 }

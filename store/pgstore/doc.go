@@ -56,7 +56,9 @@
 // its parameters and without asking for their types again. A
 // default_query_exec_mode in the data source name is left as it is:
 // cache_statement is right for a pooler that follows prepared statements, as
-// PgBouncer does from 1.21 with max_prepared_statements above 0.
+// PgBouncer does from 1.21 with max_prepared_statements above 0. Only
+// describe_exec is refused behind a pooler, since another client's statement
+// may run in place of the one that was described.
 //
 // In statement mode there are no transactions, and no limit would hold; Open
 // refuses it. Parameters of the session, such as search_path, poolers do not

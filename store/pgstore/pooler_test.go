@@ -32,8 +32,8 @@ func TestPoolerIsFoundOut(t *testing.T) {
 		{"none", dsn, pgx.QueryExecModeCacheStatement},
 		{"transaction", transaction, pgx.QueryExecModeCacheDescribe},
 		{"session", session, pgx.QueryExecModeCacheDescribe},
-		{"named without one", with(dsn, "default_query_exec_mode=exec"), pgx.QueryExecModeExec},
-		{"named", with(transaction, "default_query_exec_mode=describe_exec"), pgx.QueryExecModeDescribeExec},
+		{"named without one", with(dsn, "default_query_exec_mode=describe_exec"), pgx.QueryExecModeDescribeExec},
+		{"named", with(transaction, "default_query_exec_mode=exec"), pgx.QueryExecModeExec},
 		{"named as the default", with(session, "default_query_exec_mode=cache_statement"), pgx.QueryExecModeCacheStatement},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,6 +79,14 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 	if err := lookups(with(through, "default_query_exec_mode=cache_statement")); !errors.As(err, &pgErr) || pgErr.Code != taken {
 		t.Errorf("named statements work through this pooler, so that this test shows nothing: got %v, want SQLSTATE %s", err, taken)
 	}
+}
+
+// Another client may prepare a statement between the two steps of
+// describe_exec, which is then run in place of one's own.
+func TestDescribingApartIsRefusedBehindAPooler(t *testing.T) {
+	t.Parallel()
+	through := bouncer(t, shared(t), "transaction", 1)
+	refused(t, with(through, "default_query_exec_mode=describe_exec"), "describe_exec can run other clients' statements")
 }
 
 func TestPoolerWithoutTransactionsIsRefused(t *testing.T) {
