@@ -77,12 +77,6 @@ func mysqlDSN(t testing.TB, params string) string {
 	return withMySQLParams(config.FormatDSN(), params)
 }
 
-// postgresDB is a pool of pgx's connections to a new schema.
-func postgresDB(t testing.TB) *sql.DB {
-	t.Helper()
-	return openDB(t, "pgx", postgresDSN(t))
-}
-
 // mysqlDB is a pool of connections to a new database.
 func mysqlDB(t testing.TB, params string) *sql.DB {
 	t.Helper()
