@@ -206,6 +206,8 @@ func TestHandlerStatus(t *testing.T) {
 		{"a revocation at null", "POST", "/v1/revoke", contentType, `{"owner":"o","id":"a","at":null,"reason":""}`, 400},
 		{"a revocation of all at no time", "POST", "/v1/revoke_all", contentType, `{"owner":"o","reason":""}`, 400},
 		{"a rotation to nothing", "POST", "/v1/rotate", contentType, `{"owner":"o","id":"a","old_ends_at":1}`, 400},
+		{"a rotation to zeros", "POST", "/v1/rotate", contentType,
+			`{"owner":"o","id":"a","next":{"id":"n","digest":"` + strings.Repeat("0", 64) + `","hint":"","created_at":1},"old_ends_at":1}`, 400},
 		{"no uses", "POST", "/v1/touch", contentType, `{}`, 400},
 		{"uses that are null", "POST", "/v1/touch", contentType, `{"uses":null}`, 400},
 		{"a use at no time", "POST", "/v1/touch", contentType, `{"uses":[{"digest":"` + hexDigest("a") + `"}]}`, 400},

@@ -303,6 +303,10 @@ var besides = []struct {
 	{"revoke", "a change that is a text", field("changed", "true")},
 	{"revoke_all", "no records", field("records", nil)},
 	{"revoke_all", "records that are null", field("records", raw("null"))},
+	{"rotate", "old revoked in spite of its grace, and both ending alike", func(d map[string]any) {
+		old, now := d["old"].(map[string]any), d["now"].(map[string]any)
+		old["revoked_at"], now["expires_at"] = begin.Add(time.Minute).UnixMicro(), old["expires_at"]
+	}},
 	{"rotate", "no old record", field("old", nil)},
 	{"rotate", "no new record", field("now", nil)},
 	{"rotate", "the old record twice", func(d map[string]any) { d["now"] = d["old"] }},
