@@ -4,126 +4,176 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A line says that a call begins, succeeded or failed.
+// A line says that a call begins, or how it ended.
 type line struct {
-	Step  string // its name
-	Owner string `json:",omitempty"` // where it is not the ID
-	ID    string
-	Call  string
-	State string
-}
-
-const (
-	create = "create" // the calls
-	change = "change"
-
-	tried  = "tried" // the states; what was only tried, or failed, may have happened
-	done   = "done"
-	failed = "failed"
-)
-
-func (l line) owner() string {
-	if l.Owner != "" {
-		return l.Owner
-	}
-	return l.ID
+	Step   string
+	Owner  string
+	Mark   int64  `json:",omitempty"` // how often the parent had written when it began
+	Call   *call  `json:",omitempty"` // what begins; nil: the owner's last call has ended
+	Answer string `json:",omitempty"`
+	Reason string `json:",omitempty"` // of an outage
 }
 
 // A journal is what a writing process said, in order.
 type journal []line
 
-func (j journal) done() journal   { return j.in(done) }
-func (j journal) failed() journal { return j.in(failed) }
-
-func (j journal) in(state string) (lines journal) {
+func (j journal) succeeded() (n int) {
 	for _, l := range j {
-		if l.State == state {
-			lines = append(lines, l)
+		if l.Answer == succeeded {
+			n++
 		}
 	}
-	return lines
+	return n
 }
 
-// find reads whatever the journal speaks of.
-func (j journal) find(ctx context.Context, s store.Store) (map[string]store.Record, error) {
-	found := map[string]store.Record{}
-	for _, l := range j.in(tried) {
-		for _, id := range []string{l.ID, successor(store.Record{ID: l.ID}).ID} {
-			r, err := s.Get(ctx, l.owner(), id)
-			if err == nil {
-				found[id] = r
-			} else if !errors.Is(err, store.ErrNotFound) {
-				return nil, err
-			}
-		}
-	}
-	return found, nil
+// An account is what the journal says of one owner.
+type account struct {
+	calls  []call
+	worlds []world // what the store may hold, before the last call if that is open
+	open   bool    // the last call was not answered, or failed: it may have happened
+	faults []string
 }
 
-// A fate is what the journal says of one record.
-type fate struct {
-	line
-	created, tried, changed bool // acknowledged; its change begun; its change acknowledged
-}
-
-func (j journal) fates() map[string]fate {
-	fates := map[string]fate{}
+// accounts reads the journal. Where nothing but the writer crashes, no call
+// may fail.
+func (j journal) accounts(mayFail bool) map[string]*account {
+	accounts := map[string]*account{}
 	for _, l := range j {
-		f := fates[l.ID]
-		f.line = l
-		f.created = f.created || l.Call == create && l.State == done
-		f.tried = f.tried || l.Call == change
-		f.changed = f.changed || l.Call == change && l.State == done
-		fates[l.ID] = f
-	}
-	return fates
-}
-
-// faults tells what is there and should not be, and what should be and is not.
-func (j journal) faults(found map[string]store.Record) (faults []string) {
-	admitted := map[string]int{}
-	for id, f := range j.fates() {
-		is := outcome{found[id], found[successor(found[id]).ID]}
-		before, after := f.outcomes()
+		a := accounts[l.Owner]
+		if a == nil {
+			a = &account{worlds: []world{{}}}
+			accounts[l.Owner] = a
+		}
 		switch {
-		case is.same(outcome{}) && !f.created:
-		case is.same(before) && !f.changed:
-		case is.same(after) && f.tried:
-		default:
-			faults = append(faults, fmt.Sprintf("%s: create acknowledged %v, change begun %v and acknowledged %v:\n got %+v\nwant %+v\n  or %+v",
-				id, f.created, f.tried, f.changed, is, before, after))
-		}
-		if _, there := found[id]; there && f.Step == "limit" {
-			admitted[f.owner()]++
+		case l.Call != nil:
+			a.calls, a.open = append(a.calls, *l.Call), true
+		case l.Answer != outage:
+			a.settle(l.Answer)
+		case !mayFail:
+			a.fault("fails, and no server has crashed: %s", l.Reason)
 		}
 	}
-	for owner, n := range admitted {
-		if n > crashLimit {
-			faults = append(faults, fmt.Sprintf("%s has %d records, want at most %d", owner, n, crashLimit))
+	return accounts
+}
+
+func (a *account) last() call { return a.calls[len(a.calls)-1] }
+
+func (a *account) fault(format string, args ...any) {
+	a.faults = append(a.faults, fmt.Sprintf("%+v ", a.last())+fmt.Sprintf(format, args...))
+}
+
+// settle keeps the worlds in which the last call has this answer.
+func (a *account) settle(answer string) {
+	var worlds []world
+	for _, w := range a.worlds {
+		if after, want := a.last().on(w); want == answer {
+			worlds = append(worlds, after)
+		}
+	}
+	if len(worlds) == 0 {
+		a.fault("answers %q, which cannot be", answer)
+		return
+	}
+	a.worlds, a.open = worlds, false
+}
+
+// possible are the worlds that may be found.
+func (a *account) possible() []world {
+	worlds := slices.Clone(a.worlds)
+	if a.open {
+		for _, w := range a.worlds {
+			after, _ := a.last().on(w)
+			worlds = append(worlds, after)
+		}
+	}
+	return worlds
+}
+
+// fill inserts records until the limit of the owner's first call is reached,
+// so that a store which counts apart from its records is found out.
+func (a *account) fill(ctx context.Context, s store.Store) {
+	first := a.calls[0]
+	if first.Limit == 0 {
+		return
+	}
+	a.worlds, a.open = a.possible(), false
+	for n := range first.Limit + 1 {
+		c := call{Op: "insert", ID: fmt.Sprint("fill", n), Limit: first.Limit}.of(first.Owner)
+		a.calls, a.open = append(a.calls, c), true
+		a.settle(answer(c.do(ctx, s)))
+	}
+}
+
+// compare holds what the store has of the owner against what it may have.
+func (a *account) compare(ctx context.Context, s store.Store) (faults []string) {
+	owner := a.calls[0].Owner
+	found, err := listed(ctx, s, owner)
+	if err != nil {
+		return []string{fmt.Sprintf("the store cannot be read after a crash: %v", err)}
+	}
+	possible := a.possible()
+	if !slices.ContainsFunc(possible, func(w world) bool { return maps.EqualFunc(w, found, same) }) {
+		faults = append(faults, fmt.Sprintf("what was acknowledged is there in full, and what was not is there in full or not at all:\nafter %+v, last one answered %v,\n got %+v\nwant one of %+v",
+			a.calls, !a.open, found, possible))
+	}
+	for _, c := range a.calls {
+		for _, id := range c.ids() {
+			want, there := found[id]
+			byID, err := s.Get(ctx, owner, id)
+			byDigest, err2 := s.Lookup(ctx, digest(id))
+			if there && (err != nil || err2 != nil || !same(byID, want) || !same(byDigest, want)) ||
+				!there && (!errors.Is(err, store.ErrNotFound) || !errors.Is(err2, store.ErrNotFound)) {
+				faults = append(faults, fmt.Sprintf("List, Get and Lookup do not agree on %s:\n got %+v\n and %+v, %v\n and %+v, %v", id, want, byID, err, byDigest, err2))
+			}
 		}
 	}
 	return faults
 }
 
-// An outcome is a record and what replaced it, if anything did.
-type outcome struct{ record, successor store.Record }
-
-func (o outcome) same(p outcome) bool {
-	return same(o.record, p.record) && same(o.successor, p.successor)
-}
-
-// outcomes are the record before and after the change of its step.
-func (l line) outcomes() (before, after outcome) {
-	before.record = fresh(l.owner(), l.ID)
-	after = before
-	for _, st := range steps {
-		if st.name == l.Step && st.left != nil {
-			after = st.left(before.record)
+func listed(ctx context.Context, s store.Store, owner string) (world, error) {
+	found := world{}
+	for q := (store.Query{Owner: owner}); ; {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Records {
+			found[r.ID] = r
+		}
+		if q.After = page.Next; q.After.IsZero() {
+			return found, nil
 		}
 	}
-	return before, after
+}
+
+// faults compares every account. A server may still be at work on the last
+// call of a process that is gone, so such accounts are given time to settle.
+func faults(ctx context.Context, s store.Store, accounts map[string]*account, patience time.Duration) (all []string) {
+	late := time.Now().Add(patience)
+	for _, owner := range slices.Sorted(maps.Keys(accounts)) {
+		a := accounts[owner]
+		found := a.compare(ctx, s)
+		for len(found) > 0 && a.open && time.Now().Before(late) {
+			time.Sleep(20 * time.Millisecond)
+			found = a.compare(ctx, s)
+		}
+		all = append(append(all, a.faults...), found...)
+	}
+	return all
+}
+
+// interrupted counts the calls that were not answered, or failed.
+func interrupted(accounts map[string]*account, into map[string]int) {
+	for _, a := range accounts {
+		if a.open {
+			into[a.last().Op]++
+		}
+	}
 }
