@@ -18,10 +18,10 @@ var sqlite = dialect{
 	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
 	unlessTaken: "ON CONFLICT DO NOTHING",
 
-	// SQLite has one write lock, and this takes it without writing anything. A
+	// SQLite has one write lock, and this takes it without ever writing. A
 	// transaction that reads first and writes later would be refused for good
 	// when another one has written in between.
-	lock: `DELETE FROM keyhatch_keys WHERE digest = x'' AND owner = ?`,
+	lock: `DELETE FROM keyhatch_keys WHERE digest = x'' AND owner = ? AND false`,
 
 	// A result code's low byte is the primary one.
 	busy: func(err error) bool {
