@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // Migrate creates the tables, or brings those that an earlier version of this
 // package created up to date. Current ones are left alone, which takes no more
 // rights than to read them. Any number of processes may call it at once. It
-// fails when the tables are of a later version than this package knows, when
-// the database cannot be written to, and when a setting of the connections
+// fails when the tables are of a later version than this package knows or
+// somebody else's, when the database cannot be written to, and when a setting of the connections
 // would let records go wrong.
 //
 // The version is kept in a table of its own, named after the first one with
@@ -29,7 +31,20 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return s.dialect.alone(ctx, s, func(e execer) error { return s.migrate(ctx, e) })
 		})
 	}
+	if err == nil {
+		err = s.ours(ctx)
+	}
 	return verb("migrate", err)
+}
+
+// ours fails when the table is another one that has the same name, as where
+// MySQL did not create it since there was one.
+func (s *Store) ours(ctx context.Context) error {
+	_, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, []byte{}))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return fmt.Errorf("table %s cannot be read: %w", s.table, err)
 }
 
 // fit fails when a setting of the pool's connections is wrong.
@@ -81,9 +96,9 @@ func (s *Store) migrate(ctx context.Context, e execer) error {
 	if version < 0 || version > newest {
 		return fmt.Errorf("table %s has schema version %d, this program knows versions up to %d", s.table, version, newest)
 	}
-	for _, step := range s.dialect.schema[version:] {
-		if err := s.run(ctx, e, step); err != nil {
-			return err
+	for ; version < newest; version++ {
+		if err := s.run(ctx, e, s.dialect.schema[version]); err != nil {
+			return fmt.Errorf("from schema version %d to %d: %w", version, version+1, err)
 		}
 	}
 	return nil
