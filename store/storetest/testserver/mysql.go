@@ -25,7 +25,8 @@ var mySQL = &engine{
 func mysqlCommand(program, folder string, port int, settings []string) []string {
 	command := []string{program, "--no-defaults", "--datadir=" + mysqlData(folder), "--port=" + strconv.Itoa(port),
 		"--bind-address=127.0.0.1", "--socket=" + filepath.Join(folder, "socket"), "--pid-file=" + filepath.Join(folder, "pid"),
-		"--tmpdir=" + folder, "--max-connections=300", "--loose-mysqlx=OFF"}
+		"--tmpdir=" + folder, "--max-connections=300", "--loose-mysqlx=OFF",
+		"--secure-file-priv=" + folder} // by default a place that only the system's own server may see
 	for _, s := range settings {
 		command = append(command, "--"+s)
 	}
