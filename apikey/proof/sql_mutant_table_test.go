@@ -65,8 +65,8 @@ var sqlMutants = []mutant{
 		"\tname := \"\"\n\tif c.Name != nil {\n\t\tname = *c.Name\n\t}\n\tset.add(\"name\", name)\n",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: another owner's key found", "store/sqlstore/read.go", edits{
-		"if err == nil && r.Owner != owner {",
-		"if err == nil && r.Owner == \"\" {",
+		"case r.Owner != owner:",
+		"case r.Owner == \"\":",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: a page begins with the last one's end", "store/sqlstore/statements.go", edits{
 		"(created_at < ? OR id < ?)",

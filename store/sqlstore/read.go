@@ -54,10 +54,15 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 // another owner's key from none at no cost.
 func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.Record, error) {
 	r, err := one(q.QueryRowContext(ctx, s.sql.get, id))
-	if err == nil && r.Owner != owner {
+	switch {
+	case err != nil:
+		return store.Record{}, err
+	case r.Owner != owner:
 		return store.Record{}, store.ErrForeignOwner
+	case r.ID != id:
+		return store.Record{}, fmt.Errorf("asked for id %q, got %q: the column's collation is not the schema's", id, r.ID)
 	}
-	return r, err
+	return r, nil
 }
 
 // List implements [store.Store].
