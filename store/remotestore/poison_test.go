@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/store"
 )
 
 const contentType = "application/vnd.keyhatch.store+json"
@@ -482,4 +484,45 @@ var codes = []struct {
 }{
 	{"not_found", 404, sentinels[0]}, {"foreign_owner", 404, sentinels[1]}, {"duplicate", 409, sentinels[2]},
 	{"limit", 409, sentinels[3]}, {"conflict", 409, sentinels[4]},
+}
+
+// Advisory 13 (CVE-2020-15223): a rotation without grace must not look done
+// while the old key goes on.
+func TestPoisonedRotationAtOnce(t *testing.T) {
+	t.Parallel()
+	old := func(change func(map[string]any)) func(map[string]any) {
+		return func(d map[string]any) { change(d["old"].(map[string]any)) }
+	}
+	now := func(change func(map[string]any)) func(map[string]any) {
+		return func(d map[string]any) { change(d["now"].(map[string]any)) }
+	}
+	for name, spoil := range map[string]func(document map[string]any){
+		"nothing":                      nil,
+		"old not revoked":              old(field("revoked_at", nil)),
+		"old revoked at another time":  old(field("revoked_at", begin.UnixMicro())),
+		"old revoked later":            old(field("revoked_at", begin.Add(time.Hour).UnixMicro())),
+		"old revoked for other reason": old(field("revoke_reason", "leaked")),
+		"old without its expiry":       old(field("expires_at", nil)),
+		"new with a longer life":       now(field("expires_at", begin.Add(241*time.Hour).UnixMicro())),
+		"new with a life without end":  now(field("expires_at", nil)),
+	} {
+		h := newHandler(t, populated(t), nil)
+		s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			a := &answer{rec.Code, rec.Header(), rec.Body.Bytes()}
+			if spoil != nil {
+				edit(a, func(d map[string]any) bool { spoil(d); return true })
+			}
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(a.status)
+			w.Write(a.body)
+		})), nil)
+		was, is, err := s.Rotate(t.Context(), "o", "a", next("n"), begin)
+		if spoil == nil && err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if spoil != nil {
+			t.Run(name, func(t *testing.T) { outage(t, []store.Record{was, is}, err) })
+		}
+	}
 }
