@@ -37,7 +37,9 @@
 // SQLState() string, as pgx's and lib/pq's do. pgx keeps statements prepared by
 // itself; behind a pooler that lends a connection for a transaction at a time,
 // such as PgBouncer, tell it not to with default_query_exec_mode=cache_describe,
-// or let package pgstore find that out. What was acknowledged is as durable as
+// or let package pgstore find that out. Where the database's encoding is not
+// UTF8, set client_encoding=UTF8 in the data source name; without it Migrate
+// fails. What was acknowledged is as durable as
 // synchronous_commit and fsync make it: with the first one off, a crash of the
 // server brings back keys that were revoked just before.
 //

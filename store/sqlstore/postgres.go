@@ -21,6 +21,11 @@ var postgres = dialect{
 	inOrder:     "ORDER BY digest FOR UPDATE",
 	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch_keys', 0))`),
 
+	// The database would keep letters as they come, and other clients read other
+	// ones. Without an encoding of its own they all read what was written.
+	unfit: `SELECT CASE WHEN current_setting('client_encoding') NOT IN ('UTF8', 'SQL_ASCII')
+		THEN 'client_encoding is ' || current_setting('client_encoding') || ', want UTF8' END`,
+
 	// The row is made if it is not there, and locked as by FOR UPDATE if it is:
 	// ON CONFLICT locks it before it looks at WHERE.
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner) VALUES (?)
