@@ -21,7 +21,7 @@ func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err
 		r, err = s.find(ctx, d)
 		return err
 	})
-	return r, verb("lookup", err)
+	return r, verb("lookup", crowded(s.reads, err))
 }
 
 // find keeps its statement prepared, where that spares the driver a question.
@@ -47,7 +47,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 		r, err = s.owned(ctx, s.reads, owner, id)
 		return err
 	})
-	return r, verb("get", err)
+	return r, verb("get", crowded(s.reads, err))
 }
 
 // owned finds the row by its id alone and compares the owner here, which tells
@@ -79,7 +79,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		page.Records = page.Records[:q.Limit]
 		page.Next = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
 	}
-	return page, verb("list", err)
+	return page, verb("list", crowded(s.reads, err))
 }
 
 // list reads one record more than is asked for, which tells whether there is

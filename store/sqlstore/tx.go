@@ -81,7 +81,7 @@ func (s *Store) holds(ctx context.Context, left store.Record) bool {
 func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, error) {
 	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation})
 	if err != nil {
-		return nil, interrupted(ctx, err)
+		return nil, crowded(s.writes, interrupted(ctx, err))
 	}
 	if err := do(tx); err != nil {
 		tx.Rollback() // the first error says more
@@ -108,8 +108,20 @@ func (s *Store) patiently(ctx context.Context, try func() error) error {
 
 // interrupted adds the context's error to one that a driver gave in its place.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil || errors.Is(err, ctx.Err()) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
+}
+
+// crowded adds to the error of a context that ended what the call most likely
+// waited for.
+func crowded(pool *sql.DB, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if s := pool.Stats(); s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {
+		return fmt.Errorf("%w (all %d connections of the pool are in use)", err, s.MaxOpenConnections)
+	}
+	return err
 }
