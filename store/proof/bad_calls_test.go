@@ -13,20 +13,51 @@ import (
 // reading are the calls that only read.
 var reading = map[string]bool{"Lookup": true, "Get": true, "List": true}
 
-// callEach makes one call of each method, on the records k1 and k2 of the owner
-// o, and returns the errors by the methods' names.
+// callEach makes one call of each method, on the records of someKeys, and
+// returns the errors by the methods' names.
 func callEach(ctx context.Context, s store.Store) map[string]error {
-	errs, name := map[string]error{}, "changed"
-	errs["Insert"] = s.Insert(ctx, record("o", "k3"), 5)
-	_, errs["Lookup"] = s.Lookup(ctx, record("o", "k1").Digest)
-	_, errs["Get"] = s.Get(ctx, "o", "k1")
-	_, errs["List"] = s.List(ctx, store.Query{Owner: "o"})
-	_, errs["Update"] = s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name})
-	_, _, errs["Rotate"] = s.Rotate(ctx, "o", "k1", record("", "k4"), epoch)
-	_, _, errs["Revoke"] = s.Revoke(ctx, "o", "k2", epoch, "leaked")
-	_, errs["RevokeAll"] = s.RevokeAll(ctx, "o", epoch, "closed")
-	errs["Touch"] = s.Touch(ctx, []store.Use{{Digest: record("o", "k1").Digest, At: epoch}})
+	errs := map[string]error{}
+	for name, call := range calls {
+		errs[name] = call(ctx, s)
+	}
 	return errs
+}
+
+// calls can be made in any order, once each.
+var calls = map[string]func(context.Context, store.Store) error{
+	"Insert": func(ctx context.Context, s store.Store) error { return s.Insert(ctx, record("o", "k4"), 50) },
+	"Lookup": func(ctx context.Context, s store.Store) error {
+		_, err := s.Lookup(ctx, record("o", "k1").Digest)
+		return err
+	},
+	"Get": func(ctx context.Context, s store.Store) error {
+		_, err := s.Get(ctx, "o", "k1")
+		return err
+	},
+	"List": func(ctx context.Context, s store.Store) error {
+		_, err := s.List(ctx, store.Query{Owner: "o"})
+		return err
+	},
+	"Update": func(ctx context.Context, s store.Store) error {
+		name := "changed"
+		_, err := s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name})
+		return err
+	},
+	"Rotate": func(ctx context.Context, s store.Store) error {
+		_, _, err := s.Rotate(ctx, "o", "k2", record("", "k5"), epoch.Add(time.Hour))
+		return err
+	},
+	"Revoke": func(ctx context.Context, s store.Store) error {
+		_, _, err := s.Revoke(ctx, "o", "k3", epoch, "leaked")
+		return err
+	},
+	"RevokeAll": func(ctx context.Context, s store.Store) error {
+		_, err := s.RevokeAll(ctx, "p", epoch, "closed")
+		return err
+	},
+	"Touch": func(ctx context.Context, s store.Store) error {
+		return s.Touch(ctx, []store.Use{{Digest: record("o", "k1").Digest, At: epoch}})
+	},
 }
 
 // allFail fails unless each call is an outage whose error has the text.
@@ -52,11 +83,16 @@ func writesFail(t testing.TB, errs map[string]error, cause string) {
 	allFail(t, errs, cause)
 }
 
-// twoKeys are what a store has before something goes wrong.
-func twoKeys(t testing.TB, s store.Store) map[string]store.Record {
+// someKeys are what a store has before something goes wrong.
+func someKeys(t testing.TB, s store.Store) (had map[string]store.Record) {
 	t.Helper()
-	insert(t, s, record("o", "k1"), record("o", "k2"))
-	return map[string]store.Record{"k1": record("o", "k1"), "k2": record("o", "k2")}
+	had = map[string]store.Record{}
+	for _, id := range []string{"k1", "k2", "k3"} {
+		had[id] = record("o", id)
+		insert(t, s, had[id])
+	}
+	insert(t, s, record("p", "p1"))
+	return had
 }
 
 // recovered fails unless the store has what it had, and every call works again.
