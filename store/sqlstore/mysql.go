@@ -73,9 +73,9 @@ func aloneMySQL(ctx context.Context, s *Store, do func(execer) error) (err error
 		return err
 	}
 	defer conn.Close()
-	const name = "CONCAT('keyhatch ', LEFT(SHA2(CONCAT(COALESCE(DATABASE(), ''), ' ', ?), 256), 32))" // at most 64 characters
+	const name = "CONCAT('keyhatch ', LEFT(SHA2(COALESCE(NULLIF(?, ''), DATABASE(), ''), 256), 32))" // at most 64 characters
 	var locked sql.NullBool
-	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", s.table, int(patience.Seconds())).Scan(&locked)
+	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", s.schema, int(patience.Seconds())).Scan(&locked)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func aloneMySQL(ctx context.Context, s *Store, do func(execer) error) (err error
 		return fmt.Errorf("another process has been migrating for %v", patience)
 	}
 	defer func() {
-		_, failed := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")", s.table)
+		_, failed := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")", s.schema)
 		if failed != nil { // the lock goes with the connection
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}

@@ -16,12 +16,16 @@ const DefaultTable = "keyhatch_keys"
 // What is longer than 63 bytes PostgreSQL cuts off, endings included.
 var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
+// Without these no two tables get in each other's way.
+var endings = regexp.MustCompile(`_(list|live|owners|version)$`)
+
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
 	// Table is the name of the table, by default [DefaultTable]: at most 48
 	// lower-case letters, digits and underscores, not beginning with a digit.
 	// Its indexes and the tables beside it, which hold the owners and the
-	// schema's version, are named after it.
+	// schema's version, are named after it, with the endings "_list", "_live",
+	// "_owners" and "_version", which are refused in the name itself.
 	Table string
 
 	// Schema is where the tables are: a schema of PostgreSQL, or a database of
@@ -64,6 +68,9 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	opts := o.withDefaults(db)
 	if !tableName.MatchString(opts.Table) {
 		return nil, fmt.Errorf("sqlstore: Options.Table: %q does not match %s", opts.Table, tableName)
+	}
+	if endings.MatchString(opts.Table) {
+		return nil, fmt.Errorf("sqlstore: Options.Table: %q has an ending that is kept for what lies beside a table", opts.Table)
 	}
 	if opts.Schema != "" && (!dialect.schemas || !tableName.MatchString(opts.Schema)) {
 		return nil, fmt.Errorf("sqlstore: Options.Schema: %q is not a name that %s takes", opts.Schema, d)
