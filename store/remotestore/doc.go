@@ -50,8 +50,9 @@
 // update, revoke, revoke_all, rotate, touch. Bodies are JSON of the type
 // application/vnd.keyhatch.store+json. Digests are 64 hexadecimal digits in
 // lower case; times are whole microseconds since 1970 began in UTC, within the
-// years 1 to 9999; never is null, or left out. The shapes of version 1 do not
-// change: a field more, on either side, is refused.
+// years 1 to 9999; never is null, or left out. Both sides take nothing but what
+// encoding/json makes of these shapes, byte for byte, and those of version 1 do
+// not change: a field more is refused.
 //
 //	insert      {"record":R,"limit":N}                            {"done":true}
 //	lookup      {"digest":D}                                      {"record":R}
