@@ -1,7 +1,8 @@
 package proof_test
 
-// What a SQL store can get wrong. A mutant that only loses power would show,
-// such as a weaker synchronous, is noticed by a test that asks for the setting.
+// What a store in a database can get wrong. A mutant that only loses power would
+// show, such as a weaker synchronous, is noticed by a test that asks for the
+// setting.
 var sqlMutants = []mutant{
 	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
 		"if count >= int64(limit) {",
@@ -88,6 +89,34 @@ var sqlMutants = []mutant{
 		"return t.UnixMicro()",
 		"return t.Unix() * 1e6",
 	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: commit without an answer taken for a failure", "store/sqlstore/tx.go", edits{
+		"return err == nil && same(r, left)\n",
+		"return err == nil && same(r, left) && s == nil\n",
+	}, "./store/proof", "TestCommitWithoutAnAnswer"},
+	{"SQL: commit that failed taken for done", "store/sqlstore/tx.go", edits{
+		`return fmt.Errorf("%w: %w", errCommit, err)`,
+		"return nil",
+	}, "./store/proof", "TestCommitThatDoesNotArrive"},
+	{"PostgreSQL: owner not locked", "store/sqlstore/postgres.go", edits{
+		"ON CONFLICT (owner) DO UPDATE SET owner = o.owner WHERE false",
+		"ON CONFLICT (owner) DO NOTHING",
+	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
+	{"PostgreSQL: isolation left to the server", "store/sqlstore/postgres.go", edits{
+		"isolation:   sql.LevelReadCommitted,",
+		"isolation:   sql.LevelDefault,",
+	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
+	{"PostgreSQL: uses locked in any order", "store/sqlstore/postgres.go", edits{
+		"IS NULL ORDER BY k.digest FOR UPDATE OF k",
+		"IS NULL FOR UPDATE OF k",
+	}, "./store/proof", "TestTouchDoesNotDeadlock"},
+	{"MySQL: owner not locked", "store/sqlstore/mysql.go", edits{
+		"INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner",
+		"DELETE FROM keyhatch_keys_owners WHERE owner = CONCAT(?, 'x')",
+	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
+	{"MySQL: writes not read again", "store/sqlstore/tx.go", edits{
+		"if err == nil && s.dialect.readBack {",
+		"if err == nil && s.dialect.readBack && s == nil {",
+	}, "./store/proof", "TestMySQLCutsNothingOff"},
 	{"SQLite: commit does not wait for the disk", "store/sqlitestore/settings.go", edits{
 		`durable = setting{"synchronous", "FULL", "2"}`,
 		`durable = setting{"synchronous", "NORMAL", "1"}`,
@@ -100,4 +129,28 @@ var sqlMutants = []mutant{
 		"return uri.String()",
 		"return \"file:\" + path + \"?\" + uri.RawQuery",
 	}, "./store/sqlitestore", "TestOpenTakesAnyPath"},
+	{"pgstore: pooler not noticed", "store/pgstore/server.go", edits{
+		"pooled = conn.PgConn().PID() != s.pid",
+		"pooled = conn.PgConn().PID() != s.pid && s.pid == 0",
+	}, "./store/pgstore", "TestPoolerIsFoundOut|TestStoreThroughPooler"},
+	{"pgstore: standby accepted", "store/pgstore/config.go", edits{
+		"if errors.Is(err, pgconn.ErrReadOnlyConnection) {",
+		"if errors.Is(err, pgconn.ErrReadOnlyConnection) {\n\t\t\treturn nil",
+	}, "./store/pgstore", "TestStandbyIsRefused"},
+	{"remotestore: secret not asked for", "store/remotestore/handler.go", edits{
+		"if !h.authentic(r) {",
+		"if !h.authentic(r) && h.store == nil {",
+	}, "./store/remotestore", "TestHandlerAsksForTheSecretFirst"},
+	{"remotestore: redirect followed", "store/remotestore/remotestore.go", edits{
+		"CheckRedirect: noRedirect}",
+		"CheckRedirect: nil}",
+	}, "./store/remotestore", "TestRedirectsAreNotFollowed"},
+	{"remotestore: answer to another question believed", "store/remotestore/read.go", edits{
+		"if err == nil && r.Digest != d {",
+		"if err == nil && r.Digest.IsZero() {",
+	}, "./store/remotestore", "TestPoisonedAnswers"},
+	{"remotestore: shape of an answer not compared", "store/remotestore/document.go", edits{
+		"err == nil && bytes.Equal(again, document) {",
+		"err == nil && len(again) > 0 || bytes.Equal(again, document) {",
+	}, "./store/remotestore", "TestPoisonedAnswers"},
 }
