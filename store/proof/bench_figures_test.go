@@ -68,6 +68,8 @@ func micro(d time.Duration) float64            { return float64(d.Nanoseconds())
 func times(d, floor time.Duration) float64     { return float64(d) / float64(floor) }
 func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
+// The servers that the tests start do not wait for the disk, so that the figures
+// are of what calls cost besides. SQLite does.
 const benchRows = 100_000
 
 // filled is a Store on a table of many rows.

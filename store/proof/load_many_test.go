@@ -18,6 +18,9 @@ import (
 // to one owner.
 func TestManyRows(t *testing.T) {
 	n, calls := count(5_000, 10_000_000), count(100, 20_000)
+	if !soak { // else nobody disturbs
+		t.Parallel()
+	}
 	t.Run("PostgreSQL", func(t *testing.T) {
 		server := testserver.StartPostgreSQL(t, ping("pgx"), "shared_buffers=2GB", "max_wal_size=8GB", "maintenance_work_mem=1GB")
 		db := openDB(t, "pgx", server.DSN())
