@@ -1,5 +1,6 @@
 // Package examples holds programs that show keyhatch at work:
 //
 //	quickstart  a service with keys in SQLite, and the whole life of a key
+//	stores      a key's life in each kind of database
 //	readme      the program on README's first screen
 package examples

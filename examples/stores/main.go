@@ -6,7 +6,8 @@
 //	go run ./examples/stores postgresql postgres://user:password@localhost/database
 //	go run ./examples/stores mysql 'user:password@tcp(localhost:3306)/database'
 //
-// The tables that it makes are called keyhatch_example_…, and stay.
+// The tables that it makes stay. In PostgreSQL and MySQL they are called
+// keyhatch_example_…; give SQLite a new file.
 package main
 
 import (
@@ -20,7 +21,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// table keeps the example's keys apart from those of a real service.
+// table keeps the example's keys apart from those of a real service, where
+// others than the example may use the database.
 const table = "keyhatch_example"
 
 // open has a function for each kind of database.

@@ -13,5 +13,8 @@ import (
 // between.
 func openPostgreSQL(ctx context.Context, dsn string) (store.Store, io.Closer, error) {
 	st, err := pgstore.Open(ctx, dsn, &pgstore.Options{Table: table})
-	return st, st, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return st, st, nil
 }

@@ -11,5 +11,8 @@ import (
 // openSQLite takes the path of a file, which is made if it is not there.
 func openSQLite(ctx context.Context, path string) (store.Store, io.Closer, error) {
 	st, err := sqlitestore.Open(ctx, path)
-	return st, st, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return st, st, nil
 }

@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
@@ -40,14 +45,35 @@ func TestStores(t *testing.T) {
 
 func sqliteFile(t *testing.T) string { return filepath.Join(t.TempDir(), "keys.db") }
 
+// postgresqlDatabase is a schema of its own.
 func postgresqlDatabase(t *testing.T) string {
-	return testserver.PostgreSQL(t, func(dsn string) error {
-		conn, err := pgx.Connect(t.Context(), dsn)
+	execute := func(dsn, statement string) error {
+		ctx := context.WithoutCancel(t.Context())
+		conn, err := pgx.Connect(ctx, dsn)
 		if err != nil {
 			return err
 		}
-		return conn.Close(t.Context())
+		_, err = conn.Exec(ctx, statement)
+		return errors.Join(err, conn.Close(ctx))
+	}
+	dsn := testserver.PostgreSQL(t, func(dsn string) error { return execute(dsn, "") })
+	to, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := fmt.Sprintf("test_%x", rand.Uint64())
+	if err := execute(dsn, "CREATE SCHEMA "+schema); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := execute(dsn, "DROP SCHEMA "+schema+" CASCADE"); err != nil {
+			t.Error(err)
+		}
 	})
+	query := to.Query()
+	query.Set("search_path", schema)
+	to.RawQuery = query.Encode()
+	return to.String()
 }
 
 // mysqlDatabase makes the database, since a server is given without one.
@@ -62,13 +88,18 @@ func mysqlDatabase(t *testing.T) string {
 		return err
 	}
 	dsn := testserver.MySQL(t, func(dsn string) error { return execute(dsn, "DO 1") })
-	if err := execute(dsn, "CREATE DATABASE IF NOT EXISTS keyhatch_example"); err != nil {
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DBName = fmt.Sprintf("test_%x", rand.Uint64())
+	if err := execute(dsn, "CREATE DATABASE "+config.DBName); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := execute(dsn, "DROP DATABASE keyhatch_example"); err != nil {
+		if err := execute(dsn, "DROP DATABASE "+config.DBName); err != nil {
 			t.Error(err)
 		}
 	})
-	return dsn + "keyhatch_example"
+	return config.FormatDSN()
 }

@@ -18,7 +18,7 @@ import (
 const (
 	maxConns       = 10
 	connectTimeout = 5 * time.Second
-	pingTimeout    = time.Second
+	pingTimeout    = 500 * time.Millisecond
 	lifetime       = 30 * time.Minute
 	lifetimeJitter = 5 * time.Minute
 	idleTime       = 3 * time.Minute

@@ -13,16 +13,17 @@
 //
 // The data source name is read as pgx and libpq read theirs, and what it says
 // wins. A server that is not on this machine belongs behind sslmode=verify-full;
-// what pgx does without an sslmode, prefer, falls back to no TLS at all. Where the name
-// says nothing, these hold:
+// what pgx does without an sslmode, prefer, falls back to no TLS at all. Where
+// the name says nothing, these hold:
 //
 //   - pool_max_conns=10, or [Options].MaxConns. A server admits 100 of all its
 //     clients together unless it is told otherwise.
 //   - connect_timeout=5, in seconds and for each host; 0 means this default too.
 //     A server that is well answers in a fraction of that.
-//   - pool_ping_timeout=1s. A connection that was idle for more than a second is
-//     asked whether it is alive. Within the 3 s that apikey's Manager gives a
-//     call there must be time to replace one that does not answer.
+//   - pool_ping_timeout=500ms. A connection that was idle for more than a second
+//     is asked whether it is alive. A call takes one after the other until one
+//     answers, so that several that died without a word use up some of the 3 s
+//     that apikey's Manager gives it.
 //   - pool_max_conn_idle_time=3m and pool_health_check_period=30s. Load balancers
 //     and firewalls forget idle connections without saying so, the common ones
 //     after 4 to 6 minutes.

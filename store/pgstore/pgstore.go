@@ -44,8 +44,8 @@ var _ store.Store = (*Store)(nil)
 // they are not there. Nil Options are fine. What the name leaves open comes from the
 // environment variables of libpq, PGHOST and so on.
 //
-// Open fails when the server cannot be reached within five seconds (or the
-// name's connect_timeout), is older than version 13, takes no writes, commits
+// Open fails when the server cannot be reached within five seconds for each
+// host (or the name's connect_timeout), is older than version 13, takes no writes, commits
 // without waiting for the disk, or is behind a pooler without transactions, and
 // when the tables were written by a later version of sqlstore. No error shows
 // the password.

@@ -28,7 +28,7 @@ func settingsOf(c *pgxpool.Config) settings {
 }
 
 var defaults = settings{
-	10, 5 * time.Second, time.Second, 30 * time.Minute, 5 * time.Minute,
+	10, 5 * time.Second, 500 * time.Millisecond, 30 * time.Minute, 5 * time.Minute,
 	3 * time.Minute, 30 * time.Second, "keyhatch", pgx.QueryExecModeCacheStatement,
 }
 

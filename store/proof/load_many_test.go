@@ -22,7 +22,11 @@ func TestManyRows(t *testing.T) {
 		t.Parallel()
 	}
 	t.Run("PostgreSQL", func(t *testing.T) {
-		server := testserver.StartPostgreSQL(t, ping("pgx"), "shared_buffers=2GB", "max_wal_size=8GB", "maintenance_work_mem=1GB")
+		var roomy []string
+		if soak {
+			roomy = []string{"shared_buffers=2GB", "max_wal_size=8GB", "maintenance_work_mem=1GB"}
+		}
+		server := testserver.StartPostgreSQL(t, ping("pgx"), roomy...)
 		db := openDB(t, "pgx", server.DSN())
 		s := sqlStore(t, sqlstore.PostgreSQL, db)
 		loadTimed(t, db, sqlstore.PostgreSQL, n)

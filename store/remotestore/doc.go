@@ -39,9 +39,9 @@
 // # Errors
 //
 // The sentinels of package store arrive as themselves; all else is an outage,
-// and says whether a write may have happened. A write is never sent twice. A
-// read may be, when the service closed an idle connection at that moment. The
-// text of the store's own error stays on the server, in
+// and says whether a write may have happened. A write is not
+// sent again once the service may have acted on it. A read may be, when the
+// service closed an idle connection at that moment. The text of the store's own error stays on the server, in
 // [HandlerOptions.Logger].
 //
 // # The protocol

@@ -89,8 +89,8 @@ type HandlerOptions struct {
 	OlderSecrets [][]byte
 
 	// Logger gets the store's failures, at level error, since clients are not
-	// told more than that there was one; and refused secrets at level debug.
-	// Nil discards them.
+	// told more than that there was one; at level debug when the client had
+	// gone, and refused secrets. Nil discards them.
 	Logger *slog.Logger
 }
 

@@ -49,7 +49,8 @@ type dialect struct {
 	busy func(error) bool
 
 	// unlessTaken ends an INSERT, and lets it insert nothing, without an
-	// error, where a unique value is taken already.
+	// error, where a unique value is taken already. Empty where there is no
+	// such thing.
 	unlessTaken string
 
 	// readBack says that no write is taken at its word: the row is read again.

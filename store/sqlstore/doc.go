@@ -24,12 +24,16 @@
 //
 // # Limits and locks
 //
-// Writers of one owner's keys wait for each other: on SQLite for its one write
-// lock, elsewhere for a row that stands for the owner in a table of its own.
-// They do so at an isolation level that the transaction asks for, so the
-// server's default does not matter. Writers of different owners do not meet,
-// and readers wait for nobody. Where the database breaks a deadlock or gives up
-// on a lock, the transaction is run again, for up to five seconds in all.
+// Writers of one owner's keys wait for each other, at a row that stands for the
+// owner in a table of its own, and those of different owners do not meet. On
+// SQLite all writers wait for each other, at its one write lock. Readers wait
+// for nobody, on SQLite if its journal is a WAL. Last-used times are written
+// beside all that, each row locked in the same order. Every transaction asks
+// for its isolation level, so the server's default does not matter.
+//
+// Where the database breaks a deadlock or gives up on a lock, the transaction is
+// run again, for up to five seconds. How long a statement waits before that is
+// up to the context and to the database's own settings.
 //
 // # PostgreSQL
 //

@@ -25,13 +25,11 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 		return err
 	}
 	result, err := tx.ExecContext(ctx, s.sql.insert, args...)
-	switch {
-	case err != nil && s.dialect.readBack:
+	if s.dialect.unlessTaken == "" { // then a duplicate is an error like others
 		return s.reason(ctx, tx, r, err)
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case s.dialect.readBack:
-		return nil // a duplicate would have been an error
 	}
 	if n, err := result.RowsAffected(); n != 0 || err != nil {
 		return err
@@ -42,7 +40,7 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 // reason tells a duplicate from other failures of an INSERT, by a look at what
 // is there.
 func (s *Store) reason(ctx context.Context, tx *sql.Tx, r store.Record, failed error) error {
-	if s.dialect.busy(failed) {
+	if failed == nil || s.dialect.busy(failed) {
 		return failed
 	}
 	_, err := one(tx.QueryRowContext(ctx, s.sql.lookup, r.Digest[:]))

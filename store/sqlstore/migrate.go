@@ -14,8 +14,8 @@ import (
 // package created up to date. Current ones are left alone, which takes no more
 // rights than to read them. Any number of processes may call it at once. It
 // fails when the tables are of a later version than this package knows or
-// somebody else's, when the database cannot be written to, and when a setting of the connections
-// would let records go wrong.
+// somebody else's, when the database cannot be written to, and when a setting
+// of the connections would let records go wrong.
 //
 // The version is kept in a table of its own, named after the first one with
 // the ending "_version", since the rest of the database is the host's.

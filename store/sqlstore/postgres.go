@@ -19,7 +19,7 @@ var postgres = dialect{
 	busy:        busyPostgres,
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	inOrder:     "ORDER BY digest FOR UPDATE",
-	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch_keys', 0))`),
+	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 
 	// The database would keep letters as they come, and other clients read other
 	// ones. Without an encoding of its own they all read what was written.

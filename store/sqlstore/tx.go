@@ -11,8 +11,9 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Patience is how long a call goes on trying while others hold a lock, if its
-// context does not end sooner.
+// Patience is how long a call goes on trying again after it was refused because
+// of others, if its context does not end sooner. How long a statement waits for
+// a lock before that is up to the context and to the database.
 const (
 	patience   = 5 * time.Second
 	firstPause = time.Millisecond

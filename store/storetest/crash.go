@@ -24,10 +24,10 @@ type Opener func(ctx context.Context, address string) (store.Store, io.Closer, e
 // Crash checks that what a store acknowledged outlives the process: another
 // process, which is this test once more, writes to the store in every way and
 // is killed, kills times, at a random instant of the 50 ms after every kind of
-// write has succeeded once. Each time the store is opened again; whatever was acknowledged must
-// be there, and what was under way must have happened in full or not at all.
-// Since nothing else disturbs the store, no call may fail. That power is lost
-// is another matter, which no process can try.
+// write has succeeded once. Each time the store is opened again; whatever was
+// acknowledged must be there, and what was under way must have happened in full
+// or not at all. Since nothing else disturbs the store, no call may fail. That
+// power is lost is another matter, which no process can try.
 //
 // The address is made once, in this process, and names an empty database. Call
 // Crash first thing in a test, and once: what comes before it runs in the other

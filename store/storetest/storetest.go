@@ -5,9 +5,10 @@
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New(…) })
 //	}
 //
-// A failure names the rule that was broken. What only a store's own tests can
-// find out is not here: that acknowledged writes outlive the process, and that
-// several processes share one database.
+// A failure names the rule that was broken. [Crash] and [CrashServer] check, in
+// tests of their own, that acknowledged writes outlive the process or the
+// server. What only a store's own tests can find out is not here: that several
+// processes share one database, and that power may fail.
 package storetest
 
 import (
