@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
@@ -138,5 +139,17 @@ func diskFullMySQL(t *testing.T, p *private) {
 	s, had := p.store(t, db)
 	execute(t, db, "CREATE TABLE ballast (b LONGBLOB) ENGINE = InnoDB")
 	execute(t, db, "INSERT INTO ballast VALUES (REPEAT('b', 4000000))")
-	fillUp(t, s, had, "is full", func() { execute(t, db, "DROP TABLE ballast") })
+	execute(t, db, "CREATE TABLE probe (b LONGBLOB) ENGINE = InnoDB")
+	fillUp(t, s, had, "is full", func() {
+		execute(t, db, "DROP TABLE ballast")
+		giveUp := time.Now().Add(time.Minute)
+		for _, err := db.Exec(probe); err != nil; _, err = db.Exec(probe) { // it frees the room by and by
+			if time.Now().After(giveUp) {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
 }
+
+const probe = "INSERT INTO probe VALUES (REPEAT('p', 1000000))"
