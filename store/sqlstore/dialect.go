@@ -59,9 +59,10 @@ type dialect struct {
 	// unfit asks what is wrong with a connection; NULL means nothing.
 	unfit string
 
-	// byLive follows the table's name where an owner's keys that are not revoked
-	// are asked for, and has the database look them up in the index for it.
-	byLive string
+	// byList and byLive follow the table's name where an owner's keys are asked
+	// for, or those that are not revoked, and have the database look them up in
+	// the index for it.
+	byList, byLive string
 
 	// inOrder ends a query of rows that the transaction goes on to change, and
 	// locks them in the order in which Touch does.

@@ -45,6 +45,9 @@ var mysql = dialect{
 	// whole table, and lock the rows of every other owner on the way.
 	byLive: "FORCE INDEX (keyhatch_keys_live)",
 
+	// And for the next page of such an owner it would read all pages before it.
+	byList: "FORCE INDEX (keyhatch_keys_list)",
+
 	touch: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (digest CHAR(64) PATH '$[0]', at BIGINT PATH '$[1]')) AS u
 		STRAIGHT_JOIN keyhatch_keys AS k ON k.digest = UNHEX(u.digest)
 		SET k.last_used_at = u.at

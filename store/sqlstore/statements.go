@@ -17,12 +17,12 @@ func (s *Store) statements() statements {
 	return statements{
 		lookup: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE digest = ?`),
 		get:    s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE id = ?`),
-		first: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE owner = ?
+		first: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ?
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 
 		// Not (created_at, id) < (?, ?), which MySQL does not look up in the
 		// index.
-		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys
+		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byLive +
