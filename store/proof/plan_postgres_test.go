@@ -116,6 +116,9 @@ var (
 	postgresCount = regexp.MustCompile(`Limit\n +-> +Index (Only )?Scan using keyhatch_keys_live .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(replaced_by = .*\) AND \(expires_at (IS NULL|> .*)\)\)\n?`)
 
+	// A page begins where the last one ended.
+	postgresNext = regexp.MustCompile(`Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\)`)
+
 	// From the uses to the rows, and locked in order.
 	postgresLock  = regexp.MustCompile(`LockRows\n +-> +Sort\n +Sort Key: k_1\.digest\n +-> +Nested Loop\n`)
 	postgresTouch = regexp.MustCompile(`-> +Index Scan using keyhatch_keys_pkey on keyhatch_keys (k|k_1)\n`)
@@ -126,7 +129,7 @@ func (e *explained) judgePostgres(mayBeSorted bool) {
 	e.complain(has("Seq Scan on "), wholeTable)
 	switch {
 	case e.isList():
-		e.complain(!has(listIndex), notBy(listIndex))
+		e.complain(!has(listIndex) || e.isNext() && !postgresNext.MatchString(e.plan), notBy(listIndex))
 		e.complain(has("Sort") && !mayBeSorted, "the whole list is sorted")
 	case e.isCount():
 		e.complain(len(postgresCount.FindAllString(e.plan, -1)) != 2 || has("Filter"), notBy(liveIndex))

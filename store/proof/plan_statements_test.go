@@ -122,6 +122,7 @@ func missed(t *testing.T, index string, all []explained) {
 // What a statement is for, by its text.
 func (s sent) isCount() bool { return strings.Contains(s.text, "count(*)") }
 func (s sent) isList() bool  { return strings.Contains(s.text, "ORDER BY created_at DESC") }
+func (s sent) isNext() bool  { return s.isList() && strings.Contains(s.text, "id < ") }
 func (s sent) isTouch() bool {
 	return strings.Contains(s.text, "SET last_used_at") || strings.Contains(s.text, "SET k.last_used_at")
 }
