@@ -29,7 +29,7 @@ import (
 //
 // A store never reads the clock: every instant is an argument. Times are kept
 // in UTC to the microsecond, and callers pass no finer ones. The zero time
-// means never.
+// means never, so that nothing happens at it.
 //
 // # Concurrency and aliasing
 //

@@ -97,6 +97,18 @@ var sqlMutants = []mutant{
 		`return fmt.Errorf("%w: %w", errCommit, err)`,
 		"return nil",
 	}, "./store/proof", "TestCommitThatDoesNotArrive"},
+	{"SQL: commit waits for a server that says nothing", "store/sqlstore/tx.go", edits{
+		"within(ctx, tx.Commit)",
+		"tx.Commit()",
+	}, "./store/proof", "TestSilentServerHoldsNobody"},
+	{"SQL: transaction left open by a panic", "store/sqlstore/tx.go", edits{
+		"if begun != nil {",
+		"if begun != nil && s == nil {",
+	}, "./store/proof", "TestPanicLeavesNoTransaction"},
+	{"MySQL: dirty reads accepted", "store/sqlstore/mysql.go", edits{
+		"= 'READ-UNCOMMITTED'",
+		"= 'NONE'",
+	}, "./store/proof", "TestMigrateRefusesSettings"},
 	{"PostgreSQL: owner not locked", "store/sqlstore/postgres.go", edits{
 		"ON CONFLICT (owner) DO UPDATE SET owner = o.owner WHERE false",
 		"ON CONFLICT (owner) DO NOTHING",

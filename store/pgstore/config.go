@@ -24,6 +24,7 @@ const (
 	idleTime       = 3 * time.Minute
 	healthCheck    = 30 * time.Second
 	application    = "keyhatch"
+	idleInTx       = "10s"
 )
 
 // A config is how to connect.
@@ -126,6 +127,11 @@ func (c *config) adapt(ctx context.Context) error {
 		// Between describing and running, the session may become another
 		// client's, and what runs is then the statement of that one.
 		return errors.New("default_query_exec_mode=describe_exec can run other clients' statements behind a pooler; leave it out, or name cache_describe")
+	case !pooled:
+		// A pooler refuses parameters that it does not know.
+		const name = "idle_in_transaction_session_timeout"
+		params := c.pool.ConnConfig.RuntimeParams
+		params[name] = choose(c, name, params[name], idleInTx)
 	}
 	return nil
 }

@@ -31,6 +31,9 @@
 //     long every connection has followed a change of DNS, and the server has the
 //     memory back that a session gathers; the jitter keeps all of them from
 //     ending at once.
+//   - idle_in_transaction_session_timeout=10s, unless there is a pooler, which
+//     has its own. A program that vanishes inside a write would otherwise hold
+//     its owner's lock until the server notices, which can take hours.
 //   - application_name=keyhatch, for pg_stat_activity and the server's log.
 //   - default_query_exec_mode as the next section but one says.
 //

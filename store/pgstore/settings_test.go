@@ -16,20 +16,21 @@ import (
 type settings struct {
 	maxConns                                     int32
 	connect, ping, lifetime, jitter, idle, check time.Duration
-	application                                  string
+	application, idleInTx                        string
 	mode                                         pgx.QueryExecMode
 }
 
 func settingsOf(c *pgxpool.Config) settings {
 	return settings{
 		c.MaxConns, c.ConnConfig.ConnectTimeout, c.PingTimeout, c.MaxConnLifetime, c.MaxConnLifetimeJitter,
-		c.MaxConnIdleTime, c.HealthCheckPeriod, c.ConnConfig.RuntimeParams["application_name"], c.ConnConfig.DefaultQueryExecMode,
+		c.MaxConnIdleTime, c.HealthCheckPeriod, c.ConnConfig.RuntimeParams["application_name"],
+		c.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"], c.ConnConfig.DefaultQueryExecMode,
 	}
 }
 
 var defaults = settings{
 	10, 5 * time.Second, 500 * time.Millisecond, 30 * time.Minute, 5 * time.Minute,
-	3 * time.Minute, 30 * time.Second, "keyhatch", pgx.QueryExecModeCacheStatement,
+	3 * time.Minute, 30 * time.Second, "keyhatch", "10s", pgx.QueryExecModeCacheStatement,
 }
 
 func TestSettings(t *testing.T) {
@@ -50,6 +51,8 @@ func TestSettings(t *testing.T) {
 		{"lifetimes", "pool_max_conn_lifetime=1h&pool_max_conn_lifetime_jitter=0s&pool_max_conn_idle_time=30m&pool_health_check_period=1m", pgstore.Options{},
 			func(s *settings) { s.lifetime, s.jitter, s.idle, s.check = time.Hour, 0, 30*time.Minute, time.Minute }},
 		{"application_name", "application_name=billing", pgstore.Options{}, func(s *settings) { s.application = "billing" }},
+		{"idle_in_transaction_session_timeout", "idle_in_transaction_session_timeout=3s", pgstore.Options{},
+			func(s *settings) { s.idleInTx = "3s" }},
 		{"default_query_exec_mode", "default_query_exec_mode=exec", pgstore.Options{}, func(s *settings) { s.mode = pgx.QueryExecModeExec }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -64,6 +67,10 @@ func TestSettings(t *testing.T) {
 			var application string
 			if err := s.Pool().QueryRow(t.Context(), "SHOW application_name").Scan(&application); err != nil || application != want.application {
 				t.Errorf("the server knows the application as %q, %v, want %q", application, err, want.application)
+			}
+			var idleInTx string
+			if err := s.Pool().QueryRow(t.Context(), "SHOW idle_in_transaction_session_timeout").Scan(&idleInTx); err != nil || idleInTx != want.idleInTx {
+				t.Errorf("the server ends idle transactions after %q, %v, want %q", idleInTx, err, want.idleInTx)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
@@ -94,6 +95,30 @@ func TestCommitThatDoesNotArrive(t *testing.T) {
 		unchanged(t, s, before)
 		if err := w.call(t.Context(), s); err != nil { // nothing is left locked, either
 			t.Errorf("%s again: %v", w.name, err)
+		}
+	})
+}
+
+// a server that says nothing holds no write, whatever its driver waits
+// for, longer than its context.
+func TestSilentServerHoldsNobody(t *testing.T) {
+	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+		c := p.silence(p.commit)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- w.call(ctx, s) }()
+		select {
+		case err := <-ended:
+			outage(t, err, w.name+" that nobody answers")
+			if err == nil || !strings.Contains(err.Error(), "may have happened") {
+				t.Errorf("the error does not tell that the write may have happened: %v", err)
+			}
+		case <-time.After(15 * time.Second):
+			t.Fatal("the call goes on long after its context has ended")
+		}
+		if !c.made.Load() {
+			t.Fatal("no commit was kept back")
 		}
 	})
 }

@@ -72,6 +72,8 @@ type proxy struct {
 	net.Listener
 	server string
 
+	over chan struct{} // closed when the test is
+
 	mu   sync.Mutex
 	next *cut // nil: none
 }
@@ -80,6 +82,7 @@ type proxy struct {
 type cut struct {
 	text   string
 	answer bool // keep the answer back, not the message
+	mute   bool // cut nothing, and pass on nothing any more
 	made   atomic.Bool
 }
 
@@ -91,7 +94,7 @@ func newProxy(t *testing.T, p protocol, dsn string) (*proxy, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &proxy{protocol: p, Listener: l, server: p.address(dsn)}
+	x := &proxy{protocol: p, Listener: l, server: p.address(dsn), over: make(chan struct{})}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -104,6 +107,7 @@ func newProxy(t *testing.T, p protocol, dsn string) (*proxy, string) {
 	})
 	t.Cleanup(func() { // after that of the pool, whose connections end then
 		l.Close()
+		close(x.over)
 		wg.Wait()
 	})
 	return x, p.through(dsn, l.Addr().String())
@@ -116,6 +120,9 @@ func (p *proxy) cutMessage(text string) *cut { return p.plan(&cut{text: text}) }
 // cutAnswer waits until the server has answered the text, so that it has done
 // what it says, and keeps that answer back.
 func (p *proxy) cutAnswer(text string) *cut { return p.plan(&cut{text: text, answer: true}) }
+
+// silence leaves the connection that brings the text open, and says no more.
+func (p *proxy) silence(text string) *cut { return p.plan(&cut{text: text, mute: true}) }
 
 func (p *proxy) plan(c *cut) *cut {
 	p.mu.Lock()
@@ -160,6 +167,11 @@ func (p *proxy) messages(client, server net.Conn, held *atomic.Pointer[cut]) {
 			return
 		}
 		if c := p.take(message); c != nil {
+			if c.mute {
+				c.made.Store(true)
+				<-p.over
+				return
+			}
 			if !c.answer {
 				c.made.Store(true)
 				return

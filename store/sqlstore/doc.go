@@ -17,7 +17,8 @@
 // migration tool of their own give it the files in the folder schema instead,
 // one folder for each dialect and one file for each version, with the tables'
 // names changed in them where [Options] change them. The two get along:
-// Migrate finds the version that the files have set, and does nothing.
+// Migrate finds the version that the files have set and changes nothing. Call
+// it even so: it refuses connections whose settings would let records go wrong.
 //
 // Whoever migrates needs the right to create tables and indexes. A Store at
 // work needs SELECT, INSERT and UPDATE, and on SQLite the whole file.
@@ -38,23 +39,43 @@
 // # PostgreSQL
 //
 // PostgreSQL 13 or later is needed, and a driver whose errors have a method
-// SQLState() string, as pgx's and lib/pq's do. pgx keeps statements prepared by
-// itself; behind a pooler that lends a connection for a transaction at a time,
-// such as PgBouncer, tell it not to with default_query_exec_mode=cache_describe,
-// or let package pgstore find that out. Where the database's encoding is not
-// UTF8, set client_encoding=UTF8 in the data source name; without it Migrate
-// fails. What was acknowledged is as durable as
-// synchronous_commit and fsync make it: with the first one off, a crash of the
-// server brings back keys that were revoked just before.
+// SQLState() string, as pgx's and lib/pq's do. Where the database's encoding is
+// not UTF8, set client_encoding=UTF8 in the data source name; without it Migrate
+// fails. idle_in_transaction_session_timeout=10s is worth having there: otherwise
+// a program that vanishes inside a write holds its owner's lock until the server
+// notices, which by default takes hours.
+//
+// A pooler that lends a connection for a transaction at a time, such as
+// PgBouncer, mixes up statements that were prepared before. With pgx set
+// default_query_exec_mode=cache_describe, and never describe_exec; with lib/pq set
+// binary_parameters=yes, without which a look-up may be answered with another
+// one's "not found". Package pgstore finds out by itself.
+//
+// What was acknowledged is as durable as synchronous_commit and fsync make it:
+// with the first one off, a crash of the server brings back keys that were
+// revoked just before.
 //
 // # MySQL and MariaDB
 //
 // MySQL 8.0.16 or MariaDB 10.6 or later is needed, and the driver
 // github.com/go-sql-driver/mysql, whose texts of errors tell a deadlock from
-// other failures. No setting in the data source name is needed; clientFoundRows,
-// interpolateParams, parseTime and any sql_mode are taken as they are, since what
-// was written is read again before it is committed. Without autocommit, and with
-// a charset other than utf8mb4, Migrate fails. Replication by statement
+// other failures. clientFoundRows, interpolateParams, parseTime and any sql_mode
+// but EMPTY_STRING_IS_NULL are taken as they are, since what was written is read
+// again before it is committed. Without autocommit, at READ UNCOMMITTED and with
+// a charset other than utf8mb4, Migrate fails. These parameters in the data
+// source name are worth having:
+//
+//   - innodb_lock_wait_timeout=5, in seconds, where the default is 50: MySQL does
+//     not learn that a caller who waits for a lock has gone.
+//   - readTimeout=10s and writeTimeout=10s: a connection to a server that is gone
+//     without a word is given up then, and not when TCP does so.
+//   - On MariaDB idle_transaction_timeout=10, in seconds: otherwise a program
+//     that vanishes inside a write holds its owner's lock until the server
+//     notices, which by default takes hours.
+//
+// All writes and reads go to one node of a cluster. On Galera and group
+// replication a lock of one node does not hold on the others, so that limits
+// and rotations would not either. Replication by statement
 // (binlog_format=STATEMENT) does not go with READ COMMITTED, which writes ask
 // for. What was acknowledged is as durable as innodb_flush_log_at_trx_commit=1
 // and sync_binlog=1 make it.
@@ -89,6 +110,7 @@
 // fails, as when the connection breaks while it is under way, the record is
 // read again: if it is as it was to be left, the call succeeded after all.
 // Otherwise the error says that the write may have happened, and nothing is
-// tried again. A row that does not hold a record, because something else wrote
+// tried again. What is read again is there for every later reader; whether a
+// synchronous standby has it too is not known then. A row that does not hold a record, because something else wrote
 // to the table, is an error too.
 package sqlstore

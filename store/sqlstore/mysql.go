@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 //go:embed schema/mysql/1.sql
@@ -31,9 +32,13 @@ var mysql = dialect{
 
 	// Without autocommit, a read begins a transaction that nothing ends, and
 	// those after it go on seeing keys as they were before they were revoked.
-	// Other charsets lose letters on the way.
+	// A dirty read finds keys that a limit is about to refuse. Other charsets
+	// lose letters on the way. MariaDB has another name for the isolation, which
+	// MySQL takes for a comment, and the other way round.
 	unfit: `SELECT CASE
 		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
+		WHEN /*!80000 @@transaction_isolation *//*M! @@tx_isolation */ = 'READ-UNCOMMITTED'
+			THEN 'the isolation of the connection is READ-UNCOMMITTED, want READ-COMMITTED or more'
 		WHEN @@character_set_client <> 'utf8mb4' OR @@character_set_connection <> 'utf8mb4'
 			OR @@character_set_results <> 'utf8mb4'
 			THEN CONCAT('the charset of the connection is ', @@character_set_client, ', want utf8mb4')
@@ -86,7 +91,9 @@ func aloneMySQL(ctx context.Context, s *Store, do func(execer) error) (err error
 		return fmt.Errorf("another process has been migrating for %v", patience)
 	}
 	defer func() {
-		_, failed := conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")", s.schema)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, failed := conn.ExecContext(ctx, "DO RELEASE_LOCK("+name+")", s.schema)
 		if failed != nil { // the lock goes with the connection
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}

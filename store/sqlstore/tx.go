@@ -16,6 +16,7 @@ import (
 // a lock before that is up to the context and to the database.
 const (
 	patience   = 5 * time.Second
+	grace      = 50 * time.Millisecond // for what ends with its context by itself, and better
 	firstPause = time.Millisecond
 	longPause  = 32 * time.Millisecond
 )
@@ -50,7 +51,7 @@ func (s *Store) verify(ctx context.Context, tx *sql.Tx, left store.Record) error
 	if err == nil && same(r, left) || err != nil && s.dialect.busy(err) {
 		return err
 	}
-	return fmt.Errorf("the row is not what was written, as when sql_mode is not strict or a trigger changes it (%v)", err)
+	return interrupted(ctx, fmt.Errorf("the row is not what was written, as when sql_mode is not strict or a trigger changes it (%v)", err))
 }
 
 // errCommit says that nobody knows whether a write took effect.
@@ -66,7 +67,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 		return err
 	}
 	// Not tried again, since it may have happened.
-	if err := tx.Commit(); err != nil {
+	if err := within(ctx, tx.Commit); err != nil {
 		return fmt.Errorf("%w: %w", errCommit, err)
 	}
 	return nil
@@ -84,11 +85,42 @@ func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, e
 	if err != nil {
 		return nil, crowded(s.writes, interrupted(ctx, err))
 	}
+	begun := tx
+	defer func() { // also when the driver panics
+		if begun != nil {
+			within(ctx, begun.Rollback) // the first error says more
+		}
+	}()
 	if err := do(tx); err != nil {
-		tx.Rollback() // the first error says more
 		return nil, err
 	}
+	begun = nil
 	return tx, nil
+}
+
+// within ends a transaction, or gives up on that when the context ends: most
+// drivers wait for a server that does not answer for as long as TCP does.
+func within(ctx context.Context, end func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("panic: %v", p)
+			}
+		}()
+		done <- end()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return ctx.Err()
+	}
 }
 
 // patiently calls try until it does not fail because of other transactions.
