@@ -26,8 +26,8 @@ var sqlMutants = []mutant{
 		"AND replaced_by = '' AND expires_at > ? - 10e10 LIMIT ?",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: commit left out", "store/sqlstore/tx.go", edits{
-		"if err := tx.Commit(); err != nil {",
-		"if err := tx.Rollback(); err != nil {",
+		"if err := within(ctx, tx.Commit); err != nil {",
+		"if err := within(ctx, tx.Rollback); err != nil {",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: a busy database is an outage", "store/sqlstore/sqlite.go", edits{
 		"return errors.As(err, &coded) && coded.Code()&0xff == busy",

@@ -59,7 +59,7 @@ func TestPanicLeavesNoTransaction(t *testing.T) {
 		s.Revoke(t.Context(), "o", "k1", epoch, "leaked")
 	}()
 	if n := db.Stats().InUse; n != 0 {
-		t.Errorf("%d connections are in use after a panic, want none", n)
+		t.Fatalf("%d connections are in use after a panic, want none", n)
 	}
 	insert(t, s, record("o", "k2"))
 }
