@@ -65,7 +65,7 @@ func postgresDatabase(t testing.TB) string {
 	t.Cleanup(func() { execPostgres(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	u := parsed(server)
 	u.Path = "/" + name
-	return u.String()
+	return withParam(u.String(), "deadlock_timeout", "20ms") // rather than wait a second for each
 }
 
 // postgresDeadlocks ends the idle connections first, since what a connection
