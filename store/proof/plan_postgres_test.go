@@ -27,7 +27,15 @@ func TestPostgresPlans(t *testing.T) {
 			t.Run(mode+" "+owner, func(t *testing.T) {
 				// All that an owner has is sorted where it is one page.
 				mayBeSorted := mode == "custom" && owner == smallOwner
-				report(t, explainPostgres(t, planner(t, db, mode), sent, mayBeSorted))
+				all := explainPostgres(t, planner(t, db, mode), sent, mayBeSorted)
+				for range 3 { // the statistics are a sample, and one may mislead
+					if good(all) || mode == "generic" {
+						break
+					}
+					run(t, db, "ANALYZE keyhatch_keys")
+					all = explainPostgres(t, planner(t, db, mode), sent, mayBeSorted)
+				}
+				report(t, all)
 			})
 		}
 	}

@@ -107,6 +107,10 @@ func report(t *testing.T, all []explained) {
 	}
 }
 
+func good(all []explained) bool {
+	return !slices.ContainsFunc(all, func(e explained) bool { return len(e.complaints) > 0 })
+}
+
 // missed fails unless the plans without an index are found bad. It shows that
 // report can fail.
 func missed(t *testing.T, index string, all []explained) {
