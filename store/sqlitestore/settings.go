@@ -14,9 +14,10 @@ import (
 type setting struct{ pragma, value, answer string }
 
 var (
-	// While it waits for a lock SQLite does not notice a cancelled context, so
-	// it waits for a tenth of a second, and sqlstore for the rest.
-	patient = setting{"busy_timeout", "100", "100"}
+	// While it waits for a lock SQLite does not notice a cancelled context, and
+	// looks at longer and longer intervals. So it waits for a hundredth of a
+	// second, and sqlstore for the rest.
+	patient = setting{"busy_timeout", "10", "10"}
 
 	// FULL makes every commit wait for the disk: with NORMAL a power cut would
 	// bring revoked keys back.

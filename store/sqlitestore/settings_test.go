@@ -21,8 +21,8 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 		conns int
 		want  map[string]string
 	}{
-		"writes": {s.writes, 1, map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "100", "query_only": "0"}},
-		"reads":  {s.reads, 3, map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "100", "query_only": "1"}},
+		"writes": {s.writes, 1, map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "10", "query_only": "0"}},
+		"reads":  {s.reads, 3, map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "10", "query_only": "1"}},
 	} {
 		for i := range pool.conns {
 			conn, err := pool.db.Conn(t.Context()) // held, so that the next one is another

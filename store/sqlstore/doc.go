@@ -89,9 +89,9 @@
 //   - synchronous(FULL): what was acknowledged survives a power cut. NORMAL
 //     loses the last transactions then, revocations among them, though a crash
 //     of the process alone loses nothing.
-//   - busy_timeout(100): milliseconds that the database itself waits for a
-//     lock. SQLite does not notice a cancelled context while it waits, so keep
-//     it short; this package waits on with an eye on the context, up to five
+//   - busy_timeout(10): milliseconds that the database itself waits for a lock.
+//     SQLite does not notice a cancelled context while it waits, so keep it
+//     short; this package waits on with an eye on the context, up to five
 //     seconds in all.
 //
 // Every write takes the write lock first, whatever _txlock says, so that none

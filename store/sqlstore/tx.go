@@ -18,7 +18,7 @@ const (
 	patience   = 5 * time.Second
 	grace      = 50 * time.Millisecond // for what ends with its context by itself, and better
 	firstPause = time.Millisecond
-	longPause  = 32 * time.Millisecond
+	longPause  = 4 * time.Millisecond // or a busy SQLite file goes to whoever had it last
 )
 
 // write runs do in a transaction that is the only writer of the owner's rows,
