@@ -107,7 +107,12 @@ func (a *account) fill(ctx context.Context, s store.Store) {
 	for n := range first.Limit + 1 {
 		c := call{Op: "insert", ID: fmt.Sprint("fill", n), Limit: first.Limit}.of(first.Owner)
 		a.calls, a.open = append(a.calls, c), true
-		a.settle(answer(c.do(ctx, s)))
+		err := c.do(ctx, s)
+		if answer(err) == outage {
+			a.fault("fails, and no server has crashed: %v", err)
+			continue
+		}
+		a.settle(answer(err))
 	}
 }
 
