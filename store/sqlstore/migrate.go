@@ -20,16 +20,18 @@ import (
 // The version is kept in a table of its own, named after the first one with
 // the ending "_version", since the rest of the database is the host's.
 func (s *Store) Migrate(ctx context.Context) error {
-	if err := errors.Join(s.fit(ctx, s.writes), s.fit(ctx, s.reads)); err != nil {
+	err := s.fit(ctx, s.writes)
+	if err == nil && s.reads != s.writes {
+		err = s.fit(ctx, s.reads)
+	}
+	if err != nil {
 		return verb("migrate", err)
 	}
 	// Where this fails, most often because the table is not there yet, what
 	// follows tells the reason.
 	version, err := s.version(ctx, s.writes)
 	if err != nil || version != len(s.dialect.schema) {
-		err = s.patiently(ctx, func() error {
-			return s.dialect.alone(ctx, s, func(e execer) error { return s.migrate(ctx, e) })
-		})
+		err = s.dialect.alone(ctx, s, func(e execer) error { return s.migrate(ctx, e) })
 	}
 	if err == nil {
 		err = s.ours(ctx)
@@ -72,7 +74,7 @@ type execer interface {
 // for which others wait.
 func aloneInTransaction(lock string) func(context.Context, *Store, func(execer) error) error {
 	return func(ctx context.Context, s *Store, do func(execer) error) error {
-		tx, err := s.attempt(ctx, func(tx *sql.Tx) error {
+		return s.transact(ctx, func(tx *sql.Tx) error {
 			if lock != "" {
 				if _, err := tx.ExecContext(ctx, s.text(lock)); err != nil {
 					return err
@@ -80,10 +82,6 @@ func aloneInTransaction(lock string) func(context.Context, *Store, func(execer) 
 			}
 			return do(tx)
 		})
-		if err != nil {
-			return err
-		}
-		return tx.Commit()
 	}
 }
 

@@ -98,5 +98,5 @@ func aloneMySQL(ctx context.Context, s *Store, do func(execer) error) (err error
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}
 	}()
-	return do(conn)
+	return s.patiently(ctx, func() error { return do(conn) })
 }
