@@ -55,7 +55,7 @@ func answer(err error) string {
 	if err == nil {
 		return succeeded
 	}
-	for _, sentinel := range []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict} {
+	for _, sentinel := range sentinels {
 		if errors.Is(err, sentinel) {
 			return sentinel.Error()
 		}

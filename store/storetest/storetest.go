@@ -118,10 +118,11 @@ func wants(t *testing.T, err, sentinel error, rule string) {
 	}
 }
 
-// isSentinel reports whether err says something about a record.
+// sentinels are the errors that say something about a record.
+var sentinels = []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
+
 func isSentinel(err error) bool {
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDuplicate) ||
-		errors.Is(err, store.ErrLimit) || errors.Is(err, store.ErrConflict)
+	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
 
 // revoke, disable and the like bring a record into a state.
