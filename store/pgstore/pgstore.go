@@ -41,14 +41,14 @@ var _ store.Store = (*Store)(nil)
 
 // Open connects to the server that the data source name tells, a URL or
 // keywords and values as pgx and libpq read them, and creates the tables if
-// they are not there. Nil Options are fine. What the name leaves open comes from the
-// environment variables of libpq, PGHOST and so on.
+// they are not there. Nil Options are fine. What the name leaves open comes
+// from the environment variables of libpq, PGHOST and so on.
 //
 // Open fails when the server cannot be reached within five seconds for each
-// host (or the name's connect_timeout), is older than version 13, takes no writes, commits
-// without waiting for the disk, or is behind a pooler without transactions, and
-// when the tables were written by a later version of sqlstore. No error shows
-// the password.
+// host (or the name's connect_timeout), is older than version 13, takes no
+// writes, commits without waiting for the disk, or is behind a pooler without
+// transactions, and when the tables were written by a later version of
+// sqlstore. No error shows the password.
 func Open(ctx context.Context, dsn string, o *Options) (*Store, error) {
 	s, err := open(ctx, dsn, o)
 	if err != nil {
