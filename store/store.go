@@ -139,6 +139,15 @@ type Query struct {
 	Limit int    // 1 to MaxPage; anything else means MaxPage
 }
 
+// Size is the most records that the page asked for holds: q.Limit within its
+// bounds.
+func (q Query) Size() int {
+	if q.Limit < 1 || q.Limit > MaxPage {
+		return MaxPage
+	}
+	return q.Limit
+}
+
 // A Cursor is a place between two records in a list. The zero Cursor is the
 // beginning of a list in a Query, and its end in a Page.
 type Cursor struct {

@@ -39,10 +39,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 		return store.Page{}, err
 	}
 	defer s.mu.Unlock()
-	limit := q.Limit
-	if limit < 1 || limit > store.MaxPage {
-		limit = store.MaxPage
-	}
+	limit := q.Size()
 	var page store.Page
 	for _, r := range slices.Backward(s.before(q)) {
 		if len(page.Records) == limit {

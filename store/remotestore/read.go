@@ -76,10 +76,7 @@ func (a listAnswer) page(q store.Query) (store.Page, error) {
 		return store.Page{}, err
 	}
 	page := store.Page{Records: records, Next: a.Next.stored()}
-	if q.Limit < 1 || q.Limit > store.MaxPage {
-		q.Limit = store.MaxPage
-	}
-	if a.Records == nil || len(records) > q.Limit || repeated(records) {
+	if a.Records == nil || len(records) > q.Size() || repeated(records) {
 		return store.Page{}, errUnasked
 	}
 	place := cursorOf(q.After).stored()

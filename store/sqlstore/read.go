@@ -67,9 +67,7 @@ func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.R
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err error) {
-	if q.Limit < 1 || q.Limit > store.MaxPage {
-		q.Limit = store.MaxPage
-	}
+	q.Limit = q.Size()
 	err = s.patiently(ctx, func() (err error) {
 		page.Records, err = s.list(ctx, q)
 		return err
