@@ -1,0 +1,36 @@
+package cache
+
+import "context"
+
+// A Bus carries messages between the instances of a service, so that a change
+// made through one is seen at once by all. It is written by those who bring a
+// message broker; a [Feed] does the rest.
+//
+// A Bus only moves text. It needs no memory, no acknowledgement and no
+// authentication of its own: a message can make an instance forget what it has
+// in memory, and nothing else, and a Feed notices what was lost. Messages are
+// printable ASCII of at most [MaxMessage] bytes.
+//
+// All methods may be called from many goroutines. They heed their context.
+type Bus interface {
+	// Publish hands a message to everyone who receives, the publisher's own
+	// instance included. It returns nil once the broker has it. The messages
+	// of calls that follow each other arrive in that order.
+	Publish(ctx context.Context, message string) error
+
+	// Receive connects and calls deliver for each message, one after the
+	// other, in the order in which the broker had them. Before the first, it
+	// calls ready once: whatever is published from then on is delivered, as
+	// long as the connection lasts.
+	//
+	// It returns when ctx ends or the connection is lost, always with an
+	// error. It never connects a second time: what was published meanwhile
+	// would be missed without a word. A connection over which nothing comes
+	// any more must not be waited for; Receive asks the other end, if nothing
+	// has come for about a second, and returns if there is no answer.
+	Receive(ctx context.Context, ready func(), deliver func(message string)) error
+}
+
+// MaxMessage is how long a message can be, in bytes. PostgreSQL's NOTIFY takes
+// less than 8,000.
+const MaxMessage = 4096
