@@ -48,7 +48,7 @@ type Options struct {
 	Size         int           // values kept in memory; default 100,000
 	TTL          time.Duration // longest life of a value; default 60 s
 	NegativeTTL  time.Duration // longest life of an ErrNotFound; default 5 s
-	StaleIfError time.Duration // how old a value may be served while loads fail; default 0: no older than TTL
+	StaleIfError time.Duration // how old a value may be served while loads fail and soon after; default 0: no older than TTL
 	LoadTimeout  time.Duration // bound on each load; default 3 s
 }
 
@@ -73,6 +73,8 @@ type Cache[V any] struct {
 	// out known ones.
 	present, absent *ristretto.Cache[uint64, *entry[V]]
 
+	trust   trust
+	breaker breaker
 	gate    gate
 	flights singleflight.Group
 	loads   chan struct{}
@@ -93,6 +95,8 @@ func New[V any](opts Options) (*Cache[V], error) {
 		}
 	}
 	c := &Cache[V]{loads: make(chan struct{}, maxLoads), start: time.Now(), opts: opts}
+	c.trust.forEver()
+	c.breaker.timeout, c.breaker.ttl = opts.LoadTimeout, opts.TTL
 	var err error
 	if c.present, err = newShelf[V](opts.Size); err != nil {
 		return nil, err

@@ -11,9 +11,10 @@ type entry[V any] struct {
 	epoch      uint64 // of the key's stripe, before the load
 	group      *word
 	groupEpoch uint64
-	ends       time.Duration // since the cache's start, by the monotonic clock
-	endsWall   int64         // Unix nanoseconds, by the wall clock
-	beganWall  int64         // the same, when the load began
+	began      time.Duration // when the load began: since the cache's start, by the monotonic clock
+	beganWall  int64         // the same in Unix nanoseconds, by the wall clock
+	ends       time.Duration // until when it may be served, by either clock
+	endsWall   int64
 	absent     bool
 	value      V
 }
@@ -29,30 +30,36 @@ func (e *entry[V]) answer() (V, error) {
 // monotonic one when the wall clock is set back, the wall clock when the
 // machine was suspended and the monotonic one stood still.
 func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], now time.Time) bool {
-	return c.unwritten(e, s) && now.Sub(c.start) < e.ends && now.UnixNano() < e.endsWall
+	elapsed, wall := now.Sub(c.start), now.UnixNano()
+	return c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall && c.trust.lasts(elapsed, wall)
 }
 
-// unwritten must read the epochs after the entry was read.
-func (c *Cache[V]) unwritten(e *entry[V], s *stripe[V]) bool {
+// undoubted must read the epochs after the entry was read.
+func (c *Cache[V]) undoubted(e *entry[V], s *stripe[V]) bool {
 	return e.epoch == s.word.Load() && e.groupEpoch == e.group.Load()
 }
 
-// age is how long ago the load of a present entry began, by the clock that says
+// unwritten is like undoubted, but counts what is known to have changed alone.
+func (c *Cache[V]) unwritten(e *entry[V], s *stripe[V]) bool {
+	return !written(e.epoch, s.word.Load()) && e.groupEpoch == e.group.Load()
+}
+
+// age is how long ago the load of an entry began, by the clock that says
 // longer.
 func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
-	began := e.ends - shorten(c.opts.TTL, &e.key)
-	return max(now.Sub(c.start)-began, time.Duration(now.UnixNano()-e.beganWall))
+	return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))
 }
 
 // newEntry makes an entry of what a load that began at the given time found.
 func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded[V]) *entry[V] {
-	e := &entry[V]{key: key, epoch: epoch, group: &c.noGroup, beganWall: began.UnixNano()}
+	began = began.Add(-min(max(found.Age, 0), MaxDuration))
+	e := &entry[V]{key: key, epoch: epoch, group: &c.noGroup, began: began.Sub(c.start), beganWall: began.UnixNano()}
 	ttl := c.opts.TTL
 	if e.absent = found.Absent; e.absent {
 		ttl = c.opts.NegativeTTL
 	}
-	ttl = shorten(ttl, &key)
-	e.ends, e.endsWall = began.Sub(c.start)+ttl, began.Add(ttl).UnixNano()
+	ttl = shorten(c.trust.limit(ttl), &key)
+	e.ends, e.endsWall = e.began+ttl, began.Add(ttl).UnixNano()
 	if e.absent {
 		return e
 	}

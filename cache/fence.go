@@ -9,16 +9,20 @@ import (
 // write ends the entries of all keys in its stripe, about one in 16,384.
 const stripes = 1 << 14
 
-// A word is an epoch and the count of writes under way, in one: the version
-// above, the count below. Entries only ever carry words without a write under
-// way, so that one comparison tells that nothing was written since, and that
+// A word is an epoch and the count of writes under way, in one: from above, how
+// often something was written, how often it was doubted, and how many writes
+// there are. Entries only ever carry words without a write under way, so that
+// one comparison tells that nothing was written or doubted since, and that
 // nothing is being written now.
 type word struct{ atomic.Uint64 }
 
 const (
 	oneWriter  = 1
-	oneVersion = 1 << 20
-	writers    = oneVersion - 1
+	oneDoubt   = 1 << 20
+	oneVersion = 1 << 32
+
+	writers = oneDoubt - oneWriter
+	doubts  = oneVersion - oneDoubt // their overflow counts as a write, which is no harm
 )
 
 // begin moves the epoch and holds off fills and hits until end, which moves it
@@ -27,8 +31,15 @@ const (
 func (w *word) begin() { w.Add(oneVersion + oneWriter) }
 func (w *word) end()   { w.Add(oneVersion - oneWriter) }
 
+// doubt moves the epoch of what may have been written elsewhere.
+func (w *word) doubt() { w.Add(oneDoubt) }
+
 // quiet reports whether no write is under way.
 func quiet(epoch uint64) bool { return epoch&writers == 0 }
+
+// written reports whether more than doubts lies between an entry's epoch and
+// now.
+func written(epoch, now uint64) bool { return (epoch^now)&^doubts != 0 }
 
 // A stripe is the epoch of some of the keys, beside those two of their entries
 // that were hit last, which spare most hits the way through ristretto.

@@ -20,6 +20,9 @@ type Loaded[V any] struct {
 	// does.
 	Until time.Time
 
+	// Age is how old the value already is, when it was not asked for just now.
+	Age time.Duration
+
 	// Group, when set, names the group that the value belongs to, so that
 	// [Cache.WriteGroup] can fence all of them without knowing their keys.
 	Group Key
@@ -32,8 +35,9 @@ type Loaded[V any] struct {
 //
 // The load does not end when a caller's context does; ctx only gives its
 // values and ends the caller's own wait. It is given [Options.LoadTimeout]; who
-// came during a write may wait for two in turn. Only values and their absence
-// are kept. An error or a panic of load's is returned in another error, unless
+// came during a write may wait for two in turn. When loads fail in a row, they
+// are held back, and Load fails at once; see breaker.go. Only values and their
+// absence are kept. An error or a panic of load's is returned in another error, unless
 // a value no older than [Options.StaleIfError] can be; what Load itself says of
 // the key is [ErrNotFound] as it is, to be compared with ==.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
@@ -50,6 +54,9 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 // since, as others may have been told by then.
 func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	s := c.stripe(&key)
+	if v, err, held := c.heldBack(&key, s); held {
+		return v, false, err
+	}
 	// The epochs are read before the load begins. They are part of the
 	// flight's name, so that nobody joins a flight that began before they came.
 	epoch, gen := s.word.Load(), c.gen.Load()
@@ -90,9 +97,11 @@ func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load fun
 	began := time.Now()
 	// Another flight may have landed between the caller's Get and this one.
 	if e := c.find(&key, began); e != nil {
+		c.breaker.again(began.Sub(c.start))
 		return e, nil
 	}
 	found, err := c.call(context.WithoutCancel(ctx), load)
+	c.breaker.record(&key, time.Since(c.start), time.Since(began) >= c.opts.LoadTimeout, err)
 	if err != nil {
 		return nil, err
 	}
@@ -178,28 +187,4 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	shelf.Set(shelfID(&e.key), e, 1)
 	s.keepRecent(e)
 	return true
-}
-
-// stale answers for a load that failed.
-func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
-	if c.opts.StaleIfError > 0 && c.gate.enter(key) {
-		defer c.gate.leave(key)
-		if e := c.lastKnown(key, s); e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {
-			return e.value, nil
-		}
-	}
-	var zero V
-	return zero, err
-}
-
-// lastKnown returns the entry of a value that was not written since, however
-// old it is. The gate must have been entered.
-func (c *Cache[V]) lastKnown(key *Key, s *stripe[V]) *entry[V] {
-	kept, _ := c.present.Get(shelfID(key))
-	for _, e := range []*entry[V]{s.present.Load(), kept} {
-		if e != nil && equal(&e.key, key) && c.unwritten(e, s) {
-			return e
-		}
-	}
-	return nil
 }

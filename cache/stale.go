@@ -1,0 +1,69 @@
+package cache
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// heldBack answers in the place of a load that is not to begin.
+func (c *Cache[V]) heldBack(key *Key, s *stripe[V]) (v V, err error, held bool) {
+	now := time.Now()
+	if v, ok := c.spared(key, s, now); ok {
+		return v, nil, true
+	}
+	if c.breaker.lets(now.Sub(c.start)) {
+		return v, nil, false
+	}
+	v, err = c.stale(key, s, c.breaker.refusal())
+	return v, err, true
+}
+
+// stale answers for a load that failed.
+func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
+	var zero V
+	if c.opts.StaleIfError == 0 || !c.gate.enter(key) {
+		return zero, err
+	}
+	defer c.gate.leave(key)
+	if e := c.lastKnown(key, s); e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {
+		return e.value, nil
+	}
+	return zero, err
+}
+
+// spared returns a value that ended during an outage which is over, as long as
+// it is not its turn to be loaded again. After an outage everything has ended;
+// loads are spread over a TTL, as they were before, so that the store, just
+// back, is not asked for all of it at once. Doubted values are not spared:
+// something is known to have been missed.
+func (c *Cache[V]) spared(key *Key, s *stripe[V], now time.Time) (v V, ok bool) {
+	elapsed, o := now.Sub(c.start), c.breaker.over.Load()
+	if c.opts.StaleIfError == 0 || o == nil || elapsed >= o.ended+c.turn(key) || !c.gate.enter(key) {
+		return v, false
+	}
+	defer c.gate.leave(key)
+	e := c.lastKnown(key, s)
+	if e == nil || !c.undoubted(e, s) || e.ends < o.began || e.ends > o.ended ||
+		!c.trust.lasts(elapsed, now.UnixNano()) || c.age(e, now) >= c.opts.StaleIfError {
+		return v, false
+	}
+	return e.value, true
+}
+
+// turn is when a key is loaded again after an outage: evenly spread over a TTL,
+// by the key.
+func (c *Cache[V]) turn(key *Key) time.Duration {
+	return c.opts.TTL / (1 << 16) * time.Duration(binary.LittleEndian.Uint16(key[18:]))
+}
+
+// lastKnown returns the entry of a value that was not written since, however
+// old it is. The gate must have been entered.
+func (c *Cache[V]) lastKnown(key *Key, s *stripe[V]) *entry[V] {
+	kept, _ := c.present.Get(shelfID(key))
+	for _, e := range []*entry[V]{s.present.Load(), kept} {
+		if e != nil && equal(&e.key, key) && c.unwritten(e, s) {
+			return e
+		}
+	}
+	return nil
+}
