@@ -1,0 +1,246 @@
+package cachetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// RunBus runs the suite for a Bus, each rule as a subtest with a bus of its
+// own. newBus returns a bus that delivers nothing from any other, and registers
+// its end with t.Cleanup. Subtests run in parallel, so several buses may be in
+// use at once.
+func RunBus(t *testing.T, newBus func(t *testing.T) cache.Bus) {
+	t.Helper()
+	for _, r := range busRules {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			r.check(t, newBus(t))
+		})
+	}
+}
+
+var busRules = []struct {
+	name  string
+	check func(t *testing.T, b cache.Bus)
+}{
+	{"Messages arrive in order", busOrder},
+	{"The longest message arrives whole", busLongest},
+	{"Everyone who receives gets it", busEveryone},
+	{"Nothing is lost from ready on", busReady},
+	{"Publishers at once lose nothing", busPublishers},
+	{"A slow receiver loses nothing", busSlow},
+	{"A receiver that ends leaves the others", busLeaves},
+	{"A quiet connection lasts", busQuiet},
+	{"The end of its context ends Receive", busReceiveContext},
+	{"The end of its context ends Publish", busPublishContext},
+}
+
+func publish(t *testing.T, b cache.Bus, messages ...string) {
+	t.Helper()
+	for _, m := range messages {
+		if err := b.Publish(t.Context(), m); err != nil {
+			t.Fatalf("Publish(%.40q): %v", m, err)
+		}
+	}
+}
+
+// delivers fails unless the messages, and no others, were delivered in order.
+func delivers(t *testing.T, r *receiver, want []string, rule string) {
+	t.Helper()
+	got := r.waitFor(len(want))
+	if slices.Equal(got, want) {
+		return
+	}
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Fatalf("%s: message %d: got %s, want %s", rule, i, brief(got[i]), brief(want[i]))
+		}
+	}
+	t.Fatalf("%s: got %d messages, want %d", rule, len(got), len(want))
+}
+
+func brief(message string) string {
+	return fmt.Sprintf("%.40q of %d bytes", message, len(message))
+}
+
+func numbered(prefix string, n int) (messages []string) {
+	for i := range n {
+		messages = append(messages, fmt.Sprint(prefix, " ", i))
+	}
+	return messages
+}
+
+func busOrder(t *testing.T, b cache.Bus) {
+	r := receive(t, b)
+	want := numbered("message", 200)
+	publish(t, b, want...)
+	delivers(t, r, want, "messages arrive in the order of their publication")
+}
+
+func busLongest(t *testing.T, b cache.Bus) {
+	r := receive(t, b)
+	var printable strings.Builder
+	for c := byte(' '); c <= '~'; c++ {
+		printable.WriteByte(c)
+	}
+	all := strings.Repeat(printable.String(), cache.MaxMessage/printable.Len()+1)
+	want := []string{"x", printable.String(), all[:cache.MaxMessage], strings.Repeat("'", cache.MaxMessage), `\n%s $1 ?`}
+	publish(t, b, want...)
+	delivers(t, r, want, "printable ASCII of up to MaxMessage bytes arrives as it is")
+}
+
+func busEveryone(t *testing.T, b cache.Bus) {
+	one, two, three := receive(t, b), receive(t, b), receive(t, b)
+	want := numbered("message", 50)
+	publish(t, b, want...)
+	for _, r := range []*receiver{one, two, three} {
+		delivers(t, r, want, "a message goes to everyone who receives")
+	}
+}
+
+// busReady begins receivers in the middle of a stream of numbered messages.
+func busReady(t *testing.T, b cache.Bus) {
+	var next atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stopped := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			if err := b.Publish(t.Context(), fmt.Sprint(next.Add(1)-1)); err != nil {
+				stopped <- err
+				return
+			}
+		}
+		stopped <- nil
+	}()
+	receivers := make([]*receiver, 8)
+	from := make([]int64, len(receivers))
+	for i := range receivers {
+		receivers[i] = &receiver{t: t, begun: func() { from[i] = next.Load() }}
+		receivers[i].start(b)
+		receivers[i].awaitReady()
+	}
+	time.Sleep(50 * time.Millisecond)
+	stop()
+	if err := await(t, stopped, patience, "Publish returns"); err != nil {
+		t.Fatalf("Publish: %v", err)
+	}
+	last := fmt.Sprint(next.Load() - 1)
+	for i, r := range receivers {
+		got := r.wait(func(got []string) bool { return slices.Contains(got, last) })
+		n := from[i]
+		for _, m := range got {
+			if m == fmt.Sprint(n) {
+				n++
+			}
+		}
+		if n != next.Load() {
+			t.Errorf("what is published once ready is called is delivered, in order: it was at %d, then %d is missing of %s", from[i], n, last)
+		}
+	}
+}
+
+func busPublishers(t *testing.T, b cache.Bus) {
+	const publishers, each = 20, 25
+	one, two := &receiver{t: t, slow: 100 * time.Microsecond}, receive(t, b)
+	one.start(b)
+	one.awaitReady()
+	together(t, publishers, func(i int) error {
+		for _, m := range numbered(fmt.Sprint("publisher ", i), each) {
+			if err := b.Publish(t.Context(), m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, "Publish from many goroutines")
+	for _, r := range []*receiver{one, two} {
+		got := r.waitFor(publishers * each)
+		for i := range publishers {
+			want := numbered(fmt.Sprint("publisher ", i), each)
+			if his := from(got, fmt.Sprint("publisher ", i, " ")); !slices.Equal(his, want) {
+				t.Fatalf("each message of many publishers arrives once, in its publisher's order: got %q", his)
+			}
+		}
+	}
+}
+
+func from(messages []string, prefix string) (of []string) {
+	for _, m := range messages {
+		if strings.HasPrefix(m, prefix) {
+			of = append(of, m)
+		}
+	}
+	return of
+}
+
+// busSlow makes deliver last longer than a connection may be silent.
+func busSlow(t *testing.T, b cache.Bus) {
+	r := &receiver{t: t, slow: 1300 * time.Millisecond}
+	r.start(b)
+	r.awaitReady()
+	want := numbered("message", 3)
+	publish(t, b, want...)
+	delivers(t, r, want, "what comes while deliver is at work is delivered after it")
+}
+
+func busLeaves(t *testing.T, b cache.Bus) {
+	one, two := receive(t, b), receive(t, b)
+	one.end()
+	three := receive(t, b)
+	publish(t, b, "message")
+	for _, r := range []*receiver{two, three} {
+		delivers(t, r, []string{"message"}, "a call of Receive that ends does not end others, nor keeps later ones from beginning")
+	}
+}
+
+func busQuiet(t *testing.T, b cache.Bus) {
+	r := receive(t, b)
+	for i := range 2 {
+		select {
+		case <-r.ended:
+			t.Fatalf("Receive lasts while there is nothing to deliver: it returned %v", r.err)
+		case <-time.After(2500 * time.Millisecond):
+		}
+		publish(t, b, fmt.Sprint("message ", i))
+		delivers(t, r, numbered("message", i+1), "what comes after a while of silence is delivered")
+	}
+}
+
+func busReceiveContext(t *testing.T, b cache.Bus) {
+	receive(t, b).end() // while it waits
+	r := receive(t, b)
+	for i := range 10 {
+		publish(t, b, fmt.Sprint("message ", i))
+	}
+	r.waitFor(1)
+	r.end() // while it delivers
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Receive(ctx, func() {}, func(string) {}) }()
+	if await(t, ended, soon, "Receive returns when its context has ended") == nil {
+		t.Error("Receive returns an error when its context has ended: got nil")
+	}
+}
+
+func busPublishContext(t *testing.T, b cache.Bus) {
+	r := receive(t, b)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Publish(ctx, "never") }()
+	if await(t, ended, soon, "Publish returns when its context has ended") == nil {
+		t.Error("Publish returns an error when its context has ended: got nil")
+	}
+	publish(t, b, "message")
+	if got := r.wait(func(got []string) bool { return slices.Contains(got, "message") }); !slices.Contains(got, "message") {
+		t.Errorf("a call whose context has ended does not spoil later ones: got %q", got)
+	}
+}

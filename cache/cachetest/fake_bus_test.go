@@ -1,0 +1,147 @@
+package cachetest_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// A fakeBus moves messages within the process. It is broken as its fault says.
+type fakeBus struct {
+	fault string
+
+	mu        sync.Mutex
+	receivers []*queue
+	published int
+}
+
+// A queue holds what one receiver has yet to deliver.
+type queue struct {
+	messages []string
+	more     chan struct{} // holds one
+}
+
+func (q *queue) put(message string) {
+	q.messages = append(q.messages, message)
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
+}
+
+func newFakeBus(fault string) cache.Bus { return &fakeBus{fault: fault} }
+
+func (b *fakeBus) Publish(ctx context.Context, message string) error {
+	if b.fault != "publishes for ever" && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if b.fault == "cuts" && len(message) > 1000 {
+		message = message[:1000]
+	}
+	if b.fault == "loses among many" {
+		if !b.mu.TryLock() {
+			return nil
+		}
+		time.Sleep(time.Microsecond) // for others to come
+	} else {
+		b.mu.Lock()
+	}
+	defer b.mu.Unlock()
+	b.published++
+	for i, q := range b.receivers {
+		switch {
+		case b.fault == "delivers to one" && i > 0:
+		case b.fault == "loses" && b.published%100 == 0:
+		case b.fault == "swaps" && b.published%50 == 0 && len(q.messages) > 0:
+			last := q.messages[len(q.messages)-1]
+			q.messages[len(q.messages)-1] = message
+			q.put(last)
+		case b.fault == "repeats" && b.published%50 == 0:
+			q.put(message)
+			q.put(message)
+		case b.fault == "forgets what waits":
+			q.messages = nil
+			q.put(message)
+		default:
+			q.put(message)
+		}
+	}
+	return nil
+}
+
+func (b *fakeBus) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+	if b.fault == "receives for ever" {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if ctx.Err() != nil && b.fault != "nil error" {
+		return ctx.Err()
+	}
+	q := &queue{more: make(chan struct{}, 1)}
+	switch b.fault {
+	case "ready too soon":
+		ready()
+		time.Sleep(time.Millisecond)
+	case "ready twice":
+		ready()
+	}
+	b.mu.Lock()
+	b.receivers = append(b.receivers, q)
+	b.mu.Unlock()
+	defer b.leave(q)
+	if b.fault == "ready too late" {
+		go func() { time.Sleep(10 * time.Millisecond); ready() }()
+	} else if b.fault != "ready too soon" && b.fault != "never ready" {
+		ready()
+	}
+	return b.receive(ctx, q, deliver)
+}
+
+func (b *fakeBus) receive(ctx context.Context, q *queue, deliver func(string)) error {
+	var quiet <-chan time.Time
+	if b.fault == "ends when it is quiet" {
+		quiet = time.After(2 * time.Second)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			if b.fault == "nil error" {
+				return nil
+			}
+			return ctx.Err()
+		case <-quiet:
+			return context.DeadlineExceeded
+		case <-q.more:
+			b.deliver(q, deliver)
+		}
+	}
+}
+
+func (b *fakeBus) deliver(q *queue, deliver func(string)) {
+	b.mu.Lock()
+	messages := q.messages
+	q.messages = nil
+	b.mu.Unlock()
+	for _, m := range messages {
+		if b.fault == "overlaps" {
+			go deliver(m)
+		} else {
+			deliver(m)
+		}
+	}
+}
+
+func (b *fakeBus) leave(q *queue) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.receivers {
+		if b.receivers[i] == q || b.fault == "leaves with all" {
+			b.receivers = append(b.receivers[:i:i], b.receivers[i+1:]...)
+			if b.fault == "leaves with all" {
+				b.receivers = nil
+			}
+			return
+		}
+	}
+}

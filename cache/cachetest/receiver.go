@@ -1,0 +1,127 @@
+package cachetest
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// A receiver is one call of Receive. It keeps what was delivered.
+type receiver struct {
+	t      *testing.T
+	begun  func()        // called by ready, if there is one
+	slow   time.Duration // how long deliver takes
+	cancel context.CancelFunc
+	ready  chan struct{}
+	ended  chan struct{} // closed when Receive has returned
+	err    error         // what it returned; valid once ended is closed
+
+	readies, delivers atomic.Int64
+
+	mu    sync.Mutex
+	got   []string
+	moved chan struct{} // closed, and replaced, when got grows
+}
+
+// receive returns a receiver that is ready. It ends with the test.
+func receive(t *testing.T, b cache.Bus) *receiver {
+	t.Helper()
+	r := &receiver{t: t}
+	r.start(b)
+	r.awaitReady()
+	return r
+}
+
+func (r *receiver) start(b cache.Bus) {
+	r.ready, r.ended, r.moved = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(r.t.Context())
+	r.cancel = cancel
+	r.t.Cleanup(r.end)
+	go func() {
+		defer close(r.ended)
+		r.err = b.Receive(ctx, r.onReady, r.deliver)
+	}()
+}
+
+func (r *receiver) awaitReady() {
+	r.t.Helper()
+	select {
+	case <-r.ready:
+	case <-r.ended:
+		r.t.Fatalf("Receive returns before it is ready: %v", r.err)
+	case <-time.After(patience):
+		r.t.Fatalf("Receive calls ready: it has not for %v", patience)
+	}
+}
+
+func (r *receiver) onReady() {
+	if r.readies.Add(1) > 1 {
+		r.t.Error("ready is called once: it was called again")
+		return
+	}
+	if r.begun != nil {
+		r.begun()
+	}
+	close(r.ready)
+}
+
+func (r *receiver) deliver(message string) {
+	if r.delivers.Add(1) > 1 {
+		r.t.Error("deliver is called for one message after the other: two calls overlap")
+	}
+	defer r.delivers.Add(-1)
+	if r.readies.Load() == 0 {
+		r.t.Errorf("ready is called before the first deliver: %.40q came sooner", message)
+	}
+	time.Sleep(r.slow)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, message)
+	close(r.moved)
+	r.moved = make(chan struct{})
+}
+
+// wait returns what was delivered once that satisfies done. After the wait it
+// is the caller who says what is missing.
+func (r *receiver) wait(done func(got []string) bool) []string {
+	r.t.Helper()
+	for deadline := time.After(patience); ; {
+		r.mu.Lock()
+		got, moved := r.got[:len(r.got):len(r.got)], r.moved
+		r.mu.Unlock()
+		if done(got) {
+			return got
+		}
+		select {
+		case <-moved:
+		case <-r.ended:
+			r.t.Fatalf("Receive lasts as long as its connection: it returned %v", r.err)
+		case <-deadline:
+			return got
+		}
+	}
+}
+
+// waitFor returns what was delivered once that is n messages or more.
+func (r *receiver) waitFor(n int) []string {
+	r.t.Helper()
+	return r.wait(func(got []string) bool { return len(got) >= n })
+}
+
+// end ends Receive, which must return at once and with an error.
+func (r *receiver) end() {
+	r.t.Helper()
+	r.cancel()
+	select {
+	case <-r.ended:
+	case <-time.After(soon):
+		r.t.Fatalf("Receive returns when its context ends: it has not for %v", soon)
+	}
+	if r.err == nil {
+		r.t.Error("Receive returns an error when its context ends: got nil")
+	}
+}
