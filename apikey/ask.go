@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/keyhatch/keyhatch/cache"
 )
 
 // maxCalls bounds the calls of the store that management makes at once, those
@@ -14,6 +12,8 @@ const maxCalls = 64
 
 // errNobody is an error that nobody returns.
 var errNobody = errors.New("nobody's error")
+
+var errExited = errors.New("the call exited")
 
 // ask calls the store for no longer than LookupTimeout, whether or not the
 // store heeds its context. A call that is given up goes on, and takes with it
@@ -34,7 +34,7 @@ func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, 
 	}
 	done := make(chan answer, 1)
 	go func() {
-		a := answer{err: errors.New("the call exited")}
+		a := answer{err: errExited}
 		defer func() {
 			if p := recover(); p != nil {
 				a = answer{err: fmt.Errorf("panic: %v", p)}
@@ -51,16 +51,5 @@ func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, 
 		return a.value, a.err
 	case <-ctx.Done():
 		return none, ctx.Err()
-	}
-}
-
-// fenced is a write of the store behind the cache's fence of these keys.
-func fenced[T any](m *Manager, write func(context.Context) (T, error), keys ...cache.Key) func(context.Context) (T, error) {
-	return func(ctx context.Context) (value T, err error) {
-		err = m.keys.Write(func() error {
-			value, err = write(ctx)
-			return err
-		}, keys...)
-		return value, err
 	}
 }

@@ -210,6 +210,7 @@ func TestStaleIfError(t *testing.T) {
 		time.Sleep(time.Minute)
 		wantRefused(t, m, known, apikey.ErrUnavailable)
 		down.Store(false)
+		time.Sleep(time.Second) // loads are held back no longer than that
 		wantValid(t, m, known)
 	})
 }

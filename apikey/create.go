@@ -65,8 +65,14 @@ func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (K
 	r.ID = newID()
 	// The store gets its own copy: what it does to it does not reach the caller.
 	kept := r.Clone()
-	insert := func(ctx context.Context) (struct{}, error) { return struct{}{}, m.store.Insert(ctx, kept, limit) }
-	_, err = ask(ctx, m, fenced(m, insert, cache.Key(r.Digest)))
+	insert := func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) }
+	if kind == EventCreated {
+		_, err = ask(ctx, m, fenced(m, insert, cache.Key(r.Digest)))
+	} else {
+		// Others may have looked for it in vain. If they are not told, they
+		// look again within NegativeTTL.
+		_, err = change(ctx, m, func(ctx context.Context) (struct{}, error) { return struct{}{}, insert(ctx) }, cache.Key(r.Digest))
+	}
 	if err != nil {
 		return Key{}, m.fail(ctx, r.Owner, r.ID, err)
 	}
@@ -86,7 +92,8 @@ func newID() string { return "key_" + randomBase62(20) }
 // that is revoked, disabled or expired, answer [ErrConflict]. Other errors are
 // [ErrNotFound], [ErrUnavailable] and, for a negative grace or an owner that
 // cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have
-// happened; Get shows it as ReplacedBy. The owner's plan is not asked, so that a
+// happened; Get shows it as ReplacedBy. After [ErrNotPropagated] it has, and
+// Issued is the new key, as without an error: do not lose it. The owner's plan is not asked, so that a
 // leaked key can be replaced whatever the state of the billing.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {
 	if grace < 0 {
@@ -103,15 +110,15 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		old, made, err := m.store.Rotate(ctx, owner, id, next, ends)
 		return rotation{old, made}, err
 	}
-	done, err := ask(ctx, m, fenced(m, rotate, cache.Key(r.Digest), cache.Key(next.Digest)))
-	if err == nil && !done.genuine(owner, id, next, ends) {
+	done, err := change(ctx, m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))
+	if err == nil && !done.value.genuine(owner, id, next, ends) {
 		err = errForged
 	}
 	if err != nil {
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}
 	m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
-	return Issued{Key: keyOf(done.made), Secret: newSecret(token)}, nil
+	return Issued{Key: keyOf(done.value.made), Secret: newSecret(token)}, m.notPropagated(ctx, done.untold)
 }
 
 type rotation struct{ old, made store.Record }

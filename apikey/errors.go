@@ -45,15 +45,21 @@ var (
 	ErrScope = fmt.Errorf("%w: scope missing", ErrForbidden)
 )
 
+// ErrUnavailable is returned when the store or the entitlement provider could
+// not answer. After a write it means that the write may or may not have
+// happened; reads and validations may be tried again.
+var ErrUnavailable = errors.New("apikey: unavailable")
+
 var (
 	// ErrAmbiguous is returned when a request carries more than one
 	// credential. None of them is looked at.
 	ErrAmbiguous = errors.New("apikey: more than one credential")
 
-	// ErrUnavailable is returned when the store or the entitlement provider
-	// could not answer. After a write it means that the write may or may not
-	// have happened; reads and validations may be tried again.
-	ErrUnavailable = errors.New("apikey: unavailable")
+	// ErrNotPropagated is returned, beside the result, when a change was made,
+	// in the store and in this Manager, but other instances could not be told:
+	// [Options.Bus] or [Options.Level] failed. They may go by what was before
+	// for as long as their [Options.CacheTTL]. It matches ErrUnavailable.
+	ErrNotPropagated = fmt.Errorf("%w: done, but other instances were not told", ErrUnavailable)
 
 	// ErrNotFound is returned when the owner has no such key. Another owner's
 	// key is not found either.

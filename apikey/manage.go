@@ -129,13 +129,14 @@ func parseCursor(s string) (store.Cursor, error) {
 // [ErrNotFound], [ErrUnavailable] and [*InvalidError].
 //
 // Once Update has returned, this Manager refuses a key that it disabled, also
-// when the answer was ErrUnavailable and the store has the change.
+// when the answer was ErrUnavailable and the store has the change. After
+// [ErrNotPropagated] the change is made, and the Key is as it is now.
 func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) (Key, error) {
 	change, err := p.change(now())
 	if err != nil {
 		return Key{}, err
 	}
-	r, err := write(ctx, m, owner, id, func(ctx context.Context) (store.Record, error) {
+	done, err := write(ctx, m, owner, id, func(ctx context.Context) (store.Record, error) {
 		r, err := m.store.Update(ctx, owner, id, change)
 		if err == nil && (genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {
 			err = errForged // it must not look disabled when it is not
@@ -146,22 +147,24 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 		return Key{}, err
 	}
 	m.emit(ctx, Event{Kind: EventUpdated, Time: change.At, Owner: owner, KeyID: id})
-	return keyOf(r), nil
+	return keyOf(done.value), m.notPropagated(ctx, done.untold)
 }
 
 // Revoke ends a key for good. It is idempotent: the first call's time and
 // reason, up to 255 bytes, stay. Once it has returned nil, no Validate of this
-// Manager that starts later accepts the key; others follow within their
+// Manager that starts later accepts the key; other instances follow within
+// milliseconds when there is an [Options.Bus], and otherwise within their
 // [Options.CacheTTL].
 //
 // Errors are [ErrNotFound], [*InvalidError] and [ErrUnavailable]; after the
-// last the key may still be good, so call again.
+// last the key may still be good, so call again. After [ErrNotPropagated] it is
+// revoked here and in the store; calling again tells the others again.
 func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, error) {
 	if err := checkText("reason", reason, maxOwner); err != nil {
 		return Key{}, err
 	}
 	at := now()
-	r, err := write(ctx, m, owner, id, func(ctx context.Context) (revocation, error) {
+	done, err := write(ctx, m, owner, id, func(ctx context.Context) (revocation, error) {
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
@@ -171,10 +174,10 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	if err != nil {
 		return Key{}, err
 	}
-	if r.changed {
+	if done.value.changed {
 		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
 	}
-	return keyOf(r.Record), nil
+	return keyOf(done.value.Record), m.notPropagated(ctx, done.untold)
 }
 
 type revocation struct {
@@ -184,19 +187,18 @@ type revocation struct {
 
 func disables(c store.Change) bool { return c.DisabledAt != nil && !c.DisabledAt.IsZero() }
 
-// write changes one key behind the fence. It looks the key up first, since the
-// fence goes by digest; an id's digest never changes.
-func write[T any](ctx context.Context, m *Manager, owner, id string, change func(context.Context) (T, error)) (T, error) {
-	var none T
+// write changes one key. It looks the key up first, since the fence goes by
+// digest; an id's digest never changes.
+func write[T any](ctx context.Context, m *Manager, owner, id string, do func(context.Context) (T, error)) (done changed[T], err error) {
 	before, err := m.find(ctx, owner, id)
 	if err != nil {
-		return none, err
+		return done, err
 	}
-	r, err := ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))
+	done, err = change(ctx, m, do, cache.Key(before.Digest))
 	if err != nil {
-		return none, m.fail(ctx, owner, id, err)
+		return changed[T]{}, m.fail(ctx, owner, id, err)
 	}
-	return r, nil
+	return done, nil
 }
 
 // RevokeAll revokes all keys of an owner and returns how many it revoked, those
@@ -213,13 +215,10 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, err
 		return 0, err
 	}
 	at := now()
-	revoked, err := ask(ctx, m, func(ctx context.Context) (revoked []store.Record, err error) {
-		err = m.keys.WriteGroup(func() error {
-			revoked, err = m.store.RevokeAll(ctx, owner, at, reason)
-			return err
-		}, ownerKey(owner))
-		return revoked, err
+	done, err := changeOwner(ctx, m, owner, func(ctx context.Context) ([]store.Record, error) {
+		return m.store.RevokeAll(ctx, owner, at, reason)
 	})
+	revoked := done.value
 	for _, r := range revoked {
 		if err == nil && (genuine(r, owner, r.ID) != nil || r.RevokedAt.IsZero()) {
 			err = errForged
@@ -231,5 +230,5 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, err
 	for _, r := range revoked {
 		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: r.ID})
 	}
-	return len(revoked), nil
+	return len(revoked), m.notPropagated(ctx, done.untold)
 }

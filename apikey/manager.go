@@ -25,7 +25,8 @@
 // # Several Managers
 //
 // What is said to hold at once holds for the Manager that made the change. Have
-// one in each process; others see a change within their [Options.CacheTTL].
+// one in each process. With an [Options.Bus] the others see a change within
+// milliseconds, and without one within their [Options.CacheTTL].
 package apikey
 
 import (
@@ -51,8 +52,10 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls chan struct{}                          // the store's, see ask
-	keys  *cache.Cache[*cachedKey]               // by digest
+	calls chan struct{}            // the store's, see ask
+	keys  *cache.Cache[*cachedKey] // by digest
+	level secondLevel
+	feed  *cache.Feed                            // nil when there is no Bus
 	plans *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	uses  *lastUsed
 }
@@ -84,6 +87,10 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
+	m.level.init(m)
+	if o.Bus != nil {
+		m.feed = cache.NewFeed(o.Bus, m.keys, m.reportBus)
+	}
 	m.uses = newLastUsed(m)
 	return m, nil
 }
@@ -110,15 +117,19 @@ func isNil(v any) bool {
 	return false
 }
 
-// Close writes the last-used times that are waiting, waits for look-ups under
-// way and ends the Manager's goroutines. It may be called again; an error
-// is ctx's, or [ErrUnavailable] for last-used times that the store did not take.
-// The store is left open.
+// Close writes the last-used times that are waiting, leaves the bus, waits for
+// look-ups under way and ends the Manager's goroutines. It may be called again;
+// an error is ctx's, or [ErrUnavailable] for last-used times that the store did
+// not take. The store, the bus and the second level are left open.
 //
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.
 func (m *Manager) Close(ctx context.Context) error {
-	err := errors.Join(m.uses.close(ctx), m.keys.Close(ctx))
+	err := m.uses.close(ctx)
+	if m.feed != nil {
+		err = errors.Join(err, m.feed.Close(ctx))
+	}
+	err = errors.Join(err, m.keys.Close(ctx))
 	if m.plans != nil {
 		err = errors.Join(err, m.plans.Close(ctx))
 	}

@@ -437,9 +437,11 @@ func TestOutageIsNoVerdict(t *testing.T) {
 	storeDown.Store(true)
 	check("store down", map[string]int{warm: 200, cold: 503, revoked.Secret.Reveal(): 503, unknown: 503, "garbage": 401, fresh: 503})
 	storeDown.Store(false)
+	time.Sleep(time.Second) // look-ups are held back no longer than that
 	providerDown.Store(true)
 	check("provider down", map[string]int{warm: 200, cold: 200, revoked.Secret.Reveal(): 401, unknown: 401, "garbage": 401, fresh: 503})
 	providerDown.Store(false)
+	time.Sleep(time.Second)
 	check("after", map[string]int{warm: 200, cold: 200, revoked.Secret.Reveal(): 401, unknown: 401, "garbage": 401, fresh: 200})
 }
 

@@ -34,8 +34,9 @@ type Options struct {
 	// CacheTTL is how long a key or an entitlement may be answered from memory
 	// without asking again; up to a tenth less, so that what was loaded
 	// together is not asked for again together. While the store answers it
-	// bounds how long a change made through another Manager goes unseen; changes
-	// made through this one are seen at once. Default 60 s.
+	// bounds how long a change made through another Manager goes unseen, if
+	// there is no Bus or the Bus fails; changes made through this one are seen
+	// at once. Default 60 s.
 	CacheTTL time.Duration
 
 	// NegativeTTL is the same for what does not exist: unknown tokens, and
@@ -43,9 +44,11 @@ type Options struct {
 	NegativeTTL time.Duration
 
 	// StaleIfError is how long after its last look-up a key or entitlement may
-	// still be used while the store or provider fails. That long, too, a
-	// revocation made through another Manager can go unseen. Default 0: once
-	// CacheTTL has passed, such requests are answered 503.
+	// still be used while the store or provider fails, and for up to CacheTTL
+	// after that, so that not everything is looked up at once when it is back.
+	// That long, too, a revocation made through another Manager can go unseen,
+	// unless the Bus tells of it. Default 0: once CacheTTL has passed, such
+	// requests are answered 503.
 	StaleIfError time.Duration
 
 	// CacheSize is how many keys are kept in memory, at some 800 bytes each, and
@@ -82,6 +85,19 @@ type Options struct {
 	// digests were imported with [Manager.Register]. A token has at most 512
 	// bytes, all of them visible ASCII characters.
 	LegacyFormats []*regexp.Regexp
+
+	// Bus carries changes to the other instances of the service, which then see
+	// them within milliseconds. While it is lost, nothing is answered from
+	// memory for longer than 10 s. Packages cache/rediscache and store/pgstore
+	// have one. Nil means that this is the only instance, or that others may go
+	// by what was before for CacheTTL.
+	Bus cache.Bus
+
+	// Level is a second level below what is in memory, shared by the instances,
+	// so that one that starts need not ask the store for everything. Whoever
+	// can write to it is trusted with what it says. Package cache/rediscache has
+	// one. Nil means none.
+	Level cache.Level
 
 	// Logger gets management events, outages, and refusals at debug level. Nil
 	// discards them.
@@ -150,8 +166,10 @@ func (o *Options) validate() error {
 	if o.CacheSize < 0 || o.CacheSize > maxCacheSize {
 		return &InvalidError{Field: "CacheSize", Reason: "must be 0 to 100,000,000"}
 	}
-	if o.Entitlements != nil && isNil(o.Entitlements) {
-		return &InvalidError{Field: "Entitlements", Reason: "must not be a nil pointer or func"}
+	for field, v := range map[string]any{"Entitlements": o.Entitlements, "Bus": o.Bus, "Level": o.Level} {
+		if v != nil && isNil(v) {
+			return &InvalidError{Field: field, Reason: "must not be a nil pointer or func"}
+		}
 	}
 	return validateRealm(o.Realm)
 }

@@ -119,17 +119,29 @@ func (k *cachedKey) bind(b *boundKey, e *entitlement.Entitlement) *boundKey {
 //go:noinline
 func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) {
 	return m.keys.Load(ctx, cache.Key(d), func(ctx context.Context) (cache.Loaded[*cachedKey], error) {
+		found, lease, ok := m.level.find(ctx, d)
+		if ok {
+			return found, nil
+		}
 		r, err := m.store.Lookup(ctx, d)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			return cache.Loaded[*cachedKey]{Absent: true}, nil
+			found = cache.Loaded[*cachedKey]{Absent: true}
 		case err != nil:
-			return cache.Loaded[*cachedKey]{}, err
-		case r.Digest != d || r.ID == "" || r.Owner == "" || !plausible(r.ExpiresAt):
-			return cache.Loaded[*cachedKey]{}, errForged
+			return found, err
+		case !possible(r, d):
+			return found, errForged
+		default:
+			found = m.loaded(r)
 		}
-		return m.loaded(r), nil
+		m.level.keep(ctx, d, lease, r, found.Absent)
+		return found, nil
 	})
+}
+
+// possible reports whether r can be the record that was asked for.
+func possible(r store.Record, d store.Digest) bool {
+	return r.Digest == d && r.ID != "" && r.Owner != "" && plausible(r.ExpiresAt)
 }
 
 func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {

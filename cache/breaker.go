@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	manyFailures = 5                      // in a row, and loads are held back
-	trialPause   = 500 * time.Millisecond // between trials, a quarter more or less
+	manyFailures = 5 // in a row, and loads are held back
+	firstTrial   = 50 * time.Millisecond
+	longestPause = 500 * time.Millisecond // between trials, which doubles until then
 )
 
 // A breaker holds loads back while the store fails: a caller who could only
@@ -43,7 +44,7 @@ func (b *breaker) lets(now time.Duration) bool {
 	if next == 0 {
 		return true
 	}
-	return int64(now) >= next && b.next.CompareAndSwap(next, int64(now+b.timeout+trialPause))
+	return int64(now) >= next && b.next.CompareAndSwap(next, int64(now+b.timeout+longestPause))
 }
 
 // again lets the next load through, after one that was let through found an
@@ -72,7 +73,8 @@ func (b *breaker) record(key *Key, now time.Duration, late bool, err error) {
 	b.failures++
 	b.last, b.lastKey = err, *key
 	if b.failures >= manyFailures {
-		pause := trialPause*3/4 + rand.N(trialPause/2) // so that instances do not ask in step
+		pause := min(firstTrial<<min(b.failures-manyFailures, 8), longestPause)
+		pause = pause*3/4 + rand.N(pause/2) // so that instances do not ask in step
 		b.next.Store(int64(now + pause))
 	}
 }

@@ -51,7 +51,8 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 
 // share flies, or waits for who flies already. Early is set when that flight
 // may have read before the caller came what a write under way has changed
-// since, as others may have been told by then.
+// since, as others may have been told by then, or what was changed elsewhere
+// while this process was stopped.
 func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	s := c.stripe(&key)
 	if v, err, held := c.heldBack(&key, s); held {
@@ -75,7 +76,7 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 			return v, false, err
 		}
 		v, err = r.Val.(*entry[V]).answer()
-		return v, !leads && !(quiet(epoch) && quiet(gen)), err
+		return v, !leads && !(quiet(epoch) && quiet(gen) && c.trusted()), err
 	}
 }
 

@@ -21,6 +21,12 @@ func (t *trust) lasts(elapsed time.Duration, wall int64) bool {
 	return int64(elapsed) < t.ends.Load() && wall < t.endsWall.Load()
 }
 
+// trusted reports whether trust lasts now.
+func (c *Cache[V]) trusted() bool {
+	now := time.Now()
+	return c.trust.lasts(now.Sub(c.start), now.UnixNano())
+}
+
 func (t *trust) forEver() {
 	t.ends.Store(math.MaxInt64)
 	t.endsWall.Store(math.MaxInt64)

@@ -1,0 +1,45 @@
+package apikey
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// publish tells the other instances to forget these keys. It has a time limit of
+// its own: a change that was long under way must be told all the same.
+func (m *Manager) publish(ctx context.Context, keys ...cache.Key) error {
+	if m.feed == nil {
+		return nil
+	}
+	return m.feed.Publish(context.WithoutCancel(ctx), keys...)
+}
+
+func (m *Manager) publishOwner(ctx context.Context, owner string) error {
+	if m.feed == nil {
+		return nil
+	}
+	return m.feed.PublishGroup(context.WithoutCancel(ctx), ownerKey(owner))
+}
+
+// notPropagated is the error of a change that was made, nil when the others
+// have been told.
+func (m *Manager) notPropagated(ctx context.Context, untold error) error {
+	if untold == nil {
+		return nil
+	}
+	m.log.LogAttrs(ctx, slog.LevelError, "apikey: a change was made, but other instances were not told", slog.Any("error", untold))
+	return fmt.Errorf("%w: %w", ErrNotPropagated, untold)
+}
+
+// reportBus is called when the bus is lost and when it is back.
+func (m *Manager) reportBus(err error) {
+	defer func() { _ = recover() }() // a Logger that panics: nobody else would catch it
+	if err != nil {
+		m.log.Warn("apikey: the bus is lost; keys are looked up anew, and live 10 s at most until it is back", slog.Any("error", err))
+		return
+	}
+	m.log.Info("apikey: the bus is up")
+}

@@ -1,0 +1,113 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	retryPause = 400 * time.Millisecond // between attempts to connect, a quarter more or less
+	readyTime  = 5 * time.Second        // that an attempt has
+	maxLinks   = 16                     // attempts at once, those included that do not end
+)
+
+// A link is a connection to the bus, or an attempt at one.
+type link struct {
+	cancel context.CancelFunc
+	over   chan struct{} // closed when it has ended
+}
+
+// links are those that have not ended.
+type links struct {
+	count atomic.Int64
+	ready chan struct{} // one of them is
+}
+
+// connect sees to it that there is a link. Attempts do not wait for each other:
+// one that hangs, as in a network that has just been parted, would hold up the
+// one that succeeds once it is whole again. The first that is ready is taken.
+func (f *Feed) connect(ctx context.Context) {
+	f.links.ready = make(chan struct{}, 1)
+	var next time.Time // when there may be another attempt
+	for ctx.Err() == nil {
+		if l, ends := f.current(); l != nil {
+			f.watch(ctx, l, ends)
+			continue
+		}
+		if !time.Now().Before(next) && f.links.count.Load() < maxLinks {
+			next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))
+			f.links.count.Add(1)
+			go f.attempt(ctx)
+		}
+		select {
+		case <-f.links.ready:
+		case <-ctx.Done():
+		case <-time.After(max(time.Until(next), retryPause/8)):
+		}
+	}
+	if l, _ := f.current(); l != nil {
+		<-l.over
+	}
+}
+
+func (f *Feed) current() (*link, time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.link, f.ends
+}
+
+// watch waits until the link has ended or must be heard from.
+func (f *Feed) watch(ctx context.Context, l *link, ends time.Time) {
+	select {
+	case <-l.over:
+		return
+	case <-ctx.Done():
+		f.lost(l, ctx.Err())
+		return
+	case <-time.After(time.Until(ends)):
+	}
+	if _, now := f.current(); !now.After(ends) {
+		f.lost(l, errSilent)
+		l.cancel()
+	}
+}
+
+func (f *Feed) attempt(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &link{cancel: cancel, over: make(chan struct{})}
+	late := time.AfterFunc(readyTime, cancel)
+	ready := func() {
+		if !late.Stop() || !f.ready(l) {
+			cancel()
+			return
+		}
+		select {
+		case f.links.ready <- struct{}{}:
+		default:
+		}
+	}
+	err := f.receive(ctx, ready, func(text string) { f.heard(l, text) })
+	f.lost(l, err)
+	late.Stop()
+	cancel()
+	f.links.count.Add(-1)
+	close(l.over)
+}
+
+// receive is the bus's, whatever the bus does.
+func (f *Feed) receive(ctx context.Context, ready func(), deliver func(string)) (err error) {
+	err = errors.New("cache: Receive has exited")
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("cache: Receive has panicked: %v", p)
+		}
+	}()
+	if e := f.bus.Receive(ctx, ready, deliver); e != nil {
+		return fmt.Errorf("cache: receive: %w", e)
+	}
+	return errors.New("cache: Receive has returned without an error")
+}
