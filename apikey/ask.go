@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // maxCalls bounds the calls of the store that management makes at once, those
@@ -20,12 +21,16 @@ var errExited = errors.New("the call exited")
 // what the closure holds: a fence stays up until the write has really ended. A
 // panic and an exit are errors, which count as outages.
 func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
+	return askFor(ctx, m, m.opts.LookupTimeout, call)
+}
+
+func askFor[T any](ctx context.Context, m *Manager, wait time.Duration, call func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
 	}
 	var none T
-	ctx, cancel := context.WithTimeout(ctx, m.opts.LookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	select {
 	case m.calls <- struct{}{}:

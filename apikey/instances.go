@@ -8,6 +8,24 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
+// A listener hears what other instances have changed.
+type listener struct {
+	*cache.Cache[*cachedKey]
+	level *secondLevel
+}
+
+// Forget implements [cache.Receiver].
+func (l listener) Forget(keys ...cache.Key) {
+	l.level.mark(keys...)
+	l.Cache.Forget(keys...)
+}
+
+// ForgetGroup implements [cache.Receiver]. Groups are owners.
+func (l listener) ForgetGroup(group cache.Key) {
+	l.level.mark(group)
+	l.Cache.ForgetGroup(group)
+}
+
 // publish tells the other instances to forget these keys. It has a time limit of
 // its own: a change that was long under way must be told all the same.
 func (m *Manager) publish(ctx context.Context, keys ...cache.Key) error {

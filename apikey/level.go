@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -17,25 +18,53 @@ const levelTime = 500 * time.Millisecond
 
 // A secondLevel is [Options.Level] as a Manager uses it. Without one it does
 // nothing.
+//
+// What this Manager has changed, or heard of, it asks the store about for as
+// long as anything from before can be in the level. A level may fail to delete,
+// or lose that it has deleted when it fails over to a replica.
 type secondLevel struct {
 	cache.Level // nil: none
 	m           *Manager
 	start       time.Time
-	until       atomic.Int64 // nanoseconds since start: till then it is not believed
+
+	// Until when a key or an owner is not asked about, in nanoseconds since
+	// start. Several share a mark, by hash.
+	marks [1 << 14]atomic.Int64
 }
 
-func (l *secondLevel) init(m *Manager) { l.Level, l.m, l.start = m.opts.Level, m, time.Now() }
+// newSecondLevel is nil when there is no level.
+func newSecondLevel(m *Manager) *secondLevel {
+	if m.opts.Level == nil {
+		return nil
+	}
+	return &secondLevel{Level: m.opts.Level, m: m, start: time.Now()}
+}
 
-// usable reports whether what the level says may be kept in memory.
-func (l *secondLevel) usable() bool {
-	// While the bus is lost, what was taken from the level could not be ended
-	// by anyone.
-	return l.Level != nil && int64(time.Since(l.start)) >= l.until.Load() && (l.m.feed == nil || l.m.feed.Up())
+// mark says that these keys or owners have changed. It must be called before
+// the fence that ends what is in memory.
+func (l *secondLevel) mark(keys ...cache.Key) {
+	if l == nil {
+		return
+	}
+	until := int64(time.Since(l.start) + l.m.opts.CacheTTL + cache.MaxLease)
+	for i := range keys {
+		l.at(&keys[i]).Store(until)
+	}
+}
+
+func (l *secondLevel) marked(key cache.Key) bool {
+	return int64(time.Since(l.start)) < l.at(&key).Load()
+}
+
+func (l *secondLevel) at(key *cache.Key) *atomic.Int64 {
+	return &l.marks[int(binary.LittleEndian.Uint16(key[20:]))%len(l.marks)]
 }
 
 // find returns a record from the level, or a lease to keep one under.
 func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loaded[*cachedKey], lease string, ok bool) {
-	if !l.usable() {
+	// While the bus is lost, what was taken from the level could not be ended
+	// by anyone.
+	if l == nil || l.marked(cache.Key(d)) || l.m.feed != nil && !l.m.feed.Up() {
 		return found, "", false
 	}
 	var item cache.Item
@@ -58,6 +87,9 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 		return found, "", false
 	}
 	found = l.m.loaded(r)
+	if l.marked(found.Group) {
+		return cache.Loaded[*cachedKey]{}, "", false
+	}
 	found.Age = item.Age
 	return found, "", true
 }
@@ -79,23 +111,18 @@ func (l *secondLevel) keep(ctx context.Context, d store.Digest, lease string, r 
 	_ = l.call(ctx, func(ctx context.Context) error { return l.Set(ctx, cache.Key(d), lease, item, ttl) })
 }
 
-// forget removes keys from the level. When it cannot, this Manager does without
-// the level until what is there has ended by itself.
+// forget removes keys from the level. Instances that do not hear of the change
+// by the bus see it then too.
 func (l *secondLevel) forget(ctx context.Context, keys ...cache.Key) error {
-	if l.Level == nil || len(keys) == 0 {
+	if l == nil || len(keys) == 0 {
 		return nil
 	}
 	// The caller's time may be over, but the change is made.
 	err := l.call(context.WithoutCancel(ctx), func(ctx context.Context) error { return l.Delete(ctx, keys...) })
 	if err != nil {
-		l.distrust()
 		return fmt.Errorf("second level: %w", err)
 	}
 	return nil
-}
-
-func (l *secondLevel) distrust() {
-	l.until.Store(int64(time.Since(l.start) + l.m.opts.CacheTTL + cache.MaxLease))
 }
 
 func (l *secondLevel) call(ctx context.Context, f func(context.Context) error) (err error) {

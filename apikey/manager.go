@@ -52,9 +52,9 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls chan struct{}            // the store's, see ask
-	keys  *cache.Cache[*cachedKey] // by digest
-	level secondLevel
+	calls chan struct{}                          // the store's, see ask
+	keys  *cache.Cache[*cachedKey]               // by digest
+	level *secondLevel                           // nil when there is none
 	feed  *cache.Feed                            // nil when there is no Bus
 	plans *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	uses  *lastUsed
@@ -87,9 +87,9 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
-	m.level.init(m)
+	m.level = newSecondLevel(m)
 	if o.Bus != nil {
-		m.feed = cache.NewFeed(o.Bus, m.keys, m.reportBus)
+		m.feed = cache.NewFeed(o.Bus, listener{m.keys, m.level}, m.reportBus)
 	}
 	m.uses = newLastUsed(m)
 	return m, nil
