@@ -25,6 +25,25 @@ func TestNothingStays(t *testing.T) {
 				t.Errorf("Close: %v", err)
 			}
 		},
+		"after Receive": func(t *testing.T, dsn string) {
+			wall := newFirewall(t, dsn)
+			s := open(t, dsn, o)
+			b := openBus(t, s, &pgstore.BusOptions{DSN: wall.dsn})
+			forgotten := hear(t, b)
+			forgotten.mayEnd()
+			wall.forget()
+			<-forgotten.ended
+			wall.sever() // the server's side has noticed nothing
+			hear(t, b).end()
+			s.Close()
+		},
+		"after Bus has heard nothing": func(t *testing.T, dsn string) {
+			s := open(t, dsn, o)
+			if _, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: elsewhere(t, dsn)}); err == nil {
+				t.Error("Bus succeeds")
+			}
+			s.Close()
+		},
 		"after Open has refused the server": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), with(dsn, "synchronous_commit=off"), o); err == nil {
 				t.Error("Open succeeds")
@@ -44,12 +63,17 @@ func TestNothingStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			application := unique("app")
 			use(t, with(dsn, "application_name="+application))
-			question := "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '" + application + "'"
+			question := "SELECT count(*)::text FROM pg_stat_activity WHERE starts_with(application_name, '" + application + "')"
 			await(t, "connections", func() bool { return query(t, dsn, question) == "0" })
 			await(t, "goroutines", func() bool {
 				stacks := make([]byte, 1<<20)
 				stacks = stacks[:runtime.Stack(stacks, true)]
-				return !bytes.Contains(stacks, []byte("connectionOpener")) && !bytes.Contains(stacks, []byte("backgroundHealthCheck"))
+				for _, function := range []string{"connectionOpener", "backgroundHealthCheck", "asyncClose", "(*Bus).Receive"} {
+					if bytes.Contains(stacks, []byte(function)) {
+						return false
+					}
+				}
+				return true
 			})
 		})
 	}

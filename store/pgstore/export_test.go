@@ -4,3 +4,6 @@ import "github.com/jackc/pgx/v5/pgxpool"
 
 // Pool is what a Store's calls run on.
 func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Channel is the name of what a Bus listens to.
+func (b *Bus) Channel() string { return b.channel }

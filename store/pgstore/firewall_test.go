@@ -37,6 +37,7 @@ type firewall struct {
 	mu         sync.Mutex
 	generation int
 	conns      []net.Conn
+	before     func(sent []byte)
 }
 
 func newFirewall(t *testing.T, dsn string) *firewall {
@@ -50,7 +51,7 @@ func newFirewall(t *testing.T, dsn string) *firewall {
 		t.Fatal(err)
 	}
 	address := net.JoinHostPort(server.Host, strconv.Itoa(int(server.Port)))
-	w := &firewall{dsn: strings.Replace(dsn, address, l.Addr().String(), 1)}
+	w := &firewall{dsn: strings.Replace(dsn, address, l.Addr().String(), 1), before: func([]byte) {}}
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -73,8 +74,16 @@ func (w *firewall) remember(client, server net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conns = append(w.conns, client, server)
-	go w.pass(server, client, w.generation)
-	go w.pass(client, server, w.generation)
+	go w.pass(server, client, w.generation, w.before)
+	go w.pass(client, server, w.generation, func([]byte) {})
+}
+
+// intercept has do called before anything is passed on that a client sends, on
+// connections that begin from now on.
+func (w *firewall) intercept(do func(sent []byte)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.before = do
 }
 
 func (w *firewall) forget() {
@@ -98,7 +107,7 @@ func (w *firewall) sever() {
 	}
 }
 
-func (w *firewall) pass(to, from net.Conn, born int) {
+func (w *firewall) pass(to, from net.Conn, born int, before func(sent []byte)) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
 	for {
@@ -106,6 +115,7 @@ func (w *firewall) pass(to, from net.Conn, born int) {
 		if err != nil {
 			return
 		}
+		before(buf[:n])
 		if w.knows(born) {
 			to.Write(buf[:n])
 		}

@@ -33,8 +33,9 @@ type Options struct {
 // [store.Store] are [sqlstore.Store]'s.
 type Store struct {
 	*sqlstore.Store
-	pool *pgxpool.Pool
-	db   *sql.DB
+	pool    *pgxpool.Pool
+	db      *sql.DB
+	options Options
 }
 
 var _ store.Store = (*Store)(nil)
@@ -89,7 +90,7 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 		pool.Close()
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{st, pool, db}, nil
+	return &Store{st, pool, db, *o}, nil
 }
 
 // Close closes the connections. Calls that are under way end first; later ones

@@ -1,0 +1,164 @@
+package pgstore_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+// noticed is how long a connection may be dead before Receive says so: a
+// second of silence, half of one for an answer, and what a busy machine adds.
+const noticed = 2 * time.Second
+
+// pid finds the process that serves a listener.
+func pid(t *testing.T, dsn, application string) string {
+	t.Helper()
+	return query(t, dsn, "SELECT pid::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
+}
+
+func TestTerminatedListener(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	application := unique("app")
+	b := openBus(t, open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	await(t, "connections of the probe", func() bool {
+		return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'") == "0"
+	})
+	r := hear(t, b)
+	publish(t, b, "before")
+	r.wants("before")
+	took := r.lost(func() { execute(t, dsn, "SELECT pg_terminate_backend("+pid(t, dsn, application)+")") })
+	if took > 500*time.Millisecond {
+		t.Errorf("Receive noticed after %v that its session was ended, want at once", took)
+	}
+	if code(r.err) != "57P01" {
+		t.Errorf("the error has no cause: got %v, want SQLSTATE 57P01", r.err)
+	}
+	publish(t, b, "between")
+	again := hear(t, b)
+	publish(t, b, "after")
+	again.wants("after")
+}
+
+func TestServerKilledWhileListening(t *testing.T) {
+	t.Parallel()
+	server := private(t)
+	dsn := as(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
+	s := open(t, dsn, nil)
+	b := openBus(t, s, nil)
+	r := hear(t, b)
+	if took := r.lost(server.Kill); took > 500*time.Millisecond {
+		t.Errorf("Receive noticed after %v that the server was killed, want at once", took)
+	}
+	showsNoPassword(t, r.err)
+	for what, err := range map[string]error{
+		"Receive": b.Receive(t.Context(), func() { t.Error("ready is called without a server") }, func(string) {}),
+		"Publish": b.Publish(t.Context(), "message"),
+	} {
+		outage(t, err, nil, what+" without a server")
+		showsNoPassword(t, err)
+	}
+	_, err := s.Bus(t.Context(), nil)
+	outage(t, err, nil, "Bus without a server")
+	showsNoPassword(t, err)
+
+	server.Start()
+	again := hear(t, b)
+	for i := 0; b.Publish(t.Context(), "message") != nil; i++ {
+		if i > 10 { // one for each connection that ended
+			t.Fatal("Publish does not come back with the server")
+		}
+	}
+	again.wants("message")
+}
+
+// A black hole swallows what is sent, and nothing comes out of it.
+func TestListenerInABlackHole(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	wall := newFirewall(t, dsn)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), &pgstore.BusOptions{DSN: wall.dsn})
+	r := hear(t, b)
+	t.Cleanup(wall.sever)
+	publish(t, b, "before")
+	r.wants("before")
+	if took := r.lost(wall.forget); took > noticed {
+		t.Errorf("Receive noticed after %v that nothing comes any more, want at most %v", took, noticed)
+	}
+	if err := r.err.Error(); !strings.Contains(err, "no answer within 500ms") {
+		t.Errorf("the error does not tell what happened: %v", err)
+	}
+	again := hear(t, b)
+	publish(t, b, "after")
+	again.wants("after")
+}
+
+// A process that is stopped holds its connection open.
+func TestStoppedServer(t *testing.T) {
+	t.Parallel()
+	server := private(t)
+	application := unique("app")
+	s := open(t, with(server.DSN(), "application_name="+application), nil)
+	b := openBus(t, s, nil)
+	await(t, "connections of the probe", func() bool {
+		return query(t, server.DSN(), "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'") == "0"
+	})
+	r := hear(t, b)
+	listener := pid(t, server.DSN(), application)
+	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // should this test end early
+	if took := r.lost(func() { signal(t, "STOP", listener) }); took > noticed {
+		t.Errorf("Receive noticed after %v that its session was stopped, want at most %v", took, noticed)
+	}
+	again := hear(t, b)
+	publish(t, b, "after")
+	again.wants("after")
+
+	// What its session has not sent, the server keeps for it, until that finds
+	// out that the listener is gone.
+	for range 200 {
+		publish(t, b, strings.Repeat("x", 4000))
+	}
+	const question = "SELECT (pg_notification_queue_usage() > 0)::text"
+	if query(t, server.DSN(), question) != "true" {
+		t.Error("the queue is empty, so that this test shows nothing")
+	}
+	signal(t, "CONT", listener)
+	await(t, "messages for a listener that is gone", func() bool {
+		publish(t, b, "more") // the queue is cut when it is written to
+		return query(t, server.DSN(), question) == "false"
+	})
+}
+
+func signal(t *testing.T, name, pid string) {
+	t.Helper()
+	if out, err := exec.Command("kill", "-s", name, pid).CombinedOutput(); err != nil {
+		t.Errorf("kill -s %s %s: %v\n%s", name, pid, err, out)
+	}
+}
+
+// A standby has no NOTIFY, and what its primary is told it does not hear.
+func TestListenerOfAStandbyIsRefused(t *testing.T) {
+	t.Parallel()
+	standby := private(t)
+	marker := filepath.Join(query(t, standby.DSN(), "SHOW data_directory"), "standby.signal")
+	standby.Kill()
+	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	standby.Start()
+	primary := shared(t)
+	s := open(t, primary, &pgstore.Options{Schema: newSchema(t, primary)})
+	_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: standby.DSN()})
+	if err == nil || !strings.Contains(err.Error(), "the server is a standby") {
+		t.Errorf("Bus on a standby: got %v, want an error that tells so", err)
+	}
+	b := openBus(t, s, &pgstore.BusOptions{DSN: both(t, standby.DSN(), primary)})
+	r := hear(t, b)
+	publish(t, b, "message")
+	r.wants("message")
+}

@@ -1,0 +1,48 @@
+package pgstore_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/cachetest"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+func TestBusThroughPoolerInSessionMode(t *testing.T) {
+	dsn := shared(t)
+	through := bouncer(t, dsn, "session", 100)
+	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
+		return openBus(t, open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	})
+}
+
+// What is published goes through the pooler, and the listener round it.
+func TestBusPastPoolerInTransactionMode(t *testing.T) {
+	dsn := shared(t)
+	through := bouncer(t, dsn, "transaction", 3)
+	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
+		return openBus(t, open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)}), &pgstore.BusOptions{DSN: dsn})
+	})
+}
+
+// Such a pooler takes LISTEN without a word. With a single session of the
+// server it runs the probe where LISTEN was.
+func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	for _, size := range []int{1, 3} {
+		through := bouncer(t, dsn, "transaction", size)
+		s := open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)})
+		for name, o := range map[string]*pgstore.BusOptions{"the Store's": nil, "BusOptions.DSN": {DSN: through}} {
+			_, err := s.Bus(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), "give BusOptions.DSN a data source name that leads to the server itself or to a pooler in session mode") {
+				t.Errorf("%s through a pooler of %d sessions: got %v, want an error that says what to do", name, size, err)
+			}
+		}
+		direct := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+		if _, err := direct.Bus(t.Context(), &pgstore.BusOptions{DSN: through}); err == nil {
+			t.Error("Bus of a Store without a pooler accepts a BusOptions.DSN that leads through one in transaction mode")
+		}
+	}
+}

@@ -1,0 +1,327 @@
+package pgstore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/cachetest"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+)
+
+func TestBus(t *testing.T) {
+	dsn := shared(t)
+	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
+		return openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	})
+}
+
+func TestBusOfEveryExecMode(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	o := &pgstore.Options{Schema: newSchema(t, dsn)}
+	r := hear(t, openBus(t, open(t, dsn, o), nil))
+	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		b := openBus(t, open(t, with(dsn, "default_query_exec_mode="+mode), o), nil)
+		publish(t, b, mode, `it's \ "`+mode+`"`, "")
+		r.wants(mode, `it's \ "`+mode+`"`, "")
+	}
+}
+
+func TestMessagesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	r := hear(t, b)
+	for name, c := range map[string]struct{ message, want string }{
+		"one too long":          {strings.Repeat("x", cache.MaxMessage+1), "has 4097 bytes, want at most 4096"},
+		"longer than NOTIFY's":  {strings.Repeat("x", 8001), "has 8001 bytes"},
+		"a line":                {"one\n", "not printable ASCII"},
+		"a zero":                {"\x00", "not printable ASCII"},
+		"a delete":              {"\x7f", "not printable ASCII"},
+		"a letter of two bytes": {"ä", "not printable ASCII"},
+	} {
+		if err := b.Publish(t.Context(), c.message); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+	publish(t, b, "last")
+	r.wants("last")
+}
+
+// Where a Store finds its table decides whom its bus hears.
+func TestStoresOnOtherTablesHearNothing(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema, other := newSchema(t, dsn), newSchema(t, dsn)
+	named := openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), nil)
+	found := openBus(t, open(t, with(dsn, "search_path="+schema), nil), nil)
+	strangers := map[string]*receiver{
+		"another table":       hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema, Table: "staging_keys"}), nil)),
+		"another schema":      hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: other}), nil)),
+		"another search path": hear(t, openBus(t, open(t, with(dsn, "search_path="+other), nil), nil)),
+		"another channel":     hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), &pgstore.BusOptions{Channel: "other"})),
+	}
+	one, two := hear(t, named), hear(t, found)
+	publish(t, named, "named")
+	publish(t, found, "found")
+	one.wants("named", "found")
+	two.wants("named", "found")
+	for name, r := range strangers {
+		select {
+		case m := <-r.heard:
+			t.Errorf("a Store on %s hears %q", name, m)
+		default:
+		}
+	}
+}
+
+func TestChannels(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema := newSchema(t, dsn)
+	s := open(t, dsn, &pgstore.Options{Schema: schema})
+	if got, want := openBus(t, s, nil).Channel(), "keyhatch:"+schema+".keyhatch_keys"; got != want {
+		t.Errorf("the channel that nobody names: got %q, want %q", got, want)
+	}
+	for _, name := range []string{`An "odd" one; -- 'x'`, strings.Repeat("x", 63)} {
+		b := openBus(t, s, &pgstore.BusOptions{Channel: name})
+		r := hear(t, b)
+		publish(t, b, "message")
+		r.wants("message")
+	}
+	for _, name := range []string{strings.Repeat("x", 64), "ä", "a\nb"} {
+		if _, err := s.Bus(t.Context(), &pgstore.BusOptions{Channel: name}); err == nil || !strings.Contains(err.Error(), "BusOptions.Channel") {
+			t.Errorf("Bus with the channel %q: got %v, want an error that names the option", name, err)
+		}
+	}
+}
+
+// A schema that the search path names may be called anything.
+func TestChannelOfAnySchema(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	name := strings.Repeat("ä", 15) + ` "` + unique("x")
+	quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	execute(t, dsn, "CREATE SCHEMA "+quoted)
+	t.Cleanup(func() { execute(t, dsn, "DROP SCHEMA "+quoted+" CASCADE") })
+	role := newRole(t, dsn, "SUPERUSER")
+	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
+	b := openBus(t, open(t, as(dsn, role, "postgres", ""), nil), nil)
+	r := hear(t, b)
+	publish(t, b, "message")
+	r.wants("message")
+}
+
+// Whoever listens needs no right but to connect.
+func TestListenerWithoutRights(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: as(dsn, newRole(t, dsn, ""), "postgres", "")})
+	r := hear(t, b)
+	publish(t, b, "message")
+	r.wants("message")
+}
+
+// The probe of an instance that starts must not be heard by those that run,
+// who would take it for a loss.
+func TestProbeIsHeardByNobody(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, nil)
+	r := hear(t, b)
+	for range 3 {
+		openBus(t, s, nil)
+	}
+	publish(t, b, "message")
+	r.wants("message")
+}
+
+// What comes while the server is asked whether it lives is delivered like the
+// rest: here ten messages overtake every question.
+func TestMessagesDuringPings(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	wall := newFirewall(t, dsn)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: wall.dsn})
+	pings := 0
+	wall.intercept(func(sent []byte) {
+		if !bytes.Contains(sent, []byte("-- ping")) {
+			return
+		}
+		for _, m := range numbered(10*pings, 10) {
+			if err := b.Publish(t.Context(), m); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+		}
+		time.Sleep(50 * time.Millisecond) // for them to be under way
+		pings++
+	})
+	hear(t, b).wants(numbered(0, 40)...)
+}
+
+// A wait that ends when a message comes must not lose it. These come about
+// when the waits of twenty receivers end.
+func TestMessagesWhenWaitsEnd(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	var receivers []*receiver
+	for range 20 {
+		receivers = append(receivers, hear(t, b))
+	}
+	const rounds, each = 4, 10
+	publish(t, b, "begin")
+	for round := range rounds {
+		time.Sleep(time.Second - 4*time.Millisecond)
+		for _, m := range numbered(each*round, each) {
+			publish(t, b, m)
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for _, r := range receivers {
+		r.wants("begin")
+		r.wants(numbered(0, rounds*each)...)
+	}
+}
+
+func TestBusHoldsNoConnection(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	application := unique("app")
+	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)})
+	listeners := func() string {
+		return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
+	}
+	b := openBus(t, s, nil)
+	await(t, "connections of the probe", func() bool { return listeners() == "0" })
+	r := hear(t, b)
+	if got := listeners(); got != "1" {
+		t.Errorf("Receive has %s connections under the name of the bus, want 1", got)
+	}
+	r.end()
+	await(t, "connections of Receive", func() bool { return listeners() == "0" })
+}
+
+// A panic in deliver goes to the caller, and leaves no connection behind.
+func TestPanicClosesTheConnection(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	application := unique("app")
+	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, nil)
+	func() {
+		defer func() {
+			if got := recover(); got != "mine" {
+				t.Errorf("a panic in deliver: got %v, want it passed on", got)
+			}
+		}()
+		b.Receive(t.Context(), func() { publish(t, b, "message") }, func(string) { panic("mine") })
+	}()
+	await(t, "connections", func() bool {
+		return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'") == "0"
+	})
+}
+
+func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn), MaxConns: 1})
+	b := openBus(t, s, nil)
+	held, err := s.Pool().Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Publish(ctx, "message"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Publish without a free connection: got %v, want %v", err, context.DeadlineExceeded)
+	}
+	if err := b.Receive(ctx, func() {}, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Receive with a context that is over: got %v, want %v", err, context.DeadlineExceeded)
+	}
+	if _, err := s.Bus(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Bus with a context that is over: got %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+func TestPublishFromManyGoroutines(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	r := hear(t, b)
+	var wg sync.WaitGroup
+	const each = 100
+	for range 20 {
+		wg.Go(func() {
+			for range each {
+				if err := b.Publish(t.Context(), "message"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for range 20 * each {
+		r.wants("message")
+	}
+}
+
+func TestPublishAfterClose(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, nil)
+	s.Close()
+	if err := b.Publish(t.Context(), "message"); err == nil {
+		t.Error("Publish by way of a Store that is closed succeeds")
+	}
+	if _, err := s.Bus(t.Context(), nil); err == nil {
+		t.Error("Bus of a Store that is closed succeeds")
+	}
+}
+
+// H-10
+func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	for name, c := range map[string]struct{ dsn, want string }{
+		"unreadable":  {"postgres://u:" + canary + "@h:port/db", "BusOptions.DSN: the data source name: invalid port"},
+		"unreachable": {"postgres://u:" + canary + "@nowhere.invalid/db", "nowhere.invalid"},
+		"no database": {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), "3D000"},
+		"no user":     {as(dsn, "nobody_here:"+canary, "postgres", ""), "28000"},
+		"elsewhere":   {as(elsewhere(t, dsn), user(dsn)+":"+canary, "template1", ""), "and to the Store's database"},
+	} {
+		_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: c.dsn})
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "pgstore: ") {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+		showsNoPassword(t, err)
+	}
+}
+
+// elsewhere names another database of the same server, where nothing is heard.
+func elsewhere(t *testing.T, dsn string) string {
+	t.Helper()
+	return as(dsn, user(dsn), "template1", "sslmode=disable")
+}
+
+func code(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}
