@@ -2,5 +2,6 @@
 //
 //	quickstart  a service with keys in SQLite, and the whole life of a key
 //	stores      a key's life in each kind of database
+//	cluster     three instances that hear of each other's revocations
 //	readme      the program on README's first screen
 package examples

@@ -6,6 +6,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/keyhatch/keyhatch v0.1.0
+	github.com/keyhatch/keyhatch/cache/rediscache v0.1.0
 	github.com/keyhatch/keyhatch/store/pgstore v0.1.0
 	github.com/keyhatch/keyhatch/store/sqlitestore v0.1.0
 )
@@ -21,7 +22,9 @@ require (
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
+	github.com/redis/go-redis/v9 v9.22.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
@@ -33,6 +36,7 @@ require (
 
 replace (
 	github.com/keyhatch/keyhatch => ..
+	github.com/keyhatch/keyhatch/cache/rediscache => ../cache/rediscache
 	github.com/keyhatch/keyhatch/store/pgstore => ../store/pgstore
 	github.com/keyhatch/keyhatch/store/sqlitestore => ../store/sqlitestore
 )

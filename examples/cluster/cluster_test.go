@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+)
+
+// TestMain lets the test binary be the program, which starts itself once more
+// for each instance.
+func TestMain(m *testing.M) {
+	if os.Getenv("CLUSTER") != "" {
+		main()
+		return
+	}
+	os.Exit(testserver.Run(m))
+}
+
+// The program does what it says, over either bus.
+func TestCluster(t *testing.T) {
+	want := regexp.MustCompile(`(?s)^instance A on http\S+\ninstance B on \S+\ninstance C on \S+\n\n` +
+		`create on A: 201\nuse on B:    200\nuse on C:    200\nrevoke on A: 204, in \S+\nuse on B:    401, \S+ later\nuse on C:    401, \S+ later\n\n` +
+		`5 times, .*: p50 \S+, p99 \S+, max \S+\n$`)
+	postgres := testserver.PostgreSQL(t, pingPostgres)
+	redis := testserver.Redis(t, pingRedis)
+	for _, bus := range []string{"redis", "notify"} {
+		t.Run(bus, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0], "-postgres", postgres, "-redis", "redis://"+redis, "-bus", bus, "-rounds", "5")
+			cmd.Env = append(os.Environ(), "CLUSTER=1")
+			var wrong bytes.Buffer
+			cmd.Stderr = &wrong
+			out, err := cmd.Output()
+			if err != nil || !want.Match(out) {
+				t.Errorf("got %v and %q, want %s\n%s", err, out, want, &wrong)
+			}
+		})
+	}
+}
+
+func TestBusThatIsNone(t *testing.T) {
+	t.Parallel()
+	if err := (setup{bus: "pigeon"}).play(t.Context(), &bytes.Buffer{}, 1); err == nil {
+		t.Error("a bus that there is not was taken")
+	}
+}
+
+func pingPostgres(dsn string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+func pingRedis(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
