@@ -1,0 +1,135 @@
+package rediscache_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/redis/go-redis/v9"
+)
+
+// A contest measures two calls in turns, so that a busy machine slows down
+// both.
+func contest(b *testing.B, ours, theirs func(ctx context.Context) error) {
+	b.Helper()
+	took := [2][]time.Duration{}
+	for b.Loop() {
+		for i, call := range []func(context.Context) error{ours, theirs} {
+			began := time.Now()
+			if err := call(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			took[i] = append(took[i], time.Since(began))
+		}
+	}
+	for i, name := range []string{"ours", "bare"} {
+		percentiles(b, name, took[i])
+	}
+	b.ReportMetric(float64(took[0][len(took[0])/2])/float64(took[1][len(took[1])/2]), "times-bare")
+}
+
+// percentiles sorts the times.
+func percentiles(b *testing.B, name string, times []time.Duration) {
+	b.Helper()
+	slices.Sort(times)
+	for _, p := range []int{50, 99} {
+		b.ReportMetric(float64(times[len(times)*p/100].Nanoseconds())/1e3, fmt.Sprintf("%s-p%d-µs", name, p))
+	}
+}
+
+// twin is a bare client with the settings of a Cache's.
+func twin(b *testing.B) *redis.Client {
+	b.Helper()
+	client := redis.NewClient(&redis.Options{Addr: shared(b), Protocol: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
+	b.Cleanup(func() { client.Close() })
+	return client
+}
+
+// Get beside a bare GET of as many bytes as the server keeps for the entry.
+func BenchmarkGet(b *testing.B) {
+	c, client, key := open(b, shared(b), nil), twin(b), newKey()
+	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}
+	fill(b, c, key, item)
+	name := unique()
+	if err := client.Set(b.Context(), name, bytes.Repeat([]byte("x"), 549), time.Hour).Err(); err != nil {
+		b.Fatal(err)
+	}
+	get := func(ctx context.Context) error {
+		_, _, err := c.Get(ctx, key)
+		if err == cache.ErrMiss { // its ttl was over
+			fill(b, c, key, item)
+			return nil
+		}
+		return err
+	}
+	contest(b, get, func(ctx context.Context) error { return client.Get(ctx, name).Err() })
+}
+
+// Publish beside a bare PUBLISH, with one who receives each.
+func BenchmarkPublish(b *testing.B) {
+	c, client := open(b, shared(b), nil), twin(b)
+	message, channel := string(bytes.Repeat([]byte("x"), 100)), unique()
+	r := receive(b, c)
+	go func() {
+		for range r.messages {
+		}
+	}()
+	subscription := client.Subscribe(b.Context(), channel)
+	defer subscription.Close()
+	go func() {
+		for range subscription.Channel() {
+		}
+	}()
+	contest(b, func(ctx context.Context) error { return c.Publish(ctx, message) },
+		func(ctx context.Context) error { return client.Publish(ctx, channel, message).Err() })
+}
+
+// From before Publish to deliver in another instance.
+func BenchmarkDeliver(b *testing.B) {
+	c := open(b, shared(b), nil)
+	r := receive(b, c)
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		if err := c.Publish(b.Context(), "message"); err != nil {
+			b.Fatal(err)
+		}
+		r.gets(b, "message")
+		took = append(took, time.Since(began))
+	}
+	percentiles(b, "deliver", took)
+}
+
+// A fill as a miss makes it: Get, then Set.
+func BenchmarkFill(b *testing.B) {
+	c := open(b, shared(b), nil)
+	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}
+	for b.Loop() {
+		key := newKey()
+		_, lease, err := c.Get(b.Context(), key)
+		if err != cache.ErrMiss {
+			b.Fatal(err)
+		}
+		if err := c.Set(b.Context(), key, lease, item, time.Second); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A thousand keys at once, as when all of an owner's are revoked.
+func BenchmarkDelete(b *testing.B) {
+	c := open(b, shared(b), nil)
+	keys := make([]cache.Key, 1000)
+	for i := range keys {
+		keys[i] = newKey()
+	}
+	for b.Loop() {
+		if err := c.Delete(b.Context(), keys...); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package rediscache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/redis/go-redis/v9"
+)
+
+// Publish is [cache.Bus]'s. It refuses what is not a message, and returns
+// within about a second.
+func (c *Cache) Publish(ctx context.Context, message string) error {
+	if !isMessage(message) {
+		return fmt.Errorf("rediscache: publish: want printable ASCII of at most %d bytes", cache.MaxMessage)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if err := c.bus.Publish(ctx, c.names.channel(), message).Err(); err != nil {
+		return fmt.Errorf("rediscache: publish: %w", c.hide(err))
+	}
+	return nil
+}
+
+func isMessage(text string) bool {
+	if len(text) > cache.MaxMessage {
+		return false
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+var errClosed = errors.New("the cache was closed")
+
+// Receive is [cache.Bus]'s. It notices within 1.5 s when the server answers no
+// more.
+func (c *Cache) Receive(ctx context.Context, ready func(), deliver func(message string)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.life, func() { cancel(errClosed) })()
+	err := c.receive(ctx, ready, deliver)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // says more than that the connection was closed
+	}
+	return fmt.Errorf("rediscache: receive: %w", c.hide(err))
+}
+
+// receive has a client of its own, whose dialer dials once. go-redis replaces a
+// lost connection before it returns the error; here it finds that it cannot.
+func (c *Cache) receive(ctx context.Context, ready func(), deliver func(message string)) error {
+	options := c.options()
+	l := &line{ctx: ctx, dial: redis.NewDialer(&options)}
+	options.Dialer = l.connect
+	client := redis.NewClient(&options)
+	defer client.Close()
+	subscription := client.Subscribe(ctx)
+	defer subscription.Close()
+	ctx = context.WithoutCancel(ctx) // the line ends it
+	if err := subscribe(ctx, subscription, c.names.channel()); err != nil {
+		return err
+	}
+	l.conn.watch()
+	ready()
+	for {
+		m, err := subscription.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.deliver(m, deliver); err != nil {
+			return err
+		}
+	}
+}
+
+// subscribe returns once the server has confirmed the subscription.
+func subscribe(ctx context.Context, s *redis.PubSub, channel string) error {
+	if err := s.Subscribe(ctx, channel); err != nil {
+		return err
+	}
+	m, err := s.ReceiveTimeout(ctx, callTimeout)
+	if err != nil {
+		return err
+	}
+	if confirmed, ok := m.(*redis.Subscription); !ok || confirmed.Kind != "subscribe" || confirmed.Channel != channel {
+		return fmt.Errorf("got %v, want a subscription to %s", m, channel)
+	}
+	return nil
+}
+
+func (c *Cache) deliver(m any, deliver func(message string)) error {
+	switch m := m.(type) {
+	case *redis.Message:
+		if isMessage(m.Payload) { // others are not from Publish
+			deliver(m.Payload)
+		}
+	case *redis.Subscription:
+		return errors.New("the subscription has begun anew: what was published meanwhile is lost")
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package rediscache_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+)
+
+// A receiver is one call of Receive.
+type receiver struct {
+	cancel   context.CancelFunc
+	messages chan string
+	err      chan error
+}
+
+// receive returns a receiver that is ready. It ends with the test.
+func receive(t testing.TB, c *rediscache.Cache) *receiver {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &receiver{cancel, make(chan string, 100), make(chan error, 1)}
+	ready := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.err <- c.Receive(ctx, func() { close(ready) }, func(m string) { r.messages <- m })
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	select {
+	case <-ready:
+	case err := <-r.err:
+		t.Fatalf("Receive: %v", err)
+	}
+	return r
+}
+
+// gets fails unless the message is the next.
+func (r *receiver) gets(t testing.TB, want string) {
+	t.Helper()
+	select {
+	case got := <-r.messages:
+		if got != want {
+			t.Errorf("got the message %q, want %q", got, want)
+		}
+	case err := <-r.err:
+		t.Fatalf("Receive: %v", err)
+	case <-time.After(5 * time.Second):
+		t.Fatalf("no message for 5 s, want %q", want)
+	}
+}
+
+// ends fails unless Receive returns in time, with an error that has the words.
+func (r *receiver) ends(t testing.TB, limit time.Duration, words string) {
+	t.Helper()
+	began := time.Now()
+	select {
+	case err := <-r.err:
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("Receive: got %v, want %q in it", err, words)
+		}
+		t.Logf("ended after %v: %v", time.Since(began).Round(time.Millisecond), err)
+	case <-time.After(limit):
+		t.Fatalf("Receive has not returned for %v", limit)
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	t.Parallel()
+	c := open(t, shared(t), nil)
+	r := receive(t, c)
+	for _, m := range []string{"a\nb", "a\x00", "\x7f", "ü", strings.Repeat("x", cache.MaxMessage+1)} {
+		if err := c.Publish(t.Context(), m); err == nil {
+			t.Errorf("Publish(%.20q) succeeds", m)
+		}
+	}
+	if err := c.Publish(t.Context(), "message"); err != nil {
+		t.Error(err)
+	}
+	r.gets(t, "message")
+}
+
+// What others publish where only we should is dropped if it is no message.
+func TestReceiveDropsWhatIsNoMessage(t *testing.T) {
+	t.Parallel()
+	space := unique()
+	r := receive(t, open(t, shared(t), &rediscache.Options{Namespace: space}))
+	client := bare(t, shared(t))
+	for _, m := range []string{"a\r\nb", "ü", strings.Repeat("x", 100_000), "message"} {
+		client.Publish(t.Context(), space+":bus", m)
+	}
+	r.gets(t, "message")
+}
+
+func TestNamespacesHaveBusesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	one, other := open(t, shared(t), nil), open(t, shared(t), nil)
+	r := receive(t, one)
+	for _, p := range []struct {
+		c       *rediscache.Cache
+		message string
+	}{{other, "theirs"}, {one, "ours"}} {
+		if err := p.c.Publish(t.Context(), p.message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.gets(t, "ours")
+}
+
+// The server ends the connection. Nothing connects again behind our back.
+func TestKilledConnectionEndsReceive(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	c, client := open(t, address, nil), bare(t, address)
+	r := receive(t, c)
+	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
+		t.Fatalf("killed %d connections, %v, want 1", n, err)
+	}
+	r.ends(t, 300*time.Millisecond, "EOF")
+	if n := subscribers(t, address); n != 0 {
+		t.Errorf("%d subscriptions are left, want none", n)
+	}
+	receive(t, c)
+}
+
+func subscribers(t *testing.T, address string) int {
+	t.Helper()
+	list, err := bare(t, address).Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(list, "\n")
+}
+
+func TestReceiveLeavesNoConnection(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	c := open(t, address, nil)
+	r := receive(t, c)
+	r.cancel()
+	r.ends(t, time.Second, "context canceled")
+	eventually(t, "the subscription ends", func() bool { return subscribers(t, address) == 0 })
+}
+
+// Silence is not death: the server is asked, and answers.
+func TestSilenceIsBrokenByPings(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	c, client := open(t, address, nil), bare(t, address)
+	r := receive(t, c)
+	time.Sleep(2500 * time.Millisecond)
+	stats, err := client.Info(t.Context(), "commandstats").Result()
+	if err != nil || !strings.Contains(stats, "cmdstat_ping") {
+		t.Fatalf("no ping in %v, %v", stats, err)
+	}
+	if err := c.Publish(t.Context(), "message"); err != nil {
+		t.Fatal(err)
+	}
+	r.gets(t, "message")
+}

@@ -1,0 +1,126 @@
+package rediscache
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// What holds unless the URL says otherwise. The package comment gives the
+// reasons.
+const (
+	dialTimeout = time.Second
+	idleTime    = 3 * time.Minute
+)
+
+// callTimeout bounds what has no other bound: a Publish, and each step of
+// connecting.
+const callTimeout = time.Second
+
+// maxConns is more than any pool needs. go-redis panics at much larger ones.
+const maxConns = 100_000
+
+func configure(address string, o *Options) (*redis.Options, error) {
+	options, err := parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("the URL: %w", err)
+	}
+	for name, n := range map[string]int{
+		"pool_size": options.PoolSize, "max_concurrent_dials": options.MaxConcurrentDials, "db": options.DB,
+		"min_idle_conns": options.MinIdleConns, "max_idle_conns": options.MaxIdleConns, "max_active_conns": options.MaxActiveConns,
+	} {
+		if n < 0 || n > maxConns {
+			return nil, fmt.Errorf("the URL: %s: got %d, want 0 to %d", name, n, maxConns)
+		}
+	}
+	if o.Cluster && (options.Network != "tcp" || options.DB != 0) {
+		return nil, errors.New("the URL: a cluster has no sockets and no databases but 0")
+	}
+	if err := setTLS(options, o); err != nil {
+		return nil, err
+	}
+	settle(options)
+	return options, nil
+}
+
+// parse is redis.ParseURL, whose errors quote what they stumble over. Only
+// where the sole @ ends the password, that is none of it.
+func parse(address string) (*redis.Options, error) {
+	u, err := url.Parse(address)
+	if err != nil || strings.Contains(address, "#") {
+		return nil, errors.New("cannot be read; special characters in a password must be percent-encoded")
+	}
+	options, err := redis.ParseURL(address)
+	switch {
+	case err == nil:
+		return options, nil
+	case u.User != nil && strings.Count(address, "@") == 1, !strings.Contains(address, "@"):
+		return nil, err
+	}
+	return nil, errors.New("has an @ in the wrong place; special characters in a password must be percent-encoded")
+}
+
+func setTLS(options *redis.Options, o *Options) error {
+	if o.TLS == nil {
+		return nil
+	}
+	if options.TLSConfig == nil {
+		return errors.New("Options.TLS: the URL does not begin with rediss://")
+	}
+	config := o.TLS.Clone()
+	if config.ServerName == "" {
+		config.ServerName = options.TLSConfig.ServerName
+	}
+	options.TLSConfig = config
+	return nil
+}
+
+// settle sets what is not up to the URL, and the defaults of the rest.
+func settle(options *redis.Options) {
+	if options.DialTimeout <= 0 {
+		options.DialTimeout = dialTimeout
+	}
+	if options.ConnMaxIdleTime == 0 {
+		options.ConnMaxIdleTime = idleTime
+	}
+	options.ContextTimeoutEnabled = true
+	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = callTimeout, callTimeout, callTimeout
+	// A call that is tried again takes longer than it may, and a message that
+	// is can overtake another.
+	options.MaxRetries, options.DialerRetries = -1, 1
+	// Nothing here needs RESP3, and without it go-redis moves no connection to
+	// another server by itself.
+	options.Protocol = 2
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	options.DisableIdentity = true // one round trip less, and one right
+}
+
+func newLevel(o *redis.Options, cluster bool) redis.UniversalClient {
+	if !cluster {
+		return redis.NewClient(o)
+	}
+	return redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		ClientName: o.ClientName, Protocol: o.Protocol, DisableIdentity: o.DisableIdentity,
+		MaintNotificationsConfig: o.MaintNotificationsConfig, ContextTimeoutEnabled: o.ContextTimeoutEnabled,
+		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, DialTimeout: o.DialTimeout,
+		ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolTimeout: o.PoolTimeout,
+		PoolFIFO: o.PoolFIFO, PoolSize: o.PoolSize, MaxConcurrentDials: o.MaxConcurrentDials,
+		MinIdleConns: o.MinIdleConns, MaxIdleConns: o.MaxIdleConns, MaxActiveConns: o.MaxActiveConns,
+		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime, ConnMaxLifetimeJitter: o.ConnMaxLifetimeJitter,
+	})
+}
+
+// hide keeps the password out of an error, should a server quote it: ones that
+// do not know a command repeat what followed it.
+func (c *Cache) hide(err error) error {
+	if p := c.options().Password; p != "" && strings.Contains(err.Error(), p) {
+		return errors.New(strings.ReplaceAll(err.Error(), p, "…"))
+	}
+	return err
+}

@@ -1,0 +1,104 @@
+// Package rediscache lets the instances of a service share what they know of
+// API keys through a Redis or Valkey server, and tell each other what has
+// changed. A [Cache] is both:
+//
+//   - a [cache.Level], in which an instance that starts finds what the others
+//     have read already, so that a deployment does not storm the store;
+//   - a [cache.Bus], over which a key that one instance revokes is refused by
+//     all within milliseconds.
+//
+// It opens with a URL and a secret that all instances have:
+//
+//	c, err := rediscache.Open(ctx, "rediss://app:…@cache.example.com:6379", secret, nil)
+//	defer c.Close()
+//
+// The secret is [MinSecret] random bytes or more, as openssl rand -hex 32 makes
+// them. Everything that is kept is authenticated with it. Whoever can write to
+// the server but does not know the secret cannot make an entry, change one, or
+// give it to another key; he can put back one that was deleted, for as long as
+// its ttl and 10 s after its lease. Clocks of instances may differ by up to
+// 10 s; what differs by more is a miss. Values are not encrypted: who can read
+// the server can read the records of keys, though never the keys.
+//
+// # Settings
+//
+// The URL is read as go-redis reads it, with its parameters. Where it says
+// nothing, these hold:
+//
+//   - dial_timeout=1s.
+//   - conn_max_idle_time=3m. Firewalls forget idle connections without saying
+//     so, the common ones after 4 to 6 minutes.
+//   - pool_size is 10 for each CPU, for the level and for publishing each; every
+//     Receive has one connection more.
+//
+// Timeouts of reads and writes, retries and the protocol are not up to the URL:
+// a call of the level ends after [Options].Timeout and is not tried again, and
+// a Publish ends after a second. What goes wrong with connections go-redis logs
+// to standard error, unless its package logging is told otherwise.
+//
+// Special characters in a password must be percent-encoded.
+//
+// # Outages
+//
+// When the server is down, or so slow that it might as well be, each call
+// returns an error, and the service goes on with its store. After five failures
+// in a row Get and Set ask the server once a second only, and cost nothing in
+// between. Delete always asks: a value that it could not delete may be served
+// to others until its ttl is over.
+//
+// Receive returns when its connection is lost, and within 1.5 s when the server
+// answers no more. Its caller then has to forget what it knows and begin anew.
+//
+// # Memory
+//
+// Any eviction policy is safe: what is evicted is a miss, and a lease that is
+// evicted refuses its fill. allkeys-lru or allkeys-lfu are best. An entry takes
+// some 150 bytes beside its value, and nothing outlives its ttl. Answers that
+// there is no key, of which an attacker can cause as many as he likes, have
+// names of their own and live for seconds.
+//
+// Under noeviction, a server that is full still returns what it has and still
+// deletes, but keeps nothing new, and Get counts that as an outage.
+//
+// # Persistence and replicas
+//
+// Nothing here need outlive the server, so save "" and appendonly no are the
+// settings for one of its own. A server that restarts from an older snapshot,
+// or a replica that takes over and lags, brings back values that were deleted
+// shortly before. They live no longer than their ttl, counted from when they
+// were read from the store. Where this matters, use no snapshots and no
+// replicas, or a short ttl.
+//
+// # Rights
+//
+// A user of its own can do with
+//
+//	ACL SETUSER app on >… resetkeys resetchannels -@all
+//		~keyhatch:k:* ~keyhatch:n:* &keyhatch:bus
+//		+evalsha +eval +get +set +del +strlen +pttl +ping +publish +subscribe
+//
+// and +select for another database than 0, +client|setname with a client_name,
+// +cluster|slots and +cluster|shards and +command for a cluster. Databases do
+// not keep buses apart: a publication goes to all of them. Give each service a
+// [Options].Namespace, and its user the names that begin with it.
+//
+// # TLS
+//
+// A rediss URL checks the server's certificate against what the system trusts.
+// [Options].TLS brings another authority, or a certificate of the client's own.
+// Over a network that others use nothing else will do: the password and the
+// records of keys are sent as they are otherwise.
+//
+// # Clusters
+//
+// With [Options].Cluster the URL is of one node, from which the others are
+// learned. What belongs to a key is in one slot. Messages all go through the
+// node of the URL, or any that its name leads to; a cluster passes them on to
+// all nodes.
+//
+// # Servers
+//
+// The commands used are those of Redis 6 and of every Valkey. Servers that speak
+// their protocol but run no Lua scripts will not do, nor will proxies without
+// publish and subscribe.
+package rediscache

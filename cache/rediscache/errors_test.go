@@ -1,0 +1,147 @@
+package rediscache_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+)
+
+const canary = "cAnArY"
+
+// showsNoPassword prints an error in every way that a log may.
+func showsNoPassword(t *testing.T, err error) {
+	t.Helper()
+	var b bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
+		fmt.Fprintf(&b, verb+"\n", err)
+	}
+	slog.New(slog.NewJSONHandler(&b, nil)).Error("failed", "err", err)
+	slog.New(slog.NewTextHandler(&b, nil)).Error("failed", "err", err)
+	json.NewEncoder(&b).Encode(err)
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		fmt.Fprintln(&b, e)
+	}
+	for _, spelling := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary)} {
+		if strings.Contains(b.String(), spelling) {
+			t.Errorf("an error shows the password:\n%s", b.String())
+		}
+	}
+}
+
+// refused fails unless Open answers with an error that has each of these in it.
+func refused(t *testing.T, url string, o *rediscache.Options, want ...string) {
+	t.Helper()
+	c, err := rediscache.Open(t.Context(), url, secret, o)
+	if err == nil {
+		c.Close()
+		t.Fatalf("Open succeeds, want an error with %q", want)
+	}
+	for _, part := range append(want, "rediscache: ") {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not tell what is wrong: got %v, want %q in it", err, part)
+		}
+	}
+	showsNoPassword(t, err)
+}
+
+// Whatever is wrong with a URL, the error says what, and does not quote the
+// password.
+func TestUnreadableURLs(t *testing.T) {
+	t.Parallel()
+	const encode = "percent-encoded"
+	for name, c := range map[string]struct{ url, want string }{
+		"port":                        {"redis://u:" + canary + "@h:port/0", encode},
+		"escape":                      {"redis://u:" + canary + "%zz@h/0", encode},
+		"slash in the password":       {"redis://u:" + canary + "/x@h/0", encode},
+		"slash before the rest of it": {"redis://u:12/" + canary + "@h/0", encode},
+		"question mark":               {"redis://u:12?" + canary + "@h/0", encode},
+		"question mark, a known name": {"redis://u:12?db=" + canary + "@h/0", encode},
+		"hash":                        {"redis://u:12#" + canary + "@h/0", encode},
+		"two ats":                     {"redis://u:" + canary + "@x/" + canary + "@h/0", encode},
+		"password alone":              {canary, "invalid URL scheme"},
+		"scheme":                      {"http://u:" + canary + "@h/0", "invalid URL scheme: http"},
+		"database":                    {"redis://u:" + canary + "@h/zero", `invalid database number: "zero"`},
+		"negative database":           {"redis://u:" + canary + "@h/-1", "db: got -1"},
+		"parameter":                   {"redis://u:" + canary + "@h/0?pasword=" + canary, "unexpected option: pasword"},
+		"duration":                    {"redis://u:" + canary + "@h/0?dial_timeout=soon", "dial_timeout"},
+		"pool_size":                   {"redis://u:" + canary + "@h/0?pool_size=-1", "pool_size: got -1"},
+		"a huge pool":                 {"redis://u:" + canary + "@h/0?pool_size=3000000000", "pool_size: got 3000000000"},
+		"no socket":                   {"unix://u:" + canary + "@", "empty unix socket path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refused(t, c.url, nil, "the URL: ", c.want)
+		})
+	}
+}
+
+func TestUnreachableServers(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := l.Addr().String()
+	l.Close()
+	for name, c := range map[string]struct {
+		url  string
+		want string
+	}{
+		"refused":        {"redis://u:" + canary + "@" + closed, "refused"},
+		"no such host":   {"redis://u:" + canary + "@nowhere.invalid", "nowhere.invalid"},
+		"no such socket": {"unix://u:" + canary + "@/no/such/socket", "/no/such/socket"},
+		"no TLS":         {"rediss://u:" + canary + "@" + shared(t), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refused(t, c.url, nil, c.want)
+		})
+	}
+}
+
+func TestWrongPasswords(t *testing.T) {
+	t.Parallel()
+	address := private(t, "requirepass=right").DSN()
+	open(t, "redis://:right@"+address, nil)
+	refused(t, "redis://:"+canary+"@"+address, nil, "WRONGPASS")
+	refused(t, "redis://nobody:"+canary+"@"+address, nil, "WRONGPASS")
+	refused(t, "redis://"+address, nil, "NOAUTH")
+	refused(t, "redis://:right@"+address+"/99?client_name="+url.QueryEscape("a b"), nil, "")
+}
+
+// Some that do not know a command repeat what followed it.
+func TestServerThatQuotesThePassword(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 4096)
+				for {
+					if _, err := conn.Read(buf); err != nil {
+						return
+					}
+					fmt.Fprintf(conn, "-ERR unknown command, with args beginning with: '%s'\r\n", canary)
+				}
+			}()
+		}
+	}()
+	refused(t, "redis://:"+canary+"@"+l.Addr().String(), nil, "unknown command", "…")
+}

@@ -1,0 +1,213 @@
+package rediscache_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/redis/go-redis/v9"
+)
+
+// A forger can write to the server, and does so in place of a Cache.
+type forger struct {
+	t      *testing.T
+	c      *rediscache.Cache
+	client *redis.Client
+	space  string
+}
+
+func newForger(t *testing.T) *forger {
+	t.Helper()
+	space := unique()
+	return &forger{t, open(t, shared(t), &rediscache.Options{Namespace: space}), bare(t, shared(t)), space}
+}
+
+func (f *forger) name(kind string, key cache.Key) string {
+	return f.space + ":" + kind + ":{" + base64.RawURLEncoding.EncodeToString(key[:]) + "}"
+}
+
+// kept is what the server has for a key that holds the item.
+func (f *forger) kept(key cache.Key, item cache.Item) string {
+	f.t.Helper()
+	fill(f.t, f.c, key, item)
+	kind := "k"
+	if item.Absent {
+		kind = "n"
+	}
+	text, err := f.client.Get(f.t.Context(), f.name(kind, key)).Result()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return text
+}
+
+func (f *forger) put(name, text string, ttl time.Duration) {
+	f.t.Helper()
+	if err := f.client.Set(f.t.Context(), name, text, ttl).Err(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// refused fails unless what was put is a miss, after which the key can be
+// filled as any other.
+func (f *forger) refused(key cache.Key, what string) {
+	f.t.Helper()
+	fillAfter(f.t, f.c, key, what)
+	if err := f.c.Delete(f.t.Context(), key); err != nil {
+		f.t.Fatalf("Delete of %s: %v", what, err)
+	}
+}
+
+func fillAfter(t *testing.T, c *rediscache.Cache, key cache.Key, what string) {
+	t.Helper()
+	lease := miss(t, c, key, what)
+	if err := c.Set(t.Context(), key, lease, value("good"), time.Minute); err != nil {
+		t.Fatalf("Set after %s: %v", what, err)
+	}
+	holds(t, c, key, value("good"), "the value that was set after "+what)
+}
+
+func TestForgedEntriesAreMisses(t *testing.T) {
+	t.Parallel()
+	f := newForger(t)
+	for _, item := range []cache.Item{value("genuine"), absent} {
+		text := f.kept(newKey(), item)
+		other := newKey()
+		forged := map[string]string{
+			"another key's entry":    text,
+			"nothing but a letter":   text[:1],
+			"a long text of zeros":   strings.Repeat("\x00", 1000),
+			"an entry with no value": text[:min(len(text), 49)],
+			"the letter of a lease":  "L",
+			"an overlong lease":      "L" + strings.Repeat("x", 1000),
+			"too much":               strings.Repeat("V", rediscache.MaxValue+1000),
+		}
+		for what, text := range forged {
+			for _, kind := range []string{"k", "n"} {
+				f.put(f.name(kind, other), text, time.Minute)
+				f.refused(other, what+" in "+kind)
+			}
+		}
+	}
+}
+
+func TestDamagedEntriesAreMisses(t *testing.T) {
+	t.Parallel()
+	f := newForger(t)
+	for kind, item := range map[string]cache.Item{"k": value("genuine"), "n": absent} {
+		key := newKey()
+		text := f.kept(key, item)
+		for i := range text {
+			damaged := []byte(text)
+			damaged[i] ^= 1 << (i % 8)
+			f.put(f.name(kind, key), string(damaged), time.Minute)
+			f.refused(key, "a flipped bit")
+			f.put(f.name(kind, key), text[:i], time.Minute)
+			f.refused(key, "an entry that was cut")
+		}
+		f.put(f.name(kind, key), text+"x", time.Minute)
+		f.refused(key, "an entry with a byte too many")
+	}
+}
+
+// An authentic entry that somebody puts back is bounded by the time it has
+// under its seal.
+func TestReplayedEntries(t *testing.T) {
+	t.Parallel()
+	f := newForger(t)
+	key := newKey()
+	text := f.kept(key, value("genuine"))
+	name := f.name("k", key)
+	for what, ttl := range map[string]time.Duration{"for ever": 0, "for longer than its ttl": time.Minute + time.Second} {
+		f.put(name, text, ttl)
+		f.refused(key, "an authentic entry that was put back "+what)
+	}
+	f.put(f.name("n", key), text, 0)
+	f.refused(key, "an authentic entry without an end, by the name of a lease")
+}
+
+func TestEntriesOfOtherNamespacesAreMisses(t *testing.T) {
+	t.Parallel()
+	f, other := newForger(t), newForger(t)
+	key := newKey()
+	text := f.kept(key, value("genuine"))
+	other.put(other.name("k", key), text, time.Minute)
+	other.refused(key, "another namespace's entry for the key")
+}
+
+func TestWrongTypesAreMisses(t *testing.T) {
+	t.Parallel()
+	f := newForger(t)
+	key := newKey()
+	for _, kind := range []string{"k", "n"} {
+		if err := f.client.RPush(t.Context(), f.name(kind, key), "a", "list").Err(); err != nil {
+			t.Fatal(err)
+		}
+		f.refused(key, "a list in "+kind)
+	}
+	lease := miss(t, f.c, key, "a key that was never set")
+	f.client.Del(t.Context(), f.name("n", key))
+	f.client.RPush(t.Context(), f.name("n", key), lease)
+	if err := f.c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
+		t.Errorf("Set where the lease has become a list: %v", err)
+	}
+	miss(t, f.c, key, "a lease that has become a list")
+}
+
+// A lease that somebody has made to stand for ever admits nothing.
+func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
+	t.Parallel()
+	f := newForger(t)
+	for what, change := range map[string]func(name string) error{
+		"a lease without an end": func(name string) error { return f.client.Persist(t.Context(), name).Err() },
+		"a lease of an hour":     func(name string) error { return f.client.Expire(t.Context(), name, time.Hour).Err() },
+	} {
+		key := newKey()
+		lease := miss(t, f.c, key, "a key that was never set")
+		if err := change(f.name("n", key)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		f.refused(key, what)
+	}
+}
+
+// The server is emptied between a lease and its use.
+func TestFlushedLeaseKeepsNothing(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	c, key := open(t, address, nil), newKey()
+	lease := miss(t, c, key, "a key that was never set")
+	if err := bare(t, address).FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	miss(t, c, key, "a value that was set under a lease that FLUSHALL has ended")
+}
+
+// A server that is full, and is told to evict nothing, still answers and still
+// deletes.
+func TestFullServer(t *testing.T) {
+	t.Parallel()
+	server := private(t)
+	c, client := open(t, server.DSN(), nil), bare(t, server.DSN())
+	key := newKey()
+	fill(t, c, key, value("v"))
+	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, c, key, value("v"), "a value in a server that is full")
+	if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
+		t.Errorf("a lease that a full server does not keep: got %v, want an error", err)
+	}
+	if err := c.Delete(t.Context(), key); err != nil {
+		t.Errorf("Delete in a server that is full: %v", err)
+	}
+}

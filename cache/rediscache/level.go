@@ -1,0 +1,156 @@
+package rediscache
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/redis/go-redis/v9"
+)
+
+// MaxValue is how long a value can be, in bytes. What the server has beyond
+// that is not read.
+const MaxValue = 128 << 10
+
+// chunk is how many keys Delete sends at once.
+const chunk = 1000
+
+// Get is [cache.Level]'s.
+func (c *Cache) Get(ctx context.Context, key cache.Key) (item cache.Item, lease string, err error) {
+	err = c.guard(ctx, "get", func(ctx context.Context) error {
+		item, lease, err = c.get(ctx, key)
+		return err
+	})
+	if err != nil {
+		return cache.Item{}, "", err
+	}
+	if lease != "" {
+		return cache.Item{}, lease, cache.ErrMiss
+	}
+	return item, "", nil
+}
+
+// get asks a second time where the server holds what nobody of ours has
+// written: that makes room for a lease.
+func (c *Cache) get(ctx context.Context, key cache.Key) (item cache.Item, lease string, err error) {
+	for _, what := range []string{"use", "drop"} {
+		now := time.Now()
+		text, left, err := c.ask(ctx, key, what)
+		if err != nil {
+			return cache.Item{}, "", err
+		}
+		if text[0] == isLease && len(text) < prefix && left >= 0 && left <= cache.MaxLease {
+			return cache.Item{}, stamp(now, text), nil
+		}
+		if e, ok := c.seal.open(key, []byte(text)); ok {
+			if item, ok := e.item(left, now); ok {
+				return item, "", nil
+			}
+		}
+	}
+	return cache.Item{}, "", errors.New("the server grants no lease")
+}
+
+func (c *Cache) ask(ctx context.Context, key cache.Key, what string) (text string, left time.Duration, err error) {
+	answer, err := getScript.Run(ctx, c.level, c.names.of(key),
+		string(isLease)+rand.Text(), cache.MaxLease.Milliseconds(), prefix+MaxValue, what).Slice()
+	if err != nil {
+		return "", 0, err
+	}
+	if len(answer) == 2 {
+		text, _ := answer[0].(string)
+		left, ok := answer[1].(int64)
+		if text != "" && ok {
+			return text, time.Duration(left) * time.Millisecond, nil
+		}
+	}
+	return "", 0, fmt.Errorf("got %d values of other types than the script returns", len(answer))
+}
+
+// stampLen is that of a time in milliseconds and hexadecimal.
+const stampLen = 16
+
+// stamp puts the time of a Get before its lease, for the entry that may follow.
+// It is this instance's own word: that of the server nobody vouches for.
+func stamp(now time.Time, lease string) string {
+	return fmt.Sprintf("%0*x", stampLen, now.UnixMilli()) + lease
+}
+
+func unstamp(stamped string) (granted time.Time, lease string, ok bool) {
+	if len(stamped) <= stampLen {
+		return time.Time{}, "", false
+	}
+	ms, err := strconv.ParseInt(stamped[:stampLen], 16, 64)
+	return time.UnixMilli(ms), stamped[stampLen:], err == nil
+}
+
+// Set is [cache.Level]'s. A value longer than [MaxValue] is an error.
+func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
+	if item.Absent {
+		item.Value = nil
+	}
+	if len(item.Value) > MaxValue {
+		return fmt.Errorf("rediscache: set: a value of %d bytes is longer than %d", len(item.Value), MaxValue)
+	}
+	granted, lease, ok := unstamp(lease)
+	if !ok || ttl < time.Millisecond {
+		return nil
+	}
+	sealed := c.seal.close(key, entry{item.Value, item.Absent, granted, ttl})
+	what := "value"
+	if item.Absent {
+		what = "absent"
+	}
+	return c.guard(ctx, "set", func(ctx context.Context) error {
+		return setScript.Run(ctx, c.level, c.names.of(key),
+			lease, cache.MaxLease.Milliseconds(), ttl.Milliseconds(), sealed, what).Err()
+	})
+}
+
+// Delete is [cache.Level]'s. It sends a thousand keys at a time, each thousand
+// within the timeout, and ends at the first that fails.
+func (c *Cache) Delete(ctx context.Context, keys ...cache.Key) error {
+	for some := range slices.Chunk(keys, chunk) {
+		if err := c.bounded(ctx, "delete", func(ctx context.Context) error { return c.delete(ctx, some) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// delete sends a command for each key: two keys may be on two nodes.
+func (c *Cache) delete(ctx context.Context, keys []cache.Key) error {
+	_, err := c.level.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range keys {
+			p.Del(ctx, c.names.of(key)...)
+		}
+		return nil
+	})
+	return err
+}
+
+// guard is bounded behind the breaker.
+func (c *Cache) guard(ctx context.Context, what string, call func(context.Context) error) error {
+	if !c.breaker.allow(time.Now()) {
+		return fmt.Errorf("rediscache: %s: %w", what, errTripped)
+	}
+	err := c.bounded(ctx, what, call)
+	if err == nil || ctx.Err() == nil { // a caller that gives up says nothing of the server
+		c.breaker.note(err == nil, time.Now())
+	}
+	return err
+}
+
+func (c *Cache) bounded(ctx context.Context, what string, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := call(ctx); err != nil {
+		return fmt.Errorf("rediscache: %s: %w", what, c.hide(err))
+	}
+	return nil
+}

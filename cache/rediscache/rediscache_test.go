@@ -1,0 +1,160 @@
+package rediscache_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/cachetest"
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+)
+
+func TestBus(t *testing.T) {
+	t.Parallel()
+	cachetest.RunBus(t, func(t *testing.T) cache.Bus { return open(t, shared(t), nil) })
+}
+
+func TestLevel(t *testing.T) {
+	t.Parallel()
+	cachetest.RunLevel(t, func(t *testing.T) (one, other cache.Level) {
+		o := &rediscache.Options{Namespace: unique()}
+		return open(t, shared(t), o), open(t, shared(t), o)
+	})
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	address := "redis://" + shared(t)
+	type options = rediscache.Options
+	for name, c := range map[string]struct {
+		secret []byte
+		o      options
+		want   string
+	}{
+		"no secret":          {nil, options{}, "the secret"},
+		"a short secret":     {secret[:31], options{}, "the secret"},
+		"a secret of zeros":  {make([]byte, 64), options{}, "the secret"},
+		"an upper case name": {secret, options{Namespace: "Keys"}, "Options.Namespace"},
+		"a name with braces": {secret, options{Namespace: "a{b}"}, "Options.Namespace"},
+		"a long name":        {secret, options{Namespace: strings.Repeat("a", 65)}, "Options.Namespace"},
+		"a negative timeout": {secret, options{Timeout: -1}, "Options.Timeout"},
+		"a cluster of one":   {secret, options{Cluster: true}, "cluster"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opened, err := rediscache.Open(t.Context(), address, c.secret, &c.o)
+			if err == nil {
+				opened.Close()
+				t.Fatal("Open succeeds")
+			}
+			if !strings.HasPrefix(err.Error(), "rediscache: ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+func TestNilOptions(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	c, err := rediscache.Open(t.Context(), "redis://"+address, secret, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	key := newKey()
+	fill(t, c, key, value("v"))
+	names, err := bare(t, address).Keys(t.Context(), "*").Result()
+	if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], rediscache.DefaultNamespace+":k:{") {
+		t.Errorf("got the names %q, %v, want one of the value, in the default namespace", names, err)
+	}
+}
+
+func TestNamespacesAreApart(t *testing.T) {
+	t.Parallel()
+	address := shared(t)
+	c, other := open(t, address, nil), open(t, address, nil)
+	key := newKey()
+	fill(t, c, key, value("v"))
+	miss(t, other, key, "another namespace")
+	if err := other.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, c, key, value("v"), "what another namespace has deleted")
+}
+
+func TestAnotherSecretSeesNothing(t *testing.T) {
+	t.Parallel()
+	o := &rediscache.Options{Namespace: unique(), Timeout: time.Second}
+	c := open(t, shared(t), o)
+	for _, item := range []cache.Item{value("v"), absent} {
+		key := newKey()
+		fill(t, c, key, item)
+		other, err := rediscache.Open(t.Context(), "redis://"+shared(t), append([]byte("not "), secret...), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		lease := miss(t, other, key, "another secret")
+		if err := other.Set(t.Context(), key, lease, value("theirs"), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, other, key, value("theirs"), "another secret's own value")
+		miss(t, c, key, "what another secret has set")
+	}
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	c := open(t, shared(t), nil)
+	r := receive(t, c)
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	r.ends(t, time.Second, "closed")
+	key := newKey()
+	if _, _, err := c.Get(t.Context(), key); err == nil || err == cache.ErrMiss {
+		t.Errorf("Get after Close: got %v, want an error", err)
+	}
+	if err := c.Delete(t.Context(), key); err == nil {
+		t.Error("Delete after Close succeeds")
+	}
+	if err := c.Publish(t.Context(), "message"); err == nil {
+		t.Error("Publish after Close succeeds")
+	}
+	if err := c.Receive(t.Context(), func() { t.Error("ready after Close") }, nil); err == nil {
+		t.Error("Receive after Close succeeds")
+	}
+}
+
+func TestLongValuesAreRefused(t *testing.T) {
+	t.Parallel()
+	c := open(t, shared(t), nil)
+	key := newKey()
+	longest := cache.Item{Value: bytes.Repeat([]byte("x"), rediscache.MaxValue)}
+	fill(t, c, key, longest)
+	holds(t, c, key, longest, "the longest value")
+	key = newKey()
+	lease := miss(t, c, key, "a key that was never set")
+	if err := c.Set(t.Context(), key, lease, cache.Item{Value: append(longest.Value, 'x')}, time.Minute); err == nil {
+		t.Error("Set of a value that is too long succeeds")
+	}
+	miss(t, c, key, "a value that is too long")
+}
+
+// What a log prints of a Cache has nothing of the secret in it.
+func TestCacheShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	c := open(t, shared(t), nil)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		text := fmt.Sprintf(verb, c)
+		if strings.Contains(text, string(secret)) || strings.Contains(text, fmt.Sprint(secret)[1:20]) {
+			t.Errorf("%s shows the secret: %s", verb, text)
+		}
+	}
+}

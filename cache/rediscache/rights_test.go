@@ -1,0 +1,195 @@
+package rediscache_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/redis/go-redis/v9"
+)
+
+// exercise calls everything.
+func exercise(t *testing.T, c *rediscache.Cache) {
+	t.Helper()
+	keys := make([]cache.Key, 50)
+	for i := range keys {
+		keys[i] = newKey()
+		item := value("v")
+		if i%2 == 0 {
+			item = absent
+		}
+		fill(t, c, keys[i], item)
+		holds(t, c, keys[i], item, "what was set")
+	}
+	if err := c.Delete(t.Context(), keys...); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		miss(t, c, key, "a key that was deleted")
+	}
+	r := receive(t, c)
+	if err := c.Publish(t.Context(), "message"); err != nil {
+		t.Fatal(err)
+	}
+	r.gets(t, "message")
+}
+
+// The rights that the package comment names are enough.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	allow(t, address, "app", "keyhatch")
+	exercise(t, open(t, "redis://app:right@"+address, &rediscache.Options{Namespace: "keyhatch"}))
+	// Another namespace is out of reach.
+	c := open(t, "redis://app:right@"+address, &rediscache.Options{Namespace: "other"})
+	if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
+		t.Errorf("got %v, want that there are no rights", err)
+	}
+	if err := c.Receive(t.Context(), func() { t.Error("ready") }, nil); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("got %v, want that there are no rights", err)
+	}
+}
+
+func allow(t *testing.T, address, user, namespace string, more ...string) {
+	t.Helper()
+	command := strings.Fields("ACL SETUSER " + user + " on >right resetkeys resetchannels -@all " +
+		"~" + namespace + ":k:* ~" + namespace + ":n:* &" + namespace + ":bus " +
+		"+evalsha +eval +get +set +del +strlen +pttl +ping +publish +subscribe " + strings.Join(more, " "))
+	args := make([]any, len(command))
+	for i := range command {
+		args[i] = command[i]
+	}
+	if err := bare(t, address).Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDatabase(t *testing.T) {
+	t.Parallel()
+	exercise(t, open(t, "redis://"+shared(t)+"/3?client_name=keyhatch", nil))
+}
+
+// Two nodes, each with half the slots.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	settings := []string{"cluster-enabled=yes", "cluster-node-timeout=5000"}
+	one, other := private(t, settings...).DSN(), private(t, settings...).DSN()
+	join(t, one, other)
+	allow(t, one, "app", "keyhatch", "+cluster|slots +cluster|shards +command")
+	allow(t, other, "app", "keyhatch", "+cluster|slots +cluster|shards +command")
+	c := open(t, "redis://app:right@"+one, &rediscache.Options{Namespace: "keyhatch", Cluster: true})
+	exercise(t, c)
+	for _, address := range []string{one, other} {
+		key := newKey()
+		eventually(t, "each node holds some", func() bool {
+			key = newKey()
+			fill(t, c, key, value("v"))
+			n, err := bare(t, address).DBSize(t.Context()).Result()
+			return err == nil && n > 0
+		})
+	}
+	// What one node is told the other passes on.
+	r := receive(t, open(t, "redis://app:right@"+other, &rediscache.Options{Namespace: "keyhatch", Cluster: true}))
+	if err := c.Publish(t.Context(), "message"); err != nil {
+		t.Fatal(err)
+	}
+	r.gets(t, "message")
+	refused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "databases")
+}
+
+func join(t *testing.T, one, other string) {
+	t.Helper()
+	a, b := bare(t, one), bare(t, other)
+	for _, step := range []*redis.StatusCmd{
+		a.ClusterAddSlotsRange(t.Context(), 0, 8191), b.ClusterAddSlotsRange(t.Context(), 8192, 16383),
+	} {
+		if err := step.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Do(t.Context(), "CLUSTER", "SET-CONFIG-EPOCH", 2).Err(); err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ClusterMeet(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range []*redis.Client{a, b} {
+		eventually(t, "the cluster is complete", func() bool {
+			info, err := node.ClusterInfo(t.Context()).Result()
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")
+		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	address, authority := serveTLS(t, shared(t))
+	o := &rediscache.Options{TLS: &tls.Config{RootCAs: authority}}
+	exercise(t, open(t, "rediss://"+address, o))
+	refused(t, "rediss://:"+canary+"@"+address, nil, "certificate")
+	refused(t, "redis://:"+canary+"@"+address, o, "Options.TLS")
+}
+
+// serveTLS stands before a server that has none.
+func serveTLS(t *testing.T, server string) (address string, authority *x509.CertPool) {
+	t.Helper()
+	certificate := certify(t)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			back, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go func() { io.Copy(back, client); back.Close() }()
+			go func() { io.Copy(client, back); client.Close() }()
+		}
+	}()
+	authority = x509.NewCertPool()
+	authority.AddCert(certificate.Leaf)
+	return l.Addr().String(), authority
+}
+
+func certify(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}

@@ -1,0 +1,143 @@
+package rediscache_test
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+func TestMain(m *testing.M) {
+	logging.Disable() // go-redis logs each connection that fails
+	os.Exit(testserver.Run(m))
+}
+
+// shared is the address of the server of all tests.
+func shared(t testing.TB) string {
+	t.Helper()
+	return testserver.Redis(t, ping)
+}
+
+// private is a server for a test that kills it, or changes its settings.
+func private(t testing.TB, settings ...string) *testserver.Server {
+	t.Helper()
+	return testserver.StartRedis(t, ping, settings...)
+}
+
+// ping also takes the word of a server that wants a password first.
+func ping(address string) error {
+	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1})
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := client.Ping(ctx).Err()
+	if err != nil && strings.HasPrefix(err.Error(), "NOAUTH") {
+		return nil
+	}
+	return err
+}
+
+var secret = []byte("a secret of the tests, 32 bytes..")
+
+// unique is a namespace that no other test has.
+func unique() string { return "test:" + strings.ToLower(rand.Text()) }
+
+// open opens a Cache in a namespace of its own, unless the options name one.
+func open(t testing.TB, address string, o *rediscache.Options) *rediscache.Cache {
+	t.Helper()
+	opts := rediscache.Options{}
+	if o != nil {
+		opts = *o
+	}
+	if opts.Namespace == "" {
+		opts.Namespace = unique()
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = time.Second // a busy machine is no outage
+	}
+	if !strings.Contains(address, "://") {
+		address = "redis://" + address
+	}
+	c, err := rediscache.Open(t.Context(), address, secret, &opts)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return c
+}
+
+// bare is a client beside the Cache, for what somebody else may do.
+func bare(t testing.TB, address string) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: address, Protocol: 2})
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func newKey() (key cache.Key) {
+	rand.Read(key[:])
+	return key
+}
+
+func value(s string) cache.Item { return cache.Item{Value: []byte(s)} }
+
+var absent = cache.Item{Absent: true}
+
+// fill sets an item as one does who has just missed.
+func fill(t testing.TB, c *rediscache.Cache, key cache.Key, item cache.Item) {
+	t.Helper()
+	if err := c.Set(t.Context(), key, miss(t, c, key, "a key that was never set"), item, time.Minute); err != nil {
+		t.Fatalf("Set: %v", err)
+	}
+}
+
+func miss(t testing.TB, c *rediscache.Cache, key cache.Key, what string) (lease string) {
+	t.Helper()
+	item, lease, err := c.Get(t.Context(), key)
+	if err != cache.ErrMiss || lease == "" {
+		t.Fatalf("%s: got %.40q, absent %v, lease %q, error %v, want a miss", what, item.Value, item.Absent, lease, err)
+	}
+	return lease
+}
+
+func holds(t testing.TB, c *rediscache.Cache, key cache.Key, want cache.Item, what string) cache.Item {
+	t.Helper()
+	item, _, err := c.Get(t.Context(), key)
+	if err != nil || string(item.Value) != string(want.Value) || item.Absent != want.Absent {
+		t.Fatalf("%s: got %.40q, absent %v, error %v, want %.40q, absent %v", what, item.Value, item.Absent, err, want.Value, want.Absent)
+	}
+	return item
+}
+
+// within fails if the call takes longer, and returns its error.
+func within(t testing.TB, limit time.Duration, what string, call func() error) error {
+	t.Helper()
+	began := time.Now()
+	err := call()
+	if took := time.Since(began); took > limit {
+		t.Errorf("%s took %v, want at most %v", what, took, limit)
+	}
+	return err
+}
+
+// eventually gives what happens in its own time ten seconds to do so.
+func eventually(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !happened(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not for ten seconds", what)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+//go:build unix
+
+package rediscache_test
+
+import (
+	"bufio"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+)
+
+// A server that is stopped keeps its connections and says nothing.
+func TestStoppedServer(t *testing.T) {
+	t.Parallel()
+	address := private(t).DSN()
+	c := open(t, address, &rediscache.Options{Timeout: timeout})
+	r := receive(t, c)
+	lease := miss(t, c, newKey(), "a key that was never set")
+	pid := process(t, address)
+	signal(t, pid, syscall.SIGSTOP)
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	r.ends(t, 1700*time.Millisecond, "timeout")
+	for range 10 {
+		fails(t, c, lease, "while the server is stopped")
+	}
+	signal(t, pid, syscall.SIGCONT)
+	works(t, c)
+	receive(t, c)
+}
+
+func signal(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func process(t *testing.T, address string) int {
+	t.Helper()
+	info, err := bare(t, address).Info(t.Context(), "server").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
+		if id, ok := strings.CutPrefix(lines.Text(), "process_id:"); ok {
+			pid, err := strconv.Atoi(strings.TrimSpace(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatal("the server does not tell its process")
+	return 0
+}
