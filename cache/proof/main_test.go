@@ -1,0 +1,32 @@
+package proof_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(roleVariable) != "" {
+		os.Exit(play())
+	}
+	os.Exit(testserver.Run(m))
+}
+
+// soak asks for the full counts.
+var soak = os.Getenv("KEYHATCH_SOAK") != ""
+
+// count is short in everyday runs.
+func count[T int | time.Duration](short, full T) T {
+	if soak {
+		return full
+	}
+	return short
+}
+
+// unique names something that no other test has.
+func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }
