@@ -28,10 +28,12 @@ func (e *entry[V]) answer() (V, error) {
 
 // fresh reports whether e may be served. Either clock can end it: the
 // monotonic one when the wall clock is set back, the wall clock when the
-// machine was suspended and the monotonic one stood still.
+// machine was suspended and the monotonic one stood still. Trust comes before
+// the epochs: who gives trust anew after it had ended has doubted before, so
+// that one of the two is seen.
 func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], now time.Time) bool {
 	elapsed, wall := now.Sub(c.start), now.UnixNano()
-	return c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall && c.trust.lasts(elapsed, wall)
+	return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall
 }
 
 // undoubted must read the epochs after the entry was read.

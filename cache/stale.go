@@ -43,8 +43,8 @@ func (c *Cache[V]) spared(key *Key, s *stripe[V], now time.Time) (v V, ok bool) 
 	}
 	defer c.gate.leave(key)
 	e := c.lastKnown(key, s)
-	if e == nil || !c.undoubted(e, s) || e.ends < o.began || e.ends > o.ended ||
-		!c.trust.lasts(elapsed, now.UnixNano()) || c.age(e, now) >= c.opts.StaleIfError {
+	if e == nil || !c.trust.lasts(elapsed, now.UnixNano()) || !c.undoubted(e, s) ||
+		e.ends < o.began || e.ends > o.ended || c.age(e, now) >= c.opts.StaleIfError {
 		return v, false
 	}
 	return e.value, true
