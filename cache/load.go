@@ -60,7 +60,9 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 	}
 	// The epochs are read before the load begins. They are part of the
 	// flight's name, so that nobody joins a flight that began before they came.
-	epoch, gen := s.word.Load(), c.gen.Load()
+	// Whether memory is trusted counts as of now, too: it may be again before
+	// a flight has landed that began before it was not.
+	trusted, epoch, gen := c.trusted(), s.word.Load(), c.gen.Load()
 	leads := false
 	flight := c.flights.DoChan(flightName(&key, epoch, gen), func() (any, error) {
 		leads = true
@@ -76,7 +78,7 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 			return v, false, err
 		}
 		v, err = r.Val.(*entry[V]).answer()
-		return v, !leads && !(quiet(epoch) && quiet(gen) && c.trusted()), err
+		return v, !leads && !(trusted && quiet(epoch) && quiet(gen)), err
 	}
 }
 
