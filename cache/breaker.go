@@ -64,7 +64,7 @@ func (b *breaker) record(key *Key, now time.Duration, late bool, err error) {
 		b.succeed(now)
 		return
 	}
-	if b.failures > 0 && *key == b.lastKey && !late {
+	if b.failures > 0 && b.failures < manyFailures && *key == b.lastKey && !late {
 		return // one record that cannot be read is no outage
 	}
 	if b.failures == 0 {
