@@ -43,9 +43,10 @@ type Feed struct {
 	peers map[origin]uint64 // the count of changes of each, as far as heard
 	ends  time.Time         // of the trust; on a new link, of the patience
 
-	stop   context.CancelFunc
-	closed atomic.Bool
-	done   chan struct{}
+	stop    context.CancelFunc
+	closed  atomic.Bool
+	running sync.WaitGroup // all goroutines, those of calls that hang included
+	done    chan struct{}  // closed when they have ended
 }
 
 // maxPeers bounds the instances that are known by their counts.
@@ -62,11 +63,10 @@ func NewFeed(bus Bus, to Receiver, report func(err error)) *Feed {
 	f := &Feed{bus: bus, to: to, report: report, origin: newOrigin(), stop: stop, done: make(chan struct{})}
 	f.sender.init()
 	to.Alone(aloneTTL)
-	var wg sync.WaitGroup
-	wg.Go(func() { f.connect(ctx) })
-	wg.Go(func() { f.send(ctx) })
+	f.running.Go(func() { f.connect(ctx) })
+	f.running.Go(func() { f.send(ctx) })
 	go func() {
-		wg.Wait()
+		f.running.Wait()
 		close(f.done)
 	}()
 	return f
@@ -88,8 +88,9 @@ func (f *Feed) PublishGroup(ctx context.Context, group Key) error {
 	return f.publish(ctx, nil, []Key{group})
 }
 
-// Close ends the connection. It may be called again; the error is ctx's. The
-// Receiver is left alone, and Publish fails.
+// Close ends the connection and waits until the Bus's methods have returned. It
+// may be called again; the error is ctx's. The Receiver is left alone, and
+// Publish fails.
 func (f *Feed) Close(ctx context.Context) error {
 	f.closed.Store(true)
 	f.stop()
@@ -123,7 +124,7 @@ func (f *Feed) heard(l *link, text string) {
 func (f *Feed) echo(m message) {
 	sent, ok := f.sender.when(m.beat)
 	until := sent.Add(silence)
-	if !ok || !until.After(f.ends) || !until.After(time.Now()) {
+	if !ok || until.Before(f.ends) || !until.After(time.Now()) {
 		return
 	}
 	f.ends = until
@@ -164,7 +165,7 @@ func (f *Feed) ready(l *link) bool {
 	f.link, f.peers = l, map[origin]uint64{}
 	f.ends = time.Now().Add(silence)
 	f.to.Doubt() // what was sent before is lost
-	f.sender.nudge()
+	f.sender.renew()
 	return true
 }
 

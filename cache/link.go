@@ -41,7 +41,7 @@ func (f *Feed) connect(ctx context.Context) {
 		if !time.Now().Before(next) && f.links.count.Load() < maxLinks {
 			next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))
 			f.links.count.Add(1)
-			go f.attempt(ctx)
+			f.running.Go(func() { f.attempt(ctx) })
 		}
 		select {
 		case <-f.links.ready:
@@ -50,7 +50,7 @@ func (f *Feed) connect(ctx context.Context) {
 		}
 	}
 	if l, _ := f.current(); l != nil {
-		<-l.over
+		f.lost(l, ctx.Err())
 	}
 }
 
@@ -82,6 +82,7 @@ func (f *Feed) attempt(ctx context.Context) {
 	late := time.AfterFunc(readyTime, cancel)
 	ready := func() {
 		if !late.Stop() || !f.ready(l) {
+			f.lost(l, errReadyTwice) // it may have connected anew, and missed something
 			cancel()
 			return
 		}
@@ -98,6 +99,8 @@ func (f *Feed) attempt(ctx context.Context) {
 	close(l.over)
 }
 
+var errReadyTwice = errors.New("cache: Receive has called ready twice")
+
 // receive is the bus's, whatever the bus does.
 func (f *Feed) receive(ctx context.Context, ready func(), deliver func(string)) (err error) {
 	err = errors.New("cache: Receive has exited")
@@ -107,6 +110,7 @@ func (f *Feed) receive(ctx context.Context, ready func(), deliver func(string)) 
 		}
 	}()
 	if e := f.bus.Receive(ctx, ready, deliver); e != nil {
+		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
 		return fmt.Errorf("cache: receive: %w", e)
 	}
 	return errors.New("cache: Receive has returned without an error")

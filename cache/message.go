@@ -17,12 +17,21 @@ func newOrigin() (o origin) {
 	return o
 }
 
+// A beat tells an origin's messages apart. It cannot be guessed, so that nobody
+// can answer in the place of the bus before the bus has the message.
+type beat [8]byte
+
+func newBeat() (b beat) {
+	rand.Read(b[:])
+	return b
+}
+
 // A message is what instances send each other: what to forget, or, when it
 // names nothing, that the sender is there.
 type message struct {
 	origin origin
-	beat   uint64 // counts the origin's messages
-	change uint64 // counts those of them that name something, this one included
+	beat   beat
+	change uint64 // counts the origin's messages that name something, this one included
 	all    bool   // an earlier one may be lost: doubt everything
 	keys   []Key
 	groups []Key
@@ -42,19 +51,19 @@ func (m *message) before() uint64 {
 const (
 	messageVersion = 1
 	maxNames       = 64 // in one message, keys and groups together
-	headSize       = 1 + len(origin{}) + 8 + 8 + 1 + 1 + 1
+	headSize       = 1 + len(origin{}) + len(beat{}) + 8 + 1 + 1 + 1
 	crcSize        = 4
 )
 
 var messageText = base64.RawURLEncoding.Strict()
 
-// encode writes the version, the origin, the counts, all, how many keys and
+// encode writes the version, the origin, the beat, the count, all, how many keys and
 // groups there are, those, and a CRC-32 of it, as base64.
 func (m *message) encode() string {
 	b := make([]byte, 0, headSize+maxNames*len(Key{})+crcSize)
 	b = append(b, messageVersion)
 	b = append(b, m.origin[:]...)
-	b = binary.BigEndian.AppendUint64(b, m.beat)
+	b = append(b, m.beat[:]...)
 	b = binary.BigEndian.AppendUint64(b, m.change)
 	all := byte(0)
 	if m.all {
@@ -88,7 +97,8 @@ func decode(text string) (m message, err error) {
 		return m, errMessage
 	}
 	copy(m.origin[:], b[1:])
-	m.beat, m.change = binary.BigEndian.Uint64(b[17:]), binary.BigEndian.Uint64(b[25:])
+	copy(m.beat[:], b[17:])
+	m.change = binary.BigEndian.Uint64(b[25:])
 	m.all = b[33] != 0
 	keys, groups, names := int(b[34]), int(b[35]), b[headSize:end]
 	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) {

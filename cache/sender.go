@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,12 +19,22 @@ type sender struct {
 	slot chan struct{} // taken while Bus.Publish runs
 
 	mu     sync.Mutex
-	next   *batch // waits to be sent; nil after the end
-	beat   uint64
-	times  [8]time.Time // when the last messages were sent, by beat
+	next   *batch     // waits to be sent; nil after the end
+	beats  []sentBeat // of the messages sent lately, the oldest first
 	change uint64
 	failed bool // the last time
 }
+
+// A sentBeat tells when a message was sent.
+type sentBeat struct {
+	beat beat
+	at   time.Time
+}
+
+// maxBeats bounds the beats that are remembered, which are of one message in
+// each part of the time for which a beat gives trust: however many messages are
+// under way, some of those that come back are known.
+const maxBeats = 32
 
 // A batch is what goes out together.
 type batch struct {
@@ -48,13 +59,36 @@ func (s *sender) nudge() {
 }
 
 // when tells the time at which a message was sent.
-func (s *sender) when(beat uint64) (time.Time, bool) {
+func (s *sender) when(b beat) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if beat == 0 || beat > s.beat || s.beat-beat >= uint64(len(s.times)) {
-		return time.Time{}, false
+	for _, sent := range s.beats {
+		if sent.beat == b {
+			return sent.at, true
+		}
 	}
-	return s.times[beat%uint64(len(s.times))], true
+	return time.Time{}, false
+}
+
+// remember takes note of a beat that is sent now.
+func (s *sender) remember(b beat) {
+	now, n := time.Now(), len(s.beats)
+	if n > 0 && now.Sub(s.beats[n-1].at) < silence/maxBeats {
+		return
+	}
+	if n == maxBeats {
+		s.beats = slices.Delete(s.beats, 0, 1)
+	}
+	s.beats = append(s.beats, sentBeat{b, now})
+}
+
+// renew is for a new connection: what was sent before does not count, and the
+// next message, which goes out soon, does.
+func (s *sender) renew() {
+	s.mu.Lock()
+	s.beats = nil
+	s.mu.Unlock()
+	s.nudge()
 }
 
 var errClosed = errors.New("cache: the feed is closed")
@@ -122,13 +156,13 @@ func (f *Feed) sendBatch(ctx context.Context, b *batch) {
 // afterwards, as the next message tells them to.
 func (f *Feed) sendMessage(ctx context.Context, m message) error {
 	s := &f.sender
+	m.beat = newBeat()
 	s.mu.Lock()
-	s.beat++
-	s.times[s.beat%uint64(len(s.times))] = time.Now()
+	s.remember(m.beat)
 	if m.changes() {
 		s.change++
 	}
-	m.beat, m.change, m.all = s.beat, s.change, s.failed
+	m.change, m.all = s.change, s.failed
 	s.mu.Unlock()
 	err := f.hand(ctx, m.encode())
 	s.mu.Lock()
@@ -148,7 +182,7 @@ func (f *Feed) hand(ctx context.Context, text string) error {
 		return errors.New("cache: publish: an earlier call of Publish has not returned")
 	}
 	done := make(chan error, 1)
-	go func() {
+	f.running.Go(func() {
 		err := errors.New("Publish has exited")
 		defer func() {
 			if p := recover(); p != nil {
@@ -157,8 +191,10 @@ func (f *Feed) hand(ctx context.Context, text string) error {
 			<-f.sender.slot
 			done <- err
 		}()
-		err = f.bus.Publish(ctx, text)
-	}()
+		e := f.bus.Publish(ctx, text)
+		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
+		err = e
+	})
 	select {
 	case err := <-done:
 		if err != nil {
