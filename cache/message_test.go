@@ -1,0 +1,196 @@
+package cache
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// messageVectors are as instances of this version write them; those of others
+// must be able to read them.
+func messageVectors(t testing.TB) (vectors []struct{ Name, Text string }) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "messages.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &vectors); err != nil || len(vectors) < 5 {
+		t.Fatalf("testdata/messages.json has %d vectors: %v", len(vectors), err)
+	}
+	return vectors
+}
+
+// sample is the message that a vector stands for.
+func sample(name string) (m message, ok bool) {
+	copy(m.origin[:], "an origin of 16.")
+	copy(m.beat[:], "a beat 8")
+	names := func(n int, first byte) (names []Key) {
+		for i := range n {
+			var k Key
+			for at := range k {
+				k[at] = first + byte(i) + byte(at)
+			}
+			names = append(names, k)
+		}
+		return names
+	}
+	switch name {
+	case "heartbeat":
+		m.change = 7
+	case "heartbeat after a failure":
+		m.change, m.all = 8, true
+	case "one key":
+		m.change, m.keys = 1, names(1, 0)
+	case "one group":
+		m.change, m.groups = 1<<40, names(1, 100)
+	case "keys and groups":
+		m.change, m.all, m.keys, m.groups = 9, true, names(2, 1), names(3, 200)
+	case "full":
+		m.change, m.keys, m.groups = 1<<64-1, names(60, 3), names(4, 9)
+	default:
+		return m, false
+	}
+	return m, true
+}
+
+// What one version writes, the next must read: instances are replaced one by
+// one.
+func TestMessageVectors(t *testing.T) {
+	for _, v := range messageVectors(t) {
+		m, ok := sample(v.Name)
+		if !ok {
+			t.Errorf("vector %q is of no known message", v.Name)
+			continue
+		}
+		if got := m.encode(); got != v.Text {
+			t.Errorf("%s: encoded as %q, want %q", v.Name, got, v.Text)
+		}
+		if got, err := decode(v.Text); err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("%s: decoded as %+v, %v, want %+v", v.Name, got, err, m)
+		}
+	}
+}
+
+// C-12: a message that was damaged says nothing, whatever was in it.
+func TestDamagedMessages(t *testing.T) {
+	for _, v := range messageVectors(t) {
+		refused := func(what, text string, at int) {
+			t.Helper()
+			if m, err := decode(text); err == nil {
+				t.Errorf("%s, %s at %d: read as %+v, want it refused", v.Name, what, at, m)
+			}
+		}
+		for i := range v.Text {
+			for bit := range 8 {
+				flipped := []byte(v.Text)
+				flipped[i] ^= 1 << bit
+				refused("a bit flipped", string(flipped), 8*i+bit)
+			}
+			refused("cut off", v.Text[:i], i)
+			refused("a character left out", v.Text[:i]+v.Text[i+1:], i)
+			for _, more := range []string{"A", "\n", "\r", "=", " ", "\x00", "é"} {
+				refused("a character put in", v.Text[:i]+more+v.Text[i:], i)
+			}
+		}
+		for _, more := range []string{"A", "AA", "AAA", "AAAA", "=", "\n", "\r\n", v.Text, strings.Repeat("A", MaxMessage)} {
+			refused("something behind", v.Text+more, len(v.Text))
+		}
+	}
+}
+
+// A checksum can be forged, so what is below it must be in order too.
+func TestForgedMessageLayouts(t *testing.T) {
+	full, _ := sample("full")
+	one, _ := sample("one key")
+	bytesOf := func(m message) []byte {
+		b, err := base64.RawURLEncoding.DecodeString(m.encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b[:len(b)-crcSize]
+	}
+	signed := func(b []byte) string {
+		sum := crc32.ChecksumIEEE(b)
+		return messageText.EncodeToString(append(b, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)))
+	}
+	with := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
+	set := func(m message, at int, v byte) []byte { return with(bytesOf(m), at, v) }
+	if _, err := decode(signed(bytesOf(one))); err != nil {
+		t.Fatalf("signed as it was: %v", err)
+	}
+	for _, tt := range []struct {
+		name string
+		b    []byte
+	}{
+		{"version 0", set(one, 0, 0)},
+		{"version 2", set(one, 0, 2)},
+		{"all is 2", set(one, 33, 2)},
+		{"a key too many", set(one, 34, 2)},
+		{"a key too few", set(one, 34, 0)},
+		{"a group too many", set(one, 35, 1)},
+		{"65 names", append(set(full, 34, 61), make([]byte, 32)...)},
+		{"255 and 255 names", append(with(set(full, 34, 255), 35, 255), make([]byte, 446*32)...)},
+		{"half a name", append(bytesOf(one), make([]byte, 16)...)},
+		{"no names", bytesOf(one)[:headSize]},
+		{"half a head", bytesOf(one)[:headSize/2]},
+		{"nothing", nil},
+	} {
+		if m, err := decode(signed(tt.b)); err == nil {
+			t.Errorf("%s: read as %+v, want it refused", tt.name, m)
+		}
+	}
+}
+
+// The longest message fits into what every bus must carry.
+func TestMessagesFit(t *testing.T) {
+	full, _ := sample("full")
+	if n := len(full.keys) + len(full.groups); n != maxNames {
+		t.Fatalf("the full message has %d names, want %d", n, maxNames)
+	}
+	if n := len(full.encode()); n > MaxMessage {
+		t.Errorf("a message of %d names has %d bytes, want at most %d", maxNames, n, MaxMessage)
+	}
+}
+
+// C-12: what can be read is what an instance would write, to the byte, and is
+// bounded.
+func FuzzMessage(f *testing.F) {
+	seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", "FuzzMessage"))
+	if err != nil || len(seeds) == 0 {
+		f.Fatalf("FuzzMessage has no seeds: %v", err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		// Few inputs have a good checksum, so they get one.
+		for _, text := range []string{text, withChecksum(text)} {
+			m, err := decode(text)
+			if err != nil {
+				continue
+			}
+			if n := len(m.keys) + len(m.groups); n > maxNames || len(text) > MaxMessage {
+				t.Errorf("read %d names from %d bytes, want at most %d and %d", n, len(text), maxNames, MaxMessage)
+			}
+			if again := m.encode(); again != text {
+				t.Errorf("%q is read, but written as %q", text, again)
+			}
+			if m.changes() != (len(m.keys)+len(m.groups) > 0) || m.changes() && m.before() != m.change-1 || !m.changes() && m.before() != m.change {
+				t.Errorf("%+v counts %d changes before it", m, m.before())
+			}
+		}
+	})
+}
+
+// withChecksum replaces the last bytes of a message by the right checksum.
+func withChecksum(text string) string {
+	b, err := messageText.DecodeString(text)
+	if err != nil || len(b) < crcSize {
+		return text
+	}
+	b = b[:len(b)-crcSize]
+	sum := crc32.ChecksumIEEE(b)
+	return messageText.EncodeToString(append(b, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)))
+}
