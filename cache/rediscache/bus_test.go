@@ -82,6 +82,26 @@ func TestPublishRefuses(t *testing.T) {
 	r.gets(t, "message")
 }
 
+// A message whose fate is unknown is an error, and is not published again: it
+// would come after others.
+func TestPublishIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	o := &rediscache.Options{Namespace: unique()}
+	server := newProxy(t, shared(t))
+	c := open(t, server.address, o)
+	r := receive(t, open(t, shared(t), o))
+	server.hangUp.Store(true)
+	if err := c.Publish(t.Context(), "one"); err == nil {
+		t.Error("Publish without an answer succeeds")
+	}
+	server.hangUp.Store(false)
+	if err := c.Publish(t.Context(), "two"); err != nil {
+		t.Fatal(err)
+	}
+	r.gets(t, "one")
+	r.gets(t, "two")
+}
+
 // What others publish where only we should is dropped if it is no message.
 func TestReceiveDropsWhatIsNoMessage(t *testing.T) {
 	t.Parallel()
@@ -118,7 +138,7 @@ func TestKilledConnectionEndsReceive(t *testing.T) {
 	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)
 	}
-	r.ends(t, 300*time.Millisecond, "EOF")
+	r.ends(t, 800*time.Millisecond, "EOF")
 	if n := subscribers(t, address); n != 0 {
 		t.Errorf("%d subscriptions are left, want none", n)
 	}

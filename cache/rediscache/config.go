@@ -44,7 +44,7 @@ func configure(address string, o *Options) (*redis.Options, error) {
 	if err := setTLS(options, o); err != nil {
 		return nil, err
 	}
-	settle(options)
+	settle(options, o.Timeout)
 	return options, nil
 }
 
@@ -81,7 +81,7 @@ func setTLS(options *redis.Options, o *Options) error {
 }
 
 // settle sets what is not up to the URL, and the defaults of the rest.
-func settle(options *redis.Options) {
+func settle(options *redis.Options, timeout time.Duration) {
 	if options.DialTimeout <= 0 {
 		options.DialTimeout = dialTimeout
 	}
@@ -89,7 +89,9 @@ func settle(options *redis.Options) {
 		options.ConnMaxIdleTime = idleTime
 	}
 	options.ContextTimeoutEnabled = true
-	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = callTimeout, callTimeout, callTimeout
+	// Contexts are what bounds calls; this is for what go-redis does without.
+	timeout = max(timeout, callTimeout)
+	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout
 	// A call that is tried again takes longer than it may, and a message that
 	// is can overtake another.
 	options.MaxRetries, options.DialerRetries = -1, 1

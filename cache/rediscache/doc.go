@@ -17,8 +17,10 @@
 // the server but does not know the secret cannot make an entry, change one, or
 // give it to another key; he can put back one that was deleted, for as long as
 // its ttl and 10 s after its lease. Clocks of instances may differ by up to
-// 10 s; what differs by more is a miss. Values are not encrypted: who can read
-// the server can read the records of keys, though never the keys.
+// 10 s; what differs by more is a miss. A new secret makes a miss of all that
+// the old one kept, and both can be in use while instances are replaced. Values
+// are not encrypted: who can read the server can read the records of keys,
+// though never the keys.
 //
 // # Settings
 //

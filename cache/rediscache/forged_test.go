@@ -2,6 +2,7 @@ package rediscache_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -177,19 +178,56 @@ func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
 	}
 }
 
-// The server is emptied between a lease and its use.
-func TestFlushedLeaseKeepsNothing(t *testing.T) {
+// The server loses a lease between its grant and its use.
+func TestLostLeaseKeepsNothing(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
-	c, key := open(t, address, nil), newKey()
-	lease := miss(t, c, key, "a key that was never set")
-	if err := bare(t, address).FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
+	server := private(t)
+	c, client := open(t, server.DSN(), nil), bare(t, server.DSN())
+	for what, lose := range map[string]func(){
+		"FLUSHALL": func() { client.FlushAll(t.Context()) },
+		"a restart": func() {
+			server.Kill()
+			server.Start()
+			works(t, c)
+		},
+	} {
+		key := newKey()
+		lease := miss(t, c, key, "a key that was never set")
+		lose()
+		if err := c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		miss(t, c, key, "a value that was set under a lease from before "+what)
 	}
-	if err := c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
-		t.Fatal(err)
+}
+
+// What is longer than any entry stays in the server.
+func TestHugeEntriesAreNotRead(t *testing.T) {
+	t.Parallel()
+	space, address := unique(), private(t).DSN()
+	f := &forger{t, open(t, address, &rediscache.Options{Namespace: space}), bare(t, address), space}
+	key := newKey()
+	f.put(f.name("k", key), strings.Repeat("V", 10<<20), time.Minute)
+	f.put(f.name("n", key), strings.Repeat("A", 10<<20), time.Minute)
+	before := f.sent()
+	f.refused(key, "a huge entry")
+	if sent := f.sent() - before; sent > 1<<20 {
+		t.Errorf("the server has sent %d bytes, want few", sent)
 	}
-	miss(t, c, key, "a value that was set under a lease that FLUSHALL has ended")
+}
+
+// sent is how many bytes the server has sent to all its clients.
+func (f *forger) sent() (n int) {
+	f.t.Helper()
+	info, err := f.client.Info(f.t.Context(), "stats").Result()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	_, info, _ = strings.Cut(info, "total_net_output_bytes:")
+	if _, err := fmt.Sscan(info, &n); err != nil {
+		f.t.Fatal(err)
+	}
+	return n
 }
 
 // A server that is full, and is told to evict nothing, still answers and still

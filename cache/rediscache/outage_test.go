@@ -15,8 +15,12 @@ import (
 // timeout is that of the caches below, grace what a busy machine adds to it.
 const (
 	timeout = 100 * time.Millisecond
-	grace   = 150 * time.Millisecond
+	grace   = 300 * time.Millisecond
 )
+
+// noticed is how long Receive may take to notice that nobody answers, 1.5 s and
+// what a busy machine adds to it.
+const noticed = 2 * time.Second
 
 // calls are the level's, each with its name.
 func calls(ctx context.Context, c *rediscache.Cache, key cache.Key, lease string) map[string]func() error {
@@ -60,14 +64,14 @@ func TestKilledServer(t *testing.T) {
 	r := receive(t, c)
 	lease := miss(t, c, newKey(), "a key that was never set")
 	server.Kill()
-	r.ends(t, 300*time.Millisecond, "")
+	r.ends(t, 800*time.Millisecond, "")
 	for range 10 {
 		fails(t, c, lease, "while the server is down")
 	}
-	if err := within(t, 1200*time.Millisecond, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
+	if err := within(t, time.Second+grace, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds while the server is down")
 	}
-	err := within(t, 1200*time.Millisecond, "Receive", func() error { return c.Receive(t.Context(), func() { t.Error("ready") }, nil) })
+	err := within(t, time.Second+grace, "Receive", func() error { return c.Receive(t.Context(), func() { t.Error("ready") }, nil) })
 	if err == nil {
 		t.Error("Receive succeeds while the server is down")
 	}
@@ -87,14 +91,14 @@ func TestBlackHole(t *testing.T) {
 	r := receive(t, c)
 	lease := miss(t, c, newKey(), "a key that was never set")
 	hole.swallow.Store(true)
-	r.ends(t, 1700*time.Millisecond, "")
+	r.ends(t, noticed, "timeout")
 	for range 10 {
 		fails(t, c, lease, "in a black hole")
 	}
-	if err := within(t, 1200*time.Millisecond, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
+	if err := within(t, time.Second+grace, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds in a black hole")
 	}
-	err := within(t, 2500*time.Millisecond, "Receive", func() error { return c.Receive(t.Context(), func() { t.Error("ready") }, nil) })
+	err := within(t, 2*time.Second+grace, "Receive", func() error { return c.Receive(t.Context(), func() { t.Error("ready") }, nil) })
 	if err == nil {
 		t.Error("Receive succeeds in a black hole")
 	}
@@ -141,9 +145,17 @@ func TestCallsDoNotPileUp(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var wg sync.WaitGroup
 	for range 1000 {
-		wg.Go(func() { fails(t, c, lease, "among a thousand in a black hole") })
+		wg.Go(func() {
+			for name, call := range calls(t.Context(), c, newKey(), lease) {
+				if call() == nil {
+					t.Errorf("%s succeeds in a black hole", name)
+				}
+			}
+		})
 	}
+	began := time.Now()
 	wg.Wait()
+	t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
 	hole.sever()
 	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before+5 })
 }

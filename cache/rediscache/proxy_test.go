@@ -7,10 +7,12 @@ import (
 	"testing"
 )
 
-// A proxy passes on what it is sent, until it is told to swallow it.
+// A proxy passes on what it is sent, until it is told to swallow it, or to hang
+// up in place of an answer.
 type proxy struct {
 	address string
 	swallow atomic.Bool
+	hangUp  atomic.Bool
 	opened  atomic.Int64
 
 	mu    sync.Mutex
@@ -50,16 +52,16 @@ func (p *proxy) remember(client, server net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns = append(p.conns, client, server)
-	go p.pass(server, client)
-	go p.pass(client, server)
+	go p.pass(server, client, nil)
+	go p.pass(client, server, &p.hangUp)
 }
 
-func (p *proxy) pass(to, from net.Conn) {
+func (p *proxy) pass(to, from net.Conn, hangUp *atomic.Bool) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if err != nil {
+		if err != nil || hangUp != nil && hangUp.Load() {
 			return
 		}
 		if !p.swallow.Load() {

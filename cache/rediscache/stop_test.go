@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/cache/rediscache"
 )
@@ -23,7 +22,7 @@ func TestStoppedServer(t *testing.T) {
 	pid := process(t, address)
 	signal(t, pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
-	r.ends(t, 1700*time.Millisecond, "timeout")
+	r.ends(t, noticed, "timeout")
 	for range 10 {
 		fails(t, c, lease, "while the server is stopped")
 	}
