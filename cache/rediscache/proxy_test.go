@@ -8,7 +8,7 @@ import (
 )
 
 // A proxy passes on what it is sent, until it is told to swallow it, or to hang
-// up in place of an answer.
+// up in place of the next answer.
 type proxy struct {
 	address string
 	swallow atomic.Bool
@@ -61,7 +61,7 @@ func (p *proxy) pass(to, from net.Conn, hangUp *atomic.Bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if err != nil || hangUp != nil && hangUp.Load() {
+		if err != nil || hangUp != nil && hangUp.CompareAndSwap(true, false) {
 			return
 		}
 		if !p.swallow.Load() {
