@@ -141,10 +141,11 @@ func (m *member) do(verb string, k key, want string) done {
 	return d
 }
 
-// watch has the instance validate the tokens over and over.
-func (m *member) watch(name string, spin bool, of []key) {
+// watch has the instance validate the tokens over and over, with a rest after
+// each round.
+func (m *member) watch(name string, rest time.Duration, of []key) {
 	m.Helper()
-	ask[struct{}](m, m.instance, "watch", watchArgs{Name: name, Tokens: tokens(of), Spin: spin})
+	ask[struct{}](m, m.instance, "watch", watchArgs{Name: name, Tokens: tokens(of), Rest: rest})
 }
 
 // watched ends that when all are refused, or when nobody waits any more.
@@ -153,6 +154,5 @@ func (m *member) watched(name string, wait time.Duration) []watchedToken {
 	return ask[[]watchedToken](m, m.instance, "watched", watchedArgs{Name: name, Wait: wait, Stop: true})
 }
 
-// both runs a test with the Redis bus and with NOTIFY, side by side where that
-// measures nothing.
+// buses are those that there are.
 var buses = []string{redisBus, notifyBus}

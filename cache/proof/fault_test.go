@@ -11,7 +11,7 @@ type fault struct {
 	holdUp, holdDown bool
 
 	delay time.Duration // of everything, each way
-	slice time.Duration // bytes pass one by one, with a pause after each
+	slice time.Duration // bytes pass one by one, with a pause after every sixteenth
 
 	// Connections are reset, and new ones too.
 	reset bool

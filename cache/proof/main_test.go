@@ -1,21 +1,29 @@
 package proof_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 func TestMain(m *testing.M) {
+	redis.SetLogger(silence{}) // it tells of connections that are cut on purpose
 	if os.Getenv(roleVariable) != "" {
 		os.Exit(play())
 	}
 	os.Exit(testserver.Run(m))
 }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 // soak asks for the full counts.
 var soak = os.Getenv("KEYHATCH_SOAK") != ""

@@ -140,13 +140,26 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	p.mu.Lock()
-	c.server = server
-	p.mu.Unlock()
+	if !c.reaches(server) {
+		return
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pump(down, server, client) })
 	c.pump(up, client, server)
 	wg.Wait()
+}
+
+// reaches is false when the connection was reset meanwhile.
+func (c *pair) reaches(server net.Conn) bool {
+	c.proxy.mu.Lock()
+	defer c.proxy.mu.Unlock()
+	select {
+	case <-c.gone:
+		return false
+	default:
+	}
+	c.server = server
+	return true
 }
 
 // reset ends both connections without a farewell.
@@ -244,7 +257,7 @@ func (c *pair) wait(until time.Time, changed <-chan struct{}) bool {
 var errGone = errors.New("the connection is gone")
 
 func (c *pair) write(to net.Conn, b []byte) error {
-	for len(b) > 0 {
+	for sent := 1; len(b) > 0; sent++ {
 		n := len(b)
 		f, _ := c.proxy.now()
 		if f.slice > 0 {
@@ -254,7 +267,7 @@ func (c *pair) write(to net.Conn, b []byte) error {
 			return err
 		}
 		b = b[n:]
-		if f.slice > 0 && !c.wait(time.Now().Add(f.slice), nil) {
+		if f.slice > 0 && sent%16 == 0 && !c.wait(time.Now().Add(f.slice), nil) {
 			return errGone
 		}
 	}

@@ -61,7 +61,7 @@ func (c *cluster) revokeAll(n int, wait time.Duration) *revocations {
 	for ; n > 0; n -= some {
 		keys := c.create(c.members[0], min(n, some))
 		for _, m := range c.members {
-			m.watch("revoke", false, keys)
+			m.watch("revoke", 300*time.Microsecond, keys)
 		}
 		ended := make([]done, len(keys))
 		for i, k := range keys {

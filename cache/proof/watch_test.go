@@ -9,15 +9,13 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// pace is how long a watch rests between two rounds over its tokens.
-const pace = 300 * time.Microsecond
-
 // A watched token is what one instance has answered for it. Instants are in
 // Unix nanoseconds.
 type watchedToken struct {
 	Accepted     int64
 	LastAccepted int64 // when the last one that was accepted began
 	Refused      int64 // when the first refusal of the credential had ended; 0: none
+	Refusals     int64 // in all
 	After        int64 // accepted although it had been refused
 	Wrong        int64 // refusals other than as revoked
 	Unavailable  int64
@@ -27,7 +25,7 @@ type watchedToken struct {
 type watchArgs struct {
 	Name   string
 	Tokens []string
-	Spin   bool // without a rest
+	Rest   time.Duration // between two rounds
 }
 
 type watch struct {
@@ -67,8 +65,8 @@ func (w *watch) run(keys *apikey.Manager) {
 			return
 		default:
 		}
-		if !w.args.Spin {
-			time.Sleep(pace)
+		if w.args.Rest > 0 {
+			time.Sleep(w.args.Rest)
 		}
 		w.round(keys)
 	}
@@ -96,6 +94,7 @@ func (w *watch) note(i int, begin int64, err error) {
 	case errors.Is(err, apikey.ErrUnavailable):
 		t.Unavailable++
 	default:
+		t.Refusals++
 		if t.Refused == 0 {
 			t.Refused = time.Now().UnixNano()
 		}

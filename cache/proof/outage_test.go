@@ -1,0 +1,150 @@
+package proof_test
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+)
+
+// outageRate is how many requests come in a second.
+const outageRate = 1000
+
+// while the store is down, keys that are in memory go on and
+// unknown ones are an outage, never a refusal; past StaleIfError all are. When it
+// is back, it is not overrun.
+func TestStoreOutage(t *testing.T) {
+	for _, bus := range []string{redisBus, notifyBus, noBus} {
+		t.Run(bus, func(t *testing.T) {
+			t.Parallel()
+			o := newOutage(t, setup{
+				Bus: bus, Level: bus == redisBus,
+				CacheTTL:     count(time.Second, 30*time.Second),
+				StaleIfError: count(4*time.Second, 5*time.Minute+31*time.Second),
+			})
+			o.shorterThanStale(count(2*time.Second, 5*time.Minute))
+			o.longerThanStale()
+		})
+	}
+}
+
+// An outage is of the store, as one instance sees it. In its memory are good
+// keys and some that it has revoked.
+type outage struct {
+	*member
+	good, gone []string
+	steady     loadResult
+}
+
+func newOutage(t *testing.T, s setup) *outage {
+	c := newCluster(t, sharedServers(t), 1, s)
+	o := &outage{member: c.members[0]}
+	keys := c.create(o.member, count(200, 5000))
+	for _, k := range keys[:len(keys)/10] {
+		o.do("revoke", k, accepted)
+	}
+	o.gone, o.good = tokens(keys[:len(keys)/10]), tokens(keys[len(keys)/10:])
+	ask[[]string](t, o.instance, "answers", append(o.good, o.gone...))
+	// All keys were just loaded together; after a TTL they are spread.
+	o.steady = o.requests(s.CacheTTL + count(time.Second, 30*time.Second))
+	o.tell("steady", o.steady)
+	o.want("steady", o.steady, accepted, unknown)
+	return o
+}
+
+// requests are for good keys, eighty in a hundred, unknown and revoked ones.
+func (o *outage) requests(d time.Duration) loadResult {
+	o.Helper()
+	return ask[loadResult](o, o.instance, "load", loadArgs{
+		Rate: outageRate, For: d, Good: o.good, Revoked: o.gone, GoodIn: 80, BadIn: 10,
+	})
+}
+
+// down is what an instance sees of a server that is gone.
+func (o *outage) down() {
+	o.database.set(reset)
+	if o.setup.Bus == notifyBus {
+		o.bus.set(reset)
+	}
+}
+
+func (o *outage) heal() {
+	o.database.heal()
+	o.bus.heal()
+}
+
+func (o *outage) shorterThanStale(d time.Duration) {
+	o.Helper()
+	o.down()
+	during := o.requests(d)
+	o.tell("R-01 store down", during)
+	o.want("R-01 store down", during, accepted, unavailable)
+	o.heal()
+	o.recover("R-03 after a short outage")
+}
+
+func (o *outage) longerThanStale() {
+	o.Helper()
+	o.down()
+	// What is asked for meanwhile is answered while it may be, and never
+	// refused.
+	o.requests(o.setup.StaleIfError + 100*time.Millisecond)
+	past := o.requests(time.Second)
+	o.tell("R-02 past StaleIfError", past)
+	o.want("R-02 past StaleIfError", past, unavailable, unavailable)
+	o.heal()
+	o.recover("R-03 after a long outage")
+}
+
+// recover looks at the time after the store is back.
+func (o *outage) recover(when string) {
+	o.Helper()
+	back := o.requests(count(3*time.Second, 40*time.Second))
+	o.tell(when, back)
+	steady, most := peak(o.steady.Seconds[1:]), peak(back.Seconds)
+	settled := back.Seconds[min(5, len(back.Seconds)-1)].P99
+	o.Logf("%s | bus %s | reads a second: %d steady, %d after | p99 %s, in second %d", when, o.setup.Bus, steady, most, short(settled), min(5, len(back.Seconds)-1)+1)
+	if most > 2*steady {
+		o.Errorf("%s: got %d reads in a second, want at most twice the %d of before", when, most, steady)
+	}
+	for what, n := range maps.All(back.Revoked) {
+		if what == accepted {
+			o.Errorf("%s: %d revoked keys were accepted", when, n)
+		}
+	}
+	if settled > 50*time.Millisecond && !raced {
+		o.Errorf("%s: p99 is %v", when, settled)
+	}
+}
+
+func peak(seconds []second) (reads int64) {
+	for _, s := range seconds {
+		reads = max(reads, s.Reads)
+	}
+	return reads
+}
+
+// want demands one answer for all good keys and one for all unknown ones.
+// Revoked keys are never accepted, nor taken for unknown.
+func (o *outage) want(when string, r loadResult, good, bad string) {
+	o.Helper()
+	if r.Good[good] == 0 || len(r.Good) != 1 {
+		o.Errorf("%s: good keys: got %v, want %s alone", when, r.Good, good)
+	}
+	if r.Unknown[bad] == 0 || len(r.Unknown) != 1 {
+		o.Errorf("%s: unknown keys: got %v, want %s alone", when, r.Unknown, bad)
+	}
+	if n := r.Revoked[revoked] + r.Revoked[unavailable]; n == 0 || len(r.Revoked) > 2 || r.Revoked[accepted] > 0 {
+		o.Errorf("%s: revoked keys: got %v", when, r.Revoked)
+	}
+}
+
+func (o *outage) tell(when string, r loadResult) {
+	o.Helper()
+	reads := ""
+	for _, s := range r.Seconds[:min(len(r.Seconds), 6)] {
+		reads += fmt.Sprintf(" %d", s.Reads)
+	}
+	o.Logf("%s | bus %s | %d/s | good %v, unknown %v, revoked %v | p50 %s, p99 %s, max %s | goroutines %d | reads in each second:%s",
+		when, o.setup.Bus, outageRate, r.Good, r.Unknown, r.Revoked, short(r.P50), short(r.P99), short(r.Max), r.Goroutines, reads)
+}

@@ -1,0 +1,41 @@
+package proof_test
+
+import (
+	"testing"
+	"time"
+)
+
+// a store that takes 5 s to answer holds nobody up once that is known,
+// and nobody gathers in front of it.
+func TestSlowStore(t *testing.T) {
+	for _, bus := range []string{redisBus, notifyBus, noBus} {
+		t.Run(bus, func(t *testing.T) {
+			t.Parallel()
+			o := newOutage(t, setup{
+				Bus: bus, Level: bus == redisBus,
+				CacheTTL: time.Second, StaleIfError: time.Minute, LookupTimeout: count(500*time.Millisecond, 3*time.Second),
+			})
+			o.database.set(slowStore)
+			if bus == notifyBus {
+				o.bus.set(slowStore)
+			}
+			began := time.Now()
+			await(t, "unknown keys are refused at once", func() bool {
+				r := ask[loadResult](t, o.instance, "load", loadArgs{Rate: outageRate, For: 200 * time.Millisecond, Good: o.good, GoodIn: 80, BadIn: 20})
+				return r.P50 < 100*time.Millisecond && r.Unknown[unavailable] > 0 && r.P99 < 300*time.Millisecond
+			})
+			known := time.Since(began)
+			slow := o.requests(count(2*time.Second, time.Minute))
+			o.tell("R-04 store slow", slow)
+			o.want("R-04 store slow", slow, accepted, unavailable)
+			t.Logf("R-04 | bus %s | held back after %s | p99 %s | goroutines: %d steady, %d slow", bus, short(known), short(slow.P99), o.steady.Goroutines, slow.Goroutines)
+			if slow.P99 > 300*time.Millisecond {
+				t.Errorf("p99 is %v, want at most 300 ms", slow.P99)
+			}
+			// Few as they are here, those of the 64 loads that there may be count.
+			if most := 2 * max(o.steady.Goroutines, 64); slow.Goroutines >= most {
+				t.Errorf("got %d goroutines, want less than %d", slow.Goroutines, most)
+			}
+		})
+	}
+}
