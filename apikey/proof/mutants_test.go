@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -38,7 +39,7 @@ const root = "../.."
 func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
-	killers := map[string]error{}
+	var killers killers
 	for i, m := range slices.Concat(mutants, sqlMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
@@ -52,16 +53,33 @@ func TestMutants(t *testing.T) {
 			if !all && i > 0 {
 				return
 			}
-			killer := m.pkg + " " + m.run
-			if _, ok := killers[killer]; !ok {
-				killers[killer] = m.passesUnbroken()
-			}
-			if err := killers[killer]; err != nil {
+			t.Parallel() // while one is compiled, another one waits for its timeouts
+			if err := killers.pass(m); err != nil {
 				t.Fatal(err)
 			}
 			m.kill(t, mutated)
 		})
 	}
+}
+
+// killers are the tests that were seen to pass, each once.
+type killers struct {
+	mu   sync.Mutex
+	seen map[string]func() error
+}
+
+func (k *killers) pass(m mutant) error {
+	name := m.pkg + " " + m.run
+	k.mu.Lock()
+	if k.seen == nil {
+		k.seen = map[string]func() error{}
+	}
+	if k.seen[name] == nil {
+		k.seen[name] = sync.OnceValue(m.passesUnbroken)
+	}
+	pass := k.seen[name]
+	k.mu.Unlock()
+	return pass()
 }
 
 // mutate returns the file's text with the break in it.
