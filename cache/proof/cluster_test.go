@@ -23,11 +23,15 @@ type member struct {
 	database, bus, cache *proxy // to the store, to what is listened to, to Redis
 }
 
-// newCluster starts n instances that are set up alike.
+// newCluster starts n instances that are set up alike, over a schema of their
+// own unless the setup names one.
 func newCluster(t testing.TB, s *servers, n int, base setup) *cluster {
 	t.Helper()
 	needSignals(t)
-	base.DSN, base.Namespace = s.schema(t), unique()
+	base.Namespace = unique()
+	if base.DSN == "" {
+		base.DSN = s.schema(t)
+	}
 	c := &cluster{TB: t, servers: s, base: base}
 	c.grow(n)
 	return c
@@ -100,7 +104,7 @@ type key struct{ op }
 func (c *cluster) create(m *member, n int) []key {
 	c.Helper()
 	owner, keys := unique(), make([]key, n)
-	errs := make(chan error, 4)
+	errs := make(chan error, 8)
 	for w := range cap(errs) {
 		go func() {
 			for k := w; k < n; k += cap(errs) {

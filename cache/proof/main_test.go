@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,11 @@ func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // it tells of connections that are cut on purpose
 	if os.Getenv(roleVariable) != "" {
 		os.Exit(play())
+	}
+	// These tests wait most of the time, and may do so beside each other.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
 	}
 	os.Exit(testserver.Run(m))
 }

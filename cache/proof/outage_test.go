@@ -14,6 +14,7 @@ const outageRate = 1000
 // unknown ones are an outage, never a refusal; past StaleIfError all are. When it
 // is back, it is not overrun.
 func TestStoreOutage(t *testing.T) {
+	t.Parallel()
 	for _, bus := range []string{redisBus, notifyBus, noBus} {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
@@ -112,8 +113,8 @@ func (o *outage) recover(when string) {
 			o.Errorf("%s: %d revoked keys were accepted", when, n)
 		}
 	}
-	if settled > 50*time.Millisecond && !raced {
-		o.Errorf("%s: p99 is %v", when, settled)
+	if usual := max(2*o.steady.P99, 50*time.Millisecond); settled > usual && !raced {
+		o.Errorf("%s: p99 is %v, want what is usual, at most %v", when, settled, usual)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 // an instance that reaches the store alone says that others do not know
 // what it has revoked, and they refuse it once the network is whole again.
 func TestPartedInstanceRevokes(t *testing.T) {
+	t.Parallel()
 	faults := []fault{blackHole, reset}
 	if soak {
 		faults = networkOnes

@@ -15,6 +15,7 @@ const (
 // a key that was revoked elsewhere for no longer than is promised, and refuses
 // it as soon as the network is whole again.
 func TestPartition(t *testing.T) {
+	t.Parallel()
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,7 @@ import (
 // a store that takes 5 s to answer holds nobody up once that is known,
 // and nobody gathers in front of it.
 func TestSlowStore(t *testing.T) {
+	t.Parallel()
 	for _, bus := range []string{redisBus, notifyBus, noBus} {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()

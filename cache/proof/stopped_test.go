@@ -9,6 +9,7 @@ import (
 // a process that was stopped while a key was revoked elsewhere accepts it
 // in no request that begins after it goes on.
 func TestStoppedProcess(t *testing.T) {
+	t.Parallel()
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -84,13 +85,19 @@ func (r *role) setDisabled(ctx context.Context, o op, to bool) (apikey.Issued, e
 	return apikey.Issued{}, err
 }
 
-// answers validates each of the tokens.
+// answers validates each of the tokens, sixteen at a time.
 func (r *role) answers(tokens []string) []string {
-	var all []string
-	for _, token := range tokens {
-		_, err := r.keys.Validate(context.Background(), token)
-		all = append(all, answerOf(err))
+	all := make([]string, len(tokens))
+	var workers sync.WaitGroup
+	for first := range 16 {
+		workers.Go(func() {
+			for i := first; i < len(tokens); i += 16 {
+				_, err := r.keys.Validate(context.Background(), tokens[i])
+				all[i] = answerOf(err)
+			}
+		})
 	}
+	workers.Wait()
 	return all
 }
 
