@@ -61,28 +61,39 @@ func (c *Cache) receive(ctx context.Context, ready func(), deliver func(message 
 	subscription := client.Subscribe(ctx)
 	defer subscription.Close()
 	ctx = context.WithoutCancel(ctx) // the line ends it
-	if err := subscribe(ctx, subscription, c.names.channel()); err != nil {
+	if err := subscription.Subscribe(ctx, c.names.channel()); err != nil {
 		return err
 	}
 	l.conn.watch()
+	if err := confirm(ctx, subscription, c.names.channel()); err != nil {
+		return err
+	}
 	ready()
 	for {
-		m, err := subscription.Receive(ctx)
+		m, err := next(ctx, subscription)
 		if err != nil {
 			return err
 		}
-		if err := c.deliver(m, deliver); err != nil {
+		if err := pass(m, deliver); err != nil {
 			return err
 		}
 	}
 }
 
-// subscribe returns once the server has confirmed the subscription.
-func subscribe(ctx context.Context, s *redis.PubSub, channel string) error {
-	if err := s.Subscribe(ctx, channel); err != nil {
-		return err
-	}
-	m, err := s.ReceiveTimeout(ctx, callTimeout)
+// next is what comes next. go-redis panics at answers of no known shape, and
+// what has become of a server is no reason to end the process.
+func next(ctx context.Context, s *redis.PubSub) (m any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the server has sent what is no message: %v", p)
+		}
+	}()
+	return s.Receive(ctx)
+}
+
+// confirm returns once the server has confirmed the subscription.
+func confirm(ctx context.Context, s *redis.PubSub, channel string) error {
+	m, err := next(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -92,7 +103,7 @@ func subscribe(ctx context.Context, s *redis.PubSub, channel string) error {
 	return nil
 }
 
-func (c *Cache) deliver(m any, deliver func(message string)) error {
+func pass(m any, deliver func(message string)) error {
 	switch m := m.(type) {
 	case *redis.Message:
 		if isMessage(m.Payload) { // others are not from Publish

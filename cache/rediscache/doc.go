@@ -55,7 +55,7 @@
 //
 // Any eviction policy is safe: what is evicted is a miss, and a lease that is
 // evicted refuses its fill. allkeys-lru or allkeys-lfu are best. An entry takes
-// some 150 bytes beside its value, and nothing outlives its ttl. Answers that
+// some 300 bytes beside its value, and nothing outlives its ttl. Answers that
 // there is no key, of which an attacker can cause as many as he likes, have
 // names of their own and live for seconds.
 //

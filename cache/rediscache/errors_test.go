@@ -120,28 +120,8 @@ func TestWrongPasswords(t *testing.T) {
 // Some that do not know a command repeat what followed it.
 func TestServerThatQuotesThePassword(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				buf := make([]byte, 4096)
-				for {
-					if _, err := conn.Read(buf); err != nil {
-						return
-					}
-					fmt.Fprintf(conn, "-ERR unknown command, with args beginning with: '%s'\r\n", canary)
-				}
-			}()
-		}
-	}()
-	refused(t, "redis://:"+canary+"@"+l.Addr().String(), nil, "unknown command", "…")
+	address := serve(t, func(conn net.Conn, _ string) {
+		fmt.Fprintf(conn, "-ERR unknown command, with args beginning with: '%s'\r\n", canary)
+	})
+	refused(t, "redis://:"+canary+"@"+address, nil, "unknown command", "…")
 }

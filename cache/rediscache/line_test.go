@@ -1,0 +1,85 @@
+package rediscache_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache/rediscache"
+)
+
+// pieces is a server that answers a subscription with these, and a pause of
+// more than a second before each but the first.
+func pieces(t *testing.T, answers ...string) (address string) {
+	t.Helper()
+	return serve(t, func(conn net.Conn, command string) {
+		switch {
+		case strings.Contains(command, "hello"):
+			io.WriteString(conn, "-ERR unknown command\r\n")
+		case strings.Contains(command, "ping"):
+			io.WriteString(conn, "+PONG\r\n")
+		case strings.Contains(command, "subscribe"):
+			for i, piece := range answers {
+				if i > 0 {
+					time.Sleep(1200 * time.Millisecond)
+				}
+				io.WriteString(conn, piece)
+			}
+		}
+	})
+}
+
+const subscribed = "*3\r\n$9\r\nsubscribe\r\n$10\r\npieces:bus\r\n:1\r\n"
+
+// A message that comes in pieces is not taken apart by the question that is
+// asked meanwhile.
+func TestMessageInPieces(t *testing.T) {
+	t.Parallel()
+	var receivers []*receiver // all at once: they mostly wait
+	for _, sent := range [][]string{
+		{"*3\r\n$7\r\nmess", "age\r\n$10\r\npieces:bus\r\n$5\r\nhello\r\n"},
+		{"*3\r\n$7\r\nmessage\r\n", "$10\r\npieces:bus\r\n", "$5\r\nhello\r\n"},
+		{"*3\r\n$7\r\nmessage\r\n$10\r\npieces:bus\r\n$", "5\r\nhello\r\n"},
+	} {
+		c := open(t, pieces(t, append([]string{subscribed}, sent...)...), &rediscache.Options{Namespace: "pieces"})
+		receivers = append(receivers, receive(t, c))
+	}
+	for _, r := range receivers {
+		r.gets(t, "hello")
+	}
+}
+
+// A subscription that begins anew has missed what came between.
+func TestSecondSubscriptionEndsReceive(t *testing.T) {
+	t.Parallel()
+	r := receive(t, open(t, pieces(t, subscribed, subscribed), &rediscache.Options{Namespace: "pieces"}))
+	r.ends(t, 5*time.Second, "begun anew")
+}
+
+func TestServerThatBabbles(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"*0\r\n", "*1\r\n:1\r\n", "*1\r\n$7\r\nmessage\r\n", "nonsense\r\n", "$-1\r\n", "-ERR\r\n"} {
+		r := receive(t, open(t, pieces(t, subscribed+text), &rediscache.Options{Namespace: "pieces"}))
+		r.ends(t, time.Second, "receive: ")
+	}
+}
+
+func TestUnconfirmedSubscription(t *testing.T) {
+	t.Parallel()
+	for what, address := range map[string]string{
+		"another channel's":  pieces(t, subscribed),
+		"none but a message": pieces(t, "*3\r\n$7\r\nmessage\r\n$5\r\na:bus\r\n$5\r\nhello\r\n"),
+		"refused":            pieces(t, "-NOPERM\r\n"),
+		"none":               pieces(t),
+	} {
+		c := open(t, address, &rediscache.Options{Namespace: "a"})
+		err := within(t, noticed, "Receive", func() error {
+			return c.Receive(t.Context(), func() { t.Errorf("%s: ready", what) }, nil)
+		})
+		if err == nil {
+			t.Errorf("%s: Receive returns no error", what)
+		}
+	}
+}
