@@ -146,11 +146,10 @@ func publishable(message string) error {
 	return nil
 }
 
-// notify does not have the commit wait for a disk or for a standby: while it
-// waits, all who notify wait in line, and what a crash takes away here every
-// listener knows to be missing, since its connection ends too.
+// notify has a transaction of its own. All who notify wait in line for each
+// other's commits, and one that writes nothing does not wait for the disk.
 func (b *Bus) notify(ctx context.Context, channel, message string) error {
-	_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, $2), set_config('synchronous_commit', 'off', true)", channel, message)
+	_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, $2)", channel, message)
 	return err
 }
 

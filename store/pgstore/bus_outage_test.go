@@ -1,6 +1,8 @@
 package pgstore_test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,9 +28,7 @@ func TestTerminatedListener(t *testing.T) {
 	dsn := shared(t)
 	application := unique("app")
 	b := openBus(t, open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
-	await(t, "connections of the probe", func() bool {
-		return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'") == "0"
-	})
+	awaitNoListener(t, dsn, application) // of the probe
 	r := hear(t, b)
 	publish(t, b, "before")
 	r.wants("before")
@@ -82,20 +82,46 @@ func TestListenerInABlackHole(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
 	wall := newFirewall(t, dsn)
-	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), &pgstore.BusOptions{DSN: wall.dsn})
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: with(wall.dsn, "connect_timeout=1")})
 	r := hear(t, b)
 	t.Cleanup(wall.sever)
 	publish(t, b, "before")
 	r.wants("before")
-	if took := r.lost(wall.forget); took > noticed {
+	if took := r.lost(func() { wall.block(true) }); took > noticed {
 		t.Errorf("Receive noticed after %v that nothing comes any more, want at most %v", took, noticed)
 	}
-	if err := r.err.Error(); !strings.Contains(err, "no answer within 500ms") {
+	if err := r.err.Error(); !strings.Contains(err, "no answer to a ping") {
 		t.Errorf("the error does not tell what happened: %v", err)
 	}
+	began := time.Now()
+	err := b.Receive(t.Context(), func() { t.Error("ready is called without a server") }, func(string) {})
+	if outage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > noticed {
+		t.Errorf("Receive waits %v for a connection, want connect_timeout", time.Since(began))
+	}
+	wall.block(false)
 	again := hear(t, b)
 	publish(t, b, "after")
 	again.wants("after")
+}
+
+func TestListenWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	wall := newFirewall(t, dsn)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), &pgstore.BusOptions{DSN: wall.dsn})
+	t.Cleanup(wall.sever)
+	wall.intercept(func(sent []byte) {
+		if bytes.Contains(sent, []byte("LISTEN")) {
+			wall.forget()
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := b.Receive(ctx, func() { t.Error("ready is called before the server listens") }, func(string) {})
+	if outage(t, err, context.DeadlineExceeded, "LISTEN without an answer"); ctx.Err() != nil {
+		t.Error("Receive waits for an answer to LISTEN until its context ends")
+	}
 }
 
 // A process that is stopped holds its connection open.
@@ -105,9 +131,7 @@ func TestStoppedServer(t *testing.T) {
 	application := unique("app")
 	s := open(t, with(server.DSN(), "application_name="+application), nil)
 	b := openBus(t, s, nil)
-	await(t, "connections of the probe", func() bool {
-		return query(t, server.DSN(), "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'") == "0"
-	})
+	awaitNoListener(t, server.DSN(), application) // of the probe
 	r := hear(t, b)
 	listener := pid(t, server.DSN(), application)
 	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // should this test end early

@@ -46,3 +46,18 @@ func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A pooler that does not clean up leaves LISTEN behind in its only session.
+func TestOtherChannelsAreNotHeard(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	through := bouncer(t, dsn, "session\nserver_reset_query =", 1)
+	channel := unique("channel")
+	execute(t, through, "LISTEN "+channel)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: through})
+	r := hear(t, b)
+	publish(t, openBus(t, s, &pgstore.BusOptions{Channel: channel}), "other")
+	publish(t, b, "message")
+	r.wants("message")
+}

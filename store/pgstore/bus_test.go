@@ -194,42 +194,30 @@ func TestMessagesWhenWaitsEnd(t *testing.T) {
 	}
 }
 
-func TestBusHoldsNoConnection(t *testing.T) {
+func TestReceiveHasAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
 	application := unique("app")
 	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)})
-	listeners := func() string {
-		return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
-	}
 	b := openBus(t, s, nil)
-	await(t, "connections of the probe", func() bool { return listeners() == "0" })
+	awaitNoListener(t, dsn, application)
 	r := hear(t, b)
-	if got := listeners(); got != "1" {
+	if got := listeners(t, dsn, application); got != "1" {
 		t.Errorf("Receive has %s connections under the name of the bus, want 1", got)
 	}
 	r.end()
-	await(t, "connections of Receive", func() bool { return listeners() == "0" })
+	awaitNoListener(t, dsn, application)
 }
 
-// A panic in deliver goes to the caller, and leaves no connection behind.
-func TestPanicClosesTheConnection(t *testing.T) {
-	t.Parallel()
-	dsn := shared(t)
-	application := unique("app")
-	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)})
-	b := openBus(t, s, nil)
-	func() {
-		defer func() {
-			if got := recover(); got != "mine" {
-				t.Errorf("a panic in deliver: got %v, want it passed on", got)
-			}
-		}()
-		b.Receive(t.Context(), func() { publish(t, b, "message") }, func(string) { panic("mine") })
-	}()
-	await(t, "connections", func() bool {
-		return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'") == "0"
-	})
+// listeners counts connections under the name of an application's bus.
+func listeners(t *testing.T, dsn, application string) string {
+	t.Helper()
+	return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
+}
+
+func awaitNoListener(t *testing.T, dsn, application string) {
+	t.Helper()
+	await(t, "listeners", func() bool { return listeners(t, dsn, application) == "0" })
 }
 
 func TestReceiveAndPublishHeedTheirContext(t *testing.T) {

@@ -37,6 +37,17 @@ func TestNothingStays(t *testing.T) {
 			hear(t, b).end()
 			s.Close()
 		},
+		"after a panic in deliver": func(t *testing.T, dsn string) {
+			s := open(t, dsn, o)
+			b := openBus(t, s, nil)
+			defer func() {
+				if got := recover(); got != "mine" {
+					t.Errorf("a panic in deliver: got %v, want it passed on", got)
+				}
+				s.Close()
+			}()
+			b.Receive(t.Context(), func() { publish(t, b, "message") }, func(string) { panic("mine") })
+		},
 		"after Bus has heard nothing": func(t *testing.T, dsn string) {
 			s := open(t, dsn, o)
 			if _, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: elsewhere(t, dsn)}); err == nil {

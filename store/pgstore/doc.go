@@ -92,4 +92,45 @@
 // after they were revoked. Of several hosts in the data source name every
 // connection goes to one that takes writes, so that the pool follows a failover
 // by itself.
+//
+// # Other instances
+//
+// Another instance of a service goes by what it has in memory, until that is as
+// old as apikey's CacheTTL. With a [Bus] it hears of a change within
+// milliseconds:
+//
+//	bus, err := st.Bus(ctx, nil)
+//	keys, err := apikey.New(st, &apikey.Options{Bus: bus})
+//
+// The bus is PostgreSQL's LISTEN and NOTIFY. It needs no table, and whoever
+// listens no right but to connect. An instance that listens has one connection
+// more than its pool, which pg_stat_activity shows as "keyhatch bus". It sends a
+// message for each change, and one a second to know that it is heard.
+//
+// A pooler in transaction mode accepts LISTEN and never delivers. [Store.Bus]
+// finds that out, and fails. [BusOptions].DSN then tells a way round the pooler
+// to listen by; what is sent goes through it all the same. A pooler in session
+// mode may be in either way, and needs room for a session more per instance.
+//
+// A listener whose session ends knows it at once. One that has heard nothing for
+// a second asks the server, and gives its connection up after another half. The
+// next one goes to the server that takes writes then, after a failover the new
+// one. What was sent in between is lost, so that the instance looks up again
+// all that it had in memory; package cache sees to that.
+//
+// The server keeps a message until every session that listens has passed it on,
+// by default in up to 8 GB. When that is full, all who notify fail, those who
+// write keys not among them. So a listener that hangs must go: the instance
+// closes a connection that does not answer, which ends the session. Where the
+// network swallows that too, the server goes by its tcp_user_timeout and
+// tcp_keepalives_idle; unless they are set, it waits a quarter of an hour with
+// something to send, and two hours without. pg_notification_queue_usage() tells
+// how full the queue is.
+//
+// The message goes out after the change was committed, in a transaction of its
+// own, which takes one round trip and waits for no disk. PostgreSQL lets those
+// who notify commit only one after the other: with sixteen writers on two
+// cores, 6,800 commits a second became 570 when each did so in its own
+// transaction, and 5,200 when each sent a message afterwards. Looking keys up
+// and writing down their use sends none.
 package pgstore

@@ -17,3 +17,19 @@ func ExampleOpen() {
 	defer st.Close()
 	// keys, err := apikey.New(st, nil)
 }
+
+// Listening goes round the pooler that all other calls go through.
+func ExampleStore_Bus() {
+	ctx := context.Background()
+	st, err := pgstore.Open(ctx, os.Getenv("POOLER_URL"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer st.Close()
+	bus, err := st.Bus(ctx, &pgstore.BusOptions{DSN: os.Getenv("DATABASE_URL")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = bus
+	// keys, err := apikey.New(st, &apikey.Options{Bus: bus})
+}

@@ -36,6 +36,7 @@ type firewall struct {
 
 	mu         sync.Mutex
 	generation int
+	blocks     bool // new connections too
 	conns      []net.Conn
 	before     func(sent []byte)
 }
@@ -74,8 +75,12 @@ func (w *firewall) remember(client, server net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conns = append(w.conns, client, server)
-	go w.pass(server, client, w.generation, w.before)
-	go w.pass(client, server, w.generation, func([]byte) {})
+	born := w.generation
+	if w.blocks {
+		born--
+	}
+	go w.pass(server, client, born, w.before)
+	go w.pass(client, server, born, func([]byte) {})
 }
 
 // intercept has do called before anything is passed on that a client sends, on
@@ -90,6 +95,14 @@ func (w *firewall) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.generation++
+}
+
+// block makes a black hole: it forgets, and new connections pass nothing.
+func (w *firewall) block(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.generation++
+	w.blocks = yes
 }
 
 func (w *firewall) knows(generation int) bool {

@@ -98,7 +98,7 @@ func (l *listener) ping(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := l.conn.Ping(limited); err != nil {
-		return fmt.Errorf("no answer within %v: %w", pingTimeout, err)
+		return fmt.Errorf("no answer to a ping: %w", err)
 	}
 	return nil
 }

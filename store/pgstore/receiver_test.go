@@ -39,7 +39,12 @@ func hear(t testing.TB, b cache.Bus) *receiver {
 	ready := make(chan struct{})
 	go func() {
 		defer close(r.ended)
-		r.err = b.Receive(ctx, func() { close(ready) }, func(m string) { r.heard <- m })
+		r.err = b.Receive(ctx, func() { close(ready) }, func(m string) {
+			select {
+			case r.heard <- m:
+			case <-ctx.Done():
+			}
+		})
 	}()
 	t.Cleanup(r.end)
 	select {
