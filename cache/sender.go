@@ -23,7 +23,13 @@ type sender struct {
 	beats  []sentBeat // of the messages sent lately, the oldest first
 	change uint64
 	failed bool // the last time
+
+	untold batch // names that were not sent; of the goroutine that sends
 }
+
+// maxUntold bounds the names that are kept to be sent again. Others then doubt
+// everything, but may find in a second level what was to be forgotten.
+const maxUntold = 4096
 
 // A sentBeat tells when a message was sent.
 type sentBeat struct {
@@ -119,6 +125,7 @@ func (f *Feed) send(ctx context.Context) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		f.sendBatch(ctx, f.sender.swap(newBatch()))
+		f.sendUntold(ctx)
 		select {
 		case <-ctx.Done():
 		case <-f.sender.wake:
@@ -143,12 +150,36 @@ func (f *Feed) sendBatch(ctx context.Context, b *batch) {
 	for {
 		m := message{origin: f.origin, keys: b.keys[:min(len(b.keys), maxNames)]}
 		m.groups = b.groups[:min(len(b.groups), maxNames-len(m.keys))]
+		if b.err = f.sendMessage(ctx, m); b.err != nil {
+			f.sender.untold.add(b) // a bus that fails is not asked for each
+			return
+		}
 		b.keys, b.groups = b.keys[len(m.keys):], b.groups[len(m.groups):]
-		b.err = errors.Join(b.err, f.sendMessage(ctx, m))
 		if len(b.keys)+len(b.groups) == 0 {
 			return
 		}
 	}
+}
+
+// add takes over what another batch names.
+func (b *batch) add(other *batch) {
+	if len(b.keys)+len(b.groups)+len(other.keys)+len(other.groups) <= maxUntold {
+		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)
+	}
+}
+
+// sendUntold names what could not be named before, once the bus takes messages
+// again. By then others have doubted what they had; this is for those who have
+// since found it in a second level, from which it could not be deleted either.
+func (f *Feed) sendUntold(ctx context.Context) {
+	s := &f.sender
+	if s.failed || len(s.untold.keys)+len(s.untold.groups) == 0 {
+		return
+	}
+	again := newBatch()
+	again.keys, again.groups = s.untold.keys, s.untold.groups
+	s.untold = batch{}
+	f.sendBatch(ctx, again)
 }
 
 // sendMessage counts the message, whatever becomes of it: others then miss it
