@@ -31,8 +31,13 @@ func receive(t testing.TB, c *rediscache.Cache) *receiver {
 	t.Cleanup(func() { cancel(); <-done })
 	select {
 	case <-ready:
-	case err := <-r.err:
-		t.Fatalf("Receive: %v", err)
+		return r
+	case <-done:
+	}
+	select {
+	case <-ready: // and ended at once
+	default:
+		t.Fatalf("Receive: %v", <-r.err)
 	}
 	return r
 }
