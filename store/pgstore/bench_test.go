@@ -3,11 +3,8 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
@@ -32,41 +29,24 @@ func BenchmarkLookup(b *testing.B) {
 	schema := newSchema(b, dsn)
 	s := open(b, dsn, &pgstore.Options{Schema: schema})
 	fill(b, dsn, schema)
-	bare := prepare(b, dsn, schema)
-	took := map[string][]time.Duration{}
-	measure := func(what string, find func(context.Context, store.Digest) error, d store.Digest) {
-		began := time.Now()
-		if err := find(b.Context(), d); err != nil {
-			b.Fatal(err)
-		}
-		took[what] = append(took[what], time.Since(began))
-	}
-	lookup := func(ctx context.Context, d store.Digest) error {
-		_, err := s.Lookup(ctx, d)
-		return err
-	}
+	find := prepare(b, dsn, schema)
+	times := took{}
 	for i := 0; b.Loop(); i++ {
 		d := record("o", fmt.Sprint("k", i*7919%rows)).Digest
-		measure("bare", bare, d)
-		measure("store", lookup, d)
+		times.measure(b, "bare", func() error { return find(b.Context(), d) })
+		times.measure(b, "store", func() error {
+			_, err := s.Lookup(b.Context(), d)
+			return err
+		})
 	}
-	for what, times := range took {
-		slices.Sort(times)
-		for _, p := range []int{50, 99} {
-			b.ReportMetric(float64(times[len(times)*p/100].Nanoseconds())/1e3, fmt.Sprintf("%s-p%d-µs", what, p))
-		}
-	}
-	b.ReportMetric(float64(took["store"][b.N/2])/float64(took["bare"][b.N/2]), "times-bare")
+	times.report(b)
+	b.ReportMetric(float64(times["store"][b.N/2])/float64(times["bare"][b.N/2]), "times-bare")
 }
 
 func prepare(b *testing.B, dsn, schema string) func(context.Context, store.Digest) error {
 	b.Helper()
-	conn, err := pgx.Connect(b.Context(), dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close(context.WithoutCancel(b.Context())) })
-	_, err = conn.Prepare(b.Context(), "find", `SELECT digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
+	conn := bare(b, dsn)
+	_, err := conn.Prepare(b.Context(), "find", `SELECT digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
 		scopes, metadata, created_at, expires_at, disabled_at, revoked_at, last_used_at FROM `+schema+`.keyhatch_keys WHERE digest = $1`)
 	if err != nil {
 		b.Fatal(err)
