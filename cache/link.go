@@ -91,19 +91,21 @@ func (f *Feed) attempt(ctx context.Context) {
 		default:
 		}
 	}
-	err := f.receive(ctx, ready, func(text string) { f.heard(l, text) })
-	f.lost(l, err)
-	late.Stop()
-	cancel()
-	f.links.count.Add(-1)
-	close(l.over)
+	err := errors.New("cache: Receive has exited")
+	defer func() {
+		f.lost(l, err)
+		late.Stop()
+		cancel()
+		f.links.count.Add(-1)
+		close(l.over)
+	}()
+	err = f.receive(ctx, ready, func(text string) { f.heard(l, text) })
 }
 
 var errReadyTwice = errors.New("cache: Receive has called ready twice")
 
 // receive is the bus's, whatever the bus does.
 func (f *Feed) receive(ctx context.Context, ready func(), deliver func(string)) (err error) {
-	err = errors.New("cache: Receive has exited")
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("cache: Receive has panicked: %v", p)
