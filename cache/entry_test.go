@@ -41,3 +41,25 @@ func TestAgeGoesByTheLaterClock(t *testing.T) {
 		t.Errorf("a minute later by the monotonic clock, the wall clock set back: age %v", got)
 	}
 }
+
+// However often an epoch is doubted, it does not come back to what it was, nor
+// look as if a write were under way.
+func TestDoubtsOverflow(t *testing.T) {
+	var w word
+	for range 3 {
+		w.begin()
+		w.end()
+	}
+	before, seen := w.Load(), map[uint64]bool{}
+	for n := range 10_000 {
+		if seen[w.Load()] || !quiet(w.Load()) {
+			t.Fatalf("after %d doubts the epoch is %x, which it was before, or which is not quiet", n, w.Load())
+		}
+		seen[w.Load()] = true
+		// Beyond what there is room for, doubts count as a write.
+		if got, want := written(before, w.Load()), n >= 1<<12; got != want {
+			t.Fatalf("after %d doubts written is %t, want %t", n, got, want)
+		}
+		w.doubt()
+	}
+}

@@ -1,0 +1,937 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// Invariant 3, C-04: what one instance tells is forgotten by the others, at
+// once, and nothing else is, nor by itself.
+func TestFeedForgets(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		publish func(context.Context, *cache.Feed) error
+		gone    []int
+	}{
+		{"a key", func(ctx context.Context, f *cache.Feed) error { return f.Publish(ctx, keyOf(1)) }, []int{1}},
+		{"keys", func(ctx context.Context, f *cache.Feed) error { return f.Publish(ctx, keyOf(1), keyOf(3)) }, []int{1, 3}},
+		{"a group", func(ctx context.Context, f *cache.Feed) error { return f.PublishGroup(ctx, keyOf(-1-2)) }, []int{2}},
+		{"nothing", func(ctx context.Context, f *cache.Feed) error { return f.Publish(ctx) }, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				a, b, c := h.connect(t), h.connect(t), h.connect(t)
+				settle(t, a, b, c)
+				for _, i := range []*instance{a, b, c} {
+					i.load(t, 0, 1, 2, 3)
+				}
+				began := time.Now()
+				if err := tt.publish(t.Context(), a.feed); err != nil {
+					t.Fatalf("publish: %v", err)
+				}
+				if took := time.Since(began); took > 0 {
+					t.Errorf("publish took %v, want no waiting for a heartbeat", took)
+				}
+				synctest.Wait()
+				for n, i := range []*instance{a, b, c} {
+					for key := range 4 {
+						want := true
+						for _, gone := range tt.gone {
+							want = want && (key != gone || n == 0)
+						}
+						if got := i.has(key); got != want {
+							t.Errorf("instance %d has key %d: %t, want %t: others forget what was named, and nobody anything else", n, key, got, want)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// While the bus is well, entries live as long as without it, however much is
+// said over it and by how many.
+func TestFeedDoubtsNothingWithoutReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		all := make([]*instance, 20)
+		for n := range all {
+			all[n] = h.begin(t, func(p *port) {
+				// A broker that takes a while, so that much is under way.
+				p.publish.set(func(_ context.Context, message string, send func(string)) error {
+					time.Sleep(time.Millisecond)
+					send(message)
+					return nil
+				})
+				p.deliver.set(func(message string, deliver func(string)) {
+					deliver(message)
+					time.Sleep(100 * time.Microsecond)
+				})
+			})
+		}
+		settle(t, all...)
+		var before int64
+		for _, i := range all {
+			i.load(t, 0, 1, 2)
+			before += i.doubts.Load()
+		}
+		began, key := time.Now(), keyOf(99)
+		for n := range all {
+			go func() {
+				for time.Since(began) < 10*time.Second {
+					if err := all[n].feed.Publish(t.Context(), key); err != nil {
+						t.Errorf("Publish: %v", err)
+					}
+					time.Sleep(rand.N(100 * time.Millisecond))
+				}
+			}()
+		}
+		time.Sleep(53 * time.Second) // a tenth less than the TTL, and a bit
+		var after, forgets int64
+		for n, i := range all {
+			after += i.doubts.Load()
+			forgets += i.forgets.Load()
+			for key := range 3 {
+				if !i.has(key) {
+					t.Errorf("instance %d has lost key %d, which nobody changed", n, key)
+				}
+			}
+			if !i.feed.Up() || i.alones.Load() != 1 {
+				t.Errorf("instance %d lost a bus that is well", n)
+			}
+		}
+		if after != before || forgets == 0 {
+			t.Errorf("%d doubts while the bus is well, want none; %d changes were heard of", after-before, forgets)
+		}
+		t.Logf("%d changes heard of", forgets)
+	})
+}
+
+// An instance hears of itself however much it sends and however long that is
+// under way.
+func TestFeedHearsOfItselfWhileBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a := h.begin(t, func(p *port) {
+			p.publish.set(func(_ context.Context, message string, send func(string)) error {
+				time.Sleep(time.Millisecond)
+				time.AfterFunc(500*time.Millisecond, func() { send(message) })
+				return nil
+			})
+		})
+		settle(t, a)
+		for began := time.Now(); time.Since(began) < 10*time.Second; {
+			if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+				t.Fatal(err)
+			}
+			if !a.feed.Up() {
+				t.Fatal("the bus counts as lost while every message comes back")
+			}
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+// Invariant 3, C-12: whatever may have been missed ends what is in memory, and
+// soon.
+func TestFeedDoubts(t *testing.T) {
+	publish := func(t *testing.T, i *instance) {
+		t.Helper()
+		if err := i.feed.Publish(t.Context(), keyOf(0)); err != nil {
+			t.Errorf("Publish: %v", err)
+		}
+	}
+	failing := func(t *testing.T, i *instance) {
+		t.Helper()
+		i.port.publish.set(refuse)
+		if err := i.feed.Publish(t.Context(), keyOf(0)); !errors.Is(err, errRefused) {
+			t.Errorf("Publish: %v, want the bus's error", err)
+		}
+		i.port.publish.mend()
+	}
+	for _, tt := range []struct {
+		name   string
+		happen func(t *testing.T, h *hub, a, b *instance)
+		within time.Duration
+	}{
+		{"the connection is lost", func(_ *testing.T, _ *hub, _, b *instance) { b.port.cut() }, 0},
+		{"a message is lost", func(t *testing.T, _ *hub, a, b *instance) {
+			b.port.deliver.set(drop)
+			publish(t, a)
+			synctest.Wait()
+			b.port.deliver.mend()
+		}, time.Second},
+		{"a message is lost and another follows", func(t *testing.T, _ *hub, a, b *instance) {
+			b.port.deliver.set(drop)
+			publish(t, a)
+			synctest.Wait()
+			b.port.deliver.mend()
+			publish(t, a)
+		}, 0},
+		{"a message of a new instance is lost", func(t *testing.T, h *hub, _, b *instance) {
+			b.port.deliver.set(drop)
+			publish(t, h.begin(t, nil))
+			synctest.Wait()
+			b.port.deliver.mend()
+		}, time.Second},
+		{"a message is damaged", func(t *testing.T, _ *hub, a, b *instance) {
+			b.port.deliver.set(func(message string, deliver func(string)) { deliver(message[:30] + "A" + message[30:]) })
+			publish(t, a)
+		}, 0},
+		{"messages change places", func(t *testing.T, _ *hub, a, b *instance) {
+			var held []string
+			b.port.deliver.set(func(message string, deliver func(string)) {
+				if held = append(held, message); len(held) == 2 {
+					deliver(held[1])
+					deliver(held[0])
+				}
+			})
+			publish(t, a)
+			publish(t, a)
+		}, 0},
+		{"an instance could not publish", func(t *testing.T, _ *hub, a, _ *instance) { failing(t, a) }, time.Second},
+		{"an instance that nobody knows could not publish", func(t *testing.T, h *hub, _, _ *instance) {
+			c := h.begin(t, func(p *port) { p.publish.set(refuse) })
+			synctest.Wait()
+			failing(t, c)
+		}, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				a, b := h.connect(t), h.connect(t)
+				publish(t, a)
+				settle(t, a, b)
+				b.load(t, 1)
+				tt.happen(t, h, a, b)
+				synctest.Wait()
+				if got := b.waitGone(1); got > tt.within {
+					t.Errorf("an entry was served for %v after it, want at most %v: it may have changed", got, tt.within)
+				}
+			})
+		})
+	}
+}
+
+// A message that comes twice is applied twice, and no more.
+func TestFeedRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a, b := h.connect(t), h.connect(t)
+		settle(t, a, b)
+		b.port.deliver.set(func(message string, deliver func(string)) { deliver(message); deliver(message) })
+		b.load(t, 0, 1)
+		_ = a.feed.Publish(t.Context(), keyOf(0))
+		synctest.Wait()
+		if b.has(0) {
+			t.Error("a key was not forgotten by a message that came twice")
+		}
+		time.Sleep(5 * time.Second)
+		b.load(t, 1)
+		time.Sleep(20 * time.Second)
+		if !b.has(1) {
+			t.Error("heartbeats that come twice end entries, want them to live on")
+		}
+	})
+}
+
+// After a Publish that failed, the next message says so, whatever became of the
+// others' counts.
+func TestFeedOwnsUpToFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a := h.connect(t)
+		if err := a.feed.Publish(t.Context(), keyOf(0)); err != nil {
+			t.Fatal(err)
+		}
+		a.port.publish.set(refuse)
+		if err := a.feed.Publish(t.Context(), keyOf(0)); !errors.Is(err, errRefused) {
+			t.Errorf("Publish: %v, want the bus's error", err)
+		}
+		time.Sleep(3 * time.Second) // heartbeats fail, too
+		before := len(h.messages(t))
+		a.port.publish.mend()
+		time.Sleep(3 * time.Second)
+		all := h.messages(t)
+		for n, m := range all {
+			if m.All != (n == before) {
+				t.Errorf("message %d of %d says that an earlier one may be lost: %t, want it of number %d alone, the first after the failure", n, len(all), m.All, before)
+			}
+		}
+		if last := all[len(all)-1]; last.Change != 2 {
+			t.Errorf("after a change that was told and one that was not, the count is %d, want 2", last.Change)
+		}
+	})
+}
+
+// what was loaded before a connection is doubted before anything comes
+// over it: nobody knows what was said meanwhile.
+func TestFeedNewConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a, b := h.connect(t), h.connect(t)
+		settle(t, a, b)
+		b.port.receive.set(func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
+		b.port.cut()
+		synctest.Wait()
+		b.load(t, 1)
+		if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+			t.Fatal(err)
+		}
+		// Whoever the broker counts as a receiver must have doubted: the next
+		// change may be published now, and be the first to be heard of.
+		var served atomic.Bool
+		b.port.receive.set(func(ctx context.Context, ready func(), deliver func(string)) error {
+			return b.port.listen(ctx, func() { ready(); served.Store(b.has(1)) }, deliver)
+		})
+		settle(t, b)
+		if served.Load() {
+			t.Error("an entry from before a new connection is served after it, want it doubted: what was published meanwhile is lost")
+		}
+		if n := len(b.reports); n != 3 || b.reports[0] != nil || b.reports[1] == nil || b.reports[2] != nil {
+			t.Errorf("reports %v, want up, lost, up", b.reports)
+		}
+	})
+}
+
+// while the bus is lost, entries live for 10 s at most; afterwards as long
+// as ever.
+func TestFeedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		b := h.begin(t, func(p *port) {
+			p.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+		})
+		b.load(t, 0)
+		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
+			t.Errorf("without a bus that ever was, an entry was served for %v, want 9 to 10 s", got)
+		}
+		b.port.receive.mend()
+		settle(t, b)
+		b.load(t, 0)
+		time.Sleep(50 * time.Second)
+		if !b.has(0) {
+			t.Error("an entry has ended after 50 s of a bus that is well, want the TTL of a minute")
+		}
+		b.port.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+		b.port.cut()
+		synctest.Wait()
+		if b.feed.Up() {
+			t.Error("Up after the connection was cut")
+		}
+		b.load(t, 0)
+		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
+			t.Errorf("after the bus was lost, an entry was served for %v, want 9 to 10 s", got)
+		}
+		b.load(t, 0)
+		if got := b.waitGone(0); got > cache.AloneTTL {
+			t.Errorf("long after the bus was lost, an entry was served for %v, want 10 s at most", got)
+		}
+	})
+}
+
+// A bus that is silent is lost after 3 s, whichever half of it is.
+func TestFeedSilence(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		silence func(p *port)
+	}{
+		{"everything is swallowed", func(p *port) { p.deliver.set(drop) }},
+		{"own messages are refused", func(p *port) { p.publish.set(refuse) }},
+		{"own messages are swallowed", func(p *port) {
+			p.publish.set(func(context.Context, string, func(string)) error { return nil })
+		}},
+		{"Publish hangs", func(p *port) {
+			p.publish.set(func(ctx context.Context, _ string, _ func(string)) error { <-ctx.Done(); return ctx.Err() })
+		}},
+		{"Publish hangs and is deaf", func(p *port) {
+			p.publish.set(func(context.Context, string, func(string)) error { time.Sleep(time.Minute); return nil })
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				a, b := h.connect(t), h.connect(t)
+				settle(t, a, b)
+				b.load(t, 1)
+				tt.silence(b.port)
+				if got := b.waitGone(1); got > cache.Silence {
+					t.Errorf("an entry was served for %v of silence, want at most 3 s", got)
+				}
+				time.Sleep(10 * time.Millisecond)
+				synctest.Wait()
+				if b.feed.Up() || len(b.reports) != 2 || b.reports[1] == nil {
+					t.Errorf("up: %t, reports %v, want the bus reported as lost", b.feed.Up(), b.reports)
+				}
+				b.load(t, 1)
+				if got := b.waitGone(1); got > cache.AloneTTL {
+					t.Errorf("an entry was served for %v while the bus was lost, want at most 10 s", got)
+				}
+				if got := a.feed.Up(); !got {
+					t.Error("another instance, whose connection is well, counts the bus as lost")
+				}
+				b.port.deliver.mend()
+				b.port.publish.mend()
+				time.Sleep(time.Minute)
+				if !b.feed.Up() {
+					t.Error("the bus is well again, and the instance is not up")
+				}
+			})
+		})
+	}
+}
+
+// trust ends by the clock, 3 s after a heartbeat was sent that came back,
+// however late it came. Nobody needs to end it: a process that was stopped ends
+// nothing.
+func TestFeedTrustCountsFromTheSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a := h.connect(t)
+		var sent sync.Map // when a message was, by its beat
+		var heard atomic.Int64
+		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
+			m, err := cache.DecodeMessage(message)
+			if err != nil {
+				t.Error(err)
+			}
+			sent.Store(string(m.Beat), time.Now())
+			time.AfterFunc(1500*time.Millisecond, func() { send(message) })
+			return nil
+		})
+		a.port.deliver.set(func(message string, deliver func(string)) {
+			m, err := cache.DecodeMessage(message)
+			if err != nil {
+				t.Error(err)
+			}
+			deliver(message)
+			at, ok := sent.Load(string(m.Beat))
+			if !ok {
+				return
+			}
+			heard.Add(1)
+			if trusted := a.until.Load().Sub(at.(time.Time)); trusted != cache.Silence {
+				t.Errorf("trusted until %v after a heartbeat was sent, want 3 s", trusted)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		if !a.feed.Up() || heard.Load() < 8 {
+			t.Errorf("up: %t after %d heartbeats that took 1.5 s each, want true", a.feed.Up(), heard.Load())
+		}
+		// One that takes longer than the trust it gives is worth nothing.
+		a.load(t, 1)
+		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
+			time.AfterFunc(4*time.Second, func() { send(message) })
+			return nil
+		})
+		a.port.deliver.mend()
+		time.Sleep(5 * time.Second)
+		if a.feed.Up() || a.has(1) {
+			t.Errorf("up: %t, entry served: %t, while heartbeats take 4 s to come back, want neither", a.feed.Up(), a.has(1))
+		}
+		time.Sleep(5 * time.Second)
+	})
+}
+
+// Invariant 3, C-12: what somebody forged can make others forget, and nothing
+// more.
+func TestFeedForgery(t *testing.T) {
+	stranger := []byte("a stranger......")
+	for _, tt := range []struct {
+		name  string
+		forge func(b *instance, heard []cache.Message) cache.Message
+	}{
+		{"a beat of the receiver's own that was never sent", func(b *instance, _ []cache.Message) cache.Message {
+			return cache.Message{Origin: b.feed.Origin(), Beat: []byte("anything")}
+		}},
+		{"a zero beat of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
+			return cache.Message{Origin: b.feed.Origin()}
+		}},
+		{"the next beat, if it could be guessed", func(b *instance, heard []cache.Message) cache.Message {
+			beat := append([]byte(nil), heard[len(heard)-1].Beat...)
+			beat[7]++
+			return cache.Message{Origin: b.feed.Origin(), Beat: beat, Change: 1}
+		}},
+		{"the first beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[0] }},
+		{"the last beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[len(heard)-1] }},
+		{"changes of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
+			return cache.Message{Origin: b.feed.Origin(), Change: math.MaxUint64, All: true, Keys: []cache.Key{keyOf(1)}}
+		}},
+		{"a heartbeat of a stranger", func(*instance, []cache.Message) cache.Message { return cache.Message{Origin: stranger} }},
+		{"a change of a stranger that is number zero", func(*instance, []cache.Message) cache.Message {
+			return cache.Message{Origin: stranger, Keys: []cache.Key{keyOf(1)}}
+		}},
+		{"a count at its end", func(*instance, []cache.Message) cache.Message {
+			return cache.Message{Origin: stranger, Change: math.MaxUint64, Groups: []cache.Key{keyOf(1)}}
+		}},
+		{"no origin", func(*instance, []cache.Message) cache.Message { return cache.Message{Change: 1} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				b := h.connect(t)
+				heard := h.messages(t)
+				// From here on it hears nothing but what is forged.
+				var forged atomic.Bool
+				b.port.deliver.set(func(message string, deliver func(string)) {
+					if forged.Load() {
+						deliver(message)
+					}
+				})
+				b.port.publish.set(func(context.Context, string, func(string)) error { return nil })
+				b.load(t, 0, 1, 2)
+				trusted := *b.until.Load()
+				forged.Store(true)
+				for began := time.Now(); time.Since(began) < cache.Silence+50*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+					h.send(tt.forge(b, heard).Encode())
+				}
+				synctest.Wait()
+				if until := *b.until.Load(); until.After(trusted) || b.feed.Up() {
+					t.Errorf("trusted until %v, up: %t, want no more than what real heartbeats gave, until %v", until, b.feed.Up(), trusted)
+				}
+				for key := range 3 {
+					if b.has(key) {
+						t.Errorf("key %d is served beyond the trust that real heartbeats gave", key)
+					}
+				}
+				b.port.deliver.mend()
+				b.port.publish.mend()
+				settle(t, b)
+			})
+		})
+	}
+}
+
+// C-12: a forger cannot bring back what was forgotten, nor hide the next change.
+func TestFeedForgedCountsHideNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a, b := h.connect(t), h.connect(t)
+		settle(t, a, b)
+		for _, change := range []uint64{0, 1, 2, 3, 1 << 40, math.MaxUint64} {
+			b.load(t, 0, 1)
+			_ = a.feed.Publish(t.Context(), keyOf(0))
+			h.send(cache.Message{Origin: a.feed.Origin(), Change: change}.Encode())
+			synctest.Wait()
+			if b.has(0) {
+				t.Errorf("a key is back after a forged count of %d", change)
+			}
+			b.load(t, 1)
+			_ = a.feed.Publish(t.Context(), keyOf(1))
+			synctest.Wait()
+			if b.has(1) {
+				t.Errorf("a change was missed after a forged count of %d", change)
+			}
+		}
+	})
+}
+
+// C-08: instances that never were take no memory.
+func TestFeedFloodOfOrigins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		b := h.connect(t)
+		most := 0
+		for n := range trials(20_000, 100_000) {
+			origin := keyOf(n)
+			h.send(cache.Message{Origin: origin[:16], Change: uint64(n % 100 / 99)}.Encode())
+			if n%1_000 == 0 {
+				synctest.Wait()
+				most = max(most, b.feed.Peers())
+			}
+		}
+		synctest.Wait()
+		if most = max(most, b.feed.Peers()); most > cache.MaxPeers {
+			t.Errorf("%d instances are remembered, want at most %d", most, cache.MaxPeers)
+		}
+		settle(t, b)
+		b.load(t, 0)
+		a := h.connect(t)
+		_ = a.feed.Publish(t.Context(), keyOf(0))
+		synctest.Wait()
+		if b.has(0) {
+			t.Error("a change was missed after a flood")
+		}
+	})
+}
+
+// Calls of Publish that come while a message is under way go out together, in
+// the order in which they came.
+func TestFeedPublishesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a := h.connect(t)
+		before := len(h.messages(t))
+		resume := make(chan struct{})
+		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
+			<-resume
+			send(message)
+			return nil
+		})
+		const calls = 200
+		errs := make(chan error, calls)
+		for n := range calls {
+			go func() { errs <- a.feed.Publish(t.Context(), keyOf(n)) }()
+			synctest.Wait()
+		}
+		close(resume)
+		for range calls {
+			if err := <-errs; err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+		}
+		sent, next, change := h.messages(t)[before:], 0, uint64(0)
+		for _, m := range sent {
+			if len(m.Keys) == 0 {
+				continue
+			}
+			if change++; m.Change != change {
+				t.Errorf("message %d of a change counts %d changes", change, m.Change)
+			}
+			for _, key := range m.Keys {
+				if key != keyOf(next) {
+					t.Fatalf("key %d is not where it was called for: messages keep the order of the calls", next)
+				}
+				next++
+			}
+		}
+		if next != calls || change != 1+(calls-1+63)/64 {
+			t.Errorf("%d calls went out as %d keys in %d messages, want one message for the first and 64 at a time for the rest", calls, next, change)
+		}
+	})
+}
+
+// Each call learns what became of its own names.
+func TestFeedPublishErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a := h.connect(t)
+		failing := true
+		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
+			time.Sleep(100 * time.Millisecond)
+			m, err := cache.DecodeMessage(message)
+			if err != nil {
+				return err
+			}
+			if len(m.Keys) > 0 && failing {
+				failing = false
+				return errRefused
+			}
+			send(message)
+			return nil
+		})
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := a.feed.Publish(t.Context(), keyOf(0)); !errors.Is(err, errRefused) {
+				t.Errorf("the first call, whose message was refused: %v, want the bus's error", err)
+			}
+		})
+		synctest.Wait()
+		all.Go(func() {
+			if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+				t.Errorf("the second call, whose message was taken: %v, want nil", err)
+			}
+		})
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := a.feed.Publish(ctx, keyOf(2)); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a call that could not wait: %v, want its deadline", err)
+			}
+		})
+		all.Wait()
+		told := map[cache.Key]bool{}
+		for _, m := range h.messages(t) {
+			for _, key := range m.Keys {
+				told[key] = true
+			}
+		}
+		if told[keyOf(0)] || !told[keyOf(1)] || !told[keyOf(2)] {
+			t.Errorf("told: %t, %t, %t, want the second, and the third though its caller was in a hurry", told[keyOf(0)], told[keyOf(1)], told[keyOf(2)])
+		}
+	})
+}
+
+// A Publish that hangs holds its callers for about a second each, and none for
+// ever.
+func TestFeedPublishIsBounded(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &hub{}
+			a := h.connect(t)
+			release := make(chan struct{})
+			a.port.publish.set(func(ctx context.Context, _ string, _ func(string)) error {
+				if deaf {
+					ctx = context.WithoutCancel(ctx)
+				}
+				select {
+				case <-ctx.Done():
+				case <-release:
+				}
+				return errRefused
+			})
+			for range 3 {
+				began := time.Now()
+				if err := a.feed.Publish(t.Context(), keyOf(0)); err == nil {
+					t.Errorf("deaf %t: Publish over a bus that hangs succeeds", deaf)
+				}
+				if took := time.Since(began); took > 2*time.Second {
+					t.Errorf("deaf %t: Publish took %v, want 2 s at most: a message before it, and its own", deaf, took)
+				}
+			}
+			close(release)
+			a.port.publish.mend()
+			time.Sleep(5 * time.Second)
+			if err := a.feed.Publish(t.Context(), keyOf(0)); err != nil {
+				t.Errorf("deaf %t: Publish after the bus went on: %v", deaf, err)
+			}
+		})
+	}
+}
+
+// Whatever a bus does, an instance without it serves nothing for longer than
+// 10 s, and is well as soon as the bus is.
+func TestBrokenBus(t *testing.T) {
+	hang := func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() }
+	for _, tt := range []struct {
+		name    string
+		receive func(p *port) func(ctx context.Context, ready func(), deliver func(string)) error
+		publish func(ctx context.Context, message string, send func(string)) error
+		up      bool // though it is broken
+	}{
+		{name: "Receive returns nil", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(context.Context, func(), func(string)) error { return nil }
+		}},
+		{name: "Receive returns nil once it is ready", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(_ context.Context, ready func(), _ func(string)) error { ready(); return nil }
+		}},
+		{name: "Receive is never ready", receive: func(*port) func(context.Context, func(), func(string)) error { return hang }},
+		{name: "Receive delivers and is never ready", receive: func(p *port) func(context.Context, func(), func(string)) error {
+			return func(ctx context.Context, _ func(), deliver func(string)) error {
+				return p.listen(ctx, func() {}, deliver)
+			}
+		}},
+		{name: "Receive is ready twice", receive: func(p *port) func(context.Context, func(), func(string)) error {
+			return func(ctx context.Context, ready func(), deliver func(string)) error {
+				return p.listen(ctx, func() { ready(); ready() }, deliver)
+			}
+		}},
+		{name: "Receive is ready and hangs", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(ctx context.Context, ready func(), deliver func(string)) error {
+				ready()
+				return hang(ctx, ready, deliver)
+			}
+		}},
+		{name: "Receive delivers before it is ready", up: true, receive: func(p *port) func(context.Context, func(), func(string)) error {
+			return func(ctx context.Context, ready func(), deliver func(string)) error {
+				return p.listen(ctx, func() { deliver("?"); deliver(cache.Message{Keys: []cache.Key{keyOf(1)}}.Encode()); ready() }, deliver)
+			}
+		}},
+		{name: "Receive panics", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(context.Context, func(), func(string)) error { panic("boom") }
+		}},
+		{name: "Receive panics once it is ready", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(_ context.Context, ready func(), _ func(string)) error { ready(); panic(nil) }
+		}},
+		{name: "Receive exits", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(context.Context, func(), func(string)) error { runtime.Goexit(); return nil }
+		}},
+		{name: "Receive delivers garbage", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(ctx context.Context, ready func(), deliver func(string)) error {
+				ready()
+				for ctx.Err() == nil {
+					deliver(strings.Repeat("?", rand.IntN(10_000)))
+					time.Sleep(100 * time.Millisecond)
+				}
+				return ctx.Err()
+			}
+		}},
+		{name: "Receive fails with an error that panics", receive: func(*port) func(context.Context, func(), func(string)) error {
+			return func(context.Context, func(), func(string)) error { return hostileError{} }
+		}},
+		{name: "Publish panics", publish: func(context.Context, string, func(string)) error { panic("boom") }},
+		{name: "Publish exits", publish: func(context.Context, string, func(string)) error { runtime.Goexit(); return nil }},
+		{name: "Publish fails with an error that panics", publish: func(context.Context, string, func(string)) error { return hostileError{} }},
+		{name: "Publish sends something else", publish: func(_ context.Context, message string, send func(string)) error {
+			send(strings.ToLower(message))
+			return nil
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				b := h.begin(t, func(p *port) {
+					if tt.receive != nil {
+						p.receive.set(tt.receive(p))
+					}
+					if tt.publish != nil {
+						p.publish.set(tt.publish)
+					}
+				})
+				time.Sleep(20 * time.Second)
+				if b.feed.Up() != tt.up {
+					t.Fatalf("up: %t, want %t", b.feed.Up(), tt.up)
+				}
+				if !tt.up {
+					if _, err := b.Load(t.Context(), keyOf(1), found(1, new(atomic.Int64))); err != nil {
+						t.Errorf("Load without a bus: %v", err)
+					}
+					if got := b.waitGone(1); got > cache.AloneTTL {
+						t.Errorf("an entry was served for %v without a bus, want 10 s at most", got)
+					}
+				}
+				if err := b.feed.Publish(t.Context(), keyOf(1)); (err != nil) != (tt.publish != nil) && !strings.Contains(tt.name, "else") {
+					t.Errorf("Publish: %v", err)
+				} else {
+					_ = errors.Is(err, errDown) // looking into it does not panic
+				}
+				b.port.receive.mend()
+				b.port.publish.mend()
+				b.port.cut()
+				settle(t, b)
+			})
+		})
+	}
+}
+
+// A connection is sought about twice a second: neither does an attempt that
+// hangs hold up the next, nor is a broker that turns everyone away at once asked
+// without end.
+func TestFeedReconnects(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		receive func(ctx context.Context, ready func(), deliver func(string)) error
+		most    int64 // attempts at once
+	}{
+		{"refused", func(context.Context, func(), func(string)) error { return errRefused }, 1},
+		{"accepted and dropped", func(_ context.Context, ready func(), _ func(string)) error { ready(); return errCut }, 1},
+		{"black hole", func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() }, cache.MaxLinks},
+		{"slow to refuse", func(context.Context, func(), func(string)) error { time.Sleep(2 * time.Second); return errRefused }, cache.MaxLinks},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				var under, most atomic.Int64
+				b := h.begin(t, func(p *port) {
+					p.receive.set(func(ctx context.Context, ready func(), deliver func(string)) error {
+						if n := under.Add(1); n > most.Load() {
+							most.Store(n)
+						}
+						defer under.Add(-1)
+						return tt.receive(ctx, ready, deliver)
+					})
+				})
+				const span = time.Minute
+				time.Sleep(span)
+				synctest.Wait()
+				if n := b.port.attempts.Load(); n < int64(span/(600*time.Millisecond)) || n > int64(span/(300*time.Millisecond))+1 {
+					t.Errorf("%d attempts in a minute, want about one every 400 ms", n)
+				}
+				if most.Load() > tt.most {
+					t.Errorf("%d attempts at once, want at most %d", most.Load(), tt.most)
+				}
+				b.port.receive.mend()
+				mended := time.Now()
+				for !b.feed.Up() && time.Since(mended) < 10*time.Second {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if took := time.Since(mended); took > 600*time.Millisecond {
+					t.Errorf("up %v after the broker was, want about half a second", took)
+				}
+			})
+		})
+	}
+}
+
+// Close ends all goroutines; with a bus that hangs it gives up with its context.
+// That nothing is left running is what synctest sees to.
+func TestFeedClose(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		disturb func(p *port, release <-chan struct{})
+		want    error
+	}{
+		{"a bus that is well", func(*port, <-chan struct{}) {}, nil},
+		{"a bus that hangs until its context ends", func(p *port, _ <-chan struct{}) {
+			p.publish.set(func(ctx context.Context, _ string, _ func(string)) error { <-ctx.Done(); return ctx.Err() })
+			p.receive.set(func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
+			p.cut()
+		}, nil},
+		{"a Publish that hangs for ever", func(p *port, release <-chan struct{}) {
+			p.publish.set(func(context.Context, string, func(string)) error { <-release; return nil })
+		}, context.DeadlineExceeded},
+		{"a Receive that hangs for ever", func(p *port, release <-chan struct{}) {
+			p.receive.set(func(_ context.Context, ready func(), _ func(string)) error { ready(); <-release; return nil })
+			p.cut()
+		}, context.DeadlineExceeded},
+		{"a Receive that hangs for ever and is not ready", func(p *port, release <-chan struct{}) {
+			p.receive.set(func(context.Context, func(), func(string)) error { <-release; return nil })
+			p.cut()
+		}, context.DeadlineExceeded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{}
+				b := h.connect(t)
+				release := make(chan struct{})
+				tt.disturb(b.port, release)
+				time.Sleep(30 * time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				if err := b.feed.Close(ctx); !errors.Is(err, tt.want) || time.Since(began) > time.Second {
+					t.Errorf("Close: %v after %v, want %v within 1 s", err, time.Since(began), tt.want)
+				}
+				if err := b.feed.Publish(t.Context(), keyOf(0)); err == nil {
+					t.Error("Publish after Close succeeds")
+				}
+				close(release)
+				for range 2 {
+					if err := b.feed.Close(t.Context()); err != nil {
+						t.Errorf("Close once more: %v", err)
+					}
+				}
+				if b.feed.Up() {
+					t.Error("Up after Close")
+				}
+			})
+		})
+	}
+}
+
+// Publish beside Close is answered, one way or the other.
+func TestFeedCloseBesidePublish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		b := h.connect(t)
+		var closing atomic.Bool
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				for range 100 {
+					if err := b.feed.Publish(t.Context(), keyOf(0)); err != nil && !closing.Load() {
+						t.Errorf("Publish of an open feed: %v", err)
+					}
+				}
+			})
+		}
+		runtime.Gosched()
+		closing.Store(true)
+		if err := b.feed.Close(t.Context()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		all.Wait()
+	})
+}

@@ -1,0 +1,229 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// A hub is a broker in memory. What may go wrong goes wrong at its ports.
+type hub struct {
+	mu    sync.Mutex
+	lines []*line
+	taken []string // all messages, in order
+}
+
+// A line is a connection of a port.
+type line struct {
+	port     *port
+	messages chan string
+	cut      chan struct{}
+}
+
+func (h *hub) send(message string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.taken = append(h.taken, message)
+	for _, l := range h.lines {
+		l.messages <- message
+	}
+}
+
+func (h *hub) join(p *port) *line {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := &line{port: p, messages: make(chan string, 1<<14), cut: make(chan struct{})}
+	h.lines = append(h.lines, l)
+	return l
+}
+
+func (h *hub) leave(l *line) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = slices.DeleteFunc(h.lines, func(other *line) bool { return other == l })
+}
+
+func (h *hub) messages(t *testing.T) (all []cache.Message) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, text := range h.taken {
+		m, err := cache.DecodeMessage(text)
+		if err != nil {
+			t.Fatalf("%q was published: %v", text, err)
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// A port is the hub as one instance sees it. Each fault stands in the place of
+// the port's own doing while it is set.
+type port struct {
+	hub      *hub
+	publish  fault[func(ctx context.Context, message string, send func(string)) error]
+	receive  fault[func(ctx context.Context, ready func(), deliver func(string)) error]
+	deliver  fault[func(message string, deliver func(string))] // of each message
+	attempts atomic.Int64
+}
+
+type fault[F any] struct{ f atomic.Pointer[F] }
+
+func (f *fault[F]) set(to F) { f.f.Store(&to) }
+func (f *fault[F]) mend()    { f.f.Store(nil) }
+
+func (p *port) Publish(ctx context.Context, message string) error {
+	if f := p.publish.f.Load(); f != nil {
+		return (*f)(ctx, message, p.hub.send)
+	}
+	p.hub.send(message)
+	return ctx.Err()
+}
+
+var errCut = errors.New("the connection was cut")
+
+func (p *port) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+	p.attempts.Add(1)
+	if f := p.receive.f.Load(); f != nil {
+		return (*f)(ctx, ready, deliver)
+	}
+	return p.listen(ctx, ready, deliver)
+}
+
+// listen is Receive as it should be, but for what is set for the messages.
+func (p *port) listen(ctx context.Context, ready func(), deliver func(string)) error {
+	l := p.hub.join(p)
+	defer p.hub.leave(l)
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.cut:
+			return errCut
+		case message := <-l.messages:
+			if f := p.deliver.f.Load(); f != nil {
+				(*f)(message, deliver)
+			} else {
+				deliver(message)
+			}
+		}
+	}
+}
+
+// cut ends the connections of the port.
+func (p *port) cut() {
+	p.hub.mu.Lock()
+	defer p.hub.mu.Unlock()
+	for _, l := range p.hub.lines {
+		if l.port == p {
+			close(l.cut)
+		}
+	}
+	p.hub.lines = slices.DeleteFunc(p.hub.lines, func(l *line) bool { return l.port == p })
+}
+
+func drop(string, func(string)) {}
+
+var errRefused = errors.New("refused")
+
+func refuse(context.Context, string, func(string)) error { return errRefused }
+
+// An instance is a cache that a feed joins to the others of a hub.
+type instance struct {
+	*cache.Cache[int64]
+	feed *cache.Feed
+	port *port
+
+	// What the feed has told the cache, and its host.
+	doubts, forgets, alones atomic.Int64
+	until                   atomic.Pointer[time.Time] // of the trust
+	reports                 []error
+}
+
+func (i *instance) Forget(keys ...cache.Key)  { i.forgets.Add(1); i.Cache.Forget(keys...) }
+func (i *instance) ForgetGroup(key cache.Key) { i.forgets.Add(1); i.Cache.ForgetGroup(key) }
+func (i *instance) Doubt()                    { i.doubts.Add(1); i.Cache.Doubt() }
+func (i *instance) Trust(until time.Time)     { i.until.Store(&until); i.Cache.Trust(until) }
+func (i *instance) Alone(ttl time.Duration)   { i.alones.Add(1); i.Cache.Alone(ttl) }
+
+// connect returns an instance that is up. It runs within a synctest bubble.
+func (h *hub) connect(t *testing.T) *instance {
+	t.Helper()
+	i := h.begin(t, nil)
+	settle(t, i)
+	return i
+}
+
+// begin returns an instance that may have a fault from the beginning.
+func (h *hub) begin(t *testing.T, fault func(*port)) *instance {
+	t.Helper()
+	i := &instance{Cache: newCache(t, cache.Options{Size: 100}), port: &port{hub: h}}
+	if fault != nil {
+		fault(i.port)
+	}
+	i.feed = cache.NewFeed(i.port, i, func(err error) { i.reports = append(i.reports, err) })
+	t.Cleanup(func() {
+		if err := i.feed.Close(context.Background()); err != nil {
+			t.Errorf("Close of the feed: %v", err)
+		}
+	})
+	return i
+}
+
+// settle waits until the instances are up and have heard of each other.
+func settle(t *testing.T, all ...*instance) {
+	t.Helper()
+	for range 100 {
+		up := true
+		for _, i := range all {
+			up = up && i.feed.Up()
+		}
+		if up {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(1100 * time.Millisecond) // a heartbeat of each
+	synctest.Wait()
+	for n, i := range all {
+		if !i.feed.Up() {
+			t.Fatalf("instance %d is not up 10 s after the bus is well", n)
+		}
+	}
+}
+
+// load fills the cache with a key, which belongs to a group, keyOf(-1-key).
+func (i *instance) load(t *testing.T, keys ...int) {
+	t.Helper()
+	for _, key := range keys {
+		_, err := i.Load(t.Context(), keyOf(key), func(context.Context) (cache.Loaded[int64], error) {
+			return cache.Loaded[int64]{Value: good, Group: keyOf(-1 - key)}, nil
+		})
+		if err != nil || !i.has(key) {
+			t.Fatalf("key %d is not in memory after its Load: %v", key, err)
+		}
+	}
+}
+
+func (i *instance) has(key int) bool {
+	_, err := i.Get(keyOf(key), time.Now())
+	return err == nil
+}
+
+// waitGone returns how long the key was served, up to a minute.
+func (i *instance) waitGone(key int) time.Duration {
+	began := time.Now()
+	for i.has(key) && time.Since(began) < time.Minute {
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+	}
+	return time.Since(began)
+}

@@ -1,0 +1,198 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// trust ends by whichever clock goes on, without anyone who ends it: a
+// process that was stopped, or a machine that was suspended, serves nothing
+// before it has heard what it missed.
+func TestTrustEndsByEitherClock(t *testing.T) {
+	c := newCache(t, cache.Options{TTL: time.Hour, NegativeTTL: time.Hour})
+	var calls atomic.Int64
+	_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
+	_, _ = c.Load(t.Context(), keyOf(1), missing)
+	c.Trust(time.Now().Add(3 * time.Second))
+	for _, tt := range []struct {
+		name            string
+		monotonic, wall time.Duration
+		hit             bool
+	}{
+		{"at once", 0, 0, true},
+		{"a second later", time.Second, time.Second, true},
+		{"stopped", 30 * time.Second, 30 * time.Second, false},
+		{"suspended", 0, 30 * time.Second, false},
+		{"wall clock set back", time.Second, -time.Hour, true},
+		{"wall clock set back and trust over", 4 * time.Second, -time.Hour, false},
+	} {
+		at := later(t, tt.monotonic, tt.wall)
+		_, present := c.Get(keyOf(0), at)
+		_, absent := c.Get(keyOf(1), at)
+		if got := [2]bool{present == nil, absent == cache.ErrNotFound}; got != [2]bool{tt.hit, tt.hit} {
+			t.Errorf("%s: value and absence served: %v, want %t of both", tt.name, got, tt.hit)
+		}
+	}
+	c.Trust(time.Now().Add(3 * time.Second))
+	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+		t.Errorf("Get when trust was given again: %v, want a hit: trust ends nothing, it only holds back", err)
+	}
+}
+
+// whoever comes after the trust has ended is not given what a load from
+// before may have read, though memory is trusted again when that has landed.
+func TestLoadFromBeforeTrustEnded(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, cache.Options{LoadTimeout: time.Minute})
+			stored, resume := good, make(chan struct{})
+			load := func(context.Context) (cache.Loaded[int64], error) {
+				v := stored
+				<-resume
+				return cache.Loaded[int64]{Value: v}, nil
+			}
+			ask := func() <-chan int64 {
+				answer := make(chan int64, 1)
+				go func() {
+					v, err := c.Load(t.Context(), keyOf(0), load)
+					if err != nil {
+						t.Errorf("Load: %v", err)
+					}
+					answer <- v
+				}()
+				synctest.Wait()
+				return answer
+			}
+			c.Trust(time.Now().Add(3 * time.Second))
+			early := ask()
+			inTime := ask() // joins while it is trusted
+			time.Sleep(30 * time.Second)
+			stored = bad
+			late := ask()
+			if again { // it has heard of the change, and then of itself
+				c.Forget(keyOf(0))
+				c.Trust(time.Now().Add(3 * time.Second))
+			}
+			close(resume)
+			<-early
+			if v := <-inTime; v != good {
+				t.Errorf("who came while it was trusted got %d, want %d, of the load that was under way", v, good)
+			}
+			if v := <-late; v != bad {
+				t.Errorf("trusted again %t: who came after the trust had ended got %d, want %d: it joined a load from before", again, v, bad)
+			}
+		})
+	}
+}
+
+// Doubt ends everything, and what was being loaded with it.
+func TestDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		var calls atomic.Int64
+		for i := range 100 {
+			_, _ = c.Load(t.Context(), keyOf(i), found(7, &calls))
+			_, _ = c.Load(t.Context(), keyOf(-1-i), missing)
+		}
+		resume, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			_, _ = c.Load(t.Context(), keyOf(100), func(context.Context) (cache.Loaded[int64], error) {
+				<-resume
+				return cache.Loaded[int64]{Value: 7}, nil
+			})
+			close(done)
+		}()
+		synctest.Wait()
+		c.Doubt()
+		close(resume)
+		<-done
+		for i := -100; i <= 100; i++ {
+			if _, err := c.Get(keyOf(i), time.Now()); err != cache.ErrMiss {
+				t.Errorf("key %d after a doubt: %v, want a miss", i, err)
+			}
+		}
+		_, _ = c.Load(t.Context(), keyOf(0), found(8, &calls))
+		if v, err := c.Get(keyOf(0), time.Now()); v != 8 || err != nil {
+			t.Errorf("Get of what was loaded after a doubt = %d, %v, want 8", v, err)
+		}
+	})
+}
+
+// A doubt leaves what an outage may need, and a write does not, nor what another
+// instance has told of.
+func TestDoubtedValuesServeOutages(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		happen func(c *cache.Cache[int64])
+		want   error
+	}{
+		{"doubted", func(c *cache.Cache[int64]) { c.Doubt() }, nil},
+		{"doubted often", func(c *cache.Cache[int64]) {
+			for range 50 {
+				c.Doubt()
+			}
+		}, nil},
+		{"alone", func(c *cache.Cache[int64]) { c.Alone(time.Second) }, nil},
+		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now()) }, nil},
+		{"forgotten", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, errDown},
+		{"group forgotten", func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, errDown},
+		{"forgotten, then doubted", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)); c.Doubt() }, errDown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, cache.Options{StaleIfError: time.Hour})
+				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+					return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+				})
+				tt.happen(c)
+				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+					t.Errorf("Get: %v, want a miss", err)
+				}
+				if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, tt.want) {
+					t.Errorf("Load in an outage = %d, %v, want %v", v, err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What is loaded while alone lives no longer than said, absences included, and
+// a life that is short anyway is not lengthened.
+func TestAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second})
+		var calls atomic.Int64
+		lives := func(key int, load func(context.Context) (cache.Loaded[int64], error)) time.Duration {
+			_, _ = c.Load(t.Context(), keyOf(key), load)
+			began := time.Now()
+			for {
+				if _, err := c.Get(keyOf(key), time.Now()); err == cache.ErrMiss {
+					return time.Since(began)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		between := func(what string, got, low, high time.Duration) {
+			t.Helper()
+			if got < low || got > high {
+				t.Errorf("%s lives for %v, want %v to %v", what, got, low, high)
+			}
+		}
+		c.Alone(10 * time.Second)
+		between("a value, alone,", lives(0, found(7, &calls)), 9*time.Second, 10*time.Second)
+		between("an absence, alone,", lives(1, missing), 4500*time.Millisecond, 5*time.Second)
+		c.Trust(time.Now().Add(time.Hour))
+		between("a value, trusted,", lives(0, found(7, &calls)), 54*time.Second, time.Minute)
+		_, _ = c.Load(t.Context(), keyOf(2), found(7, &calls))
+		c.Alone(10 * time.Second)
+		if _, err := c.Get(keyOf(2), time.Now()); err != cache.ErrMiss {
+			t.Errorf("Get of what was loaded before: %v, want a miss", err)
+		}
+	})
+}
