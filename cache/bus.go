@@ -19,8 +19,9 @@ type Bus interface {
 	Publish(ctx context.Context, message string) error
 
 	// Receive connects and calls deliver for each message, one after the
-	// other, in the order in which the broker had them. Before the first, it
-	// calls ready once: whatever is published from then on is delivered, as
+	// other, in the order in which the broker had them, as they are: what is not
+	// a message too, which may have been one. Before the first, it calls ready
+	// once: whatever is published from then on is delivered, as
 	// long as the connection lasts.
 	//
 	// It returns when ctx ends or the connection is lost, always with an

@@ -106,9 +106,7 @@ func confirm(ctx context.Context, s *redis.PubSub, channel string) error {
 func pass(m any, deliver func(message string)) error {
 	switch m := m.(type) {
 	case *redis.Message:
-		if isMessage(m.Payload) { // others are not from Publish
-			deliver(m.Payload)
-		}
+		deliver(m.Payload) // also what is not from Publish: it may have been, and was damaged
 	case *redis.Subscription:
 		return errors.New("the subscription has begun anew: what was published meanwhile is lost")
 	}
