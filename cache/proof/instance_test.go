@@ -135,7 +135,7 @@ func (i *instance) await(c chan reply, result any) error {
 			return nil
 		}
 		return json.Unmarshal(a.Result, result)
-	case <-time.After(patience + soakTime):
+	case <-time.After(3*patience + soakTime):
 		return errors.New("the instance does not answer")
 	}
 }

@@ -134,6 +134,10 @@ func (x *partitionCase) check(p *partition) {
 	for i, d := range []done{x.earlyDone, x.lateDone} {
 		x.checkSeen(p, x.seen[i], d, longest)
 	}
+	// A lost connection empties the cache.
+	if lost := p.began + int64(x.lost); x.cuts() && !x.alone && x.earlyDone.End < lost && early.LastAccepted > lost+int64(500*time.Millisecond) {
+		p.Errorf("%s: accepted %s after the bus was known to be lost, though it was revoked before that", x.fault.name, after(early.LastAccepted, lost))
+	}
 	if x.cuts() && x.lost == 0 || x.lost > detection+time.Second {
 		p.Errorf("%s: the bus was noticed to be lost after %v, want %v", x.fault.name, x.lost, detection)
 	}
