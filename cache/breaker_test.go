@@ -1,0 +1,465 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// fail has n loads of different keys fail in a row.
+func fail(t *testing.T, c *cache.Cache[int64], n int) {
+	t.Helper()
+	for i := range n {
+		if _, err := c.Load(t.Context(), keyOf(1_000_000+i), down); !errors.Is(err, errDown) {
+			t.Fatalf("Load that fails: %v", err)
+		}
+	}
+}
+
+// counted is a load function that counts its calls, and fails while it is told
+// to.
+type counted struct {
+	calls atomic.Int64
+	down  atomic.Bool
+}
+
+func (l *counted) load(context.Context) (cache.Loaded[int64], error) {
+	l.calls.Add(1)
+	if l.down.Load() {
+		return cache.Loaded[int64]{}, errDown
+	}
+	return cache.Loaded[int64]{Value: good}, nil
+}
+
+// after five failures in a row the store is asked by one caller at a time,
+// at pauses that double from 50 ms to half a second, until one succeeds.
+func TestBreaker(t *testing.T) {
+	for _, same := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, cache.Options{})
+			var l counted
+			l.down.Store(true)
+			fail(t, c, 4)
+			_, _ = c.Load(t.Context(), keyOf(0), l.load)
+			if l.calls.Load() != 1 {
+				t.Fatal("held back after four failures, want five")
+			}
+			var trials []time.Duration // between them
+			last := time.Now()
+			for n := 0; len(trials) < 8; n++ {
+				before, began := l.calls.Load(), time.Now()
+				key := keyOf(0)
+				if !same {
+					key = keyOf(n)
+				}
+				if _, err := c.Load(t.Context(), key, l.load); !errors.Is(err, errDown) || time.Since(began) > 0 {
+					t.Fatalf("Load while loads fail: %v after %v, want the failure at once", err, time.Since(began))
+				}
+				if l.calls.Load() > before {
+					trials = append(trials, time.Since(last))
+					last = time.Now()
+				}
+				if time.Since(last) > 2*time.Second {
+					t.Fatalf("same key %t: no trial for 2 s after %v", same, trials)
+				}
+				time.Sleep(time.Millisecond)
+			}
+			for n, want := range []time.Duration{50, 100, 200, 400, 500, 500, 500, 500} {
+				want *= time.Millisecond
+				if got := trials[n]; got < want*3/4 || got > want*5/4+2*time.Millisecond {
+					t.Errorf("same key %t: trial %d came %v after the one before, want %v, a quarter more or less", same, n, got, want)
+				}
+			}
+			l.down.Store(false)
+			time.Sleep(time.Second)
+			before := l.calls.Load()
+			for n := range 100 {
+				if v, err := c.Load(t.Context(), keyOf(2_000+n), l.load); v != good || err != nil {
+					t.Errorf("Load after the store is back: %d, %v", v, err)
+				}
+			}
+			if n := l.calls.Load() - before; n != 100 {
+				t.Errorf("%d loads of 100 keys after the store is back, want all of them", n)
+			}
+		})
+	}
+}
+
+// A trial is one load, however many callers there are and however long it takes.
+func TestBreakerTriesOneLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		fail(t, c, 5)
+		time.Sleep(time.Second)
+		var calls atomic.Int64
+		for i := range 1_000 {
+			go func() {
+				_, _ = c.Load(t.Context(), keyOf(i%10), func(ctx context.Context) (cache.Loaded[int64], error) {
+					calls.Add(1)
+					<-ctx.Done()
+					return cache.Loaded[int64]{}, ctx.Err()
+				})
+			}()
+		}
+		time.Sleep(2900 * time.Millisecond)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d loads under way while loads are held back, want one trial", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// One record that cannot be read is no outage, others' failures or not; timeouts
+// are one, of whichever key.
+func TestBreakerOpens(t *testing.T) {
+	slow := func(ctx context.Context) (cache.Loaded[int64], error) {
+		<-ctx.Done()
+		return cache.Loaded[int64]{}, ctx.Err()
+	}
+	panics := func(context.Context) (cache.Loaded[int64], error) { panic("boom") }
+	type step = func(t *testing.T, c *cache.Cache[int64])
+	load := func(key int, f func(context.Context) (cache.Loaded[int64], error)) step {
+		return func(t *testing.T, c *cache.Cache[int64]) { _, _ = c.Load(t.Context(), keyOf(key), f) }
+	}
+	ok := func(key int) step { return load(key, found(1, new(atomic.Int64))) }
+	times := func(n int, steps ...step) (all []step) {
+		for range n {
+			all = append(all, steps...)
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+		held  bool
+	}{
+		{"four failures", []step{load(0, down), load(1, down), load(2, down), load(3, down)}, false},
+		{"five failures", []step{load(0, down), load(1, down), load(2, down), load(3, down), load(4, down)}, true},
+		{"five panics", []step{load(0, panics), load(1, panics), load(2, panics), load(3, panics), load(4, panics)}, true},
+		{"a success between", []step{load(0, down), load(1, down), ok(9), load(2, down), load(3, down), load(4, down)}, false},
+		{"an absence between", []step{load(0, down), load(1, down), load(9, missing), load(2, down), load(3, down), load(4, down)}, false},
+		{"one bad record", times(100, load(0, down)), false},
+		{"one bad record beside good ones", times(50, load(0, down), load(0, down), ok(9)), false},
+		{"one bad record, then an outage", append(times(9, load(0, down)), load(1, down), load(2, down), load(3, down), load(4, down)), true},
+		{"five timeouts of one key", times(5, load(0, slow)), true},
+		{"four timeouts of one key", times(4, load(0, slow)), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, cache.Options{NegativeTTL: time.Nanosecond})
+				for _, step := range tt.steps {
+					step(t, c)
+				}
+				var l counted
+				_, err := c.Load(t.Context(), keyOf(5), l.load)
+				if held := l.calls.Load() == 0 && err != nil; held != tt.held {
+					t.Errorf("the next load is held back: %t (%v), want %t", held, err, tt.held)
+				}
+			})
+		})
+	}
+}
+
+// While loads are held back, what StaleIfError allows is answered at once, and
+// nothing else is answered.
+func TestHeldBackAnswersStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
+		var calls atomic.Int64
+		for i := range 3 {
+			_, _ = c.Load(t.Context(), keyOf(i), found(7, &calls))
+		}
+		c.Forget(keyOf(1))
+		time.Sleep(2 * time.Minute)
+		hang := func(ctx context.Context) (cache.Loaded[int64], error) {
+			<-ctx.Done()
+			return cache.Loaded[int64]{}, ctx.Err()
+		}
+		var all sync.WaitGroup
+		for i := range 5 {
+			all.Go(func() { _, _ = c.Load(t.Context(), keyOf(100+i), hang) })
+		}
+		all.Wait()
+		for _, tt := range []struct {
+			name string
+			key  int
+			want error
+		}{
+			{"known", 0, nil},
+			{"written since", 1, context.DeadlineExceeded},
+			{"unknown", 3, context.DeadlineExceeded},
+		} {
+			began := time.Now()
+			if _, err := c.Load(t.Context(), keyOf(tt.key), hang); !errors.Is(err, tt.want) || time.Since(began) > 0 {
+				t.Errorf("%s: %v after %v, want %v at once", tt.name, err, time.Since(began), tt.want)
+			}
+		}
+		time.Sleep(9 * time.Minute)
+		if _, err := c.Load(t.Context(), keyOf(0), down); err == nil {
+			t.Error("a value older than StaleIfError is answered in an outage")
+		}
+	})
+}
+
+// A trial that finds its answer in memory lets the next caller try.
+func TestTrialAnsweredFromMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		var l counted
+		_, _ = c.Load(t.Context(), keyOf(0), l.load)
+		fail(t, c, 5)
+		time.Sleep(time.Second)
+		for range 3 { // as who missed just before it was filled
+			if v, err := c.Load(t.Context(), keyOf(0), l.load); v != good || err != nil {
+				t.Errorf("Load of what is in memory: %d, %v", v, err)
+			}
+		}
+		if v, err := c.Load(t.Context(), keyOf(1), l.load); v != good || err != nil || l.calls.Load() != 2 {
+			t.Errorf("Load after that = %d, %v, want it let through", v, err)
+		}
+	})
+}
+
+// A service asks the cache at an even rate for keys at random, over a store that
+// counts.
+type service struct {
+	*cache.Cache[int64]
+	keys    int
+	rate    int // requests in a second
+	load    func(context.Context) (cache.Loaded[int64], error)
+	answers chan time.Duration // how long each took; nil: not asked for
+	failed  atomic.Int64
+}
+
+func (s *service) run(t *testing.T, span time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(time.Second / time.Duration(s.rate)) {
+		key, began := keyOf(rand.IntN(s.keys)), time.Now()
+		if _, err := s.Get(key, began); err == nil {
+			s.answered(0)
+			continue
+		}
+		go func() {
+			if _, err := s.Load(t.Context(), key, s.load); err != nil {
+				s.failed.Add(1)
+			}
+			s.answered(time.Since(began))
+		}()
+	}
+}
+
+func (s *service) answered(took time.Duration) {
+	if s.answers != nil {
+		s.answers <- took
+	}
+}
+
+// a store that takes 5 s for each answer holds up next to nobody, and
+// nothing piles up.
+func TestSlowStore(t *testing.T) {
+	for _, staleIfError := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var slow atomic.Bool
+			var under, most atomic.Int64
+			s := &service{
+				Cache: newCache(t, cache.Options{StaleIfError: staleIfError}), keys: 5_000, rate: 1_000,
+				load: func(ctx context.Context) (cache.Loaded[int64], error) {
+					if slow.Load() {
+						if n := under.Add(1); n > most.Load() {
+							most.Store(n)
+						}
+						defer under.Add(-1)
+						time.Sleep(5 * time.Second)
+					}
+					return cache.Loaded[int64]{Value: good}, ctx.Err()
+				},
+			}
+			for i := range s.keys {
+				_, _ = s.Load(t.Context(), keyOf(i), s.load)
+				time.Sleep(time.Minute / time.Duration(s.keys))
+			}
+			s.run(t, time.Minute)
+			s.failed.Store(0)
+			s.answers = make(chan time.Duration, 200_000)
+			slow.Store(true)
+			goroutines := 0
+			for range 60 {
+				s.run(t, time.Second)
+				goroutines = max(goroutines, runtime.NumGoroutine())
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			close(s.answers)
+			var all []time.Duration
+			for took := range s.answers {
+				all = append(all, took)
+			}
+			slices.Sort(all)
+			if p99 := all[len(all)*99/100]; p99 > 300*time.Millisecond {
+				t.Errorf("p99 of %d answers over a store that takes 5 s: %v, want at most 300 ms", len(all), p99)
+			}
+			if most.Load() > 64 || goroutines > 2_000 {
+				t.Errorf("%d loads at once and %d goroutines, want at most 64 and 2,000", most.Load(), goroutines)
+			}
+			if n := s.failed.Load(); staleIfError > 0 && n > 0 {
+				t.Errorf("%d of %d answers are errors, though StaleIfError allows what was known", n, len(all))
+			}
+			t.Logf("%d answers, p99 %v, longest %v, %d loads and %d goroutines at most, %d errors",
+				len(all), all[len(all)*99/100], all[len(all)-1], most.Load(), goroutines, s.failed.Load())
+		})
+	}
+}
+
+// a store that is back after an outage is asked for no more than twice of
+// what it was before, in any second, also when there are two outages.
+func TestRecovery(t *testing.T) {
+	for _, outages := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			keys := trials(800, 10_000)
+			var l counted
+			s := &service{Cache: newCache(t, cache.Options{StaleIfError: time.Hour}), keys: keys, rate: keys / 2, load: l.load}
+			s.run(t, 2*time.Minute)
+			peak := func(span time.Duration) (most int64) {
+				for range span / time.Second {
+					before := l.calls.Load()
+					s.run(t, time.Second)
+					most = max(most, l.calls.Load()-before)
+				}
+				return most
+			}
+			steady := peak(time.Minute)
+			s.failed.Store(0)
+			for n := range outages {
+				l.down.Store(true)
+				s.run(t, 5*time.Minute)
+				l.down.Store(false)
+				if n < outages-1 {
+					s.run(t, 10*time.Second)
+				}
+			}
+			after := peak(2 * time.Minute)
+			if after > 2*steady {
+				t.Errorf("%d outages: %d loads in a second after the store was back, %d before, want at most twice as many", outages, after, steady)
+			}
+			if n := s.failed.Load(); n > 0 {
+				t.Errorf("%d outages: %d requests failed, though all keys were known", outages, n)
+			}
+			t.Logf("%d outages of %d keys: %d loads in a second before, at most %d after", outages, keys, steady, after)
+		})
+	}
+}
+
+// What was spared an outage is what nobody changed or doubts, and is not too
+// old.
+func TestSpared(t *testing.T) {
+	nobody := func(*cache.Cache[int64]) {}
+	for _, tt := range []struct {
+		name   string
+		happen func(c *cache.Cache[int64]) // after the outage
+		during func(c *cache.Cache[int64])
+		later  time.Duration
+		spared bool
+	}{
+		{"nothing happened", nobody, nobody, 0, true},
+		{"written since", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, nobody, 0, false},
+		{"written during the outage", nobody, func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, 0, false},
+		{"group written since", func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, nobody, 0, false},
+		{"doubted since", func(c *cache.Cache[int64]) { c.Doubt() }, nobody, 0, false},
+		{"doubted during the outage", nobody, func(c *cache.Cache[int64]) { c.Doubt() }, 0, false},
+		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now()) }, nobody, 0, false},
+		{"a TTL later", nobody, nobody, time.Minute, false},
+		{"past StaleIfError", nobody, func(*cache.Cache[int64]) { time.Sleep(4*time.Minute + 30*time.Second) }, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 5*time.Minute + 30*time.Second})
+				key := keyOf(0)
+				key[18], key[19] = 0xff, 0xff // its turn is last
+				var l counted
+				load := func(ctx context.Context) (cache.Loaded[int64], error) {
+					found, err := l.load(ctx)
+					found.Group = keyOf(1)
+					return found, err
+				}
+				_, _ = c.Load(t.Context(), key, load)
+				time.Sleep(50 * time.Second)
+				fail(t, c, 5)
+				time.Sleep(15 * time.Second)
+				tt.during(c)
+				time.Sleep(time.Second)
+				for n := range 100 { // the outage ends with the first that succeeds
+					if _, err := c.Load(t.Context(), keyOf(500+n), found(1, new(atomic.Int64))); err == nil {
+						break
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				tt.happen(c)
+				time.Sleep(tt.later)
+				before := l.calls.Load()
+				if v, err := c.Load(t.Context(), key, load); v != good || err != nil {
+					t.Fatalf("Load after the outage: %d, %v", v, err)
+				}
+				if spared := l.calls.Load() == before; spared != tt.spared {
+					t.Errorf("answered from memory: %t, want %t", spared, tt.spared)
+				}
+			})
+		})
+	}
+}
+
+// Loaded.Age: a value that was not asked for just now has lived for a while.
+func TestAgeShortensLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second, StaleIfError: 2 * time.Minute})
+		of := func(age time.Duration, absent bool) func(context.Context) (cache.Loaded[int64], error) {
+			return func(context.Context) (cache.Loaded[int64], error) {
+				return cache.Loaded[int64]{Value: good, Absent: absent, Age: age}, nil
+			}
+		}
+		for n, tt := range []struct {
+			name      string
+			age       time.Duration
+			absent    bool
+			low, high time.Duration
+		}{
+			{"just now", 0, false, 54 * time.Second, 60 * time.Second},
+			{"50 s old", 50 * time.Second, false, 4 * time.Second, 10 * time.Second},
+			{"as old as its TTL", time.Minute, false, 0, 0},
+			{"an hour old", time.Hour, false, 0, 0},
+			{"as old as can be", 1<<63 - 1, false, 0, 0},
+			{"from the future", -time.Hour, false, 54 * time.Second, 60 * time.Second},
+			{"an absence of 3 s", 3 * time.Second, true, 1500 * time.Millisecond, 2 * time.Second},
+			{"an absence of 10 s", 10 * time.Second, true, 0, 0},
+		} {
+			_, _ = c.Load(t.Context(), keyOf(n), of(tt.age, tt.absent))
+			began := time.Now()
+			for {
+				if _, err := c.Get(keyOf(n), time.Now()); err == cache.ErrMiss {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if got := time.Since(began); got < tt.low || got > tt.high+10*time.Millisecond {
+				t.Errorf("%s: served for %v, want %v to %v", tt.name, got, tt.low, tt.high)
+			}
+		}
+		_, _ = c.Load(t.Context(), keyOf(100), of(50*time.Second, false))
+		time.Sleep(65 * time.Second)
+		if _, err := c.Load(t.Context(), keyOf(100), down); err != nil {
+			t.Errorf("Load in an outage of what is 115 s old: %v, want it served", err)
+		}
+		time.Sleep(10 * time.Second)
+		if _, err := c.Load(t.Context(), keyOf(100), down); !errors.Is(err, errDown) {
+			t.Errorf("Load in an outage of what is 125 s old: %v, want the failure: its age counts for StaleIfError", err)
+		}
+	})
+}
