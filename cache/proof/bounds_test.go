@@ -29,7 +29,7 @@ func (j *judge) bound(change, e *event) time.Duration {
 		}
 	}
 	if quiet && change.answer == accepted {
-		return time.Second
+		return soon
 	}
 	longest := j.CacheTTL
 	if store {
@@ -37,7 +37,7 @@ func (j *judge) bound(change, e *event) time.Duration {
 	}
 	// Once all was well for as long as it may take to notice that it was not,
 	// everybody knows.
-	return min(longest, max(time.Duration(settled-change.end), 0)+detection+time.Second)
+	return min(longest, max(time.Duration(settled-change.end), 0)+detection+soon)
 }
 
 // mistakes are the answers that must not have been given.

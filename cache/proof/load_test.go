@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"time"
@@ -9,6 +10,21 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
+
+// A warmArgs names tokens, and the time over which their first uses are spread.
+type warmArgs struct {
+	Tokens []string
+	Over   time.Duration
+}
+
+func (r *role) warm(a warmArgs) struct{} {
+	began := time.Now()
+	for i, token := range a.Tokens {
+		time.Sleep(time.Until(began.Add(a.Over * time.Duration(i) / time.Duration(len(a.Tokens)))))
+		_, _ = r.keys.Validate(context.Background(), token)
+	}
+	return struct{}{}
+}
 
 // A loadArgs says what requests come, and how many.
 type loadArgs struct {
@@ -89,12 +105,12 @@ func (l *loader) request(i int) {
 	l.took[i/l.args.Rate] = append(l.took[i/l.args.Rate], took)
 }
 
-// pick goes round the tokens, so that each of them comes as often as another.
+// pick takes tokens at random: in turn, they would be looked up in waves.
 func (l *loader) pick(i int) (token string, answers map[string]int) {
-	share, round := i%100, i/100
+	share := i % 100
 	switch a := &l.args; {
 	case share < a.GoodIn:
-		return a.Good[(round*a.GoodIn+share)%len(a.Good)], l.result.Good
+		return a.Good[rand.IntN(len(a.Good))], l.result.Good
 	case share < a.GoodIn+a.BadIn || len(a.Revoked) == 0:
 		issued, err := l.others.Create(context.Background(), apikey.CreateParams{Owner: "nobody", Name: "proof"})
 		if err != nil {
@@ -102,7 +118,7 @@ func (l *loader) pick(i int) (token string, answers map[string]int) {
 		}
 		return issued.Secret.Reveal(), l.result.Unknown
 	default:
-		return a.Revoked[(round+share)%len(a.Revoked)], l.result.Revoked
+		return a.Revoked[rand.IntN(len(a.Revoked))], l.result.Revoked
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	}
 	// These tests wait most of the time, and may do so beside each other.
 	flag.Parse()
-	if err := flag.Set("test.parallel", "32"); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(count(onRace(8, 4), 16))); err != nil {
 		panic(err)
 	}
 	os.Exit(testserver.Run(m))
@@ -41,6 +42,18 @@ func count[T int | time.Duration](short, full T) T {
 	}
 	return short
 }
+
+// onRace is another number under the race detector, where all takes longer.
+func onRace[T int | time.Duration](normal, race T) T {
+	if raced {
+		return race
+	}
+	return normal
+}
+
+// soon is what is promised as at most a second. Beside other packages' tests
+// that can be more.
+var soon = count(onRace(2*time.Second, 3*time.Second), time.Second)
 
 // unique names something that no other test has.
 func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }

@@ -138,7 +138,7 @@ func (n *nemesis) agree() {
 			if k < 0 {
 				break
 			}
-			if time.Since(began) > 2*time.Second {
+			if time.Since(began) > 2*soon {
 				n.Fatalf("instance %d answers otherwise than the store for key %d, which says %s", i, k, want[k])
 			}
 		}

@@ -14,7 +14,7 @@ func TestSlowStore(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL: time.Second, StaleIfError: time.Minute, LookupTimeout: count(500*time.Millisecond, 3*time.Second),
+				CacheTTL: time.Second, StaleIfError: time.Minute, LookupTimeout: count(onRace(500*time.Millisecond, 2*time.Second), 3*time.Second),
 			})
 			o.database.set(slowStore)
 			if bus == notifyBus {
@@ -22,7 +22,7 @@ func TestSlowStore(t *testing.T) {
 			}
 			began := time.Now()
 			await(t, "unknown keys are refused at once", func() bool {
-				r := ask[loadResult](t, o.instance, "load", loadArgs{Rate: outageRate, For: 200 * time.Millisecond, Good: o.good, GoodIn: 80, BadIn: 20})
+				r := ask[loadResult](t, o.instance, "load", loadArgs{Rate: outageRate, For: 200 * time.Second / time.Duration(outageRate), Good: o.good, GoodIn: 80, BadIn: 20})
 				return r.P50 < 100*time.Millisecond && r.Unknown[unavailable] > 0 && r.P99 < 300*time.Millisecond
 			})
 			known := time.Since(began)

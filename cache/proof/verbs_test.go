@@ -26,6 +26,7 @@ func init() { // the verbs of watches name verbs
 		"watch":    verb((*role).watch),
 		"watched":  verb((*role).watched),
 		"load":     verb((*role).load),
+		"warm":     verb((*role).warm),
 		"pause":    verb((*role).pause),
 		"paused":   verb((*role).paused),
 		"resume":   verb((*role).resume),
