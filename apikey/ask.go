@@ -21,10 +21,12 @@ var errExited = errors.New("the call exited")
 // what the closure holds: a fence stays up until the write has really ended. A
 // panic and an exit are errors, which count as outages.
 func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m, m.opts.LookupTimeout, call)
+	return askFor(ctx, m.calls, m.opts.LookupTimeout, call)
 }
 
-func askFor[T any](ctx context.Context, m *Manager, wait time.Duration, call func(context.Context) (T, error)) (T, error) {
+// askFor is ask with a time and with places of its own, which bound the calls at
+// once.
+func askFor[T any](ctx context.Context, places chan struct{}, wait time.Duration, call func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -33,9 +35,9 @@ func askFor[T any](ctx context.Context, m *Manager, wait time.Duration, call fun
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	select {
-	case m.calls <- struct{}{}:
+	case places <- struct{}{}:
 	case <-ctx.Done():
-		return none, fmt.Errorf("waiting for one of %d calls to end: %w", maxCalls, ctx.Err())
+		return none, fmt.Errorf("waiting for one of %d calls to end: %w", cap(places), ctx.Err())
 	}
 	done := make(chan answer, 1)
 	go func() {
@@ -44,7 +46,7 @@ func askFor[T any](ctx context.Context, m *Manager, wait time.Duration, call fun
 			if p := recover(); p != nil {
 				a = answer{err: fmt.Errorf("panic: %v", p)}
 			}
-			<-m.calls
+			<-places
 			done <- a
 		}()
 		value, err := call(ctx)

@@ -77,7 +77,7 @@ func tell[T any](ctx context.Context, m *Manager, call func(context.Context) (T,
 	if m.feed != nil || m.level != nil {
 		wait += tellTime
 	}
-	return askFor(ctx, m, wait, call)
+	return askFor(ctx, m.calls, wait, call)
 }
 
 // bounded gives the store its own time.

@@ -49,7 +49,7 @@ func (m *Manager) notPropagated(ctx context.Context, untold error) error {
 		return nil
 	}
 	m.log.LogAttrs(ctx, slog.LevelError, "apikey: a change was made, but other instances were not told", slog.Any("error", untold))
-	return fmt.Errorf("%w: %w", ErrNotPropagated, untold)
+	return fmt.Errorf("%w: %w", ErrNotPropagated, noVerdict(untold))
 }
 
 // reportBus is called when the bus is lost and when it is back.

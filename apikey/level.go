@@ -23,9 +23,10 @@ const levelTime = 500 * time.Millisecond
 // long as anything from before can be in the level. A level may fail to delete,
 // or lose that it has deleted when it fails over to a replica.
 type secondLevel struct {
-	cache.Level // nil: none
-	m           *Manager
-	start       time.Time
+	cache.Level
+	m     *Manager
+	start time.Time
+	calls chan struct{} // bounds those at once, as of the store
 
 	// Until when a key or an owner is not asked about, in nanoseconds since
 	// start. Several share a mark, by hash.
@@ -37,7 +38,7 @@ func newSecondLevel(m *Manager) *secondLevel {
 	if m.opts.Level == nil {
 		return nil
 	}
-	return &secondLevel{Level: m.opts.Level, m: m, start: time.Now()}
+	return &secondLevel{Level: m.opts.Level, m: m, start: time.Now(), calls: make(chan struct{}, maxCalls)}
 }
 
 // mark says that these keys or owners have changed. It must be called before
@@ -67,13 +68,13 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 	if l == nil || l.marked(cache.Key(d)) || l.m.feed != nil && !l.m.feed.Up() {
 		return found, "", false
 	}
-	var item cache.Item
-	err := l.call(ctx, func(ctx context.Context) (err error) {
-		item, lease, err = l.Get(ctx, cache.Key(d))
-		return err
+	got, err := callLevel(ctx, l, func(ctx context.Context) (got levelAnswer, err error) {
+		got.item, got.lease, err = l.Get(ctx, cache.Key(d))
+		return got, err
 	})
+	item := got.item
 	if err == cache.ErrMiss {
-		return found, lease, false
+		return found, got.lease, false
 	}
 	if err != nil {
 		l.m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: second level failed", slog.Any("error", err))
@@ -108,7 +109,9 @@ func (l *secondLevel) keep(ctx context.Context, d store.Digest, lease string, r 
 		}
 		item.Value, ttl = value, l.m.opts.CacheTTL
 	}
-	_ = l.call(ctx, func(ctx context.Context) error { return l.Set(ctx, cache.Key(d), lease, item, ttl) })
+	_, _ = callLevel(ctx, l, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.Set(ctx, cache.Key(d), lease, item, ttl)
+	})
 }
 
 // forget removes keys from the level. Instances that do not hear of the change
@@ -118,20 +121,23 @@ func (l *secondLevel) forget(ctx context.Context, keys ...cache.Key) error {
 		return nil
 	}
 	// The caller's time may be over, but the change is made.
-	err := l.call(context.WithoutCancel(ctx), func(ctx context.Context) error { return l.Delete(ctx, keys...) })
+	_, err := callLevel(context.WithoutCancel(ctx), l, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.Delete(ctx, keys...)
+	})
 	if err != nil {
 		return fmt.Errorf("second level: %w", err)
 	}
 	return nil
 }
 
-func (l *secondLevel) call(ctx context.Context, f func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, levelTime)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	return f(ctx)
+// A levelAnswer is what [cache.Level]'s Get returns.
+type levelAnswer struct {
+	item  cache.Item
+	lease string
+}
+
+// callLevel is a call of the level, whatever the level does with it: one that
+// hangs must hold up neither a validation nor a fence.
+func callLevel[T any](ctx context.Context, l *secondLevel, call func(context.Context) (T, error)) (T, error) {
+	return askFor(ctx, l.calls, levelTime, call)
 }

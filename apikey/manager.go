@@ -169,11 +169,16 @@ func (m *Manager) unavailable(ctx context.Context, what string, err error) error
 		level = slog.LevelDebug // the caller went away
 	}
 	m.log.LogAttrs(ctx, level, "apikey: "+what+" failed", slog.Any("error", err))
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, noVerdict(err))
+}
+
+// noVerdict hides the Manager's own errors in one that comes from elsewhere:
+// whoever asks for these first must not take an outage for a verdict.
+func noVerdict(err error) error {
 	if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) {
-		// Whoever asks for these first must not take an outage for a verdict.
-		err = errors.New(fmt.Sprint(err)) // which survives an Error that panics
+		return errors.New(fmt.Sprint(err)) // which survives an Error that panics
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
+	return err
 }
 
 var errForged = errors.New("the store answered with a record that was not asked for")
