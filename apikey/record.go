@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -57,8 +58,16 @@ func decodeRecord(b []byte) (store.Record, error) {
 	var l levelRecord
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil || l.Version != recordVersion || len(l.Digest) != len(store.Digest{}) || d.More() {
+	if err := d.Decode(&l); err != nil || l.Version != recordVersion || len(l.Digest) != len(store.Digest{}) {
 		return store.Record{}, errRecord
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return store.Record{}, errRecord
+	}
+	for _, micros := range []*int64{l.CreatedAt, l.ExpiresAt, l.DisabledAt, l.RevokedAt, l.LastUsedAt} {
+		if micros != nil && timeOf(micros).IsZero() {
+			return store.Record{}, errRecord // a time that is there is not never
+		}
 	}
 	return store.Record{
 		ID: l.ID, Owner: l.Owner, Name: l.Name, Hint: l.Hint, CreatedBy: l.CreatedBy,
