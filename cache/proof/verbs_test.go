@@ -11,26 +11,22 @@ import (
 )
 
 // verbs are what an instance does when it is asked.
-var verbs map[string]func(r *role, args json.RawMessage) (any, error)
-
-func init() { // the verbs of watches name verbs
-	verbs = map[string]func(r *role, args json.RawMessage) (any, error){
-		"status":   verb((*role).status),
-		"create":   timed((*role).create),
-		"validate": timed((*role).validate),
-		"revoke":   timed((*role).revoke),
-		"rotate":   timed((*role).rotate),
-		"disable":  timed((*role).disable),
-		"enable":   timed((*role).enable),
-		"answers":  verb((*role).answers),
-		"watch":    verb((*role).watch),
-		"watched":  verb((*role).watched),
-		"load":     verb((*role).load),
-		"warm":     verb((*role).warm),
-		"pause":    verb((*role).pause),
-		"paused":   verb((*role).paused),
-		"resume":   verb((*role).resume),
-	}
+var verbs = map[string]func(r *role, args json.RawMessage) (any, error){
+	"status":   verb((*role).status),
+	"create":   timed((*role).create),
+	"validate": timed((*role).validate),
+	"revoke":   timed((*role).revoke),
+	"rotate":   timed((*role).rotate),
+	"disable":  timed((*role).disable),
+	"enable":   timed((*role).enable),
+	"answers":  verb((*role).answers),
+	"watch":    verb((*role).watch),
+	"watched":  verb((*role).watched),
+	"warm":     verb((*role).warm),
+	"load":     verb((*role).load),
+	"pause":    verb((*role).pause),
+	"paused":   verb((*role).paused),
+	"resume":   verb((*role).resume),
 }
 
 func verb[A, R any](do func(*role, A) R) func(*role, json.RawMessage) (any, error) {
