@@ -1,0 +1,476 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A memoryBus moves messages within the process.
+type memoryBus struct {
+	publish atomic.Pointer[func(ctx context.Context) error] // in the place of Publish, while it is set
+	named   atomic.Int64                                    // messages that are more than a heartbeat
+
+	mu    sync.Mutex
+	lines map[chan string]context.CancelFunc
+}
+
+func (b *memoryBus) fail(f func(ctx context.Context) error) { b.publish.Store(&f) }
+func (b *memoryBus) mend()                                  { b.publish.Store(nil) }
+
+// heartbeat is how long a message is that names nothing.
+const heartbeat = 54
+
+func (b *memoryBus) Publish(ctx context.Context, message string) error {
+	if f := b.publish.Load(); f != nil {
+		return (*f)(ctx)
+	}
+	if len(message) > heartbeat {
+		b.named.Add(1)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for line := range b.lines {
+		line <- message
+	}
+	return nil
+}
+
+func (b *memoryBus) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	line := make(chan string, 10_000)
+	b.mu.Lock()
+	if b.lines == nil {
+		b.lines = map[chan string]context.CancelFunc{}
+	}
+	b.lines[line] = cancel
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		delete(b.lines, line)
+		b.mu.Unlock()
+	}()
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case message := <-line:
+			deliver(message)
+		}
+	}
+}
+
+// cut ends all connections.
+func (b *memoryBus) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, cancel := range b.lines {
+		cancel()
+	}
+}
+
+var errBus = errors.New("the broker is gone")
+
+func refuse(context.Context) error { return errBus }
+
+// settle waits until the Managers hear of each other.
+func settle() {
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
+}
+
+// A management call that ends or changes a key.
+type verb struct {
+	name string
+	call func(ctx context.Context, m *apikey.Manager, k apikey.Key) error
+	want error // of a validation afterwards
+}
+
+func verbs() []verb {
+	yes, name := true, "another"
+	meta := map[string]string{"a": "b"}
+	update := func(p apikey.UpdateParams) func(context.Context, *apikey.Manager, apikey.Key) error {
+		return func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.Update(ctx, k.Owner, k.ID, p)
+			return err
+		}
+	}
+	rotate := func(grace time.Duration) func(context.Context, *apikey.Manager, apikey.Key) error {
+		return func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.Rotate(ctx, k.Owner, k.ID, grace)
+			return err
+		}
+	}
+	in := time.Now().Add(time.Hour)
+	return []verb{
+		{"Revoke", func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.Revoke(ctx, k.Owner, k.ID, "")
+			return err
+		}, apikey.ErrRevoked},
+		{"RevokeAll", func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.RevokeAll(ctx, k.Owner, "")
+			return err
+		}, apikey.ErrRevoked},
+		{"Rotate", rotate(0), apikey.ErrRevoked},
+		{"Rotate with grace", rotate(time.Hour), nil},
+		{"disable", update(apikey.UpdateParams{Disabled: &yes}), apikey.ErrDisabled},
+		{"rename", update(apikey.UpdateParams{Name: &name}), nil},
+		{"scopes", update(apikey.UpdateParams{Scopes: []string{"other"}}), nil},
+		{"metadata", update(apikey.UpdateParams{Metadata: meta}), nil},
+		{"expiry", update(apikey.UpdateParams{ExpiresAt: &in}), nil},
+	}
+}
+
+// Invariant 3, C-04: a change that one Manager has made is seen by another at
+// once, whatever it was.
+func TestOthersAreTold(t *testing.T) {
+	for n := range verbs() {
+		t.Run(verbs()[n].name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt := verbs()[n]
+				bus, st := &memoryBus{}, &spyStore{Store: memstore.New()}
+				opts := &apikey.Options{Bus: bus, CacheTTL: time.Hour}
+				a, b := newManager(t, st, opts), newManager(t, st, opts)
+				issued, other := create(t, a, "o"), create(t, a, "another")
+				settle()
+				if bus.named.Load() != 0 {
+					t.Error("Create was told to others, who cannot know of the key")
+				}
+				wantValid(t, b, issued)
+				wantValid(t, b, other)
+				if err := tt.call(t.Context(), a, issued.Key); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if got := bus.named.Load(); got != 1 {
+					t.Errorf("%d messages named something, want 1", got)
+				}
+				before := st.lookups.Load()
+				p, err := b.Validate(t.Context(), issued.Secret.Reveal())
+				if !errors.Is(err, tt.want) || st.lookups.Load() == before {
+					t.Errorf("the other Manager answers %v from memory, want %v from the store", err, tt.want)
+				}
+				if want, err := a.Get(t.Context(), "o", issued.Key.ID); err == nil && p != nil && (p.Key.Name != want.Name ||
+					!p.Key.ExpiresAt.Equal(want.ExpiresAt) || !slices.Equal(p.Key.Scopes, want.Scopes) || p.Key.Metadata["a"] != want.Metadata["a"]) {
+					t.Errorf("the other Manager has the key as %+v, want %+v", p.Key, want)
+				}
+				before = st.lookups.Load()
+				wantValid(t, b, other)
+				if st.lookups.Load() != before {
+					t.Error("another owner's key was forgotten as well")
+				}
+			})
+		})
+	}
+}
+
+// C-09: a token that another Manager has refused as unknown is good there as
+// soon as it is registered.
+func TestRegisterIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, st := &memoryBus{}, memstore.New()
+		opts := &apikey.Options{Bus: bus, NegativeTTL: time.Hour}
+		a, b := newManager(t, st, opts), newManager(t, st, opts)
+		issued := create(t, newManager(t, memstore.New(), nil), "o")
+		settle()
+		wantRefused(t, b, issued, apikey.ErrUnknown)
+		if _, err := a.Register(t.Context(), apikey.RegisterParams{
+			CreateParams: apikey.CreateParams{Owner: "o", Name: "n"}, Digest: apikey.DigestOf(issued.Secret.Reveal()), Hint: issued.Key.Hint,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := b.Validate(t.Context(), issued.Secret.Reveal()); err != nil {
+			t.Errorf("Validate by another Manager just after Register: %v", err)
+		}
+	})
+}
+
+// A change that was made and could not be told is an error beside the result:
+// nothing of it is lost, and it is in force here.
+func TestNotPropagated(t *testing.T) {
+	for _, broken := range []struct {
+		name    string
+		publish func(context.Context) error
+	}{
+		{"refuses", refuse},
+		{"hangs", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+		{"is deaf", func(context.Context) error { time.Sleep(time.Minute); return nil }},
+		{"panics", func(context.Context) error { panic("boom") }},
+		{"exits", func(context.Context) error { runtime.Goexit(); return nil }},
+		{"answers with a verdict", func(context.Context) error { return apikey.ErrRevoked }},
+		{"answers with an error that panics", func(context.Context) error { return (*typedNil)(nil) }},
+	} {
+		t.Run(broken.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, bus, yes := t.Context(), &memoryBus{}, true
+				var seen recorder
+				m := newManager(t, memstore.New(), &apikey.Options{Bus: bus, OnEvent: seen.record, MaxKeysPerOwner: -1})
+				revoked, disabled, rotated, graced, all := create(t, m, "o"), create(t, m, "o"), create(t, m, "o"), create(t, m, "o"), create(t, m, "all")
+				settle()
+				for _, i := range []apikey.Issued{revoked, disabled, rotated, graced, all} {
+					wantValid(t, m, i)
+				}
+				bus.fail(broken.publish)
+				seen.take()
+				check := func(call string, err error, kind apikey.EventKind) {
+					t.Helper()
+					if !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) || apikey.StatusCode(err) != 503 {
+						t.Errorf("%s: %v, want ErrNotPropagated, which matches ErrUnavailable and is 503", call, err)
+					}
+					for _, not := range []error{apikey.ErrUnauthenticated, apikey.ErrForbidden, apikey.ErrNotFound, apikey.ErrConflict} {
+						if errors.Is(err, not) {
+							t.Errorf("%s: %v matches %v", call, err, not)
+						}
+					}
+					if events := seen.take(); len(events) != 1 || events[0].Kind != kind {
+						t.Errorf("%s: events %+v, want one of kind %s", call, events, kind)
+					}
+				}
+				k, err := m.Revoke(ctx, "o", revoked.Key.ID, "leaked")
+				check("Revoke", err, apikey.EventRevoked)
+				if k.ID != revoked.Key.ID || k.RevokeReason != "leaked" || k.RevokedAt.IsZero() {
+					t.Errorf("Revoke: the key is %+v", k)
+				}
+				wantRefused(t, m, revoked, apikey.ErrRevoked)
+				seen.take()
+				k, err = m.Update(ctx, "o", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
+				check("Update", err, apikey.EventUpdated)
+				if k.ID != disabled.Key.ID || k.DisabledAt.IsZero() {
+					t.Errorf("Update: the key is %+v", k)
+				}
+				wantRefused(t, m, disabled, apikey.ErrDisabled)
+				seen.take()
+				next, err := m.Rotate(ctx, "o", rotated.Key.ID, 0)
+				check("Rotate", err, apikey.EventRotated)
+				wantRefused(t, m, rotated, apikey.ErrRevoked)
+				wantValid(t, m, next)
+				seen.take()
+				next, err = m.Rotate(ctx, "o", graced.Key.ID, time.Hour)
+				check("Rotate with grace", err, apikey.EventRotated)
+				wantValid(t, m, graced)
+				wantValid(t, m, next)
+				seen.take()
+				n, err := m.RevokeAll(ctx, "all", "")
+				check("RevokeAll", err, apikey.EventRevoked)
+				if n != 1 {
+					t.Errorf("RevokeAll revoked %d keys, want 1", n)
+				}
+				wantRefused(t, m, all, apikey.ErrRevoked)
+				seen.take()
+				other := create(t, newManager(t, memstore.New(), nil), "o")
+				k, err = m.Register(ctx, apikey.RegisterParams{
+					CreateParams: apikey.CreateParams{Owner: "o", Name: "n"}, Digest: apikey.DigestOf(other.Secret.Reveal()), Hint: other.Key.Hint,
+				})
+				// Others would refuse it for no longer than NegativeTTL.
+				if err != nil || k.ID == "" {
+					t.Errorf("Register: %+v, %v, want the key", k, err)
+				}
+				if _, err := m.Validate(ctx, other.Secret.Reveal()); err != nil {
+					t.Errorf("Validate after Register: %v", err)
+				}
+				if _, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"}); err != nil {
+					t.Errorf("Create, of which nobody needs to hear: %v", err)
+				}
+				// Calling again tells again.
+				bus.mend()
+				time.Sleep(2 * time.Minute)
+				before := bus.named.Load()
+				k, err = m.Revoke(ctx, "o", revoked.Key.ID, "again")
+				if err != nil || k.RevokeReason != "leaked" || bus.named.Load() != before+1 {
+					t.Errorf("Revoke again: %+v, %v and %d messages, want the first reason and 1", k, err, bus.named.Load()-before)
+				}
+			})
+		})
+	}
+}
+
+// Others are told of what may have happened, and of nothing that has not.
+func TestWhatIsTold(t *testing.T) {
+	const fine, sentinel, failed, lost, panics, deaf = "fine", "sentinel", "failed", "answer lost", "panics", "deaf"
+	for _, how := range []string{fine, sentinel, failed, lost, panics, deaf} {
+		for n := range 4 { // the calls that end a key
+			v := verbs()[n]
+			t.Run(how+"/"+v.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					bus, st := &memoryBus{}, &spyStore{Store: memstore.New()}
+					opts := &apikey.Options{Bus: bus}
+					a, b := newManager(t, st, opts), newManager(t, st, opts)
+					issued := create(t, a, "o")
+					settle()
+					wantValid(t, b, issued)
+					write := func(op string) bool { return op == "Revoke" || op == "RevokeAll" || op == "Rotate" }
+					var broken atomic.Bool
+					broken.Store(true)
+					st.before = func(op string) error {
+						switch {
+						case !write(op) || !broken.Load():
+						case how == sentinel && op != "RevokeAll":
+							return store.ErrConflict
+						case how == failed:
+							return errDown
+						case how == panics:
+							panic("boom")
+						}
+						return nil
+					}
+					st.after = func(op string) {
+						switch {
+						case !write(op) || !broken.Load():
+						case how == lost:
+							panic("connection lost")
+						case how == deaf: // though it has happened
+							time.Sleep(20 * time.Second)
+						}
+					}
+					_ = v.call(t.Context(), a, issued.Key)
+					want := int64(1)
+					if how == sentinel && v.name != "RevokeAll" {
+						want = 0
+					}
+					time.Sleep(30 * time.Second)
+					if got := bus.named.Load(); got != want {
+						t.Errorf("%d messages named something, want %d: others must hear of what may have happened, and of nothing else", got, want)
+					}
+					if how != sentinel && how != failed && how != panics {
+						if _, err := b.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
+							t.Errorf("another Manager answers %v, want %v", err, v.want)
+						}
+					}
+					broken.Store(false)
+				})
+			})
+		}
+	}
+}
+
+// A store that is deaf for longer than LookupTimeout and then does it: others are
+// told as soon as it is done.
+func TestLateChangeIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, st := &memoryBus{}, &deafStore{Store: memstore.New()}
+		opts := &apikey.Options{Bus: bus, CacheTTL: time.Hour}
+		a, b := newManager(t, st, opts), newManager(t, st, opts)
+		issued := create(t, a, "o")
+		settle()
+		wantValid(t, b, issued)
+		st.deaf.Store(true)
+		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrNotPropagated) {
+			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable alone", err)
+		}
+		wantValid(t, b, issued) // not revoked yet
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		wantRefused(t, a, issued, apikey.ErrRevoked)
+		wantRefused(t, b, issued, apikey.ErrRevoked)
+		st.deaf.Store(false)
+		time.Sleep(2 * time.Minute) // until last-used times are written
+	})
+}
+
+// Invariant 3, R-11: without the bus a change is seen after 10 s, and once it is
+// back at once.
+func TestBusIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, st := &memoryBus{}, memstore.New()
+		opts := &apikey.Options{Bus: bus, CacheTTL: time.Hour}
+		a, b := newManager(t, st, opts), newManager(t, st, opts)
+		issued := create(t, a, "o")
+		settle()
+		wantValid(t, b, issued)
+		bus.fail(refuse)
+		bus.cut()
+		time.Sleep(4 * time.Second)
+		wantValid(t, b, issued)
+		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
+			t.Errorf("Revoke without a bus: %v, want ErrNotPropagated", err)
+		}
+		time.Sleep(10 * time.Second)
+		wantRefused(t, b, issued, apikey.ErrRevoked)
+
+		issued = create(t, a, "o")
+		wantValid(t, b, issued)
+		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
+			t.Errorf("Revoke without a bus: %v, want ErrNotPropagated", err)
+		}
+		bus.mend()
+		time.Sleep(time.Second)
+		wantRefused(t, b, issued, apikey.ErrRevoked)
+	})
+}
+
+// Close leaves the bus, also one that hangs, within its context's time, and
+// validations go on.
+func TestCloseWithABus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, st := &memoryBus{}, memstore.New()
+		m, err := apikey.New(st, &apikey.Options{Bus: bus})
+		if err != nil {
+			t.Fatal(err)
+		}
+		issued := create(t, m, "o")
+		settle()
+		wantValid(t, m, issued)
+		bus.fail(func(context.Context) error { time.Sleep(time.Minute); return errBus })
+		time.Sleep(2 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("Close beside a Publish that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		for range 2 {
+			if err := m.Close(t.Context()); err != nil {
+				t.Errorf("Close once more: %v", err)
+			}
+		}
+		wantValid(t, m, issued)
+		if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
+			t.Errorf("Revoke after Close: %v, want ErrNotPropagated", err)
+		}
+		wantRefused(t, m, issued, apikey.ErrRevoked)
+	})
+}
+
+// A nil pointer is a mistake, nothing is none.
+func TestNilBusAndLevel(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		opts  apikey.Options
+		field string
+	}{
+		{"no bus and no level", apikey.Options{}, ""},
+		{"nil pointer as a bus", apikey.Options{Bus: (*memoryBus)(nil)}, "Bus"},
+		{"nil pointer as a level", apikey.Options{Level: (*memoryLevel)(nil)}, "Level"},
+	} {
+		m, err := apikey.New(memstore.New(), &tt.opts)
+		var invalid *apikey.InvalidError
+		if errors.As(err, &invalid) != (tt.field != "") || invalid != nil && invalid.Field != tt.field {
+			t.Errorf("%s: New answers %v, want an InvalidError of %q or none", tt.name, err, tt.field)
+		}
+		if err == nil {
+			_ = m.Close(t.Context())
+		}
+	}
+	var bus cache.Bus
+	var level cache.Level
+	issued := create(t, newManager(t, memstore.New(), &apikey.Options{Bus: bus, Level: level}), "o")
+	if !strings.HasPrefix(issued.Secret.Reveal(), "key_") {
+		t.Error("a Manager without a bus and a level does not work")
+	}
+}
