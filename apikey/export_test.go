@@ -74,3 +74,7 @@ func WaitingUses(n int) (taken int) {
 	}
 	return taken
 }
+
+// EncodeRecord and DecodeRecord are what a Manager puts into a second level.
+func EncodeRecord(r store.Record) ([]byte, error) { return encodeRecord(r) }
+func DecodeRecord(b []byte) (store.Record, error) { return decodeRecord(b) }

@@ -38,7 +38,7 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"FuzzToken", "FuzzTag", "FuzzAuthorization", "FuzzCursor"} {
+	for _, name := range []string{"FuzzToken", "FuzzTag", "FuzzAuthorization", "FuzzCursor", "FuzzRecord"} {
 		if !targets[name] {
 			t.Errorf("there is no %s", name)
 		}
