@@ -17,10 +17,27 @@ func (c *Cache) Publish(ctx context.Context, message string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := c.bus.Publish(ctx, c.names.channel(), message).Err(); err != nil {
+	if err := c.publish(ctx, message); err != nil {
 		return fmt.Errorf("rediscache: publish: %w", c.hide(err))
 	}
 	return nil
+}
+
+// publishScript deletes what is not there before it publishes, which a replica
+// refuses. It would publish, to those alone who listen there: after a failover
+// that a connection has outlived, the instances would no longer hear each other,
+// each of them hearing itself.
+var publishScript = redis.NewScript(`
+redis.call('DEL', KEYS[1])
+return redis.call('PUBLISH', ARGV[1], ARGV[2])
+`)
+
+// publish cannot ask so in a cluster, where the name may belong to another node.
+func (c *Cache) publish(ctx context.Context, message string) error {
+	if c.cluster {
+		return c.bus.Publish(ctx, c.names.channel(), message).Err()
+	}
+	return publishScript.Run(ctx, c.bus, []string{c.names.nothing()}, c.names.channel(), message).Err()
 }
 
 func isMessage(text string) bool {

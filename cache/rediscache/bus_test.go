@@ -106,6 +106,24 @@ func TestPublishIsNotTriedAgain(t *testing.T) {
 	r.gets(t, "two")
 }
 
+// A server that has become a replica, under connections that outlive it, takes
+// publications and passes them on to nobody else.
+func TestPublishAtAReplicaFails(t *testing.T) {
+	t.Parallel()
+	server, master := private(t), private(t)
+	c := open(t, server.DSN(), nil)
+	if err := c.Publish(t.Context(), "message"); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := strings.Cut(master.DSN(), ":")
+	if err := bare(t, server.DSN()).SlaveOf(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Publish(t.Context(), "message"); err == nil || !strings.Contains(err.Error(), "READONLY") {
+		t.Errorf("Publish at a replica: got %v, want an error that says READONLY", err)
+	}
+}
+
 // What is no message is delivered all the same. It may have been one, and
 // whoever hears it forgets everything.
 func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {

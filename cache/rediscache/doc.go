@@ -71,6 +71,9 @@
 // were read from the store. Where this matters, use no snapshots and no
 // replicas, or a short ttl.
 //
+// A Publish fails at a server that has become a replica, which would pass it on
+// to nobody but its own clients.
+//
 // # Rights
 //
 // A user of its own can do with
@@ -96,7 +99,9 @@
 // With [Options].Cluster the URL is of one node, from which the others are
 // learned. What belongs to a key is in one slot. Messages all go through the
 // node of the URL, or any that its name leads to; a cluster passes them on to
-// all nodes.
+// all nodes. When its nodes are parted from each other, so are those who listen,
+// and each instance still hears itself; that the others are silent is noticed by
+// package cache.
 //
 // # Servers
 //

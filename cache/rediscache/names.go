@@ -18,3 +18,6 @@ func (n names) of(key cache.Key) []string {
 }
 
 func (n names) channel() string { return n.namespace + ":bus" }
+
+// nothing is the name of what is never there, among those of values.
+func (n names) nothing() string { return n.namespace + ":k:" }

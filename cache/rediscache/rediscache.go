@@ -56,6 +56,7 @@ type Cache struct {
 	seal    *seal
 	breaker breaker
 	timeout time.Duration
+	cluster bool
 
 	life  context.Context // ends with Close
 	close func() error
@@ -117,6 +118,7 @@ func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
 		names:   names{o.Namespace},
 		seal:    newSeal(secret, o.Namespace),
 		timeout: o.Timeout,
+		cluster: o.Cluster,
 	}
 	var end context.CancelFunc
 	c.life, end = context.WithCancel(context.Background())
