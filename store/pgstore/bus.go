@@ -32,7 +32,7 @@ type BusOptions struct {
 
 // A Bus carries messages between the instances of a service by LISTEN and
 // NOTIFY, as [cache.Bus] wants it. Receive has a connection of its own while it
-// lasts, and Publish takes one of the Store's. There is nothing to close.
+// lasts, and Publish has another, which ends with the Store.
 type Bus struct {
 	pool    *pgxpool.Pool
 	server  *pgx.ConnConfig
@@ -65,7 +65,7 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{s.pool, server, o.Channel}
+	b := &Bus{s.notices, server, o.Channel}
 	if b.channel == "" {
 		if b.channel, err = s.channel(ctx); err != nil {
 			return nil, err
@@ -124,8 +124,8 @@ func printable(s string) bool {
 	return true
 }
 
-// Publish sends a message on one of the Store's connections, and waits for a
-// free one as other calls do.
+// Publish sends a message on a connection that it has to itself: when all of the
+// Store's are busy, others must still hear that this instance is there.
 func (b *Bus) Publish(ctx context.Context, message string) error {
 	if err := publishable(message); err != nil {
 		return fmt.Errorf("pgstore: publish: %w", err)

@@ -225,7 +225,7 @@ func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
 	dsn := shared(t)
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn), MaxConns: 1})
 	b := openBus(t, s, nil)
-	held, err := s.Pool().Acquire(t.Context())
+	held, err := s.Notices().Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,6 +240,24 @@ func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
 	}
 	if _, err := s.Bus(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Bus with a context that is over: got %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+// A store that is busy must not look like a bus that is lost.
+func TestPublishWhenAllConnectionsAreInUse(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn), MaxConns: 1})
+	b := openBus(t, s, nil)
+	held, err := s.Pool().Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := b.Publish(ctx, "message"); err != nil {
+		t.Errorf("Publish while the Store's connections are in use: %v", err)
 	}
 }
 

@@ -24,7 +24,8 @@ type Options struct {
 	// MaxConns is the most connections that the Store has open at a time, by
 	// default 10: the server admits 100 of all its clients together unless it
 	// is told otherwise. A pool_max_conns in the data source name wins. Calls
-	// that find no connection free wait for one until their context ends.
+	// that find no connection free wait for one until their context ends. A Bus
+	// has two more.
 	MaxConns int
 }
 
@@ -34,6 +35,7 @@ type Options struct {
 type Store struct {
 	*sqlstore.Store
 	pool    *pgxpool.Pool
+	notices *pgxpool.Pool // of one connection, by which a Bus publishes
 	db      *sql.DB
 	options Options
 }
@@ -84,13 +86,26 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	notices, err := pgxpool.NewWithConfig(ctx, ofOne(pool.Config()))
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
 	db := openDB(pool)
 	st, err := sqlstore.New(db, sqlstore.PostgreSQL, &sqlstore.Options{Table: o.Table, Schema: o.Schema})
 	if err != nil {
 		pool.Close()
+		notices.Close()
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{st, pool, db, *o}, nil
+	return &Store{st, pool, notices, db, *o}, nil
+}
+
+// ofOne is the same for a single connection, which is opened when it is first
+// used.
+func ofOne(c *pgxpool.Config) *pgxpool.Config {
+	c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0
+	return c
 }
 
 // Close closes the connections. Calls that are under way end first; later ones
@@ -98,5 +113,6 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 func (s *Store) Close() error {
 	err := s.db.Close()
 	s.pool.Close()
+	s.notices.Close()
 	return err
 }
