@@ -23,7 +23,7 @@ func TestNemesis(t *testing.T) {
 				s := s
 				s.CacheTTL, s.StaleIfError, s.NegativeTTL = ttl, 2*ttl, time.Second
 				n := newNemesis(t, s)
-				n.run(count(1, 9))
+				n.run(count(1, 6))
 				n.agree()
 				n.judge()
 			})

@@ -11,9 +11,8 @@ import (
 // outageRate is how many requests come in a second.
 var outageRate = onRace(1000, 200)
 
-// while the store is down, keys that are in memory go on and
-// unknown ones are an outage, never a refusal; past StaleIfError all are. When it
-// is back, it is not overrun.
+// while the store is down, keys that are in memory go on and unknown
+// ones are an outage, never a refusal. When it is back, it is not overrun.
 func TestStoreOutage(t *testing.T) {
 	t.Parallel()
 	for _, bus := range []string{redisBus, notifyBus, noBus} {
@@ -25,6 +24,20 @@ func TestStoreOutage(t *testing.T) {
 				StaleIfError: count(4*time.Second, 7*time.Minute), // the outage, and how long before that a key may have been used last
 			})
 			o.shorterThanStale(count(2*time.Second, 5*time.Minute))
+		})
+	}
+}
+
+// past StaleIfError all are an outage.
+func TestLongStoreOutage(t *testing.T) {
+	t.Parallel()
+	for _, bus := range []string{redisBus, notifyBus, noBus} {
+		t.Run(bus, func(t *testing.T) {
+			t.Parallel()
+			o := newOutage(t, setup{
+				Bus: bus, Level: bus == redisBus,
+				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: count(2*time.Second, time.Minute),
+			})
 			o.longerThanStale()
 		})
 	}

@@ -37,7 +37,7 @@ func revokeParted(t *testing.T, c *cluster, f fault, name string) {
 	if d.Answer != notPropagated && f.slice == 0 && f.lateEnd == 0 {
 		t.Errorf("Revoke: got %q, want %q", d.Answer, notPropagated)
 	}
-	time.Sleep(time.Until(began.Add(count(4*time.Second, time.Minute))))
+	time.Sleep(time.Until(began.Add(count(4*time.Second, 20*time.Second))))
 	healed := time.Now().UnixNano()
 	parted.cache.heal()
 	seen := whole.watched("parted", patience/2)[0]

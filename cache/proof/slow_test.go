@@ -14,7 +14,7 @@ func TestSlowStore(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL: time.Second, StaleIfError: time.Minute, LookupTimeout: count(onRace(500*time.Millisecond, 2*time.Second), 3*time.Second),
+				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, LookupTimeout: count(onRace(500*time.Millisecond, 2*time.Second), 3*time.Second),
 			})
 			o.database.set(slowStore)
 			if bus == notifyBus {
@@ -26,7 +26,7 @@ func TestSlowStore(t *testing.T) {
 				return r.P50 < 100*time.Millisecond && r.Unknown[unavailable] > 0 && r.P99 < 300*time.Millisecond
 			})
 			known := time.Since(began)
-			slow := o.requests(count(2*time.Second, time.Minute))
+			slow := o.requests(count(2*time.Second, 20*time.Second))
 			o.tell("R-04 store slow", slow)
 			o.want("R-04 store slow", slow, accepted, unavailable)
 			t.Logf("R-04 | bus %s | held back after %s | p99 %s | goroutines: %d steady, %d slow", bus, short(known), short(slow.P99), o.steady.Goroutines, slow.Goroutines)

@@ -18,7 +18,7 @@ func TestStoppedProcess(t *testing.T) {
 			for range count(1, 3) {
 				s.round(count(5*time.Second, 30*time.Second))
 			}
-			for range count(0, 60) {
+			for range count(0, 40) {
 				s.round(detection + 200*time.Millisecond)
 			}
 			t.Logf("R-09 | bus %s | %d stops, the first %v long | requests after it went on: %d, accepted: %d | keys: %d, first refusal %s after it went on",
