@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	detection = 3 * time.Second  // until an instance knows that it hears nothing
-	aloneTTL  = 10 * time.Second // the longest life in memory from then on
+	detection  = 3 * time.Second  // until an instance knows that it hears nothing
+	aloneTTL   = 10 * time.Second // the longest life in memory from then on
+	lookupTime = 3 * time.Second  // the default of LookupTimeout
 )
 
 // an instance that is parted from the bus, or from the store too, accepts
@@ -155,8 +156,15 @@ func (x *partitionCase) checkSeen(p *partition, s watchedToken, d done, longest 
 	if !x.cuts() && x.fault.lateEnd == 0 && time.Duration(s.Refused-d.End) > soon {
 		p.Errorf("%s: refused %v after the revocation, want %v at most, as the bus is up", x.fault.name, time.Duration(s.Refused-d.End), soon)
 	}
-	if late := time.Duration(s.Refused - x.healed); late > soon {
-		p.Errorf("%s: refused %v after healing, want %v at most", x.fault.name, late, soon)
+	if late := time.Duration(s.LastAccepted - x.healed); late > soon {
+		p.Errorf("%s: accepted %v after healing, want %v at most", x.fault.name, late, soon)
+	}
+	again := soon
+	if x.alone { // no answer at all, until the one load that is under way has ended
+		again += lookupTime
+	}
+	if late := time.Duration(s.Refused - x.healed); late > again {
+		p.Errorf("%s: refused %v after healing, want %v at most", x.fault.name, late, again)
 	}
 }
 
