@@ -24,6 +24,14 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 		return entitlement.Entitlement{APIAccess: owner != "free"}, nil
 	})
 	gated := newManager(t, st, &plans)
+	shared := tagged
+	shared.Bus = &memoryBus{}
+	joined := newManager(t, st, &shared)
+	for deadline := time.Now().Add(10 * time.Second); !joined.BusIsUp(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the bus is not up")
+		}
+	}
 	good, disabled, revoked, free := create(t, m, "a"), create(t, m, "a"), create(t, m, "a"), create(t, m, "free")
 	yes := true
 	_, _ = m.Update(ctx, "a", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
@@ -44,6 +52,7 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 	}{
 		{"good", m, body, true},
 		{"good with a plan", gated, body, true},
+		{"good with a bus", joined, body, true},
 		{"not entitled", gated, free.Secret.Reveal(), false},
 		{"disabled", m, disabled.Secret.Reveal(), false},
 		{"revoked", m, revoked.Secret.Reveal(), false},

@@ -67,6 +67,18 @@ func Benchmark(b *testing.B) {
 		}
 	})
 	run("validate/hot", validate(1, good))
+	run("validate/bus", func(b *testing.B) {
+		m := newManager(b, memstore.New(), &apikey.Options{CacheTTL: time.Hour, Bus: &memoryBus{}})
+		token := create(b, m, "o").Secret.Reveal()
+		for !m.BusIsUp() {
+			time.Sleep(time.Millisecond)
+		}
+		for b.Loop() {
+			if _, err := m.Validate(b.Context(), token); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	run("validate/keys=1000", validate(1_000, good))
 	run("validate/keys=100000", validate(100_000, shuffled))
 	run("validate/unknown", validate(1_000, func([]string) ([]string, bool) {

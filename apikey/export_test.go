@@ -78,3 +78,6 @@ func WaitingUses(n int) (taken int) {
 // EncodeRecord and DecodeRecord are what a Manager puts into a second level.
 func EncodeRecord(r store.Record) ([]byte, error) { return encodeRecord(r) }
 func DecodeRecord(b []byte) (store.Record, error) { return decodeRecord(b) }
+
+// BusIsUp reports whether the Manager hears of what others change.
+func (m *Manager) BusIsUp() bool { return m.feed.Up() }
