@@ -166,7 +166,10 @@ func TestFeedDoubts(t *testing.T) {
 		happen func(t *testing.T, h *hub, a, b *instance)
 		within time.Duration
 	}{
-		{"the connection is lost", func(_ *testing.T, _ *hub, _, b *instance) { b.port.cut() }, 0},
+		{"the connection is lost", func(_ *testing.T, _ *hub, _, b *instance) {
+			b.port.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+			b.port.cut()
+		}, 0},
 		{"a message is lost", func(t *testing.T, _ *hub, a, b *instance) {
 			b.port.deliver.set(drop)
 			publish(t, a)
