@@ -44,8 +44,8 @@ var mutants = []mutant{
 		"_ = gen",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"load from before oneself joined during a write", "cache/load.go", edits{
-		"!leads && !(quiet(epoch) && quiet(gen))",
-		"!leads && false",
+		"!leads && !(trusted && quiet(epoch) && quiet(gen))",
+		"!leads && !trusted",
 	}, "./cache", "TestFenceLoadBegunDuringWrite"},
 	{"Forget, Del and Wait instead of epochs", "cache/fence.go", edits{
 		// Without the shortcut past ristretto, whose entries would have to be
@@ -79,11 +79,11 @@ var mutants = []mutant{
 		"\tw := c.group(&group)\n\tw.begin()\n\tdefer w.end()\n\treturn write()",
 		"\tw := c.group(&group)\n\tw.begin()\n\tdefer w.end()\n\terr := write()\n\tc.gen.end()\n\treturn err",
 	}, "./cache", "TestFenceMovesOnFailure"},
-	{"stale value served though written since", "cache/load.go", edits{
+	{"stale value served though written since", "cache/stale.go", edits{
 		"if e != nil && equal(&e.key, key) && c.unwritten(e, s) {\n\t\t\treturn e",
 		"if e != nil && equal(&e.key, key) {\n\t\t\treturn e",
 	}, "./cache", "TestStaleIfError"},
-	{"stale value served for ever", "cache/load.go", edits{
+	{"stale value served for ever", "cache/stale.go", edits{
 		"e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {",
 		"e != nil && c.age(e, time.Now()) > 0 {",
 	}, "./cache", "TestStaleIfError"},
@@ -96,8 +96,8 @@ var mutants = []mutant{
 		"!c.keep(e, s, gen) && e.absent && quiet(gen) && c.opts.StaleIfError > 0",
 	}, "./cache", "TestOutageBringsNothingBackBesideAWrite"},
 	{"age by the monotonic clock alone", "cache/entry.go", edits{
-		"return max(now.Sub(c.start)-began, time.Duration(now.UnixNano()-e.beganWall))",
-		"return now.Sub(c.start) - began",
+		"return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))",
+		"return now.Sub(c.start) - e.began",
 	}, "./cache", "TestAgeGoesByTheLaterClock"},
 	{"stale for who cannot wait", "cache/load.go", edits{
 		"return v, false, fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx))",
@@ -150,16 +150,16 @@ var mutants = []mutant{
 		"\tfound.Absent = found.Absent || err != nil\n\te := c.newEntry",
 	}, "./cache", "TestBrokenLoads"},
 	{"TTL not checked", "cache/entry.go", edits{
-		"return c.unwritten(e, s) && now.Sub(c.start) < e.ends && now.UnixNano() < e.endsWall",
-		"return c.unwritten(e, s)",
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s)",
 	}, "./cache", "TestTTL"},
 	{"monotonic clock not checked", "cache/entry.go", edits{
-		"return c.unwritten(e, s) && now.Sub(c.start) < e.ends && now.UnixNano() < e.endsWall",
-		"return c.unwritten(e, s) && now.UnixNano() < e.endsWall",
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && wall < e.endsWall",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"wall clock not checked", "cache/entry.go", edits{
-		"return c.unwritten(e, s) && now.Sub(c.start) < e.ends && now.UnixNano() < e.endsWall",
-		"return c.unwritten(e, s) && now.Sub(c.start) < e.ends",
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"Until not honoured", "cache/entry.go", edits{
 		"e.endsWall = began.Add(max(until.Sub(began), 0)).UnixNano() // no year overflows",
@@ -191,33 +191,35 @@ var mutants = []mutant{
 	}, "./cache", "TestNothingIsKeptAfterClose"},
 
 	// The Manager over the cache.
-	{"no fence on Create", "apikey/create.go", edits{
-		"ask(ctx, m, fenced(m, insert, cache.Key(r.Digest)))",
-		"ask(ctx, m, fenced(m, insert))\n\t_ = cache.Key{}",
+	{"no fence on Register", "apikey/create.go", edits{
+		"return struct{}{}, insert(ctx) }, cache.Key(r.Digest))",
+		"return struct{}{}, insert(ctx) })",
 	}, "./apikey", "TestRegisterEndsNegativeEntry"},
-	{"no fence on RevokeAll", "apikey/manage.go", edits{
-		"err = m.keys.WriteGroup(func() error {",
-		"err = func() error {",
-		"\t\t}, ownerKey(owner))\n\t\treturn revoked, err",
-		"\t\t}()\n\t\treturn revoked, err",
+	{"no fence on RevokeAll", "apikey/change.go", edits{
+		"_ = m.keys.WriteGroup(func() error {",
+		"_ = func() error {",
+		"\t\t}, ownerKey(owner))\n\t\treturn c, err",
+		"\t\t}()\n\t\treturn c, err",
 	}, "./apikey", "TestRevokedNeverValidates/RevokeAll"},
 	{"no fence on Rotate's old key", "apikey/create.go", edits{
-		"fenced(m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
-		"fenced(m, rotate, cache.Key(next.Digest))",
+		"change(ctx, m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
+		"change(ctx, m, rotate, cache.Key(next.Digest))",
 		"r, err := m.find(ctx, owner, id)",
 		"_, err := m.find(ctx, owner, id)",
 	}, "./apikey", "TestRevokedNeverValidates/Rotate"},
 	{"no fence on Revoke", "apikey/manage.go", edits{
-		"ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))",
-		"ask(ctx, m, fenced(m, change))\n\t_ = cache.Key(before.Digest)",
+		"done, err = change(ctx, m, do, cache.Key(before.Digest))",
+		"done, err = change(ctx, m, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Revoke$"},
 	{"no fence on Update", "apikey/manage.go", edits{
-		"ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))",
-		"ask(ctx, m, fenced(m, change))\n\t_ = cache.Key(before.Digest)",
+		"done, err = change(ctx, m, do, cache.Key(before.Digest))",
+		"done, err = change(ctx, m, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Disable"},
-	{"fence given up with the caller", "apikey/ask.go", edits{
-		"\t\terr = m.keys.Write(func() error {\n\t\t\tvalue, err = write(ctx)\n\t\t\treturn err\n\t\t}, keys...)\n",
-		"\t\t_ = m.keys.Write(func() error { return nil }, keys...)\n\t\tvalue, err = write(ctx)\n",
+	{"fence given up before the change is made", "apikey/change.go", edits{
+		"\t\t_ = m.keys.Write(func() error {\n\t\t\t// Within",
+		"\t\t_ = m.keys.Write(func() error { return nil }, keys...)\n\t\t_ = func() error {\n\t\t\t// Within",
+		"\t\t\tc.value, err = bounded(ctx, m, write)\n\t\t\treturn err\n\t\t}, keys...)\n",
+		"\t\t\tc.value, err = bounded(ctx, m, write)\n\t\t\treturn err\n\t\t}()\n",
 	}, "./apikey", "TestDeafStore$|TestRevokedNeverValidates"},
 	{"deaf store waited for", "apikey/ask.go", edits{
 		"\tcase <-ctx.Done():\n\t\treturn none, ctx.Err()",
@@ -228,8 +230,8 @@ var mutants = []mutant{
 		"const maxCalls = 1 << 20",
 	}, "./apikey", "TestDeafStoreGathersNoCalls"},
 	{"rotation not verified", "apikey/create.go", edits{
-		"if err == nil && !done.genuine(owner, id, next, ends) {",
-		"if err == nil && done.old.ID != id {",
+		"if err == nil && !done.value.genuine(owner, id, next, ends) {",
+		"if err == nil && done.value.old.ID != id {",
 	}, "./apikey", "TestLyingStore"},
 	{"disabling not verified", "apikey/manage.go", edits{
 		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
@@ -248,12 +250,12 @@ var mutants = []mutant{
 		"m.entitlement(ctx, now, k.ownerKey, b.Key.Owner)",
 	}, "./apikey", "TestHandlerChangesNoRights"},
 	{"expiry beyond any clock believed", "apikey/validate.go", edits{
-		" || !plausible(r.ExpiresAt):",
-		":",
+		" && plausible(r.ExpiresAt)",
+		"",
 	}, "./apikey", "TestBrokenStore"},
 	{"no fence on Update, by the histories", "apikey/manage.go", edits{
-		"ask(ctx, m, fenced(m, change, cache.Key(before.Digest)))",
-		"ask(ctx, m, fenced(m, change))\n\t_ = cache.Key(before.Digest)",
+		"done, err = change(ctx, m, do, cache.Key(before.Digest))",
+		"done, err = change(ctx, m, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey/proof", "TestLinearizable$"},
 	{"epoch moved only after the write, by the histories", "cache/fence.go", edits{
 		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",
@@ -279,16 +281,16 @@ func (p *Principal) allows(scope string) bool {`,
 		"if b.source == nil {",
 	}, "./apikey/proof", "TestPlanChangesUnderCachedKey"},
 	{"outage answered as unknown key", "apikey/validate.go", edits{
-		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*cachedKey]{}, err",
+		"\t\tcase err != nil:\n\t\t\treturn found, err",
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*cachedKey]{Absent: true}, nil",
 	}, "./apikey", "TestBrokenStore"},
 	{"record of another digest accepted", "apikey/validate.go", edits{
-		`case r.Digest != d || r.ID == ""`,
-		`case r.ID == ""`,
+		`return r.Digest == d && r.ID != ""`,
+		`return r.ID != ""`,
 	}, "./apikey", "TestBrokenStore"},
 	{"record without owner accepted", "apikey/validate.go", edits{
-		`r.ID == "" || r.Owner == "" ||`,
-		`r.ID == "" ||`,
+		`r.ID != "" && r.Owner != "" &&`,
+		`r.ID != "" &&`,
 	}, "./apikey", "TestBrokenStore"},
 	{"garbage reaches the store", "apikey/validate.go", edits{
 		"if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.legacy(token) {",

@@ -1,0 +1,298 @@
+package proof_test
+
+// What can go wrong between instances, and while the store fails.
+var instanceMutants = []mutant{
+	// What is doubted.
+	{"no doubt on a new connection", "cache/feed.go", edits{
+		"f.to.Doubt() // what was sent before is lost",
+		"_ = f.to.Doubt",
+	}, "./cache", "TestFeedNewConnection"},
+	{"no doubt when the connection is lost", "cache/feed.go", edits{
+		"\t\tf.to.Alone(aloneTTL)\n\t\tif !f.closed",
+		"\t\tif !f.closed",
+	}, "./cache", "TestFeedDoubts$"},
+	{"being alone ends nothing", "cache/trust.go", edits{
+		"\tc.Doubt()\n\tc.trust.forEver()",
+		"\tc.trust.forEver()",
+	}, "./cache", "TestAlone"},
+	{"no gap noticed", "cache/feed.go", edits{
+		"if m.all || m.before() != last {",
+		"if m.all || last == 1<<63 {",
+	}, "./cache", "TestFeedDoubts$"},
+	{"no gap noticed of a new instance", "cache/feed.go", edits{
+		"if m.all || m.before() != last {",
+		"if m.all || known && m.before() != last {",
+	}, "./cache", "TestFeedDoubts$"},
+	{"no doubt about what cannot be read", "cache/feed.go", edits{
+		"f.to.Doubt() // it may have named anything",
+		"_ = m",
+	}, "./cache", "TestFeedDoubts$"},
+	{"a failure to publish not owned up to", "cache/sender.go", edits{
+		"m.change, m.all = s.change, s.failed",
+		"m.change = s.change",
+	}, "./cache", "TestFeedOwnsUpToFailures"},
+	{"what could not be told never told", "cache/sender.go", edits{
+		"\t\tf.sendUntold(ctx)\n",
+		"",
+	}, "./cache", "TestFeedOwnsUpToFailures"},
+	{"doubts end what an outage needs", "cache/fence.go", edits{
+		"return (epoch^now)&^doubts != 0",
+		"return epoch != now",
+	}, "./cache", "TestDoubtedValuesServeOutages"},
+	{"told, and not forgotten", "cache/feed.go", edits{
+		"f.to.Forget(m.keys...)",
+		"_ = m.keys",
+	}, "./cache", "TestFeedForgets"},
+	{"instances remembered without bound", "cache/feed.go", edits{
+		"if !known && len(f.peers) >= maxPeers {",
+		"if !known && len(f.peers) < 0 {",
+	}, "./cache", "TestFeedFloodOfOrigins"},
+
+	// What is trusted.
+	{"an echo believed by what it says", "cache/feed.go", edits{
+		"sent, ok := f.sender.when(m.beat)",
+		"sent, ok := time.Now(), true",
+	}, "./cache", "TestFeedForgery"},
+	{"beats that can be guessed", "cache/message.go", edits{
+		"func newBeat() (b beat) {\n\trand.Read(b[:])\n",
+		"func newBeat() (b beat) {\n",
+	}, "./cache", "TestFeedForgery"},
+	{"trust counted from the echo", "cache/feed.go", edits{
+		"until := sent.Add(silence)",
+		"until := sent.Add(time.Since(sent) + silence)",
+	}, "./cache", "TestFeedTrustCountsFromTheSending"},
+	{"the last beats alone remembered", "cache/sender.go", edits{
+		"if n > 0 && now.Sub(s.beats[n-1].at) < silence/maxBeats {",
+		"if n < 0 {",
+	}, "./cache", "TestFeedHearsOfItselfWhileBusy"},
+	{"trust ends by the wall clock alone", "cache/trust.go", edits{
+		"return int64(elapsed) < t.ends.Load() && wall < t.endsWall.Load()",
+		"return wall < t.endsWall.Load()",
+	}, "./cache", "TestTrustEndsByEitherClock"},
+	{"trust ends by the monotonic clock alone", "cache/trust.go", edits{
+		"return int64(elapsed) < t.ends.Load() && wall < t.endsWall.Load()",
+		"return int64(elapsed) < t.ends.Load()",
+	}, "./cache", "TestTrustEndsByEitherClock"},
+	{"served though not trusted", "cache/entry.go", edits{
+		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s)",
+		"return c.undoubted(e, s)",
+	}, "./cache", "TestTrustEndsByEitherClock"},
+	{"load joined from before the trust ended", "cache/load.go", edits{
+		"!leads && !(trusted && quiet(epoch) && quiet(gen))",
+		"!leads && !(trusted || quiet(epoch) && quiet(gen))",
+	}, "./cache", "TestLoadFromBeforeTrustEnded"},
+	{"trust looked at when the load has landed", "cache/load.go", edits{
+		"trusted, epoch, gen := c.trusted(), s.word.Load(), c.gen.Load()",
+		"epoch, gen := s.word.Load(), c.gen.Load()",
+		"!leads && !(trusted && quiet(epoch) && quiet(gen))",
+		"!leads && !(c.trusted() && quiet(epoch) && quiet(gen))",
+	}, "./cache", "TestLoadFromBeforeTrustEnded"},
+	{"silence not noticed", "cache/link.go", edits{
+		"case <-time.After(time.Until(ends)):",
+		"case <-time.After(time.Hour + time.Until(ends)):",
+	}, "./cache", "TestFeedSilence"},
+	{"entries live on without a bus", "cache/trust.go", edits{
+		"return min(ttl, longest)",
+		"return max(ttl, longest)",
+	}, "./cache", "TestAlone"},
+
+	// The connection.
+	{"an attempt waits for the one before", "cache/link.go", edits{
+		"f.links.count.Load() < maxLinks",
+		"f.links.count.Load() < 1",
+	}, "./cache", "TestFeedReconnects"},
+	{"attempts without a pause", "cache/link.go", edits{
+		"next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))",
+		"next = time.Now().Add(0 * rand.N(retryPause))",
+	}, "./cache", "TestFeedReconnects"},
+	{"attempts without an end", "cache/link.go", edits{
+		"late := time.AfterFunc(readyTime, cancel)",
+		"late := time.AfterFunc(time.Hour, cancel)",
+	}, "./cache", "TestFeedReconnects"},
+	{"Close does not wait for Receive", "cache/link.go", edits{
+		"f.running.Go(func() { f.attempt(ctx) })",
+		"go f.attempt(ctx)",
+	}, "./cache", "TestFeedClose$"},
+	{"an exit of Receive leaves its place taken", "cache/link.go", edits{
+		"\tdefer func() {\n\t\tf.lost(l, err)",
+		"\tend := func() {\n\t\tf.lost(l, err)",
+		"\t}()\n\terr = f.receive(ctx, ready, func(text string) { f.heard(l, text) })",
+		"\t}\n\terr = f.receive(ctx, ready, func(text string) { f.heard(l, text) })\n\tend()",
+	}, "./cache", "TestBrokenBus"},
+	{"a Publish that hangs waited for", "cache/sender.go", edits{
+		"\tcase <-ctx.Done():\n\t\treturn fmt.Errorf(\"cache: publish: %w\", ctx.Err())\n\t}\n}\n\n// send sends",
+		"\tcase <-context.Background().Done():\n\t\treturn ctx.Err()\n\t}\n}\n\n// send sends",
+	}, "./cache", "TestFeedPublishErrors"},
+
+	// Messages.
+	{"checksum of messages ignored", "cache/message.go", edits{
+		"if binary.BigEndian.Uint32(b[end:]) != crc32.ChecksumIEEE(b[:end]) {",
+		"if end < 0 {",
+		"if m.encode() != text { // base64 passes over line breaks",
+		"if text == \"\" {",
+	}, "./cache", "TestDamagedMessages"},
+	{"line breaks in messages passed over", "cache/message.go", edits{
+		"if m.encode() != text { // base64 passes over line breaks",
+		"if text == \"\" {",
+	}, "./cache", "TestDamagedMessages"},
+	{"names in a message not bounded", "cache/message.go", edits{
+		"if keys+groups > maxNames || len(names)",
+		"if len(names)",
+	}, "./cache", "TestForgedMessageLayouts"},
+
+	// While the store fails.
+	{"loads never held back", "cache/breaker.go", edits{
+		"if b.failures >= manyFailures {",
+		"if b.failures < 0 {",
+	}, "./cache", "TestBreakerOpens"},
+	{"loads held back for one bad record", "cache/breaker.go", edits{
+		"if b.failures > 0 && b.failures < manyFailures && *key == b.lastKey && !late {",
+		"if late && b.failures < 0 {",
+	}, "./cache", "TestBreakerOpens"},
+	{"timeouts of one key are no outage", "cache/breaker.go", edits{
+		"*key == b.lastKey && !late {",
+		"*key == b.lastKey {",
+	}, "./cache", "TestBreakerOpens"},
+	{"no trial soon after one of the same key", "cache/breaker.go", edits{
+		"b.failures > 0 && b.failures < manyFailures && *key",
+		"b.failures > 0 && *key",
+	}, "./cache", "TestBreaker$"},
+	{"many trials at once", "cache/breaker.go", edits{
+		"return int64(now) >= next && b.next.CompareAndSwap(next, int64(now+b.timeout+longestPause))",
+		"return int64(now) >= next",
+	}, "./cache", "TestBreakerTriesOneLoad"},
+	{"a trial answered from memory holds others back", "cache/breaker.go", edits{
+		"b.next.CompareAndSwap(next, int64(now))",
+		"_ = now",
+	}, "./cache", "TestTrialAnsweredFromMemory"},
+	{"no spreading after an outage", "cache/stale.go", edits{
+		"elapsed >= o.ended+c.turn(key) ||",
+		"elapsed >= o.ended ||",
+	}, "./cache", "TestSpared"},
+	{"all loaded in one turn after an outage", "cache/stale.go", edits{
+		"return c.opts.TTL / (1 << 16) * time.Duration(binary.LittleEndian.Uint16(key[18:]))",
+		"return c.opts.TTL/2 + 0*time.Duration(binary.LittleEndian.Uint16(key[18:]))",
+	}, "./cache", "TestRecovery"},
+	{"the first of two outages forgotten", "cache/breaker.go", edits{
+		"o.began = before.began // it was not quite over",
+		"_ = before",
+	}, "./cache", "TestRecovery"},
+	{"spared although doubted", "cache/stale.go", edits{
+		"|| !c.undoubted(e, s) ||",
+		"||",
+	}, "./cache", "TestSpared"},
+	{"spared although not trusted", "cache/stale.go", edits{
+		"!c.trust.lasts(elapsed, now.UnixNano()) || ",
+		"",
+	}, "./cache", "TestSpared"},
+	{"spared past StaleIfError", "cache/stale.go", edits{
+		" || c.age(e, now) >= c.opts.StaleIfError {",
+		" {",
+	}, "./cache", "TestSpared"},
+	{"age ignored", "cache/entry.go", edits{
+		"began = began.Add(-min(max(found.Age, 0), MaxDuration))",
+		"_ = found.Age",
+	}, "./cache", "TestAgeShortensLife"},
+
+	// What a Manager tells.
+	{"others not told", "apikey/instances.go", edits{
+		"return m.feed.Publish(context.WithoutCancel(ctx), keys...)",
+		"return nil",
+	}, "./apikey", "TestOthersAreTold"},
+	{"that others were not told hidden", "apikey/instances.go", edits{
+		"if untold == nil {",
+		"if untold == nil || ctx != nil {",
+	}, "./apikey", "TestNotPropagated"},
+	{"a verdict in a bus's error", "apikey/instances.go", edits{
+		"ErrNotPropagated, noVerdict(untold))",
+		"ErrNotPropagated, untold)",
+	}, "./apikey", "TestNotPropagated"},
+	{"not told when the store failed", "apikey/change.go", edits{
+		"\t\t\tif !verdict(err) {\n\t\t\t\tc.untold = errors.Join(",
+		"\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(",
+	}, "./apikey", "TestWhatIsTold"},
+	{"told of what was refused", "apikey/change.go", edits{
+		"\t\t\tif !verdict(err) {\n\t\t\t\tc.untold = errors.Join(",
+		"\t\t\t{\n\t\t\t\tc.untold = errors.Join(",
+	}, "./apikey", "TestWhatIsTold"},
+	{"not told when RevokeAll failed", "apikey/change.go", edits{
+		"defer func() { c.untold = errors.Join(c.untold, m.publishOwner(ctx, owner)) }()",
+		"defer func() {\n\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(c.untold, m.publishOwner(ctx, owner))\n\t\t\t}\n\t\t}()",
+	}, "./apikey", "TestWhatIsTold"},
+	{"registered, and others not told", "apikey/create.go", edits{
+		"\tif kind == EventCreated {",
+		"\tif kind != \"\" {",
+	}, "./apikey", "TestRegisterIsTold"},
+
+	// The second level.
+	{"level not deleted from", "apikey/level.go", edits{
+		"return struct{}{}, l.Delete(ctx, keys...)",
+		"return struct{}{}, nil",
+	}, "./apikey", "TestLevelForgets|TestLevelIsNotFilled"},
+	{"level deleted from outside the fence", "apikey/change.go", edits{
+		"\t\t\t\t\tm.level.mark(keys...)\n\t\t\t\t\tc.untold = m.level.forget(ctx, keys...)\n",
+		"",
+		"c.untold = errors.Join(c.untold, m.publish(ctx, keys...))",
+		"c.untold = m.level.forget(ctx, keys...)\n\t\t\t\tm.level.mark(keys...)\n\t\t\t\tc.untold = errors.Join(c.untold, m.publish(ctx, keys...))",
+	}, "./apikey", "TestLevelForgetsWithinTheFence"},
+	{"level not deleted from when the store failed", "apikey/change.go", edits{
+		"if !verdict(err) {\n\t\t\t\t\tm.level.mark(keys...)",
+		"if err == nil {\n\t\t\t\t\tm.level.mark(keys...)",
+	}, "./apikey", "TestLevelForgetsWhatMayHaveHappened"},
+	{"level believed after a failed delete", "apikey/level.go", edits{
+		"return int64(time.Since(l.start)) < l.at(&key).Load()",
+		"return false",
+	}, "./apikey", "TestLevelCannotForget"},
+	{"level believed again too soon", "apikey/level.go", edits{
+		"until := int64(time.Since(l.start) + l.m.opts.CacheTTL + cache.MaxLease)",
+		"until := int64(time.Since(l.start) + cache.MaxLease)",
+	}, "./apikey", "TestLevelCannotForget"},
+	{"level believed by others after a failed delete", "apikey/instances.go", edits{
+		"l.level.mark(keys...)",
+		"_ = l.level",
+	}, "./apikey", "TestLevelCannotForget/fails"},
+	{"level believed by others after RevokeAll", "apikey/instances.go", edits{
+		"l.level.mark(group)",
+		"_ = l.level",
+	}, "./apikey", "TestLevelCannotForget/fails"},
+	{"level believed of an owner whose keys were revoked", "apikey/level.go", edits{
+		"if l.marked(found.Group) {",
+		"if false {",
+	}, "./apikey", "TestLevelCannotForget/fails"},
+	{"level asked while the bus is lost", "apikey/level.go", edits{
+		" || l.m.feed != nil && !l.m.feed.Up() {",
+		" {",
+	}, "./apikey", "TestLevelIsNotAskedWithoutTheBus"},
+	{"age of the level's items ignored", "apikey/level.go", edits{
+		"\tfound.Age = item.Age\n",
+		"",
+	}, "./apikey", "TestLevelItemsAge"},
+	{"level's record of another key believed", "apikey/level.go", edits{
+		"if err != nil || !possible(r, d) ||",
+		"if err != nil ||",
+	}, "./apikey", "TestBrokenLevel"},
+	{"a level that hangs waited for", "apikey/level.go", edits{
+		"return askFor(ctx, l.calls, levelTime, call)",
+		"return call(ctx)",
+	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
+	{"0 microseconds taken for never", "apikey/record.go", edits{
+		"if micros == nil {",
+		"if micros == nil || *micros == 0 {",
+	}, "./apikey", "TestTimesInTheLevel"},
+	{"a time that means never believed", "apikey/record.go", edits{
+		"if micros != nil && timeOf(micros).IsZero() {",
+		"if micros != nil && timeOf(micros).Year() > 1<<20 {",
+	}, "./apikey", "TestTimesInTheLevel"},
+	{"unknown fields passed over", "apikey/record.go", edits{
+		"\td.DisallowUnknownFields()\n",
+		"",
+	}, "./apikey", "TestBrokenLevel"},
+	{"version of a record ignored", "apikey/record.go", edits{
+		" || l.Version != recordVersion || ",
+		" || ",
+	}, "./apikey", "TestBrokenLevel"},
+	{"what is not text put into the level", "apikey/record.go", edits{
+		"if !allUTF8(r) {",
+		"if false {",
+	}, "./apikey", "TestRecordsThatAreNotText"},
+}
