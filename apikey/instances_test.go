@@ -308,17 +308,11 @@ func TestWhatIsTold(t *testing.T) {
 			t.Run(how+"/"+v.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					bus, st := &memoryBus{}, &spyStore{Store: memstore.New()}
-					opts := &apikey.Options{Bus: bus}
-					a, b := newManager(t, st, opts), newManager(t, st, opts)
-					issued := create(t, a, "o")
-					settle()
-					wantValid(t, b, issued)
-					write := func(op string) bool { return op == "Revoke" || op == "RevokeAll" || op == "Rotate" }
+					endings := func(op string) bool { return op == "Revoke" || op == "RevokeAll" || op == "Rotate" }
 					var broken atomic.Bool
-					broken.Store(true)
 					st.before = func(op string) error {
 						switch {
-						case !write(op) || !broken.Load():
+						case !endings(op) || !broken.Load():
 						case how == sentinel && op != "RevokeAll":
 							return store.ErrConflict
 						case how == failed:
@@ -330,13 +324,19 @@ func TestWhatIsTold(t *testing.T) {
 					}
 					st.after = func(op string) {
 						switch {
-						case !write(op) || !broken.Load():
+						case !endings(op) || !broken.Load():
 						case how == lost:
 							panic("connection lost")
 						case how == deaf: // though it has happened
 							time.Sleep(20 * time.Second)
 						}
 					}
+					opts := &apikey.Options{Bus: bus}
+					a, b := newManager(t, st, opts), newManager(t, st, opts)
+					issued := create(t, a, "o")
+					settle()
+					wantValid(t, b, issued)
+					broken.Store(true)
 					_ = v.call(t.Context(), a, issued.Key)
 					want := int64(1)
 					if how == sentinel && v.name != "RevokeAll" {
@@ -408,7 +408,7 @@ func TestBusIsLost(t *testing.T) {
 			t.Errorf("Revoke without a bus: %v, want ErrNotPropagated", err)
 		}
 		bus.mend()
-		time.Sleep(time.Second)
+		time.Sleep(1100 * time.Millisecond) // a heartbeat
 		wantRefused(t, b, issued, apikey.ErrRevoked)
 	})
 }

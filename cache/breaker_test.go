@@ -233,11 +233,12 @@ func TestTrialAnsweredFromMemory(t *testing.T) {
 // counts.
 type service struct {
 	*cache.Cache[int64]
-	keys    int
-	rate    int // requests in a second
-	load    func(context.Context) (cache.Loaded[int64], error)
-	answers chan time.Duration // how long each took; nil: not asked for
-	failed  atomic.Int64
+	keys     int
+	rate     int // requests in a second
+	load     func(context.Context) (cache.Loaded[int64], error)
+	counting atomic.Bool
+	answers  chan time.Duration // how long each took, while that is asked for
+	failed   atomic.Int64
 }
 
 func (s *service) run(t *testing.T, span time.Duration) {
@@ -258,7 +259,7 @@ func (s *service) run(t *testing.T, span time.Duration) {
 }
 
 func (s *service) answered(took time.Duration) {
-	if s.answers != nil {
+	if s.counting.Load() {
 		s.answers <- took
 	}
 }
@@ -272,6 +273,7 @@ func TestSlowStore(t *testing.T) {
 			var under, most atomic.Int64
 			s := &service{
 				Cache: newCache(t, cache.Options{StaleIfError: staleIfError}), keys: 5_000, rate: 1_000,
+				answers: make(chan time.Duration, 200_000),
 				load: func(ctx context.Context) (cache.Loaded[int64], error) {
 					if slow.Load() {
 						if n := under.Add(1); n > most.Load() {
@@ -289,7 +291,7 @@ func TestSlowStore(t *testing.T) {
 			}
 			s.run(t, time.Minute)
 			s.failed.Store(0)
-			s.answers = make(chan time.Duration, 200_000)
+			s.counting.Store(true)
 			slow.Store(true)
 			goroutines := 0
 			for range 60 {
