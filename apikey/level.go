@@ -81,7 +81,7 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 		return found, "", false
 	}
 	if item.Absent {
-		return cache.Loaded[*cachedKey]{Absent: true, Age: item.Age}, "", item.Age < l.m.opts.NegativeTTL
+		return cache.Loaded[*cachedKey]{Absent: true, Age: item.Age, Kept: true}, "", item.Age < l.m.opts.NegativeTTL
 	}
 	r, err := decodeRecord(item.Value)
 	if err != nil || !possible(r, d) || item.Age >= l.m.opts.CacheTTL {
@@ -92,6 +92,7 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 		return cache.Loaded[*cachedKey]{}, "", false
 	}
 	found.Age = item.Age
+	found.Kept = true
 	return found, "", true
 }
 

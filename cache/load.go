@@ -23,6 +23,10 @@ type Loaded[V any] struct {
 	// Age is how old the value already is, when it was not asked for just now.
 	Age time.Duration
 
+	// Kept says that the value was kept somewhere, as in a [Level], and that
+	// its source was not asked. It is no sign that the source answers.
+	Kept bool
+
 	// Group, when set, names the group that the value belongs to, so that
 	// [Cache.WriteGroup] can fence all of them without knowing their keys.
 	Group Key
@@ -104,7 +108,11 @@ func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load fun
 		return e, nil
 	}
 	found, err := c.call(context.WithoutCancel(ctx), load)
-	c.breaker.record(&key, time.Since(c.start), time.Since(began) >= c.opts.LoadTimeout, err)
+	if err == nil && found.Kept {
+		c.breaker.again(time.Since(c.start))
+	} else {
+		c.breaker.record(&key, time.Since(c.start), time.Since(began) >= c.opts.LoadTimeout, err)
+	}
 	if err != nil {
 		return nil, err
 	}
