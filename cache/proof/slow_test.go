@@ -40,3 +40,26 @@ func TestSlowStore(t *testing.T) {
 		})
 	}
 }
+
+// what is found in the second level is no sign that the store is quick
+// again.
+func TestSlowStoreBesideLevel(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, sharedServers(t), 2, setup{Bus: redisBus, Level: true, LookupTimeout: 2 * time.Second})
+	slow, other := c.members[0], c.members[1]
+	known := tokens(c.create(other, onRace(2000, 400)))
+	other.validateAll(known)
+	slow.database.set(slowStore)
+	args := loadArgs{Rate: outageRate, For: 200 * time.Second / time.Duration(outageRate), Good: known[:1], GoodIn: 50, BadIn: 50}
+	await(t, "unknown keys are refused at once", func() bool {
+		r := ask[loadResult](t, slow.instance, "load", args)
+		return r.P99 < 300*time.Millisecond && r.Unknown[unavailable] > 0
+	})
+	args.For, args.Good, args.GoodIn, args.BadIn = count(4*time.Second, 20*time.Second), known, 95, 5
+	r := ask[loadResult](t, slow.instance, "load", args)
+	t.Logf("R-04 | store slow, keys in the second level | %d/s | known %v, unknown %v | p50 %s, p99 %s, max %s | goroutines %d",
+		outageRate, r.Good, r.Unknown, short(r.P50), short(r.P99), short(r.Max), r.Goroutines)
+	if r.P99 > 300*time.Millisecond {
+		t.Errorf("p99 is %v, want at most 300 ms", r.P99)
+	}
+}
