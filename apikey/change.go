@@ -26,7 +26,7 @@ func change[T any](ctx context.Context, m *Manager, write func(context.Context) 
 	return tell(ctx, m, func(ctx context.Context) (c changed[T], err error) {
 		err = errExited
 		defer func() {
-			if !verdict(err) {
+			if !unchanged(err) {
 				c.untold = errors.Join(c.untold, m.publish(ctx, keys...))
 			}
 		}()
@@ -34,7 +34,7 @@ func change[T any](ctx context.Context, m *Manager, write func(context.Context) 
 			// Within the fence: what is loaded after it is not from the level as
 			// it was before.
 			defer func() {
-				if !verdict(err) {
+				if !unchanged(err) {
 					m.level.mark(keys...)
 					c.untold = m.level.forget(ctx, keys...)
 				}
@@ -46,28 +46,22 @@ func change[T any](ctx context.Context, m *Manager, write func(context.Context) 
 	})
 }
 
-// changeOwner is change for all keys of an owner. Write returns those that it
-// changed.
-func changeOwner(ctx context.Context, m *Manager, owner string, write func(context.Context) ([]store.Record, error)) (changed[[]store.Record], error) {
-	return tell(ctx, m, func(ctx context.Context) (c changed[[]store.Record], err error) {
+// changeOwner is change for all keys of an owner.
+func changeOwner[T any](ctx context.Context, m *Manager, owner string, write func(context.Context) (T, error)) (changed[T], error) {
+	return tell(ctx, m, func(ctx context.Context) (c changed[T], err error) {
 		err = errExited
-		defer func() { c.untold = errors.Join(c.untold, m.publishOwner(ctx, owner)) }()
+		defer func() {
+			// All of the owner's keys, not only those that this call has changed:
+			// it may be the second try.
+			c.untold = errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))
+		}()
 		_ = m.keys.WriteGroup(func() error {
-			m.level.mark(ownerKey(owner))
+			defer m.level.mark(ownerKey(owner))
 			c.value, err = bounded(ctx, m, write)
-			m.level.mark(ownerKey(owner)) // the time counts from now
-			c.untold = m.level.forget(ctx, digests(c.value)...)
 			return err
 		}, ownerKey(owner))
 		return c, err
 	})
-}
-
-func digests(records []store.Record) (keys []cache.Key) {
-	for _, r := range records {
-		keys = append(keys, cache.Key(r.Digest))
-	}
-	return keys
 }
 
 // tell is ask with more time, where there are others to tell: what was changed
@@ -77,14 +71,16 @@ func tell[T any](ctx context.Context, m *Manager, call func(context.Context) (T,
 	if m.feed != nil || m.level != nil {
 		wait += tellTime
 	}
-	return askFor(ctx, m.calls, wait, call)
+	return askFor(ctx, m.changes, wait, call)
 }
 
 // bounded gives the store its own time.
 func bounded[T any](ctx context.Context, m *Manager, write func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.opts.LookupTimeout)
 	defer cancel()
-	return write(ctx)
+	value, err := write(ctx)
+	_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here
+	return value, err
 }
 
 // fenced is a write of the store behind the fence of these keys, which other
@@ -95,8 +91,8 @@ func fenced(m *Manager, write func(context.Context) error, keys ...cache.Key) fu
 	}
 }
 
-// verdict reports whether the store has said that nothing was changed.
-func verdict(err error) bool {
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) ||
-		errors.Is(err, store.ErrDuplicate) || errors.Is(err, store.ErrLimit)
+// unchanged reports whether the store has said that the record is as it was.
+// ErrConflict does not say so: an earlier try may have changed it.
+func unchanged(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDuplicate) || errors.Is(err, store.ErrLimit)
 }

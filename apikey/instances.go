@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
 )
@@ -26,20 +27,27 @@ func (l listener) ForgetGroup(group cache.Key) {
 	l.Cache.ForgetGroup(group)
 }
 
+// publishTime is how long a change waits for others to be told. The message
+// goes out later if it can.
+const publishTime = 2 * time.Second
+
 // publish tells the other instances to forget these keys. It has a time limit of
 // its own: a change that was long under way must be told all the same.
 func (m *Manager) publish(ctx context.Context, keys ...cache.Key) error {
-	if m.feed == nil {
-		return nil
-	}
-	return m.feed.Publish(context.WithoutCancel(ctx), keys...)
+	return m.send(ctx, func(ctx context.Context) error { return m.feed.Publish(ctx, keys...) })
 }
 
 func (m *Manager) publishOwner(ctx context.Context, owner string) error {
+	return m.send(ctx, func(ctx context.Context) error { return m.feed.PublishGroup(ctx, ownerKey(owner)) })
+}
+
+func (m *Manager) send(ctx context.Context, send func(context.Context) error) error {
 	if m.feed == nil {
 		return nil
 	}
-	return m.feed.PublishGroup(context.WithoutCancel(ctx), ownerKey(owner))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	defer cancel()
+	return send(ctx)
 }
 
 // notPropagated is the error of a change that was made, nil when the others

@@ -314,7 +314,7 @@ func TestWhatIsTold(t *testing.T) {
 						switch {
 						case !endings(op) || !broken.Load():
 						case how == sentinel && op != "RevokeAll":
-							return store.ErrConflict
+							return store.ErrNotFound
 						case how == failed:
 							return errDown
 						case how == panics:

@@ -13,7 +13,8 @@ import (
 )
 
 // levelTime bounds each call of [Options.Level], which should bound itself to
-// less.
+// less. It is also no more than a quarter of LookupTimeout, so that there is time
+// left for the store.
 const levelTime = 500 * time.Millisecond
 
 // A secondLevel is [Options.Level] as a Manager uses it. Without one it does
@@ -81,20 +82,23 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 		return found, "", false
 	}
 	if item.Absent {
-		return cache.Loaded[*cachedKey]{Absent: true, Age: item.Age, Kept: true}, "", item.Age < l.m.opts.NegativeTTL
+		return cache.Loaded[*cachedKey]{Absent: true, Age: item.Age, Kept: true}, "", young(item.Age, l.m.opts.NegativeTTL)
 	}
 	r, err := decodeRecord(item.Value)
-	if err != nil || !possible(r, d) || item.Age >= l.m.opts.CacheTTL {
+	if err != nil || !possible(r, d) || !young(item.Age, l.m.opts.CacheTTL) {
 		return found, "", false
 	}
 	found = l.m.loaded(r)
 	if l.marked(found.Group) {
 		return cache.Loaded[*cachedKey]{}, "", false
 	}
-	found.Age = item.Age
-	found.Kept = true
+	found.Age, found.Kept = item.Age, true
 	return found, "", true
 }
+
+// young reports whether an entry of that age lives on in memory, where up to a
+// tenth of its ttl is taken off.
+func young(age, ttl time.Duration) bool { return age < ttl-ttl/10 }
 
 // keep puts into the level what the store has said. That it does not is no
 // harm.
@@ -131,6 +135,32 @@ func (l *secondLevel) forget(ctx context.Context, keys ...cache.Key) error {
 	return nil
 }
 
+// forgetOwner removes all keys of an owner, whatever their state.
+func (l *secondLevel) forgetOwner(ctx context.Context, owner string) error {
+	if l == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	defer cancel()
+	q := store.Query{Owner: owner}
+	for {
+		page, err := ask(ctx, l.m, func(ctx context.Context) (store.Page, error) { return l.m.store.List(ctx, q) })
+		if err != nil {
+			return fmt.Errorf("second level: the owner's keys: %w", err)
+		}
+		var keys []cache.Key
+		for _, r := range page.Records {
+			keys = append(keys, cache.Key(r.Digest))
+		}
+		if err := l.forget(ctx, keys...); err != nil {
+			return err
+		}
+		if q.After = page.Next; q.After.IsZero() || len(keys) == 0 {
+			return nil
+		}
+	}
+}
+
 // A levelAnswer is what [cache.Level]'s Get returns.
 type levelAnswer struct {
 	item  cache.Item
@@ -140,5 +170,5 @@ type levelAnswer struct {
 // callLevel is a call of the level, whatever the level does with it: one that
 // hangs must hold up neither a validation nor a fence.
 func callLevel[T any](ctx context.Context, l *secondLevel, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, l.calls, levelTime, call)
+	return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), call)
 }

@@ -438,6 +438,56 @@ func TestLevelCannotForget(t *testing.T) {
 	}
 }
 
+// RevokeAll, called again after others could not be told, tells of all keys, also
+// of those that the first call had revoked.
+func TestRevokeAllAgainForgetsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		level, st := &memoryLevel{}, memstore.New()
+		opts := &apikey.Options{Level: level}
+		a, b := newManager(t, st, opts), newManager(t, st, opts)
+		one, two := create(t, a, "o"), create(t, a, "o")
+		wantValid(t, b, one)
+		wantValid(t, b, two)
+		level.before = func(op string) error {
+			if op == "Delete" {
+				return errDown
+			}
+			return nil
+		}
+		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 2 || !errors.Is(err, apikey.ErrNotPropagated) {
+			t.Errorf("RevokeAll that the level does not hear of = %d, %v, want 2 and ErrNotPropagated", n, err)
+		}
+		level.before = nil
+		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
+			t.Errorf("RevokeAll again = %d, %v, want 0 and no error", n, err)
+		}
+		c := newManager(t, st, opts)
+		wantRefused(t, c, one, apikey.ErrRevoked)
+		wantRefused(t, c, two, apikey.ErrRevoked)
+	})
+}
+
+// A rotation is done and its token there, however long others take to hear.
+func TestRotateKeepsItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, level := &memoryBus{}, &memoryLevel{}
+		m := newManager(t, memstore.New(), &apikey.Options{Bus: bus, Level: level})
+		issued := create(t, m, "o")
+		settle()
+		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		bus.fail(hang)
+		level.before = func(string) error { time.Sleep(time.Minute); return nil } // whatever its context says
+		next, err := m.Rotate(t.Context(), "o", issued.Key.ID, 0)
+		if !errors.Is(err, apikey.ErrNotPropagated) || next.Secret.Reveal() == "" {
+			t.Errorf("Rotate while bus and level hang: %q, %v, want the new token and ErrNotPropagated", next.Key.Hint, err)
+		}
+		level.before = nil
+		bus.mend()
+		time.Sleep(2 * time.Minute)
+		wantValid(t, m, next)
+	})
+}
+
 // While the bus is lost, the level is not asked: nobody could end what was taken
 // from it.
 func TestLevelIsNotAskedWithoutTheBus(t *testing.T) {

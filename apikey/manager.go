@@ -52,12 +52,13 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls chan struct{}                          // the store's, see ask
-	keys  *cache.Cache[*cachedKey]               // by digest
-	level *secondLevel                           // nil when there is none
-	feed  *cache.Feed                            // nil when there is no Bus
-	plans *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
-	uses  *lastUsed
+	changes chan struct{}                          // likewise, with the time that others take to be told
+	calls   chan struct{}                          // the store's, see ask
+	keys    *cache.Cache[*cachedKey]               // by digest
+	level   *secondLevel                           // nil when there is none
+	feed    *cache.Feed                            // nil when there is no Bus
+	plans   *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
+	uses    *lastUsed
 }
 
 // New returns a Manager over st. Nil opts are all defaults. It answers an
@@ -71,7 +72,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger, calls: make(chan struct{}, maxCalls)}
+	m := &Manager{store: st, opts: o, log: o.Logger, calls: make(chan struct{}, maxCalls), changes: make(chan struct{}, maxCalls)}
 	var err error
 	if m.token, err = newTokenFormat(o.Prefix, o.TagKeys, o.LegacyFormats); err != nil {
 		return nil, err

@@ -3,48 +3,75 @@ package cache
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	manyFailures = 5 // in a row, and loads are held back
-	firstTrial   = 50 * time.Millisecond
-	longestPause = 500 * time.Millisecond // between trials, which doubles until then
+	manyKeys     = 5                      // whose loads fail, with none between that succeeds
+	trialPause   = 500 * time.Millisecond // between trials, a quarter more or less
+	shortFailure = time.Second            // that is no outage
 )
 
-// A breaker holds loads back while the store fails: a caller who could only
-// wait for the LoadTimeout has his error at once, and a store that is slow or
-// starting is not asked by everyone. One load at a time is let through to find
-// out whether it is back.
+// A breaker holds loads back while the store is slow to fail, as one that hangs
+// is: a caller who could only wait for the LoadTimeout has his error at once, and
+// callers do not pile up. One load now and then is let through to find out
+// whether the store is back. One that fails at once need not be held back.
+//
+// It goes by different keys, so that a few that can never be loaded do not keep
+// everybody from the others.
 type breaker struct {
 	timeout, ttl time.Duration // of a load, and of a value
 
 	// When the next load is let through, in nanoseconds since the cache's
 	// start; 0 while all are.
 	next atomic.Int64
+	over atomic.Pointer[outage] // the last one
 
-	over atomic.Pointer[outage] // the last one that loads were held back in
-
-	mu       sync.Mutex
-	failures int // in a row
-	first    time.Duration
-	last     error
-	lastKey  Key
+	mu      sync.Mutex
+	success time.Time // the last one
+	failed  []failure // the first of each key since then, manyKeys at most
+	last    error
 }
 
-// An outage is when loads failed, since the cache's start.
-type outage struct{ began, ended time.Duration }
+// A failure is that of a key's load.
+type failure struct {
+	key  Key
+	at   time.Time
+	slow bool
+}
+
+// An outage is when loads failed. Merged is one that began before the values
+// that had ended in another one were all loaded again.
+type outage struct {
+	began, ended time.Time
+	merged       bool
+}
 
 // lets reports whether a load may begin. While loads are held back it is true
-// for one caller, who must record what became of his.
-func (b *breaker) lets(now time.Duration) bool {
+// for one caller now and then.
+func (b *breaker) lets(key *Key, now time.Duration) bool {
 	next := b.next.Load()
 	if next == 0 {
 		return true
 	}
-	return int64(now) >= next && b.next.CompareAndSwap(next, int64(now+b.timeout+longestPause))
+	if int64(now) < next || now < time.Duration(next)+trialPause && b.knows(key) {
+		return false // those that failed leave the others the first chance
+	}
+	return b.next.CompareAndSwap(next, int64(now+trialPause))
+}
+
+// knows reports whether the key is among those that failed.
+func (b *breaker) knows(key *Key) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.find(key) >= 0
+}
+
+func (b *breaker) find(key *Key) int {
+	return slices.IndexFunc(b.failed, func(f failure) bool { return f.key == *key })
 }
 
 // again lets the next load through, after one that was let through found an
@@ -55,45 +82,48 @@ func (b *breaker) again(now time.Duration) {
 	}
 }
 
-// record takes note of how a load ended. It is late when it took its whole
-// time.
-func (b *breaker) record(key *Key, now time.Duration, late bool, err error) {
+// record takes note of how a load ended that began at the given time. Now is the
+// time since the cache's start.
+func (b *breaker) record(key *Key, began time.Time, now time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == nil {
-		b.succeed(now)
+		b.succeed()
 		return
 	}
-	if b.failures > 0 && b.failures < manyFailures && *key == b.lastKey && !late {
-		return // one record that cannot be read is no outage
+	if b.success.After(began) {
+		return // others were answered meanwhile
 	}
-	if b.failures == 0 {
-		b.first = now
+	slow := time.Since(began) >= b.timeout/4
+	b.last = err
+	if i := b.find(key); i >= 0 {
+		b.failed[i].slow = b.failed[i].slow || slow
+	} else if len(b.failed) < manyKeys {
+		b.failed = append(b.failed, failure{*key, time.Now(), slow})
 	}
-	b.failures++
-	b.last, b.lastKey = err, *key
-	if b.failures >= manyFailures {
-		pause := min(firstTrial<<min(b.failures-manyFailures, 8), longestPause)
-		pause = pause*3/4 + rand.N(pause/2) // so that instances do not ask in step
+	if len(b.failed) == manyKeys && !slices.ContainsFunc(b.failed, func(f failure) bool { return !f.slow }) {
+		pause := trialPause*3/4 + rand.N(trialPause/2) // so that instances do not ask in step
 		b.next.Store(int64(now + pause))
 	}
 }
 
-func (b *breaker) succeed(now time.Duration) {
-	if b.next.Load() != 0 {
-		o := &outage{b.first, now}
-		if before := b.over.Load(); before != nil && before.ended+b.ttl > o.began {
-			o.began = before.began // it was not quite over
+func (b *breaker) succeed() {
+	if len(b.failed) == manyKeys && time.Since(b.failed[0].at) >= shortFailure {
+		o, before := &outage{began: b.failed[0].at, ended: time.Now()}, b.over.Load()
+		// Two, not more, or a store that fails now and then would keep a value
+		// for ever.
+		if before != nil && !before.merged && o.began.Sub(before.ended) < b.ttl {
+			o.began, o.merged = before.began, true
 		}
 		b.over.Store(o)
-		b.next.Store(0)
 	}
-	b.failures = 0
+	b.success, b.failed = time.Now(), b.failed[:0]
+	b.next.Store(0)
 }
 
 // refusal is the error of a load that was held back.
 func (b *breaker) refusal() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return fmt.Errorf("cache: held back after %d failures in a row, the last of them: %w", b.failures, b.last)
+	return fmt.Errorf("cache: held back, since the loads of %d keys in a row were slow to fail, the last with: %w", manyKeys, b.last)
 }

@@ -40,42 +40,60 @@ func (l *counted) load(context.Context) (cache.Loaded[int64], error) {
 	return cache.Loaded[int64]{Value: good}, nil
 }
 
-// after five failures in a row the store is asked by one caller at a time,
-// at pauses that double from 50 ms to half a second, until one succeeds.
+// hang has loads of n different keys take their whole time, at once.
+func hang(t *testing.T, c *cache.Cache[int64], n int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			if _, err := c.Load(t.Context(), keyOf(1_000_000+i), slow); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Load that hangs: %v", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func slow(ctx context.Context) (cache.Loaded[int64], error) {
+	<-ctx.Done()
+	return cache.Loaded[int64]{}, ctx.Err()
+}
+
+// once the loads of five keys in a row were slow to fail, the store is asked
+// every half second, until one succeeds.
 func TestBreaker(t *testing.T) {
 	for _, same := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{})
 			var l counted
 			l.down.Store(true)
-			fail(t, c, 4)
-			_, _ = c.Load(t.Context(), keyOf(0), l.load)
-			if l.calls.Load() != 1 {
-				t.Fatal("held back after four failures, want five")
-			}
+			hang(t, c, 5)
 			var trials []time.Duration // between them
 			last := time.Now()
 			for n := 0; len(trials) < 8; n++ {
 				before, began := l.calls.Load(), time.Now()
-				key := keyOf(0)
+				key := keyOf(1_000_000) // one of those that failed
 				if !same {
 					key = keyOf(n)
 				}
-				if _, err := c.Load(t.Context(), key, l.load); !errors.Is(err, errDown) || time.Since(began) > 0 {
-					t.Fatalf("Load while loads fail: %v after %v, want the failure at once", err, time.Since(began))
+				if _, err := c.Load(t.Context(), key, l.load); err == nil || time.Since(began) > 0 {
+					t.Fatalf("Load while loads are held back: %v after %v, want a failure at once", err, time.Since(began))
 				}
 				if l.calls.Load() > before {
 					trials = append(trials, time.Since(last))
 					last = time.Now()
 				}
-				if time.Since(last) > 2*time.Second {
-					t.Fatalf("same key %t: no trial for 2 s after %v", same, trials)
+				if time.Since(last) > 3*time.Second {
+					t.Fatalf("same key %t: no trial for 3 s after %v", same, trials)
 				}
 				time.Sleep(time.Millisecond)
 			}
-			for n, want := range []time.Duration{50, 100, 200, 400, 500, 500, 500, 500} {
-				want *= time.Millisecond
-				if got := trials[n]; got < want*3/4 || got > want*5/4+2*time.Millisecond {
+			want := 500 * time.Millisecond
+			if same { // leaves others the first chance
+				want += 500 * time.Millisecond
+			}
+			for n, got := range trials {
+				if got < want*3/4 || got > want*5/4+2*time.Millisecond {
 					t.Errorf("same key %t: trial %d came %v after the one before, want %v, a quarter more or less", same, n, got, want)
 				}
 			}
@@ -94,37 +112,33 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// A trial is one load, however many callers there are and however long it takes.
+// A trial is one load every half second, however many callers there are, also
+// when they hang.
 func TestBreakerTriesOneLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
-		fail(t, c, 5)
+		hang(t, c, 5)
 		time.Sleep(time.Second)
 		var calls atomic.Int64
 		for i := range 1_000 {
 			go func() {
 				_, _ = c.Load(t.Context(), keyOf(i%10), func(ctx context.Context) (cache.Loaded[int64], error) {
 					calls.Add(1)
-					<-ctx.Done()
-					return cache.Loaded[int64]{}, ctx.Err()
+					return slow(ctx)
 				})
 			}()
 		}
-		time.Sleep(2900 * time.Millisecond)
+		synctest.Wait()
 		if n := calls.Load(); n != 1 {
-			t.Errorf("%d loads under way while loads are held back, want one trial", n)
+			t.Errorf("%d loads begun while loads are held back, want one trial", n)
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// One record that cannot be read is no outage, others' failures or not; timeouts
-// are one, of whichever key.
+// Loads are held back when those of several keys are slow to fail, and neither
+// for what fails at once nor for one key.
 func TestBreakerOpens(t *testing.T) {
-	slow := func(ctx context.Context) (cache.Loaded[int64], error) {
-		<-ctx.Done()
-		return cache.Loaded[int64]{}, ctx.Err()
-	}
 	panics := func(context.Context) (cache.Loaded[int64], error) { panic("boom") }
 	type step = func(t *testing.T, c *cache.Cache[int64])
 	load := func(key int, f func(context.Context) (cache.Loaded[int64], error)) step {
@@ -137,21 +151,27 @@ func TestBreakerOpens(t *testing.T) {
 		}
 		return all
 	}
+	each := func(n int, f func(context.Context) (cache.Loaded[int64], error)) (all []step) {
+		for key := range n {
+			all = append(all, load(key, f))
+		}
+		return all
+	}
 	for _, tt := range []struct {
 		name  string
 		steps []step
 		held  bool
 	}{
-		{"four failures", []step{load(0, down), load(1, down), load(2, down), load(3, down)}, false},
-		{"five failures", []step{load(0, down), load(1, down), load(2, down), load(3, down), load(4, down)}, true},
-		{"five panics", []step{load(0, panics), load(1, panics), load(2, panics), load(3, panics), load(4, panics)}, true},
-		{"a success between", []step{load(0, down), load(1, down), ok(9), load(2, down), load(3, down), load(4, down)}, false},
-		{"an absence between", []step{load(0, down), load(1, down), load(9, missing), load(2, down), load(3, down), load(4, down)}, false},
+		{"four slow ones", each(4, slow), false},
+		{"five slow ones", each(5, slow), true},
+		{"five fast ones", each(5, down), false},
+		{"a hundred panics", each(100, panics), false},
+		{"a success between", append(append(each(3, slow), ok(9)), load(6, slow), load(7, slow)), false},
+		{"an absence between", append(append(each(3, slow), load(9, missing)), load(6, slow), load(7, slow)), false},
 		{"one bad record", times(100, load(0, down)), false},
-		{"one bad record beside good ones", times(50, load(0, down), load(0, down), ok(9)), false},
-		{"one bad record, then an outage", append(times(9, load(0, down)), load(1, down), load(2, down), load(3, down), load(4, down)), true},
-		{"five timeouts of one key", times(5, load(0, slow)), true},
-		{"four timeouts of one key", times(4, load(0, slow)), false},
+		{"one that hangs", times(20, load(0, slow)), false},
+		{"four that hang, again and again", times(5, each(4, slow)...), false},
+		{"fast ones, then slow ones", append(each(5, down), each(5, slow)...), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -169,6 +189,36 @@ func TestBreakerOpens(t *testing.T) {
 	}
 }
 
+// Keys that can never be loaded do not keep others from theirs, however often
+// they are asked for.
+func TestBadKeysHoldNobodyBack(t *testing.T) {
+	for name, bad := range map[string]func(context.Context) (cache.Loaded[int64], error){"fails": down, "hangs": slow} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, cache.Options{})
+			end := time.Now().Add(time.Minute)
+			for i := range 5 {
+				go func() {
+					for time.Now().Before(end) {
+						_, _ = c.Load(t.Context(), keyOf(i), bad)
+						time.Sleep(5 * time.Millisecond)
+					}
+				}()
+			}
+			refused := 0
+			for n := 0; time.Now().Before(end); n++ {
+				if _, err := c.Load(t.Context(), keyOf(100+n), found(1, new(atomic.Int64))); err != nil {
+					refused++
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			if refused > 0 {
+				t.Errorf("%d good loads were refused beside five keys whose load %s, want none", refused, name)
+			}
+			time.Sleep(10 * time.Second)
+		})
+	}
+}
+
 // While loads are held back, what StaleIfError allows is answered at once, and
 // nothing else is answered.
 func TestHeldBackAnswersStale(t *testing.T) {
@@ -180,15 +230,7 @@ func TestHeldBackAnswersStale(t *testing.T) {
 		}
 		c.Forget(keyOf(1))
 		time.Sleep(2 * time.Minute)
-		hang := func(ctx context.Context) (cache.Loaded[int64], error) {
-			<-ctx.Done()
-			return cache.Loaded[int64]{}, ctx.Err()
-		}
-		var all sync.WaitGroup
-		for i := range 5 {
-			all.Go(func() { _, _ = c.Load(t.Context(), keyOf(100+i), hang) })
-		}
-		all.Wait()
+		hang(t, c, 5)
 		for _, tt := range []struct {
 			name string
 			key  int
@@ -199,7 +241,7 @@ func TestHeldBackAnswersStale(t *testing.T) {
 			{"unknown", 3, context.DeadlineExceeded},
 		} {
 			began := time.Now()
-			if _, err := c.Load(t.Context(), keyOf(tt.key), hang); !errors.Is(err, tt.want) || time.Since(began) > 0 {
+			if _, err := c.Load(t.Context(), keyOf(tt.key), slow); !errors.Is(err, tt.want) || time.Since(began) > 0 {
 				t.Errorf("%s: %v after %v, want %v at once", tt.name, err, time.Since(began), tt.want)
 			}
 		}
@@ -216,7 +258,7 @@ func TestTrialAnsweredFromMemory(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		var l counted
 		_, _ = c.Load(t.Context(), keyOf(0), l.load)
-		fail(t, c, 5)
+		hang(t, c, 5)
 		time.Sleep(time.Second)
 		for range 3 { // as who missed just before it was filled
 			if v, err := c.Load(t.Context(), keyOf(0), l.load); v != good || err != nil {
@@ -290,6 +332,7 @@ func TestSlowStore(t *testing.T) {
 				time.Sleep(time.Minute / time.Duration(s.keys))
 			}
 			s.run(t, time.Minute)
+			synctest.Wait()
 			s.failed.Store(0)
 			s.counting.Store(true)
 			slow.Store(true)
@@ -360,6 +403,44 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
+// A store that fails now and then does not keep a value for ever.
+func TestOutagesInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
+		var l counted
+		_, _ = c.Load(t.Context(), keyOf(0), l.load)
+		for range 10 {
+			time.Sleep(48 * time.Second)
+			fail(t, c, 5)
+			time.Sleep(2 * time.Second)
+			_, _ = c.Load(t.Context(), keyOf(1), l.load) // of another key, and so the end
+			_, _ = c.Load(t.Context(), keyOf(2), l.load)
+			_, _ = c.Load(t.Context(), keyOf(0), l.load)
+		}
+		before := l.calls.Load()
+		for n := range 200 {
+			_, _ = c.Load(t.Context(), keyOf(1_000+n), l.load)
+		}
+		if n := l.calls.Load() - before; n != 200 {
+			t.Fatalf("%d loads, want 200", n)
+		}
+		known := time.Now()
+		for time.Since(known) < 4*time.Minute {
+			time.Sleep(48 * time.Second)
+			fail(t, c, 5)
+			time.Sleep(2 * time.Second)
+			_, _ = c.Load(t.Context(), keyOf(int(time.Since(known))), l.load)
+		}
+		before = l.calls.Load()
+		for n := range 200 {
+			_, _ = c.Load(t.Context(), keyOf(1_000+n), l.load)
+		}
+		if n := l.calls.Load() - before; n != 200 {
+			t.Errorf("%d of 200 values of four minutes ago were loaded again, though the store answers nine times in ten", n)
+		}
+	})
+}
+
 // What was spared an outage is what nobody changed or doubts, and is not too
 // old.
 func TestSpared(t *testing.T) {
@@ -377,7 +458,8 @@ func TestSpared(t *testing.T) {
 		{"group written since", func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, nobody, 0, false},
 		{"doubted since", func(c *cache.Cache[int64]) { c.Doubt() }, nobody, 0, false},
 		{"doubted during the outage", nobody, func(c *cache.Cache[int64]) { c.Doubt() }, 0, false},
-		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now()) }, nobody, 0, false},
+		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now(), 0) }, nobody, 0, false},
+		{"somebody on the bus silent", func(c *cache.Cache[int64]) { c.Trust(time.Now().Add(time.Hour), 10*time.Second) }, nobody, 0, false},
 		{"a TTL later", nobody, nobody, time.Minute, false},
 		{"past StaleIfError", nobody, func(*cache.Cache[int64]) { time.Sleep(4*time.Minute + 30*time.Second) }, 0, false},
 	} {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
@@ -74,6 +75,7 @@ type Cache[V any] struct {
 	present, absent *ristretto.Cache[uint64, *entry[V]]
 
 	trust   trust
+	doubted atomic.Int64 // when last, in nanoseconds since the start
 	breaker breaker
 	gate    gate
 	flights singleflight.Group

@@ -27,7 +27,7 @@ func DecodeMessage(text string) (Message, error) {
 func (f *Feed) Peers() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.peers)
+	return len(f.peers.known)
 }
 
 // Origin is the instance's own.

@@ -25,7 +25,8 @@ const (
 // Receiver is trusted for three seconds. A bus that is silent for so long is
 // lost. Then, as on a new connection, when the count of an instance's changes
 // shows a gap, and when a message cannot be read, everything is doubted. While
-// the bus is lost, nothing lives longer than ten seconds.
+// the bus is lost, nothing lives longer than ten seconds. The same holds for some
+// minutes when another instance falls silent that has not said farewell.
 //
 // Its methods may be called from many goroutines.
 type Feed struct {
@@ -37,11 +38,13 @@ type Feed struct {
 	sender sender
 	links  links
 
-	mu    sync.Mutex
-	up    atomic.Bool       // written with mu held
-	link  *link             // the connection that is listened to, or nil
-	peers map[origin]uint64 // the count of changes of each, as far as heard
-	ends  time.Time         // of the trust; on a new link, of the patience
+	mu     sync.Mutex
+	up     atomic.Bool // written with mu held
+	link   *link       // the connection that is listened to, or nil
+	peers  peers
+	silent bool      // one of them is
+	ends   time.Time // of the trust; on a new link, of the patience
+	down   time.Time // since when, while the bus is; zero once that is reported
 
 	stop    context.CancelFunc
 	closed  atomic.Bool
@@ -49,18 +52,19 @@ type Feed struct {
 	done    chan struct{}  // closed when they have ended
 }
 
-// maxPeers bounds the instances that are known by their counts.
-const maxPeers = 1024
+// slowStart is how long the bus may take to be up before that is reported.
+const slowStart = 5 * time.Second
 
 // NewFeed connects in the background. Report, which may be nil, is called, one
 // call at a time, with nil when the bus is up and with the reason when it is
-// lost. Close the Feed to end its goroutines.
+// lost, or does not come up. It must not call the Feed. Close the Feed to end
+// its goroutines.
 func NewFeed(bus Bus, to Receiver, report func(err error)) *Feed {
 	if report == nil {
 		report = func(error) {}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Feed{bus: bus, to: to, report: report, origin: newOrigin(), stop: stop, done: make(chan struct{})}
+	f := &Feed{bus: bus, to: to, report: report, origin: newOrigin(), down: time.Now(), stop: stop, done: make(chan struct{})}
 	f.sender.init()
 	to.Alone(aloneTTL)
 	f.running.Go(func() { f.connect(ctx) })
@@ -128,24 +132,25 @@ func (f *Feed) echo(m message) {
 		return
 	}
 	f.ends = until
-	f.to.Trust(until)
+	before, ttl := f.silent, time.Duration(0)
+	if f.silent = f.peers.silent(time.Now()); f.silent {
+		ttl = aloneTTL
+	}
+	f.to.Trust(until, ttl)
+	if f.silent && !before {
+		f.to.Doubt() // after the limit, which what is loaded from here on has
+	}
 	if !f.up.Swap(true) {
-		f.report(nil)
+		f.tell(nil)
 	}
 }
 
 // apply takes from a message only what to forget, so that one that was forged,
 // repeated or comes late does no harm.
 func (f *Feed) apply(m message) {
-	last, known := f.peers[m.origin]
-	if !known && len(f.peers) >= maxPeers {
-		clear(f.peers)
-	}
-	// Of one that is heard for the first time, everything so far may be missing.
-	if m.all || m.before() != last {
+	if f.peers.hear(m, time.Now()) {
 		f.to.Doubt()
 	}
-	f.peers[m.origin] = m.change
 	if len(m.keys) > 0 {
 		f.to.Forget(m.keys...)
 	}
@@ -162,7 +167,7 @@ func (f *Feed) ready(l *link) bool {
 	if f.link != nil {
 		return false
 	}
-	f.link, f.peers = l, map[origin]uint64{}
+	f.link, f.peers, f.silent = l, newPeers(time.Now()), false
 	f.ends = time.Now().Add(silence)
 	f.to.Doubt() // what was sent before is lost
 	f.sender.renew()
@@ -173,16 +178,26 @@ func (f *Feed) ready(l *link) bool {
 func (f *Feed) lost(l *link, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.link != l {
-		return
-	}
-	f.link = nil
-	if f.up.Swap(false) {
-		f.to.Alone(aloneTTL)
-		if !f.closed.Load() {
-			f.report(why)
+	if f.link == l {
+		f.link = nil
+		if f.up.Swap(false) {
+			f.to.Alone(aloneTTL)
+			f.tell(why)
 		}
 	}
+	if !f.up.Load() && !f.down.IsZero() && time.Since(f.down) >= slowStart {
+		f.tell(why) // it has never been up
+	}
+}
+
+// tell reports, whatever the host makes of it.
+func (f *Feed) tell(why error) {
+	f.down = time.Time{}
+	if f.closed.Load() {
+		return
+	}
+	defer func() { _ = recover() }()
+	f.report(why)
 }
 
 var errSilent = errors.New("cache: the bus is silent")

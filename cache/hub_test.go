@@ -151,8 +151,12 @@ type instance struct {
 func (i *instance) Forget(keys ...cache.Key)  { i.forgets.Add(1); i.Cache.Forget(keys...) }
 func (i *instance) ForgetGroup(key cache.Key) { i.forgets.Add(1); i.Cache.ForgetGroup(key) }
 func (i *instance) Doubt()                    { i.doubts.Add(1); i.Cache.Doubt() }
-func (i *instance) Trust(until time.Time)     { i.until.Store(&until); i.Cache.Trust(until) }
-func (i *instance) Alone(ttl time.Duration)   { i.alones.Add(1); i.Cache.Alone(ttl) }
+func (i *instance) Trust(until time.Time, ttl time.Duration) {
+	i.until.Store(&until)
+	i.Cache.Trust(until, ttl)
+}
+
+func (i *instance) Alone(ttl time.Duration) { i.alones.Add(1); i.Cache.Alone(ttl) }
 
 // connect returns an instance that is up. It runs within a synctest bubble.
 func (h *hub) connect(t *testing.T) *instance {

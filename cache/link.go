@@ -11,8 +11,8 @@ import (
 
 const (
 	retryPause = 400 * time.Millisecond // between attempts to connect, a quarter more or less
-	readyTime  = 5 * time.Second        // that an attempt has
-	maxLinks   = 16                     // attempts at once, those included that do not end
+	readyTime  = 3 * time.Second        // that an attempt has
+	maxLinks   = 8                      // attempts at once, those included that do not end
 )
 
 // A link is a connection to the bus, or an attempt at one.
@@ -93,8 +93,8 @@ func (f *Feed) attempt(ctx context.Context) {
 	}
 	err := errors.New("cache: Receive has exited")
 	defer func() {
+		late.Stop() // from here on it is not taken
 		f.lost(l, err)
-		late.Stop()
 		cancel()
 		f.links.count.Add(-1)
 		close(l.over)

@@ -111,7 +111,7 @@ func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load fun
 	if err == nil && found.Kept {
 		c.breaker.again(time.Since(c.start))
 	} else {
-		c.breaker.record(&key, time.Since(c.start), time.Since(began) >= c.opts.LoadTimeout, err)
+		c.breaker.record(&key, began, time.Since(c.start), err)
 	}
 	if err != nil {
 		return nil, err
@@ -188,6 +188,9 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	if c.gen.Load() != gen {
 		return false
 	}
+	if !c.endOlder(e, s) {
+		return false
+	}
 	shelf := c.present
 	if e.absent {
 		if c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {
@@ -197,5 +200,20 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	}
 	shelf.Set(shelfID(&e.key), e, 1)
 	s.keepRecent(e)
-	return true
+	return s.word.Load() == e.epoch
+}
+
+// quickSets is how soon after another a Set can lose to it in ristretto.
+const quickSets = 100 * time.Millisecond
+
+// endOlder sees to it that no entry from before the last doubt outlives e, to
+// come back in an outage. Such an entry may be set just now, and ristretto keep
+// it in the place of e.
+func (c *Cache[V]) endOlder(e *entry[V], s *stripe[V]) bool {
+	if c.opts.StaleIfError == 0 || int64(time.Since(c.start))-c.doubted.Load() >= int64(quickSets) {
+		return true
+	}
+	ended := s.word.CompareAndSwap(e.epoch, e.epoch+oneVersion)
+	e.epoch += oneVersion
+	return ended
 }

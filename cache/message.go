@@ -33,6 +33,7 @@ type message struct {
 	beat   beat
 	change uint64 // counts the origin's messages that name something, this one included
 	all    bool   // an earlier one may be lost: doubt everything
+	bye    bool   // the last one of its origin
 	keys   []Key
 	groups []Key
 }
@@ -57,19 +58,27 @@ const (
 
 var messageText = base64.RawURLEncoding.Strict()
 
-// encode writes the version, the origin, the beat, the count, all, how many keys and
-// groups there are, those, and a CRC-32 of it, as base64.
+const (
+	flagAll = 1 << iota
+	flagBye
+)
+
+// encode writes the version, the origin, the beat, the count, the flags, how many
+// keys and groups there are, those, and a CRC-32 of it, as base64.
 func (m *message) encode() string {
 	b := make([]byte, 0, headSize+maxNames*len(Key{})+crcSize)
 	b = append(b, messageVersion)
 	b = append(b, m.origin[:]...)
 	b = append(b, m.beat[:]...)
 	b = binary.BigEndian.AppendUint64(b, m.change)
-	all := byte(0)
+	flags := byte(0)
 	if m.all {
-		all = 1
+		flags |= flagAll
 	}
-	b = append(b, all, byte(len(m.keys)), byte(len(m.groups)))
+	if m.bye {
+		flags |= flagBye
+	}
+	b = append(b, flags, byte(len(m.keys)), byte(len(m.groups)))
 	for _, names := range [][]Key{m.keys, m.groups} {
 		for i := range names {
 			b = append(b, names[i][:]...)
@@ -99,7 +108,7 @@ func decode(text string) (m message, err error) {
 	copy(m.origin[:], b[1:])
 	copy(m.beat[:], b[17:])
 	m.change = binary.BigEndian.Uint64(b[25:])
-	m.all = b[33] != 0
+	m.all, m.bye = b[33]&flagAll != 0, b[33]&flagBye != 0
 	keys, groups, names := int(b[34]), int(b[35]), b[headSize:end]
 	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) {
 		return m, errMessage

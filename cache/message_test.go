@@ -129,7 +129,7 @@ func TestForgedMessageLayouts(t *testing.T) {
 	}{
 		{"version 0", set(one, 0, 0)},
 		{"version 2", set(one, 0, 2)},
-		{"all is 2", set(one, 33, 2)},
+		{"flags are 4", set(one, 33, 4)},
 		{"a key too many", set(one, 34, 2)},
 		{"a key too few", set(one, 34, 0)},
 		{"a group too many", set(one, 35, 1)},

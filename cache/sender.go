@@ -9,8 +9,10 @@ import (
 	"time"
 )
 
-// publishTime bounds a call of Bus.Publish.
-const publishTime = time.Second
+const (
+	publishTime = time.Second            // for a call of Bus.Publish
+	farewell    = 300 * time.Millisecond // for the last one
+)
 
 // A sender sends one message at a time, so that they leave in the order of their
 // counts. What comes meanwhile goes together into the next one.
@@ -119,22 +121,28 @@ func (f *Feed) publish(ctx context.Context, keys, groups []Key) error {
 	}
 }
 
-// send sends what waits, and a heartbeat when nothing has for a second.
+// send sends what waits, and a heartbeat when nothing has for a second. It tries
+// sooner after a failure, since others doubt nothing before it succeeds.
 func (f *Feed) send(ctx context.Context) {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
 	for ctx.Err() == nil {
 		f.sendBatch(ctx, f.sender.swap(newBatch()))
 		f.sendUntold(ctx)
+		wait := heartbeat
+		if f.sender.failed || f.sender.untold.names() > 0 {
+			wait = heartbeat / 4
+		}
 		select {
 		case <-ctx.Done():
 		case <-f.sender.wake:
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 	last := f.sender.swap(nil)
 	last.err = errClosed
 	close(last.done)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	_ = f.sendMessage(ctx, message{origin: f.origin, bye: true})
 }
 
 func (s *sender) swap(next *batch) *batch {
@@ -155,31 +163,42 @@ func (f *Feed) sendBatch(ctx context.Context, b *batch) {
 			return
 		}
 		b.keys, b.groups = b.keys[len(m.keys):], b.groups[len(m.groups):]
-		if len(b.keys)+len(b.groups) == 0 {
+		if b.names() == 0 {
 			return
 		}
 	}
 }
 
+func (b *batch) names() int { return len(b.keys) + len(b.groups) }
+
 // add takes over what another batch names.
 func (b *batch) add(other *batch) {
-	if len(b.keys)+len(b.groups)+len(other.keys)+len(other.groups) <= maxUntold {
+	if b.names()+other.names() <= maxUntold {
 		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)
 	}
 }
 
-// sendUntold names what could not be named before, once the bus takes messages
-// again. By then others have doubted what they had; this is for those who have
-// since found it in a second level, from which it could not be deleted either.
+// sendUntold names what could not be named before, a message at a time, once the
+// bus takes them again. By then others have doubted what they had; this is for
+// those who have since found it in a second level, from which it could not be
+// deleted either.
 func (f *Feed) sendUntold(ctx context.Context) {
 	s := &f.sender
-	if s.failed || len(s.untold.keys)+len(s.untold.groups) == 0 {
+	if s.failed || s.untold.names() == 0 {
 		return
 	}
-	again := newBatch()
-	again.keys, again.groups = s.untold.keys, s.untold.groups
-	s.untold = batch{}
-	f.sendBatch(ctx, again)
+	some := newBatch()
+	some.keys, s.untold.keys = cut(s.untold.keys, maxNames)
+	some.groups, s.untold.groups = cut(s.untold.groups, maxNames-len(some.keys))
+	f.sendBatch(ctx, some)
+	if s.untold.names() > 0 {
+		s.nudge()
+	}
+}
+
+func cut(names []Key, most int) (some, rest []Key) {
+	n := min(len(names), most)
+	return names[:n:n], names[n:]
 }
 
 // sendMessage counts the message, whatever becomes of it: others then miss it

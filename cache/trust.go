@@ -32,6 +32,9 @@ func (t *trust) forEver() {
 	t.endsWall.Store(math.MaxInt64)
 }
 
+// limited reports whether the bus is lost, or somebody on it.
+func (t *trust) limited() bool { return t.longest.Load() != 0 }
+
 func (t *trust) limit(ttl time.Duration) time.Duration {
 	if longest := time.Duration(t.longest.Load()); longest != 0 {
 		return min(ttl, longest)
@@ -48,8 +51,9 @@ type Receiver interface {
 	// Doubt says that nobody knows what has changed.
 	Doubt()
 
-	// Trust says that, up to the given time, what changes is told.
-	Trust(until time.Time)
+	// Trust says that, up to the given time, what changes is told. Meanwhile
+	// nothing lives longer than ttl, unless that is 0.
+	Trust(until time.Time, ttl time.Duration)
 
 	// Alone says that from now on nothing is told, until Trust is called
 	// again. Meanwhile nothing lives longer than ttl.
@@ -68,15 +72,17 @@ func nothing() error { return nil }
 // [Options.StaleIfError] still answer. Nothing is known to be wrong with any of
 // them, and an outage of the bus is most often one of the store too.
 func (c *Cache[V]) Doubt() {
+	c.doubted.Store(int64(time.Since(c.start)))
 	for i := range c.stripes {
 		c.stripes[i].word.doubt()
 	}
 }
 
 // Trust lets entries be served up to the given time, which must come from
-// [time.Now], and then no more before Trust or Alone is called again.
-func (c *Cache[V]) Trust(until time.Time) {
-	c.trust.longest.Store(0)
+// [time.Now], and then no more before Trust or Alone is called again. Entries of
+// later loads live no longer than ttl, unless that is 0.
+func (c *Cache[V]) Trust(until time.Time, ttl time.Duration) {
+	c.trust.longest.Store(int64(ttl))
 	c.trust.ends.Store(int64(until.Sub(c.start)))
 	c.trust.endsWall.Store(until.UnixNano())
 }

@@ -19,7 +19,7 @@ func TestTrustEndsByEitherClock(t *testing.T) {
 	var calls atomic.Int64
 	_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
 	_, _ = c.Load(t.Context(), keyOf(1), missing)
-	c.Trust(time.Now().Add(3 * time.Second))
+	c.Trust(time.Now().Add(3*time.Second), 0)
 	for _, tt := range []struct {
 		name            string
 		monotonic, wall time.Duration
@@ -39,7 +39,7 @@ func TestTrustEndsByEitherClock(t *testing.T) {
 			t.Errorf("%s: value and absence served: %v, want %t of both", tt.name, got, tt.hit)
 		}
 	}
-	c.Trust(time.Now().Add(3 * time.Second))
+	c.Trust(time.Now().Add(3*time.Second), 0)
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
 		t.Errorf("Get when trust was given again: %v, want a hit: trust ends nothing, it only holds back", err)
 	}
@@ -69,7 +69,7 @@ func TestLoadFromBeforeTrustEnded(t *testing.T) {
 				synctest.Wait()
 				return answer
 			}
-			c.Trust(time.Now().Add(3 * time.Second))
+			c.Trust(time.Now().Add(3*time.Second), 0)
 			early := ask()
 			inTime := ask() // joins while it is trusted
 			time.Sleep(30 * time.Second)
@@ -77,7 +77,7 @@ func TestLoadFromBeforeTrustEnded(t *testing.T) {
 			late := ask()
 			if again { // it has heard of the change, and then of itself
 				c.Forget(keyOf(0))
-				c.Trust(time.Now().Add(3 * time.Second))
+				c.Trust(time.Now().Add(3*time.Second), 0)
 			}
 			close(resume)
 			<-early
@@ -139,7 +139,7 @@ func TestDoubtedValuesServeOutages(t *testing.T) {
 			}
 		}, nil},
 		{"alone", func(c *cache.Cache[int64]) { c.Alone(time.Second) }, nil},
-		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now()) }, nil},
+		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now(), 0) }, nil},
 		{"forgotten", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, errDown},
 		{"group forgotten", func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, errDown},
 		{"forgotten, then doubted", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)); c.Doubt() }, errDown},
@@ -187,7 +187,7 @@ func TestAlone(t *testing.T) {
 		c.Alone(10 * time.Second)
 		between("a value, alone,", lives(0, found(7, &calls)), 9*time.Second, 10*time.Second)
 		between("an absence, alone,", lives(1, missing), 4500*time.Millisecond, 5*time.Second)
-		c.Trust(time.Now().Add(time.Hour))
+		c.Trust(time.Now().Add(time.Hour), 0)
 		between("a value, trusted,", lives(0, found(7, &calls)), 54*time.Second, time.Minute)
 		_, _ = c.Load(t.Context(), keyOf(2), found(7, &calls))
 		c.Alone(10 * time.Second)

@@ -1,0 +1,104 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// where a broker is in two halves each instance hears itself, and Publish
+// succeeds. That others have fallen silent shows it.
+func TestFeedSilentPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a, b := h.connect(t), h.connect(t)
+		settle(t, a, b)
+		b.load(t, 1)
+		a.port.publish.set(func(context.Context, string, func(string)) error { return nil }) // to nobody here
+		if got := b.waitGone(1); got > 3*time.Second+time.Second {
+			t.Errorf("an entry was served for %v after another instance had fallen silent, want 4 s at most", got)
+		}
+		b.load(t, 2)
+		if got := b.waitGone(2); got > cache.AloneTTL || got < 8*time.Second {
+			t.Errorf("while another instance is silent an entry was served for %v, want 9 to 10 s", got)
+		}
+		a.port.publish.mend()
+		time.Sleep(3 * time.Second)
+		b.load(t, 3)
+		time.Sleep(50 * time.Second)
+		if !b.has(3) {
+			t.Error("an entry has ended within 50 s though the other instance is heard again, want the TTL of a minute")
+		}
+	})
+}
+
+// One that crashed is forgotten after a while, and one that said farewell at
+// once.
+func TestFeedPeerThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		a, b, c := h.connect(t), h.connect(t), h.connect(t)
+		settle(t, a, b, c)
+		b.load(t, 1)
+		doubts := b.doubts.Load()
+		if err := c.feed.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Second)
+		if !b.has(1) || b.doubts.Load() != doubts {
+			t.Error("an instance that ended by itself has ended entries of another")
+		}
+		a.port.publish.set(func(context.Context, string, func(string)) error { return nil })
+		time.Sleep(6 * time.Minute)
+		b.load(t, 2)
+		time.Sleep(50 * time.Second)
+		if !b.has(2) {
+			t.Error("an entry has ended within 50 s, six minutes after another instance was last heard, want the TTL of a minute")
+		}
+	})
+}
+
+// Whoever is heard of for the first time soon after the connection was made may
+// have sent before it, which is no reason to doubt everything once for each.
+func TestFeedReconnectsToMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		b := h.connect(t)
+		for range 20 {
+			if err := h.connect(t).feed.Publish(t.Context(), keyOf(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(t, b)
+		doubts := b.doubts.Load()
+		b.port.cut()
+		settle(t, b)
+		if n := b.doubts.Load() - doubts; n > 2 {
+			t.Errorf("%d doubts after one reconnection among 20 instances, want those of the loss and of the connection", n)
+		}
+	})
+}
+
+// A bus that cannot be used from the beginning is reported, once.
+func TestFeedNeverUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		b := h.begin(t, func(p *port) {
+			p.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+		})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(b.reports) != 1 || !errors.Is(b.reports[0], errRefused) {
+			t.Errorf("a bus that never came up was reported as %v, want its error, once", b.reports)
+		}
+		b.port.receive.mend()
+		settle(t, b)
+		if len(b.reports) != 2 || b.reports[1] != nil {
+			t.Errorf("reports %v, want the error, then that it is up", b.reports)
+		}
+	})
+}
