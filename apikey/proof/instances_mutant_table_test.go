@@ -8,20 +8,20 @@ var instanceMutants = []mutant{
 		"_ = f.to.Doubt",
 	}, "./cache", "TestFeedNewConnection"},
 	{"no doubt when the connection is lost", "cache/feed.go", edits{
-		"\t\tf.to.Alone(aloneTTL)\n\t\tif !f.closed",
-		"\t\tif !f.closed",
+		"\t\t\tf.to.Alone(aloneTTL)\n\t\t\tf.tell(why)",
+		"\t\t\tf.tell(why)",
 	}, "./cache", "TestFeedDoubts$"},
 	{"being alone ends nothing", "cache/trust.go", edits{
 		"\tc.Doubt()\n\tc.trust.forEver()",
 		"\tc.trust.forEver()",
 	}, "./cache", "TestAlone"},
-	{"no gap noticed", "cache/feed.go", edits{
-		"if m.all || m.before() != last {",
-		"if m.all || last == 1<<63 {",
+	{"no gap noticed", "cache/peer.go", edits{
+		"missed = m.before() != last.change",
+		"missed = last.change == 1<<63",
 	}, "./cache", "TestFeedDoubts$"},
-	{"no gap noticed of a new instance", "cache/feed.go", edits{
-		"if m.all || m.before() != last {",
-		"if m.all || known && m.before() != last {",
+	{"no gap noticed of a new instance", "cache/peer.go", edits{
+		"missed = m.before() != 0 && now.Sub(p.ready) > settling",
+		"missed = false",
 	}, "./cache", "TestFeedDoubts$"},
 	{"no doubt about what cannot be read", "cache/feed.go", edits{
 		"f.to.Doubt() // it may have named anything",
@@ -43,9 +43,9 @@ var instanceMutants = []mutant{
 		"f.to.Forget(m.keys...)",
 		"_ = m.keys",
 	}, "./cache", "TestFeedForgets"},
-	{"instances remembered without bound", "cache/feed.go", edits{
-		"if !known && len(f.peers) >= maxPeers {",
-		"if !known && len(f.peers) < 0 {",
+	{"instances remembered without bound", "cache/peer.go", edits{
+		"case len(p.known) >= maxPeers:",
+		"case len(p.known) < 0:",
 	}, "./cache", "TestFeedFloodOfOrigins"},
 
 	// What is trusted.
@@ -114,8 +114,8 @@ var instanceMutants = []mutant{
 		"go f.attempt(ctx)",
 	}, "./cache", "TestFeedClose$"},
 	{"an exit of Receive leaves its place taken", "cache/link.go", edits{
-		"\tdefer func() {\n\t\tf.lost(l, err)",
-		"\tend := func() {\n\t\tf.lost(l, err)",
+		"\tdefer func() {\n\t\tlate.Stop()",
+		"\tend := func() {\n\t\tlate.Stop()",
 		"\t}()\n\terr = f.receive(ctx, ready, func(text string) { f.heard(l, text) })",
 		"\t}\n\terr = f.receive(ctx, ready, func(text string) { f.heard(l, text) })\n\tend()",
 	}, "./cache", "TestBrokenBus"},
@@ -142,47 +142,75 @@ var instanceMutants = []mutant{
 
 	// While the store fails.
 	{"loads never held back", "cache/breaker.go", edits{
-		"if b.failures >= manyFailures {",
-		"if b.failures < 0 {",
+		"if len(b.failed) == manyKeys && !slices",
+		"if len(b.failed) > manyKeys && !slices",
 	}, "./cache", "TestBreakerOpens"},
-	{"loads held back for one bad record", "cache/breaker.go", edits{
-		"if b.failures > 0 && b.failures < manyFailures && *key == b.lastKey && !late {",
-		"if late && b.failures < 0 {",
+	{"loads held back for one key", "cache/breaker.go", edits{
+		"if i := b.find(key); i >= 0 {",
+		"if i := b.find(key); i > manyKeys {",
 	}, "./cache", "TestBreakerOpens"},
-	{"timeouts of one key are no outage", "cache/breaker.go", edits{
-		"*key == b.lastKey && !late {",
-		"*key == b.lastKey {",
+	{"loads held back though they fail at once", "cache/breaker.go", edits{
+		"return !f.slow })",
+		"return f.at.IsZero() })",
 	}, "./cache", "TestBreakerOpens"},
-	{"no trial soon after one of the same key", "cache/breaker.go", edits{
-		"b.failures > 0 && b.failures < manyFailures && *key",
-		"b.failures > 0 && *key",
+	{"loads held back though others succeed", "cache/breaker.go", edits{
+		"if b.success.After(began) {",
+		"if b.success.After(time.Now()) {",
+	}, "./cache", "TestBadKeysHoldNobodyBack"},
+	{"those that failed try first", "cache/breaker.go", edits{
+		"if int64(now) < next || now < time.Duration(next)+trialPause && b.knows(key) {",
+		"if int64(now) < next {",
 	}, "./cache", "TestBreaker$"},
 	{"many trials at once", "cache/breaker.go", edits{
-		"return int64(now) >= next && b.next.CompareAndSwap(next, int64(now+b.timeout+longestPause))",
-		"return int64(now) >= next",
+		"return b.next.CompareAndSwap(next, int64(now+trialPause))",
+		"return true",
 	}, "./cache", "TestBreakerTriesOneLoad"},
 	{"a trial answered from memory holds others back", "cache/breaker.go", edits{
 		"b.next.CompareAndSwap(next, int64(now))",
 		"_ = now",
 	}, "./cache", "TestTrialAnsweredFromMemory"},
 	{"no spreading after an outage", "cache/stale.go", edits{
-		"elapsed >= o.ended+c.turn(key) ||",
-		"elapsed >= o.ended ||",
+		"!within(now, o.ended, c.turn(key))",
+		"true",
 	}, "./cache", "TestSpared"},
 	{"all loaded in one turn after an outage", "cache/stale.go", edits{
 		"return c.opts.TTL / (1 << 16) * time.Duration(binary.LittleEndian.Uint16(key[18:]))",
 		"return c.opts.TTL/2 + 0*time.Duration(binary.LittleEndian.Uint16(key[18:]))",
 	}, "./cache", "TestRecovery"},
 	{"the first of two outages forgotten", "cache/breaker.go", edits{
-		"o.began = before.began // it was not quite over",
+		"o.began, o.merged = before.began, true",
 		"_ = before",
 	}, "./cache", "TestRecovery"},
+	{"a value kept for as long as a store fails now and then", "cache/breaker.go", edits{
+		"before != nil && !before.merged &&",
+		"before != nil &&",
+	}, "./cache", "TestOutagesInARow"},
+	{"spared though somebody is silent", "cache/stale.go", edits{
+		"c.trust.limited() ||",
+		"",
+	}, "./cache", "TestSpared"},
+	{"silence of others not noticed", "cache/peer.go", edits{
+		"case quiet > silence:",
+		"case quiet > longGone:",
+	}, "./cache", "TestFeedSilentPeer"},
+	{"an instance said farewell and is missed", "cache/peer.go", edits{
+		"if m.bye {",
+		"if m.bye && p.known == nil {",
+	}, "./cache", "TestFeedPeerThatIsGone"},
+	{"everything doubted once for each instance", "cache/peer.go", edits{
+		"missed = m.before() != 0 && now.Sub(p.ready) > settling",
+		"missed = m.before() != 0",
+	}, "./cache", "TestFeedReconnectsToMany"},
+	{"a bus that never comes up not reported", "cache/feed.go", edits{
+		"f.tell(why) // it has never been up",
+		"_ = why",
+	}, "./cache", "TestFeedNeverUp"},
 	{"spared although doubted", "cache/stale.go", edits{
 		"|| !c.undoubted(e, s) ||",
 		"||",
 	}, "./cache", "TestSpared"},
 	{"spared although not trusted", "cache/stale.go", edits{
-		"!c.trust.lasts(elapsed, now.UnixNano()) || ",
+		"!c.trust.lasts(now.Sub(c.start), now.UnixNano()) || ",
 		"",
 	}, "./cache", "TestSpared"},
 	{"spared past StaleIfError", "cache/stale.go", edits{
@@ -196,8 +224,8 @@ var instanceMutants = []mutant{
 
 	// What a Manager tells.
 	{"others not told", "apikey/instances.go", edits{
-		"return m.feed.Publish(context.WithoutCancel(ctx), keys...)",
-		"return nil",
+		"return m.feed.Publish(ctx, keys...) })",
+		"return nil })",
 	}, "./apikey", "TestOthersAreTold"},
 	{"that others were not told hidden", "apikey/instances.go", edits{
 		"if untold == nil {",
@@ -208,16 +236,16 @@ var instanceMutants = []mutant{
 		"ErrNotPropagated, untold)",
 	}, "./apikey", "TestNotPropagated"},
 	{"not told when the store failed", "apikey/change.go", edits{
-		"\t\t\tif !verdict(err) {\n\t\t\t\tc.untold = errors.Join(",
+		"\t\t\tif !unchanged(err) {\n\t\t\t\tc.untold = errors.Join(",
 		"\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(",
 	}, "./apikey", "TestWhatIsTold"},
 	{"told of what was refused", "apikey/change.go", edits{
-		"\t\t\tif !verdict(err) {\n\t\t\t\tc.untold = errors.Join(",
+		"\t\t\tif !unchanged(err) {\n\t\t\t\tc.untold = errors.Join(",
 		"\t\t\t{\n\t\t\t\tc.untold = errors.Join(",
 	}, "./apikey", "TestWhatIsTold"},
 	{"not told when RevokeAll failed", "apikey/change.go", edits{
-		"defer func() { c.untold = errors.Join(c.untold, m.publishOwner(ctx, owner)) }()",
-		"defer func() {\n\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(c.untold, m.publishOwner(ctx, owner))\n\t\t\t}\n\t\t}()",
+		"\t\t\tc.untold = errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))\n",
+		"\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))\n\t\t\t}\n",
 	}, "./apikey", "TestWhatIsTold"},
 	{"registered, and others not told", "apikey/create.go", edits{
 		"\tif kind == EventCreated {",
@@ -236,9 +264,13 @@ var instanceMutants = []mutant{
 		"c.untold = m.level.forget(ctx, keys...)\n\t\t\t\tm.level.mark(keys...)\n\t\t\t\tc.untold = errors.Join(c.untold, m.publish(ctx, keys...))",
 	}, "./apikey", "TestLevelForgetsWithinTheFence"},
 	{"level not deleted from when the store failed", "apikey/change.go", edits{
-		"if !verdict(err) {\n\t\t\t\t\tm.level.mark(keys...)",
+		"if !unchanged(err) {\n\t\t\t\t\tm.level.mark(keys...)",
 		"if err == nil {\n\t\t\t\t\tm.level.mark(keys...)",
 	}, "./apikey", "TestLevelForgetsWhatMayHaveHappened"},
+	{"level keeps an owner's keys", "apikey/change.go", edits{
+		"errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))",
+		"m.publishOwner(ctx, owner)",
+	}, "./apikey", "TestRevokeAllAgainForgetsAll"},
 	{"level believed after a failed delete", "apikey/level.go", edits{
 		"return int64(time.Since(l.start)) < l.at(&key).Load()",
 		"return false",
@@ -264,15 +296,15 @@ var instanceMutants = []mutant{
 		" {",
 	}, "./apikey", "TestLevelIsNotAskedWithoutTheBus"},
 	{"age of the level's items ignored", "apikey/level.go", edits{
-		"\tfound.Age = item.Age\n",
-		"",
+		"found.Age, found.Kept = item.Age, true",
+		"found.Kept = true",
 	}, "./apikey", "TestLevelItemsAge"},
 	{"level's record of another key believed", "apikey/level.go", edits{
 		"if err != nil || !possible(r, d) ||",
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenLevel"},
 	{"a level that hangs waited for", "apikey/level.go", edits{
-		"return askFor(ctx, l.calls, levelTime, call)",
+		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), call)",
 		"return call(ctx)",
 	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
 	{"0 microseconds taken for never", "apikey/record.go", edits{

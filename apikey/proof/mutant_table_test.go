@@ -80,8 +80,8 @@ var mutants = []mutant{
 		"\tw := c.group(&group)\n\tw.begin()\n\tdefer w.end()\n\terr := write()\n\tc.gen.end()\n\treturn err",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"stale value served though written since", "cache/stale.go", edits{
-		"if e != nil && equal(&e.key, key) && c.unwritten(e, s) {\n\t\t\treturn e",
-		"if e != nil && equal(&e.key, key) {\n\t\t\treturn e",
+		"if e != nil && equal(&e.key, key) && c.unwritten(e, s) &&",
+		"if e != nil && equal(&e.key, key) &&",
 	}, "./cache", "TestStaleIfError"},
 	{"stale value served for ever", "cache/stale.go", edits{
 		"e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {",

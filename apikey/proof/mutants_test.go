@@ -40,7 +40,7 @@ func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
 	var killers killers
-	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants) {
+	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants, busMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
 		}

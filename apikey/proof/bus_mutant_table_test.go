@@ -1,0 +1,62 @@
+package proof_test
+
+// What a bus or a second level on real servers can get wrong.
+var busMutants = []mutant{
+	{"Redis: no lease asked for", "cache/rediscache/script.go", edits{
+		"if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then",
+		"if false then",
+	}, "./cache/rediscache", "TestLevel/.*(lease|deleted)"},
+	{"Redis: a deletion leaves the lease", "cache/rediscache/level.go", edits{
+		"p.Del(ctx, c.names.of(key)...)",
+		"p.Del(ctx, c.names.of(key)[0])",
+	}, "./cache/rediscache", "TestLevel/.*(lease|deleted|forgets)"},
+	{"Redis: a ttl counts from the fill", "cache/rediscache/script.go", edits{
+		"local left = tonumber(ARGV[3]) - age",
+		"local left = tonumber(ARGV[3])",
+	}, "./cache/rediscache", "TestLevel/.*lease"},
+	{"Redis: forged entries believed", "cache/rediscache/seal.go", edits{
+		"if len(b) < prefix || !hmac.Equal(s.mac(key, b[:head], b[prefix:]), b[head:prefix]) {",
+		"if len(b) < prefix {",
+	}, "./cache/rediscache", "TestForgedEntriesAreMisses"},
+	{"Redis: entries good for any key", "cache/rediscache/seal.go", edits{
+		"h.Write(key[:])", "",
+	}, "./cache/rediscache", "TestForgedEntriesAreMisses"},
+	{"Redis: replayed entries live on", "cache/rediscache/seal.go", edits{
+		" || old > e.ttl+skew {", " {",
+	}, "./cache/rediscache", "TestEntryAge"},
+	{"Redis: the breaker keeps deletions back", "cache/rediscache/level.go", edits{
+		`c.bounded(ctx, "delete"`, `c.guard(ctx, "delete"`,
+	}, "./cache/rediscache", "TestBreaker"},
+	{"Redis: the server is never asked for a sign of life", "cache/rediscache/line.go", edits{
+		"n, err := w.readWithin(silence, b)",
+		"n, err := w.readWithin(time.Hour, b)",
+	}, "./cache/rediscache", "TestBlackHole|TestStoppedServer"},
+	{"Redis: a lost connection is replaced without a word", "cache/rediscache/line.go", edits{
+		"if l.conn != nil {", "if false {",
+	}, "./cache/rediscache", "TestReceiveConnectsOnce"},
+	{"Redis: published at a replica", "cache/rediscache/bus.go", edits{
+		"redis.call('DEL', KEYS[1])\n", "",
+	}, "./cache/rediscache", "TestPublishAtAReplicaFails"},
+	{"NOTIFY: the probe goes over the connection that listens", "store/pgstore/probe.go", edits{
+		`if err := b.notify(ctx, channel, ""); err != nil {`,
+		`if _, err := l.conn.Exec(ctx, "SELECT pg_notify($1, '')", channel); err != nil {`,
+	}, "./store/pgstore", "TestBusThroughPoolerInTransactionModeIsRefused"},
+	{"NOTIFY: the server is never asked for a sign of life", "store/pgstore/listener.go", edits{
+		"if err := l.ping(ctx); err != nil {", "if err := ctx.Err(); err != nil {",
+	}, "./store/pgstore", "TestListenerInABlackHole"},
+	{"NOTIFY: what comes during a ping is dropped", "store/pgstore/listener.go", edits{
+		"if err := l.ping(ctx); err != nil {",
+		`done, cancel := context.WithCancel(ctx)
+		cancel()
+		for err = l.ping(ctx); err == nil; {
+			if n, _ := l.conn.WaitForNotification(done); n == nil {
+				break
+			}
+		}
+		if err != nil {`,
+	}, "./store/pgstore", "TestMessagesDuringPings"},
+	{"NOTIFY: all tables share a channel", "store/pgstore/bus.go", edits{
+		`name := "keyhatch:" + schema + "." + table`,
+		`name := "keyhatch:" + schema[:0] + table`,
+	}, "./store/pgstore", "TestStoresOnOtherTablesHearNothing"},
+}
