@@ -1,6 +1,8 @@
 package proof_test
 
 import (
+	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +29,10 @@ func TestStoppedProcess(t *testing.T) {
 	}
 }
 
+// watchers of one instance keep all its processors busy: when it goes on, one of
+// them is likely to be the first that does anything.
+var watchers = 2 * runtime.GOMAXPROCS(0)
+
 type stopped struct {
 	*cluster
 	revoker *member
@@ -43,7 +49,9 @@ func (s *stopped) round(d time.Duration) {
 	s.Helper()
 	keys := s.create(s.revoker, 20)
 	for _, m := range s.members {
-		m.watch("stopped", 0, keys)
+		for w := range watchers {
+			m.watch(fmt.Sprint("stopped", w), 0, keys)
+		}
 		if err := m.stop(); err != nil {
 			s.Fatal(err)
 		}
@@ -82,9 +90,13 @@ func (s *stopped) goOn(m *member, keys []key) {
 		}
 	}
 	var seen []watchedToken
-	if err := m.call("watched", watchedArgs{Name: "stopped", Wait: patience / 2, Stop: true}, &seen); err != nil {
-		s.Error(err)
-		return
+	for w := range watchers {
+		var some []watchedToken
+		if err := m.call("watched", watchedArgs{Name: fmt.Sprint("stopped", w), Wait: patience / 2, Stop: true}, &some); err != nil {
+			s.Error(err)
+			return
+		}
+		seen = append(seen, some...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
