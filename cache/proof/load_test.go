@@ -34,10 +34,14 @@ type loadArgs struct {
 	GoodIn, BadIn int // of a hundred requests: good tokens, unknown ones; the rest are revoked
 }
 
+// slow is what R-04 allows.
+const slow = 300 * time.Millisecond
+
 // A loadResult is what became of them.
 type loadResult struct {
 	Good, Revoked, Unknown map[string]int // by answer
 	P50, P99, Max          time.Duration
+	Slow                   int // that took longer than slow
 	Seconds                []second
 	Goroutines             int // the most
 }
@@ -125,6 +129,11 @@ func (l *loader) pick(i int) (token string, answers map[string]int) {
 func (l *loader) finish() loadResult {
 	var all []time.Duration
 	for i, some := range l.took {
+		for _, d := range some {
+			if d > slow {
+				l.result.Slow++
+			}
+		}
 		all = append(all, some...)
 		if i < len(l.result.Seconds) {
 			l.result.Seconds[i].P99 = percentile(some, 99)

@@ -21,7 +21,7 @@ func TestStoreOutage(t *testing.T) {
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
 				CacheTTL:     count(time.Second, 30*time.Second),
-				StaleIfError: count(4*time.Second, 7*time.Minute), // the outage, and how long before that a key may have been used last
+				StaleIfError: count(10*time.Second, 7*time.Minute), // the outage, and how long before that a key may have been used last
 			})
 			o.shorterThanStale(count(2*time.Second, 5*time.Minute))
 		})

@@ -23,19 +23,18 @@ func TestSlowStore(t *testing.T) {
 			began := time.Now()
 			await(t, "unknown keys are refused at once", func() bool {
 				r := ask[loadResult](t, o.instance, "load", loadArgs{Rate: outageRate, For: 200 * time.Second / time.Duration(outageRate), Good: o.good, GoodIn: 80, BadIn: 20})
-				return r.P50 < 100*time.Millisecond && r.Unknown[unavailable] > 0 && r.P99 < 300*time.Millisecond
+				return r.Unknown[unavailable] > 0 && r.Slow <= 5
 			})
 			known := time.Since(began)
-			slow := o.requests(count(2*time.Second, 20*time.Second))
-			o.tell("R-04 store slow", slow)
-			o.want("R-04 store slow", slow, accepted, unavailable)
-			t.Logf("R-04 | bus %s | held back after %s | p99 %s | goroutines: %d steady, %d slow", bus, short(known), short(slow.P99), o.steady.Goroutines, slow.Goroutines)
-			if slow.P99 > 300*time.Millisecond {
-				t.Errorf("p99 is %v, want at most 300 ms", slow.P99)
-			}
+			d := count(2*time.Second, 20*time.Second)
+			during := o.requests(d)
+			o.tell("R-04 store slow", during)
+			o.want("R-04 store slow", during, accepted, unavailable)
+			checkSlow(t, during, d)
+			t.Logf("R-04 | bus %s | held back after %s | p99 %s | goroutines: %d steady, %d slow", bus, short(known), short(during.P99), o.steady.Goroutines, during.Goroutines)
 			// Few as they are here, those of the 64 loads that there may be count.
-			if most := 2 * max(o.steady.Goroutines, 64); slow.Goroutines >= most {
-				t.Errorf("got %d goroutines, want less than %d", slow.Goroutines, most)
+			if most := 2 * max(o.steady.Goroutines, 64); during.Goroutines >= most {
+				t.Errorf("got %d goroutines, want less than %d", during.Goroutines, most)
 			}
 		})
 	}
@@ -46,20 +45,27 @@ func TestSlowStore(t *testing.T) {
 func TestSlowStoreBesideLevel(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, sharedServers(t), 2, setup{Bus: redisBus, Level: true, LookupTimeout: 2 * time.Second})
-	slow, other := c.members[0], c.members[1]
+	victim, other := c.members[0], c.members[1]
 	known := tokens(c.create(other, onRace(2000, 400)))
 	other.validateAll(known)
-	slow.database.set(slowStore)
+	victim.database.set(slowStore)
 	args := loadArgs{Rate: outageRate, For: 200 * time.Second / time.Duration(outageRate), Good: known[:1], GoodIn: 50, BadIn: 50}
 	await(t, "unknown keys are refused at once", func() bool {
-		r := ask[loadResult](t, slow.instance, "load", args)
-		return r.P99 < 300*time.Millisecond && r.Unknown[unavailable] > 0
+		r := ask[loadResult](t, victim.instance, "load", args)
+		return r.Unknown[unavailable] > 0 && r.Slow <= 5
 	})
 	args.For, args.Good, args.GoodIn, args.BadIn = count(4*time.Second, 20*time.Second), known, 95, 5
-	r := ask[loadResult](t, slow.instance, "load", args)
+	r := ask[loadResult](t, victim.instance, "load", args)
 	t.Logf("R-04 | store slow, keys in the second level | %d/s | known %v, unknown %v | p50 %s, p99 %s, max %s | goroutines %d",
 		outageRate, r.Good, r.Unknown, short(r.P50), short(r.P99), short(r.Max), r.Goroutines)
-	if r.P99 > 300*time.Millisecond {
-		t.Errorf("p99 is %v, want at most 300 ms", r.P99)
+	checkSlow(t, r, args.For)
+}
+
+// checkSlow admits ten slow requests a second, those that find out whether the
+// store is quick again: one in a hundred, where a thousand come.
+func checkSlow(t *testing.T, r loadResult, d time.Duration) {
+	t.Helper()
+	if most := int(10 * d.Seconds()); r.Slow > most {
+		t.Errorf("%d requests took longer than %v, want at most %d in %v", r.Slow, slow, most, d)
 	}
 }

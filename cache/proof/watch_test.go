@@ -65,8 +65,12 @@ func (w *watch) run(keys *apikey.Manager) {
 			return
 		default:
 		}
-		if w.args.Rest > 0 {
-			time.Sleep(w.args.Rest)
+		rest := w.args.Rest
+		if w.allRefused() {
+			rest = max(rest, time.Millisecond) // others need the processor
+		}
+		if rest > 0 {
+			time.Sleep(rest)
 		}
 		w.round(keys)
 	}
