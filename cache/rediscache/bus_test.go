@@ -116,7 +116,7 @@ func TestPublishAtAReplicaFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	host, port, _ := strings.Cut(master.DSN(), ":")
-	if err := bare(t, server.DSN()).SlaveOf(t.Context(), host, port).Err(); err != nil {
+	if err := bare(t, server.DSN()).ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Publish(t.Context(), "message"); err == nil || !strings.Contains(err.Error(), "READONLY") {
