@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// maxCalls bounds the calls of the store that management makes at once, those
-// included that were given up but have not returned.
+// maxCalls bounds the calls at once in each of the Manager's pools, those of the
+// store, of changes and of the second level, those included that were given up
+// but have not returned.
 const maxCalls = 64
 
 // errNobody is an error that nobody returns.

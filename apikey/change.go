@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/store"
@@ -16,8 +15,9 @@ type changed[T any] struct {
 	untold error
 }
 
-// tellTime is what telling the others may take, beside the change itself.
-const tellTime = 3 * time.Second
+// tellTime is what telling the others may take, beside the change itself: the
+// second level and the bus in turn, and the level's last call.
+const tellTime = 2*toldTime + levelTime
 
 // change makes a change of the store behind the fence of these keys, and then
 // tells the other instances. It does so too when the store gave no clear answer,

@@ -47,7 +47,7 @@ var (
 
 // ErrUnavailable is returned when the store or the entitlement provider could
 // not answer. After a write it means that the write may or may not have
-// happened; reads and validations may be tried again.
+// happened, unless it is [ErrNotPropagated] too; reads and validations may be tried again.
 var ErrUnavailable = errors.New("apikey: unavailable")
 
 var (
@@ -58,7 +58,8 @@ var (
 	// ErrNotPropagated is returned, beside the result, when a change was made,
 	// in the store and in this Manager, but other instances could not be told:
 	// [Options.Bus] or [Options.Level] failed. They may go by what was before
-	// for as long as their [Options.CacheTTL]. It matches ErrUnavailable.
+	// for as long as their [Options.CacheTTL] or, while the store fails,
+	// [Options.StaleIfError]. It matches ErrUnavailable.
 	ErrNotPropagated = fmt.Errorf("%w: done, but other instances were not told", ErrUnavailable)
 
 	// ErrNotFound is returned when the owner has no such key. Another owner's

@@ -27,9 +27,9 @@ func (l listener) ForgetGroup(group cache.Key) {
 	l.Cache.ForgetGroup(group)
 }
 
-// publishTime is how long a change waits for others to be told. The message
-// goes out later if it can.
-const publishTime = 2 * time.Second
+// toldTime is how long a change waits for others to be told. The message goes
+// out later if it can.
+const toldTime = 2 * time.Second
 
 // publish tells the other instances to forget these keys. It has a time limit of
 // its own: a change that was long under way must be told all the same.
@@ -45,7 +45,7 @@ func (m *Manager) send(ctx context.Context, send func(context.Context) error) er
 	if m.feed == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), toldTime)
 	defer cancel()
 	return send(ctx)
 }

@@ -140,7 +140,7 @@ func (l *secondLevel) forgetOwner(ctx context.Context, owner string) error {
 	if l == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), toldTime)
 	defer cancel()
 	q := store.Query{Owner: owner}
 	for {

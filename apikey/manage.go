@@ -205,8 +205,11 @@ func write[T any](ctx context.Context, m *Manager, owner, id string, do func(con
 // revoked before not counted. Once it has returned nil, no Validate of this
 // Manager that starts later accepts any of them. Keys created meanwhile may
 // or may not be among them. Errors are [*InvalidError] and [ErrUnavailable];
-// after the latter some or all may still be good, so call again. It is one
-// transaction, which for some 100,000 keys can take longer than LookupTimeout.
+// after the latter some or all may still be good, so call again. After
+// [ErrNotPropagated] they are revoked here and in the store, as many as it says;
+// calling again tells the others again. With an [Options.Level] all keys of the
+// owner are listed, for up to 2 s. It is one transaction, which for some 100,000
+// keys can take longer than LookupTimeout.
 func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, error) {
 	if err := checkOwner(owner); err != nil {
 		return 0, err

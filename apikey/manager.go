@@ -52,8 +52,8 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	changes chan struct{}                          // likewise, with the time that others take to be told
-	calls   chan struct{}                          // the store's, see ask
+	calls   chan struct{}                          // places for calls of the store, see ask
+	changes chan struct{}                          // the same for changes, which also tell others
 	keys    *cache.Cache[*cachedKey]               // by digest
 	level   *secondLevel                           // nil when there is none
 	feed    *cache.Feed                            // nil when there is no Bus

@@ -61,7 +61,9 @@ type Options struct {
 	TouchInterval time.Duration
 
 	// LookupTimeout bounds the wait for each call of the store or the provider.
-	// Default 3 s.
+	// With a Bus or a Level, a change may take up to 4.5 s more, for the others
+	// to be told. A call of the Level gets 500 ms, or a quarter of this if that
+	// is less. Default 3 s.
 	LookupTimeout time.Duration
 
 	// Headers are the request headers that may carry the token: "Authorization"
@@ -86,17 +88,21 @@ type Options struct {
 	// bytes, all of them visible ASCII characters.
 	LegacyFormats []*regexp.Regexp
 
-	// Bus carries changes to the other instances of the service, which then see
-	// them within milliseconds. While it is lost, nothing is answered from
-	// memory for longer than 10 s. Packages cache/rediscache and store/pgstore
+	// Bus carries changes of keys to the other instances of the service, which
+	// then see them within milliseconds; plans go by CacheTTL. While it is lost,
+	// and for 5 minutes after another instance has gone without Close, no key is
+	// answered from memory for longer than 10 s, unless the store fails too; see
+	// StaleIfError. A change that it does not take answers [ErrNotPropagated].
+	// The Manager does not close it. Packages cache/rediscache and store/pgstore
 	// have one. Nil means that this is the only instance, or that others may go
 	// by what was before for CacheTTL.
 	Bus cache.Bus
 
 	// Level is a second level below what is in memory, shared by the instances,
-	// so that one that starts need not ask the store for everything. Whoever
-	// can write to it is trusted with what it says. Package cache/rediscache has
-	// one. Nil means none.
+	// so that one that starts need not ask the store for everything. What it
+	// returns is believed, so it must know what this service wrote;
+	// cache/rediscache authenticates it with a secret. The Manager does not
+	// close it. Nil means none.
 	Level cache.Level
 
 	// Logger gets management events, outages, and refusals at debug level. Nil

@@ -32,7 +32,7 @@ type breaker struct {
 
 	mu      sync.Mutex
 	success time.Time // the last one
-	failed  []failure // the first of each key since then, manyKeys at most
+	failed  []failure // since then, of different keys, manyKeys at most; slow ones take the place of others
 	last    error
 }
 
@@ -100,6 +100,8 @@ func (b *breaker) record(key *Key, began time.Time, now time.Duration, err error
 		b.failed[i].slow = b.failed[i].slow || slow
 	} else if len(b.failed) < manyKeys {
 		b.failed = append(b.failed, failure{*key, time.Now(), slow})
+	} else if i := slices.IndexFunc(b.failed, func(f failure) bool { return !f.slow }); slow && i >= 0 {
+		b.failed[i].key, b.failed[i].slow = *key, true // one that hangs says more
 	}
 	if len(b.failed) == manyKeys && !slices.ContainsFunc(b.failed, func(f failure) bool { return !f.slow }) {
 		pause := trialPause*3/4 + rand.N(trialPause/2) // so that instances do not ask in step

@@ -172,6 +172,7 @@ func TestBreakerOpens(t *testing.T) {
 		{"one that hangs", times(20, load(0, slow)), false},
 		{"four that hang, again and again", times(5, each(4, slow)...), false},
 		{"fast ones, then slow ones", append(each(5, down), each(5, slow)...), true},
+		{"fast ones, then slow ones of others", append(each(5, down), load(10, slow), load(11, slow), load(12, slow), load(13, slow), load(14, slow)), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

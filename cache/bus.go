@@ -14,7 +14,8 @@ import "context"
 // All methods may be called from many goroutines. They heed their context.
 type Bus interface {
 	// Publish hands a message to everyone who receives, the publisher's own
-	// instance included. It returns nil once the broker has it. The messages
+	// instance included. It may refuse what is not a message. It returns nil
+	// once the broker has it. The messages
 	// of calls that follow each other arrive in that order.
 	Publish(ctx context.Context, message string) error
 

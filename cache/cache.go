@@ -8,6 +8,12 @@
 // So nothing here rests on what ristretto holds. Every entry carries the epoch
 // that its key had before the entry was loaded, every write moves the epoch,
 // and an entry is served only while the two are equal; see fence.go.
+//
+// A [Feed] joins the caches of several instances over a [Bus]: feed.go decides
+// what to believe, link.go connects, sender.go sends, peer.go counts what others
+// send, trust.go ends what may have changed elsewhere. A [Level] is memory that
+// instances share, for load functions to ask before the store. What to do while
+// loads fail is in breaker.go and stale.go.
 package cache
 
 import (

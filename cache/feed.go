@@ -44,7 +44,7 @@ type Feed struct {
 	peers  peers
 	silent bool      // one of them is
 	ends   time.Time // of the trust; on a new link, of the patience
-	down   time.Time // since when, while the bus is; zero once that is reported
+	waits  time.Time // since when a first report does; zero once there was one
 
 	stop    context.CancelFunc
 	closed  atomic.Bool
@@ -57,14 +57,14 @@ const slowStart = 5 * time.Second
 
 // NewFeed connects in the background. Report, which may be nil, is called, one
 // call at a time, with nil when the bus is up and with the reason when it is
-// lost, or does not come up. It must not call the Feed. Close the Feed to end
+// lost, or has not come up after 5 s. It must not call the Feed. Close the Feed to end
 // its goroutines.
 func NewFeed(bus Bus, to Receiver, report func(err error)) *Feed {
 	if report == nil {
 		report = func(error) {}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Feed{bus: bus, to: to, report: report, origin: newOrigin(), down: time.Now(), stop: stop, done: make(chan struct{})}
+	f := &Feed{bus: bus, to: to, report: report, origin: newOrigin(), waits: time.Now(), stop: stop, done: make(chan struct{})}
 	f.sender.init()
 	to.Alone(aloneTTL)
 	f.running.Go(func() { f.connect(ctx) })
@@ -185,14 +185,14 @@ func (f *Feed) lost(l *link, why error) {
 			f.tell(why)
 		}
 	}
-	if !f.up.Load() && !f.down.IsZero() && time.Since(f.down) >= slowStart {
+	if !f.up.Load() && !f.waits.IsZero() && time.Since(f.waits) >= slowStart {
 		f.tell(why) // it has never been up
 	}
 }
 
 // tell reports, whatever the host makes of it.
 func (f *Feed) tell(why error) {
-	f.down = time.Time{}
+	f.waits = time.Time{}
 	if f.closed.Load() {
 		return
 	}

@@ -18,13 +18,15 @@ import (
 // bound themselves too, to a fraction of what a store is given: an error costs
 // no more than a look into the store.
 type Level interface {
-	// Get returns what is kept for the key, or [ErrMiss] and a lease for Set.
+	// Get returns what is kept for the key, or [ErrMiss], as it is, and a lease
+	// for Set. The value is the caller's.
 	// An entry that is damaged, or was not written by this service, is a miss.
 	// Any other error says that the server cannot be used now; then there is
 	// no lease and nothing to be set.
 	Get(ctx context.Context, key Key) (item Item, lease string, err error)
 
-	// Set keeps what was found under a lease. Its ttl counts from the time at
+	// Set keeps what was found under a lease. It does not change the value, nor
+	// hold on to it. Its ttl counts from the time at
 	// which the lease was granted. It is no error that the lease has ended, in
 	// which case nothing is kept.
 	Set(ctx context.Context, key Key, lease string, item Item, ttl time.Duration) error

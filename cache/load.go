@@ -39,9 +39,9 @@ type Loaded[V any] struct {
 //
 // The load does not end when a caller's context does; ctx only gives its
 // values and ends the caller's own wait. It is given [Options.LoadTimeout]; who
-// came during a write may wait for two in turn. When loads fail in a row, they
-// are held back, and Load fails at once; see breaker.go. Only values and their
-// absence are kept. An error or a panic of load's is returned in another error, unless
+// came during a write may wait for two in turn. While the loads of different keys
+// are slow to fail, others are held back, and Load fails at once; see breaker.go.
+// Only values and their absence are kept. An error or a panic of load's is returned in another error, unless
 // a value no older than [Options.StaleIfError] can be; what Load itself says of
 // the key is [ErrNotFound] as it is, to be compared with ==.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {

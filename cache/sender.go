@@ -24,7 +24,7 @@ type sender struct {
 	next   *batch     // waits to be sent; nil after the end
 	beats  []sentBeat // of the messages sent lately, the oldest first
 	change uint64
-	failed bool // the last time
+	failed bool // a change was not sent, and nothing since; written by the goroutine that sends
 
 	untold batch // names that were not sent; of the goroutine that sends
 }

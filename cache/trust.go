@@ -32,7 +32,8 @@ func (t *trust) forEver() {
 	t.endsWall.Store(math.MaxInt64)
 }
 
-// limited reports whether the bus is lost, or somebody on it.
+// limited reports whether entries live shorter than their TTL: the bus is lost,
+// or another instance is silent.
 func (t *trust) limited() bool { return t.longest.Load() != 0 }
 
 func (t *trust) limit(ttl time.Duration) time.Duration {
@@ -43,7 +44,8 @@ func (t *trust) limit(ttl time.Duration) time.Duration {
 }
 
 // A Receiver is told by a [Feed] what other instances have changed. A [Cache]
-// is one.
+// is one. The Feed makes one call at a time, with a lock held: they return soon
+// and do not call the Feed.
 type Receiver interface {
 	Forget(keys ...Key)
 	ForgetGroup(group Key)

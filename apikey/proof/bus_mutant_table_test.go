@@ -28,7 +28,7 @@ var busMutants = []mutant{
 		`c.bounded(ctx, "delete"`, `c.guard(ctx, "delete"`,
 	}, "./cache/rediscache", "TestBreaker"},
 	{"Redis: the server is never asked for a sign of life", "cache/rediscache/line.go", edits{
-		"n, err := w.readWithin(silence, b)",
+		"n, err := w.readWithin(quiet, b)",
 		"n, err := w.readWithin(time.Hour, b)",
 	}, "./cache/rediscache", "TestBlackHole|TestStoppedServer"},
 	{"Redis: a lost connection is replaced without a word", "cache/rediscache/line.go", edits{

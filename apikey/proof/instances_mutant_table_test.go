@@ -150,13 +150,17 @@ var instanceMutants = []mutant{
 		"if i := b.find(key); i > manyKeys {",
 	}, "./cache", "TestBreakerOpens"},
 	{"loads held back though they fail at once", "cache/breaker.go", edits{
-		"return !f.slow })",
-		"return f.at.IsZero() })",
+		"!slices.ContainsFunc(b.failed, func(f failure) bool { return !f.slow })",
+		"!slices.ContainsFunc(b.failed, func(f failure) bool { return f.at.IsZero() })",
 	}, "./cache", "TestBreakerOpens"},
 	{"loads held back though others succeed", "cache/breaker.go", edits{
 		"if b.success.After(began) {",
 		"if b.success.After(time.Now()) {",
 	}, "./cache", "TestBadKeysHoldNobodyBack"},
+	{"fast failures keep slow ones out", "cache/breaker.go", edits{
+		"slow && i >= 0 {",
+		"slow && i > manyKeys {",
+	}, "./cache", "TestBreakerOpens"},
 	{"those that failed try first", "cache/breaker.go", edits{
 		"if int64(now) < next || now < time.Duration(next)+trialPause && b.knows(key) {",
 		"if int64(now) < next {",

@@ -139,6 +139,11 @@ func tokens(of []key) []string {
 func (m *member) do(verb string, k key, want string) done {
 	m.Helper()
 	d := ask[done](m, m.instance, verb, k.op)
+	// A machine that is busy may keep a call of Redis for longer than it has.
+	for n := 0; verb == "revoke" && want == accepted && d.Answer == notPropagated && n < 20; n++ {
+		m.Logf("revoke was not propagated, and is called again")
+		d = ask[done](m, m.instance, verb, k.op)
+	}
 	if d.Answer != want {
 		m.Fatalf("%s: got %q, want %q", verb, d.Answer, want)
 	}

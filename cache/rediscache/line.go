@@ -12,8 +12,8 @@ import (
 // How long a connection may be silent before the server is asked for a sign of
 // life, and how long that may take.
 const (
-	silence = time.Second
-	answer  = 500 * time.Millisecond
+	quiet  = time.Second
+	answer = 500 * time.Millisecond
 )
 
 // A line is the one connection of a Receive. It ends with the context.
@@ -61,7 +61,7 @@ func (w *watched) Read(b []byte) (int, error) {
 	if !w.watching {
 		return w.Conn.Read(b)
 	}
-	n, err := w.readWithin(silence, b)
+	n, err := w.readWithin(quiet, b)
 	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}

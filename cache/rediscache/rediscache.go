@@ -24,7 +24,8 @@ type Options struct {
 	Namespace string
 
 	// Timeout bounds each call of Get and Set, and each thousand keys of a
-	// Delete, by default 100 ms. A look into the store costs no more.
+	// Delete, by default 100 ms, so that a server that hangs costs no more than a
+	// look into the store. A Manager waits 500 ms at most, whatever this is.
 	Timeout time.Duration
 
 	// Cluster says that the server is a node of a Redis Cluster, from which

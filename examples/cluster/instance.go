@@ -18,7 +18,8 @@ import (
 
 const (
 	// secretVariable holds what the instances know each other's entries in
-	// Redis by. A service keeps it with its other secrets.
+	// Redis by. A service keeps it with its other secrets. A process that has it
+	// is an instance; one that has not starts three.
 	secretVariable = "KEYHATCH_EXAMPLE_SECRET"
 
 	owner = "user_1"
@@ -67,7 +68,7 @@ func (s setup) options(ctx context.Context, st *pgstore.Store) (*apikey.Options,
 	if s.bus == "notify" {
 		bus, err := st.Bus(ctx, nil)
 		o.Bus = bus
-		return o, io.NopCloser(nil), err
+		return o, io.NopCloser(nil), err // it ends with the Store
 	}
 	shared, err := rediscache.Open(ctx, s.redis, []byte(os.Getenv(secretVariable)), &rediscache.Options{Namespace: "keyhatch_example"})
 	o.Bus, o.Level = shared, shared

@@ -153,8 +153,8 @@ func (b *Bus) notify(ctx context.Context, channel, message string) error {
 	return err
 }
 
-// Receive listens on a connection of its own, which it gives up when the server
-// has not answered for half a second. It goes to a server that takes writes, so
+// Receive listens on a connection of its own, which it gives up when nothing has
+// come for a second and the server then does not answer for half of one. It goes to a server that takes writes, so
 // that after a failover the next call finds the new one.
 func (b *Bus) Receive(ctx context.Context, ready func(), deliver func(message string)) error {
 	l, err := listen(ctx, b.server, b.channel)

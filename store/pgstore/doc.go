@@ -104,8 +104,8 @@
 //
 // The bus is PostgreSQL's LISTEN and NOTIFY. It needs no table, and whoever
 // listens no right but to connect. An instance has two connections more than its
-// pool, one that sends and one that listens, which pg_stat_activity shows as
-// "keyhatch bus". It sends a message for each change, and one a second to know
+// pool: one that sends, and one that listens, which pg_stat_activity shows as
+// "keyhatch bus", or its application_name and " bus". It sends a message for each change, and one a second to know
 // that it is heard.
 //
 // A pooler in transaction mode accepts LISTEN and never delivers. [Store.Bus]

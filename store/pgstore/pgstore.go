@@ -24,8 +24,8 @@ type Options struct {
 	// MaxConns is the most connections that the Store has open at a time, by
 	// default 10: the server admits 100 of all its clients together unless it
 	// is told otherwise. A pool_max_conns in the data source name wins. Calls
-	// that find no connection free wait for one until their context ends. A Bus
-	// has two more.
+	// that find no connection free wait for one until their context ends. Buses
+	// of the Store have one more together, and one for each Receive.
 	MaxConns int
 }
 
