@@ -14,7 +14,7 @@ func TestSlowStore(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, LookupTimeout: count(onRace(500*time.Millisecond, 2*time.Second), 3*time.Second),
+				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, LookupTimeout: count(onRace(1500*time.Millisecond, 2*time.Second), 3*time.Second),
 			})
 			o.database.set(slowStore)
 			if bus == notifyBus {
