@@ -95,6 +95,10 @@ func TestPublishIsNotTriedAgain(t *testing.T) {
 	server := newProxy(t, shared(t))
 	c := open(t, server.address, o)
 	r := receive(t, open(t, shared(t), o))
+	if err := c.Publish(t.Context(), "none"); err != nil { // the server learns the script
+		t.Fatal(err)
+	}
+	r.gets(t, "none")
 	server.hangUp.Store(true)
 	if err := c.Publish(t.Context(), "one"); err == nil {
 		t.Error("Publish without an answer succeeds")
