@@ -93,8 +93,9 @@ func newID() string { return "key_" + randomBase62(20) }
 // [ErrNotFound], [ErrUnavailable] and, for a negative grace or an owner that
 // cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have
 // happened; Get shows it as ReplacedBy. After [ErrNotPropagated] it has, and
-// Issued is the new key, as without an error: do not lose it. The owner's plan is not asked, so that a
-// leaked key can be replaced whatever the state of the billing.
+// Issued is the new key, as without an error: do not lose it. The owner's plan is
+// not asked, so that a leaked key can be replaced whatever the state of the
+// billing.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {
 	if grace < 0 {
 		return Issued{}, &InvalidError{Field: "grace", Reason: "must not be negative"}

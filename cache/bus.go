@@ -1,6 +1,9 @@
 package cache
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // A Bus carries messages between the instances of a service, so that a change
 // made through one is seen at once by all. It is written by those who bring a
@@ -15,15 +18,15 @@ import "context"
 type Bus interface {
 	// Publish hands a message to everyone who receives, the publisher's own
 	// instance included. It may refuse what is not a message. It returns nil
-	// once the broker has it. The messages
-	// of calls that follow each other arrive in that order.
+	// once the broker has it. The messages of calls that follow each other
+	// arrive in that order.
 	Publish(ctx context.Context, message string) error
 
 	// Receive connects and calls deliver for each message, one after the
 	// other, in the order in which the broker had them, as they are: what is not
 	// a message too, which may have been one. Before the first, it calls ready
-	// once: whatever is published from then on is delivered, as
-	// long as the connection lasts.
+	// once: whatever is published from then on is delivered, as long as the
+	// connection lasts.
 	//
 	// It returns when ctx ends or the connection is lost, always with an
 	// error. It never connects a second time: what was published meanwhile
@@ -36,3 +39,17 @@ type Bus interface {
 // MaxMessage is how long a message can be, in bytes. PostgreSQL's NOTIFY takes
 // less than 8,000.
 const MaxMessage = 4096
+
+// CheckMessage returns an error for what is not a message, for a Bus to refuse
+// it.
+func CheckMessage(message string) error {
+	if len(message) > MaxMessage {
+		return fmt.Errorf("the message has %d bytes, want at most %d", len(message), MaxMessage)
+	}
+	for i := range len(message) {
+		if message[i] < ' ' || message[i] > '~' {
+			return fmt.Errorf("the message is not printable ASCII: byte %d is %#02x", i, message[i])
+		}
+	}
+	return nil
+}

@@ -20,18 +20,15 @@ type sender struct {
 	wake chan struct{}
 	slot chan struct{} // taken while Bus.Publish runs
 
-	mu     sync.Mutex
-	next   *batch     // waits to be sent; nil after the end
-	beats  []sentBeat // of the messages sent lately, the oldest first
+	mu    sync.Mutex
+	next  *batch     // waits to be sent; nil after the end
+	beats []sentBeat // of the messages sent lately, the oldest first
+
+	// Of the goroutine that sends.
 	change uint64
-	failed bool // a change was not sent, and nothing since; written by the goroutine that sends
-
-	untold batch // names that were not sent; of the goroutine that sends
+	failed bool  // a change was not sent, and nothing since
+	untold batch // names that were not sent
 }
-
-// maxUntold bounds the names that are kept to be sent again. Others then doubt
-// everything, but may find in a second level what was to be forgotten.
-const maxUntold = 4096
 
 // A sentBeat tells when a message was sent.
 type sentBeat struct {
@@ -43,15 +40,6 @@ type sentBeat struct {
 // each part of the time for which a beat gives trust: however many messages are
 // under way, some of those that come back are known.
 const maxBeats = 32
-
-// A batch is what goes out together.
-type batch struct {
-	keys, groups []Key
-	done         chan struct{} // closed when err says what became of it
-	err          error
-}
-
-func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 func (s *sender) init() {
 	s.wake, s.slot = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -80,6 +68,8 @@ func (s *sender) when(b beat) (time.Time, bool) {
 
 // remember takes note of a beat that is sent now.
 func (s *sender) remember(b beat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now, n := time.Now(), len(s.beats)
 	if n > 0 && now.Sub(s.beats[n-1].at) < silence/maxBeats {
 		return
@@ -169,15 +159,6 @@ func (f *Feed) sendBatch(ctx context.Context, b *batch) {
 	}
 }
 
-func (b *batch) names() int { return len(b.keys) + len(b.groups) }
-
-// add takes over what another batch names.
-func (b *batch) add(other *batch) {
-	if b.names()+other.names() <= maxUntold {
-		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)
-	}
-}
-
 // sendUntold names what could not be named before, a message at a time, once the
 // bus takes them again. By then others have doubted what they had; this is for
 // those who have since found it in a second level, from which it could not be
@@ -187,18 +168,10 @@ func (f *Feed) sendUntold(ctx context.Context) {
 	if s.failed || s.untold.names() == 0 {
 		return
 	}
-	some := newBatch()
-	some.keys, s.untold.keys = cut(s.untold.keys, maxNames)
-	some.groups, s.untold.groups = cut(s.untold.groups, maxNames-len(some.keys))
-	f.sendBatch(ctx, some)
+	f.sendBatch(ctx, s.untold.take(maxNames))
 	if s.untold.names() > 0 {
 		s.nudge()
 	}
-}
-
-func cut(names []Key, most int) (some, rest []Key) {
-	n := min(len(names), most)
-	return names[:n:n], names[n:]
 }
 
 // sendMessage counts the message, whatever becomes of it: others then miss it
@@ -207,18 +180,14 @@ func cut(names []Key, most int) (some, rest []Key) {
 func (f *Feed) sendMessage(ctx context.Context, m message) error {
 	s := &f.sender
 	m.beat = newBeat()
-	s.mu.Lock()
 	s.remember(m.beat)
 	if m.changes() {
 		s.change++
 	}
 	m.change, m.all = s.change, s.failed
-	s.mu.Unlock()
 	err := f.hand(ctx, m.encode())
-	s.mu.Lock()
 	// A heartbeat that was not sent is nothing lost.
 	s.failed = err != nil && (s.failed || m.changes())
-	s.mu.Unlock()
 	return err
 }
 

@@ -34,8 +34,9 @@ func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
 // spared returns a value that ended during an outage which is over, as long as
 // it is not its turn to be loaded again. After an outage everything has ended;
 // loads are spread over a TTL, as they were before, so that the store, just
-// back, is not asked for all of it at once. Doubted values have no such turn, as something is known to have been missed, and there are none
-// while the bus is lost.
+// back, is not asked for all of it at once. Doubted values have no such turn, as
+// something is known to have been missed, and there are none while the bus is
+// lost.
 func (c *Cache[V]) spared(key *Key, s *stripe[V], now time.Time) (v V, ok bool) {
 	o := c.breaker.over.Load()
 	if c.opts.StaleIfError == 0 || o == nil || c.trust.limited() || !within(now, o.ended, c.turn(key)) || !c.gate.enter(key) {

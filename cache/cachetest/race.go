@@ -3,7 +3,6 @@ package cachetest
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -67,7 +66,7 @@ func (v *truth) fill(t *testing.T, ctx context.Context, l cache.Level) error {
 		least := v.deleted.Load()
 		item, lease, err := l.Get(t.Context(), v.key)
 		switch {
-		case errors.Is(err, cache.ErrMiss):
+		case err == cache.ErrMiss:
 			found := v.item()
 			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
 			if err := l.Set(t.Context(), v.key, lease, found, long); err != nil {

@@ -12,8 +12,8 @@ import (
 // Publish is [cache.Bus]'s. It refuses what is not a message, and returns
 // within about a second.
 func (c *Cache) Publish(ctx context.Context, message string) error {
-	if !isMessage(message) {
-		return fmt.Errorf("rediscache: publish: want printable ASCII of at most %d bytes", cache.MaxMessage)
+	if err := cache.CheckMessage(message); err != nil {
+		return fmt.Errorf("rediscache: publish: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -38,18 +38,6 @@ func (c *Cache) publish(ctx context.Context, message string) error {
 		return c.bus.Publish(ctx, c.names.channel(), message).Err()
 	}
 	return publishScript.Run(ctx, c.bus, []string{c.names.nothing()}, c.names.channel(), message).Err()
-}
-
-func isMessage(text string) bool {
-	if len(text) > cache.MaxMessage {
-		return false
-	}
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 var errClosed = errors.New("the cache was closed")

@@ -3,7 +3,6 @@ package pgstore
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -127,21 +126,11 @@ func printable(s string) bool {
 // Publish sends a message on a connection that it has to itself: when all of the
 // Store's are busy, others must still hear that this instance is there.
 func (b *Bus) Publish(ctx context.Context, message string) error {
-	if err := publishable(message); err != nil {
+	if err := cache.CheckMessage(message); err != nil {
 		return fmt.Errorf("pgstore: publish: %w", err)
 	}
 	if err := b.notify(ctx, b.channel, message); err != nil {
 		return fmt.Errorf("pgstore: publish: %w", err)
-	}
-	return nil
-}
-
-func publishable(message string) error {
-	if len(message) > cache.MaxMessage {
-		return fmt.Errorf("the message has %d bytes, want at most %d", len(message), cache.MaxMessage)
-	}
-	if !printable(message) {
-		return errors.New("the message is not printable ASCII")
 	}
 	return nil
 }
@@ -154,8 +143,9 @@ func (b *Bus) notify(ctx context.Context, channel, message string) error {
 }
 
 // Receive listens on a connection of its own, which it gives up when nothing has
-// come for a second and the server then does not answer for half of one. It goes to a server that takes writes, so
-// that after a failover the next call finds the new one.
+// come for a second and the server then does not answer for half of one. It goes
+// to a server that takes writes, so that after a failover the next call finds
+// the new one.
 func (b *Bus) Receive(ctx context.Context, ready func(), deliver func(message string)) error {
 	l, err := listen(ctx, b.server, b.channel)
 	if err != nil {

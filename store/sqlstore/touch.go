@@ -15,17 +15,27 @@ const touchSize = 1000
 
 // Touch implements [store.Store].
 func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
-	if len(uses) == 0 {
+	switch {
+	case len(uses) == 0:
 		return nil
+	case len(uses) <= touchSize:
+		// Without a transaction, which a program that is stopped in it would
+		// leave open, and its keys locked: nobody could revoke them.
+		return verb("touch", s.patiently(ctx, func() error { return s.touch(ctx, s.writes, uses) }))
 	}
 	return verb("touch", s.transact(ctx, func(tx *sql.Tx) error {
 		for chunk := range slices.Chunk(uses, touchSize) {
-			if _, err := tx.ExecContext(ctx, s.sql.touch, pairs(chunk)); err != nil {
+			if err := s.touch(ctx, tx, chunk); err != nil {
 				return err
 			}
 		}
 		return nil
 	}))
+}
+
+func (s *Store) touch(ctx context.Context, e execer, uses []store.Use) error {
+	_, err := e.ExecContext(ctx, s.sql.touch, pairs(uses))
+	return err
 }
 
 // pairs writes the uses as JSON: one parameter, and so one statement, for any
