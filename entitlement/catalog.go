@@ -2,9 +2,13 @@ package entitlement
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 )
 
 // ErrUnknownPlan is matched by the error for a plan that is not in the
@@ -20,14 +24,16 @@ type Catalog struct {
 
 // NewCatalog returns a Catalog of the plans, each under its name, which is also
 // put into its Plan field. It fails, naming the plan, for a name that is empty
-// or has spaces around it, for a Plan field that says something else, and for
-// scopes that no key can have.
+// or has spaces around it, for a Plan field that says something else, for
+// scopes that no key can have, for a grace that is negative or longer than a
+// year, and for [Limits] that cannot be meant.
 func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	c := &Catalog{plans: make(map[string]Entitlement, len(plans))}
 	if len(plans) == 0 {
 		return nil, errors.New("entitlement: a catalog needs at least one plan")
 	}
-	for name, e := range plans {
+	for _, name := range slices.Sorted(maps.Keys(plans)) {
+		e := plans[name]
 		if err := check(name, e); err != nil {
 			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
 		}
@@ -47,12 +53,66 @@ func check(name string, e Entitlement) error {
 	case e.Plan != "" && e.Plan != name:
 		return fmt.Errorf("the Plan field says %q", e.Plan)
 	}
-	for _, s := range e.Scopes {
+	if err := checkScopes(e.Scopes); err != nil {
+		return err
+	}
+	if e.Grace < 0 {
+		return fmt.Errorf("grace: %v is negative", e.Grace)
+	}
+	if err := checkGrace(e.Grace); err != nil {
+		return err
+	}
+	return e.Limits.check()
+}
+
+func checkScopes(scopes []string) error {
+	for _, s := range scopes {
 		if !ValidScope(s) {
 			return fmt.Errorf("scope %q: want 1 to 64 characters of A-Z, a-z, 0-9 and :._*/-", s)
 		}
 	}
 	return nil
+}
+
+const maxGrace = 366 * 24 * time.Hour
+
+func checkGrace(d time.Duration) error {
+	if d > maxGrace {
+		return fmt.Errorf("grace: %v is longer than %v", d, maxGrace)
+	}
+	return nil
+}
+
+// ParseCatalog reads a Catalog from JSON: an object of plans by name, each with
+// any of the fields
+//
+//	{"pro": {
+//		"api_access": true,
+//		"max_keys":   5,
+//		"scopes":     ["reports:*"],
+//		"features":   ["export"],
+//		"limits":     {"per_minute": 60, "per_day": 10000},
+//		"grace":      "72h"
+//	}}
+//
+// What is missing is as the zero [Entitlement] has it. A negative number means no
+// limit, and zero is an error, as are null, plans and fields that come twice, also
+// in another case, fields that are not known, more than 1 MiB, and whatever
+// [NewCatalog] refuses. The error names the plan.
+func ParseCatalog(data []byte) (*Catalog, error) {
+	var files map[string]json.RawMessage
+	if err := decodeStrictly(data, &files); err != nil {
+		return nil, fmt.Errorf("entitlement: catalog: %w", err)
+	}
+	plans := make(map[string]Entitlement, len(files))
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		var said Override
+		if err := said.UnmarshalJSON(files[name]); err != nil {
+			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
+		}
+		plans[name] = said.Over(Entitlement{})
+	}
+	return NewCatalog(plans)
 }
 
 // Plan returns what the plan includes, or an error that matches

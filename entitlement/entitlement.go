@@ -1,6 +1,8 @@
 // Package entitlement says what a key's owner is allowed now: whether the plan
 // includes API access, how many keys, which scopes. A host brings a [Provider];
-// [Static], [Catalog] and [ProviderFunc] are ready-made ones.
+// [Static], [Catalog] and [ProviderFunc] are ready-made ones; sqlprovider keeps
+// plans in the host's own database, webhook fills that from a billing system, and
+// httpprovider asks one.
 package entitlement
 
 import (
@@ -33,21 +35,26 @@ type Entitlement struct {
 	// Limits are for a rate limiter.
 	Limits Limits
 
-	// ValidUntil is when the entitlement lapses; zero means never. One that
-	// has lapsed is no entitlement.
+	// ValidUntil is until when the owner has paid; zero means for ever. Grace
+	// later the entitlement lapses. One that has lapsed is no entitlement.
 	ValidUntil time.Time
-}
 
-// Limits are how much an owner may use the API, over all keys together. Zero
-// means that the plan does not say; negative means no limit.
-type Limits struct {
-	PerMinute int
-	PerDay    int
+	// Grace is how long the plan goes on after ValidUntil, as while a payment
+	// that failed is tried again. Zero or less means not at all.
+	Grace time.Duration
 }
 
 // Active reports whether e grants API access at the given instant.
 func (e Entitlement) Active(at time.Time) bool {
-	return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.ValidUntil))
+	return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.Lapses()))
+}
+
+// Lapses is when e ends, the grace included; zero means never.
+func (e Entitlement) Lapses() time.Time {
+	if e.ValidUntil.IsZero() {
+		return time.Time{}
+	}
+	return e.ValidUntil.Add(max(e.Grace, 0))
 }
 
 // Covers reports whether the plan covers a scope.

@@ -28,6 +28,35 @@ func TestActive(t *testing.T) {
 	}
 }
 
+func TestGrace(t *testing.T) {
+	t.Parallel()
+	until := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		e      entitlement.Entitlement
+		lapses time.Time
+	}{
+		"no end":         {entitlement.Entitlement{APIAccess: true, Grace: time.Hour}, time.Time{}},
+		"no grace":       {entitlement.Entitlement{APIAccess: true, ValidUntil: until}, until},
+		"negative grace": {entitlement.Entitlement{APIAccess: true, ValidUntil: until, Grace: -time.Hour}, until},
+		"grace":          {entitlement.Entitlement{APIAccess: true, ValidUntil: until, Grace: time.Hour}, until.Add(time.Hour)},
+	} {
+		if got := c.e.Lapses(); !got.Equal(c.lapses) {
+			t.Errorf("%s: lapses at %v, want %v", name, got, c.lapses)
+		}
+		end := c.lapses
+		if end.IsZero() {
+			end = until.AddDate(1000, 0, 0)
+		}
+		if !c.e.Active(end.Add(-1)) || c.e.Active(end) != c.lapses.IsZero() {
+			t.Errorf("%s: got active %v just before %v and %v then", name, c.e.Active(end.Add(-1)), end, c.e.Active(end))
+		}
+		c.e.APIAccess = false
+		if c.e.Active(until.Add(-1)) {
+			t.Errorf("%s: active without access", name)
+		}
+	}
+}
+
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

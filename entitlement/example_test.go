@@ -2,6 +2,7 @@ package entitlement_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -29,6 +30,66 @@ func ExampleCatalog() {
 	// ann pro true false
 	// bob free false false
 	// eve  false true
+}
+
+func ExampleParseCatalog() {
+	catalog, err := entitlement.ParseCatalog([]byte(`{
+		"free": {},
+		"pro":  {"api_access": true, "max_keys": 5, "limits": {"per_minute": 60, "per_day": 10000}, "grace": "72h"}
+	}`))
+	if err != nil {
+		panic(err)
+	}
+	pro, _ := catalog.Plan("pro")
+	fmt.Println(pro.MaxKeys, pro.Limits.PerMinute, pro.Grace)
+
+	_, err = entitlement.ParseCatalog([]byte(`{"pro": {"api_access": true, "max_keys": 0}}`))
+	fmt.Println(err)
+	// Output:
+	// 5 60 72h0m0s
+	// entitlement: plan "pro": max_keys is 0: want a number, or a negative one for no limit
+}
+
+// One customer has more keys than the plan says, and all else as it says.
+func ExampleOverride() {
+	pro := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:*"}}
+	var more entitlement.Override
+	if err := json.Unmarshal([]byte(`{"max_keys": 20}`), &more); err != nil {
+		panic(err)
+	}
+	e := more.Over(pro)
+	fmt.Println(e.Plan, e.MaxKeys, e.Scopes)
+	// Output: pro 20 [reports:*]
+}
+
+// The first subscription is cancelled at the end of January; another one was
+// bought meanwhile.
+func ExampleCatalog_Resolve() {
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
+		"pro":  {APIAccess: true, MaxKeys: 5},
+		"team": {APIAccess: true, MaxKeys: 50},
+	})
+	if err != nil {
+		panic(err)
+	}
+	january := func(day int) time.Time { return time.Date(2027, 1, day, 0, 0, 0, 0, time.UTC) }
+	subscriptions := []entitlement.Subscription{
+		{Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: january(1), ValidUntil: january(31)},
+		{Owner: "ann", ID: "sub_2", Plan: "team", Status: entitlement.Active, Since: january(10), ValidUntil: january(20)},
+	}
+	for _, day := range []int{9, 15, 25, 31} {
+		known := subscriptions
+		if day < 10 {
+			known = known[:1]
+		}
+		e, err := catalog.Resolve(known, entitlement.Override{}, january(day))
+		fmt.Println(day, e.Plan, e.APIAccess, err)
+	}
+	// Output:
+	// 9 pro true <nil>
+	// 15 team true <nil>
+	// 25 pro true <nil>
+	// 31 team false <nil>
 }
 
 func ExampleStatic() {

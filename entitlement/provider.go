@@ -23,6 +23,21 @@ type Provider interface {
 	Entitlement(ctx context.Context, owner string) (Entitlement, error)
 }
 
+// A Watcher is a Provider that hears of changes, so that they take effect at
+// once. A Manager watches it for as long as it lives.
+type Watcher interface {
+	Provider
+
+	// Watch calls changed for each owner whose entitlement may have changed,
+	// until ctx ends or it hears of no more changes; then it returns, always
+	// with an error, and is called again after a while. Before the first
+	// change, when everything from then on is heard of, it calls gap. It calls
+	// it again whenever changes may have been missed: then everything that was
+	// known is asked for anew. Both may be called from many goroutines, and
+	// neither after Watch has returned.
+	Watch(ctx context.Context, gap func(), changed func(owner string)) error
+}
+
 // The ProviderFunc type lets a function be a [Provider].
 type ProviderFunc func(ctx context.Context, owner string) (Entitlement, error)
 

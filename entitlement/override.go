@@ -1,0 +1,174 @@
+package entitlement
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// An Override is what one owner has in the place of what the plan says, field by
+// field. Fields that are zero leave what the plan says.
+//
+// As JSON it has the fields of a plan in a catalog file; see [ParseCatalog].
+type Override struct {
+	APIAccess *bool
+	MaxKeys   int
+	Scopes    []string      // empty but not nil: none; {"*"}: all
+	Features  []string      // empty but not nil: none
+	Limits    Limits        // one of them may be zero, which leaves that one
+	Grace     time.Duration // negative: none
+}
+
+// Over returns e with what the override says in it.
+func (o Override) Over(e Entitlement) Entitlement {
+	e = e.Clone()
+	if o.APIAccess != nil {
+		e.APIAccess = *o.APIAccess
+	}
+	if o.Scopes != nil {
+		e.Scopes = slices.Clone(o.Scopes)
+	}
+	if o.Features != nil {
+		e.Features = slices.Clone(o.Features)
+	}
+	set(&e.MaxKeys, o.MaxKeys)
+	set(&e.Limits.PerMinute, o.Limits.PerMinute)
+	set(&e.Limits.PerDay, o.Limits.PerDay)
+	set(&e.Grace, o.Grace)
+	return e
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if value != zero {
+		*field = value
+	}
+}
+
+// IsZero reports whether the override says nothing.
+func (o Override) IsZero() bool {
+	return o.APIAccess == nil && o.Scopes == nil && o.Features == nil && o.MaxKeys == 0 && o.Limits == Limits{} && o.Grace == 0
+}
+
+// Check returns an error for what no plan could say: a scope that no key can
+// have, or a grace that is out of bounds.
+func (o Override) Check() error {
+	if err := o.check(); err != nil {
+		return fmt.Errorf("entitlement: override: %w", err)
+	}
+	return nil
+}
+
+func (o Override) check() error {
+	if err := checkScopes(o.Scopes); err != nil {
+		return err
+	}
+	return checkGrace(o.Grace)
+}
+
+// planJSON is a plan, or an override, in a file. What is missing is not said.
+type planJSON struct {
+	APIAccess *bool       `json:"api_access,omitempty"`
+	MaxKeys   *int        `json:"max_keys,omitempty"`
+	Scopes    []string    `json:"scopes,omitzero"`
+	Features  []string    `json:"features,omitzero"`
+	Limits    *limitsJSON `json:"limits,omitempty"`
+	Grace     *string     `json:"grace,omitempty"`
+}
+
+type limitsJSON struct {
+	PerMinute *int `json:"per_minute,omitempty"`
+	PerDay    *int `json:"per_day,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler]. It fails for what Check refuses, since
+// nothing could read it again.
+func (o Override) MarshalJSON() ([]byte, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	p := planJSON{APIAccess: o.APIAccess, MaxKeys: some(o.MaxKeys), Scopes: o.Scopes, Features: o.Features}
+	if o.Limits != (Limits{}) {
+		p.Limits = &limitsJSON{some(o.Limits.PerMinute), some(o.Limits.PerDay)}
+	}
+	if o.Grace != 0 {
+		grace := o.Grace.String()
+		p.Grace = &grace
+	}
+	return json.Marshal(p)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It fails for fields that it does
+// not know or that come twice, for null in a field, and for a zero where a number
+// has to be said, or a negative one: no limit, or no grace.
+func (o *Override) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil // as is the custom
+	}
+	var p planJSON
+	if err := decodeStrictly(data, &p); err != nil {
+		return err
+	}
+	read, err := p.override()
+	if err != nil {
+		return err
+	}
+	if err := read.check(); err != nil {
+		return err
+	}
+	*o = read
+	return nil
+}
+
+func (p planJSON) override() (Override, error) {
+	o := Override{APIAccess: p.APIAccess, Scopes: p.Scopes, Features: p.Features}
+	limits := limitsJSON{}
+	if p.Limits != nil {
+		limits = *p.Limits
+	}
+	err := cmp.Or(
+		said("max_keys", p.MaxKeys, &o.MaxKeys),
+		said("limits: per_minute", limits.PerMinute, &o.Limits.PerMinute),
+		said("limits: per_day", limits.PerDay, &o.Limits.PerDay),
+		saidGrace(p.Grace, &o.Grace),
+	)
+	return o, err
+}
+
+// said refuses zero, which would be taken for a field that is missing.
+func said(name string, from, to *int) error {
+	switch {
+	case from == nil:
+		return nil
+	case *from == 0:
+		return fmt.Errorf("%s is 0: want a number, or a negative one for no limit", name)
+	}
+	*to = *from
+	return nil
+}
+
+func saidGrace(from *string, to *time.Duration) error {
+	if from == nil {
+		return nil
+	}
+	grace, err := time.ParseDuration(*from)
+	switch {
+	case err != nil:
+		return errors.New(`grace: want a duration like "72h"`)
+	case grace == 0:
+		return errors.New("grace is 0: leave it out, or make an override's negative for none")
+	}
+	*to = grace
+	return nil
+}
+
+// some is nil for what is not said.
+func some(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}

@@ -1,0 +1,269 @@
+package entitlement_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+var begin = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+const day = 24 * time.Hour
+
+// sub is a subscription that began and was paid until so many days after begin.
+func sub(id, plan string, status entitlement.Status, since, until int) entitlement.Subscription {
+	return entitlement.Subscription{
+		Owner: "ann", ID: id, Plan: plan, Status: status,
+		Since: begin.Add(time.Duration(since) * day), ValidUntil: begin.Add(time.Duration(until) * day),
+	}
+}
+
+// change returns s with a change in it.
+func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entitlement.Subscription {
+	f(&s)
+	return s
+}
+
+func endless(s *entitlement.Subscription)   { s.ValidUntil = time.Time{} }
+func sinceEver(s *entitlement.Subscription) { s.Since = time.Time{} }
+func newer(s *entitlement.Subscription)     { s.UpdatedAt = begin }
+
+// shop is a catalog with a plan of two days' grace.
+func shop(t testing.TB) *entitlement.Catalog {
+	t.Helper()
+	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
+		"free": {MaxKeys: 1},
+		"pro":  {APIAccess: true, MaxKeys: 5, Grace: 2 * day},
+		"team": {APIAccess: true, MaxKeys: 50},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const (
+	active  = entitlement.Active
+	pastDue = entitlement.PastDue
+	ended   = entitlement.Ended
+	held    = entitlement.Held
+)
+
+var resolutions = []struct {
+	name   string
+	subs   []entitlement.Subscription
+	o      entitlement.Override
+	day    int    // the time, in days after begin
+	plan   string // expected
+	access bool
+	err    error
+}{
+	{name: "none", err: entitlement.ErrNone},
+	{name: "none, with an override", o: entitlement.Override{APIAccess: &yes}, err: entitlement.ErrNone},
+	{name: "a hold alone", subs: subs(sub("h", "", held, 0, 0)), err: entitlement.ErrNone},
+	{name: "a hold that ended alone", subs: subs(sub("h", "", ended, 0, 0)), err: entitlement.ErrNone},
+	{name: "a hold that ended, and what it held", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", ended, 3, 0)), day: 4, plan: "pro", access: true},
+	{name: "a hold that ended, and what ended", subs: subs(sub("1", "pro", ended, 0, 30), sub("h", "", ended, 3, 0)), day: 4, plan: "pro"},
+	{name: "one", subs: subs(sub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
+	{name: "one without an ID", subs: subs(sub("", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
+	{name: "one without an end", subs: subs(change(sub("1", "pro", active, 0, 0), endless)), day: 999, plan: "pro", access: true},
+	{name: "one without access", subs: subs(sub("1", "free", active, 0, 30)), day: 1, plan: "free"},
+	{name: "cancelled, and not yet over", subs: subs(sub("1", "team", active, 0, 30)), day: 29, plan: "team", access: true},
+	{name: "cancelled, and over", subs: subs(sub("1", "team", active, 0, 30)), day: 30, plan: "team"},
+	{name: "in grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), day: 31, plan: "pro", access: true},
+	{name: "after the grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), day: 32, plan: "pro"},
+	{name: "no grace", subs: subs(sub("1", "team", pastDue, 0, 30)), day: 30, plan: "team"},
+	{name: "past due for ever", subs: subs(change(sub("1", "pro", pastDue, 0, 0), endless)), day: 1, plan: "pro"},
+	{name: "ended", subs: subs(sub("1", "pro", ended, 0, 30)), day: 1, plan: "pro"},
+	{name: "an unknown status", subs: subs(sub("1", "pro", "trialing", 0, 30)), day: 1, plan: "pro"},
+	{name: "no status", subs: subs(sub("1", "pro", "", 0, 30)), day: 1, plan: "pro"},
+	{name: "a better plan bought", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "a smaller plan bought", subs: subs(sub("2", "team", active, 0, 30), sub("1", "pro", active, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "the newer one over first", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", active, 10, 20)), day: 25, plan: "team", access: true},
+	{name: "the newer one ended", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", ended, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "the newer one gives no access", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "free", active, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "both over", subs: subs(sub("1", "pro", active, 0, 5), sub("2", "team", ended, 10, 40)), day: 20, plan: "team"},
+	{name: "begun at once", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 0, 30)), day: 1, plan: "team", access: true},
+	{name: "in dispute", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
+	{name: "in dispute, endless", subs: subs(change(sub("1", "pro", active, 0, 0), endless), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
+	{name: "in dispute at once", subs: subs(sub("1", "pro", active, 3, 30), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
+	{name: "in dispute with a plan", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "team", held, 3, 99)), day: 4, plan: "pro"},
+	{name: "in dispute, all of them", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 1, 30), sub("h", "", held, 3, 0)), day: 4, plan: "team"},
+	{name: "in dispute long ago", subs: subs(sub("1", "pro", active, 0, 99), sub("h", "", held, 3, 4)), day: 90, plan: "pro"},
+	{name: "bought again after it", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0), sub("2", "team", active, 4, 34)), day: 5, plan: "team", access: true},
+	{name: "in dispute again", subs: subs(sub("h", "", held, 3, 0), sub("2", "team", active, 4, 34), sub("i", "", held, 5, 0)), day: 6, plan: "team"},
+	{name: "in dispute since nobody knows when", subs: subs(sub("1", "pro", active, 0, 30), change(sub("h", "", held, 0, 0), sinceEver)), day: 1, plan: "pro"},
+	{name: "begun nobody knows when, in dispute", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver), sub("h", "", held, -999, 0)), day: 1, plan: "pro"},
+	{name: "begun nobody knows when", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver)), day: 1, plan: "pro", access: true},
+	{name: "an older state", subs: subs(sub("1", "pro", active, 0, 30), change(sub("1", "pro", ended, 0, 30), newer)), day: 1, plan: "pro"},
+	{name: "an older state that began later", subs: subs(sub("1", "team", active, 9, 30), change(sub("1", "pro", ended, 0, 30), newer)), day: 1, plan: "pro"},
+	{name: "a newer state", subs: subs(sub("1", "pro", ended, 0, 30), change(sub("1", "team", active, 0, 30), newer)), day: 1, plan: "team", access: true},
+	{name: "a hold that was lifted", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0), change(sub("h", "", ended, 3, 0), newer)), day: 4, plan: "pro", access: true},
+	{name: "the same twice", subs: subs(sub("1", "pro", active, 0, 30), sub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
+	{name: "two states, neither newer", subs: subs(sub("1", "pro", active, 0, 30), sub("1", "pro", ended, 0, 30)), day: 1, err: errAny},
+	{name: "two plans, neither newer", subs: subs(sub("1", "pro", active, 0, 30), sub("1", "team", active, 0, 30)), day: 1, err: errAny},
+	{name: "two ends, neither newer", subs: subs(sub("1", "pro", active, 0, 30), change(sub("1", "pro", active, 0, 30), endless)), day: 1, err: errAny},
+	{name: "another owner's", subs: subs(sub("1", "free", active, 0, 30), change(sub("2", "pro", active, 0, 30), func(s *entitlement.Subscription) { s.Owner = "bob" })), day: 1, err: errAny},
+	{name: "an unknown plan", subs: subs(sub("1", "premium", active, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
+	{name: "no plan", subs: subs(sub("1", "", active, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan, past due", subs: subs(sub("1", "premium", pastDue, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan, ended", subs: subs(sub("1", "premium", ended, 0, 30)), day: 1, plan: "premium"},
+	{name: "an unknown plan, lapsed", subs: subs(sub("1", "premium", active, 0, 30)), day: 30, plan: "premium"},
+	{name: "an unknown plan, lapsed, with grace", subs: subs(sub("1", "premium", active, 0, 30)), o: entitlement.Override{Grace: 5 * day}, day: 31, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan, ended, with access", subs: subs(sub("1", "premium", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "premium"},
+	{name: "an unknown plan in dispute", subs: subs(sub("1", "premium", active, 0, 30), sub("h", "", held, 3, 0)), day: 4, plan: "premium"},
+	{name: "an unknown plan that began last", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "premium", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan that was replaced", subs: subs(sub("1", "premium", active, 0, 30), sub("2", "pro", active, 1, 30)), day: 4, plan: "pro", access: true},
+	{name: "an unknown plan, replaced by one without access", subs: subs(sub("1", "premium", active, 0, 30), sub("2", "free", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
+	{name: "access given", subs: subs(sub("1", "free", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "free", access: true},
+	{name: "access taken", subs: subs(sub("1", "pro", active, 0, 30)), o: entitlement.Override{APIAccess: &no}, day: 1, plan: "pro"},
+	{name: "access given to what ended", subs: subs(sub("1", "pro", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes, Grace: 9 * day}, day: 1, plan: "pro"},
+	{name: "access given to what lapsed", subs: subs(sub("1", "team", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 30, plan: "team"},
+	{name: "access given to what is in dispute", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0)), o: entitlement.Override{APIAccess: &yes}, day: 4, plan: "pro"},
+	{name: "access given to an unknown status", subs: subs(sub("1", "pro", "paused", 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "pro"},
+	{name: "grace given", subs: subs(sub("1", "team", pastDue, 0, 30)), o: entitlement.Override{Grace: 9 * day}, day: 38, plan: "team", access: true},
+	{name: "grace taken", subs: subs(sub("1", "pro", pastDue, 0, 30)), o: entitlement.Override{Grace: -1}, day: 30, plan: "pro"},
+}
+
+func subs(s ...entitlement.Subscription) []entitlement.Subscription { return s }
+
+// errAny is for errors that are no sentinel.
+var errAny = errors.New("any")
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	c := shop(t)
+	for _, r := range resolutions {
+		at := begin.Add(time.Duration(r.day) * day)
+		for order := range permutations(r.subs) {
+			given := slices.Clone(order)
+			e, err := c.Resolve(order, r.o, at)
+			switch {
+			case r.err == errAny && (err == nil || errors.Is(err, entitlement.ErrNone) || errors.Is(err, entitlement.ErrUnknownPlan)),
+				r.err != errAny && !errors.Is(err, r.err):
+				t.Errorf("%s: got %+v, %v, want %v", r.name, e, err, r.err)
+			case e.Plan != r.plan || e.APIAccess != r.access || e.Active(at) != r.access || r.err != nil && !reflect.ValueOf(e).IsZero():
+				t.Errorf("%s: got %+v, want plan %q, access %v", r.name, e, r.plan, r.access)
+			case !reflect.DeepEqual(order, given):
+				t.Errorf("%s: the argument was changed", r.name)
+			}
+		}
+	}
+}
+
+// permutations are all orders of a few.
+func permutations(all []entitlement.Subscription) func(yield func([]entitlement.Subscription) bool) {
+	return func(yield func([]entitlement.Subscription) bool) { permute(slices.Clone(all), 0, yield) }
+}
+
+func permute(all []entitlement.Subscription, i int, yield func([]entitlement.Subscription) bool) bool {
+	if i >= len(all)-1 {
+		return yield(all)
+	}
+	for j := i; j < len(all); j++ {
+		all[i], all[j] = all[j], all[i]
+		if !permute(all, i+1, yield) {
+			return false
+		}
+		all[i], all[j] = all[j], all[i]
+	}
+	return true
+}
+
+// What the plan and the override say arrives as it is.
+func TestResolveReturnsTheWholePlan(t *testing.T) {
+	t.Parallel()
+	e, err := shop(t).Resolve(subs(sub("1", "pro", active, 0, 30)), entitlement.Override{MaxKeys: 20}, begin)
+	want := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 20, Grace: 2 * day, ValidUntil: begin.Add(30 * day)}
+	if err != nil || !reflect.DeepEqual(e, want) {
+		t.Errorf("got %+v, %v, want %+v", e, err, want)
+	}
+}
+
+func TestResolveNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	_, err := shop(t).Resolve(subs(sub("sub_7", "pro", active, 0, 30), sub("sub_7", "pro", ended, 0, 30)), entitlement.Override{}, begin)
+	if err == nil || !strings.Contains(err.Error(), `"sub_7"`) {
+		t.Errorf("got %v, want the ID in it", err)
+	}
+	_, err = shop(t).Resolve(subs(sub("1", "premium", active, 0, 30)), entitlement.Override{}, begin)
+	if err == nil || !strings.Contains(err.Error(), `"premium"`) {
+		t.Errorf("got %v, want the plan in it", err)
+	}
+}
+
+// Whatever the rows, their order makes no difference, and there is no access
+// without a live one that nothing holds.
+func TestResolveAnyRowsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	c := shop(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	granted := 0
+	for n := range 5000 {
+		all := make([]entitlement.Subscription, rng.IntN(6))
+		for i := range all {
+			all[i] = anyRow(rng)
+		}
+		o := entitlement.Override{APIAccess: pick(rng, nil, &yes, &no), Grace: pick(rng, 0, -1, 3*day)}
+		at := begin.Add(time.Duration(rng.IntN(8)) * day)
+		e, err := c.Resolve(all, o, at)
+		want := fmt.Sprintf("%+v %v", e, err)
+		for range 4 {
+			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			again, err := c.Resolve(all, o, at)
+			if got := fmt.Sprintf("%+v %v", again, err); got != want {
+				t.Fatalf("case %d: got %s and then %s for the rows %+v", n, want, got, all)
+			}
+		}
+		if e.Active(at) {
+			granted++
+			if !slices.ContainsFunc(all, func(s entitlement.Subscription) bool { return live(s, all, e, at) }) {
+				t.Fatalf("case %d: got %+v at %v for the rows %+v", n, e, at, all)
+			}
+		}
+	}
+	if granted < 200 {
+		t.Errorf("only %d cases had access, which shows little", granted)
+	}
+}
+
+func anyRow(rng *rand.Rand) entitlement.Subscription {
+	moment := func() time.Time {
+		return pick(rng, time.Time{}, begin, begin.Add(day), begin.Add(3*day), begin.Add(5*day))
+	}
+	return entitlement.Subscription{
+		Owner: "ann", ID: pick(rng, "", "a", "b", "c", "d", "e"), Plan: pick(rng, "free", "pro", "team", "team", "premium", ""),
+		Status: pick(rng, active, active, active, pastDue, ended, held, "trialing"),
+		Since:  moment(), ValidUntil: moment(), UpdatedAt: moment(), Version: int64(rng.IntN(3)),
+	}
+}
+
+func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
+
+// live says the rule in other words: s is the newest state of a subscription that
+// is paid for and can have given e, and no newest state of another holds it.
+func live(s entitlement.Subscription, all []entitlement.Subscription, e entitlement.Entitlement, at time.Time) bool {
+	if s.Plan != e.Plan || s.Status != active && s.Status != pastDue || !newest(s, all) {
+		return false
+	}
+	if !s.ValidUntil.IsZero() && !at.Before(s.ValidUntil.Add(max(e.Grace, 0))) {
+		return false
+	}
+	for _, h := range all {
+		if h.Status == held && newest(h, all) && (h.Since.IsZero() || !s.Since.After(h.Since)) {
+			return false
+		}
+	}
+	return true
+}
+
+func newest(s entitlement.Subscription, all []entitlement.Subscription) bool {
+	return !slices.ContainsFunc(all, func(t entitlement.Subscription) bool { return t.ID == s.ID && t.Newer(s) })
+}
