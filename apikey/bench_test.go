@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -80,6 +81,26 @@ func Benchmark(b *testing.B) {
 		}
 	})
 	run("validate/keys=1000", validate(1_000, good))
+	// Of five keys an owner, as without plans.
+	for _, keys := range []int{1, 1_000} {
+		run(fmt.Sprint("validate/plan/keys=", keys), func(b *testing.B) {
+			pro := entitlement.Static(entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}, ValidUntil: time.Now().Add(time.Hour)})
+			m := newManager(b, memstore.New(), &apikey.Options{Entitlements: pro, CacheTTL: time.Hour})
+			tokens := tokens(b, m, keys)
+			for _, token := range tokens {
+				if _, err := m.Validate(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+			runtime.GC()
+			for i := 0; b.Loop(); {
+				_, _ = m.Validate(b.Context(), tokens[i])
+				if i++; i == len(tokens) {
+					i = 0
+				}
+			}
+		})
+	}
 	run("validate/keys=100000", validate(100_000, shuffled))
 	run("validate/unknown", validate(1_000, func([]string) ([]string, bool) {
 		return []string{newForger("key", false).forge()}, false

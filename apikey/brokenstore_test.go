@@ -124,6 +124,7 @@ func TestManagementErrorsSurface(t *testing.T) {
 			}{
 				{"Create", func() error { _, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"}); return err }},
 				{"List", func() error { _, err := m.List(ctx, apikey.ListParams{Owner: "o"}); return err }},
+				{"Overview", func() error { _, err := m.Overview(ctx, "o"); return err }},
 				{"Update", func() error { _, err := m.Update(ctx, "o", id, apikey.UpdateParams{Disabled: &yes}); return err }},
 				{"Revoke", func() error { _, err := m.Revoke(ctx, "o", id, ""); return err }},
 				{"RevokeAll", func() error { _, err := m.RevokeAll(ctx, "o", ""); return err }},
@@ -158,6 +159,9 @@ func TestForgedManagementAnswers(t *testing.T) {
 	if p, err := m.List(ctx, apikey.ListParams{Owner: "thief"}); !errors.Is(err, apikey.ErrUnavailable) || p.Keys != nil {
 		t.Errorf("List = %+v, %v", p, err)
 	}
+	if o, err := m.Overview(ctx, "thief"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
+		t.Errorf("Overview by a store that counts -1 = %+v, %v", o, err)
+	}
 	if _, err := m.Revoke(ctx, "victim", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("Revoke by a store that does nothing = %v, want ErrUnavailable: it must not look done", err)
 	}
@@ -175,6 +179,8 @@ func (s *forgingStore) Get(ctx context.Context, _, _ string) (store.Record, erro
 func (s *forgingStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
 	return s.Store.List(ctx, store.Query{Owner: "victim"})
 }
+
+func (s *forgingStore) Count(context.Context, string, time.Time) (int, error) { return -1, nil }
 
 func (s *forgingStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ string) (store.Record, bool, error) {
 	r, err := s.Store.Get(ctx, "victim", s.victim)

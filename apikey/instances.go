@@ -9,22 +9,57 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A listener hears what other instances have changed.
+// A listener hears what other instances have changed. One name may be a key's, or
+// an owner's whose plan it is; each cache forgets it, since it names nothing
+// in the other one.
 type listener struct {
-	*cache.Cache[*cachedKey]
-	level *secondLevel
+	caches []cache.Receiver
+	level  *secondLevel
+}
+
+func newListener(m *Manager) listener {
+	l := listener{caches: []cache.Receiver{m.keys}, level: m.level}
+	if m.plans != nil {
+		l.caches = append(l.caches, m.plans)
+	}
+	return l
 }
 
 // Forget implements [cache.Receiver].
 func (l listener) Forget(keys ...cache.Key) {
 	l.level.mark(keys...)
-	l.Cache.Forget(keys...)
+	for _, c := range l.caches {
+		c.Forget(keys...)
+	}
 }
 
-// ForgetGroup implements [cache.Receiver]. Groups are owners.
+// ForgetGroup implements [cache.Receiver]. Groups are the keys of an owner.
 func (l listener) ForgetGroup(group cache.Key) {
 	l.level.mark(group)
-	l.Cache.ForgetGroup(group)
+	for _, c := range l.caches {
+		c.ForgetGroup(group)
+	}
+}
+
+// Doubt implements [cache.Receiver].
+func (l listener) Doubt() {
+	for _, c := range l.caches {
+		c.Doubt()
+	}
+}
+
+// Trust implements [cache.Receiver].
+func (l listener) Trust(until time.Time, ttl time.Duration) {
+	for _, c := range l.caches {
+		c.Trust(until, ttl)
+	}
+}
+
+// Alone implements [cache.Receiver].
+func (l listener) Alone(ttl time.Duration) {
+	for _, c := range l.caches {
+		c.Alone(ttl)
+	}
 }
 
 // toldTime is how long a change waits for others to be told. The message goes
@@ -64,7 +99,7 @@ func (m *Manager) notPropagated(ctx context.Context, untold error) error {
 func (m *Manager) reportBus(err error) {
 	defer func() { _ = recover() }() // a Logger that panics: nobody else would catch it
 	if err != nil {
-		m.log.Warn("apikey: the bus is lost; keys are looked up anew, and live 10 s at most until it is back", slog.Any("error", err))
+		m.log.Warn("apikey: the bus is lost; keys and plans are looked up anew, and live 10 s at most until it is back", slog.Any("error", err))
 		return
 	}
 	m.log.Info("apikey: the bus is up")

@@ -58,6 +58,7 @@ type Manager struct {
 	level   *secondLevel                           // nil when there is none
 	feed    *cache.Feed                            // nil when there is no Bus
 	plans   *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
+	watcher *watcher                               // nil when the provider does not watch
 	uses    *lastUsed
 }
 
@@ -84,14 +85,15 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 		return nil, err
 	}
 	if o.Entitlements != nil {
-		if m.plans, err = cache.New[*entitlement.Entitlement](m.cacheOptions()); err != nil {
+		if m.plans, err = cache.New[*entitlement.Entitlement](m.planOptions()); err != nil {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
 	m.level = newSecondLevel(m)
 	if o.Bus != nil {
-		m.feed = cache.NewFeed(o.Bus, listener{m.keys, m.level}, m.reportBus)
+		m.feed = cache.NewFeed(o.Bus, newListener(m), m.reportBus)
 	}
+	m.watcher = startWatcher(m)
 	m.uses = newLastUsed(m)
 	return m, nil
 }
@@ -118,15 +120,15 @@ func isNil(v any) bool {
 	return false
 }
 
-// Close writes the last-used times that are waiting, leaves the bus, waits for
-// look-ups under way and ends the Manager's goroutines. It may be called again;
+// Close writes the last-used times that are waiting, ends the provider's Watch,
+// leaves the bus, waits for look-ups under way and ends the Manager's goroutines. It may be called again;
 // an error is ctx's, or [ErrUnavailable] for last-used times that the store did
 // not take. The store, the bus and the second level are left open.
 //
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.
 func (m *Manager) Close(ctx context.Context) error {
-	err := m.uses.close(ctx)
+	err := errors.Join(m.uses.close(ctx), m.watcher.close(ctx))
 	if m.feed != nil {
 		err = errors.Join(err, m.feed.Close(ctx))
 	}

@@ -124,6 +124,11 @@ func (s *spyStore) List(ctx context.Context, q store.Query) (p store.Page, err e
 	return p, err
 }
 
+func (s *spyStore) Count(ctx context.Context, owner string, at time.Time) (n int, err error) {
+	err = s.call("Count", func() error { n, err = s.Store.Count(ctx, owner, at); return err })
+	return n, err
+}
+
 func (s *spyStore) Update(ctx context.Context, owner, id string, c store.Change) (r store.Record, err error) {
 	err = s.call("Update", func() error { r, err = s.Store.Update(ctx, owner, id, c); return err })
 	return r, err

@@ -9,6 +9,16 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
+// refusalTTL bounds how long an owner is taken for one who is not entitled, so
+// that a purchase that nobody tells of works soon, whatever the options say.
+const refusalTTL = 5 * time.Second
+
+func (m *Manager) planOptions() cache.Options {
+	o := m.cacheOptions()
+	o.NegativeTTL = min(o.NegativeTTL, refusalTTL)
+	return o
+}
+
 // none is what an owner without any entitlement has.
 var none entitlement.Entitlement
 
@@ -41,10 +51,9 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		now := time.Now()
 		switch {
 		case !e.Active(now):
-			// So that a purchase works soon.
-			found.Until = now.Add(m.opts.NegativeTTL)
+			found.Until = now.Add(m.planOptions().NegativeTTL)
 		case !e.ValidUntil.IsZero():
-			found.Until = e.ValidUntil
+			found.Until = e.Lapses()
 		}
 		return found, nil
 	})
@@ -53,20 +62,34 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 // admit answers [ErrNotEntitled] when the owner may have no keys at all, and
 // otherwise how many.
 func (m *Manager) admit(ctx context.Context, owner string) (limit int, err error) {
-	limit = m.opts.MaxKeysPerOwner
-	if m.plans == nil {
-		return limit, nil
-	}
-	now := time.Now()
-	e, err := m.entitlement(ctx, now, ownerKey(owner), owner)
+	e, err := m.planOf(ctx, owner)
 	if err != nil {
 		return 0, err
 	}
-	if !e.Active(now) {
+	if !e.Active(time.Now()) {
 		return 0, ErrNotEntitled
 	}
-	if e.MaxKeys != 0 {
-		limit = e.MaxKeys
+	return e.MaxKeys, nil
+}
+
+// planOf is what the owner is entitled to, with the MaxKeys that hold. Without a
+// provider that is everything.
+func (m *Manager) planOf(ctx context.Context, owner string) (entitlement.Entitlement, error) {
+	e := m.everything()
+	if m.plans != nil {
+		plan, err := m.entitlement(ctx, time.Now(), ownerKey(owner), owner)
+		if err != nil {
+			return e, err
+		}
+		e = plan.Clone()
 	}
-	return limit, nil
+	if e.MaxKeys == 0 {
+		e.MaxKeys = m.opts.MaxKeysPerOwner
+	}
+	return e, nil
+}
+
+// everything is what every owner is entitled to where there is no provider.
+func (m *Manager) everything() entitlement.Entitlement {
+	return entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
 }

@@ -158,8 +158,7 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.LastUsedAt.IsZero() {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
-	all := entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
-	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), all)})
+	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), m.everything())})
 	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey}
 	// Look again when the expiry has come, in case it was moved meanwhile.
 	if r.ExpiresAt.After(time.Now()) {

@@ -72,6 +72,10 @@ type Store interface {
 	// older ones.
 	List(ctx context.Context, q Query) (Page, error)
 
+	// Count returns how many of the owner's records count against a limit at
+	// the given instant; see [Record.Counts].
+	Count(ctx context.Context, owner string, at time.Time) (int, error)
+
 	// Update changes the fields named by c and no others, and returns the
 	// record as it now is. A revoked record never changes, and the expiry of
 	// one that has expired at c.At or was replaced never moves: both answer

@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -61,4 +62,13 @@ func (s *Store) before(q store.Query) []*store.Record {
 	place := &store.Record{CreatedAt: q.After.CreatedAt, ID: q.After.ID}
 	i, _ := slices.BinarySearchFunc(list, place, compare)
 	return list[:i]
+}
+
+// Count implements [store.Store].
+func (s *Store) Count(ctx context.Context, owner string, at time.Time) (int, error) {
+	if err := s.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	return s.counted(owner, at), nil
 }

@@ -15,6 +15,10 @@ type listAnswer struct {
 	Next    cursor   `json:"next,omitzero"`
 }
 
+type countAnswer struct {
+	Count *int `json:"count"`
+}
+
 type revokeAnswer struct {
 	Record  record `json:"record"`
 	Changed *bool  `json:"changed"`

@@ -419,6 +419,8 @@ func TestWhatJSONCannotHoldIsNotSent(t *testing.T) {
 	_, list1 := s.List(ctx, store.Query{Owner: bad})
 	_, list2 := s.List(ctx, store.Query{Owner: "o", After: store.Cursor{ID: bad}})
 	_, list3 := s.List(ctx, store.Query{Owner: "o", After: store.Cursor{ID: "a", CreatedAt: far}})
+	_, count1 := s.Count(ctx, bad, begin)
+	_, count2 := s.Count(ctx, "o", far)
 	_, update1 := s.Update(ctx, bad, "a", store.Change{})
 	_, update2 := s.Update(ctx, "o", "a", store.Change{Name: &text})
 	_, update3 := s.Update(ctx, "o", "a", store.Change{Scopes: []string{bad}})
@@ -432,7 +434,7 @@ func TestWhatJSONCannotHoldIsNotSent(t *testing.T) {
 	_, _, rotate2 := s.Rotate(ctx, "o", "a", store.Record{ID: bad, Digest: digest("n"), CreatedAt: begin}, begin)
 	_, _, rotate3 := s.Rotate(ctx, "o", "a", next("n"), far)
 	for i, err := range []error{
-		get1, get2, list1, list2, list3, update1, update2, update3, update4, update5, revoke1, revoke2, all1, all2, rotate1, rotate2, rotate3,
+		get1, get2, list1, list2, list3, count1, count2, update1, update2, update3, update4, update5, revoke1, revoke2, all1, all2, rotate1, rotate2, rotate3,
 		record(func(r *store.Record) { r.Owner = bad }), record(func(r *store.Record) { r.Hint = bad }),
 		record(func(r *store.Record) { r.Metadata = map[string]string{"": bad} }), record(func(r *store.Record) { r.ExpiresAt = far }),
 		record(func(r *store.Record) { r.CreatedBy = strings.Repeat("x", 129<<10) }), record(func(r *store.Record) { *r = store.Record{} }),

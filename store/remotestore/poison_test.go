@@ -297,6 +297,10 @@ var besides = []struct {
 	{"list", "a next that is a text", field("next", "a")},
 	{"list", "a next that is null", field("next", raw("null"))},
 	{"list", "a next of an absurd time", field("next", map[string]any{"created_at": raw(yearZero), "id": "a"})},
+	{"count", "no count", field("count", nil)},
+	{"count", "a count that is null", field("count", raw("null"))},
+	{"count", "a negative count", field("count", -1)},
+	{"count", "a count in fractions", field("count", raw("1.5"))},
 	{"revoke", "neither changed nor revoked", func(d map[string]any) {
 		d["changed"] = false
 		delete(d["record"].(map[string]any), "revoked_at")

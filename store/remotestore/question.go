@@ -30,6 +30,11 @@ type listQuestion struct {
 	Limit int    `json:"limit"`
 }
 
+type countQuestion struct {
+	Owner string  `json:"owner"`
+	At    instant `json:"at"`
+}
+
 type updateQuestion struct {
 	Owner  string `json:"owner"`
 	ID     string `json:"id"`

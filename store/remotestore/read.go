@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -67,6 +68,21 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 		return store.Page{}, verbList.outage(err)
 	}
 	return page, nil
+}
+
+// Count implements [store.Store].
+func (s *Store) Count(ctx context.Context, owner string, at time.Time) (int, error) {
+	if err := texts(owner); err != nil {
+		return 0, verbCount.unasked(err)
+	}
+	a, err := ask[countAnswer](ctx, s, verbCount, countQuestion{owner, instantOf(at)})
+	if err != nil {
+		return 0, err
+	}
+	if a.Count == nil || *a.Count < 0 {
+		return 0, verbCount.outage(errUnasked)
+	}
+	return *a.Count, nil
 }
 
 // page is the answer, which must be a page that q can ask for.

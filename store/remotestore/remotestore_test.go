@@ -154,6 +154,13 @@ var verbs = []verb{
 		}
 		return page.Records, err
 	}, false, nil},
+	{"count", func(ctx context.Context, s store.Store) ([]store.Record, error) {
+		n, err := s.Count(ctx, "o", begin)
+		if n != 0 && err != nil {
+			return []store.Record{{ID: "a count with an error"}}, err
+		}
+		return nil, err
+	}, false, nil},
 	{"update", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		r, err := s.Update(ctx, "o", "a", store.Change{
 			At: begin, Name: &renamed, Scopes: []string{"x"}, Metadata: map[string]string{"x": "y"}, ExpiresAt: &later, DisabledAt: &begin,

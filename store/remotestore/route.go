@@ -20,6 +20,7 @@ var routes = map[string]route{
 	verbLookup.name:    serve(verbLookup, serveLookup),
 	verbGet.name:       serve(verbGet, serveGet),
 	verbList.name:      serve(verbList, serveList),
+	verbCount.name:     serve(verbCount, serveCount),
 	verbUpdate.name:    serve(verbUpdate, serveUpdate),
 	verbRevoke.name:    serve(verbRevoke, serveRevoke),
 	verbRevokeAll.name: serve(verbRevokeAll, serveRevokeAll),
@@ -93,6 +94,14 @@ func serveList(ctx context.Context, st store.Store, q listQuestion) (listAnswer,
 	}
 	records, err := recordsOf(page.Records)
 	return listAnswer{records, cursorOf(page.Next)}, err
+}
+
+func serveCount(ctx context.Context, st store.Store, q countQuestion) (countAnswer, error) {
+	if q.At.IsZero() {
+		return countAnswer{}, errMalformed
+	}
+	n, err := st.Count(ctx, q.Owner, q.At.Time)
+	return countAnswer{&n}, err
 }
 
 func serveUpdate(ctx context.Context, st store.Store, q updateQuestion) (recordAnswer, error) {

@@ -33,6 +33,7 @@ var (
 	verbLookup    = verb{"lookup", false, maxRecord, []error{store.ErrNotFound}}
 	verbGet       = verb{"get", false, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound}}
 	verbList      = verb{"list", false, store.MaxPage * maxRecord, nil}
+	verbCount     = verb{"count", false, maxRecord, nil}
 	verbUpdate    = verb{"update", true, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound, store.ErrConflict}}
 	verbRevoke    = verb{"revoke", true, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound}}
 	verbRevokeAll = verb{"revoke_all", true, maxAll, nil}

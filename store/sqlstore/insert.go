@@ -56,17 +56,14 @@ func (s *Store) reason(ctx context.Context, tx *sql.Tx, r store.Record, failed e
 // checkLimit comes after the insert, so that whoever repeats one at the limit
 // learns that it is a repetition.
 func (s *Store) checkLimit(ctx context.Context, tx *sql.Tx, r store.Record, limit int) error {
-	most := int64(min(limit, math.MaxInt32)) + 1
-	at := micros(r.CreatedAt)
-	var count int64
-	err := tx.QueryRowContext(ctx, s.sql.count, r.Owner, most, r.Owner, at, most).Scan(&count)
+	count, err := s.count(ctx, tx, r.Owner, r.CreatedAt, int64(min(limit, math.MaxInt32))+1)
 	if err != nil {
 		return err
 	}
 	if r.Counts(r.CreatedAt) {
 		count-- // r itself
 	}
-	if count >= int64(limit) {
+	if count >= limit {
 		return store.ErrLimit
 	}
 	return nil

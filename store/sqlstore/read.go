@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -88,6 +90,21 @@ func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error)
 	}
 	after := q.After.CreatedAt.UnixMicro()
 	return ownedBy(ctx, s.reads, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
+}
+
+// Count implements [store.Store].
+func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, err error) {
+	err = s.patiently(ctx, func() (err error) {
+		n, err = s.count(ctx, s.reads, owner, at, math.MaxInt32)
+		return err
+	})
+	return n, verb("count", crowded(s.reads, err))
+}
+
+// count counts no further than to most, twice.
+func (s *Store) count(ctx context.Context, q queryer, owner string, at time.Time, most int64) (n int, err error) {
+	err = q.QueryRowContext(ctx, s.sql.count, owner, most, owner, micros(at), most).Scan(&n)
+	return n, err
 }
 
 func one(row *sql.Row) (store.Record, error) {

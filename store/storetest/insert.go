@@ -111,6 +111,8 @@ func insertCounts(t *testing.T, s store.Store) {
 		}
 	}
 	before, expiry := begin.Add(time.Minute-time.Microsecond), begin.Add(time.Minute)
+	counts(t, s, "o", before, 3, "a disabled record, a successor and one about to expire count")
+	counts(t, s, "o", expiry, 2, "revoked, replaced and expired records do not count, from the very instant of expiry")
 	try("a", before, 0, store.ErrLimit, "a limit of 0 admits none")
 	try("b", before, 3, store.ErrLimit, "a disabled record, a successor and one about to expire count")
 	try("c", expiry, 2, store.ErrLimit, "a disabled record and a successor count")
@@ -124,6 +126,7 @@ func insertCountsOwners(t *testing.T, s store.Store) {
 		if err := s.Insert(t.Context(), fresh(owner, numbered("k", i)), 1); err != nil {
 			t.Errorf("another owner's records do not count: owner %q: %v", owner, err)
 		}
+		counts(t, s, owner, begin, 1, "another owner's records do not count")
 	}
 }
 
@@ -133,6 +136,8 @@ func insertUnlimited(t *testing.T, s store.Store) {
 			t.Fatalf("a negative limit is no limit: record %d: %v", i, err)
 		}
 	}
+	counts(t, s, "o", begin, 2*store.MaxPage, "there may be more than a page")
+	counts(t, s, "nobody", begin, 0, "an owner without records has none")
 	wants(t, s.Insert(t.Context(), fresh("o", "more"), 2*store.MaxPage), store.ErrLimit, "a limit may be more than a page")
 	wants(t, s.Insert(t.Context(), fresh("o", "more"), 2*store.MaxPage+1), nil, "a limit may be more than a page")
 }

@@ -155,15 +155,24 @@ func calls(ctx context.Context, s store.Store, r store.Record) map[string]error 
 	_, lookup := s.Lookup(ctx, r.Digest)
 	_, get := s.Get(ctx, r.Owner, r.ID)
 	_, list := s.List(ctx, store.Query{Owner: r.Owner})
+	_, count := s.Count(ctx, r.Owner, begin)
 	_, update := s.Update(ctx, r.Owner, r.ID, store.Change{At: begin, Name: &name})
 	_, _, revoke := s.Revoke(ctx, r.Owner, r.ID, begin, "called")
 	_, all := s.RevokeAll(ctx, r.Owner, begin, "called")
 	_, _, rotate := s.Rotate(ctx, r.Owner, r.ID, next(r.ID+"-next", begin), begin.Add(time.Hour))
 	return map[string]error{
 		"Insert": s.Insert(ctx, fresh(r.Owner, r.ID+"-other"), -1),
-		"Lookup": lookup, "Get": get, "List": list, "Update": update, "Revoke": revoke,
+		"Lookup": lookup, "Get": get, "List": list, "Count": count, "Update": update, "Revoke": revoke,
 		"RevokeAll": all, "Rotate": rotate,
 		"Touch": s.Touch(ctx, []store.Use{{Digest: r.Digest, At: begin.Add(time.Minute)}}),
+	}
+}
+
+// counts fails unless the owner has so many records that count.
+func counts(t *testing.T, s store.Store, owner string, at time.Time, want int, rule string) {
+	t.Helper()
+	if n, err := s.Count(t.Context(), owner, at); n != want || err != nil {
+		t.Errorf("Count: %s: got %d, %v, want %d", rule, n, err, want)
 	}
 }
 

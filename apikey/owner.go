@@ -1,0 +1,78 @@
+package apikey
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// OwnerChanged says that what the owner is entitled to may have changed: call it
+// where a purchase or a cancellation has been stored. Once it has returned, no
+// validation or creation that starts later goes by what was before, in this
+// Manager, and with an [Options.Bus] in no other one either.
+//
+// An [*InvalidError] says that there is no such owner. [ErrNotPropagated] says
+// that other instances could not be told; they go by what was before for up to
+// their [Options.CacheTTL]. Without Entitlements there is nothing to forget.
+func (m *Manager) OwnerChanged(ctx context.Context, owner string) error {
+	if err := checkOwner(owner); err != nil {
+		return err
+	}
+	if m.plans == nil {
+		return nil
+	}
+	key := ownerKey(owner)
+	m.plans.Forget(key)
+	return m.notPropagated(ctx, m.publish(ctx, key))
+}
+
+// An Overview is what an owner's settings page shows above the keys.
+type Overview struct {
+	// Entitlement is what the owner's plan allows; its MaxKeys is what holds,
+	// which may come from [Options.MaxKeysPerOwner]. The zero value when the
+	// owner has no plan.
+	Entitlement entitlement.Entitlement
+
+	// Entitled tells whether the owner's keys are admitted now.
+	Entitled bool
+
+	// Keys counts those that count against the limit: neither revoked nor
+	// expired nor replaced.
+	Keys int
+
+	// Over is how many keys there are above the limit, as after a downgrade.
+	// They go on working; none is created until there are fewer than the limit.
+	Over int
+}
+
+// Full reports whether the limit forbids another key.
+func (o Overview) Full() bool {
+	return o.Entitlement.MaxKeys >= 0 && o.Keys >= o.Entitlement.MaxKeys
+}
+
+// Overview returns what the owner has and may have. It is for the owner's own
+// panel: nothing of it belongs into an answer to the API's callers. The error is
+// [ErrUnavailable], or an [*InvalidError] for an owner that cannot be one.
+func (m *Manager) Overview(ctx context.Context, owner string) (Overview, error) {
+	if err := checkOwner(owner); err != nil {
+		return Overview{}, err
+	}
+	e, err := m.planOf(ctx, owner)
+	if err != nil {
+		return Overview{}, err
+	}
+	at := now()
+	n, err := ask(ctx, m, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
+	if err == nil && n < 0 {
+		err = errForged
+	}
+	if err != nil {
+		return Overview{}, m.fail(ctx, owner, "", err)
+	}
+	o := Overview{Entitlement: e, Entitled: e.Active(time.Now()), Keys: n}
+	if e.MaxKeys >= 0 {
+		o.Over = max(n-e.MaxKeys, 0)
+	}
+	return o, nil
+}

@@ -1,0 +1,286 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// Invariant 10: a Validate that starts after OwnerChanged has returned goes by
+// the plan as it was when OwnerChanged was called, or later. The provider dawdles
+// before and after it reads.
+func TestCancelledOwnerNeverValidates(t *testing.T) {
+	var entitled atomic.Bool
+	provider := entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) {
+		pause()
+		e := entitlement.Entitlement{APIAccess: entitled.Load()}
+		pause()
+		return e, nil
+	})
+	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: provider, CacheTTL: time.Hour})
+	set := func(to bool) {
+		entitled.Store(to)
+		if err := m.OwnerChanged(t.Context(), "owner"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(true)
+	issued := create(t, m, "owner")
+	token := issued.Secret.Reveal()
+	var accepted, refused, validations atomic.Int64
+	n := trials(1_000, 100_000)
+	for range n {
+		set(true)
+		wantValid(t, m, issued) // a purchase, too, works at once
+		var ended atomic.Bool
+		var validators sync.WaitGroup
+		for range 64 {
+			validators.Go(func() {
+				for done := false; !done; pause() {
+					done = ended.Load()
+					validations.Add(1)
+					_, err := m.Validate(t.Context(), token)
+					switch {
+					case err == nil && done:
+						accepted.Add(1)
+					case err != nil && !errors.Is(err, apikey.ErrNotEntitled):
+						refused.Add(1)
+					}
+				}
+			})
+		}
+		pause()
+		set(false)
+		ended.Store(true)
+		validators.Wait()
+	}
+	t.Logf("%d trials, %d validations, %d accepted too late", n, validations.Load(), accepted.Load())
+	if accepted.Load() > 0 || refused.Load() > 0 {
+		t.Errorf("%d validations that started after OwnerChanged had returned were accepted, and %d failed otherwise, in %d trials",
+			accepted.Load(), refused.Load(), n)
+	}
+}
+
+// The other instances go by a change of a plan at once, too.
+func TestOwnerChangedReachesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, bus := memstore.New(), &memoryBus{}
+		b := &billing{answer: plan(paid)}
+		instance := func() *apikey.Manager {
+			return newManager(t, st, &apikey.Options{Entitlements: b, Bus: bus, CacheTTL: time.Hour})
+		}
+		one, other := instance(), instance()
+		settle()
+		issued := create(t, one, "o")
+		wantValid(t, other, issued)
+		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		wantValid(t, other, issued)
+		if err := one.OwnerChanged(t.Context(), "o"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		wantRefused(t, other, issued, apikey.ErrNotEntitled)
+		wantRefused(t, one, issued, apikey.ErrNotEntitled)
+
+		b.answer = plan(paid)
+		bus.fail(refuse)
+		if err := one.OwnerChanged(t.Context(), "o"); !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) {
+			t.Errorf("OwnerChanged without a bus: %v, want ErrNotPropagated", err)
+		}
+		wantValid(t, one, issued)
+		bus.mend()
+	})
+}
+
+// A bus that is lost ends what is known of plans, as it does with keys: nothing
+// is heard of them any more.
+func TestPlansEndWithTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &memoryBus{}
+		b := &billing{answer: plan(paid)}
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b, Bus: bus, CacheTTL: time.Hour})
+		settle()
+		issued := create(t, m, "o")
+		wantValid(t, m, issued)
+		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		bus.fail(refuse)
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+		b.answer = plan(paid)
+		time.Sleep(11 * time.Second)
+		wantValid(t, m, issued)
+		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		time.Sleep(10 * time.Second)
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+	})
+}
+
+func TestOwnerChangedWithoutPlans(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), nil)
+	if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+		t.Errorf("without a provider there is nothing to forget: %v", err)
+	}
+	var invalid *apikey.InvalidError
+	if err := m.OwnerChanged(t.Context(), ""); !errors.As(err, &invalid) || invalid.Field != "Owner" {
+		t.Errorf("OwnerChanged of nobody: %v, want an InvalidError of Owner", err)
+	}
+}
+
+// Who has no access is asked for anew after 5 s, however long the options keep
+// other answers.
+func TestPurchaseIsSeenSoon(t *testing.T) {
+	for name, answer := range map[string]func() (entitlement.Entitlement, error){
+		"no access": plan(entitlement.Entitlement{Plan: "free"}),
+		"none":      func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &billing{answer: plan(paid)}
+			st := memstore.New()
+			issued := create(t, newManager(t, st, nil), "o")
+			b.answer = answer
+			m := newManager(t, st, &apikey.Options{Entitlements: b, NegativeTTL: time.Hour, CacheTTL: time.Hour})
+			wantRefused(t, m, issued, apikey.ErrNotEntitled)
+			b.answer = plan(paid)
+			time.Sleep(5 * time.Second)
+			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); err != nil {
+				t.Errorf("%s, 5 s after a purchase: %v", name, err)
+			}
+		})
+	}
+}
+
+// With a grace, a plan goes on after what was paid for.
+func TestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := paid
+		e.ValidUntil, e.Grace = time.Now().Add(time.Minute), time.Hour
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: &billing{answer: plan(e)}})
+		issued := create(t, m, "o")
+		time.Sleep(time.Hour + time.Minute - time.Nanosecond)
+		wantValid(t, m, issued)
+		time.Sleep(time.Nanosecond)
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+	})
+}
+
+// A downgrade takes no key away: none is created until there are fewer than the
+// new limit, and the overview says how many are over.
+func TestDowngradeOfMaxKeys(t *testing.T) {
+	t.Parallel()
+	e := paid
+	e.MaxKeys = 5
+	b := &billing{answer: func() (entitlement.Entitlement, error) { return e, nil }}
+	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
+	var all []apikey.Issued
+	for range 5 {
+		all = append(all, create(t, m, "o"))
+	}
+	overview := func(keys, most, over int, full bool) {
+		t.Helper()
+		o, err := m.Overview(t.Context(), "o")
+		if err != nil || !o.Entitled || o.Keys != keys || o.Entitlement.MaxKeys != most || o.Over != over || o.Full() != full || o.Entitlement.Plan != "pro" {
+			t.Errorf("Overview = %+v, full %v, %v, want %d keys of %d, %d over", o, o.Full(), err, keys, most, over)
+		}
+	}
+	overview(5, 5, 0, true)
+	e.MaxKeys = 3
+	if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // down to two
+		overview(5-i, 3, max(2-i, 0), true)
+		for _, issued := range all[i:] {
+			wantValid(t, m, issued)
+		}
+		if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); !errors.Is(err, apikey.ErrLimitReached) {
+			t.Errorf("Create with %d keys of 3: %v, want ErrLimitReached", 5-i, err)
+		}
+		if _, err := m.Revoke(t.Context(), "o", all[i].Key.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	overview(2, 3, 0, false)
+	create(t, m, "o")
+	overview(3, 3, 0, true)
+}
+
+func TestOverview(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		options  apikey.Options
+		most     int
+		entitled bool
+		plan     string
+	}{
+		{"no provider", apikey.Options{}, 5, true, ""},
+		{"no limit", apikey.Options{MaxKeysPerOwner: -1}, -1, true, ""},
+		{"a plan that leaves the limit to the options", apikey.Options{MaxKeysPerOwner: 7, Entitlements: entitlement.Static(paid)}, 7, true, "pro"},
+		{"a plan without access", apikey.Options{Entitlements: entitlement.Static(entitlement.Entitlement{Plan: "free", MaxKeys: 2})}, 2, false, "free"},
+		{"no plan", apikey.Options{Entitlements: &billing{answer: func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }}}, 5, false, ""},
+	} {
+		m := newManager(t, memstore.New(), &tt.options)
+		o, err := m.Overview(t.Context(), "o")
+		if err != nil || o.Entitled != tt.entitled || o.Keys != 0 || o.Over != 0 || o.Entitlement.MaxKeys != tt.most || o.Entitlement.Plan != tt.plan || o.Full() {
+			t.Errorf("%s: Overview = %+v, full %v, %v", tt.name, o, o.Full(), err)
+		}
+	}
+	var invalid *apikey.InvalidError
+	if _, err := newManager(t, memstore.New(), nil).Overview(t.Context(), ""); !errors.As(err, &invalid) {
+		t.Errorf("Overview of nobody: %v, want an InvalidError", err)
+	}
+	down := &apikey.Options{Entitlements: &billing{answer: func() (entitlement.Entitlement, error) { return paid, errDown }}}
+	if o, err := newManager(t, memstore.New(), down).Overview(t.Context(), "o"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
+		t.Errorf("Overview while billing is down = %+v, %v, want ErrUnavailable", o, err)
+	}
+}
+
+// An overview changes nobody's plan.
+func TestOverviewIsACopy(t *testing.T) {
+	t.Parallel()
+	e := paid
+	e.Scopes = []string{"reports:read"}
+	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: entitlement.Static(e)})
+	issued := create(t, m, "o")
+	o, err := m.Overview(t.Context(), "o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Entitlement.Scopes[0] = "*"
+	if wantValid(t, m, issued).Allows("admin") {
+		t.Error("a scope was added by way of the overview")
+	}
+	if again, _ := m.Overview(t.Context(), "o"); again.Entitlement.Scopes[0] != "reports:read" {
+		t.Errorf("the overview shows what a caller wrote into another one: %q", again.Entitlement.Scopes)
+	}
+}
+
+// countStore counts what nobody has.
+type countStore struct {
+	store.Store
+	n int
+}
+
+func (s countStore) Count(context.Context, string, time.Time) (int, error) { return s.n, nil }
+
+func TestOverviewOfManyKeys(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{4: "0 false", 5: "0 true", 6: "1 true", 1_000_000: "999995 true"} {
+		o, err := newManager(t, countStore{memstore.New(), n}, nil).Overview(t.Context(), "o")
+		if got := fmt.Sprint(o.Over, o.Full()); err != nil || got != want {
+			t.Errorf("%d keys of 5: over and full are %s, %v, want %s", n, got, err, want)
+		}
+	}
+}
