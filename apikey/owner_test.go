@@ -112,6 +112,12 @@ func TestPlansEndWithTheBus(t *testing.T) {
 		settle()
 		issued := create(t, m, "o")
 		wantValid(t, m, issued)
+		asked := b.asked.Load()
+		time.Sleep(30 * time.Minute)
+		wantValid(t, m, issued)
+		if n := b.asked.Load() - asked; n != 0 {
+			t.Errorf("with a bus a plan lives as long as CacheTTL: the provider was asked %d times in half of it", n)
+		}
 		b.answer = plan(entitlement.Entitlement{Plan: "free"})
 		bus.fail(refuse)
 		time.Sleep(4 * time.Second)

@@ -305,7 +305,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"len(sum) != len(want)",
 	}, "./apikey", "TestOneSpelling"},
 	{"plan's expiry not looked at", "entitlement/entitlement.go", edits{
-		"return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.ValidUntil))",
+		"return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.Lapses()))",
 		"return e.APIAccess",
 	}, "./apikey", "TestEntitlementAnswers|TestValidUntil"},
 	{"provider's outage answered as not entitled", "apikey/plan.go", edits{

@@ -40,7 +40,7 @@ func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
 	var killers killers
-	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants, busMutants) {
+	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants, busMutants, ownerMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
 		}
@@ -148,7 +148,7 @@ func (m mutant) build(t *testing.T, mutated []byte) (binary string) {
 			t.Fatal(err)
 		}
 	}
-	if out, err := command("go", "test", "-c", "-overlay", overlay, "-o", binary, m.pkg).CombinedOutput(); err != nil {
+	if out, err := command("go", "test", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, m.pkg).CombinedOutput(); err != nil {
 		t.Fatalf("the mutant does not compile: %v\n%s", err, out)
 	}
 	return binary

@@ -5,7 +5,7 @@ package proof_test
 // setting.
 var sqlMutants = []mutant{
 	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
-		"if count >= int64(limit) {",
+		"if count >= limit {",
 		"if count < 0 {",
 	}, "./store/sqlitestore", "TestStore|TestLimitHoldsAcrossProcesses"},
 	{"SQL: limit counted before the transaction", "store/sqlstore/insert.go", edits{
