@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +40,7 @@ const root = "../.."
 func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
-	var killers killers
+	killers := killers{dir: t.TempDir()}
 	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants, busMutants, ownerMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
@@ -62,22 +63,32 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// killers are the tests that were seen to pass, each once.
+// killers are the tests as they are. Each must pass, once, and the binaries that
+// hold them are built once.
 type killers struct {
-	mu   sync.Mutex
-	seen map[string]func() error
+	dir string
+
+	mu       sync.Mutex
+	binaries map[string]func() (string, error)
+	passed   map[string]func() error
 }
 
 func (k *killers) pass(m mutant) error {
-	name := m.pkg + " " + m.run
 	k.mu.Lock()
-	if k.seen == nil {
-		k.seen = map[string]func() error{}
+	if k.binaries == nil {
+		k.binaries, k.passed = map[string]func() (string, error){}, map[string]func() error{}
 	}
-	if k.seen[name] == nil {
-		k.seen[name] = sync.OnceValue(m.passesUnbroken)
+	build, ok := k.binaries[m.pkg]
+	if !ok {
+		binary := filepath.Join(k.dir, strconv.Itoa(len(k.binaries)))
+		build = sync.OnceValues(func() (string, error) { return binary, m.compile(binary) })
+		k.binaries[m.pkg] = build
 	}
-	pass := k.seen[name]
+	pass, ok := k.passed[m.pkg+" "+m.run]
+	if !ok {
+		pass = sync.OnceValue(func() error { return m.passesUnbroken(build) })
+		k.passed[m.pkg+" "+m.run] = pass
+	}
 	k.mu.Unlock()
 	return pass()
 }
@@ -98,15 +109,35 @@ func (m mutant) mutate() ([]byte, error) {
 	return text, nil
 }
 
-// passesUnbroken is an error when the tests fail anyway, or when there are
-// none. What go test has cached will do.
-func (m mutant) passesUnbroken() error {
-	out, err := command("go", "test", "-timeout", "120s", "-run", m.run, m.pkg).CombinedOutput()
+// passesUnbroken is an error when the tests fail anyway, or when there are none.
+func (m mutant) passesUnbroken(build func() (string, error)) error {
+	binary, err := build()
+	if err != nil {
+		return err
+	}
+	out, err := m.tests(binary).CombinedOutput()
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s -run %q fails without the mutant: %w\n%s", m.pkg, m.run, err, out)
-	case bytes.Contains(out, []byte("no test")):
+	case bytes.Contains(out, []byte("no tests to run")):
 		return fmt.Errorf("%s -run %q runs no test", m.pkg, m.run)
+	}
+	return nil
+}
+
+// tests runs those that must notice, in the folder of their package, as go test
+// does.
+func (m mutant) tests(binary string) *exec.Cmd {
+	c := command(binary, "-test.run", m.run, "-test.timeout", "120s", "-test.failfast")
+	c.Dir = filepath.Join(root, m.pkg)
+	return c
+}
+
+// compile builds the package's tests, without what only a debugger needs.
+func (m mutant) compile(binary string, flags ...string) error {
+	args := append([]string{"test", "-c", "-ldflags=-s -w", "-o", binary}, flags...)
+	if out, err := command("go", append(args, m.pkg)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s does not compile: %w\n%s", m.pkg, err, out)
 	}
 	return nil
 }
@@ -115,9 +146,7 @@ func (m mutant) passesUnbroken() error {
 func (m mutant) kill(t *testing.T, mutated []byte) {
 	began := time.Now()
 	binary := m.build(t, mutated)
-	tests := command(binary, "-test.run", m.run, "-test.timeout", "60s", "-test.failfast")
-	tests.Dir = filepath.Join(root, m.pkg) // as go test does
-	out, err := tests.CombinedOutput()
+	out, err := m.tests(binary).CombinedOutput()
 	took := time.Since(began).Round(100 * time.Millisecond)
 	if err == nil {
 		t.Errorf("the mutant survived %s -run %q, in %v: no test notices\n%s", m.pkg, m.run, took, strings.Join(m.edits, "\n-->\n"))
@@ -148,8 +177,8 @@ func (m mutant) build(t *testing.T, mutated []byte) (binary string) {
 			t.Fatal(err)
 		}
 	}
-	if out, err := command("go", "test", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, m.pkg).CombinedOutput(); err != nil {
-		t.Fatalf("the mutant does not compile: %v\n%s", err, out)
+	if err := m.compile(binary, "-overlay", overlay); err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
