@@ -19,8 +19,8 @@ import (
 // and not what is over.
 //
 // A plan that is not in the catalog is an [ErrUnknownPlan] where it matters: the
-// subscription is not over, and none that began later counts. After ValidUntil it
-// is over, since nobody knows the plan's Grace.
+// subscription is not over, and none that began later counts. It is over after
+// ValidUntil and the override's Grace, since nobody knows the plan's.
 //
 // Of several states with one ID the newest counts. When they contradict each
 // other and none is newer, or the subscriptions are not of one owner, that is an

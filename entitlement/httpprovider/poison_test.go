@@ -1,0 +1,268 @@
+package httpprovider_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
+)
+
+const good = `{"owner":"user_1","plan":"pro","valid_until":null}`
+
+// A poison is an answer that must not be believed. Status 0 is 200.
+type poison struct {
+	name   string
+	status int
+	kind   string // content type; empty: application/json
+	body   string
+	header http.Header
+}
+
+func body(name, body string) poison { return poison{name: name, body: body} }
+
+func kind(name, kind string) poison { return poison{name: name, kind: kind, body: good} }
+
+func header(name string, h http.Header) poison { return poison{name: name, body: good, header: h} }
+
+var poisons = []poison{
+	{name: "status 201", status: 201, body: good},
+	{name: "status 203", status: 203, body: good},
+	{name: "status 204", status: 204},
+	{name: "status 206", status: 206, body: good},
+	{name: "status 300", status: 300, body: good},
+	{name: "status 301 without a place", status: 301, body: good},
+	{name: "status 304", status: 304},
+	{name: "status 400", status: 400, body: good},
+	{name: "status 401", status: 401, body: good},
+	{name: "status 402", status: 402, body: good},
+	{name: "status 403", status: 403, body: good},
+	{name: "status 404 with a good answer", status: 404, body: good},
+	{name: "status 404 with no plan", status: 404, body: `{"owner":"user_1","plan":null}`},
+	{name: "status 404 with nothing", status: 404},
+	{name: "status 404 with a page", status: 404, kind: "text/plain", body: "404 page not found\n"},
+	{name: "status 410", status: 410, body: `{"owner":"user_1","plan":null}`},
+	{name: "status 429", status: 429, body: good},
+	{name: "status 500", status: 500, body: good},
+	{name: "status 503", status: 503, body: `{"owner":"user_1","plan":null}`},
+	{name: "status 599", status: 599, body: good},
+	{name: "a proxy's page", status: 502, kind: "text/html", body: "<html>bad gateway</html>"},
+	{name: "a login page", kind: "text/html; charset=utf-8", body: "<html>welcome</html>"},
+	{name: "a page as JSON", body: "<html>welcome</html>"},
+	kind("HTML", "text/html"),
+	kind("text", "text/plain"),
+	kind("a problem", "application/problem+json"),
+	kind("JSON for pages", "application/jsonp"),
+	kind("lines", "application/json-seq"),
+	kind("another charset", "application/json; charset=latin1"),
+	kind("a parameter", "application/json; profile=x"),
+	kind("a broken parameter", "application/json; charset"),
+	kind("two in one", "application/json, text/html"),
+	header("no content type", http.Header{"Content-Type": nil}),
+	header("two content types", http.Header{"Content-Type": {"application/json", "application/json"}}),
+	header("an encoding that is not undone", http.Header{"Content-Encoding": {"br"}}),
+	header("an encoding that is none", http.Header{"Content-Encoding": {"identity"}}),
+	{name: "a gzip bomb", body: bomb(), header: http.Header{"Content-Encoding": {"gzip"}}},
+	{name: "a gzip bomb without a word", body: bomb()},
+	body("nothing", ""),
+	body("null", "null"),
+	body("a list", "[]"),
+	body("the answer in a list", "["+good+"]"),
+	body("the answer in a text", fmt.Sprintf("%q", good)),
+	body("true", "true"),
+	body("an empty object", "{}"),
+	body("a cut body", good[:len(good)-1]),
+	body("half a body", good[:len(good)/2]),
+	body("the answer twice", good+good),
+	body("a line more", good+"\nnull"),
+	body("a letter behind", good+"x"),
+	body("a NUL behind", good+"\x00"),
+	body("a byte order mark", "\xef\xbb\xbf"+good),
+	body("half a character", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"features":["`+"\xff"+`"]}}`),
+	body("a comma too many", `{"owner":"user_1","plan":"pro","valid_until":null,}`),
+	body("deep nesting", strings.Repeat("[", 60_000)),
+	body("deep nesting in a field", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":`+strings.Repeat("[", 30_000)+strings.Repeat("]", 30_000)+`}}`),
+	body("too long by spaces", good+strings.Repeat(" ", 64<<10)),
+	body("too long by a field", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"features":["`+strings.Repeat("a", 64<<10)+`"]}}`),
+	body("another owner", `{"owner":"user_2","plan":"pro","valid_until":null}`),
+	body("another owner without a plan", `{"owner":"user_2","plan":null}`),
+	body("the owner in another case", `{"owner":"User_1","plan":"pro","valid_until":null}`),
+	body("the owner with a space", `{"owner":"user_1 ","plan":"pro","valid_until":null}`),
+	body("no owner", `{"plan":"pro","valid_until":null}`),
+	body("no owner and no plan", `{"plan":null}`),
+	body("an empty owner", `{"owner":"","plan":"pro","valid_until":null}`),
+	body("an owner that is null", `{"owner":null,"plan":null}`),
+	body("an owner that is a list", `{"owner":["user_1"],"plan":"pro","valid_until":null}`),
+	body("two owners", `{"owner":"user_2","owner":"user_1","plan":"pro","valid_until":null}`),
+	body("the plan missing", `{"owner":"user_1","valid_until":null}`),
+	body("the owner alone", `{"owner":"user_1"}`),
+	body("an unknown plan", `{"owner":"user_1","plan":"premium","valid_until":null}`),
+	body("the plan in another case", `{"owner":"user_1","plan":"Pro","valid_until":null}`),
+	body("an empty plan", `{"owner":"user_1","plan":"","valid_until":null}`),
+	body("an empty plan that ended", `{"owner":"user_1","plan":"","valid_until":null,"status":"ended"}`),
+	body("a plan that is false", `{"owner":"user_1","plan":false,"valid_until":null}`),
+	body("a plan that is a number", `{"owner":"user_1","plan":0,"valid_until":null}`),
+	body("a plan that is an object", `{"owner":"user_1","plan":{"name":"pro"},"valid_until":null}`),
+	body("a plan that is a novel", `{"owner":"user_1","plan":"`+strings.Repeat("a", 30_000)+`","valid_until":null}`),
+	body("a plan that is the secret", `{"owner":"user_1","plan":"`+secret+`","valid_until":null}`),
+	body("a plan that is the header", `{"owner":"user_1","plan":"Bearer `+secret+`","valid_until":null}`),
+	body("two plans", `{"owner":"user_1","plan":"free","plan":"pro","valid_until":null}`),
+	body("null and a plan", `{"owner":"user_1","plan":null,"plan":"pro","valid_until":null}`),
+	body("a plan and null", `{"owner":"user_1","plan":"pro","plan":null,"valid_until":null}`),
+	body("names in another case", `{"Owner":"user_1","Plan":"pro","Valid_Until":null}`),
+	body("a name twice in another case", `{"owner":"user_1","plan":"free","PLAN":"pro","valid_until":null}`),
+	body("a name with a long s", `{"owner":"user_1","plan":"pro","valid_until":null,"ſtatus":"ended"}`),
+	body("an unknown field", `{"owner":"user_1","plan":"pro","valid_until":null,"suspended":true}`),
+	body("an unknown field that is the secret", `{"owner":"user_1","plan":"pro","valid_until":null,"`+secret+`":true}`),
+	body("an unknown field without a plan", `{"owner":"user_1","plan":null,"error":"database is down"}`),
+	body("the end missing", `{"owner":"user_1","plan":"pro"}`),
+	body("an empty end", `{"owner":"user_1","plan":"pro","valid_until":""}`),
+	body("an end that was not set", `{"owner":"user_1","plan":"pro","valid_until":"0001-01-01T00:00:00Z"}`),
+	body("an end that was not set, elsewhere", `{"owner":"user_1","plan":"pro","valid_until":"0001-01-01T01:00:00+01:00"}`),
+	body("an end without a time", `{"owner":"user_1","plan":"pro","valid_until":"2999-01-01"}`),
+	body("an end without a zone", `{"owner":"user_1","plan":"pro","valid_until":"2999-01-01T00:00:00"}`),
+	body("an end in seconds", `{"owner":"user_1","plan":"pro","valid_until":32472144000}`),
+	body("an end in no month", `{"owner":"user_1","plan":"pro","valid_until":"2999-13-01T00:00:00Z"}`),
+	body("an end after the year 9999", `{"owner":"user_1","plan":"pro","valid_until":"12999-01-01T00:00:00Z"}`),
+	body("an unknown status", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"trialing"}`),
+	body("a status in another case", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"Active"}`),
+	body("held", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"held"}`),
+	body("an empty status", `{"owner":"user_1","plan":"pro","valid_until":null,"status":""}`),
+	body("a status that is true", `{"owner":"user_1","plan":"pro","valid_until":null,"status":true}`),
+	body("past due since nobody knows when", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"past_due"}`),
+	body("no plan, but a status", `{"owner":"user_1","plan":null,"status":"active"}`),
+	body("no plan, but an end", `{"owner":"user_1","plan":null,"valid_until":"2999-01-01T00:00:00Z"}`),
+	body("no plan, but an override", `{"owner":"user_1","plan":null,"override":{"api_access":true}}`),
+	body("an override that is true", `{"owner":"user_1","plan":"pro","valid_until":null,"override":true}`),
+	body("an override that is a list", `{"owner":"user_1","plan":"pro","valid_until":null,"override":[]}`),
+	body("an override of nothing known", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"plan":"free"}}`),
+	body("an override of zero", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"max_keys":0}}`),
+	body("an override that comes twice", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":[],"scopes":["*"]}}`),
+	body("an override of foreign scopes", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":["`+secret+` "]}}`),
+	body("an override of a long grace", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"grace":"99999h"}}`),
+}
+
+// bomb is a few KiB that become 8 MiB.
+func bomb() string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, good)
+	w.Write(bytes.Repeat([]byte(" "), 8<<20))
+	w.Close()
+	return b.String()
+}
+
+func (p poison) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if p.kind != "" {
+		w.Header().Set("Content-Type", p.kind)
+	}
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	if p.status != 0 {
+		w.WriteHeader(p.status)
+	}
+	io.WriteString(w, p.body)
+}
+
+// Nothing but an answer is an answer: the rest is neither access nor the lack of a
+// plan, and no error shows the secret.
+func TestPoisons(t *testing.T) {
+	t.Parallel()
+	for _, poison := range poisons {
+		t.Run(strings.ReplaceAll(poison.name, " ", "_"), func(t *testing.T) {
+			p := newProvider(t, serve(t, poison.ServeHTTP), httpprovider.Options{})
+			e, err := p.Entitlement(t.Context(), "user_1")
+			outage(t, e, err)
+		})
+	}
+}
+
+// A charset beside the type is what many frameworks send.
+func TestContentTypes(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", `application/json; charset="utf-8"`} {
+		p := newProvider(t, serve(t, poison{kind: kind, body: good}.ServeHTTP), httpprovider.Options{})
+		if e, err := p.Entitlement(t.Context(), "user_1"); err != nil || !e.APIAccess {
+			t.Errorf("%s: got %+v, %v", kind, e, err)
+		}
+	}
+}
+
+// Each beginning of an answer is an outage.
+func TestEveryCut(t *testing.T) {
+	t.Parallel()
+	const whole = `{"owner":"user_1","plan":"pro","status":"active","valid_until":"2999-01-01T00:00:00Z","override":{"scopes":["a"]}}`
+	var n int
+	p := newProvider(t, "http://localhost", httpprovider.Options{Transport: transport(func(*http.Request) (*http.Response, error) {
+		return respond(200, whole[:n]), nil
+	})})
+	for n = range len(whole) {
+		e, err := p.Entitlement(t.Context(), "user_1")
+		outage(t, e, err)
+	}
+	n = len(whole)
+	if e, err := p.Entitlement(t.Context(), "user_1"); err != nil || !e.APIAccess {
+		t.Errorf("the whole: got %+v, %v", e, err)
+	}
+}
+
+// A transport answers without a network.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func respond(status int, body string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: -1,
+	}
+}
+
+// Whatever bytes come, they are an answer about the owner, or an outage.
+func FuzzAnswer(f *testing.F) {
+	for _, p := range poisons {
+		if len(p.body) < 10_000 {
+			f.Add([]byte(p.body))
+		}
+	}
+	f.Add([]byte(good))
+	f.Add([]byte(`{"owner":"user_1","plan":null}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p := newProvider(t, "http://localhost", httpprovider.Options{Transport: transport(func(*http.Request) (*http.Response, error) {
+			return respond(200, string(text)), nil
+		})})
+		e, err := p.Entitlement(t.Context(), "user_1")
+		switch {
+		case err == entitlement.ErrNone:
+			if !bytes.Contains(text, []byte("null")) {
+				t.Errorf("%q is taken for the lack of a plan", text)
+			}
+		case err != nil:
+			outage(t, e, err)
+		case e.APIAccess && e.Plan != "pro" && e.Plan != "free" || e.Plan == "":
+			t.Errorf("%q gives %+v", text, e)
+		}
+	})
+}
+
+// What is kept of earlier finds must be where the target looks for it.
+func TestFuzzSeedsHaveTargets(t *testing.T) {
+	t.Parallel()
+	folders, err := os.ReadDir("testdata/fuzz")
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		if folder.Name() != "FuzzAnswer" {
+			t.Errorf("testdata/fuzz/%s has seeds for no target", folder.Name())
+		}
+	}
+}
