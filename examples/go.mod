@@ -9,6 +9,7 @@ require (
 	github.com/keyhatch/keyhatch/cache/rediscache v0.1.0
 	github.com/keyhatch/keyhatch/store/pgstore v0.1.0
 	github.com/keyhatch/keyhatch/store/sqlitestore v0.1.0
+	modernc.org/sqlite v1.58.0
 )
 
 require (
@@ -31,7 +32,6 @@ require (
 	modernc.org/libc v1.75.6 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
-	modernc.org/sqlite v1.58.0 // indirect
 )
 
 replace (

@@ -1,0 +1,146 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+)
+
+var catalog = func() *entitlement.Catalog {
+	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
+		"pro": {APIAccess: true, Grace: 72 * time.Hour}, "team": {APIAccess: true},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return c
+}()
+
+var products = map[string]string{
+	"price_1Qpro0KhExample": "pro", "prod_QteamExample": "team",
+	"a1d0c6f2-0000-4000-8000-000000000001": "pro", "a1d0c6f2-0000-4000-8000-000000000002": "team",
+	"pdt_KhExamplePro": "pro", "pdt_KhExampleTeam": "team", "extra": "",
+}
+
+const (
+	secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	other  = "whsec_HxMUFRYXGBkaGxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBE="
+	owner  = "org_42"
+)
+
+// A system is a sender, and how it signs.
+type system struct {
+	name   string
+	sender func(secrets ...string) webhook.Sender
+	sign   func(h http.Header, secret, id string, at time.Time, body []byte)
+}
+
+var (
+	stripe  = system{"stripe", webhook.Stripe, signStripe}
+	polar   = system{"polar", webhook.Polar, signText}
+	dodo    = system{"dodo", webhook.Dodo, signStandard}
+	systems = []system{stripe, polar, dodo}
+)
+
+func mac(key []byte, text string, body []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+func signStripe(h http.Header, secret, _ string, at time.Time, body []byte) {
+	t := fmt.Sprint(at.Unix())
+	h.Set("Stripe-Signature", "t="+t+",v1="+hex.EncodeToString(mac([]byte(secret), t+".", body))+",v0=6ffbb59b2300aae63f272406069a9788")
+}
+
+func signWith(h http.Header, key []byte, id string, at time.Time, body []byte) {
+	t := fmt.Sprint(at.Unix())
+	h.Set("Webhook-Id", id)
+	h.Set("Webhook-Timestamp", t)
+	h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac(key, id+"."+t+".", body)))
+}
+
+func signStandard(h http.Header, secret, id string, at time.Time, body []byte) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil {
+		panic(err)
+	}
+	signWith(h, key, id, at, body)
+}
+
+func signText(h http.Header, secret, id string, at time.Time, body []byte) {
+	signWith(h, []byte(secret), id, at, body)
+}
+
+func (s system) handler(t testing.TB, table webhook.Table, o *webhook.Options) *webhook.Handler {
+	t.Helper()
+	h, err := webhook.New(table, s.sender(secret), catalog, products, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// owned are options whose Owner always knows.
+func owned() *webhook.Options {
+	return &webhook.Options{Owner: func(context.Context, webhook.Event) (string, error) { return owner, nil }}
+}
+
+func payload(t testing.TB, s system, name string) []byte {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join("testdata", s.name, name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// request is signed now. Standard Webhooks' id is in a header.
+func (s system) request(id string, body []byte) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/hooks", bytes.NewReader(body))
+	s.sign(r.Header, secret, id, time.Now(), body)
+	return r
+}
+
+func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func (s system) deliver(h http.Handler, id string, body []byte) int {
+	return serve(h, s.request(id, body)).Code
+}
+
+// want delivers the named payload, whose event's id is its name where a header
+// has it.
+func (s system) want(t *testing.T, h http.Handler, name string, status int) {
+	t.Helper()
+	if got := s.deliver(h, name, payload(t, s, name)); got != status {
+		t.Errorf("%s %s: got %d, want %d", s.name, name, got, status)
+	}
+}
+
+// edit is the payload with an old text, which is there, made new.
+func edit(t testing.TB, body []byte, old, new string) []byte {
+	t.Helper()
+	if !bytes.Contains(body, []byte(old)) {
+		t.Fatalf("the payload has no %s", old)
+	}
+	return bytes.ReplaceAll(body, []byte(old), []byte(new))
+}

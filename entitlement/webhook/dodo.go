@@ -1,0 +1,114 @@
+package webhook
+
+import (
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// Dodo is the webhooks of Dodo Payments. The secrets are those of the endpoint,
+// "whsec_…". Send it the events subscription.*, refund.succeeded and dispute.*.
+//
+// The owner is read from the metadata of the subscription or refund, and then
+// from the customer's. A dispute has neither, and no customer: [Options.Owner] has
+// to find the owner by Payment.
+//
+// Nothing says what was paid last for a subscription that is on hold, so it has
+// ended when the event happened, if not before.
+func Dodo(secrets ...string) Sender {
+	keys, err := keysOf(secrets, decodedKey)
+	subscription := subject{identifyDodo, readDodo, true}
+	refund := subject{identifyDodoRefund, readDodoRefund, false}
+	dispute := subject{identifyDodoDispute, readDodoDispute, false}
+	all := map[string]subject{}
+	subscription.of(all, "subscription.active", "subscription.renewed", "subscription.updated",
+		"subscription.on_hold", "subscription.paused", "subscription.unpaused", "subscription.cancelled",
+		"subscription.failed", "subscription.expired", "subscription.plan_changed",
+		"subscription.update_payment_method")
+	refund.of(all, "refund.succeeded")
+	dispute.of(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
+		"dispute.expired", "dispute.won", "dispute.lost")
+	return Sender{"dodo", keys, err, standardSignature, standardLabel, standardContents, all}
+}
+
+func identifyDodo(d fields, e *Event) {
+	e.Subscription = d.text("subscription_id")
+	e.Products = []string{d.text("product_id")}
+	identifyDodoCustomer(d, e)
+}
+
+func identifyDodoCustomer(d fields, e *Event) {
+	customer := d.object("customer")
+	e.Customer, e.CustomerMetadata = customer.text("customer_id"), customer.metadata("metadata")
+	e.Metadata = d.metadata("metadata")
+}
+
+func readDodo(d fields, e Event) state {
+	s := dodoState(d, e)
+	s.id, s.since, s.items = e.Subscription, d.date("created_at"), [][]string{e.Products}
+	return s
+}
+
+func dodoState(d fields, e Event) state {
+	switch d.text("status") {
+	case "active":
+		return state{status: entitlement.Active, stage: active, until: dodoEnd(d)}
+	case "on_hold":
+		until := earliest(d.date("next_billing_date"), e.At)
+		return state{status: entitlement.PastDue, stage: pastDue, until: until}
+	case "pending":
+		return over(incomplete, e.At)
+	case "paused":
+		return over(pastDue, e.At)
+	case "failed":
+		return over(ended, e.At)
+	case "cancelled", "expired": // what is cancelled for the next billing date stays active until then
+		return over(deleted, e.At)
+	}
+	return unknown(d, "status")
+}
+
+// dodoEnd is when the next period begins, or when it all ends, if earlier.
+func dodoEnd(d fields) (end time.Time) {
+	end = d.date("next_billing_date")
+	if d.has("expires_at") {
+		end = earliest(end, d.date("expires_at"))
+	}
+	return end
+}
+
+func identifyDodoRefund(d fields, e *Event) {
+	e.Payment = d.text("payment_id")
+	identifyDodoCustomer(d, e)
+}
+
+func readDodoRefund(d fields, e Event) state {
+	if !d.has("is_partial") {
+		d.fail("is_partial", "true or false")
+	}
+	s := held("refund:"+e.Payment, e.At)
+	s.ignored = d.flag("is_partial")
+	return s
+}
+
+func identifyDodoDispute(d fields, e *Event) {
+	e.Payment = d.text("payment_id")
+	e.Metadata = d.metadata("metadata")
+	customer := d.objectOr("customer")
+	e.Customer, e.CustomerMetadata = customer.textOr("customer_id", ""), customer.metadata("metadata")
+}
+
+// readDodoDispute holds what has expired too: that is lost, says Dodo.
+func readDodoDispute(d fields, e Event) state {
+	s := held("dispute:"+d.text("dispute_id"), d.date("created_at"))
+	switch d.text("dispute_status") {
+	case "dispute_opened", "dispute_challenged":
+	case "dispute_accepted", "dispute_expired", "dispute_lost":
+		s.stage = deleted
+	case "dispute_won", "dispute_cancelled":
+		s.status, s.stage = entitlement.Ended, ended
+	default:
+		return unknown(d, "dispute_status")
+	}
+	return s
+}

@@ -1,0 +1,93 @@
+package webhook_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+)
+
+func ExampleNew() {
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
+		"pro": {APIAccess: true, MaxKeys: 5, Grace: 72 * time.Hour},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	table := newTable() // sqlprovider.New, in earnest
+	events, err := webhook.New(table, webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
+		map[string]string{"price_1Qpro": "pro", "prod_mug": ""},
+		&webhook.Options{
+			Changed: func(context.Context, string) error { return nil }, // keys.OwnerChanged, in earnest
+		})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/hooks/stripe", events)
+
+	// Anybody can send anything.
+	r := httptest.NewRequest("POST", "/hooks/stripe", strings.NewReader(`{"type": "customer.subscription.created"}`))
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	// Output: 401
+}
+
+func ExampleNew_unknownPlan() {
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = webhook.New(newTable(), webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
+		map[string]string{"price_1Qpro": "Pro"}, nil)
+	fmt.Println(err)
+	// Output: webhook: product "price_1Qpro": entitlement: unknown plan: "Pro"
+}
+
+// While a secret is being replaced both work.
+func ExampleDodo() {
+	sender := webhook.Dodo(
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", // the new one
+		"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", // until it is no longer used
+	)
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = webhook.New(newTable(), sender, catalog, map[string]string{"pdt_pro": "pro"}, nil)
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// An API key is no secret of an endpoint's.
+func ExampleStripe() {
+	_, err := webhook.New(newTable(), webhook.Stripe("sk_live_not-a-webhook-secret"), nil, nil, nil)
+	fmt.Println(err)
+	// Output: webhook: stripe: secret 1 of 1: it does not begin with "whsec_"
+}
+
+// Stripe's refunds and disputes do not say whose they are. The host knows.
+func ExampleOptions_owner() {
+	owners := map[string]string{"cus_1": "ann"}   // a query, in earnest
+	charges := map[string]string{"ch_1": "cus_1"} // a call to Stripe, for disputes
+	o := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
+		if owner := e.Metadata["owner"]; owner != "" {
+			return owner, nil
+		}
+		customer := e.Customer
+		if customer == "" {
+			customer = charges[e.Payment]
+		}
+		return owners[customer], nil
+	}}
+	owner, err := o.Owner(context.Background(), webhook.Event{Type: "charge.dispute.created", Payment: "ch_1"})
+	fmt.Println(owner, err)
+	// Output: ann <nil>
+}

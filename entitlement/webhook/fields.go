@@ -1,0 +1,140 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// fields are those of an object in an event. What is read from them and is not
+// there, or is of another shape, is the zero value, and the first such fault is
+// kept, so that it has to be looked at only once. It names the field and not what
+// is in it.
+type fields struct {
+	values map[string]any
+	path   string
+	fault  *error
+}
+
+func newFields(values map[string]any) fields {
+	return fields{values: values, fault: new(error)}
+}
+
+func (f fields) err() error { return *f.fault }
+
+func (f fields) fail(name, want string) {
+	if *f.fault == nil {
+		*f.fault = fmt.Errorf("%s%s: want %s", f.path, name, want)
+	}
+}
+
+// has reports whether the field is there, and not null.
+func (f fields) has(name string) bool { return f.values[name] != nil }
+
+// text is required, and of what a database can keep.
+func (f fields) text(name string) string {
+	s, _ := f.values[name].(string)
+	if checkText(s) != nil {
+		f.fail(name, "text of 1 to 255 bytes")
+		return ""
+	}
+	return s
+}
+
+// textOr is for a field that may be missing or null.
+func (f fields) textOr(name, other string) string {
+	if !f.has(name) {
+		return other
+	}
+	return f.text(name)
+}
+
+// id is an id, or an object that has one, which Stripe calls expanded. It may be
+// missing.
+func (f fields) id(name string) string {
+	if _, ok := f.values[name].(map[string]any); ok {
+		return f.object(name).text("id")
+	}
+	return f.textOr(name, "")
+}
+
+func (f fields) flag(name string) bool {
+	b, ok := f.values[name].(bool)
+	if !ok && f.has(name) {
+		f.fail(name, "true or false")
+	}
+	return b
+}
+
+// unix is a time in whole seconds since 1970.
+func (f fields) unix(name string) time.Time {
+	n, _ := f.values[name].(json.Number)
+	t, err := unixTime(string(n))
+	if err != nil {
+		f.fail(name, "a time in seconds")
+	}
+	return t
+}
+
+// date is a time of RFC 3339.
+func (f fields) date(name string) time.Time {
+	s, _ := f.values[name].(string)
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
+		f.fail(name, "a time of RFC 3339")
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// object is required.
+func (f fields) object(name string) fields {
+	inner, ok := f.values[name].(map[string]any)
+	if !ok {
+		f.fail(name, "an object")
+	}
+	return fields{inner, f.path + name + ".", f.fault}
+}
+
+// objectOr is empty where the object is missing or null.
+func (f fields) objectOr(name string) fields {
+	if !f.has(name) {
+		return fields{nil, f.path + name + ".", f.fault}
+	}
+	return f.object(name)
+}
+
+// objects is an array of them.
+func (f fields) objects(name string) []fields {
+	array, ok := f.values[name].([]any)
+	if !ok {
+		f.fail(name, "an array")
+	}
+	all := make([]fields, len(array))
+	for i, v := range array {
+		path := fmt.Sprintf("%s[%d]", name, i)
+		inner, ok := v.(map[string]any)
+		if !ok {
+			f.fail(path, "an object")
+		}
+		all[i] = fields{inner, f.path + path + ".", f.fault}
+	}
+	return all
+}
+
+// metadata are pairs of the host's own. Polar's and Dodo's may be numbers and
+// booleans, which come out as JSON writes them.
+func (f fields) metadata(name string) map[string]string {
+	pairs := map[string]string{}
+	for key, v := range f.objectOr(name).values {
+		switch v := v.(type) {
+		case string:
+			pairs[key] = v
+		case json.Number:
+			pairs[key] = string(v)
+		case bool:
+			pairs[key] = fmt.Sprint(v)
+		}
+	}
+	return pairs
+}

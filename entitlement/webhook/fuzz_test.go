@@ -1,0 +1,103 @@
+package webhook_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// FuzzSignatureHeaders: no header that is not by the secret is let through, and
+// what stands beside a good signature does not make it a bad one, unless it is
+// refused for its shape.
+func FuzzSignatureHeaders(f *testing.F) {
+	for _, header := range []string{
+		"", "v1,", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", "v1a,AAAA v1,AAAA", " ", ",,,", "v1 v1 v1",
+		"t=1,v1=00", "t=1492774577,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd,v0=00", "t=", "=", "t=1,t=2", "v1=\x00",
+	} {
+		f.Add(header, "1772359200", "msg_1")
+	}
+	bodies := map[string][]byte{}
+	for _, s := range systems {
+		bodies[s.name] = payload(f, s, "purchase")
+	}
+	f.Fuzz(func(t *testing.T, header, timestamp, id string) {
+		for _, s := range systems {
+			table := newTable()
+			h := s.handler(t, table, owned())
+			body := bodies[s.name]
+			r := s.request("good", body)
+			good := r.Header.Get("Webhook-Signature") + r.Header.Get("Stripe-Signature")
+			r.Header.Set("Webhook-Id", id)
+			r.Header.Set("Webhook-Timestamp", timestamp)
+			r.Header.Set("Webhook-Signature", header)
+			r.Header.Set("Stripe-Signature", header)
+			if got := serve(h, r).Code; got != 400 && got != 401 || len(table.calls) > 0 {
+				t.Errorf("%s: header %q: got %d, %v", s.name, header, got, table.calls)
+			}
+			r = s.request("good", body)
+			if s.name == "stripe" {
+				r.Header.Set("Stripe-Signature", good+","+header)
+			} else {
+				r.Header.Set("Webhook-Signature", good+" "+header)
+			}
+			if got := serve(h, r).Code; got != 200 && got != 400 {
+				t.Errorf("%s: header %q beside a good one: got %d", s.name, header, got)
+			}
+		}
+	})
+}
+
+// FuzzPayload: whatever is signed is taken, ignored or refused and kept; what is
+// taken makes sense, and is the same the next time.
+func FuzzPayload(f *testing.F) {
+	seeds := 0
+	for _, s := range systems {
+		files, err := filepath.Glob(filepath.Join("testdata", s.name, "*.json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			body, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(body)
+			seeds++
+		}
+	}
+	if seeds < 40 {
+		f.Fatalf("only %d seeds in testdata", seeds)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, s := range systems {
+			first, second := newTable(), newTable()
+			status := s.deliver(s.handler(t, first, owned()), "e", body)
+			again := s.deliver(s.handler(t, second, owned()), "e", body)
+			if status != again || !maps.Equal(first.rows, second.rows) {
+				t.Errorf("%s: got %d and %d, %v and %v", s.name, status, again, first.rows, second.rows)
+			}
+			checkOutcome(t, s, status, first)
+		}
+	})
+}
+
+func checkOutcome(t *testing.T, s system, status int, table *memTable) {
+	switch {
+	case status == 413:
+	case status == 422 && (len(table.refused) != 1 || len(table.rows) > 0):
+		t.Errorf("%s: refused %d, rows %v", s.name, len(table.refused), table.rows)
+	case status != 200 && status != 422:
+		t.Errorf("%s: got %d", s.name, status)
+	}
+	for _, row := range table.rows {
+		granted := row.Status == active || row.Status == pastDue
+		_, err := catalog.Plan(row.Plan)
+		switch {
+		case !row.Status.Valid(), row.ID == "", row.Since.IsZero(), row.UpdatedAt.IsZero(), row.Version <= 0:
+			t.Errorf("%s: %+v", s.name, row)
+		case granted && (row.ValidUntil.IsZero() || err != nil):
+			t.Errorf("%s: granted for ever, or a plan that is none: %+v", s.name, row)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+const (
+	// maxBody is several times what the largest events have.
+	maxBody = 256 << 10
+
+	// readTime is how long a body may take to arrive, and workTime how long
+	// the table and the host's functions have together. The senders give up
+	// after 10 seconds and more; Polar is the first.
+	readTime = 10 * time.Second
+	workTime = 8 * time.Second
+)
+
+// A Handler takes the events of one [Sender]. It is made by [New] and may be
+// mounted under any path.
+type Handler struct {
+	table   Table
+	from    Sender
+	catalog *entitlement.Catalog
+	plans   plans
+	opts    Options
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		answer(w, http.StatusMethodNotAllowed)
+		return
+	}
+	s, body, status, err := h.receive(w, r)
+	if err != nil {
+		h.opts.Logger.InfoContext(r.Context(), "webhook: refused a request",
+			"sender", h.from.name, "remote", r.RemoteAddr, "reason", err.Error())
+		answer(w, status)
+		return
+	}
+	// What has arrived whole is dealt with even if the sender hangs up: it may
+	// have been the last try.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), workTime)
+	defer cancel()
+	e := Event{ID: s.event, Body: body}
+	answer(w, h.settle(ctx, &e, h.process(ctx, &e)))
+}
+
+// receive returns what is authentic. The body comes last, since reading it is
+// work that anybody could make.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
+	if s, err = h.from.signature(r.Header); err != nil {
+		status := http.StatusBadRequest
+		if err == errUnsigned {
+			status = http.StatusUnauthorized
+		}
+		return s, nil, status, err
+	}
+	if !s.fresh(time.Now()) {
+		return s, nil, http.StatusUnauthorized, errStale
+	}
+	if body, status, err = read(w, r); err != nil {
+		return s, nil, status, err
+	}
+	if !s.by(h.from.keys, body) {
+		return s, nil, http.StatusUnauthorized, errForged
+	}
+	return s, body, http.StatusOK, nil
+}
+
+func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err error) {
+	if r.ContentLength > maxBody {
+		return nil, http.StatusRequestEntityTooLarge, errors.New("the body is too large")
+	}
+	if r.Body == nil { // the server never does that, but tests do
+		r.Body = http.NoBody
+	}
+	// Where deadlines are not to be had, the server's own has to do.
+	deadline := http.NewResponseController(w)
+	deadline.SetReadDeadline(time.Now().Add(readTime))
+	defer deadline.SetReadDeadline(time.Time{})
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return nil, http.StatusRequestEntityTooLarge, err
+	case err != nil:
+		return nil, http.StatusBadRequest, err
+	}
+	return body, http.StatusOK, nil
+}
+
+// process deals with an event that is authentic. An error is [ErrIgnore], a
+// *refusal, or an outage. Whatever the host's code throws is an outage too: the
+// server would close the connection, and say nothing in the log of which event.
+func (h *Handler) process(ctx context.Context, e *Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &outage{"process", fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	d, err := h.open(e)
+	if err != nil {
+		return err
+	}
+	subject, ok := h.from.subjects[e.Type]
+	if !ok {
+		return ErrIgnore
+	}
+	seen, err := h.table.Seen(ctx, e.ID)
+	if err != nil {
+		return &outage{"Seen", err}
+	}
+	if seen {
+		return ErrIgnore
+	}
+	s, err := h.read(ctx, d, e, subject)
+	if err != nil {
+		return err
+	}
+	return h.write(ctx, e, s)
+}
+
+// open finds out which event it is.
+func (h *Handler) open(e *Event) (fields, error) {
+	values, err := parse(e.Body)
+	if err != nil {
+		return fields{}, &refusal{err}
+	}
+	d := newFields(values)
+	h.from.label(d, e)
+	return d, refused(d.err())
+}
+
+// read finds out what the event says.
+func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (s entitlement.Subscription, err error) {
+	data := h.from.contents(d, e)
+	about.identify(data, e)
+	if err := d.err(); err != nil {
+		return s, &refusal{err}
+	}
+	if about.refetch && h.opts.Refetch != nil {
+		s, err = h.refetch(ctx, *e)
+	} else {
+		s, err = h.believe(data, *e, about)
+	}
+	if err == nil && s.Owner == "" {
+		s.Owner, err = h.owner(ctx, *e)
+	}
+	if err == nil {
+		err = checkNames(s)
+	}
+	return s, err
+}
+
+func checkNames(s entitlement.Subscription) error {
+	if err := checkText(s.Owner); err != nil {
+		return refused(fmt.Errorf("the owner cannot be one: %w", err))
+	}
+	if err := checkText(s.ID); err != nil {
+		return refused(fmt.Errorf("the id cannot be one: %w", err))
+	}
+	return nil
+}
+
+// believe takes the event's word.
+func (h *Handler) believe(data fields, e Event, about subject) (entitlement.Subscription, error) {
+	s := about.read(data, e)
+	if err := data.err(); err != nil {
+		return entitlement.Subscription{}, &refusal{err}
+	}
+	if s.ignored {
+		return entitlement.Subscription{}, ErrIgnore
+	}
+	return h.plans.subscription(e, s)
+}
+
+// refetch takes the billing system's. The time is from before, so that what
+// happens while it is asked comes later.
+func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscription, error) {
+	began := time.Now().UTC().Truncate(time.Microsecond)
+	s, err := h.opts.Refetch(ctx, e)
+	if err != nil {
+		return s, &outage{"Refetch", err}
+	}
+	s.UpdatedAt, s.Version = began, version(stages[s.Status], e.ID)
+	if s.ID == "" {
+		s.ID = e.Subscription
+	}
+	if !s.Status.Valid() {
+		return s, refused(fmt.Errorf("status %q, of Refetch, is not known", s.Status))
+	}
+	if s.Status == entitlement.Active || s.Status == entitlement.PastDue {
+		if _, err := h.catalog.Plan(s.Plan); err != nil {
+			return s, &refusal{err}
+		}
+	}
+	return s, nil
+}
+
+func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
+	owner, err := h.opts.Owner(ctx, e)
+	switch {
+	case errors.Is(err, ErrIgnore):
+		return "", ErrIgnore
+	case err != nil:
+		return "", &outage{"Owner", err}
+	}
+	return owner, nil
+}
+
+// write calls Changed also when nothing was: an earlier try may have ended
+// between the two.
+func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription) error {
+	if _, err := h.table.Put(ctx, s); err != nil {
+		return &outage{"Put", err}
+	}
+	if err := h.opts.Changed(ctx, s.Owner); err != nil {
+		return &outage{"Changed", err}
+	}
+	if err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {
+		return &outage{"MarkSeen", err}
+	}
+	return nil
+}

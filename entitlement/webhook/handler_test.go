@@ -1,0 +1,437 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+)
+
+func TestOnlyPost(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""} {
+		r := stripe.request("", nil)
+		r.Method = method
+		w := serve(stripe.handler(t, newTable(), nil), r)
+		if w.Code != 405 || w.Header().Get("Allow") != "POST" {
+			t.Errorf("%q: got %d, Allow %q", method, w.Code, w.Header().Get("Allow"))
+		}
+	}
+}
+
+// The answer comes after the write, and after Changed.
+func TestOrderOfWork(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		table := newTable()
+		o := &webhook.Options{Changed: func(ctx context.Context, who string) error {
+			if who != owner {
+				t.Errorf("%s: Changed(%q), want %q", s.name, who, owner)
+			}
+			return table.call(ctx, "Changed")
+		}}
+		s.want(t, s.handler(t, table, o), "purchase", 200)
+		if want := []string{"Seen", "Put", "Changed", "MarkSeen"}; !slices.Equal(table.calls, want) {
+			t.Errorf("%s: got %v, want %v", s.name, table.calls, want)
+		}
+	}
+}
+
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		synctest.Test(t, func(t *testing.T) {
+			table := newTable()
+			h := s.handler(t, table, nil)
+			body := payload(t, s, "purchase")
+			first := s.request("e", body)
+			if got := serve(h, first).Code; got != 200 {
+				t.Fatalf("%s: got %d, want 200", s.name, got)
+			}
+			table.calls = nil
+			again := s.request("e", body)
+			if got := serve(h, again).Code; got != 200 || !slices.Equal(table.calls, []string{"Seen"}) {
+				t.Errorf("%s: the same event again: got %d and %v, want 200 and no write", s.name, got, table.calls)
+			}
+			time.Sleep(5*time.Minute + time.Second)
+			table.calls = nil
+			again = httptest.NewRequest("POST", "/", bytes.NewReader(body))
+			again.Header = first.Header
+			if got := serve(h, again).Code; got != 401 || table.calls != nil {
+				t.Errorf("%s: the same signature later: got %d and %v, want 401", s.name, got, table.calls)
+			}
+		})
+	}
+}
+
+// Whatever fails, the sender is asked to try again, and the next try does what
+// the one before did not.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Seen", "Put", "Changed", "MarkSeen", "Owner"} {
+		for how, fail := range map[string]func(context.Context) error{
+			"fails":  func(context.Context) error { return errors.New("down") },
+			"panics": func(context.Context) error { panic("down") },
+			"hangs":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			"says that it is no matter": func(context.Context) error {
+				if method == "Owner" {
+					return errors.New("down")
+				}
+				return webhook.ErrIgnore
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) { testFailure(t, method, how, fail) })
+		}
+	}
+}
+
+func testFailure(t *testing.T, method, how string, fail func(context.Context) error) {
+	table, broken := newTable(), true
+	table.before = func(ctx context.Context, called string) error {
+		if broken && called == method {
+			return fail(ctx)
+		}
+		return nil
+	}
+	o := owned()
+	o.Owner = func(ctx context.Context, _ webhook.Event) (string, error) { return owner, table.call(ctx, "Owner") }
+	o.Changed = func(ctx context.Context, _ string) error { return table.call(ctx, "Changed") }
+	h := stripe.handler(t, table, o)
+	began := time.Now()
+	w := serve(h, stripe.request("", payload(t, stripe, "purchase")))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Body.Len() > 0 {
+		t.Errorf("%s %s: got %d, Retry-After %q", method, how, w.Code, w.Header().Get("Retry-After"))
+	}
+	if took := time.Since(began); took >= 10*time.Second {
+		t.Errorf("%s %s: took %v, when the sender has given up", method, how, took)
+	}
+	if len(table.seen) > 0 {
+		t.Errorf("%s %s: the event is marked as seen", method, how)
+	}
+	broken, table.calls = false, nil
+	stripe.want(t, h, "purchase", 200)
+	if !slices.Contains(table.calls, "Changed") || len(table.seen) != 1 || table.only(t).Status != active {
+		t.Errorf("%s %s: the next try did %v", method, how, table.calls)
+	}
+}
+
+// What the sender has given up on is dealt with nevertheless.
+func TestSenderThatHangsUp(t *testing.T) {
+	t.Parallel()
+	table := newTable()
+	ctx, cancel := context.WithCancel(t.Context())
+	table.before = func(ctx context.Context, method string) error {
+		cancel()
+		return ctx.Err()
+	}
+	r := stripe.request("", payload(t, stripe, "purchase")).WithContext(ctx)
+	if got := serve(stripe.handler(t, table, nil), r).Code; got != 200 || len(table.seen) != 1 {
+		t.Errorf("got %d and %v", got, table.seen)
+	}
+}
+
+func logger() (*slog.Logger, *bytes.Buffer) {
+	var b bytes.Buffer
+	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
+}
+
+// A product that is in no plan is neither a free one nor lost.
+func TestUnknownProduct(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		table := newTable()
+		log, text := logger()
+		h, err := webhook.New(table, s.sender(secret), catalog, map[string]string{"another": "pro"}, &webhook.Options{Logger: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			s.want(t, h, "purchase", 422)
+		}
+		if len(table.rows) > 0 || len(table.seen) > 0 || len(table.refused) != 1 {
+			t.Errorf("%s: rows %v, seen %v, refused %d", s.name, table.rows, table.seen, len(table.refused))
+		}
+		for id, kept := range table.refused {
+			if !bytes.Equal(kept.body, payload(t, s, "purchase")) || !strings.Contains(kept.reason, "no plan") {
+				t.Errorf("%s: kept %s: %q", s.name, id, kept.reason)
+			}
+		}
+		if got := text.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "no plan") {
+			t.Errorf("%s: the log has %q", s.name, got)
+		}
+		s.want(t, s.handler(t, table, nil), "purchase", 200)
+		if got := table.only(t); got.Plan != "pro" {
+			t.Errorf("%s: after the mapping was mended: got %+v", s.name, got)
+		}
+		s.want(t, h, "cancel", 200) // what ends needs no plan
+		if got := table.only(t); got.Status != ended {
+			t.Errorf("%s: got %+v, want it ended", s.name, got)
+		}
+	}
+}
+
+// An event that cannot be kept is not refused, or nobody would see it.
+func TestRefusalThatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	for how, fail := range map[string]func() error{"fails": func() error { return errors.New("down") }, "panics": func() error { panic("down") }} {
+		table := newTable()
+		table.before = func(_ context.Context, method string) error {
+			if method == "KeepRefused" {
+				return fail()
+			}
+			return nil
+		}
+		if got := stripe.deliver(stripe.handler(t, table, nil), "", []byte(`{}`)); got != 503 {
+			t.Errorf("KeepRefused %s: got %d, want 503", how, got)
+		}
+	}
+}
+
+func TestUnknownTypes(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		table := newTable()
+		log, text := logger()
+		s.want(t, s.handler(t, table, &webhook.Options{Logger: log}), "unknown_type", 200)
+		if len(table.calls) > 0 || !strings.Contains(text.String(), "level=DEBUG") || strings.Contains(text.String(), "level=ERROR") {
+			t.Errorf("%s: %v, %s", s.name, table.calls, text)
+		}
+		s.want(t, s.handler(t, table, nil), "partial_refund", 200)
+		if len(table.rows) > 0 {
+			t.Errorf("%s: a partial refund is in the table: %v", s.name, table.rows)
+		}
+	}
+}
+
+// The log has no more than the reason: no secret, signature or body.
+func TestLogOfRequestsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	log, text := logger()
+	r := polar.request("e", payload(t, polar, "purchase"))
+	polar.sign(r.Header, other, "e", time.Now(), payload(t, polar, "purchase"))
+	serve(polar.handler(t, newTable(), &webhook.Options{Logger: log}), r)
+	got := text.String()
+	if !strings.Contains(got, "no signature is by a known secret") {
+		t.Errorf("the log does not say why: %q", got)
+	}
+	for _, private := range []string{"whsec_", "v1,", "ann@example.com"} {
+		if strings.Contains(got, private) {
+			t.Errorf("the log has %q: %q", private, got)
+		}
+	}
+}
+
+func TestOversizedBodies(t *testing.T) {
+	t.Parallel()
+	const most = 256 << 10
+	full := append(payload(t, stripe, "purchase"), bytes.Repeat([]byte{' '}, most)...)
+	for name, c := range map[string]struct {
+		body    io.Reader
+		want    int
+		unknown bool // its length
+	}{
+		"as much as there may be": {bytes.NewReader(full[:most]), 200, false},
+		"one byte more":           {bytes.NewReader(full[:most+1]), 413, false},
+		"one byte more, unsaid":   {bytes.NewReader(full[:most+1]), 413, true},
+		"said to be more":         {touchyBody{t}, 413, false},
+		"none":                    {nil, 401, true},
+	} {
+		r := stripe.request("", full[:most])
+		r.Body, r.ContentLength = nil, int64(most+1)
+		if c.body != nil {
+			r.Body = io.NopCloser(c.body)
+		}
+		if c.unknown || c.want == 200 {
+			r.ContentLength = -1
+		}
+		if got := serve(stripe.handler(t, newTable(), nil), r).Code; got != c.want {
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+// A patientWriter lets the handler set the deadline that its request has.
+type patientWriter struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (w *patientWriter) SetReadDeadline(t time.Time) error { w.deadline = t; return nil }
+
+// A slowBody never ends.
+type slowBody struct{ w *patientWriter }
+
+func (b slowBody) Read(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	if !b.w.deadline.IsZero() && !time.Now().Before(b.w.deadline) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return copy(p, " "), nil
+}
+
+func TestSlowAndAbortedBodies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &patientWriter{ResponseRecorder: httptest.NewRecorder()}
+		r := stripe.request("", payload(t, stripe, "purchase"))
+		r.Body, r.ContentLength = io.NopCloser(slowBody{w}), -1
+		began := time.Now()
+		stripe.handler(t, newTable(), nil).ServeHTTP(w, r)
+		if took := time.Since(began); w.Code != 400 || took > 11*time.Second || !w.deadline.IsZero() {
+			t.Errorf("slow: got %d after %v, deadline left at %v", w.Code, took, w.deadline)
+		}
+	})
+	body := payload(t, stripe, "purchase")
+	r := stripe.request("", body)
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:100]), iotestErr{}))
+	refuses(t, stripe, r, "aborted", 400)
+}
+
+type iotestErr struct{}
+
+func (iotestErr) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// Over a real connection, by many at once, and one of them twice.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	table := newTable()
+	server := httptest.NewServer(polar.handler(t, table, nil))
+	defer server.Close()
+	var all sync.WaitGroup
+	for _, name := range []string{"purchase", "renewal", "plan_change", "past_due", "cancel", "purchase", "renewal", "cancel"} {
+		all.Go(func() {
+			r := polar.request(name, payload(t, polar, name))
+			sent, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, r.Body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			sent.Header = r.Header
+			answer, err := server.Client().Do(sent)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+			if answer.StatusCode != 200 {
+				t.Errorf("%s: got %d, want 200", name, answer.StatusCode)
+			}
+		})
+	}
+	all.Wait()
+	if got := table.only(t); got.Status != ended {
+		t.Errorf("got %+v, want the last one: ended", got)
+	}
+}
+
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		system        system
+		name          string
+		old, new, own string // "" is refused
+	}{
+		{stripe, "purchase", `"owner": "org_42"`, `"owner": "org_7"`, "org_7"},
+		{stripe, "purchase", `"owner": "org_42"`, `"Owner": "org_7"`, ""},
+		{stripe, "purchase", `"owner": "org_42"`, `"owner": ""`, ""},
+		{stripe, "purchase", `"owner": "org_42"`, `"owner": "a\u0000"`, ""},
+		{stripe, "purchase", `"owner": "org_42"`, `"owner": "` + strings.Repeat("a", 256) + `"`, ""},
+		{stripe, "purchase", `"owner": "org_42"`, `"owner": "a\u202eb"`, ""},
+		{stripe, "purchase", `"sub_1QkhExample0001"`, `"` + strings.Repeat("a", 255) + `"`, "org_42"},
+		{dodo, "refund", `"pay_KhExample0001"`, `"` + strings.Repeat("a", 255) + `"`, ""}, // with "refund:" it is too long
+		{stripe, "refund", `"metadata": {}`, `"metadata": {"owner": "org_7"}`, "org_7"},
+		{polar, "purchase", `"external_id": "org_42"`, `"external_id": "org_7"`, "org_7"},
+		{polar, "purchase", `"external_id": "org_42"`, `"external_id": null`, ""},
+		{polar, "purchase", `"campaign": 7`, `"owner": 7`, "7"},
+		{polar, "refund", `"external_id": "org_42"`, `"external_id": "org_7"`, "org_7"},
+		{dodo, "purchase", `"metadata": {},`, `"metadata": {"owner": "org_7"},`, "org_42"},
+		{dodo, "refund", `"owner": "org_42"`, `"note": ""`, ""},
+	} {
+		table := newTable()
+		body := edit(t, payload(t, c.system, c.name), c.old, c.new)
+		got := c.system.deliver(c.system.handler(t, table, nil), "e", body)
+		switch {
+		case c.own == "" && (got != 422 || len(table.refused) != 1 || len(table.rows) > 0):
+			t.Errorf("%s %s, %s: got %d, %v, want it refused and kept", c.system.name, c.name, c.new, got, table.rows)
+		case c.own != "" && (got != 200 || table.only(t).Owner != c.own):
+			t.Errorf("%s %s, %s: got %d, %v, want %s's", c.system.name, c.name, c.new, got, table.rows, c.own)
+		}
+	}
+}
+
+func TestOwnerIgnores(t *testing.T) {
+	t.Parallel()
+	table := newTable()
+	o := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
+		if e.Payment != "ch_3QkhExample01" || e.Customer != "cus_QkhExample01" || e.Type != "charge.refunded" || len(e.Body) == 0 {
+			t.Errorf("got %+v", e)
+		}
+		return "", errors.Join(webhook.ErrIgnore)
+	}}
+	stripe.want(t, stripe.handler(t, table, o), "refund", 200)
+	if len(table.rows)+len(table.refused) > 0 {
+		t.Errorf("got %v, %v", table.rows, table.refused)
+	}
+}
+
+// What is sold and is in no plan may stand beside a plan or alone.
+func TestItems(t *testing.T) {
+	t.Parallel()
+	one := func(price, end string) string {
+		return `{"current_period_start": 1772359200, "current_period_end": ` + end + `, "price": {"id": "` + price + `", "product": {"id": "prod_x", "object": "product"}}}`
+	}
+	pro, team, extra := one("price_1Qpro0KhExample", "1775037600"), one("prod_QteamExample", "1775037600"), one("extra", "1774000000")
+	for name, c := range map[string]struct {
+		items  []string
+		want   int
+		plan   string
+		status entitlement.Status
+		until  int64
+	}{
+		"a plan":               {[]string{pro}, 200, "pro", active, 1775037600},
+		"an extra after it":    {[]string{pro, extra}, 200, "pro", active, 1774000000},
+		"an extra before it":   {[]string{extra, pro}, 200, "pro", active, 1774000000},
+		"the same plan twice":  {[]string{pro, pro}, 200, "pro", active, 1775037600},
+		"two plans":            {[]string{pro, team}, 422, "", "", 0},
+		"an unknown one, too":  {[]string{pro, one("price_x", "1775037600")}, 422, "", "", 0},
+		"extras alone":         {[]string{extra}, 200, "", ended, 1774000000},
+		"nothing":              {nil, 422, "", "", 0},
+		"a period without end": {[]string{one("price_1Qpro0KhExample", "null")}, 422, "", "", 0},
+	} {
+		table := newTable()
+		body := `{"id": "evt_1", "type": "customer.subscription.updated", "created": 1772359200, "data": {"object": {"id": "sub_1", "created": 1772359200,
+			"status": "active", "customer": {"id": "cus_1"}, "metadata": {"owner": "org_42"}, "items": {"data": [` + strings.Join(c.items, ",") + `]}}}}`
+		if got := stripe.deliver(stripe.handler(t, table, nil), "", []byte(body)); got != c.want {
+			t.Errorf("%s: got %d, want %d: %v", name, got, c.want, table.refused)
+		}
+		if c.want != 200 {
+			continue
+		}
+		if got := table.only(t); got.Plan != c.plan || got.Status != c.status || got.ValidUntil.Unix() != c.until {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+// Polar says which product was paid back.
+func TestRefundOfWhatIsInNoPlan(t *testing.T) {
+	t.Parallel()
+	table := newTable()
+	body := edit(t, payload(t, polar, "refund"), `"product_id": "a1d0c6f2-0000-4000-8000-000000000001"`, `"product_id": "extra"`)
+	if got := polar.deliver(polar.handler(t, table, nil), "e", body); got != 200 || len(table.rows) > 0 {
+		t.Errorf("got %d, %v", got, table.rows)
+	}
+}

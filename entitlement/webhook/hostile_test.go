@@ -1,0 +1,118 @@
+package webhook_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What is signed and is not of the documented shape is refused and kept, whatever
+// it is, and changes nothing.
+func TestHostileBodies(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"nothing": "", "a space": " ", "no object": `"customer.subscription.updated"`, "an array": `[]`, "null": `null`, "not JSON": `{`,
+		"a name that is a number": `{"id":"evt_1","type":"invoice.paid",1:2}`,
+		"two":                     `{"id":"evt_1","type":"invoice.paid"} {}`,
+		"deep objects":            strings.Repeat(`{"a":`, 40_000) + `1` + strings.Repeat(`}`, 40_000),
+		"deep arrays":             `{"id":"evt_1","type":"invoice.paid","a":` + strings.Repeat(`[`, 100_000) + strings.Repeat(`]`, 100_000) + `}`,
+		"64 deep":                 `{"id":"evt_1","type":"invoice.paid","a":` + strings.Repeat(`[`, 64) + strings.Repeat(`]`, 64) + `}`,
+		"a name twice":            `{"id":"evt_1","type":"invoice.paid","type":"invoice.paid"}`,
+		"twice, escaped":          `{"id":"evt_1","type":"invoice.paid","\u0074ype":"invoice.paid"}`,
+		"twice, deep down":        `{"id":"evt_1","type":"invoice.paid","a":[{"b":1,"b":1}]}`,
+		"not UTF-8":               "{\"id\":\"evt_1\",\"type\":\"invoice.paid\",\"a\":\"\xff\"}",
+		"no id or type":           `{}`, "a type that is a number": `{"id":"evt_1","type":1}`, "an id with NUL": `{"id":"evt_\u0000","type":"invoice.paid"}`,
+		"a long type": `{"id":"evt_1","type":"` + strings.Repeat("a", 256) + `"}`,
+		"no data":     `{"id":"evt_1","type":"customer.subscription.updated","created":1}`,
+		"data null":   `{"id":"evt_1","type":"customer.subscription.updated","created":1,"data":null}`,
+	} {
+		for _, s := range systems {
+			table := newTable()
+			if s.name != "stripe" && strings.Contains(body, "evt_\\u0000") {
+				continue // the id is in a header
+			}
+			got := s.deliver(s.handler(t, table, owned()), "e", []byte(body))
+			known := s.name == "stripe" || !strings.HasPrefix(name, "data ") && name != "no data"
+			if known && (got != 422 || len(table.refused) != 1) || len(table.rows) > 0 {
+				t.Errorf("%s: %s: got %d, refused %d, want 422 and it kept", s.name, name, got, len(table.refused))
+			}
+		}
+	}
+	if got := stripe.deliver(stripe.handler(t, newTable(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid","a":`+strings.Repeat(`[`, 63)+strings.Repeat(`]`, 63)+`}`)); got != 200 {
+		t.Errorf("63 arrays in an object are deep enough for anyone: got %d", got)
+	}
+}
+
+// Every field that is read is wrong once in every way.
+func TestWrongShapes(t *testing.T) {
+	t.Parallel()
+	wrong := []string{`null`, `{}`, `[]`, `true`, `-1`, `1e3`, `1.5`, `1e999999999`, strings.Repeat("9", 1000), `"x"`, `""`, `"` + strings.Repeat("a", 256) + `"`, `"a\u0000"`}
+	for _, c := range []struct {
+		system system
+		name   string
+		fields []string
+	}{
+		{stripe, "purchase", []string{`"created": 1772359200`, `"status": "active"`, `"current_period_end": 1775037600`, `"product": "prod_QproExample"`,
+			`"has_more": false`}},
+		{stripe, "past_due", []string{`"current_period_start": 1775037600`}},
+		{stripe, "refund", []string{`"refunded": true`}},
+		{stripe, "dispute", []string{`"status": "needs_response"`, `"charge": "ch_3QkhExample01"`}},
+		{polar, "purchase", []string{`"timestamp": "2026-03-01T10:00:02.417251Z"`, `"status": "active"`, `"current_period_end": "2026-04-01T10:00:00.500000Z"`,
+			`"customer_id": "c0ffee00-0000-4000-8000-000000000001"`, `"product_id": "a1d0c6f2-0000-4000-8000-000000000001"`}},
+		{polar, "refund", []string{`"status": "refunded"`}},
+		{dodo, "purchase", []string{`"timestamp": "2026-03-01T10:00:09.854000Z"`, `"status": "active"`, `"next_billing_date": "2026-04-01T10:00:00.120034Z"`,
+			`"subscription_id": "sub_KhExample0001"`, `"customer_id": "cus_KhExample0001"`}},
+		{dodo, "refund", []string{`"is_partial": false`, `"payment_id": "pay_KhExample0001"`}},
+		{dodo, "dispute", []string{`"dispute_status": "dispute_opened"`, `"dispute_id": "dp_KhExample0001"`}},
+	} {
+		for _, field := range c.fields {
+			name, value, _ := strings.Cut(field, ": ")
+			for _, bad := range wrong {
+				// These are of the right shape, if not of the right value.
+				if bad == `"x"` && strings.HasSuffix(name, `id"`) || bad == `true` && name == `"is_partial"` || bad == `null` && name == `"has_more"` || bad == "true" && value == "true" ||
+					name == `"product"` || bad == `"x"` && name == `"charge"` {
+					continue
+				}
+				testWrongShape(t, c.system, c.name, field, name+": "+bad)
+			}
+		}
+	}
+}
+
+func testWrongShape(t *testing.T, s system, name, old, new string) {
+	t.Helper()
+	table := newTable()
+	body := edit(t, payload(t, s, name), old, new)
+	if got := s.deliver(s.handler(t, table, owned()), "e", body); got != 422 || len(table.refused) != 1 || len(table.rows) > 0 {
+		t.Errorf("%s %s: %.60s: got %d, rows %v", s.name, name, new, got, table.rows)
+	}
+}
+
+// The case of names counts, as it does not for encoding/json.
+func TestNamesInAnotherCase(t *testing.T) {
+	t.Parallel()
+	body := edit(t, payload(t, stripe, "past_due"), `"status": "past_due"`, `"status": "past_due", "Status": "active", "STATUS": "active"`)
+	table := newTable()
+	if got := stripe.deliver(stripe.handler(t, table, nil), "", body); got != 200 || table.only(t).Status != pastDue {
+		t.Errorf("got %d, %v", got, table.rows)
+	}
+}
+
+// A body that is costly to parse is not so costly that it holds anybody up.
+func TestCostlyBodies(t *testing.T) {
+	t.Parallel()
+	var names strings.Builder
+	for i := range 18_000 {
+		fmt.Fprintf(&names, `"%x":[],`, i)
+	}
+	for name, middle := range map[string]string{
+		"many objects": `"a":[` + strings.Repeat(`{},`, 80_000) + `0]`, "many names": names.String() + `"z":0`, "a long number": `"a":` + strings.Repeat("9", 240_000),
+	} {
+		began := time.Now()
+		got := stripe.deliver(stripe.handler(t, newTable(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid",`+middle+`}`))
+		if took := time.Since(began); got != 200 || took > 5*time.Second {
+			t.Errorf("%s: got %d after %v", name, got, took)
+		}
+	}
+}

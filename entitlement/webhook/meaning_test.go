@@ -1,0 +1,207 @@
+package webhook_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+func at(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+const (
+	stripeBegan = "2026-03-01T10:00:00Z"
+	begun       = "2026-03-01T10:00:00.120034Z" // Polar's and Dodo's
+
+	active  = entitlement.Active
+	pastDue = entitlement.PastDue
+	ended   = entitlement.Ended
+	held    = entitlement.Held
+)
+
+// What each event means, to the last field. A hold has no end, so until is "".
+var meanings = []struct {
+	system                system
+	name                  string
+	id, plan              string
+	status                entitlement.Status
+	since, until, updated string
+	stage                 int64
+	lookedUp              bool
+}{
+	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, stripeBegan, stripeBegan, 1, false},
+	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-03-15T10:00:00Z", stripeBegan, 2, false},
+	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", stripeBegan, 3, false},
+	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", stripeBegan, 3, false},
+	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-05-01T10:00:00Z", "2026-04-01T10:00:02Z", 3, false},
+	{stripe, "plan_change", "sub_1QkhExample0001", "team", active, stripeBegan, "2026-05-01T10:00:00Z", "2026-04-10T09:30:00Z", 3, false},
+	{stripe, "cancel_at_period_end", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-05-01T10:00:00Z", "2026-04-12T08:00:00Z", 3, false},
+	{stripe, "cancel", "sub_1QkhExample0001", "pro", ended, stripeBegan, "2026-04-14T08:00:00Z", "2026-04-14T08:00:00Z", 6, false},
+	{stripe, "past_due", "sub_1QkhExample0001", "pro", pastDue, stripeBegan, "2026-04-01T10:00:00Z", "2026-04-01T11:01:01Z", 4, false},
+	{stripe, "unpaid", "sub_1QkhExample0001", "pro", ended, stripeBegan, "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
+	{stripe, "refund", "refund:ch_3QkhExample01", "", held, "2026-04-15T12:00:00Z", "", "2026-04-15T12:00:00Z", 4, true},
+	{stripe, "inquiry", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "2026-04-16T05:00:00Z", 1, true},
+	{stripe, "dispute", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "2026-04-16T06:00:00Z", 4, true},
+	{stripe, "dispute_won", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "2026-06-01T06:00:00Z", 5, true},
+	{stripe, "dispute_lost", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "2026-06-01T06:00:00Z", 6, true},
+
+	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1, false},
+	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-15T10:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
+	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3, false},
+	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-05-01T10:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3, false},
+	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, begun, "2026-05-01T10:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3, false},
+	{polar, "cancel_at_period_end", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-05-01T10:00:00.5Z", "2026-04-12T08:00:00.000001Z", 3, false},
+	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6, false},
+	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, begun, "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4, false},
+	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
+	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-15T12:00:00.000007Z", "", "2026-04-15T12:00:00.000007Z", 4, false},
+
+	{dodo, "pending", "sub_KhExample0001", "pro", ended, begun, "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
+	{dodo, "purchase", "sub_KhExample0001", "pro", active, begun, "2026-04-01T10:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
+	{dodo, "renewal", "sub_KhExample0001", "pro", active, begun, "2026-05-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3, false},
+	{dodo, "plan_change", "sub_KhExample0001", "team", active, begun, "2026-05-01T10:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3, false},
+	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, begun, "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3, false},
+	{dodo, "cancelled_at_period_end", "sub_KhExample0001", "pro", ended, begun, "2026-05-01T10:00:03Z", "2026-05-01T10:00:03Z", 6, false},
+	{dodo, "cancel", "sub_KhExample0001", "pro", ended, begun, "2026-04-14T08:00:00.001Z", "2026-04-14T08:00:00.001Z", 6, false},
+	{dodo, "past_due", "sub_KhExample0001", "pro", pastDue, begun, "2026-04-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 4, false},
+	{dodo, "past_due_advanced", "sub_KhExample0001", "pro", pastDue, begun, "2026-04-01T10:02:11.003Z", "2026-04-01T10:02:11.003Z", 4, false},
+	{dodo, "expired", "sub_KhExample0001", "pro", ended, begun, "2026-05-01T10:02:11.003Z", "2026-05-01T10:02:11.003Z", 6, false},
+	{dodo, "refund", "refund:pay_KhExample0001", "", held, "2026-04-15T12:00:00.007Z", "", "2026-04-15T12:00:00.007Z", 4, false},
+	{dodo, "dispute", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "2026-04-16T06:00:00.3Z", 4, true},
+	{dodo, "dispute_won", "dispute:dp_KhExample0001", "", ended, "2026-04-16T06:00:00.25Z", "", "2026-06-01T06:00:00Z", 5, true},
+	{dodo, "dispute_lost", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "2026-06-01T06:00:00Z", 6, true},
+}
+
+func TestMeaning(t *testing.T) {
+	t.Parallel()
+	for _, c := range meanings {
+		t.Run(c.system.name+"/"+c.name, func(t *testing.T) {
+			t.Parallel()
+			table := newTable()
+			if c.lookedUp {
+				c.system.want(t, c.system.handler(t, table, nil), c.name, 422)
+				c.system.want(t, c.system.handler(t, table, owned()), c.name, 200)
+			} else {
+				c.system.want(t, c.system.handler(t, table, nil), c.name, 200)
+			}
+			got := table.only(t)
+			if got.Version>>48 != c.stage {
+				t.Errorf("stage: got %d, want %d", got.Version>>48, c.stage)
+			}
+			want := entitlement.Subscription{
+				Owner: owner, ID: c.id, Plan: c.plan, Status: c.status,
+				Since: at(c.since), UpdatedAt: at(c.updated), Version: got.Version,
+			}
+			if c.until != "" {
+				want.ValidUntil = at(c.until)
+			}
+			if got != want {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// Every status that is documented, and one that is not.
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	shared := map[string]entitlement.Status{
+		"incomplete": ended, "incomplete_expired": ended, "trialing": active, "active": active,
+		"past_due": pastDue, "canceled": ended, "unpaid": ended, "paused": ended, "Active": "", "pending": "",
+	}
+	for _, c := range []struct {
+		system    system
+		name, old string
+		want      map[string]entitlement.Status
+	}{
+		{stripe, "purchase", `"status": "active"`, shared},
+		{polar, "purchase", `"status": "active"`, shared},
+		{dodo, "purchase", `"status": "active"`, map[string]entitlement.Status{
+			"pending": ended, "active": active, "on_hold": pastDue, "paused": ended, "cancelled": ended,
+			"failed": ended, "expired": ended, "canceled": "", "past_due": "",
+		}},
+		{stripe, "dispute", `"status": "needs_response"`, map[string]entitlement.Status{
+			"needs_response": held, "under_review": held, "lost": held, "prevented": held, "won": ended,
+			"warning_needs_response": ended, "warning_under_review": ended, "warning_closed": ended, "charge_refunded": "",
+		}},
+		{dodo, "dispute", `"dispute_status": "dispute_opened"`, map[string]entitlement.Status{
+			"dispute_opened": held, "dispute_challenged": held, "dispute_accepted": held, "dispute_expired": held,
+			"dispute_lost": held, "dispute_won": ended, "dispute_cancelled": ended, "won": "",
+		}},
+		{polar, "refund", `"status": "refunded"`, map[string]entitlement.Status{"refunded": held, "paid": "", "void": ""}},
+	} {
+		field, _, _ := strings.Cut(c.old, ": ")
+		for status, want := range c.want {
+			table := newTable()
+			body := edit(t, payload(t, c.system, c.name), c.old, field+`: "`+status+`"`)
+			got := c.system.deliver(c.system.handler(t, table, owned()), "e", body)
+			switch {
+			case want == "" && (got != 422 || len(table.refused) != 1):
+				t.Errorf("%s %s %s: got %d, want it refused", c.system.name, c.name, status, got)
+			case want != "" && (got != 200 || table.only(t).Status != want):
+				t.Errorf("%s %s %s: got %d, %v, want %s", c.system.name, c.name, status, got, table.rows, want)
+			}
+		}
+	}
+}
+
+// A life is what the owner may do after each event.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		name, at string
+		plan     string // "" for none
+	}
+	begin := []step{
+		{"purchase", "2026-03-20T00:00:00Z", "pro"},
+		{"renewal", "2026-04-20T00:00:00Z", "pro"},
+	}
+	for name, c := range map[string]struct {
+		systems []system
+		steps   []step
+	}{
+		"plan change": {systems, []step{{"plan_change", "2026-04-20T00:00:00Z", "team"}}},
+		"cancelled for the end of the period": {systems, []step{
+			{"cancel_at_period_end", "2026-04-30T00:00:00Z", "pro"}, {"cancel_at_period_end", "2026-05-04T10:00:01Z", ""},
+		}},
+		"cancelled at once": {systems, []step{{"cancel", "2026-04-20T00:00:00Z", ""}}},
+		"refund": {systems, []step{
+			{"refund", "2026-04-20T00:00:00Z", ""}, {"second_purchase", "2026-06-03T00:00:00Z", "team"},
+		}},
+		"partial refund": {systems, []step{{"partial_refund", "2026-04-20T00:00:00Z", "pro"}}},
+		"past due": {systems, []step{
+			{"past_due", "2026-04-03T00:00:00Z", "pro"}, {"past_due", "2026-04-04T11:00:00Z", ""},
+			{"plan_change", "2026-04-20T00:00:00Z", "team"},
+		}},
+		"dispute lost": {[]system{stripe, dodo}, []step{
+			{"dispute", "2026-04-20T00:00:00Z", ""}, {"dispute_lost", "2026-04-20T00:00:00Z", ""},
+			{"second_purchase", "2026-06-03T00:00:00Z", "team"},
+		}},
+		"dispute won": {[]system{stripe, dodo}, []step{
+			{"dispute", "2026-04-20T00:00:00Z", ""}, {"dispute_won", "2026-04-20T00:00:00Z", "pro"},
+		}},
+	} {
+		for _, s := range c.systems {
+			table := newTable()
+			h := s.handler(t, table, owned())
+			steps := begin
+			if name == "past due" {
+				steps = begin[:1] // the renewal is what fails
+			}
+			for _, step := range append(steps[:len(steps):len(steps)], c.steps...) {
+				s.want(t, h, step.name, 200)
+				got := table.grants(t, owner, at(step.at))
+				if got.Active(at(step.at)) != (step.plan != "") || step.plan != "" && got.Plan != step.plan {
+					t.Errorf("%s, %s: after %s, at %s, got %+v, want plan %q", s.name, name, step.name, step.at, got, step.plan)
+				}
+			}
+		}
+	}
+}

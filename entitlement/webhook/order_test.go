@@ -1,0 +1,125 @@
+package webhook_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// A delivery is an event that may come at any time, any number of times.
+type delivery struct {
+	id   string
+	body []byte
+}
+
+// history is a long life, in which much happens in the same second.
+func history(t *testing.T, s system) (all []delivery) {
+	names := []string{"purchase", "renewal", "plan_change", "cancel_at_period_end", "past_due", "cancel", "refund", "second_purchase", "partial_refund", "unknown_type"}
+	if s.name != "polar" {
+		names = append(names, "dispute", "dispute_won")
+	}
+	for _, name := range names {
+		all = append(all, delivery{name, payload(t, s, name)})
+	}
+	// The same moment told several times, by other events and with another plan,
+	// and nothing after it.
+	plans := map[string][2]string{
+		"stripe": {"prod_QteamExample", "price_1Qpro0KhExample"},
+		"polar":  {"a1d0c6f2-0000-4000-8000-000000000002", "a1d0c6f2-0000-4000-8000-000000000001"},
+		"dodo":   {"pdt_KhExampleTeam", "pdt_KhExamplePro"},
+	}
+	for i := range 6 {
+		body := payload(t, s, "second_purchase")
+		if s.name == "stripe" {
+			body = edit(t, body, "evt_1QkhExample0018", fmt.Sprintf("evt_1QkhExample1%03d", i))
+		}
+		if i%2 == 0 {
+			body = edit(t, body, plans[s.name][0], plans[s.name][1])
+		}
+		all = append(all, delivery{fmt.Sprint("again", i), body})
+	}
+	return all
+}
+
+// Whatever the order, and however often each comes, the table ends up the same.
+func TestAnyOrderConverges(t *testing.T) {
+	t.Parallel()
+	rounds := 60
+	if os.Getenv("KEYHATCH_SOAK") != "" {
+		rounds = 1000
+	}
+	for _, s := range systems {
+		all := history(t, s)
+		var want map[string]entitlement.Subscription
+		for round := range rounds {
+			table := newTable()
+			h := s.handler(t, table, owned())
+			queue := append(all[:len(all):len(all)], all...)
+			if round > 0 {
+				rand.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
+			}
+			for _, d := range queue {
+				if rand.IntN(4) == 0 {
+					clear(table.seen) // as if marking it had failed, or been forgotten
+				}
+				if got := s.deliver(h, d.id, d.body); got != 200 {
+					t.Fatalf("%s: %s: got %d, want 200", s.name, d.id, got)
+				}
+			}
+			if want == nil {
+				want = table.rows
+			} else if !maps.Equal(table.rows, want) {
+				t.Fatalf("%s: round %d: got  %v\nwant %v", s.name, round, table.rows, want)
+			}
+		}
+		if len(want) < 3 {
+			t.Errorf("%s: the history has %d rows: %v", s.name, len(want), want)
+		}
+	}
+}
+
+// In the same second, what is further along counts.
+func TestStagesInOneSecond(t *testing.T) {
+	t.Parallel()
+	order := []string{"incomplete", "trial", "purchase", "past_due", "unpaid", "cancel"}
+	for i, first := range order {
+		for _, second := range order[i+1:] {
+			for _, swap := range []bool{false, true} {
+				table := newTable()
+				h := stripe.handler(t, table, nil)
+				pair := []string{first, second}
+				if swap {
+					pair[0], pair[1] = second, first
+				}
+				for _, name := range pair {
+					if got := stripe.deliver(h, "", sameSecond(t, name)); got != 200 {
+						t.Fatalf("%s: got %d", name, got)
+					}
+				}
+				got := table.only(t)
+				alone := newTable()
+				stripe.deliver(stripe.handler(t, alone, nil), "", sameSecond(t, second))
+				if want := alone.only(t); got != want {
+					t.Errorf("%v: got %+v, want %s", pair, got, second)
+				}
+			}
+		}
+	}
+}
+
+// sameSecond is the event as if it had happened when the subscription was made.
+func sameSecond(t *testing.T, name string) []byte {
+	t.Helper()
+	body := payload(t, stripe, name)
+	for _, created := range []string{"1775037602", "1775041261", "1776852000", "1776153600"} {
+		if old := `"created": ` + created + ",\n  \"data\""; bytes.Contains(body, []byte(old)) {
+			return edit(t, body, old, `"created": 1772359200,`+"\n  \"data\"")
+		}
+	}
+	return body
+}

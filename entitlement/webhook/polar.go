@@ -1,0 +1,93 @@
+package webhook
+
+import "github.com/keyhatch/keyhatch/entitlement"
+
+// Polar is Polar's webhooks, in the raw format. Send it the events
+// subscription.* and order.refunded.
+//
+// A secret may be of either kind. Polar signs with the text of those that were
+// made before 8 September 2026, "whsec_" or "polar_whs_" included, as its SDKs
+// do; with those made since it signs as Standard Webhooks has it, with what is in
+// base64 behind "whsec_". Both are tried.
+//
+// The owner is read from the subscription's metadata, then from the customer's,
+// and then it is the customer's external id. Polar sends nothing about disputes,
+// except that a payment that it gives back to prevent one is a refund. The refund
+// of a product that is in the plan "" changes nothing.
+func Polar(secrets ...string) Sender {
+	keys, err := keysOf(secrets, eitherKey)
+	subscription := subject{identifyPolar, readPolar, true}
+	order := subject{identifyPolarOrder, readPolarOrder, false}
+	all := map[string]subject{}
+	subscription.of(all, "subscription.created", "subscription.updated", "subscription.active",
+		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
+		"subscription.past_due", "subscription.paused", "subscription.resumed")
+	order.of(all, "order.refunded")
+	return Sender{"polar", keys, err, standardSignature, standardLabel, standardContents, all}
+}
+
+func identifyPolar(d fields, e *Event) {
+	e.Subscription = d.text("id")
+	e.Products = []string{d.text("product_id")}
+	identifyPolarCustomer(d, e)
+}
+
+func identifyPolarCustomer(d fields, e *Event) {
+	e.Customer, e.Metadata = d.text("customer_id"), d.metadata("metadata")
+	customer := d.objectOr("customer")
+	e.CustomerMetadata, e.CustomerExternalID = customer.metadata("metadata"), customer.textOr("external_id", "")
+}
+
+func readPolar(d fields, e Event) state {
+	s := polarState(d, e)
+	s.id, s.since, s.items = e.Subscription, d.date("created_at"), [][]string{e.Products}
+	return s
+}
+
+// polarState has Polar's names, which are Stripe's. One that is cancelled for the
+// end of the period stays active until then.
+func polarState(d fields, e Event) state {
+	status := d.text("status")
+	switch {
+	case e.Type == "subscription.revoked":
+		return over(deleted, e.At)
+	case status == "trialing":
+		return polarActive(d, trialing)
+	case status == "active":
+		return polarActive(d, active)
+	case status == "past_due":
+		return state{status: entitlement.PastDue, stage: pastDue, until: d.date("current_period_start")}
+	}
+	return overState(d, status, e.At)
+}
+
+func polarActive(d fields, at stage) state {
+	end := d.date("current_period_end")
+	if d.has("ends_at") {
+		end = earliest(end, d.date("ends_at"))
+	}
+	return state{status: entitlement.Active, stage: at, until: end}
+}
+
+func identifyPolarOrder(d fields, e *Event) {
+	e.Payment, e.Subscription = d.text("id"), d.textOr("subscription_id", "")
+	if product := d.textOr("product_id", ""); product != "" {
+		e.Products = []string{product}
+	}
+	identifyPolarCustomer(d, e)
+}
+
+func readPolarOrder(d fields, e Event) state {
+	s := held("refund:"+e.Payment, e.At)
+	if len(e.Products) > 0 {
+		s.items = [][]string{e.Products}
+	}
+	switch d.text("status") {
+	case "refunded":
+	case "partially_refunded":
+		s.ignored = true
+	default:
+		return unknown(d, "status")
+	}
+	return s
+}

@@ -1,0 +1,111 @@
+package webhook_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+)
+
+// An event is only a trigger: what the billing system says now is stored, as of
+// before it was asked.
+func TestRefetch(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		synctest.Test(t, func(t *testing.T) {
+			table := newTable()
+			began := time.Now()
+			o := &webhook.Options{Refetch: func(_ context.Context, e webhook.Event) (entitlement.Subscription, error) {
+				if e.Subscription == "" || e.At.IsZero() || len(e.Products) == 0 {
+					t.Errorf("%s: got %+v", s.name, e)
+				}
+				time.Sleep(time.Second)
+				return entitlement.Subscription{Plan: "team", Status: active, ValidUntil: began.Add(time.Hour)}, nil
+			}}
+			s.want(t, s.handler(t, table, o), "cancel", 200)
+			got := table.only(t)
+			if got.Plan != "team" || got.Status != active || got.Owner != owner || got.ID == "" || !got.UpdatedAt.Equal(began) {
+				t.Errorf("%s: got %+v", s.name, got)
+			}
+		})
+	}
+}
+
+// Of two reads the one that began last counts, whichever ends first.
+func TestRefetchesThatOverlap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := newTable()
+		o := &webhook.Options{Refetch: func(_ context.Context, e webhook.Event) (entitlement.Subscription, error) {
+			if e.Type == "customer.subscription.deleted" {
+				return entitlement.Subscription{Status: ended}, nil
+			}
+			time.Sleep(3 * time.Second) // what was read has changed meanwhile
+			return entitlement.Subscription{Plan: "pro", Status: active}, nil
+		}}
+		h := stripe.handler(t, table, o)
+		go stripe.want(t, h, "purchase", 200)
+		time.Sleep(time.Second)
+		stripe.want(t, h, "cancel", 200)
+		time.Sleep(5 * time.Second)
+		if got := table.only(t); got.Status != ended {
+			t.Errorf("got %+v, want it ended", got)
+		}
+	})
+}
+
+func TestRefetchAnswers(t *testing.T) {
+	t.Parallel()
+	good := entitlement.Subscription{Owner: "org_7", ID: "sub_x", Plan: "pro", Status: active}
+	for name, c := range map[string]struct {
+		answer func() (entitlement.Subscription, error)
+		want   int
+	}{
+		"whole":        {func() (entitlement.Subscription, error) { return good, nil }, 200},
+		"an outage":    {func() (entitlement.Subscription, error) { return good, errors.New("down") }, 503},
+		"ErrIgnore":    {func() (entitlement.Subscription, error) { return good, webhook.ErrIgnore }, 503},
+		"a panic":      {func() (entitlement.Subscription, error) { panic("down") }, 503},
+		"nothing":      {func() (entitlement.Subscription, error) { return entitlement.Subscription{}, nil }, 422},
+		"no status":    {func() (entitlement.Subscription, error) { s := good; s.Status = "x"; return s, nil }, 422},
+		"no plan":      {func() (entitlement.Subscription, error) { s := good; s.Plan = ""; return s, nil }, 422},
+		"no such plan": {func() (entitlement.Subscription, error) { s := good; s.Plan = "x"; return s, nil }, 422},
+		"over, without a plan": {func() (entitlement.Subscription, error) {
+			s := good
+			s.Plan, s.Status = "", ended
+			return s, nil
+		}, 200},
+		"not an owner": {func() (entitlement.Subscription, error) { s := good; s.Owner = strings.Repeat("a", 256); return s, nil }, 422},
+	} {
+		table := newTable()
+		o := &webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) { return c.answer() }}
+		stripe.want(t, stripe.handler(t, table, o), "purchase", c.want)
+		if c.want == 200 {
+			if got := table.only(t); got.Owner != "org_7" || got.ID != "sub_x" {
+				t.Errorf("%s: got %+v", name, got)
+			}
+		} else if len(table.rows) > 0 || len(table.seen) > 0 {
+			t.Errorf("%s: got %v", name, table.rows)
+		}
+	}
+}
+
+// What is paid back and what is in dispute are not subscriptions.
+func TestRefetchIsNotForHolds(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		table := newTable()
+		o := owned()
+		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) {
+			return entitlement.Subscription{}, errors.New("asked for it")
+		}
+		s.want(t, s.handler(t, table, o), "refund", 200)
+		if got := table.only(t); got.Status != held {
+			t.Errorf("%s: got %+v", s.name, got)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+// The plans program is a small service with three plans. What its customers have
+// bought it hears from a billing system, whose signed events change the plan for
+// the very next request:
+//
+//	go run ./examples/plans
+//
+// plays a story against the service: a purchase, an upgrade, a failed payment, a
+// cancellation, a refund and a forgery, each sent as the billing system would.
+// It exits 0 only if everything came out right.
+//
+// With -serve it runs the service until Ctrl-C, and with -send it is the billing
+// system, from another terminal:
+//
+//	export PLANS_SECRET=whsec_$(openssl rand -base64 32)
+//	go run ./examples/plans -serve -addr 127.0.0.1:8080
+//	go run ./examples/plans -send purchase -to http://127.0.0.1:8080
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// secretVariable names what the service and the billing system share.
+const secretVariable = "PLANS_SECRET"
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:0", "where to listen; port 0 is any free one")
+	file := flag.String("db", "plans.db", "the SQLite file that holds keys and plans")
+	serving := flag.Bool("serve", false, "run the service until Ctrl-C")
+	event := flag.String("send", "", "send an event instead: "+strings.Join(slices.Sorted(maps.Keys(events)), ", "))
+	to := flag.String("to", "", "the service that -send sends to")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	secret := os.Getenv(secretVariable)
+	if secret == "" && *event == "" {
+		secret = newSecret()
+	}
+	var err error
+	switch {
+	case *event != "":
+		err = send(ctx, os.Stdout, *to, secret, *event)
+	case *serving:
+		err = serve(ctx, os.Stdout, *addr, *file, secret)
+	default:
+		err = play(ctx, os.Stdout, *addr, *file, secret)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "plans:", err)
+		os.Exit(1)
+	}
+}
+
+func newSecret() string {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return "whsec_" + base64.StdEncoding.EncodeToString(key)
+}
+
+// send is the script that plays the billing system.
+func send(ctx context.Context, out io.Writer, to, secret, name string) error {
+	e, ok := events[name]
+	if !ok || to == "" || secret == "" {
+		return fmt.Errorf("-send takes one of %q, with -to and %s", slices.Sorted(maps.Keys(events)), secretVariable)
+	}
+	status, err := billing{to, secret}.send(ctx, e)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: the service answers %d\n", name, status)
+	return nil
+}
+
+func serve(ctx context.Context, out io.Writer, addr, file, secret string) error {
+	s, err := start(ctx, addr, file, secret)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "listening on %s, keys and plans in %s\n\n", s.url, file)
+	fmt.Fprintf(out, "%s=%s go run ./examples/plans -to %s -send purchase\n", secretVariable, secret, s.url)
+	fmt.Fprintf(out, "curl -i -X POST %s/keys\ncurl -i -H 'Authorization: Bearer …' %s/reports\n\nStop with Ctrl-C.\n", s.url, s.url)
+	select {
+	case <-ctx.Done():
+	case err = <-s.failed:
+	}
+	return errors.Join(err, s.stop())
+}
