@@ -1,7 +1,96 @@
 package proof_test
 
-// What the Manager makes of plans.
-var ownerMutants = []mutant{
+// Plans, and what is made of them.
+var planMutants = []mutant{
+	// The catalog, and asking over HTTP.
+	{"plans: a dispute takes nothing away", "entitlement/subscription.go", edits{
+		"return h.Status == Held && (h.Since.IsZero() || !s.Since.After(h.Since))",
+		"return h.Status == Held && h.ID == s.ID",
+	}, "./entitlement", "TestResolve"},
+	{"plans: an override revives what ended", "entitlement/resolution.go", edits{
+		"\t\te.APIAccess = false\n",
+		"\t\te.APIAccess = o.APIAccess != nil && *o.APIAccess\n",
+	}, "./entitlement", "TestResolve"},
+	{"plans: an older state counts beside the newest", "entitlement/resolution.go", edits{
+		"return a.ID == b.ID })",
+		"return a.ID == b.ID && !a.Newer(b) && !b.Newer(a) })",
+	}, "./entitlement", "TestResolve"},
+	{"plans: a field of a file twice, in another case", "entitlement/json.go", edits{
+		"if seen[fold(name)] {",
+		"if seen[name] {",
+	}, "./entitlement", "TestParseCatalogRefuses"},
+	{"plans: an answer about another owner believed", "entitlement/httpprovider/answer.go", edits{
+		"case *a.Owner != owner:",
+		"case *a.Owner == \"\":",
+	}, "./entitlement/httpprovider", "TestPoisons"},
+	{"plans: the status of an answer not looked at", "entitlement/httpprovider/call.go", edits{
+		"case resp.StatusCode != http.StatusOK:",
+		"case resp.StatusCode >= http.StatusInternalServerError:",
+	}, "./entitlement/httpprovider", "TestPoisons"},
+	{"plans: a busy service asked again", "entitlement/httpprovider/httpprovider.go", edits{
+		"left > 0 {",
+		"left > time.Hour {",
+	}, "./entitlement/httpprovider", "TestRetryAfter"},
+
+	// Plans in a database.
+	{"plans in SQL: old news take the place of new", "entitlement/sqlprovider/dialect.go", edits{
+		"WHERE excluded.updated_at > kept.updated_at",
+		"WHERE excluded.updated_at <> kept.updated_at",
+	}, "./entitlement/proof", "TestNewerTakesThePlaceOfOlder/SQLite"},
+	{"plans in SQL: old news take the place of new on MySQL", "entitlement/sqlprovider/mysql.go", edits{
+		"AND (updated_at < ? OR updated_at = ? AND version < ?)",
+		"AND (updated_at <> ? OR updated_at = ? AND version < ?)",
+	}, "./entitlement/proof", "TestNewerTakesThePlaceOfOlder/MariaDB"},
+	{"plans in SQL: another owner's row believed", "entitlement/sqlprovider/read.go", edits{
+		"if row.Owner != owner {",
+		"if row.Owner == \"\" {",
+	}, "./entitlement/sqlprovider", "TestHostileRows"},
+	{"plans in SQL: a status that is not known passed on", "entitlement/sqlprovider/read.go", edits{
+		"case !r.Status.Valid():",
+		"case r.Status == \"\":",
+	}, "./entitlement/sqlprovider", "TestHostileRows"},
+	{"plans in SQL: a late commit not looked for", "entitlement/sqlprovider/watch.go", edits{
+		"since-overlap.Microseconds()",
+		"since",
+	}, "./entitlement/sqlprovider", "TestWatchLooksBack"},
+	{"plans in SQL: no gap after a poll that failed", "entitlement/sqlprovider/watch.go", edits{
+		"\tif err != nil {\n\t\tw.doubt = true\n",
+		"\tif err != nil {\n",
+	}, "./entitlement/sqlprovider", "TestWatchCallsGapAfterAFailure"},
+
+	// The billing system's events.
+	{"webhook: signature not compared", "entitlement/webhook/handler.go", edits{
+		"if !s.by(h.from.keys, body) {",
+		"if !s.by(h.from.keys, body) && len(s.macs) == 0 {",
+	}, "./entitlement/webhook", "TestForgeries"},
+	{"webhook: time of a signature not looked at", "entitlement/webhook/handler.go", edits{
+		"if !s.fresh(time.Now()) {",
+		"if s.at.IsZero() {",
+	}, "./entitlement/webhook", "TestReplays|TestTolerance"},
+	{"webhook: empty secret taken", "entitlement/webhook/secret.go", edits{
+		"case len(key) < minSecret || len(key) > maxSecret:",
+		"case len(key) > maxSecret:",
+		"case bytes.Count(key, key[:1]) == len(key):",
+		"case len(key) > 0 && bytes.Count(key, key[:1]) == len(key):",
+	}, "./entitlement/webhook", "TestSecretsThatAreRefused"},
+	{"webhook: Changed called only when something was written", "entitlement/webhook/handler.go", edits{
+		"if _, err := h.table.Put(ctx, s); err != nil {",
+		"changed, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkSeen(ctx, e.ID, time.Now())\n\t}\n\tif err != nil {",
+	}, "./entitlement/webhook", "TestFailures"},
+	{"webhook: event marked before the write", "entitlement/webhook/handler.go", edits{
+		"if _, err := h.table.Put(ctx, s); err != nil {",
+		"if err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkSeen\", err}\n\t}\n\tif _, err := h.table.Put(ctx, s); err != nil {",
+	}, "./entitlement/webhook", "TestFailures"},
+	{"webhook: order within a second left to chance", "entitlement/webhook/state.go", edits{
+		"return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)",
+		"return int64(s) << 48 & int64(binary.BigEndian.Uint64(hash[:])&0)",
+	}, "./entitlement/webhook", "TestAnyOrderConverges"},
+	{"webhook: unknown product taken for none", "entitlement/webhook/state.go", edits{
+		"case err != nil && granted:",
+		"case err != nil && granted && p == nil:",
+	}, "./entitlement/webhook", "TestUnknownProduct"},
+
+	// What the Manager makes of plans.
 	{"a changed owner's plan kept", "apikey/owner.go", edits{
 		"\tm.plans.Forget(key)\n",
 		"",

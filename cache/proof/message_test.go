@@ -13,6 +13,7 @@ type setup struct {
 	Redis     string // the address
 	Namespace string
 	Level     bool
+	Plans     bool // that owners have to buy
 
 	CacheTTL, NegativeTTL, StaleIfError, LookupTimeout time.Duration
 }

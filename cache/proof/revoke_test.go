@@ -88,7 +88,7 @@ func (r *revocations) add(c *cluster, who int, seen []watchedToken, ended []done
 	}
 	for i, s := range seen {
 		if s.Refused == 0 || s.Wrong > 0 || s.Accepted == 0 {
-			c.Fatalf("instance %d has not refused key %d as revoked after accepting it: %+v", who, i, s)
+			c.Fatalf("instance %d has not refused key %d as it should after accepting it: %+v", who, i, s)
 		}
 		d := ended[i]
 		if own := i%len(c.members) == who; own && s.LastAccepted > d.End {

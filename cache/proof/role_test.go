@@ -25,6 +25,7 @@ type role struct {
 	store   *watchedStore
 	bus     busLog
 	watches watches
+	hooks   string // where the billing system's events are received
 
 	writing sync.Mutex // of standard output
 }
@@ -82,8 +83,19 @@ func (r *role) open(ctx context.Context) error {
 			o.Level = cache.Level(shared)
 		}
 	}
-	r.keys, err = apikey.New(r.store, o)
-	return err
+	if !r.Plans {
+		r.keys, err = apikey.New(r.store, o)
+		return err
+	}
+	plans, err := r.sell(ctx)
+	if err != nil {
+		return err
+	}
+	o.Entitlements = plans
+	if r.keys, err = apikey.New(r.store, o); err != nil {
+		return err
+	}
+	return r.receive(plans)
 }
 
 var secret = []byte("a secret of the tests, 32 bytes!!")

@@ -19,6 +19,7 @@ var verbs = map[string]func(r *role, args json.RawMessage) (any, error){
 	"rotate":   timed((*role).rotate),
 	"disable":  timed((*role).disable),
 	"enable":   timed((*role).enable),
+	"bill":     verb((*role).bill),
 	"answers":  verb((*role).answers),
 	"watch":    verb((*role).watch),
 	"watched":  verb((*role).watched),

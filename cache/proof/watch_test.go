@@ -17,7 +17,7 @@ type watchedToken struct {
 	Refused      int64 // when the first refusal of the credential had ended; 0: none
 	Refusals     int64 // in all
 	After        int64 // accepted although it had been refused
-	Wrong        int64 // refusals other than as revoked
+	Wrong        int64 // refusals other than as revoked, or for want of a plan
 	Unavailable  int64
 }
 
@@ -102,7 +102,7 @@ func (w *watch) note(i int, begin int64, err error) {
 		if t.Refused == 0 {
 			t.Refused = time.Now().UnixNano()
 		}
-		if !errors.Is(err, apikey.ErrRevoked) {
+		if !errors.Is(err, apikey.ErrRevoked) && !errors.Is(err, apikey.ErrNotEntitled) {
 			t.Wrong++
 		}
 	}

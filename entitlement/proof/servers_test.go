@@ -1,0 +1,153 @@
+package proof_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+)
+
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv("KEYHATCH_PUT"); dsn != "" {
+		os.Exit(putFromAProcess(dsn))
+	}
+	mysql.SetLogger(log.New(io.Discard, "", 0)) // it tells of connections that are cut on purpose
+	os.Exit(testserver.Run(m))
+}
+
+// poolSize is how many connections a test has open at most, so that many
+// tests may run beside each other.
+const poolSize = 8
+
+// postgresServer is the data source name of the server that the tests share.
+func postgresServer(t testing.TB) string {
+	t.Helper()
+	return testserver.PostgreSQL(t, ping("pgx"))
+}
+
+// mysqlServer is the same for MariaDB.
+func mysqlServer(t testing.TB) string {
+	t.Helper()
+	return testserver.MySQL(t, ping("mysql"))
+}
+
+func ping(driver string) func(dsn string) error {
+	return func(dsn string) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		db, err := sql.Open(driver, dsn)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.PingContext(ctx)
+	}
+}
+
+// postgresDSN names a new schema, which goes with the test.
+func postgresDSN(t testing.TB) string {
+	t.Helper()
+	server, schema := postgresServer(t), unique()
+	execPostgres(t, server, "CREATE SCHEMA "+schema)
+	t.Cleanup(func() { execPostgres(t, server, "DROP SCHEMA "+schema+" CASCADE") })
+	return withParam(server, "search_path", schema)
+}
+
+// mysqlDSN names a new database, which goes with the test.
+func mysqlDSN(t testing.TB) string {
+	t.Helper()
+	server, name := mysqlServer(t), unique()
+	execMySQL(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { execMySQL(t, server, "DROP DATABASE "+name) })
+	config := parsedMySQL(server)
+	config.DBName = name
+	return config.FormatDSN()
+}
+
+func openDB(t testing.TB, driver, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// execute does what others may do to a database.
+func execute(t testing.TB, db *sql.DB, statement string, args ...any) {
+	t.Helper()
+	// Also when the test is over.
+	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// execPostgres runs statements on a connection of their own.
+func execPostgres(t testing.TB, dsn, statements string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
+		t.Fatalf("%s: %v", statements, err)
+	}
+}
+
+// execMySQL is the same for MariaDB.
+func execMySQL(t testing.TB, dsn, statements string) {
+	t.Helper()
+	config := parsedMySQL(dsn)
+	config.MultiStatements = true
+	db, err := sql.Open("mysql", config.FormatDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	execute(t, db, statements)
+}
+
+// withParam is a PostgreSQL data source name with one more parameter.
+func withParam(dsn, name, value string) string {
+	u := parsed(dsn)
+	query := u.Query()
+	query.Set(name, value)
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx takes a plus for a plus
+	return u.String()
+}
+
+func parsed(dsn string) *url.URL {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+func parsedMySQL(dsn string) *mysql.Config {
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return config
+}
+
+// unique names something that no other test has.
+func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }

@@ -1,0 +1,104 @@
+package proof_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+)
+
+// history is all that is ever said of an owner: three subscriptions and a
+// dispute, some of it at the same instant.
+func history(owner string) []entitlement.Subscription {
+	var all []entitlement.Subscription
+	for i, id := range []string{"", "sub_1", "sub_2", "dispute"} {
+		for version := range 6 {
+			s := bought(owner, id, []string{"pro", "max", "free"}[(version+i)%3])
+			s.Since = noon.Add(time.Duration(i) * time.Hour)
+			s.UpdatedAt, s.Version = noon.Add(time.Duration(version/2)*time.Second), int64(version%2)
+			s.ValidUntil = s.Since.Add(time.Duration(version+1) * 1000 * time.Hour)
+			s.Status = []entitlement.Status{entitlement.Active, entitlement.PastDue, entitlement.Ended, entitlement.Active}[(version+i)%4]
+			if id == "dispute" {
+				s.Status = []entitlement.Status{entitlement.Held, entitlement.Ended}[version%2]
+			}
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// left is what is to be left of a history, the last one first.
+func left(all []entitlement.Subscription) []entitlement.Subscription {
+	var kept []entitlement.Subscription
+	for i := len(all) - 1; i >= 0; i -= 6 {
+		kept = append(kept, all[i])
+	}
+	return kept
+}
+
+// Whatever the order in which states come, however often and through whom, what
+// is left is the same, and each counts as a change at most once.
+func TestOrderMakesNoDifference(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		dsn := d.dsn(t)
+		writers := []*sqlprovider.Provider{
+			migrated(t, d, openDB(t, d.driver, dsn)), newProvider(t, d, openDB(t, d.driver, dsn), nil),
+		}
+		for round := range count(5, 1000) {
+			owner := fmt.Sprint("owner ", round)
+			all := history(owner)
+			changes := putAll(t, writers, replayed(all))
+			if got, want := subscriptions(t, writers[0], owner), left(all); !reflect.DeepEqual(got, want) {
+				t.Fatalf("got  %+v\nwant %+v", got, want)
+			}
+			for s, n := range changes {
+				if n > 1 {
+					t.Errorf("%+v changed something %d times", s, n)
+				}
+			}
+		}
+	})
+}
+
+// replayed is the states in any order, some of them several times.
+func replayed(all []entitlement.Subscription) []entitlement.Subscription {
+	for range len(all) / 2 {
+		all = append(all, all[rand.IntN(len(all))])
+	}
+	shuffled := make([]entitlement.Subscription, len(all))
+	for i, j := range rand.Perm(len(all)) {
+		shuffled[i] = all[j]
+	}
+	return shuffled
+}
+
+// putAll has eight goroutines put states, and counts for each how often it
+// changed something.
+func putAll(t *testing.T, writers []*sqlprovider.Provider, states []entitlement.Subscription) map[entitlement.Subscription]int {
+	t.Helper()
+	changes := map[entitlement.Subscription]int{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := i; n < len(states); n += 8 {
+				changed, err := writers[i%len(writers)].Put(t.Context(), states[n])
+				if err != nil {
+					t.Error(err)
+				}
+				if changed {
+					mu.Lock()
+					changes[states[n]]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return changes
+}

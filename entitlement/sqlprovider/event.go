@@ -1,0 +1,129 @@
+package sqlprovider
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	maxBody   = 64 << 10 // bytes
+	maxReason = 1 << 10  // bytes
+
+	defaultRefused = 100
+	maxRefused     = 1000
+)
+
+// A RefusedEvent is one that could not be made sense of, and is kept for people
+// to look at.
+type RefusedEvent struct {
+	Event  string // its id
+	At     time.Time
+	Reason string
+	Body   []byte // as it came, the first 64 KiB of it
+}
+
+// Seen reports whether the event was marked by [Provider.MarkSeen].
+func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
+	if err := checkEvent(event); err != nil {
+		return false, verb("seen", callers(err))
+	}
+	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
+	if err != nil || len(found) == 0 {
+		return false, verb("seen", err)
+	}
+	if found[0].Event != event {
+		return false, verb("seen", foreign(event, found[0].Event))
+	}
+	return found[0].Seen, nil
+}
+
+// MarkSeen remembers that the event has been dealt with, at an instant that
+// counts for [Provider.Prune]. It may be called again; the last instant stays. The
+// event is no longer among the refused ones.
+func (p *Provider) MarkSeen(ctx context.Context, event string, at time.Time) error {
+	at, err := checkedEvent(event, at)
+	if err == nil {
+		_, err = p.exec(ctx, p.sql.markSeen, event, at.UnixMicro(), []byte{})
+	}
+	return verb("mark seen", err)
+}
+
+// KeepRefused keeps an event that could not be made sense of, and the reason, in
+// place of what was kept of the same event before. One that has been seen stays
+// so, and is not kept. A body is cut to 64 KiB and a reason to 1 KiB.
+func (p *Provider) KeepRefused(ctx context.Context, event string, at time.Time, reason string, body []byte) error {
+	at, err := checkedEvent(event, at)
+	if err == nil {
+		body = append([]byte{}, body[:min(len(body), maxBody)]...) // nil would be NULL
+		_, err = p.exec(ctx, p.sql.keepRefused, event, at.UnixMicro(), legible(reason), body)
+	}
+	return verb("keep refused", err)
+}
+
+// Refused returns the newest of the events that [Provider.KeepRefused] keeps, the
+// newest first: at most limit of them, by default 100 and never more than 1,000.
+func (p *Provider) Refused(ctx context.Context, limit int) ([]RefusedEvent, error) {
+	if limit <= 0 {
+		limit = defaultRefused
+	}
+	events, err := p.refused(ctx, min(limit, maxRefused))
+	return events, verb("refused", err)
+}
+
+func (p *Provider) refused(ctx context.Context, limit int) ([]RefusedEvent, error) {
+	return collect(ctx, p, scanRefused, p.sql.refused, limit)
+}
+
+// Prune forgets events, seen and refused, that are from before the instant.
+// Whatever the billing system may still send again must not be forgotten.
+func (p *Provider) Prune(ctx context.Context, before time.Time) error {
+	before, err := rounded("before", before)
+	if err != nil {
+		return verb("prune", callers(err))
+	}
+	_, err = p.exec(ctx, p.sql.prune, before.UnixMicro())
+	return verb("prune", err)
+}
+
+func checkedEvent(event string, at time.Time) (time.Time, error) {
+	err := checkEvent(event)
+	if err == nil {
+		at, err = rounded("at", at)
+	}
+	return at, callers(err)
+}
+
+// legible is a reason as every database takes it.
+func legible(reason string) string {
+	return strings.Map(func(r rune) rune {
+		if misleading(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], ""))
+}
+
+type seen struct {
+	Event string
+	Seen  bool
+}
+
+func scanSeen(rows *sql.Rows) (s seen, err error) {
+	var refused int
+	if err = rows.Scan(&s.Event, &refused); err == nil && refused != 0 && refused != 1 {
+		err = fmt.Errorf("event %q: refused is %d, want 0 or 1", s.Event, refused)
+	}
+	s.Seen = refused == 0
+	return s, err
+}
+
+func scanRefused(rows *sql.Rows) (e RefusedEvent, err error) {
+	err = rows.Scan(&e.Event, instantColumn{&e.At}, &e.Reason, &e.Body)
+	if len(e.Body) == 0 {
+		e.Body = nil // on every database
+	}
+	return e, err
+}

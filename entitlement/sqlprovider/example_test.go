@@ -1,0 +1,61 @@
+package sqlprovider_test
+
+import (
+	"context"
+	"database/sql"
+	"log"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+func ExampleProvider() {
+	ctx := context.Background()
+	db, err := sql.Open("pgx", "postgres://localhost/app") // the host's own pool
+	if err != nil {
+		log.Fatal(err)
+	}
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
+		"free": {},
+		"pro":  {APIAccess: true, MaxKeys: 5, Grace: 72 * time.Hour},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plans, err := sqlprovider.New(db, sqlstore.PostgreSQL, catalog, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := plans.Migrate(ctx); err != nil { // also when a plan is not in the catalog
+		log.Fatal(err)
+	}
+
+	// What the billing system said last.
+	_, err = plans.Put(ctx, entitlement.Subscription{
+		Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
+		Since:      time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		ValidUntil: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC),
+		UpdatedAt:  time.Date(2026, 3, 1, 0, 0, 5, 0, time.UTC),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func ExampleProvider_SetOverride() {
+	var plans *sqlprovider.Provider // as above
+	ctx := context.Background()
+
+	// Ann may have twenty keys, whatever her plan says and the billing system
+	// does.
+	if err := plans.SetOverride(ctx, "ann", entitlement.Override{MaxKeys: 20}); err != nil {
+		log.Fatal(err)
+	}
+
+	// And as many as her plan says again.
+	if err := plans.SetOverride(ctx, "ann", entitlement.Override{}); err != nil {
+		log.Fatal(err)
+	}
+}

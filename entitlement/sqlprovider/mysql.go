@@ -1,0 +1,105 @@
+package sqlprovider
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+//go:embed schema/mysql/1.sql
+var mysqlSchema1 string
+
+var mysql = dialect{
+	schema:      []string{mysqlSchema1},
+	schemas:     true,
+	quote:       "`",
+	placeholder: questionMark,
+	isolation:   sql.LevelReadCommitted,
+	busy:        numbered("1213", "1205", "1020"), // deadlock, lock wait timeout, record changed
+	alone:       aloneMySQL,
+
+	// ON DUPLICATE KEY UPDATE would do it in one statement, but with the client's
+	// clientFoundRows its count does not tell an insert from a repetition, and
+	// it assigns one column after the other, so that what is compared has
+	// changed when it is compared again. Instead replace follows where this
+	// fails. Since no row is ever deleted, one of them applies, and it is atomic.
+	put:   `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	taken: numbered("1062"), // duplicate entry
+	replace: `UPDATE keyhatch_plans SET plan = ?, status = ?, since = ?, valid_until = ?, updated_at = ?, version = ?,
+			written_at = GREATEST(?, written_at + 1)
+		WHERE owner = ? AND subscription = ? AND (updated_at < ? OR updated_at = ? AND version < ?)`,
+
+	setOverride: `INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES (?, ?, ?)
+		ON DUPLICATE KEY UPDATE overrides = VALUES(overrides), written_at = GREATEST(VALUES(written_at), written_at + 1)`,
+
+	markSeen: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
+		ON DUPLICATE KEY UPDATE refused = 0, at = VALUES(at), reason = '', body = VALUES(body)`,
+
+	keepRefused: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
+		ON DUPLICATE KEY UPDATE at = IF(refused = 1, VALUES(at), at),
+			reason = IF(refused = 1, VALUES(reason), reason), body = IF(refused = 1, VALUES(body), body)`,
+
+	// Without autocommit, a read begins a transaction that nothing ends, and
+	// those after it go on seeing plans as they were. Other charsets lose
+	// letters on the way, and empty texts must not be NULL. MariaDB has another
+	// name for the isolation, which MySQL takes for a comment, and the other way
+	// round.
+	unfit: `SELECT CASE
+		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
+		WHEN /*!80000 @@transaction_isolation *//*M! @@tx_isolation */ = 'READ-UNCOMMITTED'
+			THEN 'the isolation of the connection is READ-UNCOMMITTED, want READ-COMMITTED or more'
+		WHEN @@character_set_client <> 'utf8mb4' OR @@character_set_connection <> 'utf8mb4'
+			OR @@character_set_results <> 'utf8mb4'
+			THEN CONCAT('the charset of the connection is ', @@character_set_client, ', want utf8mb4')
+		WHEN @@sql_mode LIKE '%EMPTY_STRING_IS_NULL%' THEN 'sql_mode has EMPTY_STRING_IS_NULL'
+		END`,
+}
+
+// numbered reads the number from the text, since the driver's error has it in a
+// field, which cannot be asked for without importing the driver.
+func numbered(numbers ...string) func(error) bool {
+	return func(err error) bool {
+		for ; err != nil; err = errors.Unwrap(err) {
+			text := err.Error()
+			for _, number := range numbers {
+				if strings.HasPrefix(text, "Error "+number+" (") || strings.HasPrefix(text, "Error "+number+":") {
+					return true
+				}
+			}
+		}
+		return false
+	}
+}
+
+// aloneMySQL holds a named lock, since MySQL commits before and after each
+// statement that changes a schema.
+func aloneMySQL(ctx context.Context, p *Provider, do func(execer) error) (err error) {
+	conn, err := p.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	const name = "CONCAT('keyhatch ', LEFT(SHA2(COALESCE(NULLIF(?, ''), DATABASE(), ''), 256), 32))" // at most 64 characters
+	var locked sql.NullBool
+	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", p.schema, int(patience.Seconds())).Scan(&locked)
+	if err != nil {
+		return err
+	}
+	if !locked.Bool {
+		return fmt.Errorf("another process has been migrating for %v", patience)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, failed := conn.ExecContext(ctx, "DO RELEASE_LOCK("+name+")", p.schema)
+		if failed != nil { // the lock goes with the connection
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	return p.patiently(ctx, func() error { return do(conn) })
+}

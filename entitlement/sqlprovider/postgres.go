@@ -1,0 +1,45 @@
+package sqlprovider
+
+import (
+	"database/sql"
+	_ "embed"
+	"errors"
+	"strconv"
+)
+
+//go:embed schema/postgresql/1.sql
+var postgresSchema1 string
+
+var postgres = dialect{
+	schema:      []string{postgresSchema1},
+	schemas:     true,
+	quote:       `"`,
+	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
+	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
+	busy:        busyPostgres,
+	put:         putOnConflict,
+	setOverride: setOverrideOnConflict,
+	markSeen:    markSeenOnConflict,
+	keepRefused: keepRefusedOnConflict,
+	unlessTaken: "ON CONFLICT DO NOTHING",
+	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
+
+	// The database would keep letters as they come, and other clients read other
+	// ones. Without an encoding of its own they all read what was written.
+	unfit: `SELECT CASE WHEN current_setting('client_encoding') NOT IN ('UTF8', 'SQL_ASCII')
+		THEN 'client_encoding is ' || current_setting('client_encoding') || ', want UTF8' END`,
+}
+
+// busyPostgres knows the errors of every driver that tells the SQLSTATE, as
+// pgx and lib/pq do.
+func busyPostgres(err error) bool {
+	var coded interface{ SQLState() string }
+	if !errors.As(err, &coded) {
+		return false
+	}
+	switch coded.SQLState() {
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock_timeout
+		return true
+	}
+	return false
+}

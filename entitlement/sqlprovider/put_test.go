@@ -1,0 +1,133 @@
+package sqlprovider_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// bought is a subscription that Put takes.
+func bought(owner string) entitlement.Subscription {
+	return entitlement.Subscription{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: noon, UpdatedAt: noon}
+}
+
+func TestPutRefuses(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	p := open(t, f, nil)
+	for name, change := range map[string]func(*entitlement.Subscription){
+		"owner: must not be empty":     func(s *entitlement.Subscription) { s.Owner = "" },
+		"owner: must have at most 255": func(s *entitlement.Subscription) { s.Owner = strings.Repeat("a", 256) },
+		"owner: must be valid UTF-8":   func(s *entitlement.Subscription) { s.Owner = "a\xff" },
+		"owner: must not contain":      func(s *entitlement.Subscription) { s.Owner = "a\x00b" },
+		"id: must have at most 255":    func(s *entitlement.Subscription) { s.ID = strings.Repeat("é", 128) },
+		"id: must not contain":         func(s *entitlement.Subscription) { s.ID = "a\x00" },
+		`unknown plan: ""`:             func(s *entitlement.Subscription) { s.Plan = "" },
+		`unknown plan: "Pro"`:          func(s *entitlement.Subscription) { s.Plan, s.Status = "Pro", entitlement.PastDue },
+		"plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
+		`status: "trialing"`:           func(s *entitlement.Subscription) { s.Status = "trialing" },
+		`status: ""`:                   func(s *entitlement.Subscription) { s.Status = "" },
+		"version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
+		"updated at: must be set":      func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
+		"since: must be in the years":  func(s *entitlement.Subscription) { s.Since = time.Time{}.Add(-time.Second) },
+		"valid until: must be in the":  func(s *entitlement.Subscription) { s.ValidUntil = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"updated at: must be in the":   func(s *entitlement.Subscription) { s.UpdatedAt = time.Unix(1<<60, 0) },
+	} {
+		s := bought("ann")
+		change(&s)
+		changed, err := p.Put(t.Context(), s)
+		if err == nil || changed || !strings.Contains(err.Error(), name) || !errors.Is(err, sqlprovider.ErrInvalid) {
+			t.Errorf("got %v, %v, want an ErrInvalid with %q", changed, err, name)
+		}
+		if want := strings.HasPrefix(name, "unknown plan"); errors.Is(err, entitlement.ErrUnknownPlan) != want {
+			t.Errorf("%v is an ErrUnknownPlan: got %v, want %v", err, !want, want)
+		}
+	}
+	if n := f.asked(); n != 0 {
+		t.Errorf("what is not taken reaches the database: %d statements", n)
+	}
+}
+
+func TestPutTakes(t *testing.T) {
+	t.Parallel()
+	p := open(t, &fake{}, nil)
+	for name, change := range map[string]func(*entitlement.Subscription){
+		"the longest owner": func(s *entitlement.Subscription) { s.Owner = strings.Repeat("a", 255) },
+		"no id":             func(s *entitlement.Subscription) { s.ID = "" },
+		"ended, no plan":    func(s *entitlement.Subscription) { s.Plan, s.Status = "", entitlement.Ended },
+		"held, old plan":    func(s *entitlement.Subscription) { s.Plan, s.Status = "legacy", entitlement.Held },
+		"no since":          func(s *entitlement.Subscription) { s.Since = time.Time{} },
+		"the last instant": func(s *entitlement.Subscription) {
+			s.ValidUntil = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+		},
+	} {
+		s := bought("ann")
+		change(&s)
+		if _, err := p.Put(t.Context(), s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPutReportsAnOutage(t *testing.T) {
+	t.Parallel()
+	down := errors.New("down")
+	f := &fake{err: down}
+	changed, err := open(t, f, nil).Put(t.Context(), bought("ann"))
+	if changed || !errors.Is(err, down) || errors.Is(err, sqlprovider.ErrInvalid) || !strings.HasPrefix(err.Error(), "sqlprovider: put: ") {
+		t.Errorf("got %v, %v, want the database's error", changed, err)
+	}
+}
+
+func TestSetOverrideRefuses(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	p := open(t, f, nil)
+	for name, c := range map[string]struct {
+		owner string
+		o     entitlement.Override
+		want  string
+	}{
+		"no owner":      {"", entitlement.Override{MaxKeys: 1}, "owner"},
+		"foreign scope": {"ann", entitlement.Override{Scopes: []string{"a b"}}, "scope"},
+		"not UTF-8":     {"ann", entitlement.Override{Features: []string{"a\xff"}}, "UTF-8"},
+		"long":          {"ann", entitlement.Override{Features: []string{strings.Repeat("a", 33<<10)}}, "at most 32768"},
+		"endless grace": {"ann", entitlement.Override{Grace: 1 << 62}, "grace"},
+	} {
+		err := p.SetOverride(t.Context(), c.owner, c.o)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, sqlprovider.ErrInvalid) {
+			t.Errorf("%s: got %v, want an ErrInvalid with %q", name, err, c.want)
+		}
+	}
+	if n := f.asked(); n != 0 {
+		t.Errorf("what is not taken reaches the database: %d statements", n)
+	}
+}
+
+func TestEventsRefuse(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	p := open(t, f, nil)
+	for _, event := range []string{"", "a\x00", "\xff", strings.Repeat("a", 256)} {
+		_, failed := p.Seen(t.Context(), event)
+		for name, err := range map[string]error{
+			"Seen": failed, "MarkSeen": p.MarkSeen(t.Context(), event, noon), "KeepRefused": p.KeepRefused(t.Context(), event, noon, "", nil),
+		} {
+			if !errors.Is(err, sqlprovider.ErrInvalid) {
+				t.Errorf("%s(%.10q): got %v, want ErrInvalid", name, event, err)
+			}
+		}
+	}
+	if err := p.Prune(t.Context(), time.Unix(1<<60, 0)); !errors.Is(err, sqlprovider.ErrInvalid) {
+		t.Errorf("Prune of what never comes: got %v, want ErrInvalid", err)
+	}
+	if n := f.asked(); n != 0 {
+		t.Errorf("what is not taken reaches the database: %d statements", n)
+	}
+}

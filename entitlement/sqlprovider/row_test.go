@@ -1,0 +1,143 @@
+package sqlprovider_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// A row as the query for an owner's rows has it.
+func subscriptionRow(change func(r []driver.Value)) [][]driver.Value {
+	r := []driver.Value{"ann", "sub_1", "pro", "active", nil, nil, noon.UnixMicro(), int64(0), nil}
+	change(r)
+	return [][]driver.Value{r}
+}
+
+func TestGoodRow(t *testing.T) {
+	t.Parallel()
+	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[8] = `{"max_keys": 7}` })}, nil)
+	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || e.MaxKeys != 7 || !e.ValidUntil.IsZero() {
+		t.Errorf("got %+v, %v, want access with 7 keys, for ever", e, err)
+	}
+}
+
+// Whatever a row holds, it is an outage and neither access nor the lack of it.
+func TestHostileRows(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r []driver.Value){
+		"another owner":      func(r []driver.Value) { r[0] = "Ann" },
+		"trailing blank":     func(r []driver.Value) { r[0] = "ann " },
+		"no owner":           func(r []driver.Value) { r[0] = nil },
+		"unknown plan":       func(r []driver.Value) { r[2] = "premium" },
+		"unknown status":     func(r []driver.Value) { r[3] = "trialing" },
+		"status in capitals": func(r []driver.Value) { r[3] = "ACTIVE" },
+		"empty status":       func(r []driver.Value) { r[3] = "" },
+		"NULL status":        func(r []driver.Value) { r[3] = nil },
+		"since is a text":    func(r []driver.Value) { r[4] = "yesterday" },
+		"until the year 1e5": func(r []driver.Value) { r[5] = int64(3e18) },
+		"until long ago":     func(r []driver.Value) { r[5] = int64(math.MinInt64) },
+		"negative version":   func(r []driver.Value) { r[7] = int64(-1) },
+		"broken override":    func(r []driver.Value) { r[8] = `{"api_access": tr` },
+		"empty override":     func(r []driver.Value) { r[8] = `` },
+		"foreign override":   func(r []driver.Value) { r[8] = `{"admin": true}` },
+		"twice in override":  func(r []driver.Value) { r[8] = `{"max_keys": 1, "max_keys": 9}` },
+		"scope in override":  func(r []driver.Value) { r[8] = `{"scopes": ["a b"]}` },
+	} {
+		p := open(t, &fake{rows: subscriptionRow(change)}, nil)
+		e, err := p.Entitlement(t.Context(), "ann")
+		if err == nil || errors.Is(err, entitlement.ErrNone) || e.APIAccess {
+			t.Errorf("%s: got %+v, %v, want an outage", name, e, err)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "sqlprovider: entitlement: ") {
+			t.Errorf("%s: the error does not say where it comes from: %v", name, err)
+		}
+	}
+}
+
+func TestOutageIsNotTheLackOfAPlan(t *testing.T) {
+	t.Parallel()
+	f := &fake{err: errors.New("down")}
+	p := open(t, f, nil)
+	if e, err := p.Entitlement(t.Context(), "ann"); err == nil || errors.Is(err, entitlement.ErrNone) || e.APIAccess {
+		t.Errorf("got %+v, %v, want an outage", e, err)
+	}
+	if _, err := p.Override(t.Context(), "ann"); err == nil {
+		t.Error("an override that cannot be read passes for none")
+	}
+	if _, err := p.Subscriptions(t.Context(), "ann"); err == nil {
+		t.Error("subscriptions that cannot be read pass for none")
+	}
+	if seen, err := p.Seen(t.Context(), "evt_1"); err == nil || seen {
+		t.Errorf("an event that cannot be read: got %v, %v", seen, err)
+	}
+	f.answer(nil, nil)
+	if _, err := p.Entitlement(t.Context(), "ann"); err != entitlement.ErrNone {
+		t.Errorf("no rows: got %v, want ErrNone", err)
+	}
+}
+
+func TestDriverErrorOfAnEndedContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	f := &fake{err: errors.New("i/o timeout")}
+	p := open(t, f, nil)
+	cancel()
+	if _, err := p.Entitlement(ctx, "ann"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error in it", err)
+	}
+}
+
+func TestForeignRowsElsewhere(t *testing.T) {
+	t.Parallel()
+	f := &fake{rows: [][]driver.Value{{"Ann", nil}}}
+	p := open(t, f, nil)
+	if _, err := p.Override(t.Context(), "ann"); err == nil {
+		t.Error("another owner's override passes for the one asked for")
+	}
+	f.answer([][]driver.Value{{"EVT", int64(0)}}, nil)
+	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
+		t.Errorf("another event passes for the one asked for: got %v, %v", seen, err)
+	}
+	f.answer([][]driver.Value{{"evt", int64(2)}}, nil)
+	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
+		t.Errorf("an event in a third state: got %v, %v", seen, err)
+	}
+}
+
+func TestCheckNamesWhatIsUnknown(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	p := open(t, f, nil)
+	many := [][]driver.Value{{"pro", "active"}}
+	for _, name := range strings.Split("abcdefghijkl", "") {
+		many = append(many, []driver.Value{"plan " + name, "active"}, []driver.Value{"plan " + name, "past_due"})
+	}
+	for name, c := range map[string]struct {
+		rows    [][]driver.Value
+		unknown bool
+		want    []string
+	}{
+		"nothing":        {nil, false, nil},
+		"known":          {[][]driver.Value{{"pro", "active"}, {"free", "past_due"}}, false, nil},
+		"unknown":        {[][]driver.Value{{"pro", "active"}, {"Pro", "active"}}, true, []string{`unknown plan: "Pro"`}},
+		"no plan":        {[][]driver.Value{{"", "active"}}, true, []string{`""`}},
+		"many":           {many, true, []string{`"plan a"`, `"plan j" and 2 more`}},
+		"unknown status": {[][]driver.Value{{"pro", "trialing"}}, false, []string{`status "trialing"`}},
+	} {
+		f.answer(c.rows, nil)
+		err := p.Check(t.Context())
+		if (err != nil) != (c.want != nil) || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
+			t.Errorf("%s: got %v, want an ErrUnknownPlan: %v", name, err, c.unknown)
+			continue
+		}
+		if slices.ContainsFunc(c.want, func(w string) bool { return !strings.Contains(err.Error(), w) }) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package sqlprovider
+
+import (
+	"database/sql"
+	_ "embed"
+	"errors"
+)
+
+//go:embed schema/sqlite/1.sql
+var sqliteSchema1 string
+
+var sqlite = dialect{
+	schema:      []string{sqliteSchema1},
+	quote:       `"`,
+	placeholder: questionMark,
+	isolation:   sql.LevelSerializable, // SQLite has no other
+	put:         putOnConflict,
+	setOverride: setOverrideOnConflict,
+	markSeen:    markSeenOnConflict,
+	keepRefused: keepRefusedOnConflict,
+	unlessTaken: "ON CONFLICT DO NOTHING",
+	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
+
+	// A result code's low byte is the primary one.
+	busy: func(err error) bool {
+		const busy = 5
+		var coded interface{ Code() int }
+		return errors.As(err, &coded) && coded.Code()&0xff == busy
+	},
+}

@@ -1,0 +1,206 @@
+package sqlprovider_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+)
+
+// wrote is a row as a poll has it: a subscription of the owner's, written at an
+// instant.
+func wrote(owner string, at time.Time) []driver.Value {
+	return []driver.Value{int64(0), owner, "sub_1", at.UnixMicro()}
+}
+
+// watching runs Watch in a bubble and calls each once a second, half a second
+// after a poll, with what was told since.
+func watching(t *testing.T, f *fake, each func(second int, told []string) bool) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := open(t, f, nil)
+	told := &notes{}
+	ended := make(chan error, 1)
+	go func() { ended <- p.Watch(ctx, func() { told.add("gap") }, told.add) }()
+	time.Sleep(500 * time.Millisecond)
+	for second := 0; ; second++ {
+		synctest.Wait()
+		if !each(second, told.take()) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	cancel()
+	return <-ended
+}
+
+// notes are what was told.
+type notes struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (n *notes) add(what string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = append(n.told, what)
+}
+
+func (n *notes) take() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	told := n.told
+	n.told = nil
+	return told
+}
+
+// A step is the answer to a poll, and what is to be told of it.
+type step struct {
+	rows [][]driver.Value
+	err  error
+	want []string
+}
+
+// script answers the polls with one step after the other.
+func script(t *testing.T, steps []step) error {
+	t.Helper()
+	f := &fake{}
+	f.answer(steps[0].rows, steps[0].err)
+	return watching(t, f, func(second int, told []string) bool {
+		if !slices.Equal(told, steps[second].want) {
+			t.Errorf("poll %d: got %q, want %q", second, told, steps[second].want)
+		}
+		if second+1 == len(steps) {
+			return false
+		}
+		f.answer(steps[second+1].rows, steps[second+1].err)
+		return true
+	})
+}
+
+func TestWatchTellsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		override := []driver.Value{int64(1), "ann", "ann", now.UnixMicro()}
+		err := script(t, []step{
+			{rows: [][]driver.Value{wrote("old", now)}, want: []string{"gap"}},
+			{rows: [][]driver.Value{wrote("old", now)}},
+			{rows: [][]driver.Value{wrote("old", now), wrote("ann", now)}, want: []string{"ann"}},
+			{rows: [][]driver.Value{wrote("ann", now), wrote("old", now)}},
+			{rows: [][]driver.Value{wrote("ann", now.Add(time.Microsecond))}, want: []string{"ann"}},
+			{rows: [][]driver.Value{wrote("ann", now.Add(time.Microsecond)), override}, want: []string{"ann"}},
+			{rows: [][]driver.Value{override}},
+			{},
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+	})
+}
+
+func TestWatchCallsGapAfterAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		now := time.Now()
+		_ = script(t, []step{
+			{want: []string{"gap"}},
+			{err: down},
+			{err: down},
+			{rows: [][]driver.Value{wrote("ann", now)}, want: []string{"gap"}},
+			{rows: [][]driver.Value{wrote("ann", now), wrote("bob", now)}, want: []string{"bob"}},
+			{err: down},
+			{want: []string{"gap"}},
+		})
+	})
+}
+
+func TestWatchGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		began := time.Now()
+		p := open(t, &fake{err: down}, nil)
+		err := p.Watch(t.Context(), func() { t.Error("gap is called before anything was read") }, nil)
+		if !errors.Is(err, down) {
+			t.Errorf("got %v, want the database's error", err)
+		}
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("it gave up after %v, want five polls", took)
+		}
+	})
+}
+
+func TestWatchCallsGapWhenThereIsTooMuch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var many [][]driver.Value
+		for i := range 10_001 {
+			many = append(many, wrote(fmt.Sprint("owner ", i), time.Now()))
+		}
+		few := many[:2]
+		_ = script(t, []step{
+			{want: []string{"gap"}},
+			{rows: many, want: []string{"gap"}},
+			{rows: many, want: []string{"gap"}},
+			{rows: few, want: []string{"owner 0", "owner 1"}},
+			{rows: few},
+		})
+	})
+}
+
+// Each poll looks back thirty seconds from where the one before began.
+func TestWatchLooksBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		f := &fake{}
+		_ = watching(t, f, func(second int, _ []string) bool {
+			since := time.UnixMicro(f.argument(second).(int64))
+			want := began.Add(time.Duration(max(second-1, 0))*time.Second - 30*time.Second)
+			if !since.Equal(want) {
+				t.Errorf("poll %d: reads since %v, want %v", second, since, want)
+			}
+			return second < 40
+		})
+	})
+}
+
+func TestWatchThatComesLateCallsGap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, &fake{}, &sqlprovider.Options{Poll: 31 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+		defer cancel()
+		gaps := 0
+		_ = p.Watch(ctx, func() { gaps++ }, nil)
+		if gaps != 4 {
+			t.Errorf("got %d gaps, want one for each of 4 polls that are 31 seconds apart", gaps)
+		}
+	})
+}
+
+func TestWatchThatDoesNotPoll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		p := open(t, f, &sqlprovider.Options{Poll: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := p.Watch(ctx, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		if n := f.asked(); n != 0 {
+			t.Errorf("it sent %d statements", n)
+		}
+	})
+}
