@@ -27,8 +27,9 @@ type Options struct {
 	// no limit. An Entitlement's MaxKeys overrides it.
 	MaxKeysPerOwner int
 
-	// Entitlements says what each owner's plan allows. Nil entitles every
-	// owner to everything, which is wise only where there are no plans.
+	// Entitlements says what each owner's plan allows. One that is an
+	// [entitlement.Watcher] is watched for changes until Close. Nil entitles
+	// every owner to everything, which is wise only where there are no plans.
 	Entitlements entitlement.Provider
 
 	// CacheTTL is how long a key or an entitlement may be answered from memory
@@ -40,7 +41,8 @@ type Options struct {
 	CacheTTL time.Duration
 
 	// NegativeTTL is the same for what does not exist: unknown tokens, and
-	// owners who are not entitled. Default 5 s.
+	// owners who are not entitled, for whom it is never more than 5 s. Default
+	// 5 s.
 	NegativeTTL time.Duration
 
 	// StaleIfError is how long after its last look-up a key or entitlement may
@@ -88,11 +90,11 @@ type Options struct {
 	// bytes, all of them visible ASCII characters.
 	LegacyFormats []*regexp.Regexp
 
-	// Bus carries changes of keys to the other instances of the service, which
-	// then see them within milliseconds; plans go by CacheTTL. While it is lost,
-	// and for 5 minutes after another instance has gone without Close, no key is
-	// answered from memory for longer than 10 s, unless the store fails too; see
-	// StaleIfError. A change that it does not take answers [ErrNotPropagated].
+	// Bus carries changes of keys, and of plans by [Manager.OwnerChanged], to the
+	// other instances of the service, which then see them within milliseconds.
+	// While it is lost, and for 5 minutes after another instance has gone without
+	// Close, no key or plan is answered from memory for longer than 10 s, unless
+	// the store or provider fails too; see StaleIfError. A change that it does not take answers [ErrNotPropagated].
 	// The Manager does not close it. Packages cache/rediscache and store/pgstore
 	// have one. Nil means that this is the only instance, or that others may go
 	// by what was before for CacheTTL.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Invariant 10: when a webhook has answered 200, the other instances go by the
+// Invariant 10, M-16: when a webhook has answered 200, the other instances go by the
 // new plan soon.
 func TestWebhookReachesEveryProcess(t *testing.T) {
 	n := count(100, 10_000)

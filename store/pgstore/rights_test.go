@@ -40,6 +40,7 @@ func everyCall(t *testing.T, s store.Store) map[string]error {
 	_, calls["Lookup"] = s.Lookup(ctx, record("o", "k1").Digest)
 	_, calls["Get"] = s.Get(ctx, "o", "k1")
 	_, calls["List"] = s.List(ctx, store.Query{Owner: "o"})
+	_, calls["Count"] = s.Count(ctx, "o", epoch)
 	_, calls["Update"] = s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name})
 	calls["Touch"] = s.Touch(ctx, []store.Use{{Digest: record("o", "k1").Digest, At: epoch}})
 	_, _, calls["Rotate"] = s.Rotate(ctx, "o", "k1", next, epoch.Add(time.Hour))

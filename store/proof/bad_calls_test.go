@@ -11,7 +11,7 @@ import (
 )
 
 // reading are the calls that only read.
-var reading = map[string]bool{"Lookup": true, "Get": true, "List": true}
+var reading = map[string]bool{"Lookup": true, "Get": true, "List": true, "Count": true}
 
 // callEach makes one call of each method, on the records of someKeys, and
 // returns the errors by the methods' names.
@@ -36,6 +36,10 @@ var calls = map[string]func(context.Context, store.Store) error{
 	},
 	"List": func(ctx context.Context, s store.Store) error {
 		_, err := s.List(ctx, store.Query{Owner: "o"})
+		return err
+	},
+	"Count": func(ctx context.Context, s store.Store) error {
+		_, err := s.Count(ctx, "o", epoch)
 		return err
 	},
 	"Update": func(ctx context.Context, s store.Store) error {

@@ -27,8 +27,8 @@ var tableFaults = []tableFault{
 		[3]string{"no such table: keyhatch_keys", `relation "keyhatch_keys" does not exist`, "keyhatch_keys' doesn't exist"}, false},
 	{"no table of owners", "ALTER TABLE keyhatch_keys_owners RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO keyhatch_keys_owners",
 		[3]string{"", `relation "keyhatch_keys_owners" does not exist`, "keyhatch_keys_owners' doesn't exist"}, true},
-	{"no column", "ALTER TABLE keyhatch_keys RENAME COLUMN last_used_at TO other", "ALTER TABLE keyhatch_keys RENAME COLUMN other TO last_used_at",
-		[3]string{"last_used_at", "last_used_at", "last_used_at"}, false},
+	{"no column", "ALTER TABLE keyhatch_keys RENAME COLUMN revoked_at TO other", "ALTER TABLE keyhatch_keys RENAME COLUMN other TO revoked_at",
+		[3]string{"revoked_at", "revoked_at", "revoked_at"}, false},
 }
 
 // R-12: tables that are not as they should be are an outage, and what was in
