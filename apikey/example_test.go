@@ -231,3 +231,35 @@ func ExamplePrincipal_Allows() {
 	// true
 	// false
 }
+
+func ExampleManager_OwnerChanged() {
+	plan := entitlement.Entitlement{Plan: "free"}
+	keys := must(apikey.New(memstore.New(), &apikey.Options{
+		Entitlements: entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) { return plan, nil }),
+	}))
+	ctx := context.Background()
+	defer keys.Close(ctx)
+	_, err := keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"})
+	fmt.Println(err)
+
+	plan = entitlement.Entitlement{Plan: "pro", APIAccess: true} // a purchase
+	if err := keys.OwnerChanged(ctx, "user_1"); err != nil {
+		panic(err)
+	}
+	_, err = keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"})
+	fmt.Println(err)
+	// Output:
+	// apikey: forbidden: plan has no API access
+	// <nil>
+}
+
+func ExampleManager_Overview() {
+	pro := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 2}
+	keys := must(apikey.New(memstore.New(), &apikey.Options{Entitlements: entitlement.Static(pro)}))
+	ctx := context.Background()
+	defer keys.Close(ctx)
+	must(keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"}))
+	o := must(keys.Overview(ctx, "user_1"))
+	fmt.Printf("%s: %d of %d keys, %d over, access: %v\n", o.Entitlement.Plan, o.Keys, o.Entitlement.MaxKeys, o.Over, o.Entitled)
+	// Output: pro: 1 of 2 keys, 0 over, access: true
+}

@@ -9,9 +9,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A listener hears what other instances have changed. One name may be a key's, or
-// an owner's whose plan it is; each cache forgets it, since it names nothing
-// in the other one.
+// A listener hears what other instances have changed. A name is a key's or an
+// owner's. Each cache forgets it, and one that does not know it does nothing.
 type listener struct {
 	caches []cache.Receiver
 	level  *secondLevel

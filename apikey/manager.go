@@ -121,9 +121,10 @@ func isNil(v any) bool {
 }
 
 // Close writes the last-used times that are waiting, ends the provider's Watch,
-// leaves the bus, waits for look-ups under way and ends the Manager's goroutines. It may be called again;
-// an error is ctx's, or [ErrUnavailable] for last-used times that the store did
-// not take. The store, the bus and the second level are left open.
+// leaves the bus, waits for look-ups under way and ends the Manager's goroutines.
+// It may be called again; an error is ctx's, also when the provider's Watch does
+// not return, or [ErrUnavailable] for last-used times that the store did not take.
+// The store, the bus and the second level are left open.
 //
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.

@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
@@ -10,11 +9,13 @@ import (
 // OwnerChanged says that what the owner is entitled to may have changed: call it
 // where a purchase or a cancellation has been stored. Once it has returned, no
 // validation or creation that starts later goes by what was before, in this
-// Manager, and with an [Options.Bus] in no other one either.
+// Manager. Other instances follow within milliseconds where there is an
+// [Options.Bus], and otherwise within their [Options.CacheTTL].
 //
-// An [*InvalidError] says that there is no such owner. [ErrNotPropagated] says
-// that other instances could not be told; they go by what was before for up to
-// their [Options.CacheTTL]. Without Entitlements there is nothing to forget.
+// The error is an [*InvalidError] for a text that cannot be an owner, and
+// [ErrNotPropagated] when other instances could not be told; they go by what was
+// before for up to their CacheTTL. Without Entitlements there is nothing to
+// forget.
 func (m *Manager) OwnerChanged(ctx context.Context, owner string) error {
 	if err := checkOwner(owner); err != nil {
 		return err
@@ -30,15 +31,15 @@ func (m *Manager) OwnerChanged(ctx context.Context, owner string) error {
 // An Overview is what an owner's settings page shows above the keys.
 type Overview struct {
 	// Entitlement is what the owner's plan allows; its MaxKeys is what holds,
-	// which may come from [Options.MaxKeysPerOwner]. The zero value when the
-	// owner has no plan.
+	// which may come from [Options.MaxKeysPerOwner]. When the owner has no plan,
+	// nothing else is set.
 	Entitlement entitlement.Entitlement
 
 	// Entitled tells whether the owner's keys are admitted now.
 	Entitled bool
 
 	// Keys counts those that count against the limit: neither revoked nor
-	// expired nor replaced.
+	// expired nor replaced. Disabled ones count.
 	Keys int
 
 	// Over is how many keys there are above the limit, as after a downgrade.
@@ -46,13 +47,14 @@ type Overview struct {
 	Over int
 }
 
-// Full reports whether the limit forbids another key.
+// Full reports whether the limit forbids another key. It says nothing of
+// Entitled.
 func (o Overview) Full() bool {
 	return o.Entitlement.MaxKeys >= 0 && o.Keys >= o.Entitlement.MaxKeys
 }
 
 // Overview returns what the owner has and may have. It is for the owner's own
-// panel: nothing of it belongs into an answer to the API's callers. The error is
+// panel: nothing of it belongs in an answer to the API's callers. The error is
 // [ErrUnavailable], or an [*InvalidError] for an owner that cannot be one.
 func (m *Manager) Overview(ctx context.Context, owner string) (Overview, error) {
 	if err := checkOwner(owner); err != nil {
@@ -70,7 +72,7 @@ func (m *Manager) Overview(ctx context.Context, owner string) (Overview, error) 
 	if err != nil {
 		return Overview{}, m.fail(ctx, owner, "", err)
 	}
-	o := Overview{Entitlement: e, Entitled: e.Active(time.Now()), Keys: n}
+	o := Overview{Entitlement: e, Entitled: e.Active(at), Keys: n}
 	if e.MaxKeys >= 0 {
 		o.Over = max(n-e.MaxKeys, 0)
 	}

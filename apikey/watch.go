@@ -58,8 +58,8 @@ func (m *Manager) watch(ctx context.Context, provider entitlement.Watcher) {
 	}
 }
 
-// watchOnce is the provider's, whatever the provider does. It runs in a goroutine
-// of its own, since a Watch that exits takes its goroutine along.
+// watchOnce is the provider's, whatever the provider does. A Watch may exit its
+// goroutine, so it gets one of its own.
 func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) error {
 	ended := make(chan error, 1)
 	go func() {

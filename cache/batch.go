@@ -15,7 +15,7 @@ const maxUntold = 4096
 
 func (b *batch) names() int { return len(b.keys) + len(b.groups) }
 
-// add takes over what another batch names.
+// add takes over what another batch names, unless that would be too many.
 func (b *batch) add(other *batch) {
 	if b.names()+other.names() <= maxUntold {
 		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)

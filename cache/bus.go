@@ -23,9 +23,9 @@ type Bus interface {
 	Publish(ctx context.Context, message string) error
 
 	// Receive connects and calls deliver for each message, one after the
-	// other, in the order in which the broker had them, as they are: what is not
-	// a message too, which may have been one. Before the first, it calls ready
-	// once: whatever is published from then on is delivered, as long as the
+	// other, in the order in which the broker had them, and unchanged, even what
+	// CheckMessage would refuse: it may be a message that was damaged, and the
+	// Feed must notice. Before the first, it calls ready once: whatever is published from then on is delivered, as long as the
 	// connection lasts.
 	//
 	// It returns when ctx ends or the connection is lost, always with an
@@ -48,7 +48,7 @@ func CheckMessage(message string) error {
 	}
 	for i := range len(message) {
 		if message[i] < ' ' || message[i] > '~' {
-			return fmt.Errorf("the message is not printable ASCII: byte %d is %#02x", i, message[i])
+			return fmt.Errorf("the message is not printable ASCII: byte %d is %#04x", i, message[i])
 		}
 	}
 	return nil

@@ -96,9 +96,14 @@ func checkGrace(d time.Duration) error {
 //	}}
 //
 // What is missing is as the zero [Entitlement] has it. A negative number means no
-// limit, and zero is an error, as are null, plans and fields that come twice, also
-// in another case, fields that are not known, more than 1 MiB, and whatever
-// [NewCatalog] refuses. The error names the plan.
+// limit. It is an error, which names the plan, if there is
+//
+//   - a zero or a null,
+//   - a field that is not known,
+//   - a plan or a field twice, also in another case, though elsewhere the names of
+//     plans are case-sensitive,
+//   - more than 1 MiB, or
+//   - anything that [NewCatalog] refuses.
 func ParseCatalog(data []byte) (*Catalog, error) {
 	var files map[string]json.RawMessage
 	if err := decodeStrictly(data, &files); err != nil {

@@ -14,8 +14,8 @@ import (
 // all. Where an [Override] adds one of them to a plan without limits, the other
 // is still zero, and not said.
 type Limits struct {
-	PerMinute int // the burst
-	PerDay    int // the allowance
+	PerMinute int // requests in any minute: the burst
+	PerDay    int // requests in a day: the allowance
 }
 
 // check finds limits that cannot be meant.

@@ -101,9 +101,9 @@ func (o Override) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. It fails for fields that it does
-// not know or that come twice, for null in a field, and for a zero where a number
-// has to be said, or a negative one: no limit, or no grace.
+// UnmarshalJSON implements [json.Unmarshaler]. It refuses unknown and repeated
+// fields, null in a field, and zero; a negative number means no limit, and a
+// negative grace none.
 func (o *Override) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as is the custom

@@ -24,17 +24,20 @@ type Provider interface {
 }
 
 // A Watcher is a Provider that hears of changes, so that they take effect at
-// once. A Manager watches it for as long as it lives.
+// once. A Manager watches it until it is closed. Whoever wraps a Watcher has to
+// pass its Watch on; a [ProviderFunc] hides it.
 type Watcher interface {
 	Provider
 
 	// Watch calls changed for each owner whose entitlement may have changed,
 	// until ctx ends or it hears of no more changes; then it returns, always
-	// with an error, and is called again after a while. Before the first
+	// with an error, and is called again after a pause: a second, and up to 30 as
+	// long as it returns within 30. Before the first
 	// change, when everything from then on is heard of, it calls gap. It calls
 	// it again whenever changes may have been missed: then everything that was
-	// known is asked for anew. Both may be called from many goroutines, and
-	// neither after Watch has returned.
+	// known is asked for anew. A Manager passes changed on to the other
+	// instances, and it may take seconds while their bus hangs. Both may be called
+	// from many goroutines, and neither after Watch has returned.
 	Watch(ctx context.Context, gap func(), changed func(owner string)) error
 }
 

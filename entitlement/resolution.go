@@ -13,7 +13,7 @@ import (
 //
 // What counts is the one that began last of those that give API access at the
 // time: who buys another plan before the old one ends has the new one, in
-// whatever order the news come. Where none does, it is the plan of the one that
+// whatever order the updates come. Where none does, it is the plan of the one that
 // began last, without APIAccess, and where there are none the error is [ErrNone].
 // An override changes what a subscription grants; it grants nothing by itself,
 // and not what is over.

@@ -199,7 +199,7 @@ func TestResolveNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Whatever the rows, their order makes no difference, and there is no access
+// E-07: whatever the rows, their order makes no difference, and there is no access
 // without a live one that nothing holds.
 func TestResolveAnyRowsInAnyOrder(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ const (
 	// Ended grants nothing.
 	Ended Status = "ended"
 
-	// Held is no subscription but what takes access away: a payment that is in
+	// Held is no subscription but a hold, which takes access away: a payment that is in
 	// dispute, or was paid back. It ends all of the owner's that began no later
 	// than its Since, or all whatever where that is zero, until it is Ended
 	// itself. It has an ID of its own.

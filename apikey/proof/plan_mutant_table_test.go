@@ -33,11 +33,11 @@ var planMutants = []mutant{
 	}, "./entitlement/httpprovider", "TestRetryAfter"},
 
 	// Plans in a database.
-	{"plans in SQL: old news take the place of new", "entitlement/sqlprovider/dialect.go", edits{
+	{"plans in SQL: an older state replaces a newer one", "entitlement/sqlprovider/dialect.go", edits{
 		"WHERE excluded.updated_at > kept.updated_at",
 		"WHERE excluded.updated_at <> kept.updated_at",
 	}, "./entitlement/proof", "TestNewerTakesThePlaceOfOlder/SQLite"},
-	{"plans in SQL: old news take the place of new on MySQL", "entitlement/sqlprovider/mysql.go", edits{
+	{"plans in SQL: an older state replaces a newer one on MySQL", "entitlement/sqlprovider/mysql.go", edits{
 		"AND (updated_at < ? OR updated_at = ? AND version < ?)",
 		"AND (updated_at <> ? OR updated_at = ? AND version < ?)",
 	}, "./entitlement/proof", "TestNewerTakesThePlaceOfOlder/MariaDB"},
@@ -60,8 +60,8 @@ var planMutants = []mutant{
 
 	// The billing system's events.
 	{"webhook: signature not compared", "entitlement/webhook/handler.go", edits{
-		"if !s.by(h.from.keys, body) {",
-		"if !s.by(h.from.keys, body) && len(s.macs) == 0 {",
+		"if !s.by(h.from.keys(), body) {",
+		"if !s.by(h.from.keys(), body) && len(s.macs) == 0 {",
 	}, "./entitlement/webhook", "TestForgeries"},
 	{"webhook: time of a signature not looked at", "entitlement/webhook/handler.go", edits{
 		"if !s.fresh(time.Now()) {",
@@ -74,12 +74,12 @@ var planMutants = []mutant{
 		"case len(key) > 0 && bytes.Count(key, key[:1]) == len(key):",
 	}, "./entitlement/webhook", "TestSecretsThatAreRefused"},
 	{"webhook: Changed called only when something was written", "entitlement/webhook/handler.go", edits{
-		"if _, err := h.table.Put(ctx, s); err != nil {",
-		"changed, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkSeen(ctx, e.ID, time.Now())\n\t}\n\tif err != nil {",
+		"\t_, err := h.table.Put(ctx, s)\n",
+		"\tchanged, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkSeen(ctx, e.ID, time.Now())\n\t}\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: event marked before the write", "entitlement/webhook/handler.go", edits{
-		"if _, err := h.table.Put(ctx, s); err != nil {",
-		"if err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkSeen\", err}\n\t}\n\tif _, err := h.table.Put(ctx, s); err != nil {",
+		"\t_, err := h.table.Put(ctx, s)\n",
+		"\tif err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkSeen\", err}\n\t}\n\t_, err := h.table.Put(ctx, s)\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: order within a second left to chance", "entitlement/webhook/state.go", edits{
 		"return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)",

@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	named  = regexp.MustCompile(`\b[THMCR]-\d{2}\b`)
-	listed = regexp.MustCompile(`(?m)^\| ([THMCR]-\d{2}) \|`)
+	named  = regexp.MustCompile(`\b[THMCRE]-\d{2}\b`)
+	listed = regexp.MustCompile(`(?m)^\| ([THMCRE]-\d{2}) \|`)
 )
 
 // The ids that tests name, and those that REQUIREMENTS.md explains, are the

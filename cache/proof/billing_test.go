@@ -54,7 +54,7 @@ func (r *role) receive(plans *sqlprovider.Provider) error {
 	return err
 }
 
-var billingSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of the tests, 32 bytes!!"))
+var billingSecret = "whsec_" + base64.StdEncoding.EncodeToString(secret)
 
 // A bill is what the billing system says of an owner's only subscription.
 type bill struct{ Owner, Status string }
@@ -74,7 +74,7 @@ func (r *role) bill(b bill) done {
 		return done{Answer: err.Error()}
 	}
 	id, at := "evt_"+rand.Text(), strconv.FormatInt(time.Now().Unix(), 10)
-	mac := hmac.New(sha256.New, []byte("a secret of the tests, 32 bytes!!"))
+	mac := hmac.New(sha256.New, secret)
 	fmt.Fprintf(mac, "%s.%s.%s", id, at, body)
 	q.Header = http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {at},
 		"Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))}}

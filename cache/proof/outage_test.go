@@ -131,7 +131,8 @@ func (o *outage) recover(when string) {
 			o.Errorf("%s: %d revoked keys were accepted", when, n)
 		}
 	}
-	if usual := max(2*o.steady.P99, 50*time.Millisecond); settled > usual && !raced {
+	// It has five seconds for that; a short run has ended by then.
+	if usual := max(2*o.steady.P99, 50*time.Millisecond); len(back.Seconds) > 5 && settled > usual {
 		o.Errorf("%s: p99 is %v, want what is usual, at most %v", when, settled, usual)
 	}
 }

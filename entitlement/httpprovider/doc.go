@@ -1,6 +1,6 @@
 // Package httpprovider is an [entitlement.Provider] that asks a billing service
-// over HTTP what an owner's plan is. What the plan includes says the Catalog that
-// [New] is given, so that the service knows no more than names.
+// over HTTP what an owner's plan is. The Catalog says what a plan includes; the
+// service needs to know names only.
 //
 //	plans, err := httpprovider.New("https://billing.internal/plan", catalog, &httpprovider.Options{
 //		Header: http.Header{"Authorization": {"Bearer " + secret}},
@@ -29,7 +29,8 @@
 //	}
 //
 // The status means what it does in an [entitlement.Subscription]; what is past due
-// needs a valid_until. Null is as good as left out, except where it is the answer:
+// needs a valid_until. Beside a plan valid_until must be there, if only as null.
+// Status and override may be null or left out; within an override null is refused.
 // {"owner": "user_1", "plan": null} is how the service says that the owner has no
 // plan, and nothing else may then be said. That is [entitlement.ErrNone].
 //

@@ -2,6 +2,7 @@ package httpprovider_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,7 +24,7 @@ func Example() {
 		case "ann":
 			fmt.Fprint(w, `{"owner": "ann", "plan": "pro", "valid_until": "2999-12-31T00:00:00Z", "override": {"max_keys": 20}}`)
 		default:
-			fmt.Fprintf(w, `{"owner": %q, "plan": null}`, owner)
+			json.NewEncoder(w).Encode(map[string]any{"owner": owner, "plan": nil})
 		}
 	}))
 	defer service.Close()

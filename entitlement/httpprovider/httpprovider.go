@@ -87,9 +87,9 @@ func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitle
 	return said.resolve(p.catalog, time.Now())
 }
 
-// Close closes the connections that are idle, which otherwise end by
-// themselves half a minute after their last use. The Provider remains usable. The
-// error is nil.
+// Close closes the connections that are idle, those of a Transport that was given
+// too; otherwise they end by themselves half a minute after their last use. The
+// Provider remains usable. The error is nil.
 func (p *Provider) Close() error {
 	p.client.CloseIdleConnections()
 	return nil

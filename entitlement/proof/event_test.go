@@ -28,7 +28,7 @@ func markSeen(t *testing.T, p *sqlprovider.Provider, event string, at time.Time)
 
 func keepRefused(t *testing.T, p *sqlprovider.Provider, e sqlprovider.RefusedEvent) {
 	t.Helper()
-	if err := p.KeepRefused(t.Context(), e.Event, e.At, e.Reason, e.Body); err != nil {
+	if err := p.KeepRefused(t.Context(), e.ID, e.At, e.Reason, e.Body); err != nil {
 		t.Error(err)
 	}
 }
@@ -60,7 +60,7 @@ func TestRefusedEventsAreKept(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
 		event := func(n int, reason string) sqlprovider.RefusedEvent {
-			return sqlprovider.RefusedEvent{Event: fmt.Sprint("evt_", n), At: noon.Add(time.Duration(n) * time.Second), Reason: reason, Body: []byte("\x00\xff {\"a'\\\"")}
+			return sqlprovider.RefusedEvent{ID: fmt.Sprint("evt_", n), At: noon.Add(time.Duration(n) * time.Second), Reason: reason, Body: []byte("\x00\xff {\"a'\\\"")}
 		}
 		one, two, three := event(1, "unknown plan"), event(2, ""), event(3, "ungültig")
 		for _, e := range []sqlprovider.RefusedEvent{two, three, one} {
@@ -71,11 +71,11 @@ func TestRefusedEventsAreKept(t *testing.T) {
 		two.Reason = "another reason"
 		keepRefused(t, p, two)
 		wantRefused(t, p, 10, three, two, one)
-		wantSeen(t, p, two.Event, false)
-		markSeen(t, p, two.Event, noon)
+		wantSeen(t, p, two.ID, false)
+		markSeen(t, p, two.ID, noon)
 		wantRefused(t, p, 10, three, one)
 		keepRefused(t, p, two)
-		wantSeen(t, p, two.Event, true)
+		wantSeen(t, p, two.ID, true)
 		wantRefused(t, p, 10, three, one)
 	})
 }
@@ -83,19 +83,19 @@ func TestRefusedEventsAreKept(t *testing.T) {
 func TestRefusedEventsAreBounded(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
-		long := sqlprovider.RefusedEvent{Event: "evt", At: noon, Reason: "a\nb\x00" + strings.Repeat("é", 1000), Body: bytes.Repeat([]byte{0xff}, 1<<20)}
+		long := sqlprovider.RefusedEvent{ID: "evt", At: noon, Reason: "a\nb\x00" + strings.Repeat("é", 1000), Body: bytes.Repeat([]byte{0xff}, 1<<20)}
 		keepRefused(t, p, long)
 		long.Reason, long.Body = "a b "+strings.Repeat("é", 510), long.Body[:64<<10]
 		wantRefused(t, p, 10, long)
-		keepRefused(t, p, sqlprovider.RefusedEvent{Event: "evt", At: noon})
-		wantRefused(t, p, 10, sqlprovider.RefusedEvent{Event: "evt", At: noon})
+		keepRefused(t, p, sqlprovider.RefusedEvent{ID: "evt", At: noon})
+		wantRefused(t, p, 10, sqlprovider.RefusedEvent{ID: "evt", At: noon})
 	})
 }
 
 func TestPruneForgetsOldEvents(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
-		old, late := sqlprovider.RefusedEvent{Event: "old", At: noon.Add(-1000)}, sqlprovider.RefusedEvent{Event: "new", At: noon}
+		old, late := sqlprovider.RefusedEvent{ID: "old", At: noon.Add(-1000)}, sqlprovider.RefusedEvent{ID: "new", At: noon}
 		keepRefused(t, p, old)
 		keepRefused(t, p, late)
 		markSeen(t, p, "old seen", old.At)

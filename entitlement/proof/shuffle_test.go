@@ -41,7 +41,7 @@ func left(all []entitlement.Subscription) []entitlement.Subscription {
 	return kept
 }
 
-// Whatever the order in which states come, however often and through whom, what
+// E-01: whatever the order in which states come, however often and through whom, what
 // is left is the same, and each counts as a change at most once.
 func TestOrderMakesNoDifference(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {

@@ -55,6 +55,7 @@ func wantSilence(t *testing.T, told <-chan string) {
 	}
 }
 
+// E-06
 func TestWatchSeesWhatOthersWrite(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
@@ -125,6 +126,7 @@ func TestWatchSeesAWriterWhoseClockIsBehind(t *testing.T) {
 	})
 }
 
+// E-06
 func TestWatchCallsGapWhenTheServerIsBack(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases[1:] {

@@ -32,10 +32,10 @@ func (p *Provider) Check(ctx context.Context) error {
 			unknown = append(unknown, fmt.Sprintf("%q", b.plan))
 		}
 	}
-	return verb("check", named(unknown))
+	return verb("check", unknownPlans(unknown))
 }
 
-func named(unknown []string) error {
+func unknownPlans(unknown []string) error {
 	if len(unknown) == 0 {
 		return nil
 	}

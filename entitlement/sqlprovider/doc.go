@@ -19,6 +19,15 @@
 // the newer one, in one atomic statement. So any number of processes may write,
 // in any order and any number of times, and what is left is the same.
 //
+// # Events
+//
+// Package webhook keeps here which events it has dealt with, and those that it
+// could not use, with their bodies, in which there are personal data.
+// [Provider.Refused] shows the latter to whoever has to mend the cause. Call
+// [Provider.Prune] every day with an instant a month ago, which is longer than
+// billing systems try for; an event that comes again after that changes nothing
+// that is newer.
+//
 // # Tables
 //
 // [Provider.Migrate] makes the tables and keeps them up to date. Teams that have
@@ -33,7 +42,7 @@
 //
 // The databases, drivers and settings are those of package sqlstore, which says
 // what is worth setting and how durable a write is that was acknowledged.
-// EMPTY_STRING_IS_NULL is not among MariaDB's modes that will do.
+// Migrate refuses MariaDB's sql_mode EMPTY_STRING_IS_NULL.
 //
 // # Errors
 //

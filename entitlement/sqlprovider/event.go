@@ -19,7 +19,7 @@ const (
 // A RefusedEvent is one that could not be made sense of, and is kept for people
 // to look at.
 type RefusedEvent struct {
-	Event  string // its id
+	ID     string
 	At     time.Time
 	Reason string
 	Body   []byte // as it came, the first 64 KiB of it
@@ -77,8 +77,9 @@ func (p *Provider) refused(ctx context.Context, limit int) ([]RefusedEvent, erro
 	return collect(ctx, p, scanRefused, p.sql.refused, limit)
 }
 
-// Prune forgets events, seen and refused, that are from before the instant.
-// Whatever the billing system may still send again must not be forgotten.
+// Prune forgets events, seen and refused, that are from before the instant, in
+// one statement, which has 20 seconds. What the billing system may still send
+// again, which is for days, should not be forgotten.
 func (p *Provider) Prune(ctx context.Context, before time.Time) error {
 	before, err := rounded("before", before)
 	if err != nil {
@@ -121,7 +122,7 @@ func scanSeen(rows *sql.Rows) (s seen, err error) {
 }
 
 func scanRefused(rows *sql.Rows) (e RefusedEvent, err error) {
-	err = rows.Scan(&e.Event, instantColumn{&e.At}, &e.Reason, &e.Body)
+	err = rows.Scan(&e.ID, instantColumn{&e.At}, &e.Reason, &e.Body)
 	if len(e.Body) == 0 {
 		e.Body = nil // on every database
 	}

@@ -13,7 +13,8 @@ import (
 
 func ExampleProvider() {
 	ctx := context.Background()
-	db, err := sql.Open("pgx", "postgres://localhost/app") // the host's own pool
+	// The host's own pool, with the driver _ "github.com/jackc/pgx/v5/stdlib".
+	db, err := sql.Open("pgx", "postgres://localhost/app")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func ExampleProvider() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := plans.Migrate(ctx); err != nil { // also when a plan is not in the catalog
+	if err := plans.Migrate(ctx); err != nil { // also when a stored plan is not in the catalog
 		log.Fatal(err)
 	}
 
@@ -56,6 +57,24 @@ func ExampleProvider_SetOverride() {
 
 	// And as many as her plan says again.
 	if err := plans.SetOverride(ctx, "ann", entitlement.Override{}); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func ExampleProvider_Refused() {
+	var plans *sqlprovider.Provider // as above
+	refused, err := plans.Refused(context.Background(), 20)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range refused {
+		log.Printf("event %s of %v: %s", e.ID, e.At, e.Reason) // no plan is given for any of ["price_new"]
+	}
+}
+
+func ExampleProvider_Prune() {
+	var plans *sqlprovider.Provider // as above
+	if err := plans.Prune(context.Background(), time.Now().AddDate(0, -1, 0)); err != nil {
 		log.Fatal(err)
 	}
 }

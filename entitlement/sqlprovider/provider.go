@@ -14,8 +14,7 @@ import (
 // DefaultTable is the name of the table where Options name none.
 const DefaultTable = "keyhatch_plans"
 
-// DefaultPoll is how long a Watch pauses where Options say nothing.
-const DefaultPoll = time.Second
+const defaultPoll = time.Second
 
 // What is longer than 63 bytes PostgreSQL cuts off, endings included.
 var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
@@ -40,8 +39,10 @@ type Options struct {
 	Schema string
 
 	// Poll is how long [Provider.Watch] pauses before it asks the database
-	// again what was written, by default [DefaultPoll]. With a negative one it
-	// does not ask, and changes are seen when the Manager's CacheTTL is over.
+	// again what was written, by default a second. With a negative one it
+	// does not ask, and changes are seen when Manager.OwnerChanged is called or
+	// its CacheTTL is over; that is enough where there is a bus and whoever
+	// writes calls it, as package webhook does.
 	Poll time.Duration
 }
 
@@ -94,7 +95,7 @@ func (o *Options) withDefaults() Options {
 		opts.Table = DefaultTable
 	}
 	if opts.Poll == 0 {
-		opts.Poll = DefaultPoll
+		opts.Poll = defaultPoll
 	}
 	return opts
 }

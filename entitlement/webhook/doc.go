@@ -14,8 +14,8 @@
 // authentic and cannot be used, since its product is in no plan, its owner is not
 // known, or it is not of the documented shape. Those are logged as errors and kept
 // by the table; once the cause is mended, the next try works. What is not
-// authentic gets 400 or 401 and leaves nothing but a line in the log. No answer
-// says why.
+// authentic gets 400 or 401, and 405 or 413 if it is no POST or too long, and
+// leaves nothing but a line in the log. No answer says why.
 //
 // Do look at the log: senders disable an endpoint that keeps failing, and Polar
 // holds back what comes after an event that does. So say of every product that is

@@ -17,9 +17,9 @@ import (
 // ended when the event happened, if not before.
 func Dodo(secrets ...string) Sender {
 	keys, err := keysOf(secrets, decodedKey)
-	subscription := subject{identifyDodo, readDodo, true}
-	refund := subject{identifyDodoRefund, readDodoRefund, false}
-	dispute := subject{identifyDodoDispute, readDodoDispute, false}
+	subscription := subject{identify: identifyDodo, read: readDodo, refetch: true}
+	refund := subject{identify: identifyDodoRefund, read: readDodoRefund}
+	dispute := subject{identify: identifyDodoDispute, read: readDodoDispute}
 	all := map[string]subject{}
 	subscription.of(all, "subscription.active", "subscription.renewed", "subscription.updated",
 		"subscription.on_hold", "subscription.paused", "subscription.unpaused", "subscription.cancelled",
@@ -28,7 +28,10 @@ func Dodo(secrets ...string) Sender {
 	refund.of(all, "refund.succeeded")
 	dispute.of(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
 		"dispute.expired", "dispute.won", "dispute.lost")
-	return Sender{"dodo", keys, err, standardSignature, standardLabel, standardContents, all}
+	return Sender{
+		name: "dodo", keys: func() [][]byte { return keys }, err: err,
+		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
+	}
 }
 
 func identifyDodo(d fields, e *Event) {

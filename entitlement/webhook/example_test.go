@@ -20,20 +20,20 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	table := newTable() // sqlprovider.New, in earnest
+	table := newTable() // in a real program: sqlprovider.New
 	events, err := webhook.New(table, webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
 		map[string]string{"price_1Qpro": "pro", "prod_mug": ""},
 		&webhook.Options{
-			Changed: func(context.Context, string) error { return nil }, // keys.OwnerChanged, in earnest
+			Changed: func(context.Context, string) error { return nil }, // in a real program: keys.OwnerChanged
 		})
 	if err != nil {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/hooks/stripe", events)
+	mux.Handle("/billing/events", events)
 
 	// Anybody can send anything.
-	r := httptest.NewRequest("POST", "/hooks/stripe", strings.NewReader(`{"type": "customer.subscription.created"}`))
+	r := httptest.NewRequest("POST", "/billing/events", strings.NewReader(`{"type": "customer.subscription.created"}`))
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
 	fmt.Println(w.Code)
@@ -75,8 +75,8 @@ func ExampleStripe() {
 
 // Stripe's refunds and disputes do not say whose they are. The host knows.
 func ExampleOptions_owner() {
-	owners := map[string]string{"cus_1": "ann"}   // a query, in earnest
-	charges := map[string]string{"ch_1": "cus_1"} // a call to Stripe, for disputes
+	owners := map[string]string{"cus_1": "ann"}   // in a real program: a query
+	charges := map[string]string{"ch_1": "cus_1"} // and a call to Stripe, for disputes
 	o := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
 		if owner := e.Metadata["owner"]; owner != "" {
 			return owner, nil

@@ -25,11 +25,11 @@ const (
 // A Handler takes the events of one [Sender]. It is made by [New] and may be
 // mounted under any path.
 type Handler struct {
-	table   Table
-	from    Sender
-	catalog *entitlement.Catalog
-	plans   plans
-	opts    Options
+	table    Table
+	from     Sender
+	catalog  *entitlement.Catalog
+	products products
+	opts     Options
 }
 
 // ServeHTTP implements [http.Handler].
@@ -54,15 +54,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, h.settle(ctx, &e, h.process(ctx, &e)))
 }
 
-// receive returns what is authentic. The body comes last, since reading it is
-// work that anybody could make.
+// receive returns what is authentic. The body is read last, since anybody can
+// make us read.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
 	if s, err = h.from.signature(r.Header); err != nil {
-		status := http.StatusBadRequest
 		if err == errUnsigned {
-			status = http.StatusUnauthorized
+			return s, nil, http.StatusUnauthorized, err
 		}
-		return s, nil, status, err
+		return s, nil, http.StatusBadRequest, err
 	}
 	if !s.fresh(time.Now()) {
 		return s, nil, http.StatusUnauthorized, errStale
@@ -70,7 +69,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, 
 	if body, status, err = read(w, r); err != nil {
 		return s, nil, status, err
 	}
-	if !s.by(h.from.keys, body) {
+	if !s.by(h.from.keys(), body) {
 		return s, nil, http.StatusUnauthorized, errForged
 	}
 	return s, body, http.StatusOK, nil
@@ -180,7 +179,7 @@ func (h *Handler) believe(data fields, e Event, about subject) (entitlement.Subs
 	if s.ignored {
 		return entitlement.Subscription{}, ErrIgnore
 	}
-	return h.plans.subscription(e, s)
+	return h.products.subscription(e, s)
 }
 
 // refetch takes the billing system's. The time is from before, so that what
@@ -220,7 +219,11 @@ func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
 // write calls Changed also when nothing was: an earlier try may have ended
 // between the two.
 func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription) error {
-	if _, err := h.table.Put(ctx, s); err != nil {
+	_, err := h.table.Put(ctx, s)
+	switch {
+	case errors.Is(err, entitlement.ErrUnknownPlan):
+		return &refusal{err} // the table's catalog is another one
+	case err != nil:
 		return &outage{"Put", err}
 	}
 	if err := h.opts.Changed(ctx, s.Owner); err != nil {

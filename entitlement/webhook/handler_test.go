@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -32,7 +33,7 @@ func TestOnlyPost(t *testing.T) {
 	}
 }
 
-// The answer comes after the write, and after Changed.
+// E-03: the answer comes after the write, and after Changed.
 func TestOrderOfWork(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -77,7 +78,7 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// Whatever fails, the sender is asked to try again, and the next try does what
+// E-03: whatever fails, the sender is asked to try again, and the next try does what
 // the one before did not.
 func TestFailures(t *testing.T) {
 	t.Parallel()
@@ -148,7 +149,7 @@ func logger() (*slog.Logger, *bytes.Buffer) {
 	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
 
-// A product that is in no plan is neither a free one nor lost.
+// E-04: a product that is in no plan is neither a free one nor lost.
 func TestUnknownProduct(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -180,6 +181,22 @@ func TestUnknownProduct(t *testing.T) {
 		if got := table.only(t); got.Status != ended {
 			t.Errorf("%s: got %+v, want it ended", s.name, got)
 		}
+	}
+}
+
+// E-04: a table with a catalog of its own, which lacks the plan.
+func TestTableWithoutThePlan(t *testing.T) {
+	t.Parallel()
+	table := newTable()
+	table.before = func(_ context.Context, method string) error {
+		if method == "Put" {
+			return fmt.Errorf("put: %w", entitlement.ErrUnknownPlan)
+		}
+		return nil
+	}
+	stripe.want(t, stripe.handler(t, table, owned()), "purchase", 422)
+	if len(table.seen) > 0 || len(table.refused) != 1 {
+		t.Errorf("seen %v, refused %d, want the event kept", table.seen, len(table.refused))
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 
 // Options are what [New] does not need. The functions are called from many
 // goroutines, and must come to an end when their context does. An error of theirs
-// is an outage: the sender is asked to try again.
+// is an outage: the sender is asked to try again. That is except [ErrIgnore], which
+// Owner alone may return.
 type Options struct {
 	// Owner says whose the event is, and nil looks in its metadata, under
 	// "owner", then in that of the customer, and then takes Polar's external
@@ -24,14 +25,17 @@ type Options struct {
 
 	// Changed is called after each write, and again when an event comes again
 	// that was not dealt with to the end: set it to Manager.OwnerChanged. Nil
-	// means that changes take effect within the Manager's CacheTTL.
+	// leaves it to the provider's Watch, if it has one, or to the Manager's
+	// CacheTTL.
 	Changed func(ctx context.Context, owner string) error
 
 	// Refetch asks the billing system for the subscription, when an event says
 	// that it has changed. What it returns is stored as of the time before it
-	// was called, by this machine's clock, and the event's own account is not
-	// looked at. An ID or Owner that is empty is the event's. Refunds and
-	// disputes are not asked for. Nil believes the events.
+	// was called, by the host's clock, and the event's own account is not
+	// looked at. Plan is the catalog's name, not the product's; UpdatedAt and
+	// Version are not looked at, and an ID or Owner that is empty is the event's.
+	// Without a Since any refund or dispute takes the plan away, whenever it was
+	// bought. Refunds and disputes are not asked for. Nil believes the events.
 	//
 	// Once it is in use, going back to nil mixes two clocks.
 	Refetch func(ctx context.Context, e Event) (entitlement.Subscription, error)

@@ -46,7 +46,7 @@ func history(t *testing.T, s system) (all []delivery) {
 	return all
 }
 
-// Whatever the order, and however often each comes, the table ends up the same.
+// E-01: whatever the order, and however often each comes, the table ends up the same.
 func TestAnyOrderConverges(t *testing.T) {
 	t.Parallel()
 	rounds := 60

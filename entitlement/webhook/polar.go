@@ -16,14 +16,17 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // of a product that is in the plan "" changes nothing.
 func Polar(secrets ...string) Sender {
 	keys, err := keysOf(secrets, eitherKey)
-	subscription := subject{identifyPolar, readPolar, true}
-	order := subject{identifyPolarOrder, readPolarOrder, false}
+	subscription := subject{identify: identifyPolar, read: readPolar, refetch: true}
+	order := subject{identify: identifyPolarOrder, read: readPolarOrder}
 	all := map[string]subject{}
 	subscription.of(all, "subscription.created", "subscription.updated", "subscription.active",
 		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
 		"subscription.past_due", "subscription.paused", "subscription.resumed")
 	order.of(all, "order.refunded")
-	return Sender{"polar", keys, err, standardSignature, standardLabel, standardContents, all}
+	return Sender{
+		name: "polar", keys: func() [][]byte { return keys }, err: err,
+		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
+	}
 }
 
 func identifyPolar(d fields, e *Event) {

@@ -31,11 +31,11 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	}
 	var keys [][]byte
 	for i, secret := range secrets {
-		read, err := read(secret)
+		some, err := read(secret)
 		if err != nil {
 			return nil, fmt.Errorf("secret %d of %d: %w", i+1, len(secrets), err)
 		}
-		keys = append(keys, read...)
+		keys = append(keys, some...)
 	}
 	return keys, nil
 }

@@ -7,8 +7,8 @@ import "net/http"
 // are in use, those before it. [New] refuses secrets that are too short.
 type Sender struct {
 	name      string
-	keys      [][]byte
-	err       error // of the secrets
+	keys      func() [][]byte // where no verb of fmt finds them
+	err       error           // of the secrets
 	signature func(http.Header) (signature, error)
 	label     func(d fields, e *Event)        // sets the Type, and the ID if the body has it
 	contents  func(d fields, e *Event) fields // sets At

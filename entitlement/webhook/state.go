@@ -77,7 +77,7 @@ func earliest(times ...time.Time) (first time.Time) {
 }
 
 // subscription is the state with the host's names.
-func (p plans) subscription(e Event, s state) (entitlement.Subscription, error) {
+func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{
 		ID: s.id, Status: s.status, Since: s.since, ValidUntil: s.until,
 		UpdatedAt: e.At, Version: version(s.stage, e.ID),
@@ -98,12 +98,12 @@ func (p plans) subscription(e Event, s state) (entitlement.Subscription, error) 
 	return sub, nil
 }
 
-// plans say which plan each product or price is in.
-type plans map[string]string
+// products say which plan each product or price is in.
+type products map[string]string
 
 // of returns the plan that is bought with the items, which is none where all are
 // known not to be in one.
-func (p plans) of(items [][]string) (plan string, err error) {
+func (p products) of(items [][]string) (plan string, err error) {
 	for _, ids := range items {
 		one, ok := p.find(ids)
 		switch {
@@ -118,7 +118,7 @@ func (p plans) of(items [][]string) (plan string, err error) {
 	return plan, nil
 }
 
-func (p plans) find(ids []string) (plan string, ok bool) {
+func (p products) find(ids []string) (plan string, ok bool) {
 	for _, id := range ids {
 		if plan, ok = p[id]; ok {
 			return plan, true

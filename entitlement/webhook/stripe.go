@@ -29,9 +29,9 @@ import (
 // nothing away.
 func Stripe(secrets ...string) Sender {
 	keys, err := keysOf(secrets, literalKey)
-	subscription := subject{identifyStripe, readStripe, true}
-	refund := subject{identifyStripeCharge, readStripeCharge, false}
-	dispute := subject{identifyStripeDispute, readStripeDispute, false}
+	subscription := subject{identify: identifyStripe, read: readStripe, refetch: true}
+	refund := subject{identify: identifyStripeCharge, read: readStripeCharge}
+	dispute := subject{identify: identifyStripeDispute, read: readStripeDispute}
 	all := map[string]subject{}
 	subscription.of(all, "customer.subscription.created", "customer.subscription.updated",
 		"customer.subscription.deleted", "customer.subscription.paused", "customer.subscription.resumed",
@@ -40,7 +40,10 @@ func Stripe(secrets ...string) Sender {
 	refund.of(all, "charge.refunded")
 	dispute.of(all, "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
 		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
-	return Sender{"stripe", keys, err, stripeSignature, labelStripe, stripeContents, all}
+	return Sender{
+		name: "stripe", keys: func() [][]byte { return keys }, err: err,
+		signature: stripeSignature, label: labelStripe, contents: stripeContents, subjects: all,
+	}
 }
 
 // stripeSignature reads "t=1492774577,v1=5257a8…,v0=6ffbb5…", in which a v1 is in

@@ -15,8 +15,9 @@ import (
 type Table interface {
 	// Put stores s under its Owner and ID, unless what is there is as new or
 	// newer, by [entitlement.Subscription.Newer]. Changed reports whether it was
-	// stored.
-	// The Plan of one that has ended, or is Held, may be empty.
+	// stored; the handler does not look at it. The Plan of one that has ended, or
+	// is Held, may be empty. An error that matches [entitlement.ErrUnknownPlan] is
+	// no outage: the event is kept.
 	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)
 
 	// Seen reports whether MarkSeen was called with the event's id. It may
@@ -24,7 +25,7 @@ type Table interface {
 	Seen(ctx context.Context, event string) (bool, error)
 
 	// MarkSeen remembers an event's id. At is when it was dealt with, by the
-	// clock of this machine.
+	// host's clock.
 	MarkSeen(ctx context.Context, event string, at time.Time) error
 
 	// KeepRefused keeps an event that could not be used, for people to look

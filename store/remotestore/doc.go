@@ -39,14 +39,14 @@
 // # Errors
 //
 // The sentinels of package store arrive as themselves; all else is an outage,
-// and says whether a write may have happened. A write is not
-// sent again once the service may have acted on it. A read may be, when the
-// service closed an idle connection at that moment. The text of the store's own error stays on the server, in
-// [HandlerOptions.Logger].
+// and says whether a write may have happened. A write is not sent again once the
+// service may have acted on it. A read may be, when the service closed an idle
+// connection at that moment. The text of the store's own error stays on the
+// server, in [HandlerOptions.Logger].
 //
 // # The protocol
 //
-// Each method is a POST to its name under /v1/: insert, lookup, get, list,
+// Each method is a POST to its name under /v1/: insert, lookup, get, list, count,
 // update, revoke, revoke_all, rotate, touch. Bodies are JSON of the type
 // application/vnd.keyhatch.store+json. Digests are 64 hexadecimal digits in
 // lower case; times are whole microseconds since 1970 began in UTC, within the
@@ -59,6 +59,7 @@
 //	get         {"owner":S,"id":S}                                {"record":R}
 //	list        {"owner":S,"after":{"created_at":T,"id":S},       {"records":[R],
 //	             "limit":N}                                        "next":{"created_at":T,"id":S}}
+//	count       {"owner":S,"at":T}                                {"count":N}
 //	update      {"owner":S,"id":S,"change":{"at":T,"name":S,      {"record":R}
 //	             "scopes":[S],"metadata":{S:S},
 //	             "expires_at":T,"disabled_at":T}}

@@ -98,7 +98,7 @@ func ExampleNew() {
 func ExampleHandler() {
 	current, old := make([]byte, 32), make([]byte, 32)
 	rand.Read(current)
-	rand.Read(old) // in earnest both come from where the host keeps its secrets
+	rand.Read(old) // in a real program both come from where the host keeps its secrets
 	handler, err := remotestore.Handler(memstore.New(), current, &remotestore.HandlerOptions{
 		OlderSecrets: [][]byte{old},
 	})

@@ -101,7 +101,7 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, e
 	return n, verb("count", crowded(s.reads, err))
 }
 
-// count counts no further than to most, twice.
+// count stops at most in each of its two ranges.
 func (s *Store) count(ctx context.Context, q queryer, owner string, at time.Time, most int64) (n int, err error) {
 	err = q.QueryRowContext(ctx, s.sql.count, owner, most, owner, micros(at), most).Scan(&n)
 	return n, err

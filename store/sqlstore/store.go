@@ -16,8 +16,9 @@ const DefaultTable = "keyhatch_keys"
 // What is longer than 63 bytes PostgreSQL cuts off, endings included.
 var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
-// Without these no two tables get in each other's way.
-var endings = regexp.MustCompile(`_(list|live|owners|version)$`)
+// Without these no two tables get in each other's way, those of package
+// sqlprovider included.
+var endings = regexp.MustCompile(`_(list|live|owners|version|at|overrides|events)$`)
 
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
@@ -25,7 +26,8 @@ type Options struct {
 	// lower-case letters, digits and underscores, not beginning with a digit.
 	// Its indexes and the tables beside it, which hold the owners and the
 	// schema's version, are named after it, with the endings "_list", "_live",
-	// "_owners" and "_version", which are refused in the name itself.
+	// "_owners" and "_version". These are refused in the name itself, as are
+	// "_at", "_overrides" and "_events", which package sqlprovider has.
 	Table string
 
 	// Schema is where the tables are: a schema of PostgreSQL, or a database of
@@ -34,7 +36,7 @@ type Options struct {
 	Schema string
 
 	// Reads is another pool of connections to the same database, for Lookup,
-	// Get and List; nil means the one that writes. It must see at once what
+	// Get, List and Count; nil means the one that writes. It must see at once what
 	// was committed through the other one: a replica that lags would go on
 	// admitting keys after they were revoked.
 	Reads *sql.DB

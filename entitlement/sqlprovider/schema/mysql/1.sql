@@ -4,7 +4,7 @@
 --
 -- Instants are microseconds since 1970-01-01 UTC, and NULL means never, or that
 -- it is not known. There is a row for each of an owner's subscriptions, so that
--- news of one take the place of older news of the same one, whatever came of
+-- a newer state of one replaces an older one of the same, whatever came of
 -- the others. Columns that are compared are VARBINARY: as text, two owners that
 -- differ in case, accents or trailing blanks could be one.
 CREATE TABLE IF NOT EXISTS keyhatch_plans (

@@ -3,7 +3,7 @@
 --
 -- Instants are microseconds since 1970-01-01 UTC, and NULL means never, or that
 -- it is not known. There is a row for each of an owner's subscriptions, so that
--- news of one take the place of older news of the same one, whatever came of
+-- a newer state of one replaces an older one of the same, whatever came of
 -- the others. Texts that are compared have the collation of their bytes,
 -- whatever the database's.
 CREATE TABLE keyhatch_plans (

@@ -1,0 +1,13 @@
+package proof_test
+
+import (
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+)
+
+// The table that webhooks are made for.
+var (
+	_ webhook.Table       = (*sqlprovider.Provider)(nil)
+	_ entitlement.Watcher = (*sqlprovider.Provider)(nil)
+)
