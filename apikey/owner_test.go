@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -287,6 +291,49 @@ func TestOverviewOfManyKeys(t *testing.T) {
 		o, err := newManager(t, countStore{memstore.New(), n}, nil).Overview(t.Context(), "o")
 		if got := fmt.Sprint(o.Over, o.Full()); err != nil || got != want {
 			t.Errorf("%d keys of 5: over and full are %s, %v, want %s", n, got, err, want)
+		}
+	}
+}
+
+// What the plan is called is for its owner to see, and nobody else learns it from
+// a key. What it includes reaches the handler.
+func TestPlanIsNamedToNoCaller(t *testing.T) {
+	t.Parallel()
+	const name = "pro-2026-eu"
+	pro := entitlement.Entitlement{Plan: name, APIAccess: true, Features: []string{"export"}, Limits: entitlement.Limits{PerMinute: 60, PerDay: -1}}
+	b := &billing{answer: plan(pro)}
+	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
+	issued, other := create(t, m, "o"), create(t, m, "o")
+	var limits []entitlement.Limits
+	h := m.Require()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		e := apikey.MustPrincipal(r.Context()).Entitlement
+		if e.Has("export") {
+			limits = append(limits, e.Limits)
+		}
+	}))
+	call := func(k apikey.Issued) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+k.Secret.Reveal())
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	call(issued)
+	call(other)
+	if want := []entitlement.Limits{pro.Limits, pro.Limits}; !slices.Equal(limits, want) {
+		t.Errorf("handlers behind two keys of an owner see the limits %v, want %v", limits, want)
+	}
+	for _, answer := range []func() (entitlement.Entitlement, error){
+		plan(entitlement.Entitlement{Plan: name}),
+		func() (entitlement.Entitlement, error) { return pro, errors.New("plan " + name + " is not known") },
+	} {
+		b.answer = answer
+		if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+			t.Fatal(err)
+		}
+		w := call(issued)
+		if w.Code != 403 && w.Code != 503 || strings.Contains(fmt.Sprint(w.Body, w.Header()), name) {
+			t.Errorf("got %d %v %s, want a refusal that does not name the plan", w.Code, w.Header(), w.Body)
 		}
 	}
 }
