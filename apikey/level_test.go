@@ -40,10 +40,19 @@ type levelItem struct {
 
 func (l *memoryLevel) call(op string, calls *atomic.Int64) error {
 	calls.Add(1)
-	if l.before != nil {
-		return l.before(op)
+	l.mu.Lock()
+	before := l.before
+	l.mu.Unlock()
+	if before != nil {
+		return before(op)
 	}
 	return nil
+}
+
+func (l *memoryLevel) fail(before func(op string) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = before
 }
 
 func (l *memoryLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
@@ -457,7 +466,7 @@ func TestRevokeAllAgainForgetsAll(t *testing.T) {
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 2 || !errors.Is(err, apikey.ErrNotPropagated) {
 			t.Errorf("RevokeAll that the level does not hear of = %d, %v, want 2 and ErrNotPropagated", n, err)
 		}
-		level.before = nil
+		level.fail(nil)
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
 			t.Errorf("RevokeAll again = %d, %v, want 0 and no error", n, err)
 		}
@@ -476,12 +485,12 @@ func TestRotateKeepsItsToken(t *testing.T) {
 		settle()
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		bus.fail(hang)
-		level.before = func(string) error { time.Sleep(time.Minute); return nil } // whatever its context says
+		level.fail(func(string) error { time.Sleep(time.Minute); return nil }) // whatever its context says
 		next, err := m.Rotate(t.Context(), "o", issued.Key.ID, 0)
 		if !errors.Is(err, apikey.ErrNotPropagated) || next.Secret.Reveal() == "" {
 			t.Errorf("Rotate while bus and level hang: %q, %v, want the new token and ErrNotPropagated", next.Key.Hint, err)
 		}
-		level.before = nil
+		level.fail(nil)
 		bus.mend()
 		time.Sleep(2 * time.Minute)
 		wantValid(t, m, next)

@@ -337,3 +337,60 @@ func TestPlanIsNamedToNoCaller(t *testing.T) {
 		}
 	}
 }
+
+// Invariant 9: whether a plan that is known to be over was prolonged cannot be
+// found out while the provider fails, and it is looked up as soon as that is back.
+func TestNoVerdictFromAPlanThatIsOver(t *testing.T) {
+	down := func() (entitlement.Entitlement, error) { return entitlement.Entitlement{}, errDown }
+	for name, before := range map[string]func() entitlement.Entitlement{
+		"lapsed": func() entitlement.Entitlement {
+			return entitlement.Entitlement{APIAccess: true, ValidUntil: time.Now().Add(10 * time.Minute)}
+		},
+		"no access": func() entitlement.Entitlement { return entitlement.Entitlement{Plan: "free"} },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &billing{answer: plan(paid)}
+			m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b, StaleIfError: time.Hour, CacheTTL: 20 * time.Minute})
+			issued := create(t, m, "o")
+			e := before()
+			b.answer = plan(e)
+			if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); (err == nil) != e.APIAccess {
+				t.Fatalf("%s: %v before the outage", name, err)
+			}
+			b.answer = down
+			time.Sleep(11 * time.Minute)
+			for range 6 { // an outage
+				wantRefused(t, m, issued, apikey.ErrUnavailable)
+				time.Sleep(time.Second)
+			}
+			b.answer = plan(paid)
+			time.Sleep(time.Second)
+			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); err != nil {
+				t.Errorf("%s: paid, and the provider is back: %v", name, err)
+			}
+		})
+	}
+}
+
+// The 5 s count from when a slow provider was asked.
+func TestSlowRefusalIsNoOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &billing{answer: plan(paid)}
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
+		issued := create(t, m, "o")
+		b.answer = func() (entitlement.Entitlement, error) {
+			time.Sleep(2 * time.Second)
+			return entitlement.Entitlement{Plan: "free"}, nil
+		}
+		if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+		b.answer = plan(paid)
+		time.Sleep(3 * time.Second)
+		wantValid(t, m, issued)
+	})
+}

@@ -40,6 +40,7 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 //go:noinline
 func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner string) (*entitlement.Entitlement, error) {
 	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[*entitlement.Entitlement], error) {
+		now := time.Now() // what a slow provider says is as of then
 		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
 		switch {
 		case errors.Is(err, entitlement.ErrNone):
@@ -48,7 +49,6 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 			return cache.Loaded[*entitlement.Entitlement]{}, err
 		}
 		found := cache.Loaded[*entitlement.Entitlement]{Value: &e}
-		now := time.Now()
 		switch {
 		case !e.Active(now):
 			found.Until = now.Add(m.planOptions().NegativeTTL)

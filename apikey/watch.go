@@ -70,14 +70,22 @@ func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) e
 			}
 			ended <- err
 		}()
-		e := provider.Watch(ctx, m.plans.Doubt, func(owner string) {
-			// What it answers is logged there. A name that is no owner's has no plan.
-			_ = m.OwnerChanged(ctx, owner)
-		})
+		e := provider.Watch(ctx, m.plans.Doubt, func(owner string) { m.ownerSeen(ctx, owner) })
 		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
 		err = e
 	}()
 	return <-ended
+}
+
+// ownerSeen is OwnerChanged for what the provider has seen. A bus that is lost, or
+// the end of the Watch, must not hold up what comes after; those who do not hear of
+// it then ask anew soon.
+func (m *Manager) ownerSeen(ctx context.Context, owner string) {
+	key := ownerKey(owner)
+	m.plans.Forget(key)
+	if m.feed != nil && m.feed.Up() && ctx.Err() == nil {
+		_ = m.notPropagated(ctx, m.publish(ctx, key)) // which is logged
+	}
 }
 
 func (m *Manager) logWatch(err error) {

@@ -163,3 +163,37 @@ func TestCloseWaitsForWatch(t *testing.T) {
 		t.Errorf("Close again: %v", err)
 	}
 }
+
+// A bus that hangs holds up neither what the provider has seen nor the end.
+func TestWatchBesideABusThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, begin := &memoryBus{}, make(chan struct{})
+		b := &watchedBilling{billing: billing{answer: plan(paid)}}
+		b.watch = func(ctx context.Context, gap func(), changed func(string)) error {
+			gap()
+			<-begin
+			for range 1_000 {
+				changed("somebody")
+			}
+			changed("o")
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		m, err := apikey.New(memstore.New(), &apikey.Options{Entitlements: b, Bus: bus, CacheTTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		issued := create(t, m, "o")
+		wantValid(t, m, issued)
+		bus.fail(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		close(begin)
+		time.Sleep(10 * time.Second)
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+		began := time.Now()
+		if err := m.Close(t.Context()); err != nil || time.Since(began) > 3*time.Second {
+			t.Errorf("Close: %v after %v", err, time.Since(began))
+		}
+	})
+}

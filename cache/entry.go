@@ -2,6 +2,7 @@ package cache
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type entry[V any] struct {
 	beganWall  int64         // the same in Unix nanoseconds, by the wall clock
 	ends       time.Duration // until when it may be served, by either clock
 	endsWall   int64
+	untilWall  int64 // Loaded.Until: after it the value is not even stale
 	absent     bool
 	value      V
 }
@@ -65,9 +67,12 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 	if e.absent {
 		return e
 	}
-	e.value = found.Value
-	if until := found.Until; !until.IsZero() && until.Before(began.Add(ttl)) {
-		e.endsWall = began.Add(max(until.Sub(began), 0)).UnixNano() // no year overflows
+	e.value, e.untilWall = found.Value, math.MaxInt64
+	// No year overflows. Nothing is served for longer than MaxDuration.
+	if until := found.Until; !until.IsZero() && until.Before(began.Add(2*MaxDuration)) {
+		left := max(until.Sub(began), 0)
+		e.untilWall = began.Add(left).UnixNano()
+		e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)
 	}
 	if found.Group != (Key{}) {
 		e.group = c.group(&found.Group)

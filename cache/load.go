@@ -16,8 +16,7 @@ type Loaded[V any] struct {
 	// [Options.NegativeTTL], and Until and Group are ignored.
 	Absent bool
 
-	// Until, when set, ends the value's life by the wall clock before its TTL
-	// does.
+	// Until, when set, ends the value's life, also as a stale one.
 	Until time.Time
 
 	// Age is how old the value already is, when it was not asked for just now.

@@ -25,10 +25,17 @@ func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
 		return zero, err
 	}
 	defer c.gate.leave(key)
-	if e := c.lastKnown(key, s); e != nil && c.age(e, time.Now()) < c.opts.StaleIfError {
+	if e := c.lastKnown(key, s); e != nil && c.mayBeStale(e, time.Now()) {
 		return e.value, nil
 	}
 	return zero, err
+}
+
+// mayBeStale reports whether an entry that has ended may be served for lack of
+// a load. One that has outlived its Until may not: what it says is known to be
+// over, and it may have been prolonged.
+func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
+	return c.age(e, now) < c.opts.StaleIfError && now.UnixNano() < e.untilWall
 }
 
 // spared returns a value that ended during an outage which is over, as long as
@@ -45,7 +52,7 @@ func (c *Cache[V]) spared(key *Key, s *stripe[V], now time.Time) (v V, ok bool) 
 	defer c.gate.leave(key)
 	e := c.lastKnown(key, s)
 	if e == nil || !c.trust.lasts(now.Sub(c.start), now.UnixNano()) || !c.undoubted(e, s) ||
-		e.ends < o.began.Sub(c.start) || e.ends > o.ended.Sub(c.start) || c.age(e, now) >= c.opts.StaleIfError {
+		e.ends < o.began.Sub(c.start) || e.ends > o.ended.Sub(c.start) || !c.mayBeStale(e, now) {
 		return v, false
 	}
 	return e.value, true

@@ -35,9 +35,9 @@ type Watcher interface {
 	// long as it returns within 30. Before the first
 	// change, when everything from then on is heard of, it calls gap. It calls
 	// it again whenever changes may have been missed: then everything that was
-	// known is asked for anew. A Manager passes changed on to the other
-	// instances, and it may take seconds while their bus hangs. Both may be called
-	// from many goroutines, and neither after Watch has returned.
+	// known is asked for anew. A Manager passes changed on to the other instances,
+	// unless their bus is lost. Both may be called from many goroutines, and neither
+	// after Watch has returned.
 	Watch(ctx context.Context, gap func(), changed func(owner string)) error
 }
 

@@ -82,7 +82,7 @@ func (b *fakeBus) Receive(ctx context.Context, ready func(), deliver func(string
 	switch b.fault {
 	case "ready too soon":
 		ready()
-		time.Sleep(time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	case "ready twice":
 		ready()
 	}

@@ -36,7 +36,7 @@ func (a answer) flaw(has map[string]bool, owner string) string {
 		return "plan is empty or too long"
 	case !has["valid_until"]: // never must be said, not forgotten
 		return "valid_until is missing"
-	case a.ValidUntil != nil && a.ValidUntil.IsZero(): // what Go makes of a time that was not set
+	case a.ValidUntil != nil && a.ValidUntil.Truncate(time.Microsecond).IsZero(): // what Go makes of a time that was not set
 		return "valid_until is the year 1"
 	}
 	return a.statusFlaw()

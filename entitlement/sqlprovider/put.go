@@ -33,6 +33,8 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 }
 
 func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int64) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both
+	defer cancel()
 	status, since, until, updated := string(s.Status), micros(s.Since), micros(s.ValidUntil), micros(s.UpdatedAt)
 	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, until, updated, s.Version, now)
 	if p.dialect.taken == nil || !p.dialect.taken(err) {

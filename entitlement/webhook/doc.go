@@ -31,9 +31,15 @@
 // tries to collect any more (unpaid), what is paused, and what is over. A state
 // that is not known is refused.
 //
-// A full refund and a dispute are [entitlement.Held] and end what the owner
-// bought before; what is bought later works. A dispute that is won gives it
-// back. A partial refund changes nothing.
+// Give plans a Grace, if only of some hours. A period ends at its instant, and the
+// renewal's event comes seconds later, or hours when it has to be tried again.
+//
+// A full refund and a dispute are [entitlement.Held] and end everything that the
+// owner bought before, also what is renewed after it, and whatever it was that was
+// paid back; what is bought later works. Where a refund is a courtesy, or was of
+// something else, let [Options.Owner] return [ErrIgnore], or put the same ID into
+// the table as [entitlement.Ended], which lifts the hold. A dispute that is won
+// gives it all back. A partial refund changes nothing.
 //
 // # Two events at once
 //

@@ -39,8 +39,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusMethodNotAllowed)
 		return
 	}
+	// Where deadlines are not to be had, the server's own has to do. Of a request
+	// that is refused the server reads the rest, within the same time.
+	deadline := http.NewResponseController(w)
+	deadline.SetReadDeadline(time.Now().Add(readTime))
 	s, body, status, err := h.receive(w, r)
-	if err != nil {
+	if err == nil {
+		deadline.SetReadDeadline(time.Time{})
+	} else {
 		h.opts.Logger.InfoContext(r.Context(), "webhook: refused a request",
 			"sender", h.from.name, "remote", r.RemoteAddr, "reason", err.Error())
 		answer(w, status)
@@ -82,10 +88,6 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 	if r.Body == nil { // the server never does that, but tests do
 		r.Body = http.NoBody
 	}
-	// Where deadlines are not to be had, the server's own has to do.
-	deadline := http.NewResponseController(w)
-	deadline.SetReadDeadline(time.Now().Add(readTime))
-	defer deadline.SetReadDeadline(time.Time{})
 	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLong *http.MaxBytesError
 	switch {
@@ -125,7 +127,7 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	if err != nil {
 		return err
 	}
-	return h.write(ctx, e, s)
+	return h.write(ctx, e, s, subject.refetch && h.opts.Refetch != nil)
 }
 
 // open finds out which event it is.
@@ -218,13 +220,18 @@ func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
 
 // write calls Changed also when nothing was: an earlier try may have ended
 // between the two.
-func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription) error {
-	_, err := h.table.Put(ctx, s)
+//
+// What was fetched is as of now, so that nothing can be newer, unless the clock of
+// another instance is ahead. Then the next try has a later time.
+func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription, fetched bool) error {
+	changed, err := h.table.Put(ctx, s)
 	switch {
 	case errors.Is(err, entitlement.ErrUnknownPlan):
 		return &refusal{err} // the table's catalog is another one
 	case err != nil:
 		return &outage{"Put", err}
+	case fetched && !changed:
+		return &outage{"Put", errors.New("what is stored seems to be newer than what was fetched just now: clocks differ")}
 	}
 	if err := h.opts.Changed(ctx, s.Owner); err != nil {
 		return &outage{"Changed", err}

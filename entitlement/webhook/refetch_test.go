@@ -36,7 +36,8 @@ func TestRefetch(t *testing.T) {
 	}
 }
 
-// Of two reads the one that began last counts, whichever ends first.
+// Of two reads the one that began last counts, whichever ends first. The other one
+// is asked for again.
 func TestRefetchesThatOverlap(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -49,10 +50,35 @@ func TestRefetchesThatOverlap(t *testing.T) {
 			return entitlement.Subscription{Plan: "pro", Status: active}, nil
 		}}
 		h := stripe.handler(t, table, o)
-		go stripe.want(t, h, "purchase", 200)
+		go stripe.want(t, h, "purchase", 503)
 		time.Sleep(time.Second)
 		stripe.want(t, h, "cancel", 200)
 		time.Sleep(5 * time.Second)
+		if got := table.only(t); got.Status != ended {
+			t.Errorf("got %+v, want it ended", got)
+		}
+	})
+}
+
+// An instance whose clock is behind does not lose what it has fetched: the event
+// comes again until the clock has caught up.
+func TestRefetchBesideAClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table, o := newTable(), owned()
+		state := entitlement.Subscription{Plan: "pro", Status: active}
+		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) { return state, nil }
+		h := stripe.handler(t, table, o)
+		stripe.want(t, h, "purchase", 200)
+		ahead := table.only(t)
+		ahead.UpdatedAt = time.Now().Add(5 * time.Second)
+		if _, err := table.Put(t.Context(), ahead); err != nil {
+			t.Fatal(err)
+		}
+		state = entitlement.Subscription{Status: ended}
+		stripe.want(t, h, "cancel", 503)
+		time.Sleep(6 * time.Second)
+		stripe.want(t, h, "cancel", 200)
 		if got := table.only(t); got.Status != ended {
 			t.Errorf("got %+v, want it ended", got)
 		}

@@ -31,6 +31,9 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	}
 	var keys [][]byte
 	for i, secret := range secrets {
+		if strings.ContainsFunc(secret, invisible) {
+			return nil, fmt.Errorf("secret %d of %d: it has a space, a line break or another character that no secret has", i+1, len(secrets))
+		}
 		some, err := read(secret)
 		if err != nil {
 			return nil, fmt.Errorf("secret %d of %d: %w", i+1, len(secrets), err)
@@ -39,6 +42,9 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	}
 	return keys, nil
 }
+
+// invisible is for what a secret that was read from a file brings along.
+func invisible(r rune) bool { return r <= ' ' || r > '~' }
 
 // checkKey finds key material that can be guessed.
 func checkKey(key []byte) error {

@@ -15,7 +15,7 @@ import (
 type Table interface {
 	// Put stores s under its Owner and ID, unless what is there is as new or
 	// newer, by [entitlement.Subscription.Newer]. Changed reports whether it was
-	// stored; the handler does not look at it. The Plan of one that has ended, or
+	// stored, which the handler looks at where there is an [Options.Refetch]. The Plan of one that has ended, or
 	// is Held, may be empty. An error that matches [entitlement.ErrUnknownPlan] is
 	// no outage: the event is kept.
 	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)

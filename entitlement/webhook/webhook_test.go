@@ -16,6 +16,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 		"23 bytes":               {"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY="},
 		"zeros":                  {"whsec_" + strings.Repeat("A", 64)},
 		"one good and one empty": {secret, ""}, "one empty and one good": {"", secret},
+		"with a line behind": {secret + "\n"}, "with a space before": {" " + secret},
 		"nine":     {secret, secret, secret, secret, secret, secret, secret, secret, secret},
 		"too long": {"whsec_" + strings.Repeat("MTIz", 200)},
 	}

@@ -141,7 +141,7 @@ func (s *Store) patiently(ctx context.Context, try func() error) error {
 
 // interrupted adds the context's error to one that a driver gave in its place.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() == nil || errors.Is(err, ctx.Err()) {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
