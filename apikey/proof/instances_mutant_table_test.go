@@ -218,7 +218,7 @@ var instanceMutants = []mutant{
 		"",
 	}, "./cache", "TestSpared"},
 	{"spared past StaleIfError", "cache/stale.go", edits{
-		" || c.age(e, now) >= c.opts.StaleIfError {",
+		" || !c.mayBeStale(e, now) {",
 		" {",
 	}, "./cache", "TestSpared"},
 	{"age ignored", "cache/entry.go", edits{

@@ -74,12 +74,12 @@ var planMutants = []mutant{
 		"case len(key) > 0 && bytes.Count(key, key[:1]) == len(key):",
 	}, "./entitlement/webhook", "TestSecretsThatAreRefused"},
 	{"webhook: Changed called only when something was written", "entitlement/webhook/handler.go", edits{
-		"\t_, err := h.table.Put(ctx, s)\n",
+		"\tchanged, err := h.table.Put(ctx, s)\n",
 		"\tchanged, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkSeen(ctx, e.ID, time.Now())\n\t}\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: event marked before the write", "entitlement/webhook/handler.go", edits{
-		"\t_, err := h.table.Put(ctx, s)\n",
-		"\tif err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkSeen\", err}\n\t}\n\t_, err := h.table.Put(ctx, s)\n",
+		"\tchanged, err := h.table.Put(ctx, s)\n",
+		"\tif err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkSeen\", err}\n\t}\n\tchanged, err := h.table.Put(ctx, s)\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: order within a second left to chance", "entitlement/webhook/state.go", edits{
 		"return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)",
@@ -121,8 +121,16 @@ var planMutants = []mutant{
 	}, "./apikey", "TestWatch$"},
 	{"Watch called again at once", "apikey/watch.go", edits{
 		"case <-time.After(pause):",
-		"case <-time.After(pause / 1000):",
+		"case <-time.After(pause / 3):",
 	}, "./apikey", "TestWatchIsCalledAgain"},
+	{"a verdict from a plan that is over", "cache/stale.go", edits{
+		" && now.UnixNano() < e.untilWall",
+		"",
+	}, "./apikey", "TestNoVerdictFromAPlanThatIsOver"},
+	{"webhook: what was fetched lost to a clock that is ahead", "entitlement/webhook/handler.go", edits{
+		"case fetched && !changed:",
+		"case fetched && changed && !fetched:",
+	}, "./entitlement/webhook", "TestRefetchBesideAClockThatIsAhead"},
 	{"a downgrade that hides how many are over", "apikey/owner.go", edits{
 		"o.Over = max(n-e.MaxKeys, 0)",
 		"o.Over = 0",
