@@ -44,14 +44,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	deadline := http.NewResponseController(w)
 	deadline.SetReadDeadline(time.Now().Add(readTime))
 	s, body, status, err := h.receive(w, r)
-	if err == nil {
-		deadline.SetReadDeadline(time.Time{})
-	} else {
+	if err != nil {
 		h.opts.Logger.InfoContext(r.Context(), "webhook: refused a request",
 			"sender", h.from.name, "remote", r.RemoteAddr, "reason", err.Error())
 		answer(w, status)
 		return
 	}
+	deadline.SetReadDeadline(time.Time{})
 	// What has arrived whole is dealt with even if the sender hangs up: it may
 	// have been the last try.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), workTime)
