@@ -33,7 +33,10 @@ func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entit
 
 func endless(s *entitlement.Subscription)   { s.ValidUntil = time.Time{} }
 func sinceEver(s *entitlement.Subscription) { s.Since = time.Time{} }
-func newer(s *entitlement.Subscription)     { s.UpdatedAt = begin }
+
+// renewed was paid for again on day 5.
+func renewed(s *entitlement.Subscription) { s.PaidFrom = begin.Add(5 * day) }
+func newer(s *entitlement.Subscription)   { s.UpdatedAt = begin }
 
 // shop is a catalog with a plan of two days' grace.
 func shop(t testing.TB) *entitlement.Catalog {
@@ -102,6 +105,10 @@ var resolutions = []struct {
 	{name: "in dispute since nobody knows when", subs: subs(sub("1", "pro", active, 0, 30), change(sub("h", "", held, 0, 0), sinceEver)), day: 1, plan: "pro"},
 	{name: "begun nobody knows when, in dispute", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver), sub("h", "", held, -999, 0)), day: 1, plan: "pro"},
 	{name: "begun nobody knows when", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver)), day: 1, plan: "pro", access: true},
+	{name: "a hold of before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("h", "", held, 4, 0)), day: 6, plan: "pro", access: true},
+	{name: "a hold of when it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("h", "", held, 5, 0)), day: 6, plan: "pro"},
+	{name: "a hold of ever, and renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 0, 0), sinceEver)), day: 6, plan: "pro"},
+	{name: "two paid periods, neither newer", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("1", "pro", active, 0, 30)), day: 1, err: errAny},
 	{name: "an older state", subs: subs(sub("1", "pro", active, 0, 30), change(sub("1", "pro", ended, 0, 30), newer)), day: 1, plan: "pro"},
 	{name: "an older state that began later", subs: subs(sub("1", "team", active, 9, 30), change(sub("1", "pro", ended, 0, 30), newer)), day: 1, plan: "pro"},
 	{name: "a newer state", subs: subs(sub("1", "pro", ended, 0, 30), change(sub("1", "team", active, 0, 30), newer)), day: 1, plan: "team", access: true},
@@ -241,7 +248,7 @@ func anyRow(rng *rand.Rand) entitlement.Subscription {
 	return entitlement.Subscription{
 		Owner: "ann", ID: pick(rng, "", "a", "b", "c", "d", "e"), Plan: pick(rng, "free", "pro", "team", "team", "premium", ""),
 		Status: pick(rng, active, active, active, pastDue, ended, held, "trialing"),
-		Since:  moment(), ValidUntil: moment(), UpdatedAt: moment(), Version: int64(rng.IntN(3)),
+		Since:  moment(), PaidFrom: pick(rng, time.Time{}, moment()), ValidUntil: moment(), UpdatedAt: moment(), Version: int64(rng.IntN(3)),
 	}
 }
 
@@ -256,8 +263,12 @@ func live(s entitlement.Subscription, all []entitlement.Subscription, e entitlem
 	if !s.ValidUntil.IsZero() && !at.Before(s.ValidUntil.Add(max(e.Grace, 0))) {
 		return false
 	}
+	paid := s.Since
+	if !s.PaidFrom.IsZero() {
+		paid = s.PaidFrom
+	}
 	for _, h := range all {
-		if h.Status == held && newest(h, all) && (h.Since.IsZero() || !s.Since.After(h.Since)) {
+		if h.Status == held && newest(h, all) && (h.Since.IsZero() || !paid.After(h.Since)) {
 			return false
 		}
 	}

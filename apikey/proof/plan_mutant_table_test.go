@@ -4,9 +4,17 @@ package proof_test
 var planMutants = []mutant{
 	// The catalog, and asking over HTTP.
 	{"plans: a dispute takes nothing away", "entitlement/subscription.go", edits{
-		"return h.Status == Held && (h.Since.IsZero() || !s.Since.After(h.Since))",
+		"return h.Status == Held && (h.Since.IsZero() || !paid.After(h.Since))",
 		"return h.Status == Held && h.ID == s.ID",
 	}, "./entitlement", "TestResolve"},
+	{"plans: a hold takes what was paid for after it", "entitlement/subscription.go", edits{
+		"if paid.IsZero() {",
+		"if true {",
+	}, "./entitlement", "TestResolve"},
+	{"webhook: a refund takes what was paid for since", "entitlement/webhook/state.go", edits{
+		"earliest(e.At, paid.Add(paidWith))",
+		"e.At",
+	}, "./entitlement/webhook", "TestRefundOfOnePeriod"},
 	{"plans: an override revives what ended", "entitlement/resolution.go", edits{
 		"\t\te.APIAccess = false\n",
 		"\t\te.APIAccess = o.APIAccess != nil && *o.APIAccess\n",

@@ -63,8 +63,8 @@ type bill struct{ Owner, Status string }
 func (r *role) bill(b bill) done {
 	body, err := json.Marshal(map[string]any{"type": "subscription.updated", "timestamp": time.Now().UTC(), "data": map[string]any{
 		"subscription_id": "sub_" + b.Owner, "product_id": "product", "status": b.Status, "created_at": time.Now().UTC(),
-		"next_billing_date": time.Now().Add(time.Hour).UTC(), "metadata": map[string]string{"owner": b.Owner},
-		"customer": map[string]string{"customer_id": "cus_" + b.Owner},
+		"previous_billing_date": time.Now().UTC(), "next_billing_date": time.Now().Add(time.Hour).UTC(),
+		"metadata": map[string]string{"owner": b.Owner}, "customer": map[string]string{"customer_id": "cus_" + b.Owner},
 	}})
 	if err != nil {
 		return done{Answer: err.Error()}

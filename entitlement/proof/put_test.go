@@ -15,13 +15,15 @@ func TestWhatIsPutIsReadBack(t *testing.T) {
 		p, _ := d.start(t)
 		owner := "Ann «⚿» " + strings.Repeat("ß", 20)
 		for _, s := range []entitlement.Subscription{
-			{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: noon.Add(3), ValidUntil: noon.Add(time.Hour), UpdatedAt: noon, Version: 1<<63 - 1},
-			{Owner: owner, ID: strings.Repeat("x", 255), Plan: "max", Status: entitlement.PastDue, Since: noon.Add(2), ValidUntil: noon, UpdatedAt: noon.Add(999)},
+			{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: noon.Add(3), PaidFrom: noon.Add(5 * time.Minute), ValidUntil: noon.Add(time.Hour), UpdatedAt: noon, Version: 1<<63 - 1},
+			{Owner: owner, ID: strings.Repeat("x", 255), Plan: "max", Status: entitlement.PastDue, Since: noon.Add(2), PaidFrom: noon.Add(1), ValidUntil: noon, UpdatedAt: noon.Add(999)},
 			{Owner: owner, ID: "", Plan: "gone", Status: entitlement.Ended, Since: noon.Add(-time.Hour), UpdatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
 			{Owner: owner, ID: "hold", Status: entitlement.Held, UpdatedAt: time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), Version: 7},
 		} {
 			put(t, p, s, true)
-			s.Since, s.UpdatedAt = s.Since.Truncate(time.Microsecond), s.UpdatedAt.Truncate(time.Microsecond)
+			for _, t := range []*time.Time{&s.Since, &s.PaidFrom, &s.UpdatedAt} {
+				*t = t.Truncate(time.Microsecond)
+			}
 			var got entitlement.Subscription
 			for _, kept := range subscriptions(t, p, owner) {
 				if kept.ID == s.ID {

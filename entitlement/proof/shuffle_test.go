@@ -21,6 +21,7 @@ func history(owner string) []entitlement.Subscription {
 			s := bought(owner, id, []string{"pro", "max", "free"}[(version+i)%3])
 			s.Since = noon.Add(time.Duration(i) * time.Hour)
 			s.UpdatedAt, s.Version = noon.Add(time.Duration(version/2)*time.Second), int64(version%2)
+			s.PaidFrom = s.Since.Add(time.Duration(version) * time.Hour)
 			s.ValidUntil = s.Since.Add(time.Duration(version+1) * 1000 * time.Hour)
 			s.Status = []entitlement.Status{entitlement.Active, entitlement.PastDue, entitlement.Ended, entitlement.Active}[(version+i)%4]
 			if id == "dispute" {

@@ -63,9 +63,9 @@ var dialects = map[sqlstore.Dialect]*dialect{
 // grows with every write of a row, also when two come within a microsecond or a
 // clock goes back, so that a Watch can tell them apart.
 const (
-	putOnConflict = `INSERT INTO keyhatch_plans AS kept (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	putOnConflict = `INSERT INTO keyhatch_plans AS kept (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (owner, subscription) DO UPDATE SET plan = excluded.plan, status = excluded.status,
-			since = excluded.since, valid_until = excluded.valid_until,
+			since = excluded.since, paid_from = excluded.paid_from, valid_until = excluded.valid_until,
 			updated_at = excluded.updated_at, version = excluded.version, written_at = ` + writtenAfter + `
 		WHERE excluded.updated_at > kept.updated_at
 			OR excluded.updated_at = kept.updated_at AND excluded.version > kept.version`

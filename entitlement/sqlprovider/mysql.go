@@ -28,10 +28,10 @@ var mysql = dialect{
 	// it assigns one column after the other, so that what is compared has
 	// changed when it is compared again. Instead replace follows where this
 	// fails. Since no row is ever deleted, one of them applies, and it is atomic.
-	put:   `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	put:   `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	taken: numbered("1062"), // duplicate entry
-	replace: `UPDATE keyhatch_plans SET plan = ?, status = ?, since = ?, valid_until = ?, updated_at = ?, version = ?,
-			written_at = GREATEST(?, written_at + 1)
+	replace: `UPDATE keyhatch_plans SET plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?, updated_at = ?,
+			version = ?, written_at = GREATEST(?, written_at + 1)
 		WHERE owner = ? AND subscription = ? AND (updated_at < ? OR updated_at = ? AND version < ?)`,
 
 	setOverride: `INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES (?, ?, ?)

@@ -35,12 +35,13 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both
 	defer cancel()
-	status, since, until, updated := string(s.Status), micros(s.Since), micros(s.ValidUntil), micros(s.UpdatedAt)
-	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, until, updated, s.Version, now)
+	status, updated := string(s.Status), micros(s.UpdatedAt)
+	since, paid, until := micros(s.Since), micros(s.PaidFrom), micros(s.ValidUntil)
+	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, paid, until, updated, s.Version, now)
 	if p.dialect.taken == nil || !p.dialect.taken(err) {
 		return n, err
 	}
-	return p.exec(ctx, p.sql.replace, s.Plan, status, since, until, updated, s.Version, now,
+	return p.exec(ctx, p.sql.replace, s.Plan, status, since, paid, until, updated, s.Version, now,
 		s.Owner, s.ID, updated, updated, s.Version)
 }
 
@@ -52,7 +53,7 @@ func (p *Provider) accepted(s entitlement.Subscription) (entitlement.Subscriptio
 	for _, field := range []struct {
 		name string
 		at   *time.Time
-	}{{"since", &s.Since}, {"valid until", &s.ValidUntil}, {"updated at", &s.UpdatedAt}} {
+	}{{"since", &s.Since}, {"paid from", &s.PaidFrom}, {"valid until", &s.ValidUntil}, {"updated at", &s.UpdatedAt}} {
 		t, err := rounded(field.name, *field.at)
 		if err != nil {
 			return s, err

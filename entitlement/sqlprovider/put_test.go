@@ -36,6 +36,7 @@ func TestPutRefuses(t *testing.T) {
 		"version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
 		"updated at: must be set":      func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
 		"since: must be in the years":  func(s *entitlement.Subscription) { s.Since = time.Time{}.Add(-time.Second) },
+		"paid from: must be in the":    func(s *entitlement.Subscription) { s.PaidFrom = time.Time{}.Add(-time.Second) },
 		"valid until: must be in the":  func(s *entitlement.Subscription) { s.ValidUntil = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"updated at: must be in the":   func(s *entitlement.Subscription) { s.UpdatedAt = time.Unix(1<<60, 0) },
 	} {

@@ -71,8 +71,8 @@ type row struct {
 // the table.
 func scanRow(rows *sql.Rows) (r row, err error) {
 	var status string
-	err = rows.Scan(&r.Owner, &r.ID, &r.Plan, &status, instantColumn{&r.Since}, instantColumn{&r.ValidUntil},
-		instantColumn{&r.UpdatedAt}, &r.Version, overrideColumn{&r.override})
+	err = rows.Scan(&r.Owner, &r.ID, &r.Plan, &status, instantColumn{&r.Since}, instantColumn{&r.PaidFrom},
+		instantColumn{&r.ValidUntil}, instantColumn{&r.UpdatedAt}, &r.Version, overrideColumn{&r.override})
 	r.Status = entitlement.Status(status)
 	switch {
 	case err != nil:

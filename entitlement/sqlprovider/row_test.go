@@ -8,20 +8,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
 // A row as the query for an owner's rows has it.
 func subscriptionRow(change func(r []driver.Value)) [][]driver.Value {
-	r := []driver.Value{"ann", "sub_1", "pro", "active", nil, nil, noon.UnixMicro(), int64(0), nil}
+	r := []driver.Value{"ann", "sub_1", "pro", "active", nil, nil, nil, noon.UnixMicro(), int64(0), nil}
 	change(r)
 	return [][]driver.Value{r}
 }
 
 func TestGoodRow(t *testing.T) {
 	t.Parallel()
-	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[8] = `{"max_keys": 7}` })}, nil)
+	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[9] = `{"max_keys": 7}` })}, nil)
 	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || e.MaxKeys != 7 || !e.ValidUntil.IsZero() {
 		t.Errorf("got %+v, %v, want access with 7 keys, for ever", e, err)
 	}
@@ -40,14 +42,15 @@ func TestHostileRows(t *testing.T) {
 		"empty status":       func(r []driver.Value) { r[3] = "" },
 		"NULL status":        func(r []driver.Value) { r[3] = nil },
 		"since is a text":    func(r []driver.Value) { r[4] = "yesterday" },
-		"until the year 1e5": func(r []driver.Value) { r[5] = int64(3e18) },
-		"until long ago":     func(r []driver.Value) { r[5] = int64(math.MinInt64) },
-		"negative version":   func(r []driver.Value) { r[7] = int64(-1) },
-		"broken override":    func(r []driver.Value) { r[8] = `{"api_access": tr` },
-		"empty override":     func(r []driver.Value) { r[8] = `` },
-		"foreign override":   func(r []driver.Value) { r[8] = `{"admin": true}` },
-		"twice in override":  func(r []driver.Value) { r[8] = `{"max_keys": 1, "max_keys": 9}` },
-		"scope in override":  func(r []driver.Value) { r[8] = `{"scopes": ["a b"]}` },
+		"paid is a text":     func(r []driver.Value) { r[5] = "yesterday" },
+		"until the year 1e5": func(r []driver.Value) { r[6] = int64(3e18) },
+		"until long ago":     func(r []driver.Value) { r[6] = int64(math.MinInt64) },
+		"negative version":   func(r []driver.Value) { r[8] = int64(-1) },
+		"broken override":    func(r []driver.Value) { r[9] = `{"api_access": tr` },
+		"empty override":     func(r []driver.Value) { r[9] = `` },
+		"foreign override":   func(r []driver.Value) { r[9] = `{"admin": true}` },
+		"twice in override":  func(r []driver.Value) { r[9] = `{"max_keys": 1, "max_keys": 9}` },
+		"scope in override":  func(r []driver.Value) { r[9] = `{"scopes": ["a b"]}` },
 	} {
 		p := open(t, &fake{rows: subscriptionRow(change)}, nil)
 		e, err := p.Entitlement(t.Context(), "ann")
@@ -140,4 +143,18 @@ func TestCheckNamesWhatIsUnknown(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
 		}
 	}
+}
+
+func TestCheckAsksForWhatMayStillGrant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		if err := open(t, f, nil).Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, want := f.args[0], time.Now().Add(-366*24*time.Hour).UnixMicro()
+		if len(got) != 1 || got[0].Value != want {
+			t.Errorf("got the arguments %v, want %d alone, the longest grace ago", got, want)
+		}
+	})
 }

@@ -31,15 +31,18 @@
 // tries to collect any more (unpaid), what is paused, and what is over. A state
 // that is not known is refused.
 //
-// Give plans a Grace, if only of some hours. A period ends at its instant, and the
-// renewal's event comes seconds later, or hours when it has to be tried again.
+// What is to be renewed is granted for an hour longer than its period, since the
+// renewal's event comes seconds after the end of it. When that has to be tried
+// again it can take hours: a Grace of the plan covers those.
 //
-// A full refund and a dispute are [entitlement.Held] and end everything that the
-// owner bought before, also what is renewed after it, and whatever it was that was
-// paid back; what is bought later works. Where a refund is a courtesy, or was of
-// something else, let [Options.Owner] return [ErrIgnore], or put the same ID into
-// the table as [entitlement.Ended], which lifts the hold. A dispute that is won
-// gives it all back. A partial refund changes nothing.
+// A full refund and a dispute are [entitlement.Held]. A refund takes away the
+// period that was paid for with what was paid back, and a dispute the one in which
+// it was opened; both also end what else the owner had paid for by then. What is
+// paid for later works, be it a renewal or another subscription, so cancel what a
+// customer disputes, if you will not sell to them any more. Where a refund is a
+// courtesy, or was of something else, let [Options.Owner] return [ErrIgnore], or
+// put the same ID into the table as [entitlement.Ended], which lifts the hold. A
+// dispute that is won gives it all back. A partial refund changes nothing.
 //
 // # Two events at once
 //

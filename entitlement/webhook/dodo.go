@@ -14,7 +14,8 @@ import (
 // to find the owner by Payment.
 //
 // Nothing says what was paid last for a subscription that is on hold, so it has
-// ended when the event happened, if not before.
+// ended when the event happened, if not before. Nor does a refund say when the
+// payment was made: it takes away the period in which it happens.
 func Dodo(secrets ...string) Sender {
 	keys, err := keysOf(secrets, decodedKey)
 	subscription := subject{identify: identifyDodo, read: readDodo, refetch: true}
@@ -55,7 +56,7 @@ func readDodo(d fields, e Event) state {
 func dodoState(d fields, e Event) state {
 	switch d.text("status") {
 	case "active":
-		return state{status: entitlement.Active, stage: active, until: dodoEnd(d)}
+		return dodoPaid(d)
 	case "on_hold":
 		until := earliest(d.date("next_billing_date"), e.At)
 		return state{status: entitlement.PastDue, stage: pastDue, until: until}
@@ -71,13 +72,14 @@ func dodoState(d fields, e Event) state {
 	return unknown(d, "status")
 }
 
-// dodoEnd is when the next period begins, or when it all ends, if earlier.
-func dodoEnd(d fields) (end time.Time) {
-	end = d.date("next_billing_date")
+// dodoPaid lasts until the next period begins, or all of it ends, if earlier.
+func dodoPaid(d fields) state {
+	var stop time.Time
 	if d.has("expires_at") {
-		end = earliest(end, d.date("expires_at"))
+		stop = d.date("expires_at")
 	}
-	return end
+	stops := d.flag("cancel_at_next_billing_date")
+	return paidFor(active, d.date("previous_billing_date"), d.date("next_billing_date"), stops, stop)
 }
 
 func identifyDodoRefund(d fields, e *Event) {

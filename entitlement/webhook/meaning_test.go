@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -28,55 +29,56 @@ const (
 
 // What each event means, to the last field. A hold has no end, so until is "".
 var meanings = []struct {
-	system                system
-	name                  string
-	id, plan              string
-	status                entitlement.Status
-	since, until, updated string
-	stage                 int64
-	lookedUp              bool
+	system         system
+	name           string
+	id, plan       string
+	status         entitlement.Status
+	since, paid    string // paid is when the paid period began
+	until, updated string
+	stage          int64
+	lookedUp       bool
 }{
-	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, stripeBegan, stripeBegan, 1, false},
-	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-03-15T10:00:00Z", stripeBegan, 2, false},
-	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", stripeBegan, 3, false},
-	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", stripeBegan, 3, false},
-	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-05-01T10:00:00Z", "2026-04-01T10:00:02Z", 3, false},
-	{stripe, "plan_change", "sub_1QkhExample0001", "team", active, stripeBegan, "2026-05-01T10:00:00Z", "2026-04-10T09:30:00Z", 3, false},
-	{stripe, "cancel_at_period_end", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-05-01T10:00:00Z", "2026-04-12T08:00:00Z", 3, false},
-	{stripe, "cancel", "sub_1QkhExample0001", "pro", ended, stripeBegan, "2026-04-14T08:00:00Z", "2026-04-14T08:00:00Z", 6, false},
-	{stripe, "past_due", "sub_1QkhExample0001", "pro", pastDue, stripeBegan, "2026-04-01T10:00:00Z", "2026-04-01T11:01:01Z", 4, false},
-	{stripe, "unpaid", "sub_1QkhExample0001", "pro", ended, stripeBegan, "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
-	{stripe, "refund", "refund:ch_3QkhExample01", "", held, "2026-04-15T12:00:00Z", "", "2026-04-15T12:00:00Z", 4, true},
-	{stripe, "inquiry", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "2026-04-16T05:00:00Z", 1, true},
-	{stripe, "dispute", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "2026-04-16T06:00:00Z", 4, true},
-	{stripe, "dispute_won", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "2026-06-01T06:00:00Z", 5, true},
-	{stripe, "dispute_lost", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "2026-06-01T06:00:00Z", 6, true},
+	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", stripeBegan, stripeBegan, 1, false},
+	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-03-15T11:00:00Z", stripeBegan, 2, false},
+	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3, false},
+	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3, false},
+	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-04-01T10:00:02Z", 3, false},
+	{stripe, "plan_change", "sub_1QkhExample0001", "team", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-04-10T09:30:00Z", 3, false},
+	{stripe, "cancel_at_period_end", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T10:00:00Z", "2026-04-12T08:00:00Z", 3, false},
+	{stripe, "cancel", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-14T08:00:00Z", "2026-04-14T08:00:00Z", 6, false},
+	{stripe, "past_due", "sub_1QkhExample0001", "pro", pastDue, stripeBegan, "", "2026-04-01T10:00:00Z", "2026-04-01T11:01:01Z", 4, false},
+	{stripe, "unpaid", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
+	{stripe, "refund", "refund:ch_3QkhExample01", "", held, "2026-04-01T12:00:00Z", "", "", "2026-04-15T12:00:00Z", 4, true},
+	{stripe, "inquiry", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "", "2026-04-16T05:00:00Z", 1, true},
+	{stripe, "dispute", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "", "2026-04-16T06:00:00Z", 4, true},
+	{stripe, "dispute_won", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "", "2026-06-01T06:00:00Z", 5, true},
+	{stripe, "dispute_lost", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "", "2026-06-01T06:00:00Z", 6, true},
 
-	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1, false},
-	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-15T10:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
-	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3, false},
-	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-05-01T10:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3, false},
-	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, begun, "2026-05-01T10:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3, false},
-	{polar, "cancel_at_period_end", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-05-01T10:00:00.5Z", "2026-04-12T08:00:00.000001Z", 3, false},
-	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6, false},
-	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, begun, "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4, false},
-	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
-	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-15T12:00:00.000007Z", "", "2026-04-15T12:00:00.000007Z", 4, false},
+	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1, false},
+	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-01T10:00:00.5Z", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
+	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-01T10:00:00.5Z", "2026-04-01T11:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3, false},
+	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3, false},
+	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3, false},
+	{polar, "cancel_at_period_end", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T10:00:00.5Z", "2026-04-12T08:00:00.000001Z", 3, false},
+	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6, false},
+	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, begun, "", "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4, false},
+	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
+	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-01T11:00:05Z", "", "", "2026-04-15T12:00:00.000007Z", 4, false},
 
-	{dodo, "pending", "sub_KhExample0001", "pro", ended, begun, "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
-	{dodo, "purchase", "sub_KhExample0001", "pro", active, begun, "2026-04-01T10:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
-	{dodo, "renewal", "sub_KhExample0001", "pro", active, begun, "2026-05-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3, false},
-	{dodo, "plan_change", "sub_KhExample0001", "team", active, begun, "2026-05-01T10:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3, false},
-	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, begun, "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3, false},
-	{dodo, "cancelled_at_period_end", "sub_KhExample0001", "pro", ended, begun, "2026-05-01T10:00:03Z", "2026-05-01T10:00:03Z", 6, false},
-	{dodo, "cancel", "sub_KhExample0001", "pro", ended, begun, "2026-04-14T08:00:00.001Z", "2026-04-14T08:00:00.001Z", 6, false},
-	{dodo, "past_due", "sub_KhExample0001", "pro", pastDue, begun, "2026-04-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 4, false},
-	{dodo, "past_due_advanced", "sub_KhExample0001", "pro", pastDue, begun, "2026-04-01T10:02:11.003Z", "2026-04-01T10:02:11.003Z", 4, false},
-	{dodo, "expired", "sub_KhExample0001", "pro", ended, begun, "2026-05-01T10:02:11.003Z", "2026-05-01T10:02:11.003Z", 6, false},
-	{dodo, "refund", "refund:pay_KhExample0001", "", held, "2026-04-15T12:00:00.007Z", "", "2026-04-15T12:00:00.007Z", 4, false},
-	{dodo, "dispute", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "2026-04-16T06:00:00.3Z", 4, true},
-	{dodo, "dispute_won", "dispute:dp_KhExample0001", "", ended, "2026-04-16T06:00:00.25Z", "", "2026-06-01T06:00:00Z", 5, true},
-	{dodo, "dispute_lost", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "2026-06-01T06:00:00Z", 6, true},
+	{dodo, "pending", "sub_KhExample0001", "pro", ended, begun, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
+	{dodo, "purchase", "sub_KhExample0001", "pro", active, begun, begun, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
+	{dodo, "renewal", "sub_KhExample0001", "pro", active, begun, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3, false},
+	{dodo, "plan_change", "sub_KhExample0001", "team", active, begun, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3, false},
+	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, begun, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3, false},
+	{dodo, "cancelled_at_period_end", "sub_KhExample0001", "pro", ended, begun, "", "2026-05-01T10:00:03Z", "2026-05-01T10:00:03Z", 6, false},
+	{dodo, "cancel", "sub_KhExample0001", "pro", ended, begun, "", "2026-04-14T08:00:00.001Z", "2026-04-14T08:00:00.001Z", 6, false},
+	{dodo, "past_due", "sub_KhExample0001", "pro", pastDue, begun, "", "2026-04-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 4, false},
+	{dodo, "past_due_advanced", "sub_KhExample0001", "pro", pastDue, begun, "", "2026-04-01T10:02:11.003Z", "2026-04-01T10:02:11.003Z", 4, false},
+	{dodo, "expired", "sub_KhExample0001", "pro", ended, begun, "", "2026-05-01T10:02:11.003Z", "2026-05-01T10:02:11.003Z", 6, false},
+	{dodo, "refund", "refund:pay_KhExample0001", "", held, "2026-04-15T12:00:00.007Z", "", "", "2026-04-15T12:00:00.007Z", 4, false},
+	{dodo, "dispute", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "", "2026-04-16T06:00:00.3Z", 4, true},
+	{dodo, "dispute_won", "dispute:dp_KhExample0001", "", ended, "2026-04-16T06:00:00.25Z", "", "", "2026-06-01T06:00:00Z", 5, true},
+	{dodo, "dispute_lost", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "", "2026-06-01T06:00:00Z", 6, true},
 }
 
 func TestMeaning(t *testing.T) {
@@ -98,6 +100,9 @@ func TestMeaning(t *testing.T) {
 			want := entitlement.Subscription{
 				Owner: owner, ID: c.id, Plan: c.plan, Status: c.status,
 				Since: at(c.since), UpdatedAt: at(c.updated), Version: got.Version,
+			}
+			if c.paid != "" {
+				want.PaidFrom = at(c.paid)
 			}
 			if c.until != "" {
 				want.ValidUntil = at(c.until)
@@ -204,4 +209,56 @@ func TestLife(t *testing.T) {
 			}
 		}
 	}
+}
+
+// E-02: a payment that is paid back takes the period away that it paid for, and
+// those before, but none that was paid for since.
+func TestRefundOfOnePeriod(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		system system
+		march  []string // turns April's refund into one of March's payment; Dodo does not say when that was
+		may    []string // turns April's renewal into May's
+	}{
+		{stripe, []string{"1775041200", "1772359205"}, []string{
+			`_end": 1777629600`, `_end": 1780308000`, `_start": 1775037600`, `_start": 1777629600`,
+			"1775037602", "1777629602", `"evt_`, `"evt_may_`,
+		}},
+		{polar, []string{"2026-04-01T10:00:05Z", "2026-03-01T10:00:01Z"}, []string{
+			"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10",
+		}},
+		{dodo, nil, []string{"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10"}},
+	} {
+		edited := func(name string, pairs []string) []byte {
+			body := payload(t, c.system, name)
+			for i := 0; i < len(pairs); i += 2 {
+				body = edit(t, body, pairs[i], pairs[i+1])
+			}
+			return body
+		}
+		h, access := c.system.life(t)
+		if c.march != nil {
+			c.system.want(t, h, "renewal", 200)
+			c.system.deliver(h, "march", edited("refund", c.march))
+			if !access("2026-04-20T00:00:00Z") {
+				t.Errorf("%s: the period before was paid back: got no access", c.system.name)
+			}
+		}
+		h, access = c.system.life(t)
+		c.system.want(t, h, "renewal", 200)
+		c.system.want(t, h, "refund", 200)
+		if access("2026-04-20T00:00:00Z") {
+			t.Errorf("%s: the period was paid back: got access", c.system.name)
+		}
+		c.system.deliver(h, "may", edited("renewal", c.may))
+		if !access("2026-05-20T00:00:00Z") {
+			t.Errorf("%s: it was renewed after that: got no access", c.system.name)
+		}
+	}
+}
+
+// life is a handler, and whether the owner has access at a time.
+func (s system) life(t *testing.T) (h http.Handler, access func(time string) bool) {
+	table := newTable()
+	return s.handler(t, table, owned()), func(time string) bool { return table.grants(t, owner, at(time)).Active(at(time)) }
 }

@@ -1,6 +1,10 @@
 package webhook
 
-import "github.com/keyhatch/keyhatch/entitlement"
+import (
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
 
 // Polar is Polar's webhooks, in the raw format. Send it the events
 // subscription.* and order.refunded.
@@ -65,11 +69,11 @@ func polarState(d fields, e Event) state {
 }
 
 func polarActive(d fields, at stage) state {
-	end := d.date("current_period_end")
+	var stop time.Time
 	if d.has("ends_at") {
-		end = earliest(end, d.date("ends_at"))
+		stop = d.date("ends_at")
 	}
-	return state{status: entitlement.Active, stage: at, until: end}
+	return paidFor(at, d.date("current_period_start"), d.date("current_period_end"), d.flag("cancel_at_period_end"), stop)
 }
 
 func identifyPolarOrder(d fields, e *Event) {
@@ -81,7 +85,7 @@ func identifyPolarOrder(d fields, e *Event) {
 }
 
 func readPolarOrder(d fields, e Event) state {
-	s := held("refund:"+e.Payment, e.At)
+	s := paidBack(e, d.date("created_at"))
 	if len(e.Products) > 0 {
 		s.items = [][]string{e.Products}
 	}

@@ -16,6 +16,7 @@ type state struct {
 	status entitlement.Status
 	stage  stage
 	since  time.Time
+	paid   time.Time // when the period began that was paid for
 	until  time.Time
 
 	// items are the ids of each thing that was bought, as far as they are
@@ -60,6 +61,28 @@ func held(id string, since time.Time) state {
 	return state{id: id, status: entitlement.Held, stage: pastDue, since: since}
 }
 
+// leeway is how much longer than its period goes what is to be renewed, since
+// that is told only after it: seconds after it as a rule, or after a few tries.
+const leeway = time.Hour
+
+// paidFor is what was paid for a period, and stops at an instant if that is set:
+// it is not renewed then, and needs no leeway.
+func paidFor(at stage, from, to time.Time, stops bool, stop time.Time) state {
+	if !stops {
+		to = to.Add(leeway)
+	}
+	return state{status: entitlement.Active, stage: at, paid: from, until: earliest(to, stop)}
+}
+
+// paidWith is how long after a payment a period can begin that it pays for, by
+// the sender's own clocks. The next one begins later, by far.
+const paidWith = time.Hour
+
+// paidBack is a hold on what a payment paid for, and on what was paid before.
+func paidBack(e Event, paid time.Time) state {
+	return held("refund:"+e.Payment, earliest(e.At, paid.Add(paidWith)))
+}
+
 // unknown is for a state that was not there when this was written.
 func unknown(d fields, name string) state {
 	d.fail(name, "a state that is known")
@@ -79,7 +102,7 @@ func earliest(times ...time.Time) (first time.Time) {
 // subscription is the state with the host's names.
 func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{
-		ID: s.id, Status: s.status, Since: s.since, ValidUntil: s.until,
+		ID: s.id, Status: s.status, Since: s.since, PaidFrom: s.paid, ValidUntil: s.until,
 		UpdatedAt: e.At, Version: version(s.stage, e.ID),
 	}
 	plan, err := p.of(s.items)

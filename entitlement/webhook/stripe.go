@@ -19,7 +19,8 @@ import (
 // and disputes not even the customer: for those [Options.Owner] has to find the
 // owner by Payment, the charge. A trial, like anything else, ends with the
 // current period. A subscription of several items has the earliest of their
-// periods, and one plan: give the others the plan "".
+// periods, and one plan: give the others the plan "". One whose collection is
+// paused ("pause_collection") stays active, as Stripe has it.
 //
 // When a payment fails, Stripe has begun the next period already, so the paid
 // one has ended where that began; also where what failed is a change in the
@@ -132,9 +133,9 @@ func stripeState(d fields, e Event) state {
 	case e.Type == "customer.subscription.deleted":
 		return over(deleted, e.At)
 	case status == "trialing":
-		return state{status: entitlement.Active, stage: trialing, until: stripeEnd(d)}
+		return stripePaid(d, trialing)
 	case status == "active":
-		return state{status: entitlement.Active, stage: active, until: stripeEnd(d)}
+		return stripePaid(d, active)
 	case status == "past_due":
 		return state{status: entitlement.PastDue, stage: pastDue, until: stripePeriod(d, "current_period_start")}
 	}
@@ -154,13 +155,13 @@ func overState(d fields, status string, at time.Time) state {
 	return unknown(d, "status")
 }
 
-// stripeEnd is the end of the period, or where it is cancelled for, if earlier.
-func stripeEnd(d fields) time.Time {
-	end := stripePeriod(d, "current_period_end")
+func stripePaid(d fields, at stage) state {
+	var stop time.Time
 	if d.has("cancel_at") {
-		end = earliest(end, d.unix("cancel_at"))
+		stop = d.unix("cancel_at")
 	}
-	return end
+	from, to := stripePeriod(d, "current_period_start"), stripePeriod(d, "current_period_end")
+	return paidFor(at, from, to, d.flag("cancel_at_period_end"), stop)
 }
 
 // stripePeriod reads a period's bound, which since API version 2025-03-31.basil
@@ -183,7 +184,7 @@ func readStripeCharge(d fields, e Event) state {
 	if !d.has("refunded") {
 		d.fail("refunded", "true or false")
 	}
-	s := held("refund:"+e.Payment, e.At)
+	s := paidBack(e, d.unix("created"))
 	s.ignored = !d.flag("refunded")
 	return s
 }

@@ -38,8 +38,8 @@ var events = map[string]event{
 	"unpaid":   {"subscription.past_due", subscribed("product_pro", "past_due", -time.Hour, month)},
 	"cancel":   {"subscription.revoked", subscribed("product_pro", "canceled", 0, month)},
 	"unknown":  {"subscription.updated", subscribed("product_new", "active", 0, month)},
-	"refund": {"order.refunded", func(time.Time) map[string]any {
-		return map[string]any{"id": "order_1", "product_id": "product_pro", "status": "refunded"}
+	"refund": {"order.refunded", func(now time.Time) map[string]any {
+		return map[string]any{"id": "order_1", "product_id": "product_pro", "status": "refunded", "created_at": now}
 	}},
 }
 

@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS keyhatch_plans (
 	subscription VARBINARY(255) NOT NULL, -- the billing system's id; empty for what the host grants itself
 	plan         VARBINARY(255) NOT NULL,
 	status       VARBINARY(16)  NOT NULL, -- active, past_due, ended or held
-	since        BIGINT,
+	since        BIGINT, -- when it began
+	paid_from    BIGINT, -- when what was paid for last began; NULL means since
 	valid_until  BIGINT,
 	updated_at   BIGINT NOT NULL, -- by the billing system's clock
 	version      BIGINT NOT NULL, -- tells apart what has the same updated_at

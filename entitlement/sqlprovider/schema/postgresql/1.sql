@@ -11,7 +11,8 @@ CREATE TABLE keyhatch_plans (
 	subscription text   NOT NULL COLLATE "C", -- the billing system's id; empty for what the host grants itself
 	plan         text   NOT NULL COLLATE "C",
 	status       text   NOT NULL COLLATE "C", -- active, past_due, ended or held
-	since        bigint,
+	since        bigint, -- when it began
+	paid_from    bigint, -- when what was paid for last began; NULL means since
 	valid_until  bigint,
 	updated_at   bigint NOT NULL, -- by the billing system's clock
 	version      bigint NOT NULL, -- tells apart what has the same updated_at

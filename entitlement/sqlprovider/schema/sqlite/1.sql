@@ -10,7 +10,8 @@ CREATE TABLE keyhatch_plans (
 	subscription TEXT    NOT NULL, -- the billing system's id; empty for what the host grants itself
 	plan         TEXT    NOT NULL,
 	status       TEXT    NOT NULL, -- active, past_due, ended or held
-	since        INTEGER,
+	since        INTEGER, -- when it began
+	paid_from    INTEGER, -- when what was paid for last began; NULL means since
 	valid_until  INTEGER,
 	updated_at   INTEGER NOT NULL, -- by the billing system's clock
 	version      INTEGER NOT NULL, -- tells apart what has the same updated_at
