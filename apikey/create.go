@@ -2,6 +2,9 @@ package apikey
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -19,6 +22,9 @@ type Issued struct {
 // bounds, [ErrNotEntitled], [ErrLimitReached] or [ErrUnavailable]. After
 // ErrUnavailable the key may exist, without anyone having its token; List
 // shows it.
+//
+// For an IdempotencyKey that was used before it answers [ErrDuplicate], with the
+// key that was made then and no Secret: whoever lost its token can rotate it.
 func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -27,6 +33,10 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 	token := m.token.generate()
 	r.Digest, r.Hint = DigestOf(token), m.token.hint(token)
 	key, err := m.insert(ctx, r, EventCreated)
+	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
+		first, err := m.first(ctx, r)
+		return Issued{Key: keyOf(first)}, err
+	}
 	if err != nil {
 		return Issued{}, err
 	}
@@ -38,7 +48,9 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // imported from an earlier system, whose tokens must match
 // [Options.LegacyFormats]. So must those of a client when [Options.TagKeys] are
 // set, since only this process can make a tag. Its errors are those of Create,
-// and [ErrDuplicate] when the digest is already registered, for any owner.
+// and [ErrDuplicate] when the digest is already registered, for any owner. With an
+// IdempotencyKey that was used before, the same digest is no error, and returns
+// the key that was made then.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -54,7 +66,25 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 		return Key{}, &InvalidError{Field: "Hint", Reason: "must not be the whole token"}
 	}
 	r.Digest, r.Hint = p.Digest, p.Hint
-	return m.insert(ctx, r, EventRegistered)
+	key, err := m.insert(ctx, r, EventRegistered)
+	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
+		first, err := m.first(ctx, r)
+		if err == ErrDuplicate && first.Digest == r.Digest {
+			err = nil
+		}
+		return keyOf(first), err
+	}
+	return key, err
+}
+
+// first returns the record that was made of the same attempt before, and
+// [ErrDuplicate], also where it was another's digest that was in the way.
+func (m *Manager) first(ctx context.Context, r store.Record) (store.Record, error) {
+	first, err := m.find(ctx, r.Owner, r.ID)
+	if err == nil || errors.Is(err, ErrNotFound) {
+		err = ErrDuplicate
+	}
+	return first, err
 }
 
 func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (Key, error) {
@@ -62,7 +92,6 @@ func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (K
 	if err != nil {
 		return Key{}, err
 	}
-	r.ID = newID()
 	// The store gets its own copy: what it does to it does not reach the caller.
 	kept := r.Clone()
 	insert := func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) }
@@ -81,7 +110,23 @@ func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (K
 }
 
 // newID names a key; it is no secret.
-func newID() string { return "key_" + randomBase62(20) }
+func newID() string { return idPrefix + randomBase62(idLen) }
+
+const (
+	idPrefix = "key_"
+	idLen    = 20
+)
+
+// idOf names the key of an attempt, so that every store, to which ids are unique,
+// tells that it was made before. No owner can take an id of another's.
+func idOf(owner, idempotencyKey string) string {
+	sum := sha256.Sum256([]byte(strconv.Itoa(len(owner)) + ":" + owner + idempotencyKey))
+	id := []byte(idPrefix)
+	for _, b := range sum[:idLen] {
+		id = append(id, base62[b%62])
+	}
+	return string(id)
+}
 
 // Rotate replaces a key by a new one of the same name, scopes, metadata and
 // expiry. The old token works on for the grace period, but not past its own

@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -143,6 +144,15 @@ func (m *Manager) Close(ctx context.Context) error {
 // Pattern returns the regular expression (RE2) that every token of this
 // Manager matches, for secret scanners.
 func (m *Manager) Pattern() string { return m.token.pattern() }
+
+// ClientPrefix returns the [Options.Prefix] for whoever makes tokens outside of
+// this process, to be admitted by [Manager.Register]: such a token is the prefix,
+// "_", 30 random base62 characters, and the CRC-32 (IEEE) of all that in base62,
+// padded with zeros to 6. It is false with [Options.TagKeys], which only this
+// process has.
+func (m *Manager) ClientPrefix() (prefix string, ok bool) {
+	return strings.TrimSuffix(m.token.prefix, "_"), len(m.token.tags) == 0
+}
 
 // now is the clock: UTC, to the microsecond that stores keep.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

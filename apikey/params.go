@@ -20,6 +20,8 @@ const (
 	maxHint     = 16  // bytes: room for the longest prefix and four more
 	maxScopes   = 32
 	maxMetadata = 4 << 10 // bytes of keys and values together
+
+	maxIdempotency = 255 // bytes
 )
 
 // latest is the last instant that every encoding of a time can hold.
@@ -52,6 +54,13 @@ type CreateParams struct {
 
 	// ExpiresAt is when the key ends, to the microsecond; zero means never.
 	ExpiresAt time.Time
+
+	// IdempotencyKey names the attempt, for whoever may have to try again since
+	// the answer was lost: of all the creations of an owner that have the same
+	// one, in any process and at any time, one makes a key. The others answer
+	// [ErrDuplicate] with that key. Up to 255 bytes, bounded like Owner; empty
+	// means that each attempt is another.
+	IdempotencyKey string
 }
 
 // RegisterParams describe a key whose token was made elsewhere.
@@ -94,6 +103,13 @@ func (p CreateParams) record(now time.Time) (store.Record, error) {
 	}
 	if err = checkMetadata(p.Metadata); err != nil {
 		return r, err
+	}
+	if err = checkText("IdempotencyKey", p.IdempotencyKey, maxIdempotency); err != nil {
+		return r, err
+	}
+	r.ID = newID()
+	if p.IdempotencyKey != "" {
+		r.ID = idOf(p.Owner, p.IdempotencyKey)
 	}
 	r.ExpiresAt, err = cleanExpiry(p.ExpiresAt, now)
 	return r, err

@@ -1,0 +1,96 @@
+package apikey_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// M-07: of many creations with one idempotency key one makes a key, in whatever
+// process, and also where it took the last place.
+func TestIdempotencyKeyMakesOneKey(t *testing.T) {
+	t.Parallel()
+	st := memstore.New()
+	instances := []*apikey.Manager{newManager(t, st, nil), newManager(t, st, nil)}
+	for range 4 {
+		create(t, instances[0], "ann")
+	}
+	p := apikey.CreateParams{Owner: "ann", Name: "ci", IdempotencyKey: "try-1"}
+	results := make([]apikey.Issued, 40)
+	errs := make([]error, len(results))
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { results[i], errs[i] = instances[i%2].Create(t.Context(), p) })
+	}
+	wg.Wait()
+	made := 0
+	for i, r := range results {
+		if r.Key.ID != results[0].Key.ID || r.Key.Name != "ci" {
+			t.Errorf("got the key %+v, want the same each time", r.Key)
+		}
+		switch token := r.Secret.Reveal(); {
+		case errs[i] == nil && token != "":
+			made++
+		case !errors.Is(errs[i], apikey.ErrDuplicate) || token != "":
+			t.Errorf("got %v and a token: %v, want ErrDuplicate without one", errs[i], token != "")
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d were made, want 1", made)
+	}
+	p.Owner = "bob"
+	if bob, err := instances[0].Create(t.Context(), p); err != nil || bob.Key.ID == results[0].Key.ID {
+		t.Errorf("another owner: got %+v, %v, want a key of its own", bob.Key, err)
+	}
+	p.Owner, p.IdempotencyKey = "ann", "try-2"
+	if _, err := instances[0].Create(t.Context(), p); !errors.Is(err, apikey.ErrLimitReached) {
+		t.Errorf("another attempt: got %v, want ErrLimitReached", err)
+	}
+}
+
+func TestIdempotencyKeyOfRegister(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), nil)
+	p := apikey.RegisterParams{
+		CreateParams: apikey.CreateParams{Owner: "ann", Name: "ci", IdempotencyKey: "try-1"},
+		Digest:       apikey.DigestOf("one"), Hint: "key_0aaa",
+	}
+	first, err := m.Register(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := m.Register(t.Context(), p); err != nil || again.ID != first.ID {
+		t.Errorf("the same again: got %+v, %v, want the first key", again, err)
+	}
+	other := p
+	other.Digest = apikey.DigestOf("two")
+	if again, err := m.Register(t.Context(), other); !errors.Is(err, apikey.ErrDuplicate) || again.ID != first.ID {
+		t.Errorf("another digest: got %+v, %v, want ErrDuplicate and the first key", again, err)
+	}
+	other = p
+	other.IdempotencyKey = "try-2"
+	if again, err := m.Register(t.Context(), other); !errors.Is(err, apikey.ErrDuplicate) || again.ID != "" {
+		t.Errorf("a digest that is taken: got %+v, %v, want ErrDuplicate alone", again, err)
+	}
+	for _, bad := range []string{strings.Repeat("x", 256), "a\nb", "\xff"} {
+		p.IdempotencyKey = bad
+		if _, err := m.Register(t.Context(), p); !errors.As(err, new(*apikey.InvalidError)) {
+			t.Errorf("%q: got %v, want an InvalidError", bad, err)
+		}
+	}
+}
+
+func TestClientPrefix(t *testing.T) {
+	t.Parallel()
+	if prefix, ok := newManager(t, memstore.New(), &apikey.Options{Prefix: "acme_live"}).ClientPrefix(); prefix != "acme_live" || !ok {
+		t.Errorf("got %q, %v", prefix, ok)
+	}
+	tagged := newManager(t, memstore.New(), &apikey.Options{TagKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}})
+	if _, ok := tagged.ClientPrefix(); ok {
+		t.Error("with tags a client cannot make tokens: got true")
+	}
+}
