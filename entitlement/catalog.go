@@ -25,8 +25,8 @@ type Catalog struct {
 // NewCatalog returns a Catalog of the plans, each under its name, which is also
 // put into its Plan field. It fails, naming the plan, for a name that is empty
 // or has spaces around it, for a Plan field that says something else, for
-// scopes that no key can have, for a grace that is negative or longer than a
-// year, and for [Limits] that cannot be meant.
+// scopes that no key can have, for a grace that is negative or longer than
+// [MaxGrace], and for [Limits] that cannot be meant.
 func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	c := &Catalog{plans: make(map[string]Entitlement, len(plans))}
 	if len(plans) == 0 {
@@ -74,11 +74,13 @@ func checkScopes(scopes []string) error {
 	return nil
 }
 
-const maxGrace = 366 * 24 * time.Hour
+// MaxGrace is the longest Grace that a plan or an [Override] can have. What was
+// paid for until longer ago grants nothing, whatever they say.
+const MaxGrace = 366 * 24 * time.Hour
 
 func checkGrace(d time.Duration) error {
-	if d > maxGrace {
-		return fmt.Errorf("grace: %v is longer than %v", d, maxGrace)
+	if d > MaxGrace {
+		return fmt.Errorf("grace: %v is longer than %v", d, MaxGrace)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@
 //
 //	GET /plan?owner=user_1
 //	Accept: application/json
+//	Cache-Control: no-cache
 //
 // and its answer has status 200, the type application/json, at most 64 KiB, and
 // this shape:
@@ -34,6 +35,11 @@
 // {"owner": "user_1", "plan": null} is how the service says that the owner has no
 // plan, and nothing else may then be said. That is [entitlement.ErrNone].
 //
+// No answer may come from a cache, in the service or on the way: the Manager asks
+// when it must know what holds now, as after a plan has changed. The question says
+// so (RFC 9111, section 5.2.1.4), and the service does well to send every answer
+// with Cache-Control: no-store, for caches that do not listen to who asks.
+//
 // # What is defended
 //
 // All else is an outage: an error that is not ErrNone. That goes for another
@@ -47,5 +53,6 @@
 // "suspended" must not be half understood; let it say new things at a new address,
 // or when all who ask understand them.
 //
-// What is not defended: a service that lies with care.
+// What is not defended: a service that lies with care, and a cache that answers
+// the same owner although it was told not to.
 package httpprovider

@@ -29,6 +29,7 @@ func newHeader(h http.Header) *header {
 	}
 	fields.Set("Accept", contentType)
 	fields.Set("Accept-Encoding", "identity")
+	fields.Set("Cache-Control", "no-cache") // or a plan that is over comes out of one
 	return &header{fields, secrets}
 }
 

@@ -147,7 +147,8 @@ func TestQuestion(t *testing.T) {
 		}
 		want := http.Header{
 			"Authorization": {"Bearer " + secret}, "X-More": {"1", "2"},
-			"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"Go-http-client/1.1"},
+			"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "Cache-Control": {"no-cache"},
+			"User-Agent": {"Go-http-client/1.1"},
 		}
 		if !reflect.DeepEqual(got.Header, want) {
 			t.Errorf("%q: got the header %v, want %v", owner, got.Header, want)

@@ -11,7 +11,8 @@ import (
 // machine.
 type Options struct {
 	// Header is sent with every question, as to prove who asks. No error shows
-	// its values. Accept and Accept-Encoding are the Provider's own.
+	// its values. Accept, Accept-Encoding and Cache-Control are the Provider's
+	// own.
 	Header http.Header
 
 	// Timeout bounds each question, from the first byte sent to the last one

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,31 @@ func TestWire(t *testing.T) {
 			}
 			t.Log(err)
 		})
+	}
+}
+
+// A cache between would go on selling a plan that is over, so it has to ask the
+// service again, whatever the service said of the last answer.
+func TestNoCacheMayAnswer(t *testing.T) {
+	t.Parallel()
+	got := make(chan http.Header, 1)
+	address := wire(t, func(c net.Conn, r *http.Request) {
+		got <- r.Header
+		fmt.Fprintf(c, "%sContent-Length: %d\r\n\r\n%s", head, len(good), good)
+	})
+	for name, mine := range map[string]http.Header{
+		"no header":           {"Authorization": {"Bearer " + secret}},
+		"a header that lets":  {"Cache-Control": {"max-stale=3600"}},
+		"in another spelling": {"cache-control": {"only-if-cached"}},
+	} {
+		p := newProvider(t, address, httpprovider.Options{Header: mine})
+		if _, err := p.Entitlement(t.Context(), "user_1"); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if sent := (<-got)["Cache-Control"]; !slices.Equal(sent, []string{"no-cache"}) {
+			t.Errorf("%s: got Cache-Control %q, want no-cache alone", name, sent)
+		}
 	}
 }
 

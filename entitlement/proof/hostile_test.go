@@ -46,7 +46,7 @@ func TestForeignCollationIsAnOutage(t *testing.T) {
 	d := databases[0]
 	db := openDB(t, d.driver, d.dsn(t))
 	execute(t, db, `CREATE TABLE keyhatch_plans (owner TEXT COLLATE NOCASE, subscription TEXT, plan TEXT, status TEXT,
-		since INTEGER, valid_until INTEGER, updated_at INTEGER, version INTEGER, written_at INTEGER, PRIMARY KEY (owner, subscription))`)
+		since INTEGER, paid_from INTEGER, valid_until INTEGER, updated_at INTEGER, version INTEGER, written_at INTEGER, PRIMARY KEY (owner, subscription))`)
 	execute(t, db, "CREATE TABLE keyhatch_plans_overrides (owner TEXT COLLATE NOCASE PRIMARY KEY, overrides TEXT, written_at INTEGER)")
 	p := newProvider(t, d, db, nil)
 	put(t, p, bought("ANN", "sub_1", "pro"), true)

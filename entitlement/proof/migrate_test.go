@@ -2,9 +2,11 @@ package proof_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
@@ -68,6 +70,43 @@ func TestMigrateAndCheckRefuseUnknownPlans(t *testing.T) {
 			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
 				if !errors.Is(err, entitlement.ErrUnknownPlan) || !strings.Contains(err.Error(), `"legacy"`) {
 					t.Errorf("%s, %s: got %v, want an ErrUnknownPlan that names it", name, status, err)
+				}
+			}
+		}
+	})
+}
+
+// What Check passes over is no outage for its owner either, whatever the override.
+func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, db := d.start(t)
+		if err := p.SetOverride(t.Context(), "ann", entitlement.Override{Grace: entitlement.MaxGrace}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, p, bought("ann", "sub_1", "pro"), true)
+		limit := time.Now().Add(-entitlement.MaxGrace)
+		before, within := fmt.Sprint(limit.Add(-time.Minute).UnixMicro()), fmt.Sprint(limit.Add(time.Hour).UnixMicro())
+		for _, c := range []struct {
+			name, plan, status string
+			until              string
+			good, unknown      bool
+		}{
+			{"lapsed", "legacy", "active", before, true, false},
+			{"lapsed, past due", "legacy", "past_due", before, true, false},
+			{"lapsed long ago", "legacy", "active", "0", true, false},
+			{"in the longest grace", "legacy", "active", within, false, true},
+			{"in the longest grace, past due", "legacy", "past_due", within, false, true},
+			{"for ever", "legacy", "active", "NULL", false, true},
+			{"lapsed, unknown status", "pro", "trialing", before, false, false},
+			{"lapsed, unknown status in capitals", "pro", "ACTIVE", before, false, false},
+		} {
+			execute(t, db, fmt.Sprintf("UPDATE keyhatch_plans SET plan = '%s', status = '%s', valid_until = %s", c.plan, c.status, c.until))
+			if e, err := p.Entitlement(t.Context(), "ann"); e.APIAccess || (err == nil) != c.good {
+				t.Errorf("%s: the plan: got %+v, %v, want an outage: %v", c.name, e, err, !c.good)
+			}
+			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
+				if (err == nil) != c.good || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
+					t.Errorf("%s, %s: got %v, want none: %v, an ErrUnknownPlan: %v", name, c.name, err, c.good, c.unknown)
 				}
 			}
 		}

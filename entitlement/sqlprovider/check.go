@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
@@ -16,10 +17,12 @@ const mostNamed = 10
 // Check fails, naming them, when there are subscriptions to plans that are not
 // in the catalog, so that a plan that was renamed is noticed at start and not by
 // the customers who have it; the error matches [entitlement.ErrUnknownPlan]. What
-// is ended or held grants nothing and may have any plan. It fails for a status
-// that is not known, too. It reads all of the table.
+// is ended or held grants nothing and may have any plan, and so may what was paid
+// for until longer ago than [entitlement.MaxGrace]. It fails for a status that is
+// not known, too, whenever that ends. It reads all of the table.
 func (p *Provider) Check(ctx context.Context) error {
-	bought, err := collect(ctx, p, scanBought, p.sql.plans)
+	lapsed := time.Now().Add(-entitlement.MaxGrace) // whatever the override
+	bought, err := collect(ctx, p, scanBought, p.sql.plans, lapsed.UnixMicro())
 	if err != nil {
 		return verb("check", err)
 	}

@@ -2,7 +2,7 @@ package sqlprovider
 
 import "strings"
 
-const columns = `owner, subscription, plan, status, since, valid_until, updated_at, version`
+const columns = `owner, subscription, plan, status, since, paid_from, valid_until, updated_at, version`
 
 // statements are the SQL of a Provider, for its table and its database.
 type statements struct {
@@ -17,9 +17,10 @@ func (p *Provider) statements() statements {
 	return statements{
 		// One statement, so that the subscriptions and the override are of the
 		// same instant.
-		find: p.text(`SELECT s.owner, s.subscription, s.plan, s.status, s.since, s.valid_until, s.updated_at, s.version, o.overrides
+		find: p.text(`SELECT s.owner, s.subscription, s.plan, s.status, s.since, s.paid_from, s.valid_until, s.updated_at, s.version, o.overrides
 			FROM keyhatch_plans s LEFT JOIN keyhatch_plans_overrides o ON o.owner = s.owner WHERE s.owner = ?`),
-		plans:    p.text(`SELECT DISTINCT plan, status FROM keyhatch_plans WHERE status NOT IN ('ended', 'held')`),
+		plans: p.text(`SELECT DISTINCT plan, status FROM keyhatch_plans WHERE status NOT IN ('ended', 'held')
+			AND (status NOT IN ('active', 'past_due') OR valid_until IS NULL OR valid_until > ?)`),
 		override: p.text(`SELECT owner, overrides FROM keyhatch_plans_overrides WHERE owner = ?`),
 
 		put:         p.text(p.dialect.put),

@@ -14,6 +14,8 @@
 //	export PLANS_SECRET=whsec_$(openssl rand -base64 32)
 //	go run ./examples/plans -serve -addr 127.0.0.1:8080
 //	go run ./examples/plans -send purchase -to http://127.0.0.1:8080
+//
+// Without PLANS_SECRET the service makes one up, and prints it.
 package main
 
 import (
@@ -45,7 +47,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	secret := os.Getenv(secretVariable)
-	if secret == "" && *event == "" {
+	madeUp := secret == "" && *event == ""
+	if madeUp {
 		secret = newSecret()
 	}
 	var err error
@@ -53,7 +56,7 @@ func main() {
 	case *event != "":
 		err = send(ctx, os.Stdout, *to, secret, *event)
 	case *serving:
-		err = serve(ctx, os.Stdout, *addr, *file, secret)
+		err = serve(ctx, os.Stdout, *addr, *file, secret, madeUp)
 	default:
 		err = play(ctx, os.Stdout, *addr, *file, secret)
 	}
@@ -83,13 +86,16 @@ func send(ctx context.Context, out io.Writer, to, secret, name string) error {
 	return nil
 }
 
-func serve(ctx context.Context, out io.Writer, addr, file, secret string) error {
+func serve(ctx context.Context, out io.Writer, addr, file, secret string, madeUp bool) error {
 	s, err := start(ctx, addr, file, secret)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "listening on %s, keys and plans in %s\n\n", s.url, file)
-	fmt.Fprintf(out, "%s=%s go run ./examples/plans -to %s -send purchase\n", secretVariable, secret, s.url)
+	if madeUp { // one that was given stays out of logs, and is known to whoever gave it
+		fmt.Fprintf(out, "%s=%s ", secretVariable, secret)
+	}
+	fmt.Fprintf(out, "go run ./examples/plans -to %s -send purchase\n", s.url)
 	fmt.Fprintf(out, "curl -i -X POST %s/keys\ncurl -i -H 'Authorization: Bearer …' %s/reports\n\nStop with Ctrl-C.\n", s.url, s.url)
 	select {
 	case <-ctx.Done():

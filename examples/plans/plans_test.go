@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "PLANS=1")
+	cmd.Env = append(os.Environ(), "PLANS=1", secretVariable+"=")
 	cmd.Stderr = os.Stderr
 	return cmd
 }
@@ -93,5 +93,35 @@ func TestSend(t *testing.T) {
 	}
 	if err := service.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v, want exit status 0", err)
+	}
+}
+
+// Output ends in logs, where a secret that others use too must not be.
+func TestServeDoesNotPrintASecretThatItWasGiven(t *testing.T) {
+	t.Parallel()
+	secret := newSecret()
+	service := program(t, "-serve", "-db", filepath.Join(t.TempDir(), "plans.db"))
+	service.Env = append(service.Env, secretVariable+"="+secret)
+	stdout, err := service.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		fmt.Fprintln(&out, lines.Text())
+		if strings.HasPrefix(lines.Text(), "Stop with") {
+			if err := service.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := service.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: %v, want exit status 0", err)
+	}
+	if strings.Contains(out.String(), secret) || !regexp.MustCompile(`(?m)^go run \S+ -to http://\S+ -send purchase$`).MatchString(out.String()) {
+		t.Errorf("got\n%s\nwant the line that sends an event, without the secret", &out)
 	}
 }
