@@ -54,10 +54,21 @@ func genuine(r store.Record, owner, id string) error {
 	return nil
 }
 
+// A Part is some of an owner's keys. What is over is kept, so after some years
+// of rotations it buries what works in a list of all.
+type Part string
+
+const (
+	PartAll  Part = ""     // every key
+	PartLive Part = "live" // neither revoked nor expired: StatusActive and StatusDisabled
+	PartOver Part = "over" // all others: StatusExpired and StatusRevoked
+)
+
 // ListParams ask for a page of an owner's keys.
 type ListParams struct {
 	Owner  string
-	Cursor string // a Page's Next; empty: from the newest
+	Part   Part   // by default PartAll
+	Cursor string // a Page's Next, of any Part; empty: from the newest
 	Limit  int    // 1 to 100; anything else means 100
 }
 
@@ -67,10 +78,11 @@ type Page struct {
 	Next string // the Cursor of the next page; empty: this was the last
 }
 
-// List returns a page of the owner's keys, whatever their status. Keys created
-// while pages are walked neither repeat nor hide others. It answers an
-// [*InvalidError] for a Cursor that is not from List or an owner that cannot be
-// one, or [ErrUnavailable].
+// List returns a page of the owner's keys, of all or of one [Part] as it is at
+// that moment. A key that was rotated is live until its grace has ended. Keys
+// created while pages are walked neither repeat nor hide others. It answers an
+// [*InvalidError] for a Cursor that is not from List, an unknown Part or an owner
+// that cannot be one, or [ErrUnavailable].
 func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err := checkOwner(p.Owner); err != nil {
 		return Page{}, err
@@ -79,13 +91,15 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	found, err := ask(ctx, m, func(ctx context.Context) (store.Page, error) {
-		return m.store.List(ctx, store.Query{Owner: p.Owner, After: after, Limit: p.Limit})
-	})
+	q := store.Query{Owner: p.Owner, Part: store.Part(p.Part), At: now(), After: after, Limit: p.Limit}
+	if q.Check() != nil {
+		return Page{}, &InvalidError{Field: "Part", Reason: "must be PartAll, PartLive or PartOver"}
+	}
+	found, err := ask(ctx, m, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
-		if err == nil {
-			err = genuine(r, p.Owner, r.ID)
+		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Has(r)) {
+			err = errForged // a key that works must not look over, nor the other way round
 		}
 		page.Keys = append(page.Keys, keyOf(r))
 	}

@@ -35,7 +35,14 @@ type Record struct {
 // given instant: it is neither revoked, nor expired, nor replaced. A disabled
 // one counts, since it can be enabled again.
 func (r Record) Counts(at time.Time) bool {
-	return r.RevokedAt.IsZero() && !r.Expired(at) && r.ReplacedBy == ""
+	return r.Live(at) && r.ReplacedBy == ""
+}
+
+// Live reports whether the record is neither revoked nor expired at the given
+// instant. A disabled one is live, and so is one that was replaced until its
+// grace has ended. A revoked one is not, whenever it was revoked.
+func (r Record) Live(at time.Time) bool {
+	return r.RevokedAt.IsZero() && !r.Expired(at)
 }
 
 // Expired reports whether the record's expiry has come at the given instant.
@@ -46,7 +53,7 @@ func (r Record) Expired(at time.Time) bool {
 // Usable reports whether the record admits its holder at the given instant:
 // it is neither revoked, nor expired, nor disabled.
 func (r Record) Usable(at time.Time) bool {
-	return r.RevokedAt.IsZero() && r.DisabledAt.IsZero() && !r.Expired(at)
+	return r.Live(at) && r.DisabledAt.IsZero()
 }
 
 // Clone returns a copy that shares no slice or map with r.

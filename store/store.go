@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -46,8 +47,9 @@ import (
 //
 // # Rules
 //
-// How a record changes is the same in every store: [Record.Counts],
-// [Record.Changed], [Record.Revoked] and [Record.Rotated] say it.
+// How a record changes and what it counts as is the same in every store:
+// [Record.Counts], [Record.Live], [Record.Changed], [Record.Revoked] and
+// [Record.Rotated] say it.
 type Store interface {
 	// Insert adds a record.
 	//
@@ -70,6 +72,11 @@ type Store interface {
 	// then by ID, both descending. An owner without records has an empty page.
 	// Records inserted while a caller walks the pages neither repeat nor hide
 	// older ones.
+	//
+	// A page of a [Part] has that part's records alone, as they are when it is
+	// read, and is as full as one of all: every page but the last has as many
+	// records as were asked for. What [Query.Check] objects to is answered with
+	// an error that is none of the sentinels, and never with records.
 	List(ctx context.Context, q Query) (Page, error)
 
 	// Count returns how many of the owner's records count against a limit at
@@ -136,11 +143,47 @@ type Use struct {
 // MaxPage is the most records that a page holds, whatever a Query asks for.
 const MaxPage = 100
 
+// A Part is some of an owner's records: those that are over are kept for ever,
+// and would bury the others in a list of all.
+type Part string
+
+const (
+	All  Part = ""     // every record
+	Live Part = "live" // those for which [Record.Live] holds
+	Over Part = "over" // those for which it does not: revoked, expired or both
+)
+
 // A Query asks for a page of an owner's records.
 type Query struct {
 	Owner string
-	After Cursor // the zero Cursor: from the newest
-	Limit int    // 1 to MaxPage; anything else means MaxPage
+	Part  Part      // the zero Part: All
+	At    time.Time // the instant that tells Live and Over apart; All ignores it
+	After Cursor    // the zero Cursor: from the newest
+	Limit int       // 1 to MaxPage; anything else means MaxPage
+}
+
+// Check is an error for a query that no store answers: for a part that is
+// unknown, or for Live or Over at no instant.
+func (q Query) Check() error {
+	switch {
+	case q.Part != All && q.Part != Live && q.Part != Over:
+		return errors.New("store: a query for an unknown part")
+	case q.Part != All && q.At.IsZero():
+		return errors.New("store: a query for a part at no instant")
+	}
+	return nil
+}
+
+// Has reports whether r is in the part asked for. Whose it is, and where in the
+// list, is not looked at.
+func (q Query) Has(r Record) bool {
+	switch q.Part {
+	case All:
+		return true
+	case Live:
+		return r.Live(q.At)
+	}
+	return !r.Live(q.At)
 }
 
 // Size is the most records that the page asked for holds: q.Limit within its
@@ -152,8 +195,9 @@ func (q Query) Size() int {
 	return q.Limit
 }
 
-// A Cursor is a place between two records in a list. The zero Cursor is the
-// beginning of a list in a Query, and its end in a Page.
+// A Cursor is a place between two records in the list of all. It remains one
+// whatever becomes of the records, in every part and at every instant. The zero
+// Cursor is the beginning of a list in a Query, and its end in a Page.
 type Cursor struct {
 	CreatedAt time.Time
 	ID        string

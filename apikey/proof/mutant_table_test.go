@@ -316,6 +316,10 @@ func (p *Principal) allows(scope string) bool {`,
 		"if p := recover(); p != nil {",
 		"if p := any(nil); p != nil {",
 	}, "./apikey", "TestManagementErrorsSurface"},
+	{"record of another part listed", "apikey/manage.go", edits{
+		"genuine(r, p.Owner, r.ID) != nil || !q.Has(r)",
+		"genuine(r, p.Owner, r.ID) != nil",
+	}, "./apikey", "TestForgedParts"},
 	{"forged record managed", "apikey/manage.go", edits{
 		"if r.Owner != owner || r.ID != id || r.Digest.IsZero() {",
 		"if r.Digest.IsZero() {",
@@ -412,6 +416,10 @@ func (p *Principal) allows(scope string) bool {`,
 	{"oldest first", "store/memstore/list.go", edits{
 		"range slices.Backward(s.before(q))",
 		"range slices.All(s.before(q))",
+	}, "./store/memstore", "TestStore"},
+	{"list of a part has the others too", "store/memstore/list.go", edits{
+		"if !q.Has(*r) {",
+		"if !q.Has(*r) && q.Size() == 0 {",
 	}, "./store/memstore", "TestStore"},
 	{"later revocation overwrites the first", "store/rule.go", edits{
 		"\tif !r.RevokedAt.IsZero() {\n\t\treturn r, false\n\t}\n",

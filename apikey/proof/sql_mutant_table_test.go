@@ -70,11 +70,19 @@ var sqlMutants = []mutant{
 		"case r.Owner == \"\":",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: a page begins with the last one's end", "store/sqlstore/statements.go", edits{
-		"(created_at < ? OR id < ?)",
-		"(created_at < ? OR id <= ?)",
+		"WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)",
+		"WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id <= ?)",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: a page of a part begins with the last one's end", "store/sqlstore/statements.go", edits{
+		"\t\t\tAND created_at <= ? AND (created_at < ? OR id < ?)",
+		"\t\t\tAND created_at <= ? AND (created_at < ? OR id <= ?)",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: what ends at the very instant is live", "store/sqlstore/statements.go", edits{
+		"(expires_at IS NULL OR expires_at > ?)`),",
+		"(expires_at IS NULL OR expires_at >= ?)`),",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: list sorted in memory", "store/sqlstore/schema/sqlite/1.sql", edits{
-		"ON keyhatch_keys (owner, created_at, id);",
+		"ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);",
 		"ON keyhatch_keys (owner, id);",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
 	{"SQL: limit counted without an index", "store/sqlstore/schema/sqlite/1.sql", edits{
@@ -161,6 +169,10 @@ var sqlMutants = []mutant{
 		"if err == nil && r.Digest != d {",
 		"if err == nil && r.Digest.IsZero() {",
 	}, "./store/remotestore", "TestPoisonedAnswers"},
+	{"remotestore: record of another part believed", "store/remotestore/read.go", edits{
+		"r.Owner != q.Owner || !q.Has(r) ||",
+		"r.Owner != q.Owner ||",
+	}, "./store/remotestore", "TestForgedParts"},
 	{"remotestore: shape of an answer not compared", "store/remotestore/document.go", edits{
 		"err == nil && bytes.Equal(again, document) {",
 		"err == nil && len(again) > 0 || bytes.Equal(again, document) {",

@@ -36,6 +36,9 @@ func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error)
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
+	if err := q.Check(); err != nil {
+		return store.Page{}, err
+	}
 	if err := s.lock(ctx); err != nil {
 		return store.Page{}, err
 	}
@@ -43,6 +46,9 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	limit := q.Size()
 	var page store.Page
 	for _, r := range slices.Backward(s.before(q)) {
+		if !q.Has(*r) {
+			continue
+		}
 		if len(page.Records) == limit {
 			last := page.Records[limit-1]
 			page.Next = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -80,6 +81,38 @@ func BenchmarkList(b *testing.B) {
 					reportTimes(b, list, bare)
 				})
 			}
+		})
+	}
+}
+
+// The parts of an owner with ten thousand keys, all of them revoked but the five
+// that are the last in a list, beside a list of all.
+func BenchmarkListOfAPart(b *testing.B) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			db := d.open(b)
+			s := sqlStore(b, d.dialect, db)
+			fillRows(b, db, d.dialect, benchRows/2)
+			execute(b, db, `UPDATE keyhatch_keys SET revoked_at = CASE WHEN id NOT IN ('k0', 'k5', 'k10', 'k15', 'k20')
+				THEN created_at + 1 END, expires_at = NULL WHERE owner = 'big'`)
+			for _, statement := range filler[d.dialect].after {
+				execute(b, db, statement)
+			}
+			list := func(name string, part store.Part, want int) *figure {
+				q := store.Query{Owner: bigOwner, Part: part, At: epoch.AddDate(0, 0, 1)}
+				return &figure{name: name, call: func(int) error {
+					page, err := s.List(b.Context(), q)
+					if err == nil && len(page.Records) != want {
+						err = fmt.Errorf("got %d records, want %d", len(page.Records), want)
+					}
+					return err
+				}}
+			}
+			live, over, all := list("live", store.Live, 5), list("over", store.Over, 100), list("all", store.All, 100)
+			for i := 0; b.Loop(); i++ {
+				takeTurns(b, i, live, over, all)
+			}
+			reportTimes(b, live, over, all)
 		})
 	}
 }

@@ -132,6 +132,10 @@ var (
 	// A page begins where the last one ended.
 	postgresNext = regexp.MustCompile(`Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\)`)
 
+	// A page of a part is found in the index alone, and its rows by their ids.
+	postgresPart = regexp.MustCompile(`Nested Loop\n +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_list .*\n` +
+		` +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)? +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
+
 	// From the uses to the rows, and locked in order.
 	postgresLock  = regexp.MustCompile(`LockRows\n +-> +Sort\n +Sort Key: k_1\.digest\n +-> +Nested Loop\n`)
 	postgresTouch = regexp.MustCompile(`-> +Index Scan using keyhatch_keys_pkey on keyhatch_keys (k|k_1)\n`)
@@ -141,6 +145,8 @@ func (e *explained) judgePostgres(mayBeSorted bool) {
 	has := func(text string) bool { return strings.Contains(e.plan, text) }
 	e.complain(has("Seq Scan on "), wholeTable)
 	switch {
+	case e.isPart():
+		e.complain(!postgresPart.MatchString(e.plan), notBy(listIndex))
 	case e.isList():
 		e.complain(!has(listIndex) || e.isNext() && !postgresNext.MatchString(e.plan), notBy(listIndex))
 		e.complain(has("Sort") && !mayBeSorted, "the whole list is sorted")

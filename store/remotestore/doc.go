@@ -58,7 +58,7 @@
 //	lookup      {"digest":D}                                      {"record":R}
 //	get         {"owner":S,"id":S}                                {"record":R}
 //	list        {"owner":S,"after":{"created_at":T,"id":S},       {"records":[R],
-//	             "limit":N}                                        "next":{"created_at":T,"id":S}}
+//	             "limit":N,"part":P,"at":T}                        "next":{"created_at":T,"id":S}}
 //	count       {"owner":S,"at":T}                                {"count":N}
 //	update      {"owner":S,"id":S,"change":{"at":T,"name":S,      {"record":R}
 //	             "scopes":[S],"metadata":{S:S},
@@ -70,7 +70,9 @@
 //	touch       {"uses":[{"digest":D,"at":T}]}                    {"done":true}
 //
 // After and next are left out at the beginning and the end, and so are the
-// fields of a change that it does not name; there null is never. A record R is
+// fields of a change that it does not name; there null is never. A part P is
+// "live" or "over" at the time beside it, and both are left out where all are
+// asked for; a service that knows no parts refuses the question. A record R is
 //
 //	{"id":S,"owner":S,"name":S,"hint":S,"created_by":S,"revoke_reason":S,
 //	 "replaced_by":S,"digest":D,"scopes":[S],"metadata":{S:S},"created_at":T,

@@ -25,9 +25,29 @@ type getQuestion struct {
 }
 
 type listQuestion struct {
-	Owner string `json:"owner"`
-	After cursor `json:"after,omitzero"`
-	Limit int    `json:"limit"`
+	Owner string     `json:"owner"`
+	After cursor     `json:"after,omitzero"`
+	Limit int        `json:"limit"`
+	Part  store.Part `json:"part,omitempty"`
+	At    instant    `json:"at,omitzero"`
+}
+
+// listOf asks for all as services did that know no parts, which refuse a
+// question for one as they do any field that they do not know.
+func listOf(q store.Query) listQuestion {
+	sent := listQuestion{Owner: q.Owner, After: cursorOf(q.After), Limit: q.Limit, Part: q.Part}
+	if q.Part != store.All {
+		sent.At = instantOf(q.At)
+	}
+	return sent
+}
+
+func (l listQuestion) stored() (store.Query, error) {
+	q := store.Query{Owner: l.Owner, Part: l.Part, At: l.At.Time, After: l.After.stored(), Limit: l.Limit}
+	if q.Part == store.All && !q.At.IsZero() {
+		return q, errors.New("a time without a part")
+	}
+	return q, q.Check()
 }
 
 type countQuestion struct {

@@ -56,10 +56,11 @@ func (r record) of(owner, id string) (store.Record, error) {
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	if err := texts(q.Owner, q.After.ID); err != nil {
+	if err := errors.Join(texts(q.Owner, q.After.ID), q.Check()); err != nil {
 		return store.Page{}, verbList.unasked(err)
 	}
-	a, err := ask[listAnswer](ctx, s, verbList, listQuestion{q.Owner, cursorOf(q.After), q.Limit})
+	q.At = instantOf(q.At).Time // as it is sent
+	a, err := ask[listAnswer](ctx, s, verbList, listOf(q))
 	if err != nil {
 		return store.Page{}, err
 	}
@@ -98,7 +99,7 @@ func (a listAnswer) page(q store.Query) (store.Page, error) {
 	place := cursorOf(q.After).stored()
 	for _, r := range records {
 		here := store.Cursor{CreatedAt: r.CreatedAt, ID: r.ID}
-		if r.Owner != q.Owner || !place.IsZero() && !older(here, place) {
+		if r.Owner != q.Owner || !q.Has(r) || !place.IsZero() && !older(here, place) {
 			return store.Page{}, errUnasked
 		}
 		place = here

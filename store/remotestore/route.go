@@ -88,7 +88,11 @@ func serveGet(ctx context.Context, st store.Store, q getQuestion) (recordAnswer,
 }
 
 func serveList(ctx context.Context, st store.Store, q listQuestion) (listAnswer, error) {
-	page, err := st.List(ctx, store.Query{Owner: q.Owner, After: q.After.stored(), Limit: q.Limit})
+	query, err := q.stored()
+	if err != nil {
+		return listAnswer{}, errMalformed
+	}
+	page, err := st.List(ctx, query)
 	if err != nil {
 		return listAnswer{}, err
 	}

@@ -69,6 +69,9 @@ func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.R
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err error) {
+	if err := q.Check(); err != nil {
+		return page, verb("list", err)
+	}
 	q.Limit = q.Size()
 	err = s.patiently(ctx, func() (err error) {
 		page.Records, err = s.list(ctx, q)
@@ -85,11 +88,26 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 // list reads one record more than is asked for, which tells whether there is
 // another page.
 func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error) {
+	if q.Part != store.All {
+		return s.listPart(ctx, q)
+	}
 	if q.After.IsZero() {
 		return ownedBy(ctx, s.reads, q.Owner, s.sql.first, q.Owner, q.Limit+1)
 	}
 	after := q.After.CreatedAt.UnixMicro()
 	return ownedBy(ctx, s.reads, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
+}
+
+// listPart begins a list after the end of time, where no record is.
+func (s *Store) listPart(ctx context.Context, q store.Query) ([]store.Record, error) {
+	statement, after := s.sql.partLive, int64(math.MaxInt64)
+	if q.Part == store.Over {
+		statement = s.sql.partOver
+	}
+	if !q.After.IsZero() {
+		after = q.After.CreatedAt.UnixMicro()
+	}
+	return ownedBy(ctx, s.reads, q.Owner, statement, q.Owner, q.At.UnixMicro(), after, after, q.After.ID, q.Limit+1)
 }
 
 // Count implements [store.Store].

@@ -8,6 +8,7 @@ const columns = `digest, id, owner, name, hint, created_by, revoke_reason, repla
 // statements are the SQL of a Store, for its table and its database.
 type statements struct {
 	lookup, get, first, next, live            string
+	partLive, partOver                        string
 	count, insert, revoke, revokeAll, replace string
 	lock, touch                               string
 	createVersion, noVersion, version         string
@@ -25,6 +26,8 @@ func (s *Store) statements() statements {
 		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
+		partLive: s.part(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`),
+		partOver: s.part(`(revoked_at IS NOT NULL OR expires_at <= ?)`),
 		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byLive +
 			` WHERE owner = ? AND revoked_at IS NULL ` + s.dialect.inOrder),
 
@@ -52,6 +55,18 @@ func (s *Store) statements() statements {
 			SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM keyhatch_keys_version) ` + s.dialect.unlessTaken),
 		version: s.text(`SELECT version FROM keyhatch_keys_version WHERE id = 1`),
 	}
+}
+
+// part lists an owner's keys of one part. What tells the parts apart is in the
+// index as well, so the keys of the other one are passed over there, and rows
+// are read for what the page holds.
+func (s *Store) part(condition string) string {
+	return s.text(`SELECT ` + columns + ` FROM keyhatch_keys AS k JOIN (
+			SELECT id AS listed FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ? AND ` + condition + `
+			AND created_at <= ? AND (created_at < ? OR id < ?)
+			ORDER BY created_at DESC, id DESC LIMIT ?
+		) AS page ON k.id = page.listed
+		ORDER BY created_at DESC, id DESC`)
 }
 
 // text turns a statement into the database's own: its tables' names, which were

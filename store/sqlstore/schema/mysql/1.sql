@@ -23,8 +23,9 @@ CREATE TABLE IF NOT EXISTS keyhatch_keys (
 	revoked_at    BIGINT,
 	last_used_at  BIGINT,
 
-	-- An owner's keys, newest first.
-	INDEX keyhatch_keys_list (owner, created_at, id),
+	-- An owner's keys, newest first. A list of those that are live, or of those
+	-- that are over, passes over the others here.
+	INDEX keyhatch_keys_list (owner, created_at, id, revoked_at, expires_at),
 
 	-- An owner's keys that are not revoked. The limit is counted here, past any
 	-- number of dead keys, and RevokeAll finds here what is left to revoke.

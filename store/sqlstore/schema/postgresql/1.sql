@@ -24,8 +24,9 @@ CREATE TABLE keyhatch_keys (
 	last_used_at  bigint
 );
 
--- An owner's keys, newest first.
-CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id);
+-- An owner's keys, newest first. A list of those that are live, or of those that
+-- are over, passes over the others here.
+CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
 -- An owner's keys that are not revoked. The limit is counted here, past any
 -- number of dead keys, and RevokeAll finds here what is left to revoke.

@@ -1,0 +1,134 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// namesOf walks a part page by page.
+func namesOf(t *testing.T, m *apikey.Manager, part apikey.Part, limit int) (names []string) {
+	t.Helper()
+	for p := (apikey.ListParams{Owner: "o", Part: part, Limit: limit}); ; {
+		page, err := m.List(t.Context(), p)
+		if err != nil {
+			t.Fatalf("List of the part %q: %v", part, err)
+		}
+		for _, k := range page.Keys {
+			names = append(names, k.Name)
+			status := k.Status(time.Now())
+			live := status == apikey.StatusActive || status == apikey.StatusDisabled
+			if part != apikey.PartAll && live != (part == apikey.PartLive) {
+				t.Errorf("the part %q has the key %s, which is %s", part, k.Name, status)
+			}
+		}
+		if p.Cursor = page.Next; p.Cursor == "" {
+			return names
+		}
+	}
+}
+
+// Each key is in one of the two parts, from the very instant of its end.
+func TestListOfAPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, yes := t.Context(), true
+		m := newManager(t, memstore.New(), nil)
+		made := map[string]string{}
+		for name, expiry := range map[string]time.Duration{"active": 0, "disabled": 0, "revoked": 0, "expiring": time.Hour, "old": 0} {
+			p := apikey.CreateParams{Owner: "o", Name: name}
+			if expiry > 0 {
+				p.ExpiresAt = time.Now().Add(expiry)
+			}
+			issued, err := m.Create(ctx, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			made[name] = issued.Key.ID
+		}
+		_, disable := m.Update(ctx, "o", made["disabled"], apikey.UpdateParams{Disabled: &yes})
+		_, revoke := m.Revoke(ctx, "o", made["revoked"], "leaked")
+		next, rotate := m.Rotate(ctx, "o", made["old"], 2*time.Hour)
+		name := "new"
+		_, rename := m.Update(ctx, "o", next.Key.ID, apikey.UpdateParams{Name: &name})
+		if err := errors.Join(disable, revoke, rotate, rename); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			sleep time.Duration
+			over  []string
+		}{
+			{0, []string{"revoked"}},
+			{time.Hour - time.Microsecond, []string{"revoked"}},
+			{time.Microsecond, []string{"expiring", "revoked"}},
+			{time.Hour - time.Microsecond, []string{"expiring", "revoked"}},
+			{time.Microsecond, []string{"expiring", "old", "revoked"}},
+		} {
+			time.Sleep(step.sleep)
+			all := namesOf(t, m, apikey.PartAll, 0)
+			for _, limit := range []int{0, 1, 2} {
+				live, over := namesOf(t, m, apikey.PartLive, limit), namesOf(t, m, apikey.PartOver, limit)
+				both := slices.Sorted(slices.Values(slices.Concat(live, over)))
+				if slices.Sort(over); !slices.Equal(over, step.over) || !slices.Equal(both, slices.Sorted(slices.Values(all))) {
+					t.Errorf("%v later: live %q and over %q, want %q over and the rest of %q live", step.sleep, live, over, step.over, all)
+				}
+			}
+		}
+	})
+}
+
+func TestListOfAnUnknownPart(t *testing.T) {
+	st := &spyStore{Store: memstore.New(), before: func(op string) error { t.Errorf("the store was asked to %s", op); return nil }}
+	m := newManager(t, st, nil)
+	for _, part := range []apikey.Part{"dead", "Live", "live ", "all"} {
+		var invalid *apikey.InvalidError
+		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Part: part}); !errors.As(err, &invalid) || invalid.Field != "Part" {
+			t.Errorf("List of the part %q: %v, want an InvalidError of Part", part, err)
+		}
+	}
+}
+
+// A partStore answers every List with another part.
+type partStore struct {
+	store.Store
+	part store.Part
+}
+
+func (s *partStore) List(ctx context.Context, q store.Query) (store.Page, error) {
+	q.Part = s.part
+	return s.Store.List(ctx, q)
+}
+
+// Invariant 13: a store that does not tell the parts apart, as one that was
+// written before there were any, is an outage. A key that works must not look
+// over, nor the other way round.
+func TestForgedParts(t *testing.T) {
+	st := &partStore{Store: memstore.New()}
+	m := newManager(t, st, nil)
+	live, over := create(t, m, "o"), create(t, m, "o")
+	if _, err := m.Revoke(t.Context(), "o", over.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, asked := range []apikey.Part{apikey.PartAll, apikey.PartLive, apikey.PartOver} {
+		for _, answered := range []store.Part{store.All, store.Live, store.Over} {
+			st.part = answered
+			page, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Part: asked})
+			if asked == apikey.PartAll || string(asked) == string(answered) {
+				if err != nil || len(page.Keys) == 0 {
+					t.Errorf("List of the part %q answered with %q: %+v, %v", asked, answered, page, err)
+				}
+				continue
+			}
+			if !errors.Is(err, apikey.ErrUnavailable) || page.Keys != nil || page.Next != "" {
+				t.Errorf("List of the part %q answered with %q: %+v, %v, want ErrUnavailable", asked, answered, page, err)
+			}
+		}
+	}
+	wantValid(t, m, live)
+}

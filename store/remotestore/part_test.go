@@ -1,0 +1,144 @@
+package remotestore_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+	"github.com/keyhatch/keyhatch/store/remotestore"
+)
+
+var parts = []store.Part{store.Live, store.Over}
+
+// halved is a store with two records, b of which is over.
+func halved(t testing.TB) *memstore.Store {
+	t.Helper()
+	st := populated(t)
+	if _, _, err := st.Revoke(context.Background(), "o", "b", begin, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// asked is what a Store sends for a query, and what it makes of the answer.
+func asked(t *testing.T, h http.Handler, q store.Query) (question string, page store.Page, err error) {
+	t.Helper()
+	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		question = string(b)
+		r.Body = io.NopCloser(bytes.NewReader(b))
+		h.ServeHTTP(w, r)
+	})), nil)
+	page, err = s.List(t.Context(), q)
+	return question, page, err
+}
+
+// The shape of a question for all is that of services which know no parts.
+func TestPartsOnTheWire(t *testing.T) {
+	t.Parallel()
+	h := newHandler(t, halved(t), nil)
+	for _, c := range []struct {
+		q    store.Query
+		want string
+		ids  string
+	}{
+		{store.Query{Owner: "o"}, `{"owner":"o","limit":0}`, "a b"},
+		{store.Query{Owner: "o", At: begin}, `{"owner":"o","limit":0}`, "a b"},
+		{store.Query{Owner: "o", Part: store.Live, At: begin}, `{"owner":"o","limit":0,"part":"live","at":1772368215123456}`, "a"},
+		{store.Query{Owner: "o", Part: store.Over, At: begin.Add(999), Limit: 7}, `{"owner":"o","limit":7,"part":"over","at":1772368215123456}`, "b"},
+	} {
+		question, page, err := asked(t, h, c.q)
+		var ids []string
+		for _, r := range page.Records {
+			ids = append(ids, r.ID)
+		}
+		if got := strings.Join(ids, " "); question != c.want || got != c.ids || err != nil {
+			t.Errorf("%+v: got the question %s, records %q, %v, want %s, %q", c.q, question, got, err, c.want, c.ids)
+		}
+	}
+}
+
+// olderQuestion is a question for a list as services know it that know no parts.
+type olderQuestion struct {
+	Owner string `json:"owner"`
+	After *struct {
+		CreatedAt int64  `json:"created_at"`
+		ID        string `json:"id"`
+	} `json:"after,omitempty"`
+	Limit int `json:"limit"`
+}
+
+// A service that knows no parts answers a question for one with 400, as it does
+// any field that it does not know, and otherwise as ever. One that passes over
+// what it does not know, which none of this package's does, is found out.
+func TestServiceThatKnowsNoParts(t *testing.T) {
+	t.Parallel()
+	h := newHandler(t, halved(t), nil)
+	for name, kind := range map[string]bool{"strict": false, "kind": true} {
+		older := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			question, _ := io.ReadAll(r.Body)
+			var q olderQuestion
+			err := json.Unmarshal(question, &q)
+			again, _ := json.Marshal(q)
+			if err != nil || !kind && !bytes.Equal(again, question) {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(again)), int64(len(again))
+			h.ServeHTTP(w, r)
+		})
+		for _, part := range parts {
+			_, page, err := asked(t, older, store.Query{Owner: "o", Part: part, At: begin})
+			outage(t, page.Records, err)
+			if !page.Next.IsZero() {
+				t.Errorf("%s: with the error came the place %v", name, page.Next)
+			}
+		}
+		after := store.Cursor{CreatedAt: begin.Add(time.Hour), ID: "z"}
+		if _, page, err := asked(t, older, store.Query{Owner: "o", After: after}); len(page.Records) != 2 || err != nil {
+			t.Errorf("%s: a list of all: got %+v, %v, want two records", name, page, err)
+		}
+	}
+}
+
+// R-12: a record of the other part is no answer, nor is a query sent that no
+// store answers.
+func TestForgedParts(t *testing.T) {
+	t.Parallel()
+	live, over := fresh("o", "a"), fresh("o", "b")
+	over.ExpiresAt = begin
+	for _, part := range parts {
+		for _, records := range [][]store.Record{{live}, {over}} {
+			h := newHandler(t, &answerStore{page: store.Page{Records: records}}, nil)
+			_, page, err := asked(t, h, store.Query{Owner: "o", Part: part, At: begin})
+			if good := (records[0].ID == "a") == (part == store.Live); good {
+				if err != nil || len(page.Records) != 1 {
+					t.Errorf("the part %q answered with %s: got %+v, %v", part, records[0].ID, page, err)
+				}
+				continue
+			}
+			outage(t, page.Records, err)
+		}
+	}
+	s := newStore(t, "http://localhost", &remotestore.Options{Transport: transport(func(*http.Request) *http.Response {
+		t.Error("something was sent")
+		return &http.Response{StatusCode: 500, Body: http.NoBody}
+	})})
+	for _, q := range []store.Query{
+		{Part: "dead", At: begin}, {Part: store.Live}, {Part: store.Over, At: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		q.Owner = "o"
+		page, err := s.List(t.Context(), q)
+		outage(t, page.Records, err)
+		if err == nil || !strings.Contains(err.Error(), "nothing was sent") {
+			t.Errorf("%+v: got %v, want an error that says that nothing was sent", q, err)
+		}
+	}
+}
