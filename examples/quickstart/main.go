@@ -1,5 +1,6 @@
 // The quickstart program is a small service whose customers have API keys, kept
-// in a SQLite file. Run it and paste the curl lines that it prints:
+// in a SQLite file, and a page in the settings to manage them. Run it, open the
+// page, and paste the curl lines that it prints:
 //
 //	go run ./examples/quickstart
 //
@@ -91,6 +92,8 @@ func (s *service) printCalls(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "# no key: 401\ncurl -i %s/reports\n\n", s.url)
 	fmt.Fprintf(out, "# a revoked key: 401\n"+curl, leaked.Secret.Reveal(), s.url)
 	fmt.Fprintf(out, "# a key whose owner's plan has no API access any more: 403\n"+curl, lapsed.Secret.Reveal(), s.url)
+	fmt.Fprintf(out, "# Open this, sign in as Ann, and create a key of your own:\n%s/sign-in\n\n", s.url)
+	fmt.Fprintf(out, "# Then put it here:\nKEY=…\ncurl -i -H \"Authorization: Bearer $KEY\" %s/reports\n\n", s.url)
 	fmt.Fprintln(out, "Stop with Ctrl-C.")
 	return nil
 }

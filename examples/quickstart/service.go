@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/apikey/selfservice"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
 
@@ -50,6 +51,15 @@ func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /reports", s.keys.Require("reports:read")(http.HandlerFunc(reports)))
 	mux.Handle("DELETE /reports", s.keys.Require("reports:delete")(http.HandlerFunc(reports)))
+
+	// Where customers sign in, and manage their keys.
+	who := &sessions{byID: map[string]string{}}
+	mux.HandleFunc("GET /sign-in", who.ask)
+	mux.Handle("POST /sign-in", http.NewCrossOriginProtection().Handler(http.HandlerFunc(who.signIn)))
+	mux.Handle("/settings/api-keys/", selfservice.New(s.keys, who.owner, &selfservice.Options{
+		SignInURL: "/sign-in",
+		Scopes:    []selfservice.Scope{{Name: "reports:read", Description: "Read reports"}},
+	}))
 	return mux
 }
 

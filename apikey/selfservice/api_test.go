@@ -1,0 +1,385 @@
+package selfservice_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/apikey/selfservice"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A key's whole life, by the API alone.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), nil, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "reports:read"}}})
+	made := decode[one](t, p.do("ann", "POST", "/api/keys", `{"name": " ci ", "scopes": ["reports:read"], "expires_at": null}`), 201)
+	if made.Key.Name != "ci" || made.Key.Status != "active" || made.Key.ExpiresAt != nil || !strings.HasPrefix(made.Token, made.Key.Hint) {
+		t.Errorf("got %+v", made)
+	}
+	principal, err := p.keys.Validate(t.Context(), made.Token)
+	if err != nil || principal.Key.Owner != "ann" || !principal.Allows("reports:read") {
+		t.Fatalf("the token: got %+v, %v", principal, err)
+	}
+	path := "/api/keys/" + made.Key.ID
+	if got := decode[one](t, p.do("ann", "GET", path, ""), 200); got.Key.ID != made.Key.ID || got.Token != "" {
+		t.Errorf("get: got %+v, want the key without a token", got)
+	}
+	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	got := decode[one](t, p.do("ann", "PATCH", path, `{"name": "other", "disabled": true, "expires_at": "`+later+`"}`), 200)
+	if got.Key.Name != "other" || got.Key.Status != "disabled" || got.Key.ExpiresAt == nil || *got.Key.ExpiresAt != later {
+		t.Errorf("update: got %+v", got)
+	}
+	got = decode[one](t, p.do("ann", "PATCH", path, `{"disabled": false, "expires_at": null}`), 200)
+	if got.Key.Name != "other" || got.Key.Status != "active" || got.Key.ExpiresAt != nil {
+		t.Errorf("update back: got %+v", got)
+	}
+	next := decode[one](t, p.do("ann", "POST", path+"/rotate", `{"grace_seconds": 3600}`), 201)
+	if next.Key.Name != "other" || next.Token == "" || next.Token == made.Token || !next.Propagated {
+		t.Errorf("rotate: got %+v", next)
+	}
+	for _, token := range []string{made.Token, next.Token} {
+		if _, err := p.keys.Validate(t.Context(), token); err != nil {
+			t.Errorf("within the grace: %v", err)
+		}
+	}
+	if w := p.do("ann", "POST", "/api/keys/"+next.Key.ID+"/revoke", `{"reason": "leaked"}`); w.Code != 204 || w.Body.Len() > 0 {
+		t.Errorf("revoke: got %d %s", w.Code, w.Body)
+	}
+	if got := decode[one](t, p.do("ann", "GET", "/api/keys/"+next.Key.ID, ""), 200); got.Key.Status != "revoked" || got.Key.RevokeReason != "leaked" {
+		t.Errorf("revoked: got %+v", got)
+	}
+	if _, err := p.keys.Validate(t.Context(), next.Token); err == nil {
+		t.Error("the revoked token is accepted")
+	}
+}
+
+// H-01: a client that makes the token itself never sends it.
+func TestCreateWithADigest(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), &apikey.Options{Prefix: "acme"}, nil)
+	token := newToken("acme")
+	digest := apikey.DigestOf(token)
+	body := fmt.Sprintf(`{"name": "cli", "hint": %q, "digest": %q}`, token[:9], hex.EncodeToString(digest[:]))
+	first := decode[one](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201)
+	if first.Token != "" || first.Key.Hint != token[:9] {
+		t.Errorf("got %+v, want no token", first)
+	}
+	if _, err := p.keys.Validate(t.Context(), token); err != nil {
+		t.Errorf("the client's token: %v", err)
+	}
+	if again := decode[one](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201); again.Key.ID != first.Key.ID {
+		t.Errorf("tried again: got %+v, want the same key", again)
+	}
+	if got := code(t, p.do("bob", "POST", "/api/keys", body)); got != "duplicate_key" {
+		t.Errorf("the same digest: got %s", got)
+	}
+}
+
+// newToken is made as a client of the API would, here by another Manager.
+func newToken(prefix string) string {
+	m, err := apikey.New(memstore.New(), &apikey.Options{Prefix: prefix})
+	if err != nil {
+		panic(err)
+	}
+	issued, err := m.Create(ctx, apikey.CreateParams{Owner: "x", Name: "x"})
+	if err != nil {
+		panic(err)
+	}
+	return issued.Secret.Reveal()
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), &apikey.Options{Prefix: "acme"}, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "a"}}})
+	mine := p.create(t, "ann", "mine").Key.ID
+	digest := strings.Repeat("ab", 32)
+	for i, c := range []struct{ name, method, path, body, want string }{
+		{"no such place", "GET", "/api/nothing", "", "not_found"},
+		{"no such key", "GET", "/api/keys/key_x", "", "not_found"},
+		{"an id that cannot be one", "GET", "/api/keys/%00%ff", "", "not_found"},
+		{"no name", "POST", "/api/keys", `{}`, "invalid_name"},
+		{"a long name", "POST", "/api/keys", `{"name": "` + strings.Repeat("x", 65) + `"}`, "invalid_name"},
+		{"a name that reorders", "POST", "/api/keys", `{"name": "a\u202eb"}`, "invalid_name"},
+		{"a name that is no text", "POST", "/api/keys", `{"name": 7}`, "invalid_request"},
+		{"a scope that is not offered", "POST", "/api/keys", `{"name": "x", "scopes": ["admin"]}`, "invalid_scopes"},
+		{"every scope", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`, "invalid_scopes"},
+		{"an expiry that is past", "POST", "/api/keys", `{"name": "x", "expires_at": "2020-01-01T00:00:00Z"}`, "invalid_expires_at"},
+		{"the zero expiry", "POST", "/api/keys", `{"name": "x", "expires_at": "0001-01-01T00:00:00Z"}`, "invalid_expires_at"},
+		{"a digest alone", "POST", "/api/keys", `{"name": "x", "digest": "` + digest + `"}`, "invalid_hint"},
+		{"a hint alone", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd"}`, "invalid_digest"},
+		{"a short digest", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd", "digest": "ab"}`, "invalid_digest"},
+		{"a digest in capitals", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd", "digest": "` + strings.ToUpper(digest) + `"}`, "invalid_digest"},
+		{"a digest of zeros", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd", "digest": "` + strings.Repeat("0", 64) + `"}`, "invalid_digest"},
+		{"another prefix", "POST", "/api/keys", `{"name": "x", "hint": "other_abcd", "digest": "` + digest + `"}`, "invalid_hint"},
+		{"a hint with more of it", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcde", "digest": "` + digest + `"}`, "invalid_hint"},
+		{"null", "POST", "/api/keys", `null`, "invalid_request"},
+		{"an array", "POST", "/api/keys", `[]`, "invalid_request"},
+		{"two objects", "POST", "/api/keys", `{"name": "x"}{}`, "invalid_request"},
+		{"half an object", "POST", "/api/keys", `{"name": "x"`, "invalid_request"},
+		{"not UTF-8", "POST", "/api/keys", "{\"name\": \"\xff\"}", "invalid_request"},
+		{"metadata", "POST", "/api/keys", `{"name": "x", "metadata": {}}`, "invalid_request"},
+		{"a long body", "POST", "/api/keys", `{"name": "x"` + strings.Repeat(" ", 16<<10) + `}`, "content_too_large"},
+		{"nothing to change", "PATCH", "/api/keys/" + mine, `{}`, "invalid_request"},
+		{"scopes changed", "PATCH", "/api/keys/" + mine, `{"scopes": ["a"]}`, "invalid_request"},
+		{"revoked by a change", "PATCH", "/api/keys/" + mine, `{"revoked_at": null}`, "invalid_request"},
+		{"no grace", "POST", "/api/keys/" + mine + "/rotate", `{}`, "invalid_grace_seconds"},
+		{"a negative grace", "POST", "/api/keys/" + mine + "/rotate", `{"grace_seconds": -1}`, "invalid_grace_seconds"},
+		{"a grace that overflows", "POST", "/api/keys/" + mine + "/rotate", `{"grace_seconds": 9223372036854775807}`, "invalid_grace_seconds"},
+		{"a long reason", "POST", "/api/keys/" + mine + "/revoke", `{"reason": "` + strings.Repeat("x", 256) + `"}`, "invalid_reason"},
+		{"a limit of 0", "GET", "/api/keys?limit=0", "", "invalid_request"},
+		{"a limit of 101", "GET", "/api/keys?limit=101", "", "invalid_request"},
+		{"a limit twice", "GET", "/api/keys?limit=1&limit=2", "", "invalid_request"},
+		{"no such part", "GET", "/api/keys?part=mine", "", "invalid_request"},
+		{"a cursor that is none", "GET", "/api/keys?cursor=x", "", "invalid_cursor"},
+		{"a broken query", "GET", "/api/keys?%zz", "", "invalid_request"},
+		{"a query beside a body", "POST", "/api/keys?name=x", `{"name": "x"}`, "invalid_request"},
+	} {
+		user := "ann"
+		if c.method == "POST" && c.path == "/api/keys" {
+			user = fmt.Sprint("user", i) // who tries ten times a minute at most
+		}
+		if got := code(t, p.do(user, c.method, c.path, c.body)); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+	if page, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "ann"}); err != nil || len(page.Keys) != 1 || page.Keys[0].Name != "mine" {
+		t.Errorf("afterwards: got %+v, %v, want one key as it was", page, err)
+	}
+}
+
+func TestContentTypes(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	for kind, want := range map[string]int{
+		"application/json": 201, "application/json; charset=utf-8": 201, "APPLICATION/JSON": 201,
+		"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 415,
+		"application/jsonp": 415, "text/plain; application/json": 415, "application/json, text/plain": 415,
+	} {
+		if w := p.do("ann", "POST", "/api/keys", `{"name": "x"}`, header{"Content-Type", kind}); w.Code != want {
+			t.Errorf("%q: got %d, want %d", kind, w.Code, want)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	for path, allow := range map[string]string{
+		"/": "GET, HEAD, POST", "/panel.css": "GET, HEAD", "/panel.js": "GET, HEAD", "/openapi.json": "GET, HEAD",
+		"/api/overview": "GET, HEAD", "/api/keys": "GET, HEAD, POST", "/api/keys/k": "GET, HEAD, PATCH",
+		"/api/keys/k/rotate": "POST", "/api/keys/k/revoke": "POST",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "get"} {
+			w := p.do("ann", method, path, `{}`)
+			if allowed := strings.Contains(", "+allow+", ", ", "+method+", "); allowed == (w.Code == 405) || !allowed && w.Header().Get("Allow") != allow {
+				t.Errorf("%s %s: got %d, Allow %q, want allowed %v of %q", method, path, w.Code, w.Header().Get("Allow"), allowed, allow)
+			}
+		}
+	}
+}
+
+// The plan decides, and the API says which way.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	plan := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 1, Scopes: []string{"reports:*", "billing:read"}}
+	answers := map[string]struct {
+		e   entitlement.Entitlement
+		err error
+	}{"ann": {e: plan}, "bob": {e: entitlement.Entitlement{Plan: "free"}}, "eve": {err: fmt.Errorf("billing is down")}, "new": {err: entitlement.ErrNone}}
+	provider := entitlement.ProviderFunc(func(_ ctxType, owner string) (entitlement.Entitlement, error) {
+		return answers[owner].e, answers[owner].err
+	})
+	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, nil)
+	type overview struct {
+		Plan, Refused string
+		Entitled      bool
+		Used, Over    int
+		Limit         *int
+		Scopes        []selfservice.Scope
+		ClientPrefix  string `json:"client_prefix"`
+	}
+	got := decode[overview](t, p.do("ann", "GET", "/api/overview", ""), 200)
+	if got.Plan != "pro" || !got.Entitled || got.Limit == nil || *got.Limit != 1 || got.Refused != "" || len(got.Scopes) != 1 || got.ClientPrefix != "key" {
+		t.Errorf("ann: got %+v", got)
+	}
+	for scope, want := range map[string]string{"admin": "invalid_scopes", "*": "invalid_scopes", "billing:write": "invalid_scopes", "reports:read": "Created"} {
+		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != want && !(want == "Created" && got == "key_limit_reached") {
+			t.Errorf("%s: got %s, want %s", scope, got, want)
+		}
+	}
+	if got := decode[overview](t, p.do("ann", "GET", "/api/overview", ""), 200); got.Used != 1 || got.Refused != "key_limit_reached" {
+		t.Errorf("ann with a key: got %+v", got)
+	}
+	for _, c := range []struct{ user, want string }{{"ann", "key_limit_reached"}, {"bob", "api_access_required"}, {"new", "api_access_required"}, {"eve", "unavailable"}} {
+		for _, body := range []string{`{"name": "x"}`, `{"name": "x", "scopes": ["reports:read"]}`} {
+			if got := code(t, p.do(c.user, "POST", "/api/keys", body)); got != c.want {
+				t.Errorf("%s, %s: got %s, want %s", c.user, body, got, c.want)
+			}
+		}
+	}
+	if got := decode[overview](t, p.do("bob", "GET", "/api/overview", ""), 200); got.Entitled || got.Refused != "api_access_required" || len(got.Scopes) != 0 {
+		t.Errorf("bob: got %+v", got)
+	}
+}
+
+// A plan that covers everything does not let customers give their keys whatever the
+// service calls a scope.
+func TestNoScopesWithoutAnOffer(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	for _, scope := range []string{"*", "admin", "keys:write"} {
+		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
+			t.Errorf("%s: got %s, want invalid_scopes", scope, got)
+		}
+	}
+}
+
+// A retry burns no place, and shows no second token.
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: 1}, nil)
+	again := header{"Idempotency-Key", `"8e03978e-40d5-43dd-bc93-6894a57f9324"`}
+	first := decode[one](t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`, again), 201)
+	for _, body := range []string{`{"name": "ci"}`, `{"name": "something else"}`} {
+		w := p.do("ann", "POST", "/api/keys", body, again)
+		var problem struct {
+			Code, Token string
+			Key         key
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil || w.Code != 409 || problem.Code != "idempotency_key_used" ||
+			problem.Key.ID != first.Key.ID || strings.Contains(w.Body.String(), first.Token) || problem.Token != "" {
+			t.Errorf("got %d %s, %v, want 409 with the key and no token", w.Code, w.Body, err)
+		}
+	}
+	if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`)); got != "key_limit_reached" {
+		t.Errorf("without the header: got %s, want key_limit_reached", got)
+	}
+	rotated := decode[one](t, p.do("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 0}`), 201)
+	if _, err := p.keys.Validate(t.Context(), rotated.Token); err != nil {
+		t.Errorf("the way out: %v", err)
+	}
+	for _, bad := range []string{`""`, strings.Repeat("x", 256), "a\tb"} {
+		if got := code(t, p.do("bob", "POST", "/api/keys", `{"name": "ci"}`, header{"Idempotency-Key", bad})); got != "invalid_idempotency_key" {
+			t.Errorf("%q: got %s", bad, got)
+		}
+	}
+}
+
+func TestTenAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := manyKeys(t, nil)
+		made := func(user string) int {
+			n := 0
+			for range 15 {
+				w := p.do(user, "POST", "/api/keys", `{"name": "x"}`)
+				if w.Code == 201 {
+					n++
+				} else if code(t, w) != "too_many_requests" || w.Header().Get("Retry-After") == "" {
+					t.Errorf("got %d %s", w.Code, w.Body)
+				}
+			}
+			return n
+		}
+		for round, want := range []int{10, 0, 10} {
+			if got := made("ann"); got != want {
+				t.Errorf("round %d: got %d, want %d", round, got, want)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		if got := made("bob"); got != 10 {
+			t.Errorf("another owner: got %d, want 10", got)
+		}
+	})
+}
+
+// The list is walked without repeating or leaving out, in parts too.
+func TestPaging(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	for i := range 25 {
+		k := p.create(t, "ann", fmt.Sprint(i)).Key
+		if i%2 == 0 {
+			if _, err := p.keys.Revoke(t.Context(), "ann", k.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for part, want := range map[string]int{"": 25, "&part=all": 25, "&part=live": 12, "&part=over": 13} {
+		var names []string
+		for cursor := ""; ; {
+			page := decode[struct {
+				Keys       []key
+				NextCursor *string `json:"next_cursor"`
+			}](t, p.do("ann", "GET", "/api/keys?limit=4&cursor="+cursor+part, ""), 200)
+			for _, k := range page.Keys {
+				names = append(names, k.Name)
+				if revoked := k.Status == "revoked"; part == "&part=live" && revoked || part == "&part=over" && !revoked {
+					t.Errorf("%s: has %+v", part, k)
+				}
+			}
+			if page.NextCursor == nil {
+				break
+			}
+			cursor = *page.NextCursor
+		}
+		if len(names) != want {
+			t.Errorf("%q: got %v, want %d", part, names, want)
+		}
+	}
+}
+
+// It works wherever it is mounted.
+func TestMounts(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	id := p.create(t, "ann", "x").Key.ID
+	mux := http.NewServeMux()
+	mux.Handle("/settings/api-keys/", p)
+	mux.Handle("/stripped/", http.StripPrefix("/stripped", p))
+	mux.Handle("/bare", http.StripPrefix("/bare", p))
+	mux.Handle("/orgs/{org}/keys/", p)
+	mux.Handle("/api/keys/", p)
+	mounted := &panel{p.keys, mux}
+	for _, prefix := range []string{"/settings/api-keys", "/stripped", "/orgs/7/keys", "/api/keys"} {
+		for path, want := range map[string]string{"/": "text/html; charset=utf-8", "/panel.js": "text/javascript; charset=utf-8",
+			"/openapi.json": "application/json", "/api/keys": "application/json", "/api/keys/" + id: "application/json", "/api/overview": "application/json"} {
+			if w := mounted.do("ann", "GET", prefix+path, ""); w.Code != 200 || w.Header().Get("Content-Type") != want {
+				t.Errorf("%s%s: got %d %q, want %q", prefix, path, w.Code, w.Header().Get("Content-Type"), want)
+			}
+		}
+	}
+	if w := mounted.do("ann", "GET", "/bare?live=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?live=x" {
+		t.Errorf("without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+func TestNewPanics(t *testing.T) {
+	t.Parallel()
+	keys := manyKeys(t, nil).keys
+	for name, f := range map[string]func(){
+		"nil Manager": func() { selfservice.New(nil, session, nil) },
+		"bad scope": func() {
+			selfservice.New(keys, session, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "a b"}}})
+		},
+		"bad key scope": func() { selfservice.New(keys, session, &selfservice.Options{KeyScope: "a b"}) },
+		"no such text":  func() { selfservice.New(keys, session, &selfservice.Options{Texts: map[string]string{"nope": ""}}) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: does not panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}

@@ -1,0 +1,99 @@
+package selfservice
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/keyhatch/keyhatch/apikey"
+)
+
+// A caller is on whose behalf a request is made: an owner who is signed in, or one
+// of the owner's keys.
+type caller struct {
+	owner string
+	key   *apikey.Principal // nil for a session
+}
+
+// errSignedOut is for requests that nobody makes.
+var errSignedOut = errors.New("selfservice: nobody is signed in")
+
+// errKey is for keys that may not manage keys.
+var errKey = errors.New("selfservice: an API key cannot do that")
+
+// caller finds out who is asking. A request that carries a key is the key's,
+// whoever is signed in besides: it must not come to more than the key may.
+func (h *handler) caller(r *http.Request) (caller, error) {
+	p, err := h.principal(r)
+	switch {
+	case err != nil:
+		return caller{}, err
+	case p != nil && (h.options.KeyScope == "" || !p.Allows(h.options.KeyScope)):
+		return caller{}, errKey
+	case p != nil:
+		return caller{p.Key.Owner, p}, nil
+	case h.owner == nil:
+		return caller{}, errSignedOut
+	}
+	owner, err := h.owner(r)
+	switch {
+	case errors.Is(err, apikey.ErrUnavailable):
+		return caller{}, apikey.ErrUnavailable
+	case err != nil || owner == "":
+		return caller{}, errSignedOut
+	}
+	return caller{owner: owner}, nil
+}
+
+// principal is that of the key that the request carries, if it does. The headers
+// are looked through first, since to ask the Manager of a session's requests
+// would fill the log with keys that are missing.
+func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
+	if p, ok := apikey.PrincipalFromContext(r.Context()); ok {
+		return p, nil
+	}
+	if !h.carriesToken(r.Header) {
+		return nil, nil
+	}
+	p, err := h.keys.ValidateRequest(r)
+	if errors.Is(err, apikey.ErrMissing) {
+		return nil, nil // it is in a header that is not for keys
+	}
+	return p, err
+}
+
+func (h *handler) carriesToken(headers http.Header) bool {
+	for name, values := range headers {
+		for _, v := range values {
+			if name != "Cookie" && h.token.MatchString(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayHandOut reports whether the caller may make, or get a token of, a key that
+// can do this much for this long.
+func (c caller) mayHandOut(k apikey.Key) bool {
+	if c.key == nil {
+		return true
+	}
+	for _, s := range k.Scopes {
+		if !c.key.Allows(s) {
+			return false
+		}
+	}
+	own := c.key.Key.ExpiresAt
+	return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)
+}
+
+// by is who makes a key, for the record.
+func (h *handler) by(c caller, r *http.Request) string {
+	switch {
+	case c.key != nil:
+		return c.key.Key.ID
+	case h.options.CreatedBy != nil:
+		return h.options.CreatedBy(r)
+	}
+	return ""
+}

@@ -1,0 +1,18 @@
+package selfservice
+
+import "net/http"
+
+type revocation struct {
+	Reason string `json:"reason"`
+}
+
+func revoke(c *call) (int, any, error) {
+	var body revocation
+	if err := c.body(&body); err != nil {
+		return 0, nil, err
+	}
+	if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, c.id, body.Reason); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusNoContent, nil, nil
+}
