@@ -69,7 +69,8 @@ var (
 	// ErrLimitReached is returned when the owner may have no more keys.
 	ErrLimitReached = errors.New("apikey: key limit reached")
 
-	// ErrDuplicate is returned when a registered digest is already taken.
+	// ErrDuplicate is returned when a registered digest is already taken, and
+	// when an IdempotencyKey was used before.
 	ErrDuplicate = errors.New("apikey: duplicate key")
 
 	// ErrConflict is returned when a key's state forbids a change: it is

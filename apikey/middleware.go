@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -114,6 +115,15 @@ func (c *carrier) keepApart(h http.Header) {
 func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
 	p, _, err := m.authenticate(r)
 	return p, err
+}
+
+// CarriesKey reports whether r carries, in one of [Options.Headers], what has the
+// form of a key of this Manager, or more than one credential. It asks nobody and
+// leaves no trace in logs and events, for handlers that serve sessions as well as
+// keys: where it is true, [Manager.ValidateRequest] is to decide.
+func (m *Manager) CarriesKey(r *http.Request) bool {
+	token, _, err := extract(m.carriers, r.Header)
+	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.legacy(token))
 }
 
 // authenticate is the only way from a request to a Principal. The carrier is

@@ -11,16 +11,16 @@ var panelMutants = []mutant{
 		"case owner == \"\":",
 	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
 	{"panel: sessions that cannot be looked up are no session", "apikey/selfservice/caller.go", edits{
-		"case errors.Is(err, apikey.ErrUnavailable):\n\t\treturn caller{}, apikey.ErrUnavailable\n",
-		"",
+		"\t\treturn caller{}, apikey.ErrUnavailable\n",
+		"\t\treturn caller{}, errSignedOut\n",
 	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
 	{"panel: any key manages keys", "apikey/selfservice/caller.go", edits{
 		"h.options.KeyScope == \"\" || !p.Allows",
 		"h.options.KeyScope != \"\" && !p.Allows",
 	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
 	{"panel: a key that came with a session goes by the session", "apikey/selfservice/caller.go", edits{
-		"if !h.carriesToken(r.Header) {",
-		"if !h.carriesToken(r.Header) || r.Header.Get(\"X-Session\") != \"\" {",
+		"if !h.keys.CarriesKey(r) {",
+		"if !h.keys.CarriesKey(r) || r.Header.Get(\"X-Session\") != \"\" {",
 	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
 	{"panel: a key hands out more scopes than its own", "apikey/selfservice/caller.go", edits{
 		"if !c.key.Allows(s) {",
@@ -66,7 +66,7 @@ var panelMutants = []mutant{
 		"if o.Entitled && !c.grantable(o.Entitlement, s) {",
 		"if !o.Entitled && !c.grantable(o.Entitlement, s) {",
 	}, "./apikey/selfservice", "TestRefusals|TestNoScopesWithoutAnOffer"},
-	{"panel: a plan that covers everything offers everything", "apikey/selfservice/grant.go", edits{
+	{"panel: a plan that covers everything offers everything", "apikey/selfservice/scope.go", edits{
 		"return e.Scopes != nil && entitlement",
 		"return e.Scopes == nil || entitlement",
 	}, "./apikey/selfservice", "TestNoScopesWithoutAnOffer"},

@@ -357,6 +357,10 @@ func TestMounts(t *testing.T) {
 			}
 		}
 	}
+	mux.Handle("/doubled/", http.StripPrefix("/doubled/", p))
+	if w := mounted.do("ann", "GET", "/doubled/", ""); w.Code != 200 {
+		t.Errorf("with the slash in the prefix: got %d to %q", w.Code, w.Header().Get("Location"))
+	}
 	if w := mounted.do("ann", "GET", "/bare?live=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?live=x" {
 		t.Errorf("without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
 	}
@@ -371,6 +375,9 @@ func TestNewPanics(t *testing.T) {
 			selfservice.New(keys, session, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "a b"}}})
 		},
 		"bad key scope": func() { selfservice.New(keys, session, &selfservice.Options{KeyScope: "a b"}) },
+		"bad language":  func() { selfservice.New(keys, session, &selfservice.Options{Lang: "de_DE"}) },
+		"foreign logo":  func() { selfservice.New(keys, session, &selfservice.Options{Logo: "https://cdn.example/logo.svg"}) },
+		"foreign style": func() { selfservice.New(keys, session, &selfservice.Options{Stylesheet: "//cdn.example/style.css"}) },
 		"no such text":  func() { selfservice.New(keys, session, &selfservice.Options{Texts: map[string]string{"nope": ""}}) },
 	} {
 		func() {

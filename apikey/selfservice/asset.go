@@ -23,7 +23,7 @@ func asset(_ *handler, w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	content, err := assets.ReadFile(folder + name)
 	if err != nil {
-		refuse(w, r, internal)
+		refuse(w, internal)
 		return
 	}
 	w.Header().Set("Content-Type", assetTypes[name])

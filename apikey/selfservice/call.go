@@ -45,7 +45,7 @@ func api(do action) method {
 		}
 		switch {
 		case err != nil:
-			refuse(w, r, problemOf(err))
+			h.refuse(w, r, err)
 		case v == nil:
 			w.WriteHeader(status)
 		default:

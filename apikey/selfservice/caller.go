@@ -2,6 +2,7 @@ package selfservice
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -37,6 +38,7 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	owner, err := h.owner(r)
 	switch {
 	case errors.Is(err, apikey.ErrUnavailable):
+		h.log.LogAttrs(r.Context(), slog.LevelError, "selfservice: owner failed", slog.Any("error", err))
 		return caller{}, apikey.ErrUnavailable
 	case err != nil || owner == "":
 		return caller{}, errSignedOut
@@ -44,32 +46,17 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	return caller{owner: owner}, nil
 }
 
-// principal is that of the key that the request carries, if it does. The headers
-// are looked through first, since to ask the Manager of a session's requests
-// would fill the log with keys that are missing.
+// principal is that of the key that the request carries, if it does. Those of a
+// session are not to be validated, which would fill the log with keys that are
+// missing.
 func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
 	if p, ok := apikey.PrincipalFromContext(r.Context()); ok {
 		return p, nil
 	}
-	if !h.carriesToken(r.Header) {
+	if !h.keys.CarriesKey(r) {
 		return nil, nil
 	}
-	p, err := h.keys.ValidateRequest(r)
-	if errors.Is(err, apikey.ErrMissing) {
-		return nil, nil // it is in a header that is not for keys
-	}
-	return p, err
-}
-
-func (h *handler) carriesToken(headers http.Header) bool {
-	for name, values := range headers {
-		for _, v := range values {
-			if name != "Cookie" && h.token.MatchString(v) {
-				return true
-			}
-		}
-	}
-	return false
+	return h.keys.ValidateRequest(r)
 }
 
 // mayHandOut reports whether the caller may make, or get a token of, a key that

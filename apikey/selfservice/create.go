@@ -91,7 +91,7 @@ func (c *call) mayCreate(p apikey.CreateParams) error {
 		}
 		for _, s := range p.Scopes {
 			if o.Entitled && !c.grantable(o.Entitlement, s) {
-				return &problem{status: 400, code: fields["Scopes"], detail: "There is one that is not offered."}
+				return &problem{status: 400, code: fields["Scopes"], detail: "There is one that a key cannot be given."}
 			}
 		}
 	}
@@ -117,7 +117,7 @@ func (c *call) issue(p apikey.CreateParams) (one, error) {
 func used(k apikey.Key) *problem {
 	return &problem{
 		status: 409, code: "idempotency_key_used", key: shown(k),
-		detail: "An earlier request with this Idempotency-Key has made a key. Its token was in that answer alone; rotate the key to get another.",
+		detail: "An earlier request with this Idempotency-Key has made a key. Its token is not known here any more; rotate the key to get another.",
 	}
 }
 

@@ -7,12 +7,24 @@
 // where owner says who is signed in, by the service's own session:
 //
 //	func owner(r *http.Request) (string, error) {
-//		return sessions.UserID(r) // an error or "" means that nobody is
+//		id, err := sessions.UserID(r) // "" means that nobody is
+//		if err != nil {
+//			return "", fmt.Errorf("%w: %w", apikey.ErrUnavailable, err)
+//		}
+//		return id, nil
 //	}
 //
-// It can be mounted under any path, which the page has to end with a slash, with
-// [http.StripPrefix] or without, since it looks at the end of the path alone and
-// all its links are relative.
+// Where routes require scopes, name those that customers may give to their keys in
+// [Options.Scopes] or in the plan; otherwise keys have none.
+//
+// It can be mounted under any path, with [http.StripPrefix] or without, since it
+// looks at the end of the path alone and all its links are relative. The page's
+// own address ends with a slash. With chi that is
+//
+//	r.Mount("/settings/api-keys", http.StripPrefix("/settings/api-keys", panel))
+//
+// and a middleware that takes the slashes at the ends of paths away must not stand
+// before it.
 //
 // # The API
 //
@@ -33,11 +45,11 @@
 // When the answer to a creation is lost, the client cannot tell whether there is a
 // key. With the header Idempotency-Key it can just send the request again: of all
 // requests of an owner with the same one, at any time and at any instance, only
-// one makes a key. A client that made the token itself gets the key, as the first
-// time. One that did not gets 409 idempotency_key_used with the key in it and
+// one makes a key. A client that made the token itself, and sends the same digest
+// again, gets the key as the first time. One that did not gets 409 idempotency_key_used with the key in it and
 // without a token. The token was in the lost answer alone; to keep it for a while
 // would mean to store tokens, and to make another one silently would leave two
-// about where the customer knows of one. So the client is told, and can rotate the
+// keys where the customer knows of one. So the client is told, and can rotate the
 // key, for a token that is shown, in the same place of the plan. The key's id is
 // made of the owner and the header, so no store had to learn anything for this,
 // and no retry takes a second place, also where the first took the last.
@@ -46,8 +58,8 @@
 //
 // Requests that change something and come from another site are refused, by
 // [http.CrossOriginProtection]. All responses carry a Content-Security-Policy that
-// allows neither inline script nor framing. There is no CORS. An owner can create
-// ten keys a minute; it is counted in memory, by each instance for itself. What
-// makes the requests of an owner one after the other fail or hang is in package
-// apikey.
+// allows neither inline script nor framing. There is no CORS. An owner can try to
+// create a key ten times a minute, which each instance counts in memory for
+// itself; rotations do not count. What the API refuses is told as JSON, also to a
+// browser.
 package selfservice

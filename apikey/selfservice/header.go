@@ -3,7 +3,7 @@ package selfservice
 import "net/http"
 
 // policy lets the page use what is beside it, and nothing else: no inline script
-// or style, nothing that makes markup of text, no frames, no other site.
+// or style, no script that turns text into markup, no frames, no other site.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 

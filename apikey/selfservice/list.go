@@ -10,7 +10,7 @@ import (
 // maxPage is how many keys the Manager lists at once.
 const maxPage = 100
 
-type page struct {
+type pageJSON struct {
 	Keys       []*keyJSON `json:"keys"`
 	NextCursor *string    `json:"next_cursor"` // null: this was the last
 }
@@ -34,7 +34,7 @@ func list(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	answer := page{Keys: []*keyJSON{}}
+	answer := pageJSON{Keys: []*keyJSON{}}
 	for _, k := range found.Keys {
 		answer.Keys = append(answer.Keys, shown(k))
 	}

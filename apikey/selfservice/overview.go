@@ -13,7 +13,7 @@ type overviewJSON struct {
 	ValidUntil *time.Time  `json:"valid_until"`
 	Used       int         `json:"used"`
 	Limit      *int        `json:"limit"` // null: none
-	Over       int         `json:"over"`
+	AboveLimit int         `json:"above_limit"`
 	Scopes     []scopeJSON `json:"scopes"`
 
 	// Refused is why no key can be created now, as the code of the problem that
@@ -40,7 +40,7 @@ func overview(c *call) (int, any, error) {
 	}
 	v := overviewJSON{
 		Plan: o.Entitlement.Plan, Entitled: o.Entitled, ValidUntil: instant(o.Entitlement.ValidUntil),
-		Used: o.Keys, Over: o.Over, Scopes: []scopeJSON{},
+		Used: o.Keys, AboveLimit: o.Over, Scopes: []scopeJSON{},
 	}
 	if o.Entitlement.MaxKeys >= 0 {
 		v.Limit = &o.Entitlement.MaxKeys

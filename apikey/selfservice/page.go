@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -200,9 +201,13 @@ func (h *handler) excuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, errSignedOut), errors.Is(err, apikey.ErrUnauthenticated):
 		tell("signed_out", h.options.SignInURL, "sign_in")
 		show(w, http.StatusUnauthorized, v)
-	default:
+	case errors.Is(err, apikey.ErrUnavailable):
 		tell("unavailable", "./", "retry")
 		show(w, http.StatusServiceUnavailable, v)
+	default: // the host's mistake
+		h.log.Error("selfservice: request failed", slog.Any("error", err))
+		tell("unavailable", "./", "retry")
+		show(w, http.StatusInternalServerError, v)
 	}
 }
 
@@ -216,6 +221,7 @@ func show(w http.ResponseWriter, status int, v view) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	if err := panel.Execute(&page, v); err != nil {
+		v.Logger.Error("selfservice: the page cannot be made", slog.Any("error", err))
 		status = http.StatusInternalServerError
 		page.Reset()
 	}

@@ -3,6 +3,7 @@ package selfservice
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -70,20 +71,32 @@ func problemOf(err error) *problem {
 		return keyForbidden
 	case errors.As(err, &invalid) && fields[invalid.Field] != "":
 		return &problem{status: 400, code: fields[invalid.Field], detail: "It " + invalid.Reason + "."}
-	}
-	for sentinel, p := range map[error]*problem{
-		apikey.ErrNotEntitled: notEntitled, apikey.ErrNotFound: notFound, apikey.ErrLimitReached: limitReached,
-		apikey.ErrDuplicate: duplicate, apikey.ErrConflict: conflict,
-	} {
-		if errors.Is(err, sentinel) {
-			return p
-		}
+	case errors.Is(err, apikey.ErrNotEntitled):
+		return notEntitled
+	case errors.Is(err, apikey.ErrNotFound):
+		return notFound
+	case errors.Is(err, apikey.ErrLimitReached):
+		return limitReached
+	case errors.Is(err, apikey.ErrDuplicate):
+		return duplicate
+	case errors.Is(err, apikey.ErrConflict):
+		return conflict
 	}
 	return internal
 }
 
+// refuse answers with the problem that the error is. What nobody but the host can
+// mend, such as an owner that cannot be one, goes to the log.
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	if p == internal {
+		h.log.LogAttrs(r.Context(), slog.LevelError, "selfservice: request failed", slog.Any("error", err))
+	}
+	refuse(w, p)
+}
+
 // refuse answers what is wrong with a request.
-func refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+func refuse(w http.ResponseWriter, p *problem) {
 	if p.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.wait))
 	}

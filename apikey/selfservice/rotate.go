@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// maxGrace is a year: an old token that works for longer was not replaced.
+// maxGrace keeps an old token from working for so long that it was not replaced.
 const maxGrace = 366 * 24 * time.Hour
 
 type rotation struct {
@@ -30,7 +30,7 @@ func rotate(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	if body.GraceSeconds == nil || *body.GraceSeconds < 0 || *body.GraceSeconds > int64(maxGrace/time.Second) {
-		return 0, nil, &problem{status: 400, code: fields["grace"], detail: "It must be there: seconds, from 0 to those of a year."}
+		return 0, nil, &problem{status: 400, code: fields["grace"], detail: "It must be there: seconds, from 0 to those of 366 days."}
 	}
 	if err := c.mayChange(nil); err != nil {
 		return 0, nil, err

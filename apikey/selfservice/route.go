@@ -42,16 +42,16 @@ var files = map[string]*route{
 
 var pageRoute = reading(onPage).also(http.MethodPost, onPage)
 
-// onPage sends those on who leave out the slash at the end, without which nothing
-// would be found that is beside the page.
+// onPage redirects to the page with the slash at its end, without which its
+// relative links would not lead to what is beside it.
 func onPage(h *handler, w http.ResponseWriter, r *http.Request, _ string) {
-	if r.URL.Path != "" {
+	asked, err := url.ParseRequestURI(r.RequestURI)
+	if r.URL.Path != "" || err == nil && strings.HasSuffix(asked.Path, "/") {
 		h.page(w, r)
 		return
 	}
-	asked, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil {
-		refuse(w, r, notFound)
+		refuse(w, notFound)
 		return
 	}
 	// Of what [http.StripPrefix] took away, the last element is all that a

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -237,6 +238,34 @@ func TestKeysManageNoMoreThanThemselves(t *testing.T) {
 	}
 }
 
+// Keys of an earlier system are keys, too.
+func TestLegacyKeysAreKeys(t *testing.T) {
+	t.Parallel()
+	for _, scope := range []string{"", "keys:write"} {
+		p := newPanel(t, memstore.New(), &apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`old-[0-9]{32}`)}}, &selfservice.Options{KeyScope: scope})
+		token := "old-" + strings.Repeat("7", 32)
+		if _, err := p.keys.Register(t.Context(), apikey.RegisterParams{
+			CreateParams: apikey.CreateParams{Owner: "bob", Name: "old", Scopes: []string{"keys:write"}},
+			Digest:       apikey.DigestOf(token), Hint: "old-7777",
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want := 403
+		if scope != "" {
+			want = 200
+		}
+		for _, user := range []string{"", "ann"} {
+			if w := p.do(user, "GET", "/api/keys", "", header{"Authorization", "Bearer " + token}); w.Code != want || want == 200 && !strings.Contains(w.Body.String(), "old-7777") {
+				t.Errorf("KeyScope %q, as %q: got %d %s, want %d", scope, user, w.Code, w.Body, want)
+			}
+		}
+		// What is in that header for the session is no key.
+		if w := p.do("ann", "GET", "/api/keys", "", header{"Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."}); w.Code != 200 {
+			t.Errorf("a session's own token: got %d", w.Code)
+		}
+	}
+}
+
 func TestKeysEscalateNowhere(t *testing.T) {
 	t.Parallel()
 	names := []string{"a", "b", "c:x", "c:y", "c:*", "*"}
@@ -398,6 +427,7 @@ func TestHeaders(t *testing.T) {
 						r := httptest.NewRequest(method, "http://example.com/", strings.NewReader(body))
 						r.URL.Path, _, _ = strings.Cut(path, "?")
 						_, r.URL.RawQuery, _ = strings.Cut(path, "?")
+						r.RequestURI = "/mounted" + path
 						r.Header = http.Header{"Content-Type": {"application/json"}, "Sec-Fetch-Site": {site}, "X-Session": {user}}
 						w := httptest.NewRecorder()
 						p.ServeHTTP(w, r)

@@ -59,8 +59,8 @@ func serve(ctx context.Context, out io.Writer, addr, file string) error {
 	return errors.Join(err, s.stop())
 }
 
-// printCalls makes a few keys to try. Those of an earlier run are revoked,
-// since their tokens are gone with it.
+// printCalls makes a few keys to try. All of an earlier run are revoked, since the
+// tokens of those that it made are gone with it.
 func (s *service) printCalls(ctx context.Context, out io.Writer) error {
 	for _, owner := range []string{"ann", "bob"} {
 		if _, err := s.keys.RevokeAll(ctx, owner, "quickstart started again"); err != nil {

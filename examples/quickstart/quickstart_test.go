@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,10 +86,11 @@ func TestPrintedCalls(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		statuses := pasteCalls(t, bufio.NewScanner(stdout))
+		statuses, signIn := pasteCalls(t, bufio.NewScanner(stdout))
 		if got := strings.Join(statuses, " "); got != "200 401 401 403" {
 			t.Errorf("got the answers %s, want 200 401 401 403", got)
 		}
+		signInAndLook(t, signIn)
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
@@ -98,14 +101,36 @@ func TestPrintedCalls(t *testing.T) {
 	}
 }
 
+// signInAndLook opens the page in the settings, as a customer.
+func signInAndLook(t *testing.T, address string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar}
+	resp, err := client.PostForm(address, url.Values{"as": {"ann"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(body, []byte("first key")) {
+		t.Errorf("the page: got %d, %v and %s", resp.StatusCode, err, body)
+	}
+}
+
 // pasteCalls makes the calls that are printed, and checks each status against
 // the one that the line before it promises.
-func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string) {
+func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string, signIn string) {
 	t.Helper()
 	promise := ""
 	for lines.Scan() && !strings.Contains(lines.Text(), "Ctrl-C") {
 		if m := expected.FindStringSubmatch(lines.Text()); m != nil {
 			promise = m[1]
+		}
+		if strings.HasSuffix(lines.Text(), "/sign-in") {
+			signIn = lines.Text()
 		}
 		m := called.FindStringSubmatch(lines.Text())
 		if m == nil {
@@ -129,5 +154,5 @@ func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string) {
 		}
 		statuses = append(statuses, got)
 	}
-	return statuses
+	return statuses, signIn
 }
