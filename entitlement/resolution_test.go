@@ -34,6 +34,11 @@ func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entit
 func endless(s *entitlement.Subscription)   { s.ValidUntil = time.Time{} }
 func sinceEver(s *entitlement.Subscription) { s.Since = time.Time{} }
 
+// paidBack holds what was paid for until a day.
+func paidBack(day int) func(*entitlement.Subscription) {
+	return func(s *entitlement.Subscription) { s.PaidFrom = begin.Add(time.Duration(day) * 24 * time.Hour) }
+}
+
 // renewed was paid for again on day 5.
 func renewed(s *entitlement.Subscription) { s.PaidFrom = begin.Add(5 * day) }
 func newer(s *entitlement.Subscription)   { s.UpdatedAt = begin }
@@ -105,8 +110,11 @@ var resolutions = []struct {
 	{name: "in dispute since nobody knows when", subs: subs(sub("1", "pro", active, 0, 30), change(sub("h", "", held, 0, 0), sinceEver)), day: 1, plan: "pro"},
 	{name: "begun nobody knows when, in dispute", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver), sub("h", "", held, -999, 0)), day: 1, plan: "pro"},
 	{name: "begun nobody knows when", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver)), day: 1, plan: "pro", access: true},
-	{name: "a hold of before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("h", "", held, 4, 0)), day: 6, plan: "pro", access: true},
-	{name: "a hold of when it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("h", "", held, 5, 0)), day: 6, plan: "pro"},
+	{name: "a refund of before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro", access: true},
+	{name: "a refund of when it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 9, 0), paidBack(5))), day: 6, plan: "pro"},
+	{name: "a refund of what was paid nobody knows when", subs: subs(sub("1", "pro", active, 3, 30), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro"},
+	{name: "a refund of before it began", subs: subs(sub("1", "pro", active, 5, 30), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro", access: true},
+	{name: "a hold of before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("h", "", held, 4, 0)), day: 6, plan: "pro"},
 	{name: "a hold of ever, and renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 0, 0), sinceEver)), day: 6, plan: "pro"},
 	{name: "two paid periods, neither newer", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("1", "pro", active, 0, 30)), day: 1, err: errAny},
 	{name: "an older state", subs: subs(sub("1", "pro", active, 0, 30), change(sub("1", "pro", ended, 0, 30), newer)), day: 1, plan: "pro"},
@@ -263,12 +271,15 @@ func live(s entitlement.Subscription, all []entitlement.Subscription, e entitlem
 	if !s.ValidUntil.IsZero() && !at.Before(s.ValidUntil.Add(max(e.Grace, 0))) {
 		return false
 	}
-	paid := s.Since
-	if !s.PaidFrom.IsZero() {
-		paid = s.PaidFrom
-	}
 	for _, h := range all {
-		if h.Status == held && newest(h, all) && (h.Since.IsZero() || !paid.After(h.Since)) {
+		if h.Status != held || !newest(h, all) {
+			continue
+		}
+		paid := s.PaidFrom
+		if paid.IsZero() {
+			paid = s.Since
+		}
+		if h.PaidFrom.IsZero() && (h.Since.IsZero() || !s.Since.After(h.Since)) || !h.PaidFrom.IsZero() && !paid.After(h.PaidFrom) {
 			return false
 		}
 	}

@@ -23,10 +23,10 @@ const (
 	Ended Status = "ended"
 
 	// Held is no subscription but a hold, which takes access away: a payment that is in
-	// dispute, or was paid back. It ends all of the owner's that were paid for no
-	// later than its Since, as PaidFrom has it, or all whatever where Since is
-	// zero, until it is Ended itself. What is paid for after it, as by a renewal,
-	// is not held. It has an ID of its own.
+	// dispute, or was paid back. It ends all of the owner's that began no later
+	// than its Since, or all whatever where that is zero, until it is Ended
+	// itself. With a PaidFrom it ends those of which what was paid for last began
+	// no later than that, so that a renewal is not held. It has an ID of its own.
 	Held Status = "held"
 )
 
@@ -45,7 +45,7 @@ type Subscription struct {
 	Status Status
 
 	Since      time.Time // when it began
-	PaidFrom   time.Time // when what was paid for last began; zero means Since
+	PaidFrom   time.Time // when what was paid for last began; zero means not known
 	ValidUntil time.Time // the end of what was paid for; zero means never
 	UpdatedAt  time.Time // since when it is so, by the billing system's clock
 
@@ -74,12 +74,15 @@ func (s Subscription) over(all []Subscription) bool {
 	return !granted || slices.ContainsFunc(all, s.heldBy)
 }
 
-// heldBy reports whether h takes away what s grants. What was paid for nobody
-// knows when may have been before anything, and a hold after everything.
+// heldBy reports whether h takes away what s grants. What has no Since may have
+// begun before anything, and a hold after everything.
 func (s Subscription) heldBy(h Subscription) bool {
-	paid := s.PaidFrom
-	if paid.IsZero() {
-		paid = s.Since
+	began, held := s.Since, h.Since
+	if !h.PaidFrom.IsZero() {
+		began, held = s.PaidFrom, h.PaidFrom
+		if began.IsZero() {
+			began = s.Since // the first period, or a later one
+		}
 	}
-	return h.Status == Held && (h.Since.IsZero() || !paid.After(h.Since))
+	return h.Status == Held && (held.IsZero() || !began.After(held))
 }

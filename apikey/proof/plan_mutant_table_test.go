@@ -4,16 +4,20 @@ package proof_test
 var planMutants = []mutant{
 	// The catalog, and asking over HTTP.
 	{"plans: a dispute takes nothing away", "entitlement/subscription.go", edits{
-		"return h.Status == Held && (h.Since.IsZero() || !paid.After(h.Since))",
+		"return h.Status == Held && (held.IsZero() || !began.After(held))",
 		"return h.Status == Held && h.ID == s.ID",
 	}, "./entitlement", "TestResolve"},
 	{"plans: a hold takes what was paid for after it", "entitlement/subscription.go", edits{
-		"if paid.IsZero() {",
-		"if true {",
+		"began, held = s.PaidFrom, h.PaidFrom",
+		"held = h.PaidFrom",
+	}, "./entitlement", "TestResolve"},
+	{"plans: a dispute takes no renewal", "entitlement/subscription.go", edits{
+		"if !h.PaidFrom.IsZero() {",
+		"if h.PaidFrom = h.Since; true {",
 	}, "./entitlement", "TestResolve"},
 	{"webhook: a refund takes what was paid for since", "entitlement/webhook/state.go", edits{
-		"earliest(e.At, paid.Add(paidWith))",
-		"e.At",
+		"s.paid = earliest(e.At, paid.Add(paidWith))",
+		"s.paid = e.At",
 	}, "./entitlement/webhook", "TestRefundOfOnePeriod"},
 	{"plans: an override revives what ended", "entitlement/resolution.go", edits{
 		"\t\te.APIAccess = false\n",

@@ -36,13 +36,13 @@
 // again it can take hours: a Grace of the plan covers those.
 //
 // A full refund and a dispute are [entitlement.Held]. A refund takes away the
-// period that was paid for with what was paid back, and a dispute the one in which
-// it was opened; both also end what else the owner had paid for by then. What is
-// paid for later works, be it a renewal or another subscription, so cancel what a
-// customer disputes, if you will not sell to them any more. Where a refund is a
-// courtesy, or was of something else, let [Options.Owner] return [ErrIgnore], or
-// put the same ID into the table as [entitlement.Ended], which lifts the hold. A
-// dispute that is won gives it all back. A partial refund changes nothing.
+// period that was paid for with what was paid back, and what else the owner had
+// paid for by then; the next period works as it begins, so cancel what is not to
+// be renewed. A dispute takes away all that the owner bought before it, renewals
+// included; only what is bought later works. A dispute that is won gives it all
+// back, and a partial refund changes nothing. Where a refund is a courtesy, or was
+// of something else, let [Options.Owner] return [ErrIgnore], or put the same ID
+// into the table as [entitlement.Ended], which lifts the hold.
 //
 // # Two events at once
 //

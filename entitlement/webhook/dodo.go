@@ -15,7 +15,8 @@ import (
 //
 // Nothing says what was paid last for a subscription that is on hold, so it has
 // ended when the event happened, if not before. Nor does a refund say when the
-// payment was made: it takes away the period in which it happens.
+// payment was made: it takes away the period in which it happens. Several partial
+// refunds take nothing away, also where they come to all of it.
 func Dodo(secrets ...string) Sender {
 	keys, err := keysOf(secrets, decodedKey)
 	subscription := subject{identify: identifyDodo, read: readDodo, refetch: true}
@@ -91,7 +92,7 @@ func readDodoRefund(d fields, e Event) state {
 	if !d.has("is_partial") {
 		d.fail("is_partial", "true or false")
 	}
-	s := held("refund:"+e.Payment, e.At)
+	s := paidBack(e, e.At)
 	s.ignored = d.flag("is_partial")
 	return s
 }

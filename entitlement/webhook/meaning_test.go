@@ -39,7 +39,7 @@ var meanings = []struct {
 	lookedUp       bool
 }{
 	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", stripeBegan, stripeBegan, 1, false},
-	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-03-15T11:00:00Z", stripeBegan, 2, false},
+	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, "", "2026-03-15T11:00:00Z", stripeBegan, 2, false},
 	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3, false},
 	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3, false},
 	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-04-01T10:00:02Z", 3, false},
@@ -48,14 +48,14 @@ var meanings = []struct {
 	{stripe, "cancel", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-14T08:00:00Z", "2026-04-14T08:00:00Z", 6, false},
 	{stripe, "past_due", "sub_1QkhExample0001", "pro", pastDue, stripeBegan, "", "2026-04-01T10:00:00Z", "2026-04-01T11:01:01Z", 4, false},
 	{stripe, "unpaid", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
-	{stripe, "refund", "refund:ch_3QkhExample01", "", held, "2026-04-01T12:00:00Z", "", "", "2026-04-15T12:00:00Z", 4, true},
+	{stripe, "refund", "refund:ch_3QkhExample01", "", held, "2026-04-15T12:00:00Z", "2026-04-01T12:00:00Z", "", "2026-04-15T12:00:00Z", 4, true},
 	{stripe, "inquiry", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "", "2026-04-16T05:00:00Z", 1, true},
 	{stripe, "dispute", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "", "2026-04-16T06:00:00Z", 4, true},
 	{stripe, "dispute_won", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "", "2026-06-01T06:00:00Z", 5, true},
 	{stripe, "dispute_lost", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "", "2026-06-01T06:00:00Z", 6, true},
 
 	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1, false},
-	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-01T10:00:00.5Z", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
+	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
 	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-01T10:00:00.5Z", "2026-04-01T11:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3, false},
 	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3, false},
 	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3, false},
@@ -63,7 +63,7 @@ var meanings = []struct {
 	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6, false},
 	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, begun, "", "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4, false},
 	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
-	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-01T11:00:05Z", "", "", "2026-04-15T12:00:00.000007Z", 4, false},
+	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-15T12:00:00.000007Z", "2026-04-01T11:00:05Z", "", "2026-04-15T12:00:00.000007Z", 4, false},
 
 	{dodo, "pending", "sub_KhExample0001", "pro", ended, begun, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
 	{dodo, "purchase", "sub_KhExample0001", "pro", active, begun, begun, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
@@ -75,7 +75,7 @@ var meanings = []struct {
 	{dodo, "past_due", "sub_KhExample0001", "pro", pastDue, begun, "", "2026-04-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 4, false},
 	{dodo, "past_due_advanced", "sub_KhExample0001", "pro", pastDue, begun, "", "2026-04-01T10:02:11.003Z", "2026-04-01T10:02:11.003Z", 4, false},
 	{dodo, "expired", "sub_KhExample0001", "pro", ended, begun, "", "2026-05-01T10:02:11.003Z", "2026-05-01T10:02:11.003Z", 6, false},
-	{dodo, "refund", "refund:pay_KhExample0001", "", held, "2026-04-15T12:00:00.007Z", "", "", "2026-04-15T12:00:00.007Z", 4, false},
+	{dodo, "refund", "refund:pay_KhExample0001", "", held, "2026-04-15T12:00:00.007Z", "2026-04-15T12:00:00.007Z", "", "2026-04-15T12:00:00.007Z", 4, false},
 	{dodo, "dispute", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "", "2026-04-16T06:00:00.3Z", 4, true},
 	{dodo, "dispute_won", "dispute:dp_KhExample0001", "", ended, "2026-04-16T06:00:00.25Z", "", "", "2026-06-01T06:00:00Z", 5, true},
 	{dodo, "dispute_lost", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "", "2026-06-01T06:00:00Z", 6, true},
@@ -249,6 +249,15 @@ func TestRefundOfOnePeriod(t *testing.T) {
 		c.system.want(t, h, "refund", 200)
 		if access("2026-04-20T00:00:00Z") {
 			t.Errorf("%s: the period was paid back: got access", c.system.name)
+		}
+		if c.system.name != "polar" { // what is disputed is held whatever is renewed
+			disputed, open := c.system.life(t)
+			c.system.want(t, disputed, "renewal", 200)
+			c.system.want(t, disputed, "dispute_lost", 200)
+			c.system.deliver(disputed, "may", edited("renewal", c.may))
+			if open("2026-05-20T00:00:00Z") {
+				t.Errorf("%s: it was renewed after a dispute: got access", c.system.name)
+			}
 		}
 		c.system.deliver(h, "may", edited("renewal", c.may))
 		if !access("2026-05-20T00:00:00Z") {

@@ -71,6 +71,9 @@ func paidFor(at stage, from, to time.Time, stops bool, stop time.Time) state {
 	if !stops {
 		to = to.Add(leeway)
 	}
+	if at == trialing {
+		from = time.Time{} // nothing was paid
+	}
 	return state{status: entitlement.Active, stage: at, paid: from, until: earliest(to, stop)}
 }
 
@@ -80,7 +83,9 @@ const paidWith = time.Hour
 
 // paidBack is a hold on what a payment paid for, and on what was paid before.
 func paidBack(e Event, paid time.Time) state {
-	return held("refund:"+e.Payment, earliest(e.At, paid.Add(paidWith)))
+	s := held("refund:"+e.Payment, e.At)
+	s.paid = earliest(e.At, paid.Add(paidWith))
+	return s
 }
 
 // unknown is for a state that was not there when this was written.

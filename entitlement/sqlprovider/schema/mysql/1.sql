@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS keyhatch_plans (
 	plan         VARBINARY(255) NOT NULL,
 	status       VARBINARY(16)  NOT NULL, -- active, past_due, ended or held
 	since        BIGINT, -- when it began
-	paid_from    BIGINT, -- when what was paid for last began; NULL means since
+	paid_from    BIGINT, -- when what was paid for last began, if known; a hold takes no more than was paid for until then
 	valid_until  BIGINT,
 	updated_at   BIGINT NOT NULL, -- by the billing system's clock
 	version      BIGINT NOT NULL, -- tells apart what has the same updated_at

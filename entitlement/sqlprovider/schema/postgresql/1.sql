@@ -12,7 +12,7 @@ CREATE TABLE keyhatch_plans (
 	plan         text   NOT NULL COLLATE "C",
 	status       text   NOT NULL COLLATE "C", -- active, past_due, ended or held
 	since        bigint, -- when it began
-	paid_from    bigint, -- when what was paid for last began; NULL means since
+	paid_from    bigint, -- when what was paid for last began, if known; a hold takes no more than was paid for until then
 	valid_until  bigint,
 	updated_at   bigint NOT NULL, -- by the billing system's clock
 	version      bigint NOT NULL, -- tells apart what has the same updated_at

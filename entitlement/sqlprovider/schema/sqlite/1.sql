@@ -11,7 +11,7 @@ CREATE TABLE keyhatch_plans (
 	plan         TEXT    NOT NULL,
 	status       TEXT    NOT NULL, -- active, past_due, ended or held
 	since        INTEGER, -- when it began
-	paid_from    INTEGER, -- when what was paid for last began; NULL means since
+	paid_from    INTEGER, -- when what was paid for last began, if known; a hold takes no more than was paid for until then
 	valid_until  INTEGER,
 	updated_at   INTEGER NOT NULL, -- by the billing system's clock
 	version      INTEGER NOT NULL, -- tells apart what has the same updated_at
