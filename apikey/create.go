@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,8 +50,9 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // [Options.LegacyFormats]. So must those of a client when [Options.TagKeys] are
 // set, since only this process can make a tag. Its errors are those of Create,
 // and [ErrDuplicate] when the digest is already registered, for any owner. With an
-// IdempotencyKey that was used before, the same digest is no error, and returns
-// the key that was made then.
+// IdempotencyKey that was used before, the same again is no error, and returns the
+// key that was made then; what differs in digest, name, scopes or expiry, or whose
+// key is over, is ErrDuplicate, with that key.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -69,12 +71,17 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	key, err := m.insert(ctx, r, EventRegistered)
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
 		first, err := m.first(ctx, r)
-		if err == ErrDuplicate && first.Digest == r.Digest {
+		if err == ErrDuplicate && same(first, r) && first.Live(now()) {
 			err = nil
 		}
 		return keyOf(first), err
 	}
 	return key, err
+}
+
+// same reports whether the attempts that two records are of ask for the same.
+func same(a, b store.Record) bool {
+	return a.Digest == b.Digest && a.Name == b.Name && slices.Equal(a.Scopes, b.Scopes) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
 // first returns the record that was made of the same attempt before, and

@@ -72,9 +72,20 @@ func TestIdempotencyKeyOfRegister(t *testing.T) {
 		t.Errorf("another digest: got %+v, %v, want ErrDuplicate and the first key", again, err)
 	}
 	other = p
+	other.Scopes = []string{"more"}
+	if again, err := m.Register(t.Context(), other); !errors.Is(err, apikey.ErrDuplicate) || again.ID != first.ID {
+		t.Errorf("other scopes: got %+v, %v, want ErrDuplicate and the first key", again, err)
+	}
+	other = p
 	other.IdempotencyKey = "try-2"
 	if again, err := m.Register(t.Context(), other); !errors.Is(err, apikey.ErrDuplicate) || again.ID != "" {
 		t.Errorf("a digest that is taken: got %+v, %v, want ErrDuplicate alone", again, err)
+	}
+	if _, err := m.Revoke(t.Context(), "ann", first.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := m.Register(t.Context(), p); !errors.Is(err, apikey.ErrDuplicate) || again.ID != first.ID {
+		t.Errorf("after a revocation: got %+v, %v, want ErrDuplicate and the first key", again, err)
 	}
 	for _, bad := range []string{strings.Repeat("x", 256), "a\nb", "\xff"} {
 		p.IdempotencyKey = bad

@@ -5,7 +5,7 @@ var planMutants = []mutant{
 	// The catalog, and asking over HTTP.
 	{"plans: a dispute takes nothing away", "entitlement/subscription.go", edits{
 		"return h.Status == Held && (held.IsZero() || !began.After(held))",
-		"return h.Status == Held && h.ID == s.ID",
+		"return h.Status == Held && h.ID == s.ID && !began.After(held)",
 	}, "./entitlement", "TestResolve"},
 	{"plans: a hold takes what was paid for after it", "entitlement/subscription.go", edits{
 		"began, held = s.PaidFrom, h.PaidFrom",

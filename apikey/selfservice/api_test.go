@@ -234,10 +234,12 @@ func TestPlans(t *testing.T) {
 // service calls a scope.
 func TestNoScopesWithoutAnOffer(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
-	for _, scope := range []string{"*", "admin", "keys:write"} {
-		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
-			t.Errorf("%s: got %s, want invalid_scopes", scope, got)
+	for _, covered := range [][]string{nil, {"*"}, {"reports:read", "*"}} {
+		p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: entitlement.Static(entitlement.Entitlement{APIAccess: true, MaxKeys: -1, Scopes: covered})}, nil)
+		for _, scope := range []string{"*", "admin", "keys:write"} {
+			if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
+				t.Errorf("%q, %s: got %s, want invalid_scopes", covered, scope, got)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
 )
@@ -50,13 +51,28 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 // session are not to be validated, which would fill the log with keys that are
 // missing.
 func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
-	if p, ok := apikey.PrincipalFromContext(r.Context()); ok {
-		return p, nil
-	}
-	if !h.keys.CarriesKey(r) {
+	_, behind := apikey.PrincipalFromContext(r.Context())
+	if !behind && !h.keys.CarriesKey(r) {
 		return nil, nil
 	}
-	return h.keys.ValidateRequest(r)
+	p, err := h.keys.ValidateRequest(r)
+	if behind && errors.Is(err, apikey.ErrMissing) {
+		return nil, errKey // another Manager let it in, and knows nothing of these keys
+	}
+	if err == nil && behind {
+		err = h.still(r, p)
+	}
+	return p, err
+}
+
+// still asks whether the key is good now: it was validated before this handler
+// began, and the request may have taken its time since.
+func (h *handler) still(r *http.Request, p *apikey.Principal) error {
+	k, err := h.keys.Get(r.Context(), p.Key.Owner, p.Key.ID)
+	if err == nil && k.Status(time.Now()) != apikey.StatusActive {
+		err = apikey.ErrRevoked
+	}
+	return err
 }
 
 // mayHandOut reports whether the caller may make, or get a token of, a key that

@@ -3,7 +3,6 @@ package selfservice
 import (
 	"encoding/hex"
 	"errors"
-	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,9 +43,8 @@ func create(c *call) (int, any, error) {
 	if err := c.mayCreate(p); err != nil {
 		return 0, nil, err
 	}
-	if wait := c.creations.take(c.who.owner, time.Now()); wait > 0 {
-		return 0, nil, &problem{status: 429, code: "too_many_requests",
-			detail: "Ten keys can be created a minute.", wait: int(math.Ceil(wait.Seconds()))}
+	if err := c.creations.take(c.who.owner, time.Now()); err != nil {
+		return 0, nil, err
 	}
 	var made one
 	if token == nil {
@@ -56,6 +54,9 @@ func create(c *call) (int, any, error) {
 		made, err = c.register(*token)
 	}
 	if err != nil {
+		if problemOf(err).status < 500 { // none was made
+			c.creations.giveBack(c.who.owner)
+		}
 		return 0, nil, err
 	}
 	c.w.Header().Set("Location", "keys/"+url.PathEscape(made.Key.ID))
@@ -89,8 +90,11 @@ func (c *call) mayCreate(p apikey.CreateParams) error {
 		if err != nil {
 			return err
 		}
+		if !o.Entitled { // it may be by the time that the key is made
+			return apikey.ErrNotEntitled
+		}
 		for _, s := range p.Scopes {
-			if o.Entitled && !c.grantable(o.Entitlement, s) {
+			if !c.grantable(o.Entitlement, s) {
 				return &problem{status: 400, code: fields["Scopes"], detail: "There is one that a key cannot be given."}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -27,6 +28,13 @@ const pageSize = 50
 // page serves people who are signed in. It works without a script, except for what
 // the script alone can do.
 func (h *handler) page(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		content, err := readBody(w, r)
+		if err != nil {
+			content = nil // a form without an action
+		}
+		r.Body = io.NopCloser(bytes.NewReader(content))
+	}
 	who, err := h.caller(r)
 	switch {
 	case err != nil:
@@ -173,7 +181,6 @@ func (h *handler) confirm(w http.ResponseWriter, r *http.Request, owner, id, rea
 // relative, where [http.Redirect] would make it absolute by a path that may have
 // lost its prefix.
 func (h *handler) posted(w http.ResponseWriter, r *http.Request, owner string) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil || r.PostForm.Get("action") != "revoke" {
 		h.panel(w, r, owner, http.StatusBadRequest, h.options.Texts["error_other"])
 		return

@@ -1,11 +1,12 @@
 package selfservice
 
 import (
+	"math"
 	"sync"
 	"time"
 )
 
-// An owner can create this many keys in that time, by one instance.
+// An owner can create or rotate this many keys in that time, by one instance.
 const (
 	maxCreations = 10
 	perTime      = time.Minute
@@ -27,8 +28,8 @@ type creations struct {
 
 func newQuota() *quota { return &quota{owners: map[string]*creations{}} }
 
-// take counts a creation, or returns how long it has to wait.
-func (q *quota) take(owner string, now time.Time) time.Duration {
+// take counts a key that is made, or tells how long it has to wait.
+func (q *quota) take(owner string, now time.Time) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sweep(now)
@@ -38,11 +39,22 @@ func (q *quota) take(owner string, now time.Time) time.Duration {
 		q.owners[owner] = c
 	}
 	if wait := c.at[c.next].Add(perTime).Sub(now); wait > 0 {
-		return wait
+		return &problem{status: 429, code: "too_many_requests",
+			detail: "Ten keys can be made a minute.", wait: int(math.Ceil(wait.Seconds()))}
 	}
 	c.at[c.next] = now
 	c.next = (c.next + 1) % maxCreations
-	return 0
+	return nil
+}
+
+// giveBack is for one that was counted, and not made.
+func (q *quota) giveBack(owner string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c := q.owners[owner]; c != nil {
+		c.next = (c.next + maxCreations - 1) % maxCreations
+		c.at[c.next] = time.Time{}
+	}
 }
 
 // sweep forgets, once in a while, those who have created nothing since.

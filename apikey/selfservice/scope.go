@@ -30,11 +30,11 @@ func (h *handler) offered(e entitlement.Entitlement) []Scope {
 
 // grantable reports whether a customer may give a key the scope: one of
 // [Options.Scopes] that the plan covers, or, where there are none, one of the
-// plan's own. A plan that covers everything says nothing of what customers should
-// have, so without Options.Scopes that is none.
+// plan's own. A plan that covers everything, with "*" or by naming none, says
+// nothing of what customers should have, so without Options.Scopes that is none.
 func (h *handler) grantable(e entitlement.Entitlement, scope string) bool {
 	if h.options.Scopes == nil {
-		return e.Scopes != nil && entitlement.Grants(e.Scopes, scope)
+		return e.Scopes != nil && !slices.Contains(e.Scopes, "*") && e.Covers(scope)
 	}
 	return e.Covers(scope) && slices.ContainsFunc(h.options.Scopes, func(s Scope) bool { return s.Name == scope })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -562,6 +563,146 @@ func TestTokenIsThereOnce(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("the token is there %d times, want once", n)
+		}
+	}
+}
+
+// What a caller may do is asked for when the body has come, however long that
+// takes: neither a session nor a key that has ended by then makes anything.
+func TestSlowBodyOfAnEndedCaller(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []bool{false, true} {
+		p := manyKeys(t, &selfservice.Options{KeyScope: "keys:write"})
+		var h http.Handler = p
+		if behind {
+			h = p.keys.Require("keys:write")(p)
+		}
+		var signedOut atomic.Bool
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if signedOut.Load() {
+				r.Header.Del("X-Session")
+			}
+			h.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		issued := p.create(t, "ann", "stolen", "keys:write")
+		body, feed := io.Pipe()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/api/keys", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+issued.Secret.Reveal())
+		status := make(chan int, 1)
+		go func() {
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				status <- 0
+				return
+			}
+			resp.Body.Close()
+			status <- resp.StatusCode
+		}()
+		io.WriteString(feed, `{"name": `)
+		time.Sleep(200 * time.Millisecond) // the handler has begun
+		if _, err := p.keys.Revoke(t.Context(), "ann", issued.Key.ID, "stolen"); err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(feed, `"kept"}`)
+		feed.Close()
+		if got := <-status; got != 401 {
+			t.Errorf("behind Require %v: got %d, want 401", behind, got)
+		}
+	}
+}
+
+// A key that another Manager let in is nobody's here.
+func TestPrincipalOfAnotherManager(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, &selfservice.Options{KeyScope: "keys:write"})
+	other := manyKeys(t, nil)
+	issued := other.create(t, "ann", "x", "keys:write")
+	chained := &panel{p.keys, other.keys.Require("keys:write")(p)}
+	for _, user := range []string{"", "ann"} {
+		if w := chained.do(user, "POST", "/api/keys", `{"name": "x"}`, header{"Authorization", "Bearer " + issued.Secret.Reveal()}); w.Code != 403 {
+			t.Errorf("as %q: got %d %s, want 403", user, w.Code, w.Body)
+		}
+	}
+}
+
+// Rotations leave no more than two working keys in each place of the limit, and no
+// more than ten are made a minute.
+func TestRotationsAreBounded(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: 1}, nil)
+	first := p.create(t, "ann", "x").Key.ID
+	second := decode[one](t, p.do("ann", "POST", "/api/keys/"+first+"/rotate", `{"grace_seconds": 604800}`), 201).Key.ID
+	if got := code(t, p.do("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 1}`)); got != "rotation_overlaps" {
+		t.Errorf("again: got %s, want rotation_overlaps", got)
+	}
+	if got := code(t, p.do("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 604801}`)); got != "invalid_grace_seconds" {
+		t.Errorf("for longer: got %s", got)
+	}
+	made := 1
+	for id := second; ; made++ {
+		w := p.do("ann", "POST", "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`)
+		if w.Code == 429 {
+			break
+		}
+		id = decode[one](t, w, 201).Key.ID
+	}
+	if made != 10 {
+		t.Errorf("%d rotations in a minute, want 10", made)
+	}
+	live, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "ann", Part: apikey.PartLive})
+	if err != nil || len(live.Keys) != 2 {
+		t.Errorf("%d keys work, %v, want 2", len(live.Keys), err)
+	}
+}
+
+// What the plan is when a key is asked for counts, also when it changes before the
+// key is made.
+func TestScopesWhileThePlanComes(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	plans := entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) {
+		if asked.Add(1) == 1 {
+			return entitlement.Entitlement{Plan: "free"}, nil
+		}
+		return entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"a"}}, nil
+	})
+	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: plans, NegativeTTL: time.Nanosecond, CacheTTL: time.Nanosecond}, nil)
+	if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`)); got != "api_access_required" {
+		t.Errorf("got %s, want api_access_required", got)
+	}
+}
+
+// A name of a field has one spelling, and comes once.
+func TestFieldsAreThereOnce(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	for _, body := range []string{
+		`{"name": "x", "name": "y"}`, `{"name": "x", "NAME": "y"}`, `{"Name": "x"}`, `{"name": "x", "expires_at": "2099-01-01T00:00:00Z", "EXPIRES_AT": null}`,
+		`{"name": "x", "\u017fcopes": []}`, `{"name": "x", "n\u0061me": "y"}`,
+	} {
+		if got := code(t, p.do("ann", "POST", "/api/keys", body)); got != "invalid_request" {
+			t.Errorf("%s: got %s", body, got)
+		}
+	}
+}
+
+// Mistakes and retries do not use up what can be made in a minute.
+func TestMistakesDoNotCount(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	again := header{"Idempotency-Key", "1"}
+	p.do("ann", "POST", "/api/keys", `{"name": "x"}`, again)
+	for range 20 {
+		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": ""}`)); got != "invalid_name" {
+			t.Fatalf("got %s", got)
+		}
+		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x"}`, again)); got != "idempotency_key_used" {
+			t.Fatalf("got %s", got)
 		}
 	}
 }

@@ -249,7 +249,9 @@ function expiry({expiry: {value}, date}) {
 const does = {
 	async create(form, fields) {
 		const made = attempt ??= await begin()
-		const sent = {name: fields.name.value, expires_at: expiry(fields), scopes: scopes(), ...made.sent}
+		const chosen = fields.expiry.value + fields.date.value
+		if (made.chosen !== chosen) Object.assign(made, {chosen, until: expiry(fields)}) // the same again is for the same day
+		const sent = {name: fields.name.value, expires_at: made.until, scopes: scopes(), ...made.sent}
 		try {
 			const answer = await call('POST', 'api/keys', sent, {'Idempotency-Key': made.id})
 			done(form, T.say_created, answer.key.name, made.token ?? answer.token)
@@ -273,8 +275,9 @@ const does = {
 	rotate: (form, fields) => rotate(form, +fields.grace.value),
 	lost: form => rotate(form, 0), // nobody has the old token
 	async revoke(form, fields) {
-		await call('POST', `api/keys/${key.id}/revoke`, {reason: fields.reason.value.trim()})
-		done(form, T.say_revoked, key.name)
+		const {id, name} = key
+		await call('POST', `api/keys/${id}/revoke`, {reason: fields.reason.value.trim()})
+		done(form, T.say_revoked, name)
 	},
 	leave(form) {
 		form.parentElement.close()
@@ -286,7 +289,7 @@ const does = {
 async function rotate(form, grace_seconds) {
 	try {
 		const answer = await call('POST', `api/keys/${key.id}/rotate`, {grace_seconds})
-		done(form, T.say_rotated, answer.key.name, answer.token)
+		done(form, answer.propagated ? T.say_rotated : T.say_rotated_late, answer.key.name, answer.token)
 	} catch (problem) {
 		throw problem.code === 'network' ? {code: 'rotate_lost'} : problem
 	}
@@ -296,7 +299,7 @@ function done(form, text, name, token) {
 	attempt = null
 	form.parentElement.close()
 	inform(token ? '' : text, {name})
-	if (token) reveal(token, text, name)
+	if (token) settled(() => reveal(token, text, name)) // another one may still be there
 	refresh()
 }
 
@@ -327,7 +330,8 @@ for (const form of document.forms) {
 	})
 	form.elements.expiry?.addEventListener('change', () => choose(form.elements))
 	dialog.addEventListener('cancel', event => 'busy' in form.dataset && event.preventDefault())
-	dialog.addEventListener('close', () => failed(form))
+	// A browser closes it when asked often enough, whatever is under way.
+	dialog.addEventListener('close', () => 'busy' in form.dataset ? dialog.showModal() : failed(form))
 }
 
 addEventListener('click', event => {
