@@ -114,6 +114,8 @@ func TestDescriptionIsTrue(t *testing.T) {
 		switch owner {
 		case "free":
 			return entitlement.Entitlement{Plan: "free"}, nil
+		case "rich":
+			return entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: -1}, nil
 		case "down":
 			return entitlement.Entitlement{}, errors.New("billing is down")
 		}
@@ -181,8 +183,9 @@ func TestDescriptionIsTrue(t *testing.T) {
 	do("ann", "POST", "/api/keys/"+id+"/revoke", `{"reason": "old"}`)
 	do("ann", "PATCH", "/api/keys/"+id, `{"name": "x"}`)
 	create(`{"name": "three"}`)
-	for range 12 {
-		do("ann", "POST", "/api/keys", `{"name": "too many"}`)
+	do("ann", "POST", "/api/keys", `{"name": "too many"}`)
+	for range 11 {
+		do("rich", "POST", "/api/keys", `{"name": "too fast"}`)
 	}
 	for _, user := range []string{"ann", "free", "down", ""} {
 		for path, methods := range d.Paths {
