@@ -10,6 +10,11 @@ import (
 // Texts returns the texts of the page by their names, to be translated for
 // [Options.Texts]. What stands in braces is put in by the page, and may stand
 // elsewhere in a translation or be left out.
+//
+// A name that ends in "_title" or "_text" is one half of what the page says of a
+// state. Those that begin with "say_" are told after something was done, and
+// "error_" with a code when the API refuses with that. Names may change until
+// version 1.
 func Texts() map[string]string { return maps.Clone(english) }
 
 var english = map[string]string{

@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
+	github.com/go-chi/chi/v5 v5.5.0
 	github.com/keyhatch/keyhatch v0.1.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 )

@@ -19,10 +19,10 @@ import (
 
 // A panel is the page and the API, served for an owner who is signed in.
 type panel struct {
-	keys *apikey.Manager
-	url  string // of the page
-	host string // the origin
-	down atomic.Bool
+	keys    *apikey.Manager
+	handler http.Handler
+	url     string // of the page
+	down    atomic.Bool
 
 	mu      sync.Mutex
 	owner   string // empty: signed out
@@ -81,7 +81,7 @@ func newPanel(t testing.TB, k *apikey.Options, o *selfservice.Options) *panel {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	p.keys, p.host, p.url = keys, server.URL, server.URL+"/settings/api-keys/"
+	p.keys, p.handler, p.url = keys, h, server.URL+"/settings/api-keys/"
 	return p
 }
 
