@@ -36,7 +36,7 @@ func create(c *call) (int, any, error) {
 	if p.IdempotencyKey, err = idempotencyKey(c.r.Header); err != nil {
 		return 0, nil, err
 	}
-	token, err := c.clients(body)
+	token, err := c.clientToken(body)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -125,8 +125,8 @@ func used(k apikey.Key) *problem {
 	}
 }
 
-// clients is what the client says of a token that it has made, or nil.
-func (c *call) clients(body creation) (*apikey.RegisterParams, error) {
+// clientToken is what the client says of a token that it has made, or nil.
+func (c *call) clientToken(body creation) (*apikey.RegisterParams, error) {
 	if body.Hint == nil && body.Digest == nil {
 		return nil, nil
 	}
