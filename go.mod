@@ -1,6 +1,6 @@
 module github.com/keyhatch/keyhatch
 
-go 1.25.0
+go 1.25.1
 
 require (
 	github.com/dgraph-io/ristretto/v2 v2.4.2

@@ -1,6 +1,6 @@
 module github.com/keyhatch/keyhatch/apikey/proof
 
-go 1.25.0
+go 1.25.1
 
 require (
 	github.com/anishathalye/porcupine v1.3.1

@@ -1,6 +1,6 @@
 module github.com/keyhatch/keyhatch/cache/proof
 
-go 1.25.0
+go 1.25.1
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0

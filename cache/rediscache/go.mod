@@ -1,6 +1,6 @@
 module github.com/keyhatch/keyhatch/cache/rediscache
 
-go 1.25.0
+go 1.25.1
 
 require (
 	github.com/keyhatch/keyhatch v0.1.0

@@ -1,6 +1,6 @@
 module github.com/keyhatch/keyhatch/entitlement/proof
 
-go 1.25.0
+go 1.25.1
 
 require (
 	github.com/go-sql-driver/mysql v1.10.1

@@ -1,6 +1,6 @@
 module github.com/keyhatch/keyhatch/apikey/selfservice/proof
 
-go 1.25.0
+go 1.25.1
 
 require (
 	github.com/chromedp/cdproto v0.159.0
