@@ -19,6 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	giveWay()
 	code := m.Run()
 	if err := chromium.end(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

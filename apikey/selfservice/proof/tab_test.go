@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a page on a busy machine may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A tab is a window of a browser profile of its own, which no other tab shares:
 // no cookie, no storage, no cache. It goes with its test. A tab is for one
