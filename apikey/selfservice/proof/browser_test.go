@@ -19,7 +19,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	giveWay()
 	code := m.Run()
 	if err := chromium.end(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -72,6 +71,7 @@ func (b *sharedBrowser) start() error {
 	folder := b.keeper.folder
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program),
+		chromedp.ModifyCmdFunc(giveWay),
 		chromedp.UserDataDir(folder+"/profile"),
 		// Neither a proxy nor a language nor a time zone of the machine.
 		chromedp.NoInheritEnv,
@@ -94,6 +94,16 @@ func (b *sharedBrowser) start() error {
 		return fmt.Errorf("start %s: %w", program, err)
 	}
 	return nil
+}
+
+// giveWay starts the browser so that it runs when nobody else wants to: it takes
+// all there is, as root it makes itself more important than others, and the tests
+// that run beside these measure times.
+func giveWay(cmd *exec.Cmd) {
+	if chrt, err := exec.LookPath("chrt"); err == nil {
+		cmd.Args = append([]string{chrt, "--idle", "0", cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = chrt
+	}
 }
 
 // missed takes what the client complains of. Where it is an event that it cannot

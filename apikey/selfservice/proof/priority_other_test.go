@@ -1,5 +1,0 @@
-//go:build !unix
-
-package proof_test
-
-func giveWay() {}
