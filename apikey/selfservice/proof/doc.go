@@ -7,8 +7,11 @@
 //
 //	apt-get install chromium
 //	npm ci --prefix apikey/selfservice/proof/axe
+//	make browser
 //
-// Where one is missing, the tests that need it are skipped; with
+// The last sets KEYHATCH_BROWSER, without which the tests that need a browser are
+// skipped: it would leave nothing to the tests of other packages that run beside
+// these. Where one is missing, they are skipped too; with
 // KEYHATCH_REQUIRE_SERVERS set they fail. KEYHATCH_SCREENSHOTS names a folder,
 // by an absolute path, to which the tests save what they see.
 package proof

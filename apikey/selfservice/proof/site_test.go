@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path"
 	"testing"
 	"time"
@@ -20,7 +19,6 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // without a slash at its end.
 func serve(t testing.TB, files map[string]string) string {
 	t.Helper()
-	extensive(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/broken":
@@ -52,14 +50,6 @@ func serve(t testing.TB, files map[string]string) string {
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
-}
-
-// extensive skips what takes long, unless everything is to be run.
-func extensive(t testing.TB) {
-	t.Helper()
-	if os.Getenv("KEYHATCH_REQUIRE_SERVERS") == "" && os.Getenv("KEYHATCH_SOAK") == "" {
-		t.Skip("takes long: set KEYHATCH_REQUIRE_SERVERS=1 to run it")
-	}
 }
 
 // openSite opens the page on a desktop.
