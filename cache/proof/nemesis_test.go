@@ -125,20 +125,21 @@ func (n *nemesis) inflict(h harm) {
 // is well.
 func (n *nemesis) agree() {
 	n.Helper()
-	began, all := time.Now(), tokens(n.keys)
+	all := tokens(n.keys)
 	truth, err := start(setup{DSN: n.base.DSN, Bus: noBus}) // has nothing in memory
 	if err != nil {
 		n.Fatal(err)
 	}
 	defer truth.kill()
 	want := ask[[]string](n, truth, "answers", all)
+	began, most := time.Now(), count(3*soon, 2*soon)
 	for i, m := range n.members {
 		for {
 			k := differ(ask[[]string](n, m.instance, "answers", all), want)
 			if k < 0 {
 				break
 			}
-			if time.Since(began) > 2*soon {
+			if time.Since(began) > most {
 				n.Fatalf("instance %d answers otherwise than the store for key %d, which says %s", i, k, want[k])
 			}
 		}

