@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(count(onRace(8, 4), 4))); err != nil {
 		panic(err)
 	}
-	os.Exit(testserver.Run(m))
+	os.Exit(testserver.RunAlone(m))
 }
 
 type silence struct{}
