@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(count(onRace(8, 4), 4))); err != nil {
 		panic(err)
 	}
-	os.Exit(testserver.RunAlone(m))
+	os.Exit(testserver.Run(m))
 }
 
 type silence struct{}
@@ -53,7 +53,7 @@ func onRace[T int | time.Duration](normal, race T) T {
 
 // soon is what is promised as at most a second. Beside other packages' tests
 // that can be more.
-var soon = count(onRace(2*time.Second, 3*time.Second), time.Second)
+var soon = count(onRace(4*time.Second, 5*time.Second), time.Second)
 
 // unique names something that no other test has.
 func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }

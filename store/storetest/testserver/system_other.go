@@ -17,5 +17,3 @@ func attributes(string) (*syscall.SysProcAttr, error) { return nil, errUnsupport
 func newFolder(string) (string, error) { return "", errUnsupported }
 
 func killTree(int) {}
-
-func lock(bool) (unlock func()) { return func() {} }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -44,23 +43,6 @@ func newFolder(name string) (string, error) {
 		return "", err
 	}
 	return folder, nil
-}
-
-// lock waits for the lock that all packages share, and returns what gives it back;
-// so does the end of the process. Without a file to lock, nobody waits. It goes
-// past package os, since for that a test's result would depend on the file.
-func lock(alone bool) (unlock func()) {
-	file, err := syscall.Open(filepath.Join(os.TempDir(), "keyhatch-tests.lock"), syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o666)
-	if err != nil {
-		return func() {}
-	}
-	how := syscall.LOCK_SH
-	if alone {
-		how = syscall.LOCK_EX
-	}
-	for syscall.Flock(file, how) == syscall.EINTR {
-	}
-	return func() { syscall.Close(file) }
 }
 
 // account falls back on a user that is everywhere.

@@ -54,16 +54,8 @@ func Redis(tb testing.TB, ping func(addr string) error) string {
 	return sharedRedis.address(tb, ping)
 }
 
-// Run runs the tests and then ends the shared servers. It returns what m does. It
-// waits while another package's tests are in [RunAlone].
-func Run(m interface{ Run() int }) int { return run(m, false) }
-
-// RunAlone is Run for tests that measure times: no other package's tests that are
-// in Run, or here, run beside them.
-func RunAlone(m interface{ Run() int }) int { return run(m, true) }
-
-func run(m interface{ Run() int }, alone bool) int {
-	defer lock(alone)()
+// Run runs the tests and then ends the shared servers. It returns what m does.
+func Run(m interface{ Run() int }) int {
 	defer func() {
 		for _, s := range []*shared{sharedPostgreSQL, sharedMySQL, sharedRedis} {
 			s.end()
