@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	}
 	// These tests wait most of the time, and may do so beside each other.
 	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(count(onRace(8, 4), 4))); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(4)); err != nil {
 		panic(err)
 	}
 	os.Exit(testserver.Run(m))
