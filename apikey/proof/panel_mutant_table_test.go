@@ -12,7 +12,7 @@ var panelMutants = []mutant{
 	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
 	{"panel: sessions that cannot be looked up are no session", "apikey/selfservice/caller.go", edits{
 		"\t\treturn caller{}, apikey.ErrUnavailable\n",
-		"\t\treturn caller{}, errSignedOut\n",
+		"\t\treturn caller{}, unauthorized\n",
 	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
 	{"panel: any key manages keys", "apikey/selfservice/caller.go", edits{
 		"h.options.KeyScope == \"\" || !p.Allows",
@@ -79,7 +79,7 @@ var panelMutants = []mutant{
 		"if false {",
 	}, "./apikey/selfservice", "TestSlowBodyOfAnEndedCaller"},
 	{"panel: another Manager's word is taken", "apikey/selfservice/caller.go", edits{
-		"return nil, errKey // another",
+		"return nil, keyForbidden // another",
 		"p, _ := apikey.PrincipalFromContext(r.Context())\n\t\treturn p, nil // another",
 	}, "./apikey/selfservice", "TestPrincipalOfAnotherManager"},
 	{"panel: graces overlap", "apikey/selfservice/rotate.go", edits{

@@ -16,12 +16,6 @@ type caller struct {
 	key   *apikey.Principal // nil for a session
 }
 
-// errSignedOut is for requests that nobody makes.
-var errSignedOut = errors.New("selfservice: nobody is signed in")
-
-// errKey is for keys that may not manage keys.
-var errKey = errors.New("selfservice: an API key cannot do that")
-
 // caller finds out who is asking. A request that carries a key is the key's,
 // whoever is signed in besides: it must not come to more than the key may.
 func (h *handler) caller(r *http.Request) (caller, error) {
@@ -30,19 +24,19 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	case err != nil:
 		return caller{}, err
 	case p != nil && (h.options.KeyScope == "" || !p.Allows(h.options.KeyScope)):
-		return caller{}, errKey
+		return caller{}, keyForbidden
 	case p != nil:
 		return caller{p.Key.Owner, p}, nil
 	case h.owner == nil:
-		return caller{}, errSignedOut
+		return caller{}, unauthorized
 	}
 	owner, err := h.owner(r)
 	switch {
 	case errors.Is(err, apikey.ErrUnavailable):
-		h.log.LogAttrs(r.Context(), slog.LevelError, "selfservice: owner failed", slog.Any("error", err))
+		h.options.Logger.LogAttrs(r.Context(), slog.LevelError, "selfservice: owner failed", slog.Any("error", err))
 		return caller{}, apikey.ErrUnavailable
 	case err != nil || owner == "":
-		return caller{}, errSignedOut
+		return caller{}, unauthorized
 	}
 	return caller{owner: owner}, nil
 }
@@ -57,7 +51,7 @@ func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
 	}
 	p, err := h.keys.ValidateRequest(r)
 	if behind && errors.Is(err, apikey.ErrMissing) {
-		return nil, errKey // another Manager let it in, and knows nothing of these keys
+		return nil, keyForbidden // another Manager let it in, and knows nothing of these keys
 	}
 	if err == nil && behind {
 		err = h.still(r, p)

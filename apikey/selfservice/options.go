@@ -47,10 +47,10 @@ type Options struct {
 	// API: create those that can do no more than itself, for no longer, and
 	// change such as those, also where they were disabled; it may revoke all.
 	// Metadata restricts nothing here. What it has made outlives it. Customers can
-	// make such a key
-	// where it is in Scopes or in the plan. A request that carries a key is the
-	// key's, also where somebody is signed in. Empty means that no API key can,
-	// and requests that carry one are refused; the page always refuses them.
+	// make such a key where it is in Scopes or in the plan. A request that carries
+	// a key is the key's, also where somebody is signed in. Empty means that no
+	// API key can, and requests that carry one are refused; the page always
+	// refuses them.
 	KeyScope string
 
 	// CreatedBy says who of an owner's people makes a key, such as the user in

@@ -40,7 +40,7 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.excuse(w, err)
 	case who.key != nil:
-		h.excuse(w, errKey)
+		h.excuse(w, keyForbidden)
 	case r.Method == http.MethodPost:
 		h.posted(w, r, who.owner)
 	case r.URL.Query().Has("revoke"):
@@ -202,17 +202,17 @@ func (h *handler) excuse(w http.ResponseWriter, err error) {
 		v.Heading, v.Text, v.Link, v.LinkText = v.T[text+"_title"], v.T[text+"_text"], address, v.T[label]
 	}
 	switch {
-	case errors.Is(err, errKey), errors.Is(err, apikey.ErrForbidden), errors.Is(err, apikey.ErrAmbiguous):
+	case errors.Is(err, keyForbidden), errors.Is(err, apikey.ErrForbidden), errors.Is(err, apikey.ErrAmbiguous):
 		tell("forbidden", "", "")
 		show(w, http.StatusForbidden, v)
-	case errors.Is(err, errSignedOut), errors.Is(err, apikey.ErrUnauthenticated):
+	case errors.Is(err, unauthorized), errors.Is(err, apikey.ErrUnauthenticated):
 		tell("signed_out", h.options.SignInURL, "sign_in")
 		show(w, http.StatusUnauthorized, v)
 	case errors.Is(err, apikey.ErrUnavailable):
 		tell("unavailable", "./", "retry")
 		show(w, http.StatusServiceUnavailable, v)
 	default: // the host's mistake
-		h.log.Error("selfservice: request failed", slog.Any("error", err))
+		h.options.Logger.Error("selfservice: request failed", slog.Any("error", err))
 		tell("unavailable", "./", "retry")
 		show(w, http.StatusInternalServerError, v)
 	}

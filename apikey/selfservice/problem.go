@@ -65,10 +65,6 @@ func problemOf(err error) *problem {
 		return notPropagated
 	case errors.Is(err, apikey.ErrUnavailable):
 		return unavailable
-	case errors.Is(err, errSignedOut):
-		return unauthorized
-	case errors.Is(err, errKey):
-		return keyForbidden
 	case errors.As(err, &invalid) && fields[invalid.Field] != "":
 		return &problem{status: 400, code: fields[invalid.Field], detail: "It " + invalid.Reason + "."}
 	case errors.Is(err, apikey.ErrNotEntitled):
@@ -90,7 +86,7 @@ func problemOf(err error) *problem {
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	if p == internal {
-		h.log.LogAttrs(r.Context(), slog.LevelError, "selfservice: request failed", slog.Any("error", err))
+		h.options.Logger.LogAttrs(r.Context(), slog.LevelError, "selfservice: request failed", slog.Any("error", err))
 	}
 	refuse(w, p)
 }

@@ -52,7 +52,7 @@ func rotate(c *call) (int, any, error) {
 		if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, issued.Key.ID, "rotated by a key that may do less"); err != nil {
 			return 0, nil, err
 		}
-		return 0, nil, errKey
+		return 0, nil, keyForbidden
 	}
 	c.w.Header().Set("Location", "../"+url.PathEscape(issued.Key.ID))
 	return http.StatusCreated, rotated{one{shown(issued.Key), issued.Secret.Reveal()}, told}, nil

@@ -1,7 +1,6 @@
 package selfservice
 
 import (
-	"log/slog"
 	"net/http"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -19,19 +18,16 @@ func New(keys *apikey.Manager, owner func(*http.Request) (string, error), option
 	if keys == nil {
 		panic("selfservice: New: nil Manager")
 	}
-	h := &handler{
+	return &handler{
 		keys: keys, owner: owner, options: options.withDefaults(),
 		creations: newQuota(), crossOrigin: http.NewCrossOriginProtection(),
 	}
-	h.log = h.options.Logger
-	return h
 }
 
 type handler struct {
 	keys        *apikey.Manager
 	owner       func(*http.Request) (string, error)
 	options     Options
-	log         *slog.Logger
 	creations   *quota
 	crossOrigin *http.CrossOriginProtection
 }

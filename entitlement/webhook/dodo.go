@@ -1,10 +1,6 @@
 package webhook
 
-import (
-	"time"
-
-	"github.com/keyhatch/keyhatch/entitlement"
-)
+import "github.com/keyhatch/keyhatch/entitlement"
 
 // Dodo is the webhooks of Dodo Payments. The secrets are those of the endpoint,
 // "whsec_…". Send it the events subscription.*, refund.succeeded and dispute.*.
@@ -75,12 +71,8 @@ func dodoState(d fields, e Event) state {
 
 // dodoPaid lasts until the next period begins, or all of it ends, if earlier.
 func dodoPaid(d fields) state {
-	var stop time.Time
-	if d.has("expires_at") {
-		stop = d.date("expires_at")
-	}
-	stops := d.flag("cancel_at_next_billing_date")
-	return paidFor(active, d.date("previous_billing_date"), d.date("next_billing_date"), stops, stop)
+	from, to := d.date("previous_billing_date"), d.date("next_billing_date")
+	return paidFor(active, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
 }
 
 func identifyDodoRefund(d fields, e *Event) {

@@ -87,6 +87,14 @@ func (f fields) date(name string) time.Time {
 	return t.UTC().Truncate(time.Microsecond)
 }
 
+// dateOr is for a date that may be missing or null, and is then the zero time.
+func (f fields) dateOr(name string) (t time.Time) {
+	if f.has(name) {
+		t = f.date(name)
+	}
+	return t
+}
+
 // object is required.
 func (f fields) object(name string) fields {
 	inner, ok := f.values[name].(map[string]any)

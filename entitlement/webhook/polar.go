@@ -1,10 +1,6 @@
 package webhook
 
-import (
-	"time"
-
-	"github.com/keyhatch/keyhatch/entitlement"
-)
+import "github.com/keyhatch/keyhatch/entitlement"
 
 // Polar is Polar's webhooks, in the raw format. Send it the events
 // subscription.* and order.refunded.
@@ -69,11 +65,8 @@ func polarState(d fields, e Event) state {
 }
 
 func polarActive(d fields, at stage) state {
-	var stop time.Time
-	if d.has("ends_at") {
-		stop = d.date("ends_at")
-	}
-	return paidFor(at, d.date("current_period_start"), d.date("current_period_end"), d.flag("cancel_at_period_end"), stop)
+	from, to := d.date("current_period_start"), d.date("current_period_end")
+	return paidFor(at, from, to, d.flag("cancel_at_period_end"), d.dateOr("ends_at"))
 }
 
 func identifyPolarOrder(d fields, e *Event) {
