@@ -21,6 +21,7 @@ type fakeBus struct {
 type queue struct {
 	messages []string
 	more     chan struct{} // holds one
+	late     func()        // what is called after the first delivery, if anything
 }
 
 func (q *queue) put(message string) {
@@ -82,7 +83,7 @@ func (b *fakeBus) Receive(ctx context.Context, ready func(), deliver func(string
 	switch b.fault {
 	case "ready too soon":
 		ready()
-		time.Sleep(50 * time.Millisecond)
+		b.miss(ctx, 10)
 	case "ready twice":
 		ready()
 	}
@@ -91,7 +92,7 @@ func (b *fakeBus) Receive(ctx context.Context, ready func(), deliver func(string
 	b.mu.Unlock()
 	defer b.leave(q)
 	if b.fault == "ready too late" {
-		go func() { time.Sleep(10 * time.Millisecond); ready() }()
+		q.late = ready
 	} else if b.fault != "ready too soon" && b.fault != "never ready" {
 		ready()
 	}
@@ -129,6 +130,22 @@ func (b *fakeBus) deliver(q *queue, deliver func(string)) {
 		} else {
 			deliver(m)
 		}
+	}
+	if q.late != nil && len(messages) > 0 {
+		q.late()
+		q.late = nil
+	}
+}
+
+// miss waits until so many more messages were published.
+func (b *fakeBus) miss(ctx context.Context, n int) {
+	published := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.published
+	}
+	for end := published() + n; published() < end && ctx.Err() == nil; {
+		time.Sleep(time.Millisecond)
 	}
 }
 
