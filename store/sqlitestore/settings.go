@@ -30,7 +30,7 @@ var (
 // address is the data source name. The file is there already, so that rw keeps
 // a connection that is opened later from making an empty one in its place.
 func address(file string, settings []setting) string {
-	query := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}}
+	query := url.Values{"mode": {"rw"}}
 	for _, s := range settings {
 		query.Add("_pragma", s.pragma+"("+s.value+")")
 	}

@@ -55,9 +55,9 @@ func open(ctx context.Context, path string) (*Store, error) {
 }
 
 // connect makes two pools. A single connection writes, so that writers queue
-// here, in order and each with its own deadline, where several connections
-// would poll SQLite's lock; and since the others only read, which SQLite lets
-// them do beside a writer, no reader waits in that queue.
+// here, each with its own deadline, where several connections would poll
+// SQLite's lock; and since the others only read, which SQLite lets them do
+// beside a writer, no reader waits in that queue.
 func connect(file string) (*Store, error) {
 	writes, err := sql.Open("sqlite", address(file, writing))
 	if err != nil {

@@ -91,6 +91,36 @@ func TestThousandConcurrentCreates(t *testing.T) {
 	}
 }
 
+// A call that has to wait for another process keeps its turn: were it sent to
+// the end of the queue each time, some of many would wait for ever.
+func TestWaitingForTheLockKeepsTheTurn(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	s, other := open(t, file), raw(t, file)
+	execute(t, other, "BEGIN IMMEDIATE")
+	done := make(chan string, 50)
+	var wg sync.WaitGroup
+	create := func(id string) {
+		wg.Go(func() {
+			if err := s.Insert(t.Context(), record("o", id), -1); err != nil {
+				t.Errorf("a create that waits for the lock fails: %v", err)
+			}
+			done <- id
+		})
+	}
+	create("first")
+	time.Sleep(100 * time.Millisecond) // it has the connection, and was refused
+	for i := range cap(done) - 1 {
+		create(fmt.Sprint("k", i))
+	}
+	time.Sleep(300 * time.Millisecond)
+	execute(t, other, "COMMIT")
+	wg.Wait()
+	if id := <-done; id != "first" {
+		t.Errorf("the create that came first had to wait for %s", id)
+	}
+}
+
 func TestNewFileIsReadableByItsOwnerAlone(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)

@@ -44,6 +44,11 @@ type dialect struct {
 	// their last use. Its parameter is the owner.
 	lock string
 
+	// lockAgain says that a transaction whose lock was refused can ask for it
+	// again. So it keeps its connection, and its place before all others that
+	// wait for one.
+	lockAgain bool
+
 	// busy tells that a transaction failed because of another one, was rolled
 	// back, and may succeed when it is run again.
 	busy func(error) bool

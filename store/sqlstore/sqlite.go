@@ -21,7 +21,8 @@ var sqlite = dialect{
 	// SQLite has one write lock, and this takes it without ever writing. A
 	// transaction that reads first and writes later would be refused for good
 	// when another one has written in between.
-	lock: `DELETE FROM keyhatch_keys WHERE digest = x'' AND owner = ? AND false`,
+	lock:      `DELETE FROM keyhatch_keys WHERE digest = x'' AND owner = ? AND false`,
+	lockAgain: true,
 
 	// A result code's low byte is the primary one.
 	busy: func(err error) bool {

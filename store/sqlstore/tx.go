@@ -27,7 +27,7 @@ const (
 func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store.Record, error)) error {
 	var left store.Record
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
-		if _, err := tx.ExecContext(ctx, s.sql.lock, owner); err != nil {
+		if err := s.lock(ctx, tx, owner); err != nil {
 			return err
 		}
 		left, err = do(tx)
@@ -40,6 +40,18 @@ func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store
 		return nil
 	}
 	return err
+}
+
+// lock makes the transaction the only writer of the owner's rows.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string) error {
+	ask := func() error {
+		_, err := tx.ExecContext(ctx, s.sql.lock, owner)
+		return err
+	}
+	if s.dialect.lockAgain {
+		return s.patiently(ctx, ask)
+	}
+	return ask()
 }
 
 // verify looks at what was written before it is committed.
