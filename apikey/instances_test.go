@@ -145,13 +145,16 @@ func TestOthersAreTold(t *testing.T) {
 				bus, st := &memoryBus{}, &spyStore{Store: memstore.New()}
 				opts := &apikey.Options{Bus: bus, CacheTTL: time.Hour}
 				a, b := newManager(t, st, opts), newManager(t, st, opts)
-				issued, other := create(t, a, "o"), create(t, a, "another")
+				issued := create(t, a, "o")
+				others := []apikey.Issued{create(t, a, "another"), create(t, a, "a third")}
 				settle()
 				if bus.named.Load() != 0 {
 					t.Error("Create was told to others, who cannot know of the key")
 				}
 				wantValid(t, b, issued)
-				wantValid(t, b, other)
+				for _, other := range others {
+					wantValid(t, b, other)
+				}
 				if err := tt.call(t.Context(), a, issued.Key); err != nil {
 					t.Fatal(err)
 				}
@@ -169,9 +172,12 @@ func TestOthersAreTold(t *testing.T) {
 					t.Errorf("the other Manager has the key as %+v, want %+v", p.Key, want)
 				}
 				before = st.lookups.Load()
-				wantValid(t, b, other)
-				if st.lookups.Load() != before {
-					t.Error("another owner's key was forgotten as well")
+				for _, other := range others {
+					wantValid(t, b, other)
+				}
+				// One in 16,384 keys shares its epoch with the one that was changed.
+				if st.lookups.Load() > before+1 {
+					t.Error("other owners' keys were forgotten as well")
 				}
 			})
 		})
