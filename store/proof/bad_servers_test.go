@@ -228,6 +228,15 @@ func tooManyConnections(t *testing.T, p *private) {
 		conn.Close()
 	}
 	others.Close()
+	db.SetMaxIdleConns(1) // keeps the first one that the server, a moment later, has room for
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if err = db.PingContext(t.Context()); err == nil {
+			break
+		}
+		if !strings.Contains(err.Error(), p.refused) || time.Since(began) > 10*time.Second {
+			t.Fatal(err)
+		}
+	}
 	recovered(t, s, had)
 }
 
