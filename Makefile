@@ -27,7 +27,7 @@ bench: ## every benchmark, beside its floor
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) work
 
 mutants: ## break each invariant on purpose and see its test fail
-	KEYHATCH_MUTANTS=1 go test -count=1 -timeout 20m -run Mutant ./apikey/proof
+	KEYHATCH_MUTANTS=1 go test -count=1 -timeout 20m -parallel 3 -run Mutant ./apikey/proof
 
 soak: ## the full counts; takes about an hour
 	KEYHATCH_SOAK=1 KEYHATCH_BROWSER=1 go test -count=1 -timeout 3h -p 1 -v work

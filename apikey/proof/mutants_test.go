@@ -133,9 +133,10 @@ func (m mutant) tests(binary string) *exec.Cmd {
 	return c
 }
 
-// compile builds the package's tests, without what only a debugger needs.
+// compile builds the package's tests, quickly: to compile is most of what a mutant
+// takes. So nothing is optimized, and what only a debugger needs is left out.
 func (m mutant) compile(binary string, flags ...string) error {
-	args := append([]string{"test", "-c", "-ldflags=-s -w", "-o", binary}, flags...)
+	args := append([]string{"test", "-c", "-gcflags=-N -l", "-ldflags=-s -w", "-vet=off", "-o", binary}, flags...)
 	if out, err := command("go", append(args, m.pkg)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s does not compile: %w\n%s", m.pkg, err, out)
 	}
