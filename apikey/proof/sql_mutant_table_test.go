@@ -25,6 +25,10 @@ var sqlMutants = []mutant{
 		"AND replaced_by = '' AND expires_at > ? LIMIT ?",
 		"AND replaced_by = '' AND expires_at > ? - 10e10 LIMIT ?",
 	}, "./store/sqlitestore", "TestStore"},
+	{"SQLite: who waits for the lock goes to the end of the queue", "store/sqlstore/sqlite.go", edits{
+		"lockAgain: true,",
+		"lockAgain: false,",
+	}, "./store/sqlitestore", "TestWaitingForTheLockKeepsTheTurn"},
 	{"SQL: commit left out", "store/sqlstore/tx.go", edits{
 		"if err := within(ctx, tx.Commit); err != nil {",
 		"if err := within(ctx, tx.Rollback); err != nil {",
