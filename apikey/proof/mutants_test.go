@@ -134,7 +134,7 @@ func (m mutant) tests(binary string) *exec.Cmd {
 }
 
 // compile builds the package's tests, quickly: to compile is most of what a mutant
-// takes. So nothing is optimized, and what only a debugger needs is left out.
+// takes. So the package is not optimized, and what only a debugger needs is left out.
 func (m mutant) compile(binary string, flags ...string) error {
 	args := append([]string{"test", "-c", "-gcflags=-N -l", "-ldflags=-s -w", "-vet=off", "-o", binary}, flags...)
 	if out, err := command("go", append(args, m.pkg)...).CombinedOutput(); err != nil {

@@ -25,10 +25,18 @@ var sqlMutants = []mutant{
 		"AND replaced_by = '' AND expires_at > ? LIMIT ?",
 		"AND replaced_by = '' AND expires_at > ? - 10e10 LIMIT ?",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQLite: who waits for the lock goes to the end of the queue", "store/sqlstore/sqlite.go", edits{
+	{"SQLite: who waits for the lock gives up the turn", "store/sqlstore/sqlite.go", edits{
 		"lockAgain: true,",
 		"lockAgain: false,",
 	}, "./store/sqlitestore", "TestWaitingForTheLockKeepsTheTurn"},
+	{"SQLite: who waits for the lock keeps readers waiting", "store/sqlstore/tx.go", edits{
+		"if !s.dialect.lockAgain || s.reads == s.writes {",
+		"if !s.dialect.lockAgain {",
+	}, "./store/sqlitestore", "TestPoolsOfTheHost"},
+	{"SQLite: who waits for the lock gives up five seconds after the one before", "store/sqlstore/tx.go", edits{
+		"s.patientlySince(ctx, began, ask)",
+		"s.patiently(ctx, ask)",
+	}, "./store/sqlitestore", "TestAllGiveUpTogether"},
 	{"SQL: commit left out", "store/sqlstore/tx.go", edits{
 		"if err := within(ctx, tx.Commit); err != nil {",
 		"if err := within(ctx, tx.Rollback); err != nil {",

@@ -90,8 +90,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	return verify(ctx, s.reads, reading)
 }
 
-// Close closes the file. Calls that are under way end first; later ones fail.
-// Closing twice is no error.
+// Close closes the file. Later calls fail; one that is under way may go on for a
+// while, and may still take effect. Closing twice is no error.
 func (s *Store) Close() error {
 	// The last connection to go folds the -wal file into the main one, and
 	// those that only read may not.

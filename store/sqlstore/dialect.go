@@ -45,12 +45,11 @@ type dialect struct {
 	lock string
 
 	// lockAgain says that a transaction whose lock was refused can ask for it
-	// again. So it keeps its connection, and its place before all others that
-	// wait for one.
+	// again, and so need not wait among all the others for a connection.
 	lockAgain bool
 
-	// busy tells that a transaction failed because of another one, was rolled
-	// back, and may succeed when it is run again.
+	// busy tells that a transaction failed because of another one, and may
+	// succeed when it is rolled back and run again.
 	busy func(error) bool
 
 	// unlessTaken ends an INSERT, and lets it insert nothing, without an

@@ -92,12 +92,13 @@
 //   - busy_timeout(10): milliseconds that the database itself waits for a lock.
 //     SQLite does not notice a cancelled context while it waits, so keep it
 //     short; this package waits on with an eye on the context, for up to five
-//     seconds from when it was a call's turn on its connection.
+//     seconds, and a write for longer while others of its Store get the lock.
 //
-// Every write takes the write lock first, so that none fails halfway because
-// another came between. Leave _txlock as it is, deferred: a transaction that is
-// refused the lock then keeps its connection while it asks again, where a BEGIN
-// that is refused goes to the end of the pool's queue. Give the writes a pool of their
+// Every change of a key takes the write lock first, so that none fails halfway
+// because another came between. Leave _txlock as it is, deferred: a transaction
+// that is refused the lock can then keep its connection while it asks again,
+// where a BEGIN that is refused waits for a connection once more, and
+// database/sql gives those to anyone. Give the writes a pool of their
 // own with SetMaxOpenConns(1), and the reads another one, see [Options.Reads]:
 // writers then queue in Go instead of polling a file lock. A database in memory
 // must have one connection in all, since each connection has its own database.

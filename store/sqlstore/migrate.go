@@ -102,8 +102,9 @@ func (s *Store) migrate(ctx context.Context, e execer) error {
 	return nil
 }
 
-// lockVersion writes before it reads, so that of several processes that meet
-// here one goes first and the others see what it did.
+// lockVersion writes before it reads the version, so that of several processes
+// that meet here one goes first and the others see what it did. Where another one
+// came between its two statements, SQLite refuses the second, and all is run again.
 func (s *Store) lockVersion(ctx context.Context, e execer) (version int, err error) {
 	for _, statement := range []string{s.sql.createVersion, s.sql.noVersion} {
 		if _, err := e.ExecContext(ctx, statement); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync/atomic"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -53,6 +54,7 @@ type Store struct {
 	schema, table string
 	sql           statements
 	lookup        atomic.Pointer[sql.Stmt]
+	locked        atomic.Pointer[time.Time] // when a lock that can be asked for again was had last
 }
 
 var _ store.Store = (*Store)(nil)

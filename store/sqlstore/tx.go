@@ -26,8 +26,9 @@ const (
 // one of them takes effect.
 func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store.Record, error)) error {
 	var left store.Record
+	began := time.Now()
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
-		if err := s.lock(ctx, tx, owner); err != nil {
+		if err := s.lock(ctx, tx, owner, began); err != nil {
 			return err
 		}
 		left, err = do(tx)
@@ -42,16 +43,28 @@ func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store
 	return err
 }
 
-// lock makes the transaction the only writer of the owner's rows.
-func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string) error {
+// lock makes the transaction, of a call that began then, the only writer of the
+// owner's rows.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, began time.Time) error {
 	ask := func() error {
 		_, err := tx.ExecContext(ctx, s.sql.lock, owner)
 		return err
 	}
-	if s.dialect.lockAgain {
-		return s.patiently(ctx, ask)
+	// It keeps its connection while it asks again, so not where readers need that.
+	if !s.dialect.lockAgain || s.reads == s.writes {
+		return ask()
 	}
-	return ask()
+	// To wait for others of this Store is no reason to give up, but where none of
+	// them gets the lock either, all give up together and not one after the other.
+	if last := s.locked.Load(); last != nil && last.After(began) {
+		began = *last
+	}
+	err := s.patientlySince(ctx, began, ask)
+	if err == nil {
+		now := time.Now()
+		s.locked.Store(&now)
+	}
+	return err
 }
 
 // verify looks at what was written before it is committed.
@@ -137,7 +150,12 @@ func within(ctx context.Context, end func() error) error {
 
 // patiently calls try until it does not fail because of other transactions.
 func (s *Store) patiently(ctx context.Context, try func() error) error {
-	giveUp := time.Now().Add(patience)
+	return s.patientlySince(ctx, time.Now(), try)
+}
+
+// patientlySince does so until patience has passed since then.
+func (s *Store) patientlySince(ctx context.Context, began time.Time, try func() error) error {
+	giveUp := began.Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := try()
 		if err == nil || !s.dialect.busy(err) || time.Now().After(giveUp) {
