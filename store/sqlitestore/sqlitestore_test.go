@@ -120,7 +120,7 @@ func TestWaitingForTheLockKeepsTheTurn(t *testing.T) {
 			create(fmt.Sprint("k", round, "-", i))
 		}
 		time.Sleep(100 * time.Millisecond)
-		execute(t, other, "COMMIT")
+		execute(t, other, "ROLLBACK")
 		wg.Wait()
 		var id string
 		if err := other.QueryRowContext(t.Context(), "SELECT id FROM log ORDER BY n").Scan(&id); err != nil {
@@ -170,7 +170,7 @@ func TestAllGiveUpTogether(t *testing.T) {
 	if took := time.Since(began); took < 5*time.Second || took > 12*time.Second {
 		t.Errorf("5 creates gave up after %v, want 5 s", took)
 	}
-	execute(t, other, "COMMIT")
+	execute(t, other, "ROLLBACK")
 	insert(t, s, record("o", "later"))
 }
 
@@ -212,7 +212,7 @@ func TestPoolsOfTheHost(t *testing.T) {
 					if _, err := s.Lookup(ctx, record("o", "k1").Digest); !errors.Is(err, store.ErrNotFound) {
 						t.Errorf("a look-up beside writers that wait: got %v, want %v", err, store.ErrNotFound)
 					}
-					execute(t, other, "COMMIT")
+					execute(t, other, "ROLLBACK")
 					wg.Wait()
 				})
 			}
