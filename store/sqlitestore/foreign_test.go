@@ -1,13 +1,11 @@
 package sqlitestore_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
@@ -78,27 +76,6 @@ func TestSchemaKeepsDamageOut(t *testing.T) {
 			t.Errorf("the schema lets damage in: %s", damage)
 		}
 	}
-}
-
-func TestLockedFileHonoursTheContext(t *testing.T) {
-	t.Parallel()
-	file := newFile(t)
-	s := open(t, file)
-	insert(t, s, record("o", "k1"))
-	db := raw(t, file)
-	execute(t, db, "BEGIN IMMEDIATE")
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	began := time.Now()
-	err := s.Insert(ctx, record("o", "k2"), -1)
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
-		t.Errorf("a write to a locked file ends with its context of 100 ms: got %v after %v", err, took)
-	}
-	if _, err := s.Lookup(t.Context(), record("o", "k1").Digest); err != nil {
-		t.Errorf("readers do not wait for a writer: %v", err)
-	}
-	execute(t, db, "COMMIT")
-	insert(t, s, record("o", "k2"))
 }
 
 func TestOpenRefusesANewerSchema(t *testing.T) {
