@@ -98,7 +98,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key", "X-Service-Token"}, MaxKeysPerOwner: -1})
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(apikey.MustPrincipal(r.Context()).Key.Name))
+		_, _ = w.Write([]byte(apikey.MustPrincipal(r.Context()).Key().Name))
 	})
 	type route struct {
 		pattern, target string
@@ -126,7 +126,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 				m.WriteError(w, req, err)
 				return
 			}
-			_, _ = w.Write([]byte(p.Key.Name))
+			_, _ = w.Write([]byte(p.Key().Name))
 		})
 		mux.Handle(method+" /nested"+path, m.Require()(m.Require(r.scopes...)(ok)))
 	}

@@ -97,7 +97,7 @@ func ExampleManager_Register() {
 	})
 	fmt.Println(key.Hint, err)
 	p, err := keys.Validate(ctx, token)
-	fmt.Println(p.Key.Name, err)
+	fmt.Println(p.Key().Name, err)
 	// Output:
 	// acme_K3yH <nil>
 	// laptop <nil>
@@ -117,7 +117,7 @@ func ExampleManager_Validate() {
 	case err != nil:
 		fmt.Println("try again later")
 	default:
-		fmt.Println(p.Key.Owner, p.Allows("reports:read"), p.Allows("billing:read"))
+		fmt.Println(p.Key().Owner, p.Allows("reports:read"), p.Allows("billing:read"))
 	}
 	// Output: user_1 true false
 }

@@ -26,7 +26,7 @@ func ExampleManager_Require() {
 	}
 
 	reports := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "reports of", apikey.MustPrincipal(r.Context()).Key.Owner)
+		fmt.Fprintln(w, "reports of", apikey.MustPrincipal(r.Context()).Key().Owner)
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /reports", keys.Require("reports:read")(reports))
@@ -70,7 +70,7 @@ func ExampleManager_ValidateRequest() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(p.Key.Owner, p.Key.Name)
+	fmt.Println(p.Key().Owner, p.Key().Name)
 	fmt.Println(p.Allows("project:7"), p.Allows("project:8"))
 
 	r.Header.Add("X-API-Key", "another")
@@ -97,7 +97,7 @@ func ExamplePrincipalFromContext() {
 
 	greet := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if p, ok := apikey.PrincipalFromContext(r.Context()); ok {
-			fmt.Println("hello", p.Key.Owner)
+			fmt.Println("hello", p.Key().Owner)
 		} else {
 			fmt.Println("hello stranger")
 		}
@@ -131,7 +131,7 @@ func ExampleMustPrincipal() {
 	}
 
 	whoAmI := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		fmt.Println(apikey.MustPrincipal(r.Context()).Key.Owner)
+		fmt.Println(apikey.MustPrincipal(r.Context()).Key().Owner)
 	})
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+issued.Secret.Reveal())

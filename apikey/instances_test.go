@@ -167,9 +167,9 @@ func TestOthersAreTold(t *testing.T) {
 				if !errors.Is(err, tt.want) || st.lookups.Load() == before {
 					t.Errorf("the other Manager answers %v from memory, want %v from the store", err, tt.want)
 				}
-				if want, err := a.Get(t.Context(), "o", issued.Key.ID); err == nil && p != nil && (p.Key.Name != want.Name ||
-					!p.Key.ExpiresAt.Equal(want.ExpiresAt) || !slices.Equal(p.Key.Scopes, want.Scopes) || p.Key.Metadata["a"] != want.Metadata["a"]) {
-					t.Errorf("the other Manager has the key as %+v, want %+v", p.Key, want)
+				if want, err := a.Get(t.Context(), "o", issued.Key.ID); err == nil && p != nil && (p.Key().Name != want.Name ||
+					!p.Key().ExpiresAt.Equal(want.ExpiresAt) || !slices.Equal(p.Key().Scopes, want.Scopes) || p.Key().Metadata["a"] != want.Metadata["a"]) {
+					t.Errorf("the other Manager has the key as %+v, want %+v", p.Key(), want)
 				}
 				before = st.lookups.Load()
 				for _, other := range others {

@@ -96,7 +96,7 @@ func TestLegacyFormatsMatchTheWhole(t *testing.T) {
 				keys[token] = registerLegacy(t, m, token)
 			}
 			for _, token := range tt.good {
-				if p, err := m.Validate(t.Context(), token); err != nil || p.Key.ID != keys[token].ID {
+				if p, err := m.Validate(t.Context(), token); err != nil || p.Key().ID != keys[token].ID {
 					t.Errorf("%q, which %s matches whole, = %v, %v", token, tt.pattern, p, err)
 				}
 			}
@@ -124,7 +124,7 @@ func TestLegacyTokensAreRegistered(t *testing.T) {
 	}
 	key := registerLegacy(t, m, token)
 	p, err := m.Validate(t.Context(), token)
-	if err != nil || p.Key.ID != key.ID {
+	if err != nil || p.Key().ID != key.ID {
 		t.Fatalf("a registered legacy token = %v, %v", p, err)
 	}
 	if _, err := m.Revoke(t.Context(), "o", key.ID, ""); err != nil {
@@ -200,7 +200,7 @@ func TestLegacyTokensAreBounded(t *testing.T) {
 		p, err := m.Validate(t.Context(), token)
 		asked := st.take()
 		if n <= 512 {
-			if err != nil || p.Key.ID != key.ID || len(asked) != 1 || asked[0] != apikey.DigestOf(token) {
+			if err != nil || p.Key().ID != key.ID || len(asked) != 1 || asked[0] != apikey.DigestOf(token) {
 				t.Errorf("a legacy token of %d bytes = %v, %v after %d look-ups, want its key after one", n, p, err, len(asked))
 			}
 			continue
@@ -259,7 +259,7 @@ func TestTokensThatDifferInTheLastByte(t *testing.T) {
 				p, err := m.Validate(t.Context(), stem+digits[i:i+1])
 				key, registered := keys[digits[i]]
 				switch {
-				case registered && (err != nil || p.Key.ID != key.ID):
+				case registered && (err != nil || p.Key().ID != key.ID):
 					t.Errorf("round %d, %d bytes, last byte %q: %v, %v, want its own key", round, n, digits[i], p, err)
 				case !registered && !errors.Is(err, apikey.ErrUnknown):
 					t.Errorf("round %d, %d bytes, last byte %q: %v, %v, want ErrUnknown", round, n, digits[i], p, err)

@@ -155,7 +155,7 @@ func TestLevelIsShared(t *testing.T) {
 					t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 				}
 				if p != nil {
-					keys = append(keys, p.Key)
+					keys = append(keys, p.Key())
 				}
 			}
 			asked := st.lookups.Load() - before
@@ -554,8 +554,8 @@ func TestLevelTakesOnlyText(t *testing.T) {
 	a, b := newManager(t, st, opts), newManager(t, st, opts)
 	issued := create(t, a, "o")
 	for _, m := range []*apikey.Manager{a, b} {
-		if p := wantValid(t, m, issued); p.Key.Metadata["k"] != "\xff\xfe" {
-			t.Errorf("metadata %q, want it as it is in the store", p.Key.Metadata["k"])
+		if p := wantValid(t, m, issued); p.Key().Metadata["k"] != "\xff\xfe" {
+			t.Errorf("metadata %q, want it as it is in the store", p.Key().Metadata["k"])
 		}
 	}
 	if level.holds(issued) {

@@ -61,6 +61,7 @@ type Manager struct {
 	plans   *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	watcher *watcher                               // nil when the provider does not watch
 	uses    *lastUsed
+	noPlan  entitlement.Entitlement // of every owner in a service without plans
 }
 
 // New returns a Manager over st. Nil opts are all defaults. It answers an
@@ -90,6 +91,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
+	m.noPlan = m.everything()
 	m.level = newSecondLevel(m)
 	if o.Bus != nil {
 		m.feed = cache.NewFeed(o.Bus, newListener(m), m.reportBus)

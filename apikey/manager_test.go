@@ -52,8 +52,8 @@ func wantValid(t testing.TB, m *apikey.Manager, i apikey.Issued) *apikey.Princip
 	if err != nil {
 		t.Fatalf("Validate of a good key: %v", err)
 	}
-	if p.Key.ID != i.Key.ID {
-		t.Fatalf("Validate answered key %s, want %s", p.Key.ID, i.Key.ID)
+	if p.Key().ID != i.Key.ID {
+		t.Fatalf("Validate answered key %s, want %s", p.Key().ID, i.Key.ID)
 	}
 	return p
 }
@@ -352,8 +352,8 @@ func TestLifeOfAKey(t *testing.T) {
 	if k, err = m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Name: &name, Scopes: []string{}}); err != nil || k.Name != name || len(k.Scopes) != 0 || k.Metadata["team"] != "x" {
 		t.Errorf("Update = %+v, %v", k, err)
 	}
-	if p = wantValid(t, m, issued); p.Allows("a") || p.Key.Name != name {
-		t.Errorf("after Update, Validate answers %+v", p.Key)
+	if p = wantValid(t, m, issued); p.Allows("a") || p.Key().Name != name {
+		t.Errorf("after Update, Validate answers %+v", p.Key())
 	}
 	if k, err = m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Disabled: &yes}); err != nil || k.Status(time.Now()) != apikey.StatusDisabled {
 		t.Errorf("disable = %v, %v", k.Status(time.Now()), err)
@@ -462,7 +462,7 @@ func TestForeignOwner(t *testing.T) {
 			t.Errorf("Get of id %q: %v, want ErrNotFound", bad, err)
 		}
 	}
-	if k := wantValid(t, m, issued).Key; k.Name != "test" {
+	if k := wantValid(t, m, issued).Key(); k.Name != "test" {
 		t.Errorf("the key became %+v", k)
 	}
 }
@@ -551,9 +551,13 @@ func TestPrincipalIsNotEscalatedByAHandler(t *testing.T) {
 	m := newManager(t, memstore.New(), nil)
 	issued := create(t, m, "o")
 	p := wantValid(t, m, issued)
-	p.Key.Scopes[0] = "admin"
+	key := p.Key()
+	key.Owner, key.Scopes[0] = "thief", "admin"
 	if p = wantValid(t, m, issued); p.Allows("admin") || !p.Allows("reports:read") {
-		t.Error("a handler that wrote to the shared Principal changed what the key may do")
+		t.Error("a handler that wrote to its copy of the key changed what the key may do")
+	}
+	if key := p.Key(); p.Owner() != "o" || key.Owner != "o" || key.Scopes[0] != "reports:read" {
+		t.Errorf("a handler that wrote to its copy changed that of others: %+v", key)
 	}
 	var zero apikey.Principal
 	if zero.Allows("x") || (*apikey.Principal)(nil).Allows("x") {

@@ -71,7 +71,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p, via, err := g.manager.authenticate(r)
 	if err == nil && !p.allowsAll(g.scopes) {
-		err = g.manager.refuse(r.Context(), &p.Key, g.denied)
+		err = g.manager.refuse(r.Context(), p, g.denied)
 	}
 	if err != nil {
 		g.manager.WriteError(w, r, err)

@@ -74,10 +74,12 @@ func TestNoPrincipalWithoutRequire(t *testing.T) {
 	}
 	var missing *apikey.Principal
 	for name, p := range map[string]*apikey.Principal{
-		"nil":     missing,
-		"zero":    {},
-		"by hand": {Key: apikey.Key{ID: "key_1", Owner: "o", Scopes: []string{"*"}}, Entitlement: entitlement.Entitlement{APIAccess: true}},
+		"nil":  missing,
+		"zero": {},
 	} {
+		if key := p.Key(); p.Owner() != "" || p.KeyID() != "" || key.ID != "" || !key.CreatedAt.IsZero() || p.Entitlement().APIAccess {
+			t.Errorf("a Principal that is %s has owner %q and key %+v", name, p.Owner(), key)
+		}
 		for _, scope := range []string{"", "*", "reports:read"} {
 			if p.Allows(scope) {
 				t.Errorf("a Principal that is %s allows %q", name, scope)
@@ -130,7 +132,7 @@ func TestContextIsKept(t *testing.T) {
 			t.Error("next's context lost a value or the deadline")
 		}
 		child := context.WithValue(r.Context(), traceKey{}, "span")
-		if p, ok := apikey.PrincipalFromContext(child); !ok || p.Key.Owner != "o" {
+		if p, ok := apikey.PrincipalFromContext(child); !ok || p.Key().Owner != "o" {
 			t.Errorf("a context made of next's has the Principal %v", p)
 		}
 		cancel()
@@ -195,7 +197,7 @@ func TestNestedRequire(t *testing.T) {
 		strangers.take()
 		owner := ""
 		h := m.Require()(between(tt.header, tt.value)(tt.inner(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			owner = apikey.MustPrincipal(r.Context()).Key.Owner
+			owner = apikey.MustPrincipal(r.Context()).Owner()
 		}))))
 		w := serve(h, requestWith(t, "X-API-Key", token))
 		if w.Code != tt.status || owner != tt.owner {

@@ -306,7 +306,7 @@ func TestPlanIsNamedToNoCaller(t *testing.T) {
 	issued, other := create(t, m, "o"), create(t, m, "o")
 	var limits []entitlement.Limits
 	h := m.Require()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		e := apikey.MustPrincipal(r.Context()).Entitlement
+		e := apikey.MustPrincipal(r.Context()).Entitlement()
 		if e.Has("export") {
 			limits = append(limits, e.Limits)
 		}

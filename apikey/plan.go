@@ -42,6 +42,7 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[*entitlement.Entitlement], error) {
 		now := time.Now() // what a slow provider says is as of then
 		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
+		e = e.Clone() // the provider may go on changing its own
 		switch {
 		case errors.Is(err, entitlement.ErrNone):
 			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil

@@ -130,7 +130,7 @@ func TestPlanClampsScopes(t *testing.T) {
 		b := &billing{answer: plan(paid)}
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 		issued := create(t, m, "o")
-		if p := wantValid(t, m, issued); !p.Allows("reports:read") || p.Entitlement.Plan != "pro" {
+		if p := wantValid(t, m, issued); !p.Allows("reports:read") || p.Entitlement().Plan != "pro" {
 			t.Errorf("%+v: want reports:read allowed", p)
 		}
 		b.answer = plan(small)
@@ -152,14 +152,14 @@ func TestPlanClampsScopes(t *testing.T) {
 	})
 }
 
-// A handler that changes the Principal changes nobody's rights, though the key
-// stays in memory while the plan is asked for anew.
+// A handler that changes what the Principal gave it, or a provider
+// that changes what it returned, changes nobody's rights.
 func TestHandlerChangesNoRights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		features := entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}}
 		provider := entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
 			if owner != "o" {
-				t.Errorf("the provider is asked for %q, which a handler wrote into the Principal", owner)
+				t.Errorf("the provider is asked for %q, want o", owner)
 			}
 			e := features
 			e.ValidUntil = time.Now().Add(10 * time.Second)
@@ -175,10 +175,12 @@ func TestHandlerChangesNoRights(t *testing.T) {
 			if p.Allows("admin") || p.Allows("reports:write") || !p.Allows("reports:read") {
 				t.Fatalf("round %d: Allows goes by what a handler wrote into the Principal", round)
 			}
-			p.Key.Scopes[0] = "reports:write"
-			p.Key.Scopes = append(p.Key.Scopes, "*")
-			p.Key.Owner = "somebody"
-			p.Entitlement.Scopes[0] = "*"
+			key, e := p.Key(), p.Entitlement()
+			key.Scopes[0], e.Scopes[0], features.Scopes[0] = "reports:write", "*", "*"
+			if p = wantValid(t, m, issued); p.Allows("admin") || p.Allows("reports:write") || p.Key().Scopes[0] != "reports:read" {
+				t.Fatalf("round %d: Allows goes by a copy that somebody changed", round)
+			}
+			features.Scopes[0] = "reports:*"
 			time.Sleep(11 * time.Second)
 		}
 	})

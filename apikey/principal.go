@@ -2,45 +2,166 @@ package apikey
 
 import (
 	"context"
-	"slices"
+	"encoding/binary"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // A Principal is who a request is, after validation: the key that was
 // presented and what its owner's plan allows.
 //
-// One Principal is shared by all requests with the same key, so treat it and
-// the slices and maps in it as read-only. Key.LastUsedAt is as of the last
-// look-up in the store.
+// It never changes, so all requests with the same key share one. Its methods
+// return copies. The zero Principal has no owner and allows nothing.
 type Principal struct {
-	Key         Key
-	Entitlement entitlement.Entitlement
+	// text holds the texts of the record one after the other, and ends where
+	// each of them ends. Apart from text and plan there is no pointer in a
+	// Principal: the garbage collector follows those of every cached key.
+	text string
+	ends [texts]uint32
 
-	// What Allows decides by, out of reach of a handler that changes the
-	// exported fields.
-	scopes, covered []string
-	valid           bool
+	created, expires, disabled, revoked, lastUsed int64 // Unix microseconds; those of the zero time mean never
+
+	plan *entitlement.Entitlement // nil only in the zero Principal; shared, never changed
 }
 
-func newPrincipal(k Key, e entitlement.Entitlement) Principal {
-	return Principal{Key: k, scopes: slices.Clone(k.Scopes), valid: true}.with(e)
-}
+// The texts of a Principal. Scopes and metadata are lists, see appendItem.
+const (
+	textID = iota
+	textOwner
+	textName
+	textHint
+	textCreatedBy
+	textRevokeReason
+	textReplacedBy
+	textScopes
+	textMetadata
+	texts
+)
 
-// with returns p under another entitlement.
-func (p Principal) with(e entitlement.Entitlement) Principal {
-	p.Entitlement, p.covered = e.Clone(), slices.Clone(e.Scopes)
+func newPrincipal(r store.Record, plan *entitlement.Entitlement) Principal {
+	p := Principal{
+		created: r.CreatedAt.UnixMicro(), expires: r.ExpiresAt.UnixMicro(), disabled: r.DisabledAt.UnixMicro(),
+		revoked: r.RevokedAt.UnixMicro(), lastUsed: r.LastUsedAt.UnixMicro(), plan: plan,
+	}
+	var b []byte
+	for i, text := range [...]string{r.ID, r.Owner, r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy} {
+		b = append(b, text...)
+		p.ends[i] = uint32(len(b))
+	}
+	for _, scope := range r.Scopes {
+		b = appendItem(b, scope)
+	}
+	p.ends[textScopes] = uint32(len(b))
+	for name, value := range r.Metadata {
+		b = appendItem(appendItem(b, name), value)
+	}
+	p.ends[textMetadata] = uint32(len(b))
+	p.text = string(b)
 	return p
 }
 
+// appendItem appends an item of a list: its length and the text.
+func appendItem(b []byte, item string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(item))), item...)
+}
+
+// cutItem returns the first item of a list and the rest of the list.
+func cutItem(list string) (item, rest string) {
+	length := uint64(0)
+	for shift := 0; ; shift += 7 {
+		b := list[0]
+		list = list[1:]
+		length |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return list[:length], list[length:]
+		}
+	}
+}
+
+func (p *Principal) at(i int) string {
+	if p == nil {
+		return ""
+	}
+	start := uint32(0)
+	if i > 0 {
+		start = p.ends[i-1]
+	}
+	return p.text[start:p.ends[i]]
+}
+
+// Owner returns whose key it is, as the host named the owner in Create. It does
+// not allocate.
+func (p *Principal) Owner() string { return p.at(textOwner) }
+
+// KeyID returns the ID of the key. It does not allocate.
+func (p *Principal) KeyID() string { return p.at(textID) }
+
+// Key returns a copy of the key. LastUsedAt is as of the latest look-up in the
+// store.
+func (p *Principal) Key() Key {
+	if p == nil || p.plan == nil {
+		return Key{}
+	}
+	return Key{
+		ID: p.at(textID), Owner: p.at(textOwner), Name: p.at(textName), Hint: p.at(textHint), CreatedBy: p.at(textCreatedBy),
+		RevokeReason: p.at(textRevokeReason), ReplacedBy: p.at(textReplacedBy), Scopes: p.scopes(), Metadata: p.metadata(),
+		CreatedAt: instant(p.created), ExpiresAt: instant(p.expires), DisabledAt: instant(p.disabled),
+		RevokedAt: instant(p.revoked), LastUsedAt: instant(p.lastUsed),
+	}
+}
+
+func (p *Principal) scopes() (scopes []string) {
+	for list := p.at(textScopes); list != ""; {
+		var scope string
+		scope, list = cutItem(list)
+		scopes = append(scopes, scope)
+	}
+	return scopes
+}
+
+func (p *Principal) metadata() map[string]string {
+	list := p.at(textMetadata)
+	if list == "" {
+		return nil
+	}
+	metadata := map[string]string{}
+	for list != "" {
+		var name, value string
+		name, list = cutItem(list)
+		value, list = cutItem(list)
+		metadata[name] = value
+	}
+	return metadata
+}
+
+func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// Entitlement returns a copy of what the owner's plan allows.
+func (p *Principal) Entitlement() entitlement.Entitlement {
+	if p == nil || p.plan == nil {
+		return entitlement.Entitlement{}
+	}
+	return p.plan.Clone()
+}
+
 // Allows reports whether the key was given the scope and the owner's plan
-// covers it; see [entitlement.Grants] for what "*" means. A key without
-// scopes allows none, and so does a Principal that did not come from a
-// Manager.
+// covers it; see [entitlement.Grants] for the meaning of "*". A key without
+// scopes allows none. It does not allocate.
 func (p *Principal) Allows(scope string) bool {
-	return p != nil && p.valid &&
-		entitlement.Grants(p.scopes, scope) &&
-		(p.covered == nil || entitlement.Grants(p.covered, scope))
+	return p != nil && p.plan != nil && p.plan.Covers(scope) && p.holds(scope)
+}
+
+// holds reports whether one of the key's own scopes grants the scope.
+func (p *Principal) holds(scope string) bool {
+	for list := p.at(textScopes); list != ""; {
+		var held string
+		if held, list = cutItem(list); entitlement.Grants([]string{held}, scope) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Principal) allowsAll(scopes []string) bool {
@@ -50,6 +171,13 @@ func (p *Principal) allowsAll(scopes []string) bool {
 		}
 	}
 	return true
+}
+
+// under returns p under another plan.
+func (p *Principal) under(plan *entitlement.Entitlement) *Principal {
+	other := *p
+	other.plan = plan
+	return &other
 }
 
 type principalKey struct{}

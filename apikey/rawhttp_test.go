@@ -62,7 +62,7 @@ func (g *gate) handler(t *testing.T, opts apikey.Options, scopes []string) http.
 	g.Manager = newManager(t, g.store, &opts)
 	return g.Require(scopes...)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.ran.Add(1)
-		_, _ = io.WriteString(w, apikey.MustPrincipal(r.Context()).Key.Owner)
+		_, _ = io.WriteString(w, apikey.MustPrincipal(r.Context()).Owner())
 	}))
 }
 

@@ -212,7 +212,7 @@ func soakSharedCache(t *testing.T, m *apikey.Manager, require func(http.Handler)
 				status = http.StatusNotFound
 			}
 			w.WriteHeader(status)
-			_, _ = io.WriteString(w, apikey.MustPrincipal(r.Context()).Key.Owner)
+			_, _ = io.WriteString(w, apikey.MustPrincipal(r.Context()).Owner())
 		})))
 	}
 	origin := httptest.NewServer(mux)

@@ -35,7 +35,7 @@ func ExampleDigestOf() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(p.Key.Owner, p.Key.Hint)
+	fmt.Println(p.Key().Owner, p.Key().Hint)
 	// Output: user_1 old-5f2b
 }
 

@@ -16,24 +16,23 @@ import (
 // A cachedKey is what the cache keeps of a record: facts, whatever the key's
 // status. Decisions are made anew each time.
 type cachedKey struct {
-	current    atomic.Pointer[boundKey]
+	principal Principal                 // as in a service without plans
+	bound     atomic.Pointer[Principal] // under the owner's plan; nil until there is one
+
 	touchAfter atomic.Int64 // Unix microseconds: the next use to be written
-
-	// What the record says of its status, side by side: a hit looks at little
-	// more than this.
-	ended   error // ErrRevoked or ErrDisabled, or nil
-	expires int64 // Unix microseconds
-
-	// Whose key it is, out of reach of a handler that changes the Principal.
-	owner    string
-	ownerKey cache.Key
+	expires    int64        // Unix microseconds
+	ended      ending
+	ownerKey   cache.Key
 }
 
-// A boundKey is a key together with the entitlement it was last seen with.
-type boundKey struct {
-	Principal
-	source *entitlement.Entitlement
-}
+// An ending is a state of a key that admits nobody, whatever the time.
+type ending uint8
+
+const (
+	notEnded ending = iota
+	isDisabled
+	isRevoked
+)
 
 // Validate finds out whose key the token is and what its owner is entitled to.
 //
@@ -44,8 +43,7 @@ type boundKey struct {
 // waiting; see [Options.CacheTTL]. A key that this Manager has revoked,
 // disabled or rotated is refused from the moment that call returns.
 //
-// The Principal is shared; do not change it. Scopes are up to the caller; see
-// [Principal.Allows].
+// Scopes are up to the caller; see [Principal.Allows].
 func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error) {
 	if !m.token.wellFormed(token) && !m.token.legacy(token) {
 		return nil, m.refuse(ctx, nil, ErrMalformed)
@@ -73,44 +71,48 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 
 // decide applies the key's status and its owner's entitlement as they are now.
 func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *cachedKey) (*Principal, error) {
-	b := k.current.Load()
+	p := &k.principal
 	if err := k.refusal(now); err != nil {
-		return nil, m.refuse(ctx, &b.Key, err)
+		return nil, m.refuse(ctx, p, err)
 	}
 	if m.plans != nil {
-		e, err := m.entitlement(ctx, now, k.ownerKey, k.owner)
+		e, err := m.entitlement(ctx, now, k.ownerKey, p.Owner())
 		if err != nil {
-			m.refuse(ctx, &b.Key, ErrUnavailable)
+			m.refuse(ctx, p, ErrUnavailable)
 			return nil, err
 		}
 		if !e.Active(now) {
-			return nil, m.refuse(ctx, &b.Key, ErrNotEntitled)
+			return nil, m.refuse(ctx, p, ErrNotEntitled)
 		}
-		b = k.bind(b, e)
+		p = k.under(e)
 	}
 	m.uses.record(k, d, now)
-	return &b.Principal, nil
+	return p, nil
 }
 
 // refusal is the error for the key's status, nil when it is active. It agrees
 // with [Key.Status].
 func (k *cachedKey) refusal(now time.Time) error {
 	switch {
-	case k.ended == ErrRevoked:
+	case k.ended == isRevoked:
 		return ErrRevoked
 	case now.UnixMicro() >= k.expires:
 		return ErrExpired
+	case k.ended == isDisabled:
+		return ErrDisabled
 	}
-	return k.ended
+	return nil
 }
 
-// bind returns b with the entitlement e, anew only when e has changed.
-func (k *cachedKey) bind(b *boundKey, e *entitlement.Entitlement) *boundKey {
-	if b.source != e {
-		b = &boundKey{Principal: b.with(*e), source: e}
-		k.current.Store(b)
+// under returns the key's Principal under the plan e, a new one only if the plan
+// has changed.
+func (k *cachedKey) under(e *entitlement.Entitlement) *Principal {
+	p := k.bound.Load()
+	if p == nil || p.plan != e {
+		p = k.principal.under(e)
+		k.bound.Store(p)
 	}
-	return b
+	return p
 }
 
 // load asks the store; it stands apart so that a hit does not pay for what it
@@ -145,12 +147,12 @@ func possible(r store.Record, d store.Digest) bool {
 }
 
 func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
-	k := &cachedKey{expires: math.MaxInt64, owner: r.Owner, ownerKey: ownerKey(r.Owner)}
+	k := &cachedKey{principal: newPrincipal(r, &m.noPlan), expires: math.MaxInt64, ownerKey: ownerKey(r.Owner)}
 	switch {
 	case !r.RevokedAt.IsZero():
-		k.ended = ErrRevoked
+		k.ended = isRevoked
 	case !r.DisabledAt.IsZero():
-		k.ended = ErrDisabled
+		k.ended = isDisabled
 	}
 	if !r.ExpiresAt.IsZero() {
 		k.expires = r.ExpiresAt.UnixMicro()
@@ -158,7 +160,6 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.LastUsedAt.IsZero() {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
-	k.current.Store(&boundKey{Principal: newPrincipal(keyOf(r), m.everything())})
 	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey}
 	// Look again when the expiry has come, in case it was moved meanwhile.
 	if r.ExpiresAt.After(time.Now()) {
@@ -173,25 +174,21 @@ func plausible(t time.Time) bool { return t.Year() >= 1 && !t.After(latest) }
 // ownerKey is the cache's name for an owner.
 func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }
 
-// refuse reports a refusal and returns its error. k is nil when the key is not
+// refuse reports a refusal and returns its error. p is nil if the key is not
 // known. It costs next to nothing while nobody listens, since an attacker
 // decides how often it is called.
-func (m *Manager) refuse(ctx context.Context, k *Key, err error) error {
+func (m *Manager) refuse(ctx context.Context, p *Principal, err error) error {
 	kind := EventRefused
 	if err == ErrRevoked {
 		kind = EventReused
 	}
 	if m.listens(ctx, kind) {
-		m.report(ctx, kind, k, err)
+		m.report(ctx, kind, p, err)
 	}
 	return err
 }
 
 //go:noinline
-func (m *Manager) report(ctx context.Context, kind EventKind, k *Key, err error) {
-	e := Event{Kind: kind, Time: now(), Reason: reasonOf(err)}
-	if k != nil {
-		e.Owner, e.KeyID = k.Owner, k.ID
-	}
-	m.emit(ctx, e)
+func (m *Manager) report(ctx context.Context, kind EventKind, p *Principal, err error) {
+	m.emit(ctx, Event{Kind: kind, Time: now(), Owner: p.Owner(), KeyID: p.KeyID(), Reason: reasonOf(err)})
 }

@@ -122,12 +122,12 @@ func TestGoodVectors(t *testing.T) {
 				t.Errorf("the published pattern finds %q, want the token", got)
 			}
 			p, err := m.Validate(t.Context(), v.Token)
-			if err != nil || p.Key.ID != key.ID || p.Key.Hint != v.Hint {
+			if err != nil || p.Key().ID != key.ID || p.Key().Hint != v.Hint {
 				t.Fatalf("Validate = %+v, %v, want key %s", p, err, key.ID)
 			}
 			for _, h := range []http.Header{{"Authorization": {"Bearer " + v.Token}}, {"X-Api-Key": {v.Token}}} {
 				r := (&http.Request{Method: "GET", Header: h}).WithContext(t.Context())
-				if p, err := m.ValidateRequest(r); err != nil || p.Key.ID != key.ID {
+				if p, err := m.ValidateRequest(r); err != nil || p.Key().ID != key.ID {
 					t.Errorf("ValidateRequest with %v = %+v, %v, want key %s", h, p, err, key.ID)
 				}
 			}

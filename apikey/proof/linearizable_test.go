@@ -36,7 +36,7 @@ func TestLinearizable(t *testing.T) {
 	var checking time.Duration
 	counts := map[string]int{}
 	for i := range n {
-		histories := record(t, newManager(t, newSlowStore()), size)
+		histories := record(t, realManager{newManager(t, newSlowStore())}, size)
 		recorded := time.Now()
 		if bad, result := notLinearizable(histories); bad != nil {
 			t.Fatalf("history %d of %d: the answers fit no order of the calls (%v):%s", i+1, n, result, transcript(bad))
@@ -96,7 +96,7 @@ type naiveManager struct {
 	cache map[store.Digest]apikey.Key
 }
 
-func (m *naiveManager) Validate(ctx context.Context, token string) (*apikey.Principal, error) {
+func (m *naiveManager) identify(ctx context.Context, token string) (apikey.Key, error) {
 	d := apikey.DigestOf(token)
 	m.mu.Lock()
 	k, ok := m.cache[d]
@@ -104,7 +104,7 @@ func (m *naiveManager) Validate(ctx context.Context, token string) (*apikey.Prin
 	if !ok {
 		r, err := m.store.Lookup(ctx, d)
 		if err != nil {
-			return nil, apikey.ErrUnknown
+			return apikey.Key{}, apikey.ErrUnknown
 		}
 		k = apikey.Key{ID: r.ID, Owner: r.Owner, DisabledAt: r.DisabledAt, RevokedAt: r.RevokedAt}
 		m.mu.Lock()
@@ -113,11 +113,11 @@ func (m *naiveManager) Validate(ctx context.Context, token string) (*apikey.Prin
 	}
 	switch k.Status(time.Now()) {
 	case apikey.StatusRevoked:
-		return nil, apikey.ErrRevoked
+		return apikey.Key{}, apikey.ErrRevoked
 	case apikey.StatusDisabled:
-		return nil, apikey.ErrDisabled
+		return apikey.Key{}, apikey.ErrDisabled
 	}
-	return &apikey.Principal{Key: k}, nil
+	return k, nil
 }
 
 func (m *naiveManager) forget(owner string) {

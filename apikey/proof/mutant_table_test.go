@@ -241,13 +241,17 @@ var mutants = []mutant{
 		"(genuine(r, owner, r.ID) != nil || r.RevokedAt.IsZero())",
 		"genuine(r, owner, r.ID) != nil",
 	}, "./apikey", "TestLyingStore"},
-	{"rights kept where a handler can change them", "apikey/principal.go", edits{
-		"return Principal{Key: k, scopes: slices.Clone(k.Scopes), valid: true}.with(e)",
-		"return Principal{Key: k, scopes: k.Scopes, valid: true}.with(e)",
+	{"the plan handed out where a handler can change it", "apikey/principal.go", edits{
+		"return p.plan.Clone()",
+		"return *p.plan",
 	}, "./apikey", "TestHandlerChangesNoRights"},
-	{"provider asked for what a handler wrote", "apikey/validate.go", edits{
-		"m.entitlement(ctx, now, k.ownerKey, k.owner)",
-		"m.entitlement(ctx, now, k.ownerKey, b.Key.Owner)",
+	{"the plan kept where the provider can change it", "apikey/plan.go", edits{
+		"e = e.Clone() // the provider may go on changing its own",
+		"",
+	}, "./apikey", "TestHandlerChangesNoRights"},
+	{"the scopes of a key and its metadata mixed up", "apikey/principal.go", edits{
+		"for list := p.at(textScopes); list != \"\"; {\n\t\tvar held",
+		"for list := p.at(textMetadata); list != \"\"; {\n\t\tvar held",
 	}, "./apikey", "TestHandlerChangesNoRights"},
 	{"expiry beyond any clock believed", "apikey/validate.go", edits{
 		" && plausible(r.ExpiresAt)",
@@ -277,8 +281,8 @@ func (p *Principal) Allows(scope string) bool {
 func (p *Principal) allows(scope string) bool {`,
 	}, "./apikey", "TestCacheHoldsNoDecision"},
 	{"first entitlement kept", "apikey/validate.go", edits{
-		"if b.source != e {",
-		"if b.source == nil {",
+		"if p == nil || p.plan != e {",
+		"if p == nil {",
 	}, "./apikey/proof", "TestPlanChangesUnderCachedKey"},
 	{"outage answered as unknown key", "apikey/validate.go", edits{
 		"\t\tcase err != nil:\n\t\t\treturn found, err",

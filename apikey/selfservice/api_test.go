@@ -25,7 +25,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("got %+v", made)
 	}
 	principal, err := p.keys.Validate(t.Context(), made.Token)
-	if err != nil || principal.Key.Owner != "ann" || !principal.Allows("reports:read") {
+	if err != nil || principal.Key().Owner != "ann" || !principal.Allows("reports:read") {
 		t.Fatalf("the token: got %+v, %v", principal, err)
 	}
 	path := "/api/keys/" + made.Key.ID

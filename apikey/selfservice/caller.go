@@ -26,7 +26,7 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	case p != nil && (h.options.KeyScope == "" || !p.Allows(h.options.KeyScope)):
 		return caller{}, keyForbidden
 	case p != nil:
-		return caller{p.Key.Owner, p}, nil
+		return caller{p.Owner(), p}, nil
 	case h.owner == nil:
 		return caller{}, unauthorized
 	}
@@ -62,7 +62,7 @@ func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
 // still asks whether the key is good now: it was validated before this handler
 // began, and the request may have taken its time since.
 func (h *handler) still(r *http.Request, p *apikey.Principal) error {
-	k, err := h.keys.Get(r.Context(), p.Key.Owner, p.Key.ID)
+	k, err := h.keys.Get(r.Context(), p.Owner(), p.KeyID())
 	if err == nil && k.Status(time.Now()) != apikey.StatusActive {
 		err = apikey.ErrRevoked
 	}
@@ -80,7 +80,7 @@ func (c caller) mayHandOut(k apikey.Key) bool {
 			return false
 		}
 	}
-	own := c.key.Key.ExpiresAt
+	own := c.key.Key().ExpiresAt
 	return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)
 }
 
@@ -88,7 +88,7 @@ func (c caller) mayHandOut(k apikey.Key) bool {
 func (h *handler) by(c caller, r *http.Request) string {
 	switch {
 	case c.key != nil:
-		return c.key.Key.ID
+		return c.key.KeyID()
 	case h.options.CreatedBy != nil:
 		return h.options.CreatedBy(r)
 	}

@@ -78,7 +78,7 @@ func (s setup) options(ctx context.Context, st *pgstore.Store) (*apikey.Options,
 func routes(keys *apikey.Manager) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /reports", keys.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "hello", apikey.MustPrincipal(r.Context()).Key.Owner)
+		fmt.Fprintln(w, "hello", apikey.MustPrincipal(r.Context()).Owner())
 	})))
 	// A service puts these two behind its own sign-in, and takes the owner from
 	// there.

@@ -138,11 +138,11 @@ func (s *service) newKey(w http.ResponseWriter, r *http.Request) {
 func reports(w http.ResponseWriter, r *http.Request) {
 	p := apikey.MustPrincipal(r.Context())
 	// A rate limiter counts by Key.Owner: five keys are not five allowances.
-	fmt.Fprintf(w, "reports for %s, at most %d a minute\n", p.Key.Owner, p.Entitlement.Limits.PerMinute)
+	fmt.Fprintf(w, "reports for %s, at most %d a minute\n", p.Owner(), p.Entitlement().Limits.PerMinute)
 }
 
 func export(w http.ResponseWriter, r *http.Request) {
-	if !apikey.MustPrincipal(r.Context()).Entitlement.Has("export") {
+	if !apikey.MustPrincipal(r.Context()).Entitlement().Has("export") {
 		http.Error(w, "not in your plan", http.StatusForbidden)
 		return
 	}

@@ -65,8 +65,8 @@ func (s *service) routes() http.Handler {
 
 // reports knows who is asking, and never sees the token.
 func reports(w http.ResponseWriter, r *http.Request) {
-	p := apikey.MustPrincipal(r.Context())
-	fmt.Fprintf(w, "hello %s, you came with %q, %s…\n", p.Key.Owner, p.Key.Name, p.Key.Hint)
+	key := apikey.MustPrincipal(r.Context()).Key()
+	fmt.Fprintf(w, "hello %s, you came with %q, %s…\n", key.Owner, key.Name, key.Hint)
 }
 
 func (s *service) newKey(ctx context.Context, owner, name string) (apikey.Issued, error) {

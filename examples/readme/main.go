@@ -23,7 +23,7 @@ func main() {
 
 	http.Handle("GET /hello", keys.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := apikey.MustPrincipal(r.Context())
-		fmt.Fprintf(w, "hello %s, this is your key %q\n", p.Key.Owner, p.Key.Name)
+		fmt.Fprintf(w, "hello %s, this is your key %q\n", p.Owner(), p.Key().Name)
 	})))
 	log.Fatal(http.ListenAndServe("localhost:8080", nil))
 }

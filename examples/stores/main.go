@@ -67,7 +67,7 @@ func use(ctx context.Context, out io.Writer, keys *apikey.Manager) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "accepted, the owner is", p.Key.Owner)
+	fmt.Fprintln(out, "accepted, the owner is", p.Owner())
 	if _, err := keys.Revoke(ctx, "user_1", issued.Key.ID, "example over"); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("a key of", p.Key.Owner)
+	fmt.Println("a key of", p.Key().Owner)
 	if _, err := keys.Revoke(ctx, "user_1", issued.Key.ID, "leaked"); err != nil {
 		log.Fatal(err)
 	}

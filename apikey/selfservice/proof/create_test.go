@@ -44,7 +44,7 @@ func TestCreateInTheBrowser(t *testing.T) {
 	tab.fine(t)
 	tab.screenshot(t, "token")
 	principal, err := p.keys.Validate(t.Context(), token)
-	if err != nil || principal.Key.Name != "laptop" || !principal.Allows("reports:read") || principal.Allows("reports:write") {
+	if err != nil || principal.Key().Name != "laptop" || !principal.Allows("reports:read") || principal.Allows("reports:write") {
 		t.Fatalf("the key: got %+v, %v", principal, err)
 	}
 	if keys := p.list(t); len(keys) != 1 || !strings.HasPrefix(token, keys[0].Hint) || !keys[0].ExpiresAt.IsZero() {
@@ -137,7 +137,7 @@ func TestCreateOnTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := time.Until(principal.Key.ExpiresAt); left < 29*24*time.Hour || left > 30*24*time.Hour {
+	if left := time.Until(principal.Key().ExpiresAt); left < 29*24*time.Hour || left > 30*24*time.Hour {
 		t.Errorf("it ends in %v, want 30 days", left)
 	}
 	if places := tab.traces(t, token[len("acme_"):]); len(places) > 0 {
