@@ -20,7 +20,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariant 10, M-16: a Validate that starts after OwnerChanged has returned goes by
+// Invariant 10, M-16, advisory 19 (CVE-2026-33668): a Validate that starts after OwnerChanged has returned goes by
 // the plan as it was when OwnerChanged was called, or later. The provider dawdles
 // before and after it reads.
 func TestCancelledOwnerNeverValidates(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariant 1, C-01: a Validate that starts after the call that ended a key has
+// Invariant 1, C-01, advisory 18 (CVE-2024-21661): a Validate that starts after the call that ended a key has
 // returned refuses it. Each trial has a new key, 64 validators on it, and a
 // store that dawdles before and after each of its steps.
 func TestRevokedNeverValidates(t *testing.T) {

@@ -41,7 +41,7 @@ func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
 	killers := killers{dir: t.TempDir()}
-	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants, busMutants, planMutants, panelMutants) {
+	for i, m := range slices.Concat(mutants, sqlMutants, instanceMutants, busMutants, planMutants, panelMutants, sourceMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
 		}
@@ -146,8 +146,10 @@ func (m mutant) compile(binary string, flags ...string) error {
 // kill demands that the mutant compiles and that a test fails.
 func (m mutant) kill(t *testing.T, mutated []byte) {
 	began := time.Now()
-	binary := m.build(t, mutated)
-	out, err := m.tests(binary).CombinedOutput()
+	binary, overlay := m.build(t, mutated)
+	c := m.tests(binary)
+	c.Env = append(c.Env, overlayVariable+"="+overlay)
+	out, err := c.CombinedOutput()
 	took := time.Since(began).Round(100 * time.Millisecond)
 	if err == nil {
 		t.Errorf("the mutant survived %s -run %q, in %v: no test notices\n%s", m.pkg, m.run, took, strings.Join(m.edits, "\n-->\n"))
@@ -161,10 +163,11 @@ func (m mutant) kill(t *testing.T, mutated []byte) {
 
 // build compiles the tests over the mutant. A mutant that does not compile
 // shows nothing.
-func (m mutant) build(t *testing.T, mutated []byte) (binary string) {
+func (m mutant) build(t *testing.T, mutated []byte) (binary, overlay string) {
 	t.Helper()
 	dir := t.TempDir()
-	broken, overlay, binary := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "tests")
+	broken := filepath.Join(dir, "broken.go")
+	overlay, binary = filepath.Join(dir, "overlay.json"), filepath.Join(dir, "tests")
 	original, err := filepath.Abs(filepath.Join(root, m.file))
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +184,7 @@ func (m mutant) build(t *testing.T, mutated []byte) (binary string) {
 	if err := m.compile(binary, "-overlay", overlay); err != nil {
 		t.Fatal(err)
 	}
-	return binary
+	return binary, overlay
 }
 
 // command runs in the root, with the short counts.

@@ -275,6 +275,7 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// Advisory 29 (CVE-2026-33621): the handler that is shipped counts creations.
 func TestTenAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

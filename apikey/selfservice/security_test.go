@@ -172,7 +172,7 @@ func TestChangeOfNamedFields(t *testing.T) {
 	}
 }
 
-// M-04: without an owner nothing can be done, and a handler that was given no
+// M-04, advisory 1 (CVE-2025-61928): without an owner nothing can be done, and a handler that was given no
 // way to find one lets nobody in.
 func TestNobodyIsLetIn(t *testing.T) {
 	t.Parallel()
@@ -267,6 +267,8 @@ func TestLegacyKeysAreKeys(t *testing.T) {
 	}
 }
 
+// M-05, advisories 5 (CVE-2022-24842) and 6 (CVE-2024-24747): a key creates and
+// changes no key that has more scopes than itself or outlives it.
 func TestKeysEscalateNowhere(t *testing.T) {
 	t.Parallel()
 	names := []string{"a", "b", "c:x", "c:y", "c:*", "*"}
@@ -537,7 +539,8 @@ func TestOutagesSurface(t *testing.T) {
 	}
 }
 
-// M-06: a token is in the body of the answer that made it, once, and nowhere else.
+// M-06, advisories 24 (CVE-2026-47768) and 28 (CVE-2026-64859): a token is in
+// the body of the response that made it, once, and nowhere else.
 func TestTokenIsThereOnce(t *testing.T) {
 	t.Parallel()
 	p := manyKeys(t, nil)

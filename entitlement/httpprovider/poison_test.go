@@ -172,7 +172,7 @@ func (p poison) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, p.body)
 }
 
-// E-05: nothing but an answer is an answer: the rest is neither access nor the lack of a
+// E-15: nothing but an answer is an answer: the rest is neither access nor the lack of a
 // plan, and no error shows the secret.
 func TestPoisons(t *testing.T) {
 	t.Parallel()

@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
-// E-05: what others write to the table is an outage where it is not understood.
+// E-15: what others write to the table is an outage where it is not understood.
 func TestHostileRowsAreAnOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)

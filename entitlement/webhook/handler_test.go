@@ -33,7 +33,7 @@ func TestOnlyPost(t *testing.T) {
 	}
 }
 
-// E-03: the answer comes after the write, and after Changed.
+// E-13: the answer comes after the write, and after Changed.
 func TestOrderOfWork(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -78,7 +78,7 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// E-03: whatever fails, the sender is asked to try again, and the next try does what
+// E-13: whatever fails, the sender is asked to try again, and the next try does what
 // the one before did not.
 func TestFailures(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func logger() (*slog.Logger, *bytes.Buffer) {
 	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
 
-// E-04: a product that is in no plan is neither a free one nor lost.
+// E-14: a product that is in no plan is neither a free one nor lost.
 func TestUnknownProduct(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -184,7 +184,7 @@ func TestUnknownProduct(t *testing.T) {
 	}
 }
 
-// E-04: a table with a catalog of its own, which lacks the plan.
+// E-14: a table with a catalog of its own, which lacks the plan.
 func TestTableWithoutThePlan(t *testing.T) {
 	t.Parallel()
 	table := newTable()

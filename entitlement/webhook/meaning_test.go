@@ -211,7 +211,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// E-02: a payment that is paid back takes the period away that it paid for, and
+// E-12: a payment that is paid back takes the period away that it paid for, and
 // those before, but none that was paid for since.
 func TestRefundOfOnePeriod(t *testing.T) {
 	t.Parallel()

@@ -145,7 +145,7 @@ func refuses(t *testing.T, s system, r *http.Request, name string, want int) {
 	}
 }
 
-// E-02
+// E-12
 func TestForgeries(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -251,7 +251,7 @@ func among(h http.Header) {
 	}
 }
 
-// E-02: what was signed more than five minutes ago, or will be, is not believed.
+// E-12: what was signed more than five minutes ago, or will be, is not believed.
 func TestTolerance(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {

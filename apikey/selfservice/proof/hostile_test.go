@@ -35,7 +35,7 @@ func corpus() (payloads []string) {
 	return payloads
 }
 
-// M-09: 500 names, reasons, metadata and creators that are attempts to run
+// M-09, advisory 23 (CVE-2025-48495): 500 names, reasons, metadata and creators that are attempts to run
 // something: nothing runs, and the policy has nothing to report.
 func TestHostileTexts(t *testing.T) {
 	t.Parallel()
