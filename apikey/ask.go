@@ -5,12 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	bound "github.com/keyhatch/keyhatch/internal/guard" // guard is the middleware's handler
 )
 
-// maxCalls bounds the calls at once in each of the Manager's pools, those of the
-// store, of changes and of the second level, those included that were given up
-// but have not returned.
-const maxCalls = 64
+const (
+	// maxCalls bounds the calls at once in each of the Manager's pools, those of the
+	// store, of changes and of the second level, those included that were given up
+	// but have not returned.
+	maxCalls = 64
+
+	// maxWaiting bounds the calls that wait for one of these places.
+	maxWaiting = 1024
+)
+
+// places bound the calls at once.
+type places = bound.Places
+
+func newPlaces() *places { return bound.NewPlaces(maxCalls, maxWaiting) }
 
 // errNobody is an error that nobody returns.
 var errNobody = errors.New("nobody's error")
@@ -25,39 +37,12 @@ func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, 
 	return askFor(ctx, m.calls, m.opts.LookupTimeout, call)
 }
 
-// askFor is ask with a time and with places of its own, which bound the calls at
-// once.
-func askFor[T any](ctx context.Context, places chan struct{}, wait time.Duration, call func(context.Context) (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
+// askFor is ask with a timeout and with places of its own. The timeout counts
+// from when the call has its place; it waits for one no longer than that.
+func askFor[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+	if err := places.Acquire(ctx, timeout); err != nil {
+		var none T
+		return none, fmt.Errorf("overloaded, the call was not made: %w", err)
 	}
-	var none T
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	select {
-	case places <- struct{}{}:
-	case <-ctx.Done():
-		return none, fmt.Errorf("waiting for one of %d calls to end: %w", cap(places), ctx.Err())
-	}
-	done := make(chan answer, 1)
-	go func() {
-		a := answer{err: errExited}
-		defer func() {
-			if p := recover(); p != nil {
-				a = answer{err: fmt.Errorf("panic: %v", p)}
-			}
-			<-places
-			done <- a
-		}()
-		value, err := call(ctx)
-		_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here
-		a = answer{value, err}
-	}()
-	select {
-	case a := <-done:
-		return a.value, a.err
-	case <-ctx.Done():
-		return none, ctx.Err()
-	}
+	return bound.Call(ctx, timeout, places.Release, call)
 }

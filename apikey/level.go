@@ -27,7 +27,7 @@ type secondLevel struct {
 	cache.Level
 	m     *Manager
 	start time.Time
-	calls chan struct{} // bounds those at once, as of the store
+	calls *places // bounds those at once, as of the store
 
 	// Until when a key or an owner is not asked about, in nanoseconds since
 	// start. Several share a mark, by hash.
@@ -39,7 +39,7 @@ func newSecondLevel(m *Manager) *secondLevel {
 	if m.opts.Level == nil {
 		return nil
 	}
-	return &secondLevel{Level: m.opts.Level, m: m, start: time.Now(), calls: make(chan struct{}, maxCalls)}
+	return &secondLevel{Level: m.opts.Level, m: m, start: time.Now(), calls: newPlaces()}
 }
 
 // mark says that these keys or owners have changed. It must be called before

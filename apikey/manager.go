@@ -53,8 +53,8 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls   chan struct{}                          // places for calls of the store, see ask
-	changes chan struct{}                          // the same for changes, which also tell others
+	calls   *places                                // places for calls of the store, see ask
+	changes *places                                // the same for changes, which also tell others
 	keys    *cache.Cache[*cachedKey]               // by digest
 	level   *secondLevel                           // nil when there is none
 	feed    *cache.Feed                            // nil when there is no Bus
@@ -75,7 +75,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger, calls: make(chan struct{}, maxCalls), changes: make(chan struct{}, maxCalls)}
+	m := &Manager{store: st, opts: o, log: o.Logger, calls: newPlaces(), changes: newPlaces()}
 	var err error
 	if m.token, err = newTokenFormat(o.Prefix, o.TagKeys, o.LegacyFormats); err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ var busMutants = []mutant{
 		" || old > e.ttl+skew {", " {",
 	}, "./cache/rediscache", "TestEntryAge"},
 	{"Redis: the breaker keeps deletions back", "cache/rediscache/level.go", edits{
-		`c.bounded(ctx, "delete"`, `c.guard(ctx, "delete"`,
+		`c.bounded(ctx, "delete"`, `c.guarded(ctx, "delete", some[0]`,
 	}, "./cache/rediscache", "TestBreaker"},
 	{"Redis: the server is never asked for a sign of life", "cache/rediscache/line.go", edits{
 		"n, err := w.readWithin(quiet, b)",

@@ -103,9 +103,9 @@ var mutants = []mutant{
 		"return v, false, fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx))",
 		"v, err = c.stale(&key, s, context.Cause(ctx))\n\t\treturn v, false, err",
 	}, "./cache", "TestNothingStaleForWhoCannotWait"},
-	{"an error that panics in the background", "apikey/ask.go", edits{
-		"\t\t_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here\n",
-		"\t\t_ = errNobody\n",
+	{"an error that panics in the background", "internal/guard/call.go", edits{
+		"\t\t_ = errors.Is(err, errOther) // an error whose methods panic does so here\n",
+		"\t\t_ = errOther\n",
 	}, "./apikey", "TestErrorsThatPanic"},
 	{"a load's error passed on as an answer", "cache/load.go", edits{
 		"return found, fmt.Errorf(\"cache: load: %w\", r.err)",
@@ -221,13 +221,13 @@ var mutants = []mutant{
 		"\t\t\tc.value, err = bounded(ctx, m, write)\n\t\t\treturn err\n\t\t}, keys...)\n",
 		"\t\t\tc.value, err = bounded(ctx, m, write)\n\t\t\treturn err\n\t\t}()\n",
 	}, "./apikey", "TestDeafStore$|TestRevokedNeverValidates"},
-	{"deaf store waited for", "apikey/ask.go", edits{
-		"\tcase <-ctx.Done():\n\t\treturn none, ctx.Err()",
-		"\tcase <-context.Background().Done():\n\t\treturn none, ctx.Err()",
+	{"deaf store waited for", "internal/guard/call.go", edits{
+		"case <-ctx.Done():",
+		"case <-context.Background().Done():",
 	}, "./apikey", "TestDeafStore$"},
 	{"calls not bounded", "apikey/ask.go", edits{
-		"const maxCalls = 64",
-		"const maxCalls = 1 << 20",
+		"maxCalls = 64",
+		"maxCalls = 1 << 20",
 	}, "./apikey", "TestDeafStoreGathersNoCalls"},
 	{"rotation not verified", "apikey/create.go", edits{
 		"if err == nil && !done.value.genuine(owner, id, next, ends) {",
@@ -316,7 +316,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{}, err",
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil",
 	}, "./apikey", "TestEntitlementAnswers"},
-	{"store's panic not recovered", "apikey/ask.go", edits{
+	{"store's panic not recovered", "internal/guard/call.go", edits{
 		"if p := recover(); p != nil {",
 		"if p := any(nil); p != nil {",
 	}, "./apikey", "TestManagementErrorsSurface"},

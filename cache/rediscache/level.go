@@ -22,7 +22,7 @@ const chunk = 1000
 
 // Get is [cache.Level]'s.
 func (c *Cache) Get(ctx context.Context, key cache.Key) (item cache.Item, lease string, err error) {
-	err = c.guard(ctx, "get", func(ctx context.Context) error {
+	err = c.guarded(ctx, "get", key, func(ctx context.Context) error {
 		item, lease, err = c.get(ctx, key)
 		return err
 	})
@@ -106,7 +106,7 @@ func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache
 	if item.Absent {
 		what = "absent"
 	}
-	return c.guard(ctx, "set", func(ctx context.Context) error {
+	return c.guarded(ctx, "set", key, func(ctx context.Context) error {
 		return setScript.Run(ctx, c.level, c.names.of(key),
 			lease, cache.MaxLease.Milliseconds(), ttl.Milliseconds(), sealed, what).Err()
 	})
@@ -134,14 +134,17 @@ func (c *Cache) delete(ctx context.Context, keys []cache.Key) error {
 	return err
 }
 
-// guard is bounded behind the breaker.
-func (c *Cache) guard(ctx context.Context, what string, call func(context.Context) error) error {
-	if !c.breaker.allow(time.Now()) {
-		return fmt.Errorf("rediscache: %s: %w", what, errTripped)
+// guarded is bounded behind the circuit breaker.
+func (c *Cache) guarded(ctx context.Context, what string, key cache.Key, call func(context.Context) error) error {
+	if !c.breaker.Allow(key) {
+		return fmt.Errorf("rediscache: %s: %w", what, c.breaker.Err())
 	}
+	began := time.Now()
 	err := c.bounded(ctx, what, call)
-	if err == nil || ctx.Err() == nil { // a caller that gives up says nothing of the server
-		c.breaker.note(err == nil, time.Now())
+	if err != nil && ctx.Err() != nil {
+		c.breaker.Release() // a caller that gives up says nothing about the server
+	} else {
+		c.breaker.Record(key, began, err)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/guard"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -55,7 +56,7 @@ type Cache struct {
 	options func() redis.Options // a func, so that no print shows the password
 	names   names
 	seal    *seal
-	breaker breaker
+	breaker *guard.Breaker
 	timeout time.Duration
 	cluster bool
 
@@ -118,6 +119,7 @@ func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
 		options: func() redis.Options { return *options },
 		names:   names{o.Namespace},
 		seal:    newSeal(secret, o.Namespace),
+		breaker: guard.NewBreaker(0),
 		timeout: o.Timeout,
 		cluster: o.Cluster,
 	}

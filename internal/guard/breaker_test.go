@@ -1,0 +1,139 @@
+package guard_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
+)
+
+var errDown = errors.New("connection refused")
+
+func key(n int) (k guard.Key) { k[0] = byte(n); return k }
+
+// call makes a call of the key that takes d, if it is allowed.
+func call(b *guard.Breaker, n int, d time.Duration, err error) (made bool) {
+	if !b.Allow(key(n)) {
+		return false
+	}
+	began := time.Now()
+	time.Sleep(d)
+	b.Record(key(n), began, err)
+	return true
+}
+
+// a Breaker opens when calls of five different keys in a row have failed
+// slowly.
+func TestBreakerOpens(t *testing.T) {
+	type step struct {
+		key  int
+		took time.Duration
+		err  error
+	}
+	each := func(n int, d time.Duration) (all []step) {
+		for i := range n {
+			all = append(all, step{i, d, errDown})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+		open  bool
+	}{
+		{"four slow failures", each(4, time.Second), false},
+		{"five slow failures", each(5, time.Second), true},
+		{"five fast failures", each(5, time.Millisecond), false},
+		{"a success between", append(append(each(3, time.Second), step{9, 0, nil}), each(3, time.Second)...), false},
+		{"one key, five times", []step{{0, time.Second, errDown}, {0, time.Second, errDown}, {0, time.Second, errDown}, {0, time.Second, errDown}, {0, time.Second, errDown}}, false},
+		{"fast failures, then slow ones of other keys", append(each(5, time.Millisecond), step{5, time.Second, errDown}, step{6, time.Second, errDown}, step{7, time.Second, errDown}, step{8, time.Second, errDown}, step{9, time.Second, errDown}), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := guard.NewBreaker(time.Second)
+			for _, s := range tt.steps {
+				call(b, s.key, s.took, s.err)
+			}
+			if open := !b.Ready(key(100)); open != tt.open {
+				t.Errorf("%s: open is %t, want %t", tt.name, open, tt.open)
+			}
+		})
+	}
+}
+
+// An open Breaker allows one trial in each pause, and closes when it succeeds.
+// The pauses differ, so that instances do not try in step.
+func TestBreakerTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := guard.NewBreaker(0)
+		for n := range 5 {
+			call(b, n, 0, errDown)
+		}
+		if err := b.Err(); !errors.Is(err, errDown) {
+			t.Errorf("Err = %v, want the last failure", err)
+		}
+		pauses := map[time.Duration]bool{}
+		for range 10 {
+			began := time.Now()
+			for !b.Ready(key(100)) {
+				time.Sleep(time.Millisecond)
+			}
+			pause := time.Since(began)
+			if pauses[pause] = true; pause < 375*time.Millisecond || pause > 626*time.Millisecond {
+				t.Errorf("a trial after %v, want half a second, a quarter more or less", pause)
+			}
+			if b.Allow(key(0)) {
+				t.Error("a key that has failed was allowed before the others")
+			}
+			if !b.Allow(key(100)) || b.Allow(key(101)) {
+				t.Fatal("want exactly one trial")
+			}
+			b.Record(key(100), time.Now(), errDown)
+		}
+		if len(pauses) == 1 {
+			t.Errorf("ten pauses of %v, want different ones", pauses)
+		}
+		time.Sleep(time.Second)
+		if !call(b, 0, 0, nil) || !b.Allow(key(1)) || !b.Allow(key(2)) {
+			t.Error("still open after a trial that has succeeded")
+		}
+	})
+}
+
+// A trial that was not made leaves it to the next caller. Nothing is known from
+// it, so the Breaker stays open.
+func TestBreakerRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := guard.NewBreaker(0)
+		for n := range 5 {
+			call(b, n, 0, errDown)
+		}
+		time.Sleep(time.Second)
+		for range 3 {
+			if !b.Allow(key(100)) {
+				t.Fatal("the trial that was given back is refused to the next caller")
+			}
+			b.Release()
+		}
+		if !b.Allow(key(100)) || b.Allow(key(101)) {
+			t.Error("want one trial: the Breaker is open until one succeeds")
+		}
+	})
+}
+
+// A failure of a call that began before the last success says nothing new.
+func TestBreakerForgetsFailuresFromBeforeASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := guard.NewBreaker(0)
+		began := time.Now()
+		time.Sleep(time.Second)
+		call(b, 100, 0, nil)
+		for n := range 5 {
+			b.Record(key(n), began, errDown)
+		}
+		if !b.Ready(key(0)) {
+			t.Error("opened by calls that began before the last one that succeeded")
+		}
+	})
+}

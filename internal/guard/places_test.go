@@ -1,0 +1,90 @@
+package guard_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
+)
+
+// C-14: the calls under way are bounded, and so is the queue. Who finds it full
+// is refused at once.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := guard.NewPlaces(2, 3)
+		var under, most, served, refused atomic.Int64
+		for range 10 {
+			go func() {
+				began := time.Now()
+				if err := p.Acquire(t.Context(), time.Minute); err != nil {
+					if refused.Add(1); err != guard.ErrBusy || time.Since(began) > 0 {
+						t.Errorf("refused with %v after %v, want ErrBusy at once", err, time.Since(began))
+					}
+					return
+				}
+				if n := under.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				time.Sleep(time.Second)
+				under.Add(-1)
+				p.Release()
+				served.Add(1)
+			}()
+		}
+		time.Sleep(time.Minute)
+		if most.Load() != 2 || served.Load() != 5 || refused.Load() != 5 {
+			t.Errorf("%d at once, %d served, %d refused, want 2, 5 and 5", most.Load(), served.Load(), refused.Load())
+		}
+	})
+}
+
+// A place is not waited for any longer than is said, nor than the caller has.
+func TestPlacesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := guard.NewPlaces(1, 10)
+		if err := p.Acquire(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := p.Acquire(t.Context(), time.Second); err != guard.ErrBusy || time.Since(began) != time.Second {
+			t.Errorf("%v after %v, want ErrBusy after 1 s", err, time.Since(began))
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := p.Acquire(short, time.Second); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a caller in a hurry: %v, want the context's error", err)
+		}
+		p.Release()
+		if err := p.Acquire(t.Context(), 0); err != nil {
+			t.Errorf("after a release: %v, want a place", err)
+		}
+	})
+}
+
+// A call that is given up keeps its place until it returns.
+func TestCallKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := guard.NewPlaces(1, 0)
+		if err := p.Acquire(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		_, err := guard.Call(t.Context(), time.Second, p.Release, func(context.Context) (int, error) {
+			time.Sleep(time.Minute)
+			return 1, nil
+		})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call that hangs: %v, want its deadline", err)
+		}
+		if err := p.Acquire(t.Context(), 0); err != guard.ErrBusy {
+			t.Errorf("beside a call that was given up and goes on: %v, want ErrBusy", err)
+		}
+		time.Sleep(time.Minute)
+		if err := p.Acquire(t.Context(), 0); err != nil {
+			t.Errorf("after it has returned: %v, want a place", err)
+		}
+	})
+}
