@@ -43,6 +43,9 @@ func TagOf(key []byte, signed string) string {
 // VerifyTag reports whether tag is the one of key behind signed.
 func VerifyTag(key []byte, signed, tag string) bool { return newTagger(key).verify(signed, tag) }
 
+// NewTagVerifier is VerifyTag for one key.
+func NewTagVerifier(key []byte) func(signed, tag string) bool { return newTagger(key).verify }
+
 // ExtractToken takes the token out of the named headers, as the middleware does.
 func ExtractToken(headers []string, h http.Header) (string, error) {
 	carriers, err := newCarriers(headers)

@@ -13,4 +13,22 @@ var sourceMutants = []mutant{
 	{"page: a byte modulo 62", "apikey/selfservice/panel/panel.js", edits{
 		"alphabet[byte & 63] ?? ''", "alphabet[byte % 62]",
 	}, "./apikey/selfservice/proof", "TestTokensOfTheScript"},
+	{"MAC compared with ==", "apikey/tag.go", edits{
+		"return subtle.ConstantTimeCompare(want[:], got[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn want == got",
+	}, "./apikey/proof", "TestSecretsAreCompared"},
+	{"MAC compared with bytes.Equal", "apikey/tag.go", edits{
+		"return subtle.ConstantTimeCompare(want[:], got[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn bytes.Equal(want[:], got[:])",
+	}, "./apikey/proof", "TestSecretsAreCompared"},
+	{"webhook: signature compared with bytes.Equal", "entitlement/webhook/signature.go", edits{
+		"if hmac.Equal(mac, want) {", "if slices.Equal(mac, want) {",
+	}, "./apikey/proof", "TestSecretsAreCompared"},
+	{"rediscache: MAC compared with ==", "cache/rediscache/seal.go", edits{
+		"!hmac.Equal(s.mac(key, b[:head], b[prefix:]), b[head:prefix])", "string(s.mac(key, b[:head], b[prefix:])) != string(b[head:prefix])",
+	}, "./apikey/proof", "TestSecretsAreCompared"},
+	{"remotestore: secret compared with ==", "store/remotestore/handler.go", edits{
+		"found |= subtle.ConstantTimeCompare(hash[:], accepted[:])", "if hash == accepted {\n\t\t\tfound |= subtle.ConstantTimeCompare(nil, nil)\n\t\t}",
+	}, "./apikey/proof", "TestSecretsAreCompared"},
+	{"panel: no rule for the expiry of what a key creates", "apikey/selfservice/caller.go", edits{
+		"return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)", "return own.IsZero() || true",
+	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
 }

@@ -237,6 +237,22 @@ func TestKeysManageNoMoreThanThemselves(t *testing.T) {
 	if w := p.do("ann", "GET", "/api/keys", "", bearer); w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" {
 		t.Errorf("a revoked key: got %d, want 401", w.Code)
 	}
+
+	ends := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	short, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: "ann", Name: "x", Scopes: []string{"keys:write"}, ExpiresAt: ends})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer.value = "Bearer " + short.Secret.Reveal()
+	for body, want := range map[string]int{
+		`{"name": "x"}`: 403,
+		fmt.Sprintf(`{"name": "x", "expires_at": %q}`, ends.Add(time.Second).Format(time.RFC3339)): 403,
+		fmt.Sprintf(`{"name": "x", "expires_at": %q}`, ends.Format(time.RFC3339)):                  201,
+	} {
+		if w := p.do("", "POST", "/api/keys", body, bearer); w.Code != want {
+			t.Errorf("%s by a key that ends at %v: got %d %s, want %d", body, ends, w.Code, w.Body, want)
+		}
+	}
 }
 
 // Keys of an earlier system are keys, too.

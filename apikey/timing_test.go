@@ -1,0 +1,87 @@
+package apikey_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"math"
+	mathrand "math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+)
+
+// T-11: how long the comparison of a MAC takes does not depend on where it
+// differs. Two classes of wrong MACs, which differ in the first and in the last
+// character, are measured by turns chosen at random, and Welch's t must stay
+// below 10. The control compares in the usual way and must be found out.
+//
+// It measures time, so it runs with KEYHATCH_SOAK alone. That no secret is
+// compared in the usual way is seen in the source, in every run.
+func TestMACComparisonTakesConstantTime(t *testing.T) {
+	if os.Getenv("KEYHATCH_SOAK") == "" {
+		t.Skip("it measures time: set KEYHATCH_SOAK")
+	}
+	key, signed := make([]byte, 32), "acme_0123456789ABCDEFGHIJKLMNOPQRST"
+	rand.Read(key)
+	good := apikey.TagOf(key, signed)
+	first, last := []byte(good), []byte(good)
+	first[0], last[len(last)-1] = first[0]^1, last[len(last)-1]^1
+	wrong := [2]string{string(first), string(last)}
+	verify := apikey.NewTagVerifier(key)
+	if got := leastT(1_000_000, func(class int) { verify(signed, wrong[class]) }); got >= 10 {
+		t.Errorf("the time depends on where a MAC differs: |t| = %.1f, want below 10", got)
+	}
+
+	secret, guesses := bytes.Repeat([]byte{7}, 256), [2][]byte{}
+	for class := range guesses {
+		guesses[class] = bytes.Clone(secret)
+		guesses[class][class*(len(secret)-1)]++
+	}
+	if got := leastT(1_000_000, func(class int) { compareUntilDifference(secret, guesses[class]) }); got < 10 {
+		t.Errorf("control: |t| = %.1f for a comparison that ends at the first difference, want at least 10", got)
+	}
+}
+
+//go:noinline
+func compareUntilDifference(a, b []byte) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// leastT measures f for two classes, n times each, and returns the absolute value
+// of Welch's t. A machine that does other things may shift one class once, but
+// not three times, so the least of three is taken.
+func leastT(n int, f func(class int)) float64 {
+	least := math.Inf(1)
+	for range 3 {
+		least = min(least, welch(n, f))
+	}
+	return least
+}
+
+func welch(n int, f func(class int)) float64 {
+	const limit = 20 * time.Microsecond // what is longer was interrupted
+	var count, mean, square [2]float64
+	rng := mathrand.New(mathrand.NewPCG(1, 2))
+	for count[0] < float64(n) || count[1] < float64(n) {
+		class := rng.IntN(2)
+		began := time.Now()
+		f(class)
+		took := time.Since(began)
+		if took > limit {
+			continue
+		}
+		count[class]++ // Welford's method
+		delta := float64(took) - mean[class]
+		mean[class] += delta / count[class]
+		square[class] += delta * (float64(took) - mean[class])
+	}
+	variance := func(class int) float64 { return square[class] / (count[class] - 1) / count[class] }
+	return math.Abs(mean[0]-mean[1]) / math.Sqrt(variance(0)+variance(1))
+}
