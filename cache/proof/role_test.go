@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"sync"
 
@@ -57,7 +58,12 @@ func play() int {
 }
 
 func (r *role) open(ctx context.Context) error {
-	st, err := pgstore.Open(ctx, r.DSN, nil)
+	dsn, err := url.Parse(r.DSN)
+	if err != nil {
+		return err
+	}
+	// The tables of other tests are in other schemas of the database.
+	st, err := pgstore.Open(ctx, r.DSN, &pgstore.Options{Schema: dsn.Query().Get("search_path")})
 	if err != nil {
 		return err
 	}

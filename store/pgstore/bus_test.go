@@ -113,7 +113,7 @@ func TestChannelOfAnySchema(t *testing.T) {
 	t.Cleanup(func() { execute(t, dsn, "DROP SCHEMA "+quoted+" CASCADE") })
 	role := newRole(t, dsn, "SUPERUSER")
 	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
-	b := openBus(t, open(t, as(dsn, role, "postgres", ""), nil), nil)
+	b := openBus(t, open(t, as(dsn, role, "postgres", ""), &pgstore.Options{Table: unique("keys")}), nil)
 	r := hear(t, b)
 	publish(t, b, "message")
 	r.wants("message")

@@ -18,7 +18,8 @@ type Options struct {
 	Table string
 
 	// Schema is the schema that the tables are in, as in [sqlstore.Options]. It
-	// must be there already. By default it is the first one of the search path.
+	// must be there already. By default it is the schema of the search path that
+	// has the tables, or the first one if they are in no schema of the database.
 	Schema string
 
 	// MaxConns is the most connections that the Store has open at a time, by
@@ -51,7 +52,8 @@ var _ store.Store = (*Store)(nil)
 // host (or the name's connect_timeout), is older than version 13, takes no
 // writes, commits without waiting for the disk, or is behind a pooler without
 // transactions, and when the tables were written by a later version of
-// sqlstore. No error shows the password.
+// sqlstore. It fails when row-level security applies to the user, and for the
+// other reasons that [sqlstore.Store.Migrate] has. No error shows the password.
 func Open(ctx context.Context, dsn string, o *Options) (*Store, error) {
 	s, err := open(ctx, dsn, o)
 	if err != nil {

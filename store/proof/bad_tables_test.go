@@ -24,9 +24,9 @@ type tableFault struct {
 
 var tableFaults = []tableFault{
 	{"no table", "ALTER TABLE keyhatch_keys RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO keyhatch_keys",
-		[3]string{"no such table: keyhatch_keys", `relation "keyhatch_keys" does not exist`, "keyhatch_keys' doesn't exist"}, false},
+		[3]string{"no such table: main.keyhatch_keys", `.keyhatch_keys" does not exist`, "keyhatch_keys' doesn't exist"}, false},
 	{"no table of owners", "ALTER TABLE keyhatch_keys_owners RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO keyhatch_keys_owners",
-		[3]string{"", `relation "keyhatch_keys_owners" does not exist`, "keyhatch_keys_owners' doesn't exist"}, true},
+		[3]string{"", `.keyhatch_keys_owners" does not exist`, "keyhatch_keys_owners' doesn't exist"}, true},
 	{"no column", "ALTER TABLE keyhatch_keys RENAME COLUMN revoked_at TO other", "ALTER TABLE keyhatch_keys RENAME COLUMN other TO revoked_at",
 		[3]string{"revoked_at", "revoked_at", "revoked_at"}, false},
 }

@@ -90,7 +90,7 @@ func opener(d database) storetest.Opener {
 			return nil, nil, err
 		}
 		db.SetMaxIdleConns(poolSize)
-		s, err := sqlstore.New(db, d.dialect, nil)
+		s, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: schemaOf(dsn)})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -99,6 +99,6 @@ func opener(d database) storetest.Opener {
 }
 
 func openerOfPgstore(ctx context.Context, dsn string) (store.Store, io.Closer, error) {
-	s, err := pgstore.Open(ctx, dsn, nil)
+	s, err := pgstore.Open(ctx, dsn, &pgstore.Options{Schema: schemaOf(dsn)})
 	return s, s, err
 }

@@ -55,9 +55,18 @@ func migrated(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options)
 	return s
 }
 
+// newStore names the schema if the Options name none: Migrate creates no tables
+// by the search path while there are others in the database, those of other tests.
 func newStore(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.New(db, d, o)
+	var opts sqlstore.Options
+	if o != nil {
+		opts = *o
+	}
+	if d == sqlstore.PostgreSQL && opts.Schema == "" {
+		opts.Schema = ask[string](t, db, "SELECT current_schema()")
+	}
+	s, err := sqlstore.New(db, d, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,9 @@ func TestMySQLPlans(t *testing.T) {
 // are replaced by others of the name.
 var mysqlIndexes = []struct{ index, drop string }{
 	{listIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_list, ADD INDEX keyhatch_keys_list (owner, id)"},
-	{idIndex, "DROP INDEX id ON keyhatch_keys"},
+	{idIndex, "ALTER TABLE keyhatch_keys DROP INDEX id, ADD INDEX id (name(10))"},
 	{liveIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_live, ADD INDEX keyhatch_keys_live (owner, expires_at)"},
-	{primary, "ALTER TABLE keyhatch_keys DROP PRIMARY KEY"},
+	{primary, "ALTER TABLE keyhatch_keys DROP PRIMARY KEY, ADD PRIMARY KEY (id)"},
 }
 
 func explainMySQL(t testing.TB, c conn, statements []sent) (all []explained) {

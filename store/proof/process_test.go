@@ -38,7 +38,7 @@ func answerLines(ctx context.Context, role string) error {
 	defer db.Close()
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize)
-	s, err := sqlstore.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), nil)
+	s, err := sqlstore.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), &sqlstore.Options{Schema: schemaOf(os.Getenv("KEYHATCH_DSN"))})
 	if err != nil {
 		return err
 	}

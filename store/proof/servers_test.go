@@ -65,6 +65,14 @@ func postgresDSN(t testing.TB) string {
 	return withParam(server, "search_path", schema)
 }
 
+// schemaOf is the schema that a data source name has from postgresDSN, or "".
+func schemaOf(dsn string) string {
+	if !strings.HasPrefix(dsn, "postgres:") {
+		return ""
+	}
+	return parsed(dsn).Query().Get("search_path")
+}
+
 // mysqlDSN names a new database, which goes with the test. The parameters are
 // the driver's, as in "parseTime=true&charset=latin1".
 func mysqlDSN(t testing.TB, params string) string {

@@ -48,7 +48,8 @@ func openSQLite(t *testing.T) store.Store {
 
 func openPgstore(t *testing.T) store.Store {
 	t.Helper()
-	s, err := pgstore.Open(t.Context(), postgresDSN(t), nil)
+	dsn := postgresDSN(t)
+	s, err := pgstore.Open(t.Context(), dsn, &pgstore.Options{Schema: schemaOf(dsn)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -152,7 +152,7 @@ func TestNoStatementScansTheTable(t *testing.T) {
 // pageOfAPart sorts the rows of a page, and not those that it passes over.
 var pageOfAPart = []string{
 	"CO-ROUTINE page",
-	"SEARCH keyhatch_keys USING COVERING INDEX keyhatch_keys_list (owner=? AND created_at<?)",
+	"SEARCH main.keyhatch_keys USING COVERING INDEX keyhatch_keys_list (owner=? AND created_at<?)",
 	"SCAN page",
 	"SEARCH k USING INDEX sqlite_autoindex_keyhatch_keys_2 (id=?)",
 	"USE TEMP B-TREE FOR ORDER BY",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 // A Dialect is the name of a kind of database. Use one of the constants.
@@ -27,6 +29,9 @@ type dialect struct {
 	// itself, so that it can be run by hand as well.
 	schema []string
 
+	// db makes sure that no row is left out.
+	db *sqldb.Database
+
 	// schemas tells that tables may be in one of several name spaces.
 	schemas bool
 
@@ -36,9 +41,6 @@ type dialect struct {
 	// isolation is what write transactions ask for, whatever the server's or
 	// the connection's default.
 	isolation sql.IsolationLevel
-
-	// placeholder stands for the nth parameter of a statement, from 1.
-	placeholder func(n int) string
 
 	// lock makes a transaction the only writer of an owner's rows, but for
 	// their last use. Its parameter is the owner.
@@ -63,10 +65,10 @@ type dialect struct {
 	// unfit asks what is wrong with a connection; NULL means nothing.
 	unfit string
 
-	// byList and byLive follow the table's name where an owner's keys are asked
-	// for, or those that are not revoked, and have the database look them up in
-	// the index for it.
-	byList, byLive string
+	// byDigest and byID follow the table's name where a key is asked for, byList
+	// where an owner's keys are, and byLive where those that are not revoked are.
+	// They have the database use the index for it.
+	byDigest, byID, byList, byLive string
 
 	// inOrder ends a query of rows that the transaction goes on to change, and
 	// locks them in the order in which Touch does.
@@ -93,5 +95,3 @@ func (d Dialect) resolve() (*dialect, error) {
 	}
 	return dialects[d], nil
 }
-
-func questionMark(int) string { return "?" }

@@ -18,7 +18,9 @@
 // one folder for each dialect and one file for each version, with the tables'
 // names changed in them where [Options] change them. The two get along:
 // Migrate finds the version that the files have set and changes nothing. Call
-// it even so: it refuses connections whose settings would let records go wrong.
+// it even so: it refuses connections whose settings would let records go wrong,
+// and names the schema of the tables in every statement from then on. Without it,
+// each connection would go by its own search path.
 //
 // Whoever migrates needs the right to create tables and indexes. A Store at
 // work needs SELECT, INSERT and UPDATE, and on SQLite the whole file.
@@ -36,12 +38,32 @@
 // run again, for up to five seconds. How long a statement waits before that is
 // up to the context and to the database's own settings.
 //
+// # Hidden rows
+//
+// A key whose row the database leaves out would be refused as unknown, its owner
+// would see an empty list, and RevokeAll would revoke nothing. So the database
+// must fail instead: Migrate returns an error that names the cause, and a call of
+// a Store at work returns an error, which is an outage, if
+//
+//   - row-level security of PostgreSQL applies to the user, whatever its policies
+//     are: give the user BYPASSRLS, or disable it on the tables;
+//   - a view, or on PostgreSQL a foreign table, is in a table's place (a SQLite
+//     file is examined by Migrate alone);
+//   - the server is a standby of PostgreSQL 14 or later, or has @@read_only or
+//     @@innodb_read_only on, as replicas of MySQL and MariaDB do;
+//   - sql_select_limit of MySQL is set.
+//
+// Migrate also returns an error if [Options.Reads] lead to another server or
+// database than the pool for writes, and if the tables are in a schema outside the
+// search path. What is left to the host: a proxy that sends reads to a replica,
+// logical replication, and on MySQL a temporary table with the table's name.
+//
 // # PostgreSQL
 //
 // PostgreSQL 13 or later is needed, and a driver whose errors have a method
-// SQLState() string, as pgx's and lib/pq's do. Where the database's encoding is
-// not UTF8, set client_encoding=UTF8 in the data source name; without it Migrate
-// fails. idle_in_transaction_session_timeout=10s is worth having there: otherwise
+// SQLState() string, as pgx's and lib/pq's do. The encoding of the database must
+// be UTF8 or SQL_ASCII; others have no place for most characters, and Migrate
+// refuses them. idle_in_transaction_session_timeout=10s is worth having there: otherwise
 // a program that vanishes inside a write holds its owner's lock until the server
 // notices, which by default takes hours.
 //

@@ -11,38 +11,98 @@ import (
 )
 
 // Migrate creates the tables, or brings those that an earlier version of this
-// package created up to date. Current ones are left alone, which takes no more
-// rights than to read them. Any number of processes may call it at once. It
-// fails when the tables are of a later version than this package knows or
-// somebody else's, when the database cannot be written to, and when a setting
-// of the connections would let records go wrong.
+// package created up to date. Call it before the first use. It leaves current
+// tables alone, which takes no more rights than to read them. Any number of
+// processes may call it at once.
+//
+// It returns an error if the tables are of a later version than this package
+// knows or somebody else's, if the database cannot be written to, and if a
+// setting of the connections or an encoding would let records go wrong. It also
+// returns an error if the database may leave out rows, since a key whose row is
+// left out would be refused as unknown: because of row-level security, a view
+// in a table's place, a server that is a replica, or [Options.Reads] that lead
+// to another server.
+//
+// If Options name no schema, Migrate looks for the tables in the search path
+// and keeps to the schema in which it finds them, whatever the search path of
+// later connections is. It does not create them if they are in a schema outside
+// the search path.
 //
 // The version is kept in a table of its own, named after the first one with
 // the ending "_version", since the rest of the database is the host's.
 func (s *Store) Migrate(ctx context.Context) error {
-	err := s.fit(ctx, s.writes)
-	if err == nil && s.reads != s.writes {
-		err = s.fit(ctx, s.reads)
-	}
-	if err != nil {
+	if err := s.patiently(ctx, func() error { return s.prepare(ctx) }); err != nil {
 		return verb("migrate", err)
 	}
-	// Where this fails, most often because the table is not there yet, what
-	// follows tells the reason.
+	// If this fails, most often because the table is not there yet, the next
+	// step returns the reason.
 	version, err := s.version(ctx, s.writes)
 	if err != nil || version != len(s.dialect.schema) {
 		err = s.dialect.alone(ctx, s, func(e execer) error { return s.migrate(ctx, e) })
 	}
 	if err == nil {
-		err = s.ours(ctx)
+		err = s.patiently(ctx, func() error {
+			return s.each(func(pool *sql.DB) error { return s.ours(ctx, pool) })
+		})
 	}
 	return verb("migrate", err)
 }
 
-// ours fails when the table is another one that has the same name, as where
-// MySQL did not create it since there was one.
-func (s *Store) ours(ctx context.Context) error {
-	_, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, []byte{}))
+// prepare looks at what is there before anything is created.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.each(func(pool *sql.DB) error { return s.fit(ctx, pool) }); err != nil {
+		return err
+	}
+	if err := s.dialect.db.CheckSame(ctx, s.writes, s.reads); err != nil {
+		return err
+	}
+	if err := s.bind(ctx); err != nil {
+		return err
+	}
+	return s.each(func(pool *sql.DB) error { return s.check(ctx, pool) })
+}
+
+func (s *Store) each(do func(*sql.DB) error) error {
+	if err := do(s.writes); err != nil || s.reads == s.writes {
+		return err
+	}
+	return do(s.reads)
+}
+
+// bind names the tables' schema in every statement from now on. Otherwise a
+// connection with another search path, or a temporary table, would lead to other
+// tables.
+func (s *Store) bind(ctx context.Context) error {
+	s.binding.Lock()
+	defer s.binding.Unlock()
+	if s.schema != "" {
+		return nil
+	}
+	schema, err := s.dialect.db.Home(ctx, s.writes, s.table)
+	if err != nil {
+		return err
+	}
+	s.schema, s.found = schema, true
+	s.sql = s.statements()
+	if stale := s.lookup.Swap(nil); stale != nil {
+		return stale.Close()
+	}
+	return nil
+}
+
+// check returns an error if the database may leave out rows of the tables that
+// are there.
+func (s *Store) check(ctx context.Context, pool *sql.DB) error {
+	return s.dialect.db.Check(ctx, pool, s.schema, s.table, s.table+"_owners", s.table+"_version")
+}
+
+// ours returns an error if rows may be left out, and if the table is another one
+// that has the same name, as when MySQL did not create it since there was one.
+func (s *Store) ours(ctx context.Context, pool *sql.DB) error {
+	if err := s.check(ctx, pool); err != nil {
+		return err
+	}
+	_, err := one(pool.QueryRowContext(ctx, s.sql.lookup, []byte{}))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -94,6 +154,11 @@ func (s *Store) migrate(ctx context.Context, e execer) error {
 	if version < 0 || version > newest {
 		return fmt.Errorf("table %s has schema version %d, this program knows versions up to %d", s.table, version, newest)
 	}
+	if version == 0 && s.found { // another process may have created the tables elsewhere by now
+		if _, err := s.dialect.db.Home(ctx, e, s.table); err != nil {
+			return err
+		}
+	}
 	for ; version < newest; version++ {
 		if err := s.run(ctx, e, s.dialect.schema[version]); err != nil {
 			return fmt.Errorf("from schema version %d to %d: %w", version, version+1, err)
@@ -122,11 +187,15 @@ func (s *Store) version(ctx context.Context, q queryer) (version int, err error)
 // run sends the statements of a file one by one: not every driver takes
 // several at once.
 func (s *Store) run(ctx context.Context, e execer, file string) error {
+	schema := s.schema
+	if !s.dialect.schemas { // SQLite creates an index beside its table, and refuses to be told where that is
+		schema = ""
+	}
 	for statement := range strings.SplitSeq(file, ";\n") {
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		if _, err := e.ExecContext(ctx, s.named(statement)); err != nil {
+		if _, err := e.ExecContext(ctx, s.named(schema, statement)); err != nil {
 			return err
 		}
 	}

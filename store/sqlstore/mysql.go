@@ -9,20 +9,22 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 //go:embed schema/mysql/1.sql
 var mysqlSchema1 string
 
 var mysql = dialect{
-	schema:      []string{mysqlSchema1},
-	schemas:     true,
-	quote:       "`",
-	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
-	placeholder: questionMark,
-	prepare:     true,
-	busy:        busyMySQL,
-	alone:       aloneMySQL,
+	schema:    []string{mysqlSchema1},
+	db:        &sqldb.MySQL,
+	schemas:   true,
+	quote:     "`",
+	isolation: sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
+	prepare:   true,
+	busy:      busyMySQL,
+	alone:     aloneMySQL,
 
 	// INSERT IGNORE would also swallow what is too long, and with the client's
 	// clientFoundRows no count tells an insert from a repetition. Without
@@ -45,6 +47,11 @@ var mysql = dialect{
 		END`,
 
 	lock: `INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner`,
+
+	// A view in the table's place may hide rows; it has no index, so that the
+	// statement fails.
+	byDigest: "FORCE INDEX (PRIMARY)",
+	byID:     "FORCE INDEX (id)",
 
 	// For an owner with a good part of all the keys it would rather read the
 	// whole table, and lock the rows of every other owner on the way.

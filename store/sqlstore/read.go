@@ -1,11 +1,14 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyhatch/keyhatch/store"
@@ -77,6 +80,10 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		page.Records, err = s.list(ctx, q)
 		return err
 	})
+	// A join around a sorted list need not keep it sorted.
+	slices.SortFunc(page.Records, func(a, b store.Record) int {
+		return -cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
+	})
 	if len(page.Records) > q.Limit {
 		last := page.Records[q.Limit-1]
 		page.Records = page.Records[:q.Limit]
@@ -144,6 +151,9 @@ func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) (
 	var records []store.Record
 	for rows.Next() {
 		r, err := scan(rows)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

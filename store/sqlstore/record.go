@@ -88,6 +88,9 @@ type digestColumn struct{ to *store.Digest }
 
 // Scan implements sql.Scanner.
 func (c digestColumn) Scan(src any) error {
+	if src == nil {
+		return sql.ErrNoRows // the row of NULLs that stands for none
+	}
 	b, ok := src.([]byte)
 	if !ok || len(b) != len(c.to) {
 		return fmt.Errorf("want %d bytes, got %T of %d", len(c.to), src, len(b))

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 //go:embed schema/sqlite/1.sql
@@ -11,9 +13,9 @@ var sqliteSchema1 string
 
 var sqlite = dialect{
 	schema:      []string{sqliteSchema1},
+	db:          &sqldb.SQLite,
 	quote:       `"`,
 	isolation:   sql.LevelSerializable, // SQLite has no other
-	placeholder: questionMark,
 	prepare:     true,
 	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
 	unlessTaken: "ON CONFLICT DO NOTHING",

@@ -16,27 +16,27 @@ type statements struct {
 
 func (s *Store) statements() statements {
 	return statements{
-		lookup: s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE digest = ?`),
-		get:    s.text(`SELECT ` + columns + ` FROM keyhatch_keys WHERE id = ?`),
-		first: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ?
+		lookup: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byDigest + ` WHERE digest = ?`),
+		get:    s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byID + ` WHERE id = ?`),
+		first: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ?
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 
 		// Not (created_at, id) < (?, ?), which MySQL does not look up in the
 		// index.
-		next: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
+		next: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 		partLive: s.part(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`),
 		partOver: s.part(`(revoked_at IS NOT NULL OR expires_at <= ?)`),
-		live: s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byLive +
+		live: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byLive +
 			` WHERE owner = ? AND revoked_at IS NULL ` + s.dialect.inOrder),
 
 		// Two ranges of one index, each read no further than the limit: an
 		// owner's dead keys cost nothing, however many there are.
-		count: s.text(`SELECT
-			(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys WHERE owner = ? AND revoked_at IS NULL
+		count: s.read(`SELECT
+			(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
 				AND replaced_by = '' AND expires_at IS NULL LIMIT ?) AS endless) +
-			(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys WHERE owner = ? AND revoked_at IS NULL
+			(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
 				AND replaced_by = '' AND expires_at > ? LIMIT ?) AS ending)`),
 		insert: s.text(`INSERT INTO keyhatch_keys (` + columns + `)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ` + s.dialect.unlessTaken),
@@ -61,7 +61,7 @@ func (s *Store) statements() statements {
 // index as well, so the keys of the other one are passed over there, and rows
 // are read for what the page holds.
 func (s *Store) part(condition string) string {
-	return s.text(`SELECT ` + columns + ` FROM keyhatch_keys AS k JOIN (
+	return s.read(`SELECT ` + columns + ` FROM keyhatch_keys AS k JOIN (
 			SELECT id AS listed FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ? AND ` + condition + `
 			AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?
@@ -69,34 +69,35 @@ func (s *Store) part(condition string) string {
 		ORDER BY created_at DESC, id DESC`)
 }
 
-// text turns a statement into the database's own: its tables' names, which were
-// checked by New and are all that is ever put into a statement, and its
-// placeholders.
-func (s *Store) text(statement string) string {
-	parts := strings.Split(statement, "?")
-	var b strings.Builder
-	b.WriteString(s.named(parts[0]))
-	for i, part := range parts[1:] {
-		b.WriteString(s.dialect.placeholder(i + 1))
-		b.WriteString(s.named(part))
-	}
-	return b.String()
+// read turns a SELECT statement into one that fails if the database may leave out
+// keys.
+func (s *Store) read(statement string) string {
+	return s.text(s.dialect.db.Whole(statement, DefaultTable))
 }
+
+// text turns a statement into the database's own: its placeholders, and its
+// tables' names. Nothing else is ever put into a statement.
+func (s *Store) text(statement string) string { return s.named(s.schema, s.dialect.db.Text(statement)) }
 
 // named puts in the names of tables and indexes. An index lies in the name
 // space of its table, and is made without saying so.
-func (s *Store) named(statement string) string {
-	quoted := func(name string) string { return s.dialect.quote + name + s.dialect.quote }
-	space := ""
-	if s.schema != "" {
-		space = quoted(s.schema) + "."
-	}
+func (s *Store) named(schema, statement string) string {
 	var names []string
 	for _, index := range []string{"_list", "_live"} {
-		names = append(names, DefaultTable+index, quoted(s.table+index))
+		names = append(names, DefaultTable+index, s.quoted(s.table+index))
 	}
 	for _, table := range []string{"_owners", "_version", ""} { // the shortest last
-		names = append(names, DefaultTable+table, space+quoted(s.table+table))
+		name := s.quoted(s.table + table)
+		if schema != "" {
+			name = s.quoted(schema) + "." + name
+		}
+		// In quotes it is a literal. A schema that was found may have any name.
+		names = append(names, "'"+DefaultTable+table+"'", "'"+strings.ReplaceAll(name, "'", "''")+"'", DefaultTable+table, name)
 	}
 	return strings.NewReplacer(names...).Replace(statement)
+}
+
+func (s *Store) quoted(name string) string {
+	q := s.dialect.quote
+	return q + strings.ReplaceAll(name, q, q+q) + q
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,13 +34,15 @@ type Options struct {
 
 	// Schema is where the tables are: a schema of PostgreSQL, or a database of
 	// MySQL, named as a table is. It must be there already. By default it is
-	// the connection's own. SQLite has none.
+	// the connection's own, or on PostgreSQL the schema of the search path in
+	// which Migrate finds the tables. SQLite has none.
 	Schema string
 
 	// Reads is another pool of connections to the same database, for Lookup,
 	// Get, List and Count; nil means the one that writes. It must see at once what
-	// was committed through the other one: a replica that lags would go on
-	// admitting keys after they were revoked.
+	// was committed through the other one: a replica lags, and would go on
+	// admitting keys after they were revoked. Migrate returns an error if it leads
+	// to another server, another database or another file.
 	Reads *sql.DB
 }
 
@@ -52,6 +55,8 @@ type Store struct {
 	writes, reads *sql.DB
 	dialect       *dialect
 	schema, table string
+	found         bool // the schema, by Migrate
+	binding       sync.Mutex
 	sql           statements
 	lookup        atomic.Pointer[sql.Stmt]
 	locked        atomic.Pointer[time.Time] // when a lock that can be asked for again was had last

@@ -1,0 +1,65 @@
+package proof_test
+
+// How a database that hides rows can be believed.
+var hiddenMutants = []mutant{
+	{"PostgreSQL: row-level security believed while running", "internal/sqldb/postgres.go", edits{
+		"CASE WHEN row_security_active(%s::regclass) THEN",
+		"CASE WHEN false AND row_security_active(%s::regclass) THEN",
+	}, "./store/proof", "TestRowLevelSecurityWhileOpen|TestHiddenKeyIsNoVerdict"},
+	{"PostgreSQL: row-level security checked where all rows are hidden", "internal/sqldb/postgres.go", edits{
+		"apart: true,",
+		"apart: false,",
+	}, "./store/proof", "TestRowLevelSecurityWhileOpen"},
+	{"PostgreSQL: row-level security accepted at the start", "internal/sqldb/postgres.go", edits{
+		"WHEN row_security_active(c.oid) THEN",
+		"WHEN false THEN",
+	}, "./store/proof", "TestMigrateRefusesRowLevelSecurity"},
+	{"SQL: pool for reads not checked", "store/sqlstore/migrate.go", edits{
+		"return do(s.reads)",
+		"return nil",
+	}, "./store/proof", "TestMigrateRefusesRowLevelSecurity"},
+	{"SQL: pool for reads may lead elsewhere", "internal/sqldb/sqldb.go", edits{
+		"if one != other {",
+		"if one.Valid != other.Valid {",
+	}, "./store/proof", "TestReadsMustLeadToTheSameServer"},
+	{"PostgreSQL: view believed while running", "internal/sqldb/postgres.go", edits{
+		"WHEN pg_relation_filenode(%s::regclass) IS NULL THEN",
+		"WHEN false THEN",
+	}, "./store/proof", "TestViewInPlaceOfATable"},
+	{"PostgreSQL: view accepted at the start", "internal/sqldb/postgres.go", edits{
+		"WHEN c.relkind <> 'r' THEN",
+		"WHEN c.relkind = '-' THEN",
+		"WHEN pg_relation_filenode(%s::regclass) IS NULL THEN",
+		"WHEN false THEN",
+	}, "./store/proof", "TestViewInPlaceOfATable"},
+	{"MySQL: view believed while running", "store/sqlstore/mysql.go", edits{
+		`byDigest: "FORCE INDEX (PRIMARY)",`,
+		`byDigest: "",`,
+	}, "./store/proof", "TestViewInPlaceOfATable"},
+	{"SQLite: view accepted at the start", "internal/sqldb/sqlite.go", edits{
+		"WHERE type = 'view' AND",
+		"WHERE type = 'none' AND",
+	}, "./store/proof", "TestViewInPlaceOfATable"},
+	{"MySQL: lists cut short", "internal/sqldb/mysql.go", edits{
+		"WHEN @@sql_select_limit < 18446744073709551615 THEN",
+		"WHEN @@sql_select_limit < 0 THEN",
+	}, "./store/proof", "TestMySQLSelectLimit"},
+	{"MySQL: charset of a column not checked", "internal/sqldb/mysql.go", edits{
+		"<> 'utf8mb4' THEN",
+		"= 'none' THEN",
+	}, "./store/proof", "TestMySQLCharsetOfAColumn"},
+	{"SQL: each connection goes by its own search path", "store/sqlstore/migrate.go", edits{
+		"s.schema, s.found = schema, true",
+		"s.found = schema != \"\"",
+		"return s.each(func(pool *sql.DB) error { return s.check(ctx, pool) })",
+		"return nil",
+	}, "./store/proof", "TestSearchPath|TestTemporaryTablesHideNothing"},
+	{"PostgreSQL: second table in another schema", "internal/sqldb/sqldb.go", edits{
+		`case others.String != "":`,
+		`case others.String == "-":`,
+	}, "./store/proof", "TestSearchPath"},
+	{"PostgreSQL: encoding of the database not checked", "store/sqlstore/postgres.go", edits{
+		"WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')",
+		"WHEN current_setting('server_encoding') = 'none'",
+	}, "./store/proof", "TestDatabaseEncodings"},
+}
