@@ -3,10 +3,12 @@ package apikey_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -201,4 +203,42 @@ func TestRegisterEndsNegativeEntry(t *testing.T) {
 		}
 		_, _ = m.Revoke(t.Context(), "o", k.ID, "")
 	}
+}
+
+// C-17: 1,000 validations of 20 cold keys read the store 20 times, also while
+// another owner's RevokeAll is under way.
+func TestRevokeAllBesideColdKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keys, validations = 20, 1_000
+		resume := make(chan struct{})
+		st := &spyStore{Store: memstore.New(), before: func(op string) error {
+			if op == "RevokeAll" {
+				<-resume
+			}
+			return nil
+		}}
+		m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})
+		create(t, m, "closed")
+		var tokens []string
+		for i := range keys {
+			tokens = append(tokens, create(t, m, fmt.Sprint("o", i)).Secret.Reveal())
+		}
+		go func() {
+			if n, err := m.RevokeAll(t.Context(), "closed", ""); n != 1 || err != nil {
+				t.Errorf("RevokeAll = %d, %v, want 1", n, err)
+			}
+		}()
+		synctest.Wait()
+		before := st.lookups.Load()
+		for i := range validations {
+			if _, err := m.Validate(t.Context(), tokens[i%keys]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if reads := st.lookups.Load() - before; reads != keys {
+			t.Errorf("%d reads for %d validations of %d keys beside a RevokeAll of another owner, want one each", reads, validations, keys)
+		}
+		close(resume)
+		synctest.Wait()
+	})
 }

@@ -72,9 +72,9 @@ const maxLoads = 64
 // who get them.
 type Cache[V any] struct {
 	stripes [stripes]stripe[V]
-	groups  [stripes]word
-	gen     word // moves with every write to any group
-	noGroup word // never moves
+	groups  [stripes]group
+	gen     atomic.Uint64 // how many writes of groups have ended
+	noGroup group         // never moves
 
 	// Absent entries live apart, so that a flood of unknown keys cannot push
 	// out known ones.

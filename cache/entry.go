@@ -10,7 +10,7 @@ import (
 type entry[V any] struct {
 	key        Key
 	epoch      uint64 // of the key's stripe, before the load
-	group      *word
+	group      *group
 	groupEpoch uint64
 	began      time.Duration // when the load began: since the cache's start, by the monotonic clock
 	beganWall  int64         // the same in Unix nanoseconds, by the wall clock

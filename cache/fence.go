@@ -56,8 +56,31 @@ func (c *Cache[V]) stripe(key *Key) *stripe[V] {
 	return &c.stripes[binary.LittleEndian.Uint64(key[8:])%stripes]
 }
 
-func (c *Cache[V]) group(key *Key) *word {
+// A group is the epoch of the keys whose values were loaded as part of some of the
+// groups, and when the latest write of one of these groups ended.
+type group struct {
+	word
+	ended atomic.Uint64 // what Cache.gen was after it
+}
+
+func (c *Cache[V]) group(key *Key) *group {
 	return &c.groups[binary.LittleEndian.Uint64(key[8:])%stripes]
+}
+
+// end ends a write, of which gen is told first: a load that reads gen afterwards
+// begins after the write.
+func (g *group) end(gen *atomic.Uint64) {
+	now := gen.Add(1)
+	for last := g.ended.Load(); last < now && !g.ended.CompareAndSwap(last, now); last = g.ended.Load() {
+	}
+	g.word.end()
+}
+
+// since returns the group's epoch, and reports whether no write of it has ended
+// since gen was read and none is under way.
+func (g *group) since(gen uint64) (epoch uint64, same bool) {
+	epoch = g.Load() // first: a write that has moved it has set ended before
+	return epoch, quiet(epoch) && g.ended.Load() <= gen
 }
 
 // recent returns the entry for the key among those hit last, or nil.
@@ -96,12 +119,8 @@ func (c *Cache[V]) Write(write func() error, keys ...Key) error {
 // WriteGroup is like Write for all keys whose values were loaded as part of a
 // group; see [Loaded].
 func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
-	// The generation moves first and comes to rest last: a load that finds it
-	// unmoved knows that its group's epoch has not moved either.
-	c.gen.begin()
-	defer c.gen.end()
-	w := c.group(&group)
-	w.begin()
-	defer w.end()
+	g := c.group(&group)
+	g.begin()
+	defer g.end(&c.gen)
 	return write()
 }

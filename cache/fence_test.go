@@ -389,3 +389,36 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 		})
 	}
 }
+
+// C-17: a write of one group neither stops the fills of others nor ends their
+// entries, however long it takes.
+func TestFenceOfAnotherGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keys, rounds = 20, 50
+		c := newCache(t, cache.Options{})
+		var loads atomic.Int64
+		load := func(context.Context) (cache.Loaded[int64], error) {
+			loads.Add(1)
+			time.Sleep(time.Millisecond)
+			return cache.Loaded[int64]{Value: good, Group: keyOf(-1)}, nil
+		}
+		_ = c.WriteGroup(func() error {
+			_ = c.WriteGroup(func() error { return nil }, keyOf(-3))
+			for range rounds {
+				var all sync.WaitGroup
+				for i := range keys {
+					all.Go(func() {
+						if v, err := c.Load(t.Context(), keyOf(i), load); v != good || err != nil {
+							t.Errorf("Load = %d, %v", v, err)
+						}
+					})
+				}
+				all.Wait()
+			}
+			return nil
+		}, keyOf(-2))
+		if got := loads.Load(); got != keys {
+			t.Errorf("%d loads of %d keys beside a write of another group, want one each", got, keys)
+		}
+	})
+}

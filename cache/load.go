@@ -80,8 +80,10 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 			v, err = c.stale(&key, s, r.Err)
 			return v, false, err
 		}
-		v, err = r.Val.(*entry[V]).answer()
-		return v, !leads && !(trusted && quiet(epoch) && quiet(gen)), err
+		e := r.Val.(*entry[V])
+		_, same := e.group.since(gen)
+		v, err = e.answer()
+		return v, !leads && !(trusted && quiet(epoch) && same), err
 	}
 }
 
@@ -178,13 +180,13 @@ func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 // keep is false when something was or is being written. A write that begins
 // after the check is no harm: e's epoch is then past, and it is never served.
 func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
-	if !quiet(e.epoch) || !quiet(gen) || s.word.Load() != e.epoch {
+	if !quiet(e.epoch) || s.word.Load() != e.epoch {
 		return false
 	}
 	// The group became known only with the value. Its epoch is the one from
-	// before the load if no group at all was written since.
-	e.groupEpoch = e.group.Load()
-	if c.gen.Load() != gen {
+	// before the load if the group was not written since.
+	var same bool
+	if e.groupEpoch, same = e.group.since(gen); !same {
 		return false
 	}
 	if !c.endOlder(e, s) {

@@ -97,10 +97,10 @@ func TestNothingStaleForWhoCannotWait(t *testing.T) {
 	})
 }
 
-// What a load has found is gone for good, though another group's write kept the
-// answer from being kept.
+// What a load has found replaces the older value for good, also if a write of its
+// group keeps it out of the cache.
 func TestOutageBringsNothingBackBesideAWrite(t *testing.T) {
-	for name, answer := range map[string]cache.Loaded[int64]{"gone": {Absent: true}, "another": {Value: 8}} {
+	for name, answer := range map[string]cache.Loaded[int64]{"gone": {Absent: true}, "another": {Value: 8, Group: keyOf(1)}} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 			var calls atomic.Int64

@@ -78,14 +78,14 @@ var instanceMutants = []mutant{
 		"return c.undoubted(e, s)",
 	}, "./cache", "TestTrustEndsByEitherClock"},
 	{"load joined from before the trust ended", "cache/load.go", edits{
-		"!leads && !(trusted && quiet(epoch) && quiet(gen))",
-		"!leads && !(trusted || quiet(epoch) && quiet(gen))",
+		"!leads && !(trusted && quiet(epoch) && same)",
+		"!leads && !(trusted || quiet(epoch) && same)",
 	}, "./cache", "TestLoadFromBeforeTrustEnded"},
 	{"trust looked at when the load has landed", "cache/load.go", edits{
 		"trusted, epoch, gen := c.trusted(), s.word.Load(), c.gen.Load()",
 		"epoch, gen := s.word.Load(), c.gen.Load()",
-		"!leads && !(trusted && quiet(epoch) && quiet(gen))",
-		"!leads && !(c.trusted() && quiet(epoch) && quiet(gen))",
+		"!leads && !(trusted && quiet(epoch) && same)",
+		"!leads && !(c.trusted() && quiet(epoch) && same)",
 	}, "./cache", "TestLoadFromBeforeTrustEnded"},
 	{"silence not noticed", "cache/link.go", edits{
 		"case <-time.After(time.Until(ends)):",

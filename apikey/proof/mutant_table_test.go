@@ -15,9 +15,9 @@ var mutants = []mutant{
 		"e := c.newEntry(key, epoch, began, found)",
 		"e := c.newEntry(key, c.stripe(&key).word.Load(), began, found)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
-	{"group written during the load", "cache/load.go", edits{
-		"if c.gen.Load() != gen {",
-		"if false {",
+	{"group written during the load", "cache/fence.go", edits{
+		"quiet(epoch) && g.ended.Load() <= gen",
+		"quiet(epoch)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"epoch moved only before the write", "cache/fence.go", edits{
 		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",
@@ -32,9 +32,17 @@ var mutants = []mutant{
 		"func (w *word) end()   { w.Add(oneVersion) }",
 	}, "./cache", "TestFenceHoldsOffDuringWrite"},
 	{"filled during a write", "cache/load.go", edits{
-		"if !quiet(e.epoch) || !quiet(gen) || s.word.Load() != e.epoch {",
+		"if !quiet(e.epoch) || s.word.Load() != e.epoch {",
 		"if s.word.Load() != e.epoch {",
 	}, "./cache", "TestFenceHoldsOffDuringWrite"},
+	{"filled during a write of its group", "cache/fence.go", edits{
+		"quiet(epoch) && g.ended.Load() <= gen",
+		"g.ended.Load() <= gen",
+	}, "./cache", "TestFenceLoadBegunDuringWrite/of_its_group"},
+	{"fills of all groups stopped by one", "cache/fence.go", edits{
+		"return &c.groups[binary.LittleEndian.Uint64(key[8:])%stripes]",
+		"return &c.groups[0]",
+	}, "./cache", "TestFenceOfAnotherGroup"},
 	{"epoch not in the flight's name", "cache/load.go", edits{
 		"binary.LittleEndian.PutUint64(name[len(key):], epoch)",
 		"_ = epoch",
@@ -44,8 +52,8 @@ var mutants = []mutant{
 		"_ = gen",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"load from before oneself joined during a write", "cache/load.go", edits{
-		"!leads && !(trusted && quiet(epoch) && quiet(gen))",
-		"!leads && !trusted",
+		"!leads && !(trusted && quiet(epoch) && same)",
+		"!leads && !(trusted && (same || true))",
 	}, "./cache", "TestFenceLoadBegunDuringWrite"},
 	{"Forget, Del and Wait instead of epochs", "cache/fence.go", edits{
 		// Without the shortcut past ristretto, whose entries would have to be
@@ -74,10 +82,8 @@ var mutants = []mutant{
 	return err`,
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"a panic leaves the group's write under way", "cache/fence.go", edits{
-		"\tdefer c.gen.end()\n",
-		"",
-		"\tw := c.group(&group)\n\tw.begin()\n\tdefer w.end()\n\treturn write()",
-		"\tw := c.group(&group)\n\tw.begin()\n\tdefer w.end()\n\terr := write()\n\tc.gen.end()\n\treturn err",
+		"\tdefer g.end(&c.gen)\n\treturn write()",
+		"\terr := write()\n\tg.end(&c.gen)\n\treturn err",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"stale value served though written since", "cache/stale.go", edits{
 		"if e != nil && equal(&e.key, key) && c.unwritten(e, s) &&",
@@ -93,7 +99,7 @@ var mutants = []mutant{
 	}, "./cache", "TestOutageBringsNothingBack$"},
 	{"what was not kept leaves what was known", "cache/load.go", edits{
 		"!c.keep(e, s, gen) && c.opts.StaleIfError > 0",
-		"!c.keep(e, s, gen) && e.absent && quiet(gen) && c.opts.StaleIfError > 0",
+		"!c.keep(e, s, gen) && e.absent && c.opts.StaleIfError > 0",
 	}, "./cache", "TestOutageBringsNothingBackBesideAWrite"},
 	{"age by the monotonic clock alone", "cache/entry.go", edits{
 		"return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))",
