@@ -72,9 +72,8 @@ const maxLoads = 64
 // who get them.
 type Cache[V any] struct {
 	stripes [stripes]stripe[V]
-	groups  [stripes]group
-	gen     atomic.Uint64 // how many writes of groups have ended
-	noGroup group         // never moves
+	groups  [stripes + 1]group // the last one is noGroup
+	gen     atomic.Uint64      // how many writes of groups have ended
 
 	// Absent entries live apart, so that a flood of unknown keys cannot push
 	// out known ones.

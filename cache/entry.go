@@ -10,13 +10,13 @@ import (
 type entry[V any] struct {
 	key        Key
 	epoch      uint64 // of the key's stripe, before the load
-	group      *group
 	groupEpoch uint64
 	began      time.Duration // when the load began: since the cache's start, by the monotonic clock
 	beganWall  int64         // the same in Unix nanoseconds, by the wall clock
 	ends       time.Duration // until when it may be served, by either clock
 	endsWall   int64
-	untilWall  int64 // Loaded.Until: after it the value is not even stale
+	untilWall  int64  // Loaded.Until: after it the value is not even stale
+	group      uint16 // an index of Cache.groups; a pointer would cost the garbage collector more
 	absent     bool
 	value      V
 }
@@ -40,12 +40,12 @@ func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], now time.Time) bool {
 
 // undoubted must read the epochs after the entry was read.
 func (c *Cache[V]) undoubted(e *entry[V], s *stripe[V]) bool {
-	return e.epoch == s.word.Load() && e.groupEpoch == e.group.Load()
+	return e.epoch == s.word.Load() && e.groupEpoch == c.groups[e.group].Load()
 }
 
 // unwritten is like undoubted, but counts what is known to have changed alone.
 func (c *Cache[V]) unwritten(e *entry[V], s *stripe[V]) bool {
-	return !written(e.epoch, s.word.Load()) && e.groupEpoch == e.group.Load()
+	return !written(e.epoch, s.word.Load()) && e.groupEpoch == c.groups[e.group].Load()
 }
 
 // age is how long ago the load of an entry began, by the clock that says
@@ -57,7 +57,7 @@ func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
 // newEntry makes an entry of what a load that began at the given time found.
 func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded[V]) *entry[V] {
 	began = began.Add(-min(max(found.Age, 0), MaxDuration))
-	e := &entry[V]{key: key, epoch: epoch, group: &c.noGroup, began: began.Sub(c.start), beganWall: began.UnixNano()}
+	e := &entry[V]{key: key, epoch: epoch, group: noGroup, began: began.Sub(c.start), beganWall: began.UnixNano()}
 	ttl := c.opts.TTL
 	if e.absent = found.Absent; e.absent {
 		ttl = c.opts.NegativeTTL
@@ -75,7 +75,7 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 		e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)
 	}
 	if found.Group != (Key{}) {
-		e.group = c.group(&found.Group)
+		e.group = groupOf(&found.Group)
 	}
 	return e
 }

@@ -63,9 +63,11 @@ type group struct {
 	ended atomic.Uint64 // what Cache.gen was after it
 }
 
-func (c *Cache[V]) group(key *Key) *group {
-	return &c.groups[binary.LittleEndian.Uint64(key[8:])%stripes]
-}
+// noGroup is the index of the epoch of keys in no group, which never moves.
+const noGroup = stripes
+
+// groupOf returns the index of a group's epoch.
+func groupOf(key *Key) uint16 { return uint16(binary.LittleEndian.Uint64(key[8:]) % stripes) }
 
 // end ends a write, of which gen is told first: a load that reads gen afterwards
 // begins after the write.
@@ -119,7 +121,7 @@ func (c *Cache[V]) Write(write func() error, keys ...Key) error {
 // WriteGroup is like Write for all keys whose values were loaded as part of a
 // group; see [Loaded].
 func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
-	g := c.group(&group)
+	g := &c.groups[groupOf(&group)]
 	g.begin()
 	defer g.end(&c.gen)
 	return write()

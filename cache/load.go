@@ -81,7 +81,7 @@ func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context
 			return v, false, err
 		}
 		e := r.Val.(*entry[V])
-		_, same := e.group.since(gen)
+		_, same := c.groups[e.group].since(gen)
 		v, err = e.answer()
 		return v, !leads && !(trusted && quiet(epoch) && same), err
 	}
@@ -186,7 +186,7 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	// The group became known only with the value. Its epoch is the one from
 	// before the load if the group was not written since.
 	var same bool
-	if e.groupEpoch, same = e.group.since(gen); !same {
+	if e.groupEpoch, same = c.groups[e.group].since(gen); !same {
 		return false
 	}
 	if !c.endOlder(e, s) {

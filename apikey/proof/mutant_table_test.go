@@ -4,11 +4,11 @@ package proof_test
 var mutants = []mutant{
 	// The cache's fence.
 	{"no epoch compared", "cache/entry.go", edits{
-		"return e.epoch == s.word.Load() && e.groupEpoch == e.group.Load()",
-		"return e.groupEpoch == e.group.Load()",
+		"return e.epoch == s.word.Load() && e.groupEpoch == c.groups[e.group].Load()",
+		"return e.groupEpoch == c.groups[e.group].Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"no group epoch compared", "cache/entry.go", edits{
-		"return e.epoch == s.word.Load() && e.groupEpoch == e.group.Load()",
+		"return e.epoch == s.word.Load() && e.groupEpoch == c.groups[e.group].Load()",
 		"return e.epoch == s.word.Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"epoch read after the load", "cache/load.go", edits{

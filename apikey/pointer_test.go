@@ -1,0 +1,33 @@
+package apikey
+
+import (
+	"reflect"
+	"testing"
+)
+
+// A cached key has three pointers: to its texts, to the owner's plan, and to the
+// Principal under another plan, which is nil in a service without plans. With the
+// two of package cache the garbage collector follows four.
+func TestPointersPerCachedKey(t *testing.T) {
+	if n := pointers(reflect.TypeFor[cachedKey]()); n != 3 {
+		t.Errorf("a cached key has %d pointers, want 3", n)
+	}
+}
+
+// pointers counts the words of a type that the garbage collector looks at. A type
+// without interfaces has one for each field of a kind beyond the numbers.
+func pointers(t reflect.Type) (n int) {
+	switch {
+	case t.Kind() == reflect.Struct:
+		for i := range t.NumField() {
+			n += pointers(t.Field(i).Type)
+		}
+	case t.Kind() == reflect.Array:
+		if t.Len() > 0 {
+			n = t.Len() * pointers(t.Elem())
+		}
+	case t.Kind() > reflect.Complex128:
+		n = 1
+	}
+	return n
+}

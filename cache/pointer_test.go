@@ -1,0 +1,33 @@
+package cache
+
+import (
+	"reflect"
+	"testing"
+)
+
+// The garbage collector follows one pointer in an entry, which leads to the value,
+// and one that leads to the entry. A million cached keys would make it slow
+// otherwise.
+func TestPointersPerEntry(t *testing.T) {
+	kind := reflect.TypeFor[entry[*int]]()
+	for i := range kind.NumField() {
+		if f := kind.Field(i); f.Name != "value" && hasPointer(f.Type) {
+			t.Errorf("the field %s is a %v, want no pointer in it", f.Name, f.Type)
+		}
+	}
+}
+
+func hasPointer(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasPointer(t.Field(i).Type) {
+				return true
+			}
+		}
+		return false
+	case reflect.Array:
+		return t.Len() > 0 && hasPointer(t.Elem())
+	}
+	return t.Kind() > reflect.Complex128
+}
