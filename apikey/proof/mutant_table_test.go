@@ -40,8 +40,8 @@ var mutants = []mutant{
 		"g.ended.Load() <= gen",
 	}, "./cache", "TestFenceLoadBegunDuringWrite/of_its_group"},
 	{"fills of all groups stopped by one", "cache/fence.go", edits{
-		"return &c.groups[binary.LittleEndian.Uint64(key[8:])%stripes]",
-		"return &c.groups[0]",
+		"return uint16(binary.LittleEndian.Uint64(key[8:]) % stripes)",
+		"return 0 * uint16(binary.LittleEndian.Uint64(key[8:]))",
 	}, "./cache", "TestFenceOfAnotherGroup"},
 	{"epoch not in the flight's name", "cache/load.go", edits{
 		"binary.LittleEndian.PutUint64(name[len(key):], epoch)",
