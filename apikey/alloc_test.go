@@ -17,14 +17,14 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 	}
 	ctx := t.Context()
 	st := memstore.New()
-	tagged := apikey.Options{TagKeys: [][]byte{tagKey(0), tagKey(1)}, CacheTTL: time.Hour, NegativeTTL: time.Hour}
-	m := newManager(t, st, &tagged)
-	plans := tagged
+	withMAC := apikey.Options{MACKeys: [][]byte{macKey(0), macKey(1)}, CacheTTL: time.Hour, NegativeTTL: time.Hour}
+	m := newManager(t, st, &withMAC)
+	plans := withMAC
 	plans.Entitlements = entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
 		return entitlement.Entitlement{APIAccess: owner != "free"}, nil
 	})
 	gated := newManager(t, st, &plans)
-	shared := tagged
+	shared := withMAC
 	shared.Bus = &memoryBus{}
 	joined := newManager(t, st, &shared)
 	for deadline := time.Now().Add(10 * time.Second); !joined.BusIsUp(); time.Sleep(time.Millisecond) {
@@ -42,7 +42,7 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 	}
 	time.Sleep(time.Until(expiring.Key.ExpiresAt))
 	forged := newForger("key", true).forge()
-	other := create(t, newManager(t, memstore.New(), &tagged), "o")
+	other := create(t, newManager(t, memstore.New(), &withMAC), "o")
 	body := good.Secret.Reveal()
 	for _, tt := range []struct {
 		name  string
@@ -62,7 +62,7 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 		{"garbage", m, "some garbage", false},
 		{"bad alphabet", m, body[:20] + "!" + body[21:], false},
 		{"bad checksum", m, body[:20] + "00" + body[22:], false},
-		{"forged checksum, bad tag", m, forged, false},
+		{"forged checksum, bad MAC", m, forged, false},
 	} {
 		if _, err := tt.m.Validate(ctx, tt.token); (err == nil) != tt.good {
 			t.Errorf("%s: Validate = %v", tt.name, err)

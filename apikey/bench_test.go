@@ -114,7 +114,7 @@ func Benchmark(b *testing.B) {
 		return []string{own[0][:20] + "00" + own[0][22:]}, false
 	}))
 	run("validate/forged", func(b *testing.B) {
-		m := newManager(b, memstore.New(), &apikey.Options{TagKeys: [][]byte{tagKey(0)}})
+		m := newManager(b, memstore.New(), &apikey.Options{MACKeys: [][]byte{macKey(0)}})
 		forged := newForger("key", true).forge()
 		for b.Loop() {
 			_, _ = m.Validate(b.Context(), forged)

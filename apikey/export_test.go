@@ -14,14 +14,14 @@ func NewSecret(text string) Secret { return newSecret(text) }
 
 type TokenFormat struct{ f *tokenFormat }
 
-func NewTokenFormat(prefix string, tagKeys [][]byte, legacy []*regexp.Regexp) (TokenFormat, error) {
-	f, err := newTokenFormat(prefix, tagKeys, legacy)
+func NewTokenFormat(prefix string, macKeys [][]byte, legacy []*regexp.Regexp) (TokenFormat, error) {
+	f, err := newTokenFormat(&Options{Prefix: prefix, MACKeys: macKeys, LegacyFormats: legacy})
 	return TokenFormat{f}, err
 }
 
 func (t TokenFormat) Generate() string             { return t.f.generate() }
 func (t TokenFormat) WellFormed(token string) bool { return t.f.wellFormed(token) }
-func (t TokenFormat) Legacy(token string) bool     { return t.f.legacy(token) }
+func (t TokenFormat) Legacy(token string) bool     { return t.f.isLegacy(token) }
 func (t TokenFormat) Hint(token string) string     { return t.f.hint(token) }
 func (t TokenFormat) Pattern() string              { return t.f.pattern() }
 func (t TokenFormat) Accepts(token string) bool    { return t.f.wellFormed(token) && t.f.genuine(token) }
@@ -33,18 +33,18 @@ func Checksum(body string) string {
 	return string(sum[:])
 }
 
-// TagOf returns the eight digits that key puts behind signed.
-func TagOf(key []byte, signed string) string {
-	var b [tagLen]byte
-	putBase62(b[:], newTagger(key).tag(signed))
+// MACOf returns the eight digits that key puts behind signed.
+func MACOf(key []byte, signed string) string {
+	var b [macLen]byte
+	putBase62(b[:], newMACKey(key).sum(signed))
 	return string(b[:])
 }
 
-// VerifyTag reports whether tag is the one of key behind signed.
-func VerifyTag(key []byte, signed, tag string) bool { return newTagger(key).verify(signed, tag) }
+// VerifyMAC reports whether mac is the one of key behind signed.
+func VerifyMAC(key []byte, signed, mac string) bool { return newMACKey(key).verify(signed, mac) }
 
-// NewTagVerifier is VerifyTag for one key.
-func NewTagVerifier(key []byte) func(signed, tag string) bool { return newTagger(key).verify }
+// NewMACVerifier is VerifyMAC for one key.
+func NewMACVerifier(key []byte) func(signed, mac string) bool { return newMACKey(key).verify }
 
 // ExtractToken takes the token out of the named headers, as the middleware does.
 func ExtractToken(headers []string, h http.Header) (string, error) {

@@ -38,7 +38,7 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"FuzzToken", "FuzzTag", "FuzzAuthorization", "FuzzCursor", "FuzzRecord"} {
+	for _, name := range []string{"FuzzToken", "FuzzMAC", "FuzzAuthorization", "FuzzCursor", "FuzzRecord"} {
 		if !targets[name] {
 			t.Errorf("there is no %s", name)
 		}
@@ -66,8 +66,8 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 	}
 }
 
-// fuzzTagKey is fixed, so that a seed with a tag stays good.
-var fuzzTagKey = []byte("0123456789abcdefghijklmnopqrstuv")
+// fuzzMACKey is fixed, so that a seed with a MAC stays good.
+var fuzzMACKey = []byte("0123456789abcdefghijklmnopqrstuv")
 
 // digits maps any text to n base62 digits.
 func digits(text string, n int) string {
@@ -89,22 +89,22 @@ func FuzzToken(f *testing.F) {
 		manager *apikey.Manager
 		store   *spyStore
 		pattern *regexp.Regexp
-		tagged  bool
+		withMAC bool
 	}
 	var all []fixture
-	for _, keys := range [][][]byte{nil, {fuzzTagKey}} {
+	for _, keys := range [][][]byte{nil, {fuzzMACKey}} {
 		st := &spyStore{Store: memstore.New()}
-		m := newManager(f, st, &apikey.Options{TagKeys: keys})
+		m := newManager(f, st, &apikey.Options{MACKeys: keys})
 		all = append(all, fixture{newTokenFormat(f, "key", keys...), m, st, regexp.MustCompile(`\A` + m.Pattern() + `\z`), keys != nil})
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, x := range all {
 			signed := "key_" + digits(text, 30)
-			if x.tagged {
-				signed += apikey.TagOf(fuzzTagKey, signed)
+			if x.withMAC {
+				signed += apikey.MACOf(fuzzMACKey, signed)
 			}
 			if made := signed + apikey.Checksum(signed); !x.format.Accepts(made) {
-				t.Errorf("tagged %t: %q is refused, though its parts are good", x.tagged, made)
+				t.Errorf("MAC %t: %q is refused, though its parts are good", x.withMAC, made)
 			}
 			for _, s := range []string{text, "key_" + text, signed + apikey.Checksum(signed)} {
 				before := x.store.lookups.Load()
@@ -115,26 +115,26 @@ func FuzzToken(f *testing.F) {
 					want = apikey.ErrUnknown
 				}
 				if p != nil || !errors.Is(err, want) {
-					t.Errorf("tagged %t: Validate(%q) with an empty store = %v, %v, want %v", x.tagged, s, p, err, want)
+					t.Errorf("MAC %t: Validate(%q) with an empty store = %v, %v, want %v", x.withMAC, s, p, err, want)
 				}
 				if !accepted {
 					if x.store.lookups.Load() != before {
-						t.Errorf("tagged %t: %q is malformed, but reached the store", x.tagged, s)
+						t.Errorf("MAC %t: %q is malformed, but reached the store", x.withMAC, s)
 					}
 					continue
 				}
 				body := "key_" + s[4:34]
 				switch {
-				case x.tagged:
-					body += apikey.TagOf(fuzzTagKey, body)
-				case len(s) == 48: // a tag that nobody checks any more
+				case x.withMAC:
+					body += apikey.MACOf(fuzzMACKey, body)
+				case len(s) == 48: // a MAC that nobody checks any more
 					body += s[34:42]
 				}
 				if again := body + checksumOracle(body); again != s {
-					t.Errorf("tagged %t: accepted %q, whose parts spell %q", x.tagged, s, again)
+					t.Errorf("MAC %t: accepted %q, whose parts spell %q", x.withMAC, s, again)
 				}
 				if len(s) > 55 || !x.pattern.MatchString(s) || x.format.Hint(s) != s[:8] {
-					t.Errorf("tagged %t: accepted %q, of %d bytes and hint %q, against the published pattern", x.tagged, s, len(s), x.format.Hint(s))
+					t.Errorf("MAC %t: accepted %q, of %d bytes and hint %q, against the published pattern", x.withMAC, s, len(s), x.format.Hint(s))
 				}
 			}
 		}
@@ -142,13 +142,13 @@ func FuzzToken(f *testing.F) {
 }
 
 // T-14, advisory 27 (CVE-2023-35941): two readings of one text, split at
-// different places, never share a tag.
-func FuzzTag(f *testing.F) {
+// different places, never share a MAC.
+func FuzzMAC(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key []byte, text string, cutA, cutB uint8) {
 		type reading struct {
 			format apikey.TokenFormat
 			signed string
-			tag    string
+			mac    string
 		}
 		read := func(cut uint8) (r reading, ok bool) {
 			if int(cut) > len(text) {
@@ -159,30 +159,30 @@ func FuzzTag(f *testing.F) {
 				return r, false // no prefix, or no key
 			}
 			r.signed = text[:cut] + "_" + digits(text[cut:], 30)
-			r.tag = apikey.TagOf(key, r.signed)
+			r.mac = apikey.MACOf(key, r.signed)
 			return r, true
 		}
 		a, ok := read(cutA)
 		if !ok {
 			return
 		}
-		if want := tagOracle(key, tagDomain, a.signed); a.tag != want {
-			t.Errorf("tag of %q = %q, want %q", a.signed, a.tag, want)
+		if want := macOracle(key, macDomain, a.signed); a.mac != want {
+			t.Errorf("MAC of %q = %q, want %q", a.signed, a.mac, want)
 		}
-		body := a.signed + a.tag
+		body := a.signed + a.mac
 		if !a.format.Accepts(body + apikey.Checksum(body)) {
-			t.Errorf("%q with its own tag %q is refused", a.signed, a.tag)
+			t.Errorf("%q with its own MAC %q is refused", a.signed, a.mac)
 		}
 		b, ok := read(cutB)
 		if !ok || cutA == cutB {
 			return
 		}
-		if a.signed == b.signed || a.tag == b.tag {
-			t.Errorf("%q, split at %d and at %d, is signed as %q and %q, with tags %q and %q", text, cutA, cutB, a.signed, b.signed, a.tag, b.tag)
+		if a.signed == b.signed || a.mac == b.mac {
+			t.Errorf("%q, split at %d and at %d, is signed as %q and %q, with MACs %q and %q", text, cutA, cutB, a.signed, b.signed, a.mac, b.mac)
 		}
-		for _, body := range []string{b.signed + a.tag, a.signed + b.tag} {
+		for _, body := range []string{b.signed + a.mac, a.signed + b.mac} {
 			if token := body + apikey.Checksum(body); a.format.Accepts(token) || b.format.Accepts(token) {
-				t.Errorf("%q is accepted with the tag of another reading", token)
+				t.Errorf("%q is accepted with the MAC of another reading", token)
 			}
 		}
 	})

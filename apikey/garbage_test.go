@@ -27,11 +27,11 @@ type forger struct {
 	random int // characters before the checksum
 }
 
-func newForger(prefix string, tagged bool) *forger {
+func newForger(prefix string, withMAC bool) *forger {
 	var seed [32]byte
 	_, _ = rand.Read(seed[:])
 	f := &forger{rng: mathrand.New(mathrand.NewChaCha8(seed)), prefix: prefix + "_", random: 30}
-	if tagged {
+	if withMAC {
 		f.random = 38
 	}
 	return f
@@ -59,16 +59,16 @@ func (f *forger) noise() string {
 	return string(b)
 }
 
-func tagKey(b byte) []byte { return []byte(strings.Repeat(string(rune('a'+b))+"0123456", 4)) }
+func macKey(b byte) []byte { return []byte(strings.Repeat(string(rune('a'+b))+"0123456", 4)) }
 
 // Invariant 7, T-07, T-08, C-08, advisory 17 (CVE-2024-21652): garbage does not
 // reach the store, does not grow the memory and does not push out a good key.
-// Half of it is noise, half carries the right checksum, so that only the tag
+// Half of it is noise, half carries the right checksum, so that only the MAC
 // gives it away.
 func TestGarbageFlood(t *testing.T) {
 	n := trials(300_000, 10_000_000)
 	st := &spyStore{Store: memstore.New()}
-	m := newManager(t, st, &apikey.Options{TagKeys: [][]byte{tagKey(0)}, MaxKeysPerOwner: -1})
+	m := newManager(t, st, &apikey.Options{MACKeys: [][]byte{macKey(0)}, MaxKeysPerOwner: -1})
 	hot := make([]string, 1_000)
 	for i := range hot {
 		hot[i] = create(t, m, "o").Secret.Reveal()
@@ -108,7 +108,7 @@ func TestGarbageFlood(t *testing.T) {
 	t.Logf("%d garbage tokens: %d store reads, good keys answered from memory %.3f %%, heap grew by %d KiB",
 		n, reads, 100-100*float64(reads)/float64(n), grown>>10)
 	// Every read would be a good key that was pushed out, or a forgery whose
-	// tag was guessed. Keys reach their end of life in a long flood.
+	// MAC was guessed. Keys reach their end of life in a long flood.
 	if took := time.Since(began); reads > int64(len(hot))*int64(took/(54*time.Second)) {
 		t.Errorf("%d store reads in %v, want none but of good keys that reached their TTL", reads, took)
 	}
@@ -117,9 +117,9 @@ func TestGarbageFlood(t *testing.T) {
 	}
 }
 
-// T-09: a good tag admits nobody.
-func TestTagNeverAdmits(t *testing.T) {
-	keys := &apikey.Options{TagKeys: [][]byte{tagKey(0)}}
+// T-09: a good MAC admits nobody.
+func TestMACNeverAdmits(t *testing.T) {
+	keys := &apikey.Options{MACKeys: [][]byte{macKey(0)}}
 	issuer, empty := newManager(t, memstore.New(), keys), newManager(t, memstore.New(), keys)
 	for i := range trials(300, 1_000_000) {
 		wantRefused(t, empty, create(t, issuer, fmt.Sprint("o", i)), apikey.ErrUnknown)
@@ -128,37 +128,62 @@ func TestTagNeverAdmits(t *testing.T) {
 	wantRefused(t, down, create(t, issuer, "o"), apikey.ErrUnavailable)
 }
 
-// T-12: tag keys are replaced without refusing anyone.
-func TestTagKeyRotation(t *testing.T) {
+// T-12: MAC keys are replaced without refusing anyone.
+func TestMACKeyRotation(t *testing.T) {
 	st := memstore.New()
 	with := func(keys ...[]byte) *apikey.Manager {
-		return newManager(t, st, &apikey.Options{TagKeys: keys, MaxKeysPerOwner: -1})
+		return newManager(t, st, &apikey.Options{MACKeys: keys, MaxKeysPerOwner: -1})
 	}
-	first := create(t, with(tagKey(0)), "o")
-	second := create(t, with(tagKey(1), tagKey(0)), "o")
+	first := create(t, with(macKey(0)), "o")
+	second := create(t, with(macKey(1), macKey(0)), "o")
 	for name, m := range map[string]*apikey.Manager{
-		"both": with(tagKey(1), tagKey(0)), "no tags any more": with(),
+		"both": with(macKey(1), macKey(0)), "no MACs any more": with(),
 	} {
 		t.Log(name)
 		wantValid(t, m, first)
 		wantValid(t, m, second)
 	}
-	retired := with(tagKey(1))
+	retired := with(macKey(1))
 	wantValid(t, retired, second)
 	wantRefused(t, retired, first, apikey.ErrMalformed)
 }
 
-// Tags can be turned on in a running system by admitting the untagged form.
-func TestTurningTagsOn(t *testing.T) {
-	st := memstore.New()
-	untagged := create(t, newManager(t, st, nil), "o")
-	strict := newManager(t, st, &apikey.Options{TagKeys: [][]byte{tagKey(0)}})
-	wantRefused(t, strict, untagged, apikey.ErrMalformed)
-	lenient := newManager(t, st, &apikey.Options{
-		TagKeys: [][]byte{tagKey(0)}, LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`key_[0-9A-Za-z]{36}`)},
-	})
-	wantValid(t, lenient, untagged)
-	wantValid(t, lenient, create(t, lenient, "o"))
+// T-17: MACs can be turned on in a running system. The tokens of before are
+// admitted if their checksum is right; forgeries that leave the MAC off and have no
+// right checksum do not reach the store, whether or not a legacy format matches
+// them.
+func TestTurningMACsOn(t *testing.T) {
+	t.Parallel()
+	st := &spyStore{Store: memstore.New()}
+	old := create(t, newManager(t, st, nil), "o")
+	with := func(accept bool, formats ...string) *apikey.Manager {
+		return newManager(t, st, &apikey.Options{MACKeys: [][]byte{macKey(0)}, AcceptWithoutMAC: accept, LegacyFormats: patterns(formats...), MaxKeysPerOwner: -1})
+	}
+	wantRefused(t, with(false), old, apikey.ErrMalformed)
+	for name, m := range map[string]*apikey.Manager{
+		"accepting": with(true), "accepting, a legacy format of the prefix": with(true, `key_[0-9A-Za-z]+`, `.+`),
+		"a legacy format of the prefix": with(false, `key_[0-9A-Za-z]{36}`, `.+`),
+	} {
+		if accept := strings.HasPrefix(name, "accepting"); accept {
+			wantValid(t, m, old)
+		} else {
+			wantRefused(t, m, old, apikey.ErrMalformed)
+		}
+		wantValid(t, m, create(t, m, "o"))
+		before := st.lookups.Load()
+		for _, f := range []*forger{newForger("key", false), newForger("key", true)} {
+			for range trials(5_000, 500_000) {
+				b := []byte(f.forge())
+				b[len(b)-1] = base62[(strings.IndexByte(base62, b[len(b)-1])+1)%62] // its checksum
+				if _, err := m.Validate(t.Context(), string(b)); !errors.Is(err, apikey.ErrMalformed) {
+					t.Fatalf("%s: Validate(%q) = %v, want ErrMalformed", name, b, err)
+				}
+			}
+		}
+		if n := st.lookups.Load() - before; n != 0 {
+			t.Errorf("%s: %d forgeries with a wrong checksum reached the store, want none", name, n)
+		}
+	}
 }
 
 // T-15: a key of one environment is nothing in another, also over one store.

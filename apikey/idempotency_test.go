@@ -100,8 +100,8 @@ func TestClientPrefix(t *testing.T) {
 	if prefix, ok := newManager(t, memstore.New(), &apikey.Options{Prefix: "acme_live"}).ClientPrefix(); prefix != "acme_live" || !ok {
 		t.Errorf("got %q, %v", prefix, ok)
 	}
-	tagged := newManager(t, memstore.New(), &apikey.Options{TagKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}})
-	if _, ok := tagged.ClientPrefix(); ok {
-		t.Error("with tags a client cannot make tokens: got true")
+	withMAC := newManager(t, memstore.New(), &apikey.Options{MACKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}})
+	if _, ok := withMAC.ClientPrefix(); ok {
+		t.Error("with MACs a client cannot make tokens: got true")
 	}
 }

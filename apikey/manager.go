@@ -77,7 +77,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	}
 	m := &Manager{store: st, opts: o, log: o.Logger, calls: newPlaces(), changes: newPlaces()}
 	var err error
-	if m.token, err = newTokenFormat(o.Prefix, o.TagKeys, o.LegacyFormats); err != nil {
+	if m.token, err = newTokenFormat(&o); err != nil {
 		return nil, err
 	}
 	if m.carriers, err = newCarriers(o.Headers); err != nil {
@@ -147,13 +147,13 @@ func (m *Manager) Close(ctx context.Context) error {
 // Manager matches, for secret scanners.
 func (m *Manager) Pattern() string { return m.token.pattern() }
 
-// ClientPrefix returns the [Options.Prefix] for whoever makes tokens outside of
-// this process, to be admitted by [Manager.Register]: such a token is the prefix,
+// ClientPrefix returns the [Options.Prefix] for clients that make tokens outside of
+// this process, to be admitted by [Manager.Register]. Such a token is the prefix,
 // "_", 30 random base62 characters, and the CRC-32 (IEEE) of all that in base62,
-// padded with zeros to 6. It is false with [Options.TagKeys], which only this
+// padded with zeros to 6. It is false with [Options.MACKeys], which only this
 // process has.
 func (m *Manager) ClientPrefix() (prefix string, ok bool) {
-	return strings.TrimSuffix(m.token.prefix, "_"), len(m.token.tags) == 0
+	return strings.TrimSuffix(m.token.prefix, "_"), len(m.token.macs) == 0
 }
 
 // now is the clock: UTC, to the microsecond that stores keep.

@@ -204,9 +204,9 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		{"size beyond memory", apikey.Options{CacheSize: math.MaxInt32}, "CacheSize"},
 		{"nil pointer for a provider", apikey.Options{Entitlements: (*entitlements)(nil)}, "Entitlements"},
 		{"nil func for a provider", apikey.Options{Entitlements: entitlement.ProviderFunc(nil)}, "Entitlements"},
-		{"short tag key", apikey.Options{TagKeys: [][]byte{key(1), key(2)[:31]}}, "TagKeys"}, // T-13
-		{"zero tag key", apikey.Options{TagKeys: [][]byte{make([]byte, 32)}}, "TagKeys"},
-		{"repeated tag key", apikey.Options{TagKeys: [][]byte{key(1), key(1)}}, "TagKeys"},
+		{"short MAC key", apikey.Options{MACKeys: [][]byte{key(1), key(2)[:31]}}, "MACKeys"}, // T-13
+		{"zero MAC key", apikey.Options{MACKeys: [][]byte{make([]byte, 32)}}, "MACKeys"},
+		{"repeated MAC key", apikey.Options{MACKeys: [][]byte{key(1), key(1)}}, "MACKeys"},
 		{"nil legacy format", apikey.Options{LegacyFormats: []*regexp.Regexp{nil}}, "LegacyFormats"},
 		{"empty legacy format", apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`x*`)}}, "LegacyFormats"},
 		{"no headers", apikey.Options{Headers: []string{}}, "Headers"},

@@ -123,7 +123,7 @@ func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
 // keys: where it is true, [Manager.ValidateRequest] is to decide.
 func (m *Manager) CarriesKey(r *http.Request) bool {
 	token, _, err := extract(m.carriers, r.Header)
-	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.legacy(token))
+	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.isLegacy(token))
 }
 
 // authenticate is the only way from a request to a Principal. The carrier is

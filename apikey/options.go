@@ -76,18 +76,27 @@ type Options struct {
 	// Realm names the service in WWW-Authenticate. Default "api".
 	Realm string
 
-	// TagKeys, when set, put a keyed tag into each new token, so that forged
-	// tokens are refused without asking the store. The current key comes
-	// first; the tags of the others are still admitted, so that a key can be
-	// replaced by putting the new one before it. Each has 32 bytes or more. With
-	// TagKeys set, tokens without a tag are refused: to turn tags on in a
-	// running system, add the pattern of your untagged tokens to LegacyFormats
-	// until they are rotated. Default nil: no tag.
-	TagKeys [][]byte
+	// MACKeys put a MAC into each new token, so that forged tokens are refused
+	// without asking the store. Set them in any service that strangers can
+	// reach: without them everybody can make tokens with a right checksum, each of
+	// which costs a look-up in the store. Each key has 32 random bytes or more,
+	// the same in every instance. The first one makes new MACs; those of the others
+	// are still admitted, so that a key is replaced by putting the new one before
+	// it. With MACKeys set, tokens without a MAC are refused, unless
+	// AcceptWithoutMAC is set. Default nil: no MAC.
+	MACKeys [][]byte
+
+	// AcceptWithoutMAC admits, beside MACKeys, tokens that were issued before there
+	// were MACKeys: those with the same Prefix, without a MAC and with a right
+	// checksum. To turn MACs on in a running system, set it until those keys are
+	// rotated or expired. Until then a forger can leave the MAC off.
+	AcceptWithoutMAC bool
 
 	// LegacyFormats match, as a whole, the tokens of an earlier system, whose
 	// digests were imported with [Manager.Register]. A token has at most 512
-	// bytes, all of them visible ASCII characters.
+	// bytes, all of them visible ASCII characters. A token of the form of this
+	// Manager's own, with the Prefix and 36 or 44 base62 characters behind it, is
+	// never a legacy token, whether or not a pattern matches it.
 	LegacyFormats []*regexp.Regexp
 
 	// Bus carries changes of keys, and of plans by [Manager.OwnerChanged], to the

@@ -209,11 +209,11 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 	bearer("expired", plain, expired.Secret.Reveal(), answerInvalid, apikey.ReasonExpired)
 	bearer("disabled", plain, disabled.Secret.Reveal(), answerInvalid, apikey.ReasonDisabled)
 
-	tagged := with(mem, func(o *apikey.Options) { o.TagKeys = [][]byte{tagKey(0)} })
+	withMAC := with(mem, func(o *apikey.Options) { o.MACKeys = [][]byte{macKey(0)} })
 	forged := newForger("key", true).forge()
 	secrets = append(secrets, forged)
-	bearer("wrong tag", tagged, forged, answerInvalid, apikey.ReasonMalformed)
-	bearer("no tag", tagged, good, answerInvalid, apikey.ReasonMalformed)
+	bearer("wrong MAC", withMAC, forged, answerInvalid, apikey.ReasonMalformed)
+	bearer("no MAC", withMAC, good, answerInvalid, apikey.ReasonMalformed)
 
 	bearer("no scopes", plain, token("tenant"), answerScope, apikey.ReasonScope)
 	bearer("another scope", plain, token("tenant", "reports:write", "reports", "reports:readx"), answerScope, apikey.ReasonScope)

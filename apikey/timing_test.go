@@ -25,11 +25,11 @@ func TestMACComparisonTakesConstantTime(t *testing.T) {
 	}
 	key, signed := make([]byte, 32), "acme_0123456789ABCDEFGHIJKLMNOPQRST"
 	rand.Read(key)
-	good := apikey.TagOf(key, signed)
+	good := apikey.MACOf(key, signed)
 	first, last := []byte(good), []byte(good)
 	first[0], last[len(last)-1] = first[0]^1, last[len(last)-1]^1
 	wrong := [2]string{string(first), string(last)}
-	verify := apikey.NewTagVerifier(key)
+	verify := apikey.NewMACVerifier(key)
 	if got := leastT(1_000_000, func(class int) { verify(signed, wrong[class]) }); got >= 10 {
 		t.Errorf("the time depends on where a MAC differs: |t| = %.1f, want below 10", got)
 	}

@@ -11,18 +11,18 @@ import (
 
 // A token is
 //
-//	prefix "_" random [tag] checksum
+//	prefix "_" random [mac] checksum
 //
-// random is 30 base62 characters (178 bits); tag, where tags are in use, 8 (see
-// tag.go); checksum is the CRC-32 (IEEE) of all that stands before it, in
-// base62, padded to 6 with zeros. The length tells whether there is a tag. One
-// token has one spelling. At most 55 bytes, it fits a single block of SHA-256.
+// random is 30 base62 characters (178 bits). mac is 8, see macKey, if MACKeys are
+// set. checksum is the CRC-32 (IEEE) of everything before it, in base62, padded to
+// 6 with zeros. The length tells the two forms apart. A token has one spelling. At
+// most 55 bytes, it fits a single block of SHA-256.
 const (
 	randomLen   = 30
-	tagLen      = 8
+	macLen      = 8
 	checksumLen = 6
 	hintLen     = 4
-	maxToken    = maxPrefix + 1 + randomLen + tagLen + checksumLen
+	maxToken    = maxPrefix + 1 + randomLen + macLen + checksumLen
 
 	minPrefix, maxPrefix = 2, 10
 
@@ -32,21 +32,23 @@ const (
 
 // A tokenFormat makes and recognizes tokens with one prefix.
 type tokenFormat struct {
-	prefix string // with the underscore
-	tags   []*tagger
-	old    []*regexp.Regexp // legacy formats, anchored
+	prefix     string // with the underscore
+	macs       []*macKey
+	withoutMAC bool             // tokens without a MAC are admitted beside macs
+	legacy     []*regexp.Regexp // anchored
 }
 
-func newTokenFormat(prefix string, tagKeys [][]byte, legacy []*regexp.Regexp) (*tokenFormat, error) {
+func newTokenFormat(o *Options) (*tokenFormat, error) {
+	prefix := o.Prefix
 	if !validPrefix(prefix) {
 		return nil, &InvalidError{Field: "Prefix", Reason: "must have 2 to 10 characters of a-z, 0-9 and _, begin with a letter, and have no double or trailing underscore"}
 	}
-	f := &tokenFormat{prefix: prefix + "_"}
+	f := &tokenFormat{prefix: prefix + "_", withoutMAC: o.AcceptWithoutMAC}
 	var err error
-	if f.tags, err = newTaggers(tagKeys); err != nil {
+	if f.macs, err = newMACKeys(o.MACKeys); err != nil {
 		return nil, err
 	}
-	f.old, err = anchored(legacy)
+	f.legacy, err = anchored(o.LegacyFormats)
 	return f, err
 }
 
@@ -86,28 +88,33 @@ func (f *tokenFormat) generate() string {
 	b := make([]byte, 0, maxToken)
 	b = append(b, f.prefix...)
 	b = appendRandom(b, randomLen)
-	if len(f.tags) > 0 {
-		tag := f.tags[0].tag(string(b))
-		b = b[:len(b)+tagLen]
-		putBase62(b[len(b)-tagLen:], tag)
+	if len(f.macs) > 0 {
+		mac := f.macs[0].sum(string(b))
+		b = b[:len(b)+macLen]
+		putBase62(b[len(b)-macLen:], mac)
 	}
 	sum := checksum(string(b))
 	return string(append(b, sum[:]...))
 }
 
-// wellFormed looks at the length, the prefix and the alphabet.
+// wellFormed reports whether token has one of the forms that are admitted: the
+// length, the prefix and the alphabet.
 //
-// Without tag keys both forms are admitted, so that giving up tags locks nobody
-// out. With them only the tagged form is, since a forger would leave the tag
-// off.
+// Without MACKeys both are, so that giving up MACs locks nobody out. With them
+// only the form with a MAC is, since a forger would leave the MAC off, unless
+// AcceptWithoutMAC says otherwise.
 func (f *tokenFormat) wellFormed(token string) bool {
-	switch len(token) - len(f.prefix) {
-	case randomLen + tagLen + checksumLen:
-	case randomLen + checksumLen:
-		if len(f.tags) > 0 {
-			return false
-		}
-	default:
+	return (f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.own(token)
+}
+
+// hasMAC reports whether a token of an own form has a MAC.
+func (f *tokenFormat) hasMAC(token string) bool {
+	return len(token) == len(f.prefix)+randomLen+macLen+checksumLen
+}
+
+// own reports whether token has one of the two forms, admitted or not.
+func (f *tokenFormat) own(token string) bool {
+	if !f.hasMAC(token) && len(token) != len(f.prefix)+randomLen+checksumLen {
 		return false
 	}
 	if token[:len(f.prefix)] != f.prefix {
@@ -121,19 +128,19 @@ func (f *tokenFormat) wellFormed(token string) bool {
 	return true
 }
 
-// genuine looks at the checksum and the tag of a well-formed token. A good tag
+// genuine checks the checksum and the MAC of a well-formed token. A good MAC
 // admits nobody; a bad one spares the store a look-up.
 func (f *tokenFormat) genuine(token string) bool {
 	body, sum := token[:len(token)-checksumLen], token[len(token)-checksumLen:]
 	if want := checksum(body); sum != string(want[:]) {
 		return false
 	}
-	if len(f.tags) == 0 {
+	if len(f.macs) == 0 || !f.hasMAC(token) {
 		return true
 	}
-	signed, tag := body[:len(body)-tagLen], body[len(body)-tagLen:]
-	for _, t := range f.tags {
-		if t.verify(signed, tag) {
+	signed, mac := body[:len(body)-macLen], body[len(body)-macLen:]
+	for _, k := range f.macs {
+		if k.verify(signed, mac) {
 			return true
 		}
 	}
@@ -151,12 +158,13 @@ func checksum(body string) (digits [checksumLen]byte) {
 	return digits
 }
 
-// legacy reports whether token is one of an earlier system's.
-func (f *tokenFormat) legacy(token string) bool {
-	if len(f.old) == 0 || len(token) > maxLegacy || !visible(token) {
+// isLegacy reports whether token is one of an earlier system. One of an own form
+// never is: a pattern that matches it must not switch the checksum off.
+func (f *tokenFormat) isLegacy(token string) bool {
+	if len(f.legacy) == 0 || len(token) > maxLegacy || f.own(token) || !visible(token) {
 		return false
 	}
-	for _, re := range f.old {
+	for _, re := range f.legacy {
 		if re.MatchString(token) {
 			return true
 		}

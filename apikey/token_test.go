@@ -23,9 +23,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-func newTokenFormat(t testing.TB, prefix string, tagKeys ...[]byte) apikey.TokenFormat {
+func newTokenFormat(t testing.TB, prefix string, macKeys ...[]byte) apikey.TokenFormat {
 	t.Helper()
-	f, err := apikey.NewTokenFormat(prefix, tagKeys, nil)
+	f, err := apikey.NewTokenFormat(prefix, macKeys, nil)
 	if err != nil {
 		t.Fatalf("token format %q: %v", prefix, err)
 	}
@@ -98,14 +98,14 @@ func TestTokenLength(t *testing.T) {
 		if n == 2 {
 			prefix = "ab"
 		}
-		for _, tagged := range []bool{false, true} {
+		for _, withMAC := range []bool{false, true} {
 			want, keys := n+1+30+6, [][]byte(nil)
-			if tagged {
-				want, keys = want+8, [][]byte{tagKey(0)}
+			if withMAC {
+				want, keys = want+8, [][]byte{macKey(0)}
 			}
 			token := newTokenFormat(t, prefix, keys...).Generate()
 			if len(token) != want || len(token) > 55 {
-				t.Errorf("a token with prefix %q, tagged %t, has %d bytes, want %d and never more than 55", prefix, tagged, len(token), want)
+				t.Errorf("a token with prefix %q, MAC %t, has %d bytes, want %d and never more than 55", prefix, withMAC, len(token), want)
 			}
 			// Padding takes a byte and the length eight more.
 			if len(token)+1+8 > sha256.BlockSize {
@@ -217,7 +217,7 @@ func TestPatternFindsEveryToken(t *testing.T) {
 	t.Parallel()
 	n := trials(3_000, 125_000)
 	for _, prefix := range []string{"key", "acme_live", "ab", "a_b_c_d_e0"} {
-		for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+		for _, keys := range [][][]byte{nil, {macKey(0)}} {
 			f := newTokenFormat(t, prefix, keys...)
 			pattern := regexp.MustCompile(f.Pattern())
 			contexts := []string{"%s", `{"key":"%s"}`, "Bearer %s\r\n", "export K=%s\n", "https://x/?k=%s&b=c", "it is %s.", "(%s)", "-%s-", "/%s/"}
@@ -343,10 +343,10 @@ func spellings(token, prefix string, try func(name, s string)) {
 func TestOneSpelling(t *testing.T) {
 	t.Parallel()
 	n := trials(2_000, 100_000)
-	for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+	for _, keys := range [][][]byte{nil, {macKey(0)}} {
 		f := newTokenFormat(t, "acme_live", keys...)
 		st := &spyStore{Store: memstore.New()}
-		m := newManager(t, st, &apikey.Options{Prefix: "acme_live", TagKeys: keys, MaxKeysPerOwner: -1})
+		m := newManager(t, st, &apikey.Options{Prefix: "acme_live", MACKeys: keys, MaxKeysPerOwner: -1})
 		tried := 0
 		for i := range n {
 			token := f.Generate()
@@ -411,15 +411,15 @@ func TestChecksumIsPadded(t *testing.T) {
 }
 
 // T-15: a token of one environment is nothing in another, over one store and
-// with one tag key, nor is it after its prefix and checksum are written anew.
+// with one MAC key, nor is it after its prefix and checksum are written anew.
 func TestTokensStayInTheirEnvironment(t *testing.T) {
 	t.Parallel()
 	prefixes := []string{"acme", "acme_live", "acme_test", "ac", "live", "test", "acme_live2"}
-	for _, keys := range [][][]byte{nil, {tagKey(0)}} {
+	for _, keys := range [][][]byte{nil, {macKey(0)}} {
 		st := &spyStore{Store: memstore.New()}
 		managers, tokens := map[string]*apikey.Manager{}, map[string]string{}
 		for _, p := range prefixes {
-			managers[p] = newManager(t, st, &apikey.Options{Prefix: p, TagKeys: keys})
+			managers[p] = newManager(t, st, &apikey.Options{Prefix: p, MACKeys: keys})
 			tokens[p] = create(t, managers[p], "o-"+p).Secret.Reveal()
 		}
 		for _, from := range prefixes {
@@ -437,7 +437,7 @@ func TestTokensStayInTheirEnvironment(t *testing.T) {
 				body := to + strings.TrimPrefix(tokens[from][:len(tokens[from])-6], from)
 				rewritten, want := body+checksumOracle(body), apikey.ErrUnknown
 				if keys != nil {
-					want = apikey.ErrMalformed // its tag is of the other prefix
+					want = apikey.ErrMalformed // its MAC is of the other prefix
 				}
 				if _, err := managers[to].Validate(t.Context(), rewritten); !errors.Is(err, want) {
 					t.Errorf("a token of %s, rewritten for %s: %v, want %v", from, to, err, want)
@@ -499,8 +499,8 @@ func TestPrefixGrammar(t *testing.T) {
 func TestHint(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"ab", "key", "acme_live2"} {
-		for _, keys := range [][][]byte{nil, {tagKey(0)}} {
-			m := newManager(t, memstore.New(), &apikey.Options{Prefix: prefix, TagKeys: keys})
+		for _, keys := range [][][]byte{nil, {macKey(0)}} {
+			m := newManager(t, memstore.New(), &apikey.Options{Prefix: prefix, MACKeys: keys})
 			created := create(t, m, "o")
 			rotated, err := m.Rotate(t.Context(), "o", created.Key.ID, 0)
 			if err != nil {

@@ -45,15 +45,15 @@ const (
 //
 // Scopes are up to the caller; see [Principal.Allows].
 func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error) {
-	if !m.token.wellFormed(token) && !m.token.legacy(token) {
+	if !m.token.wellFormed(token) && !m.token.isLegacy(token) {
 		return nil, m.refuse(ctx, nil, ErrMalformed)
 	}
 	d, now := DigestOf(token), time.Now()
 	k, err := m.keys.Get(cache.Key(d), now)
 	if err == cache.ErrMiss {
-		// The checksum and the tag keep forgeries from the store. A hit needs
+		// The checksum and the MAC keep forgeries from the store. A hit needs
 		// neither: this very token was looked up before.
-		if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.legacy(token) {
+		if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.isLegacy(token) {
 			return nil, m.refuse(ctx, nil, ErrMalformed)
 		}
 		k, err = m.load(ctx, d)

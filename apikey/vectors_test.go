@@ -19,9 +19,9 @@ import (
 // that a mistake made on both sides of a round trip shows.
 type tokenVector struct {
 	Name, Prefix, Token, Digest string
-	TagKeys                     []hexBytes `json:"tag_keys"`
-	Random, Tag, Checksum, Hint string
-	TagKey                      hexBytes `json:"tag_key"`
+	MACKeys                     []hexBytes `json:"mac_keys"`
+	Random, MAC, Checksum, Hint string
+	MACKey                      hexBytes `json:"mac_key"`
 	Class                       string
 }
 
@@ -33,7 +33,7 @@ func (h *hexBytes) UnmarshalText(text []byte) (err error) {
 }
 
 func (v tokenVector) keys() (keys [][]byte) {
-	for _, k := range v.TagKeys {
+	for _, k := range v.MACKeys {
 		keys = append(keys, k)
 	}
 	return keys
@@ -72,7 +72,7 @@ func readVectors(t testing.TB) (good, bad []tokenVector) {
 func (v tokenVector) setUp(t *testing.T) (apikey.TokenFormat, *apikey.Manager, *spyStore, apikey.Key) {
 	t.Helper()
 	st := &spyStore{Store: memstore.New()}
-	m := newManager(t, st, &apikey.Options{Prefix: v.Prefix, TagKeys: v.keys(), Headers: []string{"Authorization", "X-API-Key"}})
+	m := newManager(t, st, &apikey.Options{Prefix: v.Prefix, MACKeys: v.keys(), Headers: []string{"Authorization", "X-API-Key"}})
 	digest, err := hex.DecodeString(v.Digest)
 	if err != nil || len(digest) != 32 {
 		t.Fatalf("digest %q: %v", v.Digest, err)
@@ -100,15 +100,15 @@ func TestGoodVectors(t *testing.T) {
 		t.Run(v.Name, func(t *testing.T) {
 			f, m, st, key := v.setUp(t)
 			body := v.Prefix + "_" + v.Random
-			if v.TagKey != nil {
-				if got := apikey.TagOf(v.TagKey, body); got != v.Tag {
-					t.Errorf("tag = %q, want %q", got, v.Tag)
+			if v.MACKey != nil {
+				if got := apikey.MACOf(v.MACKey, body); got != v.MAC {
+					t.Errorf("MAC = %q, want %q", got, v.MAC)
 				}
-				if !apikey.VerifyTag(v.TagKey, body, v.Tag) {
-					t.Error("the tag is refused by the key that made it")
+				if !apikey.VerifyMAC(v.MACKey, body, v.MAC) {
+					t.Error("the MAC is refused by the key that made it")
 				}
 			}
-			body += v.Tag
+			body += v.MAC
 			if got := apikey.Checksum(body); got != v.Checksum || body+got != v.Token {
 				t.Errorf("checksum = %q, want %q, and the token their sum", got, v.Checksum)
 			}
@@ -134,7 +134,7 @@ func TestGoodVectors(t *testing.T) {
 			if n := st.lookups.Load(); n == 0 {
 				t.Error("the store was never asked: a good token alone admits nobody")
 			}
-			empty := newManager(t, memstore.New(), &apikey.Options{Prefix: v.Prefix, TagKeys: v.keys()})
+			empty := newManager(t, memstore.New(), &apikey.Options{Prefix: v.Prefix, MACKeys: v.keys()})
 			if _, err := empty.Validate(t.Context(), v.Token); !errors.Is(err, apikey.ErrUnknown) {
 				t.Errorf("Validate with an empty store: %v, want ErrUnknown", err)
 			}
@@ -145,25 +145,25 @@ func TestGoodVectors(t *testing.T) {
 // failingCheck names the first check that the token fails, from the parts.
 func failingCheck(v tokenVector) string {
 	rest, ok := strings.CutPrefix(v.Token, v.Prefix+"_")
-	switch tagged := len(rest) == 44; {
+	switch withMAC := len(rest) == 44; {
 	case !ok:
 		return "prefix"
-	case !tagged && (len(rest) != 36 || v.TagKeys != nil):
+	case !withMAC && (len(rest) != 36 || v.MACKeys != nil):
 		return "length"
 	case regexp.MustCompile(`[^0-9A-Za-z]`).MatchString(rest):
 		return "alphabet"
 	case checksumOracle(v.Token[:len(v.Token)-6]) != v.Token[len(v.Token)-6:]:
 		return "checksum"
 	}
-	for _, k := range v.TagKeys {
-		if signed := v.Token[:len(v.Token)-14]; tagOracle(k, tagDomain, signed) == v.Token[len(v.Token)-14:len(v.Token)-6] {
+	for _, k := range v.MACKeys {
+		if signed := v.Token[:len(v.Token)-14]; macOracle(k, macDomain, signed) == v.Token[len(v.Token)-14:len(v.Token)-6] {
 			return ""
 		}
 	}
-	if v.TagKeys == nil {
+	if v.MACKeys == nil {
 		return ""
 	}
-	return "tag"
+	return "mac"
 }
 
 func TestBadVectors(t *testing.T) {
@@ -178,7 +178,7 @@ func TestBadVectors(t *testing.T) {
 				t.Errorf("it fails by its %s, want by its %s", got, v.Class)
 			}
 			// The cheap checks stand alone before the look into the cache.
-			if cheap := v.Class == "checksum" || v.Class == "tag"; f.WellFormed(v.Token) != cheap {
+			if cheap := v.Class == "checksum" || v.Class == "mac"; f.WellFormed(v.Token) != cheap {
 				t.Errorf("well-formed %t, want %t of a token with a bad %s", !cheap, cheap, v.Class)
 			}
 			if f.Accepts(v.Token) {
@@ -196,7 +196,7 @@ func TestBadVectors(t *testing.T) {
 			}
 		})
 	}
-	for _, class := range []string{"prefix", "length", "alphabet", "checksum", "tag"} {
+	for _, class := range []string{"prefix", "length", "alphabet", "checksum", "mac"} {
 		if seen[class] < 3 {
 			t.Errorf("%d bad vectors of class %q, want at least 3", seen[class], class)
 		}

@@ -54,7 +54,7 @@ func sing(dir string) error {
 	keys, err := apikey.New(st, &apikey.Options{
 		MaxKeysPerOwner: -1,
 		Headers:         []string{"Authorization", "X-API-Key"},
-		TagKeys:         [][]byte{[]byte("0123456789abcdef0123456789abcdef")},
+		MACKeys:         [][]byte{[]byte("0123456789abcdef0123456789abcdef")},
 		Logger:          slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		OnEvent:         func(_ context.Context, e apikey.Event) { fmt.Fprintf(os.Stderr, "event %+v %#v\n", e, e) },
 	})

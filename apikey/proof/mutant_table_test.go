@@ -303,13 +303,25 @@ func (p *Principal) allows(scope string) bool {`,
 		`r.ID != "" &&`,
 	}, "./apikey", "TestBrokenStore"},
 	{"garbage reaches the store", "apikey/validate.go", edits{
-		"if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.legacy(token) {",
-		"if !m.token.wellFormed(token) && !m.token.legacy(token) {",
+		"if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.isLegacy(token) {",
+		"if !m.token.wellFormed(token) && !m.token.isLegacy(token) {",
 	}, "./apikey", "TestGarbageFlood"},
-	{"tag not checked", "apikey/token.go", edits{
-		"if t.verify(signed, tag) {",
-		"if t.verify(signed, tag) || true {",
+	{"MAC not checked", "apikey/token.go", edits{
+		"if k.verify(signed, mac) {",
+		"if k.verify(signed, mac) || true {",
 	}, "./apikey", "TestGarbageFlood"},
+	{"MAC left off", "apikey/token.go", edits{
+		"(f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.own(token)",
+		"f.own(token)",
+	}, "./apikey", "TestTurningMACsOn|TestMACCannotBeLeftOff"},
+	{"a legacy format of the own form switches the checksum off", "apikey/token.go", edits{
+		"len(token) > maxLegacy || f.own(token) || !visible(token)",
+		"len(token) > maxLegacy || !visible(token)",
+	}, "./apikey", "TestTurningMACsOn"},
+	{"a token without a MAC needs no checksum", "apikey/token.go", edits{
+		"if want := checksum(body); sum != string(want[:]) {",
+		"if want := checksum(body); sum != string(want[:]) && !(f.withoutMAC && !f.hasMAC(token)) {",
+	}, "./apikey", "TestTurningMACsOn"},
 	{"checksum not checked", "apikey/token.go", edits{
 		"sum != string(want[:])",
 		"len(sum) != len(want)",

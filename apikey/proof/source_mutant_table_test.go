@@ -13,10 +13,10 @@ var sourceMutants = []mutant{
 	{"page: a byte modulo 62", "apikey/selfservice/panel/panel.js", edits{
 		"alphabet[byte & 63] ?? ''", "alphabet[byte % 62]",
 	}, "./apikey/selfservice/proof", "TestTokensOfTheScript"},
-	{"MAC compared with ==", "apikey/tag.go", edits{
+	{"MAC compared with ==", "apikey/mac.go", edits{
 		"return subtle.ConstantTimeCompare(want[:], got[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn want == got",
 	}, "./apikey/proof", "TestSecretsAreCompared"},
-	{"MAC compared with bytes.Equal", "apikey/tag.go", edits{
+	{"MAC compared with bytes.Equal", "apikey/mac.go", edits{
 		"return subtle.ConstantTimeCompare(want[:], got[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn bytes.Equal(want[:], got[:])",
 	}, "./apikey/proof", "TestSecretsAreCompared"},
 	{"webhook: signature compared with bytes.Equal", "entitlement/webhook/signature.go", edits{

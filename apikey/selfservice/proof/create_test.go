@@ -119,11 +119,11 @@ func TestTokensOfTheBrowser(t *testing.T) {
 	tab.clean(t)
 }
 
-// Where tokens carry a tag, the service makes them, and the answer is the one
+// Where tokens carry a MAC, the service makes them, and the answer is the one
 // place where they are.
 func TestCreateOnTheServer(t *testing.T) {
 	t.Parallel()
-	p := newPanel(t, &apikey.Options{Prefix: "acme", TagKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}}, nil)
+	p := newPanel(t, &apikey.Options{Prefix: "acme", MACKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}}, nil)
 	tab := p.open(t, phone)
 	tab.click(t, `button[data-do=create]`)
 	tab.typeIn(t, "#create-name", "phone")
@@ -150,7 +150,7 @@ func TestCreateAgainAfterALostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, k := range map[string]*apikey.Options{
 		"made in the browser": {Prefix: "acme"},
-		"made by the service": {Prefix: "acme", TagKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}},
+		"made by the service": {Prefix: "acme", MACKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +175,7 @@ func TestCreateAgainAfterALostAnswer(t *testing.T) {
 			tab.screenshot(t, "lost")
 			lose.Store(false)
 			tab.click(t, `dialog#create button[type=submit]`)
-			if k.TagKeys != nil {
+			if k.MACKeys != nil {
 				tab.wait(t, "dialog#lost")
 				tab.rest(t)
 				for _, v := range audit(t, tab) {

@@ -18,8 +18,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// tagOracle is the tag as the format describes it.
-func tagOracle(key []byte, domain, signed string) string {
+// macOracle is the MAC as the format describes it.
+func macOracle(key []byte, domain, signed string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(domain + signed))
 	n := binary.BigEndian.Uint64(mac.Sum(nil)[:8])
@@ -30,27 +30,27 @@ func tagOracle(key []byte, domain, signed string) string {
 	return string(digits[:])
 }
 
-const tagDomain = "keyhatch token tag v1\x00"
+const macDomain = "keyhatch token tag v1\x00"
 
-// tagKeyOf makes a good key of any length.
-func tagKeyOf(n int) []byte {
+// macKeyOf makes a good key of any length.
+func macKeyOf(n int) []byte {
 	key := make([]byte, n)
 	_, _ = rand.Read(key)
 	return key
 }
 
 // T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): no Manager
-// starts with a tag key that is missing, short or no secret.
-func TestBadTagKeys(t *testing.T) {
+// starts with a MAC key that is missing, short or no secret.
+func TestBadMACKeys(t *testing.T) {
 	t.Parallel()
-	good, other := tagKeyOf(32), tagKeyOf(32)
+	good, other := macKeyOf(32), macKeyOf(32)
 	type ring struct {
 		name string
 		keys [][]byte
 	}
 	var bad []ring
 	for n := range 32 {
-		bad = append(bad, ring{fmt.Sprintf("%d bytes", n), [][]byte{tagKeyOf(n)}})
+		bad = append(bad, ring{fmt.Sprintf("%d bytes", n), [][]byte{macKeyOf(n)}})
 	}
 	for _, b := range []byte{0, 1, '0', 0xff} {
 		for _, n := range []int{32, 64, 100} {
@@ -67,10 +67,10 @@ func TestBadTagKeys(t *testing.T) {
 		ring{"third of one byte", [][]byte{good, other, make([]byte, 32)}},
 	)
 	for _, tt := range bad {
-		m, err := apikey.New(memstore.New(), &apikey.Options{TagKeys: tt.keys})
+		m, err := apikey.New(memstore.New(), &apikey.Options{MACKeys: tt.keys})
 		var invalid *apikey.InvalidError
-		if m != nil || !errors.As(err, &invalid) || invalid.Field != "TagKeys" {
-			t.Errorf("New with a tag key that is %s = %v, want an InvalidError of TagKeys", tt.name, err)
+		if m != nil || !errors.As(err, &invalid) || invalid.Field != "MACKeys" {
+			t.Errorf("New with a MAC key that is %s = %v, want an InvalidError of MACKeys", tt.name, err)
 			continue
 		}
 		for _, key := range tt.keys {
@@ -80,16 +80,16 @@ func TestBadTagKeys(t *testing.T) {
 		}
 	}
 	for _, n := range []int{32, 33, 63, 64, 65, 200} {
-		newTokenFormat(t, "key", tagKeyOf(n), tagKeyOf(n))
+		newTokenFormat(t, "key", macKeyOf(n), macKeyOf(n))
 	}
 	// One byte that differs is not one byte repeated.
 	newTokenFormat(t, "key", append(make([]byte, 31), 1), append([]byte{1}, make([]byte, 31)...))
 }
 
 // A key ring that the caller wipes or reuses after New stays what it was.
-func TestTagKeysAreCopied(t *testing.T) {
+func TestMACKeysAreCopied(t *testing.T) {
 	t.Parallel()
-	key := tagKeyOf(32)
+	key := macKeyOf(32)
 	kept := bytes.Clone(key)
 	ring := [][]byte{key}
 	f := newTokenFormat(t, "key", ring...)
@@ -100,29 +100,29 @@ func TestTagKeysAreCopied(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			token := f.Generate()
-			if signed, tag := token[:34], token[34:42]; tag != tagOracle(kept, tagDomain, signed) {
-				t.Errorf("the tag of %q follows what the caller did to the key after New", token)
+			if signed, mac := token[:34], token[34:42]; mac != macOracle(kept, macDomain, signed) {
+				t.Errorf("the MAC of %q follows what the caller did to the key after New", token)
 			}
 		})
 	}
 	all.Wait()
 }
 
-// The tag is HMAC-SHA-256 over its domain, the prefix and the random part.
-func TestTagIsTheHMAC(t *testing.T) {
+// The MAC is HMAC-SHA-256 over its domain, the prefix and the random part.
+func TestMACIsTheHMAC(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{32, 64, 65, 200} {
-		key := tagKeyOf(n)
-		f := newTokenFormat(t, "acme_live", key, tagKeyOf(32))
+		key := macKeyOf(n)
+		f := newTokenFormat(t, "acme_live", key, macKeyOf(32))
 		for range trials(500, 100_000) {
 			token := f.Generate()
 			end := len(token) - 14
-			signed, tag, sum := token[:end], token[end:end+8], token[end+8:]
-			if want := tagOracle(key, tagDomain, signed); tag != want {
-				t.Fatalf("tag of %q under the first key = %q, want %q", signed, tag, want)
+			signed, mac, sum := token[:end], token[end:end+8], token[end+8:]
+			if want := macOracle(key, macDomain, signed); mac != want {
+				t.Fatalf("MAC of %q under the first key = %q, want %q", signed, mac, want)
 			}
-			if want := checksumOracle(signed + tag); sum != want {
-				t.Fatalf("checksum of %q = %q, want %q: it covers the tag", signed+tag, sum, want)
+			if want := checksumOracle(signed + mac); sum != want {
+				t.Fatalf("checksum of %q = %q, want %q: it covers the MAC", signed+mac, sum, want)
 			}
 			if !f.Accepts(token) {
 				t.Fatalf("%q, just made, is refused", token)
@@ -131,52 +131,52 @@ func TestTagIsTheHMAC(t *testing.T) {
 	}
 }
 
-// Any other tag than the one is refused, with the checksum put right.
-func TestWrongTags(t *testing.T) {
+// Any other MAC than the one is refused, with the checksum put right.
+func TestWrongMACs(t *testing.T) {
 	t.Parallel()
-	key := tagKeyOf(32)
+	key := macKeyOf(32)
 	f := newTokenFormat(t, "key", key)
 	for range trials(200, 50_000) {
 		token := f.Generate()
-		signed, tag := token[:34], token[34:42]
+		signed, mac := token[:34], token[34:42]
 		try := func(name, forged string) {
 			t.Helper()
 			body := signed + forged
-			if forged != tag && f.Accepts(body+checksumOracle(body)) {
-				t.Errorf("accepted with %s: tag %q, want %q alone", name, forged, tag)
+			if forged != mac && f.Accepts(body+checksumOracle(body)) {
+				t.Errorf("accepted with %s: MAC %q, want %q alone", name, forged, mac)
 			}
 		}
-		for i := range tag {
+		for i := range mac {
 			for _, c := range base62 {
-				try("one digit changed", tag[:i]+string(c)+tag[i+1:])
+				try("one digit changed", mac[:i]+string(c)+mac[i+1:])
 			}
 		}
-		try("the zero tag", "00000000")
-		try("the last tag", "zzzzzzzz")
-		try("no tag", "")
-		try("half a tag", tag[:4])
-		try("the tag twice", tag+tag)
-		try("another key's tag", tagOracle(tagKeyOf(32), tagDomain, signed))
-		try("the tag without its domain", tagOracle(key, "", signed))
-		try("the tag of the next version", tagOracle(key, "keyhatch token tag v2\x00", signed))
-		try("another token's tag", f.Generate()[34:42])
-		if !apikey.VerifyTag(key, signed, tag) || apikey.VerifyTag(key, signed, tag[:7]) || apikey.VerifyTag(key, signed, "") {
-			t.Errorf("tag %q of %q: its own is refused or a part of it admitted", tag, signed)
+		try("the zero MAC", "00000000")
+		try("the last MAC", "zzzzzzzz")
+		try("no MAC", "")
+		try("half a MAC", mac[:4])
+		try("the MAC twice", mac+mac)
+		try("another key's MAC", macOracle(macKeyOf(32), macDomain, signed))
+		try("the MAC without its domain", macOracle(key, "", signed))
+		try("the MAC of the next version", macOracle(key, "keyhatch token tag v2\x00", signed))
+		try("another token's MAC", f.Generate()[34:42])
+		if !apikey.VerifyMAC(key, signed, mac) || apikey.VerifyMAC(key, signed, mac[:7]) || apikey.VerifyMAC(key, signed, "") {
+			t.Errorf("MAC %q of %q: its own is refused or a part of it admitted", mac, signed)
 		}
 	}
 }
 
-// T-12: three rotations of the tag key while validations go on refuse nobody;
+// T-12: three rotations of the MAC key while validations go on refuse nobody;
 // a retired key's tokens are refused.
-func TestTagKeyRotatedThreeTimes(t *testing.T) {
+func TestMACKeyRotatedThreeTimes(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()
-	keys := [][]byte{tagKeyOf(32), tagKeyOf(32), tagKeyOf(48), tagKeyOf(64)}
+	keys := [][]byte{macKeyOf(32), macKeyOf(32), macKeyOf(48), macKeyOf(64)}
 	var current atomic.Pointer[apikey.Manager]
 	var mu sync.Mutex
 	var issued []apikey.Issued
 	put := func(ring ...[]byte) {
-		m := newManager(t, st, &apikey.Options{TagKeys: ring, MaxKeysPerOwner: -1})
+		m := newManager(t, st, &apikey.Options{MACKeys: ring, MaxKeysPerOwner: -1})
 		current.Store(m)
 		for range 20 {
 			i := create(t, m, "o")
@@ -233,7 +233,7 @@ func TestTagKeyRotatedThreeTimes(t *testing.T) {
 	for _, i := range issued {
 		wantValid(t, current.Load(), i)
 	}
-	// Retirement: which of the four made a tag shows in the tag.
+	// Retirement: which of the four made a MAC shows in the MAC.
 	for retired := range keys {
 		var ring [][]byte
 		for n, key := range keys {
@@ -241,10 +241,10 @@ func TestTagKeyRotatedThreeTimes(t *testing.T) {
 				ring = append(ring, key)
 			}
 		}
-		m := newManager(t, st, &apikey.Options{TagKeys: ring, MaxKeysPerOwner: -1})
+		m := newManager(t, st, &apikey.Options{MACKeys: ring, MaxKeysPerOwner: -1})
 		for _, i := range issued {
 			token := i.Secret.Reveal()
-			if token[34:42] == tagOracle(keys[retired], tagDomain, token[:34]) {
+			if token[34:42] == macOracle(keys[retired], macDomain, token[:34]) {
 				wantRefused(t, m, i, apikey.ErrMalformed)
 			} else {
 				wantValid(t, m, i)
@@ -253,11 +253,11 @@ func TestTagKeyRotatedThreeTimes(t *testing.T) {
 	}
 }
 
-// T-14, advisory 27 (CVE-2023-35941): what a tag covers can be read in one way
+// T-14, advisory 27 (CVE-2023-35941): what a MAC covers can be read in one way
 // only, so that no token is good under another reading of its characters.
-func TestTagInputIsUnambiguous(t *testing.T) {
+func TestMACInputIsUnambiguous(t *testing.T) {
 	t.Parallel()
-	key := tagKeyOf(32)
+	key := macKeyOf(32)
 	prefixes := []string{"ab", "abc", "abcd", "ab_c", "ab_cd", "abcdefghij", "ab_cd_ef", "a0", "a0_b"}
 	formats := map[string]apikey.TokenFormat{}
 	for _, p := range prefixes {
@@ -267,18 +267,18 @@ func TestTagInputIsUnambiguous(t *testing.T) {
 	for range trials(100, 20_000) {
 		for _, from := range prefixes {
 			token := formats[from].Generate()
-			signed, tag := token[:len(token)-14], token[len(token)-14:len(token)-6]
+			signed, mac := token[:len(token)-14], token[len(token)-14:len(token)-6]
 			random := signed[len(from)+1:]
 			for _, to := range prefixes {
 				for name, body := range map[string]string{
-					"the same random part":               to + "_" + random + tag,
-					"the prefix moved into the random":   to + "_" + (from + random)[:30] + tag,
-					"random and tag moved by one":        to + "_" + random[1:] + tag + random[:1],
-					"the tag before the random part":     to + "_" + tag + random,
-					"the last of the prefix as random":   to + "_" + (from[len(from)-1:] + random)[:30] + tag,
-					"the other prefix's tag of its body": to + "_" + random + apikey.TagOf(key, from+"_"+random),
+					"the same random part":               to + "_" + random + mac,
+					"the prefix moved into the random":   to + "_" + (from + random)[:30] + mac,
+					"random and MAC moved by one":        to + "_" + random[1:] + mac + random[:1],
+					"the MAC before the random part":     to + "_" + mac + random,
+					"the last of the prefix as random":   to + "_" + (from[len(from)-1:] + random)[:30] + mac,
+					"the other prefix's MAC of its body": to + "_" + random + apikey.MACOf(key, from+"_"+random),
 				} {
-					if strings.Count(body[len(to)+1:], "_") > 0 || body == signed+tag {
+					if strings.Count(body[len(to)+1:], "_") > 0 || body == signed+mac {
 						continue
 					}
 					tried++
@@ -294,12 +294,12 @@ func TestTagInputIsUnambiguous(t *testing.T) {
 	}
 }
 
-// T-14: inputs that differ have tags that differ. Two are alike by chance once
+// T-14: inputs that differ have MACs that differ. Two are alike by chance once
 // in 62^8, two of 20,000 once in a million runs, so that no more are compared
 // all with all.
-func TestTagsOfDifferentInputsDiffer(t *testing.T) {
+func TestMACsOfDifferentInputsDiffer(t *testing.T) {
 	t.Parallel()
-	key := tagKeyOf(32)
+	key := macKeyOf(32)
 	seen := map[string]string{}
 	for range trials(20_000, 1_000_000) {
 		random := make([]byte, 30)
@@ -307,59 +307,59 @@ func TestTagsOfDifferentInputsDiffer(t *testing.T) {
 			random[i] = base62[mathrand.IntN(62)]
 		}
 		signed := "acme_" + string(random)
-		tag := apikey.TagOf(key, signed)
-		if other, ok := seen[tag]; ok && other != signed && len(seen) < 20_000 {
-			t.Errorf("%q and %q have the same tag", signed, other)
+		mac := apikey.MACOf(key, signed)
+		if other, ok := seen[mac]; ok && other != signed && len(seen) < 20_000 {
+			t.Errorf("%q and %q have the same MAC", signed, other)
 		}
 		if len(seen) < 20_000 {
-			seen[tag] = signed
+			seen[mac] = signed
 		}
 		i := 5 + mathrand.IntN(30)
-		if near := signed[:i] + string(base62[mathrand.IntN(62)]) + signed[i+1:]; near != signed && apikey.TagOf(key, near) == tag {
-			t.Errorf("%q and %q have the same tag", signed, near)
+		if near := signed[:i] + string(base62[mathrand.IntN(62)]) + signed[i+1:]; near != signed && apikey.MACOf(key, near) == mac {
+			t.Errorf("%q and %q have the same MAC", signed, near)
 		}
 	}
 }
 
-// With tag keys the untagged form is refused, or a forger would leave the tag
-// off; giving up tags refuses nobody.
-func TestTagCannotBeLeftOff(t *testing.T) {
+// With MAC keys the plain form is refused, or a forger would leave the MAC
+// off; giving up MACs refuses nobody.
+func TestMACCannotBeLeftOff(t *testing.T) {
 	t.Parallel()
 	st := &spyStore{Store: memstore.New()}
-	tagged, plain := newTokenFormat(t, "key", tagKeyOf(32)), newTokenFormat(t, "key")
-	m := newManager(t, st, &apikey.Options{TagKeys: [][]byte{tagKeyOf(32)}})
+	withMAC, plain := newTokenFormat(t, "key", macKeyOf(32)), newTokenFormat(t, "key")
+	m := newManager(t, st, &apikey.Options{MACKeys: [][]byte{macKeyOf(32)}})
 	for range 100 {
 		token := plain.Generate()
-		if tagged.Accepts(token) {
-			t.Errorf("%q, without a tag, is accepted where tags are in use", token)
+		if withMAC.Accepts(token) {
+			t.Errorf("%q, without a MAC, is accepted where MACs are in use", token)
 		}
 		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrMalformed) {
-			t.Errorf("Validate of a token without a tag: %v, want ErrMalformed", err)
+			t.Errorf("Validate of a token without a MAC: %v, want ErrMalformed", err)
 		}
-		stripped := tagged.Generate()[:34]
-		if stripped += checksumOracle(stripped); tagged.Accepts(stripped) {
-			t.Errorf("%q is accepted with its tag cut out", stripped)
+		stripped := withMAC.Generate()[:34]
+		if stripped += checksumOracle(stripped); withMAC.Accepts(stripped) {
+			t.Errorf("%q is accepted with its MAC cut out", stripped)
 		}
-		if full := tagged.Generate(); !plain.Accepts(full) {
-			t.Errorf("%q is refused once tags are given up", full)
+		if full := withMAC.Generate(); !plain.Accepts(full) {
+			t.Errorf("%q is refused once MACs are given up", full)
 		}
 	}
 	if n := st.lookups.Load(); n != 0 {
-		t.Errorf("%d tokens without a tag reached the store, want none", n)
+		t.Errorf("%d tokens without a MAC reached the store, want none", n)
 	}
 }
 
 // One ring serves all goroutines.
-func TestTagsInParallel(t *testing.T) {
+func TestMACsInParallel(t *testing.T) {
 	t.Parallel()
-	key := tagKeyOf(32)
-	f := newTokenFormat(t, "key", key, tagKeyOf(32))
+	key := macKeyOf(32)
+	f := newTokenFormat(t, "key", key, macKeyOf(32))
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for range 500 {
 				token := f.Generate()
-				if token[34:42] != tagOracle(key, tagDomain, token[:34]) || !f.Accepts(token) {
+				if token[34:42] != macOracle(key, macDomain, token[:34]) || !f.Accepts(token) {
 					t.Errorf("%q was made or judged with another goroutine's state", token)
 				}
 			}

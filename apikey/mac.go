@@ -1,0 +1,91 @@
+package apikey
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+)
+
+// minMACKey is the least length of a MAC key: that of the hash.
+const minMACKey = sha256.Size
+
+// macDomain keeps the MACs apart from other uses of the key. Its text is part of the
+// token format; testdata/vectors.json has it too. The input behind it,
+// the prefix, an underscore and 30 characters, can be split in one way only,
+// since the random part has a fixed length.
+const macDomain = "keyhatch token tag v1\x00"
+
+// macSpace is 62^8. The first eight bytes of an HMAC modulo that are uneven by
+// less than one part in 80,000, which helps nobody to guess one.
+const macSpace = 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62
+
+// A macKey computes the MACs of one key:
+//
+//	HMAC-SHA-256(key, macDomain prefix "_" random)
+//
+// the first eight bytes as a big-endian number modulo 62^8, in base62, padded
+// to 8 with zeros.
+//
+// It holds the key as HMAC uses it (RFC 2104): padded to a block of SHA-256 and
+// XORed. crypto/hmac would keep most of the token in its state.
+type macKey struct {
+	inner, outer [sha256.BlockSize]byte
+}
+
+func newMACKeys(keys [][]byte) ([]*macKey, error) {
+	var ring []*macKey
+	for i, key := range keys {
+		switch {
+		case len(key) < minMACKey:
+			return nil, &InvalidError{Field: "MACKeys", Reason: "must each have 32 bytes or more"}
+		case bytes.Count(key, []byte{key[0]}) == len(key):
+			return nil, &InvalidError{Field: "MACKeys", Reason: "must be random, not one byte repeated"}
+		}
+		for _, other := range keys[:i] {
+			if bytes.Equal(key, other) {
+				return nil, &InvalidError{Field: "MACKeys", Reason: "must not repeat a key"}
+			}
+		}
+		ring = append(ring, newMACKey(key))
+	}
+	return ring, nil
+}
+
+func newMACKey(key []byte) *macKey {
+	var block [sha256.BlockSize]byte
+	if len(key) > len(block) {
+		sum := sha256.Sum256(key)
+		key = sum[:]
+	}
+	copy(block[:], key)
+	k := &macKey{}
+	for i, b := range block {
+		k.inner[i], k.outer[i] = b^0x36, b^0x5c
+	}
+	return k
+}
+
+// sum returns the MAC of the part of a token before it, as a number. Everything
+// that it derives from the token is on the stack.
+func (k *macKey) sum(signed string) uint64 {
+	var in [sha256.BlockSize + len(macDomain) + maxToken]byte
+	n := copy(in[:], k.inner[:])
+	n += copy(in[n:], macDomain)
+	n += copy(in[n:], signed)
+	digest := sha256.Sum256(in[:n])
+	clear(in[:])
+	var out [sha256.BlockSize + sha256.Size]byte
+	n = copy(out[:], k.outer[:])
+	n += copy(out[n:], digest[:])
+	digest = sha256.Sum256(out[:n])
+	return binary.BigEndian.Uint64(digest[:]) % macSpace
+}
+
+// verify compares in constant time.
+func (k *macKey) verify(signed, mac string) bool {
+	var want, got [macLen]byte
+	putBase62(want[:], k.sum(signed))
+	copy(got[:], mac)
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}
