@@ -31,9 +31,14 @@ func (b *memoryBus) fail(f func(ctx context.Context) error) { b.publish.Store(&f
 func (b *memoryBus) mend()                                  { b.publish.Store(nil) }
 
 // heartbeat is how long a message is that names nothing.
-const heartbeat = 54
+const heartbeat = 107
 
 func (b *memoryBus) Publish(ctx context.Context, message string) error {
+	return b.send(ctx, message, nil)
+}
+
+// send sends to all lines, unless to one alone.
+func (b *memoryBus) send(ctx context.Context, message string, only chan string) error {
 	if f := b.publish.Load(); f != nil {
 		return (*f)(ctx)
 	}
@@ -43,12 +48,14 @@ func (b *memoryBus) Publish(ctx context.Context, message string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for line := range b.lines {
-		line <- message
+		if only == nil || line == only {
+			line <- message
+		}
 	}
 	return nil
 }
 
-func (b *memoryBus) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+func (b *memoryBus) Receive(ctx context.Context, ready func(echo func(context.Context, string) error), deliver func(string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	line := make(chan string, 10_000)
@@ -63,7 +70,7 @@ func (b *memoryBus) Receive(ctx context.Context, ready func(), deliver func(stri
 		delete(b.lines, line)
 		b.mu.Unlock()
 	}()
-	ready()
+	ready(func(ctx context.Context, message string) error { return b.send(ctx, message, line) })
 	for {
 		select {
 		case <-ctx.Done():

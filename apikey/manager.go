@@ -94,7 +94,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	m.noPlan = m.everything()
 	m.level = newSecondLevel(m)
 	if o.Bus != nil {
-		m.feed = cache.NewFeed(o.Bus, newListener(m), m.reportBus)
+		m.feed = cache.NewFeed(o.Bus, newListener(m), &cache.FeedOptions{Report: m.reportBus, TTL: m.opts.CacheTTL})
 	}
 	m.watcher = startWatcher(m)
 	m.uses = newLastUsed(m)

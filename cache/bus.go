@@ -9,10 +9,15 @@ import (
 // made through one is seen at once by all. It is written by those who bring a
 // message broker; a [Feed] does the rest.
 //
-// A Bus only moves text. It needs no memory, no acknowledgement and no
-// authentication of its own: a message can make an instance forget what it has
-// in memory, and nothing else, and a Feed notices what was lost. Messages are
-// printable ASCII of at most [MaxMessage] bytes.
+// A Bus only moves text. It needs no memory and no acknowledgement: a Feed
+// notices what was lost. Messages are printable ASCII of at most [MaxMessage]
+// bytes.
+//
+// A Bus that has a secret also has a method MACKey() []byte, which returns a key
+// that is derived from the secret for this purpose alone and is the same in all
+// instances. The Feed then authenticates its messages. Without a key, everyone
+// who can publish can make an instance invalidate entries, and can hide from it
+// that messages of others are lost.
 //
 // All methods may be called from many goroutines. They heed their context.
 type Bus interface {
@@ -25,15 +30,22 @@ type Bus interface {
 	// Receive connects and calls deliver for each message, one after the
 	// other, in the order in which the broker had them, and unchanged, even what
 	// CheckMessage would refuse: it may be a message that was damaged, and the
-	// Feed must notice. Before the first, it calls ready once: whatever is published from then on is delivered, as long as the
-	// connection lasts.
+	// Feed must notice. Before the first, it calls ready once: what is published
+	// from then on is delivered, as long as the connection lasts.
 	//
-	// It returns when ctx ends or the connection is lost, always with an
+	// Echo has a message delivered over this connection and no other, behind
+	// everything whose Publish had returned before echo was called. It must go
+	// the way that Publish goes, so that it does not come where that leads to
+	// another server. It returns nil once the message is under way. A Bus that
+	// cannot do so passes nil; its instances then publish every second, each to
+	// all.
+	//
+	// Receive returns when ctx ends or the connection is lost, always with an
 	// error. It never connects a second time: what was published meanwhile
 	// would be missed without a word. A connection over which nothing comes
 	// any more must not be waited for; Receive asks the other end, if nothing
 	// has come for about a second, and returns if there is no answer.
-	Receive(ctx context.Context, ready func(), deliver func(message string)) error
+	Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error
 }
 
 // MaxMessage is how long a message can be, in bytes. PostgreSQL's NOTIFY takes

@@ -1,26 +1,31 @@
 package cache
 
+import "time"
+
 // What the external tests see beyond the API.
 
 // A Message is what a test forges, or reads of what was sent.
 type Message struct {
 	Origin, Beat []byte
-	Change       uint64
-	All          bool
+	Seq, Change  uint64
+	Ago, Next    time.Duration
+	Size         uint32
+	Mark         uint64
+	All, Bye     bool
 	Keys, Groups []Key
 }
 
-// Encode is what an instance would send.
-func (m Message) Encode() string {
-	out := message{change: m.Change, all: m.All, keys: m.Keys, groups: m.Groups}
+// Encode is what an instance would send that has this secret.
+func (m Message) Encode(key ...byte) string {
+	out := message{seq: m.Seq, change: m.Change, ago: m.Ago, next: m.Next, size: m.Size, mark: m.Mark, all: m.All, bye: m.Bye, keys: m.Keys, groups: m.Groups}
 	copy(out.origin[:], m.Origin)
 	copy(out.beat[:], m.Beat)
-	return out.encode()
+	return out.encode(key)
 }
 
-func DecodeMessage(text string) (Message, error) {
-	m, err := decode(text)
-	return Message{m.origin[:], m.beat[:], m.change, m.all, m.keys, m.groups}, err
+func DecodeMessage(text string, key ...byte) (Message, error) {
+	m, err := decode(text, key)
+	return Message{m.origin[:], m.beat[:], m.seq, m.change, m.ago, m.next, m.size, m.mark, m.all, m.bye, m.keys, m.groups}, err
 }
 
 // Peers is how many other instances are known by their counts.
@@ -30,6 +35,9 @@ func (f *Feed) Peers() int {
 	return len(f.peers.known)
 }
 
+// PresenceEvery is how often an instance of so many tells all that it is there.
+func PresenceEvery(size int) time.Duration { return presenceEvery(size) }
+
 // Origin is the instance's own.
 func (f *Feed) Origin() []byte { return f.origin[:] }
 
@@ -38,4 +46,6 @@ const (
 	MaxLinks = maxLinks
 	AloneTTL = aloneTTL
 	Silence  = silence
+	Lateness = lateness
+	LongGone = longGone
 )

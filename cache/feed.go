@@ -13,36 +13,49 @@ const (
 	heartbeat = time.Second
 	silence   = 3 * time.Second  // without hearing of itself, and the bus is lost
 	aloneTTL  = 10 * time.Second // the longest life of an entry while it is
+	slowStart = 5 * time.Second  // how long the bus may take to be up before that is reported
 )
 
 // A Feed joins the caches of one instance to those of the others over a [Bus].
 // It sends what this instance changes, and tells a [Receiver] what the others
 // do.
 //
-// It believes in the bus only while it hears of itself. Every second it sends a
-// heartbeat; when that comes back, all that any instance had sent before has
-// come too, since a bus keeps the order. From the time at which it was sent, the
-// Receiver is trusted for three seconds. A bus that is silent for so long is
-// lost. Then, as on a new connection, when the count of an instance's changes
-// shows a gap, and when a message cannot be read, everything is doubted. While
-// the bus is lost, nothing lives longer than ten seconds. The same holds for some
-// minutes when another instance falls silent that has not said farewell.
+// It believes in the bus only while it hears of itself. Every second it has the
+// bus send it an echo; when that comes back, all that any instance had sent
+// before has come too, since a bus keeps the order. From the time at which the
+// echo was sent, the Receiver is trusted for three seconds. A bus that is silent
+// for so long is lost. Then, as on a new connection, and when the count of an
+// instance's changes shows a gap, everything is doubted. While the bus is lost,
+// nothing lives longer than ten seconds.
+//
+// An instance tells all others that it is there a second after each change, and
+// otherwise as often as there are others: with n instances every second, or every
+// n²/3000 seconds where that is longer, which each message announces. One that is
+// two seconds late, and has not said farewell, is silent. Then everything is
+// doubted, and lives no longer than ten seconds, until it is heard again or for
+// five minutes. The same holds for ten seconds after a message that is not
+// authentic, or after one of an instance beyond those that can be told apart.
 //
 // Its methods may be called from many goroutines.
 type Feed struct {
-	bus    Bus
-	to     Receiver
-	report func(err error)
+	bus  Bus
+	to   Receiver
+	opts FeedOptions
 
 	origin origin
+	key    []byte // of the messages' MACs; nil without a secret
+	mark   atomic.Uint64
 	sender sender
-	links  links
+
+	links     atomic.Int64  // that have not ended
+	linkReady chan struct{} // one of them is
 
 	mu     sync.Mutex
 	up     atomic.Bool // written with mu held
 	link   *link       // the connection that is listened to, or nil
 	peers  peers
 	silent bool      // one of them is
+	seen   uint64    // the highest mark that others sent
 	ends   time.Time // of the trust; on a new link, of the patience
 	waits  time.Time // since when a first report does; zero once there was one
 
@@ -52,19 +65,40 @@ type Feed struct {
 	done    chan struct{}  // closed when they have ended
 }
 
-// slowStart is how long the bus may take to be up before that is reported.
-const slowStart = 5 * time.Second
+// FeedOptions configure a Feed. Its functions may be nil. They are called one at
+// a time, and must not call the Feed.
+type FeedOptions struct {
+	// Report is called with nil when the bus is up and with the reason when it
+	// is lost, or has not come up after 5 s.
+	Report func(err error)
 
-// NewFeed connects in the background. Report, which may be nil, is called, one
-// call at a time, with nil when the bus is up and with the reason when it is
-// lost, or has not come up after 5 s. It must not call the Feed. Close the Feed to end
-// its goroutines.
-func NewFeed(bus Bus, to Receiver, report func(err error)) *Feed {
-	if report == nil {
-		report = func(error) {}
-	}
+	// OnMark is called with the mark of another instance when that is higher
+	// than any that this Feed has been given or has received; see
+	// [Feed.SetMark]. Without a secret of the Bus, anyone who can publish can
+	// send any mark.
+	OnMark func(mark uint64)
+
+	// TTL is how long the Receiver's entries live. Without a secret of the Bus,
+	// a farewell can be forged, so an instance that says it counts as silent
+	// for so long. Default 60 s.
+	TTL time.Duration
+}
+
+// NewFeed connects in the background. A nil FeedOptions works. Close the Feed to
+// end its goroutines.
+func NewFeed(bus Bus, to Receiver, opts *FeedOptions) *Feed {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Feed{bus: bus, to: to, report: report, origin: newOrigin(), waits: time.Now(), stop: stop, done: make(chan struct{})}
+	f := &Feed{bus: bus, to: to, origin: newOrigin(), waits: time.Now(), stop: stop, done: make(chan struct{}), linkReady: make(chan struct{}, 1)}
+	if opts != nil {
+		f.opts = *opts
+	}
+	if f.opts.TTL <= 0 {
+		f.opts.TTL = time.Minute
+	}
+	if b, ok := bus.(interface{ MACKey() []byte }); ok {
+		f.key = b.MACKey()
+	}
+	f.peers.known = map[origin]peer{}
 	f.sender.init()
 	to.Alone(aloneTTL)
 	f.running.Go(func() { f.connect(ctx) })
@@ -74,6 +108,16 @@ func NewFeed(bus Bus, to Receiver, report func(err error)) *Feed {
 		close(f.done)
 	}()
 	return f
+}
+
+// SetMark has this instance tell the others a number that only grows, such as a
+// count that the store keeps, so that one that sees a lower one knows that the
+// store has gone back. It goes with each message from now on, which is when there
+// is one; a lower mark than before is ignored.
+func (f *Feed) SetMark(mark uint64) {
+	for old := f.mark.Load(); old < mark && !f.mark.CompareAndSwap(old, mark); {
+		old = f.mark.Load()
+	}
 }
 
 // Up reports whether what other instances change is heard of now.
@@ -108,14 +152,17 @@ func (f *Feed) Close(ctx context.Context) error {
 
 // heard is called for each message that comes over a link.
 func (f *Feed) heard(l *link, text string) {
-	m, err := decode(text)
+	m, err := decode(text, f.key)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.link != l:
 		// Of a link that was given up, or is not ready.
 	case err != nil:
-		f.to.Doubt() // it may have named anything
+		f.peers.stranger(time.Now())
+		if !f.silent { // or it has no more effect
+			f.review()
+		}
 	case m.origin == f.origin:
 		f.echo(m)
 	default:
@@ -132,24 +179,36 @@ func (f *Feed) echo(m message) {
 		return
 	}
 	f.ends = until
-	before, ttl := f.silent, time.Duration(0)
-	if f.silent = f.peers.silent(time.Now()); f.silent {
-		ttl = aloneTTL
-	}
-	f.to.Trust(until, ttl)
-	if f.silent && !before {
-		f.to.Doubt() // after the limit, which what is loaded from here on has
-	}
 	if !f.up.Swap(true) {
 		f.tell(nil)
+	}
+	f.review()
+}
+
+// review prolongs the trust as far as all others are heard.
+func (f *Feed) review() {
+	if !f.up.Load() {
+		return
+	}
+	before, ttl := f.silent, time.Duration(0)
+	if f.silent = f.peers.review(time.Now()); f.silent {
+		ttl = aloneTTL
+	}
+	f.to.Trust(f.ends, ttl)
+	if f.silent && !before {
+		f.to.Doubt() // after the limit, which what is loaded from here on has
 	}
 }
 
 // apply takes from a message only what to forget, so that one that was forged,
 // repeated or comes late does no harm.
 func (f *Feed) apply(m message) {
-	if f.peers.hear(m, time.Now()) {
+	now := time.Now()
+	if f.peers.hear(m, now) {
 		f.to.Doubt()
+	}
+	if m.bye && len(f.key) == 0 {
+		f.peers.doubtBye(m.origin, now, f.opts.TTL)
 	}
 	if len(m.keys) > 0 {
 		f.to.Forget(m.keys...)
@@ -157,17 +216,20 @@ func (f *Feed) apply(m message) {
 	for _, g := range m.groups {
 		f.to.ForgetGroup(g)
 	}
+	f.seeMark(m.mark)
 }
 
 // ready takes over from a link on which everything comes from now on, unless
 // another one was quicker.
-func (f *Feed) ready(l *link) bool {
+func (f *Feed) ready(l *link, echo func(context.Context, string) error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.link != nil {
 		return false
 	}
-	f.link, f.peers, f.silent = l, newPeers(time.Now()), false
+	l.echo = echo
+	f.link, f.silent = l, false
+	f.peers.reconnect(time.Now())
 	f.ends = time.Now().Add(silence)
 	f.to.Doubt() // what was sent before is lost
 	f.sender.renew()
@@ -190,14 +252,23 @@ func (f *Feed) lost(l *link, why error) {
 	}
 }
 
-// tell reports, whatever the host makes of it.
+// tell reports, and survives a function of the host that panics.
 func (f *Feed) tell(why error) {
 	f.waits = time.Time{}
-	if f.closed.Load() {
+	if f.opts.Report == nil || f.closed.Load() {
 		return
 	}
 	defer func() { _ = recover() }()
-	f.report(why)
+	f.opts.Report(why)
+}
+
+func (f *Feed) seeMark(mark uint64) {
+	if f.opts.OnMark == nil || mark <= max(f.mark.Load(), f.seen) {
+		return
+	}
+	f.seen = mark
+	defer func() { _ = recover() }()
+	f.opts.OnMark(mark)
 }
 
 var errSilent = errors.New("cache: the bus is silent")

@@ -167,7 +167,7 @@ func TestFeedDoubts(t *testing.T) {
 		within time.Duration
 	}{
 		{"the connection is lost", func(_ *testing.T, _ *hub, _, b *instance) {
-			b.port.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+			b.port.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 			b.port.cut()
 		}, 0},
 		{"a message is lost", func(t *testing.T, _ *hub, a, b *instance) {
@@ -287,7 +287,7 @@ func TestFeedNewConnection(t *testing.T) {
 		h := &hub{}
 		a, b := h.connect(t), h.connect(t)
 		settle(t, a, b)
-		b.port.receive.set(func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
+		b.port.receive.set(func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
 		b.port.cut()
 		synctest.Wait()
 		b.load(t, 1)
@@ -297,8 +297,8 @@ func TestFeedNewConnection(t *testing.T) {
 		// Whoever the broker counts as a receiver must have doubted: the next
 		// change may be published now, and be the first to be heard of.
 		var served atomic.Bool
-		b.port.receive.set(func(ctx context.Context, ready func(), deliver func(string)) error {
-			return b.port.listen(ctx, func() { ready(); served.Store(b.has(1)) }, deliver)
+		b.port.receive.set(func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
+			return b.port.listen(ctx, func(echo echoFunc) { ready(echo); served.Store(b.has(1)) }, deliver)
 		})
 		settle(t, b)
 		if served.Load() {
@@ -316,7 +316,7 @@ func TestFeedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.begin(t, func(p *port) {
-			p.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+			p.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 		})
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
@@ -329,7 +329,7 @@ func TestFeedAlone(t *testing.T) {
 		if !b.has(0) {
 			t.Error("an entry has ended after 50 s of a bus that is well, want the TTL of a minute")
 		}
-		b.port.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+		b.port.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 		b.port.cut()
 		synctest.Wait()
 		if b.feed.Up() {
@@ -708,53 +708,57 @@ func TestFeedPublishIsBounded(t *testing.T) {
 // Whatever a bus does, an instance without it serves nothing for longer than
 // 10 s, and is well as soon as the bus is.
 func TestBrokenBus(t *testing.T) {
-	hang := func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() }
+	hang := func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() }
 	for _, tt := range []struct {
 		name    string
-		receive func(p *port) func(ctx context.Context, ready func(), deliver func(string)) error
+		receive func(p *port) func(ctx context.Context, ready func(echoFunc), deliver func(string)) error
 		publish func(ctx context.Context, message string, send func(string)) error
 		up      bool // though it is broken
 	}{
-		{name: "Receive returns nil", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(context.Context, func(), func(string)) error { return nil }
+		{name: "Receive returns nil", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(context.Context, func(echoFunc), func(string)) error { return nil }
 		}},
-		{name: "Receive returns nil once it is ready", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(_ context.Context, ready func(), _ func(string)) error { ready(); return nil }
+		{name: "Receive returns nil once it is ready", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(_ context.Context, ready func(echoFunc), _ func(string)) error { ready(nil); return nil }
 		}},
-		{name: "Receive is never ready", receive: func(*port) func(context.Context, func(), func(string)) error { return hang }},
-		{name: "Receive delivers and is never ready", receive: func(p *port) func(context.Context, func(), func(string)) error {
-			return func(ctx context.Context, _ func(), deliver func(string)) error {
-				return p.listen(ctx, func() {}, deliver)
+		{name: "Receive is never ready", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error { return hang }},
+		{name: "Receive delivers and is never ready", receive: func(p *port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(ctx context.Context, _ func(echoFunc), deliver func(string)) error {
+				return p.listen(ctx, func(echoFunc) {}, deliver)
 			}
 		}},
-		{name: "Receive is ready twice", receive: func(p *port) func(context.Context, func(), func(string)) error {
-			return func(ctx context.Context, ready func(), deliver func(string)) error {
-				return p.listen(ctx, func() { ready(); ready() }, deliver)
+		{name: "Receive is ready twice", receive: func(p *port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
+				return p.listen(ctx, func(echo echoFunc) { ready(echo); ready(echo) }, deliver)
 			}
 		}},
-		{name: "Receive is ready and hangs", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(ctx context.Context, ready func(), deliver func(string)) error {
-				ready()
+		{name: "Receive is ready and hangs", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
+				ready(nil)
 				return hang(ctx, ready, deliver)
 			}
 		}},
-		{name: "Receive delivers before it is ready", up: true, receive: func(p *port) func(context.Context, func(), func(string)) error {
-			return func(ctx context.Context, ready func(), deliver func(string)) error {
-				return p.listen(ctx, func() { deliver("?"); deliver(cache.Message{Keys: []cache.Key{keyOf(1)}}.Encode()); ready() }, deliver)
+		{name: "Receive delivers before it is ready", up: true, receive: func(p *port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
+				return p.listen(ctx, func(echo echoFunc) {
+					deliver("?")
+					deliver(cache.Message{Keys: []cache.Key{keyOf(1)}}.Encode())
+					ready(echo)
+				}, deliver)
 			}
 		}},
-		{name: "Receive panics", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(context.Context, func(), func(string)) error { panic("boom") }
+		{name: "Receive panics", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(context.Context, func(echoFunc), func(string)) error { panic("boom") }
 		}},
-		{name: "Receive panics once it is ready", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(_ context.Context, ready func(), _ func(string)) error { ready(); panic(nil) }
+		{name: "Receive panics once it is ready", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(_ context.Context, ready func(echoFunc), _ func(string)) error { ready(nil); panic(nil) }
 		}},
-		{name: "Receive exits", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(context.Context, func(), func(string)) error { runtime.Goexit(); return nil }
+		{name: "Receive exits", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(context.Context, func(echoFunc), func(string)) error { runtime.Goexit(); return nil }
 		}},
-		{name: "Receive delivers garbage", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(ctx context.Context, ready func(), deliver func(string)) error {
-				ready()
+		{name: "Receive delivers garbage", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
+				ready(nil)
 				for ctx.Err() == nil {
 					deliver(strings.Repeat("?", rand.IntN(10_000)))
 					time.Sleep(100 * time.Millisecond)
@@ -762,8 +766,8 @@ func TestBrokenBus(t *testing.T) {
 				return ctx.Err()
 			}
 		}},
-		{name: "Receive fails with an error that panics", receive: func(*port) func(context.Context, func(), func(string)) error {
-			return func(context.Context, func(), func(string)) error { return hostileError{} }
+		{name: "Receive fails with an error that panics", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
+			return func(context.Context, func(echoFunc), func(string)) error { return hostileError{} }
 		}},
 		{name: "Publish panics", publish: func(context.Context, string, func(string)) error { panic("boom") }},
 		{name: "Publish exits", publish: func(context.Context, string, func(string)) error { runtime.Goexit(); return nil }},
@@ -816,20 +820,23 @@ func TestBrokenBus(t *testing.T) {
 func TestFeedReconnects(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		receive func(ctx context.Context, ready func(), deliver func(string)) error
+		receive func(ctx context.Context, ready func(echoFunc), deliver func(string)) error
 		most    int64 // attempts at once
 	}{
-		{"refused", func(context.Context, func(), func(string)) error { return errRefused }, 1},
-		{"accepted and dropped", func(_ context.Context, ready func(), _ func(string)) error { ready(); return errCut }, 1},
-		{"black hole", func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() }, cache.MaxLinks},
-		{"slow to refuse", func(context.Context, func(), func(string)) error { time.Sleep(2 * time.Second); return errRefused }, cache.MaxLinks},
+		{"refused", func(context.Context, func(echoFunc), func(string)) error { return errRefused }, 1},
+		{"accepted and dropped", func(_ context.Context, ready func(echoFunc), _ func(string)) error { ready(nil); return errCut }, 1},
+		{"black hole", func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() }, cache.MaxLinks},
+		{"slow to refuse", func(context.Context, func(echoFunc), func(string)) error {
+			time.Sleep(2 * time.Second)
+			return errRefused
+		}, cache.MaxLinks},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &hub{}
 				var under, most atomic.Int64
 				b := h.begin(t, func(p *port) {
-					p.receive.set(func(ctx context.Context, ready func(), deliver func(string)) error {
+					p.receive.set(func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
 						if n := under.Add(1); n > most.Load() {
 							most.Store(n)
 						}
@@ -870,18 +877,18 @@ func TestFeedClose(t *testing.T) {
 		{"a bus that is well", func(*port, <-chan struct{}) {}, nil},
 		{"a bus that hangs until its context ends", func(p *port, _ <-chan struct{}) {
 			p.publish.set(func(ctx context.Context, _ string, _ func(string)) error { <-ctx.Done(); return ctx.Err() })
-			p.receive.set(func(ctx context.Context, _ func(), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
+			p.receive.set(func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
 			p.cut()
 		}, nil},
 		{"a Publish that hangs for ever", func(p *port, release <-chan struct{}) {
 			p.publish.set(func(context.Context, string, func(string)) error { <-release; return nil })
 		}, context.DeadlineExceeded},
 		{"a Receive that hangs for ever", func(p *port, release <-chan struct{}) {
-			p.receive.set(func(_ context.Context, ready func(), _ func(string)) error { ready(); <-release; return nil })
+			p.receive.set(func(_ context.Context, ready func(echoFunc), _ func(string)) error { ready(nil); <-release; return nil })
 			p.cut()
 		}, context.DeadlineExceeded},
 		{"a Receive that hangs for ever and is not ready", func(p *port, release <-chan struct{}) {
-			p.receive.set(func(context.Context, func(), func(string)) error { <-release; return nil })
+			p.receive.set(func(context.Context, func(echoFunc), func(string)) error { <-release; return nil })
 			p.cut()
 		}, context.DeadlineExceeded},
 	} {

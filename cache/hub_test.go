@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 // A hub is a broker in memory. What may go wrong goes wrong at its ports.
 type hub struct {
+	key   []byte // of the instances' messages, if any
 	mu    sync.Mutex
 	lines []*line
 	taken []string // all messages, in order
@@ -36,6 +38,41 @@ func (h *hub) send(message string) {
 	}
 }
 
+// lose begins or ends the loss of what one instance sends on its way to a port.
+// What is injected is not lost.
+func (h *hub) lose(origin []byte, p *port, lost bool) {
+	p.deliver.set(func(text string, deliver func(string)) {
+		m, err := cache.DecodeMessage(text, h.key...)
+		if lost && err == nil && string(m.Origin) == string(origin) {
+			return
+		}
+		deliver(strings.TrimPrefix(text, injected))
+	})
+}
+
+const injected = "injected "
+
+// inject has a port receive what none of the instances has sent.
+func (h *hub) inject(p *port, message string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.lines {
+		if l.port == p {
+			if p.deliver.f.Load() != nil {
+				message = injected + message
+			}
+			l.messages <- message
+		}
+	}
+}
+
+// echo sends to one line alone.
+func (h *hub) echo(l *line, message string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l.messages <- message
+}
+
 func (h *hub) join(p *port) *line {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,7 +92,7 @@ func (h *hub) messages(t *testing.T) (all []cache.Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, text := range h.taken {
-		m, err := cache.DecodeMessage(text)
+		m, err := cache.DecodeMessage(text, h.key...)
 		if err != nil {
 			t.Fatalf("%q was published: %v", text, err)
 		}
@@ -69,27 +106,39 @@ func (h *hub) messages(t *testing.T) (all []cache.Message) {
 type port struct {
 	hub      *hub
 	publish  fault[func(ctx context.Context, message string, send func(string)) error]
-	receive  fault[func(ctx context.Context, ready func(), deliver func(string)) error]
+	receive  fault[receiveFunc]
 	deliver  fault[func(message string, deliver func(string))] // of each message
 	attempts atomic.Int64
 }
+
+type (
+	echoFunc    = func(ctx context.Context, message string) error
+	receiveFunc = func(ctx context.Context, ready func(echoFunc), deliver func(string)) error
+)
 
 type fault[F any] struct{ f atomic.Pointer[F] }
 
 func (f *fault[F]) set(to F) { f.f.Store(&to) }
 func (f *fault[F]) mend()    { f.f.Store(nil) }
 
+func (p *port) MACKey() []byte { return p.hub.key }
+
 func (p *port) Publish(ctx context.Context, message string) error {
+	return p.pass(ctx, message, p.hub.send)
+}
+
+// pass is the way of all that is sent, echoes too.
+func (p *port) pass(ctx context.Context, message string, send func(string)) error {
 	if f := p.publish.f.Load(); f != nil {
-		return (*f)(ctx, message, p.hub.send)
+		return (*f)(ctx, message, send)
 	}
-	p.hub.send(message)
+	send(message)
 	return ctx.Err()
 }
 
 var errCut = errors.New("the connection was cut")
 
-func (p *port) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+func (p *port) Receive(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
 	p.attempts.Add(1)
 	if f := p.receive.f.Load(); f != nil {
 		return (*f)(ctx, ready, deliver)
@@ -98,10 +147,12 @@ func (p *port) Receive(ctx context.Context, ready func(), deliver func(string)) 
 }
 
 // listen is Receive as it should be, but for what is set for the messages.
-func (p *port) listen(ctx context.Context, ready func(), deliver func(string)) error {
+func (p *port) listen(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
 	l := p.hub.join(p)
 	defer p.hub.leave(l)
-	ready()
+	ready(func(ctx context.Context, message string) error {
+		return p.pass(ctx, message, func(message string) { p.hub.echo(l, message) })
+	})
 	for {
 		select {
 		case <-ctx.Done():
@@ -146,6 +197,7 @@ type instance struct {
 	doubts, forgets, alones atomic.Int64
 	until                   atomic.Pointer[time.Time] // of the trust
 	reports                 []error
+	marks                   []uint64
 }
 
 func (i *instance) Forget(keys ...cache.Key)  { i.forgets.Add(1); i.Cache.Forget(keys...) }
@@ -173,7 +225,10 @@ func (h *hub) begin(t *testing.T, fault func(*port)) *instance {
 	if fault != nil {
 		fault(i.port)
 	}
-	i.feed = cache.NewFeed(i.port, i, func(err error) { i.reports = append(i.reports, err) })
+	i.feed = cache.NewFeed(i.port, i, &cache.FeedOptions{
+		Report: func(err error) { i.reports = append(i.reports, err) },
+		OnMark: func(mark uint64) { i.marks = append(i.marks, mark) },
+	})
 	t.Cleanup(func() {
 		if err := i.feed.Close(context.Background()); err != nil {
 			t.Errorf("Close of the feed: %v", err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,33 +17,27 @@ const (
 // A link is a connection to the bus, or an attempt at one.
 type link struct {
 	cancel context.CancelFunc
-	over   chan struct{} // closed when it has ended
-}
-
-// links are those that have not ended.
-type links struct {
-	count atomic.Int64
-	ready chan struct{} // one of them is
+	echo   func(ctx context.Context, message string) error // nil if the bus has none
+	over   chan struct{}                                   // closed when it has ended
 }
 
 // connect sees to it that there is a link. Attempts do not wait for each other:
 // one that hangs, as in a network that has just been parted, would hold up the
 // one that succeeds once it is whole again. The first that is ready is taken.
 func (f *Feed) connect(ctx context.Context) {
-	f.links.ready = make(chan struct{}, 1)
 	var next time.Time // when there may be another attempt
 	for ctx.Err() == nil {
 		if l, ends := f.current(); l != nil {
 			f.watch(ctx, l, ends)
 			continue
 		}
-		if !time.Now().Before(next) && f.links.count.Load() < maxLinks {
+		if !time.Now().Before(next) && f.links.Load() < maxLinks {
 			next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))
-			f.links.count.Add(1)
+			f.links.Add(1)
 			f.running.Go(func() { f.attempt(ctx) })
 		}
 		select {
-		case <-f.links.ready:
+		case <-f.linkReady:
 		case <-ctx.Done():
 		case <-time.After(max(time.Until(next), retryPause/8)):
 		}
@@ -80,14 +73,14 @@ func (f *Feed) attempt(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &link{cancel: cancel, over: make(chan struct{})}
 	late := time.AfterFunc(readyTime, cancel)
-	ready := func() {
-		if !late.Stop() || !f.ready(l) {
+	ready := func(echo func(context.Context, string) error) {
+		if !late.Stop() || !f.ready(l, echo) {
 			f.lost(l, errReadyTwice) // it may have connected anew, and missed something
 			cancel()
 			return
 		}
 		select {
-		case f.links.ready <- struct{}{}:
+		case f.linkReady <- struct{}{}:
 		default:
 		}
 	}
@@ -96,7 +89,7 @@ func (f *Feed) attempt(ctx context.Context) {
 		late.Stop() // from here on it is not taken
 		f.lost(l, err)
 		cancel()
-		f.links.count.Add(-1)
+		f.links.Add(-1)
 		close(l.over)
 	}()
 	err = f.receive(ctx, ready, func(text string) { f.heard(l, text) })
@@ -105,7 +98,7 @@ func (f *Feed) attempt(ctx context.Context) {
 var errReadyTwice = errors.New("cache: Receive has called ready twice")
 
 // receive is the bus's, whatever the bus does.
-func (f *Feed) receive(ctx context.Context, ready func(), deliver func(string)) (err error) {
+func (f *Feed) receive(ctx context.Context, ready func(func(context.Context, string) error), deliver func(string)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("cache: Receive has panicked: %v", p)

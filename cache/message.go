@@ -1,11 +1,15 @@
 package cache
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
+	"math"
+	"strings"
+	"time"
 )
 
 // An origin is an instance that sends. It is new with every Feed, so that counts
@@ -31,9 +35,14 @@ func newBeat() (b beat) {
 type message struct {
 	origin origin
 	beat   beat
-	change uint64 // counts the origin's messages that name something, this one included
-	all    bool   // an earlier one may be lost: doubt everything
-	bye    bool   // the last one of its origin
+	seq    uint64        // counts the origin's messages, this one included
+	change uint64        // counts those that name something, this one included
+	ago    time.Duration // since the last of those before this one
+	next   time.Duration // within which the origin sends to all again
+	size   uint32        // how many instances the origin knows, itself included
+	mark   uint64        // see Feed.SetMark
+	all    bool          // an earlier one may be lost: doubt everything
+	bye    bool          // the last one of its origin
 	keys   []Key
 	groups []Key
 }
@@ -50,10 +59,10 @@ func (m *message) before() uint64 {
 }
 
 const (
-	messageVersion = 1
+	messageVersion = 2
 	maxNames       = 64 // in one message, keys and groups together
-	headSize       = 1 + len(origin{}) + len(beat{}) + 8 + 1 + 1 + 1
-	crcSize        = 4
+	headSize       = 1 + len(origin{}) + len(beat{}) + 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1 + 1
+	macSize        = 16 // of the bytes of an HMAC-SHA-256
 )
 
 var messageText = base64.RawURLEncoding.Strict()
@@ -63,14 +72,20 @@ const (
 	flagBye
 )
 
-// encode writes the version, the origin, the beat, the count, the flags, how many
-// keys and groups there are, those, and a CRC-32 of it, as base64.
-func (m *message) encode() string {
-	b := make([]byte, 0, headSize+maxNames*len(Key{})+crcSize)
+// encode writes the version, the fields in their order, times in milliseconds,
+// how many keys and groups there are, those, and a MAC of it, as base64.
+func (m *message) encode(key []byte) string {
+	b := make([]byte, 0, headSize+maxNames*len(Key{})+sha256.Size)
 	b = append(b, messageVersion)
 	b = append(b, m.origin[:]...)
 	b = append(b, m.beat[:]...)
+	b = binary.BigEndian.AppendUint64(b, m.seq)
 	b = binary.BigEndian.AppendUint64(b, m.change)
+	for _, d := range []time.Duration{m.ago, m.next} {
+		b = binary.BigEndian.AppendUint32(b, uint32(min(d.Milliseconds(), math.MaxUint32)))
+	}
+	b = binary.BigEndian.AppendUint32(b, m.size)
+	b = binary.BigEndian.AppendUint64(b, m.mark)
 	flags := byte(0)
 	if m.all {
 		flags |= flagAll
@@ -84,40 +99,47 @@ func (m *message) encode() string {
 			b = append(b, names[i][:]...)
 		}
 	}
-	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	return messageText.EncodeToString(b)
+	return messageText.EncodeToString(append(b, mac(key, b)...))
+}
+
+// mac authenticates a message. Without a key it is a checksum, there for
+// accidents.
+func mac(key, b []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(b)
+	return h.Sum(nil)[:macSize]
 }
 
 var errMessage = errors.New("cache: not a message of an instance")
 
-// decode reads what encode wrote, and nothing else. The checksum is there for
-// accidents: of what somebody forged on purpose nothing is believed but that
-// something has changed.
-func decode(text string) (m message, err error) {
-	if len(text) > MaxMessage {
+// decode reads what encode wrote with the same key, and nothing else.
+func decode(text string, key []byte) (m message, err error) {
+	if len(text) > MaxMessage || strings.ContainsAny(text, "\r\n") { // which base64 passes over
 		return m, errMessage
 	}
 	b, err := messageText.DecodeString(text)
-	if err != nil || len(b) < headSize+crcSize || b[0] != messageVersion {
+	if err != nil || len(b) < headSize+macSize {
 		return m, errMessage
 	}
-	end := len(b) - crcSize
-	if binary.BigEndian.Uint32(b[end:]) != crc32.ChecksumIEEE(b[:end]) {
+	b, sum := b[:len(b)-macSize], b[len(b)-macSize:]
+	if !hmac.Equal(sum, mac(key, b)) || b[0] != messageVersion {
 		return m, errMessage
 	}
 	copy(m.origin[:], b[1:])
 	copy(m.beat[:], b[17:])
-	m.change = binary.BigEndian.Uint64(b[25:])
-	m.all, m.bye = b[33]&flagAll != 0, b[33]&flagBye != 0
-	keys, groups, names := int(b[34]), int(b[35]), b[headSize:end]
-	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) {
+	m.seq = binary.BigEndian.Uint64(b[25:])
+	m.change = binary.BigEndian.Uint64(b[33:])
+	m.ago = time.Duration(binary.BigEndian.Uint32(b[41:])) * time.Millisecond
+	m.next = time.Duration(binary.BigEndian.Uint32(b[45:])) * time.Millisecond
+	m.size = binary.BigEndian.Uint32(b[49:])
+	m.mark = binary.BigEndian.Uint64(b[53:])
+	m.all, m.bye = b[61]&flagAll != 0, b[61]&flagBye != 0
+	keys, groups, names := int(b[62]), int(b[63]), b[headSize:]
+	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) || b[61] > flagAll|flagBye {
 		return m, errMessage
 	}
 	m.keys, names = take(names, keys)
 	m.groups, _ = take(names, groups)
-	if m.encode() != text { // base64 passes over line breaks
-		return m, errMessage
-	}
 	return m, nil
 }
 

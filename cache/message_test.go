@@ -3,12 +3,12 @@ package cache
 import (
 	"encoding/base64"
 	"encoding/json"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // messageVectors are as instances of this version write them; those of others
@@ -29,6 +29,7 @@ func messageVectors(t testing.TB) (vectors []struct{ Name, Text string }) {
 func sample(name string) (m message, ok bool) {
 	copy(m.origin[:], "an origin of 16.")
 	copy(m.beat[:], "a beat 8")
+	m.seq, m.ago, m.next, m.size, m.mark = 11, 1500*time.Millisecond, 333*time.Second, 1000, 12
 	names := func(n int, first byte) (names []Key) {
 		for i := range n {
 			var k Key
@@ -50,7 +51,11 @@ func sample(name string) (m message, ok bool) {
 		m.change, m.groups = 1<<40, names(1, 100)
 	case "keys and groups":
 		m.change, m.all, m.keys, m.groups = 9, true, names(2, 1), names(3, 200)
+	case "farewell":
+		m.change, m.bye = 10, true
 	case "full":
+		m.seq, m.ago, m.next = 1<<64-1, (1<<32-1)*time.Millisecond, (1<<32-1)*time.Millisecond
+		m.size, m.mark = 1<<32-1, 1<<64-1
 		m.change, m.keys, m.groups = 1<<64-1, names(60, 3), names(4, 9)
 	default:
 		return m, false
@@ -67,10 +72,10 @@ func TestMessageVectors(t *testing.T) {
 			t.Errorf("vector %q is of no known message", v.Name)
 			continue
 		}
-		if got := m.encode(); got != v.Text {
+		if got := m.encode(nil); got != v.Text {
 			t.Errorf("%s: encoded as %q, want %q", v.Name, got, v.Text)
 		}
-		if got, err := decode(v.Text); err != nil || !reflect.DeepEqual(got, m) {
+		if got, err := decode(v.Text, nil); err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("%s: decoded as %+v, %v, want %+v", v.Name, got, err, m)
 		}
 	}
@@ -81,7 +86,7 @@ func TestDamagedMessages(t *testing.T) {
 	for _, v := range messageVectors(t) {
 		refused := func(what, text string, at int) {
 			t.Helper()
-			if m, err := decode(text); err == nil {
+			if m, err := decode(text, nil); err == nil {
 				t.Errorf("%s, %s at %d: read as %+v, want it refused", v.Name, what, at, m)
 			}
 		}
@@ -103,24 +108,38 @@ func TestDamagedMessages(t *testing.T) {
 	}
 }
 
+// C-16: what was made with another secret, or with none, is refused.
+func TestForgedMessages(t *testing.T) {
+	keys := [][]byte{nil, []byte("one"), []byte("two")}
+	for _, v := range messageVectors(t) {
+		m, _ := sample(v.Name)
+		for i, made := range keys {
+			for j, read := range keys {
+				if _, err := decode(m.encode(made), read); (err == nil) != (i == j) {
+					t.Errorf("%s: made with key %d, read with key %d: %v", v.Name, i, j, err)
+				}
+			}
+		}
+	}
+}
+
 // A checksum can be forged, so what is below it must be in order too.
 func TestForgedMessageLayouts(t *testing.T) {
 	full, _ := sample("full")
 	one, _ := sample("one key")
 	bytesOf := func(m message) []byte {
-		b, err := base64.RawURLEncoding.DecodeString(m.encode())
+		b, err := base64.RawURLEncoding.DecodeString(m.encode(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return b[:len(b)-crcSize]
+		return b[:len(b)-macSize]
 	}
 	signed := func(b []byte) string {
-		sum := crc32.ChecksumIEEE(b)
-		return messageText.EncodeToString(append(b, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)))
+		return messageText.EncodeToString(append(b, mac(nil, b)...))
 	}
 	with := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
 	set := func(m message, at int, v byte) []byte { return with(bytesOf(m), at, v) }
-	if _, err := decode(signed(bytesOf(one))); err != nil {
+	if _, err := decode(signed(bytesOf(one)), nil); err != nil {
 		t.Fatalf("signed as it was: %v", err)
 	}
 	for _, tt := range []struct {
@@ -128,19 +147,20 @@ func TestForgedMessageLayouts(t *testing.T) {
 		b    []byte
 	}{
 		{"version 0", set(one, 0, 0)},
-		{"version 2", set(one, 0, 2)},
-		{"flags are 4", set(one, 33, 4)},
-		{"a key too many", set(one, 34, 2)},
-		{"a key too few", set(one, 34, 0)},
-		{"a group too many", set(one, 35, 1)},
-		{"65 names", append(set(full, 34, 61), make([]byte, 32)...)},
-		{"255 and 255 names", append(with(set(full, 34, 255), 35, 255), make([]byte, 446*32)...)},
+		{"version 1", set(one, 0, 1)},
+		{"version 3", set(one, 0, 3)},
+		{"flags are 4", set(one, 61, 4)},
+		{"a key too many", set(one, 62, 2)},
+		{"a key too few", set(one, 62, 0)},
+		{"a group too many", set(one, 63, 1)},
+		{"65 names", append(set(full, 62, 61), make([]byte, 32)...)},
+		{"255 and 255 names", append(with(set(full, 62, 255), 63, 255), make([]byte, 446*32)...)},
 		{"half a name", append(bytesOf(one), make([]byte, 16)...)},
 		{"no names", bytesOf(one)[:headSize]},
 		{"half a head", bytesOf(one)[:headSize/2]},
 		{"nothing", nil},
 	} {
-		if m, err := decode(signed(tt.b)); err == nil {
+		if m, err := decode(signed(tt.b), nil); err == nil {
 			t.Errorf("%s: read as %+v, want it refused", tt.name, m)
 		}
 	}
@@ -152,7 +172,7 @@ func TestMessagesFit(t *testing.T) {
 	if n := len(full.keys) + len(full.groups); n != maxNames {
 		t.Fatalf("the full message has %d names, want %d", n, maxNames)
 	}
-	if n := len(full.encode()); n > MaxMessage {
+	if n := len(full.encode(nil)); n > MaxMessage {
 		t.Errorf("a message of %d names has %d bytes, want at most %d", maxNames, n, MaxMessage)
 	}
 }
@@ -167,14 +187,14 @@ func FuzzMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		// Few inputs have a good checksum, so they get one.
 		for _, text := range []string{text, withChecksum(text)} {
-			m, err := decode(text)
+			m, err := decode(text, nil)
 			if err != nil {
 				continue
 			}
 			if n := len(m.keys) + len(m.groups); n > maxNames || len(text) > MaxMessage {
 				t.Errorf("read %d names from %d bytes, want at most %d and %d", n, len(text), maxNames, MaxMessage)
 			}
-			if again := m.encode(); again != text {
+			if again := m.encode(nil); again != text {
 				t.Errorf("%q is read, but written as %q", text, again)
 			}
 			if m.changes() != (len(m.keys)+len(m.groups) > 0) || m.changes() && m.before() != m.change-1 || !m.changes() && m.before() != m.change {
@@ -187,10 +207,9 @@ func FuzzMessage(f *testing.F) {
 // withChecksum replaces the last bytes of a message by the right checksum.
 func withChecksum(text string) string {
 	b, err := messageText.DecodeString(text)
-	if err != nil || len(b) < crcSize {
+	if err != nil || len(b) < macSize {
 		return text
 	}
-	b = b[:len(b)-crcSize]
-	sum := crc32.ChecksumIEEE(b)
-	return messageText.EncodeToString(append(b, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum)))
+	b = b[:len(b)-macSize]
+	return messageText.EncodeToString(append(b, mac(nil, b)...))
 }

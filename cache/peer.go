@@ -3,59 +3,108 @@ package cache
 import "time"
 
 const (
-	maxPeers = 1024            // instances that are told apart
-	settling = 2 * heartbeat   // in which all that there are have been heard
-	longGone = 5 * time.Minute // until who said no farewell counts as gone
+	maxPeers = 4096            // instances that are told apart
+	longGone = 5 * time.Minute // until a silent instance counts as gone
+	lateness = 2 * time.Second // of a message that is not missed yet
+
+	// presences bounds what all instances together deliver of messages that say
+	// only that their senders are there, in a second.
+	presences = 3000
 )
 
-// A peer is another instance, as far as heard of it.
+// presenceEvery is how often an instance of so many tells all that it is there.
+// Each such message is delivered size times, so the time grows with the square.
+func presenceEvery(size int) time.Duration {
+	return max(heartbeat, heartbeat*time.Duration(size*size)/presences)
+}
+
+// A peer is another instance, as its last message has it.
 type peer struct {
-	change uint64 // its count
-	heard  time.Time
+	seq, change uint64
+	size        int       // how many instances it knows
+	due         time.Time // when it is silent
+	gone        time.Time // when it is forgotten
+	left        bool      // it said farewell
+	away        bool      // what it sent since may have come before the connection was ready
 }
 
-// peers are those that have been heard since the connection was ready.
+// peers are the other instances. They are kept over connections: a new one may
+// lead to the other half of a broker, where they are silent.
 type peers struct {
-	ready time.Time
-	known map[origin]peer
+	ready   time.Time // when the connection was
+	known   map[origin]peer
+	strange time.Time // until when there may be others that are not known
+	size    int       // how many instances are known, this one included
+	fleet   int       // how many the one knows that knows most
 }
 
-func newPeers(now time.Time) peers { return peers{now, map[origin]peer{}} }
+// reconnect is for a new connection.
+func (p *peers) reconnect(now time.Time) {
+	p.ready = now
+	for o, k := range p.known {
+		if k.away = true; k.due.Before(now.Add(silence)) {
+			k.due = now.Add(silence)
+		}
+		p.known[o] = k
+	}
+}
+
+// stranger takes note of what no known instance has sent. It may be a change, or
+// it may be forged, and then there may be any number of it. So it does what a
+// lost bus does, and no more: everything is doubted once, and for a while what is
+// loaded lives shorter.
+func (p *peers) stranger(now time.Time) { p.strange = now.Add(aloneTTL) }
 
 // hear takes note of a message, and reports whether one before it is missing.
-// The first that is heard of an instance may follow others that nobody was there
-// to hear, but only soon after the connection was ready.
+// One that was heard before, or comes late, says nothing: it may be repeated in
+// order to hide that its origin is silent.
+//
+// The first that is heard of an instance may follow others, but only such as were
+// sent before the connection was ready.
 func (p *peers) hear(m message, now time.Time) (missed bool) {
 	last, known := p.known[m.origin]
 	switch {
-	case known:
+	case known && m.seq <= last.seq:
+		return false
+	case !known && len(p.known) >= maxPeers:
+		p.stranger(now)
+		return m.all
+	case known && !last.away:
 		missed = m.before() != last.change
-	case len(p.known) >= maxPeers:
-		clear(p.known)
-		missed = true
 	default:
-		missed = m.before() != 0 && now.Sub(p.ready) > settling
+		missed = m.before() != 0 && !now.Add(-m.ago).Before(p.ready)
 	}
-	if m.bye {
-		delete(p.known, m.origin)
-	} else {
-		p.known[m.origin] = peer{m.change, now}
-	}
+	due := now.Add(m.next + lateness)
+	p.fleet = max(p.fleet, min(int(m.size), maxPeers))
+	p.known[m.origin] = peer{m.seq, m.change, int(m.size), due, due.Add(longGone), m.bye, false}
 	return missed || m.all
 }
 
-// silent reports whether an instance is not heard of any more, without having
-// said that it ends. It may have crashed; or it goes on, and what it sends does
-// not come here, which one's own messages cannot show where a broker is in two
-// halves.
-func (p *peers) silent(now time.Time) (somebody bool) {
-	for o, peer := range p.known {
-		switch quiet := now.Sub(peer.heard); {
-		case quiet > longGone:
+// doubtBye is for a farewell that anyone may have forged: the instance counts as
+// silent for a while, since what it sends may be lost.
+func (p *peers) doubtBye(o origin, now time.Time, ttl time.Duration) {
+	k := p.known[o]
+	k.left, k.due, k.gone = false, now, now.Add(ttl)
+	p.known[o] = k
+}
+
+// review counts the instances, and reports whether one is not heard of any more
+// that has not said that it ends. It may have crashed; or it goes on, and what it
+// sends does not come here, which one's own messages cannot show where a broker
+// is in two halves.
+func (p *peers) review(now time.Time) (silent bool) {
+	silent = now.Before(p.strange)
+	p.size, p.fleet = 1, 1
+	for o, k := range p.known {
+		switch {
+		case now.After(k.gone):
 			delete(p.known, o)
-		case quiet > silence:
-			somebody = true
+		case !k.left:
+			silent = silent || now.After(k.due)
+			p.size++
+			p.fleet = max(p.fleet, min(k.size, maxPeers))
 		}
 	}
-	return somebody
+	p.fleet = max(p.fleet, p.size)
+	return silent
 }

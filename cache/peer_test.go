@@ -37,10 +37,10 @@ func TestFeedSilentPeer(t *testing.T) {
 }
 
 // One that crashed is forgotten after a while, and one that said farewell at
-// once.
+// once, unless anyone could have said it.
 func TestFeedPeerThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &hub{}
+		h := &hub{key: []byte("key")}
 		a, b, c := h.connect(t), h.connect(t), h.connect(t)
 		settle(t, a, b, c)
 		b.load(t, 1)
@@ -88,7 +88,7 @@ func TestFeedNeverUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.begin(t, func(p *port) {
-			p.receive.set(func(context.Context, func(), func(string)) error { return errRefused })
+			p.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 		})
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -99,6 +99,28 @@ func TestFeedNeverUp(t *testing.T) {
 		settle(t, b)
 		if len(b.reports) != 2 || b.reports[1] != nil {
 			t.Errorf("reports %v, want the error, then that it is up", b.reports)
+		}
+	})
+}
+
+// a connection that leads to the other half of a broker is noticed, since
+// those who were known before are silent there.
+func TestFeedReconnectsToTheOtherHalf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, half := &hub{}, &port{hub: &hub{}}
+		a, b := h.connect(t), h.connect(t)
+		settle(t, a, b)
+		b.port.receive.set(half.listen)
+		b.port.publish.set(func(_ context.Context, message string, send func(string)) error {
+			half.hub.send(message)
+			return nil
+		})
+		b.port.cut()
+		settle(t, b)
+		time.Sleep(3 * time.Second)
+		b.load(t, 1)
+		if got := b.waitGone(1); got > cache.AloneTTL || got < 8*time.Second {
+			t.Errorf("an entry was served for %v by an instance that has lost all others, want 9 to 10 s", got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -23,11 +24,15 @@ type sender struct {
 	mu    sync.Mutex
 	next  *batch     // waits to be sent; nil after the end
 	beats []sentBeat // of the messages sent lately, the oldest first
+	fresh bool       // nothing was sent since the connection was ready
 
 	// Of the goroutine that sends.
-	change uint64
-	failed bool  // a change was not sent, and nothing since
-	untold batch // names that were not sent
+	seq, change uint64
+	changed     time.Time // when the last change had been sent
+	turn        time.Time // when the next heartbeat is sent
+	due         time.Time // when that must go to all
+	failed      bool      // a change was not sent, and nothing since
+	untold      batch     // names that were not sent
 }
 
 // A sentBeat tells when a message was sent.
@@ -84,9 +89,18 @@ func (s *sender) remember(b beat) {
 // next message, which goes out soon, does.
 func (s *sender) renew() {
 	s.mu.Lock()
-	s.beats = nil
+	s.beats, s.fresh = nil, true
 	s.mu.Unlock()
 	s.nudge()
+}
+
+// isTurn reports whether a heartbeat must be sent now.
+func (s *sender) isTurn(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := s.fresh
+	s.fresh = false
+	return fresh || !now.Before(s.turn)
 }
 
 var errClosed = errors.New("cache: the feed is closed")
@@ -111,28 +125,52 @@ func (f *Feed) publish(ctx context.Context, keys, groups []Key) error {
 	}
 }
 
-// send sends what waits, and a heartbeat when nothing has for a second. It tries
-// sooner after a failure, since others doubt nothing before it succeeds.
+// send sends what waits, and a heartbeat when nothing has been sent for a
+// second. It tries sooner after a failure, since others doubt nothing before it
+// succeeds.
 func (f *Feed) send(ctx context.Context) {
+	s := &f.sender
 	for ctx.Err() == nil {
-		f.sendBatch(ctx, f.sender.swap(newBatch()))
+		f.sendBatch(ctx, s.swap(newBatch()))
+		f.sendHeartbeat(ctx)
 		f.sendUntold(ctx)
-		wait := heartbeat
-		if f.sender.failed || f.sender.untold.names() > 0 {
-			wait = heartbeat / 4
-		}
 		select {
 		case <-ctx.Done():
-		case <-f.sender.wake:
-		case <-time.After(wait):
+		case <-s.wake:
+		case <-time.After(time.Until(s.turn)):
 		}
 	}
-	last := f.sender.swap(nil)
+	last := s.swap(nil)
 	last.err = errClosed
 	close(last.done)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	_ = f.sendMessage(ctx, message{origin: f.origin, bye: true})
+	_ = f.sendMessage(ctx, message{bye: true}, f.bus.Publish)
+}
+
+// sendHeartbeat sends a message that names nothing, if it is time: to all if they
+// must know that this instance is there, and otherwise as an echo to itself. The
+// one costs as much as there are instances, the other nothing.
+func (f *Feed) sendHeartbeat(ctx context.Context) {
+	s, now := &f.sender, time.Now()
+	if !s.isTurn(now) {
+		return
+	}
+	s.turn = now.Add(heartbeat)
+	f.mu.Lock()
+	l, every := f.link, presenceEvery(f.peers.fleet)
+	f.mu.Unlock()
+	switch {
+	case s.failed || !now.Before(s.due) || l != nil && l.echo == nil:
+		due := s.due
+		// A quarter at random, or those that begin together stay together.
+		s.due = now.Add(every - rand.N(1+(every-heartbeat)/4))
+		if f.sendMessage(ctx, message{}, f.bus.Publish) != nil {
+			s.due = due
+		}
+	case l != nil:
+		_ = f.sendMessage(ctx, message{}, l.echo)
+	}
 }
 
 func (s *sender) swap(next *batch) *batch {
@@ -145,17 +183,14 @@ func (s *sender) swap(next *batch) *batch {
 
 func (f *Feed) sendBatch(ctx context.Context, b *batch) {
 	defer close(b.done)
-	for {
-		m := message{origin: f.origin, keys: b.keys[:min(len(b.keys), maxNames)]}
+	for b.names() > 0 {
+		m := message{keys: b.keys[:min(len(b.keys), maxNames)]}
 		m.groups = b.groups[:min(len(b.groups), maxNames-len(m.keys))]
-		if b.err = f.sendMessage(ctx, m); b.err != nil {
+		if b.err = f.sendMessage(ctx, m, f.bus.Publish); b.err != nil {
 			f.sender.untold.add(b) // a bus that fails is not asked for each
 			return
 		}
 		b.keys, b.groups = b.keys[len(m.keys):], b.groups[len(m.groups):]
-		if b.names() == 0 {
-			return
-		}
 	}
 }
 
@@ -174,25 +209,38 @@ func (f *Feed) sendUntold(ctx context.Context) {
 	}
 }
 
-// sendMessage counts the message, whatever becomes of it: others then miss it
-// and doubt everything. So do those who hear of the sender for the first time
+// sendMessage counts the message, whether or not it can be sent: others then miss
+// it and doubt everything. So do those who hear of the sender for the first time
 // afterwards, as the next message tells them to.
-func (f *Feed) sendMessage(ctx context.Context, m message) error {
-	s := &f.sender
-	m.beat = newBeat()
+func (f *Feed) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
+	s, now := &f.sender, time.Now()
+	changes, wait := m.changes(), heartbeat
+	m.origin, m.beat, m.mark = f.origin, newBeat(), f.mark.Load()
 	s.remember(m.beat)
-	if m.changes() {
+	s.seq++
+	if changes {
 		s.change++
+		s.due = now.Add(heartbeat) // by then, who has lost this one must know
 	}
+	m.seq, m.ago, m.next = s.seq, now.Sub(s.changed), max(0, s.due.Sub(now))
 	m.change, m.all = s.change, s.failed
-	err := f.hand(ctx, m.encode())
+	f.mu.Lock()
+	m.size = uint32(f.peers.size)
+	f.mu.Unlock()
+	err := f.hand(ctx, m.encode(f.key), send)
+	if changes {
+		s.changed = time.Now()
+	}
 	// A heartbeat that was not sent is nothing lost.
-	s.failed = err != nil && (s.failed || m.changes())
+	if s.failed = err != nil && (s.failed || changes); s.failed {
+		wait = heartbeat / 4
+	}
+	s.turn = time.Now().Add(wait)
 	return err
 }
 
-// hand gives the bus a message, whatever the bus does with it.
-func (f *Feed) hand(ctx context.Context, text string) error {
+// hand gives the bus a message, and survives what it does with it.
+func (f *Feed) hand(ctx context.Context, text string, send func(context.Context, string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
 	select {
@@ -210,7 +258,7 @@ func (f *Feed) hand(ctx context.Context, text string) error {
 			<-f.sender.slot
 			done <- err
 		}()
-		e := f.bus.Publish(ctx, text)
+		e := send(ctx, text)
 		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
 		err = e
 	})

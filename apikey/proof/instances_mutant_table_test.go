@@ -20,13 +20,17 @@ var instanceMutants = []mutant{
 		"missed = last.change == 1<<63",
 	}, "./cache", "TestFeedDoubts$"},
 	{"no gap noticed of a new instance", "cache/peer.go", edits{
-		"missed = m.before() != 0 && now.Sub(p.ready) > settling",
+		"missed = m.before() != 0 && !now.Add(-m.ago).Before(p.ready)",
 		"missed = false",
 	}, "./cache", "TestFeedDoubts$"},
 	{"no doubt about what cannot be read", "cache/feed.go", edits{
-		"f.to.Doubt() // it may have named anything",
+		"f.peers.stranger(time.Now())",
 		"_ = m",
-	}, "./cache", "TestFeedDoubts$"},
+	}, "./cache", "TestFeedStrangers"},
+	{"a doubt about each message that cannot be read", "cache/feed.go", edits{
+		"f.peers.stranger(time.Now())",
+		"f.to.Doubt()",
+	}, "./cache", "TestFeedStrangers"},
 	{"a failure to publish not owned up to", "cache/sender.go", edits{
 		"m.change, m.all = s.change, s.failed",
 		"m.change = s.change",
@@ -44,7 +48,7 @@ var instanceMutants = []mutant{
 		"_ = m.keys",
 	}, "./cache", "TestFeedForgets"},
 	{"instances remembered without bound", "cache/peer.go", edits{
-		"case len(p.known) >= maxPeers:",
+		"case !known && len(p.known) >= maxPeers:",
 		"case len(p.known) < 0:",
 	}, "./cache", "TestFeedFloodOfOrigins"},
 
@@ -96,10 +100,54 @@ var instanceMutants = []mutant{
 		"return max(ttl, longest)",
 	}, "./cache", "TestAlone"},
 
+	// Many instances, and what is forged.
+	{"a farewell believed that anyone can say", "cache/feed.go", edits{
+		"if m.bye && len(f.key) == 0 {",
+		"if m.bye && len(f.key) == 1<<20 {",
+	}, "./cache", "TestForgeLoseRepeat"},
+	{"a repeated message taken for a sign of life", "cache/peer.go", edits{
+		"case known && m.seq <= last.seq:",
+		"case known && m.seq < last.seq:",
+	}, "./cache", "TestForgeLoseRepeat"},
+	{"messages not authenticated", "cache/feed.go", edits{
+		"f.key = b.MACKey()",
+		"_ = b.MACKey()",
+	}, "./cache", "TestForgeLoseRepeat|TestFeedStrangers"},
+	{"messages to all every second", "cache/peer.go", edits{
+		"return max(heartbeat, heartbeat*time.Duration(size*size)/presences)",
+		"return min(heartbeat, heartbeat*time.Duration(size*size+presences)/presences)",
+	}, "./cache", "TestFleetTraffic"},
+	{"echoes to all", "cache/sender.go", edits{
+		"_ = f.sendMessage(ctx, message{}, l.echo)",
+		"_ = f.sendMessage(ctx, message{}, f.bus.Publish)",
+	}, "./cache", "TestFleetTraffic"},
+	{"an echo of another instance believed", "cache/feed.go", edits{
+		"case m.origin == f.origin:",
+		"case m.origin == f.origin || !m.changes():",
+		"sent, ok := f.sender.when(m.beat)",
+		"sent, ok := time.Now(), true",
+	}, "./cache", "TestFeedForgery"},
+	{"a cliff when there are more instances than are told apart", "cache/peer.go", edits{
+		"\t\tp.stranger(now)\n\t\treturn m.all\n",
+		"\t\tclear(p.known)\n\t\treturn true\n",
+	}, "./cache", "TestManyPeersAreNoCliff"},
+	{"a lost change noticed late", "cache/sender.go", edits{
+		"s.due = now.Add(heartbeat) // by then, who has lost this one must know",
+		"_ = now",
+	}, "./cache", "TestFleetNoticesLostChange"},
+	{"peers forgotten with a connection", "cache/peer.go", edits{
+		"\tp.ready = now\n",
+		"\tp.ready = now\n\tclear(p.known)\n",
+	}, "./cache", "TestFeedReconnectsToTheOtherHalf"},
+	{"a mark not told", "cache/sender.go", edits{
+		"newBeat(), f.mark.Load()",
+		"newBeat(), 0*f.mark.Load()",
+	}, "./cache", "TestFeedMarks"},
+
 	// The connection.
 	{"an attempt waits for the one before", "cache/link.go", edits{
-		"f.links.count.Load() < maxLinks",
-		"f.links.count.Load() < 1",
+		"f.links.Load() < maxLinks",
+		"f.links.Load() < 1",
 	}, "./cache", "TestFeedReconnects"},
 	{"attempts without a pause", "cache/link.go", edits{
 		"next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))",
@@ -125,15 +173,13 @@ var instanceMutants = []mutant{
 	}, "./cache", "TestFeedPublishErrors"},
 
 	// Messages.
-	{"checksum of messages ignored", "cache/message.go", edits{
-		"if binary.BigEndian.Uint32(b[end:]) != crc32.ChecksumIEEE(b[:end]) {",
-		"if end < 0 {",
-		"if m.encode() != text { // base64 passes over line breaks",
-		"if text == \"\" {",
-	}, "./cache", "TestDamagedMessages"},
+	{"MAC of messages ignored", "cache/message.go", edits{
+		"if !hmac.Equal(sum, mac(key, b)) || b[0] != messageVersion {",
+		"if len(sum) == 0 || b[0] != messageVersion {",
+	}, "./cache", "TestForgedMessages"},
 	{"line breaks in messages passed over", "cache/message.go", edits{
-		"if m.encode() != text { // base64 passes over line breaks",
-		"if text == \"\" {",
+		"strings.ContainsAny(text, \"\\r\\n\")",
+		"strings.ContainsAny(text, \"\\x00\")",
 	}, "./cache", "TestDamagedMessages"},
 	{"names in a message not bounded", "cache/message.go", edits{
 		"if keys+groups > maxNames || len(names)",
@@ -194,15 +240,15 @@ var instanceMutants = []mutant{
 		"",
 	}, "./cache", "TestSpared"},
 	{"silence of others not noticed", "cache/peer.go", edits{
-		"case quiet > silence:",
-		"case quiet > longGone:",
+		"silent = silent || now.After(k.due)",
+		"silent = silent || now.After(k.gone)",
 	}, "./cache", "TestFeedSilentPeer"},
 	{"an instance said farewell and is missed", "cache/peer.go", edits{
-		"if m.bye {",
-		"if m.bye && p.known == nil {",
+		"case !k.left:",
+		"default:",
 	}, "./cache", "TestFeedPeerThatIsGone"},
 	{"everything doubted once for each instance", "cache/peer.go", edits{
-		"missed = m.before() != 0 && now.Sub(p.ready) > settling",
+		"missed = m.before() != 0 && !now.Add(-m.ago).Before(p.ready)",
 		"missed = m.before() != 0",
 	}, "./cache", "TestFeedReconnectsToMany"},
 	{"a bus that never comes up not reported", "cache/feed.go", edits{

@@ -38,6 +38,8 @@ var busRules = []struct {
 	{"A slow receiver loses nothing", busSlow},
 	{"A receiver that ends leaves the others", busLeaves},
 	{"A quiet connection lasts", busQuiet},
+	{"An echo comes behind what was published", busEchoOrder},
+	{"An echo comes to its connection alone", busEchoAlone},
 	{"The end of its context ends Receive", busReceiveContext},
 	{"The end of its context ends Publish", busPublishContext},
 }
@@ -213,6 +215,51 @@ func busQuiet(t *testing.T, b cache.Bus) {
 	}
 }
 
+func echo(t *testing.T, r *receiver, message string) {
+	t.Helper()
+	if r.echo == nil {
+		t.Skip("the bus has no echo")
+	}
+	if err := r.echo(t.Context(), message); err != nil {
+		t.Fatalf("echo: %v", err)
+	}
+}
+
+// busEchoOrder has the receiver still at work on what was published.
+func busEchoOrder(t *testing.T, b cache.Bus) {
+	r := &receiver{t: t, slow: time.Millisecond}
+	r.start(b)
+	r.awaitReady()
+	const rounds, each = 20, 5
+	for i := range rounds {
+		publish(t, b, numbered(fmt.Sprint("round ", i), each)...)
+		echo(t, r, fmt.Sprint("echo ", i))
+	}
+	got := r.waitFor(rounds * (each + 1))
+	for i := range rounds {
+		at := slices.Index(got, fmt.Sprint("echo ", i))
+		if n := len(from(got[:max(at, 0)], "round ")); n < each*(i+1) {
+			t.Fatalf("an echo is delivered behind everything that was published before: %d is behind %d messages, want %d or more: %q", i, n, each*(i+1), got)
+		}
+	}
+}
+
+func busEchoAlone(t *testing.T, b cache.Bus) {
+	one, two := receive(t, b), receive(t, b)
+	echo(t, one, "echo of one")
+	echo(t, two, "echo of two")
+	publish(t, b, "message")
+	for r, want := range map[*receiver][]string{one: {"echo of one", "message"}, two: {"echo of two", "message"}} {
+		r.waitFor(2)
+		publish(t, b, "last") // what came to the wrong one has come before it
+		got := r.wait(func(got []string) bool { return slices.Contains(got, "last") })
+		got = slices.DeleteFunc(slices.Clone(got), func(m string) bool { return m == "last" })
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("an echo is delivered over its own connection alone: got %q, want %q", got, want)
+		}
+	}
+}
+
 func busReceiveContext(t *testing.T, b cache.Bus) {
 	receive(t, b).end() // while it waits
 	r := receive(t, b)
@@ -224,7 +271,7 @@ func busReceiveContext(t *testing.T, b cache.Bus) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- b.Receive(ctx, func() {}, func(string) {}) }()
+	go func() { ended <- b.Receive(ctx, func(func(context.Context, string) error) {}, func(string) {}) }()
 	if await(t, ended, soon, "Receive returns when its context has ended") == nil {
 		t.Error("Receive returns an error when its context has ended: got nil")
 	}

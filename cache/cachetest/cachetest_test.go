@@ -50,6 +50,8 @@ func TestSuitesCatchFaults(t *testing.T) {
 		{"TestBus", "forgets what waits", "A slow receiver loses nothing"},
 		{"TestBus", "leaves with all", "A receiver that ends leaves the others"},
 		{"TestBus", "ends when it is quiet", "A quiet connection lasts"},
+		{"TestBus", "echoes to all", "An echo comes to its connection alone"},
+		{"TestBus", "echoes before the rest", "An echo comes behind what was published"},
 		{"TestBus", "nil error", "The end of its context ends Receive"},
 		{"TestBus", "receives for ever", "The end of its context ends Receive"},
 		{"TestBus", "publishes for ever", "The end of its context ends Publish"},

@@ -72,7 +72,7 @@ func (b *fakeBus) Publish(ctx context.Context, message string) error {
 	return nil
 }
 
-func (b *fakeBus) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+func (b *fakeBus) Receive(ctx context.Context, ready func(echo func(context.Context, string) error), deliver func(string)) error {
 	if b.fault == "receives for ever" {
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -80,23 +80,41 @@ func (b *fakeBus) Receive(ctx context.Context, ready func(), deliver func(string
 		return ctx.Err()
 	}
 	q := &queue{more: make(chan struct{}, 1)}
+	echo := func(_ context.Context, message string) error { return b.echo(q, message) }
 	switch b.fault {
 	case "ready too soon":
-		ready()
+		ready(echo)
 		b.miss(ctx, 10)
 	case "ready twice":
-		ready()
+		ready(echo)
 	}
 	b.mu.Lock()
 	b.receivers = append(b.receivers, q)
 	b.mu.Unlock()
 	defer b.leave(q)
 	if b.fault == "ready too late" {
-		q.late = ready
+		q.late = func() { ready(echo) }
 	} else if b.fault != "ready too soon" && b.fault != "never ready" {
-		ready()
+		ready(echo)
 	}
 	return b.receive(ctx, q, deliver)
+}
+
+func (b *fakeBus) echo(q *queue, message string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch b.fault {
+	case "echoes to all":
+		for _, other := range b.receivers {
+			other.put(message)
+		}
+	case "echoes before the rest":
+		q.messages = append([]string{message}, q.messages...)
+		q.put("after it")
+	default:
+		q.put(message)
+	}
+	return nil
 }
 
 func (b *fakeBus) receive(ctx context.Context, q *queue, deliver func(string)) error {

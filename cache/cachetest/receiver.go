@@ -17,8 +17,9 @@ type receiver struct {
 	slow   time.Duration // how long deliver takes
 	cancel context.CancelFunc
 	ready  chan struct{}
-	ended  chan struct{} // closed when Receive has returned
-	err    error         // what it returned; valid once ended is closed
+	ended  chan struct{}                                   // closed when Receive has returned
+	echo   func(ctx context.Context, message string) error // valid once ready is closed
+	err    error                                           // what it returned; valid once ended is closed
 
 	readies, delivers atomic.Int64
 
@@ -58,7 +59,8 @@ func (r *receiver) awaitReady() {
 	}
 }
 
-func (r *receiver) onReady() {
+func (r *receiver) onReady(echo func(context.Context, string) error) {
+	r.echo = echo
 	if r.readies.Add(1) > 1 {
 		r.t.Error("ready is called once: it was called again")
 		return

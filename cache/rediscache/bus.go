@@ -12,12 +12,16 @@ import (
 // Publish is [cache.Bus]'s. It refuses what is not a message, and returns
 // within about a second.
 func (c *Cache) Publish(ctx context.Context, message string) error {
+	return c.publishTo(ctx, c.names.channel(), message)
+}
+
+func (c *Cache) publishTo(ctx context.Context, channel, message string) error {
 	if err := cache.CheckMessage(message); err != nil {
 		return fmt.Errorf("rediscache: publish: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if err := c.publish(ctx, message); err != nil {
+	if err := c.publish(ctx, channel, message); err != nil {
 		return fmt.Errorf("rediscache: publish: %w", c.hide(err))
 	}
 	return nil
@@ -33,18 +37,18 @@ return redis.call('PUBLISH', ARGV[1], ARGV[2])
 `)
 
 // publish cannot ask so in a cluster, where the name may belong to another node.
-func (c *Cache) publish(ctx context.Context, message string) error {
+func (c *Cache) publish(ctx context.Context, channel, message string) error {
 	if c.cluster {
-		return c.bus.Publish(ctx, c.names.channel(), message).Err()
+		return c.bus.Publish(ctx, channel, message).Err()
 	}
-	return publishScript.Run(ctx, c.bus, []string{c.names.nothing()}, c.names.channel(), message).Err()
+	return publishScript.Run(ctx, c.bus, []string{c.names.nothing()}, channel, message).Err()
 }
 
 var errClosed = errors.New("the cache was closed")
 
 // Receive is [cache.Bus]'s. It notices within 1.5 s when the server answers no
 // more.
-func (c *Cache) Receive(ctx context.Context, ready func(), deliver func(message string)) error {
+func (c *Cache) Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.life, func() { cancel(errClosed) })()
@@ -57,7 +61,7 @@ func (c *Cache) Receive(ctx context.Context, ready func(), deliver func(message 
 
 // receive has a client of its own, whose dialer dials once. go-redis replaces a
 // lost connection before it returns the error; here it finds that it cannot.
-func (c *Cache) receive(ctx context.Context, ready func(), deliver func(message string)) error {
+func (c *Cache) receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
 	options := c.options()
 	l := &line{ctx: ctx, dial: redis.NewDialer(&options)}
 	options.Dialer = l.connect
@@ -66,14 +70,19 @@ func (c *Cache) receive(ctx context.Context, ready func(), deliver func(message 
 	subscription := client.Subscribe(ctx)
 	defer subscription.Close()
 	ctx = context.WithoutCancel(ctx) // the line ends it
-	if err := subscription.Subscribe(ctx, c.names.channel()); err != nil {
+	// A server sends what it has published in that order, whatever the channel.
+	// The one on which messages come is last: none come before it is confirmed.
+	channels := []string{c.names.echo(), c.names.channel()}
+	if err := subscription.Subscribe(ctx, channels...); err != nil {
 		return err
 	}
 	l.conn.watch()
-	if err := confirm(ctx, subscription, c.names.channel()); err != nil {
-		return err
+	for _, channel := range channels {
+		if err := confirm(ctx, subscription, channel); err != nil {
+			return err
+		}
 	}
-	ready()
+	ready(func(ctx context.Context, message string) error { return c.publishTo(ctx, channels[0], message) })
 	for {
 		m, err := next(ctx, subscription)
 		if err != nil {

@@ -26,7 +26,7 @@ func receive(t testing.TB, c *rediscache.Cache) *receiver {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.err <- c.Receive(ctx, func() { close(ready) }, func(m string) { r.messages <- m })
+		r.err <- c.Receive(ctx, func(func(context.Context, string) error) { close(ready) }, func(m string) { r.messages <- m })
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	select {

@@ -79,7 +79,7 @@
 // A user of its own can do with
 //
 //	ACL SETUSER app on >… resetkeys resetchannels -@all
-//		~keyhatch:k:* ~keyhatch:n:* &keyhatch:bus
+//		~keyhatch:k:* ~keyhatch:n:* &keyhatch:bus*
 //		+evalsha +eval +get +set +del +strlen +pttl +ping +publish +subscribe
 //
 // and +select for another database than 0, +client|setname with a client_name,

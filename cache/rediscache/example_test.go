@@ -38,7 +38,7 @@ func ExampleCache_Receive() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	ready := func() {
+	ready := func(func(context.Context, string) error) {
 		if err := c.Publish(ctx, "hello"); err != nil {
 			log.Print(err)
 		}

@@ -1,8 +1,10 @@
 package rediscache_test
 
 import (
+	"context"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -25,13 +27,17 @@ func pieces(t *testing.T, answers ...string) (address string) {
 				if i > 0 {
 					time.Sleep(1200 * time.Millisecond)
 				}
-				io.WriteString(conn, piece)
+				io.WriteString(conn, strings.ReplaceAll(piece, "ECHO", ownChannel.FindString(command)))
 			}
 		}
 	})
 }
 
-const subscribed = "*3\r\n$9\r\nsubscribe\r\n$10\r\npieces:bus\r\n:1\r\n"
+// ownChannel is that of a Receive.
+var ownChannel = regexp.MustCompile("pieces:bus:[a-z0-9]{26}")
+
+const subscribed = "*3\r\n$9\r\nsubscribe\r\n$37\r\nECHO\r\n:1\r\n" +
+	"*3\r\n$9\r\nsubscribe\r\n$10\r\npieces:bus\r\n:2\r\n"
 
 // A message that comes in pieces is not taken apart by the question that is
 // asked meanwhile.
@@ -76,7 +82,7 @@ func TestUnconfirmedSubscription(t *testing.T) {
 	} {
 		c := open(t, address, &rediscache.Options{Namespace: "a"})
 		err := within(t, noticed, "Receive", func() error {
-			return c.Receive(t.Context(), func() { t.Errorf("%s: ready", what) }, nil)
+			return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Errorf("%s: ready", what) }, nil)
 		})
 		if err == nil {
 			t.Errorf("%s: Receive returns no error", what)

@@ -1,7 +1,9 @@
 package rediscache
 
 import (
+	"crypto/rand"
 	"encoding/base64"
+	"strings"
 
 	"github.com/keyhatch/keyhatch/cache"
 )
@@ -18,6 +20,9 @@ func (n names) of(key cache.Key) []string {
 }
 
 func (n names) channel() string { return n.namespace + ":bus" }
+
+// echo is the channel of one Receive, which nobody else can guess.
+func (n names) echo() string { return n.channel() + ":" + strings.ToLower(rand.Text()) }
 
 // nothing is the name of what is never there, among those of values.
 func (n names) nothing() string { return n.namespace + ":k:" }

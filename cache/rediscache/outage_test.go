@@ -71,7 +71,9 @@ func TestKilledServer(t *testing.T) {
 	if err := within(t, time.Second+grace, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds while the server is down")
 	}
-	err := within(t, time.Second+grace, "Receive", func() error { return c.Receive(t.Context(), func() { t.Error("ready") }, nil) })
+	err := within(t, time.Second+grace, "Receive", func() error {
+		return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil)
+	})
 	if err == nil {
 		t.Error("Receive succeeds while the server is down")
 	}
@@ -98,7 +100,9 @@ func TestBlackHole(t *testing.T) {
 	if err := within(t, time.Second+grace, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds in a black hole")
 	}
-	err := within(t, 2*time.Second+grace, "Receive", func() error { return c.Receive(t.Context(), func() { t.Error("ready") }, nil) })
+	err := within(t, 2*time.Second+grace, "Receive", func() error {
+		return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil)
+	})
 	if err == nil {
 		t.Error("Receive succeeds in a black hole")
 	}
@@ -114,7 +118,7 @@ func TestBlackHoleReceiveHeedsItsContext(t *testing.T) {
 	hole.swallow.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := within(t, 50*time.Millisecond+grace, "Receive", func() error { return c.Receive(ctx, func() {}, nil) })
+	err := within(t, 50*time.Millisecond+grace, "Receive", func() error { return c.Receive(ctx, func(func(context.Context, string) error) {}, nil) })
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the context's error", err)
 	}

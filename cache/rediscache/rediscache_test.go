@@ -2,6 +2,7 @@ package rediscache_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestClose(t *testing.T) {
 	if err := c.Publish(t.Context(), "message"); err == nil {
 		t.Error("Publish after Close succeeds")
 	}
-	if err := c.Receive(t.Context(), func() { t.Error("ready after Close") }, nil); err == nil {
+	if err := c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready after Close") }, nil); err == nil {
 		t.Error("Receive after Close succeeds")
 	}
 }

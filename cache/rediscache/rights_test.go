@@ -1,6 +1,7 @@
 package rediscache_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -55,7 +56,7 @@ func TestRights(t *testing.T) {
 	if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
 		t.Errorf("got %v, want that there are no rights", err)
 	}
-	if err := c.Receive(t.Context(), func() { t.Error("ready") }, nil); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+	if err := c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("got %v, want that there are no rights", err)
 	}
 }
@@ -63,7 +64,7 @@ func TestRights(t *testing.T) {
 func allow(t *testing.T, address, user, namespace string, more ...string) {
 	t.Helper()
 	command := strings.Fields("ACL SETUSER " + user + " on >right resetkeys resetchannels -@all " +
-		"~" + namespace + ":k:* ~" + namespace + ":n:* &" + namespace + ":bus " +
+		"~" + namespace + ":k:* ~" + namespace + ":n:* &" + namespace + ":bus* " +
 		"+evalsha +eval +get +set +del +strlen +pttl +ping +publish +subscribe " + strings.Join(more, " "))
 	args := make([]any, len(command))
 	for i := range command {

@@ -29,6 +29,14 @@ func newSeal(secret []byte, namespace string) *seal {
 	}
 }
 
+// MACKey is [cache.Bus]'s: a key that is derived from the secret and is good for
+// the messages of this namespace alone.
+func (c *Cache) MACKey() []byte {
+	h := c.seal.hash()
+	h.Write([]byte("keyhatch/rediscache/bus/1\x00" + c.names.namespace))
+	return h.Sum(nil)
+}
+
 // An entry is what the server keeps for a key: a byte for what it is, two
 // times in milliseconds of 8 bytes each, the HMAC, and the value.
 type entry struct {

@@ -1,8 +1,11 @@
 package pgstore
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +30,24 @@ type BusOptions struct {
 	// default it is made from the table's name and its schema's, so that the
 	// Stores on one table hear each other, and no others.
 	Channel string
+
+	// Secret is [MinSecret] random bytes or more, the same in all instances and
+	// known to nobody else. Messages are then authenticated with it, so that
+	// somebody who can connect to the database, but does not know it, can make
+	// instances look up anew what they have in memory every ten seconds, and
+	// nothing more. Default none, which is right if nobody else can connect:
+	// every role may then make instances forget entries, and hide from them that
+	// messages are lost, so that the bound is CacheTTL. An instance that ends
+	// counts as one that may have crashed, for a CacheTTL.
+	//
+	// While only some instances have the secret, those without it and those with
+	// it do not believe each other, and nothing is answered from memory for
+	// longer than ten seconds.
+	Secret []byte
 }
+
+// MinSecret is how long a secret must be, in bytes.
+const MinSecret = 32
 
 // A Bus carries messages between the instances of a service by LISTEN and
 // NOTIFY, as [cache.Bus] wants it. Receive has a connection of its own while it
@@ -36,6 +56,7 @@ type Bus struct {
 	pool    *pgxpool.Pool
 	server  *pgx.ConnConfig
 	channel string
+	key     func() []byte // a func, so that no print shows it
 }
 
 var _ cache.Bus = (*Bus)(nil)
@@ -64,14 +85,34 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{s.notices, server, o.Channel}
+	if len(o.Secret) > 0 && (len(o.Secret) < MinSecret || len(bytes.Trim(o.Secret, "\x00")) == 0) {
+		return nil, fmt.Errorf("BusOptions.Secret: want %d random bytes or more", MinSecret)
+	}
+	b := &Bus{s.notices, server, o.Channel, nil}
 	if b.channel == "" {
 		if b.channel, err = s.channel(ctx); err != nil {
 			return nil, err
 		}
 	}
+	key := macKey(o.Secret, b.channel)
+	b.key = func() []byte { return key }
 	return b, b.probe(ctx)
 }
+
+// macKey is good for the messages of one channel alone. It is nil without a
+// secret.
+func macKey(secret []byte, channel string) []byte {
+	if len(secret) == 0 {
+		return nil
+	}
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte("keyhatch/pgstore/bus/1\x00" + channel))
+	return h.Sum(nil)
+}
+
+// MACKey returns a key that is derived from the secret, for [cache.Bus]. It is
+// nil without one.
+func (b *Bus) MACKey() []byte { return b.key() }
 
 // listenOn is how to connect in order to listen.
 func (s *Store) listenOn(dsn string) (*pgx.ConnConfig, error) {
@@ -146,12 +187,36 @@ func (b *Bus) notify(ctx context.Context, channel, message string) error {
 // come for a second and the server then does not answer for half of one. It goes
 // to a server that takes writes, so that after a failover the next call finds
 // the new one.
-func (b *Bus) Receive(ctx context.Context, ready func(), deliver func(message string)) error {
+//
+// An echo is not notified, which would wake the sessions of all instances. That
+// the listener's server is the one to which Publish leads, and that its session
+// answers, says the same.
+func (b *Bus) Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
 	l, err := listen(ctx, b.server, b.channel)
 	if err != nil {
 		return fmt.Errorf("pgstore: receive: %w", err)
 	}
 	defer l.close()
-	ready()
+	ready(func(ctx context.Context, message string) error {
+		if err := b.checkServer(ctx, l.server); err != nil {
+			return fmt.Errorf("pgstore: echo: %w", err)
+		}
+		return l.ask(message)
+	})
 	return fmt.Errorf("pgstore: receive: %w", l.run(ctx, deliver))
+}
+
+// began tells a server from all others: when it was started, in microseconds.
+const began = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+
+// checkServer fails unless Publish leads to the given server.
+func (b *Bus) checkServer(ctx context.Context, want int64) error {
+	var server int64
+	if err := b.pool.QueryRow(ctx, began).Scan(&server); err != nil {
+		return err
+	}
+	if server != want {
+		return errors.New("the connection listens to another server than the one that is published to")
+	}
+	return nil
 }

@@ -57,7 +57,7 @@ func TestServerKilledWhileListening(t *testing.T) {
 	}
 	showsNoPassword(t, r.err)
 	for what, err := range map[string]error{
-		"Receive": b.Receive(t.Context(), func() { t.Error("ready is called without a server") }, func(string) {}),
+		"Receive": b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {}),
 		"Publish": b.Publish(t.Context(), "message"),
 	} {
 		outage(t, err, nil, what+" without a server")
@@ -95,7 +95,7 @@ func TestListenerInABlackHole(t *testing.T) {
 		t.Errorf("the error does not tell what happened: %v", err)
 	}
 	began := time.Now()
-	err := b.Receive(t.Context(), func() { t.Error("ready is called without a server") }, func(string) {})
+	err := b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {})
 	if outage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > noticed {
 		t.Errorf("Receive waits %v for a connection, want connect_timeout", time.Since(began))
 	}
@@ -118,7 +118,7 @@ func TestListenWithoutAnAnswer(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	err := b.Receive(ctx, func() { t.Error("ready is called before the server listens") }, func(string) {})
+	err := b.Receive(ctx, func(func(context.Context, string) error) { t.Error("ready is called before the server listens") }, func(string) {})
 	if outage(t, err, context.DeadlineExceeded, "LISTEN without an answer"); ctx.Err() != nil {
 		t.Error("Receive waits for an answer to LISTEN until its context ends")
 	}

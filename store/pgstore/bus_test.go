@@ -235,7 +235,7 @@ func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
 	if err := b.Publish(ctx, "message"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Publish without a free connection: got %v, want %v", err, context.DeadlineExceeded)
 	}
-	if err := b.Receive(ctx, func() {}, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := b.Receive(ctx, func(func(context.Context, string) error) {}, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Receive with a context that is over: got %v, want %v", err, context.DeadlineExceeded)
 	}
 	if _, err := s.Bus(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {

@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"bytes"
+	"context"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -46,7 +47,7 @@ func TestNothingStays(t *testing.T) {
 				}
 				s.Close()
 			}()
-			b.Receive(t.Context(), func() { publish(t, b, "message") }, func(string) { panic("mine") })
+			b.Receive(t.Context(), func(func(context.Context, string) error) { publish(t, b, "message") }, func(string) { panic("mine") })
 		},
 		"after Bus has heard nothing": func(t *testing.T, dsn string) {
 			s := open(t, dsn, o)

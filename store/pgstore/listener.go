@@ -5,23 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
 	listenTimeout = 2 * time.Second // after connecting
 	quiet         = time.Second     // how long nothing may come before the server is asked
 	farewell      = 100 * time.Millisecond
+	maxEchoes     = 64
 )
 
 // A listener is a connection that hears what is sent to one channel.
 type listener struct {
 	conn    *pgx.Conn
 	channel string
+	server  int64 // when it began
+
+	mu     sync.Mutex
+	echoes []string           // to be delivered behind what the server has
+	wake   context.CancelFunc // of the wait that is under way
 }
 
 func listen(ctx context.Context, server *pgx.ConnConfig, channel string) (*listener, error) {
@@ -29,10 +35,14 @@ func listen(ctx context.Context, server *pgx.ConnConfig, channel string) (*liste
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{conn, channel}
+	l := &listener{conn: conn, channel: channel}
 	limited, cancel := context.WithTimeout(ctx, listenTimeout)
 	defer cancel()
 	if _, err := conn.Exec(limited, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		l.close()
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if err := conn.QueryRow(limited, began, pgx.QueryExecModeExec).Scan(&l.server); err != nil {
 		l.close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -68,25 +78,79 @@ func (l *listener) run(ctx context.Context, deliver func(message string)) error 
 			deliver(message)
 			continue
 		}
-		// What comes before the answer pgx keeps for the next wait.
+		echoes := l.asked()
 		if err := l.ping(ctx); err != nil {
 			return err
+		}
+		l.drain(deliver)
+		for _, echo := range echoes {
+			deliver(echo)
 		}
 	}
 }
 
-// wait returns the next message, if one is heard in time. A connection lasts
+// drain delivers what came before the answer to a ping, which pgx has kept. A
+// server sends what was notified before the ping ahead of the answer.
+func (l *listener) drain(deliver func(message string)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // waits for nothing
+	for {
+		n, _ := l.conn.WaitForNotification(ctx)
+		if n == nil {
+			return
+		}
+		if n.Channel == l.channel {
+			deliver(n.Payload)
+		}
+	}
+}
+
+// ask has a message delivered as an echo.
+func (l *listener) ask(message string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.echoes) == maxEchoes {
+		return errors.New("pgstore: echo: earlier ones have not been delivered")
+	}
+	l.echoes = append(l.echoes, message)
+	if l.wake != nil {
+		l.wake()
+	}
+	return nil
+}
+
+// asked returns the messages that ask was given.
+func (l *listener) asked() (echoes []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	echoes, l.echoes = l.echoes, nil
+	return echoes
+}
+
+// waits begins a wait that ask ends.
+func (l *listener) waits(end context.CancelFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake = end
+	if len(l.echoes) > 0 {
+		end()
+	}
+}
+
+// wait returns the next message, if one is heard in time and before an echo is
+// asked for. A connection lasts
 // over a wait in vain: pgx goes on where the read was broken off.
 func (l *listener) wait(ctx context.Context, limit time.Duration) (message string, heard bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	l.waits(cancel)
 	for {
 		n, err := l.conn.WaitForNotification(limited)
 		switch {
 		case err == nil && n.Channel == l.channel:
 			return n.Payload, true, nil
 		case err == nil: // left over from another client of a pooler
-		case ctx.Err() == nil && pgconn.Timeout(err):
+		case ctx.Err() == nil && limited.Err() != nil:
 			return "", false, nil
 		default:
 			return "", false, err

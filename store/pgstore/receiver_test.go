@@ -26,6 +26,7 @@ type receiver struct {
 	t      testing.TB
 	cancel context.CancelFunc
 	heard  chan string
+	echo   func(ctx context.Context, message string) error
 	ended  chan struct{} // closed when Receive has returned
 	err    error         // valid once ended is closed
 	expect atomic.Bool   // that it ends by itself
@@ -39,7 +40,7 @@ func hear(t testing.TB, b cache.Bus) *receiver {
 	ready := make(chan struct{})
 	go func() {
 		defer close(r.ended)
-		r.err = b.Receive(ctx, func() { close(ready) }, func(m string) {
+		r.err = b.Receive(ctx, func(echo func(context.Context, string) error) { r.echo = echo; close(ready) }, func(m string) {
 			select {
 			case r.heard <- m:
 			case <-ctx.Done():

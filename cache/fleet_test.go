@@ -1,0 +1,224 @@
+package cache_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// A member is an instance without a cache.
+type member struct {
+	*port
+	feed            *cache.Feed
+	doubts, limited atomic.Int64
+	marks           []uint64
+}
+
+func (m *member) Forget(...cache.Key)   {}
+func (m *member) ForgetGroup(cache.Key) {}
+func (m *member) Doubt()                { m.doubts.Add(1) }
+func (m *member) Alone(time.Duration)   {}
+func (m *member) Trust(_ time.Time, ttl time.Duration) {
+	if ttl != 0 {
+		m.limited.Add(1)
+	}
+}
+
+// A fleet is many instances. Its broker counts what it delivers, and can be in
+// two halves.
+type fleet struct {
+	t         *testing.T
+	hub       hub
+	members   []*member
+	parted    atomic.Bool
+	delivered atomic.Int64
+}
+
+// newFleet starts the instances within some seconds.
+func newFleet(t *testing.T, n int) *fleet {
+	t.Helper()
+	f := &fleet{t: t}
+	for i := range n {
+		m := &member{port: &port{hub: &f.hub}}
+		m.port.deliver.set(func(text string, deliver func(string)) {
+			if f.delivered.Add(1); !f.parted.Load() || f.half(text) == i%2 {
+				deliver(text)
+			}
+		})
+		m.feed = cache.NewFeed(m.port, m, &cache.FeedOptions{OnMark: func(mark uint64) { m.marks = append(m.marks, mark) }})
+		f.members = append(f.members, m)
+		time.Sleep(rand.N(10 * time.Millisecond))
+	}
+	t.Cleanup(func() {
+		f.hub.mu.Lock()
+		f.hub.lines = nil // what they say at the end is nobody's
+		f.hub.mu.Unlock()
+		var all sync.WaitGroup
+		for _, m := range f.members {
+			all.Go(func() { m.feed.Close(context.Background()) })
+		}
+		all.Wait()
+	})
+	time.Sleep(cache.PresenceEvery(n) + 3*time.Second)
+	synctest.Wait()
+	return f
+}
+
+// half says to which half of the broker the sender of a message is connected.
+func (f *fleet) half(text string) int {
+	m, err := cache.DecodeMessage(text)
+	for i, member := range f.members {
+		if err == nil && string(member.feed.Origin()) == string(m.Origin) {
+			return i % 2
+		}
+	}
+	return -1
+}
+
+func (f *fleet) doubts() (n int64) {
+	for _, m := range f.members {
+		n += m.doubts.Load()
+	}
+	return n
+}
+
+// fleetSizes are those that CI has time for.
+func fleetSizes(t *testing.T) []int {
+	if trials(0, 1) == 0 {
+		return []int{10, 50, 200}
+	}
+	return []int{10, 50, 100, 200, 500, 1000}
+}
+
+// C-16: what the broker delivers grows with the number of instances, and nobody
+// doubts anything while nothing is lost.
+func TestFleetTraffic(t *testing.T) {
+	for _, n := range fleetSizes(t) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t, n)
+			before, doubts := f.delivered.Load(), f.doubts()
+			span := max(20*time.Second, cache.PresenceEvery(n))
+			time.Sleep(span)
+			perSecond := float64(f.delivered.Load()-before) / span.Seconds()
+			t.Logf("%d instances: %.0f deliveries a second", n, perSecond)
+			if most := min(float64(n*n), float64(n)+4000); perSecond > most*1.05 {
+				t.Errorf("%d instances: %.0f deliveries a second, want %.0f at most", n, perSecond, most)
+			}
+			if got := f.doubts() - doubts; got != 0 {
+				t.Errorf("%d instances: %d doubts while nothing is lost", n, got)
+			}
+			for i, m := range f.members {
+				if !m.feed.Up() || m.feed.Peers() != n-1 {
+					t.Fatalf("instance %d is up: %t, and knows %d others, want %d", i, m.feed.Up(), m.feed.Peers(), n-1)
+				}
+			}
+		})
+	}
+}
+
+// C-16: a message that is lost is noticed a second later, however many instances
+// there are.
+func TestFleetNoticesLostChange(t *testing.T) {
+	for _, n := range []int{2, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t, n)
+			a, b := f.members[0], f.members[1]
+			b.port.deliver.set(drop)
+			if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			b.port.deliver.mend()
+			doubts := b.doubts.Load()
+			time.Sleep(1010 * time.Millisecond)
+			synctest.Wait()
+			if b.doubts.Load() == doubts {
+				t.Errorf("%d instances: a lost change was not noticed within a second", n)
+			}
+		})
+	}
+}
+
+// a broker that is in two halves is noticed by all instances of a fleet
+// after about 3 s, and one instance that is cut off after as long as it may be
+// quiet.
+func TestFleetSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 80
+		f := newFleet(t, n)
+		doubts := make([]int64, n)
+		for i, m := range f.members {
+			doubts[i] = m.doubts.Load()
+		}
+		f.parted.Store(true)
+		time.Sleep(cache.Lateness + cache.PresenceEvery(n) + time.Second)
+		synctest.Wait()
+		for i, m := range f.members {
+			if m.doubts.Load() == doubts[i] || m.limited.Load() == 0 || !m.feed.Up() {
+				t.Fatalf("instance %d has not noticed that half of the others are silent", i)
+			}
+		}
+		f.parted.Store(false)
+		time.Sleep(cache.PresenceEvery(n) + 2*time.Second)
+		limited := f.members[0].limited.Load()
+		time.Sleep(5 * time.Second)
+		if got := f.members[0].limited.Load() - limited; got != 0 {
+			t.Errorf("lives are limited %d times though all are heard again", got)
+		}
+	})
+}
+
+// A bus that has no echo works, at the price of a message to all each second.
+func TestFeedWithoutEcho(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hub{}
+		b := h.begin(t, func(p *port) {
+			p.receive.set(func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
+				return p.listen(ctx, func(echoFunc) { ready(nil) }, deliver)
+			})
+		})
+		settle(t, b)
+		sent := len(h.messages(t))
+		b.load(t, 1)
+		time.Sleep(50 * time.Second)
+		if !b.feed.Up() || !b.has(1) || len(h.messages(t))-sent < 45 {
+			t.Errorf("up: %t, entry served: %t, %d messages in 50 s, want an instance that is well", b.feed.Up(), b.has(1), len(h.messages(t))-sent)
+		}
+	})
+}
+
+// Instances tell each other their marks, and report higher ones alone.
+func TestFeedMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 3)
+		a, b, c := f.members[0], f.members[1], f.members[2]
+		tell := func(m *member, mark uint64) {
+			m.feed.SetMark(mark)
+			time.Sleep(1100 * time.Millisecond)
+			synctest.Wait()
+		}
+		b.feed.SetMark(4)
+		tell(c, 4)
+		tell(a, 3)
+		tell(a, 5)
+		tell(a, 2)
+		tell(c, 9)
+		if got := fmt.Sprint(a.marks, b.marks, c.marks); got != "[4 9] [5 9] [5]" {
+			t.Errorf("marks reported: %s, want [4 9] [5 9] [5]", got)
+		}
+		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 1, Mark: 8}.Encode())
+		tell(b, 12)
+		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 2, Mark: 10}.Encode())
+		synctest.Wait()
+		if got := fmt.Sprint(b.marks); got != "[5 9]" {
+			t.Errorf("marks reported: %s, want no more: none is above its own", got)
+		}
+	})
+}

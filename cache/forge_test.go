@@ -1,0 +1,199 @@
+package cache_test
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// C-16: a message that nobody who is known has sent ends what is in memory, as it
+// may be a change, and shortens lives for ten seconds. Any number of them does no
+// more.
+func TestFeedStrangers(t *testing.T) {
+	secret := []byte("the instances' secret")
+	for name, text := range map[string]string{
+		"another secret": cache.Message{Origin: []byte("another"), Seq: 1, Change: 1, Keys: []cache.Key{keyOf(1)}}.Encode('x'),
+		"no secret":      cache.Message{Origin: []byte("another"), Seq: 1, All: true}.Encode(),
+		"damaged":        cache.Message{Origin: []byte("another"), Seq: 1}.Encode(secret...)[1:],
+		"no message":     "?",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{key: secret}
+				a, b := h.connect(t), h.connect(t)
+				settle(t, a, b)
+				b.load(t, 1)
+				h.send(text)
+				synctest.Wait()
+				if b.has(1) {
+					t.Error("an entry is served after a message that cannot be read: it may have been about it")
+				}
+				doubts := b.doubts.Load()
+				for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(2 * time.Millisecond) {
+					h.send(text)
+				}
+				b.load(t, 2)
+				if got := b.doubts.Load() - doubts; got != 0 {
+					t.Errorf("%d doubts from a flood, want none beside the first", got)
+				}
+				h.send(text)
+				if got := b.waitGone(2); got > cache.AloneTTL || got < 8*time.Second {
+					t.Errorf("an entry was served for %v after a flood, want 9 to 10 s", got)
+				}
+				time.Sleep(2 * time.Second)
+				b.load(t, 3)
+				time.Sleep(50 * time.Second)
+				if !b.has(3) || !b.feed.Up() {
+					t.Error("an entry has ended within 50 s, long after a flood, want the TTL of a minute")
+				}
+			})
+		})
+	}
+}
+
+// What a forger sends in the place of instance a, whose last message he has seen.
+var forgeries = map[string]func(last cache.Message) cache.Message{
+	"nothing":   nil,
+	"heartbeat": func(m cache.Message) cache.Message { return m },
+	"change": func(m cache.Message) cache.Message {
+		m.Change++
+		m.Keys = []cache.Key{keyOf(99)}
+		return m
+	},
+	"group": func(m cache.Message) cache.Message {
+		m.Change++
+		m.Groups = []cache.Key{keyOf(99)}
+		return m
+	},
+	"farewell":     func(m cache.Message) cache.Message { m.Bye = true; return m },
+	"failure":      func(m cache.Message) cache.Message { m.All = true; return m },
+	"long silence": func(m cache.Message) cache.Message { m.Next = time.Hour; return m },
+	"large fleet":  func(m cache.Message) cache.Message { m.Size = 1 << 31; return m },
+}
+
+// C-16, invariant 3: a change that is lost, alone or with all that follows it,
+// is noticed within the bound, whatever somebody forges or repeats meanwhile.
+// Without a secret he can hide it for as long as an entry lives, but not by a
+// farewell.
+func TestForgeLoseRepeat(t *testing.T) {
+	const (
+		ttl   = time.Minute
+		bound = cache.Silence + cache.AloneTTL
+	)
+	for _, secret := range []string{"the instances' secret", ""} {
+		for _, way := range []string{"forged", "repeated"} {
+			for _, lost := range []string{"the change", "all from then on"} {
+				for name, forge := range forgeries {
+					want := bound
+					if secret == "" && way == "forged" && name != "farewell" && name != "nothing" {
+						want = ttl
+					}
+					t.Run(name+" "+way+", "+lost+" lost, secret: "+secret, func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							f := newForger(t, secret, forge, way == "repeated")
+							f.lose(lost == "the change")
+							if got := f.b.waitGone(0); got > want {
+								t.Errorf("an entry that was changed elsewhere was served for %v, want %v at most", got, want)
+							}
+							f.fill(1)
+							time.Sleep(30 * time.Second)
+							f.fill(2) // and what is changed later
+							if got := f.b.waitGone(2); lost != "the change" && got > want {
+								t.Errorf("half a minute later an entry was served for %v, want %v at most", got, want)
+							}
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+// A forger sees all messages and sends his own. Instance a is the one that he
+// speaks for, b the one that he deceives.
+type forger struct {
+	t    *testing.T
+	a, b *instance
+	h    *hub
+
+	losing atomic.Bool
+}
+
+// newForger begins to send, before anything is lost.
+func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Message, repeat bool) *forger {
+	t.Helper()
+	f := &forger{t: t, h: &hub{key: []byte(secret)}}
+	f.a, f.b = f.h.connect(t), f.h.connect(t)
+	if err := f.a.feed.Publish(t.Context(), keyOf(98)); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, f.a, f.b)
+	var key []byte
+	if secret != "" && !repeat {
+		key = []byte("what he guesses")
+	}
+	if secret != "" && repeat {
+		key = []byte(secret) // he has recorded what a said
+	}
+	last := f.last()
+	if forge == nil {
+		return f
+	}
+	m := forge(last)
+	if m.Bye && repeat {
+		m = last // a has said no farewell
+	}
+	done := t.Context().Done()
+	go func() {
+		for {
+			switch {
+			case !repeat:
+				m.Seq++
+			case !f.losing.Load(): // he repeats what b has heard last
+				m.Seq = f.last().Seq
+			}
+			f.h.inject(f.b.port, m.Encode(key...))
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	time.Sleep(3 * time.Second)
+	return f
+}
+
+// last is what a has sent last.
+func (f *forger) last() cache.Message {
+	all := f.h.messages(f.t)
+	for _, m := range slices.Backward(all) {
+		if string(m.Origin) == string(f.a.feed.Origin()) {
+			return m
+		}
+	}
+	f.t.Fatal("instance a has sent nothing")
+	return cache.Message{}
+}
+
+// fill loads a key, which what he sends may end at once.
+func (f *forger) fill(key int) {
+	_, _ = f.b.Load(f.t.Context(), keyOf(key), found(1, new(atomic.Int64)))
+}
+
+// lose loses a change of key 0 on its way to b, and all that a sends later unless
+// it is the change alone.
+func (f *forger) lose(alone bool) {
+	f.fill(0)
+	f.losing.Store(true)
+	f.h.lose(f.a.feed.Origin(), f.b.port, true)
+	if err := f.a.feed.Publish(f.t.Context(), keyOf(0)); err != nil {
+		f.t.Fatal(err)
+	}
+	synctest.Wait()
+	f.h.lose(f.a.feed.Origin(), f.b.port, !alone)
+}
