@@ -156,11 +156,17 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	if err != nil {
 		return Issued{}, err
 	}
+	if !r.RevokedAt.IsZero() || !r.DisabledAt.IsZero() {
+		return Issued{}, ErrConflict // also if the store has lost that
+	}
 	token := m.token.generate()
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
 	ends := next.CreatedAt.Add(grace).Truncate(time.Microsecond)
 	rotate := func(ctx context.Context) (rotation, error) {
 		old, made, err := m.store.Rotate(ctx, owner, id, next, ends)
+		if err == nil {
+			m.ended.remember(r.Digest, old)
+		}
 		return rotation{old, made}, err
 	}
 	done, err := change(ctx, m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))

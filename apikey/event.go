@@ -25,6 +25,12 @@ const (
 	// revocation, or somebody else holds the token.
 	EventReused EventKind = "reused"
 
+	// EventUndone is a key that this process has revoked, rotated or disabled,
+	// and that the store returns as it was before: the database has gone back to
+	// an earlier state. This process still refuses the key. It is reported at
+	// most once an hour for each key. See After a restore in SECURITY.md.
+	EventUndone EventKind = "undone"
+
 	EventLimitReached EventKind = "limit_reached" // a key was not created
 
 	// EventForeignOwner is a management call for a key of another owner. The
@@ -92,6 +98,8 @@ func (k EventKind) level() slog.Level {
 	switch k {
 	case EventRefused:
 		return slog.LevelDebug // one a request at an attacker's choice: not by default
+	case EventUndone:
+		return slog.LevelError
 	case EventReused, EventForeignOwner:
 		return slog.LevelWarn
 	}

@@ -3,6 +3,7 @@ package apikey
 import (
 	"net/http"
 	"regexp"
+	"strconv"
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/store"
@@ -84,3 +85,18 @@ func DecodeRecord(b []byte) (store.Record, error) { return decodeRecord(b) }
 
 // BusIsUp reports whether the Manager hears of what others change.
 func (m *Manager) BusIsUp() bool { return m.feed.Up() }
+
+func numberedDigest(i int) store.Digest { return DigestOf(strconv.Itoa(i)) }
+
+// RememberRevoked has the Manager remember that it has revoked the key i.
+func (m *Manager) RememberRevoked(i int) {
+	m.ended.remember(numberedDigest(i), store.Record{RevokedAt: now()})
+}
+
+// IsRemembered reports whether the Manager remembers the end of the key i.
+func (m *Manager) IsRemembered(i int) bool {
+	return m.ended.contradicts(store.Record{Digest: numberedDigest(i)})
+}
+
+// Remembered counts the keys whose end the Manager remembers.
+func (m *Manager) Remembered() int { return m.ended.keys.len() }

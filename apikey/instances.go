@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // A listener hears what other instances have changed. A name is a key's or an
@@ -14,10 +15,11 @@ import (
 type listener struct {
 	caches []cache.Receiver
 	level  *secondLevel
+	ended  *endedKeys
 }
 
 func newListener(m *Manager) listener {
-	l := listener{caches: []cache.Receiver{m.keys}, level: m.level}
+	l := listener{caches: []cache.Receiver{m.keys}, level: m.level, ended: &m.ended}
 	if m.plans != nil {
 		l.caches = append(l.caches, m.plans)
 	}
@@ -27,6 +29,9 @@ func newListener(m *Manager) listener {
 // Forget implements [cache.Receiver].
 func (l listener) Forget(keys ...cache.Key) {
 	l.level.mark(keys...)
+	for _, key := range keys {
+		l.ended.changed(store.Digest(key))
+	}
 	for _, c := range l.caches {
 		c.Forget(keys...)
 	}
@@ -42,6 +47,7 @@ func (l listener) ForgetGroup(group cache.Key) {
 
 // Doubt implements [cache.Receiver].
 func (l listener) Doubt() {
+	l.ended.doubt()
 	for _, c := range l.caches {
 		c.Doubt()
 	}

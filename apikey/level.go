@@ -85,7 +85,7 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 		return cache.Loaded[*cachedKey]{Absent: true, Age: item.Age, Kept: true}, "", young(item.Age, l.m.opts.NegativeTTL)
 	}
 	r, err := decodeRecord(item.Value)
-	if err != nil || !possible(r, d) || !young(item.Age, l.m.opts.CacheTTL) {
+	if err != nil || !possible(r, d) || !young(item.Age, l.m.opts.CacheTTL) || l.m.ended.contradicts(r) {
 		return found, "", false
 	}
 	found = l.m.loaded(r)

@@ -36,6 +36,7 @@ func (m *Manager) find(ctx context.Context, owner, id string) (r store.Record, e
 	if !validID(id) {
 		return store.Record{}, ErrNotFound
 	}
+	seen := m.ended.now()
 	r, err = ask(ctx, m, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
 	if err == nil {
 		err = genuine(r, owner, id)
@@ -43,6 +44,7 @@ func (m *Manager) find(ctx context.Context, owner, id string) (r store.Record, e
 	if err != nil {
 		return store.Record{}, m.fail(ctx, owner, id, err)
 	}
+	r, _ = m.ended.check(ctx, r, seen)
 	return r, nil
 }
 
@@ -95,12 +97,14 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if q.Check() != nil {
 		return Page{}, &InvalidError{Field: "Part", Reason: "must be PartAll, PartLive or PartOver"}
 	}
+	seen := m.ended.now()
 	found, err := ask(ctx, m, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
 		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Has(r)) {
 			err = errForged // a key that works must not look over, nor the other way round
 		}
+		r, _ = m.ended.check(ctx, r, seen)
 		page.Keys = append(page.Keys, keyOf(r))
 	}
 	if err != nil {
@@ -150,8 +154,11 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 	if err != nil {
 		return Key{}, err
 	}
-	done, err := write(ctx, m, owner, id, func(ctx context.Context) (store.Record, error) {
-		r, err := m.store.Update(ctx, owner, id, change)
+	done, err := write(ctx, m, owner, id, func(ctx context.Context, before store.Record) (store.Record, error) {
+		if !before.RevokedAt.IsZero() {
+			return before, store.ErrConflict // also if the store has lost the revocation
+		}
+		r, err := m.ended.update(before.Digest, change, func() (store.Record, error) { return m.store.Update(ctx, owner, id, change) })
 		if err == nil && (genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {
 			err = errForged // it must not look disabled when it is not
 		}
@@ -178,10 +185,13 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 		return Key{}, err
 	}
 	at := now()
-	done, err := write(ctx, m, owner, id, func(ctx context.Context) (revocation, error) {
+	done, err := write(ctx, m, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
+		}
+		if err == nil {
+			m.ended.remember(before.Digest, r)
 		}
 		return revocation{r, changed}, err
 	})
@@ -203,11 +213,12 @@ func disables(c store.Change) bool { return c.DisabledAt != nil && !c.DisabledAt
 
 // write changes one key. It looks the key up first, since the fence goes by
 // digest; an id's digest never changes.
-func write[T any](ctx context.Context, m *Manager, owner, id string, do func(context.Context) (T, error)) (done changed[T], err error) {
+func write[T any](ctx context.Context, m *Manager, owner, id string, on func(context.Context, store.Record) (T, error)) (done changed[T], err error) {
 	before, err := m.find(ctx, owner, id)
 	if err != nil {
 		return done, err
 	}
+	do := func(ctx context.Context) (T, error) { return on(ctx, before) }
 	done, err = change(ctx, m, do, cache.Key(before.Digest))
 	if err != nil {
 		return changed[T]{}, m.fail(ctx, owner, id, err)
@@ -233,7 +244,11 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, err
 	}
 	at := now()
 	done, err := changeOwner(ctx, m, owner, func(ctx context.Context) ([]store.Record, error) {
-		return m.store.RevokeAll(ctx, owner, at, reason)
+		revoked, err := m.store.RevokeAll(ctx, owner, at, reason)
+		if err == nil {
+			m.ended.rememberAll(owner, at, reason, revoked)
+		}
+		return revoked, err
 	})
 	revoked := done.value
 	for _, r := range revoked {

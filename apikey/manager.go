@@ -61,6 +61,7 @@ type Manager struct {
 	plans   *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	watcher *watcher                               // nil when the provider does not watch
 	uses    *lastUsed
+	ended   endedKeys
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
 }
 
@@ -91,7 +92,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
-	m.noPlan = m.everything()
+	m.noPlan, m.ended.m = m.everything(), m
 	m.level = newSecondLevel(m)
 	if o.Bus != nil {
 		m.feed = cache.NewFeed(o.Bus, newListener(m), &cache.FeedOptions{Report: m.reportBus, TTL: m.opts.CacheTTL})

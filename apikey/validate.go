@@ -125,6 +125,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 		if ok {
 			return found, nil
 		}
+		seen := m.ended.now()
 		r, err := m.store.Lookup(ctx, d)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -134,7 +135,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 		case !possible(r, d):
 			return found, errForged
 		default:
-			found = m.loaded(r)
+			found = m.loadedAsLeft(ctx, r, seen)
 		}
 		m.level.keep(ctx, d, lease, r, found.Absent)
 		return found, nil
@@ -164,6 +165,17 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	// Look again when the expiry has come, in case it was moved meanwhile.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt
+	}
+	return found
+}
+
+// loadedAsLeft is loaded for what the store has returned, which may contradict
+// what this process has done to the key.
+func (m *Manager) loadedAsLeft(ctx context.Context, r store.Record, seen uint64) cache.Loaded[*cachedKey] {
+	r, until := m.ended.check(ctx, r, seen)
+	found := m.loaded(r)
+	if !until.IsZero() && (found.Until.IsZero() || until.Before(found.Until)) {
+		found.Until = until
 	}
 	return found
 }

@@ -1,0 +1,411 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A rollbackStore can go back to an earlier state, as a database does when a
+// standby takes over that misses the latest writes.
+type rollbackStore struct {
+	mu  sync.Mutex
+	now store.Store
+}
+
+func newRollbackStore() *rollbackStore { return &rollbackStore{now: memstore.New()} }
+
+// backup returns a function that restores what the store holds now of the
+// owners.
+func (s *rollbackStore) backup(t *testing.T, owners ...string) (restore func()) {
+	t.Helper()
+	var records []store.Record
+	for _, owner := range owners {
+		q := store.Query{Owner: owner}
+		for more := true; more; more = !q.After.IsZero() {
+			page, err := s.List(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			records, q.After = append(records, page.Records...), page.Next
+		}
+	}
+	return func() {
+		before := memstore.New()
+		for _, r := range records {
+			if err := before.Insert(t.Context(), r, -1); err != nil {
+				t.Error(err)
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.now = before
+	}
+}
+
+func (s *rollbackStore) current() store.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *rollbackStore) Insert(ctx context.Context, r store.Record, limit int) error {
+	return s.current().Insert(ctx, r, limit)
+}
+
+func (s *rollbackStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	return s.current().Lookup(ctx, d)
+}
+
+func (s *rollbackStore) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	return s.current().Get(ctx, owner, id)
+}
+
+func (s *rollbackStore) List(ctx context.Context, q store.Query) (store.Page, error) {
+	return s.current().List(ctx, q)
+}
+
+func (s *rollbackStore) Count(ctx context.Context, owner string, at time.Time) (int, error) {
+	return s.current().Count(ctx, owner, at)
+}
+
+func (s *rollbackStore) Update(ctx context.Context, owner, id string, c store.Change) (store.Record, error) {
+	return s.current().Update(ctx, owner, id, c)
+}
+
+func (s *rollbackStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+	return s.current().Revoke(ctx, owner, id, at, reason)
+}
+
+func (s *rollbackStore) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]store.Record, error) {
+	return s.current().RevokeAll(ctx, owner, at, reason)
+}
+
+func (s *rollbackStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
+	return s.current().Rotate(ctx, owner, id, next, ends)
+}
+
+func (s *rollbackStore) Touch(ctx context.Context, uses []store.Use) error {
+	return s.current().Touch(ctx, uses)
+}
+
+// undone collects the events of keys whose end the store has lost, and the
+// errors in the log.
+type undone struct {
+	mu   sync.Mutex
+	keys []string
+	log  strings.Builder // of errors alone
+}
+
+func (u *undone) options() *apikey.Options {
+	errors := slog.New(slog.NewTextHandler(lockedWriter{&u.mu, &u.log}, &slog.HandlerOptions{Level: slog.LevelError}))
+	return &apikey.Options{MaxKeysPerOwner: -1, Logger: errors, OnEvent: func(_ context.Context, e apikey.Event) {
+		if e.Kind == apikey.EventUndone {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.keys = append(u.keys, e.Owner+" "+e.KeyID)
+		}
+	}}
+}
+
+// want fails unless these keys of owner o were reported since the last want,
+// by an event and an error in the log each.
+func (u *undone) want(t *testing.T, keys ...apikey.Issued) {
+	t.Helper()
+	var want []string
+	for _, i := range keys {
+		want = append(want, "o "+i.Key.ID)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	slices.Sort(want)
+	slices.Sort(u.keys)
+	if !slices.Equal(u.keys, want) {
+		t.Errorf("events of undone keys: got %q, want %q", u.keys, want)
+	}
+	if n := strings.Count(u.log.String(), "the store has lost a change that ended a key"); n != len(want) {
+		t.Errorf("got %d errors in the log, want %d", n, len(want))
+	}
+	u.keys = nil
+	u.log.Reset()
+}
+
+// ends are the ways to end a key for good or until it is enabled again.
+var ends = []struct {
+	name string
+	do   func(ctx context.Context, m *apikey.Manager, id string) error
+	want error
+}{
+	{"Revoke", func(ctx context.Context, m *apikey.Manager, id string) error {
+		_, err := m.Revoke(ctx, "o", id, "leaked")
+		return err
+	}, apikey.ErrRevoked},
+	{"RevokeAll", func(ctx context.Context, m *apikey.Manager, id string) error {
+		_, err := m.RevokeAll(ctx, "o", "cancelled")
+		return err
+	}, apikey.ErrRevoked},
+	{"Rotate without grace", func(ctx context.Context, m *apikey.Manager, id string) error {
+		_, err := m.Rotate(ctx, "o", id, 0)
+		return err
+	}, apikey.ErrRevoked},
+	{"Rotate with grace", func(ctx context.Context, m *apikey.Manager, id string) error {
+		_, err := m.Rotate(ctx, "o", id, time.Minute)
+		time.Sleep(time.Minute)
+		return err
+	}, apikey.ErrExpired},
+}
+
+// invariant 1: a key that this process has ended stays ended when
+// the store goes back to an earlier state, and the first look-up reports it by
+// an event and an error in the log.
+func TestEndedKeysOutliveTheStore(t *testing.T) {
+	for _, tt := range ends {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reports undone
+				st := newRollbackStore()
+				m := newManager(t, st, reports.options())
+				key, other := create(t, m, "o"), create(t, m, "p")
+				wantValid(t, m, key)
+				restore := st.backup(t, "o", "p")
+				if err := tt.do(t.Context(), m, key.Key.ID); err != nil {
+					t.Fatal(err)
+				}
+				restore()
+				wantRefused(t, m, key, tt.want)
+				reports.want(t, key)
+				for range 50 {
+					time.Sleep(59 * time.Second)
+					wantRefused(t, m, key, tt.want)
+				}
+				wantValid(t, m, other)
+				reports.want(t) // once an hour
+				time.Sleep(20 * time.Hour)
+				wantRefused(t, m, key, tt.want)
+				reports.want(t, key)
+			})
+		})
+	}
+}
+
+// what is managed shows the key as this process left it, and revoking it
+// again writes that again.
+func TestUndoneKeyIsShownAsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports undone
+		st := newRollbackStore()
+		m := newManager(t, st, reports.options())
+		key := create(t, m, "o")
+		restore := st.backup(t, "o")
+		if _, err := m.Revoke(t.Context(), "o", key.Key.ID, "leaked"); err != nil {
+			t.Fatal(err)
+		}
+		restore()
+		k, err := m.Get(t.Context(), "o", key.Key.ID)
+		if err != nil || k.Status(time.Now()) != apikey.StatusRevoked || k.RevokeReason != "leaked" {
+			t.Errorf("Get = %+v, %v, want it revoked for the reason given", k, err)
+		}
+		reports.want(t, key)
+		page, err := m.List(t.Context(), apikey.ListParams{Owner: "o"})
+		if err != nil || len(page.Keys) != 1 || page.Keys[0].Status(time.Now()) != apikey.StatusRevoked {
+			t.Errorf("List = %+v, %v, want it revoked", page, err)
+		}
+		enable := false
+		if _, err := m.Update(t.Context(), "o", key.Key.ID, apikey.UpdateParams{Disabled: &enable}); !errors.Is(err, apikey.ErrConflict) {
+			t.Errorf("Update: got %v, want ErrConflict", err)
+		}
+		if _, err := m.Rotate(t.Context(), "o", key.Key.ID, 0); !errors.Is(err, apikey.ErrConflict) {
+			t.Errorf("Rotate: got %v, want ErrConflict", err)
+		}
+		if _, err := m.Revoke(t.Context(), "o", key.Key.ID, "again"); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := st.Get(t.Context(), "o", key.Key.ID); err != nil || r.RevokedAt.IsZero() {
+			t.Errorf("the store has %+v, %v, want the revocation written again", r, err)
+		}
+	})
+}
+
+// RevokeAll covers keys that were created long before it, whoever had
+// revoked them, without remembering each; and no key that is created later.
+func TestRevokeAllOutlivesTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports undone
+		st := newRollbackStore()
+		m, other := newManager(t, st, reports.options()), newManager(t, st, nil)
+		old := create(t, m, "o")
+		time.Sleep(25 * time.Hour)
+		restore := st.backup(t, "o")
+		if _, err := other.Revoke(t.Context(), "o", old.Key.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := m.RevokeAll(t.Context(), "o", "cancelled"); n != 0 || err != nil {
+			t.Fatalf("RevokeAll = %d, %v, want nothing left to revoke", n, err)
+		}
+		restore()
+		wantRefused(t, m, old, apikey.ErrRevoked)
+		reports.want(t, old)
+		later := create(t, other, "o")
+		wantValid(t, m, later)
+	})
+}
+
+// a load that began before the revocation is no sign that the store has
+// lost it.
+func TestLoadBesideRevokeReportsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports undone
+		st := &slowLookups{Store: memstore.New()}
+		m := newManager(t, st, reports.options())
+		key := create(t, m, "o")
+		st.delay = time.Second
+		go m.Validate(t.Context(), key.Secret.Reveal())
+		synctest.Wait()
+		if _, err := m.Revoke(t.Context(), "o", key.Key.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		wantRefused(t, m, key, apikey.ErrRevoked)
+		reports.want(t)
+	})
+}
+
+// slowLookups returns what the store had when it was asked, later.
+type slowLookups struct {
+	store.Store
+	delay time.Duration
+}
+
+func (s *slowLookups) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	r, err := s.Store.Lookup(ctx, d)
+	time.Sleep(s.delay)
+	return r, err
+}
+
+// a disabled key stays disabled when the store goes back, until any
+// instance changes it. With a bus that works this is so for hours; without one
+// another process may have enabled it, so it ends after CacheTTL.
+func TestDisabledKeyOutlivesTheStore(t *testing.T) {
+	for _, withBus := range []bool{true, false} {
+		t.Run(fmt.Sprintf("bus %v", withBus), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reports undone
+				st := newRollbackStore()
+				opts, others := reports.options(), &apikey.Options{}
+				if withBus {
+					bus := &memoryBus{}
+					opts.Bus, others.Bus = bus, bus
+				}
+				m, other := newManager(t, st, opts), newManager(t, st, others)
+				key := create(t, m, "o")
+				time.Sleep(6 * time.Second) // until the bus is up
+				restore := st.backup(t, "o")
+				setDisabled(t, m, key, true)
+				restore()
+				wantRefused(t, m, key, apikey.ErrDisabled)
+				time.Sleep(59 * time.Second)
+				if !withBus {
+					time.Sleep(2 * time.Second)
+					wantValid(t, m, key)
+					return
+				}
+				for range 5 {
+					wantRefused(t, m, key, apikey.ErrDisabled)
+					time.Sleep(time.Minute)
+				}
+				reports.want(t, key)
+				setDisabled(t, other, key, false)
+				time.Sleep(time.Second)
+				wantValid(t, m, key)
+			})
+		})
+	}
+}
+
+// a key that is enabled again is never refused, in whichever order the
+// store and this process see two updates of it.
+func TestEnabledKeyIsNotRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &slowUpdates{Store: memstore.New()}
+		bus := &memoryBus{}
+		m, other := newManager(t, st, &apikey.Options{Bus: bus}), newManager(t, st.Store, &apikey.Options{Bus: bus})
+		key := create(t, m, "o")
+		time.Sleep(6 * time.Second)
+		for _, enabler := range []*apikey.Manager{m, other} {
+			st.delay = time.Second
+			var done sync.WaitGroup
+			done.Go(func() { setDisabled(t, m, key, true) })
+			synctest.Wait()
+			time.Sleep(500 * time.Millisecond)
+			st.delay = 0
+			setDisabled(t, enabler, key, false)
+			done.Wait()
+			time.Sleep(time.Second)
+			wantValid(t, m, key)
+		}
+		setDisabled(t, m, key, true)
+		wantRefused(t, m, key, apikey.ErrDisabled)
+		setDisabled(t, m, key, false)
+		wantValid(t, m, key)
+	})
+}
+
+// slowUpdates returns from an update some time after it was made.
+type slowUpdates struct {
+	store.Store
+	delay time.Duration
+}
+
+func (s *slowUpdates) Update(ctx context.Context, owner, id string, c store.Change) (store.Record, error) {
+	delay := s.delay
+	r, err := s.Store.Update(ctx, owner, id, c)
+	time.Sleep(delay)
+	return r, err
+}
+
+func setDisabled(t *testing.T, m *apikey.Manager, i apikey.Issued, disabled bool) {
+	t.Helper()
+	if _, err := m.Update(t.Context(), "o", i.Key.ID, apikey.UpdateParams{Disabled: &disabled}); err != nil {
+		t.Error(err)
+	}
+}
+
+// what is remembered is bounded in number and in time, and the latest is
+// always there.
+func TestEndedKeysAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, memstore.New(), nil)
+		most := 0
+		for i := range 250_000 {
+			m.RememberRevoked(i)
+			most = max(most, m.Remembered())
+		}
+		if most > 100_000 {
+			t.Errorf("%d keys were remembered at once, want at most 100,000", most)
+		}
+		if !m.IsRemembered(249_999) || !m.IsRemembered(200_001) || m.IsRemembered(0) {
+			t.Error("want the latest 50,000 remembered and the first one not")
+		}
+		time.Sleep(24 * time.Hour)
+		m.RememberRevoked(-1)
+		if !m.IsRemembered(249_999) {
+			t.Error("want a key remembered for 24 hours at least")
+		}
+		time.Sleep(24 * time.Hour)
+		m.RememberRevoked(-2)
+		if n := m.Remembered(); n > 2 {
+			t.Errorf("%d keys are remembered after two days, want the latest two", n)
+		}
+	})
+}

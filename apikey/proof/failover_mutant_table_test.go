@@ -1,0 +1,79 @@
+package proof_test
+
+// What a database that goes back to an earlier state must not do.
+var failoverMutants = []mutant{
+	{"what this process ended is not asked for", "apikey/validate.go", edits{
+		"r, until := m.ended.check(ctx, r, seen)",
+		"var until time.Time",
+		"seen uint64) cache.Loaded",
+		"_ uint64) cache.Loaded",
+	}, "./apikey", "TestEndedKeysOutliveTheStore"},
+	{"a revocation is not remembered", "apikey/manage.go", edits{
+		"m.ended.remember(before.Digest, r)",
+		"_ = before",
+	}, "./apikey", "TestEndedKeysOutliveTheStore/Revoke$"},
+	{"RevokeAll is not remembered", "apikey/ended.go", edits{
+		"\t\t\te.keep(r.Digest, r)\n",
+		"\t\t\t_ = r\n",
+	}, "./apikey", "TestEndedKeysOutliveTheStore/RevokeAll"},
+	{"the owner of RevokeAll is not remembered", "apikey/ended.go", edits{
+		"\te.owners.set(ownerKey(owner), endedKey{revoked: at, reason: reason, count: e.count.Add(1)})\n",
+		"",
+	}, "./apikey", "TestRevokeAllOutlivesTheStore"},
+	{"keys created after RevokeAll count as revoked", "apikey/ended.go", edits{
+		"k.revoked.IsZero() && r.CreatedAt.Before(owner.revoked.Add(-clockMargin))",
+		"k.revoked.IsZero()",
+	}, "./apikey", "TestRevokeAllOutlivesTheStore"},
+	{"a rotation is not remembered", "apikey/create.go", edits{
+		"m.ended.remember(r.Digest, old)",
+		"_ = old",
+	}, "./apikey", "TestEndedKeysOutliveTheStore/Rotate"},
+	{"the end of a grace period is not remembered", "apikey/ended.go", edits{
+		"k.expires = r.ExpiresAt",
+		"k.expires = old.expires",
+	}, "./apikey", "TestEndedKeysOutliveTheStore/Rotate_with_grace"},
+	{"a disabled key is not remembered", "apikey/ended.go", edits{
+		"\t\te.remember(d, left)\n",
+		"\t\t_ = left\n",
+	}, "./apikey", "TestDisabledKeyOutlivesTheStore"},
+	{"a key enabled during another update stays disabled", "apikey/ended.go", edits{
+		"alone := updates.Add(1) == began+1",
+		"alone := updates.Add(1) > began",
+	}, "./apikey", "TestEnabledKeyIsNotRefused"},
+	{"a key that was enabled elsewhere stays disabled", "apikey/ended.go", edits{
+		"\te.updatesOf(d).Add(1)\n\te.enabled(d)\n",
+		"",
+	}, "./apikey", "TestDisabledKeyOutlivesTheStore|TestEnabledKeyIsNotRefused"},
+	{"a disabled key is remembered for ever without a bus", "apikey/ended.go", edits{
+		"if e.m.feed != nil && e.m.feed.Up() {",
+		"if e.m.feed == nil || e.m.feed.Up() {",
+	}, "./apikey", "TestDisabledKeyOutlivesTheStore"},
+	{"memory of ended keys without bound", "apikey/recent.go", edits{
+		"len(r.young) >= recentSize || time.Since(r.since) >= recentAge",
+		"false",
+	}, "./apikey", "TestEndedKeysAreBounded"},
+	{"the latest ended keys are dropped with the oldest", "apikey/recent.go", edits{
+		"map[K]V{}, r.young, time.Now()",
+		"map[K]V{}, nil, time.Now()",
+	}, "./apikey", "TestEndedKeysAreBounded"},
+	{"no event of an undone key", "apikey/ended.go", edits{
+		"if e.m.opts.OnEvent != nil {",
+		"if false {",
+	}, "./apikey", "TestEndedKeysOutliveTheStore"},
+	{"an event of an undone key at every look-up", "apikey/ended.go", edits{
+		"kept.reported.IsZero() || time.Since(kept.reported) >= undonePause",
+		"kept.at == kept.at",
+	}, "./apikey", "TestEndedKeysOutliveTheStore"},
+	{"a load from before the revocation counts as a loss", "apikey/ended.go", edits{
+		"if !undone || k.count > seen {",
+		"if !undone {",
+	}, "./apikey", "TestLoadBesideRevokeReportsNothing"},
+	{"an undone key is shown as active", "apikey/manage.go", edits{
+		"\tr, _ = m.ended.check(ctx, r, seen)\n\treturn r, nil\n",
+		"\t_ = seen\n\treturn r, nil\n",
+	}, "./apikey", "TestUndoneKeyIsShownAsEnded"},
+	{"an undone key can be rotated", "apikey/create.go", edits{
+		"if !r.RevokedAt.IsZero() || !r.DisabledAt.IsZero() {",
+		"if false {",
+	}, "./apikey", "TestUndoneKeyIsShownAsEnded"},
+}
