@@ -42,7 +42,7 @@ type Level interface {
 type Item struct {
 	Value  []byte
 	Absent bool          // there is no value; kept apart from values
-	Age    time.Duration // since its lease was granted; Set ignores it
+	Age    time.Duration // since its lease was granted, at least; Set ignores it
 }
 
 // MaxLease is how long a lease can stand. A [Level] may end it sooner.

@@ -22,8 +22,12 @@ var busMutants = []mutant{
 		"h.Write(key[:])", "",
 	}, "./cache/rediscache", "TestForgedEntriesAreMisses"},
 	{"Redis: replayed entries live on", "cache/rediscache/seal.go", edits{
-		" || old > e.ttl+skew {", " {",
+		" || old > e.ttl-s {", " {",
 	}, "./cache/rediscache", "TestEntryAge"},
+	{"Redis: the clocks' difference added to the life of an entry", "cache/rediscache/seal.go", edits{
+		"max(e.ttl-s-left, old+s)", "max(e.ttl-s-left, old-s)",
+		"old > e.ttl-s {", "old > e.ttl+s {",
+	}, "./cache/rediscache", "TestPutBackEntryIsBounded"},
 	{"Redis: the breaker keeps deletions back", "cache/rediscache/level.go", edits{
 		`c.bounded(ctx, "delete"`, `c.guarded(ctx, "delete", some[0]`,
 	}, "./cache/rediscache", "TestBreaker"},

@@ -13,14 +13,22 @@
 //	defer c.Close()
 //
 // The secret is [MinSecret] random bytes or more, as openssl rand -hex 32 makes
-// them. Everything that is kept is authenticated with it. Whoever can write to
+// them. Entries and messages are authenticated with it. Someone who can write to
 // the server but does not know the secret cannot make an entry, change one, or
-// give it to another key; he can put back one that was deleted, for as long as
-// its ttl and 10 s after its lease. Clocks of instances may differ by up to
-// 10 s; what differs by more is a miss. A new secret makes a miss of all that
-// the old one kept, and both can be in use while instances are replaced. Values
-// are not encrypted: who can read the server can read the records of keys,
-// though never the keys.
+// give it to another key. He can put back one that was deleted, until its ttl is
+// over, counted from before it was read from the store. To keep that bound,
+// entries count as older than they are by the difference that the clocks of
+// instances may have: 10 s, or a quarter of the ttl if that is less. If clocks
+// differ by more, entries are misses, or outlive their ttl by the excess.
+//
+// A forged message makes instances look up anew what they have in memory, at
+// most once in 10 s; see [cache.Feed].
+//
+// A new secret makes a miss of all that the old one kept. Both can be in use
+// while instances are replaced; meanwhile, instances with different secrets do
+// not believe each other's messages, and serve nothing from memory that is older
+// than 10 s. Values are not encrypted: who can read the server can read the
+// records of keys, though never the keys.
 //
 // # Settings
 //

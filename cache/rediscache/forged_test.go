@@ -122,10 +122,16 @@ func TestReplayedEntries(t *testing.T) {
 	key := newKey()
 	text := f.kept(key, value("genuine"))
 	name := f.name("k", key)
-	for what, ttl := range map[string]time.Duration{"for ever": 0, "for longer than its ttl": time.Minute + time.Second} {
+	for what, ttl := range map[string]time.Duration{"for ever": 0, "for longer than its ttl": time.Minute + time.Second, "for as long as its ttl": time.Minute} {
 		f.put(name, text, ttl)
 		f.refused(key, "an authentic entry that was put back "+what)
 	}
+	// For as long as it was kept before, it is counted older than it is.
+	f.put(name, text, 50*time.Second)
+	if got := holds(t, f.c, key, value("genuine"), "an entry that was put back").Age; got < 10*time.Second || got > 20*time.Second {
+		t.Errorf("an entry that was put back is %v old, want the clocks' difference more than it is", got)
+	}
+	f.client.Del(t.Context(), name)
 	f.put(f.name("n", key), text, 0)
 	f.refused(key, "an authentic entry without an end, by the name of a lease")
 }

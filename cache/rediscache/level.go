@@ -108,7 +108,7 @@ func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache
 	}
 	return c.guarded(ctx, "set", key, func(ctx context.Context) error {
 		return setScript.Run(ctx, c.level, c.names.of(key),
-			lease, cache.MaxLease.Milliseconds(), ttl.Milliseconds(), sealed, what).Err()
+			lease, cache.MaxLease.Milliseconds(), (ttl - skew(ttl)).Milliseconds(), sealed, what).Err()
 	})
 }
 

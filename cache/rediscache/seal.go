@@ -11,8 +11,10 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// skew is how far the clocks of instances may be apart.
-const skew = 10 * time.Second
+// skew is how far the clocks of instances may be apart for an entry with this
+// ttl. An entry is taken for that much older than it seems, so that it never
+// outlives its ttl.
+func skew(ttl time.Duration) time.Duration { return min(10*time.Second, ttl/4) }
 
 // A seal makes entries that nobody without the secret can make, change, or
 // move to another key or namespace.
@@ -97,16 +99,15 @@ func (s *seal) mac(key cache.Key, head, value []byte) []byte {
 // item is what the entry is to a reader to whom the server has said how much
 // of its ttl is left.
 //
-// Whoever can write to the server can put back an entry that was deleted. It is
-// authentic, and its life is whatever he says, so that the server's word alone
-// would let it live for ever. Hence the time under the seal: it ends the entry
-// when its ttl is over, give or take the skew of clocks, and the reader counts
-// it at least that old.
+// Anyone who can write to the server can put back an entry that was deleted. It
+// is authentic, and its life is what he says, so that the server's word alone
+// would let it live for ever. Hence the time under the seal, from which the entry
+// lives for its ttl at most, by the clock of any instance.
 func (e entry) item(left time.Duration, now time.Time) (item cache.Item, ok bool) {
+	s := skew(e.ttl)
 	old := now.Sub(e.granted)
-	if left < 0 || left > e.ttl || old < -skew || old > e.ttl+skew {
+	if left < 0 || left > e.ttl-s || old < -s || old > e.ttl-s {
 		return cache.Item{}, false
 	}
-	// Among the honest the server's clock alone counts.
-	return cache.Item{Value: e.value, Absent: e.absent, Age: max(e.ttl-left, old-skew)}, true
+	return cache.Item{Value: e.value, Absent: e.absent, Age: max(e.ttl-s-left, old+s)}, true
 }

@@ -11,7 +11,8 @@ import (
 func TestEntryAge(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	const ttl = time.Minute
+	const ttl, skew = time.Minute, 10 * time.Second
+	const kept = ttl - skew // in the server
 	for _, c := range []struct {
 		name    string
 		left    time.Duration
@@ -19,22 +20,43 @@ func TestEntryAge(t *testing.T) {
 		ok      bool
 		age     time.Duration
 	}{
-		{"fresh", ttl, 0, true, 0},
-		{"half its life", ttl / 2, ttl / 2, true, ttl / 2},
-		{"its clock is ahead", ttl / 2, ttl/2 - 9*time.Second, true, ttl / 2},
-		{"its clock is behind", ttl / 2, ttl/2 + 9*time.Second, true, ttl / 2},
-		{"at its end", 0, ttl, true, ttl},
-		{"put back as fresh", ttl, ttl / 2, true, ttl/2 - 10*time.Second},
-		{"put back at its end", ttl, ttl + 9*time.Second, true, ttl - time.Second},
-		{"put back after its end", ttl, ttl + 11*time.Second, false, 0},
-		{"from the future", ttl, -11 * time.Second, false, 0},
+		{"fresh", kept, 0, true, skew},
+		{"half its life", kept / 2, kept / 2, true, kept/2 + skew},
+		{"its clock is ahead", kept / 2, kept/2 - 9*time.Second, true, kept/2 + time.Second},
+		{"its clock is far ahead", 20 * time.Second, 10 * time.Second, true, 30 * time.Second},
+		{"its clock is behind", kept / 2, kept/2 + 9*time.Second, true, kept/2 + 19*time.Second},
+		{"at its end", 0, kept, true, ttl},
+		{"put back as fresh", kept, kept / 2, true, kept/2 + skew},
+		{"put back at its end", kept, kept, true, ttl},
+		{"put back after its end", kept, kept + time.Millisecond, false, 0},
+		{"from the future", kept, -11 * time.Second, false, 0},
 		{"no end", -time.Millisecond, 0, false, 0},
-		{"a later end", ttl + 1, 0, false, 0},
+		{"a later end", kept + 1, 0, false, 0},
 	} {
 		e := entry{granted: now.Add(-c.granted), ttl: ttl}
 		item, ok := e.item(c.left, now)
 		if ok != c.ok || item.Age != c.age {
 			t.Errorf("%s: got %v, age %v, want %v, age %v", c.name, ok, item.Age, c.ok, c.age)
+		}
+	}
+}
+
+// C-16: an entry that somebody puts back ends a ttl after it was read from the
+// store, at the latest, in memory too, if clocks differ by no more than they may.
+func TestPutBackEntryIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, ttl := range []time.Duration{2 * time.Second, time.Minute, time.Hour} {
+		for apart := -skew(ttl); apart <= skew(ttl); apart += skew(ttl) / 10 {
+			granted := time.Now()
+			e := entry{granted: granted.Add(apart), ttl: ttl} // by another's clock
+			for age := time.Duration(0); age < 2*ttl; age += ttl / 100 {
+				for _, left := range []time.Duration{0, ttl / 2, ttl - skew(ttl)} {
+					item, ok := e.item(left, granted.Add(age))
+					if ok && age+ttl-item.Age > ttl {
+						t.Fatalf("ttl %v, clocks %v apart, put back after %v: ends after %v", ttl, apart, age, age+ttl-item.Age)
+					}
+				}
+			}
 		}
 	}
 }
