@@ -3,9 +3,10 @@ package apikey
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/keyhatch/keyhatch/cache"
 	bound "github.com/keyhatch/keyhatch/internal/guard" // guard is the middleware's handler
 )
 
@@ -29,6 +30,8 @@ var errNobody = errors.New("nobody's error")
 
 var errExited = errors.New("the call exited")
 
+var errOverloaded = errors.New("overloaded, the call was not made")
+
 // ask calls the store for no longer than LookupTimeout, whether or not the
 // store heeds its context. A call that is given up goes on, and takes with it
 // what the closure holds: a fence stays up until the write has really ended. A
@@ -42,7 +45,23 @@ func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, 
 func askFor[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	if err := places.Acquire(ctx, timeout); err != nil {
 		var none T
-		return none, fmt.Errorf("overloaded, the call was not made: %w", err)
+		if err == bound.ErrBusy {
+			err = errOverloaded
+		}
+		return none, err
 	}
 	return bound.Call(ctx, timeout, places.Release, call)
+}
+
+// overloaded reports whether err says that a call was not made because too many
+// others were under way, which is no outage of the store or the provider.
+func overloaded(err error) bool { return err == errOverloaded || err == cache.ErrOverloaded }
+
+// logOverload logs at most one line in a second, since a client decides how many
+// calls are refused.
+func (m *Manager) logOverload(ctx context.Context, what string) {
+	now, last := time.Now().UnixNano(), m.overloadLogged.Load()
+	if now-last >= int64(time.Second) && m.overloadLogged.CompareAndSwap(last, now) {
+		m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: overloaded; calls of the "+what+" are refused before they are made")
+	}
 }

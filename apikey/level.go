@@ -69,10 +69,12 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 	if l == nil || l.marked(cache.Key(d)) || l.m.feed != nil && !l.m.feed.Up() {
 		return found, "", false
 	}
-	got, err := callLevel(ctx, l, func(ctx context.Context) (got levelAnswer, err error) {
-		got.item, got.lease, err = l.Get(ctx, cache.Key(d))
-		return got, err
-	})
+	got, err := l.get(ctx, cache.Key(d))
+	if err == nil && !young(got.item.Age, l.ttl(got.item.Absent)) && l.forget(ctx, cache.Key(d)) == nil {
+		// An old entry would be of no use to who renews what is in memory. Without
+		// it there is a lease for a new one.
+		got, err = l.get(ctx, cache.Key(d))
+	}
 	item := got.item
 	if err == cache.ErrMiss {
 		return found, got.lease, false
@@ -96,9 +98,25 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 	return found, "", true
 }
 
-// young reports whether an entry of that age lives on in memory, where up to a
-// tenth of its ttl is taken off.
-func young(age, ttl time.Duration) bool { return age < ttl-ttl/10 }
+// get asks the level.
+func (l *secondLevel) get(ctx context.Context, key cache.Key) (levelAnswer, error) {
+	return callLevel(ctx, l, func(ctx context.Context) (got levelAnswer, err error) {
+		got.item, got.lease, err = l.Get(ctx, key)
+		return got, err
+	})
+}
+
+// ttl is how long an entry lives.
+func (l *secondLevel) ttl(absent bool) time.Duration {
+	if absent {
+		return l.m.opts.NegativeTTL
+	}
+	return l.m.opts.CacheTTL
+}
+
+// young reports whether an entry of that age is not yet renewed in memory, where
+// that is done in the last fifth of a life from which up to a tenth is taken off.
+func young(age, ttl time.Duration) bool { return age < ttl*7/10 }
 
 // keep puts into the level what the store has said. That it does not is no
 // harm.

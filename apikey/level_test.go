@@ -171,7 +171,7 @@ func TestLevelIsShared(t *testing.T) {
 	})
 }
 
-// An age counts: what has been in the level for 50 s lives for 10 s more at most,
+// An age counts: what has been in the level for 40 s lives for 20 s more at most,
 // and an absence no longer than NegativeTTL in all.
 func TestLevelItemsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -183,13 +183,13 @@ func TestLevelItemsAge(t *testing.T) {
 		wantRefused(t, a, unknown, apikey.ErrUnknown)
 		time.Sleep(4 * time.Second)
 		wantRefused(t, b, unknown, apikey.ErrUnknown)
-		time.Sleep(46 * time.Second)
+		time.Sleep(36 * time.Second)
 		wantValid(t, b, issued)
 		// Changed behind everybody's back, as a Manager does that has no bus.
 		if _, _, err := st.Revoke(t.Context(), "o", issued.Key.ID, time.Now(), ""); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(20 * time.Second)
 		wantRefused(t, b, issued, apikey.ErrRevoked)
 
 		level.got = func(item cache.Item) cache.Item { item.Age = time.Hour; return item }

@@ -36,6 +36,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -63,6 +64,8 @@ type Manager struct {
 	uses    *lastUsed
 	ended   endedKeys
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
+
+	overloadLogged atomic.Int64 // when last, in Unix nanoseconds
 }
 
 // New returns a Manager over st. Nil opts are all defaults. It answers an
@@ -179,13 +182,16 @@ func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {
 	return m.unavailable(ctx, "store", err)
 }
 
-// unavailable reports an outage of the store or the provider.
+// unavailable reports that the store or the provider has failed, or was not asked.
 func (m *Manager) unavailable(ctx context.Context, what string, err error) error {
-	level := slog.LevelError
-	if ctx.Err() != nil {
-		level = slog.LevelDebug // the caller went away
+	switch {
+	case overloaded(err):
+		m.logOverload(ctx, what)
+	case ctx.Err() != nil: // the caller went away
+		m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: "+what+" failed", slog.Any("error", err))
+	default:
+		m.log.LogAttrs(ctx, slog.LevelError, "apikey: "+what+" failed", slog.Any("error", err))
 	}
-	m.log.LogAttrs(ctx, level, "apikey: "+what+" failed", slog.Any("error", err))
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, noVerdict(err))
 }
 

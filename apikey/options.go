@@ -34,7 +34,8 @@ type Options struct {
 
 	// CacheTTL is how long a key or an entitlement may be answered from memory
 	// without asking again; up to a tenth less, so that what was loaded
-	// together is not asked for again together. While the store answers it
+	// together is not asked for again together. What is in use is looked up again
+	// in the background in the last fifth of that time. While the store answers it
 	// bounds how long a change made through another Manager goes unseen, if
 	// there is no Bus or the Bus fails; changes made through this one are seen
 	// at once. Default 60 s.
@@ -46,11 +47,13 @@ type Options struct {
 	NegativeTTL time.Duration
 
 	// StaleIfError is how long after its last look-up a key or entitlement may
-	// still be used while the store or provider fails, and for up to CacheTTL
-	// after that, so that not everything is looked up at once when it is back.
-	// That long, too, a revocation made through another Manager can go unseen,
-	// unless the Bus tells of it. Default 0: once CacheTTL has passed, such
-	// requests are answered 503.
+	// still be used while the store or provider fails or takes longer than 50 ms,
+	// and for up to CacheTTL after a failure, so that not everything is looked up
+	// at once when it is back. A look-up that was not made, because too many
+	// others were under way, has not failed. That long, too, a revocation made
+	// through another Manager can go unseen, unless the Bus tells of it. Default
+	// 0: once CacheTTL has passed, requests wait for the look-up, and are answered
+	// 503 if it fails.
 	StaleIfError time.Duration
 
 	// CacheSize is how many keys are kept in memory, at some 800 bytes each, and
@@ -62,7 +65,9 @@ type Options struct {
 	// last-used time. Default 5 min.
 	TouchInterval time.Duration
 
-	// LookupTimeout bounds the wait for each call of the store or the provider.
+	// LookupTimeout bounds each call of the store or the provider. A validation
+	// waits for its turn for up to a quarter of it more, and other calls for up to
+	// as long again, if too many calls are under way.
 	// With a Bus or a Level, a change may take up to 4.5 s more, for the others
 	// to be told. A call of the Level gets 500 ms, or a quarter of this if that
 	// is less. Default 3 s.

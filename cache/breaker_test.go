@@ -404,99 +404,116 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A store that fails now and then does not keep a value for ever.
+// A store that fails for two seconds of each minute does not keep a value from
+// being loaded again.
 func TestOutagesInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
-		var l counted
-		_, _ = c.Load(t.Context(), keyOf(0), l.load)
-		for range 10 {
-			time.Sleep(48 * time.Second)
-			fail(t, c, 5)
-			time.Sleep(2 * time.Second)
-			_, _ = c.Load(t.Context(), keyOf(1), l.load) // of another key, and so the end
-			_, _ = c.Load(t.Context(), keyOf(2), l.load)
-			_, _ = c.Load(t.Context(), keyOf(0), l.load)
+		began := time.Now()
+		load := func(context.Context) (cache.Loaded[int64], error) {
+			since := time.Since(began)
+			if since%time.Minute > 58*time.Second {
+				return cache.Loaded[int64]{}, errDown
+			}
+			return cache.Loaded[int64]{Value: int64(since)}, nil
 		}
-		before := l.calls.Load()
-		for n := range 200 {
-			_, _ = c.Load(t.Context(), keyOf(1_000+n), l.load)
-		}
-		if n := l.calls.Load() - before; n != 200 {
-			t.Fatalf("%d loads, want 200", n)
-		}
-		known := time.Now()
-		for time.Since(known) < 4*time.Minute {
-			time.Sleep(48 * time.Second)
-			fail(t, c, 5)
-			time.Sleep(2 * time.Second)
-			_, _ = c.Load(t.Context(), keyOf(int(time.Since(known))), l.load)
-		}
-		before = l.calls.Load()
-		for n := range 200 {
-			_, _ = c.Load(t.Context(), keyOf(1_000+n), l.load)
-		}
-		if n := l.calls.Load() - before; n != 200 {
-			t.Errorf("%d of 200 values of four minutes ago were loaded again, though the store answers nine times in ten", n)
+		for time.Since(began) < time.Hour {
+			for key := range 20 {
+				v, err := use(t.Context(), c, key, load)
+				if age := time.Since(began) - time.Duration(v); err != nil || age > time.Minute+10*time.Second {
+					t.Fatalf("a value is %v old (%v), though the store answers most of the time", age, err)
+				}
+			}
+			time.Sleep(700 * time.Millisecond)
 		}
 	})
 }
 
-// What was spared an outage is what nobody changed or doubts, and is not too
-// old.
-func TestSpared(t *testing.T) {
-	nobody := func(*cache.Cache[int64]) {}
+// After a load has failed, a value is served for a while without another load if
+// nothing happened to it, and it is not too old.
+func TestPutOff(t *testing.T) {
+	nothing := func(*cache.Cache[int64]) {}
 	for _, tt := range []struct {
-		name   string
-		happen func(c *cache.Cache[int64]) // after the outage
-		during func(c *cache.Cache[int64])
-		later  time.Duration
-		spared bool
+		name          string
+		before, after func(c *cache.Cache[int64]) // the load that fails
+		later         time.Duration
+		putOff        bool
 	}{
-		{"nothing happened", nobody, nobody, 0, true},
-		{"written since", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, nobody, 0, false},
-		{"written during the outage", nobody, func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, 0, false},
-		{"group written since", func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, nobody, 0, false},
-		{"doubted since", func(c *cache.Cache[int64]) { c.Doubt() }, nobody, 0, false},
-		{"doubted during the outage", nobody, func(c *cache.Cache[int64]) { c.Doubt() }, 0, false},
-		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now(), 0) }, nobody, 0, false},
-		{"somebody on the bus silent", func(c *cache.Cache[int64]) { c.Trust(time.Now().Add(time.Hour), 10*time.Second) }, nobody, 0, false},
-		{"a TTL later", nobody, nobody, time.Minute, false},
-		{"past StaleIfError", nobody, func(*cache.Cache[int64]) { time.Sleep(4*time.Minute + 30*time.Second) }, 0, false},
+		{"nothing happened", nothing, nothing, 0, true},
+		{"written since", nothing, func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, 0, false},
+		{"group written since", nothing, func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, 0, false},
+		{"doubted since", nothing, func(c *cache.Cache[int64]) { c.Doubt() }, 0, false},
+		{"doubted before", func(c *cache.Cache[int64]) { c.Doubt() }, nothing, 0, false},
+		{"not trusted", nothing, func(c *cache.Cache[int64]) { c.Trust(time.Now(), 0) }, 0, false},
+		{"somebody on the bus silent", nothing, func(c *cache.Cache[int64]) { c.Trust(time.Now().Add(time.Hour), 10*time.Second) }, 0, false},
+		{"a TTL later", nothing, nothing, time.Minute, false},
+		{"past StaleIfError", func(*cache.Cache[int64]) { time.Sleep(3*time.Minute + 50*time.Second) }, nothing, 15 * time.Second, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 5*time.Minute + 30*time.Second})
-				key := keyOf(0)
-				key[18], key[19] = 0xff, 0xff // its turn is last
+				c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 5*time.Minute + time.Second})
 				var l counted
 				load := func(ctx context.Context) (cache.Loaded[int64], error) {
 					found, err := l.load(ctx)
 					found.Group = keyOf(1)
 					return found, err
 				}
-				_, _ = c.Load(t.Context(), key, load)
-				time.Sleep(50 * time.Second)
-				fail(t, c, 5)
-				time.Sleep(15 * time.Second)
-				tt.during(c)
-				time.Sleep(time.Second)
-				for n := range 100 { // the outage ends with the first that succeeds
-					if _, err := c.Load(t.Context(), keyOf(500+n), found(1, new(atomic.Int64))); err == nil {
-						break
-					}
-					time.Sleep(100 * time.Millisecond)
+				_, _ = c.Load(t.Context(), keyOf(0), load)
+				time.Sleep(70 * time.Second)
+				tt.before(c)
+				l.down.Store(true)
+				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
+					t.Fatalf("Load that fails: %d, %v, want the value from before", v, err)
 				}
-				tt.happen(c)
+				l.down.Store(false)
+				tt.after(c)
 				time.Sleep(tt.later)
 				before := l.calls.Load()
-				if v, err := c.Load(t.Context(), key, load); v != good || err != nil {
-					t.Fatalf("Load after the outage: %d, %v", v, err)
+				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
+					t.Fatalf("Load after that: %d, %v", v, err)
 				}
-				if spared := l.calls.Load() == before; spared != tt.spared {
-					t.Errorf("answered from memory: %t, want %t", spared, tt.spared)
+				if putOff := l.calls.Load() == before; putOff != tt.putOff {
+					t.Errorf("served without a load: %t, want %t", putOff, tt.putOff)
 				}
 			})
+		})
+	}
+}
+
+// after an outage of any length, values in use are loaded again at different
+// times, all of them within a TTL and within the time since they ended, which is up
+// to 6 s more than the outage here.
+func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
+	for outage, longest := range map[time.Duration]time.Duration{10 * time.Second: 16 * time.Second, time.Hour: time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			const n = 100
+			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 2 * time.Hour})
+			know(t, c, 0, n, time.Minute)
+			var l counted
+			l.down.Store(true)
+			uses := func() {
+				for key := range n {
+					if _, err := use(t.Context(), c, key, l.load); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(500 * time.Millisecond)
+			}
+			for began := time.Now(); time.Since(began) < outage; {
+				uses()
+			}
+			l.down.Store(false)
+			l.calls.Store(0)
+			began := time.Now()
+			for ; l.calls.Load() < n; uses() {
+				if time.Since(began) > longest+time.Second {
+					t.Fatalf("%d of %d values are loaded again %v after an outage of %v, want all", l.calls.Load(), n, time.Since(began), outage)
+				}
+				if time.Since(began) < time.Second && l.calls.Load() > n/3 {
+					t.Fatalf("%d of %d values were loaded again %v after an outage of %v", l.calls.Load(), n, time.Since(began), outage)
+				}
+			}
+			t.Logf("outage of %v: %d values loaded again over %v", outage, n, time.Since(began))
 		})
 	}
 }
@@ -528,7 +545,7 @@ func TestAgeShortensLife(t *testing.T) {
 			_, _ = c.Load(t.Context(), keyOf(n), of(tt.age, tt.absent))
 			began := time.Now()
 			for {
-				if _, err := c.Get(keyOf(n), time.Now()); err == cache.ErrMiss {
+				if !c.Serves(keyOf(n), time.Now()) {
 					break
 				}
 				time.Sleep(10 * time.Millisecond)

@@ -12,8 +12,8 @@
 // A [Feed] joins the caches of several instances over a [Bus]: feed.go decides
 // what to believe, link.go connects, sender.go sends, peer.go counts what others
 // send, trust.go ends what may have changed elsewhere. A [Level] is memory that
-// instances share, for load functions to ask before the store. What to do while
-// loads fail is in breaker.go and stale.go.
+// instances share, for load functions to ask before the store. stale.go decides
+// what to do while loads fail or are slow.
 package cache
 
 import (
@@ -26,12 +26,17 @@ import (
 	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
-	"golang.org/x/sync/singleflight"
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 var (
-	// ErrMiss is returned by Get when only a Load can tell.
+	// ErrMiss is returned by Get when the caller must call Load.
 	ErrMiss = errors.New("cache: miss")
+
+	// ErrOverloaded is returned by Load if load was not called, because too many
+	// loads were under way and too many callers waited for their turn. It says
+	// nothing about the source of the values.
+	ErrOverloaded = errors.New("cache: too many loads, this one was not made")
 
 	// ErrNotFound is returned when there is no value for a key, as a load has
 	// found out.
@@ -55,17 +60,27 @@ type Options struct {
 	Size         int           // values kept in memory; default 100,000
 	TTL          time.Duration // longest life of a value; default 60 s
 	NegativeTTL  time.Duration // longest life of an ErrNotFound; default 5 s
-	StaleIfError time.Duration // how old a value may be served while loads fail and soon after; default 0: no older than TTL
-	LoadTimeout  time.Duration // bound on each load; default 3 s
+	StaleIfError time.Duration // how old a value may be served while loads fail or are slow, and for up to TTL after; default 0: no older than TTL
+	LoadTimeout  time.Duration // bound on each load, not counting the wait for its turn; default 3 s
 }
 
 // MaxDuration is the longest time that Options can name, in which a sum of two
 // cannot overflow.
 const MaxDuration = 366 * 24 * time.Hour
 
-// maxLoads bounds the loads under way at once over all keys: single flight
-// bounds only those of one key.
-const maxLoads = 64
+const (
+	// maxLoads bounds the loads under way at once over all keys: single flight
+	// bounds only those of one key.
+	maxLoads     = 64
+	maxStrangers = maxLoads / 2 // of them of keys that are not known
+	maxRenewals  = maxLoads / 4 // of them of values that may still be served
+
+	// maxWaiting bounds the loads in each queue for these places.
+	maxWaiting = 1024
+
+	// patience is how long a caller waits for a load if a stale value may be served.
+	patience = 50 * time.Millisecond
+)
 
 // A Cache keeps values of type V, which should be a pointer or as small as
 // one. Its methods may be called from many goroutines. Values are shared by all
@@ -81,11 +96,17 @@ type Cache[V any] struct {
 
 	trust   trust
 	doubted atomic.Int64 // when last, in nanoseconds since the start
-	breaker breaker
 	gate    gate
-	flights singleflight.Group
-	loads   chan struct{}
 	start   time.Time // monotonic deadlines count from here
+
+	// Loads. Those of strangers, which are keys without a value in memory, and
+	// renewals pass through a narrower door before they take a place.
+	places, strangers, renewals *guard.Places
+
+	breaker *guard.Breaker
+	slow    atomic.Int64 // loads under way for longer than patience
+	flying  sync.Mutex
+	flights map[flightID]*flight[V] // that can be joined; guarded by flying
 	opts    Options
 
 	closing sync.Mutex // serializes Close
@@ -101,9 +122,15 @@ func New[V any](opts Options) (*Cache[V], error) {
 			return nil, fmt.Errorf("cache: want durations of 0 to %v, got %v", MaxDuration, d)
 		}
 	}
-	c := &Cache[V]{loads: make(chan struct{}, maxLoads), start: time.Now(), opts: opts}
+	c := &Cache[V]{
+		start: time.Now(), opts: opts,
+		places:    guard.NewPlaces(maxLoads, maxWaiting),
+		strangers: guard.NewPlaces(maxStrangers, maxWaiting),
+		renewals:  guard.NewPlaces(maxRenewals, maxWaiting),
+		breaker:   guard.NewBreaker(opts.LoadTimeout / 4),
+		flights:   map[flightID]*flight[V]{},
+	}
 	c.trust.forEver()
-	c.breaker.timeout, c.breaker.ttl = opts.LoadTimeout, opts.TTL
 	var err error
 	if c.present, err = newShelf[V](opts.Size); err != nil {
 		return nil, err
@@ -147,42 +174,45 @@ func newShelf[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) {
 	return shelf, nil
 }
 
-// Get returns the value in memory, [ErrNotFound] where it is known that there
-// is none, or [ErrMiss]. It does not allocate and does not wait. now is
-// time.Now(), which the caller is likely to need as well.
+// Get returns the value in memory, [ErrNotFound] if it is known that there is
+// none, or [ErrMiss], also if the value should be renewed by a Load. It does not
+// allocate and does not wait. now is time.Now(), which the caller is likely to
+// need as well.
 func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
-	e := c.find(&key, now)
-	if e == nil {
+	elapsed := now.Sub(c.start)
+	e := c.find(&key, elapsed, now.UnixNano())
+	if e == nil || int64(elapsed) >= e.due.Load() {
 		var zero V
 		return zero, ErrMiss
 	}
 	return e.answer()
 }
 
-// find returns an entry that may be served, or nil.
-func (c *Cache[V]) find(key *Key, now time.Time) *entry[V] {
+// find returns an entry that may be served at the given time, by both clocks, or
+// nil.
+func (c *Cache[V]) find(key *Key, elapsed time.Duration, wall int64) *entry[V] {
 	s := c.stripe(key)
 	e := s.recent(key)
-	if e != nil && c.fresh(e, s, now) {
+	if e != nil && c.fresh(e, s, elapsed, wall) {
 		return e
 	}
-	if e = c.shelved(key, s, now); e != nil {
+	if e = c.shelved(key, s, elapsed, wall); e != nil {
 		s.keepRecent(e)
 	}
 	return e
 }
 
 // shelved looks in both of ristretto's caches for an entry that may be served.
-func (c *Cache[V]) shelved(key *Key, s *stripe[V], now time.Time) *entry[V] {
+func (c *Cache[V]) shelved(key *Key, s *stripe[V], elapsed time.Duration, wall int64) *entry[V] {
 	if !c.gate.enter(key) {
 		return nil
 	}
 	defer c.gate.leave(key)
 	id := shelfID(key)
-	if e, ok := c.present.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, now) {
+	if e, ok := c.present.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, elapsed, wall) {
 		return e
 	}
-	if e, ok := c.absent.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, now) {
+	if e, ok := c.absent.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, elapsed, wall) {
 		return e
 	}
 	return nil

@@ -3,10 +3,12 @@ package cache
 import (
 	"encoding/binary"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
-// An entry is a fact and how long it may be served. It does not change.
+// An entry is a fact and how long it may be served. Only when it is to be loaded
+// again changes.
 type entry[V any] struct {
 	key        Key
 	epoch      uint64 // of the key's stripe, before the load
@@ -19,6 +21,27 @@ type entry[V any] struct {
 	group      uint16 // an index of Cache.groups; a pointer would cost the garbage collector more
 	absent     bool
 	value      V
+
+	// When the value is to be loaded again, since the cache's start: in the last
+	// fifth of its life, and later than its end only if it is served stale.
+	due atomic.Int64
+}
+
+// dueAfter makes the entry due at the given time, but not right after now, or else
+// a value that is old when it comes would be loaded over and over.
+func (e *entry[V]) dueAfter(at, now time.Duration) {
+	e.due.Store(int64(min(max(at, now+(e.ends-e.began)/20), e.ends)))
+}
+
+// claimRenewal reports whether the caller must load an entry again that may still
+// be served. It does so once in a twentieth of its life.
+func (c *Cache[V]) claimRenewal(e *entry[V], now time.Time) bool {
+	due, elapsed := e.due.Load(), now.Sub(c.start)
+	if int64(elapsed) < due {
+		return false
+	}
+	next := min(elapsed+(e.ends-e.began)/20, e.ends)
+	return e.due.CompareAndSwap(due, int64(next))
 }
 
 func (e *entry[V]) answer() (V, error) {
@@ -33,8 +56,7 @@ func (e *entry[V]) answer() (V, error) {
 // machine was suspended and the monotonic one stood still. Trust comes before
 // the epochs: who gives trust anew after it had ended has doubted before, so
 // that one of the two is seen.
-func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], now time.Time) bool {
-	elapsed, wall := now.Sub(c.start), now.UnixNano()
+func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], elapsed time.Duration, wall int64) bool {
 	return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall
 }
 
@@ -64,6 +86,7 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 	}
 	ttl = shorten(c.trust.limit(ttl), &key)
 	e.ends, e.endsWall = e.began+ttl, began.Add(ttl).UnixNano()
+	e.due.Store(int64(e.ends))
 	if e.absent {
 		return e
 	}
@@ -73,6 +96,10 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 		left := max(until.Sub(began), 0)
 		e.untilWall = began.Add(left).UnixNano()
 		e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)
+	}
+	// A value that ends early is not renewed: what follows is known only then.
+	if e.ends == e.began+ttl {
+		e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))
 	}
 	if found.Group != (Key{}) {
 		e.group = groupOf(&found.Group)

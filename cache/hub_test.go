@@ -273,8 +273,7 @@ func (i *instance) load(t *testing.T, keys ...int) {
 }
 
 func (i *instance) has(key int) bool {
-	_, err := i.Get(keyOf(key), time.Now())
-	return err == nil
+	return i.Serves(keyOf(key), time.Now())
 }
 
 // waitGone returns how long the key was served, up to a minute.

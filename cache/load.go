@@ -2,10 +2,11 @@ package cache
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 // Loaded is what a load function found.
@@ -31,139 +32,230 @@ type Loaded[V any] struct {
 	Group Key
 }
 
-// Load calls load for the key's value and keeps what it finds, if nothing was
-// written meanwhile. Callers for the same key share a load, but never one that
-// began before a write that had ended when they came, nor, while a write is
-// under way, one that began before they came.
+// Load returns the value in memory or calls load for it, and keeps the result
+// unless the key was written meanwhile. Concurrent loads of a key are merged,
+// except that a caller never joins a load that may have read its source before
+// the latest write.
 //
-// The load does not end when a caller's context does; ctx only gives its
-// values and ends the caller's own wait. It is given [Options.LoadTimeout]; who
-// came during a write may wait for two in turn. While the loads of different keys
-// are slow to fail, others are held back, and Load fails at once; see breaker.go.
-// Only values and their absence are kept. An error or a panic of load's is returned in another error, unless
-// a value no older than [Options.StaleIfError] can be; what Load itself says of
-// the key is [ErrNotFound] as it is, to be compared with ==.
+// A value in use is renewed before it ends: in the last fifth of its life Load
+// returns it and loads it again in the background.
+//
+// ctx gives its values to load and ends the caller's own wait, but not the load,
+// which has [Options.LoadTimeout]. At most 64 loads run at once, at most half of
+// them of keys that have no value in memory, and others wait for their turn for up
+// to a quarter of the LoadTimeout. A load that has no callers any more when its
+// turn comes is not begun. A caller who came during a write may wait for two loads.
+//
+// Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if load was
+// not called because too many others were under way; both are returned
+// unwrapped. If load fails or panics, or has failed so often that the circuit
+// breaker is open, Load returns another error, or else the value from before if
+// it is younger than [Options.StaleIfError]. That value is also returned when a
+// load takes longer than 50 ms.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
-	v, early, err := c.share(ctx, key, load)
+	now := time.Now()
+	if e := c.find(&key, now.Sub(c.start), now.UnixNano()); e != nil {
+		if c.claimRenewal(e, now) {
+			go c.renew(context.WithoutCancel(ctx), e, load)
+		}
+		return e.answer()
+	}
+	v, early, err := c.share(ctx, &key, load)
 	if early {
 		// The next flight began after this one had ended.
-		v, _, err = c.share(ctx, key, load)
+		v, _, err = c.share(ctx, &key, load)
 	}
 	return v, err
 }
 
-// share flies, or waits for who flies already. Early is set when that flight
+// share flies, or waits for a flight that is under way. Early is set when that flight
 // may have read before the caller came what a write under way has changed
 // since, as others may have been told by then, or what was changed elsewhere
 // while this process was stopped.
-func (c *Cache[V]) share(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
-	s := c.stripe(&key)
-	if v, err, held := c.heldBack(&key, s); held {
+func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
+	if ctx.Err() != nil {
+		return v, false, gaveUp(ctx)
+	}
+	s := c.stripe(key)
+	known := c.latest(key)
+	if known != nil && c.isPutOff(known, s, time.Now()) {
+		return known.value, false, nil
+	}
+	if !c.breaker.Ready(*key) {
+		v, err = c.stale(key, s, c.refusal())
 		return v, false, err
 	}
-	// The epochs are read before the load begins. They are part of the
-	// flight's name, so that nobody joins a flight that began before they came.
-	// Whether memory is trusted counts as of now, too: it may be again before
-	// a flight has landed that began before it was not.
-	trusted, epoch, gen := c.trusted(), s.word.Load(), c.gen.Load()
-	leads := false
-	flight := c.flights.DoChan(flightName(&key, epoch, gen), func() (any, error) {
-		leads = true
-		return c.fly(ctx, key, epoch, gen, load)
-	})
-	select {
-	case <-ctx.Done():
-		// Nothing stale: the store may be well, and only this caller in a hurry.
-		return v, false, fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
-	case r := <-flight:
-		if r.Err != nil {
-			v, err = c.stale(&key, s, r.Err)
-			return v, false, err
+	// Trust counts as of now, too: it may be back before a flight has landed that
+	// began before it ended.
+	trusted, id := c.trusted(), c.flightID(key)
+	f, leads := c.join(ctx, id)
+	defer c.leave(f)
+	if leads {
+		go c.fly(f, known != nil, nil, load)
+	}
+	late, err := c.await(ctx, f, known, s)
+	switch {
+	case err != nil:
+		return v, false, err
+	case late:
+		return known.value, false, nil
+	case f.err == ErrOverloaded:
+		return v, false, f.err // nothing stale: the source was not asked
+	case f.err != nil:
+		v, err = c.stale(key, s, f.err)
+		return v, false, err
+	}
+	_, same := c.groups[f.entry.group].since(id.gen)
+	v, err = f.entry.answer()
+	return v, !leads && !(trusted && quiet(id.epoch) && same), err
+}
+
+// flightID reads the epochs, which must be done before the load begins.
+func (c *Cache[V]) flightID(key *Key) flightID {
+	return flightID{*key, c.stripe(key).word.Load(), c.gen.Load()}
+}
+
+func gaveUp(ctx context.Context) error {
+	return fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
+}
+
+// await waits for a flight to land, or for the end of the caller's context, which
+// says nothing about the source and so is no reason for a stale value. It returns
+// late if the flight is late, the source is slow and the known value may be
+// served. That a flight waits for its place does not show that the source is slow.
+func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V], s *stripe[V]) (late bool, err error) {
+	var patient <-chan time.Time
+	if known != nil && c.mayBeSpared(known, s, time.Now()) {
+		t := time.NewTimer(patience - time.Since(f.began))
+		defer t.Stop()
+		patient = t.C
+	}
+	for {
+		select {
+		case <-f.landed:
+			return false, nil
+		case <-ctx.Done():
+			return false, gaveUp(ctx)
+		case now := <-patient:
+			if c.slow.Load() > 0 && c.mayBeSpared(known, s, now) {
+				return true, nil
+			}
+			patient = time.After(patience / 5)
 		}
-		e := r.Val.(*entry[V])
-		_, same := c.groups[e.group].since(gen)
-		v, err = e.answer()
-		return v, !leads && !(trusted && quiet(epoch) && same), err
 	}
 }
 
-func flightName(key *Key, epoch, gen uint64) string {
-	var name [len(key) + 16]byte
-	copy(name[:], key[:])
-	binary.LittleEndian.PutUint64(name[len(key):], epoch)
-	binary.LittleEndian.PutUint64(name[len(key)+8:], gen)
-	return string(name[:])
-}
-
-// fly is the one load that the callers share.
-func (c *Cache[V]) fly(ctx context.Context, key Key, epoch, gen uint64, load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
-	open := c.gate.enter(&key)
+// fly is the one load that the callers share. A renewal is of an entry that may
+// still be served.
+func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(context.Context) (Loaded[V], error)) {
+	key := &f.id.key
+	open := c.gate.enter(key)
 	if open {
-		defer c.gate.leave(&key)
+		defer c.gate.leave(key)
 	}
-	// A value is as old as the beginning of its load.
-	began := time.Now()
-	// Another flight may have landed between the caller's Get and this one.
-	if e := c.find(&key, began); e != nil {
-		c.breaker.again(began.Sub(c.start))
-		return e, nil
+	// Another flight may have landed between the caller's look into memory and
+	// this one.
+	now := time.Now()
+	e := c.find(key, now.Sub(c.start), now.UnixNano())
+	if e != nil && (renewed == nil || e.began > renewed.began) {
+		c.land(f, e, nil)
+		return
 	}
-	found, err := c.call(context.WithoutCancel(ctx), load)
-	if err == nil && found.Kept {
-		c.breaker.again(time.Since(c.start))
-	} else {
-		c.breaker.record(&key, began, time.Since(c.start), err)
+	release, err := c.acquire(f.ctx, known)
+	if err == nil && !c.takeOff(f) {
+		release()
+		err = ErrOverloaded // which nobody waits for
 	}
 	if err != nil {
-		return nil, err
+		c.land(f, nil, err)
+		return
 	}
-	e := c.newEntry(key, epoch, began, found)
-	if open {
-		c.fill(e, gen)
+	e, err = c.ask(f, release, load)
+	if err == nil && open {
+		c.fill(e, f.id.gen)
 	}
-	return e, nil
+	c.land(f, e, err)
 }
 
-// errNobody is an error that nobody returns.
-var errNobody = errors.New("nobody's error")
-
-// call runs load with its time limit. A load that panics, exits its goroutine
-// or ignores its context harms only itself; it keeps its place among maxLoads
-// until it returns, so that a hanging store gathers no more of them than that.
-func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[V], error)) (found Loaded[V], err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.LoadTimeout)
-	defer cancel()
-	select {
-	case c.loads <- struct{}{}:
-	case <-ctx.Done():
-		return found, fmt.Errorf("cache: waiting for one of %d loads to end: %w", maxLoads, ctx.Err())
-	}
-	type result struct {
-		found Loaded[V]
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		r := result{err: errors.New("the load exited")}
-		defer func() {
-			if p := recover(); p != nil {
-				r = result{err: fmt.Errorf("the load panicked: %v", p)}
-			}
-			<-c.loads
-			done <- r
-		}()
-		found, err := load(ctx)
-		_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here
-		r = result{found, err}
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return found, fmt.Errorf("cache: load: %w", r.err)
+// acquire takes a place for a load. Those of keys that are not known have to pass
+// through a narrower door first, so that they leave half of the places to the others.
+func (c *Cache[V]) acquire(ctx context.Context, known bool) (release func(), err error) {
+	release = c.places.Release
+	if !known {
+		if c.strangers.Acquire(ctx, c.wait()) != nil {
+			return nil, ErrOverloaded
 		}
-		return r.found, nil
-	case <-ctx.Done():
-		return found, fmt.Errorf("cache: load: %w", ctx.Err())
+		release = func() {
+			c.places.Release()
+			c.strangers.Release()
+		}
+	}
+	if c.places.Acquire(ctx, c.wait()) != nil {
+		if !known {
+			c.strangers.Release()
+		}
+		return nil, ErrOverloaded
+	}
+	return release, nil
+}
+
+// wait is how long a load waits for its turn.
+func (c *Cache[V]) wait() time.Duration { return c.opts.LoadTimeout / 4 }
+
+// ask makes the call. What becomes of it is the circuit breaker's evidence.
+func (c *Cache[V]) ask(f *flight[V], release func(), load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
+	if !c.breaker.Allow(f.id.key) {
+		release()
+		return nil, c.refusal()
+	}
+	defer c.watch()()
+	// A value is as old as the beginning of its load. The load does not end with
+	// its callers.
+	began := time.Now()
+	found, err := guard.Call(context.WithoutCancel(f.ctx), c.opts.LoadTimeout, release, load)
+	if err == nil && found.Kept {
+		c.breaker.Release()
+	} else {
+		c.breaker.Record(f.id.key, began, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cache: load: %w", err)
+	}
+	return c.newEntry(f.id.key, f.id.epoch, began, found), nil
+}
+
+// watch counts a call as slow from shortly before a caller's patience ends until a
+// while after it has returned, which is when returned must be called.
+func (c *Cache[V]) watch() (returned func()) {
+	slow := time.AfterFunc(patience*4/5, func() { c.slow.Add(1) })
+	return func() {
+		if !slow.Stop() {
+			time.AfterFunc(2*patience, func() { c.slow.Add(-1) })
+		}
+	}
+}
+
+// refusal is the error of a load that the circuit breaker does not let begin.
+func (c *Cache[V]) refusal() error { return fmt.Errorf("cache: %w", c.breaker.Err()) }
+
+// renew loads an entry again while it can still be served. Nobody waits for it, so
+// it has few places. If it finds none or fails, a later caller tries again.
+func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Context) (Loaded[V], error)) {
+	if c.renewals.Acquire(ctx, c.wait()) != nil {
+		return
+	}
+	defer c.renewals.Release()
+	if !c.gate.enter(&e.key) {
+		return // the cache was closed meanwhile
+	}
+	defer c.gate.leave(&e.key)
+	if !c.breaker.Ready(e.key) {
+		return
+	}
+	f, leads := c.join(ctx, c.flightID(&e.key))
+	defer c.leave(f)
+	if leads {
+		c.fly(f, true, e, load)
 	}
 }
 
@@ -171,7 +263,7 @@ func (c *Cache[V]) call(ctx context.Context, load func(context.Context) (Loaded[
 // before, which an outage must not bring back.
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	s := c.stripe(&e.key)
-	if !c.keep(e, s, gen) && c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {
+	if !c.keep(e, s, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key, s) != nil {
 		s.word.begin()
 		s.word.end()
 	}
@@ -194,7 +286,7 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	}
 	shelf := c.present
 	if e.absent {
-		if c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {
+		if c.lastKnown(&e.key, s) != nil {
 			return false // kept apart, it would not end what is among the present
 		}
 		shelf = c.absent
@@ -218,3 +310,6 @@ func (c *Cache[V]) endOlder(e *entry[V], s *stripe[V]) bool {
 	e.epoch += oneVersion
 	return ended
 }
+
+// errNobody is an error that nobody returns.
+var errNobody = errors.New("nobody's error")

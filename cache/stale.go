@@ -1,34 +1,20 @@
 package cache
 
 import (
-	"encoding/binary"
+	"math/rand/v2"
 	"time"
 )
 
-// heldBack answers in the place of a load that is not to begin.
-func (c *Cache[V]) heldBack(key *Key, s *stripe[V]) (v V, err error, held bool) {
-	now := time.Now()
-	if v, ok := c.spared(key, s, now); ok {
-		return v, nil, true
-	}
-	if c.breaker.lets(key, now.Sub(c.start)) {
-		return v, nil, false
-	}
-	v, err = c.stale(key, s, c.breaker.refusal())
-	return v, err, true
-}
-
-// stale answers for a load that failed.
+// stale returns the value from before in place of a load that has failed, or that
+// the circuit breaker has refused, and puts the next load of the key off.
 func (c *Cache[V]) stale(key *Key, s *stripe[V], err error) (V, error) {
-	var zero V
-	if c.opts.StaleIfError == 0 || !c.gate.enter(key) {
-		return zero, err
-	}
-	defer c.gate.leave(key)
-	if e := c.lastKnown(key, s); e != nil && c.mayBeStale(e, time.Now()) {
+	now := time.Now()
+	if e := c.lastKnown(key, s); e != nil && c.mayBeStale(e, now) {
+		c.putOff(e, now)
 		return e.value, nil
 	}
-	return zero, err
+	var none V
+	return none, err
 }
 
 // mayBeStale reports whether an entry that has ended may be served for lack of
@@ -38,45 +24,56 @@ func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
 	return c.age(e, now) < c.opts.StaleIfError && now.UnixNano() < e.untilWall
 }
 
-// spared returns a value that ended during an outage which is over, as long as
-// it is not its turn to be loaded again. After an outage everything has ended;
-// loads are spread over a TTL, as they were before, so that the store, just
-// back, is not asked for all of it at once. Doubted values have no such turn, as
-// something is known to have been missed, and there are none while the bus is
-// lost.
-func (c *Cache[V]) spared(key *Key, s *stripe[V], now time.Time) (v V, ok bool) {
-	o := c.breaker.over.Load()
-	if c.opts.StaleIfError == 0 || o == nil || c.trust.limited() || !within(now, o.ended, c.turn(key)) || !c.gate.enter(key) {
-		return v, false
+// mayBeSpared reports whether an entry that has ended may be served though no load
+// has failed, since its source is slow, or was when it was last tried. Something is
+// known to have been missed if it is doubted, and everything may have been while
+// the bus is lost.
+func (c *Cache[V]) mayBeSpared(e *entry[V], s *stripe[V], now time.Time) bool {
+	return c.trust.lasts(now.Sub(c.start), now.UnixNano()) && !c.trust.limited() && c.undoubted(e, s) && c.mayBeStale(e, now)
+}
+
+// putOff puts the next load of an entry off that has ended for want of a load: by a
+// random part of the time since it ended, at least of a second and at most of a
+// TTL. So the source is not asked for everything at once when it is back, and not
+// for everything over and over until then.
+func (c *Cache[V]) putOff(e *entry[V], now time.Time) {
+	age := c.age(e, now)
+	pause := min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)
+	pause = pause/2 + rand.N(pause/2+1)
+	e.due.Store(int64(e.began + age + pause))
+}
+
+// isPutOff reports whether an entry that has ended is served for now, after a load
+// that has failed. Both clocks count, as the source may be back since long ago
+// when a suspended machine goes on.
+func (c *Cache[V]) isPutOff(e *entry[V], s *stripe[V], now time.Time) bool {
+	return c.age(e, now) < time.Duration(e.due.Load())-e.began && c.mayBeSpared(e, s, now)
+}
+
+// latest returns the youngest entry of a value in memory, whether or not it may
+// be served: its key is known.
+func (c *Cache[V]) latest(key *Key) *entry[V] {
+	if !c.gate.enter(key) {
+		return nil
 	}
 	defer c.gate.leave(key)
-	e := c.lastKnown(key, s)
-	if e == nil || !c.trust.lasts(now.Sub(c.start), now.UnixNano()) || !c.undoubted(e, s) ||
-		e.ends < o.began.Sub(c.start) || e.ends > o.ended.Sub(c.start) || !c.mayBeStale(e, now) {
-		return v, false
+	e := c.stripe(key).present.Load()
+	if e != nil && !equal(&e.key, key) {
+		e = nil
 	}
-	return e.value, true
-}
-
-// within reports whether less than d has passed since t, by both clocks.
-func within(now, t time.Time, d time.Duration) bool {
-	return now.Sub(t) < d && now.UnixNano()-t.UnixNano() < int64(d)
-}
-
-// turn is when a key is loaded again after an outage: evenly spread over a TTL,
-// by the key.
-func (c *Cache[V]) turn(key *Key) time.Duration {
-	return c.opts.TTL / (1 << 16) * time.Duration(binary.LittleEndian.Uint16(key[18:]))
-}
-
-// lastKnown returns the youngest entry of a value that was not written since,
-// however old it is. The gate must have been entered.
-func (c *Cache[V]) lastKnown(key *Key, s *stripe[V]) (known *entry[V]) {
 	kept, _ := c.present.Get(shelfID(key))
-	for _, e := range []*entry[V]{s.present.Load(), kept} {
-		if e != nil && equal(&e.key, key) && c.unwritten(e, s) && (known == nil || e.began > known.began) {
-			known = e
-		}
+	if kept != nil && equal(&kept.key, key) && (e == nil || kept.began > e.began) {
+		e = kept
 	}
-	return known
+	return e
+}
+
+// lastKnown returns the youngest entry of a value, however old it is, unless it
+// was written since.
+func (c *Cache[V]) lastKnown(key *Key, s *stripe[V]) *entry[V] {
+	e := c.latest(key)
+	if e == nil || !c.unwritten(e, s) {
+		return nil
+	}
+	return e
 }

@@ -1,0 +1,77 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// A flightID names the load of a key. The epochs are part of it, so that no
+// caller joins a load that began before the latest write.
+type flightID struct {
+	key        Key
+	epoch, gen uint64
+}
+
+// A flight is one load that its callers share.
+type flight[V any] struct {
+	id      flightID
+	ctx     context.Context // ends when the flight is abandoned
+	abandon context.CancelFunc
+	began   time.Time
+
+	// Guarded by Cache.flying.
+	callers int
+	started bool // it has its place
+
+	landed chan struct{} // closed when entry and err are set
+	entry  *entry[V]
+	err    error
+}
+
+// join returns the flight of that name, and whether the caller must fly it. leave
+// must follow.
+func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads bool) {
+	c.flying.Lock()
+	defer c.flying.Unlock()
+	f, ok := c.flights[id]
+	if !ok {
+		f = &flight[V]{id: id, began: time.Now(), landed: make(chan struct{})}
+		f.ctx, f.abandon = context.WithCancel(context.WithoutCancel(ctx))
+		c.flights[id] = f
+	}
+	f.callers++
+	return f, !ok
+}
+
+// leave abandons a flight that waits for its place when its last caller leaves.
+func (c *Cache[V]) leave(f *flight[V]) {
+	c.flying.Lock()
+	defer c.flying.Unlock()
+	if f.callers--; f.callers == 0 && !f.started {
+		c.end(f)
+	}
+}
+
+// takeOff reports whether a flight that has got its place still has callers.
+func (c *Cache[V]) takeOff(f *flight[V]) bool {
+	c.flying.Lock()
+	defer c.flying.Unlock()
+	f.started = f.callers > 0
+	return f.started
+}
+
+func (c *Cache[V]) land(f *flight[V], e *entry[V], err error) {
+	c.flying.Lock()
+	defer c.flying.Unlock()
+	f.entry, f.err = e, err
+	close(f.landed)
+	c.end(f)
+}
+
+// end lets nobody join the flight any more.
+func (c *Cache[V]) end(f *flight[V]) {
+	f.abandon()
+	if c.flights[f.id] == f {
+		delete(c.flights, f.id)
+	}
+}

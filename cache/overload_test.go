@@ -1,0 +1,218 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+type loadFunc = func(context.Context) (cache.Loaded[int64], error)
+
+// takes is a load function that finds v after d.
+func takes(d time.Duration, v int64) loadFunc {
+	return func(context.Context) (cache.Loaded[int64], error) {
+		time.Sleep(d)
+		return cache.Loaded[int64]{Value: v}, nil
+	}
+}
+
+// know loads n keys from the given one on and lets them end.
+func know(t *testing.T, c *cache.Cache[int64], from, n int, ttl time.Duration) {
+	t.Helper()
+	for i := range n {
+		if _, err := c.Load(t.Context(), keyOf(from+i), takes(0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 0 {
+			time.Sleep(time.Millisecond) // ristretto drops bursts
+		}
+	}
+	time.Sleep(ttl)
+}
+
+// flood has n strangers ask, and returns when they do.
+func flood(t *testing.T, c *cache.Cache[int64], n int, load loadFunc) {
+	for i := range n {
+		go func() { _, _ = c.Load(t.Context(), keyOf(1_000_000+i), load) }()
+	}
+	synctest.Wait()
+}
+
+// C-14: at most 64 loads run at once, and at most half of them of keys that are
+// not known.
+func TestPlacesOfLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 500
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		know(t, c, 0, n, time.Minute)
+		var now, most, strange, mostStrange atomic.Int64
+		enter := func(now, most *atomic.Int64) {
+			if n := now.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+		}
+		var all sync.WaitGroup
+		for i := range 2 * n {
+			all.Go(func() {
+				_, err := c.Load(t.Context(), keyOf(i), func(context.Context) (cache.Loaded[int64], error) {
+					enter(&now, &most)
+					defer now.Add(-1)
+					if i >= n {
+						enter(&strange, &mostStrange)
+						defer strange.Add(-1)
+					}
+					time.Sleep(time.Millisecond)
+					return cache.Loaded[int64]{Value: 2}, nil
+				})
+				if err != nil {
+					t.Errorf("Load: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if most.Load() != 64 || mostStrange.Load() != 32 {
+			t.Errorf("%d loads at once, %d of them of unknown keys, want 64 and 32", most.Load(), mostStrange.Load())
+		}
+	})
+}
+
+// C-14: strangers who take all the places that they may, and all of the queue,
+// keep no known key from its load.
+func TestKnownKeysHavePlacesOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		know(t, c, 0, 10, time.Minute)
+		flood(t, c, 5_000, takes(time.Second, 2))
+		for i := range 10 {
+			began := time.Now()
+			if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
+				t.Errorf("Load of a known key beside a flood: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			}
+		}
+		began := time.Now()
+		if _, err := c.Load(t.Context(), keyOf(100), takes(0, 2)); err != cache.ErrOverloaded || time.Since(began) > 0 {
+			t.Errorf("Load of an unknown key in a flood: %v after %v, want ErrOverloaded at once", err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// C-14, invariant 9: a load that was not made has not failed, so it opens no
+// circuit breaker.
+func TestOverloadIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		flood(t, c, 1_000, takes(2*time.Second, 2))
+		time.Sleep(1500 * time.Millisecond) // those in the queue have given up
+		if v, err := c.Load(t.Context(), keyOf(0), takes(0, 2)); v != 2 || err != nil {
+			t.Errorf("Load beside a store that is slow but answers: %d, %v, want its turn", v, err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// C-14, invariant 9: nothing stale is served while known keys wait for their
+// turn, nor to those who do not get one.
+func TestOverloadServesNothingStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1_500
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
+		know(t, c, 0, n, time.Minute)
+		var all sync.WaitGroup
+		var loaded, refused atomic.Int64
+		for i := range n {
+			all.Go(func() {
+				switch v, err := c.Load(t.Context(), keyOf(i), takes(30*time.Millisecond, 2)); {
+				case v == 2 && err == nil:
+					loaded.Add(1)
+				case err == cache.ErrOverloaded:
+					refused.Add(1)
+				default:
+					t.Errorf("Load in an overload: %d, %v, want a new value or ErrOverloaded", v, err)
+				}
+			})
+		}
+		all.Wait()
+		if loaded.Load() < 1_024 || refused.Load() == 0 {
+			t.Errorf("%d loaded and %d refused, want at least the queue and some", loaded.Load(), refused.Load())
+		}
+	})
+}
+
+// The clock of a load starts when it has its place.
+func TestLoadTimeoutStartsWithThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{LoadTimeout: 3 * time.Second})
+		flood(t, c, 32, takes(500*time.Millisecond, 2))
+		began := time.Now()
+		v, err := c.Load(t.Context(), keyOf(0), takes(2900*time.Millisecond, 2))
+		if v != 2 || err != nil || time.Since(began) != 3400*time.Millisecond {
+			t.Errorf("Load of 2.9 s after 0.5 s in the queue: %d, %v after %v, want its value after 3.4 s", v, err, time.Since(began))
+		}
+	})
+}
+
+// A load that has lost all its callers while it waits for its turn is not begun.
+func TestAbandonedLoadIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		flood(t, c, 32, takes(500*time.Millisecond, 2))
+		var calls atomic.Int64
+		ctx, hangUp := context.WithCancel(t.Context())
+		for range 3 {
+			go func() {
+				if _, err := c.Load(ctx, keyOf(0), found(2, &calls)); !errors.Is(err, context.Canceled) {
+					t.Errorf("Load of a caller who hangs up: %v, want the context's error", err)
+				}
+			}()
+		}
+		synctest.Wait()
+		hangUp()
+		time.Sleep(time.Minute)
+		if n := calls.Load(); n != 0 {
+			t.Errorf("%d loads were made that nobody waited for", n)
+		}
+		if v, err := c.Load(t.Context(), keyOf(0), found(2, &calls)); v != 2 || err != nil {
+			t.Errorf("the next caller: %d, %v, want a load", v, err)
+		}
+	})
+}
+
+// A caller who stays keeps the load of one who hangs up.
+func TestLoadOutlivesItsFirstCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		flood(t, c, 32, takes(500*time.Millisecond, 2))
+		var calls atomic.Int64
+		ctx, hangUp := context.WithCancel(t.Context())
+		go func() { _, _ = c.Load(ctx, keyOf(0), found(2, &calls)) }()
+		synctest.Wait()
+		stays := make(chan error)
+		go func() {
+			_, err := c.Load(t.Context(), keyOf(0), found(2, &calls))
+			stays <- err
+		}()
+		synctest.Wait()
+		hangUp()
+		if err := <-stays; err != nil || calls.Load() != 1 {
+			t.Errorf("the caller who stayed: %v after %d loads, want the value of one", err, calls.Load())
+		}
+	})
+}
+
+// A caller whose context has ended begins no load.
+func TestNoLoadForWhoHasHungUp(t *testing.T) {
+	c := newCache(t, cache.Options{})
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	var calls atomic.Int64
+	if _, err := c.Load(ctx, keyOf(0), found(2, &calls)); !errors.Is(err, context.Canceled) || calls.Load() != 0 {
+		t.Errorf("Load = %v after %d loads, want the context's error and no load", err, calls.Load())
+	}
+}

@@ -1,0 +1,236 @@
+package cache_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+)
+
+// use asks for the key as a Manager does.
+func use(ctx context.Context, c *cache.Cache[int64], key int, load loadFunc) (int64, error) {
+	v, err := c.Get(keyOf(key), time.Now())
+	if err == cache.ErrMiss {
+		v, err = c.Load(ctx, keyOf(key), load)
+	}
+	return v, err
+}
+
+// A key in use is loaded again in the background before it ends, so no caller
+// ever waits for it, however slow the source is.
+func TestRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		var calls atomic.Int64
+		load := func(context.Context) (cache.Loaded[int64], error) {
+			time.Sleep(2 * time.Second)
+			return cache.Loaded[int64]{Value: calls.Add(1)}, nil
+		}
+		if _, err := use(t.Context(), c, 0, load); err != nil {
+			t.Fatal(err)
+		}
+		began, last := time.Now(), int64(0)
+		for time.Since(began) < 10*time.Minute {
+			at := time.Now()
+			v, err := use(t.Context(), c, 0, load)
+			if err != nil || time.Since(at) > 0 {
+				t.Fatalf("a use of the key took %v (%v), want it at once", time.Since(at), err)
+			}
+			if v < last {
+				t.Fatalf("value %d after %d", v, last)
+			}
+			last = v
+			time.Sleep(100 * time.Millisecond)
+		}
+		// One in 43 to 48 s, and 2 s for the load.
+		if n := calls.Load(); n < 12 || n > 16 {
+			t.Errorf("%d loads in ten minutes, want one for each four fifths of a life", n)
+		}
+	})
+}
+
+// One load at a time renews a value. One that fails is tried again before the
+// value ends, but only a few times, and the value is served meanwhile.
+func TestRenewalThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		_, _ = c.Load(t.Context(), keyOf(0), takes(0, 1))
+		var l counted
+		l.down.Store(true)
+		for began := time.Now(); time.Since(began) < 53*time.Second; time.Sleep(10 * time.Millisecond) {
+			if v, err := use(t.Context(), c, 0, l.load); v != 1 || err != nil {
+				t.Fatalf("Load of a value that has not ended, while its renewal fails: %d, %v", v, err)
+			}
+		}
+		if n := l.calls.Load(); n < 2 || n > 5 {
+			t.Errorf("%d tries to renew the value, want 2 to 5", n)
+		}
+	})
+}
+
+// Renewals are behind the fence as any load is.
+func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
+	for name, write := range map[string]func(c *cache.Cache[int64]){
+		"of the key":   func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) },
+		"of its group": func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) },
+		"elsewhere":    func(c *cache.Cache[int64]) { c.Doubt() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
+			stored, resume := good, make(chan struct{})
+			load := func(context.Context) (cache.Loaded[int64], error) {
+				v := stored
+				<-resume
+				return cache.Loaded[int64]{Value: v, Group: keyOf(1)}, nil
+			}
+			go func() { resume <- struct{}{} }()
+			_, _ = c.Load(t.Context(), keyOf(0), load)
+			time.Sleep(50 * time.Second)
+			if v, err := use(t.Context(), c, 0, load); v != good || err != nil {
+				t.Fatalf("a use that renews: %d, %v", v, err)
+			}
+			synctest.Wait() // the renewal has read
+			stored = bad
+			write(c)
+			close(resume)
+			synctest.Wait()
+			if v, err := use(t.Context(), c, 0, load); v != bad || err != nil {
+				t.Errorf("%s: %d, %v after a write, want %d: the renewal from before it was kept", name, v, err, bad)
+			}
+		})
+	}
+}
+
+// A value that a renewal finds to be gone is gone at once.
+func TestRenewalFindsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		_, _ = c.Load(t.Context(), keyOf(0), takes(0, 1))
+		time.Sleep(50 * time.Second)
+		_, _ = use(t.Context(), c, 0, missing)
+		synctest.Wait()
+		if v, err := use(t.Context(), c, 0, missing); err != cache.ErrNotFound {
+			t.Errorf("after a renewal that found nothing: %d, %v, want ErrNotFound", v, err)
+		}
+	})
+}
+
+// Nobody waits for renewals, so they leave places to those that are waited for.
+func TestRenewalsLeavePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 500
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		know(t, c, 0, n, 50*time.Second)
+		var under atomic.Int64
+		hang := func(ctx context.Context) (cache.Loaded[int64], error) {
+			under.Add(1)
+			defer under.Add(-1)
+			time.Sleep(time.Second)
+			return cache.Loaded[int64]{Value: 2}, nil
+		}
+		for i := range n {
+			if v, err := use(t.Context(), c, i, hang); v != 1 || err != nil {
+				t.Fatalf("a use that renews: %d, %v", v, err)
+			}
+		}
+		synctest.Wait()
+		if under.Load() != 16 {
+			t.Errorf("%d renewals at once, want 16", under.Load())
+		}
+		flood(t, c, 100, hang)
+		if under.Load() != 48 {
+			t.Errorf("%d loads at once with a flood, want 16 renewals and 32 of unknown keys", under.Load())
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A value that was old when it came, as one of a Level, is not renewed over and
+// over.
+func TestOldValueIsNotRenewedOverAndOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		var calls atomic.Int64
+		old := func(context.Context) (cache.Loaded[int64], error) {
+			calls.Add(1)
+			return cache.Loaded[int64]{Value: 1, Age: 50 * time.Second, Kept: true}, nil
+		}
+		for range 1_000 {
+			_, _ = use(t.Context(), c, 0, old)
+			time.Sleep(time.Millisecond)
+		}
+		if n := calls.Load(); n > 2 {
+			t.Errorf("%d loads of an old value in a second, want one or two", n)
+		}
+	})
+}
+
+// while the source is slow, a known key waits no longer than 50 ms for what
+// StaleIfError allows, also if its load waits for its turn, and most uses do not
+// wait at all. All keys get their new value in the end.
+func TestSlowLoadServesStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 200
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
+		know(t, c, 0, n, time.Minute)
+		var uses sync.WaitGroup
+		var waited, renewed atomic.Int64
+		once := func() {
+			for key := range n {
+				uses.Go(func() {
+					began := time.Now()
+					v, err := use(t.Context(), c, key, takes(time.Second, 2))
+					if took := time.Since(began); err != nil || took > 50*time.Millisecond {
+						t.Errorf("a use of a known key beside a slow load: %d, %v after %v, want it within 50 ms", v, err, took)
+					} else if took > 0 {
+						waited.Add(1)
+					}
+					renewed.Add(v - 1)
+				})
+			}
+		}
+		for range 1_000 {
+			once()
+			time.Sleep(10 * time.Millisecond)
+		}
+		uses.Wait()
+		if share := float64(waited.Load()) / 1_000 / n; share > 0.2 {
+			t.Errorf("%.1f %% of the uses waited, want no more than those in the first 50 ms of each load", 100*share)
+		}
+		renewed.Store(0)
+		once()
+		uses.Wait()
+		if renewed.Load() != n {
+			t.Errorf("%d of %d keys have their new value, want all of them", renewed.Load(), n)
+		}
+	})
+}
+
+// What may have changed elsewhere is not served for want of a load, nor without
+// StaleIfError.
+func TestSlowLoadIsWaitedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		stale  time.Duration
+		happen func(c *cache.Cache[int64])
+	}{
+		{"no StaleIfError", 0, func(*cache.Cache[int64]) {}},
+		{"doubted", time.Hour, func(c *cache.Cache[int64]) { c.Doubt() }},
+		{"written", time.Hour, func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }},
+		{"alone", time.Hour, func(c *cache.Cache[int64]) { c.Alone(10 * time.Second) }},
+		{"too old", time.Minute, func(*cache.Cache[int64]) {}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: tt.stale})
+			know(t, c, 0, 1, time.Minute)
+			tt.happen(c)
+			if v, err := use(t.Context(), c, 0, takes(time.Second, 2)); v != 2 || err != nil {
+				t.Errorf("%s: %d, %v, want the new value", tt.name, v, err)
+			}
+		})
+	}
+}
