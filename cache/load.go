@@ -212,7 +212,7 @@ func (c *Cache[V]) ask(f *flight[V], release func(), load func(context.Context) 
 	// A value is as old as the beginning of its load. The load does not end with
 	// its callers.
 	began := time.Now()
-	found, err := guard.Call(context.WithoutCancel(f.ctx), c.opts.LoadTimeout, release, load)
+	found, err := guard.Call(f.ctx, c.opts.LoadTimeout, release, load)
 	if err == nil && found.Kept {
 		c.breaker.Release()
 	} else {

@@ -82,14 +82,14 @@ var instanceMutants = []mutant{
 		"return c.undoubted(e, s)",
 	}, "./cache", "TestTrustEndsByEitherClock"},
 	{"load joined from before the trust ended", "cache/load.go", edits{
-		"!leads && !(trusted && quiet(epoch) && same)",
-		"!leads && !(trusted || quiet(epoch) && same)",
+		"!leads && !(trusted && quiet(id.epoch) && same)",
+		"!leads && !(trusted || quiet(id.epoch) && same)",
 	}, "./cache", "TestLoadFromBeforeTrustEnded"},
 	{"trust looked at when the load has landed", "cache/load.go", edits{
-		"trusted, epoch, gen := c.trusted(), s.word.Load(), c.gen.Load()",
-		"epoch, gen := s.word.Load(), c.gen.Load()",
-		"!leads && !(trusted && quiet(epoch) && same)",
-		"!leads && !(c.trusted() && quiet(epoch) && same)",
+		"trusted, id := c.trusted(), c.flightID(key)",
+		"id := c.flightID(key)",
+		"!leads && !(trusted && quiet(id.epoch) && same)",
+		"!leads && !(c.trusted() && quiet(id.epoch) && same)",
 	}, "./cache", "TestLoadFromBeforeTrustEnded"},
 	{"silence not noticed", "cache/link.go", edits{
 		"case <-time.After(time.Until(ends)):",
@@ -187,58 +187,58 @@ var instanceMutants = []mutant{
 	}, "./cache", "TestForgedMessageLayouts"},
 
 	// While the store fails.
-	{"loads never held back", "cache/breaker.go", edits{
-		"if len(b.failed) == manyKeys && !slices",
-		"if len(b.failed) > manyKeys && !slices",
+	{"the circuit breaker never opens", "internal/guard/breaker.go", edits{
+		"if len(b.failed) == failures && !slices",
+		"if len(b.failed) > failures && !slices",
 	}, "./cache", "TestBreakerOpens"},
-	{"loads held back for one key", "cache/breaker.go", edits{
+	{"the circuit breaker opens for one key", "internal/guard/breaker.go", edits{
 		"if i := b.find(key); i >= 0 {",
-		"if i := b.find(key); i > manyKeys {",
+		"if i := b.find(key); i > failures {",
 	}, "./cache", "TestBreakerOpens"},
-	{"loads held back though they fail at once", "cache/breaker.go", edits{
-		"!slices.ContainsFunc(b.failed, func(f failure) bool { return !f.slow })",
-		"!slices.ContainsFunc(b.failed, func(f failure) bool { return f.at.IsZero() })",
+	{"the circuit breaker opens for fast failures", "internal/guard/breaker.go", edits{
+		"b.fail(key, time.Since(began) >= b.slow)",
+		"b.fail(key, true)",
 	}, "./cache", "TestBreakerOpens"},
-	{"loads held back though others succeed", "cache/breaker.go", edits{
+	{"the circuit breaker opens though others succeed", "internal/guard/breaker.go", edits{
 		"if b.success.After(began) {",
 		"if b.success.After(time.Now()) {",
 	}, "./cache", "TestBadKeysHoldNobodyBack"},
-	{"fast failures keep slow ones out", "cache/breaker.go", edits{
+	{"fast failures keep slow ones out", "internal/guard/breaker.go", edits{
 		"slow && i >= 0 {",
-		"slow && i > manyKeys {",
+		"slow && i > failures {",
 	}, "./cache", "TestBreakerOpens"},
-	{"those that failed try first", "cache/breaker.go", edits{
-		"if int64(now) < next || now < time.Duration(next)+trialPause && b.knows(key) {",
-		"if int64(now) < next {",
-	}, "./cache", "TestBreaker$"},
-	{"many trials at once", "cache/breaker.go", edits{
-		"return b.next.CompareAndSwap(next, int64(now+trialPause))",
-		"return true",
-	}, "./cache", "TestBreakerTriesOneLoad"},
-	{"a trial answered from memory holds others back", "cache/breaker.go", edits{
-		"b.next.CompareAndSwap(next, int64(now))",
-		"_ = now",
-	}, "./cache", "TestTrialAnsweredFromMemory"},
-	{"no spreading after an outage", "cache/stale.go", edits{
-		"!within(now, o.ended, c.turn(key))",
-		"true",
-	}, "./cache", "TestSpared"},
-	{"all loaded in one turn after an outage", "cache/stale.go", edits{
-		"return c.opts.TTL / (1 << 16) * time.Duration(binary.LittleEndian.Uint16(key[18:]))",
-		"return c.opts.TTL/2 + 0*time.Duration(binary.LittleEndian.Uint16(key[18:]))",
-	}, "./cache", "TestRecovery"},
-	{"the first of two outages forgotten", "cache/breaker.go", edits{
-		"o.began, o.merged = before.began, true",
-		"_ = before",
-	}, "./cache", "TestRecovery"},
-	{"a value kept for as long as a store fails now and then", "cache/breaker.go", edits{
-		"before != nil && !before.merged &&",
-		"before != nil &&",
-	}, "./cache", "TestOutagesInARow"},
-	{"spared though somebody is silent", "cache/stale.go", edits{
-		"c.trust.limited() ||",
+	{"keys that have failed try first", "internal/guard/breaker.go", edits{
+		" && (now >= time.Duration(next)+pause || !b.hasFailed(key))",
 		"",
-	}, "./cache", "TestSpared"},
+	}, "./cache", "TestBreaker$"},
+	{"many trials at once", "internal/guard/breaker.go", edits{
+		"b.due(key, next, now) && b.next.CompareAndSwap(next, int64(now+pause))",
+		"b.due(key, next, now)",
+	}, "./cache", "TestBreakerTriesOneLoad"},
+	{"a trial that was not made holds others back", "internal/guard/breaker.go", edits{
+		"b.next.CompareAndSwap(next, int64(time.Since(b.start)))",
+		"_ = next",
+	}, "./internal/guard", "TestBreakerRelease"},
+	{"no spreading after an outage", "cache/stale.go", edits{
+		"\t\tc.putOff(e, now)\n",
+		"",
+	}, "./cache", "TestPutOff"},
+	{"all loaded at once after an outage", "cache/stale.go", edits{
+		"pause = pause/2 + rand.N(pause/2+1)",
+		"pause = pause/2 + 0*rand.N(pause/2+1)",
+	}, "./cache", "TestLoadsAreSpreadAfterAnOutage"},
+	{"put off for longer than a TTL", "cache/stale.go", edits{
+		"min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)",
+		"max(age-(e.ends-e.began), time.Second)",
+	}, "./cache", "TestLoadsAreSpreadAfterAnOutage"},
+	{"put off for a TTL after each failure", "cache/stale.go", edits{
+		"min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)",
+		"c.opts.TTL",
+	}, "./cache", "TestLoadsAreSpreadAfterAnOutage|TestOutagesInARow"},
+	{"put off though another instance is silent", "cache/stale.go", edits{
+		"!c.trust.limited() && ",
+		"",
+	}, "./cache", "TestPutOff"},
 	{"silence of others not noticed", "cache/peer.go", edits{
 		"silent = silent || now.After(k.due)",
 		"silent = silent || now.After(k.gone)",
@@ -255,18 +255,18 @@ var instanceMutants = []mutant{
 		"f.tell(why) // it has never been up",
 		"_ = why",
 	}, "./cache", "TestFeedNeverUp"},
-	{"spared although doubted", "cache/stale.go", edits{
-		"|| !c.undoubted(e, s) ||",
-		"||",
-	}, "./cache", "TestSpared"},
-	{"spared although not trusted", "cache/stale.go", edits{
-		"!c.trust.lasts(now.Sub(c.start), now.UnixNano()) || ",
+	{"put off although doubted", "cache/stale.go", edits{
+		"c.undoubted(e, s) && c.mayBeStale",
+		"c.mayBeStale",
+	}, "./cache", "TestPutOff"},
+	{"put off although not trusted", "cache/stale.go", edits{
+		"c.trust.lasts(now.Sub(c.start), now.UnixNano()) && ",
 		"",
-	}, "./cache", "TestSpared"},
-	{"spared past StaleIfError", "cache/stale.go", edits{
-		" || !c.mayBeStale(e, now) {",
-		" {",
-	}, "./cache", "TestSpared"},
+	}, "./cache", "TestPutOff"},
+	{"put off past StaleIfError", "cache/stale.go", edits{
+		"c.undoubted(e, s) && c.mayBeStale(e, now)",
+		"c.undoubted(e, s)",
+	}, "./cache", "TestPutOff"},
 	{"age ignored", "cache/entry.go", edits{
 		"began = began.Add(-min(max(found.Age, 0), MaxDuration))",
 		"_ = found.Age",

@@ -12,8 +12,8 @@ var mutants = []mutant{
 		"return e.epoch == s.word.Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"epoch read after the load", "cache/load.go", edits{
-		"e := c.newEntry(key, epoch, began, found)",
-		"e := c.newEntry(key, c.stripe(&key).word.Load(), began, found)",
+		"c.newEntry(f.id.key, f.id.epoch, began, found)",
+		"c.newEntry(f.id.key, c.stripe(&f.id.key).word.Load(), began, found)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"group written during the load", "cache/fence.go", edits{
 		"quiet(epoch) && g.ended.Load() <= gen",
@@ -43,16 +43,24 @@ var mutants = []mutant{
 		"return uint16(binary.LittleEndian.Uint64(key[8:]) % stripes)",
 		"return 0 * uint16(binary.LittleEndian.Uint64(key[8:]))",
 	}, "./cache", "TestFenceOfAnotherGroup"},
-	{"epoch not in the flight's name", "cache/load.go", edits{
-		"binary.LittleEndian.PutUint64(name[len(key):], epoch)",
-		"_ = epoch",
+	{"epoch not in the flight's name", "cache/flight.go", edits{
+		"f, ok := c.flights[id]",
+		"at := id\n\tat.epoch = 0\n\tf, ok := c.flights[at]",
+		"\t\tc.flights[id] = f",
+		"\t\tc.flights[at] = f",
+		"if c.flights[f.id] == f {\n\t\tdelete(c.flights, f.id)",
+		"at := f.id\n\tat.epoch = 0\n\tif c.flights[at] == f {\n\t\tdelete(c.flights, at)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
-	{"generation not in the flight's name", "cache/load.go", edits{
-		"binary.LittleEndian.PutUint64(name[len(key)+8:], gen)",
-		"_ = gen",
+	{"generation not in the flight's name", "cache/flight.go", edits{
+		"f, ok := c.flights[id]",
+		"at := id\n\tat.gen = 0\n\tf, ok := c.flights[at]",
+		"\t\tc.flights[id] = f",
+		"\t\tc.flights[at] = f",
+		"if c.flights[f.id] == f {\n\t\tdelete(c.flights, f.id)",
+		"at := f.id\n\tat.gen = 0\n\tif c.flights[at] == f {\n\t\tdelete(c.flights, at)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"load from before oneself joined during a write", "cache/load.go", edits{
-		"!leads && !(trusted && quiet(epoch) && same)",
+		"!leads && !(trusted && quiet(id.epoch) && same)",
 		"!leads && !(trusted && (same || true))",
 	}, "./cache", "TestFenceLoadBegunDuringWrite"},
 	{"Forget, Del and Wait instead of epochs", "cache/fence.go", edits{
@@ -63,7 +71,9 @@ var mutants = []mutant{
 		"\tfor i := range keys {\n\t\tw := &c.stripe(&keys[i]).word\n\t\tw.begin()\n\t\tdefer w.end()\n\t}\n\treturn write()",
 		`	err := write()
 	for i := range keys {
-		c.flights.Forget(flightName(&keys[i], 0, 0))
+		c.flying.Lock()
+		delete(c.flights, flightID{key: keys[i]})
+		c.flying.Unlock()
 		c.present.Del(shelfID(&keys[i]))
 		c.absent.Del(shelfID(&keys[i]))
 	}
@@ -86,36 +96,36 @@ var mutants = []mutant{
 		"\terr := write()\n\tg.end(&c.gen)\n\treturn err",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"stale value served though written since", "cache/stale.go", edits{
-		"if e != nil && equal(&e.key, key) && c.unwritten(e, s) &&",
-		"if e != nil && equal(&e.key, key) &&",
+		"if e == nil || !c.unwritten(e, s) {",
+		"if e == nil {",
 	}, "./cache", "TestStaleIfError"},
 	{"stale value served for ever", "cache/stale.go", edits{
-		"e != nil && c.mayBeStale(e, time.Now()) {",
+		"e != nil && c.mayBeStale(e, now) {",
 		"e != nil {",
 	}, "./cache", "TestStaleIfError"},
 	{"what is gone comes back in an outage", "cache/load.go", edits{
-		"\t\tif c.opts.StaleIfError > 0 && c.lastKnown(&e.key, s) != nil {",
-		"\t\tif false {",
+		"\t\tif c.lastKnown(&e.key, s) != nil {\n\t\t\treturn false",
+		"\t\tif false {\n\t\t\treturn false",
 	}, "./cache", "TestOutageBringsNothingBack$"},
 	{"what was not kept leaves what was known", "cache/load.go", edits{
-		"!c.keep(e, s, gen) && c.opts.StaleIfError > 0",
-		"!c.keep(e, s, gen) && e.absent && c.opts.StaleIfError > 0",
+		"!c.keep(e, s, gen) && (e.absent || c.opts.StaleIfError > 0)",
+		"!c.keep(e, s, gen) && e.absent",
 	}, "./cache", "TestOutageBringsNothingBackBesideAWrite"},
 	{"age by the monotonic clock alone", "cache/entry.go", edits{
 		"return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))",
 		"return now.Sub(c.start) - e.began",
 	}, "./cache", "TestAgeGoesByTheLaterClock"},
 	{"stale for who cannot wait", "cache/load.go", edits{
-		"return v, false, fmt.Errorf(\"cache: waiting for a load: %w\", context.Cause(ctx))",
-		"v, err = c.stale(&key, s, context.Cause(ctx))\n\t\treturn v, false, err",
+		"\t\t\treturn false, gaveUp(ctx)",
+		"\t\t\tif known != nil {\n\t\t\t\treturn true, nil\n\t\t\t}\n\t\t\treturn false, gaveUp(ctx)",
 	}, "./cache", "TestNothingStaleForWhoCannotWait"},
 	{"an error that panics in the background", "internal/guard/call.go", edits{
 		"\t\t_ = errors.Is(err, errOther) // an error whose methods panic does so here\n",
 		"\t\t_ = errOther\n",
 	}, "./apikey", "TestErrorsThatPanic"},
 	{"a load's error passed on as an answer", "cache/load.go", edits{
-		"return found, fmt.Errorf(\"cache: load: %w\", r.err)",
-		"return found, r.err",
+		"return nil, fmt.Errorf(\"cache: load: %w\", err)",
+		"return nil, err",
 	}, "./cache", "TestErrorsOfLoadsAreNoAnswers"},
 	{"keys compared by their first bytes", "cache/cache.go", edits{
 		"return (le.Uint64(a[0:])^le.Uint64(b[0:]))|(le.Uint64(a[8:])^le.Uint64(b[8:]))|\n\t\t(le.Uint64(a[16:])^le.Uint64(b[16:]))|(le.Uint64(a[24:])^le.Uint64(b[24:])) == 0",
@@ -135,25 +145,25 @@ var mutants = []mutant{
 		"MaxCost:     int64(size),",
 		"MaxCost:     10 * int64(size),",
 	}, "./cache", "TestSizeIsABound"},
-	{"load ends with its first caller", "cache/load.go", edits{
-		"c.call(context.WithoutCancel(ctx), load)",
-		"c.call(ctx, load)",
+	{"load ends with its first caller", "cache/flight.go", edits{
+		"context.WithCancel(context.WithoutCancel(ctx))",
+		"context.WithCancel(ctx)",
 	}, "./cache", "TestSingleFlight"},
-	{"a load's panic not recovered", "cache/load.go", edits{
+	{"a load's panic not recovered", "internal/guard/call.go", edits{
 		"if p := recover(); p != nil {",
 		"if p := any(nil); p != nil {",
 	}, "./cache", "TestBrokenLoads"},
-	{"a deaf load waited for", "cache/load.go", edits{
-		"\tcase <-ctx.Done():\n\t\treturn found, fmt.Errorf(\"cache: load: %w\", ctx.Err())",
-		"\tcase <-context.Background().Done():\n\t\treturn found, fmt.Errorf(\"cache: load: %w\", ctx.Err())",
+	{"a deaf load waited for", "internal/guard/call.go", edits{
+		"case <-ctx.Done():",
+		"case <-context.Background().Done():",
 	}, "./cache", "TestBrokenLoads"},
 	{"loads not bounded", "cache/cache.go", edits{
-		"loads: make(chan struct{}, maxLoads)",
-		"loads: make(chan struct{}, 1<<20)",
-	}, "./cache", "TestAtMost64LoadsAtOnce"},
+		"guard.NewPlaces(maxLoads, maxWaiting)",
+		"guard.NewPlaces(1<<20, maxWaiting)",
+	}, "./cache", "TestPlacesOfLoads"},
 	{"failures cached", "cache/load.go", edits{
-		"\tif err != nil {\n\t\treturn nil, err\n\t}\n\te := c.newEntry",
-		"\tfound.Absent = found.Absent || err != nil\n\te := c.newEntry",
+		"\tif err != nil {\n\t\treturn nil, fmt.Errorf(\"cache: load: %w\", err)\n\t}\n",
+		"\tfound.Absent = found.Absent || err != nil\n",
 	}, "./cache", "TestBrokenLoads"},
 	{"TTL not checked", "cache/entry.go", edits{
 		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
@@ -172,8 +182,8 @@ var mutants = []mutant{
 		"_ = until",
 	}, "./cache", "TestUntilEndsAnEntryEarly"},
 	{"life counted from the end of the load", "cache/load.go", edits{
-		"e := c.newEntry(key, epoch, began, found)",
-		"e := c.newEntry(key, epoch, time.Now(), found)",
+		"c.newEntry(f.id.key, f.id.epoch, began, found)",
+		"c.newEntry(f.id.key, f.id.epoch, time.Now(), found)",
 	}, "./cache", "TestSlowLoadCountsAgainstTTL"},
 	{"TTL lengthened by the jitter", "cache/entry.go", edits{
 		"return ttl - ttl/(10<<16)*part",
@@ -380,8 +390,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"if failed == nil {",
 	}, "./apikey", "TestOneBadBatch"},
 	{"outages not logged", "apikey/manager.go", edits{
-		"m.log.LogAttrs(ctx, level, \"apikey: \"+what+\" failed\", slog.Any(\"error\", err))",
-		"_ = level",
+		"m.log.LogAttrs(ctx, slog.LevelError, \"apikey: \"+what+\" failed\", slog.Any(\"error\", err))",
+		"_ = err",
 	}, "./apikey", "TestLogLevels"},
 	{"reuse not told from any refusal", "apikey/event.go", edits{
 		"case EventReused, EventForeignOwner:",

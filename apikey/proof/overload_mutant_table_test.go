@@ -2,6 +2,76 @@ package proof_test
 
 // What overload and a slow store must not do.
 var overloadMutants = []mutant{
+	{"overload counted as a failure", "cache/load.go", edits{
+		"\tif err != nil {\n\t\tc.land(f, nil, err)",
+		"\tif err != nil {\n\t\tc.breaker.Record(*key, f.began, err)\n\t\tc.land(f, nil, err)",
+	}, "./cache", "TestOverloadIsNoFailure"},
+	{"stale served on overload", "cache/load.go", edits{
+		"case f.err == ErrOverloaded:",
+		"case f.err == ErrMiss:",
+	}, "./cache", "TestOverloadServesNothingStale"},
+	{"stale served to those who wait for their turn", "cache/load.go", edits{
+		"c.slow.Load() > 0 && ",
+		"",
+	}, "./cache", "TestOverloadServesNothingStale"},
+	{"no places for known keys", "cache/cache.go", edits{
+		"guard.NewPlaces(maxStrangers, maxWaiting)",
+		"guard.NewPlaces(maxLoads, maxWaiting)",
+	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
+	{"a key whose value has ended is not known", "cache/load.go", edits{
+		"go c.fly(f, known != nil, nil, load)",
+		"go c.fly(f, false, nil, load)",
+	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
+	{"the clock of a load started in the queue", "cache/load.go", edits{
+		"guard.Call(f.ctx, c.opts.LoadTimeout, release",
+		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), release",
+	}, "./cache", "TestLoadTimeoutStartsWithThePlace"},
+	{"an abandoned load not dropped", "cache/flight.go", edits{
+		"f.callers == 0 && !f.started",
+		"f.callers < 0",
+		"f.started = f.callers > 0\n\treturn f.started",
+		"f.started = true\n\treturn f.started",
+	}, "./cache", "TestAbandonedLoadIsDropped"},
+	{"a load dropped with its first caller", "cache/flight.go", edits{
+		"if f.callers--; f.callers == 0 && !f.started {",
+		"if f.callers--; !f.started {",
+	}, "./cache", "TestLoadOutlivesItsFirstCaller"},
+	{"a load begun for a caller who has hung up", "cache/load.go", edits{
+		"\tif ctx.Err() != nil {\n\t\treturn v, false, gaveUp(ctx)\n\t}\n",
+		"",
+	}, "./cache", "TestNoLoadForWhoHasHungUp"},
+	{"no renewal ahead", "cache/entry.go", edits{
+		"e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))",
+		"_ = ttl",
+	}, "./cache", "TestRenewal$"},
+	{"every caller renews", "cache/entry.go", edits{
+		"return e.due.CompareAndSwap(due, int64(next))",
+		"return next > 0",
+	}, "./cache", "TestRenewalThatFails"},
+	{"a renewal outside the fence", "cache/load.go", edits{
+		"\tif err == nil && open {",
+		"\tif err == nil && renewed != nil {\n\t\te.epoch = c.stripe(key).word.Load()\n\t}\n\tif err == nil && open {",
+	}, "./cache", "TestFenceRenewalBegunBeforeWrite"},
+	{"renewals take all places", "cache/cache.go", edits{
+		"guard.NewPlaces(maxRenewals, maxWaiting)",
+		"guard.NewPlaces(maxLoads, maxWaiting)",
+	}, "./cache", "TestRenewalsLeavePlaces"},
+	{"an old value renewed over and over", "cache/entry.go", edits{
+		"min(max(at, now+(e.ends-e.began)/20), e.ends)",
+		"min(at, e.ends)",
+	}, "./cache", "TestOldValueIsNotRenewedOverAndOver"},
+	{"what a renewal finds to be gone served until its end", "cache/load.go", edits{
+		"(e.absent || c.opts.StaleIfError > 0)",
+		"c.opts.StaleIfError > 0",
+	}, "./cache", "TestRenewalFindsNothing"},
+	{"a slow load waited for though StaleIfError allows what is known", "cache/cache.go", edits{
+		"patience = 50 * time.Millisecond",
+		"patience = 50 * time.Second",
+	}, "./cache", "TestSlowLoadServesStale"},
+	{"what is doubted served because the source is slow", "cache/stale.go", edits{
+		"c.undoubted(e, s) && c.mayBeStale",
+		"c.mayBeStale",
+	}, "./cache", "TestSlowLoadIsWaitedFor"},
 	{"a queue without bound", "internal/guard/places.go", edits{
 		"if p.waiting.Add(1) > p.queue {",
 		"if p.waiting.Add(1) < 0 {",
