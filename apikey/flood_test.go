@@ -1,0 +1,388 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A pooledStore is a store behind connections, each of which carries one call at
+// a time. A nil channel is as many connections as there are calls.
+type pooledStore struct {
+	store.Store
+	connections chan struct{}
+	lookup      time.Duration // how long a look-up takes
+	other       time.Duration // and any other call
+}
+
+func (s *pooledStore) call(ctx context.Context, d time.Duration) error {
+	if s.connections != nil {
+		select {
+		case s.connections <- struct{}{}:
+			defer func() { <-s.connections }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	time.Sleep(d)
+	return ctx.Err()
+}
+
+func (s *pooledStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	if err := s.call(ctx, s.lookup); err != nil {
+		return store.Record{}, err
+	}
+	return s.Store.Lookup(ctx, d)
+}
+
+func (s *pooledStore) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	if err := s.call(ctx, s.other); err != nil {
+		return store.Record{}, err
+	}
+	return s.Store.Get(ctx, owner, id)
+}
+
+func (s *pooledStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+	if err := s.call(ctx, s.other); err != nil {
+		return store.Record{}, false, err
+	}
+	return s.Store.Revoke(ctx, owner, id, at, reason)
+}
+
+// A flood is of unknown tokens, none twice, beside keys in use.
+type flood struct {
+	rate        int // unknown tokens in a second
+	connections int // of the store; 0 is any number
+	lookup      time.Duration
+	other       time.Duration
+	ttl         time.Duration
+	keys        int // in use
+	uses        int // of them, in a second
+	revocations int // by this Manager, in a second
+	http        bool
+	lasts       time.Duration
+}
+
+// attack is C-14's.
+func attack(rate int, lasts, ttl time.Duration) flood {
+	return flood{
+		rate: rate, connections: 10, lookup: 5 * time.Millisecond, other: 5 * time.Millisecond,
+		ttl: ttl, keys: 300, uses: 500, lasts: lasts,
+	}
+}
+
+// A floodResult is what became of the requests.
+type floodResult struct {
+	mu                  sync.Mutex
+	known               []time.Duration // how long each use of a known key took
+	refused             int             // uses of known keys that were not accepted
+	unknown, turnedAway int             // unknown tokens that were looked up, and those that were not
+	cold, coldRefused   int             // good keys that this Manager had not seen
+	revocations         []time.Duration
+	revocationsFailed   int
+	failures            atomic.Int64 // of the store, as the Manager logs them
+	goroutines          int
+	lived               time.Duration // how long a key lived that another process revoked
+}
+
+func (r *floodResult) percentile(took []time.Duration, p int) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[min(len(took)*p/100, len(took)-1)]
+}
+
+func (r *floodResult) answered() float64 {
+	return 100 - 100*float64(r.refused)/float64(len(r.known))
+}
+
+func (r *floodResult) String() string {
+	s := fmt.Sprintf("known: %.2f %% of %d answered, p50 %v, p99 %v, max %v | unknown: %d looked up, %d turned away | cold: %d of %d refused | store failures %d | goroutines %d | revoked elsewhere: refused after %v",
+		r.answered(), len(r.known), round(r.percentile(r.known, 50)), round(r.percentile(r.known, 99)), round(r.percentile(r.known, 100)),
+		r.unknown, r.turnedAway, r.coldRefused, r.cold, r.failures.Load(), r.goroutines, round(r.lived))
+	if n := len(r.revocations); n > 0 {
+		s += fmt.Sprintf(" | %d revocations, %d failed, p50 %v, p99 %v", n, r.revocationsFailed, round(r.percentile(r.revocations, 50)), round(r.percentile(r.revocations, 99)))
+	}
+	return s
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// Enabled counts what the Manager logs as a failure of the store.
+func (r *floodResult) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+
+func (r *floodResult) Handle(context.Context, slog.Record) error { r.failures.Add(1); return nil }
+func (r *floodResult) WithAttrs([]slog.Attr) slog.Handler        { return r }
+func (r *floodResult) WithGroup(string) slog.Handler             { return r }
+
+// run begins each request when it is time, whether or not earlier ones have been
+// answered, as clients do.
+func (f flood) run(t testing.TB) *floodResult {
+	t.Helper()
+	r := &floodResult{}
+	st := &pooledStore{Store: memstore.New(), lookup: f.lookup, other: f.other}
+	if f.connections > 0 {
+		st.connections = make(chan struct{}, f.connections)
+	}
+	elsewhere := newManager(t, st.Store, &apikey.Options{MaxKeysPerOwner: -1})
+	m := newManager(t, st, &apikey.Options{CacheTTL: f.ttl, StaleIfError: time.Minute, Logger: slog.New(r)})
+	keys := make([]apikey.Issued, f.keys+1+f.revocations*int(f.lasts/time.Second+1))
+	for i := range keys {
+		keys[i] = create(t, elsewhere, "o")
+	}
+	thief, victims := keys[f.keys], keys[f.keys+1:]
+	validate := f.validator(t, m)
+	f.warm(keys[:f.keys+1], validate)
+
+	var all sync.WaitGroup
+	defer all.Wait()
+	began := time.Now()
+	if f.revocations > 0 {
+		all.Go(func() { f.revoke(m, victims, began, r) })
+	}
+	all.Go(func() { f.steal(elsewhere, thief, validate, began, r) })
+	f.each(began, f.uses, &all, func(n int) {
+		key := keys[rand.IntN(f.keys)]
+		at := time.Now()
+		err := validate(key.Secret.Reveal())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.known = append(r.known, time.Since(at))
+		if err != nil {
+			r.refused++
+		}
+		r.goroutines = max(r.goroutines, runtime.NumGoroutine())
+	})
+	f.each(began, 20, &all, func(int) {
+		err := validate(create(t, elsewhere, "o").Secret.Reveal())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.cold++; err != nil {
+			r.coldRefused++
+		}
+	})
+	forgers := sync.Pool{New: func() any { return newForger("key", false) }}
+	f.each(began, f.rate, &all, func(int) {
+		forger := forgers.Get().(*forger)
+		token := forger.forge()
+		forgers.Put(forger)
+		err := validate(token)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if errors.Is(err, apikey.ErrUnavailable) {
+			r.turnedAway++
+		} else {
+			r.unknown++
+		}
+	})
+	all.Wait()
+	return r
+}
+
+// each calls do so often in a second, each time in a goroutine of its own.
+func (f flood) each(began time.Time, rate int, all *sync.WaitGroup, do func(n int)) {
+	if rate == 0 {
+		return
+	}
+	all.Go(func() {
+		for n := 0; ; {
+			elapsed := time.Since(began)
+			if elapsed >= f.lasts {
+				return
+			}
+			for ; n < int(elapsed.Seconds()*float64(rate)); n++ {
+				all.Go(func() { do(n) })
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+}
+
+// warm uses all keys for the first time, spread over half a life of theirs.
+func (f flood) warm(keys []apikey.Issued, validate func(string) error) {
+	var all sync.WaitGroup
+	for _, key := range keys {
+		all.Go(func() { _ = validate(key.Secret.Reveal()) })
+		time.Sleep(min(f.ttl, 3*time.Second) / time.Duration(2*len(keys)))
+	}
+	all.Wait()
+}
+
+// steal uses a key all the time, which another process revokes, and notes for how
+// long it is accepted after that.
+func (f flood) steal(elsewhere *apikey.Manager, key apikey.Issued, validate func(string) error, began time.Time, r *floodResult) {
+	time.Sleep(f.lasts / 4)
+	_, _ = elsewhere.Revoke(context.Background(), "o", key.Key.ID, "stolen")
+	for revoked := time.Now(); time.Since(began) < f.lasts; time.Sleep(5 * time.Millisecond) {
+		if validate(key.Secret.Reveal()) == nil {
+			r.lived = time.Since(revoked)
+		}
+	}
+}
+
+func (f flood) revoke(m *apikey.Manager, keys []apikey.Issued, began time.Time, r *floodResult) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, key := range keys {
+		if time.Since(began) >= f.lasts {
+			return
+		}
+		all.Go(func() {
+			at := time.Now()
+			_, err := m.Revoke(context.Background(), "o", key.Key.ID, "")
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.revocations = append(r.revocations, time.Since(at))
+			if err != nil {
+				r.revocationsFailed++
+			}
+		})
+		time.Sleep(time.Second / time.Duration(f.revocations))
+	}
+}
+
+// validator validates in process or by HTTP.
+func (f flood) validator(t testing.TB, m *apikey.Manager) func(token string) error {
+	if !f.http {
+		return func(token string) error {
+			_, err := m.Validate(context.Background(), token)
+			return err
+		}
+	}
+	server := httptest.NewServer(m.Require()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 5_000}}
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		server.Close()
+	})
+	return func(token string) error {
+		req, _ := http.NewRequest("GET", server.URL, nil)
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		switch resp.StatusCode {
+		case 200:
+			return nil
+		case 503:
+			if resp.Header.Get("Retry-After") == "" {
+				return errors.New("503 without Retry-After")
+			}
+			return apikey.ErrUnavailable
+		}
+		return apikey.ErrUnauthenticated
+	}
+}
+
+// C-14, invariants 7 and 9: unknown tokens at five times of what the store can
+// do are no outage. Known keys go on, no call counts as a failure, nothing piles
+// up, and a key that another process revokes ends with its CacheTTL. KEYHATCH_SOAK=1
+// makes it a minute at each rate, and looks at the times too.
+func TestFlood(t *testing.T) {
+	lasts, ttl := 2500*time.Millisecond, time.Second
+	rates := []int{4_000}
+	if trials(0, 1) > 0 {
+		lasts, ttl = time.Minute, 3*time.Second
+		rates = []int{1_000, 2_000, 4_000, 8_000}
+	}
+	floods := map[string]flood{}
+	for _, rate := range rates {
+		floods[fmt.Sprint("in process, ", rate)] = attack(rate, lasts, ttl)
+	}
+	far := attack(1_500, lasts, ttl)
+	far.connections, far.lookup = 0, 100*time.Millisecond
+	floods["store 100 ms away, 1500"] = far
+	web := attack(rates[0]/4, lasts, ttl)
+	web.http = true
+	floods[fmt.Sprint("by HTTP, ", web.rate)] = web
+	for name, f := range floods {
+		t.Run(name, func(t *testing.T) {
+			if trials(0, 1) == 0 {
+				t.Parallel()
+			}
+			r := f.run(t)
+			t.Logf("%s a second: %v", name, r)
+			if r.answered() < 99.9 {
+				t.Errorf("%.2f %% of the uses of known keys were accepted, want 99.9 %%", r.answered())
+			}
+			if n := r.failures.Load(); n > 0 {
+				t.Errorf("%d failures of a store that is well", n)
+			}
+			if r.lived > ttl+2*time.Second {
+				t.Errorf("a key lived for %v after another process had revoked it, want its CacheTTL of %v", r.lived, ttl)
+			}
+			if r.goroutines > 15_000 {
+				t.Errorf("%d goroutines", r.goroutines)
+			}
+			if p99 := r.percentile(r.known, 99); trials(0, 1) > 0 && p99 > 100*time.Millisecond {
+				t.Errorf("p99 of known keys is %v, want at most 100 ms", p99)
+			}
+		})
+	}
+}
+
+// BenchmarkFlood shows how known keys are served beside floods of unknown tokens,
+// and beside none, which is the floor.
+func BenchmarkFlood(b *testing.B) {
+	floods := map[string]flood{}
+	for _, rate := range []int{0, 1_000, 2_000, 4_000, 8_000} {
+		floods[fmt.Sprint("rate=", rate)] = attack(rate, 6*time.Second, 3*time.Second)
+	}
+	far := attack(1_500, 6*time.Second, 3*time.Second)
+	far.connections, far.lookup = 0, 100*time.Millisecond
+	floods["far/rate=1500"] = far
+	for _, name := range slices.Sorted(maps.Keys(floods)) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				floods[name].run(b).report(b)
+			}
+		})
+	}
+}
+
+// BenchmarkSlowStore shows how keys in use are served while look-ups take 300 ms,
+// over ten connections, beside look-ups of 5 ms, which is the floor.
+func BenchmarkSlowStore(b *testing.B) {
+	for _, lookup := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond} {
+		b.Run(fmt.Sprint("lookup=", lookup), func(b *testing.B) {
+			for b.Loop() {
+				flood{
+					connections: 10, lookup: lookup, other: lookup, ttl: 10 * time.Second,
+					keys: 200, uses: 2_000, revocations: 2, lasts: 20 * time.Second,
+				}.run(b).report(b)
+			}
+		})
+	}
+}
+
+func (r *floodResult) report(b *testing.B) {
+	b.Logf("%v", r)
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	b.ReportMetric(r.answered(), "%answered")
+	b.ReportMetric(ms(r.percentile(r.known, 99)), "p99-ms")
+	b.ReportMetric(ms(r.lived), "revoked-elsewhere-ms")
+	b.ReportMetric(float64(r.failures.Load()), "failures")
+	b.ReportMetric(float64(r.goroutines), "goroutines")
+	if len(r.revocations) > 0 {
+		b.ReportMetric(ms(r.percentile(r.revocations, 50)), "revoke-p50-ms")
+	}
+	b.ReportMetric(0, "ns/op")
+}
