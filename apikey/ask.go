@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// maxCalls bounds the calls at once in each of the Manager's pools, those of the
-	// store, of changes and of the second level, those included that were given up
-	// but have not returned.
+	// maxCalls bounds the calls at once of each kind: reads and revocations, last-used
+	// times, and calls of the second level. A call that was given up counts until it
+	// has returned.
 	maxCalls = 64
 
 	// maxWaiting bounds the calls that wait for one of these places.

@@ -364,9 +364,9 @@ func TestDeafStoreGathersNoCalls(t *testing.T) {
 		}}
 		m := newManager(t, st, nil)
 		var callers sync.WaitGroup
-		for range 500 {
+		for i := range 500 {
 			callers.Go(func() {
-				if _, err := m.Get(t.Context(), "o", "key_x"); !errors.Is(err, apikey.ErrUnavailable) {
+				if _, err := m.Get(t.Context(), fmt.Sprint("o", i), "key_x"); !errors.Is(err, apikey.ErrUnavailable) {
 					t.Errorf("Get: %v, want ErrUnavailable", err)
 				}
 			})

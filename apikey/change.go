@@ -22,8 +22,8 @@ const tellTime = 2*toldTime + levelTime
 // change makes a change of the store behind the fence of these keys, and then
 // tells the other instances. It does so too when the store gave no clear answer,
 // failed or panicked, since the change may have happened.
-func change[T any](ctx context.Context, m *Manager, write func(context.Context) (T, error), keys ...cache.Key) (changed[T], error) {
-	return tell(ctx, m, func(ctx context.Context) (c changed[T], err error) {
+func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.Context) (T, error), keys ...cache.Key) (changed[T], error) {
+	return tell(ctx, m, t, func(ctx context.Context) (c changed[T], err error) {
 		err = errExited
 		defer func() {
 			if !unchanged(err) {
@@ -47,8 +47,8 @@ func change[T any](ctx context.Context, m *Manager, write func(context.Context) 
 }
 
 // changeOwner is change for all keys of an owner.
-func changeOwner[T any](ctx context.Context, m *Manager, owner string, write func(context.Context) (T, error)) (changed[T], error) {
-	return tell(ctx, m, func(ctx context.Context) (c changed[T], err error) {
+func changeOwner[T any](ctx context.Context, m *Manager, t *turn, owner string, write func(context.Context) (T, error)) (changed[T], error) {
+	return tell(ctx, m, t, func(ctx context.Context) (c changed[T], err error) {
 		err = errExited
 		defer func() {
 			// All of the owner's keys, not only those that this call has changed:
@@ -66,12 +66,12 @@ func changeOwner[T any](ctx context.Context, m *Manager, owner string, write fun
 
 // tell is ask with more time, where there are others to tell: what was changed
 // must not look like an outage because they are slow to hear of it.
-func tell[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
+func tell[T any](ctx context.Context, m *Manager, t *turn, call func(context.Context) (T, error)) (T, error) {
 	wait := m.opts.LookupTimeout
 	if m.feed != nil || m.level != nil {
 		wait += tellTime
 	}
-	return askFor(ctx, m.changes, wait, call)
+	return askInTurn(ctx, t, wait, call)
 }
 
 // bounded gives the store its own time.

@@ -33,9 +33,14 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 	}
 	token := m.token.generate()
 	r.Digest, r.Hint = DigestOf(token), m.token.hint(token)
-	key, err := m.insert(ctx, r, EventCreated)
+	t, err := m.enter(ctx, m.writes, r.Owner)
+	if err != nil {
+		return Issued{}, err
+	}
+	defer t.leave()
+	key, err := m.insert(ctx, t, r, EventCreated)
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
-		first, err := m.first(ctx, r)
+		first, err := m.first(ctx, t, r)
 		return Issued{Key: keyOf(first)}, err
 	}
 	if err != nil {
@@ -68,9 +73,14 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 		return Key{}, &InvalidError{Field: "Hint", Reason: "must not be the whole token"}
 	}
 	r.Digest, r.Hint = p.Digest, p.Hint
-	key, err := m.insert(ctx, r, EventRegistered)
+	t, err := m.enter(ctx, m.writes, r.Owner)
+	if err != nil {
+		return Key{}, err
+	}
+	defer t.leave()
+	key, err := m.insert(ctx, t, r, EventRegistered)
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
-		first, err := m.first(ctx, r)
+		first, err := m.first(ctx, t, r)
 		if err == ErrDuplicate && same(first, r) && first.Live(now()) {
 			err = nil
 		}
@@ -86,15 +96,15 @@ func same(a, b store.Record) bool {
 
 // first returns the record that was made of the same attempt before, and
 // [ErrDuplicate], also where it was another's digest that was in the way.
-func (m *Manager) first(ctx context.Context, r store.Record) (store.Record, error) {
-	first, err := m.find(ctx, r.Owner, r.ID)
+func (m *Manager) first(ctx context.Context, t *turn, r store.Record) (store.Record, error) {
+	first, err := m.find(ctx, t, r.Owner, r.ID)
 	if err == nil || errors.Is(err, ErrNotFound) {
 		err = ErrDuplicate
 	}
 	return first, err
 }
 
-func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (Key, error) {
+func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind EventKind) (Key, error) {
 	limit, err := m.admit(ctx, r.Owner)
 	if err != nil {
 		return Key{}, err
@@ -103,11 +113,11 @@ func (m *Manager) insert(ctx context.Context, r store.Record, kind EventKind) (K
 	kept := r.Clone()
 	insert := func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) }
 	if kind == EventCreated {
-		_, err = ask(ctx, m, fenced(m, insert, cache.Key(r.Digest)))
+		_, err = askInTurn(ctx, t, m.opts.LookupTimeout, fenced(m, insert, cache.Key(r.Digest)))
 	} else {
 		// Others may have looked for it in vain. If they are not told, they
 		// look again within NegativeTTL.
-		_, err = change(ctx, m, func(ctx context.Context) (struct{}, error) { return struct{}{}, insert(ctx) }, cache.Key(r.Digest))
+		_, err = change(ctx, m, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, insert(ctx) }, cache.Key(r.Digest))
 	}
 	if err != nil {
 		return Key{}, m.fail(ctx, r.Owner, r.ID, err)
@@ -152,7 +162,15 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	if grace < 0 {
 		return Issued{}, &InvalidError{Field: "grace", Reason: "must not be negative"}
 	}
-	r, err := m.find(ctx, owner, id)
+	if err := checkNamed(owner, id); err != nil {
+		return Issued{}, err
+	}
+	t, err := m.enter(ctx, m.writes, owner)
+	if err != nil {
+		return Issued{}, err
+	}
+	defer t.leave()
+	r, err := m.find(ctx, t, owner, id)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -169,7 +187,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		}
 		return rotation{old, made}, err
 	}
-	done, err := change(ctx, m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))
+	done, err := change(ctx, m, t, rotate, cache.Key(r.Digest), cache.Key(next.Digest))
 	if err == nil && !done.value.genuine(owner, id, next, ends) {
 		err = errForged
 	}

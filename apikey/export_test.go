@@ -100,3 +100,13 @@ func (m *Manager) IsRemembered(i int) bool {
 
 // Remembered counts the keys whose end the Manager remembers.
 func (m *Manager) Remembered() int { return m.ended.keys.len() }
+
+// OwnersWithCalls is how many owners the Manager's lanes know.
+func (m *Manager) OwnersWithCalls() (n int) {
+	for _, l := range []*lane{m.reads, m.writes, m.revocations} {
+		l.mu.Lock()
+		n += len(l.owners)
+		l.mu.Unlock()
+	}
+	return n
+}

@@ -25,19 +25,37 @@ func validID(id string) bool {
 // Get returns the owner's key, or [ErrNotFound], [ErrUnavailable] or, for an
 // owner that cannot be one, an [*InvalidError].
 func (m *Manager) Get(ctx context.Context, owner, id string) (Key, error) {
-	r, err := m.find(ctx, owner, id)
+	if err := checkNamed(owner, id); err != nil {
+		return Key{}, err
+	}
+	t, err := m.enter(ctx, m.reads, owner)
+	if err != nil {
+		return Key{}, err
+	}
+	defer t.leave()
+	r, err := m.find(ctx, t, owner, id)
 	return keyOf(r), err
 }
 
-func (m *Manager) find(ctx context.Context, owner, id string) (r store.Record, err error) {
+// checkNamed refuses what names no key.
+func checkNamed(owner, id string) error {
 	if err := checkOwner(owner); err != nil {
-		return store.Record{}, err
+		return err
 	}
 	if !validID(id) {
-		return store.Record{}, ErrNotFound
+		return ErrNotFound
 	}
+	return nil
+}
+
+// enter waits for an owner's turn in a lane.
+func (m *Manager) enter(ctx context.Context, l *lane, owner string) (*turn, error) {
+	return l.enter(ctx, owner, m.opts.LookupTimeout)
+}
+
+func (m *Manager) find(ctx context.Context, t *turn, owner, id string) (r store.Record, err error) {
 	seen := m.ended.now()
-	r, err = ask(ctx, m, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
+	r, err = askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
 	if err == nil {
 		err = genuine(r, owner, id)
 	}
@@ -97,8 +115,13 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if q.Check() != nil {
 		return Page{}, &InvalidError{Field: "Part", Reason: "must be PartAll, PartLive or PartOver"}
 	}
+	t, err := m.enter(ctx, m.reads, p.Owner)
+	if err != nil {
+		return Page{}, err
+	}
+	defer t.leave()
 	seen := m.ended.now()
-	found, err := ask(ctx, m, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
+	found, err := askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
 		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Has(r)) {
@@ -154,7 +177,11 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 	if err != nil {
 		return Key{}, err
 	}
-	done, err := write(ctx, m, owner, id, func(ctx context.Context, before store.Record) (store.Record, error) {
+	l := m.writes
+	if disables(change) {
+		l = m.revocations
+	}
+	done, err := write(ctx, m, l, owner, id, func(ctx context.Context, before store.Record) (store.Record, error) {
 		if !before.RevokedAt.IsZero() {
 			return before, store.ErrConflict // also if the store has lost the revocation
 		}
@@ -185,7 +212,7 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 		return Key{}, err
 	}
 	at := now()
-	done, err := write(ctx, m, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {
+	done, err := write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
@@ -213,13 +240,21 @@ func disables(c store.Change) bool { return c.DisabledAt != nil && !c.DisabledAt
 
 // write changes one key. It looks the key up first, since the fence goes by
 // digest; an id's digest never changes.
-func write[T any](ctx context.Context, m *Manager, owner, id string, on func(context.Context, store.Record) (T, error)) (done changed[T], err error) {
-	before, err := m.find(ctx, owner, id)
+func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on func(context.Context, store.Record) (T, error)) (done changed[T], err error) {
+	if err := checkNamed(owner, id); err != nil {
+		return done, err
+	}
+	t, err := m.enter(ctx, l, owner)
+	if err != nil {
+		return done, err
+	}
+	defer t.leave()
+	before, err := m.find(ctx, t, owner, id)
 	if err != nil {
 		return done, err
 	}
 	do := func(ctx context.Context) (T, error) { return on(ctx, before) }
-	done, err = change(ctx, m, do, cache.Key(before.Digest))
+	done, err = change(ctx, m, t, do, cache.Key(before.Digest))
 	if err != nil {
 		return changed[T]{}, m.fail(ctx, owner, id, err)
 	}
@@ -242,8 +277,13 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, err
 	if err := checkText("reason", reason, maxOwner); err != nil {
 		return 0, err
 	}
+	t, err := m.enter(ctx, m.revocations, owner)
+	if err != nil {
+		return 0, err
+	}
+	defer t.leave()
 	at := now()
-	done, err := changeOwner(ctx, m, owner, func(ctx context.Context) ([]store.Record, error) {
+	done, err := changeOwner(ctx, m, t, owner, func(ctx context.Context) ([]store.Record, error) {
 		revoked, err := m.store.RevokeAll(ctx, owner, at, reason)
 		if err == nil {
 			m.ended.rememberAll(owner, at, reason, revoked)

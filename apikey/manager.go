@@ -18,6 +18,7 @@
 //
 // There are three classes. [*InvalidError], [ErrNotFound], [ErrConflict],
 // [ErrDuplicate] and [ErrLimitReached] are the caller's mistake or bad luck.
+// [ErrLimited] refuses a call for now, since its owner has too many under way.
 // [ErrUnauthenticated] and [ErrForbidden] refuse a key, and [ErrAmbiguous] a
 // request with several. [ErrUnavailable] is an outage of the store or of the
 // entitlement provider, and never a reason to throw a key away.
@@ -54,13 +55,14 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls   *places                                // places for calls of the store, see ask
-	changes *places                                // the same for changes, which also tell others
-	keys    *cache.Cache[*cachedKey]               // by digest
-	level   *secondLevel                           // nil when there is none
-	feed    *cache.Feed                            // nil when there is no Bus
-	plans   *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
-	watcher *watcher                               // nil when the provider does not watch
+	calls                      *places                                // places for calls of the store, see ask
+	keys                       *cache.Cache[*cachedKey]               // by digest
+	level                      *secondLevel                           // nil when there is none
+	feed                       *cache.Feed                            // nil when there is no Bus
+	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
+	reads, writes, revocations *lane                                  // for the management calls of these kinds
+
+	watcher *watcher // nil when the provider does not watch
 	uses    *lastUsed
 	ended   endedKeys
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
@@ -79,7 +81,8 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger, calls: newPlaces(), changes: newPlaces()}
+	m := &Manager{store: st, opts: o, log: o.Logger, calls: newPlaces(),
+		reads: newLane(maxCalls, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxCalls, ownerWaiting)}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {
 		return nil, err

@@ -65,7 +65,12 @@ func (m *Manager) Overview(ctx context.Context, owner string) (Overview, error) 
 		return Overview{}, err
 	}
 	at := now()
-	n, err := ask(ctx, m, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
+	t, err := m.enter(ctx, m.reads, owner)
+	if err != nil {
+		return Overview{}, err
+	}
+	defer t.leave()
+	n, err := askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
 	if err == nil && n < 0 {
 		err = errForged
 	}

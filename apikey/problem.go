@@ -32,6 +32,7 @@ var (
 	problemAmbiguous         = newProblem(http.StatusBadRequest, "invalid_request")
 	problemScope             = newProblem(http.StatusForbidden, "insufficient_scope")
 	problemAPIAccessRequired = newProblem(http.StatusForbidden, "api_access_required")
+	problemLimited           = newProblem(http.StatusTooManyRequests, "limit_reached")
 	problemUnavailable       = newProblem(http.StatusServiceUnavailable, "unavailable")
 	problemInternal          = newProblem(http.StatusInternalServerError, "internal_error")
 )
@@ -42,6 +43,8 @@ func problemOf(err error) *problem {
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		return problemUnavailable
+	case errors.Is(err, ErrLimited):
+		return problemLimited
 	case errors.Is(err, ErrAmbiguous):
 		return problemAmbiguous
 	case errors.Is(err, ErrUnauthenticated):
@@ -56,7 +59,7 @@ func problemOf(err error) *problem {
 
 // StatusCode returns the HTTP status that [Manager.Require] answers an error of
 // [Manager.Validate] with: 401 for [ErrUnauthenticated], 400 for
-// [ErrAmbiguous], 403 for [ErrForbidden], 503 for [ErrUnavailable]. An error
+// [ErrAmbiguous], 403 for [ErrForbidden], 429 for [ErrLimited], 503 for [ErrUnavailable]. An error
 // that comes from elsewhere says nothing about the credential and is 500, nil
 // included.
 func StatusCode(err error) int { return problemOf(err).status }
@@ -69,8 +72,11 @@ func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	p := problemOf(err)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if p == problemUnavailable {
+	switch p {
+	case problemUnavailable:
 		h.Set("Retry-After", retryAfter)
+	case problemLimited:
+		h.Set("Retry-After", "1")
 	}
 	if attrs, ok := challenge(p, err); ok {
 		h.Set("WWW-Authenticate", `Bearer realm="`+m.opts.Realm+`"`+attrs)

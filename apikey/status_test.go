@@ -456,6 +456,7 @@ func TestStatusCode(t *testing.T) {
 		{apikey.ErrForbidden, 403},
 		{apikey.ErrNotEntitled, 403},
 		{apikey.ErrScope, 403},
+		{apikey.ErrLimited, 429},
 		{apikey.ErrUnavailable, 503},
 		{fmt.Errorf("at the door: %w", apikey.ErrRevoked), 401},
 		// An outage is never a verdict, whatever it wraps.

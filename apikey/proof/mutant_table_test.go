@@ -218,18 +218,16 @@ var mutants = []mutant{
 		"\t\t}()\n\t\treturn c, err",
 	}, "./apikey", "TestRevokedNeverValidates/RevokeAll"},
 	{"no fence on Rotate's old key", "apikey/create.go", edits{
-		"change(ctx, m, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
-		"change(ctx, m, rotate, cache.Key(next.Digest))",
-		"r, err := m.find(ctx, owner, id)",
-		"_, err := m.find(ctx, owner, id)",
+		"change(ctx, m, t, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
+		"change(ctx, m, t, rotate, cache.Key(next.Digest))",
 	}, "./apikey", "TestRevokedNeverValidates/Rotate"},
 	{"no fence on Revoke", "apikey/manage.go", edits{
-		"done, err = change(ctx, m, do, cache.Key(before.Digest))",
-		"done, err = change(ctx, m, do)\n\t_ = cache.Key(before.Digest)",
+		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
+		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Revoke$"},
 	{"no fence on Update", "apikey/manage.go", edits{
-		"done, err = change(ctx, m, do, cache.Key(before.Digest))",
-		"done, err = change(ctx, m, do)\n\t_ = cache.Key(before.Digest)",
+		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
+		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Disable"},
 	{"fence given up before the change is made", "apikey/change.go", edits{
 		"\t\t_ = m.keys.Write(func() error {\n\t\t\t// Within",
@@ -274,8 +272,8 @@ var mutants = []mutant{
 		"",
 	}, "./apikey", "TestBrokenStore"},
 	{"no fence on Update, by the histories", "apikey/manage.go", edits{
-		"done, err = change(ctx, m, do, cache.Key(before.Digest))",
-		"done, err = change(ctx, m, do)\n\t_ = cache.Key(before.Digest)",
+		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
+		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey/proof", "TestLinearizable$"},
 	{"epoch moved only after the write, by the histories", "cache/fence.go", edits{
 		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",

@@ -41,7 +41,7 @@ func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
 	killers := killers{dir: t.TempDir()}
-	for i, m := range slices.Concat(mutants, sqlMutants, hiddenMutants, instanceMutants, busMutants, planMutants, panelMutants, sourceMutants, overloadMutants, failoverMutants) {
+	for i, m := range slices.Concat(mutants, sqlMutants, hiddenMutants, instanceMutants, busMutants, planMutants, panelMutants, sourceMutants, overloadMutants, failoverMutants, tenantMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
 		}

@@ -37,6 +37,7 @@ var (
 	tooLarge         = &problem{status: 413, code: "content_too_large", detail: "The body is longer than 16 KiB."}
 	notJSON          = &problem{status: 415, code: "unsupported_media_type", detail: "The body must be application/json."}
 	internal         = &problem{status: 500, code: "internal_error"}
+	limited          = &problem{status: 429, code: "too_many_requests", detail: "Too many requests at once. Send it again in a second.", wait: 1}
 	unavailable      = &problem{status: 503, code: "unavailable", detail: "Try again in a moment. What was to be changed may or may not be.", wait: retryAfter}
 	notPropagated    = &problem{status: 503, code: "not_propagated", detail: "It is done, but not all servers know yet. Send it again to tell them.", wait: retryAfter}
 )
@@ -65,6 +66,8 @@ func problemOf(err error) *problem {
 		return notPropagated
 	case errors.Is(err, apikey.ErrUnavailable):
 		return unavailable
+	case errors.Is(err, apikey.ErrLimited):
+		return limited
 	case errors.As(err, &invalid) && fields[invalid.Field] != "":
 		return &problem{status: 400, code: fields[invalid.Field], detail: "It " + invalid.Reason + "."}
 	case errors.Is(err, apikey.ErrNotEntitled):

@@ -1,0 +1,226 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// slowStore takes a second for each call that begins while it is slow, and counts
+// those under way.
+func slowStore() (st *spyStore, slow *atomic.Bool, most *atomic.Int64) {
+	slow, most = new(atomic.Bool), new(atomic.Int64)
+	var under atomic.Int64
+	st = &spyStore{Store: memstore.New(), before: func(string) error {
+		if !slow.Load() {
+			return nil
+		}
+		defer under.Add(-1)
+		if n := under.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		time.Sleep(time.Second)
+		return nil
+	}}
+	return st, slow, most
+}
+
+// C-15, invariant 16: of 1,500 writes of one owner at once, two are carried out and
+// the others refused before the store is called. Nobody's revocation waits for them.
+func TestWritesOfOneOwnerAreBounded(t *testing.T) {
+	name := "renamed"
+	for _, tt := range []struct {
+		name  string
+		write func(ctx context.Context, m *apikey.Manager, id string) error
+	}{
+		{"Create", func(ctx context.Context, m *apikey.Manager, _ string) error {
+			_, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "another"})
+			return err
+		}},
+		{"Register", func(ctx context.Context, m *apikey.Manager, id string) error {
+			p := apikey.CreateParams{Owner: "o", Name: "another", IdempotencyKey: "attempt"}
+			_, err := m.Register(ctx, apikey.RegisterParams{CreateParams: p, Digest: apikey.DigestOf(id), Hint: "test_1234"})
+			return err
+		}},
+		{"Update", func(ctx context.Context, m *apikey.Manager, id string) error {
+			_, err := m.Update(ctx, "o", id, apikey.UpdateParams{Name: &name})
+			return err
+		}},
+		{"Rotate", func(ctx context.Context, m *apikey.Manager, id string) error {
+			_, err := m.Rotate(ctx, "o", id, time.Hour)
+			if errors.Is(err, apikey.ErrConflict) {
+				return nil // of two rotations one wins
+			}
+			return err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st, slow, most := slowStore()
+				m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})
+				mine, others := create(t, m, "o"), create(t, m, "other")
+				spare := create(t, m, "o")
+				slow.Store(true)
+				var refused atomic.Int64
+				var all sync.WaitGroup
+				for range 1_500 {
+					all.Go(func() {
+						began := time.Now()
+						err := tt.write(t.Context(), m, mine.Key.ID)
+						switch {
+						case errors.Is(err, apikey.ErrLimited):
+							if refused.Add(1); time.Since(began) > 0 {
+								t.Errorf("refused after %v, want at once", time.Since(began))
+							}
+						case err != nil:
+							t.Error(err)
+						}
+					})
+				}
+				synctest.Wait()
+				if refused.Load() != 1_498 || most.Load() > 2 {
+					t.Errorf("%d of 1,500 writes refused, %d calls of the store at once, want 1,498 and 2", refused.Load(), most.Load())
+				}
+				began := time.Now()
+				for owner, id := range map[string]string{"other": others.Key.ID, "o": spare.Key.ID} {
+					all.Go(func() {
+						if _, err := m.Revoke(t.Context(), owner, id, ""); err != nil || time.Since(began) > 2*time.Second {
+							t.Errorf("Revoke for %s beside them: %v after %v, want none after 2 s", owner, err, time.Since(began))
+						}
+					})
+				}
+				all.Wait()
+				if n := m.OwnersWithCalls(); n != 0 {
+					t.Errorf("%d owners are still remembered after their calls", n)
+				}
+			})
+		})
+	}
+}
+
+// C-15: revocations and reads of one owner wait for their turn, two at a time.
+// Those of other owners do not wait for them.
+func TestCallsOfOneOwnerQueue(t *testing.T) {
+	yes := true
+	for _, tt := range []struct {
+		name string
+		call func(ctx context.Context, m *apikey.Manager, owner, id string) error
+	}{
+		{"Revoke", func(ctx context.Context, m *apikey.Manager, owner, id string) error {
+			_, err := m.Revoke(ctx, owner, id, "")
+			return err
+		}},
+		{"RevokeAll", func(ctx context.Context, m *apikey.Manager, owner, _ string) error {
+			_, err := m.RevokeAll(ctx, owner, "")
+			return err
+		}},
+		{"disable", func(ctx context.Context, m *apikey.Manager, owner, id string) error {
+			_, err := m.Update(ctx, owner, id, apikey.UpdateParams{Disabled: &yes})
+			return err
+		}},
+		{"Get", func(ctx context.Context, m *apikey.Manager, owner, id string) error {
+			_, err := m.Get(ctx, owner, id)
+			return err
+		}},
+		{"List", func(ctx context.Context, m *apikey.Manager, owner, _ string) error {
+			_, err := m.List(ctx, apikey.ListParams{Owner: owner})
+			return err
+		}},
+		{"Overview", func(ctx context.Context, m *apikey.Manager, owner, _ string) error {
+			_, err := m.Overview(ctx, owner)
+			return err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st, slow, most := slowStore()
+				m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, LookupTimeout: time.Hour})
+				mine, others := create(t, m, "o"), create(t, m, "other")
+				slow.Store(true)
+				var done, refused atomic.Int64
+				var all sync.WaitGroup
+				for range 1_500 {
+					all.Go(func() {
+						switch err := tt.call(t.Context(), m, "o", mine.Key.ID); {
+						case err == nil:
+							done.Add(1)
+						case errors.Is(err, apikey.ErrLimited):
+							refused.Add(1)
+						default:
+							t.Error(err)
+						}
+					})
+				}
+				synctest.Wait()
+				if most.Load() > 2 || refused.Load() != 1_500-2-64 {
+					t.Errorf("%d calls of the store at once, %d refused, want 2 and 1,434", most.Load(), refused.Load())
+				}
+				began := time.Now()
+				if err := tt.call(t.Context(), m, "other", others.Key.ID); err != nil || time.Since(began) > 2*time.Second {
+					t.Errorf("another owner's call: %v after %v, want none after 2 s", err, time.Since(began))
+				}
+				all.Wait()
+				if done.Load() != 2+64 || m.OwnersWithCalls() != 0 {
+					t.Errorf("%d calls done, %d owners remembered, want 66 and none", done.Load(), m.OwnersWithCalls())
+				}
+			})
+		})
+	}
+}
+
+// C-15: writes of all owners together leave connections of a small pool to others.
+func TestWritesOfAllOwnersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, slow, most := slowStore()
+		m := newManager(t, st, &apikey.Options{LookupTimeout: time.Hour})
+		slow.Store(true)
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() { create(t, m, fmt.Sprint("o", i)) })
+		}
+		all.Wait()
+		if most.Load() != 8 {
+			t.Errorf("%d writes of 100 owners at once, want 8", most.Load())
+		}
+	})
+}
+
+// A call that was given up keeps its owner's turn until it has returned.
+func TestDeafStoreKeepsTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, slow, _ := slowStore()
+		m := newManager(t, st, &apikey.Options{LookupTimeout: 100 * time.Millisecond})
+		id := create(t, m, "o").Key.ID
+		slow.Store(true)
+		name := "renamed"
+		for i, want := range []error{apikey.ErrUnavailable, apikey.ErrUnavailable, apikey.ErrLimited, apikey.ErrLimited} {
+			if _, err := m.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &name}); !errors.Is(err, want) {
+				t.Errorf("Update %d: %v, want %v", i+1, err, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		slow.Store(false)
+		if _, err := m.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &name}); err != nil {
+			t.Errorf("Update after the others have returned: %v", err)
+		}
+	})
+}
+
+// A refusal for now is 429 and says when to try again.
+func TestLimitedIs429(t *testing.T) {
+	m := newManager(t, memstore.New(), nil)
+	w := httptest.NewRecorder()
+	m.WriteError(w, httptest.NewRequest("GET", "/", nil), fmt.Errorf("host: %w", apikey.ErrLimited))
+	if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Header().Get("WWW-Authenticate") != "" {
+		t.Errorf("WriteError of ErrLimited = %d, %v, want 429 with Retry-After and no challenge", w.Code, w.Header())
+	}
+}

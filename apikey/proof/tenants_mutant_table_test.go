@@ -1,0 +1,43 @@
+package proof_test
+
+// One owner beside the others.
+var tenantMutants = []mutant{
+	{"calls of one owner without a bound", "apikey/lane.go", edits{
+		"o.turns.Acquire(ctx, wait); err != nil {",
+		"ctx.Err(); err != nil {",
+		"t.lane.owners[t.owner].turns.Release()\n",
+		"",
+	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
+	{"writes of one owner queue", "apikey/manager.go", edits{
+		"writes: newLane(maxWrites, 0)",
+		"writes: newLane(maxWrites, ownerWaiting)",
+	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
+	{"revocations in the lane of writes", "apikey/manage.go", edits{
+		"write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {",
+		"write(ctx, m, m.writes, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {",
+	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
+	{"a disabling Update in the lane of writes", "apikey/manage.go", edits{
+		"if disables(change) {\n\t\tl = m.revocations",
+		"if disables(change) {\n\t\tl = m.writes",
+	}, "./apikey", "TestCallsOfOneOwnerQueue/disable"},
+	{"a given-up call leaves its turn", "apikey/lane.go", edits{
+		"\t\tt.lane.places.Release()\n\t\tt.leave()\n\t}, call)",
+		"\t\tt.lane.places.Release()\n\t}, call)",
+		"\tt.hold()\n\tif err",
+		"\tif err",
+		"\t\tt.leave()\n\t\treturn *new(T)",
+		"\t\treturn *new(T)",
+	}, "./apikey", "TestDeafStoreKeepsTheTurn"},
+	{"owners without calls remembered", "apikey/lane.go", edits{
+		"if o.calls--; o.calls == 0 {",
+		"if o.calls--; o.calls < 0 {",
+	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
+	{"all places for writes", "apikey/manager.go", edits{
+		"writes: newLane(maxWrites, 0)",
+		"writes: newLane(maxCalls, 0)",
+	}, "./apikey", "TestWritesOfAllOwnersAreBounded"},
+	{"a refusal for now is an outage", "apikey/problem.go", edits{
+		"case errors.Is(err, ErrLimited):\n\t\treturn problemLimited",
+		"case errors.Is(err, ErrLimited):\n\t\treturn problemUnavailable",
+	}, "./apikey", "TestLimitedIs429"},
+}
