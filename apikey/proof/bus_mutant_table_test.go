@@ -24,6 +24,27 @@ var busMutants = []mutant{
 	{"Redis: replayed entries live on", "cache/rediscache/seal.go", edits{
 		" || old > e.ttl-s {", " {",
 	}, "./cache/rediscache", "TestEntryAge"},
+	{"Redis: no TLS needed", "cache/rediscache/config.go", edits{
+		"if err == nil && !loopback.Is(host) {", "if err == nil && host == \"\" && loopback.Is(host) {",
+	}, "./cache/rediscache", "TestInsecureNoTLS"},
+	{"Redis: no TLS needed within a cluster", "cache/rediscache/config.go", edits{
+		"Addrs: []string{o.Addr}, Dialer: o.Dialer,", "Addrs: []string{o.Addr},",
+	}, "./cache/rediscache", "TestClusterOfOtherHosts"},
+	{"Redis: echoes on the channel of all", "cache/rediscache/names.go", edits{
+		"return n.channel() + \":\" + strings.ToLower(rand.Text())", "return n.channel() + strings.ToLower(rand.Text()[:0])",
+	}, "./cache/rediscache", "TestBus/An_echo"},
+	{"NOTIFY: no TLS needed for a second try", "store/pgstore/config.go", edits{
+		"TLSConfig: c.TLSConfig}}, c.Fallbacks...)", "TLSConfig: c.TLSConfig}}, c.Fallbacks[:0]...)",
+	}, "./store/pgstore", "TestInsecureNoTLS"},
+	{"NOTIFY: an echo ahead of what was published", "store/pgstore/listener.go", edits{
+		"\t\tl.drain(deliver)\n", "",
+	}, "./store/pgstore", "TestBus/An_echo"},
+	{"NOTIFY: an echo whether or not one can publish", "store/pgstore/bus.go", edits{
+		"if err := b.checkServer(ctx, l.server); err != nil {", "if err := ctx.Err(); err != nil {",
+	}, "./store/pgstore", "TestEchoWithoutPublish"},
+	{"NOTIFY: one key for all channels", "store/pgstore/bus.go", edits{
+		"[]byte(\"keyhatch/pgstore/bus/1\\x00\" + channel)", "[]byte(\"keyhatch/pgstore/bus/1\\x00\" + channel[:0])",
+	}, "./store/pgstore", "TestBusSecret"},
 	{"Redis: the clocks' difference added to the life of an entry", "cache/rediscache/seal.go", edits{
 		"max(e.ttl-s-left, old+s)", "max(e.ttl-s-left, old-s)",
 		"old > e.ttl-s {", "old > e.ttl+s {",

@@ -1,12 +1,15 @@
 package rediscache
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/loopback"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -44,8 +47,30 @@ func configure(address string, o *Options) (*redis.Options, error) {
 	if err := setTLS(options, o); err != nil {
 		return nil, err
 	}
+	if options.TLSConfig == nil && !o.InsecureNoTLS && options.Network == "tcp" {
+		if err := checkLocal(options.Addr); err != nil {
+			return nil, fmt.Errorf("the URL: %w", err)
+		}
+		dial := redis.NewDialer(options)
+		// A cluster says itself where its other nodes are.
+		options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if err := checkLocal(address); err != nil {
+				return nil, err
+			}
+			return dial(ctx, network, address)
+		}
+	}
 	settle(options, o.Timeout)
 	return options, nil
+}
+
+// checkLocal returns an error for an address that is not on this machine.
+func checkLocal(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err == nil && !loopback.Is(host) {
+		err = fmt.Errorf("redis:// shows the password and the records of keys to the network between here and %s; use rediss://, or see Options.InsecureNoTLS", host)
+	}
+	return err
 }
 
 // parse is redis.ParseURL, whose errors quote what they stumble over. Only
@@ -107,7 +132,7 @@ func newLevel(o *redis.Options, cluster bool) redis.UniversalClient {
 		return redis.NewClient(o)
 	}
 	return redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		Addrs: []string{o.Addr}, Dialer: o.Dialer, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		ClientName: o.ClientName, Protocol: o.Protocol, DisableIdentity: o.DisableIdentity,
 		MaintNotificationsConfig: o.MaintNotificationsConfig, ContextTimeoutEnabled: o.ContextTimeoutEnabled,
 		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, DialTimeout: o.DialTimeout,

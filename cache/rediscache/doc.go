@@ -99,8 +99,9 @@
 //
 // A rediss URL checks the server's certificate against what the system trusts.
 // [Options].TLS brings another authority, or a certificate of the client's own.
-// Over a network that others use nothing else will do: the password and the
-// records of keys are sent as they are otherwise.
+// A redis URL to a host other than this one is refused, since the password and
+// the records of keys would be sent as they are; [Options].InsecureNoTLS allows
+// it. The same holds for the nodes of a cluster.
 //
 // # Clusters
 //

@@ -96,7 +96,7 @@ func TestUnreachableServers(t *testing.T) {
 		want string
 	}{
 		"refused":        {"redis://u:" + canary + "@" + closed, "refused"},
-		"no such host":   {"redis://u:" + canary + "@nowhere.invalid", "nowhere.invalid"},
+		"no such host":   {"rediss://u:" + canary + "@nowhere.invalid", "nowhere.invalid"},
 		"no such socket": {"unix://u:" + canary + "@/no/such/socket", "/no/such/socket"},
 		"no TLS":         {"rediss://u:" + canary + "@" + shared(t), ""},
 	} {

@@ -36,6 +36,11 @@ type Options struct {
 	// TLS is used for rediss URLs instead of what the system trusts. Its
 	// ServerName is by default the URL's host.
 	TLS *tls.Config
+
+	// InsecureNoTLS allows redis URLs to hosts other than this one. Anyone who
+	// can listen on the network then has the server's password, and reads the
+	// records of keys.
+	InsecureNoTLS bool
 }
 
 // MinSecret is how long a secret must be, in bytes.

@@ -2,9 +2,10 @@ package httpprovider
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/keyhatch/keyhatch/internal/loopback"
 )
 
 // checkAddress does not repeat the address in its errors: it may hold a password.
@@ -17,15 +18,10 @@ func checkAddress(address string, insecureHTTP bool) error {
 		return errors.New("the address must not hold a user or a password; see Options.Header")
 	case strings.ContainsAny(address, "?#"):
 		return errors.New("the address must not have a query or a fragment")
-	case u.Scheme == "http" && !insecureHTTP && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !insecureHTTP && !loopback.Is(u.Hostname()):
 		return errors.New("the address must be https, since anyone on the network can answer http; see Options.InsecureHTTP")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("the address must be https")
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }

@@ -118,7 +118,7 @@ func (b *Bus) MACKey() []byte { return b.key() }
 func (s *Store) listenOn(dsn string) (*pgx.ConnConfig, error) {
 	server := s.pool.Config().ConnConfig
 	if dsn != "" {
-		c, err := configure(dsn, &Options{})
+		c, err := configure(dsn, &Options{InsecureNoTLS: s.options.InsecureNoTLS})
 		if err != nil {
 			return nil, fmt.Errorf("BusOptions.DSN: %w", err)
 		}

@@ -284,6 +284,22 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	}
 }
 
+// An instance that cannot publish must not believe that it is heard.
+func TestEchoWithoutPublish(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	r := hear(t, openBus(t, s, nil))
+	if err := r.echo(t.Context(), "echo"); err != nil {
+		t.Fatal(err)
+	}
+	r.wants("echo")
+	s.Notices().Close()
+	if err := r.echo(t.Context(), "echo"); err == nil {
+		t.Error("an echo comes though nothing can be published")
+	}
+}
+
 func TestPublishAfterClose(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -305,7 +321,7 @@ func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 	for name, c := range map[string]struct{ dsn, want string }{
 		"unreadable":  {"postgres://u:" + canary + "@h:port/db", "BusOptions.DSN: the data source name: invalid port"},
-		"unreachable": {"postgres://u:" + canary + "@nowhere.invalid/db", "nowhere.invalid"},
+		"unreachable": {"postgres://u:" + canary + "@nowhere.invalid/db?sslmode=require", "nowhere.invalid"},
 		"no database": {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), "3D000"},
 		"no user":     {as(dsn, "nobody_here:"+canary, "postgres", ""), "28000"},
 		"elsewhere":   {as(elsewhere(t, dsn), user(dsn)+":"+canary, "template1", ""), "and to the Store's database"},

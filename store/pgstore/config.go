@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/keyhatch/keyhatch/internal/loopback"
 )
 
 // What holds unless the data source name says otherwise. The package comment
@@ -46,9 +47,28 @@ func configure(dsn string, o *Options) (*config, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
+	if !o.InsecureNoTLS {
+		if err := checkTLS(pool.ConnConfig); err != nil {
+			return nil, fmt.Errorf("the data source name: %w", err)
+		}
+	}
 	c := &config{pool, given.RuntimeParams}
 	c.setDefaults(o)
 	return c, nil
+}
+
+// checkTLS returns an error if a connection may be made without TLS to another
+// machine. With sslmode allow and prefer, which is what holds without one, that
+// is one of several that are tried.
+func checkTLS(c *pgx.ConnConfig) error {
+	tried := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
+	for _, f := range tried {
+		network, _ := pgconn.NetworkAddress(f.Host, f.Port)
+		if f.TLSConfig == nil && network != "unix" && !loopback.Is(f.Host) {
+			return fmt.Errorf("it allows a connection to %s without TLS; add sslmode=verify-full, or see Options.InsecureNoTLS", f.Host)
+		}
+	}
+	return nil
 }
 
 func (c *config) setDefaults(o *Options) {

@@ -12,8 +12,10 @@
 // # Settings
 //
 // The data source name is read as pgx and libpq read theirs, and what it says
-// wins. A server that is not on this machine belongs behind sslmode=verify-full;
-// what pgx does without an sslmode, prefer, falls back to no TLS at all. Where
+// wins, with one exception: a server on another machine must be spoken to with
+// TLS. Open refuses sslmode disable, allow and prefer there, and prefer is what
+// pgx does without an sslmode; [Options].InsecureNoTLS allows them. With
+// verify-full the server is authenticated too, and with require it is not. Where
 // the name says nothing, these hold:
 //
 //   - pool_max_conns=10, or [Options].MaxConns. A server admits 100 of all its

@@ -106,7 +106,7 @@ func TestUnreachableServers(t *testing.T) {
 		want []string
 	}{
 		"refused":        {"postgres://u:" + canary + "@" + closed + "/db", []string{closed, "refused"}},
-		"no such host":   {"postgres://u:" + canary + "@nowhere.invalid/db", []string{"nowhere.invalid"}},
+		"no such host":   {"postgres://u:" + canary + "@nowhere.invalid/db?sslmode=require", []string{"nowhere.invalid"}},
 		"no such socket": {"host=/no/such/folder user=u password=" + canary, []string{"/no/such/folder"}},
 		"no database":    {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), []string{"nothing_here", "3D000"}},
 		"no parameter":   {as(dsn, user(dsn)+":"+canary, "postgres", "pasword="+canary), []string{"pasword", "42704"}},

@@ -28,6 +28,11 @@ type Options struct {
 	// that find no connection free wait for one until their context ends. Buses
 	// of the Store have one more together, and one for each Receive.
 	MaxConns int
+
+	// InsecureNoTLS allows connections without TLS to hosts other than this one.
+	// Anyone who can listen on the network then reads what is stored, and anyone
+	// who can change what it carries can admit keys.
+	InsecureNoTLS bool
 }
 
 // A Store keeps records in a PostgreSQL database. Its methods may be called

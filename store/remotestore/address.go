@@ -2,9 +2,10 @@ package remotestore
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/keyhatch/keyhatch/internal/loopback"
 )
 
 // address checks the base URL and returns what the verbs' names are appended
@@ -18,15 +19,10 @@ func address(base string, insecureHTTP bool) (string, error) {
 		return "", errors.New("baseURL must not hold a user or a password")
 	case strings.ContainsAny(base, "?#"):
 		return "", errors.New("baseURL must not have a query or a fragment")
-	case u.Scheme == "http" && !insecureHTTP && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !insecureHTTP && !loopback.Is(u.Hostname()):
 		return "", errors.New("baseURL must be https, since http shows the secret to the network; see Options.InsecureHTTP")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "", errors.New("baseURL must be https")
 	}
 	return u.JoinPath("v1").String() + "/", nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
