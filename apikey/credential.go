@@ -18,12 +18,25 @@ type carrier struct {
 }
 
 // neverCarriers are headers that browsers or proxies write, forward or log on
-// their own, so that a token in one is neither safe nor surely the client's.
+// their own, so that a token in one is neither safe nor surely the client's. A name
+// that ends in "-" stands for all that begin with it.
 var neverCarriers = []string{
-	"Access-Control-Request-Headers", "Access-Control-Request-Method", "Connection", "Content-Length",
-	"Cookie", "Expect", "Forwarded", "Host", "Keep-Alive", "Origin", "Proxy-Authorization",
-	"Proxy-Connection", "Referer", "Set-Cookie", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-	"User-Agent", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip",
+	"Accept", "Accept-", "Access-Control-", "Alt-", "B3", "Baggage", "Cache-Control", "Cdn-", "Cf-", "Client-Ip", "Connection",
+	"Content-", "Cookie", "Cookie2", "Date", "Dnt", "Early-Data", "Expect", "Fastly-", "Forwarded", "From", "Host", "Http2-Settings",
+	"Idempotency-Key", "If-", "Keep-Alive", "Last-Event-Id", "Max-Forwards", "Origin", "Pragma", "Priority", "Proxy-", "Range",
+	"Referer", "Sec-", "Service-Worker", "Set-Cookie", "Set-Cookie2", "Te", "Traceparent", "Tracestate", "Trailer",
+	"Transfer-Encoding", "True-Client-Ip", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent", "Via", "Warning", "X-Amzn-",
+	"X-Azure-", "X-B3-", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Correlation-Id", "X-Envoy-", "X-Forwarded", "X-Forwarded-",
+	"X-Http-Method-Override", "X-Original-", "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Rewrite-Url",
+}
+
+// neverCarries reports whether a header is one of neverCarriers, also if a proxy
+// that writes "_" as "-" makes one of it.
+func neverCarries(name string) bool {
+	name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return slices.ContainsFunc(neverCarriers, func(never string) bool {
+		return name == never || strings.HasSuffix(never, "-") && strings.HasPrefix(name, never)
+	})
 }
 
 // newCarriers checks the names of [Options.Headers].
@@ -50,7 +63,7 @@ func newCarrier(name string) (carrier, error) {
 		return carrier{}, &InvalidError{Field: "Headers", Reason: "must be header names (RFC 9110, section 5.1)"}
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
-	if slices.Contains(neverCarriers, name) {
+	if neverCarries(name) {
 		return carrier{}, &InvalidError{Field: "Headers", Reason: "must not include " + name}
 	}
 	return carrier{header: name, bearer: name == "Authorization"}, nil
@@ -69,13 +82,20 @@ func isHTTPToken(s string) bool {
 	})
 }
 
-// extract finds the one token that the headers carry, and what carried it. It
-// is the only function that reads a credential from a request.
+// extract finds the one token that the headers carry, and the header that carried
+// it. It is the only function that reads a credential from a request. A header with
+// a credential of another scheme, such as a proxy's Basic, carries none of ours; it
+// is returned with [ErrMissing].
 func extract(carriers []carrier, h http.Header) (token string, via *carrier, err error) {
 	var value string
+	var foreign *carrier
 	for i := range carriers {
 		values := h[carriers[i].header]
 		if len(values) == 0 {
+			continue
+		}
+		if len(values) == 1 && carriers[i].foreign(values[0]) {
+			foreign = &carriers[i]
 			continue
 		}
 		// Never the first of two: a proxy in front may have checked the other.
@@ -86,10 +106,20 @@ func extract(carriers []carrier, h http.Header) (token string, via *carrier, err
 		value, via = values[0], &carriers[i]
 	}
 	if via == nil {
-		return "", nil, ErrMissing
+		return "", foreign, ErrMissing
 	}
 	token, err = via.token(value)
 	return token, via, err
+}
+
+// foreign reports whether value is a credential of another scheme than Bearer. A
+// scheme alone is not: it could be a token that lacks its scheme.
+func (c *carrier) foreign(value string) bool {
+	if !c.bearer || strings.HasPrefix(value, "Bearer ") {
+		return false
+	}
+	scheme, _, ok := strings.Cut(value, " ")
+	return ok && len(scheme) <= maxCredential && !strings.EqualFold(scheme, "Bearer") && isHTTPToken(scheme)
 }
 
 // token takes the token out of the header's value. It bounds it; Validate looks
@@ -107,8 +137,8 @@ func (c *carrier) token(value string) (string, error) {
 	return value, nil
 }
 
-// bearer returns what stands behind the scheme. Credentials of another scheme
-// are none of ours: RFC 6750, section 3.1, wants no error code for them.
+// bearer returns the token behind the scheme. Another scheme is no credential of
+// ours: RFC 6750, section 3.1, wants no error code for it.
 func bearer(value string) (string, error) {
 	if rest, ok := strings.CutPrefix(value, "Bearer "); ok && len(rest) <= maxCredential {
 		return strings.TrimLeft(rest, " "), nil // as nearly all do

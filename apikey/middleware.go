@@ -27,9 +27,11 @@ import (
 //
 // What a response holds belongs to the key's owner, so each one gets a Vary on
 // the header that carried the key, before the next handler runs, and keeps
-// shared caches from giving it to others. Those to a header other than
-// Authorization, which caches do not know for a credential, get Cache-Control:
-// private too. A handler whose responses are for everyone can delete the Vary.
+// shared caches from giving it to others. The response to a header other than
+// Authorization, which caches do not know for a credential, is Cache-Control:
+// private too: public, s-maxage and headers for CDNs alone, such as
+// CDN-Cache-Control, are removed when the next handler sends them. A handler whose
+// responses to Authorization are for everyone can delete the Vary.
 //
 // CORS preflight requests, which browsers send without credentials, are
 // answered 204 and never reach the next handler. They get no CORS headers,
@@ -78,12 +80,13 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if via != nil {
-		via.keepApart(w.Header())
+		var sent func()
+		w, sent = via.keepApart(w)
+		defer sent()
 	}
 	a := &admitted{principalContext: principalContext{Context: r.Context(), principal: p, manager: g.manager}}
 	a.request = *r.WithContext(&a.principalContext)
-	a.request.Header = g.manager.strip(r.Header)
-	g.next.ServeHTTP(w, &a.request)
+	g.manager.handOn(w, r, &a.request, g.next)
 }
 
 // isPreflight reports whether a browser asks what a later request may do (the
@@ -93,15 +96,23 @@ func isPreflight(r *http.Request) bool {
 		len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// keepApart keeps shared caches from mixing owners up. Of Authorization they
-// know by themselves, but forget it when the next handler sends public,
-// s-maxage or must-revalidate (RFC 9111, section 3.5). It adds, since both
-// headers are lists to which others contribute.
-func (c *carrier) keepApart(h http.Header) {
+// keepApart keeps shared caches from mixing owners up. They know that the response
+// to Authorization is for one client, but forget it when the next handler sends
+// public, s-maxage or must-revalidate (RFC 9111, section 3.5). Of other headers they
+// know nothing, so the response to one is kept private whatever the next handler
+// sends. The Vary is added, since others contribute to that list.
+//
+// The next handler must write to the ResponseWriter that keepApart returns, and
+// sent must be called after it.
+func (c *carrier) keepApart(w http.ResponseWriter) (kept http.ResponseWriter, sent func()) {
+	h := w.Header()
 	h["Vary"] = append(h["Vary"], c.header)
-	if !c.bearer {
-		h["Cache-Control"] = append(h["Cache-Control"], "private")
+	if c.bearer {
+		return w, func() {}
 	}
+	h["Cache-Control"] = append(h["Cache-Control"], "private")
+	p := &privacy{header: h}
+	return hook(w, p.begin), func() { p.begin(0) }
 }
 
 // ValidateRequest finds the token in the request's headers and validates it as

@@ -243,7 +243,7 @@ func TestPrivateAdds(t *testing.T) {
 	if got := w.Header()["Vary"]; !slices.Equal(got, []string{"Origin", "X-Api-Key", "Accept"}) {
 		t.Errorf("Vary %q, want all three", got)
 	}
-	if got := w.Header()["Cache-Control"]; !slices.Equal(got, []string{"private", "max-age=60"}) {
+	if got := w.Header()["Cache-Control"]; !slices.Equal(got, []string{"private, max-age=60"}) {
 		t.Errorf("Cache-Control %q, want private and max-age", got)
 	}
 }

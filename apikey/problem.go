@@ -83,9 +83,9 @@ func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	if m.opts.ErrorHandler != nil {
 		a := &answer{ResponseWriter: w, status: p.status}
-		stripped := *r
-		stripped.Header = m.strip(r.Header)
-		m.opts.ErrorHandler(a, &stripped, err)
+		m.handOn(hook(w, a.begin), r, r.WithContext(r.Context()), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			m.opts.ErrorHandler(w, r, err)
+		}))
 		if a.written {
 			return
 		}
@@ -143,37 +143,21 @@ func (e *scopeError) Error() string { return ErrScope.Error() + ": " + strings.J
 
 func (e *scopeError) Unwrap() error { return ErrScope }
 
-// An answer is the ResponseWriter that [Options.ErrorHandler] gets. It finds out
-// whether the handler answered, and gives an answer that names no status the
-// refusal's, where net/http would say 200.
+// An answer observes what [Options.ErrorHandler] writes. It finds out whether the
+// handler answered, and gives an answer that names no status the refusal's, where
+// net/http would say 200.
 type answer struct {
 	http.ResponseWriter
 	status  int
 	written bool
 }
 
-func (a *answer) WriteHeader(status int) {
-	// Informational responses come before the answer.
-	if status >= 200 || status == http.StatusSwitchingProtocols {
+func (a *answer) begin(status int) {
+	switch {
+	case status == 0 && !a.written:
+		a.written = true
+		a.ResponseWriter.WriteHeader(a.status)
+	case isFinal(status):
 		a.written = true
 	}
-	a.ResponseWriter.WriteHeader(status)
 }
-
-func (a *answer) Write(b []byte) (int, error) {
-	if !a.written {
-		a.WriteHeader(a.status)
-	}
-	return a.ResponseWriter.Write(b)
-}
-
-// FlushError stands before the underlying writer's, which would send a 200.
-func (a *answer) FlushError() error {
-	if !a.written {
-		a.WriteHeader(a.status)
-	}
-	return http.NewResponseController(a.ResponseWriter).Flush()
-}
-
-// Unwrap is for [http.ResponseController].
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -426,6 +426,51 @@ func (p *Principal) allows(scope string) bool {`,
 		"if err == nil && !p.allowsAll(nil) {",
 	}, "./apikey", "TestRouteCarrierScopeMatrix"},
 
+	{"form and files not given back to the server's request", "apikey/request.go", edits{
+		"\t\tr.MultipartForm = in.MultipartForm\n",
+		"\t\t_ = in.MultipartForm\n",
+	}, "./apikey", "TestMiddlewareConformance"},
+	{"files of a handler that panics stay", "apikey/request.go", edits{
+		"if panicked && !parsed && r.MultipartForm != nil {",
+		"if false && panicked && !parsed {",
+	}, "./apikey", "TestMiddlewareConformance"},
+	{"pattern not given back", "apikey/request.go", edits{
+		"r.Pattern = in.Pattern\n",
+		"_ = in.Pattern\n",
+	}, "./apikey", "TestMiddlewareConformance"},
+	{"trailers that were not announced lost", "apikey/request.go", edits{
+		"in.Trailer = r.Trailer\n",
+		"_ = in.Trailer\n",
+	}, "./apikey", "TestMiddlewareConformance"},
+	{"a writer that cannot be hijacked", "apikey/hook.go", edits{
+		"_, hijacker := w.(http.Hijacker)",
+		"hijacker := false",
+	}, "./apikey", "TestMiddlewareConformance"},
+	{"response to another header not kept private", "apikey/middleware.go", edits{
+		"return hook(w, p.begin), func() { p.begin(0) }",
+		"return w, func() { _ = p }",
+	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
+	{"flushed before it is private", "apikey/hook.go", edits{
+		"\tw.begin(0)\n\treturn http.NewResponseController(w.ResponseWriter).Flush()",
+		"\treturn http.NewResponseController(w.ResponseWriter).Flush()",
+	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
+	{"headers for CDNs alone left", "apikey/privacy.go", edits{
+		"case isForSharedCaches(name):",
+		"case isForSharedCaches(name) && name == \"\":",
+	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
+	{"early hints end the privacy", "apikey/privacy.go", edits{
+		"p.sent = status == 0 || isFinal(status)",
+		"p.sent = true",
+	}, "./apikey", "TestSharedCacheThatIgnoresVary/informational"},
+	{"another scheme beside a key is a second credential", "apikey/credential.go", edits{
+		"if len(values) == 1 && carriers[i].foreign(values[0]) {",
+		"if false {",
+	}, "./apikey", "TestRawHeaders$"},
+	{"a token in a header that proxies log", "apikey/credential.go", edits{
+		"if neverCarries(name) {",
+		"if neverCarries(name) && name == \"Cookie\" {",
+	}, "./apikey", "TestHeaderNames$"},
+
 	// The store in memory; what notices here notices in every other store.
 	{"last use of a revoked key written", "store/memstore/update.go", edits{
 		"if r != nil && r.RevokedAt.IsZero() && at.After(r.LastUsedAt) {",

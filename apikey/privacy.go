@@ -1,0 +1,77 @@
+package apikey
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// A privacy keeps a response out of shared caches.
+type privacy struct {
+	header http.Header
+	sent   bool
+}
+
+// begin makes the header private before it is sent, with whatever the handler has
+// put into it.
+func (p *privacy) begin(status int) {
+	if p.sent {
+		return
+	}
+	p.sent = status == 0 || isFinal(status)
+	keepPrivate(p.header)
+}
+
+// keepPrivate makes h one that no shared cache stores (RFC 9111, section 5.2.2). It
+// finds the headers in any case of their letters, as HTTP/1 sends them.
+func keepPrivate(h http.Header) {
+	var directives []string
+	for name, values := range h {
+		switch {
+		case strings.EqualFold(name, "Cache-Control"):
+			directives = appendDirectives(directives, values)
+			delete(h, name)
+		case isForSharedCaches(name):
+			delete(h, name)
+		}
+	}
+	if !slices.Contains(directives, "no-store") && !slices.Contains(directives, "private") {
+		directives = append(directives, "private")
+	}
+	h["Cache-Control"] = []string{strings.Join(directives, ", ")}
+}
+
+// appendDirectives appends the directives of a Cache-Control that mean something in
+// a private response. A comma in quotes splits a list of fields into directives that
+// nobody knows, which only loses that list.
+func appendDirectives(directives, values []string) []string {
+	for _, value := range values {
+		for d := range strings.SplitSeq(value, ",") {
+			d = strings.TrimSpace(d)
+			name, _, _ := strings.Cut(strings.ToLower(d), "=")
+			switch strings.TrimSpace(name) {
+			case "", "public", "s-maxage", "proxy-revalidate":
+			case "private", "no-store":
+				d = strings.TrimSpace(name) // private="field" keeps one field private alone
+				fallthrough
+			default:
+				if !slices.Contains(directives, d) {
+					directives = append(directives, d)
+				}
+			}
+		}
+	}
+	return directives
+}
+
+// isForSharedCaches reports whether a response header tells CDNs and proxies what to
+// cache, and takes precedence over Cache-Control there (RFC 9213).
+func isForSharedCaches(name string) bool {
+	const targeted = "cdn-cache-control"
+	if n := len(name) - len(targeted); n >= 0 && strings.EqualFold(name[n:], targeted) {
+		return true
+	}
+	return slices.ContainsFunc([]string{"Surrogate-Control", "Edge-Control", "Akamai-Cache-Control", "X-Accel-Expires"}, func(other string) bool {
+		return strings.EqualFold(name, other)
+	})
+}
