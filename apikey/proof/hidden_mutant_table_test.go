@@ -58,6 +58,22 @@ var hiddenMutants = []mutant{
 		`case others.String != "":`,
 		`case others.String == "-":`,
 	}, "./store/proof", "TestSearchPath"},
+	{"SQL: hidden plans are no plans", "entitlement/sqlprovider/statements.go", edits{
+		"p.dialect.db.Whole(",
+		"(&sqldb.SQLite).Whole(",
+	}, "./entitlement/proof", "TestRowLevelSecurity|TestViewInPlaceOfATable"},
+	{"SQL: hidden overrides are no overrides", "entitlement/sqlprovider/statements.go", edits{
+		"ON o.owner = s.owner WHERE s.owner = ?`, \"\", \"_overrides\")",
+		"ON o.owner = s.owner WHERE s.owner = ?`, \"\")",
+	}, "./entitlement/proof", "TestRowLevelSecurity"},
+	{"SQL: each connection looks for plans by its own search path", "entitlement/sqlprovider/migrate.go", edits{
+		"p.schema, p.found = schema, true\n\tp.sql = p.statements()",
+		"p.found = schema != \"\"",
+	}, "./entitlement/proof", "TestSearchPath"},
+	{"pgstore: empty name leads to a default", "store/pgstore/config.go", edits{
+		`return strings.Trim(dsn, "/@?") == ""`,
+		`return dsn == "-"`,
+	}, "./store/pgstore", "TestEmptyNames"},
 	{"PostgreSQL: encoding of the database not checked", "store/sqlstore/postgres.go", edits{
 		"WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')",
 		"WHEN current_setting('server_encoding') = 'none'",

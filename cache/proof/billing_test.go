@@ -29,7 +29,7 @@ func (r *role) sell(ctx context.Context) (*sqlprovider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := sqlprovider.New(db, sqlstore.PostgreSQL, catalog(), &sqlprovider.Options{Poll: -1})
+	p, err := sqlprovider.New(db, sqlstore.PostgreSQL, catalog(), &sqlprovider.Options{Poll: -1, Schema: schemaOf(r.DSN)})
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"sync"
 
@@ -58,12 +57,7 @@ func play() int {
 }
 
 func (r *role) open(ctx context.Context) error {
-	dsn, err := url.Parse(r.DSN)
-	if err != nil {
-		return err
-	}
-	// The tables of other tests are in other schemas of the database.
-	st, err := pgstore.Open(ctx, r.DSN, &pgstore.Options{Schema: dsn.Query().Get("search_path")})
+	st, err := pgstore.Open(ctx, r.DSN, &pgstore.Options{Schema: schemaOf(r.DSN)})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,16 @@ func (s *servers) schema(t testing.TB) string {
 	return withParam(s.postgres, "search_path", name)
 }
 
+// schemaOf is the schema that a data source name has from schema. The tables of
+// other tests are in other schemas of the database.
+func schemaOf(dsn string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get("search_path")
+}
+
 func (s *servers) postgresDoes(t testing.TB, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)

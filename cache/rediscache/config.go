@@ -82,6 +82,8 @@ func parse(address string) (*redis.Options, error) {
 	}
 	options, err := redis.ParseURL(address)
 	switch {
+	case err == nil && u.Scheme != "unix" && u.Hostname() == "":
+		return nil, errors.New("names no host; write redis://localhost if this machine is meant")
 	case err == nil:
 		return options, nil
 	case u.User != nil && strings.Count(address, "@") == 1, !strings.Contains(address, "@"):

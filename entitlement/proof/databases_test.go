@@ -58,9 +58,18 @@ func migrated(t testing.TB, d database, db *sql.DB) *sqlprovider.Provider {
 	return p
 }
 
+// newProvider names the schema if the Options name none: Migrate creates no tables
+// by the search path while there are others in the database, those of other tests.
 func newProvider(t testing.TB, d database, db *sql.DB, o *sqlprovider.Options) *sqlprovider.Provider {
 	t.Helper()
-	p, err := sqlprovider.New(db, d.dialect, catalog(t), o)
+	var opts sqlprovider.Options
+	if o != nil {
+		opts = *o
+	}
+	if d.dialect == sqlstore.PostgreSQL && opts.Schema == "" {
+		opts.Schema = ask[string](t, db, "SELECT current_schema()")
+	}
+	p, err := sqlprovider.New(db, d.dialect, catalog(t), &opts)
 	if err != nil {
 		t.Fatal(err)
 	}

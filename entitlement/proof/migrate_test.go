@@ -116,8 +116,9 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 // Names that SQL has for itself, beside each other and beside the keys'.
 func TestTablesOfAnyName(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		db := openDB(t, d.driver, d.dsn(t))
-		keys, err := sqlstore.New(db, d.dialect, nil)
+		dsn := d.dsn(t)
+		db := openDB(t, d.driver, dsn)
+		keys, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: schemaOf(dsn)})
 		if err == nil {
 			err = keys.Migrate(t.Context())
 		}

@@ -34,7 +34,7 @@ func putHistory(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	p, err := sqlprovider.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), c, nil)
+	p, err := sqlprovider.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), c, &sqlprovider.Options{Schema: schemaOf(dsn)})
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,27 @@ func postgresDSN(t testing.TB) string {
 	return withParam(server, "search_path", schema)
 }
 
+// schemaOf is the schema that a data source name has from postgresDSN, or "".
+func schemaOf(dsn string) string {
+	if !strings.HasPrefix(dsn, "postgres:") {
+		return ""
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get("search_path")
+}
+
+// ask reads the one value that a query has for an answer.
+func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
+	t.Helper()
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
 // mysqlDSN names a new database, which goes with the test.
 func mysqlDSN(t testing.TB) string {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -14,14 +15,14 @@ type dialect struct {
 	// itself, so that it can be run by hand as well.
 	schema []string
 
+	// db makes sure that no row is left out.
+	db *sqldb.Database
+
 	// schemas tells that tables may be in one of several name spaces.
 	schemas bool
 
-	// quote stands around names, so that a table can be called "order".
-	quote string
-
-	// placeholder stands for the nth parameter of a statement, from 1.
-	placeholder func(n int) string
+	// byKey follows a table's name where rows are asked for by the primary key.
+	byKey string
 
 	// isolation is what Migrate's transaction asks for.
 	isolation sql.IsolationLevel
@@ -82,5 +83,3 @@ const (
 		ON CONFLICT (event) DO UPDATE SET at = excluded.at, reason = excluded.reason, body = excluded.body
 		WHERE kept.refused = 1`
 )
-
-func questionMark(int) string { return "?" }

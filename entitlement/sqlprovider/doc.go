@@ -34,8 +34,9 @@
 // a migration tool of their own give it the files in the folder schema instead,
 // one folder for each dialect and one file for each version, with the tables'
 // names changed in them where [Options] change them. The two get along. Call
-// Migrate even so: it refuses plans that the catalog does not know, and
-// connections whose settings would let texts go wrong.
+// Migrate even so: it refuses plans that the catalog does not know, connections
+// whose settings would let texts go wrong, and a database that may leave out rows;
+// and it names the schema of the tables in every statement from then on.
 //
 // Whoever migrates needs the right to create tables and indexes. A Provider at
 // work needs SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
@@ -47,8 +48,8 @@
 // # Errors
 //
 // [entitlement.ErrNone] means that the owner has bought nothing. Every other
-// error of [Provider.Entitlement] is an outage: the database cannot be asked, or
-// it holds a row that nobody who keeps to this package has written, such as one
+// error of [Provider.Entitlement] is an outage: the database cannot be asked, it
+// may hide rows, as by row-level security, or it holds a row that nobody who keeps to this package has written, such as one
 // with a status that is not known. Such a row grants nothing and is not skipped
 // either, since it may be the one that takes access away.
 //

@@ -9,19 +9,24 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 //go:embed schema/mysql/1.sql
 var mysqlSchema1 string
 
 var mysql = dialect{
-	schema:      []string{mysqlSchema1},
-	schemas:     true,
-	quote:       "`",
-	placeholder: questionMark,
-	isolation:   sql.LevelReadCommitted,
-	busy:        numbered("1213", "1205", "1020"), // deadlock, lock wait timeout, record changed
-	alone:       aloneMySQL,
+	schema:    []string{mysqlSchema1},
+	db:        &sqldb.MySQL,
+	schemas:   true,
+	isolation: sql.LevelReadCommitted,
+	busy:      numbered("1213", "1205", "1020"), // deadlock, lock wait timeout, record changed
+	alone:     aloneMySQL,
+
+	// A view in a table's place may hide rows; it has no index, so that the
+	// statement fails.
+	byKey: "FORCE INDEX (PRIMARY)",
 
 	// ON DUPLICATE KEY UPDATE would do it in one statement, but with the client's
 	// clientFoundRows its count does not tell an insert from a repetition, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
@@ -35,7 +36,8 @@ type Options struct {
 
 	// Schema is where the tables are: a schema of PostgreSQL, or a database of
 	// MySQL, named as a table is. It must be there already. By default it is
-	// the connection's own. SQLite has none.
+	// the connection's own, or on PostgreSQL the schema of the search path in
+	// which Migrate finds the tables. SQLite has none.
 	Schema string
 
 	// Poll is how long [Provider.Watch] pauses before it asks the database
@@ -57,6 +59,8 @@ type Provider struct {
 	dialect       *dialect
 	catalog       *entitlement.Catalog
 	schema, table string
+	found         bool // the schema, by Migrate
+	binding       sync.Mutex
 	poll          time.Duration
 	sql           statements
 }

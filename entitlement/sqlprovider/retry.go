@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 // Patience is how long a call goes on trying again after it was refused because
@@ -77,6 +79,9 @@ func collectOnce[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T
 	defer rows.Close()
 	for rows.Next() {
 		row, err := scan(rows)
+		if err != nil && sqldb.IsEmpty(rows) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

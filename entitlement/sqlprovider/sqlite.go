@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 //go:embed schema/sqlite/1.sql
@@ -11,8 +13,7 @@ var sqliteSchema1 string
 
 var sqlite = dialect{
 	schema:      []string{sqliteSchema1},
-	quote:       `"`,
-	placeholder: questionMark,
+	db:          &sqldb.SQLite,
 	isolation:   sql.LevelSerializable, // SQLite has no other
 	put:         putOnConflict,
 	setOverride: setOverrideOnConflict,

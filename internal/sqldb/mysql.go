@@ -6,7 +6,8 @@ const mysqlHides = `CASE WHEN @@read_only OR @@innodb_read_only THEN '@@read_onl
 // MySQL is MySQL 8.0.16 or later, or MariaDB 10.6 or later. A statement must
 // also name an index, by FORCE INDEX: a view has none, so that it fails there.
 var MySQL = Database{
-	name: "MySQL server",
+	name:  "MySQL server",
+	quote: "`",
 
 	// What is no XPath fails the statement, and its first 32 characters are in
 	// the error.

@@ -8,7 +8,8 @@ import "strconv"
 // rows. A view may hide rows, and a foreign table may lead to a replica; neither
 // has a file of its own. A server that has become a standby lags behind.
 var PostgreSQL = Database{
-	name: "PostgreSQL database",
+	name:  "PostgreSQL database",
+	quote: `"`,
 
 	// A text that is no boolean fails the statement, and the error quotes it. The
 	// condition refers to no column, so the server evaluates it once, and before

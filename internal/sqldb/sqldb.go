@@ -11,12 +11,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // A Database is a kind of database.
 type Database struct {
-	name string
+	name  string
+	quote string // stands around names, so that a table can be called "order"
 
 	// whole is a condition: true, or it fails the statement if rows of a table may
 	// be left out. In it %s is the table's name as a literal.
@@ -43,7 +45,7 @@ type Database struct {
 // why, if the database may leave out rows of one of the tables. The names of the
 // tables are in quotes in it, as given.
 //
-// For PostgreSQL it returns a row of NULLs if there are no rows; [First] skips it.
+// For PostgreSQL it returns a row of NULLs if there are no rows, see [IsEmpty].
 func (d *Database) Whole(statement string, tables ...string) string {
 	if d.whole == "" {
 		return statement
@@ -59,23 +61,17 @@ func (d *Database) Whole(statement string, tables ...string) string {
 	return "SELECT found.* FROM (VALUES (1)) AS one LEFT JOIN (" + statement + ") AS found ON true WHERE " + condition
 }
 
-// First scans the first column of a row, which is never NULL in a row that a table
-// holds. For a row of NULLs its error matches [sql.ErrNoRows].
-func First[T any](to *T) sql.Scanner { return first[T]{to} }
-
-type first[T any] struct{ to *T }
-
-// Scan implements [sql.Scanner].
-func (f first[T]) Scan(src any) error {
-	var v sql.Null[T]
-	if err := v.Scan(src); err != nil {
-		return err
+// IsEmpty reports whether the current row has nothing but NULLs.
+func IsEmpty(rows *sql.Rows) bool {
+	columns, err := rows.Columns()
+	if err != nil {
+		return false
 	}
-	if !v.Valid {
-		return sql.ErrNoRows
+	values, to := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		to[i] = &values[i]
 	}
-	*f.to = v.V
-	return nil
+	return rows.Scan(to...) == nil && !slices.ContainsFunc(values, func(v any) bool { return v != nil })
 }
 
 // A Queryer is a pool of connections, a connection or a transaction.

@@ -3,8 +3,9 @@ package sqldb
 // SQLite is SQLite 3.41 or later. Its statements name the tables of the file
 // itself, which temporary tables and attached files could hide otherwise.
 var SQLite = Database{
-	name: "SQLite file",
-	home: `SELECT 'main', NULL WHERE ? = ?`,
+	name:  "SQLite file",
+	quote: `"`,
+	home:  `SELECT 'main', NULL WHERE ? = ?`,
 	faults: `SELECT name || ' is a view, which may hide rows' FROM main.sqlite_schema WHERE type = 'view' AND ? = 'main' AND name IN (%s)
 		UNION ALL SELECT name || ' is hidden by a temporary table' FROM sqlite_temp_schema WHERE name IN (%s)`,
 	server:      `SELECT file FROM pragma_database_list WHERE name = 'main'`,

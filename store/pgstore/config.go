@@ -38,6 +38,10 @@ func configure(dsn string, o *Options) (*config, error) {
 	if o.MaxConns < 0 || o.MaxConns > math.MaxInt32 {
 		return nil, fmt.Errorf("Options.MaxConns: %d is not a number of connections", o.MaxConns)
 	}
+	if namesNothing(dsn) {
+		return nil, errors.New("the data source name is empty, and the server's default database is no place for keys; " +
+			"name a server or a database, such as postgres://app@db.example.com/app or dbname=app")
+	}
 	// pgxpool takes its own parameters out; pgconn alone leaves them to be seen.
 	given, err := pgconn.ParseConfig(dsn)
 	if err != nil {
@@ -69,6 +73,14 @@ func checkTLS(c *pgx.ConnConfig) error {
 		}
 	}
 	return nil
+}
+
+// namesNothing reports whether a data source name leaves everything to defaults,
+// as that of a variable that is not set does.
+func namesNothing(dsn string) bool {
+	dsn = strings.TrimSpace(dsn)
+	dsn = strings.TrimPrefix(strings.TrimPrefix(dsn, "postgres://"), "postgresql://")
+	return strings.Trim(dsn, "/@?") == ""
 }
 
 func (c *config) setDefaults(o *Options) {

@@ -92,6 +92,15 @@ func TestUnreadableNames(t *testing.T) {
 	}
 }
 
+// a name that is empty, as of a variable that is not set, would lead to some
+// default database, whose tables are empty too.
+func TestEmptyNames(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{"", " \n", "postgres://", "postgresql:///", "postgres://@/?"} {
+		refused(t, dsn, "the data source name is empty", "postgres://app@db.example.com/app")
+	}
+}
+
 func TestUnreachableServers(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

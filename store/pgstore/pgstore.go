@@ -53,6 +53,8 @@ var _ store.Store = (*Store)(nil)
 // they are not there. Nil Options are fine. What the name leaves open comes
 // from the environment variables of libpq, PGHOST and so on.
 //
+// An empty name is an error.
+//
 // Open fails when the server cannot be reached within five seconds for each
 // host (or the name's connect_timeout), is older than version 13, takes no
 // writes, commits without waiting for the disk, or is behind a pooler without

@@ -35,9 +35,6 @@ type dialect struct {
 	// schemas tells that tables may be in one of several name spaces.
 	schemas bool
 
-	// quote stands around names, so that a table can be called "order".
-	quote string
-
 	// isolation is what write transactions ask for, whatever the server's or
 	// the connection's default.
 	isolation sql.IsolationLevel

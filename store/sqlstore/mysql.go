@@ -20,7 +20,6 @@ var mysql = dialect{
 	schema:    []string{mysqlSchema1},
 	db:        &sqldb.MySQL,
 	schemas:   true,
-	quote:     "`",
 	isolation: sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
 	prepare:   true,
 	busy:      busyMySQL,

@@ -15,7 +15,6 @@ var postgres = dialect{
 	schema:      []string{postgresSchema1},
 	db:          &sqldb.PostgreSQL,
 	schemas:     true,
-	quote:       `"`,
 	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
 	busy:        busyPostgres,
 	unlessTaken: "ON CONFLICT DO NOTHING",

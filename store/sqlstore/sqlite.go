@@ -14,7 +14,6 @@ var sqliteSchema1 string
 var sqlite = dialect{
 	schema:      []string{sqliteSchema1},
 	db:          &sqldb.SQLite,
-	quote:       `"`,
 	isolation:   sql.LevelSerializable, // SQLite has no other
 	prepare:     true,
 	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer

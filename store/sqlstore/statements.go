@@ -1,6 +1,6 @@
 package sqlstore
 
-import "strings"
+import "github.com/keyhatch/keyhatch/internal/sqldb"
 
 const columns = `digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
 	scopes, metadata, created_at, expires_at, disabled_at, revoked_at, last_used_at`
@@ -79,25 +79,10 @@ func (s *Store) read(statement string) string {
 // tables' names. Nothing else is ever put into a statement.
 func (s *Store) text(statement string) string { return s.named(s.schema, s.dialect.db.Text(statement)) }
 
-// named puts in the names of tables and indexes. An index lies in the name
-// space of its table, and is made without saying so.
+// named puts in the names of tables and indexes.
 func (s *Store) named(schema, statement string) string {
-	var names []string
-	for _, index := range []string{"_list", "_live"} {
-		names = append(names, DefaultTable+index, s.quoted(s.table+index))
-	}
-	for _, table := range []string{"_owners", "_version", ""} { // the shortest last
-		name := s.quoted(s.table + table)
-		if schema != "" {
-			name = s.quoted(schema) + "." + name
-		}
-		// In quotes it is a literal. A schema that was found may have any name.
-		names = append(names, "'"+DefaultTable+table+"'", "'"+strings.ReplaceAll(name, "'", "''")+"'", DefaultTable+table, name)
-	}
-	return strings.NewReplacer(names...).Replace(statement)
-}
-
-func (s *Store) quoted(name string) string {
-	q := s.dialect.quote
-	return q + strings.ReplaceAll(name, q, q+q) + q
+	return s.dialect.db.Replace(sqldb.Names{
+		Default: DefaultTable, Table: s.table, Schema: schema,
+		Tables: []string{"_owners", "_version"}, Indexes: []string{"_list", "_live"},
+	}, statement)
 }
