@@ -181,6 +181,9 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
 	ends := next.CreatedAt.Add(grace).Truncate(time.Microsecond)
 	rotate := func(ctx context.Context) (rotation, error) {
+		if grace == 0 {
+			m.uses.flushKey(ctx, r.Digest)
+		}
 		old, made, err := m.store.Rotate(ctx, owner, id, next, ends)
 		if err == nil {
 			m.ended.remember(r.Digest, old)

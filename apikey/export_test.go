@@ -72,7 +72,7 @@ const (
 func WaitingUses(n int) (taken int) {
 	u := &lastUsed{full: make(chan struct{}, 1)}
 	for range n {
-		if u.add(store.Use{}) {
+		if u.add(waitingUse{}) {
 			taken++
 		}
 	}

@@ -3,12 +3,14 @@ package apikey
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -16,7 +18,7 @@ const (
 	flushInterval = 10 * time.Second // what a crash can lose of last-used times
 	touchBatch    = 1_000            // uses in one call of the store
 	useShards     = 16
-	maxShardUses  = 16_384 // in all 262,144 uses wait at most, 56 bytes each
+	maxShardUses  = 16_384 // in all 262,144 uses wait at most, 64 bytes each
 )
 
 // lastUsed gathers uses of keys and writes them in batches, so that a
@@ -25,6 +27,11 @@ const (
 type lastUsed struct {
 	m      *Manager
 	shards [useShards]useShard // by digest
+
+	inFlight struct { // a flush is writing them
+		mu   sync.Mutex
+		uses []waitingUse
+	}
 
 	full chan struct{} // asks for a flush before it is time
 	stop chan struct{}
@@ -36,8 +43,16 @@ type lastUsed struct {
 
 type useShard struct {
 	mu   sync.Mutex
-	uses []store.Use
+	uses []waitingUse
 }
+
+// A waitingUse is a use that the store does not have yet.
+type waitingUse struct {
+	store.Use
+	owner uint64 // bytes of the owner's key, to find those of an owner
+}
+
+func ownerBytes(owner cache.Key) uint64 { return binary.LittleEndian.Uint64(owner[:]) }
 
 func newLastUsed(m *Manager) *lastUsed {
 	u := &lastUsed{m: m, full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
@@ -77,14 +92,16 @@ func (u *lastUsed) record(k *cachedKey, d store.Digest, now time.Time) {
 	if at < due || !k.touchAfter.CompareAndSwap(due, at+u.m.opts.TouchInterval.Microseconds()) {
 		return
 	}
-	if !u.add(store.Use{Digest: d, At: time.UnixMicro(at).UTC()}) {
+	if !u.add(waitingUse{store.Use{Digest: d, At: time.UnixMicro(at).UTC()}, ownerBytes(k.ownerKey)}) {
 		k.touchAfter.Store(due) // no room: the next use tries again
 	}
 }
 
+func (u *lastUsed) shardOf(d store.Digest) *useShard { return &u.shards[d[31]%useShards] }
+
 // add is false when no more uses can wait.
-func (u *lastUsed) add(use store.Use) bool {
-	s := &u.shards[use.Digest[31]%useShards]
+func (u *lastUsed) add(use waitingUse) bool {
+	s := u.shardOf(use.Digest)
 	s.mu.Lock()
 	room := len(s.uses) < maxShardUses
 	if room {
@@ -102,28 +119,86 @@ func (u *lastUsed) add(use store.Use) bool {
 
 // flush writes all that waits. What the store does not take waits on.
 func (u *lastUsed) flush(ctx context.Context) error {
-	var uses []store.Use
+	u.inFlight.mu.Lock()
 	for i := range u.shards {
 		s := &u.shards[i]
 		s.mu.Lock()
-		uses = append(uses, s.uses...)
+		u.inFlight.uses = append(u.inFlight.uses, s.uses...)
 		s.uses = nil
 		s.mu.Unlock()
 	}
+	uses := u.inFlight.uses
+	u.inFlight.mu.Unlock()
+	defer func() {
+		u.inFlight.mu.Lock()
+		defer u.inFlight.mu.Unlock()
+		u.inFlight.uses = nil
+	}()
+	return u.write(ctx, slices.Clone(uses))
+}
+
+// flushKey writes the uses of a key that is about to be revoked, and flushOwner
+// those of all keys of an owner: afterwards the store does not record them. They
+// take at most a quarter of LookupTimeout, and if they fail, it is no reason not
+// to revoke.
+func (u *lastUsed) flushKey(ctx context.Context, d store.Digest) {
+	u.flushFirst(ctx, func(use waitingUse) bool { return use.Digest == d }, u.shardOf(d))
+}
+
+func (u *lastUsed) flushOwner(ctx context.Context, owner string) {
+	key := ownerBytes(ownerKey(owner))
+	shards := make([]*useShard, useShards)
+	for i := range shards {
+		shards[i] = &u.shards[i]
+	}
+	u.flushFirst(ctx, func(use waitingUse) bool { return use.owner == key }, shards...)
+}
+
+func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool, shards ...*useShard) {
+	// Those in flight may reach the store only after the revocation.
+	u.inFlight.mu.Lock()
+	uses := selected(u.inFlight.uses, matches)
+	u.inFlight.mu.Unlock()
+	for _, s := range shards {
+		s.mu.Lock()
+		if found := selected(s.uses, matches); len(found) > 0 {
+			uses = append(uses, found...)
+			s.uses = slices.DeleteFunc(s.uses, matches)
+		}
+		s.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, u.m.opts.LookupTimeout/4)
+	defer cancel()
+	if err := u.write(ctx, uses); err != nil {
+		u.warn(err)
+	}
+}
+
+func selected(uses []waitingUse, matches func(waitingUse) bool) (found []waitingUse) {
+	for _, use := range uses {
+		if matches(use) {
+			found = append(found, use)
+		}
+	}
+	return found
+}
+
+// write hands uses to the store. What it does not take waits again.
+func (u *lastUsed) write(ctx context.Context, uses []waitingUse) error {
+	u.clamp(uses)
 	// Sorted, since two instances that lock rows in different orders deadlock.
-	slices.SortFunc(uses, func(a, b store.Use) int {
+	slices.SortFunc(uses, func(a, b waitingUse) int {
 		if c := bytes.Compare(a.Digest[:], b.Digest[:]); c != 0 {
 			return c
 		}
 		return b.At.Compare(a.At)
 	})
-	uses = slices.CompactFunc(uses, func(a, b store.Use) bool { return a.Digest == b.Digest })
+	uses = slices.CompactFunc(uses, func(a, b waitingUse) bool { return a.Digest == b.Digest })
 	var failed error
 	for batch := range slices.Chunk(uses, touchBatch) {
 		// One batch that fails need not keep the others, unless time ran out.
 		if !errors.Is(failed, context.DeadlineExceeded) && !errors.Is(failed, context.Canceled) {
-			touch := func(ctx context.Context) (struct{}, error) { return struct{}{}, u.m.store.Touch(ctx, batch) }
-			_, err := ask(ctx, u.m, touch)
+			err := u.touch(ctx, batch)
 			if err == nil {
 				continue
 			}
@@ -134,6 +209,31 @@ func (u *lastUsed) flush(ctx context.Context) error {
 		}
 	}
 	return failed
+}
+
+func (u *lastUsed) touch(ctx context.Context, batch []waitingUse) error {
+	uses := make([]store.Use, len(batch))
+	for i := range batch {
+		uses[i] = batch[i].Use
+	}
+	_, err := ask(ctx, u.m, func(ctx context.Context) (struct{}, error) { return struct{}{}, u.m.store.Touch(ctx, uses) })
+	return err
+}
+
+// clamp moves uses that are later than the clock now is, because it was put
+// back, to now.
+func (u *lastUsed) clamp(uses []waitingUse) {
+	latest := now()
+	for i := range uses {
+		uses[i].At = earlier(uses[i].At, latest)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (u *lastUsed) close(ctx context.Context) error {

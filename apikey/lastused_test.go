@@ -222,3 +222,102 @@ func TestOneBadBatch(t *testing.T) {
 		t.Errorf("Close: %v with %d of 3 batches written, want ErrUnavailable and the two that were taken", err, taken.Load())
 	}
 }
+
+// Invariant 5: a use shortly before the key is ended is recorded, however it is
+// ended.
+func TestUseBeforeRevocationIsKept(t *testing.T) {
+	for _, tt := range ends {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newManager(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1})
+				key, other := create(t, m, "o"), create(t, m, "p")
+				time.Sleep(time.Second)
+				used := now()
+				wantValid(t, m, key)
+				wantValid(t, m, other)
+				time.Sleep(300 * time.Millisecond)
+				if err := tt.do(t.Context(), m, key.Key.ID); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				for _, owner := range []apikey.Issued{key, other} {
+					k, err := m.Get(t.Context(), owner.Key.Owner, owner.Key.ID)
+					if err != nil || !k.LastUsedAt.Equal(used) {
+						t.Errorf("%s: last used %v, %v, want %v", owner.Key.Owner, k.LastUsedAt, err, used)
+					}
+				}
+			})
+		})
+	}
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// Invariant 5: a use that a flush is about to write when the key is revoked is
+// recorded.
+func TestUseInFlightIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow atomic.Bool
+		slow.Store(true)
+		m := newManager(t, &touchStore{Store: memstore.New(), check: func([]store.Use) {
+			if slow.Swap(false) {
+				time.Sleep(time.Second)
+			}
+		}}, nil)
+		key, used := create(t, m, "o"), now()
+		wantValid(t, m, key)
+		time.Sleep(10*time.Second + 500*time.Millisecond) // in the middle of the flush
+		k, err := m.Revoke(t.Context(), "o", key.Key.ID, "")
+		if err != nil || !k.LastUsedAt.Equal(used) {
+			t.Errorf("last used %v, %v, want %v", k.LastUsedAt, err, used)
+		}
+	})
+}
+
+// A Touch that panics or hangs keeps no revocation from happening.
+func TestRevokeBesideBrokenTouch(t *testing.T) {
+	for _, touch := range []func(){func() { panic("boom") }, func() { time.Sleep(time.Hour) }} {
+		synctest.Test(t, func(t *testing.T) {
+			var mended atomic.Bool
+			m := newManager(t, &touchStore{Store: memstore.New(), check: func([]store.Use) {
+				if !mended.Load() {
+					touch()
+				}
+			}}, nil)
+			key := create(t, m, "o")
+			wantValid(t, m, key)
+			if _, err := m.Revoke(t.Context(), "o", key.Key.ID, ""); err != nil {
+				t.Errorf("Revoke: %v", err)
+			}
+			wantRefused(t, m, key, apikey.ErrRevoked)
+			mended.Store(true)
+			time.Sleep(2 * time.Hour)
+		})
+	}
+}
+
+// Invariant 5: a last use in the future, of an instance with a wrong clock, is
+// shown as now, and does not keep others from being recorded.
+func TestLastUsedInTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		m := newManager(t, st, nil)
+		key := create(t, m, "o")
+		future := time.Now().Add(365 * 24 * time.Hour)
+		if err := st.Touch(t.Context(), []store.Use{{Digest: apikey.DigestOf(key.Secret.Reveal()), At: future}}); err != nil {
+			t.Fatal(err)
+		}
+		if k, err := m.Get(t.Context(), "o", key.Key.ID); err != nil || k.LastUsedAt.After(time.Now()) {
+			t.Errorf("last used %v, %v, want no time in the future", k.LastUsedAt, err)
+		}
+		wantValid(t, m, key)
+		time.Sleep(6 * time.Minute)
+		used := now()
+		wantValid(t, m, key)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if r, err := st.Get(t.Context(), "o", key.Key.ID); err != nil || !r.LastUsedAt.Equal(used) {
+			t.Errorf("the store has last used %v, %v, want %v", r.LastUsedAt, err, used)
+		}
+	})
+}

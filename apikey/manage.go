@@ -213,6 +213,7 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	}
 	at := now()
 	done, err := write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {
+		m.uses.flushKey(ctx, before.Digest)
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
@@ -284,6 +285,7 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (int, err
 	defer t.leave()
 	at := now()
 	done, err := changeOwner(ctx, m, t, owner, func(ctx context.Context) ([]store.Record, error) {
+		m.uses.flushOwner(ctx, owner)
 		revoked, err := m.store.RevokeAll(ctx, owner, at, reason)
 		if err == nil {
 			m.ended.rememberAll(owner, at, reason, revoked)

@@ -108,7 +108,7 @@ func (p *Principal) Key() Key {
 		ID: p.at(textID), Owner: p.at(textOwner), Name: p.at(textName), Hint: p.at(textHint), CreatedBy: p.at(textCreatedBy),
 		RevokeReason: p.at(textRevokeReason), ReplacedBy: p.at(textReplacedBy), Scopes: p.scopes(), Metadata: p.metadata(),
 		CreatedAt: instant(p.created), ExpiresAt: instant(p.expires), DisabledAt: instant(p.disabled),
-		RevokedAt: instant(p.revoked), LastUsedAt: instant(p.lastUsed),
+		RevokedAt: instant(p.revoked), LastUsedAt: earlier(instant(p.lastUsed), now()),
 	}
 }
 

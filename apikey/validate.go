@@ -158,7 +158,8 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.ExpiresAt.IsZero() {
 		k.expires = r.ExpiresAt.UnixMicro()
 	}
-	if !r.LastUsedAt.IsZero() {
+	// One in the future comes from a wrong clock, and keeps no use from being recorded.
+	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
 	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey}

@@ -46,6 +46,22 @@ func (r Record) Revoked(at time.Time, reason string) (Record, bool) {
 	return r, true
 }
 
+// WrongClock is how much later than a use a LastUsedAt must be to come from an
+// instance with a wrong clock.
+const WrongClock = 24 * time.Hour
+
+// Used returns the record after a use, and whether that changed it; see
+// [Store.Touch].
+func (r Record) Used(at time.Time) (Record, bool) {
+	r = r.Clone()
+	wrong := r.LastUsedAt.After(at.Add(WrongClock)) && !at.Before(r.CreatedAt)
+	if !r.RevokedAt.IsZero() || !at.After(r.LastUsedAt) && !wrong {
+		return r, false
+	}
+	r.LastUsedAt = at
+	return r, true
+}
+
 // Rotated returns the record after its rotation and the one in its place, or
 // [ErrConflict]; see [Store.Rotate].
 func (r Record) Rotated(next Record, ends time.Time) (old, now Record, err error) {

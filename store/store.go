@@ -48,8 +48,8 @@ import (
 // # Rules
 //
 // How a record changes and what it counts as is the same in every store:
-// [Record.Counts], [Record.Live], [Record.Changed], [Record.Revoked] and
-// [Record.Rotated] say it.
+// [Record.Counts], [Record.Live], [Record.Changed], [Record.Revoked],
+// [Record.Rotated] and [Record.Used] say it.
 type Store interface {
 	// Insert adds a record.
 	//
@@ -115,8 +115,10 @@ type Store interface {
 	// checked, since a replaced record does not count.
 	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time) (old, now Record, err error)
 
-	// Touch records uses. LastUsedAt only moves forward; unknown and revoked
-	// records are passed over. The uses come sorted by digest with none twice,
+	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward,
+	// except that one later than a use by more than [WrongClock] is replaced by
+	// it, unless the use is older than the record. Unknown and revoked records
+	// are passed over. The uses come sorted by digest with none twice,
 	// and stores lock in that order, so that two batches cannot deadlock.
 	Touch(ctx context.Context, uses []Use) error
 }

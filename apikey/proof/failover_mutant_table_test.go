@@ -76,4 +76,34 @@ var failoverMutants = []mutant{
 		"if !r.RevokedAt.IsZero() || !r.DisabledAt.IsZero() {",
 		"if false {",
 	}, "./apikey", "TestUndoneKeyIsShownAsEnded"},
+
+	// Last-used times.
+	{"a use before Revoke is lost", "apikey/manage.go", edits{
+		"m.uses.flushKey(ctx, before.Digest)",
+		"",
+	}, "./apikey", "TestUseBeforeRevocationIsKept/Revoke$"},
+	{"a use before RevokeAll is lost", "apikey/manage.go", edits{
+		"m.uses.flushOwner(ctx, owner)",
+		"",
+	}, "./apikey", "TestUseBeforeRevocationIsKept/RevokeAll"},
+	{"a use before Rotate is lost", "apikey/create.go", edits{
+		"m.uses.flushKey(ctx, r.Digest)",
+		"_ = grace",
+	}, "./apikey", "TestUseBeforeRevocationIsKept/Rotate"},
+	{"a use in flight is lost", "apikey/lastused.go", edits{
+		"uses := selected(u.inFlight.uses, matches)",
+		"uses := selected(nil, matches)",
+	}, "./apikey", "TestUseInFlightIsKept"},
+	{"a revocation waits for a Touch that hangs", "apikey/lastused.go", edits{
+		"u.m.opts.LookupTimeout/4",
+		"u.m.opts.LookupTimeout*4",
+	}, "./apikey", "TestRevokeBesideBrokenTouch"},
+	{"a last use in the future is shown", "apikey/key.go", edits{
+		"earlier(r.LastUsedAt, now())",
+		"r.LastUsedAt",
+	}, "./apikey", "TestLastUsedInTheFuture"},
+	{"a last use in the future keeps others away", "apikey/validate.go", edits{
+		" && !r.LastUsedAt.After(time.Now()) {",
+		" {",
+	}, "./apikey", "TestLastUsedInTheFuture"},
 }

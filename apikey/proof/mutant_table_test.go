@@ -472,13 +472,13 @@ func (p *Principal) allows(scope string) bool {`,
 	}, "./apikey", "TestHeaderNames$"},
 
 	// The store in memory; what notices here notices in every other store.
-	{"last use of a revoked key written", "store/memstore/update.go", edits{
-		"if r != nil && r.RevokedAt.IsZero() && at.After(r.LastUsedAt) {",
-		"if r != nil && at.After(r.LastUsedAt) {",
+	{"last use of a revoked key written", "store/rule.go", edits{
+		"if !r.RevokedAt.IsZero() || !at.After(r.LastUsedAt) && !wrong {",
+		"if !at.After(r.LastUsedAt) && !wrong {",
 	}, "./store/memstore", "TestStore"},
-	{"last use moved back", "store/memstore/update.go", edits{
-		"if r != nil && r.RevokedAt.IsZero() && at.After(r.LastUsedAt) {",
-		"if r != nil && r.RevokedAt.IsZero() {",
+	{"last use moved back", "store/rule.go", edits{
+		"if !r.RevokedAt.IsZero() || !at.After(r.LastUsedAt) && !wrong {",
+		"if !r.RevokedAt.IsZero() {",
 	}, "./store/memstore", "TestStore"},
 	{"limit not checked", "store/memstore/insert.go", edits{
 		"if limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {",

@@ -50,8 +50,16 @@ var sqlMutants = []mutant{
 		"AND (k.last_used_at",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: last use moved backwards", "store/sqlstore/sqlite.go", edits{
-		"AND (k.last_used_at IS NULL OR k.last_used_at < u.at)",
+		"AND (k.last_used_at IS NULL OR k.last_used_at < u.at\n\t\t\tOR k.last_used_at > u.at + 86400000000 AND k.created_at <= u.at)",
 		"",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: last use by a wrong clock stays for ever", "store/sqlstore/sqlite.go", edits{
+		"OR k.last_used_at > u.at + 86400000000 AND k.created_at <= u.at",
+		"",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: last use by a clock at its epoch", "store/sqlstore/sqlite.go", edits{
+		"86400000000 AND k.created_at <= u.at",
+		"86400000000",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: every revocation says it was the first", "store/sqlstore/revoke.go", edits{
 		"if r, changed = r.Revoked(at, reason); !changed {",

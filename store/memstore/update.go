@@ -31,9 +31,8 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	}
 	defer s.mu.Unlock()
 	for _, use := range uses {
-		r, at := s.byDigest[use.Digest], keptTime(use.At)
-		if r != nil && r.RevokedAt.IsZero() && at.After(r.LastUsedAt) {
-			r.LastUsedAt = at
+		if r := s.byDigest[use.Digest]; r != nil {
+			*r, _ = r.Used(keptTime(use.At))
 		}
 	}
 	return nil

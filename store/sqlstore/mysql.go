@@ -62,7 +62,8 @@ var mysql = dialect{
 	touch: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (digest CHAR(64) PATH '$[0]', at BIGINT PATH '$[1]')) AS u
 		STRAIGHT_JOIN keyhatch_keys AS k ON k.digest = UNHEX(u.digest)
 		SET k.last_used_at = u.at
-		WHERE k.revoked_at IS NULL AND (k.last_used_at IS NULL OR k.last_used_at < u.at)`,
+		WHERE k.revoked_at IS NULL AND (k.last_used_at IS NULL OR k.last_used_at < u.at
+			OR k.last_used_at > u.at + 86400000000 AND k.created_at <= u.at)`,
 }
 
 // busyMySQL reads the number from the text, since the driver's error has it in

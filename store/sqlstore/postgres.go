@@ -45,7 +45,8 @@ var postgres = dialect{
 		)
 		UPDATE keyhatch_keys AS k SET last_used_at = locked.at FROM locked
 		WHERE k.digest = locked.digest AND k.revoked_at IS NULL
-		AND (k.last_used_at IS NULL OR k.last_used_at < locked.at)`,
+		AND (k.last_used_at IS NULL OR k.last_used_at < locked.at
+			OR k.last_used_at > locked.at + 86400000000 AND k.created_at <= locked.at)`,
 }
 
 // busyPostgres knows the errors of every driver that tells the SQLSTATE, as

@@ -35,5 +35,6 @@ var sqlite = dialect{
 	touch: `UPDATE keyhatch_keys AS k SET last_used_at = u.at
 		FROM (SELECT unhex(value ->> 0) AS digest, value ->> 1 AS at FROM json_each(?)) AS u
 		WHERE k.digest = u.digest AND k.revoked_at IS NULL
-		AND (k.last_used_at IS NULL OR k.last_used_at < u.at)`,
+		AND (k.last_used_at IS NULL OR k.last_used_at < u.at
+			OR k.last_used_at > u.at + 86400000000 AND k.created_at <= u.at)`,
 }

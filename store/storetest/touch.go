@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 var touchRules = []rule{
 	{"Touch moves the last use forward only", touchForward},
+	{"Touch replaces a last use by a wrong clock", touchWrongClock},
 	{"Touch passes over unknown and revoked records", touchPassesOver},
 	{"Touch takes batches of any size", touchMany},
 }
@@ -35,6 +37,24 @@ func touchForward(t *testing.T, s store.Store) {
 		holds(t, s, r, "LastUsedAt only moves forward, and nothing else does")
 	}
 	holds(t, s, idle, "records that were not used are left alone")
+}
+
+// Invariant 5.
+func touchWrongClock(t *testing.T, s store.Store) {
+	r := fresh("o", "k")
+	insert(t, s, r)
+	for _, step := range []struct{ use, want time.Duration }{
+		{365 * 24 * time.Hour, 365 * 24 * time.Hour},
+		{-time.Microsecond, 365 * 24 * time.Hour}, // older than the record
+		{364 * 24 * time.Hour, 365 * 24 * time.Hour},
+		{364*24*time.Hour - time.Microsecond, 364*24*time.Hour - time.Microsecond},
+		{0, 0},
+		{24 * time.Hour, 24 * time.Hour}, {0, 24 * time.Hour},
+	} {
+		touch(t, s, store.Use{Digest: r.Digest, At: begin.Add(step.use)})
+		r.LastUsedAt = begin.Add(step.want)
+		holds(t, s, r, fmt.Sprintf("a last use more than a day later than a use at %v comes from a wrong clock", step.use))
+	}
 }
 
 func touchPassesOver(t *testing.T, s store.Store) {
