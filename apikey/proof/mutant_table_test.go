@@ -380,7 +380,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"room := true",
 	}, "./apikey", "TestWaitingUsesAreBounded"},
 	{"one key twice in a batch", "apikey/lastused.go", edits{
-		"uses = slices.CompactFunc(uses, func(a, b store.Use) bool { return a.Digest == b.Digest })",
+		"uses = slices.CompactFunc(uses, func(a, b waitingUse) bool { return a.Digest == b.Digest })",
 		"",
 	}, "./apikey", "TestUsesOfOneKeyAreOne"},
 	{"one bad batch keeps the others", "apikey/lastused.go", edits{
