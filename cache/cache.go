@@ -11,7 +11,19 @@
 //
 // A [Feed] joins the caches of several instances over a [Bus]: feed.go decides
 // what to believe, link.go connects, sender.go sends, peer.go counts what others
-// send, trust.go ends what may have changed elsewhere. A [Level] is memory that
+// send, trust.go ends what may have changed elsewhere. The bound for a change that
+// another instance made, with n instances, while the store answers:
+//
+//   - milliseconds, if its message comes;
+//   - 1 s, if the message is lost and the next one of its sender comes;
+//   - 3 s, and 10 s more if the instance goes on alone, if it hears nothing;
+//   - max(1 s, n²/2500 s) + 3 s, and 10 s more, if the instance hears itself but not
+//     the one that made the change, as in a broker that is in two halves, and for
+//     the five minutes after which a silent instance counts as gone;
+//   - the TTL of its entries in all cases.
+//
+// If k instances are silent at once, the first of them is noticed after about
+// n²/2500k s. A [Level] is memory that
 // instances share, for load functions to ask before the store. stale.go decides
 // what to do while loads fail or are slow.
 package cache

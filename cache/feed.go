@@ -30,7 +30,7 @@ const (
 //
 // An instance tells all others that it is there a second after each change, and
 // otherwise as often as there are others: with n instances every second, or every
-// n²/3000 seconds where that is longer, which each message announces. One that is
+// n²/2500 seconds where that is longer, which each message announces. One that is
 // two seconds late, and has not said farewell, is silent. Then everything is
 // doubted, and lives no longer than ten seconds, until it is heard again or for
 // five minutes. The same holds for ten seconds after a message that is not

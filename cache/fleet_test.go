@@ -108,7 +108,7 @@ func TestFleetTraffic(t *testing.T) {
 			time.Sleep(span)
 			perSecond := float64(f.delivered.Load()-before) / span.Seconds()
 			t.Logf("%d instances: %.0f deliveries a second", n, perSecond)
-			if most := min(float64(n*n), float64(n)+4000); perSecond > most*1.05 {
+			if most := min(float64(n*n), float64(n)+3500); perSecond > most*1.05 {
 				t.Errorf("%d instances: %.0f deliveries a second, want %.0f at most", n, perSecond, most)
 			}
 			if got := f.doubts() - doubts; got != 0 {

@@ -9,7 +9,7 @@ const (
 
 	// presences bounds what all instances together deliver of messages that say
 	// only that their senders are there, in a second.
-	presences = 3000
+	presences = 2500
 )
 
 // presenceEvery is how often an instance of so many tells all that it is there.

@@ -33,8 +33,8 @@ func TestPresenceEvery(t *testing.T) {
 		size int
 		want time.Duration
 	}{
-		{0, time.Second}, {1, time.Second}, {10, time.Second}, {54, time.Second},
-		{100, 3333 * time.Millisecond}, {1000, 333 * time.Second}, {maxPeers, 5592 * time.Second},
+		{0, time.Second}, {1, time.Second}, {10, time.Second}, {50, time.Second},
+		{100, 4 * time.Second}, {1000, 400 * time.Second}, {maxPeers, 6710 * time.Second},
 	} {
 		if got := presenceEvery(tt.size); got < tt.want || got > tt.want+time.Second {
 			t.Errorf("%d instances: every %v, want about %v", tt.size, got, tt.want)

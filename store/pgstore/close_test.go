@@ -92,7 +92,7 @@ func TestNothingStays(t *testing.T) {
 }
 
 // await gives what ends in its own time ten seconds to do so.
-func await(t *testing.T, what string, gone func() bool) {
+func await(t testing.TB, what string, gone func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

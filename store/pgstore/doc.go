@@ -107,8 +107,14 @@
 // The bus is PostgreSQL's LISTEN and NOTIFY. It needs no table, and whoever
 // listens no right but to connect. An instance has two connections more than its
 // pool: one that sends, and one that listens, which pg_stat_activity shows as
-// "keyhatch bus", or its application_name and " bus". It sends a message for each change, and one a second to know
-// that it is heard.
+// "keyhatch bus", or its application_name and " bus". It sends a message for each change. To know
+// that it is heard, it asks both connections for a sign of life every second, which
+// wakes nobody else; a message wakes the sessions of all instances, so those that
+// say only that an instance is there become rarer as instances become more. See
+// package cache.
+//
+// Every role that can connect to the database can send messages. With
+// [BusOptions].Secret they are authenticated.
 //
 // A pooler in transaction mode accepts LISTEN and never delivers. [Store.Bus]
 // finds that out, and fails. [BusOptions].DSN then tells a way round the pooler

@@ -11,7 +11,7 @@ import (
 )
 
 // query is the only value of the only row.
-func query(t *testing.T, dsn, question string) (answer string) {
+func query(t testing.TB, dsn, question string) (answer string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {

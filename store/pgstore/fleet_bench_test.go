@@ -1,0 +1,78 @@
+package pgstore_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store/pgstore"
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+)
+
+// A deaf receiver is an instance that has nothing in memory.
+type deaf struct{ doubts *atomic.Int64 }
+
+func (deaf) Forget(...cache.Key)            {}
+func (deaf) ForgetGroup(cache.Key)          {}
+func (d deaf) Doubt()                       { d.doubts.Add(1) }
+func (deaf) Alone(time.Duration)            {}
+func (deaf) Trust(time.Time, time.Duration) {}
+
+// What many instances cost the server that change nothing.
+func BenchmarkFleet(b *testing.B) {
+	for _, n := range []int{50, 200} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dsn := testserver.StartPostgreSQL(b, ping, "max_connections=1000").DSN()
+			folder := query(b, dsn, "SHOW data_directory")
+			var doubts atomic.Int64
+			feeds := make([]*cache.Feed, n)
+			for i := range feeds {
+				s := open(b, dsn, &pgstore.Options{MaxConns: 1})
+				feeds[i] = cache.NewFeed(openBus(b, s, nil), deaf{&doubts}, nil)
+				b.Cleanup(func() { feeds[i].Close(context.WithoutCancel(b.Context())) })
+			}
+			for _, f := range feeds {
+				await(b, "a feed is up", f.Up)
+			}
+			time.Sleep(20 * time.Second)
+			began, used, doubted := time.Now(), serverTime(b, folder), doubts.Load()
+			for b.Loop() {
+				time.Sleep(20 * time.Second)
+			}
+			seconds := time.Since(began).Seconds()
+			b.ReportMetric((serverTime(b, folder)-used).Seconds()*1000/seconds, "server-ms/s")
+			b.ReportMetric(float64(doubts.Load()-doubted)/seconds, "doubts/s")
+		})
+	}
+}
+
+// serverTime is what all processes of a server on this machine have used.
+func serverTime(b *testing.B, folder string) (total time.Duration) {
+	b.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, "postmaster.pid"))
+	if err != nil {
+		b.Skip(err)
+	}
+	postmaster, _, _ := strings.Cut(string(text), "\n")
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, _ := os.ReadFile(path)
+		_, text2, _ := strings.Cut(string(text), ") ")
+		fields := strings.Fields(text2)
+		if len(fields) < 15 || fields[1] != postmaster && path != "/proc/"+postmaster+"/stat" {
+			continue
+		}
+		for _, at := range []int{11, 12} { // user and system time, in hundredths
+			n, _ := strconv.Atoi(fields[at])
+			total += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	return total
+}
