@@ -1,0 +1,119 @@
+package simulation_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A hub is the broker.
+type hub struct {
+	w *world
+
+	mu    sync.Mutex
+	lines []*line
+	sent  int
+}
+
+// A line is a connection over which an instance receives.
+type line struct {
+	i        *instance
+	messages chan timed
+}
+
+// timed is a message and when it arrives.
+type timed struct {
+	text string
+	at   time.Time
+}
+
+// A port is the broker as one instance reaches it.
+type port struct {
+	w *world
+	i *instance
+}
+
+func (p *port) Publish(ctx context.Context, message string) error {
+	if p.i.isDead() || p.w.broken(p.i, busCut) {
+		return errFault
+	}
+	if p.w.broken(p.i, busBlackout) {
+		return nil
+	}
+	h := p.w.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sent++
+	for _, l := range h.lines {
+		h.deliver(l, message)
+	}
+	return ctx.Err()
+}
+
+// deliver sends a message to one line, or not, or more than once. It has the
+// hub's lock.
+func (h *hub) deliver(l *line, message string) {
+	dice := h.w.chance("message", h.sent, l.i.n)
+	at := time.Now().Add(5 * time.Millisecond)
+	switch {
+	case h.w.broken(l.i, busBlackout), h.w.broken(l.i, busLoss) && dice%3 == 0:
+		return
+	case h.w.broken(l.i, busDamage) && dice%4 == 0 && len(message) > 0:
+		b := []byte(message)
+		b[dice/4%uint64(len(b))] ^= 1
+		message = string(b)
+	case h.w.broken(l.i, busReorder) && dice%2 == 0:
+		h.later(l, message, time.Duration(dice%uint64(4*time.Second)))
+		return
+	case h.w.broken(l.i, busRepeat):
+		l.messages <- timed{message, at}
+		h.later(l, message, time.Duration(dice%uint64(20*time.Second)))
+	}
+	l.messages <- timed{message, at}
+}
+
+func (h *hub) later(l *line, message string, d time.Duration) {
+	time.AfterFunc(d, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if slices.Contains(h.lines, l) {
+			l.messages <- timed{message, time.Now()}
+		}
+	})
+}
+
+func (p *port) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+	if p.i.isDead() || p.w.broken(p.i, busCut) {
+		return errFault
+	}
+	cut := time.NewTimer(p.w.next(p.i, busCut))
+	defer cut.Stop()
+	h, l := p.w.hub, &line{i: p.i, messages: make(chan timed, 1<<12)}
+	h.mu.Lock()
+	h.lines = append(h.lines, l)
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.lines = slices.DeleteFunc(h.lines, func(other *line) bool { return other == l })
+	}()
+	ready()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.i.dead:
+			return errFault
+		case <-cut.C:
+			return errFault
+		case m := <-l.messages:
+			select {
+			case <-time.After(time.Until(m.at)):
+				deliver(m.text)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package simulation_test
+
+import (
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// unknownToken is well-formed, and nobody's.
+func unknownToken(rng *rand.Rand) string {
+	body := "sim_"
+	for range 30 {
+		body += string(alphabet[rng.IntN(62)])
+	}
+	n, digits := crc32.ChecksumIEEE([]byte(body)), ""
+	for len(digits) < 6 {
+		digits = string(alphabet[n%62]) + digits
+		n /= 62
+	}
+	return body + digits
+}
+
+const (
+	busBound  = time.Second      // for another instance to know of a change
+	lostBound = 13 * time.Second // the same while the bus is broken
+	settling  = 20 * time.Second // after a fault of the bus, until that bound holds
+	recovery  = 3 * time.Second  // after an outage, until nothing is refused for it
+	untilDead = 1000000 * time.Second
+)
+
+// wrong returns what no call may return, of all that were made.
+func (w *world) wrong(all []observation) (faults []string) {
+	for _, o := range all {
+		if fault := w.judge(o, all); fault != "" {
+			faults = append(faults, fmt.Sprintf("%v\n\t%s", o, fault))
+		}
+	}
+	return append(faults, w.ledger.excesses...)
+}
+
+func (w *world) judge(o observation, all []observation) string {
+	if o.i.isDead() { // what it says reaches nobody
+		return ""
+	}
+	switch o.outcome {
+	case "unavailable":
+		since := o.start - recovery
+		if w.shared && o.what == "validate" {
+			since = 0 // hits of the shared cache put the trial of the store off
+		}
+		if !w.brokenWithin(since, o.end, kind.ofTruth) {
+			return "an outage, while all that is asked is well"
+		}
+		return ""
+	case "not propagated":
+		if !w.brokenWithin(o.start-settling, o.end, func(k kind) bool { return k.ofBus() || k.ofShared() || k.ofTruth() }) && !w.restartedWithin(o.start-settling, o.end) {
+			return "not propagated, while bus and shared cache are well"
+		}
+		return ""
+	}
+	if o.what != "validate" {
+		return w.judgeChange(o)
+	}
+	return w.judgeVerdict(o, all)
+}
+
+// judgeChange compares what a change returned with what is stored.
+func (w *world) judgeChange(o observation) string {
+	switch o.outcome {
+	case "ok":
+		if _, came := w.ledger.seen[o.n]; !came && o.what != "plan changed" {
+			return "done, and the store was never asked"
+		}
+	case "not entitled":
+		if yes, no := w.plan.within(o.about.owner, o.start-w.bound(o), o.end); !no && yes {
+			return "not entitled, and was all the time"
+		}
+	case "limit reached", "conflict", "not found":
+	default:
+		return "not one of the outcomes"
+	}
+	return ""
+}
+
+// judgeVerdict demands that what a validation returned was true at an instant
+// that it may go by: after the latest change that this instance has made, and no
+// longer ago than the bound.
+func (w *world) judgeVerdict(o observation, all []observation) string {
+	from := o.start - w.bound(o)
+	for _, c := range all {
+		if seen, ok := w.ledger.seen[c.n][o.about.digest]; ok && c.i == o.i && max(c.end, seen) <= o.start {
+			from = max(from, seen)
+		}
+	}
+	if w.bus && w.stale == 0 && !w.restartedWithin(o.start-2*settling, o.end) {
+		from = max(from, w.told(o, all, lostBound))
+	}
+	if w.coherent(o) {
+		from = max(from, w.told(o, all, busBound))
+	}
+	can := w.statuses(o, from)
+	if o.outcome == "ok" || o.outcome == "not entitled" {
+		if !can["ok"] {
+			return fmt.Sprintf("admitted, and since %v it was %v", from, can)
+		}
+		return w.judgePlan(o, all)
+	}
+	if !can[o.outcome] {
+		return fmt.Sprintf("refused, and since %v it was %v", from, can)
+	}
+	return ""
+}
+
+// judgePlan is judgeVerdict for the owner's plan.
+func (w *world) judgePlan(o observation, all []observation) string {
+	if !w.plans {
+		if o.outcome == "ok" {
+			return ""
+		}
+		return "not entitled, without plans"
+	}
+	from := o.start - w.bound(o)
+	for _, c := range all {
+		if c.what == "plan changed" && c.about.owner == o.about.owner && c.i == o.i && c.end <= o.start {
+			from = max(from, c.start)
+		}
+	}
+	yes, no := w.plan.within(o.about.owner, from, o.end)
+	if o.outcome == "ok" && !yes || o.outcome == "not entitled" && !no {
+		return fmt.Sprintf("%s, and since %v the owner was entitled: %t, not entitled: %t", o.outcome, from, yes, no)
+	}
+	return ""
+}
+
+// bound is how old what a validation goes by may be.
+func (w *world) bound(o observation) time.Duration {
+	if w.stale > 0 && w.brokenWithin(o.start-w.stale-w.ttl-recovery, o.end, func(kind) bool { return true }) {
+		return w.stale + w.ttl
+	}
+	return w.ttl
+}
+
+// coherent reports whether the bus is and was well, so that a change reaches the
+// other instances within a second.
+func (w *world) coherent(o observation) bool {
+	return w.bus && o.start > settling && !w.brokenWithin(o.start-settling, o.end, func(kind) bool { return true }) &&
+		!w.restartedWithin(o.start-settling, o.end)
+}
+
+func (w *world) restartedWithin(from, to time.Duration) bool {
+	return slices.ContainsFunc(w.restarts, func(at time.Duration) bool { return from <= at && at <= to })
+}
+
+// told is since when this instance must know what happened to the key: up to the
+// bound ago, except for changes that had not returned by then.
+func (w *world) told(o observation, all []observation, bound time.Duration) time.Duration {
+	from := o.start - bound
+	for _, c := range all {
+		seen, ok := w.ledger.seen[c.n][o.about.digest]
+		if ok && seen < from && c.end > o.start-bound {
+			from = seen - 1
+		}
+	}
+	return from
+}
+
+// statuses are all that the key has during the call, by any of the records that
+// were stored since from. The clock is always right: only records can be old.
+func (w *world) statuses(o observation, from time.Duration) map[string]bool {
+	found := map[string]bool{}
+	versions := w.ledger.history[o.about.digest]
+	if len(versions) == 0 || versions[0].at > from {
+		found["unknown"] = true
+	}
+	for i, v := range versions {
+		until := untilDead
+		if i+1 < len(versions) {
+			until = versions[i+1].at
+		}
+		if v.at > o.end || until < from {
+			continue
+		}
+		for _, status := range w.statusesOf(v.record, o.start, o.end) {
+			found[status] = true
+		}
+	}
+	return found
+}
+
+// statusesOf are those of a record that does not change.
+func (w *world) statusesOf(r store.Record, from, to time.Duration) []string {
+	before := "ok"
+	if !r.DisabledAt.IsZero() {
+		before = "disabled"
+	}
+	ends := r.ExpiresAt.Sub(w.began)
+	switch {
+	case !r.RevokedAt.IsZero():
+		return []string{"revoked"}
+	case r.ExpiresAt.IsZero() || to < ends:
+		return []string{before}
+	case from >= ends:
+		return []string{"expired"}
+	}
+	return []string{before, "expired"}
+}
+
+// checkLimit notes when an owner has too many keys. It is called at each write.
+func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
+	count, working := 0, 0
+	for _, versions := range l.history {
+		r := versions[len(versions)-1].record
+		if r.Owner != owner {
+			continue
+		}
+		if r.Counts(w.began.Add(now)) {
+			count++
+		}
+		if r.Live(w.began.Add(now)) {
+			working++
+		}
+	}
+	if count > w.limit {
+		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count, of %d", now, owner, count, w.limit))
+	}
+	_ = working
+}
+
+// report is what a failed run says: of the calls, those that concern the keys of
+// which something wrong was returned.
+func (w *world) report(all []observation, faults []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d (set KEYHATCH_SEED to run it alone), %+v, restarts at %v\n", w.seed, w.settings, w.restarts)
+	for _, f := range w.faults {
+		fmt.Fprintf(&b, "%v to %v: %v of instance %d\n", f.from, f.to, f.kind, f.instance)
+	}
+	concerned := strings.Join(faults, "\n")
+	for _, o := range all {
+		if os.Getenv("ALL") != "" || o.about.id == "" || strings.Contains(concerned, o.about.id) {
+			fmt.Fprintln(&b, o)
+		}
+	}
+	for d, versions := range w.ledger.history {
+		for _, v := range versions {
+			if strings.Contains(concerned, v.record.ID) {
+				fmt.Fprintf(&b, "key %x %s at %v: disabled %v, revoked %v, expires %v\n", d[:4], v.record.ID, v.at, v.record.DisabledAt, v.record.RevokedAt, v.record.ExpiresAt)
+			}
+		}
+	}
+	return b.String() + concerned
+}

@@ -1,0 +1,209 @@
+package simulation_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A ledger is the store, with all that it ever held.
+type ledger struct {
+	kept *memstore.Store
+
+	mu       sync.Mutex
+	history  map[store.Digest][]version
+	seen     map[int]map[store.Digest]time.Duration // when a call came to a key, by the number of the call
+	excesses []string
+	calls    map[string]int
+}
+
+// A version is a record from an instant on.
+type version struct {
+	at     time.Duration
+	record store.Record
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		kept: memstore.New(), history: map[store.Digest][]version{}, seen: map[int]map[store.Digest]time.Duration{}, calls: map[string]int{},
+	}
+}
+
+type callKey struct{}
+
+// callOf is the number of the call that led to this one, or -1.
+func callOf(ctx context.Context) int {
+	if n, ok := ctx.Value(callKey{}).(int); ok {
+		return n
+	}
+	return -1
+}
+
+// A storeView is the store as one instance reaches it.
+type storeView struct {
+	store.Store
+	w *world
+	i *instance
+}
+
+// before is the way of a call to the store: it takes time, and may fail.
+func (v *storeView) before(ctx context.Context, name string, about any) error {
+	l := v.w.ledger
+	l.mu.Lock()
+	id := name + string(rune('0'+v.i.n))
+	l.calls[id]++
+	n := l.calls[id]
+	l.mu.Unlock()
+	switch {
+	case v.i.isDead() || v.w.broken(v.i, storeError):
+		return errFault
+	case v.w.broken(v.i, storeHang):
+		<-ctx.Done()
+		return ctx.Err()
+	case v.w.broken(v.i, storeSlow):
+		if err := v.w.pause(ctx, callTimeout*3/4, id, n, "slow"); err != nil {
+			return err
+		}
+	}
+	return v.w.pause(ctx, 20*time.Millisecond, id, n, "there")
+}
+
+// after is the way back.
+func (v *storeView) after(ctx context.Context, name string) error {
+	if err := v.w.pause(ctx, 20*time.Millisecond, name, v.w.now(), "back"); err != nil {
+		return err
+	}
+	if v.i.isDead() {
+		return errFault
+	}
+	return nil
+}
+
+// write runs a write and keeps what it left, at one instant.
+func (v *storeView) write(ctx context.Context, name, owner string, do func(context.Context) ([]store.Record, error)) error {
+	if v.w.broken(v.i, storeLate) {
+		time.Sleep(callTimeout + time.Duration(v.w.chance(name, v.w.now())%uint64(callTimeout)))
+		ctx = context.WithoutCancel(ctx)
+	} else if err := v.before(ctx, name, owner); err != nil {
+		return err
+	}
+	l := v.w.ledger
+	l.mu.Lock()
+	records, err := do(ctx)
+	l.keep(v.w, callOf(ctx), owner, records, err == nil && name == "revoke all")
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if v.w.broken(v.i, storeLost) {
+		return errFault
+	}
+	return v.after(ctx, name)
+}
+
+// keep notes what a write left, and which keys it came to: those that it returned,
+// and for RevokeAll those that were revoked before, too.
+func (l *ledger) keep(w *world, call int, owner string, records []store.Record, all bool) {
+	now := w.now()
+	if l.seen[call] == nil {
+		l.seen[call] = map[store.Digest]time.Duration{}
+	}
+	for _, r := range records {
+		l.history[r.Digest] = append(l.history[r.Digest], version{now, r.Clone()})
+		l.seen[call][r.Digest] = now
+	}
+	for d, versions := range l.history {
+		if all && versions[0].record.Owner == owner {
+			l.seen[call][d] = now
+		}
+	}
+	l.checkLimit(w, owner, now)
+}
+
+// live reports whether the key has not ended.
+func (l *ledger) live(d store.Digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	versions := l.history[d]
+	return len(versions) > 0 && versions[len(versions)-1].record.Live(time.Now())
+}
+
+func (v *storeView) Insert(ctx context.Context, r store.Record, limit int) error {
+	return v.write(ctx, "insert", r.Owner, func(ctx context.Context) ([]store.Record, error) {
+		err := v.Store.Insert(ctx, r, limit)
+		if err != nil {
+			return nil, err
+		}
+		return []store.Record{r}, nil
+	})
+}
+
+func (v *storeView) Update(ctx context.Context, owner, id string, c store.Change) (r store.Record, err error) {
+	err = v.write(ctx, "update", owner, func(ctx context.Context) ([]store.Record, error) {
+		if r, err = v.Store.Update(ctx, owner, id, c); err != nil {
+			return nil, err
+		}
+		return []store.Record{r}, nil
+	})
+	return r, err
+}
+
+func (v *storeView) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
+	err = v.write(ctx, "revoke", owner, func(ctx context.Context) ([]store.Record, error) {
+		if r, changed, err = v.Store.Revoke(ctx, owner, id, at, reason); err != nil {
+			return nil, err
+		}
+		return []store.Record{r}, nil
+	})
+	return r, changed, err
+}
+
+func (v *storeView) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (all []store.Record, err error) {
+	err = v.write(ctx, "revoke all", owner, func(ctx context.Context) ([]store.Record, error) {
+		all, err = v.Store.RevokeAll(ctx, owner, at, reason)
+		return all, err
+	})
+	return all, err
+}
+
+func (v *storeView) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
+	err = v.write(ctx, "rotate", owner, func(ctx context.Context) ([]store.Record, error) {
+		if old, now, err = v.Store.Rotate(ctx, owner, id, next, ends); err != nil {
+			return nil, err
+		}
+		return []store.Record{old, now}, nil
+	})
+	return old, now, err
+}
+
+func (v *storeView) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	if err := v.before(ctx, "lookup", d); err != nil {
+		return store.Record{}, err
+	}
+	r, err := v.Store.Lookup(ctx, d)
+	if failed := v.after(ctx, "lookup"); failed != nil {
+		return store.Record{}, failed
+	}
+	return r, err
+}
+
+func (v *storeView) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	if err := v.before(ctx, "get", id); err != nil {
+		return store.Record{}, err
+	}
+	r, err := v.Store.Get(ctx, owner, id)
+	if failed := v.after(ctx, "get"); failed != nil {
+		return store.Record{}, failed
+	}
+	return r, err
+}
+
+func (v *storeView) Touch(ctx context.Context, uses []store.Use) error {
+	if err := v.before(ctx, "touch", len(uses)); err != nil {
+		return err
+	}
+	return v.Store.Touch(ctx, uses)
+}
