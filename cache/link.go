@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 const (
@@ -32,7 +33,7 @@ func (f *Feed) connect(ctx context.Context) {
 			continue
 		}
 		if !time.Now().Before(next) && f.links.Load() < maxLinks {
-			next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))
+			next = time.Now().Add(retryPause*3/4 + guard.Jitter(retryPause/2))
 			f.links.Add(1)
 			f.running.Go(func() { f.attempt(ctx) })
 		}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 const (
@@ -164,7 +165,7 @@ func (f *Feed) sendHeartbeat(ctx context.Context) {
 	case s.failed || !now.Before(s.due) || l != nil && l.echo == nil:
 		due := s.due
 		// A quarter at random, or those that begin together stay together.
-		s.due = now.Add(every - rand.N(1+(every-heartbeat)/4))
+		s.due = now.Add(every - guard.Jitter(1+(every-heartbeat)/4))
 		if f.sendMessage(ctx, message{}, f.bus.Publish) != nil {
 			s.due = due
 		}

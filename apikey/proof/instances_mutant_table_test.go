@@ -150,8 +150,8 @@ var instanceMutants = []mutant{
 		"f.links.Load() < 1",
 	}, "./cache", "TestFeedReconnects"},
 	{"attempts without a pause", "cache/link.go", edits{
-		"next = time.Now().Add(retryPause*3/4 + rand.N(retryPause/2))",
-		"next = time.Now().Add(0 * rand.N(retryPause))",
+		"next = time.Now().Add(retryPause*3/4 + guard.Jitter(retryPause/2))",
+		"next = time.Now().Add(0 * guard.Jitter(retryPause))",
 	}, "./cache", "TestFeedReconnects"},
 	{"attempts without an end", "cache/link.go", edits{
 		"late := time.AfterFunc(readyTime, cancel)",

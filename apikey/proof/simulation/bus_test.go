@@ -13,7 +13,6 @@ type hub struct {
 
 	mu    sync.Mutex
 	lines []*line
-	sent  int
 }
 
 // A line is a connection over which an instance receives.
@@ -44,17 +43,16 @@ func (p *port) Publish(ctx context.Context, message string) error {
 	h := p.w.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sent++
 	for _, l := range h.lines {
-		h.deliver(l, message)
+		h.deliver(p.i, l, message)
 	}
 	return ctx.Err()
 }
 
 // deliver sends a message to one line, or not, or more than once. It has the
 // hub's lock.
-func (h *hub) deliver(l *line, message string) {
-	dice := h.w.chance("message", h.sent, l.i.n)
+func (h *hub) deliver(from *instance, l *line, message string) {
+	dice := h.w.chance("message", h.w.now(), from.n, l.i.n)
 	at := time.Now().Add(5 * time.Millisecond)
 	switch {
 	case h.w.broken(l.i, busBlackout), h.w.broken(l.i, busLoss) && dice%3 == 0:
@@ -83,7 +81,13 @@ func (h *hub) later(l *line, message string, d time.Duration) {
 	})
 }
 
-func (p *port) Receive(ctx context.Context, ready func(), deliver func(string)) error {
+// A keyedPort is a port with a key, by which instances tell their messages from
+// forged ones.
+type keyedPort struct{ port }
+
+func (*keyedPort) MACKey() []byte { return []byte("0123456789abcdef0123456789abcdef") }
+
+func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context, string) error), deliver func(string)) error {
 	if p.i.isDead() || p.w.broken(p.i, busCut) {
 		return errFault
 	}
@@ -98,7 +102,17 @@ func (p *port) Receive(ctx context.Context, ready func(), deliver func(string)) 
 		defer h.mu.Unlock()
 		h.lines = slices.DeleteFunc(h.lines, func(other *line) bool { return other == l })
 	}()
-	ready()
+	ready(func(ctx context.Context, message string) error {
+		if p.i.isDead() || p.w.broken(p.i, busCut) {
+			return errFault
+		}
+		if !p.w.broken(p.i, busBlackout) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.deliver(p.i, l, message)
+		}
+		return ctx.Err()
+	})
 	for {
 		select {
 		case <-ctx.Done():

@@ -31,6 +31,12 @@ func (o observation) String() string {
 	return fmt.Sprintf("%4d %12v to %12v, instance %d: %s %s %s: %s", o.n, o.start, o.end, o.i.n, o.what, o.about.owner, o.about.id, o.outcome)
 }
 
+// input is what was called and what came of it, without the time that it took.
+func (o observation) input() string {
+	o.end = 0
+	return o.String()
+}
+
 // outcomes are what a call may return, the most special first.
 var outcomes = []struct {
 	err  error
@@ -74,10 +80,13 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 	time.Sleep(settling + 5*time.Second)
 	for _, i := range w.instances {
 		for _, k := range w.tokens {
-			w.do(n, i, "validate", k, w.validate(i, k.token))
+			time.Sleep(time.Millisecond)
+			number := n
+			running.Go(func() { w.do(number, i, "validate", k, w.validate(i, k.token)) })
 			n++
 		}
 	}
+	running.Wait()
 	for _, i := range w.instances {
 		if err := i.keys.Close(t.Context()); err != nil {
 			t.Errorf("seed %d: Close: %v", w.seed, err)

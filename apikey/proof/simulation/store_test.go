@@ -2,6 +2,7 @@ package simulation_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ type storeView struct {
 func (v *storeView) before(ctx context.Context, name string, about any) error {
 	l := v.w.ledger
 	l.mu.Lock()
-	id := name + string(rune('0'+v.i.n))
+	id := fmt.Sprint(name, v.i.n, about)
 	l.calls[id]++
 	n := l.calls[id]
 	l.mu.Unlock()
@@ -72,8 +73,8 @@ func (v *storeView) before(ctx context.Context, name string, about any) error {
 }
 
 // after is the way back.
-func (v *storeView) after(ctx context.Context, name string) error {
-	if err := v.w.pause(ctx, 20*time.Millisecond, name, v.w.now(), "back"); err != nil {
+func (v *storeView) after(ctx context.Context, name string, about any) error {
+	if err := v.w.pause(ctx, 20*time.Millisecond, name, v.i.n, about, v.w.now(), "back"); err != nil {
 		return err
 	}
 	if v.i.isDead() {
@@ -101,7 +102,7 @@ func (v *storeView) write(ctx context.Context, name, owner string, do func(conte
 	if v.w.broken(v.i, storeLost) {
 		return errFault
 	}
-	return v.after(ctx, name)
+	return v.after(ctx, name, owner)
 }
 
 // keep notes what a write left, and which keys it came to: those that it returned,
@@ -184,7 +185,7 @@ func (v *storeView) Lookup(ctx context.Context, d store.Digest) (store.Record, e
 		return store.Record{}, err
 	}
 	r, err := v.Store.Lookup(ctx, d)
-	if failed := v.after(ctx, "lookup"); failed != nil {
+	if failed := v.after(ctx, "lookup", d); failed != nil {
 		return store.Record{}, failed
 	}
 	return r, err
@@ -195,7 +196,7 @@ func (v *storeView) Get(ctx context.Context, owner, id string) (store.Record, er
 		return store.Record{}, err
 	}
 	r, err := v.Store.Get(ctx, owner, id)
-	if failed := v.after(ctx, "get"); failed != nil {
+	if failed := v.after(ctx, "get", id); failed != nil {
 		return store.Record{}, failed
 	}
 	return r, err

@@ -16,12 +16,12 @@ import (
 
 // settings are those of all instances of a run.
 type settings struct {
-	instances            int
-	bus, shared, plans   bool
-	ttl, negative, stale time.Duration
-	limit                int
-	steps                int
-	pace                 time.Duration // between two calls, at most
+	instances                 int
+	bus, keyed, shared, plans bool
+	ttl, negative, stale      time.Duration
+	limit                     int
+	steps                     int
+	pace                      time.Duration // between two calls, at most
 }
 
 const (
@@ -31,7 +31,7 @@ const (
 
 func chooseSettings(rng *rand.Rand) settings {
 	s := settings{
-		instances: 2 + rng.IntN(2), bus: rng.IntN(4) > 0, shared: rng.IntN(2) == 0, plans: rng.IntN(2) == 0,
+		instances: 2 + rng.IntN(2), bus: rng.IntN(4) > 0, keyed: rng.IntN(2) == 0, shared: rng.IntN(2) == 0, plans: rng.IntN(2) == 0,
 		ttl: time.Duration(4+rng.IntN(12)) * time.Second, negative: time.Duration(1+rng.IntN(3)) * time.Second,
 		limit: 3 + rng.IntN(4), steps: 250, pace: 600 * time.Millisecond,
 	}
@@ -90,6 +90,7 @@ func newWorld(t *testing.T, seed uint64, rng *rand.Rand) *world {
 	w.faults = chooseFaults(w, rng)
 	w.ledger, w.hub, w.shelf, w.plan = newLedger(), &hub{w: w}, newShelf(), newPlanBook()
 	for n := range w.settings.instances {
+		time.Sleep(time.Duration(rng.Int64N(int64(time.Second)))) // so that heartbeats do not meet
 		w.instances = append(w.instances, w.start(t, n))
 	}
 	return w
@@ -103,6 +104,9 @@ func (w *world) start(t *testing.T, n int) *instance {
 	}
 	if w.bus {
 		opts.Bus = &port{w: w, i: i}
+		if w.keyed {
+			opts.Bus = &keyedPort{port{w: w, i: i}}
+		}
 	}
 	if w.shared {
 		opts.Level = &sharedView{w: w, i: i}
