@@ -1,8 +1,9 @@
 package cache
 
 import (
-	"math/rand/v2"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 // stale returns the value from before in place of a load that has failed, or that
@@ -39,7 +40,7 @@ func (c *Cache[V]) mayBeSpared(e *entry[V], s *stripe[V], now time.Time) bool {
 func (c *Cache[V]) putOff(e *entry[V], now time.Time) {
 	age := c.age(e, now)
 	pause := min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)
-	pause = pause/2 + rand.N(pause/2+1)
+	pause = pause/2 + guard.Jitter(pause/2+1)
 	e.due.Store(int64(e.began + age + pause))
 }
 

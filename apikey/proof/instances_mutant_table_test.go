@@ -224,8 +224,8 @@ var instanceMutants = []mutant{
 		"",
 	}, "./cache", "TestPutOff"},
 	{"all loaded at once after an outage", "cache/stale.go", edits{
-		"pause = pause/2 + rand.N(pause/2+1)",
-		"pause = pause/2 + 0*rand.N(pause/2+1)",
+		"pause = pause/2 + guard.Jitter(pause/2+1)",
+		"pause = pause/2 + 0*guard.Jitter(pause/2+1)",
 	}, "./cache", "TestLoadsAreSpreadAfterAnOutage"},
 	{"put off for longer than a TTL", "cache/stale.go", edits{
 		"min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)",

@@ -45,7 +45,7 @@ var outcomes = []struct {
 	{apikey.ErrNotPropagated, "not propagated"}, {apikey.ErrUnavailable, "unavailable"},
 	{apikey.ErrUnknown, "unknown"}, {apikey.ErrRevoked, "revoked"}, {apikey.ErrExpired, "expired"}, {apikey.ErrDisabled, "disabled"},
 	{apikey.ErrNotEntitled, "not entitled"}, {apikey.ErrLimitReached, "limit reached"}, {apikey.ErrConflict, "conflict"},
-	{apikey.ErrNotFound, "not found"}, {apikey.ErrDuplicate, "duplicate"},
+	{apikey.ErrNotFound, "not found"}, {apikey.ErrLimited, "limited"}, {apikey.ErrDuplicate, "duplicate"},
 }
 
 func outcomeOf(err error) string {

@@ -79,10 +79,10 @@ func (w *world) judgeChange(o observation) string {
 			return "done, and the store was never asked"
 		}
 	case "not entitled":
-		if yes, no := w.plan.within(o.about.owner, o.start-w.bound(o), o.end); !no && yes {
+		if yes, no := w.plan.within(o.about.owner, o.start-w.bound(), o.end); !no && yes {
 			return "not entitled, and was all the time"
 		}
-	case "limit reached", "conflict", "not found":
+	case "limit reached", "conflict", "not found", "limited":
 	default:
 		return "not one of the outcomes"
 	}
@@ -93,7 +93,7 @@ func (w *world) judgeChange(o observation) string {
 // that it may go by: after the latest change that this instance has made, and no
 // longer ago than the bound.
 func (w *world) judgeVerdict(o observation, all []observation) string {
-	from := o.start - w.bound(o)
+	from := o.start - w.bound()
 	for _, c := range all {
 		if seen, ok := w.ledger.seen[c.n][o.about.digest]; ok && c.i == o.i && max(c.end, seen) <= o.start {
 			from = max(from, seen)
@@ -126,7 +126,7 @@ func (w *world) judgePlan(o observation, all []observation) string {
 		}
 		return "not entitled, without plans"
 	}
-	from := o.start - w.bound(o)
+	from := o.start - w.bound()
 	for _, c := range all {
 		if c.what == "plan changed" && c.about.owner == o.about.owner && c.i == o.i && c.end <= o.start {
 			from = max(from, c.start)
@@ -139,9 +139,10 @@ func (w *world) judgePlan(o observation, all []observation) string {
 	return ""
 }
 
-// bound is how old what a validation goes by may be.
-func (w *world) bound(o observation) time.Duration {
-	if w.stale > 0 && w.brokenWithin(o.start-w.stale-w.ttl-recovery, o.end, func(kind) bool { return true }) {
+// bound is how old what a validation goes by may be. With StaleIfError, a key
+// that is known does not wait for a look-up that takes long.
+func (w *world) bound() time.Duration {
+	if w.stale > 0 {
 		return w.stale + w.ttl
 	}
 	return w.ttl
