@@ -66,7 +66,8 @@ var (
 	// in the store and in this Manager, but other instances could not be told:
 	// [Options.Bus] or [Options.Level] failed. They may go by what was before
 	// for as long as their [Options.CacheTTL] or, while the store fails,
-	// [Options.StaleIfError]. It matches ErrUnavailable.
+	// [Options.StaleIfError]. It matches ErrUnavailable. Rotate does not return it;
+	// see Issued.Propagated.
 	ErrNotPropagated = fmt.Errorf("%w: done, but other instances were not told", ErrUnavailable)
 
 	// ErrNotFound is returned when the owner has no such key. Another owner's

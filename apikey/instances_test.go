@@ -254,6 +254,16 @@ func TestNotPropagated(t *testing.T) {
 						t.Errorf("%s: events %+v, want one of kind %s", call, events, kind)
 					}
 				}
+				// A call that returns a token never returns it beside an error.
+				checkRotated := func(call string, issued apikey.Issued, err error, kind apikey.EventKind) {
+					t.Helper()
+					if err != nil || issued.Propagated || issued.Secret.Reveal() == "" {
+						t.Errorf("%s: propagated %t, %v, want a token, false and no error", call, issued.Propagated, err)
+					}
+					if events := seen.take(); len(events) != 1 || events[0].Kind != kind {
+						t.Errorf("%s: events %+v, want one of kind %s", call, events, kind)
+					}
+				}
 				k, err := m.Revoke(ctx, "o", revoked.Key.ID, "leaked")
 				check("Revoke", err, apikey.EventRevoked)
 				if k.ID != revoked.Key.ID || k.RevokeReason != "leaked" || k.RevokedAt.IsZero() {
@@ -269,12 +279,12 @@ func TestNotPropagated(t *testing.T) {
 				wantRefused(t, m, disabled, apikey.ErrDisabled)
 				seen.take()
 				next, err := m.Rotate(ctx, "o", rotated.Key.ID, 0)
-				check("Rotate", err, apikey.EventRotated)
+				checkRotated("Rotate", next, err, apikey.EventRotated)
 				wantRefused(t, m, rotated, apikey.ErrRevoked)
 				wantValid(t, m, next)
 				seen.take()
 				next, err = m.Rotate(ctx, "o", graced.Key.ID, time.Hour)
-				check("Rotate with grace", err, apikey.EventRotated)
+				checkRotated("Rotate with grace", next, err, apikey.EventRotated)
 				wantValid(t, m, graced)
 				wantValid(t, m, next)
 				seen.take()

@@ -87,6 +87,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if m.token, err = newTokenFormat(&o); err != nil {
 		return nil, err
 	}
+	m.opts.MACKeys = nil // so that no verb of fmt shows them
 	if m.carriers, err = newCarriers(o.Headers); err != nil {
 		return nil, err
 	}

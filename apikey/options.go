@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -140,6 +141,16 @@ type Options struct {
 }
 
 const maxCacheSize = 100_000_000
+
+// Format writes the options without the MACKeys, for every verb.
+func (o Options) Format(f fmt.State, verb rune) {
+	type options Options // without this method
+	o.MACKeys = nil
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
+}
+
+// LogValue returns the options without the MACKeys.
+func (o Options) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v", o)) }
 
 func (o *Options) withDefaults() Options {
 	var d Options

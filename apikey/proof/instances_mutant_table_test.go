@@ -377,4 +377,8 @@ var instanceMutants = []mutant{
 		"if !allUTF8(r) {",
 		"if false {",
 	}, "./apikey", "TestRecordsThatAreNotText"},
+	{"a rotation that others do not know of taken for one that they do", "apikey/create.go", edits{
+		"Secret: newSecret(token), Propagated: told}",
+		"Secret: newSecret(token), Propagated: told || true}",
+	}, "./apikey", "TestRotateKeepsItsToken"},
 }

@@ -471,6 +471,15 @@ func (p *Principal) allows(scope string) bool {`,
 		"if neverCarries(name) && name == \"Cookie\" {",
 	}, "./apikey", "TestHeaderNames$"},
 
+	{"MAC keys printed with a Manager", "apikey/manager.go", edits{
+		"\tm.opts.MACKeys = nil // so that no verb of fmt shows them\n",
+		"",
+	}, "./apikey", "TestMACKeysAreNotPrinted"},
+	{"MAC keys printed with Options", "apikey/options.go", edits{
+		"\to.MACKeys = nil\n\t_, _ = fmt",
+		"\t_, _ = fmt",
+	}, "./apikey", "TestMACKeysAreNotPrinted"},
+
 	// The store in memory; what notices here notices in every other store.
 	{"last use of a revoked key written", "store/rule.go", edits{
 		"if !r.RevokedAt.IsZero() || !at.After(r.LastUsedAt) && !wrong {",

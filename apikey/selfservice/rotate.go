@@ -1,7 +1,6 @@
 package selfservice
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -44,8 +43,7 @@ func rotate(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	issued, err := c.keys.Rotate(c.r.Context(), c.who.owner, c.id, time.Duration(*body.GraceSeconds)*time.Second)
-	told := !errors.Is(err, apikey.ErrNotPropagated)
-	if err != nil && told {
+	if err != nil {
 		return 0, nil, err
 	}
 	if !c.who.mayHandOut(issued.Key) { // somebody widened it meanwhile
@@ -55,7 +53,7 @@ func rotate(c *call) (int, any, error) {
 		return 0, nil, keyForbidden
 	}
 	c.w.Header().Set("Location", "../"+url.PathEscape(issued.Key.ID))
-	return http.StatusCreated, rotated{one{shown(issued.Key), issued.Secret.Reveal()}, told}, nil
+	return http.StatusCreated, rotated{one{shown(issued.Key), issued.Secret.Reveal()}, issued.Propagated}, nil
 }
 
 var rotationOverlaps = &problem{

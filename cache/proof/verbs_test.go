@@ -67,7 +67,11 @@ func (r *role) revoke(ctx context.Context, o op) (apikey.Issued, error) {
 }
 
 func (r *role) rotate(ctx context.Context, o op) (apikey.Issued, error) {
-	return r.keys.Rotate(ctx, o.Owner, o.Key, 0)
+	issued, err := r.keys.Rotate(ctx, o.Owner, o.Key, 0)
+	if err == nil && !issued.Propagated {
+		err = apikey.ErrNotPropagated
+	}
+	return issued, err
 }
 
 func (r *role) disable(ctx context.Context, o op) (apikey.Issued, error) {
