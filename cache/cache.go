@@ -85,7 +85,7 @@ const (
 	// bounds only those of one key.
 	maxLoads     = 64
 	maxStrangers = maxLoads / 2 // of them of keys that are not known
-	maxRenewals  = maxLoads / 4 // of them of values that may still be served
+	maxRenewals  = maxLoads / 8 // of them of values that may still be served; fewer than a usual store has connections
 
 	// maxWaiting bounds the loads in each queue for these places.
 	maxWaiting = 1024

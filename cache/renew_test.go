@@ -138,12 +138,12 @@ func TestRenewalsLeavePlaces(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if under.Load() != 16 {
-			t.Errorf("%d renewals at once, want 16", under.Load())
+		if under.Load() != 8 {
+			t.Errorf("%d renewals at once, want 8", under.Load())
 		}
 		flood(t, c, 100, hang)
-		if under.Load() != 48 {
-			t.Errorf("%d loads at once with a flood, want 16 renewals and 32 of unknown keys", under.Load())
+		if under.Load() != 40 {
+			t.Errorf("%d loads at once with a flood, want 8 renewals and 32 of unknown keys", under.Load())
 		}
 		time.Sleep(time.Minute)
 	})
