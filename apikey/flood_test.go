@@ -315,7 +315,7 @@ func TestFlood(t *testing.T) {
 	far := attack(1_500, lasts, ttl)
 	far.connections, far.lookup = 0, 100*time.Millisecond
 	floods["store 100 ms away, 1500"] = far
-	web := attack(rates[0]/4, lasts, ttl)
+	web := attack(1_000, lasts, ttl)
 	web.http = true
 	floods[fmt.Sprint("by HTTP, ", web.rate)] = web
 	for name, f := range floods {
