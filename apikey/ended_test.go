@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,16 +21,32 @@ import (
 // A rollbackStore can go back to an earlier state, as a database does when a
 // standby takes over that misses the latest writes.
 type rollbackStore struct {
-	mu  sync.Mutex
-	now store.Store
+	mu      sync.Mutex
+	now     *memstore.Store
+	before  int64 // revocations that now does not count
+	lineage string
 }
 
-func newRollbackStore() *rollbackStore { return &rollbackStore{now: memstore.New()} }
+func newRollbackStore() *rollbackStore {
+	return &rollbackStore{now: memstore.New(), lineage: rand.Text()}
+}
+
+func (s *rollbackStore) Revocations(ctx context.Context) (store.Revocations, error) {
+	s.mu.Lock()
+	now, before, lineage := s.now, s.before, s.lineage
+	s.mu.Unlock()
+	r, err := now.Revocations(ctx)
+	return store.Revocations{Lineage: lineage, Count: r.Count + before}, err
+}
 
 // backup returns a function that restores what the store holds now of the
 // owners.
 func (s *rollbackStore) backup(t *testing.T, owners ...string) (restore func()) {
 	t.Helper()
+	counted, err := s.Revocations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var records []store.Record
 	for _, owner := range owners {
 		q := store.Query{Owner: owner}
@@ -50,7 +67,7 @@ func (s *rollbackStore) backup(t *testing.T, owners ...string) (restore func()) 
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.now = before
+		s.now, s.before = before, counted.Count
 	}
 }
 

@@ -31,6 +31,12 @@ const (
 	// most once an hour for each key. See After a restore in SECURITY.md.
 	EventUndone EventKind = "undone"
 
+	// EventRolledBack is a database that has gone back to an earlier state and
+	// has lost revocations, as its count of them shows. It has no owner and no
+	// key: any key that was revoked since then may be accepted again, by this
+	// process if another one had revoked it. See After a restore in SECURITY.md.
+	EventRolledBack EventKind = "rolled_back"
+
 	EventLimitReached EventKind = "limit_reached" // a key was not created
 
 	// EventForeignOwner is a management call for a key of another owner. The
@@ -98,7 +104,7 @@ func (k EventKind) level() slog.Level {
 	switch k {
 	case EventRefused:
 		return slog.LevelDebug // one a request at an attacker's choice: not by default
-	case EventUndone:
+	case EventUndone, EventRolledBack:
 		return slog.LevelError
 	case EventReused, EventForeignOwner:
 		return slog.LevelWarn

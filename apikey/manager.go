@@ -62,7 +62,8 @@ type Manager struct {
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	reads, writes, revocations *lane                                  // for the management calls of these kinds
 
-	watcher *watcher // nil when the provider does not watch
+	watcher *watcher    // nil when the provider does not watch
+	counts  *countWatch // nil when the store does not count revocations
 	uses    *lastUsed
 	ended   endedKeys
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
@@ -106,6 +107,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	}
 	m.watcher = startWatcher(m)
 	m.uses = newLastUsed(m)
+	m.counts = startCountWatch(m)
 	return m, nil
 }
 
@@ -140,7 +142,7 @@ func isNil(v any) bool {
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.
 func (m *Manager) Close(ctx context.Context) error {
-	err := errors.Join(m.uses.close(ctx), m.watcher.close(ctx))
+	err := errors.Join(m.uses.close(ctx), m.watcher.close(ctx), m.counts.close(ctx))
 	if m.feed != nil {
 		err = errors.Join(err, m.feed.Close(ctx))
 	}

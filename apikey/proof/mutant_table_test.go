@@ -486,8 +486,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"if !at.After(r.LastUsedAt) && !wrong {",
 	}, "./store/memstore", "TestStore"},
 	{"last use moved back", "store/rule.go", edits{
-		"if !r.RevokedAt.IsZero() || !at.After(r.LastUsedAt) && !wrong {",
-		"if !r.RevokedAt.IsZero() {",
+		"!at.After(r.LastUsedAt) && !wrong {",
+		"!at.After(r.LastUsedAt) && !wrong && r.LastUsedAt.IsZero() {",
 	}, "./store/memstore", "TestStore"},
 	{"limit not checked", "store/memstore/insert.go", edits{
 		"if limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {",

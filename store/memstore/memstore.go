@@ -9,6 +9,7 @@ package memstore
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,9 @@ type Store struct {
 	byDigest map[store.Digest]*store.Record
 	byID     map[string]*store.Record
 	byOwner  map[string][]*store.Record // oldest first, as compare orders them
+
+	revocations int64
+	lineage     string
 }
 
 var _ store.Store = (*Store)(nil)
@@ -33,6 +37,7 @@ func New() *Store {
 		byDigest: map[store.Digest]*store.Record{},
 		byID:     map[string]*store.Record{},
 		byOwner:  map[string][]*store.Record{},
+		lineage:  rand.Text(),
 	}
 }
 

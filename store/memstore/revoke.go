@@ -19,6 +19,9 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	}
 	revoked, changed := r.Revoked(at, reason)
 	*r = kept(revoked)
+	if changed {
+		s.revocations++
+	}
 	return r.Clone(), changed, nil
 }
 
@@ -35,5 +38,6 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 			revoked = append(revoked, r.Clone())
 		}
 	}
+	s.revocations += int64(len(revoked))
 	return revoked, nil
 }

@@ -25,6 +25,9 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		return store.Record{}, store.Record{}, store.ErrDuplicate
 	}
 	old, now = kept(old), kept(now)
+	if !old.RevokedAt.IsZero() {
+		s.revocations++
+	}
 	*r = old.Clone()
 	s.add(now.Clone())
 	return old, now, nil

@@ -1,0 +1,189 @@
+package apikey
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
+)
+
+const (
+	lookPause    = 10 * time.Second    // between two looks at the count of revocations
+	confirmPause = 2 * time.Second     // until a lower count is looked at again
+	seenTTL      = 30 * 24 * time.Hour // of the highest count in the shared cache
+)
+
+// A countWatch compares the store's count of revocations with the highest one
+// that any instance has seen. A lower count says that the database has gone back
+// to an earlier state, and has lost revocations: a backup was restored, or a
+// standby took over that had missed the latest writes.
+//
+// It does not notice a loss that as many new revocations have made up for
+// before it looks, nor one from before the table that counts.
+type countWatch struct {
+	m       *Manager
+	counter store.RevocationCounter
+	seen    store.Revocations // the highest that this instance has seen
+
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// startCountWatch returns nil if the store does not count.
+func startCountWatch(m *Manager) *countWatch {
+	counter, ok := m.store.(store.RevocationCounter)
+	if !ok {
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &countWatch{m: m, counter: counter, stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.run(ctx)
+	}()
+	return w
+}
+
+func (w *countWatch) run(ctx context.Context) {
+	for {
+		if err := w.lookSafely(ctx); errors.Is(err, errors.ErrUnsupported) {
+			return
+		} else if err != nil {
+			w.m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: the count of revocations could not be compared", slog.Any("error", err))
+		}
+		if !pauseFor(ctx, lookPause) {
+			return
+		}
+	}
+}
+
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// lookSafely survives a Logger and an OnEvent that panic.
+func (w *countWatch) lookSafely(ctx context.Context) error {
+	defer func() { _ = recover() }()
+	return w.look(ctx)
+}
+
+// look compares once. The highest count is read before the store: what the
+// store returns afterwards is at least as high, unless it has gone back.
+func (w *countWatch) look(ctx context.Context) error {
+	if w.seen.Lineage == "" {
+		first, err := w.read(ctx)
+		if err != nil {
+			return err
+		}
+		w.seen = first
+	}
+	shared, kept := w.shared(ctx)
+	highest := max(w.seen.Count, shared.count)
+	count, err := w.read(ctx)
+	if err != nil {
+		return err
+	}
+	if count.Lineage == w.seen.Lineage && count.Count < highest {
+		// Once more, in case that a node of a cluster was a moment behind.
+		if !pauseFor(ctx, confirmPause) {
+			return nil
+		}
+		if count, err = w.read(ctx); err != nil {
+			return err
+		}
+	}
+	back := count.Lineage == w.seen.Lineage && count.Count < highest
+	w.seen = count
+	if back || !kept || count.Count > shared.count || shared.age > seenTTL/2 {
+		w.share(ctx, count)
+	}
+	if back {
+		w.report(ctx, count.Count, highest)
+	}
+	return nil
+}
+
+func (w *countWatch) read(ctx context.Context) (store.Revocations, error) {
+	r, err := ask(ctx, w.m, w.counter.Revocations)
+	if err == nil && (r.Lineage == "" || r.Count < 0) {
+		err = errForged
+	}
+	return r, err
+}
+
+func (w *countWatch) report(ctx context.Context, count, highest int64) {
+	w.m.keys.Doubt() // what is cached may be from before or after
+	w.m.log.LogAttrs(ctx, slog.LevelError, "apikey: the database has gone back to an earlier state and has lost revocations: "+
+		"keys revoked since then may be accepted again. Retire the MAC key or revoke them again; see After a restore in SECURITY.md",
+		slog.Int64("revocations", count), slog.Int64("revocations_before", highest))
+	if w.m.opts.OnEvent != nil {
+		w.m.opts.OnEvent(ctx, Event{Kind: EventRolledBack, Time: now()})
+	}
+}
+
+// A sharedCount is the highest count in the shared cache.
+type sharedCount struct {
+	count int64
+	age   time.Duration
+}
+
+// key names the count in the shared cache, apart from those of other tables.
+func (w *countWatch) key() cache.Key {
+	return sha256.Sum256([]byte("keyhatch: count of revocations\x00" + w.seen.Lineage))
+}
+
+// shared returns the highest count in the shared cache. kept is true if there is
+// one, or if the shared cache cannot be used now.
+func (w *countWatch) shared(ctx context.Context) (c sharedCount, kept bool) {
+	if w.m.level == nil {
+		return c, true
+	}
+	got, err := w.m.level.get(ctx, w.key())
+	switch {
+	case errors.Is(err, cache.ErrMiss):
+		return c, false
+	case err != nil || got.item.Absent || len(got.item.Value) != 8:
+		return c, true
+	}
+	return sharedCount{int64(binary.BigEndian.Uint64(got.item.Value)), got.item.Age}, true
+}
+
+// share puts a count into the shared cache in the place of another one. If it
+// fails, the next look tries again.
+func (w *countWatch) share(ctx context.Context, r store.Revocations) {
+	if w.m.level == nil || w.m.level.forget(ctx, w.key()) != nil {
+		return
+	}
+	got, err := w.m.level.get(ctx, w.key())
+	if !errors.Is(err, cache.ErrMiss) {
+		return
+	}
+	item := cache.Item{Value: binary.BigEndian.AppendUint64(nil, uint64(r.Count))}
+	_, _ = callLevel(ctx, w.m.level, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, w.m.level.Set(ctx, w.key(), got.lease, item, seenTTL)
+	})
+}
+
+// close waits until the last look has ended.
+func (w *countWatch) close(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	w.stop()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

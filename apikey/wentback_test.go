@@ -1,0 +1,165 @@
+package apikey_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// wentBack counts the reports of a database that has gone back.
+type wentBack struct {
+	events atomic.Int64
+	mu     sync.Mutex
+	log    strings.Builder
+}
+
+func (w *wentBack) options(o apikey.Options) *apikey.Options {
+	o.MaxKeysPerOwner = -1
+	o.Logger = slog.New(slog.NewTextHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: slog.LevelError}))
+	o.OnEvent = func(_ context.Context, e apikey.Event) {
+		if e.Kind == apikey.EventRolledBack {
+			w.events.Add(1)
+		}
+	}
+	return &o
+}
+
+// want waits for two looks and fails unless there were so many reports.
+func (w *wentBack) want(t *testing.T, n int) {
+	t.Helper()
+	time.Sleep(25 * time.Second)
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	logged := strings.Count(w.log.String(), "the database has gone back to an earlier state")
+	if events := int(w.events.Swap(0)); events != n || logged != n {
+		t.Errorf("got %d events and %d errors in the log, want %d of each", events, logged, n)
+	}
+	w.log.Reset()
+}
+
+func revokeKey(t *testing.T, m *apikey.Manager, i apikey.Issued) {
+	t.Helper()
+	if _, err := m.Revoke(t.Context(), i.Key.Owner, i.Key.ID, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// a database that has lost revocations is reported once, by an event and
+// an error in the log, and everything cached is looked up anew.
+func TestDatabaseGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports wentBack
+		st := newRollbackStore()
+		m, other := newManager(t, st, reports.options(apikey.Options{CacheTTL: time.Hour})), newManager(t, st, nil)
+		key, lost := create(t, m, "o"), create(t, m, "p")
+		wantValid(t, m, key)
+		reports.want(t, 0)
+		restore := st.backup(t, "p")
+		revokeKey(t, other, lost)
+		reports.want(t, 0)
+		restore()
+		reports.want(t, 1)
+		wantRefused(t, m, key, apikey.ErrUnknown) // which it is in the earlier state
+		reports.want(t, 0)
+		revokeKey(t, other, lost)
+		reports.want(t, 0)
+	})
+}
+
+// a restored backup is noticed after a restart, by what other instances
+// have seen, in the shared cache.
+func TestDatabaseGoesBackWhileNobodyRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports wentBack
+		st, shared := newRollbackStore(), &memoryLevel{}
+		start := func() *apikey.Manager {
+			return newManager(t, st, reports.options(apikey.Options{Level: shared}))
+		}
+		m := start()
+		reports.want(t, 0)
+		restore := st.backup(t)
+		for range 3 {
+			revokeKey(t, m, create(t, m, "o"))
+		}
+		reports.want(t, 0)
+		if err := m.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * 24 * time.Hour)
+		restore()
+		m = start()
+		reports.want(t, 1)
+		reports.want(t, 0)
+		if err := m.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		start()
+		reports.want(t, 0) // it is the new state
+	})
+}
+
+// what has not gone back is not reported.
+func TestDatabaseDoesNotGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports wentBack
+		st, shared := newRollbackStore(), &memoryLevel{}
+		var instances []*apikey.Manager
+		for range 5 {
+			instances = append(instances, newManager(t, &slowCounts{st}, reports.options(apikey.Options{Level: shared})))
+			time.Sleep(1700 * time.Millisecond)
+		}
+		for range 20 {
+			for _, m := range instances {
+				revokeKey(t, m, create(t, m, "o"))
+				time.Sleep(300 * time.Millisecond)
+			}
+		}
+		reports.want(t, 0)
+
+		// New tables, and those of another service, have counts of their own.
+		newManager(t, memstore.New(), reports.options(apikey.Options{Level: shared}))
+		st.mu.Lock()
+		st.now, st.before, st.lineage = memstore.New(), 0, "new tables"
+		st.mu.Unlock()
+		reports.want(t, 0)
+
+		// A node of a cluster that is a moment behind.
+		for range 2 {
+			revokeKey(t, instances[0], create(t, instances[0], "o"))
+		}
+		reports.want(t, 0)
+		for range 20 {
+			st.mu.Lock()
+			st.before--
+			st.mu.Unlock()
+			time.Sleep(time.Second)
+			st.mu.Lock()
+			st.before++
+			st.mu.Unlock()
+			time.Sleep(4700 * time.Millisecond)
+		}
+		reports.want(t, 0)
+	})
+}
+
+// slowCounts returns a count some time after it was read.
+type slowCounts struct{ *rollbackStore }
+
+func (s *slowCounts) Revocations(ctx context.Context) (store.Revocations, error) {
+	r, err := s.rollbackStore.Revocations(ctx)
+	select {
+	case <-ctx.Done():
+	case <-time.After(1300 * time.Millisecond):
+	}
+	return r, err
+}

@@ -1,0 +1,26 @@
+package store
+
+import "context"
+
+// A RevocationCounter is a [Store] that counts revocations, so that a database
+// that has gone back to an earlier state can be noticed. It is optional.
+type RevocationCounter interface {
+	// Revocations returns how many records Revoke, RevokeAll and Rotate have
+	// revoked. The count changes in the same transaction as the records, and a
+	// call that starts after a revocation has returned counts it. It never goes
+	// back unless the records do.
+	//
+	// A store behind another one, as over a network, returns an error that
+	// matches [errors.ErrUnsupported] if the other one does not count.
+	Revocations(ctx context.Context) (Revocations, error)
+}
+
+// Revocations is a count of revocations.
+type Revocations struct {
+	// Lineage names the tables that are counted in, from when they were
+	// created. A restored backup has the lineage of the original, and new
+	// tables have another one, so that their counts are not compared.
+	Lineage string
+
+	Count int64
+}

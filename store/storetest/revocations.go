@@ -1,0 +1,101 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// These are checked of a store that is a [store.RevocationCounter].
+var revocationRules = []rule{
+	{"Revocations counts what was revoked", revocationsCount},
+	{"Revocations counts under concurrency", revocationsRace},
+}
+
+// revocations skips the test if the store does not count.
+func revocations(t *testing.T, s store.Store) store.Revocations {
+	t.Helper()
+	counter, ok := s.(store.RevocationCounter)
+	if !ok {
+		t.Skip("the store is no RevocationCounter")
+	}
+	r, err := counter.Revocations(t.Context())
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("the store behind this one is no RevocationCounter")
+	}
+	if err != nil {
+		t.Fatalf("Revocations: %v", err)
+	}
+	if r.Lineage == "" {
+		t.Error("Revocations: the lineage is empty")
+	}
+	return r
+}
+
+//
+func revocationsCount(t *testing.T, s store.Store) {
+	first := revocations(t, s)
+	insert(t, s, fresh("o", "revoked"), fresh("o", "rotated"), fresh("o", "graced"), fresh("o", "k1"), fresh("o", "k2"), fresh("p", "other"))
+	want := first.Count
+	counts := func(more int64, rule string) {
+		t.Helper()
+		want += more
+		if got := revocations(t, s); got.Count != want || got.Lineage != first.Lineage {
+			t.Errorf("%s: got %+v, want count %d and lineage %s", rule, got, want, first.Lineage)
+		}
+	}
+	counts(0, "Insert revokes nothing")
+	revoke(t, s, fresh("o", "revoked"), begin, "")
+	counts(1, "Revoke counts once")
+	revoke(t, s, fresh("o", "revoked"), begin, "")
+	counts(0, "a repeated Revoke does not count")
+	rotate := func(id string, ends time.Time) {
+		if _, _, err := s.Rotate(t.Context(), "o", id, next(id+"-next", begin), ends); err != nil {
+			t.Fatalf("Rotate: %v", err)
+		}
+	}
+	rotate("graced", begin.Add(time.Hour))
+	counts(0, "Rotate with a grace period does not count")
+	rotate("rotated", begin)
+	counts(1, "Rotate without a grace period counts")
+	all, err := s.RevokeAll(t.Context(), "o", begin, "")
+	if err != nil {
+		t.Fatalf("RevokeAll: %v", err)
+	}
+	counts(int64(len(all)), "RevokeAll counts each record")
+	if _, err := s.RevokeAll(t.Context(), "o", begin, ""); err != nil {
+		t.Fatalf("RevokeAll: %v", err)
+	}
+	counts(0, "a repeated RevokeAll does not count")
+}
+
+// no revocation is lost, and none waits for another one in a circle.
+func revocationsRace(t *testing.T, s store.Store) {
+	before := revocations(t, s).Count
+	const owners, keys = 8, 5
+	var all sync.WaitGroup
+	for o := range owners {
+		owner := numbered("o", o)
+		for k := range keys {
+			insert(t, s, fresh(owner, owner+numbered("k", k)))
+		}
+		for k := range keys {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if _, _, err := s.Revoke(ctx, owner, owner+numbered("k", k), begin, fmt.Sprint(k)); err != nil {
+					t.Errorf("Revoke: %v", err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if n := revocations(t, s).Count - before; n != owners*keys {
+		t.Errorf("%d revocations at once count as %d", owners*keys, n)
+	}
+}
