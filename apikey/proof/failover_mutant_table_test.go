@@ -106,4 +106,54 @@ var failoverMutants = []mutant{
 		" && !r.LastUsedAt.After(time.Now()) {",
 		" {",
 	}, "./apikey", "TestLastUsedInTheFuture"},
+
+	// The count of revocations.
+	{"Revoke does not count", "store/memstore/revoke.go", edits{
+		"		s.revocations++
+",
+		"",
+	}, "./store/memstore", "TestStore"},
+	{"RevokeAll does not count", "store/memstore/revoke.go", edits{
+		"s.revocations += int64(len(revoked))",
+		"",
+	}, "./store/memstore", "TestStore"},
+	{"Rotate without grace does not count", "store/memstore/rotate.go", edits{
+		"		s.revocations++
+",
+		"",
+	}, "./store/memstore", "TestStore"},
+	{"a lower count is not noticed", "apikey/wentback.go", edits{
+		"back := count.Lineage == w.seen.Lineage && count.Count < highest",
+		"back := false",
+	}, "./apikey", "TestDatabaseGoesBack"},
+	{"a higher count is reported", "apikey/wentback.go", edits{
+		"back := count.Lineage == w.seen.Lineage && count.Count < highest",
+		"back := count.Lineage == w.seen.Lineage && count.Count > highest",
+	}, "./apikey", "TestDatabaseGoesBack|TestDatabaseDoesNotGoBack"},
+	{"counts of different tables are compared", "apikey/wentback.go", edits{
+		"back := count.Lineage == w.seen.Lineage && ",
+		"back := ",
+		"if count.Lineage == w.seen.Lineage && count.Count < highest {",
+		"if count.Count < highest {",
+	}, "./apikey", "TestDatabaseDoesNotGoBack"},
+	{"a lower count is believed at once", "apikey/wentback.go", edits{
+		"if count.Lineage == w.seen.Lineage && count.Count < highest {",
+		"if false {",
+	}, "./apikey", "TestDatabaseDoesNotGoBack"},
+	{"the count in the shared cache is ignored", "apikey/wentback.go", edits{
+		"highest := max(w.seen.Count, shared.count)",
+		"highest := w.seen.Count",
+	}, "./apikey", "TestDatabaseGoesBackWhileNobodyRuns"},
+	{"the count is not shared", "apikey/wentback.go", edits{
+		"count.Count > shared.count",
+		"false",
+	}, "./apikey", "TestDatabaseGoesBackWhileNobodyRuns"},
+	{"what is cached outlives a database that goes back", "apikey/wentback.go", edits{
+		"w.m.keys.Doubt()",
+		"_ = w.m.keys.Doubt",
+	}, "./apikey", "TestDatabaseGoesBack$"},
+	{"no event of a database that goes back", "apikey/wentback.go", edits{
+		"if w.m.opts.OnEvent != nil {",
+		"if false {",
+	}, "./apikey", "TestDatabaseGoesBack"},
 }
