@@ -109,8 +109,7 @@ var failoverMutants = []mutant{
 
 	// The count of revocations.
 	{"Revoke does not count", "store/memstore/revoke.go", edits{
-		"		s.revocations++
-",
+		"\t\ts.revocations++\n",
 		"",
 	}, "./store/memstore", "TestStore"},
 	{"RevokeAll does not count", "store/memstore/revoke.go", edits{
@@ -118,8 +117,7 @@ var failoverMutants = []mutant{
 		"",
 	}, "./store/memstore", "TestStore"},
 	{"Rotate without grace does not count", "store/memstore/rotate.go", edits{
-		"		s.revocations++
-",
+		"\t\ts.revocations++\n",
 		"",
 	}, "./store/memstore", "TestStore"},
 	{"a lower count is not noticed", "apikey/wentback.go", edits{
