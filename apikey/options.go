@@ -107,8 +107,8 @@ type Options struct {
 
 	// Bus carries changes of keys, and of plans by [Manager.OwnerChanged], to the
 	// other instances of the service, which then see them within milliseconds.
-	// While it is lost, and for 5 minutes after another instance has gone without
-	// Close, no key or plan is answered from memory for longer than 10 s, unless
+	// While it is lost, for 5 minutes after another instance has gone without
+	// Close, and for CacheTTL after a Close if the bus has no secret, no key or plan is answered from memory for longer than 10 s, unless
 	// the store or provider fails too; see StaleIfError. A change that it does not take answers [ErrNotPropagated].
 	// The Manager does not close it. Packages cache/rediscache and store/pgstore
 	// have one. Nil means that this is the only instance, or that others may go

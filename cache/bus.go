@@ -15,9 +15,9 @@ import (
 //
 // A Bus that has a secret also has a method MACKey() []byte, which returns a key
 // that is derived from the secret for this purpose alone and is the same in all
-// instances. The Feed then authenticates its messages. Without a key, everyone
-// who can publish can make an instance invalidate entries, and can hide from it
-// that messages of others are lost.
+// instances; one that wraps another must pass it on. The Feed then authenticates
+// its messages. Without a key, everyone who can publish can make an instance
+// invalidate entries, and can hide from it that messages of others are lost.
 //
 // All methods may be called from many goroutines. They heed their context.
 type Bus interface {

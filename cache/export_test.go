@@ -36,7 +36,7 @@ func (f *Feed) Peers() int {
 }
 
 // PresenceEvery is how often an instance of so many tells all that it is there.
-func PresenceEvery(size int) time.Duration { return presenceEvery(size) }
+func PresenceEvery(size int) time.Duration { return (&peers{fleet: size}).every() }
 
 // Origin is the instance's own.
 func (f *Feed) Origin() []byte { return f.origin[:] }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -88,7 +89,7 @@ type FeedOptions struct {
 // end its goroutines.
 func NewFeed(bus Bus, to Receiver, opts *FeedOptions) *Feed {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &Feed{bus: bus, to: to, origin: newOrigin(), waits: time.Now(), stop: stop, done: make(chan struct{}), linkReady: make(chan struct{}, 1)}
+	f := &Feed{bus: bus, to: to, waits: time.Now(), stop: stop, done: make(chan struct{}), linkReady: make(chan struct{}, 1)}
 	if opts != nil {
 		f.opts = *opts
 	}
@@ -98,6 +99,7 @@ func NewFeed(bus Bus, to Receiver, opts *FeedOptions) *Feed {
 	if b, ok := bus.(interface{ MACKey() []byte }); ok {
 		f.key = b.MACKey()
 	}
+	rand.Read(f.origin[:])
 	f.peers.known = map[origin]peer{}
 	f.sender.init()
 	to.Alone(aloneTTL)

@@ -16,11 +16,6 @@ import (
 // begin at zero.
 type origin [16]byte
 
-func newOrigin() (o origin) {
-	rand.Read(o[:])
-	return o
-}
-
 // A beat tells an origin's messages apart. It cannot be guessed, so that nobody
 // can answer in the place of the bus before the bus has the message.
 type beat [8]byte

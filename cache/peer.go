@@ -12,12 +12,6 @@ const (
 	presences = 2500
 )
 
-// presenceEvery is how often an instance of so many tells all that it is there.
-// Each such message is delivered size times, so the time grows with the square.
-func presenceEvery(size int) time.Duration {
-	return max(heartbeat, heartbeat*time.Duration(size*size)/presences)
-}
-
 // A peer is another instance, as its last message has it.
 type peer struct {
 	seq, change uint64
@@ -36,6 +30,12 @@ type peers struct {
 	strange time.Time // until when there may be others that are not known
 	size    int       // how many instances are known, this one included
 	fleet   int       // how many the one knows that knows most
+}
+
+// every is how often an instance tells all others that it is there. Each such
+// message is delivered to all, so the time grows with the square of their number.
+func (p *peers) every() time.Duration {
+	return max(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet)/presences)
 }
 
 // reconnect is for a new connection.

@@ -36,7 +36,7 @@ func TestPresenceEvery(t *testing.T) {
 		{0, time.Second}, {1, time.Second}, {10, time.Second}, {50, time.Second},
 		{100, 4 * time.Second}, {1000, 400 * time.Second}, {maxPeers, 6710 * time.Second},
 	} {
-		if got := presenceEvery(tt.size); got < tt.want || got > tt.want+time.Second {
+		if got := (&peers{fleet: tt.size}).every(); got < tt.want || got > tt.want+time.Second {
 			t.Errorf("%d instances: every %v, want about %v", tt.size, got, tt.want)
 		}
 	}

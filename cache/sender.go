@@ -159,7 +159,7 @@ func (f *Feed) sendHeartbeat(ctx context.Context) {
 	}
 	s.turn = now.Add(heartbeat)
 	f.mu.Lock()
-	l, every := f.link, presenceEvery(f.peers.fleet)
+	l, every := f.link, f.peers.every()
 	f.mu.Unlock()
 	switch {
 	case s.failed || !now.Before(s.due) || l != nil && l.echo == nil:

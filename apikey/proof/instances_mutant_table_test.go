@@ -114,8 +114,8 @@ var instanceMutants = []mutant{
 		"_ = b.MACKey()",
 	}, "./cache", "TestForgeLoseRepeat|TestFeedStrangers"},
 	{"messages to all every second", "cache/peer.go", edits{
-		"return max(heartbeat, heartbeat*time.Duration(size*size)/presences)",
-		"return min(heartbeat, heartbeat*time.Duration(size*size+presences)/presences)",
+		"return max(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet)/presences)",
+		"return min(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet+presences)/presences)",
 	}, "./cache", "TestFleetTraffic"},
 	{"echoes to all", "cache/sender.go", edits{
 		"_ = f.sendMessage(ctx, message{}, l.echo)",
