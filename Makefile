@@ -1,6 +1,6 @@
 # Targets work on every module of the workspace.
 MODULES := $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exclude-standard 'go.mod' '*/go.mod')))
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZCOUNT := 1000000
 BENCHTIME := 1s
 
@@ -33,9 +33,10 @@ soak: ## the full counts; takes about an hour
 	KEYHATCH_SOAK=1 KEYHATCH_BROWSER=1 go test -count=1 -timeout 3h -p 1 -v work
 	KEYHATCH_SOAK=1 go test -run '^$$' -bench BytesPerKey -benchtime 1x ./apikey
 
-lint: ## formatting, vet, staticcheck, tidiness, import rules
+lint: ## formatting, vet, golangci-lint with gosec and staticcheck, known vulnerabilities, tidiness, import rules
 	@unformatted=$$(gofmt -l .) || exit 1; test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	go vet work
 	@set -e; for dir in $(MODULES); do echo "lint $$dir"; (cd $$dir; \
-		go run $(STATICCHECK) ./...; GOWORK=off go mod tidy -diff; GOWORK=off go mod verify); done
+		go run $(GOLANGCI) run ./...; GOWORK=off go mod tidy -diff; GOWORK=off go mod verify); done
+	.ci/vulnerabilities $(MODULES)
 	.ci/deps

@@ -15,16 +15,6 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// fail has n loads of different keys fail in a row.
-func fail(t *testing.T, c *cache.Cache[int64], n int) {
-	t.Helper()
-	for i := range n {
-		if _, err := c.Load(t.Context(), keyOf(1_000_000+i), down); !errors.Is(err, errDown) {
-			t.Fatalf("Load that fails: %v", err)
-		}
-	}
-}
-
 // counted is a load function that counts its calls, and fails while it is told
 // to.
 type counted struct {

@@ -41,7 +41,7 @@ func TestMutants(t *testing.T) {
 	all := os.Getenv("KEYHATCH_MUTANTS") != ""
 	seen := map[string]bool{}
 	killers := killers{dir: t.TempDir()}
-	for i, m := range slices.Concat(mutants, sqlMutants, hiddenMutants, instanceMutants, busMutants, planMutants, panelMutants, sourceMutants, overloadMutants, failoverMutants, tenantMutants) {
+	for i, m := range slices.Concat(mutants, sqlMutants, hiddenMutants, instanceMutants, busMutants, planMutants, panelMutants, sourceMutants, simulationMutants, overloadMutants, failoverMutants, tenantMutants) {
 		if seen[m.name] {
 			t.Errorf("two mutants are named %q", m.name)
 		}
@@ -128,7 +128,7 @@ func (m mutant) passesUnbroken(build func() (string, error)) error {
 // tests runs those that must notice, in the folder of their package, as go test
 // does.
 func (m mutant) tests(binary string) *exec.Cmd {
-	c := command(binary, "-test.run", m.run, "-test.timeout", "120s", "-test.failfast")
+	c := command(binary, "-test.run", m.run, "-test.timeout", "300s", "-test.failfast")
 	c.Dir = filepath.Join(root, m.pkg)
 	return c
 }
