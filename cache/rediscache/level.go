@@ -57,7 +57,7 @@ func (c *Cache) get(ctx context.Context, key cache.Key) (item cache.Item, lease 
 }
 
 func (c *Cache) ask(ctx context.Context, key cache.Key, what string) (text string, left time.Duration, err error) {
-	answer, err := getScript.Run(ctx, c.level, c.names.of(key),
+	answer, err := c.scripts.run(ctx, getScript, c.names.of(key),
 		string(isLease)+rand.Text(), cache.MaxLease.Milliseconds(), prefix+MaxValue, what).Slice()
 	if err != nil {
 		return "", 0, err
@@ -107,7 +107,7 @@ func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache
 		what = "absent"
 	}
 	return c.guarded(ctx, "set", key, func(ctx context.Context) error {
-		return setScript.Run(ctx, c.level, c.names.of(key),
+		return c.scripts.run(ctx, setScript, c.names.of(key),
 			lease, cache.MaxLease.Milliseconds(), (ttl - skew(ttl)).Milliseconds(), sealed, what).Err()
 	})
 }

@@ -57,6 +57,7 @@ var namespaces = regexp.MustCompile(`^[a-z0-9_:-]{1,64}$`)
 // many goroutines, and many processes may share the server.
 type Cache struct {
 	level   redis.UniversalClient
+	scripts *pipeline
 	bus     *redis.Client
 	options func() redis.Options // a func, so that no print shows the password
 	names   names
@@ -130,6 +131,9 @@ func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
 	}
 	var end context.CancelFunc
 	c.life, end = context.WithCancel(context.Background())
+	c.scripts = &pipeline{client: c.level, bound: func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(c.life, c.timeout)
+	}}
 	c.close = sync.OnceValue(func() error {
 		end()
 		return errors.Join(c.level.Close(), c.bus.Close())
