@@ -29,6 +29,8 @@ type secondLevel struct {
 	start time.Time
 	calls *places // bounds those at once, as of the store
 
+	budget levelBudget
+
 	// Until when a key or an owner is not asked about, in nanoseconds since
 	// start. Several share a mark, by hash.
 	marks [1 << 14]atomic.Int64
@@ -69,7 +71,11 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 	if l == nil || l.marked(cache.Key(d)) || l.m.feed != nil && !l.m.feed.Up() {
 		return found, "", false
 	}
+	if !l.budget.allow(time.Since(l.start)) {
+		return found, "", false
+	}
 	got, err := l.get(ctx, cache.Key(d))
+	l.budget.record(err == nil)
 	if err == nil && !young(got.item.Age, l.ttl(got.item.Absent)) && l.forget(ctx, cache.Key(d)) == nil {
 		// An old entry would be of no use to who renews what is in memory. Without
 		// it there is a lease for a new one.

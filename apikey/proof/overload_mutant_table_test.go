@@ -2,6 +2,14 @@ package proof_test
 
 // What overload and a slow store must not do.
 var overloadMutants = []mutant{
+	{"a shared cache asked where it does not pay", "apikey/levelbudget.go", edits{
+		"return b.spent <= rareLookups",
+		"return b.spent > 0",
+	}, "./apikey", "TestLevelIsAskedIfItPays"},
+	{"a shared cache not asked any more", "apikey/levelbudget.go", edits{
+		"if hit {",
+		"if hit && b.asked < 0 {",
+	}, "./apikey", "TestLevelIsAskedIfItPays"},
 	{"overload counted as a failure", "cache/load.go", edits{
 		"\tif err != nil {\n\t\tc.land(f, nil, err)",
 		"\tif err != nil {\n\t\tc.breaker.Record(*key, f.began, err)\n\t\tc.land(f, nil, err)",
