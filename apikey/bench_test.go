@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -120,6 +122,9 @@ func Benchmark(b *testing.B) {
 			_, _ = m.Validate(b.Context(), forged)
 		}
 	})
+	for _, state := range []string{"active", "unknown", "revoked", "expired", "disabled"} {
+		run("refused/"+state, benchRefused(state))
+	}
 	for _, cores := range []int{1, 2} {
 		run(fmt.Sprint("validate/cores=", cores), func(b *testing.B) {
 			m, _ := benchManager(b)
@@ -168,6 +173,39 @@ func Benchmark(b *testing.B) {
 			}
 		}
 	})
+}
+
+// benchRefused validates a token whose key is in the state, with the logger that
+// services have: warnings are written. The times should not tell the states apart.
+func benchRefused(state string) func(*testing.B) {
+	return func(b *testing.B) {
+		logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+		m := newManager(b, memstore.New(), &apikey.Options{CacheTTL: time.Hour, NegativeTTL: time.Hour, Logger: logger})
+		p, yes, soon := apikey.CreateParams{Owner: "o", Name: "n"}, true, 20*time.Millisecond
+		if state == "expired" {
+			p.ExpiresAt = time.Now().Add(soon)
+		}
+		issued, err := m.Create(b.Context(), p)
+		token := issued.Secret.Reveal()
+		switch state {
+		case "unknown":
+			token = newForger("key", false).forge()
+		case "revoked":
+			_, err = m.Revoke(b.Context(), "o", issued.Key.ID, "")
+		case "disabled":
+			_, err = m.Update(b.Context(), "o", issued.Key.ID, apikey.UpdateParams{Disabled: &yes})
+		case "expired":
+			time.Sleep(soon)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := m.Validate(b.Context(), token); (err == nil) != (state == "active") {
+				b.Fatal(err)
+			}
+		}
+	}
 }
 
 func benchManager(b *testing.B) (*apikey.Manager, *spyStore) {

@@ -22,7 +22,8 @@ const (
 	EventRefused EventKind = "refused"
 
 	// EventReused is a revoked key presented again: its holder missed the
-	// revocation, or somebody else holds the token.
+	// revocation, or somebody else holds the token. It is logged at most once a
+	// minute for a key, with the number of those suppressed since.
 	EventReused EventKind = "reused"
 
 	// EventUndone is a key that this process has revoked, rotated or disabled,
@@ -119,11 +120,15 @@ func (m *Manager) listens(ctx context.Context, kind EventKind) bool {
 
 // emit hands the event to the host and writes it to the log.
 func (m *Manager) emit(ctx context.Context, e Event) {
-	if level := e.Kind.level(); m.log.Enabled(ctx, level) {
-		m.log.LogAttrs(ctx, level, "apikey: "+string(e.Kind), slog.String("owner", e.Owner), slog.String("key", e.KeyID),
-			slog.String("new_key", e.NewKeyID), slog.String("reason", string(e.Reason)))
+	if m.log.Enabled(ctx, e.Kind.level()) {
+		m.logEvent(ctx, e)
 	}
 	if m.opts.OnEvent != nil {
 		m.opts.OnEvent(ctx, e)
 	}
+}
+
+func (m *Manager) logEvent(ctx context.Context, e Event, more ...slog.Attr) {
+	m.log.LogAttrs(ctx, e.Kind.level(), "apikey: "+string(e.Kind), append([]slog.Attr{slog.String("owner", e.Owner), slog.String("key", e.KeyID),
+		slog.String("new_key", e.NewKeyID), slog.String("reason", string(e.Reason))}, more...)...)
 }

@@ -118,7 +118,10 @@ func verbs() []verb {
 	}
 	rotate := func(grace time.Duration) func(context.Context, *apikey.Manager, apikey.Key) error {
 		return func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
-			_, err := m.Rotate(ctx, k.Owner, k.ID, grace)
+			issued, err := m.Rotate(ctx, k.Owner, k.ID, grace)
+			if err == nil && !issued.Propagated {
+				err = apikey.ErrNotPropagated // as the other verbs say it
+			}
 			return err
 		}
 	}

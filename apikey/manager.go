@@ -65,6 +65,7 @@ type Manager struct {
 	watcher *watcher    // nil when the provider does not watch
 	counts  *countWatch // nil when the store does not count revocations
 	uses    *lastUsed
+	reuses  *reuses // of revoked keys
 	ended   endedKeys
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
 
@@ -82,7 +83,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger, calls: newPlaces(),
+	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(),
 		reads: newLane(maxCalls, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxCalls, ownerWaiting)}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {

@@ -54,7 +54,7 @@ func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
 		if next == nil {
 			panic("apikey: Require: nil handler")
 		}
-		return &guard{manager: m, scopes: scopes, denied: &scopeError{scopes}, next: next}
+		return &guard{manager: m, scopes: scopes, next: next}
 	}
 }
 
@@ -62,7 +62,6 @@ func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
 type guard struct {
 	manager *Manager
 	scopes  []string
-	denied  error
 	next    http.Handler
 }
 
@@ -71,10 +70,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	p, via, err := g.manager.authenticate(r)
-	if err == nil && !p.allowsAll(g.scopes) {
-		err = g.manager.refuse(r.Context(), p, g.denied)
-	}
+	p, via, err := g.manager.authorize(r.Context(), r.Header, g.scopes)
 	if err != nil {
 		g.manager.WriteError(w, r, err)
 		return
@@ -115,17 +111,26 @@ func (c *carrier) keepApart(w http.ResponseWriter) (kept http.ResponseWriter, se
 	return hook(w, p.begin), func() { p.begin(0) }
 }
 
-// ValidateRequest finds the token in the request's headers and validates it as
-// [Manager.Validate] does. It is what [Manager.Require] does before it asks for
-// scopes, for servers that Require does not fit; ask [Principal.Allows] for
-// those. Besides Validate's errors it answers [ErrMissing] and [ErrAmbiguous].
-// [Manager.WriteError] turns them into a response.
+// Authorize finds the token in the headers, validates it as [Manager.Validate] does,
+// and requires every one of the scopes. It is what [Manager.Require] does before it
+// calls the next handler, for servers and transports that Require does not fit.
+// Besides Validate's errors it returns [ErrMissing], [ErrAmbiguous] and [ErrScope].
+//
+// The keys of h are canonical (see [net/textproto.CanonicalMIMEHeaderKey]). Authorize
+// does not change h, which still has the token.
+func (m *Manager) Authorize(ctx context.Context, h http.Header, scopes ...string) (*Principal, error) {
+	p, _, err := m.authorize(ctx, h, scopes)
+	return p, err
+}
+
+// ValidateRequest is [Manager.Authorize] for the headers of a request, without
+// scopes; ask [Principal.Allows] for those. [Manager.WriteError] turns its errors
+// into a response.
 //
 // It does not change r, whose headers still have the token, and sets no headers
 // for shared caches; Require says which.
 func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
-	p, _, err := m.authenticate(r)
-	return p, err
+	return m.Authorize(r.Context(), r.Header)
 }
 
 // CarriesKey reports whether r carries, in one of [Options.Headers], what has the
@@ -137,11 +142,19 @@ func (m *Manager) CarriesKey(r *http.Request) bool {
 	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.isLegacy(token))
 }
 
+// authorize is authenticate with scopes, whose lack it reports.
+func (m *Manager) authorize(ctx context.Context, h http.Header, scopes []string) (*Principal, *carrier, error) {
+	p, via, err := m.authenticate(ctx, h)
+	if err == nil && !p.allowsAll(scopes) {
+		return nil, nil, m.refuse(ctx, p, &scopeError{scopes})
+	}
+	return p, via, err
+}
+
 // authenticate is the only way from a request to a Principal. The carrier is
 // nil when an outer guard of this Manager has used up the credential.
-func (m *Manager) authenticate(r *http.Request) (*Principal, *carrier, error) {
-	ctx := r.Context()
-	token, via, err := extract(m.carriers, r.Header)
+func (m *Manager) authenticate(ctx context.Context, h http.Header) (*Principal, *carrier, error) {
+	token, via, err := extract(m.carriers, h)
 	if err != nil {
 		if p, ok := ctx.Value(voucher{m}).(*Principal); ok && err == ErrMissing && via == nil {
 			return p, nil, nil

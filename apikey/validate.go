@@ -65,7 +65,7 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 	case err == cache.ErrNotFound:
 		return nil, m.refuse(ctx, nil, ErrUnknown)
 	}
-	m.refuse(ctx, nil, ErrUnavailable)
+	m.reportOutage(ctx, nil)
 	return nil, m.unavailable(ctx, "store", err)
 }
 
@@ -73,12 +73,16 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *cachedKey) (*Principal, error) {
 	p := &k.principal
 	if err := k.refusal(now); err != nil {
+		if err == ErrRevoked {
+			m.reportReuse(ctx, now, p)
+			return nil, err
+		}
 		return nil, m.refuse(ctx, p, err)
 	}
 	if m.plans != nil {
 		e, err := m.entitlement(ctx, now, k.ownerKey, p.Owner())
 		if err != nil {
-			m.refuse(ctx, p, ErrUnavailable)
+			m.reportOutage(ctx, p)
 			return nil, err
 		}
 		if !e.Active(now) {
@@ -191,17 +195,21 @@ func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }
 // known. It costs next to nothing while nobody listens, since an attacker
 // decides how often it is called.
 func (m *Manager) refuse(ctx context.Context, p *Principal, err error) error {
-	kind := EventRefused
-	if err == ErrRevoked {
-		kind = EventReused
-	}
-	if m.listens(ctx, kind) {
-		m.report(ctx, kind, p, err)
+	if m.listens(ctx, EventRefused) {
+		m.report(ctx, p, err)
 	}
 	return err
 }
 
+// reportOutage reports that a key could not be validated. A caller that hangs up, or
+// that has waited for as long as it wants to, is no outage.
+func (m *Manager) reportOutage(ctx context.Context, p *Principal) {
+	if ctx.Err() == nil {
+		_ = m.refuse(ctx, p, ErrUnavailable)
+	}
+}
+
 //go:noinline
-func (m *Manager) report(ctx context.Context, kind EventKind, p *Principal, err error) {
-	m.emit(ctx, Event{Kind: kind, Time: now(), Owner: p.Owner(), KeyID: p.KeyID(), Reason: reasonOf(err)})
+func (m *Manager) report(ctx context.Context, p *Principal, err error) {
+	m.emit(ctx, Event{Kind: EventRefused, Time: now(), Owner: p.Owner(), KeyID: p.KeyID(), Reason: reasonOf(err)})
 }

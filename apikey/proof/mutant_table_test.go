@@ -422,7 +422,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"\t\tg.manager.WriteError(w, r, err)",
 	}, "./apikey", "TestRefusals"},
 	{"scopes not asked for", "apikey/middleware.go", edits{
-		"if err == nil && !p.allowsAll(g.scopes) {",
+		"if err == nil && !p.allowsAll(scopes) {",
 		"if err == nil && !p.allowsAll(nil) {",
 	}, "./apikey", "TestRouteCarrierScopeMatrix"},
 
@@ -479,6 +479,23 @@ func (p *Principal) allows(scope string) bool {`,
 		"\to.MACKeys = nil\n\t_, _ = fmt",
 		"\t_, _ = fmt",
 	}, "./apikey", "TestMACKeysAreNotPrinted"},
+
+	{"a caller that hangs up reported as an outage", "apikey/validate.go", edits{
+		"if ctx.Err() == nil {\n\t\t_ = m.refuse(ctx, p, ErrUnavailable)",
+		"if true {\n\t\t_ = m.refuse(ctx, p, ErrUnavailable)",
+	}, "./apikey", "TestCallersThatHangUp"},
+	{"a caller that hangs up logged as an error", "apikey/manager.go", edits{
+		"case ctx.Err() != nil: // the caller went away",
+		"case ctx.Err() == errForged:",
+	}, "./apikey", "TestCallersThatHangUp"},
+	{"a warning for each use of a revoked key", "apikey/reuse.go", edits{
+		"if now < next || !s.next",
+		"if !s.next",
+	}, "./apikey", "TestRevokedKeyInUseIsLoggedOnceAMinute"},
+	{"a missing scope not reported", "apikey/middleware.go", edits{
+		"return nil, nil, m.refuse(ctx, p, &scopeError{scopes})",
+		"return nil, nil, &scopeError{scopes}",
+	}, "./apikey", "TestAuthorize"},
 
 	// The store in memory; what notices here notices in every other store.
 	{"last use of a revoked key written", "store/rule.go", edits{

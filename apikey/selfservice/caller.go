@@ -33,7 +33,11 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	owner, err := h.owner(r)
 	switch {
 	case errors.Is(err, apikey.ErrUnavailable):
-		h.options.Logger.LogAttrs(r.Context(), slog.LevelError, "selfservice: owner failed", slog.Any("error", err))
+		level := slog.LevelError
+		if r.Context().Err() != nil {
+			level = slog.LevelDebug // the caller went away
+		}
+		h.options.Logger.LogAttrs(r.Context(), level, "selfservice: owner failed", slog.Any("error", err))
 		return caller{}, apikey.ErrUnavailable
 	case err != nil || owner == "":
 		return caller{}, unauthorized

@@ -1,0 +1,144 @@
+package apikey_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A tardyStore takes a second for each call.
+type tardyStore struct{ store.Store }
+
+func (s tardyStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	time.Sleep(time.Second)
+	return s.Store.Lookup(ctx, d)
+}
+
+func (s tardyStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+	time.Sleep(time.Second)
+	return s.Store.Revoke(ctx, owner, id, at, reason)
+}
+
+type slowPlans struct{}
+
+func (slowPlans) Entitlement(context.Context, string) (entitlement.Entitlement, error) {
+	time.Sleep(time.Second)
+	return entitlement.Entitlement{APIAccess: true, MaxKeys: -1}, nil
+}
+
+// callers that hang up, or whose deadline passes, over a store that is well are
+// no outage: no event, and nothing above debug in the log.
+func TestCallersThatHangUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events recorder
+		var log bytes.Buffer
+		st := memstore.New()
+		issued := create(t, newManager(t, st, nil), "o")
+		m := newManager(t, tardyStore{st}, &apikey.Options{
+			OnEvent: events.record, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo})), Entitlements: slowPlans{},
+		})
+		var all sync.WaitGroup
+		for i := range 1_000 {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			if i%2 == 0 {
+				ctx, cancel = context.WithCancel(t.Context())
+				time.AfterFunc(100*time.Millisecond, cancel)
+			}
+			all.Go(func() {
+				defer cancel()
+				var err error
+				switch i % 5 {
+				case 0:
+					_, err = m.Validate(ctx, issued.Secret.Reveal())
+				case 1:
+					_, err = m.Validate(ctx, newForger("key", false).forge())
+				case 2:
+					_, err = m.Authorize(ctx, http.Header{"Authorization": {"Bearer " + issued.Secret.Reveal()}}, "reports:read")
+				case 3:
+					_, err = m.Create(ctx, apikey.CreateParams{Owner: fmt.Sprint("o", i), Name: "n"})
+				case 4:
+					_, err = m.Revoke(ctx, "o", issued.Key.ID, "")
+				}
+				if err == nil || i%5 < 3 && !errors.Is(err, apikey.ErrUnavailable) {
+					t.Errorf("call %d: %v, want ErrUnavailable", i%5, err)
+				}
+			})
+		}
+		all.Wait()
+		for _, e := range events.take() {
+			if e.Reason == apikey.ReasonUnavailable {
+				t.Fatalf("an event of an outage over a store that is well: %+v", e)
+			}
+		}
+		for line := range strings.Lines(log.String()) {
+			if !strings.Contains(line, "level=INFO") && !strings.Contains(line, "overloaded") {
+				t.Fatalf("logged for callers that hang up: %s", line)
+			}
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A revoked key in use is logged at most once a minute, with the number suppressed;
+// OnEvent gets each.
+func TestRevokedKeyInUseIsLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events recorder
+		var log bytes.Buffer
+		m := newManager(t, memstore.New(), &apikey.Options{OnEvent: events.record, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		issued := create(t, m, "o")
+		if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		events.take()
+		log.Reset()
+		for range 3 {
+			for range 1_000 {
+				wantRefused(t, m, issued, apikey.ErrRevoked)
+			}
+			time.Sleep(time.Minute)
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 3 || !strings.Contains(lines[0], "suppressed=0") || !strings.Contains(lines[1], "suppressed=999") || !strings.Contains(lines[2], "suppressed=999") {
+			t.Errorf("log %q, want three lines with 0, 999 and 999 suppressed", lines)
+		}
+		if n := len(events.take()); n != 3_000 {
+			t.Errorf("%d events, want 3,000", n)
+		}
+	})
+}
+
+// Authorize reports a missing scope, as Require does.
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	var events recorder
+	m := newManager(t, memstore.New(), &apikey.Options{OnEvent: events.record})
+	issued := create(t, m, "o")
+	h := http.Header{"Authorization": {"Bearer " + issued.Secret.Reveal()}}
+	events.take()
+	if p, err := m.Authorize(t.Context(), h, "reports:read"); err != nil || p.Owner() != "o" {
+		t.Errorf("Authorize = %v, %v, want the owner", p, err)
+	}
+	if p, err := m.Authorize(t.Context(), h, "reports:read", "admin"); !errors.Is(err, apikey.ErrScope) || p != nil {
+		t.Errorf("Authorize without the scope = %v, %v, want ErrScope", p, err)
+	}
+	if e := events.take(); len(e) != 1 || e[0].Reason != apikey.ReasonScope || e[0].KeyID != issued.Key.ID {
+		t.Errorf("events %+v, want one with reason scope", e)
+	}
+	if _, err := m.Authorize(t.Context(), http.Header{}); !errors.Is(err, apikey.ErrMissing) {
+		t.Errorf("Authorize without a credential: %v, want ErrMissing", err)
+	}
+}
