@@ -59,7 +59,7 @@ var instanceMutants = []mutant{
 	}, "./cache", "TestFeedForgery"},
 	{"beats that can be guessed", "cache/message.go", edits{
 		"func newBeat() (b beat) {\n\trand.Read(b[:])\n",
-		"func newBeat() (b beat) {\n",
+		"func newBeat() (b beat) {\n\trand.Read(b[:0])\n",
 	}, "./cache", "TestFeedForgery"},
 	{"trust counted from the echo", "cache/feed.go", edits{
 		"until := sent.Add(silence)",

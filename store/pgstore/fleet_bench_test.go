@@ -64,13 +64,17 @@ func serverTime(b *testing.B, folder string) (total time.Duration) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		text, _ := os.ReadFile(path)
-		_, text2, _ := strings.Cut(string(text), ") ")
-		fields := strings.Fields(text2)
+		_, rest, _ := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
 		if len(fields) < 15 || fields[1] != postmaster && path != "/proc/"+postmaster+"/stat" {
 			continue
 		}
-		for _, at := range []int{11, 12} { // user and system time, in hundredths
-			n, _ := strconv.Atoi(fields[at])
+		times := fields[11:13] // user and system time, in hundredths
+		if path == "/proc/"+postmaster+"/stat" {
+			times = fields[11:15] // and those of children that have ended
+		}
+		for _, text := range times {
+			n, _ := strconv.Atoi(text)
 			total += time.Duration(n) * 10 * time.Millisecond
 		}
 	}
