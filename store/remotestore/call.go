@@ -76,7 +76,7 @@ func genuine(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
 		return errors.New("the service does not accept the secret (status 401)")
-	case http.StatusOK, http.StatusNotFound, http.StatusConflict:
+	case http.StatusOK, http.StatusNotFound, http.StatusConflict, http.StatusNotImplemented:
 	default:
 		return fmt.Errorf("status %d", resp.StatusCode)
 	}

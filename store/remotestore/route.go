@@ -26,6 +26,8 @@ var routes = map[string]route{
 	verbRevokeAll.name: serve(verbRevokeAll, serveRevokeAll),
 	verbRotate.name:    serve(verbRotate, serveRotate),
 	verbTouch.name:     serve(verbTouch, serveTouch),
+
+	verbRevocations.name: serve(verbRevocations, serveRevocations),
 }
 
 // errMalformed is for a question that the store is not asked.

@@ -39,6 +39,8 @@ var (
 	verbRevokeAll = verb{"revoke_all", true, maxAll, nil}
 	verbRotate    = verb{"rotate", true, 2 * maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound, store.ErrConflict, store.ErrDuplicate}}
 	verbTouch     = verb{"touch", true, maxRecord, nil}
+
+	verbRevocations = verb{"revocations", false, maxRecord, []error{errors.ErrUnsupported}}
 )
 
 // outage is the error of a call whose answer is not known.
@@ -64,6 +66,7 @@ var codes = []code{
 	{"duplicate", http.StatusConflict, store.ErrDuplicate},
 	{"limit", http.StatusConflict, store.ErrLimit},
 	{"conflict", http.StatusConflict, store.ErrConflict},
+	{"unsupported", http.StatusNotImplemented, errors.ErrUnsupported},
 }
 
 // codeOf finds the code for an error that the verb may answer with.
