@@ -36,6 +36,8 @@ func (s *touchStore) Touch(ctx context.Context, uses []store.Use) error {
 	return s.Store.Touch(ctx, uses)
 }
 
+// a use is in the store at the latest a flush interval of 10 s later, so
+// that a process that is killed loses no more.
 func TestLastUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches atomic.Int64

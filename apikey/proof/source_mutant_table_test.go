@@ -31,4 +31,10 @@ var sourceMutants = []mutant{
 	{"panel: no rule for the expiry of what a key creates", "apikey/selfservice/caller.go", edits{
 		"return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)", "return own.IsZero() || true",
 	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
+	{"httpprovider: an insecure option that is not called so", "entitlement/httpprovider/options.go", edits{
+		"\tInsecureHTTP bool\n", "\tAllowPlainHTTP bool\n",
+	}, "./apikey/proof", "TestInsecureIsNamedSo"},
+	{"uses wait twice as long", "apikey/lastused.go", edits{
+		"flushInterval = 10 * time.Second", "flushInterval = 20 * time.Second",
+	}, "./apikey", "TestLastUsed$"},
 }
