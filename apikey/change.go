@@ -46,24 +46,6 @@ func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.
 	})
 }
 
-// changeOwner is change for all keys of an owner.
-func changeOwner[T any](ctx context.Context, m *Manager, t *turn, owner string, write func(context.Context) (T, error)) (changed[T], error) {
-	return tell(ctx, m, t, func(ctx context.Context) (c changed[T], err error) {
-		err = errExited
-		defer func() {
-			// All of the owner's keys, not only those that this call has changed:
-			// it may be the second try.
-			c.untold = errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))
-		}()
-		_ = m.keys.WriteGroup(func() error {
-			defer m.level.mark(ownerKey(owner))
-			c.value, err = bounded(ctx, m, write)
-			return err
-		}, ownerKey(owner))
-		return c, err
-	})
-}
-
 // tell is ask with more time, where there are others to tell: what was changed
 // must not look like an outage because they are slow to hear of it.
 func tell[T any](ctx context.Context, m *Manager, t *turn, call func(context.Context) (T, error)) (T, error) {

@@ -93,12 +93,14 @@ func (e *endedKeys) keep(d store.Digest, r store.Record) {
 	e.keys.set(d, k)
 }
 
-// rememberAll keeps what RevokeAll has revoked. Keys created long before it are
-// covered by their owner, however many there are.
+// rememberAll keeps a batch that RevokeAll has revoked. After the last one, keys
+// created long before are covered by their owner, however many there are.
 func (e *endedKeys) rememberAll(owner string, at time.Time, reason string, revoked []store.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.owners.set(ownerKey(owner), endedKey{revoked: at, reason: reason, count: e.count.Add(1)})
+	if len(revoked) < store.RevokeBatch {
+		e.owners.set(ownerKey(owner), endedKey{revoked: at, reason: reason, count: e.count.Add(1)})
+	}
 	for _, r := range revoked {
 		if !r.CreatedAt.Before(at.Add(-clockMargin)) {
 			e.keep(r.Digest, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -241,4 +244,108 @@ func TestRevokeAllBesideColdKeys(t *testing.T) {
 		close(resume)
 		synctest.Wait()
 	})
+}
+
+// RevokeAll revokes batches until none is left, removes each from the second
+// level, and stops between two of them when its caller's context ends.
+func TestRevokeAllInBatches(t *testing.T) {
+	const keys = 2*store.RevokeBatch + 500
+	ctx, cancel := context.WithCancel(t.Context())
+	calls, hangUp := 0, false
+	st := &spyStore{Store: memstore.New(), after: func(op string) {
+		if op == "RevokeAll" {
+			if calls++; hangUp {
+				cancel()
+			}
+		}
+	}}
+	var events recorder
+	level := &deletedLevel{deleted: map[cache.Key]bool{}}
+	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, OnEvent: events.record, Level: level, Logger: slog.New(slog.DiscardHandler)})
+	long := time.Now().Add(-48 * time.Hour).UTC().Truncate(time.Microsecond)
+	var first, last store.Record
+	for i := range keys {
+		text := fmt.Sprint("key_", i)
+		last = store.Record{ID: text, Digest: apikey.DigestOf(text), Owner: "o", Name: text, Hint: "key_", CreatedAt: long.Add(time.Duration(i))}
+		if i == 0 {
+			first = last
+		}
+		if err := st.Store.Insert(t.Context(), last, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangUp = true
+	n, err := m.RevokeAll(ctx, "o", "closed")
+	if n != store.RevokeBatch && n != 0 || !errors.Is(err, apikey.ErrUnavailable) || !errors.Is(err, context.Canceled) || calls != 1 {
+		t.Errorf("RevokeAll whose caller hangs up in the first batch = %d, %v after %d calls, want no second one", n, err, calls)
+	}
+	// What is left works on, and is shown so.
+	if k, err := m.Get(t.Context(), "o", last.ID); err != nil || k.Status(time.Now()) != apikey.StatusActive {
+		t.Errorf("the last key after the first batch: %v, %v, want it active", k.Status(time.Now()), err)
+	}
+	hangUp = false
+	again, err := m.RevokeAll(t.Context(), "o", "closed")
+	if again != keys-store.RevokeBatch || err != nil {
+		t.Errorf("RevokeAll again = %d, %v, want the other %d", again, err, keys-store.RevokeBatch)
+	}
+	if got := len(events.take()); got != n+again {
+		t.Errorf("%d events for %d keys", got, n+again)
+	}
+	for _, r := range []store.Record{first, last} {
+		if k, err := m.Get(t.Context(), "o", r.ID); err != nil || k.Status(time.Now()) != apikey.StatusRevoked {
+			t.Errorf("%s is %v, %v, want it revoked", r.ID, k.Status(time.Now()), err)
+		}
+	}
+	if got := level.count(); got < keys-store.RevokeBatch {
+		t.Errorf("%d keys were removed from the second level, want all of the second call's", got)
+	}
+	if n, err := m.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
+		t.Errorf("RevokeAll of an owner with none left = %d, %v", n, err)
+	}
+}
+
+// A deletedLevel keeps nothing, and remembers what was deleted.
+type deletedLevel struct {
+	mu      sync.Mutex
+	deleted map[cache.Key]bool
+}
+
+func (*deletedLevel) Get(context.Context, cache.Key) (cache.Item, string, error) {
+	return cache.Item{}, "", cache.ErrMiss
+}
+func (*deletedLevel) Set(context.Context, cache.Key, string, cache.Item, time.Duration) error {
+	return nil
+}
+func (l *deletedLevel) Delete(_ context.Context, keys ...cache.Key) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range keys {
+		l.deleted[k] = true
+	}
+	return nil
+}
+func (l *deletedLevel) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.deleted)
+}
+
+// A store that says that it revoked keys, and has them to revoke again, is broken.
+func TestRevokeAllOfAForgetfulStore(t *testing.T) {
+	m := newManager(t, forgetfulStore{memstore.New()}, &apikey.Options{Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := m.RevokeAll(ctx, "o", ""); !errors.Is(err, apikey.ErrUnavailable) || ctx.Err() != nil {
+		t.Errorf("RevokeAll of a store that revokes the same keys again: %v, want ErrUnavailable before its context ends", err)
+	}
+}
+
+type forgetfulStore struct{ store.Store }
+
+func (forgetfulStore) RevokeAll(_ context.Context, owner string, at time.Time, reason string) (all []store.Record, err error) {
+	for i := range store.RevokeBatch {
+		id := fmt.Sprint("key_", i)
+		all = append(all, store.Record{ID: id, Digest: apikey.DigestOf(id), Owner: owner, RevokedAt: at, RevokeReason: reason})
+	}
+	return all, nil
 }

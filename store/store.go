@@ -94,9 +94,10 @@ type Store interface {
 	// the one that revoked it.
 	Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r Record, changed bool, err error)
 
-	// RevokeAll revokes what the owner has that is not revoked yet, and
-	// returns those records as they now are. An owner without records is no
-	// error.
+	// RevokeAll revokes up to [RevokeBatch] of the owner's records that are not
+	// revoked yet, and returns them as they now are. If it returns fewer, none is
+	// left; otherwise the caller calls again. So no transaction grows with the
+	// number of keys. An owner without records is no error.
 	RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]Record, error)
 
 	// Rotate replaces the owner's record id by next, in one transaction.
@@ -122,6 +123,9 @@ type Store interface {
 	// and stores lock in that order, so that two batches cannot deadlock.
 	Touch(ctx context.Context, uses []Use) error
 }
+
+// RevokeBatch is the most records that one call of RevokeAll revokes.
+const RevokeBatch = 1000
 
 // ReasonRotated is the RevokeReason of a record that Rotate ended at once.
 const ReasonRotated = "rotated"

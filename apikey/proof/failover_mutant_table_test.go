@@ -17,7 +17,7 @@ var failoverMutants = []mutant{
 		"\t\t\t_ = r\n",
 	}, "./apikey", "TestEndedKeysOutliveTheStore/RevokeAll"},
 	{"the owner of RevokeAll is not remembered", "apikey/ended.go", edits{
-		"\te.owners.set(ownerKey(owner), endedKey{revoked: at, reason: reason, count: e.count.Add(1)})\n",
+		"\t\te.owners.set(ownerKey(owner), endedKey{revoked: at, reason: reason, count: e.count.Add(1)})\n",
 		"",
 	}, "./apikey", "TestRevokeAllOutlivesTheStore"},
 	{"keys created after RevokeAll count as revoked", "apikey/ended.go", edits{
@@ -82,8 +82,8 @@ var failoverMutants = []mutant{
 		"m.uses.flushKey(ctx, before.Digest)",
 		"",
 	}, "./apikey", "TestUseBeforeRevocationIsKept/Revoke$"},
-	{"a use before RevokeAll is lost", "apikey/manage.go", edits{
-		"m.uses.flushOwner(ctx, owner)",
+	{"a use before RevokeAll is lost", "apikey/revokeall.go", edits{
+		"a.uses.flushOwner(ctx, a.owner)",
 		"",
 	}, "./apikey", "TestUseBeforeRevocationIsKept/RevokeAll"},
 	{"a use before Rotate is lost", "apikey/create.go", edits{

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -252,7 +253,7 @@ func (s *subject) serve() { s.place.subject, s.place.renewing = s, false }
 
 // unknownToken is one that another Manager would issue.
 func (r *recording) unknownToken() (token, hint string) {
-	issued, err := r.tokens.Create(r.t.Context(), apikey.CreateParams{Owner: "o", Name: "n"})
+	issued, err := r.tokens.Create(r.t.Context(), apikey.CreateParams{Owner: fmt.Sprint("o", rand.Uint64()), Name: "n"})
 	if err != nil {
 		r.t.Error(err)
 	}
@@ -299,9 +300,26 @@ func (s *subject) choose() (c call, ok bool) {
 // make makes the call. It is not ok when the answer is one that no state of
 // the keys explains.
 func (r *recording) make(s *subject, c call, id, token string) (a answer, ok bool) {
+	k, n, err := r.try(s, c, id, token)
+	for errors.Is(err, apikey.ErrLimited) { // nothing was done
+		pause()
+		k, n, err = r.try(s, c, id, token)
+	}
+	if err == nil && c.op == opRevokeAll {
+		return answer{n: n}, true
+	}
+	if err != nil {
+		if a.err = sentinel(err); a.err == nil {
+			r.t.Errorf("%v: %v", c, err)
+		}
+		return a, a.err != nil
+	}
+	a.state = stateOf(k)
+	return a, true
+}
+
+func (r *recording) try(s *subject, c call, id, token string) (k apikey.Key, n int, err error) {
 	ctx := r.t.Context()
-	var k apikey.Key
-	var err error
 	switch c.op {
 	case opCreate:
 		k, err = r.create(ctx, s, token)
@@ -315,20 +333,11 @@ func (r *recording) make(s *subject, c call, id, token string) (a answer, ok boo
 	case opRevoke:
 		k, err = r.manager.Revoke(ctx, s.owner, id, strconv.Itoa(int(c.reason)))
 	case opRevokeAll:
-		if a.n, err = r.manager.RevokeAll(ctx, s.owner, strconv.Itoa(int(c.reason))); err == nil {
-			return a, true
-		}
+		n, err = r.manager.RevokeAll(ctx, s.owner, strconv.Itoa(int(c.reason)))
 	case opRotate:
 		k, err = r.rotate(ctx, s, id, c.next)
 	}
-	if err != nil {
-		if a.err = sentinel(err); a.err == nil {
-			r.t.Errorf("%v: %v", c, err)
-		}
-		return a, a.err != nil
-	}
-	a.state = stateOf(k)
-	return a, true
+	return k, n, err
 }
 
 // create lets the Manager make the token half of the time; otherwise the token

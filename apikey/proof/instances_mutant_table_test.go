@@ -293,9 +293,9 @@ var instanceMutants = []mutant{
 		"\t\t\tif !unchanged(err) {\n\t\t\t\tc.untold = errors.Join(",
 		"\t\t\t{\n\t\t\t\tc.untold = errors.Join(",
 	}, "./apikey", "TestWhatIsTold"},
-	{"not told when RevokeAll failed", "apikey/change.go", edits{
-		"\t\t\tc.untold = errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))\n",
-		"\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))\n\t\t\t}\n",
+	{"not told when RevokeAll failed", "apikey/revokeall.go", edits{
+		"err != nil || len(c.value) < store.RevokeBatch {",
+		"err == nil && len(c.value) < store.RevokeBatch {",
 	}, "./apikey", "TestWhatIsTold"},
 	{"registered, and others not told", "apikey/create.go", edits{
 		"\tif kind == EventCreated {",
@@ -317,9 +317,9 @@ var instanceMutants = []mutant{
 		"if !unchanged(err) {\n\t\t\t\t\tm.level.mark(keys...)",
 		"if err == nil {\n\t\t\t\t\tm.level.mark(keys...)",
 	}, "./apikey", "TestLevelForgetsWhatMayHaveHappened"},
-	{"level keeps an owner's keys", "apikey/change.go", edits{
-		"errors.Join(m.level.forgetOwner(ctx, owner), m.publishOwner(ctx, owner))",
-		"m.publishOwner(ctx, owner)",
+	{"level keeps an owner's keys", "apikey/revokeall.go", edits{
+		"return a.level.forgetOwner(ctx, a.owner)",
+		"return nil",
 	}, "./apikey", "TestRevokeAllAgainForgetsAll"},
 	{"level believed after a failed delete", "apikey/level.go", edits{
 		"return int64(time.Since(l.start)) < l.at(&key).Load()",

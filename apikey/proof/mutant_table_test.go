@@ -211,10 +211,10 @@ var mutants = []mutant{
 		"return struct{}{}, insert(ctx) }, cache.Key(r.Digest))",
 		"return struct{}{}, insert(ctx) })",
 	}, "./apikey", "TestRegisterEndsNegativeEntry"},
-	{"no fence on RevokeAll", "apikey/change.go", edits{
-		"_ = m.keys.WriteGroup(func() error {",
+	{"no fence on RevokeAll", "apikey/revokeall.go", edits{
+		"_ = a.keys.WriteGroup(func() error {",
 		"_ = func() error {",
-		"\t\t}, ownerKey(owner))\n\t\treturn c, err",
+		"\t\t}, ownerKey(a.owner))\n\t\treturn c, err",
 		"\t\t}()\n\t\treturn c, err",
 	}, "./apikey", "TestRevokedNeverValidates/RevokeAll"},
 	{"no fence on Rotate's old key", "apikey/create.go", edits{
@@ -251,9 +251,9 @@ var mutants = []mutant{
 		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
 		"genuine(r, owner, id) != nil",
 	}, "./apikey", "TestLyingStore"},
-	{"revocation of all not verified", "apikey/manage.go", edits{
-		"(genuine(r, owner, r.ID) != nil || r.RevokedAt.IsZero())",
-		"genuine(r, owner, r.ID) != nil",
+	{"revocation of all not verified", "apikey/revokeall.go", edits{
+		"genuine(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() ||",
+		"genuine(r, a.owner, r.ID) != nil ||",
 	}, "./apikey", "TestLyingStore"},
 	{"the plan handed out where a handler can change it", "apikey/principal.go", edits{
 		"return p.plan.Clone()",

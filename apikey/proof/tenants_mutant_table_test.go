@@ -40,4 +40,30 @@ var tenantMutants = []mutant{
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemLimited",
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemUnavailable",
 	}, "./apikey", "TestLimitedIs429"},
+	{"RevokeAll stops after a batch", "apikey/revokeall.go", edits{
+		"if len(done.value) < store.RevokeBatch {",
+		"if true {",
+	}, "./apikey", "TestRevokeAllInBatches"},
+	{"RevokeAll goes on without its caller", "apikey/revokeall.go", edits{
+		"last = done.value[0].ID; ctx.Err() != nil {",
+		"last = done.value[0].ID; false {",
+		"done, err := a.batch(ctx, at)",
+		"done, err := a.batch(context.WithoutCancel(ctx), at)",
+	}, "./apikey", "TestRevokeAllInBatches"},
+	{"RevokeAll of a store that revokes nothing never ends", "apikey/revokeall.go", edits{
+		" || r.ID == last {",
+		" {\n\t\t\t_ = last",
+	}, "./apikey", "TestRevokeAllOfAForgetfulStore"},
+	{"a batch is left in the second level", "apikey/revokeall.go", edits{
+		"return a.level.forget(ctx, keys...)",
+		"return nil",
+	}, "./apikey", "TestRevokeAllInBatches"},
+	{"the owner counts as revoked after the first batch", "apikey/ended.go", edits{
+		"if len(revoked) < store.RevokeBatch {",
+		"if len(revoked) <= store.RevokeBatch {",
+	}, "./apikey", "TestRevokeAllInBatches"},
+	{"a transaction that grows with the keys", "store/sqlstore/statements.go", edits{
+		"ORDER BY replaced_by, expires_at LIMIT ?",
+		"ORDER BY replaced_by, expires_at LIMIT 10 * ?",
+	}, "./store/sqlitestore", "Test.*/RevokeAll_revokes_a_batch"},
 }

@@ -33,6 +33,9 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 	defer s.mu.Unlock()
 	var revoked []store.Record
 	for _, r := range s.byOwner[owner] {
+		if len(revoked) == store.RevokeBatch {
+			break
+		}
 		if now, changed := r.Revoked(at, reason); changed {
 			*r = kept(now)
 			revoked = append(revoked, r.Clone())

@@ -136,5 +136,5 @@ func (s sent) isTouch() bool {
 	return strings.Contains(s.text, "SET last_used_at") || strings.Contains(s.text, "SET k.last_used_at")
 }
 func (s sent) isLive() bool {
-	return !s.isCount() && !s.isList() && strings.Contains(s.text, "WHERE owner = ") && strings.Contains(s.text, "revoked_at IS NULL")
+	return !s.isCount() && !s.isList() && !strings.Contains(s.text, "digest IN") && strings.Contains(s.text, "WHERE owner = ") && strings.Contains(s.text, "revoked_at IS NULL")
 }

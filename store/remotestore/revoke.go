@@ -31,10 +31,9 @@ func ended(r store.Record, at time.Time, reason string) bool {
 	return !r.RevokedAt.IsZero() && same(r.RevokedAt, at) && r.RevokeReason == reason
 }
 
-// RevokeAll implements [store.Store]. An answer holds up to 64 MiB, which is
-// some 100,000 records. Those of an owner who had more are revoked all the
-// same, but the call fails, since it cannot return them: calling it again
-// finds none left to revoke, and List shows them.
+// RevokeAll implements [store.Store]. A response holds up to 64 MiB. If the records
+// are longer, which none of a Manager's are, they are revoked all the same, but the
+// call fails.
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]store.Record, error) {
 	if err := texts(owner, reason); err != nil {
 		return nil, verbRevokeAll.unasked(err)
@@ -60,7 +59,7 @@ func (a revokeAllAnswer) revoked(owner string, at time.Time, reason string) ([]s
 			return nil, errUnasked
 		}
 	}
-	if a.Records == nil || repeated(records) {
+	if a.Records == nil || len(records) > store.RevokeBatch || repeated(records) {
 		return nil, errUnasked
 	}
 	return records, nil

@@ -18,7 +18,7 @@ var postgres = dialect{
 	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
 	busy:        busyPostgres,
 	unlessTaken: "ON CONFLICT DO NOTHING",
-	inOrder:     "ORDER BY digest FOR UPDATE",
+	inOrder:     "ORDER BY digest FOR UPDATE OF k",
 	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 
 	// Encodings other than UTF8 have no place for most characters, and a name

@@ -29,15 +29,17 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 // RevokeAll implements [store.Store].
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (revoked []store.Record, err error) {
 	err = s.write(ctx, owner, func(tx *sql.Tx) (last store.Record, err error) {
-		revoked, err = ownedBy(ctx, tx, owner, s.sql.live, owner)
-		if err != nil {
+		revoked, err = ownedBy(ctx, tx, owner, s.sql.batch, owner, store.RevokeBatch)
+		if err != nil || len(revoked) == 0 {
 			return last, err
 		}
+		args := []any{micros(at), reason, owner}
 		for i := range revoked {
 			revoked[i], _ = revoked[i].Revoked(at, reason)
 			last = revoked[i] // all of them stand or fall with it
+			args = append(args, revoked[i].Digest[:])
 		}
-		_, err = tx.ExecContext(ctx, s.sql.revokeAll, micros(at), reason, owner)
+		_, err = tx.ExecContext(ctx, s.revokeBatch(len(revoked)), args...)
 		return last, err
 	})
 	if err != nil {

@@ -1,17 +1,21 @@
 package sqlstore
 
-import "github.com/keyhatch/keyhatch/internal/sqldb"
+import (
+	"strings"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
+)
 
 const columns = `digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
 	scopes, metadata, created_at, expires_at, disabled_at, revoked_at, last_used_at`
 
 // statements are the SQL of a Store, for its table and its database.
 type statements struct {
-	lookup, get, first, next, live            string
-	partLive, partOver                        string
-	count, insert, revoke, revokeAll, replace string
-	lock, touch                               string
-	createVersion, noVersion, version         string
+	lookup, get, first, next, batch   string
+	partLive, partOver                string
+	count, insert, revoke, replace    string
+	lock, touch                       string
+	createVersion, noVersion, version string
 }
 
 func (s *Store) statements() statements {
@@ -28,8 +32,11 @@ func (s *Store) statements() statements {
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 		partLive: s.part(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`),
 		partOver: s.part(`(revoked_at IS NOT NULL OR expires_at <= ?)`),
-		live: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byLive +
-			` WHERE owner = ? AND revoked_at IS NULL ` + s.dialect.inOrder),
+		// In the order of the index, so that no more of it is read than the batch.
+		batch: s.read(`SELECT ` + columns + ` FROM (
+				SELECT digest AS listed FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
+				ORDER BY replaced_by, expires_at LIMIT ?
+			) AS batch JOIN keyhatch_keys AS k ON k.digest = batch.listed ` + s.dialect.inOrder),
 
 		// Two ranges of one index, each read no further than the limit: an
 		// owner's dead keys cost nothing, however many there are.
@@ -42,8 +49,6 @@ func (s *Store) statements() statements {
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ` + s.dialect.unlessTaken),
 		revoke: s.text(`UPDATE keyhatch_keys SET revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
-		revokeAll: s.text(`UPDATE keyhatch_keys ` + s.dialect.byLive + ` SET revoked_at = ?, revoke_reason = ?
-			WHERE owner = ? AND revoked_at IS NULL`),
 		replace: s.text(`UPDATE keyhatch_keys SET replaced_by = ?, expires_at = ?, revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
 		lock:  s.text(s.dialect.lock),
@@ -67,6 +72,12 @@ func (s *Store) part(condition string) string {
 			ORDER BY created_at DESC, id DESC LIMIT ?
 		) AS page ON k.id = page.listed
 		ORDER BY created_at DESC, id DESC`)
+}
+
+// revokeBatch revokes records by their digests, of which there are n.
+func (s *Store) revokeBatch(n int) string {
+	return s.text(`UPDATE keyhatch_keys ` + s.dialect.byDigest + ` SET revoked_at = ?, revoke_reason = ?
+		WHERE owner = ? AND revoked_at IS NULL AND digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
 }
 
 // read turns a SELECT statement into one that fails if the database may leave out

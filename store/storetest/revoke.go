@@ -13,7 +13,7 @@ var revokeRules = []rule{
 	{"Revoke works whatever the record's state", revokeAnyState},
 	{"Revoke of an unknown key is not found", revokeUnknown},
 	{"RevokeAll revokes what one owner has left", revokeAll},
-	{"RevokeAll knows no page", revokeAllMany},
+	{"RevokeAll revokes a batch at a time", revokeAllMany},
 }
 
 // Advisories 13 and 15: CVE-2020-15223. M-11.
@@ -93,17 +93,32 @@ func revokeAll(t *testing.T, s store.Store) {
 	}
 }
 
+//
 func revokeAllMany(t *testing.T, s store.Store) {
-	const n = 2*store.MaxPage + 1
+	const n = store.RevokeBatch + 1
 	for i := range n {
 		insert(t, s, fresh("o", numbered("k", i)))
 	}
-	if all, err := s.RevokeAll(t.Context(), "o", begin, "closed"); err != nil || len(all) != n {
-		t.Errorf("RevokeAll revokes all: got %d, %v, want %d", len(all), err, n)
+	seen := map[string]bool{}
+	for _, want := range []int{store.RevokeBatch, 1, 0} {
+		all, err := s.RevokeAll(t.Context(), "o", begin, "closed")
+		if err != nil || len(all) != want {
+			t.Errorf("RevokeAll revokes up to %d records and returns fewer only if none is left: got %d, %v, want %d", store.RevokeBatch, len(all), err, want)
+		}
+		for _, r := range all {
+			if seen[r.ID] || r.RevokedAt.IsZero() {
+				t.Errorf("RevokeAll returns each record that it revoked once: got %+v", r)
+			}
+			seen[r.ID] = true
+		}
+		page, err := s.List(t.Context(), store.Query{Owner: "o", Part: store.Live, At: begin, Limit: 2})
+		if left := min(n-len(seen), 2); err != nil || len(page.Records) != left {
+			t.Errorf("RevokeAll revokes the records that it returns and no others: got %d live ones, %v, want %d", len(page.Records), err, left)
+		}
 	}
 	for i := range n {
 		if get(t, s, "o", numbered("k", i)).RevokedAt.IsZero() {
-			t.Fatalf("RevokeAll revokes all: record %d is not revoked", i)
+			t.Fatalf("after the last batch none is left: record %d is not revoked", i)
 		}
 	}
 }

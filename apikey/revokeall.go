@@ -1,0 +1,134 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// RevokeAll revokes all keys of an owner and returns how many it revoked, those
+// revoked before not counted. Once it has returned nil, no Validate of this
+// Manager that starts later accepts any of them. Keys created meanwhile may
+// or may not be among them.
+//
+// It revokes 1,000 keys at a time, each time in a transaction with a
+// [Options.LookupTimeout] of its own, until none is left: a million keys take
+// minutes. If ctx ends meanwhile, it stops after the current batch at the latest.
+//
+// Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After the last,
+// as many keys as it returns are revoked, and a batch more may be: call again for
+// the others. After [ErrNotPropagated] all are revoked here and in the store;
+// calling again tells the other instances again.
+func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, err error) {
+	if err := checkOwner(owner); err != nil {
+		return 0, err
+	}
+	if err := checkText("reason", reason, maxOwner); err != nil {
+		return 0, err
+	}
+	t, err := m.enter(ctx, m.revocations, owner)
+	if err != nil {
+		return 0, err
+	}
+	defer t.leave()
+	run := revokeAll{Manager: m, turn: t, owner: owner, reason: reason}
+	if err := run.all(ctx); err != nil {
+		err = m.fail(ctx, owner, "", fmt.Errorf("%d keys are revoked, call again for the others: %w", run.n, err))
+		return run.n, err
+	}
+	return run.n, m.notPropagated(ctx, run.untold)
+}
+
+// A revokeAll is one call of RevokeAll.
+type revokeAll struct {
+	*Manager
+	turn          *turn
+	owner, reason string
+
+	n      int   // keys revoked so far
+	untold error // why other instances may not know of some
+}
+
+func (a *revokeAll) all(ctx context.Context) error {
+	last := ""
+	for {
+		at := now()
+		done, err := a.batch(ctx, at)
+		if a.untold == nil {
+			a.untold = done.untold
+		}
+		if err == nil {
+			err = a.check(done.value, last)
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range done.value {
+			a.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: a.owner, KeyID: r.ID})
+		}
+		a.n += len(done.value)
+		if len(done.value) < store.RevokeBatch {
+			return nil
+		}
+		if last = done.value[0].ID; ctx.Err() != nil {
+			_ = a.publishOwner(ctx, a.owner) // the error says that there is more to do
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// check refuses what a store that works cannot return. One that returned the same
+// batch for ever would never let the loop end.
+func (a *revokeAll) check(revoked []store.Record, last string) error {
+	for _, r := range revoked {
+		if genuine(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() || r.ID == last {
+			return errForged
+		}
+	}
+	return nil
+}
+
+// batch is one call of the store behind the fence of the owner's keys. The fence
+// stays up until the call has returned, also if it is given up before. The other
+// instances are told after the last batch, and after one that may have happened.
+func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
+	return tell(ctx, a.Manager, a.turn, func(ctx context.Context) (c changed[[]store.Record], err error) {
+		err = errExited
+		defer func() {
+			if c.untold = a.forget(ctx, c.value, err); err != nil || len(c.value) < store.RevokeBatch {
+				c.untold = errors.Join(c.untold, a.publishOwner(ctx, a.owner))
+			}
+		}()
+		_ = a.keys.WriteGroup(func() error {
+			defer a.level.mark(ownerKey(a.owner))
+			c.value, err = bounded(ctx, a.Manager, func(ctx context.Context) ([]store.Record, error) {
+				a.uses.flushOwner(ctx, a.owner)
+				revoked, err := a.store.RevokeAll(ctx, a.owner, at, a.reason)
+				if err == nil {
+					a.ended.rememberAll(a.owner, at, a.reason, revoked)
+				}
+				return revoked, err
+			})
+			return err
+		}, ownerKey(a.owner))
+		return c, err
+	})
+}
+
+// forget removes the keys of a batch from the second level. If the batch was the
+// first and not full, or failed, it removes all keys of the owner: an earlier call
+// may have revoked some without removing them.
+func (a *revokeAll) forget(ctx context.Context, revoked []store.Record, err error) error {
+	if err != nil || a.n == 0 && len(revoked) < store.RevokeBatch {
+		return a.level.forgetOwner(ctx, a.owner)
+	}
+	var keys []cache.Key
+	for _, r := range revoked {
+		keys = append(keys, cache.Key(r.Digest))
+	}
+	return a.level.forget(ctx, keys...)
+}
