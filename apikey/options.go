@@ -118,8 +118,10 @@ type Options struct {
 	// Level is a second level below what is in memory, shared by the instances,
 	// so that one that starts need not ask the store for everything. What it
 	// returns is believed, so it must know what this service wrote;
-	// cache/rediscache authenticates it with a secret. The Manager does not
-	// close it. Nil means none.
+	// cache/rediscache authenticates it with a secret. While fewer than one look-up
+	// in 16 finds an entry, it gets at most 500 look-ups a second, since more would
+	// make validations slower than the store alone does. The Manager does not close
+	// it. Nil means none.
 	Level cache.Level
 
 	// Logger gets management events, outages, and refusals at debug level. Nil

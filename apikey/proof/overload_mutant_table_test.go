@@ -2,6 +2,10 @@ package proof_test
 
 // What overload and a slow store must not do.
 var overloadMutants = []mutant{
+	{"a round trip for each call of the shared cache", "cache/rediscache/pipeline.go", edits{
+		"n := min(len(p.waiting), maxTogether)",
+		"n := min(len(p.waiting), maxTogether/maxTogether)",
+	}, "./cache/rediscache", "TestConcurrentCallsGoTogether"},
 	{"a shared cache asked where it does not pay", "apikey/levelbudget.go", edits{
 		"return b.spent <= rareLookups",
 		"return b.spent > 0",

@@ -1,0 +1,8 @@
+package rediscache
+
+// Waiting is how many calls wait for a round trip.
+func (c *Cache) Waiting() int {
+	c.scripts.mu.Lock()
+	defer c.scripts.mu.Unlock()
+	return len(c.scripts.waiting)
+}
