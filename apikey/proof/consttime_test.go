@@ -25,6 +25,7 @@ var plainComparisons = map[string]string{
 	"apikey/create.go: a.Digest == b.Digest":                               "the owner's own key, after it was authenticated",
 	"apikey/create.go: r.made.Digest == next.Digest":                       "the store's answer, of a token just made",
 	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":          "sorts known keys",
+	"apikey/lastused.go: use.Digest == d":                                  "both are of known keys",
 	"apikey/lastused.go: a.Digest == b.Digest":                             "both are of known keys",
 	"apikey/token.go: token[:len(f.prefix)] != f.prefix":                   "the prefix is public",
 	"apikey/token.go: sum != string(want[:])":                              "the checksum has no key",

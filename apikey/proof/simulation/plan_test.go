@@ -12,7 +12,6 @@ import (
 type planBook struct {
 	mu      sync.Mutex
 	history map[string][]entitled
-	calls   int
 }
 
 type entitled struct {
