@@ -291,7 +291,7 @@ func (s *lyingStore) RevokeAll(context.Context, string, time.Time, string) ([]st
 	return []store.Record{s.r}, nil
 }
 
-func (s *lyingStore) Rotate(_ context.Context, owner, _ string, next store.Record, _ time.Time) (old, now store.Record, err error) {
+func (s *lyingStore) Rotate(_ context.Context, owner, _ string, next store.Record, _ time.Time, _ int) (old, now store.Record, err error) {
 	old, next.Owner = s.r, owner
 	old.ReplacedBy = next.ID
 	return old, next, nil

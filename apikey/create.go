@@ -153,17 +153,25 @@ func idOf(owner, idempotencyKey string) string {
 
 // Rotate replaces a key by a new one of the same name, scopes, metadata and
 // expiry. The old token works on for the grace period, but not past its own
-// expiry; with a grace of zero it is revoked at once. The limit does not
-// apply, since the old key no longer counts.
+// expiry. With a grace period of zero it is revoked at once.
 //
-// Of several rotations of one key one wins; the others, and those of a key
-// that is revoked, disabled or expired, answer [ErrConflict]. Other errors are
-// [ErrNotFound], [ErrUnavailable] and, for a negative grace or an owner that
+// A key in its grace period does not count against the limit while the key that
+// replaced it counts. So a key whose own predecessor still works, because of an
+// earlier grace period, cannot be rotated with a grace period if the owner is at the
+// limit: Rotate returns [ErrConflict]. Revoke the predecessor first, or rotate
+// without a grace period, which the limit never prevents.
+//
+// Of several rotations of one key one wins. The others, and those of a key
+// that is revoked, disabled or expired, return ErrConflict. Other errors are
+// [ErrNotFound], [ErrUnavailable] and, for a negative grace period or an owner that
 // cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have
 // happened; Get shows it as ReplacedBy. If other instances could not be told, that
-// is no error, since the token would be lost: Issued.Propagated is false. The owner's plan is
-// not asked, so that a leaked key can be replaced whatever the state of the
-// billing.
+// is no error, since the token would be lost: Issued.Propagated is false.
+//
+// A leaked key can be replaced whatever the state of the billing: an owner who is
+// not entitled may rotate, and without a grace period the owner's plan is not asked.
+// With one the plan is asked for the limit alone, and Rotate returns ErrUnavailable
+// if the provider fails.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {
 	if grace < 0 {
 		return Issued{}, &InvalidError{Field: "grace", Reason: "must not be negative"}
@@ -186,11 +194,19 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	token := m.token.generate()
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
 	ends := next.CreatedAt.Add(grace).Truncate(time.Microsecond)
+	limit := -1
+	if next.Overlaps(ends) {
+		plan, err := m.planOf(ctx, owner)
+		if err != nil {
+			return Issued{}, err
+		}
+		limit = plan.MaxKeys
+	}
 	rotate := func(ctx context.Context) (rotation, error) {
 		if grace == 0 {
 			m.uses.flushKey(ctx, r.Digest)
 		}
-		old, made, err := m.store.Rotate(ctx, owner, id, next, ends)
+		old, made, err := m.store.Rotate(ctx, owner, id, next, ends, limit)
 		if err == nil {
 			m.ended.remember(r.Digest, old)
 		}

@@ -109,8 +109,8 @@ func (s *rollbackStore) RevokeAll(ctx context.Context, owner string, at time.Tim
 	return s.current().RevokeAll(ctx, owner, at, reason)
 }
 
-func (s *rollbackStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
-	return s.current().Rotate(ctx, owner, id, next, ends)
+func (s *rollbackStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, now store.Record, err error) {
+	return s.current().Rotate(ctx, owner, id, next, ends, limit)
 }
 
 func (s *rollbackStore) Touch(ctx context.Context, uses []store.Use) error {

@@ -144,8 +144,8 @@ func (s *spyStore) RevokeAll(ctx context.Context, owner string, at time.Time, re
 	return r, err
 }
 
-func (s *spyStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
-	err = s.call("Rotate", func() error { old, now, err = s.Store.Rotate(ctx, owner, id, next, ends); return err })
+func (s *spyStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, now store.Record, err error) {
+	err = s.call("Rotate", func() error { old, now, err = s.Store.Rotate(ctx, owner, id, next, ends, limit); return err })
 	return old, now, err
 }
 

@@ -24,8 +24,9 @@ type Options struct {
 	Prefix string
 
 	// MaxKeysPerOwner is how many keys an owner may have that are neither
-	// revoked nor expired nor replaced by rotation. Default 5; negative means
-	// no limit. An Entitlement's MaxKeys overrides it.
+	// revoked nor expired. A key in the grace period of a rotation is free while
+	// its successor counts, so up to twice as many keys can work. Default 5;
+	// negative means no limit. An Entitlement's MaxKeys overrides it.
 	MaxKeysPerOwner int
 
 	// Entitlements says what each owner's plan allows. One that is an

@@ -31,11 +31,19 @@ type Record struct {
 	LastUsedAt   time.Time
 }
 
-// Counts reports whether the record counts against its owner's limit at the
-// given instant: it is neither revoked, nor expired, nor replaced. A disabled
-// one counts, since it can be enabled again.
-func (r Record) Counts(at time.Time) bool {
-	return r.Live(at) && r.ReplacedBy == ""
+// CountsAgainstLimit reports whether the record counts against its owner's limit
+// at the given instant. A live record counts, with one exception: a record that
+// Rotate replaced is free of charge while its direct successor counts in its
+// place, that is, while the successor is live and has not been replaced itself. A
+// disabled record counts, since it can be enabled again.
+//
+// So at most one predecessor works beside each record that counts, however often
+// keys are rotated. The successor is the record that r.ReplacedBy names, and nil if
+// there is none.
+func (r Record) CountsAgainstLimit(at time.Time, successor *Record) bool {
+	free := successor != nil && successor.ID == r.ReplacedBy && successor.Owner == r.Owner &&
+		successor.Live(at) && successor.ReplacedBy == ""
+	return r.Live(at) && !free
 }
 
 // Live reports whether the record is neither revoked nor expired at the given

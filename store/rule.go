@@ -10,7 +10,8 @@ import (
 // transactions. None of them changes r or shares a slice or map with it.
 
 // Changed returns the record after the change c, or [ErrConflict]; see
-// [Store.Update].
+// [Store.Update]. It judges by c.At, which a store sets to the owner's latest
+// instant if that is later.
 func (r Record) Changed(c Change) (Record, error) {
 	ended := r.Expired(c.At) || r.ReplacedBy != ""
 	if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {
@@ -62,10 +63,16 @@ func (r Record) Used(at time.Time) (Record, bool) {
 	return r, true
 }
 
-// Rotated returns the record after its rotation and the one in its place, or
-// [ErrConflict]; see [Store.Rotate].
-func (r Record) Rotated(next Record, ends time.Time) (old, now Record, err error) {
-	if !r.Usable(next.CreatedAt) || r.ReplacedBy != "" {
+// Overlaps reports whether a rotation to r leaves the old record working beside it:
+// whether ends, the old record's end, is after r.CreatedAt. Only such a rotation is
+// held to a limit.
+func (r Record) Overlaps(ends time.Time) bool { return ends.After(r.CreatedAt) }
+
+// Rotated returns the record after its rotation and its successor, or
+// [ErrConflict]; see [Store.Rotate]. It judges by the instant at: next.CreatedAt, or
+// the owner's latest instant if that is later.
+func (r Record) Rotated(at time.Time, next Record, ends time.Time) (old, now Record, err error) {
+	if !r.Usable(at) || r.ReplacedBy != "" {
 		return Record{}, Record{}, ErrConflict
 	}
 	now = Record{
@@ -76,7 +83,7 @@ func (r Record) Rotated(next Record, ends time.Time) (old, now Record, err error
 	old = r.Clone()
 	old.ReplacedBy = next.ID
 	switch {
-	case !ends.After(next.CreatedAt):
+	case !next.Overlaps(ends):
 		old, _ = old.Revoked(next.CreatedAt, ReasonRotated)
 	case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):
 		old.ExpiresAt = ends

@@ -32,6 +32,19 @@ import (
 // in UTC to the microsecond, and callers pass no finer ones. The zero time
 // means never, so that nothing happens at it.
 //
+// The clocks of processes differ, and a call may wait for others before it takes
+// effect. A store therefore keeps the latest instant of each owner, which is that of
+// the writes that took effect: r.CreatedAt of Insert, next.CreatedAt of Rotate, c.At
+// of Update, and at of Revoke and RevokeAll. A write is judged by its own instant or by the
+// owner's latest one, whichever is later, so that in the order in which an owner's
+// writes take effect time never goes backwards: a key that one write took for
+// expired is expired for every write after it. What a write records is its own
+// instant. Reads are judged by the instant they are given.
+//
+// An instance whose clock is ahead moves the latest instant of the owners for which
+// it writes. Until the other clocks have caught up, their writes take keys of such an
+// owner for expired as much too early. Validations are not affected.
+//
 // # Concurrency and aliasing
 //
 // All methods may be called from many goroutines, and from many processes
@@ -48,15 +61,15 @@ import (
 // # Rules
 //
 // How a record changes and what it counts as is the same in every store:
-// [Record.Counts], [Record.Live], [Record.Changed], [Record.Revoked],
+// [Record.CountsAgainstLimit], [Record.Live], [Record.Changed], [Record.Revoked],
 // [Record.Rotated] and [Record.Used] say it.
 type Store interface {
 	// Insert adds a record.
 	//
 	// It answers [ErrDuplicate] when the digest or the id is taken, by any
 	// owner, and otherwise [ErrLimit] when the owner already has limit records
-	// that count (see [Record.Counts]) at r.CreatedAt. A negative limit is no
-	// limit.
+	// that count (see [Record.CountsAgainstLimit]) at r.CreatedAt, or at the
+	// owner's latest instant if that is later. A negative limit is no limit.
 	// The check and the insert are one step: whatever the concurrency, no more
 	// than limit records are admitted.
 	Insert(ctx context.Context, r Record, limit int) error
@@ -80,13 +93,13 @@ type Store interface {
 	List(ctx context.Context, q Query) (Page, error)
 
 	// Count returns how many of the owner's records count against a limit at
-	// the given instant; see [Record.Counts].
+	// the given instant; see [Record.CountsAgainstLimit].
 	Count(ctx context.Context, owner string, at time.Time) (int, error)
 
 	// Update changes the fields named by c and no others, and returns the
 	// record as it now is. A revoked record never changes, and the expiry of
-	// one that has expired at c.At or was replaced never moves: both answer
-	// [ErrConflict].
+	// one that was replaced, or has expired at the later of c.At and the owner's
+	// latest instant, never moves: both return [ErrConflict].
 	Update(ctx context.Context, owner, id string, c Change) (Record, error)
 
 	// Revoke ends a record for good and returns it. It is idempotent: the
@@ -110,11 +123,18 @@ type Store interface {
 	// after next.CreatedAt it is revoked at next.CreatedAt for the reason
 	// [ReasonRotated]. Both records are returned as they now are.
 	//
-	// The old record must be usable at next.CreatedAt and not yet replaced,
-	// otherwise the answer is [ErrConflict]: of any number of rotations of
-	// one record, one wins. [ErrDuplicate] is as for Insert. The limit is not
-	// checked, since a replaced record does not count.
-	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time) (old, now Record, err error)
+	// The old record must not have been replaced and must be usable at
+	// next.CreatedAt, and at the owner's latest instant if that is later.
+	// Otherwise Rotate returns [ErrConflict]: of any number of rotations of one
+	// record, one wins. [ErrDuplicate] is as for Insert.
+	//
+	// If oldEnds is after next.CreatedAt, the limit holds as well: Rotate returns
+	// ErrConflict if more than limit records would count after it, as when the old
+	// record's own predecessor still works. A negative limit is no limit. A
+	// rotation that ends the old record at once is never refused for the limit.
+	// It may leave more than limit records counting, but no more working than
+	// before.
+	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time, limit int) (old, now Record, err error)
 
 	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward,
 	// except that one later than a use by more than [WrongClock] is replaced by

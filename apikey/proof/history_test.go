@@ -107,11 +107,11 @@ func (s slowStore) RevokeAll(ctx context.Context, owner string, at time.Time, re
 	return s.Store.RevokeAll(ctx, owner, at, reason)
 }
 
-func (s slowStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (store.Record, store.Record, error) {
+func (s slowStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (store.Record, store.Record, error) {
 	announce(ctx, next.ID)
 	pause()
 	defer pause()
-	return s.Store.Rotate(ctx, owner, id, next, ends)
+	return s.Store.Rotate(ctx, owner, id, next, ends, limit)
 }
 
 // idListener is the context key of a func(id string) that hears of a record's

@@ -507,12 +507,12 @@ func (p *Principal) allows(scope string) bool {`,
 		"!at.After(r.LastUsedAt) && !wrong && r.LastUsedAt.IsZero() {",
 	}, "./store/memstore", "TestStore"},
 	{"limit not checked", "store/memstore/insert.go", edits{
-		"if limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {",
-		"if limit >= 0 && s.counted(r.Owner, r.CreatedAt) < 0 {",
+		"if limit >= 0 && s.counted(r.Owner, at) >= limit {",
+		"if limit >= 0 && s.counted(r.Owner, at) < 0 {",
 	}, "./store/memstore", "TestStore"},
 	{"limit and insert in two steps", "store/memstore/insert.go", edits{
-		"\tif limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {\n\t\treturn store.ErrLimit\n\t}",
-		"\tif limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {\n\t\treturn store.ErrLimit\n\t}\n\ts.mu.Unlock()\n\ttime.Sleep(time.Microsecond)\n\ts.mu.Lock()",
+		"\tif limit >= 0 && s.counted(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}",
+		"\tif limit >= 0 && s.counted(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}\n\ts.mu.Unlock()\n\ttime.Sleep(time.Microsecond)\n\ts.mu.Lock()",
 	}, "./store/memstore", "TestStore"},
 	{"oldest first", "store/memstore/list.go", edits{
 		"range slices.Backward(s.before(q))",
@@ -527,11 +527,11 @@ func (p *Principal) allows(scope string) bool {`,
 		"",
 	}, "./store/memstore", "TestStore"},
 	{"replaced key rotated again", "store/rule.go", edits{
-		`if !r.Usable(next.CreatedAt) || r.ReplacedBy != "" {`,
+		`if !r.Usable(at) || r.ReplacedBy != "" {`,
 		"if !r.Usable(next.CreatedAt) {",
 	}, "./store/memstore", "TestStore"},
 	{"revoked key rotated", "store/rule.go", edits{
-		`if !r.Usable(next.CreatedAt) || r.ReplacedBy != "" {`,
+		`if !r.Usable(at) || r.ReplacedBy != "" {`,
 		`if r.ReplacedBy != "" {`,
 	}, "./store/memstore", "TestStore"},
 	{"rotation lengthens a life", "store/rule.go", edits{

@@ -5,12 +5,12 @@ package proof_test
 // setting.
 var sqlMutants = []mutant{
 	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
-		"if count >= limit {",
-		"if count < 0 {",
+		"return n > limit, err",
+		"return n < 0, err",
 	}, "./store/sqlitestore", "TestStore|TestLimitHoldsAcrossProcesses"},
 	{"SQL: limit counted before the transaction", "store/sqlstore/insert.go", edits{
-		"\t\treturn r, s.checkLimit(ctx, tx, r, limit)\n",
-		"\t\treturn r, nil\n",
+		"if err == nil && full {",
+		"if err == nil && full && s == nil {",
 		"\treturn verb(\"insert\", s.write(",
 		`	page, err := s.List(ctx, store.Query{Owner: r.Owner})
 	if err != nil {
@@ -22,8 +22,8 @@ var sqlMutants = []mutant{
 	return verb("insert", s.write(`,
 	}, "./store/sqlitestore", "TestLimitHoldsAcrossProcesses"},
 	{"SQL: expired keys count", "store/sqlstore/statements.go", edits{
-		"AND replaced_by = '' AND expires_at > ? LIMIT ?",
-		"AND replaced_by = '' AND expires_at > ? - 10e10 LIMIT ?",
+		"replaced_by = '' AND expires_at > ?\"",
+		"replaced_by = '' AND expires_at > ? - 10e10\"",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQLite: who waits for the lock gives up the turn", "store/sqlstore/sqlite.go", edits{
 		"lockAgain: true,",
@@ -138,8 +138,9 @@ var sqlMutants = []mutant{
 		"= 'NONE'",
 	}, "./store/proof", "TestMigrateRefusesSettings"},
 	{"PostgreSQL: owner not locked", "store/sqlstore/postgres.go", edits{
-		"ON CONFLICT (owner) DO UPDATE SET owner = o.owner WHERE false",
-		"ON CONFLICT (owner) DO NOTHING",
+		"INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)\n" +
+			"\t\tON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest",
+		"SELECT CASE WHEN ? = '' THEN 0 ELSE ?::bigint END",
 	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
 	{"PostgreSQL: isolation left to the server", "store/sqlstore/postgres.go", edits{
 		"isolation:   sql.LevelReadCommitted,",
@@ -150,8 +151,11 @@ var sqlMutants = []mutant{
 		"IS NULL FOR UPDATE OF k",
 	}, "./store/proof", "TestTouchDoesNotDeadlock"},
 	{"MySQL: owner not locked", "store/sqlstore/mysql.go", edits{
-		"INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner",
-		"DELETE FROM keyhatch_keys_owners WHERE owner = CONCAT(?, 'x')",
+		"INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)\n" +
+			"\t\tON DUPLICATE KEY UPDATE latest = GREATEST(latest, VALUES(latest))",
+		"DELETE FROM keyhatch_keys_owners WHERE owner = CONCAT(?, 'x') AND latest = ?",
+		"SELECT latest FROM keyhatch_keys_owners WHERE owner = ?",
+		"SELECT LENGTH(?)",
 	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
 	{"MySQL: writes not read again", "store/sqlstore/tx.go", edits{
 		"if err == nil && s.dialect.readBack {",

@@ -530,7 +530,7 @@ func (unsure) Update(context.Context, string, string, store.Change) (store.Recor
 func (unsure) Revoke(context.Context, string, string, time.Time, string) (store.Record, bool, error) {
 	return store.Record{}, false, errDown
 }
-func (unsure) Rotate(context.Context, string, string, store.Record, time.Time) (store.Record, store.Record, error) {
+func (unsure) Rotate(context.Context, string, string, store.Record, time.Time, int) (store.Record, store.Record, error) {
 	return store.Record{}, store.Record{}, errDown
 }
 

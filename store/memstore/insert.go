@@ -18,16 +18,18 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 	if s.taken(r) {
 		return store.ErrDuplicate
 	}
-	if limit >= 0 && s.counted(r.Owner, r.CreatedAt) >= limit {
+	at := s.judged(r.Owner, r.CreatedAt)
+	if limit >= 0 && s.counted(r.Owner, at) >= limit {
 		return store.ErrLimit
 	}
+	s.latest[r.Owner] = at
 	s.add(kept(r.Clone()))
 	return nil
 }
 
 func (s *Store) counted(owner string, at time.Time) (n int) {
 	for _, r := range s.byOwner[owner] {
-		if r.Counts(at) {
+		if r.CountsAgainstLimit(at, s.byID[r.ReplacedBy]) {
 			n++
 		}
 	}

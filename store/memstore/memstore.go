@@ -24,6 +24,7 @@ type Store struct {
 	byDigest map[store.Digest]*store.Record
 	byID     map[string]*store.Record
 	byOwner  map[string][]*store.Record // oldest first, as compare orders them
+	latest   map[string]time.Time       // of each owner, the latest instant of a write
 
 	revocations int64
 	lineage     string
@@ -37,6 +38,7 @@ func New() *Store {
 		byDigest: map[store.Digest]*store.Record{},
 		byID:     map[string]*store.Record{},
 		byOwner:  map[string][]*store.Record{},
+		latest:   map[string]time.Time{},
 		lineage:  rand.Text(),
 	}
 }
@@ -48,6 +50,15 @@ func (s *Store) lock(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	return nil
+}
+
+// judged returns the instant by which a write of the owner's records is judged:
+// its own, or the owner's latest one if that is later.
+func (s *Store) judged(owner string, at time.Time) time.Time {
+	if latest := s.latest[owner]; latest.After(at) {
+		return latest
+	}
+	return keptTime(at)
 }
 
 // compare orders records by CreatedAt, then by ID.
@@ -63,6 +74,15 @@ func (s *Store) add(r store.Record) {
 	list := s.byOwner[r.Owner]
 	i, _ := slices.BinarySearchFunc(list, &r, compare)
 	s.byOwner[r.Owner] = slices.Insert(list, i, &r)
+}
+
+// remove undoes add.
+func (s *Store) remove(r store.Record) {
+	list := s.byOwner[r.Owner]
+	i, _ := slices.BinarySearchFunc(list, &r, compare)
+	s.byOwner[r.Owner] = slices.Delete(list, i, i+1)
+	delete(s.byDigest, r.Digest)
+	delete(s.byID, r.ID)
 }
 
 func (s *Store) taken(r store.Record) bool {

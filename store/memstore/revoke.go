@@ -17,6 +17,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	if err != nil {
 		return store.Record{}, false, err
 	}
+	s.latest[owner] = s.judged(owner, at)
 	revoked, changed := r.Revoked(at, reason)
 	*r = kept(revoked)
 	if changed {
@@ -31,6 +32,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	s.latest[owner] = s.judged(owner, at)
 	var revoked []store.Record
 	for _, r := range s.byOwner[owner] {
 		if len(revoked) == store.RevokeBatch {

@@ -8,7 +8,7 @@ import (
 )
 
 // Rotate implements [store.Store].
-func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time) (old, now store.Record, err error) {
+func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time, limit int) (old, now store.Record, err error) {
 	if err := s.lock(ctx); err != nil {
 		return store.Record{}, store.Record{}, err
 	}
@@ -17,18 +17,26 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 	if err != nil {
 		return store.Record{}, store.Record{}, err
 	}
-	old, now, err = r.Rotated(next, oldEnds)
+	at := s.judged(owner, next.CreatedAt)
+	old, now, err = r.Rotated(at, next, oldEnds)
 	switch {
 	case err != nil:
 		return store.Record{}, store.Record{}, err
 	case s.taken(next):
 		return store.Record{}, store.Record{}, store.ErrDuplicate
 	}
+	before := *r
 	old, now = kept(old), kept(now)
 	if !old.RevokedAt.IsZero() {
 		s.revocations++
 	}
 	*r = old.Clone()
 	s.add(now.Clone())
+	if limit >= 0 && next.Overlaps(oldEnds) && s.counted(owner, at) > limit {
+		s.remove(now)
+		*r = before
+		return store.Record{}, store.Record{}, store.ErrConflict
+	}
+	s.latest[owner] = at
 	return old, now, nil
 }

@@ -16,10 +16,12 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (s
 	if err != nil {
 		return store.Record{}, err
 	}
+	c.At = s.judged(owner, c.At)
 	changed, err := r.Changed(c)
 	if err != nil {
 		return store.Record{}, err
 	}
+	s.latest[owner] = c.At
 	*r = kept(changed)
 	return r.Clone(), nil
 }

@@ -43,7 +43,7 @@ func everyCall(t *testing.T, s store.Store) map[string]error {
 	_, calls["Count"] = s.Count(ctx, "o", epoch)
 	_, calls["Update"] = s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name})
 	calls["Touch"] = s.Touch(ctx, []store.Use{{Digest: record("o", "k1").Digest, At: epoch}})
-	_, _, calls["Rotate"] = s.Rotate(ctx, "o", "k1", next, epoch.Add(time.Hour))
+	_, _, calls["Rotate"] = s.Rotate(ctx, "o", "k1", next, epoch.Add(time.Hour), -1)
 	_, _, calls["Revoke"] = s.Revoke(ctx, "o", "k1", epoch, "leaked")
 	_, calls["RevokeAll"] = s.RevokeAll(ctx, "o", epoch, "closed")
 	return calls

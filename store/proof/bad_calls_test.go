@@ -48,7 +48,7 @@ var calls = map[string]func(context.Context, store.Store) error{
 		return err
 	},
 	"Rotate": func(ctx context.Context, s store.Store) error {
-		_, _, err := s.Rotate(ctx, "o", "k2", record("", "k5"), epoch.Add(time.Hour))
+		_, _, err := s.Rotate(ctx, "o", "k2", record("", "k5"), epoch.Add(time.Hour), -1)
 		return err
 	},
 	"Revoke": func(ctx context.Context, s store.Store) error {

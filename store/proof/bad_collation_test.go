@@ -88,7 +88,7 @@ func takesNothing(t *testing.T, s store.Store, other string) {
 	}
 	_, get := s.Get(ctx, other, "k1")
 	_, update := s.Update(ctx, other, "k1", store.Change{At: epoch, Name: &name})
-	_, _, rotate := s.Rotate(ctx, other, "k1", record("", "k2"), epoch)
+	_, _, rotate := s.Rotate(ctx, other, "k1", record("", "k2"), epoch, -1)
 	_, _, revoke := s.Revoke(ctx, other, "k1", epoch, "taken")
 	for call, err := range map[string]error{"Get": get, "Update": update, "Rotate": rotate, "Revoke": revoke} {
 		if !errors.Is(err, store.ErrNotFound) {
@@ -108,7 +108,7 @@ func TestIDsThatTheDatabaseTakesForOne(t *testing.T) {
 			ctx := t.Context()
 			_, get := s.Get(ctx, "ann", "K1")
 			_, update := s.Update(ctx, "ann", "K1", store.Change{At: epoch, Name: &name})
-			_, _, rotate := s.Rotate(ctx, "ann", "K1", record("", "k2"), epoch)
+			_, _, rotate := s.Rotate(ctx, "ann", "K1", record("", "k2"), epoch, -1)
 			_, _, revoke := s.Revoke(ctx, "ann", "K1", epoch, "taken")
 			allFail(t, map[string]error{"Get": get, "Update": update, "Rotate": rotate, "Revoke": revoke}, "collation")
 			if r, err := s.Get(ctx, "ann", "k1"); err != nil || !reflect.DeepEqual(r, kept) {

@@ -52,7 +52,7 @@ func privatePostgres(t *testing.T) *private {
 		refused: "too many clients", diskFull: diskFullPostgres,
 		holds: []hold{
 			{"LOCK TABLE keyhatch_keys IN ACCESS EXCLUSIVE MODE", "", "Lookup"},
-			{"INSERT INTO keyhatch_keys_owners VALUES ('o') ON CONFLICT (owner) DO UPDATE SET owner = 'o'", "", "Insert"},
+			{"INSERT INTO keyhatch_keys_owners (owner) VALUES ('o') ON CONFLICT (owner) DO UPDATE SET owner = 'o'", "", "Insert"},
 			{"SELECT 1 FROM keyhatch_keys WHERE id = 'k2' FOR UPDATE", "", "Rotate"},
 		},
 		waiting: "SELECT pid FROM pg_locks WHERE NOT granted LIMIT 1",
@@ -72,7 +72,7 @@ func privateMySQL(t *testing.T) *private {
 		refused: "Too many connections", diskFull: diskFullMySQL, readOnly: readOnlyMySQL,
 		holds: []hold{
 			{"LOCK TABLES keyhatch_keys WRITE", "UNLOCK TABLES", "Lookup"},
-			{"INSERT INTO keyhatch_keys_owners VALUES ('o') ON DUPLICATE KEY UPDATE owner = 'o'", "", "Insert"},
+			{"INSERT INTO keyhatch_keys_owners (owner) VALUES ('o') ON DUPLICATE KEY UPDATE owner = 'o'", "", "Insert"},
 			{"SELECT 1 FROM keyhatch_keys WHERE id = 'k2' FOR UPDATE", "", "Rotate"},
 		},
 		waiting: `SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'

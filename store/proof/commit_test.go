@@ -55,7 +55,7 @@ var writes = []write{
 		return rs["k1"].RevokedAt.Equal(epoch) && rs["k2"].RevokedAt.Equal(epoch)
 	}},
 	{"Rotate", func(ctx context.Context, s store.Store) error {
-		old, now, err := s.Rotate(ctx, "o", "k1", record("", "k3"), epoch)
+		old, now, err := s.Rotate(ctx, "o", "k1", record("", "k3"), epoch, -1)
 		return whether(err, old.ReplacedBy == "k3" && old.RevokedAt.Equal(epoch) && now.Name == "name of k1")
 	}, func(rs map[string]store.Record) bool {
 		return rs["k1"].ReplacedBy == "k3" && rs["k1"].RevokedAt.Equal(epoch) && rs["k3"].Name == "name of k1"

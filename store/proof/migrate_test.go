@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -51,11 +53,11 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
 			s := sqlStore(t, d.dialect, db)
-			for _, version := range []int{2, 1000, -1} {
+			for _, version := range []int{3, 1000, -1} {
 				execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
 				err := s.Migrate(t.Context())
 				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d,", version)) ||
-					!strings.Contains(err.Error(), "up to 1") {
+					!strings.Contains(err.Error(), "up to 2") {
 					t.Errorf("version %d: got %v, want an error with both versions", version, err)
 				}
 				if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
@@ -70,7 +72,7 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 // done of it, PostgreSQL nothing.
 func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 	t.Parallel()
-	steps := []string{"create table", "select 1, 0", "octet_length(digest)", "keyhatch_keys_owners", "values (1, 1)"}
+	steps := []string{"create table", "select 1, 0", "octet_length(digest)", "keyhatch_keys_owners", "values (1, 1)", "add column", "keyhatch_keys_replaced", "version = 2"}
 	for _, server := range proxied {
 		for _, step := range steps {
 			t.Run(server.name+" "+step, func(t *testing.T) {
@@ -150,7 +152,7 @@ func TestSchemaFilesByHand(t *testing.T) {
 			made := server.open(t)
 			sqlStore(t, server.dialect, made)
 			dsn := server.dsn(t)
-			runFile(t, server, dsn)
+			runFiles(t, server, dsn)
 			byHand := openDB(t, server.driver, dsn)
 			if got, want := describe(t, server, byHand), describe(t, server, made); got != want {
 				t.Errorf("the file makes other tables than Migrate does: got\n%s\nwant\n%s", got, want)
@@ -171,20 +173,30 @@ func TestSchemaFilesByHandHoldAStore(t *testing.T) {
 		t.Run(server.name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) store.Store {
 				dsn := server.dsn(t)
-				runFile(t, server, dsn)
+				runFiles(t, server, dsn)
 				return newStore(t, server.dialect, openDB(t, server.driver, dsn), nil)
 			})
 		})
 	}
 }
 
-// runFile gives the file to the database's own client, where there is one.
-func runFile(t *testing.T, server database, dsn string) {
+// runFiles gives the files to the database's own client, where there is one.
+func runFiles(t *testing.T, server database, dsn string) {
 	t.Helper()
-	text, err := os.ReadFile("../sqlstore/schema/" + string(server.dialect) + "/1.sql")
-	if err != nil {
-		t.Fatal(err)
+	for version := 1; ; version++ {
+		text, err := os.ReadFile(fmt.Sprintf("../sqlstore/schema/%s/%d.sql", server.dialect, version))
+		if errors.Is(err, fs.ErrNotExist) && version > 1 {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		runFile(t, server, dsn, text)
 	}
+}
+
+func runFile(t *testing.T, server database, dsn string, text []byte) {
+	t.Helper()
 	run, client := execPostgres, psql
 	if server.dialect == sqlstore.MySQL {
 		run, client = execMySQL, mysqlClient

@@ -142,7 +142,7 @@ func TestMySQLCutsNothingOff(t *testing.T) {
 		outage(t, err, "Revoke for a long reason")
 		_, err = s.RevokeAll(t.Context(), "o", epoch, longText)
 		outage(t, err, "RevokeAll for a long reason")
-		_, _, err = s.Rotate(t.Context(), "o", "kept", record("", longID), epoch)
+		_, _, err = s.Rotate(t.Context(), "o", "kept", record("", longID), epoch, -1)
 		outage(t, err, "Rotate to a long id")
 		if r, err := s.Get(t.Context(), "o", "kept"); err != nil || !reflect.DeepEqual(r, kept) {
 			t.Errorf("a call that failed changes the record: got %+v, %v, want %+v", r, err, kept)

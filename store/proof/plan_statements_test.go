@@ -40,7 +40,7 @@ func callAll(t testing.TB, s store.Store, owner string) {
 	_, over := s.List(ctx, page)
 	_, update := s.Update(ctx, owner, first.ID, store.Change{At: tomorrow, Name: &name, Scopes: []string{},
 		Metadata: map[string]string{}, ExpiresAt: &time.Time{}, DisabledAt: &time.Time{}})
-	_, _, rotate := s.Rotate(ctx, owner, first.ID, next, tomorrow.Add(time.Hour))
+	_, _, rotate := s.Rotate(ctx, owner, first.ID, next, tomorrow.Add(time.Hour), -1)
 	touch := s.Touch(ctx, []store.Use{{Digest: first.Digest, At: tomorrow}})
 	_, _, revoke := s.Revoke(ctx, owner, first.ID, tomorrow, "leaked")
 	_, revokeAll := s.RevokeAll(ctx, owner, tomorrow, "closed")
@@ -70,20 +70,22 @@ func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map
 
 // The indexes, as the plans are judged by them.
 const (
-	listIndex = "keyhatch_keys_list"
-	liveIndex = "keyhatch_keys_live"
-	primary   = "the primary key"
-	idIndex   = "the index of ids"
+	listIndex     = "keyhatch_keys_list"
+	liveIndex     = "keyhatch_keys_live"
+	replacedIndex = "keyhatch_keys_replaced"
+	primary       = "the primary key"
+	idIndex       = "the index of ids"
 )
 
 const wholeTable = "the whole table is read"
 
 // missing is a complaint for each index, which must be made when it is gone.
 var missing = map[string]string{
-	listIndex: notBy(listIndex),
-	liveIndex: notBy(liveIndex),
-	primary:   notBy(primary),
-	idIndex:   wholeTable,
+	listIndex:     notBy(listIndex),
+	liveIndex:     notBy(liveIndex),
+	replacedIndex: notBy(replacedIndex),
+	primary:       notBy(primary),
+	idIndex:       wholeTable,
 }
 
 func notBy(index string) string { return "rows are not found by " + index + " alone" }

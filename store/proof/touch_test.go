@@ -268,9 +268,9 @@ func writeOwner(t *testing.T, s store.Store, n, keys int) map[string]store.Recor
 		case 0:
 			_, _, err = s.Revoke(ctx, owner, id, epoch, "leaked")
 		case 1:
-			_, _, err = s.Rotate(ctx, owner, id, record("", id+"-next"), epoch)
+			_, _, err = s.Rotate(ctx, owner, id, record("", id+"-next"), epoch, -1)
 		case 2:
-			_, _, err = s.Rotate(ctx, owner, id, record("", id+"-next"), epoch.Add(time.Hour))
+			_, _, err = s.Rotate(ctx, owner, id, record("", id+"-next"), epoch.Add(time.Hour), -1)
 		}
 		r, got := s.Get(ctx, owner, id)
 		if err := errors.Join(updated, err, got); err != nil {

@@ -430,9 +430,9 @@ func TestWhatJSONCannotHoldIsNotSent(t *testing.T) {
 	_, _, revoke2 := s.Revoke(ctx, "o", "a", begin, bad)
 	_, all1 := s.RevokeAll(ctx, bad, begin, "")
 	_, all2 := s.RevokeAll(ctx, "o", far, "")
-	_, _, rotate1 := s.Rotate(ctx, bad, "a", next("n"), begin)
-	_, _, rotate2 := s.Rotate(ctx, "o", "a", store.Record{ID: bad, Digest: digest("n"), CreatedAt: begin}, begin)
-	_, _, rotate3 := s.Rotate(ctx, "o", "a", next("n"), far)
+	_, _, rotate1 := s.Rotate(ctx, bad, "a", next("n"), begin, -1)
+	_, _, rotate2 := s.Rotate(ctx, "o", "a", store.Record{ID: bad, Digest: digest("n"), CreatedAt: begin}, begin, -1)
+	_, _, rotate3 := s.Rotate(ctx, "o", "a", next("n"), far, -1)
 	for i, err := range []error{
 		get1, get2, list1, list2, list3, count1, count2, update1, update2, update3, update4, update5, revoke1, revoke2, all1, all2, rotate1, rotate2, rotate3,
 		record(func(r *store.Record) { r.Owner = bad }), record(func(r *store.Record) { r.Hint = bad }),

@@ -66,7 +66,8 @@
 //	revoke      {"owner":S,"id":S,"at":T,"reason":S}              {"record":R,"changed":B}
 //	revoke_all  {"owner":S,"at":T,"reason":S}                     {"records":[R]}
 //	rotate      {"owner":S,"id":S,"next":{"id":S,"digest":D,      {"old":R,"now":R}
-//	             "hint":S,"created_at":T},"old_ends_at":T}
+//	             "hint":S,"created_at":T},"old_ends_at":T,
+//	             "limit":N}
 //	touch       {"uses":[{"digest":D,"at":T}]}                    {"done":true}
 //
 // After and next are left out at the beginning and the end, and so are the

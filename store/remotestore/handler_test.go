@@ -320,7 +320,7 @@ func (s *answerStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ st
 func (s *answerStore) RevokeAll(ctx context.Context, _ string, _ time.Time, _ string) ([]store.Record, error) {
 	return s.page.Records, s.end(ctx)
 }
-func (s *answerStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _ time.Time) (old, now store.Record, err error) {
+func (s *answerStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _ time.Time, _ int) (old, now store.Record, err error) {
 	return s.record, s.record, s.end(ctx)
 }
 func (s *answerStore) Touch(ctx context.Context, _ []store.Use) error { return s.end(ctx) }

@@ -535,7 +535,7 @@ func TestPoisonedRotationAtOnce(t *testing.T) {
 			w.WriteHeader(a.status)
 			w.Write(a.body)
 		})), nil)
-		was, is, err := s.Rotate(t.Context(), "o", "a", next("n"), begin)
+		was, is, err := s.Rotate(t.Context(), "o", "a", next("n"), begin, -1)
 		if name == "nothing" && err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if name != "nothing" {

@@ -79,6 +79,7 @@ type rotateQuestion struct {
 	ID      string    `json:"id"`
 	Next    successor `json:"next"`
 	OldEnds instant   `json:"old_ends_at"`
+	Limit   *int      `json:"limit"`
 }
 
 type touchQuestion struct {

@@ -178,7 +178,7 @@ var verbs = []verb{
 		return s.RevokeAll(ctx, "o", begin, "closed")
 	}, true, nil},
 	{"rotate", func(ctx context.Context, s store.Store) ([]store.Record, error) {
-		old, now, err := s.Rotate(ctx, "o", "a", next("n"), begin.Add(time.Hour))
+		old, now, err := s.Rotate(ctx, "o", "a", next("n"), begin.Add(time.Hour), -1)
 		return []store.Record{old, now}, err
 	}, true, []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrConflict, store.ErrDuplicate}},
 	{"touch", func(ctx context.Context, s store.Store) ([]store.Record, error) {

@@ -11,12 +11,12 @@ import (
 )
 
 // Rotate implements [store.Store].
-func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time) (old, now store.Record, err error) {
+func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time, limit int) (old, now store.Record, err error) {
 	sent, err := successorOf(next)
 	if err = errors.Join(err, texts(owner, id)); err != nil {
 		return store.Record{}, store.Record{}, verbRotate.unasked(err)
 	}
-	a, err := ask[rotateAnswer](ctx, s, verbRotate, rotateQuestion{owner, id, sent, instantOf(oldEnds)})
+	a, err := ask[rotateAnswer](ctx, s, verbRotate, rotateQuestion{owner, id, sent, instantOf(oldEnds), &limit})
 	if err != nil {
 		return store.Record{}, store.Record{}, err
 	}

@@ -140,10 +140,10 @@ func serveRevokeAll(ctx context.Context, st store.Store, q revokeAllQuestion) (r
 
 func serveRotate(ctx context.Context, st store.Store, q rotateQuestion) (rotateAnswer, error) {
 	next, err := q.Next.stored()
-	if err != nil {
+	if err != nil || q.Limit == nil {
 		return rotateAnswer{}, errMalformed
 	}
-	old, now, err := st.Rotate(ctx, q.Owner, q.ID, next, q.OldEnds.Time)
+	old, now, err := st.Rotate(ctx, q.Owner, q.ID, next, q.OldEnds.Time, *q.Limit)
 	if err != nil {
 		return rotateAnswer{}, err
 	}

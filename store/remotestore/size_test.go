@@ -55,7 +55,7 @@ func TestLargestRecords(t *testing.T) {
 	fresh := largest("two")
 	fresh.ReplacedBy = ""
 	insert(t, s, fresh)
-	if _, _, err := s.Rotate(t.Context(), fresh.Owner, "two", next("n"), begin); err != nil {
+	if _, _, err := s.Rotate(t.Context(), fresh.Owner, "two", next("n"), begin, -1); err != nil {
 		t.Errorf("rotate: %v", err)
 	}
 }

@@ -86,7 +86,7 @@ func run(t *testing.T, s store.Store) {
 	_, err = s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name, Scopes: []string{}, Metadata: map[string]string{},
 		ExpiresAt: &time.Time{}, DisabledAt: &time.Time{}})
 	ok(err)
-	_, _, err = s.Rotate(ctx, "o", "k1", record("", "k2"), epoch.Add(time.Hour))
+	_, _, err = s.Rotate(ctx, "o", "k1", record("", "k2"), epoch.Add(time.Hour), -1)
 	ok(err)
 	ok(s.Touch(ctx, []store.Use{{Digest: r.Digest, At: epoch}}))
 	_, _, err = s.Revoke(ctx, "o", "k1", epoch, "leaked")
@@ -133,14 +133,15 @@ func TestNoStatementScansTheTable(t *testing.T) {
 		for _, step := range plan {
 			// The batch of uses is a table of its own, and read in full. So
 			// are the rows that a bounded sub-query has found.
-			own := strings.Contains(step, "json_each") || strings.Contains(step, "SCAN endless") ||
-				strings.Contains(step, "SCAN ending") || strings.Contains(step, "SCAN batch") || strings.Contains(step, "CONSTANT ROW")
+			own := strings.Contains(step, "json_each") || strings.Contains(step, "SCAN en") ||
+				strings.Contains(step, "SCAN replaced") || strings.Contains(step, "SCAN batch") || strings.Contains(step, "CONSTANT ROW")
 			if strings.HasPrefix(step, "SCAN") && !own || strings.Contains(step, "TEMP B-TREE") {
 				t.Errorf("a statement reads the whole table or sorts it: %s\n%s", step, statement)
 			}
 		}
 		if text := strings.Join(plan, "\n"); strings.Contains(statement, "count(*)") {
-			for _, index := range []string{"keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at=?)", "keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at>?)"} {
+			for _, index := range []string{"keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at=?)", "keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at>?)",
+				"keyhatch_keys_replaced (owner=? AND expires_at=?)", "keyhatch_keys_replaced (owner=? AND expires_at>?)"} {
 				if !strings.Contains(text, index) {
 					t.Errorf("the limit is counted past dead keys: want %s in\n%s", index, text)
 				}

@@ -39,9 +39,11 @@ type dialect struct {
 	// the connection's default.
 	isolation sql.IsolationLevel
 
-	// lock makes a transaction the only writer of an owner's rows, but for
-	// their last use. Its parameter is the owner.
-	lock string
+	// lock makes a transaction the only writer of an owner's rows, except for
+	// their last use. Its parameters are the owner and an instant, to which it
+	// moves the owner's latest instant if that is earlier. It returns the latest
+	// instant, unless latest is a statement that reads it.
+	lock, latest string
 
 	// lockAgain says that a transaction whose lock was refused can ask for it
 	// again, and so need not wait among all the others for a connection.
@@ -62,10 +64,11 @@ type dialect struct {
 	// unfit asks what is wrong with a connection; NULL means nothing.
 	unfit string
 
-	// byDigest and byID follow the table's name where a key is asked for, byList
-	// where an owner's keys are, and byLive where those that are not revoked are.
-	// They have the database use the index for it.
-	byDigest, byID, byList, byLive string
+	// byDigest, byID, byList, byLive and byReplaced follow the table's name in
+	// queries for a key by its digest or id, for an owner's keys, for those that are
+	// not revoked, and for those that were replaced. They make the database use the
+	// index for it.
+	byDigest, byID, byList, byLive, byReplaced string
 
 	// inOrder ends a query of rows that the transaction goes on to change, and
 	// locks them in the order in which Touch does.
@@ -78,6 +81,10 @@ type dialect struct {
 	// prepare says that the driver sends a statement twice, to prepare it and
 	// to run it, unless it was prepared before.
 	prepare bool
+
+	// made tells that a step of the schema failed because an earlier try has
+	// done it. Nil where a migration that breaks off leaves nothing behind.
+	made func(error) bool
 
 	// alone runs do while nobody else migrates the same table.
 	alone func(ctx context.Context, s *Store, do func(execer) error) error

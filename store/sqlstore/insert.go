@@ -5,18 +5,33 @@ import (
 	"database/sql"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
 
 // Insert implements [store.Store].
 func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
-	return verb("insert", s.write(ctx, r.Owner, func(tx *sql.Tx) (store.Record, error) {
-		if err := s.insert(ctx, tx, r); err != nil || limit < 0 {
-			return r, err
+	return verb("insert", s.write(ctx, r.Owner, r.CreatedAt, func(tx *sql.Tx, at time.Time) (store.Record, error) {
+		full, err := limit >= 0, error(nil)
+		if full {
+			full, err = s.exceeds(ctx, tx, r.Owner, at, limit-1)
 		}
-		return r, s.checkLimit(ctx, tx, r, limit)
+		if err == nil {
+			err = s.insert(ctx, tx, r)
+		}
+		// A caller who repeats an insert at the limit learns that it is a repetition.
+		if err == nil && full {
+			err = store.ErrLimit
+		}
+		return r, err
 	}))
+}
+
+// exceeds reports whether more than limit of the owner's records count.
+func (s *Store) exceeds(ctx context.Context, tx *sql.Tx, owner string, at time.Time, limit int) (bool, error) {
+	n, err := s.count(ctx, tx, owner, at, int64(min(limit, math.MaxInt32))+1)
+	return n > limit, err
 }
 
 func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
@@ -51,20 +66,4 @@ func (s *Store) reason(ctx context.Context, tx *sql.Tx, r store.Record, failed e
 		return store.ErrDuplicate
 	}
 	return failed
-}
-
-// checkLimit comes after the insert, so that whoever repeats one at the limit
-// learns that it is a repetition.
-func (s *Store) checkLimit(ctx context.Context, tx *sql.Tx, r store.Record, limit int) error {
-	count, err := s.count(ctx, tx, r.Owner, r.CreatedAt, int64(min(limit, math.MaxInt32))+1)
-	if err != nil {
-		return err
-	}
-	if r.Counts(r.CreatedAt) {
-		count-- // r itself
-	}
-	if count >= limit {
-		return store.ErrLimit
-	}
-	return nil
 }

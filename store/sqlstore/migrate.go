@@ -195,7 +195,8 @@ func (s *Store) run(ctx context.Context, e execer, file string) error {
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		if _, err := e.ExecContext(ctx, s.named(schema, statement)); err != nil {
+		_, err := e.ExecContext(ctx, s.named(schema, statement))
+		if err != nil && (s.dialect.made == nil || !s.dialect.made(err)) {
 			return err
 		}
 	}

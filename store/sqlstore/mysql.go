@@ -13,16 +13,22 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-//go:embed schema/mysql/1.sql
-var mysqlSchema1 string
+var (
+	//go:embed schema/mysql/1.sql
+	mysqlSchema1 string
+
+	//go:embed schema/mysql/2.sql
+	mysqlSchema2 string
+)
 
 var mysql = dialect{
-	schema:    []string{mysqlSchema1},
+	schema:    []string{mysqlSchema1, mysqlSchema2},
 	db:        &sqldb.MySQL,
 	schemas:   true,
 	isolation: sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
 	prepare:   true,
 	busy:      busyMySQL,
+	made:      madeMySQL,
 	alone:     aloneMySQL,
 
 	// INSERT IGNORE would also swallow what is too long, and with the client's
@@ -45,7 +51,9 @@ var mysql = dialect{
 			THEN CONCAT('the charset of the connection is ', @@character_set_client, ', want utf8mb4')
 		END`,
 
-	lock: `INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner`,
+	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
+		ON DUPLICATE KEY UPDATE latest = GREATEST(latest, VALUES(latest))`,
+	latest: `SELECT latest FROM keyhatch_keys_owners WHERE owner = ?`,
 
 	// A view in the table's place may hide rows; it has no index, so that the
 	// statement fails.
@@ -54,7 +62,8 @@ var mysql = dialect{
 
 	// For an owner with a good part of all the keys it would rather read the
 	// whole table, and lock the rows of every other owner on the way.
-	byLive: "FORCE INDEX (keyhatch_keys_live)",
+	byLive:     "FORCE INDEX (keyhatch_keys_live)",
+	byReplaced: "FORCE INDEX (keyhatch_keys_replaced)",
 
 	// And for the next page of such an owner it would read all pages before it.
 	byList: "FORCE INDEX (keyhatch_keys_list)",
@@ -66,12 +75,20 @@ var mysql = dialect{
 			OR k.last_used_at > u.at + 86400000000 AND k.created_at <= u.at)`,
 }
 
-// busyMySQL reads the number from the text, since the driver's error has it in
-// a field, which cannot be asked for without importing the driver.
 func busyMySQL(err error) bool {
+	return hasNumber(err, "1213", "1205", "1020") // deadlock, lock wait timeout, record changed
+}
+
+// madeMySQL is for a column or an index that is there already. MySQL does not take
+// back the statements of a migration that broke off.
+func madeMySQL(err error) bool { return hasNumber(err, "1060", "1061") }
+
+// hasNumber reads the number from the text, since the driver's error has it in
+// a field, which cannot be asked for without importing the driver.
+func hasNumber(err error, numbers ...string) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := err.Error()
-		for _, number := range []string{"1213", "1205", "1020"} { // deadlock, lock wait timeout, record changed
+		for _, number := range numbers {
 			if strings.HasPrefix(text, "Error "+number+" (") || strings.HasPrefix(text, "Error "+number+":") {
 				return true
 			}

@@ -8,11 +8,16 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-//go:embed schema/postgresql/1.sql
-var postgresSchema1 string
+var (
+	//go:embed schema/postgresql/1.sql
+	postgresSchema1 string
+
+	//go:embed schema/postgresql/2.sql
+	postgresSchema2 string
+)
 
 var postgres = dialect{
-	schema:      []string{postgresSchema1},
+	schema:      []string{postgresSchema1, postgresSchema2},
 	db:          &sqldb.PostgreSQL,
 	schemas:     true,
 	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
@@ -31,10 +36,9 @@ var postgres = dialect{
 		WHEN current_setting('client_encoding') NOT IN ('UTF8', 'SQL_ASCII')
 			THEN 'client_encoding is ' || current_setting('client_encoding') || ', want UTF8' END`,
 
-	// The row is made if it is not there, and locked as by FOR UPDATE if it is:
-	// ON CONFLICT locks it before it looks at WHERE.
-	lock: `INSERT INTO keyhatch_keys_owners AS o (owner) VALUES (?)
-		ON CONFLICT (owner) DO UPDATE SET owner = o.owner WHERE false`,
+	// Whoever finds the row locked waits, and then sees what the other one left.
+	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
+		ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest`,
 
 	touch: `WITH uses AS (
 			SELECT decode(value ->> 0, 'hex') AS digest, (value ->> 1)::bigint AS at

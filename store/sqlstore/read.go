@@ -126,9 +126,11 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, e
 	return n, verb("count", crowded(s.reads, err))
 }
 
-// count stops at most in each of its two ranges.
+// count stops at most in each of its ranges.
 func (s *Store) count(ctx context.Context, q queryer, owner string, at time.Time, most int64) (n int, err error) {
-	err = q.QueryRowContext(ctx, s.sql.count, owner, most, owner, micros(at), most).Scan(&n)
+	now := at.UnixMicro()
+	err = q.QueryRowContext(ctx, s.sql.count, owner, most, owner, now, most,
+		owner, now, now, most, owner, now, most).Scan(&n)
 	return n, err
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
-	err = s.write(ctx, owner, func(tx *sql.Tx) (_ store.Record, err error) {
+	err = s.write(ctx, owner, at, func(tx *sql.Tx, _ time.Time) (_ store.Record, err error) {
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return r, err
 		}
@@ -28,7 +28,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 
 // RevokeAll implements [store.Store].
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (revoked []store.Record, err error) {
-	err = s.write(ctx, owner, func(tx *sql.Tx) (last store.Record, err error) {
+	err = s.write(ctx, owner, at, func(tx *sql.Tx, _ time.Time) (last store.Record, err error) {
 		revoked, err = ownedBy(ctx, tx, owner, s.sql.batch, owner, store.RevokeBatch)
 		if err != nil || len(revoked) == 0 {
 			return last, err

@@ -9,13 +9,13 @@ import (
 )
 
 // Rotate implements [store.Store].
-func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time) (old, now store.Record, err error) {
-	err = s.write(ctx, owner, func(tx *sql.Tx) (store.Record, error) {
+func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time, limit int) (old, now store.Record, err error) {
+	err = s.write(ctx, owner, next.CreatedAt, func(tx *sql.Tx, at time.Time) (store.Record, error) {
 		r, err := s.owned(ctx, tx, owner, id)
 		if err != nil {
 			return now, err
 		}
-		if old, now, err = r.Rotated(next, oldEnds); err != nil {
+		if old, now, err = r.Rotated(at, next, oldEnds); err != nil {
 			return now, err
 		}
 		if err := s.insert(ctx, tx, now); err != nil {
@@ -23,6 +23,13 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		}
 		_, err = tx.ExecContext(ctx, s.sql.replace, old.ReplacedBy, micros(old.ExpiresAt),
 			micros(old.RevokedAt), old.RevokeReason, old.ID)
+		if err != nil || limit < 0 || !next.Overlaps(oldEnds) {
+			return now, err
+		}
+		over, err := s.exceeds(ctx, tx, owner, at, limit)
+		if err == nil && over {
+			err = store.ErrConflict
+		}
 		return now, err
 	})
 	if err != nil {

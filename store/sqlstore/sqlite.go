@@ -8,21 +8,27 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-//go:embed schema/sqlite/1.sql
-var sqliteSchema1 string
+var (
+	//go:embed schema/sqlite/1.sql
+	sqliteSchema1 string
+
+	//go:embed schema/sqlite/2.sql
+	sqliteSchema2 string
+)
 
 var sqlite = dialect{
-	schema:      []string{sqliteSchema1},
+	schema:      []string{sqliteSchema1, sqliteSchema2},
 	db:          &sqldb.SQLite,
 	isolation:   sql.LevelSerializable, // SQLite has no other
 	prepare:     true,
 	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
 	unlessTaken: "ON CONFLICT DO NOTHING",
 
-	// SQLite has one write lock, and this takes it without ever writing. A
+	// SQLite has one write lock, which the first write of a transaction takes. A
 	// transaction that reads first and writes later would be refused for good
 	// when another one has written in between.
-	lock:      `DELETE FROM keyhatch_keys WHERE digest = x'' AND owner = ? AND false`,
+	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
+		ON CONFLICT (owner) DO UPDATE SET latest = max(latest, excluded.latest) RETURNING latest`,
 	lockAgain: true,
 
 	// A result code's low byte is the primary one.

@@ -14,7 +14,7 @@ type statements struct {
 	lookup, get, first, next, batch   string
 	partLive, partOver                string
 	count, insert, revoke, replace    string
-	lock, touch                       string
+	lock, latest, touch               string
 	createVersion, noVersion, version string
 }
 
@@ -38,21 +38,19 @@ func (s *Store) statements() statements {
 				ORDER BY replaced_by, expires_at LIMIT ?
 			) AS batch JOIN keyhatch_keys AS k ON k.digest = batch.listed ` + s.dialect.inOrder),
 
-		// Two ranges of one index, each read no further than the limit: an
-		// owner's dead keys cost nothing, however many there are.
-		count: s.read(`SELECT
-			(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
-				AND replaced_by = '' AND expires_at IS NULL LIMIT ?) AS endless) +
-			(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
-				AND replaced_by = '' AND expires_at > ? LIMIT ?) AS ending)`),
+		count: s.read(`SELECT ` + counted("endless", s.dialect.byLive, "replaced_by = '' AND expires_at IS NULL") + ` + ` +
+			counted("ending", s.dialect.byLive, "replaced_by = '' AND expires_at > ?") + ` + ` +
+			counted("replaced", s.dialect.byReplaced, unpaid+" AND expires_at > ?") + ` + ` +
+			counted("endlessly", s.dialect.byReplaced, unpaid+" AND expires_at IS NULL")),
 		insert: s.text(`INSERT INTO keyhatch_keys (` + columns + `)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ` + s.dialect.unlessTaken),
 		revoke: s.text(`UPDATE keyhatch_keys SET revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
 		replace: s.text(`UPDATE keyhatch_keys SET replaced_by = ?, expires_at = ?, revoked_at = ?, revoke_reason = ?
 			WHERE id = ? AND revoked_at IS NULL`),
-		lock:  s.text(s.dialect.lock),
-		touch: s.text(s.dialect.touch),
+		lock:   s.text(s.dialect.lock),
+		latest: s.text(s.dialect.latest),
+		touch:  s.text(s.dialect.touch),
 
 		createVersion: s.text(`CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
 			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),
@@ -60,6 +58,19 @@ func (s *Store) statements() statements {
 			SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM keyhatch_keys_version) ` + s.dialect.unlessTaken),
 		version: s.text(`SELECT version FROM keyhatch_keys_version WHERE id = 1`),
 	}
+}
+
+// unpaid is the condition for a replaced record that is not free of charge: its
+// direct successor has ended, was itself replaced, or is not there.
+const unpaid = `replaced_by <> '' AND NOT EXISTS (SELECT 1 FROM keyhatch_keys AS s
+	WHERE s.id = k.replaced_by AND s.owner = k.owner AND s.revoked_at IS NULL AND s.replaced_by = ''
+	AND (s.expires_at IS NULL OR s.expires_at > ?))`
+
+// counted is a subquery that counts an owner's records in one range of an index,
+// and stops at a limit: ended records cost nothing, however many there are.
+func counted(name, index, condition string) string {
+	return `(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys AS k ` + index + ` WHERE k.owner = ? AND k.revoked_at IS NULL
+		AND ` + condition + ` LIMIT ?) AS ` + name + `)`
 }
 
 // part lists an owner's keys of one part. What tells the parts apart is in the
@@ -94,6 +105,6 @@ func (s *Store) text(statement string) string { return s.named(s.schema, s.diale
 func (s *Store) named(schema, statement string) string {
 	return s.dialect.db.Replace(sqldb.Names{
 		Default: DefaultTable, Table: s.table, Schema: schema,
-		Tables: []string{"_owners", "_version"}, Indexes: []string{"_list", "_live"},
+		Tables: []string{"_owners", "_version"}, Indexes: []string{"_list", "_live", "_replaced"},
 	}, statement)
 }

@@ -20,7 +20,7 @@ var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
 // Without these no two tables get in each other's way, those of package
 // sqlprovider included.
-var endings = regexp.MustCompile(`_(list|live|owners|version|at|overrides|events)$`)
+var endings = regexp.MustCompile(`_(list|live|replaced|owners|version|at|overrides|events)$`)
 
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
@@ -28,7 +28,7 @@ type Options struct {
 	// lower-case letters, digits and underscores, not beginning with a digit.
 	// Its indexes and the tables beside it, which hold the owners and the
 	// schema's version, are named after it, with the endings "_list", "_live",
-	// "_owners" and "_version". These are refused in the name itself, as are
+	// "_replaced", "_owners" and "_version". These are refused in the name itself, as are
 	// "_at", "_overrides" and "_events", which package sqlprovider has.
 	Table string
 

@@ -22,16 +22,18 @@ const (
 )
 
 // write runs do in a transaction that is the only writer of the owner's rows,
-// and leaves the record that do returns. It may run do several times, but only
-// one of them takes effect.
-func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store.Record, error)) error {
+// and leaves the record that do returns. Do gets the instant by which it judges: at,
+// or the owner's latest instant if that is later. It may run several times, but
+// only one of them takes effect.
+func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*sql.Tx, time.Time) (store.Record, error)) error {
 	var left store.Record
 	began := time.Now()
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
-		if err := s.lock(ctx, tx, owner, began); err != nil {
+		latest, err := s.lock(ctx, tx, owner, at, began)
+		if err != nil {
 			return err
 		}
-		left, err = do(tx)
+		left, err = do(tx, latest)
 		if err == nil && s.dialect.readBack {
 			err = s.verify(ctx, tx, left)
 		}
@@ -44,27 +46,43 @@ func (s *Store) write(ctx context.Context, owner string, do func(*sql.Tx) (store
 }
 
 // lock makes the transaction, of a call that began then, the only writer of the
-// owner's rows.
-func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, began time.Time) error {
-	ask := func() error {
-		_, err := tx.ExecContext(ctx, s.sql.lock, owner)
+// owner's rows. It moves the owner's latest instant forward to at, and returns it.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, at, began time.Time) (latest time.Time, err error) {
+	ask := func() (err error) {
+		latest, err = s.advance(ctx, tx, owner, at)
 		return err
 	}
 	// It keeps its connection while it asks again, so not where readers need that.
 	if !s.dialect.lockAgain || s.reads == s.writes {
-		return ask()
+		err = ask()
+		return latest, err
 	}
 	// To wait for others of this Store is no reason to give up, but where none of
 	// them gets the lock either, all give up together and not one after the other.
 	if last := s.locked.Load(); last != nil && last.After(began) {
 		began = *last
 	}
-	err := s.patientlySince(ctx, began, ask)
+	err = s.patientlySince(ctx, began, ask)
 	if err == nil {
 		now := time.Now()
 		s.locked.Store(&now)
 	}
-	return err
+	return latest, err
+}
+
+// advance runs the statement that locks, and reads what it left.
+func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.Time) (time.Time, error) {
+	args := []any{owner, at.UnixMicro()}
+	row := func() *sql.Row { return tx.QueryRowContext(ctx, s.sql.lock, args...) }
+	if s.sql.latest != "" {
+		if _, err := tx.ExecContext(ctx, s.sql.lock, args...); err != nil {
+			return time.Time{}, err
+		}
+		row = func() *sql.Row { return tx.QueryRowContext(ctx, s.sql.latest, owner) }
+	}
+	var latest int64
+	err := row().Scan(&latest)
+	return time.UnixMicro(latest).UTC(), err
 }
 
 // verify looks at what was written before it is committed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -14,10 +15,11 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 	if err != nil {
 		return store.Record{}, verb("update", err)
 	}
-	err = s.write(ctx, owner, func(tx *sql.Tx) (_ store.Record, err error) {
+	err = s.write(ctx, owner, c.At, func(tx *sql.Tx, at time.Time) (_ store.Record, err error) {
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return r, err
 		}
+		c.At = at
 		if r, err = r.Changed(c); err != nil {
 			return r, err
 		}

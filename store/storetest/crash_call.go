@@ -79,7 +79,8 @@ func doInsert(ctx context.Context, s store.Store, c call) error {
 func onInsert(w world, c call) error {
 	counted := 0
 	for _, r := range w {
-		if r.Counts(begin) {
+		successor := w[r.ReplacedBy]
+		if r.CountsAgainstLimit(begin, &successor) {
 			counted++
 		}
 	}
@@ -155,11 +156,11 @@ func onRevokeAll(w world, _ call) error {
 func rotation(ends time.Time) operation {
 	return operation{
 		func(ctx context.Context, s store.Store, c call) error {
-			_, _, err := s.Rotate(ctx, c.Owner, c.ID, next(c.Other, begin), ends)
+			_, _, err := s.Rotate(ctx, c.Owner, c.ID, next(c.Other, begin), ends, -1)
 			return err
 		},
 		func(w world, c call) error {
-			old, now, err := w[c.ID].Rotated(next(c.Other, begin), ends)
+			old, now, err := w[c.ID].Rotated(begin, next(c.Other, begin), ends)
 			if err == nil {
 				w[c.ID], w[c.Other] = old, now
 			}

@@ -173,9 +173,9 @@ func (s *fileStore) RevokeAll(ctx context.Context, owner string, at time.Time, r
 	return rs, err
 }
 
-func (s *fileStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
+func (s *fileStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, now store.Record, err error) {
 	err = s.write(func() ([]store.Record, error) {
-		old, now, err = s.Store.Rotate(ctx, owner, id, next, ends)
+		old, now, err = s.Store.Rotate(ctx, owner, id, next, ends, limit)
 		return []store.Record{now, old}, err
 	})
 	return old, now, err

@@ -100,7 +100,7 @@ func TestCrashFaults(t *testing.T) {
 	a, b := fresh("o", "o-a"), fresh("o", "o-b")
 	renamed := a.Clone()
 	renamed.Name = "changed"
-	old, now, err := a.Rotated(next("o-b", begin), begin.Add(time.Hour))
+	old, now, err := a.Rotated(begin, next("o-b", begin), begin.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

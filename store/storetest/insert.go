@@ -97,7 +97,7 @@ func insertCounts(t *testing.T, s store.Store) {
 	expired.ExpiresAt = begin.Add(time.Minute)
 	insert(t, s, active, disabled, expired, revoked)
 	revoke(t, s, revoked, begin, "gone")
-	if _, _, err := s.Rotate(t.Context(), "o", "active", next("next", begin), begin.Add(time.Hour)); err != nil {
+	if _, _, err := s.Rotate(t.Context(), "o", "active", next("next", begin), begin.Add(time.Hour), -1); err != nil {
 		t.Fatal(err)
 	}
 	try := func(id string, at time.Time, limit int, want error, rule string) {
@@ -178,7 +178,7 @@ func insertCopies(t *testing.T, s store.Store) {
 	spoil(updated)
 	holds(t, s, want, "Update shares nothing with its caller")
 
-	old, now, err := s.Rotate(t.Context(), "o", "k", next("n", begin), begin.Add(time.Hour))
+	old, now, err := s.Rotate(t.Context(), "o", "k", next("n", begin), begin.Add(time.Hour), -1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func partHas(t *testing.T, s store.Store) {
 		if ends.Equal(begin) {
 			over[old.ID] = always
 		}
-		if _, _, err := s.Rotate(t.Context(), "o", old.ID, next("of "+old.ID, begin), ends); err != nil {
+		if _, _, err := s.Rotate(t.Context(), "o", old.ID, next("of "+old.ID, begin), ends, -1); err != nil {
 			t.Fatal(err)
 		}
 		over["of "+old.ID] = time.Time{}

@@ -79,7 +79,7 @@ func raceRotate(t *testing.T, s store.Store) {
 		var winner atomic.Value
 		errs := together(50, func(i int) error {
 			n := fmt.Sprint(id, "-", i)
-			_, _, err := s.Rotate(t.Context(), "o", id, next(n, begin), begin.Add(grace))
+			_, _, err := s.Rotate(t.Context(), "o", id, next(n, begin), begin.Add(grace), -1)
 			if err == nil {
 				winner.Store(n)
 			}
@@ -187,7 +187,7 @@ func raceRotateRevoke(t *testing.T, s store.Store) {
 		successor := next(numbered("n", round), begin)
 		errs := together(2, func(i int) error {
 			if i == 0 {
-				_, _, err := s.Rotate(t.Context(), "o", r.ID, successor, begin.Add(time.Hour))
+				_, _, err := s.Rotate(t.Context(), "o", r.ID, successor, begin.Add(time.Hour), -1)
 				return err
 			}
 			_, _, err := s.Revoke(t.Context(), "o", r.ID, begin, "leaked")

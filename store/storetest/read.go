@@ -49,7 +49,7 @@ func foreignOwner(t *testing.T, s store.Store) {
 		_, get := s.Get(t.Context(), owner, "k")
 		_, update := s.Update(t.Context(), owner, "k", store.Change{At: begin, Name: &name})
 		_, changed, revoke := s.Revoke(t.Context(), owner, "k", begin, "stolen")
-		_, _, rotate := s.Rotate(t.Context(), owner, "k", next("n", begin), begin)
+		_, _, rotate := s.Rotate(t.Context(), owner, "k", next("n", begin), begin, -1)
 		for call, err := range map[string]error{"Get": get, "Update": update, "Revoke": revoke, "Rotate": rotate} {
 			wants(t, err, store.ErrNotFound, call+" as "+owner)
 		}

@@ -23,7 +23,7 @@ func rotateWithGrace(t *testing.T, s store.Store) {
 	at, ends := begin.Add(time.Minute), begin.Add(time.Hour)
 	given := next("n", at)
 	given.Owner, given.Name, given.ExpiresAt = "someone", "ignored", begin // not the caller's to say
-	gotOld, now, err := s.Rotate(t.Context(), "o", "k", given, ends)
+	gotOld, now, err := s.Rotate(t.Context(), "o", "k", given, ends, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func rotateWithGrace(t *testing.T, s store.Store) {
 	holds(t, s, old, "Rotate keeps what it returns")
 	holds(t, s, want, "Rotate keeps what it returns")
 
-	again, _, err := s.Rotate(t.Context(), "o", "n", next("n2", at), ends)
+	again, _, err := s.Rotate(t.Context(), "o", "n", next("n2", at), ends, -1)
 	if err != nil || again.ReplacedBy != "n2" {
 		t.Errorf("a successor can be rotated: got %+v, %v", again, err)
 	}
@@ -46,7 +46,7 @@ func rotateAtOnce(t *testing.T, s store.Store) {
 		old := full("o", numbered("k", i))
 		insert(t, s, old)
 		at := begin.Add(time.Minute)
-		got, _, err := s.Rotate(t.Context(), "o", old.ID, next(numbered("n", i), at), at.Add(-early))
+		got, _, err := s.Rotate(t.Context(), "o", old.ID, next(numbered("n", i), at), at.Add(-early), -1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func rotateAtOnce(t *testing.T, s store.Store) {
 func rotateNeverLengthens(t *testing.T, s store.Store) {
 	old := full("o", "k")
 	insert(t, s, old)
-	got, now, err := s.Rotate(t.Context(), "o", "k", next("n", begin), old.ExpiresAt.Add(time.Hour))
+	got, now, err := s.Rotate(t.Context(), "o", "k", next("n", begin), old.ExpiresAt.Add(time.Hour), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,21 +81,21 @@ func rotateRefuses(t *testing.T, s store.Store) {
 	disabled.DisabledAt = begin
 	insert(t, s, expired, disabled, revoked, replaced)
 	revoked = revoke(t, s, revoked, begin, "leaked")
-	replaced, _, err := s.Rotate(t.Context(), "o", "replaced", next("first", begin), begin.Add(time.Hour))
+	replaced, _, err := s.Rotate(t.Context(), "o", "replaced", next("first", begin), begin.Add(time.Hour), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, r := range []store.Record{expired, disabled, revoked, replaced} {
 		n := next(numbered("n", i), begin.Add(time.Minute))
-		_, _, err := s.Rotate(t.Context(), "o", r.ID, n, begin.Add(time.Hour))
+		_, _, err := s.Rotate(t.Context(), "o", r.ID, n, begin.Add(time.Hour), -1)
 		wants(t, err, store.ErrConflict, "Rotate of a record that is "+r.ID)
 		holds(t, s, r, "a refused rotation changes nothing")
 		_, err = s.Lookup(t.Context(), n.Digest)
 		wants(t, err, store.ErrNotFound, "a refused rotation makes no successor")
 	}
-	_, _, err = s.Rotate(t.Context(), "o", "unknown", next("n", begin), begin)
+	_, _, err = s.Rotate(t.Context(), "o", "unknown", next("n", begin), begin, -1)
 	wants(t, err, store.ErrNotFound, "Rotate of an unknown key")
-	_, _, err = s.Rotate(t.Context(), "o", "expired", next("in-time", begin.Add(time.Minute-time.Microsecond)), begin.Add(time.Hour))
+	_, _, err = s.Rotate(t.Context(), "o", "expired", next("in-time", begin.Add(time.Minute-time.Microsecond)), begin.Add(time.Hour), -1)
 	wants(t, err, nil, "a record can be rotated until its expiry has come")
 }
 
@@ -108,7 +108,7 @@ func rotateDuplicate(t *testing.T, s store.Store) {
 		{ID: "k", Digest: digest("n"), CreatedAt: begin},
 		{ID: "n", Digest: digest("k"), CreatedAt: begin},
 	} {
-		_, _, err := s.Rotate(t.Context(), "o", "k", n, begin.Add(time.Hour))
+		_, _, err := s.Rotate(t.Context(), "o", "k", n, begin.Add(time.Hour), -1)
 		wants(t, err, store.ErrDuplicate, "Rotate to "+n.ID)
 	}
 	holds(t, s, old, "a refused rotation changes nothing")
@@ -117,7 +117,7 @@ func rotateDuplicate(t *testing.T, s store.Store) {
 
 func rotateLimit(t *testing.T, s store.Store) {
 	wants(t, s.Insert(t.Context(), fresh("o", "k"), 1), nil, "the first is admitted")
-	_, _, err := s.Rotate(t.Context(), "o", "k", next("n", begin), begin.Add(time.Hour))
+	_, _, err := s.Rotate(t.Context(), "o", "k", next("n", begin), begin.Add(time.Hour), -1)
 	wants(t, err, nil, "Rotate at the limit")
 	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 1), store.ErrLimit, "the successor counts")
 	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 2), nil, "the replaced record does not count")

@@ -160,7 +160,7 @@ func calls(ctx context.Context, s store.Store, r store.Record) map[string]error 
 	_, update := s.Update(ctx, r.Owner, r.ID, store.Change{At: begin, Name: &name})
 	_, _, revoke := s.Revoke(ctx, r.Owner, r.ID, begin, "called")
 	_, all := s.RevokeAll(ctx, r.Owner, begin, "called")
-	_, _, rotate := s.Rotate(ctx, r.Owner, r.ID, next(r.ID+"-next", begin), begin.Add(time.Hour))
+	_, _, rotate := s.Rotate(ctx, r.Owner, r.ID, next(r.ID+"-next", begin), begin.Add(time.Hour), -1)
 	return map[string]error{
 		"Insert": s.Insert(ctx, fresh(r.Owner, r.ID+"-other"), -1),
 		"Lookup": lookup, "Get": get, "List": list, "List of a part": part, "Count": count, "Update": update, "Revoke": revoke,

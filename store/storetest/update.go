@@ -77,7 +77,7 @@ func updateRevoked(t *testing.T, s store.Store) {
 func updateEnded(t *testing.T, s store.Store) {
 	expired, replaced := full("o", "expired"), full("o", "replaced")
 	insert(t, s, expired, replaced)
-	replaced, _, err := s.Rotate(t.Context(), "o", "replaced", next("n", begin), begin.Add(time.Minute))
+	replaced, _, err := s.Rotate(t.Context(), "o", "replaced", next("n", begin), begin.Add(time.Minute), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +95,13 @@ func updateEnded(t *testing.T, s store.Store) {
 
 	expired.Name = name
 	equal(t, update(t, s, expired, store.Change{At: expired.ExpiresAt, Name: &name}), expired, "other fields of an expired record change")
-	before := expired.ExpiresAt.Add(-time.Microsecond)
-	expired.ExpiresAt = later
-	equal(t, update(t, s, expired, store.Change{At: before, ExpiresAt: &later}), expired, "until its expiry has come a record's expiry can move")
+
+	// Of another owner, for whom the expiry has not come yet.
+	soon := full("p", "soon")
+	insert(t, s, soon)
+	before := soon.ExpiresAt.Add(-time.Microsecond)
+	soon.ExpiresAt = later
+	equal(t, update(t, s, soon, store.Change{At: before, ExpiresAt: &later}), soon, "until its expiry has come a record's expiry can move")
 }
 
 func updateUnknown(t *testing.T, s store.Store) {
