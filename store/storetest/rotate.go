@@ -13,7 +13,8 @@ var rotateRules = []rule{
 	{"Rotate never lengthens a life", rotateNeverLengthens},
 	{"Rotate refuses what is not usable", rotateRefuses},
 	{"Rotate refuses a digest or an id that is taken", rotateDuplicate},
-	{"Rotate does not ask for the limit, and frees no more than one place", rotateLimit},
+	{"Rotate frees no more than one place", rotateLimit},
+	{"Rotate with a grace period keeps to the limit", rotateKeepsLimit},
 }
 
 func rotateWithGrace(t *testing.T, s store.Store) {
@@ -121,4 +122,35 @@ func rotateLimit(t *testing.T, s store.Store) {
 	wants(t, err, nil, "Rotate at the limit")
 	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 1), store.ErrLimit, "the successor counts")
 	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 2), nil, "the replaced record does not count")
+}
+
+// M-17: a replaced record is free only while its direct successor counts.
+func rotateKeepsLimit(t *testing.T, s store.Store) {
+	ctx, ends := t.Context(), begin.Add(time.Hour)
+	wants(t, s.Insert(ctx, fresh("o", "a"), 1), nil, "the first is admitted")
+	_, _, err := s.Rotate(ctx, "o", "a", next("b", begin), ends, 1)
+	wants(t, err, nil, "Rotate with a grace period at the limit")
+	counts(t, s, "o", begin, 1, "a replaced record is free while its successor counts")
+	_, _, err = s.Rotate(ctx, "o", "b", next("c", begin), ends, 1)
+	wants(t, err, store.ErrConflict, "Rotate with a grace period while the predecessor works")
+	holds(t, s, get(t, s, "o", "b"), "a refused rotation changes nothing")
+	_, err = s.Lookup(ctx, digest("c"))
+	wants(t, err, store.ErrNotFound, "a refused rotation makes no successor")
+	counts(t, s, "o", begin, 1, "a refused rotation changes nothing")
+	_, _, err = s.Rotate(ctx, "o", "b", next("c", begin), begin, 1)
+	wants(t, err, nil, "Rotate without a grace period at the limit")
+	counts(t, s, "o", begin, 2, "a record whose successor was replaced counts")
+	_, _, err = s.Rotate(ctx, "o", "c", next("d", begin), ends, 1)
+	wants(t, err, store.ErrConflict, "Rotate with a grace period above the limit")
+	_, _, err = s.Rotate(ctx, "o", "c", next("d", begin), ends, 2)
+	wants(t, err, nil, "Rotate with a grace period at a limit of 2")
+	at := ends // both in their grace period have expired
+	counts(t, s, "o", at, 1, "a replaced record that has expired does not count")
+
+	insert(t, s, fresh("p", "p1"))
+	_, _, err = s.Rotate(ctx, "p", "p1", next("p2", begin), ends, 1)
+	wants(t, err, nil, "Rotate with a grace period at the limit")
+	revoke(t, s, fresh("p", "p2"), begin, "leaked")
+	counts(t, s, "p", begin, 1, "a record whose successor was revoked counts")
+	wants(t, s.Insert(ctx, fresh("p", "p3"), 1), store.ErrLimit, "a record whose successor was revoked counts")
 }

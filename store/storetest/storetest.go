@@ -29,7 +29,7 @@ import (
 // parallel, so two stores may be in use at once.
 func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
 	t.Helper()
-	for _, rules := range [][]rule{insertRules, readRules, listRules, partRules, updateRules, revokeRules, rotateRules, revocationRules, touchRules, callRules, raceRules} {
+	for _, rules := range [][]rule{insertRules, readRules, listRules, partRules, updateRules, revokeRules, rotateRules, revocationRules, touchRules, callRules, raceRules, historyRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
 				t.Parallel()

@@ -1,0 +1,300 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// rounds is how often a random rule is tried: a few times, or as often as the
+// environment variable KEYHATCH_ROUNDS says.
+func rounds(few int) int {
+	if n, err := strconv.Atoi(os.Getenv("KEYHATCH_ROUNDS")); err == nil {
+		return n
+	}
+	return few
+}
+
+var historyRules = []rule{
+	{"The limit holds in every history", historyLimit},
+	{"A key that one write took for expired is expired for every later one", historyOfAnExpiry},
+	{"A change at an expiry and a creation after it agree", raceExpiry},
+}
+
+// M-17, invariant 4. Processes whose clocks are up to 2 s apart create, rotate,
+// revoke and change the keys of one owner, and keys expire meanwhile.
+func historyLimit(t *testing.T, s store.Store) {
+	for i := range rounds(10) {
+		h := newHistory(t, s, uint64(i))
+		for range 30 {
+			h.step()
+			if h.check(); t.Failed() {
+				t.Fatalf("the history of owner %s:\n%s", h.owner, h.log)
+			}
+		}
+	}
+}
+
+// A history is what happened to an owner, and a model of what must be left. The
+// model counts in another way than stores do: all live keys, less one for each
+// newest key of a family whose direct predecessor is live.
+type history struct {
+	t      *testing.T
+	s      store.Store
+	rand   *rand.Rand
+	owner  string
+	limit  int
+	clock  time.Time // of the process whose clock is the slowest
+	latest time.Time // of the writes that took effect
+	excess int       // how many counted ones rotations without a grace period may have added
+	keys   []*modelKey
+	log    string
+}
+
+type modelKey struct {
+	id                    string
+	expires               time.Time
+	revoked, disabled     bool
+	predecessor, replaced *modelKey
+}
+
+func (k *modelKey) live(at time.Time) bool {
+	return k != nil && !k.revoked && (k.expires.IsZero() || k.expires.After(at))
+}
+
+func newHistory(t *testing.T, s store.Store, seed uint64) *history {
+	r := rand.New(rand.NewPCG(seed, 17))
+	return &history{t: t, s: s, rand: r, owner: fmt.Sprint("o", seed), limit: 1 + r.IntN(3), clock: begin, latest: begin}
+}
+
+func (h *history) counted() (n int) {
+	for _, k := range h.keys {
+		if k.live(h.latest) {
+			n++
+		}
+		if k.live(h.latest) && k.replaced == nil && k.predecessor.live(h.latest) {
+			n--
+		}
+	}
+	return n
+}
+
+// step has one of three processes make a call, and compares its error with the
+// model's.
+func (h *history) step() {
+	pauses := []time.Duration{0, time.Microsecond, time.Second, time.Minute, time.Hour, 24 * time.Hour}
+	h.clock = h.clock.Add(pauses[h.rand.IntN(len(pauses))])
+	at := h.clock.Add(time.Duration(h.rand.IntN(3)) * time.Second)
+	judged := at
+	if h.latest.After(at) {
+		judged = h.latest
+	}
+	var k *modelKey
+	if len(h.keys) > 0 {
+		k = h.keys[max(h.rand.IntN(len(h.keys)), h.rand.IntN(len(h.keys)))] // rather a young one
+	}
+	call := h.rand.IntN(10)
+	before := h.latest
+	h.latest = judged
+	var got, want error
+	var what string
+	switch {
+	case call < 4 || k == nil:
+		what, got, want = h.create(at)
+	case call < 7:
+		what, got, want = h.rotate(k, at)
+	case call < 8:
+		what, got, want = h.revoke(k, at)
+	default:
+		what, got, want = h.change(k, at)
+	}
+	if want != nil {
+		h.latest = before // a refused write takes no effect
+	}
+	h.log += fmt.Sprintf("%s %s: %v\n", at.Format(time.RFC3339Nano), what, got)
+	if !errors.Is(got, want) {
+		h.t.Errorf("%s at %v, judged at %v with a limit of %d: got %v, want %v", what, at, judged, h.limit, got, want)
+	}
+}
+
+// end is an instant at which something may end, often close to now.
+func (h *history) end(at time.Time) time.Time {
+	lives := []time.Duration{time.Millisecond, time.Second, 2 * time.Second, time.Minute, 2 * time.Hour, 7 * 24 * time.Hour}
+	return at.Add(lives[h.rand.IntN(len(lives))])
+}
+
+func (h *history) create(at time.Time) (string, error, error) {
+	r := fresh(h.owner, fmt.Sprint(h.owner, "-", len(h.keys)))
+	r.CreatedAt = at
+	if h.rand.IntN(2) == 0 {
+		r.ExpiresAt = h.end(at)
+	}
+	got := h.s.Insert(h.t.Context(), r, h.limit)
+	if h.counted() >= h.limit {
+		return "create " + r.ID, got, store.ErrLimit
+	}
+	h.keys = append(h.keys, &modelKey{id: r.ID, expires: r.ExpiresAt})
+	return "create " + r.ID, got, nil
+}
+
+func (h *history) rotate(k *modelKey, at time.Time) (string, error, error) {
+	made := &modelKey{id: fmt.Sprint(h.owner, "-", len(h.keys)), expires: k.expires, predecessor: k}
+	ends, graced := at, h.rand.IntN(4) > 0
+	if graced {
+		ends = h.end(at)
+	}
+	what := fmt.Sprintf("rotate %s to %s until %v", k.id, made.id, ends)
+	_, _, got := h.s.Rotate(h.t.Context(), h.owner, k.id, next(made.id, at), ends, h.limit)
+	if !k.live(h.latest) || k.disabled || k.replaced != nil {
+		return what, got, store.ErrConflict
+	}
+	before, kept := h.counted(), *k
+	k.replaced, h.keys = made, append(h.keys, made)
+	if !graced {
+		k.revoked = true
+		h.excess = max(h.excess, h.counted()-h.limit)
+	} else if k.expires.IsZero() || ends.Before(k.expires) {
+		k.expires = ends
+	}
+	if graced && h.counted() > h.limit {
+		*k, h.keys = kept, h.keys[:len(h.keys)-1]
+		return what, got, store.ErrConflict
+	}
+	if h.counted() > before+1 {
+		h.t.Errorf("%s: a rotation makes more than one record count", what)
+	}
+	return what, got, nil
+}
+
+func (h *history) revoke(k *modelKey, at time.Time) (string, error, error) {
+	_, _, got := h.s.Revoke(h.t.Context(), h.owner, k.id, at, "gone")
+	k.revoked = true
+	return "revoke " + k.id, got, nil
+}
+
+func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
+	c := store.Change{At: at}
+	what, disabled, expires := "enable ", time.Time{}, time.Time{}
+	switch h.rand.IntN(4) {
+	case 0:
+		what, c.DisabledAt = "enable ", &disabled
+	case 1:
+		disabled = at
+		what, c.DisabledAt = "disable ", &disabled
+	case 2:
+		expires = h.end(at)
+		fallthrough
+	case 3:
+		what, c.ExpiresAt = fmt.Sprintf("expire at %v ", expires), &expires
+	}
+	_, got := h.s.Update(h.t.Context(), h.owner, k.id, c)
+	moves := c.ExpiresAt != nil
+	if k.revoked || moves && (k.replaced != nil || !k.live(h.latest)) {
+		return what + k.id, got, store.ErrConflict
+	}
+	if moves {
+		k.expires = expires
+	} else {
+		k.disabled = !disabled.IsZero()
+	}
+	return what + k.id, got, nil
+}
+
+// check compares the store with the model, and both with the limit.
+func (h *history) check() {
+	counts(h.t, h.s, h.owner, h.latest, h.counted(), "as many as the history has left")
+	if n := h.counted(); n > h.limit+h.excess {
+		h.t.Errorf("%d records count, of which rotations without a grace period explain %d; the limit is %d", n, h.excess, h.limit)
+	}
+	page, err := h.s.List(h.t.Context(), store.Query{Owner: h.owner})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	working := 0
+	for _, r := range page.Records {
+		if r.RevokedAt.IsZero() && r.DisabledAt.IsZero() && (r.ExpiresAt.IsZero() || r.ExpiresAt.After(h.latest)) {
+			working++
+		}
+	}
+	if working > 2*h.limit {
+		h.t.Errorf("%d keys work, want at most twice the limit of %d", working, h.limit)
+	}
+}
+
+// M-17: the order of writes decides, not the clock of each.
+func historyOfAnExpiry(t *testing.T, s store.Store) {
+	k, changed := fresh("o", "k"), fresh("o", "changed")
+	k.ExpiresAt = begin.Add(time.Minute)
+	changed.ExpiresAt = begin.Add(time.Hour)
+	insert(t, s, k, changed)
+	before, after := k.ExpiresAt.Add(-time.Millisecond), k.ExpiresAt.Add(time.Millisecond)
+	refused := fresh("o", "refused")
+	refused.CreatedAt = after
+	wants(t, s.Insert(t.Context(), refused, 1), store.ErrLimit, "one counts after the expiry")
+	equal(t, update(t, s, k, store.Change{At: before, ExpiresAt: &k.ExpiresAt}), k, "a write that was refused moves no instant")
+	late := fresh("o", "late")
+	late.CreatedAt = after
+	wants(t, s.Insert(t.Context(), late, 2), nil, "what has expired does not count")
+	_, err := s.Update(t.Context(), "o", "k", store.Change{At: before, ExpiresAt: &time.Time{}})
+	wants(t, err, store.ErrConflict, "Update by an earlier clock of what has expired for another one")
+	_, _, err = s.Rotate(t.Context(), "o", "k", next("n", before), before.Add(time.Hour), -1)
+	wants(t, err, store.ErrConflict, "Rotate by an earlier clock of what has expired for another one")
+
+	for i, move := range []func(at time.Time) error{
+		func(at time.Time) error { return s.Insert(t.Context(), created("p", "moves", at), -1) },
+		func(at time.Time) error { _, err := s.Update(t.Context(), "p", "k1", store.Change{At: at}); return err },
+		func(at time.Time) error { _, _, err := s.Revoke(t.Context(), "p", "x", at, ""); return err },
+		func(at time.Time) error {
+			_, _, err := s.Rotate(t.Context(), "p", "moves", next("n", at), at, -1)
+			return err
+		},
+	} {
+		id := numbered("k", i)
+		if i == 0 {
+			insert(t, s, fresh("p", "k1"), fresh("p", "x"))
+		}
+		at := begin.Add(time.Duration(i+1) * time.Hour)
+		soon := created("p", id, begin)
+		soon.ExpiresAt = at
+		insert(t, s, soon)
+		if err := move(at); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Update(t.Context(), "p", id, store.Change{At: begin, ExpiresAt: &time.Time{}})
+		wants(t, err, store.ErrConflict, fmt.Sprint("every write moves the owner's latest instant: write ", i))
+	}
+}
+
+func created(owner, id string, at time.Time) store.Record {
+	r := fresh(owner, id)
+	r.CreatedAt = at
+	return r
+}
+
+// M-17: a change 1 ms before a key's end races with a creation 1 ms after it.
+func raceExpiry(t *testing.T, s store.Store) {
+	for round := range rounds(20) {
+		owner := fmt.Sprint("o", round)
+		k := fresh(owner, owner+"-k")
+		k.ExpiresAt = begin.Add(time.Minute)
+		insert(t, s, k)
+		late := created(owner, owner+"-late", k.ExpiresAt.Add(time.Millisecond))
+		errs := together(2, func(i int) error {
+			if i == 0 {
+				return s.Insert(t.Context(), late, 1)
+			}
+			_, err := s.Update(t.Context(), owner, k.ID, store.Change{At: k.ExpiresAt.Add(-time.Millisecond), ExpiresAt: &time.Time{}})
+			return err
+		})
+		if (errs[0] == nil) == (errs[1] == nil) {
+			t.Errorf("of a creation at the limit and a change that keeps the counted key one succeeds: got %v and %v", errs[0], errs[1])
+		}
+		counts(t, s, owner, late.CreatedAt, 1, "a limit of 1 holds at an expiry")
+	}
+}
