@@ -214,19 +214,27 @@ func (w *world) statusesOf(r store.Record, from, to time.Duration) []string {
 }
 
 // checkLimit notes when an owner has too many keys. It is called at each write.
+// A key in its grace period is free while its successor counts. A rotation of that
+// successor without a grace period may leave it counting beyond the limit.
 func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
-	count := 0
+	records := map[string]store.Record{}
 	for _, versions := range l.history {
-		r := versions[len(versions)-1].record
-		if r.Owner != owner {
-			continue
+		if r := versions[len(versions)-1].record; r.Owner == owner {
+			records[r.ID] = r
 		}
-		if r.Counts(w.began.Add(now)) {
+	}
+	at, count, live := w.began.Add(now), 0, 0
+	for _, r := range records {
+		successor := records[r.ReplacedBy]
+		if r.Live(at) {
+			live++
+		}
+		if r.CountsAgainstLimit(at, &successor) && successor.RevokeReason != store.ReasonRotated {
 			count++
 		}
 	}
-	if count > w.limit {
-		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count, of %d", now, owner, count, w.limit))
+	if count > w.limit || live > 2*w.limit {
+		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count and %d that are live, of %d", now, owner, count, live, w.limit))
 	}
 }
 

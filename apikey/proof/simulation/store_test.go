@@ -170,9 +170,9 @@ func (v *storeView) RevokeAll(ctx context.Context, owner string, at time.Time, r
 	return all, err
 }
 
-func (v *storeView) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time) (old, now store.Record, err error) {
+func (v *storeView) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, now store.Record, err error) {
 	err = v.write(ctx, "rotate", owner, func(ctx context.Context) ([]store.Record, error) {
-		if old, now, err = v.Store.Rotate(ctx, owner, id, next, ends); err != nil {
+		if old, now, err = v.Store.Rotate(ctx, owner, id, next, ends, limit); err != nil {
 			return nil, err
 		}
 		return []store.Record{old, now}, nil
