@@ -55,7 +55,7 @@ func revocationsCount(t *testing.T, s store.Store) {
 	revoke(t, s, fresh("o", "revoked"), begin, "")
 	counts(0, "a repeated Revoke does not count")
 	rotate := func(id string, ends time.Time) {
-		if _, _, err := s.Rotate(t.Context(), "o", id, next(id+"-next", begin), ends); err != nil {
+		if _, _, err := s.Rotate(t.Context(), "o", id, next(id+"-next", begin), ends, -1); err != nil {
 			t.Fatalf("Rotate: %v", err)
 		}
 	}
