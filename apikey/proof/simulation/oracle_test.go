@@ -51,11 +51,7 @@ func (w *world) judge(o observation, all []observation) string {
 	}
 	switch o.outcome {
 	case "unavailable":
-		since := o.start - recovery
-		if w.shared && o.what == "validate" {
-			since = 0 // hits of the shared cache put the trial of the store off
-		}
-		if !w.brokenWithin(since, o.end, kind.ofTruth) {
+		if !w.brokenWithin(o.start-recovery, o.end, kind.ofTruth) {
 			return "an outage, while all that is asked is well"
 		}
 		return ""
