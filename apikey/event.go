@@ -33,7 +33,8 @@ const (
 	EventUndone EventKind = "undone"
 
 	// EventRolledBack is a database that has gone back to an earlier state and
-	// has lost revocations, as its count of them shows. It has no owner and no
+	// has lost revocations, as its count of them shows; the store must be a
+	// [store.RevocationCounter]. It has no owner and no
 	// key: any key that was revoked since then may be accepted again, by this
 	// process if another one had revoked it. See After a restore in SECURITY.md.
 	EventRolledBack EventKind = "rolled_back"
