@@ -66,4 +66,12 @@ var tenantMutants = []mutant{
 		"ORDER BY replaced_by, expires_at LIMIT ?",
 		"ORDER BY replaced_by, expires_at LIMIT 10 * ?",
 	}, "./store/sqlitestore", "Test.*/RevokeAll_revokes_a_batch"},
+	{"panel: updates without a quota", "apikey/selfservice/update.go", edits{
+		"err := c.updates.take(c.who.owner, time.Now()); err != nil {",
+		"err := c.updates.take(c.who.owner, time.Now()); false {",
+	}, "./apikey/selfservice", "TestEveryWriteCounts"},
+	{"panel: revocations take the quota of creations", "apikey/selfservice/revoke.go", edits{
+		"c.revocations.take(",
+		"c.creations.take(",
+	}, "./apikey/selfservice", "TestEveryWriteCounts"},
 }

@@ -40,10 +40,10 @@ func create(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := c.mayCreate(p); err != nil {
+	if err := c.creations.take(c.who.owner, time.Now()); err != nil {
 		return 0, nil, err
 	}
-	if err := c.creations.take(c.who.owner, time.Now()); err != nil {
+	if err := c.mayCreate(p); err != nil {
 		return 0, nil, err
 	}
 	var made one
@@ -54,9 +54,6 @@ func create(c *call) (int, any, error) {
 		made, err = c.register(*token)
 	}
 	if err != nil {
-		if problemOf(err).status < 500 { // none was made
-			c.creations.giveBack(c.who.owner)
-		}
 		return 0, nil, err
 	}
 	c.w.Header().Set("Location", "keys/"+url.PathEscape(made.Key.ID))

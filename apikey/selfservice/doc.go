@@ -58,8 +58,9 @@
 //
 // Requests that change something and come from another site are refused, by
 // [http.CrossOriginProtection]. All responses carry a Content-Security-Policy that
-// allows neither inline script nor framing. There is no CORS. An owner can create
-// or rotate ten keys a minute, which each instance counts in memory for itself,
+// allows neither inline script nor framing. There is no CORS. An owner can
+// make ten creations and rotations a minute, 60 updates and 120 revocations. Calls
+// that fail count too. Each instance counts in memory for itself,
 // and the grace of a rotation is at most 7 days and does not overlap with that of
 // the one before. What the API refuses is told as JSON, also to a browser.
 package selfservice

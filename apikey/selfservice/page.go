@@ -186,6 +186,10 @@ func (h *handler) posted(w http.ResponseWriter, r *http.Request, owner string) {
 		return
 	}
 	id, reason := r.PostForm.Get("id"), strings.TrimSpace(r.PostForm.Get("reason"))
+	if err := h.revocations.take(owner, time.Now()); err != nil {
+		h.panel(w, r, owner, http.StatusTooManyRequests, fill(h.options.Texts["error_too_many_requests"], "seconds", problemOf(err).wait))
+		return
+	}
 	_, err := h.keys.Revoke(r.Context(), owner, id, reason)
 	if err != nil {
 		h.confirm(w, r, owner, id, reason, err)

@@ -1,6 +1,9 @@
 package selfservice
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 type revocation struct {
 	Reason string `json:"reason"`
@@ -9,6 +12,9 @@ type revocation struct {
 func revoke(c *call) (int, any, error) {
 	var body revocation
 	if err := c.body(&body); err != nil {
+		return 0, nil, err
+	}
+	if err := c.revocations.take(c.who.owner, time.Now()); err != nil {
 		return 0, nil, err
 	}
 	if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, c.id, body.Reason); err != nil {

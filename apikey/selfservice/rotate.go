@@ -31,6 +31,9 @@ func rotate(c *call) (int, any, error) {
 	if body.GraceSeconds == nil || *body.GraceSeconds < 0 || *body.GraceSeconds > int64(maxGrace/time.Second) {
 		return 0, nil, &problem{status: 400, code: fields["grace"], detail: "It must be there: seconds, from 0 to those of 7 days."}
 	}
+	if err := c.creations.take(c.who.owner, time.Now()); err != nil {
+		return 0, nil, err
+	}
 	if err := c.mayChange(nil); err != nil {
 		return 0, nil, err
 	}
@@ -38,9 +41,6 @@ func rotate(c *call) (int, any, error) {
 		if err := c.overlaps(); err != nil {
 			return 0, nil, err
 		}
-	}
-	if err := c.creations.take(c.who.owner, time.Now()); err != nil {
-		return 0, nil, err
 	}
 	issued, err := c.keys.Rotate(c.r.Context(), c.who.owner, c.id, time.Duration(*body.GraceSeconds)*time.Second)
 	if err != nil {

@@ -143,7 +143,7 @@ func TestChangeOfNamedFields(t *testing.T) {
 			return `"` + k.ExpiresAt.Format(time.RFC3339) + `"`
 		},
 	}
-	for n := range 500 {
+	for n := range 60 {
 		want, err := p.keys.Get(t.Context(), "ann", id)
 		if err != nil {
 			t.Fatal(err)
@@ -662,7 +662,7 @@ func TestRotationsAreBounded(t *testing.T) {
 	if got := code(t, p.do("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 604801}`)); got != "invalid_grace_seconds" {
 		t.Errorf("for longer: got %s", got)
 	}
-	made := 1
+	made := 2 // with the one that was refused
 	for id := second; ; made++ {
 		w := p.do("ann", "POST", "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`)
 		if w.Code == 429 {
@@ -671,7 +671,7 @@ func TestRotationsAreBounded(t *testing.T) {
 		id = decode[one](t, w, 201).Key.ID
 	}
 	if made != 10 {
-		t.Errorf("%d rotations in a minute, want 10", made)
+		t.Errorf("%d rotations in a minute, a refused one included, want 10", made)
 	}
 	live, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "ann", Part: apikey.PartLive})
 	if err != nil || len(live.Keys) != 2 {
@@ -710,18 +710,56 @@ func TestFieldsAreThereOnce(t *testing.T) {
 	}
 }
 
-// Mistakes and retries do not use up what can be made in a minute.
-func TestMistakesDoNotCount(t *testing.T) {
+// M-18: every write counts against a quota of its owner, also if it fails. Past the
+// quota the store is not asked. Revocations have a quota of their own.
+func TestEveryWriteCounts(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
-	again := header{"Idempotency-Key", "1"}
-	p.do("ann", "POST", "/api/keys", `{"name": "x"}`, again)
-	for range 20 {
-		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": ""}`)); got != "invalid_name" {
-			t.Fatalf("got %s", got)
+	for _, tt := range []struct {
+		name, method, path, body string
+		quota                    int
+	}{
+		{"create", "POST", "/api/keys", `{"name": "x"}`, 10},
+		{"rotate", "POST", "/api/keys/key_x/rotate", `{"grace_seconds": 60}`, 10},
+		{"update", "PATCH", "/api/keys/key_x", `{"name": "x"}`, 60},
+		{"revoke", "POST", "/api/keys/key_x/revoke", `{}`, 120},
+	} {
+		st := &refusingStore{Store: memstore.New()}
+		p := newPanel(t, st, nil, nil)
+		refused := 0
+		for range 299 {
+			before := st.calls.Load()
+			if w := p.do("ann", tt.method, tt.path, tt.body); w.Code == 429 {
+				if refused++; st.calls.Load() != before || w.Header().Get("Retry-After") == "" {
+					t.Errorf("%s past the quota: %d calls of the store, Retry-After %q", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
+				}
+			} else if w.Code < 400 {
+				t.Errorf("%s: got %d from a store that refuses all", tt.name, w.Code)
+			}
 		}
-		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x"}`, again)); got != "idempotency_key_used" {
-			t.Fatalf("got %s", got)
+		if refused != 299-tt.quota {
+			t.Errorf("%s: %d of 299 failing calls refused, want %d", tt.name, refused, 299-tt.quota)
+		}
+		if w := p.do("ann", "POST", "/api/keys/key_x/revoke", `{}`); tt.name != "revoke" && w.Code != 404 {
+			t.Errorf("revoke when the quota to %s is used up: got %d, want 404", tt.name, w.Code)
+		}
+		if w := p.do("bob", tt.method, tt.path, tt.body); w.Code == 429 {
+			t.Errorf("%s: another owner is refused too", tt.name)
 		}
 	}
+}
+
+// A refusingStore has no keys and no room for any.
+type refusingStore struct {
+	store.Store
+	calls atomic.Int64
+}
+
+func (s *refusingStore) Insert(context.Context, store.Record, int) error {
+	s.calls.Add(1)
+	return store.ErrLimit
+}
+
+func (s *refusingStore) Get(context.Context, string, string) (store.Record, error) {
+	s.calls.Add(1)
+	return store.Record{}, store.ErrNotFound
 }

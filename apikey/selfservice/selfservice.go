@@ -20,7 +20,7 @@ func New(keys *apikey.Manager, owner func(*http.Request) (string, error), option
 	}
 	return &handler{
 		keys: keys, owner: owner, options: options.withDefaults(),
-		creations: newQuota(), crossOrigin: http.NewCrossOriginProtection(),
+		creations: newQuota(maxCreations), updates: newQuota(maxUpdates), revocations: newQuota(maxRevocations), crossOrigin: http.NewCrossOriginProtection(),
 	}
 }
 
@@ -28,7 +28,9 @@ type handler struct {
 	keys        *apikey.Manager
 	owner       func(*http.Request) (string, error)
 	options     Options
-	creations   *quota
+	creations   *quota // and rotations
+	updates     *quota
+	revocations *quota
 	crossOrigin *http.CrossOriginProtection
 }
 
