@@ -510,6 +510,18 @@ func (p *Principal) allows(scope string) bool {`,
 		"if limit >= 0 && s.counted(r.Owner, at) >= limit {",
 		"if limit >= 0 && s.counted(r.Owner, at) < 0 {",
 	}, "./store/memstore", "TestStore"},
+	{"replaced key free for ever", "store/record.go", edits{
+		"return r.Live(at) && !free",
+		"return r.Live(at) && !free && r.ReplacedBy == \"\"",
+	}, "./store/memstore", "TestStore"},
+	{"rotation not held to the limit", "store/memstore/rotate.go", edits{
+		"s.counted(owner, at) > limit {",
+		"s.counted(owner, at) < 0 {",
+	}, "./store/memstore", "TestStore"},
+	{"owner's latest instant ignored", "store/memstore/memstore.go", edits{
+		"if latest := s.latest[owner]; latest.After(at) {",
+		"if latest := s.latest[owner]; latest.After(at) && s == nil {",
+	}, "./store/memstore", "TestStore"},
 	{"limit and insert in two steps", "store/memstore/insert.go", edits{
 		"\tif limit >= 0 && s.counted(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}",
 		"\tif limit >= 0 && s.counted(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}\n\ts.mu.Unlock()\n\ttime.Sleep(time.Microsecond)\n\ts.mu.Lock()",

@@ -21,6 +21,18 @@ var sqlMutants = []mutant{
 	}
 	return verb("insert", s.write(`,
 	}, "./store/sqlitestore", "TestLimitHoldsAcrossProcesses"},
+	{"SQL: rotation not held to the limit", "store/sqlstore/rotate.go", edits{
+		"if err == nil && over {",
+		"if err == nil && over && s == nil {",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: instant taken before the lock", "store/sqlstore/tx.go", edits{
+		"left, err = do(tx, latest)",
+		"_ = latest\n\t\tleft, err = do(tx, at)",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQLite: latest instant not kept", "store/sqlstore/sqlite.go", edits{
+		"SET latest = max(latest, excluded.latest)",
+		"SET latest = excluded.latest",
+	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: expired keys count", "store/sqlstore/statements.go", edits{
 		"replaced_by = '' AND expires_at > ?\"",
 		"replaced_by = '' AND expires_at > ? - 10e10\"",
