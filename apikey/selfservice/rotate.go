@@ -1,6 +1,7 @@
 package selfservice
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -37,12 +38,10 @@ func rotate(c *call) (int, any, error) {
 	if err := c.mayChange(nil); err != nil {
 		return 0, nil, err
 	}
-	if *body.GraceSeconds > 0 {
-		if err := c.overlaps(); err != nil {
-			return 0, nil, err
-		}
-	}
 	issued, err := c.keys.Rotate(c.r.Context(), c.who.owner, c.id, time.Duration(*body.GraceSeconds)*time.Second)
+	if *body.GraceSeconds > 0 && errors.Is(err, apikey.ErrConflict) {
+		err = c.conflict(err)
+	}
 	if err != nil {
 		return 0, nil, err
 	}
@@ -58,27 +57,18 @@ func rotate(c *call) (int, any, error) {
 
 var rotationOverlaps = &problem{
 	status: 409, code: "rotation_overlaps",
-	detail: "The key before this one still works. Revoke that first, or rotate without a grace.",
+	detail: "More keys would work than the limit allows. Revoke the earlier key, or rotate without a grace period.",
 }
 
-// overlaps refuses a grace while the key that this one replaced is still in its
-// own. A key in its grace does not count against the limit, so without this any
-// number of them could work in one place of it.
-func (c *call) overlaps() error {
-	p := apikey.ListParams{Owner: c.who.owner, Part: apikey.PartLive}
-	for {
-		page, err := c.keys.List(c.r.Context(), p)
-		if err != nil {
-			return err
-		}
-		for _, k := range page.Keys {
-			if k.ReplacedBy == c.id {
-				return rotationOverlaps
-			}
-		}
-		if page.Next == "" {
-			return nil
-		}
-		p.Cursor = page.Next
+// conflict tells a rotation that the limit forbids from one of a key that cannot
+// be rotated.
+func (c *call) conflict(err error) error {
+	k, failed := c.keys.Get(c.r.Context(), c.who.owner, c.id)
+	switch {
+	case failed != nil:
+		return failed
+	case !k.RevokedAt.IsZero(), !k.DisabledAt.IsZero(), k.ReplacedBy != "", !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(time.Now()):
+		return err
 	}
+	return rotationOverlaps
 }

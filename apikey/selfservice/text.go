@@ -141,7 +141,7 @@ var english = map[string]string{
 	"error_unavailable":         "This cannot be done just now. It is our fault: try again in a minute.",
 	"error_not_propagated":      "It is done, but some of our servers do not know yet. Try again to tell them.",
 	"error_not_found":           "There is no such key any more. Load this page again.",
-	"error_rotation_overlaps":   "The key before this one still works. Revoke that first, or let this one stop working at once.",
+	"error_rotation_overlaps":   "More keys would work than the limit allows. Revoke the earlier key, or let this one stop working at once.",
 	"error_conflict":            "The key has changed meanwhile. Load this page again to see how it is now.",
 	"error_too_many_requests":   "That was too fast. Try again in {seconds} seconds.",
 	"error_key_limit_reached":   "You have all the keys that your plan includes. Revoke one that you no longer need first.",
