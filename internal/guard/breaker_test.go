@@ -94,7 +94,7 @@ func TestBreakerTrial(t *testing.T) {
 		if len(pauses) == 1 {
 			t.Errorf("ten pauses of %v, want different ones", pauses)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second) // longer than any pause, and the pause of a key that has failed
 		if !call(b, 0, 0, nil) || !b.Allow(key(1)) || !b.Allow(key(2)) {
 			t.Error("still open after a trial that has succeeded")
 		}
