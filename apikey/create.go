@@ -25,10 +25,11 @@ type Issued struct {
 	Propagated bool
 }
 
-// Create makes a key. It answers an [*InvalidError] for params outside their
-// bounds, [ErrNotEntitled], [ErrLimitReached] or [ErrUnavailable]. After
-// ErrUnavailable the key may exist, without anyone having its token; List
-// shows it.
+// Create makes a key. It returns an [*InvalidError] for params outside their
+// bounds, [ErrNotEntitled], [ErrLimitReached], [ErrUnavailable] or, if two other
+// writes of the owner are under way, [ErrLimited]. After ErrUnavailable the key may
+// exist, without anyone having its token; List shows it. After ErrLimited nothing
+// was done: try again, with the same IdempotencyKey if there is one.
 //
 // For an IdempotencyKey that was used before it answers [ErrDuplicate], with the
 // key that was made then and no Secret: whoever lost its token can rotate it.

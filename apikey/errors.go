@@ -53,7 +53,7 @@ var ErrUnavailable = errors.New("apikey: unavailable")
 // ErrLimited is returned when a limit refuses a call for now. Nothing was done, and
 // the same call can succeed a moment later. A Manager carries out at most two
 // writes of an owner at once, and refuses others. Revoke, RevokeAll and an Update
-// that disables have two places of their own, in which up to 64 calls of an owner
+// that disables have two places of their own, in which up to 128 calls of an owner
 // wait for their turn; Get, List and Overview have two more.
 var ErrLimited = errors.New("apikey: too many calls, try again in a moment")
 

@@ -14,9 +14,9 @@ import (
 // the calls of one owner, and all writes together, leave connections of a pool of
 // ten to the look-ups of validations.
 const (
-	ownerCalls   = 2  // in each lane for one owner
-	ownerWaiting = 64 // calls of one owner that wait for these, in the lanes that queue
-	maxWrites    = 8  // for all owners together; reads and revocations have maxCalls
+	ownerCalls   = 2   // in each lane for one owner
+	ownerWaiting = 128 // calls of one owner that wait for these, in the lanes that queue
+	maxWrites    = 8   // for all owners together; reads and revocations have maxCalls
 )
 
 // A lane bounds the management calls of one kind, for each owner and in all. A call

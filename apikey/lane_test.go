@@ -161,16 +161,16 @@ func TestCallsOfOneOwnerQueue(t *testing.T) {
 					})
 				}
 				synctest.Wait()
-				if most.Load() > 2 || refused.Load() != 1_500-2-64 {
-					t.Errorf("%d calls of the store at once, %d refused, want 2 and 1,434", most.Load(), refused.Load())
+				if most.Load() > 2 || refused.Load() != 1_500-2-128 {
+					t.Errorf("%d calls of the store at once, %d refused, want 2 and 1,370", most.Load(), refused.Load())
 				}
 				began := time.Now()
 				if err := tt.call(t.Context(), m, "other", others.Key.ID); err != nil || time.Since(began) > 2*time.Second {
 					t.Errorf("another owner's call: %v after %v, want none after 2 s", err, time.Since(began))
 				}
 				all.Wait()
-				if done.Load() != 2+64 || m.OwnersWithCalls() != 0 {
-					t.Errorf("%d calls done, %d owners remembered, want 66 and none", done.Load(), m.OwnersWithCalls())
+				if done.Load() != 2+128 || m.OwnersWithCalls() != 0 {
+					t.Errorf("%d calls done, %d owners remembered, want 130 and none", done.Load(), m.OwnersWithCalls())
 				}
 			})
 		})

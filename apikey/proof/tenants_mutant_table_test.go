@@ -16,6 +16,10 @@ var tenantMutants = []mutant{
 		"write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {",
 		"write(ctx, m, m.writes, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {",
 	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
+	{"fewer revocations of an owner wait than come at once", "apikey/lane.go", edits{
+		"ownerWaiting = 128",
+		"ownerWaiting = 64",
+	}, "./apikey/selfservice", "TestManyRevocations"},
 	{"a disabling Update in the lane of writes", "apikey/manage.go", edits{
 		"if disables(change) {\n\t\tl = m.revocations",
 		"if disables(change) {\n\t\tl = m.writes",
