@@ -120,6 +120,26 @@ var failoverMutants = []mutant{
 		"\t\ts.revocations++\n",
 		"",
 	}, "./store/memstore", "TestStore"},
+	{"SQL: Revoke does not count", "store/sqlstore/revoke.go", edits{
+		"return r, s.countRevocations(ctx, tx, owner, 1)",
+		"return r, nil",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: RevokeAll does not count", "store/sqlstore/revoke.go", edits{
+		"return last, s.countRevocations(ctx, tx, owner, len(revoked))",
+		"return last, nil",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: RevokeAll counts a batch as one", "store/sqlstore/revoke.go", edits{
+		"s.countRevocations(ctx, tx, owner, len(revoked))",
+		"s.countRevocations(ctx, tx, owner, 1)",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: Rotate without grace does not count", "store/sqlstore/rotate.go", edits{
+		"if err == nil && !old.RevokedAt.IsZero() {",
+		"if err == nil && !old.RevokedAt.IsZero() && s == nil {",
+	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: Rotate with grace counts", "store/sqlstore/rotate.go", edits{
+		"if err == nil && !old.RevokedAt.IsZero() {",
+		"if err == nil {",
+	}, "./store/sqlitestore", "TestStore"},
 	{"a lower count is not noticed", "apikey/wentback.go", edits{
 		"back := count.Lineage == w.seen.Lineage && count.Count < highest",
 		"back := false",

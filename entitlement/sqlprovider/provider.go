@@ -22,7 +22,7 @@ var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
 // Without these no two tables get in each other's way, those of package sqlstore
 // included.
-var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|owners)$`)
+var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|owners|revocations)$`)
 
 // Options adjust a Provider. The zero value is right for most.
 type Options struct {
@@ -31,7 +31,8 @@ type Options struct {
 	// Its index and the tables beside it, which hold the overrides, the events
 	// and the schema's version, are named after it, with the endings "_at",
 	// "_overrides", "_events" and "_version". These are refused in the name
-	// itself, as are "_list", "_live" and "_owners", which package sqlstore has.
+	// itself, as are "_list", "_live", "_replaced", "_owners" and
+	// "_revocations", which package sqlstore has.
 	Table string
 
 	// Schema is where the tables are: a schema of PostgreSQL, or a database of

@@ -80,6 +80,7 @@
 //
 //	GRANT USAGE ON SCHEMA … TO app;
 //	GRANT SELECT, INSERT, UPDATE ON keyhatch_keys, keyhatch_keys_owners TO app;
+//	GRANT SELECT, UPDATE ON keyhatch_keys_revocations TO app;
 //	GRANT SELECT ON keyhatch_keys_version TO app;
 //
 // # Outages

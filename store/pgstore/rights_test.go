@@ -23,6 +23,7 @@ func TestRights(t *testing.T) {
 	}
 	open(t, dsn, o) // as a migration tool would
 	execute(t, dsn, "GRANT SELECT, INSERT, UPDATE ON "+schema+".keyhatch_keys, "+schema+".keyhatch_keys_owners TO "+role)
+	execute(t, dsn, "GRANT SELECT, UPDATE ON "+schema+".keyhatch_keys_revocations TO "+role)
 	execute(t, dsn, "GRANT SELECT ON "+schema+".keyhatch_keys_version TO "+role)
 	s := open(t, as(dsn, role, "postgres", ""), o)
 
@@ -46,6 +47,7 @@ func everyCall(t *testing.T, s store.Store) map[string]error {
 	_, _, calls["Rotate"] = s.Rotate(ctx, "o", "k1", next, epoch.Add(time.Hour), -1)
 	_, _, calls["Revoke"] = s.Revoke(ctx, "o", "k1", epoch, "leaked")
 	_, calls["RevokeAll"] = s.RevokeAll(ctx, "o", epoch, "closed")
+	_, calls["Revocations"] = s.(store.RevocationCounter).Revocations(ctx)
 	return calls
 }
 

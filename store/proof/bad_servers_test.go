@@ -119,7 +119,7 @@ func (p *private) store(t *testing.T, db *sql.DB) (store.Store, map[string]store
 	t.Helper()
 	s := migrated(t, p.dialect, db, nil)
 	t.Cleanup(func() {
-		execute(t, db, "DROP TABLE keyhatch_keys, keyhatch_keys_owners, keyhatch_keys_version")
+		execute(t, db, "DROP TABLE keyhatch_keys, keyhatch_keys_owners, keyhatch_keys_version, keyhatch_keys_revocations")
 	})
 	return s, someKeys(t, s)
 }

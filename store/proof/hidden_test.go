@@ -64,7 +64,7 @@ func newTenant(t *testing.T, owner bool) tenant {
 	name := unique()
 	worker := grantPostgres(t, dsn, name)
 	if owner {
-		for _, ending := range []string{"", "_owners", "_version"} {
+		for _, ending := range []string{"", "_owners", "_version", "_revocations"} {
 			execute(t, admin, "ALTER TABLE keyhatch_keys"+ending+" OWNER TO "+name)
 		}
 		t.Cleanup(func() { execute(t, admin, "REASSIGN OWNED BY "+name+" TO "+parsed(dsn).User.Username()) })
@@ -77,7 +77,7 @@ func newTenant(t *testing.T, owner bool) tenant {
 func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	for _, h := range hidings {
-		for _, table := range []string{"keyhatch_keys", "keyhatch_keys_owners", "keyhatch_keys_version"} {
+		for _, table := range []string{"keyhatch_keys", "keyhatch_keys_owners", "keyhatch_keys_version", "keyhatch_keys_revocations"} {
 			t.Run(h.name+" "+table, func(t *testing.T) {
 				t.Parallel()
 				tn := newTenant(t, h.owner)

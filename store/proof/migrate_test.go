@@ -53,11 +53,11 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
 			s := sqlStore(t, d.dialect, db)
-			for _, version := range []int{3, 1000, -1} {
+			for _, version := range []int{4, 1000, -1} {
 				execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
 				err := s.Migrate(t.Context())
 				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d,", version)) ||
-					!strings.Contains(err.Error(), "up to 2") {
+					!strings.Contains(err.Error(), "up to 3") {
 					t.Errorf("version %d: got %v, want an error with both versions", version, err)
 				}
 				if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
@@ -72,7 +72,8 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 // done of it, PostgreSQL nothing.
 func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 	t.Parallel()
-	steps := []string{"create table", "select 1, 0", "octet_length(digest)", "keyhatch_keys_owners", "values (1, 1)", "add column", "keyhatch_keys_replaced", "version = 2"}
+	steps := []string{"create table", "select 1, 0", "octet_length(digest)", "keyhatch_keys_owners", "values (1, 1)", "add column", "keyhatch_keys_replaced", "version = 2",
+		"revoked bigint", "with recursive slots", "version = 3"}
 	for _, server := range proxied {
 		for _, step := range steps {
 			t.Run(server.name+" "+step, func(t *testing.T) {
@@ -243,7 +244,7 @@ func describe(t *testing.T, server database, db *sql.DB) string {
 				FROM pg_constraint WHERE connamespace = current_schema()::regnamespace) AS lines`)
 	}
 	var tables []string
-	for _, ending := range []string{"", "_owners", "_version"} {
+	for _, ending := range []string{"", "_owners", "_version", "_revocations"} {
 		var name, create string
 		err := db.QueryRowContext(t.Context(), "SHOW CREATE TABLE keyhatch_keys"+ending).Scan(&name, &create)
 		if err != nil {

@@ -93,7 +93,7 @@ func (s *Store) bind(ctx context.Context) error {
 // check returns an error if the database may leave out rows of the tables that
 // are there.
 func (s *Store) check(ctx context.Context, pool *sql.DB) error {
-	return s.dialect.db.Check(ctx, pool, s.schema, s.table, s.table+"_owners", s.table+"_version")
+	return s.dialect.db.Check(ctx, pool, s.schema, s.table, s.table+"_owners", s.table+"_version", s.table+"_revocations")
 }
 
 // ours returns an error if rows may be left out, and if the table is another one

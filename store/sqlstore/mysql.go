@@ -19,10 +19,12 @@ var (
 
 	//go:embed schema/mysql/2.sql
 	mysqlSchema2 string
+	//go:embed schema/mysql/3.sql
+	mysqlSchema3 string
 )
 
 var mysql = dialect{
-	schema:    []string{mysqlSchema1, mysqlSchema2},
+	schema:    []string{mysqlSchema1, mysqlSchema2, mysqlSchema3},
 	db:        &sqldb.MySQL,
 	schemas:   true,
 	isolation: sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock

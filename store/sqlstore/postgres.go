@@ -14,10 +14,12 @@ var (
 
 	//go:embed schema/postgresql/2.sql
 	postgresSchema2 string
+	//go:embed schema/postgresql/3.sql
+	postgresSchema3 string
 )
 
 var postgres = dialect{
-	schema:      []string{postgresSchema1, postgresSchema2},
+	schema:      []string{postgresSchema1, postgresSchema2, postgresSchema3},
 	db:          &sqldb.PostgreSQL,
 	schemas:     true,
 	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock

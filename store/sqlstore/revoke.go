@@ -17,8 +17,10 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 		if r, changed = r.Revoked(at, reason); !changed {
 			return r, nil
 		}
-		_, err = tx.ExecContext(ctx, s.sql.revoke, micros(at), reason, id)
-		return r, err
+		if _, err = tx.ExecContext(ctx, s.sql.revoke, micros(at), reason, id); err != nil {
+			return r, err
+		}
+		return r, s.countRevocations(ctx, tx, owner, 1)
 	})
 	if err != nil {
 		return store.Record{}, false, verb("revoke", err)
@@ -39,8 +41,10 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 			last = revoked[i] // all of them stand or fall with it
 			args = append(args, revoked[i].Digest[:])
 		}
-		_, err = tx.ExecContext(ctx, s.revokeBatch(len(revoked)), args...)
-		return last, err
+		if _, err = tx.ExecContext(ctx, s.revokeBatch(len(revoked)), args...); err != nil {
+			return last, err
+		}
+		return last, s.countRevocations(ctx, tx, owner, len(revoked))
 	})
 	if err != nil {
 		return nil, verb("revoke all", err)

@@ -23,6 +23,9 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		}
 		_, err = tx.ExecContext(ctx, s.sql.replace, old.ReplacedBy, micros(old.ExpiresAt),
 			micros(old.RevokedAt), old.RevokeReason, old.ID)
+		if err == nil && !old.RevokedAt.IsZero() {
+			return now, s.countRevocations(ctx, tx, owner, 1)
+		}
 		if err != nil || limit < 0 || !next.Overlaps(oldEnds) {
 			return now, err
 		}

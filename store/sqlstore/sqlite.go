@@ -14,10 +14,12 @@ var (
 
 	//go:embed schema/sqlite/2.sql
 	sqliteSchema2 string
+	//go:embed schema/sqlite/3.sql
+	sqliteSchema3 string
 )
 
 var sqlite = dialect{
-	schema:      []string{sqliteSchema1, sqliteSchema2},
+	schema:      []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
 	db:          &sqldb.SQLite,
 	isolation:   sql.LevelSerializable, // SQLite has no other
 	prepare:     true,

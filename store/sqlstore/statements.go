@@ -16,6 +16,7 @@ type statements struct {
 	count, insert, revoke, replace    string
 	lock, latest, touch               string
 	createVersion, noVersion, version string
+	revocations, countRevocations     string
 }
 
 func (s *Store) statements() statements {
@@ -51,6 +52,9 @@ func (s *Store) statements() statements {
 		lock:   s.text(s.dialect.lock),
 		latest: s.text(s.dialect.latest),
 		touch:  s.text(s.dialect.touch),
+
+		revocations:      s.text(`SELECT min(lineage), sum(revoked) FROM keyhatch_keys_revocations`),
+		countRevocations: s.text(`UPDATE keyhatch_keys_revocations SET revoked = revoked + ? WHERE slot = ?`),
 
 		createVersion: s.text(`CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
 			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),
@@ -105,6 +109,6 @@ func (s *Store) text(statement string) string { return s.named(s.schema, s.diale
 func (s *Store) named(schema, statement string) string {
 	return s.dialect.db.Replace(sqldb.Names{
 		Default: DefaultTable, Table: s.table, Schema: schema,
-		Tables: []string{"_owners", "_version"}, Indexes: []string{"_list", "_live", "_replaced"},
+		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced"},
 	}, statement)
 }

@@ -20,16 +20,17 @@ var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
 // Without these no two tables get in each other's way, those of package
 // sqlprovider included.
-var endings = regexp.MustCompile(`_(list|live|replaced|owners|version|at|overrides|events)$`)
+var endings = regexp.MustCompile(`_(list|live|replaced|owners|version|revocations|at|overrides|events)$`)
 
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
 	// Table is the name of the table, by default [DefaultTable]: at most 48
 	// lower-case letters, digits and underscores, not beginning with a digit.
-	// Its indexes and the tables beside it, which hold the owners and the
-	// schema's version, are named after it, with the endings "_list", "_live",
-	// "_replaced", "_owners" and "_version". These are refused in the name itself, as are
-	// "_at", "_overrides" and "_events", which package sqlprovider has.
+	// Its indexes and the tables beside it, which hold the owners, the count of
+	// revocations and the schema's version, are named after it, with the endings
+	// "_list", "_live", "_replaced", "_owners", "_revocations" and "_version".
+	// These are refused in the name itself, as are "_at", "_overrides" and
+	// "_events", which package sqlprovider has.
 	Table string
 
 	// Schema is where the tables are: a schema of PostgreSQL, or a database of
