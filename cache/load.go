@@ -124,23 +124,22 @@ func gaveUp(ctx context.Context) error {
 // late if the flight is late, the source is slow and the known value may be
 // served. That a flight waits for its place does not show that the source is slow.
 func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V], s *stripe[V]) (late bool, err error) {
-	var patient <-chan time.Time
-	if known != nil && c.mayBeSpared(known, s, time.Now()) {
-		t := time.NewTimer(patience - time.Since(f.began))
-		defer t.Stop()
-		patient = t.C
-	}
+	patient := time.NewTimer(patience - time.Since(f.began))
+	defer patient.Stop()
 	for {
 		select {
 		case <-f.landed:
 			return false, nil
 		case <-ctx.Done():
 			return false, gaveUp(ctx)
-		case now := <-patient:
-			if c.slow.Load() > 0 && c.mayBeSpared(known, s, now) {
+		case now := <-patient.C:
+			switch {
+			case known == nil || !c.mayBeSpared(known, s, now):
+			case c.slow.Load() > 0:
 				return true, nil
+			default:
+				patient.Reset(patience / 5)
 			}
-			patient = time.After(patience / 5)
 		}
 	}
 }
@@ -161,7 +160,7 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 		c.land(f, e, nil)
 		return
 	}
-	release, err := c.acquire(f.ctx, known)
+	release, err := c.acquire(f, known)
 	if err == nil && !c.takeOff(f) {
 		release()
 		err = ErrOverloaded // which nobody waits for
@@ -179,10 +178,10 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 
 // acquire takes a place for a load. Those of keys that are not known have to pass
 // through a narrower door first, so that they leave half of the places to the others.
-func (c *Cache[V]) acquire(ctx context.Context, known bool) (release func(), err error) {
+func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error) {
 	release = c.places.Release
 	if !known {
-		if c.strangers.Acquire(ctx, c.wait()) != nil {
+		if c.strangers.Acquire(f.ctx, c.wait()) != nil {
 			return nil, ErrOverloaded
 		}
 		release = func() {
@@ -190,7 +189,7 @@ func (c *Cache[V]) acquire(ctx context.Context, known bool) (release func(), err
 			c.strangers.Release()
 		}
 	}
-	if c.places.Acquire(ctx, c.wait()) != nil {
+	if c.places.Acquire(f.ctx, c.wait()-time.Since(f.began)) != nil {
 		if !known {
 			c.strangers.Release()
 		}

@@ -23,8 +23,8 @@ var overloadMutants = []mutant{
 		"case f.err == ErrMiss:",
 	}, "./cache", "TestOverloadServesNothingStale"},
 	{"stale served to those who wait for their turn", "cache/load.go", edits{
-		"c.slow.Load() > 0 && ",
-		"",
+		"case c.slow.Load() > 0:",
+		"case c.slow.Load() >= 0:",
 	}, "./cache", "TestOverloadServesNothingStale"},
 	{"no places for known keys", "cache/cache.go", edits{
 		"guard.NewPlaces(maxStrangers, maxWaiting)",
