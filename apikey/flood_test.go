@@ -143,11 +143,11 @@ func (f flood) run(t testing.TB) *floodResult {
 	}
 	elsewhere := newManager(t, st.Store, &apikey.Options{MaxKeysPerOwner: -1})
 	m := newManager(t, st, &apikey.Options{CacheTTL: f.ttl, StaleIfError: time.Minute, Logger: slog.New(r)})
-	keys := make([]apikey.Issued, f.keys+1+f.revocations*int(f.lasts/time.Second+1))
+	keys := make([]apikey.Issued, f.keys+1+(f.revocations+f.cold)*int(f.lasts/time.Second+1))
 	for i := range keys {
 		keys[i] = create(t, elsewhere, "o")
 	}
-	thief, victims := keys[f.keys], keys[f.keys+1:]
+	thief, victims, cold := keys[f.keys], keys[f.keys+1:], keys[f.keys+1+f.revocations*int(f.lasts/time.Second+1):]
 	validate := f.validator(t, m)
 	f.warm(keys[:f.keys+1], validate)
 
@@ -170,8 +170,8 @@ func (f flood) run(t testing.TB) *floodResult {
 		}
 		r.goroutines = max(r.goroutines, runtime.NumGoroutine())
 	})
-	f.each(began, f.cold, &all, func(int) {
-		err := validate(create(t, elsewhere, "o").Secret.Reveal())
+	f.each(began, f.cold, &all, func(n int) {
+		err := validate(cold[n].Secret.Reveal())
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.cold++; err != nil {
@@ -208,7 +208,8 @@ func (f flood) each(began time.Time, rate int, all *sync.WaitGroup, do func(n in
 				return
 			}
 			for ; n < int(elapsed.Seconds()*float64(rate)); n++ {
-				all.Go(func() { do(n) })
+				i := n
+				all.Go(func() { do(i) })
 			}
 			time.Sleep(time.Millisecond)
 		}

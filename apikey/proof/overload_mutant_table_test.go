@@ -14,6 +14,14 @@ var overloadMutants = []mutant{
 		"if hit {",
 		"if hit && b.asked < 0 {",
 	}, "./apikey", "TestLevelIsAskedIfItPays"},
+	{"an old entry left in the level by those who renew it", "apikey/level.go", edits{
+		"l.forget(ctx, cache.Key(d)) == nil {",
+		"d.IsZero() {",
+	}, "./apikey", "TestRenewalsShareTheLevel"},
+	{"overload reported as a failure of the store", "apikey/ask.go", edits{
+		"return err == errOverloaded || err == cache.ErrOverloaded",
+		"return err == errOverloaded && err != cache.ErrOverloaded",
+	}, "./apikey", "TestFlood/in_process"},
 	{"overload counted as a failure", "cache/load.go", edits{
 		"\tif err != nil {\n\t\tc.land(f, nil, err)",
 		"\tif err != nil {\n\t\tc.breaker.Record(*key, f.began, err)\n\t\tc.land(f, nil, err)",
