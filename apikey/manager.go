@@ -70,6 +70,8 @@ type Manager struct {
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
 
 	overloadLogged atomic.Int64 // when last, in Unix nanoseconds
+
+	mark atomic.Uint64 // the highest that the bus brought since the last look at the count
 }
 
 // New returns a Manager over st. Nil opts are all defaults. It answers an
@@ -104,7 +106,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	m.noPlan, m.ended.m = m.everything(), m
 	m.level = newSecondLevel(m)
 	if o.Bus != nil {
-		m.feed = cache.NewFeed(o.Bus, newListener(m), &cache.FeedOptions{Report: m.reportBus, TTL: m.opts.CacheTTL})
+		m.feed = cache.NewFeed(o.Bus, newListener(m), &cache.FeedOptions{Report: m.reportBus, OnMark: m.mark.Store, TTL: m.opts.CacheTTL})
 	}
 	m.watcher = startWatcher(m)
 	m.uses = newLastUsed(m)

@@ -16,6 +16,7 @@ const (
 	lookPause    = 10 * time.Second    // between two looks at the count of revocations
 	confirmPause = 2 * time.Second     // until a lower count is looked at again
 	seenTTL      = 30 * 24 * time.Hour // of the highest count in the shared cache
+	settlePause  = 3 * lookPause       // until all have noticed, and no old count is on the bus
 )
 
 // A countWatch compares the store's count of revocations with the highest one
@@ -29,6 +30,7 @@ type countWatch struct {
 	m       *Manager
 	counter store.RevocationCounter
 	seen    store.Revocations // the highest that this instance has seen
+	settled time.Time         // from when counts on the bus are compared again after a report
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -77,7 +79,8 @@ func (w *countWatch) lookSafely(ctx context.Context) error {
 	return w.look(ctx)
 }
 
-// look compares once. The highest count is read before the store: what the
+// look compares once. The highest count, which another instance may have put into
+// the shared cache or sent over the bus, is read before the store: what the
 // store returns afterwards is at least as high, unless it has gone back.
 func (w *countWatch) look(ctx context.Context) error {
 	if w.seen.Lineage == "" {
@@ -88,7 +91,8 @@ func (w *countWatch) look(ctx context.Context) error {
 		w.seen = first
 	}
 	shared, kept := w.shared(ctx)
-	highest := max(w.seen.Count, shared.count)
+	mark := w.m.mark.Load()
+	highest := max(w.seen.Count, shared.count, w.marked(mark))
 	count, err := w.read(ctx)
 	if err != nil {
 		return err
@@ -104,10 +108,13 @@ func (w *countWatch) look(ctx context.Context) error {
 	}
 	back := count.Lineage == w.seen.Lineage && count.Count < highest
 	w.seen = count
+	w.m.mark.CompareAndSwap(mark, 0)
+	w.tell()
 	if back || !kept || count.Count > shared.count || shared.age > seenTTL/2 {
 		w.share(ctx, count)
 	}
 	if back {
+		w.settled = time.Now().Add(settlePause)
 		w.report(ctx, count.Count, highest)
 	}
 	return nil
@@ -129,6 +136,31 @@ func (w *countWatch) report(ctx context.Context, count, highest int64) {
 	if w.m.opts.OnEvent != nil {
 		w.m.opts.OnEvent(ctx, Event{Kind: EventRolledBack, Time: now()})
 	}
+}
+
+// A mark is what instances send each other over the bus: a count, and a tag of
+// its lineage, since other tables have other counts.
+const tagBits = 20
+
+func (w *countWatch) tag() uint64 {
+	key := w.key()
+	return uint64(binary.BigEndian.Uint32(key[:])) >> (32 - tagBits)
+}
+
+// tell has the bus send the count with the instance's next messages.
+func (w *countWatch) tell() {
+	if w.m.feed != nil && w.seen.Count < 1<<(64-tagBits) {
+		w.m.feed.SetMark(uint64(w.seen.Count)<<tagBits | w.tag())
+	}
+}
+
+// marked returns the count of a mark, or 0 if it is of other tables, or may be
+// from before a state that has been reported.
+func (w *countWatch) marked(mark uint64) int64 {
+	if mark&(1<<tagBits-1) != w.tag() || time.Now().Before(w.settled) {
+		return 0
+	}
+	return int64(mark >> tagBits)
 }
 
 // A sharedCount is the highest count in the shared cache.

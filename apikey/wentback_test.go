@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -149,6 +150,72 @@ func TestDatabaseDoesNotGoBack(t *testing.T) {
 			time.Sleep(4700 * time.Millisecond)
 		}
 		reports.want(t, 0)
+	})
+}
+
+// A secretBus is a bus whose messages have a MAC.
+type secretBus struct{ *memoryBus }
+
+func (secretBus) MACKey() []byte { return []byte("the instances' secret") }
+
+// a count that another instance sends over the bus is compared too, if the
+// bus has a secret and the count is of the same tables. It is compared once.
+func TestDatabaseGoesBackBesideTheBus(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		bus        cache.Bus
+		sameTables bool
+		reports    int
+	}{
+		{"another instance is at the old primary", secretBus{&memoryBus{}}, true, 1},
+		{"other tables", secretBus{&memoryBus{}}, false, 0},
+		{"without a secret", &memoryBus{}, true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reports, others wentBack
+				old, st := newRollbackStore(), newRollbackStore()
+				if c.sameTables {
+					st.lineage = old.lineage
+				}
+				old.before = 50
+				newManager(t, old, others.options(apikey.Options{Bus: c.bus}))
+				newManager(t, st, reports.options(apikey.Options{Bus: c.bus}))
+				reports.want(t, c.reports)
+				reports.want(t, 0)
+				others.want(t, 0)
+			})
+		})
+	}
+}
+
+// what is on the bus of the time before is not reported again.
+func TestDatabaseGoesBackOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports, others wentBack
+		bus, st, late := secretBus{&memoryBus{}}, newRollbackStore(), newRollbackStore()
+		st.before, late.lineage, late.before = 50, st.lineage, 50
+		newManager(t, st, reports.options(apikey.Options{Bus: bus}))
+		time.Sleep(5 * time.Second)
+		last := newManager(t, late, others.options(apikey.Options{Bus: bus}))
+		time.Sleep(13 * time.Second) // 2 s before the next look
+		setBefore := func(s *rollbackStore, n int64) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.before = n
+		}
+		setBefore(late, 60) // one that notices later than the other
+		setBefore(st, 40)
+		time.Sleep(10 * time.Second)
+		setBefore(late, 40)
+		reports.want(t, 1)
+		others.want(t, 1)
+		if err := last.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		newManager(t, st, others.options(apikey.Options{Bus: bus}))
+		reports.want(t, 0)
+		others.want(t, 0)
 	})
 }
 

@@ -56,7 +56,7 @@ type Feed struct {
 	link   *link       // the connection that is listened to, or nil
 	peers  peers
 	silent bool      // one of them is
-	seen   uint64    // the highest mark that others sent
+	seen   uint64    // the highest mark, of this instance or another
 	ends   time.Time // of the trust; on a new link, of the patience
 	waits  time.Time // since when a first report does; zero once there was one
 
@@ -75,8 +75,8 @@ type FeedOptions struct {
 
 	// OnMark is called with the mark of another instance when that is higher
 	// than any that this Feed has been given or has received; see
-	// [Feed.SetMark]. Without a secret of the Bus, anyone who can publish can
-	// send any mark.
+	// [Feed.SetMark]. It is not called without a secret of the Bus, as anyone who
+	// can publish could send any mark.
 	OnMark func(mark uint64)
 
 	// TTL is how long the Receiver's entries live. Without a secret of the Bus,
@@ -112,14 +112,15 @@ func NewFeed(bus Bus, to Receiver, opts *FeedOptions) *Feed {
 	return f
 }
 
-// SetMark has this instance tell the others a number that only grows, such as a
-// count that the store keeps, so that one that sees a lower one knows that the
-// store has gone back. It goes with each message from now on, which is when there
-// is one; a lower mark than before is ignored.
+// SetMark sends a number to the other instances, such as a count that the store
+// keeps, so that one that reads a lower count knows that the store has gone back.
+// Each message from now on has it. Set a lower one only if the store has gone back,
+// so that instances that start after that are not told of the count before.
 func (f *Feed) SetMark(mark uint64) {
-	for old := f.mark.Load(); old < mark && !f.mark.CompareAndSwap(old, mark); {
-		old = f.mark.Load()
-	}
+	f.mark.Store(mark)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen = max(f.seen, mark)
 }
 
 // Up reports whether what other instances change is heard of now.
@@ -265,7 +266,7 @@ func (f *Feed) tell(why error) {
 }
 
 func (f *Feed) seeMark(mark uint64) {
-	if f.opts.OnMark == nil || mark <= max(f.mark.Load(), f.seen) {
+	if f.opts.OnMark == nil || len(f.key) == 0 || mark <= f.seen {
 		return
 	}
 	f.seen = mark

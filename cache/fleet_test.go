@@ -42,9 +42,10 @@ type fleet struct {
 }
 
 // newFleet starts the instances within some seconds.
-func newFleet(t *testing.T, n int) *fleet {
+func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 	t.Helper()
 	f := &fleet{t: t}
+	f.hub.key = secret
 	for i := range n {
 		m := &member{port: &port{hub: &f.hub}}
 		m.port.deliver.set(func(text string, deliver func(string)) {
@@ -197,7 +198,8 @@ func TestFeedWithoutEcho(t *testing.T) {
 // Instances tell each other their marks, and report higher ones alone.
 func TestFeedMarks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 3)
+		secret := []byte("the instances' secret")
+		f := newFleet(t, 3, secret...)
 		a, b, c := f.members[0], f.members[1], f.members[2]
 		tell := func(m *member, mark uint64) {
 			m.feed.SetMark(mark)
@@ -213,12 +215,29 @@ func TestFeedMarks(t *testing.T) {
 		if got := fmt.Sprint(a.marks, b.marks, c.marks); got != "[4 9] [5 9] [5]" {
 			t.Errorf("marks reported: %s, want [4 9] [5 9] [5]", got)
 		}
-		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 1, Mark: 8}.Encode())
+		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 1, Mark: 8}.Encode(secret...))
 		tell(b, 12)
-		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 2, Mark: 10}.Encode())
+		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 2, Mark: 10}.Encode(secret...))
+		f.hub.send(cache.Message{Origin: []byte("a forger"), Seq: 1, Mark: 99}.Encode('x'))
+		b.feed.SetMark(1) // which does not make what it has sent news
+		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 3, Mark: 11}.Encode(secret...))
 		synctest.Wait()
 		if got := fmt.Sprint(b.marks); got != "[5 9]" {
 			t.Errorf("marks reported: %s, want no more: none is above its own", got)
+		}
+	})
+}
+
+// without a secret, a mark may be forged and is ignored.
+func TestFeedMarksWithoutASecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 2)
+		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 1, Mark: 1 << 62}.Encode())
+		f.members[1].feed.SetMark(7)
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		if got := f.members[0].marks; len(got) > 0 {
+			t.Errorf("marks reported: %v, want none", got)
 		}
 	})
 }

@@ -159,9 +159,41 @@ var failoverMutants = []mutant{
 		"if false {",
 	}, "./apikey", "TestDatabaseDoesNotGoBack"},
 	{"the count in the shared cache is ignored", "apikey/wentback.go", edits{
-		"highest := max(w.seen.Count, shared.count)",
-		"highest := w.seen.Count",
+		"highest := max(w.seen.Count, shared.count, ",
+		"highest := max(w.seen.Count, ",
 	}, "./apikey", "TestDatabaseGoesBackWhileNobodyRuns"},
+	{"the count on the bus is ignored", "apikey/wentback.go", edits{
+		"shared.count, w.marked(mark))",
+		"shared.count)",
+	}, "./apikey", "TestDatabaseGoesBackBesideTheBus"},
+	{"the count is not sent over the bus", "apikey/wentback.go", edits{
+		"\tw.tell()\n",
+		"",
+	}, "./apikey", "TestDatabaseGoesBackBesideTheBus"},
+	{"a count of other tables is taken from the bus", "apikey/wentback.go", edits{
+		"mark&(1<<tagBits-1) != w.tag() || ",
+		"",
+	}, "./apikey", "TestDatabaseGoesBackBesideTheBus"},
+	{"a count from before is taken from the bus after a report", "apikey/wentback.go", edits{
+		" || time.Now().Before(w.settled) {",
+		" {",
+	}, "./apikey", "TestDatabaseGoesBackOnce"},
+	{"a count on the bus is compared again and again", "apikey/wentback.go", edits{
+		"\tw.m.mark.CompareAndSwap(mark, 0)\n",
+		"",
+	}, "./apikey", "TestDatabaseGoesBackBesideTheBus"},
+	{"a count from before stays on the bus", "cache/feed.go", edits{
+		"\tf.mark.Store(mark)\n",
+		"\tf.mark.Store(max(mark, f.mark.Load()))\n",
+	}, "./apikey", "TestDatabaseGoesBackOnce"},
+	{"a mark without a secret is believed", "cache/feed.go", edits{
+		"len(f.key) == 0 || mark <= f.seen {",
+		"mark <= f.seen {",
+	}, "./cache", "TestFeedMarksWithoutASecret"},
+	{"an instance's own mark is news to it", "cache/feed.go", edits{
+		"\tf.seen = max(f.seen, mark)\n",
+		"",
+	}, "./cache", "TestFeedMarks$"},
 	{"the count is not shared", "apikey/wentback.go", edits{
 		"count.Count > shared.count",
 		"false",
