@@ -258,10 +258,12 @@ func TestLevelForgetsWithinTheFence(t *testing.T) {
 		if !level.holds(issued) {
 			t.Fatal("the level was not filled")
 		}
+		synctest.Wait() // the count of revocations has been put into the level
 		deleting := make(chan struct{})
+		begun := sync.OnceFunc(func() { close(deleting) }) // the count goes there again after it
 		level.before = func(op string) error {
 			if op == "Delete" {
-				close(deleting)
+				begun()
 				time.Sleep(100 * time.Millisecond)
 			}
 			return nil
