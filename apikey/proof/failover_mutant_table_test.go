@@ -140,6 +140,14 @@ var failoverMutants = []mutant{
 		"if err == nil && !old.RevokedAt.IsZero() {",
 		"if err == nil {",
 	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: a revocation is counted outside its transaction", "store/sqlstore/revocations.go", edits{
+		"_, err := tx.ExecContext(ctx,",
+		"_ = tx\n\t_, err := s.writes.ExecContext(ctx,",
+	}, "./store/proof", "TestRevocationThatFailsDoesNotCount"},
+	{"SQL: a revocation goes through without its count", "store/sqlstore/revocations.go", edits{
+		"\treturn err\n}",
+		"\t_ = err\n\treturn nil\n}",
+	}, "./store/proof", "TestRevocationThatCannotBeCounted"},
 	{"a lower count is not noticed", "apikey/wentback.go", edits{
 		"back := count.Lineage == w.seen.Lineage && count.Count < highest",
 		"back := false",
