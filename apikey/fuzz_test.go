@@ -38,7 +38,7 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"FuzzToken", "FuzzMAC", "FuzzAuthorization", "FuzzCursor", "FuzzRecord"} {
+	for _, name := range []string{"FuzzToken", "FuzzMAC", "FuzzAuthorization", "FuzzCursor", "FuzzRecord", "FuzzName"} {
 		if !targets[name] {
 			t.Errorf("there is no %s", name)
 		}

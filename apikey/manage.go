@@ -208,7 +208,7 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 // last the key may still be good, so call again. After [ErrNotPropagated] it is
 // revoked here and in the store; calling again tells the others again.
 func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, error) {
-	if err := checkText("reason", reason, maxOwner); err != nil {
+	if err := checkReason(reason); err != nil {
 		return Key{}, err
 	}
 	at := now()

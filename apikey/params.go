@@ -35,8 +35,10 @@ type CreateParams struct {
 	// never from the request's parameters.
 	Owner string
 
-	// Name is for people: 1 to 64 characters after trimming, without control
-	// characters. It need not be unique.
+	// Name is for people: 1 to 64 characters after trimming, at least one of them
+	// visible. Control characters are refused, and so are invisible ones except
+	// those inside an emoji or a word of a script that needs them, such as Arabic.
+	// It need not be unique.
 	Name string
 
 	// CreatedBy is who made the key, where that is not the owner. Optional, and
@@ -177,6 +179,17 @@ func misleading(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
+// checkReason bounds the reason of a revocation, which may be empty.
+func checkReason(reason string) error {
+	if reason == "" {
+		return nil
+	}
+	if err := checkText("reason", reason, maxOwner); err != nil {
+		return err
+	}
+	return checkShown("reason", reason)
+}
+
 func cleanName(name string) (string, error) {
 	// Before it is looked into: a rune has at most four bytes. Spaces around
 	// a name are forgiven up to the same length again.
@@ -190,7 +203,10 @@ func cleanName(name string) (string, error) {
 	case n > maxName:
 		return "", &InvalidError{Field: "Name", Reason: fmt.Sprintf("must have at most %d characters", maxName)}
 	}
-	return name, checkText("Name", name, len(name))
+	if err := checkText("Name", name, len(name)); err != nil {
+		return "", err
+	}
+	return name, checkShown("Name", name)
 }
 
 // cleanScopes drops repeated scopes.

@@ -27,7 +27,7 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, e
 	if err := checkOwner(owner); err != nil {
 		return 0, err
 	}
-	if err := checkText("reason", reason, maxOwner); err != nil {
+	if err := checkReason(reason); err != nil {
 		return 0, err
 	}
 	t, err := m.enter(ctx, m.revocations, owner)

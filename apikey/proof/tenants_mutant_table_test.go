@@ -78,4 +78,64 @@ var tenantMutants = []mutant{
 		"c.revocations.take(",
 		"c.creations.take(",
 	}, "./apikey/selfservice", "TestEveryWriteCounts"},
+	{"names that show nothing", "apikey/visible.go", edits{
+		"case !strings.ContainsFunc(s, isVisible):",
+		"case s == \"\":",
+	}, "./apikey", "TestVisibleNames"},
+	{"names of marks", "apikey/visible.go", edits{
+		"unicode.In(r, unicode.L, unicode.N,",
+		"unicode.In(r, unicode.L, unicode.M, unicode.N,",
+	}, "./apikey", "TestVisibleNames"},
+	{"reasons are not looked at", "apikey/params.go", edits{
+		"return checkShown(\"reason\", reason)",
+		"return nil",
+	}, "./apikey", "TestVisibleNames"},
+	{"joiners anywhere", "apikey/visible.go", edits{
+		"if !joins(runes[i-1], r, runes[i+1]) {",
+		"if false {",
+	}, "./apikey", "TestVisibleNames"},
+	{"non-joiners in emoji", "apikey/visible.go", edits{
+		"if r == joiner && (isSymbol",
+		"if (isSymbol",
+	}, "./apikey", "TestVisibleNames"},
+	{"a joiner behind any word", "apikey/visible.go", edits{
+		"(mark || needsJoiners(after)) ||",
+		"(true || mark || needsJoiners(after)) ||",
+	}, "./apikey", "TestVisibleNames"},
+	{"no joiners in words", "apikey/visible.go", edits{
+		"return needsJoiners(before) && (mark",
+		"return false && (mark",
+	}, "./apikey", "TestVisibleNames"},
+	{"no joiners behind vowel signs that scripts share", "apikey/visible.go", edits{
+		"mark && unicode.Is(unicode.Inherited, before)",
+		"false && unicode.Is(unicode.Inherited, before)",
+	}, "./apikey", "TestVisibleNames"},
+	{"variation selectors anywhere", "apikey/visible.go", edits{
+		"if !varies(runes[i-1], runes[i+1]) {",
+		"if false {",
+	}, "./apikey", "TestVisibleNames"},
+	{"a variation selector behind any digit", "apikey/visible.go", edits{
+		"after == keycap && strings",
+		"strings",
+	}, "./apikey", "TestVisibleNames"},
+	{"blank Braille is visible", "apikey/visible.go", edits{
+		"case r == brailleBlank || unicode.In(",
+		"case unicode.In(",
+	}, "./apikey", "TestVisibleNames"},
+	{"format characters in names", "apikey/visible.go", edits{
+		"unicode.In(r, unicode.Cf, unicode.Other",
+		"unicode.In(r, unicode.Other",
+	}, "./apikey", "TestVisibleNames"},
+	{"fillers in names", "apikey/visible.go", edits{
+		"unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)",
+		"unicode.In(r, unicode.Cf)",
+	}, "./apikey", "TestVisibleNames"},
+	{"messages in tag letters", "apikey/visible.go", edits{
+		"{3,6}",
+		"*",
+	}, "./apikey", "TestVisibleNames"},
+	{"tag letters behind any character", "apikey/visible.go", edits{
+		"`\\x{1F3F4}[\\x{E0030}",
+		"`.[\\x{E0030}",
+	}, "./apikey", "TestVisibleNames"},
 }

@@ -108,6 +108,8 @@ func TestRefusals(t *testing.T) {
 		{"no name", "POST", "/api/keys", `{}`, "invalid_name"},
 		{"a long name", "POST", "/api/keys", `{"name": "` + strings.Repeat("x", 65) + `"}`, "invalid_name"},
 		{"a name that reorders", "POST", "/api/keys", `{"name": "a\u202eb"}`, "invalid_name"},
+		{"a name that nobody sees", "POST", "/api/keys", `{"name": "\u3164"}`, "invalid_name"},
+		{"a reason with what nobody sees", "POST", "/api/keys/" + mine + "/revoke", `{"reason": "a\u200bb"}`, "invalid_reason"},
 		{"a name that is no text", "POST", "/api/keys", `{"name": 7}`, "invalid_request"},
 		{"a scope that is not offered", "POST", "/api/keys", `{"name": "x", "scopes": ["admin"]}`, "invalid_scopes"},
 		{"every scope", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`, "invalid_scopes"},
