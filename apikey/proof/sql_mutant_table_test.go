@@ -154,10 +154,6 @@ var sqlMutants = []mutant{
 			"\t\tON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest",
 		"SELECT CASE WHEN ? = '' THEN 0 ELSE ?::bigint END",
 	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
-	{"PostgreSQL: isolation left to the server", "store/sqlstore/postgres.go", edits{
-		"isolation:   sql.LevelReadCommitted,",
-		"isolation:   sql.LevelDefault,",
-	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
 	{"PostgreSQL: uses locked in any order", "store/sqlstore/postgres.go", edits{
 		"IS NULL ORDER BY k.digest FOR UPDATE OF k",
 		"IS NULL FOR UPDATE OF k",
