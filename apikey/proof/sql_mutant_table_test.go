@@ -33,6 +33,10 @@ var sqlMutants = []mutant{
 		"SET latest = max(latest, excluded.latest)",
 		"SET latest = excluded.latest",
 	}, "./store/sqlitestore", "TestStore"},
+	{"PostgreSQL: owners of version 1 have no latest instant", "store/sqlstore/schema/postgresql/2.sql", edits{
+		"latest bigint NOT NULL DEFAULT 0",
+		"latest bigint NOT NULL",
+	}, "./store/proof", "TestMigrateKeepsTheRowsOfVersion1|TestVersionsShareADatabase"},
 	{"SQL: expired keys count", "store/sqlstore/statements.go", edits{
 		"replaced_by = '' AND expires_at > ?\"",
 		"replaced_by = '' AND expires_at > ? - 10e10\"",
