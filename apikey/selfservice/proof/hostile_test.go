@@ -137,7 +137,7 @@ func TestUnwieldyNames(t *testing.T) {
 	p.set(t, plan, nil)
 	for _, name := range []string{
 		strings.Repeat("W", 64), strings.Repeat("﷽", 64), strings.Repeat("👩‍👩‍👧‍👦", 9), "e" + strings.Repeat("\u0301", 63),
-		"مفتاح الخادم الرئيسي (للإنتاج)", strings.Repeat("漢", 64), "a\u2060b\u00a0c", "x", "{name} {expires}", "0",
+		"مفتاح الخادم الرئيسي (للإنتاج)", strings.Repeat("漢", 64), "a\u00a0b\u3000c", "x", "{name} {expires}", "0",
 	} {
 		p.create(t, apikey.CreateParams{Name: name, CreatedBy: strings.Repeat("y", 255)})
 	}
