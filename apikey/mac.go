@@ -84,8 +84,8 @@ func (k *macKey) sum(signed string) uint64 {
 
 // verify compares in constant time.
 func (k *macKey) verify(signed, mac string) bool {
-	var want, got [macLen]byte
-	putBase62(want[:], k.sum(signed))
-	copy(got[:], mac)
-	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	var wantMAC, gotMAC [macLen]byte
+	putBase62(wantMAC[:], k.sum(signed))
+	copy(gotMAC[:], mac)
+	return subtle.ConstantTimeCompare(wantMAC[:], gotMAC[:]) == 1
 }

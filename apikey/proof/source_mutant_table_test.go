@@ -14,10 +14,10 @@ var sourceMutants = []mutant{
 		"alphabet[byte & 63] ?? ''", "alphabet[byte % 62]",
 	}, "./apikey/selfservice/proof", "TestTokensOfTheScript"},
 	{"MAC compared with ==", "apikey/mac.go", edits{
-		"return subtle.ConstantTimeCompare(want[:], got[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn want == got",
+		"return subtle.ConstantTimeCompare(wantMAC[:], gotMAC[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn wantMAC == gotMAC",
 	}, "./apikey/proof", "TestSecretsAreCompared"},
 	{"MAC compared with bytes.Equal", "apikey/mac.go", edits{
-		"return subtle.ConstantTimeCompare(want[:], got[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn bytes.Equal(want[:], got[:])",
+		"return subtle.ConstantTimeCompare(wantMAC[:], gotMAC[:]) == 1", "_ = subtle.ConstantTimeCompare\n\treturn bytes.Equal(wantMAC[:], gotMAC[:])",
 	}, "./apikey/proof", "TestSecretsAreCompared"},
 	{"webhook: signature compared with bytes.Equal", "entitlement/webhook/signature.go", edits{
 		"if hmac.Equal(mac, want) {", "if slices.Equal(mac, want) {",
