@@ -173,6 +173,9 @@ func TestOldValueIsNotRenewedOverAndOver(t *testing.T) {
 // StaleIfError allows, also if its load waits for its turn, and most uses do not
 // wait at all. All keys get their new value in the end.
 func TestSlowLoadServesStale(t *testing.T) {
+	if raceEnabled {
+		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const n = 200
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
@@ -193,12 +196,12 @@ func TestSlowLoadServesStale(t *testing.T) {
 				})
 			}
 		}
-		for range 1_000 {
+		for range 100 {
 			once()
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 		uses.Wait()
-		if share := float64(waited.Load()) / 1_000 / n; share > 0.2 {
+		if share := float64(waited.Load()) / 100 / n; share > 0.2 {
 			t.Errorf("%.1f %% of the uses waited, want no more than those in the first 50 ms of each load", 100*share)
 		}
 		renewed.Store(0)
