@@ -100,7 +100,7 @@ func (p *peers) review(now time.Time) (silent bool) {
 		case now.After(k.gone):
 			delete(p.known, o)
 		case !k.left:
-			silent = silent || now.After(k.due)
+			silent = silent || !now.Before(k.due)
 			p.size++
 			p.fleet = max(p.fleet, min(k.size, maxPeers))
 		}

@@ -240,7 +240,7 @@ var instanceMutants = []mutant{
 		"",
 	}, "./cache", "TestPutOff"},
 	{"silence of others not noticed", "cache/peer.go", edits{
-		"silent = silent || now.After(k.due)",
+		"silent = silent || !now.Before(k.due)",
 		"silent = silent || now.After(k.gone)",
 	}, "./cache", "TestFeedSilentPeer"},
 	{"an instance said farewell and is missed", "cache/peer.go", edits{
@@ -381,4 +381,7 @@ var instanceMutants = []mutant{
 		"Secret: newSecret(token), Propagated: told}",
 		"Secret: newSecret(token), Propagated: told || true}",
 	}, "./apikey", "TestRotateKeepsItsToken"},
+	{"an instance is not silent at the instant at which it is due", "cache/peer.go", edits{
+		"!now.Before(k.due)", "now.After(k.due)",
+	}, "./cache", "TestSilentOnceDue"},
 }

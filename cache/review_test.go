@@ -1,0 +1,20 @@
+package cache
+
+import (
+	"testing"
+	"time"
+)
+
+// C-16: an instance is silent from the instant at which it is due, also if that is
+// the instant of the review.
+func TestSilentOnceDue(t *testing.T) {
+	now := time.Now()
+	p := peers{known: map[origin]peer{{1}: {due: now.Add(time.Second), gone: now.Add(time.Hour)}}}
+	if p.review(now) {
+		t.Error("an instance is silent before its message is due")
+	}
+	p.doubtBye(origin{1}, now, time.Minute)
+	if !p.review(now) {
+		t.Error("an instance is not silent right after a farewell that may be forged")
+	}
+}
