@@ -381,7 +381,4 @@ var instanceMutants = []mutant{
 		"Secret: newSecret(token), Propagated: told}",
 		"Secret: newSecret(token), Propagated: told || true}",
 	}, "./apikey", "TestRotateKeepsItsToken"},
-	{"an instance is not silent at the instant at which it is due", "cache/peer.go", edits{
-		"!now.Before(k.due)", "now.After(k.due)",
-	}, "./cache", "TestSilentOnceDue"},
 }

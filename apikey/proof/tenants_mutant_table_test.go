@@ -138,4 +138,7 @@ var tenantMutants = []mutant{
 		"`\\x{1F3F4}[\\x{E0030}",
 		"`.[\\x{E0030}",
 	}, "./apikey", "TestVisibleNames"},
+	{"an instance is not silent at the instant at which it is due", "cache/peer.go", edits{
+		"!now.Before(k.due)", "now.After(k.due)",
+	}, "./cache", "TestSilentOnceDue"},
 }
