@@ -71,6 +71,10 @@ func fillAfter(t *testing.T, c *rediscache.Cache, key cache.Key, what string) {
 	holds(t, c, key, value("good"), "the value that was set after "+what)
 }
 
+// restLife is what a genuine entry may have left of its minute: put back for longer,
+// it would be refused for that.
+const restLife = 50 * time.Second
+
 func TestForgedEntriesAreMisses(t *testing.T) {
 	t.Parallel()
 	f := newForger(t)
@@ -88,7 +92,7 @@ func TestForgedEntriesAreMisses(t *testing.T) {
 		}
 		for what, text := range forged {
 			for _, kind := range []string{"k", "n"} {
-				f.put(f.name(kind, other), text, time.Minute)
+				f.put(f.name(kind, other), text, restLife)
 				f.refused(other, what+" in "+kind)
 			}
 		}
@@ -104,12 +108,12 @@ func TestDamagedEntriesAreMisses(t *testing.T) {
 		for i := range text {
 			damaged := []byte(text)
 			damaged[i] ^= 1 << (i % 8)
-			f.put(f.name(kind, key), string(damaged), time.Minute)
+			f.put(f.name(kind, key), string(damaged), restLife)
 			f.refused(key, "a flipped bit")
-			f.put(f.name(kind, key), text[:i], time.Minute)
+			f.put(f.name(kind, key), text[:i], restLife)
 			f.refused(key, "an entry that was cut")
 		}
-		f.put(f.name(kind, key), text+"x", time.Minute)
+		f.put(f.name(kind, key), text+"x", restLife)
 		f.refused(key, "an entry with a byte too many")
 	}
 }
@@ -141,7 +145,7 @@ func TestEntriesOfOtherNamespacesAreMisses(t *testing.T) {
 	f, other := newForger(t), newForger(t)
 	key := newKey()
 	text := f.kept(key, value("genuine"))
-	other.put(other.name("k", key), text, time.Minute)
+	other.put(other.name("k", key), text, restLife)
 	other.refused(key, "another namespace's entry for the key")
 }
 
