@@ -349,13 +349,14 @@ func TestFlood(t *testing.T) {
 }
 
 // BenchmarkFlood shows how known keys are served beside floods of unknown tokens,
-// and beside none, which is the floor.
+// and beside none, which is the floor. KEYHATCH_SOAK=1 floods for longer.
 func BenchmarkFlood(b *testing.B) {
+	lasts := time.Duration(trials(2, 6)) * time.Second
 	floods := map[string]flood{}
 	for _, rate := range []int{0, 1_000, 2_000, 4_000, 8_000} {
-		floods[fmt.Sprint("rate=", rate)] = attack(rate, 6*time.Second, 3*time.Second)
+		floods[fmt.Sprint("rate=", rate)] = attack(rate, lasts, 3*time.Second)
 	}
-	far := attack(1_500, 6*time.Second, 3*time.Second)
+	far := attack(1_500, lasts, 3*time.Second)
 	far.connections, far.lookup = 0, 100*time.Millisecond
 	floods["far/rate=1500"] = far
 	for _, name := range slices.Sorted(maps.Keys(floods)) {
@@ -368,14 +369,15 @@ func BenchmarkFlood(b *testing.B) {
 }
 
 // BenchmarkSlowStore shows how keys in use are served while look-ups take 300 ms,
-// over ten connections, beside look-ups of 5 ms, which is the floor.
+// over ten connections, beside look-ups of 5 ms, which is the floor. KEYHATCH_SOAK=1
+// goes on for two lives of a key.
 func BenchmarkSlowStore(b *testing.B) {
 	for _, lookup := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond} {
 		b.Run(fmt.Sprint("lookup=", lookup), func(b *testing.B) {
 			for b.Loop() {
 				flood{
-					connections: 10, lookup: lookup, other: lookup, ttl: 10 * time.Second,
-					keys: 150, uses: 2_000, revocations: 2, lasts: 20 * time.Second,
+					connections: 10, lookup: lookup, other: lookup, ttl: time.Duration(trials(4, 10)) * time.Second,
+					keys: 150, uses: 2_000, revocations: 2, lasts: time.Duration(trials(4, 20)) * time.Second,
 				}.run(b).report(b)
 			}
 		})
