@@ -62,8 +62,8 @@ type Manager struct {
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	reads, writes, revocations *lane                                  // for the management calls of these kinds
 
-	watcher *watcher    // nil when the provider does not watch
-	counts  *countWatch // nil when the store does not count revocations
+	watcher *background // nil when the provider does not watch
+	counts  *background // nil when the store does not count revocations
 	uses    *lastUsed
 	reuses  *reuses // of revoked keys
 	ended   endedKeys
@@ -145,7 +145,12 @@ func isNil(v any) bool {
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.
 func (m *Manager) Close(ctx context.Context) error {
-	err := errors.Join(m.uses.close(ctx), m.watcher.close(ctx), m.counts.close(ctx))
+	err := m.uses.close(ctx)
+	watching := m.watcher.close(ctx)
+	if watching != nil {
+		watching = fmt.Errorf("apikey: the provider's Watch has not returned: %w", watching)
+	}
+	err = errors.Join(err, watching, m.counts.close(ctx))
 	if m.feed != nil {
 		err = errors.Join(err, m.feed.Close(ctx))
 	}

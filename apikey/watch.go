@@ -17,25 +17,14 @@ const (
 	longestPause = 30 * time.Second
 )
 
-// A watcher hears of changed plans from the provider.
-type watcher struct {
-	stop context.CancelFunc
-	done chan struct{}
-}
-
-// startWatcher returns nil when the provider does not watch.
-func startWatcher(m *Manager) *watcher {
+// startWatcher passes on the changes of plans that the provider sees. It returns nil
+// if the provider does not watch.
+func startWatcher(m *Manager) *background {
 	provider, ok := m.opts.Entitlements.(entitlement.Watcher)
 	if !ok {
 		return nil
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	w := &watcher{stop: stop, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		m.watch(ctx, provider)
-	}()
-	return w
+	return startBackground(func(ctx context.Context) { m.watch(ctx, provider) })
 }
 
 func (m *Manager) watch(ctx context.Context, provider entitlement.Watcher) {
@@ -91,18 +80,4 @@ func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 func (m *Manager) logWatch(err error) {
 	defer func() { _ = recover() }() // a Logger that panics: nobody else would catch it
 	m.log.Warn("apikey: changes of plans are not heard of; they are seen when CacheTTL is over", slog.Any("error", err))
-}
-
-// close waits until Watch has returned.
-func (w *watcher) close(ctx context.Context) error {
-	if w == nil {
-		return nil
-	}
-	w.stop()
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("apikey: the provider's Watch has not returned: %w", ctx.Err())
-	}
 }

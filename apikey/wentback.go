@@ -31,24 +31,15 @@ type countWatch struct {
 	counter store.RevocationCounter
 	seen    store.Revocations // the highest that this instance has seen
 	settled time.Time         // from when counts on the bus are compared again after a report
-
-	stop context.CancelFunc
-	done chan struct{}
 }
 
 // startCountWatch returns nil if the store does not count.
-func startCountWatch(m *Manager) *countWatch {
+func startCountWatch(m *Manager) *background {
 	counter, ok := m.store.(store.RevocationCounter)
 	if !ok {
 		return nil
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	w := &countWatch{m: m, counter: counter, stop: stop, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		w.run(ctx)
-	}()
-	return w
+	return startBackground((&countWatch{m: m, counter: counter}).run)
 }
 
 func (w *countWatch) run(ctx context.Context) {
@@ -204,18 +195,4 @@ func (w *countWatch) share(ctx context.Context, r store.Revocations) {
 	_, _ = callLevel(ctx, w.m.level, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, w.m.level.Set(ctx, w.key(), got.lease, item, seenTTL)
 	})
-}
-
-// close waits until the last look has ended.
-func (w *countWatch) close(ctx context.Context) error {
-	if w == nil {
-		return nil
-	}
-	w.stop()
-	select {
-	case <-w.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

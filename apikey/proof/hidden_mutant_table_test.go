@@ -74,7 +74,7 @@ var hiddenMutants = []mutant{
 		`return strings.Trim(dsn, "/@?") == ""`,
 		`return dsn == "-"`,
 	}, "./store/pgstore", "TestEmptyNames"},
-	{"PostgreSQL: encoding of the database not checked", "store/sqlstore/postgres.go", edits{
+	{"PostgreSQL: encoding of the database not checked", "internal/sqldb/postgres.go", edits{
 		"WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')",
 		"WHEN current_setting('server_encoding') = 'none'",
 	}, "./store/proof", "TestDatabaseEncodings"},

@@ -23,16 +23,7 @@ var postgres = dialect{
 	keepRefused: keepRefusedOnConflict,
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
-
-	// Encodings other than UTF8 have no place for most characters, and an owner
-	// with one of them could never be written. A client of another encoding would
-	// have its letters changed on the way. SQL_ASCII means bytes, kept as they are.
-	unfit: `SELECT CASE
-		WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')
-			THEN 'the encoding of the database is ' || current_setting('server_encoding') ||
-				', which cannot hold every text; use a database made by CREATE DATABASE with ENCODING ''UTF8'' and TEMPLATE template0'
-		WHEN current_setting('client_encoding') NOT IN ('UTF8', 'SQL_ASCII')
-			THEN 'client_encoding is ' || current_setting('client_encoding') || ', want UTF8' END`,
+	unfit:       sqldb.PostgreSQLEncodings,
 }
 
 // busyPostgres knows the errors of every driver that tells the SQLSTATE, as

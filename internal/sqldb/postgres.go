@@ -39,3 +39,14 @@ var PostgreSQL = Database{
 	server:      `SELECT current_database() || ', server started at ' || pg_postmaster_start_time()`,
 	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 }
+
+// PostgreSQLEncodings asks what is wrong with the encodings of the database and of a
+// connection; NULL means nothing. Encodings other than UTF8 have no place for most
+// characters, so some texts could never be written. A client of another encoding
+// would have its letters changed on the way. SQL_ASCII means bytes, kept as they are.
+const PostgreSQLEncodings = `SELECT CASE
+	WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')
+		THEN 'the encoding of the database is ' || current_setting('server_encoding') ||
+			', which cannot hold every text; use a database made by CREATE DATABASE with ENCODING ''UTF8'' and TEMPLATE template0'
+	WHEN current_setting('client_encoding') NOT IN ('UTF8', 'SQL_ASCII')
+		THEN 'client_encoding is ' || current_setting('client_encoding') || ', want UTF8' END`

@@ -28,15 +28,7 @@ var postgres = dialect{
 	inOrder:     "ORDER BY digest FOR UPDATE OF k",
 	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 
-	// Encodings other than UTF8 have no place for most characters, and a name
-	// with one of them could never be written. A client of another encoding would
-	// have its letters changed on the way. SQL_ASCII means bytes, kept as they are.
-	unfit: `SELECT CASE
-		WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')
-			THEN 'the encoding of the database is ' || current_setting('server_encoding') ||
-				', which cannot hold every text; use a database made by CREATE DATABASE with ENCODING ''UTF8'' and TEMPLATE template0'
-		WHEN current_setting('client_encoding') NOT IN ('UTF8', 'SQL_ASCII')
-			THEN 'client_encoding is ' || current_setting('client_encoding') || ', want UTF8' END`,
+	unfit: sqldb.PostgreSQLEncodings,
 
 	// Whoever finds the row locked waits, and then sees what the other one left.
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
