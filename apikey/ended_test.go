@@ -254,8 +254,8 @@ func TestUndoneKeyIsShownAsEnded(t *testing.T) {
 	})
 }
 
-// RevokeAll covers keys that were created long before it, whoever had
-// revoked them, without remembering each; and no key that is created later.
+// RevokeAll covers keys that were created long before it, also keys that
+// another process had revoked, without remembering each; and no key that is created later.
 func TestRevokeAllOutlivesTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports undone

@@ -94,8 +94,8 @@ func (t *turn) leave() {
 	}
 }
 
-// askInTurn is [ask] for an owner who has a turn, with a timeout of its own. A call
-// that is given up keeps the turn until it returns.
+// askInTurn calls the store like [ask], within the owner's turn and with a timeout
+// of its own. A call that is given up keeps the turn until it returns.
 func askInTurn[T any](ctx context.Context, t *turn, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	t.hold()
 	if err := t.lane.places.Acquire(ctx, timeout); err != nil {

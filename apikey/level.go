@@ -77,8 +77,8 @@ func (l *secondLevel) find(ctx context.Context, d store.Digest) (found cache.Loa
 	got, err := l.get(ctx, cache.Key(d))
 	l.budget.record(err == nil)
 	if err == nil && !young(got.item.Age, l.ttl(got.item.Absent)) && l.forget(ctx, cache.Key(d)) == nil {
-		// An old entry would be of no use to who renews what is in memory. Without
-		// it there is a lease for a new one.
+		// An old entry cannot renew a cached one. Once it is deleted, there is a lease
+		// for a new one.
 		got, err = l.get(ctx, cache.Key(d))
 	}
 	item := got.item

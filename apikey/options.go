@@ -35,9 +35,9 @@ type Options struct {
 	Entitlements entitlement.Provider
 
 	// CacheTTL is how long a key or an entitlement may be answered from memory
-	// without asking again; up to a tenth less, so that what was loaded
-	// together is not asked for again together. What is in use is looked up again
-	// in the background in the last fifth of that time. While the store answers it
+	// without asking again; up to a tenth less, so that entries that were loaded
+	// together do not expire together. An entry in use is loaded again in the
+	// background in the last fifth of that time. While the store answers it
 	// bounds how long a change made through another Manager goes unseen, if
 	// there is no Bus or the Bus fails; changes made through this one are seen
 	// at once. Default 60 s.

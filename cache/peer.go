@@ -3,7 +3,7 @@ package cache
 import "time"
 
 const (
-	maxPeers = 4096            // instances that are told apart
+	maxPeers = 4096            // instances that this one keeps track of
 	longGone = 5 * time.Minute // until a silent instance counts as gone
 	lateness = 2 * time.Second // of a message that is not missed yet
 

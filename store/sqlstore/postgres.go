@@ -30,7 +30,7 @@ var postgres = dialect{
 
 	unfit: sqldb.PostgreSQLEncodings,
 
-	// Whoever finds the row locked waits, and then sees what the other one left.
+	// A transaction that finds the row locked waits, and then sees what the other one wrote.
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest`,
 
