@@ -58,7 +58,7 @@ type Options struct {
 	// 503 if it fails.
 	StaleIfError time.Duration
 
-	// CacheSize is how many keys are kept in memory, at some 800 bytes each, and
+	// CacheSize is how many keys are kept in memory, at some 530 bytes each, and
 	// as many entitlements where there are Entitlements. Default 100,000, at
 	// most 100,000,000.
 	CacheSize int
