@@ -40,16 +40,23 @@ type scriptCall struct {
 // run runs a script with others. It returns early if ctx ends; the script may run
 // even so.
 func (p *pipeline) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
 	c := &scriptCall{script: script, keys: keys, args: args, done: make(chan struct{})}
 	p.add(c)
 	select {
 	case <-c.done:
 		return c.result
 	case <-ctx.Done():
-		failed := redis.NewCmd(ctx)
-		failed.SetErr(ctx.Err())
-		return failed
+		return ended(ctx)
 	}
+}
+
+func ended(ctx context.Context) *redis.Cmd {
+	failed := redis.NewCmd(ctx)
+	failed.SetErr(ctx.Err())
+	return failed
 }
 
 func (p *pipeline) add(c *scriptCall) {
