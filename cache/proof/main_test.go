@@ -2,11 +2,9 @@ package proof_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -19,11 +17,6 @@ func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // it tells of connections that are cut on purpose
 	if os.Getenv(roleVariable) != "" {
 		os.Exit(play())
-	}
-	// These tests wait most of the time, and may do so beside each other.
-	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(4)); err != nil {
-		panic(err)
 	}
 	os.Exit(testserver.Run(m))
 }

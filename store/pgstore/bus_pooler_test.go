@@ -1,6 +1,7 @@
 package pgstore_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,18 +33,21 @@ func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
 	for _, size := range []int{1, 3} {
-		through := bouncer(t, dsn, "transaction", size)
-		s := open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)})
-		for name, o := range map[string]*pgstore.BusOptions{"the Store's": nil, "BusOptions.DSN": {DSN: through}} {
-			_, err := s.Bus(t.Context(), o)
-			if err == nil || !strings.Contains(err.Error(), "give BusOptions.DSN a data source name that leads to the server itself or to a pooler in session mode") {
-				t.Errorf("%s through a pooler of %d sessions: got %v, want an error that says what to do", name, size, err)
+		t.Run(fmt.Sprint("pool of ", size), func(t *testing.T) {
+			t.Parallel()
+			through := bouncer(t, dsn, "transaction", size)
+			s := open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)})
+			for name, o := range map[string]*pgstore.BusOptions{"the Store's": nil, "BusOptions.DSN": {DSN: through}} {
+				_, err := s.Bus(t.Context(), o)
+				if err == nil || !strings.Contains(err.Error(), "give BusOptions.DSN a data source name that leads to the server itself or to a pooler in session mode") {
+					t.Errorf("%s: got %v, want an error that says what to do", name, err)
+				}
 			}
-		}
-		direct := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
-		if _, err := direct.Bus(t.Context(), &pgstore.BusOptions{DSN: through}); err == nil {
-			t.Error("Bus of a Store without a pooler accepts a BusOptions.DSN that leads through one in transaction mode")
-		}
+			direct := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+			if _, err := direct.Bus(t.Context(), &pgstore.BusOptions{DSN: through}); err == nil {
+				t.Error("Bus of a Store without a pooler accepts a BusOptions.DSN that leads through one in transaction mode")
+			}
+		})
 	}
 }
 

@@ -27,8 +27,11 @@ package testserver
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -55,13 +58,31 @@ func Redis(tb testing.TB, ping func(addr string) error) string {
 }
 
 // Run runs the tests and then ends the shared servers. It returns what m does.
+// Tests that use servers wait most of the time, so Run lets at least four of
+// them run at once, unless -parallel says otherwise.
 func Run(m interface{ Run() int }) int {
+	allowParallel()
 	defer func() {
 		for _, s := range []*shared{sharedPostgreSQL, sharedMySQL, sharedRedis} {
 			s.end()
 		}
 	}()
 	return m.Run()
+}
+
+// minParallel is how many tests run at once on a machine of fewer processors.
+const minParallel = 4
+
+func allowParallel() {
+	flag.Parse()
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
+	if set || runtime.GOMAXPROCS(0) >= minParallel || flag.Lookup("test.parallel") == nil {
+		return
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(minParallel)); err != nil {
+		panic(err)
+	}
 }
 
 // The servers that all tests of the process share.
