@@ -17,7 +17,7 @@ type client struct {
 func (c *client) run() {
 	for !c.over() {
 		c.step()
-		time.Sleep(time.Duration(c.random.Int64N(int64(count(4*time.Millisecond, 16*time.Millisecond)))))
+		time.Sleep(time.Duration(c.random.Int64N(int64(count(8*time.Millisecond, 16*time.Millisecond)))))
 	}
 }
 

@@ -170,3 +170,12 @@ func (m *member) watched(name string, wait time.Duration) []watchedToken {
 
 // buses are those that there are.
 var buses = []string{redisBus, notifyBus}
+
+// fully returns all of the buses for a run with the full counts. Otherwise it
+// returns the one on which the scenario means most.
+func fully(most string, all ...string) []string {
+	if soak {
+		return all
+	}
+	return []string{most}
+}

@@ -18,7 +18,7 @@ import (
 // An instance that starts beside others finds in the second level what they
 // have in use.
 func TestColdStart(t *testing.T) {
-	n := count(2000, 100_000)
+	n := count(500, 100_000)
 	s := sharedServers(t)
 	makers := newCluster(t, s, 1, setup{Bus: noBus})
 	all := tokens(makers.create(makers.members[0], n))

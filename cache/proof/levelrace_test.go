@@ -3,6 +3,8 @@ package proof_test
 import (
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 // An instance that is stopped between its look into the store and the fill of
@@ -18,7 +20,8 @@ func TestLateFillOfTheLevel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := sharedServers(t)
 			if flush {
-				s = ownServers(t)
+				s.cache = testserver.StartRedis(t, pingRedis)
+				s.redis = s.cache.DSN()
 			}
 			// The instance that fills has no bus: what it has in memory may be
 			// old. A load may take long here.

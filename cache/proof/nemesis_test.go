@@ -13,16 +13,11 @@ import (
 // is one that may be given.
 func TestNemesis(t *testing.T) {
 	t.Parallel()
-	for _, s := range []setup{
-		{Bus: redisBus, Level: true},
-		{Bus: notifyBus},
-	} {
+	for _, bus := range fully(redisBus, buses...) {
 		for _, ttl := range []time.Duration{2 * time.Second, 8 * time.Second, 30 * time.Second}[:count(1, 3)] {
-			t.Run(s.Bus, func(t *testing.T) {
+			t.Run(bus, func(t *testing.T) {
 				t.Parallel()
-				s := s
-				s.CacheTTL, s.StaleIfError, s.NegativeTTL = ttl, 2*ttl, time.Second
-				n := newNemesis(t, s)
+				n := newNemesis(t, setup{Bus: bus, Level: bus == redisBus, CacheTTL: ttl, StaleIfError: 2 * ttl, NegativeTTL: time.Second})
 				n.run(count(1, 6))
 				n.agree()
 				n.judge()

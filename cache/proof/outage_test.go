@@ -15,7 +15,7 @@ var outageRate = onRace(1000, 200)
 // ones are an outage, never a refusal. When it is back, it is not overrun.
 func TestStoreOutage(t *testing.T) {
 	t.Parallel()
-	for _, bus := range []string{redisBus, notifyBus, noBus} {
+	for _, bus := range fully(redisBus, redisBus, notifyBus, noBus) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
@@ -31,7 +31,7 @@ func TestStoreOutage(t *testing.T) {
 // past StaleIfError all are an outage.
 func TestLongStoreOutage(t *testing.T) {
 	t.Parallel()
-	for _, bus := range []string{redisBus, notifyBus, noBus} {
+	for _, bus := range fully(notifyBus, redisBus, notifyBus, noBus) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{

@@ -17,11 +17,11 @@ const (
 // it as soon as the network is whole again.
 func TestPartition(t *testing.T) {
 	t.Parallel()
-	for _, bus := range buses {
+	for _, bus := range fully(notifyBus, buses...) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			s := setup{Bus: bus, Level: bus == redisBus, CacheTTL: time.Minute, StaleIfError: count(6*time.Second, 30*time.Second)}
-			p := newPartition(t, newCluster(t, ownServers(t), 1, s))
+			p := newPartition(t, newCluster(t, sharedServers(t), 1, s))
 			p.last(count(7*time.Second, time.Minute))
 			for _, c := range p.cases {
 				c.check(p)

@@ -8,7 +8,7 @@ import (
 // C-04: a key that was revoked through one of three processes is refused by all
 // of them soon.
 func TestRevokeReachesEveryProcess(t *testing.T) {
-	n := count(200, 10_000)
+	n := count(60, 10_000)
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
 			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Level: bus == redisBus})
@@ -24,7 +24,7 @@ func TestRevokeReachesEveryProcess(t *testing.T) {
 		})
 	}
 	t.Run(noBus, func(t *testing.T) {
-		n, ttl := count(50, 1000), count(500*time.Millisecond, 2*time.Second)
+		n, ttl := count(20, 1000), count(500*time.Millisecond, 2*time.Second)
 		c := newCluster(t, sharedServers(t), 3, setup{Bus: noBus, CacheTTL: ttl})
 		r := c.revokeAll(n, 10*time.Second)
 		t.Logf("C-04 | no bus, CacheTTL %v | %d revokes, 3 processes | from its return: %s | accepted later than CacheTTL: %d | accepted after a refusal: %d",

@@ -9,7 +9,7 @@ import (
 // and nobody gathers in front of it.
 func TestSlowStore(t *testing.T) {
 	t.Parallel()
-	for _, bus := range []string{redisBus, notifyBus, noBus} {
+	for _, bus := range fully(notifyBus, redisBus, notifyBus, noBus) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{

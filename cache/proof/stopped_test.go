@@ -12,7 +12,7 @@ import (
 // in no request that begins after it goes on.
 func TestStoppedProcess(t *testing.T) {
 	t.Parallel()
-	for _, bus := range buses {
+	for _, bus := range fully(redisBus, buses...) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, sharedServers(t), 4, setup{Bus: bus, Level: bus == redisBus})

@@ -9,7 +9,7 @@ import (
 // Invariant 10, M-16: when a webhook has answered 200, the other instances go by the
 // new plan soon.
 func TestWebhookReachesEveryProcess(t *testing.T) {
-	n := count(100, 10_000)
+	n := count(40, 10_000)
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
 			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Plans: true})
