@@ -62,6 +62,7 @@ type Manager struct {
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	reads, writes, revocations *lane                                  // for the management calls of these kinds
 
+	quotas  map[EventKind]*quota
 	watcher *background // nil when the provider does not watch
 	counts  *background // nil when the store does not count revocations
 	uses    *lastUsed
@@ -86,7 +87,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(),
-		reads: newLane(maxCalls, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxCalls, ownerWaiting)}
+		reads: newLane(maxCalls, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxCalls, ownerWaiting), quotas: newQuotas()}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {
 		return nil, err

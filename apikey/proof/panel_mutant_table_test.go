@@ -94,7 +94,7 @@ var panelMutants = []mutant{
 		" && slices.Equal(a.Scopes, b.Scopes)",
 		" && len(a.Scopes) <= len(b.Scopes)+9 && slices.Equal(a.Scopes[:0], b.Scopes[:0])",
 	}, "./apikey", "TestIdempotencyKeyOfRegister"},
-	{"panel: as many creations as anybody likes", "apikey/selfservice/quota.go", edits{
+	{"panel: as many creations as anybody likes", "apikey/throttle.go", edits{
 		"wait > 0 {",
 		"wait > time.Hour {",
 	}, "./apikey/selfservice", "TestTenAMinute"},

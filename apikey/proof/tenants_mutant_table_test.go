@@ -71,12 +71,22 @@ var tenantMutants = []mutant{
 		"ORDER BY replaced_by, expires_at LIMIT 10 * ?",
 	}, "./store/sqlitestore", "Test.*/RevokeAll_revokes_a_batch"},
 	{"panel: updates without a quota", "apikey/selfservice/update.go", edits{
-		"err := c.updates.take(c.who.owner, time.Now()); err != nil {",
-		"err := c.updates.take(c.who.owner, time.Now()); false {",
+		"err := c.throttle(c.who.owner, apikey.EventUpdated); err != nil {",
+		"err := c.throttle(c.who.owner, apikey.EventUpdated); false {",
 	}, "./apikey/selfservice", "TestEveryWriteCounts"},
 	{"panel: revocations take the quota of creations", "apikey/selfservice/revoke.go", edits{
-		"c.revocations.take(",
-		"c.creations.take(",
+		"apikey.EventRevoked",
+		"apikey.EventRotated",
+	}, "./apikey/selfservice", "TestEveryWriteCounts"},
+	{"panel: rotations have a quota of their own", "apikey/throttle.go", edits{
+		"EventRotated: creations,",
+		"EventRotated: newQuota(maxCreations),",
+	}, "./apikey/selfservice", "TestCreationsShareAQuota"},
+	{"panel: each handler has a quota", "apikey/selfservice/problem.go", edits{
+		"h.keys.Throttle(owner, kind)",
+		"h.keys.Throttle(owner+fmt.Sprintf(\"%p\", h), kind)",
+		"import (\n",
+		"import (\n\t\"fmt\"\n",
 	}, "./apikey/selfservice", "TestEveryWriteCounts"},
 	{"names that show nothing", "apikey/visible.go", edits{
 		"case !strings.ContainsFunc(s, isVisible):",

@@ -186,7 +186,7 @@ func (h *handler) posted(w http.ResponseWriter, r *http.Request, owner string) {
 		return
 	}
 	id, reason := r.PostForm.Get("id"), strings.TrimSpace(r.PostForm.Get("reason"))
-	if err := h.revocations.take(owner, time.Now()); err != nil {
+	if err := h.throttle(owner, apikey.EventRevoked); err != nil {
 		h.panel(w, r, owner, http.StatusTooManyRequests, fill(h.options.Texts["error_too_many_requests"], "seconds", problemOf(err).wait))
 		return
 	}

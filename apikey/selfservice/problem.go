@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -41,6 +42,16 @@ var (
 	unavailable      = &problem{status: 503, code: "unavailable", detail: "Try again in a moment. What was to be changed may or may not be.", wait: retryAfter}
 	notPropagated    = &problem{status: 503, code: "not_propagated", detail: "It is done, but not all servers know yet. Send it again to tell them.", wait: retryAfter}
 )
+
+// throttle counts a write of the owner, or returns a problem that says how long to
+// wait. Writes that fail count too, since they cost the store as much.
+func (h *handler) throttle(owner string, kind apikey.EventKind) error {
+	wait := h.keys.Throttle(owner, kind)
+	if wait == 0 {
+		return nil
+	}
+	return &problem{status: 429, code: "too_many_requests", detail: "Too many requests of this kind in a minute.", wait: int(math.Ceil(wait.Seconds()))}
+}
 
 func malformed(detail string) *problem {
 	return &problem{status: 400, code: "invalid_request", detail: detail}

@@ -2,7 +2,8 @@ package selfservice
 
 import (
 	"net/http"
-	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
 )
 
 type revocation struct {
@@ -14,7 +15,7 @@ func revoke(c *call) (int, any, error) {
 	if err := c.body(&body); err != nil {
 		return 0, nil, err
 	}
-	if err := c.revocations.take(c.who.owner, time.Now()); err != nil {
+	if err := c.throttle(c.who.owner, apikey.EventRevoked); err != nil {
 		return 0, nil, err
 	}
 	if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, c.id, body.Reason); err != nil {

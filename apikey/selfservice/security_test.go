@@ -721,7 +721,8 @@ func TestFieldsAreThereOnce(t *testing.T) {
 }
 
 // M-18: every write counts against a quota of its owner, also if it fails. Past the
-// quota the store is not asked. Revocations have a quota of their own.
+// quota the store is not asked. Revocations have a quota of their own. The handlers
+// of a Manager count together.
 func TestEveryWriteCounts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -735,9 +736,10 @@ func TestEveryWriteCounts(t *testing.T) {
 	} {
 		st := &refusingStore{Store: memstore.New()}
 		p := newPanel(t, st, nil, nil)
+		handlers := []*panel{p, {p.keys, selfservice.New(p.keys, session, nil)}}
 		refused := 0
-		for range 299 {
-			before := st.calls.Load()
+		for i := range 299 {
+			p, before := handlers[i%2], st.calls.Load()
 			if w := p.do("ann", tt.method, tt.path, tt.body); w.Code == 429 {
 				if refused++; st.calls.Load() != before || w.Header().Get("Retry-After") == "" {
 					t.Errorf("%s past the quota: %d calls of the store, Retry-After %q", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
@@ -752,8 +754,34 @@ func TestEveryWriteCounts(t *testing.T) {
 		if w := p.do("ann", "POST", "/api/keys/key_x/revoke", `{}`); tt.name != "revoke" && w.Code != 404 {
 			t.Errorf("revoke when the quota to %s is used up: got %d, want 404", tt.name, w.Code)
 		}
+		if w := p.do("ann", "POST", "/", "action=revoke&id=key_x", header{"Content-Type", "application/x-www-form-urlencoded"}); (w.Code == 429) != (tt.name == "revoke") {
+			t.Errorf("revoke on the page when the quota to %s is used up: got %d", tt.name, w.Code)
+		}
 		if w := p.do("bob", tt.method, tt.path, tt.body); w.Code == 429 {
 			t.Errorf("%s: another owner is refused too", tt.name)
+		}
+	}
+}
+
+// M-18: creations, registrations and rotations count together.
+func TestCreationsShareAQuota(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	id := p.create(t, "ann", "first").Key.ID
+	for i := range 12 {
+		path, body := "/api/keys", `{"name": "x"}`
+		switch i % 3 {
+		case 1:
+			body = fmt.Sprintf(`{"name": "x", "hint": "key_1234", "digest": "%064x"}`, i)
+		case 2:
+			path, body = "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`
+		}
+		w := p.do("ann", "POST", path, body)
+		if want := map[bool]int{true: 201, false: 429}[i < 10]; w.Code != want {
+			t.Fatalf("%d: got %d %s, want %d", i, w.Code, w.Body, want)
+		}
+		if i%3 == 2 && i < 10 {
+			id = decode[one](t, w, 201).Key.ID
 		}
 	}
 }

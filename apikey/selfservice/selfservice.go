@@ -20,7 +20,7 @@ func New(keys *apikey.Manager, owner func(*http.Request) (string, error), option
 	}
 	return &handler{
 		keys: keys, owner: owner, options: options.withDefaults(),
-		creations: newQuota(maxCreations), updates: newQuota(maxUpdates), revocations: newQuota(maxRevocations), crossOrigin: http.NewCrossOriginProtection(),
+		crossOrigin: http.NewCrossOriginProtection(),
 	}
 }
 
@@ -28,9 +28,6 @@ type handler struct {
 	keys        *apikey.Manager
 	owner       func(*http.Request) (string, error)
 	options     Options
-	creations   *quota // and rotations
-	updates     *quota
-	revocations *quota
 	crossOrigin *http.CrossOriginProtection
 }
 

@@ -1,0 +1,89 @@
+package apikey
+
+import (
+	"sync"
+	"time"
+)
+
+// How many writes of a kind each owner can make in any throttleTime.
+const (
+	maxCreations   = 10 // and registrations and rotations
+	maxUpdates     = 60
+	maxRevocations = 120
+	throttleTime   = time.Minute
+)
+
+// Throttle counts a write that the owner asks for, by the kind of event that it
+// causes. It returns 0 if the write may be made, and otherwise how long the owner
+// has to wait. An owner may make 10 creations, registrations and rotations together
+// in a minute, 60 updates and 120 revocations. Other kinds are not counted.
+//
+// Package selfservice calls Throttle before each write, whether the write then
+// succeeds or not. Call it in a management API of your own, too. Each Manager
+// counts in memory, for all its callers together: a service of N instances admits
+// up to N times as many writes.
+func (m *Manager) Throttle(owner string, kind EventKind) time.Duration {
+	if q := m.quotas[kind]; q != nil {
+		return q.take(owner, time.Now())
+	}
+	return 0
+}
+
+// newQuotas leaves revocations a quota of their own, so that one is possible when
+// the others are used up.
+func newQuotas() map[EventKind]*quota {
+	creations := newQuota(maxCreations)
+	return map[EventKind]*quota{
+		EventCreated: creations, EventRegistered: creations, EventRotated: creations,
+		EventUpdated: newQuota(maxUpdates), EventRevoked: newQuota(maxRevocations),
+	}
+}
+
+// A quota bounds the calls of each owner. It remembers the owners of the last
+// throttleTime, all of whom the host knows.
+type quota struct {
+	limit  int
+	mu     sync.Mutex
+	owners map[string]*recentCalls
+	swept  time.Time
+}
+
+// recentCalls holds the times of the latest calls in a ring. The call at next is
+// the oldest.
+type recentCalls struct {
+	at   []time.Time
+	next int
+}
+
+func newQuota(limit int) *quota { return &quota{limit: limit, owners: map[string]*recentCalls{}} }
+
+// take counts a call and returns 0, or returns how long the owner has to wait.
+func (q *quota) take(owner string, now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sweep(now)
+	c := q.owners[owner]
+	if c == nil {
+		c = &recentCalls{at: make([]time.Time, q.limit)}
+		q.owners[owner] = c
+	}
+	if wait := c.at[c.next].Add(throttleTime).Sub(now); wait > 0 {
+		return wait
+	}
+	c.at[c.next] = now
+	c.next = (c.next + 1) % q.limit
+	return 0
+}
+
+// sweep forgets owners without recent calls, at most once per throttleTime.
+func (q *quota) sweep(now time.Time) {
+	if now.Sub(q.swept) < throttleTime {
+		return
+	}
+	q.swept = now
+	for owner, c := range q.owners {
+		if last := c.at[(c.next+q.limit-1)%q.limit]; now.Sub(last) >= throttleTime {
+			delete(q.owners, owner)
+		}
+	}
+}
