@@ -65,6 +65,11 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // IdempotencyKey that was used before, the same again is no error, and returns the
 // key that was made then; what differs in digest, name, scopes or expiry, or whose
 // key is over, is ErrDuplicate, with that key.
+//
+// ErrDuplicate does not say whose the digest is, and is the same for the owner's
+// own. If it is another owner's, Register emits [EventForeignOwner]. A caller who
+// knows a token can still find out that it is registered, even if its key has
+// ended. Use MACKeys if customers must not find that out.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -86,6 +91,9 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	}
 	defer t.leave()
 	key, err := m.insert(ctx, t, r, EventRegistered)
+	if errors.Is(err, ErrDuplicate) {
+		m.reportForeignDigest(ctx, t, r)
+	}
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
 		first, err := m.first(ctx, t, r)
 		if err == ErrDuplicate && same(first, r) && first.Live(now()) {
@@ -94,6 +102,14 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 		return keyOf(first), err
 	}
 	return key, err
+}
+
+// reportForeignDigest emits an event if r has the digest of another owner's key.
+func (m *Manager) reportForeignDigest(ctx context.Context, t *turn, r store.Record) {
+	taken, err := askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Lookup(ctx, r.Digest) })
+	if err == nil && taken.Owner != r.Owner {
+		m.emit(ctx, Event{Kind: EventForeignOwner, Time: now(), Owner: r.Owner, KeyID: taken.ID})
+	}
 }
 
 // same reports whether the attempts that two records are of ask for the same.

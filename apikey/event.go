@@ -41,9 +41,11 @@ const (
 
 	EventLimitReached EventKind = "limit_reached" // a key was not created
 
-	// EventForeignOwner is a management call for a key of another owner. The
-	// caller was told that there is no such key. Owner is who asked. It
-	// depends on the store telling; see [store.ErrForeignOwner].
+	// EventForeignOwner is a management call for a key of another owner, or a
+	// Register of its digest. The caller was told that there is no such key, or
+	// that the digest cannot be registered. Owner is who asked, and KeyID the
+	// other owner's key. For management calls it depends on the store; see
+	// [store.ErrForeignOwner].
 	EventForeignOwner EventKind = "foreign_owner"
 )
 

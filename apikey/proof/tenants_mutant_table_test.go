@@ -88,6 +88,22 @@ var tenantMutants = []mutant{
 		"import (\n",
 		"import (\n\t\"fmt\"\n",
 	}, "./apikey/selfservice", "TestEveryWriteCounts"},
+	{"a registration of another owner's digest is no event", "apikey/create.go", edits{
+		"taken.Owner != r.Owner {",
+		"false {",
+	}, "./apikey/selfservice", "TestDigestsOfOthersDoNotShow"},
+	{"a registration of one's own digest is an attempt", "apikey/create.go", edits{
+		" && taken.Owner != r.Owner {",
+		" {",
+	}, "./apikey/selfservice", "TestDigestsOfOthersDoNotShow"},
+	{"panel: another owner's digest takes longer", "apikey/create.go", edits{
+		"Owner: r.Owner, KeyID: taken.ID})\n\t}",
+		"Owner: r.Owner, KeyID: taken.ID})\n\t\t_, _ = m.store.Lookup(ctx, r.Digest)\n\t}",
+	}, "./apikey/selfservice", "TestDigestsOfOthersDoNotShow"},
+	{"panel: another owner's key is refused as such", "apikey/manager.go", edits{
+		"KeyID: id})\n\t\treturn ErrNotFound",
+		"KeyID: id})\n\t\treturn ErrConflict",
+	}, "./apikey/selfservice", "TestKeysOfOthersDoNotShow"},
 	{"names that show nothing", "apikey/visible.go", edits{
 		"case !strings.ContainsFunc(s, isVisible):",
 		"case s == \"\":",

@@ -190,13 +190,15 @@ func (h *handler) posted(w http.ResponseWriter, r *http.Request, owner string) {
 		h.panel(w, r, owner, http.StatusTooManyRequests, fill(h.options.Texts["error_too_many_requests"], "seconds", problemOf(err).wait))
 		return
 	}
-	_, err := h.keys.Revoke(r.Context(), owner, id, reason)
-	if err != nil {
+	switch _, err := h.keys.Revoke(r.Context(), owner, id, reason); {
+	case err == nil:
+		w.Header().Set("Location", "./?done=revoked")
+		w.WriteHeader(http.StatusSeeOther)
+	case errors.Is(err, apikey.ErrNotFound):
+		h.panel(w, r, owner, http.StatusNotFound, h.options.Texts["error_not_found"])
+	default:
 		h.confirm(w, r, owner, id, reason, err)
-		return
 	}
-	w.Header().Set("Location", "./?done=revoked")
-	w.WriteHeader(http.StatusSeeOther)
 }
 
 // excuse says why there is no panel, and what to do.

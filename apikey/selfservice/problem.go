@@ -33,7 +33,7 @@ var (
 	notFound         = &problem{status: 404, code: "not_found"}
 	methodNotAllowed = &problem{status: 405, code: "method_not_allowed"}
 	limitReached     = &problem{status: 409, code: "key_limit_reached", detail: "There are as many keys as the plan allows. Revoke one first."}
-	duplicate        = &problem{status: 409, code: "duplicate_key", detail: "There is a key with this digest."}
+	duplicate        = &problem{status: 409, code: "duplicate_key", detail: "This token cannot be registered. Make another one."}
 	conflict         = &problem{status: 409, code: "conflict", detail: "The key is over, or was replaced, and does not change any more."}
 	tooLarge         = &problem{status: 413, code: "content_too_large", detail: "The body is longer than 16 KiB."}
 	notJSON          = &problem{status: 415, code: "unsupported_media_type", detail: "The body must be application/json."}

@@ -1,0 +1,221 @@
+package selfservice_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/apikey/selfservice"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// M-19: to another owner's key the answer is that to a key that does not exist, byte
+// for byte, after as many calls of the store. Each attempt is an event.
+func TestKeysOfOthersDoNotShow(t *testing.T) {
+	t.Parallel()
+	s := newStrangers(t)
+	const none = "key_00000000000000000000"
+	for state, theirs := range s.keysOfBob(t) {
+		for _, r := range []struct {
+			method, path, body string
+			attempt            bool
+		}{
+			{"GET", "/api/keys/ID", "", true},
+			{"HEAD", "/api/keys/ID", "", true},
+			{"PATCH", "/api/keys/ID", `{"name": "x"}`, true},
+			{"PATCH", "/api/keys/ID", `{"disabled": true}`, true},
+			{"PATCH", "/api/keys/ID", `{"expires_at": null}`, true},
+			{"PATCH", "/api/keys/ID", `{"name": "\u0000"}`, false},
+			{"POST", "/api/keys/ID/rotate", `{"grace_seconds": 0}`, true},
+			{"POST", "/api/keys/ID/rotate", `{"grace_seconds": 60}`, true},
+			{"POST", "/api/keys/ID/revoke", `{"reason": "x"}`, true},
+			{"POST", "/api/keys/ID/revoke", `{"reason": "\u0000"}`, false},
+			{"DELETE", "/api/keys/ID", "", false},
+			{"GET", "/api/keys?limit=1&cursor=CURSOR", "", false},
+			{"GET", "/api/keys?part=over&cursor=CURSOR", "", false},
+			{"GET", "/?live=CURSOR&over=CURSOR", "", false},
+			{"GET", "/?revoke=ID", "", true},
+			{"POST", "/", "action=revoke&id=ID&reason=x", true},
+			{"POST", "/", "action=revoke&id=ID&reason=%00", false},
+		} {
+			with := func(id string) *strings.Replacer {
+				at := binary.BigEndian.AppendUint64(nil, uint64(theirs.CreatedAt.UnixMicro()))
+				return strings.NewReplacer("ID", id, "CURSOR", base64.RawURLEncoding.EncodeToString(append(at, id...)))
+			}
+			for _, byKey := range []bool{false, true} {
+				ann := s.stranger(t, byKey)
+				want, events := s.ask(ann, r.method, with(none).Replace(r.path), with(none).Replace(r.body))
+				if len(events) > 0 {
+					t.Errorf("%s %s %s of no key: events %+v", r.method, r.path, r.body, events)
+				}
+				got, events := s.ask(ann, r.method, with(theirs.ID).Replace(r.path), with(theirs.ID).Replace(r.body))
+				if got != want {
+					t.Errorf("%s %s %s of a key that is %s, by key %t:\ngot  %s\nwant %s", r.method, r.path, r.body, state, byKey, got, want)
+				}
+				forbidden := byKey && !strings.HasPrefix(r.path, "/api/") // the page is for people
+				if r.attempt && !forbidden && !isAttempt(events, ann.owner, theirs.ID) {
+					t.Errorf("%s %s %s of a key that is %s, by key %t: events %+v", r.method, r.path, r.body, state, byKey, events)
+				}
+			}
+		}
+		if now, err := s.store.Store.Get(t.Context(), "bob", theirs.ID); err != nil || fmt.Sprint(now) != fmt.Sprint(theirs) {
+			t.Errorf("%s: got %+v, %v, want it as it was", state, now, err)
+		}
+	}
+}
+
+// M-19: to another owner's digest the answer is that to one's own. The attempt is an
+// event.
+func TestDigestsOfOthersDoNotShow(t *testing.T) {
+	t.Parallel()
+	s := newStrangers(t)
+	for state, theirs := range s.keysOfBob(t) {
+		for _, byKey := range []bool{false, true} {
+			for _, retry := range [][]header{nil, {{"Idempotency-Key", "1"}}} {
+				ann := s.stranger(t, byKey)
+				register := func(d store.Digest) (string, []apikey.Event) {
+					return s.ask(ann, "POST", "/api/keys", `{"name": "x", "hint": "key_abcd", "digest": "`+hex.EncodeToString(d[:])+`"}`, retry...)
+				}
+				own := apikey.DigestOf(ann.owner)
+				s.insert(t, store.Record{ID: "own_" + ann.owner, Owner: ann.owner, Digest: own, CreatedAt: theirs.CreatedAt})
+				want, events := register(own)
+				if !strings.Contains(want, "duplicate_key") || len(events) > 0 {
+					t.Errorf("one's own digest: got %s, events %+v", want, events)
+				}
+				got, events := register(theirs.Digest)
+				if got != want {
+					t.Errorf("the digest of a key that is %s, by key %t, %v:\ngot  %s\nwant %s", state, byKey, retry, got, want)
+				}
+				if !isAttempt(events, ann.owner, theirs.ID) {
+					t.Errorf("the digest of a key that is %s: events %+v", state, events)
+				}
+			}
+		}
+	}
+}
+
+func isAttempt(events []apikey.Event, owner, id string) bool {
+	return len(events) == 1 && events[0].Kind == apikey.EventForeignOwner && events[0].Owner == owner && events[0].KeyID == id
+}
+
+// strangers are customers who ask for bob's keys. None asks often enough to be told
+// to wait.
+type strangers struct {
+	*panel
+	store  *countingStore
+	events []apikey.Event
+	n      int
+}
+
+type stranger struct {
+	owner  string
+	header header
+}
+
+func newStrangers(t *testing.T) *strangers {
+	s := &strangers{store: &countingStore{Store: memstore.New()}}
+	s.panel = newPanel(t, s.store, &apikey.Options{OnEvent: func(_ context.Context, e apikey.Event) {
+		if e.Kind != apikey.EventRefused {
+			s.events = append(s.events, e)
+		}
+	}}, &selfservice.Options{KeyScope: "keys:write"})
+	return s
+}
+
+func (s *strangers) stranger(t *testing.T, byKey bool) stranger {
+	s.n++
+	owner := fmt.Sprintf("ann_%d", s.n)
+	if !byKey {
+		return stranger{owner, header{"X-Session", owner}}
+	}
+	who := stranger{owner, header{"Authorization", "Bearer " + s.create(t, owner, "x", "keys:write").Secret.Reveal()}}
+	s.ask(who, "GET", "/api/keys", "") // so that the key is cached
+	return who
+}
+
+// ask returns everything of the answer, with the number of calls of the store.
+func (s *strangers) ask(who stranger, method, path, body string, more ...header) (answer string, events []apikey.Event) {
+	s.events = nil
+	calls := s.store.calls.Load()
+	if path == "/" {
+		more = append(more, header{"Content-Type", "application/x-www-form-urlencoded"})
+	}
+	w := s.do("", method, path, body, append(more, who.header)...)
+	for _, name := range slices.Sorted(maps.Keys(w.Header())) {
+		answer += fmt.Sprintf("%s: %q\n", name, w.Header()[name])
+	}
+	return fmt.Sprintf("%d after %d calls\n%s%s", w.Code, s.store.calls.Load()-calls, answer, w.Body), s.events
+}
+
+func (s *strangers) keysOfBob(t *testing.T) map[string]store.Record {
+	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	keys := map[string]store.Record{
+		"active": {}, "disabled": {DisabledAt: at}, "revoked": {RevokedAt: at, RevokeReason: "bob's"}, "expired": {ExpiresAt: at},
+		"replaced": {ExpiresAt: at.Add(2 * time.Hour), ReplacedBy: "key_next"},
+	}
+	for state, r := range keys {
+		r.ID, r.Digest = "key_"+strings.Repeat("1", 20-len(state))+state, apikey.DigestOf(state)
+		r.Owner, r.Name, r.Hint, r.CreatedAt = "bob", "bob's", "key_bobs", at.Add(-time.Hour)
+		s.insert(t, r)
+		keys[state] = r
+	}
+	return keys
+}
+
+func (s *strangers) insert(t *testing.T, r store.Record) {
+	t.Helper()
+	if err := s.store.Store.Insert(t.Context(), r, -1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A countingStore counts its calls.
+type countingStore struct {
+	store.Store
+	calls atomic.Int64
+}
+
+func (s *countingStore) Insert(ctx context.Context, r store.Record, limit int) error {
+	s.calls.Add(1)
+	return s.Store.Insert(ctx, r, limit)
+}
+
+func (s *countingStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	s.calls.Add(1)
+	return s.Store.Lookup(ctx, d)
+}
+
+func (s *countingStore) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	s.calls.Add(1)
+	return s.Store.Get(ctx, owner, id)
+}
+
+func (s *countingStore) List(ctx context.Context, q store.Query) (store.Page, error) {
+	s.calls.Add(1)
+	return s.Store.List(ctx, q)
+}
+
+func (s *countingStore) Update(ctx context.Context, owner, id string, c store.Change) (store.Record, error) {
+	s.calls.Add(1)
+	return s.Store.Update(ctx, owner, id, c)
+}
+
+func (s *countingStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+	s.calls.Add(1)
+	return s.Store.Revoke(ctx, owner, id, at, reason)
+}
+
+func (s *countingStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, made store.Record, err error) {
+	s.calls.Add(1)
+	return s.Store.Rotate(ctx, owner, id, next, ends, limit)
+}
