@@ -37,25 +37,29 @@ var errOverloaded = errors.New("overloaded, the call was not made")
 // what the closure holds: a fence stays up until the write has really ended. A
 // panic and an exit are errors, which count as outages.
 func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m.calls, m.opts.LookupTimeout, call)
+	return askFor(ctx, m.calls, m.opts.LookupTimeout, func() {}, call)
 }
 
 // askFor is ask with a timeout and with places of its own. The timeout counts
 // from when the call has its place; it waits for one no longer than that.
-func askFor[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+// returned is called when the call has returned, or was not made.
+func askFor[T any](ctx context.Context, places *places, timeout time.Duration, returned func(), call func(context.Context) (T, error)) (T, error) {
 	if err := places.Acquire(ctx, timeout); err != nil {
-		var none T
+		returned()
 		if err == bound.ErrBusy {
 			err = errOverloaded
 		}
-		return none, err
+		return *new(T), err
 	}
-	return bound.Call(ctx, timeout, places.Release, call)
+	return bound.Call(ctx, timeout, func() {
+		places.Release()
+		returned()
+	}, call)
 }
 
 // overloaded reports whether err says that a call was not made because too many
 // others were under way, which is no outage of the store or the provider.
-func overloaded(err error) bool { return err == errOverloaded || err == cache.ErrOverloaded }
+func overloaded(err error) bool { return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded }
 
 // logOverload logs at most one line in a second, since a client decides how many
 // calls are refused.

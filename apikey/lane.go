@@ -98,12 +98,5 @@ func (t *turn) leave() {
 // of its own. A call that is given up keeps the turn until it returns.
 func askInTurn[T any](ctx context.Context, t *turn, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	t.hold()
-	if err := t.lane.places.Acquire(ctx, timeout); err != nil {
-		t.leave()
-		return *new(T), fmt.Errorf("overloaded, the call was not made: %w", err)
-	}
-	return bound.Call(ctx, timeout, func() {
-		t.lane.places.Release()
-		t.leave()
-	}, call)
+	return askFor(ctx, t.lane.places, timeout, t.leave, call)
 }

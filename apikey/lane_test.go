@@ -1,10 +1,13 @@
 package apikey_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,6 +193,36 @@ func TestWritesOfAllOwnersAreBounded(t *testing.T) {
 		all.Wait()
 		if most.Load() != 8 {
 			t.Errorf("%d writes of 100 owners at once, want 8", most.Load())
+		}
+	})
+}
+
+// Invariant 9: a write that was refused before the store was called is not logged
+// as a failure of the store, and refusals do not fill the log.
+func TestRefusedWritesAreNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, slow, _ := slowStore()
+		var log bytes.Buffer
+		m := newManager(t, st, &apikey.Options{LookupTimeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		slow.Store(true)
+		var all sync.WaitGroup
+		var refused atomic.Int64
+		for i := range 1100 { // 8 are carried out at a time and 1,024 wait
+			all.Go(func() {
+				_, err := m.Create(t.Context(), apikey.CreateParams{Owner: fmt.Sprint("o", i), Name: "test"})
+				if errors.Is(err, apikey.ErrUnavailable) {
+					refused.Add(1)
+				} else if err != nil {
+					t.Errorf("Create: got %v, want nil or ErrUnavailable", err)
+				}
+			})
+		}
+		all.Wait()
+		if refused.Load() != 1100-8-1024 {
+			t.Errorf("%d writes were refused, want %d", refused.Load(), 1100-8-1024)
+		}
+		if strings.Contains(log.String(), "ERROR") || strings.Count(log.String(), "WARN") != 1 {
+			t.Errorf("got the log %q, want one warning and no error", log.String())
 		}
 	})
 }

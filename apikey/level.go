@@ -194,5 +194,5 @@ type levelAnswer struct {
 // callLevel is a call of the level, whatever the level does with it: one that
 // hangs must hold up neither a validation nor a fence.
 func callLevel[T any](ctx context.Context, l *secondLevel, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), call)
+	return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), func() {}, call)
 }

@@ -2,12 +2,11 @@ package apikey
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	bound "github.com/keyhatch/keyhatch/internal/guard"
 )
 
 // How long a Manager waits before it calls Watch again. The pause doubles, up to
@@ -51,18 +50,9 @@ func (m *Manager) watch(ctx context.Context, provider entitlement.Watcher) {
 // goroutine, so it gets one of its own.
 func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) error {
 	ended := make(chan error, 1)
-	go func() {
-		err := errExited
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v", p)
-			}
-			ended <- err
-		}()
-		e := provider.Watch(ctx, m.plans.Doubt, func(owner string) { m.ownerSeen(ctx, owner) })
-		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
-		err = e
-	}()
+	go bound.Finish(func() error {
+		return provider.Watch(ctx, m.plans.Doubt, func(owner string) { m.ownerSeen(ctx, owner) })
+	}, func(err error) { ended <- err })
 	return <-ended
 }
 

@@ -85,29 +85,16 @@ func (f *Feed) attempt(ctx context.Context) {
 		default:
 		}
 	}
-	err := errors.New("cache: Receive has exited")
-	defer func() {
+	guard.Finish(func() error { return f.bus.Receive(ctx, ready, func(text string) { f.heard(l, text) }) }, func(err error) {
+		if err == nil {
+			err = errors.New("it returned no error")
+		}
 		late.Stop() // from here on it is not taken
-		f.lost(l, err)
+		f.lost(l, fmt.Errorf("cache: receive: %w", err))
 		cancel()
 		f.links.Add(-1)
 		close(l.over)
-	}()
-	err = f.receive(ctx, ready, func(text string) { f.heard(l, text) })
+	})
 }
 
 var errReadyTwice = errors.New("cache: Receive has called ready twice")
-
-// receive is the bus's, whatever the bus does.
-func (f *Feed) receive(ctx context.Context, ready func(func(context.Context, string) error), deliver func(string)) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("cache: Receive has panicked: %v", p)
-		}
-	}()
-	if e := f.bus.Receive(ctx, ready, deliver); e != nil {
-		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
-		return fmt.Errorf("cache: receive: %w", e)
-	}
-	return errors.New("cache: Receive has returned without an error")
-}

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -309,6 +308,3 @@ func (c *Cache[V]) endOlder(e *entry[V], s *stripe[V]) bool {
 	e.epoch += oneVersion
 	return ended
 }
-
-// errNobody is an error that nobody returns.
-var errNobody = errors.New("nobody's error")

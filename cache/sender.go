@@ -251,17 +251,10 @@ func (f *Feed) hand(ctx context.Context, text string, send func(context.Context,
 	}
 	done := make(chan error, 1)
 	f.running.Go(func() {
-		err := errors.New("Publish has exited")
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("Publish has panicked: %v", p)
-			}
+		guard.Finish(func() error { return send(ctx, text) }, func(err error) {
 			<-f.sender.slot
 			done <- err
-		}()
-		e := send(ctx, text)
-		_ = errors.Is(e, errNobody) // an error that panics when it is looked into does so here
-		err = e
+		})
 	})
 	select {
 	case err := <-done:

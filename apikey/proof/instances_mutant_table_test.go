@@ -162,10 +162,8 @@ var instanceMutants = []mutant{
 		"go f.attempt(ctx)",
 	}, "./cache", "TestFeedClose$"},
 	{"an exit of Receive leaves its place taken", "cache/link.go", edits{
-		"\tdefer func() {\n\t\tlate.Stop()",
-		"\tend := func() {\n\t\tlate.Stop()",
-		"\t}()\n\terr = f.receive(ctx, ready, func(text string) { f.heard(l, text) })",
-		"\t}\n\terr = f.receive(ctx, ready, func(text string) { f.heard(l, text) })\n\tend()",
+		"\tguard.Finish(func() error { return f.bus.Receive(",
+		"\tfinish := func(call func() error, done func(error)) { done(call()) }\n\tfinish(func() error { return f.bus.Receive(",
 	}, "./cache", "TestBrokenBus"},
 	{"a Publish that hangs waited for", "cache/sender.go", edits{
 		"\tcase <-ctx.Done():\n\t\treturn fmt.Errorf(\"cache: publish: %w\", ctx.Err())\n\t}\n}\n\n// send sends",
@@ -354,7 +352,7 @@ var instanceMutants = []mutant{
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenLevel"},
 	{"a level that hangs waited for", "apikey/level.go", edits{
-		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), call)",
+		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), func() {}, call)",
 		"return call(ctx)",
 	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
 	{"0 microseconds taken for never", "apikey/record.go", edits{

@@ -120,8 +120,8 @@ var mutants = []mutant{
 		"\t\t\tif known != nil {\n\t\t\t\treturn true, nil\n\t\t\t}\n\t\t\treturn false, gaveUp(ctx)",
 	}, "./cache", "TestNothingStaleForWhoCannotWait"},
 	{"an error that panics in the background", "internal/guard/call.go", edits{
-		"\t\t_ = errors.Is(err, errOther) // an error whose methods panic does so here\n",
-		"\t\t_ = errOther\n",
+		"\t_ = errors.Is(e, errProbe)\n",
+		"\t_ = errProbe\n",
 	}, "./apikey", "TestErrorsThatPanic"},
 	{"a load's error passed on as an answer", "cache/load.go", edits{
 		"return nil, fmt.Errorf(\"cache: load: %w\", err)",

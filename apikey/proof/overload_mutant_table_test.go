@@ -19,8 +19,8 @@ var overloadMutants = []mutant{
 		"d.IsZero() {",
 	}, "./apikey", "TestRenewalsShareTheLevel"},
 	{"overload reported as a failure of the store", "apikey/ask.go", edits{
-		"return err == errOverloaded || err == cache.ErrOverloaded",
-		"return err == errOverloaded && err != cache.ErrOverloaded",
+		"return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded",
+		"return errors.Is(err, errOverloaded) && err != cache.ErrOverloaded",
 	}, "./apikey", "TestFlood/in_process"},
 	{"overload counted as a failure", "cache/load.go", edits{
 		"\tif err != nil {\n\t\tc.land(f, nil, err)",
@@ -100,9 +100,13 @@ var overloadMutants = []mutant{
 		"patient, cancel := context.WithTimeout(ctx, wait)",
 		"patient, cancel := context.WithCancel(ctx)",
 	}, "./internal/guard", "TestPlacesWait"},
+	{"a refused write logged as a failure of the store", "apikey/ask.go", edits{
+		"\t\tif err == bound.ErrBusy {\n",
+		"\t\tif false {\n",
+	}, "./apikey", "TestRefusedWritesAreNoOutage"},
 	{"a place given back before the call has returned", "internal/guard/call.go", edits{
-		"\t\t\tdone()\n",
-		"",
+		"\t\tdone()\n\t\treturned <-",
+		"\t\treturned <-",
 		"\treturned := make(chan result, 1)\n",
 		"\treturned := make(chan result, 1)\n\tdefer done()\n",
 	}, "./internal/guard", "TestCallKeepsItsPlace"},

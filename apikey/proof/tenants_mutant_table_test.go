@@ -25,12 +25,8 @@ var tenantMutants = []mutant{
 		"if disables(change) {\n\t\tl = m.writes",
 	}, "./apikey", "TestCallsOfOneOwnerQueue/disable"},
 	{"a given-up call leaves its turn", "apikey/lane.go", edits{
-		"\t\tt.lane.places.Release()\n\t\tt.leave()\n\t}, call)",
-		"\t\tt.lane.places.Release()\n\t}, call)",
-		"\tt.hold()\n\tif err",
-		"\tif err",
-		"\t\tt.leave()\n\t\treturn *new(T)",
-		"\t\treturn *new(T)",
+		"\tt.hold()\n\treturn askFor(ctx, t.lane.places, timeout, t.leave, call)",
+		"\treturn askFor(ctx, t.lane.places, timeout, func() {}, call)",
 	}, "./apikey", "TestDeafStoreKeepsTheTurn"},
 	{"owners without calls remembered", "apikey/lane.go", edits{
 		"if o.calls--; o.calls == 0 {",

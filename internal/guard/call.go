@@ -12,8 +12,24 @@ import (
 // errExited is the error of a call that has ended its goroutine.
 var errExited = errors.New("the call exited")
 
-// errOther is an error that nothing returns.
-var errOther = errors.New("guard: other")
+// errProbe is an error that nothing returns.
+var errProbe = errors.New("guard: probe")
+
+// Finish calls call and passes its error to done. It calls done exactly once, also
+// if call panics or ends its goroutine. An error whose methods panic counts as a
+// panic, so that no caller has to call them with care.
+func Finish(call func() error, done func(error)) {
+	err := errExited
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the call panicked: %v", p)
+		}
+		done(err)
+	}()
+	e := call()
+	_ = errors.Is(e, errProbe)
+	err = e
+}
 
 // Call returns what call returns, whether or not call heeds its context, which
 // ends after the timeout. A call that is given up goes on in its goroutine; done
@@ -27,19 +43,14 @@ func Call[T any](ctx context.Context, timeout time.Duration, done func(), call f
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	returned := make(chan result, 1)
-	go func() {
-		r := result{err: errExited}
-		defer func() {
-			if p := recover(); p != nil {
-				r = result{err: fmt.Errorf("the call panicked: %v", p)}
-			}
-			done()
-			returned <- r
-		}()
-		value, err := call(ctx)
-		_ = errors.Is(err, errOther) // an error whose methods panic does so here
-		r = result{value, err}
-	}()
+	var value T
+	go Finish(func() (err error) {
+		value, err = call(ctx)
+		return err
+	}, func(err error) {
+		done()
+		returned <- result{value, err}
+	})
 	select {
 	case r := <-returned:
 		return r.value, r.err

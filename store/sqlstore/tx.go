@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/guard"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -145,14 +146,7 @@ func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, e
 // drivers wait for a server that does not answer for as long as TCP does.
 func within(ctx context.Context, end func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				done <- fmt.Errorf("panic: %v", p)
-			}
-		}()
-		done <- end()
-	}()
+	go guard.Finish(end, func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err
