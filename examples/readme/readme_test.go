@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
 func readme(t *testing.T) string {
@@ -43,6 +47,20 @@ func TestReadmeHasThisProgram(t *testing.T) {
 	}
 	if got := block(t, "go"); got != string(program) {
 		t.Errorf("README's program is not main.go:\n%s", got)
+	}
+}
+
+// README's token is one that this program could have printed.
+func TestReadmeToken(t *testing.T) {
+	keys, err := apikey.New(memstore.New(), &apikey.Options{Prefix: "acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close(t.Context())
+	for _, token := range regexp.MustCompile(`acme_\w+`).FindAllString(block(t, "console"), -1) {
+		if _, err := keys.Validate(t.Context(), token); !errors.Is(err, apikey.ErrUnknown) {
+			t.Errorf("Validate(%q): got %v, want ErrUnknown for a well-formed token", token, err)
+		}
 	}
 }
 
