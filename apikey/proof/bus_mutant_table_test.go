@@ -13,7 +13,7 @@ var busMutants = []mutant{
 	{"Redis: a ttl counts from the fill", "cache/rediscache/script.go", edits{
 		"local left = tonumber(ARGV[3]) - age",
 		"local left = tonumber(ARGV[3])",
-	}, "./cache/rediscache", "TestLevel/.*lease"},
+	}, "./cache/rediscache", "TestServerCountsFromTheLease"},
 	{"Redis: forged entries believed", "cache/rediscache/seal.go", edits{
 		"if len(b) < prefix || !hmac.Equal(s.mac(key, b[:head], b[prefix:]), b[head:prefix]) {",
 		"if len(b) < prefix {",

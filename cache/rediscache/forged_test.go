@@ -140,6 +140,27 @@ func TestReplayedEntries(t *testing.T) {
 	f.refused(key, "an authentic entry without an end, by the name of a lease")
 }
 
+// The server ends an entry a ttl after its lease, whatever the instances' clocks
+// say.
+func TestServerCountsFromTheLease(t *testing.T) {
+	t.Parallel()
+	f := newForger(t)
+	for kind, item := range map[string]cache.Item{"k": value("v"), "n": absent} {
+		key := newKey()
+		lease := miss(t, f.c, key, "a key that was never set")
+		if err := f.client.PExpire(t.Context(), f.name("n", key), cache.MaxLease-5*time.Second).Err(); err != nil { // five seconds later
+			t.Fatal(err)
+		}
+		if err := f.c.Set(t.Context(), key, lease, item, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		// Ten seconds of the ttl are left to the difference of clocks.
+		if left, err := f.client.PTTL(t.Context(), f.name(kind, key)).Result(); err != nil || left <= 0 || left > 45*time.Second {
+			t.Errorf("an entry set 5 s after its lease, for a minute: the server keeps it for %v, error %v, want at most 45 s", left, err)
+		}
+	}
+}
+
 func TestEntriesOfOtherNamespacesAreMisses(t *testing.T) {
 	t.Parallel()
 	f, other := newForger(t), newForger(t)
