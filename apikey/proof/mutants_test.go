@@ -153,18 +153,19 @@ func (m mutant) compile(binary string, flags ...string) error {
 func (m mutant) kill(t *testing.T, mutated []byte) {
 	began := time.Now()
 	binary, overlay := m.build(t, mutated)
+	compiled := time.Since(began).Round(100 * time.Millisecond)
 	c := m.tests(binary)
 	c.Env = append(c.Env, overlayVariable+"="+overlay)
 	out, err := c.CombinedOutput()
 	took := time.Since(began).Round(100 * time.Millisecond)
 	if err == nil {
-		t.Errorf("the mutant survived %s -run %q, in %v: no test notices\n%s", m.pkg, m.run, took, strings.Join(m.edits, "\n-->\n"))
+		t.Errorf("the mutant survived %s -run %q, in %v, %v of it to compile: no test notices\n%s", m.pkg, m.run, took, compiled, strings.Join(m.edits, "\n-->\n"))
 		return
 	}
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !exit.Exited() {
 		t.Fatalf("the tests did not come to an end: %v\n%s", err, out)
 	}
-	t.Logf("killed in %v by %s", took, symptom(out))
+	t.Logf("killed in %v, %v of it to compile, by %s", took, compiled, symptom(out))
 }
 
 // build compiles the tests over the mutant. A mutant that does not compile

@@ -34,6 +34,9 @@ var sourceMutants = []mutant{
 	{"httpprovider: an insecure option that is not called so", "entitlement/httpprovider/options.go", edits{
 		"\tInsecureHTTP bool\n", "\tAllowPlainHTTP bool\n",
 	}, "./apikey/proof", "TestInsecureIsNamedSo"},
+	{"uses wait for a minute", "apikey/lastused.go", edits{
+		"flushInterval = 10 * time.Second", "flushInterval = time.Minute",
+	}, "./apikey/proof", "TestKilledProcessLosesOneFlush"},
 	{"uses wait twice as long", "apikey/lastused.go", edits{
 		"flushInterval = 10 * time.Second", "flushInterval = 20 * time.Second",
 	}, "./apikey", "TestLastUsed$"},
