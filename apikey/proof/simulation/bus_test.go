@@ -93,7 +93,7 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 	}
 	cut := time.NewTimer(p.w.next(p.i, busCut))
 	defer cut.Stop()
-	h, l := p.w.hub, &line{i: p.i, messages: make(chan timed, 1<<12)}
+	h, l := p.w.hub, &line{i: p.i, messages: make(chan timed, 1<<10)}
 	h.mu.Lock()
 	h.lines = append(h.lines, l)
 	h.mu.Unlock()

@@ -37,6 +37,12 @@ const (
 
 // wrong returns what no call may return, of all that were made.
 func (w *world) wrong(all []observation) (faults []string) {
+	w.changes = map[store.Digest][]change{}
+	for _, o := range all {
+		for digest, at := range w.ledger.seen[o.n] {
+			w.changes[digest] = append(w.changes[digest], change{o, at})
+		}
+	}
 	for _, o := range all {
 		if fault := w.judge(o, all); fault != "" {
 			faults = append(faults, fmt.Sprintf("%v\n\t%s", o, fault))
@@ -90,16 +96,16 @@ func (w *world) judgeChange(o observation) string {
 // longer ago than the bound.
 func (w *world) judgeVerdict(o observation, all []observation) string {
 	from := o.start - w.bound()
-	for _, c := range all {
-		if seen, ok := w.ledger.seen[c.n][o.about.digest]; ok && c.i == o.i && max(c.end, seen) <= o.start {
-			from = max(from, seen)
+	for _, c := range w.changes[o.about.digest] {
+		if c.i == o.i && max(c.end, c.at) <= o.start {
+			from = max(from, c.at)
 		}
 	}
 	if w.bus && w.stale == 0 && !w.restartedWithin(o.start-2*settling, o.end) {
-		from = max(from, w.told(o, all, lostBound))
+		from = max(from, w.told(o, lostBound))
 	}
 	if w.coherent(o) {
-		from = max(from, w.told(o, all, busBound))
+		from = max(from, w.told(o, busBound))
 	}
 	can := w.statuses(o, from)
 	if o.outcome == "ok" || o.outcome == "not entitled" {
@@ -157,12 +163,11 @@ func (w *world) restartedWithin(from, to time.Duration) bool {
 
 // told is since when this instance must know what happened to the key: up to the
 // bound ago, except for changes that had not returned by then.
-func (w *world) told(o observation, all []observation, bound time.Duration) time.Duration {
+func (w *world) told(o observation, bound time.Duration) time.Duration {
 	from := o.start - bound
-	for _, c := range all {
-		seen, ok := w.ledger.seen[c.n][o.about.digest]
-		if ok && seen < from && c.end > o.start-bound {
-			from = seen - 1
+	for _, c := range w.changes[o.about.digest] {
+		if c.at < from && c.end > o.start-bound {
+			from = c.at - 1
 		}
 	}
 	return from

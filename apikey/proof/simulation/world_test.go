@@ -59,8 +59,15 @@ type world struct {
 	instances []*instance // those that run
 	tokens    []knownToken
 	records   []observation
+	changes   map[store.Digest][]change
 	last      knownToken // that was chosen
 	restarts  []time.Duration
+}
+
+// A change is a call that came to a key in the store at an instant.
+type change struct {
+	observation
+	at time.Duration
 }
 
 // A knownToken is one that some client holds.
