@@ -34,6 +34,12 @@ var sourceMutants = []mutant{
 	{"httpprovider: an insecure option that is not called so", "entitlement/httpprovider/options.go", edits{
 		"\tInsecureHTTP bool\n", "\tAllowPlainHTTP bool\n",
 	}, "./apikey/proof", "TestInsecureIsNamedSo"},
+	{"ASVS: a line is missing", "apikey/proof/ASVS.md", edits{
+		"| 8.4.1 | M-01 | |\n", "",
+	}, "./apikey/proof", "TestASVS$"},
+	{"page: an asset that is not its source", "apikey/selfservice/asset.go", edits{
+		"w.Write(content)", "w.Write(content[1:])",
+	}, "./apikey/selfservice", "TestAssetsAreTheirSource"},
 	{"uses wait for a minute", "apikey/lastused.go", edits{
 		"flushInterval = 10 * time.Second", "flushInterval = time.Minute",
 	}, "./apikey/proof", "TestKilledProcessLosesOneFlush"},

@@ -1,0 +1,28 @@
+package selfservice_test
+
+import (
+	"bytes"
+	"os"
+	"testing"
+)
+
+// P-04: nobody has to rebuild what the page loads: it is served as it stands in the
+// repository, where people can read it.
+func TestAssetsAreTheirSource(t *testing.T) {
+	t.Parallel()
+	p := manyKeys(t, nil)
+	for path, file := range map[string]string{"/panel.css": "panel/panel.css", "/panel.js": "panel/panel.js", "/openapi.json": "openapi.json"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := p.do("", "GET", path, ""); w.Code != 200 || !bytes.Equal(w.Body.Bytes(), source) {
+			t.Errorf("%s: got %d and %d bytes, want the %d of %s", path, w.Code, w.Body.Len(), len(source), file)
+		}
+		for n, line := range bytes.Split(source, []byte("\n")) {
+			if len(line) > 400 {
+				t.Errorf("%s:%d has %d bytes, want a line that a person has written", file, n+1, len(line))
+			}
+		}
+	}
+}
