@@ -249,42 +249,55 @@ func TestLevelIsNotFilledAfterARevocation(t *testing.T) {
 // level as it was before. The level forgets within the fence, so that whoever
 // comes after it finds nothing old.
 func TestLevelForgetsWithinTheFence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		level, st := &memoryLevel{}, memstore.New()
-		opts := &apikey.Options{Level: level, CacheTTL: time.Hour}
-		a := newManager(t, st, opts)
-		issued := create(t, a, "o")
-		wantValid(t, a, issued)
-		if !level.holds(issued) {
-			t.Fatal("the level was not filled")
-		}
-		synctest.Wait() // the count of revocations has been put into the level
-		deleting := make(chan struct{})
-		begun := sync.OnceFunc(func() { close(deleting) }) // the count goes there again after it
-		level.before = func(op string) error {
-			if op == "Delete" {
-				begun()
-				time.Sleep(100 * time.Millisecond)
+	name := "another name" // is not remembered, as the end of a key is
+	for what, change := range map[string]func(t *testing.T, a *apikey.Manager, id string) error{
+		"revoked": func(t *testing.T, a *apikey.Manager, id string) error {
+			_, err := a.Revoke(t.Context(), "o", id, "")
+			return err
+		},
+		"renamed": func(t *testing.T, a *apikey.Manager, id string) error {
+			_, err := a.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &name})
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			level, st := &memoryLevel{}, memstore.New()
+			opts := &apikey.Options{Level: level, CacheTTL: time.Hour}
+			a := newManager(t, st, opts)
+			issued := create(t, a, "o")
+			wantValid(t, a, issued)
+			if !level.holds(issued) {
+				t.Fatal("the level was not filled")
 			}
-			return nil
-		}
-		revoked := make(chan error)
-		go func() {
-			_, err := a.Revoke(t.Context(), "o", issued.Key.ID, "")
-			revoked <- err
-		}()
-		<-deleting
-		if _, err := a.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, apikey.ErrRevoked) {
-			t.Errorf("a validation while the level forgets: %v, want ErrRevoked: the store has it, and memory is fenced off", err)
-		}
-		if err := <-revoked; err != nil {
-			t.Fatal(err)
-		}
-		wantRefused(t, a, issued, apikey.ErrRevoked)
-		if level.holds(issued) {
-			t.Error("the level holds a revoked key as it was")
-		}
-	})
+			synctest.Wait() // the count of revocations has been put into the level
+			deleting := make(chan struct{})
+			begun := sync.OnceFunc(func() { close(deleting) }) // the count goes there again after it
+			level.before = func(op string) error {
+				if op == "Delete" {
+					begun()
+					time.Sleep(100 * time.Millisecond)
+				}
+				return nil
+			}
+			changed := make(chan error)
+			go func() { changed <- change(t, a, issued.Key.ID) }()
+			check := func(when string) {
+				p, err := a.Validate(t.Context(), issued.Secret.Reveal())
+				if what == "revoked" && !errors.Is(err, apikey.ErrRevoked) || what == "renamed" && (err != nil || p.Key().Name != name) {
+					t.Errorf("a validation of a key that was %s, %s: got %v: want it as in the store", what, when, err)
+				}
+			}
+			<-deleting
+			check("while the level forgets")
+			if err := <-changed; err != nil {
+				t.Fatal(err)
+			}
+			check("when the level has forgotten")
+			if what == "revoked" && level.holds(issued) {
+				t.Error("the level holds a revoked key as it was")
+			}
+		})
+	}
 }
 
 // Invariant 13, R-12: whatever a level does, it admits nobody whom the store does
