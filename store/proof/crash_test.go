@@ -15,7 +15,7 @@ import (
 
 // a program that is killed loses nothing acknowledged.
 func TestKilledProgramLosesNothing(t *testing.T) {
-	kills := count(8, 100)
+	kills := count(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
 		storetest.Crash(t, kills, postgresDSN, opener(servers[0]))
 	})
@@ -30,7 +30,7 @@ func TestKilledProgramLosesNothing(t *testing.T) {
 // a server that is killed loses nothing acknowledged, and the program
 // goes on when it is back.
 func TestKilledServerLosesNothing(t *testing.T) {
-	kills := count(3, 100)
+	kills := count(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
 		killServer(t, kills, opener(servers[0]), durablePostgres)
 	})

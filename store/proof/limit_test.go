@@ -72,7 +72,7 @@ func TestLimitHoldsAtEveryIsolation(t *testing.T) {
 			t.Run(server.name+" "+isolation, func(t *testing.T) {
 				t.Parallel()
 				s := sqlStore(t, server.dialect, server.open(t, isolation))
-				for round := range count(4, 100) {
+				for round := range count(2, 100) {
 					owner := fmt.Sprint("o", round)
 					if n, err := create(t.Context(), s, owner, owner, 50, limit); n != limit || err != nil {
 						t.Errorf("round %d: of 50 creators at a limit of %d, %d were admitted, %v", round, limit, n, err)
@@ -149,7 +149,7 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 			for range 3 {
 				ps = append(ps, start(t, "create", server.driver, server.dialect, dsn))
 			}
-			for round := range count(2, 100) {
+			for round := range count(1, 100) {
 				owner := fmt.Sprint("o", round)
 				if n := createInAll(t, ps, owner); n != processLimit {
 					t.Errorf("round %d: of 600 creators in 3 processes %d were admitted, want %d", round, n, processLimit)

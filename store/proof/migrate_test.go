@@ -99,11 +99,11 @@ func TestTablesOfAnyNameInAnySchema(t *testing.T) {
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			db := server.open(t)
+			schema := newSchema(t, server, db, unique())
 			for _, table := range []string{"order", "select", "user", "_", strings.Repeat("t", 48)} {
-				for _, schema := range []string{"", newSchema(t, server, db, unique())} {
-					works(t, migrated(t, server.dialect, db, &sqlstore.Options{Table: table, Schema: schema}))
-				}
+				works(t, migrated(t, server.dialect, db, &sqlstore.Options{Table: table, Schema: schema}))
 			}
+			works(t, migrated(t, server.dialect, db, &sqlstore.Options{Table: "order"}))
 		})
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // planRows is how many rows the plans are made for. With fewer, reading the
 // whole table is the better plan at times.
-const planRows = 100_000
+var planRows = count(30_000, 100_000)
 
 // The least number of statements that a Store has. A new one that a test here
 // does not send would go unexplained.
@@ -134,6 +134,7 @@ func (s sent) isCount() bool { return strings.Contains(s.text, "count(*)") }
 func (s sent) isList() bool  { return strings.Contains(s.text, "ORDER BY created_at DESC") }
 func (s sent) isNext() bool  { return s.isList() && strings.Contains(s.text, "id < ") }
 func (s sent) isPart() bool  { return s.isList() && strings.Contains(s.text, "AS page") }
+func (s sent) isBatch() bool { return strings.Contains(s.text, "AS batch") }
 func (s sent) isTouch() bool {
 	return strings.Contains(s.text, "SET last_used_at") || strings.Contains(s.text, "SET k.last_used_at")
 }

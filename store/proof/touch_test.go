@@ -18,7 +18,7 @@ import (
 )
 
 // batch is how many uses a Touch has here.
-const batch = 1000
+var batch = count(300, 1000)
 
 // Uses of the same keys, from many goroutines in batches that overlap, wait for
 // each other and never in a circle. The server itself counts the circles that
@@ -121,7 +121,7 @@ func all(t *testing.T, s store.Store) (rs []store.Record) {
 func touchAll(t *testing.T, s store.Store, bothOrders bool) map[store.Digest]time.Time {
 	t.Helper()
 	const touchers = 8
-	rounds := count(6, 200)
+	rounds := count(4, 200)
 	latest := map[store.Digest]time.Time{}
 	batches := make([][]store.Use, touchers*rounds)
 	for i := range batches {
@@ -211,7 +211,7 @@ func TestUnsortedUsesDeadlock(t *testing.T) {
 // been revoked has been used for the last time.
 func TestTouchBesideOtherWrites(t *testing.T) {
 	t.Parallel()
-	const keys = 400
+	keys := count(120, 400)
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			s := sqlStore(t, server.dialect, server.open(t))

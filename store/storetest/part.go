@@ -74,7 +74,9 @@ func partHas(t *testing.T, s store.Store) {
 				t.Errorf("the part %q is listed from the newest to the oldest: got %q", part, ids(all))
 			}
 			for _, r := range all {
-				equal(t, r, get(t, s, "o", r.ID), "List and Get agree")
+				if when.Equal(at) { // it is the same at the other instants
+					equal(t, r, get(t, s, "o", r.ID), "List and Get agree")
+				}
 			}
 			if got := slices.Sorted(slices.Values(ids(all))); !slices.Equal(got, want) {
 				t.Errorf("at %v the part %q has what is neither revoked nor expired, or all else:\n got %q\nwant %q", when, part, got, want)
@@ -150,7 +152,11 @@ func partFull(t *testing.T, s store.Store) {
 	for _, owner := range parts {
 		has := mixed(t, s, string(owner))
 		for _, part := range parts {
-			for _, limit := range []int{1, 5, 12, store.MaxPage, 0} {
+			limits := []int{5, 12, store.MaxPage, 0}
+			if part != owner { // the others take too many pages of one
+				limits = append(limits, 1)
+			}
+			for _, limit := range limits {
 				q := store.Query{Owner: string(owner), Part: part, At: begin.Add(time.Hour), Limit: limit}
 				if got := ids(follow(t, s, q, func(*store.Query) {})); !slices.Equal(got, has[part]) {
 					t.Errorf("the part %q among many of %q, in pages of %d:\n got %q\nwant %q", part, owner, limit, got, has[part])

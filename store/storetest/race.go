@@ -56,7 +56,7 @@ func tally(t *testing.T, errs []error, allowed error, rule string) (succeeded in
 // Advisory 3. M-07.
 func raceLimit(t *testing.T, s store.Store) {
 	const limit = 25
-	for round := range 4 {
+	for round := range count(1, 20) {
 		owner := fmt.Sprint("o", round)
 		errs := together(200, func(i int) error {
 			return s.Insert(t.Context(), fresh(owner, fmt.Sprint(owner, "-", i)), limit)
@@ -130,7 +130,7 @@ func raceInsert(t *testing.T, s store.Store) {
 }
 
 func raceUpdate(t *testing.T, s store.Store) {
-	for round := range 10 {
+	for round := range count(4, 40) {
 		want := fresh("o", numbered("k", round))
 		insert(t, s, want)
 		name, at, later := "renamed", begin.Add(time.Second), begin.Add(time.Hour)
@@ -154,7 +154,7 @@ func raceUpdate(t *testing.T, s store.Store) {
 
 // C-06, advisory 2: uses that are written late must not undo what came between.
 func raceTouch(t *testing.T, s store.Store) {
-	for round := range 20 {
+	for round := range count(6, 100) {
 		r := fresh("o", numbered("k", round))
 		insert(t, s, r)
 		at := begin.Add(time.Minute)
@@ -181,7 +181,7 @@ func raceTouch(t *testing.T, s store.Store) {
 }
 
 func raceRotateRevoke(t *testing.T, s store.Store) {
-	for round := range 20 {
+	for round := range count(6, 100) {
 		r := fresh("o", numbered("k", round))
 		insert(t, s, r)
 		successor := next(numbered("n", round), begin)
@@ -204,7 +204,7 @@ func raceRotateRevoke(t *testing.T, s store.Store) {
 }
 
 func raceRevokeAll(t *testing.T, s store.Store) {
-	for round := range 5 {
+	for round := range count(2, 40) {
 		owner := fmt.Sprint("o", round)
 		for i := range 5 {
 			insert(t, s, fresh(owner, fmt.Sprint(owner, "-old-", i)))
@@ -236,8 +236,9 @@ func raceRevokeAll(t *testing.T, s store.Store) {
 }
 
 func raceTouches(t *testing.T, s store.Store) {
+	const keys = 50
 	var uses []store.Use
-	for i := range 100 {
+	for i := range keys {
 		insert(t, s, fresh("o", numbered("k", i)))
 		uses = append(uses, store.Use{Digest: digest(numbered("k", i)), At: begin.Add(time.Hour)})
 	}
@@ -250,7 +251,7 @@ func raceTouches(t *testing.T, s store.Store) {
 		return s.Touch(t.Context(), part)
 	})
 	tally(t, errs, nil, "batches of uses in the order of their digests")
-	for i := range 100 {
+	for i := range keys {
 		if r := get(t, s, "o", numbered("k", i)); r.LastUsedAt.Before(begin.Add(time.Hour)) {
 			t.Fatalf("no use is lost: key %d was last used %v", i, r.LastUsedAt)
 		}

@@ -77,7 +77,7 @@ func revocationsCount(t *testing.T, s store.Store) {
 // no revocation is lost, and none waits for another one in a circle.
 func revocationsRace(t *testing.T, s store.Store) {
 	before := revocations(t, s).Count
-	const owners, keys = 8, 5
+	const owners, keys = 4, 5
 	var all sync.WaitGroup
 	for o := range owners {
 		owner := numbered("o", o)

@@ -5,10 +5,12 @@
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New(…) })
 //	}
 //
-// A failure names the rule that was broken. [Crash] and [CrashServer] check, in
-// tests of their own, that acknowledged writes outlive the process or the
-// server. What only a store's own tests can find out is not here: that several
-// processes share one database, and that power may fail.
+// A failure names the rule that was broken. Random rules are tried a few times, or,
+// with the environment variable KEYHATCH_SOAK set, thousands of times.
+//
+// [Crash] and [CrashServer] check, in tests of their own, that acknowledged writes
+// outlive the process or the server. What only a store's own tests can find out is
+// not here: that several processes share one database, and that power may fail.
 package storetest
 
 import (
@@ -17,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -182,6 +185,16 @@ func ids(rs []store.Record) (ids []string) {
 		ids = append(ids, r.ID)
 	}
 	return ids
+}
+
+// soak asks for the full counts, which take some ten minutes for a database.
+var soak = os.Getenv("KEYHATCH_SOAK") != ""
+
+func count(short, full int) int {
+	if soak {
+		return full
+	}
+	return short
 }
 
 func numbered(prefix string, n int) string { return fmt.Sprintf("%s%03d", prefix, n) }

@@ -81,16 +81,17 @@ func touchMany(t *testing.T, s store.Store) {
 	if err := s.Touch(t.Context(), nil); err != nil {
 		t.Errorf("an empty batch is no error: %v", err)
 	}
+	const n, every = 2_500, 25 // uses, of which some are of records
 	var uses []store.Use
-	for i := range 2_500 {
+	for i := range n {
 		id := numbered("k", i)
-		if i%10 == 0 {
+		if i%every == 0 {
 			insert(t, s, fresh("o", id))
 		}
 		uses = append(uses, store.Use{Digest: digest(id), At: begin.Add(time.Duration(i) * time.Second)})
 	}
 	touch(t, s, uses...)
-	for i := 0; i < 2_500; i += 10 {
+	for i := 0; i < n; i += every {
 		if r := get(t, s, "o", numbered("k", i)); !r.LastUsedAt.Equal(begin.Add(time.Duration(i) * time.Second)) {
 			t.Fatalf("each use in a batch is its own key's: key %d got %v", i, r.LastUsedAt)
 		}
