@@ -19,7 +19,7 @@ var historyRules = []rule{
 // M-17, invariant 4. Processes whose clocks are up to 2 s apart create, rotate,
 // revoke and change the keys of one owner, and keys expire meanwhile.
 func historyLimit(t *testing.T, s store.Store) {
-	for i := range count(3, 10_000) {
+	for i := range count(3, 2000) {
 		h := newHistory(t, s, uint64(i))
 		for range 30 {
 			h.step()

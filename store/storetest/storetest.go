@@ -187,7 +187,7 @@ func ids(rs []store.Record) (ids []string) {
 	return ids
 }
 
-// soak asks for the full counts, which take some ten minutes for a database.
+// soak asks for the full counts, which take minutes for a database.
 var soak = os.Getenv("KEYHATCH_SOAK") != ""
 
 func count(short, full int) int {
