@@ -18,69 +18,88 @@ import (
 // C-15: 1,500 callers of one owner who rename one key do not slow down others.
 // KEYHATCH_SOAK=1 compares the times.
 func TestOneOwnerDoesNotSlowOthers(t *testing.T) {
-	soak := os.Getenv("KEYHATCH_SOAK") != ""
-	rounds := 20
-	if soak {
-		rounds = 1_000
-	}
 	dsn := shared(t)
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 	opts := &apikey.Options{MaxKeysPerOwner: -1}
 	m, cold := newManager(t, s, opts), newManager(t, s, opts)
 	noisy := create(t, m, "noisy")
-	var others []apikey.Issued
-	for i := range 2 * rounds {
-		others = append(others, create(t, m, fmt.Sprint("o", i)))
+	if os.Getenv("KEYHATCH_SOAK") == "" {
+		_, loud := timeOthers(t, m, cold, noisy, 1, 20)
+		if loud.revoke[99] > 2*time.Second || loud.lookup[99] > 2*time.Second {
+			t.Errorf("p99 of others beside the flood: Revoke %v, cold look-up %v, want at most 2 s", loud.revoke[99], loud.lookup[99])
+		}
+		return
 	}
+	for try := range 3 { // other processes use the machine too
+		quiet, loud := timeOthers(t, m, cold, noisy, 10, 100)
+		if loud.revoke[99] <= 3*quiet.revoke[99] && loud.lookup[99] <= 3*quiet.lookup[99] {
+			return
+		}
+		t.Logf("try %d: p99 of others is more than 3 times as long beside the flood", try+1)
+	}
+	t.Error("others are slower beside the flood")
+}
 
-	quiet := timeOthers(t, m, cold, others[:rounds])
-	ctx, stop := context.WithCancel(t.Context())
+// timeOthers measures calls of others, in turns without and beside the flood.
+func timeOthers(t *testing.T, m, cold *apikey.Manager, noisy apikey.Issued, phases, keys int) (quiet, loud percentiles) {
+	t.Helper()
+	var without, beside otherTimes
 	var renamed, refused atomic.Int64
-	var callers sync.WaitGroup
-	for i := range 1_500 {
-		callers.Go(func() {
-			name := fmt.Sprint("name ", i)
-			for ctx.Err() == nil {
-				switch _, err := m.Update(t.Context(), "noisy", noisy.Key.ID, apikey.UpdateParams{Name: &name}); {
-				case err == nil:
-					renamed.Add(1)
-				case errors.Is(err, apikey.ErrLimited):
-					refused.Add(1)
-					time.Sleep(100 * time.Millisecond) // a client that heeds nothing, over a connection of its own
-				default:
-					t.Errorf("Update: %v", err)
+	for range phases {
+		without.take(t, m, cold, keys)
+		ctx, stop := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		before := renamed.Load() + refused.Load()
+		for i := range 1_500 {
+			callers.Go(func() {
+				name := fmt.Sprint("name ", i)
+				for ctx.Err() == nil {
+					switch _, err := m.Update(t.Context(), "noisy", noisy.Key.ID, apikey.UpdateParams{Name: &name}); {
+					case err == nil:
+						renamed.Add(1)
+					case errors.Is(err, apikey.ErrLimited):
+						refused.Add(1)
+						time.Sleep(100 * time.Millisecond) // a client that heeds nothing, over a connection of its own
+					default:
+						t.Errorf("Update: %v", err)
+					}
 				}
-			}
-		})
-	}
-	for refused.Load() < 1_498 {
-		time.Sleep(time.Millisecond)
-	}
-	loud := timeOthers(t, m, cold, others[rounds:])
-	stop()
-	callers.Wait()
-
-	t.Logf("%d renamed, %d refused; p99 of others: Revoke %v, beside the flood %v; cold look-up %v, beside the flood %v",
-		renamed.Load(), refused.Load(), p99(quiet.revoke), p99(loud.revoke), p99(quiet.lookup), p99(loud.lookup))
-	for what, times := range map[string][2][]time.Duration{
-		"Revoke": {quiet.revoke, loud.revoke}, "cold look-up": {quiet.lookup, loud.lookup},
-	} {
-		most := 2 * time.Second
-		if soak {
-			most = 3 * p99(times[0])
+			})
 		}
-		if got := p99(times[1]); got > most {
-			t.Errorf("%s of others beside the flood: p99 %v, want at most %v", what, got, most)
+		for renamed.Load()+refused.Load() < before+1_498 {
+			time.Sleep(time.Millisecond)
 		}
+		beside.take(t, m, cold, keys)
+		stop()
+		callers.Wait()
 	}
+	quiet, loud = without.percentiles(), beside.percentiles()
+	for _, p := range []int{50, 99} {
+		t.Logf("p%d of others: Revoke %v, beside the flood %v; cold look-up %v, beside the flood %v",
+			p, quiet.revoke[p], loud.revoke[p], quiet.lookup[p], loud.lookup[p])
+	}
+	t.Logf("%d renamed, %d refused", renamed.Load(), refused.Load())
+	return quiet, loud
 }
 
 type otherTimes struct{ revoke, lookup []time.Duration }
 
-// timeOthers looks up each key in a Manager that does not know it, then revokes it.
-func timeOthers(t *testing.T, m, cold *apikey.Manager, keys []apikey.Issued) (times otherTimes) {
+type percentiles struct{ revoke, lookup [100]time.Duration }
+
+func (times otherTimes) percentiles() (p percentiles) {
+	slices.Sort(times.revoke)
+	slices.Sort(times.lookup)
+	for i := range p.revoke {
+		p.revoke[i], p.lookup[i] = times.revoke[len(times.revoke)*i/100], times.lookup[len(times.lookup)*i/100]
+	}
+	return p
+}
+
+// take looks up each key in a Manager that does not know it, then revokes it.
+func (times *otherTimes) take(t *testing.T, m, cold *apikey.Manager, keys int) {
 	t.Helper()
-	for _, k := range keys {
+	for i := range keys {
+		k := create(t, m, fmt.Sprint("o", i))
 		began := time.Now()
 		if _, err := cold.Validate(t.Context(), k.Secret.Reveal()); err != nil {
 			t.Errorf("Validate beside the flood: %v", err)
@@ -92,12 +111,6 @@ func timeOthers(t *testing.T, m, cold *apikey.Manager, keys []apikey.Issued) (ti
 		}
 		times.revoke = append(times.revoke, time.Since(began))
 	}
-	return times
-}
-
-func p99(d []time.Duration) time.Duration {
-	d = slices.Sorted(slices.Values(d))
-	return d[len(d)*99/100]
 }
 
 func newManager(t *testing.T, s *pgstore.Store, opts *apikey.Options) *apikey.Manager {
