@@ -40,6 +40,10 @@ var tenantMutants = []mutant{
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemLimited",
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemUnavailable",
 	}, "./apikey", "TestLimitedIs429"},
+	{"RevokeAll stops the fills of all owners", "apikey/validate.go", edits{
+		"return sha256.Sum256([]byte(owner))",
+		"_ = owner; return sha256.Sum256(nil)",
+	}, "./apikey", "TestRevokeAllBesideColdKeys"},
 	{"RevokeAll stops after a batch", "apikey/revokeall.go", edits{
 		"if len(done.value) < store.RevokeBatch {",
 		"if true {",
