@@ -8,39 +8,57 @@ import (
 )
 
 // A hookedWriter calls begin before each call that may send the header, with the
-// status that the call names or 0.
+// status that the call names or 0, until a call has surely sent it.
 type hookedWriter struct {
 	http.ResponseWriter
 	begin func(status int)
+	sent  bool
+}
+
+// before comes before a call that may send the header. A call that fails, or that
+// has nothing to send, may not have sent it: the handler may still change it.
+func (w *hookedWriter) before(status int) {
+	if !w.sent {
+		w.begin(status)
+	}
 }
 
 func (w *hookedWriter) WriteHeader(status int) {
-	w.begin(status)
+	w.before(status)
 	w.ResponseWriter.WriteHeader(status)
+	w.sent = w.sent || isFinal(status)
 }
 
 func (w *hookedWriter) Write(b []byte) (int, error) {
-	w.begin(0)
-	return w.ResponseWriter.Write(b)
+	w.before(0)
+	n, err := w.ResponseWriter.Write(b)
+	w.sent = w.sent || err == nil
+	return n, err
 }
 
 // WriteString implements [io.StringWriter].
 func (w *hookedWriter) WriteString(s string) (int, error) {
-	w.begin(0)
-	return io.WriteString(w.ResponseWriter, s)
+	w.before(0)
+	n, err := io.WriteString(w.ResponseWriter, s)
+	w.sent = w.sent || err == nil
+	return n, err
 }
 
 // ReadFrom implements [io.ReaderFrom], with which net/http sends files without
 // copying them.
 func (w *hookedWriter) ReadFrom(src io.Reader) (int64, error) {
-	w.begin(0)
-	return io.Copy(w.ResponseWriter, src)
+	w.before(0)
+	n, err := io.Copy(w.ResponseWriter, src)
+	w.sent = w.sent || n > 0
+	return n, err
 }
 
 // FlushError is for [http.ResponseController], which would otherwise unwrap w.
 func (w *hookedWriter) FlushError() error {
-	w.begin(0)
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	w.before(0)
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	w.sent = w.sent || err == nil
+	return err
 }
 
 // Unwrap is for [http.ResponseController].
@@ -55,33 +73,37 @@ type hookedHijacker struct{ w *hookedWriter }
 func (h hookedHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := h.w.ResponseWriter.(http.Hijacker).Hijack()
 	if err == nil {
-		h.w.begin(http.StatusSwitchingProtocols)
+		h.w.before(http.StatusSwitchingProtocols)
+		h.w.sent = true
 	}
 	return conn, rw, err
 }
 
 // isFinal reports whether a header with this status is the last of a response.
-func isFinal(status int) bool { return status >= 200 || status == http.StatusSwitchingProtocols }
+//
+// Nothing is sent with a status that net/http does not know: it panics.
+func isFinal(status int) bool {
+	return status >= 200 && status <= 999 || status == http.StatusSwitchingProtocols
+}
 
-// hook returns w with begin called before each call that may send the header. The
-// result implements [http.Flusher], [http.Hijacker], [http.Pusher] and
-// [http.CloseNotifier] if w does: handlers ask for them by type assertion.
-func hook(w http.ResponseWriter, begin func(status int)) http.ResponseWriter {
-	h := &hookedWriter{w, begin}
-	_, flusher := w.(http.Flusher)
-	_, hijacker := w.(http.Hijacker)
-	pusher, _ := w.(http.Pusher)
+// writer returns w as the next handler gets it. The result implements [http.Flusher],
+// [http.Hijacker], [http.Pusher] and [http.CloseNotifier] if the writer inside does:
+// handlers ask for them by type assertion.
+func (w *hookedWriter) writer() http.ResponseWriter {
+	_, flusher := w.ResponseWriter.(http.Flusher)
+	_, hijacker := w.ResponseWriter.(http.Hijacker)
+	pusher, _ := w.ResponseWriter.(http.Pusher)
 	//lint:ignore SA1019 handlers still use it
-	notifier, _ := w.(http.CloseNotifier)
+	notifier, _ := w.ResponseWriter.(http.CloseNotifier)
 	switch {
 	case pusher == nil && notifier == nil:
-		return h.with(flusher, hijacker)
+		return w.with(flusher, hijacker)
 	case pusher == nil:
-		return h.withNotifier(flusher, hijacker, notifier)
+		return w.withNotifier(flusher, hijacker, notifier)
 	case notifier == nil:
-		return h.withPusher(flusher, hijacker, pusher)
+		return w.withPusher(flusher, hijacker, pusher)
 	}
-	return h.withBoth(flusher, hijacker, pusher, notifier)
+	return w.withBoth(flusher, hijacker, pusher, notifier)
 }
 
 type closeNotifier interface{ CloseNotify() <-chan bool }

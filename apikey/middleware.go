@@ -31,7 +31,9 @@ import (
 // Authorization, which caches do not know for a credential, is Cache-Control:
 // private too: public, s-maxage and headers for CDNs alone, such as
 // CDN-Cache-Control, are removed when the next handler sends them. A handler whose
-// responses to Authorization are for everyone can delete the Vary.
+// responses to Authorization are for everyone can delete the Vary. A handler that
+// hijacks the connection, or unwraps the ResponseWriter to write to the one inside,
+// sends the headers that it chooses.
 //
 // CORS preflight requests, which browsers send without credentials, are
 // answered 204 and never reach the next handler. They get no CORS headers,
@@ -107,8 +109,8 @@ func (c *carrier) keepApart(w http.ResponseWriter) (kept http.ResponseWriter, se
 		return w, func() {}
 	}
 	h["Cache-Control"] = append(h["Cache-Control"], "private")
-	p := &privacy{header: h}
-	return hook(w, p.begin), func() { p.begin(0) }
+	hooked := &hookedWriter{ResponseWriter: w, begin: func(int) { keepPrivate(w.Header()) }}
+	return hooked.writer(), func() { hooked.before(0) }
 }
 
 // Authorize finds the token in the headers, validates it as [Manager.Validate] does,

@@ -6,22 +6,6 @@ import (
 	"strings"
 )
 
-// A privacy keeps a response out of shared caches.
-type privacy struct {
-	header http.Header
-	sent   bool
-}
-
-// begin makes the header private before it is sent, with whatever the handler has
-// put into it.
-func (p *privacy) begin(status int) {
-	if p.sent {
-		return
-	}
-	p.sent = status == 0 || isFinal(status)
-	keepPrivate(p.header)
-}
-
 // keepPrivate makes h one that no shared cache stores (RFC 9111, section 5.2.2). It
 // finds the headers in any case of their letters, as HTTP/1 sends them.
 func keepPrivate(h http.Header) {
@@ -65,13 +49,14 @@ func appendDirectives(directives, values []string) []string {
 }
 
 // isForSharedCaches reports whether a response header tells CDNs and proxies what to
-// cache, and takes precedence over Cache-Control there (RFC 9213).
+// cache, and takes precedence over Cache-Control there (RFC 9213). The name of most
+// ends as in CDN-Cache-Control.
 func isForSharedCaches(name string) bool {
-	const targeted = "cdn-cache-control"
+	const targeted = "-cache-control"
 	if n := len(name) - len(targeted); n >= 0 && strings.EqualFold(name[n:], targeted) {
 		return true
 	}
-	return slices.ContainsFunc([]string{"Surrogate-Control", "Edge-Control", "Akamai-Cache-Control", "X-Accel-Expires"}, func(other string) bool {
+	return slices.ContainsFunc([]string{"Surrogate-Control", "Edge-Control", "X-Accel-Expires"}, func(other string) bool {
 		return strings.EqualFold(name, other)
 	})
 }

@@ -83,7 +83,8 @@ func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	if m.opts.ErrorHandler != nil {
 		a := &answer{ResponseWriter: w, status: p.status}
-		m.handOn(hook(w, a.begin), r, r.WithContext(r.Context()), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hooked := &hookedWriter{ResponseWriter: w, begin: a.begin}
+		m.handOn(hooked.writer(), r, r.WithContext(r.Context()), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			m.opts.ErrorHandler(w, r, err)
 		}))
 		if a.written {

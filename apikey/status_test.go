@@ -553,6 +553,13 @@ func TestErrorHandler(t *testing.T) {
 				panic(err)
 			}
 		}, "HTTP/1.1 401 Unauthorized\n" + fields + challenge + "Transfer-Encoding: chunked\n\n0\r\n\r\n"},
+		{"a status that there is not", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			defer func() { _ = recover() }()
+			w.WriteHeader(1000)
+		}, answerInvalid},
+		{"a copy of nothing", func(w http.ResponseWriter, _ *http.Request, _ error) {
+			_, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader(""))
+		}, "HTTP/1.1 401 Unauthorized\n" + fields + "Content-Length: 0\n" + challenge + "\n"},
 		{"a deadline and nothing", func(w http.ResponseWriter, _ *http.Request, _ error) {
 			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 				panic(err)

@@ -443,25 +443,41 @@ func (p *Principal) allows(scope string) bool {`,
 		"_ = in.Trailer\n",
 	}, "./apikey", "TestMiddlewareConformance"},
 	{"a writer that cannot be hijacked", "apikey/hook.go", edits{
-		"_, hijacker := w.(http.Hijacker)",
+		"_, hijacker := w.ResponseWriter.(http.Hijacker)",
 		"hijacker := false",
 	}, "./apikey", "TestMiddlewareConformance"},
 	{"response to another header not kept private", "apikey/middleware.go", edits{
-		"return hook(w, p.begin), func() { p.begin(0) }",
-		"return w, func() { _ = p }",
+		"return hooked.writer(), func() { hooked.before(0) }",
+		"return w, func() { _ = hooked }",
 	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
 	{"flushed before it is private", "apikey/hook.go", edits{
-		"\tw.begin(0)\n\treturn http.NewResponseController(w.ResponseWriter).Flush()",
-		"\treturn http.NewResponseController(w.ResponseWriter).Flush()",
+		"\tw.before(0)\n\terr := http.NewResponseController(w.ResponseWriter).Flush()",
+		"\terr := http.NewResponseController(w.ResponseWriter).Flush()",
 	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
 	{"headers for CDNs alone left", "apikey/privacy.go", edits{
 		"case isForSharedCaches(name):",
 		"case isForSharedCaches(name) && name == \"\":",
-	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
-	{"early hints end the privacy", "apikey/privacy.go", edits{
-		"p.sent = status == 0 || isFinal(status)",
-		"p.sent = true",
+	}, "./apikey", "TestStaysPrivate"},
+	{"early hints end the privacy", "apikey/hook.go", edits{
+		"w.sent = w.sent || isFinal(status)",
+		"w.sent = true",
 	}, "./apikey", "TestSharedCacheThatIgnoresVary/informational"},
+	{"a ReadFrom of nothing ends the privacy", "apikey/hook.go", edits{
+		"w.sent = w.sent || n > 0",
+		"w.sent = true",
+	}, "./apikey", "TestStaysPrivate"},
+	{"a status that there is not ends the privacy", "apikey/hook.go", edits{
+		"w.before(status)\n\tw.ResponseWriter.WriteHeader(status)\n\tw.sent = w.sent || isFinal(status)",
+		"w.before(status)\n\tw.sent = w.sent || status >= 200\n\tw.ResponseWriter.WriteHeader(status)",
+	}, "./apikey", "TestStaysPrivate"},
+	{"an ErrorHandler that sends no status makes a 200", "apikey/hook.go", edits{
+		"status >= 200 && status <= 999",
+		"status >= 200",
+	}, "./apikey", "TestErrorHandler$"},
+	{"headers of before kept private", "apikey/middleware.go", edits{
+		"keepPrivate(w.Header()) }",
+		"keepPrivate(h) }",
+	}, "./apikey", "TestStaysPrivate"},
 	{"another scheme beside a key is a second credential", "apikey/credential.go", edits{
 		"if len(values) == 1 && carriers[i].foreign(values[0]) {",
 		"if false {",

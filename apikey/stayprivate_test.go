@@ -1,0 +1,87 @@
+package apikey_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// H-11: calls that look as if they sent the header, and do not, leave a response
+// private that the handler goes on with.
+func TestStaysPrivate(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"X-API-Key"}})
+	token := create(t, m, "o").Secret.Reveal()
+	for name, call := range map[string]func(t *testing.T, outer *resettableWriter, w http.ResponseWriter){
+		"ReadFrom of nothing": func(t *testing.T, _ *resettableWriter, w http.ResponseWriter) {
+			if n, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("")); n != 0 || err != nil {
+				t.Errorf("ReadFrom = %d, %v", n, err)
+			}
+		},
+		"a Flush that is not supported": func(t *testing.T, _ *resettableWriter, w http.ResponseWriter) {
+			if err := http.NewResponseController(w).Flush(); err == nil {
+				t.Error("Flush succeeded")
+			}
+		},
+		"a Write that fails": func(t *testing.T, outer *resettableWriter, w http.ResponseWriter) {
+			outer.fails = true
+			if _, err := io.WriteString(w, "x"); err == nil {
+				t.Error("Write succeeded")
+			}
+			outer.fails = false
+		},
+		"a status that there is not": func(t *testing.T, _ *resettableWriter, w http.ResponseWriter) {
+			defer func() {
+				if recover() == nil {
+					t.Error("WriteHeader(1000) did not panic")
+				}
+			}()
+			w.WriteHeader(1000)
+		},
+		"headers that are replaced": func(_ *testing.T, outer *resettableWriter, _ http.ResponseWriter) { outer.header = http.Header{} },
+	} {
+		outer := &resettableWriter{ResponseRecorder: httptest.NewRecorder(), header: http.Header{}}
+		m.Require()(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			call(t, outer, w)
+			w.Header().Set("Cache-Control", "public, max-age=3600")
+			w.Header().Set("X-LiteSpeed-Cache-Control", "public, max-age=3600")
+			_, _ = io.WriteString(w, "o's")
+		})).ServeHTTP(outer, requestWith(t, "X-API-Key", token))
+		if got := outer.Result().Header; got.Get("Cache-Control") != "max-age=3600, private" || got.Get("X-LiteSpeed-Cache-Control") != "" {
+			t.Errorf("%s: got %v, want a private response", name, got)
+		}
+	}
+}
+
+// A resettableWriter is of a middleware outside that buffers. It cannot flush.
+type resettableWriter struct {
+	*httptest.ResponseRecorder
+	header http.Header
+	fails  bool
+}
+
+func (w *resettableWriter) Header() http.Header { return w.header }
+
+func (w *resettableWriter) Flush() bool { return false } // is no http.Flusher
+
+func (w *resettableWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+
+func (w *resettableWriter) Write(b []byte) (int, error) {
+	if w.fails {
+		return 0, io.ErrShortWrite
+	}
+	w.WriteHeader(http.StatusOK)
+	return w.ResponseRecorder.Write(b)
+}
+
+func (w *resettableWriter) WriteHeader(status int) {
+	for name, values := range w.header {
+		w.ResponseRecorder.Header()[name] = values
+	}
+	w.ResponseRecorder.WriteHeader(status)
+}
