@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// A Bus carries messages between the instances of a service, so that a change
-// made through one is seen at once by all. It is written by those who bring a
-// message broker; a [Feed] does the rest.
+// A Bus carries messages between the instances of a service, so that all of them
+// see a change at once. Implementers adapt a message broker to it; a [Feed] does
+// the rest.
 //
-// A Bus only moves text. It needs no memory and no acknowledgement: a Feed
-// notices what was lost. Messages are printable ASCII of at most [MaxMessage]
+// A Bus only moves text. It needs no storage and no acknowledgements: a Feed
+// notices lost messages. Messages are printable ASCII of at most [MaxMessage]
 // bytes.
 //
 // A Bus that has a secret also has a method MACKey() []byte, which returns a key
@@ -19,41 +19,42 @@ import (
 // its messages. Without a key, everyone who can publish can make an instance
 // invalidate entries, and can hide from it that messages of others are lost.
 //
-// All methods may be called from many goroutines. They heed their context.
+// All methods may be called from many goroutines. They return when their context
+// ends.
 type Bus interface {
-	// Publish hands a message to everyone who receives, the publisher's own
-	// instance included. It may refuse what is not a message. It returns nil
-	// once the broker has it. The messages of calls that follow each other
-	// arrive in that order.
+	// Publish sends a message to all receivers, including those of the
+	// publisher's own instance. It may refuse a text for which [CheckMessage]
+	// returns an error. It returns nil once the broker has accepted the message.
+	// The messages of successive calls arrive in that order.
 	Publish(ctx context.Context, message string) error
 
-	// Receive connects and calls deliver for each message, one after the
-	// other, in the order in which the broker had them, and unchanged, even what
-	// CheckMessage would refuse: it may be a message that was damaged, and the
-	// Feed must notice. Before the first, it calls ready once: what is published
-	// from then on is delivered, as long as the connection lasts.
+	// Receive connects and calls deliver for each message, one after the other,
+	// in the broker's order and unchanged. It also delivers a text that
+	// CheckMessage would refuse, since it may be a damaged message, which the
+	// Feed must notice. Before the first message, Receive calls ready once.
+	// Messages that are published from then on are delivered for as long as the
+	// connection lasts.
 	//
-	// Echo has a message delivered over this connection and no other, behind
-	// everything whose Publish had returned before echo was called. It must go
-	// the way that Publish goes, so that it does not come where that leads to
-	// another server. It returns nil once the message is under way. A Bus that
-	// cannot do so passes nil; its instances then publish every second, each to
-	// all.
+	// echo sends a message to this connection only, after every message whose
+	// Publish returned before echo was called. It must use the same server as
+	// Publish: if Publish and Receive use different servers, the echo must not
+	// arrive. It returns nil once the message is sent. A Bus without this ability
+	// passes nil; each of its instances then publishes to all every second.
 	//
 	// Receive returns when ctx ends or the connection is lost, always with an
-	// error. It never connects a second time: what was published meanwhile
-	// would be missed without a word. A connection over which nothing comes
-	// any more must not be waited for; Receive asks the other end, if nothing
-	// has come for about a second, and returns if there is no answer.
+	// error. It never reconnects, since messages that were published meanwhile
+	// would be lost without notice. If nothing arrives for about a second,
+	// Receive asks the other end for a sign of life, and returns an error if
+	// there is no answer.
 	Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error
 }
 
-// MaxMessage is how long a message can be, in bytes. PostgreSQL's NOTIFY takes
-// less than 8,000.
+// MaxMessage is the maximum length of a message in bytes. PostgreSQL's NOTIFY
+// accepts less than 8,000.
 const MaxMessage = 4096
 
-// CheckMessage returns an error for what is not a message, for a Bus to refuse
-// it.
+// CheckMessage returns an error if the message is too long or not printable
+// ASCII.
 func CheckMessage(message string) error {
 	if len(message) > MaxMessage {
 		return fmt.Errorf("the message has %d bytes, want at most %d", len(message), MaxMessage)

@@ -1,31 +1,32 @@
 // Package cache keeps facts in memory and never serves one that has since been
 // changed through it.
 //
-// [Cache] is a get-or-load cache over ristretto with a fence in front. A cache
-// alone cannot carry the promise that a revoked key is never accepted again: a
-// load that began before the revocation may fill it afterwards, ristretto may
-// answer for a while after a Del, and of two quick Sets it may keep the older.
-// So nothing here rests on what ristretto holds. Every entry carries the epoch
-// that its key had before the entry was loaded, every write moves the epoch,
-// and an entry is served only while the two are equal; see fence.go.
+// [Cache] is a get-or-load cache over ristretto with a fence in front. ristretto
+// alone cannot guarantee that a revoked key is never accepted again: a load that
+// began before the revocation may fill the cache afterwards, Get may return an
+// entry for a while after Del, and of two quick Sets the older may win. So
+// correctness does not depend on what ristretto holds. Every entry carries the
+// epoch that its key had before the entry was loaded. Every write advances the
+// epoch, and an entry is served only while the two are equal.
 //
-// A [Feed] joins the caches of several instances over a [Bus]: feed.go decides
-// what to believe, link.go connects, sender.go sends, peer.go counts what others
-// send, trust.go ends what may have changed elsewhere. The bound for a change that
-// another instance made, with n instances, while the store answers:
+// A [Feed] joins the caches of several instances over a [Bus]. This is the time
+// after which an instance sees a change that another one made, with n instances,
+// while the store works:
 //
-//   - milliseconds, if its message comes;
-//   - 1 s, if the message is lost and the next one of its sender comes;
-//   - 3 s, and 10 s more if the instance goes on alone, if it hears nothing;
-//   - max(1 s, n²/2500 s) + 3 s, and 10 s more, if the instance hears itself but not
-//     the one that made the change, as in a broker that is in two halves, and for
-//     the five minutes after which a silent instance counts as gone;
-//   - the TTL of its entries in all cases.
+//   - milliseconds, if the message arrives;
+//   - 1 s, if the message is lost and the next one of its sender arrives;
+//   - 13 s, if no message arrives: the bus counts as down after 3 s, and entries
+//     then expire after 10 s;
+//   - max(1 s, n²/2500 s) + 13 s, if the broker is split, so that the instance
+//     receives its own heartbeats but not those of the sender. A sender that is
+//     silent for five minutes counts as gone;
+//   - in every case, the TTL of the entries.
 //
-// If k instances are silent at once, the first of them is noticed after about
-// n²/2500k s. A [Level] is memory that
-// instances share, for load functions to ask before the store. stale.go decides
-// what to do while loads fail or are slow.
+// If k instances are silent at once, the first of them is detected after about
+// n²/2500k s.
+//
+// A [Level] is a cache that instances share. Load functions ask it before the
+// store.
 package cache
 
 import (
@@ -45,18 +46,17 @@ var (
 	// ErrMiss is returned by Get when the caller must call Load.
 	ErrMiss = errors.New("cache: miss")
 
-	// ErrOverloaded is returned by Load if load was not called, because too many
-	// loads were under way and too many callers waited for their turn. It says
-	// nothing about the source of the values.
+	// ErrOverloaded is returned by Load if it did not call load, because too many
+	// loads were running and too many callers waited. It says nothing about the
+	// source of the values.
 	ErrOverloaded = errors.New("cache: too many loads, this one was not made")
 
-	// ErrNotFound is returned when there is no value for a key, as a load has
-	// found out.
+	// ErrNotFound is returned if a load found that a key has no value.
 	ErrNotFound = errors.New("cache: not found")
 )
 
-// A Key names a value. Its bytes must be as good as random, as those of a
-// SHA-256 are: they spread the keys over the cache's parts.
+// A Key names a value. Its bytes must be as good as random, as those of a SHA-256
+// are, since they spread the keys over the parts of the cache.
 type Key [32]byte
 
 // equal takes the same time wherever a and b differ.

@@ -12,30 +12,31 @@ import (
 
 const (
 	heartbeat = time.Second
-	silence   = 3 * time.Second  // without hearing of itself, and the bus is lost
-	aloneTTL  = 10 * time.Second // the longest life of an entry while it is
-	slowStart = 5 * time.Second  // how long the bus may take to be up before that is reported
+	silence   = 3 * time.Second  // the bus is down if no echo arrives for so long
+	aloneTTL  = 10 * time.Second // maximum life of an entry while the bus is down
+	slowStart = 5 * time.Second  // a bus that is not up after so long is reported
 )
 
 // A Feed joins the caches of one instance to those of the others over a [Bus].
-// It sends what this instance changes, and tells a [Receiver] what the others
-// do.
+// It publishes the changes of this instance, and passes those of the others to a
+// [Receiver].
 //
-// It believes in the bus only while it hears of itself. Every second it has the
-// bus send it an echo; when that comes back, all that any instance had sent
-// before has come too, since a bus keeps the order. From the time at which the
-// echo was sent, the Receiver is trusted for three seconds. A bus that is silent
-// for so long is lost. Then, as on a new connection, and when the count of an
-// instance's changes shows a gap, everything is doubted. While the bus is lost,
-// nothing lives longer than ten seconds.
+// A Feed trusts the bus only while its own echoes come back. It sends one every
+// second. Since a bus keeps the order of messages, all messages that were sent
+// before the echo have arrived when the echo does. The Receiver is trusted for
+// three seconds from the time at which the echo was sent. If no echo arrives for
+// three seconds, the bus is down, and entries expire after ten seconds until it
+// is up again. The Feed marks all entries stale when the bus goes down, on a new
+// connection, and when the number of an instance's message shows a gap.
 //
-// An instance tells all others that it is there a second after each change, and
-// otherwise as often as there are others: with n instances every second, or every
-// n²/2500 seconds where that is longer, which each message announces. One that is
-// two seconds late, and has not said farewell, is silent. Then everything is
-// doubted, and lives no longer than ten seconds, until it is heard again or for
-// five minutes. The same holds for ten seconds after a message that is not
-// authentic, or after one of an instance beyond those that can be told apart.
+// An instance sends a heartbeat to all others one second after each change, and
+// otherwise every second or every n²/2500 seconds with n instances, whichever is
+// longer. Each message announces the interval. An instance whose heartbeat is two
+// seconds late, and that has not left, is silent. Then the Feed marks all entries
+// stale and limits new ones to ten seconds, until the instance sends again or five
+// minutes have passed. It does the same for ten seconds after a message that is
+// not authentic, and after one of an instance beyond those that it can keep track
+// of.
 //
 // Its methods may be called from many goroutines.
 type Feed struct {
@@ -48,40 +49,40 @@ type Feed struct {
 	mark   atomic.Uint64
 	sender sender
 
-	links     atomic.Int64  // that have not ended
-	linkReady chan struct{} // one of them is
+	links     atomic.Int64  // links that have not ended
+	linkReady chan struct{} // signals that one of them is ready
 
 	mu     sync.Mutex
 	up     atomic.Bool // written with mu held
-	link   *link       // the connection that is listened to, or nil
+	link   *link       // the current connection, or nil
 	peers  peers
-	silent bool      // one of them is
-	seen   uint64    // the highest mark, of this instance or another
-	ends   time.Time // of the trust; on a new link, of the patience
-	waits  time.Time // since when a first report does; zero once there was one
+	silent bool      // a peer is silent
+	seen   uint64    // highest mark of this instance and all others
+	ends   time.Time // end of the trust; on a new link, deadline of the first echo
+	waits  time.Time // when the Feed began to wait for its first report; zero after it
 
 	stop    context.CancelFunc
 	closed  atomic.Bool
-	running sync.WaitGroup // all goroutines, those of calls that hang included
+	running sync.WaitGroup // all goroutines, including those of calls that hang
 	done    chan struct{}  // closed when they have ended
 }
 
-// FeedOptions configure a Feed. Its functions may be nil. They are called one at
-// a time, and must not call the Feed.
+// FeedOptions configure a Feed. Its functions may be nil. The Feed calls them one
+// at a time, and they must not call the Feed.
 type FeedOptions struct {
-	// Report is called with nil when the bus is up and with the reason when it
-	// is lost, or has not come up after 5 s.
+	// Report is called with nil when the bus is up, and with the reason when it
+	// goes down or is not up after 5 s.
 	Report func(err error)
 
-	// OnMark is called with the mark of another instance when that is higher
-	// than any that this Feed has been given or has received; see
-	// [Feed.SetMark]. It is not called without a secret of the Bus, as anyone who
-	// can publish could send any mark.
+	// OnMark is called with the mark of another instance if it is higher than
+	// every mark that this Feed has set or received; see [Feed.SetMark]. It is not
+	// called if the Bus has no secret, since anyone who can publish could then
+	// send any mark.
 	OnMark func(mark uint64)
 
-	// TTL is how long the Receiver's entries live. Without a secret of the Bus,
-	// a farewell can be forged, so an instance that says it counts as silent
-	// for so long. Default 60 s.
+	// TTL is the life of the Receiver's entries. If the Bus has no secret, anyone
+	// could have sent the message that an instance leaves, so the instance counts
+	// as silent for this time. Default 60 s.
 	TTL time.Duration
 }
 
@@ -112,10 +113,10 @@ func NewFeed(bus Bus, to Receiver, opts *FeedOptions) *Feed {
 	return f
 }
 
-// SetMark sends a number to the other instances, such as a count that the store
-// keeps, so that one that reads a lower count knows that the store has gone back.
-// Each message from now on has it. Set a lower one only if the store has gone back,
-// so that instances that start after that are not told of the count before.
+// SetMark sends a number with every later message, such as a count that the store
+// keeps, so that an instance that reads a lower count knows that the store has gone
+// back. Set a lower mark only if the store has gone back, so that instances that
+// start later do not receive the old one.
 func (f *Feed) SetMark(mark uint64) {
 	f.mark.Store(mark)
 	f.mu.Lock()
@@ -123,25 +124,25 @@ func (f *Feed) SetMark(mark uint64) {
 	f.seen = max(f.seen, mark)
 }
 
-// Up reports whether what other instances change is heard of now.
+// Up reports whether changes of other instances arrive now.
 func (f *Feed) Up() bool { return f.up.Load() }
 
-// Publish tells the other instances to forget these keys. Nil means that the
-// bus has taken the message, so that every instance that listens has it next.
-// After an error others may hold on to what they have until its time ends; they
-// doubt everything as soon as the bus is back.
+// Publish tells the other instances to invalidate these keys. It returns nil once
+// the broker has accepted the message. After an error, other instances may serve
+// the old entries until they expire; they mark all entries stale when the bus is up
+// again.
 func (f *Feed) Publish(ctx context.Context, keys ...Key) error {
 	return f.publish(ctx, keys, nil)
 }
 
-// PublishGroup is like Publish for everything that belongs to a group.
+// PublishGroup is like Publish for all keys of a group.
 func (f *Feed) PublishGroup(ctx context.Context, group Key) error {
 	return f.publish(ctx, nil, []Key{group})
 }
 
-// Close ends the connection and waits until the Bus's methods have returned. It
-// may be called again; the error is ctx's. The Receiver is left alone, and
-// Publish fails.
+// Close ends the connection and waits until the methods of the Bus have returned,
+// or returns ctx's error. It may be called again. After Close the Receiver gets no
+// calls, and Publish returns an error.
 func (f *Feed) Close(ctx context.Context) error {
 	f.closed.Store(true)
 	f.stop()
@@ -153,17 +154,17 @@ func (f *Feed) Close(ctx context.Context) error {
 	}
 }
 
-// heard is called for each message that comes over a link.
+// heard is called for each message that arrives over a link.
 func (f *Feed) heard(l *link, text string) {
 	m, err := decode(text, f.key)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.link != l:
-		// Of a link that was given up, or is not ready.
+		// The link was given up, or is not ready.
 	case err != nil:
 		f.peers.stranger(time.Now())
-		if !f.silent { // or it has no more effect
+		if !f.silent { // otherwise it changes nothing
 			f.review()
 		}
 	case m.origin == f.origin:
@@ -173,8 +174,8 @@ func (f *Feed) heard(l *link, text string) {
 	}
 }
 
-// echo hears of a message of its own. When it was sent is known here alone: what
-// the message says can be forged.
+// echo handles an own message that came back. The time at which it was sent comes
+// from this instance, since the message may be forged.
 func (f *Feed) echo(m message) {
 	sent, ok := f.sender.when(m.beat)
 	until := sent.Add(silence)
@@ -188,7 +189,7 @@ func (f *Feed) echo(m message) {
 	f.review()
 }
 
-// review prolongs the trust as far as all others are heard.
+// review extends the trust, and limits the life of entries while a peer is silent.
 func (f *Feed) review() {
 	if !f.up.Load() {
 		return
@@ -199,12 +200,12 @@ func (f *Feed) review() {
 	}
 	f.to.Trust(f.ends, ttl)
 	if f.silent && !before {
-		f.to.Doubt() // after the limit, which what is loaded from here on has
+		f.to.Doubt() // after Trust, so that every later entry has the limit
 	}
 }
 
-// apply takes from a message only what to forget, so that one that was forged,
-// repeated or comes late does no harm.
+// apply uses a message only to invalidate, so that a forged, repeated or late one
+// does no harm.
 func (f *Feed) apply(m message) {
 	now := time.Now()
 	if f.peers.hear(m, now) {
@@ -222,8 +223,7 @@ func (f *Feed) apply(m message) {
 	f.seeMark(m.mark)
 }
 
-// ready takes over from a link on which everything comes from now on, unless
-// another one was quicker.
+// ready makes l the current link, unless there is one already.
 func (f *Feed) ready(l *link, echo func(context.Context, string) error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -234,12 +234,12 @@ func (f *Feed) ready(l *link, echo func(context.Context, string) error) bool {
 	f.link, f.silent = l, false
 	f.peers.reconnect(time.Now())
 	f.ends = time.Now().Add(silence)
-	f.to.Doubt() // what was sent before is lost
+	f.to.Doubt() // messages from before are lost
 	f.sender.renew()
 	return true
 }
 
-// lost ends a link, if it is the one that is listened to.
+// lost ends l, if it is the current link.
 func (f *Feed) lost(l *link, why error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -255,7 +255,7 @@ func (f *Feed) lost(l *link, why error) {
 	}
 }
 
-// tell reports, and survives a function of the host that panics.
+// tell calls Report, and recovers if it panics.
 func (f *Feed) tell(why error) {
 	f.waits = time.Time{}
 	if f.opts.Report == nil || f.closed.Load() {

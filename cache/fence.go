@@ -104,11 +104,10 @@ func (s *stripe[V]) keepRecent(e *entry[V]) {
 	}
 }
 
-// Write calls write, which changes what a load of these keys finds, and fences
-// it: whoever asks for one of the keys after Write has returned, or while it
-// runs, is not answered from memory with what was there before. This is so
-// whether write succeeds, fails or panics, since a failed write may have
-// happened. The error is write's.
+// Write calls write, which changes the values of these keys, and invalidates their
+// entries. A Get or Load that starts during or after write never returns an older
+// entry. This also holds if write fails or panics, since the change may have been
+// made. Write returns write's error.
 func (c *Cache[V]) Write(write func() error, keys ...Key) error {
 	for i := range keys {
 		w := &c.stripe(&keys[i]).word
@@ -118,8 +117,8 @@ func (c *Cache[V]) Write(write func() error, keys ...Key) error {
 	return write()
 }
 
-// WriteGroup is like Write for all keys whose values were loaded as part of a
-// group; see [Loaded].
+// WriteGroup is like Write for all keys whose values were loaded with this group;
+// see [Loaded].
 func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
 	g := &c.groups[groupOf(&group)]
 	g.begin()

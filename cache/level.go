@@ -5,45 +5,43 @@ import (
 	"time"
 )
 
-// A Level is a second level below a [Cache]: bytes in a server that all
-// instances share, so that one that starts need not ask the store for
-// everything. It is written by those who bring such a server.
+// A Level is a shared cache below a [Cache]: a server in which all instances keep
+// entries, so that an instance that starts need not read everything from the
+// store. Implementers adapt a cache server to it.
 //
-// The fence of a Cache ends at its process, so a Level has a fence of its own.
-// Whoever misses gets a lease, and what was found is kept only while the lease
-// stands. Delete ends it. So a value that was read before a change cannot be
-// set after it.
+// The fence of a Cache ends at its process, so a Level has a fence of its own. A
+// Get that misses grants a lease, and Set keeps an entry only while its lease is
+// valid. Delete ends the lease. So a value that was read before a change cannot
+// be set after it.
 //
-// All methods may be called from many goroutines. They heed their context, but
-// bound themselves too, to a fraction of what a store is given: an error costs
-// no more than a look into the store.
+// All methods may be called from many goroutines. Each returns when its context
+// ends, and by itself within a fraction of the store's call timeout, so that a
+// failing Level costs no more than a store read.
 type Level interface {
-	// Get returns what is kept for the key, or [ErrMiss], as it is, and a lease
-	// for Set. The value is the caller's.
-	// An entry that is damaged, or was not written by this service, is a miss.
-	// Any other error says that the server cannot be used now; then there is
-	// no lease and nothing to be set.
+	// Get returns the entry of the key, or the unwrapped [ErrMiss] and a lease for
+	// Set. The caller may change the value. An entry that is damaged, or that
+	// this service did not write, is a miss. Any other error means that the
+	// server cannot be used now; then there is no lease.
 	Get(ctx context.Context, key Key) (item Item, lease string, err error)
 
-	// Set keeps what was found under a lease. It does not change the value, nor
-	// hold on to it. Its ttl counts from the time at
-	// which the lease was granted. It is no error that the lease has ended, in
-	// which case nothing is kept.
+	// Set keeps an entry for ttl from the time at which the lease was granted. It
+	// neither changes nor retains the value. If the lease has ended, Set keeps
+	// nothing and returns nil.
 	Set(ctx context.Context, key Key, lease string, item Item, ttl time.Duration) error
 
-	// Delete forgets the keys and ends their leases. Once it has returned nil,
-	// no Get of any instance returns what was there before, nor what is set
-	// later under a lease from before. It tries even when other methods have
-	// given the server up.
+	// Delete removes the entries of the keys and ends their leases. After it has
+	// returned nil, no Get of any instance returns an entry from before, nor one
+	// that is set later under a lease from before. Delete calls the server even
+	// while a circuit breaker blocks Get and Set.
 	Delete(ctx context.Context, keys ...Key) error
 }
 
-// An Item is what a Level keeps for a key.
+// An Item is an entry of a Level.
 type Item struct {
 	Value  []byte
-	Absent bool          // there is no value; kept apart from values
-	Age    time.Duration // since its lease was granted, at least; Set ignores it
+	Absent bool          // the store has no value; such entries are kept apart
+	Age    time.Duration // at least the time since the lease was granted; Set ignores it
 }
 
-// MaxLease is how long a lease can stand. A [Level] may end it sooner.
+// MaxLease is the maximum life of a lease. A [Level] may end it sooner.
 const MaxLease = 10 * time.Second

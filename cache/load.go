@@ -8,46 +8,45 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// Loaded is what a load function found.
+// Loaded is the result of a load function.
 type Loaded[V any] struct {
 	Value V
 
-	// Absent says that there is no value. The answer is kept for
-	// [Options.NegativeTTL], and Until and Group are ignored.
+	// Absent says that there is no value. That is kept for
+	// [Options.NegativeTTL]. Until and Group are ignored.
 	Absent bool
 
-	// Until, when set, ends the value's life, also as a stale one.
+	// Until, if set, is when the value ends. It is not served stale after that
+	// either.
 	Until time.Time
 
-	// Age is how old the value already is, when it was not asked for just now.
+	// Age is how old the value is already, if it was not read just now.
 	Age time.Duration
 
-	// Kept says that the value was kept somewhere, as in a [Level], and that
-	// its source was not asked. It is no sign that the source answers.
+	// Kept says that the value came from a [Level] and not from the source. It
+	// does not count as a success of the source.
 	Kept bool
 
-	// Group, when set, names the group that the value belongs to, so that
-	// [Cache.WriteGroup] can fence all of them without knowing their keys.
+	// Group, if set, names the group of the value, so that [Cache.WriteGroup] can
+	// invalidate all values of a group without their keys.
 	Group Key
 }
 
-// Load returns the value in memory or calls load for it, and keeps the result
-// unless the key was written meanwhile. Concurrent loads of a key are merged,
-// except that a caller never joins a load that may have read its source before
-// the latest write.
+// Load returns the cached value, or calls load and keeps the result unless the key
+// was written meanwhile. Concurrent loads of a key are merged, except that a caller
+// never joins a load that may have read its source before the latest write.
 //
-// A value in use is renewed before it ends: in the last fifth of its life Load
-// returns it and loads it again in the background.
+// A value in use is reloaded before it expires: in the last fifth of its life, Load
+// returns it and reloads it in the background.
 //
-// ctx gives its values to load and ends the caller's own wait, but not the load,
-// which has [Options.LoadTimeout]. At most 64 loads run at once, at most half of
-// them of keys that have no value in memory, and others wait for their turn for up
-// to a quarter of the LoadTimeout. A load that has no callers any more when its
-// turn comes is not begun. A caller who came during a write may wait for two loads.
+// load gets the values of ctx. The end of ctx ends the caller's wait, but not the
+// load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
+// and at most half of them are of keys without a cached value. Other loads wait for
+// up to a quarter of the LoadTimeout, and are dropped if no caller is left. A
+// caller who comes during a write may wait for two loads.
 //
-// Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if load was
-// not called because too many others were under way; both are returned
-// unwrapped. If load fails or panics, or has failed so often that the circuit
+// Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if it did
+// not call load because too many others were running. Both are returned unwrapped. If load fails or panics, or has failed so often that the circuit
 // breaker is open, Load returns another error, or else the value from before if
 // it is younger than [Options.StaleIfError]. That value is also returned when a
 // load takes longer than 50 ms.

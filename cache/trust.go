@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// trust is until when what is in memory may be served at all. Without other
-// instances that is for ever. With them a [Feed] prolongs it, every second, for
-// as long as it hears of what they change. It ends by the clock, without anyone
-// ending it: a process that was stopped, and goes on, serves nothing before it
-// has heard what it missed.
+// trust holds the deadline after which no cached entry may be served. Without
+// other instances there is none. With them, a [Feed] extends it every second while
+// their changes arrive. It passes by itself: a process that was stopped and
+// continues serves nothing before it has received the changes that it missed.
 type trust struct {
 	ends     atomic.Int64 // nanoseconds since the cache's start, by the monotonic clock
-	endsWall atomic.Int64 // Unix nanoseconds: the monotonic clock stands still while a machine is suspended
-	longest  atomic.Int64 // nanoseconds an entry may live, or 0 for its TTL
+	endsWall atomic.Int64 // Unix nanoseconds, since the monotonic clock stops while a machine is suspended
+	longest  atomic.Int64 // maximum life of an entry in nanoseconds, or 0 for its TTL
 }
 
 func (t *trust) lasts(elapsed time.Duration, wall int64) bool {
@@ -32,7 +31,7 @@ func (t *trust) forEver() {
 	t.endsWall.Store(math.MaxInt64)
 }
 
-// limited reports whether entries live shorter than their TTL: the bus is lost,
+// limited reports whether entries expire before their TTL, because the bus is down
 // or another instance is silent.
 func (t *trust) limited() bool { return t.longest.Load() != 0 }
 
@@ -43,36 +42,39 @@ func (t *trust) limit(ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// A Receiver is told by a [Feed] what other instances have changed. A [Cache]
-// is one. The Feed makes one call at a time, with a lock held: they return soon
-// and do not call the Feed.
+// A Receiver gets the changes of other instances from a [Feed]. A [Cache] is one.
+// The Feed makes one call at a time and holds a lock meanwhile, so the methods
+// must return soon and not call the Feed.
 type Receiver interface {
+	// Forget invalidates the entries of these keys.
 	Forget(keys ...Key)
+
+	// ForgetGroup invalidates the entries of a group.
 	ForgetGroup(group Key)
 
-	// Doubt says that nobody knows what has changed.
+	// Doubt says that changes may have been missed.
 	Doubt()
 
-	// Trust says that, up to the given time, what changes is told. Meanwhile
-	// nothing lives longer than ttl, unless that is 0.
+	// Trust says that every change arrives until the given time. Entries loaded
+	// from now on expire after ttl, unless that is 0.
 	Trust(until time.Time, ttl time.Duration)
 
-	// Alone says that from now on nothing is told, until Trust is called
-	// again. Meanwhile nothing lives longer than ttl.
+	// Alone says that changes do not arrive until Trust is called again. Entries
+	// loaded from now on expire after ttl.
 	Alone(ttl time.Duration)
 }
 
-// Forget ends the entries of these keys, as a [Cache.Write] of them does.
+// Forget invalidates the entries of these keys, as [Cache.Write] does.
 func (c *Cache[V]) Forget(keys ...Key) { _ = c.Write(nothing, keys...) }
 
-// ForgetGroup ends the entries of a group, as a [Cache.WriteGroup] of it does.
+// ForgetGroup invalidates the entries of a group, as [Cache.WriteGroup] does.
 func (c *Cache[V]) ForgetGroup(group Key) { _ = c.WriteGroup(nothing, group) }
 
 func nothing() error { return nil }
 
-// Doubt ends all entries, except that while loads fail those no older than
-// [Options.StaleIfError] still answer. Nothing is known to be wrong with any of
-// them, and an outage of the bus is most often one of the store too.
+// Doubt marks all entries stale: the next Load of each asks the source. If that
+// fails, Load serves the entry until it is older than [Options.StaleIfError], since
+// no change is known, and the bus and the store often fail together.
 func (c *Cache[V]) Doubt() {
 	c.doubted.Store(int64(time.Since(c.start)))
 	for i := range c.stripes {
@@ -80,19 +82,19 @@ func (c *Cache[V]) Doubt() {
 	}
 }
 
-// Trust lets entries be served up to the given time, which must come from
-// [time.Now], and then no more before Trust or Alone is called again. Entries of
-// later loads live no longer than ttl, unless that is 0.
+// Trust lets entries be served until the given time, which must come from
+// [time.Now], and not after it before Trust or Alone is called again. Entries of
+// later loads expire after ttl, unless that is 0.
 func (c *Cache[V]) Trust(until time.Time, ttl time.Duration) {
 	c.trust.longest.Store(int64(ttl))
 	c.trust.ends.Store(int64(until.Sub(c.start)))
 	c.trust.endsWall.Store(until.UnixNano())
 }
 
-// Alone ends all entries, as Doubt does, and lets later ones live no longer than
+// Alone marks all entries stale, as Doubt does, and lets later ones expire after
 // ttl.
 func (c *Cache[V]) Alone(ttl time.Duration) {
-	// First the limit: an entry that was made before it is ended by the doubt.
+	// The limit comes first: Doubt then marks every entry that was made without it.
 	c.trust.longest.Store(int64(ttl))
 	c.Doubt()
 	c.trust.forEver()

@@ -12,15 +12,15 @@ type Digest [32]byte
 // IsZero reports whether d is all zero, which no token's digest is.
 func (d Digest) IsZero() bool { return d == Digest{} }
 
-// A Record is what a Store keeps of a key. Zero times mean never.
+// A Record is a key as a Store keeps it. A zero time means never.
 type Record struct {
 	ID           string // unique among all owners
-	Owner        string // the host's, opaque
+	Owner        string // the host's id of a user or organisation
 	Name         string
 	Hint         string // prefix and first characters of the token, for people
 	CreatedBy    string
 	RevokeReason string
-	ReplacedBy   string // the ID of the record that Rotate put in its place
+	ReplacedBy   string // ID of the successor, set by Rotate
 	Digest       Digest // unique among all owners
 	Scopes       []string
 	Metadata     map[string]string
@@ -47,19 +47,19 @@ func (r Record) CountsAgainstLimit(at time.Time, successor *Record) bool {
 }
 
 // Live reports whether the record is neither revoked nor expired at the given
-// instant. A disabled one is live, and so is one that was replaced until its
-// grace has ended. A revoked one is not, whenever it was revoked.
+// instant. A disabled record is live, and so is a replaced one until its grace
+// period ends. A revoked record is not live at any instant.
 func (r Record) Live(at time.Time) bool {
 	return r.RevokedAt.IsZero() && !r.Expired(at)
 }
 
-// Expired reports whether the record's expiry has come at the given instant.
+// Expired reports whether the record has expired at the given instant.
 func (r Record) Expired(at time.Time) bool {
 	return !r.ExpiresAt.IsZero() && !at.Before(r.ExpiresAt)
 }
 
-// Usable reports whether the record admits its holder at the given instant:
-// it is neither revoked, nor expired, nor disabled.
+// Usable reports whether the key is accepted at the given instant: it is neither
+// revoked, expired nor disabled.
 func (r Record) Usable(at time.Time) bool {
 	return r.Live(at) && r.DisabledAt.IsZero()
 }

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// The rules by which records change, for stores to apply inside their
-// transactions. None of them changes r or shares a slice or map with it.
+// These methods are the rules by which records change. Stores apply them inside
+// their transactions. No method changes r or shares a slice or map with it.
 
 // Changed returns the record after the change c, or [ErrConflict]; see
-// [Store.Update]. It judges by c.At, which a store sets to the owner's latest
+// [Store.Update]. It judges at c.At, which a store must set to the owner's latest
 // instant if that is later.
 func (r Record) Changed(c Change) (Record, error) {
 	ended := r.Expired(c.At) || r.ReplacedBy != ""
@@ -47,8 +47,8 @@ func (r Record) Revoked(at time.Time, reason string) (Record, bool) {
 	return r, true
 }
 
-// WrongClock is how much later than a use a LastUsedAt must be to come from an
-// instance with a wrong clock.
+// WrongClock is how much a LastUsedAt may be later than a new use. If it is later
+// by more than that, it came from an instance with a wrong clock.
 const WrongClock = 24 * time.Hour
 
 // Used returns the record after a use, and whether that changed it; see
@@ -63,9 +63,9 @@ func (r Record) Used(at time.Time) (Record, bool) {
 	return r, true
 }
 
-// Overlaps reports whether a rotation to r leaves the old record working beside it:
-// whether ends, the old record's end, is after r.CreatedAt. Only such a rotation is
-// held to a limit.
+// Overlaps reports whether a rotation to r has a grace period: whether ends, the end
+// of the old record, is after r.CreatedAt. Only such a rotation can be refused for
+// the limit.
 func (r Record) Overlaps(ends time.Time) bool { return ends.After(r.CreatedAt) }
 
 // Rotated returns the record after its rotation and its successor, or

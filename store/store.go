@@ -1,29 +1,28 @@
 // Package store defines how keyhatch keeps its records: the [Store] interface,
-// the [Record] it holds and the errors it answers with. It holds no
-// implementation; package storetest checks one against everything promised
-// here.
+// the [Record] it holds and the errors it returns. It has no implementation.
+// Package storetest checks an implementation against every rule stated here.
 package store
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 )
 
-// A Store keeps the records of issued keys. It is written by those who bring a
-// database; users of keyhatch hand one to apikey.New and call the Manager.
+// A Store keeps the records of issued keys. Implementers adapt a database to it;
+// users of keyhatch pass a Store to apikey.New and call the Manager.
 //
 // # Errors
 //
 // The sentinels of this package say something about a record and are matched
 // with errors.Is. Any other error is an outage: the caller cannot know what the
-// store holds, and a write that failed so may or may not have happened.
+// store holds, and a write that returned it may or may not have happened.
 //
 // # Owners
 //
 // The owner is an opaque, non-empty string. A call for another owner's key
-// answers [ErrNotFound] and changes nothing. A store that can tell, at no
-// cost, that the key exists under another owner answers [ErrForeignOwner],
+// returns [ErrNotFound] and changes nothing. A store that knows, without another
+// query, that the key exists under another owner returns [ErrForeignOwner],
 // which matches ErrNotFound, so that the attempt can be audited.
 //
 // # Time
@@ -33,52 +32,51 @@ import (
 // means never, so that nothing happens at it.
 //
 // The clocks of processes differ, and a call may wait for others before it takes
-// effect. A store therefore keeps the latest instant of each owner, which is that of
-// the writes that took effect: r.CreatedAt of Insert, next.CreatedAt of Rotate, c.At
-// of Update, and at of Revoke and RevokeAll. A write is judged by its own instant or by the
-// owner's latest one, whichever is later, so that in the order in which an owner's
-// writes take effect time never goes backwards: a key that one write took for
-// expired is expired for every write after it. What a write records is its own
-// instant. Reads are judged by the instant they are given.
+// effect. A store therefore keeps the latest instant of each owner: the latest of
+// r.CreatedAt of Insert, next.CreatedAt of Rotate, c.At of Update, and at of Revoke
+// and RevokeAll, over the writes that took effect. A write is judged by its own
+// instant or by the owner's latest one, whichever is later. So time never goes
+// backwards in the order in which an owner's writes take effect: if one write treats
+// a key as expired, every later write does. A write records its own instant. A read
+// is judged by the instant that it is given.
 //
-// An instance whose clock is ahead moves the latest instant of the owners for which
-// it writes. Until the other clocks have caught up, their writes take keys of such an
-// owner for expired as much too early. Validations are not affected.
+// A write from an instance whose clock is ahead by d moves the owner's latest
+// instant ahead by d. Until the other clocks catch up, their writes treat that
+// owner's keys as expired up to d too early. Validations are not affected.
 //
 // # Concurrency and aliasing
 //
-// All methods may be called from many goroutines, and from many processes
-// where the database is shared. Each method is atomic: it takes effect in full
-// or not at all, also when the process dies halfway. A method that returned
-// nil has made its effect durable to the degree that the store documents, and
-// every call that starts later sees it. A store keeps no reference to slices
-// and maps that it was given, and hands out none that it keeps. It need not
-// keep empty and nil ones apart.
+// All methods may be called from many goroutines, and from many processes if they
+// share the database. Each method is atomic: it takes effect in full or not at
+// all, also if the process dies halfway. When a method has returned nil, its
+// effect is as durable as the store documents, and every call that starts later
+// sees it. A store keeps no reference to the slices and maps that it was given,
+// and returns none that it keeps. It need not tell empty from nil ones.
 //
-// A cancelled context ends a call with an error that is none of the sentinels.
-// Stores heed it: whoever waits for one that does not gives up on it.
+// If its context is cancelled, a call returns an error that is none of the
+// sentinels. The Manager stops waiting for a call that ignores its context.
 //
 // # Rules
 //
-// How a record changes and what it counts as is the same in every store:
+// The rules by which records change and count are the same in every store:
 // [Record.CountsAgainstLimit], [Record.Live], [Record.Changed], [Record.Revoked],
-// [Record.Rotated] and [Record.Used] say it.
+// [Record.Rotated] and [Record.Used] define them.
 type Store interface {
 	// Insert adds a record.
 	//
-	// It answers [ErrDuplicate] when the digest or the id is taken, by any
-	// owner, and otherwise [ErrLimit] when the owner already has limit records
+	// It returns [ErrDuplicate] if any owner's record has the digest or the id.
+	// Otherwise it returns [ErrLimit] if the owner already has limit records
 	// that count (see [Record.CountsAgainstLimit]) at r.CreatedAt, or at the
 	// owner's latest instant if that is later. A negative limit is no limit.
-	// The check and the insert are one step: whatever the concurrency, no more
-	// than limit records are admitted.
+	// The check and the insert are one step, so concurrent calls never exceed
+	// the limit.
 	Insert(ctx context.Context, r Record, limit int) error
 
-	// Lookup finds the record with this digest, whatever its state: a revoked
-	// or expired one is an answer, not an absence. Otherwise [ErrNotFound].
+	// Lookup returns the record with this digest, also if it is revoked, expired
+	// or disabled. It returns [ErrNotFound] if there is none.
 	Lookup(ctx context.Context, d Digest) (Record, error)
 
-	// Get finds the owner's record with this id, or answers [ErrNotFound].
+	// Get returns the owner's record with this id, or [ErrNotFound].
 	Get(ctx context.Context, owner, id string) (Record, error)
 
 	// List returns a page of the owner's records, newest first: by CreatedAt,
@@ -86,42 +84,43 @@ type Store interface {
 	// Records inserted while a caller walks the pages neither repeat nor hide
 	// older ones.
 	//
-	// A page of a [Part] has that part's records alone, as they are when it is
-	// read, and is as full as one of all: every page but the last has as many
-	// records as were asked for. What [Query.Check] objects to is answered with
-	// an error that is none of the sentinels, and never with records.
+	// A page holds only records of the query's [Part], in their state when the
+	// page is read. Every page but the last has [Query.Size] records. If
+	// [Query.Check] returns an error, List returns no records and an error that
+	// is none of the sentinels.
 	List(ctx context.Context, q Query) (Page, error)
 
 	// Count returns how many of the owner's records count against a limit at
 	// the given instant; see [Record.CountsAgainstLimit].
 	Count(ctx context.Context, owner string, at time.Time) (int, error)
 
-	// Update changes the fields named by c and no others, and returns the
-	// record as it now is. A revoked record never changes, and the expiry of
-	// one that was replaced, or has expired at the later of c.At and the owner's
-	// latest instant, never moves: both return [ErrConflict].
+	// Update changes the fields that c names and no others, and returns the
+	// changed record. It returns [ErrConflict] if the record is revoked, or if c
+	// changes the expiry of a record that was replaced or has expired. Whether
+	// it has expired is judged at c.At, or at the owner's latest instant if that
+	// is later.
 	Update(ctx context.Context, owner, id string, c Change) (Record, error)
 
-	// Revoke ends a record for good and returns it. It is idempotent: the
-	// first call's time and reason stay. Changed tells whether this call is
-	// the one that revoked it.
+	// Revoke ends a record for good and returns it. It is idempotent: the time
+	// and reason of the first call stay. changed reports whether this call
+	// revoked it.
 	Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r Record, changed bool, err error)
 
 	// RevokeAll revokes up to [RevokeBatch] of the owner's records that are not
-	// revoked yet, and returns them as they now are. If it returns fewer, none is
-	// left; otherwise the caller calls again. So no transaction grows with the
-	// number of keys. An owner without records is no error.
+	// revoked yet, and returns them revoked. If it returns fewer, none is left;
+	// otherwise the caller calls again. So no transaction grows with the number
+	// of keys. It returns no records and no error if the owner has none.
 	RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]Record, error)
 
 	// Rotate replaces the owner's record id by next, in one transaction.
 	//
-	// The caller fills next.ID, Digest, Hint and CreatedAt; Owner, Name,
-	// CreatedBy, Scopes, Metadata and ExpiresAt are taken from the old record
-	// as the transaction finds it, so that a change made meanwhile is not
-	// undone. The old record gets next.ID as its ReplacedBy and ends at
-	// oldEnds, or at its own expiry when that is earlier; when oldEnds is not
-	// after next.CreatedAt it is revoked at next.CreatedAt for the reason
-	// [ReasonRotated]. Both records are returned as they now are.
+	// The caller sets ID, Digest, Hint and CreatedAt of next. Rotate copies Owner,
+	// Name, CreatedBy, Scopes, Metadata and ExpiresAt from the old record as the
+	// transaction finds it, so that no concurrent change is lost. It sets
+	// ReplacedBy of the old record to next.ID. The old record ends at oldEnds, or
+	// at its own expiry if that is earlier. If oldEnds is not after
+	// next.CreatedAt, the old record is revoked at next.CreatedAt for the reason
+	// [ReasonRotated]. Rotate returns both records as they are afterwards.
 	//
 	// The old record must not have been replaced and must be usable at
 	// next.CreatedAt, and at the owner's latest instant if that is later.
@@ -136,11 +135,12 @@ type Store interface {
 	// before.
 	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time, limit int) (old, now Record, err error)
 
-	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward,
-	// except that one later than a use by more than [WrongClock] is replaced by
-	// it, unless the use is older than the record. Unknown and revoked records
-	// are passed over. The uses come sorted by digest with none twice,
-	// and stores lock in that order, so that two batches cannot deadlock.
+	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward, with
+	// one exception: a LastUsedAt that is later than a use by more than
+	// [WrongClock] is replaced by that use, unless the use is older than the
+	// record. Touch ignores unknown and revoked records. The caller sorts the uses
+	// by digest, without duplicates, and a store locks records in that order, so
+	// that two batches cannot deadlock.
 	Touch(ctx context.Context, uses []Use) error
 }
 
@@ -150,7 +150,7 @@ const RevokeBatch = 1000
 // ReasonRotated is the RevokeReason of a record that Rotate ended at once.
 const ReasonRotated = "rotated"
 
-// A Change names the fields that Update sets; nil ones stay as they are.
+// A Change holds the fields that Update sets. A nil field is not changed.
 type Change struct {
 	At         time.Time // the instant of the change
 	Name       *string
@@ -166,42 +166,42 @@ type Use struct {
 	At     time.Time
 }
 
-// MaxPage is the most records that a page holds, whatever a Query asks for.
+// MaxPage is the maximum number of records on a page.
 const MaxPage = 100
 
-// A Part is some of an owner's records: those that are over are kept for ever,
-// and would bury the others in a list of all.
+// A Part selects which of an owner's records List returns. Revoked and expired
+// records are never deleted and soon outnumber the others.
 type Part string
 
 const (
 	All  Part = ""     // every record
-	Live Part = "live" // those for which [Record.Live] holds
-	Over Part = "over" // those for which it does not: revoked, expired or both
+	Live Part = "live" // records for which [Record.Live] is true: active or disabled
+	Over Part = "over" // the others: revoked or expired
 )
 
 // A Query asks for a page of an owner's records.
 type Query struct {
 	Owner string
 	Part  Part      // the zero Part: All
-	At    time.Time // the instant that tells Live and Over apart; All ignores it
-	After Cursor    // the zero Cursor: from the newest
-	Limit int       // 1 to MaxPage; anything else means MaxPage
+	At    time.Time // the instant at which Live and Over are judged; All ignores it
+	After Cursor    // Page.Next of the page before; zero: the first page
+	Limit int       // records on the page, 1 to MaxPage; any other value means MaxPage
 }
 
-// Check is an error for a query that no store answers: for a part that is
-// unknown, or for Live or Over at no instant.
+// Check returns an error if Part is unknown, or if At is zero and Part is Live or
+// Over.
 func (q Query) Check() error {
 	switch {
 	case q.Part != All && q.Part != Live && q.Part != Over:
-		return errors.New("store: a query for an unknown part")
+		return fmt.Errorf("store: query: unknown part %q", q.Part)
 	case q.Part != All && q.At.IsZero():
-		return errors.New("store: a query for a part at no instant")
+		return fmt.Errorf("store: query: At is required for the part %q", q.Part)
 	}
 	return nil
 }
 
-// Has reports whether r is in the part asked for. Whose it is, and where in the
-// list, is not looked at.
+// Has reports whether r belongs to the query's part. It does not look at the owner
+// or the cursor.
 func (q Query) Has(r Record) bool {
 	switch q.Part {
 	case All:
@@ -212,8 +212,7 @@ func (q Query) Has(r Record) bool {
 	return !r.Live(q.At)
 }
 
-// Size is the most records that the page asked for holds: q.Limit within its
-// bounds.
+// Size returns the number of records on a full page: q.Limit within its bounds.
 func (q Query) Size() int {
 	if q.Limit < 1 || q.Limit > MaxPage {
 		return MaxPage
@@ -221,9 +220,9 @@ func (q Query) Size() int {
 	return q.Limit
 }
 
-// A Cursor is a place between two records in the list of all. It remains one
-// whatever becomes of the records, in every part and at every instant. The zero
-// Cursor is the beginning of a list in a Query, and its end in a Page.
+// A Cursor is a position in an owner's list. It stays valid when records change,
+// and works with every Part and every Query.At. The zero Cursor is the start of
+// the list in a Query, and its end in a Page.
 type Cursor struct {
 	CreatedAt time.Time
 	ID        string
@@ -232,8 +231,8 @@ type Cursor struct {
 // IsZero reports whether c is the zero Cursor.
 func (c Cursor) IsZero() bool { return c.ID == "" && c.CreatedAt.IsZero() }
 
-// A Page is a part of a list.
+// A Page is one page of a list.
 type Page struct {
 	Records []Record
-	Next    Cursor // where the next page begins; zero: this was the last
+	Next    Cursor // position of the next page; zero: this is the last page
 }

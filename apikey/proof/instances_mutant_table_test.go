@@ -4,7 +4,7 @@ package proof_test
 var instanceMutants = []mutant{
 	// What is doubted.
 	{"no doubt on a new connection", "cache/feed.go", edits{
-		"f.to.Doubt() // what was sent before is lost",
+		"f.to.Doubt() // messages from before are lost",
 		"_ = f.to.Doubt",
 	}, "./cache", "TestFeedNewConnection"},
 	{"no doubt when the connection is lost", "cache/feed.go", edits{
