@@ -27,8 +27,8 @@ fuzz: ## every fuzz target, each for FUZZCOUNT inputs
 bench: ## every benchmark, beside its floor
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) work
 
-mutants: ## break each invariant on purpose and see its test fail; MUTANTS=2/3 does a part
-	KEYHATCH_MUTANTS=$(MUTANTS) go test -count=1 -timeout 60m -parallel 3 -run Mutant ./apikey/proof
+mutants: ## break each invariant on purpose and see its test fail; MUTANTS=2/3 does a part, MUTANTS=Redis those with that in their name
+	KEYHATCH_MUTANTS='$(MUTANTS)' go test -count=1 -timeout 60m -parallel 3 -run Mutant ./apikey/proof
 
 soak: ## the full counts; takes about an hour
 	KEYHATCH_SOAK=1 KEYHATCH_BROWSER=1 go test -count=1 -timeout 3h -p 1 -v work

@@ -87,14 +87,13 @@ func isFinal(status int) bool {
 }
 
 // writer returns w as the next handler gets it. The result implements [http.Flusher],
-// [http.Hijacker], [http.Pusher] and [http.CloseNotifier] if the writer inside does:
+// [http.Hijacker], [http.Pusher] and http.CloseNotifier if the writer inside does:
 // handlers ask for them by type assertion.
 func (w *hookedWriter) writer() http.ResponseWriter {
 	_, flusher := w.ResponseWriter.(http.Flusher)
 	_, hijacker := w.ResponseWriter.(http.Hijacker)
 	pusher, _ := w.ResponseWriter.(http.Pusher)
-	//lint:ignore SA1019 handlers still use it
-	notifier, _ := w.ResponseWriter.(http.CloseNotifier)
+	notifier, _ := w.ResponseWriter.(closeNotifier)
 	switch {
 	case pusher == nil && notifier == nil:
 		return w.with(flusher, hijacker)
@@ -106,6 +105,7 @@ func (w *hookedWriter) writer() http.ResponseWriter {
 	return w.withBoth(flusher, hijacker, pusher, notifier)
 }
 
+// A closeNotifier is an http.CloseNotifier, which is deprecated but still asked for.
 type closeNotifier interface{ CloseNotify() <-chan bool }
 
 func (w *hookedWriter) with(flusher, hijacker bool) http.ResponseWriter {

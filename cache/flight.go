@@ -36,7 +36,7 @@ func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads b
 	f, ok := c.flights[id]
 	if !ok {
 		f = &flight[V]{id: id, began: time.Now(), landed: make(chan struct{})}
-		f.ctx, f.abandon = context.WithCancel(context.WithoutCancel(ctx))
+		f.ctx, f.abandon = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // end calls it
 		c.flights[id] = f
 	}
 	f.callers++

@@ -85,7 +85,7 @@ func (s *Store) bind(ctx context.Context) error {
 	s.schema, s.found = schema, true
 	s.sql = s.statements()
 	if stale := s.lookup.Swap(nil); stale != nil {
-		return stale.Close()
+		return stale.Close() //nolint:sqlclosecheck // it was kept for all calls
 	}
 	return nil
 }

@@ -34,16 +34,18 @@ func (s *Store) find(ctx context.Context, d store.Digest) (store.Record, error) 
 	if !s.dialect.prepare {
 		return one(s.reads.QueryRowContext(ctx, s.sql.lookup, d[:]))
 	}
-	if s.lookup.Load() == nil {
-		stmt, err := s.reads.PrepareContext(ctx, s.sql.lookup)
+	stmt := s.lookup.Load() //nolint:sqlclosecheck // it is kept for all calls
+	if stmt == nil {
+		prepared, err := s.reads.PrepareContext(ctx, s.sql.lookup)
 		if err != nil {
 			return store.Record{}, err
 		}
-		if !s.lookup.CompareAndSwap(nil, stmt) {
-			stmt.Close() // another one was quicker
+		if !s.lookup.CompareAndSwap(nil, prepared) {
+			defer prepared.Close() // another one was quicker
 		}
+		stmt = prepared
 	}
-	return one(s.lookup.Load().QueryRowContext(ctx, d[:]))
+	return one(stmt.QueryRowContext(ctx, d[:]))
 }
 
 // Get implements [store.Store].
