@@ -40,6 +40,9 @@ var sourceMutants = []mutant{
 	{"page: an asset that is not its source", "apikey/selfservice/asset.go", edits{
 		"w.Write(content)", "w.Write(content[1:])",
 	}, "./apikey/selfservice", "TestAssetsAreTheirSource"},
+	{"each load leaves a goroutine", "cache/load.go", edits{
+		"defer c.watch()()", "defer c.watch()()\n\tgo func() { select {} }()",
+	}, "./cache/proof", "TestNemesis"},
 	{"uses wait for a minute", "apikey/lastused.go", edits{
 		"flushInterval = 10 * time.Second", "flushInterval = time.Minute",
 	}, "./apikey/proof", "TestKilledProcessLosesOneFlush"},

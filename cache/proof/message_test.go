@@ -57,4 +57,5 @@ type status struct {
 	BusUp      bool
 	Reads      int64 // look-ups of the store, so far
 	Goroutines int
+	Heap       uint64 // bytes in use after a collection
 }

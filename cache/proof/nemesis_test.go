@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Invariants 3, 5 and 9: while everything fails in turn, every answer
-// is one that may be given.
+// Invariants 3, 5 and 9, R-15: while everything fails in turn, every answer is one
+// that may be given, and no instance grows. KEYHATCH_SOAK may say how long, as in 24h.
 func TestNemesis(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(redisBus, buses...) {
@@ -18,9 +18,16 @@ func TestNemesis(t *testing.T) {
 			t.Run(bus, func(t *testing.T) {
 				t.Parallel()
 				n := newNemesis(t, setup{Bus: bus, Level: bus == redisBus, CacheTTL: ttl, StaleIfError: 2 * ttl, NegativeTTL: time.Second})
-				n.run(count(1, 6))
-				n.agree()
-				n.judge()
+				long, _ := time.ParseDuration(os.Getenv("KEYHATCH_SOAK"))
+				for began, small := time.Now(), n.sizes(); ; n.history = new(history) {
+					n.run(count(1, 6))
+					n.agree()
+					n.judge()
+					n.checkGrowth(small)
+					if time.Since(began) >= long || t.Failed() {
+						return
+					}
+				}
 			})
 		}
 	}
@@ -57,7 +64,7 @@ func (l *life) begin(i *instance) {
 }
 
 func newNemesis(t *testing.T, s setup) *nemesis {
-	n := &nemesis{cluster: newCluster(t, ownServers(t), 3, s), history: &history{}, seed: rand.Uint64(), end: make(chan struct{})}
+	n := &nemesis{cluster: newCluster(t, ownServers(t), 3, s), history: &history{}, seed: rand.Uint64()}
 	if s := os.Getenv("KEYHATCH_SEED"); s != "" {
 		var err error
 		if n.seed, err = strconv.ParseUint(s, 10, 64); err != nil {
@@ -86,6 +93,7 @@ func (n *nemesis) over() bool {
 // run does all the harm that it can, in another order each time.
 func (n *nemesis) run(times int) {
 	n.Helper()
+	n.end = make(chan struct{})
 	var clients sync.WaitGroup
 	for i := range 9 {
 		c := &client{n, i % 3, rand.New(rand.NewPCG(n.seed, uint64(i+1)))}
@@ -140,6 +148,37 @@ func (n *nemesis) agree() {
 		}
 	}
 	n.Logf("nemesis | bus %s | all agree on %d keys %s after all is well", n.base.Bus, len(all), short(time.Since(began)))
+}
+
+func (n *nemesis) sizes() (all []status) {
+	for _, m := range n.members {
+		all = append(all, ask[status](n, m.instance, "size", struct{}{}))
+	}
+	return all
+}
+
+// What an instance may have more of than at its start: connections that a fault has
+// ended make others, and the cache fills.
+const (
+	moreGoroutines = 10
+	moreHeap       = 32 << 20
+)
+
+// checkGrowth demands that soon after all is well, instances are about as small as
+// they were.
+func (n *nemesis) checkGrowth(small []status) {
+	n.Helper()
+	var large []status
+	await(n, "all instances are about as small as at their start", func() bool {
+		large = n.sizes()
+		for i, s := range large {
+			if s.Goroutines > small[i].Goroutines+moreGoroutines || s.Heap > small[i].Heap+moreHeap {
+				return false
+			}
+		}
+		return true
+	})
+	n.Logf("R-15 | bus %s | goroutines and bytes of the heap at the start %v, now %v", n.base.Bus, small, large)
 }
 
 func differ(got, want []string) int {

@@ -13,6 +13,7 @@ import (
 // verbs are what an instance does when it is asked.
 var verbs = map[string]func(r *role, args json.RawMessage) (any, error){
 	"status":   verb((*role).status),
+	"size":     verb((*role).size),
 	"create":   timed((*role).create),
 	"validate": timed((*role).validate),
 	"revoke":   timed((*role).revoke),
@@ -105,4 +106,14 @@ func (r *role) answers(tokens []string) []string {
 
 func (r *role) status(struct{}) status {
 	return status{BusUp: r.bus.up.Load(), Reads: r.store.reads.Load(), Goroutines: runtime.NumGoroutine()}
+}
+
+// size is a status with the size of the heap, for which it collects garbage.
+func (r *role) size(struct{}) status {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s := r.status(struct{}{})
+	s.Heap = m.HeapAlloc
+	return s
 }
