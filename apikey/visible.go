@@ -21,13 +21,24 @@ func checkShown(field, s string) error {
 // isVisible reports whether r shows something by itself. A mark does not.
 func isVisible(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }
 
+// isBlank reports whether r shows nothing although it is a letter, a symbol or a mark
+// and Unicode does not call it ignorable. Most are named blank, filler or null.
+func isBlank(r rune) bool {
+	const (
+		blanks    = "\u2800\ufffc\U00013441\U00013442\U0001d159"
+		zeroWidth = "\u2d7f\U00016fe4\U0001107f\U0001bc9d"
+		nowhere   = 0xfffe // the last two code points of each plane are no characters
+	)
+	return strings.ContainsRune(blanks+zeroWidth, r) || r&nowhere == nowhere || r >= 0xfdd0 && r <= 0xfdef
+}
+
 // Tag letters spell the region behind a black flag, as in that of Scotland.
 var regionFlag = regexp.MustCompile(`\x{1F3F4}[\x{E0030}-\x{E0039}\x{E0061}-\x{E007A}]{3,6}\x{E007F}`)
 
 const (
 	nonJoiner     = '\u200c'
 	joiner        = '\u200d'
-	brailleBlank  = '\u2800'
+	textSelector  = '\ufe0e'
 	emojiSelector = '\ufe0f'
 	keycap        = '\u20e3'
 )
@@ -39,14 +50,14 @@ func hasHidden(s string) bool {
 	for i, r := range runes {
 		switch {
 		case r == joiner || r == nonJoiner:
-			if !joins(runes[i-1], r, runes[i+1]) {
+			if !joins(runes[:i], r, runes[i+1]) {
 				return true
 			}
 		case unicode.Is(unicode.Variation_Selector, r):
-			if !varies(runes[i-1], runes[i+1]) {
+			if !varies(runes[i-1], r, runes[i+1]) {
 				return true
 			}
-		case r == brailleBlank || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point):
+		case isBlank(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point):
 			return true
 		}
 	}
@@ -55,18 +66,25 @@ func hasHidden(s string) bool {
 
 // joins reports whether a joiner between these makes a difference: between two parts
 // of an emoji, inside a word, or behind the mark that ends one.
-func joins(before, r, after rune) bool {
-	if r == joiner && (isSymbol(before) || before == emojiSelector) && isSymbol(after) {
-		return true
+func joins(text []rune, r, after rune) bool {
+	before := text[len(text)-1]
+	if r == joiner && isPictograph(after) {
+		if before == emojiSelector {
+			before = text[len(text)-2]
+		}
+		return isPictograph(before)
 	}
 	mark := unicode.Is(unicode.M, before)
 	return needsJoiners(before) && (mark || needsJoiners(after)) ||
 		mark && unicode.Is(unicode.Inherited, before) && needsJoiners(after)
 }
 
-// isSymbol reports whether r can be a part of an emoji. Unicode's table of these is
-// not in the standard library.
-func isSymbol(r rune) bool { return r > unicode.MaxASCII && unicode.Is(unicode.S, r) }
+// isPictograph reports whether r can stand beside a joiner in an emoji. Unicode's table
+// of emoji is not in the standard library. Most have a block of their own; these are
+// all others of Unicode 17 that are joined.
+func isPictograph(r rune) bool {
+	return r >= 0x1f000 && unicode.Is(unicode.S, r) || strings.ContainsRune("↔↕☠♀♂⚕⚖⚧⛓⛹✈❄❤➡⬛", r)
+}
 
 // needsJoiners reports whether r is of a script in which joiners shape letters.
 func needsJoiners(r rune) bool {
@@ -77,9 +95,18 @@ func needsJoiners(r rune) bool {
 		unicode.Khmer, unicode.Myanmar, unicode.Tibetan)
 }
 
-// varies reports whether a variation selector between these changes what is shown.
-func varies(before, after rune) bool {
-	return isSymbol(before) || strings.ContainsRune("\u203c\u2049\u3030", before) ||
-		after == keycap && strings.ContainsRune("0123456789#*", before) ||
-		unicode.Is(unicode.L, before) && unicode.In(before, unicode.Han, unicode.Mongolian, unicode.Myanmar, unicode.Phags_Pa)
+// varies reports whether the variation selector r between these can change what is
+// shown. Symbols have a text and an emoji form, letters of some scripts have others.
+func varies(before, r, after rune) bool {
+	if r == textSelector || r == emojiSelector {
+		return before > unicode.MaxASCII && unicode.In(before, unicode.So, unicode.Sm) || strings.ContainsRune("‼⁉ℹ〰〽", before) ||
+			after == keycap && strings.ContainsRune("0123456789#*", before)
+	}
+	switch {
+	case unicode.Is(unicode.Mongolian, r):
+		return unicode.Is(unicode.Mongolian, before)
+	case unicode.Is(unicode.Han, before):
+		return r <= '\ufe02' || r >= '\U000e0100'
+	}
+	return r == '\ufe00' && (unicode.In(before, unicode.Myanmar, unicode.Phags_Pa) || before > unicode.MaxASCII && unicode.Is(unicode.Sm, before))
 }

@@ -117,12 +117,12 @@ var tenantMutants = []mutant{
 		"return nil",
 	}, "./apikey", "TestVisibleNames"},
 	{"joiners anywhere", "apikey/visible.go", edits{
-		"if !joins(runes[i-1], r, runes[i+1]) {",
+		"if !joins(runes[:i], r, runes[i+1]) {",
 		"if false {",
 	}, "./apikey", "TestVisibleNames"},
 	{"non-joiners in emoji", "apikey/visible.go", edits{
-		"if r == joiner && (isSymbol",
-		"if (isSymbol",
+		"if r == joiner && isPictograph",
+		"if isPictograph",
 	}, "./apikey", "TestVisibleNames"},
 	{"a joiner behind any word", "apikey/visible.go", edits{
 		"(mark || needsJoiners(after)) ||",
@@ -137,16 +137,30 @@ var tenantMutants = []mutant{
 		"false && unicode.Is(unicode.Inherited, before)",
 	}, "./apikey", "TestVisibleNames"},
 	{"variation selectors anywhere", "apikey/visible.go", edits{
-		"if !varies(runes[i-1], runes[i+1]) {",
+		"if !varies(runes[i-1], r, runes[i+1]) {",
 		"if false {",
+	}, "./apikey", "TestVisibleNames"},
+	{"a joiner between any symbols", "apikey/visible.go", edits{
+		"return r >= 0x1f000 && unicode",
+		"return r > 0x7f && unicode",
+	}, "./apikey", "TestVisibleNames"},
+	{"any selector behind a letter that has one", "apikey/visible.go", edits{
+		"if r == textSelector || r == emojiSelector {",
+		"if !unicode.Is(unicode.L, before) && (r == textSelector || r == emojiSelector) {",
+		"return r <= '\\ufe02' || r >= '\\U000e0100'",
+		"return true",
+	}, "./apikey", "TestVisibleNames"},
+	{"no characters in names", "apikey/visible.go", edits{
+		"r&nowhere == nowhere || r >= 0xfdd0",
+		"r >= 0xfdd0",
 	}, "./apikey", "TestVisibleNames"},
 	{"a variation selector behind any digit", "apikey/visible.go", edits{
 		"after == keycap && strings",
 		"strings",
 	}, "./apikey", "TestVisibleNames"},
 	{"blank Braille is visible", "apikey/visible.go", edits{
-		"case r == brailleBlank || unicode.In(",
-		"case unicode.In(",
+		"blanks    = \"\\u2800",
+		"blanks    = \"",
 	}, "./apikey", "TestVisibleNames"},
 	{"format characters in names", "apikey/visible.go", edits{
 		"unicode.In(r, unicode.Cf, unicode.Other",
