@@ -22,12 +22,14 @@ type carrier struct {
 // that ends in "-" stands for all that begin with it.
 var neverCarriers = []string{
 	"Accept", "Accept-", "Access-Control-", "Alt-", "B3", "Baggage", "Cache-Control", "Cdn-", "Cf-", "Client-Ip", "Connection",
-	"Content-", "Cookie", "Cookie2", "Date", "Dnt", "Early-Data", "Expect", "Fastly-", "Forwarded", "From", "Host", "Http2-Settings",
-	"Idempotency-Key", "If-", "Keep-Alive", "Last-Event-Id", "Max-Forwards", "Origin", "Pragma", "Priority", "Proxy-", "Range",
-	"Referer", "Sec-", "Service-Worker", "Set-Cookie", "Set-Cookie2", "Te", "Traceparent", "Tracestate", "Trailer",
-	"Transfer-Encoding", "True-Client-Ip", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent", "Via", "Warning", "X-Amzn-",
-	"X-Azure-", "X-B3-", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Correlation-Id", "X-Envoy-", "X-Forwarded", "X-Forwarded-",
-	"X-Http-Method-Override", "X-Original-", "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Rewrite-Url",
+	"Content-", "Cookie", "Cookie2", "Date", "Device-Memory", "Dnt", "Downlink", "Dpr", "Early-Data", "Ect", "Expect", "Fastly-",
+	"Fly-", "Forwarded", "From", "Host", "Http2-Settings", "Idempotency-Key", "If-", "Keep-Alive", "Last-Event-Id", "Max-Forwards",
+	"Newrelic", "Origin", "Ping-", "Pragma", "Priority", "Proxy-", "Purpose", "Range", "Referer", "Rtt", "Save-Data", "Sec-",
+	"Sentry-Trace", "Service-Worker", "Set-Cookie", "Set-Cookie2", "Te", "Traceparent", "Tracestate", "Trailer",
+	"Transfer-Encoding", "True-Client-Ip", "Uber-Trace-Id", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent", "Via",
+	"Viewport-Width", "Warning", "Width", "X-Amz-", "X-Amzn-", "X-Appengine-", "X-Arr-", "X-Azure-", "X-B3-", "X-Client-Ip",
+	"X-Cloud-Trace-Context", "X-Cluster-Client-Ip", "X-Correlation-Id", "X-Datadog-", "X-Envoy-", "X-Forwarded", "X-Forwarded-",
+	"X-Http-Method-Override", "X-Original-", "X-Ot-", "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Rewrite-Url", "X-Vercel-",
 }
 
 // neverCarries reports whether a header is one of neverCarriers, also if a proxy
