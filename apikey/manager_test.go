@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -23,9 +24,16 @@ import (
 )
 
 // newManager closes itself when the test ends.
+// newManager returns a Manager with a small cache, unless opts sets its size: to
+// make one of the default size takes longer than most tests do.
 func newManager(t testing.TB, st store.Store, opts *apikey.Options) *apikey.Manager {
 	t.Helper()
-	m, err := apikey.New(st, opts)
+	var o apikey.Options
+	if opts != nil {
+		o = *opts
+	}
+	o.CacheSize = cmp.Or(o.CacheSize, 5_000)
+	m, err := apikey.New(st, &o)
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
@@ -66,9 +74,13 @@ func wantRefused(t testing.TB, m *apikey.Manager, i apikey.Issued, want error) {
 }
 
 // trials is how often a test tries; KEYHATCH_SOAK=1 asks for the full count.
+// The race detector gets a fifth of large counts, since it makes all slow.
 func trials(short, full int) int {
-	if os.Getenv("KEYHATCH_SOAK") != "" {
+	switch {
+	case os.Getenv("KEYHATCH_SOAK") != "":
 		return full
+	case raceEnabled && short >= 1_000:
+		return short / 5
 	}
 	return short
 }

@@ -27,8 +27,15 @@ func TestOptionsOfTheCache(t *testing.T) {
 			cache.Options{Size: 7, TTL: 1, NegativeTTL: 2, StaleIfError: 3, LoadTimeout: 4},
 		},
 	} {
-		if got := newManager(t, memstore.New(), tt.opts).CacheOptions(); got != tt.want {
+		m, err := apikey.New(memstore.New(), tt.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.CacheOptions(); got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -361,6 +361,9 @@ func TestRecovery(t *testing.T) {
 	for _, outages := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			keys := trials(800, 10_000)
+			if raceEnabled {
+				keys = 200
+			}
 			var l counted
 			s := &service{Cache: newCache(t, cache.Options{StaleIfError: time.Hour}), keys: keys, rate: keys / 2, load: l.load}
 			s.run(t, 2*time.Minute)
@@ -474,7 +477,11 @@ func TestPutOff(t *testing.T) {
 // again at different times, all of them within a TTL, and within the time that the
 // outage took.
 func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
-	for outage, longest := range map[time.Duration]time.Duration{10 * time.Second: 10 * time.Second, time.Hour: time.Minute} {
+	long := time.Hour
+	if raceEnabled {
+		long = 5 * time.Minute
+	}
+	for outage, longest := range map[time.Duration]time.Duration{10 * time.Second: 10 * time.Second, long: time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			const n, step = 100, 500 * time.Millisecond
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 2 * time.Hour})

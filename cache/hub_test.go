@@ -280,7 +280,7 @@ func (i *instance) has(key int) bool {
 func (i *instance) waitGone(key int) time.Duration {
 	began := time.Now()
 	for i.has(key) && time.Since(began) < time.Minute {
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 		synctest.Wait()
 	}
 	return time.Since(began)
