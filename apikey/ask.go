@@ -66,6 +66,6 @@ func overloaded(err error) bool { return errors.Is(err, errOverloaded) || err ==
 func (m *Manager) logOverload(ctx context.Context, what string) {
 	now, last := time.Now().UnixNano(), m.overloadLogged.Load()
 	if now-last >= int64(time.Second) && m.overloadLogged.CompareAndSwap(last, now) {
-		m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: overloaded; calls of the "+what+" are refused before they are made")
+		m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: too many calls of the "+what+" are running; new ones are refused")
 	}
 }

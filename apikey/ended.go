@@ -255,8 +255,8 @@ func (e *endedKeys) due(d store.Digest, k endedKey) bool {
 }
 
 func (e *endedKeys) report(ctx context.Context, r store.Record) {
-	e.m.log.LogAttrs(ctx, slog.LevelError, "apikey: the store has lost a change that ended a key. "+
-		"This process still refuses the key, others may not: revoke it again, and see After a restore in SECURITY.md",
+	e.m.log.LogAttrs(ctx, slog.LevelError, "apikey: the store has undone a revocation, rotation or disabling. "+
+		"This process still refuses the key; others may accept it. Revoke it again; see After a restore in SECURITY.md",
 		slog.String("owner", r.Owner), slog.String("key", r.ID))
 	if e.m.opts.OnEvent != nil {
 		e.m.opts.OnEvent(ctx, Event{Kind: EventUndone, Time: now(), Owner: r.Owner, KeyID: r.ID})

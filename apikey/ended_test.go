@@ -151,7 +151,7 @@ func (u *undone) want(t *testing.T, keys ...apikey.Issued) {
 	if !slices.Equal(u.keys, want) {
 		t.Errorf("events of undone keys: got %q, want %q", u.keys, want)
 	}
-	if n := strings.Count(u.log.String(), "the store has lost a change that ended a key"); n != len(want) {
+	if n := strings.Count(u.log.String(), "the store has undone a revocation, rotation or disabling"); n != len(want) {
 		t.Errorf("got %d errors in the log, want %d", n, len(want))
 	}
 	u.keys = nil

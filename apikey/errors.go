@@ -7,15 +7,15 @@ import (
 
 // ErrUnauthenticated is matched by every error that refuses the credential
 // itself: [ErrMissing], [ErrMalformed], [ErrUnknown], [ErrRevoked],
-// [ErrExpired] and [ErrDisabled]. Which of them it was is for logs and
-// events; whoever sent the request must not learn it.
+// [ErrExpired] and [ErrDisabled]. Which of them it was is for logs and events; the
+// sender of the request must not learn it.
 var ErrUnauthenticated = errors.New("apikey: unauthenticated")
 
 var (
 	// ErrMissing is returned when a request carries no credential.
 	ErrMissing = fmt.Errorf("%w: no credential", ErrUnauthenticated)
 
-	// ErrMalformed is returned when what was sent cannot be a token.
+	// ErrMalformed is returned when the credential cannot be a token.
 	ErrMalformed = fmt.Errorf("%w: malformed token", ErrUnauthenticated)
 
 	// ErrUnknown is returned when no key has this token.
@@ -24,7 +24,7 @@ var (
 	// ErrRevoked is returned when the key was revoked.
 	ErrRevoked = fmt.Errorf("%w: key is revoked", ErrUnauthenticated)
 
-	// ErrExpired is returned when the key's expiry has come.
+	// ErrExpired is returned when the key has expired.
 	ErrExpired = fmt.Errorf("%w: key has expired", ErrUnauthenticated)
 
 	// ErrDisabled is returned while the key is disabled.
@@ -45,9 +45,9 @@ var (
 	ErrScope = fmt.Errorf("%w: scope missing", ErrForbidden)
 )
 
-// ErrUnavailable is returned when the store or the entitlement provider could
-// not answer. After a write it means that the write may or may not have
-// happened, unless it is [ErrNotPropagated] too; reads and validations may be tried again.
+// ErrUnavailable is returned when the store or the entitlement provider fails.
+// After a write it means that the write may or may not have happened, unless the
+// error also matches [ErrNotPropagated]. Reads and validations may be retried.
 var ErrUnavailable = errors.New("apikey: unavailable")
 
 // ErrLimited is returned when a limit refuses a call for now. Nothing was done, and
@@ -58,20 +58,20 @@ var ErrUnavailable = errors.New("apikey: unavailable")
 var ErrLimited = errors.New("apikey: too many calls, try again in a moment")
 
 var (
-	// ErrAmbiguous is returned when a request carries more than one
-	// credential. None of them is looked at.
+	// ErrAmbiguous is returned when a request carries more than one credential.
+	// None of them is validated.
 	ErrAmbiguous = errors.New("apikey: more than one credential")
 
-	// ErrNotPropagated is returned, beside the result, when a change was made,
-	// in the store and in this Manager, but other instances could not be told:
-	// [Options.Bus] or [Options.Level] failed. They may go by what was before
-	// for as long as their [Options.CacheTTL] or, while the store fails,
-	// [Options.StaleIfError]. It matches ErrUnavailable. Rotate does not return it;
-	// see Issued.Propagated.
+	// ErrNotPropagated is returned, beside the result, when a change was made in
+	// the store and in this Manager, but could not be published to other
+	// instances, because [Options.Bus] or [Options.Level] failed. Other instances
+	// may use the old state for their [Options.CacheTTL] or, while the store
+	// fails, [Options.StaleIfError]. It matches ErrUnavailable. Rotate does not
+	// return it; see Issued.Propagated.
 	ErrNotPropagated = fmt.Errorf("%w: done, but other instances were not told", ErrUnavailable)
 
-	// ErrNotFound is returned when the owner has no such key. Another owner's
-	// key is not found either.
+	// ErrNotFound is returned when the owner has no such key, also if another
+	// owner has it.
 	ErrNotFound = errors.New("apikey: not found")
 
 	// ErrLimitReached is returned when the owner may have no more keys.

@@ -90,21 +90,21 @@ func (m *Manager) send(ctx context.Context, send func(context.Context) error) er
 	return send(ctx)
 }
 
-// notPropagated is the error of a change that was made, nil when the others
-// have been told.
+// notPropagated returns the error of a change that was made but not published, or
+// nil if untold is nil.
 func (m *Manager) notPropagated(ctx context.Context, untold error) error {
 	if untold == nil {
 		return nil
 	}
-	m.log.LogAttrs(ctx, slog.LevelError, "apikey: a change was made, but other instances were not told", slog.Any("error", untold))
+	m.log.LogAttrs(ctx, slog.LevelError, "apikey: a change was made but not published to other instances", slog.Any("error", untold))
 	return fmt.Errorf("%w: %w", ErrNotPropagated, noVerdict(untold))
 }
 
-// reportBus is called when the bus is lost and when it is back.
+// reportBus is called when the bus goes down and when it is up.
 func (m *Manager) reportBus(err error) {
-	defer func() { _ = recover() }() // a Logger that panics: nobody else would catch it
+	defer func() { _ = recover() }() // from a Logger that panics
 	if err != nil {
-		m.log.Warn("apikey: the bus is lost; keys and plans are looked up anew, and live 10 s at most until it is back", slog.Any("error", err))
+		m.log.Warn("apikey: the bus is down; cached keys and plans expire after 10 s until it is up", slog.Any("error", err))
 		return
 	}
 	m.log.Info("apikey: the bus is up")

@@ -36,15 +36,15 @@ import (
 // sends the headers that it chooses.
 //
 // CORS preflight requests, which browsers send without credentials, are
-// answered 204 and never reach the next handler. They get no CORS headers,
-// which permits nothing: whoever wants to be called from browsers puts a CORS
-// middleware before this one.
+// answered 204 and never reach the next handler. They get no CORS headers, which
+// permits nothing. To be called from browsers, put a CORS middleware before this
+// one.
 //
-// Requires nest: inside another one of the same Manager, a request that
-// carries no credential any more is judged by the Principal it was given
-// there, so that a group of routes can require a key and each route its scope.
+// Middlewares of one Manager nest. The outer one removes the credential, and the
+// inner one checks its scopes against the Principal in the context. So a group of
+// routes can require a key, and each route a scope.
 //
-// Require panics when a scope could be no key's; see [CreateParams].
+// Require panics if a scope is not valid; see [CreateParams].
 func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
 	for _, s := range scopes {
 		if !entitlement.ValidScope(s) {
@@ -126,19 +126,19 @@ func (m *Manager) Authorize(ctx context.Context, h http.Header, scopes ...string
 }
 
 // ValidateRequest is [Manager.Authorize] for the headers of a request, without
-// scopes; ask [Principal.Allows] for those. [Manager.WriteError] turns its errors
+// scopes; use [Principal.Allows] for those. [Manager.WriteError] turns its errors
 // into a response.
 //
-// It does not change r, whose headers still have the token, and sets no headers
-// for shared caches; Require says which.
+// It does not change r, whose headers keep the token, and it does not set the
+// headers for shared caches that Require sets.
 func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
 	return m.Authorize(r.Context(), r.Header)
 }
 
-// CarriesKey reports whether r carries, in one of [Options.Headers], what has the
-// form of a key of this Manager, or more than one credential. It asks nobody and
-// leaves no trace in logs and events, for handlers that serve sessions as well as
-// keys: where it is true, [Manager.ValidateRequest] is to decide.
+// CarriesKey reports whether r has, in one of [Options.Headers], a token in the
+// form of this Manager, or more than one credential. It does not call the store and
+// emits no event. It is for handlers that accept sessions as well as keys: if it
+// returns true, call [Manager.ValidateRequest].
 func (m *Manager) CarriesKey(r *http.Request) bool {
 	token, _, err := extract(m.carriers, r.Header)
 	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.isLegacy(token))

@@ -16,7 +16,7 @@ import (
 // and a nil *Options is all defaults: a single instance whose owners may all
 // have keys.
 type Options struct {
-	// Prefix begins every token, so that a leaked one can be recognized; it
+	// Prefix begins every token, so that a leaked token can be recognized. It
 	// names the service and perhaps the environment, as in "acme_live". 2 to
 	// 10 characters of a-z, 0-9 and _, beginning with a letter, without a
 	// double or trailing underscore. Default "key". Tokens with another prefix
@@ -29,23 +29,22 @@ type Options struct {
 	// negative means no limit. An Entitlement's MaxKeys overrides it.
 	MaxKeysPerOwner int
 
-	// Entitlements says what each owner's plan allows. One that is an
-	// [entitlement.Watcher] is watched for changes until Close. Nil entitles
-	// every owner to everything, which is wise only where there are no plans.
+	// Entitlements says what each owner's plan allows. If it is an
+	// [entitlement.Watcher], the Manager watches it for changes until Close. Nil
+	// entitles every owner to everything, which is right only without plans.
 	Entitlements entitlement.Provider
 
-	// CacheTTL is how long a key or an entitlement may be answered from memory
-	// without asking again; up to a tenth less, so that entries that were loaded
-	// together do not expire together. An entry in use is loaded again in the
-	// background in the last fifth of that time. While the store answers it
-	// bounds how long a change made through another Manager goes unseen, if
-	// there is no Bus or the Bus fails; changes made through this one are seen
-	// at once. Default 60 s.
+	// CacheTTL is how long a cached key or entitlement may be used without another
+	// look-up. An entry expires up to a tenth earlier, so that entries that were
+	// loaded together do not expire together. An entry in use is reloaded in the
+	// background in the last fifth of its life. While the store works, CacheTTL
+	// bounds the time after which a change made through another Manager is seen
+	// if there is no Bus or the Bus fails. Changes made through this Manager are
+	// seen at once. Default 60 s.
 	CacheTTL time.Duration
 
-	// NegativeTTL is the same for what does not exist: unknown tokens, and
-	// owners who are not entitled, for whom it is never more than 5 s. Default
-	// 5 s.
+	// NegativeTTL is the same for unknown tokens, and for owners who are not
+	// entitled, for whom it is at most 5 s. Default 5 s.
 	NegativeTTL time.Duration
 
 	// StaleIfError is how long after its last look-up a key or entitlement may
@@ -58,71 +57,72 @@ type Options struct {
 	// 503 if it fails.
 	StaleIfError time.Duration
 
-	// CacheSize is how many keys are kept in memory, at some 530 bytes each, and
-	// as many entitlements where there are Entitlements. Default 100,000, at
-	// most 100,000,000.
+	// CacheSize is the number of cached keys, at about 530 bytes each, and of
+	// cached entitlements if Entitlements is set. Default 100,000, at most
+	// 100,000,000.
 	CacheSize int
 
-	// TouchInterval is the least time between two writes of one key's
-	// last-used time. Default 5 min.
+	// TouchInterval is the minimum time between two writes of a key's last-used
+	// time. Default 5 min.
 	TouchInterval time.Duration
 
-	// LookupTimeout bounds each call of the store or the provider. A validation
-	// waits for its turn for up to a quarter of it more, and other calls for up to
-	// as long again, if too many calls are under way.
-	// With a Bus or a Level, a change may take up to 4.5 s more, for the others
-	// to be told. A call of the Level gets 500 ms, or a quarter of this if that
-	// is less. Default 3 s.
+	// LookupTimeout bounds each call of the store or the provider. Default 3 s. If
+	// too many calls are running, a validation first waits for up to a quarter of
+	// LookupTimeout, and any other call for up to LookupTimeout. With a Bus or a
+	// Level, a change can take up to 4.5 s longer. A call of the Level is bounded
+	// by 500 ms or a quarter of LookupTimeout, whichever is less.
 	LookupTimeout time.Duration
 
-	// Headers are the request headers that may carry the token: "Authorization"
-	// (as a Bearer token), or any other, such as "X-API-Key" (as it is). A
-	// request with more than one of them is refused. Default {"Authorization"}.
+	// Headers are the request headers that may carry the token: "Authorization",
+	// as a Bearer token, or another one, such as "X-API-Key", whose value is the
+	// token. A request with more than one credential is refused. Default
+	// {"Authorization"}.
 	Headers []string
 
 	// Realm names the service in WWW-Authenticate. Default "api".
 	Realm string
 
 	// MACKeys put a MAC into each new token, so that forged tokens are refused
-	// without asking the store. Set them in any service that strangers can
-	// reach: without them everybody can make tokens with a right checksum, each of
-	// which costs a look-up in the store. Each key has 32 random bytes or more,
-	// the same in every instance. The first one makes new MACs; those of the others
-	// are still admitted, so that a key is replaced by putting the new one before
-	// it. With MACKeys set, tokens without a MAC are refused, unless
-	// AcceptWithoutMAC is set. Default nil: no MAC.
+	// without a look-up in the store. Set them in every public service: without
+	// them, anyone can make tokens with a right checksum, each of which costs a
+	// look-up. Each key has at least 32 random bytes and is the same in every
+	// instance. The first key makes new MACs. MACs of the other keys are still
+	// accepted, so you replace a key by putting the new one before it. With
+	// MACKeys, tokens without a MAC are refused unless AcceptWithoutMAC is set.
+	// Default nil: no MAC.
 	MACKeys [][]byte
 
-	// AcceptWithoutMAC admits, beside MACKeys, tokens that were issued before there
-	// were MACKeys: those with the same Prefix, without a MAC and with a right
-	// checksum. To turn MACs on in a running system, set it until those keys are
-	// rotated or expired. Until then a forger can leave the MAC off.
+	// AcceptWithoutMAC also accepts tokens that were issued before MACKeys were
+	// set: tokens with the same Prefix and a right checksum, but without a MAC. To
+	// introduce MACs to a running system, set it until those keys are rotated or
+	// expired. Until then, a forger can leave the MAC out.
 	AcceptWithoutMAC bool
 
-	// LegacyFormats match, as a whole, the tokens of an earlier system, whose
-	// digests were imported with [Manager.Register]. A token has at most 512
-	// bytes, all of them visible ASCII characters. A token of the form of this
-	// Manager's own, with the Prefix and 36 or 44 base62 characters behind it, is
-	// never a legacy token, whether or not a pattern matches it.
+	// LegacyFormats match the tokens of an earlier system, whose digests were
+	// imported with [Manager.Register]. A pattern must match the whole token. A
+	// token has at most 512 bytes, all of them visible ASCII characters. A token
+	// in the form of this Manager, that is the Prefix and 36 or 44 base62
+	// characters, is never a legacy token, even if a pattern matches it.
 	LegacyFormats []*regexp.Regexp
 
 	// Bus carries changes of keys, and of plans by [Manager.OwnerChanged], to the
 	// other instances of the service, which then see them within milliseconds.
-	// While it is lost, for 5 minutes after another instance has gone without
-	// Close, and for CacheTTL after a Close if the bus has no secret, no key or plan is answered from memory for longer than 10 s, unless
-	// the store or provider fails too; see StaleIfError. A change that it does not take answers [ErrNotPropagated].
-	// The Manager does not close it. Packages cache/rediscache and store/pgstore
-	// have one. Nil means that this is the only instance, or that others may go
-	// by what was before for CacheTTL.
+	// Cached entries expire after 10 s while the bus is down, for 5 minutes after
+	// another instance ended without Close, and for CacheTTL after another
+	// instance's Close if the bus has no secret. If the store or provider fails
+	// too, StaleIfError applies. A change that cannot be published returns
+	// [ErrNotPropagated]. The Manager does not close the Bus. Packages
+	// cache/rediscache and store/pgstore have one. Nil means that this is the only
+	// instance, or that other instances may see changes only after CacheTTL.
 	Bus cache.Bus
 
-	// Level is a second level below what is in memory, shared by the instances,
-	// so that one that starts need not ask the store for everything. What it
-	// returns is believed, so it must know what this service wrote;
-	// cache/rediscache authenticates it with a secret. While fewer than one look-up
-	// in 16 finds an entry, it gets at most 500 look-ups a second, since more would
-	// make validations slower than the store alone does. The Manager does not close
-	// it. Nil means none.
+	// Level is a cache that the instances share, so that an instance that starts
+	// need not look up every key in the store. The Manager trusts its entries, so
+	// it must return only what this service wrote; cache/rediscache authenticates
+	// entries with a secret. While fewer than one look-up in 16 finds an entry,
+	// the Level gets at most 500 look-ups a second, since more would make
+	// validations slower than the store alone. The Manager does not close it. Nil
+	// means none.
 	Level cache.Level
 
 	// Logger gets management events, outages, and refusals at debug level. Nil

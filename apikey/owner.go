@@ -6,16 +6,15 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// OwnerChanged says that what the owner is entitled to may have changed: call it
-// where a purchase or a cancellation has been stored. Once it has returned, no
-// validation or creation that starts later goes by what was before, in this
-// Manager. Other instances follow within milliseconds where there is an
-// [Options.Bus], and otherwise within their [Options.CacheTTL].
+// OwnerChanged invalidates the cached entitlement of the owner. Call it after a
+// purchase or a cancellation has been stored. Every Validate and Create of this
+// Manager that starts after it has returned uses the current plan. Other instances
+// follow within milliseconds with an [Options.Bus], and otherwise within their
+// [Options.CacheTTL].
 //
-// The error is an [*InvalidError] for a text that cannot be an owner, and
-// [ErrNotPropagated] when other instances could not be told; they go by what was
-// before for up to their CacheTTL. Without Entitlements there is nothing to
-// forget.
+// It returns an [*InvalidError] if owner cannot be an owner, and [ErrNotPropagated]
+// if the change could not be published to other instances, which may then use the
+// old plan for up to their CacheTTL. Without Entitlements it does nothing.
 func (m *Manager) OwnerChanged(ctx context.Context, owner string) error {
 	if err := checkOwner(owner); err != nil {
 		return err

@@ -27,12 +27,11 @@ const (
 // latest is the last instant that every encoding of a time can hold.
 var latest = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
-// CreateParams describe a key to be made.
+// CreateParams describe a new key.
 type CreateParams struct {
-	// Owner is whose key it is: the host's own id of a user or organisation,
-	// never looked into, up to 255 bytes of UTF-8 without control characters. It
-	// must come from the host's session,
-	// never from the request's parameters.
+	// Owner is the host's id of the user or organisation that owns the key: up to
+	// 255 bytes of UTF-8 without control characters. It must come from the host's
+	// session, never from parameters of the request.
 	Owner string
 
 	// Name is for people: 1 to 64 characters after trimming, at least one of them
@@ -41,27 +40,26 @@ type CreateParams struct {
 	// It need not be unique.
 	Name string
 
-	// CreatedBy is who made the key, where that is not the owner. Optional, and
-	// bounded like Owner.
+	// CreatedBy is who made the key, if not the owner. Optional, and bounded like
+	// Owner.
 	CreatedBy string
 
 	// Scopes are what the key may do: up to 32, each of 1 to 64 characters of
-	// A-Z, a-z, 0-9 and :._*/-. None is a key that only routes without a
-	// scope admit. See [entitlement.Grants] for "*".
+	// A-Z, a-z, 0-9 and :._*/-. A key without scopes is accepted only where no
+	// scope is required. See [entitlement.Grants] for "*".
 	Scopes []string
 
-	// Metadata is the host's own, up to 4 KiB of keys and values together.
-	// It is in every Principal, so it is no place for secrets.
+	// Metadata is for the host: up to 4 KiB of keys and values in all. Every
+	// Principal has it, so it must not hold secrets.
 	Metadata map[string]string
 
 	// ExpiresAt is when the key ends, to the microsecond; zero means never.
 	ExpiresAt time.Time
 
-	// IdempotencyKey names the attempt, for whoever may have to try again since
-	// the answer was lost: of all the creations of an owner that have the same
-	// one, in any process and at any time, one makes a key. The others answer
-	// [ErrDuplicate] with that key. Up to 255 bytes, bounded like Owner; empty
-	// means that each attempt is another.
+	// IdempotencyKey makes a retry safe: of all Create calls of an owner with the
+	// same one, in any process and at any time, one creates the key. The others
+	// return that key and [ErrDuplicate]. Up to 255 bytes, bounded like Owner.
+	// Empty means that every call creates a key.
 	IdempotencyKey string
 }
 
@@ -72,9 +70,9 @@ type RegisterParams struct {
 	// Digest is the token's SHA-256; see [DigestOf].
 	Digest store.Digest
 
-	// Hint is the token's beginning, for people to tell keys apart: 1 to 16
+	// Hint is the beginning of the token, by which people tell keys apart: 1 to 16
 	// printable ASCII characters, and never the whole token. It is stored and
-	// shown, so it must leave enough of the token unknown.
+	// shown, so it must leave enough of the token secret.
 	Hint string
 }
 

@@ -69,5 +69,5 @@ func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 
 func (m *Manager) logWatch(err error) {
 	defer func() { _ = recover() }() // a Logger that panics: nobody else would catch it
-	m.log.Warn("apikey: changes of plans are not heard of; they are seen when CacheTTL is over", slog.Any("error", err))
+	m.log.Warn("apikey: entitlement watch failed; plan changes take effect after CacheTTL", slog.Any("error", err))
 }

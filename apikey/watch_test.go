@@ -114,7 +114,7 @@ func TestWatchIsCalledAgain(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if !strings.Contains(logged.String(), "changes of plans are not heard of") {
+			if !strings.Contains(logged.String(), "entitlement watch failed") {
 				t.Errorf("%s: nothing is logged: %q", name, logged.String())
 			}
 		})

@@ -105,7 +105,7 @@ func mac(key, b []byte) []byte {
 	return h.Sum(nil)[:macSize]
 }
 
-var errMessage = errors.New("cache: not a message of an instance")
+var errMessage = errors.New("cache: message not authentic: damaged, forged, or from an instance with another secret")
 
 // decode reads what encode wrote with the same key, and nothing else.
 func decode(text string, key []byte) (m message, err error) {

@@ -20,7 +20,7 @@ func (b *busLog) Handle(_ context.Context, r slog.Record) error {
 	switch {
 	case strings.HasPrefix(r.Message, "apikey: the bus is up"):
 		b.up.Store(true)
-	case strings.HasPrefix(r.Message, "apikey: the bus is lost"):
+	case strings.HasPrefix(r.Message, "apikey: the bus is down"):
 		b.up.Store(false)
 	}
 	return nil

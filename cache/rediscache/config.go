@@ -29,6 +29,9 @@ const callTimeout = time.Second
 const maxConns = 100_000
 
 func configure(address string, o *Options) (*redis.Options, error) {
+	if address == "" {
+		return nil, errors.New("the URL: it is empty, want redis://, rediss:// or unix://; is the environment variable set?")
+	}
 	options, err := parse(address)
 	if err != nil {
 		return nil, fmt.Errorf("the URL: %w", err)

@@ -15,19 +15,17 @@
 // The secret is [MinSecret] random bytes or more, as openssl rand -hex 32 makes
 // them. Entries and messages are authenticated with it. Someone who can write to
 // the server but does not know the secret cannot make an entry, change one, or
-// give it to another key. He can put back one that was deleted, until its ttl is
-// over, counted from before it was read from the store. To keep that bound,
-// entries count as older than they are by the difference that the clocks of
-// instances may have: 10 s, or a quarter of the ttl if that is less. If clocks
-// differ by more, entries are misses, or outlive their ttl by the excess.
+// give it to another key. They can restore a deleted entry, but only until its TTL
+// ends, counted from before the store was read. Because clocks differ, each entry
+// is treated as 10 s older than it is, or a quarter of the TTL if that is less. If
+// clocks differ by more, entries are misses, or outlive their TTL by the excess.
 //
-// A forged message makes instances look up anew what they have in memory, at
-// most once in 10 s; see [cache.Feed].
+// A forged message makes instances mark their cached entries stale, at most once
+// in 10 s; see [cache.Feed].
 //
-// A new secret makes a miss of all that the old one kept. Both can be in use
-// while instances are replaced; meanwhile, instances with different secrets do
-// not believe each other's messages, and serve nothing from memory that is older
-// than 10 s. Values are not encrypted: who can read the server can read the
+// With a new secret, all entries of the old one are misses. Both secrets can be in
+// use while instances are replaced. Meanwhile, instances with different secrets do
+// not accept each other's messages, and cached entries expire after 10 s. Values are not encrypted: who can read the server can read the
 // records of keys, though never the keys.
 //
 // # Settings
@@ -42,22 +40,22 @@
 //     Receive has one connection more.
 //
 // Timeouts of reads and writes, retries and the protocol are not up to the URL:
-// a call of the level ends after [Options].Timeout and is not tried again, and
-// a Publish ends after a second. What goes wrong with connections go-redis logs
-// to standard error, unless its package logging is told otherwise.
+// a call of the shared cache ends after [Options].Timeout and is not retried, and
+// a Publish ends after a second. go-redis logs connection errors to standard error;
+// redis.SetLogger changes that.
 //
 // Special characters in a password must be percent-encoded.
 //
 // # Outages
 //
-// When the server is down, or so slow that it might as well be, each call
-// returns an error, and the service goes on with its store. After five failures
-// in a row Get and Set ask the server once a second only, and cost nothing in
-// between. Delete always asks: a value that it could not delete may be served
-// to others until its ttl is over.
+// When the server is down or too slow, each call returns an error, and the service
+// goes on with its store. After failures of five different keys in a row, a circuit
+// breaker opens: Get and Set then try the server about every half second, and
+// return an error at once in between. Delete always calls the server, since other
+// instances may serve a value that it could not delete until its TTL ends.
 //
-// Receive returns when its connection is lost, and within 1.5 s when the server
-// answers no more. Its caller then has to forget what it knows and begin anew.
+// Receive returns when its connection is lost, and within 1.5 s if the server does
+// not respond. The caller must then mark its entries stale and call it again.
 //
 // # Memory
 //
@@ -79,8 +77,8 @@
 // were read from the store. Where this matters, use no snapshots and no
 // replicas, or a short ttl.
 //
-// A Publish fails at a server that has become a replica, which would pass it on
-// to nobody but its own clients.
+// Publish fails on a server that has become a replica, because a replica delivers
+// only to its own clients.
 //
 // # Rights
 //

@@ -74,7 +74,7 @@ func TestUnreadableURLs(t *testing.T) {
 		"duration":                    {"redis://u:" + canary + "@h/0?dial_timeout=soon", "dial_timeout"},
 		"pool_size":                   {"redis://u:" + canary + "@h/0?pool_size=-1", "pool_size: got -1"},
 		"a huge pool":                 {"redis://u:" + canary + "@h/0?pool_size=3000000000", "pool_size: got 3000000000"},
-		"nothing":                     {"", "invalid URL scheme"},
+		"nothing":                     {"", "it is empty"},
 		"no host":                     {"redis://", "names no host"},
 		"no host, but a port":         {"redis://:6379/0", "names no host"},
 		"no host, but a password":     {"rediss://u:" + canary + "@/0", "names no host"},

@@ -110,7 +110,7 @@ func (o Options) validate(name sqlstore.Dialect, d *dialect) error {
 	case !tableName.MatchString(o.Table):
 		return fmt.Errorf("sqlprovider: Options.Table: %q does not match %s", o.Table, tableName)
 	case endings.MatchString(o.Table):
-		return fmt.Errorf("sqlprovider: Options.Table: %q has an ending that is kept for what lies beside a table", o.Table)
+		return fmt.Errorf("sqlprovider: Options.Table: %q has an ending that the names of keyhatch's other tables and indexes have", o.Table)
 	case o.Schema != "" && (!d.schemas || !tableName.MatchString(o.Schema)):
 		return fmt.Errorf("sqlprovider: Options.Schema: %q is not a name that %s takes", o.Schema, name)
 	}

@@ -58,7 +58,7 @@ func (p *Provider) owned(ctx context.Context, owner string) ([]entitlement.Subsc
 }
 
 func foreign(owner, got string) error {
-	return fmt.Errorf("asked for %q, got %q: the column's collation is not the schema's", owner, got)
+	return fmt.Errorf("asked for %q, got %q: the column has another collation than the schema's; restore it", owner, got)
 }
 
 // A row is a subscription, and the override of its owner.

@@ -9,8 +9,7 @@ import (
 // Jitter returns a random duration from 0 to just below d, or 0 if d is not
 // positive. It keeps instances that began together from staying in step.
 //
-// It uses crypto/rand, the only source of randomness here: a test that seeds
-// that one repeats a run exactly.
+// It uses crypto/rand, so that a test that seeds crypto/rand repeats a run exactly.
 func Jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

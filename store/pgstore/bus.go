@@ -27,22 +27,19 @@ type BusOptions struct {
 	DSN string
 
 	// Channel is the channel's name: at most 63 bytes of printable ASCII. By
-	// default it is made from the table's name and its schema's, so that the
-	// Stores on one table hear each other, and no others.
+	// default it is made from the names of the table and its schema, so that the
+	// Stores on one table, and no others, get each other's messages.
 	Channel string
 
-	// Secret is [MinSecret] random bytes or more, the same in all instances and
-	// known to nobody else. Messages are then authenticated with it, so that
-	// somebody who can connect to the database, but does not know it, can make
-	// instances look up anew what they have in memory every ten seconds, and
-	// nothing more. Default none, which is right if nobody else can connect:
-	// every role may then make instances forget entries, and hide from them that
-	// messages are lost, so that the bound is CacheTTL. An instance that ends
-	// counts as one that may have crashed, for a CacheTTL.
+	// Secret authenticates the messages: [MinSecret] or more random bytes, the
+	// same in all instances. Set it if any other role can connect to the database.
+	// With it, such a role can only make instances mark their cached entries stale
+	// every ten seconds. Without it, the role can invalidate entries at will and
+	// hide lost messages, so that a revocation is seen only after CacheTTL; and an
+	// instance that closes counts as silent for a CacheTTL. Default none.
 	//
-	// While only some instances have the secret, those without it and those with
-	// it do not believe each other, and nothing is answered from memory for
-	// longer than ten seconds.
+	// While only some instances have the secret, they and the others do not accept
+	// each other's messages, and cached entries expire after ten seconds.
 	Secret []byte
 }
 

@@ -67,7 +67,7 @@ func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.R
 	case r.Owner != owner:
 		return store.Record{}, store.ErrForeignOwner
 	case r.ID != id:
-		return store.Record{}, fmt.Errorf("asked for id %q, got %q: the column's collation is not the schema's", id, r.ID)
+		return store.Record{}, fmt.Errorf("asked for id %q, got %q: the column has another collation than the schema's; restore it", id, r.ID)
 	}
 	return r, nil
 }
@@ -162,7 +162,7 @@ func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) (
 			return nil, err
 		}
 		if r.Owner != owner {
-			return nil, fmt.Errorf("asked for owner %q, got a key of %q: the column's collation is not the schema's", owner, r.Owner)
+			return nil, fmt.Errorf("asked for owner %q, got a key of %q: the column has another collation than the schema's; restore it", owner, r.Owner)
 		}
 		records = append(records, r)
 	}

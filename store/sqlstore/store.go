@@ -80,7 +80,7 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("sqlstore: Options.Table: %q does not match %s", opts.Table, tableName)
 	}
 	if endings.MatchString(opts.Table) {
-		return nil, fmt.Errorf("sqlstore: Options.Table: %q has an ending that is kept for what lies beside a table", opts.Table)
+		return nil, fmt.Errorf("sqlstore: Options.Table: %q has an ending that the names of keyhatch's other tables and indexes have", opts.Table)
 	}
 	if opts.Schema != "" && (!dialect.schemas || !tableName.MatchString(opts.Schema)) {
 		return nil, fmt.Errorf("sqlstore: Options.Schema: %q is not a name that %s takes", opts.Schema, d)

@@ -86,7 +86,7 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 	return time.UnixMicro(latest).UTC(), err
 }
 
-// verify looks at what was written before it is committed.
+// verify reads what was written before it is committed.
 func (s *Store) verify(ctx context.Context, tx *sql.Tx, left store.Record) error {
 	if left.ID == "" {
 		return nil // there was nothing to revoke
@@ -95,10 +95,13 @@ func (s *Store) verify(ctx context.Context, tx *sql.Tx, left store.Record) error
 	if err == nil && same(r, left) || err != nil && s.dialect.busy(err) {
 		return err
 	}
-	return interrupted(ctx, fmt.Errorf("the row is not what was written, as when sql_mode is not strict or a trigger changes it (%v)", err))
+	if err == nil {
+		err = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on the table")
+	}
+	return interrupted(ctx, fmt.Errorf("read the row again: %v", err)) // not a sentinel
 }
 
-// errCommit says that nobody knows whether a write took effect.
+// errCommit says that it is unknown whether a write took effect.
 var errCommit = errors.New("commit failed, the write may have happened")
 
 func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
