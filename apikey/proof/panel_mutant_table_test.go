@@ -2,6 +2,12 @@ package proof_test
 
 // The API and the page on which customers manage their keys.
 var panelMutants = []mutant{
+	{"panel: the first of two idempotency keys taken", "apikey/selfservice/create.go", edits{
+		"if len(values) > 1 || key == \"\" {", "if key == \"\" {",
+	}, "./apikey/selfservice", "TestIdempotencyKey"},
+	{"panel: a hint of any characters", "apikey/selfservice/create.go", edits{
+		"len(rest) != hintLen || strings.ContainsFunc", "len(rest) != hintLen || false && strings.ContainsFunc",
+	}, "./apikey/selfservice", "TestRefusals"},
 	{"panel: no owner is an owner", "apikey/selfservice/caller.go", edits{
 		"case err != nil || owner == \"\":",
 		"case err != nil:",

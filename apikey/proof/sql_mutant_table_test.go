@@ -4,6 +4,9 @@ package proof_test
 // show, such as a weaker synchronous, is noticed by a test that asks for the
 // setting.
 var sqlMutants = []mutant{
+	{"SQL: a limit of 0 is no limit to a rotation", "store/sqlstore/rotate.go", edits{
+		"limit < 0 || !next.Overlaps(oldEnds)", "limit <= 0 || !next.Overlaps(oldEnds)",
+	}, "./store/sqlitestore", "TestStore/Rotate_with_a_grace_period_keeps"},
 	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
 		"return n > limit, err",
 		"return n < 0, err",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,7 @@ func TestRefusals(t *testing.T) {
 		{"a digest of zeros", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd", "digest": "` + strings.Repeat("0", 64) + `"}`, "invalid_digest"},
 		{"another prefix", "POST", "/api/keys", `{"name": "x", "hint": "other_abcd", "digest": "` + digest + `"}`, "invalid_hint"},
 		{"a hint with more of it", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcde", "digest": "` + digest + `"}`, "invalid_hint"},
+		{"a hint of other characters", "POST", "/api/keys", `{"name": "x", "hint": "acme_ab<d", "digest": "` + digest + `"}`, "invalid_hint"},
 		{"null", "POST", "/api/keys", `null`, "invalid_request"},
 		{"an array", "POST", "/api/keys", `[]`, "invalid_request"},
 		{"two objects", "POST", "/api/keys", `{"name": "x"}{}`, "invalid_request"},
@@ -274,6 +276,13 @@ func TestIdempotencyKey(t *testing.T) {
 		if got := code(t, p.do("bob", "POST", "/api/keys", `{"name": "ci"}`, header{"Idempotency-Key", bad})); got != "invalid_idempotency_key" {
 			t.Errorf("%q: got %s", bad, got)
 		}
+	}
+	r := httptest.NewRequest("POST", "/api/keys", strings.NewReader(`{"name": "ci"}`))
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Sec-Fetch-Site": {"same-origin"}, "X-Session": {"bob"}, "Idempotency-Key": {"1", "2"}}
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	if got := code(t, w); got != "invalid_idempotency_key" {
+		t.Errorf("two keys: got %s, want invalid_idempotency_key: a proxy may have looked at the other one", got)
 	}
 }
 

@@ -142,6 +142,8 @@ func rotateKeepsLimit(t *testing.T, s store.Store) {
 	counts(t, s, "o", begin, 2, "a record whose successor was replaced counts")
 	_, _, err = s.Rotate(ctx, "o", "c", next("d", begin), ends, 1)
 	wants(t, err, store.ErrConflict, "Rotate with a grace period above the limit")
+	_, _, err = s.Rotate(ctx, "o", "c", next("d", begin), ends, 0)
+	wants(t, err, store.ErrConflict, "Rotate with a grace period at a limit of 0")
 	_, _, err = s.Rotate(ctx, "o", "c", next("d", begin), ends, 2)
 	wants(t, err, nil, "Rotate with a grace period at a limit of 2")
 	at := ends // both in their grace period have expired
