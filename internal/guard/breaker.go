@@ -10,29 +10,31 @@ import (
 
 const (
 	failures = 5                      // of different keys in a row open a Breaker
-	pause    = 500 * time.Millisecond // between trials, a quarter more or less
+	pause    = 500 * time.Millisecond // between trials, ±25%
 )
 
-// A Key names what a call is about.
+// A Key identifies the key that a call is about.
 type Key = [32]byte
 
-// A Breaker is a circuit breaker. It is closed at first and allows all calls.
-// It opens when the calls of five different keys in a row have failed, and then
-// refuses calls. After a pause it is half-open: it allows one call, the trial.
-// It closes when a call succeeds, and stays open for another pause when the
-// trial fails or takes as long as the pause.
+// A Breaker is a circuit breaker. It starts closed and allows all calls. It opens
+// when calls of five different keys in a row have failed, and then refuses calls.
+// After a pause of 375 to 625 ms it is half-open: it allows one call, the trial. If
+// a call succeeds, the Breaker closes. If the trial fails, or takes as long as the
+// pause, the Breaker stays open for another pause.
 //
-// Counting different keys keeps a few bad ones, whose calls always fail, from
-// opening it. Only calls that were made are recorded: a call that was not made
-// says nothing about the other side.
+// It counts different keys so that a few keys whose calls always fail cannot open
+// it. Only calls that were made are recorded: a call that was never made says
+// nothing about the other side.
+//
+// All methods may be called from many goroutines.
 type Breaker struct {
 	slow  time.Duration
 	start time.Time
 	next  atomic.Int64 // when the next trial may begin, in nanoseconds since start; 0 while closed
 
 	mu      sync.Mutex
-	success time.Time // of the last call that succeeded
-	failed  []failed  // since then, of different keys
+	success time.Time // time of the last successful call
+	failed  []failed  // failures since then, of different keys
 	last    error
 }
 
@@ -42,8 +44,8 @@ type failed struct {
 }
 
 // NewBreaker returns a closed Breaker. A failure counts only if it took at least
-// slow: a caller whose call fails at once needs no protection. With 0 each one
-// counts.
+// slow, since a caller needs no protection from calls that fail at once. If slow is
+// 0, every failure counts.
 func NewBreaker(slow time.Duration) *Breaker { return &Breaker{slow: slow, start: time.Now()} }
 
 // Ready reports whether Allow would allow a call of the key now.
@@ -52,8 +54,8 @@ func (b *Breaker) Ready(key Key) bool {
 	return next == 0 || b.due(key, next, time.Since(b.start))
 }
 
-// Allow reports whether a call of the key may be made. Then Record or Release
-// must follow.
+// Allow reports whether a call of the key may be made. If so, the caller must call
+// Record after the call, or Release if it does not make the call.
 func (b *Breaker) Allow(key Key) bool {
 	next := b.next.Load()
 	if next == 0 {
@@ -63,8 +65,8 @@ func (b *Breaker) Allow(key Key) bool {
 	return b.due(key, next, now) && b.next.CompareAndSwap(next, int64(now+pause))
 }
 
-// due reports whether a trial of the key may begin. The keys that have failed
-// leave the first chance to others.
+// due reports whether a trial of the key may begin. For the first pause after next,
+// keys that have failed leave the trial to other keys.
 func (b *Breaker) due(key Key, next int64, now time.Duration) bool {
 	return int64(now) >= next && (now >= time.Duration(next)+pause || !b.hasFailed(key))
 }
@@ -79,14 +81,15 @@ func (b *Breaker) find(key Key) int {
 	return slices.IndexFunc(b.failed, func(f failed) bool { return f.key == key })
 }
 
-// Release gives back the trial of an allowed call that was not made.
+// Release returns the trial of an allowed call that was not made, so that the next
+// caller may make it.
 func (b *Breaker) Release() {
 	if next := b.next.Load(); next != 0 {
 		b.next.CompareAndSwap(next, int64(time.Since(b.start)))
 	}
 }
 
-// Record notes the outcome of an allowed call that was made at the given time.
+// Record records the outcome of an allowed call that began at the given time.
 func (b *Breaker) Record(key Key, began time.Time, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,17 +99,17 @@ func (b *Breaker) Record(key Key, began time.Time, err error) {
 		return
 	}
 	if b.success.After(began) {
-		return // another call, which began later, has succeeded
+		return // a call has succeeded since this one began
 	}
 	b.last = err
 	b.fail(key, time.Since(began) >= b.slow)
 	if len(b.failed) == failures && !slices.ContainsFunc(b.failed, func(f failed) bool { return !f.slow }) {
-		jittered := pause*3/4 + Jitter(pause/2) // so that instances do not try in step
+		jittered := pause*3/4 + Jitter(pause/2) // keeps instances from trying in step
 		b.next.Store(int64(time.Since(b.start) + jittered))
 	}
 }
 
-// fail adds a failure. A slow one takes the place of one that was not.
+// fail adds a failure. If the list is full, a slow failure replaces a fast one.
 func (b *Breaker) fail(key Key, slow bool) {
 	if i := b.find(key); i >= 0 {
 		b.failed[i].slow = b.failed[i].slow || slow
@@ -117,9 +120,10 @@ func (b *Breaker) fail(key Key, slow bool) {
 	}
 }
 
-// Err returns the error of a call that the open Breaker has refused.
+// Err returns the error for a call that the open Breaker refused. It wraps the last
+// failure.
 func (b *Breaker) Err() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return fmt.Errorf("the circuit breaker is open after failures of %d keys in a row, the last one: %w", failures, b.last)
+	return fmt.Errorf("the circuit breaker is open after failures of %d keys in a row, the last error: %w", failures, b.last)
 }

@@ -13,7 +13,7 @@ var errDown = errors.New("connection refused")
 
 func key(n int) (k guard.Key) { k[0] = byte(n); return k }
 
-// call makes a call of the key that takes d, if it is allowed.
+// call makes a call of the key that takes d, if the Breaker allows it.
 func call(b *guard.Breaker, n int, d time.Duration, err error) (made bool) {
 	if !b.Allow(key(n)) {
 		return false
@@ -56,13 +56,13 @@ func TestBreakerOpens(t *testing.T) {
 				call(b, s.key, s.took, s.err)
 			}
 			if open := !b.Ready(key(100)); open != tt.open {
-				t.Errorf("%s: open is %t, want %t", tt.name, open, tt.open)
+				t.Errorf("%s: got open %t, want %t", tt.name, open, tt.open)
 			}
 		})
 	}
 }
 
-// An open Breaker allows one trial in each pause, and closes when it succeeds.
+// An open Breaker allows one trial in each pause, and closes when a trial succeeds.
 // The pauses differ, so that instances do not try in step.
 func TestBreakerTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -81,10 +81,10 @@ func TestBreakerTrial(t *testing.T) {
 			}
 			pause := time.Since(began)
 			if pauses[pause] = true; pause < 375*time.Millisecond || pause > 626*time.Millisecond {
-				t.Errorf("a trial after %v, want half a second, a quarter more or less", pause)
+				t.Errorf("got a trial after %v, want 375 to 625 ms", pause)
 			}
 			if b.Allow(key(0)) {
-				t.Error("a key that has failed was allowed before the others")
+				t.Error("a key that has failed got the first trial, want another key to get it")
 			}
 			if !b.Allow(key(100)) || b.Allow(key(101)) {
 				t.Fatal("want exactly one trial")
@@ -92,17 +92,17 @@ func TestBreakerTrial(t *testing.T) {
 			b.Record(key(100), time.Now(), errDown)
 		}
 		if len(pauses) == 1 {
-			t.Errorf("ten pauses of %v, want different ones", pauses)
+			t.Errorf("got ten equal pauses %v, want different ones", pauses)
 		}
 		time.Sleep(2 * time.Second) // longer than any pause, and the pause of a key that has failed
 		if !call(b, 0, 0, nil) || !b.Allow(key(1)) || !b.Allow(key(2)) {
-			t.Error("still open after a trial that has succeeded")
+			t.Error("the Breaker is still open after a successful trial")
 		}
 	})
 }
 
-// A trial that was not made leaves it to the next caller. Nothing is known from
-// it, so the Breaker stays open.
+// If a trial was not made, the next caller may make it. The Breaker stays open,
+// since nothing was learned.
 func TestBreakerRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guard.NewBreaker(0)
@@ -112,17 +112,17 @@ func TestBreakerRelease(t *testing.T) {
 		time.Sleep(time.Second)
 		for range 3 {
 			if !b.Allow(key(100)) {
-				t.Fatal("the trial that was given back is refused to the next caller")
+				t.Fatal("Allow refused the next caller after Release")
 			}
 			b.Release()
 		}
 		if !b.Allow(key(100)) || b.Allow(key(101)) {
-			t.Error("want one trial: the Breaker is open until one succeeds")
+			t.Error("the Breaker closed without a successful call")
 		}
 	})
 }
 
-// A failure of a call that began before the last success says nothing new.
+// A failure of a call that began before the last success does not count.
 func TestBreakerForgetsFailuresFromBeforeASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guard.NewBreaker(0)
@@ -133,7 +133,7 @@ func TestBreakerForgetsFailuresFromBeforeASuccess(t *testing.T) {
 			b.Record(key(n), began, errDown)
 		}
 		if !b.Ready(key(0)) {
-			t.Error("opened by calls that began before the last one that succeeded")
+			t.Error("calls that began before the last success opened the Breaker")
 		}
 	})
 }

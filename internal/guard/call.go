@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// errExited is the error of a call that has ended its goroutine.
-var errExited = errors.New("the call exited")
+// errExited is the error of a call that ended its goroutine.
+var errExited = errors.New("the call ended its goroutine")
 
-// errProbe is an error that nothing returns.
+// errProbe is an error that no call returns.
 var errProbe = errors.New("guard: probe")
 
-// Finish calls call and passes its error to done. It calls done exactly once, also
+// Finish calls call and passes its error to done. It calls done exactly once, even
 // if call panics or ends its goroutine. An error whose methods panic counts as a
-// panic, so that no caller has to call them with care.
+// panic, so callers may use the error without care.
 func Finish(call func() error, done func(error)) {
 	err := errExited
 	defer func() {
@@ -31,10 +31,11 @@ func Finish(call func() error, done func(error)) {
 	err = e
 }
 
-// Call returns what call returns, whether or not call heeds its context, which
-// ends after the timeout. A call that is given up goes on in its goroutine; done
-// is called when it has returned. A panic is an error, and so is an end of the
-// goroutine.
+// Call calls call in a new goroutine and returns its result. The context of call
+// ends after the timeout. If call has not returned by then, Call returns the
+// context's error at once, and call goes on in its goroutine. When call has
+// returned, done is called. If call panics or ends its goroutine, Call returns an
+// error.
 func Call[T any](ctx context.Context, timeout time.Duration, done func(), call func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T

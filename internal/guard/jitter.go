@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Jitter returns a random duration from 0 to just below d, or 0 if d is not
-// positive. It keeps instances that began together from staying in step.
+// Jitter returns a random duration in [0, d), or 0 if d is not positive. It keeps
+// instances that started together from acting in step.
 //
 // It uses crypto/rand, so that a test that seeds crypto/rand repeats a run exactly.
 func Jitter(d time.Duration) time.Duration {

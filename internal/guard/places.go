@@ -9,24 +9,26 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// ErrBusy is returned by [Places.Acquire] when there is no place.
+// ErrBusy is returned by [Places.Acquire] if no place became free.
 var ErrBusy = errors.New("all places are taken")
 
-// Places bounds the calls under way at once, and how many wait for their turn.
+// Places bounds how many calls run at once, and how many wait in the queue. All
+// methods may be called from many goroutines.
 type Places struct {
 	free    *semaphore.Weighted
 	queue   int64
 	waiting atomic.Int64
 }
 
-// NewPlaces returns that many places with a queue of that length.
+// NewPlaces returns the given number of places, with a queue of the given length.
 func NewPlaces(places, queue int) *Places {
 	return &Places{free: semaphore.NewWeighted(int64(places)), queue: int64(queue)}
 }
 
-// Acquire takes a place, which Release gives back. If none is free it waits in
-// the queue, for no longer than wait. It returns [ErrBusy], at once if the queue is full,
-// or ctx's error.
+// Acquire takes a place; the caller must call Release. If no place is free, Acquire
+// waits in the queue for at most wait. It returns [ErrBusy] if no place became free
+// in time, or at once if the queue is full. If ctx ends first, it returns ctx's
+// error.
 func (p *Places) Acquire(ctx context.Context, wait time.Duration) error {
 	if p.free.TryAcquire(1) {
 		return nil
@@ -46,5 +48,5 @@ func (p *Places) Acquire(ctx context.Context, wait time.Duration) error {
 	return ErrBusy
 }
 
-// Release gives a place back.
+// Release returns a place.
 func (p *Places) Release() { p.free.Release(1) }

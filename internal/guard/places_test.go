@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// C-14: the calls under way are bounded, and so is the queue. Who finds it full
-// is refused at once.
+// C-14: the number of concurrent calls is bounded, and so is the queue. If the
+// queue is full, Acquire fails at once.
 func TestPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := guard.NewPlaces(2, 3)
@@ -22,7 +22,7 @@ func TestPlaces(t *testing.T) {
 				began := time.Now()
 				if err := p.Acquire(t.Context(), time.Minute); err != nil {
 					if refused.Add(1); err != guard.ErrBusy || time.Since(began) > 0 {
-						t.Errorf("refused with %v after %v, want ErrBusy at once", err, time.Since(began))
+						t.Errorf("got %v after %v, want ErrBusy at once", err, time.Since(began))
 					}
 					return
 				}
@@ -37,12 +37,12 @@ func TestPlaces(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if most.Load() != 2 || served.Load() != 5 || refused.Load() != 5 {
-			t.Errorf("%d at once, %d served, %d refused, want 2, 5 and 5", most.Load(), served.Load(), refused.Load())
+			t.Errorf("got %d at once, %d served, %d refused, want 2, 5 and 5", most.Load(), served.Load(), refused.Load())
 		}
 	})
 }
 
-// A place is not waited for any longer than is said, nor than the caller has.
+// Acquire waits no longer than its wait argument, and no longer than its context.
 func TestPlacesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := guard.NewPlaces(1, 10)
@@ -51,21 +51,21 @@ func TestPlacesWait(t *testing.T) {
 		}
 		began := time.Now()
 		if err := p.Acquire(t.Context(), time.Second); err != guard.ErrBusy || time.Since(began) != time.Second {
-			t.Errorf("%v after %v, want ErrBusy after 1 s", err, time.Since(began))
+			t.Errorf("got %v after %v, want ErrBusy after 1 s", err, time.Since(began))
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if err := p.Acquire(short, time.Second); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("with a caller in a hurry: %v, want the context's error", err)
+			t.Errorf("caller's context ends first: got %v, want the context's error", err)
 		}
 		p.Release()
 		if err := p.Acquire(t.Context(), 0); err != nil {
-			t.Errorf("after a release: %v, want a place", err)
+			t.Errorf("after Release: got %v, want a place", err)
 		}
 	})
 }
 
-// A call that is given up keeps its place until it returns.
+// A call that timed out keeps its place until it returns.
 func TestCallKeepsItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := guard.NewPlaces(1, 0)
@@ -77,14 +77,14 @@ func TestCallKeepsItsPlace(t *testing.T) {
 			return 1, nil
 		})
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a call that hangs: %v, want its deadline", err)
+			t.Errorf("call that hangs: got %v, want DeadlineExceeded", err)
 		}
 		if err := p.Acquire(t.Context(), 0); err != guard.ErrBusy {
-			t.Errorf("beside a call that was given up and goes on: %v, want ErrBusy", err)
+			t.Errorf("while the abandoned call runs: got %v, want ErrBusy", err)
 		}
 		time.Sleep(time.Minute)
 		if err := p.Acquire(t.Context(), 0); err != nil {
-			t.Errorf("after it has returned: %v, want a place", err)
+			t.Errorf("after the call returned: got %v, want a place", err)
 		}
 	})
 }
