@@ -1,11 +1,11 @@
-// Package loopback tells addresses of this machine from those of others, to
-// which nothing secret is sent without TLS.
+// Package loopback recognizes the addresses of the local machine. Secrets are sent
+// to any other address only over TLS.
 package loopback
 
 import "net/netip"
 
-// Is reports whether a host is certainly this machine. A name other than
-// localhost is not, whatever it leads to now.
+// Is reports whether host is a loopback IP address or "localhost". Any other name
+// is not loopback, even if it resolves to a loopback address now.
 func Is(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
