@@ -2,31 +2,31 @@ package sqldb
 
 import "strings"
 
-// Names are the names of a table, of the tables beside it and of their indexes:
-// each is the name of the table with an ending.
+// Names holds the names of a table, of its companion tables and of their indexes.
+// Each name is the table's name plus an ending.
 type Names struct {
-	Default string // the table's name in statements
+	Default string // the table's name in the statements
 	Table   string // its name in the database
-	Schema  string // the name space of the tables; "" is the connection's own
+	Schema  string // the schema of the tables; "" is the connection's default
 
-	// Endings of the tables beside it and of the indexes. No ending may begin with
-	// another one that comes earlier.
+	// Endings of the companion tables and of the indexes. No ending may begin with
+	// an earlier one.
 	Tables, Indexes []string
 }
 
-// Replace puts the names into a statement that has the default ones. An index
-// lies in the name space of its table, and is created without saying so.
+// Replace replaces the default names in a statement. Index names get no schema,
+// since an index is always in the schema of its table.
 func (d *Database) Replace(n Names, statement string) string {
 	var pairs []string
 	for _, ending := range n.Indexes {
 		pairs = append(pairs, n.Default+ending, d.quoted(n.Table+ending))
 	}
-	for _, ending := range append(n.Tables[:len(n.Tables):len(n.Tables)], "") { // the shortest last
+	for _, ending := range append(n.Tables[:len(n.Tables):len(n.Tables)], "") { // the shortest name last
 		name := d.quoted(n.Table + ending)
 		if n.Schema != "" {
 			name = d.quoted(n.Schema) + "." + name
 		}
-		// In quotes it is a literal. A schema that was found may have any name.
+		// A name in quotes is a literal. The schema may have any name, so it is escaped.
 		pairs = append(pairs, "'"+n.Default+ending+"'", "'"+strings.ReplaceAll(name, "'", "''")+"'", n.Default+ending, name)
 	}
 	return strings.NewReplacer(pairs...).Replace(statement)

@@ -1,9 +1,9 @@
-// Package sqldb makes sure that a SQL database returns every row that a table
-// holds. A row that the database leaves out would be taken for a key, or a
-// plan, that does not exist. So a statement must fail instead, and a program
-// must not start if it would.
+// Package sqldb makes sure that a SQL database returns every row of a table. If the
+// database leaves out a row, its key or plan would seem not to exist. So a
+// statement fails instead, and a program refuses to start if its statements would
+// fail.
 //
-// Statements here are written with question marks as placeholders.
+// Statements use question marks as placeholders.
 package sqldb
 
 import (
@@ -15,24 +15,26 @@ import (
 	"strings"
 )
 
-// A Database is a kind of database.
+// A Database describes a kind of database.
 type Database struct {
 	name  string
-	quote string // stands around names, so that a table can be called "order"
+	quote string // quotes names, so that a table can be called "order"
 
-	// whole is a condition: true, or it fails the statement if rows of a table may
-	// be left out. In it %s is the table's name as a literal.
+	// whole is a condition. It is true if every row of a table is visible, and
+	// makes the statement fail otherwise. In it, %s stands for the table's name as
+	// a literal.
 	whole string
 
-	// apart says that the condition must not stand in the WHERE clause itself.
+	// apart reports that the condition must not be part of the WHERE clause.
 	apart bool
 
-	// home returns the name space of a table and, if there is no such table,
-	// where else there is one. Its parameters are the table's name, twice.
+	// home returns the schema of a table. If that schema has no such table, home
+	// also returns the other schemas that have one. Its parameters are the table's
+	// name, twice.
 	home string
 
-	// faults returns what is wrong with some tables, one fault or NULL to a row.
-	// Its parameters are their name space and, for each %s, their names.
+	// faults returns one row per fault of the given tables; a row may be NULL. Its
+	// parameters are the schema and, for each %s, the table names.
 	faults string
 
 	// server identifies the server and the database.
@@ -41,11 +43,12 @@ type Database struct {
 	placeholder func(n int) string
 }
 
-// Whole returns a SELECT statement that returns the same rows and fails, saying
-// why, if the database may leave out rows of one of the tables. The names of the
-// tables are in quotes in it, as given.
+// Whole returns a SELECT statement that returns the same rows as the given one, or
+// fails if the database may leave out rows of one of the tables. The error gives
+// the reason. The result holds the table names in quotes, as given.
 //
-// For PostgreSQL it returns a row of NULLs if there are no rows, see [IsEmpty].
+// For PostgreSQL, the new statement returns a row of NULLs if there are no rows;
+// see [IsEmpty].
 func (d *Database) Whole(statement string, tables ...string) string {
 	if d.whole == "" {
 		return statement
@@ -61,7 +64,7 @@ func (d *Database) Whole(statement string, tables ...string) string {
 	return "SELECT found.* FROM (VALUES (1)) AS one LEFT JOIN (" + statement + ") AS found ON true WHERE " + condition
 }
 
-// IsEmpty reports whether the current row has nothing but NULLs.
+// IsEmpty reports whether all columns of the current row are NULL.
 func IsEmpty(rows *sql.Rows) bool {
 	columns, err := rows.Columns()
 	if err != nil {
@@ -74,15 +77,14 @@ func IsEmpty(rows *sql.Rows) bool {
 	return rows.Scan(to...) == nil && !slices.ContainsFunc(values, func(v any) bool { return v != nil })
 }
 
-// A Queryer is a pool of connections, a connection or a transaction.
+// A Queryer is a connection pool, a connection or a transaction.
 type Queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Home returns the name space in which the connection finds the table, or in
-// which it would create it. It returns an error if there is no table there and
-// one of this name elsewhere: a second, empty table would hide the rows of the
-// first one.
+// Home returns the schema in which the connection finds the table, or would create
+// it. It returns an error if that schema has no such table but another one does: a
+// second, empty table would hide the rows of the first.
 func (d *Database) Home(ctx context.Context, q Queryer, table string) (string, error) {
 	var home, others sql.NullString
 	if err := q.QueryRowContext(ctx, d.Text(d.home), table, table).Scan(&home, &others); err != nil {
@@ -90,16 +92,15 @@ func (d *Database) Home(ctx context.Context, q Queryer, table string) (string, e
 	}
 	switch {
 	case others.String != "":
-		return "", fmt.Errorf("there is no table %s in the search path, but one in schema %s: set Options.Schema to the schema that is meant", table, others.String)
+		return "", fmt.Errorf("there is no table %s in the search path, but there is one in schema %s: set Options.Schema to the schema to use", table, others.String)
 	case home.String == "":
-		return "", errors.New("the connection has no schema, or no database, of its own: set Options.Schema")
+		return "", errors.New("the connection has no default schema or database: set Options.Schema")
 	}
 	return home.String, nil
 }
 
-// Check returns an error if the database may leave out rows of one of the
-// tables, or cannot keep every text in them. Tables that do not exist are
-// skipped.
+// Check returns an error if the database may leave out rows of one of the tables,
+// or cannot store every text in them. Tables that do not exist are skipped.
 func (d *Database) Check(ctx context.Context, db *sql.DB, schema string, tables ...string) error {
 	args, marks := []any{schema}, strings.Repeat(", ?", len(tables))[2:]
 	for range strings.Count(d.faults, "%s") {
@@ -124,8 +125,8 @@ func (d *Database) Check(ctx context.Context, db *sql.DB, schema string, tables 
 	return rows.Err()
 }
 
-// CheckSame returns an error unless both pools lead to the same database of the
-// same server. A replica returns what was so a while ago.
+// CheckSame returns an error unless both pools lead to the same database on the
+// same server. A replica would return old rows.
 func (d *Database) CheckSame(ctx context.Context, writes, reads *sql.DB) error {
 	var one, other sql.NullString
 	if err := writes.QueryRowContext(ctx, d.server).Scan(&one); err != nil {
@@ -135,13 +136,13 @@ func (d *Database) CheckSame(ctx context.Context, writes, reads *sql.DB) error {
 		return err
 	}
 	if one != other {
-		return fmt.Errorf("Options.Reads leads to another %s than the pool for writes, and a replica lags: %q, want %q",
+		return fmt.Errorf("Options.Reads leads to another %s than the pool for writes, and a replica lags: got %q, want %q",
 			d.name, other.String, one.String)
 	}
 	return nil
 }
 
-// Text returns a statement with the database's own placeholders.
+// Text returns the statement with the database's own placeholders.
 func (d *Database) Text(statement string) string {
 	parts := strings.Split(statement, "?")
 	var b strings.Builder

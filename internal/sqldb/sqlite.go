@@ -1,7 +1,7 @@
 package sqldb
 
-// SQLite is SQLite 3.41 or later. Its statements name the tables of the file
-// itself, which temporary tables and attached files could hide otherwise.
+// SQLite is SQLite 3.41 or later. Its statements name the schema main, since
+// temporary tables and attached files could hide the tables of the file otherwise.
 var SQLite = Database{
 	name:  "SQLite file",
 	quote: `"`,
