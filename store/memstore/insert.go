@@ -13,8 +13,8 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 		return err
 	}
 	defer s.mu.Unlock()
-	// Duplicates come first, so that whoever repeats an insert at the limit
-	// learns that it is a repetition.
+	// Duplicates are checked first, so that a caller that repeats an insert at the
+	// limit gets ErrDuplicate.
 	if s.taken(r) {
 		return store.ErrDuplicate
 	}

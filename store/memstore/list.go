@@ -59,7 +59,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	return page, nil
 }
 
-// before are the owner's records that are older than the query's cursor.
+// before returns the owner's records that are older than the query's cursor.
 func (s *Store) before(q store.Query) []*store.Record {
 	list := s.byOwner[q.Owner]
 	if q.After.IsZero() {

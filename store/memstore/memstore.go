@@ -1,10 +1,9 @@
 // Package memstore is a [store.Store] in the memory of one process. It needs no
-// setup and forgets everything when the process ends: right for tests, demos
-// and first steps, wrong wherever a key must outlive a restart or be known to a
-// second instance.
+// setup. It loses all keys when the process ends, and no other instance sees them.
+// Use it for tests, demos and first steps.
 //
-// Nothing is ever removed, since a store keeps what was revoked, so memory
-// grows with every key that is created.
+// Nothing is ever removed, since a store keeps revoked and expired records. So
+// memory grows with every key that is created.
 package memstore
 
 import (
@@ -18,13 +17,14 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A Store keeps records in maps. Use [New].
+// A Store keeps records in maps. Its methods may be called from many goroutines.
+// Create one with [New].
 type Store struct {
-	mu       sync.Mutex // guards all that follows, and every record
+	mu       sync.Mutex // guards the fields below and every record
 	byDigest map[store.Digest]*store.Record
 	byID     map[string]*store.Record
-	byOwner  map[string][]*store.Record // oldest first, as compare orders them
-	latest   map[string]time.Time       // of each owner, the latest instant of a write
+	byOwner  map[string][]*store.Record // sorted by compare, oldest first
+	latest   map[string]time.Time       // the latest instant of each owner
 
 	revocations int64
 	lineage     string
@@ -32,7 +32,7 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// New returns an empty store. There is nothing to close.
+// New returns an empty Store. It need not be closed.
 func New() *Store {
 	return &Store{
 		byDigest: map[store.Digest]*store.Record{},
@@ -43,7 +43,7 @@ func New() *Store {
 	}
 }
 
-// lock takes the mutex, unless the context has ended.
+// lock locks the mutex, or returns the context's error if the context has ended.
 func (s *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -52,8 +52,8 @@ func (s *Store) lock(ctx context.Context) error {
 	return nil
 }
 
-// judged returns the instant by which a write of the owner's records is judged:
-// its own, or the owner's latest one if that is later.
+// judged returns the instant at which a write of the owner's records is judged: at,
+// or the owner's latest instant if that is later.
 func (s *Store) judged(owner string, at time.Time) time.Time {
 	if latest := s.latest[owner]; latest.After(at) {
 		return latest
@@ -76,7 +76,7 @@ func (s *Store) add(r store.Record) {
 	s.byOwner[r.Owner] = slices.Insert(list, i, &r)
 }
 
-// remove undoes add.
+// remove reverses add.
 func (s *Store) remove(r store.Record) {
 	list := s.byOwner[r.Owner]
 	i, _ := slices.BinarySearchFunc(list, &r, compare)
@@ -100,7 +100,8 @@ func (s *Store) owned(owner, id string) (*store.Record, error) {
 	return r, nil
 }
 
-// kept is r as a database would keep it.
+// kept returns r as a database would keep it, with times in UTC and whole
+// microseconds.
 func kept(r store.Record) store.Record {
 	for _, t := range []*time.Time{&r.CreatedAt, &r.ExpiresAt, &r.DisabledAt, &r.RevokedAt, &r.LastUsedAt} {
 		*t = keptTime(*t)
@@ -108,6 +109,6 @@ func kept(r store.Record) store.Record {
 	return r
 }
 
-// keptTime also drops the reading of the monotonic clock, which means nothing
-// to who reads the record later.
+// keptTime converts t to UTC and whole microseconds. It drops the monotonic clock
+// reading, which means nothing to a later reader.
 func keptTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
