@@ -297,6 +297,43 @@ func (s *lyingStore) Rotate(_ context.Context, owner, _ string, next store.Recor
 	return old, next, nil
 }
 
+// a rotation of which the store returns anything else than what was asked for
+// gives no token away.
+func TestForgedRotations(t *testing.T) {
+	for name, forge := range map[string]func(old, made *store.Record){
+		"another old key":        func(old, _ *store.Record) { old.ID = "other" },
+		"another owner's":        func(old, _ *store.Record) { old.Owner = "other" },
+		"another successor":      func(old, _ *store.Record) { old.ReplacedBy = "other" },
+		"no end":                 func(old, _ *store.Record) { old.RevokedAt, old.ExpiresAt = time.Time{}, time.Time{} },
+		"a later end":            func(old, _ *store.Record) { old.RevokedAt, old.ExpiresAt = time.Time{}, now().Add(2*time.Hour) },
+		"another new key":        func(_, made *store.Record) { made.ID = "other" },
+		"another owner's new":    func(_, made *store.Record) { made.Owner = "other" },
+		"a key of another token": func(_, made *store.Record) { made.Digest[0] ^= 1 },
+	} {
+		for _, grace := range []time.Duration{0, time.Hour} {
+			st := &rotationForger{Store: memstore.New()}
+			m := newManager(t, st, nil)
+			issued := create(t, m, "o")
+			st.forge = forge
+			if got, err := m.Rotate(t.Context(), "o", issued.Key.ID, grace); !errors.Is(err, apikey.ErrUnavailable) || got.Secret.Reveal() != "" {
+				t.Errorf("%s, grace %v: got key %q and error %v, want ErrUnavailable and no token", name, grace, got.Key.ID, err)
+			}
+		}
+	}
+}
+
+type rotationForger struct {
+	store.Store
+	forge func(old, made *store.Record)
+}
+
+func (s *rotationForger) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, made store.Record, err error) {
+	if old, made, err = s.Store.Rotate(ctx, owner, id, next, ends, limit); err == nil {
+		s.forge(&old, &made)
+	}
+	return old, made, err
+}
+
 // A store that does not heed its context keeps nobody waiting, and what it does
 // after all is seen at once.
 func TestDeafStore(t *testing.T) {

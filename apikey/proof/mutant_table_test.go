@@ -247,6 +247,24 @@ var mutants = []mutant{
 		"if err == nil && !done.value.genuine(owner, id, next, ends) {",
 		"if err == nil && done.value.old.ID != id {",
 	}, "./apikey", "TestLyingStore"},
+	{"rotation: an old key of another id believed", "apikey/create.go", edits{
+		"return over && r.old.ID == id &&", "return over &&",
+	}, "./apikey", "TestForgedRotations"},
+	{"rotation: another owner's old key believed", "apikey/create.go", edits{
+		"r.old.Owner == owner && r.old.ReplacedBy", "r.old.ReplacedBy",
+	}, "./apikey", "TestForgedRotations"},
+	{"rotation: another successor believed", "apikey/create.go", edits{
+		" && r.old.ReplacedBy == next.ID &&", " &&",
+	}, "./apikey", "TestForgedRotations"},
+	{"rotation: another owner's new key believed", "apikey/create.go", edits{
+		" && r.made.Owner == owner &&", " &&",
+	}, "./apikey", "TestForgedRotations"},
+	{"rotation: a new key of another token believed", "apikey/create.go", edits{
+		" && r.made.Digest == next.Digest", "",
+	}, "./apikey", "TestForgedRotations"},
+	{"rotation: a later end of the old key believed", "apikey/create.go", edits{
+		" && !r.old.ExpiresAt.After(ends)", "",
+	}, "./apikey", "TestForgedRotations"},
 	{"disabling not verified", "apikey/manage.go", edits{
 		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
 		"genuine(r, owner, id) != nil",

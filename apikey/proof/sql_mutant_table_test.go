@@ -4,6 +4,12 @@ package proof_test
 // show, such as a weaker synchronous, is noticed by a test that asks for the
 // setting.
 var sqlMutants = []mutant{
+	{"SQL: an id that the database takes for another one", "store/sqlstore/read.go", edits{
+		"case r.ID != id:", "case r.ID == \"\":",
+	}, "./store/proof", "TestIDsThatTheDatabaseTakesForOne"},
+	{"SQL: an owner that the database takes for another one", "store/sqlstore/read.go", edits{
+		"if r.Owner != owner {\n\t\t\treturn nil", "if r.Owner == \"\" {\n\t\t\treturn nil",
+	}, "./store/proof", "TestOwnersThatTheDatabaseTakesForOne"},
 	{"SQL: a limit of 0 is no limit to a rotation", "store/sqlstore/rotate.go", edits{
 		"limit < 0 || !next.Overlaps(oldEnds)", "limit <= 0 || !next.Overlaps(oldEnds)",
 	}, "./store/sqlitestore", "TestStore/Rotate_with_a_grace_period_keeps"},
