@@ -41,7 +41,9 @@ func (k kind) ofBus() bool    { return k >= busCut && k <= busDamage }
 func (k kind) ofShared() bool { return k >= sharedError && k <= sharedLost }
 
 // ofTruth reports whether the fault is one of what the Managers ask.
-func (k kind) ofTruth() bool { return k <= storeLate || k >= planError }
+func (k kind) ofTruth() bool { return k.ofStore() || k.ofPlans() }
+func (k kind) ofStore() bool { return k <= storeLate }
+func (k kind) ofPlans() bool { return k >= planError }
 
 // A fault lasts for a time, for one instance or for all.
 type fault struct {

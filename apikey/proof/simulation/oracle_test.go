@@ -57,7 +57,7 @@ func (w *world) judge(o observation, all []observation) string {
 	}
 	switch o.outcome {
 	case "unavailable":
-		if !w.brokenWithin(o.start-recovery, o.end, kind.ofTruth) {
+		if !w.brokenWithin(o.start-recovery, o.end, kind.ofTruth) && !w.untried(o) {
 			return "an outage, while all that is asked is well"
 		}
 		return ""
@@ -155,6 +155,25 @@ func (w *world) bound() time.Duration {
 func (w *world) coherent(o observation) bool {
 	return w.bus && o.start > settling && !w.brokenWithin(o.start-settling, o.end, func(kind) bool { return true }) &&
 		!w.restartedWithin(o.start-settling, o.end)
+}
+
+// untried reports whether no look-up of the instance, or none of its questions for a
+// plan, has been answered since an outage. The first one after it is the circuit
+// breaker's trial, and until that returns others are refused.
+func (w *world) untried(o observation) bool {
+	for source, ofSource := range [...]func(kind) bool{kind.ofStore, kind.ofPlans} {
+		var ended time.Duration
+		for _, f := range w.faults {
+			if ofSource(f.kind) && (f.instance < 0 || f.instance == o.i.n) && f.to <= o.end {
+				ended = max(ended, f.to)
+			}
+		}
+		since := func(at time.Duration) bool { return ended <= at && at <= o.start }
+		if ended > 0 && !slices.ContainsFunc(o.i.answers[source], since) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) restartedWithin(from, to time.Duration) bool {

@@ -66,6 +66,7 @@ func (v *planView) entitlement(ctx context.Context, owner string) (entitlement.E
 	if err := v.w.pause(ctx, 20*time.Millisecond, "plan back", owner, v.w.now()); err != nil {
 		return entitlement.Entitlement{}, err
 	}
+	v.i.answered(1, v.w.now())
 	if !yes {
 		return entitlement.Entitlement{}, entitlement.ErrNone
 	}

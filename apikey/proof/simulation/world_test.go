@@ -81,6 +81,15 @@ type instance struct {
 	n    int
 	dead chan struct{} // closed when the process is gone, without a farewell
 	keys *apikey.Manager
+
+	mu      sync.Mutex
+	answers [2][]time.Duration // when a look-up was answered, and when a question for a plan
+}
+
+func (i *instance) answered(source int, at time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.answers[source] = append(i.answers[source], at)
 }
 
 func (i *instance) isDead() bool {
