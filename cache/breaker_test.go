@@ -49,6 +49,29 @@ func slow(ctx context.Context) (cache.Loaded[int64], error) {
 	return cache.Loaded[int64]{}, ctx.Err()
 }
 
+// A value that was kept somewhere else is no sign that the source answers.
+func TestKeptValueClosesNoBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		hang(t, c, 5)
+		time.Sleep(time.Second)
+		kept := func(context.Context) (cache.Loaded[int64], error) {
+			return cache.Loaded[int64]{Value: 1, Kept: true}, nil
+		}
+		if v, err := c.Load(t.Context(), keyOf(0), kept); v != 1 || err != nil {
+			t.Fatalf("Load of what is kept: %d, %v", v, err)
+		}
+		var l counted
+		l.down.Store(true)
+		for i := range 100 {
+			_, _ = c.Load(t.Context(), keyOf(1+i), l.load)
+		}
+		if n := l.calls.Load(); n != 1 {
+			t.Errorf("%d calls of a source that has not answered yet, want the trial", n)
+		}
+	})
+}
+
 // once the loads of five keys in a row were slow to fail, the store is asked
 // every half second, until one succeeds.
 func TestBreaker(t *testing.T) {

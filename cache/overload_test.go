@@ -103,6 +103,27 @@ func TestKnownKeysHavePlacesOfTheirOwn(t *testing.T) {
 	})
 }
 
+// C-14: strangers who wait in vain, since known keys have all the places, leave no
+// place taken behind.
+func TestRefusedStrangersLeaveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		know(t, c, 0, 64, time.Minute)
+		for i := range 64 {
+			go func() { _, _ = c.Load(t.Context(), keyOf(i), takes(2500*time.Millisecond, 2)) }()
+		}
+		synctest.Wait()
+		flood(t, c, 64, takes(0, 2))
+		time.Sleep(2400 * time.Millisecond) // those in the queue have given up
+		time.Sleep(time.Minute)
+		for i := range 64 {
+			if v, err := c.Load(t.Context(), keyOf(2_000_000+i), takes(0, 2)); v != 2 || err != nil {
+				t.Fatalf("Load of unknown key %d, when all is quiet: %d, %v, want its value", i, v, err)
+			}
+		}
+	})
+}
+
 // C-14, invariant 9: a load that was not made has not failed, so it opens no
 // circuit breaker.
 func TestOverloadIsNoFailure(t *testing.T) {

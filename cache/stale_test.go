@@ -45,6 +45,28 @@ func TestStaleIfError(t *testing.T) {
 	})
 }
 
+// What is known to be over is not served in an outage either.
+func TestNothingStaleAfterUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
+		until := time.Now().Add(2 * time.Minute)
+		load := func(context.Context) (cache.Loaded[int64], error) {
+			return cache.Loaded[int64]{Value: 1, Until: until}, nil
+		}
+		if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2*time.Minute - time.Nanosecond)
+		if v, err := c.Load(t.Context(), keyOf(0), down); v != 1 || err != nil {
+			t.Errorf("1 ns before Until: Load = %d, %v, want the value from before", v, err)
+		}
+		time.Sleep(time.Nanosecond)
+		if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, errDown) {
+			t.Errorf("at Until: Load = %d, %v, want the failure", v, err)
+		}
+	})
+}
+
 var errDown = errors.New("connection refused")
 
 func down(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, errDown }

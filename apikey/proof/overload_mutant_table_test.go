@@ -2,6 +2,15 @@ package proof_test
 
 // What overload and a slow store must not do.
 var overloadMutants = []mutant{
+	{"a kept value closes the breaker", "cache/load.go", edits{
+		"if err == nil && found.Kept {", "if err != nil && found.Kept {",
+	}, "./cache", "TestKeptValueClosesNoBreaker"},
+	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
+		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, ErrOverloaded", "\t\treturn nil, ErrOverloaded",
+	}, "./cache", "TestRefusedStrangersLeaveNothing"},
+	{"stale values outlive their end", "cache/stale.go", edits{
+		" && now.UnixNano() < e.untilWall", "",
+	}, "./cache", "TestNothingStaleAfterUntil"},
 	{"a round trip for each call of the shared cache", "cache/rediscache/pipeline.go", edits{
 		"n := min(len(p.waiting), maxTogether)",
 		"n := min(len(p.waiting), maxTogether/maxTogether)",
