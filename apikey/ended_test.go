@@ -331,6 +331,9 @@ func TestDisabledKeyOutlivesTheStore(t *testing.T) {
 				setDisabled(t, m, key, true)
 				restore()
 				wantRefused(t, m, key, apikey.ErrDisabled)
+				if _, err := m.Rotate(t.Context(), "o", key.Key.ID, time.Hour); !errors.Is(err, apikey.ErrConflict) {
+					t.Errorf("Rotate of a key that this process has disabled: %v, want ErrConflict: its successor would work", err)
+				}
 				time.Sleep(59 * time.Second)
 				if !withBus {
 					time.Sleep(2 * time.Second)

@@ -2,6 +2,9 @@ package proof_test
 
 // What a database that goes back to an earlier state must not do.
 var failoverMutants = []mutant{
+	{"a key that the store does not know as disabled is rotated", "apikey/create.go", edits{
+		"if !r.RevokedAt.IsZero() || !r.DisabledAt.IsZero() {", "if !r.RevokedAt.IsZero() {",
+	}, "./apikey", "TestDisabledKeyOutlivesTheStore"},
 	{"what this process ended is not asked for", "apikey/validate.go", edits{
 		"r, until := m.ended.check(ctx, r, seen)",
 		"var until time.Time",
