@@ -37,24 +37,28 @@ type Options struct {
 	// CacheTTL is how long a cached key or entitlement may be used without another
 	// look-up. An entry expires up to a tenth earlier, so that entries that were
 	// loaded together do not expire together. An entry in use is reloaded in the
-	// background in the last fifth of its life. While the store works, CacheTTL
-	// bounds the time after which a change made through another Manager is seen
-	// if there is no Bus or the Bus fails. Changes made through this Manager are
-	// seen at once. Default 60 s.
+	// background in the last fifth of its life. A change made through another
+	// Manager is seen within the longer of CacheTTL and StaleIfError if there is no
+	// Bus or the Bus fails. Changes made through this Manager are seen at once.
+	// Default 60 s.
 	CacheTTL time.Duration
 
 	// NegativeTTL is the same for unknown tokens, and for owners who are not
 	// entitled, for whom it is at most 5 s. Default 5 s.
 	NegativeTTL time.Duration
 
-	// StaleIfError is how long after its last look-up a key or entitlement may
-	// still be used while the store or provider fails or takes longer than 50 ms,
-	// and for up to CacheTTL after a failure, so that not everything is looked up
-	// at once when it is back. A look-up that was not made, because too many
-	// others were under way, has not failed. That long, too, a revocation made
-	// through another Manager can go unseen, unless the Bus tells of it. Default
-	// 0: once CacheTTL has passed, requests wait for the look-up, and are answered
-	// 503 if it fails.
+	// StaleIfError is the age up to which a cached key or entitlement is served
+	// after its CacheTTL if its look-up fails, or has not returned after 50 ms. The
+	// age counts from the start of the last look-up that succeeded. After a failure
+	// such a key is served without a new look-up for up to CacheTTL, but not beyond
+	// this age, so that not everything is looked up at once when the store is back.
+	// A look-up that was not made, because too many others were under way, has not
+	// failed.
+	//
+	// So even if the store is only slow, a key that another Manager has revoked can
+	// remain valid for StaleIfError after its look-up, unless the Bus invalidates it.
+	// Default 0: once CacheTTL has passed, requests wait for the look-up, and are
+	// answered 503 if it fails.
 	StaleIfError time.Duration
 
 	// CacheSize is the number of cached keys, at about 530 bytes each, and of

@@ -22,6 +22,9 @@
 //     silent for five minutes counts as gone;
 //   - in every case, the TTL of the entries.
 //
+// Without a Feed, or while loads fail or are slow, the bound is the longer of
+// [Options.TTL] and [Options.StaleIfError].
+//
 // If k instances are silent at once, the first of them is detected after about
 // n²/2500k s.
 //
@@ -72,7 +75,7 @@ type Options struct {
 	Size         int           // values kept in memory; default 100,000
 	TTL          time.Duration // longest life of a value; default 60 s
 	NegativeTTL  time.Duration // longest life of an ErrNotFound; default 5 s
-	StaleIfError time.Duration // how old a value may be served while loads fail or are slow, and for up to TTL after; default 0: no older than TTL
+	StaleIfError time.Duration // age up to which a value is served after its TTL if its load fails or is slow; default 0: no older than TTL
 	LoadTimeout  time.Duration // bound on each load, not counting the wait for its turn; default 3 s
 }
 

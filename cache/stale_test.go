@@ -67,6 +67,54 @@ func TestNothingStaleAfterUntil(t *testing.T) {
 	})
 }
 
+// Invariant 3: whether loads fail or are only slow, no value is served that was
+// loaded longer ago than the longer of TTL and StaleIfError.
+func TestStaleBound(t *testing.T) {
+	const ttl = 11 * time.Second
+	pending := func(ctx context.Context) (cache.Loaded[int64], error) {
+		<-ctx.Done()
+		return cache.Loaded[int64]{}, ctx.Err()
+	}
+	slow := func(context.Context) (cache.Loaded[int64], error) {
+		time.Sleep(2 * time.Second)
+		return cache.Loaded[int64]{Value: 8}, nil
+	}
+	for _, tt := range []struct {
+		name        string
+		load        func(context.Context) (cache.Loaded[int64], error)
+		stale       time.Duration
+		idle        time.Duration // before the first use
+		from, bound time.Duration // when the value is last served
+	}{
+		{"fails", down, 20 * time.Second, 0, 19 * time.Second, 20 * time.Second},
+		{"never returns", pending, 20 * time.Second, 0, 19 * time.Second, 20 * time.Second},
+		{"is slow", slow, 20 * time.Second, 12 * time.Second, 13 * time.Second, 14*time.Second + 1}, // until the load has returned
+		{"is slow and ends too late", slow, 13 * time.Second, 12 * time.Second, 12 * time.Second, 13 * time.Second},
+		{"fails, StaleIfError below TTL", down, 5 * time.Second, 0, 9 * time.Second, ttl},
+		{"never returns, no StaleIfError", pending, 0, 0, 9 * time.Second, ttl},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, cache.Options{Size: 100, TTL: ttl, StaleIfError: tt.stale})
+				if _, err := c.Load(t.Context(), keyOf(0), found(7, new(atomic.Int64))); err != nil {
+					t.Fatal(err)
+				}
+				began, last := time.Now(), time.Duration(0)
+				time.Sleep(tt.idle)
+				for at := tt.idle; at < 40*time.Second; at = time.Since(began) {
+					if v, err := c.Load(t.Context(), keyOf(0), tt.load); v == 7 && err == nil {
+						last = at
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				if last < tt.from || last >= tt.bound {
+					t.Errorf("a value was last served %v after its load, want a time from %v to %v", last, tt.from, tt.bound)
+				}
+			})
+		})
+	}
+}
+
 var errDown = errors.New("connection refused")
 
 func down(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, errDown }

@@ -99,6 +99,10 @@ var mutants = []mutant{
 		"if e == nil || !c.unwritten(e, s) {",
 		"if e == nil {",
 	}, "./cache", "TestStaleIfError"},
+	{"stale value served for another TTL", "cache/stale.go", edits{
+		"return c.age(e, now) < c.opts.StaleIfError &&",
+		"return c.age(e, now) < c.opts.StaleIfError+c.opts.TTL &&",
+	}, "./cache", "TestStaleBound"},
 	{"stale value served for ever", "cache/stale.go", edits{
 		"e != nil && c.mayBeStale(e, now) {",
 		"e != nil {",

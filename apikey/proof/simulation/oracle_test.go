@@ -141,14 +141,10 @@ func (w *world) judgePlan(o observation, all []observation) string {
 	return ""
 }
 
-// bound is how old what a validation goes by may be. With StaleIfError, a key
-// that is known does not wait for a look-up that takes long.
-func (w *world) bound() time.Duration {
-	if w.stale > 0 {
-		return w.stale + w.ttl
-	}
-	return w.ttl
-}
+// bound is how old what a validation goes by may be. With StaleIfError, it may be
+// older than the TTL, whether its look-up fails or is merely slow, but never older
+// than StaleIfError.
+func (w *world) bound() time.Duration { return max(w.ttl, w.stale) }
 
 // coherent reports whether the bus is and was well, so that a change reaches the
 // other instances within a second.
