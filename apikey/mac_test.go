@@ -258,7 +258,7 @@ func TestMACKeyRotatedThreeTimes(t *testing.T) {
 func TestMACInputIsUnambiguous(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
-	prefixes := []string{"ab", "abc", "abcd", "ab_c", "ab_cd", "abcdefghij", "ab_cd_ef", "a0", "a0_b"}
+	prefixes := []string{"ab", "abc", "abcd", "ab_c", "ab_cd", "abcdefghij", "ab_cd_ef", "a0", "a0_b", "abcdefghij0123456789"}
 	formats := map[string]apikey.TokenFormat{}
 	for _, p := range prefixes {
 		formats[p] = newTokenFormat(t, p, key)

@@ -202,7 +202,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		field string
 	}{
 		{"short prefix", apikey.Options{Prefix: "a"}, "Prefix"},
-		{"long prefix", apikey.Options{Prefix: "abcdefghijk"}, "Prefix"},
+		{"long prefix", apikey.Options{Prefix: "abcdefghij0123456789k"}, "Prefix"},
 		{"upper case prefix", apikey.Options{Prefix: "Acme"}, "Prefix"},
 		{"digit first", apikey.Options{Prefix: "1acme"}, "Prefix"},
 		{"double underscore", apikey.Options{Prefix: "a__b"}, "Prefix"},
@@ -314,7 +314,7 @@ func TestRegisterChecksDigestAndHint(t *testing.T) {
 	}{
 		{"zero digest", apikey.RegisterParams{CreateParams: good, Hint: "h"}, "Digest"},
 		{"no hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t")}, "Hint"},
-		{"long hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: strings.Repeat("h", 33)}, "Hint"},
+		{"long hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: strings.Repeat("h", 26)}, "Hint"},
 		{"hint with space", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: "h h"}, "Hint"},
 		{"wide hint", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("t"), Hint: "hé"}, "Hint"},
 		{"hint is the token", apikey.RegisterParams{CreateParams: good, Digest: apikey.DigestOf("token"), Hint: "token"}, "Hint"},

@@ -15,9 +15,9 @@ import (
 
 // Bounds on what a key may be described by.
 const (
-	maxName     = 64  // characters, after trimming
-	maxOwner    = 255 // bytes; also of CreatedBy and of the reason of a revocation
-	maxHint     = 16  // bytes: room for the longest prefix and four more
+	maxName     = 64                      // characters, after trimming
+	maxOwner    = 255                     // bytes; also of CreatedBy and of the reason of a revocation
+	maxHint     = maxPrefix + 1 + hintLen // bytes
 	maxScopes   = 32
 	maxMetadata = 4 << 10 // bytes of keys and values together
 
@@ -70,7 +70,7 @@ type RegisterParams struct {
 	// Digest is the token's SHA-256; see [DigestOf].
 	Digest store.Digest
 
-	// Hint is the beginning of the token, by which people tell keys apart: 1 to 16
+	// Hint is the beginning of the token, by which people tell keys apart: 1 to 25
 	// printable ASCII characters, and never the whole token. It is stored and
 	// shown, so it must leave enough of the token secret.
 	Hint string

@@ -15,8 +15,9 @@ import (
 //
 // random is 30 base62 characters (178 bits). mac is 8, see macKey, if MACKeys are
 // set. checksum is the CRC-32 (IEEE) of everything before it, in base62, padded to
-// 6 with zeros. The length tells the two forms apart. A token has one spelling. At
-// most 55 bytes, it fits a single block of SHA-256.
+// 6 with zeros. The length tells the two forms apart. A token has one spelling. With
+// a prefix of up to 10 characters it has at most 55 bytes, so that its digest takes
+// a single block of SHA-256.
 const (
 	randomLen   = 30
 	macLen      = 8
@@ -24,7 +25,7 @@ const (
 	hintLen     = 4
 	maxToken    = maxPrefix + 1 + randomLen + macLen + checksumLen
 
-	minPrefix, maxPrefix = 2, 10
+	minPrefix, maxPrefix = 2, 20
 
 	// maxLegacy bounds tokens of earlier systems, and any credential.
 	maxLegacy = 512
@@ -41,7 +42,7 @@ type tokenFormat struct {
 func newTokenFormat(o *Options) (*tokenFormat, error) {
 	prefix := o.Prefix
 	if !validPrefix(prefix) {
-		return nil, &InvalidError{Field: "Prefix", Reason: "must have 2 to 10 characters of a-z, 0-9 and _, begin with a letter, and have no double or trailing underscore"}
+		return nil, &InvalidError{Field: "Prefix", Reason: "must have 2 to 20 characters of a-z, 0-9 and _, begin with a letter, and have no double or trailing underscore"}
 	}
 	f := &tokenFormat{prefix: prefix + "_", withoutMAC: o.AcceptWithoutMAC}
 	var err error
@@ -196,7 +197,7 @@ func (f *tokenFormat) pattern() string { return `\b` + f.prefix + `[0-9A-Za-z]{3
 // secrets of less than 112 bits. Tokens of an earlier system must have as many.
 func DigestOf(token string) store.Digest {
 	// The copy stays on the stack; a conversion to []byte would not.
-	var b [64]byte
+	var b [maxToken]byte
 	if len(token) > len(b) {
 		return digestOfLong(token)
 	}

@@ -99,6 +99,14 @@ var mutants = []mutant{
 		"if e == nil || !c.unwritten(e, s) {",
 		"if e == nil {",
 	}, "./cache", "TestStaleIfError"},
+	{"a prefix of any length", "apikey/token.go", edits{
+		"len(s) < minPrefix || len(s) > maxPrefix ||",
+		"len(s) < minPrefix || len(s) > maxLegacy ||",
+	}, "./apikey", "TestPrefixGrammar"},
+	{"no room for the hint of the longest prefix", "apikey/params.go", edits{
+		"= maxPrefix + 1 + hintLen",
+		"= maxPrefix + hintLen",
+	}, "./apikey", "TestGoodVectors"},
 	{"stale value served for another TTL", "cache/stale.go", edits{
 		"return c.age(e, now) < c.opts.StaleIfError &&",
 		"return c.age(e, now) < c.opts.StaleIfError+c.opts.TTL &&",
