@@ -1,10 +1,12 @@
 package apikey_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -204,6 +206,26 @@ func ExampleManager_Revoke() {
 	// Output:
 	// revoked leaked
 	// true
+}
+
+// What SECURITY.md says to do after a restore: keys that were revoked since then are
+// revoked again.
+func ExampleManager_Revoke_afterARestore() {
+	ctx, keys := context.Background(), exampleManager()
+	defer keys.Close(ctx)
+	issued := must(keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"}))
+
+	in := bufio.NewScanner(strings.NewReader("user_1\t" + issued.Key.ID + "\nuser_1\tkey_that_is_lost\n"))
+	for in.Scan() {
+		owner, key, _ := strings.Cut(in.Text(), "\t")
+		_, err := keys.Revoke(ctx, owner, key, "again, after a restore")
+		if err != nil && !errors.Is(err, apikey.ErrNotFound) { // it was created since then
+			fmt.Println(owner, key, err) // revoke this one again
+		}
+	}
+	_, err := keys.Validate(ctx, issued.Secret.Reveal())
+	fmt.Println(err)
+	// Output: apikey: unauthenticated: key is revoked
 }
 
 func ExampleManager_RevokeAll() {
