@@ -2,8 +2,10 @@ package remotestore
 
 // The answers of status 200. A pointer is for what must not be absent.
 
+// The bodies of responses with status 200. A field that must be present is a
+// pointer, so that decoding shows its absence.
 type doneAnswer struct {
-	Done bool `json:"done"` // true
+	Done bool `json:"done"` // always true
 }
 
 type recordAnswer struct {
@@ -33,7 +35,7 @@ type rotateAnswer struct {
 	Now record `json:"now"`
 }
 
-// A refusal is the answer of any other status that tells a sentinel.
+// A refusal is the body of every other response that stands for a sentinel.
 type refusal struct {
 	Code string `json:"code"`
 }

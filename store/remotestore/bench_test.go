@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkLookup stands beside a bare round trip over the same loopback
-// interface, which is what HTTP alone costs.
+// BenchmarkLookup measures a look-up, and for comparison a bare HTTP round trip
+// over the same loopback interface.
 func BenchmarkLookup(b *testing.B) {
 	b.Run("remotestore", func(b *testing.B) {
 		s := newStore(b, serve(b, newHandler(b, populated(b), nil)), nil)

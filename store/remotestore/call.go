@@ -10,8 +10,8 @@ import (
 	"net/http"
 )
 
-// ask sends a question and reads its answer, which the caller has yet to
-// compare with the question.
+// ask sends a request and decodes the response. The caller must check that the
+// response belongs to the request.
 func ask[A any](ctx context.Context, s *Store, v verb, question any) (A, error) {
 	var answer, none A
 	body, err := json.Marshal(question)
@@ -19,7 +19,7 @@ func ask[A any](ctx context.Context, s *Store, v verb, question any) (A, error) 
 	case err != nil:
 		return none, v.unasked(err)
 	case len(body) > maxQuestion:
-		return none, v.unasked(fmt.Errorf("%d bytes are too many", len(body)))
+		return none, v.unasked(fmt.Errorf("the request is too large: %d bytes", len(body)))
 	}
 	status, body, err := s.post(ctx, v, body)
 	switch {
@@ -34,13 +34,13 @@ func ask[A any](ctx context.Context, s *Store, v verb, question any) (A, error) 
 	return answer, nil
 }
 
-// unasked is the error of a call that sent nothing.
+// unasked returns the error of a call that sent nothing.
 func (v verb) unasked(err error) error {
 	return fmt.Errorf("remotestore: %s: nothing was sent: %w", v.name, err)
 }
 
-// post sends a request and reads the body of a response that is of the
-// handler's making. The context ends the reading too.
+// post sends a request and reads the response body. It returns an error if the
+// response cannot come from a Handler. The timeout covers reading too.
 func (s *Store) post(ctx context.Context, v verb, question []byte) (status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -55,8 +55,9 @@ func (s *Store) post(ctx context.Context, v verb, question []byte) (status int, 
 		"Accept-Encoding": {"identity"},
 	}
 	if !v.writes {
-		// Not sent; it lets the transport ask again when the service closed an
-		// idle connection just then. See http.Transport.
+		// net/http does not send this header. It allows the transport to repeat the
+		// request if the service has just closed an idle connection; see
+		// http.Transport.
 		req.Header["X-Idempotency-Key"] = nil
 	}
 	resp, err := s.client.Do(req)
@@ -71,23 +72,23 @@ func (s *Store) post(ctx context.Context, v verb, question []byte) (status int, 
 	return resp.StatusCode, answer, err
 }
 
-// genuine is an error unless the response can be a handler's answer.
+// genuine returns an error if a Handler cannot have sent the response.
 func genuine(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		return errors.New("the service does not accept the secret (status 401)")
+		return errors.New("the service rejected the secret (status 401)")
 	case http.StatusOK, http.StatusNotFound, http.StatusConflict, http.StatusNotImplemented:
 	default:
 		return fmt.Errorf("status %d", resp.StatusCode)
 	}
 	if types := resp.Header["Content-Type"]; len(types) != 1 || types[0] != contentType || len(resp.Header["Content-Encoding"]) > 0 {
-		return fmt.Errorf("status %d, and not from a key service", resp.StatusCode)
+		return fmt.Errorf("status %d, but the response is not from a key service", resp.StatusCode)
 	}
 	return nil
 }
 
 func read(resp *http.Response, most int64) ([]byte, error) {
-	tooLong := fmt.Errorf("the answer is longer than %d bytes", most)
+	tooLong := fmt.Errorf("the response is longer than %d bytes", most)
 	if resp.ContentLength > most {
 		return nil, tooLong
 	}

@@ -25,7 +25,7 @@ func TestBaseURL(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		url            string
-		good, insecure bool // insecure: good with InsecureHTTP alone
+		good, insecure bool // insecure: accepted only with InsecureHTTP
 	}{
 		{"https://keys.internal", true, false},
 		{"https://keys.internal:8443/keyhatch/", true, false},
@@ -67,10 +67,10 @@ func TestBaseURL(t *testing.T) {
 		for _, insecure := range []bool{false, true} {
 			_, err := remotestore.New(c.url, secret, &remotestore.Options{InsecureHTTP: insecure})
 			if want := c.good || c.insecure && insecure; (err == nil) != want {
-				t.Errorf("%q, InsecureHTTP %t: got %v, want accepted: %t", c.url, insecure, err, want)
+				t.Errorf("New(%q), InsecureHTTP %t: got error %v, want accepted: %t", c.url, insecure, err, want)
 			}
 			if err != nil && strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("%q: the error shows what may be a password: %v", c.url, err)
+				t.Errorf("New(%q): the error may contain the password: %v", c.url, err)
 			}
 		}
 	}
@@ -83,15 +83,15 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"TLS":     {TLS: &tls.Config{}, Transport: http.DefaultTransport},
 	} {
 		if _, err := remotestore.New("https://keys.internal", secret, o); err == nil || !strings.Contains(err.Error(), "Options."+field) {
-			t.Errorf("%+v: got %v, want an error that names %s", o, err, field)
+			t.Errorf("%+v: got %v, want an error that contains %s", o, err, field)
 		}
 	}
 }
 
-// Without the service's CA nobody is told the secret.
+// The secret is not sent to a server whose certificate the client does not trust.
 func TestUnknownCertificate(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the client sent a request to an untrusted server") }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
@@ -101,7 +101,7 @@ func TestUnknownCertificate(t *testing.T) {
 	}
 }
 
-// A secret that was changed after New or Handler had it changes nothing.
+// New and Handler copy the secret: changing it afterwards has no effect.
 func TestSecretIsCopied(t *testing.T) {
 	t.Parallel()
 	mine := bytes.Clone(secret)
@@ -120,7 +120,8 @@ func TestSecretIsCopied(t *testing.T) {
 	}
 }
 
-// What goes out: a digest, no token; the secret in its header; nothing else.
+// A request contains the digest but no token, the secret in its header, and nothing
+// else.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, populated(t), nil)
@@ -133,27 +134,28 @@ func TestRequests(t *testing.T) {
 		h.ServeHTTP(w, r)
 	})), nil)
 	for _, v := range verbs {
-		if _, err := v.call(t.Context(), s); err != nil && v.name != "rotate" { // a is revoked by then
+		if _, err := v.call(t.Context(), s); err != nil && v.name != "rotate" { // a is revoked by now
 			t.Errorf("%s: %v", v.name, err)
 		}
 		if got.Method != "POST" || got.URL.String() != "/v1/"+v.name || int64(len(sent)) != got.ContentLength {
-			t.Errorf("%s: got %s %s of %d bytes", v.name, got.Method, got.URL, got.ContentLength)
+			t.Errorf("%s: got %s %s of %d bytes, want a POST to /v1/ and the name", v.name, got.Method, got.URL, got.ContentLength)
 		}
 		want := http.Header{
 			"Authorization": {bearer(secret)}, "Content-Type": {contentType}, "Accept": {contentType},
 			"Accept-Encoding": {"identity"}, "User-Agent": {"Go-http-client/1.1"}, "Content-Length": {fmt.Sprint(len(sent))},
 		}
 		if fmt.Sprint(got.Header) != fmt.Sprint(want) {
-			t.Errorf("%s: got the header %v, want %v", v.name, got.Header, want)
+			t.Errorf("%s: got header %v, want %v", v.name, got.Header, want)
 		}
 	}
 	_, _ = s.Lookup(t.Context(), digest("a"))
 	if want := `{"digest":"` + hexDigest("a") + `"}`; string(sent) != want {
-		t.Errorf("got the question %s, want %s", sent, want)
+		t.Errorf("got request %s, want %s", sent, want)
 	}
 }
 
-// Advisory 22 (CVE-2022-31130): a redirect does not carry the secret away.
+// Advisory 22 (CVE-2022-31130): the client does not follow a redirect, which could
+// send the secret to another host.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int64
@@ -181,30 +183,30 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		}
 	}
 	if reached.Load() != 0 {
-		t.Errorf("%d redirects were followed", reached.Load())
+		t.Errorf("the client followed %d redirects, want 0", reached.Load())
 	}
 }
 
-// The environment's proxy would see the secret of plain http.
+// The environment's proxy would see the secret if the scheme is http.
 func TestProxyOfTheEnvironmentIsNotAsked(t *testing.T) {
 	var asked atomic.Int64
 	proxy := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
 		t.Setenv(name, proxy)
 	}
-	// 192.0.2.0/24 is nobody's (RFC 5737).
+	// 192.0.2.0/24 is reserved for documentation (RFC 5737).
 	s := newStore(t, "http://192.0.2.1:9", &remotestore.Options{InsecureHTTP: true, Timeout: 50 * time.Millisecond})
 	got, err := verbs[1].call(t.Context(), s)
 	outage(t, got, err)
 	if asked.Load() != 0 {
-		t.Errorf("the proxy was asked %d times", asked.Load())
+		t.Errorf("the proxy got %d requests, want 0", asked.Load())
 	}
 }
 
-// R-04: nothing that a server does, or leaves undone, holds a call longer than
-// its timeout, and nothing is left of it.
+// R-04: a call never takes longer than its timeout, whether the server is slow,
+// stops or sends without end, and leaves no goroutine behind.
 func TestSlowAndEndlessAnswers(t *testing.T) {
-	over := make(chan struct{}) // ends what the servers do, after all calls have ended
+	over := make(chan struct{}) // stops the servers after all calls have returned
 	answer := func(status int, kind string) func(http.ResponseWriter) *http.ResponseController {
 		return func(w http.ResponseWriter) *http.ResponseController {
 			w.Header().Set("Content-Type", kind)
@@ -271,7 +273,7 @@ func TestSlowAndEndlessAnswers(t *testing.T) {
 		for _, v := range verbs {
 			got, err := v.call(t.Context(), s)
 			if err == nil || isSentinel(err) {
-				t.Errorf("%s, %s:", name, v.name)
+				t.Errorf("%s, %s: the call failed:", name, v.name)
 			}
 			outage(t, got, err)
 		}
@@ -283,7 +285,7 @@ func TestSlowAndEndlessAnswers(t *testing.T) {
 	settled(t, before)
 }
 
-// settled waits until no more goroutines run than before.
+// settled waits until at most as many goroutines run as before.
 func settled(t *testing.T, before int) {
 	t.Helper()
 	n := 0
@@ -294,10 +296,11 @@ func settled(t *testing.T, before int) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stacks := make([]byte, 1<<20)
-	t.Errorf("%d goroutines, %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
+	t.Errorf("got %d goroutines, want at most %d:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
 }
 
-// What is too long is not read until the time is over, nor kept in memory.
+// A response that is too long is refused at once. It is neither read until the
+// timeout nor kept in memory.
 func TestBoundsOfAnswers(t *testing.T) {
 	t.Parallel()
 	const much = 64 << 20
@@ -328,16 +331,16 @@ func TestBoundsOfAnswers(t *testing.T) {
 		got, err := verbs[1].call(t.Context(), newStore(t, server.URL, &remotestore.Options{Timeout: 15 * time.Second}))
 		outage(t, got, err)
 		if err == nil || !strings.Contains(err.Error(), "longer than 65536 bytes") {
-			t.Errorf("%s: got %v, want an error that names the bound", name, err)
+			t.Errorf("%s: got %v, want an error with the bound", name, err)
 		}
 	}
 	close(over)
 	if n := written.Load(); n >= much {
-		t.Errorf("%d bytes were read, want little more than the bound", n)
+		t.Errorf("the client read %d bytes, want little more than the bound", n)
 	}
 }
 
-// Header lines without end, written by hand.
+// A hand-written server sends header lines without end.
 func TestEndlessHeader(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -367,11 +370,11 @@ func TestEndlessHeader(t *testing.T) {
 	got, err := verbs[1].call(t.Context(), s)
 	outage(t, got, err)
 	if errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the header was read until the time was over: %v", err)
+		t.Errorf("the client read the header until the timeout: %v", err)
 	}
 }
 
-// A write is sent once, whatever becomes of its answer.
+// A write is sent once, even if its response is lost.
 func TestWritesAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	for _, v := range verbs {
@@ -382,7 +385,7 @@ func TestWritesAreNotRepeated(t *testing.T) {
 		h := newHandler(t, populated(t), nil)
 		s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if asked.Add(1) == 1 {
-				h.ServeHTTP(w, r) // so that the connection is one that was good before
+				h.ServeHTTP(w, r) // the connection must be one that has worked before
 				return
 			}
 			h.ServeHTTP(httptest.NewRecorder(), r)
@@ -393,19 +396,19 @@ func TestWritesAreNotRepeated(t *testing.T) {
 		got, err := v.call(t.Context(), s)
 		outage(t, got, err)
 		if asked.Load() != 2 {
-			t.Errorf("%s was sent %d times", v.name, asked.Load()-1)
+			t.Errorf("%s was sent %d times, want once", v.name, asked.Load()-1)
 		}
 		if err == nil || !strings.Contains(err.Error(), "may or may not have happened") {
-			t.Errorf("%s whose answer was lost: got %v", v.name, err)
+			t.Errorf("%s, response lost: got %v, want an error that says it may have happened", v.name, err)
 		}
 	}
 }
 
-// A text that is not Unicode would arrive as another one, perhaps another
-// owner's name, and a time out of all years as none.
+// JSON would change a text that is not UTF-8, perhaps to another owner's name. A
+// time outside the years 1 to 9999 would be lost.
 func TestWhatJSONCannotHoldIsNotSent(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("something was sent") })), nil)
+	s := newStore(t, serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the client sent a request") })), nil)
 	const bad = "o\xff"
 	ctx, far := t.Context(), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	text := bad
@@ -446,7 +449,7 @@ func TestWhatJSONCannotHoldIsNotSent(t *testing.T) {
 	}
 }
 
-// Reads survive a connection that the service has closed while it was idle.
+// Reads succeed although the service has closed the idle connection.
 func TestIdleConnectionThatWasClosed(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(newHandler(t, populated(t), nil))
@@ -460,7 +463,7 @@ func TestIdleConnectionThatWasClosed(t *testing.T) {
 	}
 }
 
-// Waiting calls share the connections there are, and all come through.
+// Waiting calls share the connections, and all succeed.
 func TestManyCallsShareFewConnections(t *testing.T) {
 	t.Parallel()
 	var open, most atomic.Int64
@@ -491,6 +494,6 @@ func TestManyCallsShareFewConnections(t *testing.T) {
 		}
 	}
 	if most.Load() > 64 {
-		t.Errorf("%d connections were open at once, want at most 64", most.Load())
+		t.Errorf("got %d open connections, want at most 64", most.Load())
 	}
 }

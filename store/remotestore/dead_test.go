@@ -14,13 +14,13 @@ import (
 	"github.com/keyhatch/keyhatch/store/remotestore"
 )
 
-// A cable carries connections to a server until they are cut. What is cut
-// stays open and carries nothing, as when a machine between them has gone.
+// A cable forwards connections to a server until they are cut. A cut connection
+// stays open but forwards nothing, as if a machine on the way had failed.
 type cable struct {
 	net.Listener
 	to  string
 	mu  sync.Mutex
-	cut []func() // of the connections that still carry
+	cut []func() // cut the working connections
 	wg  sync.WaitGroup
 }
 
@@ -82,7 +82,7 @@ func (c *cable) cutAll() {
 	c.cut = nil
 }
 
-// an HTTP/2 connection that died without a word is given up.
+// an HTTP/2 connection that broke without notice is replaced.
 func TestDeadConnection(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(newHandler(t, populated(t), nil))
@@ -98,7 +98,7 @@ func TestDeadConnection(t *testing.T) {
 	})
 	lookup := func() error { _, err := s.Lookup(t.Context(), digest("a")); return err }
 	var err error
-	for range 100 { // a slow machine may need more than the timeout for the first
+	for range 100 { // on a slow machine, the first call may take longer than the timeout
 		if err = lookup(); err == nil {
 			break
 		}
@@ -108,12 +108,12 @@ func TestDeadConnection(t *testing.T) {
 	}
 	c.cutAll()
 	if err := lookup(); err == nil {
-		t.Fatal("a call over a connection that is dead succeeded")
+		t.Fatal("a call over a dead connection succeeded")
 	}
 	began := time.Now()
 	for lookup() != nil {
 		if time.Since(began) > time.Minute {
-			t.Fatal("the dead connection is still used after a minute")
+			t.Fatal("the client still uses the dead connection after a minute")
 		}
 	}
 	t.Logf("recovered after %v", time.Since(began).Round(time.Millisecond))

@@ -6,13 +6,14 @@ import (
 	"errors"
 )
 
-// contentType is that of questions and answers. No proxy's error page has it.
+// contentType is the media type of requests and responses. No proxy's error page
+// has it.
 const contentType = "application/vnd.keyhatch.store+json"
 
-// decode reads a document, which must be byte for byte what [json.Marshal]
-// makes of v. Both ends are this package, and the decoder alone is too kind: it
-// takes unknown names, names in any case, the same name twice, null for
-// anything, and half a character.
+// decode decodes a document, which must be byte for byte what [json.Marshal]
+// returns for v. Both sides are this package. The decoder alone is too lenient: it
+// accepts unknown names, names in any case, duplicate names, null for any value,
+// and half a surrogate pair.
 func decode(document []byte, v any) error {
 	err := json.Unmarshal(document, v)
 	if err == nil {
@@ -21,5 +22,5 @@ func decode(document []byte, v any) error {
 			return nil
 		}
 	}
-	return errors.New("the document is not of its shape") // the decoder's error quotes it
+	return errors.New("the JSON document does not have the expected form") // the decoder's error would quote it
 }

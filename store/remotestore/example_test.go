@@ -16,10 +16,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/remotestore"
 )
 
-// A central key service and a gateway, here in one process over the loopback
-// interface. In earnest the store is one of sqlitestore, pgstore or sqlstore,
-// the secret comes from where the host keeps its secrets, and the service ends
-// with ServeTLS in place of Serve.
+// This example runs a central key service and a gateway in one process. In
+// production the store is from sqlitestore, pgstore or sqlstore, the secret comes
+// from the host's secret manager, and the server calls ServeTLS instead of Serve.
 func Example() {
 	secret := make([]byte, 32)
 	rand.Read(secret)
@@ -81,7 +80,7 @@ func Example() {
 	// apikey: unauthenticated: key is revoked
 }
 
-// A gateway with a certificate of its own would set Options.TLS.
+// A gateway with a client certificate sets Options.TLS.
 func ExampleNew() {
 	secret := []byte(os.Getenv("KEY_SERVICE_SECRET"))
 	st, err := remotestore.New("https://keys.internal", secret, nil)
@@ -94,11 +93,11 @@ func ExampleNew() {
 	// remotestore: the secret must have 32 to 1,024 bytes
 }
 
-// To replace the secret, the service first accepts both.
+// To replace the secret, the service first accepts both the old and the new one.
 func ExampleHandler() {
 	current, old := make([]byte, 32), make([]byte, 32)
 	rand.Read(current)
-	rand.Read(old) // in a real program both come from where the host keeps its secrets
+	rand.Read(old) // in production both come from the host's secret manager
 	handler, err := remotestore.Handler(memstore.New(), current, &remotestore.HandlerOptions{
 		OlderSecrets: [][]byte{old},
 	})

@@ -23,7 +23,7 @@ type transport func(*http.Request) *http.Response
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// recorded are the questions and good answers of all verbs.
+// recorded returns the requests and successful responses of all verbs.
 func recorded(f *testing.F) (questions, answers [][]byte) {
 	for _, v := range verbs {
 		h := newHandler(f, populated(f), nil)
@@ -40,13 +40,13 @@ func recorded(f *testing.F) (questions, answers [][]byte) {
 		}
 	}
 	if len(questions) != len(verbs) {
-		f.Fatalf("%d seeds, want one for each of %d verbs", len(questions), len(verbs))
+		f.Fatalf("got %d seeds, want one for each of %d verbs", len(questions), len(verbs))
 	}
 	return questions, answers
 }
 
-// whatever bytes come as an answer, a call returns what was asked for, a
-// sentinel told by exactly its code, or an outage.
+// for any response, a call returns a valid result, a sentinel whose exact
+// code was sent, or an outage.
 func FuzzAnswer(f *testing.F) {
 	_, answers := recorded(f)
 	for i, a := range answers {
@@ -84,7 +84,7 @@ func FuzzAnswer(f *testing.F) {
 		case err != nil:
 			outage(t, got, err)
 		case status != 200 || !utf8.Valid(body):
-			t.Errorf("%s: %d %q is taken for an answer", v.name, status, body)
+			t.Errorf("%s: status %d, body %q: the call succeeded, want an outage", v.name, status, body)
 		default:
 			for _, r := range got {
 				belongs(t, v, r)
@@ -93,7 +93,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// belongs fails unless r can be in an answer to the verb's call.
+// belongs fails unless r can be in a response to the verb's call.
 func belongs(t *testing.T, v verb, r store.Record) {
 	t.Helper()
 	good := r.ID != "" && r.Owner != "" && !r.Digest.IsZero() && !r.CreatedAt.IsZero()
@@ -115,7 +115,7 @@ func belongs(t *testing.T, v verb, r store.Record) {
 		good = good && at.Location() == time.UTC && at.Year() >= 1 && at.Year() <= 9999
 	}
 	if !good {
-		t.Errorf("%s: got %+v, which does not belong to the question", v.name, r)
+		t.Errorf("%s: got %+v, which does not belong to the request", v.name, r)
 	}
 }
 
@@ -128,7 +128,7 @@ type recordingStore struct {
 func (s *recordingStore) Insert(ctx context.Context, r store.Record, limit int) error {
 	s.asked = "insert"
 	if r.ID == "" || r.Owner == "" || r.Digest.IsZero() || r.CreatedAt.IsZero() {
-		s.asked = "insert of what is no record"
+		s.asked = "insert an invalid record"
 	}
 	return s.Store.Insert(ctx, r, limit)
 }
@@ -137,14 +137,14 @@ func (s *recordingStore) Touch(ctx context.Context, uses []store.Use) error {
 	s.asked = "touch"
 	for i := range uses {
 		if i > 0 && bytes.Compare(uses[i-1].Digest[:], uses[i].Digest[:]) >= 0 {
-			s.asked = "touch out of order"
+			s.asked = "touch unsorted uses"
 		}
 	}
 	return s.Store.Touch(ctx, uses)
 }
 
-// Whatever bytes come as a question, the answer is one of its statuses, and
-// what the store is asked is whole.
+// For any request body, the handler returns a documented status, and calls the
+// store with valid arguments only.
 func FuzzQuestion(f *testing.F) {
 	questions, _ := recorded(f)
 	for i, q := range questions {
@@ -169,17 +169,17 @@ func FuzzQuestion(f *testing.F) {
 		case 200, 404, 409:
 			var again, asked any
 			if json.Unmarshal(question, &asked) != nil || !utf8.Valid(question) || strings.Contains(st.asked, " ") {
-				t.Errorf("%s: %q is answered %d; the store was asked to %s", v.name, question, w.Code, st.asked)
+				t.Errorf("%s: %q: got status %d, and the store was asked to %s", v.name, question, w.Code, st.asked)
 			}
 			if w.Header().Get("Content-Type") != contentType || json.Unmarshal(w.Body.Bytes(), &again) != nil {
-				t.Errorf("%s: %q is answered %q", v.name, question, w.Body)
+				t.Errorf("%s: %q: got response %q", v.name, question, w.Body)
 			}
 		case 400, 413:
 			if w.Body.Len() > 0 || st.asked != "" || !reflect.DeepEqual(contents(t, st), contents(t, populated(t))) {
-				t.Errorf("%s: %q is refused, but the store was asked to %s", v.name, question, st.asked)
+				t.Errorf("%s: %q was refused, but the store was asked to %s", v.name, question, st.asked)
 			}
 		default:
-			t.Errorf("%s: %q is answered %d", v.name, question, w.Code)
+			t.Errorf("%s: %q: got status %d", v.name, question, w.Code)
 		}
 	})
 }
@@ -192,7 +192,8 @@ func contents(t *testing.T, st store.Store) []store.Record {
 	return page.Records
 }
 
-// What is kept of earlier finds must be where the targets look for it.
+// Each folder of fuzz seeds must have the name of a target; otherwise its seeds are
+// not run.
 func TestFuzzSeedsHaveTargets(t *testing.T) {
 	t.Parallel()
 	folders, err := os.ReadDir("testdata/fuzz")

@@ -14,14 +14,15 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Handler returns the handler that serves st to every [Store] with the same
-// secret: 32 to 1,024 random bytes. Nil HandlerOptions are fine. Paths begin
-// with /v1/; to mount it elsewhere use [http.StripPrefix].
+// Handler returns an http.Handler that serves st to every [Store] that has the same
+// secret: 32 to 1,024 random bytes. If o is nil, the defaults are used. Handler
+// returns an error if st is nil or a secret is invalid. Paths begin with /v1/; to
+// mount the handler under another path, use [http.StripPrefix].
 //
-// Whoever has the secret can do all that a store can, for every owner. Serve
-// it over TLS, and where the public cannot reach it.
+// Anyone who has the secret can call every method of the store, for every owner.
+// Serve the handler over TLS, on a network that the public cannot reach.
 //
-// The store works under the request's context, so a client that gives up
+// The store is called with the request's context, so a client that disconnects
 // cancels its call.
 func Handler(st store.Store, secret []byte, o *HandlerOptions) (http.Handler, error) {
 	if st == nil {
@@ -42,18 +43,18 @@ func Handler(st store.Store, secret []byte, o *HandlerOptions) (http.Handler, er
 	return h, nil
 }
 
-// A handler is what Handler makes.
+// A handler is the http.Handler that Handler returns.
 type handler struct {
 	store    store.Store
 	logger   *slog.Logger
-	accepted [][sha256.Size]byte // hashes of the headers that carry the secrets
+	accepted [][sha256.Size]byte // hashes of the accepted Authorization headers
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	// The secret comes first: without it nobody learns what there is.
+	// The secret is checked first, so that a client without it learns nothing.
 	if !h.authentic(r) {
-		h.logger.DebugContext(r.Context(), "remotestore: refused a secret", "remote", r.RemoteAddr)
+		h.logger.DebugContext(r.Context(), "remotestore: rejected a request without a valid secret", "remote", r.RemoteAddr)
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized)
 		return
@@ -75,8 +76,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authentic compares hashes, so that neither the text nor its length shows in
-// the time that it takes, and looks at every secret for the same reason.
+// authentic compares hashes, so that the time it takes depends on neither the text
+// nor the length of the secret. For the same reason it compares all of them.
 func (h *handler) authentic(r *http.Request) bool {
 	sent := r.Header["Authorization"]
 	if len(sent) != 1 || len(sent[0]) > 2*maxSecret {
@@ -110,19 +111,20 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, route route) {
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	w.Write(answer) // a client that is gone misses nothing
+	w.Write(answer) // an error means that the client has disconnected
 }
 
-// report logs a failure of the store, which it is not when the client has gone.
+// report logs an error of the store. If the client has disconnected, the error is
+// expected, so the level is debug.
 func (h *handler) report(r *http.Request, err error) {
 	level := slog.LevelError
 	if r.Context().Err() != nil {
 		level = slog.LevelDebug
 	}
-	h.logger.Log(r.Context(), level, "remotestore: the store failed", "path", r.URL.Path, "error", err)
+	h.logger.Log(r.Context(), level, "remotestore: store call failed", "path", r.URL.Path, "error", err)
 }
 
-// refuse answers without a body that a client could take for an answer.
+// refuse sends a status without a body, which a client cannot mistake for a result.
 func refuse(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(status)

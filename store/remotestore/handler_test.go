@@ -25,16 +25,16 @@ import (
 
 func bearer(secret []byte) string { return "Bearer " + base64.RawURLEncoding.EncodeToString(secret) }
 
-// A touchyBody fails the test when it is read.
+// A touchyBody fails the test if it is read.
 type touchyBody struct{ t *testing.T }
 
 func (b touchyBody) Read([]byte) (int, error) {
-	b.t.Error("the body was read")
+	b.t.Error("the handler read the body")
 	return 0, io.EOF
 }
 
-// T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): no empty,
-// short or constant secret is taken, by either side.
+// T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): neither side
+// accepts an empty, short or constant secret.
 func TestSecretsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string][]byte{
@@ -47,18 +47,19 @@ func TestSecretsThatAreRefused(t *testing.T) {
 		_, older := remotestore.Handler(memstore.New(), secret, &remotestore.HandlerOptions{OlderSecrets: [][]byte{bad}})
 		for what, err := range map[string]error{"New": client, "Handler": handler, "OlderSecrets": older} {
 			if err == nil {
-				t.Errorf("%s takes a secret that is %s", what, name)
+				t.Errorf("%s accepted a secret that is %s", what, name)
 			} else if len(bad) > 4 && strings.Contains(err.Error(), string(bad[:4])) {
-				t.Errorf("%s: the error shows the secret: %v", what, err)
+				t.Errorf("%s: the error contains the secret: %v", what, err)
 			}
 		}
 	}
 	if _, err := remotestore.Handler(nil, secret, nil); err == nil {
-		t.Error("Handler takes a nil store")
+		t.Error("Handler accepted a nil store")
 	}
 }
 
-// H-01, H-04: without the secret the store is not asked and the body not read.
+// H-01, H-04: without the secret, the handler neither calls the store nor reads the
+// body.
 func TestHandlerAsksForTheSecretFirst(t *testing.T) {
 	t.Parallel()
 	asked := &spyStore{Store: memstore.New()}
@@ -82,13 +83,13 @@ func TestHandlerAsksForTheSecretFirst(t *testing.T) {
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
 				if w.Code != 401 || w.Body.Len() != 0 || w.Header().Get("WWW-Authenticate") != "Bearer" || w.Header().Get("Cache-Control") != "no-store" {
-					t.Errorf("%s %s with the secret %s: got %d %v %q, want 401 without a body", method, path, name, w.Code, w.Header(), w.Body)
+					t.Errorf("%s %s, secret %s: got %d %v %q, want 401 without a body", method, path, name, w.Code, w.Header(), w.Body)
 				}
 			}
 		}
 	}
 	if asked.calls != 0 {
-		t.Errorf("the store was asked %d times", asked.calls)
+		t.Errorf("the store got %d calls, want 0", asked.calls)
 	}
 }
 
@@ -103,8 +104,8 @@ func (s *spyStore) Lookup(ctx context.Context, d store.Digest) (store.Record, er
 	return s.Store.Lookup(ctx, d)
 }
 
-// T-12: a secret is replaced while clients with the old and the new one go on,
-// and the old one ends with its retirement.
+// T-12: the secret is replaced while clients with the old and the new one keep
+// calling. The old one is refused once it is removed.
 func TestSecretsRotate(t *testing.T) {
 	t.Parallel()
 	current := []byte("the new secret of the tests, 32 bytes")
@@ -156,7 +157,7 @@ func TestSecretsRotate(t *testing.T) {
 	}
 }
 
-// H-02: what is no question is answered by a status alone.
+// H-02: a malformed request gets a status and no body.
 func TestHandlerStatus(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, populated(t), nil)
@@ -243,7 +244,7 @@ func TestHandlerStatus(t *testing.T) {
 			}
 			ours := c.want == 200
 			if (w.Header().Get("Content-Type") == contentType) != ours || (w.Body.Len() > 0) != ours {
-				t.Errorf("%s: got %v %q, want an answer of our type: %v", c.name, w.Header(), w.Body, ours)
+				t.Errorf("%s: got %v %q, want a body of our type: %v", c.name, w.Header(), w.Body, ours)
 			}
 			if c.want == 405 && w.Header().Get("Allow") != "POST" {
 				t.Errorf("%s: got Allow %q, want POST", c.name, w.Header().Get("Allow"))
@@ -252,7 +253,7 @@ func TestHandlerStatus(t *testing.T) {
 	}
 }
 
-// A length that is too long is refused before anything is read.
+// A request whose Content-Length is too large is refused before its body is read.
 func TestLongQuestionIsNotRead(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest("POST", "/v1/lookup", touchyBody{t})
@@ -260,7 +261,7 @@ func TestLongQuestionIsNotRead(t *testing.T) {
 	r.Header = http.Header{"Authorization": {bearer(secret)}, "Content-Type": {contentType}}
 	w := httptest.NewRecorder()
 	if newHandler(t, memstore.New(), nil).ServeHTTP(w, r); w.Code != 413 {
-		t.Errorf("got %d, want 413", w.Code)
+		t.Errorf("got status %d, want 413", w.Code)
 	}
 }
 
@@ -280,13 +281,13 @@ func manyUses(n int) string {
 	return `{"uses":[` + strings.Join(list, ",") + `]}`
 }
 
-// An answerStore answers every call with this error, and what it is told to.
+// An answerStore returns the given error, record and page.
 type answerStore struct {
 	store.Store
 	err     error
 	record  store.Record
 	page    store.Page
-	started chan struct{} // when set, calls wait for the end of their context
+	started chan struct{} // if set, calls wait until their context ends
 }
 
 func (s *answerStore) end(ctx context.Context) error {
@@ -325,9 +326,9 @@ func (s *answerStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _
 }
 func (s *answerStore) Touch(ctx context.Context, _ []store.Use) error { return s.end(ctx) }
 
-// M-01: each sentinel arrives as itself where the contract knows it, another
-// owner's key told from an absent one; everything else is an outage, and the
-// store's words stay on the server.
+// M-01: the client returns each sentinel that the method may return, and tells
+// another owner's key from an unknown one. Every other error is an outage, and its
+// text stays on the server.
 func TestErrorsOnTheWay(t *testing.T) {
 	t.Parallel()
 	const words = "pq: password of keeper is wrong"
@@ -355,10 +356,10 @@ func TestErrorsOnTheWay(t *testing.T) {
 					want = store.ErrNotFound
 				}
 				if err != want {
-					t.Errorf("%s: the store says %v, the client %v", v.name, told, err)
+					t.Errorf("%s: the store returned %v, the client %v", v.name, told, err)
 				}
 				if logged.Len() > 0 {
-					t.Errorf("%s: %v is logged as a failure: %s", v.name, told, &logged)
+					t.Errorf("%s: %v was logged as an error: %s", v.name, told, &logged)
 				}
 				continue
 			}
@@ -367,20 +368,20 @@ func TestErrorsOnTheWay(t *testing.T) {
 				continue
 			}
 			if !strings.HasPrefix(answer, "503 ") || strings.Contains(answer, "keeper") || strings.Contains(err.Error(), "keeper") {
-				t.Errorf("%s: the store says %v, the answer is %s, the error %v: want 503 without the store's words", v.name, told, answer, err)
+				t.Errorf("%s: the store returned %v: got response %s and error %v, want 503 without the store's text", v.name, told, answer, err)
 			}
 			if !strings.Contains(logged.String(), "keeper") || !strings.Contains(logged.String(), "ERROR") || !strings.Contains(logged.String(), v.name) {
-				t.Errorf("%s: the log does not hold the store's words: %s", v.name, &logged)
+				t.Errorf("%s: the log does not contain the store's error: %s", v.name, &logged)
 			}
 			if strings.Contains(err.Error(), "may or may not have happened") != v.writes {
-				t.Errorf("%s: the error is %v; want it to say that it may have happened: %v", v.name, err, v.writes)
+				t.Errorf("%s: got %v, want an error that says it may have happened: %v", v.name, err, v.writes)
 			}
 		}
 	}
 }
 
-// known reports whether the verb may answer with the error. Lookup asks for no
-// owner, so to it another owner's key is just not there.
+// known reports whether the verb may return the error. Lookup takes no owner, so it
+// never returns ErrForeignOwner.
 func known(v verb, err error) bool {
 	for _, s := range v.sentinel {
 		if errors.Is(err, s) {
@@ -390,7 +391,7 @@ func known(v verb, err error) bool {
 	return false
 }
 
-// R-12: what a broken store returns is not passed on.
+// R-12: the handler does not send an invalid record that the store returns.
 func TestBrokenStores(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*store.Record){
@@ -419,12 +420,12 @@ func TestBrokenStores(t *testing.T) {
 		})), nil)
 		for _, v := range verbs {
 			if slices.Contains([]string{"insert", "touch", "count"}, v.name) || name == "a name of mebibyte" && strings.HasSuffix(v.name, "l") || strings.HasPrefix(v.name, "li") {
-				continue // no record is answered, or many may be
+				continue // returns no record, or may return many
 			}
 			got, err := v.call(t.Context(), s)
 			outage(t, got, err)
 			if status := statuses["/v1/"+v.name]; status != 503 {
-				t.Errorf("%s of a store that returns %s: got %d, want 503", v.name, name, status)
+				t.Errorf("%s, store returns %s: got status %d, want 503", v.name, name, status)
 			}
 		}
 	}
@@ -439,7 +440,7 @@ func TestBrokenStores(t *testing.T) {
 	}
 }
 
-// Whoever hangs up cancels what the store does for him.
+// A client that disconnects cancels its call of the store.
 func TestDisconnectCancelsTheStore(t *testing.T) {
 	t.Parallel()
 	st := &answerStore{started: make(chan struct{})}
@@ -459,7 +460,7 @@ func TestDisconnectCancelsTheStore(t *testing.T) {
 		<-st.started
 		cancel()
 		if err := <-ended; err == nil {
-			t.Errorf("%s: the store's call ended without its context", v.name)
+			t.Errorf("%s: the context of the store's call did not end", v.name)
 		}
 		if err := <-result; !errors.Is(err, context.Canceled) || isSentinel(err) {
 			t.Errorf("%s: got %v, want context.Canceled", v.name, err)
@@ -467,7 +468,7 @@ func TestDisconnectCancelsTheStore(t *testing.T) {
 	}
 }
 
-// H-10: neither log, error nor print-out shows the secret.
+// H-10: no log, error or printed value contains the secret.
 func TestSecretStaysHidden(t *testing.T) {
 	t.Parallel()
 	var logged bytes.Buffer
@@ -487,15 +488,15 @@ func TestSecretStaysHidden(t *testing.T) {
 		encoded, _ := json.Marshal(v)
 		fmt.Fprintf(&out, "%v %+v %#v %s %q %x %d %s\n", v, v, v, v, v, v, v, encoded)
 	}
-	if !strings.Contains(logged.String(), "refused") {
-		t.Errorf("a refused secret is not logged: %s", &logged)
+	if !strings.Contains(logged.String(), "without a valid secret") {
+		t.Errorf("a rejected secret was not logged: %s", &logged)
 	}
 	for _, secret := range [][]byte{secret, current} {
 		for _, form := range []string{
 			string(secret), bearer(secret)[7:], fmt.Sprintf("%x", secret), fmt.Sprintf("%x", bearer(secret)[7:]), fmt.Sprint(secret)[1:40],
 		} {
 			if strings.Contains(out.String()+logged.String(), form) {
-				t.Errorf("%q is shown", form)
+				t.Errorf("the output contains the secret as %q", form)
 			}
 		}
 	}

@@ -16,11 +16,11 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 	return s.do(ctx, verbInsert, insertQuestion{sent, &limit})
 }
 
-// do asks for what is answered with no more than that it was done.
+// do calls a method that returns only an error.
 func (s *Store) do(ctx context.Context, v verb, question any) error {
 	a, err := ask[doneAnswer](ctx, s, v, question)
 	if err == nil && !a.Done {
-		err = v.outage(errors.New("the answer does not say that it was done"))
+		err = v.outage(errors.New("the response does not confirm the call"))
 	}
 	return err
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-var errInstant = errors.New("a time is not within the years 1 to 9999")
+var errInstant = errors.New("a time is outside the years 1 to 9999")
 
-// An instant is a time on the wire: microseconds since 1970 began in UTC, a
-// whole number, or null for never.
+// An instant is a time in the protocol: whole microseconds since 1970-01-01 UTC, or
+// null for never.
 type instant struct{ time.Time }
 
 func instantOf(t time.Time) instant { return instant{t.UTC().Truncate(time.Microsecond)} }
@@ -36,7 +36,7 @@ func (i *instant) UnmarshalJSON(b []byte) error {
 		return errInstant
 	}
 	i.Time = time.UnixMicro(n).UTC()
-	// The zero time means never, which is spelt null.
+	// The zero time means never, which is written as null.
 	if i.IsZero() || !plausible(i.Time) {
 		return errInstant
 	}
@@ -45,8 +45,8 @@ func (i *instant) UnmarshalJSON(b []byte) error {
 
 func plausible(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
 
-// A setting is an instant that a change may name. When it does not, it is
-// absent; null names never.
+// A setting is a time that an update may set. If the update does not set it, it is
+// absent; null sets it to never.
 type setting struct{ to *time.Time }
 
 // IsZero reports whether the setting is absent.

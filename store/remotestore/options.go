@@ -9,28 +9,29 @@ import (
 	"time"
 )
 
-// Options adjust a [Store]. The zero value is right for most.
+// Options adjust a [Store]. The zero value is a good default.
 type Options struct {
-	// TLS holds a certificate of this gateway's own, or the CA that vouches for
-	// the service. Nil means the system's CAs, and TLS 1.2 or later.
+	// TLS is the TLS configuration: a client certificate, or the CA that signed the
+	// service's certificate. Nil means the system's CAs and TLS 1.2 or later. It
+	// must be nil if Transport is set.
 	TLS *tls.Config
 
-	// Transport sends the requests in another way; TLS is then its own. Nil is
-	// a transport with up to 64 connections, HTTP/2 where the service speaks
-	// it.
+	// Transport sends the requests, with its own TLS configuration. Nil means a
+	// transport with at most 64 connections, and HTTP/2 if the service supports it.
 	//
-	// That one asks no proxy, whatever the environment says: HTTPS_PROXY is
-	// set for what leaves the network, and every validation would come to
-	// depend on it. Set http.Transport.Proxy where one is meant.
+	// The default transport ignores HTTPS_PROXY and the other proxy variables: they
+	// are meant for traffic that leaves the network, and every validation would
+	// depend on the proxy. To use a proxy, pass an http.Transport with Proxy set.
 	Transport http.RoundTripper
 
-	// Timeout bounds each call, from the first byte sent to the last one read,
-	// whatever the context allows. Default 3 s. A Touch that is sent in parts
-	// has as long for each.
+	// Timeout bounds each call, from sending the request to reading the last byte
+	// of the response, in addition to the context. It must not be negative. Zero
+	// means 3 s. If Touch sends several batches, it bounds each of them.
 	Timeout time.Duration
 
-	// InsecureHTTP allows http to hosts other than this one. Whoever can
-	// listen on the network then has the secret, and with it every key.
+	// InsecureHTTP allows http to hosts other than this one. Anyone who can read
+	// the network traffic then has the secret, and can create, read and revoke keys
+	// of every owner.
 	InsecureHTTP bool
 }
 
@@ -55,12 +56,12 @@ func (o *Options) validate() error {
 	case o.Timeout < 0:
 		return errors.New("Options.Timeout must not be negative")
 	case o.TLS != nil && o.Transport != nil:
-		return errors.New("Options.TLS must be nil with a Transport, which has its own")
+		return errors.New("Options.TLS must be nil if Options.Transport is set; configure TLS in the transport")
 	}
 	return nil
 }
 
-// maxConns is how many calls a Manager has under way at most.
+// maxConns is the maximum number of concurrent calls of a Manager.
 const maxConns = 64
 
 func newTransport(config *tls.Config, timeout time.Duration) *http.Transport {
@@ -74,23 +75,25 @@ func newTransport(config *tls.Config, timeout time.Duration) *http.Transport {
 		IdleConnTimeout:        30 * time.Second,
 		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: 16 << 10,
-		DisableCompression:     true, // what is small on the wire must be small in memory
-		// One connection carries all calls of HTTP/2. When it dies without a
-		// word, only a ping that stays unanswered tells.
+		DisableCompression:     true, // a small response could decompress to a huge one
+		// HTTP/2 sends all calls over one connection. If it breaks without notice,
+		// only an unanswered ping shows it.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: timeout},
 	}
 }
 
 // HandlerOptions adjust a [Handler].
 type HandlerOptions struct {
-	// OlderSecrets are accepted beside the current one, so that it can be
-	// replaced without downtime: first the service gets the new secret with
-	// the old one here, then the clients get the new one, then it goes.
+	// OlderSecrets are accepted in addition to the current secret, so that it can
+	// be replaced without downtime: give the service the new secret with the old
+	// one here, then give the clients the new secret, then remove the old one. Each
+	// must have 32 to 1,024 random bytes.
 	OlderSecrets [][]byte
 
-	// Logger gets the store's failures, at level error, since clients are not
-	// told more than that there was one; at level debug when the client had
-	// gone, and refused secrets. Nil discards them.
+	// Logger receives the store's errors, which are not sent to clients: at level
+	// error, or at level debug if the client had disconnected. It also receives
+	// rejected secrets, at level debug. Nil discards all of them, which hides
+	// outages; set it.
 	Logger *slog.Logger
 }
 

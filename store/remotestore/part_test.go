@@ -17,7 +17,7 @@ import (
 
 var parts = []store.Part{store.Live, store.Over}
 
-// halved is a store with two records, b of which is over.
+// halved returns a store with two records: a is active, b is revoked.
 func halved(t testing.TB) *memstore.Store {
 	t.Helper()
 	st := populated(t)
@@ -27,7 +27,7 @@ func halved(t testing.TB) *memstore.Store {
 	return st
 }
 
-// asked is what a Store sends for a query, and what it makes of the answer.
+// asked returns the request that a Store sends for a query, and its result.
 func asked(t *testing.T, h http.Handler, q store.Query) (question string, page store.Page, err error) {
 	t.Helper()
 	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,7 +40,7 @@ func asked(t *testing.T, h http.Handler, q store.Query) (question string, page s
 	return question, page, err
 }
 
-// The shape of a question for all is that of services which know no parts.
+// A request for all records has the form that services without parts accept.
 func TestPartsOnTheWire(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, halved(t), nil)
@@ -60,12 +60,12 @@ func TestPartsOnTheWire(t *testing.T) {
 			ids = append(ids, r.ID)
 		}
 		if got := strings.Join(ids, " "); question != c.want || got != c.ids || err != nil {
-			t.Errorf("%+v: got the question %s, records %q, %v, want %s, %q", c.q, question, got, err, c.want, c.ids)
+			t.Errorf("%+v: got request %s, records %q, error %v, want %s, %q", c.q, question, got, err, c.want, c.ids)
 		}
 	}
 }
 
-// olderQuestion is a question for a list as services know it that know no parts.
+// olderQuestion is a list request of services that do not know parts.
 type olderQuestion struct {
 	Owner string `json:"owner"`
 	After *struct {
@@ -75,9 +75,9 @@ type olderQuestion struct {
 	Limit int `json:"limit"`
 }
 
-// A service that knows no parts answers a question for one with 400, as it does
-// any field that it does not know, and otherwise as ever. One that passes over
-// what it does not know, which none of this package's does, is found out.
+// A service that does not know parts returns 400 for a request with one, as for any
+// unknown field. If a service ignores unknown fields, which no version of this
+// package does, the client detects it.
 func TestServiceThatKnowsNoParts(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, halved(t), nil)
@@ -98,18 +98,17 @@ func TestServiceThatKnowsNoParts(t *testing.T) {
 			_, page, err := asked(t, older, store.Query{Owner: "o", Part: part, At: begin})
 			outage(t, page.Records, err)
 			if !page.Next.IsZero() {
-				t.Errorf("%s: with the error came the place %v", name, page.Next)
+				t.Errorf("%s: got the cursor %v with the error, want none", name, page.Next)
 			}
 		}
 		after := store.Cursor{CreatedAt: begin.Add(time.Hour), ID: "z"}
 		if _, page, err := asked(t, older, store.Query{Owner: "o", After: after}); len(page.Records) != 2 || err != nil {
-			t.Errorf("%s: a list of all: got %+v, %v, want two records", name, page, err)
+			t.Errorf("%s: list of all records: got %+v, %v, want two records", name, page, err)
 		}
 	}
 }
 
-// R-12: a record of the other part is no answer, nor is a query sent that no
-// store answers.
+// R-12: a record of another part is refused, and an invalid query is not sent.
 func TestForgedParts(t *testing.T) {
 	t.Parallel()
 	live, over := fresh("o", "a"), fresh("o", "b")
@@ -120,7 +119,7 @@ func TestForgedParts(t *testing.T) {
 			_, page, err := asked(t, h, store.Query{Owner: "o", Part: part, At: begin})
 			if good := (records[0].ID == "a") == (part == store.Live); good {
 				if err != nil || len(page.Records) != 1 {
-					t.Errorf("the part %q answered with %s: got %+v, %v", part, records[0].ID, page, err)
+					t.Errorf("part %q, response with %s: got %+v, %v", part, records[0].ID, page, err)
 				}
 				continue
 			}
@@ -128,7 +127,7 @@ func TestForgedParts(t *testing.T) {
 		}
 	}
 	s := newStore(t, "http://localhost", &remotestore.Options{Transport: transport(func(*http.Request) *http.Response {
-		t.Error("something was sent")
+		t.Error("the client sent a request")
 		return &http.Response{StatusCode: 500, Body: http.NoBody}
 	})})
 	for _, q := range []store.Query{

@@ -20,15 +20,15 @@ import (
 
 const contentType = "application/vnd.keyhatch.store+json"
 
-// An answer is what a handler says, before and after it was poisoned.
+// An answer is a handler's response, before or after it was poisoned.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// A poison spoils an answer. It reports whether it can: not every answer has
-// what it changes.
+// A poison corrupts an answer. It reports whether it changed it: not every answer
+// has the part that it changes.
 type poison struct {
 	name  string
 	spoil func(verb string, a *answer) bool
@@ -54,7 +54,7 @@ func header(name string, values ...string) func(string, *answer) bool {
 	return func(_ string, a *answer) bool { a.header[name] = values; return true }
 }
 
-// What can be wrong with any answer.
+// Poisons for every answer.
 var poisons = []poison{
 	{"status 201", status(201)},
 	{"status 204", set(204, contentType, "")},
@@ -129,8 +129,8 @@ func upperNames(b []byte) []byte {
 	return slices.Concat(b[:i+1], bytes.ToUpper(b[i+1:i+2]), b[i+2:])
 }
 
-// field is a poison for one field of each record in the answer. A nil value
-// takes it away.
+// field returns a poison that changes one field of each record in the answer. A nil
+// value removes the field.
 func field(name string, value any) func(record map[string]any) {
 	return func(record map[string]any) {
 		if value == nil {
@@ -141,12 +141,12 @@ func field(name string, value any) func(record map[string]any) {
 	}
 }
 
-// raw is a value that is sent to the byte.
+// raw returns a value that is sent byte for byte.
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
 const yearZero, year10000 = "-62167219200000000", "253402300800000000"
 
-// What can be wrong with any record.
+// Poisons for every record.
 var recordPoisons = []struct {
 	name  string
 	spoil func(record map[string]any)
@@ -206,8 +206,7 @@ var recordPoisons = []struct {
 	{"disabled in the year 10000", field("disabled_at", raw(year10000))},
 }
 
-// What can be wrong with an answer to one verb's question: n is the record
-// where there are several.
+// Poisons for a record in the answer to one verb. n is the index of the record.
 var misfits = []struct {
 	verb, name string
 	n          int
@@ -269,7 +268,7 @@ var misfits = []struct {
 	{"rotate", "new used", 1, field("last_used_at", begin.UnixMicro())},
 }
 
-// What can be wrong with what stands beside the records.
+// Poisons for the other parts of an answer.
 var besides = []struct {
 	verb, name string
 	spoil      func(document map[string]any)
@@ -322,7 +321,7 @@ var besides = []struct {
 
 func hexDigest(id string) string { d := digest(id); return hex.EncodeToString(d[:]) }
 
-// edit changes an answer as a JSON document.
+// edit changes the JSON document of an answer.
 func edit(a *answer, change func(document map[string]any) bool) bool {
 	document := map[string]any{}
 	d := json.NewDecoder(bytes.NewReader(a.body))
@@ -337,8 +336,8 @@ func edit(a *answer, change func(document map[string]any) bool) bool {
 	return true
 }
 
-// inOrder are the names of an object in the order in which a handler writes
-// them: in any other one, an answer would be refused for its order alone.
+// inOrder returns an object's names in the order in which a handler writes them.
+// With another order, the client would refuse the answer for its order alone.
 func inOrder(object map[string]any) []string {
 	order := []string{"old", "now", "record", "records", "next", "changed",
 		"id", "owner", "name", "hint", "created_by", "revoke_reason", "replaced_by", "digest", "scopes", "metadata",
@@ -351,7 +350,7 @@ func inOrder(object map[string]any) []string {
 	})
 }
 
-// marshal is json.Marshal that lets raw values through to the byte.
+// marshal is json.Marshal, except that it writes raw values byte for byte.
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	switch v := v.(type) {
@@ -385,7 +384,7 @@ func marshal(v any) []byte {
 	return b.Bytes()
 }
 
-// nothing takes an answer apart and writes it again.
+// nothing decodes an answer and encodes it again.
 func nothing(_ string, a *answer) bool {
 	return edit(a, func(map[string]any) bool { return true })
 }
@@ -403,15 +402,15 @@ func records(document map[string]any) (all []map[string]any) {
 	return all
 }
 
-// allPoisons are those of the tables above, and each sentinel that a verb may
-// not answer with.
+// allPoisons returns the poisons of the tables above, and one for each sentinel
+// that a verb may not return.
 func allPoisons() []poison {
 	all := slices.Clone(poisons)
 	for _, p := range recordPoisons {
 		for n := range 2 {
 			all = append(all, poison{fmt.Sprintf("record %d: %s", n, p.name), func(verb string, a *answer) bool {
 				if verb == "lookup" && strings.HasPrefix(p.name, "another owner") {
-					return false // whose it is is what the question asks
+					return false // the request names no owner
 				}
 				return edit(a, func(d map[string]any) bool {
 					rs := records(d)
@@ -434,7 +433,7 @@ func allPoisons() []poison {
 		}})
 	}
 	for _, c := range codes {
-		all = append(all, poison{"the sentinel " + c.text + ", which is no answer to this", func(name string, a *answer) bool {
+		all = append(all, poison{"the sentinel " + c.text + ", which the method never returns", func(name string, a *answer) bool {
 			for _, v := range verbs {
 				if v.name == name && slices.Contains(v.sentinel, c.err) {
 					return false
@@ -446,13 +445,13 @@ func allPoisons() []poison {
 	return all
 }
 
-// whatever comes back, it is an answer to the question or an outage.
+// for any response, a call returns a valid result or an outage.
 func TestPoisonedAnswers(t *testing.T) {
 	t.Parallel()
 	for _, v := range verbs {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			var now atomic.Pointer[poison] // what the server does
+			var now atomic.Pointer[poison] // the poison that the server applies
 			var good atomic.Pointer[http.Handler]
 			var applied atomic.Bool
 			s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -474,22 +473,22 @@ func TestPoisonedAnswers(t *testing.T) {
 				switch {
 				case p.name == "none":
 					if err != nil {
-						t.Fatalf("without any poison: %v", err)
+						t.Fatalf("without poison: %v", err)
 					}
 				case applied.Load():
 					rows++
 					t.Run(p.name, func(t *testing.T) {
 						outage(t, got, err)
 						if err != nil && strings.Contains(err.Error(), "may or may not have happened") != v.writes {
-							t.Errorf("the error is %v; want it to say that it may have happened: %v", err, v.writes)
+							t.Errorf("got %v, want an error that says it may have happened: %v", err, v.writes)
 						}
 					})
 				case err != nil:
-					t.Errorf("%s, which does not apply: %v", p.name, err)
+					t.Errorf("poison %s does not apply, but the call failed: %v", p.name, err)
 				}
 			}
 			if rows < 40 {
-				t.Errorf("only %d poisons apply, want at least 40", rows)
+				t.Errorf("got %d poisons that apply, want at least 40", rows)
 			}
 			t.Logf("%d poisons", rows)
 		})
@@ -505,8 +504,8 @@ var codes = []struct {
 	{"limit", 409, sentinels[3]}, {"conflict", 409, sentinels[4]},
 }
 
-// Advisory 13 (CVE-2020-15223): a rotation without grace must not look done
-// while the old key goes on.
+// Advisory 13 (CVE-2020-15223): the client refuses a response that claims a
+// rotation without grace while the old key keeps working.
 func TestPoisonedRotationAtOnce(t *testing.T) {
 	t.Parallel()
 	old := func(change func(map[string]any)) func(map[string]any) {
@@ -537,7 +536,7 @@ func TestPoisonedRotationAtOnce(t *testing.T) {
 		})), nil)
 		was, is, err := s.Rotate(t.Context(), "o", "a", next("n"), begin, -1)
 		if name == "nothing" && err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: the call failed: %v", name, err)
 		} else if name != "nothing" {
 			t.Run(name, func(t *testing.T) { outage(t, []store.Record{was, is}, err) })
 		}

@@ -10,6 +10,8 @@ import (
 // The questions, one for each verb. An owner and an id may be empty: nothing
 // has those, which is the store's to say.
 
+// The request bodies, one for each method. An owner and an id may be empty: no
+// record has such an owner or id, so the store returns ErrNotFound.
 type insertQuestion struct {
 	Record record `json:"record"`
 	Limit  *int   `json:"limit"`
@@ -32,8 +34,8 @@ type listQuestion struct {
 	At    instant    `json:"at,omitzero"`
 }
 
-// listOf asks for all as services did that know no parts, which refuse a
-// question for one as they do any field that they do not know.
+// listOf leaves out the part and the time of a query for all records, as older
+// clients did. A service that does not know parts refuses a request that has one.
 func listOf(q store.Query) listQuestion {
 	sent := listQuestion{Owner: q.Owner, After: cursorOf(q.After), Limit: q.Limit, Part: q.Part}
 	if q.Part != store.All {
@@ -45,7 +47,7 @@ func listOf(q store.Query) listQuestion {
 func (l listQuestion) stored() (store.Query, error) {
 	q := store.Query{Owner: l.Owner, Part: l.Part, At: l.At.Time, After: l.After.stored(), Limit: l.Limit}
 	if q.Part == store.All && !q.At.IsZero() {
-		return q, errors.New("a time without a part")
+		return q, errors.New("at is set without a part")
 	}
 	return q, q.Check()
 }
@@ -86,7 +88,7 @@ type touchQuestion struct {
 	Uses []use `json:"uses"`
 }
 
-// A cursor is a [store.Cursor] on the wire.
+// A cursor is a [store.Cursor] in the protocol.
 type cursor struct {
 	CreatedAt instant `json:"created_at,omitzero"`
 	ID        string  `json:"id"`
@@ -96,7 +98,8 @@ func cursorOf(c store.Cursor) cursor { return cursor{instantOf(c.CreatedAt), c.I
 
 func (c cursor) stored() store.Cursor { return store.Cursor{CreatedAt: c.CreatedAt.Time, ID: c.ID} }
 
-// A change is a [store.Change] on the wire. What it does not name is absent.
+// A change is a [store.Change] in the protocol. Fields that it does not set are
+// absent.
 type change struct {
 	At         instant           `json:"at,omitzero"`
 	Name       *string           `json:"name,omitempty"`
@@ -124,7 +127,7 @@ func (c change) stored() store.Change {
 	}
 }
 
-// A successor is what Rotate takes of the next record.
+// A successor holds the fields of the next record that Rotate sends.
 type successor struct {
 	ID        string  `json:"id"`
 	Digest    string  `json:"digest"`
@@ -139,12 +142,12 @@ func successorOf(r store.Record) (successor, error) {
 func (s successor) stored() (store.Record, error) {
 	d, err := digest(s.Digest)
 	if err != nil || d.IsZero() || s.ID == "" || s.CreatedAt.IsZero() {
-		return store.Record{}, errors.New("a successor lacks its id, digest or time of creation")
+		return store.Record{}, errors.New("the next record lacks an id, digest or creation time")
 	}
 	return store.Record{ID: s.ID, Digest: d, Hint: s.Hint, CreatedAt: s.CreatedAt.Time}, nil
 }
 
-// A use is a [store.Use] on the wire.
+// A use is a [store.Use] in the protocol.
 type use struct {
 	Digest string  `json:"digest"`
 	At     instant `json:"at"`

@@ -10,8 +10,9 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// errUnasked is for an answer that is well formed, but not to this question.
-var errUnasked = errors.New("the answer does not belong to the question")
+// errUnasked is the error for a well-formed response that does not belong to the
+// request.
+var errUnasked = errors.New("the response does not belong to the request")
 
 // Lookup implements [store.Store].
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
@@ -45,7 +46,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error)
 	return r, nil
 }
 
-// of is the record, which must be the owner's with this id.
+// of returns the record, which must have this owner and id.
 func (r record) of(owner, id string) (store.Record, error) {
 	out, err := r.stored()
 	if err == nil && (out.Owner != owner || out.ID != id) {
@@ -59,7 +60,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	if err := errors.Join(texts(q.Owner, q.After.ID), q.Check()); err != nil {
 		return store.Page{}, verbList.unasked(err)
 	}
-	q.At = instantOf(q.At).Time // as it is sent
+	q.At = instantOf(q.At).Time // as the service receives it
 	a, err := ask[listAnswer](ctx, s, verbList, listOf(q))
 	if err != nil {
 		return store.Page{}, err
@@ -86,7 +87,7 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (int, err
 	return *a.Count, nil
 }
 
-// page is the answer, which must be a page that q can ask for.
+// page returns the page, which must be a possible result of q.
 func (a listAnswer) page(q store.Query) (store.Page, error) {
 	records, err := stored(a.Records)
 	if err != nil {
@@ -104,14 +105,14 @@ func (a listAnswer) page(q store.Query) (store.Page, error) {
 		}
 		place = here
 	}
-	// A next page that begins before this one's end would never end.
+	// A next cursor before the last record would make a caller list for ever.
 	if !page.Next.IsZero() && (len(records) == 0 || older(place, page.Next)) {
 		return store.Page{}, errUnasked
 	}
 	return page, nil
 }
 
-// repeated reports whether an id or a digest is there twice.
+// repeated reports whether two records have the same id or digest.
 func repeated(records []store.Record) bool {
 	ids, digests := map[string]bool{}, map[store.Digest]bool{}
 	for _, r := range records {
@@ -123,7 +124,7 @@ func repeated(records []store.Record) bool {
 	return false
 }
 
-// older reports whether a comes after b in a list.
+// older reports whether a comes after b in a list, which is sorted newest first.
 func older(a, b store.Cursor) bool {
 	if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
 		return c < 0

@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A record is a [store.Record] on the wire. What is empty is left out.
+// A record is a [store.Record] in the protocol. Empty fields are left out.
 type record struct {
 	ID           string            `json:"id"`
 	Owner        string            `json:"owner"`
@@ -29,7 +29,7 @@ type record struct {
 	LastUsedAt   instant           `json:"last_used_at,omitzero"`
 }
 
-// recordOf is for what is sent, on either side.
+// recordOf converts a record that either side sends.
 func recordOf(r store.Record) (record, error) {
 	err := errors.Join(whole(r), texts(r.ID, r.Owner, r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy),
 		lists(r.Scopes, r.Metadata))
@@ -43,7 +43,7 @@ func recordOf(r store.Record) (record, error) {
 }
 
 func recordsOf(rs []store.Record) ([]record, error) {
-	out := make([]record, len(rs)) // none is [], not null
+	out := make([]record, len(rs)) // an empty list is [], not null
 	for i, r := range rs {
 		var err error
 		if out[i], err = recordOf(r); err != nil {
@@ -53,7 +53,7 @@ func recordsOf(rs []store.Record) ([]record, error) {
 	return out, nil
 }
 
-// stored is for what was received, on either side.
+// stored converts a record that either side received.
 func (r record) stored() (store.Record, error) {
 	d, err := digest(r.Digest)
 	if err != nil {
@@ -83,20 +83,20 @@ func stored(rs []record) ([]store.Record, error) {
 	return out, nil
 }
 
-// whole is an error for a record that lacks what every record has.
+// whole returns an error if r lacks a field that every record has.
 func whole(r store.Record) error {
 	if r.ID == "" || r.Owner == "" || r.Digest.IsZero() || r.CreatedAt.IsZero() {
-		return errors.New("a record lacks its id, owner, digest or time of creation")
+		return errors.New("a record lacks an id, owner, digest or creation time")
 	}
 	return nil
 }
 
-// texts refuses what is not Unicode. JSON's encoder would replace it, and so
-// ask for another owner's keys.
+// texts returns an error if a text is not valid UTF-8. The JSON encoder would
+// replace the invalid bytes, so that the request could name another owner.
 func texts(all ...string) error {
 	for _, s := range all {
 		if !utf8.ValidString(s) {
-			return errors.New("a text is not UTF-8")
+			return errors.New("a text is not valid UTF-8")
 		}
 	}
 	return nil
@@ -107,10 +107,10 @@ func lists(scopes []string, metadata map[string]string) error {
 		texts(slices.Collect(maps.Values(metadata))...))
 }
 
-// digest reads the one spelling of a digest, in lower-case hexadecimal.
+// digest parses a digest, which must be in lower-case hexadecimal.
 func digest(text string) (d store.Digest, err error) {
 	if len(text) != 2*len(d) {
-		return d, errors.New("a digest has not 64 digits")
+		return d, errors.New("a digest does not have 64 digits")
 	}
 	if _, err := hex.Decode(d[:], []byte(text)); err != nil || hex.EncodeToString(d[:]) != text {
 		return store.Digest{}, errors.New("a digest is not in lower-case hexadecimal")

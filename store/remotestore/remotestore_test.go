@@ -33,7 +33,8 @@ func newHandler(t testing.TB, st store.Store, o *remotestore.HandlerOptions) htt
 	return h
 }
 
-// newStore has a timeout that no slow machine reaches, unless o sets one.
+// newStore returns a Store with a timeout that no slow machine reaches, unless o
+// sets one.
 func newStore(t testing.TB, url string, o *remotestore.Options) *remotestore.Store {
 	t.Helper()
 	opts := remotestore.Options{}
@@ -51,7 +52,7 @@ func newStore(t testing.TB, url string, o *remotestore.Options) *remotestore.Sto
 	return s
 }
 
-// serve starts a server on the loopback interface.
+// serve starts a server on the loopback interface and returns its URL.
 func serve(t testing.TB, h http.Handler) (url string) {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -66,7 +67,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// The host's own certificates, HTTP/2, and a path in front.
+// A Store works with the host's own certificates, HTTP/2 and a path in the URL.
 func TestStoreOverTLS(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) store.Store {
@@ -74,7 +75,7 @@ func TestStoreOverTLS(t *testing.T) {
 		mux := http.NewServeMux()
 		mux.Handle("/keys/", http.StripPrefix("/keys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ProtoMajor != 2 {
-				t.Errorf("the request came over %s, want HTTP/2", r.Proto)
+				t.Errorf("got a request over %s, want HTTP/2", r.Proto)
 			}
 			h.ServeHTTP(w, r)
 		})))
@@ -89,7 +90,7 @@ func TestStoreOverTLS(t *testing.T) {
 	})
 }
 
-// fresh is a record with every field that a new one can have.
+// fresh returns a record with every field that a new record can have.
 func fresh(owner, id string) store.Record {
 	return store.Record{
 		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab12", CreatedBy: "admin of " + owner,
@@ -114,7 +115,7 @@ func insert(t testing.TB, s store.Store, rs ...store.Record) {
 	}
 }
 
-// populated holds, of owner o, the records a and b, of which a is the newer.
+// populated returns a store with the records a and b of owner o. a is newer.
 func populated(t testing.TB) *memstore.Store {
 	t.Helper()
 	st := memstore.New()
@@ -130,7 +131,7 @@ type verb struct {
 	name     string
 	call     func(context.Context, store.Store) (got []store.Record, err error)
 	writes   bool
-	sentinel []error // that it may answer with
+	sentinel []error // that it may return
 }
 
 var renamed, later = "renamed", begin.Add(48 * time.Hour)
@@ -197,15 +198,15 @@ func isSentinel(err error) bool {
 	return false
 }
 
-// outage fails unless err is an outage and nothing came with it.
+// outage fails unless err is an outage and got has no data.
 func outage(t *testing.T, got []store.Record, err error) {
 	t.Helper()
 	if err == nil || isSentinel(err) {
-		t.Errorf("got the error %v, want one that is none of the sentinels", err)
+		t.Errorf("got %v, want an error that is none of the sentinels", err)
 	}
 	for _, r := range got {
 		if r.ID != "" || r.Owner != "" || !r.Digest.IsZero() {
-			t.Errorf("with the error came %+v, want nothing", r)
+			t.Errorf("got %+v with the error, want nothing", r)
 		}
 	}
 }

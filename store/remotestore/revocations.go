@@ -9,15 +9,15 @@ import (
 
 var _ store.RevocationCounter = (*Store)(nil)
 
-// Revocations implements [store.RevocationCounter]. If the service's store does
-// not count, the error matches [errors.ErrUnsupported].
+// Revocations implements [store.RevocationCounter]. If the service's store does not
+// count revocations, the error matches [errors.ErrUnsupported].
 func (s *Store) Revocations(ctx context.Context) (store.Revocations, error) {
 	a, err := ask[revocationsAnswer](ctx, s, verbRevocations, revocationsQuestion{})
 	switch {
 	case err != nil:
 		return store.Revocations{}, err
 	case a.Count == nil || *a.Count < 0 || a.Lineage == "":
-		return store.Revocations{}, verbRevocations.outage(errors.New("the answer is not a count"))
+		return store.Revocations{}, verbRevocations.outage(errors.New("the response is not a count of revocations"))
 	}
 	return store.Revocations{Lineage: a.Lineage, Count: *a.Count}, nil
 }

@@ -31,9 +31,9 @@ func ended(r store.Record, at time.Time, reason string) bool {
 	return !r.RevokedAt.IsZero() && same(r.RevokedAt, at) && r.RevokeReason == reason
 }
 
-// RevokeAll implements [store.Store]. A response holds up to 64 MiB. If the records
-// are longer, which none of a Manager's are, they are revoked all the same, but the
-// call fails.
+// RevokeAll implements [store.Store]. A response holds at most 64 MiB. If the
+// revoked records are longer, which is impossible for records that a Manager
+// created, RevokeAll returns an error although they are revoked.
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]store.Record, error) {
 	if err := texts(owner, reason); err != nil {
 		return nil, verbRevokeAll.unasked(err)

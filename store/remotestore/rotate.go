@@ -33,8 +33,8 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 	return old, now, nil
 }
 
-// replaced reports whether old is what a rotation to next leaves: revoked, or
-// with an end that the grace allows.
+// replaced reports whether old is a possible result of a rotation to next: revoked,
+// or with an end within the grace period.
 func replaced(old, next store.Record, ends time.Time) bool {
 	if old.ReplacedBy != next.ID || old.Digest == next.Digest || !old.DisabledAt.IsZero() {
 		return false
@@ -46,7 +46,7 @@ func replaced(old, next store.Record, ends time.Time) bool {
 	return old.RevokedAt.IsZero() && old.ExpiresAt.After(created) && !old.ExpiresAt.After(ends)
 }
 
-// succeeds reports whether now is next, with what it takes from old.
+// succeeds reports whether now is next with the fields that it inherits from old.
 func succeeds(now, next, old store.Record) bool {
 	return now.Digest == next.Digest && now.Hint == next.Hint && same(now.CreatedAt, next.CreatedAt) &&
 		now.Name == old.Name && now.CreatedBy == old.CreatedBy &&
@@ -56,8 +56,8 @@ func succeeds(now, next, old store.Record) bool {
 		outlives(now, old)
 }
 
-// outlives reports whether now ends when old was to end before its rotation,
-// as far as old still shows that.
+// outlives reports whether now has the expiry that old had before its rotation, as
+// far as old still shows it.
 func outlives(now, old store.Record) bool {
 	if !old.RevokedAt.IsZero() {
 		return now.ExpiresAt.Equal(old.ExpiresAt)

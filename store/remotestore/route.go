@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A route answers one verb's questions. Without an answer the status is all
-// there is to say; the error is for the log.
+// A route handles the requests for one verb. If it returns no answer, the handler
+// sends the status without a body. The handler logs the error.
 type route func(ctx context.Context, st store.Store, question []byte) (status int, answer []byte, err error)
 
 var routes = map[string]route{
@@ -30,7 +30,7 @@ var routes = map[string]route{
 	verbRevocations.name: serve(verbRevocations, serveRevocations),
 }
 
-// errMalformed is for a question that the store is not asked.
+// errMalformed is the error for a request that is not passed to the store.
 var errMalformed = errors.New("malformed")
 
 func serve[Q, A any](v verb, call func(context.Context, store.Store, Q) (A, error)) route {
@@ -52,7 +52,7 @@ func serve[Q, A any](v verb, call func(context.Context, store.Store, Q) (A, erro
 			answer, err = json.Marshal(a)
 		}
 		if err == nil && int64(len(answer)) > v.most {
-			err = fmt.Errorf("the answer has %d bytes, which is too many", len(answer))
+			err = fmt.Errorf("the response is too large: %d bytes", len(answer))
 		}
 		if err != nil {
 			return http.StatusServiceUnavailable, nil, err
@@ -160,7 +160,7 @@ func serveTouch(ctx context.Context, st store.Store, q touchQuestion) (doneAnswe
 	return doneAnswer{true}, st.Touch(ctx, uses)
 }
 
-// stored are the uses, which must be in the order that stores lock by.
+// stored returns the uses, which must be sorted by digest without duplicates.
 func (q touchQuestion) stored() ([]store.Use, error) {
 	if q.Uses == nil || len(q.Uses) > maxUses {
 		return nil, errMalformed

@@ -6,21 +6,21 @@ import (
 	"errors"
 )
 
-// The bounds of a secret, in bytes. The lower one is that of the hash it is
-// compared by; the upper one keeps it well inside what a header may hold.
+// The bounds of a secret, in bytes. The minimum is the length of the hash by which
+// secrets are compared. The maximum keeps the header well below the usual limits.
 const (
 	minSecret = 32
 	maxSecret = 1024
 )
 
-// authorization is the header that carries the secret, which may be any bytes
-// and so is always in base64url, without padding.
+// authorization returns the Authorization header for the secret. The secret may be
+// any bytes, so it is sent in base64url without padding.
 func authorization(secret []byte) (string, error) {
 	switch {
 	case len(secret) < minSecret || len(secret) > maxSecret:
 		return "", errors.New("the secret must have 32 to 1,024 bytes")
 	case bytes.Count(secret, secret[:1]) == len(secret):
-		return "", errors.New("the secret must be random, not one byte repeated")
+		return "", errors.New("the secret must be random, but all its bytes are the same")
 	}
 	return "Bearer " + base64.RawURLEncoding.EncodeToString(secret), nil
 }

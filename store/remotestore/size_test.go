@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// largest is a record whose fields are as large as a Manager lets them be, of
-// bytes that JSON spells with six.
+// largest returns a record whose fields have the maximum size that a Manager
+// allows, filled with characters that JSON escapes with six bytes.
 func largest(id string) store.Record {
 	r := fresh(strings.Repeat("<", 255), id)
 	r.Name, r.CreatedBy, r.RevokeReason = strings.Repeat("\u2028", 64), r.Owner, r.Owner
@@ -24,8 +24,7 @@ func largest(id string) store.Record {
 	for range 32 {
 		r.Scopes = append(r.Scopes, strings.Repeat("&", 64))
 	}
-	// Short names without values: the most quotes and commas that 4 KiB make
-	// room for.
+	// Short names without values have the most quotes and commas in 4 KiB.
 	r.Metadata = map[string]string{}
 	for n := range 2 << 10 {
 		r.Metadata[string([]byte{'<' + byte(n%64), '&' + byte(n/64)})] = ""
@@ -60,7 +59,7 @@ func TestLargestRecords(t *testing.T) {
 	}
 }
 
-// A batchStore keeps the batches that it gets.
+// A batchStore keeps the batches that it receives.
 type batchStore struct {
 	*memstore.Store
 	batches [][]store.Use
@@ -92,21 +91,22 @@ func TestTouchIsCutInOrder(t *testing.T) {
 			sizes = append(sizes, len(b))
 		}
 		if !slices.Equal(sizes, want) || !slices.Equal(slices.Concat(st.batches...), uses[:n]) {
-			t.Errorf("%d uses came in batches of %v, want %v, in order", n, sizes, want)
+			t.Errorf("%d uses: got batches of %v, want %v, in order", n, sizes, want)
 		}
 	}
 	st := &batchStore{fail: 2}
 	err := newStore(t, serve(t, newHandler(t, st, nil)), nil).Touch(t.Context(), uses)
 	outage(t, nil, err)
 	if len(st.batches) != 2 {
-		t.Errorf("after a batch that failed %d were sent in all, want 2", len(st.batches))
+		t.Errorf("got %d batches, want 2: none is sent after one that failed", len(st.batches))
 	}
 }
 
-// M-12: what RevokeAll cannot return is revoked, and the call fails.
+// M-12: if RevokeAll cannot return all records, it returns an error although they
+// are revoked.
 func TestRevokeAllOfTooMany(t *testing.T) {
 	t.Parallel()
-	const n = 3 // of 22 MiB each
+	const n = 3 // records of 22 MiB each
 	st := memstore.New()
 	for i := range n {
 		r := fresh("o", fmt.Sprint("k", i))
@@ -125,11 +125,11 @@ func TestRevokeAllOfTooMany(t *testing.T) {
 	got, err := s.RevokeAll(t.Context(), "o", begin, "closed")
 	outage(t, got, err)
 	if status != 503 {
-		t.Errorf("got the status %d, want 503", status)
+		t.Errorf("got status %d, want 503", status)
 	}
 	for i := range n {
 		if r, err := st.Get(t.Context(), "o", fmt.Sprint("k", i)); err != nil || r.RevokedAt.IsZero() {
-			t.Errorf("record %d is not revoked, %v", i, err)
+			t.Errorf("record %d: error %v, want a revoked record", i, err)
 		}
 	}
 }

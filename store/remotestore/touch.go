@@ -8,9 +8,9 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Touch implements [store.Store]. More than 1,000 uses are sent in parts, in
-// their order, each of which is atomic by itself. A failure ends it; those
-// before it are written, and to write them again does no harm.
+// Touch implements [store.Store]. It sends more than 1,000 uses in several batches,
+// in order. Each batch is atomic. If a batch fails, Touch returns its error and
+// sends no more; the batches before it are written. It is safe to repeat the call.
 func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	for part := range slices.Chunk(uses, maxUses) {
 		q := touchQuestion{Uses: make([]use, len(part))}

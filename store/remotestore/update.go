@@ -32,7 +32,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (s
 	return r, nil
 }
 
-// made reports whether r, which must not be revoked, has what c names.
+// made reports whether r is not revoked and has all values that c sets.
 func made(c store.Change, r store.Record) bool {
 	return r.RevokedAt.IsZero() &&
 		(c.Name == nil || r.Name == *c.Name) &&
@@ -42,5 +42,5 @@ func made(c store.Change, r store.Record) bool {
 		(c.DisabledAt == nil || same(r.DisabledAt, *c.DisabledAt))
 }
 
-// same compares a time that was received with one that was sent.
+// same reports whether a received time equals a sent one.
 func same(got, sent time.Time) bool { return got.Equal(instantOf(sent).Time) }

@@ -9,23 +9,23 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Bounds on what is read, in bytes. A record with all that a Manager lets into
-// one stays below half of maxQuestion, though every byte be escaped.
+// Maximum sizes in bytes. A record with the largest fields that a Manager allows
+// needs less than half of maxQuestion, even if every byte is escaped.
 const (
 	maxQuestion = 128 << 10
 	maxRecord   = 64 << 10
 	maxAll      = 64 << 20
 )
 
-// maxUses is how many uses a question holds.
+// maxUses is the maximum number of uses in a request.
 const maxUses = 1000
 
-// A verb is one method of a store on the wire.
+// A verb is a store method in the protocol.
 type verb struct {
-	name   string // the last part of the path
+	name   string // the last element of the path
 	writes bool
-	most   int64   // bytes of an answer
-	may    []error // the sentinels that it may answer with
+	most   int64   // maximum length of a response, in bytes
+	may    []error // the sentinels that the method may return
 }
 
 var (
@@ -43,7 +43,7 @@ var (
 	verbRevocations = verb{"revocations", false, maxRecord, []error{errors.ErrUnsupported}}
 )
 
-// outage is the error of a call whose answer is not known.
+// outage returns the error of a call whose result is unknown.
 func (v verb) outage(err error) error {
 	if v.writes {
 		return fmt.Errorf("remotestore: %s, which may or may not have happened: %w", v.name, err)
@@ -51,8 +51,8 @@ func (v verb) outage(err error) error {
 	return fmt.Errorf("remotestore: %s: %w", v.name, err)
 }
 
-// A code is how a sentinel is told. The status alone says nothing: a proxy, or
-// a path that is wrong, answers 404 too.
+// A code stands for a sentinel in the protocol. The status alone is not enough: a
+// proxy, or a wrong path, returns 404 too.
 type code struct {
 	text   string
 	status int
@@ -69,7 +69,7 @@ var codes = []code{
 	{"unsupported", http.StatusNotImplemented, errors.ErrUnsupported},
 }
 
-// codeOf finds the code for an error that the verb may answer with.
+// codeOf returns the code for an error that the method may return.
 func (v verb) codeOf(err error) (code, bool) {
 	for _, c := range codes {
 		if errors.Is(err, c.err) && slices.Contains(v.may, c.err) {
@@ -79,7 +79,7 @@ func (v verb) codeOf(err error) (code, bool) {
 	return code{}, false
 }
 
-// sentinelOf is the error of an answer that is not 200.
+// sentinelOf returns the error for a response whose status is not 200.
 func (v verb) sentinelOf(status int, answer []byte) error {
 	var told refusal
 	if err := decode(answer, &told); err != nil {
@@ -90,5 +90,5 @@ func (v verb) sentinelOf(status int, answer []byte) error {
 			return c.err
 		}
 	}
-	return v.outage(fmt.Errorf("status %d with a code that is no answer to it", status))
+	return v.outage(fmt.Errorf("status %d with a code that the method never returns", status))
 }
