@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
-// SIGKILL at random instants.
+// after SIGKILL at random instants, no acknowledged write is lost.
 func TestKillLosesNothingAcknowledged(t *testing.T) {
 	storetest.Crash(t, count(8, 100), newFile, openAgain)
 }

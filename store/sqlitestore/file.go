@@ -9,16 +9,17 @@ import (
 	"sync"
 )
 
-// creating is held while a new file is open outside SQLite. By the rules of
-// POSIX a process that closes a file loses all locks that it has on it, those
-// of a Store that another goroutine has opened meanwhile included.
+// creating is locked while this process has a new file open outside SQLite. Under
+// POSIX, a process that closes a file loses all its locks on that file, including
+// those of a Store that another goroutine has opened meanwhile.
 var creating sync.Mutex
 
-// create makes the file unless it is there, with permissions that SQLite gives
-// to the files beside it as well, and returns its absolute path.
+// create creates the file if it does not exist, and returns its absolute path. Only
+// the owner may read and write a new file; SQLite gives the -wal and -shm files the
+// same permissions.
 func create(path string) (string, error) {
 	if path == "" || path == ":memory:" {
-		return "", errors.New("not a file; package memstore keeps keys in memory")
+		return "", errors.New("the path is not a file; to keep keys in memory, use package memstore")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -39,7 +40,7 @@ func create(path string) (string, error) {
 func regular(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("not a file but %s", info.Mode())
+		err = fmt.Errorf("not a regular file: its mode is %s", info.Mode())
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// raw is a connection that does what others may do to the file.
+// raw opens a connection with which a test changes the file directly.
 func raw(t *testing.T, file string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("sqlite", file)
@@ -31,7 +31,7 @@ func execute(t *testing.T, db *sql.DB, statement string) {
 	}
 }
 
-// R-12: a row that something else wrote is an outage, never a record.
+// R-12: a row that another program has damaged is an outage, never a record.
 func TestForeignRowIsAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]string{
@@ -73,7 +73,7 @@ func TestSchemaKeepsDamageOut(t *testing.T) {
 		`UPDATE keyhatch_keys SET created_at = 'yesterday'`, `UPDATE keyhatch_keys SET revoked_at = 'soon'`,
 	} {
 		if _, err := db.Exec(damage); err == nil {
-			t.Errorf("the schema lets damage in: %s", damage)
+			t.Errorf("the schema must refuse %s", damage)
 		}
 	}
 }
@@ -86,11 +86,11 @@ func TestOpenRefusesANewerSchema(t *testing.T) {
 	s, err := sqlitestore.Open(t.Context(), file)
 	if err == nil {
 		s.Close()
-		t.Fatal("a file of a later version is opened")
+		t.Fatal("Open accepted a file of a later version")
 	}
 	for _, part := range []string{"version 1000", "up to 3"} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the error tells the versions: got %v, want %q in it", err, part)
+			t.Errorf("got %v, want an error with %q", err, part)
 		}
 	}
 }
@@ -106,14 +106,14 @@ func TestHostsTablesAreLeftAlone(t *testing.T) {
 	var name string
 	var version int
 	if err := db.QueryRow("SELECT name FROM users").Scan(&name); err != nil || name != "ann" {
-		t.Errorf("the host's table: got %q, %v", name, err)
+		t.Errorf("the host's table must not change: got %q, %v", name, err)
 	}
 	if err := db.QueryRow("PRAGMA user_version").Scan(&version); err != nil || version != 42 {
-		t.Errorf("the host's user_version: got %d, %v", version, err)
+		t.Errorf("the host's user_version must not change: got %d, %v", version, err)
 	}
 }
 
-// Two tables of one database do not know of each other.
+// Two Stores on different tables of one database are independent.
 func TestOwnTableName(t *testing.T) {
 	t.Parallel()
 	db := raw(t, filepath.Join(t.TempDir(), "host.db"))
@@ -133,7 +133,7 @@ func TestOwnTableName(t *testing.T) {
 	}
 	insert(t, stores[1], record("o", "staged"))
 	if _, err := stores[0].Get(t.Context(), "o", "staged"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a record of one table is in the other: %v", err)
+		t.Errorf("a record of one table was found in the other: %v", err)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// What one pool has written the other one reads.
+// A write through one pool is visible to the other pool at once.
 func TestAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t, newFile(t))
@@ -171,7 +171,7 @@ func TestAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
 		r := record("o", "k"+strings.Repeat("x", i))
 		insert(t, s, r)
 		if _, err := s.Lookup(t.Context(), r.Digest); err != nil {
-			t.Fatalf("a call that starts after another one returned does not see it: %v", err)
+			t.Fatalf("a call must see every write that returned before it: %v", err)
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 
 const ownerLimit = 25
 
-// rush tries to insert n records for the owner at once, and tells how many
-// were admitted.
+// rush inserts n records of the owner concurrently, and returns the number of
+// successes.
 func rush(ctx context.Context, s store.Store, owner, who string, n int) (admitted int64, err error) {
 	var wg sync.WaitGroup
 	var yes atomic.Int64
@@ -39,7 +39,8 @@ func rush(ctx context.Context, s store.Store, owner, who string, n int) (admitte
 	return yes.Load(), <-errs
 }
 
-// limitRole rushes for each owner that it reads, and answers with the number.
+// limitRole calls rush for each owner that it reads from standard input, and writes
+// the number of successes.
 func limitRole(ctx context.Context, s *sqlitestore.Store) error {
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
@@ -54,7 +55,7 @@ func limitRole(ctx context.Context, s *sqlitestore.Store) error {
 
 func rushers() int { return count(40, 200) }
 
-// M-07: two stores of this process and two other processes on one file.
+// M-07: two Stores of this process and two other processes use one file.
 func TestLimitHoldsAcrossProcesses(t *testing.T) {
 	file := newFile(t)
 	here := []store.Store{open(t, file), open(t, file)}
@@ -73,14 +74,14 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 			wg.Go(func() {
 				n, err := rush(t.Context(), s, owner, fmt.Sprint("s", i, "-"), rushers())
 				if err != nil {
-					t.Errorf("an insert fails under contention: %v", err)
+					t.Errorf("an insert failed under contention: %v", err)
 				}
 				admitted.Add(n)
 			})
 		}
 		for _, p := range there {
 			if !p.out.Scan() {
-				t.Fatal("another process gave up")
+				t.Fatal("another process exited")
 			}
 			n, _ := strconv.Atoi(p.out.Text())
 			admitted.Add(int64(n))
@@ -88,7 +89,7 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 		wg.Wait()
 		page, err := here[0].List(t.Context(), store.Query{Owner: owner})
 		if err != nil || admitted.Load() != ownerLimit || len(page.Records) != ownerLimit {
-			t.Fatalf("round %d: the limit does not hold: admitted %d, stored %d (%v), want %d of both",
+			t.Fatalf("round %d: the limit was exceeded: %d inserts succeeded, %d records stored (%v), want %d of both",
 				round, admitted.Load(), len(page.Records), err, ownerLimit)
 		}
 	}

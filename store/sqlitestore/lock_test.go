@@ -14,10 +14,10 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// createWaiting is a create while another program has the lock, for a while.
+// createWaiting creates a record while another program holds the lock for a while.
 func createWaiting(t *testing.T, s store.Store, id string) {
 	if err := s.Insert(t.Context(), record("o", id), -1); err != nil {
-		t.Errorf("a create that waits for the lock fails: %v", err)
+		t.Errorf("a create that waited for the lock failed: %v", err)
 	}
 }
 
@@ -33,24 +33,24 @@ func TestLockedFileHonoursTheContext(t *testing.T) {
 	began := time.Now()
 	err := s.Insert(ctx, record("o", "k2"), -1)
 	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
-		t.Errorf("a write to a locked file ends with its context of 100 ms: got %v after %v", err, took)
+		t.Errorf("a write to a locked file must return when its context ends after 100 ms: got %v after %v", err, took)
 	}
 	if _, err := s.Lookup(t.Context(), record("o", "k1").Digest); err != nil {
-		t.Errorf("readers do not wait for a writer: %v", err)
+		t.Errorf("readers must not wait for a writer: %v", err)
 	}
 	execute(t, db, "COMMIT")
 	insert(t, s, record("o", "k2"))
 }
 
-// A call that has to wait for another process keeps its turn: did it have to wait
-// for the connection again each time, some of many would wait for ever.
+// A call that waits for another process keeps its place in the queue. If it queued
+// again after each attempt, some of many calls would wait for ever.
 func TestWaitingForTheLockKeepsTheTurn(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s, other := open(t, file), raw(t, file)
 	execute(t, other, "CREATE TABLE log (n INTEGER PRIMARY KEY, id TEXT)")
 	execute(t, other, "CREATE TRIGGER logged AFTER INSERT ON keyhatch_keys BEGIN INSERT INTO log (id) VALUES (new.id); END")
-	for round := range 3 { // by chance, it is the first of twenty in one of them
+	for round := range 3 { // a Store without the queue could pass one round by chance
 		execute(t, other, "DELETE FROM log")
 		execute(t, other, "BEGIN IMMEDIATE")
 		var wg sync.WaitGroup
@@ -68,13 +68,12 @@ func TestWaitingForTheLockKeepsTheTurn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if id != first {
-			t.Errorf("the create that came first had to wait for %s", id)
+			t.Errorf("the first create must not wait for the later %s", id)
 		}
 	}
 }
 
-// awaitTaken waits until a call has the connection that writes, and is refused the
-// lock.
+// awaitTaken waits until a call has the writing connection and waits for the lock.
 func awaitTaken(t *testing.T, s *sqlitestore.Store) {
 	t.Helper()
 	for range 500 {
@@ -82,17 +81,17 @@ func awaitTaken(t *testing.T, s *sqlitestore.Store) {
 		err := s.Insert(ctx, record("o", "never"), -1)
 		cancel()
 		if err == nil {
-			t.Fatal("the lock is free")
+			t.Fatal("no call waits for the lock: it is free")
 		}
 		if strings.Contains(err.Error(), "connections of the pool are in use") {
 			return
 		}
 	}
-	t.Fatal("nobody has the connection")
+	t.Fatal("no call has the writing connection")
 }
 
-// Where another program keeps the lock, all calls give up after five seconds, and
-// not each five seconds after the one before.
+// If another program keeps the lock, all calls fail after 5 s, not one after the
+// other.
 func TestAllGiveUpTogether(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
@@ -103,19 +102,19 @@ func TestAllGiveUpTogether(t *testing.T) {
 	for i := range 5 {
 		wg.Go(func() {
 			if err := s.Insert(t.Context(), record("o", fmt.Sprint("k", i)), -1); err == nil || !strings.Contains(err.Error(), "locked") {
-				t.Errorf("a create while the file is locked: got %v, want that it is locked", err)
+				t.Errorf("create while the file is locked: got %v, want it to be locked", err)
 			}
 		})
 	}
 	wg.Wait()
 	if took := time.Since(began); took < 5*time.Second || took > 12*time.Second {
-		t.Errorf("5 creates gave up after %v, want 5 s", took)
+		t.Errorf("5 creates failed after %v, want 5 s", took)
 	}
 	execute(t, other, "ROLLBACK")
 	insert(t, s, record("o", "later"))
 }
 
-// A host's own pools wait for the lock as well, whatever their settings.
+// A host's own pools wait for the lock too, whatever their busy_timeout.
 func TestPoolsOfTheHost(t *testing.T) {
 	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {
@@ -150,11 +149,11 @@ func waitInPools(t *testing.T, settings string, shared bool) {
 		wg.Go(func() { createWaiting(t, s, fmt.Sprint("k", i)) })
 	}
 	time.Sleep(200 * time.Millisecond)
-	// Readers need no lock, and must not wait for a writer that does.
+	// Readers need no lock, and must not wait for a writer that waits for one.
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := s.Lookup(ctx, record("o", "k1").Digest); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a look-up beside writers that wait: got %v, want %v", err, store.ErrNotFound)
+		t.Errorf("look-up while writers wait: got %v, want %v", err, store.ErrNotFound)
 	}
 	execute(t, other, "ROLLBACK")
 	wg.Wait()

@@ -21,11 +21,11 @@ func TestOpenTakesAnyPath(t *testing.T) {
 			insert(t, open(t, filepath.Join(dir, name)), record("o", "k1"))
 			files, err := os.ReadDir(dir)
 			if err != nil || len(files) != 3 {
-				t.Fatalf("got the files %v, %v, want one with its -wal and -shm", files, err)
+				t.Fatalf("got files %v, error %v, want one file with its -wal and -shm", files, err)
 			}
 			for _, f := range files {
 				if !strings.HasPrefix(f.Name(), name) {
-					t.Errorf("the path is not taken literally: got the file %q, want %q", f.Name(), name)
+					t.Errorf("the path must be taken literally: got file %q, want %q", f.Name(), name)
 				}
 			}
 		})
@@ -39,7 +39,7 @@ func TestRelativePathStaysWhereItWasOpened(t *testing.T) {
 	t.Chdir(t.TempDir())
 	insert(t, s, record("o", "k1"))
 	if _, err := s.Get(t.Context(), "o", "k1"); err != nil {
-		t.Errorf("a reader that connects after Chdir finds another file: %v", err)
+		t.Errorf("a reader that connects after Chdir must use the same file: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "keys.db")); err != nil {
 		t.Error(err)
@@ -65,7 +65,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no path", func(string) string { return "" }, "not a file"},
 		{"memory", func(string) string { return ":memory:" }, "memstore"},
 		{"missing folder", func(dir string) string { return dir + "/no/keys.db" }, "no such file or directory"},
-		{"folder", func(dir string) string { return dir }, "not a file but d"},
+		{"folder", func(dir string) string { return dir }, "not a regular file: its mode is d"},
 		{"NUL byte", func(dir string) string { return dir + "/a\x00b" }, "invalid argument"},
 		{"text file", write("notes.txt", strings.Repeat("shopping list\n", 100)), "file is not a database"},
 		{"short text file", write("notes.txt", "shopping list"), "file is not a database"},
@@ -81,13 +81,13 @@ func TestOpenRefuses(t *testing.T) {
 			s, err := sqlitestore.Open(t.Context(), path)
 			if err == nil {
 				s.Close()
-				t.Fatalf("Open(%q) succeeds, want an error with %q", path, c.want)
+				t.Fatalf("Open(%q) succeeded, want an error with %q", path, c.want)
 			}
 			if !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "sqlitestore: "+path) {
-				t.Errorf("the error does not tell what is wrong where: got %v, want %q", err, c.want)
+				t.Errorf("got %v, want an error with the path and %q", err, c.want)
 			}
 			if after, _ := os.ReadFile(path); string(after) != string(before) {
-				t.Errorf("a file that was refused is changed: got %q, want %q", after, before)
+				t.Errorf("Open changed a file that it refused: got %q, want %q", after, before)
 			}
 		})
 	}

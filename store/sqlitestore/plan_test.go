@@ -17,7 +17,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A recorder is the driver, and remembers the statements that pass through it.
+// A recorder is a driver that records the statements it runs.
 type recorder struct {
 	sqlite.Driver
 	mu   sync.Mutex
@@ -67,7 +67,7 @@ var recorded = sync.OnceValue(func() *recorder {
 	return r
 })
 
-// run sends every statement that a Store has.
+// run runs every statement of a Store.
 func run(t *testing.T, s store.Store) {
 	t.Helper()
 	ctx, r, name := t.Context(), record("o", "k1"), "renamed"
@@ -100,7 +100,7 @@ func run(t *testing.T, s store.Store) {
 	}
 }
 
-// Every statement that a Store sends finds its rows by an index.
+// Every statement of a Store finds its rows by an index.
 func TestNoStatementScansTheTable(t *testing.T) {
 	rec := recorded()
 	db, err := sql.Open("sqlite-recorded", newFile(t))
@@ -126,31 +126,32 @@ func TestNoStatementScansTheTable(t *testing.T) {
 		t.Logf("%s\n\t%s", strings.Join(strings.Fields(statement), " "), strings.Join(plan, "\n\t"))
 		if strings.Contains(statement, "AS page") {
 			if !slices.Equal(plan, pageOfAPart) {
-				t.Errorf("a page of a part is found in the index alone, and its rows by their ids: got %q, want %q", plan, pageOfAPart)
+				t.Errorf("a page of a part must be found in the index alone, and its rows by their ids: got %q, want %q", plan, pageOfAPart)
 			}
 			continue
 		}
 		for _, step := range plan {
-			// The batch of uses is a table of its own, and read in full. So
-			// are the rows that a bounded sub-query has found.
+			// The batch of uses is a table that is read in full. So are the rows
+			// that a bounded subquery has found.
 			own := strings.Contains(step, "json_each") || strings.Contains(step, "SCAN en") ||
 				strings.Contains(step, "SCAN replaced") || strings.Contains(step, "SCAN batch") || strings.Contains(step, "CONSTANT ROW")
 			if strings.HasPrefix(step, "SCAN") && !own || strings.Contains(step, "TEMP B-TREE") {
-				t.Errorf("a statement reads the whole table or sorts it: %s\n%s", step, statement)
+				t.Errorf("a statement must not read or sort the whole table: %s\n%s", step, statement)
 			}
 		}
 		if text := strings.Join(plan, "\n"); strings.Contains(statement, "count(*)") {
 			for _, index := range []string{"keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at=?)", "keyhatch_keys_live (owner=? AND replaced_by=? AND expires_at>?)",
 				"keyhatch_keys_replaced (owner=? AND expires_at=?)", "keyhatch_keys_replaced (owner=? AND expires_at>?)"} {
 				if !strings.Contains(text, index) {
-					t.Errorf("the limit is counted past dead keys: want %s in\n%s", index, text)
+					t.Errorf("the count for the limit must skip ended keys by the index: want %s in\n%s", index, text)
 				}
 			}
 		}
 	}
 }
 
-// pageOfAPart sorts the rows of a page, and not those that it passes over.
+// pageOfAPart is the plan of a list of one part. It sorts only the rows of the
+// page.
 var pageOfAPart = []string{
 	"CO-ROUTINE page",
 	"SEARCH main.keyhatch_keys USING COVERING INDEX keyhatch_keys_list (owner=? AND created_at<?)",
@@ -187,8 +188,8 @@ func explain(t *testing.T, db *sql.DB, statement string) (plan []string) {
 	return plan
 }
 
-// An owner with very many keys, dead or alive, does not slow the limit down: it
-// reads no further than the limit.
+// The cost of the limit does not depend on the number of an owner's keys: the count
+// stops at the limit.
 func BenchmarkInsertAtLimit(b *testing.B) {
 	for _, keys := range []int{10, 10_000} {
 		b.Run(fmt.Sprint("keys=", keys), func(b *testing.B) {

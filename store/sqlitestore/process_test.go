@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
 
-// soak asks for the full counts, which take minutes.
+// soak selects the full counts, which take minutes.
 var soak = os.Getenv("KEYHATCH_SOAK") != ""
 
 func count(short, full int) int {
@@ -22,7 +22,7 @@ func count(short, full int) int {
 	return short
 }
 
-// roles are what the test binary does when a test starts it again as another
+// roles are the functions that the test binary runs if a test starts it as another
 // process, on the file in KEYHATCH_FILE.
 var roles = map[string]func(context.Context, *sqlitestore.Store) error{
 	"open":  func(context.Context, *sqlitestore.Store) error { return nil },
@@ -55,7 +55,8 @@ func play(role func(context.Context, *sqlitestore.Store) error) error {
 	return s.Close()
 }
 
-// A process is a child that plays a role. It waits for the first byte.
+// A process is a child process with a role. It starts when it receives the first
+// byte.
 type process struct {
 	*exec.Cmd
 	in  io.Writer
@@ -93,7 +94,7 @@ func TestTenProcessesOpenOneNewFile(t *testing.T) {
 		}
 		for _, p := range ps {
 			if err := p.Wait(); err != nil {
-				t.Errorf("round %d: one of ten processes cannot open the new file: %v", round, err)
+				t.Errorf("round %d: one of ten processes could not open the new file: %v", round, err)
 			}
 		}
 		insert(t, open(t, file), record("o", "k1"))

@@ -9,26 +9,25 @@ import (
 	"strings"
 )
 
-// A setting is a pragma that every connection is given, and what SQLite then
-// answers when it is asked for it.
+// A setting is a pragma that is set on every connection, and the value that SQLite
+// then returns for it.
 type setting struct{ pragma, value, answer string }
 
 var (
-	// While it waits for a lock SQLite does not notice a cancelled context, and
-	// looks at longer and longer intervals. So it waits for a hundredth of a
-	// second, and sqlstore for the rest.
+	// While SQLite waits for a lock, it ignores a cancelled context and retries at
+	// growing intervals. So SQLite waits for 10 ms only, and sqlstore retries.
 	patient = setting{"busy_timeout", "10", "10"}
 
-	// FULL makes every commit wait for the disk: with NORMAL a power cut would
-	// bring revoked keys back.
+	// FULL makes every commit wait for the disk. With NORMAL, a power cut could
+	// make revoked keys work again.
 	durable = setting{"synchronous", "FULL", "2"}
 
 	writing = []setting{patient, durable, {"foreign_keys", "ON", "1"}, {"journal_mode", "WAL", "wal"}}
 	reading = []setting{patient, durable, {"foreign_keys", "ON", "1"}, {"query_only", "ON", "1"}}
 )
 
-// address is the data source name. The file is there already, so that rw keeps
-// a connection that is opened later from making an empty one in its place.
+// address returns the data source name. The file exists already. With mode rw, a
+// connection that is opened later does not create an empty file in its place.
 func address(file string, settings []setting) string {
 	query := url.Values{"mode": {"rw"}}
 	for _, s := range settings {
@@ -42,9 +41,9 @@ func address(file string, settings []setting) string {
 	return uri.String()
 }
 
-// verify asks for the settings, since SQLite does not report one that it does
-// not follow: on a file system without shared memory, for one, the journal
-// mode stays what it was.
+// verify checks the settings, since SQLite does not report a setting that it
+// ignores. For example, the journal mode does not change on a file system without
+// shared memory.
 func verify(ctx context.Context, db *sql.DB, settings []setting) error {
 	for _, s := range settings {
 		var got string

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// A commit waits for the disk on whichever connection it is made: with less a
-// power cut would bring revoked keys back, which killing the process does not
-// show.
+// Every connection has the durable settings. Without them a power cut could make
+// revoked keys work again, which a test that kills the process cannot show.
 func TestEveryConnectionHasTheSettings(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "keys.db"))

@@ -13,7 +13,8 @@ import (
 )
 
 // A Store keeps records in a SQLite file. Its methods may be called from many
-// goroutines; those of [store.Store] are [sqlstore.Store]'s.
+// goroutines, and from several processes on one machine. The methods of
+// [store.Store] are those of [sqlstore.Store].
 type Store struct {
 	*sqlstore.Store
 	writes, reads *sql.DB
@@ -21,15 +22,15 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens the SQLite file at path, and makes it if there is none. A new file
-// can be read by its owner alone, since it tells who has keys; an existing one
-// keeps its permissions, and may hold tables of the host's. The folder must
-// exist. The path is a plain one, not a URI, and databases in memory are
-// refused: package memstore is what they would be.
+// Open opens the SQLite file at path, or creates it. Only the user may read and
+// write a new file, since it shows who has keys. An existing file keeps its
+// permissions, and may hold other tables. The folder must exist. The path is a
+// plain file path, not a URI. Open refuses databases in memory; use package
+// memstore instead.
 //
-// Open fails when the file is not a SQLite database, cannot be written to, or
-// was written by a later version of this package. It waits for other processes
-// that are writing until ctx ends, but no longer than five seconds.
+// Open returns an error if the file is not a SQLite database, cannot be written, or
+// was written by a later version of this package. If other processes are writing,
+// it waits until ctx ends, but at most 5 s.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {
@@ -54,10 +55,10 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// connect makes two pools. A single connection writes, so that writers queue
-// here, each with its own deadline, where several connections would poll
-// SQLite's lock; and since the others only read, which SQLite lets them do
-// beside a writer, no reader waits in that queue.
+// connect opens two pools. One connection writes, so writers queue in this process,
+// each with its own deadline; several connections would poll SQLite's lock. The
+// other connections only read. SQLite allows reads during a write, so readers never
+// wait in the queue.
 func connect(file string) (*Store, error) {
 	writes, err := sql.Open("sqlite", address(file, writing))
 	if err != nil {
@@ -78,8 +79,8 @@ func connect(file string) (*Store, error) {
 	return &Store{st, writes, reads}, nil
 }
 
-// prepare migrates before anything is read, since that waits while another
-// process is making the same file.
+// prepare migrates before it reads, since Migrate waits while another process is
+// creating the same file.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.Migrate(ctx); err != nil {
 		return err
@@ -90,10 +91,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	return verify(ctx, s.reads, reading)
 }
 
-// Close closes the file. Later calls fail; one that is under way may go on for a
-// while, and may still take effect. Closing twice is no error.
+// Close closes the file. Later calls return an error. A call in progress may
+// continue for a while, and may still take effect. It is safe to call Close twice.
 func (s *Store) Close() error {
-	// The last connection to go folds the -wal file into the main one, and
-	// those that only read may not.
+	// The last connection to close moves the contents of the -wal file into the
+	// main file. A connection that only reads cannot, so writes is closed last.
 	return errors.Join(s.reads.Close(), s.writes.Close())
 }

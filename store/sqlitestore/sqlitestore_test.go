@@ -17,7 +17,7 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// record is a whole record, all of which follows from its owner and id.
+// record returns a full record that depends only on owner and id.
 func record(owner, id string) store.Record {
 	return store.Record{
 		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab", CreatedBy: "by " + owner,
@@ -62,11 +62,11 @@ func TestReopenedFileHoldsWhatWasWritten(t *testing.T) {
 		}
 	}
 	if _, err := s.Lookup(t.Context(), want.Digest); err == nil || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a closed store answers as if it knew: got %v, want an outage", err)
+		t.Errorf("Lookup after Close: got %v, want an outage", err)
 	}
 	got, err := open(t, file).Lookup(t.Context(), want.Digest)
 	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("a record does not survive closing: got %+v, %v, want %+v", got, err, want)
+		t.Errorf("a record must survive Close and Open: got %+v, %v, want %+v", got, err, want)
 	}
 }
 
@@ -79,14 +79,14 @@ func TestThousandConcurrentCreates(t *testing.T) {
 		wg.Go(func() {
 			r := record(fmt.Sprint("o", i%10), fmt.Sprint("k", i))
 			if err := stores[i%2].Insert(t.Context(), r, -1); err != nil {
-				t.Errorf("a create among many fails: %v", err)
+				t.Errorf("a concurrent create failed: %v", err)
 			}
 		})
 	}
 	wg.Wait()
 	for i := range 1000 {
 		if _, err := stores[1-i%2].Get(t.Context(), fmt.Sprint("o", i%10), fmt.Sprint("k", i)); err != nil {
-			t.Fatalf("a created record is missing: k%d: %v", i, err)
+			t.Fatalf("created record k%d is missing: %v", i, err)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestNewFileIsReadableByItsOwnerAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		if mode := info.Mode().Perm(); mode != 0o600 {
-			t.Errorf("others can read who has keys: %s has mode %o, want 600", filepath.Base(file)+ending, mode)
+			t.Errorf("only the owner may read a new file: %s has mode %o, want 600", filepath.Base(file)+ending, mode)
 		}
 	}
 }
@@ -116,6 +116,6 @@ func TestExistingFileKeepsItsMode(t *testing.T) {
 	open(t, file)
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("the host's choice of mode is overruled: got %v, %v, want 640", info.Mode().Perm(), err)
+		t.Errorf("Open must keep the mode of an existing file: got %v, %v, want 640", info.Mode().Perm(), err)
 	}
 }
