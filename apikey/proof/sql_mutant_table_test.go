@@ -46,6 +46,14 @@ var sqlMutants = []mutant{
 		"latest bigint NOT NULL DEFAULT 0",
 		"latest bigint NOT NULL",
 	}, "./store/proof", "TestMigrateKeepsTheRowsOfVersion1|TestVersionsShareADatabase"},
+	{"PostgreSQL: latest instant goes back", "store/sqlstore/postgres.go", edits{
+		"SET latest = GREATEST(o.latest, EXCLUDED.latest)",
+		"SET latest = EXCLUDED.latest",
+	}, "./store/proof", "TestLimitHoldsWhateverTheClocks/PostgreSQL"},
+	{"MySQL: latest instant goes back", "store/sqlstore/mysql.go", edits{
+		"latest = GREATEST(latest, VALUES(latest))",
+		"latest = VALUES(latest)",
+	}, "./store/proof", "TestLimitHoldsWhateverTheClocks/MariaDB"},
 	{"SQL: expired keys count", "store/sqlstore/statements.go", edits{
 		"replaced_by = '' AND expires_at > ?\"",
 		"replaced_by = '' AND expires_at > ? - 10e10\"",

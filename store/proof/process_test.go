@@ -18,6 +18,7 @@ import (
 // it is sent. The answer is a line too.
 var roles = map[string]func(context.Context, *sqlstore.Store, string) (string, error){
 	"create":  createRole,
+	"live":    liveRole,
 	"migrate": migrateRole,
 }
 
