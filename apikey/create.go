@@ -187,9 +187,10 @@ func idOf(owner, idempotencyKey string) string {
 // is no error, since the token would be lost: Issued.Propagated is false.
 //
 // A leaked key can be replaced whatever the state of the billing: an owner who is
-// not entitled may rotate, and without a grace period the owner's plan is not asked.
-// With one the plan is asked for the limit alone, and Rotate returns ErrUnavailable
-// if the provider fails.
+// not entitled may rotate, and without a grace period the owner's plan is not asked
+// for. With one it is asked for, for the limit alone. While the provider fails, a
+// cached plan sets the limit until [Options.CacheTTL] and [Options.StaleIfError] are
+// over; without a cached plan Rotate returns ErrUnavailable and changes nothing.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {
 	if grace < 0 {
 		return Issued{}, &InvalidError{Field: "grace", Reason: "must not be negative"}

@@ -107,6 +107,38 @@ func TestDowngradeAndPurchase(t *testing.T) {
 	})
 }
 
+// M-17: the limit of a plan that is not known is no limit of zero and not unlimited.
+func TestRotateWhileTheProviderIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := paid
+		one.MaxKeys = 1
+		b := &billing{answer: plan(one)}
+		st, opts := memstore.New(), &apikey.Options{Entitlements: b}
+		m, other := newManager(t, st, opts), newManager(t, st, opts)
+		id := create(t, m, "o").Key.ID
+		b.answer = func() (entitlement.Entitlement, error) { return paid, errDown }
+		rotate := func(m *apikey.Manager, grace time.Duration, want error, what string) {
+			t.Helper()
+			issued, err := m.Rotate(t.Context(), "o", id, grace)
+			if !errors.Is(err, want) {
+				t.Errorf("Rotate %s: got %v, want %v", what, err, want)
+			}
+			if key, err := m.Get(t.Context(), "o", id); err != nil || key.ReplacedBy != issued.Key.ID {
+				t.Errorf("Rotate %s: the key is replaced by %q, %v, want %q", what, key.ReplacedBy, err, issued.Key.ID)
+			}
+			if err == nil {
+				id = issued.Key.ID
+			}
+		}
+		rotate(other, time.Hour, apikey.ErrUnavailable, "without a cached plan")
+		rotate(m, time.Hour, nil, "with a cached plan")
+		rotate(m, time.Hour, apikey.ErrConflict, "beyond the limit of a cached plan")
+		time.Sleep(time.Minute) // CacheTTL
+		rotate(m, time.Hour, apikey.ErrUnavailable, "after the cached plan has expired")
+		rotate(other, 0, nil, "without a grace period")
+	})
+}
+
 // An entitlement ends at its ValidUntil, cached or not.
 func TestValidUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -143,6 +143,14 @@ var planMutants = []mutant{
 		"case fetched && !changed:",
 		"case fetched && changed && !fetched:",
 	}, "./entitlement/webhook", "TestRefetchBesideAClockThatIsAhead"},
+	{"a rotation takes an unknown plan for no plan", "apikey/create.go", edits{
+		"\t\tif err != nil {\n\t\t\treturn Issued{}, err\n\t\t}\n\t\tlimit = plan.MaxKeys",
+		"\t\tif err != nil {\n\t\t\tplan = m.everything()\n\t\t}\n\t\tlimit = plan.MaxKeys",
+	}, "./apikey", "TestRotateWhileTheProviderIsDown"},
+	{"a rotation without a grace period asks for the plan", "apikey/create.go", edits{
+		"if next.Overlaps(ends) {",
+		"if next.Overlaps(ends) || grace == 0 {",
+	}, "./apikey", "TestRotateWhileTheProviderIsDown"},
 	{"a downgrade that hides how many are over", "apikey/owner.go", edits{
 		"o.Over = max(n-e.MaxKeys, 0)",
 		"o.Over = 0",
