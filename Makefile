@@ -33,6 +33,7 @@ mutants: ## break each invariant on purpose and see its test fail; MUTANTS=2/3 d
 soak: ## the full counts; takes about an hour
 	KEYHATCH_SOAK=1 KEYHATCH_BROWSER=1 go test -count=1 -timeout 3h -p 1 -v work
 	KEYHATCH_SOAK=1 go test -run '^$$' -bench BytesPerKey -benchtime 1x ./apikey
+	KEYHATCH_SOAK=1 go test -run '^$$' -bench BesideManyKeys -benchtime 100x ./store/proof
 	$(MAKE) mutants
 
 lint: ## formatting, vet, golangci-lint with gosec and staticcheck, known vulnerabilities, tidiness, import rules
