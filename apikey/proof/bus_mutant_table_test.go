@@ -84,4 +84,8 @@ var busMutants = []mutant{
 		`name := "keyhatch:" + schema + "." + table`,
 		`name := "keyhatch:" + schema[:0] + table`,
 	}, "./store/pgstore", "TestStoresOnOtherTablesHearNothing"},
+	{"NOTIFY: the schema that Open has found is left out", "store/pgstore/bus.go", edits{
+		"channelOf(s.Schema(), table)",
+		"channelOf(s.options.Schema, table)",
+	}, "./store/pgstore", "TestChannelOfASearchPathThatChanges"},
 }

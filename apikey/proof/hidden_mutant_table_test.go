@@ -22,6 +22,22 @@ var hiddenMutants = []mutant{
 		"if one != other {",
 		"if one.Valid != other.Valid {",
 	}, "./store/proof", "TestReadsMustLeadToTheSameServer"},
+	{"PostgreSQL: pool for reads may lead to another server", "internal/sqldb/postgres.go", edits{
+		"', server started at ' || pg_postmaster_start_time()",
+		"''",
+	}, "./store/proof", "TestServersInTrouble/PostgreSQL/reads"},
+	{"MySQL: pool for reads may lead to another server", "internal/sqldb/mysql.go", edits{
+		"CONCAT(@@hostname, ':', @@port, ', server_id ', @@server_id)",
+		"CONCAT(@@hostname, ', server_id ', @@server_id)",
+	}, "./store/proof", "TestServersInTrouble/MariaDB/reads"},
+	{"PostgreSQL: standby believed while running", "internal/sqldb/postgres.go", edits{
+		"WHEN current_setting('in_hot_standby', true) = 'on' THEN",
+		"WHEN false THEN",
+	}, "./store/proof", "TestServersInTrouble/PostgreSQL/read_only"},
+	{"PostgreSQL: standby accepted at the start", "internal/sqldb/postgres.go", edits{
+		"WHEN pg_is_in_recovery() THEN",
+		"WHEN false THEN",
+	}, "./store/proof", "TestServersInTrouble/PostgreSQL/read_only"},
 	{"PostgreSQL: view believed while running", "internal/sqldb/postgres.go", edits{
 		"WHEN pg_relation_filenode(%s::regclass) IS NULL THEN",
 		"WHEN false THEN",

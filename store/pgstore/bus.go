@@ -28,7 +28,8 @@ type BusOptions struct {
 
 	// Channel is the channel's name: at most 63 bytes of printable ASCII. By
 	// default it is made from the names of the table and its schema, so that the
-	// Stores on one table, and no others, get each other's messages.
+	// Stores on one table, and no others, get each other's messages. The schema is the
+	// one that Open has found, whatever the search path of later connections is.
 	Channel string
 
 	// Secret authenticates the messages: [MinSecret] or more random bytes, the
@@ -87,9 +88,7 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	}
 	b := &Bus{s.notices, server, o.Channel, nil}
 	if b.channel == "" {
-		if b.channel, err = s.channel(ctx); err != nil {
-			return nil, err
-		}
+		b.channel = s.channel()
 	}
 	key := macKey(o.Secret, b.channel)
 	b.key = func() []byte { return key }
@@ -125,20 +124,14 @@ func (s *Store) listenOn(dsn string) (*pgx.ConnConfig, error) {
 	return server, nil
 }
 
-// channel names the table that the Store's statements find.
-func (s *Store) channel(ctx context.Context) (string, error) {
-	table, schema := s.options.Table, s.options.Schema
+// channel names the table that the Store's statements name, and not the one that the
+// search path of a connection leads to by now.
+func (s *Store) channel() string {
+	table := s.options.Table
 	if table == "" {
 		table = sqlstore.DefaultTable
 	}
-	if schema == "" {
-		const question = `SELECT nspname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
-			WHERE pg_class.oid = to_regclass(quote_ident($1))`
-		if err := s.pool.QueryRow(ctx, question, table).Scan(&schema); err != nil {
-			return "", fmt.Errorf("the schema of %s: %w", table, err)
-		}
-	}
-	return channelOf(schema, table), nil
+	return channelOf(s.Schema(), table)
 }
 
 // channelOf gives every table another channel: a table's name has no dot in it.

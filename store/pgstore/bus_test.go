@@ -119,6 +119,25 @@ func TestChannelOfAnySchema(t *testing.T) {
 	r.wants("message")
 }
 
+// a search path that changes while the Store is open leads its statements to no
+// other table, and its bus to no other channel.
+func TestChannelOfASearchPathThatChanges(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema, other := newSchema(t, dsn), newSchema(t, dsn)
+	for _, each := range []string{schema, other} { // both have a table of the name
+		open(t, dsn, &pgstore.Options{Schema: each})
+	}
+	role := newRole(t, dsn, "SUPERUSER")
+	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+schema)
+	s := open(t, as(dsn, role, "postgres", ""), nil)
+	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+other)
+	execute(t, dsn, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '"+role+"'")
+	if got, want := openBus(t, s, nil).Channel(), "keyhatch:"+schema+".keyhatch_keys"; got != want {
+		t.Errorf("the channel after the search path has changed: got %q, want %q", got, want)
+	}
+}
+
 // Whoever listens needs no right but to connect.
 func TestListenerWithoutRights(t *testing.T) {
 	t.Parallel()

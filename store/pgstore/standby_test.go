@@ -2,8 +2,6 @@ package pgstore_test
 
 import (
 	"net/url"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -28,12 +26,7 @@ func query(t testing.TB, dsn, question string) (answer string) {
 func TestStandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	standby := private(t)
-	signal := filepath.Join(query(t, standby.DSN(), "SHOW data_directory"), "standby.signal")
-	standby.Kill()
-	if err := os.WriteFile(signal, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	standby.Start()
+	standby.Standby()
 	refused(t, standby.DSN(), "read only", "the server is a standby")
 	refused(t, with(standby.DSN(), "target_session_attrs=standby"), "read only", "the server is a standby")
 

@@ -49,7 +49,7 @@ func privatePostgres(t *testing.T) *private {
 	admin.SetMaxIdleConns(0) // those of a dead server
 	return &private{
 		database: databases[1], Server: s, admin: admin,
-		refused: "too many clients", diskFull: diskFullPostgres,
+		refused: "too many clients", diskFull: diskFullPostgres, readOnly: standbyPostgres,
 		holds: []hold{
 			{"LOCK TABLE keyhatch_keys IN ACCESS EXCLUSIVE MODE", "", "Lookup"},
 			{"INSERT INTO keyhatch_keys_owners (owner) VALUES ('o') ON CONFLICT (owner) DO UPDATE SET owner = 'o'", "", "Insert"},
@@ -105,6 +105,7 @@ func TestServersInTrouble(t *testing.T) {
 				"too many":           tooManyConnections,
 				"disk full":          p.diskFull,
 				"read only":          p.readOnly,
+				"reads elsewhere":    readsElsewhere,
 			} {
 				if trouble != nil {
 					t.Run(name, func(t *testing.T) { trouble(t, p) })
@@ -238,6 +239,32 @@ func tooManyConnections(t *testing.T, p *private) {
 		}
 	}
 	recovered(t, s, had)
+}
+
+// a server that has become a standby lags behind, so reads fail too.
+func standbyPostgres(t *testing.T, p *private) {
+	s, had := p.store(t, openDB(t, p.driver, p.name()))
+	p.Standby()
+	errs := callEach(t.Context(), s)
+	for _, read := range []string{"Lookup", "Get", "List", "Count"} {
+		allFail(t, map[string]error{read: errs[read]}, "a standby lags behind")
+		delete(errs, read)
+	}
+	allFail(t, errs, "read-only transaction")
+	err := newStore(t, p.dialect, openDB(t, p.driver, p.name()), nil).Migrate(t.Context())
+	allFail(t, map[string]error{"Migrate": err}, "the server is a standby")
+	execute(t, p.admin, "SELECT pg_promote()")
+	recovered(t, s, had)
+}
+
+// a pool for reads that leads to another server is refused, whatever the
+// database is called there.
+func readsElsewhere(t *testing.T, p *private) {
+	reads := openDB(t, p.driver, p.name())
+	p.store(t, reads)
+	o := &sqlstore.Options{Reads: reads}
+	err := newStore(t, p.dialect, p.database.open(t), o).Migrate(t.Context())
+	allFail(t, map[string]error{"Migrate": err}, "Options.Reads leads to another")
 }
 
 // readOnlyMySQL forbids writes to all but administrators, as on a replica.

@@ -90,6 +90,15 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	return s, nil
 }
 
+// Schema returns the schema of PostgreSQL or the database of MySQL that statements name:
+// Options.Schema, or else the one that [Store.Migrate] has found. It returns "" if
+// there is neither.
+func (s *Store) Schema() string {
+	s.binding.Lock()
+	defer s.binding.Unlock()
+	return s.schema
+}
+
 func (o *Options) withDefaults(db *sql.DB) Options {
 	var opts Options
 	if o != nil {

@@ -55,6 +55,17 @@ func postgresCreator(program string) (func(folder string) []string, error) {
 	}, err
 }
 
+// Standby restarts a PostgreSQL server as a standby that has lost its primary: it
+// takes no writes until somebody calls pg_promote on it.
+func (s *Server) Standby() {
+	s.tb.Helper()
+	s.Kill()
+	if err := os.WriteFile(filepath.Join(postgresData(s.folder), "standby.signal"), nil, 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.Start()
+}
+
 func postgresData(folder string) string { return filepath.Join(folder, "data") }
 
 // sweepPostgres removes the piece of shared memory by which a server finds out
