@@ -175,6 +175,10 @@ var sqlMutants = []mutant{
 			"\t\tON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest",
 		"SELECT CASE WHEN ? = '' THEN 0 ELSE ?::bigint END",
 	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
+	{"PostgreSQL: the table is read to count few keys", "store/sqlstore/postgres.go", edits{
+		"\"ORDER BY expires_at\",",
+		"\"\",",
+	}, "./store/proof", "TestPostgresPlans"},
 	{"PostgreSQL: uses locked in any order", "store/sqlstore/postgres.go", edits{
 		"IS NULL ORDER BY k.digest FOR UPDATE OF k",
 		"IS NULL FOR UPDATE OF k",

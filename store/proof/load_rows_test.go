@@ -40,8 +40,9 @@ const fillText = `INSERT INTO keyhatch_keys (digest, id, owner, name, hint, crea
 			WHEN i % 30 < 4 THEN i % 30 ELSE 0 END AS state
 		FROM NUMBERS) AS numbers ORDER`
 
-// bigOwner has very many keys, and smallOwner a hundred.
-const bigOwner, smallOwner = "big", "o7"
+// bigOwner has very many keys, and smallOwner a hundred. Those of endedOwner have
+// ended.
+const bigOwner, smallOwner, endedOwner = "big", "o7", "ended"
 
 // filledDigest is the digest of row i.
 func filledDigest(i int) store.Digest { return sha256.Sum256(fmt.Appendf(nil, "k%d", i)) }

@@ -29,7 +29,7 @@ func callAll(t testing.TB, s store.Store, owner string) {
 	tomorrow := epoch.AddDate(0, 0, 1) // when the others' keys are there, and some have expired
 	first.CreatedAt, next.CreatedAt = tomorrow, tomorrow
 	page := store.Query{Owner: owner, After: store.Cursor{CreatedAt: epoch.Add(time.Minute), ID: "z"}}
-	insert := s.Insert(ctx, first, 5)
+	insert := s.Insert(ctx, first, 1) // so few are soon found anywhere, a plan may expect
 	_, get := s.Get(ctx, owner, first.ID)
 	_, lookup := s.Lookup(ctx, first.Digest)
 	_, list := s.List(ctx, store.Query{Owner: owner})
@@ -50,13 +50,14 @@ func callAll(t testing.TB, s store.Store, owner string) {
 }
 
 // planned is a database of many rows, and the statements that a Store sent to
-// it beforehand for an owner, who has many keys by now or a hundred.
+// it beforehand for an owner, who has many keys by now or a hundred, or half of all
+// keys, which have ended.
 func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map[string][]sent) {
 	t.Helper()
 	db, r := recorded(t, c)
 	s := sqlStore(t, d, db)
 	statements := map[string][]sent{}
-	for _, owner := range []string{bigOwner, smallOwner} {
+	for _, owner := range []string{bigOwner, smallOwner, endedOwner} {
 		r.seen = nil
 		callAll(t, s, owner)
 		if len(r.seen) < allStatements {
@@ -64,6 +65,7 @@ func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map
 		}
 		statements[owner] = r.seen
 	}
+	fillOwner(t, db, d, endedOwner, planRows, planRows)
 	fillRows(t, db, d, planRows)
 	return db, statements
 }

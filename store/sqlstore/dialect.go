@@ -70,6 +70,10 @@ type dialect struct {
 	// index for it.
 	byDigest, byID, byList, byLive, byReplaced string
 
+	// byExpiry orders a range of byLive or byReplaced as the index does, if that is
+	// what makes the database use it.
+	byExpiry string
+
 	// inOrder ends a query of rows that the transaction goes on to change, and
 	// locks them in the order in which Touch does.
 	inOrder string

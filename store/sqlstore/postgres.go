@@ -26,6 +26,7 @@ var postgres = dialect{
 	busy:        busyPostgres,
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	inOrder:     "ORDER BY digest FOR UPDATE OF k",
+	byExpiry:    "ORDER BY expires_at", // else, expecting to find a few rows soon, it reads the whole table for an owner with most of it
 	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 
 	unfit: sqldb.PostgreSQLEncodings,

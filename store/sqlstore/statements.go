@@ -39,10 +39,10 @@ func (s *Store) statements() statements {
 				ORDER BY replaced_by, expires_at LIMIT ?
 			) AS batch JOIN keyhatch_keys AS k ON k.digest = batch.listed ` + s.dialect.inOrder),
 
-		count: s.read(`SELECT ` + counted("endless", s.dialect.byLive, "replaced_by = '' AND expires_at IS NULL") + ` + ` +
-			counted("ending", s.dialect.byLive, "replaced_by = '' AND expires_at > ?") + ` + ` +
-			counted("replaced", s.dialect.byReplaced, unpaid+" AND expires_at > ?") + ` + ` +
-			counted("endlessly", s.dialect.byReplaced, unpaid+" AND expires_at IS NULL")),
+		count: s.read(`SELECT ` + s.counted("endless", s.dialect.byLive, "replaced_by = '' AND expires_at IS NULL") + ` + ` +
+			s.counted("ending", s.dialect.byLive, "replaced_by = '' AND expires_at > ?") + ` + ` +
+			s.counted("replaced", s.dialect.byReplaced, unpaid+" AND expires_at > ?") + ` + ` +
+			s.counted("endlessly", s.dialect.byReplaced, unpaid+" AND expires_at IS NULL")),
 		insert: s.text(`INSERT INTO keyhatch_keys (` + columns + `)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ` + s.dialect.unlessTaken),
 		revoke: s.text(`UPDATE keyhatch_keys SET revoked_at = ?, revoke_reason = ?
@@ -72,9 +72,9 @@ const unpaid = `replaced_by <> '' AND NOT EXISTS (SELECT 1 FROM keyhatch_keys AS
 
 // counted is a subquery that counts an owner's records in one range of an index,
 // and stops at a limit: ended records cost nothing, however many there are.
-func counted(name, index, condition string) string {
+func (s *Store) counted(name, index, condition string) string {
 	return `(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys AS k ` + index + ` WHERE k.owner = ? AND k.revoked_at IS NULL
-		AND ` + condition + ` LIMIT ?) AS ` + name + `)`
+		AND ` + condition + ` ` + s.dialect.byExpiry + ` LIMIT ?) AS ` + name + `)`
 }
 
 // part lists an owner's keys of one part. What tells the parts apart is in the
