@@ -2,6 +2,21 @@ package proof_test
 
 // The API and the page on which customers manage their keys.
 var panelMutants = []mutant{
+	{"panel: a lesser key rotates", "apikey/selfservice/rotate.go", edits{
+		"\tif err := c.mayChange(nil); err != nil {\n\t\treturn 0, nil, err\n\t}\n", "",
+	}, "./apikey/selfservice", "TestRotationByALesserKey"},
+	{"panel: a lesser key gets what was widened meanwhile", "apikey/selfservice/rotate.go", edits{
+		"\tif !c.who.mayHandOut(issued.Key) {", "\tif !c.who.mayHandOut(issued.Key) && issued.Key.ID == \"\" {",
+	}, "./apikey/selfservice", "TestRotationByALesserKey"},
+	{"panel: the zero expiry lets a key live for ever", "apikey/selfservice/update.go", edits{
+		" || at != nil && at.IsZero() {", " {",
+	}, "./apikey/selfservice", "TestRefusals"},
+	{"panel: the first of two content types taken", "apikey/selfservice/call.go", edits{
+		" || len(c.r.Header[\"Content-Type\"]) > 1 {", " {",
+	}, "./apikey/selfservice", "TestContentTypes"},
+	{"panel: an offered scope given that the plan does not cover", "apikey/selfservice/scope.go", edits{
+		"return e.Covers(scope) && slices", "return slices",
+	}, "./apikey/selfservice", "TestOfferedScopesThatThePlanDoesNotCover"},
 	{"panel: the first of two idempotency keys taken", "apikey/selfservice/create.go", edits{
 		"if len(values) > 1 || key == \"\" {", "if key == \"\" {",
 	}, "./apikey/selfservice", "TestIdempotencyKey"},

@@ -133,6 +133,7 @@ func TestRefusals(t *testing.T) {
 		{"a long body", "POST", "/api/keys", `{"name": "x"` + strings.Repeat(" ", 16<<10) + `}`, "content_too_large"},
 		{"nothing to change", "PATCH", "/api/keys/" + mine, `{}`, "invalid_request"},
 		{"scopes changed", "PATCH", "/api/keys/" + mine, `{"scopes": ["a"]}`, "invalid_request"},
+		{"the zero expiry by a change", "PATCH", "/api/keys/" + mine, `{"expires_at": "0001-01-01T00:00:00Z"}`, "invalid_expires_at"},
 		{"revoked by a change", "PATCH", "/api/keys/" + mine, `{"revoked_at": null}`, "invalid_request"},
 		{"no grace", "POST", "/api/keys/" + mine + "/rotate", `{}`, "invalid_grace_seconds"},
 		{"a negative grace", "POST", "/api/keys/" + mine + "/rotate", `{"grace_seconds": -1}`, "invalid_grace_seconds"},
@@ -170,6 +171,13 @@ func TestContentTypes(t *testing.T) {
 		if w := p.do("ann", "POST", "/api/keys", `{"name": "x"}`, header{"Content-Type", kind}); w.Code != want {
 			t.Errorf("%q: got %d, want %d", kind, w.Code, want)
 		}
+	}
+	r := httptest.NewRequest("POST", "/api/keys", strings.NewReader(`{"name": "x"}`))
+	r.Header = http.Header{"Sec-Fetch-Site": {"same-origin"}, "X-Session": {"ann"}, "Content-Type": {"application/json", "text/plain"}}
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, r)
+	if w.Code != 415 {
+		t.Errorf("two types: got %d, want 415", w.Code)
 	}
 }
 

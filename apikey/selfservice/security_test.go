@@ -256,6 +256,76 @@ func TestKeysManageNoMoreThanThemselves(t *testing.T) {
 	}
 }
 
+// M-05: a key is not rotated by one that may do less.
+func TestRotationByALesserKey(t *testing.T) {
+	t.Parallel()
+	opts := &selfservice.Options{KeyScope: "keys:write", Scopes: []selfservice.Scope{{Name: "a"}, {Name: "keys:write"}}}
+	st := &hookedStore{Store: memstore.New()}
+	p := newPanel(t, st, &apikey.Options{MaxKeysPerOwner: -1}, opts)
+	rotate := func(by, target apikey.Issued) *httptest.ResponseRecorder {
+		bearer := header{"Authorization", "Bearer " + by.Secret.Reveal()}
+		return p.do("", "POST", "/api/keys/"+target.Key.ID+"/rotate", `{"grace_seconds": 0}`, bearer)
+	}
+	lesser, target := p.create(t, "ann", "x", "keys:write"), p.create(t, "ann", "x", "keys:write", "a")
+	if w := rotate(lesser, target); w.Code != 403 {
+		t.Errorf("a key with more scopes: got %d %s, want 403", w.Code, w.Body)
+	}
+	if _, err := p.keys.Validate(t.Context(), target.Secret.Reveal()); err != nil {
+		t.Errorf("the key that was not to be rotated: %v", err)
+	}
+
+	// Between the look at a key and its rotation, somebody lets it live for ever.
+	ends, never := time.Now().Add(time.Hour), time.Time{}
+	short, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: "bob", Name: "short", Scopes: []string{"keys:write"}, ExpiresAt: ends})
+	if err != nil {
+		t.Fatal(err)
+	}
+	widened, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: "bob", Name: "widened", ExpiresAt: ends})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.beforeRotate = func(ctx context.Context) error {
+		_, err := st.Store.Update(ctx, "bob", widened.Key.ID, store.Change{ExpiresAt: &never, At: time.Now().UTC()})
+		return err
+	}
+	if w := rotate(short, widened); w.Code != 403 {
+		t.Errorf("a key that was prolonged meanwhile: got %d %s, want 403", w.Code, w.Body)
+	}
+	page, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "bob", Part: apikey.PartLive})
+	if err != nil || len(page.Keys) != 1 || page.Keys[0].ID != short.Key.ID {
+		t.Errorf("afterwards: got %+v, %v, want the short key alone", page.Keys, err)
+	}
+}
+
+// A hookedStore lets something happen just before a rotation.
+type hookedStore struct {
+	store.Store
+	beforeRotate func(ctx context.Context) error
+}
+
+func (s *hookedStore) Rotate(ctx context.Context, owner, id string, next store.Record, ends time.Time, limit int) (old, made store.Record, err error) {
+	if s.beforeRotate != nil {
+		if err := s.beforeRotate(ctx); err != nil {
+			return old, made, err
+		}
+	}
+	return s.Store.Rotate(ctx, owner, id, next, ends, limit)
+}
+
+// A scope that the host offers is not given to a key if the owner's plan does not
+// cover it.
+func TestOfferedScopesThatThePlanDoesNotCover(t *testing.T) {
+	t.Parallel()
+	plan := entitlement.Entitlement{Plan: "basic", APIAccess: true, Scopes: []string{"a"}}
+	provider := entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) { return plan, nil })
+	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "a"}, {Name: "b"}}})
+	for scope, want := range map[string]int{"a": 201, "b": 400} {
+		if w := p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`); w.Code != want {
+			t.Errorf("%s: got %d %s, want %d", scope, w.Code, w.Body, want)
+		}
+	}
+}
+
 // Keys of an earlier system are keys, too.
 func TestLegacyKeysAreKeys(t *testing.T) {
 	t.Parallel()
