@@ -297,6 +297,30 @@ func (s *lyingStore) Rotate(_ context.Context, owner, _ string, next store.Recor
 	return old, next, nil
 }
 
+// another key of the same owner is no answer either.
+func TestAnotherKeyOfTheOwner(t *testing.T) {
+	st := &swappingStore{Store: memstore.New()}
+	m := newManager(t, st, nil)
+	one, other := create(t, m, "o"), create(t, m, "o")
+	st.id = other.Key.ID
+	if k, err := m.Get(t.Context(), "o", one.Key.ID); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Get: got key %s, %v, want ErrUnavailable", k.ID, err)
+	}
+	if k, err := m.Revoke(t.Context(), "o", one.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Revoke: got key %s, %v, want ErrUnavailable: the other one was looked at", k.ID, err)
+	}
+}
+
+// A swappingStore finds one key, whichever is asked for.
+type swappingStore struct {
+	store.Store
+	id string
+}
+
+func (s *swappingStore) Get(ctx context.Context, owner, _ string) (store.Record, error) {
+	return s.Store.Get(ctx, owner, s.id)
+}
+
 // a rotation of which the store returns anything else than what was asked for
 // gives no token away.
 func TestForgedRotations(t *testing.T) {

@@ -436,6 +436,25 @@ func TestBadCursors(t *testing.T) {
 	}
 }
 
+// What cannot be an id is not looked for.
+func TestImpossibleIDs(t *testing.T) {
+	st := &spyStore{Store: memstore.New(), before: func(op string) error {
+		t.Errorf("the store was asked: %s", op)
+		return nil
+	}}
+	m := newManager(t, st, nil)
+	for _, id := range []string{"", strings.Repeat("x", 65), "key x", "key-x", "kéy", "key\x00", "../key"} {
+		_, get := m.Get(t.Context(), "o", id)
+		_, revoke := m.Revoke(t.Context(), "o", id, "")
+		_, rotate := m.Rotate(t.Context(), "o", id, 0)
+		for call, err := range map[string]error{"Get": get, "Revoke": revoke, "Rotate": rotate} {
+			if !errors.Is(err, apikey.ErrNotFound) {
+				t.Errorf("%s of the id %.10q: %v, want ErrNotFound", call, id, err)
+			}
+		}
+	}
+}
+
 // Invariant 12, M-01: another owner's key is not found, whatever one asks.
 func TestForeignOwner(t *testing.T) {
 	ctx := t.Context()

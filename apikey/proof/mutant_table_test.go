@@ -277,6 +277,12 @@ var mutants = []mutant{
 	{"rotation: a later end of the old key believed", "apikey/create.go", edits{
 		" && !r.old.ExpiresAt.After(ends)", "",
 	}, "./apikey", "TestForgedRotations"},
+	{"ids of any length looked for", "apikey/manage.go", edits{
+		`id != "" && len(id) <= maxID &&`, `id != "" &&`,
+	}, "./apikey", "TestImpossibleIDs"},
+	{"another key of the owner believed", "apikey/manage.go", edits{
+		"if r.Owner != owner || r.ID != id ||", "if r.Owner != owner ||",
+	}, "./apikey", "TestAnotherKeyOfTheOwner"},
 	{"disabling not verified", "apikey/manage.go", edits{
 		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
 		"genuine(r, owner, id) != nil",
