@@ -177,11 +177,13 @@ func (w *world) restartedWithin(from, to time.Duration) bool {
 }
 
 // told is since when this instance must know what happened to the key: up to the
-// bound ago, except for changes that had not returned by then.
+// bound ago, except for changes that had not returned by then. A change that others
+// could not be told of is told later, unless its instance has ended before.
 func (w *world) told(o observation, bound time.Duration) time.Duration {
 	from := o.start - bound
 	for _, c := range w.changes[o.about.digest] {
-		if c.at < from && c.end > o.start-bound {
+		untold := c.outcome != "ok" && !slices.Contains(w.instances, c.i)
+		if c.at < from && (c.end > o.start-bound || untold) {
 			from = c.at - 1
 		}
 	}
