@@ -2,6 +2,24 @@ package proof_test
 
 // What tests find by reading the source.
 var sourceMutants = []mutant{
+	{"the header with the service's secret printed", "entitlement/httpprovider/options.go", edits{
+		"\to.Header = nil\n",
+		"",
+	}, "./cache/proof", "TestOptionsPrintNoSecret"},
+	{"the secret of the bus in JSON", "store/pgstore/bus.go", edits{
+		"func (o BusOptions) MarshalText()",
+		"func (o BusOptions) marshalText()",
+	}, "./cache/proof", "TestOptionsPrintNoSecret"},
+	{"the password of the bus printed", "store/pgstore/bus.go", edits{
+		"\tkey    func() []byte\n}",
+		"\tkey    func() []byte\n\tshown  *pgx.ConnConfig\n}",
+		"server: func() *pgx.ConnConfig { return server }}",
+		"shown: server, server: func() *pgx.ConnConfig { return server }}",
+	}, "./cache/proof", "TestOptionsPrintNoSecret"},
+	{"older secrets printed", "store/remotestore/options.go", edits{
+		"\to.OlderSecrets = nil\n",
+		"",
+	}, "./cache/proof", "TestOptionsPrintNoSecret"},
 	{"go.mod: before CrossOriginProtection was mended", "go.mod", edits{"go 1.25.1\n", "go 1.25.0\n"}, "./apikey/proof", "TestGoFloor"},
 	{"requirements: a line is missing", "apikey/proof/REQUIREMENTS.md", edits{"\n| T-01 |", "\n| |"}, "./apikey/proof", "TestRequirements"},
 	{"page: tokens from Math.random", "apikey/selfservice/panel/panel.js", edits{

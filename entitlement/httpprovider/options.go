@@ -2,6 +2,7 @@ package httpprovider
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -10,8 +11,8 @@ import (
 // Options adjust a [Provider]. The zero value is right for a service on this
 // machine.
 type Options struct {
-	// Header is sent with every question, as to prove who asks. No error shows
-	// its values. Accept, Accept-Encoding and Cache-Control are the Provider's
+	// Header is sent with every question, as to prove who asks. No error and no
+	// print of the Options shows its values. Accept, Accept-Encoding and Cache-Control are the Provider's
 	// own.
 	Header http.Header
 
@@ -32,6 +33,16 @@ type Options struct {
 	// network then has the Header, and says which plan an owner has.
 	InsecureHTTP bool
 }
+
+// Format writes the options without the Header, for every verb.
+func (o Options) Format(f fmt.State, verb rune) {
+	type options Options // without this method
+	o.Header = nil
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
+}
+
+// MarshalText returns what Format writes, for log/slog and encoding/json.
+func (o Options) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
 
 func (o *Options) withDefaults() Options {
 	var opts Options

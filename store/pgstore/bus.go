@@ -44,6 +44,16 @@ type BusOptions struct {
 	Secret []byte
 }
 
+// Format writes the options without the DSN and the Secret, for every verb.
+func (o BusOptions) Format(f fmt.State, verb rune) {
+	type options BusOptions // without this method
+	o.DSN, o.Secret = "", nil
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
+}
+
+// MarshalText returns what Format writes, for log/slog and encoding/json.
+func (o BusOptions) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
+
 // MinSecret is how long a secret must be, in bytes.
 const MinSecret = 32
 
@@ -52,9 +62,11 @@ const MinSecret = 32
 // lasts, and Publish has another, which ends with the Store.
 type Bus struct {
 	pool    *pgxpool.Pool
-	server  *pgx.ConnConfig
 	channel string
-	key     func() []byte // a func, so that no print shows it
+
+	// Funcs, so that no print shows the password and the key.
+	server func() *pgx.ConnConfig
+	key    func() []byte
 }
 
 var _ cache.Bus = (*Bus)(nil)
@@ -86,7 +98,7 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	if len(o.Secret) > 0 && (len(o.Secret) < MinSecret || len(bytes.Trim(o.Secret, "\x00")) == 0) {
 		return nil, fmt.Errorf("BusOptions.Secret: want %d random bytes or more", MinSecret)
 	}
-	b := &Bus{s.notices, server, o.Channel, nil}
+	b := &Bus{pool: s.notices, channel: o.Channel, server: func() *pgx.ConnConfig { return server }}
 	if b.channel == "" {
 		b.channel = s.channel()
 	}
@@ -182,7 +194,7 @@ func (b *Bus) notify(ctx context.Context, channel, message string) error {
 // the listener's server is the one to which Publish leads, and that its session
 // answers, says the same.
 func (b *Bus) Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
-	l, err := listen(ctx, b.server, b.channel)
+	l, err := listen(ctx, b.server(), b.channel)
 	if err != nil {
 		return fmt.Errorf("pgstore: receive: %w", err)
 	}

@@ -17,7 +17,7 @@ var errDeaf = errors.New("a message that was sent did not arrive: a pooler in tr
 // who listen on the bus's would not know what to make of it.
 func (b *Bus) probe(ctx context.Context) error {
 	channel := "keyhatch_probe_" + rand.Text()
-	l, err := listen(ctx, b.server, channel)
+	l, err := listen(ctx, b.server(), channel)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package remotestore
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -96,6 +97,16 @@ type HandlerOptions struct {
 	// outages; set it.
 	Logger *slog.Logger
 }
+
+// Format writes the options without the OlderSecrets, for every verb.
+func (o HandlerOptions) Format(f fmt.State, verb rune) {
+	type options HandlerOptions // without this method
+	o.OlderSecrets = nil
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
+}
+
+// MarshalText returns what Format writes, for log/slog and encoding/json.
+func (o HandlerOptions) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
 
 func (o *HandlerOptions) withDefaults() HandlerOptions {
 	var opts HandlerOptions
