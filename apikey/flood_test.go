@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
@@ -346,6 +347,52 @@ func TestFlood(t *testing.T) {
 			}
 		})
 	}
+}
+
+// C-14: revoked, disabled and expired keys take no place of a good one. The store
+// hangs, so each look-up keeps its place.
+func TestEndedKeysTakeNoPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 120
+		st := &pooledStore{Store: memstore.New()}
+		elsewhere := newManager(t, st.Store, &apikey.Options{MaxKeysPerOwner: -1})
+		m := newManager(t, st, &apikey.Options{CacheTTL: time.Second, MaxKeysPerOwner: -1})
+		keys := make([]apikey.Issued, n+1)
+		disabled, soon := true, time.Now().Add(time.Second)
+		for i := range keys {
+			keys[i] = create(t, elsewhere, "o")
+			var err error
+			switch {
+			case i == n:
+			case i%3 == 0:
+				_, err = elsewhere.Revoke(t.Context(), "o", keys[i].Key.ID, "")
+			case i%3 == 1:
+				_, err = elsewhere.Update(t.Context(), "o", keys[i].Key.ID, apikey.UpdateParams{Disabled: &disabled})
+			default:
+				_, err = elsewhere.Update(t.Context(), "o", keys[i].Key.ID, apikey.UpdateParams{ExpiresAt: &soon})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		for range 2 { // what is known now is what the second round finds
+			for _, key := range keys {
+				_, _ = m.Validate(t.Context(), key.Secret.Reveal())
+			}
+			time.Sleep(2 * time.Second)
+		}
+		st.lookup = time.Second
+		for _, key := range keys[:n] {
+			go func() { _, _ = m.Validate(t.Context(), key.Secret.Reveal()) }()
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := m.Validate(t.Context(), keys[n].Secret.Reveal()); err != nil || time.Since(began) > time.Second {
+			t.Errorf("a good key beside ended ones: %v after %v, want one look-up", err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 // BenchmarkFlood shows how known keys are served beside floods of unknown tokens,

@@ -166,7 +166,7 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
-	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey}
+	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey, Ended: k.refusal(time.Now()) != nil}
 	// Look again when the expiry has come, in case it was moved meanwhile.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt

@@ -20,6 +20,7 @@ type entry[V any] struct {
 	untilWall  int64  // Loaded.Until: after it the value is not even stale
 	group      uint16 // an index of Cache.groups; a pointer would cost the garbage collector more
 	absent     bool
+	ended      bool // Loaded.Ended
 	value      V
 
 	// When the value is to be loaded again, since the cache's start: in the last
@@ -90,7 +91,7 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 	if e.absent {
 		return e
 	}
-	e.value, e.untilWall = found.Value, math.MaxInt64
+	e.value, e.ended, e.untilWall = found.Value, found.Ended, math.MaxInt64
 	// No year overflows. Nothing is served for longer than MaxDuration.
 	if until := found.Until; !until.IsZero() && until.Before(began.Add(2*MaxDuration)) {
 		left := max(until.Sub(began), 0)
@@ -98,7 +99,7 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 		e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)
 	}
 	// A value that ends early is not renewed: what follows is known only then.
-	if e.ends == e.began+ttl {
+	if e.ends == e.began+ttl && !e.ended {
 		e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))
 	}
 	if found.Group != (Key{}) {

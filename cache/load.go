@@ -16,6 +16,11 @@ type Loaded[V any] struct {
 	// [Options.NegativeTTL]. Until and Group are ignored.
 	Absent bool
 
+	// Ended says that the value is of no use, as that of a revoked key. Its key
+	// counts as unknown: it shares the places of keys without a value, and is not
+	// renewed ahead.
+	Ended bool
+
 	// Until, if set, is when the value ends. It is not served stale after that
 	// either.
 	Until time.Time
@@ -41,7 +46,7 @@ type Loaded[V any] struct {
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
-// and at most half of them are of keys without a cached value. Other loads wait for
+// and at most half of them are of keys without a cached value of use. Other loads wait for
 // up to a quarter of the LoadTimeout, and are dropped if no caller is left. A
 // caller who comes during a write may wait for two loads.
 //
@@ -89,7 +94,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	f, leads := c.join(ctx, id)
 	defer c.leave(f)
 	if leads {
-		go c.fly(f, known != nil, nil, load)
+		go c.fly(f, known != nil && !known.ended, nil, load)
 	}
 	late, err := c.await(ctx, f, known, s)
 	switch {

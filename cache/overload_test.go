@@ -124,6 +124,43 @@ func TestRefusedStrangersLeaveNothing(t *testing.T) {
 	})
 }
 
+// C-14: keys whose value is of no use, such as revoked ones, count as unknown: they
+// take no place of a known key, and are not renewed ahead.
+func TestEndedKeysAreNotKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 500
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		var calls atomic.Int64
+		ended := func(d time.Duration) loadFunc {
+			return func(context.Context) (cache.Loaded[int64], error) {
+				calls.Add(1)
+				time.Sleep(d)
+				return cache.Loaded[int64]{Value: 1, Ended: true}, nil
+			}
+		}
+		know(t, c, n, 1, 0)
+		for i := range n {
+			_, _ = c.Load(t.Context(), keyOf(i), ended(0))
+		}
+		time.Sleep(53 * time.Second)
+		v, err := c.Load(t.Context(), keyOf(0), ended(0))
+		synctest.Wait()
+		if v != 1 || err != nil || calls.Load() != n {
+			t.Errorf("Load of an ended key near the end of its life: %d, %v after %d loads, want its value without another load", v, err, calls.Load()-n)
+		}
+		time.Sleep(time.Minute)
+		for i := range n {
+			go func() { _, _ = c.Load(t.Context(), keyOf(i), ended(time.Second)) }()
+		}
+		synctest.Wait()
+		began := time.Now()
+		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
+			t.Errorf("Load of a known key beside ended ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // C-14, invariant 9: a load that was not made has not failed, so it opens no
 // circuit breaker.
 func TestOverloadIsNoFailure(t *testing.T) {

@@ -48,9 +48,21 @@ var overloadMutants = []mutant{
 		"guard.NewPlaces(maxLoads, maxWaiting)",
 	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
 	{"a key whose value has ended is not known", "cache/load.go", edits{
-		"go c.fly(f, known != nil, nil, load)",
+		"go c.fly(f, known != nil && !known.ended, nil, load)",
 		"go c.fly(f, false, nil, load)",
 	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
+	{"an ended key takes the place of a known one", "cache/load.go", edits{
+		"known != nil && !known.ended",
+		"known != nil",
+	}, "./cache", "TestEndedKeysAreNotKnown"},
+	{"an ended key renewed ahead", "cache/entry.go", edits{
+		"if e.ends == e.began+ttl && !e.ended {",
+		"if e.ends == e.began+ttl {",
+	}, "./cache", "TestEndedKeysAreNotKnown"},
+	{"a revoked key counts as known", "apikey/validate.go", edits{
+		"Ended: k.refusal(time.Now()) != nil",
+		"Ended: false",
+	}, "./apikey", "TestEndedKeysTakeNoPlaces"},
 	{"the clock of a load started in the queue", "cache/load.go", edits{
 		"guard.Call(f.ctx, c.opts.LoadTimeout, release",
 		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), release",
