@@ -12,21 +12,26 @@ import (
 )
 
 // ErrUnknownPlan is matched by the error for a plan that is not in the
-// [Catalog]. It is not [ErrNone]: a misspelt plan is the host's fault, and must
-// not turn a paying customer into one without access.
+// [Catalog]. It does not match [ErrNone]: a misspelt plan is the host's
+// mistake, so it is reported as an outage and not as a customer without a plan.
 var ErrUnknownPlan = errors.New("entitlement: unknown plan")
 
-// A Catalog is what each plan includes, by the plan's name. It does not change,
-// and its methods may be called from many goroutines.
+// A Catalog maps the name of each plan to the Entitlement that the plan grants.
+// It is immutable, and its methods may be called from many goroutines.
 type Catalog struct {
 	plans map[string]Entitlement
 }
 
-// NewCatalog returns a Catalog of the plans, each under its name, which is also
-// put into its Plan field. It fails, naming the plan, for a name that is empty
-// or has spaces around it, for a Plan field that says something else, for
-// scopes that no key can have, for a grace that is negative or longer than
-// [MaxGrace], and for [Limits] that cannot be meant.
+// NewCatalog returns a Catalog of the plans, keyed by name. It copies them and
+// sets the Plan field of each to its name.
+//
+// It returns an error, which names the plan if one is at fault, if
+//   - there are no plans,
+//   - a name is empty or has leading or trailing spaces,
+//   - a Plan field is neither empty nor the plan's name,
+//   - a scope is invalid (see [ValidScope]),
+//   - a Grace is negative or longer than [MaxGrace], or
+//   - the [Limits] of a plan contradict each other, or only one of them is set.
 func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	c := &Catalog{plans: make(map[string]Entitlement, len(plans))}
 	if len(plans) == 0 {
@@ -49,9 +54,9 @@ func check(name string, e Entitlement) error {
 	case name == "":
 		return errors.New("the name is empty")
 	case strings.TrimSpace(name) != name:
-		return errors.New("the name has spaces around it")
+		return errors.New("the name has leading or trailing spaces")
 	case e.Plan != "" && e.Plan != name:
-		return fmt.Errorf("the Plan field says %q", e.Plan)
+		return fmt.Errorf("the Plan field is %q, want the plan's name or nothing", e.Plan)
 	}
 	if err := checkScopes(e.Scopes); err != nil {
 		return err
@@ -74,8 +79,8 @@ func checkScopes(scopes []string) error {
 	return nil
 }
 
-// MaxGrace is the longest Grace that a plan or an [Override] can have. What was
-// paid for until longer ago grants nothing, whatever they say.
+// MaxGrace is the longest Grace of a plan or an [Override]: 366 days. A
+// subscription whose paid period ended longer ago than that grants nothing.
 const MaxGrace = 366 * 24 * time.Hour
 
 func checkGrace(d time.Duration) error {
@@ -85,8 +90,8 @@ func checkGrace(d time.Duration) error {
 	return nil
 }
 
-// ParseCatalog reads a Catalog from JSON: an object of plans by name, each with
-// any of the fields
+// ParseCatalog reads a Catalog from JSON: an object of plans by name. Each plan
+// may have any of these fields:
 //
 //	{"pro": {
 //		"api_access": true,
@@ -97,15 +102,17 @@ func checkGrace(d time.Duration) error {
 //		"grace":      "72h"
 //	}}
 //
-// What is missing is as the zero [Entitlement] has it. A negative number means no
-// limit. It is an error, which names the plan, if there is
+// A missing field has its value in the zero [Entitlement]. A negative number
+// means no limit. The grace is a duration as [time.ParseDuration] reads it.
+// ParseCatalog returns an error, which names the plan if one is at fault, if
+// the JSON
 //
-//   - a zero or a null,
-//   - a field that is not known,
-//   - a plan or a field twice, also in another case, though elsewhere the names of
-//     plans are case-sensitive,
-//   - more than 1 MiB, or
-//   - anything that [NewCatalog] refuses.
+//   - contains a zero or a null,
+//   - contains an unknown field,
+//   - contains a plan or a field twice, ignoring case (elsewhere, the names of
+//     plans are case-sensitive),
+//   - is longer than 1 MiB, or
+//   - contains anything that [NewCatalog] refuses.
 func ParseCatalog(data []byte) (*Catalog, error) {
 	var files map[string]json.RawMessage
 	if err := decodeStrictly(data, &files); err != nil {
@@ -122,9 +129,9 @@ func ParseCatalog(data []byte) (*Catalog, error) {
 	return NewCatalog(plans)
 }
 
-// Plan returns what the plan includes, or an error that matches
-// [ErrUnknownPlan]. Names are case-sensitive. Call it at start for each
-// plan that the host's own code names.
+// Plan returns what the plan grants, or an error that matches [ErrUnknownPlan].
+// Names are case-sensitive. Call it at start for each plan that the host's code
+// names, to find misspelt names early.
 func (c *Catalog) Plan(name string) (Entitlement, error) {
 	e, ok := c.plans[name]
 	if !ok {
@@ -133,10 +140,11 @@ func (c *Catalog) Plan(name string) (Entitlement, error) {
 	return e.Clone(), nil
 }
 
-// Provider returns a Provider that asks planOf for the name of the owner's plan
-// and answers with what the catalog says of it. An empty name, or [ErrNone],
-// means that the owner has none. A name that is not in the catalog is an
-// error, and so an outage. planOf must not be nil.
+// Provider returns a Provider that calls planOf for the name of the owner's
+// plan and returns what the catalog has for it. If planOf returns an empty name
+// or [ErrNone], the owner has no plan. A name that is not in the catalog is an
+// error that matches [ErrUnknownPlan], and so an outage. Provider panics if
+// planOf is nil.
 func (c *Catalog) Provider(planOf func(ctx context.Context, owner string) (string, error)) Provider {
 	if planOf == nil {
 		panic("entitlement: Catalog.Provider: planOf is nil")

@@ -31,11 +31,11 @@ func TestCatalogPlan(t *testing.T) {
 	want.Plan = "pro"
 	got, err := c.Plan("pro")
 	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("a plan with its name: got %+v, %v, want %+v", got, err, want)
+		t.Errorf("Plan(pro): got %+v, %v, want %+v", got, err, want)
 	}
 	got.Scopes[0], got.Features[0] = "*", "all"
 	if again, _ := c.Plan("pro"); !reflect.DeepEqual(again, want) {
-		t.Errorf("a catalog does not change with what it handed out: got %+v", again)
+		t.Errorf("changing a returned plan changed the catalog: got %+v", again)
 	}
 	for _, name := range []string{"", "Pro", "pro ", "premium"} {
 		if got, err := c.Plan(name); !errors.Is(err, entitlement.ErrUnknownPlan) || errors.Is(err, entitlement.ErrNone) || got.APIAccess {
@@ -54,10 +54,10 @@ func TestCatalogDoesNotChangeWithItsPlans(t *testing.T) {
 	given["pro"].Scopes[0] = "*"
 	given["more"] = entitlement.Entitlement{}
 	if got, _ := c.Plan("pro"); got.Scopes[0] != "a" {
-		t.Errorf("scopes changed behind the catalog's back: got %q", got.Scopes)
+		t.Errorf("changing the argument changed the catalog: got scopes %q", got.Scopes)
 	}
 	if _, err := c.Plan("more"); err == nil {
-		t.Error("a plan was added behind the catalog's back")
+		t.Error("adding a plan to the argument added it to the catalog")
 	}
 }
 
@@ -70,7 +70,7 @@ func TestCatalogRefuses(t *testing.T) {
 		"nothing":       {nil, "at least one plan"},
 		"no name":       {map[string]entitlement.Entitlement{"": {}}, `plan ""`},
 		"spaces":        {map[string]entitlement.Entitlement{"pro ": {}}, `plan "pro "`},
-		"another name":  {map[string]entitlement.Entitlement{"pro": {Plan: "free"}}, `plan "pro": the Plan field says "free"`},
+		"another name":  {map[string]entitlement.Entitlement{"pro": {Plan: "free"}}, `plan "pro": the Plan field is "free"`},
 		"empty scope":   {map[string]entitlement.Entitlement{"pro": {Scopes: []string{""}}}, `plan "pro": scope ""`},
 		"foreign scope": {map[string]entitlement.Entitlement{"pro": {Scopes: []string{"a b"}}}, `plan "pro": scope "a b"`},
 		"long scope":    {map[string]entitlement.Entitlement{"pro": {Scopes: []string{strings.Repeat("a", 65)}}}, `plan "pro": scope`},
@@ -104,11 +104,11 @@ func TestCatalogProvider(t *testing.T) {
 		}
 	}
 	if _, err := provider.Entitlement(t.Context(), "premium"); errors.Is(err, entitlement.ErrNone) {
-		t.Errorf("a plan nobody knows is not the lack of one: %v", err)
+		t.Errorf("the error for an unknown plan matches ErrNone: %v", err)
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("Provider(nil) panics at start, not at the first request")
+			t.Error("Provider(nil) did not panic")
 		}
 	}()
 	catalog(t).Provider(nil)

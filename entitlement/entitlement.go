@@ -1,8 +1,11 @@
-// Package entitlement says what a key's owner is allowed now: whether the plan
-// includes API access, how many keys, which scopes. A host brings a [Provider];
-// [Static], [Catalog] and [ProviderFunc] are ready-made ones; sqlprovider keeps
-// plans in the host's own database, webhook fills that from a billing system, and
-// httpprovider asks one.
+// Package entitlement defines what the owner of a key may use: whether the
+// owner's plan includes API access, how many keys, and which scopes.
+//
+// A [Provider] returns the [Entitlement] of an owner. [Static],
+// [Catalog.Provider] and [ProviderFunc] are simple Providers. Package
+// sqlprovider keeps plans in the host's own database, and package webhook fills
+// that database from a billing system's events. Package httpprovider asks a
+// billing service over HTTP.
 package entitlement
 
 import (
@@ -10,37 +13,38 @@ import (
 	"time"
 )
 
-// An Entitlement is what an owner's plan allows now. The zero value allows
-// nothing.
+// An Entitlement is what an owner's plan grants at the moment. The zero value
+// grants nothing.
 type Entitlement struct {
-	// Plan is the plan's name, for people; nothing is decided by it.
+	// Plan is the plan's name, for display. No decision depends on it.
 	Plan string
 
-	// APIAccess is the gate: without it no key of the owner's is admitted and
-	// none is created.
+	// APIAccess reports whether the plan includes the API. If it is false, the
+	// owner's keys are refused and the owner cannot create any.
 	APIAccess bool
 
-	// MaxKeys is how many keys the owner may have. Zero leaves it to the
-	// Manager's options; negative means no limit.
+	// MaxKeys is how many keys the owner may have. Zero means the
+	// MaxKeysPerOwner of the Manager's options; negative means no limit.
 	MaxKeys int
 
-	// Scopes are those that the plan covers; a key's other scopes are not
-	// honoured. Nil means that the plan does not restrict scopes, empty but
-	// not nil that it covers none.
+	// Scopes are the scopes that the plan covers, with wildcards as in
+	// [Grants]. A key's other scopes are not honoured. Nil means that the plan
+	// does not restrict scopes; empty but not nil means that it covers none.
 	Scopes []string
 
-	// Features are names that mean something to the host's handlers.
+	// Features are names for the host's handlers. This module does not
+	// interpret them.
 	Features []string
 
 	// Limits are for a rate limiter.
 	Limits Limits
 
-	// ValidUntil is until when the owner has paid; zero means for ever. Grace
-	// later the entitlement lapses. One that has lapsed is no entitlement.
+	// ValidUntil is when the paid period ends; zero means never. The
+	// entitlement itself ends Grace later.
 	ValidUntil time.Time
 
-	// Grace is how long the plan goes on after ValidUntil, as while a payment
-	// that failed is tried again. Zero or less means not at all.
+	// Grace is how long the plan continues after ValidUntil, for example while
+	// a failed payment is retried. Zero or less means not at all.
 	Grace time.Duration
 }
 
@@ -49,7 +53,7 @@ func (e Entitlement) Active(at time.Time) bool {
 	return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.Lapses()))
 }
 
-// Lapses is when e ends, the grace included; zero means never.
+// Lapses returns the instant at which e ends, Grace included. Zero means never.
 func (e Entitlement) Lapses() time.Time {
 	if e.ValidUntil.IsZero() {
 		return time.Time{}
@@ -57,12 +61,12 @@ func (e Entitlement) Lapses() time.Time {
 	return e.ValidUntil.Add(max(e.Grace, 0))
 }
 
-// Covers reports whether the plan covers a scope.
+// Covers reports whether the plan covers the scope.
 func (e Entitlement) Covers(scope string) bool {
 	return e.Scopes == nil || Grants(e.Scopes, scope)
 }
 
-// Has reports whether the plan includes a feature.
+// Has reports whether the plan includes the feature.
 func (e Entitlement) Has(feature string) bool {
 	return slices.Contains(e.Features, feature)
 }

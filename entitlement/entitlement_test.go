@@ -48,11 +48,11 @@ func TestGrace(t *testing.T) {
 			end = until.AddDate(1000, 0, 0)
 		}
 		if !c.e.Active(end.Add(-1)) || c.e.Active(end) != c.lapses.IsZero() {
-			t.Errorf("%s: got active %v just before %v and %v then", name, c.e.Active(end.Add(-1)), end, c.e.Active(end))
+			t.Errorf("%s: got Active %v just before %v and %v at that instant", name, c.e.Active(end.Add(-1)), end, c.e.Active(end))
 		}
 		c.e.APIAccess = false
 		if c.e.Active(until.Add(-1)) {
-			t.Errorf("%s: active without access", name)
+			t.Errorf("%s: Active without APIAccess", name)
 		}
 	}
 }
@@ -94,24 +94,24 @@ func TestGrants(t *testing.T) {
 		}
 	}
 	if entitlement.Grants(nil, "a") {
-		t.Error("nothing grants nothing")
+		t.Error("no scopes granted a scope")
 	}
 }
 
 func TestCovers(t *testing.T) {
 	t.Parallel()
 	if e := (entitlement.Entitlement{}); !e.Covers("a") {
-		t.Error("nil Scopes do not restrict")
+		t.Error("nil Scopes did not cover a scope")
 	}
 	if e := (entitlement.Entitlement{Scopes: []string{}}); e.Covers("a") {
-		t.Error("empty Scopes cover nothing")
+		t.Error("empty Scopes covered a scope")
 	}
 	e := entitlement.Entitlement{Scopes: []string{"a:*"}, Features: []string{"export"}}
 	if !e.Covers("a:b") || e.Covers("b") {
-		t.Error("Covers goes by Grants")
+		t.Error("Covers does not match Grants")
 	}
 	if !e.Has("export") || e.Has("import") {
-		t.Error("Has goes by the name")
+		t.Error("Has does not match the names of the features")
 	}
 }
 

@@ -47,10 +47,11 @@ func ExampleParseCatalog() {
 	fmt.Println(err)
 	// Output:
 	// 5 60 72h0m0s
-	// entitlement: plan "pro": max_keys is 0: want a number, or a negative one for no limit
+	// entitlement: plan "pro": max_keys is 0: want a positive number, or a negative one for no limit
 }
 
-// One customer has more keys than the plan says, and all else as it says.
+// One customer may have more keys than the plan allows. Everything else is as
+// in the plan.
 func ExampleOverride() {
 	pro := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:*"}}
 	var more entitlement.Override
@@ -62,8 +63,8 @@ func ExampleOverride() {
 	// Output: pro 20 [reports:*]
 }
 
-// The first subscription is cancelled at the end of January; another one was
-// bought meanwhile.
+// The owner has cancelled the first subscription, which ends with January, and
+// has bought a second one meanwhile.
 func ExampleCatalog_Resolve() {
 	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
 		"pro":  {APIAccess: true, MaxKeys: 5},

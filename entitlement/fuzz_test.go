@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// What parses and is written again parses to the same.
+// A catalog that is written as JSON and parsed again has the same plans.
 func FuzzParseCatalog(f *testing.F) {
 	for _, seed := range []string{
 		catalogFile, `{"pro":{"max_keys":0}}`, `{"a":{},"A":{}}`, `{"a":{"limits":{"per_day":-1,"per_minute":1}}}`,
@@ -24,7 +24,7 @@ func FuzzParseCatalog(f *testing.F) {
 		}
 		names := map[string]any{}
 		if err := json.Unmarshal(file, &names); err != nil {
-			t.Fatalf("%q is no JSON and parses: %v", file, err)
+			t.Fatalf("%q was parsed and is not JSON: %v", file, err)
 		}
 		again, plans := rewritten(t, c, names)
 		for name, want := range plans {
@@ -35,7 +35,7 @@ func FuzzParseCatalog(f *testing.F) {
 	})
 }
 
-// rewritten is the catalog out of a file of what is in c.
+// rewritten writes the plans of c as a catalog file and parses it.
 func rewritten(t *testing.T, c *entitlement.Catalog, names map[string]any) (*entitlement.Catalog, map[string]entitlement.Entitlement) {
 	t.Helper()
 	plans, said := map[string]entitlement.Entitlement{}, map[string]entitlement.Override{}
@@ -73,16 +73,17 @@ func FuzzOverrideJSON(f *testing.F) {
 			return
 		}
 		if err := o.Check(); err != nil {
-			t.Errorf("%q is read, and %v", text, err)
+			t.Errorf("%q was read, but Check returned: %v", text, err)
 		}
 		written, err := json.Marshal(o)
 		if err != nil || json.Unmarshal(written, &again) != nil || !reflect.DeepEqual(o, again) {
-			t.Errorf("%q: got %+v out of %s (%v), want %+v", text, again, written, err, o)
+			t.Errorf("%q: got %+v from %s (%v), want %+v", text, again, written, err, o)
 		}
 	})
 }
 
-// What is kept of earlier finds must be where the targets look for it.
+// Seeds of earlier failures must belong to a fuzz target, or they are never
+// run.
 func TestFuzzSeedsHaveTargets(t *testing.T) {
 	t.Parallel()
 	folders, err := os.ReadDir("testdata/fuzz")

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	maxJSON  = 1 << 20 // bytes of a catalog file
-	maxDepth = 8       // objects and lists within one another; a catalog has 3
+	maxJSON  = 1 << 20 // size of a catalog file, in bytes
+	maxDepth = 8       // nesting of objects and lists; a catalog needs 3
 )
 
-// decodeStrictly reads one JSON value. encoding/json alone takes the last of two
-// fields that have the same name, without a word.
+// decodeStrictly reads one JSON value. encoding/json alone would silently take
+// the last of two fields that have the same name.
 func decodeStrictly(data []byte, v any) error {
 	if len(data) > maxJSON {
 		return fmt.Errorf("%d bytes of JSON, want at most %d", len(data), maxJSON)
@@ -30,21 +30,22 @@ func decodeStrictly(data []byte, v any) error {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something follows the JSON")
+		return errors.New("there is data after the JSON value")
 	}
 	return nil
 }
 
-// checkValue fails where an object has a name twice, for null, and for what is
-// nested more than depth times. Null is what a file has in the place of a list
-// that somebody forgot to write, and no scopes must not become all of them.
+// checkValue returns an error if an object has a name twice, if a value is
+// null, and if values are nested more than depth levels. A null in place of a
+// list is usually a list that the author forgot to write. It must not be read
+// as nil, which means all scopes.
 func checkValue(d *json.Decoder, depth int) error {
 	token, err := d.Token()
 	if err != nil {
 		return cut(err)
 	}
 	if token == nil {
-		return errors.New("null says nothing: leave it out")
+		return errors.New("null is not allowed: omit the field")
 	}
 	open, ok := token.(json.Delim)
 	switch {
@@ -83,7 +84,7 @@ func checkObject(d *json.Decoder, depth int) error {
 		}
 		name := token.(string)
 		if seen[fold(name)] {
-			return fmt.Errorf("%.64q comes twice", name)
+			return fmt.Errorf("%.64q appears twice", name)
 		}
 		seen[fold(name)] = true
 		if err := checkValue(d, depth); err != nil {
@@ -93,8 +94,9 @@ func checkObject(d *json.Decoder, depth int) error {
 	return nil
 }
 
-// fold maps names to the same that are one for encoding/json, which tells apart
-// neither case nor the long s.
+// fold returns the same string for all names that encoding/json takes for one
+// field. encoding/json ignores case and does not distinguish s from the long s
+// (ſ).
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
@@ -105,7 +107,7 @@ func fold(name string) string {
 	}, name)
 }
 
-// cut says of an end that it came too early.
+// cut replaces io.EOF by io.ErrUnexpectedEOF, since the JSON ended too early.
 func cut(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF

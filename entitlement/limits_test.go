@@ -26,9 +26,9 @@ func TestLimits(t *testing.T) {
 		"no day":                {entitlement.Limits{PerMinute: 60}, "per_day is 0"},
 		"no minute":             {entitlement.Limits{PerDay: 60}, "per_minute is 0"},
 		"no day, free minutes":  {entitlement.Limits{PerMinute: -1}, "per_day is 0"},
-		"a minute above a day":  {entitlement.Limits{PerMinute: 101, PerDay: 100}, "101 a minute are more than 100 a day"},
-		"just impossible":       {entitlement.Limits{PerMinute: 2, PerDay: 2881}, "2881 a day cannot be had at 2 a minute"},
-		"far from possible":     {entitlement.Limits{PerMinute: 1, PerDay: math.MaxInt}, "cannot be had"},
+		"a minute above a day":  {entitlement.Limits{PerMinute: 101, PerDay: 100}, "per_minute (101) is greater than per_day (100)"},
+		"just impossible":       {entitlement.Limits{PerMinute: 2, PerDay: 2881}, "per_day (2881) cannot be reached at per_minute (2)"},
+		"far from possible":     {entitlement.Limits{PerMinute: 1, PerDay: math.MaxInt}, "cannot be reached"},
 	} {
 		_, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {Limits: c.limits}})
 		switch {

@@ -9,20 +9,21 @@ import (
 	"time"
 )
 
-// An Override is what one owner has in the place of what the plan says, field by
-// field. Fields that are zero leave what the plan says.
+// An Override replaces fields of the plan for one owner. A field that is zero
+// leaves the plan's value unchanged.
 //
-// As JSON it has the fields of a plan in a catalog file; see [ParseCatalog].
+// As JSON, it has the fields of a plan in a catalog file; see [ParseCatalog].
 type Override struct {
 	APIAccess *bool
 	MaxKeys   int
 	Scopes    []string      // empty but not nil: none; {"*"}: all
 	Features  []string      // empty but not nil: none
-	Limits    Limits        // one of them may be zero, which leaves that one
+	Limits    Limits        // each one that is zero is left unchanged
 	Grace     time.Duration // negative: none
 }
 
-// Over returns e with what the override says in it.
+// Over returns a copy of e with the fields that o sets. It changes neither o
+// nor e.
 func (o Override) Over(e Entitlement) Entitlement {
 	e = e.Clone()
 	if o.APIAccess != nil {
@@ -48,13 +49,13 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
-// IsZero reports whether the override says nothing.
+// IsZero reports whether the override sets no field.
 func (o Override) IsZero() bool {
 	return o.APIAccess == nil && o.Scopes == nil && o.Features == nil && o.MaxKeys == 0 && o.Limits == Limits{} && o.Grace == 0
 }
 
-// Check returns an error for what no plan could say: a scope that no key can
-// have, or a grace that is out of bounds.
+// Check returns an error if no plan can have these values: if a scope is
+// invalid (see [ValidScope]) or Grace is longer than [MaxGrace].
 func (o Override) Check() error {
 	if err := o.check(); err != nil {
 		return fmt.Errorf("entitlement: override: %w", err)
@@ -69,7 +70,8 @@ func (o Override) check() error {
 	return checkGrace(o.Grace)
 }
 
-// planJSON is a plan, or an override, in a file. What is missing is not said.
+// planJSON is a plan of a catalog file, or an Override, as JSON. A missing
+// field is nil.
 type planJSON struct {
 	APIAccess *bool       `json:"api_access,omitempty"`
 	MaxKeys   *int        `json:"max_keys,omitempty"`
@@ -84,8 +86,8 @@ type limitsJSON struct {
 	PerDay    *int `json:"per_day,omitempty"`
 }
 
-// MarshalJSON implements [json.Marshaler]. It fails for what Check refuses, since
-// nothing could read it again.
+// MarshalJSON implements [json.Marshaler]. It returns an error if Check does,
+// since UnmarshalJSON would refuse the result.
 func (o Override) MarshalJSON() ([]byte, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -101,12 +103,13 @@ func (o Override) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p)
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. It refuses unknown and repeated
-// fields, null in a field, and zero; a negative number means no limit, and a
-// negative grace none.
+// UnmarshalJSON implements [json.Unmarshaler]. It returns an error and leaves o
+// unchanged if a field is unknown, repeated, null or zero, or if Check would
+// return an error. A negative number means no limit, and a negative grace means
+// none.
 func (o *Override) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
-		return nil // as is the custom
+		return nil // a no-op by the convention of json.Unmarshaler
 	}
 	var p planJSON
 	if err := decodeStrictly(data, &p); err != nil {
@@ -138,13 +141,14 @@ func (p planJSON) override() (Override, error) {
 	return o, err
 }
 
-// said refuses zero, which would be taken for a field that is missing.
+// said copies a number. It refuses zero, which an Override could not tell from
+// a missing field.
 func said(name string, from, to *int) error {
 	switch {
 	case from == nil:
 		return nil
 	case *from == 0:
-		return fmt.Errorf("%s is 0: want a number, or a negative one for no limit", name)
+		return fmt.Errorf("%s is 0: want a positive number, or a negative one for no limit", name)
 	}
 	*to = *from
 	return nil
@@ -159,13 +163,13 @@ func saidGrace(from *string, to *time.Duration) error {
 	case err != nil:
 		return errors.New(`grace: want a duration like "72h"`)
 	case grace == 0:
-		return errors.New("grace is 0: leave it out, or make an override's negative for none")
+		return errors.New("grace is 0: omit it, or use a negative grace in an override for none")
 	}
 	*to = grace
 	return nil
 }
 
-// some is nil for what is not said.
+// some returns nil for zero, so that the field is omitted.
 func some(n int) *int {
 	if n == 0 {
 		return nil

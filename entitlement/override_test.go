@@ -13,7 +13,7 @@ import (
 
 var yes, no = true, false
 
-// What stands in the override takes the place of that field, and of no other.
+// An override replaces the fields that it sets, and no others.
 func TestOverrideFieldByField(t *testing.T) {
 	t.Parallel()
 	plan := entitlement.Entitlement{
@@ -44,7 +44,7 @@ func TestOverrideFieldByField(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 		if zero := name == "nothing"; c.o.IsZero() != zero {
-			t.Errorf("%s: IsZero is %v", name, !zero)
+			t.Errorf("%s: got IsZero %v", name, !zero)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestOverrideSharesNoSlice(t *testing.T) {
 	e := o.Over(plan)
 	e.Scopes[0], e.Features[0] = "*", "all"
 	if o.Scopes[0] != "a" || plan.Features[0] != "export" {
-		t.Errorf("got %q and %q, want what it was", o.Scopes, plan.Features)
+		t.Errorf("changing the result changed the override to %q and the plan to %q", o.Scopes, plan.Features)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestOverrideJSON(t *testing.T) {
 	}
 }
 
-// What is refused leaves what was there.
+// If the JSON is refused, the override is unchanged.
 func TestOverrideJSONRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -104,9 +104,9 @@ func TestOverrideJSONRefuses(t *testing.T) {
 		`{"api_access":null}`:               `"api_access": null`,
 		`{"api_access":"true"}`:             "cannot unmarshal",
 		`{"valid_until":"2027-01-01"}`:      "unknown field",
-		`{"max_keys":1,"MAX_KEYS":2}`:       "comes twice",
+		`{"max_keys":1,"MAX_KEYS":2}`:       "appears twice",
 		`{"scopes":[[[[[[[[[[]]]]]]]]]]}`:   "nested too deeply",
-		`{"features":[{"a":1,"a":2}]}`:      "comes twice",
+		`{"features":[{"a":1,"a":2}]}`:      "appears twice",
 		`{"limits":{"per_day":1,"x":true}}`: "unknown field",
 	} {
 		o := entitlement.Override{MaxKeys: 3}
@@ -137,7 +137,7 @@ func TestOverrideCheck(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if _, err := json.Marshal(c.o); (err == nil) != c.good {
-			t.Errorf("%s: as JSON: got %v, want what Check says", name, err)
+			t.Errorf("%s: as JSON: got %v, want an error exactly if Check returns one", name, err)
 		}
 	}
 }

@@ -5,52 +5,59 @@ import (
 	"errors"
 )
 
-// ErrNone is returned by a Provider when the owner has no entitlement at all:
-// never subscribed, or the subscription ended. It is an answer, not a failure.
+// ErrNone is returned by a Provider if the owner has no entitlement: the owner
+// has never subscribed, or the subscription has ended. It is a definite result,
+// not a failure.
 var ErrNone = errors.New("entitlement: none")
 
-// A Provider knows what owners are entitled to.
+// A Provider returns what an owner is entitled to.
 //
-// It is asked when a key is created and when one is validated, through a cache,
-// so it may go to a database or a billing service. [ErrNone] means that the
-// owner is entitled to nothing. Any other error means that it could not be
-// found out, which is a different thing: the caller is told to try again, not
-// to upgrade.
+// The Manager calls it through a cache when a key is created or validated, so a
+// Provider may query a database or a billing service. [ErrNone] means that the
+// owner is entitled to nothing. Any other error is an outage: the entitlement
+// could not be found out, so the API's client is told to try again and not to
+// upgrade.
 //
-// Entitlement may be called from many goroutines. It must not change an
-// Entitlement's slices after returning it.
+// Entitlement may be called from many goroutines. It must not modify the slices
+// of an Entitlement after returning it.
 type Provider interface {
 	Entitlement(ctx context.Context, owner string) (Entitlement, error)
 }
 
-// A Watcher is a Provider that hears of changes, so that they take effect at
-// once. A Manager watches it until it is closed. Whoever wraps a Watcher has to
-// pass its Watch on; a [ProviderFunc] hides it.
+// A Watcher is a Provider that also reports changes, so that they take effect
+// at once. A Manager watches it until the Manager is closed. A type that wraps
+// a Watcher must forward Watch; a [ProviderFunc] hides it.
 type Watcher interface {
 	Provider
 
-	// Watch calls changed for each owner whose entitlement may have changed,
-	// until ctx ends or it hears of no more changes; then it returns, always
-	// with an error, and is called again after a pause: a second, and up to 30 as
-	// long as it returns within 30. Before the first
-	// change, when everything from then on is heard of, it calls gap. It calls
-	// it again whenever changes may have been missed: then everything that was
-	// known is asked for anew. A Manager passes changed on to the other instances,
-	// unless their bus is lost. Both may be called from many goroutines, and neither
-	// after Watch has returned.
+	// Watch calls changed for each owner whose entitlement may have changed. It
+	// returns, always with an error, when ctx ends or when it can no longer
+	// observe changes. The Manager then calls it again after a pause of one
+	// second, which grows to 30 seconds while Watch keeps returning within 30
+	// seconds.
+	//
+	// Watch calls gap once before the first call of changed, as soon as it will
+	// report every later change. It calls gap again whenever it may have missed
+	// changes. After a gap, the Manager treats its cached entitlements as stale
+	// and asks for them again. It passes changed on to the other instances unless
+	// the bus is down.
+	//
+	// gap and changed may be called from many goroutines, but not after Watch
+	// has returned.
 	Watch(ctx context.Context, gap func(), changed func(owner string)) error
 }
 
-// The ProviderFunc type lets a function be a [Provider].
+// The ProviderFunc type is an adapter that lets a function be used as a
+// [Provider].
 type ProviderFunc func(ctx context.Context, owner string) (Entitlement, error)
 
-// Entitlement calls f.
+// Entitlement calls f(ctx, owner).
 func (f ProviderFunc) Entitlement(ctx context.Context, owner string) (Entitlement, error) {
 	return f(ctx, owner)
 }
 
-// Static returns a Provider that gives every owner the same: for services with
-// one plan, and for tests.
+// Static returns a Provider that returns e for every owner. It is for services
+// with one plan, and for tests.
 func Static(e Entitlement) Provider {
 	e = e.Clone()
 	return ProviderFunc(func(context.Context, string) (Entitlement, error) { return e.Clone(), nil })

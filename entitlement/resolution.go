@@ -8,23 +8,26 @@ import (
 	"time"
 )
 
-// Resolve returns what an owner is entitled to, of all the subscriptions that it
-// has had, with the override in it. Their order makes no difference.
+// Resolve returns what an owner is entitled to at the given instant. Pass all
+// subscriptions that the owner has had, in any order, and the owner's override.
 //
-// What counts is the one that began last of those that give API access at the
-// time: who buys another plan before the old one ends has the new one, in
-// whatever order the updates come. Where none does, it is the plan of the one that
-// began last, without APIAccess, and where there are none the error is [ErrNone].
-// An override changes what a subscription grants; it grants nothing by itself,
-// and not what is over.
+// Of the subscriptions that give API access at that instant, the one that began
+// last counts. So an owner who buys another plan before the old one ends has
+// the new plan, in whichever order the updates arrive. If no subscription gives
+// access, the result is the plan of the one that began last, without APIAccess.
+// If there is no subscription, the error is [ErrNone].
 //
-// A plan that is not in the catalog is an [ErrUnknownPlan] where it matters: the
-// subscription is not over, and none that began later counts. It is over after
-// ValidUntil and the override's Grace, since nobody knows the plan's.
+// The override changes what a subscription grants. It grants nothing by itself,
+// and it does not revive a subscription that has ended or is held.
 //
-// Of several states with one ID the newest counts. When they contradict each
-// other and none is newer, or the subscriptions are not of one owner, that is an
-// error too.
+// The error matches [ErrUnknownPlan] if a subscription that has not ended has a
+// plan that is not in the catalog, and no subscription that began later gives
+// access. Such a subscription ends at ValidUntil plus the override's Grace,
+// since the plan's own Grace is not known.
+//
+// Of several states with the same ID, the newest counts. Resolve also returns
+// an error if two different states have the same ID and neither is newer, or if
+// the subscriptions belong to different owners.
 func (c *Catalog) Resolve(subscriptions []Subscription, o Override, at time.Time) (Entitlement, error) {
 	all, err := current(subscriptions)
 	if err != nil {
@@ -41,26 +44,27 @@ func (c *Catalog) Resolve(subscriptions []Subscription, o Override, at time.Time
 			return Entitlement{}, err
 		case e.Active(at):
 			return e, nil
-		case missing != nil && s.Plan != "": // a hold that has ended may have none
+		case missing != nil && s.Plan != "": // an ended hold may have no plan
 			result, missing = e, nil
 		}
 	}
 	return result, missing
 }
 
-// current returns the newest state of each, those that began last first.
+// current returns the newest state of each subscription, sorted by Since,
+// latest first.
 func current(subscriptions []Subscription) ([]Subscription, error) {
 	all := slices.Clone(subscriptions)
 	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(cmp.Compare(a.ID, b.ID), b.age(a)) })
 	for i := range all {
 		if all[i].Owner != all[0].Owner {
-			return nil, errors.New("entitlement: the subscriptions are not of one owner")
+			return nil, errors.New("entitlement: the subscriptions belong to different owners")
 		}
 	}
 	for i := 1; i < len(all); i++ {
 		a, b := all[i-1], all[i]
 		if a.ID == b.ID && !a.Newer(b) && !a.says(b) {
-			return nil, fmt.Errorf("entitlement: subscription %q has two states, and neither is newer", a.ID)
+			return nil, fmt.Errorf("entitlement: subscription %q has two different states, and neither is newer", a.ID)
 		}
 	}
 	all = slices.CompactFunc(all, func(a, b Subscription) bool { return a.ID == b.ID })
@@ -68,8 +72,9 @@ func current(subscriptions []Subscription) ([]Subscription, error) {
 	return all, nil
 }
 
-// granted is what a subscription grants, which is no access when it is over. The
-// override comes first, lest it give back what was taken.
+// granted returns what a subscription grants, which is no access if it has
+// ended. It applies the override first, so that the override cannot give access
+// back.
 func (c *Catalog) granted(s Subscription, over bool, o Override, at time.Time) (Entitlement, error) {
 	e, err := c.Plan(s.Plan)
 	e.Plan, e.ValidUntil = s.Plan, s.ValidUntil

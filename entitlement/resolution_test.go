@@ -17,7 +17,8 @@ var begin = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 const day = 24 * time.Hour
 
-// sub is a subscription that began and was paid until so many days after begin.
+// sub returns a subscription that began and was paid until the given days after
+// begin.
 func sub(id, plan string, status entitlement.Status, since, until int) entitlement.Subscription {
 	return entitlement.Subscription{
 		Owner: "ann", ID: id, Plan: plan, Status: status,
@@ -25,7 +26,7 @@ func sub(id, plan string, status entitlement.Status, since, until int) entitleme
 	}
 }
 
-// change returns s with a change in it.
+// change returns s after f has changed it.
 func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entitlement.Subscription {
 	f(&s)
 	return s
@@ -34,16 +35,16 @@ func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entit
 func endless(s *entitlement.Subscription)   { s.ValidUntil = time.Time{} }
 func sinceEver(s *entitlement.Subscription) { s.Since = time.Time{} }
 
-// paidBack holds what was paid for until a day.
+// paidBack limits a hold to periods that began on the given day or earlier.
 func paidBack(day int) func(*entitlement.Subscription) {
 	return func(s *entitlement.Subscription) { s.PaidFrom = begin.Add(time.Duration(day) * 24 * time.Hour) }
 }
 
-// renewed was paid for again on day 5.
+// renewed sets the start of the last paid period to day 5.
 func renewed(s *entitlement.Subscription) { s.PaidFrom = begin.Add(5 * day) }
 func newer(s *entitlement.Subscription)   { s.UpdatedAt = begin }
 
-// shop is a catalog with a plan of two days' grace.
+// shop returns a catalog in which the plan pro has a grace of two days.
 func shop(t testing.TB) *entitlement.Catalog {
 	t.Helper()
 	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
@@ -83,8 +84,8 @@ var resolutions = []struct {
 	{name: "one without an ID", subs: subs(sub("", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
 	{name: "one without an end", subs: subs(change(sub("1", "pro", active, 0, 0), endless)), day: 999, plan: "pro", access: true},
 	{name: "one without access", subs: subs(sub("1", "free", active, 0, 30)), day: 1, plan: "free"},
-	{name: "cancelled, and not yet over", subs: subs(sub("1", "team", active, 0, 30)), day: 29, plan: "team", access: true},
-	{name: "cancelled, and over", subs: subs(sub("1", "team", active, 0, 30)), day: 30, plan: "team"},
+	{name: "cancelled, before its end", subs: subs(sub("1", "team", active, 0, 30)), day: 29, plan: "team", access: true},
+	{name: "cancelled, at its end", subs: subs(sub("1", "team", active, 0, 30)), day: 30, plan: "team"},
 	{name: "in grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), day: 31, plan: "pro", access: true},
 	{name: "after the grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), day: 32, plan: "pro"},
 	{name: "no grace", subs: subs(sub("1", "team", pastDue, 0, 30)), day: 30, plan: "team"},
@@ -94,10 +95,10 @@ var resolutions = []struct {
 	{name: "no status", subs: subs(sub("1", "pro", "", 0, 30)), day: 1, plan: "pro"},
 	{name: "a better plan bought", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 10, 40)), day: 11, plan: "team", access: true},
 	{name: "a smaller plan bought", subs: subs(sub("2", "team", active, 0, 30), sub("1", "pro", active, 10, 40)), day: 11, plan: "pro", access: true},
-	{name: "the newer one over first", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", active, 10, 20)), day: 25, plan: "team", access: true},
+	{name: "the newer one ends first", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", active, 10, 20)), day: 25, plan: "team", access: true},
 	{name: "the newer one ended", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", ended, 10, 40)), day: 11, plan: "team", access: true},
 	{name: "the newer one gives no access", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "free", active, 10, 40)), day: 11, plan: "pro", access: true},
-	{name: "both over", subs: subs(sub("1", "pro", active, 0, 5), sub("2", "team", ended, 10, 40)), day: 20, plan: "team"},
+	{name: "both ended", subs: subs(sub("1", "pro", active, 0, 5), sub("2", "team", ended, 10, 40)), day: 20, plan: "team"},
 	{name: "begun at once", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 0, 30)), day: 1, plan: "team", access: true},
 	{name: "in dispute", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
 	{name: "in dispute, endless", subs: subs(change(sub("1", "pro", active, 0, 0), endless), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
@@ -107,12 +108,12 @@ var resolutions = []struct {
 	{name: "in dispute long ago", subs: subs(sub("1", "pro", active, 0, 99), sub("h", "", held, 3, 4)), day: 90, plan: "pro"},
 	{name: "bought again after it", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0), sub("2", "team", active, 4, 34)), day: 5, plan: "team", access: true},
 	{name: "in dispute again", subs: subs(sub("h", "", held, 3, 0), sub("2", "team", active, 4, 34), sub("i", "", held, 5, 0)), day: 6, plan: "team"},
-	{name: "in dispute since nobody knows when", subs: subs(sub("1", "pro", active, 0, 30), change(sub("h", "", held, 0, 0), sinceEver)), day: 1, plan: "pro"},
-	{name: "begun nobody knows when, in dispute", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver), sub("h", "", held, -999, 0)), day: 1, plan: "pro"},
-	{name: "begun nobody knows when", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver)), day: 1, plan: "pro", access: true},
+	{name: "in dispute since an unknown time", subs: subs(sub("1", "pro", active, 0, 30), change(sub("h", "", held, 0, 0), sinceEver)), day: 1, plan: "pro"},
+	{name: "begun at an unknown time, in dispute", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver), sub("h", "", held, -999, 0)), day: 1, plan: "pro"},
+	{name: "begun at an unknown time", subs: subs(change(sub("1", "pro", active, 0, 30), sinceEver)), day: 1, plan: "pro", access: true},
 	{name: "a refund of before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro", access: true},
 	{name: "a refund of when it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 9, 0), paidBack(5))), day: 6, plan: "pro"},
-	{name: "a refund of what was paid nobody knows when", subs: subs(sub("1", "pro", active, 3, 30), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro"},
+	{name: "a refund, paid from an unknown time", subs: subs(sub("1", "pro", active, 3, 30), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro"},
 	{name: "a refund of before it began", subs: subs(sub("1", "pro", active, 5, 30), change(sub("h", "", held, 9, 0), paidBack(4))), day: 6, plan: "pro", access: true},
 	{name: "a hold of before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), sub("h", "", held, 4, 0)), day: 6, plan: "pro"},
 	{name: "a hold of ever, and renewed", subs: subs(change(sub("1", "pro", active, 0, 30), renewed), change(sub("h", "", held, 0, 0), sinceEver)), day: 6, plan: "pro"},
@@ -149,7 +150,7 @@ var resolutions = []struct {
 
 func subs(s ...entitlement.Subscription) []entitlement.Subscription { return s }
 
-// errAny is for errors that are no sentinel.
+// errAny stands for any error that is not a sentinel.
 var errAny = errors.New("any")
 
 func TestResolve(t *testing.T) {
@@ -173,7 +174,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// permutations are all orders of a few.
+// permutations yields the subscriptions in every order.
 func permutations(all []entitlement.Subscription) func(yield func([]entitlement.Subscription) bool) {
 	return func(yield func([]entitlement.Subscription) bool) { permute(slices.Clone(all), 0, yield) }
 }
@@ -192,7 +193,7 @@ func permute(all []entitlement.Subscription, i int, yield func([]entitlement.Sub
 	return true
 }
 
-// What the plan and the override say arrives as it is.
+// The fields of the plan and of the override are returned unchanged.
 func TestResolveReturnsTheWholePlan(t *testing.T) {
 	t.Parallel()
 	e, err := shop(t).Resolve(subs(sub("1", "pro", active, 0, 30)), entitlement.Override{MaxKeys: 20}, begin)
@@ -206,16 +207,16 @@ func TestResolveNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := shop(t).Resolve(subs(sub("sub_7", "pro", active, 0, 30), sub("sub_7", "pro", ended, 0, 30)), entitlement.Override{}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"sub_7"`) {
-		t.Errorf("got %v, want the ID in it", err)
+		t.Errorf("got %v, want an error with the ID", err)
 	}
 	_, err = shop(t).Resolve(subs(sub("1", "premium", active, 0, 30)), entitlement.Override{}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"premium"`) {
-		t.Errorf("got %v, want the plan in it", err)
+		t.Errorf("got %v, want an error with the plan", err)
 	}
 }
 
-// E-07: whatever the rows, their order makes no difference, and there is no access
-// without a live one that nothing holds.
+// E-07: the order of the rows never makes a difference, and there is no access
+// without a paid subscription that no hold ends.
 func TestResolveAnyRowsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	c := shop(t)
@@ -245,7 +246,7 @@ func TestResolveAnyRowsInAnyOrder(t *testing.T) {
 		}
 	}
 	if granted < 200 {
-		t.Errorf("only %d cases had access, which shows little", granted)
+		t.Errorf("only %d cases had access: the test shows little", granted)
 	}
 }
 
@@ -262,8 +263,9 @@ func anyRow(rng *rand.Rand) entitlement.Subscription {
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
-// live says the rule in other words: s is the newest state of a subscription that
-// is paid for and can have given e, and no newest state of another holds it.
+// live states the rule in another way: s is the newest state of a subscription
+// that is paid for and has the plan of e, and the newest state of no hold ends
+// it.
 func live(s entitlement.Subscription, all []entitlement.Subscription, e entitlement.Entitlement, at time.Time) bool {
 	if s.Plan != e.Plan || s.Status != active && s.Status != pastDue || !newest(s, all) {
 		return false
