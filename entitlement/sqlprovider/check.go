@@ -11,17 +11,18 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// mostNamed is how many unknown plans an error names.
+// mostNamed is the maximum number of unknown plans that an error names.
 const mostNamed = 10
 
-// Check fails, naming them, when there are subscriptions to plans that are not
-// in the catalog, so that a plan that was renamed is noticed at start and not by
-// the customers who have it; the error matches [entitlement.ErrUnknownPlan]. What
-// is ended or held grants nothing and may have any plan, and so may what was paid
-// for until longer ago than [entitlement.MaxGrace]. It fails for a status that is
-// not known, too, whenever that ends. It reads all of the table.
+// Check returns an error if a stored subscription has a plan that is not in the
+// catalog, so that a renamed plan is noticed at start and not by the customers
+// who have it. The error names the plans and matches
+// [entitlement.ErrUnknownPlan]. Subscriptions that are ended or held may have
+// any plan, and so may those that were paid until longer than
+// [entitlement.MaxGrace] ago: they grant nothing. Check also returns an error
+// for a status that is not known. It reads the whole table.
 func (p *Provider) Check(ctx context.Context) error {
-	lapsed := time.Now().Add(-entitlement.MaxGrace) // whatever the override
+	lapsed := time.Now().Add(-entitlement.MaxGrace) // whichever grace the override has
 	bought, err := collect(ctx, p, scanBought, p.sql.plans, lapsed.UnixMicro())
 	if err != nil {
 		return verb("check", err)
@@ -29,7 +30,7 @@ func (p *Provider) Check(ctx context.Context) error {
 	var unknown []string
 	for _, b := range bought {
 		if !b.status.Valid() {
-			return verb("check", fmt.Errorf("status %q is not known", b.status))
+			return verb("check", fmt.Errorf("unknown status %q", b.status))
 		}
 		if _, err := p.catalog.Plan(b.plan); err != nil {
 			unknown = append(unknown, fmt.Sprintf("%q", b.plan))
@@ -51,7 +52,7 @@ func unknownPlans(unknown []string) error {
 	return fmt.Errorf("%w: %s%s", entitlement.ErrUnknownPlan, strings.Join(unknown, ", "), more)
 }
 
-// bought is a plan that somebody has, and how.
+// bought is the plan and the status of some subscription.
 type bought struct {
 	plan   string
 	status entitlement.Status

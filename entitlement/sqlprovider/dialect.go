@@ -8,61 +8,63 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A dialect is what differs from one database to the next. In its statements
-// the tables go by their default names and each parameter is a question mark.
+// A dialect holds the differences between databases. Its statements use the
+// tables' default names, and question marks as placeholders.
 type dialect struct {
-	// schema holds the steps to version 1, 2 and so on. Each sets the version
-	// itself, so that it can be run by hand as well.
+	// schema holds the steps to version 1, 2 and so on. Each step sets the
+	// version itself, so that it can also be run by hand.
 	schema []string
 
 	// db makes sure that no row is left out.
 	db *sqldb.Database
 
-	// schemas tells that tables may be in one of several name spaces.
+	// schemas reports whether the database has schemas, so that tables with the
+	// same name may exist in several.
 	schemas bool
 
-	// byKey follows a table's name where rows are asked for by the primary key.
+	// byKey follows a table's name if rows are selected by the primary key.
 	byKey string
 
-	// isolation is what Migrate's transaction asks for.
+	// isolation is the isolation level of Migrate's transaction.
 	isolation sql.IsolationLevel
 
-	// busy tells that a statement failed because of another one, and may
+	// busy reports whether a statement failed because of another one and may
 	// succeed when it is run again.
 	busy func(error) bool
 
-	// taken tells that a row was not inserted because it is there already. Nil
-	// where the statement put says itself what becomes of such a row.
+	// taken reports whether an INSERT failed because the row already exists. It
+	// is nil if the statement put handles existing rows itself.
 	taken func(error) bool
 
-	// put inserts a row, or takes a newer one in the place of an older one;
-	// with taken it only inserts, and replace does the rest.
+	// put inserts a row, or replaces an older one by a newer one. If taken is
+	// not nil, put only inserts, and replace replaces.
 	put, replace string
 
-	// setOverride, markSeen and keepRefused insert a row, or take it in the
-	// place of the one that is there. keepRefused leaves one that was seen.
+	// setOverride, markSeen and keepRefused insert a row or replace the
+	// existing one. keepRefused does not replace an event that was marked as
+	// seen.
 	setOverride, markSeen, keepRefused string
 
-	// unlessTaken ends an INSERT, and lets it insert nothing, without an
-	// error, where a unique value is taken already. Empty where there is no
-	// such thing.
+	// unlessTaken ends an INSERT so that it inserts nothing, without an error,
+	// if a unique value already exists. It is empty if the database has no such
+	// clause.
 	unlessTaken string
 
-	// unfit asks what is wrong with a connection; NULL means nothing.
+	// unfit selects what is wrong with a connection; NULL means nothing.
 	unfit string
 
-	// alone runs do while nobody else migrates the same table.
+	// alone runs do while no other process migrates the same table.
 	alone func(ctx context.Context, p *Provider, do func(execer) error) error
 }
 
-// dialects are one to a file.
+// dialects holds the dialects of all supported databases.
 var dialects = map[sqlstore.Dialect]*dialect{
 	sqlstore.SQLite: &sqlite, sqlstore.PostgreSQL: &postgres, sqlstore.MySQL: &mysql,
 }
 
-// SQLite and PostgreSQL speak alike where a row is there already. There written_at
-// grows with every write of a row, also when two come within a microsecond or a
-// clock goes back, so that a Watch can tell them apart.
+// These statements are the same for SQLite and PostgreSQL. With them,
+// written_at grows with every write of a row, even if two writes fall into one
+// microsecond or a clock goes back, so that a Watch can tell the writes apart.
 const (
 	putOnConflict = `INSERT INTO keyhatch_plans AS kept (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (owner, subscription) DO UPDATE SET plan = excluded.plan, status = excluded.status,

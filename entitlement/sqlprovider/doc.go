@@ -1,58 +1,62 @@
-// Package sqlprovider keeps owners' plans in a SQL database that the host
-// already has, through [database/sql]. It imports no driver: the host opens the
-// *sql.DB, says which dialect the database speaks, and remains the one who
-// closes it.
+// Package sqlprovider keeps the plans of owners in a SQL database that the host
+// already has, through [database/sql]. It imports no driver. The host opens the
+// *sql.DB, names the dialect of the database, and closes the *sql.DB at the
+// end.
 //
 //	plans, err := sqlprovider.New(db, sqlstore.PostgreSQL, catalog, nil)
 //	err = plans.Migrate(ctx)
 //	keys, err := apikey.New(st, &apikey.Options{Entitlements: plans})
 //
-// What the billing system says goes in by [Provider.Put], from a webhook or from
-// a job that asks for it; what support grants beside that by
-// [Provider.SetOverride]. Neither touches what the other one wrote. A Manager
-// hears of both, from any process, by [Provider.Watch].
+// [Provider.Put] stores what the billing system reports, from a webhook or from
+// a job that polls it. [Provider.SetOverride] stores what support grants to one
+// owner. Neither changes what the other has written. [Provider.Watch] reports
+// both, written by any process, to the Manager.
 //
 // # Order
 //
-// Billing systems send events late, twice and in any order. Put takes whole
-// states, never steps, and of two states of a subscription the database keeps
-// the newer one, in one atomic statement. So any number of processes may write,
-// in any order and any number of times, and what is left is the same.
+// Billing systems send events late, twice and in any order. Put takes complete
+// states and never steps. In one atomic statement, the database keeps the newer
+// one of two states of a subscription. So any number of processes may write any
+// number of times in any order, with the same result.
 //
 // # Events
 //
-// Package webhook keeps here which events it has dealt with, and those that it
-// could not use, with their bodies, in which there are personal data.
-// [Provider.Refused] shows the latter to whoever has to mend the cause. Call
-// [Provider.Prune] every day with an instant a month ago, which is longer than
-// billing systems try for; an event that comes again after that changes nothing
-// that is newer.
+// Package webhook stores here the IDs of the events that it has processed. It
+// also stores the events that it could not use, with their bodies, which
+// contain personal data. [Provider.Refused] lists those, so that their cause
+// can be mended. Call [Provider.Prune] every day to delete events that are
+// older than a month. That is longer than billing systems retry. An event that
+// comes again after its deletion cannot replace a newer state.
 //
 // # Tables
 //
-// [Provider.Migrate] makes the tables and keeps them up to date. Teams that have
-// a migration tool of their own give it the files in the folder schema instead,
-// one folder for each dialect and one file for each version, with the tables'
-// names changed in them where [Options] change them. The two get along. Call
-// Migrate even so: it refuses plans that the catalog does not know, connections
-// whose settings would let texts go wrong, and a database that may leave out rows;
-// and it names the schema of the tables in every statement from then on.
+// [Provider.Migrate] creates the tables and keeps them up to date. You can also
+// run the files in the folder schema with a migration tool of your own. There
+// is one folder for each dialect and one file for each version. Change the
+// names of the tables in them if [Options] change them. Migrate accepts tables
+// that were created in this way.
 //
-// Whoever migrates needs the right to create tables and indexes. A Provider at
-// work needs SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
+// Call Migrate in any case. It refuses plans that the catalog does not have,
+// connections with settings that would corrupt text, and a database that may
+// leave out rows. From then on, every statement names the schema of the tables.
 //
-// The databases, drivers and settings are those of package sqlstore, which says
-// what is worth setting and how durable a write is that was acknowledged.
-// Migrate refuses MariaDB's sql_mode EMPTY_STRING_IS_NULL.
+// Migrate needs the right to create tables and indexes. Otherwise a Provider
+// needs SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
+//
+// The supported databases, drivers and settings are those of package sqlstore.
+// Its documentation also states which settings are recommended and how durable
+// a write is that has returned. Migrate refuses MariaDB's sql_mode
+// EMPTY_STRING_IS_NULL.
 //
 // # Errors
 //
 // [entitlement.ErrNone] means that the owner has bought nothing. Every other
-// error of [Provider.Entitlement] is an outage: the database cannot be asked, it
-// may hide rows, as by row-level security, or it holds a row that nobody who keeps to this package has written, such as one
-// with a status that is not known. Such a row grants nothing and is not skipped
-// either, since it may be the one that takes access away.
+// error of [Provider.Entitlement] is an outage: the database cannot be reached,
+// it may leave out rows (for example because of row-level security), or it
+// holds a row that this package cannot have written, such as one with an
+// unknown status. Such a row grants nothing. It is not skipped either, since it
+// may be the one that takes access away.
 //
-// A write whose error is one of the database's may have happened. Write it
-// again: what happened twice happened once.
+// If a write returns an error of the database, it may or may not have taken
+// effect. Repeat it: a repeated write changes nothing.
 package sqlprovider

@@ -16,16 +16,18 @@ const (
 	maxRefused     = 1000
 )
 
-// A RefusedEvent is one that could not be made sense of, and is kept for people
-// to look at.
+// A RefusedEvent is an event that could not be used. It is kept for people to
+// look at.
 type RefusedEvent struct {
 	ID     string
 	At     time.Time
 	Reason string
-	Body   []byte // as it came, the first 64 KiB of it
+	Body   []byte // as received, cut to 64 KiB
 }
 
-// Seen reports whether the event was marked by [Provider.MarkSeen].
+// Seen reports whether the event was marked by [Provider.MarkSeen]. The error
+// matches [ErrInvalid] if the event is not an ID of 1 to 255 bytes of UTF-8
+// without control characters.
 func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
 	if err := checkEvent(event); err != nil {
 		return false, verb("seen", callers(err))
@@ -40,9 +42,11 @@ func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
 	return found[0].Seen, nil
 }
 
-// MarkSeen remembers that the event has been dealt with, at an instant that
-// counts for [Provider.Prune]. It may be called again; the last instant stays. The
-// event is no longer among the refused ones.
+// MarkSeen records that the event has been processed at the given instant, by
+// which [Provider.Prune] selects events. Another call replaces the instant. The
+// event is no longer listed by [Provider.Refused]. The error matches
+// [ErrInvalid] if the event's ID is invalid, as for Seen, or the year is not in
+// 1 to 9999.
 func (p *Provider) MarkSeen(ctx context.Context, event string, at time.Time) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
@@ -51,9 +55,10 @@ func (p *Provider) MarkSeen(ctx context.Context, event string, at time.Time) err
 	return verb("mark seen", err)
 }
 
-// KeepRefused keeps an event that could not be made sense of, and the reason, in
-// place of what was kept of the same event before. One that has been seen stays
-// so, and is not kept. A body is cut to 64 KiB and a reason to 1 KiB.
+// KeepRefused keeps an event that could not be used, and the reason. It
+// replaces what it kept of the same event before. It changes nothing if the
+// event was marked by [Provider.MarkSeen]. The body is cut to 64 KiB and the
+// reason to 1 KiB. Its errors are those of MarkSeen.
 func (p *Provider) KeepRefused(ctx context.Context, event string, at time.Time, reason string, body []byte) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
@@ -63,8 +68,9 @@ func (p *Provider) KeepRefused(ctx context.Context, event string, at time.Time, 
 	return verb("keep refused", err)
 }
 
-// Refused returns the newest of the events that [Provider.KeepRefused] keeps, the
-// newest first: at most limit of them, by default 100 and never more than 1,000.
+// Refused returns the newest events that [Provider.KeepRefused] has kept,
+// newest first. It returns at most limit events, and never more than 1,000. If
+// limit is zero or negative, it returns at most 100.
 func (p *Provider) Refused(ctx context.Context, limit int) ([]RefusedEvent, error) {
 	if limit <= 0 {
 		limit = defaultRefused
@@ -77,9 +83,9 @@ func (p *Provider) refused(ctx context.Context, limit int) ([]RefusedEvent, erro
 	return collect(ctx, p, scanRefused, p.sql.refused, limit)
 }
 
-// Prune forgets events, seen and refused, that are from before the instant, in
-// one statement, which has 20 seconds. What the billing system may still send
-// again, which is for days, should not be forgotten.
+// Prune deletes events, seen and refused, from before the given instant. It is
+// one statement with a timeout of 20 seconds. Keep events for longer than the
+// billing system retries, which is days.
 func (p *Provider) Prune(ctx context.Context, before time.Time) error {
 	before, err := rounded("before", before)
 	if err != nil {
@@ -97,7 +103,7 @@ func checkedEvent(event string, at time.Time) (time.Time, error) {
 	return at, callers(err)
 }
 
-// legible is a reason as every database takes it.
+// legible returns the reason without what some database refuses to store.
 func legible(reason string) string {
 	return strings.Map(func(r rune) rune {
 		if misleading(r) {

@@ -29,11 +29,11 @@ func ExampleProvider() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := plans.Migrate(ctx); err != nil { // also when a stored plan is not in the catalog
+	if err := plans.Migrate(ctx); err != nil { // also fails if a stored plan is not in the catalog
 		log.Fatal(err)
 	}
 
-	// What the billing system said last.
+	// Store the latest state that the billing system has sent.
 	_, err = plans.Put(ctx, entitlement.Subscription{
 		Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
 		Since:      time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
@@ -49,13 +49,12 @@ func ExampleProvider_SetOverride() {
 	var plans *sqlprovider.Provider // as above
 	ctx := context.Background()
 
-	// Ann may have twenty keys, whatever her plan says and the billing system
-	// does.
+	// Ann may have twenty keys, even if her plan changes.
 	if err := plans.SetOverride(ctx, "ann", entitlement.Override{MaxKeys: 20}); err != nil {
 		log.Fatal(err)
 	}
 
-	// And as many as her plan says again.
+	// Remove the override: her plan's limit applies again.
 	if err := plans.SetOverride(ctx, "ann", entitlement.Override{}); err != nil {
 		log.Fatal(err)
 	}

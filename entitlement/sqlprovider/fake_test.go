@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A fake is a database that answers every query with the rows it is told, and
-// every other statement with nothing.
+// A fake is a database that returns the given rows for every query, and nothing
+// for every other statement.
 type fake struct {
 	mu         sync.Mutex
 	rows       [][]driver.Value
@@ -37,14 +37,14 @@ func (f *fake) take(statement string, args []driver.NamedValue) ([][]driver.Valu
 	return f.rows, f.err
 }
 
-// asked is how many statements came.
+// asked returns the number of statements.
 func (f *fake) asked() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.statements)
 }
 
-// argument is the first one of the nth statement, from 0.
+// argument returns the first argument of the nth statement, counted from 0.
 func (f *fake) argument(n int) driver.Value {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,7 +101,7 @@ func catalog(t *testing.T) *entitlement.Catalog {
 	return c
 }
 
-// open is a Provider on a fake.
+// open returns a Provider on a fake.
 func open(t *testing.T, f *fake, o *sqlprovider.Options) *sqlprovider.Provider {
 	t.Helper()
 	db := sql.OpenDB(f)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// rounded is the instant as it is kept: UTC, with the microseconds below it cut
-// off. It fails outside of the years 1 to 9999, which is what JSON and most
-// databases can say.
+// rounded returns the instant as it is stored: in UTC, truncated to
+// microseconds. It returns an error outside of the years 1 to 9999, which JSON
+// and most databases cannot represent.
 func rounded(field string, t time.Time) (time.Time, error) {
 	t = t.UTC().Truncate(time.Microsecond)
 	if year := t.Year(); year < 1 || year > 9999 {
@@ -17,7 +17,8 @@ func rounded(field string, t time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// micros is how an instant is stored.
+// micros returns the stored form of an instant: microseconds, or nil for the
+// zero one.
 func micros(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -25,7 +26,7 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// An instantColumn reads an instant; NULL is the zero one.
+// An instantColumn scans an instant. NULL is the zero one.
 type instantColumn struct{ to *time.Time }
 
 // Scan implements sql.Scanner.

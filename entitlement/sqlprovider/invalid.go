@@ -2,9 +2,9 @@ package sqlprovider
 
 import "errors"
 
-// ErrInvalid is matched by the error for what a method does not take, such as an
-// owner that is too long or a plan that is not in the catalog. Nothing was asked
-// of the database, and trying again does not help.
+// ErrInvalid is matched by the error for an invalid argument, such as an owner
+// that is too long or a plan that is not in the catalog. The database was not
+// asked, and trying again does not help.
 var ErrInvalid = errors.New("sqlprovider: invalid")
 
 // invalid is an error that matches ErrInvalid.
@@ -14,7 +14,8 @@ func (i invalid) Is(target error) bool { return target == ErrInvalid }
 
 func (i invalid) Unwrap() error { return i.error }
 
-// callers makes an error one of the caller's, if there is one.
+// callers returns err as an error that matches ErrInvalid, or nil if err is
+// nil.
 func callers(err error) error {
 	if err == nil {
 		return nil

@@ -8,22 +8,27 @@ import (
 	"strings"
 )
 
-// Migrate creates the tables, or brings those that an earlier version of this
-// package created up to date, and then does what [Provider.Check] does. Call it
-// before the first use. It leaves current tables alone, which takes no more rights
-// than to read them. Any number of processes may call it at once.
+// Migrate creates the tables, or updates those that an earlier version of this
+// package created. Then it does what [Provider.Check] does. Call it before the
+// first use. If the tables are up to date, it changes nothing and needs no
+// right but to read them. Any number of processes may call it at once.
 //
-// It returns an error if the tables are of a later version than this package
-// knows or somebody else's, if the database cannot be written to, and if a
-// setting of the connections or an encoding would let texts go wrong. It also
-// returns an error if the database may leave out rows, since an owner whose row is
-// left out would be refused as one who has bought nothing; package sqlstore says
-// when that is. If Options name no schema, Migrate looks for the tables in the
-// search path, keeps to the schema in which it finds them, and does not create
-// them if they are in a schema outside the search path.
+// It returns an error if
+//   - the tables have a later version than this package knows, or were not
+//     created by this package,
+//   - the database cannot be written to,
+//   - a setting of the connections, or an encoding, would corrupt text, or
+//   - the database may leave out rows, since an owner whose row is left out
+//     would be refused as one who has bought nothing. The documentation of
+//     package sqlstore states when that is.
 //
-// The version is kept in a table of its own, named after the first one with
-// the ending "_version", since the rest of the database is the host's.
+// If Options name no schema, Migrate looks for the tables in the search path
+// and uses the schema in which it finds them. If they are only in a schema
+// outside the search path, Migrate returns an error and does not create them.
+//
+// The version is kept in a table of its own, whose name is the first table's
+// name with the ending "_version", since the rest of the database belongs to
+// the host.
 func (p *Provider) Migrate(ctx context.Context) error {
 	if err := p.prepare(ctx); err != nil {
 		return verb("migrate", err)
@@ -44,7 +49,7 @@ func (p *Provider) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// If this fails, most often because the table is not there yet, the next
+	// If this fails, usually because the table does not exist yet, the next
 	// step returns the reason.
 	version, err := p.version(ctx, p.db)
 	if err != nil || version != len(p.dialect.schema) {
@@ -57,8 +62,8 @@ func (p *Provider) prepare(ctx context.Context) error {
 }
 
 // bind names the tables' schema in every statement from now on. Otherwise a
-// connection with another search path, or a temporary table, would lead to other
-// tables.
+// connection with another search path, or a temporary table, would lead to
+// other tables.
 func (p *Provider) bind(ctx context.Context) error {
 	p.binding.Lock()
 	defer p.binding.Unlock()
@@ -74,13 +79,13 @@ func (p *Provider) bind(ctx context.Context) error {
 	return nil
 }
 
-// checkTables returns an error if the database may leave out rows of the tables that
-// are there.
+// checkTables returns an error if the database may leave out rows of the
+// existing tables.
 func (p *Provider) checkTables(ctx context.Context) error {
 	return p.dialect.db.Check(ctx, p.db, p.schema, p.table, p.table+"_overrides", p.table+"_events", p.table+"_version")
 }
 
-// fit fails when a setting of the connections is wrong.
+// fit returns an error if a setting of the connections is wrong.
 func (p *Provider) fit(ctx context.Context) error {
 	if p.dialect.unfit == "" {
 		return nil
@@ -95,8 +100,9 @@ func (p *Provider) fit(ctx context.Context) error {
 	return nil
 }
 
-// ours returns an error if rows may be left out, and if a table is another one
-// that has the same name, as when MySQL did not create it since there was one.
+// ours returns an error if rows may be left out, or if a table is another one
+// with the same name. MySQL, for example, does not create a table whose name
+// exists.
 func (p *Provider) ours(ctx context.Context) error {
 	if err := p.patiently(ctx, func() error { return p.checkTables(ctx) }); err != nil {
 		return err
@@ -109,19 +115,19 @@ func (p *Provider) ours(ctx context.Context) error {
 		_, err = p.refused(ctx, 1)
 	}
 	if err != nil {
-		return fmt.Errorf("table %s, or one beside it, cannot be read: %w", p.table, err)
+		return fmt.Errorf("cannot read table %s or one of the tables named after it: %w", p.table, err)
 	}
 	return nil
 }
 
-// Connections and transactions can be told.
+// An execer is a connection or a transaction.
 type execer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// aloneInTransaction migrates in a transaction that begins with a statement
-// for which others wait.
+// aloneInTransaction migrates in a transaction that begins with a statement for
+// which other processes wait.
 func aloneInTransaction(lock string) func(context.Context, *Provider, func(execer) error) error {
 	return func(ctx context.Context, p *Provider, do func(execer) error) error {
 		return p.patiently(ctx, func() error { return p.transact(ctx, lock, do) })
@@ -133,7 +139,7 @@ func (p *Provider) transact(ctx context.Context, lock string, do func(execer) er
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // the first error says more
+	defer tx.Rollback() // an earlier error says more
 	if lock != "" {
 		if _, err := tx.ExecContext(ctx, lock); err != nil {
 			return err
@@ -167,8 +173,8 @@ func (p *Provider) migrate(ctx context.Context, e execer) error {
 	return nil
 }
 
-// lockVersion writes before it reads, so that of several processes that meet
-// here one goes first and the others see what it did.
+// lockVersion writes before it reads, so that of several processes one goes
+// first and the others see what it has done.
 func (p *Provider) lockVersion(ctx context.Context, e execer) (version int, err error) {
 	for _, statement := range []string{p.sql.createVersion, p.sql.noVersion} {
 		if _, err := e.ExecContext(ctx, statement); err != nil {
@@ -183,11 +189,11 @@ func (p *Provider) version(ctx context.Context, e execer) (version int, err erro
 	return version, err
 }
 
-// run sends the statements of a file one by one: not every driver takes
-// several at once.
+// run executes the statements of a file one by one, since some drivers do not
+// accept several at once.
 func (p *Provider) run(ctx context.Context, e execer, file string) error {
 	schema := p.schema
-	if !p.dialect.schemas { // SQLite creates an index beside its table, and refuses to be told where that is
+	if !p.dialect.schemas { // SQLite creates an index in the schema of its table, and refuses a statement that names it
 		schema = ""
 	}
 	for statement := range strings.SplitSeq(file, ";\n") {

@@ -24,15 +24,16 @@ var mysql = dialect{
 	busy:      numbered("1213", "1205", "1020"), // deadlock, lock wait timeout, record changed
 	alone:     aloneMySQL,
 
-	// A view in a table's place may hide rows; it has no index, so that the
+	// A view in place of a table may hide rows. It has no index, so the
 	// statement fails.
 	byKey: "FORCE INDEX (PRIMARY)",
 
-	// ON DUPLICATE KEY UPDATE would do it in one statement, but with the client's
-	// clientFoundRows its count does not tell an insert from a repetition, and
-	// it assigns one column after the other, so that what is compared has
-	// changed when it is compared again. Instead replace follows where this
-	// fails. Since no row is ever deleted, one of them applies, and it is atomic.
+	// ON DUPLICATE KEY UPDATE would need only one statement. But if the client
+	// sets clientFoundRows, its count does not distinguish an insert from a
+	// repetition. It also assigns the columns one after the other, so a later
+	// comparison sees the changed value. Instead, replace is run if this
+	// statement fails. Since no row is ever deleted, one of the two applies,
+	// and each is atomic.
 	put:   `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	taken: numbered("1062"), // duplicate entry
 	replace: `UPDATE keyhatch_plans SET plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?, updated_at = ?,
@@ -50,10 +51,10 @@ var mysql = dialect{
 			reason = IF(refused = 1, VALUES(reason), reason), body = IF(refused = 1, VALUES(body), body)`,
 
 	// Without autocommit, a read begins a transaction that nothing ends, and
-	// those after it go on seeing plans as they were. Other charsets lose
-	// letters on the way, and empty texts must not be NULL. MariaDB has another
-	// name for the isolation, which MySQL takes for a comment, and the other way
-	// round.
+	// later reads would still see the old plans. Other charsets lose
+	// characters, and empty strings must not become NULL. MariaDB and MySQL
+	// have different names for the isolation, so each one stands in a comment
+	// that only one of the two executes.
 	unfit: `SELECT CASE
 		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
 		WHEN /*!80000 @@transaction_isolation *//*M! @@tx_isolation */ = 'READ-UNCOMMITTED'
@@ -65,8 +66,8 @@ var mysql = dialect{
 		END`,
 }
 
-// numbered reads the number from the text, since the driver's error has it in a
-// field, which cannot be asked for without importing the driver.
+// numbered reads the error number from the text. The driver's error has it in a
+// field, which is not accessible without importing the driver.
 func numbered(numbers ...string) func(error) bool {
 	return func(err error) bool {
 		for ; err != nil; err = errors.Unwrap(err) {
@@ -96,13 +97,13 @@ func aloneMySQL(ctx context.Context, p *Provider, do func(execer) error) (err er
 		return err
 	}
 	if !locked.Bool {
-		return fmt.Errorf("another process has been migrating for %v", patience)
+		return fmt.Errorf("another process has been migrating for more than %v", patience)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_, failed := conn.ExecContext(ctx, "DO RELEASE_LOCK("+name+")", p.schema)
-		if failed != nil { // the lock goes with the connection
+		if failed != nil { // closing the connection releases the lock
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}
 	}()

@@ -11,15 +11,18 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// maxOverride is in bytes of JSON; the smallest text column takes twice as many.
+// maxOverride is in bytes of JSON. The smallest text column holds twice as
+// many.
 const maxOverride = 32 << 10
 
-// SetOverride keeps what the owner has in the place of what the plan says,
-// whatever plan that is; it takes the place of the override before. A zero
-// Override takes it back. It counts as soon as the owner has a subscription, and
-// grants nothing without one. The error matches [ErrInvalid] for owners
-// that Put does not take, for what [entitlement.Override.Check] refuses, for
-// features that are not UTF-8, and for more than 32 KiB of JSON.
+// SetOverride stores the owner's override, which replaces fields of the owner's
+// plan, whichever plan that is. It replaces an earlier override. A zero
+// Override removes it. An override takes effect when the owner has a
+// subscription; it grants nothing without one.
+//
+// The error matches [ErrInvalid] if the owner is not 1 to 255 bytes of UTF-8
+// without control characters, if [entitlement.Override.Check] returns an error,
+// if a feature is not UTF-8, or if the JSON is longer than 32 KiB.
 func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.Override) error {
 	err := checkOwner(owner)
 	var document any
@@ -33,8 +36,8 @@ func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.
 	return verb("set override", err)
 }
 
-// Override returns what [Provider.SetOverride] keeps for the owner, and the zero
-// Override where it keeps nothing.
+// Override returns what [Provider.SetOverride] has stored for the owner, or the
+// zero Override if there is none.
 func (p *Provider) Override(ctx context.Context, owner string) (entitlement.Override, error) {
 	kept, err := collect(ctx, p, scanOverride, p.sql.override, owner)
 	if err != nil || len(kept) == 0 {
@@ -46,8 +49,8 @@ func (p *Provider) Override(ctx context.Context, owner string) (entitlement.Over
 	return kept[0].override, nil
 }
 
-// overrideDocument is how an override is stored. The row of one that was taken
-// back stays, or a Watch would not see that it was.
+// overrideDocument returns the stored form of an override. The row of a removed
+// override stays, so that a Watch sees the removal.
 func overrideDocument(o entitlement.Override) (any, error) {
 	if o.IsZero() {
 		return nil, nil
@@ -62,18 +65,18 @@ func overrideDocument(o entitlement.Override) (any, error) {
 	if len(b) > maxOverride {
 		return nil, fmt.Errorf("%d bytes of JSON, want at most %d", len(b), maxOverride)
 	}
-	// JSON is Unicode, and its encoder silently replaces what is not.
+	// The JSON encoder silently replaces bytes that are not UTF-8.
 	var read entitlement.Override
 	if err := read.UnmarshalJSON(b); err != nil {
 		return nil, err
 	}
 	if !reflect.DeepEqual(read, o) {
-		return nil, errors.New("it has text that is not UTF-8")
+		return nil, errors.New("a feature is not valid UTF-8")
 	}
 	return string(b), nil
 }
 
-// An overrideColumn reads an override; NULL is the zero one.
+// An overrideColumn scans an override. NULL is the zero one.
 type overrideColumn struct{ to *entitlement.Override }
 
 // Scan implements sql.Scanner.

@@ -15,7 +15,7 @@ var postgres = dialect{
 	schema:      []string{postgresSchema1},
 	db:          &sqldb.PostgreSQL,
 	schemas:     true,
-	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
+	isolation:   sql.LevelReadCommitted, // each statement sees changes that were committed while it waited for a lock
 	busy:        busyPostgres,
 	put:         putOnConflict,
 	setOverride: setOverrideOnConflict,
@@ -26,8 +26,8 @@ var postgres = dialect{
 	unfit:       sqldb.PostgreSQLEncodings,
 }
 
-// busyPostgres knows the errors of every driver that tells the SQLSTATE, as
-// pgx and lib/pq do.
+// busyPostgres recognises the errors of every driver that provides the
+// SQLSTATE, as pgx and lib/pq do.
 func busyPostgres(err error) bool {
 	var coded interface{ SQLState() string }
 	if !errors.As(err, &coded) {

@@ -12,55 +12,54 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// DefaultTable is the name of the table where Options name none.
+// DefaultTable is the table's name if Options name none.
 const DefaultTable = "keyhatch_plans"
 
 const defaultPoll = time.Second
 
-// What is longer than 63 bytes PostgreSQL cuts off, endings included.
+// PostgreSQL truncates names after 63 bytes, endings included.
 var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
-// Without these no two tables get in each other's way, those of package sqlstore
-// included.
+// Refusing these endings keeps the names of any two tables apart, including
+// those of package sqlstore.
 var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|owners|revocations)$`)
 
-// Options adjust a Provider. The zero value is right for most.
+// Options configure a Provider. The zero value suits most hosts.
 type Options struct {
-	// Table is the name of the table, by default [DefaultTable]: at most 48
-	// lower-case letters, digits and underscores, not beginning with a digit.
-	// Its index and the tables beside it, which hold the overrides, the events
-	// and the schema's version, are named after it, with the endings "_at",
-	// "_overrides", "_events" and "_version". These are refused in the name
-	// itself, as are "_list", "_live", "_replaced", "_owners" and
-	// "_revocations", which package sqlstore has.
+	// Table is the name of the table: at most 48 lower-case letters, digits and
+	// underscores, not beginning with a digit. The default is [DefaultTable].
+	// An index and the tables of the overrides, the events and the schema's
+	// version have this name with the endings "_at", "_overrides", "_events"
+	// and "_version". The name itself must not have these endings, nor "_list",
+	// "_live", "_replaced", "_owners" and "_revocations", which package
+	// sqlstore uses.
 	Table string
 
-	// Schema is where the tables are: a schema of PostgreSQL, or a database of
-	// MySQL, named as a table is. It must be there already. By default it is
-	// the connection's own, or on PostgreSQL the schema of the search path in
-	// which Migrate finds the tables. SQLite has none.
+	// Schema is the schema of the tables on PostgreSQL, or their database on
+	// MySQL. It has the same form as Table and must exist. By default it is the
+	// connection's own, or on PostgreSQL the schema of the search path in which
+	// Migrate finds the tables. It must be empty for SQLite.
 	Schema string
 
-	// Poll is how long [Provider.Watch] pauses before it asks the database
-	// again what was written, by default a second. With a negative one it
-	// does not ask, and changes are seen when Manager.OwnerChanged is called or
-	// its CacheTTL is over; that is enough where there is a bus and whoever
-	// writes calls it, as package webhook does.
+	// Poll is the pause of [Provider.Watch] between two queries for changed
+	// rows. The default is one second. If it is negative, Watch does not poll,
+	// and a change takes effect when Manager.OwnerChanged is called or the
+	// Manager's CacheTTL has passed. A negative Poll is sensible if there is a
+	// bus and every writer calls OwnerChanged, as package webhook does.
 	Poll time.Duration
 }
 
 // A Provider is an [entitlement.Watcher] on a SQL database. Its methods may be
-// called from many goroutines, and many processes may have a Provider on the
-// same table.
+// called from many goroutines, and many processes may use the same table.
 //
-// It holds nothing but the pool it was given, which the host closes when the
-// Provider is no longer in use.
+// A Provider holds no resource but the pool it was given. The host closes the
+// pool when the Provider is no longer in use.
 type Provider struct {
 	db            *sql.DB
 	dialect       *dialect
 	catalog       *entitlement.Catalog
 	schema, table string
-	found         bool // the schema, by Migrate
+	found         bool // Migrate has found the schema
 	binding       sync.Mutex
 	poll          time.Duration
 	sql           statements
@@ -68,9 +67,10 @@ type Provider struct {
 
 var _ entitlement.Watcher = (*Provider)(nil)
 
-// New returns a Provider of the catalog's plans on db, which speaks the dialect
-// d. Nil Options are fine. It does not connect; call [Provider.Migrate] once
-// before the first use.
+// New returns a Provider of the catalog's plans on db, a database of the
+// dialect d. The Options may be nil. New does not connect. Call
+// [Provider.Migrate] once before the first use. New returns an error if db or
+// catalog is nil, d is unknown, or an option is invalid.
 func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, o *Options) (*Provider, error) {
 	if db == nil {
 		return nil, errors.New("sqlprovider: db is nil")
@@ -110,9 +110,9 @@ func (o Options) validate(name sqlstore.Dialect, d *dialect) error {
 	case !tableName.MatchString(o.Table):
 		return fmt.Errorf("sqlprovider: Options.Table: %q does not match %s", o.Table, tableName)
 	case endings.MatchString(o.Table):
-		return fmt.Errorf("sqlprovider: Options.Table: %q has an ending that the names of keyhatch's other tables and indexes have", o.Table)
+		return fmt.Errorf("sqlprovider: Options.Table: %q must not have an ending of the other tables and indexes: _at, _overrides, _events, _version, _list, _live, _replaced, _owners, _revocations", o.Table)
 	case o.Schema != "" && (!d.schemas || !tableName.MatchString(o.Schema)):
-		return fmt.Errorf("sqlprovider: Options.Schema: %q is not a name that %s takes", o.Schema, name)
+		return fmt.Errorf("sqlprovider: Options.Schema: %q is not a valid schema name for %s", o.Schema, name)
 	}
 	return nil
 }

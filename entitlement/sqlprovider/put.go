@@ -9,21 +9,21 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Put keeps the state s of a subscription, unless the one that is kept is as new
-// or newer, as [entitlement.Subscription.Newer] has it: then it changes nothing,
-// and that is no error. changed reports which of the two it was.
+// Put stores the state s of a subscription, unless the stored state is as new
+// or newer, by [entitlement.Subscription.Newer]. In that case it changes
+// nothing and returns no error. changed reports whether s was stored.
 //
-// It takes a plan that is in the catalog; where the status is
-// [entitlement.Ended] or [entitlement.Held] any other one too, and none. Owners
-// have 1 to 255 bytes of UTF-8 without control characters, ids and plans at most
-// that. UpdatedAt must be set, Version not negative, and times in the years 1
-// to 9999; what they have below a microsecond is cut off, before they are
-// compared. The error for anything else matches [ErrInvalid], and also
-// [entitlement.ErrUnknownPlan] where it is the plan.
+// The owner has 1 to 255 bytes of UTF-8 without control characters. The ID and
+// the plan have at most 255 such bytes. The plan must be in the catalog, unless
+// the status is [entitlement.Ended] or [entitlement.Held]: then any plan is
+// accepted, also none. UpdatedAt must be set, and Version must not be negative.
+// Times must be in the years 1 to 9999. They are truncated to microseconds
+// before they are compared. Otherwise the error matches [ErrInvalid]. It also
+// matches [entitlement.ErrUnknownPlan] if the plan is the cause.
 //
-// It is one atomic statement, which may come any number of times, in any order
-// and from any number of processes. A nil error means that s, or something
-// newer, is kept for good. Overrides are left as they are.
+// Put takes effect atomically. It may be called any number of times, in any
+// order and from any number of processes. After a nil error, s or a newer state
+// is stored durably. Put does not change overrides.
 func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error) {
 	if s, err = p.accepted(s); err != nil {
 		return false, verb("put", callers(err))
@@ -33,7 +33,7 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 }
 
 func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int64) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
 	status, updated := string(s.Status), micros(s.UpdatedAt)
 	since, paid, until := micros(s.Since), micros(s.PaidFrom), micros(s.ValidUntil)
@@ -45,7 +45,7 @@ func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int6
 		s.Owner, s.ID, updated, updated, s.Version)
 }
 
-// accepted is s as it is kept.
+// accepted returns s as it is stored.
 func (p *Provider) accepted(s entitlement.Subscription) (entitlement.Subscription, error) {
 	if err := p.check(s); err != nil {
 		return s, err
@@ -86,5 +86,5 @@ func (p *Provider) check(s entitlement.Subscription) error {
 		_, err := p.catalog.Plan(s.Plan)
 		return err
 	}
-	return fmt.Errorf("status: %q is not known", s.Status)
+	return fmt.Errorf("status: unknown status %q", s.Status)
 }

@@ -12,7 +12,7 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// bought is a subscription that Put takes.
+// bought returns a subscription that Put accepts.
 func bought(owner string) entitlement.Subscription {
 	return entitlement.Subscription{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: noon, UpdatedAt: noon}
 }
@@ -31,8 +31,8 @@ func TestPutRefuses(t *testing.T) {
 		`unknown plan: ""`:             func(s *entitlement.Subscription) { s.Plan = "" },
 		`unknown plan: "Pro"`:          func(s *entitlement.Subscription) { s.Plan, s.Status = "Pro", entitlement.PastDue },
 		"plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
-		`status: "trialing"`:           func(s *entitlement.Subscription) { s.Status = "trialing" },
-		`status: ""`:                   func(s *entitlement.Subscription) { s.Status = "" },
+		`unknown status "trialing"`:    func(s *entitlement.Subscription) { s.Status = "trialing" },
+		`unknown status ""`:            func(s *entitlement.Subscription) { s.Status = "" },
 		"version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
 		"updated at: must be set":      func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
 		"since: must be in the years":  func(s *entitlement.Subscription) { s.Since = time.Time{}.Add(-time.Second) },
@@ -47,11 +47,11 @@ func TestPutRefuses(t *testing.T) {
 			t.Errorf("got %v, %v, want an ErrInvalid with %q", changed, err, name)
 		}
 		if want := strings.HasPrefix(name, "unknown plan"); errors.Is(err, entitlement.ErrUnknownPlan) != want {
-			t.Errorf("%v is an ErrUnknownPlan: got %v, want %v", err, !want, want)
+			t.Errorf("%v matches ErrUnknownPlan: got %v, want %v", err, !want, want)
 		}
 	}
 	if n := f.asked(); n != 0 {
-		t.Errorf("what is not taken reaches the database: %d statements", n)
+		t.Errorf("refused calls sent %d statements to the database", n)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestSetOverrideRefuses(t *testing.T) {
 		}
 	}
 	if n := f.asked(); n != 0 {
-		t.Errorf("what is not taken reaches the database: %d statements", n)
+		t.Errorf("refused calls sent %d statements to the database", n)
 	}
 }
 
@@ -126,9 +126,9 @@ func TestEventsRefuse(t *testing.T) {
 		}
 	}
 	if err := p.Prune(t.Context(), time.Unix(1<<60, 0)); !errors.Is(err, sqlprovider.ErrInvalid) {
-		t.Errorf("Prune of what never comes: got %v, want ErrInvalid", err)
+		t.Errorf("Prune of a year after 9999: got %v, want ErrInvalid", err)
 	}
 	if n := f.asked(); n != 0 {
-		t.Errorf("what is not taken reaches the database: %d statements", n)
+		t.Errorf("refused calls sent %d statements to the database", n)
 	}
 }

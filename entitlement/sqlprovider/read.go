@@ -12,9 +12,10 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Entitlement implements [entitlement.Provider]: what the owner's subscriptions
-// and override come to now, as [entitlement.Catalog.Resolve] has it. It reads
-// them in one statement.
+// Entitlement implements [entitlement.Provider]. It returns what the owner's
+// subscriptions and override grant now; see [entitlement.Catalog.Resolve]. It
+// reads them in one statement. An error other than [entitlement.ErrNone] is an
+// outage.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	subscriptions, override, err := p.owned(ctx, owner)
 	if err != nil {
@@ -27,9 +28,9 @@ func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.E
 	return e, err
 }
 
-// Subscriptions returns all that the owner has had, those that are ended or held
-// included, and the one that began last first. There is no error when there are
-// none.
+// Subscriptions returns all subscriptions of the owner, including those that
+// are ended or held. The one that began last comes first. If there are none, it
+// returns nil and no error.
 func (p *Provider) Subscriptions(ctx context.Context, owner string) ([]entitlement.Subscription, error) {
 	subscriptions, _, err := p.owned(ctx, owner)
 	if err != nil {
@@ -41,9 +42,9 @@ func (p *Provider) Subscriptions(ctx context.Context, owner string) ([]entitleme
 	return subscriptions, nil
 }
 
-// owned reads the rows of an owner, and none that the database only takes for
-// theirs. The override is that of an owner who has subscriptions; without them
-// it counts for nothing.
+// owned reads the rows of an owner. It refuses rows of owners that the database
+// only considers equal. The override is returned only if the owner has
+// subscriptions; without them it has no effect.
 func (p *Provider) owned(ctx context.Context, owner string) ([]entitlement.Subscription, entitlement.Override, error) {
 	rows, err := collect(ctx, p, scanRow, p.sql.find, owner)
 	var subscriptions []entitlement.Subscription
@@ -58,17 +59,16 @@ func (p *Provider) owned(ctx context.Context, owner string) ([]entitlement.Subsc
 }
 
 func foreign(owner, got string) error {
-	return fmt.Errorf("asked for %q, got %q: the column has another collation than the schema's; restore it", owner, got)
+	return fmt.Errorf("asked for %q, got %q: the column does not have the collation of the schema files; restore it", owner, got)
 }
 
-// A row is a subscription, and the override of its owner.
+// A row is a subscription and the override of its owner.
 type row struct {
 	entitlement.Subscription
 	override entitlement.Override
 }
 
-// scanRow takes nothing on trust that a row may hold, since others can write to
-// the table.
+// scanRow checks every value, since others can write to the table.
 func scanRow(rows *sql.Rows) (r row, err error) {
 	var status string
 	err = rows.Scan(&r.Owner, &r.ID, &r.Plan, &status, instantColumn{&r.Since}, instantColumn{&r.PaidFrom},
@@ -77,7 +77,7 @@ func scanRow(rows *sql.Rows) (r row, err error) {
 	switch {
 	case err != nil:
 	case !r.Status.Valid():
-		err = fmt.Errorf("subscription %q: status %q is not known", r.ID, status)
+		err = fmt.Errorf("subscription %q: unknown status %q", r.ID, status)
 	case r.Version < 0:
 		err = fmt.Errorf("subscription %q: version %d is negative", r.ID, r.Version)
 	}

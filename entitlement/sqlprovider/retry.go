@@ -10,19 +10,19 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-// Patience is how long a call goes on trying again after it was refused because
-// of others, if its context does not end sooner.
+// patience is how long a call is retried after it failed because of other
+// statements, unless its context ends sooner.
 const (
 	patience   = 5 * time.Second
 	firstPause = time.Millisecond
-	longPause  = 4 * time.Millisecond // or a busy SQLite file goes to whoever had it last
+	longPause  = 4 * time.Millisecond // with longer pauses, a busy SQLite file goes to the process that had it last
 
-	// writeTimeout is below what a Watch looks back, so that a write that had to
-	// wait is not committed unseen.
+	// writeTimeout is shorter than overlap, so that a Watch sees a write that
+	// had to wait.
 	writeTimeout = 20 * time.Second
 )
 
-// patiently calls try until it does not fail because of other statements.
+// patiently calls try again while it fails because of other statements.
 func (p *Provider) patiently(ctx context.Context, try func() error) error {
 	giveUp := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
@@ -38,7 +38,8 @@ func (p *Provider) patiently(ctx context.Context, try func() error) error {
 	}
 }
 
-// interrupted adds the context's error to one that a driver gave in its place.
+// interrupted adds the context's error if a driver returned another one
+// instead.
 func interrupted(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
 		return err
@@ -46,8 +47,8 @@ func interrupted(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
-// exec runs one statement, which is a transaction of its own, and returns how
-// many rows it changed.
+// exec runs one statement, which is its own transaction, and returns the number
+// of changed rows.
 func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -62,7 +63,7 @@ func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n i
 	return n, err
 }
 
-// collect reads the rows that a query has for an answer.
+// collect returns the rows of a query.
 func collect[T any](ctx context.Context, p *Provider, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
 	err = p.patiently(ctx, func() (err error) {
 		all, err = collectOnce(ctx, p.db, scan, query, args...)
@@ -87,6 +88,6 @@ func collectOnce[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T
 		}
 		all = append(all, row)
 	}
-	// Without this, a read that broke off halfway would pass for a whole one.
+	// Without this, a read that was cut off would look complete.
 	return all, rows.Err()
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A row as the query for an owner's rows has it.
+// subscriptionRow returns a row of the query for an owner's rows.
 func subscriptionRow(change func(r []driver.Value)) [][]driver.Value {
 	r := []driver.Value{"ann", "sub_1", "pro", "active", nil, nil, nil, noon.UnixMicro(), int64(0), nil}
 	change(r)
@@ -25,11 +25,11 @@ func TestGoodRow(t *testing.T) {
 	t.Parallel()
 	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[9] = `{"max_keys": 7}` })}, nil)
 	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || e.MaxKeys != 7 || !e.ValidUntil.IsZero() {
-		t.Errorf("got %+v, %v, want access with 7 keys, for ever", e, err)
+		t.Errorf("got %+v, %v, want access with 7 keys and no end", e, err)
 	}
 }
 
-// Whatever a row holds, it is an outage and neither access nor the lack of it.
+// A row with invalid values is an outage. It neither grants nor denies access.
 func TestHostileRows(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(r []driver.Value){
@@ -58,7 +58,7 @@ func TestHostileRows(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want an outage", name, e, err)
 		}
 		if err != nil && !strings.HasPrefix(err.Error(), "sqlprovider: entitlement: ") {
-			t.Errorf("%s: the error does not say where it comes from: %v", name, err)
+			t.Errorf("%s: got %v, want an error that begins with sqlprovider: entitlement", name, err)
 		}
 	}
 }
@@ -71,13 +71,13 @@ func TestOutageIsNotTheLackOfAPlan(t *testing.T) {
 		t.Errorf("got %+v, %v, want an outage", e, err)
 	}
 	if _, err := p.Override(t.Context(), "ann"); err == nil {
-		t.Error("an override that cannot be read passes for none")
+		t.Error("Override returned no error although the database failed")
 	}
 	if _, err := p.Subscriptions(t.Context(), "ann"); err == nil {
-		t.Error("subscriptions that cannot be read pass for none")
+		t.Error("Subscriptions returned no error although the database failed")
 	}
 	if seen, err := p.Seen(t.Context(), "evt_1"); err == nil || seen {
-		t.Errorf("an event that cannot be read: got %v, %v", seen, err)
+		t.Errorf("Seen although the database failed: got %v, %v, want an error", seen, err)
 	}
 	f.answer(nil, nil)
 	if _, err := p.Entitlement(t.Context(), "ann"); err != entitlement.ErrNone {
@@ -92,7 +92,7 @@ func TestDriverErrorOfAnEndedContext(t *testing.T) {
 	p := open(t, f, nil)
 	cancel()
 	if _, err := p.Entitlement(ctx, "ann"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's error in it", err)
+		t.Errorf("got %v, want an error that matches the context's", err)
 	}
 }
 
@@ -101,15 +101,15 @@ func TestForeignRowsElsewhere(t *testing.T) {
 	f := &fake{rows: [][]driver.Value{{"Ann", nil}}}
 	p := open(t, f, nil)
 	if _, err := p.Override(t.Context(), "ann"); err == nil {
-		t.Error("another owner's override passes for the one asked for")
+		t.Error("Override accepted the row of another owner")
 	}
 	f.answer([][]driver.Value{{"EVT", int64(0)}}, nil)
 	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
-		t.Errorf("another event passes for the one asked for: got %v, %v", seen, err)
+		t.Errorf("Seen of another event's row: got %v, %v, want an error", seen, err)
 	}
 	f.answer([][]driver.Value{{"evt", int64(2)}}, nil)
 	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
-		t.Errorf("an event in a third state: got %v, %v", seen, err)
+		t.Errorf("refused is neither 0 nor 1: got %v, %v, want an error", seen, err)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestCheckAsksForWhatMayStillGrant(t *testing.T) {
 		}
 		got, want := f.args[0], time.Now().Add(-366*24*time.Hour).UnixMicro()
 		if len(got) != 1 || got[0].Value != want {
-			t.Errorf("got the arguments %v, want %d alone, the longest grace ago", got, want)
+			t.Errorf("got the arguments %v, want only %d, which is MaxGrace ago", got, want)
 		}
 	})
 }

@@ -20,9 +20,9 @@ var sqlite = dialect{
 	markSeen:    markSeenOnConflict,
 	keepRefused: keepRefusedOnConflict,
 	unlessTaken: "ON CONFLICT DO NOTHING",
-	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
+	alone:       aloneInTransaction(""), // lockVersion writes, and SQLite has one writer at a time
 
-	// A result code's low byte is the primary one.
+	// The low byte of a result code is the primary code.
 	busy: func(err error) bool {
 		const busy = 5
 		var coded interface{ Code() int }

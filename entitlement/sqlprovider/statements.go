@@ -4,7 +4,7 @@ import "github.com/keyhatch/keyhatch/internal/sqldb"
 
 const columns = `owner, subscription, plan, status, since, paid_from, valid_until, updated_at, version`
 
-// statements are the SQL of a Provider, for its table and its database.
+// statements holds the SQL of a Provider, for its tables and its dialect.
 type statements struct {
 	find, plans, override                       string
 	put, replace, setOverride                   string
@@ -15,8 +15,8 @@ type statements struct {
 
 func (p *Provider) statements() statements {
 	return statements{
-		// One statement, so that the subscriptions and the override are of the
-		// same instant.
+		// One statement reads the subscriptions and the override as of the same
+		// instant.
 		find: p.read(`SELECT s.owner, s.subscription, s.plan, s.status, s.since, s.paid_from, s.valid_until, s.updated_at, s.version, o.overrides
 			FROM keyhatch_plans s `+p.dialect.byKey+` LEFT JOIN keyhatch_plans_overrides o `+p.dialect.byKey+`
 			ON o.owner = s.owner WHERE s.owner = ?`, "", "_overrides"),
@@ -34,10 +34,10 @@ func (p *Provider) statements() statements {
 		markSeen:    p.text(p.dialect.markSeen),
 		keepRefused: p.text(p.dialect.keepRefused),
 
-		// Both values of refused, so that the index serves.
+		// Naming both values of refused lets the database use the index.
 		prune: p.text(`DELETE FROM keyhatch_plans_events WHERE refused IN (0, 1) AND at < ?`),
 
-		// An override has no subscription; its owner stands for it.
+		// An override has no subscription; its owner is used instead.
 		written: p.read(`SELECT 0 AS kind, owner, subscription, written_at FROM keyhatch_plans WHERE written_at >= ?
 			UNION ALL SELECT 1, owner, owner, written_at FROM keyhatch_plans_overrides WHERE written_at >= ?
 			LIMIT ?`, "", "_overrides"),
@@ -50,8 +50,8 @@ func (p *Provider) statements() statements {
 	}
 }
 
-// read turns a SELECT statement into one that fails if the database may leave out
-// rows of one of the tables, which are named by their endings.
+// read makes a SELECT statement fail if the database may leave out rows of one
+// of the tables, which are named by their endings.
 func (p *Provider) read(statement string, endings ...string) string {
 	var tables []string
 	for _, ending := range endings {
@@ -60,13 +60,13 @@ func (p *Provider) read(statement string, endings ...string) string {
 	return p.text(p.dialect.db.Whole(statement, tables...))
 }
 
-// text turns a statement into the database's own: its placeholders, and its
-// tables' names. Nothing else is ever put into a statement.
+// text adapts a statement to the database: its placeholders and the names of
+// its tables. Nothing else is ever inserted into a statement.
 func (p *Provider) text(statement string) string {
 	return p.named(p.schema, p.dialect.db.Text(statement))
 }
 
-// named puts in the names of tables and indexes.
+// named inserts the names of tables and indexes.
 func (p *Provider) named(schema, statement string) string {
 	return p.dialect.db.Replace(sqldb.Names{
 		Default: DefaultTable, Table: p.table, Schema: schema,

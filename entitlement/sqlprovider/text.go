@@ -8,10 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxText is in bytes, of owners, of ids and of plans, as the columns have it.
+// maxText is the maximum length of owners, IDs and plans in bytes, as in the
+// schema.
 const maxText = 255
 
-// checkOwner refuses what package apikey refuses for the owner of a key.
+// checkOwner returns an error for owners that package apikey refuses.
 func checkOwner(owner string) error {
 	if owner == "" {
 		return errors.New("owner: must not be empty")
@@ -26,7 +27,7 @@ func checkEvent(event string) error {
 	return checkText("event", event)
 }
 
-// checkText bounds text that is kept as it is.
+// checkText returns an error if s cannot be stored unchanged.
 func checkText(field, s string) error {
 	switch {
 	case len(s) > maxText:
@@ -39,8 +40,8 @@ func checkText(field, s string) error {
 	return nil
 }
 
-// misleading reports whether r could break a line or reorder the text around
-// it where a name is shown.
+// misleading reports whether r could break a line, or reorder the text around
+// it, where a name is shown.
 func misleading(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }

@@ -7,33 +7,35 @@ import (
 )
 
 const (
-	// overlap is how much of what was written before the last poll is read
-	// again: a write may be committed that much later than its clock says.
+	// overlap is how far each poll looks back beyond the start of the last one.
+	// A write may be committed that much later than its written_at.
 	overlap = 30 * time.Second
 
-	// maxWritten bounds what one poll reads and a Watch remembers, in rows.
+	// maxWritten is the maximum number of rows that one poll reads and a Watch
+	// remembers.
 	maxWritten = 10_000
 
-	// pollTimeout is how long a poll may take, and maxFailed how many may fail
-	// in a row.
+	// pollTimeout bounds each poll. Watch returns after maxFailed failures in a
+	// row.
 	pollTimeout = 10 * time.Second
 	maxFailed   = 5
 )
 
-// Watch implements [entitlement.Watcher]. Every [Options.Poll] it asks the
-// database which rows were written, by whatever process, and calls changed for
-// their owners.
+// Watch implements [entitlement.Watcher]. Every [Options.Poll] it reads which
+// rows were written, by any process, and calls changed for their owners.
 //
 // Rows are found by the clock of the process that wrote them. Each poll looks
-// back 30 seconds beyond the one before, and what it has told it does not tell
-// again, so nothing is lost where clocks differ, and commits are late, by less
-// than that; beyond that a change is seen when the Manager's CacheTTL is over.
-// It remembers at most 10,000 rows. When more were written within those 30
-// seconds, when a poll has failed, and when one comes 30 seconds late or a clock
-// was turned back, it calls gap as soon as it can read again.
+// back 30 seconds beyond the start of the last one, and skips what was already
+// reported. So nothing is lost if the sum of clock differences and delayed
+// commits stays below 30 seconds. Otherwise a change takes effect when the
+// Manager's CacheTTL has passed.
 //
-// It returns when ctx ends, or when five polls have failed in a row. Where it
-// does not poll, it waits for ctx.
+// Watch remembers at most 10,000 rows. It calls gap after its next successful
+// poll if more rows were written within those 30 seconds, if a poll has failed,
+// if a poll was more than 30 seconds late, or if a clock was turned back.
+//
+// Watch returns when ctx ends, or after five polls have failed in a row. If
+// [Options.Poll] is negative, it only waits for ctx.
 func (p *Provider) Watch(ctx context.Context, gap func(), changed func(owner string)) error {
 	if p.poll < 0 {
 		<-ctx.Done()
@@ -55,19 +57,20 @@ func (p *Provider) Watch(ctx context.Context, gap func(), changed func(owner str
 	}
 }
 
-// A watch is what a Watch remembers.
+// A watch is the state of a Watch.
 type watch struct {
 	provider *Provider
 	gap      func()
 	changed  func(owner string)
 
-	last  int64            // when the last poll that succeeded began, in microseconds
-	doubt bool             // something may have been missed
-	told  map[rowKey]int64 // the rows of the last poll, and when they were written
+	last  int64            // when the last successful poll began, in microseconds
+	doubt bool             // changes may have been missed
+	told  map[rowKey]int64 // the rows of the last poll and their written_at
 }
 
-// poll reads before it calls gap: what was committed before the gap is asked for
-// anew, and what is committed after the read is found by the next one.
+// poll reads before it calls gap. After the gap, the Manager asks again for
+// everything that was committed before, and the next poll finds what is
+// committed after the read.
 func (w *watch) poll(ctx context.Context, now int64) error {
 	if passed := now - w.last; passed < 0 || passed > overlap.Microseconds() {
 		w.doubt = true
@@ -89,7 +92,7 @@ func (w *watch) poll(ctx context.Context, now int64) error {
 	return nil
 }
 
-// tell remembers no more than the rows of this poll; older ones will not be read
+// tell remembers only the rows of this poll, since older ones are not read
 // again.
 func (w *watch) tell(rows []stamped) {
 	told := make(map[rowKey]int64, len(rows))
@@ -106,13 +109,13 @@ func (w *watch) tell(rows []stamped) {
 	}
 }
 
-// A rowKey is which row it is.
+// A rowKey identifies a row.
 type rowKey struct {
-	kind                int // 0 is a subscription, 1 an override
+	kind                int // 0 for a subscription, 1 for an override
 	owner, subscription string
 }
 
-// stamped is a row as it was written at an instant, in microseconds.
+// A stamped is a row and its written_at in microseconds.
 type stamped struct {
 	rowKey
 	at int64
@@ -123,7 +126,8 @@ func scanStamped(rows *sql.Rows) (s stamped, err error) {
 	return s, err
 }
 
-// written returns the rows that were written since an instant, in no order.
+// written returns the rows that were written since an instant, in no particular
+// order.
 func (p *Provider) written(ctx context.Context, since int64, limit int) ([]stamped, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()

@@ -14,14 +14,14 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
-// wrote is a row as a poll has it: a subscription of the owner's, written at an
+// wrote returns a row of a poll: a subscription of the owner, written at an
 // instant.
 func wrote(owner string, at time.Time) []driver.Value {
 	return []driver.Value{int64(0), owner, "sub_1", at.UnixMicro()}
 }
 
-// watching runs Watch in a bubble and calls each once a second, half a second
-// after a poll, with what was told since.
+// watching runs Watch in a bubble. Once a second, half a second after a poll, it
+// calls each with the calls that Watch has made since.
 func watching(t *testing.T, f *fake, each func(second int, told []string) bool) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -42,7 +42,7 @@ func watching(t *testing.T, f *fake, each func(second int, told []string) bool) 
 	return <-ended
 }
 
-// notes are what was told.
+// notes collects the calls that Watch makes.
 type notes struct {
 	mu   sync.Mutex
 	told []string
@@ -62,14 +62,14 @@ func (n *notes) take() []string {
 	return told
 }
 
-// A step is the answer to a poll, and what is to be told of it.
+// A step is the result of a poll and the calls that Watch must make then.
 type step struct {
 	rows [][]driver.Value
 	err  error
 	want []string
 }
 
-// script answers the polls with one step after the other.
+// script gives each poll the result of the next step.
 func script(t *testing.T, steps []step) error {
 	t.Helper()
 	f := &fake{}
@@ -130,12 +130,12 @@ func TestWatchGivesUp(t *testing.T) {
 		down := errors.New("down")
 		began := time.Now()
 		p := open(t, &fake{err: down}, nil)
-		err := p.Watch(t.Context(), func() { t.Error("gap is called before anything was read") }, nil)
+		err := p.Watch(t.Context(), func() { t.Error("Watch called gap before a poll succeeded") }, nil)
 		if !errors.Is(err, down) {
 			t.Errorf("got %v, want the database's error", err)
 		}
 		if took := time.Since(began); took != 4*time.Second {
-			t.Errorf("it gave up after %v, want five polls", took)
+			t.Errorf("Watch returned after %v, want 4s, after five polls", took)
 		}
 	})
 }
@@ -158,7 +158,7 @@ func TestWatchCallsGapWhenThereIsTooMuch(t *testing.T) {
 	})
 }
 
-// Each poll looks back thirty seconds from where the one before began.
+// Each poll looks back thirty seconds from the start of the one before.
 func TestWatchLooksBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestWatchLooksBack(t *testing.T) {
 			since := time.UnixMicro(f.argument(second).(int64))
 			want := began.Add(time.Duration(max(second-1, 0))*time.Second - 30*time.Second)
 			if !since.Equal(want) {
-				t.Errorf("poll %d: reads since %v, want %v", second, since, want)
+				t.Errorf("poll %d: got rows since %v, want since %v", second, since, want)
 			}
 			return second < 40
 		})
@@ -184,7 +184,7 @@ func TestWatchThatComesLateCallsGap(t *testing.T) {
 		gaps := 0
 		_ = p.Watch(ctx, func() { gaps++ }, nil)
 		if gaps != 4 {
-			t.Errorf("got %d gaps, want one for each of 4 polls that are 31 seconds apart", gaps)
+			t.Errorf("got %d gaps, want 4, one for each poll, since they are 31 seconds apart", gaps)
 		}
 	})
 }
@@ -200,7 +200,7 @@ func TestWatchThatDoesNotPoll(t *testing.T) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		if n := f.asked(); n != 0 {
-			t.Errorf("it sent %d statements", n)
+			t.Errorf("Watch sent %d statements, want none", n)
 		}
 	})
 }
