@@ -6,8 +6,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// An answer is what the service says of an owner. Pointers are nil for null and
-// for what is missing.
+// An answer is the service's response about an owner. A pointer is nil if the
+// field is null or missing.
 type answer struct {
 	Owner      *string               `json:"owner"`
 	Plan       *string               `json:"plan"`
@@ -16,27 +16,27 @@ type answer struct {
 	Override   *entitlement.Override `json:"override"`
 }
 
-// maxPlan bounds a name that is quoted in an error, in bytes.
+// maxPlan bounds the plan's name, which errors may quote, in bytes.
 const maxPlan = 256
 
-// flaw is what is wrong with an answer that has the given fields, or empty.
+// flaw returns what is wrong with an answer that has the given fields, or "".
 func (a answer) flaw(has map[string]bool, owner string) string {
 	switch {
 	case a.Owner == nil:
 		return "owner is missing"
 	case *a.Owner != owner:
-		return "it is about another owner"
+		return "owner is another one than in the request"
 	case !has["plan"]:
 		return "plan is missing"
 	case a.Plan == nil && (a.ValidUntil != nil || a.Status != nil || a.Override != nil):
-		return "it says more than that there is no plan"
+		return "there are other fields although plan is null"
 	case a.Plan == nil:
 		return ""
 	case *a.Plan == "" || len(*a.Plan) > maxPlan:
-		return "plan is empty or too long"
-	case !has["valid_until"]: // never must be said, not forgotten
+		return "plan is empty or longer than 256 bytes"
+	case !has["valid_until"]: // null must be explicit, so that a forgotten field does not mean never
 		return "valid_until is missing"
-	case a.ValidUntil != nil && a.ValidUntil.Truncate(time.Microsecond).IsZero(): // what Go makes of a time that was not set
+	case a.ValidUntil != nil && a.ValidUntil.Truncate(time.Microsecond).IsZero(): // the zero time.Time of a Go service
 		return "valid_until is the year 1"
 	}
 	return a.statusFlaw()
@@ -51,14 +51,14 @@ func (a answer) statusFlaw() string {
 		return ""
 	case entitlement.PastDue:
 		if a.ValidUntil == nil {
-			return "it is past due since nobody knows when"
+			return "status past_due needs a valid_until"
 		}
 		return ""
 	}
-	return "status is none of active, past_due and ended"
+	return "status is not active, past_due or ended"
 }
 
-// resolve is what the owner is entitled to.
+// resolve returns what the owner is entitled to.
 func (a answer) resolve(c *entitlement.Catalog, now time.Time) (entitlement.Entitlement, error) {
 	if a.Plan == nil {
 		return entitlement.Entitlement{}, entitlement.ErrNone

@@ -14,10 +14,10 @@ import (
 
 const contentType = "application/json"
 
-// maxAnswer is in bytes.
+// maxAnswer is the maximum length of a body in bytes.
 const maxAnswer = 64 << 10
 
-// get returns the body of an answer. The context ends the reading too.
+// get returns the body of the response. The context also bounds reading it.
 func (p *Provider) get(ctx context.Context, question string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -39,8 +39,9 @@ func (p *Provider) get(ctx context.Context, question string) ([]byte, error) {
 	return read(resp)
 }
 
-// drain reads what is not believed: a connection is used again only after that.
-// What follows a 101 is no answer, and has no end, not even that of the context.
+// drain reads the body of a response that is not used, since otherwise its
+// connection cannot be reused. After a 101 there is no response to read, and
+// what follows may never end, not even with the context.
 func drain(resp *http.Response) {
 	if resp.StatusCode >= http.StatusOK {
 		io.CopyN(io.Discard, resp.Body, maxAnswer)
@@ -50,8 +51,8 @@ func drain(resp *http.Response) {
 // maxError bounds the text of an error of net/http, in bytes.
 const maxError = 1000
 
-// bare is the error without the URL around it, which names the owner. What of it
-// quotes an answer that is not HTTP goes too.
+// bare returns the error without its URL, which contains the owner, and without
+// what it quotes from a response that is not HTTP.
 func bare(err error) error {
 	if outer := (*url.Error)(nil); errors.As(err, &outer) {
 		err = outer.Err
@@ -59,27 +60,28 @@ func bare(err error) error {
 	text, _, found := strings.Cut(err.Error(), "malformed")
 	switch {
 	case len(text) > maxError:
-		return errors.New("the answer is not HTTP")
+		return errors.New("the response is not HTTP")
 	case found:
 		return errors.New(text + "malformed")
 	}
 	return err
 }
 
-// genuine is an error unless the response can be an answer.
+// genuine returns an error if the status or the header is not that of an
+// answer.
 func genuine(resp *http.Response) error {
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("status %d", resp.StatusCode)
 	case len(resp.Header["Content-Encoding"]) > 0 || resp.Uncompressed:
-		return errors.New("the answer is compressed, which was not asked for")
+		return errors.New("the response is compressed although the request does not accept that")
 	case len(resp.Header["Content-Type"]) != 1 || !isJSON(resp.Header.Get("Content-Type")):
-		return errors.New("the answer is not of the type " + contentType)
+		return errors.New("the content type of the response is not " + contentType)
 	}
 	return nil
 }
 
-// isJSON lets a charset of UTF-8 stand beside the type, as many frameworks do.
+// isJSON also accepts the parameter charset=utf-8, which many frameworks send.
 func isJSON(value string) bool {
 	kind, params, err := mime.ParseMediaType(value)
 	if err != nil || kind != contentType {
@@ -94,7 +96,7 @@ func isJSON(value string) bool {
 }
 
 func read(resp *http.Response) ([]byte, error) {
-	tooLong := fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	tooLong := fmt.Errorf("the response is longer than %d bytes", maxAnswer)
 	if resp.ContentLength > maxAnswer {
 		return nil, tooLong
 	}

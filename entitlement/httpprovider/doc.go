@@ -1,58 +1,69 @@
 // Package httpprovider is an [entitlement.Provider] that asks a billing service
-// over HTTP what an owner's plan is. The Catalog says what a plan includes; the
-// service needs to know names only.
+// over HTTP for the plan of an owner. The catalog defines what a plan includes;
+// the service needs to know only the plans' names.
 //
 //	plans, err := httpprovider.New("https://billing.internal/plan", catalog, &httpprovider.Options{
 //		Header: http.Header{"Authorization": {"Bearer " + secret}},
 //	})
 //	keys, err := apikey.New(st, &apikey.Options{Entitlements: plans})
 //
-// The Manager keeps the answers for its Options.CacheTTL, so the service is asked
-// once in that time for each owner in use, and no answer is kept here.
+// The Manager caches the result for its Options.CacheTTL, so the service
+// receives one request in that time for each owner in use. The Provider itself
+// caches nothing.
 //
 // # The protocol
 //
-// A question is
+// A request is
 //
 //	GET /plan?owner=user_1
 //	Accept: application/json
 //	Cache-Control: no-cache
 //
-// and its answer has status 200, the type application/json, at most 64 KiB, and
-// this shape:
+// The response has status 200, the content type application/json, at most 64
+// KiB, and a JSON object:
 //
 //	{
-//		"owner":       "user_1",               the one that was asked for
-//		"plan":        "pro",                  its name in the catalog
-//		"valid_until": "2027-01-31T00:00:00Z", the end of what was paid for, in RFC 3339; null: never
-//		"status":      "active",               or past_due or ended; may be left out
-//		"override":    {"max_keys": 20}        see entitlement.Override; may be left out
+//		"owner":       "user_1",               the owner in the request
+//		"plan":        "pro",                  the plan's name in the catalog
+//		"valid_until": "2027-01-31T00:00:00Z", end of the paid period, in RFC 3339; null: never
+//		"status":      "active",               or past_due or ended; optional
+//		"override":    {"max_keys": 20}        see entitlement.Override; optional
 //	}
 //
-// The status means what it does in an [entitlement.Subscription]; what is past due
-// needs a valid_until. Beside a plan valid_until must be there, if only as null.
-// Status and override may be null or left out; within an override null is refused.
-// {"owner": "user_1", "plan": null} is how the service says that the owner has no
-// plan, and nothing else may then be said. That is [entitlement.ErrNone].
+// The status has its meaning in [entitlement.Subscription]; without one, it is
+// active. A plan that is past_due needs a valid_until. If there is a plan, the
+// field valid_until is required, even if it is null. The fields status and
+// override may be null or missing. Within the override, null is refused.
 //
-// No answer may come from a cache, in the service or on the way: the Manager asks
-// when it must know what holds now, as after a plan has changed. The question says
-// so (RFC 9111, section 5.2.1.4), and the service does well to send every answer
-// with Cache-Control: no-store, for caches that do not listen to who asks.
+// If the owner has no plan, the response is {"owner": "user_1", "plan": null},
+// without further fields that are not null. Entitlement then returns
+// [entitlement.ErrNone].
 //
-// # What is defended
+// No response may come from a cache, neither in the service nor on the way. The
+// Manager asks when it must know the current state, for example after a plan
+// has changed. The request says so with Cache-Control: no-cache (RFC 9111,
+// section 5.2.1.4). The service should also send every response with
+// Cache-Control: no-store, for caches that ignore the request's header.
 //
-// All else is an outage: an error that is not ErrNone. That goes for another
-// status, a 404 too, since that is also what a path that is wrong says; a
-// redirect, which is not followed; a page; a body that is cut, compressed or too
-// long; another owner's answer, as out of a proxy's cache; a plan that is not in
-// the catalog, unless the subscription is over. The Manager then goes by what it
-// knew within its Options.StaleIfError.
+// # Outages
 //
-// So is a field that is not known, or comes twice. A service that begins to say
-// "suspended" must not be half understood; let it say new things at a new address,
-// or when all who ask understand them.
+// Every other response is an outage, which is an error other than ErrNone:
+//   - another status. A 404 is an outage too, since it may come from a wrong
+//     path;
+//   - a redirect, which is not followed;
+//   - an HTML page, or a body that is truncated, compressed or too long;
+//   - a response about another owner, for example from a proxy's cache;
+//   - a plan that is not in the catalog, unless the subscription has ended;
+//   - an unknown or repeated field.
 //
-// What is not defended: a service that lies with care, and a cache that answers
-// the same owner although it was told not to.
+// During an outage, the Manager uses the last known entitlement within its
+// Options.StaleIfError.
+//
+// Unknown fields are refused because a new field such as "suspended" must not
+// be ignored. To add a field, use a new address, or wait until all clients
+// understand it.
+//
+// The Provider cannot detect a service that sends false data in the right form,
+// or a cache that returns an old response about the right owner although it was
+// told not to.
 package httpprovider

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// parse reads an answer, which must be the owner's. Its errors do not quote the
-// answer, which may be anything.
+// parse reads an answer and checks that it is about the owner. Its errors do
+// not quote the body, which may contain anything.
 func parse(body []byte, owner string) (answer, error) {
 	has, err := names(body)
 	if err != nil {
@@ -17,19 +17,19 @@ func parse(body []byte, owner string) (answer, error) {
 	}
 	var a answer
 	if json.Unmarshal(body, &a) != nil {
-		return answer{}, errors.New("a field of the answer is not of its type, or the override is none")
+		return answer{}, errors.New("a field of the response has the wrong type, or the override is invalid")
 	}
 	if flaw := a.flaw(has, owner); flaw != "" {
-		return answer{}, errors.New("the answer is not of its shape: " + flaw)
+		return answer{}, errors.New("the response is invalid: " + flaw)
 	}
 	return a, nil
 }
 
-var errNoObject = errors.New("the answer is not a JSON object, or not whole")
+var errNoObject = errors.New("the response is not a complete JSON object")
 
-// names returns the names of an object's fields, which must be spelled as they
-// should be, each at most once. The decoder alone takes names in any case, and the
-// last of two.
+// names returns the names of the object's fields. Each must be known, spelled
+// exactly, and occur once. encoding/json alone ignores case and takes the last
+// of two fields.
 func names(body []byte) (map[string]bool, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') || !utf8.Valid(body) {
@@ -43,7 +43,7 @@ func names(body []byte) (map[string]bool, error) {
 		}
 		name := token.(string)
 		if has[name] || !known(name) {
-			return nil, errors.New("the answer has a field that is not known or comes twice")
+			return nil, errors.New("the response has an unknown or repeated field")
 		}
 		has[name] = true
 		var value json.RawMessage
@@ -55,7 +55,7 @@ func names(body []byte) (map[string]bool, error) {
 		return nil, errNoObject
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("something follows the answer")
+		return nil, errors.New("the response has data after the JSON object")
 	}
 	return has, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
 )
 
-// A billing service and a program that asks it, here in one process.
+// A billing service and a program that asks it, in one process.
 func Example() {
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer of-the-billing-service" {
@@ -58,5 +58,5 @@ func ExampleNew() {
 	_, err = httpprovider.New("http://billing.internal/plan", catalog, nil)
 	fmt.Println(err)
 	// Output:
-	// httpprovider: the address must be https, since anyone on the network can answer http; see Options.InsecureHTTP
+	// httpprovider: the address must begin with https, since anyone on the network can forge responses to http; see Options.InsecureHTTP
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A Provider is an [entitlement.Provider] that asks a billing service. Its methods
-// may be called from many goroutines. Use [New].
+// A Provider is an [entitlement.Provider] that asks a billing service. Create
+// it with [New]. Its methods may be called from many goroutines.
 type Provider struct {
 	address string
-	header  func() *header // where no verb of fmt finds the secrets
+	header  func() *header // a function, so that fmt does not print the secrets
 	catalog *entitlement.Catalog
 	client  *http.Client
 	timeout time.Duration
@@ -25,14 +25,16 @@ type Provider struct {
 
 var _ entitlement.Provider = (*Provider)(nil)
 
-// New returns a Provider that asks the service at the address. Nil Options are
-// fine. It does not connect.
+// New returns a Provider that asks the service at the address. The Options may
+// be nil. New does not connect.
 //
-// The address is https, or http for a loopback host, and may have a path. It has
-// no query: that is the owner's.
+// The address begins with https, or with http if the host is a loopback address
+// or [Options.InsecureHTTP] is set. It may have a path. It must not have a
+// user, a query or a fragment: the query is the owner. New returns an error if
+// the address or an option is invalid, or if the catalog is nil.
 func New(address string, catalog *entitlement.Catalog, o *Options) (*Provider, error) {
 	if catalog == nil {
-		return nil, errors.New("httpprovider: the catalog is nil")
+		return nil, errors.New("httpprovider: catalog is nil")
 	}
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("httpprovider: %w", err)
@@ -51,13 +53,17 @@ func New(address string, catalog *entitlement.Catalog, o *Options) (*Provider, e
 	}, nil
 }
 
-// noRedirect makes a redirect an answer like any other that is not ours. To
-// follow it would carry the secrets away.
+// noRedirect returns a redirect like any other response, which is then refused.
+// Following it could send the secrets to another host.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Entitlement implements [entitlement.Provider]. An error other than
-// [entitlement.ErrNone] is an outage. After a 429 or 503 with a Retry-After it
-// comes at once, for every owner, until that time or five minutes have passed.
+// [entitlement.ErrNone] is an outage. No error contains the owner or a value of
+// [Options.Header].
+//
+// After a 429 or 503 with a Retry-After, Entitlement returns an error without
+// sending a request, for every owner, until that time has passed, but for at
+// most five minutes.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	e, err := p.ask(ctx, owner)
 	switch {
@@ -71,10 +77,10 @@ func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.E
 
 func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitlement, err error) {
 	if owner == "" || !utf8.ValidString(owner) {
-		return e, errors.New("nothing was asked: the owner is empty or not UTF-8")
+		return e, errors.New("no request was sent: the owner is empty or not UTF-8")
 	}
 	if left := p.pause.left(time.Now()); left > 0 {
-		return e, fmt.Errorf("nothing was asked: the service wants to be left alone for another %v", left.Round(time.Millisecond))
+		return e, fmt.Errorf("no request was sent: the service has asked for a pause (Retry-After), which ends in %v", left.Round(time.Millisecond))
 	}
 	body, err := p.get(ctx, p.address+"?"+url.Values{"owner": {owner}}.Encode())
 	if err != nil {
@@ -87,9 +93,9 @@ func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitle
 	return said.resolve(p.catalog, time.Now())
 }
 
-// Close closes the connections that are idle, those of a Transport that was given
-// too; otherwise they end by themselves half a minute after their last use. The
-// Provider remains usable. The error is nil.
+// Close closes idle connections, also those of [Options.Transport]. Without
+// Close, those of the default transport close 30 seconds after their last use.
+// The Provider remains usable. The error is always nil.
 func (p *Provider) Close() error {
 	p.client.CloseIdleConnections()
 	return nil

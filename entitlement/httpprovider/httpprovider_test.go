@@ -34,7 +34,8 @@ var catalog = func() *entitlement.Catalog {
 	return c
 }()
 
-// newProvider has a secret in its header, which no error may show.
+// newProvider returns a Provider with a secret in its header, which must not appear
+// in errors.
 func newProvider(t testing.TB, address string, o httpprovider.Options) *httpprovider.Provider {
 	t.Helper()
 	if o.Header == nil {
@@ -57,7 +58,7 @@ func serve(t testing.TB, h http.HandlerFunc) string {
 	return server.URL
 }
 
-// says answers every question with the body.
+// says returns the body for every request.
 func says(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -65,7 +66,8 @@ func says(body string) http.HandlerFunc {
 	}
 }
 
-// outage fails unless the error is one, and shows no secret and no owner.
+// outage fails unless the error is an outage that contains neither the secret nor the
+// owner.
 func outage(t *testing.T, e entitlement.Entitlement, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, entitlement.ErrNone) || !reflect.ValueOf(e).IsZero() {
@@ -73,10 +75,10 @@ func outage(t *testing.T, e entitlement.Entitlement, err error) {
 		return
 	}
 	if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, secret) || strings.Contains(text, "user_1") || len(err.Error()) > 1000 {
-		t.Errorf("the error says too much: %.300s", text)
+		t.Errorf("the error contains the secret or the owner: %.300s", text)
 	}
 	if !strings.HasPrefix(err.Error(), "httpprovider: ") {
-		t.Errorf("the error does not say whose it is: %v", err)
+		t.Errorf("got %v, want an error that begins with httpprovider:", err)
 	}
 }
 
@@ -127,7 +129,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// The owner is one query parameter, whatever it consists of.
+// The owner is sent as one query parameter, with any characters.
 func TestQuestion(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
@@ -159,7 +161,7 @@ func TestQuestion(t *testing.T) {
 		e, err := p.Entitlement(t.Context(), owner)
 		outage(t, e, err)
 		if got != nil {
-			t.Errorf("%q: was asked for", owner)
+			t.Errorf("the service received a request for owner %q", owner)
 		}
 	}
 }
@@ -168,7 +170,7 @@ func TestAddress(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		address        string
-		good, insecure bool // insecure: good with InsecureHTTP alone
+		good, insecure bool // insecure: accepted only with InsecureHTTP
 	}{
 		{"https://billing.internal", true, false},
 		{"https://billing.internal:8443/v1/plan/", true, false},
@@ -214,7 +216,7 @@ func TestAddress(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	if _, err := httpprovider.New("https://billing.internal", nil, nil); err == nil {
-		t.Error("a nil catalog was taken")
+		t.Error("a nil catalog was accepted")
 	}
 	for want, o := range map[string]httpprovider.Options{
 		"Options.Timeout":           {Timeout: -1},
@@ -231,20 +233,22 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// No verb of fmt shows the secret in a Provider, nor in what holds one.
+// No verb of fmt prints the secret of a Provider or of a struct that contains one.
 func TestProviderPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, "https://billing.internal", httpprovider.Options{})
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 		if text := fmt.Sprintf(verb, struct{ p any }{p}) + fmt.Sprintf(verb, p); strings.Contains(text, secret) {
-			t.Errorf("%s shows it: %s", verb, text)
+			t.Errorf("%s prints the secret: %s", verb, text)
 		}
 	}
 }
 
 func TestNoRedirectsNoCookies(t *testing.T) {
 	t.Parallel()
-	elsewhere := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("asked elsewhere: %s %v", r.URL, r.Header) })
+	elsewhere := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the redirect was followed with: %s %v", r.URL, r.Header)
+	})
 	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if len(r.Cookies()) > 0 {
 			t.Errorf("got the cookies %v", r.Cookies())
@@ -272,7 +276,7 @@ func TestNoRedirectsNoCookies(t *testing.T) {
 	}
 }
 
-// One connection carries one question after the other, after outages too.
+// Successive requests reuse one connection, also after outages.
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
 	var opened, n atomic.Int32
@@ -304,11 +308,11 @@ func TestConnectionsAreReused(t *testing.T) {
 		}
 	}
 	if opened.Load() != 1 || good != 10 {
-		t.Errorf("%d connections and %d answers, want 1 and 10", opened.Load(), good)
+		t.Errorf("got %d connections and %d results, want 1 and 10", opened.Load(), good)
 	}
 }
 
-// Each of many at once has the answer to its own question.
+// Each of many concurrent calls returns the result for its own owner.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
 )
 
-// After Close nothing is left of what went well, nor of what hung. Not parallel,
-// since it counts goroutines.
+// After Close, neither successful nor hanging calls leave goroutines behind. The test is
+// not parallel, since it counts goroutines.
 func TestNothingIsLeftRunning(t *testing.T) {
 	before := runtime.NumGoroutine()
 	address := wire(t, func(c net.Conn, r *http.Request) {
@@ -35,7 +35,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		}
 	}
 	p.Close()
-	for began := time.Now(); runtime.NumGoroutine() > before+1; time.Sleep(time.Millisecond) { // one accepts
+	for began := time.Now(); runtime.NumGoroutine() > before+1; time.Sleep(time.Millisecond) { // one of them accepts connections
 		if time.Since(began) > 10*time.Second {
 			stacks := make([]byte, 64<<10)
 			t.Fatalf("%d goroutines before and %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
@@ -43,7 +43,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	}
 }
 
-// A writer answers on a bare connection, which it closes.
+// A writer writes the response on a raw connection, which it closes.
 type writer struct{ c net.Conn }
 
 func (w writer) Header() http.Header { return http.Header{} }

@@ -8,40 +8,45 @@ import (
 	"time"
 )
 
-// Options adjust a [Provider]. The zero value is right for a service on this
-// machine.
+// Options configure a [Provider]. The zero value is right for a service on this
+// machine that needs no authentication.
 type Options struct {
-	// Header is sent with every question, as to prove who asks. No error and no
-	// print of the Options shows its values. Accept, Accept-Encoding and Cache-Control are the Provider's
-	// own.
+	// Header is sent with every request, for example to authenticate the
+	// client. Its values do not appear in errors or printed Options. The
+	// Provider replaces the fields Accept, Accept-Encoding and Cache-Control.
 	Header http.Header
 
-	// Timeout bounds each question, from the first byte sent to the last one
-	// read, whatever the context allows. Default 2 s, which is what a request
-	// with a key that is not cached may have to wait.
+	// Timeout bounds each request, from connecting to the last byte of the
+	// body. The context may end it sooner. The default is 2 seconds, which a
+	// request with a key that is not cached may have to wait. It must not be
+	// negative.
 	Timeout time.Duration
 
-	// Transport sends the questions. Nil is a transport with up to 64
-	// connections, the system's CAs, and HTTP/2 where the service speaks it.
+	// Transport sends the requests. Nil means a transport with at most 64
+	// connections, the system's CA certificates, and HTTP/2 if the service
+	// supports it.
 	//
-	// That one asks no proxy, whatever the environment says: HTTPS_PROXY is
-	// set for what leaves the network, and every validation would come to
-	// depend on it. Set http.Transport.Proxy where one is meant.
+	// The default transport uses no proxy and ignores HTTPS_PROXY. That
+	// variable is usually set for requests to the Internet, and every
+	// validation would depend on the proxy. To use a proxy, set
+	// http.Transport.Proxy.
 	Transport http.RoundTripper
 
-	// InsecureHTTP allows http to hosts other than this one. Whoever is on the
-	// network then has the Header, and says which plan an owner has.
+	// InsecureHTTP allows http to hosts other than this one. Everyone on the
+	// network can then read the Header and decide which plan an owner has. Set it
+	// only if something else, such as a service mesh, protects the connection.
 	InsecureHTTP bool
 }
 
-// Format writes the options without the Header, for every verb.
+// Format implements [fmt.Formatter]. It omits the Header, for every verb.
 func (o Options) Format(f fmt.State, verb rune) {
 	type options Options // without this method
 	o.Header = nil
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
 }
 
-// MarshalText returns what Format writes, for log/slog and encoding/json.
+// MarshalText implements [encoding.TextMarshaler] for log/slog and encoding/json.
+// It omits the Header.
 func (o Options) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
 
 func (o *Options) withDefaults() Options {
@@ -68,7 +73,7 @@ func (o *Options) validate() error {
 	return checkHeader(o.Header)
 }
 
-// maxConns is how many calls a Manager has under way at most.
+// maxConns is the maximum number of concurrent calls of a Manager.
 const maxConns = 64
 
 func newTransport(timeout time.Duration) *http.Transport {
@@ -81,9 +86,9 @@ func newTransport(timeout time.Duration) *http.Transport {
 		IdleConnTimeout:        30 * time.Second,
 		ResponseHeaderTimeout:  timeout,
 		MaxResponseHeaderBytes: 16 << 10,
-		DisableCompression:     true, // what is small on the wire must be small in memory
-		// One connection carries all calls of HTTP/2. When it dies without a
-		// word, only a ping that stays unanswered tells.
+		DisableCompression:     true, // a small body must not become large in memory
+		// HTTP/2 carries all calls over one connection. If it dies silently,
+		// only an unanswered ping detects that.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: timeout},
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxPause bounds what a Retry-After can do: a wrong one must not end in a
-// restart of the host.
+// maxPause bounds a Retry-After, so that a wrong one does not force a restart
+// of the host.
 const maxPause = 5 * time.Minute
 
-// A pause is a time for which the service wants to be left alone.
+// A pause is a time in which no requests are sent, as the service has asked.
 type pause struct {
 	mu    sync.Mutex
 	until time.Time
@@ -23,8 +23,8 @@ func (p *pause) left(now time.Time) time.Duration {
 	return p.until.Sub(now)
 }
 
-// after begins a pause if the response asks for one. One that is under way gets
-// no shorter: answers overtake each other.
+// after begins a pause if the response asks for one. It never shortens the
+// current pause, since responses may arrive out of order.
 func (p *pause) after(resp *http.Response, now time.Time) {
 	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return
@@ -37,8 +37,8 @@ func (p *pause) after(resp *http.Response, now time.Time) {
 	}
 }
 
-// retryAfter reads both of its forms, those of RFC 9110, section 10.2.3. What is
-// neither is zero.
+// retryAfter parses both forms of RFC 9110, section 10.2.3. It returns zero for
+// any other value.
 func retryAfter(value string, now time.Time) time.Duration {
 	if date, err := http.ParseTime(value); err == nil {
 		return min(max(date.Sub(now), 0), maxPause)
@@ -47,7 +47,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return 0
 	}
 	var d time.Duration
-	for _, digit := range value { // however many there are
+	for _, digit := range value { // may be many; must not overflow
 		d = min(10*d+time.Duration(digit-'0')*time.Second, maxPause)
 	}
 	return d

@@ -10,8 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
 )
 
-// A busy service answers with a status and a Retry-After until it is told
-// otherwise, and counts the questions.
+// A busy service returns a status and a Retry-After until it is changed. It counts
+// the requests.
 type busy struct {
 	status int
 	after  string
@@ -28,7 +28,7 @@ func (b *busy) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// The service is left alone for as long as it wants, within bounds.
+// No request is sent for as long as Retry-After says, at most five minutes.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	in := func(d time.Duration) func() string {
@@ -76,30 +76,30 @@ func TestRetryAfter(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 				if e, err := p.Entitlement(t.Context(), "user_1"); err != nil || !e.APIAccess || b.asked != 2 {
-					t.Errorf("after %v: got %+v, %v, asked %d times, want an answer to the second question", c.want, e, err, b.asked)
+					t.Errorf("after %v: got %+v, %v after %d requests, want success at the second request", c.want, e, err, b.asked)
 				}
 			})
 		})
 	}
 }
 
-// leftAlone fails unless nobody is asked for, the first owner no more than others.
+// leftAlone fails if a request is sent, for the first owner or for another one.
 func leftAlone(t *testing.T, p *httpprovider.Provider, b *busy) {
 	t.Helper()
 	began := time.Now()
 	for _, owner := range []string{"user_1", "user_2"} {
 		e, err := p.Entitlement(t.Context(), owner)
 		outage(t, e, err)
-		if err != nil && !strings.Contains(err.Error(), "left alone for another") {
-			t.Errorf("got %v, want an error that says why", err)
+		if err != nil && !strings.Contains(err.Error(), "which ends in") {
+			t.Errorf("got %v, want an error that names the pause", err)
 		}
 	}
 	if b.asked != 1 || time.Since(began) != 0 {
-		t.Errorf("asked %d times in %v, want not again and an error at once", b.asked, time.Since(began))
+		t.Errorf("got %d requests in %v, want no further request and an error at once", b.asked, time.Since(began))
 	}
 }
 
-// What arrives late does not shorten what was asked for since.
+// A response that arrives late does not shorten a pause that began meanwhile.
 func TestRetryAfterGetsNoShorter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -123,8 +123,8 @@ func TestRetryAfterGetsNoShorter(t *testing.T) {
 		close(slow)
 		<-done
 		time.Sleep(59 * time.Second)
-		if _, err := p.Entitlement(t.Context(), "user_1"); err == nil || !strings.Contains(err.Error(), "left alone for another 1s") {
-			t.Errorf("got %v, want a second left", err)
+		if _, err := p.Entitlement(t.Context(), "user_1"); err == nil || !strings.Contains(err.Error(), "which ends in 1s") {
+			t.Errorf("got %v, want a pause of another second", err)
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 const good = `{"owner":"user_1","plan":"pro","valid_until":null}`
 
-// A poison is an answer that must not be believed. Status 0 is 200.
+// A poison is a response that must be refused. Status 0 means 200.
 type poison struct {
 	name   string
 	status int
@@ -69,7 +69,7 @@ var poisons = []poison{
 	header("an encoding that is not undone", http.Header{"Content-Encoding": {"br"}}),
 	header("an encoding that is none", http.Header{"Content-Encoding": {"identity"}}),
 	{name: "a gzip bomb", body: bomb(), header: http.Header{"Content-Encoding": {"gzip"}}},
-	{name: "a gzip bomb without a word", body: bomb()},
+	{name: "a gzip bomb without an encoding", body: bomb()},
 	body("nothing", ""),
 	body("null", "null"),
 	body("a list", "[]"),
@@ -135,7 +135,7 @@ var poisons = []poison{
 	body("held", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"held"}`),
 	body("an empty status", `{"owner":"user_1","plan":"pro","valid_until":null,"status":""}`),
 	body("a status that is true", `{"owner":"user_1","plan":"pro","valid_until":null,"status":true}`),
-	body("past due since nobody knows when", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"past_due"}`),
+	body("past due without an end", `{"owner":"user_1","plan":"pro","valid_until":null,"status":"past_due"}`),
 	body("no plan, but a status", `{"owner":"user_1","plan":null,"status":"active"}`),
 	body("no plan, but an end", `{"owner":"user_1","plan":null,"valid_until":"2999-01-01T00:00:00Z"}`),
 	body("no plan, but an override", `{"owner":"user_1","plan":null,"override":{"api_access":true}}`),
@@ -143,12 +143,12 @@ var poisons = []poison{
 	body("an override that is a list", `{"owner":"user_1","plan":"pro","valid_until":null,"override":[]}`),
 	body("an override of nothing known", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"plan":"free"}}`),
 	body("an override of zero", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"max_keys":0}}`),
-	body("an override that comes twice", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":[],"scopes":["*"]}}`),
+	body("a field of the override twice", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":[],"scopes":["*"]}}`),
 	body("an override of foreign scopes", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":["`+secret+` "]}}`),
 	body("an override of a long grace", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"grace":"99999h"}}`),
 }
 
-// bomb is a few KiB that become 8 MiB.
+// bomb returns a few KiB that decompress to 8 MiB.
 func bomb() string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -172,8 +172,8 @@ func (p poison) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, p.body)
 }
 
-// E-15: nothing but an answer is an answer: the rest is neither access nor the lack of a
-// plan, and no error shows the secret.
+// E-15: an invalid response neither grants nor denies access, and no error contains the
+// secret.
 func TestPoisons(t *testing.T) {
 	t.Parallel()
 	for _, poison := range poisons {
@@ -185,7 +185,7 @@ func TestPoisons(t *testing.T) {
 	}
 }
 
-// A charset beside the type is what many frameworks send.
+// Many frameworks send a charset with the content type.
 func TestContentTypes(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", `application/json; charset="utf-8"`} {
@@ -196,7 +196,7 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// Each beginning of an answer is an outage.
+// Every truncated response is an outage.
 func TestEveryCut(t *testing.T) {
 	t.Parallel()
 	const whole = `{"owner":"user_1","plan":"pro","status":"active","valid_until":"2999-01-01T00:00:00Z","override":{"scopes":["a"]}}`
@@ -210,11 +210,11 @@ func TestEveryCut(t *testing.T) {
 	}
 	n = len(whole)
 	if e, err := p.Entitlement(t.Context(), "user_1"); err != nil || !e.APIAccess {
-		t.Errorf("the whole: got %+v, %v", e, err)
+		t.Errorf("the complete response: got %+v, %v", e, err)
 	}
 }
 
-// A transport answers without a network.
+// A transport returns responses without a network.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -226,7 +226,7 @@ func respond(status int, body string) *http.Response {
 	}
 }
 
-// Whatever bytes come, they are an answer about the owner, or an outage.
+// Any bytes are either a valid response about the owner or an outage.
 func FuzzAnswer(f *testing.F) {
 	for _, p := range poisons {
 		if len(p.body) < 10_000 {
@@ -243,17 +243,17 @@ func FuzzAnswer(f *testing.F) {
 		switch {
 		case err == entitlement.ErrNone:
 			if !bytes.Contains(text, []byte("null")) {
-				t.Errorf("%q is taken for the lack of a plan", text)
+				t.Errorf("%q returned ErrNone", text)
 			}
 		case err != nil:
 			outage(t, e, err)
 		case e.APIAccess && e.Plan != "pro" && e.Plan != "free" || e.Plan == "":
-			t.Errorf("%q gives %+v", text, e)
+			t.Errorf("%q granted %+v", text, e)
 		}
 	})
 }
 
-// What is kept of earlier finds must be where the target looks for it.
+// Seeds of earlier failures must belong to a fuzz target, or they are never run.
 func TestFuzzSeedsHaveTargets(t *testing.T) {
 	t.Parallel()
 	folders, err := os.ReadDir("testdata/fuzz")

@@ -16,7 +16,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
 )
 
-// wire serves connections by hand, after their question was read.
+// wire calls answer on each raw connection after reading its request.
 func wire(t *testing.T, answer func(c net.Conn, question *http.Request)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -43,7 +43,7 @@ func wire(t *testing.T, answer func(c net.Conn, question *http.Request)) string 
 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
-// What breaks on the wire is an outage, within the time that a question has.
+// A broken connection is an outage, reported within the timeout of a request.
 func TestWire(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(c net.Conn, r *http.Request){
@@ -129,15 +129,15 @@ func TestWire(t *testing.T) {
 			e, err := p.Entitlement(t.Context(), "user_1")
 			outage(t, e, err)
 			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("took %v", took)
+				t.Errorf("the call took %v, which is too long", took)
 			}
 			t.Log(err)
 		})
 	}
 }
 
-// A cache between would go on selling a plan that is over, so it has to ask the
-// service again, whatever the service said of the last answer.
+// A cache on the way could return a plan that has ended. So every request tells it to
+// ask the service again, even if the last response was cacheable.
 func TestNoCacheMayAnswer(t *testing.T) {
 	t.Parallel()
 	got := make(chan http.Header, 1)
@@ -156,12 +156,12 @@ func TestNoCacheMayAnswer(t *testing.T) {
 			continue
 		}
 		if sent := (<-got)["Cache-Control"]; !slices.Equal(sent, []string{"no-cache"}) {
-			t.Errorf("%s: got Cache-Control %q, want no-cache alone", name, sent)
+			t.Errorf("%s: got Cache-Control %q, want only no-cache", name, sent)
 		}
 	}
 }
 
-// pour writes the same for as long as somebody reads.
+// pour writes the same bytes until the reader closes the connection.
 func pour(c net.Conn, text string) {
 	block := []byte(strings.Repeat(text, 4096/len(text)))
 	for {
@@ -171,7 +171,7 @@ func pour(c net.Conn, text string) {
 	}
 }
 
-// The caller's context bounds a question too, and its error can be told.
+// The caller's context also bounds a request, and the error matches the context's.
 func TestContext(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, wire(t, func(net.Conn, *http.Request) {}), httpprovider.Options{Timeout: time.Minute})
@@ -202,6 +202,6 @@ func TestNobodyListens(t *testing.T) {
 	e, err := p.Entitlement(t.Context(), "user_1")
 	outage(t, e, err)
 	if !strings.Contains(err.Error(), "refused") {
-		t.Errorf("got %v, want the network's own words", err)
+		t.Errorf("got %v, want the network's error", err)
 	}
 }
