@@ -67,7 +67,7 @@ func ExampleProvider_Refused() {
 		log.Fatal(err)
 	}
 	for _, e := range refused {
-		log.Printf("event %s of %v: %s", e.ID, e.At, e.Reason) // no plan is given for any of ["price_new"]
+		log.Printf("event %s of %v: %s", e.ID, e.At, e.Reason) // no plan is configured for any of ["price_new"]
 	}
 }
 

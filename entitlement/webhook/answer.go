@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// retryAfter is what a sender is asked to wait in an outage, in seconds. They
-// wait for longer anyway.
+// retryAfter is the Retry-After of an outage, in seconds. Senders wait longer
+// anyway.
 const retryAfter = "5"
 
-// A refusal is of an event that is authentic and of no use as things stand.
+// A refusal is the reason why an authentic event cannot be used.
 type refusal struct{ reason error }
 
 func (r *refusal) Error() string { return r.reason.Error() }
@@ -26,8 +26,8 @@ func refused(reason error) error {
 	return &refusal{reason}
 }
 
-// An outage is a failure of the host's code. It hides the error, which could
-// otherwise pass for one of ours.
+// An outage is a failure of the host's code. It does not unwrap the error,
+// which could match an error of this package.
 type outage struct {
 	of  string
 	err error
@@ -35,29 +35,29 @@ type outage struct {
 
 func (o *outage) Error() string { return o.of + ": " + o.err.Error() }
 
-// settle returns the status that answers an event.
+// settle logs the result of an event and returns the status of the response.
 func (h *Handler) settle(ctx context.Context, e *Event, err error) int {
 	log := h.opts.Logger.With("sender", h.from.name, "event", e.ID, "type", e.Type)
 	var no *refusal
 	switch {
 	case err == nil:
-		log.DebugContext(ctx, "webhook: took an event")
+		log.DebugContext(ctx, "webhook: event processed")
 		return http.StatusOK
 	case errors.Is(err, ErrIgnore):
-		log.DebugContext(ctx, "webhook: ignored an event")
+		log.DebugContext(ctx, "webhook: event ignored")
 		return http.StatusOK
 	case errors.As(err, &no):
-		log.ErrorContext(ctx, "webhook: refused an event", "reason", err.Error())
+		log.ErrorContext(ctx, "webhook: event refused", "reason", err.Error())
 		if err = h.keep(ctx, e, no); err == nil {
 			return http.StatusUnprocessableEntity
 		}
 	}
-	log.ErrorContext(ctx, "webhook: could not deal with an event", "error", err.Error())
+	log.ErrorContext(ctx, "webhook: event failed", "error", err.Error())
 	return http.StatusServiceUnavailable
 }
 
-// keep keeps an event that was refused. One without an id, which is malformed, is
-// told from others by a hash.
+// keep stores a refused event. A malformed one may have no ID; a hash of its
+// body is used instead.
 func (h *Handler) keep(ctx context.Context, e *Event, no *refusal) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -72,7 +72,7 @@ func (h *Handler) keep(ctx context.Context, e *Event, no *refusal) (err error) {
 	return h.table.KeepRefused(ctx, id, time.Now(), no.Error(), e.Body)
 }
 
-// answer has no body: whoever sends what is not authentic learns nothing.
+// answer sends no body, so that a forger learns nothing.
 func answer(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

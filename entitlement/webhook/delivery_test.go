@@ -42,7 +42,7 @@ const (
 	owner  = "org_42"
 )
 
-// A system is a sender, and how it signs.
+// A system is a sender and its way of signing.
 type system struct {
 	name   string
 	sender func(secrets ...string) webhook.Sender
@@ -96,7 +96,7 @@ func (s system) handler(t testing.TB, table webhook.Table, o *webhook.Options) *
 	return h
 }
 
-// owned are options whose Owner always knows.
+// owned returns options whose Owner always returns the owner.
 func owned() *webhook.Options {
 	return &webhook.Options{Owner: func(context.Context, webhook.Event) (string, error) { return owner, nil }}
 }
@@ -110,7 +110,8 @@ func payload(t testing.TB, s system, name string) []byte {
 	return body
 }
 
-// request is signed now. Standard Webhooks' id is in a header.
+// request returns a request that is signed now. With Standard Webhooks, the event's ID
+// is in a header.
 func (s system) request(id string, body []byte) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/hooks", bytes.NewReader(body))
 	s.sign(r.Header, secret, id, time.Now(), body)
@@ -127,8 +128,8 @@ func (s system) deliver(h http.Handler, id string, body []byte) int {
 	return serve(h, s.request(id, body)).Code
 }
 
-// want delivers the named payload, whose event's id is its name where a header
-// has it.
+// want delivers the named payload and checks the status. If a header has the event's ID,
+// it is the name.
 func (s system) want(t *testing.T, h http.Handler, name string, status int) {
 	t.Helper()
 	if got := s.deliver(h, name, payload(t, s, name)); got != status {
@@ -136,11 +137,11 @@ func (s system) want(t *testing.T, h http.Handler, name string, status int) {
 	}
 }
 
-// edit is the payload with an old text, which is there, made new.
+// edit returns the payload with the old text, which must exist, replaced by the new one.
 func edit(t testing.TB, body []byte, old, new string) []byte {
 	t.Helper()
 	if !bytes.Contains(body, []byte(old)) {
-		t.Fatalf("the payload has no %s", old)
+		t.Fatalf("the payload does not contain %s", old)
 	}
 	return bytes.ReplaceAll(body, []byte(old), []byte(new))
 }

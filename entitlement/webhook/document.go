@@ -9,16 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds what objects and arrays are nested in each other; no sender's
-// go beyond ten.
+// maxDepth bounds the nesting of objects and arrays. No sender needs more than
+// ten levels.
 const maxDepth = 64
 
-// parse reads a JSON object. Unlike [json.Unmarshal] it refuses names that come
-// twice, of which another reader may have believed the first one, and leaves the
-// case of names alone. Numbers stay text.
+// parse reads a JSON object. Unlike [json.Unmarshal], it refuses repeated
+// names, of which another reader may have taken the first, and it distinguishes
+// upper and lower case. Numbers stay text.
 func parse(body []byte) (map[string]any, error) {
 	if !utf8.Valid(body) {
-		return nil, errors.New("it is not UTF-8")
+		return nil, errors.New("the body is not UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
@@ -27,11 +27,11 @@ func parse(body []byte) (map[string]any, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("something follows the JSON")
+		return nil, errors.New("the body has data after the JSON object")
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return nil, errors.New("it is not an object")
+		return nil, errors.New("the body is not a JSON object")
 	}
 	return object, nil
 }
@@ -39,7 +39,7 @@ func parse(body []byte) (map[string]any, error) {
 func parseValue(d *json.Decoder, depth int) (any, error) {
 	token, err := d.Token()
 	if err != nil {
-		return nil, errors.New("it is not JSON") // the decoder's error quotes it
+		return nil, errors.New("the body is not JSON") // the decoder's error would quote it
 	}
 	switch {
 	case token == json.Delim('{') && depth > 0:
@@ -48,7 +48,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 		return parseArray(d, depth-1)
 	}
 	if _, ok := token.(json.Delim); ok {
-		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
+		return nil, fmt.Errorf("the body is nested more than %d levels deep", maxDepth)
 	}
 	return token, nil
 }
@@ -59,10 +59,10 @@ func parseObject(d *json.Decoder, depth int) (any, error) {
 		token, err := d.Token()
 		name, ok := token.(string)
 		if err != nil || !ok {
-			return nil, errors.New("it is not JSON")
+			return nil, errors.New("the body is not JSON")
 		}
 		if _, ok := object[name]; ok {
-			return nil, errors.New("a name comes twice in an object")
+			return nil, errors.New("an object has a repeated name")
 		}
 		if object[name], err = parseValue(d, depth); err != nil {
 			return nil, err
@@ -85,7 +85,7 @@ func parseArray(d *json.Decoder, depth int) (any, error) {
 
 func parseEnd(d *json.Decoder) error {
 	if _, err := d.Token(); err != nil {
-		return errors.New("it is not JSON")
+		return errors.New("the body is not JSON")
 	}
 	return nil
 }

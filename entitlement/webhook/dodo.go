@@ -2,17 +2,18 @@ package webhook
 
 import "github.com/keyhatch/keyhatch/entitlement"
 
-// Dodo is the webhooks of Dodo Payments. The secrets are those of the endpoint,
-// "whsec_…". Send it the events subscription.*, refund.succeeded and dispute.*.
+// Dodo returns the Sender for the webhooks of Dodo Payments. The secrets are
+// the signing secrets of the endpoint, "whsec_…". Select the events
+// subscription.*, refund.succeeded and dispute.*.
 //
 // The owner is read from the metadata of the subscription or refund, and then
-// from the customer's. A dispute has neither, and no customer: [Options.Owner] has
-// to find the owner by Payment.
+// of the customer. A dispute has no metadata and no customer: [Options.Owner]
+// must find the owner by Event.Payment.
 //
-// Nothing says what was paid last for a subscription that is on hold, so it has
-// ended when the event happened, if not before. Nor does a refund say when the
-// payment was made: it takes away the period in which it happens. Several partial
-// refunds take nothing away, also where they come to all of it.
+// Dodo does not report the last paid period of a subscription that is on hold.
+// Its paid period ends at the event, if not before. A refund does not contain
+// the time of the payment, so it ends the period in which the refund happens.
+// Partial refunds change nothing, even if together they refund everything.
 func Dodo(secrets ...string) Sender {
 	keys, err := keysOf(secrets, decodedKey)
 	subscription := subject{identify: identifyDodo, read: readDodo, refetch: true}
@@ -63,13 +64,14 @@ func dodoState(d fields, e Event) state {
 		return over(pastDue, e.At)
 	case "failed":
 		return over(ended, e.At)
-	case "cancelled", "expired": // what is cancelled for the next billing date stays active until then
+	case "cancelled", "expired": // one that is cancelled at the next billing date stays active until then
 		return over(deleted, e.At)
 	}
 	return unknown(d, "status")
 }
 
-// dodoPaid lasts until the next period begins, or all of it ends, if earlier.
+// dodoPaid ends when the next period begins, or when the subscription ends,
+// whichever is earlier.
 func dodoPaid(d fields) state {
 	from, to := d.date("previous_billing_date"), d.date("next_billing_date")
 	return paidFor(active, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
@@ -96,7 +98,7 @@ func identifyDodoDispute(d fields, e *Event) {
 	e.Customer, e.CustomerMetadata = customer.textOr("customer_id", ""), customer.metadata("metadata")
 }
 
-// readDodoDispute holds what has expired too: that is lost, says Dodo.
+// readDodoDispute treats an expired dispute as lost, as Dodo documents it.
 func readDodoDispute(d fields, e Event) state {
 	s := held("dispute:"+d.text("dispute_id"), d.date("created_at"))
 	switch d.text("dispute_status") {

@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// An Event is what a billing system has sent. Which fields are set depends on
-// the sender and on what it is about.
+// An Event is an event of a billing system. Which fields are set depends on the
+// sender and on the event's type.
 type Event struct {
-	ID   string    // the same whenever it is sent again
+	ID   string    // stays the same when the event is sent again
 	Type string    // such as "customer.subscription.updated"
 	At   time.Time // when it happened, by the sender's clock
 
@@ -20,27 +20,27 @@ type Event struct {
 	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
 	Customer     string
 
-	// Products are the ids of what was bought: for each item of Stripe's its
-	// price and its product.
+	// Products are the IDs of what was bought. For each item, Stripe has the
+	// price and the product.
 	Products []string
 
-	// Metadata is that of the subscription, refund or dispute, and
-	// CustomerMetadata the customer's. CustomerExternalID is the host's own id
-	// of the customer, which Polar keeps.
+	// Metadata belongs to the subscription, refund or dispute, and
+	// CustomerMetadata to the customer. CustomerExternalID is the host's own ID
+	// of the customer, which only Polar has.
 	Metadata           map[string]string
 	CustomerMetadata   map[string]string
 	CustomerExternalID string
 
-	// Body is all of it, as it came. It must not be changed.
+	// Body is the complete body as received. It must not be modified.
 	Body []byte
 }
 
-// ErrIgnore is returned by [Options.Owner] for an event that is about something
-// else than plans, such as the refund of a T-shirt. It is then answered with 200
-// and forgotten.
+// ErrIgnore is returned by [Options.Owner] for an event that does not concern
+// plans, such as the refund of a T-shirt. The handler then responds with 200
+// and does nothing else.
 var ErrIgnore = errors.New("webhook: ignore the event")
 
-// ownerName is where the owner is looked for in metadata.
+// ownerName is the name of the owner in metadata.
 const ownerName = "owner"
 
 func defaultOwner(_ context.Context, e Event) (string, error) {
@@ -52,19 +52,20 @@ func defaultOwner(_ context.Context, e Event) (string, error) {
 	return "", nil
 }
 
-// maxText is what owners, ids and names may have at most, in bytes. It is what
-// apikey takes for an owner.
+// maxText is the maximum length of owners, IDs and names in bytes. It is
+// package apikey's limit for owners.
 const maxText = 255
 
-// checkText finds what apikey takes for no owner, and a database may not keep.
+// checkText returns an error for text that package apikey refuses as an owner,
+// or that a database may not store.
 func checkText(s string) error {
 	switch {
 	case s == "":
-		return errors.New("it is empty")
+		return errors.New("must not be empty")
 	case len(s) > maxText:
-		return errors.New("it has more than 255 bytes")
+		return errors.New("must have at most 255 bytes")
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, misleading):
-		return errors.New("it is not plain text")
+		return errors.New("must be UTF-8 without control characters")
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func ExampleNew() {
 	mux := http.NewServeMux()
 	mux.Handle("/billing/events", events)
 
-	// Anybody can send anything.
+	// A request without a valid signature is refused.
 	r := httptest.NewRequest("POST", "/billing/events", strings.NewReader(`{"type": "customer.subscription.created"}`))
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
@@ -51,11 +51,11 @@ func ExampleNew_unknownPlan() {
 	// Output: webhook: product "price_1Qpro": entitlement: unknown plan: "Pro"
 }
 
-// While a secret is being replaced both work.
+// While a secret is replaced, both the new and the old one work.
 func ExampleDodo() {
 	sender := webhook.Dodo(
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", // the new one
-		"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", // until it is no longer used
+		"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", // the old one, until Stripe no longer uses it
 	)
 	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}})
 	if err != nil {
@@ -66,17 +66,17 @@ func ExampleDodo() {
 	// Output: <nil>
 }
 
-// An API key is no secret of an endpoint's.
+// An API key is not the signing secret of an endpoint.
 func ExampleStripe() {
 	_, err := webhook.New(newTable(), webhook.Stripe("sk_live_not-a-webhook-secret"), nil, nil, nil)
 	fmt.Println(err)
 	// Output: webhook: stripe: secret 1 of 1: it does not begin with "whsec_"
 }
 
-// Stripe's refunds and disputes do not say whose they are. The host knows.
+// Stripe's refunds and disputes do not contain the owner. The host looks it up.
 func ExampleOptions_owner() {
 	owners := map[string]string{"cus_1": "ann"}   // in a real program: a query
-	charges := map[string]string{"ch_1": "cus_1"} // and a call to Stripe, for disputes
+	charges := map[string]string{"ch_1": "cus_1"} // in a real program: a call to Stripe, for disputes
 	o := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
 		if owner := e.Metadata["owner"]; owner != "" {
 			return owner, nil

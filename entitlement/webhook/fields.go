@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// fields are those of an object in an event. What is read from them and is not
-// there, or is of another shape, is the zero value, and the first such fault is
-// kept, so that it has to be looked at only once. It names the field and not what
-// is in it.
+// fields reads the fields of an object in an event. A method returns the zero
+// value if the field is missing or has the wrong shape. The first such fault is
+// kept, so that callers check for it once. It contains the field's name and not
+// its value.
 type fields struct {
 	values map[string]any
 	path   string
@@ -28,10 +28,10 @@ func (f fields) fail(name, want string) {
 	}
 }
 
-// has reports whether the field is there, and not null.
+// has reports whether the field exists and is not null.
 func (f fields) has(name string) bool { return f.values[name] != nil }
 
-// text is required, and of what a database can keep.
+// text reads a required text that a database can store.
 func (f fields) text(name string) string {
 	s, _ := f.values[name].(string)
 	if checkText(s) != nil {
@@ -41,7 +41,7 @@ func (f fields) text(name string) string {
 	return s
 }
 
-// textOr is for a field that may be missing or null.
+// textOr reads a text that may be missing or null.
 func (f fields) textOr(name, other string) string {
 	if !f.has(name) {
 		return other
@@ -49,7 +49,7 @@ func (f fields) textOr(name, other string) string {
 	return f.text(name)
 }
 
-// id is an id, or an object that has one, which Stripe calls expanded. It may be
+// id reads an ID or the ID of an object, which Stripe calls expanded. It may be
 // missing.
 func (f fields) id(name string) string {
 	if _, ok := f.values[name].(map[string]any); ok {
@@ -66,7 +66,7 @@ func (f fields) flag(name string) bool {
 	return b
 }
 
-// unix is a time in whole seconds since 1970.
+// unix reads a time in whole seconds since 1970.
 func (f fields) unix(name string) time.Time {
 	n, _ := f.values[name].(json.Number)
 	t, err := unixTime(string(n))
@@ -76,18 +76,18 @@ func (f fields) unix(name string) time.Time {
 	return t
 }
 
-// date is a time of RFC 3339.
+// date reads a time in RFC 3339.
 func (f fields) date(name string) time.Time {
 	s, _ := f.values[name].(string)
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
-		f.fail(name, "a time of RFC 3339")
+		f.fail(name, "a time in RFC 3339")
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Microsecond)
 }
 
-// dateOr is for a date that may be missing or null, and is then the zero time.
+// dateOr reads a date that may be missing or null, and is then the zero time.
 func (f fields) dateOr(name string) (t time.Time) {
 	if f.has(name) {
 		t = f.date(name)
@@ -95,7 +95,7 @@ func (f fields) dateOr(name string) (t time.Time) {
 	return t
 }
 
-// object is required.
+// object reads a required object.
 func (f fields) object(name string) fields {
 	inner, ok := f.values[name].(map[string]any)
 	if !ok {
@@ -104,7 +104,7 @@ func (f fields) object(name string) fields {
 	return fields{inner, f.path + name + ".", f.fault}
 }
 
-// objectOr is empty where the object is missing or null.
+// objectOr returns empty fields if the object is missing or null.
 func (f fields) objectOr(name string) fields {
 	if !f.has(name) {
 		return fields{nil, f.path + name + ".", f.fault}
@@ -112,7 +112,7 @@ func (f fields) objectOr(name string) fields {
 	return f.object(name)
 }
 
-// objects is an array of them.
+// objects reads a required array of objects.
 func (f fields) objects(name string) []fields {
 	array, ok := f.values[name].([]any)
 	if !ok {
@@ -130,8 +130,8 @@ func (f fields) objects(name string) []fields {
 	return all
 }
 
-// metadata are pairs of the host's own. Polar's and Dodo's may be numbers and
-// booleans, which come out as JSON writes them.
+// metadata reads the host's own pairs. The values of Polar and Dodo may be
+// numbers and booleans, which are returned as in JSON.
 func (f fields) metadata(name string) map[string]string {
 	pairs := map[string]string{}
 	for key, v := range f.objectOr(name).values {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// FuzzSignatureHeaders: no header that is not by the secret is let through, and
-// what stands beside a good signature does not make it a bad one, unless it is
-// refused for its shape.
+// FuzzSignatureHeaders checks that no header is accepted without a signature by the
+// secret, and that other signatures beside a good one do not invalidate it, unless the
+// header is malformed.
 func FuzzSignatureHeaders(f *testing.F) {
 	for _, header := range []string{
 		"", "v1,", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", "v1a,AAAA v1,AAAA", " ", ",,,", "v1 v1 v1",
@@ -47,8 +47,8 @@ func FuzzSignatureHeaders(f *testing.F) {
 	})
 }
 
-// FuzzPayload: whatever is signed is taken, ignored or refused and kept; what is
-// taken makes sense, and is the same the next time.
+// FuzzPayload checks that every signed body is processed, ignored, or refused and kept.
+// A processed one is stored with valid values, and the same ones the next time.
 func FuzzPayload(f *testing.F) {
 	seeds := 0
 	for _, s := range systems {
@@ -96,7 +96,7 @@ func checkOutcome(t *testing.T, s system, status int, table *memTable) {
 		case !row.Status.Valid(), row.ID == "", row.Since.IsZero(), row.UpdatedAt.IsZero(), row.Version <= 0:
 			t.Errorf("%s: %+v", s.name, row)
 		case granted && (row.ValidUntil.IsZero() || err != nil):
-			t.Errorf("%s: granted for ever, or a plan that is none: %+v", s.name, row)
+			t.Errorf("%s: stored a plan without an end or an unknown plan: %+v", s.name, row)
 		}
 	}
 }

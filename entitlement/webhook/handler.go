@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// maxBody is several times what the largest events have.
+	// maxBody is several times the size of the largest events, in bytes.
 	maxBody = 256 << 10
 
-	// readTime is how long a body may take to arrive, and workTime how long
-	// the table and the host's functions have together. The senders give up
-	// after 10 seconds and more; Polar is the first.
+	// readTime is the time in which a body must arrive. workTime bounds the
+	// calls of the table and the host's functions together. Senders give up
+	// after 10 seconds or more; Polar is the first.
 	readTime = 10 * time.Second
 	workTime = 8 * time.Second
 )
 
-// A Handler takes the events of one [Sender]. It is made by [New] and may be
-// mounted under any path.
+// A Handler receives the events of one [Sender]. Create it with [New]. It may
+// be mounted under any path and serves requests concurrently.
 type Handler struct {
 	table    Table
 	from     Sender
@@ -32,35 +32,36 @@ type Handler struct {
 	opts     Options
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP implements [http.Handler]. The package documentation lists the
+// statuses.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		answer(w, http.StatusMethodNotAllowed)
 		return
 	}
-	// Where deadlines are not to be had, the server's own has to do. Of a request
-	// that is refused the server reads the rest, within the same time.
+	// If w does not support deadlines, the server's own apply. After a refusal,
+	// the server reads the rest of the request within the same deadline.
 	deadline := http.NewResponseController(w)
 	deadline.SetReadDeadline(time.Now().Add(readTime))
 	s, body, status, err := h.receive(w, r)
 	if err != nil {
-		h.opts.Logger.InfoContext(r.Context(), "webhook: refused a request",
+		h.opts.Logger.InfoContext(r.Context(), "webhook: request refused",
 			"sender", h.from.name, "remote", r.RemoteAddr, "reason", err.Error())
 		answer(w, status)
 		return
 	}
 	deadline.SetReadDeadline(time.Time{})
-	// What has arrived whole is dealt with even if the sender hangs up: it may
-	// have been the last try.
+	// Process a complete event even if the sender hangs up: it may have been
+	// the last try.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), workTime)
 	defer cancel()
 	e := Event{ID: s.event, Body: body}
 	answer(w, h.settle(ctx, &e, h.process(ctx, &e)))
 }
 
-// receive returns what is authentic. The body is read last, since anybody can
-// make us read.
+// receive returns an authentic body. It checks the headers before it reads the
+// body, since anyone can send one.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
 	if s, err = h.from.signature(r.Header); err != nil {
 		if err == errUnsigned {
@@ -84,7 +85,7 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 	if r.ContentLength > maxBody {
 		return nil, http.StatusRequestEntityTooLarge, errors.New("the body is too large")
 	}
-	if r.Body == nil { // the server never does that, but tests do
+	if r.Body == nil { // never from a server, but from tests
 		r.Body = http.NoBody
 	}
 	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -98,9 +99,9 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 	return body, http.StatusOK, nil
 }
 
-// process deals with an event that is authentic. An error is [ErrIgnore], a
-// *refusal, or an outage. Whatever the host's code throws is an outage too: the
-// server would close the connection, and say nothing in the log of which event.
+// process processes an authentic event. Its error is [ErrIgnore], a *refusal,
+// or an outage. It recovers from panics of the host's code: otherwise the
+// server would close the connection, and the log would not name the event.
 func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -129,7 +130,7 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	return h.write(ctx, e, s, subject.refetch && h.opts.Refetch != nil)
 }
 
-// open finds out which event it is.
+// open parses the event and reads its type and ID.
 func (h *Handler) open(e *Event) (fields, error) {
 	values, err := parse(e.Body)
 	if err != nil {
@@ -140,7 +141,7 @@ func (h *Handler) open(e *Event) (fields, error) {
 	return d, refused(d.err())
 }
 
-// read finds out what the event says.
+// read returns the state of the subscription that the event reports.
 func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (s entitlement.Subscription, err error) {
 	data := h.from.contents(d, e)
 	about.identify(data, e)
@@ -163,15 +164,15 @@ func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (
 
 func checkNames(s entitlement.Subscription) error {
 	if err := checkText(s.Owner); err != nil {
-		return refused(fmt.Errorf("the owner cannot be one: %w", err))
+		return refused(fmt.Errorf("invalid owner: %w", err))
 	}
 	if err := checkText(s.ID); err != nil {
-		return refused(fmt.Errorf("the id cannot be one: %w", err))
+		return refused(fmt.Errorf("invalid subscription id: %w", err))
 	}
 	return nil
 }
 
-// believe takes the event's word.
+// believe returns the state in the event itself.
 func (h *Handler) believe(data fields, e Event, about subject) (entitlement.Subscription, error) {
 	s := about.read(data, e)
 	if err := data.err(); err != nil {
@@ -183,8 +184,8 @@ func (h *Handler) believe(data fields, e Event, about subject) (entitlement.Subs
 	return h.products.subscription(e, s)
 }
 
-// refetch takes the billing system's. The time is from before, so that what
-// happens while it is asked comes later.
+// refetch returns the state from the billing system. Its time is from before
+// the call, so that a change during the call is newer.
 func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscription, error) {
 	began := time.Now().UTC().Truncate(time.Microsecond)
 	s, err := h.opts.Refetch(ctx, e)
@@ -196,7 +197,7 @@ func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscriptio
 		s.ID = e.Subscription
 	}
 	if !s.Status.Valid() {
-		return s, refused(fmt.Errorf("status %q, of Refetch, is not known", s.Status))
+		return s, refused(fmt.Errorf("Refetch returned the unknown status %q", s.Status))
 	}
 	if s.Status == entitlement.Active || s.Status == entitlement.PastDue {
 		if _, err := h.catalog.Plan(s.Plan); err != nil {
@@ -217,20 +218,21 @@ func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
 	return owner, nil
 }
 
-// write calls Changed also when nothing was: an earlier try may have ended
-// between the two.
+// write calls Changed even if Put has changed nothing, since an earlier try may
+// have failed between the two.
 //
-// What was fetched is as of now, so that nothing can be newer, unless the clock of
-// another instance is ahead. Then the next try has a later time.
+// A fetched state is as of now, so the stored one cannot be newer unless the
+// clock of another instance is ahead. In that case the sender tries again, at a
+// later time.
 func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription, fetched bool) error {
 	changed, err := h.table.Put(ctx, s)
 	switch {
 	case errors.Is(err, entitlement.ErrUnknownPlan):
-		return &refusal{err} // the table's catalog is another one
+		return &refusal{err} // the table has another catalog
 	case err != nil:
 		return &outage{"Put", err}
 	case fetched && !changed:
-		return &outage{"Put", errors.New("what is stored seems to be newer than what was fetched just now: clocks differ")}
+		return &outage{"Put", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
 	}
 	if err := h.opts.Changed(ctx, s.Owner); err != nil {
 		return &outage{"Changed", err}

@@ -33,7 +33,7 @@ func TestOnlyPost(t *testing.T) {
 	}
 }
 
-// E-13: the answer comes after the write, and after Changed.
+// E-13: the response is sent after the write and after Changed.
 func TestOrderOfWork(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -78,8 +78,8 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// E-13: whatever fails, the sender is asked to try again, and the next try does what
-// the one before did not.
+// E-13: after any failure, the sender is asked to try again, and the next try completes
+// the work.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Seen", "Put", "Changed", "MarkSeen", "Owner"} {
@@ -117,19 +117,19 @@ func testFailure(t *testing.T, method, how string, fail func(context.Context) er
 		t.Errorf("%s %s: got %d, Retry-After %q", method, how, w.Code, w.Header().Get("Retry-After"))
 	}
 	if took := time.Since(began); took >= 10*time.Second {
-		t.Errorf("%s %s: took %v, when the sender has given up", method, how, took)
+		t.Errorf("%s %s: took %v, longer than the sender waits", method, how, took)
 	}
 	if len(table.seen) > 0 {
-		t.Errorf("%s %s: the event is marked as seen", method, how)
+		t.Errorf("%s %s: the event was marked as seen", method, how)
 	}
 	broken, table.calls = false, nil
 	stripe.want(t, h, "purchase", 200)
 	if !slices.Contains(table.calls, "Changed") || len(table.seen) != 1 || table.only(t).Status != active {
-		t.Errorf("%s %s: the next try did %v", method, how, table.calls)
+		t.Errorf("%s %s: the next try made the calls %v", method, how, table.calls)
 	}
 }
 
-// What the sender has given up on is dealt with nevertheless.
+// An event is processed even if the sender hangs up.
 func TestSenderThatHangsUp(t *testing.T) {
 	t.Parallel()
 	table := newTable()
@@ -149,7 +149,8 @@ func logger() (*slog.Logger, *bytes.Buffer) {
 	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
 
-// E-14: a product that is in no plan is neither a free one nor lost.
+// E-14: an event with an unmapped product is refused and kept. It is not treated as a
+// product without a plan.
 func TestUnknownProduct(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -171,20 +172,20 @@ func TestUnknownProduct(t *testing.T) {
 			}
 		}
 		if got := text.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "no plan") {
-			t.Errorf("%s: the log has %q", s.name, got)
+			t.Errorf("%s: got the log %q, want an error that no plan is configured", s.name, got)
 		}
 		s.want(t, s.handler(t, table, nil), "purchase", 200)
 		if got := table.only(t); got.Plan != "pro" {
-			t.Errorf("%s: after the mapping was mended: got %+v", s.name, got)
+			t.Errorf("%s: after the product was mapped: got %+v, want plan pro", s.name, got)
 		}
-		s.want(t, h, "cancel", 200) // what ends needs no plan
+		s.want(t, h, "cancel", 200) // an ended subscription needs no plan
 		if got := table.only(t); got.Status != ended {
 			t.Errorf("%s: got %+v, want it ended", s.name, got)
 		}
 	}
 }
 
-// E-14: a table with a catalog of its own, which lacks the plan.
+// E-14: the table has another catalog, which lacks the plan.
 func TestTableWithoutThePlan(t *testing.T) {
 	t.Parallel()
 	table := newTable()
@@ -200,7 +201,7 @@ func TestTableWithoutThePlan(t *testing.T) {
 	}
 }
 
-// An event that cannot be kept is not refused, or nobody would see it.
+// If a refused event cannot be kept, the response is 503, so that it is sent again.
 func TestRefusalThatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	for how, fail := range map[string]func() error{"fails": func() error { return errors.New("down") }, "panics": func() error { panic("down") }} {
@@ -228,12 +229,12 @@ func TestUnknownTypes(t *testing.T) {
 		}
 		s.want(t, s.handler(t, table, nil), "partial_refund", 200)
 		if len(table.rows) > 0 {
-			t.Errorf("%s: a partial refund is in the table: %v", s.name, table.rows)
+			t.Errorf("%s: a partial refund was stored: %v", s.name, table.rows)
 		}
 	}
 }
 
-// The log has no more than the reason: no secret, signature or body.
+// The log contains the reason, but no secret, signature or body.
 func TestLogOfRequestsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	log, text := logger()
@@ -241,12 +242,12 @@ func TestLogOfRequestsThatAreRefused(t *testing.T) {
 	polar.sign(r.Header, other, "e", time.Now(), payload(t, polar, "purchase"))
 	serve(polar.handler(t, newTable(), &webhook.Options{Logger: log}), r)
 	got := text.String()
-	if !strings.Contains(got, "no signature is by a known secret") {
-		t.Errorf("the log does not say why: %q", got)
+	if !strings.Contains(got, "no signature matches a configured secret") {
+		t.Errorf("got the log %q, want the reason", got)
 	}
 	for _, private := range []string{"whsec_", "v1,", "ann@example.com"} {
 		if strings.Contains(got, private) {
-			t.Errorf("the log has %q: %q", private, got)
+			t.Errorf("the log contains %q: %q", private, got)
 		}
 	}
 }
@@ -280,7 +281,7 @@ func TestOversizedBodies(t *testing.T) {
 	}
 }
 
-// A patientWriter lets the handler set the deadline that its request has.
+// A patientWriter records the read deadline that the handler sets.
 type patientWriter struct {
 	*httptest.ResponseRecorder
 	deadline time.Time
@@ -307,9 +308,9 @@ func TestSlowAndAbortedBodies(t *testing.T) {
 		r.Body, r.ContentLength = io.NopCloser(slowBody{w}), -1
 		began := time.Now()
 		stripe.handler(t, newTable(), nil).ServeHTTP(w, r)
-		// The server reads the rest of what is refused.
+		// The server reads the rest of a refused request.
 		if took := time.Since(began); w.Code != 400 || took > 11*time.Second || w.deadline.IsZero() {
-			t.Errorf("slow: got %d after %v, deadline left at %v, want it to stay", w.Code, took, w.deadline)
+			t.Errorf("slow: got %d after %v, deadline left at %v, want it unchanged", w.Code, took, w.deadline)
 		}
 		w = &patientWriter{ResponseRecorder: httptest.NewRecorder()}
 		stripe.handler(t, newTable(), owned()).ServeHTTP(w, stripe.request("", payload(t, stripe, "purchase")))
@@ -327,7 +328,7 @@ type iotestErr struct{}
 
 func (iotestErr) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// Over a real connection, by many at once, and one of them twice.
+// Many concurrent requests over real connections, with one event sent twice.
 func TestServed(t *testing.T) {
 	t.Parallel()
 	table := newTable()
@@ -356,7 +357,7 @@ func TestServed(t *testing.T) {
 	}
 	all.Wait()
 	if got := table.only(t); got.Status != ended {
-		t.Errorf("got %+v, want the last one: ended", got)
+		t.Errorf("got %+v, want the last state: ended", got)
 	}
 }
 
@@ -374,7 +375,7 @@ func TestOwner(t *testing.T) {
 		{stripe, "purchase", `"owner": "org_42"`, `"owner": "` + strings.Repeat("a", 256) + `"`, ""},
 		{stripe, "purchase", `"owner": "org_42"`, `"owner": "a\u202eb"`, ""},
 		{stripe, "purchase", `"sub_1QkhExample0001"`, `"` + strings.Repeat("a", 255) + `"`, "org_42"},
-		{dodo, "refund", `"pay_KhExample0001"`, `"` + strings.Repeat("a", 255) + `"`, ""}, // with "refund:" it is too long
+		{dodo, "refund", `"pay_KhExample0001"`, `"` + strings.Repeat("a", 255) + `"`, ""}, // too long with the prefix "refund:"
 		{stripe, "refund", `"metadata": {}`, `"metadata": {"owner": "org_7"}`, "org_7"},
 		{polar, "purchase", `"external_id": "org_42"`, `"external_id": "org_7"`, "org_7"},
 		{polar, "purchase", `"external_id": "org_42"`, `"external_id": null`, ""},
@@ -388,7 +389,7 @@ func TestOwner(t *testing.T) {
 		got := c.system.deliver(c.system.handler(t, table, nil), "e", body)
 		switch {
 		case c.own == "" && (got != 422 || len(table.refused) != 1 || len(table.rows) > 0):
-			t.Errorf("%s %s, %s: got %d, %v, want it refused and kept", c.system.name, c.name, c.new, got, table.rows)
+			t.Errorf("%s %s, %s: got %d, %v, want 422 and the event kept", c.system.name, c.name, c.new, got, table.rows)
 		case c.own != "" && (got != 200 || table.only(t).Owner != c.own):
 			t.Errorf("%s %s, %s: got %d, %v, want %s's", c.system.name, c.name, c.new, got, table.rows, c.own)
 		}
@@ -410,7 +411,7 @@ func TestOwnerIgnores(t *testing.T) {
 	}
 }
 
-// What is sold and is in no plan may stand beside a plan or alone.
+// A product with the plan "" may be sold alone or together with one that has a plan.
 func TestItems(t *testing.T) {
 	t.Parallel()
 	one := func(price, end string) string {
@@ -449,7 +450,7 @@ func TestItems(t *testing.T) {
 	}
 }
 
-// Polar says which product was paid back.
+// Polar's refunds contain the product.
 func TestRefundOfWhatIsInNoPlan(t *testing.T) {
 	t.Parallel()
 	table := newTable()

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// What is signed and is not of the documented shape is refused and kept, whatever
-// it is, and changes nothing.
+// A signed body without the documented shape is refused and kept, and changes nothing.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -30,21 +29,21 @@ func TestHostileBodies(t *testing.T) {
 		for _, s := range systems {
 			table := newTable()
 			if s.name != "stripe" && strings.Contains(body, "evt_\\u0000") {
-				continue // the id is in a header
+				continue // the ID is in a header
 			}
 			got := s.deliver(s.handler(t, table, owned()), "e", []byte(body))
 			known := s.name == "stripe" || !strings.HasPrefix(name, "data ") && name != "no data"
 			if known && (got != 422 || len(table.refused) != 1) || len(table.rows) > 0 {
-				t.Errorf("%s: %s: got %d, refused %d, want 422 and it kept", s.name, name, got, len(table.refused))
+				t.Errorf("%s: %s: got %d and %d kept events, want 422 and 1", s.name, name, got, len(table.refused))
 			}
 		}
 	}
 	if got := stripe.deliver(stripe.handler(t, newTable(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid","a":`+strings.Repeat(`[`, 63)+strings.Repeat(`]`, 63)+`}`)); got != 200 {
-		t.Errorf("63 arrays in an object are deep enough for anyone: got %d", got)
+		t.Errorf("63 arrays in an object: got %d, want them accepted", got)
 	}
 }
 
-// Every field that is read is wrong once in every way.
+// Each field that is read gets each kind of wrong value in turn.
 func TestWrongShapes(t *testing.T) {
 	t.Parallel()
 	wrong := []string{`null`, `{}`, `[]`, `true`, `-1`, `1e3`, `1.5`, `1e999999999`, strings.Repeat("9", 1000), `"x"`, `""`, `"` + strings.Repeat("a", 256) + `"`, `"a\u0000"`}
@@ -69,7 +68,7 @@ func TestWrongShapes(t *testing.T) {
 		for _, field := range c.fields {
 			name, value, _ := strings.Cut(field, ": ")
 			for _, bad := range wrong {
-				// These are of the right shape, if not of the right value.
+				// These have the right shape, though not the right value.
 				if bad == `"x"` && strings.HasSuffix(name, `id"`) || bad == `true` && name == `"is_partial"` || bad == `null` && name == `"has_more"` || bad == "true" && value == "true" ||
 					name == `"product"` || bad == `"x"` && name == `"charge"` {
 					continue
@@ -89,7 +88,7 @@ func testWrongShape(t *testing.T, s system, name, old, new string) {
 	}
 }
 
-// The case of names counts, as it does not for encoding/json.
+// Names are case-sensitive, unlike in encoding/json.
 func TestNamesInAnotherCase(t *testing.T) {
 	t.Parallel()
 	body := edit(t, payload(t, stripe, "past_due"), `"status": "past_due"`, `"status": "past_due", "Status": "active", "STATUS": "active"`)
@@ -99,7 +98,7 @@ func TestNamesInAnotherCase(t *testing.T) {
 	}
 }
 
-// A body that is costly to parse is not so costly that it holds anybody up.
+// A body that is costly to parse is processed within bounded time.
 func TestCostlyBodies(t *testing.T) {
 	t.Parallel()
 	var names strings.Builder

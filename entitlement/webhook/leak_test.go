@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// No verb of fmt shows a secret, nor the key that is made of it.
+// No verb of fmt prints a secret or its key.
 func TestSecretsDoNotPrint(t *testing.T) {
 	t.Parallel()
 	const text = "KhExampleKhExampleKhExampleKh12"
@@ -28,7 +28,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			out := fmt.Sprintf(verb, v)
 			for _, trace := range []string{text[:12], hex.EncodeToString([]byte(text[:12])), strings.Trim(fmt.Sprint([]byte(text[:12])), "[]")} {
 				if strings.Contains(out, trace) {
-					t.Errorf("%s of a %T shows the secret: %.200s", verb, v, out)
+					t.Errorf("%s of a %T prints the secret: %.200s", verb, v, out)
 				}
 			}
 		}

@@ -19,7 +19,7 @@ func at(text string) time.Time {
 
 const (
 	stripeBegan = "2026-03-01T10:00:00Z"
-	begun       = "2026-03-01T10:00:00.120034Z" // Polar's and Dodo's
+	begun       = "2026-03-01T10:00:00.120034Z" // of Polar and Dodo
 
 	active  = entitlement.Active
 	pastDue = entitlement.PastDue
@@ -27,7 +27,7 @@ const (
 	held    = entitlement.Held
 )
 
-// What each event means, to the last field. A hold has no end, so until is "".
+// Each event is stored with these values. A hold has no end, so its until is "".
 var meanings = []struct {
 	system         system
 	name           string
@@ -114,7 +114,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// Every status that is documented, and one that is not.
+// Every documented status, and an unknown one.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	shared := map[string]entitlement.Status{
@@ -149,7 +149,7 @@ func TestStatuses(t *testing.T) {
 			got := c.system.deliver(c.system.handler(t, table, owned()), "e", body)
 			switch {
 			case want == "" && (got != 422 || len(table.refused) != 1):
-				t.Errorf("%s %s %s: got %d, want it refused", c.system.name, c.name, status, got)
+				t.Errorf("%s %s %s: got %d, want 422", c.system.name, c.name, status, got)
 			case want != "" && (got != 200 || table.only(t).Status != want):
 				t.Errorf("%s %s %s: got %d, %v, want %s", c.system.name, c.name, status, got, table.rows, want)
 			}
@@ -157,7 +157,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// A life is what the owner may do after each event.
+// A life is a sequence of events and what the owner may do after each one.
 func TestLife(t *testing.T) {
 	t.Parallel()
 	type step struct {
@@ -198,7 +198,7 @@ func TestLife(t *testing.T) {
 			h := s.handler(t, table, owned())
 			steps := begin
 			if name == "past due" {
-				steps = begin[:1] // the renewal is what fails
+				steps = begin[:1] // the renewal fails
 			}
 			for _, step := range append(steps[:len(steps):len(steps)], c.steps...) {
 				s.want(t, h, step.name, 200)
@@ -211,8 +211,8 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// E-12: a payment that is paid back takes the period away that it paid for, and
-// those before, but none that was paid for since.
+// E-12: a refund ends the period that the payment paid for, and earlier ones, but not
+// those that were paid for later.
 func TestRefundOfOnePeriod(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -241,32 +241,33 @@ func TestRefundOfOnePeriod(t *testing.T) {
 			c.system.want(t, h, "renewal", 200)
 			c.system.deliver(h, "march", edited("refund", c.march))
 			if !access("2026-04-20T00:00:00Z") {
-				t.Errorf("%s: the period before was paid back: got no access", c.system.name)
+				t.Errorf("%s: after a refund of the period before: got no access", c.system.name)
 			}
 		}
 		h, access = c.system.life(t)
 		c.system.want(t, h, "renewal", 200)
 		c.system.want(t, h, "refund", 200)
 		if access("2026-04-20T00:00:00Z") {
-			t.Errorf("%s: the period was paid back: got access", c.system.name)
+			t.Errorf("%s: after a refund of the period: got access", c.system.name)
 		}
-		if c.system.name != "polar" { // what is disputed is held whatever is renewed
+		if c.system.name != "polar" { // a dispute also ends renewals
 			disputed, open := c.system.life(t)
 			c.system.want(t, disputed, "renewal", 200)
 			c.system.want(t, disputed, "dispute_lost", 200)
 			c.system.deliver(disputed, "may", edited("renewal", c.may))
 			if open("2026-05-20T00:00:00Z") {
-				t.Errorf("%s: it was renewed after a dispute: got access", c.system.name)
+				t.Errorf("%s: after a renewal of a disputed subscription: got access", c.system.name)
 			}
 		}
 		c.system.deliver(h, "may", edited("renewal", c.may))
 		if !access("2026-05-20T00:00:00Z") {
-			t.Errorf("%s: it was renewed after that: got no access", c.system.name)
+			t.Errorf("%s: after a renewal that followed the refund: got no access", c.system.name)
 		}
 	}
 }
 
-// life is a handler, and whether the owner has access at a time.
+// life returns a handler and a function that reports whether the owner has access at a
+// given time.
 func (s system) life(t *testing.T) (h http.Handler, access func(time string) bool) {
 	table := newTable()
 	return s.handler(t, table, owned()), func(time string) bool { return table.grants(t, owner, at(time)).Active(at(time)) }

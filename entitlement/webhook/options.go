@@ -7,40 +7,45 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Options are what [New] does not need. The functions are called from many
-// goroutines, and must come to an end when their context does. An error of theirs
-// is an outage: the sender is asked to try again. That is except [ErrIgnore], which
-// Owner alone may return.
+// Options configure a [Handler]. The functions are called from many goroutines
+// and must return when their context ends. If one returns an error, the
+// response is 503 and the sender tries again. Only Owner may return
+// [ErrIgnore].
 type Options struct {
-	// Owner says whose the event is, and nil looks in its metadata, under
-	// "owner", then in that of the customer, and then takes Polar's external
-	// id of the customer. An empty one means that it is not known, which is
-	// refused. For one subscription it must always be the same.
+	// Owner returns the owner of the event's subscription. It must always
+	// return the same owner for the same subscription. An empty owner means
+	// that it is unknown; the event is then refused. Nil means metadata "owner"
+	// of the event, then of the customer, and then Polar's external ID of the
+	// customer.
 	//
-	// Whoever can name another owner can end that owner's plan with a refund.
-	// So metadata must be what the host's own server put there when it made the
-	// checkout; a payment link that takes it from its address lets the buyer
-	// write it.
+	// Anyone who can choose the owner can end another owner's plan with a
+	// refund. So the host's own server must write the metadata when it creates
+	// the checkout. Do not use a payment link that takes metadata from its URL:
+	// the buyer can change it.
 	Owner func(ctx context.Context, e Event) (string, error)
 
-	// Changed is called after each write, and again when an event comes again
-	// that was not dealt with to the end: set it to Manager.OwnerChanged. Nil
-	// leaves it to the provider's Watch, if it has one, or to the Manager's
-	// CacheTTL.
+	// Changed is called after each write, and again if the event is sent again
+	// because a later step failed. Set it to Manager.OwnerChanged. If it is
+	// nil, a change takes effect by the provider's Watch, if it has one, or
+	// when the Manager's CacheTTL has passed.
 	Changed func(ctx context.Context, owner string) error
 
-	// Refetch asks the billing system for the subscription, when an event says
-	// that it has changed. What it returns is stored as of the time before it
-	// was called, by the host's clock, and the event's own account is not
-	// looked at. Plan is the catalog's name, not the product's; UpdatedAt and
-	// Version are not looked at, and an ID or Owner that is empty is the event's.
-	// Without a Since any refund or dispute takes the plan away, whenever it was
-	// bought. Refunds and disputes are not asked for. Nil believes the events.
+	// Refetch returns the current state of the event's subscription from the
+	// billing system. If it is set, the state in the event itself is not used.
+	// Nil means that the events are believed. Refunds and disputes are not
+	// refetched.
 	//
-	// Once it is in use, going back to nil mixes two clocks.
+	// The state is stored as of the time before the call, by the host's clock.
+	// Plan is the catalog's name of the plan. UpdatedAt and Version are
+	// ignored. An empty ID or Owner is taken from the event. Set Since: without
+	// it, every refund or dispute ends the plan, no matter when it was bought.
+	//
+	// Do not set Refetch back to nil in a running system: stored times of the
+	// host's clock and times of the billing system's clock would be compared.
 	Refetch func(ctx context.Context, e Event) (entitlement.Subscription, error)
 
-	// Logger is told what is refused, and why. Nil discards it.
+	// Logger logs refused requests and events, with the reason. Nil discards
+	// the log.
 	Logger *slog.Logger
 }
 

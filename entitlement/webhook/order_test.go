@@ -11,13 +11,13 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A delivery is an event that may come at any time, any number of times.
+// A delivery is an event that may arrive at any time, any number of times.
 type delivery struct {
 	id   string
 	body []byte
 }
 
-// history is a long life, in which much happens in the same second.
+// history is a long sequence of events, many of them in the same second.
 func history(t *testing.T, s system) (all []delivery) {
 	names := []string{"purchase", "renewal", "plan_change", "cancel_at_period_end", "past_due", "cancel", "refund", "second_purchase", "partial_refund", "unknown_type"}
 	if s.name != "polar" {
@@ -26,8 +26,7 @@ func history(t *testing.T, s system) (all []delivery) {
 	for _, name := range names {
 		all = append(all, delivery{name, payload(t, s, name)})
 	}
-	// The same moment told several times, by other events and with another plan,
-	// and nothing after it.
+	// The last instant, in several events with different plans.
 	plans := map[string][2]string{
 		"stripe": {"prod_QteamExample", "price_1Qpro0KhExample"},
 		"polar":  {"a1d0c6f2-0000-4000-8000-000000000002", "a1d0c6f2-0000-4000-8000-000000000001"},
@@ -46,7 +45,7 @@ func history(t *testing.T, s system) (all []delivery) {
 	return all
 }
 
-// E-01: whatever the order, and however often each comes, the table ends up the same.
+// E-01: the resulting table does not depend on the order of events or on repetitions.
 func TestAnyOrderConverges(t *testing.T) {
 	t.Parallel()
 	rounds := 60
@@ -65,7 +64,7 @@ func TestAnyOrderConverges(t *testing.T) {
 			}
 			for _, d := range queue {
 				if rand.IntN(4) == 0 {
-					clear(table.seen) // as if marking it had failed, or been forgotten
+					clear(table.seen) // as if MarkSeen had failed or the table had forgotten
 				}
 				if got := s.deliver(h, d.id, d.body); got != 200 {
 					t.Fatalf("%s: %s: got %d, want 200", s.name, d.id, got)
@@ -83,7 +82,7 @@ func TestAnyOrderConverges(t *testing.T) {
 	}
 }
 
-// In the same second, what is further along counts.
+// Of two events in the same second, the one with the higher stage counts.
 func TestStagesInOneSecond(t *testing.T) {
 	t.Parallel()
 	order := []string{"incomplete", "trial", "purchase", "past_due", "unpaid", "cancel"}
@@ -112,7 +111,7 @@ func TestStagesInOneSecond(t *testing.T) {
 	}
 }
 
-// sameSecond is the event as if it had happened when the subscription was made.
+// sameSecond returns the event as if it had happened when the subscription began.
 func sameSecond(t *testing.T, name string) []byte {
 	t.Helper()
 	body := payload(t, stripe, name)

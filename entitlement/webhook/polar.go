@@ -2,18 +2,18 @@ package webhook
 
 import "github.com/keyhatch/keyhatch/entitlement"
 
-// Polar is Polar's webhooks, in the raw format. Send it the events
-// subscription.* and order.refunded.
+// Polar returns the Sender for Polar's webhooks, in the raw format. Select the
+// events subscription.* and order.refunded.
 //
-// A secret may be of either kind. Polar signs with the text of those that were
-// made before 8 September 2026, "whsec_" or "polar_whs_" included, as its SDKs
-// do; with those made since it signs as Standard Webhooks has it, with what is in
-// base64 behind "whsec_". Both are tried.
+// Both kinds of secrets work. Polar signs with the text of secrets that were
+// created before 8 September 2026, including "whsec_" or "polar_whs_", as its
+// SDKs do. With newer secrets it signs as Standard Webhooks, with the base64
+// after "whsec_". The handler tries both.
 //
-// The owner is read from the subscription's metadata, then from the customer's,
-// and then it is the customer's external id. Polar sends nothing about disputes,
-// except that a payment that it gives back to prevent one is a refund. The refund
-// of a product that is in the plan "" changes nothing.
+// The owner is read from the metadata of the subscription, then of the
+// customer, and then from the customer's external ID. Polar sends no events
+// about disputes, but a payment that it returns to prevent a dispute is a
+// refund. The refund of a product with the plan "" changes nothing.
 func Polar(secrets ...string) Sender {
 	keys, err := keysOf(secrets, eitherKey)
 	subscription := subject{identify: identifyPolar, read: readPolar, refetch: true}
@@ -47,8 +47,8 @@ func readPolar(d fields, e Event) state {
 	return s
 }
 
-// polarState has Polar's names, which are Stripe's. One that is cancelled for the
-// end of the period stays active until then.
+// polarState reads Polar's status, which has Stripe's names. A subscription
+// that is cancelled at the end of the period stays active until then.
 func polarState(d fields, e Event) state {
 	status := d.text("status")
 	switch {

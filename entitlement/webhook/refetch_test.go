@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// An event is only a trigger: what the billing system says now is stored, as of
-// before it was asked.
+// With Refetch, an event is only a trigger: the state from the billing system is stored,
+// with the time before the call.
 func TestRefetch(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -36,8 +36,8 @@ func TestRefetch(t *testing.T) {
 	}
 }
 
-// Of two reads the one that began last counts, whichever ends first. The other one
-// is asked for again.
+// Of two concurrent calls of Refetch, the one that began last counts, whichever ends first.
+// The other event is sent again.
 func TestRefetchesThatOverlap(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestRefetchesThatOverlap(t *testing.T) {
 			if e.Type == "customer.subscription.deleted" {
 				return entitlement.Subscription{Status: ended}, nil
 			}
-			time.Sleep(3 * time.Second) // what was read has changed meanwhile
+			time.Sleep(3 * time.Second) // the state has changed meanwhile
 			return entitlement.Subscription{Plan: "pro", Status: active}, nil
 		}}
 		h := stripe.handler(t, table, o)
@@ -60,8 +60,8 @@ func TestRefetchesThatOverlap(t *testing.T) {
 	})
 }
 
-// An instance whose clock is behind does not lose what it has fetched: the event
-// comes again until the clock has caught up.
+// An instance whose clock is behind does not lose a fetched state: the event is sent again
+// until the clock has caught up.
 func TestRefetchBesideAClockThatIsAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,14 +120,14 @@ func TestRefetchAnswers(t *testing.T) {
 	}
 }
 
-// What is paid back and what is in dispute are not subscriptions.
+// Refunds and disputes are not refetched.
 func TestRefetchIsNotForHolds(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
 		table := newTable()
 		o := owned()
 		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) {
-			return entitlement.Subscription{}, errors.New("asked for it")
+			return entitlement.Subscription{}, errors.New("Refetch was called")
 		}
 		s.want(t, s.handler(t, table, o), "refund", 200)
 		if got := table.only(t); got.Status != held {

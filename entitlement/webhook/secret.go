@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// The bounds of a secret's key material, in bytes. The lower one is that of
-// Standard Webhooks, which makes it 24 to 64; some senders have longer ones. An
-// empty key would verify whatever anybody signs with it.
+// The bounds of a secret's key, in bytes. The lower one is that of Standard
+// Webhooks, which allows 24 to 64; some senders have longer keys. With an empty
+// key, anyone could sign.
 const (
 	minSecret  = 24
 	maxSecret  = 256
 	maxSecrets = 8
 )
 
-// secretPrefix is what Standard Webhooks and Stripe begin a secret with.
+// secretPrefix begins the secrets of Standard Webhooks and Stripe.
 const secretPrefix = "whsec_"
 
-// keysOf reads secrets, each of which may stand for several keys. The errors do
-// not show them.
+// keysOf reads secrets, each of which may stand for several keys. Its errors do
+// not contain the secrets.
 func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]byte, error) {
 	if len(secrets) == 0 {
-		return nil, errors.New("there is no secret")
+		return nil, errors.New("no secrets")
 	}
 	if len(secrets) > maxSecrets {
 		return nil, fmt.Errorf("%d secrets, want at most %d", len(secrets), maxSecrets)
@@ -32,7 +32,7 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	var keys [][]byte
 	for i, secret := range secrets {
 		if strings.ContainsFunc(secret, invisible) {
-			return nil, fmt.Errorf("secret %d of %d: it has a space, a line break or another character that no secret has", i+1, len(secrets))
+			return nil, fmt.Errorf("secret %d of %d: it contains a space, a line break or another character that is not printable ASCII", i+1, len(secrets))
 		}
 		some, err := read(secret)
 		if err != nil {
@@ -43,10 +43,11 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	return keys, nil
 }
 
-// invisible is for what a secret that was read from a file brings along.
+// invisible reports whether r is not printable ASCII, such as the line break of
+// a file.
 func invisible(r rune) bool { return r <= ' ' || r > '~' }
 
-// checkKey finds key material that can be guessed.
+// checkKey returns an error for a key that can be guessed.
 func checkKey(key []byte) error {
 	switch {
 	case len(key) < minSecret || len(key) > maxSecret:
@@ -57,29 +58,29 @@ func checkKey(key []byte) error {
 	return nil
 }
 
-// decodedKey is how Standard Webhooks writes a secret: in base64, behind a
-// prefix that may be missing.
+// decodedKey reads a secret of Standard Webhooks: base64, after an optional
+// prefix.
 func decodedKey(secret string) ([][]byte, error) {
 	key, err := base64.StdEncoding.Strict().DecodeString(strings.TrimPrefix(secret, secretPrefix))
 	if err != nil {
-		return nil, errors.New(`it is not "whsec_" and base64`)
+		return nil, errors.New(`it is not base64 after an optional "whsec_"`)
 	}
 	return [][]byte{key}, checkKey(key)
 }
 
-// literalKey is how Stripe takes its secrets: as the text that they are, the
-// prefix included.
+// literalKey reads a secret of Stripe. The key is its text, including the
+// prefix.
 func literalKey(secret string) ([][]byte, error) {
 	random, ok := strings.CutPrefix(secret, secretPrefix)
 	if !ok {
-		return nil, errors.New(`it does not begin with "whsec_"`) // an API key does not
+		return nil, errors.New(`it does not begin with "whsec_"`) // perhaps an API key
 	}
 	return [][]byte{[]byte(secret)}, checkKey([]byte(random))
 }
 
-// eitherKey is for Polar, whose secrets are of both kinds: text, prefix
-// included, when they were made before 8 September 2026, and base64 since. They
-// look the same.
+// eitherKey reads a secret of Polar. The key is its text, including the prefix,
+// for secrets created before 8 September 2026, and its base64 for newer ones.
+// The two look the same.
 func eitherKey(secret string) ([][]byte, error) {
 	random := secret
 	for _, prefix := range []string{secretPrefix, "polar_whs_"} {

@@ -2,12 +2,13 @@ package webhook
 
 import "net/http"
 
-// A Sender is a billing system: how it signs, and what its events mean. It is
-// made of the secrets of one endpoint: the current one and, for as long as they
-// are in use, those before it. [New] refuses secrets that are too short.
+// A Sender is a billing system: how it signs events, and what they mean.
+// [Stripe], [Polar] and [Dodo] create one from the secrets of one endpoint: the
+// current secret, and previous ones for as long as they are in use, up to 8.
+// [New] returns an error if a secret is invalid.
 type Sender struct {
 	name      string
-	keys      func() [][]byte // where no verb of fmt finds them
+	keys      func() [][]byte // a function, so that fmt does not print them
 	err       error           // of the secrets
 	signature func(http.Header) (signature, error)
 	label     func(d fields, e *Event)        // sets the Type, and the ID if the body has it
@@ -15,22 +16,22 @@ type Sender struct {
 	subjects  map[string]subject              // by the event's type
 }
 
-// A subject is what an event is about: identify says which one, and read in
-// what state it is.
+// A subject is what an event is about. identify reads the IDs, and read the
+// state.
 type subject struct {
 	identify func(d fields, e *Event)
 	read     func(d fields, e Event) state
-	refetch  bool // Refetch can tell the state, as of a subscription
+	refetch  bool // Refetch can return the state: it is a subscription
 }
 
-// of gives all the types the same subject.
+// of registers the subject for all the types.
 func (s subject) of(all map[string]subject, types ...string) {
 	for _, t := range types {
 		all[t] = s
 	}
 }
 
-// standardLabel and standardContents are for the envelope that Standard Webhooks
+// standardLabel and standardContents read the envelope that Standard Webhooks
 // recommends.
 func standardLabel(d fields, e *Event) { e.Type = d.text("type") }
 

@@ -9,39 +9,40 @@ import (
 	"time"
 )
 
-// tolerance is how far a signature's time may be from now, to either side. Both
-// Stripe and Standard Webhooks' libraries have five minutes.
+// tolerance is the maximum difference between a signature's time and now, in
+// both directions. Stripe and the libraries of Standard Webhooks have five
+// minutes too.
 const tolerance = 5 * time.Minute
 
-// Bounds of the headers. A sender signs with each of its secrets, which are one
-// or two.
+// Bounds of the headers. A sender signs with each of its secrets, of which
+// there are one or two.
 const (
 	maxHeader     = 4096 // bytes
 	maxSignatures = 16
 )
 
 var (
-	errHeader   = errors.New("malformed")
-	errUnsigned = errors.New("unsigned")
-	errStale    = errors.New("the signature's time is too far from now")
-	errForged   = errors.New("no signature is by a known secret")
+	errHeader   = errors.New("a signature header is malformed")
+	errUnsigned = errors.New("a signature header is missing")
+	errStale    = errors.New("the signature's time is more than 5 minutes from now")
+	errForged   = errors.New("no signature matches a configured secret")
 )
 
-// A signature is what the headers say, of which nothing is believed yet.
+// A signature holds the contents of the headers, before they are verified.
 type signature struct {
-	event  string // its id, where the headers have one
+	event  string // the event's ID, if the headers have one
 	at     time.Time
-	before string // what is signed before the body
+	before string // the signed text before the body
 	macs   [][]byte
 }
 
-// fresh reports whether the signature's time is near enough.
+// fresh reports whether the signature's time is within the tolerance.
 func (s signature) fresh(now time.Time) bool {
 	return now.Sub(s.at).Abs() <= tolerance
 }
 
-// by reports whether one of the keys has signed the body. It looks at all of
-// them and compares in constant time, so that how long it takes says nothing.
+// by reports whether one of the keys has signed the body. It compares all of
+// them in constant time, so that the duration reveals nothing.
 func (s signature) by(keys [][]byte, body []byte) bool {
 	found := false
 	for _, key := range keys {
@@ -58,8 +59,8 @@ func (s signature) by(keys [][]byte, body []byte) bool {
 	return found
 }
 
-// header returns the header's only value. Two are refused, since a proxy may
-// have looked at the other one.
+// header returns the header's only value. It refuses two values, since a proxy
+// may have checked the other one.
 func header(h http.Header, name string) (string, error) {
 	values := h[name]
 	switch {
@@ -73,7 +74,7 @@ func header(h http.Header, name string) (string, error) {
 	return values[0], nil
 }
 
-// unixTime reads seconds, in decimal digits and nothing else.
+// unixTime parses a time in seconds, written in decimal digits only.
 func unixTime(s string) (time.Time, error) {
 	if s == "" || len(s) > len("253402300799") { // the end of the year 9999
 		return time.Time{}, errHeader

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// A touchyBody fails the test when it is read.
+// A touchyBody fails the test if it is read.
 type touchyBody struct{ t *testing.T }
 
 func (b touchyBody) Read([]byte) (int, error) {
@@ -24,10 +24,10 @@ func (b touchyBody) Read([]byte) (int, error) {
 
 func sleepUntil(unix int64) { time.Sleep(time.Until(time.Unix(unix, 0))) }
 
-// Signatures that others made. The first is the vector of Standard Webhooks'
-// libraries (TestWebhookSign); the rest were computed with another HMAC, the
-// key being what the sender's own SDK makes of the secret. What is authentic and
-// not an event is 422.
+// Signatures from elsewhere. The first is the vector of the Standard Webhooks libraries
+// (TestWebhookSign). The others were computed with another HMAC implementation and the
+// key that the sender's own SDK derives from the secret. An authentic body that is not an
+// event gets 422.
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -73,8 +73,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the headers is found out before the body is read, and
-// is answered with nothing but a status.
+// Wrong headers are refused before the body is read. The response has only a status.
 func TestHeadersThatAreRefused(t *testing.T) {
 	t.Parallel()
 	type edits map[string][]string
@@ -141,7 +140,7 @@ func refuses(t *testing.T, s system, r *http.Request, name string, want int) {
 		t.Errorf("%s: %s: got %d, %q, want %d and no body", s.name, name, w.Code, w.Body, want)
 	}
 	if len(table.calls) > 0 {
-		t.Errorf("%s: %s: the table was asked: %v", s.name, name, table.calls)
+		t.Errorf("%s: %s: the table was called: %v", s.name, name, table.calls)
 	}
 }
 
@@ -166,7 +165,7 @@ func TestForgeries(t *testing.T) {
 					h.Set("Stripe-Signature", fmt.Sprintf("t=%d,%s", time.Now().Unix()+1, after))
 				}
 				if text == fmt.Sprint(time.Now().Unix()+1) {
-					t.Error("the time is the same")
+					t.Error("the edited time is unchanged")
 				}
 			},
 			"an empty key": func(h http.Header) {
@@ -194,8 +193,8 @@ func TestForgeries(t *testing.T) {
 	}
 }
 
-// A Stripe secret is its text and not what is in base64 in it, and Dodo's the
-// other way round.
+// Stripe's key is the text of the secret, not its base64. With Dodo it is the other way
+// round.
 func TestKeyOfTheOtherKind(t *testing.T) {
 	t.Parallel()
 	body := payload(t, dodo, "purchase")
@@ -205,11 +204,11 @@ func TestKeyOfTheOtherKind(t *testing.T) {
 	r = polar.request("e", payload(t, polar, "purchase"))
 	signStandard(r.Header, secret, "e", time.Now(), payload(t, polar, "purchase"))
 	if got := serve(polar.handler(t, newTable(), nil), r).Code; got != 200 {
-		t.Errorf("Polar has both: got %d, want 200", got)
+		t.Errorf("Polar with either key: got %d, want 200", got)
 	}
 }
 
-// Several secrets and several signatures, of which one has to fit.
+// With several secrets and several signatures, one pair must match.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -241,7 +240,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// among puts signatures before the good one that are of no use.
+// among puts other signatures before the good one.
 func among(h http.Header) {
 	if good := h.Get("Webhook-Signature"); good != "" {
 		h.Set("Webhook-Signature", "v1a,AAAA v1,"+strings.Repeat("A", 43)+"= v1 v1,? , "+good)
@@ -251,7 +250,7 @@ func among(h http.Header) {
 	}
 }
 
-// E-12: what was signed more than five minutes ago, or will be, is not believed.
+// E-12: a signature more than five minutes in the past or future is refused.
 func TestTolerance(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {

@@ -8,10 +8,9 @@ import (
 )
 
 // standardSignature reads the headers of Standard Webhooks
-// (github.com/standard-webhooks/standard-webhooks, "Webhook headers"): the
-// signature is over "id.timestamp.body", and there may be several, with spaces
-// between. Its asymmetric ones, "v1a", are not by a secret and are passed over,
-// as is any other version.
+// (github.com/standard-webhooks/standard-webhooks, "Webhook headers"). The
+// signature covers "id.timestamp.body". There may be several, separated by
+// spaces. Asymmetric ones, "v1a", and those of any other version are skipped.
 func standardSignature(h http.Header) (s signature, err error) {
 	if s.event, err = header(h, "Webhook-Id"); err != nil {
 		return s, err
@@ -24,7 +23,8 @@ func standardSignature(h http.Header) (s signature, err error) {
 	if err != nil {
 		return s, err
 	}
-	// A dot in the id would let it take in the timestamp, and that the body.
+	// With a dot in the ID, another split into ID, timestamp and body would
+	// have the same signature.
 	if checkText(s.event) != nil || strings.Contains(s.event, ".") {
 		return s, errHeader
 	}
@@ -36,7 +36,7 @@ func standardSignature(h http.Header) (s signature, err error) {
 	return s, err
 }
 
-// standardMACs passes over what cannot be one of ours.
+// standardMACs skips signatures of another version or form.
 func standardMACs(all string) (macs [][]byte, err error) {
 	if strings.Count(all, " ") >= maxSignatures {
 		return nil, errHeader

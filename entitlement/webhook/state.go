@@ -9,25 +9,24 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A state is what an event says that something is now, with the sender's names
-// for what was bought.
+// A state is the state of something in an event, with the sender's IDs of what
+// was bought.
 type state struct {
 	id     string
 	status entitlement.Status
 	stage  stage
 	since  time.Time
-	paid   time.Time // when the period began that was paid for
+	paid   time.Time // when the paid period began
 	until  time.Time
 
-	// items are the ids of each thing that was bought, as far as they are
-	// known.
+	// items are the known IDs of each thing that was bought.
 	items [][]string
 
-	ignored bool // it makes no difference, such as a partial refund
+	ignored bool // the event changes nothing, such as a partial refund
 }
 
-// A stage is how far along something is. Of two events in the same instant the
-// one that is further counts.
+// A stage orders events of the same instant: the one with the higher stage
+// counts.
 type stage int64
 
 const (
@@ -39,34 +38,36 @@ const (
 	deleted
 )
 
-// stages are where states of which only the status is known are.
+// stages maps a status to its stage, if only the status is known.
 var stages = map[entitlement.Status]stage{
 	entitlement.Active: active, entitlement.PastDue: pastDue, entitlement.Held: pastDue, entitlement.Ended: ended,
 }
 
-// version orders what has the same time: by the stage, and then by a hash of the
-// event's id, which says nothing but is the same for everyone.
+// version orders events of the same instant: by the stage, and then by a hash
+// of the event's ID, which is arbitrary but the same on every instance.
 func version(s stage, event string) int64 {
 	hash := sha256.Sum256([]byte(event))
 	return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)
 }
 
-// over is a state that grants nothing.
+// over returns a state that grants nothing.
 func over(s stage, at time.Time) state {
 	return state{status: entitlement.Ended, stage: s, until: at}
 }
 
-// held is what takes access away until it is over.
+// held returns a hold, which takes access away until it has ended.
 func held(id string, since time.Time) state {
 	return state{id: id, status: entitlement.Held, stage: pastDue, since: since}
 }
 
-// leeway is how much longer than its period goes what is to be renewed, since
-// that is told only after it: seconds after it as a rule, or after a few tries.
+// leeway extends a period that will be renewed. The event of the renewal
+// arrives after the period, usually within seconds, but later if it had to be
+// sent again.
 const leeway = time.Hour
 
-// paidFor is what was paid for a period, and stops at an instant if that is set:
-// it is not renewed then, and needs no leeway.
+// paidFor returns a paid period. If stops is true, or at the instant stop if
+// that is set, the subscription is not renewed. A period that is not renewed
+// needs no leeway.
 func paidFor(at stage, from, to time.Time, stops bool, stop time.Time) state {
 	if !stops {
 		to = to.Add(leeway)
@@ -77,24 +78,25 @@ func paidFor(at stage, from, to time.Time, stops bool, stop time.Time) state {
 	return state{status: entitlement.Active, stage: at, paid: from, until: earliest(to, stop)}
 }
 
-// paidWith is how long after a payment a period can begin that it pays for, by
-// the sender's own clocks. The next one begins later, by far.
+// paidWith is how long after a payment the paid period may begin, by the
+// sender's own clocks. The next period begins much later.
 const paidWith = time.Hour
 
-// paidBack is a hold on what a payment paid for, and on what was paid before.
+// paidBack returns a hold on the period that a payment paid for, and on earlier
+// ones.
 func paidBack(e Event, paid time.Time) state {
 	s := held("refund:"+e.Payment, e.At)
 	s.paid = earliest(e.At, paid.Add(paidWith))
 	return s
 }
 
-// unknown is for a state that was not there when this was written.
+// unknown reports a status that this version does not know.
 func unknown(d fields, name string) state {
-	d.fail(name, "a state that is known")
+	d.fail(name, "a known status")
 	return state{}
 }
 
-// earliest is the first of the times that are not zero.
+// earliest returns the first of the times that are not zero.
 func earliest(times ...time.Time) (first time.Time) {
 	for _, t := range times {
 		if first.IsZero() || !t.IsZero() && t.Before(first) {
@@ -104,7 +106,7 @@ func earliest(times ...time.Time) (first time.Time) {
 	return first
 }
 
-// subscription is the state with the host's names.
+// subscription returns the state as a Subscription of the host's plan.
 func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{
 		ID: s.id, Status: s.status, Since: s.since, PaidFrom: s.paid, ValidUntil: s.until,
@@ -115,7 +117,7 @@ func (p products) subscription(e Event, s state) (entitlement.Subscription, erro
 	switch {
 	case err != nil && granted:
 		return sub, &refusal{err}
-	case err != nil: // what takes away needs no plan, and the product may be in none any more
+	case err != nil: // a state that grants nothing needs no plan, and its product may have none any more
 	case s.status == entitlement.Held && len(s.items) > 0 && plan == "":
 		return sub, ErrIgnore
 	case granted && plan == "":
@@ -126,19 +128,19 @@ func (p products) subscription(e Event, s state) (entitlement.Subscription, erro
 	return sub, nil
 }
 
-// products say which plan each product or price is in.
+// products maps the ID of a product or price to a plan.
 type products map[string]string
 
-// of returns the plan that is bought with the items, which is none where all are
-// known not to be in one.
+// of returns the plan of the items. It returns "" if all items are known to
+// have none.
 func (p products) of(items [][]string) (plan string, err error) {
 	for _, ids := range items {
 		one, ok := p.find(ids)
 		switch {
 		case !ok:
-			return "", fmt.Errorf("no plan is given for any of %q", ids)
+			return "", fmt.Errorf("no plan is configured for any of %q", ids)
 		case plan != "" && one != "" && one != plan:
-			return "", fmt.Errorf("it has two plans, %q and %q", plan, one)
+			return "", fmt.Errorf("the items have two plans, %q and %q", plan, one)
 		case one != "":
 			plan = one
 		}

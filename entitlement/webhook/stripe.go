@@ -10,24 +10,27 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Stripe is Stripe's webhooks. The secrets are those of the endpoint, "whsec_…".
-// Send it the events customer.subscription.*, charge.refunded and
-// charge.dispute.*, of any API version.
+// Stripe returns the Sender for Stripe's webhooks. The secrets are the signing
+// secrets of the endpoint, "whsec_…". Select the events
+// customer.subscription.*, charge.refunded and charge.dispute.*, in any API
+// version.
 //
-// The owner is read from the subscription's metadata, where it has to be put when
-// the checkout is made, in subscription_data. Charges and disputes do not have it,
-// and disputes not even the customer: for those [Options.Owner] has to find the
-// owner by Payment, the charge. A trial, like anything else, ends with the
-// current period. A subscription of several items has the earliest of their
-// periods, and one plan: give the others the plan "". One whose collection is
-// paused ("pause_collection") stays active, as Stripe has it.
+// The owner is read from the subscription's metadata. Set it when you create
+// the checkout, in subscription_data. Charges and disputes do not have it, and
+// disputes do not even have the customer: for those, [Options.Owner] must find
+// the owner by Event.Payment, the charge.
 //
-// When a payment fails, Stripe has begun the next period already, so the paid
-// one has ended where that began; also where what failed is a change in the
-// midst of a period. Let Stripe cancel a subscription, or mark it unpaid, after
-// the last try: one that is left past due begins another period, and with it the
-// plan's Grace, each time. A dispute that is only an inquiry ("warning_…") takes
-// nothing away.
+// A trial ends with the current period, like a paid period. If a subscription
+// has several items, its period ends with the earliest of theirs, and only one
+// plan is possible: map the other items to the plan "". A subscription whose
+// collection is paused ("pause_collection") stays active, as it does at Stripe.
+//
+// If a payment fails, Stripe has already begun the next period, so the paid
+// period ended when that one began. This is also the case if the payment for a
+// change in the middle of a period failed. Configure Stripe to cancel a
+// subscription, or to mark it unpaid, after the last try. A subscription that
+// stays past due begins a new period each time, and with it the plan's Grace. A
+// dispute that is only an inquiry ("warning_…") changes nothing.
 func Stripe(secrets ...string) Sender {
 	keys, err := keysOf(secrets, literalKey)
 	subscription := subject{identify: identifyStripe, read: readStripe, refetch: true}
@@ -47,8 +50,8 @@ func Stripe(secrets ...string) Sender {
 	}
 }
 
-// stripeSignature reads "t=1492774577,v1=5257a8…,v0=6ffbb5…", in which a v1 is in
-// hex and over "t.body" (docs.stripe.com/webhooks, "Verify webhook signatures
+// stripeSignature reads "t=1492774577,v1=5257a8…,v0=6ffbb5…". A v1 is in hex
+// and signs "t.body" (docs.stripe.com/webhooks, "Verify webhook signatures
 // manually").
 func stripeSignature(h http.Header) (s signature, err error) {
 	all, err := header(h, "Stripe-Signature")
@@ -73,7 +76,7 @@ func stripeSignature(h http.Header) (s signature, err error) {
 	return s, nil
 }
 
-// addStripe passes over what cannot be a signature of ours.
+// addStripe skips signatures of another version or form.
 func (s *signature) addStripe(name, text string) (err error) {
 	switch name {
 	case "t":
@@ -101,11 +104,11 @@ func identifyStripe(d fields, e *Event) {
 	}
 }
 
-// stripeItems are the price and the product of each item.
+// stripeItems returns the price and the product of each item.
 func stripeItems(d fields) (all [][]string) {
 	list := d.object("items")
 	if list.flag("has_more") {
-		list.fail("has_more", "all of the items")
+		list.fail("has_more", "false, with all items in the event")
 	}
 	for _, item := range list.objects("data") {
 		price := item.object("price")
@@ -142,7 +145,8 @@ func stripeState(d fields, e Event) state {
 	return overState(d, status, e.At)
 }
 
-// overState is what grants nothing, by the names that Stripe and Polar share.
+// overState reads a status that grants nothing. Stripe and Polar have the same
+// names.
 func overState(d fields, status string, at time.Time) state {
 	switch status {
 	case "incomplete":
@@ -164,8 +168,8 @@ func stripePaid(d fields, at stage) state {
 	return paidFor(at, from, to, d.flag("cancel_at_period_end"), stop)
 }
 
-// stripePeriod reads a period's bound, which since API version 2025-03-31.basil
-// is each item's own.
+// stripePeriod reads the start or end of the period. Since API version
+// 2025-03-31.basil, each item has its own.
 func stripePeriod(d fields, name string) (bound time.Time) {
 	if d.has(name) {
 		return d.unix(name)

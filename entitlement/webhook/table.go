@@ -13,23 +13,25 @@ import (
 // their context does. An error is an outage: the sender is asked to try again.
 // When a method returns nil, what it wrote survives a crash.
 type Table interface {
-	// Put stores s under its Owner and ID, unless what is there is as new or
-	// newer, by [entitlement.Subscription.Newer]. Changed reports whether it was
-	// stored, which the handler looks at where there is an [Options.Refetch]. The Plan of one that has ended, or
-	// is Held, may be empty. An error that matches [entitlement.ErrUnknownPlan] is
-	// no outage: the event is kept.
+	// Put stores s under its Owner and ID, unless the stored state is as new or
+	// newer, by [entitlement.Subscription.Newer]. changed reports whether it
+	// stored s; the handler needs it only with [Options.Refetch]. The Plan may
+	// be empty if the status is Ended or Held. An error that matches
+	// [entitlement.ErrUnknownPlan] is not an outage: the event is refused and
+	// kept.
 	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)
 
-	// Seen reports whether MarkSeen was called with the event's id. It may
-	// forget: an event that comes again changes nothing that is newer.
+	// Seen reports whether MarkSeen was called with the event's ID. It may
+	// forget IDs, since an event that comes again does not replace a newer
+	// state.
 	Seen(ctx context.Context, event string) (bool, error)
 
-	// MarkSeen remembers an event's id. At is when it was dealt with, by the
-	// host's clock.
+	// MarkSeen records the ID of an event that was processed at the given
+	// instant, by the host's clock.
 	MarkSeen(ctx context.Context, event string, at time.Time) error
 
-	// KeepRefused keeps an event that could not be used, for people to look
-	// at: once for each id, however often it comes. It must not keep the body
-	// itself, which has personal data, for longer than it is needed.
+	// KeepRefused stores an event that could not be used, for people to look at.
+	// It keeps one entry for each ID, even if the event comes again. The body
+	// contains personal data: do not keep it longer than needed.
 	KeepRefused(ctx context.Context, event string, at time.Time, reason string, body []byte) error
 }

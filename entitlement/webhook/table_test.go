@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A memTable is a Table whose methods can be made to do something else first.
+// A memTable is a Table in memory. before is called at the start of each method.
 type memTable struct {
 	mu      sync.Mutex
 	rows    map[string]entitlement.Subscription
@@ -85,7 +85,7 @@ func (m *memTable) KeepRefused(ctx context.Context, event string, _ time.Time, r
 	return nil
 }
 
-// only is the table's only row.
+// only returns the table's only row.
 func (m *memTable) only(t *testing.T) entitlement.Subscription {
 	t.Helper()
 	if len(m.rows) != 1 {
@@ -94,7 +94,7 @@ func (m *memTable) only(t *testing.T) entitlement.Subscription {
 	return slices.Collect(maps.Values(m.rows))[0]
 }
 
-// grants is what an owner may do.
+// grants returns the owner's entitlement.
 func (m *memTable) grants(t *testing.T, owner string, at time.Time) entitlement.Entitlement {
 	t.Helper()
 	var all []entitlement.Subscription

@@ -9,23 +9,24 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// New returns the handler that keeps the table up to date with what the sender
-// says. Products says which plan of the catalog each product is in, by the product's
-// id or, for Stripe, that of the product or the price, of which the price's goes
-// first. The plan "" is for what is sold and is in none. Nil Options are fine.
+// New returns a Handler that keeps the table up to date with the events of the
+// sender. The products map what is sold to plans of the catalog: the key is the
+// ID of a product or, for Stripe, of a product or a price, where the price has
+// precedence. Map something that is sold and has no plan to "". The Options may
+// be nil.
 //
-// It fails for a plan that is not in the catalog, and for secrets that could be
-// guessed.
+// New returns an error if table or catalog is nil, products is empty or names a
+// plan that is not in the catalog, or a secret is missing or can be guessed.
 func New(table Table, from Sender, catalog *entitlement.Catalog, products map[string]string, o *Options) (*Handler, error) {
 	switch {
 	case table == nil:
-		return nil, errors.New("webhook: the table is nil")
+		return nil, errors.New("webhook: table is nil")
 	case from.subjects == nil:
-		return nil, errors.New("webhook: the sender is none of Stripe, Polar and Dodo")
+		return nil, errors.New("webhook: the sender is the zero value; use Stripe, Polar or Dodo")
 	case from.err != nil:
 		return nil, fmt.Errorf("webhook: %s: %w", from.name, from.err)
 	case catalog == nil:
-		return nil, errors.New("webhook: the catalog is nil")
+		return nil, errors.New("webhook: catalog is nil")
 	}
 	if err := checkProducts(catalog, products); err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func New(table Table, from Sender, catalog *entitlement.Catalog, products map[st
 
 func checkProducts(catalog *entitlement.Catalog, products map[string]string) error {
 	if len(products) == 0 {
-		return errors.New("webhook: no product is in a plan")
+		return errors.New("webhook: no products")
 	}
 	for _, product := range slices.Sorted(maps.Keys(products)) {
 		if err := checkText(product); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// An empty secret verifies whatever anybody signs with it.
+// With an empty or guessable secret, anyone could sign.
 func TestSecretsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	all := map[string][]string{
@@ -23,11 +23,11 @@ func TestSecretsThatAreRefused(t *testing.T) {
 	for _, s := range systems {
 		for name, secrets := range all {
 			if s.name != "dodo" && name == "23 bytes" {
-				continue // as text it is longer
+				continue // its text is long enough
 			}
 			_, err := webhook.New(newTable(), s.sender(secrets...), catalog, products, nil)
 			if err == nil || strings.Contains(err.Error(), "c2Vj") || !strings.Contains(err.Error(), s.name) {
-				t.Errorf("%s takes a secret that is %s: %v", s.name, name, err)
+				t.Errorf("%s accepted a secret that is %s: %v", s.name, name, err)
 			}
 		}
 	}
@@ -38,7 +38,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 		"base64 with more bits":  webhook.Dodo(strings.Replace(secret, "h8=", "h9=", 1)),
 	} {
 		if _, err := webhook.New(newTable(), sender, catalog, products, nil); err == nil {
-			t.Errorf("took %s", name)
+			t.Errorf("accepted %s", name)
 		}
 	}
 	for name, sender := range map[string]webhook.Sender{
@@ -76,7 +76,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// The plans are those that New was called with.
+// New copies the products, so later changes have no effect.
 func TestPlansAreCopied(t *testing.T) {
 	t.Parallel()
 	plans := map[string]string{"price_1Qpro0KhExample": "pro"}
