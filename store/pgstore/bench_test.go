@@ -11,7 +11,7 @@ import (
 
 const rows = 100_000
 
-// fill makes a table of rows, of owners with ten each.
+// fill creates a table of records, ten per owner.
 func fill(b *testing.B, dsn, schema string) {
 	b.Helper()
 	execute(b, dsn, fmt.Sprintf(`INSERT INTO %s.keyhatch_keys
@@ -22,8 +22,8 @@ func fill(b *testing.B, dsn, schema string) {
 	execute(b, dsn, "VACUUM ANALYZE "+schema+".keyhatch_keys")
 }
 
-// Lookup beside what it is made of: the same statement, prepared on the only
-// connection of pgx. The two take turns, so that a busy machine slows down both.
+// BenchmarkLookup compares a look-up with the same prepared statement on a single
+// pgx connection. The two alternate, so that load on the machine slows both.
 func BenchmarkLookup(b *testing.B) {
 	dsn := shared(b)
 	schema := newSchema(b, dsn)

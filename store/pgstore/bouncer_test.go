@@ -13,9 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// bouncer starts PgBouncer before the server, and returns the data source name
-// of the same database through it. It listens on a socket in a folder of its
-// own, where nobody else is.
+// bouncer starts PgBouncer in front of the server, and returns the data source name
+// of the same database through it. It listens on a socket in a private folder.
 func bouncer(t *testing.T, dsn, mode string, size int) string {
 	t.Helper()
 	program := lookPath(t, "pgbouncer")
@@ -23,7 +22,7 @@ func bouncer(t *testing.T, dsn, mode string, size int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := os.MkdirTemp("", "pgb") // short, as the path of a socket must be
+	folder, err := os.MkdirTemp("", "pgb") // short, since a socket's path has a maximum length
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +50,13 @@ max_client_conn = 500
 		}
 		if time.Now().After(deadline) {
 			said, _ := os.ReadFile(log)
-			t.Fatalf("pgbouncer does not answer: %v\n%s", err, said)
+			t.Fatalf("pgbouncer does not accept connections: %v\n%s", err, said)
 		}
 	}
 }
 
-// run starts a program that ends with the test, and its folder with it, and also
-// when this process is killed: the shell then reads the end of its input.
+// run starts a program. The program and its folder are removed when the test ends,
+// and also when this process is killed: the shell then reads the end of its input.
 func run(t *testing.T, folder, program, file string) (log string) {
 	t.Helper()
 	log = filepath.Join(folder, "log")
@@ -67,7 +66,7 @@ func run(t *testing.T, folder, program, file string) (log string) {
 	}
 	defer out.Close()
 	args := []string{"-c", `"$@" & cat; kill -9 $!; wait; rm -r "$0"`, folder, program}
-	if os.Getuid() == 0 { // which pgbouncer refuses
+	if os.Getuid() == 0 { // pgbouncer refuses to run as root
 		args = append(args, "-u", "nobody")
 	}
 	cmd := exec.Command("sh", append(args, file)...)
@@ -93,7 +92,7 @@ func lookPath(t *testing.T, name string) string {
 			return found
 		}
 	}
-	missing := name + " is not installed: it is in the package of that name"
+	missing := name + " is not installed; install the package of that name"
 	if os.Getenv("KEYHATCH_REQUIRE_SERVERS") != "" {
 		t.Fatal(missing)
 	}

@@ -14,33 +14,36 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// longestName is what PostgreSQL keeps of an identifier, in bytes. LISTEN cuts
-// off the rest, and pg_notify refuses it.
+// longestName is the maximum length of an identifier in PostgreSQL, in bytes.
+// LISTEN truncates a longer name, and pg_notify refuses it.
 const longestName = 63
 
-// BusOptions adjust a Bus.
+// BusOptions adjust a [Bus]. The zero value is a good default, except that it has
+// no Secret.
 type BusOptions struct {
-	// DSN is the data source name by which Receive connects, by default the
-	// Store's own. It has to lead to the same database, without a pooler or
-	// through one in session mode. Messages are published by way of the Store,
-	// and a pooler in transaction mode may stand there.
+	// DSN is the data source name with which Receive connects. Default: that of the
+	// Store. It must lead to the same database, either directly or through a pooler
+	// in session mode. Messages are published over the Store's data source name,
+	// which may lead through a pooler in transaction mode.
 	DSN string
 
-	// Channel is the channel's name: at most 63 bytes of printable ASCII. By
-	// default it is made from the names of the table and its schema, so that the
-	// Stores on one table, and no others, get each other's messages. The schema is the
-	// one that Open has found, whatever the search path of later connections is.
+	// Channel is the name of the channel: at most 63 bytes of printable ASCII. By
+	// default, it is derived from the names of the table and its schema, so that
+	// exactly the Stores on one table share a channel. The schema is the one that
+	// Open found, even if the search path of later connections differs.
 	Channel string
 
-	// Secret authenticates the messages: [MinSecret] or more random bytes, the
-	// same in all instances. Set it if any other role can connect to the database.
-	// With it, such a role can only make instances mark their cached entries stale
-	// every ten seconds. Without it, the role can invalidate entries at will and
-	// hide lost messages, so that a revocation is seen only after CacheTTL; and an
-	// instance that closes counts as silent for a CacheTTL. Default none.
+	// Secret authenticates the messages. It must have at least [MinSecret] random
+	// bytes, and be the same in all instances. Nil means no authentication, which
+	// is safe only if no other role can connect to the database.
 	//
-	// While only some instances have the secret, they and the others do not accept
-	// each other's messages, and cached entries expire after ten seconds.
+	// With a Secret, another role can at most make instances mark their cached
+	// entries stale every ten seconds. Without one, another role can invalidate
+	// entries, and hide lost messages, so that a revocation is seen only after
+	// CacheTTL; and an instance that closes is treated as silent for a CacheTTL.
+	//
+	// While only some instances have the secret, instances with and without it
+	// reject each other's messages, and cached entries expire after ten seconds.
 	Secret []byte
 }
 
@@ -51,31 +54,32 @@ func (o BusOptions) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
 }
 
-// MarshalText returns what Format writes, for log/slog and encoding/json.
+// MarshalText returns the text that Format writes, for log/slog and encoding/json.
 func (o BusOptions) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
 
-// MinSecret is how long a secret must be, in bytes.
+// MinSecret is the minimum length of [BusOptions.Secret], in bytes.
 const MinSecret = 32
 
-// A Bus carries messages between the instances of a service by LISTEN and
-// NOTIFY, as [cache.Bus] wants it. Receive has a connection of its own while it
-// lasts, and Publish has another, which ends with the Store.
+// A Bus implements [cache.Bus] with LISTEN and NOTIFY. Each call of Receive uses a
+// connection of its own. All calls of Publish share one more, which closes with the
+// Store. Its methods may be called from many goroutines.
 type Bus struct {
 	pool    *pgxpool.Pool
 	channel string
 
-	// Funcs, so that no print shows the password and the key.
+	// Functions, so that fmt does not print the password and the key.
 	server func() *pgx.ConnConfig
 	key    func() []byte
 }
 
 var _ cache.Bus = (*Bus)(nil)
 
-// Bus returns a bus on the Store's database. Nil BusOptions are fine.
+// Bus returns a bus on the Store's database. If o is nil, the defaults are used.
 //
-// It sends itself a message first, and fails if that has not come after two
-// seconds, as it does not where a pooler takes LISTEN and gives the connection
-// to somebody else. No error shows the password.
+// Bus first sends itself a message. It returns an error if the message does not
+// arrive within 2 s, for example because a pooler in transaction mode accepts
+// LISTEN but never delivers. It also returns an error if an option is invalid or
+// the server cannot be reached. No error contains the password.
 func (s *Store) Bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	b, err := s.bus(ctx, o)
 	if err != nil {
@@ -89,14 +93,14 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 		o = &BusOptions{}
 	}
 	if len(o.Channel) > longestName || !printable(o.Channel) {
-		return nil, fmt.Errorf("BusOptions.Channel: %q is not %d bytes of printable ASCII, or fewer", o.Channel, longestName)
+		return nil, fmt.Errorf("BusOptions.Channel: %q must be at most %d bytes of printable ASCII", o.Channel, longestName)
 	}
 	server, err := s.listenOn(o.DSN)
 	if err != nil {
 		return nil, err
 	}
 	if len(o.Secret) > 0 && (len(o.Secret) < MinSecret || len(bytes.Trim(o.Secret, "\x00")) == 0) {
-		return nil, fmt.Errorf("BusOptions.Secret: want %d random bytes or more", MinSecret)
+		return nil, fmt.Errorf("BusOptions.Secret must have at least %d random bytes", MinSecret)
 	}
 	b := &Bus{pool: s.notices, channel: o.Channel, server: func() *pgx.ConnConfig { return server }}
 	if b.channel == "" {
@@ -107,7 +111,7 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	return b, b.probe(ctx)
 }
 
-// macKey is good for the messages of one channel alone. It is nil without a
+// macKey returns a key for the messages of one channel, or nil if there is no
 // secret.
 func macKey(secret []byte, channel string) []byte {
 	if len(secret) == 0 {
@@ -118,11 +122,11 @@ func macKey(secret []byte, channel string) []byte {
 	return h.Sum(nil)
 }
 
-// MACKey returns a key that is derived from the secret, for [cache.Bus]. It is
-// nil without one.
+// MACKey returns a key that is derived from the secret and the channel; see
+// [cache.Bus]. It is nil if there is no secret.
 func (b *Bus) MACKey() []byte { return b.key() }
 
-// listenOn is how to connect in order to listen.
+// listenOn returns the configuration of the connection that listens.
 func (s *Store) listenOn(dsn string) (*pgx.ConnConfig, error) {
 	server := s.pool.Config().ConnConfig
 	if dsn != "" {
@@ -136,8 +140,8 @@ func (s *Store) listenOn(dsn string) (*pgx.ConnConfig, error) {
 	return server, nil
 }
 
-// channel names the table that the Store's statements name, and not the one that the
-// search path of a connection leads to by now.
+// channel returns the channel of the table in the Store's statements. The search
+// path of a later connection may lead to another table.
 func (s *Store) channel() string {
 	table := s.options.Table
 	if table == "" {
@@ -146,8 +150,9 @@ func (s *Store) channel() string {
 	return channelOf(s.Schema(), table)
 }
 
-// channelOf gives every table another channel: a table's name has no dot in it.
-// Schemas that the Options do not name may be called anything.
+// channelOf returns a different channel for every table. The names are unambiguous,
+// since a table's name has no dot. If Options.Schema is empty, the schema may have
+// any name.
 func channelOf(schema, table string) string {
 	name := "keyhatch:" + schema + "." + table
 	if len(name) > longestName || !printable(name) {
@@ -166,8 +171,8 @@ func printable(s string) bool {
 	return true
 }
 
-// Publish sends a message on a connection that it has to itself: when all of the
-// Store's are busy, others must still hear that this instance is there.
+// Publish implements [cache.Bus]. It uses a connection of its own: if all
+// connections of the Store are busy, other instances must still receive heartbeats.
 func (b *Bus) Publish(ctx context.Context, message string) error {
 	if err := cache.CheckMessage(message); err != nil {
 		return fmt.Errorf("pgstore: publish: %w", err)
@@ -178,21 +183,21 @@ func (b *Bus) Publish(ctx context.Context, message string) error {
 	return nil
 }
 
-// notify has a transaction of its own. All who notify wait in line for each
-// other's commits, and one that writes nothing does not wait for the disk.
+// notify uses a transaction of its own. Notifying transactions commit one after the
+// other, and one that writes nothing does not wait for the disk.
 func (b *Bus) notify(ctx context.Context, channel, message string) error {
 	_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, $2)", channel, message)
 	return err
 }
 
-// Receive listens on a connection of its own, which it gives up when nothing has
-// come for a second and the server then does not answer for half of one. It goes
-// to a server that takes writes, so that after a failover the next call finds
-// the new one.
+// Receive implements [cache.Bus]. It listens on a connection of its own, to a
+// server that accepts writes, so that after a failover the next call uses the new
+// server. If nothing arrives for a second, and the server then does not reply to a
+// ping within half a second, Receive returns an error.
 //
-// An echo is not notified, which would wake the sessions of all instances. That
-// the listener's server is the one to which Publish leads, and that its session
-// answers, says the same.
+// An echo is not sent as a notification, which would wake the sessions of all
+// instances. Instead, Receive checks that Publish uses the same server as the
+// listener, and that the listener's session replies to a ping.
 func (b *Bus) Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
 	l, err := listen(ctx, b.server(), b.channel)
 	if err != nil {
@@ -208,17 +213,17 @@ func (b *Bus) Receive(ctx context.Context, ready func(echo func(ctx context.Cont
 	return fmt.Errorf("pgstore: receive: %w", l.run(ctx, deliver))
 }
 
-// began tells a server from all others: when it was started, in microseconds.
+// began is a query that identifies a server by its start time, in microseconds.
 const began = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
 
-// checkServer fails unless Publish leads to the given server.
+// checkServer returns an error unless Publish uses the given server.
 func (b *Bus) checkServer(ctx context.Context, want int64) error {
 	var server int64
 	if err := b.pool.QueryRow(ctx, began).Scan(&server); err != nil {
 		return err
 	}
 	if server != want {
-		return errors.New("the connection listens to another server than the one that is published to")
+		return errors.New("Receive and Publish are connected to different servers")
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
-// took gathers how long each of several things takes, which take turns.
+// took collects the durations of several operations that alternate.
 type took map[string][]time.Duration
 
 func (all took) measure(b *testing.B, what string, do func() error) {
@@ -35,7 +35,7 @@ func (all took) report(b *testing.B) {
 	}
 }
 
-// bare returns a connection of pgx and nothing round it.
+// bare returns a plain pgx connection.
 func bare(b *testing.B, dsn string) *pgx.Conn {
 	b.Helper()
 	conn, err := pgx.Connect(b.Context(), dsn)
@@ -46,7 +46,7 @@ func bare(b *testing.B, dsn string) *pgx.Conn {
 	return conn
 }
 
-// listen lets go of what it hears.
+// listen receives messages and drops them.
 func listen(b *testing.B, bus *pgstore.Bus) {
 	b.Helper()
 	r := hear(b, bus)
@@ -61,8 +61,8 @@ func listen(b *testing.B, bus *pgstore.Bus) {
 	}()
 }
 
-// disks are of a machine like this one, and of one that takes a millisecond for
-// every write that it is to keep, as many do.
+// disks are this machine's disk, and one that takes 1 ms for each durable write, as
+// many disks do.
 var disks = []struct {
 	name     string
 	settings []string
@@ -79,7 +79,7 @@ func onDisks(b *testing.B, run func(b *testing.B, dsn string)) {
 	}
 }
 
-// Publish beside what it is made of.
+// BenchmarkPublish compares Publish with the statement that it runs.
 func BenchmarkPublish(b *testing.B) { onDisks(b, benchmarkPublish) }
 
 func benchmarkPublish(b *testing.B, dsn string) {
@@ -102,7 +102,8 @@ func benchmarkPublish(b *testing.B, dsn string) {
 	times.report(b)
 }
 
-// From before Publish until a listener has the message.
+// BenchmarkDeliver measures the time from calling Publish until a listener has the
+// message.
 func BenchmarkDeliver(b *testing.B) {
 	bus := openBus(b, open(b, private(b).DSN(), nil), nil)
 	r := hear(b, bus)
@@ -117,9 +118,9 @@ func BenchmarkDeliver(b *testing.B) {
 	times.report(b)
 }
 
-// What it costs writers that each of their transactions notifies: sixteen of
-// them commit a row each, and the commits are counted. All who notify wait in
-// line for the end of the commit.
+// BenchmarkNotifyInTransaction measures what writers lose if each of their
+// transactions notifies: sixteen writers commit a row each, and it counts the
+// commits. Notifying transactions commit one after the other.
 func BenchmarkNotifyInTransaction(b *testing.B) { onDisks(b, benchmarkNotify) }
 
 func benchmarkNotify(b *testing.B, dsn string) {
@@ -153,7 +154,7 @@ func benchmarkNotify(b *testing.B, dsn string) {
 	}
 }
 
-// commits counts what many writers do in a second.
+// commits counts the commits of many writers in a second.
 func commits(b *testing.B, writers int, commit func(ctx context.Context, n int64) error) float64 {
 	b.Helper()
 	var done atomic.Int64

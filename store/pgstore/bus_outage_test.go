@@ -13,11 +13,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// noticed is how long a connection may be dead before Receive says so: a
-// second of silence, half of one for an answer, and what a busy machine adds.
+// noticed is how long Receive may use a dead connection: a second of silence, half
+// a second for the ping, and a margin for a busy machine.
 const noticed = 2 * time.Second
 
-// pid finds the process that serves a listener.
+// pid returns the process id of a listener's session.
 func pid(t *testing.T, dsn, application string) string {
 	t.Helper()
 	return query(t, dsn, "SELECT pid::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
@@ -34,10 +34,10 @@ func TestTerminatedListener(t *testing.T) {
 	r.wants("before")
 	took := r.lost(func() { execute(t, dsn, "SELECT pg_terminate_backend("+pid(t, dsn, application)+")") })
 	if took > 500*time.Millisecond {
-		t.Errorf("Receive noticed after %v that its session was ended, want at once", took)
+		t.Errorf("Receive returned %v after its session had ended, want at once", took)
 	}
 	if code(r.err) != "57P01" {
-		t.Errorf("the error has no cause: got %v, want SQLSTATE 57P01", r.err)
+		t.Errorf("got %v, want an error with SQLSTATE 57P01", r.err)
 	}
 	publish(t, b, "between")
 	again := hear(t, b)
@@ -53,7 +53,7 @@ func TestServerKilledWhileListening(t *testing.T) {
 	b := openBus(t, s, nil)
 	r := hear(t, b)
 	if took := r.lost(server.Kill); took > 500*time.Millisecond {
-		t.Errorf("Receive noticed after %v that the server was killed, want at once", took)
+		t.Errorf("Receive returned %v after the server had been killed, want at once", took)
 	}
 	showsNoPassword(t, r.err)
 	for what, err := range map[string]error{
@@ -71,13 +71,13 @@ func TestServerKilledWhileListening(t *testing.T) {
 	again := hear(t, b)
 	for i := 0; b.Publish(t.Context(), "message") != nil; i++ {
 		if i > 10 { // one for each connection that ended
-			t.Fatal("Publish does not come back with the server")
+			t.Fatal("Publish still fails after the server has restarted")
 		}
 	}
 	again.wants("message")
 }
 
-// A black hole swallows what is sent, and nothing comes out of it.
+// The network drops everything that is sent in either direction.
 func TestListenerInABlackHole(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -89,15 +89,15 @@ func TestListenerInABlackHole(t *testing.T) {
 	publish(t, b, "before")
 	r.wants("before")
 	if took := r.lost(func() { wall.block(true) }); took > noticed {
-		t.Errorf("Receive noticed after %v that nothing comes any more, want at most %v", took, noticed)
+		t.Errorf("Receive returned after %v of silence, want at most %v", took, noticed)
 	}
-	if err := r.err.Error(); !strings.Contains(err, "no answer to a ping") {
-		t.Errorf("the error does not tell what happened: %v", err)
+	if err := r.err.Error(); !strings.Contains(err, "no reply to a ping") {
+		t.Errorf("got %v, want an error that says the ping had no reply", err)
 	}
 	began := time.Now()
 	err := b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {})
 	if outage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > noticed {
-		t.Errorf("Receive waits %v for a connection, want connect_timeout", time.Since(began))
+		t.Errorf("Receive waited %v for a connection, want connect_timeout", time.Since(began))
 	}
 	wall.block(false)
 	again := hear(t, b)
@@ -118,13 +118,13 @@ func TestListenWithoutAnAnswer(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	err := b.Receive(ctx, func(func(context.Context, string) error) { t.Error("ready is called before the server listens") }, func(string) {})
-	if outage(t, err, context.DeadlineExceeded, "LISTEN without an answer"); ctx.Err() != nil {
-		t.Error("Receive waits for an answer to LISTEN until its context ends")
+	err := b.Receive(ctx, func(func(context.Context, string) error) { t.Error("ready was called before LISTEN succeeded") }, func(string) {})
+	if outage(t, err, context.DeadlineExceeded, "LISTEN without a reply"); ctx.Err() != nil {
+		t.Error("Receive waited for the reply to LISTEN until its context ended")
 	}
 }
 
-// A process that is stopped holds its connection open.
+// A stopped process keeps its connection open.
 func TestStoppedServer(t *testing.T) {
 	t.Parallel()
 	server := private(t)
@@ -134,26 +134,26 @@ func TestStoppedServer(t *testing.T) {
 	awaitNoListener(t, server.DSN(), application) // of the probe
 	r := hear(t, b)
 	listener := pid(t, server.DSN(), application)
-	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // should this test end early
+	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // in case the test ends early
 	if took := r.lost(func() { signal(t, "STOP", listener) }); took > noticed {
-		t.Errorf("Receive noticed after %v that its session was stopped, want at most %v", took, noticed)
+		t.Errorf("Receive returned %v after its session had been stopped, want at most %v", took, noticed)
 	}
 	again := hear(t, b)
 	publish(t, b, "after")
 	again.wants("after")
 
-	// What its session has not sent, the server keeps for it, until that finds
-	// out that the listener is gone.
+	// The server keeps unsent messages for the session, until it detects that the
+	// listener is gone.
 	for range 200 {
 		publish(t, b, strings.Repeat("x", 4000))
 	}
 	const question = "SELECT (pg_notification_queue_usage() > 0)::text"
 	if query(t, server.DSN(), question) != "true" {
-		t.Error("the queue is empty, so that this test shows nothing")
+		t.Error("the queue is empty: the test has no effect")
 	}
 	signal(t, "CONT", listener)
-	await(t, "messages for a listener that is gone", func() bool {
-		publish(t, b, "more") // the queue is cut when it is written to
+	await(t, "messages for a closed listener", func() bool {
+		publish(t, b, "more") // the server shortens the queue only when it writes to it
 		return query(t, server.DSN(), question) == "false"
 	})
 }
@@ -165,7 +165,7 @@ func signal(t *testing.T, name, pid string) {
 	}
 }
 
-// A standby has no NOTIFY, and what its primary is told it does not hear.
+// A standby does not support NOTIFY, and does not receive its primary's messages.
 func TestListenerOfAStandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	standby := private(t)
@@ -179,7 +179,7 @@ func TestListenerOfAStandbyIsRefused(t *testing.T) {
 	s := open(t, primary, &pgstore.Options{Schema: newSchema(t, primary)})
 	_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: standby.DSN()})
 	if err == nil || !strings.Contains(err.Error(), "the server is a standby") {
-		t.Errorf("Bus on a standby: got %v, want an error that tells so", err)
+		t.Errorf("Bus on a standby: got %v, want an error that says so", err)
 	}
 	b := openBus(t, s, &pgstore.BusOptions{DSN: both(t, standby.DSN(), primary)})
 	r := hear(t, b)

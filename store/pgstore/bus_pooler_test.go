@@ -18,7 +18,7 @@ func TestBusThroughPoolerInSessionMode(t *testing.T) {
 	})
 }
 
-// What is published goes through the pooler, and the listener round it.
+// Messages are published through the pooler, and the listener bypasses it.
 func TestBusPastPoolerInTransactionMode(t *testing.T) {
 	dsn := shared(t)
 	through := bouncer(t, dsn, "transaction", 3)
@@ -27,8 +27,8 @@ func TestBusPastPoolerInTransactionMode(t *testing.T) {
 	})
 }
 
-// Such a pooler takes LISTEN without a word. With a single session of the
-// server it runs the probe where LISTEN was.
+// Such a pooler accepts LISTEN but does not deliver. If it has a single session,
+// the probe runs in the session where LISTEN ran.
 func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -39,19 +39,20 @@ func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
 			s := open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)})
 			for name, o := range map[string]*pgstore.BusOptions{"the Store's": nil, "BusOptions.DSN": {DSN: through}} {
 				_, err := s.Bus(t.Context(), o)
-				if err == nil || !strings.Contains(err.Error(), "give BusOptions.DSN a data source name that leads to the server itself or to a pooler in session mode") {
+				if err == nil || !strings.Contains(err.Error(), "set BusOptions.DSN to a data source name that leads to the Store's database, directly or through a pooler in session mode") {
 					t.Errorf("%s: got %v, want an error that says what to do", name, err)
 				}
 			}
 			direct := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 			if _, err := direct.Bus(t.Context(), &pgstore.BusOptions{DSN: through}); err == nil {
-				t.Error("Bus of a Store without a pooler accepts a BusOptions.DSN that leads through one in transaction mode")
+				t.Error("Bus accepted a BusOptions.DSN that leads through a pooler in transaction mode")
 			}
 		})
 	}
 }
 
-// A pooler that does not clean up leaves LISTEN behind in its only session.
+// A pooler that does not reset sessions leaves an earlier LISTEN active in its only
+// session.
 func TestOtherChannelsAreNotHeard(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)

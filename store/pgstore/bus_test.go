@@ -55,7 +55,7 @@ func TestMessagesThatDoNotFit(t *testing.T) {
 	r.wants("last")
 }
 
-// Where a Store finds its table decides whom its bus hears.
+// Only Stores on the same table share a channel.
 func TestStoresOnOtherTablesHearNothing(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -76,7 +76,7 @@ func TestStoresOnOtherTablesHearNothing(t *testing.T) {
 	for name, r := range strangers {
 		select {
 		case m := <-r.heard:
-			t.Errorf("a Store on %s hears %q", name, m)
+			t.Errorf("a Store on %s received %q, want nothing", name, m)
 		default:
 		}
 	}
@@ -88,7 +88,7 @@ func TestChannels(t *testing.T) {
 	schema := newSchema(t, dsn)
 	s := open(t, dsn, &pgstore.Options{Schema: schema})
 	if got, want := openBus(t, s, nil).Channel(), "keyhatch:"+schema+".keyhatch_keys"; got != want {
-		t.Errorf("the channel that nobody names: got %q, want %q", got, want)
+		t.Errorf("default channel: got %q, want %q", got, want)
 	}
 	for _, name := range []string{`An "odd" one; -- 'x'`, strings.Repeat("x", 63)} {
 		b := openBus(t, s, &pgstore.BusOptions{Channel: name})
@@ -98,12 +98,12 @@ func TestChannels(t *testing.T) {
 	}
 	for _, name := range []string{strings.Repeat("x", 64), "ä", "a\nb"} {
 		if _, err := s.Bus(t.Context(), &pgstore.BusOptions{Channel: name}); err == nil || !strings.Contains(err.Error(), "BusOptions.Channel") {
-			t.Errorf("Bus with the channel %q: got %v, want an error that names the option", name, err)
+			t.Errorf("Bus with channel %q: got %v, want an error with the option's name", name, err)
 		}
 	}
 }
 
-// A schema that the search path names may be called anything.
+// A schema in the search path may have any name.
 func TestChannelOfAnySchema(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -119,8 +119,8 @@ func TestChannelOfAnySchema(t *testing.T) {
 	r.wants("message")
 }
 
-// R-18: a search path that changes while the Store is open leads its statements to no
-// other table, and its bus to no other channel.
+// R-18: if the search path changes while the Store is open, the Store keeps its
+// table and its bus keeps its channel.
 func TestChannelOfASearchPathThatChanges(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -138,7 +138,7 @@ func TestChannelOfASearchPathThatChanges(t *testing.T) {
 	}
 }
 
-// Whoever listens needs no right but to connect.
+// A listener needs no right except to connect.
 func TestListenerWithoutRights(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -149,8 +149,8 @@ func TestListenerWithoutRights(t *testing.T) {
 	r.wants("message")
 }
 
-// The probe of an instance that starts must not be heard by those that run,
-// who would take it for a loss.
+// The probe of a starting instance must not reach running instances, which would
+// take it for a lost message.
 func TestProbeIsHeardByNobody(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -164,8 +164,8 @@ func TestProbeIsHeardByNobody(t *testing.T) {
 	r.wants("message")
 }
 
-// What comes while the server is asked whether it lives is delivered like the
-// rest: here ten messages overtake every question.
+// Messages that arrive during a ping are delivered. In this test, ten messages
+// arrive before each reply.
 func TestMessagesDuringPings(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -182,14 +182,14 @@ func TestMessagesDuringPings(t *testing.T) {
 				t.Errorf("Publish: %v", err)
 			}
 		}
-		time.Sleep(50 * time.Millisecond) // for them to be under way
+		time.Sleep(50 * time.Millisecond) // let the calls start
 		pings++
 	})
 	hear(t, b).wants(numbered(0, 40)...)
 }
 
-// A wait that ends when a message comes must not lose it. These come about
-// when the waits of twenty receivers end.
+// A message that arrives when a wait ends must not be lost. In this test, messages
+// are sent when the waits of twenty receivers end.
 func TestMessagesWhenWaitsEnd(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -222,13 +222,13 @@ func TestReceiveHasAConnectionOfItsOwn(t *testing.T) {
 	awaitNoListener(t, dsn, application)
 	r := hear(t, b)
 	if got := listeners(t, dsn, application); got != "1" {
-		t.Errorf("Receive has %s connections under the name of the bus, want 1", got)
+		t.Errorf("got %s connections with the name of the bus, want 1", got)
 	}
 	r.end()
 	awaitNoListener(t, dsn, application)
 }
 
-// listeners counts connections under the name of an application's bus.
+// listeners counts the connections with the name of an application's bus.
 func listeners(t *testing.T, dsn, application string) string {
 	t.Helper()
 	return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
@@ -255,14 +255,14 @@ func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
 		t.Errorf("Publish without a free connection: got %v, want %v", err, context.DeadlineExceeded)
 	}
 	if err := b.Receive(ctx, func(func(context.Context, string) error) {}, func(string) {}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Receive with a context that is over: got %v, want %v", err, context.DeadlineExceeded)
+		t.Errorf("Receive after its context ended: got %v, want %v", err, context.DeadlineExceeded)
 	}
 	if _, err := s.Bus(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Bus with a context that is over: got %v, want %v", err, context.DeadlineExceeded)
+		t.Errorf("Bus after its context ended: got %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 
-// A store that is busy must not look like a bus that is lost.
+// A busy Store must not look like a lost bus.
 func TestPublishWhenAllConnectionsAreInUse(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -303,7 +303,7 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	}
 }
 
-// An instance that cannot publish must not believe that it is heard.
+// An instance that cannot publish must not receive its echo.
 func TestEchoWithoutPublish(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -315,7 +315,7 @@ func TestEchoWithoutPublish(t *testing.T) {
 	r.wants("echo")
 	s.Notices().Close()
 	if err := r.echo(t.Context(), "echo"); err == nil {
-		t.Error("an echo comes though nothing can be published")
+		t.Error("the echo was delivered although Publish fails")
 	}
 }
 
@@ -326,24 +326,24 @@ func TestPublishAfterClose(t *testing.T) {
 	b := openBus(t, s, nil)
 	s.Close()
 	if err := b.Publish(t.Context(), "message"); err == nil {
-		t.Error("Publish by way of a Store that is closed succeeds")
+		t.Error("Publish succeeded after the Store was closed")
 	}
 	if _, err := s.Bus(t.Context(), nil); err == nil {
-		t.Error("Bus of a Store that is closed succeeds")
+		t.Error("Bus succeeded after the Store was closed")
 	}
 }
 
-// H-10
+// H-10: the bus's errors do not contain the password.
 func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 	for name, c := range map[string]struct{ dsn, want string }{
-		"unreadable":  {"postgres://u:" + canary + "@h:port/db", "BusOptions.DSN: the data source name: invalid port"},
+		"unreadable":  {"postgres://u:" + canary + "@h:port/db", "BusOptions.DSN: invalid data source name: invalid port"},
 		"unreachable": {"postgres://u:" + canary + "@nowhere.invalid/db?sslmode=require", "nowhere.invalid"},
 		"no database": {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), "3D000"},
 		"no user":     {as(dsn, "nobody_here:"+canary, "postgres", ""), "28000"},
-		"elsewhere":   {as(elsewhere(t, dsn), user(dsn)+":"+canary, "template1", ""), "and to the Store's database"},
+		"elsewhere":   {as(elsewhere(t, dsn), user(dsn)+":"+canary, "template1", ""), "leads to the Store's database"},
 	} {
 		_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: c.dsn})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "pgstore: ") {
@@ -353,7 +353,8 @@ func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 	}
 }
 
-// elsewhere names another database of the same server, where nothing is heard.
+// elsewhere returns the data source name of another database on the same server,
+// whose sessions do not receive the messages.
 func elsewhere(t *testing.T, dsn string) string {
 	t.Helper()
 	return as(dsn, user(dsn), "template1", "sslmode=disable")

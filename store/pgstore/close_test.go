@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// Alone, so that all goroutines are this test's, and without the garbage
-// collector, which closes what was forgotten.
+// This test does not run in parallel, so that all goroutines are its own. It turns
+// the garbage collector off, which could close unused connections.
 func TestNothingStays(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	dsn := shared(t)
@@ -34,7 +34,7 @@ func TestNothingStays(t *testing.T) {
 			forgotten.mayEnd()
 			wall.forget()
 			<-forgotten.ended
-			wall.sever() // the server's side has noticed nothing
+			wall.sever() // the server's side is still open
 			hear(t, b).end()
 			s.Close()
 		},
@@ -43,7 +43,7 @@ func TestNothingStays(t *testing.T) {
 			b := openBus(t, s, nil)
 			defer func() {
 				if got := recover(); got != "mine" {
-					t.Errorf("a panic in deliver: got %v, want it passed on", got)
+					t.Errorf("panic in deliver: got %v, want Receive to panic too", got)
 				}
 				s.Close()
 			}()
@@ -91,17 +91,17 @@ func TestNothingStays(t *testing.T) {
 	}
 }
 
-// await gives what ends in its own time ten seconds to do so.
+// await waits up to 10 s until gone returns true.
 func await(t testing.TB, what string, gone func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s stay", what)
+			t.Fatalf("%s: still there after 10 s", what)
 		}
 	}
 }
 
-// Close lets calls that are under way end.
+// Close waits for the calls in progress.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -117,10 +117,10 @@ func TestCloseWaits(t *testing.T) {
 	lock.waitFor(t, 1)
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
-	await(t, "calls of a closed store", func() bool { return s.Pool().Ping(t.Context()) != nil })
+	await(t, "connections of a closed Store", func() bool { return s.Pool().Ping(t.Context()) != nil })
 	lock.release(t)
 	if err := <-revoked; err != nil {
-		t.Errorf("a call that was under way before Close: %v", err)
+		t.Errorf("a call that started before Close failed: %v", err)
 	}
 	if err := <-closed; err != nil {
 		t.Errorf("Close: %v", err)

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/loopback"
 )
 
-// What holds unless the data source name says otherwise. The package comment
-// gives the reasons.
+// Defaults for parameters that the data source name does not set. The package
+// documentation gives the reasons.
 const (
 	maxConns       = 10
 	connectTimeout = 5 * time.Second
@@ -28,21 +28,21 @@ const (
 	idleInTx       = "10s"
 )
 
-// A config is how to connect.
+// A config is the configuration of a pool.
 type config struct {
 	pool  *pgxpool.Config
-	named map[string]string // the parameters that the data source name gives
+	named map[string]string // the parameters in the data source name
 }
 
 func configure(dsn string, o *Options) (*config, error) {
 	if o.MaxConns < 0 || o.MaxConns > math.MaxInt32 {
-		return nil, fmt.Errorf("Options.MaxConns: %d is not a number of connections", o.MaxConns)
+		return nil, fmt.Errorf("Options.MaxConns: %d is out of range", o.MaxConns)
 	}
 	if namesNothing(dsn) {
-		return nil, errors.New("the data source name is empty, and the server's default database is no place for keys; " +
+		return nil, errors.New("the data source name is empty, and keys must not end up in the server's default database; " +
 			"name a server or a database, such as postgres://app@db.example.com/app or dbname=app")
 	}
-	// pgxpool takes its own parameters out; pgconn alone leaves them to be seen.
+	// pgxpool removes its own parameters, so pgconn parses the name too.
 	given, err := pgconn.ParseConfig(dsn)
 	if err != nil {
 		return nil, unreadable(err)
@@ -53,7 +53,7 @@ func configure(dsn string, o *Options) (*config, error) {
 	}
 	if !o.InsecureNoTLS {
 		if err := checkTLS(pool.ConnConfig); err != nil {
-			return nil, fmt.Errorf("the data source name: %w", err)
+			return nil, fmt.Errorf("the data source name allows %w", err)
 		}
 	}
 	c := &config{pool, given.RuntimeParams}
@@ -61,22 +61,22 @@ func configure(dsn string, o *Options) (*config, error) {
 	return c, nil
 }
 
-// checkTLS returns an error if a connection may be made without TLS to another
-// machine. With sslmode allow and prefer, which is what holds without one, that
-// is one of several that are tried.
+// checkTLS returns an error if a connection to another machine may be made without
+// TLS. With sslmode allow or prefer, a connection without TLS is one of several
+// attempts; prefer is the default.
 func checkTLS(c *pgx.ConnConfig) error {
 	tried := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
 	for _, f := range tried {
 		network, _ := pgconn.NetworkAddress(f.Host, f.Port)
 		if f.TLSConfig == nil && network != "unix" && !loopback.Is(f.Host) {
-			return fmt.Errorf("it allows a connection to %s without TLS; add sslmode=verify-full, or see Options.InsecureNoTLS", f.Host)
+			return fmt.Errorf("a connection to %s without TLS; add sslmode=verify-full, or see Options.InsecureNoTLS", f.Host)
 		}
 	}
 	return nil
 }
 
-// namesNothing reports whether a data source name leaves everything to defaults,
-// as that of a variable that is not set does.
+// namesNothing reports whether a data source name names no server and no database,
+// for example because an environment variable is not set.
 func namesNothing(dsn string) bool {
 	dsn = strings.TrimSpace(dsn)
 	dsn = strings.TrimPrefix(strings.TrimPrefix(dsn, "postgres://"), "postgresql://")
@@ -102,7 +102,7 @@ func (c *config) setDefaults(o *Options) {
 	conn.ValidateConnect = takesWrites(conn.ValidateConnect)
 }
 
-// choose prefers what the data source name gives.
+// choose returns given if the data source name sets the parameter.
 func choose[T any](c *config, name string, given, otherwise T) T {
 	if _, ok := c.named[name]; ok {
 		return given
@@ -110,9 +110,9 @@ func choose[T any](c *config, name string, given, otherwise T) T {
 	return otherwise
 }
 
-// takesWrites refuses servers that only read: a standby lags, and would go on
-// admitting keys after they were revoked. It runs on every new connection, so
-// that the pool follows a failover.
+// takesWrites refuses servers that are read-only: a standby lags, so revoked keys
+// would be accepted. It runs on every new connection, so that the pool follows a
+// failover.
 func takesWrites(also pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 	return func(ctx context.Context, conn *pgconn.PgConn) error {
 		if also != nil {
@@ -128,8 +128,8 @@ func takesWrites(also pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
 	}
 }
 
-// unreadable leaves out of pgx's error what quotes the data source name: which
-// part of a malformed one is the password, pgx can only guess.
+// unreadable removes the data source name from pgx's error. pgx can only guess
+// which part of a malformed name is the password.
 func unreadable(err error) error {
 	text, detail := err.Error(), ""
 	if inner := errors.Unwrap(err); inner != nil {
@@ -140,10 +140,11 @@ func unreadable(err error) error {
 	if strings.HasPrefix(reason, "failed to parse as") {
 		detail = ""
 	}
-	return fmt.Errorf("the data source name: %s%s", reason, detail)
+	return fmt.Errorf("invalid data source name: %s%s", reason, detail)
 }
 
-// adapt asks the server, or what stands before it, and sets what follows.
+// adapt connects to the server and sets the parameters that depend on whether there
+// is a pooler.
 func (c *config) adapt(ctx context.Context) error {
 	pooled, err := examine(ctx, c.pool.ConnConfig)
 	if err != nil {
@@ -152,13 +153,13 @@ func (c *config) adapt(ctx context.Context) error {
 	mode, named := c.named["default_query_exec_mode"]
 	switch {
 	case pooled && !named:
-		// A pooler may give each transaction another session, and a statement
-		// that was prepared under a name stays behind in the old one.
+		// A pooler may run each transaction in another session. A named prepared
+		// statement would stay in the old session.
 		c.pool.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	case pooled && mode == "describe_exec":
-		// Between describing and running, the session may become another
-		// client's, and what runs is then the statement of that one.
-		return errors.New("default_query_exec_mode=describe_exec can run other clients' statements behind a pooler; leave it out, or name cache_describe")
+		// Another client may get the session between describing and running. Its
+		// statement would then run instead.
+		return errors.New("default_query_exec_mode=describe_exec can run other clients' statements behind a pooler; remove it, or use cache_describe")
 	case !pooled:
 		// A pooler refuses parameters that it does not know.
 		const name = "idle_in_transaction_session_timeout"

@@ -10,10 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// openDB is stdlib.OpenDBFromPool with a connector that explains itself.
+// openDB is stdlib.OpenDBFromPool with a connector that returns better errors.
 func openDB(pool *pgxpool.Pool) *sql.DB {
 	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool})
-	db.SetMaxIdleConns(0) // the pool keeps them
+	db.SetMaxIdleConns(0) // the pool keeps idle connections
 	return db
 }
 
@@ -22,8 +22,8 @@ type connector struct {
 	pool *pgxpool.Pool
 }
 
-// Connect tells a call that waited in vain for others from one whose server
-// did not answer.
+// Connect adds to a timeout error whether all connections were in use, so that it
+// can be told from a server that does not reply.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err == nil || ctx.Err() == nil {

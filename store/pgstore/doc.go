@@ -1,82 +1,81 @@
-// Package pgstore keeps keyhatch's records in a PostgreSQL database, version 13
-// or later:
+// Package pgstore keeps keyhatch's records in a PostgreSQL database, version 13 or
+// later:
 //
 //	st, err := pgstore.Open(ctx, "postgres://app:…@db.example.com/app?sslmode=verify-full", nil)
 //	defer st.Close()
 //	keys, err := apikey.New(st, nil)
 //
-// It is a [sqlstore.Store] on a pool of pgx with everything set that keeping
-// keys asks for. A host that has a *sql.DB already can keep the keys there by
-// calling sqlstore.New.
+// It is a [sqlstore.Store] on a pgx pool, with all settings that keys need. A host
+// that already has a *sql.DB can keep its keys there with sqlstore.New.
 //
 // # Settings
 //
-// The data source name is read as pgx and libpq read theirs, and what it says
-// wins, with one exception: a server on another machine must be spoken to with
-// TLS. Open refuses sslmode disable, allow and prefer there, and prefer is what
-// pgx does without an sslmode; [Options].InsecureNoTLS allows them. With
-// verify-full the server is authenticated too, and with require it is not. Where
-// the name says nothing, these hold:
+// The data source name is a URL or keywords and values, as pgx and libpq accept
+// them. Its parameters override the defaults below, with one exception: a
+// connection to another machine must use TLS. Open refuses sslmode disable, allow
+// and prefer for such a host. Without an sslmode, pgx uses prefer, so Open refuses
+// that too; [Options].InsecureNoTLS allows all of them. The mode verify-full
+// authenticates the server; require does not.
 //
-//   - pool_max_conns=10, or [Options].MaxConns. A server admits 100 of all its
-//     clients together unless it is told otherwise.
-//   - connect_timeout=5, in seconds and for each host; 0 means this default too.
-//     A server that is well answers in a fraction of that.
-//   - pool_ping_timeout=500ms. A connection that was idle for more than a second
-//     is asked whether it is alive. A call takes one after the other until one
-//     answers, so that several that died without a word use up some of the 3 s
-//     that apikey's Manager gives it.
+// The defaults are:
+//
+//   - pool_max_conns=10, or [Options].MaxConns. By default, a server accepts 100
+//     connections of all its clients together.
+//   - connect_timeout=5, in seconds and for each host; 0 means 5 too. A healthy
+//     server accepts a connection in a fraction of that.
+//   - pool_ping_timeout=500ms. If a connection was idle for more than a second, the
+//     pool pings it first. A call tries idle connections until one replies, so
+//     each one that broke without notice costs 500 ms of the 3 s that a Manager
+//     allows for the call.
 //   - pool_max_conn_idle_time=3m and pool_health_check_period=30s. Load balancers
-//     and firewalls forget idle connections without saying so, the common ones
-//     after 4 to 6 minutes.
-//   - pool_max_conn_lifetime=30m and pool_max_conn_lifetime_jitter=5m. After so
-//     long every connection has followed a change of DNS, and the server has the
-//     memory back that a session gathers; the jitter keeps all of them from
-//     ending at once.
-//   - idle_in_transaction_session_timeout=10s, unless there is a pooler, which
-//     has its own. A program that vanishes inside a write would otherwise hold
-//     its owner's lock until the server notices, which can take hours.
-//   - application_name=keyhatch, for pg_stat_activity and the server's log.
-//   - default_query_exec_mode as the next section but one says.
+//     and firewalls drop idle connections without notice, typically after 4 to 6
+//     minutes.
+//   - pool_max_conn_lifetime=30m and pool_max_conn_lifetime_jitter=5m. Within this
+//     time, every connection follows a change of DNS, and the server gets back the
+//     memory that a session accumulates. The jitter keeps connections from closing
+//     together.
+//   - idle_in_transaction_session_timeout=10s, unless there is a pooler, which has
+//     its own. If a program vanishes during a write, its session holds the owner's
+//     lock until this timeout; without it, the lock could be held for hours.
+//   - application_name=keyhatch, which pg_stat_activity and the server's log show.
+//   - default_query_exec_mode depends on whether there is a pooler; see Poolers.
 //
 // # Durability
 //
-// A call that returned nil is on the server's disk, as far as the server's
-// fsync and full_page_writes are on and the disk keeps its promises. With
-// synchronous_commit off a crash of the server takes back what it acknowledged
-// just before, and a revocation that is taken back is a leaked key that works
-// again. So Open refuses that: it is a setting of the session, which can be
-// turned on for this user alone. The other two settings belong to the whole
-// server, and some that are durable by other means have them off, so Open does
-// not judge them; on a server of your own they must be on.
+// When a write has returned nil, it is on the server's disk, provided that fsync
+// and full_page_writes are on and the disk writes its cache when asked to. With
+// synchronous_commit off, a crash of the server undoes the latest acknowledged
+// writes, and an undone revocation makes a leaked key work again. So Open refuses
+// synchronous_commit off. You can turn it on for this user alone. The other two
+// settings belong to the whole server, and servers that are durable by other means
+// have them off. So Open does not check them; on a server of your own they must be
+// on.
 //
-// A failover to a standby that lags loses acknowledged writes too. Where that
-// matters, let synchronous_standby_names name one.
+// A failover to a standby that lags also loses acknowledged writes. To prevent it,
+// set synchronous_standby_names.
 //
 // # Poolers
 //
-// PgBouncer and its like may stand between, in session or in transaction mode.
-// In the latter each transaction may run in another session, where statements
-// that were prepared under a name are missing or taken. Open finds out that a
-// pooler is there, and then sends statements without a name, each together with
-// its parameters and without asking for their types again. A
-// default_query_exec_mode in the data source name is left as it is:
-// cache_statement is right for a pooler that follows prepared statements, as
-// PgBouncer does from 1.21 with max_prepared_statements above 0. Only
-// describe_exec is refused behind a pooler, since another client's statement
-// may run in place of the one that was described.
+// PgBouncer or another pooler may stand in front of the server, in session or in
+// transaction mode. In transaction mode, each transaction may run in another
+// session, where prepared statements are missing, or belong to another client. Open
+// detects a pooler, and then uses unnamed statements and caches their parameter
+// types. A default_query_exec_mode in the data source name overrides this. Use
+// cache_statement with a pooler that supports prepared statements, such as
+// PgBouncer 1.21 or later with max_prepared_statements above 0. Open refuses
+// describe_exec behind a pooler, since another client's statement could run instead
+// of the described one.
 //
-// In statement mode there are no transactions, and no limit would hold; Open
-// refuses it. Parameters of the session, such as search_path, poolers do not
-// pass on: use [Options].Schema.
+// Open refuses a pooler in statement mode, which has no transactions, so that no
+// limit would hold. Poolers do not pass on session parameters such as search_path;
+// use [Options].Schema.
 //
 // # Rights
 //
-// Open creates the tables if they are not there, for which the user needs the
-// right CREATE on the schema. From version 15 on, the schema public grants it
-// to its owner alone. Where a migration tool creates them, from the files in
-// sqlstore's folder schema/postgresql, Open only reads the version, and the
-// user can do with
+// Open creates the tables if they do not exist. For this, the user needs CREATE on
+// the schema. Since version 15, only the owner of the schema public has it there.
+// If a migration tool creates the tables, from sqlstore's folder schema/postgresql,
+// Open only reads their version, and the user needs only
 //
 //	GRANT USAGE ON SCHEMA … TO app;
 //	GRANT SELECT, INSERT, UPDATE ON keyhatch_keys, keyhatch_keys_owners TO app;
@@ -85,62 +84,65 @@
 //
 // # Outages
 //
-// Whatever is not a sentinel of package store is an outage. When the server
-// restarts, a call may fail for each connection that was open and in use within
-// the last second; others are replaced unnoticed.
+// Every error that is not a sentinel of package store is an outage. If the server
+// restarts, one call may fail for each connection that was used within the last
+// second. The pool replaces the other connections without an error.
 //
 // # Read replicas
 //
-// There is no way to read from one: it lags, and would go on admitting keys
-// after they were revoked. Of several hosts in the data source name every
-// connection goes to one that takes writes, so that the pool follows a failover
-// by itself.
+// A Store never reads from a replica: it lags, so revoked keys would be accepted.
+// If the data source name has several hosts, every connection goes to a host that
+// accepts writes, so the pool follows a failover.
 //
 // # Other instances
 //
-// Another instance of a service goes by what it has in memory, until that is as
-// old as apikey's CacheTTL. With a [Bus] it hears of a change within
+// Without a bus, other instances of a service see a change only when their cached
+// entries expire, after apikey's CacheTTL. With a [Bus] they see it within
 // milliseconds:
 //
 //	bus, err := st.Bus(ctx, nil)
 //	keys, err := apikey.New(st, &apikey.Options{Bus: bus})
 //
-// The bus is PostgreSQL's LISTEN and NOTIFY. It needs no table, and whoever
-// listens no right but to connect. An instance has two connections more than its
-// pool: one that sends, and one that listens, which pg_stat_activity shows as
-// "keyhatch bus", or its application_name and " bus". It sends a message for each change. To know
-// that it is heard, it asks both connections for a sign of life every second, which
-// wakes nobody else; a message wakes the sessions of all instances, so those that
-// say only that an instance is there become rarer as instances become more. See
-// package cache.
+// The bus uses PostgreSQL's LISTEN and NOTIFY. It needs no table, and a listener
+// needs no right except to connect. Each instance has two connections in addition
+// to its pool: one that publishes and one that listens. In pg_stat_activity, the
+// listener's name is the application_name with " bus" appended, by default
+// "keyhatch bus".
 //
-// Every role that can connect to the database can send messages. With
-// [BusOptions].Secret they are authenticated.
+// An instance publishes a message for each change. Every second it also checks both
+// connections, which wakes no other session. A message wakes the sessions of all
+// instances, so an instance publishes heartbeats less often as the number of
+// instances grows. See package cache.
 //
-// A pooler in transaction mode accepts LISTEN and never delivers. [Store.Bus]
-// finds that out, and fails. [BusOptions].DSN then tells a way round the pooler
-// to listen by; what is sent goes through it all the same. A pooler in session
-// mode may be in either way, and needs room for a session more per instance.
+// Every role that can connect to the database can publish messages. Set
+// [BusOptions].Secret to authenticate them.
 //
-// A listener whose session ends knows it at once. One that has heard nothing for
-// a second asks the server, and gives its connection up after another half. The
-// next one goes to the server that takes writes then, after a failover the new
-// one. What was sent in between is lost, so that the instance looks up again
-// all that it had in memory; package cache sees to that.
+// A pooler in transaction mode accepts LISTEN but never delivers. [Store.Bus]
+// detects this and returns an error. In that case, set [BusOptions].DSN to a data
+// source name that bypasses the pooler; only the listener uses it, and messages are
+// still published through the pooler. A pooler in session mode works for both, and
+// needs one more session per instance.
 //
-// The server keeps a message until every session that listens has passed it on,
-// by default in up to 8 GB. When that is full, all who notify fail, those who
-// write keys not among them. So a listener that hangs must go: the instance
-// closes a connection that does not answer, which ends the session. Where the
-// network swallows that too, the server goes by its tcp_user_timeout and
-// tcp_keepalives_idle; unless they are set, it waits a quarter of an hour with
-// something to send, and two hours without. pg_notification_queue_usage() tells
-// how full the queue is.
+// If its session ends, a listener notices at once. If nothing arrives for a second,
+// it pings the server, and closes the connection if there is no reply within
+// another half second. The next listener connects to the server that accepts
+// writes, which after a failover is the new one. Messages that were published in
+// between are lost, so package cache then marks all cached entries of the instance
+// stale.
 //
-// The message goes out after the change was committed, in a transaction of its
-// own, which takes one round trip and waits for no disk. PostgreSQL lets those
-// who notify commit only one after the other: with sixteen writers on two cores
-// and a disk that takes a millisecond, 6,100 commits a second became 410 when
-// each transaction notified, and 4,500 when a message followed each. Looking
-// keys up and writing down their use sends none.
+// The server queues each message until every listening session has received it. By
+// default the queue holds 8 GB. If it is full, NOTIFY fails in all sessions; writes
+// of keys still succeed. So a listener that hangs must not stay connected: the
+// instance closes a connection that does not reply, which ends its session. If the
+// network drops that too, the server ends the session by its tcp_user_timeout and
+// tcp_keepalives_idle. By default it waits about 15 minutes if it has something to
+// send, and two hours otherwise. pg_notification_queue_usage() returns how full the
+// queue is.
+//
+// A message is published after the change has been committed, in a transaction of
+// its own. This takes one round trip and does not wait for the disk. PostgreSQL
+// commits notifying transactions one after the other. With sixteen writers on two
+// cores, and a disk that takes 1 ms per write, 6,100 commits per second dropped to
+// 410 if each transaction notified, and to 4,500 if a message followed each.
+// Look-ups and last-used writes publish no message.
 package pgstore

@@ -15,7 +15,8 @@ import (
 
 const canary = "cAnArY"
 
-// showsNoPassword prints an error in every way that a log may.
+// showsNoPassword fails if the error shows the password in any way that a log may
+// print it.
 func showsNoPassword(t *testing.T, err error) {
 	t.Helper()
 	var b bytes.Buffer
@@ -30,30 +31,30 @@ func showsNoPassword(t *testing.T, err error) {
 	}
 	for _, spelling := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary)} {
 		if strings.Contains(b.String(), spelling) {
-			t.Errorf("an error shows the password:\n%s", b.String())
+			t.Errorf("the error contains the password:\n%s", b.String())
 		}
 	}
 }
 
-// refused fails unless Open answers with an error that has each of these in it.
+// refused fails unless Open returns an error that contains all of want.
 func refused(t *testing.T, dsn string, want ...string) {
 	t.Helper()
 	s, err := pgstore.Open(t.Context(), dsn, nil)
 	if err == nil {
 		s.Close()
-		t.Fatalf("Open succeeds, want an error with %q", want)
+		t.Fatalf("Open succeeded, want an error with %q", want)
 	}
 	for _, part := range append(want, "pgstore: ") {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the error does not tell what is wrong: got %v, want %q in it", err, part)
+			t.Errorf("got %v, want an error with %q", err, part)
 		}
 	}
 	outage(t, err, nil, "an error of Open")
 	showsNoPassword(t, err)
 }
 
-// H-10: whatever is wrong with a data source name, the error says what, and
-// does not quote the password.
+// H-10: the error for an invalid data source name says what is wrong, and does not
+// contain the password.
 func TestUnreadableNames(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ dsn, want string }{
@@ -87,13 +88,13 @@ func TestUnreadableNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, c.dsn, "the data source name: ", c.want)
+			refused(t, c.dsn, "invalid data source name: ", c.want)
 		})
 	}
 }
 
-// a name that is empty, as of a variable that is not set, would lead to some
-// default database, whose tables are empty too.
+// an empty name, for example from an unset variable, would lead to a default
+// database whose tables are empty too.
 func TestEmptyNames(t *testing.T) {
 	t.Parallel()
 	for _, dsn := range []string{"", " \n", "postgres://", "postgresql:///", "postgres://@/?"} {

@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// The tables are in a schema of their own, which must be there already.
+// The tables are in a schema of their own, which must exist.
 func ExampleOpen() {
 	st, err := pgstore.Open(context.Background(), os.Getenv("DATABASE_URL"), &pgstore.Options{Schema: "keys"})
 	if err != nil {
@@ -18,7 +18,7 @@ func ExampleOpen() {
 	// keys, err := apikey.New(st, nil)
 }
 
-// Listening goes round the pooler that all other calls go through.
+// The listener bypasses the pooler that all other calls use.
 func ExampleStore_Bus() {
 	ctx := context.Background()
 	st, err := pgstore.Open(ctx, os.Getenv("POOLER_URL"), nil)

@@ -2,9 +2,9 @@ package pgstore
 
 import "github.com/jackc/pgx/v5/pgxpool"
 
-// Pool is what a Store's calls run on.
+// Pool returns the pool of a Store.
 func (s *Store) Pool() *pgxpool.Pool    { return s.pool }
 func (s *Store) Notices() *pgxpool.Pool { return s.notices }
 
-// Channel is the name of what a Bus listens to.
+// Channel returns the name of the channel of a Bus.
 func (b *Bus) Channel() string { return b.channel }

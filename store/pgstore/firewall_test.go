@@ -13,30 +13,30 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// Firewalls forget connections that are idle, and swallow what is then sent.
+// Firewalls drop idle connections without notice, and then drop the packets.
 func TestForgottenConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
 	wall := newFirewall(t, dsn)
 	s := open(t, wall.dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
-	t.Cleanup(wall.sever) // or Close waits for the forgotten connection's farewell
+	t.Cleanup(wall.sever) // otherwise Close waits to terminate the forgotten connection
 	insert(t, s, record("o", "k1"))
 	wall.forget()
-	time.Sleep(1100 * time.Millisecond) // idle for more than a second, after which pgxpool asks
+	time.Sleep(1100 * time.Millisecond) // pgxpool pings a connection that was idle for more than a second
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if _, err := s.Lookup(ctx, record("o", "k1").Digest); err != nil {
-		t.Errorf("a call that finds only a forgotten connection: %v", err)
+		t.Errorf("a call on a forgotten connection failed: %v", err)
 	}
 }
 
-// A firewall passes on what it is sent, on connections that it remembers.
+// A firewall forwards data on the connections that it remembers.
 type firewall struct {
 	dsn string
 
 	mu         sync.Mutex
 	generation int
-	blocks     bool // new connections too
+	blocks     bool // also new connections
 	conns      []net.Conn
 	before     func(sent []byte)
 }
@@ -83,8 +83,8 @@ func (w *firewall) remember(client, server net.Conn) {
 	go w.pass(client, server, born, func([]byte) {})
 }
 
-// intercept has do called before anything is passed on that a client sends, on
-// connections that begin from now on.
+// intercept makes do be called with everything that a client sends, before it is
+// forwarded, on connections that begin from now on.
 func (w *firewall) intercept(do func(sent []byte)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +97,8 @@ func (w *firewall) forget() {
 	w.generation++
 }
 
-// block makes a black hole: it forgets, and new connections pass nothing.
+// block makes the firewall drop everything: it forgets all connections, and new
+// ones forward nothing.
 func (w *firewall) block(yes bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,7 +112,7 @@ func (w *firewall) knows(generation int) bool {
 	return w.generation == generation
 }
 
-// sever ends all connections, so that both sides notice.
+// sever closes all connections, so that both sides notice.
 func (w *firewall) sever() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

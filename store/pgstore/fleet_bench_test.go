@@ -16,7 +16,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
-// A deaf receiver is an instance that has nothing in memory.
+// A deaf receiver is an instance without cached entries.
 type deaf struct{ doubts *atomic.Int64 }
 
 func (deaf) Forget(...cache.Key)            {}
@@ -25,8 +25,8 @@ func (d deaf) Doubt()                       { d.doubts.Add(1) }
 func (deaf) Alone(time.Duration)            {}
 func (deaf) Trust(time.Time, time.Duration) {}
 
-// What many instances cost the server that change nothing. KEYHATCH_SOAK=1 has more
-// of them, for longer.
+// BenchmarkFleet measures the server's load from many idle instances.
+// KEYHATCH_SOAK=1 has more instances and runs longer.
 func BenchmarkFleet(b *testing.B) {
 	sizes, lasts := []int{50}, 2*time.Second
 	if os.Getenv("KEYHATCH_SOAK") != "" {
@@ -58,7 +58,7 @@ func BenchmarkFleet(b *testing.B) {
 	}
 }
 
-// serverTime is what all processes of a server on this machine have used.
+// serverTime returns the CPU time of all processes of a server on this machine.
 func serverTime(b *testing.B, folder string) (total time.Duration) {
 	b.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, "postmaster.pid"))
@@ -74,9 +74,9 @@ func serverTime(b *testing.B, folder string) (total time.Duration) {
 		if len(fields) < 15 || fields[1] != postmaster && path != "/proc/"+postmaster+"/stat" {
 			continue
 		}
-		times := fields[11:13] // user and system time, in hundredths
+		times := fields[11:13] // user and system time, in 10 ms
 		if path == "/proc/"+postmaster+"/stat" {
-			times = fields[11:15] // and those of children that have ended
+			times = fields[11:15] // and the times of children that have ended
 		}
 		for _, text := range times {
 			n, _ := strconv.Atoi(text)

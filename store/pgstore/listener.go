@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	listenTimeout = 2 * time.Second // after connecting
-	quiet         = time.Second     // how long nothing may come before the server is asked
+	listenTimeout = 2 * time.Second // for LISTEN, after connecting
+	quiet         = time.Second     // silence after which the server is pinged
 	farewell      = 100 * time.Millisecond
 	maxEchoes     = 64
 )
 
-// A listener is a connection that hears what is sent to one channel.
+// A listener is a connection that listens on one channel.
 type listener struct {
 	conn    *pgx.Conn
 	channel string
-	server  int64 // when it began
+	server  int64 // start time of the server
 
 	mu     sync.Mutex
-	echoes []string           // to be delivered behind what the server has
-	wake   context.CancelFunc // of the wait that is under way
+	echoes []string           // echoes to deliver after the messages that the server has sent
+	wake   context.CancelFunc // ends the current wait
 }
 
 func listen(ctx context.Context, server *pgx.ConnConfig, channel string) (*listener, error) {
@@ -49,16 +49,16 @@ func listen(ctx context.Context, server *pgx.ConnConfig, channel string) (*liste
 	return l, nil
 }
 
-// dialOnce returns a connection that pgx can give up at once. As it is, pgx
-// would dial again, to cancel what the server is doing, and go on trying for
-// fifteen seconds where nobody answers.
+// dialOnce returns a connection that pgx can close at once. By default, pgx would
+// dial again to cancel the running statement, and would retry for 15 s if there is
+// no reply.
 func dialOnce(ctx context.Context, server *pgx.ConnConfig) (*pgx.Conn, error) {
 	var connected atomic.Bool
 	server = server.Copy()
 	dial := server.DialFunc
 	server.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if connected.Load() {
-			return nil, errors.New("there is nothing to cancel")
+			return nil, errors.New("no second connection is needed")
 		}
 		return dial(ctx, network, address)
 	}
@@ -67,7 +67,7 @@ func dialOnce(ctx context.Context, server *pgx.ConnConfig) (*pgx.Conn, error) {
 	return conn, err
 }
 
-// run delivers until the context ends or the server does not answer.
+// run delivers messages until the context ends or the server does not reply.
 func (l *listener) run(ctx context.Context, deliver func(message string)) error {
 	for {
 		message, heard, err := l.wait(ctx, quiet)
@@ -89,11 +89,11 @@ func (l *listener) run(ctx context.Context, deliver func(message string)) error 
 	}
 }
 
-// drain delivers what came before the answer to a ping, which pgx has kept. A
-// server sends what was notified before the ping ahead of the answer.
+// drain delivers the messages that arrived before the reply to a ping, which pgx
+// has kept. The server sends earlier notifications before the reply.
 func (l *listener) drain(deliver func(message string)) {
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // waits for nothing
+	cancel() // do not wait
 	for {
 		n, _ := l.conn.WaitForNotification(ctx)
 		if n == nil {
@@ -105,12 +105,12 @@ func (l *listener) drain(deliver func(message string)) {
 	}
 }
 
-// ask has a message delivered as an echo.
+// ask queues a message to be delivered as an echo.
 func (l *listener) ask(message string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.echoes) == maxEchoes {
-		return errors.New("pgstore: echo: earlier ones have not been delivered")
+		return errors.New("pgstore: echo: too many earlier echoes have not been delivered")
 	}
 	l.echoes = append(l.echoes, message)
 	if l.wake != nil {
@@ -119,7 +119,7 @@ func (l *listener) ask(message string) error {
 	return nil
 }
 
-// asked returns the messages that ask was given.
+// asked returns the queued echoes.
 func (l *listener) asked() (echoes []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,7 +127,7 @@ func (l *listener) asked() (echoes []string) {
 	return echoes
 }
 
-// waits begins a wait that ask ends.
+// waits starts a wait that ask ends.
 func (l *listener) waits(end context.CancelFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,9 +137,9 @@ func (l *listener) waits(end context.CancelFunc) {
 	}
 }
 
-// wait returns the next message, if one is heard in time and before an echo is
-// asked for. A connection lasts
-// over a wait in vain: pgx goes on where the read was broken off.
+// wait returns the next message. It returns heard false if the limit passes or an
+// echo is queued first. The connection survives that: pgx continues where the read
+// stopped.
 func (l *listener) wait(ctx context.Context, limit time.Duration) (message string, heard bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -149,7 +149,7 @@ func (l *listener) wait(ctx context.Context, limit time.Duration) (message strin
 		switch {
 		case err == nil && n.Channel == l.channel:
 			return n.Payload, true, nil
-		case err == nil: // left over from another client of a pooler
+		case err == nil: // from a LISTEN of a pooler's earlier client
 		case ctx.Err() == nil && limited.Err() != nil:
 			return "", false, nil
 		default:
@@ -162,17 +162,17 @@ func (l *listener) ping(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := l.conn.Ping(limited); err != nil {
-		return fmt.Errorf("no answer to a ping: %w", err)
+		return fmt.Errorf("no reply to a ping: %w", err)
 	}
 	return nil
 }
 
-// close returns soon, also where nobody reads the farewell.
+// close returns quickly, even if the server does not read the termination message.
 func (l *listener) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	l.conn.Close(ctx)
 	conn := l.conn.PgConn()
-	conn.Conn().Close() // which pgx, where it has given up, still holds in the background
+	conn.Conn().Close() // pgx may still hold it in the background
 	<-conn.CleanupDone()
 }

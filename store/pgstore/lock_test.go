@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A lock holds an owner's row, so that whoever writes for that owner waits.
+// A lock locks an owner's row, so that writes for that owner wait.
 type lock struct {
 	conn *pgx.Conn
 	tx   pgx.Tx
@@ -28,12 +28,12 @@ func lockOwner(t *testing.T, dsn, schema, owner string) *lock {
 	}
 	tag, err := tx.Exec(t.Context(), "SELECT FROM "+schema+".keyhatch_keys_owners WHERE owner = $1 FOR UPDATE", owner)
 	if err != nil || tag.RowsAffected() != 1 {
-		t.Fatalf("the owner's row: %v, %v", tag, err)
+		t.Fatalf("lock the owner's row: %v, %v", tag, err)
 	}
 	return &lock{conn, tx}
 }
 
-// waitFor returns when n others wait for the lock.
+// waitFor returns when n sessions wait for the lock.
 func (l *lock) waitFor(t *testing.T, n int) {
 	t.Helper()
 	for {
@@ -45,7 +45,7 @@ func (l *lock) waitFor(t *testing.T, n int) {
 		if waiting >= n {
 			return
 		}
-		time.Sleep(time.Millisecond) // the server tells only who asks
+		time.Sleep(time.Millisecond) // the server must be polled
 	}
 }
 

@@ -28,8 +28,8 @@ func connect(t *testing.T, s *pgstore.Store, n int) {
 	}
 }
 
-// recovers fails unless no more than n calls in a row fail, each with an
-// outage, and all others succeed.
+// recovers fails unless at most n successive calls fail, each with an outage, and
+// all later ones succeed.
 func recovers(t *testing.T, s *pgstore.Store, n int) {
 	t.Helper()
 	failed := 0
@@ -42,13 +42,13 @@ func recovers(t *testing.T, s *pgstore.Store, n int) {
 		}
 		if err != nil {
 			failed++
-			outage(t, err, nil, "a call on a connection that ended")
+			outage(t, err, nil, "a call on a closed connection")
 		}
 	}
 	if failed > n {
-		t.Errorf("%d calls fail, want at most one for each of %d connections that ended", failed, n)
+		t.Errorf("%d calls failed, want at most one for each of %d closed connections", failed, n)
 	}
-	t.Logf("%d of %d connections surfaced as an error", failed, n)
+	t.Logf("%d calls failed for %d closed connections", failed, n)
 }
 
 func TestEndedConnectionsFailOnce(t *testing.T) {
@@ -62,8 +62,8 @@ func TestEndedConnectionsFailOnce(t *testing.T) {
 	recovers(t, s, 5)
 }
 
-// what was acknowledged outlives the server, and what was not did not
-// happen halfway.
+// acknowledged writes survive a crash of the server, and other writes take
+// effect in full or not at all.
 func TestServerKilledMidCall(t *testing.T) {
 	t.Parallel()
 	server := private(t)
@@ -94,11 +94,11 @@ func TestServerKilledMidCall(t *testing.T) {
 	recovers(t, s, 5)
 	k1, err := s.Get(t.Context(), "o", "k1")
 	if err != nil || !k1.RevokedAt.Equal(epoch) {
-		t.Errorf("an acknowledged revocation is lost: got %+v, %v", k1, err)
+		t.Errorf("an acknowledged revocation was lost: got %+v, %v", k1, err)
 	}
 	k2, err := s.Get(t.Context(), "o", "k2")
 	if err != nil || !k2.RevokedAt.IsZero() {
-		t.Errorf("a call that never had the lock took effect: got %+v, %v", k2, err)
+		t.Errorf("a call that never got the lock took effect: got %+v, %v", k2, err)
 	}
 }
 
@@ -119,10 +119,10 @@ func TestCancelledCallReturns(t *testing.T) {
 	cancel()
 	outage(t, <-returned, context.Canceled, "a cancelled call") // while the lock is held
 	if _, err := s.Lookup(t.Context(), record("o", "k1").Digest); err != nil {
-		t.Errorf("the only connection does not come back after a cancelled call: %v", err)
+		t.Errorf("the only connection is still in use after a cancelled call: %v", err)
 	}
 	lock.release(t)
-	insert(t, s, record("o", "k2")) // has the lock after whoever waited for it
+	insert(t, s, record("o", "k2")) // gets the lock after the call that waited for it
 	if r, err := s.Get(t.Context(), "o", "k1"); err != nil || !r.RevokedAt.IsZero() {
 		t.Errorf("a cancelled call took effect: got %+v, %v", r, err)
 	}
@@ -148,13 +148,13 @@ func TestServerWithoutAFreeConnection(t *testing.T) {
 	}
 	_, err = s.Lookup(t.Context(), record("o", "k1").Digest)
 	var pgErr *pgconn.PgError
-	if outage(t, err, nil, "a call that the server has no connection for"); !errors.As(err, &pgErr) || pgErr.Code != "53300" {
-		t.Errorf("the error has no cause: got %v, want SQLSTATE 53300", err)
+	if outage(t, err, nil, "a call while the server has no free connection"); !errors.As(err, &pgErr) || pgErr.Code != "53300" {
+		t.Errorf("got %v, want an error with SQLSTATE 53300", err)
 	}
 	for _, conn := range held {
 		conn.Release()
 	}
 	if _, err := s.Lookup(t.Context(), record("o", "k1").Digest); err == nil || !strings.Contains(err.Error(), "not found") {
-		t.Errorf("a call after connections were given back: %v", err)
+		t.Errorf("a call after connections were released: %v", err)
 	}
 }

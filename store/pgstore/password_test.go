@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// H-10
+// H-10: the error for a refused user does not contain the password.
 func TestRefusedUsers(t *testing.T) {
 	t.Parallel()
 	server := private(t)
@@ -34,7 +34,7 @@ func TestRefusedUsers(t *testing.T) {
 	refused(t, as(admin, "app:"+canary, "postgres", "sslmode=verify-full"), "server refused TLS")
 }
 
-// awaitRules returns when the server has read its rules again.
+// awaitRules returns when the server has reloaded its rules.
 func awaitRules(t *testing.T, admin string) {
 	t.Helper()
 	for ping(as(admin, "app", "postgres", "")) == nil {

@@ -11,56 +11,61 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// Options adjust a Store. What is not here is said in the data source name.
+// Options adjust a Store. All other settings are in the data source name.
 type Options struct {
-	// Table is the name of the table, as in [sqlstore.Options]; by default
+	// Table is the name of the table, as in [sqlstore.Options]. Default
 	// [sqlstore.DefaultTable].
 	Table string
 
-	// Schema is the schema that the tables are in, as in [sqlstore.Options]. It
-	// must be there already. By default it is the schema of the search path that
-	// has the tables, or the first one if they are in no schema of the database.
+	// Schema is the schema of the tables, as in [sqlstore.Options]. It must exist.
+	// By default, it is the schema in the search path that has the tables. If no
+	// schema of the database has them, it is the first schema in the search path.
 	Schema string
 
-	// MaxConns is the most connections that the Store has open at a time, by
-	// default 10: the server admits 100 of all its clients together unless it
-	// is told otherwise. A pool_max_conns in the data source name wins. Calls
-	// that find no connection free wait for one until their context ends. Buses
-	// of the Store have one more together, and one for each Receive.
+	// MaxConns is the maximum number of open connections. Zero means 10; by
+	// default, a server accepts 100 connections of all its clients together. It
+	// must not be negative. A pool_max_conns in the data source name overrides it.
+	// If all connections are in use, a call waits for one until its context ends.
+	// The Store's buses use one more connection to publish, and one for each
+	// Receive.
 	MaxConns int
 
-	// InsecureNoTLS allows connections without TLS to hosts other than this one.
-	// Anyone who can listen on the network then reads what is stored, and anyone
-	// who can change what it carries can admit keys.
+	// InsecureNoTLS allows connections without TLS to other hosts. Anyone who can
+	// read the network traffic can then read the stored records, and anyone who can
+	// change the traffic can make invalid keys work.
 	InsecureNoTLS bool
 }
 
-// A Store keeps records in a PostgreSQL database. Its methods may be called
-// from many goroutines, and many processes may share the tables; those of
-// [store.Store] are [sqlstore.Store]'s.
+// A Store keeps records in a PostgreSQL database. Its methods may be called from
+// many goroutines, and many processes may share the tables. The methods of
+// [store.Store] are those of [sqlstore.Store].
 type Store struct {
 	*sqlstore.Store
 	pool    *pgxpool.Pool
-	notices *pgxpool.Pool // of one connection, by which a Bus publishes
+	notices *pgxpool.Pool // one connection, with which a Bus publishes
 	db      *sql.DB
 	options Options
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open connects to the server that the data source name tells, a URL or
-// keywords and values as pgx and libpq read them, and creates the tables if
-// they are not there. Nil Options are fine. What the name leaves open comes
-// from the environment variables of libpq, PGHOST and so on.
+// Open connects to the server in the data source name, a URL or keywords and values
+// as pgx and libpq accept them. It creates the tables if they do not exist. If o is
+// nil, the defaults are used. Parameters that the name does not set come from
+// libpq's environment variables, such as PGHOST.
 //
-// An empty name is an error.
+// Open returns an error if
 //
-// Open fails when the server cannot be reached within five seconds for each
-// host (or the name's connect_timeout), is older than version 13, takes no
-// writes, commits without waiting for the disk, or is behind a pooler without
-// transactions, and when the tables were written by a later version of
-// sqlstore. It fails when row-level security applies to the user, and for the
-// other reasons that [sqlstore.Store.Migrate] has. No error shows the password.
+//   - the name is empty or invalid, or allows a connection to another host without TLS;
+//   - no host accepts a connection within connect_timeout, by default 5 s for each;
+//   - the server is older than version 13, is read-only, or commits without waiting
+//     for the disk;
+//   - a pooler does not support transactions;
+//   - a later version of sqlstore has written the tables;
+//   - row-level security applies to the user, or [sqlstore.Store.Migrate] returns
+//     another error.
+//
+// No error contains the password.
 func Open(ctx context.Context, dsn string, o *Options) (*Store, error) {
 	s, err := open(ctx, dsn, o)
 	if err != nil {
@@ -110,15 +115,15 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 	return &Store{st, pool, notices, db, *o}, nil
 }
 
-// ofOne is the same for a single connection, which is opened when it is first
-// used.
+// ofOne returns a copy of the configuration for a single connection, which is
+// opened on first use.
 func ofOne(c *pgxpool.Config) *pgxpool.Config {
 	c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0
 	return c
 }
 
-// Close closes the connections. Calls that are under way end first; later ones
-// fail. Closing twice is no error.
+// Close waits for the calls in progress and closes all connections. Later calls
+// return an error. It is safe to call Close twice.
 func (s *Store) Close() error {
 	err := s.db.Close()
 	s.pool.Close()

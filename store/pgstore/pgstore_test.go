@@ -19,7 +19,7 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// record is a whole record, all of which follows from its owner and id.
+// record returns a full record that depends only on owner and id.
 func record(owner, id string) store.Record {
 	return store.Record{
 		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab", CreatedBy: "by " + owner,
@@ -28,7 +28,7 @@ func record(owner, id string) store.Record {
 	}
 }
 
-// soak asks for the full counts, which take minutes.
+// soak selects the full counts, which take minutes.
 var soak = os.Getenv("KEYHATCH_SOAK") != ""
 
 func open(t testing.TB, dsn string, o *pgstore.Options) *pgstore.Store {
@@ -41,7 +41,7 @@ func open(t testing.TB, dsn string, o *pgstore.Options) *pgstore.Store {
 	return s
 }
 
-// newSchema makes a schema that goes with the test.
+// newSchema creates a schema that is dropped when the test ends.
 func newSchema(t testing.TB, dsn string) string {
 	t.Helper()
 	name := unique("schema")
@@ -52,10 +52,10 @@ func newSchema(t testing.TB, dsn string) string {
 
 func unique(kind string) string { return fmt.Sprintf("test_%s_%x", kind, rand.Uint64()) }
 
-// execute does on a connection of its own what others may do to the database.
+// execute runs a statement on a connection of its own.
 func execute(t testing.TB, dsn, statement string) {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // also when the test is over
+	ctx := context.WithoutCancel(t.Context()) // also after the test has ended
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -75,12 +75,12 @@ func insert(t testing.TB, s store.Store, rs ...store.Record) {
 	}
 }
 
-// outage fails unless err is one, with the cause.
+// outage fails unless err is an outage with the cause.
 func outage(t *testing.T, err, cause error, what string) {
 	t.Helper()
 	for _, sentinel := range []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict} {
 		if errors.Is(err, sentinel) {
-			t.Errorf("%s says something about a record: %v", what, err)
+			t.Errorf("%s: got %v, want an error that is none of the sentinels", what, err)
 		}
 	}
 	if err == nil || cause != nil && !errors.Is(err, cause) {
@@ -95,7 +95,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// What a data source name asks for works as well as what Open would choose.
+// A Store works with every default_query_exec_mode in the data source name.
 func TestEveryExecMode(t *testing.T) {
 	dsn := shared(t)
 	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
@@ -123,7 +123,7 @@ func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
 	want := record("o", "k1")
 	insert(t, s, want)
 	if id := query(t, dsn, "SELECT id FROM "+o.Schema+".staging_keys"); id != "k1" {
-		t.Errorf("the table that the Options name holds %q, want k1", id)
+		t.Errorf("the table of Options.Table has %q, want k1", id)
 	}
 	for range 2 {
 		if err := s.Close(); err != nil {
@@ -131,9 +131,9 @@ func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
 		}
 	}
 	_, err := s.Lookup(t.Context(), want.Digest)
-	outage(t, err, nil, "a call of a closed store")
+	outage(t, err, nil, "a call after Close")
 	got, err := open(t, dsn, o).Lookup(t.Context(), want.Digest)
 	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("a record does not survive closing: got %+v, %v, want %+v", got, err, want)
+		t.Errorf("a record must survive Close and Open: got %+v, %v, want %+v", got, err, want)
 	}
 }

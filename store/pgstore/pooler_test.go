@@ -40,7 +40,7 @@ func TestPoolerIsFoundOut(t *testing.T) {
 			t.Parallel()
 			s := open(t, c.dsn, &pgstore.Options{Schema: schema})
 			if got := s.Pool().Config().ConnConfig.DefaultQueryExecMode; got != c.want {
-				t.Errorf("statements are sent by %v, want %v", got, c.want)
+				t.Errorf("got query mode %v, want %v", got, c.want)
 			}
 			insert(t, s, record("o", c.name))
 			if _, err := s.Lookup(t.Context(), record("o", c.name).Digest); err != nil {
@@ -50,8 +50,8 @@ func TestPoolerIsFoundOut(t *testing.T) {
 	}
 }
 
-// This is what finding out the pooler is for: two clients that meet in one
-// session prepare the same statement.
+// This is why Open detects a pooler: two clients prepare the same statement in one
+// session.
 func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -72,17 +72,17 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 		return nil
 	}
 	if err := lookups(through); err != nil {
-		t.Errorf("two clients behind a pooler: %v", err)
+		t.Errorf("two clients behind a pooler failed: %v", err)
 	}
 	var pgErr *pgconn.PgError
 	const taken = "42P05" // prepared statement already exists
 	if err := lookups(with(through, "default_query_exec_mode=cache_statement")); !errors.As(err, &pgErr) || pgErr.Code != taken {
-		t.Errorf("named statements work through this pooler, so that this test shows nothing: got %v, want SQLSTATE %s", err, taken)
+		t.Errorf("named statements must fail through this pooler, or the test has no effect: got %v, want SQLSTATE %s", err, taken)
 	}
 }
 
-// Another client may prepare a statement between the two steps of
-// describe_exec, which is then run in place of one's own.
+// Between the two steps of describe_exec, another client may prepare a statement,
+// which then runs instead.
 func TestDescribingApartIsRefusedBehindAPooler(t *testing.T) {
 	t.Parallel()
 	through := bouncer(t, shared(t), "transaction", 1)
@@ -93,6 +93,6 @@ func TestPoolerWithoutTransactionsIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := pgstore.Open(t.Context(), bouncer(t, shared(t), "statement", 2), nil)
 	if err == nil || !strings.Contains(err.Error(), "set pool_mode = transaction") {
-		t.Errorf("without transactions limits do not hold: got %v, want an error that says what to set", err)
+		t.Errorf("pooler in statement mode: got %v, want an error with the setting to change", err)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// probeTimeout is far above what a message takes, which is milliseconds.
+// probeTimeout is much longer than a message takes, which is milliseconds.
 const probeTimeout = 2 * time.Second
 
-var errDeaf = errors.New("a message that was sent did not arrive: a pooler in transaction mode accepts LISTEN and never delivers; " +
-	"give BusOptions.DSN a data source name that leads to the server itself or to a pooler in session mode, and to the Store's database")
+var errDeaf = errors.New("a test message did not arrive, maybe because a pooler in transaction mode accepts LISTEN but never delivers; " +
+	"set BusOptions.DSN to a data source name that leads to the Store's database, directly or through a pooler in session mode")
 
-// probe finds out whether messages arrive. It has a channel of its own: those
-// who listen on the bus's would not know what to make of it.
+// probe checks that messages arrive. It uses a channel of its own, since other
+// listeners would take its message for a damaged one.
 func (b *Bus) probe(ctx context.Context) error {
 	channel := "keyhatch_probe_" + rand.Text()
 	l, err := listen(ctx, b.server(), channel)
@@ -22,8 +22,8 @@ func (b *Bus) probe(ctx context.Context) error {
 		return err
 	}
 	defer l.close()
-	// Over the connection that listens it would come back from every pooler, in
-	// the one moment in which that has a session of the server.
+	// The message must not be sent over the listening connection. Any pooler would
+	// deliver it then, since the connection has a session at that moment.
 	if err := b.notify(ctx, channel, ""); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func openBus(t testing.TB, s *pgstore.Store, o *pgstore.BusOptions) *pgstore.Bus
 	return b
 }
 
-// A receiver is a call of Receive that is under way.
+// A receiver is a running call of Receive.
 type receiver struct {
 	t      testing.TB
 	cancel context.CancelFunc
@@ -29,10 +29,10 @@ type receiver struct {
 	echo   func(ctx context.Context, message string) error
 	ended  chan struct{} // closed when Receive has returned
 	err    error         // valid once ended is closed
-	expect atomic.Bool   // that it ends by itself
+	expect atomic.Bool   // Receive may return by itself
 }
 
-// hear returns when Receive is ready. It goes with the test.
+// hear starts a receiver and waits until it is ready. It ends with the test.
 func hear(t testing.TB, b cache.Bus) *receiver {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until end
@@ -51,16 +51,16 @@ func hear(t testing.TB, b cache.Bus) *receiver {
 	select {
 	case <-ready:
 	case <-r.ended:
-		t.Fatalf("Receive ends before it is ready: %v", r.err)
+		t.Fatalf("Receive returned before it called ready: %v", r.err)
 	}
 	return r
 }
 
-// mayEnd is for a test that takes the connection away.
+// mayEnd allows Receive to return before its context ends.
 func (r *receiver) mayEnd() { r.expect.Store(true) }
 
-// lost returns how long it takes Receive to notice that its connection is gone,
-// which must be an error that is not its context's.
+// lost returns the time that Receive takes to return after take has broken its
+// connection. The error must not be that of its context.
 func (r *receiver) lost(take func()) time.Duration {
 	r.t.Helper()
 	r.mayEnd()
@@ -69,21 +69,21 @@ func (r *receiver) lost(take func()) time.Duration {
 	select {
 	case <-r.ended:
 	case <-time.After(10 * time.Second):
-		r.t.Fatal("Receive waits for a connection that is gone")
+		r.t.Fatal("Receive did not return after its connection was lost")
 	}
 	if r.err == nil || errors.Is(r.err, context.Canceled) {
-		r.t.Errorf("Receive without a connection: got %v, want an error", r.err)
+		r.t.Errorf("Receive after its connection was lost: got %v, want an error", r.err)
 	}
 	return time.Since(began)
 }
 
-// end ends it, unless the connection has ended it before.
+// end ends Receive, unless it has returned already.
 func (r *receiver) end() {
 	r.t.Helper()
 	select {
 	case <-r.ended:
 		if !r.expect.Load() {
-			r.t.Errorf("Receive has ended by itself: %v", r.err)
+			r.t.Errorf("Receive returned before its context ended: %v", r.err)
 		}
 		return
 	default:
@@ -92,11 +92,11 @@ func (r *receiver) end() {
 	r.cancel()
 	<-r.ended
 	if !errors.Is(r.err, context.Canceled) {
-		r.t.Errorf("Receive at the end of its context: got %v, want %v", r.err, context.Canceled)
+		r.t.Errorf("Receive after its context ended: got %v, want %v", r.err, context.Canceled)
 	}
 }
 
-// wants fails unless these come next.
+// wants fails unless these are the next messages.
 func (r *receiver) wants(messages ...string) {
 	r.t.Helper()
 	for i, want := range messages {
@@ -106,7 +106,7 @@ func (r *receiver) wants(messages ...string) {
 				r.t.Fatalf("message %d: got %.40q, want %.40q", i, got, want)
 			}
 		case <-r.ended:
-			r.t.Fatalf("message %d: Receive has ended: %v", i, r.err)
+			r.t.Fatalf("message %d: Receive returned: %v", i, r.err)
 		case <-time.After(10 * time.Second):
 			r.t.Fatalf("message %d: got none, want %.40q", i, want)
 		}

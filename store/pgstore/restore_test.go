@@ -13,8 +13,8 @@ import (
 )
 
 // invariant 1: a backup of PostgreSQL from before a revocation is
-// restored. The process that revoked the key goes on refusing it, and reports it
-// at its first look-up.
+// restored. The process that revoked the key still refuses it, and reports the
+// restore at its first look-up.
 func TestRestoredBackup(t *testing.T) {
 	t.Parallel()
 	server := private(t)
@@ -52,12 +52,12 @@ func TestRestoredBackup(t *testing.T) {
 
 	s := open(t, dsn, nil)
 	if r, err := s.Get(t.Context(), "o", key.Key.ID); err != nil || !r.RevokedAt.IsZero() {
-		t.Fatalf("the backup has %+v, %v, want the key as before it was revoked", r, err)
+		t.Fatalf("got %+v, %v from the backup, want the key as before its revocation", r, err)
 	}
 	untilAvailable(t, func() error {
 		_, err := keys.Validate(t.Context(), key.Secret.Reveal())
 		if err == nil {
-			t.Fatal("the key is accepted after a restore")
+			t.Fatal("the revoked key works after a restore")
 		}
 		if errors.Is(err, apikey.ErrRevoked) {
 			return nil
@@ -69,7 +69,7 @@ func TestRestoredBackup(t *testing.T) {
 	}
 }
 
-// untilAvailable calls do until it does not fail because of an outage.
+// untilAvailable repeats do until it returns anything but an outage.
 func untilAvailable(t *testing.T, do func() error) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -83,7 +83,7 @@ func untilAvailable(t *testing.T, do func() error) {
 	}
 }
 
-// copyFolder keeps owners and modes, which the server insists on.
+// copyFolder copies a folder with owners and modes, which the server requires.
 func copyFolder(t *testing.T, from, to string) {
 	t.Helper()
 	if out, err := exec.Command("cp", "-a", from+"/.", to).CombinedOutput(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// A user may have the rights that the package comment names, and no others.
+// The rights in the package documentation are sufficient.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
@@ -19,9 +19,9 @@ func TestRights(t *testing.T) {
 	execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
 
 	if _, err := pgstore.Open(t.Context(), as(dsn, role, "postgres", ""), o); err == nil || !strings.Contains(err.Error(), "permission denied for schema") {
-		t.Errorf("without tables, and without the right to create them: got %v, want an error that tells so", err)
+		t.Errorf("no tables and no right to create them: got %v, want an error that says so", err)
 	}
-	open(t, dsn, o) // as a migration tool would
+	open(t, dsn, o) // creates the tables, as a migration tool would
 	execute(t, dsn, "GRANT SELECT, INSERT, UPDATE ON "+schema+".keyhatch_keys, "+schema+".keyhatch_keys_owners TO "+role)
 	execute(t, dsn, "GRANT SELECT, UPDATE ON "+schema+".keyhatch_keys_revocations TO "+role)
 	execute(t, dsn, "GRANT SELECT ON "+schema+".keyhatch_keys_version TO "+role)
@@ -51,7 +51,7 @@ func everyCall(t *testing.T, s store.Store) map[string]error {
 	return calls
 }
 
-// newRole makes a user who goes with the test.
+// newRole creates a user who is dropped when the test ends.
 func newRole(t *testing.T, dsn, with string) string {
 	t.Helper()
 	name := unique("role")

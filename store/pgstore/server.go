@@ -10,16 +10,15 @@ import (
 
 const oldest = 13_00_00
 
-// A server is what answered at the other end.
+// A server describes the session that replied.
 type server struct {
-	pid     uint32 // of the process
+	pid     uint32 // process id of the session
 	version int    // 130004 is 13.4
 	commit  string // synchronous_commit
 }
 
-// examine connects once, and reports whether a pooler is between: the process
-// that answers is then another than was announced, since the pooler announces
-// itself.
+// examine connects once and reports whether there is a pooler. A pooler announces a
+// process id of its own, so the session's process id differs from it.
 func examine(ctx context.Context, c *pgx.ConnConfig) (pooled bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
@@ -40,7 +39,7 @@ func examine(ctx context.Context, c *pgx.ConnConfig) (pooled bool, err error) {
 	return pooled, err
 }
 
-// ask prepares nothing, since nobody knows yet who listens.
+// ask uses no prepared statement, since there may be a pooler.
 func ask(ctx context.Context, conn *pgx.Conn) (s server, err error) {
 	const question = `SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_setting('synchronous_commit')`
 	err = conn.QueryRow(ctx, question, pgx.QueryExecModeExec).Scan(&s.pid, &s.version, &s.commit)
@@ -51,19 +50,19 @@ func (s server) suits() error {
 	if s.version < oldest {
 		return fmt.Errorf("the server is PostgreSQL %d.%d, want 13 or later", s.version/10000, s.version%10000)
 	}
-	// A crash would bring keys back that were revoked just before.
+	// A crash could make keys work again that were revoked just before.
 	if s.commit == "off" {
-		return errors.New("synchronous_commit is off, so that revocations can be lost after they were acknowledged; " +
+		return errors.New("synchronous_commit is off, so a crash of the server can undo a revocation; " +
 			"turn it on for this user: ALTER ROLE … SET synchronous_commit = on")
 	}
 	return nil
 }
 
-// transacts finds out whether transactions come through.
+// transacts returns an error if the pooler does not support transactions.
 func transacts(ctx context.Context, conn *pgx.Conn) error {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("the pooler before the server refuses transactions; set pool_mode = transaction (or session) for this database: %w", err)
+		return fmt.Errorf("the pooler refuses transactions; set pool_mode = transaction (or session) for this database: %w", err)
 	}
 	return tx.Rollback(ctx)
 }

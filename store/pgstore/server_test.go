@@ -10,7 +10,7 @@ func TestServerMustSuit(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		s    server
-		want string // empty: suits
+		want string // empty: accepted
 	}{
 		{"oldest", server{version: 13_00_00, commit: "on"}, ""},
 		{"new", server{version: 18_00_01, commit: "on"}, ""},

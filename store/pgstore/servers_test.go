@@ -14,13 +14,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testserver.Run(m)) }
 
-// shared names the server of all tests, for a superuser.
+// shared returns the data source name of the server that all tests share, for a
+// superuser.
 func shared(t testing.TB) string {
 	t.Helper()
 	return testserver.PostgreSQL(t, ping)
 }
 
-// private is a server for a test that kills it, or changes its rules.
+// private starts a server for a test that kills it or changes its rules.
 func private(t testing.TB) *testserver.Server {
 	t.Helper()
 	return testserver.StartPostgreSQL(t, ping)
@@ -37,7 +38,7 @@ func ping(dsn string) error {
 	return conn.Ping(ctx)
 }
 
-// as is the name of the same server for another user and database.
+// as returns the data source name of the same server for another user and database.
 func as(dsn, userinfo, database, parameter string) string {
 	u, err := url.Parse(dsn)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// settings are what a Store connects with.
+// settings are the parameters of a Store's connections.
 type settings struct {
 	maxConns                                     int32
 	connect, ping, lifetime, jitter, idle, check time.Duration
@@ -62,15 +62,15 @@ func TestSettings(t *testing.T) {
 			want := defaults
 			c.want(&want)
 			if got := settingsOf(s.Pool().Config()); got != want {
-				t.Errorf("the Store connects with\n%+v, want\n%+v", got, want)
+				t.Errorf("got settings\n%+v, want\n%+v", got, want)
 			}
 			var application string
 			if err := s.Pool().QueryRow(t.Context(), "SHOW application_name").Scan(&application); err != nil || application != want.application {
-				t.Errorf("the server knows the application as %q, %v, want %q", application, err, want.application)
+				t.Errorf("got application name %q, %v, want %q", application, err, want.application)
 			}
 			var idleInTx string
 			if err := s.Pool().QueryRow(t.Context(), "SHOW idle_in_transaction_session_timeout").Scan(&idleInTx); err != nil || idleInTx != want.idleInTx {
-				t.Errorf("the server ends idle transactions after %q, %v, want %q", idleInTx, err, want.idleInTx)
+				t.Errorf("got timeout of idle transactions %q, %v, want %q", idleInTx, err, want.idleInTx)
 			}
 		})
 	}
@@ -81,7 +81,7 @@ func TestEnvironmentNamesTheApplication(t *testing.T) {
 	dsn := shared(t)
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 	if got := settingsOf(s.Pool().Config()).application; got != "billing" {
-		t.Errorf("got the application name %q, want that of PGAPPNAME", got)
+		t.Errorf("got application name %q, want that of PGAPPNAME", got)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestMaxConnsMustBeANumberOfConnections(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{-1, 1 << 31} {
 		if _, err := pgstore.Open(t.Context(), "", &pgstore.Options{MaxConns: n}); err == nil || !strings.Contains(err.Error(), "Options.MaxConns") {
-			t.Errorf("Open with MaxConns %d: got %v, want an error that names the option", n, err)
+			t.Errorf("Open with MaxConns %d: got %v, want an error with the option's name", n, err)
 		}
 	}
 }
@@ -110,11 +110,11 @@ func TestNoMoreThanMaxConns(t *testing.T) {
 	_, err := s.Lookup(ctx, record("o", "k1").Digest)
 	outage(t, err, context.DeadlineExceeded, "a call without a free connection")
 	if err == nil || !strings.Contains(err.Error(), "all 10 connections were in use") {
-		t.Errorf("the error does not tell what was waited for: %v", err)
+		t.Errorf("got %v, want an error that says all connections were in use", err)
 	}
 }
 
-// A server that accepts and says nothing.
+// Open fails if a server accepts the connection but sends nothing.
 func TestOpenGivesUpOnASilentServer(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

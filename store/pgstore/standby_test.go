@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// query is the only value of the only row.
+// query returns the single value of a query.
 func query(t testing.TB, dsn, question string) (answer string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
@@ -22,7 +22,7 @@ func query(t testing.TB, dsn, question string) (answer string) {
 	return answer
 }
 
-// a standby lags, so that a Store on it would admit what was revoked.
+// a standby lags, so a Store on it would accept revoked keys.
 func TestStandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	standby := private(t)
@@ -30,20 +30,20 @@ func TestStandbyIsRefused(t *testing.T) {
 	refused(t, standby.DSN(), "read only", "the server is a standby")
 	refused(t, with(standby.DSN(), "target_session_attrs=standby"), "read only", "the server is a standby")
 
-	// Of two servers every connection goes to the one that takes writes.
+	// If there are two hosts, every connection goes to the one that accepts writes.
 	primary := shared(t)
 	o := &pgstore.Options{Schema: newSchema(t, primary)}
 	s := open(t, both(t, standby.DSN(), primary), o)
 	insert(t, s, record("o", "k1"))
 	if _, err := open(t, primary, o).Get(t.Context(), "o", "k1"); err != nil {
-		t.Errorf("of a standby and a primary the wrong one was written to: %v", err)
+		t.Errorf("a write with a standby and a primary in the name failed: %v", err)
 	}
 
 	execute(t, standby.DSN(), "SELECT pg_promote()")
 	insert(t, open(t, standby.DSN(), nil), record("o", "k1"))
 }
 
-// both names two servers with the same user and database.
+// both returns a data source name with two hosts and the same user and database.
 func both(t *testing.T, first, second string) string {
 	t.Helper()
 	u, err := url.Parse(first)

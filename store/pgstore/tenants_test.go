@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// C-15: 1,500 callers of one owner who rename one key do not slow down others.
-// KEYHATCH_SOAK=1 compares the times.
+// C-15: 1,500 concurrent callers that rename one owner's key do not slow down other
+// owners. KEYHATCH_SOAK=1 compares the times.
 func TestOneOwnerDoesNotSlowOthers(t *testing.T) {
 	dsn := shared(t)
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
@@ -26,21 +26,22 @@ func TestOneOwnerDoesNotSlowOthers(t *testing.T) {
 	if os.Getenv("KEYHATCH_SOAK") == "" {
 		_, loud := timeOthers(t, m, cold, noisy, 1, 20)
 		if loud.revoke[99] > 2*time.Second || loud.lookup[99] > 2*time.Second {
-			t.Errorf("p99 of others beside the flood: Revoke %v, cold look-up %v, want at most 2 s", loud.revoke[99], loud.lookup[99])
+			t.Errorf("p99 of other owners during the flood: Revoke %v, cold look-up %v, want at most 2 s", loud.revoke[99], loud.lookup[99])
 		}
 		return
 	}
-	for try := range 3 { // other processes use the machine too
+	for try := range 3 { // other processes use the machine too, so try again
 		quiet, loud := timeOthers(t, m, cold, noisy, 10, 100)
 		if loud.revoke[99] <= 3*quiet.revoke[99] && loud.lookup[99] <= 3*quiet.lookup[99] {
 			return
 		}
-		t.Logf("try %d: p99 of others is more than 3 times as long beside the flood", try+1)
+		t.Logf("try %d: p99 of other owners is more than 3 times as long during the flood", try+1)
 	}
-	t.Error("others are slower beside the flood")
+	t.Error("other owners are slower during the flood")
 }
 
-// timeOthers measures calls of others, in turns without and beside the flood.
+// timeOthers measures calls of other owners, alternately without and during the
+// flood.
 func timeOthers(t *testing.T, m, cold *apikey.Manager, noisy apikey.Issued, phases, keys int) (quiet, loud percentiles) {
 	t.Helper()
 	var without, beside otherTimes
@@ -59,7 +60,7 @@ func timeOthers(t *testing.T, m, cold *apikey.Manager, noisy apikey.Issued, phas
 						renamed.Add(1)
 					case errors.Is(err, apikey.ErrLimited):
 						refused.Add(1)
-						time.Sleep(100 * time.Millisecond) // a client that heeds nothing, over a connection of its own
+						time.Sleep(100 * time.Millisecond) // a client with its own connection that ignores Retry-After
 					default:
 						t.Errorf("Update: %v", err)
 					}
@@ -75,7 +76,7 @@ func timeOthers(t *testing.T, m, cold *apikey.Manager, noisy apikey.Issued, phas
 	}
 	quiet, loud = without.percentiles(), beside.percentiles()
 	for _, p := range []int{50, 99} {
-		t.Logf("p%d of others: Revoke %v, beside the flood %v; cold look-up %v, beside the flood %v",
+		t.Logf("p%d of other owners: Revoke %v, during the flood %v; cold look-up %v, during the flood %v",
 			p, quiet.revoke[p], loud.revoke[p], quiet.lookup[p], loud.lookup[p])
 	}
 	t.Logf("%d renamed, %d refused", renamed.Load(), refused.Load())
@@ -95,19 +96,19 @@ func (times otherTimes) percentiles() (p percentiles) {
 	return p
 }
 
-// take looks up each key in a Manager that does not know it, then revokes it.
+// take looks up each key in a Manager that has not cached it, then revokes it.
 func (times *otherTimes) take(t *testing.T, m, cold *apikey.Manager, keys int) {
 	t.Helper()
 	for i := range keys {
 		k := create(t, m, fmt.Sprint("o", i))
 		began := time.Now()
 		if _, err := cold.Validate(t.Context(), k.Secret.Reveal()); err != nil {
-			t.Errorf("Validate beside the flood: %v", err)
+			t.Errorf("Validate during the flood: %v", err)
 		}
 		times.lookup = append(times.lookup, time.Since(began))
 		began = time.Now()
 		if _, err := m.Revoke(t.Context(), k.Key.Owner, k.Key.ID, ""); err != nil {
-			t.Errorf("Revoke beside the flood: %v", err)
+			t.Errorf("Revoke during the flood: %v", err)
 		}
 		times.revoke = append(times.revoke, time.Since(began))
 	}

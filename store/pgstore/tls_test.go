@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// P-06: nothing is sent to another machine without TLS unless an option that
-// begins with Insecure says so.
+// P-06: nothing is sent to another machine without TLS, unless an option whose name
+// begins with Insecure allows it.
 func TestInsecureNoTLS(t *testing.T) {
 	for _, c := range []struct {
 		name, dsn string
@@ -62,11 +62,11 @@ func TestInsecureNoTLS(t *testing.T) {
 			for _, insecure := range []bool{false, true} {
 				_, err := pgstore.Open(ctx, c.dsn, &pgstore.Options{InsecureNoTLS: insecure})
 				if err == nil {
-					t.Fatal("Open succeeds, want no server there")
+					t.Fatal("Open succeeded without a server")
 				}
 				showsNoPassword(t, err)
 				if got, want := strings.Contains(err.Error(), "add sslmode=verify-full, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
-					t.Errorf("InsecureNoTLS %t: got %v, want it refused for want of TLS: %t", insecure, err, want)
+					t.Errorf("InsecureNoTLS %t: got %v, want an error about TLS: %t", insecure, err, want)
 				}
 			}
 		})
@@ -79,19 +79,20 @@ func TestListenerWithoutTLS(t *testing.T) {
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 	_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: "postgres://u:" + canary + "@nowhere.invalid/db"})
 	if err == nil || !strings.Contains(err.Error(), "InsecureNoTLS") {
-		t.Errorf("Bus by a DSN without TLS: %v, want it refused", err)
+		t.Errorf("Bus with a DSN without TLS: got %v, want an error about TLS", err)
 	}
 	showsNoPassword(t, err)
 }
 
-// C-16: messages are authenticated with the secret, for one channel alone.
+// C-16: messages are authenticated with a key that depends on the secret and the
+// channel.
 func TestBusSecret(t *testing.T) {
 	t.Parallel()
 	dsn := shared(t)
 	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
 	for name, secret := range map[string]string{"short": strings.Repeat("x", pgstore.MinSecret-1), "of zeros": strings.Repeat("\x00", 64)} {
 		if _, err := s.Bus(t.Context(), &pgstore.BusOptions{Secret: []byte(secret)}); err == nil || !strings.Contains(err.Error(), "BusOptions.Secret") {
-			t.Errorf("Bus with a secret that is %s: %v, want it refused", name, err)
+			t.Errorf("Bus with a secret that is %s: got %v, want an error", name, err)
 		}
 	}
 	key := func(secret, channel string) string {
@@ -99,9 +100,9 @@ func TestBusSecret(t *testing.T) {
 	}
 	one, two := strings.Repeat("1", pgstore.MinSecret), strings.Repeat("2", pgstore.MinSecret)
 	if key("", "a") != "" {
-		t.Error("a bus without a secret has a key")
+		t.Error("a bus without a secret returned a key")
 	}
 	if k := key(one, "a"); k == "" || k == one || k != key(one, "a") || k == key(two, "a") || k == key(one, "b") {
-		t.Error("want a key that is derived from the secret and the channel, and from nothing else")
+		t.Error("the key must depend on the secret and the channel, and on nothing else")
 	}
 }
