@@ -140,21 +140,21 @@ func (u *lastUsed) flush(ctx context.Context) error {
 // flushKey writes the uses of a key that is about to be revoked, and flushOwner
 // those of all keys of an owner: afterwards the store does not record them. They
 // take at most a quarter of LookupTimeout, and if they fail, it is no reason not
-// to revoke.
+// to revoke. The latter reports whether all of them were written.
 func (u *lastUsed) flushKey(ctx context.Context, d store.Digest) {
 	u.flushFirst(ctx, func(use waitingUse) bool { return use.Digest == d }, u.shardOf(d))
 }
 
-func (u *lastUsed) flushOwner(ctx context.Context, owner string) {
+func (u *lastUsed) flushOwner(ctx context.Context, owner string) bool {
 	key := ownerBytes(ownerKey(owner))
 	shards := make([]*useShard, useShards)
 	for i := range shards {
 		shards[i] = &u.shards[i]
 	}
-	u.flushFirst(ctx, func(use waitingUse) bool { return use.owner == key }, shards...)
+	return u.flushFirst(ctx, func(use waitingUse) bool { return use.owner == key }, shards...)
 }
 
-func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool, shards ...*useShard) {
+func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool, shards ...*useShard) bool {
 	// Those in flight may reach the store only after the revocation.
 	u.inFlight.mu.Lock()
 	uses := selected(u.inFlight.uses, matches)
@@ -169,9 +169,11 @@ func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool
 	}
 	ctx, cancel := context.WithTimeout(ctx, u.m.opts.LookupTimeout/4)
 	defer cancel()
-	if err := u.write(ctx, uses); err != nil {
+	err := u.write(ctx, uses)
+	if err != nil {
 		u.warn(err)
 	}
+	return err == nil
 }
 
 func selected(uses []waitingUse, matches func(waitingUse) bool) (found []waitingUse) {

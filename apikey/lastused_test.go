@@ -253,6 +253,44 @@ func TestUseBeforeRevocationIsKept(t *testing.T) {
 	}
 }
 
+// Invariant 5: at a slow store, Revoke of a key in use takes the time of two calls. A
+// use is recorded even if it comes while Revoke looks the key up.
+func TestRevokeOfAKeyInUse(t *testing.T) {
+	const call = 300 * time.Millisecond
+	for _, tt := range []struct {
+		name string
+		use  time.Duration // after the start of Revoke
+		want time.Duration // what Revoke takes
+	}{
+		{"used before", -time.Second, 2 * call},
+		{"used during the look-up", call / 2, 3 * call},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newManager(t, &spyStore{Store: memstore.New(), before: func(op string) error {
+					if op == "Get" || op == "Touch" || op == "Revoke" {
+						time.Sleep(call)
+					}
+					return nil
+				}}, nil)
+				key, began := create(t, m, "o"), now().Add(2*time.Second)
+				go func() {
+					time.Sleep(time.Until(began.Add(tt.use)))
+					_, _ = m.Validate(t.Context(), key.Secret.Reveal())
+				}()
+				time.Sleep(time.Until(began))
+				k, err := m.Revoke(t.Context(), "o", key.Key.ID, "")
+				if err != nil || !k.LastUsedAt.Equal(began.Add(tt.use)) {
+					t.Errorf("last used %v, %v, want %v", k.LastUsedAt, err, began.Add(tt.use))
+				}
+				if took := time.Since(began); took != tt.want {
+					t.Errorf("Revoke took %v, want %v", took, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // Invariant 5: a use that a flush is about to write when the key is revoked is

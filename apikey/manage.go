@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -213,7 +214,6 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	}
 	at := now()
 	done, err := write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {
-		m.uses.flushKey(ctx, before.Digest)
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
@@ -250,11 +250,24 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on
 		return done, err
 	}
 	defer t.leave()
+	// The owner's uses are written while the key is looked up. Only those that arrive
+	// meanwhile delay the revocation.
+	var flush sync.WaitGroup
+	flushed := false
+	if l == m.revocations {
+		flush.Go(func() { flushed = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
+	}
 	before, err := m.find(ctx, t, owner, id)
+	flush.Wait()
 	if err != nil {
 		return done, err
 	}
-	do := func(ctx context.Context) (T, error) { return on(ctx, before) }
+	do := func(ctx context.Context) (T, error) {
+		if flushed {
+			m.uses.flushKey(ctx, before.Digest)
+		}
+		return on(ctx, before)
+	}
 	done, err = change(ctx, m, t, do, cache.Key(before.Digest))
 	if err != nil {
 		return changed[T]{}, m.fail(ctx, owner, id, err)

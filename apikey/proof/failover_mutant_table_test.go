@@ -81,7 +81,17 @@ var failoverMutants = []mutant{
 	}, "./apikey", "TestUndoneKeyIsShownAsEnded"},
 
 	// Last-used times.
+	{"uses written after Revoke's look-up", "apikey/manage.go", edits{
+		"if l == m.revocations {\n\t\tflush",
+		"if false {\n\t\tflush",
+	}, "./apikey", "TestRevokeOfAKeyInUse"},
+	{"a use during Revoke's look-up is lost", "apikey/manage.go", edits{
+		"m.uses.flushKey(ctx, before.Digest)",
+		"",
+	}, "./apikey", "TestRevokeOfAKeyInUse"},
 	{"a use before Revoke is lost", "apikey/manage.go", edits{
+		"if l == m.revocations {\n\t\tflush",
+		"if false {\n\t\tflush",
 		"m.uses.flushKey(ctx, before.Digest)",
 		"",
 	}, "./apikey", "TestUseBeforeRevocationIsKept/Revoke$"},
