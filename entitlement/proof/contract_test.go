@@ -6,7 +6,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// The table that webhooks are made for.
+// A Provider is a Table for package webhook.
 var (
 	_ webhook.Table       = (*sqlprovider.Provider)(nil)
 	_ entitlement.Watcher = (*sqlprovider.Provider)(nil)

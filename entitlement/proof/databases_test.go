@@ -13,11 +13,11 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// A database is one of those that sqlprovider speaks to.
+// A database is one of the supported databases.
 type database struct {
 	name, driver string
 	dialect      sqlstore.Dialect
-	dsn          func(testing.TB) string // of an empty one, which goes with the test
+	dsn          func(testing.TB) string // of an empty database, which is dropped after the test
 }
 
 var databases = []database{
@@ -31,7 +31,7 @@ func sqliteDSN(t testing.TB) string {
 	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10)"
 }
 
-// forEach runs a test on every database beside the others.
+// forEach runs a test on all databases in parallel.
 func forEach(t *testing.T, check func(*testing.T, database)) {
 	t.Parallel()
 	for _, d := range databases {
@@ -42,7 +42,7 @@ func forEach(t *testing.T, check func(*testing.T, database)) {
 	}
 }
 
-// start is a Provider on an empty database, and the pool that it uses.
+// start returns a Provider on an empty database, and its pool.
 func (d database) start(t testing.TB) (*sqlprovider.Provider, *sql.DB) {
 	t.Helper()
 	db := openDB(t, d.driver, d.dsn(t))
@@ -58,8 +58,8 @@ func migrated(t testing.TB, d database, db *sql.DB) *sqlprovider.Provider {
 	return p
 }
 
-// newProvider names the schema if the Options name none: Migrate creates no tables
-// by the search path while there are others in the database, those of other tests.
+// newProvider names the schema if the Options name none. By the search path, Migrate
+// would create no tables while those of other tests are in the database.
 func newProvider(t testing.TB, d database, db *sql.DB, o *sqlprovider.Options) *sqlprovider.Provider {
 	t.Helper()
 	var opts sqlprovider.Options
@@ -90,12 +90,12 @@ func catalog(t testing.TB) *entitlement.Catalog {
 // noon is an instant with microseconds.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
-// bought is a state of an owner's subscription that began at noon.
+// bought returns a state of an owner's subscription that began at noon.
 func bought(owner, id, plan string) entitlement.Subscription {
 	return entitlement.Subscription{Owner: owner, ID: id, Plan: plan, Status: entitlement.Active, Since: noon, UpdatedAt: noon}
 }
 
-// put wants a state to be taken, or not.
+// put stores a state and checks whether that changed something.
 func put(t testing.TB, p *sqlprovider.Provider, s entitlement.Subscription, want bool) {
 	t.Helper()
 	changed, err := p.Put(t.Context(), s)
@@ -113,7 +113,7 @@ func subscriptions(t testing.TB, p *sqlprovider.Provider, owner string) []entitl
 	return all
 }
 
-// soak asks for the full counts, which take minutes.
+// soak reports whether to run the full counts, which take minutes.
 var soak = os.Getenv("KEYHATCH_SOAK") != ""
 
 func count(short, full int) int {

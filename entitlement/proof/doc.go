@@ -1,4 +1,4 @@
-// Package proof holds tests of keyhatch's entitlements that need database servers
-// and their drivers: one behaviour on every database, whatever the order in which
-// updates come, however many bring them.
+// Package proof tests keyhatch's entitlements with database servers and their drivers.
+// They check that every database behaves the same, for any order of updates and any
+// number of writers.
 package proof

@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// isOutage fails unless err is one, for this cause, and no verdict on an owner.
+// isOutage fails unless err is an outage with this cause.
 func isOutage(t *testing.T, err error, cause, what string) {
 	t.Helper()
 	if err == nil || errors.Is(err, entitlement.ErrNone) || !strings.Contains(err.Error(), cause) {
@@ -19,7 +19,7 @@ func isOutage(t *testing.T, err error, cause, what string) {
 	}
 }
 
-// readsFail fails unless every call that reads fails, for this cause.
+// readsFail fails unless every call that reads returns an outage with this cause.
 func readsFail(t *testing.T, p *sqlprovider.Provider, cause string) {
 	t.Helper()
 	for _, owner := range []string{"ann", "nobody"} {
@@ -31,8 +31,8 @@ func readsFail(t *testing.T, p *sqlprovider.Provider, cause string) {
 	isOutage(t, p.Check(t.Context()), cause, "Check")
 }
 
-// row-level security makes no owner one who has bought nothing. It is
-// refused at the start, and an outage when it comes later, whatever it hides.
+// with row-level security, no owner looks like one who has bought nothing. Migrate
+// refuses it. If it is enabled later, it is an outage, whether or not it hides rows.
 func TestRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides"} {
@@ -62,14 +62,15 @@ func TestRowLevelSecurity(t *testing.T) {
 				isOutage(t, p.Migrate(t.Context()), cause+" of "+table, "Migrate")
 				execute(t, admin, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY")
 				if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess {
-					t.Errorf("once it is disabled: got %+v, %v, want access", e, err)
+					t.Errorf("with row-level security disabled: got %+v, %v, want access", e, err)
 				}
 			})
 		}
 	}
 }
 
-// worker names a user who may do what the package comment of sqlprovider says.
+// worker returns the data source name of a user with the rights that the documentation
+// of sqlprovider lists.
 func worker(t *testing.T, dsn string) string {
 	t.Helper()
 	name, schema := unique(), schemaOf(dsn)
@@ -84,8 +85,7 @@ func worker(t *testing.T, dsn string) string {
 	return u.String()
 }
 
-// neither does a view in the table's place. A SQLite file is examined at the
-// start alone.
+// nor with a view in place of the table. For SQLite, only Migrate checks that.
 func TestViewInPlaceOfATable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
@@ -100,7 +100,7 @@ func TestViewInPlaceOfATable(t *testing.T) {
 	})
 }
 
-// another search path leads to no other plans, and makes no tables.
+// another search path does not lead to other plans or create tables.
 func TestSearchPath(t *testing.T) {
 	t.Parallel()
 	d := databases[1]
@@ -132,7 +132,7 @@ func TestSearchPath(t *testing.T) {
 	}
 }
 
-// an encoding that has no place for some owners.
+// Migrate refuses an encoding that cannot represent some owners.
 func TestDatabaseEncoding(t *testing.T) {
 	t.Parallel()
 	d := databases[1]

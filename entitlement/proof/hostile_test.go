@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
-// E-15: what others write to the table is an outage where it is not understood.
+// E-15: invalid rows that others write to the table are an outage.
 func TestHostileRowsAreAnOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
@@ -39,8 +39,8 @@ func outage(t *testing.T, p *sqlprovider.Provider, name string) {
 	}
 }
 
-// A table that was made by hand with a collation that takes one owner for
-// another gives nobody another one's plan.
+// If a table was created by hand with a collation that ignores case, no owner gets the plan
+// of another one.
 func TestForeignCollationIsAnOutage(t *testing.T) {
 	t.Parallel()
 	d := databases[0]
@@ -55,7 +55,7 @@ func TestForeignCollationIsAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o, err := p.Override(t.Context(), "ann"); err == nil {
-		t.Errorf("another owner's override: got %+v", o)
+		t.Errorf("got another owner's override %+v, want an error", o)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestClosedDatabaseIsAnOutage(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := newProvider(t, d, openDB(t, d.driver, d.dsn(t)), nil).Put(ctx, bought("ann", "", "pro")); !errors.Is(err, context.Canceled) {
-			t.Errorf("Put with a context that has ended: got %v", err)
+			t.Errorf("Put with an ended context: got %v", err)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func TestMigrateRefusesAnotherTable(t *testing.T) {
 		db := openDB(t, d.driver, d.dsn(t))
 		execute(t, db, "CREATE TABLE keyhatch_plans (id INTEGER NOT NULL PRIMARY KEY)")
 		if err := newProvider(t, d, db, nil).Migrate(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "sqlprovider: migrate: ") {
-			t.Errorf("a table that is somebody else's: got %v", err)
+			t.Errorf("a table of another program: got %v, want an error of Migrate", err)
 		}
 	})
 }
@@ -63,20 +63,21 @@ func TestMigrateAndCheckRefuseUnknownPlans(t *testing.T) {
 			put(t, p, s, true)
 		}
 		if err := p.Migrate(t.Context()); err != nil {
-			t.Errorf("what has ended may have any plan: %v", err)
+			t.Errorf("ended and held subscriptions with an unknown plan: got %v, want no error", err)
 		}
 		for _, status := range []string{"active", "past_due"} {
 			execute(t, db, "UPDATE keyhatch_plans SET status = '"+status+"' WHERE subscription = '1'")
 			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
 				if !errors.Is(err, entitlement.ErrUnknownPlan) || !strings.Contains(err.Error(), `"legacy"`) {
-					t.Errorf("%s, %s: got %v, want an ErrUnknownPlan that names it", name, status, err)
+					t.Errorf("%s, %s: got %v, want an ErrUnknownPlan that names the plan", name, status, err)
 				}
 			}
 		}
 	})
 }
 
-// What Check passes over is no outage for its owner either, whatever the override.
+// A subscription that Check ignores is no outage for its owner either, even with the
+// longest grace in the override.
 func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
@@ -106,14 +107,14 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 			}
 			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
 				if (err == nil) != c.good || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
-					t.Errorf("%s, %s: got %v, want none: %v, an ErrUnknownPlan: %v", name, c.name, err, c.good, c.unknown)
+					t.Errorf("%s, %s: got %v, want no error: %v, ErrUnknownPlan: %v", name, c.name, err, c.good, c.unknown)
 				}
 			}
 		}
 	})
 }
 
-// Names that SQL has for itself, beside each other and beside the keys'.
+// Tables whose names are SQL keywords, in one database with each other and with the keys.
 func TestTablesOfAnyName(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
@@ -130,7 +131,7 @@ func TestTablesOfAnyName(t *testing.T) {
 			if err := p.Migrate(t.Context()); err != nil {
 				t.Fatalf("table %q: %v", table, err)
 			}
-			put(t, p, bought("ann", "sub_1", "pro"), true) // each begins with an empty one
+			put(t, p, bought("ann", "sub_1", "pro"), true) // each table is empty at first
 		}
 	})
 }

@@ -27,14 +27,14 @@ func TestOverrideIsReadBack(t *testing.T) {
 				t.Errorf("got %+v, %v, want %+v", got, err, o)
 			}
 			if got, err := p.Override(t.Context(), "Ann"); err != nil || !got.IsZero() {
-				t.Errorf("another owner has the override %+v, %v", got, err)
+				t.Errorf("another owner: got the override %+v, %v, want none", got, err)
 			}
 		}
 	})
 }
 
-// What support granted is there whatever a billing system says, and it grants
-// nothing without a subscription.
+// An override survives updates from the billing system, and grants nothing without a
+// subscription.
 func TestOverrideOutlivesPut(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
@@ -48,7 +48,7 @@ func TestOverrideOutlivesPut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e, err := p.Entitlement(t.Context(), "ann"); !errors.Is(err, entitlement.ErrNone) {
-			t.Errorf("an override alone: got %+v, %v, want ErrNone", e, err)
+			t.Errorf("an override without a subscription: got %+v, %v, want ErrNone", e, err)
 		}
 		s := bought("ann", "", "pro")
 		put(t, p, s, true)

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// putFromAProcess is the main function of a process that makes the tables, if
-// nobody else does, and puts the history of an owner.
+// putFromAProcess is the main function of a process that migrates the tables and puts the
+// history of an owner.
 func putFromAProcess(dsn string) int {
 	if err := putHistory(context.Background(), dsn); err != nil {
 		fmt.Fprintln(os.Stderr, err)

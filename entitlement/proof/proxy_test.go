@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A proxy stands between a pool and its server, and can be cut off.
+// A proxy forwards the connections of a pool to its server until it is cut.
 type proxy struct {
 	net.Listener
 	server string
@@ -44,7 +44,7 @@ func newProxy(t *testing.T, server string) *proxy {
 	return p
 }
 
-// cut ends all connections, and refuses new ones for as long as it is down.
+// cut ends all connections, and refuses new ones while the proxy is down.
 func (p *proxy) cut(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -65,8 +65,8 @@ func (p *proxy) add(conn net.Conn) bool {
 	return true
 }
 
-// waitRefused returns when so many connections were refused that no driver has
-// tried so often for one statement.
+// waitRefused returns after more refused connections than a driver tries for one
+// statement.
 func (p *proxy) waitRefused(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -77,7 +77,7 @@ func (p *proxy) waitRefused(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d connections were refused, want more", n)
+			t.Fatalf("only %d connections were refused", n)
 		}
 	}
 }

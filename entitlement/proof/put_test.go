@@ -39,7 +39,7 @@ func TestWhatIsPutIsReadBack(t *testing.T) {
 			ids = append(ids, s.ID)
 		}
 		if want := []string{strings.Repeat("x", 255), "sub_1", "", "hold"}; !reflect.DeepEqual(ids, want) && !reflect.DeepEqual(ids, []string{"sub_1", want[0], "", "hold"}) {
-			t.Errorf("the last one first: got %q", ids)
+			t.Errorf("got %q, want the one that began last first", ids)
 		}
 	})
 }
@@ -99,12 +99,12 @@ func TestEntitlementIsThatOfTheOwnersRows(t *testing.T) {
 		hold := entitlement.Subscription{Owner: "ann", ID: "dispute", Status: entitlement.Held, Since: noon, UpdatedAt: noon}
 		put(t, p, hold, true)
 		if e, err := p.Entitlement(t.Context(), "ann"); err != nil || e.APIAccess {
-			t.Errorf("what is held: got %+v, %v, want no access", e, err)
+			t.Errorf("a held subscription: got %+v, %v, want no access", e, err)
 		}
 	})
 }
 
-// Texts are parameters, whatever they look like.
+// Texts that look like SQL are stored unchanged.
 func TestTextsAreNoStatements(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)

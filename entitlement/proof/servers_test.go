@@ -23,21 +23,21 @@ func TestMain(m *testing.M) {
 	if dsn := os.Getenv("KEYHATCH_PUT"); dsn != "" {
 		os.Exit(putFromAProcess(dsn))
 	}
-	mysql.SetLogger(log.New(io.Discard, "", 0)) // it tells of connections that are cut on purpose
+	mysql.SetLogger(log.New(io.Discard, "", 0)) // it would log connections that tests cut on purpose
 	os.Exit(testserver.Run(m))
 }
 
-// poolSize is how many connections a test has open at most, so that many
-// tests may run beside each other.
+// poolSize is the maximum number of connections of a test, so that many tests can run in
+// parallel.
 const poolSize = 8
 
-// postgresServer is the data source name of the server that the tests share.
+// postgresServer returns the data source name of the server that the tests share.
 func postgresServer(t testing.TB) string {
 	t.Helper()
 	return testserver.PostgreSQL(t, ping("pgx"))
 }
 
-// mysqlServer is the same for MariaDB.
+// mysqlServer returns the same for MariaDB.
 func mysqlServer(t testing.TB) string {
 	t.Helper()
 	return testserver.MySQL(t, ping("mysql"))
@@ -56,7 +56,8 @@ func ping(driver string) func(dsn string) error {
 	}
 }
 
-// postgresDSN names a new schema, which goes with the test.
+// postgresDSN returns the data source name of a new schema, which is dropped after the
+// test.
 func postgresDSN(t testing.TB) string {
 	t.Helper()
 	server, schema := postgresServer(t), unique()
@@ -65,7 +66,7 @@ func postgresDSN(t testing.TB) string {
 	return withParam(server, "search_path", schema)
 }
 
-// schemaOf is the schema that a data source name has from postgresDSN, or "".
+// schemaOf returns the schema in a data source name of postgresDSN, or "".
 func schemaOf(dsn string) string {
 	if !strings.HasPrefix(dsn, "postgres:") {
 		return ""
@@ -77,7 +78,7 @@ func schemaOf(dsn string) string {
 	return u.Query().Get("search_path")
 }
 
-// ask reads the one value that a query has for an answer.
+// ask returns the single value of a query.
 func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
 	t.Helper()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
@@ -86,7 +87,7 @@ func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
 	return v
 }
 
-// mysqlDSN names a new database, which goes with the test.
+// mysqlDSN returns the data source name of a new database, which is dropped after the test.
 func mysqlDSN(t testing.TB) string {
 	t.Helper()
 	server, name := mysqlServer(t), unique()
@@ -109,16 +110,16 @@ func openDB(t testing.TB, driver, dsn string) *sql.DB {
 	return db
 }
 
-// execute does what others may do to a database.
+// execute runs a statement as another program would.
 func execute(t testing.TB, db *sql.DB, statement string, args ...any) {
 	t.Helper()
-	// Also when the test is over.
+	// t.Context has ended in cleanups.
 	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
 
-// execPostgres runs statements on a connection of their own.
+// execPostgres runs statements on a new connection.
 func execPostgres(t testing.TB, dsn, statements string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -132,7 +133,7 @@ func execPostgres(t testing.TB, dsn, statements string) {
 	}
 }
 
-// execMySQL is the same for MariaDB.
+// execMySQL does the same for MariaDB.
 func execMySQL(t testing.TB, dsn, statements string) {
 	t.Helper()
 	config := parsedMySQL(dsn)
@@ -145,12 +146,12 @@ func execMySQL(t testing.TB, dsn, statements string) {
 	execute(t, db, statements)
 }
 
-// withParam is a PostgreSQL data source name with one more parameter.
+// withParam adds a parameter to a PostgreSQL data source name.
 func withParam(dsn, name, value string) string {
 	u := parsed(dsn)
 	query := u.Query()
 	query.Set(name, value)
-	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx takes a plus for a plus
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx does not decode a plus as a space
 	return u.String()
 }
 
@@ -170,5 +171,5 @@ func parsedMySQL(dsn string) *mysql.Config {
 	return config
 }
 
-// unique names something that no other test has.
+// unique returns a name that no other test uses.
 func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }

@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
-// history is all that is ever said of an owner: three subscriptions and a
-// dispute, some of it at the same instant.
+// history returns all states that are reported about an owner: three subscriptions and a
+// dispute, some of them at the same instant.
 func history(owner string) []entitlement.Subscription {
 	var all []entitlement.Subscription
 	for i, id := range []string{"", "sub_1", "sub_2", "dispute"} {
@@ -33,7 +33,7 @@ func history(owner string) []entitlement.Subscription {
 	return all
 }
 
-// left is what is to be left of a history, the last one first.
+// left returns the states that must remain of a history, the one that began last first.
 func left(all []entitlement.Subscription) []entitlement.Subscription {
 	var kept []entitlement.Subscription
 	for i := len(all) - 1; i >= 0; i -= 6 {
@@ -42,8 +42,8 @@ func left(all []entitlement.Subscription) []entitlement.Subscription {
 	return kept
 }
 
-// E-01: whatever the order in which states come, however often and through whom, what
-// is left is the same, and each counts as a change at most once.
+// E-01: the remaining states do not depend on the order of updates, on repetitions or on
+// the writer, and each state counts as a change at most once.
 func TestOrderMakesNoDifference(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
@@ -59,14 +59,14 @@ func TestOrderMakesNoDifference(t *testing.T) {
 			}
 			for s, n := range changes {
 				if n > 1 {
-					t.Errorf("%+v changed something %d times", s, n)
+					t.Errorf("%+v was stored %d times, want at most once", s, n)
 				}
 			}
 		}
 	})
 }
 
-// replayed is the states in any order, some of them several times.
+// replayed returns the states in random order, some of them several times.
 func replayed(all []entitlement.Subscription) []entitlement.Subscription {
 	for range len(all) / 2 {
 		all = append(all, all[rand.IntN(len(all))])
@@ -78,8 +78,8 @@ func replayed(all []entitlement.Subscription) []entitlement.Subscription {
 	return shuffled
 }
 
-// putAll has eight goroutines put states, and counts for each how often it
-// changed something.
+// putAll puts the states from eight goroutines and counts for each how often it was
+// stored.
 func putAll(t *testing.T, writers []*sqlprovider.Provider, states []entitlement.Subscription) map[entitlement.Subscription]int {
 	t.Helper()
 	changes := map[entitlement.Subscription]int{}

@@ -10,11 +10,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// poll is short, so that the tests are.
+// poll is short to keep the tests short.
 const poll = 20 * time.Millisecond
 
-// watch has a Watch running until the test ends, as a Manager does, and returns
-// what it tells: an owner, or nothing for a gap.
+// watch runs Watch until the test ends, as a Manager does. The channel receives the owner
+// of each change, and "" for a gap.
 func watch(t *testing.T, p *sqlprovider.Provider) <-chan string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -42,7 +42,7 @@ func wantTold(t *testing.T, told <-chan string, want string) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatalf("nothing is told, want %q", want)
+		t.Fatalf("Watch reported nothing, want %q", want)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestWatchSeesWhatOthersWrite(t *testing.T) {
 		wantTold(t, told, "ann")
 		put(t, writer, s, false)
 		wantSilence(t, told)
-		for range 3 { // within a microsecond, as far as the Watch is concerned
+		for range 3 { // for the Watch, within one microsecond
 			s.Version++
 			put(t, writer, s, true)
 			wantTold(t, told, "ann")
@@ -85,7 +85,7 @@ func TestWatchSeesWhatOthersWrite(t *testing.T) {
 	})
 }
 
-// With the options as they are.
+// With the default options.
 func TestWatchSeesAChangeWithinTwoSeconds(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
@@ -96,13 +96,12 @@ func TestWatchSeesAChangeWithinTwoSeconds(t *testing.T) {
 		put(t, writer, bought("ann", "sub_1", "pro"), true)
 		wantTold(t, told, "ann")
 		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("that took %v, want at most 2 s", took)
+			t.Errorf("the change took %v, want at most 2 s", took)
 		}
 	})
 }
 
-// A row that is written again has another instant, even by a clock that was
-// turned back.
+// A row that is written again has a later written_at, even if the clock was turned back.
 func TestWatchSeesAWriterWhoseClockIsBehind(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
