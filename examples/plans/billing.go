@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// An event is what the billing system says, with the names that Polar has.
+// An event is an event of the billing system, with Polar's names.
 type event struct {
 	kind   string
 	fields func(now time.Time) map[string]any
 }
 
-// subscribed is the state of the customer's one subscription.
+// subscribed returns the fields of the customer's only subscription.
 func subscribed(product, status string, paidFrom, paidFor time.Duration) func(time.Time) map[string]any {
 	return func(now time.Time) map[string]any {
 		return map[string]any{
@@ -43,7 +43,8 @@ var events = map[string]event{
 	}},
 }
 
-// A billing system sends events to a service, with whom it shares a secret.
+// billing is a billing system. It sends events to a service and signs them with the
+// secret that they share.
 type billing struct{ to, secret string }
 
 func (b billing) send(ctx context.Context, e event) (status int, err error) {
@@ -68,7 +69,7 @@ func (b billing) send(ctx context.Context, e event) (status int, err error) {
 	return answer.StatusCode, answer.Body.Close()
 }
 
-// sign does what standardwebhooks.com asks for.
+// sign sets the headers of standardwebhooks.com.
 func (b billing) sign(h http.Header, now time.Time, body []byte) error {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(b.secret, "whsec_"))
 	if err != nil {

@@ -1,21 +1,20 @@
-// The plans program is a small service with three plans. What its customers have
-// bought it hears from a billing system, whose signed events change the plan for
-// the very next request:
+// The plans program is a small service with three plans. It receives signed events from
+// a billing system, and a purchase takes effect at the customer's next request:
 //
 //	go run ./examples/plans
 //
-// plays a story against the service: a purchase, an upgrade, a failed payment, a
-// cancellation, a refund and a forgery, each sent as the billing system would.
-// It exits 0 only if everything came out right.
+// runs a story against the service: a purchase, an upgrade, a failed payment, a
+// cancellation, a refund and a forgery, each sent as a billing system would send it. It
+// exits with status 0 only if every step has the expected result.
 //
-// With -serve it runs the service until Ctrl-C, and with -send it is the billing
-// system, from another terminal:
+// With -serve, it runs the service until Ctrl-C. With -send, from another terminal, it is
+// the billing system and sends one event:
 //
 //	export PLANS_SECRET=whsec_$(openssl rand -base64 32)
 //	go run ./examples/plans -serve -addr 127.0.0.1:8080
 //	go run ./examples/plans -send purchase -to http://127.0.0.1:8080
 //
-// Without PLANS_SECRET the service makes one up, and prints it.
+// Without PLANS_SECRET, the service creates a secret and prints it.
 package main
 
 import (
@@ -34,15 +33,16 @@ import (
 	"syscall"
 )
 
-// secretVariable names what the service and the billing system share.
+// secretVariable is the environment variable of the secret that the service and the
+// billing system share.
 const secretVariable = "PLANS_SECRET"
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "where to listen; port 0 is any free one")
-	file := flag.String("db", "plans.db", "the SQLite file that holds keys and plans")
+	addr := flag.String("addr", "127.0.0.1:0", "address to listen on; port 0 means any free port")
+	file := flag.String("db", "plans.db", "SQLite file with the keys and plans")
 	serving := flag.Bool("serve", false, "run the service until Ctrl-C")
-	event := flag.String("send", "", "send an event instead: "+strings.Join(slices.Sorted(maps.Keys(events)), ", "))
-	to := flag.String("to", "", "the service that -send sends to")
+	event := flag.String("send", "", "send an event instead; one of "+strings.Join(slices.Sorted(maps.Keys(events)), ", "))
+	to := flag.String("to", "", "URL of the service to which -send sends the event")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -72,17 +72,17 @@ func newSecret() string {
 	return "whsec_" + base64.StdEncoding.EncodeToString(key)
 }
 
-// send is the script that plays the billing system.
+// send sends an event as the billing system.
 func send(ctx context.Context, out io.Writer, to, secret, name string) error {
 	e, ok := events[name]
 	if !ok || to == "" || secret == "" {
-		return fmt.Errorf("-send takes one of %q, with -to and %s", slices.Sorted(maps.Keys(events)), secretVariable)
+		return fmt.Errorf("-send needs one of %q, the flag -to, and the environment variable %s", slices.Sorted(maps.Keys(events)), secretVariable)
 	}
 	status, err := billing{to, secret}.send(ctx, e)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s: the service answers %d\n", name, status)
+	fmt.Fprintf(out, "%s: the service returned status %d\n", name, status)
 	return nil
 }
 
@@ -92,7 +92,7 @@ func serve(ctx context.Context, out io.Writer, addr, file, secret string, madeUp
 		return err
 	}
 	fmt.Fprintf(out, "listening on %s, keys and plans in %s\n\n", s.url, file)
-	if madeUp { // one that was given stays out of logs, and is known to whoever gave it
+	if madeUp { // the user knows a secret from the environment, and it must not appear in logs
 		fmt.Fprintf(out, "%s=%s ", secretVariable, secret)
 	}
 	fmt.Fprintf(out, "go run ./examples/plans -to %s -send purchase\n", s.url)

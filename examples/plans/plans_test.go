@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// TestMain lets the test binary be the program, so that tests run it as the
-// process that a visitor would start.
+// TestMain runs the program in place of the tests if PLANS is 1, so that tests can start
+// it as a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("PLANS") == "1" {
 		main()
@@ -35,9 +35,9 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 func TestStory(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "plans.db")
-	for run := range 2 { // also on the file of an earlier run
+	for run := range 2 { // the second run uses the file of the first
 		out, err := program(t, "-db", file).Output()
-		if err != nil || !bytes.HasSuffix(out, []byte("all as it should be\n")) || bytes.Count(out, []byte("ok    ")) != 25 {
+		if err != nil || !bytes.HasSuffix(out, []byte("all steps passed\n")) || bytes.Count(out, []byte("ok    ")) != 25 {
 			t.Errorf("run %d: %v\n%s", run, err, out)
 		}
 	}
@@ -54,7 +54,7 @@ func TestStoryTellsWhenAStepIsWrong(t *testing.T) {
 	}
 }
 
-// The line that -serve prints sends an event from another process.
+// The line that -serve prints works: it sends an event from another process.
 func TestSend(t *testing.T) {
 	t.Parallel()
 	service := program(t, "-serve", "-db", filepath.Join(t.TempDir(), "plans.db"))
@@ -71,7 +71,7 @@ func TestSend(t *testing.T) {
 		found = line.FindStringSubmatch(lines.Text())
 	}
 	if found == nil {
-		t.Fatal("no line to send an event with is printed")
+		t.Fatal("the service did not print the line that sends an event")
 	}
 	newKey := func() int {
 		answer, err := http.Post(found[2]+"/keys", "", nil)
@@ -85,7 +85,7 @@ func TestSend(t *testing.T) {
 	script := program(t, "-send", "purchase", "-to", found[2])
 	script.Env = append(script.Env, found[1])
 	out, err := script.Output()
-	if got := fmt.Sprintf("%d %s%d", before, out, newKey()); err != nil || got != "403 purchase: the service answers 200\n200" {
+	if got := fmt.Sprintf("%d %s%d", before, out, newKey()); err != nil || got != "403 purchase: the service returned status 200\n200" {
 		t.Errorf("a key before, the event and a key after: got %q, %v", got, err)
 	}
 	if err := service.Process.Signal(syscall.SIGINT); err != nil {
@@ -96,7 +96,7 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// Output ends in logs, where a secret that others use too must not be.
+// The output may be logged, so it must not contain a secret that others use too.
 func TestServeDoesNotPrintASecretThatItWasGiven(t *testing.T) {
 	t.Parallel()
 	secret := newSecret()

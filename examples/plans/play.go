@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A story is told by requests alone, as the customer and the billing system make
+// A story is a sequence of HTTP requests, as the customer and the billing system send
 // them.
 type story struct {
 	*service
@@ -26,7 +26,7 @@ func play(ctx context.Context, out io.Writer, addr, file, secret string) error {
 	}
 	fmt.Fprintf(out, "a service on %s, keys and plans in %s\n\n", s.url, file)
 	t := &story{service: s, billing: billing{s.url, secret}, out: out}
-	_, err = s.keys.RevokeAll(ctx, customer, "the story begins again")
+	_, err = s.keys.RevokeAll(ctx, customer, "the story starts again")
 	if err == nil {
 		err = t.tell(ctx)
 	}
@@ -34,13 +34,13 @@ func play(ctx context.Context, out io.Writer, addr, file, secret string) error {
 		return err
 	}
 	if t.wrong > 0 {
-		return fmt.Errorf("%d steps came out wrong", t.wrong)
+		return fmt.Errorf("%d steps had an unexpected result", t.wrong)
 	}
-	fmt.Fprintln(out, "\nall as it should be")
+	fmt.Fprintln(out, "\nall steps passed")
 	return nil
 }
 
-// tell ends where it may begin again: with a plan that is over.
+// tell ends with an ended plan, so that the story can start again.
 func (t *story) tell(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		t.happens("purchase", 200), t.creates(200), t.calls("/reports", 200), t.calls("/reports/export", 403),
@@ -59,7 +59,7 @@ func (t *story) tell(ctx context.Context) error {
 	}
 	refused, err := t.plans.Refused(ctx, 1)
 	if err == nil && len(refused) == 1 {
-		fmt.Fprintf(t.out, "      kept to be looked at: %s\n", refused[0].Reason)
+		fmt.Fprintf(t.out, "      kept for review: %s\n", refused[0].Reason)
 	}
 	return err
 }
@@ -75,12 +75,12 @@ func (t *story) happens(name string, want int) func(context.Context) error {
 func (t *story) forges(name string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		got, err := billing{t.url, newSecret()}.send(ctx, events[name])
-		t.step("somebody else: "+name, got, want)
+		t.step("forger: "+name, got, want)
 		return err
 	}
 }
 
-// creates makes a key. Calls go with the first one.
+// creates returns a step that creates a key. Later calls use the first key.
 func (t *story) creates(want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		got, text, err := t.request(ctx, http.MethodPost, "/keys")

@@ -19,18 +19,18 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// What each plan includes. A mistake in the file keeps the service from starting.
+// The plans and what each includes. The service does not start if the file has a mistake.
 //
 //go:embed plans.json
 var plansFile []byte
 
-// products are the billing system's names for what it sells.
+// products maps the billing system's product IDs to plans.
 var products = map[string]string{"product_pro": "pro", "product_team": "team", "product_mug": ""}
 
-// customer is the only one here. A real service knows who is signed in.
+// customer is the only customer. A real service uses the one who is signed in.
 const customer = "acme"
 
-// A service is a small API whose customers have keys and plans, in one database.
+// A service is a small API. It keeps its customers' keys and plans in one database.
 type service struct {
 	url    string
 	db     *sql.DB
@@ -38,7 +38,7 @@ type service struct {
 	keys   *apikey.Manager
 	hooks  http.Handler
 	server *http.Server
-	failed chan error // the server's end, when nobody asked for it
+	failed chan error // receives the error if the server ends unexpectedly
 }
 
 func start(ctx context.Context, addr, file, secret string) (_ *service, err error) {
@@ -68,8 +68,8 @@ func start(ctx context.Context, addr, file, secret string) (_ *service, err erro
 	return s, nil
 }
 
-// open takes the settings that sqlstore asks for; with one connection, writers
-// wait for each other in Go.
+// open opens the file with the settings that sqlstore recommends. With only one
+// connection, writers wait for each other in Go.
 func (s *service) open(ctx context.Context, file string) (err error) {
 	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(file), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(10)", "journal_mode(WAL)", "synchronous(FULL)"},
@@ -81,7 +81,7 @@ func (s *service) open(ctx context.Context, file string) (err error) {
 	return s.db.PingContext(ctx)
 }
 
-// sell joins plans, keys and the billing system's events.
+// sell connects the plans, the keys and the billing system's events.
 func (s *service) sell(ctx context.Context, secret string) error {
 	catalog, err := entitlement.ParseCatalog(plansFile)
 	if err != nil {
@@ -114,8 +114,8 @@ func (s *service) routes() http.Handler {
 	return mux
 }
 
-// newKey stands for a button on the settings page. Only there the plan has a
-// name: whoever calls the API learns no more than that it is not included.
+// newKey represents a button on the settings page. Only that page names the plan: a client
+// of the API learns only that API access is not included.
 func (s *service) newKey(w http.ResponseWriter, r *http.Request) {
 	issued, err := s.keys.Create(r.Context(), apikey.CreateParams{Owner: customer, Name: "a key", Scopes: []string{"reports:*"}})
 	if err == nil {
@@ -129,7 +129,7 @@ func (s *service) newKey(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, apikey.ErrNotEntitled):
 		http.Error(w, fmt.Sprintf("Your plan %q has no API access.", o.Entitlement.Plan), http.StatusForbidden)
 	case errors.Is(err, apikey.ErrLimitReached):
-		http.Error(w, fmt.Sprintf("You have %d keys, and your plan %q has %d.", o.Keys, o.Entitlement.Plan, o.Entitlement.MaxKeys), http.StatusConflict)
+		http.Error(w, fmt.Sprintf("You have %d keys. Your plan %q allows %d.", o.Keys, o.Entitlement.Plan, o.Entitlement.MaxKeys), http.StatusConflict)
 	default:
 		http.Error(w, "Please try again in a moment.", http.StatusServiceUnavailable)
 	}
@@ -137,19 +137,19 @@ func (s *service) newKey(w http.ResponseWriter, r *http.Request) {
 
 func reports(w http.ResponseWriter, r *http.Request) {
 	p := apikey.MustPrincipal(r.Context())
-	// A rate limiter counts by Key.Owner: five keys are not five allowances.
+	// A rate limiter must count per owner: an owner with five keys has one allowance.
 	fmt.Fprintf(w, "reports for %s, at most %d a minute\n", p.Owner(), p.Entitlement().Limits.PerMinute)
 }
 
 func export(w http.ResponseWriter, r *http.Request) {
 	if !apikey.MustPrincipal(r.Context()).Entitlement().Has("export") {
-		http.Error(w, "not in your plan", http.StatusForbidden)
+		http.Error(w, "Your plan does not include the export.", http.StatusForbidden)
 		return
 	}
 	fmt.Fprintln(w, "all reports, in one file")
 }
 
-// stop ends the service from the outside in.
+// stop shuts down the server, then the Manager, and then closes the database.
 func (s *service) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
