@@ -8,13 +8,13 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// plans are what the service sells.
+// plans are the plans that the service sells.
 var plans = map[string]entitlement.Entitlement{
 	"free": {},
 	"pro":  {APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:read"}},
 }
 
-// Customers stands for the service's own table of who has paid for what.
+// customers represents the service's own table of subscriptions.
 type customers struct {
 	catalog *entitlement.Catalog
 	mu      sync.RWMutex

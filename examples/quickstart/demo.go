@@ -15,7 +15,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// A demo is a customer of a real service, and whoever runs that service.
+// A demo plays the roles of a customer and of the operator of a real service.
 type demo struct {
 	*service
 	out   io.Writer
@@ -25,7 +25,7 @@ type demo struct {
 
 const owner = "demo"
 
-// runDemo takes keys through their whole life.
+// runDemo runs a key through its whole life, from creation to revocation.
 func runDemo(ctx context.Context, out io.Writer, addr, file string) error {
 	who, err := newCustomers()
 	if err != nil {
@@ -42,13 +42,13 @@ func runDemo(ctx context.Context, out io.Writer, addr, file string) error {
 		return errors.Join(err, d.stop())
 	}
 	if d.wrong > 0 {
-		return fmt.Errorf("%d steps came out wrong", d.wrong)
+		return fmt.Errorf("%d steps had an unexpected result", d.wrong)
 	}
-	fmt.Fprintln(out, "\nall as it should be")
+	fmt.Fprintln(out, "\nall steps passed")
 	return nil
 }
 
-// life ends with the service stopped.
+// life runs all steps. It stops the service.
 func (d *demo) life(ctx context.Context) error {
 	if _, err := d.keys.RevokeAll(ctx, owner, "demo started again"); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (d *demo) life(ctx context.Context) error {
 	return errors.Join(d.limit(ctx), d.lapse(ctx), d.outage(ctx))
 }
 
-// use issues a key and makes requests with it.
+// use creates a key and makes requests with it.
 func (d *demo) use(ctx context.Context) (token string, err error) {
 	first, err := d.newKey(ctx, owner, "first key")
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *demo) use(ctx context.Context) (token string, err error) {
 	d.request("a request without a key", "GET", "", 401)
 	d.request("with the key", "GET", token, 200)
 	d.request("with one character changed", "GET", token[:20]+"_"+token[21:], 401)
-	d.request("for what the key has no scope for", "DELETE", token, 403)
+	d.request("without the scope that the request needs", "DELETE", token, 403)
 	page, err := d.keys.List(ctx, apikey.ListParams{Owner: owner, Limit: 1})
 	if err != nil {
 		return "", err
@@ -132,12 +132,12 @@ func (d *demo) suspend(ctx context.Context, token string) (string, error) {
 	return token, nil
 }
 
-// reopen ends the service and starts it on the same file.
+// reopen stops the service and starts it again on the same file.
 func (d *demo) reopen(ctx context.Context, token string) (string, error) {
 	if err := d.stop(); err != nil {
 		return "", err
 	}
-	d.step("the file holds no token", d.traces(token), "0 traces")
+	d.step("the file does not contain the token", d.traces(token), "0 traces")
 	again, err := start(ctx, "127.0.0.1:0", d.file, d.customers)
 	if err != nil {
 		return "", err
@@ -148,11 +148,11 @@ func (d *demo) reopen(ctx context.Context, token string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.step("its last use was written", fmt.Sprint(!key.LastUsedAt.IsZero()), "true")
+	d.step("its last-used time was written", fmt.Sprint(!key.LastUsedAt.IsZero()), "true")
 	return token, nil
 }
 
-// traces looks for a token in the database's files.
+// traces counts the occurrences of a token in the database's files.
 func (d *demo) traces(token string) string {
 	files, err := filepath.Glob(d.file + "*")
 	if err != nil || len(files) == 0 {
@@ -174,8 +174,8 @@ func (d *demo) revoke(ctx context.Context, token string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, foreign := d.keys.Revoke(ctx, "somebody else", key.ID, "mine now")
-	d.step("somebody else revokes it", result(foreign), apikey.ErrNotFound.Error())
+	_, foreign := d.keys.Revoke(ctx, "another owner", key.ID, "stolen")
+	d.step("another owner revokes it", result(foreign), apikey.ErrNotFound.Error())
 	if _, err := d.keys.Revoke(ctx, owner, key.ID, "leaked"); err != nil {
 		return "", err
 	}
@@ -184,7 +184,7 @@ func (d *demo) revoke(ctx context.Context, token string) (string, error) {
 }
 
 func (d *demo) limit(ctx context.Context) error {
-	if _, err := d.keys.RevokeAll(ctx, owner, "making room"); err != nil {
+	if _, err := d.keys.RevokeAll(ctx, owner, "make room"); err != nil {
 		return err
 	}
 	for n := range plans["pro"].MaxKeys {
@@ -208,17 +208,17 @@ func (d *demo) lapse(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.request("a key of a trial", "GET", issued.Secret.Reveal(), 200)
+	d.request("a key in a trial", "GET", issued.Secret.Reveal(), 200)
 	time.Sleep(time.Until(ends))
-	d.request("when the trial has ended", "GET", issued.Secret.Reveal(), 403)
+	d.request("after the trial has ended", "GET", issued.Secret.Reveal(), 403)
 	_, err = d.newKey(ctx, trier, "another")
-	d.step("and a new key for it", result(err), apikey.ErrNotEntitled.Error())
+	d.step("and a new key after it", result(err), apikey.ErrNotEntitled.Error())
 	return nil
 }
 
-// outage takes the database away from under the service.
+// outage closes the database while the service runs.
 func (d *demo) outage(ctx context.Context) error {
-	if _, err := d.keys.RevokeAll(ctx, owner, "making room"); err != nil {
+	if _, err := d.keys.RevokeAll(ctx, owner, "make room"); err != nil {
 		return err
 	}
 	warm, err := d.newKey(ctx, owner, "warm")
@@ -229,14 +229,14 @@ func (d *demo) outage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.request("a key that is in memory", "GET", warm.Secret.Reveal(), 200)
+	d.request("a key, which is then cached", "GET", warm.Secret.Reveal(), 200)
 	if err := d.store.Close(); err != nil {
 		return err
 	}
-	d.request("when the database is gone", "GET", warm.Secret.Reveal(), 200)
-	d.request("and one that was not asked for yet", "GET", cold.Secret.Reveal(), 503)
+	d.request("the cached key without the database", "GET", warm.Secret.Reveal(), 200)
+	d.request("and a key that is not cached", "GET", cold.Secret.Reveal(), 503)
 	lost := errors.Is(d.stop(), apikey.ErrUnavailable)
-	d.step("stopping tells of a last use not written", fmt.Sprint(lost), "true")
+	d.step("stopping reports an unwritten last-used time", fmt.Sprint(lost), "true")
 	return nil
 }
 

@@ -1,11 +1,11 @@
-// The quickstart program is a small service whose customers have API keys, kept
-// in a SQLite file, and a page in the settings to manage them. Run it, open the
-// page, and paste the curl lines that it prints:
+// The quickstart program is a small service whose customers have API keys. It keeps the
+// keys in a SQLite file and has a settings page to manage them. Run it, open the page, and
+// paste the curl lines that it prints:
 //
 //	go run ./examples/quickstart
 //
-// With -demo it takes a key through its whole life instead, against the same
-// server and file, and exits 0 only if everything came out right.
+// With -demo, it runs a key through its whole life instead, with the same server and file.
+// It exits with status 0 only if every step has the expected result.
 package main
 
 import (
@@ -21,9 +21,9 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "where to listen; port 0 is any free one")
-	file := flag.String("db", "quickstart.db", "the SQLite file that holds the keys")
-	demo := flag.Bool("demo", false, "run the whole life of a key and exit")
+	addr := flag.String("addr", "127.0.0.1:0", "address to listen on; port 0 means any free port")
+	file := flag.String("db", "quickstart.db", "SQLite file with the keys")
+	demo := flag.Bool("demo", false, "run a key through its whole life and exit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -59,8 +59,8 @@ func serve(ctx context.Context, out io.Writer, addr, file string) error {
 	return errors.Join(err, s.stop())
 }
 
-// printCalls makes a few keys to try. All of an earlier run are revoked, since the
-// tokens of those that it made are gone with it.
+// printCalls creates a few keys and prints calls to try them. It revokes the keys of earlier
+// runs, since their tokens are lost.
 func (s *service) printCalls(ctx context.Context, out io.Writer) error {
 	for _, owner := range []string{"ann", "bob"} {
 		if _, err := s.keys.RevokeAll(ctx, owner, "quickstart started again"); err != nil {
@@ -91,9 +91,9 @@ func (s *service) printCalls(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "# a good key: 200\n"+curl, good.Secret.Reveal(), s.url)
 	fmt.Fprintf(out, "# no key: 401\ncurl -i %s/reports\n\n", s.url)
 	fmt.Fprintf(out, "# a revoked key: 401\n"+curl, leaked.Secret.Reveal(), s.url)
-	fmt.Fprintf(out, "# a key whose owner's plan has no API access any more: 403\n"+curl, lapsed.Secret.Reveal(), s.url)
-	fmt.Fprintf(out, "# Open this, sign in as Ann, and create a key of your own:\n%s/sign-in\n\n", s.url)
-	fmt.Fprintf(out, "# Then put it here:\nKEY=…\ncurl -i -H \"Authorization: Bearer $KEY\" %s/reports\n\n", s.url)
+	fmt.Fprintf(out, "# a key of an owner whose trial has ended: 403\n"+curl, lapsed.Secret.Reveal(), s.url)
+	fmt.Fprintf(out, "# Open this page, sign in as Ann, and create your own key:\n%s/sign-in\n\n", s.url)
+	fmt.Fprintf(out, "# Then paste it here:\nKEY=…\ncurl -i -H \"Authorization: Bearer $KEY\" %s/reports\n\n", s.url)
 	fmt.Fprintln(out, "Stop with Ctrl-C.")
 	return nil
 }

@@ -18,8 +18,8 @@ import (
 	"testing"
 )
 
-// TestMain lets the test binary be the program, so that tests run it as the
-// process that a visitor would start.
+// TestMain runs the program in place of the tests if QUICKSTART is 1, so that tests can
+// start it as a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("QUICKSTART") == "1" {
 		main()
@@ -39,9 +39,9 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys.db")
-	for run := range 2 { // also on the file of an earlier run
+	for run := range 2 { // the second run uses the file of the first
 		out, err := program(t, "-demo", "-db", file).Output()
-		if err != nil || !bytes.HasSuffix(out, []byte("all as it should be\n")) {
+		if err != nil || !bytes.HasSuffix(out, []byte("all steps passed\n")) {
 			t.Errorf("run %d: %v\n%s", run, err, out)
 		}
 	}
@@ -63,7 +63,7 @@ func TestFileThatCannotBeOpened(t *testing.T) {
 	cmd := program(t, "-db", t.TempDir())
 	cmd.Stderr = nil
 	out, err := cmd.CombinedOutput()
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("not a file")) {
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("not a regular file")) {
 		t.Errorf("got %v and %q, want exit status 1 and the reason", err, out)
 	}
 }
@@ -73,11 +73,12 @@ var (
 	called   = regexp.MustCompile(`^curl -i (?:-H '(Authorization): (Bearer [^']+)' )?(http://\S+)$`)
 )
 
-// The lines that the program prints do what they say, and Ctrl-C ends it well.
+// The printed calls return the printed statuses, and Ctrl-C ends the program with status
+// 0.
 func TestPrintedCalls(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys.db")
-	for range 2 { // also on the file of an earlier run
+	for range 2 { // the second run uses the file of the first
 		cmd := program(t, "-db", file)
 		stdout, err := cmd.StdoutPipe()
 		if err != nil {
@@ -88,7 +89,7 @@ func TestPrintedCalls(t *testing.T) {
 		}
 		statuses, signIn := pasteCalls(t, bufio.NewScanner(stdout))
 		if got := strings.Join(statuses, " "); got != "200 401 401 403" {
-			t.Errorf("got the answers %s, want 200 401 401 403", got)
+			t.Errorf("got the statuses %s, want 200 401 401 403", got)
 		}
 		signInAndLook(t, signIn)
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
@@ -101,7 +102,7 @@ func TestPrintedCalls(t *testing.T) {
 	}
 }
 
-// signInAndLook opens the page in the settings, as a customer.
+// signInAndLook signs in as a customer and opens the settings page.
 func signInAndLook(t *testing.T, address string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -120,8 +121,8 @@ func signInAndLook(t *testing.T, address string) {
 	}
 }
 
-// pasteCalls makes the calls that are printed, and checks each status against
-// the one that the line before it promises.
+// pasteCalls makes the printed calls and checks each status against the one in the line
+// before it.
 func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string, signIn string) {
 	t.Helper()
 	promise := ""

@@ -20,7 +20,7 @@ type service struct {
 	store     *sqlitestore.Store
 	keys      *apikey.Manager
 	server    *http.Server
-	failed    chan error // the server's end, when nobody asked for it
+	failed    chan error // receives the error if the server ends unexpectedly
 }
 
 func start(ctx context.Context, addr, file string, who *customers) (*service, error) {
@@ -52,7 +52,7 @@ func (s *service) routes() http.Handler {
 	mux.Handle("GET /reports", s.keys.Require("reports:read")(http.HandlerFunc(reports)))
 	mux.Handle("DELETE /reports", s.keys.Require("reports:delete")(http.HandlerFunc(reports)))
 
-	// Where customers sign in, and manage their keys.
+	// The pages where customers sign in and manage their keys.
 	who := &sessions{byID: map[string]string{}}
 	mux.HandleFunc("GET /sign-in", who.ask)
 	mux.Handle("POST /sign-in", http.NewCrossOriginProtection().Handler(http.HandlerFunc(who.signIn)))
@@ -63,18 +63,18 @@ func (s *service) routes() http.Handler {
 	return mux
 }
 
-// reports knows who is asking, and never sees the token.
+// reports reads the key of the request. It never sees the token.
 func reports(w http.ResponseWriter, r *http.Request) {
 	key := apikey.MustPrincipal(r.Context()).Key()
-	fmt.Fprintf(w, "hello %s, you came with %q, %s…\n", key.Owner, key.Name, key.Hint)
+	fmt.Fprintf(w, "hello %s, your key is %q, %s…\n", key.Owner, key.Name, key.Hint)
 }
 
 func (s *service) newKey(ctx context.Context, owner, name string) (apikey.Issued, error) {
 	return s.keys.Create(ctx, apikey.CreateParams{Owner: owner, Name: name, Scopes: []string{"reports:read"}})
 }
 
-// stop ends the service from the outside in: no more requests, then the
-// last-used times are written, then the file is closed.
+// stop first stops the server, then writes the last-used times, and then closes the
+// file.
 func (s *service) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Sessions stand for the service's own sign-in: whoever picks a name is that
-// customer. A real one asks for proof, and sets Secure on its cookie.
+// sessions represents the service's own sign-in. It accepts any name without proof. A real
+// sign-in authenticates the customer and sets Secure on its cookie.
 type sessions struct {
 	mu   sync.RWMutex
 	byID map[string]string // the owner
@@ -16,9 +16,10 @@ type sessions struct {
 
 const sessionCookie = "session"
 
-var errSignedOut = errors.New("nobody is signed in")
+var errSignedOut = errors.New("not signed in")
 
-// owner is what the panel asks: on whose behalf is this request made?
+// owner returns the customer who is signed in. The settings page calls it for each
+// request.
 func (s *sessions) owner(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
@@ -39,7 +40,7 @@ const signInPage = `<!DOCTYPE html>
 <title>Sign in</title>
 <h1>Sign in</h1>
 <form method="post">
-<button name="as" value="ann">as Ann, who has bought a plan</button>
+<button name="as" value="ann">as Ann, who has a plan</button>
 <button name="as" value="bob">as Bob, whose trial has ended</button>
 </form>
 </html>
