@@ -1,13 +1,12 @@
-// Command stores keeps a key in the database that you name, uses it, revokes
-// it and uses it again. One file for each kind of database shows how a program
-// opens it.
+// The stores program creates a key in the given database, uses it, revokes it and uses it
+// again. The function that opens each kind of database can be copied into a program:
 //
 //	go run ./examples/stores sqlite keys.db
 //	go run ./examples/stores postgresql postgres://user:password@localhost/database
 //	go run ./examples/stores mysql 'user:password@tcp(localhost:3306)/database'
 //
-// The tables that it makes stay. In PostgreSQL and MySQL they are called
-// keyhatch_example_…; give SQLite a new file.
+// It does not drop the tables that it creates. In PostgreSQL and MySQL, their names begin
+// with keyhatch_example. For SQLite, use a new file.
 package main
 
 import (
@@ -21,11 +20,11 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// table keeps the example's keys apart from those of a real service, where
-// others than the example may use the database.
+// table separates the example's keys from those of a real service, which may use the same
+// database.
 const table = "keyhatch_example"
 
-// open has a function for each kind of database.
+// open maps each kind of database to the function that opens it.
 var open = map[string]func(ctx context.Context, address string) (store.Store, io.Closer, error){
 	"sqlite":     openSQLite,
 	"postgresql": openPostgreSQL,
@@ -68,7 +67,7 @@ func use(ctx context.Context, out io.Writer, keys *apikey.Manager) error {
 		return err
 	}
 	fmt.Fprintln(out, "accepted, the owner is", p.Owner())
-	if _, err := keys.Revoke(ctx, "user_1", issued.Key.ID, "example over"); err != nil {
+	if _, err := keys.Revoke(ctx, "user_1", issued.Key.ID, "end of the example"); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "revoked")

@@ -11,14 +11,14 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// openMySQL takes a data source name of github.com/go-sql-driver/mysql. A
-// program that has a *sql.DB already, of any kind, goes on from there.
+// openMySQL takes a data source name of github.com/go-sql-driver/mysql. A program that
+// already has a *sql.DB begins with sqlstore.New.
 func openMySQL(ctx context.Context, dsn string) (store.Store, io.Closer, error) {
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		return nil, nil, err
 	}
-	db.SetMaxOpenConns(16) // by default there is no bound
+	db.SetMaxOpenConns(16) // the default is unlimited
 	db.SetMaxIdleConns(16)
 	st, err := sqlstore.New(db, sqlstore.MySQL, &sqlstore.Options{Table: table})
 	if err == nil {

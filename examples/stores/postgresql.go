@@ -8,9 +8,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// openPostgreSQL takes a connection string of libpq's, as a URL or as
-// keywords. The pool that it opens finds out by itself when there is a PgBouncer
-// between.
+// openPostgreSQL takes a connection string of libpq, as a URL or as keywords. The pool
+// detects PgBouncer by itself.
 func openPostgreSQL(ctx context.Context, dsn string) (store.Store, io.Closer, error) {
 	st, err := pgstore.Open(ctx, dsn, &pgstore.Options{Table: table})
 	if err != nil {

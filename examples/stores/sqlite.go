@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
 
-// openSQLite takes the path of a file, which is made if it is not there.
+// openSQLite takes the path of a file, which it creates if it does not exist.
 func openSQLite(ctx context.Context, path string) (store.Store, io.Closer, error) {
 	st, err := sqlitestore.Open(ctx, path)
 	if err != nil {

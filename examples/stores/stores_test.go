@@ -20,17 +20,17 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testserver.Run(m)) }
 
-// The program does what it says in each database.
+// The program prints the expected lines with each database.
 func TestStores(t *testing.T) {
 	addresses := map[string]func(*testing.T) string{"sqlite": sqliteFile, "postgresql": postgresqlDatabase, "mysql": mysqlDatabase}
 	if len(addresses) != len(open) {
-		t.Errorf("%d kinds of database are tested, want %d", len(addresses), len(open))
+		t.Errorf("the test has %d kinds of database, want %d", len(addresses), len(open))
 	}
 	want := regexp.MustCompile(`^created acme_\w{4}\naccepted, the owner is user_1\nrevoked\nrefused\n$`)
 	for kind, address := range addresses {
 		t.Run(kind, func(t *testing.T) {
 			to := address(t)
-			for range 2 { // the tables are there the second time
+			for range 2 { // the tables already exist the second time
 				var out bytes.Buffer
 				if err := run(t.Context(), &out, kind, to); err != nil {
 					t.Fatal(err)
@@ -45,7 +45,7 @@ func TestStores(t *testing.T) {
 
 func sqliteFile(t *testing.T) string { return filepath.Join(t.TempDir(), "keys.db") }
 
-// postgresqlDatabase is a schema of its own.
+// postgresqlDatabase returns the address of a new schema.
 func postgresqlDatabase(t *testing.T) string {
 	execute := func(dsn, statement string) error {
 		ctx := context.WithoutCancel(t.Context())
@@ -76,7 +76,7 @@ func postgresqlDatabase(t *testing.T) string {
 	return to.String()
 }
 
-// mysqlDatabase makes the database, since a server is given without one.
+// mysqlDatabase creates a database on the server and returns its address.
 func mysqlDatabase(t *testing.T) string {
 	execute := func(dsn, statement string) error {
 		db, err := sql.Open("mysql", dsn)
