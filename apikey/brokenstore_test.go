@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -309,16 +310,25 @@ func TestAnotherKeyOfTheOwner(t *testing.T) {
 	if k, err := m.Revoke(t.Context(), "o", one.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("Revoke: got key %s, %v, want ErrUnavailable: the other one was looked at", k.ID, err)
 	}
+	st.id = ""
+	if k, err := m.Revoke(t.Context(), "o", one.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Revoke without the digest: got key %s, %v, want ErrUnavailable: caches would keep it", k.ID, err)
+	}
 }
 
-// A swappingStore finds one key, whichever is asked for.
+// A swappingStore finds one key, whichever is asked for, or the right one without its
+// digest.
 type swappingStore struct {
 	store.Store
 	id string
 }
 
-func (s *swappingStore) Get(ctx context.Context, owner, _ string) (store.Record, error) {
-	return s.Store.Get(ctx, owner, s.id)
+func (s *swappingStore) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	r, err := s.Store.Get(ctx, owner, cmp.Or(s.id, id))
+	if s.id == "" {
+		r.Digest = store.Digest{}
+	}
+	return r, err
 }
 
 // a rotation of which the store returns anything else than what was asked for

@@ -280,6 +280,9 @@ var mutants = []mutant{
 	{"ids of any length looked for", "apikey/manage.go", edits{
 		`id != "" && len(id) <= maxID &&`, `id != "" &&`,
 	}, "./apikey", "TestImpossibleIDs"},
+	{"a record without a digest believed", "apikey/manage.go", edits{
+		" || r.ID != id || r.Digest.IsZero() {", " || r.ID != id {",
+	}, "./apikey", "TestAnotherKeyOfTheOwner"},
 	{"another key of the owner believed", "apikey/manage.go", edits{
 		"if r.Owner != owner || r.ID != id ||", "if r.Owner != owner ||",
 	}, "./apikey", "TestAnotherKeyOfTheOwner"},

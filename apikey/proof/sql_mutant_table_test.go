@@ -4,6 +4,9 @@ package proof_test
 // show, such as a weaker synchronous, is noticed by a test that asks for the
 // setting.
 var sqlMutants = []mutant{
+	{"SQL: half a read taken for all of it", "store/sqlstore/read.go", edits{
+		"return records, rows.Err()", "return records, nil",
+	}, "./store/proof", "TestReadThatBreaksOff"},
 	{"SQL: an id that the database takes for another one", "store/sqlstore/read.go", edits{
 		"case r.ID != id:", "case r.ID == \"\":",
 	}, "./store/proof", "TestIDsThatTheDatabaseTakesForOne"},
