@@ -17,9 +17,10 @@ import (
 // roles are what this binary does as a process of its own, for each line that
 // it is sent. The answer is a line too.
 var roles = map[string]func(context.Context, *sqlstore.Store, string) (string, error){
-	"create":  createRole,
-	"live":    liveRole,
-	"migrate": migrateRole,
+	"create":     createRole,
+	"live":       liveRole,
+	"migrate":    migrateRole,
+	"revoke all": revokeAllRole,
 }
 
 // play is the main function of such a process.
@@ -59,9 +60,10 @@ func answerLines(ctx context.Context, role string) error {
 
 // A process plays a role.
 type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Scanner
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Scanner
+	killed bool
 }
 
 // start returns when the process is ready. It ends with the test.
@@ -82,10 +84,10 @@ func start(t *testing.T, role, driver string, d sqlstore.Dialect, dsn string) *p
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd, in, bufio.NewScanner(out)}
+	p := &process{cmd: cmd, in: in, out: bufio.NewScanner(out)}
 	t.Cleanup(func() {
 		in.Close()
-		if err := cmd.Wait(); err != nil && !t.Failed() {
+		if err := cmd.Wait(); err != nil && !p.killed && !t.Failed() {
 			t.Errorf("the process %s: %v", role, err)
 		}
 	})
@@ -93,6 +95,13 @@ func start(t *testing.T, role, driver string, d sqlstore.Dialect, dsn string) *p
 		t.Fatalf("the process %s says %q", role, ready)
 	}
 	return p
+}
+
+// kill ends the process by SIGKILL.
+func (p *process) kill() {
+	p.killed = true
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
 }
 
 func (p *process) send(t *testing.T, line string) {
