@@ -3,6 +3,7 @@ package proof_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -51,6 +52,33 @@ func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 			t.Logf("%+v", made)
 			if made.created == 0 || made.rotated == 0 || made.ended == 0 || made.changed == 0 {
 				t.Errorf("some kind of transaction is missing: %+v", made)
+			}
+		})
+	}
+}
+
+// M-17: the remedy in the package comment of sqlstore. By a clock a year ahead all keys
+// of an owner have expired, and still have for the others when it is right again.
+func TestClockAYearAhead(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			ctx, db := t.Context(), d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			k, ahead := record("o", "k"), record("o", "ahead")
+			k.ExpiresAt, ahead.CreatedAt = epoch.AddDate(0, 0, 7), epoch.AddDate(1, 0, 0)
+			insert(t, s, k, ahead)
+			later := epoch.AddDate(0, 0, 14)
+			change := store.Change{At: epoch, ExpiresAt: &later}
+			if _, err := s.Update(ctx, "o", "k", change); !errors.Is(err, store.ErrConflict) {
+				t.Errorf("Update after a change a year ahead: got %v, want %v", err, store.ErrConflict)
+			}
+			if r, err := s.Lookup(ctx, k.Digest); err != nil || !r.Usable(epoch) {
+				t.Errorf("Lookup after a change a year ahead: got %+v, %v, want a key that works", r, err)
+			}
+			execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > %d", epoch.UnixMicro()))
+			if _, err := s.Update(ctx, "o", "k", change); err != nil {
+				t.Errorf("Update after the remedy: %v", err)
 			}
 		})
 	}

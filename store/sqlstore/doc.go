@@ -27,16 +27,31 @@
 //
 // # Limits and locks
 //
-// Writers of one owner's keys wait for each other, at a row that stands for the
-// owner in a table of its own, and those of different owners do not meet. On
-// SQLite all writers wait for each other, at its one write lock. Readers wait
-// for nobody, on SQLite if its journal is a WAL. Last-used times are written
-// beside all that, each row locked in the same order. Every transaction asks
-// for its isolation level, so the server's default does not matter.
+// A change of keys first locks their owner, so that changes of one owner's keys wait
+// for each other. The lock is the owner's row in the table with the ending "_owners",
+// which has a row for each owner who ever had a key. On SQLite every change takes the
+// one write lock of the file, and the row does not lock. Readers do not wait, on
+// SQLite if its journal is a WAL. Last-used times are written without the lock of the
+// owner, and lock keys in the order of their digests. Every transaction asks for its
+// isolation level, so the server's default does not matter.
 //
-// Where the database breaks a deadlock or gives up on a lock, the transaction is
-// run again, for up to five seconds. How long a statement waits before that is
-// up to the context and to the database's own settings.
+// If the database breaks a deadlock or gives up on a lock, the transaction is run
+// again, for up to five seconds. How long a statement waits before that is up to the
+// context and to the database's own settings.
+//
+// The owner's row also holds the latest instant of the owner's changes, and later
+// changes are judged by it, see [store.Store]. So a limit holds if clocks differ. A
+// process whose clock is far ahead takes keys for expired that are not, and after it
+// has changed a key of an owner, so do all others for that owner's keys, until their
+// clocks have caught up: they do not count such keys against the limit, and Rotate
+// and a change of the expiry return [store.ErrConflict]. The keys go on working. Once
+// the clock is right, this ends it, with the present instant in microseconds since
+// 1970:
+//
+//	UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > 1790000000000000
+//
+// Keys that were created meanwhile in the place of others stay, so an owner may then
+// have more than the limit, and cannot create any until there are fewer.
 //
 // # Hidden rows
 //
