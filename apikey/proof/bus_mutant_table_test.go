@@ -9,7 +9,7 @@ var busMutants = []mutant{
 	{"Redis: a deletion leaves the lease", "cache/rediscache/level.go", edits{
 		"p.Del(ctx, c.names.of(key)...)",
 		"p.Del(ctx, c.names.of(key)[0])",
-	}, "./cache/rediscache", "TestLevel/.*(lease|deleted|forgets)"},
+	}, "./cache/rediscache", "TestLevel/.*(lease|deleted|removes_entries)"},
 	{"Redis: a ttl counts from the fill", "cache/rediscache/script.go", edits{
 		"local left = tonumber(ARGV[3]) - age",
 		"local left = tonumber(ARGV[3])",

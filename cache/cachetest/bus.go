@@ -12,10 +12,10 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// RunBus runs the suite for a Bus, each rule as a subtest with a bus of its
-// own. newBus returns a bus that delivers nothing from any other, and registers
-// its end with t.Cleanup. Subtests run in parallel, so several buses may be in
-// use at once.
+// RunBus tests a Bus. Each rule of [cache.Bus] is a subtest with a bus of its own.
+// newBus returns a bus that does not share messages with any other bus, and closes
+// it with t.Cleanup. The subtests run in parallel, so several buses may be in use
+// at once. The suite takes about 5 s.
 func RunBus(t *testing.T, newBus func(t *testing.T) cache.Bus) {
 	t.Helper()
 	for _, r := range busRules {
@@ -32,16 +32,16 @@ var busRules = []struct {
 }{
 	{"Messages arrive in order", busOrder},
 	{"The longest message arrives whole", busLongest},
-	{"Everyone who receives gets it", busEveryone},
-	{"Nothing is lost from ready on", busReady},
-	{"Publishers at once lose nothing", busPublishers},
+	{"All receivers get each message", busEveryone},
+	{"No message is lost after ready", busReady},
+	{"Concurrent publishers lose nothing", busPublishers},
 	{"A slow receiver loses nothing", busSlow},
-	{"A receiver that ends leaves the others", busLeaves},
-	{"A quiet connection lasts", busQuiet},
-	{"An echo comes behind what was published", busEchoOrder},
-	{"An echo comes to its connection alone", busEchoAlone},
-	{"The end of its context ends Receive", busReceiveContext},
-	{"The end of its context ends Publish", busPublishContext},
+	{"A receiver that ends does not affect others", busLeaves},
+	{"A quiet connection stays open", busQuiet},
+	{"An echo arrives after earlier messages", busEchoOrder},
+	{"An echo arrives on its own connection only", busEchoAlone},
+	{"Receive returns when its context ends", busReceiveContext},
+	{"Publish returns when its context ends", busPublishContext},
 }
 
 func publish(t *testing.T, b cache.Bus, messages ...string) {
@@ -53,7 +53,7 @@ func publish(t *testing.T, b cache.Bus, messages ...string) {
 	}
 }
 
-// delivers fails unless the messages, and no others, were delivered in order.
+// delivers fails unless exactly these messages were delivered, in order.
 func delivers(t *testing.T, r *receiver, want []string, rule string) {
 	t.Helper()
 	got := r.waitFor(len(want))
@@ -83,7 +83,7 @@ func busOrder(t *testing.T, b cache.Bus) {
 	r := receive(t, b)
 	want := numbered("message", 200)
 	publish(t, b, want...)
-	delivers(t, r, want, "messages arrive in the order of their publication")
+	delivers(t, r, want, "messages must arrive in the order in which they were published")
 }
 
 func busLongest(t *testing.T, b cache.Bus) {
@@ -95,7 +95,7 @@ func busLongest(t *testing.T, b cache.Bus) {
 	all := strings.Repeat(printable.String(), cache.MaxMessage/printable.Len()+1)
 	want := []string{"x", printable.String(), all[:cache.MaxMessage], strings.Repeat("'", cache.MaxMessage), `\n%s $1 ?`}
 	publish(t, b, want...)
-	delivers(t, r, want, "printable ASCII of up to MaxMessage bytes arrives as it is")
+	delivers(t, r, want, "printable ASCII of up to MaxMessage bytes must arrive unchanged")
 }
 
 func busEveryone(t *testing.T, b cache.Bus) {
@@ -103,11 +103,11 @@ func busEveryone(t *testing.T, b cache.Bus) {
 	want := numbered("message", 50)
 	publish(t, b, want...)
 	for _, r := range []*receiver{one, two, three} {
-		delivers(t, r, want, "a message goes to everyone who receives")
+		delivers(t, r, want, "each receiver must get every message")
 	}
 }
 
-// busReady begins receivers in the middle of a stream of numbered messages.
+// busReady starts receivers in the middle of a stream of numbered messages.
 func busReady(t *testing.T, b cache.Bus) {
 	var next atomic.Int64
 	ctx, stop := context.WithCancel(t.Context())
@@ -131,7 +131,7 @@ func busReady(t *testing.T, b cache.Bus) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	stop()
-	if err := await(t, stopped, patience, "Publish returns"); err != nil {
+	if err := await(t, stopped, patience, "Publish must return"); err != nil {
 		t.Fatalf("Publish: %v", err)
 	}
 	last := fmt.Sprint(next.Load() - 1)
@@ -144,7 +144,7 @@ func busReady(t *testing.T, b cache.Bus) {
 			}
 		}
 		if n != next.Load() {
-			t.Errorf("what is published once ready is called is delivered, in order: it was at %d, then %d is missing of %s", from[i], n, last)
+			t.Errorf("messages published after the call of ready must be delivered in order: started at %d, %d is missing, the last is %s", from[i], n, last)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func busPublishers(t *testing.T, b cache.Bus) {
 		for i := range publishers {
 			want := numbered(fmt.Sprint("publisher ", i), each)
 			if his := from(got, fmt.Sprint("publisher ", i, " ")); !slices.Equal(his, want) {
-				t.Fatalf("each message of many publishers arrives once, in its publisher's order: got %q", his)
+				t.Fatalf("each message of concurrent publishers must arrive once, in its publisher's order: got %q", his)
 			}
 		}
 	}
@@ -182,14 +182,14 @@ func from(messages []string, prefix string) (of []string) {
 	return of
 }
 
-// busSlow makes deliver last longer than a connection may be silent.
+// busSlow uses a deliver that takes longer than a connection may be silent.
 func busSlow(t *testing.T, b cache.Bus) {
 	r := &receiver{t: t, slow: 1300 * time.Millisecond}
 	r.start(b)
 	r.awaitReady()
 	want := numbered("message", 3)
 	publish(t, b, want...)
-	delivers(t, r, want, "what comes while deliver is at work is delivered after it")
+	delivers(t, r, want, "messages that arrive while deliver runs must be delivered after it returns")
 }
 
 func busLeaves(t *testing.T, b cache.Bus) {
@@ -198,7 +198,7 @@ func busLeaves(t *testing.T, b cache.Bus) {
 	three := receive(t, b)
 	publish(t, b, "message")
 	for _, r := range []*receiver{two, three} {
-		delivers(t, r, []string{"message"}, "a call of Receive that ends does not end others, nor keeps later ones from beginning")
+		delivers(t, r, []string{"message"}, "a call of Receive that ends must not affect other calls, current or later")
 	}
 }
 
@@ -207,11 +207,11 @@ func busQuiet(t *testing.T, b cache.Bus) {
 	for i := range 2 {
 		select {
 		case <-r.ended:
-			t.Fatalf("Receive lasts while there is nothing to deliver: it returned %v", r.err)
+			t.Fatalf("Receive must not return while no messages arrive: it returned %v", r.err)
 		case <-time.After(2500 * time.Millisecond):
 		}
 		publish(t, b, fmt.Sprint("message ", i))
-		delivers(t, r, numbered("message", i+1), "what comes after a while of silence is delivered")
+		delivers(t, r, numbered("message", i+1), "messages after a silence must be delivered")
 	}
 }
 
@@ -225,7 +225,7 @@ func echo(t *testing.T, r *receiver, message string) {
 	}
 }
 
-// busEchoOrder has the receiver still at work on what was published.
+// busEchoOrder sends echoes while the receiver still delivers earlier messages.
 func busEchoOrder(t *testing.T, b cache.Bus) {
 	r := &receiver{t: t, slow: time.Millisecond}
 	r.start(b)
@@ -239,7 +239,7 @@ func busEchoOrder(t *testing.T, b cache.Bus) {
 	for i := range rounds {
 		at := slices.Index(got, fmt.Sprint("echo ", i))
 		if n := len(from(got[:max(at, 0)], "round ")); n < each*(i+1) {
-			t.Fatalf("an echo is delivered behind everything that was published before: %d is behind %d messages, want %d or more: %q", i, n, each*(i+1), got)
+			t.Fatalf("an echo must be delivered after all messages published before it: echo %d came after %d messages, want at least %d: %q", i, n, each*(i+1), got)
 		}
 	}
 }
@@ -251,11 +251,11 @@ func busEchoAlone(t *testing.T, b cache.Bus) {
 	publish(t, b, "message")
 	for r, want := range map[*receiver][]string{one: {"echo of one", "message"}, two: {"echo of two", "message"}} {
 		r.waitFor(2)
-		publish(t, b, "last") // what came to the wrong one has come before it
+		publish(t, b, "last") // an echo on the wrong connection arrives before it
 		got := r.wait(func(got []string) bool { return slices.Contains(got, "last") })
 		got = slices.DeleteFunc(slices.Clone(got), func(m string) bool { return m == "last" })
 		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("an echo is delivered over its own connection alone: got %q, want %q", got, want)
+			t.Errorf("an echo must be delivered on its own connection only: got %q, want %q", got, want)
 		}
 	}
 }
@@ -272,8 +272,8 @@ func busReceiveContext(t *testing.T, b cache.Bus) {
 	cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- b.Receive(ctx, func(func(context.Context, string) error) {}, func(string) {}) }()
-	if await(t, ended, soon, "Receive returns when its context has ended") == nil {
-		t.Error("Receive returns an error when its context has ended: got nil")
+	if await(t, ended, soon, "Receive must return when its context has ended") == nil {
+		t.Error("Receive must return an error when its context has ended: got nil")
 	}
 }
 
@@ -283,11 +283,11 @@ func busPublishContext(t *testing.T, b cache.Bus) {
 	cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- b.Publish(ctx, "never") }()
-	if await(t, ended, soon, "Publish returns when its context has ended") == nil {
-		t.Error("Publish returns an error when its context has ended: got nil")
+	if await(t, ended, soon, "Publish must return when its context has ended") == nil {
+		t.Error("Publish must return an error when its context has ended: got nil")
 	}
 	publish(t, b, "message")
 	if got := r.wait(func(got []string) bool { return slices.Contains(got, "message") }); !slices.Contains(got, "message") {
-		t.Errorf("a call whose context has ended does not spoil later ones: got %q", got)
+		t.Errorf("a Publish whose context has ended must not break later ones: got %q", got)
 	}
 }

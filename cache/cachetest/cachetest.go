@@ -1,13 +1,14 @@
-// Package cachetest checks a [cache.Bus] and a [cache.Level] against everything
-// that the interfaces promise. Whoever writes one runs its suite in a test:
+// Package cachetest tests implementations of [cache.Bus] and [cache.Level] against
+// every rule of these interfaces. An implementation runs its suite in a test:
 //
 //	func TestBus(t *testing.T) {
 //		cachetest.RunBus(t, func(t *testing.T) cache.Bus { return mybus.New(…) })
 //	}
 //
-// A failure names the rule that was broken. What only an implementation's own
-// tests can find out is not here: what happens when the server is gone, answers
-// no more, or holds what somebody else has written.
+// Each failure message states the rule that was broken. The suites do not test
+// outages and corrupted data: what happens if the server is gone, does not reply,
+// or holds data that another program has written. Each implementation needs its own
+// tests for these.
 package cachetest
 
 import (
@@ -16,25 +17,25 @@ import (
 	"time"
 )
 
-// patience is how long a suite waits for what must happen, soon how long for
-// what must happen at once. Both are far above what a busy machine needs.
+// patience is how long a suite waits for something that must happen, and soon for
+// something that must happen at once. Both are far above what a busy machine needs.
 const (
 	patience = 10 * time.Second
 	soon     = 2 * time.Second
 )
 
-// await fails unless the channel yields or is closed in time.
+// await fails unless the channel yields a value or is closed within the limit.
 func await[T any](t *testing.T, c <-chan T, limit time.Duration, rule string) (value T) {
 	t.Helper()
 	select {
 	case value = <-c:
 	case <-time.After(limit):
-		t.Fatalf("%s: nothing has happened for %v", rule, limit)
+		t.Fatalf("%s: not within %v", rule, limit)
 	}
 	return value
 }
 
-// together runs n calls at once and reports their errors.
+// together runs n calls concurrently and fails with their first error.
 func together(t *testing.T, n int, call func(i int) error, rule string) {
 	t.Helper()
 	errs := make([]error, n)

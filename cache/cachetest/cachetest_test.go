@@ -12,7 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache/cachetest"
 )
 
-// faultVariable breaks the bus and the level of the tests that follow.
+// faultVariable is the environment variable that selects a fault of the bus and the
+// level under test.
 const faultVariable = "KEYHATCH_FAULT"
 
 func TestBus(t *testing.T) {
@@ -25,8 +26,8 @@ func TestLevel(t *testing.T) {
 	cachetest.RunLevel(t, func(*testing.T) (one, other cache.Level) { return newFakeLevel(os.Getenv(faultVariable)) })
 }
 
-// A suite that passes everything proves nothing. Each fault is run by a process
-// of its own, where the rule that it breaks has to fail.
+// A suite that passes every implementation proves nothing. A process runs each
+// fault, and the rule that the fault breaks must fail.
 func TestSuitesCatchFaults(t *testing.T) {
 	t.Parallel()
 	type run struct {
@@ -42,47 +43,47 @@ func TestSuitesCatchFaults(t *testing.T) {
 		{"TestBus", "never ready", "Messages arrive in order"},
 		{"TestBus", "ready twice", "Messages arrive in order"},
 		{"TestBus", "cuts", "The longest message arrives whole"},
-		{"TestBus", "delivers to one", "Everyone who receives gets it"},
-		{"TestBus", "ready too soon", "Nothing is lost from ready on"},
-		{"TestBus", "ready too late", "Nothing is lost from ready on"},
-		{"TestBus", "overlaps", "Publishers at once lose nothing"},
-		{"TestBus", "loses among many", "Publishers at once lose nothing"},
-		{"TestBus", "forgets what waits", "A slow receiver loses nothing"},
-		{"TestBus", "leaves with all", "A receiver that ends leaves the others"},
-		{"TestBus", "ends when it is quiet", "A quiet connection lasts"},
-		{"TestBus", "echoes to all", "An echo comes to its connection alone"},
-		{"TestBus", "echoes before the rest", "An echo comes behind what was published"},
-		{"TestBus", "nil error", "The end of its context ends Receive"},
-		{"TestBus", "receives for ever", "The end of its context ends Receive"},
-		{"TestBus", "publishes for ever", "The end of its context ends Publish"},
+		{"TestBus", "delivers to one", "All receivers get each message"},
+		{"TestBus", "ready too soon", "No message is lost after ready"},
+		{"TestBus", "ready too late", "No message is lost after ready"},
+		{"TestBus", "overlaps", "Concurrent publishers lose nothing"},
+		{"TestBus", "loses among many", "Concurrent publishers lose nothing"},
+		{"TestBus", "drops queued messages", "A slow receiver loses nothing"},
+		{"TestBus", "removes all receivers", "A receiver that ends does not affect others"},
+		{"TestBus", "ends when quiet", "A quiet connection stays open"},
+		{"TestBus", "echoes to all", "An echo arrives on its own connection only"},
+		{"TestBus", "echoes before earlier messages", "An echo arrives after earlier messages"},
+		{"TestBus", "nil error", "Receive returns when its context ends"},
+		{"TestBus", "receives for ever", "Receive returns when its context ends"},
+		{"TestBus", "publishes for ever", "Publish returns when its context ends"},
 		{"TestLevel", "gives no lease", "A miss gives a lease"},
-		{"TestLevel", "keeps nothing", "What is set under a lease is kept"},
-		{"TestLevel", "keeps to itself", "What is set under a lease is kept"},
-		{"TestLevel", "cuts", "Values come back byte for byte"},
-		{"TestLevel", "takes bytes for text", "Values come back byte for byte"},
-		{"TestLevel", "shortens keys", "Keys are kept apart"},
-		{"TestLevel", "deletes all", "Keys are kept apart"},
-		{"TestLevel", "takes absent for empty", "An absent answer is kept as one"},
+		{"TestLevel", "keeps nothing", "A value set under a lease is kept"},
+		{"TestLevel", "does not share entries", "A value set under a lease is kept"},
+		{"TestLevel", "cuts", "Values are returned byte for byte"},
+		{"TestLevel", "treats bytes as text", "Values are returned byte for byte"},
+		{"TestLevel", "shortens keys", "Keys are independent"},
+		{"TestLevel", "deletes all", "Keys are independent"},
+		{"TestLevel", "treats absent as empty", "An absent entry is kept"},
 		{"TestLevel", "ages from Set", "Age counts from the lease"},
-		{"TestLevel", "keeps for ever", "A ttl ends what is kept"},
-		{"TestLevel", "ends too soon", "A ttl ends what is kept"},
+		{"TestLevel", "keeps entries for ever", "An entry ends after its ttl"},
+		{"TestLevel", "ends too soon", "An entry ends after its ttl"},
 		{"TestLevel", "ends a ttl after Set", "A ttl counts from the lease"},
-		{"TestLevel", "takes any ttl", "A ttl counts from the lease"},
-		{"TestLevel", "needs no lease", "Nothing is kept without a standing lease"},
-		{"TestLevel", "takes an empty lease", "Nothing is kept without a standing lease"},
-		{"TestLevel", "takes any lease", "Nothing is kept without a standing lease"},
-		{"TestLevel", "takes the lease of one who came later", "Nothing is kept without a standing lease"},
-		{"TestLevel", "leases for ever", "A lease ends in time"},
-		{"TestLevel", "deletes no values", "Delete forgets what is kept"},
-		{"TestLevel", "deletes no absent answers", "Delete forgets what is kept"},
-		{"TestLevel", "deletes few", "Delete takes many keys"},
-		{"TestLevel", "heeds no context", "The end of a context ends a call"},
-		{"TestLevel", "misses when its context ends", "The end of a context ends a call"},
-		{"TestLevel", "needs no lease", "A fill never brings back what was deleted"},
-		{"TestLevel", "deletes no leases", "A fill never brings back what was deleted"},
-		{"TestLevel", "looks too soon", "A fill never brings back what was deleted"},
+		{"TestLevel", "accepts any ttl", "A ttl counts from the lease"},
+		{"TestLevel", "needs no lease", "Nothing is kept without a valid lease"},
+		{"TestLevel", "accepts an empty lease", "Nothing is kept without a valid lease"},
+		{"TestLevel", "accepts any lease", "Nothing is kept without a valid lease"},
+		{"TestLevel", "accepts a newer lease", "Nothing is kept without a valid lease"},
+		{"TestLevel", "leases never end", "A lease ends after MaxLease"},
+		{"TestLevel", "deletes no values", "Delete removes entries"},
+		{"TestLevel", "deletes no absent entries", "Delete removes entries"},
+		{"TestLevel", "deletes few", "Delete removes many keys"},
+		{"TestLevel", "ignores contexts", "A call returns when its context ends"},
+		{"TestLevel", "misses when its context ends", "A call returns when its context ends"},
+		{"TestLevel", "needs no lease", "A fill never restores a deleted entry"},
+		{"TestLevel", "deletes no leases", "A fill never restores a deleted entry"},
+		{"TestLevel", "checks the lease too soon", "A fill never restores a deleted entry"},
 	} {
-		if testing.Short() && c.fault == "leases for ever" {
+		if testing.Short() && c.fault == "leases never end" {
 			continue // waits for a lease to end
 		}
 		r := &run{test: c.test, fault: c.fault, rule: strings.ReplaceAll(c.rule, " ", "_")}
@@ -92,12 +93,12 @@ func TestSuitesCatchFaults(t *testing.T) {
 		if err := r.Start(); err != nil {
 			t.Fatal(err)
 		}
-		runs = append(runs, r) // all at once: they mostly wait
+		runs = append(runs, r) // concurrently, since they mostly wait
 	}
 	for _, r := range runs {
 		var exit *exec.ExitError
 		if err := r.Wait(); !errors.As(err, &exit) || !strings.Contains(r.out.String(), "--- FAIL: "+r.test+"/"+r.rule) {
-			t.Errorf("%s, %s: got %v, want %s to fail:\n%s", r.test, r.fault, err, r.rule, &r.out)
+			t.Errorf("%s with the fault %q: got %v, want %s to fail:\n%s", r.test, r.fault, err, r.rule, &r.out)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A fakeBus moves messages within the process. It is broken as its fault says.
+// A fakeBus is a Bus within the process, with the given fault.
 type fakeBus struct {
 	fault string
 
@@ -17,11 +17,11 @@ type fakeBus struct {
 	published int
 }
 
-// A queue holds what one receiver has yet to deliver.
+// A queue holds the messages that one receiver has not delivered yet.
 type queue struct {
 	messages []string
-	more     chan struct{} // holds one
-	late     func()        // what is called after the first delivery, if anything
+	more     chan struct{} // has a buffer of one
+	late     func()        // called after the first delivery, unless nil
 }
 
 func (q *queue) put(message string) {
@@ -45,7 +45,7 @@ func (b *fakeBus) Publish(ctx context.Context, message string) error {
 		if !b.mu.TryLock() {
 			return nil
 		}
-		time.Sleep(time.Microsecond) // for others to come
+		time.Sleep(time.Microsecond) // let other publishers arrive
 	} else {
 		b.mu.Lock()
 	}
@@ -62,7 +62,7 @@ func (b *fakeBus) Publish(ctx context.Context, message string) error {
 		case b.fault == "repeats" && b.published%50 == 0:
 			q.put(message)
 			q.put(message)
-		case b.fault == "forgets what waits":
+		case b.fault == "drops queued messages":
 			q.messages = nil
 			q.put(message)
 		default:
@@ -108,7 +108,7 @@ func (b *fakeBus) echo(q *queue, message string) error {
 		for _, other := range b.receivers {
 			other.put(message)
 		}
-	case "echoes before the rest":
+	case "echoes before earlier messages":
 		q.messages = append([]string{message}, q.messages...)
 		q.put("after it")
 	default:
@@ -119,7 +119,7 @@ func (b *fakeBus) echo(q *queue, message string) error {
 
 func (b *fakeBus) receive(ctx context.Context, q *queue, deliver func(string)) error {
 	var quiet <-chan time.Time
-	if b.fault == "ends when it is quiet" {
+	if b.fault == "ends when quiet" {
 		quiet = time.After(2 * time.Second)
 	}
 	for {
@@ -155,7 +155,7 @@ func (b *fakeBus) deliver(q *queue, deliver func(string)) {
 	}
 }
 
-// miss waits until so many more messages were published.
+// miss waits until n more messages have been published.
 func (b *fakeBus) miss(ctx context.Context, n int) {
 	published := func() int {
 		b.mu.Lock()
@@ -171,9 +171,9 @@ func (b *fakeBus) leave(q *queue) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.receivers {
-		if b.receivers[i] == q || b.fault == "leaves with all" {
+		if b.receivers[i] == q || b.fault == "removes all receivers" {
 			b.receivers = append(b.receivers[:i:i], b.receivers[i+1:]...)
-			if b.fault == "leaves with all" {
+			if b.fault == "removes all receivers" {
 				b.receivers = nil
 			}
 			return

@@ -10,14 +10,14 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A fakeLevel keeps items within the process. It is broken as its fault says.
+// A fakeLevel is a Level within the process, with the given fault.
 type fakeLevel struct {
 	fault string
 
 	mu     sync.Mutex
 	items  map[cache.Key]fakeItem
 	leases map[cache.Key]fakeLease
-	given  map[string]fakeLease // all that there ever were
+	given  map[string]fakeLease // all leases ever granted
 }
 
 type fakeItem struct {
@@ -32,7 +32,7 @@ type fakeLease struct {
 
 func newFakeLevel(fault string) (one, other cache.Level) {
 	l := &fakeLevel{fault: fault, items: map[cache.Key]fakeItem{}, leases: map[cache.Key]fakeLease{}, given: map[string]fakeLease{}}
-	if fault == "keeps to itself" {
+	if fault == "does not share entries" {
 		other, _ = newFakeLevel("")
 		return l, other
 	}
@@ -53,7 +53,7 @@ func (l *fakeLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key = l.key(key)
-	if i, ok := l.items[key]; ok && (time.Now().Before(i.ends) || l.fault == "keeps for ever") {
+	if i, ok := l.items[key]; ok && (time.Now().Before(i.ends) || l.fault == "keeps entries for ever") {
 		i.Age = time.Since(i.granted)
 		return i.Item, "", nil
 	}
@@ -68,10 +68,10 @@ func (l *fakeLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string,
 	return cache.Item{}, lease.name, cache.ErrMiss
 }
 
-// over is the error of a context that has ended.
+// over returns the error of an ended context.
 func (l *fakeLevel) over(ctx context.Context) error {
 	switch {
-	case l.fault == "heeds no context":
+	case l.fault == "ignores contexts":
 		return nil
 	case l.fault == "misses when its context ends" && ctx.Err() != nil:
 		return cache.ErrMiss
@@ -80,7 +80,7 @@ func (l *fakeLevel) over(ctx context.Context) error {
 }
 
 func (l *fakeLevel) stands(lease fakeLease) bool {
-	return time.Since(lease.granted) < cache.MaxLease || l.fault == "leases for ever"
+	return time.Since(lease.granted) < cache.MaxLease || l.fault == "leases never end"
 }
 
 func (l *fakeLevel) Set(ctx context.Context, key cache.Key, name string, item cache.Item, ttl time.Duration) error {
@@ -94,7 +94,7 @@ func (l *fakeLevel) Set(ctx context.Context, key cache.Key, name string, item ca
 	if !ok || !l.stands(lease) {
 		return nil
 	}
-	if l.fault == "looks too soon" {
+	if l.fault == "checks the lease too soon" {
 		l.mu.Unlock()
 		time.Sleep(100 * time.Microsecond)
 		l.mu.Lock()
@@ -103,19 +103,19 @@ func (l *fakeLevel) Set(ctx context.Context, key cache.Key, name string, item ca
 	return nil
 }
 
-// lease is the one that Set may use.
+// lease returns the lease that Set may use.
 func (l *fakeLevel) lease(key cache.Key, name string) (lease fakeLease, ok bool) {
 	switch l.fault {
 	case "needs no lease":
 		return fakeLease{granted: time.Now()}, true
-	case "takes an empty lease":
+	case "accepts an empty lease":
 		if name == "" {
 			return fakeLease{granted: time.Now()}, true
 		}
-	case "takes any lease":
+	case "accepts any lease":
 		lease, ok = l.given[name]
 		return lease, ok
-	case "takes the lease of one who came later":
+	case "accepts a newer lease":
 		lease, ok = l.leases[key]
 		return lease, ok
 	}
@@ -135,14 +135,14 @@ func (l *fakeLevel) keep(key cache.Key, lease fakeLease, item cache.Item, ttl ti
 		kept.ends = time.Now().Add(ttl)
 	case "ends too soon":
 		kept.ends = lease.granted.Add(ttl / 4)
-	case "takes absent for empty":
+	case "treats absent as empty":
 		kept.Absent = false
 	case "cuts":
 		kept.Value = kept.Value[:min(len(kept.Value), 1000)]
-	case "takes bytes for text":
+	case "treats bytes as text":
 		kept.Value = bytes.ToValidUTF8(kept.Value, nil)
 	}
-	if ttl > 0 || l.fault == "takes any ttl" {
+	if ttl > 0 || l.fault == "accepts any ttl" {
 		if ttl <= 0 {
 			kept.ends = time.Now().Add(time.Hour)
 		}
@@ -163,7 +163,7 @@ func (l *fakeLevel) Delete(ctx context.Context, keys ...cache.Key) error {
 		key = l.key(key)
 		switch {
 		case l.fault == "deletes no values" && !l.items[key].Absent:
-		case l.fault == "deletes no absent answers" && l.items[key].Absent:
+		case l.fault == "deletes no absent entries" && l.items[key].Absent:
 		default:
 			delete(l.items, key)
 		}

@@ -14,7 +14,7 @@ func newKey() (key cache.Key) {
 	return key
 }
 
-// miss fails unless nothing is kept for the key, and returns the lease.
+// miss fails unless Get misses, and returns the lease.
 func miss(t *testing.T, l cache.Level, key cache.Key, rule string) (lease string) {
 	t.Helper()
 	item, lease, err := l.Get(t.Context(), key)
@@ -22,7 +22,7 @@ func miss(t *testing.T, l cache.Level, key cache.Key, rule string) (lease string
 		t.Fatalf("%s: got %.40q, absent %v, error %v, want a miss", rule, item.Value, item.Absent, err)
 	}
 	if lease == "" {
-		t.Fatalf("%s: got no lease with the miss", rule)
+		t.Fatalf("%s: a miss must grant a lease, got none", rule)
 	}
 	return lease
 }
@@ -30,7 +30,7 @@ func miss(t *testing.T, l cache.Level, key cache.Key, rule string) (lease string
 func set(t *testing.T, l cache.Level, key cache.Key, lease string, item cache.Item, ttl time.Duration) {
 	t.Helper()
 	if err := l.Set(t.Context(), key, lease, item, ttl); err != nil {
-		t.Fatalf("Set returns nil, whether the lease stands or not: got %v", err)
+		t.Fatalf("Set must return nil, whether the lease is valid or not: got %v", err)
 	}
 }
 
@@ -41,25 +41,25 @@ func forget(t *testing.T, l cache.Level, keys ...cache.Key) {
 	}
 }
 
-// fill sets an item as one does who has just missed.
+// fill sets an item under the lease of a miss.
 func fill(t *testing.T, l cache.Level, key cache.Key, item cache.Item, ttl time.Duration) {
 	t.Helper()
-	set(t, l, key, miss(t, l, key, "a key that was never set"), item, ttl)
+	set(t, l, key, miss(t, l, key, "a key that was never set must miss"), item, ttl)
 }
 
-// holds fails unless the item is kept, and returns its age.
+// holds fails unless Get returns the item. It returns the item's age.
 func holds(t *testing.T, l cache.Level, key cache.Key, want cache.Item, rule string) time.Duration {
 	t.Helper()
 	got, _, err := l.Get(t.Context(), key)
 	if err != nil {
-		t.Fatalf("%s: got the error %v", rule, err)
+		t.Fatalf("%s: got error %v", rule, err)
 	}
 	if got.Absent != want.Absent || !bytes.Equal(got.Value, want.Value) {
 		t.Fatalf("%s: got %.40q of %d bytes, absent %v, want %.40q of %d bytes, absent %v", rule,
 			got.Value, len(got.Value), got.Absent, want.Value, len(want.Value), want.Absent)
 	}
 	if got.Age < 0 || got.Age > long {
-		t.Fatalf("an Age is the time since a lease: got %v", got.Age)
+		t.Fatalf("Age must be the time since the lease was granted: got %v", got.Age)
 	}
 	return got.Age
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// RunLevel runs the suite for a Level, each rule as a subtest with data of its
-// own. newLevel returns two levels over the same data, as two instances of a
-// service have them, and registers their end with t.Cleanup. A level that has
-// no state of its own may be returned twice. The data are empty, or hold
-// nothing for keys made at random. Subtests run in parallel.
+// RunLevel tests a Level. Each rule of [cache.Level] is a subtest. newLevel returns
+// two levels over the same data, as two instances of a service have them, and
+// closes them with t.Cleanup. It may return the same level twice if the level has
+// no state of its own. The data must have no entries for random keys. The subtests
+// run in parallel. The suite takes about 10 s, and less with -short, which skips
+// the end of a lease.
 func RunLevel(t *testing.T, newLevel func(t *testing.T) (one, other cache.Level)) {
 	t.Helper()
 	for _, r := range levelRules {
@@ -30,43 +31,43 @@ var levelRules = []struct {
 	check func(t *testing.T, one, other cache.Level)
 }{
 	{"A miss gives a lease", levelMiss},
-	{"What is set under a lease is kept", levelKeeps},
-	{"Values come back byte for byte", levelBytes},
-	{"Keys are kept apart", levelKeys},
-	{"An absent answer is kept as one", levelAbsent},
+	{"A value set under a lease is kept", levelKeeps},
+	{"Values are returned byte for byte", levelBytes},
+	{"Keys are independent", levelKeys},
+	{"An absent entry is kept", levelAbsent},
 	{"Age counts from the lease", levelAge},
-	{"A ttl ends what is kept", levelTTL},
+	{"An entry ends after its ttl", levelTTL},
 	{"A ttl counts from the lease", levelLateSet},
-	{"Nothing is kept without a standing lease", levelLease},
-	{"A lease ends in time", levelMaxLease},
-	{"Delete forgets what is kept", levelDelete},
-	{"Delete takes many keys", levelDeleteMany},
-	{"The end of a context ends a call", levelContext},
-	{"A fill never brings back what was deleted", levelRace},
+	{"Nothing is kept without a valid lease", levelLease},
+	{"A lease ends after MaxLease", levelMaxLease},
+	{"Delete removes entries", levelDelete},
+	{"Delete removes many keys", levelDeleteMany},
+	{"A call returns when its context ends", levelContext},
+	{"A fill never restores a deleted entry", levelRace},
 }
 
-// long is a ttl that no rule lives to see.
+// long is a ttl that does not end during a test.
 const long = time.Minute
 
-// slack is how much a time that was read may be off.
+// slack is the tolerance for measured times.
 const slack = 250 * time.Millisecond
 
 func levelMiss(t *testing.T, one, other cache.Level) {
 	key := newKey()
 	for _, l := range []cache.Level{one, other, one} {
-		miss(t, l, key, "a key that was never set")
+		miss(t, l, key, "a key that was never set must miss")
 	}
 }
 
 func levelKeeps(t *testing.T, one, other cache.Level) {
-	const rule = "what was set under a lease is kept, for all instances"
+	const rule = "a value that was set under a lease must be kept for all instances"
 	key := newKey()
 	fill(t, one, key, value("v"), long)
 	holds(t, one, key, value("v"), rule)
 	holds(t, other, key, value("v"), rule)
 
-	key = newKey() // two miss at once: what either found is good
-	a, b := miss(t, one, key, "a key that was never set"), miss(t, other, key, "a key that was never set")
+	key = newKey() // two instances miss at once, and both may set
+	a, b := miss(t, one, key, "a key that was never set must miss"), miss(t, other, key, "a key that was never set must miss")
 	set(t, one, key, a, value("v"), long)
 	set(t, other, key, b, value("v"), long)
 	holds(t, one, key, value("v"), rule)
@@ -82,25 +83,25 @@ func levelBytes(t *testing.T, one, other cache.Level) {
 	for _, v := range [][]byte{nil, {}, {0}, []byte("\r\n"), all, big} {
 		key, item := newKey(), cache.Item{Value: v}
 		fill(t, one, key, item, long)
-		holds(t, other, key, item, "a value comes back byte for byte")
+		holds(t, other, key, item, "Get must return a value byte for byte")
 	}
 }
 
-// levelKeys takes keys that differ in one bit.
+// levelKeys uses keys that differ in one bit.
 func levelKeys(t *testing.T, one, other cache.Level) {
 	key := newKey()
 	fill(t, one, key, value("v"), long)
 	for i := range key {
 		near := key
 		near[i] ^= 1
-		miss(t, other, near, "a key that differs in one bit is another")
+		miss(t, other, near, "keys that differ in one bit must be independent")
 		forget(t, other, near)
 	}
-	holds(t, other, key, value("v"), "Delete forgets its own keys only")
+	holds(t, other, key, value("v"), "Delete must remove its own keys only")
 }
 
 func levelAbsent(t *testing.T, one, other cache.Level) {
-	const rule = "that there is no value is kept, and told apart from a value"
+	const rule = "an absent entry must be kept, and differ from an empty value"
 	key := newKey()
 	fill(t, one, key, absent, long)
 	holds(t, one, key, absent, rule)
@@ -111,18 +112,18 @@ func levelAbsent(t *testing.T, one, other cache.Level) {
 	short := newKey()
 	fill(t, one, short, absent, 300*time.Millisecond)
 	time.Sleep(350 * time.Millisecond)
-	miss(t, other, short, "an absent answer whose ttl is over")
+	miss(t, other, short, "an absent entry whose ttl has ended must miss")
 }
 
 func levelAge(t *testing.T, one, other cache.Level) {
-	const rule = "an item's Age is the time since its lease was granted, or up to a quarter of its ttl more"
+	const rule = "an item's Age must be the time since its lease was granted, or at most a quarter of its ttl more"
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
 		before := time.Now()
-		lease := miss(t, one, key, "a key that was never set")
+		lease := miss(t, one, key, "a key that was never set must miss")
 		after := time.Now()
 		time.Sleep(2 * slack)
-		item.Age = time.Hour // which Set ignores
+		item.Age = time.Hour // Set must ignore it
 		set(t, one, key, lease, item, long)
 		for range 2 {
 			least := time.Since(after)
@@ -143,35 +144,35 @@ func levelTTL(t *testing.T, one, other cache.Level) {
 		if ttl == time.Second {
 			time.Sleep(ttl / 2)
 			if item, _, err := other.Get(t.Context(), key); time.Since(granted) < ttl*3/4 && err != nil {
-				t.Errorf("what is set is kept for its ttl: after half of it got %.40q, %v", item.Value, err)
+				t.Errorf("an entry must be kept for its ttl: after half of it got %.40q, %v", item.Value, err)
 			}
 		}
 		time.Sleep(time.Until(granted.Add(ttl + 20*time.Millisecond)))
-		miss(t, one, key, "a value whose ttl is over")
-		miss(t, other, key, "a value whose ttl is over")
+		miss(t, one, key, "a value whose ttl has ended must miss")
+		miss(t, other, key, "a value whose ttl has ended must miss")
 	}
 }
 
 func levelLateSet(t *testing.T, one, other cache.Level) {
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
-		lease := miss(t, one, key, "a key that was never set")
+		lease := miss(t, one, key, "a key that was never set must miss")
 		granted := time.Now() // or a little earlier
 		time.Sleep(400 * time.Millisecond)
 		set(t, one, key, lease, item, 800*time.Millisecond)
 		time.Sleep(time.Until(granted.Add(820 * time.Millisecond)))
-		miss(t, other, key, "an item whose ttl, counted from its lease, is over")
+		miss(t, other, key, "an item whose ttl, counted from its lease, has ended, must miss")
 
 		key = newKey()
-		lease = miss(t, one, key, "a key that was never set")
+		lease = miss(t, one, key, "a key that was never set must miss")
 		time.Sleep(100 * time.Millisecond)
 		set(t, one, key, lease, item, 50*time.Millisecond)
-		miss(t, other, key, "an item that was set when its ttl, counted from its lease, was over")
+		miss(t, other, key, "an item that was set after its ttl, counted from its lease, had ended must miss")
 
 		for _, ttl := range []time.Duration{0, -time.Second} {
 			key = newKey()
-			set(t, one, key, miss(t, one, key, "a key that was never set"), item, ttl)
-			miss(t, other, key, "an item without a ttl")
+			set(t, one, key, miss(t, one, key, "a key that was never set must miss"), item, ttl)
+			miss(t, other, key, "an item without a ttl must miss")
 		}
 	}
 }
@@ -182,28 +183,28 @@ func levelLease(t *testing.T, one, other cache.Level) {
 		for name, lease := range map[string]func() string{
 			"an empty lease":      func() string { return "" },
 			"an unknown lease":    func() string { return "0123456789abcdef0123456789abcdef" },
-			"another key's lease": func() string { return miss(t, one, another, "a key that was never set") },
+			"another key's lease": func() string { return miss(t, one, another, "a key that was never set must miss") },
 			"a lease that Delete has ended": func() string {
-				lease := miss(t, one, key, "a key that was never set")
+				lease := miss(t, one, key, "a key that was never set must miss")
 				forget(t, other, key)
 				return lease
 			},
-			"a lease that another has replaced since Delete has ended it": func() string {
-				lease := miss(t, one, key, "a key that was never set")
+			"a lease that Delete has ended, with a newer lease since": func() string {
+				lease := miss(t, one, key, "a key that was never set must miss")
 				forget(t, other, key)
-				miss(t, other, key, "a key that was never set")
+				miss(t, other, key, "a key that was never set must miss")
 				return lease
 			},
 			"a lease from before its key was set and deleted": func() string {
-				lease := miss(t, one, key, "a key that was never set")
+				lease := miss(t, one, key, "a key that was never set must miss")
 				set(t, one, key, lease, value("before"), long)
 				forget(t, other, key)
 				return lease
 			},
 		} {
 			set(t, one, key, lease(), item, long)
-			miss(t, one, key, "nothing is kept under "+name)
-			miss(t, other, key, "nothing is kept under "+name)
+			miss(t, one, key, "nothing must be kept under "+name)
+			miss(t, other, key, "nothing must be kept under "+name)
 			forget(t, one, key)
 		}
 	}
@@ -214,10 +215,10 @@ func levelMaxLease(t *testing.T, one, other cache.Level) {
 		t.Skip("waits for a lease to end")
 	}
 	key := newKey()
-	lease := miss(t, one, key, "a key that was never set")
+	lease := miss(t, one, key, "a key that was never set must miss")
 	time.Sleep(cache.MaxLease + 20*time.Millisecond)
 	set(t, one, key, lease, value("v"), long)
-	miss(t, other, key, "nothing is kept under a lease from more than MaxLease ago")
+	miss(t, other, key, "nothing must be kept under a lease older than MaxLease")
 }
 
 func levelDelete(t *testing.T, one, other cache.Level) {
@@ -225,15 +226,15 @@ func levelDelete(t *testing.T, one, other cache.Level) {
 		key := newKey()
 		fill(t, one, key, item, long)
 		forget(t, other, key)
-		miss(t, one, key, "a key that was deleted")
-		miss(t, other, key, "a key that was deleted")
+		miss(t, one, key, "a deleted key must miss")
+		miss(t, other, key, "a deleted key must miss")
 		fill(t, other, key, item, long)
-		holds(t, one, key, item, "a key that was deleted can be set again")
+		holds(t, one, key, item, "a deleted key must be settable again")
 	}
 }
 
 func levelDeleteMany(t *testing.T, one, other cache.Level) {
-	forget(t, one) // none at all
+	forget(t, one) // no keys
 	keys := make([]cache.Key, 2500)
 	for i := range keys {
 		keys[i] = newKey()
@@ -246,22 +247,22 @@ func levelDeleteMany(t *testing.T, one, other cache.Level) {
 	forget(t, other, keys...)
 	for i, key := range keys {
 		if i%100 == 0 || i == len(keys)-1 {
-			miss(t, one, key, "a key that was deleted with many")
+			miss(t, one, key, "a key that was deleted with many others must miss")
 		}
 	}
-	holds(t, one, stays, value("v"), "Delete forgets its own keys only")
+	holds(t, one, stays, value("v"), "Delete must remove its own keys only")
 }
 
 func levelContext(t *testing.T, one, other cache.Level) {
 	key := newKey()
-	lease := miss(t, one, key, "a key that was never set")
+	lease := miss(t, one, key, "a key that was never set must miss")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, call := range map[string]func() error{
 		"Get": func() error {
 			_, _, err := one.Get(ctx, key)
 			if err == cache.ErrMiss {
-				t.Error("a Get that its context has ended does not say that there is nothing: got a miss")
+				t.Error("Get must not return ErrMiss when its context has ended")
 			}
 			return err
 		},
@@ -270,8 +271,8 @@ func levelContext(t *testing.T, one, other cache.Level) {
 	} {
 		ended := make(chan error, 1)
 		go func() { ended <- call() }()
-		if await(t, ended, soon, name+" returns when its context has ended") == nil {
-			t.Errorf("%s returns an error when its context has ended: got nil", name)
+		if await(t, ended, soon, name+" must return when its context has ended") == nil {
+			t.Errorf("%s must return an error when its context has ended: got nil", name)
 		}
 	}
 	fill(t, other, newKey(), value("v"), long)

@@ -12,12 +12,12 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A truth is what a store holds for one key: a number that only grows. Those
-// that three divides stand for no value.
+// A truth is what a store holds for one key: a number that only grows. A number
+// that is divisible by three stands for no value.
 type truth struct {
 	key     cache.Key
 	stored  atomic.Uint64
-	deleted atomic.Uint64 // the number that the last Delete to return had followed
+	deleted atomic.Uint64 // the number stored before the last Delete that has returned
 }
 
 func (v *truth) item() cache.Item {
@@ -25,8 +25,8 @@ func (v *truth) item() cache.Item {
 	return cache.Item{Value: binary.BigEndian.AppendUint64(nil, n), Absent: n%3 == 0}
 }
 
-// levelRace changes a key hundreds of times, while instances fill it with what
-// they find.
+// levelRace changes a key hundreds of times, while instances fill it with the
+// values that they have read.
 func levelRace(t *testing.T, one, other cache.Level) {
 	v := &truth{key: newKey()}
 	ctx, stop := context.WithCancel(t.Context())
@@ -44,13 +44,13 @@ func levelRace(t *testing.T, one, other cache.Level) {
 	wg.Wait()
 	for range cap(errs) {
 		if err := <-errs; err != nil {
-			t.Fatalf("calls at once: %v", err)
+			t.Fatalf("concurrent calls: %v", err)
 		}
 	}
 }
 
-// change stores the next number and deletes the key, as a service does that
-// changes a record.
+// change stores the next number and deletes the key, like a service that changes a
+// record.
 func (v *truth) change(t *testing.T, l cache.Level) {
 	t.Helper()
 	n := v.stored.Add(1)
@@ -58,9 +58,9 @@ func (v *truth) change(t *testing.T, l cache.Level) {
 	v.deleted.Store(n)
 }
 
-// fill gets the key over and over and sets what the store holds where it
-// misses, some time after it has looked. It fails where it sees what a Delete
-// that had returned before was to end.
+// fill repeatedly gets the key. After a miss it sets the stored value, some time
+// after reading it. It fails if Get returns a value from before a Delete that had
+// returned earlier.
 func (v *truth) fill(t *testing.T, ctx context.Context, l cache.Level) error {
 	for ctx.Err() == nil {
 		least := v.deleted.Load()
@@ -75,11 +75,11 @@ func (v *truth) fill(t *testing.T, ctx context.Context, l cache.Level) error {
 		case err != nil:
 			return err
 		case item.Absent && v.stored.Load()/3*3 < least:
-			t.Errorf("once Delete has returned, no Get returns what was there before: it followed number %d, got that there is no value", least)
+			t.Errorf("after Delete has returned, Get must not return an older entry: want number %d or later, got an absent entry", least)
 			return nil
 		case item.Absent:
 		case len(item.Value) != 8 || binary.BigEndian.Uint64(item.Value) < least:
-			t.Errorf("once Delete has returned, no Get returns what was there before: it followed number %d, got %x", least, item.Value)
+			t.Errorf("after Delete has returned, Get must not return an older entry: want number %d or later, got %x", least, item.Value)
 			return nil
 		}
 	}

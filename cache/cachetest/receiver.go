@@ -10,25 +10,25 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A receiver is one call of Receive. It keeps what was delivered.
+// A receiver is one call of Receive. It keeps the delivered messages.
 type receiver struct {
 	t      *testing.T
-	begun  func()        // called by ready, if there is one
+	begun  func()        // called by ready, unless nil
 	slow   time.Duration // how long deliver takes
 	cancel context.CancelFunc
 	ready  chan struct{}
-	ended  chan struct{}                                   // closed when Receive has returned
+	ended  chan struct{}                                   // closed when Receive returns
 	echo   func(ctx context.Context, message string) error // valid once ready is closed
-	err    error                                           // what it returned; valid once ended is closed
+	err    error                                           // the error of Receive; valid once ended is closed
 
 	readies, delivers atomic.Int64
 
 	mu    sync.Mutex
 	got   []string
-	moved chan struct{} // closed, and replaced, when got grows
+	moved chan struct{} // closed and replaced when got grows
 }
 
-// receive returns a receiver that is ready. It ends with the test.
+// receive starts a receiver and waits until it is ready. It ends with the test.
 func receive(t *testing.T, b cache.Bus) *receiver {
 	t.Helper()
 	r := &receiver{t: t}
@@ -53,16 +53,16 @@ func (r *receiver) awaitReady() {
 	select {
 	case <-r.ready:
 	case <-r.ended:
-		r.t.Fatalf("Receive returns before it is ready: %v", r.err)
+		r.t.Fatalf("Receive must call ready before it returns: %v", r.err)
 	case <-time.After(patience):
-		r.t.Fatalf("Receive calls ready: it has not for %v", patience)
+		r.t.Fatalf("Receive must call ready: not within %v", patience)
 	}
 }
 
 func (r *receiver) onReady(echo func(context.Context, string) error) {
 	r.echo = echo
 	if r.readies.Add(1) > 1 {
-		r.t.Error("ready is called once: it was called again")
+		r.t.Error("ready must be called once: it was called again")
 		return
 	}
 	if r.begun != nil {
@@ -73,11 +73,11 @@ func (r *receiver) onReady(echo func(context.Context, string) error) {
 
 func (r *receiver) deliver(message string) {
 	if r.delivers.Add(1) > 1 {
-		r.t.Error("deliver is called for one message after the other: two calls overlap")
+		r.t.Error("deliver must be called for one message after the other: two calls overlap")
 	}
 	defer r.delivers.Add(-1)
 	if r.readies.Load() == 0 {
-		r.t.Errorf("ready is called before the first deliver: %.40q came sooner", message)
+		r.t.Errorf("ready must be called before the first deliver: %.40q was delivered first", message)
 	}
 	time.Sleep(r.slow)
 	r.mu.Lock()
@@ -87,8 +87,8 @@ func (r *receiver) deliver(message string) {
 	r.moved = make(chan struct{})
 }
 
-// wait returns what was delivered once that satisfies done. After the wait it
-// is the caller who says what is missing.
+// wait returns the delivered messages once they satisfy done. After patience it
+// returns the messages so far, and the caller reports what is missing.
 func (r *receiver) wait(done func(got []string) bool) []string {
 	r.t.Helper()
 	for deadline := time.After(patience); ; {
@@ -101,29 +101,29 @@ func (r *receiver) wait(done func(got []string) bool) []string {
 		select {
 		case <-moved:
 		case <-r.ended:
-			r.t.Fatalf("Receive lasts as long as its connection: it returned %v", r.err)
+			r.t.Fatalf("Receive must not return while its connection is open: it returned %v", r.err)
 		case <-deadline:
 			return got
 		}
 	}
 }
 
-// waitFor returns what was delivered once that is n messages or more.
+// waitFor returns the delivered messages once there are at least n.
 func (r *receiver) waitFor(n int) []string {
 	r.t.Helper()
 	return r.wait(func(got []string) bool { return len(got) >= n })
 }
 
-// end ends Receive, which must return at once and with an error.
+// end cancels the context of Receive, which must return at once with an error.
 func (r *receiver) end() {
 	r.t.Helper()
 	r.cancel()
 	select {
 	case <-r.ended:
 	case <-time.After(soon):
-		r.t.Fatalf("Receive returns when its context ends: it has not for %v", soon)
+		r.t.Fatalf("Receive must return when its context ends: not within %v", soon)
 	}
 	if r.err == nil {
-		r.t.Error("Receive returns an error when its context ends: got nil")
+		r.t.Error("Receive must return an error when its context ends: got nil")
 	}
 }
