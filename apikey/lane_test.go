@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -256,4 +258,77 @@ func TestLimitedIs429(t *testing.T) {
 	if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("WriteError of ErrLimited = %d, %v, want 429 with Retry-After and no challenge", w.Code, w.Header())
 	}
+}
+
+// Invariant 16: a caller that hangs up does not end a call of the store that has begun,
+// since that would cost a connection. What has not begun is not made.
+func TestHangUpKeepsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &heedingStore{Store: memstore.New()}
+		m := newManager(t, st, nil)
+		for name, call := range map[string]func(ctx context.Context) error{
+			"Get": func(ctx context.Context) error { _, err := m.Get(ctx, "o", "key_x"); return err },
+			"List": func(ctx context.Context) error {
+				_, err := m.List(ctx, apikey.ListParams{Owner: "o"})
+				return err
+			},
+			"Overview": func(ctx context.Context) error { _, err := m.Overview(ctx, "o"); return err },
+			"Create": func(ctx context.Context) error {
+				_, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "k"})
+				return err
+			},
+			"Revoke":    func(ctx context.Context) error { _, err := m.Revoke(ctx, "o", "key_x", ""); return err },
+			"RevokeAll": func(ctx context.Context) error { _, err := m.RevokeAll(ctx, "o", ""); return err },
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			began := time.Now()
+			if err := call(ctx); !errors.Is(err, apikey.ErrUnavailable) || time.Since(began) != 100*time.Millisecond {
+				t.Errorf("%s: got %v after %v, want ErrUnavailable when the caller hangs up", name, err, time.Since(began))
+			}
+			cancel()
+			time.Sleep(time.Second)
+			if began, ended := st.began.Swap(0), st.ended.Swap(0); began != 1 || ended != 0 {
+				t.Errorf("%s: the contexts of %d of %d calls of the store ended with the caller's", name, ended, began)
+			}
+			if err := call(ctx); !errors.Is(err, apikey.ErrUnavailable) || st.began.Load() != 0 {
+				t.Errorf("%s of a caller that has hung up: got %v after %d calls of the store", name, err, st.began.Load())
+			}
+		}
+	})
+}
+
+// A heedingStore takes half a second for each call, and counts those whose context
+// ends before.
+type heedingStore struct {
+	store.Store
+	began, ended atomic.Int64
+}
+
+func (s *heedingStore) heed(ctx context.Context) error {
+	s.began.Add(1)
+	select {
+	case <-ctx.Done():
+		s.ended.Add(1)
+		return errors.New("conn closed")
+	case <-time.After(500 * time.Millisecond):
+		return nil
+	}
+}
+
+func (s *heedingStore) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	return store.Record{}, cmp.Or(s.heed(ctx), store.ErrNotFound)
+}
+
+func (s *heedingStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
+	return store.Page{}, s.heed(ctx)
+}
+
+func (s *heedingStore) Count(ctx context.Context, _ string, _ time.Time) (int, error) {
+	return 0, s.heed(ctx)
+}
+
+func (s *heedingStore) Insert(ctx context.Context, _ store.Record, _ int) error { return s.heed(ctx) }
+
+func (s *heedingStore) RevokeAll(ctx context.Context, _ string, _ time.Time, _ string) ([]store.Record, error) {
+	return nil, s.heed(ctx)
 }

@@ -25,8 +25,8 @@ var tenantMutants = []mutant{
 		"if disables(change) {\n\t\tl = m.writes",
 	}, "./apikey", "TestCallsOfOneOwnerQueue/disable"},
 	{"a given-up call leaves its turn", "apikey/lane.go", edits{
-		"\tt.hold()\n\treturn askFor(ctx, t.lane.places, timeout, t.leave, call)",
-		"\treturn askFor(ctx, t.lane.places, timeout, func() {}, call)",
+		"\tt.hold()\n\treturn askFor(ctx, t.lane.places, timeout, t.leave, func(",
+		"\treturn askFor(ctx, t.lane.places, timeout, func() {}, func(",
 	}, "./apikey", "TestDeafStoreKeepsTheTurn"},
 	{"owners without calls remembered", "apikey/lane.go", edits{
 		"if o.calls--; o.calls == 0 {",
@@ -40,6 +40,14 @@ var tenantMutants = []mutant{
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemLimited",
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemUnavailable",
 	}, "./apikey", "TestLimitedIs429"},
+	{"a caller that hangs up ends its call of the store", "apikey/lane.go", edits{
+		"context.WithTimeout(context.WithoutCancel(ctx), timeout)",
+		"context.WithTimeout(ctx, timeout)",
+	}, "./apikey", "TestHangUpKeepsTheConnection"},
+	{"a call of the store for a caller that has hung up", "apikey/lane.go", edits{
+		"if err := ctx.Err(); err != nil {\n\t\t\treturn *new(T), err",
+		"if false {\n\t\t\treturn *new(T), nil",
+	}, "./apikey", "TestHangUpKeepsTheConnection"},
 	{"RevokeAll stops the fills of all owners", "apikey/validate.go", edits{
 		"return sha256.Sum256([]byte(owner))",
 		"_ = owner; return sha256.Sum256(nil)",
