@@ -1,8 +1,8 @@
-// Package examples holds programs that show keyhatch at work:
+// Package examples holds example programs:
 //
 //	quickstart  a service with keys in SQLite, and the whole life of a key
 //	stores      a key's life in each kind of database
 //	plans       three plans, and a billing system whose events change them at once
-//	cluster     three instances that hear of each other's revocations
+//	cluster     three instances, and a bus that carries revocations between them
 //	readme      the program on README's first screen
 package examples
