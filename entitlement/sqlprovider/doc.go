@@ -36,12 +36,12 @@
 // names of the tables in them if [Options] change them. Migrate accepts tables
 // that were created in this way.
 //
-// Call Migrate in any case. It refuses plans that the catalog does not have,
+// Call Migrate even then. It refuses plans that the catalog does not have,
 // connections with settings that would corrupt text, and a database that may
 // leave out rows. From then on, every statement names the schema of the tables.
 //
-// Migrate needs the right to create tables and indexes. Otherwise a Provider
-// needs SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
+// Migrate needs the right to create tables and indexes. The other methods need
+// SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
 //
 // The supported databases, drivers and settings are those of package sqlstore.
 // Its documentation also states which settings are recommended and how durable

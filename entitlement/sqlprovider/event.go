@@ -16,8 +16,8 @@ const (
 	maxRefused     = 1000
 )
 
-// A RefusedEvent is an event that could not be used. It is kept for people to
-// look at.
+// A RefusedEvent is an event that could not be used, with the arguments of
+// [Provider.KeepRefused]. It is kept for people to look at.
 type RefusedEvent struct {
 	ID     string
 	At     time.Time

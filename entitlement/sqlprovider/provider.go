@@ -52,6 +52,10 @@ type Options struct {
 // A Provider is an [entitlement.Watcher] on a SQL database. Its methods may be
 // called from many goroutines, and many processes may use the same table.
 //
+// A call that fails because of other statements, such as a deadlock or a busy
+// SQLite file, is retried for up to 5 seconds. A write takes at most 20 seconds
+// and a poll of Watch at most 10. Other calls are bounded only by their context.
+//
 // A Provider holds no resource but the pool it was given. The host closes the
 // pool when the Provider is no longer in use.
 type Provider struct {
