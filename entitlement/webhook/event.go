@@ -16,9 +16,9 @@ type Event struct {
 	Type string    // such as "customer.subscription.updated"
 	At   time.Time // when it happened, by the sender's clock
 
-	Subscription string // empty for most refunds and disputes
+	Subscription string // its ID; empty for most refunds and disputes
 	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
-	Customer     string
+	Customer     string // the sender's ID of the customer
 
 	// Products are the IDs of what was bought. For each item, Stripe has the
 	// price and the product.

@@ -24,6 +24,9 @@ const (
 
 // A Handler receives the events of one [Sender]. Create it with [New]. It may
 // be mounted under any path and serves requests concurrently.
+//
+// A body must arrive within 10 seconds. The calls of the Table and of the
+// functions in Options have 8 seconds together, also if the sender hangs up.
 type Handler struct {
 	table    Table
 	from     Sender

@@ -7,11 +7,12 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A Table keeps what the events say. sqlprovider has one.
+// A Table stores what the events report. A Provider of package sqlprovider is
+// one.
 //
-// Its methods are called from many goroutines, and must come to an end when
-// their context does. An error is an outage: the sender is asked to try again.
-// When a method returns nil, what it wrote survives a crash.
+// Its methods may be called from many goroutines and must return when their
+// context ends. If a method returns an error, the response is 503 and the sender
+// tries again. After a method has returned nil, its write survives a crash.
 type Table interface {
 	// Put stores s under its Owner and ID, unless the stored state is as new or
 	// newer, by [entitlement.Subscription.Newer]. changed reports whether it

@@ -16,7 +16,8 @@ import (
 // be nil.
 //
 // New returns an error if table or catalog is nil, products is empty or names a
-// plan that is not in the catalog, or a secret is missing or can be guessed.
+// plan that is not in the catalog, or a secret is missing or invalid
+// (see [Sender]).
 func New(table Table, from Sender, catalog *entitlement.Catalog, products map[string]string, o *Options) (*Handler, error) {
 	switch {
 	case table == nil:
