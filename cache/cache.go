@@ -14,7 +14,8 @@
 // while the store works:
 //
 //   - milliseconds, if the message arrives;
-//   - 1 s, if the message is lost and the next one of its sender arrives;
+//   - 1 s, if the message is lost and the next one of its sender arrives, or 10 s
+//     if messages were lost, damaged or forged in the 10 s before;
 //   - 13 s, if no message arrives: the bus counts as down after 3 s, and entries
 //     then expire after 10 s;
 //   - max(1 s, n²/2500 s) + 13 s, if the broker is split, so that the instance

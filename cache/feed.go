@@ -26,8 +26,8 @@ const (
 // before the echo have arrived when the echo does. The Receiver is trusted for
 // three seconds from the time at which the echo was sent. If no echo arrives for
 // three seconds, the bus is down, and entries expire after ten seconds until it
-// is up again. The Feed marks all entries stale when the bus goes down, on a new
-// connection, and when the number of an instance's message shows a gap.
+// is up again. The Feed marks all entries stale when the bus goes down and on a new
+// connection.
 //
 // An instance sends a heartbeat to all others one second after each change, and
 // otherwise every second or every n²/2500 seconds with n instances, whichever is
@@ -35,8 +35,13 @@ const (
 // seconds late, and that has not left, is silent. Then the Feed marks all entries
 // stale and limits new ones to ten seconds, until the instance sends again or five
 // minutes have passed. It does the same for ten seconds after a message that is
-// not authentic, and after one of an instance beyond those that it can keep track
-// of.
+// not authentic, after one whose number shows that an earlier one is lost, and
+// after one of an instance beyond those that it can keep track of. So messages,
+// which may be forged or old ones repeated, mark all entries stale at most once in
+// ten seconds.
+//
+// If the Bus has no secret, the Feed waits for no heartbeat longer than the number
+// of instances explains that it knows itself.
 //
 // Its methods may be called from many goroutines.
 type Feed struct {
@@ -101,7 +106,7 @@ func NewFeed(bus Bus, to Receiver, opts *FeedOptions) *Feed {
 		f.key = b.MACKey()
 	}
 	rand.Read(f.origin[:])
-	f.peers.known = map[origin]peer{}
+	f.peers.known, f.peers.unsigned = map[origin]peer{}, len(f.key) == 0
 	f.sender.init()
 	to.Alone(aloneTTL)
 	f.running.Go(func() { f.connect(ctx) })
@@ -163,10 +168,7 @@ func (f *Feed) heard(l *link, text string) {
 	case f.link != l:
 		// The link was given up, or is not ready.
 	case err != nil:
-		f.peers.stranger(time.Now())
-		if !f.silent { // otherwise it changes nothing
-			f.review()
-		}
+		f.missed(time.Now())
 	case m.origin == f.origin:
 		f.echo(m)
 	default:
@@ -200,7 +202,18 @@ func (f *Feed) review() {
 	}
 	f.to.Trust(f.ends, ttl)
 	if f.silent && !before {
-		f.to.Doubt() // after Trust, so that every later entry has the limit
+		f.peers.stranger(time.Now()) // or a peer that comes and goes would have everything doubted each time
+		f.to.Doubt()                 // after Trust, so that every later entry has the limit
+	}
+}
+
+// missed marks all entries stale, because a change may be lost, and limits the life
+// of new ones for ten seconds. Until then, it only prolongs the limit: anyone may
+// repeat old messages, any number of times.
+func (f *Feed) missed(now time.Time) {
+	f.peers.stranger(now)
+	if !f.silent {
+		f.review()
 	}
 }
 
@@ -209,7 +222,7 @@ func (f *Feed) review() {
 func (f *Feed) apply(m message) {
 	now := time.Now()
 	if f.peers.hear(m, now) {
-		f.to.Doubt()
+		f.missed(now)
 	}
 	if m.bye && len(f.key) == 0 {
 		f.peers.doubtBye(m.origin, now, f.opts.TTL)

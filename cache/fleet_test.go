@@ -170,7 +170,7 @@ func TestFleetSilence(t *testing.T) {
 			}
 		}
 		f.parted.Store(false)
-		time.Sleep(cache.PresenceEvery(n) + 2*time.Second)
+		time.Sleep(cache.AloneTTL)
 		limited := f.members[0].limited.Load()
 		time.Sleep(5 * time.Second)
 		if got := f.members[0].limited.Load() - limited; got != 0 {

@@ -55,6 +55,72 @@ func TestFeedStrangers(t *testing.T) {
 	}
 }
 
+// C-16: old messages of an instance that has ended, sent again by someone who does
+// not have the secret, end what is in memory once in ten seconds, however many they
+// are and whatever they leave out.
+func TestFeedOldMessages(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		step  int // 2 leaves out every other one
+		pause time.Duration
+	}{
+		{"at once", 2, 0},
+		{"quickly", 2, 10 * time.Millisecond},
+		{"so that their sender is silent in between", 1, 3500 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hub{key: []byte("the instances' secret")}
+				old, b := h.connect(t), h.connect(t)
+				settle(t, old, b)
+				for range 100 {
+					_ = old.feed.Publish(t.Context(), keyOf(0))
+				}
+				_ = old.feed.Close(t.Context())
+				time.Sleep(2 * cache.LongGone) // it is forgotten
+				recorded := slices.DeleteFunc(h.messages(t), func(m cache.Message) bool { return string(m.Origin) != string(old.feed.Origin()) })
+				began, doubts := time.Now(), b.doubts.Load()
+				for i := 0; i < len(recorded) && time.Since(began) < time.Minute; i += tt.step {
+					h.send(recorded[i].Encode(h.key...))
+					time.Sleep(tt.pause)
+				}
+				synctest.Wait()
+				most := 1 + int64(time.Since(began)/cache.AloneTTL)
+				if got := b.doubts.Load() - doubts; got > most {
+					t.Errorf("%d doubts within %v, want %d at most", got, time.Since(began), most)
+				}
+			})
+		})
+	}
+}
+
+// C-16: without a secret, forged messages make no instance quiet, and leave none
+// expected for which the others would wait, for longer than a few minutes.
+func TestFeedForgedFleet(t *testing.T) {
+	for _, n := range []int{1, cache.MaxPeers} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &hub{}
+			b := h.connect(t)
+			for i := range n {
+				origin := keyOf(i)
+				h.send(cache.Message{Origin: origin[:16], Seq: 1, Next: 49 * 24 * time.Hour, Size: cache.MaxPeers}.Encode())
+			}
+			time.Sleep(2 * cache.LongGone)
+			before := len(h.messages(t))
+			time.Sleep(time.Minute)
+			if got := len(h.messages(t)) - before; got < 55 {
+				t.Errorf("ten minutes after %d forged messages: %d heartbeats in a minute, want one in a second", n, got)
+			}
+			settle(t, b, h.connect(t))
+			b.load(t, 1)
+			time.Sleep(50 * time.Second)
+			if !b.has(1) {
+				t.Errorf("ten minutes after %d forged messages an entry has ended within 50 s, want the TTL of a minute", n)
+			}
+		})
+	}
+}
+
 // What a forger sends in the place of instance a, whose last message he has seen.
 var forgeries = map[string]func(last cache.Message) cache.Message{
 	"nothing":   nil,

@@ -25,11 +25,12 @@ type peer struct {
 // peers are the other instances. They are kept over connections: a new one may
 // lead to the other half of a broker, where they are silent.
 type peers struct {
-	ready   time.Time // when the connection was
-	known   map[origin]peer
-	strange time.Time // until when there may be others that are not known
-	size    int       // how many instances are known, this one included
-	fleet   int       // how many the one knows that knows most
+	ready    time.Time // when the connection was
+	known    map[origin]peer
+	unsigned bool      // anyone may have sent the messages
+	strange  time.Time // until when there may be others that are not known, or changes that are lost
+	size     int       // how many instances are known, this one included
+	fleet    int       // how many the one knows that knows most
 }
 
 // every is how often an instance tells all others that it is there. Each such
@@ -49,10 +50,10 @@ func (p *peers) reconnect(now time.Time) {
 	}
 }
 
-// stranger takes note of what no known instance has sent. It may be a change, or
-// it may be forged, and then there may be any number of it. So it does what a
-// lost bus does, and no more: everything is doubted once, and for a while what is
-// loaded lives shorter.
+// stranger takes note of what no known instance has sent, or what shows that a
+// change is lost. It may also be forged or an old message repeated, and then there
+// may be any number of it. So it does what a lost bus does, and no more: everything
+// is doubted once, and for a while what is loaded lives shorter.
 func (p *peers) stranger(now time.Time) { p.strange = now.Add(aloneTTL) }
 
 // hear takes note of a message, and reports whether one before it is missing.
@@ -62,6 +63,9 @@ func (p *peers) stranger(now time.Time) { p.strange = now.Add(aloneTTL) }
 // The first that is heard of an instance may follow others, but only such as were
 // sent before the connection was ready.
 func (p *peers) hear(m message, now time.Time) (missed bool) {
+	if p.unsigned { // a forged message must not make instances quiet, or one expected, for long
+		m.size, m.next = 0, min(m.next, p.every())
+	}
 	last, known := p.known[m.origin]
 	switch {
 	case known && m.seq <= last.seq:

@@ -161,6 +161,9 @@ func (f *Feed) sendHeartbeat(ctx context.Context) {
 	f.mu.Lock()
 	l, every := f.link, f.peers.every()
 	f.mu.Unlock()
+	if s.due.After(now.Add(every)) { // there are fewer instances now
+		s.due = now.Add(every - guard.Jitter(every/4))
+	}
 	switch {
 	case s.failed || !now.Before(s.due) || l != nil && l.echo == nil:
 		due := s.due

@@ -24,13 +24,33 @@ var instanceMutants = []mutant{
 		"missed = false",
 	}, "./cache", "TestFeedDoubts$"},
 	{"no doubt about what cannot be read", "cache/feed.go", edits{
-		"f.peers.stranger(time.Now())",
+		"f.missed(time.Now())",
 		"_ = m",
 	}, "./cache", "TestFeedStrangers"},
 	{"a doubt about each message that cannot be read", "cache/feed.go", edits{
-		"f.peers.stranger(time.Now())",
+		"f.missed(time.Now())",
 		"f.to.Doubt()",
 	}, "./cache", "TestFeedStrangers"},
+	{"a doubt about each old message", "cache/feed.go", edits{
+		"if f.peers.hear(m, now) {\n\t\tf.missed(now)",
+		"if f.peers.hear(m, now) {\n\t\tf.to.Doubt()",
+	}, "./cache", "TestFeedOldMessages"},
+	{"a doubt each time an instance falls silent", "cache/feed.go", edits{
+		"f.peers.stranger(time.Now()) // or a peer",
+		"// or a peer",
+	}, "./cache", "TestFeedOldMessages"},
+	{"a forged interval believed", "cache/peer.go", edits{
+		"m.size, m.next = 0, min(m.next, p.every())",
+		"m.size = 0",
+	}, "./cache", "TestFeedForgedFleet"},
+	{"a forged number of instances believed", "cache/peer.go", edits{
+		"m.size, m.next = 0, min(m.next, p.every())",
+		"m.next = min(m.next, p.every())",
+	}, "./cache", "TestFeedForgedFleet"},
+	{"quiet for as long as a fleet that has shrunk allowed", "cache/sender.go", edits{
+		"if s.due.After(now.Add(every)) {",
+		"if s.due.After(now.Add(every)) && every == 0 {",
+	}, "./cache", "TestFeedForgedFleet"},
 	{"a failure to publish not owned up to", "cache/sender.go", edits{
 		"m.change, m.all = s.change, s.failed",
 		"m.change = s.change",
