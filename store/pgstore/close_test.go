@@ -52,23 +52,23 @@ func TestNothingStays(t *testing.T) {
 		"after Bus has heard nothing": func(t *testing.T, dsn string) {
 			s := open(t, dsn, o)
 			if _, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: elsewhere(t, dsn)}); err == nil {
-				t.Error("Bus succeeds")
+				t.Error("Bus succeeded, want an error")
 			}
 			s.Close()
 		},
 		"after Open has refused the server": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), with(dsn, "synchronous_commit=off"), o); err == nil {
-				t.Error("Open succeeds")
+				t.Error("Open succeeded, want an error")
 			}
 		},
 		"after Open has refused the table's name": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), with(dsn, "pool_min_conns=2"), &pgstore.Options{Table: "; DROP"}); err == nil {
-				t.Error("Open succeeds")
+				t.Error("Open succeeded, want an error")
 			}
 		},
 		"after Open could not migrate": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), dsn, &pgstore.Options{Schema: "not_there"}); err == nil {
-				t.Error("Open succeeds")
+				t.Error("Open succeeded, want an error")
 			}
 		},
 	} {
