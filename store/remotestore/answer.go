@@ -1,9 +1,8 @@
 package remotestore
 
-// The answers of status 200. A pointer is for what must not be absent.
-
 // The bodies of responses with status 200. A field that must be present is a
 // pointer, so that decoding shows its absence.
+
 type doneAnswer struct {
 	Done bool `json:"done"` // always true
 }

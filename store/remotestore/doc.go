@@ -15,7 +15,7 @@
 // All gateways share one secret of 32 to 1,024 random bytes; 32 bytes from
 // crypto/rand are enough. It is sent in base64url as a Bearer token. Anyone who has
 // it can call every method of the store, for every owner, so protect it like the
-// database's password. [HandlerOptions.OlderSecrets] allows to replace it without
+// database's password. [HandlerOptions.OlderSecrets] allows replacing it without
 // downtime.
 //
 // The host provides TLS: the certificate of the server that runs the handler, and

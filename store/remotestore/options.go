@@ -105,7 +105,7 @@ func (o HandlerOptions) Format(f fmt.State, verb rune) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
 }
 
-// MarshalText returns what Format writes, for log/slog and encoding/json.
+// MarshalText returns the text that Format writes, for log/slog and encoding/json.
 func (o HandlerOptions) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
 
 func (o *HandlerOptions) withDefaults() HandlerOptions {

@@ -7,11 +7,9 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// The questions, one for each verb. An owner and an id may be empty: nothing
-// has those, which is the store's to say.
-
 // The request bodies, one for each method. An owner and an id may be empty: no
 // record has such an owner or id, so the store returns ErrNotFound.
+
 type insertQuestion struct {
 	Record record `json:"record"`
 	Limit  *int   `json:"limit"`
