@@ -18,7 +18,7 @@ type conn interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Every statement finds its rows by an index, whether the plan is made for the
+// every statement finds its rows by an index, whether the plan is made for the
 // values at hand or for any.
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
