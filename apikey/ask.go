@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -60,12 +59,3 @@ func askFor[T any](ctx context.Context, places *places, timeout time.Duration, r
 // overloaded reports whether err says that a call was not made because too many
 // others were under way, which is no outage of the store or the provider.
 func overloaded(err error) bool { return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded }
-
-// logOverload logs at most one line in a second, since a client decides how many
-// calls are refused.
-func (m *Manager) logOverload(ctx context.Context, what string) {
-	now, last := time.Now().UnixNano(), m.overloadLogged.Load()
-	if now-last >= int64(time.Second) && m.overloadLogged.CompareAndSwap(last, now) {
-		m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: too many calls of the "+what+" are running; new ones are refused")
-	}
-}

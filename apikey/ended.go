@@ -108,6 +108,15 @@ func (e *endedKeys) rememberAll(owner string, at time.Time, reason string, revok
 	}
 }
 
+// rememberEach keeps keys that an interrupted RevokeAll has revoked.
+func (e *endedKeys) rememberEach(revoked []store.Record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range revoked {
+		e.keep(r.Digest, r)
+	}
+}
+
 // update runs an Update of the store and remembers how it has left the key.
 func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Record, error)) (store.Record, error) {
 	updates := e.updatesOf(d)

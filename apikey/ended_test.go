@@ -254,6 +254,54 @@ func TestUndoneKeyIsShownAsEnded(t *testing.T) {
 	})
 }
 
+// the keys that an interrupted RevokeAll revoked are remembered one by one.
+func TestInterruptedRevokeAllOutlivesTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newRollbackStore()
+		var u undone
+		fails := &spyStore{Store: st}
+		m := newManager(t, fails, u.options())
+		var all []apikey.Issued
+		for range store.RevokeBatch + 1 {
+			all = append(all, create(t, m, "o"))
+		}
+		time.Sleep(48 * time.Hour)
+		restore := st.backup(t, "o")
+		calls := 0
+		fails.before = func(method string) error {
+			if method == "RevokeAll" {
+				if calls++; calls == 2 {
+					return errors.New("connection refused")
+				}
+			}
+			return nil
+		}
+		n, err := m.RevokeAll(t.Context(), "o", "leaked")
+		if n != store.RevokeBatch || !errors.Is(err, apikey.ErrUnavailable) {
+			t.Fatalf("RevokeAll: got %d, %v, want %d and ErrUnavailable", n, err, store.RevokeBatch)
+		}
+		var revoked []apikey.Issued
+		for _, i := range all {
+			if k, err := m.Get(t.Context(), "o", i.Key.ID); err != nil || !k.RevokedAt.IsZero() {
+				revoked = append(revoked, i)
+			}
+		}
+		restore()
+		time.Sleep(2 * time.Minute)
+		for _, i := range revoked {
+			wantRefused(t, m, i, apikey.ErrRevoked)
+		}
+		if len(revoked) != n {
+			t.Errorf("%d keys are revoked, want %d", len(revoked), n)
+		}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if len(u.keys) != n {
+			t.Errorf("%d undone keys were reported, want %d", len(u.keys), n)
+		}
+	})
+}
+
 // RevokeAll covers keys that were created long before it, also keys that
 // another process had revoked, without remembering each; and no key that is created later.
 func TestRevokeAllOutlivesTheStore(t *testing.T) {

@@ -121,6 +121,54 @@ func TestRevokedKeyInUseIsLoggedOnceAMinute(t *testing.T) {
 	})
 }
 
+// The revoked keys of one owner do not suppress the warnings of other owners' keys.
+func TestWarningsOfOneOwnerDoNotHideOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := newManager(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		present := func(owner string) {
+			issued := create(t, m, owner)
+			if _, err := m.Revoke(t.Context(), owner, issued.Key.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+			log.Reset()
+			wantRefused(t, m, issued, apikey.ErrRevoked)
+		}
+		for range 2_000 {
+			present("attacker")
+		}
+		warned := 0
+		for i := range 100 {
+			present(fmt.Sprint("o", i))
+			warned += strings.Count(log.String(), "reused")
+		}
+		if warned < 90 { // a few share a row with another owner
+			t.Errorf("%d of 100 owners' stolen keys were reported, want at least 90", warned)
+		}
+	})
+}
+
+// An outage writes at most one line a second, however many requests there are.
+func TestOutagesAreLoggedOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		st := &spyStore{Store: memstore.New()}
+		m := newManager(t, st, &apikey.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		st.before = func(string) error { return errors.New("connection refused") }
+		for range 5 {
+			for range 1_000 {
+				if _, err := m.Get(t.Context(), "o", "key_x"); !errors.Is(err, apikey.ErrUnavailable) {
+					t.Fatalf("Get: got %v, want ErrUnavailable", err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if n := strings.Count(log.String(), "level=ERROR"); n != 5 || !strings.Contains(log.String(), "suppressed=999") {
+			t.Errorf("%d lines, want 5 that count the others:\n%s", n, log.String())
+		}
+	})
+}
+
 // Authorize reports a missing scope, as Require does.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()

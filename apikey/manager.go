@@ -70,7 +70,7 @@ type Manager struct {
 	ended   endedKeys
 	noPlan  entitlement.Entitlement // of every owner in a service without plans
 
-	overloadLogged atomic.Int64 // when last, in Unix nanoseconds
+	failed, overloaded logLimit
 
 	mark atomic.Uint64 // the highest that the bus brought since the last look at the count
 }
@@ -200,12 +200,10 @@ func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {
 // unavailable reports that the store or the provider has failed, or was not asked.
 func (m *Manager) unavailable(ctx context.Context, what string, err error) error {
 	switch {
-	case overloaded(err):
-		m.logOverload(ctx, what)
-	case ctx.Err() != nil: // the caller went away
+	case ctx.Err() != nil && !overloaded(err): // the caller went away
 		m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: "+what+" failed", slog.Any("error", err))
 	default:
-		m.log.LogAttrs(ctx, slog.LevelError, "apikey: "+what+" failed", slog.Any("error", err))
+		m.logFailure(ctx, what, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, noVerdict(err))
 }

@@ -19,25 +19,20 @@ func keepPrivate(h http.Header) {
 			delete(h, name)
 		}
 	}
-	if !slices.Contains(directives, "no-store") && !slices.Contains(directives, "private") {
-		directives = append(directives, "private")
-	}
-	h["Cache-Control"] = []string{strings.Join(directives, ", ")}
+	h["Cache-Control"] = []string{strings.Join(append([]string{"private"}, directives...), ", ")}
 }
 
 // appendDirectives appends the directives of a Cache-Control that mean something in
-// a private response. A comma in quotes splits a list of fields into directives that
-// nobody knows, which only loses that list.
+// a private response, other than private itself. A comma in quotes splits a list of
+// fields into unknown directives, which only loses that list. So what looks like a
+// directive may stand in quotes, and private has to come first.
 func appendDirectives(directives, values []string) []string {
 	for _, value := range values {
 		for d := range strings.SplitSeq(value, ",") {
 			d = strings.TrimSpace(d)
 			name, _, _ := strings.Cut(strings.ToLower(d), "=")
 			switch strings.TrimSpace(name) {
-			case "", "public", "s-maxage", "proxy-revalidate":
-			case "private", "no-store":
-				d = strings.TrimSpace(name) // private="field" keeps one field private alone
-				fallthrough
+			case "", "public", "s-maxage", "proxy-revalidate", "private":
 			default:
 				if !slices.Contains(directives, d) {
 					directives = append(directives, d)

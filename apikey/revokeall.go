@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -36,6 +37,7 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, e
 	defer t.leave()
 	run := revokeAll{Manager: m, turn: t, owner: owner, reason: reason}
 	if err := run.all(ctx); err != nil {
+		m.ended.rememberEach(run.revoked)
 		err = m.fail(ctx, owner, "", fmt.Errorf("%d keys are revoked, call again for the others: %w", run.n, err))
 		return run.n, err
 	}
@@ -48,9 +50,14 @@ type revokeAll struct {
 	turn          *turn
 	owner, reason string
 
-	n      int   // keys revoked so far
-	untold error // why other instances may not know of some
+	n       int            // keys revoked so far
+	revoked []store.Record // the latest of them, to remember if the call fails
+	untold  error          // why other instances may not know of some
 }
+
+// maxInterrupted is how many keys an interrupted RevokeAll remembers, so that they
+// do not displace all others.
+const maxInterrupted = 10 * store.RevokeBatch
 
 func (a *revokeAll) all(ctx context.Context) error {
 	last := ""
@@ -70,6 +77,10 @@ func (a *revokeAll) all(ctx context.Context) error {
 			a.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: a.owner, KeyID: r.ID})
 		}
 		a.n += len(done.value)
+		a.revoked = append(a.revoked, done.value...)
+		if len(a.revoked) > maxInterrupted {
+			a.revoked = slices.Clone(a.revoked[store.RevokeBatch:])
+		}
 		if len(done.value) < store.RevokeBatch {
 			return nil
 		}

@@ -59,7 +59,26 @@ func TestStaysPrivate(t *testing.T) {
 	}
 }
 
-// A resettableWriter is of a middleware outside that buffers. It cannot flush.
+// H-11: what looks like a directive in quotes is none.
+func TestStaysPrivateBesideQuotes(t *testing.T) {
+	t.Parallel()
+	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"X-API-Key"}})
+	token := create(t, m, "o").Secret.Reveal()
+	for _, control := range []string{
+		`max-age=60, no-cache="set-cookie, private, x-foo"`, `max-age=60, no-cache="x, no-store, y"`, `max-age="60, private`, `no-store`,
+	} {
+		w := httptest.NewRecorder()
+		m.Require()(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", control)
+			_, _ = io.WriteString(w, "o's")
+		})).ServeHTTP(w, requestWith(t, "X-API-Key", token))
+		if got := w.Header().Get("Cache-Control"); !strings.HasPrefix(got, "private, ") {
+			t.Errorf("Cache-Control of a handler that sends %q: got %q, want private first", control, got)
+		}
+	}
+}
+
+// A resettableWriter belongs to a buffering middleware outside. It cannot flush.
 type resettableWriter struct {
 	*httptest.ResponseRecorder
 	header http.Header

@@ -19,7 +19,8 @@ const (
 // in a minute, 60 updates and 120 revocations. Other kinds are not counted.
 //
 // Package selfservice calls Throttle before each write, whether the write then
-// succeeds or not. Call it in a management API of your own, too. Each Manager
+// succeeds or not. It counts the writes of an owner's API keys apart from those that
+// the owner makes on the page. Call Throttle in a management API of your own, too. Each Manager
 // counts in memory, for all its callers together: a service of N instances admits
 // up to N times as many writes.
 func (m *Manager) Throttle(owner string, kind EventKind) time.Duration {

@@ -427,7 +427,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"if failed == nil {",
 	}, "./apikey", "TestOneBadBatch"},
 	{"outages not logged", "apikey/manager.go", edits{
-		"m.log.LogAttrs(ctx, slog.LevelError, \"apikey: \"+what+\" failed\", slog.Any(\"error\", err))",
+		"m.logFailure(ctx, what, err)",
 		"_ = err",
 	}, "./apikey", "TestLogLevels"},
 	{"reuse not told from any refusal", "apikey/event.go", edits{
@@ -540,12 +540,36 @@ func (p *Principal) allows(scope string) bool {`,
 		"if true {\n\t\t_ = m.refuse(ctx, p, ErrUnavailable)",
 	}, "./apikey", "TestCallersThatHangUp"},
 	{"a caller that hangs up logged as an error", "apikey/manager.go", edits{
-		"case ctx.Err() != nil: // the caller went away",
+		"case ctx.Err() != nil && !overloaded(err): // the caller went away",
 		"case ctx.Err() == errForged:",
 	}, "./apikey", "TestCallersThatHangUp"},
-	{"a warning for each use of a revoked key", "apikey/reuse.go", edits{
-		"if now < next || !s.next",
-		"if !s.next",
+	{"a line in the log for each failed call", "apikey/loglimit.go", edits{
+		"time.Second); due {",
+		"time.Second); due || true {",
+	}, "./apikey", "TestOutagesAreLoggedOnceASecond"},
+	{"all owners' revoked keys share the warnings", "apikey/reuse.go", edits{
+		"row := &r.rows[maphash.String(r.seed, owner)%uint64(len(r.rows))]",
+		"row := &r.rows[maphash.String(r.seed, owner)%1]",
+	}, "./apikey", "TestWarningsOfOneOwnerDoNotHideOthers"},
+	{"an interrupted RevokeAll not remembered", "apikey/revokeall.go", edits{
+		"m.ended.rememberEach(run.revoked)\n",
+		"\n",
+	}, "./apikey", "TestInterruptedRevokeAllOutlivesTheStore"},
+	{"private behind what may be in quotes", "apikey/privacy.go", edits{
+		"append([]string{\"private\"}, directives...)",
+		"append(directives, \"private\")",
+	}, "./apikey", "TestStaysPrivateBesideQuotes"},
+	{"panel: API keys share their owner's quota", "apikey/selfservice/problem.go", edits{
+		"if who.key != nil {\n\t\tcounted",
+		"if false {\n\t\tcounted",
+	}, "./apikey/selfservice", "TestStolenKeyDoesNotThrottleItsOwner"},
+	{"panel: a busy owner's page is a fault of the host", "apikey/selfservice/problem.go", edits{
+		"case errors.Is(err, apikey.ErrLimited):\n\t\treturn limited",
+		"case errors.Is(err, apikey.ErrLimited):\n\t\treturn internal",
+	}, "./apikey/selfservice", "TestPageOfABusyOwner"},
+	{"a warning for each use of a revoked key", "apikey/loglimit.go", edits{
+		"if now < next || !l.next",
+		"if !l.next",
 	}, "./apikey", "TestRevokedKeyInUseIsLoggedOnceAMinute"},
 	{"a missing scope not reported", "apikey/middleware.go", edits{
 		"return nil, nil, m.refuse(ctx, p, &scopeError{scopes})",

@@ -79,8 +79,8 @@ var tenantMutants = []mutant{
 		"ORDER BY replaced_by, expires_at LIMIT 10 * ?",
 	}, "./store/sqlitestore", "Test.*/RevokeAll_revokes_a_batch"},
 	{"panel: updates without a quota", "apikey/selfservice/update.go", edits{
-		"err := c.throttle(c.who.owner, apikey.EventUpdated); err != nil {",
-		"err := c.throttle(c.who.owner, apikey.EventUpdated); false {",
+		"err := c.throttle(c.who, apikey.EventUpdated); err != nil {",
+		"err := c.throttle(c.who, apikey.EventUpdated); false {",
 	}, "./apikey/selfservice", "TestEveryWriteCounts"},
 	{"panel: revocations take the quota of creations", "apikey/selfservice/revoke.go", edits{
 		"apikey.EventRevoked",
@@ -91,8 +91,8 @@ var tenantMutants = []mutant{
 		"EventRotated: newQuota(maxCreations),",
 	}, "./apikey/selfservice", "TestCreationsShareAQuota"},
 	{"panel: each handler has a quota", "apikey/selfservice/problem.go", edits{
-		"h.keys.Throttle(owner, kind)",
-		"h.keys.Throttle(owner+fmt.Sprintf(\"%p\", h), kind)",
+		"h.keys.Throttle(counted, kind)",
+		"h.keys.Throttle(counted+fmt.Sprintf(\"%p\", h), kind)",
 		"import (\n",
 		"import (\n\t\"fmt\"\n",
 	}, "./apikey/selfservice", "TestEveryWriteCounts"},

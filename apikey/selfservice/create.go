@@ -40,7 +40,7 @@ func create(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if err := c.throttle(c.who.owner, apikey.EventCreated); err != nil {
+	if err := c.throttle(c.who, apikey.EventCreated); err != nil {
 		return 0, nil, err
 	}
 	if err := c.mayCreate(p); err != nil {

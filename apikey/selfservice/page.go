@@ -166,10 +166,17 @@ func (h *handler) confirm(w http.ResponseWriter, r *http.Request, owner, id, rea
 		status = http.StatusOK
 	case errors.As(failed, &invalid):
 		status, v.Error = http.StatusBadRequest, v.T["error_invalid_reason"]
-	case errors.Is(failed, apikey.ErrNotPropagated):
-		status, v.Error = http.StatusServiceUnavailable, v.T["error_not_propagated"]
 	default:
-		status, v.Error = http.StatusServiceUnavailable, v.T["error_unavailable"]
+		p := problemOf(failed)
+		retryIn(w, p.wait)
+		switch status = p.status; p {
+		case notPropagated:
+			v.Error = v.T["error_not_propagated"]
+		case limited:
+			v.Error = fill(v.T["error_too_many_requests"], "seconds", p.wait)
+		default:
+			v.Error = v.T["error_unavailable"]
+		}
 	}
 	key := rowOf(k, time.Now())
 	v.Confirm, v.Reason = &key, reason
@@ -186,8 +193,10 @@ func (h *handler) posted(w http.ResponseWriter, r *http.Request, owner string) {
 		return
 	}
 	id, reason := r.PostForm.Get("id"), strings.TrimSpace(r.PostForm.Get("reason"))
-	if err := h.throttle(owner, apikey.EventRevoked); err != nil {
-		h.panel(w, r, owner, http.StatusTooManyRequests, fill(h.options.Texts["error_too_many_requests"], "seconds", problemOf(err).wait))
+	if err := h.throttle(caller{owner: owner}, apikey.EventRevoked); err != nil {
+		p := problemOf(err)
+		retryIn(w, p.wait)
+		h.panel(w, r, owner, p.status, fill(h.options.Texts["error_too_many_requests"], "seconds", p.wait))
 		return
 	}
 	switch _, err := h.keys.Revoke(r.Context(), owner, id, reason); {
@@ -214,13 +223,14 @@ func (h *handler) excuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, unauthorized), errors.Is(err, apikey.ErrUnauthenticated):
 		tell("signed_out", h.options.SignInURL, "sign_in")
 		show(w, http.StatusUnauthorized, v)
-	case errors.Is(err, apikey.ErrUnavailable):
+	default:
+		p := problemOf(err)
+		if p == internal { // the host's mistake
+			h.options.Logger.Error("selfservice: request failed", slog.Any("error", err))
+		}
+		retryIn(w, p.wait)
 		tell("unavailable", "./", "retry")
-		show(w, http.StatusServiceUnavailable, v)
-	default: // the host's mistake
-		h.options.Logger.Error("selfservice: request failed", slog.Any("error", err))
-		tell("unavailable", "./", "retry")
-		show(w, http.StatusInternalServerError, v)
+		show(w, p.status, v)
 	}
 }
 
@@ -237,9 +247,6 @@ func show(w http.ResponseWriter, status int, v view) {
 		v.Logger.Error("selfservice: the page cannot be made", slog.Any("error", err))
 		status = http.StatusInternalServerError
 		page.Reset()
-	}
-	if status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	header.Set("Content-Length", strconv.Itoa(page.Len()))
 	w.WriteHeader(status)

@@ -43,10 +43,15 @@ var (
 	notPropagated    = &problem{status: 503, code: "not_propagated", detail: "It is done, but not all servers know yet. Send it again to tell them.", wait: retryAfter}
 )
 
-// throttle counts a write of the owner, or returns a problem that says how long to
-// wait. Writes that fail count too, since they cost the store as much.
-func (h *handler) throttle(owner string, kind apikey.EventKind) error {
-	wait := h.keys.Throttle(owner, kind)
+// throttle counts a write, or returns a problem that says how long to wait. Writes
+// that fail count too, since they cost the store as much. An owner's API keys have a
+// quota of their own, so that a stolen key cannot keep its owner from revoking it.
+func (h *handler) throttle(who caller, kind apikey.EventKind) error {
+	counted := who.owner
+	if who.key != nil {
+		counted = "\x00" + counted // no owner has a control character
+	}
+	wait := h.keys.Throttle(counted, kind)
 	if wait == 0 {
 		return nil
 	}
@@ -107,12 +112,17 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // refuse answers what is wrong with a request.
 func refuse(w http.ResponseWriter, p *problem) {
-	if p.wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(p.wait))
-	}
+	retryIn(w, p.wait)
 	answer(w, p.status, "application/problem+json", problemJSON{
 		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Code: p.code, Detail: p.detail, Key: p.key,
 	})
+}
+
+// retryIn sets Retry-After, unless seconds is 0.
+func retryIn(w http.ResponseWriter, seconds int) {
+	if seconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
 }
 
 type problemJSON struct {

@@ -15,7 +15,7 @@ func revoke(c *call) (int, any, error) {
 	if err := c.body(&body); err != nil {
 		return 0, nil, err
 	}
-	if err := c.throttle(c.who.owner, apikey.EventRevoked); err != nil {
+	if err := c.throttle(c.who, apikey.EventRevoked); err != nil {
 		return 0, nil, err
 	}
 	if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, c.id, body.Reason); err != nil {

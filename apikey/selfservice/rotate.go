@@ -32,7 +32,7 @@ func rotate(c *call) (int, any, error) {
 	if body.GraceSeconds == nil || *body.GraceSeconds < 0 || *body.GraceSeconds > int64(maxGrace/time.Second) {
 		return 0, nil, &problem{status: 400, code: fields["grace"], detail: "It must be there: seconds, from 0 to those of 7 days."}
 	}
-	if err := c.throttle(c.who.owner, apikey.EventRotated); err != nil {
+	if err := c.throttle(c.who, apikey.EventRotated); err != nil {
 		return 0, nil, err
 	}
 	if err := c.mayChange(nil); err != nil {

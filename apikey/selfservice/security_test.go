@@ -1,11 +1,13 @@
 package selfservice_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -788,6 +790,61 @@ func TestFieldsAreThereOnce(t *testing.T) {
 			t.Errorf("%s: got %s", body, got)
 		}
 	}
+}
+
+// M-18: a stolen key that may manage keys does not use up the quota of its owner on
+// the page, and the owner can revoke it.
+func TestStolenKeyDoesNotThrottleItsOwner(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), nil, &selfservice.Options{KeyScope: "keys:manage", Scopes: []selfservice.Scope{{Name: "keys:manage"}}})
+	stolen := p.create(t, "ann", "stolen", "keys:manage")
+	thief := []header{{"Authorization", "Bearer " + stolen.Secret.Reveal()}, {"X-Session", ""}}
+	for _, tt := range []struct{ path, body string }{
+		{"/api/keys/key_none/revoke", `{}`}, {"/api/keys/key_none/rotate", `{"grace_seconds": 0}`},
+	} {
+		last := 0
+		for range 130 {
+			last = p.do("", "POST", tt.path, tt.body, thief...).Code
+		}
+		if last != 429 {
+			t.Errorf("%s by an API key 130 times: got %d, want 429", tt.path, last)
+		}
+	}
+	if w := p.do("ann", "POST", "/api/keys/"+stolen.Key.ID+"/revoke", `{}`); w.Code != 204 {
+		t.Errorf("the owner revokes the key: got %d, want 204", w.Code)
+	}
+}
+
+// A page that cannot be shown because the owner has too many calls is 429 with
+// Retry-After, and no error in the log.
+func TestPageOfABusyOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		st := &blockingStore{Store: memstore.New(), release: make(chan struct{})}
+		p := newPanel(t, st, nil, &selfservice.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var running sync.WaitGroup
+		for range 2 + 128 { // two are carried out and 128 wait
+			running.Go(func() { _, _ = p.keys.Get(t.Context(), "ann", "key_x") })
+		}
+		synctest.Wait()
+		w := p.do("ann", "GET", "/", "")
+		if w.Code != 429 || w.Header().Get("Retry-After") != "1" || log.Len() > 0 {
+			t.Errorf("got %d, Retry-After %q and the log %q, want 429, 1 and none", w.Code, w.Header().Get("Retry-After"), log.String())
+		}
+		close(st.release)
+		running.Wait()
+	})
+}
+
+// A blockingStore holds each Get until release is closed.
+type blockingStore struct {
+	store.Store
+	release chan struct{}
+}
+
+func (s *blockingStore) Get(ctx context.Context, owner, id string) (store.Record, error) {
+	<-s.release
+	return s.Store.Get(ctx, owner, id)
 }
 
 // M-18: every write counts against a quota of its owner, also if it fails. Past the

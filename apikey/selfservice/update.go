@@ -33,7 +33,7 @@ func update(c *call) (int, any, error) {
 	if p.Name == nil && p.Disabled == nil && p.ExpiresAt == nil {
 		return 0, nil, malformed("There is nothing to change.")
 	}
-	if err := c.throttle(c.who.owner, apikey.EventUpdated); err != nil {
+	if err := c.throttle(c.who, apikey.EventUpdated); err != nil {
 		return 0, nil, err
 	}
 	if err := c.mayChange(p.ExpiresAt); err != nil {

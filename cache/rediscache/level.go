@@ -141,7 +141,7 @@ func (c *Cache) guarded(ctx context.Context, what string, key cache.Key, call fu
 	}
 	began := time.Now()
 	err := c.bounded(ctx, what, call)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		c.breaker.Release() // a caller that gives up says nothing about the server
 	} else {
 		c.breaker.Record(key, began, err)
