@@ -16,6 +16,7 @@ const (
 	lookPause    = 10 * time.Second    // between two looks at the count of revocations
 	confirmPause = 2 * time.Second     // until a lower count is looked at again
 	seenTTL      = 30 * 24 * time.Hour // of the highest count in the shared cache
+	warnPause    = 10 * time.Minute    // between two warnings that the count cannot be read
 	settlePause  = 3 * lookPause       // until all have noticed, and no old count is on the bus
 )
 
@@ -31,6 +32,7 @@ type countWatch struct {
 	counter store.RevocationCounter
 	seen    store.Revocations // the highest that this instance has seen
 	settled time.Time         // from when counts on the bus are compared again after a report
+	warned  time.Time         // when a count that cannot be read was logged last
 }
 
 // startCountWatch returns nil if the store does not count.
@@ -47,12 +49,23 @@ func (w *countWatch) run(ctx context.Context) {
 		if err := w.lookSafely(ctx); errors.Is(err, errors.ErrUnsupported) {
 			return
 		} else if err != nil {
-			w.m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: the count of revocations could not be compared", slog.Any("error", err))
+			w.warn(ctx, err)
 		}
 		if !pauseFor(ctx, lookPause) {
 			return
 		}
 	}
+}
+
+// warn logs at most one line in warnPause.
+func (w *countWatch) warn(ctx context.Context, err error) {
+	defer func() { _ = recover() }()
+	if ctx.Err() != nil || !w.warned.IsZero() && time.Since(w.warned) < warnPause {
+		return
+	}
+	w.warned = time.Now()
+	w.m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: the count of revocations cannot be read; "+
+		"a database that goes back to an earlier state is not noticed", slog.Any("error", err))
 }
 
 func pauseFor(ctx context.Context, d time.Duration) bool {

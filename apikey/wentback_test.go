@@ -2,6 +2,7 @@ package apikey_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -229,4 +230,28 @@ func (s *slowCounts) Revocations(ctx context.Context) (store.Revocations, error)
 	case <-time.After(1300 * time.Millisecond):
 	}
 	return r, err
+}
+
+// R-17: a count that cannot be read is a warning, at once and every ten minutes.
+func TestCountThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var log strings.Builder
+		logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))
+		newManager(t, noCount{memstore.New()}, &apikey.Options{Logger: logger})
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if n := strings.Count(log.String(), "level=WARN msg=\"apikey: the count of revocations cannot be read"); n != 2 {
+			t.Errorf("got %d warnings in 15 minutes, want 2:\n%s", n, log.String())
+		}
+	})
+}
+
+// noCount is a store whose count has lost its rows.
+type noCount struct{ *memstore.Store }
+
+func (noCount) Revocations(context.Context) (store.Revocations, error) {
+	return store.Revocations{}, errors.New("no rows")
 }

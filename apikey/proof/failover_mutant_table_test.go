@@ -154,13 +154,29 @@ var failoverMutants = []mutant{
 		"if err == nil {",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: a revocation is counted outside its transaction", "store/sqlstore/revocations.go", edits{
-		"_, err := tx.ExecContext(ctx,",
-		"_ = tx\n\t_, err := s.writes.ExecContext(ctx,",
+		"result, err := tx.ExecContext(ctx,",
+		"_ = tx\n\tresult, err := s.writes.ExecContext(ctx,",
 	}, "./store/proof", "TestRevocationThatFailsDoesNotCount"},
 	{"SQL: a revocation goes through without its count", "store/sqlstore/revocations.go", edits{
-		"\treturn err\n}",
-		"\t_ = err\n\treturn nil\n}",
+		"\t\treturn err\n\t}\n\tif rows, err := result",
+		"\t\treturn nil\n\t}\n\tif rows, err := result",
 	}, "./store/proof", "TestRevocationThatCannotBeCounted"},
+	{"SQL: a revocation goes through when its row of the count is gone", "store/sqlstore/revocations.go", edits{
+		"err != nil || rows != 1",
+		"err != nil || rows > 1",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/.*count"},
+	{"SQL: a count without its rows believed", "store/sqlstore/revocations.go", edits{
+		"err == nil && rows != slots",
+		"err == nil && rows > slots",
+	}, "./store/proof", "TestCountWithoutItsRows"},
+	{"a count that cannot be read is not mentioned", "apikey/wentback.go", edits{
+		"if ctx.Err() != nil || !w.warned.IsZero() &&",
+		"if w.warned.IsZero() || !w.warned.IsZero() &&",
+	}, "./apikey", "TestCountThatCannotBeRead"},
+	{"a count that cannot be read floods the log", "apikey/wentback.go", edits{
+		"time.Since(w.warned) < warnPause {",
+		"time.Since(w.warned) < 0 {",
+	}, "./apikey", "TestCountThatCannotBeRead"},
 	{"a lower count is not noticed", "apikey/wentback.go", edits{
 		"back := count.Lineage == w.seen.Lineage && count.Count < highest",
 		"back := false",

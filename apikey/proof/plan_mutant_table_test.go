@@ -53,6 +53,18 @@ var planMutants = []mutant{
 		"AND (updated_at < ? OR updated_at = ? AND version < ?)",
 		"AND (updated_at <> ? OR updated_at = ? AND version < ?)",
 	}, "./entitlement/proof", "TestNewerTakesThePlaceOfOlder/MariaDB"},
+	{"plans in SQL: a state that was skipped taken for an older one", "entitlement/sqlprovider/put.go", edits{
+		"return errSkipped",
+		"return nil",
+	}, "./entitlement/proof", "TestSkippedWriteIsAnOutage"},
+	{"plans in SQL: an override that was skipped taken for kept", "entitlement/sqlprovider/override.go", edits{
+		"err = errSkipped",
+		"err = nil",
+	}, "./entitlement/proof", "TestSkippedWriteIsAnOutage"},
+	{"plans in SQL: an event that was skipped taken for kept", "entitlement/sqlprovider/event.go", edits{
+		"err = errSkipped",
+		"err = nil",
+	}, "./entitlement/proof", "TestSkippedWriteIsAnOutage"},
 	{"plans in SQL: another owner's row believed", "entitlement/sqlprovider/read.go", edits{
 		"if row.Owner != owner {",
 		"if row.Owner == \"\" {",

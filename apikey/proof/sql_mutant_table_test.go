@@ -194,9 +194,31 @@ var sqlMutants = []mutant{
 		"SELECT LENGTH(?)",
 	}, "./store/proof", "TestLimitHoldsAtEveryIsolation"},
 	{"MySQL: writes not read again", "store/sqlstore/tx.go", edits{
-		"if err == nil && s.dialect.readBack {",
-		"if err == nil && s.dialect.readBack && s == nil {",
+		"rows, err = s.readBack(ctx, tx, left)",
+		"rows = left",
 	}, "./store/proof", "TestMySQLCutsNothingOff"},
+	{"SQL: a write that changed no row taken for done", "store/sqlstore/tx.go", edits{
+		"case len(rows) < len(left):",
+		"case len(rows) == 0:\n\t\treturn nil\n\tcase len(rows) < len(left):",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/.*updates"},
+	{"SQL: a write that was altered taken for done", "store/sqlstore/tx.go", edits{
+		"case !sameRecords(rows, left):",
+		"case !sameRecords(rows, left) && s == nil:",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/.*undoes"},
+	{"SQL: a batch of which a part was skipped taken for done", "store/sqlstore/tx.go", edits{
+		"case len(rows) < len(left):",
+		"case len(rows) == 0:",
+		"case !sameRecords(rows, left):",
+		"case len(rows) == len(left) && !sameRecords(rows, left):",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/SQLite_trigger_skips_one"},
+	{"SQL: an insert that was skipped taken for a duplicate", "store/sqlstore/insert.go", edits{
+		"\treturn failed\n}",
+		"\treturn store.ErrDuplicate\n}",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/.*inserts"},
+	{"SQL: a latest instant that did not move believed", "store/sqlstore/tx.go", edits{
+		"err == nil && latest < at.UnixMicro()",
+		"err == nil && latest < 0",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/.*latest"},
 	{"SQLite: commit does not wait for the disk", "store/sqlitestore/settings.go", edits{
 		`durable = setting{"synchronous", "FULL", "2"}`,
 		`durable = setting{"synchronous", "NORMAL", "1"}`,

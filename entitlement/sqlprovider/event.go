@@ -50,7 +50,7 @@ func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
 func (p *Provider) MarkSeen(ctx context.Context, event string, at time.Time) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
-		_, err = p.exec(ctx, p.sql.markSeen, event, at.UnixMicro(), []byte{})
+		err = p.write(ctx, event, true, p.sql.markSeen, event, at.UnixMicro(), []byte{})
 	}
 	return verb("mark seen", err)
 }
@@ -63,9 +63,23 @@ func (p *Provider) KeepRefused(ctx context.Context, event string, at time.Time, 
 	at, err := checkedEvent(event, at)
 	if err == nil {
 		body = append([]byte{}, body[:min(len(body), maxBody)]...) // nil would be NULL
-		_, err = p.exec(ctx, p.sql.keepRefused, event, at.UnixMicro(), legible(reason), body)
+		err = p.write(ctx, event, false, p.sql.keepRefused, event, at.UnixMicro(), legible(reason), body)
 	}
 	return verb("keep refused", err)
+}
+
+// write runs a statement that keeps an event. If it changed nothing, the event must
+// be there as it would have left it, or seen.
+func (p *Provider) write(ctx context.Context, event string, wantSeen bool, statement string, args ...any) error {
+	n, err := p.exec(ctx, statement, args...)
+	if err != nil || n > 0 {
+		return err
+	}
+	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
+	if err == nil && (len(found) == 0 || wantSeen && !found[0].Seen) {
+		err = errSkipped
+	}
+	return err
 }
 
 // Refused returns the newest events that [Provider.KeepRefused] has kept,

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A fake is a database that returns the given rows for every query, and nothing
-// for every other statement.
+// A fake is a database that returns the given rows for every query, and changes
+// one row for every other statement.
 type fake struct {
 	mu         sync.Mutex
 	rows       [][]driver.Value
@@ -62,7 +62,7 @@ func (fakeConn) Close() error                        { return nil }
 
 func (c fakeConn) ExecContext(_ context.Context, statement string, args []driver.NamedValue) (driver.Result, error) {
 	_, err := c.take(statement, args)
-	return driver.RowsAffected(0), err
+	return driver.RowsAffected(1), err
 }
 
 func (c fakeConn) QueryContext(_ context.Context, statement string, args []driver.NamedValue) (driver.Rows, error) {

@@ -32,7 +32,13 @@ func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.
 	if err != nil {
 		return verb("set override", callers(err))
 	}
-	_, err = p.exec(ctx, p.sql.setOverride, owner, document, time.Now().UnixMicro())
+	n, err := p.exec(ctx, p.sql.setOverride, owner, document, time.Now().UnixMicro())
+	if err == nil && n == 0 {
+		var kept entitlement.Override
+		if kept, err = p.Override(ctx, owner); err == nil && !reflect.DeepEqual(kept, o) {
+			err = errSkipped
+		}
+	}
 	return verb("set override", err)
 }
 

@@ -29,7 +29,24 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 		return false, verb("put", callers(err))
 	}
 	n, err := p.put(ctx, s, time.Now().UnixMicro())
-	return n > 0, verb("put", err)
+	if err == nil && n == 0 {
+		err = p.checkKept(ctx, s)
+	}
+	return n > 0 && err == nil, verb("put", err)
+}
+
+// checkKept returns an error unless s, or something newer, is kept.
+func (p *Provider) checkKept(ctx context.Context, s entitlement.Subscription) error {
+	subscriptions, _, err := p.owned(ctx, s.Owner)
+	if err != nil {
+		return err
+	}
+	for _, kept := range subscriptions {
+		if kept.ID == s.ID && !s.Newer(kept) {
+			return nil
+		}
+	}
+	return errSkipped
 }
 
 func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int64) (int64, error) {

@@ -47,6 +47,9 @@ func interrupted(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
+// errSkipped says that a statement succeeded and did not do what it says.
+var errSkipped = errors.New("the database skipped a write: use no triggers and no rules on keyhatch's tables that skip writes")
+
 // exec runs one statement, which is its own transaction, and returns the number
 // of changed rows.
 func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n int64, err error) {

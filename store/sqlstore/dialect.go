@@ -58,7 +58,8 @@ type dialect struct {
 	// such thing.
 	unlessTaken string
 
-	// readBack says that no write is taken at its word: the row is read again.
+	// readBack says that what a statement wrote is read again, and not returned by
+	// the statement itself.
 	readBack bool
 
 	// unfit asks what is wrong with a connection; NULL means nothing.

@@ -39,17 +39,11 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 	if err != nil {
 		return err
 	}
-	result, err := tx.ExecContext(ctx, s.sql.insert, args...)
-	if s.dialect.unlessTaken == "" { // then a duplicate is an error like others
-		return s.reason(ctx, tx, r, err)
-	}
-	if err != nil {
+	err = s.change(ctx, tx, s.sql.insert, args, r)
+	if err == errAltered || s.dialect.unlessTaken != "" && err != errSkipped {
 		return err
 	}
-	if n, err := result.RowsAffected(); n != 0 || err != nil {
-		return err
-	}
-	return store.ErrDuplicate
+	return s.reason(ctx, tx, r, err)
 }
 
 // reason tells a duplicate from other failures of an INSERT, by a look at what

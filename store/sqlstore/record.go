@@ -54,6 +54,17 @@ func same(a, b store.Record) bool {
 	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
 }
 
+// sameRecords reports whether rows are those records, in any order.
+func sameRecords(rows, records []store.Record) bool {
+	byDigest := make(map[store.Digest]store.Record, len(rows))
+	for _, r := range rows {
+		byDigest[r.Digest] = r
+	}
+	return len(rows) == len(records) && !slices.ContainsFunc(records, func(r store.Record) bool {
+		return !same(byDigest[r.Digest], r)
+	})
+}
+
 // micros is how an instant is stored.
 func micros(t time.Time) any {
 	if t.IsZero() {

@@ -17,7 +17,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 		if r, changed = r.Revoked(at, reason); !changed {
 			return r, nil
 		}
-		if _, err = tx.ExecContext(ctx, s.sql.revoke, micros(at), reason, id); err != nil {
+		if err = s.change(ctx, tx, s.sql.revoke, []any{micros(at), reason, id}, r); err != nil {
 			return r, err
 		}
 		return r, s.countRevocations(ctx, tx, owner, 1)
@@ -41,7 +41,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 			last = revoked[i] // all of them stand or fall with it
 			args = append(args, revoked[i].Digest[:])
 		}
-		if _, err = tx.ExecContext(ctx, s.revokeBatch(len(revoked)), args...); err != nil {
+		if err = s.change(ctx, tx, s.revokeBatch(len(revoked)), args, revoked...); err != nil {
 			return last, err
 		}
 		return last, s.countRevocations(ctx, tx, owner, len(revoked))

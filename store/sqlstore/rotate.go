@@ -21,8 +21,8 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		if err := s.insert(ctx, tx, now); err != nil {
 			return now, err
 		}
-		_, err = tx.ExecContext(ctx, s.sql.replace, old.ReplacedBy, micros(old.ExpiresAt),
-			micros(old.RevokedAt), old.RevokeReason, old.ID)
+		err = s.change(ctx, tx, s.sql.replace, []any{old.ReplacedBy, micros(old.ExpiresAt),
+			micros(old.RevokedAt), old.RevokeReason, old.ID}, old)
 		if err == nil && !old.RevokedAt.IsZero() {
 			return now, s.countRevocations(ctx, tx, owner, 1)
 		}

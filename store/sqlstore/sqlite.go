@@ -19,12 +19,14 @@ var (
 )
 
 var sqlite = dialect{
-	schema:      []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
-	db:          &sqldb.SQLite,
-	isolation:   sql.LevelSerializable, // SQLite has no other
-	prepare:     true,
-	alone:       aloneInTransaction(""), // lockVersion writes, and there is one writer
-	unlessTaken: "ON CONFLICT DO NOTHING",
+	schema:    []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
+	db:        &sqldb.SQLite,
+	isolation: sql.LevelSerializable, // SQLite has no other
+	prepare:   true,
+	alone:     aloneInTransaction(""), // lockVersion writes, and there is one writer
+
+	// RETURNING does not show what a trigger does after the statement.
+	readBack: true,
 
 	// SQLite has one write lock, which the first write of a transaction takes. A
 	// transaction that reads first and writes later would be refused for good

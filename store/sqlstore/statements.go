@@ -17,6 +17,7 @@ type statements struct {
 	lock, latest, touch               string
 	createVersion, noVersion, version string
 	revocations, countRevocations     string
+	returning                         string
 }
 
 func (s *Store) statements() statements {
@@ -53,8 +54,10 @@ func (s *Store) statements() statements {
 		latest: s.text(s.dialect.latest),
 		touch:  s.text(s.dialect.touch),
 
-		revocations:      s.text(`SELECT min(lineage), sum(revoked) FROM keyhatch_keys_revocations`),
+		revocations:      s.text(`SELECT count(*), coalesce(min(lineage), ''), coalesce(sum(revoked), 0) FROM keyhatch_keys_revocations`),
 		countRevocations: s.text(`UPDATE keyhatch_keys_revocations SET revoked = revoked + ? WHERE slot = ?`),
+
+		returning: ` RETURNING ` + columns,
 
 		createVersion: s.text(`CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
 			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),
@@ -93,6 +96,12 @@ func (s *Store) part(condition string) string {
 func (s *Store) revokeBatch(n int) string {
 	return s.text(`UPDATE keyhatch_keys ` + s.dialect.byDigest + ` SET revoked_at = ?, revoke_reason = ?
 		WHERE owner = ? AND revoked_at IS NULL AND digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
+}
+
+// byDigests finds records by their digests, of which there are n.
+func (s *Store) byDigests(n int) string {
+	return s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byDigest + `
+		WHERE digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
 }
 
 // read turns a SELECT statement into one that fails if the database may leave out

@@ -35,9 +35,6 @@ func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*
 			return err
 		}
 		left, err = do(tx, latest)
-		if err == nil && s.dialect.readBack {
-			err = s.verify(ctx, tx, left)
-		}
 		return err
 	})
 	if errors.Is(err, errCommit) && s.holds(ctx, left) {
@@ -83,22 +80,46 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 	}
 	var latest int64
 	err := row().Scan(&latest)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && latest < at.UnixMicro() {
+		err = errSkipped
+	}
 	return time.UnixMicro(latest).UTC(), err
 }
 
-// verify reads what was written before it is committed.
-func (s *Store) verify(ctx context.Context, tx *sql.Tx, left store.Record) error {
-	if left.ID == "" {
-		return nil // there was nothing to revoke
+// These say that a statement succeeded and did not do what it says.
+var (
+	errSkipped = errors.New("the database skipped a write: use no triggers and no rules on keyhatch's tables that skip writes")
+	errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
+)
+
+// change runs a statement that leaves these records of one owner changed. It
+// returns an error unless the database then holds them so.
+func (s *Store) change(ctx context.Context, tx *sql.Tx, statement string, args []any, left ...store.Record) error {
+	var rows []store.Record
+	var err error
+	if !s.dialect.readBack {
+		rows, err = ownedBy(ctx, tx, left[0].Owner, statement+s.sql.returning, args...)
+	} else if _, err = tx.ExecContext(ctx, statement, args...); err == nil {
+		rows, err = s.readBack(ctx, tx, left)
 	}
-	r, err := one(tx.QueryRowContext(ctx, s.sql.lookup, left.Digest[:]))
-	if err == nil && same(r, left) || err != nil && s.dialect.busy(err) {
+	switch {
+	case err != nil:
 		return err
+	case len(rows) < len(left):
+		return errSkipped
+	case !sameRecords(rows, left):
+		return errAltered
 	}
-	if err == nil {
-		err = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on the table")
+	return nil
+}
+
+// readBack reads records by their digests.
+func (s *Store) readBack(ctx context.Context, tx *sql.Tx, left []store.Record) ([]store.Record, error) {
+	digests := make([]any, len(left))
+	for i := range left {
+		digests[i] = left[i].Digest[:]
 	}
-	return interrupted(ctx, fmt.Errorf("read the row again: %v", err)) // not a sentinel
+	return ownedBy(ctx, tx, left[0].Owner, s.byDigests(len(left)), digests...)
 }
 
 // errCommit says that it is unknown whether a write took effect.

@@ -23,7 +23,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 		if r, err = r.Changed(c); err != nil {
 			return r, err
 		}
-		return r, s.update(ctx, tx, id, set)
+		return r, s.update(ctx, tx, r, set)
 	})
 	if err != nil {
 		return store.Record{}, verb("update", err)
@@ -31,14 +31,13 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 	return r, nil
 }
 
-func (s *Store) update(ctx context.Context, tx *sql.Tx, id string, set assignments) error {
+func (s *Store) update(ctx context.Context, tx *sql.Tx, left store.Record, set assignments) error {
 	if len(set.columns) == 0 {
 		return nil
 	}
 	statement := s.text("UPDATE keyhatch_keys SET " + strings.Join(set.columns, ", ") +
 		" WHERE id = ? AND revoked_at IS NULL")
-	_, err := tx.ExecContext(ctx, statement, append(set.values, id)...)
-	return err
+	return s.change(ctx, tx, statement, append(set.values, left.ID), left)
 }
 
 // assignments are the columns that a change names; no other one is written, so
