@@ -224,6 +224,9 @@ func (w *world) rotate(i *instance, k knownToken, grace time.Duration) func(cont
 	return func(ctx context.Context) error {
 		issued, err := i.keys.Rotate(ctx, k.owner, k.id, grace)
 		w.learn(issued)
+		if err == nil && !issued.Propagated {
+			err = apikey.ErrNotPropagated
+		}
 		return err
 	}
 }
