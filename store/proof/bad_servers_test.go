@@ -243,7 +243,9 @@ func tooManyConnections(t *testing.T, p *private) {
 
 // a server that has become a standby lags behind, so reads fail too.
 func standbyPostgres(t *testing.T, p *private) {
-	s, had := p.store(t, openDB(t, p.driver, p.name()))
+	db := openDB(t, p.driver, p.name())
+	s, had := p.store(t, db)
+	db.SetMaxIdleConns(0) // those of the server that is restarted
 	p.Standby()
 	errs := callEach(t.Context(), s)
 	for _, read := range []string{"Lookup", "Get", "List", "Count"} {
