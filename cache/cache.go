@@ -38,6 +38,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,10 +89,11 @@ const (
 	// maxLoads bounds the loads under way at once over all keys: single flight
 	// bounds only those of one key.
 	maxLoads     = 64
-	maxStrangers = maxLoads / 2 // of them of keys that are not known
+	maxStrangers = maxLoads / 8 // of them of keys that are not known; fewer than a usual store has connections
 	maxRenewals  = maxLoads / 8 // of them of values that may still be served; fewer than a usual store has connections
 
-	// maxWaiting bounds the loads in each queue for these places.
+	// maxWaiting bounds the loads that wait for these places, other than those of
+	// known keys, and the callers that wait for one load.
 	maxWaiting = 1024
 
 	// patience is how long a caller waits for a load if a stale value may be served.
@@ -121,6 +123,7 @@ type Cache[V any] struct {
 
 	breaker *guard.Breaker
 	slow    atomic.Int64 // loads under way for longer than patience
+	hung    atomic.Int64 // calls that go on although their LoadTimeout is over
 	flying  sync.Mutex
 	flights map[flightID]*flight[V] // that can be joined; guarded by flying
 	opts    Options
@@ -140,7 +143,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 	}
 	c := &Cache[V]{
 		start: time.Now(), opts: opts,
-		places:    guard.NewPlaces(maxLoads, maxWaiting),
+		places:    guard.NewPlaces(maxLoads, math.MaxInt),
 		strangers: guard.NewPlaces(maxStrangers, maxWaiting),
 		renewals:  guard.NewPlaces(maxRenewals, maxWaiting),
 		breaker:   guard.NewBreaker(opts.LoadTimeout / 4),

@@ -205,7 +205,7 @@ func TestBrokenLoads(t *testing.T) {
 	}{
 		{"error", func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{Value: 1}, failure }, "connection refused"},
 		{"panic", func(context.Context) (cache.Loaded[int64], error) { panic("boom") }, "panicked: boom"},
-		{"exit", func(context.Context) (cache.Loaded[int64], error) { runtime.Goexit(); panic("unreachable") }, "exited"},
+		{"exit", func(context.Context) (cache.Loaded[int64], error) { runtime.Goexit(); panic("unreachable") }, "ended its goroutine"},
 		{"hang", func(ctx context.Context) (cache.Loaded[int64], error) {
 			<-ctx.Done()
 			return cache.Loaded[int64]{}, ctx.Err()

@@ -29,7 +29,7 @@ type flight[V any] struct {
 }
 
 // join returns the flight of that name, and whether the caller must fly it. leave
-// must follow.
+// must follow, unless f is nil because too many callers wait for it.
 func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads bool) {
 	c.flying.Lock()
 	defer c.flying.Unlock()
@@ -38,6 +38,9 @@ func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads b
 		f = &flight[V]{id: id, began: time.Now(), landed: make(chan struct{})}
 		f.ctx, f.abandon = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // end calls it
 		c.flights[id] = f
+	}
+	if f.callers >= maxWaiting {
+		return nil, false
 	}
 	f.callers++
 	return f, !ok

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,12 +47,14 @@ type Loaded[V any] struct {
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
-// and at most half of them are of keys without a cached value of use. Other loads wait for
-// up to a quarter of the LoadTimeout, and are dropped if no caller is left. A
-// caller who comes during a write may wait for two loads.
+// and at most eight of them are of keys without a cached value of use. Others wait for their
+// turn: these for up to a quarter of the LoadTimeout, in a queue of 1024, and loads
+// of known keys for up to the LoadTimeout. A load is dropped if no caller is left.
+// A caller who comes during a write may wait for two loads.
 //
 // Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if it did
-// not call load because too many others were running. Both are returned unwrapped. If load fails or panics, or has failed so often that the circuit
+// not call load because too many others were running, or because 1024 callers
+// wait for the same load. Both are returned unwrapped. If load fails or panics, or has failed so often that the circuit
 // breaker is open, Load returns another error, or else the value from before if
 // it is younger than [Options.StaleIfError]. That value is also returned when a
 // load takes longer than 50 ms.
@@ -92,6 +95,9 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	// began before it ended.
 	trusted, id := c.trusted(), c.flightID(key)
 	f, leads := c.join(ctx, id)
+	if f == nil {
+		return v, false, ErrOverloaded
+	}
 	defer c.leave(f)
 	if leads {
 		go c.fly(f, known != nil && !known.ended, nil, load)
@@ -138,7 +144,7 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V], s *
 		case now := <-patient.C:
 			switch {
 			case known == nil || !c.mayBeSpared(known, s, now):
-			case c.slow.Load() > 0:
+			case c.slow.Load() > 0 || c.outage() != nil:
 				return true, nil
 			default:
 				patient.Reset(patience / 5)
@@ -163,6 +169,13 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 		c.land(f, e, nil)
 		return
 	}
+	// The trial is claimed before the queue, which may be one for places that calls
+	// that hang never give back.
+	trial := !c.breaker.Closed()
+	if trial && !c.breaker.Allow(*key) {
+		c.land(f, nil, c.refusal())
+		return
+	}
 	release, err := c.acquire(f, known)
 	if err == nil && !c.takeOff(f) {
 		release()
@@ -172,7 +185,7 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 		c.land(f, nil, err)
 		return
 	}
-	e, err = c.ask(f, release, load)
+	e, err = c.ask(f, trial, release, load)
 	if err == nil && open {
 		c.fill(e, f.id.gen)
 	}
@@ -180,33 +193,60 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 }
 
 // acquire takes a place for a load. Those of keys that are not known have to pass
-// through a narrower door first, so that they leave half of the places to the others.
+// through a narrower door first, so that they leave most of the places to the
+// others. Known keys are never too many for the queue, or else none of them would
+// be served for a while after all entries were marked stale.
 func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error) {
 	release = c.places.Release
+	wait := c.opts.LoadTimeout
 	if !known {
-		if c.strangers.Acquire(f.ctx, c.wait()) != nil {
-			return nil, ErrOverloaded
+		wait = c.wait()
+		if c.strangers.Acquire(f.ctx, wait) != nil {
+			return nil, c.noPlace()
 		}
 		release = func() {
 			c.places.Release()
 			c.strangers.Release()
 		}
 	}
-	if c.places.Acquire(f.ctx, c.wait()-time.Since(f.began)) != nil {
+	if c.places.Acquire(f.ctx, wait-time.Since(f.began)) != nil {
 		if !known {
 			c.strangers.Release()
 		}
-		return nil, ErrOverloaded
+		return nil, c.noPlace()
 	}
 	return release, nil
 }
 
-// wait is how long a load waits for its turn.
+// noPlace is the error of a load that found no place. It is no overload if the
+// places are held by calls that hang.
+func (c *Cache[V]) noPlace() error {
+	if err := c.outage(); err != nil {
+		return err
+	}
+	return ErrOverloaded
+}
+
+var errHung = errors.New("cache: calls of the source do not return")
+
+// outage returns an error while the circuit breaker is open, or half of the places
+// are held by calls that have not returned after the LoadTimeout.
+func (c *Cache[V]) outage() error {
+	switch {
+	case !c.breaker.Closed():
+		return c.refusal()
+	case c.hung.Load() >= maxLoads/2:
+		return errHung
+	}
+	return nil
+}
+
+// wait is how long a load of a key that is not known waits for its turn.
 func (c *Cache[V]) wait() time.Duration { return c.opts.LoadTimeout / 4 }
 
 // ask makes the call. What becomes of it is the circuit breaker's evidence.
-func (c *Cache[V]) ask(f *flight[V], release func(), load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
-	if !c.breaker.Allow(f.id.key) {
+func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
+	if !trial && !c.breaker.Allow(f.id.key) {
 		release()
 		return nil, c.refusal()
 	}
@@ -214,7 +254,13 @@ func (c *Cache[V]) ask(f *flight[V], release func(), load func(context.Context) 
 	// A value is as old as the beginning of its load. The load does not end with
 	// its callers.
 	began := time.Now()
-	found, err := guard.Call(f.ctx, c.opts.LoadTimeout, release, load)
+	hung := time.AfterFunc(c.opts.LoadTimeout, func() { c.hung.Add(1) })
+	found, err := guard.Call(f.ctx, c.opts.LoadTimeout, func() {
+		if !hung.Stop() {
+			c.hung.Add(-1)
+		}
+		release()
+	}, load)
 	if err == nil && found.Kept {
 		c.breaker.Release()
 	} else {
@@ -255,6 +301,9 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 		return
 	}
 	f, leads := c.join(ctx, c.flightID(&e.key))
+	if f == nil {
+		return
+	}
 	defer c.leave(f)
 	if leads {
 		c.fly(f, true, e, load)

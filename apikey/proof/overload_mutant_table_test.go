@@ -6,7 +6,7 @@ var overloadMutants = []mutant{
 		"if err == nil && found.Kept {", "if err != nil && found.Kept {",
 	}, "./cache", "TestKeptValueClosesNoBreaker"},
 	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
-		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, ErrOverloaded", "\t\treturn nil, ErrOverloaded",
+		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, c.noPlace()", "\t\treturn nil, ErrOverloaded",
 	}, "./cache", "TestRefusedStrangersLeaveNothing"},
 	{"stale values outlive their end", "cache/stale.go", edits{
 		" && now.UnixNano() < e.untilWall", "",
@@ -40,12 +40,12 @@ var overloadMutants = []mutant{
 		"case f.err == ErrMiss:",
 	}, "./cache", "TestOverloadServesNothingStale"},
 	{"stale served to those who wait for their turn", "cache/load.go", edits{
-		"case c.slow.Load() > 0:",
-		"case c.slow.Load() >= 0:",
+		"case c.slow.Load() > 0 ||",
+		"case c.slow.Load() >= 0 ||",
 	}, "./cache", "TestOverloadServesNothingStale"},
 	{"no places for known keys", "cache/cache.go", edits{
 		"guard.NewPlaces(maxStrangers, maxWaiting)",
-		"guard.NewPlaces(maxLoads, maxWaiting)",
+		"guard.NewPlaces(maxLoads, math.MaxInt)",
 	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
 	{"a key whose value has ended is not known", "cache/load.go", edits{
 		"go c.fly(f, known != nil && !known.ended, nil, load)",
@@ -64,9 +64,33 @@ var overloadMutants = []mutant{
 		"Ended: false",
 	}, "./apikey", "TestEndedKeysTakeNoPlaces"},
 	{"the clock of a load started in the queue", "cache/load.go", edits{
-		"guard.Call(f.ctx, c.opts.LoadTimeout, release",
-		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), release",
+		"guard.Call(f.ctx, c.opts.LoadTimeout, func() {",
+		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), func() {",
 	}, "./cache", "TestLoadTimeoutStartsWithThePlace"},
+	{"a short queue of known keys", "cache/cache.go", edits{
+		"guard.NewPlaces(maxLoads, math.MaxInt),",
+		"guard.NewPlaces(maxLoads, min(maxWaiting, math.MaxInt)),",
+	}, "./cache", "TestAllKnownKeysWait"},
+	{"a short wait of known keys", "cache/load.go", edits{
+		"wait := c.opts.LoadTimeout\n",
+		"wait := c.wait()\n",
+	}, "./cache", "TestAllKnownKeysWait"},
+	{"any number of callers of one load", "cache/flight.go", edits{
+		"if f.callers >= maxWaiting {",
+		"if f.callers < 0 {",
+	}, "./cache", "TestCallersOfOneLoadAreBounded"},
+	{"the trial claimed after the queue", "cache/load.go", edits{
+		"trial := !c.breaker.Closed()",
+		"trial := c.breaker == nil",
+	}, "./cache", "TestHungCallsAreAnOutage"},
+	{"calls that hang taken for an overload", "cache/load.go", edits{
+		"c.hung.Load() >= maxLoads/2",
+		"c.hung.Load() < 0",
+	}, "./cache", "TestHungCallsAreAnOutage"},
+	{"calls that hang beside an open circuit breaker taken for an overload", "cache/load.go", edits{
+		"\t\treturn nil, c.noPlace()\n\t}\n\treturn release, nil",
+		"\t\treturn nil, ErrOverloaded\n\t}\n\treturn release, nil",
+	}, "./cache", "TestHungCallsAreAnOutage"},
 	{"an abandoned load not dropped", "cache/flight.go", edits{
 		"f.callers == 0 && !f.started",
 		"f.callers < 0",
@@ -95,7 +119,7 @@ var overloadMutants = []mutant{
 	}, "./cache", "TestFenceRenewalBegunBeforeWrite"},
 	{"renewals take all places", "cache/cache.go", edits{
 		"guard.NewPlaces(maxRenewals, maxWaiting)",
-		"guard.NewPlaces(maxLoads, maxWaiting)",
+		"guard.NewPlaces(maxLoads, math.MaxInt)",
 	}, "./cache", "TestRenewalsLeavePlaces"},
 	{"an old value renewed over and over", "cache/entry.go", edits{
 		"min(max(at, now+(e.ends-e.began)/20), e.ends)",

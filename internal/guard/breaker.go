@@ -48,6 +48,9 @@ type failed struct {
 // 0, every failure counts.
 func NewBreaker(slow time.Duration) *Breaker { return &Breaker{slow: slow, start: time.Now()} }
 
+// Closed reports whether all calls are allowed.
+func (b *Breaker) Closed() bool { return b.next.Load() == 0 }
+
 // Ready reports whether Allow would allow a call of the key now.
 func (b *Breaker) Ready(key Key) bool {
 	next := b.next.Load()
