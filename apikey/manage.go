@@ -258,12 +258,12 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on
 		flush.Go(func() { flushed = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
 	}
 	before, err := m.find(ctx, t, owner, id)
-	flush.Wait()
 	if err != nil {
+		flush.Wait()
 		return done, err
 	}
 	do := func(ctx context.Context) (T, error) {
-		if flushed {
+		if flush.Wait(); flushed {
 			m.uses.flushKey(ctx, before.Digest)
 		}
 		return on(ctx, before)
