@@ -93,7 +93,7 @@ const (
 	maxRenewals  = maxLoads / 8 // of them of values that may still be served; fewer than a usual store has connections
 
 	// maxWaiting bounds the loads that wait for these places, other than those of
-	// known keys, and the callers that wait for one load.
+	// known keys, and the callers that wait for one load that is slow.
 	maxWaiting = 1024
 
 	// patience is how long a caller waits for a load if a stale value may be served.

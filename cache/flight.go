@@ -39,7 +39,7 @@ func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads b
 		f.ctx, f.abandon = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // end calls it
 		c.flights[id] = f
 	}
-	if f.callers >= maxWaiting {
+	if f.callers >= maxWaiting && time.Since(f.began) >= c.wait() {
 		return nil, false
 	}
 	f.callers++

@@ -54,7 +54,7 @@ type Loaded[V any] struct {
 //
 // Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if it did
 // not call load because too many others were running, or because 1024 callers
-// wait for the same load. Both are returned unwrapped. If load fails or panics, or has failed so often that the circuit
+// wait for the same load, which has taken more than a quarter of the LoadTimeout. Both are returned unwrapped. If load fails or panics, or has failed so often that the circuit
 // breaker is open, Load returns another error, or else the value from before if
 // it is younger than [Options.StaleIfError]. That value is also returned when a
 // load takes longer than 50 ms.
@@ -241,7 +241,8 @@ func (c *Cache[V]) outage() error {
 	return nil
 }
 
-// wait is how long a load of a key that is not known waits for its turn.
+// wait is how long a load of a key that is not known waits for its turn, and after
+// which the number of callers that share a load is bounded.
 func (c *Cache[V]) wait() time.Duration { return c.opts.LoadTimeout / 4 }
 
 // ask makes the call. What becomes of it is the circuit breaker's evidence.

@@ -76,8 +76,8 @@ var overloadMutants = []mutant{
 		"wait := c.wait()\n",
 	}, "./cache", "TestAllKnownKeysWait"},
 	{"any number of callers of one load", "cache/flight.go", edits{
-		"if f.callers >= maxWaiting {",
-		"if f.callers < 0 {",
+		"if f.callers >= maxWaiting && time",
+		"if f.callers < 0 && time",
 	}, "./cache", "TestCallersOfOneLoadAreBounded"},
 	{"the trial claimed after the queue", "cache/load.go", edits{
 		"trial := !c.breaker.Closed()",
