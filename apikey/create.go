@@ -143,6 +143,9 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 		// look again within NegativeTTL.
 		_, err = change(ctx, m, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, insert(ctx) }, cache.Key(r.Digest))
 	}
+	if errors.Is(err, store.ErrConflict) { // by the clock of another instance
+		return Key{}, errExpiryPassed
+	}
 	if err != nil {
 		return Key{}, m.fail(ctx, r.Owner, r.ID, err)
 	}

@@ -242,6 +242,8 @@ func checkMetadata(metadata map[string]string) error {
 	return nil
 }
 
+var errExpiryPassed = &InvalidError{Field: "ExpiresAt", Reason: "must be in the future"}
+
 func cleanExpiry(t, now time.Time) (time.Time, error) {
 	if t.IsZero() {
 		return time.Time{}, nil
@@ -249,7 +251,7 @@ func cleanExpiry(t, now time.Time) (time.Time, error) {
 	t = t.UTC().Truncate(time.Microsecond)
 	switch {
 	case !t.After(now):
-		return t, &InvalidError{Field: "ExpiresAt", Reason: "must be in the future"}
+		return t, errExpiryPassed
 	case t.After(latest):
 		return t, &InvalidError{Field: "ExpiresAt", Reason: "must be before the year 10000"}
 	}

@@ -195,7 +195,9 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 	_, err1 := issuer.Revoke(ctx, "tenant", revoked.Key.ID, "leaked")
 	_, err2 := issuer.Rotate(ctx, "tenant", rotated.Key.ID, 0)
 	_, err3 := issuer.Update(ctx, "tenant", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
-	_, err4 := mem.Update(ctx, "tenant", expired.Key.ID, store.Change{At: past.Add(-time.Hour), ExpiresAt: &past})
+	soon := time.Now().Add(5 * time.Millisecond)
+	_, err4 := mem.Update(ctx, "tenant", expired.Key.ID, store.Change{At: soon.Add(-time.Millisecond), ExpiresAt: &soon})
+	time.Sleep(time.Until(soon))
 	_, err5 := issuer.RevokeAll(ctx, "closed", "account closed")
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)

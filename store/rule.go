@@ -13,9 +13,14 @@ import (
 // [Store.Update]. It judges at c.At, which a store must set to the owner's latest
 // instant if that is later.
 func (r Record) Changed(c Change) (Record, error) {
-	ended := r.Expired(c.At) || r.ReplacedBy != ""
-	if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {
+	if !r.RevokedAt.IsZero() {
 		return Record{}, ErrConflict
+	}
+	if c.ExpiresAt != nil {
+		ended := r.Expired(c.At) || r.ReplacedBy != ""
+		if ended || (Record{ExpiresAt: *c.ExpiresAt}).Expired(c.At) {
+			return Record{}, ErrConflict
+		}
 	}
 	if c.Scopes != nil {
 		r.Scopes = c.Scopes
@@ -34,6 +39,12 @@ func (r Record) Changed(c Change) (Record, error) {
 		r.DisabledAt = *c.DisabledAt
 	}
 	return r, nil
+}
+
+// ExpiresBefore reports whether [Store.Insert] must return [ErrConflict]: whether r
+// expires after r.CreatedAt, and not after the owner's latest instant.
+func (r Record) ExpiresBefore(latest time.Time) bool {
+	return r.Expired(latest) && !r.Expired(r.CreatedAt)
 }
 
 // Revoked returns the record after its revocation, and whether that changed it;
@@ -65,14 +76,19 @@ func (r Record) Used(at time.Time) (Record, bool) {
 
 // Overlaps reports whether a rotation to r has a grace period: whether ends, the end
 // of the old record, is after r.CreatedAt. Only such a rotation can be refused for
-// the limit.
+// the limit or for the clock of another process.
 func (r Record) Overlaps(ends time.Time) bool { return ends.After(r.CreatedAt) }
 
 // Rotated returns the record after its rotation and its successor, or
-// [ErrConflict]; see [Store.Rotate]. It judges by the instant at: next.CreatedAt, or
-// the owner's latest instant if that is later.
+// [ErrConflict]; see [Store.Rotate]. It judges a rotation with a grace period by the
+// instant at: next.CreatedAt, or the owner's latest instant if that is later. The old
+// record is revoked unless its grace period ends after that.
 func (r Record) Rotated(at time.Time, next Record, ends time.Time) (old, now Record, err error) {
-	if !r.Usable(at) || r.ReplacedBy != "" {
+	judged := at
+	if !next.Overlaps(ends) {
+		judged = next.CreatedAt
+	}
+	if !r.Usable(judged) || r.ReplacedBy != "" {
 		return Record{}, Record{}, ErrConflict
 	}
 	now = Record{
@@ -83,7 +99,7 @@ func (r Record) Rotated(at time.Time, next Record, ends time.Time) (old, now Rec
 	old = r.Clone()
 	old.ReplacedBy = next.ID
 	switch {
-	case !next.Overlaps(ends):
+	case !ends.After(at): // or it would never count, and work by a slower clock
 		old, _ = old.Revoked(next.CreatedAt, ReasonRotated)
 	case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):
 		old.ExpiresAt = ends

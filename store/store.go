@@ -44,6 +44,15 @@ import (
 // instant ahead by d. Until the other clocks catch up, their writes treat that
 // owner's keys as expired up to d too early. Validations are not affected.
 //
+// No write makes a record end between its own instant and the owner's latest one:
+// such a record would never count and yet work by a slower clock. So Insert and
+// Update refuse such an expiry, and Rotate revokes a record whose grace period would
+// end so early. By a slower clock, keys that have just expired still work beside
+// those that took their places.
+//
+// Some calls work however far ahead another clock was: Revoke, RevokeAll, Rotate
+// without a grace period, Update without an expiry, and Insert without one.
+//
 // # Concurrency and aliasing
 //
 // All methods may be called from many goroutines, and from many processes if they
@@ -65,7 +74,9 @@ type Store interface {
 	// Insert adds a record.
 	//
 	// It returns [ErrDuplicate] if any owner's record has the digest or the id.
-	// Otherwise it returns [ErrLimit] if the owner already has limit records
+	// Otherwise it returns [ErrConflict] if r expires after r.CreatedAt but not after
+	// the owner's latest instant. A record that had expired when it was created, as
+	// of an import, is kept. Otherwise Insert returns [ErrLimit] if the owner already has limit records
 	// that count (see [Record.CountsAgainstLimit]) at r.CreatedAt, or at the
 	// owner's latest instant if that is later. A negative limit is no limit.
 	// The check and the insert are one step, so concurrent calls never exceed
@@ -96,9 +107,9 @@ type Store interface {
 
 	// Update changes the fields that c names and no others, and returns the
 	// changed record. It returns [ErrConflict] if the record is revoked, or if c
-	// changes the expiry of a record that was replaced or has expired. Whether
-	// it has expired is judged at c.At, or at the owner's latest instant if that
-	// is later.
+	// changes the expiry of a record that was replaced or has expired, or to an
+	// instant that has come. Both are judged at c.At, or at the owner's latest
+	// instant if that is later.
 	Update(ctx context.Context, owner, id string, c Change) (Record, error)
 
 	// Revoke ends a record for good and returns it. It is idempotent: the time
@@ -119,15 +130,16 @@ type Store interface {
 	// transaction finds it, so that no concurrent change is lost. It sets
 	// ReplacedBy of the old record to next.ID. The old record ends at oldEnds, or
 	// at its own expiry if that is earlier. If oldEnds is not after
-	// next.CreatedAt, the old record is revoked at next.CreatedAt for the reason
-	// [ReasonRotated]. Rotate returns both records as they are afterwards.
+	// next.CreatedAt, or the owner's latest instant if that is later, the old record is
+	// revoked at next.CreatedAt for the reason [ReasonRotated]. Rotate returns both
+	// records as they are afterwards.
 	//
 	// The old record must not have been replaced and must be usable at
-	// next.CreatedAt, and at the owner's latest instant if that is later.
-	// Otherwise Rotate returns [ErrConflict]: of any number of rotations of one
+	// next.CreatedAt. If oldEnds is after next.CreatedAt, it must also be usable at
+	// the owner's latest instant if that is later. Otherwise Rotate returns [ErrConflict]: of any number of rotations of one
 	// record, one wins. [ErrDuplicate] is as for Insert.
 	//
-	// If oldEnds is after next.CreatedAt, the limit holds as well: Rotate returns
+	// If the old record is not revoked, the limit holds as well: Rotate returns
 	// ErrConflict if more than limit records would count after it, as when the old
 	// record's own predecessor still works. A negative limit is no limit. A
 	// rotation that ends the old record at once is never refused for the limit.

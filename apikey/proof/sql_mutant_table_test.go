@@ -14,7 +14,7 @@ var sqlMutants = []mutant{
 		"if r.Owner != owner {\n\t\t\treturn nil", "if r.Owner == \"\" {\n\t\t\treturn nil",
 	}, "./store/proof", "TestOwnersThatTheDatabaseTakesForOne"},
 	{"SQL: a limit of 0 is no limit to a rotation", "store/sqlstore/rotate.go", edits{
-		"limit < 0 || !next.Overlaps(oldEnds)", "limit <= 0 || !next.Overlaps(oldEnds)",
+		"if err != nil || limit < 0 {", "if err != nil || limit <= 0 {",
 	}, "./store/sqlitestore", "TestStore/Rotate_with_a_grace_period_keeps"},
 	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
 		"return n > limit, err",
@@ -37,6 +37,30 @@ var sqlMutants = []mutant{
 		"if err == nil && over {",
 		"if err == nil && over && s == nil {",
 	}, "./store/sqlitestore", "TestStore"},
+	{"memory: a record that ended by a faster clock inserted", "store/memstore/insert.go", edits{
+		"if r.ExpiresBefore(at) {",
+		"if r.ExpiresBefore(r.CreatedAt) {",
+	}, "./store/memstore", "TestStore/.*slower_clock"},
+	{"SQL: a record that ended by a faster clock inserted", "store/sqlstore/insert.go", edits{
+		"r.ExpiresBefore(at) {",
+		"r.ExpiresBefore(r.CreatedAt) {",
+	}, "./store/sqlitestore", "TestStore/.*slower_clock"},
+	{"an expiry that has come by a faster clock set", "store/rule.go", edits{
+		"if ended || (Record{ExpiresAt: *c.ExpiresAt}).Expired(c.At) {",
+		"if ended {",
+	}, "./store/memstore", "TestStore/.*slower_clock"},
+	{"a grace period that has ended by a faster clock granted", "store/rule.go", edits{
+		"case !ends.After(at):",
+		"case !next.Overlaps(ends):",
+	}, "./store/memstore", "TestStore/.*slower_clock"},
+	{"a clock that was far ahead prevents a rotation without grace", "store/rule.go", edits{
+		"judged = next.CreatedAt",
+		"judged = at",
+	}, "./store/memstore", "TestStore/.*far_ahead"},
+	{"an expiry refused by another clock is a conflict", "apikey/create.go", edits{
+		"if errors.Is(err, store.ErrConflict) {",
+		"if err == store.ErrConflict && m == nil {",
+	}, "./apikey", "TestExpiryBetweenTwoClocks"},
 	{"SQL: instant taken before the lock", "store/sqlstore/tx.go", edits{
 		"left, err = do(tx, latest)",
 		"_ = latest\n\t\tleft, err = do(tx, at)",

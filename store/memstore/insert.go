@@ -19,6 +19,9 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 		return store.ErrDuplicate
 	}
 	at := s.judged(r.Owner, r.CreatedAt)
+	if r.ExpiresBefore(at) {
+		return store.ErrConflict
+	}
 	if limit >= 0 && s.counted(r.Owner, at) >= limit {
 		return store.ErrLimit
 	}

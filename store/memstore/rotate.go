@@ -32,7 +32,7 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 	}
 	*r = old.Clone()
 	s.add(now.Clone())
-	if limit >= 0 && next.Overlaps(oldEnds) && s.counted(owner, at) > limit {
+	if limit >= 0 && old.RevokedAt.IsZero() && s.counted(owner, at) > limit {
 		s.remove(now)
 		*r = before
 		return store.Record{}, store.Record{}, store.ErrConflict

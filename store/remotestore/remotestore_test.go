@@ -139,7 +139,7 @@ var renamed, later = "renamed", begin.Add(48 * time.Hour)
 var verbs = []verb{
 	{"insert", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		return nil, s.Insert(ctx, fresh("o", "c"), 5)
-	}, true, []error{store.ErrDuplicate, store.ErrLimit}},
+	}, true, []error{store.ErrDuplicate, store.ErrConflict, store.ErrLimit}},
 	{"lookup", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		r, err := s.Lookup(ctx, digest("a"))
 		return []store.Record{r}, err

@@ -40,10 +40,11 @@ func replaced(old, next store.Record, ends time.Time) bool {
 		return false
 	}
 	created, ends := instantOf(next.CreatedAt).Time, instantOf(ends).Time
-	if !ends.After(created) {
+	// The grace period may also have ended by a faster clock.
+	if !ends.After(created) || !old.RevokedAt.IsZero() {
 		return ended(old, created, store.ReasonRotated)
 	}
-	return old.RevokedAt.IsZero() && old.ExpiresAt.After(created) && !old.ExpiresAt.After(ends)
+	return old.ExpiresAt.After(created) && !old.ExpiresAt.After(ends)
 }
 
 // succeeds reports whether now is next with the fields that it inherits from old.

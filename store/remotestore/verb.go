@@ -29,7 +29,7 @@ type verb struct {
 }
 
 var (
-	verbInsert    = verb{"insert", true, maxRecord, []error{store.ErrDuplicate, store.ErrLimit}}
+	verbInsert    = verb{"insert", true, maxRecord, []error{store.ErrDuplicate, store.ErrConflict, store.ErrLimit}}
 	verbLookup    = verb{"lookup", false, maxRecord, []error{store.ErrNotFound}}
 	verbGet       = verb{"get", false, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound}}
 	verbList      = verb{"list", false, store.MaxPage * maxRecord, nil}

@@ -24,6 +24,9 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 		if err == nil && full {
 			err = store.ErrLimit
 		}
+		if (err == nil || err == store.ErrLimit) && r.ExpiresBefore(at) {
+			err = store.ErrConflict
+		}
 		return r, err
 	}))
 }

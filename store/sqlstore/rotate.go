@@ -26,7 +26,7 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		if err == nil && !old.RevokedAt.IsZero() {
 			return now, s.countRevocations(ctx, tx, owner, 1)
 		}
-		if err != nil || limit < 0 || !next.Overlaps(oldEnds) {
+		if err != nil || limit < 0 {
 			return now, err
 		}
 		over, err := s.exceeds(ctx, tx, owner, at, limit)

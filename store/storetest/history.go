@@ -13,6 +13,8 @@ import (
 var historyRules = []rule{
 	{"The limit holds in every history", historyLimit},
 	{"A key that one write took for expired is expired for every later one", historyOfAnExpiry},
+	{"No write by a slower clock leaves a record that has ended for a faster one", historyOfASlowClock},
+	{"A clock that was far ahead prevents no revocation and no rotation without a grace period", historyOfAWrongClock},
 	{"A change at an expiry and a creation after it agree", raceExpiry},
 }
 
@@ -65,12 +67,14 @@ func newHistory(t *testing.T, s store.Store, seed uint64) *history {
 	return &history{t: t, s: s, rand: r, owner: fmt.Sprint("o", seed), limit: 1 + r.IntN(3), clock: begin, latest: begin}
 }
 
-func (h *history) counted() (n int) {
+func (h *history) counted() int { return h.countedAt(h.latest) }
+
+func (h *history) countedAt(at time.Time) (n int) {
 	for _, k := range h.keys {
-		if k.live(h.latest) {
+		if k.live(at) {
 			n++
 		}
-		if k.live(h.latest) && k.replaced == nil && k.predecessor.live(h.latest) {
+		if k.live(at) && k.replaced == nil && k.predecessor.live(at) {
 			n--
 		}
 	}
@@ -128,6 +132,9 @@ func (h *history) create(at time.Time) (string, error, error) {
 		r.ExpiresAt = h.end(at)
 	}
 	got := h.s.Insert(h.t.Context(), r, h.limit)
+	if r.Expired(h.latest) {
+		return "create " + r.ID, got, store.ErrConflict
+	}
 	if h.counted() >= h.limit {
 		return "create " + r.ID, got, store.ErrLimit
 	}
@@ -143,12 +150,16 @@ func (h *history) rotate(k *modelKey, at time.Time) (string, error, error) {
 	}
 	what := fmt.Sprintf("rotate %s to %s until %v", k.id, made.id, ends)
 	_, _, got := h.s.Rotate(h.t.Context(), h.owner, k.id, next(made.id, at), ends, h.limit)
-	if !k.live(h.latest) || k.disabled || k.replaced != nil {
+	judged := h.latest
+	if !graced {
+		judged = at // or a clock that is far ahead could keep a leaked key from being replaced
+	}
+	if !k.live(judged) || k.disabled || k.replaced != nil {
 		return what, got, store.ErrConflict
 	}
 	before, kept := h.counted(), *k
 	k.replaced, h.keys = made, append(h.keys, made)
-	if !graced {
+	if graced = ends.After(h.latest); !graced {
 		k.revoked = true
 		h.excess = max(h.excess, h.counted()-h.limit)
 	} else if k.expires.IsZero() || ends.Before(k.expires) {
@@ -187,7 +198,8 @@ func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
 	}
 	_, got := h.s.Update(h.t.Context(), h.owner, k.id, c)
 	moves := c.ExpiresAt != nil
-	if k.revoked || moves && (k.replaced != nil || !k.live(h.latest)) {
+	past := !expires.IsZero() && !expires.After(h.latest)
+	if k.revoked || moves && (k.replaced != nil || !k.live(h.latest) || past) {
 		return what + k.id, got, store.ErrConflict
 	}
 	if moves {
@@ -198,9 +210,13 @@ func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
 	return what + k.id, got, nil
 }
 
-// check compares the store's count with the model's, and both with the limit.
+// check compares the store's count with the model's, and both with the limit. By a
+// slower clock, what has ended since may count as well.
 func (h *history) check() {
-	counts(h.t, h.s, h.owner, h.latest, h.counted(), "as many as the history has left")
+	for behind := range 3 {
+		at := h.latest.Add(-time.Duration(behind) * time.Second)
+		counts(h.t, h.s, h.owner, at, h.countedAt(at), fmt.Sprintf("as many as the history has left, %d s before the latest write", behind))
+	}
 	if n := h.counted(); n > h.limit+h.excess {
 		h.t.Errorf("%d records count, of which rotations without a grace period explain %d; the limit is %d", n, h.excess, h.limit)
 	}
@@ -273,6 +289,56 @@ func historyOfAnExpiry(t *testing.T, s store.Store) {
 		}
 		_, err := s.Update(t.Context(), "p", id, store.Change{At: begin, ExpiresAt: &time.Time{}})
 		wants(t, err, store.ErrConflict, fmt.Sprint("every write moves the owner's latest instant: write ", i))
+	}
+}
+
+// M-17: what ends between two clocks would never count, and yet work by the slower one.
+func historyOfASlowClock(t *testing.T, s store.Store) {
+	ctx, ahead := t.Context(), begin.Add(2*time.Second)
+	insert(t, s, fresh("o", "k"), created("o", "first", ahead))
+	for _, end := range []time.Time{begin.Add(time.Second), ahead} {
+		r := fresh("o", "short")
+		r.ExpiresAt = end
+		wants(t, s.Insert(ctx, r, -1), store.ErrConflict, "Insert of a record that has ended by a faster clock")
+		_, err := s.Lookup(ctx, r.Digest)
+		wants(t, err, store.ErrNotFound, "a refused record is not kept")
+		_, err = s.Update(ctx, "o", "k", store.Change{At: begin, ExpiresAt: &end})
+		wants(t, err, store.ErrConflict, "Update to an expiry that has come by a faster clock")
+	}
+	r := fresh("o", "k")
+	r.ExpiresAt = ahead
+	wants(t, s.Insert(ctx, r, 0), store.ErrDuplicate, "a duplicate is one whatever its expiry")
+	r = fresh("o", "long")
+	r.ExpiresAt = ahead.Add(time.Microsecond)
+	wants(t, s.Insert(ctx, r, -1), nil, "Insert of a record that ends after the latest instant")
+	counts(t, s, "o", begin, 3, "what was refused does not count by a slower clock")
+	old, _, err := s.Rotate(ctx, "o", "k", next("n", begin), ahead, 3)
+	wants(t, err, nil, "Rotate with a grace period that has ended by a faster clock")
+	if !old.RevokedAt.Equal(begin) || old.RevokeReason != store.ReasonRotated {
+		t.Errorf("a grace period that has ended by a faster clock ends the record at once: got %+v", old)
+	}
+	holds(t, s, old, "Rotate returns the old record as it is afterwards")
+}
+
+// M-17: after a write by a clock ten years ahead, every key with an expiry has expired
+// for other writes.
+func historyOfAWrongClock(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	k, leaked := fresh("o", "k"), fresh("o", "leaked")
+	k.ExpiresAt, leaked.ExpiresAt = begin.AddDate(1, 0, 0), begin.AddDate(1, 0, 0)
+	insert(t, s, k, leaked, created("o", "ahead", begin.AddDate(10, 0, 0)))
+	_, _, err := s.Rotate(ctx, "o", "k", next("graced", begin), begin.Add(time.Hour), -1)
+	wants(t, err, store.ErrConflict, "Rotate with a grace period of what has expired by a faster clock")
+	old, now, err := s.Rotate(ctx, "o", "k", next("n", begin), begin, 0)
+	wants(t, err, nil, "Rotate without a grace period after a clock that was far ahead")
+	if old.RevokedAt.IsZero() || !now.ExpiresAt.Equal(k.ExpiresAt) {
+		t.Errorf("Rotate without a grace period: got %+v and %+v", old, now)
+	}
+	revoke(t, s, leaked, begin, "leaked")
+	wants(t, s.Insert(ctx, fresh("o", "endless"), 5), nil, "Insert without an expiry after a clock that was far ahead")
+	counts(t, s, "o", begin, 3, "a successor, the record ahead and a new one count")
+	if all, err := s.RevokeAll(ctx, "o", begin, "closed"); err != nil || len(all) != 3 {
+		t.Errorf("RevokeAll after a clock that was far ahead: got %d records, %v", len(all), err)
 	}
 }
 
