@@ -182,6 +182,9 @@ func idOf(owner, idempotencyKey string) string {
 // limit: Rotate returns [ErrConflict]. Revoke the predecessor first, or rotate
 // without a grace period, which the limit never prevents.
 //
+// If another instance's clock is ahead by more than the grace period, and has changed
+// a key of the owner, the old token is revoked at once.
+//
 // Of several rotations of one key one wins. The others, and those of a key
 // that is revoked, disabled or expired, return ErrConflict. Other errors are
 // [ErrNotFound], [ErrUnavailable] and, for a negative grace period or an owner that

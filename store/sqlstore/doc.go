@@ -56,8 +56,10 @@
 // changes are judged by it, see [store.Store]. So a limit holds if clocks differ. A
 // process whose clock is far ahead takes keys for expired that are not, and after it
 // has changed a key of an owner, so do all others for that owner's keys, until their
-// clocks have caught up: they do not count such keys against the limit, and Rotate
-// and a change of the expiry return [store.ErrConflict]. The keys go on working. Once
+// clocks have caught up: they do not count such keys against the limit. Rotate with a
+// grace period, a change of the expiry and an Insert with an expiry before that
+// instant return [store.ErrConflict]. Revocations and rotations without a grace period
+// work, and the keys go on working. Once
 // the clock is right, this ends it, with the present instant in microseconds since
 // 1970:
 //
