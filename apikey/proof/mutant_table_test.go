@@ -618,20 +618,20 @@ func (p *Principal) allows(scope string) bool {`,
 		"",
 	}, "./store/memstore", "TestStore"},
 	{"replaced key rotated again", "store/rule.go", edits{
-		`if !r.Usable(at) || r.ReplacedBy != "" {`,
-		"if !r.Usable(next.CreatedAt) {",
+		`if !r.Usable(judged) || r.ReplacedBy != "" {`,
+		"if !r.Usable(judged) {",
 	}, "./store/memstore", "TestStore"},
 	{"revoked key rotated", "store/rule.go", edits{
-		`if !r.Usable(at) || r.ReplacedBy != "" {`,
-		`if r.ReplacedBy != "" {`,
+		`if !r.Usable(judged) || r.ReplacedBy != "" {`,
+		`if judged.IsZero() || r.ReplacedBy != "" {`,
 	}, "./store/memstore", "TestStore"},
 	{"rotation lengthens a life", "store/rule.go", edits{
 		"case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):",
 		"default:",
 	}, "./store/memstore", "TestStore"},
 	{"revoked key changed", "store/rule.go", edits{
-		"if !r.RevokedAt.IsZero() || c.ExpiresAt != nil && ended {",
-		"if c.ExpiresAt != nil && ended {",
+		"if !r.RevokedAt.IsZero() {\n\t\treturn Record{}, ErrConflict",
+		"if false {\n\t\treturn Record{}, ErrConflict",
 	}, "./store/memstore", "TestStore"},
 	{"another owner's key found", "store/memstore/memstore.go", edits{
 		"case r.Owner != owner:",
