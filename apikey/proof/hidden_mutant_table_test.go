@@ -90,6 +90,14 @@ var hiddenMutants = []mutant{
 		`return strings.Trim(dsn, "/@?") == ""`,
 		`return dsn == "-"`,
 	}, "./store/pgstore", "TestEmptyNames"},
+	{"PostgreSQL: a name without a server and a database accepted", "store/pgstore/config.go", edits{
+		`if given.Database == "" && !namesServer(dsn) {`,
+		`if given.Database == "" && dsn == "" {`,
+	}, "./store/pgstore", "TestNamesWithoutAServer"},
+	{"Redis: certificates not looked at", "cache/rediscache/config.go", edits{
+		"options.TLSConfig.InsecureSkipVerify && !o.InsecureNoTLS {",
+		"options.TLSConfig.InsecureSkipVerify && o.Cluster && !o.InsecureNoTLS {",
+	}, "./cache/rediscache", "TestSkipVerifyIsRefused"},
 	{"PostgreSQL: encoding of the database not checked", "internal/sqldb/postgres.go", edits{
 		"WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')",
 		"WHEN current_setting('server_encoding') = 'none'",

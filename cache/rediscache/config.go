@@ -47,6 +47,10 @@ func configure(address string, o *Options) (*redis.Options, error) {
 	if o.Cluster && (options.Network != "tcp" || options.DB != 0) {
 		return nil, errors.New("the URL: a cluster has no sockets and no databases but 0")
 	}
+	if options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify && !o.InsecureNoTLS {
+		return nil, errors.New("the URL: with skip_verify any server is believed, so TLS protects nothing; " +
+			"give Options.TLS the certificates to trust, or see Options.InsecureNoTLS")
+	}
 	if err := setTLS(options, o); err != nil {
 		return nil, err
 	}

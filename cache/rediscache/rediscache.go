@@ -39,7 +39,8 @@ type Options struct {
 
 	// InsecureNoTLS allows redis URLs to hosts other than this one. Anyone who
 	// can listen on the network then has the server's password, and reads the
-	// records of keys.
+	// records of keys. It also allows rediss URLs with skip_verify, which is no
+	// better: anyone who can change what the network carries poses as the server.
 	InsecureNoTLS bool
 }
 

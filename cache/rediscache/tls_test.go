@@ -75,3 +75,16 @@ func TestClusterOfOtherHosts(t *testing.T) {
 		t.Errorf("Open of a cluster with a node elsewhere: %v, want it refused for want of TLS", err)
 	}
 }
+
+// TLS without a look at the certificate is none.
+func TestSkipVerifyIsRefused(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // nothing is connected to
+	for _, insecure := range []bool{false, true} {
+		_, err := rediscache.Open(ctx, "rediss://cache.example.com?skip_verify=true", secret, &rediscache.Options{InsecureNoTLS: insecure})
+		if err == nil || strings.Contains(err.Error(), "skip_verify") == insecure {
+			t.Errorf("InsecureNoTLS %t: got %v, want skip_verify refused: %t", insecure, err, !insecure)
+		}
+	}
+}

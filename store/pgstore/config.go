@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -47,6 +49,10 @@ func configure(dsn string, o *Options) (*config, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
+	if given.Database == "" && !namesServer(dsn) {
+		return nil, errors.New("the data source name names no server and no database, and keys must not end up in the server's default database; " +
+			"name one of them, such as host=db.example.com or dbname=app")
+	}
 	pool, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, unreadable(err)
@@ -81,6 +87,15 @@ func namesNothing(dsn string) bool {
 	dsn = strings.TrimSpace(dsn)
 	dsn = strings.TrimPrefix(strings.TrimPrefix(dsn, "postgres://"), "postgresql://")
 	return strings.Trim(dsn, "/@?") == ""
+}
+
+// hostNamed matches data source names with a host or a service.
+var hostNamed = regexp.MustCompile(`(?:^|[\s?&])(?:host|service)\s*=\s*[^\s&]` +
+	`|^\s*postgres(?:ql)?://(?:[^/?]*@)?[^/?@:][^/?@]*(?:[/?]|$)`)
+
+// namesServer reports whether a data source name, or the environment, names a server.
+func namesServer(dsn string) bool {
+	return hostNamed.MatchString(dsn) || os.Getenv("PGHOST") != "" || os.Getenv("PGSERVICE") != ""
 }
 
 func (c *config) setDefaults(o *Options) {

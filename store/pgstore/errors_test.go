@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,6 +100,32 @@ func TestEmptyNames(t *testing.T) {
 	t.Parallel()
 	for _, dsn := range []string{"", " \n", "postgres://", "postgresql:///", "postgres://@/?"} {
 		refused(t, dsn, "the data source name is empty", "postgres://app@db.example.com/app")
+	}
+}
+
+// neither is a name without a host and a database, unless the environment has one.
+func TestNamesWithoutAServer(t *testing.T) {
+	for _, name := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
+		t.Setenv(name, "")
+	}
+	for _, dsn := range []string{"sslmode=disable", "port=5432", "user=postgres", "application_name=x", "postgres://?sslmode=disable",
+		"postgres://u:" + canary + "@:5432/?sslmode=disable", "postgresql:///?application_name=host"} {
+		refused(t, dsn, "names no server and no database", "dbname=app")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // none of these is refused before it connects
+	for _, dsn := range []string{"host=/no/such/folder", "dbname=x sslmode=disable", "postgres://localhost?sslmode=disable",
+		"postgres://u@[::1]:1/?sslmode=disable", "postgres:///x?sslmode=disable", "postgres:///?host=/no/such/folder"} {
+		if _, err := pgstore.Open(ctx, dsn, nil); err == nil || strings.Contains(err.Error(), "names no server") {
+			t.Errorf("Open(%q): got %v, want it to connect", dsn, err)
+		}
+	}
+	for _, name := range []string{"PGHOST", "PGDATABASE"} {
+		t.Setenv(name, "localhost")
+		if _, err := pgstore.Open(ctx, "sslmode=disable", nil); err == nil || strings.Contains(err.Error(), "names no server") {
+			t.Errorf("Open with %s: got %v, want it to connect", name, err)
+		}
+		t.Setenv(name, "")
 	}
 }
 

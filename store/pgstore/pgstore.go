@@ -57,6 +57,7 @@ var _ store.Store = (*Store)(nil)
 // Open returns an error if
 //
 //   - the name is empty or invalid, or allows a connection to another host without TLS;
+//   - neither the name nor the environment names a host or a database;
 //   - no host accepts a connection within connect_timeout, by default 5 s for each;
 //   - the server is older than version 13, is read-only, or commits without waiting
 //     for the disk;
