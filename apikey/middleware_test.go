@@ -207,7 +207,7 @@ func TestNestedRequire(t *testing.T) {
 		if tt.reason == "" && len(got) != 0 || tt.reason != "" && (len(got) != 1 || got[0].Reason != tt.reason) {
 			t.Errorf("%s: events %+v, want one with reason %q", tt.name, got, tt.reason)
 		}
-		wantControl := "no-store"
+		wantControl := "private, no-store"
 		if tt.status == 200 {
 			wantControl = "private"
 		}
