@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	bound "github.com/keyhatch/keyhatch/internal/guard" // guard is the middleware's handler
+	"github.com/keyhatch/keyhatch/store"
 )
 
 const (
@@ -58,4 +59,6 @@ func askFor[T any](ctx context.Context, places *places, timeout time.Duration, r
 
 // overloaded reports whether err says that a call was not made because too many
 // others were under way, which is no outage of the store or the provider.
-func overloaded(err error) bool { return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded }
+func overloaded(err error) bool {
+	return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded || errors.Is(err, store.ErrBusy)
+}

@@ -395,6 +395,43 @@ func TestEndedKeysTakeNoPlaces(t *testing.T) {
 	})
 }
 
+// Invariant 9: a look-up that waited for a connection in vain is no outage.
+func TestBusyStoreIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failures := &floodResult{}
+		st := &busyStore{Store: memstore.New()}
+		m := newManager(t, st, &apikey.Options{CacheTTL: time.Minute, StaleIfError: time.Hour, LookupTimeout: 30 * time.Millisecond, Logger: slog.New(failures)})
+		issued := create(t, m, "o")
+		wantValid(t, m, issued)
+		time.Sleep(2 * time.Minute)
+		st.busy.Store(true)
+		for range 2 { // what is cached is put off after an outage
+			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, apikey.ErrUnavailable) {
+				t.Errorf("a key whose CacheTTL is over, beside a busy store: %v, want ErrUnavailable and nothing stale", err)
+			}
+		}
+		st.busy.Store(false)
+		wantValid(t, m, issued)
+		if n := failures.failures.Load(); n > 0 {
+			t.Errorf("%d failures of a store that is only busy", n)
+		}
+	})
+}
+
+// A busyStore returns from a look-up when its context ends, and not sooner.
+type busyStore struct {
+	store.Store
+	busy atomic.Bool
+}
+
+func (s *busyStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	if s.busy.Load() {
+		<-ctx.Done()
+		return store.Record{}, fmt.Errorf("lookup: %w: %w", store.ErrBusy, ctx.Err())
+	}
+	return s.Store.Lookup(ctx, d)
+}
+
 // BenchmarkFlood shows how known keys are served beside floods of unknown tokens,
 // and beside none, which is the floor. KEYHATCH_SOAK=1 floods for longer.
 func BenchmarkFlood(b *testing.B) {

@@ -130,10 +130,14 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 			return found, nil
 		}
 		seen := m.ended.now()
-		r, err := m.store.Lookup(ctx, d)
+		sooner, cancel := m.sooner(ctx)
+		defer cancel()
+		r, err := m.store.Lookup(sooner, d)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			found = cache.Loaded[*cachedKey]{Absent: true}
+		case errors.Is(err, store.ErrBusy):
+			return found, cache.ErrOverloaded
 		case err != nil:
 			return found, err
 		case !possible(r, d):
@@ -144,6 +148,15 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 		m.level.keep(ctx, d, lease, r, found.Absent)
 		return found, nil
 	})
+}
+
+// sooner returns a context that ends shortly before a load is given up, so that the
+// store can still say why it failed.
+func (m *Manager) sooner(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-m.opts.LookupTimeout/50))
+	}
+	return context.WithCancel(ctx)
 }
 
 // possible reports whether r can be the record that was asked for.

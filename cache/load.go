@@ -45,6 +45,9 @@ type Loaded[V any] struct {
 // A value in use is reloaded before it expires: in the last fifth of its life, Load
 // returns it and reloads it in the background.
 //
+// If load returns ErrOverloaded unwrapped, it did not ask the source, which is no
+// failure.
+//
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
 // and at most eight of them are of keys without a cached value of use. Others wait for their
@@ -262,9 +265,13 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		}
 		release()
 	}, load)
-	if err == nil && found.Kept {
+	switch {
+	case err == ErrOverloaded: // the source was not asked
 		c.breaker.Release()
-	} else {
+		return nil, c.noPlace()
+	case err == nil && found.Kept:
+		c.breaker.Release()
+	default:
 		c.breaker.Record(f.id.key, began, err)
 	}
 	if err != nil {

@@ -231,6 +231,40 @@ func TestAllKnownKeysWait(t *testing.T) {
 	})
 }
 
+// C-14, invariant 9: a load that says that it did not ask the source has not
+// failed. Nothing stale is served and no circuit breaker opens, unless it is open
+// already.
+func TestLoadThatAsksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
+		know(t, c, 0, 20, time.Minute)
+		busy := func(context.Context) (cache.Loaded[int64], error) {
+			time.Sleep(2 * time.Second)
+			return cache.Loaded[int64]{}, cache.ErrOverloaded
+		}
+		for i := range 20 {
+			go func() {
+				if v, err := c.Load(t.Context(), keyOf(100+i), busy); err != cache.ErrOverloaded {
+					t.Errorf("Load of an unknown key that asked nothing: %d, %v, want ErrOverloaded", v, err)
+				}
+			}()
+		}
+		time.Sleep(10 * time.Second)
+		quick := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, cache.ErrOverloaded }
+		if v, err := c.Load(t.Context(), keyOf(0), quick); err != cache.ErrOverloaded {
+			t.Errorf("Load of a known key that asked nothing: %d, %v, want ErrOverloaded", v, err)
+		}
+		if v, err := c.Load(t.Context(), keyOf(1), takes(0, 2)); v != 2 || err != nil {
+			t.Errorf("Load after loads that asked nothing: %d, %v, want it made", v, err)
+		}
+		hang(t, c, 5)
+		time.Sleep(time.Second)
+		if v, err := c.Load(t.Context(), keyOf(2), quick); v != 1 || err != nil {
+			t.Errorf("Load of a known key in an outage: %d, %v, want what is known", v, err)
+		}
+	})
+}
+
 // C-14: who waits for one load is bounded, too, if it is slow.
 func TestCallersOfOneLoadAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

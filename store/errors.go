@@ -20,6 +20,11 @@ var (
 	// ErrLimit is returned when the owner may have no more keys.
 	ErrLimit = errors.New("store: limit reached")
 
+	// ErrBusy is returned, by stores that can tell, when a call was not made because
+	// its context ended while other calls had all connections. It says nothing about
+	// the record or the database, and nothing was changed.
+	ErrBusy = errors.New("store: busy, the call was not made")
+
 	// ErrConflict is returned when the record's state forbids the change: it
 	// is revoked, or has ended, or was replaced already.
 	ErrConflict = errors.New("store: conflict")

@@ -16,7 +16,9 @@ import (
 //
 // The sentinels of this package say something about a record and are matched
 // with errors.Is. Any other error is an outage: the caller cannot know what the
-// store holds, and a write that returned it may or may not have happened.
+// store holds, and a write that returned it may or may not have happened. The one
+// exception is [ErrBusy]: the call was not made, because others kept the store busy.
+// It is no outage. A store that cannot be sure returns another error.
 //
 // # Owners
 //

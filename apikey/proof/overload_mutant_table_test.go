@@ -3,7 +3,7 @@ package proof_test
 // What overload and a slow store must not do.
 var overloadMutants = []mutant{
 	{"a kept value closes the breaker", "cache/load.go", edits{
-		"if err == nil && found.Kept {", "if err != nil && found.Kept {",
+		"case err == nil && found.Kept:", "case err != nil && found.Kept:",
 	}, "./cache", "TestKeptValueClosesNoBreaker"},
 	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
 		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, c.noPlace()", "\t\treturn nil, ErrOverloaded",
@@ -67,6 +67,30 @@ var overloadMutants = []mutant{
 		"guard.Call(f.ctx, c.opts.LoadTimeout, func() {",
 		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), func() {",
 	}, "./cache", "TestLoadTimeoutStartsWithThePlace"},
+	{"a busy store taken for an outage", "apikey/validate.go", edits{
+		"case errors.Is(err, store.ErrBusy):",
+		"case errors.Is(err, store.ErrBusy) && err == nil:",
+	}, "./apikey", "TestBusyStoreIsNoOutage"},
+	{"a busy store not heard any more", "apikey/validate.go", edits{
+		"m.store.Lookup(sooner, d)",
+		"m.store.Lookup(context.WithoutCancel(sooner), d)",
+	}, "./apikey", "TestBusyStoreIsNoOutage"},
+	{"a load that asks nothing has failed", "cache/load.go", edits{
+		"case err == ErrOverloaded: // the",
+		"case err == ErrMiss: // the",
+	}, "./cache", "TestLoadThatAsksNothing"},
+	{"a load that asks nothing in an outage is an overload", "cache/load.go", edits{
+		"c.breaker.Release()\n\t\treturn nil, c.noPlace()",
+		"c.breaker.Release()\n\t\treturn nil, ErrOverloaded",
+	}, "./cache", "TestLoadThatAsksNothing"},
+	{"a busy pool taken for an outage", "store/pgstore/connector.go", edits{
+		"stat.AcquireCount() > before",
+		"stat.AcquireCount() < before",
+	}, "./store/pgstore", "TestBusyPoolIsNoOutage"},
+	{"an outage taken for a busy pool", "store/pgstore/connector.go", edits{
+		"stat.AcquireCount() > before",
+		"stat.AcquireCount() >= before",
+	}, "./store/pgstore", "TestNoMoreThanMaxConns"},
 	{"a short queue of known keys", "cache/cache.go", edits{
 		"guard.NewPlaces(maxLoads, math.MaxInt),",
 		"guard.NewPlaces(maxLoads, min(maxWaiting, math.MaxInt)),",

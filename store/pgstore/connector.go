@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // openDB is stdlib.OpenDBFromPool with a connector that returns better errors.
@@ -22,15 +23,21 @@ type connector struct {
 	pool *pgxpool.Pool
 }
 
-// Connect adds to a timeout error whether all connections were in use, so that it
-// can be told from a server that does not reply.
+// Connect returns store.ErrBusy if all connections were in use until the context
+// ended although other calls got one. It is an outage if none of them did. The error
+// also says that all connections were in use, so that it can be told from a server
+// that does not reply.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	before := c.pool.Stat().AcquireCount()
 	conn, err := c.Connector.Connect(ctx)
 	if err == nil || ctx.Err() == nil {
 		return conn, err
 	}
 	if stat := c.pool.Stat(); stat.AcquiredConns() == stat.MaxConns() {
 		err = fmt.Errorf("all %d connections were in use: %w", stat.MaxConns(), err)
+		if stat.AcquireCount() > before {
+			err = fmt.Errorf("%w: %w", store.ErrBusy, err)
+		}
 	}
 	return nil, err
 }

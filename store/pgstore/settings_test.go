@@ -2,13 +2,16 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -111,6 +114,41 @@ func TestNoMoreThanMaxConns(t *testing.T) {
 	outage(t, err, context.DeadlineExceeded, "a call without a free connection")
 	if err == nil || !strings.Contains(err.Error(), "all 10 connections were in use") {
 		t.Errorf("got %v, want an error that says all connections were in use", err)
+	}
+	if errors.Is(err, store.ErrBusy) {
+		t.Errorf("got %v although nobody got a connection meanwhile, want an outage", err)
+	}
+}
+
+// A call that waits in vain for a connection while others get one was not made.
+func TestBusyPoolIsNoOutage(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel()
+	for range 4 * defaults.maxConns {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				if conn, err := s.Pool().Acquire(ctx); err == nil {
+					time.Sleep(20 * time.Millisecond)
+					conn.Release()
+				}
+			}
+		})
+	}
+	for {
+		hurry, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+		_, err := s.Lookup(hurry, record("o", "k1").Digest)
+		cancel()
+		if errors.Is(err, store.ErrBusy) && errors.Is(err, context.DeadlineExceeded) {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("a call beside a busy pool: got %v, want ErrBusy and the context's error", err)
+		}
 	}
 }
 
