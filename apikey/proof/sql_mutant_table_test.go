@@ -62,8 +62,8 @@ var sqlMutants = []mutant{
 		"if err == store.ErrConflict && m == nil {",
 	}, "./apikey", "TestExpiryBetweenTwoClocks"},
 	{"SQL: instant taken before the lock", "store/sqlstore/tx.go", edits{
-		"left, err = do(tx, latest)",
-		"_ = latest\n\t\tleft, err = do(tx, at)",
+		"return do(tx, latest)",
+		"_ = latest\n\t\treturn do(tx, at)",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQLite: latest instant not kept", "store/sqlstore/sqlite.go", edits{
 		"SET latest = max(latest, excluded.latest)",

@@ -62,6 +62,11 @@ type dialect struct {
 	// the statement itself.
 	readBack bool
 
+	// revoke locks, revokes a record and counts that, in one statement that goes
+	// before a query of its tables "revoked" and "counted". Empty if the database has
+	// no such statements.
+	revoke string
+
 	// unfit asks what is wrong with a connection; NULL means nothing.
 	unfit string
 

@@ -35,6 +35,21 @@ var postgres = dialect{
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest`,
 
+	// Without a record to revoke it only locks. The lock comes first, since the
+	// UPDATE needs the row that was locked.
+	revoke: `WITH locked AS (
+			INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
+			ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest)
+			RETURNING o.owner AS of, o.latest AS moved
+		), revoked AS (
+			UPDATE keyhatch_keys SET revoked_at = ?, revoke_reason = ? FROM locked
+			WHERE id = ? AND owner = locked.of AND revoked_at IS NULL AND locked.moved >= ?
+			RETURNING ` + columns + `
+		), counted AS (
+			UPDATE keyhatch_keys_revocations SET revoked = revoked + 1
+			WHERE slot = ? AND EXISTS (SELECT 1 FROM revoked) RETURNING slot
+		) `,
+
 	touch: `WITH uses AS (
 			SELECT decode(value ->> 0, 'hex') AS digest, (value ->> 1)::bigint AS at
 			FROM jsonb_array_elements(?::text::jsonb)

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/keyhatch/keyhatch/store"
@@ -10,7 +11,17 @@ import (
 
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
-	err = s.write(ctx, owner, at, func(tx *sql.Tx, _ time.Time) (_ store.Record, err error) {
+	began := time.Now()
+	err = s.leave(ctx, func(tx *sql.Tx) (_ store.Record, err error) {
+		if s.dialect.revoke != "" {
+			r, err = s.revokeAtOnce(ctx, tx, owner, id, at, reason)
+			if changed = err == nil; !errors.Is(err, store.ErrNotFound) {
+				return r, err
+			}
+		}
+		if _, err = s.lock(ctx, tx, owner, at, began); err != nil {
+			return r, err
+		}
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return r, err
 		}
@@ -27,6 +38,32 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	}
 	return r, changed, nil
 }
+
+// revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound if
+// there was nothing to revoke, whatever the reason.
+func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, at time.Time, reason string) (store.Record, error) {
+	row := countedRow{tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, micros(at), micros(at), reason, id, micros(at), slotOf(owner)), new(bool)}
+	r, err := scan(row)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return r, store.ErrNotFound
+	case err != nil:
+		return r, err
+	case !*row.counted:
+		return r, errNoCount
+	case r.Owner != owner || r.ID != id || !r.RevokedAt.Equal(at) || r.RevokeReason != reason:
+		return r, errAltered
+	}
+	return r, nil
+}
+
+// A countedRow is a record and whether its revocation was counted.
+type countedRow struct {
+	row     *sql.Row
+	counted *bool
+}
+
+func (c countedRow) Scan(to ...any) error { return c.row.Scan(append(to, c.counted)...) }
 
 // RevokeAll implements [store.Store].
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (revoked []store.Record, err error) {

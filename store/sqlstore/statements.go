@@ -17,7 +17,7 @@ type statements struct {
 	lock, latest, touch               string
 	createVersion, noVersion, version string
 	revocations, countRevocations     string
-	returning                         string
+	returning, revokeAtOnce           string
 }
 
 func (s *Store) statements() statements {
@@ -58,6 +58,8 @@ func (s *Store) statements() statements {
 		countRevocations: s.text(`UPDATE keyhatch_keys_revocations SET revoked = revoked + ? WHERE slot = ?`),
 
 		returning: ` RETURNING ` + columns,
+		revokeAtOnce: s.text(s.dialect.revoke + s.dialect.db.Whole(
+			`SELECT `+columns+`, EXISTS (SELECT 1 FROM counted) FROM revoked`, DefaultTable)),
 
 		createVersion: s.text(`CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
 			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),

@@ -27,14 +27,21 @@ const (
 // or the owner's latest instant if that is later. It may run several times, but
 // only one of them takes effect.
 func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*sql.Tx, time.Time) (store.Record, error)) error {
-	var left store.Record
 	began := time.Now()
-	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
+	return s.leave(ctx, func(tx *sql.Tx) (store.Record, error) {
 		latest, err := s.lock(ctx, tx, owner, at, began)
 		if err != nil {
-			return err
+			return store.Record{}, err
 		}
-		left, err = do(tx, latest)
+		return do(tx, latest)
+	})
+}
+
+// leave runs do in a transaction that leaves the record that do returns.
+func (s *Store) leave(ctx context.Context, do func(*sql.Tx) (store.Record, error)) error {
+	var left store.Record
+	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
+		left, err = do(tx)
 		return err
 	})
 	if errors.Is(err, errCommit) && s.holds(ctx, left) {
