@@ -61,6 +61,22 @@ var sqlMutants = []mutant{
 		"if errors.Is(err, store.ErrConflict) {",
 		"if err == store.ErrConflict && m == nil {",
 	}, "./apikey", "TestExpiryBetweenTwoClocks"},
+	{"PostgreSQL: a revocation in many round trips", "store/sqlstore/revoke.go", edits{
+		`if s.dialect.revoke != "" {`,
+		`if s.dialect.revoke == "-" {`,
+	}, "./store/proof", "TestRevokeIsOneStatement"},
+	{"PostgreSQL: a revocation in one statement moves no latest instant", "store/sqlstore/revoke.go", edits{
+		"s.sql.revokeAtOnce, owner, micros(at), micros(at), reason, id, micros(at),",
+		"s.sql.revokeAtOnce, owner, 0, micros(at), reason, id, 0,",
+	}, "./store/proof", "TestRevokeIsOneStatement"},
+	{"PostgreSQL: a revocation in one statement goes through uncounted", "store/sqlstore/revoke.go", edits{
+		"case !*row.counted:",
+		"case !*row.counted && s == nil:",
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/PostgreSQL.*count"},
+	{"PostgreSQL: look-ups take every connection", "store/pgstore/pgstore.go", edits{
+		"max(1, pool.Config().MaxConns-sparedConns)",
+		"max(1, pool.Config().MaxConns)",
+	}, "./store/pgstore", "TestLookupsSpareConnections"},
 	{"SQL: instant taken before the lock", "store/sqlstore/tx.go", edits{
 		"return do(tx, latest)",
 		"_ = latest\n\t\treturn do(tx, at)",
@@ -74,8 +90,8 @@ var sqlMutants = []mutant{
 		"latest bigint NOT NULL",
 	}, "./store/proof", "TestMigrateKeepsTheRowsOfVersion1|TestVersionsShareADatabase"},
 	{"PostgreSQL: latest instant goes back", "store/sqlstore/postgres.go", edits{
-		"SET latest = GREATEST(o.latest, EXCLUDED.latest)",
-		"SET latest = EXCLUDED.latest",
+		"SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest",
+		"SET latest = EXCLUDED.latest RETURNING latest",
 	}, "./store/proof", "TestLimitHoldsWhateverTheClocks/PostgreSQL"},
 	{"MySQL: latest instant goes back", "store/sqlstore/mysql.go", edits{
 		"latest = GREATEST(latest, VALUES(latest))",

@@ -45,6 +45,7 @@ type Store struct {
 	notices *pgxpool.Pool // one connection, with which a Bus publishes
 	db      *sql.DB
 	options Options
+	lookups chan struct{} // holds an element for each Lookup that may use a connection
 }
 
 var _ store.Store = (*Store)(nil)
@@ -113,7 +114,23 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 		notices.Close()
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Store{st, pool, notices, db, *o}, nil
+	lookups := make(chan struct{}, max(1, pool.Config().MaxConns-sparedConns))
+	return &Store{st, pool, notices, db, *o, lookups}, nil
+}
+
+// sparedConns is how many connections Lookup leaves to other calls, so that a flood of
+// unknown tokens does not keep revocations waiting.
+const sparedConns = 2
+
+// Lookup implements [store.Store]. It uses all connections of the pool but two.
+func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	select {
+	case s.lookups <- struct{}{}:
+		defer func() { <-s.lookups }()
+	case <-ctx.Done():
+		return store.Record{}, fmt.Errorf("pgstore: lookup: all %d connections for look-ups were in use: %w", cap(s.lookups), ctx.Err())
+	}
+	return s.Store.Lookup(ctx, d)
 }
 
 // ofOne returns a copy of the configuration for a single connection, which is
