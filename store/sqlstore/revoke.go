@@ -11,17 +11,19 @@ import (
 
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
-	began := time.Now()
-	err = s.leave(ctx, func(tx *sql.Tx) (_ store.Record, err error) {
-		if s.dialect.revoke != "" {
+	if s.dialect.revoke != "" {
+		err = s.leave(ctx, func(tx *sql.Tx) (_ store.Record, err error) {
 			r, err = s.revokeAtOnce(ctx, tx, owner, id, at, reason)
-			if changed = err == nil; !errors.Is(err, store.ErrNotFound) {
-				return r, err
-			}
-		}
-		if _, err = s.lock(ctx, tx, owner, at, began); err != nil {
 			return r, err
+		})
+		if err == nil {
+			return r, true, nil
 		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return store.Record{}, false, verb("revoke", err)
+		}
+	}
+	err = s.write(ctx, owner, at, func(tx *sql.Tx, _ time.Time) (_ store.Record, err error) {
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return r, err
 		}
