@@ -137,7 +137,7 @@ func TestManyValidationsOneRead(t *testing.T) {
 		}
 		return nil
 	}}
-	m := newManager(t, st, nil)
+	m := newManager(t, st, &apikey.Options{LookupTimeout: time.Minute}) // slow loads have fewer callers
 	issued := create(t, m, "o")
 	token := issued.Secret.Reveal()
 	leader, cancel := context.WithCancel(t.Context())

@@ -90,7 +90,7 @@ func TestStandbyThatLags(t *testing.T) {
 	if err := validate(revoking); !errors.Is(err, apikey.ErrRevoked) {
 		t.Errorf("the process that revoked the key: got %v, want ErrRevoked", err)
 	}
-	if n := revoking.saw(apikey.EventUndone, "level=ERROR msg=\"apikey: the store has lost a change that ended a key"); n != 1 {
+	if n := revoking.saw(apikey.EventUndone, "level=ERROR msg=\"apikey: the store has undone a revocation, rotation or disabling"); n != 1 {
 		t.Errorf("the process that revoked the key reported that %d times, want once", n)
 	}
 	restarted := startProcess(t, st, level)

@@ -56,7 +56,7 @@ func works(t testing.TB, s store.Store) {
 	if r, changed, err := s.Revoke(ctx, "o", "k1", at, "leaked"); !r.RevokedAt.Equal(at) || !changed || err != nil {
 		t.Errorf("Revoke: got %+v, %v, %v", r, changed, err)
 	}
-	if _, now, err := s.Rotate(ctx, "o", "k2", record("", "k3"), at, -1); now.Name != k2.Name || err != nil {
+	if _, now, err := s.Rotate(ctx, "o", "k2", record("", "k3"), at.Add(time.Hour), -1); now.Name != k2.Name || err != nil {
 		t.Errorf("Rotate: got %+v, %v", now, err)
 	}
 	if rs, err := s.RevokeAll(ctx, "o", at, "closed"); len(rs) != 2 || err != nil {
