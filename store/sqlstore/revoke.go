@@ -41,8 +41,8 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	return r, changed, nil
 }
 
-// revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound if
-// there was nothing to revoke, whatever the reason.
+// revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound,
+// and the caller rolls back, if there is no such record that is not revoked.
 func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, at time.Time, reason string) (store.Record, error) {
 	row := countedRow{tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, micros(at), micros(at), reason, id, micros(at), slotOf(owner)), new(bool)}
 	r, err := scan(row)
@@ -53,7 +53,9 @@ func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, 
 		return r, err
 	case !*row.counted:
 		return r, errNoCount
-	case r.Owner != owner || r.ID != id || !r.RevokedAt.Equal(at) || r.RevokeReason != reason:
+	case r.Owner != owner || r.ID != id: // the column's collation takes them for equal
+		return r, store.ErrNotFound
+	case !r.RevokedAt.Equal(at) || r.RevokeReason != reason:
 		return r, errAltered
 	}
 	return r, nil
