@@ -89,7 +89,7 @@ const (
 	// maxLoads bounds the loads under way at once over all keys: single flight
 	// bounds only those of one key.
 	maxLoads     = 64
-	maxStrangers = maxLoads / 8 // of them of keys that are not known; fewer than a usual store has connections
+	maxStrangers = maxLoads / 4 // of them of keys that are not known
 	maxRenewals  = maxLoads / 8 // of them of values that may still be served; fewer than a usual store has connections
 
 	// maxWaiting bounds the loads that wait for these places, other than those of

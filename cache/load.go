@@ -50,9 +50,9 @@ type Loaded[V any] struct {
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
-// and at most eight of them are of keys without a cached value of use. Others wait for their
-// turn: these for up to a quarter of the LoadTimeout, in a queue of 1024, and loads
-// of known keys for up to the LoadTimeout. A load is dropped if no caller is left.
+// and at most 16 of them are of keys without a usable cached value. Those wait for
+// up to a quarter of the LoadTimeout, in a queue of 1024, and loads of known keys
+// for up to the LoadTimeout. A load is dropped if no caller is left.
 // A caller who comes during a write may wait for two loads.
 //
 // Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if it did

@@ -21,8 +21,7 @@ var sqlMutants = []mutant{
 		"return n < 0, err",
 	}, "./store/sqlitestore", "TestStore|TestLimitHoldsAcrossProcesses"},
 	{"SQL: limit counted before the transaction", "store/sqlstore/insert.go", edits{
-		"if err == nil && full {",
-		"if err == nil && full && s == nil {",
+		"\t\tcase full:\n", "\t\tcase full && s == nil:\n",
 		"\treturn verb(\"insert\", s.write(",
 		`	page, err := s.List(ctx, store.Query{Owner: r.Owner})
 	if err != nil {
@@ -42,8 +41,8 @@ var sqlMutants = []mutant{
 		"if r.ExpiresBefore(r.CreatedAt) {",
 	}, "./store/memstore", "TestStore/.*slower_clock"},
 	{"SQL: a record that ended by a faster clock inserted", "store/sqlstore/insert.go", edits{
-		"r.ExpiresBefore(at) {",
-		"r.ExpiresBefore(r.CreatedAt) {",
+		"case r.ExpiresBefore(at):",
+		"case r.ExpiresBefore(r.CreatedAt):",
 	}, "./store/sqlitestore", "TestStore/.*slower_clock"},
 	{"an expiry that has come by a faster clock set", "store/rule.go", edits{
 		"if ended || (Record{ExpiresAt: *c.ExpiresAt}).Expired(c.At) {",

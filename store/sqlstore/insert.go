@@ -20,14 +20,16 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 		if err == nil {
 			err = s.insert(ctx, tx, r)
 		}
-		// A caller who repeats an insert at the limit learns that it is a repetition.
-		if err == nil && full {
-			err = store.ErrLimit
+		// A caller who repeats an insert learns that, also at the limit.
+		switch {
+		case err != nil:
+			return r, err
+		case r.ExpiresBefore(at):
+			return r, store.ErrConflict
+		case full:
+			return r, store.ErrLimit
 		}
-		if (err == nil || err == store.ErrLimit) && r.ExpiresBefore(at) {
-			err = store.ErrConflict
-		}
-		return r, err
+		return r, nil
 	}))
 }
 
@@ -43,7 +45,7 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 		return err
 	}
 	err = s.change(ctx, tx, s.sql.insert, args, r)
-	if err == errAltered || s.dialect.unlessTaken != "" && err != errSkipped {
+	if errors.Is(err, errAltered) || s.dialect.unlessTaken != "" && !errors.Is(err, errSkipped) {
 		return err
 	}
 	return s.reason(ctx, tx, r, err)
