@@ -45,22 +45,23 @@ type Loaded[V any] struct {
 // A value in use is reloaded before it expires: in the last fifth of its life, Load
 // returns it and reloads it in the background.
 //
-// If load returns ErrOverloaded unwrapped, it did not ask the source, which is no
-// failure.
+// If load did not ask the source, it must return ErrOverloaded unwrapped. That does
+// not count as a failure.
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
 // and at most 16 of them are of keys without a usable cached value. Those wait for
-// up to a quarter of the LoadTimeout, in a queue of 1024, and loads of known keys
-// for up to the LoadTimeout. A load is dropped if no caller is left.
-// A caller who comes during a write may wait for two loads.
+// up to a quarter of the LoadTimeout, in a queue of 1,024, and loads of known keys
+// for up to the LoadTimeout. A load is dropped if no caller is left. A caller who
+// comes during a write may wait for two loads.
 //
-// Load returns [ErrNotFound] if there is no value, and [ErrOverloaded] if it did
-// not call load because too many others were running, or because 1024 callers
-// wait for the same load, which has taken more than a quarter of the LoadTimeout. Both are returned unwrapped. If load fails or panics, or has failed so often that the circuit
-// breaker is open, Load returns another error, or else the value from before if
-// it is younger than [Options.StaleIfError]. That value is also returned when a
-// load takes longer than 50 ms.
+// Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
+// did not call load because too many others were running, or if 1,024 callers wait
+// for the same load and it has taken more than a quarter of the LoadTimeout. Both
+// errors are returned unwrapped. If load fails or panics, or has failed so often
+// that the circuit breaker is open, Load returns the previous value if it is
+// younger than [Options.StaleIfError], and otherwise another error. It also returns
+// the previous value if a load takes longer than 50 ms.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
 	now := time.Now()
 	if e := c.find(&key, now.Sub(c.start), now.UnixNano()); e != nil {
@@ -77,10 +78,9 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 	return v, err
 }
 
-// share flies, or waits for a flight that is under way. Early is set when that flight
-// may have read before the caller came what a write under way has changed
-// since, as others may have been told by then, or what was changed elsewhere
-// while this process was stopped.
+// share starts a flight, or waits for the current one. early reports that this
+// flight may have read the source before a change of which the caller may know: a
+// write that is still running, or one elsewhere while this process was stopped.
 func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	if ctx.Err() != nil {
 		return v, false, gaveUp(ctx)
@@ -182,7 +182,7 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 	release, err := c.acquire(f, known)
 	if err == nil && !c.takeOff(f) {
 		release()
-		err = ErrOverloaded // which nobody waits for
+		err = ErrOverloaded // no caller is left to get it
 	}
 	if err != nil {
 		c.land(f, nil, err)
@@ -195,10 +195,10 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 	c.land(f, e, err)
 }
 
-// acquire takes a place for a load. Those of keys that are not known have to pass
-// through a narrower door first, so that they leave most of the places to the
-// others. Known keys are never too many for the queue, or else none of them would
-// be served for a while after all entries were marked stale.
+// acquire takes a place for a load. A load of an unknown key first takes one of few
+// places for such keys, so that most places are left to known keys. The queue of
+// known keys is not bounded, since all of them are loaded after all entries were
+// marked stale.
 func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error) {
 	release = c.places.Release
 	wait := c.opts.LoadTimeout
@@ -244,11 +244,11 @@ func (c *Cache[V]) outage() error {
 	return nil
 }
 
-// wait is how long a load of a key that is not known waits for its turn, and after
-// which the number of callers that share a load is bounded.
+// wait is how long a load of an unknown key waits for its place. A load that takes
+// longer has a bounded number of callers.
 func (c *Cache[V]) wait() time.Duration { return c.opts.LoadTimeout / 4 }
 
-// ask makes the call. What becomes of it is the circuit breaker's evidence.
+// ask calls load and records the outcome in the circuit breaker.
 func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
 	if !trial && !c.breaker.Allow(f.id.key) {
 		release()
