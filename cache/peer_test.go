@@ -77,8 +77,8 @@ func TestFeedReconnectsToMany(t *testing.T) {
 		doubts := b.doubts.Load()
 		b.port.cut()
 		settle(t, b)
-		if n := b.doubts.Load() - doubts; n > 2 {
-			t.Errorf("%d doubts after one reconnection among 20 instances, want those of the loss and of the connection", n)
+		if n := b.doubts.Load() - doubts; n != 1 {
+			t.Errorf("%d doubts after one reconnection among 20 instances, want that of the connection", n)
 		}
 	})
 }

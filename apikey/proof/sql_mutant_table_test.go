@@ -249,7 +249,7 @@ var sqlMutants = []mutant{
 		"case len(rows) == 0:",
 		"case !sameRecords(rows, left):",
 		"case len(rows) == len(left) && !sameRecords(rows, left):",
-	}, "./store/proof", "TestSkippedWriteIsAnOutage/SQLite_trigger_skips_one"},
+	}, "./store/proof", "TestSkippedWriteIsAnOutage/PostgreSQL_trigger_skips_one"},
 	{"SQL: an insert that was skipped taken for a duplicate", "store/sqlstore/insert.go", edits{
 		"\treturn failed\n}",
 		"\treturn store.ErrDuplicate\n}",

@@ -45,6 +45,10 @@ var skips = []struct {
 	{"rule skips updates", "", sqlstore.PostgreSQL, []string{
 		"CREATE RULE skip AS ON UPDATE TO keyhatch_keys DO INSTEAD NOTHING",
 	}, []string{"Update", "Revoke", "RevokeAll", "Rotate"}},
+	{"trigger skips one of a batch", "", sqlstore.PostgreSQL, []string{
+		"CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = ''k2'' THEN RETURN NULL; END IF; RETURN NEW; END'",
+		"CREATE TRIGGER skip BEFORE UPDATE ON keyhatch_keys FOR EACH ROW EXECUTE FUNCTION skip()",
+	}, []string{"RevokeAll"}},
 	{"trigger undoes revocations", "", sqlstore.PostgreSQL, []string{
 		"CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.revoked_at = OLD.revoked_at; RETURN NEW; END'",
 		"CREATE TRIGGER keep BEFORE UPDATE ON keyhatch_keys FOR EACH ROW EXECUTE FUNCTION keep()",
