@@ -34,11 +34,9 @@ type lastUsed struct {
 	}
 
 	full chan struct{} // asks for a flush before it is time
-	stop chan struct{}
-	done chan struct{}
 
-	closing sync.Mutex
-	closed  bool
+	flushing *background
+	closing  sync.Mutex
 }
 
 type useShard struct {
@@ -55,19 +53,18 @@ type waitingUse struct {
 func ownerBytes(owner cache.Key) uint64 { return binary.LittleEndian.Uint64(owner[:]) }
 
 func newLastUsed(m *Manager) *lastUsed {
-	u := &lastUsed{m: m, full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-	go u.run()
+	u := &lastUsed{m: m, full: make(chan struct{}, 1)}
+	u.flushing = startBackground(u.run)
 	return u
 }
 
-func (u *lastUsed) run() {
-	defer close(u.done)
+func (u *lastUsed) run(ctx context.Context) {
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
 	full := u.full
 	for {
 		select {
-		case <-u.stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 			full = u.full
@@ -241,14 +238,8 @@ func earlier(a, b time.Time) time.Time {
 func (u *lastUsed) close(ctx context.Context) error {
 	u.closing.Lock()
 	defer u.closing.Unlock()
-	if !u.closed {
-		u.closed = true
-		close(u.stop)
-	}
-	select {
-	case <-u.done:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := u.flushing.close(ctx); err != nil {
+		return err
 	}
 	if err := u.flush(ctx); err != nil {
 		return errors.Join(ErrUnavailable, err)
