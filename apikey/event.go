@@ -42,9 +42,9 @@ const (
 	EventLimitReached EventKind = "limit_reached" // a key was not created
 
 	// EventForeignOwner is a management call for a key of another owner, or a
-	// Register of its digest. The caller was told that there is no such key, or
-	// that the digest cannot be registered. Owner is who asked, and KeyID the
-	// other owner's key. For management calls it depends on the store; see
+	// Register of its digest. The call returned [ErrNotFound] or [ErrDuplicate].
+	// Owner is the owner in the call, and KeyID the other owner's key. For
+	// management calls, the event needs a store that returns
 	// [store.ErrForeignOwner].
 	EventForeignOwner EventKind = "foreign_owner"
 )

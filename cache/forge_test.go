@@ -56,8 +56,8 @@ func TestFeedStrangers(t *testing.T) {
 }
 
 // C-16: old messages of an instance that has ended, sent again by someone who does
-// not have the secret, end what is in memory once in ten seconds, however many they
-// are and whatever they leave out.
+// not have the secret, mark all entries stale at most once in ten seconds, for any
+// number of messages and gaps.
 func TestFeedOldMessages(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -293,8 +293,8 @@ func TestCallersOfOneLoadAreBounded(t *testing.T) {
 }
 
 // a store that hangs, whose calls do not heed their context, is an outage
-// although they keep all places: what StaleIfError allows is served soon, and
-// nobody is told of an overload.
+// although they keep all places: entries that StaleIfError allows are served soon,
+// and no call returns ErrOverloaded.
 func TestHungCallsAreAnOutage(t *testing.T) {
 	for _, n := range []int{3, 200} {
 		synctest.Test(t, func(t *testing.T) {

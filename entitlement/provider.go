@@ -15,8 +15,7 @@ var ErrNone = errors.New("entitlement: none")
 // The Manager calls it through a cache when a key is created or validated, so a
 // Provider may query a database or a billing service. [ErrNone] means that the
 // owner is entitled to nothing. Any other error is an outage: the entitlement
-// could not be found out, so the API's client is told to try again and not to
-// upgrade.
+// is not known, so the API's client gets 503 and no request to upgrade.
 //
 // Entitlement may be called from many goroutines. It must not modify the slices
 // of an Entitlement after returning it.

@@ -62,5 +62,5 @@
 // make ten creations and rotations a minute, 60 updates and 120 revocations. Calls
 // that fail count too. All handlers of a Manager count together; each instance of
 // the service counts for itself, see [apikey.Manager.Throttle]. The grace period of
-// a rotation is at most 7 days and does not overlap with that of the one before. What the API refuses is told as JSON, also to a browser.
+// a rotation is at most 7 days and does not overlap with that of the one before. The API returns its refusals as JSON, also to a browser.
 package selfservice

@@ -62,8 +62,8 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // [Options.Header].
 //
 // After a 429 or 503 with a Retry-After, Entitlement returns an error without
-// sending a request, for every owner, until that time has passed, but for at
-// most five minutes.
+// sending a request, for every owner, until that time has passed or five minutes,
+// whichever is less.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	e, err := p.ask(ctx, owner)
 	switch {

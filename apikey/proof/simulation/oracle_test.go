@@ -177,8 +177,8 @@ func (w *world) restartedWithin(from, to time.Duration) bool {
 }
 
 // told is since when this instance must know what happened to the key: up to the
-// bound ago, except for changes that had not returned by then. A change that others
-// could not be told of is told later, unless its instance has ended before.
+// bound ago, except for changes that had not returned by then. A change that
+// could not be published is published later, unless its instance has ended before.
 func (w *world) told(o observation, bound time.Duration) time.Duration {
 	from := o.start - bound
 	for _, c := range w.changes[o.about.digest] {
