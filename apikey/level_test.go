@@ -55,6 +55,13 @@ func (l *memoryLevel) fail(before func(op string) error) {
 	l.before = before
 }
 
+// alter makes Get return what got makes of an entry.
+func (l *memoryLevel) alter(got func(item cache.Item) cache.Item) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.got = got
+}
+
 func (l *memoryLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
 	if err := l.call("Get", &l.gets); err != nil {
 		return cache.Item{}, "", err
@@ -192,7 +199,7 @@ func TestLevelItemsAge(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		wantRefused(t, b, issued, apikey.ErrRevoked)
 
-		level.got = func(item cache.Item) cache.Item { item.Age = time.Hour; return item }
+		level.alter(func(item cache.Item) cache.Item { item.Age = time.Hour; return item })
 		second := create(t, a, "o")
 		wantValid(t, a, second)
 		_, _, _ = st.Revoke(t.Context(), "o", second.Key.ID, time.Now(), "")
@@ -272,13 +279,13 @@ func TestLevelForgetsWithinTheFence(t *testing.T) {
 			synctest.Wait() // the count of revocations has been put into the level
 			deleting := make(chan struct{})
 			begun := sync.OnceFunc(func() { close(deleting) }) // the count goes there again after it
-			level.before = func(op string) error {
+			level.fail(func(op string) error {
 				if op == "Delete" {
 					begun()
 					time.Sleep(100 * time.Millisecond)
 				}
 				return nil
-			}
+			})
 			changed := make(chan error)
 			go func() { changed <- change(t, a, issued.Key.ID) }()
 			check := func(when string) {
@@ -365,7 +372,8 @@ func TestBrokenLevel(t *testing.T) {
 				a, b := newManager(t, st, opts), newManager(t, st, opts)
 				issued := create(t, a, "o")
 				wantValid(t, a, issued)
-				level.before, level.got = tt.before, tt.got
+				level.fail(tt.before)
+				level.alter(tt.got)
 				// As somebody does who cannot tell the level.
 				if _, _, err := st.Store.Revoke(t.Context(), "o", issued.Key.ID, time.Now(), ""); err != nil {
 					t.Fatal(err)
@@ -395,9 +403,9 @@ func TestLevelForgesAnAbsence(t *testing.T) {
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
-		level.got = func(item cache.Item) cache.Item { return cache.Item{Absent: true, Value: item.Value} }
+		level.alter(func(item cache.Item) cache.Item { return cache.Item{Absent: true, Value: item.Value} })
 		wantRefused(t, b, issued, apikey.ErrUnknown)
-		level.got = nil
+		level.alter(nil)
 		time.Sleep(5 * time.Second)
 		wantValid(t, b, issued)
 	})
@@ -430,12 +438,12 @@ func TestLevelCannotForget(t *testing.T) {
 					if !level.holds(issued) {
 						t.Fatal("the level was not filled")
 					}
-					level.before = func(op string) error {
+					level.fail(func(op string) error {
 						if op == "Delete" {
 							return how.delete()
 						}
 						return nil
-					}
+					})
 					before := bus.named.Load()
 					began := time.Now()
 					err := v.call(t.Context(), a, issued.Key)
@@ -472,12 +480,12 @@ func TestRevokeAllAgainForgetsAll(t *testing.T) {
 		one, two := create(t, a, "o"), create(t, a, "o")
 		wantValid(t, b, one)
 		wantValid(t, b, two)
-		level.before = func(op string) error {
+		level.fail(func(op string) error {
 			if op == "Delete" {
 				return errDown
 			}
 			return nil
-		}
+		})
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 2 || !errors.Is(err, apikey.ErrNotPropagated) {
 			t.Errorf("RevokeAll that the level does not hear of = %d, %v, want 2 and ErrNotPropagated", n, err)
 		}

@@ -22,6 +22,8 @@ type queue struct {
 	messages []string
 	more     chan struct{} // has a buffer of one
 	late     func()        // called after the first delivery, unless nil
+
+	overlapping sync.WaitGroup // deliveries that run beside others
 }
 
 func (q *queue) put(message string) {
@@ -91,6 +93,7 @@ func (b *fakeBus) Receive(ctx context.Context, ready func(echo func(context.Cont
 	b.mu.Lock()
 	b.receivers = append(b.receivers, q)
 	b.mu.Unlock()
+	defer q.overlapping.Wait()
 	defer b.leave(q)
 	if b.fault == "ready too late" {
 		q.late = func() { ready(echo) }
@@ -144,7 +147,7 @@ func (b *fakeBus) deliver(q *queue, deliver func(string)) {
 	b.mu.Unlock()
 	for _, m := range messages {
 		if b.fault == "overlaps" {
-			go deliver(m)
+			q.overlapping.Go(func() { deliver(m) })
 		} else {
 			deliver(m)
 		}
