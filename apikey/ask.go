@@ -32,12 +32,12 @@ var errExited = errors.New("the call exited")
 
 var errOverloaded = errors.New("overloaded, the call was not made")
 
-// ask calls the store for no longer than LookupTimeout, whether or not the
+// ask calls the store for no longer than CallTimeout, whether or not the
 // store heeds its context. A call that is given up goes on, and takes with it
 // what the closure holds: a fence stays up until the write has really ended. A
 // panic and an exit are errors, which count as outages.
 func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m.calls, m.opts.LookupTimeout, func() {}, call)
+	return askFor(ctx, m.calls, m.opts.CallTimeout, func() {}, call)
 }
 
 // askFor is ask with a timeout and with places of its own. The timeout counts

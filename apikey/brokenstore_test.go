@@ -125,7 +125,7 @@ func TestManagementErrorsSurface(t *testing.T) {
 			}{
 				{"Create", func() error { _, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"}); return err }},
 				{"List", func() error { _, err := m.List(ctx, apikey.ListParams{Owner: "o"}); return err }},
-				{"Overview", func() error { _, err := m.Overview(ctx, "o"); return err }},
+				{"Usage", func() error { _, err := m.Usage(ctx, "o"); return err }},
 				{"Update", func() error { _, err := m.Update(ctx, "o", id, apikey.UpdateParams{Disabled: &yes}); return err }},
 				{"Revoke", func() error { _, err := m.Revoke(ctx, "o", id, ""); return err }},
 				{"RevokeAll", func() error { _, err := m.RevokeAll(ctx, "o", ""); return err }},
@@ -160,8 +160,8 @@ func TestForgedManagementAnswers(t *testing.T) {
 	if p, err := m.List(ctx, apikey.ListParams{Owner: "thief"}); !errors.Is(err, apikey.ErrUnavailable) || p.Keys != nil {
 		t.Errorf("List = %+v, %v", p, err)
 	}
-	if o, err := m.Overview(ctx, "thief"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
-		t.Errorf("Overview by a store that counts -1 = %+v, %v", o, err)
+	if o, err := m.Usage(ctx, "thief"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
+		t.Errorf("Usage by a store that counts -1 = %+v, %v", o, err)
 	}
 	if _, err := m.Revoke(ctx, "victim", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("Revoke by a store that does nothing = %v, want ErrUnavailable: it must not look done", err)
@@ -382,7 +382,7 @@ func TestDeafStore(t *testing.T) {
 			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable", err)
 		}
 		if took := time.Since(began); took != 3*time.Second {
-			t.Errorf("Revoke by a store that hangs took %v, want LookupTimeout, 3 s by default", took)
+			t.Errorf("Revoke by a store that hangs took %v, want CallTimeout, 3 s by default", took)
 		}
 		wantValid(t, m, issued) // not revoked yet
 		time.Sleep(time.Minute)

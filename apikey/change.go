@@ -49,7 +49,7 @@ func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.
 // tell is ask with more time, where there are others to tell: what was changed
 // must not look like an outage because they are slow to hear of it.
 func tell[T any](ctx context.Context, m *Manager, t *turn, call func(context.Context) (T, error)) (T, error) {
-	wait := m.opts.LookupTimeout
+	wait := m.opts.CallTimeout
 	if m.feed != nil || m.level != nil {
 		wait += tellTime
 	}
@@ -58,7 +58,7 @@ func tell[T any](ctx context.Context, m *Manager, t *turn, call func(context.Con
 
 // bounded gives the store its own time.
 func bounded[T any](ctx context.Context, m *Manager, write func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.opts.LookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.opts.CallTimeout)
 	defer cancel()
 	value, err := write(ctx)
 	_ = errors.Is(err, errNobody) // an error that panics when it is looked into does so here

@@ -19,7 +19,7 @@ type Issued struct {
 	Secret Secret
 
 	// Propagated reports whether the other instances know of the change. It is
-	// false only after a Rotate that [Options.Bus] or [Options.Level] did not take.
+	// false only after a Rotate that [Options.Bus] or [Options.SharedCache] did not take.
 	// Until their [Options.CacheTTL] has passed, the others may admit the old token
 	// for longer than the grace period.
 	Propagated bool
@@ -68,7 +68,7 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // is neither revoked nor expired, and otherwise with ErrDuplicate.
 //
 // ErrDuplicate does not tell whether the digest belongs to this owner or to
-// another. If it belongs to another, Register emits [EventForeignOwner]. A caller
+// another. If it belongs to another, Register emits [EventOwnerMismatch]. A caller
 // who knows a token can still find out that it is registered, even if its key has
 // ended. Set MACKeys if customers must not find that out.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
@@ -97,7 +97,7 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	}
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
 		first, err := m.first(ctx, t, r)
-		if err == ErrDuplicate && same(first, r) && first.Live(now()) {
+		if err == ErrDuplicate && same(first, r) && first.IsCurrent(now()) {
 			err = nil
 		}
 		return keyOf(first), err
@@ -107,9 +107,9 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 
 // reportForeignDigest emits an event if r has the digest of another owner's key.
 func (m *Manager) reportForeignDigest(ctx context.Context, t *turn, r store.Record) {
-	taken, err := askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Lookup(ctx, r.Digest) })
+	taken, err := askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Lookup(ctx, r.Digest) })
 	if err == nil && taken.Owner != r.Owner {
-		m.emit(ctx, Event{Kind: EventForeignOwner, Time: now(), Owner: r.Owner, KeyID: taken.ID})
+		m.emit(ctx, Event{Kind: EventOwnerMismatch, Time: now(), Owner: r.Owner, KeyID: taken.ID})
 	}
 }
 
@@ -137,7 +137,7 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	kept := r.Clone()
 	insert := func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) }
 	if kind == EventCreated {
-		_, err = askInTurn(ctx, t, m.opts.LookupTimeout, fenced(m, insert, cache.Key(r.Digest)))
+		_, err = askInTurn(ctx, t, m.opts.CallTimeout, fenced(m, insert, cache.Key(r.Digest)))
 	} else {
 		// Others may have looked for it in vain. If they are not told, they
 		// look again within NegativeTTL.
@@ -220,7 +220,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
 	ends := next.CreatedAt.Add(grace).Truncate(time.Microsecond)
 	limit := -1
-	if next.Overlaps(ends) {
+	if next.HasGracePeriod(ends) {
 		plan, err := m.planOf(ctx, owner)
 		if err != nil {
 			return Issued{}, err

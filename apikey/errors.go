@@ -54,7 +54,7 @@ var ErrUnavailable = errors.New("apikey: unavailable")
 // the same call can succeed a moment later. A Manager carries out at most two
 // writes of an owner at once, and refuses others. Revoke, RevokeAll and an Update
 // that disables have two places of their own, in which up to 128 calls of an owner
-// wait for their turn; Get, List and Overview have two more.
+// wait for their turn; Get, List and Usage have two more.
 var ErrLimited = errors.New("apikey: too many calls, try again in a moment")
 
 var (
@@ -64,7 +64,7 @@ var (
 
 	// ErrNotPropagated is returned, beside the result, when a change was made in
 	// the store and in this Manager, but could not be published to other
-	// instances, because [Options.Bus] or [Options.Level] failed. Other instances
+	// instances, because [Options.Bus] or [Options.SharedCache] failed. Other instances
 	// may use the old state for their [Options.CacheTTL] or, while the store
 	// fails, [Options.StaleIfError]. It matches ErrUnavailable. Rotate does not
 	// return it; see Issued.Propagated.

@@ -18,13 +18,13 @@ const (
 	EventRevoked    EventKind = "revoked"    // once for each key, also by RevokeAll
 
 	// EventRefused is a validation that did not succeed; Reason says why. A
-	// revoked key's is EventReused instead.
+	// revoked key's is EventRevokedKeyUsed instead.
 	EventRefused EventKind = "refused"
 
-	// EventReused is a revoked key presented again: its holder missed the
+	// EventRevokedKeyUsed is a revoked key presented again: its holder missed the
 	// revocation, or somebody else holds the token. It is logged at most once a
 	// minute for a key, with the number of those suppressed since.
-	EventReused EventKind = "reused"
+	EventRevokedKeyUsed EventKind = "revoked_key_used"
 
 	// EventUndone is a key that this process has revoked, rotated or disabled,
 	// and that the store returns as it was before: the database has gone back to
@@ -41,12 +41,12 @@ const (
 
 	EventLimitReached EventKind = "limit_reached" // a key was not created
 
-	// EventForeignOwner is a management call for a key of another owner, or a
+	// EventOwnerMismatch is a management call for a key of another owner, or a
 	// Register of its digest. The call returned [ErrNotFound] or [ErrDuplicate].
 	// Owner is the owner in the call, and KeyID the other owner's key. For
 	// management calls, the event needs a store that returns
-	// [store.ErrForeignOwner].
-	EventForeignOwner EventKind = "foreign_owner"
+	// [store.ErrOwnerMismatch].
+	EventOwnerMismatch EventKind = "owner_mismatch"
 )
 
 // A Reason says why a validation did not succeed.
@@ -73,7 +73,7 @@ type Event struct {
 	Owner    string
 	KeyID    string
 	NewKeyID string
-	Reason   Reason // of EventRefused and EventReused
+	Reason   Reason // of EventRefused and EventRevokedKeyUsed
 }
 
 // reasonOf names an error of a validation.
@@ -110,7 +110,7 @@ func (k EventKind) level() slog.Level {
 		return slog.LevelDebug // one a request at an attacker's choice: not by default
 	case EventUndone, EventRolledBack:
 		return slog.LevelError
-	case EventReused, EventForeignOwner:
+	case EventRevokedKeyUsed, EventOwnerMismatch:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

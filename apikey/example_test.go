@@ -254,7 +254,7 @@ func ExamplePrincipal_Allows() {
 	// false
 }
 
-func ExampleManager_OwnerChanged() {
+func ExampleManager_InvalidateOwner() {
 	plan := entitlement.Entitlement{Plan: "free"}
 	keys := must(apikey.New(memstore.New(), &apikey.Options{
 		Entitlements: entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) { return plan, nil }),
@@ -265,7 +265,7 @@ func ExampleManager_OwnerChanged() {
 	fmt.Println(err)
 
 	plan = entitlement.Entitlement{Plan: "pro", APIAccess: true} // a purchase
-	if err := keys.OwnerChanged(ctx, "user_1"); err != nil {
+	if err := keys.InvalidateOwner(ctx, "user_1"); err != nil {
 		panic(err)
 	}
 	_, err = keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"})
@@ -275,13 +275,13 @@ func ExampleManager_OwnerChanged() {
 	// <nil>
 }
 
-func ExampleManager_Overview() {
+func ExampleManager_Usage() {
 	pro := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 2}
 	keys := must(apikey.New(memstore.New(), &apikey.Options{Entitlements: entitlement.Static(pro)}))
 	ctx := context.Background()
 	defer keys.Close(ctx)
 	must(keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: "ci"}))
-	o := must(keys.Overview(ctx, "user_1"))
-	fmt.Printf("%s: %d of %d keys, %d over, access: %v\n", o.Entitlement.Plan, o.Keys, o.Entitlement.MaxKeys, o.Over, o.Entitled)
+	o := must(keys.Usage(ctx, "user_1"))
+	fmt.Printf("%s: %d of %d keys, %d over, access: %v\n", o.Entitlement.Plan, o.Used, o.Entitlement.MaxKeys, o.Excess, o.Entitled)
 	// Output: pro: 1 of 2 keys, 0 over, access: true
 }

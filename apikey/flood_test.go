@@ -406,7 +406,7 @@ func TestBusyStoreIsNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := &floodResult{}
 		st := &busyStore{Store: memstore.New()}
-		m := newManager(t, st, &apikey.Options{CacheTTL: time.Minute, StaleIfError: time.Hour, LookupTimeout: 30 * time.Millisecond, Logger: slog.New(failures)})
+		m := newManager(t, st, &apikey.Options{CacheTTL: time.Minute, StaleIfError: time.Hour, CallTimeout: 30 * time.Millisecond, Logger: slog.New(failures)})
 		issued := create(t, m, "o")
 		wantValid(t, m, issued)
 		time.Sleep(2 * time.Minute)

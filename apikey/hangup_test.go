@@ -140,7 +140,7 @@ func TestWarningsOfOneOwnerDoNotHideOthers(t *testing.T) {
 		warned := 0
 		for i := range 100 {
 			present(fmt.Sprint("o", i))
-			warned += strings.Count(log.String(), "reused")
+			warned += strings.Count(log.String(), "revoked_key_used")
 		}
 		if warned < 90 { // a few share a row with another owner
 			t.Errorf("%d of 100 owners' stolen keys were reported, want at least 90", warned)

@@ -384,7 +384,7 @@ func TestWhatIsTold(t *testing.T) {
 	}
 }
 
-// A store that is deaf for longer than LookupTimeout and then does it: others are
+// A store that is deaf for longer than CallTimeout and then does it: others are
 // told as soon as it is done.
 func TestLateChangeIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -482,7 +482,7 @@ func TestNilBusAndLevel(t *testing.T) {
 	}{
 		{"no bus and no level", apikey.Options{}, ""},
 		{"nil pointer as a bus", apikey.Options{Bus: (*memoryBus)(nil)}, "Bus"},
-		{"nil pointer as a level", apikey.Options{Level: (*memoryLevel)(nil)}, "Level"},
+		{"nil pointer as a level", apikey.Options{SharedCache: (*memoryLevel)(nil)}, "Level"},
 	} {
 		m, err := apikey.New(memstore.New(), &tt.opts)
 		var invalid *apikey.InvalidError
@@ -494,8 +494,8 @@ func TestNilBusAndLevel(t *testing.T) {
 		}
 	}
 	var bus cache.Bus
-	var level cache.Level
-	issued := create(t, newManager(t, memstore.New(), &apikey.Options{Bus: bus, Level: level}), "o")
+	var level cache.Shared
+	issued := create(t, newManager(t, memstore.New(), &apikey.Options{Bus: bus, SharedCache: level}), "o")
 	if !strings.HasPrefix(issued.Secret.Reveal(), "key_") {
 		t.Error("a Manager without a bus and a level does not work")
 	}

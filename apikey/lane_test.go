@@ -140,15 +140,15 @@ func TestCallsOfOneOwnerQueue(t *testing.T) {
 			_, err := m.List(ctx, apikey.ListParams{Owner: owner})
 			return err
 		}},
-		{"Overview", func(ctx context.Context, m *apikey.Manager, owner, _ string) error {
-			_, err := m.Overview(ctx, owner)
+		{"Usage", func(ctx context.Context, m *apikey.Manager, owner, _ string) error {
+			_, err := m.Usage(ctx, owner)
 			return err
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st, slow, most := slowStore()
-				m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, LookupTimeout: time.Hour})
+				m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, CallTimeout: time.Hour})
 				mine, others := create(t, m, "o"), create(t, m, "other")
 				slow.Store(true)
 				var done, refused atomic.Int64
@@ -186,7 +186,7 @@ func TestCallsOfOneOwnerQueue(t *testing.T) {
 func TestWritesOfAllOwnersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, most := slowStore()
-		m := newManager(t, st, &apikey.Options{LookupTimeout: time.Hour})
+		m := newManager(t, st, &apikey.Options{CallTimeout: time.Hour})
 		slow.Store(true)
 		var all sync.WaitGroup
 		for i := range 100 {
@@ -205,7 +205,7 @@ func TestRefusedWritesAreNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, _ := slowStore()
 		var log bytes.Buffer
-		m := newManager(t, st, &apikey.Options{LookupTimeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		m := newManager(t, st, &apikey.Options{CallTimeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		slow.Store(true)
 		var all sync.WaitGroup
 		var refused atomic.Int64
@@ -233,7 +233,7 @@ func TestRefusedWritesAreNoOutage(t *testing.T) {
 func TestDeafStoreKeepsTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, _ := slowStore()
-		m := newManager(t, st, &apikey.Options{LookupTimeout: 100 * time.Millisecond})
+		m := newManager(t, st, &apikey.Options{CallTimeout: 100 * time.Millisecond})
 		id := create(t, m, "o").Key.ID
 		slow.Store(true)
 		name := "renamed"
@@ -272,7 +272,7 @@ func TestHangUpKeepsTheConnection(t *testing.T) {
 				_, err := m.List(ctx, apikey.ListParams{Owner: "o"})
 				return err
 			},
-			"Overview": func(ctx context.Context) error { _, err := m.Overview(ctx, "o"); return err },
+			"Usage": func(ctx context.Context) error { _, err := m.Usage(ctx, "o"); return err },
 			"Create": func(ctx context.Context) error {
 				_, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "k"})
 				return err

@@ -136,7 +136,7 @@ func (u *lastUsed) flush(ctx context.Context) error {
 
 // flushKey writes the uses of a key that is about to be revoked, and flushOwner
 // those of all keys of an owner: afterwards the store does not record them. They
-// take at most a quarter of LookupTimeout, and if they fail, it is no reason not
+// take at most a quarter of CallTimeout, and if they fail, it is no reason not
 // to revoke. The latter reports whether all of them were written.
 func (u *lastUsed) flushKey(ctx context.Context, d store.Digest) {
 	u.flushFirst(ctx, func(use waitingUse) bool { return use.Digest == d }, u.shardOf(d))
@@ -164,7 +164,7 @@ func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool
 		}
 		s.mu.Unlock()
 	}
-	ctx, cancel := context.WithTimeout(ctx, u.m.opts.LookupTimeout/4)
+	ctx, cancel := context.WithTimeout(ctx, u.m.opts.CallTimeout/4)
 	defer cancel()
 	err := u.write(ctx, uses)
 	if err != nil {

@@ -12,19 +12,19 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// levelTime bounds each call of [Options.Level], which should bound itself to
-// less. It is also no more than a quarter of LookupTimeout, so that there is time
+// levelTime bounds each call of [Options.SharedCache], which should bound itself to
+// less. It is also no more than a quarter of CallTimeout, so that there is time
 // left for the store.
 const levelTime = 500 * time.Millisecond
 
-// A secondLevel is [Options.Level] as a Manager uses it. Without one it does
+// A secondLevel is [Options.SharedCache] as a Manager uses it. Without one it does
 // nothing.
 //
 // What this Manager has changed, or heard of, it asks the store about for as
 // long as anything from before can be in the level. A level may fail to delete,
 // or lose that it has deleted when it fails over to a replica.
 type secondLevel struct {
-	cache.Level
+	cache.Shared
 	m     *Manager
 	start time.Time
 	calls *places // bounds those at once, as of the store
@@ -38,10 +38,10 @@ type secondLevel struct {
 
 // newSecondLevel is nil when there is no level.
 func newSecondLevel(m *Manager) *secondLevel {
-	if m.opts.Level == nil {
+	if m.opts.SharedCache == nil {
 		return nil
 	}
-	return &secondLevel{Level: m.opts.Level, m: m, start: time.Now(), calls: newPlaces()}
+	return &secondLevel{Shared: m.opts.SharedCache, m: m, start: time.Now(), calls: newPlaces()}
 }
 
 // mark says that these keys or owners have changed. It must be called before
@@ -185,7 +185,7 @@ func (l *secondLevel) forgetOwner(ctx context.Context, owner string) error {
 	}
 }
 
-// A levelAnswer is what [cache.Level]'s Get returns.
+// A levelAnswer is what [cache.Shared]'s Get returns.
 type levelAnswer struct {
 	item  cache.Item
 	lease string
@@ -194,5 +194,5 @@ type levelAnswer struct {
 // callLevel is a call of the level, whatever the level does with it: one that
 // hangs must hold up neither a validation nor a fence.
 func callLevel[T any](ctx context.Context, l *secondLevel, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), func() {}, call)
+	return askFor(ctx, l.calls, min(levelTime, l.m.opts.CallTimeout/4), func() {}, call)
 }

@@ -131,7 +131,7 @@ func (l *memoryLevel) holds(i apikey.Issued) bool {
 func TestLevelIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		level, st := &memoryLevel{}, &spyStore{Store: memstore.New()}
-		opts := &apikey.Options{Level: level, MaxKeysPerOwner: -1}
+		opts := &apikey.Options{SharedCache: level, MaxKeysPerOwner: -1}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		yes, ctx := true, t.Context()
 		valid, revoked, disabled := create(t, a, "o"), create(t, a, "o"), create(t, a, "o")
@@ -183,7 +183,7 @@ func TestLevelIsShared(t *testing.T) {
 func TestLevelItemsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		level, st := &memoryLevel{}, memstore.New()
-		opts := &apikey.Options{Level: level}
+		opts := &apikey.Options{SharedCache: level}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued, unknown := create(t, a, "o"), create(t, newManager(t, memstore.New(), nil), "o")
 		wantValid(t, a, issued)
@@ -224,7 +224,7 @@ func TestLevelIsNotFilledAfterARevocation(t *testing.T) {
 						<-resume
 					}
 				}
-				opts := &apikey.Options{Level: level}
+				opts := &apikey.Options{SharedCache: level}
 				a, b, c := newManager(t, st, opts), newManager(t, st, opts), newManager(t, st, opts)
 				issued := create(t, a, "o")
 				slow.Store(true)
@@ -269,7 +269,7 @@ func TestLevelForgetsWithinTheFence(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			level, st := &memoryLevel{}, memstore.New()
-			opts := &apikey.Options{Level: level, CacheTTL: time.Hour}
+			opts := &apikey.Options{SharedCache: level, CacheTTL: time.Hour}
 			a := newManager(t, st, opts)
 			issued := create(t, a, "o")
 			wantValid(t, a, issued)
@@ -368,7 +368,7 @@ func TestBrokenLevel(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				level, st := &memoryLevel{}, &spyStore{Store: memstore.New()}
-				opts := &apikey.Options{Level: level}
+				opts := &apikey.Options{SharedCache: level}
 				a, b := newManager(t, st, opts), newManager(t, st, opts)
 				issued := create(t, a, "o")
 				wantValid(t, a, issued)
@@ -399,7 +399,7 @@ func TestLevelForgesAnAbsence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		level := &memoryLevel{}
 		st := memstore.New()
-		opts := &apikey.Options{Level: level}
+		opts := &apikey.Options{SharedCache: level}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
@@ -429,7 +429,7 @@ func TestLevelCannotForget(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := verbs()[n]
 					bus, level, st := &memoryBus{}, &memoryLevel{}, &spyStore{Store: memstore.New()}
-					opts := &apikey.Options{Level: level, Bus: bus, CacheTTL: 10 * time.Minute}
+					opts := &apikey.Options{SharedCache: level, Bus: bus, CacheTTL: 10 * time.Minute}
 					a, b := newManager(t, st, opts), newManager(t, st, opts)
 					issued := create(t, a, "o")
 					settle()
@@ -475,7 +475,7 @@ func TestLevelCannotForget(t *testing.T) {
 func TestRevokeAllAgainForgetsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		level, st := &memoryLevel{}, memstore.New()
-		opts := &apikey.Options{Level: level}
+		opts := &apikey.Options{SharedCache: level}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		one, two := create(t, a, "o"), create(t, a, "o")
 		wantValid(t, b, one)
@@ -503,7 +503,7 @@ func TestRevokeAllAgainForgetsAll(t *testing.T) {
 func TestRotateKeepsItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, level := &memoryBus{}, &memoryLevel{}
-		m := newManager(t, memstore.New(), &apikey.Options{Bus: bus, Level: level})
+		m := newManager(t, memstore.New(), &apikey.Options{Bus: bus, SharedCache: level})
 		issued := create(t, m, "o")
 		settle()
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
@@ -526,7 +526,7 @@ func TestLevelIsNotAskedWithoutTheBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, level, st := &memoryBus{}, &memoryLevel{}, &spyStore{Store: memstore.New()}
 		bus.fail(refuse)
-		m := newManager(t, st, &apikey.Options{Level: level, Bus: bus})
+		m := newManager(t, st, &apikey.Options{SharedCache: level, Bus: bus})
 		issued := create(t, m, "o")
 		settle()
 		wantValid(t, m, issued)
@@ -547,7 +547,7 @@ func TestLevelIsNotAskedWithoutTheBus(t *testing.T) {
 func TestLevelForgetsWhatMayHaveHappened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		level, st := &memoryLevel{}, &spyStore{Store: memstore.New()}
-		opts := &apikey.Options{Level: level, CacheTTL: time.Hour}
+		opts := &apikey.Options{SharedCache: level, CacheTTL: time.Hour}
 		a, c := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
@@ -574,7 +574,7 @@ func TestLevelTakesOnlyText(t *testing.T) {
 		r.Metadata = map[string]string{"k": "\xff\xfe"}
 		return r, nil
 	}}
-	opts := &apikey.Options{Level: level}
+	opts := &apikey.Options{SharedCache: level}
 	a, b := newManager(t, st, opts), newManager(t, st, opts)
 	issued := create(t, a, "o")
 	for _, m := range []*apikey.Manager{a, b} {

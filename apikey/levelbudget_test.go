@@ -48,7 +48,7 @@ func TestLevelIsAskedIfItPays(t *testing.T) {
 		}
 		empty, full := &memoryLevel{}, &memoryLevel{}
 		open := func(level *memoryLevel) *apikey.Manager {
-			m, err := apikey.New(st, &apikey.Options{MaxKeysPerOwner: -1, Level: level})
+			m, err := apikey.New(st, &apikey.Options{MaxKeysPerOwner: -1, SharedCache: level})
 			if err != nil {
 				t.Fatal(err)
 			}

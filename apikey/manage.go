@@ -51,12 +51,12 @@ func checkNamed(owner, id string) error {
 
 // enter waits for an owner's turn in a lane.
 func (m *Manager) enter(ctx context.Context, l *lane, owner string) (*turn, error) {
-	return l.enter(ctx, owner, m.opts.LookupTimeout)
+	return l.enter(ctx, owner, m.opts.CallTimeout)
 }
 
 func (m *Manager) find(ctx context.Context, t *turn, owner, id string) (r store.Record, err error) {
 	seen := m.ended.now()
-	r, err = askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
+	r, err = askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
 	if err == nil {
 		err = genuine(r, owner, id)
 	}
@@ -75,21 +75,21 @@ func genuine(r store.Record, owner, id string) error {
 	return nil
 }
 
-// A Part is some of an owner's keys. What is over is kept, so after some years
+// A Filter is some of an owner's keys. What is over is kept, so after some years
 // of rotations it buries what works in a list of all.
-type Part string
+type Filter string
 
 const (
-	PartAll  Part = ""     // every key
-	PartLive Part = "live" // neither revoked nor expired: StatusActive and StatusDisabled
-	PartOver Part = "over" // all others: StatusExpired and StatusRevoked
+	FilterAll     Filter = ""        // every key
+	FilterCurrent Filter = "current" // neither revoked nor expired: StatusActive and StatusDisabled
+	FilterEnded   Filter = "ended"   // all others: StatusExpired and StatusRevoked
 )
 
 // ListParams ask for a page of an owner's keys.
 type ListParams struct {
 	Owner  string
-	Part   Part   // by default PartAll
-	Cursor string // a Page's Next, of any Part; empty: from the newest
+	Filter Filter // by default FilterAll
+	Cursor string // a Page's Next, of any Filter; empty: from the newest
 	Limit  int    // 1 to 100; anything else means 100
 }
 
@@ -99,10 +99,10 @@ type Page struct {
 	Next string // the Cursor of the next page; empty: this was the last
 }
 
-// List returns a page of the owner's keys, of all or of one [Part] as it is at
+// List returns a page of the owner's keys, of all or of one [Filter] as it is at
 // that moment. A key that was rotated is live until its grace has ended. Keys
 // created while pages are walked neither repeat nor hide others. It answers an
-// [*InvalidError] for a Cursor that is not from List, an unknown Part or an owner
+// [*InvalidError] for a Cursor that is not from List, an unknown Filter or an owner
 // that cannot be one, or [ErrUnavailable].
 func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err := checkOwner(p.Owner); err != nil {
@@ -112,9 +112,9 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	q := store.Query{Owner: p.Owner, Part: store.Part(p.Part), At: now(), After: after, Limit: p.Limit}
-	if q.Check() != nil {
-		return Page{}, &InvalidError{Field: "Part", Reason: "must be PartAll, PartLive or PartOver"}
+	q := store.Query{Owner: p.Owner, Filter: store.Filter(p.Filter), At: now(), After: after, Limit: p.Limit}
+	if q.Validate() != nil {
+		return Page{}, &InvalidError{Field: "Filter", Reason: "must be FilterAll, FilterCurrent or FilterEnded"}
 	}
 	t, err := m.enter(ctx, m.reads, p.Owner)
 	if err != nil {
@@ -122,10 +122,10 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	}
 	defer t.leave()
 	seen := m.ended.now()
-	found, err := askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
+	found, err := askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
-		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Has(r)) {
+		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)) {
 			err = errForged // a key that works must not look over, nor the other way round
 		}
 		r, _ = m.ended.check(ctx, r, seen)

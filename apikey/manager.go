@@ -121,7 +121,7 @@ func (m *Manager) cacheOptions() cache.Options {
 		TTL:          m.opts.CacheTTL,
 		NegativeTTL:  m.opts.NegativeTTL,
 		StaleIfError: m.opts.StaleIfError,
-		LoadTimeout:  m.opts.LookupTimeout,
+		LoadTimeout:  m.opts.CallTimeout,
 	}
 }
 
@@ -181,8 +181,8 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 // fail turns a store's answer to a management call into the Manager's.
 func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {
 	switch {
-	case errors.Is(err, store.ErrForeignOwner):
-		m.emit(ctx, Event{Kind: EventForeignOwner, Time: now(), Owner: owner, KeyID: id})
+	case errors.Is(err, store.ErrOwnerMismatch):
+		m.emit(ctx, Event{Kind: EventOwnerMismatch, Time: now(), Owner: owner, KeyID: id})
 		return ErrNotFound
 	case errors.Is(err, store.ErrNotFound):
 		return ErrNotFound

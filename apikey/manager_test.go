@@ -211,7 +211,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		{"negative negative ttl", apikey.Options{NegativeTTL: -1}, "NegativeTTL"},
 		{"negative stale", apikey.Options{StaleIfError: -1}, "StaleIfError"},
 		{"negative touch", apikey.Options{TouchInterval: -1}, "TouchInterval"},
-		{"negative timeout", apikey.Options{LookupTimeout: -1}, "LookupTimeout"},
+		{"negative timeout", apikey.Options{CallTimeout: -1}, "CallTimeout"},
 		{"negative size", apikey.Options{CacheSize: -1}, "CacheSize"},
 		{"size beyond memory", apikey.Options{CacheSize: math.MaxInt32}, "CacheSize"},
 		{"nil pointer for a provider", apikey.Options{Entitlements: (*entitlements)(nil)}, "Entitlements"},
@@ -474,7 +474,7 @@ func TestForeignOwner(t *testing.T) {
 		if !errors.Is(err, apikey.ErrNotFound) || err.Error() != apikey.ErrNotFound.Error() {
 			t.Errorf("%s of another owner's key: %v, want ErrNotFound and nothing more", call, err)
 		}
-		if got := events.take(); len(got) != 1 || got[0].Kind != apikey.EventForeignOwner || got[0].Owner != "thief" || got[0].KeyID != id {
+		if got := events.take(); len(got) != 1 || got[0].Kind != apikey.EventOwnerMismatch || got[0].Owner != "thief" || got[0].KeyID != id {
 			t.Errorf("%s of another owner's key: events %+v, want one of the attempt", call, got)
 		}
 		var invalid *apikey.InvalidError
@@ -549,7 +549,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("Rotate: %+v", e)
 	}
 	wantRefused(t, m, a, apikey.ErrRevoked)
-	if e := want("a revoked key presented", apikey.EventReused); e[0].KeyID != a.Key.ID || e[0].Reason != apikey.ReasonRevoked {
+	if e := want("a revoked key presented", apikey.EventRevokedKeyUsed); e[0].KeyID != a.Key.ID || e[0].Reason != apikey.ReasonRevoked {
 		t.Errorf("reused: %+v", e)
 	}
 	var all sync.WaitGroup
@@ -571,7 +571,7 @@ func TestEvents(t *testing.T) {
 			t.Error("the log has a token")
 		}
 	}
-	for _, word := range []string{"created", "registered", "limit_reached", "updated", "rotated", "reused", "revoked", "refused"} {
+	for _, word := range []string{"created", "registered", "limit_reached", "updated", "rotated", "revoked_key_used", "revoked", "refused"} {
 		if !strings.Contains(log.String(), "apikey: "+word) {
 			t.Errorf("the log lacks %q", word)
 		}

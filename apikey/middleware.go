@@ -135,11 +135,11 @@ func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
 	return m.Authorize(r.Context(), r.Header)
 }
 
-// CarriesKey reports whether r has, in one of [Options.Headers], a token in the
+// HasCredential reports whether r has, in one of [Options.Headers], a token in the
 // form of this Manager, or more than one credential. It does not call the store and
 // emits no event. It is for handlers that accept sessions as well as keys: if it
 // returns true, call [Manager.ValidateRequest].
-func (m *Manager) CarriesKey(r *http.Request) bool {
+func (m *Manager) HasCredential(r *http.Request) bool {
 	token, _, err := extract(m.carriers, r.Header)
 	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.isLegacy(token))
 }

@@ -598,7 +598,7 @@ func TestSlowClientsAndStore(t *testing.T) {
 		}
 		return nil
 	}}
-	g := newGateOver(t, st, apikey.Options{LookupTimeout: time.Minute})
+	g := newGateOver(t, st, apikey.Options{CallTimeout: time.Minute})
 	good := "Authorization: Bearer " + create(t, g.Manager, "tenant").Secret.Reveal()
 	if a := g.send(t, lines("GET /", good)); a.status != 200 {
 		t.Fatalf("answered %d, want 200", a.status)

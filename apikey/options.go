@@ -71,12 +71,12 @@ type Options struct {
 	// time. Default 5 min.
 	TouchInterval time.Duration
 
-	// LookupTimeout bounds each call of the store or the provider. Default 3 s. If
+	// CallTimeout bounds each call of the store or the provider. Default 3 s. If
 	// too many calls are running, a validation first waits for up to a quarter of
-	// LookupTimeout, and any other call for up to LookupTimeout. With a Bus or a
+	// CallTimeout, and any other call for up to CallTimeout. With a Bus or a
 	// Level, a change can take up to 4.5 s longer. A call of the Level is bounded
-	// by 500 ms or a quarter of LookupTimeout, whichever is less.
-	LookupTimeout time.Duration
+	// by 500 ms or a quarter of CallTimeout, whichever is less.
+	CallTimeout time.Duration
 
 	// Headers are the request headers that may carry the token: "Authorization",
 	// as a Bearer token, or another one, such as "X-API-Key", whose value is the
@@ -110,7 +110,7 @@ type Options struct {
 	// characters, is never a legacy token, even if a pattern matches it.
 	LegacyFormats []*regexp.Regexp
 
-	// Bus carries changes of keys, and of plans by [Manager.OwnerChanged], to the
+	// Bus carries changes of keys, and of plans by [Manager.InvalidateOwner], to the
 	// other instances of the service, which then see them within milliseconds.
 	// Cached entries expire after 10 s while the bus is down, for 5 minutes after
 	// another instance ended without Close, and for CacheTTL after another
@@ -121,14 +121,14 @@ type Options struct {
 	// instance, or that other instances may see changes only after CacheTTL.
 	Bus cache.Bus
 
-	// Level is a cache that the instances share, so that an instance that starts
+	// SharedCache is a cache that the instances share, so that an instance that starts
 	// need not look up every key in the store. The Manager trusts its entries, so
 	// it must return only what this service wrote; cache/rediscache authenticates
 	// entries with a secret. While fewer than one look-up in 16 finds an entry,
-	// the Level gets at most 500 look-ups a second, since more would make
+	// the SharedCache gets at most 500 look-ups a second, since more would make
 	// validations slower than the store alone. The Manager does not close it. Nil
 	// means none.
-	Level cache.Level
+	SharedCache cache.Shared
 
 	// Logger gets management events, outages, and refusals at debug level. Nil
 	// discards them.
@@ -171,7 +171,7 @@ func (o *Options) withDefaults() Options {
 	setDefault(&d.NegativeTTL, 5*time.Second)
 	setDefault(&d.CacheSize, 100_000)
 	setDefault(&d.TouchInterval, 5*time.Minute)
-	setDefault(&d.LookupTimeout, 3*time.Second)
+	setDefault(&d.CallTimeout, 3*time.Second)
 	setDefault(&d.Realm, "api")
 	if d.Headers == nil {
 		d.Headers = []string{"Authorization"}
@@ -198,7 +198,7 @@ func (o *Options) validate() error {
 		{"NegativeTTL", o.NegativeTTL},
 		{"StaleIfError", o.StaleIfError},
 		{"TouchInterval", o.TouchInterval},
-		{"LookupTimeout", o.LookupTimeout},
+		{"CallTimeout", o.CallTimeout},
 	} {
 		if d.value < 0 || d.value > cache.MaxDuration {
 			return &InvalidError{Field: d.field, Reason: "must be 0 to 366 days"}
@@ -207,7 +207,7 @@ func (o *Options) validate() error {
 	if o.CacheSize < 0 || o.CacheSize > maxCacheSize {
 		return &InvalidError{Field: "CacheSize", Reason: "must be 0 to 100,000,000"}
 	}
-	for field, v := range map[string]any{"Entitlements": o.Entitlements, "Bus": o.Bus, "Level": o.Level} {
+	for field, v := range map[string]any{"Entitlements": o.Entitlements, "Bus": o.Bus, "Level": o.SharedCache} {
 		if v != nil && isNil(v) {
 			return &InvalidError{Field: field, Reason: "must not be a nil pointer or func"}
 		}

@@ -23,7 +23,7 @@ func TestOptionsOfTheCache(t *testing.T) {
 		{"nil", nil, cache.Options{Size: 100_000, TTL: time.Minute, NegativeTTL: 5 * time.Second, LoadTimeout: 3 * time.Second}},
 		{
 			"set",
-			&apikey.Options{CacheSize: 7, CacheTTL: 1, NegativeTTL: 2, StaleIfError: 3, LookupTimeout: 4},
+			&apikey.Options{CacheSize: 7, CacheTTL: 1, NegativeTTL: 2, StaleIfError: 3, CallTimeout: 4},
 			cache.Options{Size: 7, TTL: 1, NegativeTTL: 2, StaleIfError: 3, LoadTimeout: 4},
 		},
 	} {
@@ -63,9 +63,9 @@ func TestLogLevels(t *testing.T) {
 	}
 	want("revoked", `level=INFO msg="apikey: revoked"`)
 	_, _ = m.Validate(t.Context(), issued.Secret.Reveal())
-	want("reused", `level=WARN msg="apikey: reused" owner=o key=`+issued.Key.ID)
+	want("revoked_key_used", `level=WARN msg="apikey: revoked_key_used" owner=o key=`+issued.Key.ID)
 	_, _ = m.Get(t.Context(), "thief", issued.Key.ID)
-	want("foreign owner", `level=WARN msg="apikey: foreign_owner" owner=thief`)
+	want("foreign owner", `level=WARN msg="apikey: owner_mismatch" owner=thief`)
 	st.mended.Store(false)
 	st.lookup = brokenLookup
 	_, err := m.Validate(t.Context(), newForger("key", false).forge())

@@ -6,7 +6,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// OwnerChanged invalidates the cached entitlement of the owner. Call it after a
+// InvalidateOwner invalidates the cached entitlement of the owner. Call it after a
 // purchase or a cancellation has been stored. Every Validate and Create of this
 // Manager that starts after it has returned uses the current plan. Other instances
 // follow within milliseconds with an [Options.Bus], and otherwise within their
@@ -15,7 +15,7 @@ import (
 // It returns an [*InvalidError] if owner cannot be an owner, and [ErrNotPropagated]
 // if the change could not be published to other instances, which may then use the
 // old plan for up to their CacheTTL. Without Entitlements it does nothing.
-func (m *Manager) OwnerChanged(ctx context.Context, owner string) error {
+func (m *Manager) InvalidateOwner(ctx context.Context, owner string) error {
 	if err := checkOwner(owner); err != nil {
 		return err
 	}
@@ -27,8 +27,8 @@ func (m *Manager) OwnerChanged(ctx context.Context, owner string) error {
 	return m.notPropagated(ctx, m.publish(ctx, key))
 }
 
-// An Overview is what an owner's settings page shows above the keys.
-type Overview struct {
+// An Usage is what an owner's settings page shows above the keys.
+type Usage struct {
 	// Entitlement is what the owner's plan allows; its MaxKeys is what holds,
 	// which may come from [Options.MaxKeysPerOwner]. When the owner has no plan,
 	// nothing else is set.
@@ -37,48 +37,48 @@ type Overview struct {
 	// Entitled tells whether the owner's keys are admitted now.
 	Entitled bool
 
-	// Keys counts those that count against the limit: neither revoked nor
+	// Used counts those that count against the limit: neither revoked nor
 	// expired nor replaced. Disabled ones count.
-	Keys int
+	Used int
 
-	// Over is how many keys there are above the limit, as after a downgrade.
+	// Excess is how many keys there are above the limit, as after a downgrade.
 	// They go on working; none is created until there are fewer than the limit.
-	Over int
+	Excess int
 }
 
-// Full reports whether the limit forbids another key. It says nothing of
+// AtLimit reports whether the limit forbids another key. It says nothing of
 // Entitled.
-func (o Overview) Full() bool {
-	return o.Entitlement.MaxKeys >= 0 && o.Keys >= o.Entitlement.MaxKeys
+func (o Usage) AtLimit() bool {
+	return o.Entitlement.MaxKeys >= 0 && o.Used >= o.Entitlement.MaxKeys
 }
 
-// Overview returns what the owner has and may have. It is for the owner's own
+// Usage returns what the owner has and may have. It is for the owner's own
 // panel: nothing of it belongs in an answer to the API's callers. The error is
 // [ErrUnavailable], or an [*InvalidError] for an owner that cannot be one.
-func (m *Manager) Overview(ctx context.Context, owner string) (Overview, error) {
+func (m *Manager) Usage(ctx context.Context, owner string) (Usage, error) {
 	if err := checkOwner(owner); err != nil {
-		return Overview{}, err
+		return Usage{}, err
 	}
 	e, err := m.planOf(ctx, owner)
 	if err != nil {
-		return Overview{}, err
+		return Usage{}, err
 	}
 	at := now()
 	t, err := m.enter(ctx, m.reads, owner)
 	if err != nil {
-		return Overview{}, err
+		return Usage{}, err
 	}
 	defer t.leave()
-	n, err := askInTurn(ctx, t, m.opts.LookupTimeout, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
+	n, err := askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
 	if err == nil && n < 0 {
 		err = errForged
 	}
 	if err != nil {
-		return Overview{}, m.fail(ctx, owner, "", err)
+		return Usage{}, m.fail(ctx, owner, "", err)
 	}
-	o := Overview{Entitlement: e, Entitled: e.Active(at), Keys: n}
+	o := Usage{Entitlement: e, Entitled: e.Active(at), Used: n}
 	if e.MaxKeys >= 0 {
-		o.Over = max(n-e.MaxKeys, 0)
+		o.Excess = max(n-e.MaxKeys, 0)
 	}
 	return o, nil
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariant 10, M-16, advisory 19 (CVE-2026-33668): a Validate that starts after OwnerChanged has returned goes by
-// the plan as it was when OwnerChanged was called, or later. The provider dawdles
+// Invariant 10, M-16, advisory 19 (CVE-2026-33668): a Validate that starts after InvalidateOwner has returned goes by
+// the plan as it was when InvalidateOwner was called, or later. The provider dawdles
 // before and after it reads.
 func TestCancelledOwnerNeverValidates(t *testing.T) {
 	var entitled atomic.Bool
@@ -34,7 +34,7 @@ func TestCancelledOwnerNeverValidates(t *testing.T) {
 	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: provider, CacheTTL: time.Hour})
 	set := func(to bool) {
 		entitled.Store(to)
-		if err := m.OwnerChanged(t.Context(), "owner"); err != nil {
+		if err := m.InvalidateOwner(t.Context(), "owner"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestCancelledOwnerNeverValidates(t *testing.T) {
 	}
 	t.Logf("%d trials, %d validations, %d accepted too late", n, validations.Load(), accepted.Load())
 	if accepted.Load() > 0 || refused.Load() > 0 {
-		t.Errorf("%d validations that started after OwnerChanged had returned were accepted, and %d failed otherwise, in %d trials",
+		t.Errorf("%d validations that started after InvalidateOwner had returned were accepted, and %d failed otherwise, in %d trials",
 			accepted.Load(), refused.Load(), n)
 	}
 }
@@ -89,7 +89,7 @@ func TestOwnerChangedReachesOthers(t *testing.T) {
 		wantValid(t, other, issued)
 		b.answer = plan(entitlement.Entitlement{Plan: "free"})
 		wantValid(t, other, issued)
-		if err := one.OwnerChanged(t.Context(), "o"); err != nil {
+		if err := one.InvalidateOwner(t.Context(), "o"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -98,8 +98,8 @@ func TestOwnerChangedReachesOthers(t *testing.T) {
 
 		b.answer = plan(paid)
 		bus.fail(refuse)
-		if err := one.OwnerChanged(t.Context(), "o"); !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) {
-			t.Errorf("OwnerChanged without a bus: %v, want ErrNotPropagated", err)
+		if err := one.InvalidateOwner(t.Context(), "o"); !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) {
+			t.Errorf("InvalidateOwner without a bus: %v, want ErrNotPropagated", err)
 		}
 		wantValid(t, one, issued)
 		bus.mend()
@@ -139,12 +139,12 @@ func TestPlansEndWithTheBus(t *testing.T) {
 func TestOwnerChangedWithoutPlans(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), nil)
-	if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+	if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 		t.Errorf("without a provider there is nothing to forget: %v", err)
 	}
 	var invalid *apikey.InvalidError
-	if err := m.OwnerChanged(t.Context(), ""); !errors.As(err, &invalid) || invalid.Field != "Owner" {
-		t.Errorf("OwnerChanged of nobody: %v, want an InvalidError of Owner", err)
+	if err := m.InvalidateOwner(t.Context(), ""); !errors.As(err, &invalid) || invalid.Field != "Owner" {
+		t.Errorf("InvalidateOwner of nobody: %v, want an InvalidError of Owner", err)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestGrace(t *testing.T) {
 }
 
 // A downgrade takes no key away: none is created until there are fewer than the
-// new limit, and the overview says how many are over.
+// new limit, and the usage says how many are over.
 func TestDowngradeOfMaxKeys(t *testing.T) {
 	t.Parallel()
 	e := paid
@@ -197,20 +197,20 @@ func TestDowngradeOfMaxKeys(t *testing.T) {
 	for range 5 {
 		all = append(all, create(t, m, "o"))
 	}
-	overview := func(keys, most, over int, full bool) {
+	usage := func(keys, most, over int, full bool) {
 		t.Helper()
-		o, err := m.Overview(t.Context(), "o")
-		if err != nil || !o.Entitled || o.Keys != keys || o.Entitlement.MaxKeys != most || o.Over != over || o.Full() != full || o.Entitlement.Plan != "pro" {
-			t.Errorf("Overview = %+v, full %v, %v, want %d keys of %d, %d over", o, o.Full(), err, keys, most, over)
+		o, err := m.Usage(t.Context(), "o")
+		if err != nil || !o.Entitled || o.Used != keys || o.Entitlement.MaxKeys != most || o.Excess != over || o.AtLimit() != full || o.Entitlement.Plan != "pro" {
+			t.Errorf("Usage = %+v, full %v, %v, want %d keys of %d, %d over", o, o.AtLimit(), err, keys, most, over)
 		}
 	}
-	overview(5, 5, 0, true)
+	usage(5, 5, 0, true)
 	e.MaxKeys = 3
-	if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+	if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 3 { // down to two
-		overview(5-i, 3, max(2-i, 0), true)
+		usage(5-i, 3, max(2-i, 0), true)
 		for _, issued := range all[i:] {
 			wantValid(t, m, issued)
 		}
@@ -221,12 +221,12 @@ func TestDowngradeOfMaxKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	overview(2, 3, 0, false)
+	usage(2, 3, 0, false)
 	create(t, m, "o")
-	overview(3, 3, 0, true)
+	usage(3, 3, 0, true)
 }
 
-func TestOverview(t *testing.T) {
+func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
@@ -242,38 +242,38 @@ func TestOverview(t *testing.T) {
 		{"no plan", apikey.Options{Entitlements: &billing{answer: func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }}}, 5, false, ""},
 	} {
 		m := newManager(t, memstore.New(), &tt.options)
-		o, err := m.Overview(t.Context(), "o")
-		if err != nil || o.Entitled != tt.entitled || o.Keys != 0 || o.Over != 0 || o.Entitlement.MaxKeys != tt.most || o.Entitlement.Plan != tt.plan || o.Full() {
-			t.Errorf("%s: Overview = %+v, full %v, %v", tt.name, o, o.Full(), err)
+		o, err := m.Usage(t.Context(), "o")
+		if err != nil || o.Entitled != tt.entitled || o.Used != 0 || o.Excess != 0 || o.Entitlement.MaxKeys != tt.most || o.Entitlement.Plan != tt.plan || o.AtLimit() {
+			t.Errorf("%s: Usage = %+v, full %v, %v", tt.name, o, o.AtLimit(), err)
 		}
 	}
 	var invalid *apikey.InvalidError
-	if _, err := newManager(t, memstore.New(), nil).Overview(t.Context(), ""); !errors.As(err, &invalid) {
-		t.Errorf("Overview of nobody: %v, want an InvalidError", err)
+	if _, err := newManager(t, memstore.New(), nil).Usage(t.Context(), ""); !errors.As(err, &invalid) {
+		t.Errorf("Usage of nobody: %v, want an InvalidError", err)
 	}
 	down := &apikey.Options{Entitlements: &billing{answer: func() (entitlement.Entitlement, error) { return paid, errDown }}}
-	if o, err := newManager(t, memstore.New(), down).Overview(t.Context(), "o"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
-		t.Errorf("Overview while billing is down = %+v, %v, want ErrUnavailable", o, err)
+	if o, err := newManager(t, memstore.New(), down).Usage(t.Context(), "o"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
+		t.Errorf("Usage while billing is down = %+v, %v, want ErrUnavailable", o, err)
 	}
 }
 
-// An overview changes nobody's plan.
-func TestOverviewIsACopy(t *testing.T) {
+// An usage changes nobody's plan.
+func TestUsageIsACopy(t *testing.T) {
 	t.Parallel()
 	e := paid
 	e.Scopes = []string{"reports:read"}
 	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: entitlement.Static(e)})
 	issued := create(t, m, "o")
-	o, err := m.Overview(t.Context(), "o")
+	o, err := m.Usage(t.Context(), "o")
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Entitlement.Scopes[0] = "*"
 	if wantValid(t, m, issued).Allows("admin") {
-		t.Error("a scope was added by way of the overview")
+		t.Error("a scope was added by way of the usage")
 	}
-	if again, _ := m.Overview(t.Context(), "o"); again.Entitlement.Scopes[0] != "reports:read" {
-		t.Errorf("the overview shows what a caller wrote into another one: %q", again.Entitlement.Scopes)
+	if again, _ := m.Usage(t.Context(), "o"); again.Entitlement.Scopes[0] != "reports:read" {
+		t.Errorf("the usage shows what a caller wrote into another one: %q", again.Entitlement.Scopes)
 	}
 }
 
@@ -285,11 +285,11 @@ type countStore struct {
 
 func (s countStore) Count(context.Context, string, time.Time) (int, error) { return s.n, nil }
 
-func TestOverviewOfManyKeys(t *testing.T) {
+func TestUsageOfManyKeys(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{4: "0 false", 5: "0 true", 6: "1 true", 1_000_000: "999995 true"} {
-		o, err := newManager(t, countStore{memstore.New(), n}, nil).Overview(t.Context(), "o")
-		if got := fmt.Sprint(o.Over, o.Full()); err != nil || got != want {
+		o, err := newManager(t, countStore{memstore.New(), n}, nil).Usage(t.Context(), "o")
+		if got := fmt.Sprint(o.Excess, o.AtLimit()); err != nil || got != want {
 			t.Errorf("%d keys of 5: over and full are %s, %v, want %s", n, got, err, want)
 		}
 	}
@@ -328,7 +328,7 @@ func TestPlanIsNamedToNoCaller(t *testing.T) {
 		func() (entitlement.Entitlement, error) { return pro, errors.New("plan " + name + " is not known") },
 	} {
 		b.answer = answer
-		if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+		if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 			t.Fatal(err)
 		}
 		w := call(issued)
@@ -354,7 +354,7 @@ func TestNoVerdictFromAPlanThatIsOver(t *testing.T) {
 			issued := create(t, m, "o")
 			e := before()
 			b.answer = plan(e)
-			if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+			if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); (err == nil) != e.APIAccess {
@@ -385,7 +385,7 @@ func TestSlowRefusalIsNoOlder(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			return entitlement.Entitlement{Plan: "free"}, nil
 		}
-		if err := m.OwnerChanged(t.Context(), "o"); err != nil {
+		if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 			t.Fatal(err)
 		}
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)

@@ -54,7 +54,7 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		case !e.Active(now):
 			found.Until = now.Add(m.planOptions().NegativeTTL)
 		case !e.ValidUntil.IsZero():
-			found.Until = e.Lapses()
+			found.Until = e.EndsAt()
 		}
 		return found, nil
 	})

@@ -57,7 +57,7 @@ func TestEntitlementAnswers(t *testing.T) {
 			var events recorder
 			opts := &apikey.Options{Entitlements: &billing{answer: tt.answer}, OnEvent: events.record}
 			if tt.name == "hang" {
-				opts.LookupTimeout = 50 * time.Millisecond
+				opts.CallTimeout = 50 * time.Millisecond
 			}
 			m := newManager(t, st, opts)
 			p, err := m.Validate(t.Context(), issued.Secret.Reveal())

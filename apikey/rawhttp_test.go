@@ -70,7 +70,7 @@ func (g *gate) handler(t *testing.T, opts apikey.Options, scopes []string) http.
 func (g *gate) reasons() []apikey.Reason {
 	var reasons []apikey.Reason
 	for _, e := range g.events.take() {
-		if e.Kind == apikey.EventRefused || e.Kind == apikey.EventReused {
+		if e.Kind == apikey.EventRefused || e.Kind == apikey.EventRevokedKeyUsed {
 			reasons = append(reasons, e.Reason)
 		}
 	}

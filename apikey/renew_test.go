@@ -66,7 +66,7 @@ func TestRenewalsShareTheLevel(t *testing.T) {
 		st, level := &spyStore{Store: memstore.New()}, &memoryLevel{}
 		var managers []*apikey.Manager
 		for range 5 {
-			managers = append(managers, newManager(t, st, &apikey.Options{Level: level}))
+			managers = append(managers, newManager(t, st, &apikey.Options{SharedCache: level}))
 		}
 		issued := create(t, managers[0], "o")
 		time.Sleep(2 * time.Minute) // the one that has made it asks the store for a while

@@ -31,7 +31,7 @@ func (r *reuses) take(owner, id string, now time.Time) (suppressed int64, due bo
 // reportReuse reports a revoked key in use. Without OnEvent it takes no longer than
 // another refusal, but for one in a minute.
 func (m *Manager) reportReuse(ctx context.Context, now time.Time, p *Principal) {
-	if m.log.Enabled(ctx, EventReused.level()) {
+	if m.log.Enabled(ctx, EventRevokedKeyUsed.level()) {
 		if suppressed, due := m.reuses.take(p.Owner(), p.KeyID(), now); due {
 			m.logReuse(ctx, p, suppressed)
 		}
@@ -47,5 +47,5 @@ func (m *Manager) logReuse(ctx context.Context, p *Principal, suppressed int64) 
 }
 
 func reuseOf(p *Principal) Event {
-	return Event{Kind: EventReused, Time: now(), Owner: p.Owner(), KeyID: p.KeyID(), Reason: ReasonRevoked}
+	return Event{Kind: EventRevokedKeyUsed, Time: now(), Owner: p.Owner(), KeyID: p.KeyID(), Reason: ReasonRevoked}
 }

@@ -17,7 +17,7 @@ import (
 // or may not be among them.
 //
 // It revokes 1,000 keys at a time, each time in a transaction with a
-// [Options.LookupTimeout] of its own, until none is left. If ctx ends meanwhile, it stops after the current batch at the latest.
+// [Options.CallTimeout] of its own, until none is left. If ctx ends meanwhile, it stops after the current batch at the latest.
 //
 // Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After the last,
 // as many keys as it returns are revoked, and a batch more may be: call again for

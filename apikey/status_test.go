@@ -256,7 +256,7 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 		"store repeats our verdict":      func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked },
 		"store times out by itself":      func(r store.Record) (store.Record, error) { return r, context.DeadlineExceeded },
 	} {
-		g := with(lookupStore{mem, lookup}, func(o *apikey.Options) { o.LookupTimeout = 20 * time.Millisecond })
+		g := with(lookupStore{mem, lookup}, func(o *apikey.Options) { o.CallTimeout = 20 * time.Millisecond })
 		bearer(name, g, good, answerOutage, apikey.ReasonUnavailable)
 		bearer(name+", key unknown", g, unknown, answerOutage, apikey.ReasonUnavailable)
 	}

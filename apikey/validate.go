@@ -154,7 +154,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 // store can still say why it failed.
 func (m *Manager) sooner(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(ctx, deadline.Add(-m.opts.LookupTimeout/50))
+		return context.WithDeadline(ctx, deadline.Add(-m.opts.CallTimeout/50))
 	}
 	return context.WithCancel(ctx)
 }

@@ -56,7 +56,7 @@ func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) e
 	return <-ended
 }
 
-// ownerSeen is OwnerChanged for what the provider has seen. A bus that is lost, or
+// ownerSeen is InvalidateOwner for what the provider has seen. A bus that is lost, or
 // the end of the Watch, must not hold up what comes after; those who do not hear of
 // it then ask anew soon.
 func (m *Manager) ownerSeen(ctx context.Context, owner string) {

@@ -85,7 +85,7 @@ func TestDatabaseGoesBackWhileNobodyRuns(t *testing.T) {
 		var reports wentBack
 		st, shared := newRollbackStore(), &memoryLevel{}
 		start := func() *apikey.Manager {
-			return newManager(t, st, reports.options(apikey.Options{Level: shared}))
+			return newManager(t, st, reports.options(apikey.Options{SharedCache: shared}))
 		}
 		m := start()
 		reports.want(t, 0)
@@ -117,7 +117,7 @@ func TestDatabaseDoesNotGoBack(t *testing.T) {
 		st, shared := newRollbackStore(), &memoryLevel{}
 		var instances []*apikey.Manager
 		for range 5 {
-			instances = append(instances, newManager(t, &slowCounts{st}, reports.options(apikey.Options{Level: shared})))
+			instances = append(instances, newManager(t, &slowCounts{st}, reports.options(apikey.Options{SharedCache: shared})))
 			time.Sleep(1700 * time.Millisecond)
 		}
 		for range 20 {
@@ -129,7 +129,7 @@ func TestDatabaseDoesNotGoBack(t *testing.T) {
 		reports.want(t, 0)
 
 		// New tables, and those of another service, have counts of their own.
-		newManager(t, memstore.New(), reports.options(apikey.Options{Level: shared}))
+		newManager(t, memstore.New(), reports.options(apikey.Options{SharedCache: shared}))
 		st.mu.Lock()
 		st.now, st.before, st.lineage = memstore.New(), 0, "new tables"
 		st.mu.Unlock()

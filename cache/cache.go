@@ -29,7 +29,7 @@
 // If k instances are silent at once, the first of them is detected after about
 // n²/2500k s.
 //
-// A [Level] is a cache that instances share. Load functions ask it before the
+// A [Shared] is a cache that instances share. Load functions ask it before the
 // store.
 package cache
 

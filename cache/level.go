@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// A Level is a shared cache below a [Cache]: a server in which all instances keep
+// A Shared is a shared cache below a [Cache]: a server in which all instances keep
 // entries, so that an instance that starts need not read everything from the
 // store. Implementers adapt a cache server to it.
 //
-// The fence of a Cache ends at its process, so a Level has a fence of its own. A
+// The fence of a Cache ends at its process, so a Shared has a fence of its own. A
 // Get that misses grants a lease, and Set keeps an entry only while its lease is
 // valid. Delete ends the lease. So a value that was read before a change cannot
 // be set after it.
 //
 // All methods may be called from many goroutines. Each returns when its context
 // ends, and by itself within a fraction of the store's call timeout, so that a
-// failing Level costs no more than a store read.
-type Level interface {
+// failing Shared costs no more than a store read.
+type Shared interface {
 	// Get returns the entry of the key, or the unwrapped [ErrMiss] and a lease for
 	// Set. The caller may change the value. An entry that is damaged, or that
 	// this service did not write, is a miss. Any other error means that the
@@ -43,5 +43,5 @@ type Item struct {
 	Age    time.Duration // at least the time since the lease was granted; Set ignores it
 }
 
-// MaxLease is the maximum life of a lease. A [Level] may end it sooner.
+// MaxLease is the maximum life of a lease. A [Shared] may end it sooner.
 const MaxLease = 10 * time.Second

@@ -124,7 +124,7 @@ func ParseCatalog(data []byte) (*Catalog, error) {
 		if err := said.UnmarshalJSON(files[name]); err != nil {
 			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
 		}
-		plans[name] = said.Over(Entitlement{})
+		plans[name] = said.Apply(Entitlement{})
 	}
 	return NewCatalog(plans)
 }

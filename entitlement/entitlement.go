@@ -50,11 +50,11 @@ type Entitlement struct {
 
 // Active reports whether e grants API access at the given instant.
 func (e Entitlement) Active(at time.Time) bool {
-	return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.Lapses()))
+	return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.EndsAt()))
 }
 
-// Lapses returns the instant at which e ends, Grace included. Zero means never.
-func (e Entitlement) Lapses() time.Time {
+// EndsAt returns the instant at which e ends, Grace included. Zero means never.
+func (e Entitlement) EndsAt() time.Time {
 	if e.ValidUntil.IsZero() {
 		return time.Time{}
 	}

@@ -40,7 +40,7 @@ func TestGrace(t *testing.T) {
 		"negative grace": {entitlement.Entitlement{APIAccess: true, ValidUntil: until, Grace: -time.Hour}, until},
 		"grace":          {entitlement.Entitlement{APIAccess: true, ValidUntil: until, Grace: time.Hour}, until.Add(time.Hour)},
 	} {
-		if got := c.e.Lapses(); !got.Equal(c.lapses) {
+		if got := c.e.EndsAt(); !got.Equal(c.lapses) {
 			t.Errorf("%s: lapses at %v, want %v", name, got, c.lapses)
 		}
 		end := c.lapses

@@ -58,7 +58,7 @@ func ExampleOverride() {
 	if err := json.Unmarshal([]byte(`{"max_keys": 20}`), &more); err != nil {
 		panic(err)
 	}
-	e := more.Over(pro)
+	e := more.Apply(pro)
 	fmt.Println(e.Plan, e.MaxKeys, e.Scopes)
 	// Output: pro 20 [reports:*]
 }
@@ -75,8 +75,8 @@ func ExampleCatalog_Resolve() {
 	}
 	january := func(day int) time.Time { return time.Date(2027, 1, day, 0, 0, 0, 0, time.UTC) }
 	subscriptions := []entitlement.Subscription{
-		{Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: january(1), ValidUntil: january(31)},
-		{Owner: "ann", ID: "sub_2", Plan: "team", Status: entitlement.Active, Since: january(10), ValidUntil: january(20)},
+		{Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: january(1), PeriodEnd: january(31)},
+		{Owner: "ann", ID: "sub_2", Plan: "team", Status: entitlement.Active, StartedAt: january(10), PeriodEnd: january(20)},
 	}
 	for _, day := range []int{9, 15, 25, 31} {
 		known := subscriptions

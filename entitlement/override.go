@@ -22,9 +22,9 @@ type Override struct {
 	Grace     time.Duration // negative: none
 }
 
-// Over returns a copy of e with the fields that o sets. It changes neither o
+// Apply returns a copy of e with the fields that o sets. It changes neither o
 // nor e.
-func (o Override) Over(e Entitlement) Entitlement {
+func (o Override) Apply(e Entitlement) Entitlement {
 	e = e.Clone()
 	if o.APIAccess != nil {
 		e.APIAccess = *o.APIAccess

@@ -40,7 +40,7 @@ func TestOverrideFieldByField(t *testing.T) {
 	} {
 		want := plan.Clone()
 		c.want(&want)
-		if got := c.o.Over(plan); !reflect.DeepEqual(got, want) {
+		if got := c.o.Apply(plan); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 		if zero := name == "nothing"; c.o.IsZero() != zero {
@@ -53,7 +53,7 @@ func TestOverrideSharesNoSlice(t *testing.T) {
 	t.Parallel()
 	o := entitlement.Override{Scopes: []string{"a"}}
 	plan := entitlement.Entitlement{Features: []string{"export"}}
-	e := o.Over(plan)
+	e := o.Apply(plan)
 	e.Scopes[0], e.Features[0] = "*", "all"
 	if o.Scopes[0] != "a" || plan.Features[0] != "export" {
 		t.Errorf("changing the result changed the override to %q and the plan to %q", o.Scopes, plan.Features)

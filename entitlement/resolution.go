@@ -22,7 +22,7 @@ import (
 //
 // The error matches [ErrUnknownPlan] if a subscription that has not ended has a
 // plan that is not in the catalog, and no subscription that began later gives
-// access. Such a subscription ends at ValidUntil plus the override's Grace,
+// access. Such a subscription ends at PeriodEnd plus the override's Grace,
 // since the plan's own Grace is not known.
 //
 // Of several states with the same ID, the newest counts. Resolve also returns
@@ -51,7 +51,7 @@ func (c *Catalog) Resolve(subscriptions []Subscription, o Override, at time.Time
 	return result, missing
 }
 
-// current returns the newest state of each subscription, sorted by Since,
+// current returns the newest state of each subscription, sorted by StartedAt,
 // latest first.
 func current(subscriptions []Subscription) ([]Subscription, error) {
 	all := slices.Clone(subscriptions)
@@ -68,7 +68,7 @@ func current(subscriptions []Subscription) ([]Subscription, error) {
 		}
 	}
 	all = slices.CompactFunc(all, func(a, b Subscription) bool { return a.ID == b.ID })
-	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.Since.Compare(a.Since), cmp.Compare(b.ID, a.ID)) })
+	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID)) })
 	return all, nil
 }
 
@@ -77,9 +77,9 @@ func current(subscriptions []Subscription) ([]Subscription, error) {
 // back.
 func (c *Catalog) granted(s Subscription, over bool, o Override, at time.Time) (Entitlement, error) {
 	e, err := c.Plan(s.Plan)
-	e.Plan, e.ValidUntil = s.Plan, s.ValidUntil
-	e = o.Over(e)
-	over = over || !e.ValidUntil.IsZero() && !at.Before(e.Lapses())
+	e.Plan, e.ValidUntil = s.Plan, s.PeriodEnd
+	e = o.Apply(e)
+	over = over || !e.ValidUntil.IsZero() && !at.Before(e.EndsAt())
 	switch {
 	case over:
 		e.APIAccess = false

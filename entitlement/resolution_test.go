@@ -22,7 +22,7 @@ const day = 24 * time.Hour
 func sub(id, plan string, status entitlement.Status, since, until int) entitlement.Subscription {
 	return entitlement.Subscription{
 		Owner: "ann", ID: id, Plan: plan, Status: status,
-		Since: begin.Add(time.Duration(since) * day), ValidUntil: begin.Add(time.Duration(until) * day),
+		StartedAt: begin.Add(time.Duration(since) * day), PeriodEnd: begin.Add(time.Duration(until) * day),
 	}
 }
 
@@ -32,16 +32,16 @@ func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entit
 	return s
 }
 
-func endless(s *entitlement.Subscription)   { s.ValidUntil = time.Time{} }
-func sinceEver(s *entitlement.Subscription) { s.Since = time.Time{} }
+func endless(s *entitlement.Subscription)   { s.PeriodEnd = time.Time{} }
+func sinceEver(s *entitlement.Subscription) { s.StartedAt = time.Time{} }
 
 // paidBack limits a hold to periods that began on the given day or earlier.
 func paidBack(day int) func(*entitlement.Subscription) {
-	return func(s *entitlement.Subscription) { s.PaidFrom = begin.Add(time.Duration(day) * 24 * time.Hour) }
+	return func(s *entitlement.Subscription) { s.PeriodStart = begin.Add(time.Duration(day) * 24 * time.Hour) }
 }
 
 // renewed sets the start of the last paid period to day 5.
-func renewed(s *entitlement.Subscription) { s.PaidFrom = begin.Add(5 * day) }
+func renewed(s *entitlement.Subscription) { s.PeriodStart = begin.Add(5 * day) }
 func newer(s *entitlement.Subscription)   { s.UpdatedAt = begin }
 
 // shop returns a catalog in which the plan pro has a grace of two days.
@@ -256,8 +256,8 @@ func anyRow(rng *rand.Rand) entitlement.Subscription {
 	}
 	return entitlement.Subscription{
 		Owner: "ann", ID: pick(rng, "", "a", "b", "c", "d", "e"), Plan: pick(rng, "free", "pro", "team", "team", "premium", ""),
-		Status: pick(rng, active, active, active, pastDue, ended, held, "trialing"),
-		Since:  moment(), PaidFrom: pick(rng, time.Time{}, moment()), ValidUntil: moment(), UpdatedAt: moment(), Version: int64(rng.IntN(3)),
+		Status:    pick(rng, active, active, active, pastDue, ended, held, "trialing"),
+		StartedAt: moment(), PeriodStart: pick(rng, time.Time{}, moment()), PeriodEnd: moment(), UpdatedAt: moment(), Version: int64(rng.IntN(3)),
 	}
 }
 
@@ -270,18 +270,18 @@ func live(s entitlement.Subscription, all []entitlement.Subscription, e entitlem
 	if s.Plan != e.Plan || s.Status != active && s.Status != pastDue || !newest(s, all) {
 		return false
 	}
-	if !s.ValidUntil.IsZero() && !at.Before(s.ValidUntil.Add(max(e.Grace, 0))) {
+	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd.Add(max(e.Grace, 0))) {
 		return false
 	}
 	for _, h := range all {
 		if h.Status != held || !newest(h, all) {
 			continue
 		}
-		paid := s.PaidFrom
+		paid := s.PeriodStart
 		if paid.IsZero() {
-			paid = s.Since
+			paid = s.StartedAt
 		}
-		if h.PaidFrom.IsZero() && (h.Since.IsZero() || !s.Since.After(h.Since)) || !h.PaidFrom.IsZero() && !paid.After(h.PaidFrom) {
+		if h.PeriodStart.IsZero() && (h.StartedAt.IsZero() || !s.StartedAt.After(h.StartedAt)) || !h.PeriodStart.IsZero() && !paid.After(h.PeriodStart) {
 			return false
 		}
 	}

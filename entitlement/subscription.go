@@ -10,13 +10,13 @@ import (
 type Status string
 
 const (
-	// Active means paid for, or on trial, until ValidUntil. A cancelled
+	// Active means paid for, or on trial, until PeriodEnd. A cancelled
 	// subscription stays Active until its period ends.
 	Active Status = "active"
 
-	// PastDue means that the last payment failed. ValidUntil is the end of the
+	// PastDue means that the last payment failed. PeriodEnd is the end of the
 	// last paid period, so the owner keeps access for the plan's Grace after
-	// it. Without a ValidUntil, a PastDue subscription grants nothing.
+	// it. Without a PeriodEnd, a PastDue subscription grants nothing.
 	PastDue Status = "past_due"
 
 	// Ended grants nothing.
@@ -27,7 +27,7 @@ const (
 	// and it lasts until it is Ended itself.
 	//
 	// A hold ends all subscriptions of the owner that began no later than its
-	// Since, or all of them if Since is zero. If the hold has a PaidFrom, it
+	// StartedAt, or all of them if StartedAt is zero. If the hold has a PeriodStart, it
 	// ends instead the subscriptions whose last paid period began no later than
 	// that, so a renewal is not held.
 	Held Status = "held"
@@ -47,10 +47,10 @@ type Subscription struct {
 	Plan   string // name of the plan in the [Catalog]
 	Status Status
 
-	Since      time.Time // when it began
-	PaidFrom   time.Time // when the last paid period began; zero means unknown
-	ValidUntil time.Time // when the last paid period ends; zero means never
-	UpdatedAt  time.Time // when this state began, by the billing system's clock
+	StartedAt   time.Time // when it began
+	PeriodStart time.Time // when the last paid period began; zero means unknown
+	PeriodEnd   time.Time // when the last paid period ends; zero means never
+	UpdatedAt   time.Time // when this state began, by the billing system's clock
 
 	// Version orders states with the same UpdatedAt: the higher one is newer.
 	Version int64
@@ -66,25 +66,25 @@ func (s Subscription) age(t Subscription) int {
 
 // says reports whether s and t describe the same state.
 func (s Subscription) says(t Subscription) bool {
-	return s.Plan == t.Plan && s.Status == t.Status && s.Since.Equal(t.Since) &&
-		s.PaidFrom.Equal(t.PaidFrom) && s.ValidUntil.Equal(t.ValidUntil)
+	return s.Plan == t.Plan && s.Status == t.Status && s.StartedAt.Equal(t.StartedAt) &&
+		s.PeriodStart.Equal(t.PeriodStart) && s.PeriodEnd.Equal(t.PeriodEnd)
 }
 
 // over reports whether s grants nothing at any time. A PastDue subscription
-// without a ValidUntil would otherwise grant access for ever.
+// without a PeriodEnd would otherwise grant access for ever.
 func (s Subscription) over(all []Subscription) bool {
-	granted := s.Status == Active || s.Status == PastDue && !s.ValidUntil.IsZero()
+	granted := s.Status == Active || s.Status == PastDue && !s.PeriodEnd.IsZero()
 	return !granted || slices.ContainsFunc(all, s.heldBy)
 }
 
-// heldBy reports whether the hold h ends s. A subscription without Since began
-// before every hold. A hold without Since began after every subscription.
+// heldBy reports whether the hold h ends s. A subscription without StartedAt began
+// before every hold. A hold without StartedAt began after every subscription.
 func (s Subscription) heldBy(h Subscription) bool {
-	began, held := s.Since, h.Since
-	if !h.PaidFrom.IsZero() {
-		began, held = s.PaidFrom, h.PaidFrom
+	began, held := s.StartedAt, h.StartedAt
+	if !h.PeriodStart.IsZero() {
+		began, held = s.PeriodStart, h.PeriodStart
 		if began.IsZero() {
-			began = s.Since // the first period, or a later one
+			began = s.StartedAt // the first period, or a later one
 		}
 	}
 	return h.Status == Held && (held.IsZero() || !began.After(held))

@@ -9,10 +9,10 @@ var (
 	// ErrNotFound is returned when the owner has no such record.
 	ErrNotFound = errors.New("store: not found")
 
-	// ErrForeignOwner is returned, by stores that can tell, when the record is
+	// ErrOwnerMismatch is returned, by stores that can tell, when the record is
 	// another owner's. It matches ErrNotFound, and whoever passes an answer on
 	// to an end user must not let the two be told apart.
-	ErrForeignOwner = fmt.Errorf("store: another owner's key: %w", ErrNotFound)
+	ErrOwnerMismatch = fmt.Errorf("store: another owner's key: %w", ErrNotFound)
 
 	// ErrDuplicate is returned when a digest or an id is already taken.
 	ErrDuplicate = errors.New("store: duplicate")

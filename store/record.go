@@ -42,26 +42,26 @@ type Record struct {
 // there is none.
 func (r Record) CountsAgainstLimit(at time.Time, successor *Record) bool {
 	free := successor != nil && successor.ID == r.ReplacedBy && successor.Owner == r.Owner &&
-		successor.Live(at) && successor.ReplacedBy == ""
-	return r.Live(at) && !free
+		successor.IsCurrent(at) && successor.ReplacedBy == ""
+	return r.IsCurrent(at) && !free
 }
 
-// Live reports whether the record is neither revoked nor expired at the given
+// IsCurrent reports whether the record is neither revoked nor expired at the given
 // instant. A disabled record is live, and so is a replaced one until its grace
 // period ends. A revoked record is not live at any instant.
-func (r Record) Live(at time.Time) bool {
-	return r.RevokedAt.IsZero() && !r.Expired(at)
+func (r Record) IsCurrent(at time.Time) bool {
+	return r.RevokedAt.IsZero() && !r.IsExpired(at)
 }
 
-// Expired reports whether the record has expired at the given instant.
-func (r Record) Expired(at time.Time) bool {
+// IsExpired reports whether the record has expired at the given instant.
+func (r Record) IsExpired(at time.Time) bool {
 	return !r.ExpiresAt.IsZero() && !at.Before(r.ExpiresAt)
 }
 
-// Usable reports whether the key is accepted at the given instant: it is neither
+// IsActive reports whether the key is accepted at the given instant: it is neither
 // revoked, expired nor disabled.
-func (r Record) Usable(at time.Time) bool {
-	return r.Live(at) && r.DisabledAt.IsZero()
+func (r Record) IsActive(at time.Time) bool {
+	return r.IsCurrent(at) && r.DisabledAt.IsZero()
 }
 
 // Clone returns a copy that shares no slice or map with r.

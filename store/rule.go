@@ -9,16 +9,16 @@ import (
 // These methods are the rules by which records change. Stores apply them inside
 // their transactions. No method changes r or shares a slice or map with it.
 
-// Changed returns the record after the change c, or [ErrConflict]; see
+// WithChange returns the record after the change c, or [ErrConflict]; see
 // [Store.Update]. It judges at c.At, which a store must set to the owner's latest
 // instant if that is later.
-func (r Record) Changed(c Change) (Record, error) {
+func (r Record) WithChange(c Change) (Record, error) {
 	if !r.RevokedAt.IsZero() {
 		return Record{}, ErrConflict
 	}
 	if c.ExpiresAt != nil {
-		ended := r.Expired(c.At) || r.ReplacedBy != ""
-		if ended || (Record{ExpiresAt: *c.ExpiresAt}).Expired(c.At) {
+		ended := r.IsExpired(c.At) || r.ReplacedBy != ""
+		if ended || (Record{ExpiresAt: *c.ExpiresAt}).IsExpired(c.At) {
 			return Record{}, ErrConflict
 		}
 	}
@@ -44,12 +44,12 @@ func (r Record) Changed(c Change) (Record, error) {
 // ExpiresBefore reports whether [Store.Insert] must return [ErrConflict]: whether r
 // expires after r.CreatedAt, and not after the owner's latest instant.
 func (r Record) ExpiresBefore(latest time.Time) bool {
-	return r.Expired(latest) && !r.Expired(r.CreatedAt)
+	return r.IsExpired(latest) && !r.IsExpired(r.CreatedAt)
 }
 
-// Revoked returns the record after its revocation, and whether that changed it;
+// WithRevocation returns the record after its revocation, and whether that changed it;
 // see [Store.Revoke].
-func (r Record) Revoked(at time.Time, reason string) (Record, bool) {
+func (r Record) WithRevocation(at time.Time, reason string) (Record, bool) {
 	r = r.Clone()
 	if !r.RevokedAt.IsZero() {
 		return r, false
@@ -62,9 +62,9 @@ func (r Record) Revoked(at time.Time, reason string) (Record, bool) {
 // by more than that, it came from an instance with a wrong clock.
 const WrongClock = 24 * time.Hour
 
-// Used returns the record after a use, and whether that changed it; see
+// WithUse returns the record after a use, and whether that changed it; see
 // [Store.Touch].
-func (r Record) Used(at time.Time) (Record, bool) {
+func (r Record) WithUse(at time.Time) (Record, bool) {
 	r = r.Clone()
 	wrong := r.LastUsedAt.After(at.Add(WrongClock)) && !at.Before(r.CreatedAt)
 	if !r.RevokedAt.IsZero() || !at.After(r.LastUsedAt) && !wrong {
@@ -74,21 +74,21 @@ func (r Record) Used(at time.Time) (Record, bool) {
 	return r, true
 }
 
-// Overlaps reports whether a rotation to r has a grace period: whether ends, the end
+// HasGracePeriod reports whether a rotation to r has a grace period: whether ends, the end
 // of the old record, is after r.CreatedAt. Only such a rotation can be refused for
 // the limit or for the clock of another process.
-func (r Record) Overlaps(ends time.Time) bool { return ends.After(r.CreatedAt) }
+func (r Record) HasGracePeriod(ends time.Time) bool { return ends.After(r.CreatedAt) }
 
-// Rotated returns the record after its rotation and its successor, or
+// WithSuccessor returns the record after its rotation and its successor, or
 // [ErrConflict]; see [Store.Rotate]. It judges a rotation with a grace period by the
 // instant at: next.CreatedAt, or the owner's latest instant if that is later. The old
 // record is revoked unless its grace period ends after that.
-func (r Record) Rotated(at time.Time, next Record, ends time.Time) (old, now Record, err error) {
+func (r Record) WithSuccessor(at time.Time, next Record, ends time.Time) (old, now Record, err error) {
 	judged := at
-	if !next.Overlaps(ends) {
+	if !next.HasGracePeriod(ends) {
 		judged = next.CreatedAt
 	}
-	if !r.Usable(judged) || r.ReplacedBy != "" {
+	if !r.IsActive(judged) || r.ReplacedBy != "" {
 		return Record{}, Record{}, ErrConflict
 	}
 	now = Record{
@@ -100,7 +100,7 @@ func (r Record) Rotated(at time.Time, next Record, ends time.Time) (old, now Rec
 	old.ReplacedBy = next.ID
 	switch {
 	case !ends.After(at): // or it would never count, and work by a slower clock
-		old, _ = old.Revoked(next.CreatedAt, ReasonRotated)
+		old, _ = old.WithRevocation(next.CreatedAt, ReasonRotated)
 	case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):
 		old.ExpiresAt = ends
 	}

@@ -24,7 +24,7 @@ import (
 //
 // The owner is an opaque, non-empty string. A call for another owner's key
 // returns [ErrNotFound] and changes nothing. A store that knows, without another
-// query, that the key exists under another owner returns [ErrForeignOwner],
+// query, that the key exists under another owner returns [ErrOwnerMismatch],
 // which matches ErrNotFound, so that the attempt can be audited.
 //
 // # Time
@@ -70,8 +70,8 @@ import (
 // # Rules
 //
 // The rules by which records change and count are the same in every store:
-// [Record.CountsAgainstLimit], [Record.Live], [Record.Changed], [Record.Revoked],
-// [Record.Rotated] and [Record.Used] define them.
+// [Record.CountsAgainstLimit], [Record.IsCurrent], [Record.WithChange], [Record.WithRevocation],
+// [Record.WithSuccessor] and [Record.WithUse] define them.
 type Store interface {
 	// Insert adds a record.
 	//
@@ -183,51 +183,51 @@ type Use struct {
 // MaxPage is the maximum number of records on a page.
 const MaxPage = 100
 
-// A Part selects which of an owner's records List returns. Revoked and expired
+// A Filter selects which of an owner's records List returns. Revoked and expired
 // records are never deleted and soon outnumber the others.
-type Part string
+type Filter string
 
 const (
-	All  Part = ""     // every record
-	Live Part = "live" // records for which [Record.Live] is true: active or disabled
-	Over Part = "over" // the others: revoked or expired
+	FilterAll     Filter = ""        // every record
+	FilterCurrent Filter = "current" // records for which [Record.IsCurrent] is true: active or disabled
+	FilterEnded   Filter = "ended"   // the others: revoked or expired
 )
 
 // A Query asks for a page of an owner's records.
 type Query struct {
-	Owner string
-	Part  Part      // the zero Part: All
-	At    time.Time // the instant at which Live and Over are judged; All ignores it
-	After Cursor    // Page.Next of the page before; zero: the first page
-	Limit int       // records on the page, 1 to MaxPage; any other value means MaxPage
+	Owner  string
+	Filter Filter    // the zero Part: All
+	At     time.Time // the instant at which Live and Over are judged; All ignores it
+	After  Cursor    // Page.Next of the page before; zero: the first page
+	Limit  int       // records on the page, 1 to MaxPage; any other value means MaxPage
 }
 
-// Check returns an error if Part is unknown, or if At is zero and Part is Live or
+// Validate returns an error if Part is unknown, or if At is zero and Part is Live or
 // Over.
-func (q Query) Check() error {
+func (q Query) Validate() error {
 	switch {
-	case q.Part != All && q.Part != Live && q.Part != Over:
-		return fmt.Errorf("store: query: unknown part %q", q.Part)
-	case q.Part != All && q.At.IsZero():
-		return fmt.Errorf("store: query: At is required for the part %q", q.Part)
+	case q.Filter != FilterAll && q.Filter != FilterCurrent && q.Filter != FilterEnded:
+		return fmt.Errorf("store: query: unknown part %q", q.Filter)
+	case q.Filter != FilterAll && q.At.IsZero():
+		return fmt.Errorf("store: query: At is required for the part %q", q.Filter)
 	}
 	return nil
 }
 
-// Has reports whether r belongs to the query's part. It does not look at the owner
+// Matches reports whether r belongs to the query's part. It does not look at the owner
 // or the cursor.
-func (q Query) Has(r Record) bool {
-	switch q.Part {
-	case All:
+func (q Query) Matches(r Record) bool {
+	switch q.Filter {
+	case FilterAll:
 		return true
-	case Live:
-		return r.Live(q.At)
+	case FilterCurrent:
+		return r.IsCurrent(q.At)
 	}
-	return !r.Live(q.At)
+	return !r.IsCurrent(q.At)
 }
 
-// Size returns the number of records on a full page: q.Limit within its bounds.
-func (q Query) Size() int {
+// PageSize returns the number of records on a full page: q.Limit within its bounds.
+func (q Query) PageSize() int {
 	if q.Limit < 1 || q.Limit > MaxPage {
 		return MaxPage
 	}

@@ -108,8 +108,8 @@ var failoverMutants = []mutant{
 		"uses := selected(nil, matches)",
 	}, "./apikey", "TestUseInFlightIsKept"},
 	{"a revocation waits for a Touch that hangs", "apikey/lastused.go", edits{
-		"u.m.opts.LookupTimeout/4",
-		"u.m.opts.LookupTimeout*4",
+		"u.m.opts.CallTimeout/4",
+		"u.m.opts.CallTimeout*4",
 	}, "./apikey", "TestRevokeBesideBrokenTouch"},
 	{"a last use in the future is shown", "apikey/key.go", edits{
 		"earlier(r.LastUsedAt, now())",

@@ -188,7 +188,7 @@ func record(t *testing.T, m manager, n int) (histories [][]porcupine.Operation) 
 
 func newManager(t *testing.T, st store.Store) *apikey.Manager {
 	t.Helper()
-	m, err := apikey.New(st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, LookupTimeout: time.Minute})
+	m, err := apikey.New(st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, CallTimeout: time.Minute})
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}

@@ -372,7 +372,7 @@ var instanceMutants = []mutant{
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenLevel"},
 	{"a level that hangs waited for", "apikey/level.go", edits{
-		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.LookupTimeout/4), func() {}, call)",
+		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.CallTimeout/4), func() {}, call)",
 		"return call(ctx)",
 	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
 	{"0 microseconds taken for never", "apikey/record.go", edits{

@@ -374,7 +374,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"len(sum) != len(want)",
 	}, "./apikey", "TestOneSpelling"},
 	{"plan's expiry not looked at", "entitlement/entitlement.go", edits{
-		"return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.Lapses()))",
+		"return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.EndsAt()))",
 		"return e.APIAccess",
 	}, "./apikey", "TestEntitlementAnswers|TestValidUntil"},
 	{"provider's outage answered as not entitled", "apikey/plan.go", edits{
@@ -386,7 +386,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"if p := any(nil); p != nil {",
 	}, "./apikey", "TestManagementErrorsSurface"},
 	{"record of another part listed", "apikey/manage.go", edits{
-		"genuine(r, p.Owner, r.ID) != nil || !q.Has(r)",
+		"genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)",
 		"genuine(r, p.Owner, r.ID) != nil",
 	}, "./apikey", "TestForgedParts"},
 	{"forged record managed", "apikey/manage.go", edits{
@@ -431,8 +431,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"_ = err",
 	}, "./apikey", "TestLogLevels"},
 	{"reuse not told from any refusal", "apikey/event.go", edits{
-		"case EventReused, EventForeignOwner:",
-		"case EventForeignOwner:",
+		"case EventRevokedKeyUsed, EventOwnerMismatch:",
+		"case EventOwnerMismatch:",
 	}, "./apikey", "TestLogLevels"},
 
 	// The middleware.
@@ -590,8 +590,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"if limit >= 0 && s.counted(r.Owner, at) < 0 {",
 	}, "./store/memstore", "TestStore"},
 	{"replaced key free for ever", "store/record.go", edits{
-		"return r.Live(at) && !free",
-		"return r.Live(at) && !free && r.ReplacedBy == \"\"",
+		"return r.IsCurrent(at) && !free",
+		"return r.IsCurrent(at) && !free && r.ReplacedBy == \"\"",
 	}, "./store/memstore", "TestStore"},
 	{"rotation not held to the limit", "store/memstore/rotate.go", edits{
 		"s.counted(owner, at) > limit {",
@@ -610,19 +610,19 @@ func (p *Principal) allows(scope string) bool {`,
 		"range slices.All(s.before(q))",
 	}, "./store/memstore", "TestStore"},
 	{"list of a part has the others too", "store/memstore/list.go", edits{
-		"if !q.Has(*r) {",
-		"if !q.Has(*r) && q.Size() == 0 {",
+		"if !q.Matches(*r) {",
+		"if !q.Matches(*r) && q.PageSize() == 0 {",
 	}, "./store/memstore", "TestStore"},
 	{"later revocation overwrites the first", "store/rule.go", edits{
 		"\tif !r.RevokedAt.IsZero() {\n\t\treturn r, false\n\t}\n",
 		"",
 	}, "./store/memstore", "TestStore"},
 	{"replaced key rotated again", "store/rule.go", edits{
-		`if !r.Usable(judged) || r.ReplacedBy != "" {`,
-		"if !r.Usable(judged) {",
+		`if !r.IsActive(judged) || r.ReplacedBy != "" {`,
+		"if !r.IsActive(judged) {",
 	}, "./store/memstore", "TestStore"},
 	{"revoked key rotated", "store/rule.go", edits{
-		`if !r.Usable(judged) || r.ReplacedBy != "" {`,
+		`if !r.IsActive(judged) || r.ReplacedBy != "" {`,
 		`if judged.IsZero() || r.ReplacedBy != "" {`,
 	}, "./store/memstore", "TestStore"},
 	{"rotation lengthens a life", "store/rule.go", edits{

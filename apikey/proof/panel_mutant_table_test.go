@@ -40,8 +40,8 @@ var panelMutants = []mutant{
 		"h.options.KeyScope != \"\" && !p.Allows",
 	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
 	{"panel: a key that came with a session goes by the session", "apikey/selfservice/caller.go", edits{
-		"if !behind && !h.keys.CarriesKey(r) {",
-		"if !behind && !h.keys.CarriesKey(r) || r.Header.Get(\"X-Session\") != \"\" {",
+		"if !behind && !h.keys.HasCredential(r) {",
+		"if !behind && !h.keys.HasCredential(r) || r.Header.Get(\"X-Session\") != \"\" {",
 	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
 	{"panel: a key hands out more scopes than its own", "apikey/selfservice/caller.go", edits{
 		"if !c.key.Allows(s) {",

@@ -8,12 +8,12 @@ var planMutants = []mutant{
 		"return h.Status == Held && h.ID == s.ID && !began.After(held)",
 	}, "./entitlement", "TestResolve"},
 	{"plans: a hold takes what was paid for after it", "entitlement/subscription.go", edits{
-		"began, held = s.PaidFrom, h.PaidFrom",
-		"held = h.PaidFrom",
+		"began, held = s.PeriodStart, h.PeriodStart",
+		"held = h.PeriodStart",
 	}, "./entitlement", "TestResolve"},
 	{"plans: a dispute takes no renewal", "entitlement/subscription.go", edits{
-		"if !h.PaidFrom.IsZero() {",
-		"if h.PaidFrom = h.Since; true {",
+		"if !h.PeriodStart.IsZero() {",
+		"if h.PeriodStart = h.Since; true {",
 	}, "./entitlement", "TestResolve"},
 	{"webhook: a refund takes what was paid for since", "entitlement/webhook/state.go", edits{
 		"s.paid = earliest(e.At, paid.Add(paidWith))",
@@ -99,11 +99,11 @@ var planMutants = []mutant{
 	}, "./entitlement/webhook", "TestSecretsThatAreRefused"},
 	{"webhook: Changed called only when something was written", "entitlement/webhook/handler.go", edits{
 		"\tchanged, err := h.table.Put(ctx, s)\n",
-		"\tchanged, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkSeen(ctx, e.ID, time.Now())\n\t}\n",
+		"\tchanged, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkProcessed(ctx, e.ID, time.Now())\n\t}\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: event marked before the write", "entitlement/webhook/handler.go", edits{
 		"\tchanged, err := h.table.Put(ctx, s)\n",
-		"\tif err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkSeen\", err}\n\t}\n\tchanged, err := h.table.Put(ctx, s)\n",
+		"\tif err := h.table.MarkProcessed(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkProcessed\", err}\n\t}\n\tchanged, err := h.table.Put(ctx, s)\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: order within a second left to chance", "entitlement/webhook/state.go", edits{
 		"return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)",
@@ -160,11 +160,11 @@ var planMutants = []mutant{
 		"\t\tif err != nil {\n\t\t\tplan = m.everything()\n\t\t}\n\t\tlimit = plan.MaxKeys",
 	}, "./apikey", "TestRotateWhileTheProviderIsDown"},
 	{"a rotation without a grace period asks for the plan", "apikey/create.go", edits{
-		"if next.Overlaps(ends) {",
-		"if next.Overlaps(ends) || grace == 0 {",
+		"if next.HasGracePeriod(ends) {",
+		"if next.HasGracePeriod(ends) || grace == 0 {",
 	}, "./apikey", "TestRotateWhileTheProviderIsDown"},
 	{"a downgrade that hides how many are over", "apikey/owner.go", edits{
-		"o.Over = max(n-e.MaxKeys, 0)",
+		"o.Excess = max(n-e.MaxKeys, 0)",
 		"o.Over = 0",
 	}, "./apikey", "TestDowngradeOfMaxKeys"},
 }

@@ -45,12 +45,12 @@ var sqlMutants = []mutant{
 		"case r.ExpiresBefore(r.CreatedAt):",
 	}, "./store/sqlitestore", "TestStore/.*slower_clock"},
 	{"an expiry that has come by a faster clock set", "store/rule.go", edits{
-		"if ended || (Record{ExpiresAt: *c.ExpiresAt}).Expired(c.At) {",
+		"if ended || (Record{ExpiresAt: *c.ExpiresAt}).IsExpired(c.At) {",
 		"if ended {",
 	}, "./store/memstore", "TestStore/.*slower_clock"},
 	{"a grace period that has ended by a faster clock granted", "store/rule.go", edits{
 		"case !ends.After(at):",
-		"case !next.Overlaps(ends):",
+		"case !next.HasGracePeriod(ends):",
 	}, "./store/memstore", "TestStore/.*slower_clock"},
 	{"a clock that was far ahead prevents a rotation without grace", "store/rule.go", edits{
 		"judged = next.CreatedAt",
@@ -137,8 +137,8 @@ var sqlMutants = []mutant{
 		"86400000000",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: every revocation says it was the first", "store/sqlstore/revoke.go", edits{
-		"if r, changed = r.Revoked(at, reason); !changed {",
-		"if r, changed = r.Revoked(at, reason); !changed {\n\t\t\tchanged = true",
+		"if r, changed = r.WithRevocation(at, reason); !changed {",
+		"if r, changed = r.WithRevocation(at, reason); !changed {\n\t\t\tchanged = true",
 	}, "./store/sqlitestore", "TestStore"},
 	{"SQL: successor and old key in two transactions", "store/sqlstore/rotate.go", edits{
 		"\t\tif err := s.insert(ctx, tx, now); err != nil {\n\t\t\treturn now, err\n\t\t}\n",
@@ -291,7 +291,7 @@ var sqlMutants = []mutant{
 		"if err == nil && r.Digest.IsZero() {",
 	}, "./store/remotestore", "TestPoisonedAnswers"},
 	{"remotestore: record of another part believed", "store/remotestore/read.go", edits{
-		"r.Owner != q.Owner || !q.Has(r) ||",
+		"r.Owner != q.Owner || !q.Matches(r) ||",
 		"r.Owner != q.Owner ||",
 	}, "./store/remotestore", "TestForgedParts"},
 	{"remotestore: shape of an answer not compared", "store/remotestore/document.go", edits{

@@ -186,7 +186,7 @@ func TestMethods(t *testing.T) {
 	p := manyKeys(t, nil)
 	for path, allow := range map[string]string{
 		"/": "GET, HEAD, POST", "/panel.css": "GET, HEAD", "/panel.js": "GET, HEAD", "/openapi.json": "GET, HEAD",
-		"/api/overview": "GET, HEAD", "/api/keys": "GET, HEAD, POST", "/api/keys/k": "GET, HEAD, PATCH",
+		"/api/usage": "GET, HEAD", "/api/keys": "GET, HEAD, POST", "/api/keys/k": "GET, HEAD, PATCH",
 		"/api/keys/k/rotate": "POST", "/api/keys/k/revoke": "POST",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "get"} {
@@ -210,7 +210,7 @@ func TestPlans(t *testing.T) {
 		return answers[owner].e, answers[owner].err
 	})
 	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, nil)
-	type overview struct {
+	type usage struct {
 		Plan, Refused string
 		Entitled      bool
 		Used, Over    int
@@ -218,7 +218,7 @@ func TestPlans(t *testing.T) {
 		Scopes        []selfservice.Scope
 		ClientPrefix  string `json:"client_prefix"`
 	}
-	got := decode[overview](t, p.do("ann", "GET", "/api/overview", ""), 200)
+	got := decode[usage](t, p.do("ann", "GET", "/api/usage", ""), 200)
 	if got.Plan != "pro" || !got.Entitled || got.Limit == nil || *got.Limit != 1 || got.Refused != "" || len(got.Scopes) != 1 || got.ClientPrefix != "key" {
 		t.Errorf("ann: got %+v", got)
 	}
@@ -227,7 +227,7 @@ func TestPlans(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", scope, got, want)
 		}
 	}
-	if got := decode[overview](t, p.do("ann", "GET", "/api/overview", ""), 200); got.Used != 1 || got.Refused != "key_limit_reached" {
+	if got := decode[usage](t, p.do("ann", "GET", "/api/usage", ""), 200); got.Used != 1 || got.Refused != "key_limit_reached" {
 		t.Errorf("ann with a key: got %+v", got)
 	}
 	for _, c := range []struct{ user, want string }{{"ann", "key_limit_reached"}, {"bob", "api_access_required"}, {"new", "api_access_required"}, {"eve", "unavailable"}} {
@@ -237,7 +237,7 @@ func TestPlans(t *testing.T) {
 			}
 		}
 	}
-	if got := decode[overview](t, p.do("bob", "GET", "/api/overview", ""), 200); got.Entitled || got.Refused != "api_access_required" || len(got.Scopes) != 0 {
+	if got := decode[usage](t, p.do("bob", "GET", "/api/usage", ""), 200); got.Entitled || got.Refused != "api_access_required" || len(got.Scopes) != 0 {
 		t.Errorf("bob: got %+v", got)
 	}
 }
@@ -335,7 +335,7 @@ func TestPaging(t *testing.T) {
 			}
 		}
 	}
-	for part, want := range map[string]int{"": 25, "&part=all": 25, "&part=live": 12, "&part=over": 13} {
+	for part, want := range map[string]int{"": 25, "&filter=all": 25, "&filter=current": 12, "&filter=ended": 13} {
 		var names []string
 		for cursor := ""; ; {
 			page := decode[struct {
@@ -344,7 +344,7 @@ func TestPaging(t *testing.T) {
 			}](t, p.do("ann", "GET", "/api/keys?limit=4&cursor="+cursor+part, ""), 200)
 			for _, k := range page.Keys {
 				names = append(names, k.Name)
-				if revoked := k.Status == "revoked"; part == "&part=live" && revoked || part == "&part=over" && !revoked {
+				if revoked := k.Status == "revoked"; part == "&filter=current" && revoked || part == "&filter=ended" && !revoked {
 					t.Errorf("%s: has %+v", part, k)
 				}
 			}
@@ -373,7 +373,7 @@ func TestMounts(t *testing.T) {
 	mounted := &panel{p.keys, mux}
 	for _, prefix := range []string{"/settings/api-keys", "/stripped", "/orgs/7/keys", "/api/keys"} {
 		for path, want := range map[string]string{"/": "text/html; charset=utf-8", "/panel.js": "text/javascript; charset=utf-8",
-			"/openapi.json": "application/json", "/api/keys": "application/json", "/api/keys/" + id: "application/json", "/api/overview": "application/json"} {
+			"/openapi.json": "application/json", "/api/keys": "application/json", "/api/keys/" + id: "application/json", "/api/usage": "application/json"} {
 			if w := mounted.do("ann", "GET", prefix+path, ""); w.Code != 200 || w.Header().Get("Content-Type") != want {
 				t.Errorf("%s%s: got %d %q, want %q", prefix, path, w.Code, w.Header().Get("Content-Type"), want)
 			}

@@ -50,7 +50,7 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 // missing.
 func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
 	_, behind := apikey.PrincipalFromContext(r.Context())
-	if !behind && !h.keys.CarriesKey(r) {
+	if !behind && !h.keys.HasCredential(r) {
 		return nil, nil
 	}
 	p, err := h.keys.ValidateRequest(r)

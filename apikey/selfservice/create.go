@@ -83,7 +83,7 @@ func idempotencyKey(h http.Header) (string, error) {
 // plan does not cover is worth nothing, until there is another plan.
 func (c *call) mayCreate(p apikey.CreateParams) error {
 	if len(p.Scopes) > 0 {
-		o, err := c.keys.Overview(c.r.Context(), c.who.owner)
+		o, err := c.keys.Usage(c.r.Context(), c.who.owner)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func ExampleNew() {
 		Scopes:  []selfservice.Scope{{Name: "reports:read", Description: "Read reports"}},
 	}))
 
-	r := httptest.NewRequest("GET", "/settings/api-keys/api/overview", nil)
+	r := httptest.NewRequest("GET", "/settings/api-keys/api/usage", nil)
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
 	fmt.Println(w.Code, w.Body)

@@ -16,7 +16,7 @@ type pageJSON struct {
 }
 
 func list(c *call) (int, any, error) {
-	q, err := c.query("cursor", "limit", "part")
+	q, err := c.query("cursor", "limit", "filter")
 	if err != nil {
 		return 0, nil, err
 	}
@@ -27,7 +27,7 @@ func list(c *call) (int, any, error) {
 			return 0, nil, malformed("limit must be 1 to 100.")
 		}
 	}
-	if p.Part, err = partOf(q.Get("part")); err != nil {
+	if p.Filter, err = filterOf(q.Get("filter")); err != nil {
 		return 0, nil, err
 	}
 	found, err := c.keys.List(c.r.Context(), p)
@@ -55,14 +55,14 @@ func get(c *call) (int, any, error) {
 	return http.StatusOK, one{Key: shown(k)}, nil
 }
 
-// partOf is what apikey calls it, with a name for all as well.
-func partOf(name string) (apikey.Part, error) {
-	switch p := apikey.Part(name); p {
-	case apikey.PartAll, apikey.PartLive, apikey.PartOver:
-		return p, nil
+// filterOf returns the filter of a query parameter, which may be "all".
+func filterOf(name string) (apikey.Filter, error) {
+	switch f := apikey.Filter(name); f {
+	case apikey.FilterAll, apikey.FilterCurrent, apikey.FilterEnded:
+		return f, nil
 	}
 	if name == "all" {
-		return apikey.PartAll, nil
+		return apikey.FilterAll, nil
 	}
-	return "", malformed("part must be all, live or over.")
+	return "", malformed("filter must be all, current or ended.")
 }

@@ -72,11 +72,11 @@ func (h *handler) panel(w http.ResponseWriter, r *http.Request, owner string, st
 // lists reads both lists, each at its place.
 func (h *handler) lists(r *http.Request, owner string, v *view) error {
 	q := r.URL.Query()
-	live, nextLive, err := h.list(r, owner, q.Get("live"), apikey.PartLive, &v.Live)
+	live, nextLive, err := h.list(r, owner, q.Get("live"), apikey.FilterCurrent, &v.Live)
 	if err != nil {
 		return err
 	}
-	over, nextOver, err := h.list(r, owner, q.Get("over"), apikey.PartOver, &v.Over)
+	over, nextOver, err := h.list(r, owner, q.Get("over"), apikey.FilterEnded, &v.Over)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func (h *handler) lists(r *http.Request, owner string, v *view) error {
 
 // list reads a page of keys and returns where it begins and where the next does. A
 // place that cannot be one, as in an address that was cut off, is the beginning.
-func (h *handler) list(r *http.Request, owner, cursor string, which apikey.Part, p *listing) (at, next string, err error) {
-	params := apikey.ListParams{Owner: owner, Cursor: cursor, Limit: pageSize, Part: which}
+func (h *handler) list(r *http.Request, owner, cursor string, which apikey.Filter, p *listing) (at, next string, err error) {
+	params := apikey.ListParams{Owner: owner, Cursor: cursor, Limit: pageSize, Filter: which}
 	found, err := h.keys.List(r.Context(), params)
 	if invalid := (*apikey.InvalidError)(nil); errors.As(err, &invalid) && cursor != "" {
 		params.Cursor = ""
@@ -115,12 +115,12 @@ func (h *handler) list(r *http.Request, owner, cursor string, which apikey.Part,
 // plan says what the plan allows. Where it cannot be found out the keys are shown
 // all the same, since one of them may have to be revoked.
 func (h *handler) plan(r *http.Request, owner string, v *view) {
-	o, err := h.keys.Overview(r.Context(), owner)
+	o, err := h.keys.Usage(r.Context(), owner)
 	if err != nil {
 		v.Notice = &notice{"warn", v.T["no_plan_title"], v.T["no_plan_text"], ""}
 		return
 	}
-	used, limit := strconv.Itoa(o.Keys), strconv.Itoa(o.Entitlement.MaxKeys)
+	used, limit := strconv.Itoa(o.Used), strconv.Itoa(o.Entitlement.MaxKeys)
 	numbers := strings.NewReplacer("{used}", used, "{limit}", limit)
 	v.Usage = numbers.Replace(v.T["usage"])
 	if o.Entitlement.MaxKeys < 0 {
@@ -137,9 +137,9 @@ func (h *handler) plan(r *http.Request, owner string, v *view) {
 		tell("bad", "lapsed")
 	case !o.Entitled:
 		tell("bad", "no_access")
-	case o.Over > 0:
+	case o.Excess > 0:
 		tell("warn", "over")
-	case o.Full():
+	case o.AtLimit():
 		tell("warn", "limit")
 	default:
 		v.MayCreate = true

@@ -125,7 +125,7 @@ func TestPageSaysWhatHolds(t *testing.T) {
 				p.create(t, "ann", fmt.Sprint("key ", i))
 			}
 			set(c.plan, c.err)
-			if err := p.keys.OwnerChanged(t.Context(), "ann"); err != nil {
+			if err := p.keys.InvalidateOwner(t.Context(), "ann"); err != nil {
 				t.Fatal(err)
 			}
 			body := p.page(t, "/", 200)
@@ -459,7 +459,7 @@ func TestTextsAreAllUsed(t *testing.T) {
 		{entitlement.Entitlement{}, errors.New("down")},
 	} {
 		set(c.plan, c.err)
-		p.keys.OwnerChanged(t.Context(), "ann")
+		p.keys.InvalidateOwner(t.Context(), "ann")
 		use("/")
 	}
 	script, err := os.ReadFile("panel/panel.js")

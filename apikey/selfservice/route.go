@@ -67,7 +67,7 @@ var places = []struct {
 	path  []string
 	route *route
 }{
-	{[]string{"api", "overview"}, reading(api(overview))},
+	{[]string{"api", "usage"}, reading(api(usage))},
 	{[]string{"api", "keys"}, reading(api(list)).also(http.MethodPost, api(create))},
 	{[]string{"api", "keys", "*"}, reading(api(get)).also(http.MethodPatch, api(update))},
 	{[]string{"api", "keys", "*", "rotate"}, writing(http.MethodPost, api(rotate))},

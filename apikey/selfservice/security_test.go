@@ -33,7 +33,7 @@ import (
 // requests are one for each thing that can be done with a key, or without.
 func requests(id string) []struct{ method, path, body string } {
 	return []struct{ method, path, body string }{
-		{"GET", "/api/overview", ""},
+		{"GET", "/api/usage", ""},
 		{"GET", "/api/keys", ""},
 		{"POST", "/api/keys", `{"name": "x"}`},
 		{"GET", "/api/keys/" + id, ""},
@@ -102,7 +102,7 @@ func TestOwnerCannotBeNamed(t *testing.T) {
 		for _, c := range []struct{ method, path, body string }{
 			{"POST", "/api/keys", creation}, {"PATCH", "/api/keys/" + id, body},
 			{"POST", "/api/keys" + query, `{"name": "x"}`}, {"GET", "/api/keys" + query, ""}, {"GET", "/api/keys/" + id + query, ""},
-			{"GET", "/api/overview" + query, ""}, {"POST", "/api/keys/" + id + "/revoke" + query, `{}`},
+			{"GET", "/api/usage" + query, ""}, {"POST", "/api/keys/" + id + "/revoke" + query, `{}`},
 		} {
 			if w := p.do("ann", c.method, c.path, c.body); w.Code != 400 {
 				t.Errorf("%s %s %s: got %d, want 400", c.method, c.path, c.body, w.Code)
@@ -293,7 +293,7 @@ func TestRotationByALesserKey(t *testing.T) {
 	if w := rotate(short, widened); w.Code != 403 {
 		t.Errorf("a key that was prolonged meanwhile: got %d %s, want 403", w.Code, w.Body)
 	}
-	page, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "bob", Part: apikey.PartLive})
+	page, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "bob", Filter: apikey.FilterCurrent})
 	if err != nil || len(page.Keys) != 1 || page.Keys[0].ID != short.Key.ID {
 		t.Errorf("afterwards: got %+v, %v, want the short key alone", page.Keys, err)
 	}
@@ -510,7 +510,7 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	paths := []string{"/", "/panel.css", "/panel.js", "/openapi.json", "/nothing", "/api/nothing", "/api/keys", "/api/keys/" + id,
-		"/api/keys/nothing", "/api/keys/" + id + "/rotate", "/api/keys/" + id + "/revoke", "/api/overview", "/?revoke=" + id, ""}
+		"/api/keys/nothing", "/api/keys/" + id + "/rotate", "/api/keys/" + id + "/revoke", "/api/usage", "/?revoke=" + id, ""}
 	for _, path := range paths {
 		for _, method := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"} {
 			for _, user := range []string{"ann", ""} {
@@ -755,7 +755,7 @@ func TestRotationsAreBounded(t *testing.T) {
 	if made != 10 {
 		t.Errorf("%d rotations in a minute, a refused one included, want 10", made)
 	}
-	live, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "ann", Part: apikey.PartLive})
+	live, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "ann", Filter: apikey.FilterCurrent})
 	if err != nil || len(live.Keys) != 2 {
 		t.Errorf("%d keys work, %v, want 2", len(live.Keys), err)
 	}

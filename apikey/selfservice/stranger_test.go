@@ -42,7 +42,7 @@ func TestKeysOfOthersDoNotShow(t *testing.T) {
 			{"POST", "/api/keys/ID/revoke", `{"reason": "\u0000"}`, false},
 			{"DELETE", "/api/keys/ID", "", false},
 			{"GET", "/api/keys?limit=1&cursor=CURSOR", "", false},
-			{"GET", "/api/keys?part=over&cursor=CURSOR", "", false},
+			{"GET", "/api/keys?filter=ended&cursor=CURSOR", "", false},
 			{"GET", "/?live=CURSOR&over=CURSOR", "", false},
 			{"GET", "/?revoke=ID", "", true},
 			{"POST", "/", "action=revoke&id=ID&reason=x", true},
@@ -105,7 +105,7 @@ func TestDigestsOfOthersDoNotShow(t *testing.T) {
 }
 
 func isAttempt(events []apikey.Event, owner, id string) bool {
-	return len(events) == 1 && events[0].Kind == apikey.EventForeignOwner && events[0].Owner == owner && events[0].KeyID == id
+	return len(events) == 1 && events[0].Kind == apikey.EventOwnerMismatch && events[0].Owner == owner && events[0].KeyID == id
 }
 
 // strangers are customers who ask for bob's keys. None asks often enough to be told

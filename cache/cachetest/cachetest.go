@@ -1,4 +1,4 @@
-// Package cachetest tests implementations of [cache.Bus] and [cache.Level] against
+// Package cachetest tests implementations of [cache.Bus] and [cache.Shared] against
 // every rule of these interfaces. An implementation runs its suite in a test:
 //
 //	func TestBus(t *testing.T) {

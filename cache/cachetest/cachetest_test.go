@@ -23,7 +23,7 @@ func TestBus(t *testing.T) {
 
 func TestLevel(t *testing.T) {
 	t.Parallel()
-	cachetest.RunLevel(t, func(*testing.T) (one, other cache.Level) { return newFakeLevel(os.Getenv(faultVariable)) })
+	cachetest.RunLevel(t, func(*testing.T) (one, other cache.Shared) { return newFakeLevel(os.Getenv(faultVariable)) })
 }
 
 // A suite that passes every implementation proves nothing. A process runs each

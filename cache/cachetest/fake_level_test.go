@@ -30,7 +30,7 @@ type fakeLease struct {
 	granted time.Time
 }
 
-func newFakeLevel(fault string) (one, other cache.Level) {
+func newFakeLevel(fault string) (one, other cache.Shared) {
 	l := &fakeLevel{fault: fault, items: map[cache.Key]fakeItem{}, leases: map[cache.Key]fakeLease{}, given: map[string]fakeLease{}}
 	if fault == "does not share entries" {
 		other, _ = newFakeLevel("")

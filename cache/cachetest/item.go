@@ -15,7 +15,7 @@ func newKey() (key cache.Key) {
 }
 
 // miss fails unless Get misses, and returns the lease.
-func miss(t *testing.T, l cache.Level, key cache.Key, rule string) (lease string) {
+func miss(t *testing.T, l cache.Shared, key cache.Key, rule string) (lease string) {
 	t.Helper()
 	item, lease, err := l.Get(t.Context(), key)
 	if err != cache.ErrMiss {
@@ -27,14 +27,14 @@ func miss(t *testing.T, l cache.Level, key cache.Key, rule string) (lease string
 	return lease
 }
 
-func set(t *testing.T, l cache.Level, key cache.Key, lease string, item cache.Item, ttl time.Duration) {
+func set(t *testing.T, l cache.Shared, key cache.Key, lease string, item cache.Item, ttl time.Duration) {
 	t.Helper()
 	if err := l.Set(t.Context(), key, lease, item, ttl); err != nil {
 		t.Fatalf("Set must return nil, whether the lease is valid or not: got %v", err)
 	}
 }
 
-func forget(t *testing.T, l cache.Level, keys ...cache.Key) {
+func forget(t *testing.T, l cache.Shared, keys ...cache.Key) {
 	t.Helper()
 	if err := l.Delete(t.Context(), keys...); err != nil {
 		t.Fatalf("Delete: %v", err)
@@ -42,13 +42,13 @@ func forget(t *testing.T, l cache.Level, keys ...cache.Key) {
 }
 
 // fill sets an item under the lease of a miss.
-func fill(t *testing.T, l cache.Level, key cache.Key, item cache.Item, ttl time.Duration) {
+func fill(t *testing.T, l cache.Shared, key cache.Key, item cache.Item, ttl time.Duration) {
 	t.Helper()
 	set(t, l, key, miss(t, l, key, "a key that was never set must miss"), item, ttl)
 }
 
 // holds fails unless Get returns the item. It returns the item's age.
-func holds(t *testing.T, l cache.Level, key cache.Key, want cache.Item, rule string) time.Duration {
+func holds(t *testing.T, l cache.Shared, key cache.Key, want cache.Item, rule string) time.Duration {
 	t.Helper()
 	got, _, err := l.Get(t.Context(), key)
 	if err != nil {

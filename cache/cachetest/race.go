@@ -27,17 +27,17 @@ func (v *truth) item() cache.Item {
 
 // levelRace changes a key hundreds of times, while instances fill it with the
 // values that they have read.
-func levelRace(t *testing.T, one, other cache.Level) {
+func levelRace(t *testing.T, one, other cache.Shared) {
 	v := &truth{key: newKey()}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var wg sync.WaitGroup
 	errs := make(chan error, 8)
 	for i := range cap(errs) {
-		wg.Go(func() { errs <- v.fill(t, ctx, []cache.Level{one, other}[i%2]) })
+		wg.Go(func() { errs <- v.fill(t, ctx, []cache.Shared{one, other}[i%2]) })
 	}
 	for round := range 600 {
-		v.change(t, []cache.Level{other, one}[round%2])
+		v.change(t, []cache.Shared{other, one}[round%2])
 		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
 	}
 	stop()
@@ -51,7 +51,7 @@ func levelRace(t *testing.T, one, other cache.Level) {
 
 // change stores the next number and deletes the key, like a service that changes a
 // record.
-func (v *truth) change(t *testing.T, l cache.Level) {
+func (v *truth) change(t *testing.T, l cache.Shared) {
 	t.Helper()
 	n := v.stored.Add(1)
 	forget(t, l, v.key)
@@ -61,7 +61,7 @@ func (v *truth) change(t *testing.T, l cache.Level) {
 // fill repeatedly gets the key. After a miss it sets the stored value, some time
 // after reading it. It fails if Get returns a value from before a Delete that had
 // returned earlier.
-func (v *truth) fill(t *testing.T, ctx context.Context, l cache.Level) error {
+func (v *truth) fill(t *testing.T, ctx context.Context, l cache.Shared) error {
 	for ctx.Err() == nil {
 		least := v.deleted.Load()
 		item, lease, err := l.Get(t.Context(), v.key)

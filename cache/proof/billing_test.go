@@ -47,7 +47,7 @@ func catalog() *entitlement.Catalog {
 // receive listens for the billing system's events.
 func (r *role) receive(plans *sqlprovider.Provider) error {
 	h, err := webhook.New(plans, webhook.Dodo(billingSecret), catalog(), map[string]string{"product": "pro"},
-		&webhook.Options{Changed: r.keys.OwnerChanged})
+		&webhook.Options{Changed: r.keys.InvalidateOwner})
 	if err == nil {
 		r.hooks = httptest.NewServer(h).URL
 	}

@@ -86,7 +86,7 @@ func BenchmarkColdKeys(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer shared.Close()
-				o.Level = countedLevel{shared, &failed}
+				o.SharedCache = countedLevel{shared, &failed}
 			}
 			took[i] += validateTogether(b, st, o, all, callers)
 		}
@@ -149,12 +149,12 @@ func each(n, goroutines int, do func(i int)) {
 
 // A countedLevel counts its errors.
 type countedLevel struct {
-	cache.Level
+	cache.Shared
 	failed *atomic.Int64
 }
 
 func (l countedLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
-	item, lease, err := l.Level.Get(ctx, key)
+	item, lease, err := l.Shared.Get(ctx, key)
 	if err != nil && err != cache.ErrMiss {
 		l.failed.Add(1)
 	}
@@ -162,7 +162,7 @@ func (l countedLevel) Get(ctx context.Context, key cache.Key) (cache.Item, strin
 }
 
 func (l countedLevel) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
-	err := l.Level.Set(ctx, key, lease, item, ttl)
+	err := l.Shared.Set(ctx, key, lease, item, ttl)
 	if err != nil {
 		l.failed.Add(1)
 	}

@@ -150,7 +150,7 @@ func startProcess(t *testing.T, st *pgstore.Store, level *rediscache.Cache) *pro
 		p.events = append(p.events, e.Kind)
 	}}
 	if level != nil {
-		opts.Level = level
+		opts.SharedCache = level
 	}
 	var err error
 	if p.Manager, err = apikey.New(st, opts); err != nil {

@@ -25,7 +25,7 @@ func TestLateFillOfTheLevel(t *testing.T) {
 			}
 			// The instance that fills has no bus: what it has in memory may be
 			// old. A load may take long here.
-			c := newCluster(t, s, 3, setup{Bus: noBus, Level: true, LookupTimeout: 30 * time.Second})
+			c := newCluster(t, s, 3, setup{Bus: noBus, Level: true, CallTimeout: 30 * time.Second})
 			l := &lateFill{cluster: c, slow: c.members[0], revoker: c.members[1], fresh: c.members[2]}
 			n := count(10, 300)
 			for range n {

@@ -15,7 +15,7 @@ type setup struct {
 	Level     bool
 	Plans     bool // that owners have to buy
 
-	CacheTTL, NegativeTTL, StaleIfError, LookupTimeout time.Duration
+	CacheTTL, NegativeTTL, StaleIfError, CallTimeout time.Duration
 }
 
 const (

@@ -9,7 +9,7 @@ import (
 const (
 	detection  = 3 * time.Second  // until an instance knows that it hears nothing
 	aloneTTL   = 10 * time.Second // the longest life in memory from then on
-	lookupTime = 3 * time.Second  // the default of LookupTimeout
+	lookupTime = 3 * time.Second  // the default of CallTimeout
 )
 
 // an instance that is parted from the bus, or from the store too, accepts

@@ -89,7 +89,7 @@ func secretHolders(t *testing.T) map[string]any {
 		"remotestore.Store": remote, "remotestore.Options": remoteOptions, "remotestore handler": served,
 		"remotestore.HandlerOptions": handlerOptions, "*remotestore.HandlerOptions": &handlerOptions,
 		"httpprovider.Provider": plans, "httpprovider.Options": askOptions, "*httpprovider.Options": &askOptions,
-		"webhook.Sender": from, "webhook.Handler": hooks, "webhook.Options": hookOptions,
+		"webhook.Source": from, "webhook.Handler": hooks, "webhook.Options": hookOptions,
 	}
 }
 

@@ -64,7 +64,7 @@ func (r *role) open(ctx context.Context) error {
 	r.store = &watchedStore{Store: st}
 	o := &apikey.Options{
 		MaxKeysPerOwner: -1, CacheTTL: r.CacheTTL, NegativeTTL: r.NegativeTTL,
-		StaleIfError: r.StaleIfError, LookupTimeout: r.LookupTimeout, Logger: r.bus.logger(),
+		StaleIfError: r.StaleIfError, CallTimeout: r.CallTimeout, Logger: r.bus.logger(),
 	}
 	if r.Bus == notifyBus {
 		if o.Bus, err = st.Bus(ctx, &pgstore.BusOptions{DSN: r.Listen}); err != nil {
@@ -80,7 +80,7 @@ func (r *role) open(ctx context.Context) error {
 			o.Bus = shared
 		}
 		if r.Level {
-			o.Level = cache.Level(shared)
+			o.SharedCache = cache.Shared(shared)
 		}
 	}
 	if !r.Plans {

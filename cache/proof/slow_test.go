@@ -14,7 +14,7 @@ func TestSlowStore(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, LookupTimeout: count(onRace(1500*time.Millisecond, 2*time.Second), 3*time.Second),
+				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, CallTimeout: count(onRace(1500*time.Millisecond, 2*time.Second), 3*time.Second),
 			})
 			o.database.set(slowStore)
 			if bus == notifyBus {
@@ -44,7 +44,7 @@ func TestSlowStore(t *testing.T) {
 // again.
 func TestSlowStoreBesideLevel(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, sharedServers(t), 2, setup{Bus: redisBus, Level: true, LookupTimeout: 2 * time.Second})
+	c := newCluster(t, sharedServers(t), 2, setup{Bus: redisBus, Level: true, CallTimeout: 2 * time.Second})
 	victim, other := c.members[0], c.members[1]
 	known := tokens(c.create(other, onRace(2000, 400)))
 	other.validateAll(known)

@@ -2,7 +2,7 @@
 // API keys through a Redis or Valkey server, and tell each other what has
 // changed. A [Cache] is both:
 //
-//   - a [cache.Level], in which an instance that starts finds what the others
+//   - a [cache.Shared], in which an instance that starts finds what the others
 //     have read already, so that a deployment does not storm the store;
 //   - a [cache.Bus], over which a key that one instance revokes is refused by
 //     all within milliseconds.

@@ -20,7 +20,7 @@ const MaxValue = 128 << 10
 // chunk is how many keys Delete sends at once.
 const chunk = 1000
 
-// Get is [cache.Level]'s.
+// Get is [cache.Shared]'s.
 func (c *Cache) Get(ctx context.Context, key cache.Key) (item cache.Item, lease string, err error) {
 	err = c.guarded(ctx, "get", key, func(ctx context.Context) error {
 		item, lease, err = c.get(ctx, key)
@@ -89,7 +89,7 @@ func unstamp(stamped string) (granted time.Time, lease string, ok bool) {
 	return time.UnixMilli(ms), stamped[stampLen:], err == nil
 }
 
-// Set is [cache.Level]'s. A value longer than [MaxValue] is an error.
+// Set is [cache.Shared]'s. A value longer than [MaxValue] is an error.
 func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
 	if item.Absent {
 		item.Value = nil
@@ -112,7 +112,7 @@ func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache
 	})
 }
 
-// Delete is [cache.Level]'s. It sends a thousand keys at a time, each thousand
+// Delete is [cache.Shared]'s. It sends a thousand keys at a time, each thousand
 // within the timeout, and ends at the first that fails.
 func (c *Cache) Delete(ctx context.Context, keys ...cache.Key) error {
 	for some := range slices.Chunk(keys, chunk) {

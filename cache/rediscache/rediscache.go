@@ -54,7 +54,7 @@ const defaultTimeout = 100 * time.Millisecond
 
 var namespaces = regexp.MustCompile(`^[a-z0-9_:-]{1,64}$`)
 
-// A Cache is a [cache.Level] and a [cache.Bus]. Its methods may be called from
+// A Cache is a [cache.Shared] and a [cache.Bus]. Its methods may be called from
 // many goroutines, and many processes may share the server.
 type Cache struct {
 	level   redis.UniversalClient
@@ -72,8 +72,8 @@ type Cache struct {
 }
 
 var (
-	_ cache.Level = (*Cache)(nil)
-	_ cache.Bus   = (*Cache)(nil)
+	_ cache.Shared = (*Cache)(nil)
+	_ cache.Bus    = (*Cache)(nil)
 )
 
 // Open connects to the server that the URL tells, one of

@@ -20,7 +20,7 @@ func TestBus(t *testing.T) {
 
 func TestLevel(t *testing.T) {
 	t.Parallel()
-	cachetest.RunLevel(t, func(t *testing.T) (one, other cache.Level) {
+	cachetest.RunLevel(t, func(t *testing.T) (one, other cache.Shared) {
 		o := &rediscache.Options{Namespace: unique()}
 		return open(t, shared(t), o), open(t, shared(t), o)
 	})

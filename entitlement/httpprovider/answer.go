@@ -68,7 +68,7 @@ func (a answer) resolve(c *entitlement.Catalog, now time.Time) (entitlement.Enti
 		s.Status = *a.Status
 	}
 	if a.ValidUntil != nil {
-		s.ValidUntil = a.ValidUntil.UTC().Truncate(time.Microsecond)
+		s.PeriodEnd = a.ValidUntil.UTC().Truncate(time.Microsecond)
 	}
 	var o entitlement.Override
 	if a.Override != nil {

@@ -8,6 +8,6 @@ import (
 
 // A Provider is a Table for package webhook.
 var (
-	_ webhook.Table       = (*sqlprovider.Provider)(nil)
+	_ webhook.Store       = (*sqlprovider.Provider)(nil)
 	_ entitlement.Watcher = (*sqlprovider.Provider)(nil)
 )

@@ -92,7 +92,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 
 // bought returns a state of an owner's subscription that began at noon.
 func bought(owner, id, plan string) entitlement.Subscription {
-	return entitlement.Subscription{Owner: owner, ID: id, Plan: plan, Status: entitlement.Active, Since: noon, UpdatedAt: noon}
+	return entitlement.Subscription{Owner: owner, ID: id, Plan: plan, Status: entitlement.Active, StartedAt: noon, UpdatedAt: noon}
 }
 
 // put stores a state and checks whether that changed something.

@@ -21,19 +21,19 @@ func wantSeen(t *testing.T, p *sqlprovider.Provider, event string, want bool) {
 
 func markSeen(t *testing.T, p *sqlprovider.Provider, event string, at time.Time) {
 	t.Helper()
-	if err := p.MarkSeen(t.Context(), event, at); err != nil {
+	if err := p.MarkProcessed(t.Context(), event, at); err != nil {
 		t.Error(err)
 	}
 }
 
-func keepRefused(t *testing.T, p *sqlprovider.Provider, e sqlprovider.RefusedEvent) {
+func keepRefused(t *testing.T, p *sqlprovider.Provider, e sqlprovider.RejectedEvent) {
 	t.Helper()
-	if err := p.KeepRefused(t.Context(), e.ID, e.At, e.Reason, e.Body); err != nil {
+	if err := p.SaveRejected(t.Context(), e.ID, e.At, e.Reason, e.Body); err != nil {
 		t.Error(err)
 	}
 }
 
-func wantRefused(t *testing.T, p *sqlprovider.Provider, limit int, want ...sqlprovider.RefusedEvent) {
+func wantRefused(t *testing.T, p *sqlprovider.Provider, limit int, want ...sqlprovider.RejectedEvent) {
 	t.Helper()
 	if got, err := p.Refused(t.Context(), limit); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Refused(%d): got %+v, %v, want %+v", limit, got, err, want)
@@ -59,11 +59,11 @@ func TestEventsAreSeenOnce(t *testing.T) {
 func TestRefusedEventsAreKept(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
-		event := func(n int, reason string) sqlprovider.RefusedEvent {
-			return sqlprovider.RefusedEvent{ID: fmt.Sprint("evt_", n), At: noon.Add(time.Duration(n) * time.Second), Reason: reason, Body: []byte("\x00\xff {\"a'\\\"")}
+		event := func(n int, reason string) sqlprovider.RejectedEvent {
+			return sqlprovider.RejectedEvent{ID: fmt.Sprint("evt_", n), At: noon.Add(time.Duration(n) * time.Second), Reason: reason, Body: []byte("\x00\xff {\"a'\\\"")}
 		}
 		one, two, three := event(1, "unknown plan"), event(2, ""), event(3, "ungültig")
-		for _, e := range []sqlprovider.RefusedEvent{two, three, one} {
+		for _, e := range []sqlprovider.RejectedEvent{two, three, one} {
 			keepRefused(t, p, e)
 		}
 		wantRefused(t, p, 0, three, two, one)
@@ -83,19 +83,19 @@ func TestRefusedEventsAreKept(t *testing.T) {
 func TestRefusedEventsAreBounded(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
-		long := sqlprovider.RefusedEvent{ID: "evt", At: noon, Reason: "a\nb\x00" + strings.Repeat("é", 1000), Body: bytes.Repeat([]byte{0xff}, 1<<20)}
+		long := sqlprovider.RejectedEvent{ID: "evt", At: noon, Reason: "a\nb\x00" + strings.Repeat("é", 1000), Body: bytes.Repeat([]byte{0xff}, 1<<20)}
 		keepRefused(t, p, long)
 		long.Reason, long.Body = "a b "+strings.Repeat("é", 510), long.Body[:64<<10]
 		wantRefused(t, p, 10, long)
-		keepRefused(t, p, sqlprovider.RefusedEvent{ID: "evt", At: noon})
-		wantRefused(t, p, 10, sqlprovider.RefusedEvent{ID: "evt", At: noon})
+		keepRefused(t, p, sqlprovider.RejectedEvent{ID: "evt", At: noon})
+		wantRefused(t, p, 10, sqlprovider.RejectedEvent{ID: "evt", At: noon})
 	})
 }
 
 func TestPruneForgetsOldEvents(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
-		old, late := sqlprovider.RefusedEvent{ID: "old", At: noon.Add(-1000)}, sqlprovider.RefusedEvent{ID: "new", At: noon}
+		old, late := sqlprovider.RejectedEvent{ID: "old", At: noon.Add(-1000)}, sqlprovider.RejectedEvent{ID: "new", At: noon}
 		keepRefused(t, p, old)
 		keepRefused(t, p, late)
 		markSeen(t, p, "old seen", old.At)

@@ -15,13 +15,13 @@ func TestWhatIsPutIsReadBack(t *testing.T) {
 		p, _ := d.start(t)
 		owner := "Ann «⚿» " + strings.Repeat("ß", 20)
 		for _, s := range []entitlement.Subscription{
-			{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: noon.Add(3), PaidFrom: noon.Add(5 * time.Minute), ValidUntil: noon.Add(time.Hour), UpdatedAt: noon, Version: 1<<63 - 1},
-			{Owner: owner, ID: strings.Repeat("x", 255), Plan: "max", Status: entitlement.PastDue, Since: noon.Add(2), PaidFrom: noon.Add(1), ValidUntil: noon, UpdatedAt: noon.Add(999)},
-			{Owner: owner, ID: "", Plan: "gone", Status: entitlement.Ended, Since: noon.Add(-time.Hour), UpdatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
+			{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: noon.Add(3), PeriodStart: noon.Add(5 * time.Minute), PeriodEnd: noon.Add(time.Hour), UpdatedAt: noon, Version: 1<<63 - 1},
+			{Owner: owner, ID: strings.Repeat("x", 255), Plan: "max", Status: entitlement.PastDue, StartedAt: noon.Add(2), PeriodStart: noon.Add(1), PeriodEnd: noon, UpdatedAt: noon.Add(999)},
+			{Owner: owner, ID: "", Plan: "gone", Status: entitlement.Ended, StartedAt: noon.Add(-time.Hour), UpdatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
 			{Owner: owner, ID: "hold", Status: entitlement.Held, UpdatedAt: time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), Version: 7},
 		} {
 			put(t, p, s, true)
-			for _, t := range []*time.Time{&s.Since, &s.PaidFrom, &s.UpdatedAt} {
+			for _, t := range []*time.Time{&s.StartedAt, &s.PeriodStart, &s.UpdatedAt} {
 				*t = t.Truncate(time.Microsecond)
 			}
 			var got entitlement.Subscription
@@ -96,7 +96,7 @@ func TestEntitlementIsThatOfTheOwnersRows(t *testing.T) {
 				t.Errorf("owner %q: got %+v, %v, want ErrNone", owner, e, err)
 			}
 		}
-		hold := entitlement.Subscription{Owner: "ann", ID: "dispute", Status: entitlement.Held, Since: noon, UpdatedAt: noon}
+		hold := entitlement.Subscription{Owner: "ann", ID: "dispute", Status: entitlement.Held, StartedAt: noon, UpdatedAt: noon}
 		put(t, p, hold, true)
 		if e, err := p.Entitlement(t.Context(), "ann"); err != nil || e.APIAccess {
 			t.Errorf("a held subscription: got %+v, %v, want no access", e, err)
@@ -114,7 +114,7 @@ func TestTextsAreNoStatements(t *testing.T) {
 			if got := subscriptions(t, p, text); !reflect.DeepEqual(got, []entitlement.Subscription{s}) {
 				t.Errorf("got %+v, want %+v", got, s)
 			}
-			if err := p.KeepRefused(t.Context(), text, noon, text, []byte(text)); err != nil {
+			if err := p.SaveRejected(t.Context(), text, noon, text, []byte(text)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -19,10 +19,10 @@ func history(owner string) []entitlement.Subscription {
 	for i, id := range []string{"", "sub_1", "sub_2", "dispute"} {
 		for version := range 6 {
 			s := bought(owner, id, []string{"pro", "max", "free"}[(version+i)%3])
-			s.Since = noon.Add(time.Duration(i) * time.Hour)
+			s.StartedAt = noon.Add(time.Duration(i) * time.Hour)
 			s.UpdatedAt, s.Version = noon.Add(time.Duration(version/2)*time.Second), int64(version%2)
-			s.PaidFrom = s.Since.Add(time.Duration(version) * time.Hour)
-			s.ValidUntil = s.Since.Add(time.Duration(version+1) * 1000 * time.Hour)
+			s.PeriodStart = s.StartedAt.Add(time.Duration(version) * time.Hour)
+			s.PeriodEnd = s.StartedAt.Add(time.Duration(version+1) * 1000 * time.Hour)
 			s.Status = []entitlement.Status{entitlement.Active, entitlement.PastDue, entitlement.Ended, entitlement.Active}[(version+i)%4]
 			if id == "dispute" {
 				s.Status = []entitlement.Status{entitlement.Held, entitlement.Ended}[version%2]

@@ -43,9 +43,9 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 			}
 			put(t, p, old, false) // which is kept
 			for name, err := range map[string]error{
-				"SetOverride": p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 9}),
-				"MarkSeen":    p.MarkSeen(t.Context(), "evt_1", noon),
-				"KeepRefused": p.KeepRefused(t.Context(), "evt_1", noon, "unknown", nil),
+				"SetOverride":   p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 9}),
+				"MarkProcessed": p.MarkProcessed(t.Context(), "evt_1", noon),
+				"SaveRejected":  p.SaveRejected(t.Context(), "evt_1", noon, "unknown", nil),
 			} {
 				isOutage(t, err, "skipped a write", name)
 			}

@@ -16,16 +16,16 @@ const (
 	maxRefused     = 1000
 )
 
-// A RefusedEvent is an event that could not be used, with the arguments of
-// [Provider.KeepRefused]. It is kept for people to look at.
-type RefusedEvent struct {
+// A RejectedEvent is an event that could not be used, with the arguments of
+// [Provider.SaveRejected]. It is kept for people to look at.
+type RejectedEvent struct {
 	ID     string
 	At     time.Time
 	Reason string
 	Body   []byte // as received, cut to 64 KiB
 }
 
-// Seen reports whether the event was marked by [Provider.MarkSeen]. The error
+// Seen reports whether the event was marked by [Provider.MarkProcessed]. The error
 // matches [ErrInvalid] if the event is not an ID of 1 to 255 bytes of UTF-8
 // without control characters.
 func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
@@ -42,12 +42,12 @@ func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
 	return found[0].Seen, nil
 }
 
-// MarkSeen records that the event has been processed at the given instant, by
+// MarkProcessed records that the event has been processed at the given instant, by
 // which [Provider.Prune] selects events. Another call replaces the instant. The
 // event is no longer listed by [Provider.Refused]. The error matches
 // [ErrInvalid] if the event's ID is invalid, as for Seen, or the year is not in
 // 1 to 9999.
-func (p *Provider) MarkSeen(ctx context.Context, event string, at time.Time) error {
+func (p *Provider) MarkProcessed(ctx context.Context, event string, at time.Time) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
 		err = p.write(ctx, event, true, p.sql.markSeen, event, at.UnixMicro(), []byte{})
@@ -55,11 +55,11 @@ func (p *Provider) MarkSeen(ctx context.Context, event string, at time.Time) err
 	return verb("mark seen", err)
 }
 
-// KeepRefused keeps an event that could not be used, and the reason. It
+// SaveRejected keeps an event that could not be used, and the reason. It
 // replaces what it kept of the same event before. It changes nothing if the
-// event was marked by [Provider.MarkSeen]. The body is cut to 64 KiB and the
-// reason to 1 KiB. Its errors are those of MarkSeen.
-func (p *Provider) KeepRefused(ctx context.Context, event string, at time.Time, reason string, body []byte) error {
+// event was marked by [Provider.MarkProcessed]. The body is cut to 64 KiB and the
+// reason to 1 KiB. Its errors are those of MarkProcessed.
+func (p *Provider) SaveRejected(ctx context.Context, event string, at time.Time, reason string, body []byte) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
 		body = append([]byte{}, body[:min(len(body), maxBody)]...) // nil would be NULL
@@ -82,10 +82,10 @@ func (p *Provider) write(ctx context.Context, event string, wantSeen bool, state
 	return err
 }
 
-// Refused returns the newest events that [Provider.KeepRefused] has kept,
+// Refused returns the newest events that [Provider.SaveRejected] has kept,
 // newest first. It returns at most limit events, and never more than 1,000. If
 // limit is zero or negative, it returns at most 100.
-func (p *Provider) Refused(ctx context.Context, limit int) ([]RefusedEvent, error) {
+func (p *Provider) Refused(ctx context.Context, limit int) ([]RejectedEvent, error) {
 	if limit <= 0 {
 		limit = defaultRefused
 	}
@@ -93,7 +93,7 @@ func (p *Provider) Refused(ctx context.Context, limit int) ([]RefusedEvent, erro
 	return events, verb("refused", err)
 }
 
-func (p *Provider) refused(ctx context.Context, limit int) ([]RefusedEvent, error) {
+func (p *Provider) refused(ctx context.Context, limit int) ([]RejectedEvent, error) {
 	return collect(ctx, p, scanRefused, p.sql.refused, limit)
 }
 
@@ -141,7 +141,7 @@ func scanSeen(rows *sql.Rows) (s seen, err error) {
 	return s, err
 }
 
-func scanRefused(rows *sql.Rows) (e RefusedEvent, err error) {
+func scanRefused(rows *sql.Rows) (e RejectedEvent, err error) {
 	err = rows.Scan(&e.ID, instantColumn{&e.At}, &e.Reason, &e.Body)
 	if len(e.Body) == 0 {
 		e.Body = nil // on every database

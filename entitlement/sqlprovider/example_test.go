@@ -36,9 +36,9 @@ func ExampleProvider() {
 	// Store the latest state that the billing system has sent.
 	_, err = plans.Put(ctx, entitlement.Subscription{
 		Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
-		Since:      time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
-		ValidUntil: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC),
-		UpdatedAt:  time.Date(2026, 3, 1, 0, 0, 5, 0, time.UTC),
+		StartedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		PeriodEnd: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC),
+		UpdatedAt: time.Date(2026, 3, 1, 0, 0, 5, 0, time.UTC),
 	})
 	if err != nil {
 		log.Fatal(err)

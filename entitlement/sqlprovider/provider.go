@@ -43,9 +43,9 @@ type Options struct {
 
 	// Poll is the pause of [Provider.Watch] between two queries for changed
 	// rows. The default is one second. If it is negative, Watch does not poll,
-	// and a change takes effect when Manager.OwnerChanged is called or the
+	// and a change takes effect when Manager.InvalidateOwner is called or the
 	// Manager's CacheTTL has passed. A negative Poll is sensible if there is a
-	// bus and every writer calls OwnerChanged, as package webhook does.
+	// bus and every writer calls InvalidateOwner, as package webhook does.
 	Poll time.Duration
 }
 

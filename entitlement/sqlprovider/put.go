@@ -53,7 +53,7 @@ func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int6
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
 	status, updated := string(s.Status), micros(s.UpdatedAt)
-	since, paid, until := micros(s.Since), micros(s.PaidFrom), micros(s.ValidUntil)
+	since, paid, until := micros(s.StartedAt), micros(s.PeriodStart), micros(s.PeriodEnd)
 	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, paid, until, updated, s.Version, now)
 	if p.dialect.taken == nil || !p.dialect.taken(err) {
 		return n, err
@@ -70,7 +70,7 @@ func (p *Provider) accepted(s entitlement.Subscription) (entitlement.Subscriptio
 	for _, field := range []struct {
 		name string
 		at   *time.Time
-	}{{"since", &s.Since}, {"paid from", &s.PaidFrom}, {"valid until", &s.ValidUntil}, {"updated at", &s.UpdatedAt}} {
+	}{{"since", &s.StartedAt}, {"paid from", &s.PeriodStart}, {"valid until", &s.PeriodEnd}, {"updated at", &s.UpdatedAt}} {
 		t, err := rounded(field.name, *field.at)
 		if err != nil {
 			return s, err

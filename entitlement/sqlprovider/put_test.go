@@ -14,7 +14,7 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // bought returns a subscription that Put accepts.
 func bought(owner string) entitlement.Subscription {
-	return entitlement.Subscription{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, Since: noon, UpdatedAt: noon}
+	return entitlement.Subscription{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: noon, UpdatedAt: noon}
 }
 
 func TestPutRefuses(t *testing.T) {
@@ -35,9 +35,9 @@ func TestPutRefuses(t *testing.T) {
 		`unknown status ""`:            func(s *entitlement.Subscription) { s.Status = "" },
 		"version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
 		"updated at: must be set":      func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
-		"since: must be in the years":  func(s *entitlement.Subscription) { s.Since = time.Time{}.Add(-time.Second) },
-		"paid from: must be in the":    func(s *entitlement.Subscription) { s.PaidFrom = time.Time{}.Add(-time.Second) },
-		"valid until: must be in the":  func(s *entitlement.Subscription) { s.ValidUntil = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"since: must be in the years":  func(s *entitlement.Subscription) { s.StartedAt = time.Time{}.Add(-time.Second) },
+		"paid from: must be in the":    func(s *entitlement.Subscription) { s.PeriodStart = time.Time{}.Add(-time.Second) },
+		"valid until: must be in the":  func(s *entitlement.Subscription) { s.PeriodEnd = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"updated at: must be in the":   func(s *entitlement.Subscription) { s.UpdatedAt = time.Unix(1<<60, 0) },
 	} {
 		s := bought("ann")
@@ -63,9 +63,9 @@ func TestPutTakes(t *testing.T) {
 		"no id":             func(s *entitlement.Subscription) { s.ID = "" },
 		"ended, no plan":    func(s *entitlement.Subscription) { s.Plan, s.Status = "", entitlement.Ended },
 		"held, old plan":    func(s *entitlement.Subscription) { s.Plan, s.Status = "legacy", entitlement.Held },
-		"no since":          func(s *entitlement.Subscription) { s.Since = time.Time{} },
+		"no since":          func(s *entitlement.Subscription) { s.StartedAt = time.Time{} },
 		"the last instant": func(s *entitlement.Subscription) {
-			s.ValidUntil = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+			s.PeriodEnd = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		},
 	} {
 		s := bought("ann")
@@ -118,7 +118,7 @@ func TestEventsRefuse(t *testing.T) {
 	for _, event := range []string{"", "a\x00", "\xff", strings.Repeat("a", 256)} {
 		_, failed := p.Seen(t.Context(), event)
 		for name, err := range map[string]error{
-			"Seen": failed, "MarkSeen": p.MarkSeen(t.Context(), event, noon), "KeepRefused": p.KeepRefused(t.Context(), event, noon, "", nil),
+			"Seen": failed, "MarkProcessed": p.MarkProcessed(t.Context(), event, noon), "SaveRejected": p.SaveRejected(t.Context(), event, noon, "", nil),
 		} {
 			if !errors.Is(err, sqlprovider.ErrInvalid) {
 				t.Errorf("%s(%.10q): got %v, want ErrInvalid", name, event, err)

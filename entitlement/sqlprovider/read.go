@@ -37,7 +37,7 @@ func (p *Provider) Subscriptions(ctx context.Context, owner string) ([]entitleme
 		return nil, verb("subscriptions", err)
 	}
 	slices.SortFunc(subscriptions, func(a, b entitlement.Subscription) int {
-		return -cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.ID, b.ID))
+		return -cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
 	})
 	return subscriptions, nil
 }
@@ -71,8 +71,8 @@ type row struct {
 // scanRow checks every value, since others can write to the table.
 func scanRow(rows *sql.Rows) (r row, err error) {
 	var status string
-	err = rows.Scan(&r.Owner, &r.ID, &r.Plan, &status, instantColumn{&r.Since}, instantColumn{&r.PaidFrom},
-		instantColumn{&r.ValidUntil}, instantColumn{&r.UpdatedAt}, &r.Version, overrideColumn{&r.override})
+	err = rows.Scan(&r.Owner, &r.ID, &r.Plan, &status, instantColumn{&r.StartedAt}, instantColumn{&r.PeriodStart},
+		instantColumn{&r.PeriodEnd}, instantColumn{&r.UpdatedAt}, &r.Version, overrideColumn{&r.override})
 	r.Status = entitlement.Status(status)
 	switch {
 	case err != nil:

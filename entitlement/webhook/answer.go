@@ -61,7 +61,7 @@ func (h *Handler) settle(ctx context.Context, e *Event, err error) int {
 func (h *Handler) keep(ctx context.Context, e *Event, no *refusal) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("KeepRefused: panic: %v", p)
+			err = fmt.Errorf("SaveRejected: panic: %v", p)
 		}
 	}()
 	id := e.ID
@@ -69,7 +69,7 @@ func (h *Handler) keep(ctx context.Context, e *Event, no *refusal) (err error) {
 		hash := sha256.Sum256(e.Body)
 		id = "sha256:" + hex.EncodeToString(hash[:])
 	}
-	return h.table.KeepRefused(ctx, id, time.Now(), no.Error(), e.Body)
+	return h.table.SaveRejected(ctx, id, time.Now(), no.Error(), e.Body)
 }
 
 // answer sends no body, so that a forger learns nothing.

@@ -45,7 +45,7 @@ const (
 // A system is a sender and its way of signing.
 type system struct {
 	name   string
-	sender func(secrets ...string) webhook.Sender
+	sender func(secrets ...string) webhook.Source
 	sign   func(h http.Header, secret, id string, at time.Time, body []byte)
 }
 
@@ -87,7 +87,7 @@ func signText(h http.Header, secret, id string, at time.Time, body []byte) {
 	signWith(h, []byte(secret), id, at, body)
 }
 
-func (s system) handler(t testing.TB, table webhook.Table, o *webhook.Options) *webhook.Handler {
+func (s system) handler(t testing.TB, table webhook.Store, o *webhook.Options) *webhook.Handler {
 	t.Helper()
 	h, err := webhook.New(table, s.sender(secret), catalog, products, o)
 	if err != nil {

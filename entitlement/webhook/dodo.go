@@ -14,7 +14,7 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // Its paid period ends at the event, if not before. A refund does not contain
 // the time of the payment, so it ends the period in which the refund happens.
 // Partial refunds change nothing, even if together they refund everything.
-func Dodo(secrets ...string) Sender {
+func Dodo(secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
 	subscription := subject{identify: identifyDodo, read: readDodo, refetch: true}
 	refund := subject{identify: identifyDodoRefund, read: readDodoRefund}
@@ -27,7 +27,7 @@ func Dodo(secrets ...string) Sender {
 	refund.of(all, "refund.succeeded")
 	dispute.of(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
 		"dispute.expired", "dispute.won", "dispute.lost")
-	return Sender{
+	return Source{
 		name: "dodo", keys: func() [][]byte { return keys }, err: err,
 		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
 	}

@@ -24,7 +24,7 @@ func ExampleNew() {
 	events, err := webhook.New(table, webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
 		map[string]string{"price_1Qpro": "pro", "prod_mug": ""},
 		&webhook.Options{
-			Changed: func(context.Context, string) error { return nil }, // in a real program: keys.OwnerChanged
+			Changed: func(context.Context, string) error { return nil }, // in a real program: keys.InvalidateOwner
 		})
 	if err != nil {
 		log.Fatal(err)

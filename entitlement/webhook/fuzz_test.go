@@ -93,9 +93,9 @@ func checkOutcome(t *testing.T, s system, status int, table *memTable) {
 		granted := row.Status == active || row.Status == pastDue
 		_, err := catalog.Plan(row.Plan)
 		switch {
-		case !row.Status.Valid(), row.ID == "", row.Since.IsZero(), row.UpdatedAt.IsZero(), row.Version <= 0:
+		case !row.Status.Valid(), row.ID == "", row.StartedAt.IsZero(), row.UpdatedAt.IsZero(), row.Version <= 0:
 			t.Errorf("%s: %+v", s.name, row)
-		case granted && (row.ValidUntil.IsZero() || err != nil):
+		case granted && (row.PeriodEnd.IsZero() || err != nil):
 			t.Errorf("%s: stored a plan without an end or an unknown plan: %+v", s.name, row)
 		}
 	}

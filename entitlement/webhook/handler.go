@@ -22,14 +22,14 @@ const (
 	workTime = 8 * time.Second
 )
 
-// A Handler receives the events of one [Sender]. Create it with [New]. It may
+// A Handler receives the events of one [Source]. Create it with [New]. It may
 // be mounted under any path and serves requests concurrently.
 //
 // A body must arrive within 10 seconds. The calls of the Table and of the
 // functions in Options have 8 seconds together, also if the sender hangs up.
 type Handler struct {
-	table    Table
-	from     Sender
+	table    Store
+	from     Source
 	catalog  *entitlement.Catalog
 	products products
 	opts     Options
@@ -240,8 +240,8 @@ func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscriptio
 	if err := h.opts.Changed(ctx, s.Owner); err != nil {
 		return &outage{"Changed", err}
 	}
-	if err := h.table.MarkSeen(ctx, e.ID, time.Now()); err != nil {
-		return &outage{"MarkSeen", err}
+	if err := h.table.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
+		return &outage{"MarkProcessed", err}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func TestOrderOfWork(t *testing.T) {
 			return table.call(ctx, "Changed")
 		}}
 		s.want(t, s.handler(t, table, o), "purchase", 200)
-		if want := []string{"Seen", "Put", "Changed", "MarkSeen"}; !slices.Equal(table.calls, want) {
+		if want := []string{"Seen", "Put", "Changed", "MarkProcessed"}; !slices.Equal(table.calls, want) {
 			t.Errorf("%s: got %v, want %v", s.name, table.calls, want)
 		}
 	}
@@ -82,7 +82,7 @@ func TestReplays(t *testing.T) {
 // the work.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"Seen", "Put", "Changed", "MarkSeen", "Owner"} {
+	for _, method := range []string{"Seen", "Put", "Changed", "MarkProcessed", "Owner"} {
 		for how, fail := range map[string]func(context.Context) error{
 			"fails":  func(context.Context) error { return errors.New("down") },
 			"panics": func(context.Context) error { panic("down") },
@@ -207,13 +207,13 @@ func TestRefusalThatCannotBeKept(t *testing.T) {
 	for how, fail := range map[string]func() error{"fails": func() error { return errors.New("down") }, "panics": func() error { panic("down") }} {
 		table := newTable()
 		table.before = func(_ context.Context, method string) error {
-			if method == "KeepRefused" {
+			if method == "SaveRejected" {
 				return fail()
 			}
 			return nil
 		}
 		if got := stripe.deliver(stripe.handler(t, table, nil), "", []byte(`{}`)); got != 503 {
-			t.Errorf("KeepRefused %s: got %d, want 503", how, got)
+			t.Errorf("SaveRejected %s: got %d, want 503", how, got)
 		}
 	}
 }
@@ -444,7 +444,7 @@ func TestItems(t *testing.T) {
 		if c.want != 200 {
 			continue
 		}
-		if got := table.only(t); got.Plan != c.plan || got.Status != c.status || got.ValidUntil.Unix() != c.until {
+		if got := table.only(t); got.Plan != c.plan || got.Status != c.status || got.PeriodEnd.Unix() != c.until {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

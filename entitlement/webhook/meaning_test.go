@@ -99,13 +99,13 @@ func TestMeaning(t *testing.T) {
 			}
 			want := entitlement.Subscription{
 				Owner: owner, ID: c.id, Plan: c.plan, Status: c.status,
-				Since: at(c.since), UpdatedAt: at(c.updated), Version: got.Version,
+				StartedAt: at(c.since), UpdatedAt: at(c.updated), Version: got.Version,
 			}
 			if c.paid != "" {
-				want.PaidFrom = at(c.paid)
+				want.PeriodStart = at(c.paid)
 			}
 			if c.until != "" {
-				want.ValidUntil = at(c.until)
+				want.PeriodEnd = at(c.until)
 			}
 			if got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)

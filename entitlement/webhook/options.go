@@ -25,7 +25,7 @@ type Options struct {
 	Owner func(ctx context.Context, e Event) (string, error)
 
 	// Changed is called after each write, and again if the event is sent again
-	// because a later step failed. Set it to Manager.OwnerChanged. If it is
+	// because a later step failed. Set it to Manager.InvalidateOwner. If it is
 	// nil, a change takes effect by the provider's Watch, if it has one, or
 	// when the Manager's CacheTTL has passed.
 	Changed func(ctx context.Context, owner string) error

@@ -64,7 +64,7 @@ func TestAnyOrderConverges(t *testing.T) {
 			}
 			for _, d := range queue {
 				if rand.IntN(4) == 0 {
-					clear(table.seen) // as if MarkSeen had failed or the table had forgotten
+					clear(table.seen) // as if MarkProcessed had failed or the table had forgotten
 				}
 				if got := s.deliver(h, d.id, d.body); got != 200 {
 					t.Fatalf("%s: %s: got %d, want 200", s.name, d.id, got)

@@ -14,7 +14,7 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // customer, and then from the customer's external ID. Polar sends no events
 // about disputes, but a payment that it returns to prevent a dispute is a
 // refund. The refund of a product with the plan "" changes nothing.
-func Polar(secrets ...string) Sender {
+func Polar(secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)
 	subscription := subject{identify: identifyPolar, read: readPolar, refetch: true}
 	order := subject{identify: identifyPolarOrder, read: readPolarOrder}
@@ -23,7 +23,7 @@ func Polar(secrets ...string) Sender {
 		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
 		"subscription.past_due", "subscription.paused", "subscription.resumed")
 	order.of(all, "order.refunded")
-	return Sender{
+	return Source{
 		name: "polar", keys: func() [][]byte { return keys }, err: err,
 		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
 	}

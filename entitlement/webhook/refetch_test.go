@@ -25,7 +25,7 @@ func TestRefetch(t *testing.T) {
 					t.Errorf("%s: got %+v", s.name, e)
 				}
 				time.Sleep(time.Second)
-				return entitlement.Subscription{Plan: "team", Status: active, ValidUntil: began.Add(time.Hour)}, nil
+				return entitlement.Subscription{Plan: "team", Status: active, PeriodEnd: began.Add(time.Hour)}, nil
 			}}
 			s.want(t, s.handler(t, table, o), "cancel", 200)
 			got := table.only(t)

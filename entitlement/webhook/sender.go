@@ -2,12 +2,12 @@ package webhook
 
 import "net/http"
 
-// A Sender is a billing system: how it signs events, and what they mean.
+// A Source is a billing system: how it signs events, and what they mean.
 // [Stripe], [Polar] and [Dodo] create one from the secrets of one endpoint: the
 // current secret, and previous ones for as long as they are in use, up to 8. A
 // secret has 24 to 256 bytes after its prefix and, if it is base64, after
 // decoding. [New] returns an error if a secret is invalid.
-type Sender struct {
+type Source struct {
 	name      string
 	keys      func() [][]byte // a function, so that fmt does not print them
 	err       error           // of the secrets

@@ -31,7 +31,7 @@ func sleepUntil(unix int64) { time.Sleep(time.Until(time.Unix(unix, 0))) }
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		sender  webhook.Sender
+		sender  webhook.Source
 		unix    int64
 		headers map[string]string
 		body    string

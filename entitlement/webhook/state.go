@@ -109,7 +109,7 @@ func earliest(times ...time.Time) (first time.Time) {
 // subscription returns the state as a Subscription of the host's plan.
 func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{
-		ID: s.id, Status: s.status, Since: s.since, PaidFrom: s.paid, ValidUntil: s.until,
+		ID: s.id, Status: s.status, StartedAt: s.since, PeriodStart: s.paid, PeriodEnd: s.until,
 		UpdatedAt: e.At, Version: version(s.stage, e.ID),
 	}
 	plan, err := p.of(s.items)

@@ -31,7 +31,7 @@ import (
 // subscription, or to mark it unpaid, after the last try. A subscription that
 // stays past due begins a new period each time, and with it the plan's Grace. A
 // dispute that is only an inquiry ("warning_…") changes nothing.
-func Stripe(secrets ...string) Sender {
+func Stripe(secrets ...string) Source {
 	keys, err := keysOf(secrets, literalKey)
 	subscription := subject{identify: identifyStripe, read: readStripe, refetch: true}
 	refund := subject{identify: identifyStripeCharge, read: readStripeCharge}
@@ -44,7 +44,7 @@ func Stripe(secrets ...string) Sender {
 	refund.of(all, "charge.refunded")
 	dispute.of(all, "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
 		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
-	return Sender{
+	return Source{
 		name: "stripe", keys: func() [][]byte { return keys }, err: err,
 		signature: stripeSignature, label: labelStripe, contents: stripeContents, subjects: all,
 	}

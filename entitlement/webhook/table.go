@@ -7,13 +7,13 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A Table stores what the events report. A Provider of package sqlprovider is
+// A Store stores what the events report. A Provider of package sqlprovider is
 // one.
 //
 // Its methods may be called from many goroutines and must return when their
 // context ends. If a method returns an error, the response is 503 and the sender
 // tries again. After a method has returned nil, its write survives a crash.
-type Table interface {
+type Store interface {
 	// Put stores s under its Owner and ID, unless the stored state is as new or
 	// newer, by [entitlement.Subscription.Newer]. changed reports whether it
 	// stored s; the handler needs it only with [Options.Refetch]. The Plan may
@@ -22,17 +22,17 @@ type Table interface {
 	// kept.
 	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)
 
-	// Seen reports whether MarkSeen was called with the event's ID. It may
+	// Seen reports whether MarkProcessed was called with the event's ID. It may
 	// forget IDs, since an event that comes again does not replace a newer
 	// state.
 	Seen(ctx context.Context, event string) (bool, error)
 
-	// MarkSeen records the ID of an event that was processed at the given
+	// MarkProcessed records the ID of an event that was processed at the given
 	// instant, by the host's clock.
-	MarkSeen(ctx context.Context, event string, at time.Time) error
+	MarkProcessed(ctx context.Context, event string, at time.Time) error
 
-	// KeepRefused stores an event that could not be used, for people to look at.
+	// SaveRejected stores an event that could not be used, for people to look at.
 	// It keeps one entry for each ID, even if the event comes again. The body
 	// contains personal data: do not keep it longer than needed.
-	KeepRefused(ctx context.Context, event string, at time.Time, reason string, body []byte) error
+	SaveRejected(ctx context.Context, event string, at time.Time, reason string, body []byte) error
 }

@@ -65,8 +65,8 @@ func (m *memTable) Seen(ctx context.Context, event string) (bool, error) {
 	return ok, nil
 }
 
-func (m *memTable) MarkSeen(ctx context.Context, event string, at time.Time) error {
-	if err := m.call(ctx, "MarkSeen"); err != nil {
+func (m *memTable) MarkProcessed(ctx context.Context, event string, at time.Time) error {
+	if err := m.call(ctx, "MarkProcessed"); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -75,8 +75,8 @@ func (m *memTable) MarkSeen(ctx context.Context, event string, at time.Time) err
 	return nil
 }
 
-func (m *memTable) KeepRefused(ctx context.Context, event string, _ time.Time, reason string, body []byte) error {
-	if err := m.call(ctx, "KeepRefused"); err != nil {
+func (m *memTable) SaveRejected(ctx context.Context, event string, _ time.Time, reason string, body []byte) error {
+	if err := m.call(ctx, "SaveRejected"); err != nil {
 		return err
 	}
 	m.mu.Lock()

@@ -17,8 +17,8 @@ import (
 //
 // New returns an error if table or catalog is nil, products is empty or names a
 // plan that is not in the catalog, or a secret is missing or invalid
-// (see [Sender]).
-func New(table Table, from Sender, catalog *entitlement.Catalog, products map[string]string, o *Options) (*Handler, error) {
+// (see [Source]).
+func New(table Store, from Source, catalog *entitlement.Catalog, products map[string]string, o *Options) (*Handler, error) {
 	switch {
 	case table == nil:
 		return nil, errors.New("webhook: table is nil")

@@ -31,7 +31,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 			}
 		}
 	}
-	for name, sender := range map[string]webhook.Sender{
+	for name, sender := range map[string]webhook.Source{
 		"an API key of Stripe's": webhook.Stripe("sk_live_0123456789012345678901234567890123456789"),
 		"not base64":             webhook.Dodo("whsec_0123456789-0123456789_0123456789-0123"),
 		"base64 without padding": webhook.Dodo(strings.TrimRight(secret, "=")),
@@ -41,7 +41,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 			t.Errorf("accepted %s", name)
 		}
 	}
-	for name, sender := range map[string]webhook.Sender{
+	for name, sender := range map[string]webhook.Source{
 		"24 bytes":                       webhook.Dodo("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
 		"Polar's own prefix, not base64": webhook.Polar("polar_whs_" + "0123456789abcdefABCDEF012"),
 	} {
@@ -55,14 +55,14 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	good := webhook.Stripe(secret)
 	for name, c := range map[string]struct {
-		table   webhook.Table
-		from    webhook.Sender
+		table   webhook.Store
+		from    webhook.Source
 		catalog *entitlement.Catalog
 		plans   map[string]string
 		want    string
 	}{
 		"no table":         {nil, good, catalog, products, "table"},
-		"no sender":        {newTable(), webhook.Sender{}, catalog, products, "sender"},
+		"no sender":        {newTable(), webhook.Source{}, catalog, products, "sender"},
 		"no catalog":       {newTable(), good, nil, products, "catalog"},
 		"no plans":         {newTable(), good, catalog, nil, "no product"},
 		"unknown plan":     {newTable(), good, catalog, map[string]string{"price_1": "pro", "price_2": "enterprise"}, `product "price_2": entitlement: unknown plan: "enterprise"`},

@@ -71,7 +71,7 @@ func (s setup) options(ctx context.Context, st *pgstore.Store) (*apikey.Options,
 		return o, io.NopCloser(nil), err // it ends with the Store
 	}
 	shared, err := rediscache.Open(ctx, s.redis, []byte(os.Getenv(secretVariable)), &rediscache.Options{Namespace: "keyhatch_example"})
-	o.Bus, o.Level = shared, shared
+	o.Bus, o.SharedCache = shared, shared
 	return o, shared, err
 }
 

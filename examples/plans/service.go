@@ -101,7 +101,7 @@ func (s *service) sell(ctx context.Context, secret string) error {
 		return err
 	}
 	s.hooks, err = webhook.New(s.plans, webhook.Polar(secret), catalog, products,
-		&webhook.Options{Changed: s.keys.OwnerChanged})
+		&webhook.Options{Changed: s.keys.InvalidateOwner})
 	return err
 }
 
@@ -122,14 +122,14 @@ func (s *service) newKey(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, issued.Secret.Reveal())
 		return
 	}
-	o, unknown := s.keys.Overview(r.Context(), customer)
+	o, unknown := s.keys.Usage(r.Context(), customer)
 	switch {
 	case unknown != nil:
 		http.Error(w, "Please try again in a moment.", http.StatusServiceUnavailable)
 	case errors.Is(err, apikey.ErrNotEntitled):
 		http.Error(w, fmt.Sprintf("Your plan %q has no API access.", o.Entitlement.Plan), http.StatusForbidden)
 	case errors.Is(err, apikey.ErrLimitReached):
-		http.Error(w, fmt.Sprintf("You have %d keys. Your plan %q allows %d.", o.Keys, o.Entitlement.Plan, o.Entitlement.MaxKeys), http.StatusConflict)
+		http.Error(w, fmt.Sprintf("You have %d keys. Your plan %q allows %d.", o.Used, o.Entitlement.Plan, o.Entitlement.MaxKeys), http.StatusConflict)
 	default:
 		http.Error(w, "Please try again in a moment.", http.StatusServiceUnavailable)
 	}

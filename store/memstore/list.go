@@ -36,17 +36,17 @@ func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error)
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	if err := q.Check(); err != nil {
+	if err := q.Validate(); err != nil {
 		return store.Page{}, err
 	}
 	if err := s.lock(ctx); err != nil {
 		return store.Page{}, err
 	}
 	defer s.mu.Unlock()
-	limit := q.Size()
+	limit := q.PageSize()
 	var page store.Page
 	for _, r := range slices.Backward(s.before(q)) {
-		if !q.Has(*r) {
+		if !q.Matches(*r) {
 			continue
 		}
 		if len(page.Records) == limit {

@@ -95,7 +95,7 @@ func (s *Store) owned(owner, id string) (*store.Record, error) {
 	case r == nil:
 		return nil, store.ErrNotFound
 	case r.Owner != owner:
-		return nil, store.ErrForeignOwner
+		return nil, store.ErrOwnerMismatch
 	}
 	return r, nil
 }

@@ -18,7 +18,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 		return store.Record{}, false, err
 	}
 	s.latest[owner] = s.judged(owner, at)
-	revoked, changed := r.Revoked(at, reason)
+	revoked, changed := r.WithRevocation(at, reason)
 	*r = kept(revoked)
 	if changed {
 		s.revocations++
@@ -38,7 +38,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		if len(revoked) == store.RevokeBatch {
 			break
 		}
-		if now, changed := r.Revoked(at, reason); changed {
+		if now, changed := r.WithRevocation(at, reason); changed {
 			*r = kept(now)
 			revoked = append(revoked, r.Clone())
 		}

@@ -18,7 +18,7 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		return store.Record{}, store.Record{}, err
 	}
 	at := s.judged(owner, next.CreatedAt)
-	old, now, err = r.Rotated(at, next, oldEnds)
+	old, now, err = r.WithSuccessor(at, next, oldEnds)
 	switch {
 	case err != nil:
 		return store.Record{}, store.Record{}, err

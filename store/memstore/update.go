@@ -17,7 +17,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (s
 		return store.Record{}, err
 	}
 	c.At = s.judged(owner, c.At)
-	changed, err := r.Changed(c)
+	changed, err := r.WithChange(c)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -34,7 +34,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	defer s.mu.Unlock()
 	for _, use := range uses {
 		if r := s.byDigest[use.Digest]; r != nil {
-			*r, _ = r.Used(keptTime(use.At))
+			*r, _ = r.WithUse(keptTime(use.At))
 		}
 	}
 	return nil

@@ -98,8 +98,8 @@ func BenchmarkListOfAPart(b *testing.B) {
 			for _, statement := range filler[d.dialect].after {
 				execute(b, db, statement)
 			}
-			list := func(name string, part store.Part, want int) *figure {
-				q := store.Query{Owner: bigOwner, Part: part, At: epoch.AddDate(0, 0, 1)}
+			list := func(name string, part store.Filter, want int) *figure {
+				q := store.Query{Owner: bigOwner, Filter: part, At: epoch.AddDate(0, 0, 1)}
 				return &figure{name: name, call: func(int) error {
 					page, err := s.List(b.Context(), q)
 					if err == nil && len(page.Records) != want {
@@ -108,7 +108,7 @@ func BenchmarkListOfAPart(b *testing.B) {
 					return err
 				}}
 			}
-			live, over, all := list("live", store.Live, 5), list("over", store.Over, 100), list("all", store.All, 100)
+			live, over, all := list("live", store.FilterCurrent, 5), list("over", store.FilterEnded, 100), list("all", store.FilterAll, 100)
 			for i := 0; b.Loop(); i++ {
 				takeTurns(b, i, live, over, all)
 			}

@@ -30,7 +30,7 @@ func BenchmarkBesideManyKeys(b *testing.B) {
 			figures := []*figure{
 				rotations(b, s, "few", "first", 2), rotations(b, s, "live", "k0", live+1),
 				inserts(b, s, endedOwner), counting(b, s, endedOwner),
-				listing(b, s, "all", store.All), listing(b, s, "current", store.Live),
+				listing(b, s, "all", store.FilterAll), listing(b, s, "current", store.FilterCurrent),
 			}
 			for i := 0; b.Loop(); i++ {
 				takeTurns(b, i, figures...)
@@ -106,9 +106,9 @@ func counting(t testing.TB, s store.Store, owner string) *figure {
 	}}
 }
 
-func listing(t testing.TB, s store.Store, name string, part store.Part) *figure {
+func listing(t testing.TB, s store.Store, name string, part store.Filter) *figure {
 	return &figure{name: "list-" + name + "-beside-ended", call: func(i int) error {
-		_, err := s.List(t.Context(), store.Query{Owner: endedOwner, Part: part, At: dayOf(i)})
+		_, err := s.List(t.Context(), store.Query{Owner: endedOwner, Filter: part, At: dayOf(i)})
 		return err
 	}}
 }

@@ -73,7 +73,7 @@ func TestClockAYearAhead(t *testing.T) {
 			if _, err := s.Update(ctx, "o", "k", change); !errors.Is(err, store.ErrConflict) {
 				t.Errorf("Update after a change a year ahead: got %v, want %v", err, store.ErrConflict)
 			}
-			if r, err := s.Lookup(ctx, k.Digest); err != nil || !r.Usable(epoch) {
+			if r, err := s.Lookup(ctx, k.Digest); err != nil || !r.IsActive(epoch) {
 				t.Errorf("Lookup after a change a year ahead: got %+v, %v, want a key that works", r, err)
 			}
 			execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > %d", epoch.UnixMicro()))
@@ -113,7 +113,7 @@ type life struct {
 }
 
 func (l life) call(ctx context.Context, at time.Time) error {
-	page, err := l.s.List(ctx, store.Query{Owner: l.owner, Part: store.Live, At: at.Add(-4 * time.Second)})
+	page, err := l.s.List(ctx, store.Query{Owner: l.owner, Filter: store.FilterCurrent, At: at.Add(-4 * time.Second)})
 	if err != nil {
 		return err
 	}
@@ -288,10 +288,10 @@ func (s *committed) commit(c *journalCounts) {
 func (s *committed) counts() (counted, working int) {
 	for _, r := range s.records {
 		successor, ok := s.records[r.ReplacedBy]
-		if r.CountsAgainstLimit(s.at, &successor) || !ok && r.Live(s.at) {
+		if r.CountsAgainstLimit(s.at, &successor) || !ok && r.IsCurrent(s.at) {
 			counted++
 		}
-		if r.Usable(s.at) {
+		if r.IsActive(s.at) {
 			working++
 		}
 	}

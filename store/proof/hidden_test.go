@@ -137,7 +137,7 @@ func hidden(t *testing.T, s store.Store, cause string) {
 	_, errs["Lookup of none"] = s.Lookup(ctx, record("o", "none").Digest)
 	_, errs["Get of none"] = s.Get(ctx, "o", "none")
 	_, errs["List of none"] = s.List(ctx, store.Query{Owner: "nobody"})
-	_, errs["List of a part"] = s.List(ctx, store.Query{Owner: "o", Part: store.Live, At: epoch})
+	_, errs["List of a part"] = s.List(ctx, store.Query{Owner: "o", Filter: store.FilterCurrent, At: epoch})
 	_, errs["Count of none"] = s.Count(ctx, "nobody", epoch)
 	_, errs["RevokeAll of none"] = s.RevokeAll(ctx, "nobody", epoch, "closed")
 	errs["Insert at a limit"] = s.Insert(ctx, record("o", "k5"), 1)

@@ -88,9 +88,9 @@ func readsRows(t *testing.T, s store.Store, rows []store.Record) {
 			t.Errorf("Get(%s): got %+v, %v, want %+v", r.ID, got, err, r)
 		}
 	}
-	for _, part := range []store.Part{store.All, store.Live, store.Over} {
-		q := store.Query{Owner: "o", Part: part, At: epoch.Add(time.Hour)}
-		want := slices.DeleteFunc(slices.Clone(rows), func(r store.Record) bool { return !q.Has(r) })
+	for _, part := range []store.Filter{store.FilterAll, store.FilterCurrent, store.FilterEnded} {
+		q := store.Query{Owner: "o", Filter: part, At: epoch.Add(time.Hour)}
+		want := slices.DeleteFunc(slices.Clone(rows), func(r store.Record) bool { return !q.Matches(r) })
 		slices.SortFunc(want, func(a, b store.Record) int { return strings.Compare(b.ID, a.ID) })
 		if page, err := s.List(t.Context(), q); !reflect.DeepEqual(page.Records, want) || err != nil {
 			t.Errorf("List of part %q: got %+v, %v, want %+v", part, page.Records, err, want)

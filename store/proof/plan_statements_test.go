@@ -34,9 +34,9 @@ func callAll(t testing.TB, s store.Store, owner string) {
 	_, lookup := s.Lookup(ctx, first.Digest)
 	_, list := s.List(ctx, store.Query{Owner: owner})
 	_, more := s.List(ctx, page)
-	page.Part, page.At = store.Live, tomorrow
+	page.Filter, page.At = store.FilterCurrent, tomorrow
 	_, live := s.List(ctx, page)
-	page.Part = store.Over
+	page.Filter = store.FilterEnded
 	_, over := s.List(ctx, page)
 	_, update := s.Update(ctx, owner, first.ID, store.Change{At: tomorrow, Name: &name, Scopes: []string{},
 		Metadata: map[string]string{}, ExpiresAt: &time.Time{}, DisabledAt: &time.Time{}})

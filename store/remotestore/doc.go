@@ -58,7 +58,7 @@
 //	lookup      {"digest":D}                                      {"record":R}
 //	get         {"owner":S,"id":S}                                {"record":R}
 //	list        {"owner":S,"after":{"created_at":T,"id":S},       {"records":[R],
-//	             "limit":N,"part":P,"at":T}                        "next":{"created_at":T,"id":S}}
+//	             "limit":N,"filter":F,"at":T}                        "next":{"created_at":T,"id":S}}
 //	count       {"owner":S,"at":T}                                {"count":N}
 //	update      {"owner":S,"id":S,"change":{"at":T,"name":S,      {"record":R}
 //	             "scopes":[S],"metadata":{S:S},
@@ -73,16 +73,16 @@
 //
 // The first request of a list leaves out after, and the last response leaves out
 // next. A change leaves out the fields that it does not set; in a change,
-// expires_at and disabled_at may be null, which sets them to never. A part P is
-// "live" or "over", judged at the time in at; a list of all records leaves out
-// both. A service that does not know parts refuses the request. A record R is
+// expires_at and disabled_at may be null, which sets them to never. A filter F is
+// "current" or "ended", judged at the time in at; a list of all records leaves out
+// both. A service that does not know filters refuses the request. A record R is
 //
 //	{"id":S,"owner":S,"name":S,"hint":S,"created_by":S,"revoke_reason":S,
 //	 "replaced_by":S,"digest":D,"scopes":[S],"metadata":{S:S},"created_at":T,
 //	 "expires_at":T,"disabled_at":T,"revoked_at":T,"last_used_at":T}
 //
 // and leaves out its empty fields. A sentinel is {"code":C}: not_found and
-// foreign_owner with status 404, duplicate, limit and conflict with 409, and
+// owner_mismatch with status 404, duplicate, limit and conflict with 409, and
 // unsupported with 501. All other statuses have no body: 401 for a wrong secret,
 // which is checked first, 404 for an unknown path, 405 for a wrong method, 415 for
 // a wrong content type, 413 for a body that is too large, 400 for a malformed

@@ -198,14 +198,14 @@ func TestHandlerStatus(t *testing.T) {
 		{"an owner that is null", "POST", "/v1/get", contentType, `{"owner":null,"id":"a"}`, 400},
 		{"a limit in fractions", "POST", "/v1/list", contentType, `{"owner":"o","limit":1.5}`, 400},
 		{"a list of all", "POST", "/v1/list", contentType, `{"owner":"o","limit":1}`, 200},
-		{"a list of a part", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"part":"live","at":1}`, 200},
-		{"a part that is unknown", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"part":"dead","at":1}`, 400},
-		{"a part that is empty", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"part":"","at":1}`, 400},
-		{"a part that is null", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"part":null,"at":1}`, 400},
-		{"a part at no time", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"part":"over"}`, 400},
-		{"a part at null", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"part":"over","at":null}`, 400},
+		{"a filtered list", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"current","at":1}`, 200},
+		{"a filter that is unknown", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"dead","at":1}`, 400},
+		{"a filter that is empty", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"","at":1}`, 400},
+		{"a filter that is null", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":null,"at":1}`, 400},
+		{"a filter at no time", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"ended"}`, 400},
+		{"a filter at null", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"ended","at":null}`, 400},
 		{"a time without a part", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"at":1}`, 400},
-		{"a part before the limit", "POST", "/v1/list", contentType, `{"owner":"o","part":"live","at":1,"limit":1}`, 400},
+		{"a filter before the limit", "POST", "/v1/list", contentType, `{"owner":"o","filter":"current","at":1,"limit":1}`, 400},
 		{"an insert of nothing", "POST", "/v1/insert", contentType, `{"limit":5}`, 400},
 		{"an insert without a limit", "POST", "/v1/insert", contentType,
 			`{"record":{"id":"x","owner":"o","digest":"` + hexDigest("x") + `","created_at":1}}`, 400},
@@ -381,7 +381,7 @@ func TestErrorsOnTheWay(t *testing.T) {
 }
 
 // known reports whether the verb may return the error. Lookup takes no owner, so it
-// never returns ErrForeignOwner.
+// never returns ErrOwnerMismatch.
 func known(v verb, err error) bool {
 	for _, s := range v.sentinel {
 		if errors.Is(err, s) {

@@ -500,7 +500,7 @@ var codes = []struct {
 	status int
 	err    error
 }{
-	{"not_found", 404, sentinels[0]}, {"foreign_owner", 404, sentinels[1]}, {"duplicate", 409, sentinels[2]},
+	{"not_found", 404, sentinels[0]}, {"owner_mismatch", 404, sentinels[1]}, {"duplicate", 409, sentinels[2]},
 	{"limit", 409, sentinels[3]}, {"conflict", 409, sentinels[4]},
 }
 

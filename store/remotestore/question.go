@@ -25,29 +25,29 @@ type getQuestion struct {
 }
 
 type listQuestion struct {
-	Owner string     `json:"owner"`
-	After cursor     `json:"after,omitzero"`
-	Limit int        `json:"limit"`
-	Part  store.Part `json:"part,omitempty"`
-	At    instant    `json:"at,omitzero"`
+	Owner  string       `json:"owner"`
+	After  cursor       `json:"after,omitzero"`
+	Limit  int          `json:"limit"`
+	Filter store.Filter `json:"filter,omitempty"`
+	At     instant      `json:"at,omitzero"`
 }
 
-// listOf leaves out the part and the time of a query for all records, as older
-// clients did. A service that does not know parts refuses a request that has one.
+// listOf leaves out the filter and the time of a query for all records, as older
+// clients did. A service that does not know filters refuses a request with one.
 func listOf(q store.Query) listQuestion {
-	sent := listQuestion{Owner: q.Owner, After: cursorOf(q.After), Limit: q.Limit, Part: q.Part}
-	if q.Part != store.All {
+	sent := listQuestion{Owner: q.Owner, After: cursorOf(q.After), Limit: q.Limit, Filter: q.Filter}
+	if q.Filter != store.FilterAll {
 		sent.At = instantOf(q.At)
 	}
 	return sent
 }
 
 func (l listQuestion) stored() (store.Query, error) {
-	q := store.Query{Owner: l.Owner, Part: l.Part, At: l.At.Time, After: l.After.stored(), Limit: l.Limit}
-	if q.Part == store.All && !q.At.IsZero() {
-		return q, errors.New("at is set without a part")
+	q := store.Query{Owner: l.Owner, Filter: l.Filter, At: l.At.Time, After: l.After.stored(), Limit: l.Limit}
+	if q.Filter == store.FilterAll && !q.At.IsZero() {
+		return q, errors.New("at is set without a filter")
 	}
-	return q, q.Check()
+	return q, q.Validate()
 }
 
 type countQuestion struct {

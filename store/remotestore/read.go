@@ -57,7 +57,7 @@ func (r record) of(owner, id string) (store.Record, error) {
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
-	if err := errors.Join(texts(q.Owner, q.After.ID), q.Check()); err != nil {
+	if err := errors.Join(texts(q.Owner, q.After.ID), q.Validate()); err != nil {
 		return store.Page{}, verbList.unasked(err)
 	}
 	q.At = instantOf(q.At).Time // as the service receives it
@@ -94,13 +94,13 @@ func (a listAnswer) page(q store.Query) (store.Page, error) {
 		return store.Page{}, err
 	}
 	page := store.Page{Records: records, Next: a.Next.stored()}
-	if a.Records == nil || len(records) > q.Size() || repeated(records) {
+	if a.Records == nil || len(records) > q.PageSize() || repeated(records) {
 		return store.Page{}, errUnasked
 	}
 	place := cursorOf(q.After).stored()
 	for _, r := range records {
 		here := store.Cursor{CreatedAt: r.CreatedAt, ID: r.ID}
-		if r.Owner != q.Owner || !q.Has(r) || !place.IsZero() && !older(here, place) {
+		if r.Owner != q.Owner || !q.Matches(r) || !place.IsZero() && !older(here, place) {
 			return store.Page{}, errUnasked
 		}
 		place = here

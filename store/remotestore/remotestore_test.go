@@ -147,7 +147,7 @@ var verbs = []verb{
 	{"get", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		r, err := s.Get(ctx, "o", "a")
 		return []store.Record{r}, err
-	}, false, []error{store.ErrNotFound, store.ErrForeignOwner}},
+	}, false, []error{store.ErrNotFound, store.ErrOwnerMismatch}},
 	{"list", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		page, err := s.List(ctx, store.Query{Owner: "o", Limit: 2, After: store.Cursor{CreatedAt: begin.Add(time.Hour), ID: "z"}})
 		if !page.Next.IsZero() && err != nil {
@@ -167,27 +167,27 @@ var verbs = []verb{
 			At: begin, Name: &renamed, Scopes: []string{"x"}, Metadata: map[string]string{"x": "y"}, ExpiresAt: &later, DisabledAt: &begin,
 		})
 		return []store.Record{r}, err
-	}, true, []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrConflict}},
+	}, true, []error{store.ErrNotFound, store.ErrOwnerMismatch, store.ErrConflict}},
 	{"revoke", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		r, changed, err := s.Revoke(ctx, "o", "a", begin, "leaked")
 		if changed && err != nil {
 			r.ID = "a change with an error"
 		}
 		return []store.Record{r}, err
-	}, true, []error{store.ErrNotFound, store.ErrForeignOwner}},
+	}, true, []error{store.ErrNotFound, store.ErrOwnerMismatch}},
 	{"revoke_all", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		return s.RevokeAll(ctx, "o", begin, "closed")
 	}, true, nil},
 	{"rotate", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		old, now, err := s.Rotate(ctx, "o", "a", next("n"), begin.Add(time.Hour), -1)
 		return []store.Record{old, now}, err
-	}, true, []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrConflict, store.ErrDuplicate}},
+	}, true, []error{store.ErrNotFound, store.ErrOwnerMismatch, store.ErrConflict, store.ErrDuplicate}},
 	{"touch", func(ctx context.Context, s store.Store) ([]store.Record, error) {
 		return nil, s.Touch(ctx, []store.Use{{Digest: digest("a"), At: begin.Add(time.Minute)}})
 	}, true, nil},
 }
 
-var sentinels = []error{store.ErrNotFound, store.ErrForeignOwner, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
+var sentinels = []error{store.ErrNotFound, store.ErrOwnerMismatch, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
 
 func isSentinel(err error) bool {
 	for _, s := range sentinels {

@@ -31,13 +31,13 @@ type verb struct {
 var (
 	verbInsert    = verb{"insert", true, maxRecord, []error{store.ErrDuplicate, store.ErrConflict, store.ErrLimit}}
 	verbLookup    = verb{"lookup", false, maxRecord, []error{store.ErrNotFound}}
-	verbGet       = verb{"get", false, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound}}
+	verbGet       = verb{"get", false, maxRecord, []error{store.ErrOwnerMismatch, store.ErrNotFound}}
 	verbList      = verb{"list", false, store.MaxPage * maxRecord, nil}
 	verbCount     = verb{"count", false, maxRecord, nil}
-	verbUpdate    = verb{"update", true, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound, store.ErrConflict}}
-	verbRevoke    = verb{"revoke", true, maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound}}
+	verbUpdate    = verb{"update", true, maxRecord, []error{store.ErrOwnerMismatch, store.ErrNotFound, store.ErrConflict}}
+	verbRevoke    = verb{"revoke", true, maxRecord, []error{store.ErrOwnerMismatch, store.ErrNotFound}}
 	verbRevokeAll = verb{"revoke_all", true, maxAll, nil}
-	verbRotate    = verb{"rotate", true, 2 * maxRecord, []error{store.ErrForeignOwner, store.ErrNotFound, store.ErrConflict, store.ErrDuplicate}}
+	verbRotate    = verb{"rotate", true, 2 * maxRecord, []error{store.ErrOwnerMismatch, store.ErrNotFound, store.ErrConflict, store.ErrDuplicate}}
 	verbTouch     = verb{"touch", true, maxRecord, nil}
 
 	verbRevocations = verb{"revocations", false, maxRecord, []error{errors.ErrUnsupported}}
@@ -59,9 +59,9 @@ type code struct {
 	err    error
 }
 
-// ErrForeignOwner comes before ErrNotFound, which it matches.
+// ErrOwnerMismatch comes before ErrNotFound, which it matches.
 var codes = []code{
-	{"foreign_owner", http.StatusNotFound, store.ErrForeignOwner},
+	{"owner_mismatch", http.StatusNotFound, store.ErrOwnerMismatch},
 	{"not_found", http.StatusNotFound, store.ErrNotFound},
 	{"duplicate", http.StatusConflict, store.ErrDuplicate},
 	{"limit", http.StatusConflict, store.ErrLimit},

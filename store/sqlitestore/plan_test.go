@@ -78,7 +78,7 @@ func run(t *testing.T, s store.Store) {
 	ok(err)
 	for _, q := range []store.Query{
 		{Owner: "o"}, {Owner: "o", After: store.Cursor{CreatedAt: epoch, ID: "z"}},
-		{Owner: "o", Part: store.Live, At: epoch}, {Owner: "o", Part: store.Over, At: epoch},
+		{Owner: "o", Filter: store.FilterCurrent, At: epoch}, {Owner: "o", Filter: store.FilterEnded, At: epoch},
 	} {
 		_, err = s.List(ctx, q)
 		ok(err)

@@ -65,7 +65,7 @@ func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.R
 	case err != nil:
 		return store.Record{}, err
 	case r.Owner != owner:
-		return store.Record{}, store.ErrForeignOwner
+		return store.Record{}, store.ErrOwnerMismatch
 	case r.ID != id:
 		return store.Record{}, fmt.Errorf("asked for id %q, got %q: the column has another collation than the schema's; restore it", id, r.ID)
 	}
@@ -74,10 +74,10 @@ func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.R
 
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err error) {
-	if err := q.Check(); err != nil {
+	if err := q.Validate(); err != nil {
 		return page, verb("list", err)
 	}
-	q.Limit = q.Size()
+	q.Limit = q.PageSize()
 	err = s.patiently(ctx, func() (err error) {
 		page.Records, err = s.list(ctx, q)
 		return err
@@ -97,8 +97,8 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 // list reads one record more than is asked for, which tells whether there is
 // another page.
 func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error) {
-	if q.Part != store.All {
-		return s.listPart(ctx, q)
+	if q.Filter != store.FilterAll {
+		return s.listFiltered(ctx, q)
 	}
 	if q.After.IsZero() {
 		return ownedBy(ctx, s.reads, q.Owner, s.sql.first, q.Owner, q.Limit+1)
@@ -107,11 +107,11 @@ func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error)
 	return ownedBy(ctx, s.reads, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
-// listPart begins a list after the end of time, where no record is.
-func (s *Store) listPart(ctx context.Context, q store.Query) ([]store.Record, error) {
-	statement, after := s.sql.partLive, int64(math.MaxInt64)
-	if q.Part == store.Over {
-		statement = s.sql.partOver
+// listFiltered begins a list after the end of time, where no record is.
+func (s *Store) listFiltered(ctx context.Context, q store.Query) ([]store.Record, error) {
+	statement, after := s.sql.current, int64(math.MaxInt64)
+	if q.Filter == store.FilterEnded {
+		statement = s.sql.ended
 	}
 	if !q.After.IsZero() {
 		after = q.After.CreatedAt.UnixMicro()

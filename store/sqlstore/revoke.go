@@ -27,7 +27,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
 			return r, err
 		}
-		if r, changed = r.Revoked(at, reason); !changed {
+		if r, changed = r.WithRevocation(at, reason); !changed {
 			return r, nil
 		}
 		if err = s.change(ctx, tx, s.sql.revoke, []any{micros(at), reason, id}, r); err != nil {
@@ -78,7 +78,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		}
 		args := []any{micros(at), reason, owner}
 		for i := range revoked {
-			revoked[i], _ = revoked[i].Revoked(at, reason)
+			revoked[i], _ = revoked[i].WithRevocation(at, reason)
 			last = revoked[i] // all of them stand or fall with it
 			args = append(args, revoked[i].Digest[:])
 		}

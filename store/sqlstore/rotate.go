@@ -15,7 +15,7 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		if err != nil {
 			return now, err
 		}
-		if old, now, err = r.Rotated(at, next, oldEnds); err != nil {
+		if old, now, err = r.WithSuccessor(at, next, oldEnds); err != nil {
 			return now, err
 		}
 		if err := s.insert(ctx, tx, now); err != nil {

@@ -12,7 +12,7 @@ const columns = `digest, id, owner, name, hint, created_by, revoke_reason, repla
 // statements are the SQL of a Store, for its table and its database.
 type statements struct {
 	lookup, get, first, next, batch   string
-	partLive, partOver                string
+	current, ended                    string
 	count, insert, revoke, replace    string
 	lock, latest, touch               string
 	createVersion, noVersion, version string
@@ -32,8 +32,8 @@ func (s *Store) statements() statements {
 		next: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
-		partLive: s.part(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`),
-		partOver: s.part(`(revoked_at IS NOT NULL OR expires_at <= ?)`),
+		current: s.filtered(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`),
+		ended:   s.filtered(`(revoked_at IS NOT NULL OR expires_at <= ?)`),
 		// In the order of the index, so that no more of it is read than the batch.
 		batch: s.read(`SELECT ` + columns + ` FROM (
 				SELECT digest AS listed FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
@@ -82,10 +82,10 @@ func (s *Store) counted(name, index, condition string) string {
 		AND ` + condition + ` ` + s.dialect.byExpiry + ` LIMIT ?) AS ` + name + `)`
 }
 
-// part lists an owner's keys of one part. What tells the parts apart is in the
-// index as well, so the keys of the other one are passed over there, and rows
+// filtered lists the keys of an owner that satisfy a condition. The index has its
+// columns, so other keys are skipped there, and rows
 // are read for what the page holds.
-func (s *Store) part(condition string) string {
+func (s *Store) filtered(condition string) string {
 	return s.read(`SELECT ` + columns + ` FROM keyhatch_keys AS k JOIN (
 			SELECT id AS listed FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ? AND ` + condition + `
 			AND created_at <= ? AND (created_at < ? OR id < ?)

@@ -20,7 +20,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 			return r, err
 		}
 		c.At = at
-		if r, err = r.Changed(c); err != nil {
+		if r, err = r.WithChange(c); err != nil {
 			return r, err
 		}
 		return r, s.update(ctx, tx, r, set)

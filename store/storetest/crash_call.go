@@ -106,7 +106,7 @@ func doUpdate(ctx context.Context, s store.Store, c call) error {
 }
 
 func onUpdate(w world, c call) error {
-	r, err := w[c.ID].Changed(changed())
+	r, err := w[c.ID].WithChange(changed())
 	if err == nil {
 		w[c.ID] = r
 	}
@@ -137,7 +137,7 @@ func doRevoke(ctx context.Context, s store.Store, c call) error {
 }
 
 func onRevoke(w world, c call) error {
-	w[c.ID], _ = w[c.ID].Revoked(begin, "leaked")
+	w[c.ID], _ = w[c.ID].WithRevocation(begin, "leaked")
 	return nil
 }
 
@@ -148,7 +148,7 @@ func doRevokeAll(ctx context.Context, s store.Store, c call) error {
 
 func onRevokeAll(w world, _ call) error {
 	for id, r := range w {
-		w[id], _ = r.Revoked(begin, "closed")
+		w[id], _ = r.WithRevocation(begin, "closed")
 	}
 	return nil
 }
@@ -160,7 +160,7 @@ func rotation(ends time.Time) operation {
 			return err
 		},
 		func(w world, c call) error {
-			old, now, err := w[c.ID].Rotated(begin, next(c.Other, begin), ends)
+			old, now, err := w[c.ID].WithSuccessor(begin, next(c.Other, begin), ends)
 			if err == nil {
 				w[c.ID], w[c.Other] = old, now
 			}

@@ -100,12 +100,12 @@ func TestCrashFaults(t *testing.T) {
 	a, b := fresh("o", "o-a"), fresh("o", "o-b")
 	renamed := a.Clone()
 	renamed.Name = "changed"
-	old, now, err := a.Rotated(begin, next("o-b", begin), begin.Add(time.Hour))
+	old, now, err := a.WithSuccessor(begin, next("o-b", begin), begin.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	revokedA, _ := a.Revoked(begin, "closed")
-	revokedB, _ := b.Revoked(begin, "closed")
+	revokedA, _ := a.WithRevocation(begin, "closed")
+	revokedB, _ := b.WithRevocation(begin, "closed")
 	usedA := a.Clone()
 	usedA.LastUsedAt = begin.Add(time.Minute)
 	usedB := b.Clone()

@@ -132,7 +132,7 @@ func (h *history) create(at time.Time) (string, error, error) {
 		r.ExpiresAt = h.end(at)
 	}
 	got := h.s.Insert(h.t.Context(), r, h.limit)
-	if r.Expired(h.latest) {
+	if r.IsExpired(h.latest) {
 		return "create " + r.ID, got, store.ErrConflict
 	}
 	if h.counted() >= h.limit {

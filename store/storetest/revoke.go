@@ -111,7 +111,7 @@ func revokeAllMany(t *testing.T, s store.Store) {
 			}
 			seen[r.ID] = true
 		}
-		page, err := s.List(t.Context(), store.Query{Owner: "o", Part: store.Live, At: begin, Limit: 2})
+		page, err := s.List(t.Context(), store.Query{Owner: "o", Filter: store.FilterCurrent, At: begin, Limit: 2})
 		if left := min(n-len(seen), 2); err != nil || len(page.Records) != left {
 			t.Errorf("RevokeAll revokes the records that it returns and no others: got %d live ones, %v, want %d", len(page.Records), err, left)
 		}

@@ -32,7 +32,7 @@ import (
 // parallel, so two stores may be in use at once.
 func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
 	t.Helper()
-	for _, rules := range [][]rule{insertRules, readRules, listRules, partRules, updateRules, revokeRules, rotateRules, revocationRules, touchRules, callRules, raceRules, historyRules} {
+	for _, rules := range [][]rule{insertRules, readRules, listRules, filterRules, updateRules, revokeRules, rotateRules, revocationRules, touchRules, callRules, raceRules, historyRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) {
 				t.Parallel()
@@ -158,7 +158,7 @@ func calls(ctx context.Context, s store.Store, r store.Record) map[string]error 
 	_, lookup := s.Lookup(ctx, r.Digest)
 	_, get := s.Get(ctx, r.Owner, r.ID)
 	_, list := s.List(ctx, store.Query{Owner: r.Owner})
-	_, part := s.List(ctx, store.Query{Owner: r.Owner, Part: store.Live, At: begin})
+	_, filtered := s.List(ctx, store.Query{Owner: r.Owner, Filter: store.FilterCurrent, At: begin})
 	_, count := s.Count(ctx, r.Owner, begin)
 	_, update := s.Update(ctx, r.Owner, r.ID, store.Change{At: begin, Name: &name})
 	_, _, revoke := s.Revoke(ctx, r.Owner, r.ID, begin, "called")
@@ -166,7 +166,7 @@ func calls(ctx context.Context, s store.Store, r store.Record) map[string]error 
 	_, _, rotate := s.Rotate(ctx, r.Owner, r.ID, next(r.ID+"-next", begin), begin.Add(time.Hour), -1)
 	return map[string]error{
 		"Insert": s.Insert(ctx, fresh(r.Owner, r.ID+"-other"), -1),
-		"Lookup": lookup, "Get": get, "List": list, "List of a part": part, "Count": count, "Update": update, "Revoke": revoke,
+		"Lookup": lookup, "Get": get, "List": list, "filtered List": filtered, "Count": count, "Update": update, "Revoke": revoke,
 		"RevokeAll": all, "Rotate": rotate,
 		"Touch": s.Touch(ctx, []store.Use{{Digest: r.Digest, At: begin.Add(time.Minute)}}),
 	}

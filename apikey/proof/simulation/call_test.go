@@ -261,7 +261,7 @@ func (w *world) changePlan(n int, i *instance, owner string, to, tell bool, runn
 	w.plan.set(owner, w.now(), to)
 	if tell {
 		running.Go(func() {
-			w.do(n, i, "plan changed", knownToken{owner: owner}, func(ctx context.Context) error { return i.keys.OwnerChanged(ctx, owner) })
+			w.do(n, i, "plan changed", knownToken{owner: owner}, func(ctx context.Context) error { return i.keys.InvalidateOwner(ctx, owner) })
 		})
 	}
 }

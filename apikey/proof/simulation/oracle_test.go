@@ -244,7 +244,7 @@ func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
 	at, count, live := w.began.Add(now), 0, 0
 	for _, r := range records {
 		successor := records[r.ReplacedBy]
-		if r.Live(at) {
+		if r.IsCurrent(at) {
 			live++
 		}
 		if r.CountsAgainstLimit(at, &successor) && successor.RevokeReason != store.ReasonRotated {

@@ -132,7 +132,7 @@ func (l *ledger) live(d store.Digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	versions := l.history[d]
-	return len(versions) > 0 && versions[len(versions)-1].record.Live(time.Now())
+	return len(versions) > 0 && versions[len(versions)-1].record.IsCurrent(time.Now())
 }
 
 func (v *storeView) Insert(ctx context.Context, r store.Record, limit int) error {

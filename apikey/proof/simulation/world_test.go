@@ -116,7 +116,7 @@ func (w *world) start(t *testing.T, n int) *instance {
 	i := &instance{n: n, dead: make(chan struct{})}
 	opts := &apikey.Options{
 		Prefix: "sim", MaxKeysPerOwner: w.limit, CacheTTL: w.ttl, NegativeTTL: w.negative, StaleIfError: w.stale,
-		CacheSize: 200, LookupTimeout: callTimeout, Logger: quiet,
+		CacheSize: 200, CallTimeout: callTimeout, Logger: quiet,
 	}
 	if w.bus {
 		opts.Bus = &port{w: w, i: i}
@@ -125,7 +125,7 @@ func (w *world) start(t *testing.T, n int) *instance {
 		}
 	}
 	if w.shared {
-		opts.Level = &sharedView{w: w, i: i}
+		opts.SharedCache = &sharedView{w: w, i: i}
 	}
 	if w.plans {
 		opts.Entitlements = entitlement.ProviderFunc((&planView{w: w, i: i}).entitlement)

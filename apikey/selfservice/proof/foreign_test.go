@@ -39,7 +39,7 @@ func TestForeignSite(t *testing.T) {
 	}))
 	t.Cleanup(evil.Close)
 	id := issued.Key.ID
-	routes := []string{"", "api/keys", "api/keys/" + id, "api/keys/" + id + "/rotate", "api/keys/" + id + "/revoke", "api/overview", "openapi.json"}
+	routes := []string{"", "api/keys", "api/keys/" + id, "api/keys/" + id + "/rotate", "api/keys/" + id + "/revoke", "api/usage", "openapi.json"}
 	// Another site, and another origin of the same site.
 	hosts := []string{"localhost", "127.0.0.1"}
 	if os.Getenv("KEYHATCH_SOAK") == "" {

@@ -202,12 +202,12 @@ func TestDescriptionIsTrue(t *testing.T) {
 		}
 	}
 	do("ann", "GET", "/api/keys/"+id, "")
-	do("ann", "GET", "/api/overview", "")
-	do("ann", "GET", "/api/keys?part=over&limit=1", "")
+	do("ann", "GET", "/api/usage", "")
+	do("ann", "GET", "/api/keys?filter=ended&limit=1", "")
 	for _, want := range []string{
 		"POST /api/keys 201", "POST /api/keys 400", "POST /api/keys 401", "POST /api/keys 403", "POST /api/keys 409", "POST /api/keys 413",
 		"POST /api/keys 415", "POST /api/keys 429", "POST /api/keys 503", "GET /api/keys/{id} 200", "GET /api/keys/{id} 404",
-		"PATCH /api/keys/{id} 200", "PATCH /api/keys/{id} 409", "POST /api/keys/{id}/rotate 201", "POST /api/keys/{id}/revoke 204", "GET /api/overview 503",
+		"PATCH /api/keys/{id} 200", "PATCH /api/keys/{id} 409", "POST /api/keys/{id}/rotate 201", "POST /api/keys/{id}/revoke 204", "GET /api/usage 503",
 	} {
 		if !seen[want] {
 			t.Errorf("nothing was answered by %s", want)

@@ -104,7 +104,7 @@ func (p *panel) set(t testing.TB, plan entitlement.Entitlement, err error) {
 	p.mu.Lock()
 	p.plan, p.planErr = plan, err
 	p.mu.Unlock()
-	if err := p.keys.OwnerChanged(t.Context(), owner); err != nil {
+	if err := p.keys.InvalidateOwner(t.Context(), owner); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/remotestore"
 )
 
-var parts = []store.Part{store.Live, store.Over}
+var parts = []store.Filter{store.FilterCurrent, store.FilterEnded}
 
 // halved returns a store with two records: a is active, b is revoked.
 func halved(t testing.TB) *memstore.Store {
@@ -51,8 +51,8 @@ func TestPartsOnTheWire(t *testing.T) {
 	}{
 		{store.Query{Owner: "o"}, `{"owner":"o","limit":0}`, "a b"},
 		{store.Query{Owner: "o", At: begin}, `{"owner":"o","limit":0}`, "a b"},
-		{store.Query{Owner: "o", Part: store.Live, At: begin}, `{"owner":"o","limit":0,"part":"live","at":1772368215123456}`, "a"},
-		{store.Query{Owner: "o", Part: store.Over, At: begin.Add(999), Limit: 7}, `{"owner":"o","limit":7,"part":"over","at":1772368215123456}`, "b"},
+		{store.Query{Owner: "o", Filter: store.FilterCurrent, At: begin}, `{"owner":"o","limit":0,"filter":"current","at":1772368215123456}`, "a"},
+		{store.Query{Owner: "o", Filter: store.FilterEnded, At: begin.Add(999), Limit: 7}, `{"owner":"o","limit":7,"filter":"ended","at":1772368215123456}`, "b"},
 	} {
 		question, page, err := asked(t, h, c.q)
 		var ids []string
@@ -95,7 +95,7 @@ func TestServiceThatKnowsNoParts(t *testing.T) {
 			h.ServeHTTP(w, r)
 		})
 		for _, part := range parts {
-			_, page, err := asked(t, older, store.Query{Owner: "o", Part: part, At: begin})
+			_, page, err := asked(t, older, store.Query{Owner: "o", Filter: part, At: begin})
 			outage(t, page.Records, err)
 			if !page.Next.IsZero() {
 				t.Errorf("%s: got the cursor %v with the error, want none", name, page.Next)
@@ -116,8 +116,8 @@ func TestForgedParts(t *testing.T) {
 	for _, part := range parts {
 		for _, records := range [][]store.Record{{live}, {over}} {
 			h := newHandler(t, &answerStore{page: store.Page{Records: records}}, nil)
-			_, page, err := asked(t, h, store.Query{Owner: "o", Part: part, At: begin})
-			if good := (records[0].ID == "a") == (part == store.Live); good {
+			_, page, err := asked(t, h, store.Query{Owner: "o", Filter: part, At: begin})
+			if good := (records[0].ID == "a") == (part == store.FilterCurrent); good {
 				if err != nil || len(page.Records) != 1 {
 					t.Errorf("part %q, response with %s: got %+v, %v", part, records[0].ID, page, err)
 				}
@@ -131,7 +131,7 @@ func TestForgedParts(t *testing.T) {
 		return &http.Response{StatusCode: 500, Body: http.NoBody}
 	})})
 	for _, q := range []store.Query{
-		{Part: "dead", At: begin}, {Part: store.Live}, {Part: store.Over, At: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{Filter: "dead", At: begin}, {Filter: store.FilterCurrent}, {Filter: store.FilterEnded, At: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		q.Owner = "o"
 		page, err := s.List(t.Context(), q)

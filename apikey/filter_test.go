@@ -13,20 +13,20 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// namesOf walks a part page by page.
-func namesOf(t *testing.T, m *apikey.Manager, part apikey.Part, limit int) (names []string) {
+// namesOf walks a filtered list page by page.
+func namesOf(t *testing.T, m *apikey.Manager, filter apikey.Filter, limit int) (names []string) {
 	t.Helper()
-	for p := (apikey.ListParams{Owner: "o", Part: part, Limit: limit}); ; {
+	for p := (apikey.ListParams{Owner: "o", Filter: filter, Limit: limit}); ; {
 		page, err := m.List(t.Context(), p)
 		if err != nil {
-			t.Fatalf("List of the part %q: %v", part, err)
+			t.Fatalf("List of the filter %q: %v", filter, err)
 		}
 		for _, k := range page.Keys {
 			names = append(names, k.Name)
 			status := k.Status(time.Now())
 			live := status == apikey.StatusActive || status == apikey.StatusDisabled
-			if part != apikey.PartAll && live != (part == apikey.PartLive) {
-				t.Errorf("the part %q has the key %s, which is %s", part, k.Name, status)
+			if filter != apikey.FilterAll && live != (filter == apikey.FilterCurrent) {
+				t.Errorf("the filter %q has the key %s, which is %s", filter, k.Name, status)
 			}
 		}
 		if p.Cursor = page.Next; p.Cursor == "" {
@@ -35,7 +35,7 @@ func namesOf(t *testing.T, m *apikey.Manager, part apikey.Part, limit int) (name
 	}
 }
 
-// Each key is in one of the two parts, from the very instant of its end.
+// Each key is in one of the two filters, from the very instant of its end.
 func TestListOfAPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, yes := t.Context(), true
@@ -71,9 +71,9 @@ func TestListOfAPart(t *testing.T) {
 			{time.Microsecond, []string{"expiring", "old", "revoked"}},
 		} {
 			time.Sleep(step.sleep)
-			all := namesOf(t, m, apikey.PartAll, 0)
+			all := namesOf(t, m, apikey.FilterAll, 0)
 			for _, limit := range []int{0, 1, 2} {
-				live, over := namesOf(t, m, apikey.PartLive, limit), namesOf(t, m, apikey.PartOver, limit)
+				live, over := namesOf(t, m, apikey.FilterCurrent, limit), namesOf(t, m, apikey.FilterEnded, limit)
 				both := slices.Sorted(slices.Values(slices.Concat(live, over)))
 				if slices.Sort(over); !slices.Equal(over, step.over) || !slices.Equal(both, slices.Sorted(slices.Values(all))) {
 					t.Errorf("%v later: live %q and over %q, want %q over and the rest of %q live", step.sleep, live, over, step.over, all)
@@ -86,47 +86,47 @@ func TestListOfAPart(t *testing.T) {
 func TestListOfAnUnknownPart(t *testing.T) {
 	st := &spyStore{Store: memstore.New(), before: func(op string) error { t.Errorf("the store was asked to %s", op); return nil }}
 	m := newManager(t, st, nil)
-	for _, part := range []apikey.Part{"dead", "Live", "live ", "all"} {
+	for _, filter := range []apikey.Filter{"dead", "Live", "live ", "all"} {
 		var invalid *apikey.InvalidError
-		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Part: part}); !errors.As(err, &invalid) || invalid.Field != "Part" {
-			t.Errorf("List of the part %q: %v, want an InvalidError of Part", part, err)
+		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Filter: filter}); !errors.As(err, &invalid) || invalid.Field != "Filter" {
+			t.Errorf("List of the filter %q: %v, want an InvalidError of Filter", filter, err)
 		}
 	}
 }
 
-// A partStore answers every List with another part.
-type partStore struct {
+// A filterStore answers every List with another filter.
+type filterStore struct {
 	store.Store
-	part store.Part
+	filter store.Filter
 }
 
-func (s *partStore) List(ctx context.Context, q store.Query) (store.Page, error) {
-	q.Part = s.part
+func (s *filterStore) List(ctx context.Context, q store.Query) (store.Page, error) {
+	q.Filter = s.filter
 	return s.Store.List(ctx, q)
 }
 
-// Invariant 13: a store that does not tell the parts apart, as one that was
+// Invariant 13: a store that does not tell the filters apart, as one that was
 // written before there were any, is an outage. A key that works must not look
 // over, nor the other way round.
 func TestForgedParts(t *testing.T) {
-	st := &partStore{Store: memstore.New()}
+	st := &filterStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
 	live, over := create(t, m, "o"), create(t, m, "o")
 	if _, err := m.Revoke(t.Context(), "o", over.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	for _, asked := range []apikey.Part{apikey.PartAll, apikey.PartLive, apikey.PartOver} {
-		for _, answered := range []store.Part{store.All, store.Live, store.Over} {
-			st.part = answered
-			page, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Part: asked})
-			if asked == apikey.PartAll || string(asked) == string(answered) {
+	for _, asked := range []apikey.Filter{apikey.FilterAll, apikey.FilterCurrent, apikey.FilterEnded} {
+		for _, answered := range []store.Filter{store.FilterAll, store.FilterCurrent, store.FilterEnded} {
+			st.filter = answered
+			page, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Filter: asked})
+			if asked == apikey.FilterAll || string(asked) == string(answered) {
 				if err != nil || len(page.Keys) == 0 {
-					t.Errorf("List of the part %q answered with %q: %+v, %v", asked, answered, page, err)
+					t.Errorf("List of the filter %q answered with %q: %+v, %v", asked, answered, page, err)
 				}
 				continue
 			}
 			if !errors.Is(err, apikey.ErrUnavailable) || page.Keys != nil || page.Next != "" {
-				t.Errorf("List of the part %q answered with %q: %+v, %v, want ErrUnavailable", asked, answered, page, err)
+				t.Errorf("List of the filter %q answered with %q: %+v, %v, want ErrUnavailable", asked, answered, page, err)
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-type overviewJSON struct {
+type usageJSON struct {
 	Plan       string      `json:"plan"`
 	Entitled   bool        `json:"entitled"`
 	ValidUntil *time.Time  `json:"valid_until"`
@@ -30,17 +30,17 @@ type scopeJSON struct {
 	Description string `json:"description"`
 }
 
-func overview(c *call) (int, any, error) {
+func usage(c *call) (int, any, error) {
 	if _, err := c.query(); err != nil {
 		return 0, nil, err
 	}
-	o, err := c.keys.Overview(c.r.Context(), c.who.owner)
+	o, err := c.keys.Usage(c.r.Context(), c.who.owner)
 	if err != nil {
 		return 0, nil, err
 	}
-	v := overviewJSON{
+	v := usageJSON{
 		Plan: o.Entitlement.Plan, Entitled: o.Entitled, ValidUntil: instant(o.Entitlement.ValidUntil),
-		Used: o.Keys, AboveLimit: o.Over, Scopes: []scopeJSON{},
+		Used: o.Used, AboveLimit: o.Excess, Scopes: []scopeJSON{},
 	}
 	if o.Entitlement.MaxKeys >= 0 {
 		v.Limit = &o.Entitlement.MaxKeys
@@ -60,11 +60,11 @@ func overview(c *call) (int, any, error) {
 }
 
 // refusalOf is why no key can be created now, or "".
-func refusalOf(o apikey.Overview) string {
+func refusalOf(o apikey.Usage) string {
 	switch {
 	case !o.Entitled:
 		return notEntitled.code
-	case o.Full():
+	case o.AtLimit():
 		return limitReached.code
 	}
 	return ""
