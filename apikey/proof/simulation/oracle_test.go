@@ -193,7 +193,7 @@ func (w *world) told(o observation, bound time.Duration) time.Duration {
 // statuses are all that the key has during the call, by any of the records that
 // were stored since from. The clock is always right: only records can be old.
 func (w *world) statuses(o observation, from time.Duration) map[string]bool {
-	found := map[string]bool{}
+	found, disabled := map[string]bool{}, false
 	versions := w.ledger.history[o.about.digest]
 	if len(versions) == 0 || versions[0].at > from {
 		found["unknown"] = true
@@ -209,6 +209,12 @@ func (w *world) statuses(o observation, from time.Duration) map[string]bool {
 		for _, status := range w.statusesOf(v.record, o.start, o.end) {
 			found[status] = true
 		}
+		disabled = disabled || !v.record.DisabledAt.IsZero()
+	}
+	// The instance that disabled the key combines that with the record that it reads,
+	// in which the expiry may have been moved since.
+	if disabled && found["ok"] {
+		found["disabled"] = true
 	}
 	return found
 }

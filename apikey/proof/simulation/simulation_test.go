@@ -5,13 +5,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"strconv"
 	"testing"
 	"testing/synctest"
 )
 
 // whatever happens in whatever order, no instance returns what was not
-// true. KEYHATCH_SEED runs one seed, KEYHATCH_SOAK 10,000.
+// true. KEYHATCH_SEED runs one seed, or several as in 100-200; KEYHATCH_SOAK 10,000.
 func TestSimulation(t *testing.T) {
 	first, n := uint64(1), uint64(300)
 	switch {
@@ -21,11 +20,14 @@ func TestSimulation(t *testing.T) {
 		n = 30 // all else takes ten times as long
 	}
 	if text := os.Getenv("KEYHATCH_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
+		last := uint64(0)
+		switch parsed, _ := fmt.Sscanf(text, "%d-%d", &first, &last); {
+		case parsed == 0:
+			t.Fatalf("KEYHATCH_SEED is %q, want a seed, or several such as 100-200", text)
+		case parsed == 1:
+			last = first
 		}
-		first, n = seed, 1
+		n = last - first + 1
 	}
 	counts := map[string]int{}
 	for seed := first; seed < first+n; seed++ {
