@@ -22,7 +22,7 @@ func TestSimulation(t *testing.T) {
 	if text := os.Getenv("KEYHATCH_SEED"); text != "" {
 		last := uint64(0)
 		switch parsed, _ := fmt.Sscanf(text, "%d-%d", &first, &last); {
-		case parsed == 0:
+		case parsed == 0, parsed == 2 && last < first:
 			t.Fatalf("KEYHATCH_SEED is %q, want a seed, or several such as 100-200", text)
 		case parsed == 1:
 			last = first
