@@ -7,7 +7,7 @@ import (
 
 const (
 	// budgetSample is how many look-ups a budget judges by.
-	budgetSample = 256
+	budgetSample = 64
 
 	// rareHit is how many look-ups there are to a hit, from which on they do not
 	// pay: a look-up and an entry cost about half as much as the store does.
@@ -15,7 +15,7 @@ const (
 
 	// rareLookups is how many look-ups there are in a second while they do not pay.
 	// They fill the level for others, and notice when it pays again.
-	rareLookups = 500
+	rareLookups = 250
 )
 
 // A levelBudget bounds the look-ups in the level while hardly any finds an entry,

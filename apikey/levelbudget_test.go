@@ -55,19 +55,19 @@ func TestLevelIsAskedIfItPays(t *testing.T) {
 			return m
 		}
 
-		// The first 256 tell that nothing is there.
+		// The first 64 show that nothing is there.
 		first := open(empty)
 		defer first.Close(t.Context())
-		if n := coldValidations(t, first, empty, tokens[:2000]); n < 256+500 || n > 256+500+others {
-			t.Errorf("of 2,000 cold keys in a second %d are looked up in an empty level, want 756", n)
+		if n := coldValidations(t, first, empty, tokens[:2000]); n < 64+250 || n > 64+250+others {
+			t.Errorf("of 2,000 cold keys in a second %d are looked up in an empty level, want 314", n)
 		}
 		time.Sleep(time.Second)
-		if n := coldValidations(t, first, empty, tokens[2000:]); n < 500 || n > 500+others {
-			t.Errorf("of 1,000 in the next second %d are, want 500", n)
+		if n := coldValidations(t, first, empty, tokens[2000:]); n < 250 || n > 250+others {
+			t.Errorf("of 1,000 in the next second %d are, want 250", n)
 		}
 
 		// Each Manager fills what it finds missing; the last one finds all.
-		for range 3 {
+		for range 12 {
 			m := open(full)
 			defer m.Close(t.Context())
 			coldValidations(t, m, full, tokens)

@@ -125,7 +125,7 @@ type Options struct {
 	// need not look up every key in the store. The Manager trusts its entries, so
 	// it must return only what this service wrote; cache/rediscache authenticates
 	// entries with a secret. While fewer than one look-up in 16 finds an entry,
-	// the SharedCache gets at most 500 look-ups a second, since more would make
+	// the SharedCache gets at most 250 look-ups a second, since more would make
 	// validations slower than the store alone. The Manager does not close it. Nil
 	// means none.
 	SharedCache cache.Shared
