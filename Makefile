@@ -19,7 +19,7 @@ race: ## the same under the race detector
 	go test -race work
 
 browser: ## the page for customers in Chromium, alone, since it takes all the machine has
-	KEYHATCH_BROWSER=1 go test -count=1 ./apikey/selfservice/proof
+	KEYHATCH_BROWSER=1 go test -count=1 ./internal/integration/browser
 
 fuzz: ## every fuzz target, each for FUZZCOUNT inputs
 	FUZZCOUNT=$(FUZZCOUNT) .ci/fuzz
@@ -28,12 +28,12 @@ bench: ## every benchmark, beside its floor
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) work
 
 mutants: ## break each invariant on purpose and see its test fail; MUTANTS=2/3 does a part, MUTANTS=Redis those with that in their name
-	KEYHATCH_MUTANTS='$(MUTANTS)' go test -count=1 -timeout 60m -parallel 3 -run Mutant ./apikey/proof
+	KEYHATCH_MUTANTS='$(MUTANTS)' go test -count=1 -timeout 60m -parallel 3 -run Mutant ./internal/integration/mutants
 
 soak: ## the full counts; takes about an hour
 	KEYHATCH_SOAK=1 KEYHATCH_BROWSER=1 go test -count=1 -timeout 3h -p 1 -v work
 	KEYHATCH_SOAK=1 go test -run '^$$' -bench BytesPerKey -benchtime 1x ./apikey
-	KEYHATCH_SOAK=1 go test -run '^$$' -bench BesideManyKeys -benchtime 100x ./store/proof
+	KEYHATCH_SOAK=1 go test -run '^$$' -bench BesideManyKeys -benchtime 100x ./internal/integration/databases
 	$(MAKE) mutants
 
 lint: ## formatting, vet, golangci-lint with gosec and staticcheck, known vulnerabilities, tidiness, import rules

@@ -9,7 +9,7 @@
 //
 // Package sqlitestore opens a SQLite file, and package pgstore a pool of
 // PostgreSQL connections, with all the care described here. The tests of this
-// package are there and in store/proof, since they need drivers.
+// package are there and in internal/integration/databases, since they need drivers.
 //
 // # Tables
 //

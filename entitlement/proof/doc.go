@@ -1,4 +1,0 @@
-// Package proof tests keyhatch's entitlements with database servers and their drivers.
-// They check that every database behaves the same, for any order of updates and any
-// number of writers.
-package proof

@@ -1,0 +1,48 @@
+package browser_test
+
+import (
+	"io"
+	"os"
+	"os/exec"
+)
+
+// A keeper is a shell that removes the browser's folder when the test process
+// is gone, be it by SIGKILL. It reads from a pipe whose other end only the test
+// process has. The browser goes by itself: its commands come over such a pipe.
+type keeper struct {
+	folder string
+	cmd    *exec.Cmd
+	in     io.Closer
+}
+
+// The browser may still write while it ends.
+const keep = `
+trap '' HUP INT TERM
+read -r _
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	rm -rf -- "$1"
+	sleep 0.1
+	[ -e "$1" ] || exit 0
+done 2>/dev/null`
+
+func newKeeper() (*keeper, error) {
+	folder, err := os.MkdirTemp("", "keyhatch-browser-")
+	if err != nil {
+		return nil, err
+	}
+	k := &keeper{folder: folder, cmd: exec.Command("/bin/sh", "-c", keep, "sh", folder)}
+	if k.in, err = k.cmd.StdinPipe(); err == nil {
+		err = k.cmd.Start()
+	}
+	if err != nil {
+		os.RemoveAll(folder)
+		return nil, err
+	}
+	return k, nil
+}
+
+// end returns when the folder is gone.
+func (k *keeper) end() {
+	k.in.Close()
+	k.cmd.Wait()
+}

@@ -1,0 +1,126 @@
+package cluster_test
+
+import (
+	"fmt"
+	"time"
+)
+
+// A judge knows how long an instance may go by what was before.
+type judge struct {
+	setup
+	*history
+}
+
+// bound is for an instance that answers at a time, after a change that another
+// one had told.
+func (j *judge) bound(change, e *event) time.Duration {
+	quiet, store, settled := true, false, int64(0)
+	for _, f := range j.troubles {
+		if f.begin > e.end {
+			continue
+		}
+		if f.end > change.begin-int64(5*time.Second) {
+			quiet = false
+		}
+		settled = max(settled, min(f.end, e.end))
+		// After an outage, what ended in it goes on for up to a TTL.
+		if f.store && f.end+int64(j.CacheTTL) > change.begin-int64(5*time.Second) {
+			store = true
+		}
+	}
+	if quiet && change.answer == accepted {
+		return soon
+	}
+	longest := j.CacheTTL
+	if store {
+		longest = max(j.CacheTTL, j.StaleIfError)
+	}
+	// Once all was well for as long as it may take to notice that it was not,
+	// everybody knows.
+	return min(longest, max(time.Duration(settled-change.end), 0)+detection+soon)
+}
+
+// mistakes are the answers that must not have been given.
+func (j *judge) mistakes() (all []string) {
+	validations, changes := j.byKey()
+	for k, of := range validations {
+		refused := map[[2]int]int64{} // by instance and life: when it had first said that the key is revoked
+		for i := range of {
+			e := &of[i]
+			if at := [2]int{e.member, e.life}; e.answer == revoked && (refused[at] == 0 || e.end < refused[at]) {
+				refused[at] = e.end
+			}
+		}
+		for i := range of {
+			e := &of[i]
+			if wrong := j.mistake(e, changes[k], refused[[2]int{e.member, e.life}]); wrong != "" {
+				all = append(all, fmt.Sprintf("key %d, instance %d: %s at %s: %s", k, e.member, e.answer, time.Unix(0, e.begin).Format("05.000"), wrong))
+			}
+		}
+	}
+	return all
+}
+
+func (j *judge) mistake(e *event, changes []event, refused int64) string {
+	switch e.answer {
+	case accepted:
+		if refused != 0 && e.begin > refused {
+			return fmt.Sprintf("came back to life %v after this instance had refused it as revoked", time.Duration(e.begin-refused))
+		}
+		return j.tooLate(e, changes)
+	case revoked:
+		if !begun(e, changes, "revoke", "rotate") {
+			return "nobody had begun to revoke it"
+		}
+	case disabled:
+		if !begun(e, changes, "disable") {
+			return "nobody had begun to disable it"
+		}
+	case unavailable, "":
+	default:
+		return "no answer for a key that exists"
+	}
+	return ""
+}
+
+// tooLate looks for a change that the instance should have known of.
+func (j *judge) tooLate(e *event, changes []event) string {
+	for i := range changes {
+		c := &changes[i]
+		ends := c.verb == "revoke" || c.verb == "rotate"
+		if !c.told() || c.end >= e.begin || !ends && (c.verb != "disable" || enabled(c, e, changes)) {
+			continue
+		}
+		late := time.Duration(e.begin - c.end)
+		if c.member == e.member {
+			return fmt.Sprintf("%v after this instance had told of the %s", late, c.verb)
+		}
+		if b := j.bound(c, e); late > b {
+			return fmt.Sprintf("%v after instance %d had told of the %s (%s), want %v at most", late, c.member, c.verb, c.answer, b)
+		}
+	}
+	return ""
+}
+
+// enabled reports whether the key may have been enabled between a disabling and
+// a validation.
+func enabled(d, e *event, changes []event) bool {
+	for _, c := range changes {
+		if c.verb == "enable" && c.end > d.begin && c.begin < e.end {
+			return true
+		}
+	}
+	return false
+}
+
+// begun reports whether such a change had begun before the validation ended.
+func begun(e *event, changes []event, verbs ...string) bool {
+	for _, c := range changes {
+		for _, v := range verbs {
+			if c.verb == v && c.begin < e.end {
+				return true
+			}
+		}
+	}
+	return false
+}

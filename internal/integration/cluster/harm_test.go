@@ -1,0 +1,87 @@
+package cluster_test
+
+import "time"
+
+// A harm is done to the cluster, perhaps to one of its instances, and undone.
+type harm struct {
+	name  string
+	store bool // the store is out of reach of someone
+	do    func(member int)
+}
+
+func (n *nemesis) harms() []harm {
+	all := []harm{
+		{"an instance parted from PostgreSQL", true, n.partStore},
+		{"an instance killed", false, n.killInstance},
+		{"an instance stopped", false, n.stopInstance},
+		{"PostgreSQL killed", true, func(int) { n.database.Kill(); n.awhile(500 * time.Millisecond); n.database.Start() }},
+		{"connections of PostgreSQL ended", true, n.endConnections},
+	}
+	if n.base.Bus == notifyBus {
+		return append(all, harm{"an instance parted from NOTIFY", false, n.partListen})
+	}
+	return append(all,
+		harm{"an instance parted from Redis", false, n.partRedis},
+		harm{"Redis killed", false, func(int) { n.servers.cache.Kill(); n.awhile(500 * time.Millisecond); n.servers.cache.Start() }},
+		harm{"FLUSHALL", false, func(int) { n.redisDoes(n, "FLUSHALL") }},
+		harm{"subscriptions ended", false, func(int) { n.redisDoes(n, "CLIENT", "KILL", "TYPE", "pubsub") }},
+	)
+}
+
+// awhile is how long a fault lasts, at most.
+func (n *nemesis) awhile(most time.Duration) {
+	time.Sleep(most/4 + time.Duration(n.random.Int64N(int64(most*3/4))))
+}
+
+// cutting are those faults after which nothing passes.
+var cutting = []fault{blackHole, reset, mute, deaf, slowClose}
+
+func (n *nemesis) partStore(m int) {
+	f := cutting[n.random.IntN(len(cutting))]
+	n.members[m].database.set(f)
+	if n.random.IntN(2) == 0 {
+		n.members[m].bus.set(f)
+	}
+	n.awhile(count(2*time.Second, 8*time.Second))
+	n.members[m].database.heal()
+	n.members[m].bus.heal()
+}
+
+func (n *nemesis) partRedis(m int) {
+	n.members[m].cache.set(cutting[n.random.IntN(len(cutting))])
+	n.awhile(count(2*time.Second, 8*time.Second))
+	n.members[m].cache.heal()
+}
+
+func (n *nemesis) partListen(m int) {
+	n.members[m].bus.set(cutting[n.random.IntN(len(cutting))])
+	n.awhile(count(2*time.Second, 8*time.Second))
+	n.members[m].bus.heal()
+}
+
+func (n *nemesis) killInstance(m int) {
+	n.Helper()
+	n.members[m].kill()
+	if err := n.members[m].open(); err != nil {
+		n.Fatal(err)
+	}
+	n.lives[m].begin(n.members[m].instance)
+}
+
+// stopInstance stops it for longer than anything lives in memory, or is trusted
+// there.
+func (n *nemesis) stopInstance(m int) {
+	n.Helper()
+	if err := n.members[m].stop(); err != nil {
+		n.Fatal(err)
+	}
+	time.Sleep(min(n.base.CacheTTL, detection+time.Second) + 500*time.Millisecond)
+	if _, err := n.members[m].resume(); err != nil {
+		n.Fatal(err)
+	}
+}
+
+func (n *nemesis) endConnections(int) {
+	n.Helper()
+	n.postgresDoes(n, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name LIKE 'keyhatch%'")
+}

@@ -1,0 +1,88 @@
+package cluster_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+)
+
+// An instance that is stopped between its look into the store and the fill of
+// the second level does not put back there what was revoked meanwhile: nobody
+// who starts afterwards finds it. Nor does it when the level has lost all that it
+// knew.
+func TestLateFillOfTheLevel(t *testing.T) {
+	for _, flush := range []bool{false, true} {
+		name := "revoked meanwhile"
+		if flush {
+			name = "revoked and flushed meanwhile"
+		}
+		t.Run(name, func(t *testing.T) {
+			s := sharedServers(t)
+			if flush {
+				s.cache = testserver.StartRedis(t, pingRedis)
+				s.redis = s.cache.DSN()
+			}
+			// The instance that fills has no bus: what it has in memory may be
+			// old. A load may take long here.
+			c := newCluster(t, s, 3, setup{Bus: noBus, Level: true, CallTimeout: 30 * time.Second})
+			l := &lateFill{cluster: c, slow: c.members[0], revoker: c.members[1], fresh: c.members[2]}
+			n := count(10, 300)
+			for range n {
+				l.round(flush)
+			}
+			t.Logf("level race | %s | %d rounds | accepted afterwards by another instance: %d | its look-ups of the store: %d", name, n, l.accepted, l.reads)
+			if l.accepted > 0 {
+				t.Errorf("%d revoked keys were accepted by another instance", l.accepted)
+			}
+		})
+	}
+}
+
+type lateFill struct {
+	*cluster
+	slow, revoker, fresh *member
+	accepted             int
+	reads                int64
+}
+
+func (l *lateFill) round(flush bool) {
+	l.Helper()
+	k := l.create(l.revoker, 1)[0]
+	ask[struct{}](l, l.slow.instance, "pause", struct{}{})
+	validated := make(chan error, 1)
+	var d done
+	go func() { validated <- l.slow.call("validate", k.op, &d) }()
+	ask[struct{}](l, l.slow.instance, "paused", struct{}{})
+	if err := l.slow.stop(); err != nil {
+		l.Fatal(err)
+	}
+	l.revoker.do("revoke", k, accepted)
+	if flush {
+		l.redisDoes(l, "FLUSHALL")
+	}
+	if _, err := l.slow.resume(); err != nil {
+		l.Fatal(err)
+	}
+	ask[struct{}](l, l.slow.instance, "resume", struct{}{})
+	if err := <-validated; err != nil {
+		l.Fatal(err)
+	}
+	if d.Answer != accepted {
+		l.Fatalf("the look-up from before the revocation: got %q, want %q", d.Answer, accepted)
+	}
+	l.freshlyRefused(k)
+}
+
+func (l *lateFill) freshlyRefused(k key) {
+	l.Helper()
+	before := ask[status](l, l.fresh.instance, "status", struct{}{}).Reads
+	switch d := ask[done](l, l.fresh.instance, "validate", k.op); d.Answer {
+	case revoked:
+	case accepted:
+		l.accepted++
+	default:
+		l.Fatalf("got %q, want %q", d.Answer, revoked)
+	}
+	l.reads += ask[status](l, l.fresh.instance, "status", struct{}{}).Reads - before
+}

@@ -1,0 +1,172 @@
+package cluster_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	detection  = 3 * time.Second  // until an instance knows that it hears nothing
+	aloneTTL   = 10 * time.Second // the longest life in memory from then on
+	lookupTime = 3 * time.Second  // the default of CallTimeout
+)
+
+// an instance that is parted from the bus, or from the store too, accepts
+// a key that was revoked elsewhere for no longer than is promised, and refuses
+// it as soon as the network is whole again.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	for _, bus := range fully(notifyBus, buses...) {
+		t.Run(bus, func(t *testing.T) {
+			t.Parallel()
+			s := setup{Bus: bus, Level: bus == redisBus, CacheTTL: time.Minute, StaleIfError: count(6*time.Second, 30*time.Second)}
+			p := newPartition(t, newCluster(t, sharedServers(t), 1, s))
+			p.last(count(7*time.Second, time.Minute))
+			for _, c := range p.cases {
+				c.check(p)
+			}
+		})
+	}
+}
+
+// A partition parts every instance but the first, each in another way.
+type partition struct {
+	*cluster
+	whole *member
+	cases []*partitionCase
+	began int64
+}
+
+type partitionCase struct {
+	*member
+	fault
+	alone bool // parted from the store too
+
+	early, late         key // revoked elsewhere before and after it is noticed
+	earlyDone, lateDone done
+	lost                time.Duration // until the instance knew
+	healed              int64
+	seen                []watchedToken
+}
+
+func newPartition(t *testing.T, c *cluster) *partition {
+	p := &partition{cluster: c, whole: c.members[0]}
+	for _, f := range networkOnes {
+		p.cases = append(p.cases, &partitionCase{fault: f})
+		if soak || f.name == blackHole.name || f.name == reset.name || f.name == deaf.name {
+			p.cases = append(p.cases, &partitionCase{fault: f, alone: true})
+		}
+	}
+	c.grow(len(p.cases))
+	keys := c.create(p.whole, 2*len(p.cases))
+	for i, x := range p.cases {
+		x.member = c.members[i+1]
+		x.early, x.late = keys[2*i], keys[2*i+1]
+		x.watch("elsewhere", 2*time.Millisecond, []key{x.early, x.late})
+	}
+	return p
+}
+
+// cuts reports whether the bus is lost by the fault, rather than slow.
+func (x *partitionCase) cuts() bool {
+	// Who is only listened to by nobody hears all by LISTEN, itself included:
+	// NOTIFY goes by way of the store.
+	hears := x.fault.name == mute.name && x.setup.Bus == notifyBus && !x.alone
+	return x.fault.slice == 0 && x.fault.lateEnd == 0 && !hears
+}
+
+// part begins with the store: what is read from it once the bus is lost may be
+// kept.
+func (x *partitionCase) part(f fault) {
+	if x.alone {
+		x.database.set(f)
+	}
+	x.bus.set(f)
+	x.cache.set(f)
+}
+
+// last parts the instances for a while.
+func (p *partition) last(d time.Duration) {
+	p.began = time.Now().UnixNano()
+	for _, x := range p.cases {
+		x.part(x.fault)
+	}
+	var wg sync.WaitGroup
+	for _, x := range p.cases {
+		x.earlyDone = p.whole.do("revoke", x.early, accepted)
+		wg.Go(func() { x.notice(p.began) })
+	}
+	wg.Wait()
+	for _, x := range p.cases {
+		x.lateDone = p.whole.do("revoke", x.late, accepted)
+	}
+	time.Sleep(time.Until(time.Unix(0, p.began).Add(d)))
+	// One after the other, so that none waits for a machine that the others keep
+	// busy.
+	for _, x := range p.cases {
+		x.healed = time.Now().UnixNano()
+		x.part(fault{})
+		x.seen = x.watched("elsewhere", patience/2)
+	}
+}
+
+// notice waits until the instance knows that it is parted.
+func (x *partitionCase) notice(began int64) {
+	for end := time.Now().Add(2 * detection); x.cuts() && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		var s status
+		if x.call("status", struct{}{}, &s) == nil && !s.BusUp {
+			x.lost = time.Since(time.Unix(0, began))
+			return
+		}
+	}
+}
+
+func (x *partitionCase) check(p *partition) {
+	p.Helper()
+	longest, where := aloneTTL+detection, "bus"
+	if x.alone {
+		longest, where = max(p.base.StaleIfError, detection), "bus and store"
+	}
+	early, late := x.seen[0], x.seen[1]
+	healing := max(early.Refused, late.Refused) - x.healed
+	p.Logf("R-11 | bus %s | parted from the %s: %s | noticed after %s | accepted for %s, %s after revokes before and after that | refused %s after healing",
+		p.base.Bus, where, x.fault.name, short(x.lost), after(early.LastAccepted, x.earlyDone.End), after(late.LastAccepted, x.lateDone.End),
+		short(max(time.Duration(healing), 0)))
+	for i, d := range []done{x.earlyDone, x.lateDone} {
+		x.checkSeen(p, x.seen[i], d, longest)
+	}
+	// A lost connection empties the cache.
+	if lost := p.began + int64(x.lost); x.cuts() && !x.alone && x.earlyDone.End < lost-int64(soon/4) && early.LastAccepted > lost+int64(soon/2) {
+		p.Errorf("%s: accepted %s after the bus was known to be lost, though it was revoked before that", x.fault.name, after(early.LastAccepted, lost))
+	}
+	if x.cuts() && x.lost == 0 || x.lost > detection+soon {
+		p.Errorf("%s: the bus was noticed to be lost after %v, want %v", x.fault.name, x.lost, detection)
+	}
+}
+
+func (x *partitionCase) checkSeen(p *partition, s watchedToken, d done, longest time.Duration) {
+	p.Helper()
+	if s.Accepted == 0 || s.Refused == 0 || s.Wrong > 0 || s.After > 0 {
+		p.Errorf("%s: got %+v, want a key that is accepted, and then refused as revoked for good", x.fault.name, s)
+	}
+	if lasted := time.Duration(s.LastAccepted - d.End); lasted > longest {
+		p.Errorf("%s: accepted for %v after the revocation, want %v at most", x.fault.name, lasted, longest)
+	}
+	if !x.cuts() && x.fault.lateEnd == 0 && time.Duration(s.Refused-d.End) > soon {
+		p.Errorf("%s: refused %v after the revocation, want %v at most, as the bus is up", x.fault.name, time.Duration(s.Refused-d.End), soon)
+	}
+	if late := time.Duration(s.LastAccepted - x.healed); late > soon {
+		p.Errorf("%s: accepted %v after healing, want %v at most", x.fault.name, late, soon)
+	}
+	again := soon
+	if x.alone { // no answer at all, until the one load that is under way has ended
+		again += lookupTime
+	}
+	if late := time.Duration(s.Refused - x.healed); late > again {
+		p.Errorf("%s: refused %v after healing, want %v at most", x.fault.name, late, again)
+	}
+}
+
+// after is a time between two instants, "0s" when there is none.
+func after(later, earlier int64) string { return short(max(time.Duration(later-earlier), 0)) }

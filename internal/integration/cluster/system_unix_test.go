@@ -1,0 +1,17 @@
+//go:build unix
+
+package cluster_test
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+func needSignals(testing.TB) {}
+
+// ownGroup starts a process that a signal to the tests does not reach.
+func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+func stopProcess(cmd *exec.Cmd) error     { return cmd.Process.Signal(syscall.SIGSTOP) }
+func continueProcess(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGCONT) }

@@ -1,0 +1,65 @@
+package cluster_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Invariant 10, M-16: when a webhook has answered 200, the other instances go by the
+// new plan soon.
+func TestWebhookReachesEveryProcess(t *testing.T) {
+	n := count(40, 10_000)
+	for _, bus := range buses {
+		t.Run(bus, func(t *testing.T) {
+			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Plans: true})
+			r := c.cancelAll(n, 10*time.Second)
+			t.Logf("plans | bus %s | %d cancellations, 3 processes | from the webhook's 200 until the last refuses: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
+				bus, n, spread(r.fromEnd), r.later(time.Second), r.after)
+			if p := percentile(r.fromEnd, 99); soak && p >= soon/10 { // of a hundred it is the slowest one
+				t.Errorf("p99 is %v, want less than 100 ms", p)
+			}
+			if r.later(soon) > 0 || r.after > 0 {
+				t.Errorf("got %d accepted %v later, and %d after a refusal, want none", r.later(soon), soon, r.after)
+			}
+		})
+	}
+}
+
+// cancelAll sells plans to new owners, and takes them away through each instance
+// in turn while all of them validate the owners' keys.
+func (c *cluster) cancelAll(n int, wait time.Duration) *revocations {
+	c.Helper()
+	r := &revocations{}
+	const some = 100 // at a time, since each instance goes round all of them
+	for ; n > 0; n -= some {
+		keys := make([]key, min(n, some))
+		for i := range keys {
+			owner := fmt.Sprintf("%s_%d", unique(), i)
+			c.members[0].bill(owner, "active")
+			d := ask[done](c, c.members[0].instance, "create", op{Owner: owner})
+			keys[i] = key{op{owner, d.Key, d.Token}}
+		}
+		for _, m := range c.members {
+			m.watch("cancel", 300*time.Microsecond, keys)
+		}
+		ended := make([]done, len(keys))
+		for i, k := range keys {
+			ended[i] = c.members[i%len(c.members)].bill(k.Owner, "cancelled")
+		}
+		for who, m := range c.members {
+			r.add(c, who, m.watched("cancel", wait), ended)
+		}
+	}
+	return r
+}
+
+// bill has an instance hear from the billing system.
+func (m *member) bill(owner, status string) done {
+	m.Helper()
+	d := ask[done](m, m.instance, "bill", bill{owner, status})
+	if d.Answer != "200 OK" {
+		m.Fatalf("the webhook answers %s, want 200", d.Answer)
+	}
+	return d
+}

@@ -1,0 +1,28 @@
+package databases_test
+
+import "testing"
+
+// A database that cannot be written to can still be read, and so admits keys.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	with := func(params string) func(string) string { return func(dsn string) string { return dsn + params } }
+	byDefault := func(dsn string) string { return withParam(dsn, "default_transaction_read_only", "on") }
+	for name, c := range map[string]struct {
+		database
+		spoil func(dsn string) string
+		cause string
+	}{
+		"SQLite opened for reading": {databases[0], with("&mode=ro"), "readonly database"},
+		"SQLite told to read only":  {databases[0], with("&_pragma=query_only(ON)"), "readonly database"},
+		"PostgreSQL by default":     {databases[1], byDefault, "read-only transaction"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dsn := c.dsn(t)
+			s := sqlStore(t, c.dialect, openDB(t, c.driver, dsn))
+			had := someKeys(t, s)
+			bad := newStore(t, c.dialect, openDB(t, c.driver, c.spoil(dsn)), nil)
+			writesFail(t, callEach(t.Context(), bad), c.cause)
+			recovered(t, s, had)
+		})
+	}
+}

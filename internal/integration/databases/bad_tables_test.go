@@ -1,0 +1,238 @@
+package databases_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// A tableFault is what somebody does to the tables while a Store is at work,
+// and how he undoes it. The causes are texts of errors, in the order of
+// databases; no cause: there is no such fault.
+type tableFault struct {
+	name, spoil, mend string
+	causes            [3]string
+	reads             bool // still work
+}
+
+var tableFaults = []tableFault{
+	{"no table", "ALTER TABLE keyhatch_keys RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO keyhatch_keys",
+		[3]string{"no such table: main.keyhatch_keys", `.keyhatch_keys" does not exist`, "keyhatch_keys' doesn't exist"}, false},
+	{"no table of owners", "ALTER TABLE keyhatch_keys_owners RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO keyhatch_keys_owners",
+		[3]string{"", `.keyhatch_keys_owners" does not exist`, "keyhatch_keys_owners' doesn't exist"}, true},
+	{"no column", "ALTER TABLE keyhatch_keys RENAME COLUMN revoked_at TO other", "ALTER TABLE keyhatch_keys RENAME COLUMN other TO revoked_at",
+		[3]string{"revoked_at", "revoked_at", "revoked_at"}, false},
+}
+
+// R-12: tables that are not as they should be are an outage, and what was in
+// them is there when they are.
+func TestTablesGoneWhileOpen(t *testing.T) {
+	t.Parallel()
+	for i, d := range databases {
+		for _, f := range tableFaults {
+			if f.causes[i] == "" {
+				continue
+			}
+			t.Run(d.name+" "+f.name, func(t *testing.T) {
+				db := d.open(t)
+				s := sqlStore(t, d.dialect, db)
+				had := someKeys(t, s)
+				callLookup(t, s) // which may prepare it
+				execute(t, db, f.spoil)
+				if f.reads {
+					errs := callEach(t.Context(), s)
+					delete(errs, "Touch") // it asks nothing of owners
+					writesFail(t, errs, f.causes[i])
+				} else {
+					allFail(t, callEach(t.Context(), s), f.causes[i])
+				}
+				execute(t, db, f.mend)
+				recovered(t, s, had)
+			})
+		}
+	}
+}
+
+func callLookup(t testing.TB, s store.Store) {
+	t.Helper()
+	if _, err := s.Lookup(t.Context(), record("o", "k1").Digest); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Nothing was migrated.
+func TestTablesNeverMade(t *testing.T) {
+	t.Parallel()
+	for i, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			errs := callEach(t.Context(), newStore(t, d.dialect, d.open(t), nil))
+			allFail(t, errs, [3]string{"no such table: keyhatch_keys", "does not exist", "doesn't exist"}[i])
+			allFail(t, errs, "keyhatch_keys")
+		})
+	}
+}
+
+// A table of the host's that has our name is not taken for ours.
+func TestTableOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			db := d.open(t)
+			execute(t, db, "CREATE TABLE keyhatch_keys (id INTEGER PRIMARY KEY, door VARCHAR(100))")
+			execute(t, db, "INSERT INTO keyhatch_keys VALUES (1, 'front')")
+			err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
+			outage(t, err, "Migrate")
+			if err != nil && !strings.Contains(err.Error(), "keyhatch_keys") {
+				t.Errorf("Migrate does not tell which table is wrong: %v", err)
+			}
+			if door := ask[string](t, db, "SELECT door FROM keyhatch_keys WHERE id = 1"); door != "front" {
+				t.Errorf("the host's row has become %q", door)
+			}
+		})
+	}
+}
+
+// Without its version a table is not made again, nor taken for a new one.
+func TestVersionMissing(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		for _, spoil := range []string{"DELETE FROM keyhatch_keys_version", "DROP TABLE keyhatch_keys_version"} {
+			t.Run(d.name+" "+spoil, func(t *testing.T) {
+				db := d.open(t)
+				s := sqlStore(t, d.dialect, db)
+				had := someKeys(t, s)
+				execute(t, db, spoil)
+				err := s.Migrate(t.Context())
+				switch { // what MySQL has begun it completes
+				case d.dialect == sqlstore.MySQL && err != nil:
+					t.Errorf("Migrate: %v", err)
+				case d.dialect != sqlstore.MySQL && (err == nil || !strings.Contains(err.Error(), "from schema version 0 to 1")):
+					t.Errorf("Migrate: got %v, want an error that names the version", err)
+				}
+				recovered(t, s, had)
+			})
+		}
+	}
+}
+
+// A digest of another length than a SHA-256 is kept out by the schema, and is an
+// outage where the schema was weakened.
+func TestDigestsOfOtherLengths(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db := d.open(t)
+			if d.dialect == sqlstore.MySQL { // it would cut off what is too long
+				db.SetMaxOpenConns(1)
+				execute(t, db, "SET SESSION sql_mode = ''")
+			}
+			s := sqlStore(t, d.dialect, db)
+			someKeys(t, s)
+			set := d.text("UPDATE keyhatch_keys SET digest = ? WHERE id = 'k1'")
+			for _, n := range []int{0, 1, 31, 33, 64} {
+				if _, err := db.ExecContext(t.Context(), set, make([]byte, n)); err == nil && n < 32 {
+					t.Errorf("the schema lets a digest of %d bytes in", n)
+				} else if length := ask[int](t, db, "SELECT MAX("+lengths[d.dialect]+") FROM keyhatch_keys"); length != 32 {
+					t.Errorf("the schema lets a digest of %d bytes in, which is %d", n, length)
+				}
+			}
+		})
+	}
+}
+
+var lengths = map[sqlstore.Dialect]string{
+	sqlstore.SQLite: "length(digest)", sqlstore.PostgreSQL: "octet_length(digest)", sqlstore.MySQL: "octet_length(digest)",
+}
+
+var weaken = map[sqlstore.Dialect]string{
+	sqlstore.SQLite:     "PRAGMA ignore_check_constraints = ON",
+	sqlstore.PostgreSQL: "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_digest_check",
+	sqlstore.MySQL:      "ALTER TABLE keyhatch_keys MODIFY digest VARBINARY(64) NOT NULL",
+}
+
+func TestShortDigestIsAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		for _, n := range []int{0, 31, 33} {
+			t.Run(fmt.Sprint(d.name, " ", n), func(t *testing.T) {
+				db := d.open(t)
+				s := sqlStore(t, d.dialect, db)
+				someKeys(t, s)
+				execute(t, db, weaken[d.dialect])
+				execute(t, db, d.text("UPDATE keyhatch_keys SET digest = ? WHERE id = 'k1'"), make([]byte, n))
+				errs := callEach(t.Context(), s)
+				if !errors.Is(errs["Lookup"], store.ErrNotFound) {
+					t.Errorf("Lookup of a digest that is gone: got %v, want %v", errs["Lookup"], store.ErrNotFound)
+				}
+				for call, err := range errs {
+					if call != "Get" && call != "List" && call != "Update" { // which read the row
+						if call != "Lookup" && err != nil {
+							t.Errorf("%s of another key: %v", call, err)
+						}
+						delete(errs, call)
+					}
+				}
+				_, errs["RevokeAll"] = s.RevokeAll(t.Context(), "o", epoch, "closed")
+				allFail(t, errs, "want 32 bytes")
+			})
+		}
+	}
+}
+
+// H-14: through the Manager an outage is 503, and no reason to throw a key away.
+func TestOutageIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			db := d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			made, token := manager(t, s)
+			if _, err := made.Validate(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+			execute(t, db, tableFaults[0].spoil)
+			fresh, _ := apikey.New(s, nil) // one that has not seen the token
+			t.Cleanup(func() { fresh.Close(t.Context()) })
+			_, err := fresh.Validate(t.Context(), token)
+			if !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrUnauthenticated) {
+				t.Errorf("Validate without tables: got %v, want %v", err, apikey.ErrUnavailable)
+			}
+			if status := statusOf(fresh, token); status != http.StatusServiceUnavailable {
+				t.Errorf("a request without tables: got %d, want 503", status)
+			}
+			execute(t, db, tableFaults[0].mend)
+			if _, err := fresh.Validate(t.Context(), token); err != nil {
+				t.Errorf("Validate once the tables are back: %v", err)
+			}
+		})
+	}
+}
+
+func manager(t testing.TB, s store.Store) (*apikey.Manager, string) {
+	t.Helper()
+	m, err := apikey.New(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close(t.Context()) })
+	issued, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "a key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, issued.Secret.Reveal()
+}
+
+func statusOf(m *apikey.Manager, token string) int {
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	m.Require()(http.NotFoundHandler()).ServeHTTP(w, r)
+	return w.Code
+}

@@ -1,0 +1,149 @@
+package databases_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// A figure is how long calls of one kind took.
+type figure struct {
+	name string
+	call func(i int) error
+	took []time.Duration
+}
+
+// takeTurns makes call i of each kind, so that a busy machine slows down all of
+// them. They begin in another order each time, since what one has read is near
+// for the next.
+func takeTurns(t testing.TB, i int, figures ...*figure) {
+	t.Helper()
+	for n := range figures {
+		f := figures[(i+n)%len(figures)]
+		began := time.Now()
+		err := f.call(i)
+		f.took = append(f.took, time.Since(began))
+		if err != nil {
+			t.Fatalf("%s: %v", f.name, err)
+		}
+	}
+}
+
+// percentile sorts.
+func (f *figure) percentile(p int) time.Duration {
+	slices.Sort(f.took)
+	return f.took[min(len(f.took)*p/100, len(f.took)-1)]
+}
+
+func (f *figure) total() (sum time.Duration) {
+	for _, d := range f.took {
+		sum += d
+	}
+	return sum
+}
+
+// reportTimes tells the percentiles of each, and how many times the first one
+// takes what each of the others takes.
+func reportTimes(b *testing.B, figures ...*figure) {
+	b.Helper()
+	for _, f := range figures {
+		for _, p := range []int{50, 99} {
+			b.ReportMetric(micro(f.percentile(p)), fmt.Sprintf("%s-p%d-µs", f.name, p))
+		}
+	}
+	for _, f := range figures[1:] {
+		b.ReportMetric(times(figures[0].percentile(50), f.percentile(50)), "times-"+f.name)
+	}
+	b.ReportMetric(0, "ns/op") // of all of them together
+}
+
+func micro(d time.Duration) float64            { return float64(d.Nanoseconds()) / 1e3 }
+func times(d, floor time.Duration) float64     { return float64(d) / float64(floor) }
+func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
+
+// The servers that the tests start do not wait for the disk, so that the figures
+// are of what calls cost besides. SQLite does.
+const benchRows = 100_000
+
+// filled is a Store on a table of many rows.
+func filled(b *testing.B, d database) (*sqlstore.Store, *sql.DB) {
+	b.Helper()
+	db := d.open(b)
+	s := sqlStore(b, d.dialect, db)
+	fillRows(b, db, d.dialect, benchRows)
+	return s, db
+}
+
+// The columns of a record, as plain variables.
+type plainRow struct {
+	digest                                       []byte
+	id, owner, name, hint, by, reason, replaced  string
+	scopes, metadata                             []byte
+	created, expires, disabled, revoked, lastUse *int64
+}
+
+const plainColumns = `SELECT digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
+	scopes, metadata, created_at, expires_at, disabled_at, revoked_at, last_used_at FROM keyhatch_keys `
+
+func (r *plainRow) scan(row interface{ Scan(...any) error }) error {
+	return row.Scan(&r.digest, &r.id, &r.owner, &r.name, &r.hint, &r.by, &r.reason, &r.replaced,
+		&r.scopes, &r.metadata, &r.created, &r.expires, &r.disabled, &r.revoked, &r.lastUse)
+}
+
+func (r *plainRow) scanAll(rows *sql.Rows) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := r.scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// text is a statement with the placeholders of the database.
+func (d database) text(statement string) string {
+	if d.dialect != sqlstore.PostgreSQL {
+		return statement
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(statement, "?") {
+		if i > 0 {
+			fmt.Fprintf(&b, "$%d", i)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+func (d database) prepare(t testing.TB, db *sql.DB, statement string) *sql.Stmt {
+	t.Helper()
+	stmt, err := db.PrepareContext(t.Context(), d.text(statement))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stmt.Close() })
+	return stmt
+}
+
+// storeLookup and bareLookup find a row of n, never the same one after another.
+func storeLookup(ctx context.Context, s store.Store, n int) *figure {
+	return &figure{name: "store", call: func(i int) error {
+		_, err := s.Lookup(ctx, filledDigest(i*7919%n))
+		return err
+	}}
+}
+
+func bareLookup(ctx context.Context, stmt *sql.Stmt, n int) *figure {
+	var r plainRow
+	return &figure{name: "stmt", call: func(i int) error {
+		digest := filledDigest((i*7919 + 1) % n)
+		return r.scan(stmt.QueryRowContext(ctx, digest[:]))
+	}}
+}

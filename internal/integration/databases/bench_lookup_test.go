@@ -1,0 +1,118 @@
+package databases_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// Lookup beside what it is made of: the same statement, prepared, and its
+// columns in plain variables. On PostgreSQL also without database/sql.
+func BenchmarkLookup(b *testing.B) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			s, db := filled(b, d)
+			stmt := d.prepare(b, db, plainColumns+"WHERE digest = ?")
+			figures := []*figure{storeLookup(b.Context(), s, benchRows), bareLookup(b.Context(), stmt, benchRows)}
+			if d.dialect == sqlstore.PostgreSQL {
+				schema := ask[string](b, db, "SELECT current_schema()")
+				figures = append(figures, connLookup(b, withParam(postgresServer(b), "search_path", schema), benchRows))
+			}
+			takeTurns(b, 0, figures...) // all connect and prepare
+			for _, f := range figures {
+				f.took = nil
+			}
+			for i := 0; b.Loop(); i++ {
+				takeTurns(b, i, figures...)
+			}
+			reportTimes(b, figures...)
+		})
+	}
+}
+
+// connLookup uses a connection of pgx.
+func connLookup(b *testing.B, dsn string, n int) *figure {
+	b.Helper()
+	conn, err := pgx.Connect(b.Context(), dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close(context.WithoutCancel(b.Context())) })
+	if _, err := conn.Prepare(b.Context(), "find", plainColumns+"WHERE digest = $1"); err != nil {
+		b.Fatal(err)
+	}
+	var r plainRow
+	return &figure{name: "conn", call: func(i int) error {
+		digest := filledDigest((i*7919 + 2) % n)
+		return r.scan(conn.QueryRow(b.Context(), "find", digest[:]))
+	}}
+}
+
+// List of an owner with very many keys, and of one with a hundred, beside the
+// same statement.
+func BenchmarkList(b *testing.B) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			s, db := filled(b, d)
+			stmt := d.prepare(b, db, plainColumns+"WHERE owner = ? ORDER BY created_at DESC, id DESC LIMIT 101")
+			for _, owner := range []string{bigOwner, smallOwner} {
+				b.Run(owner, func(b *testing.B) {
+					ctx := b.Context()
+					var r plainRow
+					list := &figure{name: "store", call: func(int) error {
+						_, err := s.List(ctx, store.Query{Owner: owner})
+						return err
+					}}
+					bare := &figure{name: "stmt", call: func(int) error {
+						rows, err := stmt.QueryContext(ctx, owner)
+						if err != nil {
+							return err
+						}
+						return r.scanAll(rows)
+					}}
+					for i := 0; b.Loop(); i++ {
+						takeTurns(b, i, list, bare)
+					}
+					reportTimes(b, list, bare)
+				})
+			}
+		})
+	}
+}
+
+// The parts of an owner with ten thousand keys, all of them revoked but the five
+// that are the last in a list, beside a list of all.
+func BenchmarkListOfAPart(b *testing.B) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			db := d.open(b)
+			s := sqlStore(b, d.dialect, db)
+			fillRows(b, db, d.dialect, benchRows/2)
+			execute(b, db, `UPDATE keyhatch_keys SET revoked_at = CASE WHEN id NOT IN ('k0', 'k5', 'k10', 'k15', 'k20')
+				THEN created_at + 1 END, expires_at = NULL WHERE owner = 'big'`)
+			for _, statement := range filler[d.dialect].after {
+				execute(b, db, statement)
+			}
+			list := func(name string, part store.Filter, want int) *figure {
+				q := store.Query{Owner: bigOwner, Filter: part, At: epoch.AddDate(0, 0, 1)}
+				return &figure{name: name, call: func(int) error {
+					page, err := s.List(b.Context(), q)
+					if err == nil && len(page.Records) != want {
+						err = fmt.Errorf("got %d records, want %d", len(page.Records), want)
+					}
+					return err
+				}}
+			}
+			live, over, all := list("live", store.FilterCurrent, 5), list("over", store.FilterEnded, 100), list("all", store.FilterAll, 100)
+			for i := 0; b.Loop(); i++ {
+				takeTurns(b, i, live, over, all)
+			}
+			reportTimes(b, live, over, all)
+		})
+	}
+}

@@ -1,0 +1,114 @@
+package databases_test
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// R-20: calls for an owner with very many live or ended keys, beside a rotation for an
+// owner with one key. KEYHATCH_SOAK=1 has 100,000 live keys and 1,000,000 ended ones.
+// On an idle machine each takes less than 50 ms then, except the list of current keys:
+// it passes over the ended ones in the index.
+func BenchmarkBesideManyKeys(b *testing.B) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			db := d.open(b)
+			s := sqlStore(b, d.dialect, db)
+			live, ended := count(5_000, 100_000), count(10_000, 1_000_000)
+			fillOwner(b, db, d.dialect, "live", 0, live)
+			fillOwner(b, db, d.dialect, endedOwner, live, ended)
+			for _, statement := range filler[d.dialect].after {
+				execute(b, db, statement)
+			}
+			insert(b, s, record("few", "first"))
+			figures := []*figure{
+				rotations(b, s, "few", "first", 2), rotations(b, s, "live", "k0", live+1),
+				inserts(b, s, endedOwner), counting(b, s, endedOwner),
+				listing(b, s, "all", store.FilterAll), listing(b, s, "current", store.FilterCurrent),
+			}
+			for i := 0; b.Loop(); i++ {
+				takeTurns(b, i, figures...)
+			}
+			for _, f := range figures {
+				b.ReportMetric(micro(f.percentile(50)), f.name+"-p50-µs")
+				b.ReportMetric(micro(f.percentile(99)), f.name+"-p99-µs")
+			}
+			b.ReportMetric(0, "ns/op") // of all of them together
+		})
+	}
+}
+
+// fillOwner has the database make n keys of one owner by itself, called k and a
+// number from first on. Those of endedOwner are replaced and expired, expired, or
+// revoked by turns; those of others are live.
+func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first, n int) {
+	t.Helper()
+	states := "'', NULL, NULL"
+	if owner == endedOwner {
+		states = `CASE WHEN i % 3 = 0 THEN 'next' ELSE '' END, CASE WHEN i % 3 < 2 THEN EPOCH + 1 END,
+			CASE WHEN i % 3 = 2 THEN EPOCH + 1 END`
+	}
+	const most = 100_000 // that a statement makes
+	for from := first; from < first+n; from += most {
+		text := `INSERT INTO keyhatch_keys (digest, id, owner, name, hint, created_by, scopes, metadata, revoke_reason,
+				created_at, replaced_by, expires_at, revoked_at)
+			SELECT DIGEST AS digest, CONCAT('k', i), 'OWNER', 'a key', 'key_ab', 'admin', '["a:read"]', '{}', '',
+				EPOCH + i, ` + states + `
+			FROM (SELECT i + FIRST AS i FROM NUMBERS) AS numbers ORDER`
+		for _, word := range [][2]string{
+			{"DIGEST", filler[d].digest}, {"NUMBERS", filler[d].numbers}, {"ORDER", filler[d].order}, {"OWNER", owner},
+			{"FIRST", fmt.Sprint(from)}, {"ROWS", fmt.Sprint(min(most, first+n-from))}, {"EPOCH", fmt.Sprint(epoch.UnixMicro())},
+		} {
+			text = strings.ReplaceAll(text, word[0], word[1])
+		}
+		execute(t, db, text)
+	}
+}
+
+// At call i it is so many days after the epoch, so that earlier grace periods have ended.
+func dayOf(i int) time.Time { return epoch.AddDate(0, 0, i+1) }
+
+// rotations are of a key, of its successor, and so on, each with a grace period at a
+// limit that leaves room for none more.
+func rotations(t testing.TB, s store.Store, owner, id string, limit int) *figure {
+	run := unique()
+	return &figure{name: "rotate-" + owner, call: func(i int) error {
+		next := record(owner, fmt.Sprint(run, i))
+		next.CreatedAt = dayOf(i)
+		_, _, err := s.Rotate(t.Context(), owner, id, next, dayOf(i).Add(time.Hour), limit)
+		id = next.ID
+		return err
+	}}
+}
+
+func inserts(t testing.TB, s store.Store, owner string) *figure {
+	run := unique()
+	return &figure{name: "insert-" + owner, call: func(i int) error {
+		r := record(owner, fmt.Sprint(run, i))
+		r.CreatedAt, r.ExpiresAt = dayOf(i), dayOf(i+1)
+		return s.Insert(t.Context(), r, 2)
+	}}
+}
+
+func counting(t testing.TB, s store.Store, owner string) *figure {
+	return &figure{name: "count-" + owner, call: func(i int) error {
+		n, err := s.Count(t.Context(), owner, dayOf(i))
+		if err == nil && n > 1 {
+			err = fmt.Errorf("%d records count, want at most one", n)
+		}
+		return err
+	}}
+}
+
+func listing(t testing.TB, s store.Store, name string, part store.Filter) *figure {
+	return &figure{name: "list-" + name + "-beside-ended", call: func(i int) error {
+		_, err := s.List(t.Context(), store.Query{Owner: endedOwner, Filter: part, At: dayOf(i)})
+		return err
+	}}
+}

@@ -1,0 +1,180 @@
+package databases_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+var proxied = []struct {
+	database
+	protocol protocol
+}{
+	{servers[0], postgresProtocol},
+	{servers[1], mysqlProtocol},
+}
+
+// A write is one of the calls that change records, on the record k1 of o.
+type write struct {
+	name string
+	call func(context.Context, store.Store) error
+
+	// happened reports whether the store holds all of it.
+	happened func(map[string]store.Record) bool
+}
+
+var writes = []write{
+	{"Insert", func(ctx context.Context, s store.Store) error {
+		return s.Insert(ctx, record("o", "k3"), 5)
+	}, func(rs map[string]store.Record) bool {
+		return rs["k3"].Name == "name of k3"
+	}},
+	{"Update", func(ctx context.Context, s store.Store) error {
+		name := "changed"
+		r, err := s.Update(ctx, "o", "k1", store.Change{At: epoch, Name: &name, DisabledAt: &epoch})
+		return whether(err, r.Name == name && r.DisabledAt.Equal(epoch))
+	}, func(rs map[string]store.Record) bool {
+		return rs["k1"].Name == "changed" && rs["k1"].DisabledAt.Equal(epoch)
+	}},
+	{"Revoke", func(ctx context.Context, s store.Store) error {
+		r, changed, err := s.Revoke(ctx, "o", "k1", epoch, "leaked")
+		return whether(err, changed && r.RevokedAt.Equal(epoch) && r.RevokeReason == "leaked")
+	}, func(rs map[string]store.Record) bool {
+		return rs["k1"].RevokedAt.Equal(epoch)
+	}},
+	{"RevokeAll", func(ctx context.Context, s store.Store) error {
+		rs, err := s.RevokeAll(ctx, "o", epoch, "closed")
+		return whether(err, len(rs) == 2 && rs[0].RevokedAt.Equal(epoch) && rs[1].RevokedAt.Equal(epoch))
+	}, func(rs map[string]store.Record) bool {
+		return rs["k1"].RevokedAt.Equal(epoch) && rs["k2"].RevokedAt.Equal(epoch)
+	}},
+	{"Rotate", func(ctx context.Context, s store.Store) error {
+		old, now, err := s.Rotate(ctx, "o", "k1", record("", "k3"), epoch, -1)
+		return whether(err, old.ReplacedBy == "k3" && old.RevokedAt.Equal(epoch) && now.Name == "name of k1")
+	}, func(rs map[string]store.Record) bool {
+		return rs["k1"].ReplacedBy == "k3" && rs["k1"].RevokedAt.Equal(epoch) && rs["k3"].Name == "name of k1"
+	}},
+}
+
+// a commit whose answer is lost succeeded, and the store finds that out.
+func TestCommitWithoutAnAnswer(t *testing.T) {
+	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+		c := p.cutAnswer(p.commit)
+		err := w.call(t.Context(), s)
+		if !c.made.Load() {
+			t.Fatal("no commit was cut")
+		}
+		if err != nil {
+			t.Errorf("what the server has committed is reported as an error: %v", err)
+		}
+		if !w.happened(recordsOf(t, s, "o")) {
+			t.Errorf("%s is reported as done, and was not: %+v", w.name, recordsOf(t, s, "o"))
+		}
+	})
+}
+
+// a commit that does not arrive is an outage, and says what is known.
+func TestCommitThatDoesNotArrive(t *testing.T) {
+	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+		before := recordsOf(t, s, "o")
+		c := p.cutMessage(p.commit)
+		err := w.call(t.Context(), s)
+		if !c.made.Load() {
+			t.Fatal("no commit was cut")
+		}
+		outage(t, err, w.name+" whose commit did not arrive")
+		if err != nil && !strings.Contains(err.Error(), "may have happened") {
+			t.Errorf("the error does not tell that the write may have happened: %v", err)
+		}
+		unchanged(t, s, before)
+		if err := w.call(t.Context(), s); err != nil { // nothing is left locked, either
+			t.Errorf("%s again: %v", w.name, err)
+		}
+	})
+}
+
+// a server that says nothing holds no write, whatever its driver waits
+// for, longer than its context.
+func TestSilentServerHoldsNobody(t *testing.T) {
+	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+		c := p.silence(p.commit)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- w.call(ctx, s) }()
+		select {
+		case err := <-ended:
+			outage(t, err, w.name+" that nobody answers")
+			if err == nil || !strings.Contains(err.Error(), "may have happened") {
+				t.Errorf("the error does not tell that the write may have happened: %v", err)
+			}
+		case <-time.After(15 * time.Second):
+			t.Fatal("the call goes on long after its context has ended")
+		}
+		if !c.made.Load() {
+			t.Fatal("no commit was kept back")
+		}
+	})
+}
+
+// what breaks off before the commit has not happened.
+func TestStatementWithoutAnAnswer(t *testing.T) {
+	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+		before := recordsOf(t, s, "o")
+		c := p.cutAnswer("update")
+		err := w.call(t.Context(), s)
+		if !c.made.Load() {
+			t.Fatal("no statement was cut")
+		}
+		outage(t, err, w.name+" that broke off")
+		unchanged(t, s, before)
+	})
+}
+
+func forEachWrite(t *testing.T, check func(*testing.T, *proxy, *sqlstore.Store, write)) {
+	for _, server := range proxied {
+		for _, w := range writes {
+			t.Run(server.name+" "+w.name, func(t *testing.T) {
+				t.Parallel()
+				dsn := server.dsn(t)
+				insert(t, sqlStore(t, server.dialect, openDB(t, server.driver, dsn)), record("o", "k1"), record("o", "k2"))
+				p, dsn := newProxy(t, server.protocol, dsn)
+				check(t, p, newStore(t, server.dialect, openDB(t, server.driver, dsn), nil), w)
+			})
+		}
+	}
+}
+
+// whether makes an error of an answer that is not right.
+func whether(err error, right bool) error {
+	if err == nil && !right {
+		return errors.New("the answer is not what was written")
+	}
+	return err
+}
+
+func recordsOf(t *testing.T, s store.Store, owner string) map[string]store.Record {
+	t.Helper()
+	page, err := s.List(t.Context(), store.Query{Owner: owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rs := map[string]store.Record{}
+	for _, r := range page.Records {
+		rs[r.ID] = r
+	}
+	return rs
+}
+
+func unchanged(t *testing.T, s store.Store, before map[string]store.Record) {
+	t.Helper()
+	if after := recordsOf(t, s, "o"); !reflect.DeepEqual(after, before) {
+		t.Errorf("what was reported as an outage left something: got %+v, want %+v", after, before)
+	}
+}

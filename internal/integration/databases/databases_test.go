@@ -1,0 +1,74 @@
+package databases_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// A database is one of those that sqlstore speaks to.
+type database struct {
+	name, driver string
+	dialect      sqlstore.Dialect
+	dsn          func(testing.TB) string // of an empty one, which goes with the test
+}
+
+var databases = []database{
+	{"SQLite", "sqlite", sqlstore.SQLite, sqliteDSN},
+	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, postgresDSN},
+	{"MariaDB", "mysql", sqlstore.MySQL, func(t testing.TB) string { return mysqlDSN(t, "") }},
+}
+
+// servers are those that are not a file.
+var servers = databases[1:]
+
+// open returns a pool of connections to an empty database.
+func (d database) open(t testing.TB) *sql.DB {
+	t.Helper()
+	db := openDB(t, d.driver, d.dsn(t))
+	if d.dialect == sqlstore.SQLite {
+		db.SetMaxOpenConns(1) // it has one writer
+	}
+	return db
+}
+
+func sqliteDSN(t testing.TB) string {
+	file := filepath.Join(t.TempDir(), "keys.db")
+	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(100)"
+}
+
+// sqlStore is a Store on db, with its tables made.
+func sqlStore(t testing.TB, d sqlstore.Dialect, db *sql.DB) *sqlstore.Store {
+	t.Helper()
+	return migrated(t, d, db, nil)
+}
+
+func migrated(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options) *sqlstore.Store {
+	t.Helper()
+	s := newStore(t, d, db, o)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatalf("Migrate: %v", err)
+	}
+	return s
+}
+
+// newStore names the schema if the Options name none: Migrate creates no tables
+// by the search path while there are others in the database, those of other tests.
+func newStore(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options) *sqlstore.Store {
+	t.Helper()
+	var opts sqlstore.Options
+	if o != nil {
+		opts = *o
+	}
+	if d == sqlstore.PostgreSQL && opts.Schema == "" {
+		opts.Schema = ask[string](t, db, "SELECT current_schema()")
+	}
+	s, err := sqlstore.New(db, d, &opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

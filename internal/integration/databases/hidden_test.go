@@ -1,0 +1,348 @@
+package databases_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// hiding is a way in which PostgreSQL hides rows of the table %[1]s from the user
+// %[2]s.
+type hiding struct {
+	name     string
+	owner    bool // the user owns the table
+	hide     []string
+	harmless bool // it hides nothing from this user
+}
+
+var hidings = []hiding{
+	{name: "no policy", hide: []string{"ALTER TABLE %[1]s ENABLE ROW LEVEL SECURITY"}},
+	{name: "no policy, forced", owner: true, hide: []string{"ALTER TABLE %[1]s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"}},
+	{name: "not forced", owner: true, harmless: true, hide: []string{"ALTER TABLE %[1]s ENABLE ROW LEVEL SECURITY"}},
+	{name: "forced, not enabled", owner: true, harmless: true, hide: []string{"ALTER TABLE %[1]s FORCE ROW LEVEL SECURITY"}},
+	{name: "some rows", hide: []string{
+		"CREATE POLICY p ON %[1]s USING (%[1]s::text > 'x')", "ALTER TABLE %[1]s ENABLE ROW LEVEL SECURITY"}},
+	{name: "reads only", hide: []string{
+		"CREATE POLICY p ON %[1]s FOR SELECT USING (true)", "ALTER TABLE %[1]s ENABLE ROW LEVEL SECURITY"}},
+	{name: "bypassed", harmless: true, hide: []string{"ALTER TABLE %[1]s ENABLE ROW LEVEL SECURITY", "ALTER ROLE %[2]s BYPASSRLS"}},
+}
+
+func (h hiding) apply(t *testing.T, admin *sql.DB, table, user string) {
+	t.Helper()
+	for _, statement := range h.hide {
+		execute(t, admin, strings.NewReplacer("%[1]s", table, "%[2]s", user).Replace(statement))
+	}
+}
+
+func (h hiding) undo(t *testing.T, admin *sql.DB, table, user string) {
+	t.Helper()
+	execute(t, admin, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
+	execute(t, admin, "DROP POLICY IF EXISTS p ON "+table)
+	execute(t, admin, "ALTER ROLE "+user+" NOBYPASSRLS")
+}
+
+// A tenant is a user of a PostgreSQL schema from whom rows can be hidden. The
+// tests' own user is a superuser, who sees all.
+type tenant struct {
+	admin, db    *sql.DB
+	name, schema string
+}
+
+func newTenant(t *testing.T, owner bool) tenant {
+	t.Helper()
+	dsn := postgresDSN(t)
+	schema := schemaOf(dsn)
+	admin := openDB(t, "pgx", dsn)
+	sqlStore(t, sqlstore.PostgreSQL, admin)
+	name := unique()
+	worker := grantPostgres(t, dsn, name)
+	if owner {
+		for _, ending := range []string{"", "_owners", "_version", "_revocations"} {
+			execute(t, admin, "ALTER TABLE keyhatch_keys"+ending+" OWNER TO "+name)
+		}
+		t.Cleanup(func() { execute(t, admin, "REASSIGN OWNED BY "+name+" TO "+parsed(dsn).User.Username()) })
+	}
+	return tenant{admin, openDB(t, "pgx", worker), name, schema}
+}
+
+// row-level security that was there before the start is refused at the
+// start. What hides nothing is not.
+func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
+	t.Parallel()
+	for _, h := range hidings {
+		for _, table := range []string{"keyhatch_keys", "keyhatch_keys_owners", "keyhatch_keys_version", "keyhatch_keys_revocations"} {
+			t.Run(h.name+" "+table, func(t *testing.T) {
+				t.Parallel()
+				tn := newTenant(t, h.owner)
+				h.apply(t, tn.admin, table, tn.name)
+				for pools, s := range map[string]*sqlstore.Store{
+					"the pool":           newStore(t, sqlstore.PostgreSQL, tn.db, nil),
+					"the pool for reads": newStore(t, sqlstore.PostgreSQL, tn.admin, &sqlstore.Options{Reads: tn.db}),
+				} {
+					err := s.Migrate(t.Context())
+					if h.harmless {
+						if err != nil {
+							t.Errorf("%s: %v", pools, err)
+						}
+						continue
+					}
+					allFail(t, map[string]error{pools: err}, "row-level security may hide rows of "+table+" from user "+tn.name)
+					allFail(t, map[string]error{pools: err}, "BYPASSRLS")
+				}
+				if h.harmless {
+					works(t, newStore(t, sqlstore.PostgreSQL, tn.db, nil))
+				}
+			})
+		}
+	}
+}
+
+// row-level security that comes while a Store is at work makes every call
+// fail that reads. None returns "not found", an empty list or (0, nil).
+func TestRowLevelSecurityWhileOpen(t *testing.T) {
+	t.Parallel()
+	for _, h := range hidings {
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			tn := newTenant(t, h.owner)
+			s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
+			had := someKeys(t, s)
+			callLookup(t, s) // which may prepare it
+			h.apply(t, tn.admin, "keyhatch_keys", tn.name)
+			if h.harmless {
+				recovered(t, s, had)
+				return
+			}
+			hidden(t, s, "row-level security")
+			h.undo(t, tn.admin, "keyhatch_keys", tn.name)
+			recovered(t, s, had)
+		})
+	}
+}
+
+// hidden fails unless every call that reads keys fails, for this cause.
+func hidden(t *testing.T, s store.Store, cause string) {
+	t.Helper()
+	errs := callEach(t.Context(), s)
+	delete(errs, "Touch")  // a use that is not noted harms nobody
+	delete(errs, "Insert") // the database itself refuses it, or it is kept
+	ctx := t.Context()
+	_, errs["Lookup of none"] = s.Lookup(ctx, record("o", "none").Digest)
+	_, errs["Get of none"] = s.Get(ctx, "o", "none")
+	_, errs["List of none"] = s.List(ctx, store.Query{Owner: "nobody"})
+	_, errs["List of a part"] = s.List(ctx, store.Query{Owner: "o", Filter: store.FilterCurrent, At: epoch})
+	_, errs["Count of none"] = s.Count(ctx, "nobody", epoch)
+	_, errs["RevokeAll of none"] = s.RevokeAll(ctx, "nobody", epoch, "closed")
+	errs["Insert at a limit"] = s.Insert(ctx, record("o", "k5"), 1)
+	_, errs["Update of none"] = s.Update(ctx, "o", "none", store.Change{At: epoch})
+	_, _, errs["Revoke of none"] = s.Revoke(ctx, "o", "none", epoch, "leaked")
+	allFail(t, errs, cause)
+}
+
+// the same for owners, whose rows are locked. The database itself refuses
+// to lock what it hides.
+func TestHiddenOwnersAreAnOutage(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t, false)
+	s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
+	had := someKeys(t, s)
+	h := hidings[0]
+	h.apply(t, tn.admin, "keyhatch_keys_owners", tn.name)
+	errs := callEach(t.Context(), s)
+	delete(errs, "Touch")
+	writesFail(t, errs, "row-level security policy")
+	h.undo(t, tn.admin, "keyhatch_keys_owners", tn.name)
+	recovered(t, s, had)
+}
+
+// R-18, H-14: by HTTP a hidden key is 503, and no reason to throw it away.
+func TestHiddenKeyIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t, false)
+	s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
+	_, token := manager(t, s)
+	hidings[0].apply(t, tn.admin, "keyhatch_keys", tn.name)
+	fresh, err := apikey.New(s, nil) // one that has not seen the token
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fresh.Close(context.WithoutCancel(t.Context())) })
+	if status := statusOf(fresh, token); status != http.StatusServiceUnavailable {
+		t.Errorf("a hidden key: got status %d, want 503", status)
+	}
+	if revoked, err := fresh.RevokeAll(t.Context(), "o", "closed"); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("RevokeAll of hidden keys: got %v, %v, want %v", revoked, err, apikey.ErrUnavailable)
+	}
+}
+
+// a view in a table's place may hide rows. It is refused at the start, and
+// an outage when it comes later. SQLite and MySQL have no other means to hide.
+func TestViewInPlaceOfATable(t *testing.T) {
+	t.Parallel()
+	causes := map[sqlstore.Dialect]string{
+		sqlstore.PostgreSQL: "a view may hide rows", sqlstore.MySQL: "doesn't exist in table 'keyhatch_keys'",
+	}
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			db := d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			had := someKeys(t, s)
+			callLookup(t, s)
+			execute(t, db, "ALTER TABLE keyhatch_keys RENAME TO elsewhere")
+			execute(t, db, "CREATE VIEW keyhatch_keys AS SELECT * FROM elsewhere WHERE id <> 'k2'")
+			if cause := causes[d.dialect]; cause != "" { // in a SQLite file, only writes notice
+				hidden(t, s, cause)
+			}
+			err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
+			allFail(t, map[string]error{"Migrate": err}, "view")
+			allFail(t, map[string]error{"Migrate": err}, "keyhatch_keys")
+			execute(t, db, "DROP VIEW keyhatch_keys")
+			execute(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys")
+			recovered(t, s, had)
+		})
+	}
+}
+
+// temporary tables of a connection do not take the tables' place. MySQL
+// looks there first even for a table whose database is named, so that the host
+// must not give one this name.
+func TestTemporaryTablesHideNothing(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases[:2] {
+		t.Run(d.name, func(t *testing.T) {
+			db := d.open(t)
+			db.SetMaxOpenConns(1)
+			s := newStore(t, d.dialect, db, &sqlstore.Options{})
+			if d.dialect == sqlstore.PostgreSQL { // with the schema found
+				s, _ = sqlstore.New(db, d.dialect, &sqlstore.Options{Table: uniqueTable(t, db)})
+			}
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			had := someKeys(t, s)
+			table := ask[string](t, db, tableNames[d.dialect])
+			execute(t, db, "CREATE TEMPORARY TABLE "+table+" AS SELECT * FROM "+table+" WHERE id = 'none'")
+			recovered(t, s, had)
+		})
+	}
+}
+
+// tableNames find the table of the only Store in a database or schema.
+var tableNames = map[sqlstore.Dialect]string{
+	sqlstore.SQLite:     "SELECT name FROM sqlite_schema WHERE name LIKE '%keys'",
+	sqlstore.PostgreSQL: "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'only%keys' AND relkind = 'r'",
+}
+
+// uniqueTable names a table that is in no other schema.
+func uniqueTable(t *testing.T, _ *sql.DB) string {
+	t.Helper()
+	return "only_" + unique() + "_keys"
+}
+
+// another search path leads to no other tables, and makes none.
+func TestSearchPath(t *testing.T) {
+	t.Parallel()
+	dsn, other := postgresDSN(t), postgresDSN(t)
+	db := openDB(t, "pgx", dsn)
+	o := &sqlstore.Options{Table: uniqueTable(t, db)}
+	open := func(db *sql.DB) *sqlstore.Store {
+		s, err := sqlstore.New(db, sqlstore.PostgreSQL, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open(db)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	had := someKeys(t, s)
+
+	err := open(openDB(t, "pgx", other)).Migrate(t.Context())
+	allFail(t, map[string]error{"Migrate": err}, "one in schema "+schemaOf(dsn)+": set Options.Schema")
+
+	// Both are in the path, the empty schema first.
+	both := openDB(t, "pgx", withParam(dsn, "search_path", schemaOf(other)+","+schemaOf(dsn)))
+	second := open(both)
+	if err := second.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+schemaOf(other)+"'::regnamespace"); n != 0 {
+		t.Errorf("there are %d tables in the schema that comes first, want none", n)
+	}
+	recovered(t, second, had)
+
+	// It changes on the connections of a Store at work, to a schema with tables.
+	named := *o
+	named.Schema = schemaOf(other)
+	migrated(t, sqlstore.PostgreSQL, db, &named)
+	db.SetMaxOpenConns(1)
+	execute(t, db, "SET search_path = "+schemaOf(other))
+	if _, err := s.Get(t.Context(), "o", "k1"); err != nil {
+		t.Errorf("Get after the search path changed: %v", err)
+	}
+	if page, err := s.List(t.Context(), store.Query{Owner: "o"}); err != nil || len(page.Records) == 0 {
+		t.Errorf("List after the search path changed: got %d keys, %v", len(page.Records), err)
+	}
+}
+
+// a pool for reads that leads to another database, or to another file, is
+// refused: a replica returns what was so a while ago. TestServersInTrouble has
+// another server.
+func TestReadsMustLeadToTheSameServer(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases[:2] { // a server of MySQL is one place for all of its databases
+		t.Run(d.name, func(t *testing.T) {
+			db := d.open(t)
+			var o sqlstore.Options
+			o.Reads = openDB(t, d.driver, elsewhere(t, d))
+			if d.dialect == sqlstore.PostgreSQL {
+				o.Schema = ask[string](t, db, "SELECT current_schema()")
+				execute(t, o.Reads, "CREATE SCHEMA "+o.Schema)
+				migrated(t, d.dialect, o.Reads, &sqlstore.Options{Schema: o.Schema})
+			} else {
+				migrated(t, d.dialect, o.Reads, nil)
+			}
+			err := newStore(t, d.dialect, db, &o).Migrate(t.Context())
+			allFail(t, map[string]error{"Migrate": err}, "Options.Reads leads to another")
+		})
+	}
+}
+
+// elsewhere is the data source name of another database or file.
+func elsewhere(t *testing.T, d database) string {
+	t.Helper()
+	if d.dialect == sqlstore.PostgreSQL {
+		return encodedDSN(t, "UTF8")
+	}
+	return d.dsn(t)
+}
+
+// a session that cuts its lists short.
+func TestMySQLSelectLimit(t *testing.T) {
+	t.Parallel()
+	dsn := mysqlDSN(t, "")
+	s := sqlStore(t, sqlstore.MySQL, openDB(t, "mysql", dsn))
+	had := someKeys(t, s)
+	short := openDB(t, "mysql", withMySQLParams(dsn, "sql_select_limit=1"))
+	cut := newStore(t, sqlstore.MySQL, short, nil)
+	allFail(t, map[string]error{"Migrate": cut.Migrate(t.Context())}, "@@sql_select_limit hides rows")
+	hidden(t, cut, "@@sql_select_limit hides rows")
+	recovered(t, s, had)
+}
+
+// a column whose charset has no place for some texts.
+func TestMySQLCharsetOfAColumn(t *testing.T) {
+	t.Parallel()
+	db := mysqlDB(t, "")
+	s := sqlStore(t, sqlstore.MySQL, db)
+	execute(t, db, "ALTER TABLE keyhatch_keys MODIFY name TEXT CHARACTER SET latin1 NOT NULL")
+	allFail(t, map[string]error{"Migrate": s.Migrate(t.Context())}, "column name of keyhatch_keys has the charset latin1, want utf8mb4")
+}

@@ -1,0 +1,118 @@
+package databases_test
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// Every statement finds its rows by an index. MariaDB makes each plan for the
+// values at hand.
+func TestMySQLPlans(t *testing.T) {
+	t.Parallel()
+	if version := ask[string](t, openDB(t, "mysql", mysqlServer(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
+		t.Skipf("MySQL %s writes its plans in another way", version)
+	}
+	db, statements := planned(t, sqlstore.MySQL, mysqlConnector(t, mysqlDSN(t, "")))
+	for owner, sent := range statements {
+		t.Run(owner, func(t *testing.T) { report(t, explainMySQL(t, db, sent)) })
+	}
+	for _, c := range mysqlIndexes {
+		t.Run("without "+c.index, func(t *testing.T) {
+			run(t, db, c.drop)
+			missed(t, c.index, explainMySQL(t, db, statements[smallOwner]))
+		})
+	}
+}
+
+// In this order: the last one makes the table anew. Those that a statement names
+// are replaced by others of the name.
+var mysqlIndexes = []struct{ index, drop string }{
+	{listIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_list, ADD INDEX keyhatch_keys_list (owner, id)"},
+	{idIndex, "ALTER TABLE keyhatch_keys DROP INDEX id, ADD INDEX id (name(10))"},
+	{liveIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_live, ADD INDEX keyhatch_keys_live (owner, expires_at)"},
+	{replacedIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_replaced, ADD INDEX keyhatch_keys_replaced (owner, replaced_by)"},
+	{primary, "ALTER TABLE keyhatch_keys DROP PRIMARY KEY, ADD PRIMARY KEY (id)"},
+}
+
+func explainMySQL(t testing.TB, c conn, statements []sent) (all []explained) {
+	t.Helper()
+	for _, s := range statements {
+		text := s.text
+		for _, literal := range s.literals("x'%x'") {
+			text = strings.Replace(text, "?", literal, 1)
+		}
+		e := explained{sent: s, plan: rowsOf(t, c, "EXPLAIN FORMAT=JSON "+text)}
+		e.judgeMySQL(t)
+		all = append(all, e)
+	}
+	return all
+}
+
+// A mysqlTable is what a plan says of one table.
+type mysqlTable struct {
+	Name   string   `json:"table_name"`
+	Access string   `json:"access_type"`
+	Key    string   `json:"key"`
+	Parts  []string `json:"used_key_parts"`
+	Alone  bool     `json:"using_index"` // the index has all that is asked for
+}
+
+// mysqlTables are those of a plan in its order, wherever they are in it.
+func mysqlTables(t testing.TB, plan string) (tables []mysqlTable) {
+	t.Helper()
+	for _, at := range regexp.MustCompile(`"table": `).FindAllStringIndex(plan, -1) {
+		var table mysqlTable
+		if err := json.NewDecoder(strings.NewReader(plan[at[1]:])).Decode(&table); err != nil {
+			t.Fatalf("%v in the plan\n%s", err, plan)
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+func (e *explained) judgeMySQL(t testing.TB) {
+	t.Helper()
+	tables := mysqlTables(t, e.plan)
+	for _, table := range tables {
+		// A batch of uses is a table too, and so is what the count has found.
+		ours := table.Name == "keyhatch_keys" || table.Name == "k"
+		e.complain(ours && (table.Access == "ALL" || table.Access == "index"), wholeTable)
+		if e.isCount() {
+			e.complain(ours && !table.replaced() && !table.counts(), notBy(liveIndex))
+			e.complain(table.Key == replacedIndex && !table.replaced(), notBy(replacedIndex))
+			e.complain(table.Name == "s" && table.Key != "id", wholeTable) // a successor
+		}
+		if table.Name == "k" && e.isPart() {
+			e.complain(table.Key != "id" || table.Access != "eq_ref", wholeTable) // for the ids of a page
+			continue
+		}
+		e.complain(ours && e.isList() && table.Key != listIndex, notBy(listIndex))
+		e.complain(ours && e.isNext() && !slices.Contains(table.Parts, "created_at"), notBy(listIndex))
+		e.complain(ours && e.isPart() && !table.Alone, notBy(listIndex))
+		e.complain(ours && e.isLive() && (table.Key != liveIndex || !slices.Contains(table.Parts, "revoked_at")), notBy(liveIndex))
+	}
+	if e.isPart() { // the rows of a page, and not those that are passed over
+		_, list, found := strings.Cut(e.plan, "materialized")
+		e.complain(!found || strings.Contains(list, "filesort") || strings.Contains(list, "temporary_table"), "the whole list is sorted")
+	} else {
+		e.complain(strings.Contains(e.plan, "filesort") || strings.Contains(e.plan, "temporary_table"), "rows are sorted")
+	}
+	if e.isTouch() {
+		fromUses := len(tables) == 2 && tables[0].Name == "u" && tables[1].Key == "PRIMARY" && tables[1].Access == "eq_ref"
+		e.complain(!fromUses, notBy(primary))
+	}
+}
+
+func (m mysqlTable) counts() bool {
+	return m.Key == liveIndex && m.Alone && slices.Equal(m.Parts, []string{"owner", "revoked_at", "replaced_by", "expires_at"})
+}
+
+// replaced is for the keys in their grace period, past the expired ones.
+func (m mysqlTable) replaced() bool {
+	return m.Key == replacedIndex && m.Alone && len(m.Parts) >= 3 && slices.Equal(m.Parts[:3], []string{"owner", "revoked_at", "expires_at"})
+}

@@ -1,0 +1,145 @@
+package databases_test
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+// planRows is how many rows the plans are made for. With fewer, reading the
+// whole table is the better plan at times.
+var planRows = count(30_000, 100_000)
+
+// The least number of statements that a Store has. A new one that a test here
+// does not send would go unexplained.
+const allStatements = 16
+
+// callAll calls every method of a store in a way that sends every statement.
+func callAll(t testing.TB, s store.Store, owner string) {
+	t.Helper()
+	ctx := t.Context()
+	first, next, name := record(owner, owner+"-1"), record("", owner+"-2"), "renamed"
+	tomorrow := epoch.AddDate(0, 0, 1) // when the others' keys are there, and some have expired
+	first.CreatedAt, next.CreatedAt = tomorrow, tomorrow
+	page := store.Query{Owner: owner, After: store.Cursor{CreatedAt: epoch.Add(time.Minute), ID: "z"}}
+	insert := s.Insert(ctx, first, 1) // so few are soon found anywhere, a plan may expect
+	_, get := s.Get(ctx, owner, first.ID)
+	_, lookup := s.Lookup(ctx, first.Digest)
+	_, list := s.List(ctx, store.Query{Owner: owner})
+	_, more := s.List(ctx, page)
+	page.Filter, page.At = store.FilterCurrent, tomorrow
+	_, live := s.List(ctx, page)
+	page.Filter = store.FilterEnded
+	_, over := s.List(ctx, page)
+	_, update := s.Update(ctx, owner, first.ID, store.Change{At: tomorrow, Name: &name, Scopes: []string{},
+		Metadata: map[string]string{}, ExpiresAt: &time.Time{}, DisabledAt: &time.Time{}})
+	_, _, rotate := s.Rotate(ctx, owner, first.ID, next, tomorrow.Add(time.Hour), -1)
+	touch := s.Touch(ctx, []store.Use{{Digest: first.Digest, At: tomorrow}})
+	_, _, revoke := s.Revoke(ctx, owner, first.ID, tomorrow, "leaked")
+	_, revokeAll := s.RevokeAll(ctx, owner, tomorrow, "closed")
+	if err := errors.Join(insert, get, lookup, list, more, live, over, update, rotate, touch, revoke, revokeAll); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// planned is a database of many rows, and the statements that a Store sent to
+// it beforehand for an owner, who has many keys by now or a hundred, or half of all
+// keys, which have ended.
+func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map[string][]sent) {
+	t.Helper()
+	db, r := recorded(t, c)
+	s := sqlStore(t, d, db)
+	statements := map[string][]sent{}
+	for _, owner := range []string{bigOwner, smallOwner, endedOwner} {
+		r.seen = nil
+		callAll(t, s, owner)
+		if len(r.seen) < allStatements {
+			t.Fatalf("got %d statements, want %d: %q", len(r.seen), allStatements, r.seen)
+		}
+		statements[owner] = r.seen
+	}
+	fillOwner(t, db, d, endedOwner, planRows, planRows)
+	fillRows(t, db, d, planRows)
+	return db, statements
+}
+
+// The indexes, as the plans are judged by them.
+const (
+	listIndex     = "keyhatch_keys_list"
+	liveIndex     = "keyhatch_keys_live"
+	replacedIndex = "keyhatch_keys_replaced"
+	primary       = "the primary key"
+	idIndex       = "the index of ids"
+)
+
+const wholeTable = "the whole table is read"
+
+// missing is a complaint for each index, which must be made when it is gone.
+var missing = map[string]string{
+	listIndex:     notBy(listIndex),
+	liveIndex:     notBy(liveIndex),
+	replacedIndex: notBy(replacedIndex),
+	primary:       notBy(primary),
+	idIndex:       wholeTable,
+}
+
+func notBy(index string) string { return "rows are not found by " + index + " alone" }
+
+// An explained statement has a plan, and what is wrong with it.
+type explained struct {
+	sent
+	plan       string
+	complaints []string
+}
+
+func (e *explained) complain(wrong bool, complaint string) {
+	if wrong {
+		e.complaints = append(e.complaints, complaint)
+	}
+}
+
+func report(t *testing.T, all []explained) {
+	t.Helper()
+	for _, e := range all {
+		t.Logf("%s\n%s", e.line(), e.plan)
+		for _, c := range e.complaints {
+			t.Errorf("%s: %s", c, e.line())
+		}
+	}
+}
+
+func good(all []explained) bool {
+	return !slices.ContainsFunc(all, func(e explained) bool { return len(e.complaints) > 0 })
+}
+
+// missed fails unless the plans without an index are found bad. It shows that
+// report can fail.
+func missed(t *testing.T, index string, all []explained) {
+	t.Helper()
+	for _, e := range all {
+		if slices.Contains(e.complaints, missing[index]) {
+			return
+		}
+	}
+	t.Errorf("without %s no plan is found bad", index)
+}
+
+// What a statement is for, by its text.
+func (s sent) isCount() bool { return strings.Contains(s.text, "count(*)") }
+func (s sent) isList() bool  { return strings.Contains(s.text, "ORDER BY created_at DESC") }
+func (s sent) isNext() bool  { return s.isList() && strings.Contains(s.text, "id < ") }
+func (s sent) isPart() bool  { return s.isList() && strings.Contains(s.text, "AS page") }
+func (s sent) isBatch() bool { return strings.Contains(s.text, "AS batch") }
+func (s sent) isTouch() bool {
+	return strings.Contains(s.text, "SET last_used_at") || strings.Contains(s.text, "SET k.last_used_at")
+}
+func (s sent) isLive() bool {
+	return !s.isCount() && !s.isList() && !strings.Contains(s.text, "digest IN") && strings.Contains(s.text, "WHERE owner = ") && strings.Contains(s.text, "revoked_at IS NULL")
+}

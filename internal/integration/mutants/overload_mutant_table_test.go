@@ -1,0 +1,182 @@
+package mutants_test
+
+// What overload and a slow store must not do.
+var overloadMutants = []mutant{
+	{"a kept value closes the breaker", "cache/load.go", edits{
+		"case err == nil && found.Kept:", "case err != nil && found.Kept:",
+	}, "./cache", "TestKeptValueClosesNoBreaker"},
+	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
+		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, c.noPlace()", "\t\treturn nil, ErrOverloaded",
+	}, "./cache", "TestRefusedStrangersLeaveNothing"},
+	{"stale values outlive their end", "cache/stale.go", edits{
+		" && now.UnixNano() < e.untilWall", "",
+	}, "./cache", "TestNothingStaleAfterUntil"},
+	{"a round trip for each call of the shared cache", "cache/rediscache/pipeline.go", edits{
+		"n := min(len(p.waiting), maxTogether)",
+		"n := min(len(p.waiting), maxTogether/maxTogether)",
+	}, "./cache/rediscache", "TestConcurrentCallsGoTogether"},
+	{"a shared cache asked where it does not pay", "apikey/levelbudget.go", edits{
+		"return b.spent <= rareLookups",
+		"return b.spent > 0",
+	}, "./apikey", "TestLevelIsAskedIfItPays"},
+	{"a shared cache not asked any more", "apikey/levelbudget.go", edits{
+		"if hit {",
+		"if hit && b.asked < 0 {",
+	}, "./apikey", "TestLevelIsAskedIfItPays"},
+	{"an old entry left in the level by those who renew it", "apikey/level.go", edits{
+		"l.forget(ctx, cache.Key(d)) == nil {",
+		"d.IsZero() {",
+	}, "./apikey", "TestRenewalsShareTheLevel"},
+	{"overload reported as a failure of the store", "apikey/ask.go", edits{
+		"return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded",
+		"return errors.Is(err, errOverloaded) && err != cache.ErrOverloaded",
+	}, "./apikey", "TestFlood/in_process"},
+	{"overload counted as a failure", "cache/load.go", edits{
+		"\tif err != nil {\n\t\tc.land(f, nil, err)",
+		"\tif err != nil {\n\t\tc.breaker.Record(*key, f.began, err)\n\t\tc.land(f, nil, err)",
+	}, "./cache", "TestOverloadIsNoFailure"},
+	{"stale served on overload", "cache/load.go", edits{
+		"case f.err == ErrOverloaded:",
+		"case f.err == ErrMiss:",
+	}, "./cache", "TestOverloadServesNothingStale"},
+	{"stale served to those who wait for their turn", "cache/load.go", edits{
+		"case c.slow.Load() > 0 ||",
+		"case c.slow.Load() >= 0 ||",
+	}, "./cache", "TestOverloadServesNothingStale"},
+	{"no places for known keys", "cache/cache.go", edits{
+		"guard.NewPlaces(maxStrangers, maxWaiting)",
+		"guard.NewPlaces(maxLoads, math.MaxInt)",
+	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
+	{"a key whose value has ended is not known", "cache/load.go", edits{
+		"go c.fly(f, known != nil && !known.ended, nil, load)",
+		"go c.fly(f, false, nil, load)",
+	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
+	{"an ended key takes the place of a known one", "cache/load.go", edits{
+		"known != nil && !known.ended",
+		"known != nil",
+	}, "./cache", "TestEndedKeysAreNotKnown"},
+	{"an ended key renewed ahead", "cache/entry.go", edits{
+		"if e.ends == e.began+ttl && !e.ended {",
+		"if e.ends == e.began+ttl {",
+	}, "./cache", "TestEndedKeysAreNotKnown"},
+	{"a revoked key counts as known", "apikey/validate.go", edits{
+		"Ended: k.refusal(time.Now()) != nil",
+		"Ended: false",
+	}, "./apikey", "TestEndedKeysTakeNoPlaces"},
+	{"the clock of a load started in the queue", "cache/load.go", edits{
+		"guard.Call(f.ctx, c.opts.LoadTimeout, func() {",
+		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), func() {",
+	}, "./cache", "TestLoadTimeoutStartsWithThePlace"},
+	{"a busy store taken for an outage", "apikey/validate.go", edits{
+		"case errors.Is(err, store.ErrBusy):",
+		"case errors.Is(err, store.ErrBusy) && err == nil:",
+	}, "./apikey", "TestBusyStoreIsNoOutage"},
+	{"a busy store not heard any more", "apikey/validate.go", edits{
+		"m.store.Lookup(sooner, d)",
+		"m.store.Lookup(context.WithoutCancel(sooner), d)",
+	}, "./apikey", "TestBusyStoreIsNoOutage"},
+	{"a load that asks nothing has failed", "cache/load.go", edits{
+		"case err == ErrOverloaded: // the",
+		"case err == ErrMiss: // the",
+	}, "./cache", "TestLoadThatAsksNothing"},
+	{"a load that asks nothing in an outage is an overload", "cache/load.go", edits{
+		"c.breaker.Release()\n\t\treturn nil, c.noPlace()",
+		"c.breaker.Release()\n\t\treturn nil, ErrOverloaded",
+	}, "./cache", "TestLoadThatAsksNothing"},
+	{"a busy pool taken for an outage", "store/pgstore/connector.go", edits{
+		"stat.AcquireCount() > before",
+		"stat.AcquireCount() < before",
+	}, "./store/pgstore", "TestBusyPoolIsNoOutage"},
+	{"an outage taken for a busy pool", "store/pgstore/connector.go", edits{
+		"stat.AcquireCount() > before",
+		"stat.AcquireCount() >= before",
+	}, "./store/pgstore", "TestNoMoreThanMaxConns"},
+	{"a short queue of known keys", "cache/cache.go", edits{
+		"guard.NewPlaces(maxLoads, math.MaxInt),",
+		"guard.NewPlaces(maxLoads, min(maxWaiting, math.MaxInt)),",
+	}, "./cache", "TestAllKnownKeysWait"},
+	{"a short wait of known keys", "cache/load.go", edits{
+		"wait := c.opts.LoadTimeout\n",
+		"wait := c.wait()\n",
+	}, "./cache", "TestAllKnownKeysWait"},
+	{"any number of callers of one load", "cache/flight.go", edits{
+		"if f.callers >= maxWaiting && time",
+		"if f.callers < 0 && time",
+	}, "./cache", "TestCallersOfOneLoadAreBounded"},
+	{"the trial claimed after the queue", "cache/load.go", edits{
+		"trial := !c.breaker.Closed()",
+		"trial := c.breaker == nil",
+	}, "./cache", "TestHungCallsAreAnOutage"},
+	{"calls that hang taken for an overload", "cache/load.go", edits{
+		"c.hung.Load() >= maxLoads/2",
+		"c.hung.Load() < 0",
+	}, "./cache", "TestHungCallsAreAnOutage"},
+	{"calls that hang beside an open circuit breaker taken for an overload", "cache/load.go", edits{
+		"\t\treturn nil, c.noPlace()\n\t}\n\treturn release, nil",
+		"\t\treturn nil, ErrOverloaded\n\t}\n\treturn release, nil",
+	}, "./cache", "TestHungCallsAreAnOutage"},
+	{"an abandoned load not dropped", "cache/flight.go", edits{
+		"f.callers == 0 && !f.started",
+		"f.callers < 0",
+		"f.started = f.callers > 0\n\treturn f.started",
+		"f.started = true\n\treturn f.started",
+	}, "./cache", "TestAbandonedLoadIsDropped"},
+	{"a load dropped with its first caller", "cache/flight.go", edits{
+		"if f.callers--; f.callers == 0 && !f.started {",
+		"if f.callers--; !f.started {",
+	}, "./cache", "TestLoadOutlivesItsFirstCaller"},
+	{"a load begun for a caller who has hung up", "cache/load.go", edits{
+		"\tif ctx.Err() != nil {\n\t\treturn v, false, gaveUp(ctx)\n\t}\n",
+		"",
+	}, "./cache", "TestNoLoadForWhoHasHungUp"},
+	{"no renewal ahead", "cache/entry.go", edits{
+		"e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))",
+		"_ = ttl",
+	}, "./cache", "TestRenewal$"},
+	{"every caller renews", "cache/entry.go", edits{
+		"return e.due.CompareAndSwap(due, int64(next))",
+		"return next > 0",
+	}, "./cache", "TestRenewalThatFails"},
+	{"a renewal outside the fence", "cache/load.go", edits{
+		"\tif err == nil && open {",
+		"\tif err == nil && renewed != nil {\n\t\te.epoch = c.stripe(key).word.Load()\n\t}\n\tif err == nil && open {",
+	}, "./cache", "TestFenceRenewalBegunBeforeWrite"},
+	{"renewals take all places", "cache/cache.go", edits{
+		"guard.NewPlaces(maxRenewals, maxWaiting)",
+		"guard.NewPlaces(maxLoads, math.MaxInt)",
+	}, "./cache", "TestRenewalsLeavePlaces"},
+	{"an old value renewed over and over", "cache/entry.go", edits{
+		"min(max(at, now+(e.ends-e.began)/20), e.ends)",
+		"min(at, e.ends)",
+	}, "./cache", "TestOldValueIsNotRenewedOverAndOver"},
+	{"what a renewal finds to be gone served until its end", "cache/load.go", edits{
+		"(e.absent || c.opts.StaleIfError > 0)",
+		"c.opts.StaleIfError > 0",
+	}, "./cache", "TestRenewalFindsNothing"},
+	{"a slow load waited for though StaleIfError allows what is known", "cache/cache.go", edits{
+		"patience = 50 * time.Millisecond",
+		"patience = 50 * time.Second",
+	}, "./cache", "TestSlowLoadServesStale"},
+	{"what is doubted served because the source is slow", "cache/stale.go", edits{
+		"c.undoubted(e, s) && c.mayBeStale",
+		"c.mayBeStale",
+	}, "./cache", "TestSlowLoadIsWaitedFor"},
+	{"a queue without bound", "internal/guard/places.go", edits{
+		"if p.waiting.Add(1) > p.queue {",
+		"if p.waiting.Add(1) < 0 {",
+	}, "./internal/guard", "TestPlaces$"},
+	{"a place waited for without bound", "internal/guard/places.go", edits{
+		"patient, cancel := context.WithTimeout(ctx, wait)",
+		"patient, cancel := context.WithCancel(ctx)",
+	}, "./internal/guard", "TestPlacesWait"},
+	{"a refused write logged as a failure of the store", "apikey/ask.go", edits{
+		"\t\tif err == bound.ErrBusy {\n",
+		"\t\tif false {\n",
+	}, "./apikey", "TestRefusedWritesAreNoOutage"},
+	{"a place given back before the call has returned", "internal/guard/call.go", edits{
+		"\t\tdone()\n\t\treturned <-",
+		"\t\treturned <-",
+		"\treturned := make(chan result, 1)\n",
+		"\treturned := make(chan result, 1)\n\tdefer done()\n",
+	}, "./internal/guard", "TestCallKeepsItsPlace"},
+}

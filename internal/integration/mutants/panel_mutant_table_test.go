@@ -1,0 +1,134 @@
+package mutants_test
+
+// The API and the page on which customers manage their keys.
+var panelMutants = []mutant{
+	{"panel: a lesser key rotates", "apikey/selfservice/rotate.go", edits{
+		"\tif err := c.mayChange(nil); err != nil {\n\t\treturn 0, nil, err\n\t}\n", "",
+	}, "./apikey/selfservice", "TestRotationByALesserKey"},
+	{"panel: a lesser key gets what was widened meanwhile", "apikey/selfservice/rotate.go", edits{
+		"\tif !c.who.mayHandOut(issued.Key) {", "\tif !c.who.mayHandOut(issued.Key) && issued.Key.ID == \"\" {",
+	}, "./apikey/selfservice", "TestRotationByALesserKey"},
+	{"panel: the zero expiry lets a key live for ever", "apikey/selfservice/update.go", edits{
+		" || at != nil && at.IsZero() {", " {",
+	}, "./apikey/selfservice", "TestRefusals"},
+	{"panel: the first of two content types taken", "apikey/selfservice/call.go", edits{
+		" || len(c.r.Header[\"Content-Type\"]) > 1 {", " {",
+	}, "./apikey/selfservice", "TestContentTypes"},
+	{"panel: an offered scope given that the plan does not cover", "apikey/selfservice/scope.go", edits{
+		"return e.Covers(scope) && slices", "return slices",
+	}, "./apikey/selfservice", "TestOfferedScopesThatThePlanDoesNotCover"},
+	{"panel: the first of two idempotency keys taken", "apikey/selfservice/create.go", edits{
+		"if len(values) > 1 || key == \"\" {", "if key == \"\" {",
+	}, "./apikey/selfservice", "TestIdempotencyKey"},
+	{"panel: a hint of any characters", "apikey/selfservice/create.go", edits{
+		"len(rest) != hintLen || strings.ContainsFunc", "len(rest) != hintLen || false && strings.ContainsFunc",
+	}, "./apikey/selfservice", "TestRefusals"},
+	{"panel: no owner is an owner", "apikey/selfservice/caller.go", edits{
+		"case err != nil || owner == \"\":",
+		"case err != nil:",
+	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
+	{"panel: an owner beside an error", "apikey/selfservice/caller.go", edits{
+		"case err != nil || owner == \"\":",
+		"case owner == \"\":",
+	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
+	{"panel: sessions that cannot be looked up are no session", "apikey/selfservice/caller.go", edits{
+		"\t\treturn caller{}, apikey.ErrUnavailable\n",
+		"\t\treturn caller{}, unauthorized\n",
+	}, "./apikey/selfservice", "TestNobodyIsLetIn"},
+	{"panel: any key manages keys", "apikey/selfservice/caller.go", edits{
+		"h.options.KeyScope == \"\" || !p.Allows",
+		"h.options.KeyScope != \"\" && !p.Allows",
+	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
+	{"panel: a key that came with a session goes by the session", "apikey/selfservice/caller.go", edits{
+		"if !behind && !h.keys.HasCredential(r) {",
+		"if !behind && !h.keys.HasCredential(r) || r.Header.Get(\"X-Session\") != \"\" {",
+	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
+	{"panel: a key hands out more scopes than its own", "apikey/selfservice/caller.go", edits{
+		"if !c.key.Allows(s) {",
+		"if false && !c.key.Allows(s) {",
+	}, "./apikey/selfservice", "TestKeysEscalateNowhere"},
+	{"panel: a key hands out keys that outlive it", "apikey/selfservice/caller.go", edits{
+		"return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)",
+		"return own.IsZero() || !k.ExpiresAt.After(own)",
+	}, "./apikey/selfservice", "TestKeysEscalateNowhere"},
+	{"panel: a key prolongs what is longer than itself", "apikey/selfservice/update.go", edits{
+		"allowed = allowed && c.who.mayHandOut(k)",
+		"allowed = c.who.mayHandOut(k)",
+	}, "./apikey/selfservice", "TestKeysEscalateNowhere"},
+	{"panel: unknown fields passed over", "apikey/selfservice/call.go", edits{
+		"\td.DisallowUnknownFields()\n",
+		"",
+	}, "./apikey/selfservice", "TestOwnerCannotBeNamed"},
+	{"panel: unknown parameters passed over", "apikey/selfservice/call.go", edits{
+		"if len(all) > 0 {",
+		"if len(all) > 9 {",
+	}, "./apikey/selfservice", "TestOwnerCannotBeNamed"},
+	{"panel: any content type", "apikey/selfservice/call.go", edits{
+		"kind != \"application/json\" ||",
+		"kind == \"\" ||",
+	}, "./apikey/selfservice", "TestCrossOrigin|TestContentTypes"},
+	{"panel: other sites may write", "apikey/selfservice/selfservice.go", edits{
+		"h.crossOrigin.Check(r) != nil",
+		"false && h.crossOrigin.Check(r) != nil",
+	}, "./apikey/selfservice", "TestCrossOrigin"},
+	{"panel: refusals without the headers", "apikey/selfservice/selfservice.go", edits{
+		"\tprotect(w.Header())\n\troute, id := find(r.URL.Path)\n",
+		"\troute, id := find(r.URL.Path)\n\tif route != nil {\n\t\tprotect(w.Header())\n\t}\n",
+	}, "./apikey/selfservice", "TestHeaders"},
+	{"panel: an outage is no error", "apikey/selfservice/revoke.go", edits{
+		"err != nil {\n\t\treturn 0, nil, err\n\t}\n\treturn http.StatusNoContent",
+		"err != nil {\n\t\treturn http.StatusNoContent, nil, nil\n\t}\n\treturn http.StatusNoContent",
+	}, "./apikey/selfservice", "TestOutagesSurface"},
+	{"panel: an outage takes the verdict that it wraps", "apikey/selfservice/problem.go", edits{
+		"case errors.Is(err, apikey.ErrUnavailable):\n\t\treturn unavailable\n",
+		"",
+	}, "./apikey/selfservice", "TestOutagesSurface"},
+	{"panel: scopes that are not offered", "apikey/selfservice/create.go", edits{
+		"if !c.grantable(o.Entitlement, s) {",
+		"if false && !c.grantable(o.Entitlement, s) {",
+	}, "./apikey/selfservice", "TestRefusals|TestNoScopesWithoutAnOffer"},
+	{"panel: a plan that covers everything offers everything", "apikey/selfservice/scope.go", edits{
+		"return e.Scopes != nil && ",
+		"return e.Scopes == nil || ",
+	}, "./apikey/selfservice", "TestNoScopesWithoutAnOffer"},
+	{"panel: a caller is asked for before the body has come", "apikey/selfservice/call.go", edits{
+		"\t\tcontent, unread := readBody(w, r)\n\t\twho, err := h.caller(r)\n",
+		"\t\twho, err := h.caller(r)\n\t\tcontent, unread := readBody(w, r)\n",
+	}, "./apikey/selfservice", "TestSlowBodyOfAnEndedCaller"},
+	{"panel: a key stays good for as long as its request takes", "apikey/selfservice/caller.go", edits{
+		"if err == nil && behind {",
+		"if false {",
+	}, "./apikey/selfservice", "TestSlowBodyOfAnEndedCaller"},
+	{"panel: another Manager's word is taken", "apikey/selfservice/caller.go", edits{
+		"return nil, keyForbidden // another",
+		"p, _ := apikey.PrincipalFromContext(r.Context())\n\t\treturn p, nil // another",
+	}, "./apikey/selfservice", "TestPrincipalOfAnotherManager"},
+	{"panel: graces overlap", "apikey/create.go", edits{
+		"limit = plan.MaxKeys",
+		"limit = -max(1, plan.MaxKeys)",
+	}, "./apikey/selfservice", "TestRotationsAreBounded"},
+	{"panel: fields twice", "apikey/selfservice/call.go", edits{
+		"|| seen[name] ||",
+		"||",
+	}, "./apikey/selfservice", "TestFieldsAreThereOnce"},
+	{"panel: a retry with other scopes is the same", "apikey/create.go", edits{
+		" && slices.Equal(a.Scopes, b.Scopes)",
+		" && len(a.Scopes) <= len(b.Scopes)+9 && slices.Equal(a.Scopes[:0], b.Scopes[:0])",
+	}, "./apikey", "TestIdempotencyKeyOfRegister"},
+	{"panel: as many creations as anybody likes", "apikey/throttle.go", edits{
+		"wait > 0 {",
+		"wait > time.Hour {",
+	}, "./apikey/selfservice", "TestTenAMinute"},
+	{"panel: the zero expiry is never", "apikey/selfservice/create.go", edits{
+		"p.ExpiresAt.IsZero() {",
+		"false {",
+	}, "./apikey/selfservice", "TestRefusals"},
+	{"panel: a retry makes a second key", "apikey/params.go", edits{
+		"if p.IdempotencyKey != \"\" {",
+		"if false {",
+	}, "./apikey", "TestIdempotencyKeyMakesOneKey"},
+	{"panel: an attempt is everybody's", "apikey/create.go", edits{
+		"strconv.Itoa(len(owner)) + \":\" + owner + idempotencyKey",
+		"strconv.Itoa(0) + idempotencyKey",
+	}, "./apikey", "TestIdempotencyKeyMakesOneKey"},
+}

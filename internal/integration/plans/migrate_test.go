@@ -1,0 +1,160 @@
+package plans_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
+)
+
+func TestEightMigrateAtOnce(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		for range count(1, 20) {
+			dsn := d.dsn(t)
+			var wg sync.WaitGroup
+			for range 8 {
+				db := openDB(t, d.driver, dsn)
+				wg.Go(func() {
+					if err := newProvider(t, d, db, nil).Migrate(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			p := migrated(t, d, openDB(t, d.driver, dsn))
+			put(t, p, bought("ann", "sub_1", "pro"), true)
+		}
+	})
+}
+
+func TestMigrateRefusesANewerSchema(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, db := d.start(t)
+		execute(t, db, "UPDATE keyhatch_plans_version SET version = 2")
+		err := p.Migrate(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "schema version 2, this program knows versions up to 1") {
+			t.Errorf("got %v, want an error with both versions", err)
+		}
+	})
+}
+
+func TestMigrateRefusesAnotherTable(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		db := openDB(t, d.driver, d.dsn(t))
+		execute(t, db, "CREATE TABLE keyhatch_plans (id INTEGER NOT NULL PRIMARY KEY)")
+		if err := newProvider(t, d, db, nil).Migrate(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "sqlprovider: migrate: ") {
+			t.Errorf("a table of another program: got %v, want an error of Migrate", err)
+		}
+	})
+}
+
+func TestMigrateAndCheckRefuseUnknownPlans(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, db := d.start(t)
+		for id, status := range map[string]entitlement.Status{"1": entitlement.Ended, "2": entitlement.Held} {
+			s := bought("ann", id, "legacy")
+			s.Status = status
+			put(t, p, s, true)
+		}
+		if err := p.Migrate(t.Context()); err != nil {
+			t.Errorf("ended and held subscriptions with an unknown plan: got %v, want no error", err)
+		}
+		for _, status := range []string{"active", "past_due"} {
+			execute(t, db, "UPDATE keyhatch_plans SET status = '"+status+"' WHERE subscription = '1'")
+			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
+				if !errors.Is(err, entitlement.ErrUnknownPlan) || !strings.Contains(err.Error(), `"legacy"`) {
+					t.Errorf("%s, %s: got %v, want an ErrUnknownPlan that names the plan", name, status, err)
+				}
+			}
+		}
+	})
+}
+
+// A subscription that Check ignores is no outage for its owner either, even with the
+// longest grace in the override.
+func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, db := d.start(t)
+		if err := p.SetOverride(t.Context(), "ann", entitlement.Override{Grace: entitlement.MaxGrace}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, p, bought("ann", "sub_1", "pro"), true)
+		limit := time.Now().Add(-entitlement.MaxGrace)
+		before, within := fmt.Sprint(limit.Add(-time.Minute).UnixMicro()), fmt.Sprint(limit.Add(time.Hour).UnixMicro())
+		for _, c := range []struct {
+			name, plan, status string
+			until              string
+			good, unknown      bool
+		}{
+			{"lapsed", "legacy", "active", before, true, false},
+			{"lapsed, past due", "legacy", "past_due", before, true, false},
+			{"lapsed long ago", "legacy", "active", "0", true, false},
+			{"in the longest grace", "legacy", "active", within, false, true},
+			{"in the longest grace, past due", "legacy", "past_due", within, false, true},
+			{"for ever", "legacy", "active", "NULL", false, true},
+			{"lapsed, unknown status", "pro", "trialing", before, false, false},
+			{"lapsed, unknown status in capitals", "pro", "ACTIVE", before, false, false},
+		} {
+			execute(t, db, fmt.Sprintf("UPDATE keyhatch_plans SET plan = '%s', status = '%s', valid_until = %s", c.plan, c.status, c.until))
+			if e, err := p.Entitlement(t.Context(), "ann"); e.APIAccess || (err == nil) != c.good {
+				t.Errorf("%s: the plan: got %+v, %v, want an outage: %v", c.name, e, err, !c.good)
+			}
+			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
+				if (err == nil) != c.good || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
+					t.Errorf("%s, %s: got %v, want no error: %v, ErrUnknownPlan: %v", name, c.name, err, c.good, c.unknown)
+				}
+			}
+		}
+	})
+}
+
+// Tables whose names are SQL keywords, in one database with each other and with the keys.
+func TestTablesOfAnyName(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		dsn := d.dsn(t)
+		db := openDB(t, d.driver, dsn)
+		keys, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: schemaOf(dsn)})
+		if err == nil {
+			err = keys.Migrate(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range []string{"", "order", "select", "_", strings.Repeat("t", 48)} {
+			p := newProvider(t, d, db, &sqlprovider.Options{Table: table})
+			if err := p.Migrate(t.Context()); err != nil {
+				t.Fatalf("table %q: %v", table, err)
+			}
+			put(t, p, bought("ann", "sub_1", "pro"), true) // each table is empty at first
+		}
+	})
+}
+
+func TestTablesInAnotherSchema(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases[1:] {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db, schema := openDB(t, d.driver, d.dsn(t)), unique()
+			execute(t, db, "CREATE SCHEMA "+schema)
+			cascade := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: " CASCADE"}[d.dialect]
+			t.Cleanup(func() { execute(t, db, "DROP SCHEMA "+schema+cascade) })
+			for _, o := range []sqlprovider.Options{{Schema: schema}, {}, {Schema: schema, Table: "table"}} {
+				p := newProvider(t, d, db, &o)
+				if err := p.Migrate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				put(t, p, bought("ann", "sub_1", "pro"), true)
+				if err := p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 1}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}

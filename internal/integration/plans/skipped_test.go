@@ -1,0 +1,54 @@
+package plans_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+)
+
+// a write that the database skips without an error is an outage.
+func TestSkippedWriteIsAnOutage(t *testing.T) {
+	t.Parallel()
+	skips := map[string][]string{
+		"SQLite": {
+			"CREATE TRIGGER %s_insert BEFORE INSERT ON %s BEGIN SELECT RAISE(IGNORE); END",
+			"CREATE TRIGGER %s_update BEFORE UPDATE ON %s BEGIN SELECT RAISE(IGNORE); END",
+		},
+		"PostgreSQL": {"CREATE TRIGGER skip BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION skip()"},
+	}
+	for _, d := range databases[:2] { // a trigger of MySQL cannot skip a row
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			p, db := d.start(t)
+			old := bought("ann", "sub_1", "pro")
+			put(t, p, old, true)
+			if d.name == "PostgreSQL" {
+				execute(t, db, "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+			}
+			for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides", "keyhatch_plans_events"} {
+				for _, skip := range skips[d.name] {
+					execute(t, db, strings.ReplaceAll(skip, "%s", table))
+				}
+			}
+			ended := old
+			ended.Status, ended.UpdatedAt = entitlement.Ended, old.UpdatedAt.Add(time.Second)
+			for name, s := range map[string]entitlement.Subscription{"a new one": bought("bob", "sub_2", "pro"), "a newer state": ended} {
+				if changed, err := p.Put(t.Context(), s); changed || err == nil || errors.Is(err, sqlprovider.ErrInvalid) {
+					t.Errorf("Put of %s: got %v, %v, want an outage", name, changed, err)
+				}
+			}
+			put(t, p, old, false) // which is kept
+			for name, err := range map[string]error{
+				"SetOverride":   p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 9}),
+				"MarkProcessed": p.MarkProcessed(t.Context(), "evt_1", noon),
+				"SaveRejected":  p.SaveRejected(t.Context(), "evt_1", noon, "unknown", nil),
+			} {
+				isOutage(t, err, "skipped a write", name)
+			}
+		})
+	}
+}

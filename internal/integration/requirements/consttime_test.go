@@ -1,0 +1,152 @@
+package requirements_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	// secretName matches what holds a secret, or what is compared with one.
+	secretName = regexp.MustCompile(`(?i)(mac|tag|secret|digest|signature|hash|sum|password|token|pepper)s?$`)
+
+	// comparing are the functions that stop at the first difference.
+	comparing = regexp.MustCompile(`^(bytes\.(Equal|Compare|HasPrefix|HasSuffix|Contains|Index|EqualFold)|strings\.(Compare|EqualFold)|slices\.(Equal|Compare|Contains|Index)|reflect\.DeepEqual|maps\.Equal|cmp\.Compare)$`)
+)
+
+// plainComparisons are those that tell an attacker nothing, and why.
+var plainComparisons = map[string]string{
+	"apikey/create.go: DigestOf(p.Hint) == p.Digest":                       "both are the caller's",
+	"apikey/create.go: a.Digest == b.Digest":                               "the owner's own key, after it was authenticated",
+	"apikey/create.go: r.made.Digest == next.Digest":                       "the store's answer, of a token just made",
+	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":          "sorts known keys",
+	"apikey/lastused.go: use.Digest == d":                                  "both are of known keys",
+	"apikey/lastused.go: a.Digest == b.Digest":                             "both are of known keys",
+	"apikey/token.go: token[:len(f.prefix)] != f.prefix":                   "the prefix is public",
+	"apikey/token.go: sum != string(want[:])":                              "the checksum has no key",
+	"apikey/validate.go: r.Digest == d":                                    "differs only if the store is broken",
+	"apikey/wentback.go: mark&(1<<tagBits-1) != w.tag()":                   "tells tables apart, and has no key",
+	"store/remotestore/read.go: r.Digest != d":                             "differs only if the service is broken",
+	"store/remotestore/rotate.go: old.Digest == next.Digest":               "a record with a token just made",
+	"store/remotestore/rotate.go: now.Digest == next.Digest":               "a record with a token just made",
+	"store/remotestore/route.go: bytes.Compare(uses[i-1].Digest[:], d[:])": "asks for the order, after the secret was checked",
+}
+
+// T-11: no secret is compared with ==, bytes.Equal or the like, which end at the
+// first difference.
+func TestSecretsAreComparedInConstantTime(t *testing.T) {
+	t.Parallel()
+	files, used := 0, map[string]bool{}
+	walkSource(t, isProduct, func(path string) {
+		files++
+		text, err := readSource(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range secretComparisons(t, path, text) {
+			if used[c] = true; plainComparisons[c] == "" {
+				t.Errorf("%s\ncompares what may be a secret: use subtle.ConstantTimeCompare or hmac.Equal, or say in plainComparisons why not", c)
+			}
+		}
+	})
+	if files < 100 {
+		t.Errorf("found %d files of the product, want more", files)
+	}
+	for c := range plainComparisons {
+		if !used[c] {
+			t.Errorf("%s\nis excepted, and is not there", c)
+		}
+	}
+}
+
+// isProduct reports whether path is Go code that users link.
+func isProduct(path string) bool {
+	return strings.HasSuffix(path, ".go") && !isTest(path) && !strings.HasPrefix(path, "examples/") && !strings.HasPrefix(path, "internal/integration/")
+}
+
+// secretComparisons returns the comparisons of secrets in a file, as path: text.
+func secretComparisons(t *testing.T, path string, text []byte) (found []string) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := func(n ast.Node) {
+		var b strings.Builder
+		if err := printer.Fprint(&b, fset, n); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, fmt.Sprintf("%s: %s", path, b.String()))
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.BinaryExpr:
+			if (n.Op == token.EQL || n.Op == token.NEQ) && !isConstant(n.X) && !isConstant(n.Y) && (isSecret(n.X) || isSecret(n.Y)) {
+				report(n)
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) >= 2 {
+				if p, ok := f.X.(*ast.Ident); ok && comparing.MatchString(p.Name+"."+f.Sel.Name) && (isSecret(n.Args[0]) || isSecret(n.Args[1])) {
+					report(n)
+				}
+			}
+		case *ast.SwitchStmt:
+			if n.Tag != nil && isSecret(n.Tag) {
+				report(n.Tag)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// isConstant reports whether comparing with e says nothing about the rest of a
+// secret: nil, a literal, true or false, a length.
+func isConstant(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.BasicLit, *ast.CompositeLit:
+		return true
+	case *ast.Ident:
+		return e.Name == "nil" || e.Name == "true" || e.Name == "false"
+	case *ast.ParenExpr:
+		return isConstant(e.X)
+	case *ast.CallExpr:
+		f, ok := e.Fun.(*ast.Ident)
+		return ok && (f.Name == "len" || f.Name == "cap") || len(e.Args) == 1 && isConstant(e.Args[0])
+	}
+	return false
+}
+
+// isSecret reports whether e is named as a secret, or a part or a conversion of
+// something that is.
+func isSecret(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return secretName.MatchString(e.Name)
+	case *ast.SelectorExpr:
+		return secretName.MatchString(e.Sel.Name)
+	case *ast.ParenExpr:
+		return isSecret(e.X)
+	case *ast.StarExpr:
+		return isSecret(e.X)
+	case *ast.UnaryExpr:
+		return isSecret(e.X)
+	case *ast.SliceExpr:
+		return isSecret(e.X)
+	case *ast.IndexExpr:
+		return isSecret(e.X)
+	case *ast.CallExpr:
+		for _, a := range e.Args {
+			if isSecret(a) {
+				return true
+			}
+		}
+		return isSecret(e.Fun)
+	}
+	return false
+}
