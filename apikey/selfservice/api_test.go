@@ -17,74 +17,74 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A key's whole life, by the API alone.
-func TestLife(t *testing.T) {
+// A key can be created, read, updated, rotated and revoked by the API.
+func TestKeyLifecycle(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), nil, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "reports:read"}}})
-	made := decode[one](t, p.do("ann", "POST", "/api/keys", `{"name": " ci ", "scopes": ["reports:read"], "expires_at": null}`), 201)
+	made := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", `{"name": " ci ", "scopes": ["reports:read"], "expires_at": null}`), 201)
 	if made.Key.Name != "ci" || made.Key.Status != "active" || made.Key.ExpiresAt != nil || !strings.HasPrefix(made.Token, made.Key.Hint) {
 		t.Errorf("got %+v", made)
 	}
 	principal, err := p.keys.Validate(t.Context(), made.Token)
 	if err != nil || principal.Key().Owner != "ann" || !principal.Allows("reports:read") {
-		t.Fatalf("the token: got %+v, %v", principal, err)
+		t.Fatalf("new token: got %+v, %v", principal, err)
 	}
 	path := "/api/keys/" + made.Key.ID
-	if got := decode[one](t, p.do("ann", "GET", path, ""), 200); got.Key.ID != made.Key.ID || got.Token != "" {
+	if got := decode[keyResponse](t, p.do("ann", "GET", path, ""), 200); got.Key.ID != made.Key.ID || got.Token != "" {
 		t.Errorf("get: got %+v, want the key without a token", got)
 	}
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	got := decode[one](t, p.do("ann", "PATCH", path, `{"name": "other", "disabled": true, "expires_at": "`+later+`"}`), 200)
+	got := decode[keyResponse](t, p.do("ann", "PATCH", path, `{"name": "other", "disabled": true, "expires_at": "`+later+`"}`), 200)
 	if got.Key.Name != "other" || got.Key.Status != "disabled" || got.Key.ExpiresAt == nil || *got.Key.ExpiresAt != later {
 		t.Errorf("update: got %+v", got)
 	}
-	got = decode[one](t, p.do("ann", "PATCH", path, `{"disabled": false, "expires_at": null}`), 200)
+	got = decode[keyResponse](t, p.do("ann", "PATCH", path, `{"disabled": false, "expires_at": null}`), 200)
 	if got.Key.Name != "other" || got.Key.Status != "active" || got.Key.ExpiresAt != nil {
 		t.Errorf("update back: got %+v", got)
 	}
-	next := decode[one](t, p.do("ann", "POST", path+"/rotate", `{"grace_seconds": 3600}`), 201)
+	next := decode[keyResponse](t, p.do("ann", "POST", path+"/rotate", `{"grace_seconds": 3600}`), 201)
 	if next.Key.Name != "other" || next.Token == "" || next.Token == made.Token || !next.Propagated {
 		t.Errorf("rotate: got %+v", next)
 	}
 	for _, token := range []string{made.Token, next.Token} {
 		if _, err := p.keys.Validate(t.Context(), token); err != nil {
-			t.Errorf("within the grace: %v", err)
+			t.Errorf("token in the grace period: %v", err)
 		}
 	}
 	if w := p.do("ann", "POST", "/api/keys/"+next.Key.ID+"/revoke", `{"reason": "leaked"}`); w.Code != 204 || w.Body.Len() > 0 {
 		t.Errorf("revoke: got %d %s", w.Code, w.Body)
 	}
-	if got := decode[one](t, p.do("ann", "GET", "/api/keys/"+next.Key.ID, ""), 200); got.Key.Status != "revoked" || got.Key.RevokeReason != "leaked" {
+	if got := decode[keyResponse](t, p.do("ann", "GET", "/api/keys/"+next.Key.ID, ""), 200); got.Key.Status != "revoked" || got.Key.RevokeReason != "leaked" {
 		t.Errorf("revoked: got %+v", got)
 	}
 	if _, err := p.keys.Validate(t.Context(), next.Token); err == nil {
-		t.Error("the revoked token is accepted")
+		t.Error("a revoked token was accepted")
 	}
 }
 
 // H-01: a client that makes the token itself never sends it.
-func TestCreateWithADigest(t *testing.T) {
+func TestCreateWithDigest(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), &apikey.Options{Prefix: "acme"}, nil)
 	token := newToken("acme")
 	digest := apikey.DigestOf(token)
 	body := fmt.Sprintf(`{"name": "cli", "hint": %q, "digest": %q}`, token[:9], hex.EncodeToString(digest[:]))
-	first := decode[one](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201)
+	first := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201)
 	if first.Token != "" || first.Key.Hint != token[:9] {
 		t.Errorf("got %+v, want no token", first)
 	}
 	if _, err := p.keys.Validate(t.Context(), token); err != nil {
-		t.Errorf("the client's token: %v", err)
+		t.Errorf("token made by the client: %v", err)
 	}
-	if again := decode[one](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201); again.Key.ID != first.Key.ID {
-		t.Errorf("tried again: got %+v, want the same key", again)
+	if again := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201); again.Key.ID != first.Key.ID {
+		t.Errorf("retry: got %+v, want the same key", again)
 	}
-	if got := code(t, p.do("bob", "POST", "/api/keys", body)); got != "duplicate_key" {
-		t.Errorf("the same digest: got %s", got)
+	if got := problemCode(t, p.do("bob", "POST", "/api/keys", body)); got != "duplicate_key" {
+		t.Errorf("same digest, other owner: got %s, want duplicate_key", got)
 	}
 }
 
-// newToken is made as a client of the API would, here by another Manager.
+// newToken returns a token as a client would make it. It comes from another Manager.
 func newToken(prefix string) string {
 	m, err := apikey.New(memstore.New(), &apikey.Options{Prefix: prefix})
 	if err != nil {
@@ -103,18 +103,18 @@ func TestRefusals(t *testing.T) {
 	mine := p.create(t, "ann", "mine").Key.ID
 	digest := strings.Repeat("ab", 32)
 	for i, c := range []struct{ name, method, path, body, want string }{
-		{"no such place", "GET", "/api/nothing", "", "not_found"},
-		{"no such key", "GET", "/api/keys/key_x", "", "not_found"},
-		{"an id that cannot be one", "GET", "/api/keys/%00%ff", "", "not_found"},
+		{"unknown path", "GET", "/api/nothing", "", "not_found"},
+		{"unknown key", "GET", "/api/keys/key_x", "", "not_found"},
+		{"an impossible id", "GET", "/api/keys/%00%ff", "", "not_found"},
 		{"no name", "POST", "/api/keys", `{}`, "invalid_name"},
 		{"a long name", "POST", "/api/keys", `{"name": "` + strings.Repeat("x", 65) + `"}`, "invalid_name"},
 		{"a name that reorders", "POST", "/api/keys", `{"name": "a\u202eb"}`, "invalid_name"},
-		{"a name that nobody sees", "POST", "/api/keys", `{"name": "\u3164"}`, "invalid_name"},
-		{"a reason with what nobody sees", "POST", "/api/keys/" + mine + "/revoke", `{"reason": "a\u200bb"}`, "invalid_reason"},
-		{"a name that is no text", "POST", "/api/keys", `{"name": 7}`, "invalid_request"},
+		{"an invisible name", "POST", "/api/keys", `{"name": "\u3164"}`, "invalid_name"},
+		{"a reason with an invisible character", "POST", "/api/keys/" + mine + "/revoke", `{"reason": "a\u200bb"}`, "invalid_reason"},
+		{"a name that is a number", "POST", "/api/keys", `{"name": 7}`, "invalid_request"},
 		{"a scope that is not offered", "POST", "/api/keys", `{"name": "x", "scopes": ["admin"]}`, "invalid_scopes"},
 		{"every scope", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`, "invalid_scopes"},
-		{"an expiry that is past", "POST", "/api/keys", `{"name": "x", "expires_at": "2020-01-01T00:00:00Z"}`, "invalid_expires_at"},
+		{"an expiry in the past", "POST", "/api/keys", `{"name": "x", "expires_at": "2020-01-01T00:00:00Z"}`, "invalid_expires_at"},
 		{"the zero expiry", "POST", "/api/keys", `{"name": "x", "expires_at": "0001-01-01T00:00:00Z"}`, "invalid_expires_at"},
 		{"a digest alone", "POST", "/api/keys", `{"name": "x", "digest": "` + digest + `"}`, "invalid_hint"},
 		{"a hint alone", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd"}`, "invalid_digest"},
@@ -122,8 +122,8 @@ func TestRefusals(t *testing.T) {
 		{"a digest in capitals", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd", "digest": "` + strings.ToUpper(digest) + `"}`, "invalid_digest"},
 		{"a digest of zeros", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcd", "digest": "` + strings.Repeat("0", 64) + `"}`, "invalid_digest"},
 		{"another prefix", "POST", "/api/keys", `{"name": "x", "hint": "other_abcd", "digest": "` + digest + `"}`, "invalid_hint"},
-		{"a hint with more of it", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcde", "digest": "` + digest + `"}`, "invalid_hint"},
-		{"a hint of other characters", "POST", "/api/keys", `{"name": "x", "hint": "acme_ab<d", "digest": "` + digest + `"}`, "invalid_hint"},
+		{"a hint that is too long", "POST", "/api/keys", `{"name": "x", "hint": "acme_abcde", "digest": "` + digest + `"}`, "invalid_hint"},
+		{"a hint with another character", "POST", "/api/keys", `{"name": "x", "hint": "acme_ab<d", "digest": "` + digest + `"}`, "invalid_hint"},
 		{"null", "POST", "/api/keys", `null`, "invalid_request"},
 		{"an array", "POST", "/api/keys", `[]`, "invalid_request"},
 		{"two objects", "POST", "/api/keys", `{"name": "x"}{}`, "invalid_request"},
@@ -132,9 +132,9 @@ func TestRefusals(t *testing.T) {
 		{"metadata", "POST", "/api/keys", `{"name": "x", "metadata": {}}`, "invalid_request"},
 		{"a long body", "POST", "/api/keys", `{"name": "x"` + strings.Repeat(" ", 16<<10) + `}`, "content_too_large"},
 		{"nothing to change", "PATCH", "/api/keys/" + mine, `{}`, "invalid_request"},
-		{"scopes changed", "PATCH", "/api/keys/" + mine, `{"scopes": ["a"]}`, "invalid_request"},
-		{"the zero expiry by a change", "PATCH", "/api/keys/" + mine, `{"expires_at": "0001-01-01T00:00:00Z"}`, "invalid_expires_at"},
-		{"revoked by a change", "PATCH", "/api/keys/" + mine, `{"revoked_at": null}`, "invalid_request"},
+		{"an update of scopes", "PATCH", "/api/keys/" + mine, `{"scopes": ["a"]}`, "invalid_request"},
+		{"an update to the zero expiry", "PATCH", "/api/keys/" + mine, `{"expires_at": "0001-01-01T00:00:00Z"}`, "invalid_expires_at"},
+		{"an update of revoked_at", "PATCH", "/api/keys/" + mine, `{"revoked_at": null}`, "invalid_request"},
 		{"no grace", "POST", "/api/keys/" + mine + "/rotate", `{}`, "invalid_grace_seconds"},
 		{"a negative grace", "POST", "/api/keys/" + mine + "/rotate", `{"grace_seconds": -1}`, "invalid_grace_seconds"},
 		{"a grace that overflows", "POST", "/api/keys/" + mine + "/rotate", `{"grace_seconds": 9223372036854775807}`, "invalid_grace_seconds"},
@@ -142,27 +142,27 @@ func TestRefusals(t *testing.T) {
 		{"a limit of 0", "GET", "/api/keys?limit=0", "", "invalid_request"},
 		{"a limit of 101", "GET", "/api/keys?limit=101", "", "invalid_request"},
 		{"a limit twice", "GET", "/api/keys?limit=1&limit=2", "", "invalid_request"},
-		{"no such part", "GET", "/api/keys?part=mine", "", "invalid_request"},
-		{"a cursor that is none", "GET", "/api/keys?cursor=x", "", "invalid_cursor"},
+		{"an unknown parameter", "GET", "/api/keys?part=mine", "", "invalid_request"},
+		{"a malformed cursor", "GET", "/api/keys?cursor=x", "", "invalid_cursor"},
 		{"a broken query", "GET", "/api/keys?%zz", "", "invalid_request"},
 		{"a query beside a body", "POST", "/api/keys?name=x", `{"name": "x"}`, "invalid_request"},
 	} {
 		user := "ann"
 		if c.method == "POST" && c.path == "/api/keys" {
-			user = fmt.Sprint("user", i) // who tries ten times a minute at most
+			user = fmt.Sprint("user", i) // one owner may try only ten times a minute
 		}
-		if got := code(t, p.do(user, c.method, c.path, c.body)); got != c.want {
+		if got := problemCode(t, p.do(user, c.method, c.path, c.body)); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
 	}
 	if page, err := p.keys.List(t.Context(), apikey.ListParams{Owner: "ann"}); err != nil || len(page.Keys) != 1 || page.Keys[0].Name != "mine" {
-		t.Errorf("afterwards: got %+v, %v, want one key as it was", page, err)
+		t.Errorf("after the refusals: got %+v, %v, want the one key unchanged", page, err)
 	}
 }
 
 func TestContentTypes(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	for kind, want := range map[string]int{
 		"application/json": 201, "application/json; charset=utf-8": 201, "APPLICATION/JSON": 201,
 		"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 415,
@@ -177,13 +177,13 @@ func TestContentTypes(t *testing.T) {
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
 	if w.Code != 415 {
-		t.Errorf("two types: got %d, want 415", w.Code)
+		t.Errorf("two content types: got %d, want 415", w.Code)
 	}
 }
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	for path, allow := range map[string]string{
 		"/": "GET, HEAD, POST", "/panel.css": "GET, HEAD", "/panel.js": "GET, HEAD", "/openapi.json": "GET, HEAD",
 		"/api/usage": "GET, HEAD", "/api/keys": "GET, HEAD, POST", "/api/keys/k": "GET, HEAD, PATCH",
@@ -198,16 +198,16 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// The plan decides, and the API says which way.
+// The API reports what the plan allows, and refuses the rest.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	plan := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 1, Scopes: []string{"reports:*", "billing:read"}}
-	answers := map[string]struct {
+	plans := map[string]struct {
 		e   entitlement.Entitlement
 		err error
 	}{"ann": {e: plan}, "bob": {e: entitlement.Entitlement{Plan: "free"}}, "eve": {err: fmt.Errorf("billing is down")}, "new": {err: entitlement.ErrNone}}
 	provider := entitlement.ProviderFunc(func(_ ctxType, owner string) (entitlement.Entitlement, error) {
-		return answers[owner].e, answers[owner].err
+		return plans[owner].e, plans[owner].err
 	})
 	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, nil)
 	type usage struct {
@@ -223,7 +223,7 @@ func TestPlans(t *testing.T) {
 		t.Errorf("ann: got %+v", got)
 	}
 	for scope, want := range map[string]string{"admin": "invalid_scopes", "*": "invalid_scopes", "billing:write": "invalid_scopes", "reports:read": "Created"} {
-		if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != want && !(want == "Created" && got == "key_limit_reached") {
+		if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != want && !(want == "Created" && got == "key_limit_reached") {
 			t.Errorf("%s: got %s, want %s", scope, got, want)
 		}
 	}
@@ -232,7 +232,7 @@ func TestPlans(t *testing.T) {
 	}
 	for _, c := range []struct{ user, want string }{{"ann", "key_limit_reached"}, {"bob", "api_access_required"}, {"new", "api_access_required"}, {"eve", "unavailable"}} {
 		for _, body := range []string{`{"name": "x"}`, `{"name": "x", "scopes": ["reports:read"]}`} {
-			if got := code(t, p.do(c.user, "POST", "/api/keys", body)); got != c.want {
+			if got := problemCode(t, p.do(c.user, "POST", "/api/keys", body)); got != c.want {
 				t.Errorf("%s, %s: got %s, want %s", c.user, body, got, c.want)
 			}
 		}
@@ -242,26 +242,26 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// A plan that covers everything does not let customers give their keys whatever the
-// service calls a scope.
-func TestNoScopesWithoutAnOffer(t *testing.T) {
+// If the plan covers everything and Options.Scopes is nil, customers cannot give a
+// key any scope.
+func TestNoScopesUnlessOffered(t *testing.T) {
 	t.Parallel()
 	for _, covered := range [][]string{nil, {"*"}, {"reports:read", "*"}} {
 		p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: entitlement.Static(entitlement.Entitlement{APIAccess: true, MaxKeys: -1, Scopes: covered})}, nil)
 		for _, scope := range []string{"*", "admin", "keys:write"} {
-			if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
+			if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
 				t.Errorf("%q, %s: got %s, want invalid_scopes", covered, scope, got)
 			}
 		}
 	}
 }
 
-// A retry burns no place, and shows no second token.
+// A retry creates no second key and shows no second token.
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: 1}, nil)
 	again := header{"Idempotency-Key", `"8e03978e-40d5-43dd-bc93-6894a57f9324"`}
-	first := decode[one](t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`, again), 201)
+	first := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`, again), 201)
 	for _, body := range []string{`{"name": "ci"}`, `{"name": "something else"}`} {
 		w := p.do("ann", "POST", "/api/keys", body, again)
 		var problem struct {
@@ -273,15 +273,15 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Errorf("got %d %s, %v, want 409 with the key and no token", w.Code, w.Body, err)
 		}
 	}
-	if got := code(t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`)); got != "key_limit_reached" {
+	if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`)); got != "key_limit_reached" {
 		t.Errorf("without the header: got %s, want key_limit_reached", got)
 	}
-	rotated := decode[one](t, p.do("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 0}`), 201)
+	rotated := decode[keyResponse](t, p.do("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 0}`), 201)
 	if _, err := p.keys.Validate(t.Context(), rotated.Token); err != nil {
-		t.Errorf("the way out: %v", err)
+		t.Errorf("token of the rotated key: %v", err)
 	}
 	for _, bad := range []string{`""`, strings.Repeat("x", 256), "a\tb"} {
-		if got := code(t, p.do("bob", "POST", "/api/keys", `{"name": "ci"}`, header{"Idempotency-Key", bad})); got != "invalid_idempotency_key" {
+		if got := problemCode(t, p.do("bob", "POST", "/api/keys", `{"name": "ci"}`, header{"Idempotency-Key", bad})); got != "invalid_idempotency_key" {
 			t.Errorf("%q: got %s", bad, got)
 		}
 	}
@@ -289,23 +289,23 @@ func TestIdempotencyKey(t *testing.T) {
 	r.Header = http.Header{"Content-Type": {"application/json"}, "Sec-Fetch-Site": {"same-origin"}, "X-Session": {"bob"}, "Idempotency-Key": {"1", "2"}}
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
-	if got := code(t, w); got != "invalid_idempotency_key" {
-		t.Errorf("two keys: got %s, want invalid_idempotency_key: a proxy may have looked at the other one", got)
+	if got := problemCode(t, w); got != "invalid_idempotency_key" {
+		t.Errorf("two keys: got %s, want invalid_idempotency_key, since a proxy may have read the other one", got)
 	}
 }
 
-// Advisory 29 (CVE-2026-33621): the handler that is shipped counts creations.
-func TestTenAMinute(t *testing.T) {
+// Advisory 29 (CVE-2026-33621): the handler limits creations without any option.
+func TestTenCreationsAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := manyKeys(t, nil)
+		p := newUnlimitedPanel(t, nil)
 		made := func(user string) int {
 			n := 0
 			for range 15 {
 				w := p.do(user, "POST", "/api/keys", `{"name": "x"}`)
 				if w.Code == 201 {
 					n++
-				} else if code(t, w) != "too_many_requests" || w.Header().Get("Retry-After") == "" {
+				} else if problemCode(t, w) != "too_many_requests" || w.Header().Get("Retry-After") == "" {
 					t.Errorf("got %d %s", w.Code, w.Body)
 				}
 			}
@@ -323,10 +323,10 @@ func TestTenAMinute(t *testing.T) {
 	})
 }
 
-// The list is walked without repeating or leaving out, in parts too.
+// The pages of a list contain each key once, with every filter.
 func TestPaging(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	for i := range 25 {
 		k := p.create(t, "ann", fmt.Sprint(i)).Key
 		if i%2 == 0 {
@@ -335,17 +335,17 @@ func TestPaging(t *testing.T) {
 			}
 		}
 	}
-	for part, want := range map[string]int{"": 25, "&filter=all": 25, "&filter=current": 12, "&filter=ended": 13} {
+	for filter, want := range map[string]int{"": 25, "&filter=all": 25, "&filter=current": 12, "&filter=ended": 13} {
 		var names []string
 		for cursor := ""; ; {
 			page := decode[struct {
 				Keys       []key
 				NextCursor *string `json:"next_cursor"`
-			}](t, p.do("ann", "GET", "/api/keys?limit=4&cursor="+cursor+part, ""), 200)
+			}](t, p.do("ann", "GET", "/api/keys?limit=4&cursor="+cursor+filter, ""), 200)
 			for _, k := range page.Keys {
 				names = append(names, k.Name)
-				if revoked := k.Status == "revoked"; part == "&filter=current" && revoked || part == "&filter=ended" && !revoked {
-					t.Errorf("%s: has %+v", part, k)
+				if revoked := k.Status == "revoked"; filter == "&filter=current" && revoked || filter == "&filter=ended" && !revoked {
+					t.Errorf("%s: got the key %+v", filter, k)
 				}
 			}
 			if page.NextCursor == nil {
@@ -354,15 +354,15 @@ func TestPaging(t *testing.T) {
 			cursor = *page.NextCursor
 		}
 		if len(names) != want {
-			t.Errorf("%q: got %v, want %d", part, names, want)
+			t.Errorf("%q: got %v, want %d", filter, names, want)
 		}
 	}
 }
 
-// It works wherever it is mounted.
+// The handler works under any path, with http.StripPrefix and without.
 func TestMounts(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	id := p.create(t, "ann", "x").Key.ID
 	mux := http.NewServeMux()
 	mux.Handle("/settings/api-keys/", p)
@@ -370,8 +370,13 @@ func TestMounts(t *testing.T) {
 	mux.Handle("/bare", http.StripPrefix("/bare", p))
 	mux.Handle("/orgs/{org}/keys/", p)
 	mux.Handle("/api/keys/", p)
+	mux.Handle("/api/", http.StripPrefix("/api", p))
+	mux.Handle("GET /v2/{org}/{rest...}", p)
+	inner := http.NewServeMux()
+	inner.Handle("/settings/", p)
+	mux.Handle("/v3/", http.StripPrefix("/v3", inner))
 	mounted := &panel{p.keys, mux}
-	for _, prefix := range []string{"/settings/api-keys", "/stripped", "/orgs/7/keys", "/api/keys"} {
+	for _, prefix := range []string{"/settings/api-keys", "/stripped", "/orgs/7/keys", "/orgs/a%2Fb/keys", "/api/keys", "/api", "/v2/api", "/v3/settings"} {
 		for path, want := range map[string]string{"/": "text/html; charset=utf-8", "/panel.js": "text/javascript; charset=utf-8",
 			"/openapi.json": "application/json", "/api/keys": "application/json", "/api/keys/" + id: "application/json", "/api/usage": "application/json"} {
 			if w := mounted.do("ann", "GET", prefix+path, ""); w.Code != 200 || w.Header().Get("Content-Type") != want {
@@ -381,16 +386,75 @@ func TestMounts(t *testing.T) {
 	}
 	mux.Handle("/doubled/", http.StripPrefix("/doubled/", p))
 	if w := mounted.do("ann", "GET", "/doubled/", ""); w.Code != 200 {
-		t.Errorf("with the slash in the prefix: got %d to %q", w.Code, w.Header().Get("Location"))
+		t.Errorf("prefix with the slash: got %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	if w := mounted.do("ann", "GET", "/bare?live=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?live=x" {
-		t.Errorf("without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
+	for _, path := range []string{"/settings/api-keys/x/api/keys", "/stripped/x/api/keys", "/orgs/7/keys/x/panel.js", "/stripped/api/keys/",
+		"/stripped/api/keys/" + id + "/", "/stripped/api/keys/" + id + "/x", "/api/keys/x/"} {
+		if got := problemCode(t, mounted.do("ann", "GET", path, "")); got != "not_found" {
+			t.Errorf("%s: got %s, want not_found", path, got)
+		}
+	}
+	for _, path := range []string{"/x/api/keys", "/api//keys", "//api/keys", "/api/../api/keys", "/panel.js/", "/x/"} {
+		if got := problemCode(t, p.do("ann", "GET", path, "")); got != "not_found" {
+			t.Errorf("%s without a mux: got %s, want not_found", path, got)
+		}
+	}
+	if w := mounted.do("ann", "GET", "/bare?current=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?current=x" {
+		t.Errorf("page without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// The owner function gets the request as the host's mux has matched it.
+func TestOwnerFunctionGetsHostRequest(t *testing.T) {
+	t.Parallel()
+	p := newUnlimitedPanel(t, nil)
+	id := p.create(t, "ann", "x").Key.ID
+	owner := func(r *http.Request) (string, error) {
+		if r.Pattern != "/users/{id}/keys/" || !strings.HasPrefix(r.URL.Path, "/users/ann/keys/") {
+			t.Errorf("got the pattern %q and the path %q", r.Pattern, r.URL.Path)
+		}
+		return r.PathValue("id"), nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/users/{id}/keys/", selfservice.New(p.keys, owner, nil))
+	mounted := &panel{p.keys, mux}
+	if got := decode[keyResponse](t, mounted.do("", "GET", "/users/ann/keys/api/keys/"+id, ""), 200); got.Key.ID != id {
+		t.Errorf("got %+v, want the key %s", got, id)
+	}
+}
+
+// The detail of an invalid body names the field and the expected value.
+func TestDetailOfInvalidBody(t *testing.T) {
+	t.Parallel()
+	p := newUnlimitedPanel(t, nil)
+	path := "/api/keys/" + p.create(t, "ann", "x").Key.ID
+	for _, tt := range []struct{ method, path, body, want string }{
+		{"POST", "/api/keys", `{"name": 7}`, "name must be a string"},
+		{"POST", "/api/keys", `{"name": "x", "scopes": "a"}`, "scopes must be a list"},
+		{"POST", "/api/keys", `{"name": "x", "hint": 7}`, "hint must be a string"},
+		{"POST", "/api/keys", `{"name": "x", "digest": []}`, "digest must be a string"},
+		{"POST", "/api/keys", `{"name": "x", "expires_at": "tomorrow"}`, "expires_at must be a time in RFC 3339, such as 2027-01-31T00:00:00Z"},
+		{"POST", "/api/keys", `{"name": "x", "expires_at": 7}`, "expires_at must be a time in RFC 3339, such as 2027-01-31T00:00:00Z"},
+		{"POST", "/api/keys", `{"name": "x", "owner": "bob"}`, "unknown field owner"},
+		{"POST", "/api/keys", `{"name": "x"`, "the JSON is incomplete"},
+		{"POST", "/api/keys", `{"name": ""}`, "name must not be empty"},
+		{"PATCH", path, `{"disabled": 1}`, "disabled must be true or false"},
+		{"PATCH", path, `{"expires_at": 7}`, "expires_at must be a time in the future in RFC 3339, or null"},
+		{"POST", path + "/rotate", `{}`, "grace_seconds is required and must be between 0 and 604800"},
+		{"POST", path + "/rotate", `{"grace_seconds": 1.5}`, "grace_seconds must be a whole number"},
+		{"POST", path + "/revoke", `{"reason": 7}`, "reason must be a string"},
+	} {
+		var problem struct{ Detail string }
+		w := p.do("ann", tt.method, tt.path, tt.body)
+		if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil || problem.Detail != tt.want {
+			t.Errorf("%s: got the detail %q, %v, want %q", tt.body, problem.Detail, err, tt.want)
+		}
 	}
 }
 
 func TestNewPanics(t *testing.T) {
 	t.Parallel()
-	keys := manyKeys(t, nil).keys
+	keys := newUnlimitedPanel(t, nil).keys
 	for name, f := range map[string]func(){
 		"nil Manager": func() { selfservice.New(nil, session, nil) },
 		"bad scope": func() {
@@ -400,12 +464,12 @@ func TestNewPanics(t *testing.T) {
 		"bad language":  func() { selfservice.New(keys, session, &selfservice.Options{Lang: "de_DE"}) },
 		"foreign logo":  func() { selfservice.New(keys, session, &selfservice.Options{Logo: "https://cdn.example/logo.svg"}) },
 		"foreign style": func() { selfservice.New(keys, session, &selfservice.Options{Stylesheet: "//cdn.example/style.css"}) },
-		"no such text":  func() { selfservice.New(keys, session, &selfservice.Options{Texts: map[string]string{"nope": ""}}) },
+		"unknown text":  func() { selfservice.New(keys, session, &selfservice.Options{Texts: map[string]string{"nope": ""}}) },
 	} {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: does not panic", name)
+					t.Errorf("%s: New did not panic", name)
 				}
 			}()
 			f()

@@ -14,8 +14,9 @@ var assetTypes = map[string]string{
 	"panel.css": "text/css; charset=utf-8", "panel.js": "text/javascript; charset=utf-8", "openapi.json": "application/json",
 }
 
-// asset serves a file as it is, to everybody: it says nothing about anyone.
-func asset(_ *handler, w http.ResponseWriter, r *http.Request, _ string) {
+// serveAsset serves a file unchanged. It needs no session, since the files contain
+// nothing about any owner.
+func serveAsset(w http.ResponseWriter, r *http.Request, _ string) {
 	name := path.Base(r.URL.Path)
 	folder := "panel/"
 	if name == "openapi.json" {
@@ -23,10 +24,10 @@ func asset(_ *handler, w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	content, err := assets.ReadFile(folder + name)
 	if err != nil {
-		refuse(w, internal)
+		writeProblem(w, internal)
 		return
 	}
 	w.Header().Set("Content-Type", assetTypes[name])
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-	w.Write(content) // net/http leaves it out for HEAD
+	w.Write(content) // net/http omits it for HEAD
 }

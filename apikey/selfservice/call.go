@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,35 +16,36 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// maxBody is in bytes.
+// maxBody is the maximum length of a body in bytes.
 const maxBody = 16 << 10
 
-// bodyTime is how long a body may take.
-const bodyTime = 10 * time.Second
+// bodyTimeout bounds the time in which a body must arrive.
+const bodyTimeout = 10 * time.Second
 
-// A call is a request to the API, and who makes it.
+// A call is a request to the API and its caller.
 type call struct {
 	*handler
-	who     caller
-	w       http.ResponseWriter
-	r       *http.Request
-	id      string // of the key in the path
-	content []byte
+	who  caller
+	w    http.ResponseWriter
+	r    *http.Request
+	id   string // the key's ID in the path
+	body []byte
 }
 
-// An action answers with a status and what to send, which is nothing for 204.
+// An action performs a call. It returns the status and the value of the response.
+// A nil value means no body.
 type action func(c *call) (status int, v any, err error)
 
-// api makes a method of an action.
-func api(do action) method {
-	return func(h *handler, w http.ResponseWriter, r *http.Request, id string) {
-		content, unread := readBody(w, r)
+// api returns the endpoint of an action.
+func (h *handler) api(do action) endpoint {
+	return func(w http.ResponseWriter, r *http.Request, id string) {
+		body, unread := readBody(w, r)
 		who, err := h.caller(r)
 		if errors.Is(err, apikey.ErrUnauthenticated) || errors.Is(err, apikey.ErrForbidden) || errors.Is(err, apikey.ErrAmbiguous) {
-			h.keys.WriteError(w, r, err) // of the key that came with it
+			h.keys.WriteError(w, r, err) // the request's API key was refused
 			return
 		}
-		c := &call{h, who, w, r, id, content}
+		c := &call{h, who, w, r, id, body}
 		if err == nil {
 			err = unread
 		}
@@ -54,26 +56,25 @@ func api(do action) method {
 		}
 		switch {
 		case err != nil:
-			h.refuse(w, r, err)
+			h.writeError(w, r, err)
 		case v == nil:
 			w.WriteHeader(status)
 		default:
-			answer(w, status, "application/json", v)
+			writeJSON(w, status, "application/json", v)
 		}
 	}
 }
 
-// query returns the parameters of the request, which may be those named and each
-// once.
+// query returns the request's parameters. It refuses unknown and repeated ones.
 func (c *call) query(allowed ...string) (url.Values, error) {
 	all, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		return nil, malformed("The query cannot be read.")
+		return nil, badRequest("the query is malformed")
 	}
 	known := url.Values{}
 	for _, name := range allowed {
 		if len(all[name]) > 1 {
-			return nil, malformed("A parameter is there twice.")
+			return nil, badRequest("the parameter " + name + " is repeated")
 		}
 		if values, ok := all[name]; ok {
 			known[name] = values
@@ -81,59 +82,60 @@ func (c *call) query(allowed ...string) (url.Values, error) {
 		}
 	}
 	if len(all) > 0 {
-		return nil, malformed("There is a parameter that is not known.")
+		return nil, badRequest("the query has an unknown parameter")
 	}
 	return known, nil
 }
 
-// body reads the request's JSON into v, which has a field for all that may be in
-// it. A request with a body has no parameters.
-func (c *call) body(v any) error {
+// decode reads the request's body into v. It refuses unknown and repeated fields,
+// and parameters beside a body.
+func (c *call) decode(v any) error {
 	if _, err := c.query(); err != nil {
 		return err
 	}
 	if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != "application/json" || len(c.r.Header["Content-Type"]) > 1 {
 		return notJSON
 	}
-	if !utf8.Valid(c.content) {
-		return malformed("The body is not UTF-8.")
+	if !utf8.Valid(c.body) {
+		return badRequest("the body must be UTF-8")
 	}
-	if !plain(c.content) {
-		return malformed("The body must be a JSON object, with each field once.")
+	if !isPlainObject(c.body) {
+		return badRequest("the body must be a JSON object whose fields have lower-case names and are not repeated")
 	}
-	d := json.NewDecoder(bytes.NewReader(c.content))
+	d := json.NewDecoder(bytes.NewReader(c.body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return malformed("The body is no JSON object of the fields that are known: " + reason(err))
+		return badRequest(describe(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return malformed("There is something behind the JSON object.")
+		return badRequest("the body has data after the JSON object")
 	}
 	return nil
 }
 
-// readBody comes before anybody is asked who makes the request: a body can take its
-// time, and who was somebody at its beginning may be nobody at its end.
+// readBody must be called before the caller is authenticated. A body can take
+// seconds to arrive, and a session or key may end in that time.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	// Where the server cannot, the host's own time limits have to do.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	// If w does not support deadlines, the server's own apply.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	switch tooLong := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLong):
 		return nil, tooLarge
 	case err != nil:
-		return nil, malformed("The body cannot be read.")
+		return nil, badRequest("the body cannot be read")
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }
 
-// plain reports whether the body is an object in which each field is once. The
-// decoder would take the last of several, and a name in any case of its letters.
-func plain(body []byte) bool {
+// isPlainObject reports whether the body is an object in which no name is repeated
+// and all are in lower case. encoding/json alone would take the last of several
+// fields, and would accept a name in any case.
+func isPlainObject(body []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return false
@@ -153,10 +155,29 @@ func plain(body []byte) bool {
 	return true
 }
 
-// reason is what encoding/json says, as far as it is about the JSON.
-func reason(err error) string {
-	if kind := (*json.UnmarshalTypeError)(nil); errors.As(err, &kind) {
-		return kind.Field + " is a " + kind.Value + "."
+// describe returns the text of a decoding error without the names of Go types.
+func describe(err error) string {
+	var mismatch *json.UnmarshalTypeError
+	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case errors.As(err, &mismatch):
+		return mismatch.Field + " must be " + describeKind(mismatch.Type.Kind())
+	case unknown:
+		return "unknown field " + strings.Trim(name, `"`)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the JSON is incomplete"
 	}
-	return strings.TrimPrefix(err.Error(), "json: ") + "."
+	return "expires_at must be a time in RFC 3339, such as 2027-01-31T00:00:00Z" // only times decode themselves
+}
+
+func describeKind(kind reflect.Kind) string {
+	switch kind {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "a whole number"
 }

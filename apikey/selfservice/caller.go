@@ -9,15 +9,15 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// A caller is on whose behalf a request is made: an owner who is signed in, or one
-// of the owner's keys.
+// A caller makes a request: a signed-in owner, or one of the owner's API keys.
 type caller struct {
 	owner string
 	key   *apikey.Principal // nil for a session
 }
 
-// caller finds out who is asking. A request that carries a key is the key's,
-// whoever is signed in besides: it must not come to more than the key may.
+// caller authenticates the request. If the request carries an API key, the key is
+// the caller, even if there is a session too: otherwise the key could do more than
+// its scopes allow.
 func (h *handler) caller(r *http.Request) (caller, error) {
 	p, err := h.principal(r)
 	switch {
@@ -35,7 +35,7 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	case errors.Is(err, apikey.ErrUnavailable):
 		level := slog.LevelError
 		if r.Context().Err() != nil {
-			level = slog.LevelDebug // the caller went away
+			level = slog.LevelDebug // the client has disconnected
 		}
 		h.options.Logger.LogAttrs(r.Context(), level, "selfservice: owner failed", slog.Any("error", err))
 		return caller{}, apikey.ErrUnavailable
@@ -45,27 +45,27 @@ func (h *handler) caller(r *http.Request) (caller, error) {
 	return caller{owner: owner}, nil
 }
 
-// principal is that of the key that the request carries, if it does. Those of a
-// session are not to be validated, which would fill the log with keys that are
-// missing.
+// principal returns the principal of the request's API key, or nil if it has none.
+// It does not validate a request without a key, since that would log a missing key
+// for each request of a session.
 func (h *handler) principal(r *http.Request) (*apikey.Principal, error) {
-	_, behind := apikey.PrincipalFromContext(r.Context())
-	if !behind && !h.keys.HasCredential(r) {
+	_, validated := apikey.PrincipalFromContext(r.Context())
+	if !validated && !h.keys.HasCredential(r) {
 		return nil, nil
 	}
 	p, err := h.keys.ValidateRequest(r)
-	if behind && errors.Is(err, apikey.ErrMissing) {
-		return nil, keyForbidden // another Manager let it in, and knows nothing of these keys
+	if validated && errors.Is(err, apikey.ErrMissing) {
+		return nil, keyForbidden // another Manager has validated the key
 	}
-	if err == nil && behind {
-		err = h.still(r, p)
+	if err == nil && validated {
+		err = h.checkActive(r, p)
 	}
 	return p, err
 }
 
-// still asks whether the key is good now: it was validated before this handler
-// began, and the request may have taken its time since.
-func (h *handler) still(r *http.Request, p *apikey.Principal) error {
+// checkActive returns an error if the key is no longer active. A middleware has
+// validated it before this handler read the body, which may have taken seconds.
+func (h *handler) checkActive(r *http.Request, p *apikey.Principal) error {
 	k, err := h.keys.Get(r.Context(), p.Owner(), p.KeyID())
 	if err == nil && k.Status(time.Now()) != apikey.StatusActive {
 		err = apikey.ErrRevoked
@@ -73,9 +73,9 @@ func (h *handler) still(r *http.Request, p *apikey.Principal) error {
 	return err
 }
 
-// mayHandOut reports whether the caller may make, or get a token of, a key that
-// can do this much for this long.
-func (c caller) mayHandOut(k apikey.Key) bool {
+// mayGrant reports whether the caller may create k, or get a token of k. An API key
+// may not if k has more scopes or a later expiry than itself.
+func (c caller) mayGrant(k apikey.Key) bool {
 	if c.key == nil {
 		return true
 	}
@@ -88,8 +88,8 @@ func (c caller) mayHandOut(k apikey.Key) bool {
 	return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)
 }
 
-// by is who makes a key, for the record.
-func (h *handler) by(c caller, r *http.Request) string {
+// createdBy returns the CreatedBy of a key that the caller creates.
+func (h *handler) createdBy(c caller, r *http.Request) string {
 	switch {
 	case c.key != nil:
 		return c.key.KeyID()

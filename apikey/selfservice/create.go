@@ -16,20 +16,20 @@ type creation struct {
 	Scopes    []string   `json:"scopes"`
 	ExpiresAt *time.Time `json:"expires_at"`
 
-	// Of a token that the client has made itself.
+	// Set if the client has made the token itself.
 	Hint   *string `json:"hint"`
 	Digest *string `json:"digest"`
 }
 
 func create(c *call) (int, any, error) {
 	var body creation
-	if err := c.body(&body); err != nil {
+	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
-	p := apikey.CreateParams{Owner: c.who.owner, Name: body.Name, Scopes: body.Scopes, CreatedBy: c.by(c.who, c.r)}
+	p := apikey.CreateParams{Owner: c.who.owner, Name: body.Name, Scopes: body.Scopes, CreatedBy: c.createdBy(c.who, c.r)}
 	if body.ExpiresAt != nil {
 		if p.ExpiresAt = *body.ExpiresAt; p.ExpiresAt.IsZero() {
-			return 0, nil, pastExpiry // or it would be for ever
+			return 0, nil, invalid("expires_at", "must be in the future") // zero would mean never
 		}
 	}
 	var err error
@@ -43,27 +43,25 @@ func create(c *call) (int, any, error) {
 	if err := c.throttle(c.who, apikey.EventCreated); err != nil {
 		return 0, nil, err
 	}
-	if err := c.mayCreate(p); err != nil {
+	if err := c.checkCreation(p); err != nil {
 		return 0, nil, err
 	}
-	var made one
+	var created keyResponse
 	if token == nil {
-		made, err = c.issue(p)
+		created, err = c.issue(p)
 	} else {
 		token.CreateParams = p
-		made, err = c.register(*token)
+		created, err = c.register(*token)
 	}
 	if err != nil {
 		return 0, nil, err
 	}
-	c.w.Header().Set("Location", "keys/"+url.PathEscape(made.Key.ID))
-	return http.StatusCreated, made, nil
+	c.w.Header().Set("Location", "keys/"+url.PathEscape(created.Key.ID))
+	return http.StatusCreated, created, nil
 }
 
-var pastExpiry = &problem{status: 400, code: "invalid_expires_at", detail: "It must be in the future."}
-
-// idempotencyKey is what the header says, which may be in quotes, as the
-// draft-ietf-httpapi-idempotency-key-header has it.
+// idempotencyKey returns the value of the header, without the quotes that
+// draft-ietf-httpapi-idempotency-key-header requires.
 func idempotencyKey(h http.Header) (string, error) {
 	values := h["Idempotency-Key"]
 	if len(values) == 0 {
@@ -74,59 +72,63 @@ func idempotencyKey(h http.Header) (string, error) {
 		key = key[1 : n-1]
 	}
 	if len(values) > 1 || key == "" {
-		return "", &problem{status: 400, code: fields["IdempotencyKey"], detail: "It must be there once, and not be empty."}
+		return "", invalid("Idempotency-Key", "must not be empty or repeated")
 	}
 	return key, nil
 }
 
-// mayCreate asks what the plan is, since the Manager takes any scope: one that the
-// plan does not cover is worth nothing, until there is another plan.
-func (c *call) mayCreate(p apikey.CreateParams) error {
+// checkCreation returns an error if the caller may not create such a key. It checks
+// the scopes against the plan, since the Manager accepts any scope: one that the
+// plan does not cover would start to work with another plan.
+func (c *call) checkCreation(p apikey.CreateParams) error {
 	if len(p.Scopes) > 0 {
-		o, err := c.keys.Usage(c.r.Context(), c.who.owner)
+		usage, err := c.keys.Usage(c.r.Context(), c.who.owner)
 		if err != nil {
 			return err
 		}
-		if !o.Entitled { // it may be by the time that the key is made
+		if !usage.Entitled { // the plan may change before Create checks it
 			return apikey.ErrNotEntitled
 		}
 		for _, s := range p.Scopes {
-			if !c.grantable(o.Entitlement, s) {
-				return &problem{status: 400, code: fields["Scopes"], detail: "There is one that a key cannot be given."}
+			if !c.isGrantable(usage.Entitlement, s) {
+				return invalid("scopes", "must be ones that the service offers and the plan covers")
 			}
 		}
 	}
-	if !c.who.mayHandOut(apikey.Key{Scopes: p.Scopes, ExpiresAt: p.ExpiresAt}) {
+	if !c.who.mayGrant(apikey.Key{Scopes: p.Scopes, ExpiresAt: p.ExpiresAt}) {
 		return keyForbidden
 	}
 	return nil
 }
 
-// issue has the token made here.
-func (c *call) issue(p apikey.CreateParams) (one, error) {
+// issue creates a key whose token the Manager makes.
+func (c *call) issue(p apikey.CreateParams) (keyResponse, error) {
 	issued, err := c.keys.Create(c.r.Context(), p)
 	if errors.Is(err, apikey.ErrDuplicate) && issued.Key.ID != "" {
-		return one{}, used(issued.Key)
+		return keyResponse{}, alreadyCreated(issued.Key)
 	}
 	if err != nil {
-		return one{}, err
+		return keyResponse{}, err
 	}
-	return one{shown(issued.Key), issued.Secret.Reveal()}, nil
+	return keyResponse{toJSON(issued.Key), issued.Secret.Reveal()}, nil
 }
 
-// used tells of the key that an earlier request made.
-func used(k apikey.Key) *problem {
+// alreadyCreated returns the problem that an earlier request with the same
+// Idempotency-Key has created k.
+func alreadyCreated(k apikey.Key) *problem {
 	return &problem{
-		status: 409, code: "idempotency_key_used", key: shown(k),
-		detail: "An earlier request with this Idempotency-Key has made a key. Its token is not known here any more; rotate the key to get another.",
+		status: 409, code: "idempotency_key_used", key: toJSON(k),
+		detail: "an earlier request with this Idempotency-Key has created a key, whose token cannot be shown again; rotate the key to get a new token",
 	}
 }
 
-// clientToken is what the client says of a token that it has made, or nil.
+// clientToken returns the parameters of a token that the client has made, or nil if
+// the service is to make it.
 func (c *call) clientToken(body creation) (*apikey.RegisterParams, error) {
 	if body.Hint == nil && body.Digest == nil {
 		return nil, nil
 	}
+	badDigest := invalid("digest", "must be the SHA-256 of the token, in 64 lower-case hexadecimal digits")
 	var p apikey.RegisterParams
 	text := ""
 	if body.Digest != nil {
@@ -139,43 +141,41 @@ func (c *call) clientToken(body creation) (*apikey.RegisterParams, error) {
 		return nil, badDigest
 	}
 	var err error
-	p.Hint, err = c.hintOf(body.Hint)
+	p.Hint, err = c.checkedHint(body.Hint)
 	return &p, err
 }
 
-// register keeps the digest of a token that the client has made.
-func (c *call) register(p apikey.RegisterParams) (one, error) {
+// register creates a key from the digest of a token that the client has made.
+func (c *call) register(p apikey.RegisterParams) (keyResponse, error) {
 	k, err := c.keys.Register(c.r.Context(), p)
 	if errors.Is(err, apikey.ErrDuplicate) && k.ID != "" {
-		return one{}, used(k)
+		return keyResponse{}, alreadyCreated(k)
 	}
 	if err != nil {
-		return one{}, err
+		return keyResponse{}, err
 	}
-	return one{Key: shown(k)}, nil
+	return keyResponse{Key: toJSON(k)}, nil
 }
 
-var badDigest = &problem{status: 400, code: fields["Digest"], detail: "It must be the SHA-256 of the token, in 64 lowercase hexadecimal digits."}
-
-// hintLen is how much of a token is shown, behind its prefix.
+// hintLen is the number of characters of a hint after the prefix.
 const hintLen = 4
 
-// hintOf takes the beginning of a token that this service would admit, so that
-// nothing else is ever shown as one.
-func (c *call) hintOf(text *string) (string, error) {
+// checkedHint returns the client's hint. It refuses a hint that no token of this
+// service can have, so that a client cannot show other text as a hint.
+func (c *call) checkedHint(hint *string) (string, error) {
 	prefix, ok := c.keys.ClientPrefix()
 	if !ok {
-		return "", malformed("Tokens are made by the service here: leave hint and digest out.")
+		return "", badRequest("this service makes all tokens itself: omit hint and digest")
 	}
-	bad := &problem{status: 400, code: fields["Hint"], detail: "It must be the prefix " + prefix + "_ and the four characters behind it."}
-	if text == nil {
+	bad := invalid("hint", "must be "+prefix+"_ and the next four characters of the token")
+	if hint == nil {
 		return "", bad
 	}
-	rest, ok := strings.CutPrefix(*text, prefix+"_")
+	rest, ok := strings.CutPrefix(*hint, prefix+"_")
 	if !ok || len(rest) != hintLen || strings.ContainsFunc(rest, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	}) {
 		return "", bad
 	}
-	return *text, nil
+	return *hint, nil
 }

@@ -1,66 +1,73 @@
-// Package selfservice lets the customers of a service manage their own API keys:
-// a page for people and a JSON API for programs, as one [http.Handler] to mount
-// beside the rest of the settings.
+// Package selfservice lets the customers of a service manage their own API keys. It
+// is one [http.Handler] with a page for people and a JSON API for programs:
 //
 //	mux.Handle("/settings/api-keys/", selfservice.New(keys, owner, nil))
 //
-// where owner says who is signed in, by the service's own session:
+// The function owner returns the signed-in customer, by the service's own session:
 //
 //	func owner(r *http.Request) (string, error) {
-//		id, err := sessions.UserID(r) // "" means that nobody is
+//		id, err := sessions.UserID(r) // "" if nobody is signed in
 //		if err != nil {
 //			return "", fmt.Errorf("%w: %w", apikey.ErrUnavailable, err)
 //		}
 //		return id, nil
 //	}
 //
-// Where routes require scopes, name those that customers may give to their keys in
-// [Options.Scopes] or in the plan; otherwise keys have none.
+// If your routes require scopes, list the scopes that customers may give to their
+// keys in [Options.Scopes] or in the plan. Otherwise, keys have no scopes.
 //
-// It can be mounted under any path, with [http.StripPrefix] or without, since it
-// looks at the end of the path alone and all its links are relative. The page's
-// own address ends with a slash. With chi that is
+// # Mounting
+//
+// The handler can be mounted under any path of an [http.ServeMux], with
+// [http.StripPrefix] or without. With another router, use StripPrefix, unless the
+// router sets [http.Request.Pattern], as chi does. All links are relative, and the
+// page's own address ends with a slash. With chi, this is
 //
 //	r.Mount("/settings/api-keys", http.StripPrefix("/settings/api-keys", panel))
 //
-// and a middleware that takes the slashes at the ends of paths away must not stand
-// before it.
+// Do not put the handler behind a middleware that removes trailing slashes.
 //
 // # The API
 //
-// openapi.json, beside the page, describes it. All that a request may say is
-// there: an unknown field or parameter is refused, so that nobody comes to believe
-// that "owner" had an effect. The owner is what the callback says, and other
-// owners' keys are not found. Errors are problem details (RFC 9457) with a stable
-// code.
+// The handler serves the OpenAPI description of the API as openapi.json. The owner
+// of a request is always the result of the owner function. Unknown fields and
+// parameters are refused, so that no client can believe that it chose an owner.
+// Another owner's key is not found. Errors are problem details (RFC 9457) with a
+// stable code.
 //
 // # Two ways to create
 //
-// A client that makes the token itself sends its hint and digest, and the service
-// never sees it; so does the page, where the token stays in the browser. For
-// everybody else the service makes it, and the answer has it, that one time.
+// A client that makes the token itself sends the token's hint and digest, and the
+// service never sees the token. The page does this: the token stays in the browser.
+// For other clients, the service makes the token, and only the response to the
+// creation contains it.
 //
-// # Trying again
+// # Retries
 //
-// When the answer to a creation is lost, the client cannot tell whether there is a
-// key. With the header Idempotency-Key it can just send the request again: of all
-// requests of an owner with the same one, at any time and at any instance, only
-// one makes a key. A client that made the token itself, and sends the same digest
-// again, gets the key as the first time. One that did not gets 409 idempotency_key_used with the key in it and
-// without a token. The token was in the lost answer alone; to keep it for a while
-// would mean to store tokens, and to make another one silently would leave two
-// keys where the customer knows of one. So the client is told, and can rotate the
-// key, for a token that is shown, in the same place of the plan. The key's id is
-// made of the owner and the header, so no store had to learn anything for this,
-// and no retry takes a second place, also where the first took the last.
+// If the response to a creation is lost, the client cannot know whether the key
+// exists. With the header Idempotency-Key, it can send the request again: of all
+// requests of an owner with the same value, at any time and on any instance, only
+// one creates a key.
+//
+//   - A client that made the token itself and sends the same digest again gets the
+//     same response as the first time.
+//   - Any other client gets 409 idempotency_key_used, with the key and without a
+//     token, since only the lost response contained it. The client can rotate the
+//     key to get a new token.
+//
+// The key's id is derived from the owner and the header. So a retry never counts
+// against the limit twice, even if the first request used the last free place.
 //
 // # Safety
 //
-// Requests that change something and come from another site are refused, by
-// [http.CrossOriginProtection]. All responses carry a Content-Security-Policy that
-// allows neither inline script nor framing. There is no CORS. An owner can
-// make ten creations and rotations a minute, 60 updates and 120 revocations. Calls
-// that fail count too. All handlers of a Manager count together; each instance of
-// the service counts for itself, see [apikey.Manager.Throttle]. The grace period of
-// a rotation is at most 7 days and does not overlap with that of the one before. The API returns its refusals as JSON, also to a browser.
+// [http.CrossOriginProtection] refuses writes from other sites. There is no CORS.
+// All responses have a Content-Security-Policy that allows neither inline scripts
+// nor framing. The API returns its errors as JSON, also to a browser.
+//
+// An owner can make 10 creations and rotations, 60 updates and 120 revocations a
+// minute. Failed calls count too. All handlers of a Manager share these quotas, and
+// each instance of the service has its own; see [apikey.Manager.Throttle].
+//
+// A rotation has a grace period of at most 7 days. A rotation with a grace period is
+// refused if more keys would then work than the limit allows.
 package selfservice

@@ -20,7 +20,7 @@ func ExampleNew() {
 	defer keys.Close(ctx)
 
 	owner := func(r *http.Request) (string, error) {
-		return "user_1", nil // who is signed in, by your session
+		return "user_1", nil // the signed-in user, by your session
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/settings/api-keys/", selfservice.New(keys, owner, &selfservice.Options{
@@ -36,7 +36,7 @@ func ExampleNew() {
 	// 200 {"plan":"","entitled":true,"valid_until":null,"used":0,"limit":5,"above_limit":0,"scopes":[{"name":"reports:read","description":"Read reports"}],"refused":null,"client_prefix":"acme"}
 }
 
-// A translation replaces what it has; the rest stays English.
+// A translation may be incomplete. The other texts stay English.
 func ExampleTexts() {
 	german := map[string]string{
 		"keys":       "Ihre Schlüssel",

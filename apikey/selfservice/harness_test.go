@@ -16,7 +16,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// session stands for the host's: whoever the header names is signed in.
+// session is the host's session. The user in the header is signed in.
 func session(r *http.Request) (string, error) {
 	user := r.Header.Get("X-Session")
 	if user == "" {
@@ -30,7 +30,7 @@ type panel struct {
 	http.Handler
 }
 
-func newPanel(t testing.TB, st store.Store, keys *apikey.Options, o *selfservice.Options) *panel {
+func newPanel(t testing.TB, st store.Store, keys *apikey.Options, opts *selfservice.Options) *panel {
 	t.Helper()
 	m, err := apikey.New(st, keys)
 	if err != nil {
@@ -41,12 +41,12 @@ func newPanel(t testing.TB, st store.Store, keys *apikey.Options, o *selfservice
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return &panel{m, selfservice.New(m, session, o)}
+	return &panel{m, selfservice.New(m, session, opts)}
 }
 
-// manyKeys is a panel without a limit.
-func manyKeys(t testing.TB, o *selfservice.Options) *panel {
-	return newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1}, o)
+// newUnlimitedPanel returns a panel without a limit of keys.
+func newUnlimitedPanel(t testing.TB, opts *selfservice.Options) *panel {
+	return newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1}, opts)
 }
 
 func (p *panel) create(t testing.TB, owner, name string, scopes ...string) apikey.Issued {
@@ -58,10 +58,10 @@ func (p *panel) create(t testing.TB, owner, name string, scopes ...string) apike
 	return issued
 }
 
-// A header is one to add to a request, or one to take away where it has no value.
+// A header is set in a request. If its value is empty, it is removed.
 type header struct{ name, value string }
 
-// do makes a request as a user who is signed in, from a browser on the same site.
+// do sends a request of the signed-in user, from a browser on the same site.
 func (p *panel) do(user, method, path, body string, more ...header) *httptest.ResponseRecorder {
 	var content io.Reader
 	if body != "" {
@@ -86,8 +86,8 @@ func (p *panel) do(user, method, path, body string, more ...header) *httptest.Re
 	return w
 }
 
-// code is that of a problem, or the status where there is none.
-func code(t testing.TB, w *httptest.ResponseRecorder) string {
+// problemCode returns the code of a problem, or the status text of a success.
+func problemCode(t testing.TB, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	if w.Code < 400 {
 		return http.StatusText(w.Code)
@@ -102,7 +102,7 @@ func code(t testing.TB, w *httptest.ResponseRecorder) string {
 	return problem.Code
 }
 
-// decode reads an answer that is no problem.
+// decode returns the JSON of a successful response.
 func decode[T any](t testing.TB, w *httptest.ResponseRecorder, status int) (v T) {
 	t.Helper()
 	if w.Code != status || w.Header().Get("Content-Type") != "application/json" {
@@ -114,7 +114,7 @@ func decode[T any](t testing.TB, w *httptest.ResponseRecorder, status int) (v T)
 	return v
 }
 
-// key is what the tests read of one.
+// A key is the part of a key in a response that the tests read.
 type key struct {
 	ID, Name, Hint, Status string
 	Scopes                 []string
@@ -126,7 +126,7 @@ type key struct {
 	ReplacedBy             string  `json:"replaced_by"`
 }
 
-type one struct {
+type keyResponse struct {
 	Key        key
 	Token      string
 	Propagated bool

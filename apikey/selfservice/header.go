@@ -2,14 +2,15 @@ package selfservice
 
 import "net/http"
 
-// policy lets the page use what is beside it, and nothing else: no inline script
-// or style, no script that turns text into markup, no frames, no other site.
+// policy allows the page to use only its own files: no inline scripts or styles, no
+// script that turns text into markup, no frames, no other site.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// protect sets what every response has, errors too. The referrer stays within the
-// origin and not "no-referrer", with which forms would send the Origin "null".
-func protect(h http.Header) {
+// setSecurityHeaders sets the headers that every response has, including errors.
+// The referrer policy is not "no-referrer", with which browsers send forms with the
+// Origin "null".
+func setSecurityHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -6,8 +6,8 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// keyJSON is a key as the API shows it. Its owner is who asks, and its metadata
-// the host's.
+// keyJSON is a key in a response. It omits the owner, who is the caller, and the
+// metadata, which belongs to the host.
 type keyJSON struct {
 	ID           string        `json:"id"`
 	Name         string        `json:"name"`
@@ -24,24 +24,25 @@ type keyJSON struct {
 	ReplacedBy   string        `json:"replaced_by"`
 }
 
-func shown(k apikey.Key) *keyJSON {
+func toJSON(k apikey.Key) *keyJSON {
 	return &keyJSON{
 		ID: k.ID, Name: k.Name, Hint: k.Hint, Status: k.Status(time.Now()), Scopes: append([]string{}, k.Scopes...),
-		CreatedBy: k.CreatedBy, CreatedAt: k.CreatedAt, ExpiresAt: instant(k.ExpiresAt), LastUsedAt: instant(k.LastUsedAt),
-		DisabledAt: instant(k.DisabledAt), RevokedAt: instant(k.RevokedAt), RevokeReason: k.RevokeReason, ReplacedBy: k.ReplacedBy,
+		CreatedBy: k.CreatedBy, CreatedAt: k.CreatedAt, ExpiresAt: nullable(k.ExpiresAt), LastUsedAt: nullable(k.LastUsedAt),
+		DisabledAt: nullable(k.DisabledAt), RevokedAt: nullable(k.RevokedAt), RevokeReason: k.RevokeReason, ReplacedBy: k.ReplacedBy,
 	}
 }
 
-// instant is null for never.
-func instant(t time.Time) *time.Time {
+// nullable returns nil for the zero time, which means never.
+func nullable(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
 	return &t
 }
 
-// one is an answer about a key. The token is there once, when it was made here.
-type one struct {
+// keyResponse is the body of a response about one key. Token is set only if the
+// request has created the token.
+type keyResponse struct {
 	Key   *keyJSON `json:"key"`
 	Token string   `json:"token,omitempty"`
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// maxPage is how many keys the Manager lists at once.
+// maxPage is the maximum number of keys on a page, as in [apikey.Manager.List].
 const maxPage = 100
 
 type pageJSON struct {
 	Keys       []*keyJSON `json:"keys"`
-	NextCursor *string    `json:"next_cursor"` // null: this was the last
+	NextCursor *string    `json:"next_cursor"` // null on the last page
 }
 
 func list(c *call) (int, any, error) {
@@ -24,24 +24,24 @@ func list(c *call) (int, any, error) {
 	if q.Has("limit") {
 		p.Limit, err = strconv.Atoi(q.Get("limit"))
 		if err != nil || p.Limit < 1 || p.Limit > maxPage {
-			return 0, nil, malformed("limit must be 1 to 100.")
+			return 0, nil, badRequest("limit must be between 1 and 100")
 		}
 	}
-	if p.Filter, err = filterOf(q.Get("filter")); err != nil {
+	if p.Filter, err = parseFilter(q.Get("filter")); err != nil {
 		return 0, nil, err
 	}
 	found, err := c.keys.List(c.r.Context(), p)
 	if err != nil {
 		return 0, nil, err
 	}
-	answer := pageJSON{Keys: []*keyJSON{}}
+	page := pageJSON{Keys: []*keyJSON{}}
 	for _, k := range found.Keys {
-		answer.Keys = append(answer.Keys, shown(k))
+		page.Keys = append(page.Keys, toJSON(k))
 	}
 	if found.Next != "" {
-		answer.NextCursor = &found.Next
+		page.NextCursor = &found.Next
 	}
-	return http.StatusOK, answer, nil
+	return http.StatusOK, page, nil
 }
 
 func get(c *call) (int, any, error) {
@@ -52,11 +52,11 @@ func get(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, one{Key: shown(k)}, nil
+	return http.StatusOK, keyResponse{Key: toJSON(k)}, nil
 }
 
-// filterOf returns the filter of a query parameter, which may be "all".
-func filterOf(name string) (apikey.Filter, error) {
+// parseFilter returns the filter of the query parameter. "all" is the same as none.
+func parseFilter(name string) (apikey.Filter, error) {
 	switch f := apikey.Filter(name); f {
 	case apikey.FilterAll, apikey.FilterCurrent, apikey.FilterEnded:
 		return f, nil
@@ -64,5 +64,5 @@ func filterOf(name string) (apikey.Filter, error) {
 	if name == "all" {
 		return apikey.FilterAll, nil
 	}
-	return "", malformed("filter must be all, current or ended.")
+	return "", badRequest("filter must be all, current or ended")
 }

@@ -11,60 +11,64 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Options configure the handler. The zero value of each field is its default,
-// and a nil *Options is all defaults.
+// Options configure the handler. The zero value of each field means its default.
 type Options struct {
-	// Title is the page's heading. Default "API keys".
+	// Title is the page's heading. The default is "API keys".
 	Title string
 
-	// Lang is the language of Title and Texts by its tag, such as "de-CH" (BCP
-	// 47); dates are written in it too. Default "en".
+	// Lang is the language of Title and Texts, as a BCP 47 tag such as "de-CH". The
+	// page also formats dates in it. The default is "en".
 	Lang string
 
-	// Texts replace texts of the page, by their names; see the function [Texts]
-	// for all of them. New panics for a name that there is not.
+	// Texts replaces texts of the page, by name. The function [Texts] returns all
+	// names. New panics if a name is unknown.
 	Texts map[string]string
 
-	// Logo is the address of an image that stands beside the title, and
-	// Stylesheet that of a stylesheet that is read after the page's own, to set
-	// the custom properties that are listed at the top of panel.css. Both must be
-	// of the same origin as the page, so New panics for one with a scheme or host.
+	// Logo is the address of an image beside the title. Stylesheet is the address
+	// of a stylesheet that is applied after the page's own; it can set the custom
+	// properties that are listed at the top of panel.css. Both must have the
+	// page's origin: New panics if one has a scheme or a host. An empty address
+	// means none.
 	Logo, Stylesheet string
 
-	// BackURL is where the link above the title leads, SignInURL where those are
-	// sent who are signed out, and UpgradeURL where a plan can be bought. There
-	// is no such link where it is empty.
+	// BackURL is the target of the link above the title. SignInURL is the target
+	// of the link for people who are signed out, and UpgradeURL that of the link
+	// to buy a plan. An empty URL means no link.
 	BackURL, SignInURL, UpgradeURL string
 
-	// Scopes are what a key may be given, on the page and by the API, as far as
-	// the plan covers them. Nil means what the plan names: the page leaves out
-	// wildcards, and the API takes what they cover. A plan that names none, as
-	// where there are no Entitlements, then gives none, and with that no key that
-	// a route admits which requires a scope. Empty but not nil is none, too.
+	// Scopes are the scopes that a customer may give to a key, as far as the
+	// plan covers them. Nil means the scopes that the plan names: the page omits
+	// wildcards, and the API accepts the scopes that they cover. A plan that
+	// names no scopes, or "*", then allows none, and so does a Manager without
+	// Entitlements. Empty but not nil means none too. A key without scopes is
+	// refused by every route that requires one.
 	Scopes []Scope
 
-	// KeyScope is a scope that lets an API key manage its owner's keys by the JSON
-	// API: create those that can do no more than itself, for no longer, and
-	// change such as those, also where they were disabled; it may revoke all.
-	// Metadata restricts nothing here. What it has made outlives it. Customers can
-	// make such a key where it is in Scopes or in the plan. A request that carries
-	// a key is the key's, also where somebody is signed in. Empty means that no
-	// API key can, and requests that carry one are refused; the page always
-	// refuses them.
+	// KeyScope is the scope with which an API key can manage its owner's keys by
+	// the JSON API. The key can create keys with no more scopes and no later
+	// expiry than its own, and can update such keys, even to enable a disabled
+	// one. It can revoke every key. Metadata restricts none of this. The keys
+	// that it created outlive it.
+	//
+	// Customers can create a key with this scope if the scope is in Scopes or in
+	// the plan. A request with an API key acts for the key, even if there is a
+	// session too. The page always refuses API keys. If KeyScope is empty, the
+	// API refuses them too.
 	KeyScope string
 
-	// CreatedBy says who of an owner's people makes a key, such as the user in
-	// an organisation: up to 255 bytes without control characters. Nil says
-	// nothing. For a key that is made with an API key it is the id of that.
+	// CreatedBy returns who creates a key, such as the user within an
+	// organisation: up to 255 bytes without control characters. It is not called
+	// if an API key creates the key; CreatedBy is then the API key's id. Nil
+	// means that CreatedBy is empty.
 	CreatedBy func(*http.Request) string
 
-	// Logger is told of what only the host can mend, such as an owner that
-	// cannot be one. Nil discards it.
+	// Logger logs errors that only the host can fix, such as an invalid owner.
+	// Nil discards them.
 	Logger *slog.Logger
 }
 
-// isLang reports whether s has the form of a tag of BCP 47. Browsers throw away a
-// script that formats dates by another one.
+// isLang reports whether s has the form of a BCP 47 tag. With any other text, the
+// page's script fails when it formats dates.
 func isLang(s string) bool {
 	for i, part := range strings.Split(s, "-") {
 		if part == "" || len(part) > 8 || strings.ContainsFunc(part, func(r rune) bool {
@@ -76,13 +80,13 @@ func isLang(s string) bool {
 	return true
 }
 
-// A Scope is what a key can be allowed to do.
+// A Scope is a scope that customers may give to a key.
 type Scope struct {
 	Name        string // such as "reports:read"
-	Description string // for people; may be empty
+	Description string // shown on the page; may be empty
 }
 
-// withDefaults panics for what a programmer got wrong.
+// withDefaults panics if an option is invalid.
 func (o *Options) withDefaults() Options {
 	var d Options
 	if o != nil {
@@ -102,7 +106,7 @@ func (o *Options) withDefaults() Options {
 	}
 	for _, address := range []string{d.Logo, d.Stylesheet} {
 		if u, err := url.Parse(address); err != nil || u.Scheme != "" || u.Host != "" {
-			panic(fmt.Sprintf("selfservice: New: %q must be of the same origin, without a scheme and host", address))
+			panic(fmt.Sprintf("selfservice: New: Logo and Stylesheet must have no scheme and no host, got %q", address))
 		}
 	}
 	if d.Logger == nil {

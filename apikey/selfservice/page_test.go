@@ -21,7 +21,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// page gets the page as ann, who is signed in.
+// page gets the page as the signed-in user ann.
 func (p *panel) page(t testing.TB, path string, status int) string {
 	t.Helper()
 	w := p.do("ann", "GET", path, "")
@@ -40,9 +40,9 @@ func (p *panel) post(fields ...string) *httptest.ResponseRecorder {
 	return p.do("ann", "POST", "/", form.Encode(), header{"Content-Type", "application/x-www-form-urlencoded"})
 }
 
-// on gives ann a plan, which another call of the function that it returns
-// replaces.
-func on(plan entitlement.Entitlement) (entitlement.Provider, func(entitlement.Entitlement, error)) {
+// changeablePlan returns a Provider with a plan, and a function that replaces its
+// result.
+func changeablePlan(plan entitlement.Entitlement) (entitlement.Provider, func(entitlement.Entitlement, error)) {
 	var failure error
 	return entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) { return plan, failure }),
 		func(e entitlement.Entitlement, err error) { plan, failure = e, err }
@@ -50,10 +50,10 @@ func on(plan entitlement.Entitlement) (entitlement.Provider, func(entitlement.En
 
 var unlimited = entitlement.Entitlement{Plan: "Team", APIAccess: true, MaxKeys: -1}
 
-// listless has no lists.
-type listless struct{ store.Store }
+// failingLists is a store whose List fails.
+type failingLists struct{ store.Store }
 
-func (listless) List(context.Context, store.Query) (store.Page, error) {
+func (failingLists) List(context.Context, store.Query) (store.Page, error) {
 	return store.Page{}, errors.New("down")
 }
 
@@ -62,9 +62,9 @@ var hostile = []string{
 	`{{.T.lead}}{name}{time}`, `javascript:alert(1)`, `&lt;b&gt;`, strings.Repeat("W", 64), strings.Repeat("\u0301", 63) + "a", "مفتاح", "👩‍👩‍👧‍👦",
 }
 
-func TestPageEscapesWhatCustomersWrite(t *testing.T) {
+func TestPageEscapesNames(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	tags := strings.Count(p.page(t, "/", 200), "<script")
 	for _, name := range hostile {
 		k, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: "ann", Name: name, CreatedBy: name})
@@ -72,32 +72,32 @@ func TestPageEscapesWhatCustomersWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		shown := `<bdi class="name">` + html.EscapeString(name) + `</bdi>`
-		body := unquoted(p.page(t, "/", 200))
+		body := normalizeQuotes(p.page(t, "/", 200))
 		if !strings.Contains(body, shown) {
-			t.Errorf("%q is not on the page as it is", name)
+			t.Errorf("%q is not on the page unchanged", name)
 		}
 		if got := strings.Count(body, "<script"); got != tags || strings.Contains(body, "<img") || strings.Contains(body, "<svg/") {
-			t.Errorf("%q came through as HTML", name)
+			t.Errorf("%q is on the page as HTML", name)
 		}
-		asked := unquoted(p.page(t, "/?revoke="+k.Key.ID, 200))
-		if !strings.Contains(asked, "<bdi>"+html.EscapeString(name)+"</bdi>") || strings.Contains(asked, "<script") || strings.Contains(asked, "<img") {
-			t.Errorf("%q: asked %s", name, asked)
+		confirmation := normalizeQuotes(p.page(t, "/?revoke="+k.Key.ID, 200))
+		if !strings.Contains(confirmation, "<bdi>"+html.EscapeString(name)+"</bdi>") || strings.Contains(confirmation, "<script") || strings.Contains(confirmation, "<img") {
+			t.Errorf("%q: got the confirmation %s", name, confirmation)
 		}
 		if w := p.post("action", "revoke", "id", k.Key.ID, "reason", name); w.Code != 303 {
 			t.Errorf("%q as a reason: got %d", name, w.Code)
 		}
-		if !strings.Contains(unquoted(p.page(t, "/", 200)), "<small><bdi>"+html.EscapeString(name)) {
-			t.Errorf("%q is not the reason", name)
+		if !strings.Contains(normalizeQuotes(p.page(t, "/", 200)), "<small><bdi>"+html.EscapeString(name)) {
+			t.Errorf("the reason %q is not on the page", name)
 		}
 	}
 }
 
-// unquoted has quotes in the one spelling of package html.
-func unquoted(body string) string {
+// normalizeQuotes replaces the escapes of html/template by those of package html.
+func normalizeQuotes(body string) string {
 	return strings.NewReplacer("&#43;", "+", "&#x27;", "&#39;").Replace(body)
 }
 
-func TestPageSaysWhatHolds(t *testing.T) {
+func TestPageNotices(t *testing.T) {
 	t.Parallel()
 	later, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	for name, c := range map[string]struct {
@@ -119,7 +119,7 @@ func TestPageSaysWhatHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			provider, set := on(unlimited)
+			provider, set := changeablePlan(unlimited)
 			p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, &selfservice.Options{UpgradeURL: "/plans"})
 			for i := range c.keys {
 				p.create(t, "ann", fmt.Sprint("key ", i))
@@ -130,28 +130,28 @@ func TestPageSaysWhatHolds(t *testing.T) {
 			}
 			body := p.page(t, "/", 200)
 			if !strings.Contains(body, html.EscapeString(selfservice.Texts()[c.want])) {
-				t.Errorf("it does not say %s", c.want)
+				t.Errorf("the page does not have the text %s", c.want)
 			}
 			enabled := regexp.MustCompile(`<button[^>]*data-do="create">`).MatchString(body)
 			if enabled != c.creating {
-				t.Errorf("to create a key is offered: got %v, want %v", enabled, c.creating)
+				t.Errorf("button to create a key: got %v, want %v", enabled, c.creating)
 			}
 			if n := strings.Count(body, `data-do="revoke"`); n != c.keys {
-				t.Errorf("got %d keys to revoke, want %d", n, c.keys)
+				t.Errorf("got %d buttons to revoke, want %d", n, c.keys)
 			}
 			if c.err == nil && !c.creating != strings.Contains(body, `href="/plans"`) {
-				t.Error("a way to more is there when something is refused, and only then")
+				t.Errorf("link to buy a plan: got %v, want %v", c.creating, !c.creating)
 			}
 		})
 	}
 }
 
-func TestPageInsteadOfThePanel(t *testing.T) {
+func TestPageFailures(t *testing.T) {
 	t.Parallel()
 	text := selfservice.Texts()
 	p := newPanel(t, memstore.New(), nil, &selfservice.Options{SignInURL: "/login", KeyScope: "keys"})
 	token := p.create(t, "ann", "ci", "keys").Secret.Reveal()
-	down := newPanel(t, listless{memstore.New()}, nil, nil)
+	down := newPanel(t, failingLists{memstore.New()}, nil, nil)
 	for name, c := range map[string]struct {
 		p      *panel
 		user   string
@@ -159,7 +159,7 @@ func TestPageInsteadOfThePanel(t *testing.T) {
 		status int
 		want   string
 	}{
-		"nobody":                 {p, "", header{"X", "y"}, 401, text["signed_out_title"]},
+		"signed out":             {p, "", header{"X", "y"}, 401, text["signed_out_title"]},
 		"sign in":                {p, "", header{"X", "y"}, 401, `href="/login"`},
 		"a key":                  {p, "", header{"Authorization", "Bearer " + token}, 403, text["forbidden_title"]},
 		"a key beside a session": {p, "ann", header{"Authorization", "Bearer " + token}, 403, text["forbidden_title"]},
@@ -169,16 +169,16 @@ func TestPageInsteadOfThePanel(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			w := c.p.do(c.user, method, "/", "", c.header)
 			if method == "POST" && c.p == down {
-				continue // its form is not read from the store
+				continue // a form without an action needs no store
 			}
 			if w.Code != c.status || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Errorf("%s: %s: got %d %q", name, method, w.Code, w.Header())
 			}
 			if method != "HEAD" && !strings.Contains(w.Body.String(), c.want) {
-				t.Errorf("%s: %s: %q is not in %s", name, method, c.want, w.Body)
+				t.Errorf("%s: %s: got no %q in %s", name, method, c.want, w.Body)
 			}
 			if strings.Contains(w.Body.String(), "panel.js") || strings.Contains(w.Body.String(), token) {
-				t.Errorf("%s: there is more than the reason in %s", name, w.Body)
+				t.Errorf("%s: the failure has a script or a token: %s", name, w.Body)
 			}
 			if (w.Code == 503) != (w.Header().Get("Retry-After") != "") {
 				t.Errorf("%s: got Retry-After %q", name, w.Header().Get("Retry-After"))
@@ -187,18 +187,18 @@ func TestPageInsteadOfThePanel(t *testing.T) {
 	}
 }
 
-func TestPageRevokesWithoutAScript(t *testing.T) {
+func TestPageRevokesWithoutScript(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	k, other := p.create(t, "ann", "ci").Key, p.create(t, "bob", "bob's").Key
 	body := p.page(t, "/", 200)
 	if !strings.Contains(body, `href="./?revoke=`+k.ID+`"`) {
 		t.Fatalf("no link to revoke in %s", body)
 	}
-	asked := p.page(t, "/?revoke="+k.ID, 200)
+	confirmation := p.page(t, "/?revoke="+k.ID, 200)
 	for _, want := range []string{"<bdi>ci</bdi>", k.Hint, `method="post" action="./"`, `name="id" value="` + k.ID + `"`, `name="reason"`} {
-		if !strings.Contains(asked, want) {
-			t.Errorf("no %s in %s", want, asked)
+		if !strings.Contains(confirmation, want) {
+			t.Errorf("no %s in %s", want, confirmation)
 		}
 	}
 	for _, id := range []string{other.ID, "key_00000000000000000000", "", "../", "\x00"} {
@@ -223,7 +223,7 @@ func TestPageRevokesWithoutAScript(t *testing.T) {
 	if got, err := p.keys.Get(t.Context(), "ann", k.ID); err != nil || !got.RevokedAt.IsZero() {
 		t.Fatalf("revoked too early: %+v, %v", got, err)
 	}
-	for range 2 { // it is idempotent, as after the Back button
+	for range 2 { // the Back button can send the form again
 		w := p.post("action", "revoke", "id", k.ID, "reason", " lost it ")
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "./?done=revoked" {
 			t.Fatalf("got %d %q", w.Code, w.Header())
@@ -237,9 +237,9 @@ func TestPageRevokesWithoutAScript(t *testing.T) {
 	}
 }
 
-func TestPageTurnsPages(t *testing.T) {
+func TestPagePaging(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	for i := range 130 {
 		k := p.create(t, "ann", fmt.Sprintf("key-%03d", i)).Key
 		if i%2 == 0 {
@@ -258,10 +258,10 @@ func TestPageTurnsPages(t *testing.T) {
 	}
 	first := p.page(t, "/", 200)
 	second := p.page(t, link(first, "Older", 0), 200)
-	if live := strings.Count(second, `data-do="revoke"`); live != 15 {
-		t.Errorf("got %d keys on the second page, want 15", live)
+	if n := strings.Count(second, `data-do="revoke"`); n != 15 {
+		t.Errorf("got %d current keys on the second page, want 15", n)
 	}
-	both := p.page(t, link(second, "Older", 0), 200) // that of the other list, since this one is at its end
+	both := p.page(t, link(second, "Older", 0), 200) // of the ended keys, since no current ones follow
 	seen := map[string]int{}
 	for _, name := range append(names.FindAllString(first, -1), names.FindAllString(both, -1)...) {
 		seen[name]++
@@ -270,25 +270,25 @@ func TestPageTurnsPages(t *testing.T) {
 		t.Errorf("got %d keys on two pages of both lists, want 130", len(seen))
 	}
 	if again := p.page(t, link(both, "Newest", 0), 200); strings.Count(again, `data-do="revoke"`) != 50 || !strings.Contains(again, `<details id="ended" open>`) {
-		t.Error("the newest of one list leave the other where it was")
+		t.Error("the link to the newest keys of one list changed the page of the other")
 	}
 	for _, cursor := range []string{"x", strings.Repeat("A", 10000), "%00", "AAAAAAAAAAAAYQ"} {
-		if body := p.page(t, "/?live="+cursor+"&over="+cursor, 200); body != first {
-			t.Errorf("a place that cannot be is the beginning: got another page for %.20s", cursor)
+		if body := p.page(t, "/?current="+cursor+"&ended="+cursor, 200); body != first {
+			t.Errorf("cursor %.20s: got another page than the first", cursor)
 		}
 	}
 }
 
 func TestPageHasRelativeAddresses(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, &selfservice.Options{KeyScope: "keys"})
+	p := newUnlimitedPanel(t, &selfservice.Options{KeyScope: "keys"})
 	k := p.create(t, "ann", "ci").Key
 	p.create(t, "ann", "revoked")
 	address := regexp.MustCompile(`(?:href|src|action|srcset|formaction)="([^"]*)"`)
 	for _, body := range []string{p.page(t, "/", 200), p.page(t, "/?revoke="+k.ID, 200), p.do("", "GET", "/", "").Body.String()} {
 		found := address.FindAllStringSubmatch(body, -1)
 		if len(found) == 0 {
-			t.Error("no addresses at all")
+			t.Error("the page has no addresses")
 		}
 		for _, a := range found {
 			if u, err := url.Parse(a[1]); err != nil || u.IsAbs() || strings.HasPrefix(u.Path, "/") || strings.HasPrefix(u.Path, "..") {
@@ -297,7 +297,7 @@ func TestPageHasRelativeAddresses(t *testing.T) {
 		}
 		for _, inline := range []string{"<style", " style=", " onclick", " onload", "javascript:"} {
 			if strings.Contains(body, inline) {
-				t.Errorf("there is %s in %s", inline, body)
+				t.Errorf("the page has %s: %s", inline, body)
 			}
 		}
 	}
@@ -312,25 +312,25 @@ func TestPageHasRelativeAddresses(t *testing.T) {
 	}
 }
 
-func TestPageIsLight(t *testing.T) {
+func TestPageSize(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, nil)
+	p := newUnlimitedPanel(t, nil)
 	for _, name := range []string{"laptop", "CI", "staging"} {
 		p.create(t, "ann", name, "reports:read")
 	}
-	weight := len(p.page(t, "/", 200))
+	size := len(p.page(t, "/", 200))
 	for _, name := range []string{"/panel.css", "/panel.js"} {
-		weight += p.do("", "GET", name, "").Body.Len()
+		size += p.do("", "GET", name, "").Body.Len()
 	}
-	t.Logf("%d bytes", weight)
-	if weight > 38_000 {
-		t.Errorf("got %d bytes, want 38,000 at most", weight)
+	t.Logf("%d bytes", size)
+	if size > 38_000 {
+		t.Errorf("got %d bytes, want at most 38,000", size)
 	}
 }
 
-func TestPageAnswersHead(t *testing.T) {
+func TestPageHead(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(manyKeys(t, nil))
+	server := httptest.NewServer(newUnlimitedPanel(t, nil))
 	defer server.Close()
 	r, err := http.NewRequestWithContext(t.Context(), "HEAD", server.URL+"/", nil)
 	if err != nil {
@@ -343,11 +343,11 @@ func TestPageAnswersHead(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != 200 || response.ContentLength < 1000 {
-		t.Errorf("got %d with %d bytes to come", response.StatusCode, response.ContentLength)
+		t.Errorf("got %d with Content-Length %d, want 200 and the length of the page", response.StatusCode, response.ContentLength)
 	}
 }
 
-func TestPageOffersWhatThePlanCovers(t *testing.T) {
+func TestPageOffersCoveredScopes(t *testing.T) {
 	t.Parallel()
 	offered := []selfservice.Scope{{Name: "reports:read", Description: "See <reports>"}, {Name: "reports:*"}, {Name: "admin"}}
 	for name, c := range map[string]struct {
@@ -355,15 +355,15 @@ func TestPageOffersWhatThePlanCovers(t *testing.T) {
 		plan    []string
 		want    string
 	}{
-		"all":                 {offered, nil, "reports:read reports:* admin"},
-		"covered":             {offered, []string{"reports:*"}, "reports:read reports:*"},
-		"one":                 {offered, []string{"reports:read"}, "reports:read"},
-		"none":                {offered, []string{}, ""},
-		"those of the plan":   {nil, []string{"a", "b:*", "*", "c"}, "a c"},
-		"a plan without them": {nil, nil, ""},
-		"the host says none":  {[]selfservice.Scope{}, []string{"a"}, ""},
+		"all":                {offered, nil, "reports:read reports:* admin"},
+		"covered":            {offered, []string{"reports:*"}, "reports:read reports:*"},
+		"one":                {offered, []string{"reports:read"}, "reports:read"},
+		"none":               {offered, []string{}, ""},
+		"those of the plan":  {nil, []string{"a", "b:*", "*", "c"}, "a c"},
+		"a plan without any": {nil, nil, ""},
+		"an empty option":    {[]selfservice.Scope{}, []string{"a"}, ""},
 	} {
-		provider, _ := on(entitlement.Entitlement{APIAccess: true, MaxKeys: -1, Scopes: c.plan})
+		provider, _ := changeablePlan(entitlement.Entitlement{APIAccess: true, MaxKeys: -1, Scopes: c.plan})
 		p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, &selfservice.Options{Scopes: c.options})
 		var got []string
 		for _, box := range regexp.MustCompile(`name="scope" value="([^"]*)"`).FindAllStringSubmatch(p.page(t, "/", 200), -1) {
@@ -375,9 +375,9 @@ func TestPageOffersWhatThePlanCovers(t *testing.T) {
 	}
 }
 
-func TestPageWritesDates(t *testing.T) {
+func TestPageDates(t *testing.T) {
 	t.Parallel()
-	p := manyKeys(t, &selfservice.Options{Lang: "ar-EG"})
+	p := newUnlimitedPanel(t, &selfservice.Options{Lang: "ar-EG"})
 	at := time.Date(2099, 2, 3, 4, 5, 6, 0, time.UTC)
 	k, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: "ann", Name: "ci", ExpiresAt: at})
 	if err != nil {
@@ -394,13 +394,12 @@ func TestPageWritesDates(t *testing.T) {
 	}
 	body = p.page(t, "/", 200)
 	if !strings.Contains(body, `Works until <time datetime="`) || strings.Count(body, `data-do="rotate"`) != 1 {
-		t.Errorf("a key that was replaced says until when it works, and cannot be rotated again: %s", body)
+		t.Errorf("want a replaced key with the end of its grace period and without a button to rotate, got %s", body)
 	}
 }
 
-// TestTextsAreAllUsed marks each text, and looks for the mark on all pages. The
-// other way round, the template fails for a text that there is not, and so does
-// this test for the script.
+// Each text is used, and each text that is used exists. The test marks each text and
+// looks for the marks on all pages. The template itself fails if a text is missing.
 func TestTextsAreAllUsed(t *testing.T) {
 	t.Parallel()
 	marked := map[string]string{}
@@ -409,7 +408,7 @@ func TestTextsAreAllUsed(t *testing.T) {
 	}
 	options := &selfservice.Options{Texts: marked, KeyScope: "keys", BackURL: "/", SignInURL: "/", UpgradeURL: "/", Scopes: []selfservice.Scope{{Name: "a"}}}
 	var all strings.Builder
-	provider, set := on(unlimited)
+	provider, set := changeablePlan(unlimited)
 	st := memstore.New()
 	p := newPanel(t, st, &apikey.Options{Entitlements: provider}, options)
 	all.WriteString(p.page(t, "/?done=revoked", 200)) // without a key
@@ -430,26 +429,26 @@ func TestTextsAreAllUsed(t *testing.T) {
 			p.keys.Revoke(t.Context(), "ann", k.Key.ID, "")
 		}
 	}
-	use := func(path string) { all.WriteString(p.page(t, path, 200)) }
+	visit := func(path string) { all.WriteString(p.page(t, path, 200)) }
 	disabled := true
 	p.keys.Rotate(t.Context(), "ann", keys["key 101"].Key.ID, 0)
 	p.keys.Rotate(t.Context(), "ann", keys["key 103"].Key.ID, time.Hour)
 	p.keys.Update(t.Context(), "ann", keys["key 105"].Key.ID, apikey.UpdateParams{Disabled: &disabled})
-	used := apikey.DigestOf(keys["key 107"].Secret.Reveal())
-	if err := st.Touch(t.Context(), []store.Use{{Digest: used, At: time.Now().UTC().Truncate(time.Microsecond)}}); err != nil {
+	digest := apikey.DigestOf(keys["key 107"].Secret.Reveal())
+	if err := st.Touch(t.Context(), []store.Use{{Digest: digest, At: time.Now().UTC().Truncate(time.Microsecond)}}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Until(keys["key 117"].Key.ExpiresAt))
-	use("/")
-	use("/?revoke=" + keys["key 107"].Key.ID)
-	for _, more := range regexp.MustCompile(`href="\./(\?live[^"#]*)`).FindAllStringSubmatch(all.String(), 1) {
-		use("/" + html.UnescapeString(more[1]))
+	visit("/")
+	visit("/?revoke=" + keys["key 107"].Key.ID)
+	for _, more := range regexp.MustCompile(`href="\./(\?current[^"#]*)`).FindAllStringSubmatch(all.String(), 1) {
+		visit("/" + html.UnescapeString(more[1]))
 	}
 	all.WriteString(p.page(t, "/?revoke=none", 404))
 	all.WriteString(p.post("action", "revoke", "id", keys["key 107"].Key.ID, "reason", "a\nb").Body.String())
 	all.WriteString(p.do("", "GET", "/", "").Body.String())
 	all.WriteString(p.do("", "GET", "/", "", header{"Authorization", "Bearer " + keys["key 107"].Secret.Reveal()}).Body.String())
-	all.WriteString(newPanel(t, listless{memstore.New()}, nil, options).page(t, "/", 503))
+	all.WriteString(newPanel(t, failingLists{memstore.New()}, nil, options).page(t, "/", 503))
 	for _, c := range []struct {
 		plan entitlement.Entitlement
 		err  error
@@ -460,7 +459,7 @@ func TestTextsAreAllUsed(t *testing.T) {
 	} {
 		set(c.plan, c.err)
 		p.keys.InvalidateOwner(t.Context(), "ann")
-		use("/")
+		visit("/")
 	}
 	script, err := os.ReadFile("panel/panel.js")
 	if err != nil {
@@ -468,19 +467,18 @@ func TestTextsAreAllUsed(t *testing.T) {
 	}
 	for _, used := range regexp.MustCompile(`\bT\.(\w+)`).FindAllStringSubmatch(string(script), -1) {
 		if marked[used[1]] == "" {
-			t.Errorf("panel.js uses the text %s, which there is not", used[1])
+			t.Errorf("panel.js uses the unknown text %s", used[1])
 		}
 	}
 	for name := range marked {
-		said := strings.HasPrefix(name, "error_") || strings.Contains(string(script), "T."+name)
-		if !strings.Contains(all.String(), "["+name+"]") || strings.HasPrefix(name, "say_") && !said {
-			t.Errorf("the text %s is on no page", name)
+		inScript := strings.HasPrefix(name, "error_") || strings.Contains(string(script), "T."+name)
+		if !strings.Contains(all.String(), "["+name+"]") || strings.HasPrefix(name, "say_") && !inScript {
+			t.Errorf("no page uses the text %s", name)
 		}
 	}
 }
 
-// TestProblemsHaveTexts keeps the script from having nothing to say of what the
-// API answers to it.
+// The script has a text for each problem that the API can return to it.
 func TestProblemsHaveTexts(t *testing.T) {
 	t.Parallel()
 	for _, code := range strings.Fields(`invalid_name invalid_scopes invalid_expires_at invalid_reason duplicate_key key_limit_reached

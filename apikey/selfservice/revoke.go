@@ -12,7 +12,7 @@ type revocation struct {
 
 func revoke(c *call) (int, any, error) {
 	var body revocation
-	if err := c.body(&body); err != nil {
+	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
 	if err := c.throttle(c.who, apikey.EventRevoked); err != nil {

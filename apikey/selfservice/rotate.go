@@ -9,60 +9,61 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// maxGrace keeps an old token from working for so long that it was not replaced.
+// maxGrace is the longest grace period. With a longer one, the old token would not
+// have been replaced in effect.
 const maxGrace = 7 * 24 * time.Hour
 
 type rotation struct {
 	GraceSeconds *int64 `json:"grace_seconds"`
 }
 
-type rotated struct {
-	one
+type rotationResponse struct {
+	keyResponse
 
-	// Propagated is false where other instances could not be told, and may take
-	// the old token for longer than the grace.
+	// Propagated is false if the change could not be published. Other instances
+	// may then accept the old token for longer than the grace period.
 	Propagated bool `json:"propagated"`
 }
 
 func rotate(c *call) (int, any, error) {
 	var body rotation
-	if err := c.body(&body); err != nil {
+	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
 	if body.GraceSeconds == nil || *body.GraceSeconds < 0 || *body.GraceSeconds > int64(maxGrace/time.Second) {
-		return 0, nil, &problem{status: 400, code: fields["grace"], detail: "It must be there: seconds, from 0 to those of 7 days."}
+		return 0, nil, invalid("grace_seconds", "is required and must be between 0 and 604800")
 	}
 	if err := c.throttle(c.who, apikey.EventRotated); err != nil {
 		return 0, nil, err
 	}
-	if err := c.mayChange(nil); err != nil {
+	if err := c.checkChange(nil); err != nil {
 		return 0, nil, err
 	}
 	issued, err := c.keys.Rotate(c.r.Context(), c.who.owner, c.id, time.Duration(*body.GraceSeconds)*time.Second)
 	if *body.GraceSeconds > 0 && errors.Is(err, apikey.ErrConflict) {
-		err = c.conflict(err)
+		err = c.explainConflict(err)
 	}
 	if err != nil {
 		return 0, nil, err
 	}
-	if !c.who.mayHandOut(issued.Key) { // somebody widened it meanwhile
-		if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, issued.Key.ID, "rotated by a key that may do less"); err != nil {
+	if !c.who.mayGrant(issued.Key) { // an update since checkChange has extended the key
+		if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, issued.Key.ID, "rotated by an API key with fewer scopes or an earlier expiry"); err != nil {
 			return 0, nil, err
 		}
 		return 0, nil, keyForbidden
 	}
 	c.w.Header().Set("Location", "../"+url.PathEscape(issued.Key.ID))
-	return http.StatusCreated, rotated{one{shown(issued.Key), issued.Secret.Reveal()}, issued.Propagated}, nil
+	return http.StatusCreated, rotationResponse{keyResponse{toJSON(issued.Key), issued.Secret.Reveal()}, issued.Propagated}, nil
 }
 
 var rotationOverlaps = &problem{
 	status: 409, code: "rotation_overlaps",
-	detail: "More keys would work than the limit allows. Revoke the earlier key, or rotate without a grace period.",
+	detail: "more keys would work than the limit allows; revoke the earlier key, or rotate without a grace period",
 }
 
-// conflict tells a rotation that the limit forbids from one of a key that cannot
-// be rotated.
-func (c *call) conflict(err error) error {
+// explainConflict returns rotationOverlaps if the limit is the reason for the
+// conflict, and err if the key cannot be rotated at all.
+func (c *call) explainConflict(err error) error {
 	k, failed := c.keys.Get(c.r.Context(), c.who.owner, c.id)
 	switch {
 	case failed != nil:

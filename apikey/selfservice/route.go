@@ -1,110 +1,151 @@
 package selfservice
 
 import (
-	"maps"
+	"context"
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strings"
 )
 
-// A route is what can be done at a place.
-type route struct{ methods map[string]method }
+// An endpoint serves the requests of a route. The id is that of the key in the path.
+type endpoint func(w http.ResponseWriter, r *http.Request, id string)
 
-type method func(h *handler, w http.ResponseWriter, r *http.Request, id string)
+// A hostRequest is the key of the host's request in the context of the one that the
+// ServeMux matches.
+type hostRequest struct{}
 
-func (r *route) allow() string {
-	return strings.Join(slices.Sorted(maps.Keys(r.methods)), ", ")
+// routes returns the ServeMux of all paths below the mount point.
+func (h *handler) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for pattern, serve := range map[string]endpoint{
+		"GET /{$}":                   h.page,
+		"POST /{$}":                  h.page,
+		"GET /panel.css":             serveAsset,
+		"GET /panel.js":              serveAsset,
+		"GET /openapi.json":          serveAsset,
+		"GET /api/usage":             h.api(usage),
+		"GET /api/keys":              h.api(list),
+		"POST /api/keys":             h.api(create),
+		"GET /api/keys/{id}":         h.api(get),
+		"PATCH /api/keys/{id}":       h.api(update),
+		"POST /api/keys/{id}/rotate": h.api(rotate),
+		"POST /api/keys/{id}/revoke": h.api(revoke),
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, match *http.Request) {
+			w = w.(unmatchedWriter).ResponseWriter
+			r := match.Context().Value(hostRequest{}).(*http.Request)
+			if h.crossOrigin.Check(r) != nil {
+				writeProblem(w, crossOrigin)
+				return
+			}
+			serve(w, r, match.PathValue("id"))
+		})
+	}
+	return mux
 }
 
-// reading serves GET and HEAD alike.
-func reading(m method) *route {
-	return &route{map[string]method{http.MethodGet: m, http.MethodHead: m}}
-}
-
-// also adds another method.
-func (r *route) also(name string, m method) *route {
-	r.methods[name] = m
-	return r
-}
-
-func writing(name string, m method) *route {
-	return &route{map[string]method{name: m}}
-}
-
-// files are found by the end of the path alone. No id has a dot or a slash in it.
-var files = map[string]*route{
-	"panel.css":    reading(asset),
-	"panel.js":     reading(asset),
-	"openapi.json": reading(asset),
-}
-
-var pageRoute = reading(onPage).also(http.MethodPost, onPage)
-
-// onPage redirects to the page with the slash at its end, without which its
-// relative links would not lead to what is beside it.
-func onPage(h *handler, w http.ResponseWriter, r *http.Request, _ string) {
-	asked, err := url.ParseRequestURI(r.RequestURI)
-	if r.URL.Path != "" || err == nil && strings.HasSuffix(asked.Path, "/") {
-		h.page(w, r)
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	setSecurityHeaders(w.Header())
+	below := pathBelowMount(r)
+	if below == "" && redirectToSlash(w, r) {
 		return
 	}
+	below = "/" + strings.TrimPrefix(below, "/")
+	unescaped, err := url.PathUnescape(below)
 	if err != nil {
-		refuse(w, notFound)
+		writeProblem(w, notFound)
 		return
 	}
-	// Of what [http.StripPrefix] took away, the last element is all that a
-	// relative address has to repeat.
-	there := url.URL{RawQuery: asked.RawQuery}
-	w.Header().Set("Location", "./"+path.Base(asked.EscapedPath())+"/"+there.String())
+	// The mux gets a request of its own: it would replace the path values that
+	// the host's mux has set, and the host's owner function may need them.
+	match := &http.Request{Method: r.Method, Host: r.Host, URL: &url.URL{Path: unescaped, RawPath: below}}
+	h.mux.ServeHTTP(unmatchedWriter{w}, match.WithContext(context.WithValue(r.Context(), hostRequest{}, r)))
+}
+
+// An unmatchedWriter replaces the ServeMux's own responses, which are plain text, by
+// problems. The mux has set Allow if it refuses the method. It also redirects paths
+// such as "/api//keys"; that is 404 here, since it does not know the mount point.
+type unmatchedWriter struct{ http.ResponseWriter }
+
+func (w unmatchedWriter) WriteHeader(status int) {
+	w.Header().Del("Location")
+	if status == http.StatusMethodNotAllowed {
+		writeProblem(w.ResponseWriter, methodNotAllowed)
+	} else {
+		writeProblem(w.ResponseWriter, notFound)
+	}
+}
+
+func (w unmatchedWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+// redirectToSlash redirects to the page's address with a trailing slash, without
+// which the page's relative links would not work. It reports false if the address
+// has the slash: then [http.StripPrefix] has removed it.
+func redirectToSlash(w http.ResponseWriter, r *http.Request) bool {
+	address, err := url.ParseRequestURI(r.RequestURI)
+	switch {
+	case err != nil:
+		writeProblem(w, notFound)
+		return true
+	case strings.HasSuffix(address.Path, "/"):
+		return false
+	}
+	// The mount point is not known, so the redirect is relative. It repeats the
+	// last element of the path.
+	query := url.URL{RawQuery: address.RawQuery}
+	w.Header().Set("Location", "./"+path.Base(address.EscapedPath())+"/"+query.String())
 	w.WriteHeader(http.StatusTemporaryRedirect)
+	return true
 }
 
-// places are where the API is: the last elements of the path, of which "*" is the
-// id of a key.
-var places = []struct {
-	path  []string
-	route *route
-}{
-	{[]string{"api", "usage"}, reading(api(usage))},
-	{[]string{"api", "keys"}, reading(api(list)).also(http.MethodPost, api(create))},
-	{[]string{"api", "keys", "*"}, reading(api(get)).also(http.MethodPatch, api(update))},
-	{[]string{"api", "keys", "*", "rotate"}, writing(http.MethodPost, api(rotate))},
-	{[]string{"api", "keys", "*", "revoke"}, writing(http.MethodPost, api(revoke))},
+// pathBelowMount returns the part of the request's escaped path that follows the
+// mount point. A router leaves the mount point in the path, unless
+// [http.StripPrefix] has removed it. If it has, the request's URI has the mount
+// point in front of the path.
+func pathBelowMount(r *http.Request) string {
+	escaped, mount := r.URL.EscapedPath(), mountPoint(r.Pattern)
+	if address, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		removed, ok := strings.CutSuffix(address.EscapedPath(), escaped)
+		before := strings.Split(strings.Trim(removed, "/"), "/")
+		if n := len(before) - len(mount); ok && n >= 0 && matchesMount(before[n:], mount) {
+			return escaped
+		}
+	}
+	elements := strings.SplitN(strings.TrimPrefix(escaped, "/"), "/", len(mount)+1)
+	switch {
+	case len(elements) < len(mount) || !matchesMount(elements, mount):
+		return escaped
+	case len(elements) == len(mount):
+		return ""
+	}
+	return "/" + elements[len(mount)]
 }
 
-// find goes by the end of the path, since the handler does not know where it is
-// mounted. The page is where it ends with a slash, or where nothing is left of it.
-func find(path string) (r *route, id string) {
-	elements := strings.Split(path, "/")
+// mountPoint returns the elements of the pattern by which a router has matched the
+// request, without the wildcard for the rest of the path. It is empty if the router
+// has set no pattern.
+func mountPoint(pattern string) []string {
+	_, mount, ok := strings.Cut(pattern, "/") // before it, there may be a method and a host
+	if !ok {
+		return nil
+	}
+	elements := strings.Split(mount, "/")
 	last := elements[len(elements)-1]
-	if last == "" {
-		return pageRoute, ""
+	if last == "" || last == "*" || last == "{$}" || strings.HasSuffix(last, "...}") {
+		elements = elements[:len(elements)-1]
 	}
-	if r = files[last]; r != nil {
-		return r, ""
-	}
-	for _, p := range places {
-		if id, ok := match(elements, p.path); ok {
-			return p.route, id
-		}
-	}
-	return nil, ""
+	return elements
 }
 
-func match(elements, pattern []string) (id string, ok bool) {
-	if len(elements) < len(pattern) {
-		return "", false
-	}
-	for i, element := range elements[len(elements)-len(pattern):] {
-		switch pattern[i] {
-		case "*":
-			id = element
-		case element:
-		default:
-			return "", false
+// matchesMount reports whether escaped elements of a path begin with the mount point.
+func matchesMount(elements, mount []string) bool {
+	for i, want := range mount {
+		got, err := url.PathUnescape(elements[i])
+		isWildcard := strings.HasPrefix(want, "{") && got != ""
+		if err != nil || got != want && !isWildcard {
+			return false
 		}
 	}
-	return id, true
+	return true
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// offered are the scopes that a key can be given on the page. A wildcard that the
-// plan names is not among them unless the host offers it: few customers would
-// know what they give away.
+// offered returns the scopes that the page offers for a new key. It omits the
+// plan's wildcards unless [Options.Scopes] has them: few customers would know what
+// a wildcard allows.
 func (h *handler) offered(e entitlement.Entitlement) []Scope {
 	var offered []Scope
 	if h.options.Scopes == nil {
@@ -28,11 +28,11 @@ func (h *handler) offered(e entitlement.Entitlement) []Scope {
 	return offered
 }
 
-// grantable reports whether a customer may give a key the scope: one of
-// [Options.Scopes] that the plan covers, or, where there are none, one of the
-// plan's own. A plan that covers everything, with "*" or by naming none, says
-// nothing of what customers should have, so without Options.Scopes that is none.
-func (h *handler) grantable(e entitlement.Entitlement, scope string) bool {
+// isGrantable reports whether a customer may give a key the scope. It must be one of
+// [Options.Scopes] that the plan covers. If Options.Scopes is nil, it must be one
+// that the plan covers, and the plan must not cover everything: "*" and nil do not
+// say which scopes customers should have.
+func (h *handler) isGrantable(e entitlement.Entitlement, scope string) bool {
 	if h.options.Scopes == nil {
 		return e.Scopes != nil && !slices.Contains(e.Scopes, "*") && e.Covers(scope)
 	}

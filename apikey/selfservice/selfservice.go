@@ -6,22 +6,26 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// New returns the handler for keys. Owner says on whose behalf a request is made,
-// by the host's own session: it must not believe anything that the customer can
-// choose, such as a parameter. An error from it, or "", is answered 401, and one
-// that matches [apikey.ErrUnavailable] 503. A nil owner signs nobody in; API keys
-// that [Options.KeyScope] lets in still come in.
+// New returns the handler of the page and the API for keys.
 //
-// New panics when keys is nil and for options that cannot be meant, so that it fits
-// into a call of mux.Handle.
-func New(keys *apikey.Manager, owner func(*http.Request) (string, error), options *Options) http.Handler {
+// The function owner returns the owner on whose behalf a request is made. It must
+// use the host's own session, and must not trust anything that the customer can
+// choose, such as a parameter. If it returns "" or an error, the response is 401; if
+// the error matches [apikey.ErrUnavailable], the response is 503. If owner is nil,
+// nobody can sign in, and only API keys with [Options.KeyScope] are accepted.
+//
+// The Options may be nil. New panics if keys is nil or an option is invalid, so that
+// it can be an argument of mux.Handle.
+func New(keys *apikey.Manager, owner func(*http.Request) (string, error), opts *Options) http.Handler {
 	if keys == nil {
-		panic("selfservice: New: nil Manager")
+		panic("selfservice: New: keys is nil")
 	}
-	return &handler{
-		keys: keys, owner: owner, options: options.withDefaults(),
+	h := &handler{
+		keys: keys, owner: owner, options: opts.withDefaults(),
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
+	h.mux = h.routes()
+	return h
 }
 
 type handler struct {
@@ -29,20 +33,5 @@ type handler struct {
 	owner       func(*http.Request) (string, error)
 	options     Options
 	crossOrigin *http.CrossOriginProtection
-}
-
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	protect(w.Header())
-	route, id := find(r.URL.Path)
-	switch {
-	case route == nil:
-		refuse(w, notFound)
-	case route.methods[r.Method] == nil:
-		w.Header().Set("Allow", route.allow())
-		refuse(w, methodNotAllowed)
-	case h.crossOrigin.Check(r) != nil:
-		refuse(w, crossOrigin)
-	default:
-		route.methods[r.Method](h, w, r, id)
-	}
+	mux         *http.ServeMux
 }

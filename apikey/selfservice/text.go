@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Texts returns the texts of the page by their names, to be translated for
-// [Options.Texts]. What stands in braces is put in by the page, and may stand
-// elsewhere in a translation or be left out.
+// Texts returns the English texts of the page by name. Translate them for
+// [Options.Texts]. The page replaces the words in braces by values. A translation may
+// move or omit them.
 //
-// A name that ends in "_title" or "_text" is one half of what the page says of a
-// state. Those that begin with "say_" are told after something was done, and
-// "error_" with a code when the API refuses with that. Names may change until
-// version 1.
+// Names that end in "_title" and "_text" belong together: they are the heading and
+// the text of a notice. Texts that begin with "say_" are shown after an action.
+// Texts that begin with "error_" and continue with a code are shown if the API
+// returns the problem with that code. Names may change until version 1.
 func Texts() map[string]string { return maps.Clone(english) }
 
 var english = map[string]string{
@@ -157,40 +157,41 @@ func texts(own map[string]string) map[string]string {
 	all := Texts()
 	for name, text := range own {
 		if _, ok := all[name]; !ok {
-			panic(fmt.Sprintf("selfservice: New: there is no text %q", name))
+			panic(fmt.Sprintf("selfservice: New: Texts has the unknown name %q", name))
 		}
 		all[name] = text
 	}
 	return all
 }
 
-// scripted are the texts that panel.js writes, in JSON.
-func scripted(texts map[string]string) string {
-	some := map[string]string{}
+// scriptTexts returns the texts that panel.js shows, as JSON.
+func scriptTexts(texts map[string]string) string {
+	shown := map[string]string{}
 	for name, text := range texts {
 		if strings.HasPrefix(name, "say_") || strings.HasPrefix(name, "error_") {
-			some[name] = text
+			shown[name] = text
 		}
 	}
-	out, _ := json.Marshal(some) // strings always encode
+	out, _ := json.Marshal(shown) // a map of strings always encodes
 	return string(out)
 }
 
-// fill puts a value in the place of {name}.
+// fill replaces {name} by a value.
 func fill(text, name string, value any) string {
 	return strings.ReplaceAll(text, "{"+name+"}", fmt.Sprint(value))
 }
 
-// A sentence is what stands around a value, for the template to mark the value up.
-type sentence struct {
+// A splitSentence is a text and the value of one of its placeholders, so that the
+// template can put the value into an element of its own.
+type splitSentence struct {
 	Before, After string
-	Value         any // nil where the text has no place for it
+	Value         any // nil if the text does not have the placeholder
 }
 
-func around(text, name string, value any) sentence {
+func splitText(text, name string, value any) splitSentence {
 	before, after, found := strings.Cut(text, "{"+name+"}")
 	if !found {
 		value = nil
 	}
-	return sentence{before, after, value}
+	return splitSentence{before, after, value}
 }

@@ -11,19 +11,19 @@ import (
 type change struct {
 	Name      *string         `json:"name"`
 	Disabled  *bool           `json:"disabled"`
-	ExpiresAt json.RawMessage `json:"expires_at"` // null is never, and not the same as nothing
+	ExpiresAt json.RawMessage `json:"expires_at"` // null means never; nil means unchanged
 }
 
 func update(c *call) (int, any, error) {
 	var body change
-	if err := c.body(&body); err != nil {
+	if err := c.decode(&body); err != nil {
 		return 0, nil, err
 	}
 	p := apikey.UpdateParams{Name: body.Name, Disabled: body.Disabled}
 	if body.ExpiresAt != nil {
 		var at *time.Time
 		if json.Unmarshal(body.ExpiresAt, &at) != nil || at != nil && at.IsZero() {
-			return 0, nil, &problem{status: 400, code: fields["ExpiresAt"], detail: "It must be a time of RFC 3339 in the future, or null."}
+			return 0, nil, invalid("expires_at", "must be a time in the future in RFC 3339, or null")
 		}
 		p.ExpiresAt = new(time.Time)
 		if at != nil {
@@ -31,24 +31,25 @@ func update(c *call) (int, any, error) {
 		}
 	}
 	if p.Name == nil && p.Disabled == nil && p.ExpiresAt == nil {
-		return 0, nil, malformed("There is nothing to change.")
+		return 0, nil, badRequest("the body must have at least one field")
 	}
 	if err := c.throttle(c.who, apikey.EventUpdated); err != nil {
 		return 0, nil, err
 	}
-	if err := c.mayChange(p.ExpiresAt); err != nil {
+	if err := c.checkChange(p.ExpiresAt); err != nil {
 		return 0, nil, err
 	}
 	k, err := c.keys.Update(c.r.Context(), c.who.owner, c.id, p)
 	if err != nil {
 		return 0, nil, err
 	}
-	return http.StatusOK, one{Key: shown(k)}, nil
+	return http.StatusOK, keyResponse{Key: toJSON(k)}, nil
 }
 
-// mayChange is about a key that may come to more than the one that the caller has,
-// as it is and as it would be.
-func (c *call) mayChange(expires *time.Time) error {
+// checkChange returns an error if the caller is an API key, and the key to change
+// has more scopes or a later expiry, before or after the change. A nil expires means
+// that the expiry does not change.
+func (c *call) checkChange(expires *time.Time) error {
 	if c.who.key == nil {
 		return nil
 	}
@@ -56,10 +57,10 @@ func (c *call) mayChange(expires *time.Time) error {
 	if err != nil {
 		return err
 	}
-	allowed := c.who.mayHandOut(k)
+	allowed := c.who.mayGrant(k)
 	if expires != nil {
 		k.ExpiresAt = *expires
-		allowed = allowed && c.who.mayHandOut(k)
+		allowed = allowed && c.who.mayGrant(k)
 	}
 	if !allowed {
 		return keyForbidden

@@ -12,16 +12,16 @@ type usageJSON struct {
 	Entitled   bool        `json:"entitled"`
 	ValidUntil *time.Time  `json:"valid_until"`
 	Used       int         `json:"used"`
-	Limit      *int        `json:"limit"` // null: none
+	Limit      *int        `json:"limit"` // null if there is none
 	AboveLimit int         `json:"above_limit"`
 	Scopes     []scopeJSON `json:"scopes"`
 
-	// Refused is why no key can be created now, as the code of the problem that
-	// it would be; null where one can.
+	// Refused is the code of the problem that a creation would return now; null
+	// if a key can be created.
 	Refused *string `json:"refused"`
 
-	// ClientPrefix is what tokens begin with that a client makes itself; null
-	// where only the service can.
+	// ClientPrefix is the prefix of tokens that a client makes itself; null if
+	// only the service can make tokens.
 	ClientPrefix *string `json:"client_prefix"`
 }
 
@@ -34,23 +34,23 @@ func usage(c *call) (int, any, error) {
 	if _, err := c.query(); err != nil {
 		return 0, nil, err
 	}
-	o, err := c.keys.Usage(c.r.Context(), c.who.owner)
+	u, err := c.keys.Usage(c.r.Context(), c.who.owner)
 	if err != nil {
 		return 0, nil, err
 	}
 	v := usageJSON{
-		Plan: o.Entitlement.Plan, Entitled: o.Entitled, ValidUntil: instant(o.Entitlement.ValidUntil),
-		Used: o.Used, AboveLimit: o.Excess, Scopes: []scopeJSON{},
+		Plan: u.Entitlement.Plan, Entitled: u.Entitled, ValidUntil: nullable(u.Entitlement.ValidUntil),
+		Used: u.Used, AboveLimit: u.Excess, Scopes: []scopeJSON{},
 	}
-	if o.Entitlement.MaxKeys >= 0 {
-		v.Limit = &o.Entitlement.MaxKeys
+	if u.Entitlement.MaxKeys >= 0 {
+		v.Limit = &u.Entitlement.MaxKeys
 	}
-	if o.Entitled {
-		for _, s := range c.offered(o.Entitlement) {
+	if u.Entitled {
+		for _, s := range c.offered(u.Entitlement) {
 			v.Scopes = append(v.Scopes, scopeJSON(s))
 		}
 	}
-	if code := refusalOf(o); code != "" {
+	if code := creationRefusal(u); code != "" {
 		v.Refused = &code
 	}
 	if prefix, ok := c.keys.ClientPrefix(); ok {
@@ -59,12 +59,12 @@ func usage(c *call) (int, any, error) {
 	return http.StatusOK, v, nil
 }
 
-// refusalOf is why no key can be created now, or "".
-func refusalOf(o apikey.Usage) string {
+// creationRefusal returns the code of the problem that a creation would return, or "".
+func creationRefusal(u apikey.Usage) string {
 	switch {
-	case !o.Entitled:
+	case !u.Entitled:
 		return notEntitled.code
-	case o.AtLimit():
+	case u.AtLimit():
 		return limitReached.code
 	}
 	return ""

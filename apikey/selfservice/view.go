@@ -9,43 +9,43 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// A view is what the template shows. Which of its three pages that is goes by
-// Confirm and Owner.
+// A view is the data of the template. The template shows the confirmation if Confirm
+// is set, the keys if Owner is true, and a failure otherwise.
 type view struct {
 	Options
 	T       map[string]string
 	Dir     string
-	Heading string // of the pages that are not the panel
+	Heading string // of the confirmation and of a failure
 
-	// Of the panel.
+	// For the keys.
 	Owner          bool
-	Script, Prefix string // what panel.js is told: its texts, and with what it may begin tokens
+	Script, Prefix string // for panel.js: its texts, and the prefix of tokens that it makes
 	Done, Error    string
 	Usage          string
 	Notice         *notice
 	MayCreate      bool
 	Offered        []Scope
-	Live, Over     listing
+	Current, Ended keyList
 
-	// Of the page that asks before a key is revoked.
+	// For the confirmation of a revocation.
 	Confirm *row
 	Reason  string
 
-	// Of the pages that only say why there is no other.
+	// For a failure.
 	Text, Link, LinkText string
 }
 
 // A notice says why something cannot be done, and what to do.
 type notice struct{ Kind, Title, Text, Link string }
 
-// A listing is a page of one of the two lists.
-type listing struct {
+// A keyList is a page of the current or the ended keys.
+type keyList struct {
 	Rows          []row
-	Newest, Older string // links; empty where there are no others
+	Newest, Older string // links; empty if there are no such keys
 	Open          bool
 }
 
-// A row is a key.
+// A row shows a key.
 type row struct {
 	ID, Name, Hint, CreatedBy, Reason string
 	Scopes                            []string
@@ -53,31 +53,31 @@ type row struct {
 	Disabled, Replaced, Soon          bool
 }
 
-// soon is how long before its end a key is marked.
-const soon = 7 * 24 * time.Hour
+// expiresSoon is the time before its expiry in which a key is marked.
+const expiresSoon = 7 * 24 * time.Hour
 
-func rowOf(k apikey.Key, now time.Time) row {
+func newRow(k apikey.Key, now time.Time) row {
 	return row{
 		ID: k.ID, Name: k.Name, Hint: k.Hint, CreatedBy: k.CreatedBy, Reason: k.RevokeReason, Scopes: k.Scopes,
-		Created: stampOf(k.CreatedAt), Used: stampOf(k.LastUsedAt), Expires: stampOf(k.ExpiresAt), Revoked: stampOf(k.RevokedAt),
+		Created: newStamp(k.CreatedAt), Used: newStamp(k.LastUsedAt), Expires: newStamp(k.ExpiresAt), Revoked: newStamp(k.RevokedAt),
 		Disabled: !k.DisabledAt.IsZero(), Replaced: k.ReplacedBy != "",
-		Soon: !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(now.Add(soon)),
+		Soon: !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(now.Add(expiresSoon)),
 	}
 }
 
-func rowsOf(keys []apikey.Key, now time.Time) []row {
+func newRows(keys []apikey.Key, now time.Time) []row {
 	rows := make([]row, 0, len(keys))
 	for _, k := range keys {
-		rows = append(rows, rowOf(k, now))
+		rows = append(rows, newRow(k, now))
 	}
 	return rows
 }
 
-// A stamp is an instant, for programs and for people. The latter is the same in
-// every language; panel.js writes it in that of the page.
+// A stamp is an instant for programs and for people. Text is the same in every
+// language; panel.js replaces it by the format of the page's language.
 type stamp struct{ ISO, Text string }
 
-func stampOf(t time.Time) stamp {
+func newStamp(t time.Time) stamp {
 	if t.IsZero() {
 		return stamp{}
 	}
@@ -85,26 +85,26 @@ func stampOf(t time.Time) stamp {
 	return stamp{t.Format(time.RFC3339), t.Format("2006-01-02 15:04 UTC")}
 }
 
-// leftward are the languages that are written from right to left.
-var leftward = []string{"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"}
+// rightToLeft lists the languages that are written from right to left.
+var rightToLeft = []string{"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"}
 
-func direction(lang string) string {
+func textDirection(lang string) string {
 	primary, _, _ := strings.Cut(strings.ToLower(lang), "-")
-	if slices.Contains(leftward, primary) {
+	if slices.Contains(rightToLeft, primary) {
 		return "rtl"
 	}
 	return "ltr"
 }
 
-// link leads to other pages of the lists. It is relative, since nobody here knows
-// where the page is.
-func link(live, over, fragment string) string {
+// listLink returns the address of other pages of the two lists, by their cursors. It
+// is relative, since the handler does not know the address of the page.
+func listLink(current, ended, fragment string) string {
 	q := url.Values{}
-	if live != "" {
-		q.Set("live", live)
+	if current != "" {
+		q.Set("current", current)
 	}
-	if over != "" {
-		q.Set("over", over)
+	if ended != "" {
+		q.Set("ended", ended)
 	}
 	s := "./"
 	if len(q) > 0 {
@@ -113,19 +113,19 @@ func link(live, over, fragment string) string {
 	return s + "#" + fragment
 }
 
-// The links of a list, for the template.
-type pager struct{ Newest, NewestText, Older, OlderText, Label string }
+// pageLinks are the links of a list, for the template.
+type pageLinks struct{ Newest, NewestText, Older, OlderText, Label string }
 
-func (v view) pager(p listing, label string) pager {
-	return pager{p.Newest, v.T["newest"], p.Older, v.T["older"], v.T[label]}
+func (v view) pageLinks(l keyList, label string) pageLinks {
+	return pageLinks{l.Newest, v.T["newest"], l.Older, v.T["older"], v.T[label]}
 }
 
-// The end of a dialog, for the template.
-type ending struct {
+// dialogButtons are the buttons of a dialog, for the template.
+type dialogButtons struct {
 	ID, Text, Cancel string
 	Danger           bool
 }
 
-func (v view) ending(id, text string) ending {
-	return ending{id, text, v.T["cancel"], id == "revoke" || id == "leave"}
+func (v view) dialogButtons(id, text string) dialogButtons {
+	return dialogButtons{id, text, v.T["cancel"], id == "revoke" || id == "leave"}
 }

@@ -1,13 +1,13 @@
-// What the page cannot do without a script: dialogs, tokens, times in words. All
-// markup is the server's: after a change the page is read again, and its regions
-// are put in place of the old ones, so that no text is ever made into HTML here.
+// The parts of the page that need JavaScript: dialogs, tokens, relative times. Only
+// the server makes markup: after a change, the script reads the page again and
+// replaces its regions. So the script never turns text into HTML.
 
 const root = document.documentElement
 const T = JSON.parse(document.body.dataset.texts)
 const $ = id => document.getElementById(id)
 
-// say puts a text into a node, each {name} replaced by its value. What customers
-// write cannot turn the text around it.
+// say sets the text of a node and replaces each {name} by its value. The <bdi> keeps
+// a value from changing the direction of the text around it.
 function say(node, text, values = {}) {
 	node.replaceChildren(...text.split(/\{(\w+)\}/).map((part, i) => {
 		if (i % 2 === 0) return part
@@ -27,7 +27,7 @@ const brief = format('medium'), full = format('full')
 const relative = new Intl.RelativeTimeFormat(root.lang, {numeric: 'auto'})
 const units = [['year', 31557600], ['month', 2629800], ['week', 604800], ['day', 86400], ['hour', 3600], ['minute', 60]]
 
-function tell() {
+function formatTimes() {
 	for (const time of document.querySelectorAll('time')) {
 		const at = new Date(time.dateTime), seconds = (at - Date.now()) / 1000
 		const [unit, length] = units.find(([, n]) => Math.abs(seconds) >= n) ?? ['second', Infinity]
@@ -36,13 +36,13 @@ function tell() {
 	}
 }
 
-// call returns what the API answers, or throws the problem: its code and the rest.
+// call returns the API's response, or throws its problem.
 async function call(method, path, body, headers) {
 	let response, answer = {}
 	try {
 		response = await fetch(path, {
 			method, body: JSON.stringify(body), headers: {'Content-Type': 'application/json', ...headers},
-			signal: AbortSignal.timeout(30000), redirect: 'manual', // to where people sign in
+			signal: AbortSignal.timeout(30000), redirect: 'manual', // a redirect leads to the sign-in page
 		})
 		const text = await response.text()
 		if (response.headers.get('Content-Type')?.includes('json')) answer = JSON.parse(text)
@@ -53,7 +53,7 @@ async function call(method, path, body, headers) {
 	throw {code: [0, 401].includes(response.status) ? 'unauthorized' : 'other', ...answer, seconds: response.headers.get('Retry-After')}
 }
 
-// read loads a document, in which no script runs.
+// read loads a document without running its scripts.
 const read = address => new Promise((resolve, reject) => {
 	const request = new XMLHttpRequest()
 	request.open('GET', address)
@@ -64,8 +64,8 @@ const read = address => new Promise((resolve, reject) => {
 	request.send()
 })
 
-// place is the address of the page, without what was for once.
-function place() {
+// pageAddress returns the page's address without the parameters that apply once.
+function pageAddress() {
 	const query = new URLSearchParams(location.search)
 	query.delete('done')
 	query.delete('revoke')
@@ -74,13 +74,14 @@ function place() {
 
 let turn = 0
 
-// refresh keeps the focus where it was, or as near as there is something.
+// refresh replaces the regions of the page. It keeps the focus, or moves it to the
+// nearest element.
 async function refresh() {
 	const mine = ++turn
 	const regions = () => document.querySelectorAll('[data-live]')
 	for (const region of regions()) region.ariaBusy = 'true'
 	try {
-		const fresh = await read(place())
+		const fresh = await read(pageAddress())
 		if (mine !== turn) return
 		const held = document.activeElement, row = held.closest('tr')?.dataset.id, open = $('ended')?.open
 		const chosen = new Set(scopes())
@@ -90,7 +91,7 @@ async function refresh() {
 		}
 		if (open && $('ended')) $('ended').open = true
 		for (const box of document.querySelectorAll('#scopes input')) box.checked = chosen.has(box.value)
-		tell()
+		formatTimes()
 		if (held.isConnected) return
 		const again = document.querySelector(`tr[data-id="${row}"] [data-do=${held.dataset.do}]`) ?? $(held.id || 'keys-title')
 		;(again ?? $('keys-title')).focus()
@@ -107,8 +108,8 @@ const scopes = () => Array.from(document.querySelectorAll('#scopes :checked'), b
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
-// Six bits of each byte; what is no digit is thrown away, since to wrap it around
-// would favour some.
+// randomDigits uses six bits of each byte and skips values without a digit. Taking
+// them modulo 62 would favour some digits.
 function randomDigits(n) {
 	let digits = ''
 	while (digits.length < n) {
@@ -118,7 +119,7 @@ function randomDigits(n) {
 	return digits
 }
 
-// checksum is the CRC-32 (IEEE) in six digits.
+// checksum returns the CRC-32 (IEEE) in six digits.
 function checksum(text) {
 	let crc = -1
 	for (let i = 0; i < text.length; i++) {
@@ -130,10 +131,10 @@ function checksum(text) {
 	return digits
 }
 
-// begin makes what is sent the same again until it is known to have arrived. The
-// server makes the token where there is no crypto.subtle, as on a page without
-// HTTPS, and where it signs them.
-async function begin() {
+// newAttempt returns what is sent unchanged in each retry of a creation. Without
+// crypto.subtle, as on a page without HTTPS, and if tokens have a MAC, the server
+// makes the token.
+async function newAttempt() {
 	const made = {id: randomDigits(24)}, prefix = document.body.dataset.prefix
 	if (!prefix || !crypto.subtle) return made
 	const body = prefix + '_' + randomDigits(30)
@@ -146,8 +147,8 @@ async function begin() {
 	return made
 }
 
-let safe = true // no token is shown that was not copied
-let then        // what waits for the customer to give it up
+let safe = true // false while a token is shown that was not copied
+let then        // continues when the customer discards the token
 
 function reveal(token, text, name) {
 	safe = false
@@ -164,8 +165,8 @@ function forget() {
 	$('issued').hidden = true
 }
 
-// settled goes on once no token can be lost by it.
-function settled(next) {
+// confirmDiscard calls next. If a token was not copied, it first asks whether to discard it.
+function confirmDiscard(next) {
 	if (safe) return next()
 	then = next
 	open('leave')
@@ -187,28 +188,28 @@ $('copy').addEventListener('click', async () => {
 	}
 })
 $('token').addEventListener('copy', copied)
-$('dismiss').addEventListener('click', () => settled(() => {
+$('dismiss').addEventListener('click', () => confirmDiscard(() => {
 	forget()
 	$('keys-title').focus()
 }))
 addEventListener('beforeunload', event => {
 	if (!safe || document.querySelector('[data-busy]')) event.preventDefault()
 })
-addEventListener('pagehide', forget) // the browser may keep the page, to go back to
+addEventListener('pagehide', forget) // the browser may keep the page for its Back button
 addEventListener('pageshow', event => event.persisted && refresh())
 
 // Dialogs.
 
-let key     // that the dialog is about
-let attempt // to create, until it is known to have arrived
+let key     // of the open dialog
+let attempt // to create a key, until its response has arrived
 
 function open(id) {
 	const dialog = $(id), form = dialog.querySelector('form'), fields = form.elements
 	form.reset()
-	complain(form)
+	showProblem(form)
 	const expires = key?.expires ? brief.format(new Date(key.expires)) : fields.expiry?.querySelector('[value=never]').text
 	for (const node of dialog.querySelectorAll('[data-say]')) say(node, node.dataset.say, {...key, expires})
-	if (fields.expiry) choose(fields)
+	if (fields.expiry) updateDateField(fields)
 	if (id === 'create') attempt = null
 	if (id === 'edit') {
 		fields.name.value = key.name
@@ -217,8 +218,8 @@ function open(id) {
 	dialog.showModal()
 }
 
-// complain says what went wrong, and leads to the field that it is about.
-function complain(form, problem) {
+// showProblem shows a problem in the dialog and focuses its field.
+function showProblem(form, problem) {
 	const {name, date, expiry, scope, reason} = form.elements
 	const field = {
 		invalid_name: name, invalid_expires_at: date?.required ? date : expiry, invalid_scopes: scope?.[0] ?? scope, invalid_reason: reason,
@@ -230,8 +231,8 @@ function complain(form, problem) {
 	field.focus()
 }
 
-// choose shows the field for a day where it is wanted.
-function choose({expiry, date}) {
+// updateDateField shows the date field if the customer wants to choose a day.
+function updateDateField({expiry, date}) {
 	const today = new Date()
 	date.required = expiry.value === 'date'
 	date.closest('.date').hidden = !date.required
@@ -239,18 +240,18 @@ function choose({expiry, date}) {
 	date.max = '9999-12-30'
 }
 
-// expiry is the instant that was chosen: of a day its end, where the customer is.
+// expiry returns the chosen instant. A day ends in the customer's time zone.
 function expiry({expiry: {value}, date}) {
 	if (value === 'never') return null
 	return (value === 'date' ? new Date(date.value + 'T23:59:59') : new Date(Date.now() + value * 86400e3)).toISOString()
 }
 
-// does has what each dialog is for.
-const does = {
+// actions holds the action of each dialog.
+const actions = {
 	async create(form, fields) {
-		const made = attempt ??= await begin()
+		const made = attempt ??= await newAttempt()
 		const chosen = fields.expiry.value + fields.date.value
-		if (made.chosen !== chosen) Object.assign(made, {chosen, until: expiry(fields)}) // the same again is for the same day
+		if (made.chosen !== chosen) Object.assign(made, {chosen, until: expiry(fields)}) // a retry sends the same instant
 		const sent = {name: fields.name.value, expires_at: made.until, scopes: scopes(), ...made.sent}
 		try {
 			const answer = await call('POST', 'api/keys', sent, {'Idempotency-Key': made.id})
@@ -273,7 +274,7 @@ const does = {
 		done(form, T.say_saved, answer.key.name)
 	},
 	rotate: (form, fields) => rotate(form, +fields.grace.value),
-	lost: form => rotate(form, 0), // nobody has the old token
+	lost: form => rotate(form, 0), // the old token was lost
 	async revoke(form, fields) {
 		const {id, name} = key
 		await call('POST', `api/keys/${id}/revoke`, {reason: fields.reason.value.trim()})
@@ -299,13 +300,13 @@ function done(form, text, name, token) {
 	attempt = null
 	form.parentElement.close()
 	inform(token ? '' : text, {name})
-	if (token) settled(() => reveal(token, text, name)) // another one may still be there
+	if (token) confirmDiscard(() => reveal(token, text, name)) // an earlier token may still be shown
 	refresh()
 }
 
-// failed comes when a dialog is left after a failure, or was left before it: what
-// had no answer may have been done.
-function failed(form) {
+// reportFailure shows the error of a closed dialog on the page. It refreshes the
+// page, since a request without a response may have taken effect.
+function reportFailure(form) {
 	const error = form.querySelector('.error').textContent
 	if (!error) return
 	inform(error, {}, 'bad')
@@ -318,20 +319,20 @@ for (const form of document.forms) {
 		event.preventDefault()
 		if ('busy' in form.dataset) return
 		form.dataset.busy = ''
-		complain(form)
+		showProblem(form)
 		try {
-			await does[dialog.id](form, form.elements)
+			await actions[dialog.id](form, form.elements)
 		} catch (problem) {
-			complain(form, problem)
-			if (!dialog.open) failed(form)
+			showProblem(form, problem)
+			if (!dialog.open) reportFailure(form)
 		} finally {
 			delete form.dataset.busy
 		}
 	})
-	form.elements.expiry?.addEventListener('change', () => choose(form.elements))
+	form.elements.expiry?.addEventListener('change', () => updateDateField(form.elements))
 	dialog.addEventListener('cancel', event => 'busy' in form.dataset && event.preventDefault())
-	// A browser closes it when asked often enough, whatever is under way.
-	dialog.addEventListener('close', () => 'busy' in form.dataset ? dialog.showModal() : failed(form))
+	// Browsers close a dialog on repeated requests, even if 'cancel' is prevented.
+	dialog.addEventListener('close', () => 'busy' in form.dataset ? dialog.showModal() : reportFailure(form))
 }
 
 addEventListener('click', event => {
@@ -343,15 +344,15 @@ addEventListener('click', event => {
 	const start = () => {
 		key = row && {...row.dataset, name: row.querySelector('.name').textContent, expires: row.querySelector('.expires time')?.dateTime}
 		const used = row?.querySelector('.used')
-		// It tells the key from others of the name, and whether it is in use.
+		// The hint and the last use identify the key among others of the same name.
 		if (row) $(what).querySelector('.which')?.replaceChildren(
 			row.querySelector('td code').cloneNode(true), ' · ' + used.dataset.label + ': ', ...used.cloneNode(true).childNodes)
 		open(what)
 	}
-	what === 'create' || what === 'rotate' ? settled(start) : start()
+	what === 'create' || what === 'rotate' ? confirmDiscard(start) : start()
 })
 
 root.dataset.js = ''
-tell()
-setInterval(tell, 60000)
-if (location.search) history.replaceState(null, '', place() + location.hash)
+formatTimes()
+setInterval(formatTimes, 60000)
+if (location.search) history.replaceState(null, '', pageAddress() + location.hash)

@@ -186,7 +186,7 @@ func TestThousandKeys(t *testing.T) {
 	tab.click(t, `nav a "Newest"`)
 	tab.wait(t, fmt.Sprintf(`.name "key %d"`, n-1))
 	tab.fine(t)
-	if status := tab.open(t, p.url+"?live=nonsense&over=nonsense"); status != http.StatusOK {
+	if status := tab.open(t, p.url+"?current=nonsense&ended=nonsense"); status != http.StatusOK {
 		t.Errorf("a place that is none: got %d", status)
 	}
 }

@@ -19,7 +19,7 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // tokenScript returns the part of the served script that makes tokens.
 func tokenScript(t testing.TB, p *panel) string {
 	t.Helper()
-	w := ask(p.handler, owner, "GET", "/settings/api-keys/panel.js", "")
+	w := ask(p.handler, owner, "GET", "/panel.js", "")
 	_, script, begins := strings.Cut(w.Body.String(), "\n// Tokens.\n")
 	script, _, ends := strings.Cut(script, "\nlet safe = ")
 	if w.Code != 200 || !begins || !ends {
@@ -59,7 +59,7 @@ func TestTokensOfTheScript(t *testing.T) {
 		Math.random = Date.now = () => { throw new Error('not random') }
 	` + script + `
 		let made, failed
-		begin().then(m => made = m, err => failed = err)
+		newAttempt().then(m => made = m, err => failed = err)
 	`)
 	if err != nil {
 		t.Fatal(made, err)
@@ -122,7 +122,7 @@ func TestTokensOfTheBrowserAreEven(t *testing.T) {
 		for len(seen) < n {
 			tokens := eval[[]string](t, tab, `async n => {`+script+`
 				const made = []
-				while (made.length < n) made.push((await begin()).token)
+				while (made.length < n) made.push((await newAttempt()).token)
 				return made
 			}`, min(n, 5_000))
 			for _, token := range tokens {

@@ -566,7 +566,7 @@ func (p *Principal) allows(scope string) bool {`,
 	{"panel: a busy owner's page is a fault of the host", "apikey/selfservice/problem.go", edits{
 		"case errors.Is(err, apikey.ErrLimited):\n\t\treturn limited",
 		"case errors.Is(err, apikey.ErrLimited):\n\t\treturn internal",
-	}, "./apikey/selfservice", "TestPageOfABusyOwner"},
+	}, "./apikey/selfservice", "TestPageOfBusyOwner"},
 	{"a warning for each use of a revoked key", "apikey/loglimit.go", edits{
 		"if now < next || !l.next",
 		"if !l.next",

@@ -13,7 +13,7 @@ var planMutants = []mutant{
 	}, "./entitlement", "TestResolve"},
 	{"plans: a dispute takes no renewal", "entitlement/subscription.go", edits{
 		"if !h.PeriodStart.IsZero() {",
-		"if h.PeriodStart = h.Since; true {",
+		"if h.PeriodStart = h.StartedAt; true {",
 	}, "./entitlement", "TestResolve"},
 	{"webhook: a refund takes what was paid for since", "entitlement/webhook/state.go", edits{
 		"s.paid = earliest(e.At, paid.Add(paidWith))",

@@ -48,7 +48,7 @@ var sourceMutants = []mutant{
 	}, "./internal/integration/requirements", "TestSecretsAreCompared"},
 	{"panel: no rule for the expiry of what a key creates", "apikey/selfservice/caller.go", edits{
 		"return own.IsZero() || !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(own)", "return own.IsZero() || true",
-	}, "./apikey/selfservice", "TestKeysManageNoMoreThanThemselves"},
+	}, "./apikey/selfservice", "TestKeyScope"},
 	{"httpprovider: an insecure option that is not called so", "entitlement/httpprovider/options.go", edits{
 		"\tInsecureHTTP bool\n", "\tAllowPlainHTTP bool\n",
 	}, "./internal/integration/requirements", "TestInsecureIsNamedSo"},
@@ -57,7 +57,7 @@ var sourceMutants = []mutant{
 	}, "./internal/integration/requirements", "TestASVS$"},
 	{"page: an asset that is not its source", "apikey/selfservice/asset.go", edits{
 		"w.Write(content)", "w.Write(content[1:])",
-	}, "./apikey/selfservice", "TestAssetsAreTheirSource"},
+	}, "./apikey/selfservice", "TestAssetsAreUnchanged"},
 	{"each load leaves a goroutine", "cache/load.go", edits{
 		"defer c.watch()()", "defer c.watch()()\n\tgo func() { select {} }()",
 	}, "./internal/integration/cluster", "TestNemesis"},

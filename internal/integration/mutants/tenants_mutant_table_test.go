@@ -19,7 +19,7 @@ var tenantMutants = []mutant{
 	{"fewer revocations of an owner wait than come at once", "apikey/lane.go", edits{
 		"ownerWaiting = 128",
 		"ownerWaiting = 64",
-	}, "./apikey/selfservice", "TestManyRevocations"},
+	}, "./apikey/selfservice", "TestConcurrentRevocations"},
 	{"a disabling Update in the lane of writes", "apikey/manage.go", edits{
 		"if disables(change) {\n\t\tl = m.revocations",
 		"if disables(change) {\n\t\tl = m.writes",
@@ -99,19 +99,19 @@ var tenantMutants = []mutant{
 	{"a registration of another owner's digest is no event", "apikey/create.go", edits{
 		"taken.Owner != r.Owner {",
 		"false {",
-	}, "./apikey/selfservice", "TestDigestsOfOthersDoNotShow"},
+	}, "./apikey/selfservice", "TestOtherOwnersDigestLooksTaken"},
 	{"a registration of one's own digest is an attempt", "apikey/create.go", edits{
 		" && taken.Owner != r.Owner {",
 		" {",
-	}, "./apikey/selfservice", "TestDigestsOfOthersDoNotShow"},
+	}, "./apikey/selfservice", "TestOtherOwnersDigestLooksTaken"},
 	{"panel: another owner's digest takes longer", "apikey/create.go", edits{
 		"Owner: r.Owner, KeyID: taken.ID})\n\t}",
 		"Owner: r.Owner, KeyID: taken.ID})\n\t\t_, _ = m.store.Lookup(ctx, r.Digest)\n\t}",
-	}, "./apikey/selfservice", "TestDigestsOfOthersDoNotShow"},
+	}, "./apikey/selfservice", "TestOtherOwnersDigestLooksTaken"},
 	{"panel: another owner's key is refused as such", "apikey/manager.go", edits{
 		"KeyID: id})\n\t\treturn ErrNotFound",
 		"KeyID: id})\n\t\treturn ErrConflict",
-	}, "./apikey/selfservice", "TestKeysOfOthersDoNotShow"},
+	}, "./apikey/selfservice", "TestOtherOwnersKeyLooksMissing"},
 	{"names that show nothing", "apikey/visible.go", edits{
 		"case !strings.ContainsFunc(s, isVisible):",
 		"case s == \"\":",

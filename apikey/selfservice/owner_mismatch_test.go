@@ -19,12 +19,12 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// M-19: to another owner's key the answer is that to a key that does not exist, byte
-// for byte, after as many calls of the store. Each attempt is an event.
-func TestKeysOfOthersDoNotShow(t *testing.T) {
+// M-19: another owner's key and a missing key get the same response, byte for byte,
+// after the same number of store calls. Each attempt is an event.
+func TestOtherOwnersKeyLooksMissing(t *testing.T) {
 	t.Parallel()
-	s := newStrangers(t)
-	const none = "key_00000000000000000000"
+	s := newAttackers(t)
+	const missing = "key_00000000000000000000"
 	for state, theirs := range s.keysOfBob(t) {
 		for _, r := range []struct {
 			method, path, body string
@@ -43,7 +43,7 @@ func TestKeysOfOthersDoNotShow(t *testing.T) {
 			{"DELETE", "/api/keys/ID", "", false},
 			{"GET", "/api/keys?limit=1&cursor=CURSOR", "", false},
 			{"GET", "/api/keys?filter=ended&cursor=CURSOR", "", false},
-			{"GET", "/?live=CURSOR&over=CURSOR", "", false},
+			{"GET", "/?current=CURSOR&ended=CURSOR", "", false},
 			{"GET", "/?revoke=ID", "", true},
 			{"POST", "/", "action=revoke&id=ID&reason=x", true},
 			{"POST", "/", "action=revoke&id=ID&reason=%00", false},
@@ -53,36 +53,36 @@ func TestKeysOfOthersDoNotShow(t *testing.T) {
 				return strings.NewReplacer("ID", id, "CURSOR", base64.RawURLEncoding.EncodeToString(append(at, id...)))
 			}
 			for _, byKey := range []bool{false, true} {
-				ann := s.stranger(t, byKey)
-				want, events := s.ask(ann, r.method, with(none).Replace(r.path), with(none).Replace(r.body))
+				ann := s.newAttacker(t, byKey)
+				want, events := s.ask(ann, r.method, with(missing).Replace(r.path), with(missing).Replace(r.body))
 				if len(events) > 0 {
-					t.Errorf("%s %s %s of no key: events %+v", r.method, r.path, r.body, events)
+					t.Errorf("%s %s %s of a missing key: got events %+v, want none", r.method, r.path, r.body, events)
 				}
 				got, events := s.ask(ann, r.method, with(theirs.ID).Replace(r.path), with(theirs.ID).Replace(r.body))
 				if got != want {
-					t.Errorf("%s %s %s of a key that is %s, by key %t:\ngot  %s\nwant %s", r.method, r.path, r.body, state, byKey, got, want)
+					t.Errorf("%s %s %s of a key that is %s, by API key %t:\ngot  %s\nwant %s", r.method, r.path, r.body, state, byKey, got, want)
 				}
-				forbidden := byKey && !strings.HasPrefix(r.path, "/api/") // the page is for people
-				if r.attempt && !forbidden && !isAttempt(events, ann.owner, theirs.ID) {
-					t.Errorf("%s %s %s of a key that is %s, by key %t: events %+v", r.method, r.path, r.body, state, byKey, events)
+				forbidden := byKey && !strings.HasPrefix(r.path, "/api/") // the page refuses API keys
+				if r.attempt && !forbidden && !isOwnerMismatch(events, ann.owner, theirs.ID) {
+					t.Errorf("%s %s %s of a key that is %s, by API key %t: got events %+v, want an owner mismatch", r.method, r.path, r.body, state, byKey, events)
 				}
 			}
 		}
 		if now, err := s.store.Store.Get(t.Context(), "bob", theirs.ID); err != nil || fmt.Sprint(now) != fmt.Sprint(theirs) {
-			t.Errorf("%s: got %+v, %v, want it as it was", state, now, err)
+			t.Errorf("%s: got %+v, %v, want the key unchanged", state, now, err)
 		}
 	}
 }
 
-// M-19: to another owner's digest the answer is that to one's own. The attempt is an
-// event.
-func TestDigestsOfOthersDoNotShow(t *testing.T) {
+// M-19: registering another owner's digest and one's own get the same response. The
+// attempt is an event.
+func TestOtherOwnersDigestLooksTaken(t *testing.T) {
 	t.Parallel()
-	s := newStrangers(t)
+	s := newAttackers(t)
 	for state, theirs := range s.keysOfBob(t) {
 		for _, byKey := range []bool{false, true} {
 			for _, retry := range [][]header{nil, {{"Idempotency-Key", "1"}}} {
-				ann := s.stranger(t, byKey)
+				ann := s.newAttacker(t, byKey)
 				register := func(d store.Digest) (string, []apikey.Event) {
 					return s.ask(ann, "POST", "/api/keys", `{"name": "x", "hint": "key_abcd", "digest": "`+hex.EncodeToString(d[:])+`"}`, retry...)
 				}
@@ -90,40 +90,40 @@ func TestDigestsOfOthersDoNotShow(t *testing.T) {
 				s.insert(t, store.Record{ID: "own_" + ann.owner, Owner: ann.owner, Digest: own, CreatedAt: theirs.CreatedAt})
 				want, events := register(own)
 				if !strings.Contains(want, "duplicate_key") || len(events) > 0 {
-					t.Errorf("one's own digest: got %s, events %+v", want, events)
+					t.Errorf("one's own digest: got %s and events %+v, want duplicate_key and none", want, events)
 				}
 				got, events := register(theirs.Digest)
 				if got != want {
-					t.Errorf("the digest of a key that is %s, by key %t, %v:\ngot  %s\nwant %s", state, byKey, retry, got, want)
+					t.Errorf("the digest of a key that is %s, by API key %t, %v:\ngot  %s\nwant %s", state, byKey, retry, got, want)
 				}
-				if !isAttempt(events, ann.owner, theirs.ID) {
-					t.Errorf("the digest of a key that is %s: events %+v", state, events)
+				if !isOwnerMismatch(events, ann.owner, theirs.ID) {
+					t.Errorf("the digest of a key that is %s: got events %+v, want an owner mismatch", state, events)
 				}
 			}
 		}
 	}
 }
 
-func isAttempt(events []apikey.Event, owner, id string) bool {
+func isOwnerMismatch(events []apikey.Event, owner, id string) bool {
 	return len(events) == 1 && events[0].Kind == apikey.EventOwnerMismatch && events[0].Owner == owner && events[0].KeyID == id
 }
 
-// strangers are customers who ask for bob's keys. None asks often enough to be told
-// to wait.
-type strangers struct {
+// attackers are owners who request bob's keys. Each makes few requests, so that none
+// is throttled.
+type attackers struct {
 	*panel
 	store  *countingStore
 	events []apikey.Event
 	n      int
 }
 
-type stranger struct {
+type attacker struct {
 	owner  string
 	header header
 }
 
-func newStrangers(t *testing.T) *strangers {
-	s := &strangers{store: &countingStore{Store: memstore.New()}}
+func newAttackers(t *testing.T) *attackers {
+	s := &attackers{store: &countingStore{Store: memstore.New()}}
 	s.panel = newPanel(t, s.store, &apikey.Options{OnEvent: func(_ context.Context, e apikey.Event) {
 		if e.Kind != apikey.EventRefused {
 			s.events = append(s.events, e)
@@ -132,32 +132,33 @@ func newStrangers(t *testing.T) *strangers {
 	return s
 }
 
-func (s *strangers) stranger(t *testing.T, byKey bool) stranger {
+func (s *attackers) newAttacker(t *testing.T, byKey bool) attacker {
 	s.n++
 	owner := fmt.Sprintf("ann_%d", s.n)
 	if !byKey {
-		return stranger{owner, header{"X-Session", owner}}
+		return attacker{owner, header{"X-Session", owner}}
 	}
-	who := stranger{owner, header{"Authorization", "Bearer " + s.create(t, owner, "x", "keys:write").Secret.Reveal()}}
-	s.ask(who, "GET", "/api/keys", "") // so that the key is cached
-	return who
+	a := attacker{owner, header{"Authorization", "Bearer " + s.create(t, owner, "x", "keys:write").Secret.Reveal()}}
+	s.ask(a, "GET", "/api/keys", "") // so that the key is cached
+	return a
 }
 
-// ask returns everything of the answer, with the number of calls of the store.
-func (s *strangers) ask(who stranger, method, path, body string, more ...header) (answer string, events []apikey.Event) {
+// ask sends a request. It returns the whole response with the number of store calls,
+// and the events.
+func (s *attackers) ask(a attacker, method, path, body string, more ...header) (response string, events []apikey.Event) {
 	s.events = nil
 	calls := s.store.calls.Load()
 	if path == "/" {
 		more = append(more, header{"Content-Type", "application/x-www-form-urlencoded"})
 	}
-	w := s.do("", method, path, body, append(more, who.header)...)
+	w := s.do("", method, path, body, append(more, a.header)...)
 	for _, name := range slices.Sorted(maps.Keys(w.Header())) {
-		answer += fmt.Sprintf("%s: %q\n", name, w.Header()[name])
+		response += fmt.Sprintf("%s: %q\n", name, w.Header()[name])
 	}
-	return fmt.Sprintf("%d after %d calls\n%s%s", w.Code, s.store.calls.Load()-calls, answer, w.Body), s.events
+	return fmt.Sprintf("%d after %d calls\n%s%s", w.Code, s.store.calls.Load()-calls, response, w.Body), s.events
 }
 
-func (s *strangers) keysOfBob(t *testing.T) map[string]store.Record {
+func (s *attackers) keysOfBob(t *testing.T) map[string]store.Record {
 	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	keys := map[string]store.Record{
 		"active": {}, "disabled": {DisabledAt: at}, "revoked": {RevokedAt: at, RevokeReason: "bob's"}, "expired": {ExpiresAt: at},
@@ -172,7 +173,7 @@ func (s *strangers) keysOfBob(t *testing.T) map[string]store.Record {
 	return keys
 }
 
-func (s *strangers) insert(t *testing.T, r store.Record) {
+func (s *attackers) insert(t *testing.T, r store.Record) {
 	t.Helper()
 	if err := s.store.Store.Insert(t.Context(), r, -1); err != nil {
 		t.Fatal(err)
