@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
-// TestMain lets the test binary be the program, which starts itself once more
-// for each instance.
+// TestMain runs the program in place of the tests if CLUSTER is set. The program
+// starts itself again for each instance.
 func TestMain(m *testing.M) {
 	if os.Getenv("CLUSTER") != "" {
 		main()
@@ -24,11 +24,11 @@ func TestMain(m *testing.M) {
 	os.Exit(testserver.Run(m))
 }
 
-// The program does what it says, over either bus.
+// The program prints the expected lines with each bus.
 func TestCluster(t *testing.T) {
 	want := regexp.MustCompile(`(?s)^instance A on http\S+\ninstance B on \S+\ninstance C on \S+\n\n` +
 		`create on A: 201\nuse on B:    200\nuse on C:    200\nrevoke on A: 204, in \S+\nuse on B:    401, \S+ later\nuse on C:    401, \S+ later\n\n` +
-		`5 times, .*: p50 \S+, p99 \S+, max \S+\n$`)
+		`5 revocations, .*: p50 \S+, p99 \S+, max \S+\n$`)
 	postgres := testserver.PostgreSQL(t, pingPostgres)
 	redis := testserver.Redis(t, pingRedis)
 	for _, bus := range []string{"redis", "notify"} {
@@ -37,20 +37,20 @@ func TestCluster(t *testing.T) {
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0], "-postgres", postgres, "-redis", "redis://"+redis, "-bus", bus, "-rounds", "5")
 			cmd.Env = append(os.Environ(), "CLUSTER=1")
-			var wrong bytes.Buffer
-			cmd.Stderr = &wrong
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
 			out, err := cmd.Output()
 			if err != nil || !want.Match(out) {
-				t.Errorf("got %v and %q, want %s\n%s", err, out, want, &wrong)
+				t.Errorf("got %v and %q, want %s\n%s", err, out, want, &stderr)
 			}
 		})
 	}
 }
 
-func TestBusThatIsNone(t *testing.T) {
+func TestUnknownBus(t *testing.T) {
 	t.Parallel()
 	if err := (setup{bus: "pigeon"}).play(t.Context(), &bytes.Buffer{}, 1); err == nil {
-		t.Error("a bus that there is not was taken")
+		t.Error("an unknown bus was accepted")
 	}
 }
 

@@ -17,16 +17,17 @@ import (
 )
 
 const (
-	// secretVariable holds what the instances know each other's entries in
-	// Redis by. A service keeps it with its other secrets. A process that has it
-	// is an instance; one that has not starts three.
+	// secretVariable is the environment variable of the secret that
+	// authenticates the instances' data in Redis. A service keeps it with its
+	// other secrets. A process with the variable is an instance; a process
+	// without it starts three.
 	secretVariable = "KEYHATCH_EXAMPLE_SECRET"
 
 	owner = "user_1"
 )
 
-// serve is one instance. It prints its address, and ends with ctx or its
-// standard input.
+// serve runs an instance, which prints its address. It ends when ctx ends or standard
+// input is closed.
 func (s setup) serve(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -44,7 +45,7 @@ func (s setup) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, keys.Close(context.WithoutCancel(ctx))) }() // before what it uses
+	defer func() { err = errors.Join(err, keys.Close(context.WithoutCancel(ctx))) }() // before the bus and the store, which it uses
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (s setup) serve(ctx context.Context) (err error) {
 	server := &http.Server{Handler: routes(keys), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer cancel()
-		_, _ = io.Copy(io.Discard, os.Stdin) // until the one who started it is gone
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent process ends
 	}()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	fmt.Println("http://" + listener.Addr().String())
@@ -62,17 +63,17 @@ func (s setup) serve(ctx context.Context) (err error) {
 	return nil
 }
 
-// options are all that it takes to be one of several.
+// options returns the options that an instance needs to be one of several.
 func (s setup) options(ctx context.Context, st *pgstore.Store) (*apikey.Options, io.Closer, error) {
-	o := &apikey.Options{Prefix: "acme", MaxKeysPerOwner: -1, StaleIfError: 5 * time.Minute}
+	opts := &apikey.Options{Prefix: "acme", MaxKeysPerOwner: -1, StaleIfError: 5 * time.Minute}
 	if s.bus == "notify" {
 		bus, err := st.Bus(ctx, nil)
-		o.Bus = bus
-		return o, io.NopCloser(nil), err // it ends with the Store
+		opts.Bus = bus
+		return opts, io.NopCloser(nil), err // the store closes the bus
 	}
 	shared, err := rediscache.Open(ctx, s.redis, []byte(os.Getenv(secretVariable)), &rediscache.Options{Namespace: "keyhatch_example"})
-	o.Bus, o.SharedCache = shared, shared
-	return o, shared, err
+	opts.Bus, opts.SharedCache = shared, shared
+	return opts, shared, err
 }
 
 func routes(keys *apikey.Manager) http.Handler {
@@ -80,8 +81,7 @@ func routes(keys *apikey.Manager) http.Handler {
 	mux.Handle("GET /reports", keys.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "hello", apikey.MustPrincipal(r.Context()).Owner())
 	})))
-	// A service puts these two behind its own sign-in, and takes the owner from
-	// there.
+	// In a real service, these two need a session, which determines the owner.
 	mux.HandleFunc("POST /keys", func(w http.ResponseWriter, r *http.Request) {
 		issued, err := keys.Create(r.Context(), apikey.CreateParams{Owner: owner, Name: "example"})
 		if err != nil {
@@ -89,10 +89,10 @@ func routes(keys *apikey.Manager) http.Handler {
 			return
 		}
 		w.WriteHeader(http.StatusCreated)
-		_ = json.NewEncoder(w).Encode(created{issued.Key.ID, issued.Secret.Reveal()})
+		_ = json.NewEncoder(w).Encode(createdKey{issued.Key.ID, issued.Secret.Reveal()})
 	})
 	mux.HandleFunc("DELETE /keys/{id}", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := keys.Revoke(r.Context(), owner, r.PathValue("id"), "example over"); err != nil {
+		if _, err := keys.Revoke(r.Context(), owner, r.PathValue("id"), "end of the example"); err != nil {
 			http.Error(w, err.Error(), apikey.StatusCode(err))
 			return
 		}
@@ -101,5 +101,5 @@ func routes(keys *apikey.Manager) http.Handler {
 	return mux
 }
 
-// created is the answer to who creates a key.
-type created struct{ ID, Token string }
+// A createdKey is the response to the creation of a key.
+type createdKey struct{ ID, Token string }

@@ -1,14 +1,14 @@
-// Command cluster runs three instances of a small service, each a process of
-// its own, over one PostgreSQL and one Redis. It creates a key on the first,
-// uses it on the other two, revokes it on the first, and measures how long the
-// others go on accepting it:
+// The cluster program runs three instances of a small service with one PostgreSQL and
+// one Redis. Each instance is a process. The program creates a key on the first
+// instance, uses it on the other two, revokes it on the first, and measures how long
+// the others accept it:
 //
 //	go run ./examples/cluster
 //
-// It finds servers on this machine, with PostgreSQL's user and database named
-// after yours; -postgres and -redis name others. With -bus notify messages go by
-// PostgreSQL's NOTIFY, and Redis is left out. The tables that it makes are
-// called keyhatch_example_… and stay.
+// It uses the servers on this machine, with the PostgreSQL user and database of your
+// user name. Use -postgres and -redis for other servers. With -bus notify, the bus is
+// PostgreSQL's NOTIFY, and Redis is not needed. The program does not drop the tables
+// that it creates, whose names begin with keyhatch_example.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"syscall"
 )
 
-// A setup is where the instances meet.
+// A setup holds the addresses of the servers and the kind of bus.
 type setup struct {
 	postgres, redis, bus string
 }
@@ -28,9 +28,9 @@ type setup struct {
 func main() {
 	var s setup
 	flag.StringVar(&s.postgres, "postgres", "host=127.0.0.1", "PostgreSQL's data source name")
-	flag.StringVar(&s.redis, "redis", "redis://127.0.0.1:6379", "Redis' or Valkey's URL")
-	flag.StringVar(&s.bus, "bus", "redis", "what carries messages: redis or notify")
-	rounds := flag.Int("rounds", 100, "how many keys are created, used and revoked")
+	flag.StringVar(&s.redis, "redis", "redis://127.0.0.1:6379", "URL of Redis or Valkey")
+	flag.StringVar(&s.bus, "bus", "redis", "the bus: redis or notify")
+	rounds := flag.Int("rounds", 100, "number of keys to create, use and revoke")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

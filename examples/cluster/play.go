@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// play starts three instances and goes through the script.
+// play starts three instances, runs the script and then measures revocations.
 func (s setup) play(ctx context.Context, out io.Writer, rounds int) error {
 	if s.bus != "redis" && s.bus != "notify" || rounds < 1 {
 		return errors.New("want -bus redis or -bus notify, and 1 round or more")
@@ -34,12 +34,12 @@ func (s setup) play(ctx context.Context, out io.Writer, rounds int) error {
 	return measure(ctx, out, instances, rounds)
 }
 
-// patience is how long a revocation may take to be heard of.
-const patience = 30 * time.Second
+// timeout bounds a script or a round. Instances see a revocation much sooner.
+const timeout = 30 * time.Second
 
-// script is the life of one key, request by request.
+// script creates, uses and revokes one key, and prints each request.
 func script(ctx context.Context, out io.Writer, all []*process) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	key, err := create(ctx, all[0])
 	if err != nil {
@@ -67,7 +67,7 @@ func script(ctx context.Context, out io.Writer, all []*process) error {
 	return nil
 }
 
-// measure revokes keys while the others are asked without a pause.
+// measure revokes keys while the other instances get requests without a pause.
 func measure(ctx context.Context, out io.Writer, all []*process, rounds int) error {
 	var delays []time.Duration
 	for range rounds {
@@ -78,7 +78,7 @@ func measure(ctx context.Context, out io.Writer, all []*process, rounds int) err
 		delays = append(delays, d)
 	}
 	slices.Sort(delays)
-	fmt.Fprintf(out, "\n%d times, from the answer to the revocation until B and C were last asked with success: p50 %v, p99 %v, max %v\n",
+	fmt.Fprintf(out, "\n%d revocations, from the response of A to the last request that B or C accepted: p50 %v, p99 %v, max %v\n",
 		rounds, at(delays, 50), at(delays, 99), at(delays, 100))
 	return nil
 }
@@ -87,45 +87,46 @@ func at(sorted []time.Duration, percent int) time.Duration {
 	return sorted[(len(sorted)-1)*percent/100].Round(10 * time.Microsecond)
 }
 
-// round tells how long after the revocation the last request began that was
-// accepted; 0 when all of them had begun before.
+// round returns the time from the response to a revocation to the start of the last
+// accepted request. It is 0 if the last accepted request began earlier.
 func round(ctx context.Context, all []*process) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	key, err := create(ctx, all[0])
 	if err != nil {
 		return 0, err
 	}
-	type answer struct {
+	type result struct {
 		last time.Time
 		err  error
 	}
-	answers := make(chan answer)
+	results := make(chan result)
 	for _, p := range all[1:] {
 		if err := p.want(ctx, key, http.StatusOK); err != nil {
 			return 0, err
 		}
 		go func() {
 			last, err := p.lastAccepted(ctx, key)
-			answers <- answer{last, err}
+			results <- result{last, err}
 		}()
 	}
 	err = revoke(ctx, all[0], key)
 	revoked := time.Now()
 	if err != nil {
-		cancel() // nobody waits for a refusal then
+		cancel() // the key will not be refused
 	}
 	var delay time.Duration
 	for range all[1:] {
-		a := <-answers
-		err = errors.Join(err, a.err)
-		delay = max(delay, a.last.Sub(revoked))
+		r := <-results
+		err = errors.Join(err, r.err)
+		delay = max(delay, r.last.Sub(revoked))
 	}
 	return delay, err
 }
 
-// lastAccepted asks until the key is refused.
-func (p *process) lastAccepted(ctx context.Context, key created) (last time.Time, err error) {
+// lastAccepted sends requests until the key is refused. It returns the start of the
+// last accepted one.
+func (p *process) lastAccepted(ctx context.Context, key createdKey) (last time.Time, err error) {
 	for {
 		began := time.Now()
 		status, err := p.use(ctx, key)
@@ -141,7 +142,7 @@ func (p *process) lastAccepted(ctx context.Context, key created) (last time.Time
 	}
 }
 
-func (p *process) want(ctx context.Context, key created, status int) error {
+func (p *process) want(ctx context.Context, key createdKey, status int) error {
 	got, err := p.use(ctx, key)
 	if err == nil && got != status {
 		err = fmt.Errorf("use on %s: got %d, want %d", p.name, got, status)
@@ -149,11 +150,11 @@ func (p *process) want(ctx context.Context, key created, status int) error {
 	return err
 }
 
-func (p *process) use(ctx context.Context, key created) (status int, err error) {
+func (p *process) use(ctx context.Context, key createdKey) (status int, err error) {
 	return p.request(ctx, "GET", "/reports", key.Token, nil)
 }
 
-func create(ctx context.Context, p *process) (key created, err error) {
+func create(ctx context.Context, p *process) (key createdKey, err error) {
 	status, err := p.request(ctx, "POST", "/keys", "", &key)
 	if err == nil && status != http.StatusCreated {
 		err = fmt.Errorf("create on %s: got %d, want 201", p.name, status)
@@ -161,7 +162,7 @@ func create(ctx context.Context, p *process) (key created, err error) {
 	return key, err
 }
 
-func revoke(ctx context.Context, p *process, key created) error {
+func revoke(ctx context.Context, p *process, key createdKey) error {
 	status, err := p.request(ctx, "DELETE", "/keys/"+key.ID, "", nil)
 	if err == nil && status != http.StatusNoContent {
 		err = fmt.Errorf("revoke on %s: got %d, want 204", p.name, status)
@@ -169,7 +170,7 @@ func revoke(ctx context.Context, p *process, key created) error {
 	return err
 }
 
-// request decodes a good answer into v, unless that is nil.
+// request decodes a successful response into v, unless v is nil.
 func (p *process) request(ctx context.Context, method, path, token string, v any) (status int, err error) {
 	r, err := http.NewRequestWithContext(ctx, method, p.url+path, nil)
 	if err != nil {
@@ -178,14 +179,14 @@ func (p *process) request(ctx context.Context, method, path, token string, v any
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, err
 	}
-	defer answer.Body.Close()
-	if v != nil && answer.StatusCode < 300 {
-		return answer.StatusCode, json.NewDecoder(answer.Body).Decode(v)
+	defer resp.Body.Close()
+	if v != nil && resp.StatusCode < 300 {
+		return resp.StatusCode, json.NewDecoder(resp.Body).Decode(v)
 	}
-	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
 }

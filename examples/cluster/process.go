@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// A process is an instance that runs.
+// A process is a running instance.
 type process struct {
 	name, url string
 	cmd       *exec.Cmd
 	in        io.Closer
 }
 
-// start starts this program once more, as an instance.
+// start starts this program again, as an instance.
 func (s setup) start(ctx context.Context, name, secret string) (*process, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -47,7 +47,7 @@ func (s setup) start(ctx context.Context, name, secret string) (*process, error)
 	return p, nil
 }
 
-// stop has the instance end by itself.
+// stop closes the instance's standard input, so that it shuts down, and waits for it.
 func (p *process) stop() {
 	p.in.Close()
 	_ = p.cmd.Wait()

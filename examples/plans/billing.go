@@ -62,11 +62,11 @@ func (b billing) send(ctx context.Context, e event) (status int, err error) {
 	if err := b.sign(r.Header, now, body); err != nil {
 		return 0, err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, err
 	}
-	return answer.StatusCode, answer.Body.Close()
+	return resp.StatusCode, resp.Body.Close()
 }
 
 // sign sets the headers of standardwebhooks.com.

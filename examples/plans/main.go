@@ -47,8 +47,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	secret := os.Getenv(secretVariable)
-	madeUp := secret == "" && *event == ""
-	if madeUp {
+	isNew := secret == "" && *event == ""
+	if isNew {
 		secret = newSecret()
 	}
 	var err error
@@ -56,7 +56,7 @@ func main() {
 	case *event != "":
 		err = send(ctx, os.Stdout, *to, secret, *event)
 	case *serving:
-		err = serve(ctx, os.Stdout, *addr, *file, secret, madeUp)
+		err = serve(ctx, os.Stdout, *addr, *file, secret, isNew)
 	default:
 		err = play(ctx, os.Stdout, *addr, *file, secret)
 	}
@@ -86,13 +86,13 @@ func send(ctx context.Context, out io.Writer, to, secret, name string) error {
 	return nil
 }
 
-func serve(ctx context.Context, out io.Writer, addr, file, secret string, madeUp bool) error {
+func serve(ctx context.Context, out io.Writer, addr, file, secret string, isNew bool) error {
 	s, err := start(ctx, addr, file, secret)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "listening on %s, keys and plans in %s\n\n", s.url, file)
-	if madeUp { // the user knows a secret from the environment, and it must not appear in logs
+	if isNew { // the user knows a secret from the environment, and it must not appear in logs
 		fmt.Fprintf(out, "%s=%s ", secretVariable, secret)
 	}
 	fmt.Fprintf(out, "go run ./examples/plans -to %s -send purchase\n", s.url)

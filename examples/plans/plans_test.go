@@ -43,7 +43,7 @@ func TestStory(t *testing.T) {
 	}
 }
 
-func TestStoryTellsWhenAStepIsWrong(t *testing.T) {
+func TestStoryReportsWrongStep(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	s := &story{out: &out}
@@ -74,12 +74,12 @@ func TestSend(t *testing.T) {
 		t.Fatal("the service did not print the line that sends an event")
 	}
 	newKey := func() int {
-		answer, err := http.Post(found[2]+"/keys", "", nil)
+		resp, err := http.Post(found[2]+"/keys", "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer.Body.Close()
-		return answer.StatusCode
+		resp.Body.Close()
+		return resp.StatusCode
 	}
 	before := newKey()
 	script := program(t, "-send", "purchase", "-to", found[2])
@@ -97,7 +97,7 @@ func TestSend(t *testing.T) {
 }
 
 // The output may be logged, so it must not contain a secret that others use too.
-func TestServeDoesNotPrintASecretThatItWasGiven(t *testing.T) {
+func TestServeDoesNotPrintGivenSecret(t *testing.T) {
 	t.Parallel()
 	secret := newSecret()
 	service := program(t, "-serve", "-db", filepath.Join(t.TempDir(), "plans.db"))

@@ -28,7 +28,7 @@ func play(ctx context.Context, out io.Writer, addr, file, secret string) error {
 	t := &story{service: s, billing: billing{s.url, secret}, out: out}
 	_, err = s.keys.RevokeAll(ctx, customer, "the story starts again")
 	if err == nil {
-		err = t.tell(ctx)
+		err = t.run(ctx)
 	}
 	if err = errors.Join(err, s.stop()); err != nil {
 		return err
@@ -40,18 +40,18 @@ func play(ctx context.Context, out io.Writer, addr, file, secret string) error {
 	return nil
 }
 
-// tell ends with an ended plan, so that the story can start again.
-func (t *story) tell(ctx context.Context) error {
+// run leaves the customer with an ended plan, so that the story can start again.
+func (t *story) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		t.happens("purchase", 200), t.creates(200), t.calls("/reports", 200), t.calls("/reports/export", 403),
-		t.happens("upgrade", 200), t.calls("/reports/export", 200), t.creates(200), t.creates(200),
-		t.happens("purchase", 200), t.calls("/reports/export", 403), t.calls("/reports", 200), t.creates(409),
-		t.happens("unpaid", 200), t.calls("/reports", 200),
-		t.happens("unknown", 422), t.calls("/reports", 200),
-		t.forges("cancel", 401), t.calls("/reports", 200),
-		t.happens("cancel", 200), t.calls("/reports", 403), t.creates(403),
-		t.happens("purchase", 200), t.calls("/reports", 200),
-		t.happens("refund", 200), t.calls("/reports", 403),
+		t.sendEvent("purchase", 200), t.createKey(200), t.get("/reports", 200), t.get("/reports/export", 403),
+		t.sendEvent("upgrade", 200), t.get("/reports/export", 200), t.createKey(200), t.createKey(200),
+		t.sendEvent("purchase", 200), t.get("/reports/export", 403), t.get("/reports", 200), t.createKey(409),
+		t.sendEvent("unpaid", 200), t.get("/reports", 200),
+		t.sendEvent("unknown", 422), t.get("/reports", 200),
+		t.forgeEvent("cancel", 401), t.get("/reports", 200),
+		t.sendEvent("cancel", 200), t.get("/reports", 403), t.createKey(403),
+		t.sendEvent("purchase", 200), t.get("/reports", 200),
+		t.sendEvent("refund", 200), t.get("/reports", 403),
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (t *story) tell(ctx context.Context) error {
 	return err
 }
 
-func (t *story) happens(name string, want int) func(context.Context) error {
+func (t *story) sendEvent(name string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		got, err := t.send(ctx, events[name])
 		t.step("billing: "+name, got, want)
@@ -72,7 +72,7 @@ func (t *story) happens(name string, want int) func(context.Context) error {
 	}
 }
 
-func (t *story) forges(name string, want int) func(context.Context) error {
+func (t *story) forgeEvent(name string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		got, err := billing{t.url, newSecret()}.send(ctx, events[name])
 		t.step("forger: "+name, got, want)
@@ -80,8 +80,8 @@ func (t *story) forges(name string, want int) func(context.Context) error {
 	}
 }
 
-// creates returns a step that creates a key. Later calls use the first key.
-func (t *story) creates(want int) func(context.Context) error {
+// createKey returns a step that creates a key. Later calls use the first key.
+func (t *story) createKey(want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		got, text, err := t.request(ctx, http.MethodPost, "/keys")
 		if got == http.StatusOK && t.token == "" {
@@ -92,7 +92,7 @@ func (t *story) creates(want int) func(context.Context) error {
 	}
 }
 
-func (t *story) calls(path string, want int) func(context.Context) error {
+func (t *story) get(path string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		got, _, err := t.request(ctx, http.MethodGet, path)
 		t.step("customer: GET "+path, got, want)
@@ -106,13 +106,13 @@ func (t *story) request(ctx context.Context, method, path string) (status int, t
 		return 0, "", err
 	}
 	r.Header.Set("Authorization", "Bearer "+t.token)
-	answer, err := http.DefaultClient.Do(r)
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0, "", err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(body), err
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
 }
 
 func (t *story) step(what string, got, want int) {

@@ -27,7 +27,7 @@ var plansFile []byte
 // products maps the billing system's product IDs to plans.
 var products = map[string]string{"product_pro": "pro", "product_team": "team", "product_mug": ""}
 
-// customer is the only customer. A real service uses the one who is signed in.
+// customer is the only customer. A real service uses the signed-in customer.
 const customer = "acme"
 
 // A service is a small API. It keeps its customers' keys and plans in one database.
@@ -51,7 +51,7 @@ func start(ctx context.Context, addr, file, secret string) (_ *service, err erro
 	if err := s.open(ctx, file); err != nil {
 		return nil, err
 	}
-	if err := s.sell(ctx, secret); err != nil {
+	if err := s.connect(ctx, secret); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", addr)
@@ -81,8 +81,8 @@ func (s *service) open(ctx context.Context, file string) (err error) {
 	return s.db.PingContext(ctx)
 }
 
-// sell connects the plans, the keys and the billing system's events.
-func (s *service) sell(ctx context.Context, secret string) error {
+// connect connects the plans, the keys and the billing system's events.
+func (s *service) connect(ctx context.Context, secret string) error {
 	catalog, err := entitlement.ParseCatalog(plansFile)
 	if err != nil {
 		return err
@@ -122,14 +122,14 @@ func (s *service) newKey(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, issued.Secret.Reveal())
 		return
 	}
-	o, unknown := s.keys.Usage(r.Context(), customer)
+	u, unknown := s.keys.Usage(r.Context(), customer)
 	switch {
 	case unknown != nil:
 		http.Error(w, "Please try again in a moment.", http.StatusServiceUnavailable)
 	case errors.Is(err, apikey.ErrNotEntitled):
-		http.Error(w, fmt.Sprintf("Your plan %q has no API access.", o.Entitlement.Plan), http.StatusForbidden)
+		http.Error(w, fmt.Sprintf("Your plan %q has no API access.", u.Entitlement.Plan), http.StatusForbidden)
 	case errors.Is(err, apikey.ErrLimitReached):
-		http.Error(w, fmt.Sprintf("You have %d keys. Your plan %q allows %d.", o.Used, o.Entitlement.Plan, o.Entitlement.MaxKeys), http.StatusConflict)
+		http.Error(w, fmt.Sprintf("You have %d keys. Your plan %q allows %d.", u.Used, u.Entitlement.Plan, u.Entitlement.MaxKeys), http.StatusConflict)
 	default:
 		http.Error(w, "Please try again in a moment.", http.StatusServiceUnavailable)
 	}

@@ -221,20 +221,20 @@ func (d *demo) outage(ctx context.Context) error {
 	if _, err := d.keys.RevokeAll(ctx, owner, "make room"); err != nil {
 		return err
 	}
-	warm, err := d.newKey(ctx, owner, "warm")
+	cached, err := d.newKey(ctx, owner, "cached")
 	if err != nil {
 		return err
 	}
-	cold, err := d.newKey(ctx, owner, "cold")
+	uncached, err := d.newKey(ctx, owner, "uncached")
 	if err != nil {
 		return err
 	}
-	d.request("a key, which is then cached", "GET", warm.Secret.Reveal(), 200)
+	d.request("a key, which is then cached", "GET", cached.Secret.Reveal(), 200)
 	if err := d.store.Close(); err != nil {
 		return err
 	}
-	d.request("the cached key without the database", "GET", warm.Secret.Reveal(), 200)
-	d.request("and a key that is not cached", "GET", cold.Secret.Reveal(), 503)
+	d.request("the cached key without the database", "GET", cached.Secret.Reveal(), 200)
+	d.request("and a key that is not cached", "GET", uncached.Secret.Reveal(), 503)
 	lost := errors.Is(d.stop(), apikey.ErrUnavailable)
 	d.step("stopping reports an unwritten last-used time", fmt.Sprint(lost), "true")
 	return nil

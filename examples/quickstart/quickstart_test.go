@@ -47,7 +47,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-func TestDemoTellsWhenAStepIsWrong(t *testing.T) {
+func TestDemoReportsWrongStep(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	d := &demo{out: &out}
@@ -58,7 +58,7 @@ func TestDemoTellsWhenAStepIsWrong(t *testing.T) {
 	}
 }
 
-func TestFileThatCannotBeOpened(t *testing.T) {
+func TestUnusableFile(t *testing.T) {
 	t.Parallel()
 	cmd := program(t, "-db", t.TempDir())
 	cmd.Stderr = nil
@@ -91,7 +91,7 @@ func TestPrintedCalls(t *testing.T) {
 		if got := strings.Join(statuses, " "); got != "200 401 401 403" {
 			t.Errorf("got the statuses %s, want 200 401 401 403", got)
 		}
-		signInAndLook(t, signIn)
+		signInAndOpenPage(t, signIn)
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +102,8 @@ func TestPrintedCalls(t *testing.T) {
 	}
 }
 
-// signInAndLook signs in as a customer and opens the settings page.
-func signInAndLook(t *testing.T, address string) {
+// signInAndOpenPage signs in as a customer and opens the settings page.
+func signInAndOpenPage(t *testing.T, address string) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -125,10 +125,10 @@ func signInAndLook(t *testing.T, address string) {
 // before it.
 func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string, signIn string) {
 	t.Helper()
-	promise := ""
+	want := ""
 	for lines.Scan() && !strings.Contains(lines.Text(), "Ctrl-C") {
 		if m := expected.FindStringSubmatch(lines.Text()); m != nil {
-			promise = m[1]
+			want = m[1]
 		}
 		if strings.HasSuffix(lines.Text(), "/sign-in") {
 			signIn = lines.Text()
@@ -150,8 +150,8 @@ func pasteCalls(t *testing.T, lines *bufio.Scanner) (statuses []string, signIn s
 		}
 		resp.Body.Close()
 		got := strconv.Itoa(resp.StatusCode)
-		if got != promise {
-			t.Errorf("%s: got %s, want %s", lines.Text(), got, promise)
+		if got != want {
+			t.Errorf("%s: got %s, want %s", lines.Text(), got, want)
 		}
 		statuses = append(statuses, got)
 	}

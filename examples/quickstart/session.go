@@ -18,8 +18,7 @@ const sessionCookie = "session"
 
 var errSignedOut = errors.New("not signed in")
 
-// owner returns the customer who is signed in. The settings page calls it for each
-// request.
+// owner returns the signed-in customer. The settings page calls it for each request.
 func (s *sessions) owner(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
@@ -54,7 +53,7 @@ func (s *sessions) ask(w http.ResponseWriter, _ *http.Request) {
 func (s *sessions) signIn(w http.ResponseWriter, r *http.Request) {
 	owner := r.PostFormValue("as")
 	if owner != "ann" && owner != "bob" {
-		http.Error(w, "there is no such customer", http.StatusForbidden)
+		http.Error(w, "unknown customer", http.StatusForbidden)
 		return
 	}
 	id := rand.Text()

@@ -29,7 +29,7 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// block is the first fenced block of a language in README.
+// block returns the first fenced block of a language in README.
 func block(t *testing.T, language string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(readme(t), "```"+language+"\n")
@@ -46,7 +46,7 @@ func TestReadmeHasThisProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := block(t, "go"); got != string(program) {
-		t.Errorf("README's program is not main.go:\n%s", got)
+		t.Errorf("README's program differs from main.go:\n%s", got)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestReadmeToken(t *testing.T) {
 	}
 }
 
-// The program answers as README says it does.
+// The program's responses are those in README.
 func TestReadmeTranscript(t *testing.T) {
 	addr := freeAddr(t)
 	token := run(t, addr)
@@ -80,7 +80,7 @@ func TestReadmeTranscript(t *testing.T) {
 		if strings.Contains(call[1], "Authorization: Bearer ") {
 			req.Header.Set("Authorization", "Bearer "+token)
 		}
-		if got := answer(t, req); got != call[3] {
+		if got := get(t, req); got != call[3] {
 			t.Errorf("$ curl %s%s%s\n got %s want %s", call[1], addr, call[2], got, call[3])
 		}
 	}
@@ -96,8 +96,8 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// run builds the program, with another address, starts it, and returns the
-// token that it prints.
+// run builds the program with another address, starts it, and returns the token that
+// it prints.
 func run(t *testing.T, addr string) (token string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -136,8 +136,8 @@ func run(t *testing.T, addr string) (token string) {
 	return lines.Text()
 }
 
-// answer waits until the program listens.
-func answer(t *testing.T, req *http.Request) string {
+// get returns the body of a response. It waits until the program listens.
+func get(t *testing.T, req *http.Request) string {
 	t.Helper()
 	for try := 0; ; try++ {
 		resp, err := http.DefaultClient.Do(req)
