@@ -39,7 +39,7 @@ func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(plans)) {
 		e := plans[name]
-		if err := check(name, e); err != nil {
+		if err := checkPlan(name, e); err != nil {
 			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
 		}
 		e = e.Clone()
@@ -49,7 +49,7 @@ func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	return c, nil
 }
 
-func check(name string, e Entitlement) error {
+func checkPlan(name string, e Entitlement) error {
 	switch {
 	case name == "":
 		return errors.New("the name is empty")
@@ -120,11 +120,11 @@ func ParseCatalog(data []byte) (*Catalog, error) {
 	}
 	plans := make(map[string]Entitlement, len(files))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		var said Override
-		if err := said.UnmarshalJSON(files[name]); err != nil {
+		var fields Override
+		if err := fields.UnmarshalJSON(files[name]); err != nil {
 			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
 		}
-		plans[name] = said.Apply(Entitlement{})
+		plans[name] = fields.Apply(Entitlement{})
 	}
 	return NewCatalog(plans)
 }

@@ -32,22 +32,22 @@ func TestGrace(t *testing.T) {
 	t.Parallel()
 	until := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
-		e      entitlement.Entitlement
-		lapses time.Time
+		e    entitlement.Entitlement
+		ends time.Time
 	}{
 		"no end":         {entitlement.Entitlement{APIAccess: true, Grace: time.Hour}, time.Time{}},
 		"no grace":       {entitlement.Entitlement{APIAccess: true, ValidUntil: until}, until},
 		"negative grace": {entitlement.Entitlement{APIAccess: true, ValidUntil: until, Grace: -time.Hour}, until},
 		"grace":          {entitlement.Entitlement{APIAccess: true, ValidUntil: until, Grace: time.Hour}, until.Add(time.Hour)},
 	} {
-		if got := c.e.EndsAt(); !got.Equal(c.lapses) {
-			t.Errorf("%s: lapses at %v, want %v", name, got, c.lapses)
+		if got := c.e.EndsAt(); !got.Equal(c.ends) {
+			t.Errorf("%s: got the end %v, want %v", name, got, c.ends)
 		}
-		end := c.lapses
+		end := c.ends
 		if end.IsZero() {
 			end = until.AddDate(1000, 0, 0)
 		}
-		if !c.e.Active(end.Add(-1)) || c.e.Active(end) != c.lapses.IsZero() {
+		if !c.e.Active(end.Add(-1)) || c.e.Active(end) != c.ends.IsZero() {
 			t.Errorf("%s: got Active %v just before %v and %v at that instant", name, c.e.Active(end.Add(-1)), end, c.e.Active(end))
 		}
 		c.e.APIAccess = false

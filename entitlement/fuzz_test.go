@@ -26,7 +26,7 @@ func FuzzParseCatalog(f *testing.F) {
 		if err := json.Unmarshal(file, &names); err != nil {
 			t.Fatalf("%q was parsed and is not JSON: %v", file, err)
 		}
-		again, plans := rewritten(t, c, names)
+		again, plans := reparse(t, c, names)
 		for name, want := range plans {
 			if got, err := again.Plan(name); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%q: plan %q: got %+v, %v, want %+v", file, name, got, err, want)
@@ -35,21 +35,21 @@ func FuzzParseCatalog(f *testing.F) {
 	})
 }
 
-// rewritten writes the plans of c as a catalog file and parses it.
-func rewritten(t *testing.T, c *entitlement.Catalog, names map[string]any) (*entitlement.Catalog, map[string]entitlement.Entitlement) {
+// reparse writes the plans of c as a catalog file and parses it.
+func reparse(t *testing.T, c *entitlement.Catalog, names map[string]any) (*entitlement.Catalog, map[string]entitlement.Entitlement) {
 	t.Helper()
-	plans, said := map[string]entitlement.Entitlement{}, map[string]entitlement.Override{}
+	plans, overrides := map[string]entitlement.Entitlement{}, map[string]entitlement.Override{}
 	for name := range names {
 		e, err := c.Plan(name)
 		if err != nil {
 			t.Fatalf("a plan of the file is not in the catalog: %v", err)
 		}
 		plans[name] = e
-		said[name] = entitlement.Override{
+		overrides[name] = entitlement.Override{
 			APIAccess: &e.APIAccess, MaxKeys: e.MaxKeys, Scopes: e.Scopes, Features: e.Features, Limits: e.Limits, Grace: e.Grace,
 		}
 	}
-	file, err := json.Marshal(said)
+	file, err := json.Marshal(overrides)
 	if err != nil {
 		t.Fatal(err)
 	}

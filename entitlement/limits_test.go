@@ -14,7 +14,7 @@ func TestLimits(t *testing.T) {
 		limits entitlement.Limits
 		want   string // in the error; empty: none
 	}{
-		"not said":              {entitlement.Limits{}, ""},
+		"not set":               {entitlement.Limits{}, ""},
 		"both":                  {entitlement.Limits{PerMinute: 60, PerDay: 10_000}, ""},
 		"no limit":              {entitlement.Limits{PerMinute: -1, PerDay: -1}, ""},
 		"no limit a minute":     {entitlement.Limits{PerMinute: -1, PerDay: 5}, ""},

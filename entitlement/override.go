@@ -35,14 +35,14 @@ func (o Override) Apply(e Entitlement) Entitlement {
 	if o.Features != nil {
 		e.Features = slices.Clone(o.Features)
 	}
-	set(&e.MaxKeys, o.MaxKeys)
-	set(&e.Limits.PerMinute, o.Limits.PerMinute)
-	set(&e.Limits.PerDay, o.Limits.PerDay)
-	set(&e.Grace, o.Grace)
+	setUnlessZero(&e.MaxKeys, o.MaxKeys)
+	setUnlessZero(&e.Limits.PerMinute, o.Limits.PerMinute)
+	setUnlessZero(&e.Limits.PerDay, o.Limits.PerDay)
+	setUnlessZero(&e.Grace, o.Grace)
 	return e
 }
 
-func set[T comparable](field *T, value T) {
+func setUnlessZero[T comparable](field *T, value T) {
 	var zero T
 	if value != zero {
 		*field = value
@@ -92,9 +92,9 @@ func (o Override) MarshalJSON() ([]byte, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p := planJSON{APIAccess: o.APIAccess, MaxKeys: some(o.MaxKeys), Scopes: o.Scopes, Features: o.Features}
+	p := planJSON{APIAccess: o.APIAccess, MaxKeys: nilIfZero(o.MaxKeys), Scopes: o.Scopes, Features: o.Features}
 	if o.Limits != (Limits{}) {
-		p.Limits = &limitsJSON{some(o.Limits.PerMinute), some(o.Limits.PerDay)}
+		p.Limits = &limitsJSON{nilIfZero(o.Limits.PerMinute), nilIfZero(o.Limits.PerDay)}
 	}
 	if o.Grace != 0 {
 		grace := o.Grace.String()
@@ -133,17 +133,17 @@ func (p planJSON) override() (Override, error) {
 		limits = *p.Limits
 	}
 	err := cmp.Or(
-		said("max_keys", p.MaxKeys, &o.MaxKeys),
-		said("limits: per_minute", limits.PerMinute, &o.Limits.PerMinute),
-		said("limits: per_day", limits.PerDay, &o.Limits.PerDay),
-		saidGrace(p.Grace, &o.Grace),
+		parseNumber("max_keys", p.MaxKeys, &o.MaxKeys),
+		parseNumber("limits: per_minute", limits.PerMinute, &o.Limits.PerMinute),
+		parseNumber("limits: per_day", limits.PerDay, &o.Limits.PerDay),
+		parseGrace(p.Grace, &o.Grace),
 	)
 	return o, err
 }
 
-// said copies a number. It refuses zero, which an Override could not tell from
-// a missing field.
-func said(name string, from, to *int) error {
+// parseNumber copies a number. It refuses zero, which an Override could not
+// distinguish from a missing field.
+func parseNumber(name string, from, to *int) error {
 	switch {
 	case from == nil:
 		return nil
@@ -154,7 +154,7 @@ func said(name string, from, to *int) error {
 	return nil
 }
 
-func saidGrace(from *string, to *time.Duration) error {
+func parseGrace(from *string, to *time.Duration) error {
 	if from == nil {
 		return nil
 	}
@@ -169,8 +169,8 @@ func saidGrace(from *string, to *time.Duration) error {
 	return nil
 }
 
-// some returns nil for zero, so that the field is omitted.
-func some(n int) *int {
+// nilIfZero returns nil for zero, so that the field is omitted.
+func nilIfZero(n int) *int {
 	if n == 0 {
 		return nil
 	}

@@ -30,9 +30,9 @@ type Watcher interface {
 	Provider
 
 	// Watch calls changed for each owner whose entitlement may have changed. It
-	// returns, always with an error, when ctx ends or when it can no longer
-	// observe changes. The Manager then calls it again after a pause of one
-	// second, which grows to 30 seconds while Watch keeps returning within 30
+	// returns when ctx ends or when it can no longer observe changes, always
+	// with an error. The Manager then calls it again after a pause. The pause is
+	// one second, and grows to 30 seconds if Watch keeps returning within 30
 	// seconds.
 	//
 	// Watch calls gap once before the first call of changed, as soon as it will

@@ -29,33 +29,33 @@ import (
 // an error if two different states have the same ID and neither is newer, or if
 // the subscriptions belong to different owners.
 func (c *Catalog) Resolve(subscriptions []Subscription, o Override, at time.Time) (Entitlement, error) {
-	all, err := current(subscriptions)
+	all, err := newestStates(subscriptions)
 	if err != nil {
 		return Entitlement{}, err
 	}
-	result, missing := Entitlement{}, ErrNone
+	result, none := Entitlement{}, ErrNone
 	for _, s := range all {
 		if s.Status == Held {
 			continue
 		}
-		e, err := c.granted(s, s.over(all), o, at)
+		e, err := c.entitlementOf(s, s.hasEnded(all), o, at)
 		switch {
 		case err != nil:
 			return Entitlement{}, err
 		case e.Active(at):
 			return e, nil
-		case missing != nil && s.Plan != "": // an ended hold may have no plan
-			result, missing = e, nil
+		case none != nil && s.Plan != "": // an ended hold may have no plan
+			result, none = e, nil
 		}
 	}
-	return result, missing
+	return result, none
 }
 
-// current returns the newest state of each subscription, sorted by StartedAt,
+// newestStates returns the newest state of each subscription, sorted by StartedAt,
 // latest first.
-func current(subscriptions []Subscription) ([]Subscription, error) {
+func newestStates(subscriptions []Subscription) ([]Subscription, error) {
 	all := slices.Clone(subscriptions)
-	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(cmp.Compare(a.ID, b.ID), b.age(a)) })
+	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(cmp.Compare(a.ID, b.ID), b.compareAge(a)) })
 	for i := range all {
 		if all[i].Owner != all[0].Owner {
 			return nil, errors.New("entitlement: the subscriptions belong to different owners")
@@ -63,7 +63,7 @@ func current(subscriptions []Subscription) ([]Subscription, error) {
 	}
 	for i := 1; i < len(all); i++ {
 		a, b := all[i-1], all[i]
-		if a.ID == b.ID && !a.Newer(b) && !a.says(b) {
+		if a.ID == b.ID && !a.Newer(b) && !a.isSameState(b) {
 			return nil, fmt.Errorf("entitlement: subscription %q has two different states, and neither is newer", a.ID)
 		}
 	}
@@ -72,16 +72,16 @@ func current(subscriptions []Subscription) ([]Subscription, error) {
 	return all, nil
 }
 
-// granted returns what a subscription grants, which is no access if it has
+// entitlementOf returns what a subscription grants, which is no access if it has
 // ended. It applies the override first, so that the override cannot give access
 // back.
-func (c *Catalog) granted(s Subscription, over bool, o Override, at time.Time) (Entitlement, error) {
+func (c *Catalog) entitlementOf(s Subscription, ended bool, o Override, at time.Time) (Entitlement, error) {
 	e, err := c.Plan(s.Plan)
 	e.Plan, e.ValidUntil = s.Plan, s.PeriodEnd
 	e = o.Apply(e)
-	over = over || !e.ValidUntil.IsZero() && !at.Before(e.EndsAt())
+	ended = ended || !e.ValidUntil.IsZero() && !at.Before(e.EndsAt())
 	switch {
-	case over:
+	case ended:
 		e.APIAccess = false
 	case err != nil:
 		return Entitlement{}, err

@@ -58,28 +58,28 @@ type Subscription struct {
 
 // Newer reports whether s is newer than old, another state of the same
 // subscription, and so replaces it.
-func (s Subscription) Newer(old Subscription) bool { return s.age(old) > 0 }
+func (s Subscription) Newer(old Subscription) bool { return s.compareAge(old) > 0 }
 
-func (s Subscription) age(t Subscription) int {
+func (s Subscription) compareAge(t Subscription) int {
 	return cmp.Or(s.UpdatedAt.Compare(t.UpdatedAt), cmp.Compare(s.Version, t.Version))
 }
 
-// says reports whether s and t describe the same state.
-func (s Subscription) says(t Subscription) bool {
+// isSameState reports whether s and t grant the same.
+func (s Subscription) isSameState(t Subscription) bool {
 	return s.Plan == t.Plan && s.Status == t.Status && s.StartedAt.Equal(t.StartedAt) &&
 		s.PeriodStart.Equal(t.PeriodStart) && s.PeriodEnd.Equal(t.PeriodEnd)
 }
 
-// over reports whether s grants nothing at any time. A PastDue subscription
+// hasEnded reports whether s grants nothing at any time. A PastDue subscription
 // without a PeriodEnd would otherwise grant access for ever.
-func (s Subscription) over(all []Subscription) bool {
+func (s Subscription) hasEnded(all []Subscription) bool {
 	granted := s.Status == Active || s.Status == PastDue && !s.PeriodEnd.IsZero()
-	return !granted || slices.ContainsFunc(all, s.heldBy)
+	return !granted || slices.ContainsFunc(all, s.isHeldBy)
 }
 
-// heldBy reports whether the hold h ends s. A subscription without StartedAt began
-// before every hold. A hold without StartedAt began after every subscription.
-func (s Subscription) heldBy(h Subscription) bool {
+// isHeldBy reports whether h is a hold that ends s. A subscription without StartedAt
+// began before every hold. A hold without StartedAt began after every subscription.
+func (s Subscription) isHeldBy(h Subscription) bool {
 	began, held := s.StartedAt, h.StartedAt
 	if !h.PeriodStart.IsZero() {
 		began, held = s.PeriodStart, h.PeriodStart

@@ -16,16 +16,16 @@ func TestNewer(t *testing.T) {
 		s, old entitlement.Subscription
 		want   bool
 	}{
-		"later":                      {state(1, 0), state(0, 0), true},
-		"earlier":                    {state(0, 0), state(1, 0), false},
-		"the same again":             {state(1, 1), state(1, 1), false},
-		"higher":                     {state(0, 2), state(0, 1), true},
-		"lower":                      {state(0, 1), state(0, 2), false},
-		"later and lower":            {state(1, 1), state(0, 2), true},
-		"earlier and higher":         {state(0, 2), state(1, 1), false},
-		"than none":                  {state(0, 0), entitlement.Subscription{}, true},
-		"none than none":             {entitlement.Subscription{}, entitlement.Subscription{}, false},
-		"the same, of another place": {entitlement.Subscription{UpdatedAt: begin.In(time.FixedZone("", 3600))}, state(0, 0), false},
+		"later":                     {state(1, 0), state(0, 0), true},
+		"earlier":                   {state(0, 0), state(1, 0), false},
+		"the same state":            {state(1, 1), state(1, 1), false},
+		"higher":                    {state(0, 2), state(0, 1), true},
+		"lower":                     {state(0, 1), state(0, 2), false},
+		"later and lower":           {state(1, 1), state(0, 2), true},
+		"earlier and higher":        {state(0, 2), state(1, 1), false},
+		"than the zero":             {state(0, 0), entitlement.Subscription{}, true},
+		"zero than zero":            {entitlement.Subscription{}, entitlement.Subscription{}, false},
+		"the same, in another zone": {entitlement.Subscription{UpdatedAt: begin.In(time.FixedZone("", 3600))}, state(0, 0), false},
 	} {
 		if got := c.s.Newer(c.old); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
