@@ -58,17 +58,17 @@ func serve(t testing.TB, h http.HandlerFunc) string {
 	return server.URL
 }
 
-// says returns the body for every request.
-func says(body string) http.HandlerFunc {
+// respondWith returns the body for every request.
+func respondWith(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, body)
 	}
 }
 
-// outage fails unless the error is an outage that contains neither the secret nor the
+// checkOutage fails unless the error is an outage that contains neither the secret nor the
 // owner.
-func outage(t *testing.T, e entitlement.Entitlement, err error) {
+func checkOutage(t *testing.T, e entitlement.Entitlement, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, entitlement.ErrNone) || !reflect.ValueOf(e).IsZero() {
 		t.Errorf("got %+v, %v, want an outage", e, err)
@@ -82,7 +82,7 @@ func outage(t *testing.T, e entitlement.Entitlement, err error) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	year := time.Now().AddDate(1, 0, 0).UTC().Truncate(time.Second)
 	yesterday, lastWeek := time.Now().AddDate(0, 0, -1).UTC().Truncate(time.Second), time.Now().AddDate(0, 0, -7).UTC().Truncate(time.Second)
@@ -96,7 +96,7 @@ func TestAnswers(t *testing.T) {
 	until := func(u time.Time) entitlement.Entitlement {
 		return with(func(e *entitlement.Entitlement) { e.ValidUntil = u })
 	}
-	over := func(e entitlement.Entitlement) entitlement.Entitlement { e.APIAccess = false; return e }
+	denied := func(e entitlement.Entitlement) entitlement.Entitlement { e.APIAccess = false; return e }
 	for name, c := range map[string]struct {
 		body string
 		want entitlement.Entitlement
@@ -111,17 +111,17 @@ func TestAnswers(t *testing.T) {
 		"an end in another zone":    {`{"owner":"user_1","plan":"pro","valid_until":"` + year.In(time.FixedZone("", 5400)).Format(time.RFC3339) + `"}`, until(year), nil},
 		"an end with nanoseconds":   {`{"owner":"user_1","plan":"pro","valid_until":"2999-01-01T00:00:00.123456789Z"}`, until(time.Date(2999, 1, 1, 0, 0, 0, 123456000, time.UTC)), nil},
 		"past due, in grace":        {`{"owner":"user_1","plan":"pro","status":"past_due","valid_until":"` + at(yesterday) + `"}`, until(yesterday), nil},
-		"past due, after it":        {`{"owner":"user_1","plan":"pro","status":"past_due","valid_until":"` + at(lastWeek) + `"}`, over(until(lastWeek)), nil},
-		"lapsed":                    {`{"owner":"user_1","plan":"pro","valid_until":"` + at(lastWeek) + `"}`, over(until(lastWeek)), nil},
-		"ended":                     {`{"owner":"user_1","plan":"pro","status":"ended","valid_until":null}`, over(pro), nil},
-		"ended, with access":        {`{"owner":"user_1","plan":"pro","status":"ended","valid_until":null,"override":{"api_access":true}}`, over(pro), nil},
+		"past due, after it":        {`{"owner":"user_1","plan":"pro","status":"past_due","valid_until":"` + at(lastWeek) + `"}`, denied(until(lastWeek)), nil},
+		"lapsed":                    {`{"owner":"user_1","plan":"pro","valid_until":"` + at(lastWeek) + `"}`, denied(until(lastWeek)), nil},
+		"ended":                     {`{"owner":"user_1","plan":"pro","status":"ended","valid_until":null}`, denied(pro), nil},
+		"ended, with access":        {`{"owner":"user_1","plan":"pro","status":"ended","valid_until":null,"override":{"api_access":true}}`, denied(pro), nil},
 		"ended, an unknown plan":    {`{"owner":"user_1","plan":"old","status":"ended","valid_until":null}`, entitlement.Entitlement{Plan: "old"}, nil},
 		"more keys":                 {`{"owner":"user_1","plan":"pro","valid_until":null,"override":{"max_keys":20}}`, with(func(e *entitlement.Entitlement) { e.MaxKeys = 20 }), nil},
 		"no scopes":                 {`{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":[]}}`, with(func(e *entitlement.Entitlement) { e.Scopes = []string{} }), nil},
 		"no plan":                   {`{"owner":"user_1","plan":null}`, entitlement.Entitlement{}, entitlement.ErrNone},
 		"no plan, with nulls":       {`{"owner":"user_1","plan":null,"status":null,"valid_until":null,"override":null}`, entitlement.Entitlement{}, entitlement.ErrNone},
 	} {
-		p := newProvider(t, serve(t, says(c.body)), httpprovider.Options{})
+		p := newProvider(t, serve(t, respondWith(c.body)), httpprovider.Options{})
 		got, err := p.Entitlement(t.Context(), "user_1")
 		if !errors.Is(err, c.err) || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, %v, want %+v, %v", name, got, err, c.want, c.err)
@@ -130,12 +130,12 @@ func TestAnswers(t *testing.T) {
 }
 
 // The owner is sent as one query parameter, with any characters.
-func TestQuestion(t *testing.T) {
+func TestRequest(t *testing.T) {
 	t.Parallel()
 	var got *http.Request
 	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Clone(context.Background())
-		says(fmt.Sprintf(`{"owner":%q,"plan":"pro","valid_until":null}`, r.URL.Query().Get("owner")))(w, r)
+		respondWith(fmt.Sprintf(`{"owner":%q,"plan":"pro","valid_until":null}`, r.URL.Query().Get("owner")))(w, r)
 	})
 	mine := http.Header{"Authorization": {"Bearer " + secret}, "x-more": {"1", "2"}, "Accept": {"text/html"}, "Accept-Encoding": {"gzip"}}
 	p := newProvider(t, base+"/billing/plan", httpprovider.Options{Header: mine})
@@ -159,7 +159,7 @@ func TestQuestion(t *testing.T) {
 	got = nil
 	for _, owner := range []string{"", "a\xff"} {
 		e, err := p.Entitlement(t.Context(), owner)
-		outage(t, e, err)
+		checkOutage(t, e, err)
 		if got != nil {
 			t.Errorf("the service received a request for owner %q", owner)
 		}
@@ -244,7 +244,7 @@ func TestProviderPrintsNoSecret(t *testing.T) {
 	}
 }
 
-func TestNoRedirectsNoCookies(t *testing.T) {
+func TestNoRedirectsOrCookies(t *testing.T) {
 	t.Parallel()
 	elsewhere := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("the redirect was followed with: %s %v", r.URL, r.Header)
@@ -271,7 +271,7 @@ func TestNoRedirectsNoCookies(t *testing.T) {
 		p := newProvider(t, base+path, httpprovider.Options{})
 		for _, owner := range []string{"near", "far", "near"} {
 			e, err := p.Entitlement(t.Context(), owner)
-			outage(t, e, err)
+			checkOutage(t, e, err)
 		}
 	}
 }
@@ -288,9 +288,9 @@ func TestConnectionsAreReused(t *testing.T) {
 			w.WriteHeader(500)
 			io.WriteString(w, strings.Repeat("x", 60<<10))
 		case 2:
-			says("<html>"+strings.Repeat(" ", 30<<10))(w, r)
+			respondWith("<html>"+strings.Repeat(" ", 30<<10))(w, r)
 		default:
-			says(`{"owner":"user_1","plan":"pro","valid_until":null}`)(w, r)
+			respondWith(`{"owner":"user_1","plan":"pro","valid_until":null}`)(w, r)
 		}
 	}))
 	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -318,13 +318,13 @@ func TestConcurrency(t *testing.T) {
 	p := newProvider(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		owner, plan := r.URL.Query().Get("owner"), `"pro"`
 		if strings.HasPrefix(owner, "none") {
-			says(fmt.Sprintf(`{"owner":%q,"plan":null}`, owner))(w, r)
+			respondWith(fmt.Sprintf(`{"owner":%q,"plan":null}`, owner))(w, r)
 			return
 		}
 		if strings.HasPrefix(owner, "free") {
 			plan = `"free"`
 		}
-		says(fmt.Sprintf(`{"owner":%q,"plan":%s,"valid_until":null}`, owner, plan))(w, r)
+		respondWith(fmt.Sprintf(`{"owner":%q,"plan":%s,"valid_until":null}`, owner, plan))(w, r)
 	}), httpprovider.Options{Timeout: 30 * time.Second})
 	var wg sync.WaitGroup
 	for n := range 50 {

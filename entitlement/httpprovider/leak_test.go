@@ -13,12 +13,12 @@ import (
 
 // After Close, neither successful nor hanging calls leave goroutines behind. The test is
 // not parallel, since it counts goroutines.
-func TestNothingIsLeftRunning(t *testing.T) {
+func TestNoGoroutineLeak(t *testing.T) {
 	before := runtime.NumGoroutine()
-	address := wire(t, func(c net.Conn, r *http.Request) {
+	address := serveRaw(t, func(c net.Conn, r *http.Request) {
 		switch r.URL.Query().Get("owner") {
 		case "user_1":
-			says(good)(writer{c}, r)
+			respondWith(good)(writer{c}, r)
 		case "half":
 			io.WriteString(c, head+"Content-Length: 50\r\n\r\n"+good[:20])
 		case "upgrade":
@@ -29,7 +29,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	for _, owner := range []string{"user_1", "hang", "half", "upgrade", "user_1", "hang"} {
 		e, err := p.Entitlement(t.Context(), owner)
 		if owner != "user_1" {
-			outage(t, e, err)
+			checkOutage(t, e, err)
 		} else if err != nil {
 			t.Error(err)
 		}

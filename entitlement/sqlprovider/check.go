@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// mostNamed is the maximum number of unknown plans that an error names.
-const mostNamed = 10
+// maxNamed is the maximum number of unknown plans that an error names.
+const maxNamed = 10
 
 // Check returns an error if a stored subscription has a plan that is not in the
 // catalog, so that a renamed plan is noticed at start and not by the customers
@@ -22,21 +22,21 @@ const mostNamed = 10
 // [entitlement.MaxGrace] ago: they grant nothing. Check also returns an error
 // for a status that is not known. It reads the whole table.
 func (p *Provider) Check(ctx context.Context) error {
-	lapsed := time.Now().Add(-entitlement.MaxGrace) // whichever grace the override has
-	bought, err := collect(ctx, p, scanBought, p.sql.plans, lapsed.UnixMicro())
+	lapsed := time.Now().Add(-entitlement.MaxGrace) // no override has a longer Grace
+	stored, err := collect(ctx, p, scanPlanStatus, p.sql.plans, lapsed.UnixMicro())
 	if err != nil {
-		return verb("check", err)
+		return wrap("check", err)
 	}
 	var unknown []string
-	for _, b := range bought {
-		if !b.status.Valid() {
-			return verb("check", fmt.Errorf("unknown status %q", b.status))
+	for _, s := range stored {
+		if !s.status.Valid() {
+			return wrap("check", fmt.Errorf("unknown status %q", s.status))
 		}
-		if _, err := p.catalog.Plan(b.plan); err != nil {
-			unknown = append(unknown, fmt.Sprintf("%q", b.plan))
+		if _, err := p.catalog.Plan(s.plan); err != nil {
+			unknown = append(unknown, fmt.Sprintf("%q", s.plan))
 		}
 	}
-	return verb("check", unknownPlans(unknown))
+	return wrap("check", unknownPlans(unknown))
 }
 
 func unknownPlans(unknown []string) error {
@@ -46,21 +46,21 @@ func unknownPlans(unknown []string) error {
 	slices.Sort(unknown)
 	unknown = slices.Compact(unknown)
 	more := ""
-	if n := len(unknown) - mostNamed; n > 0 {
-		unknown, more = unknown[:mostNamed], fmt.Sprintf(" and %d more", n)
+	if n := len(unknown) - maxNamed; n > 0 {
+		unknown, more = unknown[:maxNamed], fmt.Sprintf(" and %d more", n)
 	}
 	return fmt.Errorf("%w: %s%s", entitlement.ErrUnknownPlan, strings.Join(unknown, ", "), more)
 }
 
-// bought is the plan and the status of some subscription.
-type bought struct {
+// A planStatus is the plan and the status of a subscription.
+type planStatus struct {
 	plan   string
 	status entitlement.Status
 }
 
-func scanBought(rows *sql.Rows) (b bought, err error) {
+func scanPlanStatus(rows *sql.Rows) (s planStatus, err error) {
 	var status string
-	err = rows.Scan(&b.plan, &status)
-	b.status = entitlement.Status(status)
-	return b, err
+	err = rows.Scan(&s.plan, &status)
+	s.status = entitlement.Status(status)
+	return s, err
 }

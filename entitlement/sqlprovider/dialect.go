@@ -28,33 +28,34 @@ type dialect struct {
 	// isolation is the isolation level of Migrate's transaction.
 	isolation sql.IsolationLevel
 
-	// busy reports whether a statement failed because of another one and may
+	// isBusy reports whether a statement failed because of another one and may
 	// succeed when it is run again.
-	busy func(error) bool
+	isBusy func(error) bool
 
-	// taken reports whether an INSERT failed because the row already exists. It
-	// is nil if the statement put handles existing rows itself.
-	taken func(error) bool
+	// isDuplicate reports whether an INSERT failed because the row already
+	// exists. It is nil if the statement put handles existing rows itself.
+	isDuplicate func(error) bool
 
-	// put inserts a row, or replaces an older one by a newer one. If taken is
-	// not nil, put only inserts, and replace replaces.
+	// put inserts a row, or replaces an older one by a newer one. If
+	// isDuplicate is not nil, put only inserts, and replace replaces.
 	put, replace string
 
-	// setOverride, markSeen and keepRefused insert a row or replace the
-	// existing one. keepRefused does not replace an event that was marked as
-	// seen.
-	setOverride, markSeen, keepRefused string
+	// setOverride, markProcessed and saveRejected insert a row or replace the
+	// existing one. saveRejected does not replace an event that was
+	// processed.
+	setOverride, markProcessed, saveRejected string
 
-	// unlessTaken ends an INSERT so that it inserts nothing, without an error,
+	// ignoreDuplicate ends an INSERT so that it inserts nothing, without an error,
 	// if a unique value already exists. It is empty if the database has no such
 	// clause.
-	unlessTaken string
+	ignoreDuplicate string
 
-	// unfit selects what is wrong with a connection; NULL means nothing.
-	unfit string
+	// settingsFault selects the text of an error in the settings of a
+	// connection, or NULL.
+	settingsFault string
 
-	// alone runs do while no other process migrates the same table.
-	alone func(ctx context.Context, p *Provider, do func(execer) error) error
+	// exclusively calls migrate while no other process migrates the same tables.
+	exclusively func(ctx context.Context, p *Provider, migrate func(execer) error) error
 }
 
 // dialects holds the dialects of all supported databases.
@@ -78,10 +79,10 @@ const (
 
 	writtenAfter = `CASE WHEN excluded.written_at > kept.written_at THEN excluded.written_at ELSE kept.written_at + 1 END`
 
-	markSeenOnConflict = `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
+	markProcessedOnConflict = `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
 		ON CONFLICT (event) DO UPDATE SET refused = 0, at = excluded.at, reason = '', body = excluded.body`
 
-	keepRefusedOnConflict = `INSERT INTO keyhatch_plans_events AS kept (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
+	saveRejectedOnConflict = `INSERT INTO keyhatch_plans_events AS kept (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
 		ON CONFLICT (event) DO UPDATE SET at = excluded.at, reason = excluded.reason, body = excluded.body
 		WHERE kept.refused = 1`
 )

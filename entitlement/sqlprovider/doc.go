@@ -22,9 +22,9 @@
 // # Events
 //
 // Package webhook stores here the IDs of the events that it has processed. It
-// also stores the events that it could not use, with their bodies, which
-// contain personal data. [Provider.Refused] lists those, so that their cause
-// can be mended. Call [Provider.Prune] every day to delete events that are
+// also saves rejected events, which it could not use, with their bodies, which
+// contain personal data. [Provider.Rejected] returns them, so that you can fix
+// the cause. Call [Provider.Prune] every day to delete events that are
 // older than a month. That is longer than billing systems retry. An event that
 // comes again after its deletion cannot replace a newer state.
 //

@@ -60,13 +60,13 @@ func ExampleProvider_SetOverride() {
 	}
 }
 
-func ExampleProvider_Refused() {
+func ExampleProvider_Rejected() {
 	var plans *sqlprovider.Provider // as above
-	refused, err := plans.Refused(context.Background(), 20)
+	rejected, err := plans.Rejected(context.Background(), 20)
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, e := range refused {
+	for _, e := range rejected {
 		log.Printf("event %s of %v: %s", e.ID, e.At, e.Reason) // no plan is configured for any of ["price_new"]
 	}
 }

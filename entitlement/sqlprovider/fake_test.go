@@ -24,21 +24,21 @@ type fake struct {
 	args       [][]driver.NamedValue
 }
 
-func (f *fake) answer(rows [][]driver.Value, err error) {
+func (f *fake) setResult(rows [][]driver.Value, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rows, f.err = rows, err
 }
 
-func (f *fake) take(statement string, args []driver.NamedValue) ([][]driver.Value, error) {
+func (f *fake) run(statement string, args []driver.NamedValue) ([][]driver.Value, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.statements, f.args = append(f.statements, statement), append(f.args, args)
 	return f.rows, f.err
 }
 
-// asked returns the number of statements.
-func (f *fake) asked() int {
+// count returns the number of statements.
+func (f *fake) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.statements)
@@ -61,12 +61,12 @@ func (fakeConn) Begin() (driver.Tx, error)           { return nil, errors.New("f
 func (fakeConn) Close() error                        { return nil }
 
 func (c fakeConn) ExecContext(_ context.Context, statement string, args []driver.NamedValue) (driver.Result, error) {
-	_, err := c.take(statement, args)
+	_, err := c.run(statement, args)
 	return driver.RowsAffected(1), err
 }
 
 func (c fakeConn) QueryContext(_ context.Context, statement string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := c.take(statement, args)
+	rows, err := c.run(statement, args)
 	columns := 0
 	if len(rows) > 0 {
 		columns = len(rows[0])

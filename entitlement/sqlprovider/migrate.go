@@ -19,7 +19,7 @@ import (
 //   - the database cannot be written to,
 //   - a setting of the connections, or an encoding, would corrupt text, or
 //   - the database may leave out rows, since an owner whose row is left out
-//     would be refused as one who has bought nothing. The documentation of
+//     would be refused as if they had bought nothing. The documentation of
 //     package sqlstore states when that is.
 //
 // If Options name no schema, Migrate looks for the tables in the search path
@@ -31,14 +31,14 @@ import (
 // the host.
 func (p *Provider) Migrate(ctx context.Context) error {
 	if err := p.prepare(ctx); err != nil {
-		return verb("migrate", err)
+		return wrap("migrate", err)
 	}
 	return p.Check(ctx)
 }
 
 func (p *Provider) prepare(ctx context.Context) error {
-	err := p.patiently(ctx, func() error {
-		if err := p.fit(ctx); err != nil {
+	err := p.retryBusy(ctx, func() error {
+		if err := p.checkSettings(ctx); err != nil {
 			return err
 		}
 		if err := p.bind(ctx); err != nil {
@@ -53,12 +53,12 @@ func (p *Provider) prepare(ctx context.Context) error {
 	// step returns the reason.
 	version, err := p.version(ctx, p.db)
 	if err != nil || version != len(p.dialect.schema) {
-		err = p.dialect.alone(ctx, p, func(e execer) error { return p.migrate(ctx, e) })
+		err = p.dialect.exclusively(ctx, p, func(e execer) error { return p.migrate(ctx, e) })
 	}
 	if err != nil {
 		return err
 	}
-	return p.ours(ctx)
+	return p.checkReadable(ctx)
 }
 
 // bind names the tables' schema in every statement from now on. Otherwise a
@@ -85,13 +85,13 @@ func (p *Provider) checkTables(ctx context.Context) error {
 	return p.dialect.db.Check(ctx, p.db, p.schema, p.table, p.table+"_overrides", p.table+"_events", p.table+"_version")
 }
 
-// fit returns an error if a setting of the connections is wrong.
-func (p *Provider) fit(ctx context.Context) error {
-	if p.dialect.unfit == "" {
+// checkSettings returns an error if a setting of the connections is wrong.
+func (p *Provider) checkSettings(ctx context.Context) error {
+	if p.dialect.settingsFault == "" {
 		return nil
 	}
 	var reason sql.NullString
-	if err := p.db.QueryRowContext(ctx, p.dialect.unfit).Scan(&reason); err != nil {
+	if err := p.db.QueryRowContext(ctx, p.dialect.settingsFault).Scan(&reason); err != nil {
 		return err
 	}
 	if reason.Valid {
@@ -100,19 +100,19 @@ func (p *Provider) fit(ctx context.Context) error {
 	return nil
 }
 
-// ours returns an error if rows may be left out, or if a table is another one
+// checkReadable returns an error if rows may be left out, or if a table is another one
 // with the same name. MySQL, for example, does not create a table whose name
 // exists.
-func (p *Provider) ours(ctx context.Context) error {
-	if err := p.patiently(ctx, func() error { return p.checkTables(ctx) }); err != nil {
+func (p *Provider) checkReadable(ctx context.Context) error {
+	if err := p.retryBusy(ctx, func() error { return p.checkTables(ctx) }); err != nil {
 		return err
 	}
-	_, _, err := p.owned(ctx, "")
+	_, _, err := p.readOwner(ctx, "")
 	if err == nil {
 		_, err = p.written(ctx, 0, 0)
 	}
 	if err == nil {
-		_, err = p.refused(ctx, 1)
+		_, err = p.rejected(ctx, 1)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read table %s or one of the tables named after it: %w", p.table, err)
@@ -126,26 +126,26 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// aloneInTransaction migrates in a transaction that begins with a statement for
+// migrateInTransaction migrates in a transaction that begins with a statement for
 // which other processes wait.
-func aloneInTransaction(lock string) func(context.Context, *Provider, func(execer) error) error {
-	return func(ctx context.Context, p *Provider, do func(execer) error) error {
-		return p.patiently(ctx, func() error { return p.transact(ctx, lock, do) })
+func migrateInTransaction(lock string) func(context.Context, *Provider, func(execer) error) error {
+	return func(ctx context.Context, p *Provider, migrate func(execer) error) error {
+		return p.retryBusy(ctx, func() error { return p.transact(ctx, lock, migrate) })
 	}
 }
 
-func (p *Provider) transact(ctx context.Context, lock string, do func(execer) error) error {
+func (p *Provider) transact(ctx context.Context, lock string, migrate func(execer) error) error {
 	tx, err := p.db.BeginTx(ctx, &sql.TxOptions{Isolation: p.dialect.isolation})
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // an earlier error says more
+	defer tx.Rollback() // its error says less than the one that is returned
 	if lock != "" {
 		if _, err := tx.ExecContext(ctx, lock); err != nil {
 			return err
 		}
 	}
-	if err := do(tx); err != nil {
+	if err := migrate(tx); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -17,12 +17,12 @@ import (
 var mysqlSchema1 string
 
 var mysql = dialect{
-	schema:    []string{mysqlSchema1},
-	db:        &sqldb.MySQL,
-	schemas:   true,
-	isolation: sql.LevelReadCommitted,
-	busy:      numbered("1213", "1205", "1020"), // deadlock, lock wait timeout, record changed
-	alone:     aloneMySQL,
+	schema:      []string{mysqlSchema1},
+	db:          &sqldb.MySQL,
+	schemas:     true,
+	isolation:   sql.LevelReadCommitted,
+	isBusy:      hasErrorNumber("1213", "1205", "1020"), // deadlock, lock wait timeout, record changed
+	exclusively: migrateWithLock,
 
 	// A view in place of a table may hide rows. It has no index, so the
 	// statement fails.
@@ -34,8 +34,8 @@ var mysql = dialect{
 	// comparison sees the changed value. Instead, replace is run if this
 	// statement fails. Since no row is ever deleted, one of the two applies,
 	// and each is atomic.
-	put:   `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-	taken: numbered("1062"), // duplicate entry
+	put:         `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	isDuplicate: hasErrorNumber("1062"), // duplicate entry
 	replace: `UPDATE keyhatch_plans SET plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?, updated_at = ?,
 			version = ?, written_at = GREATEST(?, written_at + 1)
 		WHERE owner = ? AND subscription = ? AND (updated_at < ? OR updated_at = ? AND version < ?)`,
@@ -43,10 +43,10 @@ var mysql = dialect{
 	setOverride: `INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES (?, ?, ?)
 		ON DUPLICATE KEY UPDATE overrides = VALUES(overrides), written_at = GREATEST(VALUES(written_at), written_at + 1)`,
 
-	markSeen: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
+	markProcessed: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
 		ON DUPLICATE KEY UPDATE refused = 0, at = VALUES(at), reason = '', body = VALUES(body)`,
 
-	keepRefused: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
+	saveRejected: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE at = IF(refused = 1, VALUES(at), at),
 			reason = IF(refused = 1, VALUES(reason), reason), body = IF(refused = 1, VALUES(body), body)`,
 
@@ -55,7 +55,7 @@ var mysql = dialect{
 	// characters, and empty strings must not become NULL. MariaDB and MySQL
 	// have different names for the isolation, so each one stands in a comment
 	// that only one of the two executes.
-	unfit: `SELECT CASE
+	settingsFault: `SELECT CASE
 		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
 		WHEN /*!80000 @@transaction_isolation *//*M! @@tx_isolation */ = 'READ-UNCOMMITTED'
 			THEN 'the isolation of the connection is READ-UNCOMMITTED, want READ-COMMITTED or more'
@@ -66,9 +66,10 @@ var mysql = dialect{
 		END`,
 }
 
-// numbered reads the error number from the text. The driver's error has it in a
-// field, which is not accessible without importing the driver.
-func numbered(numbers ...string) func(error) bool {
+// hasErrorNumber returns a function that reports whether an error has one of the
+// numbers. It reads the number from the text, since the field of the driver's error is
+// not accessible without importing the driver.
+func hasErrorNumber(numbers ...string) func(error) bool {
 	return func(err error) bool {
 		for ; err != nil; err = errors.Unwrap(err) {
 			text := err.Error()
@@ -82,9 +83,9 @@ func numbered(numbers ...string) func(error) bool {
 	}
 }
 
-// aloneMySQL holds a named lock, since MySQL commits before and after each
+// migrateWithLock holds a named lock, since MySQL commits before and after each
 // statement that changes a schema.
-func aloneMySQL(ctx context.Context, p *Provider, do func(execer) error) (err error) {
+func migrateWithLock(ctx context.Context, p *Provider, migrate func(execer) error) (err error) {
 	conn, err := p.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -92,12 +93,12 @@ func aloneMySQL(ctx context.Context, p *Provider, do func(execer) error) (err er
 	defer conn.Close()
 	const name = "CONCAT('keyhatch ', LEFT(SHA2(COALESCE(NULLIF(?, ''), DATABASE(), ''), 256), 32))" // at most 64 characters
 	var locked sql.NullBool
-	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", p.schema, int(patience.Seconds())).Scan(&locked)
+	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", ?)", p.schema, int(retryTimeout.Seconds())).Scan(&locked)
 	if err != nil {
 		return err
 	}
 	if !locked.Bool {
-		return fmt.Errorf("another process has been migrating for more than %v", patience)
+		return fmt.Errorf("another process has been migrating for more than %v", retryTimeout)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -107,5 +108,5 @@ func aloneMySQL(ctx context.Context, p *Provider, do func(execer) error) (err er
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}
 	}()
-	return p.patiently(ctx, func() error { return do(conn) })
+	return p.retryBusy(ctx, func() error { return migrate(conn) })
 }

@@ -30,29 +30,29 @@ func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.
 		document, err = overrideDocument(o)
 	}
 	if err != nil {
-		return verb("set override", callers(err))
+		return wrap("set override", callers(err))
 	}
 	n, err := p.exec(ctx, p.sql.setOverride, owner, document, time.Now().UnixMicro())
 	if err == nil && n == 0 {
-		var kept entitlement.Override
-		if kept, err = p.Override(ctx, owner); err == nil && !reflect.DeepEqual(kept, o) {
+		var stored entitlement.Override
+		if stored, err = p.Override(ctx, owner); err == nil && !reflect.DeepEqual(stored, o) {
 			err = errSkipped
 		}
 	}
-	return verb("set override", err)
+	return wrap("set override", err)
 }
 
 // Override returns what [Provider.SetOverride] has stored for the owner, or the
 // zero Override if there is none.
 func (p *Provider) Override(ctx context.Context, owner string) (entitlement.Override, error) {
-	kept, err := collect(ctx, p, scanOverride, p.sql.override, owner)
-	if err != nil || len(kept) == 0 {
-		return entitlement.Override{}, verb("override", err)
+	stored, err := collect(ctx, p, scanOverride, p.sql.override, owner)
+	if err != nil || len(stored) == 0 {
+		return entitlement.Override{}, wrap("override", err)
 	}
-	if kept[0].Owner != owner {
-		return entitlement.Override{}, verb("override", foreign(owner, kept[0].Owner))
+	if stored[0].Owner != owner {
+		return entitlement.Override{}, wrap("override", mismatch(owner, stored[0].Owner))
 	}
-	return kept[0].override, nil
+	return stored[0].override, nil
 }
 
 // overrideDocument returns the stored form of an override. The row of a removed

@@ -12,23 +12,23 @@ import (
 var postgresSchema1 string
 
 var postgres = dialect{
-	schema:      []string{postgresSchema1},
-	db:          &sqldb.PostgreSQL,
-	schemas:     true,
-	isolation:   sql.LevelReadCommitted, // each statement sees changes that were committed while it waited for a lock
-	busy:        busyPostgres,
-	put:         putOnConflict,
-	setOverride: setOverrideOnConflict,
-	markSeen:    markSeenOnConflict,
-	keepRefused: keepRefusedOnConflict,
-	unlessTaken: "ON CONFLICT DO NOTHING",
-	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
-	unfit:       sqldb.PostgreSQLEncodings,
+	schema:          []string{postgresSchema1},
+	db:              &sqldb.PostgreSQL,
+	schemas:         true,
+	isolation:       sql.LevelReadCommitted, // each statement sees changes that were committed while it waited for a lock
+	isBusy:          isBusyPostgreSQL,
+	put:             putOnConflict,
+	setOverride:     setOverrideOnConflict,
+	markProcessed:   markProcessedOnConflict,
+	saveRejected:    saveRejectedOnConflict,
+	ignoreDuplicate: "ON CONFLICT DO NOTHING",
+	exclusively:     migrateInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
+	settingsFault:   sqldb.PostgreSQLEncodings,
 }
 
-// busyPostgres recognises the errors of every driver that provides the
+// isBusyPostgreSQL recognises the errors of every driver that provides the
 // SQLSTATE, as pgx and lib/pq do.
-func busyPostgres(err error) bool {
+func isBusyPostgreSQL(err error) bool {
 	var coded interface{ SQLState() string }
 	if !errors.As(err, &coded) {
 		return false

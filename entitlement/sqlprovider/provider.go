@@ -75,7 +75,7 @@ var _ entitlement.Watcher = (*Provider)(nil)
 // dialect d. The Options may be nil. New does not connect. Call
 // [Provider.Migrate] once before the first use. New returns an error if db or
 // catalog is nil, d is unknown, or an option is invalid.
-func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, o *Options) (*Provider, error) {
+func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, opts *Options) (*Provider, error) {
 	if db == nil {
 		return nil, errors.New("sqlprovider: db is nil")
 	}
@@ -86,11 +86,11 @@ func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, o *Option
 	if dialect == nil {
 		return nil, fmt.Errorf("sqlprovider: unknown dialect %q", string(d))
 	}
-	opts := o.withDefaults()
-	if err := opts.validate(d, dialect); err != nil {
+	options := opts.withDefaults()
+	if err := options.validate(d, dialect); err != nil {
 		return nil, err
 	}
-	p := &Provider{db: db, dialect: dialect, catalog: catalog, schema: opts.Schema, table: opts.Table, poll: opts.Poll}
+	p := &Provider{db: db, dialect: dialect, catalog: catalog, schema: options.Schema, table: options.Table, poll: options.Poll}
 	p.sql = p.statements()
 	return p, nil
 }
@@ -121,9 +121,10 @@ func (o Options) validate(name sqlstore.Dialect, d *dialect) error {
 	return nil
 }
 
-func verb(name string, err error) error {
+// wrap adds the package and the operation to an error, which may be nil.
+func wrap(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("sqlprovider: %s: %w", name, err)
+	return fmt.Errorf("sqlprovider: %s: %w", operation, err)
 }

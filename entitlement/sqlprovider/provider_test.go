@@ -43,7 +43,7 @@ func TestNewDoesNotConnect(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	open(t, f, nil)
-	if n := f.asked(); n != 0 {
+	if n := f.count(); n != 0 {
 		t.Errorf("New sent %d statements", n)
 	}
 }

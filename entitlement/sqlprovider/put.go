@@ -25,24 +25,24 @@ import (
 // order and from any number of processes. After a nil error, s or a newer state
 // is stored durably. Put does not change overrides.
 func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error) {
-	if s, err = p.accepted(s); err != nil {
-		return false, verb("put", callers(err))
+	if s, err = p.normalized(s); err != nil {
+		return false, wrap("put", callers(err))
 	}
 	n, err := p.put(ctx, s, time.Now().UnixMicro())
 	if err == nil && n == 0 {
-		err = p.checkKept(ctx, s)
+		err = p.checkStored(ctx, s)
 	}
-	return n > 0 && err == nil, verb("put", err)
+	return n > 0 && err == nil, wrap("put", err)
 }
 
-// checkKept returns an error unless s, or something newer, is kept.
-func (p *Provider) checkKept(ctx context.Context, s entitlement.Subscription) error {
-	subscriptions, _, err := p.owned(ctx, s.Owner)
+// checkStored returns an error if neither s nor a newer state is stored.
+func (p *Provider) checkStored(ctx context.Context, s entitlement.Subscription) error {
+	subscriptions, _, err := p.readOwner(ctx, s.Owner)
 	if err != nil {
 		return err
 	}
-	for _, kept := range subscriptions {
-		if kept.ID == s.ID && !s.Newer(kept) {
+	for _, stored := range subscriptions {
+		if stored.ID == s.ID && !s.Newer(stored) {
 			return nil
 		}
 	}
@@ -55,15 +55,15 @@ func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int6
 	status, updated := string(s.Status), micros(s.UpdatedAt)
 	since, paid, until := micros(s.StartedAt), micros(s.PeriodStart), micros(s.PeriodEnd)
 	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, paid, until, updated, s.Version, now)
-	if p.dialect.taken == nil || !p.dialect.taken(err) {
+	if p.dialect.isDuplicate == nil || !p.dialect.isDuplicate(err) {
 		return n, err
 	}
 	return p.exec(ctx, p.sql.replace, s.Plan, status, since, paid, until, updated, s.Version, now,
 		s.Owner, s.ID, updated, updated, s.Version)
 }
 
-// accepted returns s as it is stored.
-func (p *Provider) accepted(s entitlement.Subscription) (entitlement.Subscription, error) {
+// normalized returns s as it is stored, or an error if s is invalid.
+func (p *Provider) normalized(s entitlement.Subscription) (entitlement.Subscription, error) {
 	if err := p.check(s); err != nil {
 		return s, err
 	}

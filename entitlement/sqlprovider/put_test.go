@@ -12,8 +12,8 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// bought returns a subscription that Put accepts.
-func bought(owner string) entitlement.Subscription {
+// newSubscription returns a subscription that Put accepts.
+func newSubscription(owner string) entitlement.Subscription {
 	return entitlement.Subscription{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: noon, UpdatedAt: noon}
 }
 
@@ -40,7 +40,7 @@ func TestPutRefuses(t *testing.T) {
 		"valid until: must be in the":  func(s *entitlement.Subscription) { s.PeriodEnd = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"updated at: must be in the":   func(s *entitlement.Subscription) { s.UpdatedAt = time.Unix(1<<60, 0) },
 	} {
-		s := bought("ann")
+		s := newSubscription("ann")
 		change(&s)
 		changed, err := p.Put(t.Context(), s)
 		if err == nil || changed || !strings.Contains(err.Error(), name) || !errors.Is(err, sqlprovider.ErrInvalid) {
@@ -50,12 +50,12 @@ func TestPutRefuses(t *testing.T) {
 			t.Errorf("%v matches ErrUnknownPlan: got %v, want %v", err, !want, want)
 		}
 	}
-	if n := f.asked(); n != 0 {
+	if n := f.count(); n != 0 {
 		t.Errorf("refused calls sent %d statements to the database", n)
 	}
 }
 
-func TestPutTakes(t *testing.T) {
+func TestPutAccepts(t *testing.T) {
 	t.Parallel()
 	p := open(t, &fake{}, nil)
 	for name, change := range map[string]func(*entitlement.Subscription){
@@ -68,7 +68,7 @@ func TestPutTakes(t *testing.T) {
 			s.PeriodEnd = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		},
 	} {
-		s := bought("ann")
+		s := newSubscription("ann")
 		change(&s)
 		if _, err := p.Put(t.Context(), s); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -76,11 +76,11 @@ func TestPutTakes(t *testing.T) {
 	}
 }
 
-func TestPutReportsAnOutage(t *testing.T) {
+func TestPutOutage(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
 	f := &fake{err: down}
-	changed, err := open(t, f, nil).Put(t.Context(), bought("ann"))
+	changed, err := open(t, f, nil).Put(t.Context(), newSubscription("ann"))
 	if changed || !errors.Is(err, down) || errors.Is(err, sqlprovider.ErrInvalid) || !strings.HasPrefix(err.Error(), "sqlprovider: put: ") {
 		t.Errorf("got %v, %v, want the database's error", changed, err)
 	}
@@ -106,12 +106,12 @@ func TestSetOverrideRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want an ErrInvalid with %q", name, err, c.want)
 		}
 	}
-	if n := f.asked(); n != 0 {
+	if n := f.count(); n != 0 {
 		t.Errorf("refused calls sent %d statements to the database", n)
 	}
 }
 
-func TestEventsRefuse(t *testing.T) {
+func TestInvalidEvents(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	p := open(t, f, nil)
@@ -128,7 +128,7 @@ func TestEventsRefuse(t *testing.T) {
 	if err := p.Prune(t.Context(), time.Unix(1<<60, 0)); !errors.Is(err, sqlprovider.ErrInvalid) {
 		t.Errorf("Prune of a year after 9999: got %v, want ErrInvalid", err)
 	}
-	if n := f.asked(); n != 0 {
+	if n := f.count(); n != 0 {
 		t.Errorf("refused calls sent %d statements to the database", n)
 	}
 }

@@ -17,13 +17,13 @@ import (
 // reads them in one statement. An error other than [entitlement.ErrNone] is an
 // outage.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
-	subscriptions, override, err := p.owned(ctx, owner)
+	subscriptions, override, err := p.readOwner(ctx, owner)
 	if err != nil {
-		return entitlement.Entitlement{}, verb("entitlement", err)
+		return entitlement.Entitlement{}, wrap("entitlement", err)
 	}
 	e, err := p.catalog.Resolve(subscriptions, override, time.Now())
 	if err != nil && !errors.Is(err, entitlement.ErrNone) {
-		err = verb("entitlement", err)
+		err = wrap("entitlement", err)
 	}
 	return e, err
 }
@@ -32,9 +32,9 @@ func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.E
 // are ended or held. The one that began last comes first. If there are none, it
 // returns nil and no error.
 func (p *Provider) Subscriptions(ctx context.Context, owner string) ([]entitlement.Subscription, error) {
-	subscriptions, _, err := p.owned(ctx, owner)
+	subscriptions, _, err := p.readOwner(ctx, owner)
 	if err != nil {
-		return nil, verb("subscriptions", err)
+		return nil, wrap("subscriptions", err)
 	}
 	slices.SortFunc(subscriptions, func(a, b entitlement.Subscription) int {
 		return -cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.ID, b.ID))
@@ -42,24 +42,24 @@ func (p *Provider) Subscriptions(ctx context.Context, owner string) ([]entitleme
 	return subscriptions, nil
 }
 
-// owned reads the rows of an owner. It refuses rows of owners that the database
+// readOwner reads the rows of an owner. It refuses rows of owners that the database
 // only considers equal. The override is returned only if the owner has
 // subscriptions; without them it has no effect.
-func (p *Provider) owned(ctx context.Context, owner string) ([]entitlement.Subscription, entitlement.Override, error) {
+func (p *Provider) readOwner(ctx context.Context, owner string) ([]entitlement.Subscription, entitlement.Override, error) {
 	rows, err := collect(ctx, p, scanRow, p.sql.find, owner)
 	var subscriptions []entitlement.Subscription
 	var override entitlement.Override
 	for _, row := range rows {
 		if row.Owner != owner {
-			return nil, override, foreign(owner, row.Owner)
+			return nil, override, mismatch(owner, row.Owner)
 		}
 		subscriptions, override = append(subscriptions, row.Subscription), row.override
 	}
 	return subscriptions, override, err
 }
 
-func foreign(owner, got string) error {
-	return fmt.Errorf("asked for %q, got %q: the column does not have the collation of the schema files; restore it", owner, got)
+func mismatch(want, got string) error {
+	return fmt.Errorf("got the row of %q instead of %q: the column does not have the collation of the schema files; restore it", got, want)
 }
 
 // A row is a subscription and the override of its owner.

@@ -10,44 +10,44 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-// patience is how long a call is retried after it failed because of other
+// retryTimeout is how long a call is retried after it failed because of other
 // statements, unless its context ends sooner.
 const (
-	patience   = 5 * time.Second
-	firstPause = time.Millisecond
-	longPause  = 4 * time.Millisecond // with longer pauses, a busy SQLite file goes to the process that had it last
+	retryTimeout = 5 * time.Second
+	firstPause   = time.Millisecond
+	longPause    = 4 * time.Millisecond // with longer pauses, a busy SQLite file goes to the process that had it last
 
 	// writeTimeout is shorter than overlap, so that a Watch sees a write that
 	// had to wait.
 	writeTimeout = 20 * time.Second
 )
 
-// patiently calls try again while it fails because of other statements.
-func (p *Provider) patiently(ctx context.Context, try func() error) error {
-	giveUp := time.Now().Add(patience)
+// retryBusy calls try again while it fails because of other statements.
+func (p *Provider) retryBusy(ctx context.Context, try func() error) error {
+	giveUp := time.Now().Add(retryTimeout)
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := try()
-		if err == nil || !p.dialect.busy(err) || time.Now().After(giveUp) {
-			return interrupted(ctx, err)
+		if err == nil || !p.dialect.isBusy(err) || time.Now().After(giveUp) {
+			return withContextError(ctx, err)
 		}
 		select {
 		case <-ctx.Done():
-			return interrupted(ctx, err)
+			return withContextError(ctx, err)
 		case <-time.After(pause):
 		}
 	}
 }
 
-// interrupted adds the context's error if a driver returned another one
+// withContextError adds the context's error if a driver returned another one
 // instead.
-func interrupted(ctx context.Context, err error) error {
+func withContextError(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
-// errSkipped says that a statement succeeded and did not do what it says.
+// errSkipped reports that a statement succeeded without effect.
 var errSkipped = errors.New("the database skipped a write: use no triggers and no rules on keyhatch's tables that skip writes")
 
 // exec runs one statement, which is its own transaction, and returns the number
@@ -55,7 +55,7 @@ var errSkipped = errors.New("the database skipped a write: use no triggers and n
 func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err = p.patiently(ctx, func() error {
+	err = p.retryBusy(ctx, func() error {
 		result, err := p.db.ExecContext(ctx, statement, args...)
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n i
 
 // collect returns the rows of a query.
 func collect[T any](ctx context.Context, p *Provider, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
-	err = p.patiently(ctx, func() (err error) {
+	err = p.retryBusy(ctx, func() (err error) {
 		all, err = collectOnce(ctx, p.db, scan, query, args...)
 		return err
 	})

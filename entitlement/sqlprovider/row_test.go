@@ -63,7 +63,7 @@ func TestHostileRows(t *testing.T) {
 	}
 }
 
-func TestOutageIsNotTheLackOfAPlan(t *testing.T) {
+func TestOutageIsNotErrNone(t *testing.T) {
 	t.Parallel()
 	f := &fake{err: errors.New("down")}
 	p := open(t, f, nil)
@@ -79,13 +79,13 @@ func TestOutageIsNotTheLackOfAPlan(t *testing.T) {
 	if seen, err := p.Seen(t.Context(), "evt_1"); err == nil || seen {
 		t.Errorf("Seen although the database failed: got %v, %v, want an error", seen, err)
 	}
-	f.answer(nil, nil)
+	f.setResult(nil, nil)
 	if _, err := p.Entitlement(t.Context(), "ann"); err != entitlement.ErrNone {
 		t.Errorf("no rows: got %v, want ErrNone", err)
 	}
 }
 
-func TestDriverErrorOfAnEndedContext(t *testing.T) {
+func TestErrorMatchesEndedContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &fake{err: errors.New("i/o timeout")}
@@ -96,24 +96,24 @@ func TestDriverErrorOfAnEndedContext(t *testing.T) {
 	}
 }
 
-func TestForeignRowsElsewhere(t *testing.T) {
+func TestHostileRowsOfOtherQueries(t *testing.T) {
 	t.Parallel()
 	f := &fake{rows: [][]driver.Value{{"Ann", nil}}}
 	p := open(t, f, nil)
 	if _, err := p.Override(t.Context(), "ann"); err == nil {
 		t.Error("Override accepted the row of another owner")
 	}
-	f.answer([][]driver.Value{{"EVT", int64(0)}}, nil)
+	f.setResult([][]driver.Value{{"EVT", int64(0)}}, nil)
 	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
 		t.Errorf("Seen of another event's row: got %v, %v, want an error", seen, err)
 	}
-	f.answer([][]driver.Value{{"evt", int64(2)}}, nil)
+	f.setResult([][]driver.Value{{"evt", int64(2)}}, nil)
 	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
 		t.Errorf("refused is neither 0 nor 1: got %v, %v, want an error", seen, err)
 	}
 }
 
-func TestCheckNamesWhatIsUnknown(t *testing.T) {
+func TestCheckNamesUnknownPlans(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	p := open(t, f, nil)
@@ -133,7 +133,7 @@ func TestCheckNamesWhatIsUnknown(t *testing.T) {
 		"many":           {many, true, []string{`"plan a"`, `"plan j" and 2 more`}},
 		"unknown status": {[][]driver.Value{{"pro", "trialing"}}, false, []string{`status "trialing"`}},
 	} {
-		f.answer(c.rows, nil)
+		f.setResult(c.rows, nil)
 		err := p.Check(t.Context())
 		if (err != nil) != (c.want != nil) || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
 			t.Errorf("%s: got %v, want an ErrUnknownPlan: %v", name, err, c.unknown)
@@ -145,7 +145,7 @@ func TestCheckNamesWhatIsUnknown(t *testing.T) {
 	}
 }
 
-func TestCheckAsksForWhatMayStillGrant(t *testing.T) {
+func TestCheckSkipsLapsedSubscriptions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}

@@ -6,11 +6,11 @@ const columns = `owner, subscription, plan, status, since, paid_from, valid_unti
 
 // statements holds the SQL of a Provider, for its tables and its dialect.
 type statements struct {
-	find, plans, override                       string
-	put, replace, setOverride                   string
-	seen, refused, markSeen, keepRefused, prune string
-	written                                     string
-	createVersion, noVersion, version           string
+	find, plans, override                              string
+	put, replace, setOverride                          string
+	seen, rejected, markProcessed, saveRejected, prune string
+	written                                            string
+	createVersion, noVersion, version                  string
 }
 
 func (p *Provider) statements() statements {
@@ -29,10 +29,10 @@ func (p *Provider) statements() statements {
 		setOverride: p.text(p.dialect.setOverride),
 
 		seen: p.read(`SELECT event, refused FROM keyhatch_plans_events `+p.dialect.byKey+` WHERE event = ?`, "_events"),
-		refused: p.read(`SELECT event, at, reason, body FROM keyhatch_plans_events WHERE refused = 1
+		rejected: p.read(`SELECT event, at, reason, body FROM keyhatch_plans_events WHERE refused = 1
 			ORDER BY at DESC, event DESC LIMIT ?`, "_events"),
-		markSeen:    p.text(p.dialect.markSeen),
-		keepRefused: p.text(p.dialect.keepRefused),
+		markProcessed: p.text(p.dialect.markProcessed),
+		saveRejected:  p.text(p.dialect.saveRejected),
 
 		// Naming both values of refused lets the database use the index.
 		prune: p.text(`DELETE FROM keyhatch_plans_events WHERE refused IN (0, 1) AND at < ?`),
@@ -45,7 +45,7 @@ func (p *Provider) statements() statements {
 		createVersion: p.text(`CREATE TABLE IF NOT EXISTS keyhatch_plans_version (
 			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),
 		noVersion: p.text(`INSERT INTO keyhatch_plans_version (id, version)
-			SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM keyhatch_plans_version) ` + p.dialect.unlessTaken),
+			SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM keyhatch_plans_version) ` + p.dialect.ignoreDuplicate),
 		version: p.text(`SELECT version FROM keyhatch_plans_version WHERE id = 1`),
 	}
 }

@@ -39,19 +39,19 @@ const (
 func (p *Provider) Watch(ctx context.Context, gap func(), changed func(owner string)) error {
 	if p.poll < 0 {
 		<-ctx.Done()
-		return verb("watch", ctx.Err())
+		return wrap("watch", ctx.Err())
 	}
-	w := watch{provider: p, gap: gap, changed: changed, doubt: true}
+	w := watch{provider: p, gap: gap, changed: changed, missed: true}
 	for failed := 0; ; {
 		err := w.poll(ctx, time.Now().UnixMicro())
 		if err == nil {
 			failed = 0
 		} else if failed++; failed == maxFailed || ctx.Err() != nil {
-			return verb("watch", err)
+			return wrap("watch", err)
 		}
 		select {
 		case <-ctx.Done():
-			return verb("watch", ctx.Err())
+			return wrap("watch", ctx.Err())
 		case <-time.After(p.poll):
 		}
 	}
@@ -63,9 +63,9 @@ type watch struct {
 	gap      func()
 	changed  func(owner string)
 
-	last  int64            // when the last successful poll began, in microseconds
-	doubt bool             // changes may have been missed
-	told  map[rowKey]int64 // the rows of the last poll and their written_at
+	last     int64            // when the last successful poll began, in microseconds
+	missed   bool             // changes may have been missed
+	reported map[rowKey]int64 // the rows of the last poll and their written_at
 }
 
 // poll reads before it calls gap. After the gap, the Manager asks again for
@@ -73,38 +73,38 @@ type watch struct {
 // committed after the read.
 func (w *watch) poll(ctx context.Context, now int64) error {
 	if passed := now - w.last; passed < 0 || passed > overlap.Microseconds() {
-		w.doubt = true
+		w.missed = true
 	}
 	since := w.last
-	if w.doubt {
+	if w.missed {
 		since = now
 	}
 	rows, err := w.provider.written(ctx, since-overlap.Microseconds(), maxWritten+1)
 	if err != nil {
-		w.doubt = true
+		w.missed = true
 		return err
 	}
 	w.last = now
 	if len(rows) > maxWritten {
-		rows, w.doubt = nil, true
+		rows, w.missed = nil, true
 	}
-	w.tell(rows)
+	w.report(rows)
 	return nil
 }
 
-// tell remembers only the rows of this poll, since older ones are not read
+// report remembers only the rows of this poll, since older ones are not read
 // again.
-func (w *watch) tell(rows []stamped) {
-	told := make(map[rowKey]int64, len(rows))
+func (w *watch) report(rows []writtenRow) {
+	reported := make(map[rowKey]int64, len(rows))
 	for _, row := range rows {
-		told[row.rowKey] = row.at
-		if at, known := w.told[row.rowKey]; !w.doubt && (!known || at != row.at) {
+		reported[row.rowKey] = row.at
+		if at, known := w.reported[row.rowKey]; !w.missed && (!known || at != row.at) {
 			w.changed(row.owner)
 		}
 	}
-	w.told = told
-	if w.doubt {
-		w.doubt = false
+	w.reported = reported
+	if w.missed {
+		w.missed = false
 		w.gap()
 	}
 }
@@ -115,21 +115,21 @@ type rowKey struct {
 	owner, subscription string
 }
 
-// A stamped is a row and its written_at in microseconds.
-type stamped struct {
+// A writtenRow identifies a written row and has its written_at in microseconds.
+type writtenRow struct {
 	rowKey
 	at int64
 }
 
-func scanStamped(rows *sql.Rows) (s stamped, err error) {
+func scanWrittenRow(rows *sql.Rows) (s writtenRow, err error) {
 	err = rows.Scan(&s.kind, &s.owner, &s.subscription, &s.at)
 	return s, err
 }
 
 // written returns the rows that were written since an instant, in no particular
 // order.
-func (p *Provider) written(ctx context.Context, since int64, limit int) ([]stamped, error) {
+func (p *Provider) written(ctx context.Context, since int64, limit int) ([]writtenRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	return collect(ctx, p, scanStamped, p.sql.written, since, since, limit)
+	return collect(ctx, p, scanWrittenRow, p.sql.written, since, since, limit)
 }

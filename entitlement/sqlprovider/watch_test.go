@@ -14,26 +14,26 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
-// wrote returns a row of a poll: a subscription of the owner, written at an
+// writtenRow returns a row of a poll: a subscription of the owner, written at an
 // instant.
-func wrote(owner string, at time.Time) []driver.Value {
+func writtenRow(owner string, at time.Time) []driver.Value {
 	return []driver.Value{int64(0), owner, "sub_1", at.UnixMicro()}
 }
 
-// watching runs Watch in a bubble. Once a second, half a second after a poll, it
+// runWatch runs Watch in a bubble. Once a second, half a second after a poll, it
 // calls each with the calls that Watch has made since.
-func watching(t *testing.T, f *fake, each func(second int, told []string) bool) error {
+func runWatch(t *testing.T, f *fake, each func(second int, calls []string) bool) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p := open(t, f, nil)
-	told := &notes{}
+	calls := &callLog{}
 	ended := make(chan error, 1)
-	go func() { ended <- p.Watch(ctx, func() { told.add("gap") }, told.add) }()
+	go func() { ended <- p.Watch(ctx, func() { calls.add("gap") }, calls.add) }()
 	time.Sleep(500 * time.Millisecond)
 	for second := 0; ; second++ {
 		synctest.Wait()
-		if !each(second, told.take()) {
+		if !each(second, calls.take()) {
 			break
 		}
 		time.Sleep(time.Second)
@@ -42,24 +42,24 @@ func watching(t *testing.T, f *fake, each func(second int, told []string) bool) 
 	return <-ended
 }
 
-// notes collects the calls that Watch makes.
-type notes struct {
-	mu   sync.Mutex
-	told []string
+// callLog collects the calls that Watch makes.
+type callLog struct {
+	mu    sync.Mutex
+	calls []string
 }
 
-func (n *notes) add(what string) {
+func (n *callLog) add(what string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.told = append(n.told, what)
+	n.calls = append(n.calls, what)
 }
 
-func (n *notes) take() []string {
+func (n *callLog) take() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	told := n.told
-	n.told = nil
-	return told
+	calls := n.calls
+	n.calls = nil
+	return calls
 }
 
 // A step is the result of a poll and the calls that Watch must make then.
@@ -69,35 +69,35 @@ type step struct {
 	want []string
 }
 
-// script gives each poll the result of the next step.
-func script(t *testing.T, steps []step) error {
+// runSteps gives each poll the result of the next step.
+func runSteps(t *testing.T, steps []step) error {
 	t.Helper()
 	f := &fake{}
-	f.answer(steps[0].rows, steps[0].err)
-	return watching(t, f, func(second int, told []string) bool {
-		if !slices.Equal(told, steps[second].want) {
-			t.Errorf("poll %d: got %q, want %q", second, told, steps[second].want)
+	f.setResult(steps[0].rows, steps[0].err)
+	return runWatch(t, f, func(second int, calls []string) bool {
+		if !slices.Equal(calls, steps[second].want) {
+			t.Errorf("poll %d: got %q, want %q", second, calls, steps[second].want)
 		}
 		if second+1 == len(steps) {
 			return false
 		}
-		f.answer(steps[second+1].rows, steps[second+1].err)
+		f.setResult(steps[second+1].rows, steps[second+1].err)
 		return true
 	})
 }
 
-func TestWatchTellsOnce(t *testing.T) {
+func TestWatchReportsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		override := []driver.Value{int64(1), "ann", "ann", now.UnixMicro()}
-		err := script(t, []step{
-			{rows: [][]driver.Value{wrote("old", now)}, want: []string{"gap"}},
-			{rows: [][]driver.Value{wrote("old", now)}},
-			{rows: [][]driver.Value{wrote("old", now), wrote("ann", now)}, want: []string{"ann"}},
-			{rows: [][]driver.Value{wrote("ann", now), wrote("old", now)}},
-			{rows: [][]driver.Value{wrote("ann", now.Add(time.Microsecond))}, want: []string{"ann"}},
-			{rows: [][]driver.Value{wrote("ann", now.Add(time.Microsecond)), override}, want: []string{"ann"}},
+		err := runSteps(t, []step{
+			{rows: [][]driver.Value{writtenRow("old", now)}, want: []string{"gap"}},
+			{rows: [][]driver.Value{writtenRow("old", now)}},
+			{rows: [][]driver.Value{writtenRow("old", now), writtenRow("ann", now)}, want: []string{"ann"}},
+			{rows: [][]driver.Value{writtenRow("ann", now), writtenRow("old", now)}},
+			{rows: [][]driver.Value{writtenRow("ann", now.Add(time.Microsecond))}, want: []string{"ann"}},
+			{rows: [][]driver.Value{writtenRow("ann", now.Add(time.Microsecond)), override}, want: []string{"ann"}},
 			{rows: [][]driver.Value{override}},
 			{},
 		})
@@ -107,24 +107,24 @@ func TestWatchTellsOnce(t *testing.T) {
 	})
 }
 
-func TestWatchCallsGapAfterAFailure(t *testing.T) {
+func TestWatchCallsGapAfterFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
 		now := time.Now()
-		_ = script(t, []step{
+		_ = runSteps(t, []step{
 			{want: []string{"gap"}},
 			{err: down},
 			{err: down},
-			{rows: [][]driver.Value{wrote("ann", now)}, want: []string{"gap"}},
-			{rows: [][]driver.Value{wrote("ann", now), wrote("bob", now)}, want: []string{"bob"}},
+			{rows: [][]driver.Value{writtenRow("ann", now)}, want: []string{"gap"}},
+			{rows: [][]driver.Value{writtenRow("ann", now), writtenRow("bob", now)}, want: []string{"bob"}},
 			{err: down},
 			{want: []string{"gap"}},
 		})
 	})
 }
 
-func TestWatchGivesUp(t *testing.T) {
+func TestWatchReturnsAfterFailures(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
@@ -140,15 +140,15 @@ func TestWatchGivesUp(t *testing.T) {
 	})
 }
 
-func TestWatchCallsGapWhenThereIsTooMuch(t *testing.T) {
+func TestWatchCallsGapAfterManyRows(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var many [][]driver.Value
 		for i := range 10_001 {
-			many = append(many, wrote(fmt.Sprint("owner ", i), time.Now()))
+			many = append(many, writtenRow(fmt.Sprint("owner ", i), time.Now()))
 		}
 		few := many[:2]
-		_ = script(t, []step{
+		_ = runSteps(t, []step{
 			{want: []string{"gap"}},
 			{rows: many, want: []string{"gap"}},
 			{rows: many, want: []string{"gap"}},
@@ -164,7 +164,7 @@ func TestWatchLooksBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		f := &fake{}
-		_ = watching(t, f, func(second int, _ []string) bool {
+		_ = runWatch(t, f, func(second int, _ []string) bool {
 			since := time.UnixMicro(f.argument(second).(int64))
 			want := began.Add(time.Duration(max(second-1, 0))*time.Second - 30*time.Second)
 			if !since.Equal(want) {
@@ -175,7 +175,7 @@ func TestWatchLooksBack(t *testing.T) {
 	})
 }
 
-func TestWatchThatComesLateCallsGap(t *testing.T) {
+func TestWatchCallsGapAfterLatePoll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := open(t, &fake{}, &sqlprovider.Options{Poll: 31 * time.Second})
@@ -189,7 +189,7 @@ func TestWatchThatComesLateCallsGap(t *testing.T) {
 	})
 }
 
-func TestWatchThatDoesNotPoll(t *testing.T) {
+func TestWatchWithoutPolling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -199,7 +199,7 @@ func TestWatchThatDoesNotPoll(t *testing.T) {
 		if err := p.Watch(ctx, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		if n := f.asked(); n != 0 {
+		if n := f.count(); n != 0 {
 			t.Errorf("Watch sent %d statements, want none", n)
 		}
 	})

@@ -1,5 +1,5 @@
-// Package webhook receives the events of a billing system and keeps a table of
-// subscriptions up to date. [New] returns the [http.Handler] to which [Stripe],
+// Package webhook receives the events of a billing system and stores the state of
+// each subscription. [New] returns the [http.Handler] to which [Stripe],
 // [Polar] or [Dodo] sends its events.
 //
 // An event is never applied as a change. It carries the complete state of a
@@ -9,20 +9,20 @@
 // # Responses
 //
 // 200 means that the event is stored, was stored before, or does not concern
-// plans. With any other status, the sender tries again, for hours or days:
-//   - 503 if the table, [Options.Changed] or another function of the host
+// plans. With any other status, the billing system tries again, for hours or days:
+//   - 503 if the [Store], [Options.Changed] or another function of the host
 //     failed.
 //   - 422 if the event is authentic but cannot be used: its product has no
 //     plan, its owner is unknown, or it does not have the documented shape. The
-//     event is logged as an error and kept in the table. When the cause is
-//     mended, the next try succeeds.
+//     event is logged as an error and saved in the Store. When the cause is
+//     fixed, the next try succeeds.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
 //     POST, and 413 if the body is longer than 256 KiB. Only the log shows it.
 //
 // No response has a body.
 //
-// Watch the log. Senders disable an endpoint that keeps failing, and Polar
-// holds back later events until the failed one succeeds. So list every product
+// Watch the log. Billing systems disable an endpoint that keeps failing, and Polar
+// sends later events only after the failed one has succeeded. So list every product
 // that you sell in the products of [New], with the plan "" if it has none.
 //
 // # What each state grants
@@ -33,7 +33,7 @@
 // the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected
 // (unpaid), paused, cancelled or expired. An event with an unknown state is
-// refused.
+// rejected.
 //
 // A subscription that will be renewed is granted for one more hour after its
 // period, since the event of the renewal arrives seconds later. If the payment
@@ -49,7 +49,7 @@
 //   - A partial refund changes nothing.
 //
 // If a refund is a courtesy, or was for something else, let [Options.Owner]
-// return [ErrIgnore]. To lift a hold, put the same ID into the table as
+// return [ErrIgnore]. To lift a hold, put the same ID into the Store as
 // [entitlement.Ended].
 //
 // # Two events at once

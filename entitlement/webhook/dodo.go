@@ -2,7 +2,7 @@ package webhook
 
 import "github.com/keyhatch/keyhatch/entitlement"
 
-// Dodo returns the Sender for the webhooks of Dodo Payments. The secrets are
+// Dodo returns the Source for the webhooks of Dodo Payments. The secrets are
 // the signing secrets of the endpoint, "whsec_…". Select the events
 // subscription.*, refund.succeeded and dispute.*.
 //
@@ -20,12 +20,12 @@ func Dodo(secrets ...string) Source {
 	refund := subject{identify: identifyDodoRefund, read: readDodoRefund}
 	dispute := subject{identify: identifyDodoDispute, read: readDodoDispute}
 	all := map[string]subject{}
-	subscription.of(all, "subscription.active", "subscription.renewed", "subscription.updated",
+	subscription.register(all, "subscription.active", "subscription.renewed", "subscription.updated",
 		"subscription.on_hold", "subscription.paused", "subscription.unpaused", "subscription.cancelled",
 		"subscription.failed", "subscription.expired", "subscription.plan_changed",
 		"subscription.update_payment_method")
-	refund.of(all, "refund.succeeded")
-	dispute.of(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
+	refund.register(all, "refund.succeeded")
+	dispute.register(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
 		"dispute.expired", "dispute.won", "dispute.lost")
 	return Source{
 		name: "dodo", keys: func() [][]byte { return keys }, err: err,
@@ -47,7 +47,7 @@ func identifyDodoCustomer(d fields, e *Event) {
 
 func readDodo(d fields, e Event) state {
 	s := dodoState(d, e)
-	s.id, s.since, s.items = e.Subscription, d.date("created_at"), [][]string{e.Products}
+	s.id, s.startedAt, s.items = e.Subscription, d.date("created_at"), [][]string{e.Products}
 	return s
 }
 
@@ -57,24 +57,24 @@ func dodoState(d fields, e Event) state {
 		return dodoPaid(d)
 	case "on_hold":
 		until := earliest(d.date("next_billing_date"), e.At)
-		return state{status: entitlement.PastDue, stage: pastDue, until: until}
+		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: until}
 	case "pending":
-		return over(incomplete, e.At)
+		return endedState(incomplete, e.At)
 	case "paused":
-		return over(pastDue, e.At)
+		return endedState(pastDue, e.At)
 	case "failed":
-		return over(ended, e.At)
+		return endedState(ended, e.At)
 	case "cancelled", "expired": // one that is cancelled at the next billing date stays active until then
-		return over(deleted, e.At)
+		return endedState(deleted, e.At)
 	}
-	return unknown(d, "status")
+	return failUnknown(d, "status")
 }
 
 // dodoPaid ends when the next period begins, or when the subscription ends,
 // whichever is earlier.
 func dodoPaid(d fields) state {
 	from, to := d.date("previous_billing_date"), d.date("next_billing_date")
-	return paidFor(active, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
+	return activeState(active, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
 }
 
 func identifyDodoRefund(d fields, e *Event) {
@@ -86,7 +86,7 @@ func readDodoRefund(d fields, e Event) state {
 	if !d.has("is_partial") {
 		d.fail("is_partial", "true or false")
 	}
-	s := paidBack(e, e.At)
+	s := refundHold(e, e.At)
 	s.ignored = d.flag("is_partial")
 	return s
 }
@@ -100,7 +100,7 @@ func identifyDodoDispute(d fields, e *Event) {
 
 // readDodoDispute treats an expired dispute as lost, as Dodo documents it.
 func readDodoDispute(d fields, e Event) state {
-	s := held("dispute:"+d.text("dispute_id"), d.date("created_at"))
+	s := hold("dispute:"+d.text("dispute_id"), d.date("created_at"))
 	switch d.text("dispute_status") {
 	case "dispute_opened", "dispute_challenged":
 	case "dispute_accepted", "dispute_expired", "dispute_lost":
@@ -108,7 +108,7 @@ func readDodoDispute(d fields, e Event) state {
 	case "dispute_won", "dispute_cancelled":
 		s.status, s.stage = entitlement.Ended, ended
 	default:
-		return unknown(d, "dispute_status")
+		return failUnknown(d, "dispute_status")
 	}
 	return s
 }

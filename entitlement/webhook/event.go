@@ -10,15 +10,15 @@ import (
 )
 
 // An Event is an event of a billing system. Which fields are set depends on the
-// sender and on the event's type.
+// source and on the event's type.
 type Event struct {
 	ID   string    // stays the same when the event is sent again
 	Type string    // such as "customer.subscription.updated"
-	At   time.Time // when it happened, by the sender's clock
+	At   time.Time // when it happened, by the billing system's clock
 
 	Subscription string // its ID; empty for most refunds and disputes
 	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
-	Customer     string // the sender's ID of the customer
+	Customer     string // the billing system's ID of the customer
 
 	// Products are the IDs of what was bought. For each item, Stripe has the
 	// price and the product.

@@ -20,8 +20,8 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	table := newTable() // in a real program: sqlprovider.New
-	events, err := webhook.New(table, webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
+	st := newStore() // in a real program: sqlprovider.New
+	events, err := webhook.New(st, webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
 		map[string]string{"price_1Qpro": "pro", "prod_mug": ""},
 		&webhook.Options{
 			Changed: func(context.Context, string) error { return nil }, // in a real program: keys.InvalidateOwner
@@ -45,7 +45,7 @@ func ExampleNew_unknownPlan() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = webhook.New(newTable(), webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
+	_, err = webhook.New(newStore(), webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
 		map[string]string{"price_1Qpro": "Pro"}, nil)
 	fmt.Println(err)
 	// Output: webhook: product "price_1Qpro": entitlement: unknown plan: "Pro"
@@ -53,22 +53,22 @@ func ExampleNew_unknownPlan() {
 
 // While a secret is replaced, both the new and the old one work.
 func ExampleDodo() {
-	sender := webhook.Dodo(
+	source := webhook.Dodo(
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", // the new one
-		"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", // the old one, until Stripe no longer uses it
+		"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", // the old one, until Dodo no longer uses it
 	)
 	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = webhook.New(newTable(), sender, catalog, map[string]string{"pdt_pro": "pro"}, nil)
+	_, err = webhook.New(newStore(), source, catalog, map[string]string{"pdt_pro": "pro"}, nil)
 	fmt.Println(err)
 	// Output: <nil>
 }
 
 // An API key is not the signing secret of an endpoint.
 func ExampleStripe() {
-	_, err := webhook.New(newTable(), webhook.Stripe("sk_live_not-a-webhook-secret"), nil, nil, nil)
+	_, err := webhook.New(newStore(), webhook.Stripe("sk_live_not-a-webhook-secret"), nil, nil, nil)
 	fmt.Println(err)
 	// Output: webhook: stripe: secret 1 of 1: it does not begin with "whsec_"
 }
@@ -77,7 +77,7 @@ func ExampleStripe() {
 func ExampleOptions_owner() {
 	owners := map[string]string{"cus_1": "ann"}   // in a real program: a query
 	charges := map[string]string{"ch_1": "cus_1"} // in a real program: a call to Stripe, for disputes
-	o := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
+	opts := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
 		if owner := e.Metadata["owner"]; owner != "" {
 			return owner, nil
 		}
@@ -87,7 +87,7 @@ func ExampleOptions_owner() {
 		}
 		return owners[customer], nil
 	}}
-	owner, err := o.Owner(context.Background(), webhook.Event{Type: "charge.dispute.created", Payment: "ch_1"})
+	owner, err := opts.Owner(context.Background(), webhook.Event{Type: "charge.dispute.created", Payment: "ch_1"})
 	fmt.Println(owner, err)
 	// Output: ann <nil>
 }

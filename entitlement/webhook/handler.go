@@ -16,8 +16,8 @@ const (
 	maxBody = 256 << 10
 
 	// readTime is the time in which a body must arrive. workTime bounds the
-	// calls of the table and the host's functions together. Senders give up
-	// after 10 seconds or more; Polar is the first.
+	// calls of the Store and the host's functions together. Billing systems give
+	// up after 10 seconds or more; Polar is the first.
 	readTime = 10 * time.Second
 	workTime = 8 * time.Second
 )
@@ -25,11 +25,11 @@ const (
 // A Handler receives the events of one [Source]. Create it with [New]. It may
 // be mounted under any path and serves requests concurrently.
 //
-// A body must arrive within 10 seconds. The calls of the Table and of the
-// functions in Options have 8 seconds together, also if the sender hangs up.
+// A body must arrive within 10 seconds. The calls of the Store and of the functions
+// in Options have 8 seconds together, even if the billing system disconnects.
 type Handler struct {
-	table    Store
-	from     Source
+	store    Store
+	source   Source
 	catalog  *entitlement.Catalog
 	products products
 	opts     Options
@@ -40,7 +40,7 @@ type Handler struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		answer(w, http.StatusMethodNotAllowed)
+		respond(w, http.StatusMethodNotAllowed)
 		return
 	}
 	// If w does not support deadlines, the server's own apply. After a refusal,
@@ -50,35 +50,35 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, body, status, err := h.receive(w, r)
 	if err != nil {
 		h.opts.Logger.InfoContext(r.Context(), "webhook: request refused",
-			"sender", h.from.name, "remote", r.RemoteAddr, "reason", err.Error())
-		answer(w, status)
+			"source", h.source.name, "remote", r.RemoteAddr, "reason", err.Error())
+		respond(w, status)
 		return
 	}
 	deadline.SetReadDeadline(time.Time{})
-	// Process a complete event even if the sender hangs up: it may have been
-	// the last try.
+	// Process a complete event even if the billing system disconnects: it may
+	// have been the last try.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), workTime)
 	defer cancel()
 	e := Event{ID: s.event, Body: body}
-	answer(w, h.settle(ctx, &e, h.process(ctx, &e)))
+	respond(w, h.finish(ctx, &e, h.process(ctx, &e)))
 }
 
 // receive returns an authentic body. It checks the headers before it reads the
 // body, since anyone can send one.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
-	if s, err = h.from.signature(r.Header); err != nil {
+	if s, err = h.source.signature(r.Header); err != nil {
 		if err == errUnsigned {
 			return s, nil, http.StatusUnauthorized, err
 		}
 		return s, nil, http.StatusBadRequest, err
 	}
-	if !s.fresh(time.Now()) {
+	if !s.isFresh(time.Now()) {
 		return s, nil, http.StatusUnauthorized, errStale
 	}
 	if body, status, err = read(w, r); err != nil {
 		return s, nil, status, err
 	}
-	if !s.by(h.from.keys(), body) {
+	if !s.isSignedBy(h.source.keys(), body) {
 		return s, nil, http.StatusUnauthorized, errForged
 	}
 	return s, body, http.StatusOK, nil
@@ -102,7 +102,7 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 	return body, http.StatusOK, nil
 }
 
-// process processes an authentic event. Its error is [ErrIgnore], a *refusal,
+// process processes an authentic event. Its error is [ErrIgnore], a *rejection,
 // or an outage. It recovers from panics of the host's code: otherwise the
 // server would close the connection, and the log would not name the event.
 func (h *Handler) process(ctx context.Context, e *Event) (err error) {
@@ -115,11 +115,11 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	if err != nil {
 		return err
 	}
-	subject, ok := h.from.subjects[e.Type]
+	subject, ok := h.source.subjects[e.Type]
 	if !ok {
 		return ErrIgnore
 	}
-	seen, err := h.table.Seen(ctx, e.ID)
+	seen, err := h.store.Seen(ctx, e.ID)
 	if err != nil {
 		return &outage{"Seen", err}
 	}
@@ -137,24 +137,24 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 func (h *Handler) open(e *Event) (fields, error) {
 	values, err := parse(e.Body)
 	if err != nil {
-		return fields{}, &refusal{err}
+		return fields{}, &rejection{err}
 	}
 	d := newFields(values)
-	h.from.label(d, e)
-	return d, refused(d.err())
+	h.source.label(d, e)
+	return d, reject(d.err())
 }
 
 // read returns the state of the subscription that the event reports.
 func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (s entitlement.Subscription, err error) {
-	data := h.from.contents(d, e)
+	data := h.source.contents(d, e)
 	about.identify(data, e)
 	if err := d.err(); err != nil {
-		return s, &refusal{err}
+		return s, &rejection{err}
 	}
 	if about.refetch && h.opts.Refetch != nil {
 		s, err = h.refetch(ctx, *e)
 	} else {
-		s, err = h.believe(data, *e, about)
+		s, err = h.fromEvent(data, *e, about)
 	}
 	if err == nil && s.Owner == "" {
 		s.Owner, err = h.owner(ctx, *e)
@@ -167,19 +167,19 @@ func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (
 
 func checkNames(s entitlement.Subscription) error {
 	if err := checkText(s.Owner); err != nil {
-		return refused(fmt.Errorf("invalid owner: %w", err))
+		return reject(fmt.Errorf("invalid owner: %w", err))
 	}
 	if err := checkText(s.ID); err != nil {
-		return refused(fmt.Errorf("invalid subscription id: %w", err))
+		return reject(fmt.Errorf("invalid subscription id: %w", err))
 	}
 	return nil
 }
 
-// believe returns the state in the event itself.
-func (h *Handler) believe(data fields, e Event, about subject) (entitlement.Subscription, error) {
+// fromEvent returns the state in the event itself.
+func (h *Handler) fromEvent(data fields, e Event, about subject) (entitlement.Subscription, error) {
 	s := about.read(data, e)
 	if err := data.err(); err != nil {
-		return entitlement.Subscription{}, &refusal{err}
+		return entitlement.Subscription{}, &rejection{err}
 	}
 	if s.ignored {
 		return entitlement.Subscription{}, ErrIgnore
@@ -200,11 +200,11 @@ func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscriptio
 		s.ID = e.Subscription
 	}
 	if !s.Status.Valid() {
-		return s, refused(fmt.Errorf("the source returned the unknown status %q when it was asked again", s.Status))
+		return s, reject(fmt.Errorf("Refetch returned the unknown status %q", s.Status))
 	}
 	if s.Status == entitlement.Active || s.Status == entitlement.PastDue {
 		if _, err := h.catalog.Plan(s.Plan); err != nil {
-			return s, &refusal{err}
+			return s, &rejection{err}
 		}
 	}
 	return s, nil
@@ -225,13 +225,13 @@ func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
 // have failed between the two.
 //
 // A fetched state is as of now, so the stored one cannot be newer unless the
-// clock of another instance is ahead. In that case the sender tries again, at a
-// later time.
+// clock of another instance is ahead. In that case the billing system tries
+// again later.
 func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription, fetched bool) error {
-	changed, err := h.table.Put(ctx, s)
+	changed, err := h.store.Put(ctx, s)
 	switch {
 	case errors.Is(err, entitlement.ErrUnknownPlan):
-		return &refusal{err} // the table has another catalog
+		return &rejection{err} // the Store has another catalog
 	case err != nil:
 		return &outage{"Put", err}
 	case fetched && !changed:
@@ -240,7 +240,7 @@ func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscriptio
 	if err := h.opts.Changed(ctx, s.Owner); err != nil {
 		return &outage{"Changed", err}
 	}
-	if err := h.table.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
+	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
 		return &outage{"MarkProcessed", err}
 	}
 	return nil

@@ -26,7 +26,7 @@ func TestOnlyPost(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post", ""} {
 		r := stripe.request("", nil)
 		r.Method = method
-		w := serve(stripe.handler(t, newTable(), nil), r)
+		w := serve(stripe.handler(t, newStore(), nil), r)
 		if w.Code != 405 || w.Header().Get("Allow") != "POST" {
 			t.Errorf("%q: got %d, Allow %q", method, w.Code, w.Header().Get("Allow"))
 		}
@@ -34,19 +34,19 @@ func TestOnlyPost(t *testing.T) {
 }
 
 // E-13: the response is sent after the write and after Changed.
-func TestOrderOfWork(t *testing.T) {
+func TestOrderOfCalls(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		table := newTable()
+		st := newStore()
 		o := &webhook.Options{Changed: func(ctx context.Context, who string) error {
 			if who != owner {
 				t.Errorf("%s: Changed(%q), want %q", s.name, who, owner)
 			}
-			return table.call(ctx, "Changed")
+			return st.call(ctx, "Changed")
 		}}
-		s.want(t, s.handler(t, table, o), "purchase", 200)
-		if want := []string{"Seen", "Put", "Changed", "MarkProcessed"}; !slices.Equal(table.calls, want) {
-			t.Errorf("%s: got %v, want %v", s.name, table.calls, want)
+		s.want(t, s.handler(t, st, o), "purchase", 200)
+		if want := []string{"Seen", "Put", "Changed", "MarkProcessed"}; !slices.Equal(st.calls, want) {
+			t.Errorf("%s: got %v, want %v", s.name, st.calls, want)
 		}
 	}
 }
@@ -55,31 +55,31 @@ func TestReplays(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
 		synctest.Test(t, func(t *testing.T) {
-			table := newTable()
-			h := s.handler(t, table, nil)
+			st := newStore()
+			h := s.handler(t, st, nil)
 			body := payload(t, s, "purchase")
 			first := s.request("e", body)
 			if got := serve(h, first).Code; got != 200 {
 				t.Fatalf("%s: got %d, want 200", s.name, got)
 			}
-			table.calls = nil
+			st.calls = nil
 			again := s.request("e", body)
-			if got := serve(h, again).Code; got != 200 || !slices.Equal(table.calls, []string{"Seen"}) {
-				t.Errorf("%s: the same event again: got %d and %v, want 200 and no write", s.name, got, table.calls)
+			if got := serve(h, again).Code; got != 200 || !slices.Equal(st.calls, []string{"Seen"}) {
+				t.Errorf("%s: the same event again: got %d and %v, want 200 and no write", s.name, got, st.calls)
 			}
 			time.Sleep(5*time.Minute + time.Second)
-			table.calls = nil
+			st.calls = nil
 			again = httptest.NewRequest("POST", "/", bytes.NewReader(body))
 			again.Header = first.Header
-			if got := serve(h, again).Code; got != 401 || table.calls != nil {
-				t.Errorf("%s: the same signature later: got %d and %v, want 401", s.name, got, table.calls)
+			if got := serve(h, again).Code; got != 401 || st.calls != nil {
+				t.Errorf("%s: the same signature later: got %d and %v, want 401", s.name, got, st.calls)
 			}
 		})
 	}
 }
 
-// E-13: after any failure, the sender is asked to try again, and the next try completes
-// the work.
+// E-13: after any failure, the response asks for a retry, and the retry completes the
+// work.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Seen", "Put", "Changed", "MarkProcessed", "Owner"} {
@@ -87,7 +87,7 @@ func TestFailures(t *testing.T) {
 			"fails":  func(context.Context) error { return errors.New("down") },
 			"panics": func(context.Context) error { panic("down") },
 			"hangs":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			"says that it is no matter": func(context.Context) error {
+			"returns ErrIgnore": func(context.Context) error {
 				if method == "Owner" {
 					return errors.New("down")
 				}
@@ -100,47 +100,47 @@ func TestFailures(t *testing.T) {
 }
 
 func testFailure(t *testing.T, method, how string, fail func(context.Context) error) {
-	table, broken := newTable(), true
-	table.before = func(ctx context.Context, called string) error {
+	st, broken := newStore(), true
+	st.before = func(ctx context.Context, called string) error {
 		if broken && called == method {
 			return fail(ctx)
 		}
 		return nil
 	}
-	o := owned()
-	o.Owner = func(ctx context.Context, _ webhook.Event) (string, error) { return owner, table.call(ctx, "Owner") }
-	o.Changed = func(ctx context.Context, _ string) error { return table.call(ctx, "Changed") }
-	h := stripe.handler(t, table, o)
+	o := withOwner()
+	o.Owner = func(ctx context.Context, _ webhook.Event) (string, error) { return owner, st.call(ctx, "Owner") }
+	o.Changed = func(ctx context.Context, _ string) error { return st.call(ctx, "Changed") }
+	h := stripe.handler(t, st, o)
 	began := time.Now()
 	w := serve(h, stripe.request("", payload(t, stripe, "purchase")))
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Body.Len() > 0 {
 		t.Errorf("%s %s: got %d, Retry-After %q", method, how, w.Code, w.Header().Get("Retry-After"))
 	}
 	if took := time.Since(began); took >= 10*time.Second {
-		t.Errorf("%s %s: took %v, longer than the sender waits", method, how, took)
+		t.Errorf("%s %s: took %v, longer than the source waits", method, how, took)
 	}
-	if len(table.seen) > 0 {
-		t.Errorf("%s %s: the event was marked as seen", method, how)
+	if len(st.seen) > 0 {
+		t.Errorf("%s %s: the event was marked as processed", method, how)
 	}
-	broken, table.calls = false, nil
+	broken, st.calls = false, nil
 	stripe.want(t, h, "purchase", 200)
-	if !slices.Contains(table.calls, "Changed") || len(table.seen) != 1 || table.only(t).Status != active {
-		t.Errorf("%s %s: the next try made the calls %v", method, how, table.calls)
+	if !slices.Contains(st.calls, "Changed") || len(st.seen) != 1 || st.only(t).Status != active {
+		t.Errorf("%s %s: the retry made the calls %v", method, how, st.calls)
 	}
 }
 
-// An event is processed even if the sender hangs up.
-func TestSenderThatHangsUp(t *testing.T) {
+// An event is processed even if the source disconnects.
+func TestSourceHangsUp(t *testing.T) {
 	t.Parallel()
-	table := newTable()
+	st := newStore()
 	ctx, cancel := context.WithCancel(t.Context())
-	table.before = func(ctx context.Context, method string) error {
+	st.before = func(ctx context.Context, method string) error {
 		cancel()
 		return ctx.Err()
 	}
 	r := stripe.request("", payload(t, stripe, "purchase")).WithContext(ctx)
-	if got := serve(stripe.handler(t, table, nil), r).Code; got != 200 || len(table.seen) != 1 {
-		t.Errorf("got %d and %v", got, table.seen)
+	if got := serve(stripe.handler(t, st, nil), r).Code; got != 200 || len(st.seen) != 1 {
+		t.Errorf("got %d and %v", got, st.seen)
 	}
 }
 
@@ -149,70 +149,70 @@ func logger() (*slog.Logger, *bytes.Buffer) {
 	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
 
-// E-14: an event with an unmapped product is refused and kept. It is not treated as a
+// E-14: an event with an unmapped product is rejected and saved. It is not treated as a
 // product without a plan.
 func TestUnknownProduct(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		table := newTable()
+		st := newStore()
 		log, text := logger()
-		h, err := webhook.New(table, s.sender(secret), catalog, map[string]string{"another": "pro"}, &webhook.Options{Logger: log})
+		h, err := webhook.New(st, s.source(secret), catalog, map[string]string{"another": "pro"}, &webhook.Options{Logger: log})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
 			s.want(t, h, "purchase", 422)
 		}
-		if len(table.rows) > 0 || len(table.seen) > 0 || len(table.refused) != 1 {
-			t.Errorf("%s: rows %v, seen %v, refused %d", s.name, table.rows, table.seen, len(table.refused))
+		if len(st.rows) > 0 || len(st.seen) > 0 || len(st.rejected) != 1 {
+			t.Errorf("%s: got the rows %v, the processed events %v and %d rejected ones, want one rejected", s.name, st.rows, st.seen, len(st.rejected))
 		}
-		for id, kept := range table.refused {
-			if !bytes.Equal(kept.body, payload(t, s, "purchase")) || !strings.Contains(kept.reason, "no plan") {
-				t.Errorf("%s: kept %s: %q", s.name, id, kept.reason)
+		for id, saved := range st.rejected {
+			if !bytes.Equal(saved.body, payload(t, s, "purchase")) || !strings.Contains(saved.reason, "no plan") {
+				t.Errorf("%s: saved %s with the reason %q", s.name, id, saved.reason)
 			}
 		}
 		if got := text.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "no plan") {
 			t.Errorf("%s: got the log %q, want an error that no plan is configured", s.name, got)
 		}
-		s.want(t, s.handler(t, table, nil), "purchase", 200)
-		if got := table.only(t); got.Plan != "pro" {
+		s.want(t, s.handler(t, st, nil), "purchase", 200)
+		if got := st.only(t); got.Plan != "pro" {
 			t.Errorf("%s: after the product was mapped: got %+v, want plan pro", s.name, got)
 		}
 		s.want(t, h, "cancel", 200) // an ended subscription needs no plan
-		if got := table.only(t); got.Status != ended {
+		if got := st.only(t); got.Status != ended {
 			t.Errorf("%s: got %+v, want it ended", s.name, got)
 		}
 	}
 }
 
-// E-14: the table has another catalog, which lacks the plan.
-func TestTableWithoutThePlan(t *testing.T) {
+// E-14: the store has another catalog, which lacks the plan.
+func TestStoreWithoutPlan(t *testing.T) {
 	t.Parallel()
-	table := newTable()
-	table.before = func(_ context.Context, method string) error {
+	st := newStore()
+	st.before = func(_ context.Context, method string) error {
 		if method == "Put" {
 			return fmt.Errorf("put: %w", entitlement.ErrUnknownPlan)
 		}
 		return nil
 	}
-	stripe.want(t, stripe.handler(t, table, owned()), "purchase", 422)
-	if len(table.seen) > 0 || len(table.refused) != 1 {
-		t.Errorf("seen %v, refused %d, want the event kept", table.seen, len(table.refused))
+	stripe.want(t, stripe.handler(t, st, withOwner()), "purchase", 422)
+	if len(st.seen) > 0 || len(st.rejected) != 1 {
+		t.Errorf("got the processed events %v and %d rejected ones, want one rejected", st.seen, len(st.rejected))
 	}
 }
 
-// If a refused event cannot be kept, the response is 503, so that it is sent again.
-func TestRefusalThatCannotBeKept(t *testing.T) {
+// If a rejected event cannot be saved, the response is 503, so that it is sent again.
+func TestRejectedEventCannotBeSaved(t *testing.T) {
 	t.Parallel()
 	for how, fail := range map[string]func() error{"fails": func() error { return errors.New("down") }, "panics": func() error { panic("down") }} {
-		table := newTable()
-		table.before = func(_ context.Context, method string) error {
+		st := newStore()
+		st.before = func(_ context.Context, method string) error {
 			if method == "SaveRejected" {
 				return fail()
 			}
 			return nil
 		}
-		if got := stripe.deliver(stripe.handler(t, table, nil), "", []byte(`{}`)); got != 503 {
+		if got := stripe.deliver(stripe.handler(t, st, nil), "", []byte(`{}`)); got != 503 {
 			t.Errorf("SaveRejected %s: got %d, want 503", how, got)
 		}
 	}
@@ -221,26 +221,26 @@ func TestRefusalThatCannotBeKept(t *testing.T) {
 func TestUnknownTypes(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		table := newTable()
+		st := newStore()
 		log, text := logger()
-		s.want(t, s.handler(t, table, &webhook.Options{Logger: log}), "unknown_type", 200)
-		if len(table.calls) > 0 || !strings.Contains(text.String(), "level=DEBUG") || strings.Contains(text.String(), "level=ERROR") {
-			t.Errorf("%s: %v, %s", s.name, table.calls, text)
+		s.want(t, s.handler(t, st, &webhook.Options{Logger: log}), "unknown_type", 200)
+		if len(st.calls) > 0 || !strings.Contains(text.String(), "level=DEBUG") || strings.Contains(text.String(), "level=ERROR") {
+			t.Errorf("%s: %v, %s", s.name, st.calls, text)
 		}
-		s.want(t, s.handler(t, table, nil), "partial_refund", 200)
-		if len(table.rows) > 0 {
-			t.Errorf("%s: a partial refund was stored: %v", s.name, table.rows)
+		s.want(t, s.handler(t, st, nil), "partial_refund", 200)
+		if len(st.rows) > 0 {
+			t.Errorf("%s: a partial refund was stored: %v", s.name, st.rows)
 		}
 	}
 }
 
 // The log contains the reason, but no secret, signature or body.
-func TestLogOfRequestsThatAreRefused(t *testing.T) {
+func TestLogOfRefusedRequest(t *testing.T) {
 	t.Parallel()
 	log, text := logger()
 	r := polar.request("e", payload(t, polar, "purchase"))
 	polar.sign(r.Header, other, "e", time.Now(), payload(t, polar, "purchase"))
-	serve(polar.handler(t, newTable(), &webhook.Options{Logger: log}), r)
+	serve(polar.handler(t, newStore(), &webhook.Options{Logger: log}), r)
 	got := text.String()
 	if !strings.Contains(got, "no signature matches a configured secret") {
 		t.Errorf("got the log %q, want the reason", got)
@@ -261,11 +261,11 @@ func TestOversizedBodies(t *testing.T) {
 		want    int
 		unknown bool // its length
 	}{
-		"as much as there may be": {bytes.NewReader(full[:most]), 200, false},
-		"one byte more":           {bytes.NewReader(full[:most+1]), 413, false},
-		"one byte more, unsaid":   {bytes.NewReader(full[:most+1]), 413, true},
-		"said to be more":         {touchyBody{t}, 413, false},
-		"none":                    {nil, 401, true},
+		"the maximum":              {bytes.NewReader(full[:most]), 200, false},
+		"one byte more":            {bytes.NewReader(full[:most+1]), 413, false},
+		"one byte more, no length": {bytes.NewReader(full[:most+1]), 413, true},
+		"a longer length":          {unreadBody{t}, 413, false},
+		"none":                     {nil, 401, true},
 	} {
 		r := stripe.request("", full[:most])
 		r.Body, r.ContentLength = nil, int64(most+1)
@@ -275,22 +275,22 @@ func TestOversizedBodies(t *testing.T) {
 		if c.unknown || c.want == 200 {
 			r.ContentLength = -1
 		}
-		if got := serve(stripe.handler(t, newTable(), nil), r).Code; got != c.want {
+		if got := serve(stripe.handler(t, newStore(), nil), r).Code; got != c.want {
 			t.Errorf("%s: got %d, want %d", name, got, c.want)
 		}
 	}
 }
 
-// A patientWriter records the read deadline that the handler sets.
-type patientWriter struct {
+// A deadlineWriter records the read deadline that the handler sets.
+type deadlineWriter struct {
 	*httptest.ResponseRecorder
 	deadline time.Time
 }
 
-func (w *patientWriter) SetReadDeadline(t time.Time) error { w.deadline = t; return nil }
+func (w *deadlineWriter) SetReadDeadline(t time.Time) error { w.deadline = t; return nil }
 
-// A slowBody never ends.
-type slowBody struct{ w *patientWriter }
+// A slowBody sends a byte a second and never ends.
+type slowBody struct{ w *deadlineWriter }
 
 func (b slowBody) Read(p []byte) (int, error) {
 	time.Sleep(time.Second)
@@ -303,36 +303,36 @@ func (b slowBody) Read(p []byte) (int, error) {
 func TestSlowAndAbortedBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &patientWriter{ResponseRecorder: httptest.NewRecorder()}
+		w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
 		r := stripe.request("", payload(t, stripe, "purchase"))
 		r.Body, r.ContentLength = io.NopCloser(slowBody{w}), -1
 		began := time.Now()
-		stripe.handler(t, newTable(), nil).ServeHTTP(w, r)
+		stripe.handler(t, newStore(), nil).ServeHTTP(w, r)
 		// The server reads the rest of a refused request.
 		if took := time.Since(began); w.Code != 400 || took > 11*time.Second || w.deadline.IsZero() {
-			t.Errorf("slow: got %d after %v, deadline left at %v, want it unchanged", w.Code, took, w.deadline)
+			t.Errorf("slow: got %d after %v, deadline %v, want 400 and a deadline", w.Code, took, w.deadline)
 		}
-		w = &patientWriter{ResponseRecorder: httptest.NewRecorder()}
-		stripe.handler(t, newTable(), owned()).ServeHTTP(w, stripe.request("", payload(t, stripe, "purchase")))
+		w = &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+		stripe.handler(t, newStore(), withOwner()).ServeHTTP(w, stripe.request("", payload(t, stripe, "purchase")))
 		if w.Code != 200 || !w.deadline.IsZero() {
-			t.Errorf("whole: got %d, deadline left at %v, want none", w.Code, w.deadline)
+			t.Errorf("whole: got %d, deadline %v, want 200 and none", w.Code, w.deadline)
 		}
 	})
 	body := payload(t, stripe, "purchase")
 	r := stripe.request("", body)
-	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:100]), iotestErr{}))
-	refuses(t, stripe, r, "aborted", 400)
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:100]), failingReader{}))
+	checkRefused(t, stripe, r, "aborted", 400)
 }
 
-type iotestErr struct{}
+type failingReader struct{}
 
-func (iotestErr) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // Many concurrent requests over real connections, with one event sent twice.
-func TestServed(t *testing.T) {
+func TestConcurrentRequests(t *testing.T) {
 	t.Parallel()
-	table := newTable()
-	server := httptest.NewServer(polar.handler(t, table, nil))
+	st := newStore()
+	server := httptest.NewServer(polar.handler(t, st, nil))
 	defer server.Close()
 	var all sync.WaitGroup
 	for _, name := range []string{"purchase", "renewal", "plan_change", "past_due", "cancel", "purchase", "renewal", "cancel"} {
@@ -344,19 +344,19 @@ func TestServed(t *testing.T) {
 				return
 			}
 			sent.Header = r.Header
-			answer, err := server.Client().Do(sent)
+			resp, err := server.Client().Do(sent)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			answer.Body.Close()
-			if answer.StatusCode != 200 {
-				t.Errorf("%s: got %d, want 200", name, answer.StatusCode)
+			resp.Body.Close()
+			if resp.StatusCode != 200 {
+				t.Errorf("%s: got %d, want 200", name, resp.StatusCode)
 			}
 		})
 	}
 	all.Wait()
-	if got := table.only(t); got.Status != ended {
+	if got := st.only(t); got.Status != ended {
 		t.Errorf("got %+v, want the last state: ended", got)
 	}
 }
@@ -366,7 +366,7 @@ func TestOwner(t *testing.T) {
 	for _, c := range []struct {
 		system        system
 		name          string
-		old, new, own string // "" is refused
+		old, new, own string // own "": rejected
 	}{
 		{stripe, "purchase", `"owner": "org_42"`, `"owner": "org_7"`, "org_7"},
 		{stripe, "purchase", `"owner": "org_42"`, `"Owner": "org_7"`, ""},
@@ -384,30 +384,30 @@ func TestOwner(t *testing.T) {
 		{dodo, "purchase", `"metadata": {},`, `"metadata": {"owner": "org_7"},`, "org_42"},
 		{dodo, "refund", `"owner": "org_42"`, `"note": ""`, ""},
 	} {
-		table := newTable()
+		st := newStore()
 		body := edit(t, payload(t, c.system, c.name), c.old, c.new)
-		got := c.system.deliver(c.system.handler(t, table, nil), "e", body)
+		got := c.system.deliver(c.system.handler(t, st, nil), "e", body)
 		switch {
-		case c.own == "" && (got != 422 || len(table.refused) != 1 || len(table.rows) > 0):
-			t.Errorf("%s %s, %s: got %d, %v, want 422 and the event kept", c.system.name, c.name, c.new, got, table.rows)
-		case c.own != "" && (got != 200 || table.only(t).Owner != c.own):
-			t.Errorf("%s %s, %s: got %d, %v, want %s's", c.system.name, c.name, c.new, got, table.rows, c.own)
+		case c.own == "" && (got != 422 || len(st.rejected) != 1 || len(st.rows) > 0):
+			t.Errorf("%s %s, %s: got %d, %v, want 422 and the event saved", c.system.name, c.name, c.new, got, st.rows)
+		case c.own != "" && (got != 200 || st.only(t).Owner != c.own):
+			t.Errorf("%s %s, %s: got %d, %v, want %s's", c.system.name, c.name, c.new, got, st.rows, c.own)
 		}
 	}
 }
 
-func TestOwnerIgnores(t *testing.T) {
+func TestOwnerReturnsErrIgnore(t *testing.T) {
 	t.Parallel()
-	table := newTable()
+	st := newStore()
 	o := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
 		if e.Payment != "ch_3QkhExample01" || e.Customer != "cus_QkhExample01" || e.Type != "charge.refunded" || len(e.Body) == 0 {
 			t.Errorf("got %+v", e)
 		}
 		return "", errors.Join(webhook.ErrIgnore)
 	}}
-	stripe.want(t, stripe.handler(t, table, o), "refund", 200)
-	if len(table.rows)+len(table.refused) > 0 {
-		t.Errorf("got %v, %v", table.rows, table.refused)
+	stripe.want(t, stripe.handler(t, st, o), "refund", 200)
+	if len(st.rows)+len(st.rejected) > 0 {
+		t.Errorf("got %v, %v", st.rows, st.rejected)
 	}
 }
 
@@ -430,32 +430,32 @@ func TestItems(t *testing.T) {
 		"an extra before it":   {[]string{extra, pro}, 200, "pro", active, 1774003600},
 		"the same plan twice":  {[]string{pro, pro}, 200, "pro", active, 1775041200},
 		"two plans":            {[]string{pro, team}, 422, "", "", 0},
-		"an unknown one, too":  {[]string{pro, one("price_x", "1775037600")}, 422, "", "", 0},
-		"extras alone":         {[]string{extra}, 200, "", ended, 1774003600},
+		"an unknown one too":   {[]string{pro, one("price_x", "1775037600")}, 422, "", "", 0},
+		"only extras":          {[]string{extra}, 200, "", ended, 1774003600},
 		"nothing":              {nil, 422, "", "", 0},
 		"a period without end": {[]string{one("price_1Qpro0KhExample", "null")}, 422, "", "", 0},
 	} {
-		table := newTable()
+		st := newStore()
 		body := `{"id": "evt_1", "type": "customer.subscription.updated", "created": 1772359200, "data": {"object": {"id": "sub_1", "created": 1772359200,
 			"status": "active", "customer": {"id": "cus_1"}, "metadata": {"owner": "org_42"}, "items": {"data": [` + strings.Join(c.items, ",") + `]}}}}`
-		if got := stripe.deliver(stripe.handler(t, table, nil), "", []byte(body)); got != c.want {
-			t.Errorf("%s: got %d, want %d: %v", name, got, c.want, table.refused)
+		if got := stripe.deliver(stripe.handler(t, st, nil), "", []byte(body)); got != c.want {
+			t.Errorf("%s: got %d, want %d: %v", name, got, c.want, st.rejected)
 		}
 		if c.want != 200 {
 			continue
 		}
-		if got := table.only(t); got.Plan != c.plan || got.Status != c.status || got.PeriodEnd.Unix() != c.until {
+		if got := st.only(t); got.Plan != c.plan || got.Status != c.status || got.PeriodEnd.Unix() != c.until {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
 }
 
 // Polar's refunds contain the product.
-func TestRefundOfWhatIsInNoPlan(t *testing.T) {
+func TestRefundOfProductWithoutPlan(t *testing.T) {
 	t.Parallel()
-	table := newTable()
+	st := newStore()
 	body := edit(t, payload(t, polar, "refund"), `"product_id": "a1d0c6f2-0000-4000-8000-000000000001"`, `"product_id": "extra"`)
-	if got := polar.deliver(polar.handler(t, table, nil), "e", body); got != 200 || len(table.rows) > 0 {
-		t.Errorf("got %d, %v", got, table.rows)
+	if got := polar.deliver(polar.handler(t, st, nil), "e", body); got != 200 || len(st.rows) > 0 {
+		t.Errorf("got %d, %v", got, st.rows)
 	}
 }

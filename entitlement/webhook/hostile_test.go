@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A signed body without the documented shape is refused and kept, and changes nothing.
+// A signed body without the documented shape is rejected and saved, and changes nothing.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -27,18 +27,18 @@ func TestHostileBodies(t *testing.T) {
 		"data null":   `{"id":"evt_1","type":"customer.subscription.updated","created":1,"data":null}`,
 	} {
 		for _, s := range systems {
-			table := newTable()
+			st := newStore()
 			if s.name != "stripe" && strings.Contains(body, "evt_\\u0000") {
 				continue // the ID is in a header
 			}
-			got := s.deliver(s.handler(t, table, owned()), "e", []byte(body))
+			got := s.deliver(s.handler(t, st, withOwner()), "e", []byte(body))
 			known := s.name == "stripe" || !strings.HasPrefix(name, "data ") && name != "no data"
-			if known && (got != 422 || len(table.refused) != 1) || len(table.rows) > 0 {
-				t.Errorf("%s: %s: got %d and %d kept events, want 422 and 1", s.name, name, got, len(table.refused))
+			if known && (got != 422 || len(st.rejected) != 1) || len(st.rows) > 0 {
+				t.Errorf("%s: %s: got %d and %d rejected events, want 422 and 1", s.name, name, got, len(st.rejected))
 			}
 		}
 	}
-	if got := stripe.deliver(stripe.handler(t, newTable(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid","a":`+strings.Repeat(`[`, 63)+strings.Repeat(`]`, 63)+`}`)); got != 200 {
+	if got := stripe.deliver(stripe.handler(t, newStore(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid","a":`+strings.Repeat(`[`, 63)+strings.Repeat(`]`, 63)+`}`)); got != 200 {
 		t.Errorf("63 arrays in an object: got %d, want them accepted", got)
 	}
 }
@@ -81,20 +81,20 @@ func TestWrongShapes(t *testing.T) {
 
 func testWrongShape(t *testing.T, s system, name, old, new string) {
 	t.Helper()
-	table := newTable()
+	st := newStore()
 	body := edit(t, payload(t, s, name), old, new)
-	if got := s.deliver(s.handler(t, table, owned()), "e", body); got != 422 || len(table.refused) != 1 || len(table.rows) > 0 {
-		t.Errorf("%s %s: %.60s: got %d, rows %v", s.name, name, new, got, table.rows)
+	if got := s.deliver(s.handler(t, st, withOwner()), "e", body); got != 422 || len(st.rejected) != 1 || len(st.rows) > 0 {
+		t.Errorf("%s %s: %.60s: got %d, rows %v", s.name, name, new, got, st.rows)
 	}
 }
 
 // Names are case-sensitive, unlike in encoding/json.
-func TestNamesInAnotherCase(t *testing.T) {
+func TestNamesAreCaseSensitive(t *testing.T) {
 	t.Parallel()
 	body := edit(t, payload(t, stripe, "past_due"), `"status": "past_due"`, `"status": "past_due", "Status": "active", "STATUS": "active"`)
-	table := newTable()
-	if got := stripe.deliver(stripe.handler(t, table, nil), "", body); got != 200 || table.only(t).Status != pastDue {
-		t.Errorf("got %d, %v", got, table.rows)
+	st := newStore()
+	if got := stripe.deliver(stripe.handler(t, st, nil), "", body); got != 200 || st.only(t).Status != pastDue {
+		t.Errorf("got %d, %v", got, st.rows)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestCostlyBodies(t *testing.T) {
 		"many objects": `"a":[` + strings.Repeat(`{},`, 80_000) + `0]`, "many names": names.String() + `"z":0`, "a long number": `"a":` + strings.Repeat("9", 240_000),
 	} {
 		began := time.Now()
-		got := stripe.deliver(stripe.handler(t, newTable(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid",`+middle+`}`))
+		got := stripe.deliver(stripe.handler(t, newStore(), nil), "", []byte(`{"id":"evt_1","type":"invoice.paid",`+middle+`}`))
 		if took := time.Since(began); got != 200 || took > 5*time.Second {
 			t.Errorf("%s: got %d after %v", name, got, took)
 		}

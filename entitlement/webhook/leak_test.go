@@ -19,7 +19,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := webhook.Stripe("whsec_" + text)
-	h, err := webhook.New(newTable(), from, catalog, map[string]string{"price": "pro"}, nil)
+	h, err := webhook.New(newStore(), from, catalog, map[string]string{"price": "pro"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,12 @@ import (
 
 // Options configure a [Handler]. The functions are called from many goroutines
 // and must return when their context ends. If one returns an error, the
-// response is 503 and the sender tries again. Only Owner may return
+// response is 503 and the billing system tries again. Only Owner may return
 // [ErrIgnore].
 type Options struct {
 	// Owner returns the owner of the event's subscription. It must always
 	// return the same owner for the same subscription. An empty owner means
-	// that it is unknown; the event is then refused. Nil means metadata "owner"
+	// that it is unknown; the event is then rejected. Nil means metadata "owner"
 	// of the event, then of the customer, and then Polar's external ID of the
 	// customer.
 	//
@@ -32,19 +32,19 @@ type Options struct {
 
 	// Refetch returns the current state of the event's subscription from the
 	// billing system. If it is set, the state in the event itself is not used.
-	// Nil means that the events are believed. Refunds and disputes are not
+	// Nil means that the state in the event is used. Refunds and disputes are not
 	// refetched.
 	//
 	// The state is stored as of the time before the call, by the host's clock.
 	// Plan is the catalog's name of the plan. UpdatedAt and Version are
-	// ignored. An empty ID or Owner is taken from the event. Set Since: without
+	// ignored. An empty ID or Owner is taken from the event. Set StartedAt: without
 	// it, every refund or dispute ends the plan, no matter when it was bought.
 	//
 	// Do not set Refetch back to nil in a running system: stored times of the
 	// host's clock and times of the billing system's clock would be compared.
 	Refetch func(ctx context.Context, e Event) (entitlement.Subscription, error)
 
-	// Logger logs refused requests and events, with the reason. Nil discards
+	// Logger logs refused requests and rejected events, with the reason. Nil discards
 	// the log.
 	Logger *slog.Logger
 }

@@ -17,7 +17,7 @@ type delivery struct {
 	body []byte
 }
 
-// history is a long sequence of events, many of them in the same second.
+// history returns a long sequence of events, many of them in the same second.
 func history(t *testing.T, s system) (all []delivery) {
 	names := []string{"purchase", "renewal", "plan_change", "cancel_at_period_end", "past_due", "cancel", "refund", "second_purchase", "partial_refund", "unknown_type"}
 	if s.name != "polar" {
@@ -45,7 +45,7 @@ func history(t *testing.T, s system) (all []delivery) {
 	return all
 }
 
-// E-01: the resulting table does not depend on the order of events or on repetitions.
+// E-01: the stored states do not depend on the order of events or on repetitions.
 func TestAnyOrderConverges(t *testing.T) {
 	t.Parallel()
 	rounds := 60
@@ -56,24 +56,24 @@ func TestAnyOrderConverges(t *testing.T) {
 		all := history(t, s)
 		var want map[string]entitlement.Subscription
 		for round := range rounds {
-			table := newTable()
-			h := s.handler(t, table, owned())
+			st := newStore()
+			h := s.handler(t, st, withOwner())
 			queue := append(all[:len(all):len(all)], all...)
 			if round > 0 {
 				rand.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
 			}
 			for _, d := range queue {
 				if rand.IntN(4) == 0 {
-					clear(table.seen) // as if MarkProcessed had failed or the table had forgotten
+					clear(st.seen) // as if MarkProcessed had failed or the store had pruned
 				}
 				if got := s.deliver(h, d.id, d.body); got != 200 {
 					t.Fatalf("%s: %s: got %d, want 200", s.name, d.id, got)
 				}
 			}
 			if want == nil {
-				want = table.rows
-			} else if !maps.Equal(table.rows, want) {
-				t.Fatalf("%s: round %d: got  %v\nwant %v", s.name, round, table.rows, want)
+				want = st.rows
+			} else if !maps.Equal(st.rows, want) {
+				t.Fatalf("%s: round %d: got  %v\nwant %v", s.name, round, st.rows, want)
 			}
 		}
 		if len(want) < 3 {
@@ -89,8 +89,8 @@ func TestStagesInOneSecond(t *testing.T) {
 	for i, first := range order {
 		for _, second := range order[i+1:] {
 			for _, swap := range []bool{false, true} {
-				table := newTable()
-				h := stripe.handler(t, table, nil)
+				st := newStore()
+				h := stripe.handler(t, st, nil)
 				pair := []string{first, second}
 				if swap {
 					pair[0], pair[1] = second, first
@@ -100,8 +100,8 @@ func TestStagesInOneSecond(t *testing.T) {
 						t.Fatalf("%s: got %d", name, got)
 					}
 				}
-				got := table.only(t)
-				alone := newTable()
+				got := st.only(t)
+				alone := newStore()
 				stripe.deliver(stripe.handler(t, alone, nil), "", sameSecond(t, second))
 				if want := alone.only(t); got != want {
 					t.Errorf("%v: got %+v, want %s", pair, got, second)

@@ -2,7 +2,7 @@ package webhook
 
 import "github.com/keyhatch/keyhatch/entitlement"
 
-// Polar returns the Sender for Polar's webhooks, in the raw format. Select the
+// Polar returns the Source for Polar's webhooks, in the raw format. Select the
 // events subscription.* and order.refunded.
 //
 // Both kinds of secrets work. Polar signs with the text of secrets that were
@@ -19,10 +19,10 @@ func Polar(secrets ...string) Source {
 	subscription := subject{identify: identifyPolar, read: readPolar, refetch: true}
 	order := subject{identify: identifyPolarOrder, read: readPolarOrder}
 	all := map[string]subject{}
-	subscription.of(all, "subscription.created", "subscription.updated", "subscription.active",
+	subscription.register(all, "subscription.created", "subscription.updated", "subscription.active",
 		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
 		"subscription.past_due", "subscription.paused", "subscription.resumed")
-	order.of(all, "order.refunded")
+	order.register(all, "order.refunded")
 	return Source{
 		name: "polar", keys: func() [][]byte { return keys }, err: err,
 		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
@@ -43,7 +43,7 @@ func identifyPolarCustomer(d fields, e *Event) {
 
 func readPolar(d fields, e Event) state {
 	s := polarState(d, e)
-	s.id, s.since, s.items = e.Subscription, d.date("created_at"), [][]string{e.Products}
+	s.id, s.startedAt, s.items = e.Subscription, d.date("created_at"), [][]string{e.Products}
 	return s
 }
 
@@ -53,20 +53,20 @@ func polarState(d fields, e Event) state {
 	status := d.text("status")
 	switch {
 	case e.Type == "subscription.revoked":
-		return over(deleted, e.At)
+		return endedState(deleted, e.At)
 	case status == "trialing":
 		return polarActive(d, trialing)
 	case status == "active":
 		return polarActive(d, active)
 	case status == "past_due":
-		return state{status: entitlement.PastDue, stage: pastDue, until: d.date("current_period_start")}
+		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: d.date("current_period_start")}
 	}
-	return overState(d, status, e.At)
+	return parseEndedState(d, status, e.At)
 }
 
 func polarActive(d fields, at stage) state {
 	from, to := d.date("current_period_start"), d.date("current_period_end")
-	return paidFor(at, from, to, d.flag("cancel_at_period_end"), d.dateOr("ends_at"))
+	return activeState(at, from, to, d.flag("cancel_at_period_end"), d.dateOr("ends_at"))
 }
 
 func identifyPolarOrder(d fields, e *Event) {
@@ -78,7 +78,7 @@ func identifyPolarOrder(d fields, e *Event) {
 }
 
 func readPolarOrder(d fields, e Event) state {
-	s := paidBack(e, d.date("created_at"))
+	s := refundHold(e, d.date("created_at"))
 	if len(e.Products) > 0 {
 		s.items = [][]string{e.Products}
 	}
@@ -87,7 +87,7 @@ func readPolarOrder(d fields, e Event) state {
 	case "partially_refunded":
 		s.ignored = true
 	default:
-		return unknown(d, "status")
+		return failUnknown(d, "status")
 	}
 	return s
 }

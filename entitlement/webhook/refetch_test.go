@@ -18,7 +18,7 @@ func TestRefetch(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
 		synctest.Test(t, func(t *testing.T) {
-			table := newTable()
+			st := newStore()
 			began := time.Now()
 			o := &webhook.Options{Refetch: func(_ context.Context, e webhook.Event) (entitlement.Subscription, error) {
 				if e.Subscription == "" || e.At.IsZero() || len(e.Products) == 0 {
@@ -27,8 +27,8 @@ func TestRefetch(t *testing.T) {
 				time.Sleep(time.Second)
 				return entitlement.Subscription{Plan: "team", Status: active, PeriodEnd: began.Add(time.Hour)}, nil
 			}}
-			s.want(t, s.handler(t, table, o), "cancel", 200)
-			got := table.only(t)
+			s.want(t, s.handler(t, st, o), "cancel", 200)
+			got := st.only(t)
 			if got.Plan != "team" || got.Status != active || got.Owner != owner || got.ID == "" || !got.UpdatedAt.Equal(began) {
 				t.Errorf("%s: got %+v", s.name, got)
 			}
@@ -36,12 +36,12 @@ func TestRefetch(t *testing.T) {
 	}
 }
 
-// Of two concurrent calls of Refetch, the one that began last counts, whichever ends first.
+// Of two concurrent calls of Refetch, the one that began last counts, even if it ends first.
 // The other event is sent again.
-func TestRefetchesThatOverlap(t *testing.T) {
+func TestConcurrentRefetches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		table := newTable()
+		st := newStore()
 		o := &webhook.Options{Refetch: func(_ context.Context, e webhook.Event) (entitlement.Subscription, error) {
 			if e.Type == "customer.subscription.deleted" {
 				return entitlement.Subscription{Status: ended}, nil
@@ -49,12 +49,12 @@ func TestRefetchesThatOverlap(t *testing.T) {
 			time.Sleep(3 * time.Second) // the state has changed meanwhile
 			return entitlement.Subscription{Plan: "pro", Status: active}, nil
 		}}
-		h := stripe.handler(t, table, o)
+		h := stripe.handler(t, st, o)
 		go stripe.want(t, h, "purchase", 503)
 		time.Sleep(time.Second)
 		stripe.want(t, h, "cancel", 200)
 		time.Sleep(5 * time.Second)
-		if got := table.only(t); got.Status != ended {
+		if got := st.only(t); got.Status != ended {
 			t.Errorf("got %+v, want it ended", got)
 		}
 	})
@@ -62,75 +62,75 @@ func TestRefetchesThatOverlap(t *testing.T) {
 
 // An instance whose clock is behind does not lose a fetched state: the event is sent again
 // until the clock has caught up.
-func TestRefetchBesideAClockThatIsAhead(t *testing.T) {
+func TestRefetchWithClockAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		table, o := newTable(), owned()
+		st, o := newStore(), withOwner()
 		state := entitlement.Subscription{Plan: "pro", Status: active}
 		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) { return state, nil }
-		h := stripe.handler(t, table, o)
+		h := stripe.handler(t, st, o)
 		stripe.want(t, h, "purchase", 200)
-		ahead := table.only(t)
+		ahead := st.only(t)
 		ahead.UpdatedAt = time.Now().Add(5 * time.Second)
-		if _, err := table.Put(t.Context(), ahead); err != nil {
+		if _, err := st.Put(t.Context(), ahead); err != nil {
 			t.Fatal(err)
 		}
 		state = entitlement.Subscription{Status: ended}
 		stripe.want(t, h, "cancel", 503)
 		time.Sleep(6 * time.Second)
 		stripe.want(t, h, "cancel", 200)
-		if got := table.only(t); got.Status != ended {
+		if got := st.only(t); got.Status != ended {
 			t.Errorf("got %+v, want it ended", got)
 		}
 	})
 }
 
-func TestRefetchAnswers(t *testing.T) {
+func TestRefetchResults(t *testing.T) {
 	t.Parallel()
 	good := entitlement.Subscription{Owner: "org_7", ID: "sub_x", Plan: "pro", Status: active}
 	for name, c := range map[string]struct {
-		answer func() (entitlement.Subscription, error)
-		want   int
+		refetch func() (entitlement.Subscription, error)
+		want    int
 	}{
-		"whole":        {func() (entitlement.Subscription, error) { return good, nil }, 200},
+		"valid":        {func() (entitlement.Subscription, error) { return good, nil }, 200},
 		"an outage":    {func() (entitlement.Subscription, error) { return good, errors.New("down") }, 503},
 		"ErrIgnore":    {func() (entitlement.Subscription, error) { return good, webhook.ErrIgnore }, 503},
 		"a panic":      {func() (entitlement.Subscription, error) { panic("down") }, 503},
 		"nothing":      {func() (entitlement.Subscription, error) { return entitlement.Subscription{}, nil }, 422},
 		"no status":    {func() (entitlement.Subscription, error) { s := good; s.Status = "x"; return s, nil }, 422},
 		"no plan":      {func() (entitlement.Subscription, error) { s := good; s.Plan = ""; return s, nil }, 422},
-		"no such plan": {func() (entitlement.Subscription, error) { s := good; s.Plan = "x"; return s, nil }, 422},
-		"over, without a plan": {func() (entitlement.Subscription, error) {
+		"unknown plan": {func() (entitlement.Subscription, error) { s := good; s.Plan = "x"; return s, nil }, 422},
+		"ended, without a plan": {func() (entitlement.Subscription, error) {
 			s := good
 			s.Plan, s.Status = "", ended
 			return s, nil
 		}, 200},
-		"not an owner": {func() (entitlement.Subscription, error) { s := good; s.Owner = strings.Repeat("a", 256); return s, nil }, 422},
+		"an invalid owner": {func() (entitlement.Subscription, error) { s := good; s.Owner = strings.Repeat("a", 256); return s, nil }, 422},
 	} {
-		table := newTable()
-		o := &webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) { return c.answer() }}
-		stripe.want(t, stripe.handler(t, table, o), "purchase", c.want)
+		st := newStore()
+		o := &webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) { return c.refetch() }}
+		stripe.want(t, stripe.handler(t, st, o), "purchase", c.want)
 		if c.want == 200 {
-			if got := table.only(t); got.Owner != "org_7" || got.ID != "sub_x" {
+			if got := st.only(t); got.Owner != "org_7" || got.ID != "sub_x" {
 				t.Errorf("%s: got %+v", name, got)
 			}
-		} else if len(table.rows) > 0 || len(table.seen) > 0 {
-			t.Errorf("%s: got %v", name, table.rows)
+		} else if len(st.rows) > 0 || len(st.seen) > 0 {
+			t.Errorf("%s: got %v", name, st.rows)
 		}
 	}
 }
 
 // Refunds and disputes are not refetched.
-func TestRefetchIsNotForHolds(t *testing.T) {
+func TestHoldsAreNotRefetched(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		table := newTable()
-		o := owned()
+		st := newStore()
+		o := withOwner()
 		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) {
 			return entitlement.Subscription{}, errors.New("Refetch was called")
 		}
-		s.want(t, s.handler(t, table, o), "refund", 200)
-		if got := table.only(t); got.Status != held {
+		s.want(t, s.handler(t, st, o), "refund", 200)
+		if got := st.only(t); got.Status != held {
 			t.Errorf("%s: got %+v", s.name, got)
 		}
 	}

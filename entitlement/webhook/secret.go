@@ -9,7 +9,7 @@ import (
 )
 
 // The bounds of a secret's key, in bytes. The lower one is that of Standard
-// Webhooks, which allows 24 to 64; some senders have longer keys. With an empty
+// Webhooks, which allows 24 to 64; some billing systems have longer keys. With an empty
 // key, anyone could sign.
 const (
 	minSecret  = 24

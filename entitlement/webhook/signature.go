@@ -14,7 +14,7 @@ import (
 // minutes too.
 const tolerance = 5 * time.Minute
 
-// Bounds of the headers. A sender signs with each of its secrets, of which
+// Bounds of the headers. A billing system signs with each of its secrets, of which
 // there are one or two.
 const (
 	maxHeader     = 4096 // bytes
@@ -36,14 +36,14 @@ type signature struct {
 	macs   [][]byte
 }
 
-// fresh reports whether the signature's time is within the tolerance.
-func (s signature) fresh(now time.Time) bool {
+// isFresh reports whether the signature's time is within the tolerance.
+func (s signature) isFresh(now time.Time) bool {
 	return now.Sub(s.at).Abs() <= tolerance
 }
 
-// by reports whether one of the keys has signed the body. It compares all of
+// isSignedBy reports whether one of the keys has signed the body. It compares all of
 // them in constant time, so that the duration reveals nothing.
-func (s signature) by(keys [][]byte, body []byte) bool {
+func (s signature) isSignedBy(keys [][]byte, body []byte) bool {
 	found := false
 	for _, key := range keys {
 		h := hmac.New(sha256.New, key)

@@ -14,10 +14,10 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// A touchyBody fails the test if it is read.
-type touchyBody struct{ t *testing.T }
+// An unreadBody fails the test if it is read.
+type unreadBody struct{ t *testing.T }
 
-func (b touchyBody) Read([]byte) (int, error) {
+func (b unreadBody) Read([]byte) (int, error) {
 	b.t.Error("the body was read")
 	return 0, io.EOF
 }
@@ -26,12 +26,12 @@ func sleepUntil(unix int64) { time.Sleep(time.Until(time.Unix(unix, 0))) }
 
 // Signatures from elsewhere. The first is the vector of the Standard Webhooks libraries
 // (TestWebhookSign). The others were computed with another HMAC implementation and the
-// key that the sender's own SDK derives from the secret. An authentic body that is not an
+// key that the billing system's own SDK derives from the secret. An authentic body that is not an
 // event gets 422.
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		sender  webhook.Source
+		source  webhook.Source
 		unix    int64
 		headers map[string]string
 		body    string
@@ -55,7 +55,7 @@ func TestVectors(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sleepUntil(c.unix)
-			h, err := webhook.New(newTable(), c.sender, catalog, products, nil)
+			h, err := webhook.New(newStore(), c.source, catalog, products, nil)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -107,12 +107,12 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		"twelve nines":        {edits{"Webhook-Timestamp": {"999999999999"}}, 400},
 	}
 	for name, c := range standard {
-		r := httptest.NewRequest("POST", "/", touchyBody{t})
+		r := httptest.NewRequest("POST", "/", unreadBody{t})
 		r.Header = http.Header{"Webhook-Id": {"a"}, "Webhook-Timestamp": {now}, "Webhook-Signature": {"v1," + good}}
 		for name, values := range c.edits {
 			r.Header[name] = values
 		}
-		refuses(t, dodo, r, name, c.want)
+		checkRefused(t, dodo, r, name, c.want)
 	}
 	mac := strings.Repeat("0", 64)
 	for name, c := range map[string]struct {
@@ -126,21 +126,21 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		"many": {[]string{"t=" + now + strings.Repeat(",v1=00", 17)}, 400}, "a mebibyte": {[]string{"t=" + now + ",v1=" + strings.Repeat("0", 1<<20)}, 400},
 		"the other kind": {[]string{"v1," + good}, 400},
 	} {
-		r := httptest.NewRequest("POST", "/", touchyBody{t})
+		r := httptest.NewRequest("POST", "/", unreadBody{t})
 		r.Header = http.Header{"Stripe-Signature": c.values}
-		refuses(t, stripe, r, name, c.want)
+		checkRefused(t, stripe, r, name, c.want)
 	}
 }
 
-func refuses(t *testing.T, s system, r *http.Request, name string, want int) {
+func checkRefused(t *testing.T, s system, r *http.Request, name string, want int) {
 	t.Helper()
-	table := newTable()
-	w := serve(s.handler(t, table, nil), r)
+	st := newStore()
+	w := serve(s.handler(t, st, nil), r)
 	if w.Code != want || w.Body.Len() != 0 || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%s: %s: got %d, %q, want %d and no body", s.name, name, w.Code, w.Body, want)
 	}
-	if len(table.calls) > 0 {
-		t.Errorf("%s: %s: the table was called: %v", s.name, name, table.calls)
+	if len(st.calls) > 0 {
+		t.Errorf("%s: %s: the store was called: %v", s.name, name, st.calls)
 	}
 }
 
@@ -188,22 +188,22 @@ func TestForgeries(t *testing.T) {
 		} {
 			r := s.request("e", body)
 			forge(r.Header)
-			refuses(t, s, r, name, 401)
+			checkRefused(t, s, r, name, 401)
 		}
 	}
 }
 
 // Stripe's key is the text of the secret, not its base64. With Dodo it is the other way
 // round.
-func TestKeyOfTheOtherKind(t *testing.T) {
+func TestKeyEncoding(t *testing.T) {
 	t.Parallel()
 	body := payload(t, dodo, "purchase")
 	r := dodo.request("e", body)
 	signText(r.Header, secret, "e", time.Now(), body)
-	refuses(t, dodo, r, "the text as the key", 401)
+	checkRefused(t, dodo, r, "the text as the key", 401)
 	r = polar.request("e", payload(t, polar, "purchase"))
 	signStandard(r.Header, secret, "e", time.Now(), payload(t, polar, "purchase"))
-	if got := serve(polar.handler(t, newTable(), nil), r).Code; got != 200 {
+	if got := serve(polar.handler(t, newStore(), nil), r).Code; got != 200 {
 		t.Errorf("Polar with either key: got %d, want 200", got)
 	}
 }
@@ -220,9 +220,9 @@ func TestRotation(t *testing.T) {
 		}{
 			"the new one": {[]string{secret, other}, secret, 200},
 			"the old one": {[]string{other, secret}, secret, 200},
-			"one gone":    {[]string{secret}, other, 401},
+			"removed":     {[]string{secret}, other, 401},
 		} {
-			h, err := webhook.New(newTable(), s.sender(c.secrets...), catalog, products, nil)
+			h, err := webhook.New(newStore(), s.source(c.secrets...), catalog, products, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -233,15 +233,15 @@ func TestRotation(t *testing.T) {
 			}
 		}
 		r := s.request("e", body)
-		among(r.Header)
-		if got := serve(s.handler(t, newTable(), nil), r).Code; got != 200 {
+		addOtherSignatures(r.Header)
+		if got := serve(s.handler(t, newStore(), nil), r).Code; got != 200 {
 			t.Errorf("%s: the last of several signatures: got %d, want 200", s.name, got)
 		}
 	}
 }
 
-// among puts other signatures before the good one.
-func among(h http.Header) {
+// addOtherSignatures puts other signatures before the good one.
+func addOtherSignatures(h http.Header) {
 	if good := h.Get("Webhook-Signature"); good != "" {
 		h.Set("Webhook-Signature", "v1a,AAAA v1,"+strings.Repeat("A", 43)+"= v1 v1,? , "+good)
 	}
@@ -268,7 +268,7 @@ func TestTolerance(t *testing.T) {
 				r := s.request("e", body)
 				s.sign(r.Header, secret, "e", time.Now().Add(c.signed), body)
 				time.Sleep(c.later)
-				if got := serve(s.handler(t, newTable(), nil), r).Code; got != c.want {
+				if got := serve(s.handler(t, newStore(), nil), r).Code; got != c.want {
 					t.Errorf("%s: signed %s: got %d, want %d", s.name, name, got, c.want)
 				}
 			})

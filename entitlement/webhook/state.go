@@ -9,15 +9,15 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A state is the state of something in an event, with the sender's IDs of what
-// was bought.
+// A state is the state of something in an event, with the billing system's
+// IDs of what was bought.
 type state struct {
-	id     string
-	status entitlement.Status
-	stage  stage
-	since  time.Time
-	paid   time.Time // when the paid period began
-	until  time.Time
+	id          string
+	status      entitlement.Status
+	stage       stage
+	startedAt   time.Time
+	periodStart time.Time // of the last paid period
+	periodEnd   time.Time
 
 	// items are the known IDs of each thing that was bought.
 	items [][]string
@@ -50,14 +50,14 @@ func version(s stage, event string) int64 {
 	return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)
 }
 
-// over returns a state that grants nothing.
-func over(s stage, at time.Time) state {
-	return state{status: entitlement.Ended, stage: s, until: at}
+// endedState returns a state that grants nothing.
+func endedState(s stage, at time.Time) state {
+	return state{status: entitlement.Ended, stage: s, periodEnd: at}
 }
 
-// held returns a hold, which takes access away until it has ended.
-func held(id string, since time.Time) state {
-	return state{id: id, status: entitlement.Held, stage: pastDue, since: since}
+// hold returns a hold, which takes access away until it has ended.
+func hold(id string, startedAt time.Time) state {
+	return state{id: id, status: entitlement.Held, stage: pastDue, startedAt: startedAt}
 }
 
 // leeway extends a period that will be renewed. The event of the renewal
@@ -65,33 +65,33 @@ func held(id string, since time.Time) state {
 // sent again.
 const leeway = time.Hour
 
-// paidFor returns a paid period. If stops is true, or at the instant stop if
+// activeState returns a paid period. If stops is true, or at the instant stop if
 // that is set, the subscription is not renewed. A period that is not renewed
 // needs no leeway.
-func paidFor(at stage, from, to time.Time, stops bool, stop time.Time) state {
+func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state {
 	if !stops {
 		to = to.Add(leeway)
 	}
 	if at == trialing {
 		from = time.Time{} // nothing was paid
 	}
-	return state{status: entitlement.Active, stage: at, paid: from, until: earliest(to, stop)}
+	return state{status: entitlement.Active, stage: at, periodStart: from, periodEnd: earliest(to, stop)}
 }
 
-// paidWith is how long after a payment the paid period may begin, by the
-// sender's own clocks. The next period begins much later.
-const paidWith = time.Hour
+// paymentLead is how long before the paid period a payment may be made, by the
+// billing system's own clocks. The next period begins much later.
+const paymentLead = time.Hour
 
-// paidBack returns a hold on the period that a payment paid for, and on earlier
+// refundHold returns a hold on the period that a payment paid for, and on earlier
 // ones.
-func paidBack(e Event, paid time.Time) state {
-	s := held("refund:"+e.Payment, e.At)
-	s.paid = earliest(e.At, paid.Add(paidWith))
+func refundHold(e Event, paidAt time.Time) state {
+	s := hold("refund:"+e.Payment, e.At)
+	s.periodStart = earliest(e.At, paidAt.Add(paymentLead))
 	return s
 }
 
-// unknown reports a status that this version does not know.
-func unknown(d fields, name string) state {
+// failUnknown records the fault that a status is unknown.
+func failUnknown(d fields, name string) state {
 	d.fail(name, "a known status")
 	return state{}
 }
@@ -109,14 +109,14 @@ func earliest(times ...time.Time) (first time.Time) {
 // subscription returns the state as a Subscription of the host's plan.
 func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{
-		ID: s.id, Status: s.status, StartedAt: s.since, PeriodStart: s.paid, PeriodEnd: s.until,
+		ID: s.id, Status: s.status, StartedAt: s.startedAt, PeriodStart: s.periodStart, PeriodEnd: s.periodEnd,
 		UpdatedAt: e.At, Version: version(s.stage, e.ID),
 	}
-	plan, err := p.of(s.items)
+	plan, err := p.planOf(s.items)
 	granted := s.status == entitlement.Active || s.status == entitlement.PastDue
 	switch {
 	case err != nil && granted:
-		return sub, &refusal{err}
+		return sub, &rejection{err}
 	case err != nil: // a state that grants nothing needs no plan, and its product may have none any more
 	case s.status == entitlement.Held && len(s.items) > 0 && plan == "":
 		return sub, ErrIgnore
@@ -131,9 +131,9 @@ func (p products) subscription(e Event, s state) (entitlement.Subscription, erro
 // products maps the ID of a product or price to a plan.
 type products map[string]string
 
-// of returns the plan of the items. It returns "" if all items are known to
+// planOf returns the plan of the items. It returns "" if all items are known to
 // have none.
-func (p products) of(items [][]string) (plan string, err error) {
+func (p products) planOf(items [][]string) (plan string, err error) {
 	for _, ids := range items {
 		one, ok := p.find(ids)
 		switch {

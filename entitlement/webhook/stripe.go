@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Stripe returns the Sender for Stripe's webhooks. The secrets are the signing
+// Stripe returns the Source for Stripe's webhooks. The secrets are the signing
 // secrets of the endpoint, "whsec_…". Select the events
 // customer.subscription.*, charge.refunded and charge.dispute.*, in any API
 // version.
@@ -37,12 +37,12 @@ func Stripe(secrets ...string) Source {
 	refund := subject{identify: identifyStripeCharge, read: readStripeCharge}
 	dispute := subject{identify: identifyStripeDispute, read: readStripeDispute}
 	all := map[string]subject{}
-	subscription.of(all, "customer.subscription.created", "customer.subscription.updated",
+	subscription.register(all, "customer.subscription.created", "customer.subscription.updated",
 		"customer.subscription.deleted", "customer.subscription.paused", "customer.subscription.resumed",
 		"customer.subscription.trial_will_end", "customer.subscription.pending_update_applied",
 		"customer.subscription.pending_update_expired")
-	refund.of(all, "charge.refunded")
-	dispute.of(all, "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
+	refund.register(all, "charge.refunded")
+	dispute.register(all, "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
 		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
 	return Source{
 		name: "stripe", keys: func() [][]byte { return keys }, err: err,
@@ -126,7 +126,7 @@ func stripeItems(d fields) (all [][]string) {
 
 func readStripe(d fields, e Event) state {
 	s := stripeState(d, e)
-	s.id, s.since, s.items = e.Subscription, d.unix("created"), stripeItems(d)
+	s.id, s.startedAt, s.items = e.Subscription, d.unix("created"), stripeItems(d)
 	return s
 }
 
@@ -134,29 +134,29 @@ func stripeState(d fields, e Event) state {
 	status := d.text("status")
 	switch {
 	case e.Type == "customer.subscription.deleted":
-		return over(deleted, e.At)
+		return endedState(deleted, e.At)
 	case status == "trialing":
 		return stripePaid(d, trialing)
 	case status == "active":
 		return stripePaid(d, active)
 	case status == "past_due":
-		return state{status: entitlement.PastDue, stage: pastDue, until: stripePeriod(d, "current_period_start")}
+		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: stripePeriod(d, "current_period_start")}
 	}
-	return overState(d, status, e.At)
+	return parseEndedState(d, status, e.At)
 }
 
-// overState reads a status that grants nothing. Stripe and Polar have the same
+// parseEndedState reads a status that grants nothing. Stripe and Polar have the same
 // names.
-func overState(d fields, status string, at time.Time) state {
+func parseEndedState(d fields, status string, at time.Time) state {
 	switch status {
 	case "incomplete":
-		return over(incomplete, at)
+		return endedState(incomplete, at)
 	case "paused":
-		return over(pastDue, at)
+		return endedState(pastDue, at)
 	case "canceled", "unpaid", "incomplete_expired":
-		return over(ended, at)
+		return endedState(ended, at)
 	}
-	return unknown(d, "status")
+	return failUnknown(d, "status")
 }
 
 func stripePaid(d fields, at stage) state {
@@ -165,7 +165,7 @@ func stripePaid(d fields, at stage) state {
 		stop = d.unix("cancel_at")
 	}
 	from, to := stripePeriod(d, "current_period_start"), stripePeriod(d, "current_period_end")
-	return paidFor(at, from, to, d.flag("cancel_at_period_end"), stop)
+	return activeState(at, from, to, d.flag("cancel_at_period_end"), stop)
 }
 
 // stripePeriod reads the start or end of the period. Since API version
@@ -188,7 +188,7 @@ func readStripeCharge(d fields, e Event) state {
 	if !d.has("refunded") {
 		d.fail("refunded", "true or false")
 	}
-	s := paidBack(e, d.unix("created"))
+	s := refundHold(e, d.unix("created"))
 	s.ignored = !d.flag("refunded")
 	return s
 }
@@ -201,7 +201,7 @@ func identifyStripeDispute(d fields, e *Event) {
 }
 
 func readStripeDispute(d fields, e Event) state {
-	s := held("dispute:"+d.text("id"), d.unix("created"))
+	s := hold("dispute:"+d.text("id"), d.unix("created"))
 	switch status := d.text("status"); status {
 	case "needs_response", "under_review":
 	case "lost", "prevented":
@@ -211,7 +211,7 @@ func readStripeDispute(d fields, e Event) state {
 	case "warning_needs_response", "warning_under_review":
 		s.status, s.stage = entitlement.Ended, incomplete
 	default:
-		return unknown(d, "status")
+		return failUnknown(d, "status")
 	}
 	return s
 }

@@ -9,30 +9,29 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// New returns a Handler that keeps the table up to date with the events of the
-// sender. The products map what is sold to plans of the catalog: the key is the
-// ID of a product or, for Stripe, of a product or a price, where the price has
-// precedence. Map something that is sold and has no plan to "". The Options may
-// be nil.
+// New returns a Handler that stores the events of the source. The products map what
+// is sold to plans of the catalog: the key is the ID of a product or, for Stripe, of
+// a product or a price, where the price has precedence. Map something that is sold
+// and has no plan to "". The Options may be nil.
 //
-// New returns an error if table or catalog is nil, products is empty or names a
+// New returns an error if store or catalog is nil, products is empty or names a
 // plan that is not in the catalog, or a secret is missing or invalid
 // (see [Source]).
-func New(table Store, from Source, catalog *entitlement.Catalog, products map[string]string, o *Options) (*Handler, error) {
+func New(store Store, source Source, catalog *entitlement.Catalog, products map[string]string, opts *Options) (*Handler, error) {
 	switch {
-	case table == nil:
-		return nil, errors.New("webhook: table is nil")
-	case from.subjects == nil:
-		return nil, errors.New("webhook: the sender is the zero value; use Stripe, Polar or Dodo")
-	case from.err != nil:
-		return nil, fmt.Errorf("webhook: %s: %w", from.name, from.err)
+	case store == nil:
+		return nil, errors.New("webhook: store is nil")
+	case source.subjects == nil:
+		return nil, errors.New("webhook: source is the zero value; use Stripe, Polar or Dodo")
+	case source.err != nil:
+		return nil, fmt.Errorf("webhook: %s: %w", source.name, source.err)
 	case catalog == nil:
 		return nil, errors.New("webhook: catalog is nil")
 	}
 	if err := checkProducts(catalog, products); err != nil {
 		return nil, err
 	}
-	return &Handler{table, from, catalog, maps.Clone(products), o.withDefaults()}, nil
+	return &Handler{store, source, catalog, maps.Clone(products), opts.withDefaults()}, nil
 }
 
 func checkProducts(catalog *entitlement.Catalog, products map[string]string) error {

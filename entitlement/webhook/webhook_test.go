@@ -9,14 +9,14 @@ import (
 )
 
 // With an empty or guessable secret, anyone could sign.
-func TestSecretsThatAreRefused(t *testing.T) {
+func TestInvalidSecrets(t *testing.T) {
 	t.Parallel()
 	all := map[string][]string{
 		"none": nil, "empty": {""}, "the prefix alone": {"whsec_"}, "short": {"whsec_c2VjcmV0Cg=="},
 		"23 bytes":               {"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY="},
 		"zeros":                  {"whsec_" + strings.Repeat("A", 64)},
 		"one good and one empty": {secret, ""}, "one empty and one good": {"", secret},
-		"with a line behind": {secret + "\n"}, "with a space before": {" " + secret},
+		"with a line break": {secret + "\n"}, "with a space before": {" " + secret},
 		"nine":     {secret, secret, secret, secret, secret, secret, secret, secret, secret},
 		"too long": {"whsec_" + strings.Repeat("MTIz", 200)},
 	}
@@ -25,27 +25,27 @@ func TestSecretsThatAreRefused(t *testing.T) {
 			if s.name != "dodo" && name == "23 bytes" {
 				continue // its text is long enough
 			}
-			_, err := webhook.New(newTable(), s.sender(secrets...), catalog, products, nil)
+			_, err := webhook.New(newStore(), s.sender(secrets...), catalog, products, nil)
 			if err == nil || strings.Contains(err.Error(), "c2Vj") || !strings.Contains(err.Error(), s.name) {
 				t.Errorf("%s accepted a secret that is %s: %v", s.name, name, err)
 			}
 		}
 	}
-	for name, sender := range map[string]webhook.Source{
-		"an API key of Stripe's": webhook.Stripe("sk_live_0123456789012345678901234567890123456789"),
+	for name, source := range map[string]webhook.Source{
+		"a Stripe API key":       webhook.Stripe("sk_live_0123456789012345678901234567890123456789"),
 		"not base64":             webhook.Dodo("whsec_0123456789-0123456789_0123456789-0123"),
 		"base64 without padding": webhook.Dodo(strings.TrimRight(secret, "=")),
 		"base64 with more bits":  webhook.Dodo(strings.Replace(secret, "h8=", "h9=", 1)),
 	} {
-		if _, err := webhook.New(newTable(), sender, catalog, products, nil); err == nil {
+		if _, err := webhook.New(newStore(), source, catalog, products, nil); err == nil {
 			t.Errorf("accepted %s", name)
 		}
 	}
-	for name, sender := range map[string]webhook.Source{
-		"24 bytes":                       webhook.Dodo("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-		"Polar's own prefix, not base64": webhook.Polar("polar_whs_" + "0123456789abcdefABCDEF012"),
+	for name, source := range map[string]webhook.Source{
+		"24 bytes":                   webhook.Dodo("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+		"Polar's prefix, not base64": webhook.Polar("polar_whs_" + "0123456789abcdefABCDEF012"),
 	} {
-		if _, err := webhook.New(newTable(), sender, catalog, products, nil); err != nil {
+		if _, err := webhook.New(newStore(), source, catalog, products, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -55,39 +55,39 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	good := webhook.Stripe(secret)
 	for name, c := range map[string]struct {
-		table   webhook.Store
-		from    webhook.Source
+		st      webhook.Store
+		source  webhook.Source
 		catalog *entitlement.Catalog
 		plans   map[string]string
 		want    string
 	}{
-		"no table":         {nil, good, catalog, products, "table"},
-		"no sender":        {newTable(), webhook.Source{}, catalog, products, "sender"},
-		"no catalog":       {newTable(), good, nil, products, "catalog"},
-		"no plans":         {newTable(), good, catalog, nil, "no product"},
-		"unknown plan":     {newTable(), good, catalog, map[string]string{"price_1": "pro", "price_2": "enterprise"}, `product "price_2": entitlement: unknown plan: "enterprise"`},
-		"another case":     {newTable(), good, catalog, map[string]string{"price_1": "Pro"}, `"Pro"`},
-		"nameless":         {newTable(), good, catalog, map[string]string{"": "pro"}, `product ""`},
-		"not quite a name": {newTable(), good, catalog, map[string]string{"a\x00": "pro"}, `product "a\x00"`},
+		"no store":            {nil, good, catalog, products, "store is nil"},
+		"no source":           {newStore(), webhook.Source{}, catalog, products, "source is"},
+		"no catalog":          {newStore(), good, nil, products, "catalog"},
+		"no plans":            {newStore(), good, catalog, nil, "no product"},
+		"unknown plan":        {newStore(), good, catalog, map[string]string{"price_1": "pro", "price_2": "enterprise"}, `product "price_2": entitlement: unknown plan: "enterprise"`},
+		"another case":        {newStore(), good, catalog, map[string]string{"price_1": "Pro"}, `"Pro"`},
+		"empty name":          {newStore(), good, catalog, map[string]string{"": "pro"}, `product ""`},
+		"a control character": {newStore(), good, catalog, map[string]string{"a\x00": "pro"}, `product "a\x00"`},
 	} {
-		if _, err := webhook.New(c.table, c.from, c.catalog, c.plans, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := webhook.New(c.st, c.source, c.catalog, c.plans, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
 		}
 	}
 }
 
 // New copies the products, so later changes have no effect.
-func TestPlansAreCopied(t *testing.T) {
+func TestNewCopiesProducts(t *testing.T) {
 	t.Parallel()
 	plans := map[string]string{"price_1Qpro0KhExample": "pro"}
-	table := newTable()
-	h, err := webhook.New(table, webhook.Stripe(secret), catalog, plans, nil)
+	st := newStore()
+	h, err := webhook.New(st, webhook.Stripe(secret), catalog, plans, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	plans["price_1Qpro0KhExample"] = "team"
 	stripe.want(t, h, "purchase", 200)
-	if got := table.only(t).Plan; got != "pro" {
+	if got := st.only(t).Plan; got != "pro" {
 		t.Errorf("got plan %q, want pro", got)
 	}
 }

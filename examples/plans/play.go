@@ -57,9 +57,9 @@ func (t *story) run(ctx context.Context) error {
 			return err
 		}
 	}
-	refused, err := t.plans.Refused(ctx, 1)
-	if err == nil && len(refused) == 1 {
-		fmt.Fprintf(t.out, "      kept for review: %s\n", refused[0].Reason)
+	rejected, err := t.plans.Rejected(ctx, 1)
+	if err == nil && len(rejected) == 1 {
+		fmt.Fprintf(t.out, "      saved for review: %s\n", rejected[0].Reason)
 	}
 	return err
 }

@@ -16,8 +16,8 @@ var planMutants = []mutant{
 		"if h.PeriodStart = h.StartedAt; true {",
 	}, "./entitlement", "TestResolve"},
 	{"webhook: a refund takes what was paid for since", "entitlement/webhook/state.go", edits{
-		"s.paid = earliest(e.At, paid.Add(paidWith))",
-		"s.paid = e.At",
+		"s.periodStart = earliest(e.At, paidAt.Add(paymentLead))",
+		"s.periodStart = e.At",
 	}, "./entitlement/webhook", "TestRefundOfOnePeriod"},
 	{"plans: an override revives what ended", "entitlement/resolution.go", edits{
 		"\t\te.APIAccess = false\n",
@@ -34,11 +34,11 @@ var planMutants = []mutant{
 	{"plans: an answer about another owner believed", "entitlement/httpprovider/answer.go", edits{
 		"case *a.Owner != owner:",
 		"case *a.Owner == \"\":",
-	}, "./entitlement/httpprovider", "TestPoisons"},
+	}, "./entitlement/httpprovider", "TestInvalidResponses"},
 	{"plans: the status of an answer not looked at", "entitlement/httpprovider/call.go", edits{
 		"case resp.StatusCode != http.StatusOK:",
 		"case resp.StatusCode >= http.StatusInternalServerError:",
-	}, "./entitlement/httpprovider", "TestPoisons"},
+	}, "./entitlement/httpprovider", "TestInvalidResponses"},
 	{"plans: a busy service asked again", "entitlement/httpprovider/httpprovider.go", edits{
 		"left > 0 {",
 		"left > time.Hour {",
@@ -78,17 +78,17 @@ var planMutants = []mutant{
 		"since",
 	}, "./entitlement/sqlprovider", "TestWatchLooksBack"},
 	{"plans in SQL: no gap after a poll that failed", "entitlement/sqlprovider/watch.go", edits{
-		"\tif err != nil {\n\t\tw.doubt = true\n",
+		"\tif err != nil {\n\t\tw.missed = true\n",
 		"\tif err != nil {\n",
-	}, "./entitlement/sqlprovider", "TestWatchCallsGapAfterAFailure"},
+	}, "./entitlement/sqlprovider", "TestWatchCallsGapAfterFailure"},
 
 	// The billing system's events.
 	{"webhook: signature not compared", "entitlement/webhook/handler.go", edits{
-		"if !s.by(h.from.keys(), body) {",
-		"if !s.by(h.from.keys(), body) && len(s.macs) == 0 {",
+		"if !s.isSignedBy(h.source.keys(), body) {",
+		"if !s.isSignedBy(h.source.keys(), body) && len(s.macs) == 0 {",
 	}, "./entitlement/webhook", "TestForgeries"},
 	{"webhook: time of a signature not looked at", "entitlement/webhook/handler.go", edits{
-		"if !s.fresh(time.Now()) {",
+		"if !s.isFresh(time.Now()) {",
 		"if s.at.IsZero() {",
 	}, "./entitlement/webhook", "TestReplays|TestTolerance"},
 	{"webhook: empty secret taken", "entitlement/webhook/secret.go", edits{
@@ -96,14 +96,14 @@ var planMutants = []mutant{
 		"case len(key) > maxSecret:",
 		"case bytes.Count(key, key[:1]) == len(key):",
 		"case len(key) > 0 && bytes.Count(key, key[:1]) == len(key):",
-	}, "./entitlement/webhook", "TestSecretsThatAreRefused"},
+	}, "./entitlement/webhook", "TestInvalidSecrets"},
 	{"webhook: Changed called only when something was written", "entitlement/webhook/handler.go", edits{
-		"\tchanged, err := h.table.Put(ctx, s)\n",
-		"\tchanged, err := h.table.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.table.MarkProcessed(ctx, e.ID, time.Now())\n\t}\n",
+		"\tchanged, err := h.store.Put(ctx, s)\n",
+		"\tchanged, err := h.store.Put(ctx, s)\n\tif err == nil && !changed {\n\t\treturn h.store.MarkProcessed(ctx, e.ID, time.Now())\n\t}\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: event marked before the write", "entitlement/webhook/handler.go", edits{
-		"\tchanged, err := h.table.Put(ctx, s)\n",
-		"\tif err := h.table.MarkProcessed(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkProcessed\", err}\n\t}\n\tchanged, err := h.table.Put(ctx, s)\n",
+		"\tchanged, err := h.store.Put(ctx, s)\n",
+		"\tif err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {\n\t\treturn &outage{\"MarkProcessed\", err}\n\t}\n\tchanged, err := h.store.Put(ctx, s)\n",
 	}, "./entitlement/webhook", "TestFailures"},
 	{"webhook: order within a second left to chance", "entitlement/webhook/state.go", edits{
 		"return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)",
@@ -154,7 +154,7 @@ var planMutants = []mutant{
 	{"webhook: what was fetched lost to a clock that is ahead", "entitlement/webhook/handler.go", edits{
 		"case fetched && !changed:",
 		"case fetched && changed && !fetched:",
-	}, "./entitlement/webhook", "TestRefetchBesideAClockThatIsAhead"},
+	}, "./entitlement/webhook", "TestRefetchWithClockAhead"},
 	{"a rotation takes an unknown plan for no plan", "apikey/create.go", edits{
 		"\t\tif err != nil {\n\t\t\treturn Issued{}, err\n\t\t}\n\t\tlimit = plan.MaxKeys",
 		"\t\tif err != nil {\n\t\t\tplan = m.everything()\n\t\t}\n\t\tlimit = plan.MaxKeys",

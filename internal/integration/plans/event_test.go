@@ -35,7 +35,7 @@ func keepRefused(t *testing.T, p *sqlprovider.Provider, e sqlprovider.RejectedEv
 
 func wantRefused(t *testing.T, p *sqlprovider.Provider, limit int, want ...sqlprovider.RejectedEvent) {
 	t.Helper()
-	if got, err := p.Refused(t.Context(), limit); err != nil || !reflect.DeepEqual(got, want) {
+	if got, err := p.Rejected(t.Context(), limit); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Refused(%d): got %+v, %v, want %+v", limit, got, err, want)
 	}
 }

@@ -35,8 +35,8 @@ CREATE TABLE IF NOT EXISTS keyhatch_plans_overrides (
 	INDEX keyhatch_plans_overrides_at (written_at, owner)
 ) ENGINE = InnoDB;
 
--- The billing system's events: those that were processed, and those that were
--- refused and are kept for people to look at.
+-- The billing system's events: processed events, and rejected events, which could
+-- not be used and are kept for review.
 CREATE TABLE IF NOT EXISTS keyhatch_plans_events (
 	event   VARBINARY(255) NOT NULL PRIMARY KEY CHECK (OCTET_LENGTH(event) > 0),
 	refused INTEGER NOT NULL CHECK (refused IN (0, 1)),

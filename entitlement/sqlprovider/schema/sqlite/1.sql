@@ -33,8 +33,8 @@ CREATE TABLE keyhatch_plans_overrides (
 
 CREATE INDEX keyhatch_plans_overrides_at ON keyhatch_plans_overrides (written_at, owner);
 
--- The billing system's events: those that were processed, and those that were
--- refused and are kept for people to look at.
+-- The billing system's events: processed events, and rejected events, which could
+-- not be used and are kept for review.
 CREATE TABLE keyhatch_plans_events (
 	event   TEXT    NOT NULL PRIMARY KEY CHECK (event <> ''),
 	refused INTEGER NOT NULL CHECK (refused IN (0, 1)),

@@ -42,10 +42,10 @@ const (
 	owner  = "org_42"
 )
 
-// A system is a sender and its way of signing.
+// A system is a billing system and its way of signing.
 type system struct {
 	name   string
-	sender func(secrets ...string) webhook.Source
+	source func(secrets ...string) webhook.Source
 	sign   func(h http.Header, secret, id string, at time.Time, body []byte)
 }
 
@@ -87,17 +87,17 @@ func signText(h http.Header, secret, id string, at time.Time, body []byte) {
 	signWith(h, []byte(secret), id, at, body)
 }
 
-func (s system) handler(t testing.TB, table webhook.Store, o *webhook.Options) *webhook.Handler {
+func (s system) handler(t testing.TB, st webhook.Store, opts *webhook.Options) *webhook.Handler {
 	t.Helper()
-	h, err := webhook.New(table, s.sender(secret), catalog, products, o)
+	h, err := webhook.New(st, s.source(secret), catalog, products, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-// owned returns options whose Owner always returns the owner.
-func owned() *webhook.Options {
+// withOwner returns options whose Owner always returns the owner.
+func withOwner() *webhook.Options {
 	return &webhook.Options{Owner: func(context.Context, webhook.Event) (string, error) { return owner, nil }}
 }
 

@@ -25,8 +25,8 @@ type subject struct {
 	refetch  bool // Refetch can return the state: it is a subscription
 }
 
-// of registers the subject for all the types.
-func (s subject) of(all map[string]subject, types ...string) {
+// register adds the subject to all under each of the types.
+func (s subject) register(all map[string]subject, types ...string) {
 	for _, t := range types {
 		all[t] = s
 	}

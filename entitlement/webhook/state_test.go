@@ -19,7 +19,7 @@ func at(text string) time.Time {
 
 const (
 	stripeBegan = "2026-03-01T10:00:00Z"
-	begun       = "2026-03-01T10:00:00.120034Z" // of Polar and Dodo
+	otherBegan  = "2026-03-01T10:00:00.120034Z" // of Polar and Dodo
 
 	active  = entitlement.Active
 	pastDue = entitlement.PastDue
@@ -28,7 +28,7 @@ const (
 )
 
 // Each event is stored with these values. A hold has no end, so its until is "".
-var meanings = []struct {
+var storedStates = []struct {
 	system         system
 	name           string
 	id, plan       string
@@ -36,7 +36,7 @@ var meanings = []struct {
 	since, paid    string // paid is when the paid period began
 	until, updated string
 	stage          int64
-	lookedUp       bool
+	noOwner        bool // the event does not name the owner
 }{
 	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", stripeBegan, stripeBegan, 1, false},
 	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, "", "2026-03-15T11:00:00Z", stripeBegan, 2, false},
@@ -54,46 +54,46 @@ var meanings = []struct {
 	{stripe, "dispute_won", "dispute:du_1QkhExample01", "", ended, "2026-04-16T06:00:00Z", "", "", "2026-06-01T06:00:00Z", 5, true},
 	{stripe, "dispute_lost", "dispute:du_1QkhExample01", "", held, "2026-04-16T06:00:00Z", "", "", "2026-06-01T06:00:00Z", 6, true},
 
-	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1, false},
-	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
-	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-03-01T10:00:00.5Z", "2026-04-01T11:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3, false},
-	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3, false},
-	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3, false},
-	{polar, "cancel_at_period_end", "5b5c0000-0000-4000-8000-000000000001", "pro", active, begun, "2026-04-01T10:00:00.5Z", "2026-05-01T10:00:00.5Z", "2026-04-12T08:00:00.000001Z", 3, false},
-	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6, false},
-	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, begun, "", "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4, false},
-	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, begun, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
+	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1, false},
+	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2, false},
+	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-03-01T10:00:00.5Z", "2026-04-01T11:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3, false},
+	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3, false},
+	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3, false},
+	{polar, "cancel_at_period_end", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T10:00:00.5Z", "2026-04-12T08:00:00.000001Z", 3, false},
+	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6, false},
+	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, otherBegan, "", "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4, false},
+	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5, false},
 	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-15T12:00:00.000007Z", "2026-04-01T11:00:05Z", "", "2026-04-15T12:00:00.000007Z", 4, false},
 
-	{dodo, "pending", "sub_KhExample0001", "pro", ended, begun, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
-	{dodo, "purchase", "sub_KhExample0001", "pro", active, begun, begun, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
-	{dodo, "renewal", "sub_KhExample0001", "pro", active, begun, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3, false},
-	{dodo, "plan_change", "sub_KhExample0001", "team", active, begun, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3, false},
-	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, begun, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3, false},
-	{dodo, "cancelled_at_period_end", "sub_KhExample0001", "pro", ended, begun, "", "2026-05-01T10:00:03Z", "2026-05-01T10:00:03Z", 6, false},
-	{dodo, "cancel", "sub_KhExample0001", "pro", ended, begun, "", "2026-04-14T08:00:00.001Z", "2026-04-14T08:00:00.001Z", 6, false},
-	{dodo, "past_due", "sub_KhExample0001", "pro", pastDue, begun, "", "2026-04-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 4, false},
-	{dodo, "past_due_advanced", "sub_KhExample0001", "pro", pastDue, begun, "", "2026-04-01T10:02:11.003Z", "2026-04-01T10:02:11.003Z", 4, false},
-	{dodo, "expired", "sub_KhExample0001", "pro", ended, begun, "", "2026-05-01T10:02:11.003Z", "2026-05-01T10:02:11.003Z", 6, false},
+	{dodo, "pending", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
+	{dodo, "purchase", "sub_KhExample0001", "pro", active, otherBegan, begun, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
+	{dodo, "renewal", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3, false},
+	{dodo, "plan_change", "sub_KhExample0001", "team", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3, false},
+	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3, false},
+	{dodo, "cancelled_at_period_end", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-05-01T10:00:03Z", "2026-05-01T10:00:03Z", 6, false},
+	{dodo, "cancel", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-04-14T08:00:00.001Z", "2026-04-14T08:00:00.001Z", 6, false},
+	{dodo, "past_due", "sub_KhExample0001", "pro", pastDue, otherBegan, "", "2026-04-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 4, false},
+	{dodo, "past_due_advanced", "sub_KhExample0001", "pro", pastDue, otherBegan, "", "2026-04-01T10:02:11.003Z", "2026-04-01T10:02:11.003Z", 4, false},
+	{dodo, "expired", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-05-01T10:02:11.003Z", "2026-05-01T10:02:11.003Z", 6, false},
 	{dodo, "refund", "refund:pay_KhExample0001", "", held, "2026-04-15T12:00:00.007Z", "2026-04-15T12:00:00.007Z", "", "2026-04-15T12:00:00.007Z", 4, false},
 	{dodo, "dispute", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "", "2026-04-16T06:00:00.3Z", 4, true},
 	{dodo, "dispute_won", "dispute:dp_KhExample0001", "", ended, "2026-04-16T06:00:00.25Z", "", "", "2026-06-01T06:00:00Z", 5, true},
 	{dodo, "dispute_lost", "dispute:dp_KhExample0001", "", held, "2026-04-16T06:00:00.25Z", "", "", "2026-06-01T06:00:00Z", 6, true},
 }
 
-func TestMeaning(t *testing.T) {
+func TestStoredStates(t *testing.T) {
 	t.Parallel()
-	for _, c := range meanings {
+	for _, c := range storedStates {
 		t.Run(c.system.name+"/"+c.name, func(t *testing.T) {
 			t.Parallel()
-			table := newTable()
-			if c.lookedUp {
-				c.system.want(t, c.system.handler(t, table, nil), c.name, 422)
-				c.system.want(t, c.system.handler(t, table, owned()), c.name, 200)
+			st := newStore()
+			if c.noOwner {
+				c.system.want(t, c.system.handler(t, st, nil), c.name, 422)
+				c.system.want(t, c.system.handler(t, st, withOwner()), c.name, 200)
 			} else {
-				c.system.want(t, c.system.handler(t, table, nil), c.name, 200)
+				c.system.want(t, c.system.handler(t, st, nil), c.name, 200)
 			}
-			got := table.only(t)
+			got := st.only(t)
 			if got.Version>>48 != c.stage {
 				t.Errorf("stage: got %d, want %d", got.Version>>48, c.stage)
 			}
@@ -144,14 +144,14 @@ func TestStatuses(t *testing.T) {
 	} {
 		field, _, _ := strings.Cut(c.old, ": ")
 		for status, want := range c.want {
-			table := newTable()
+			st := newStore()
 			body := edit(t, payload(t, c.system, c.name), c.old, field+`: "`+status+`"`)
-			got := c.system.deliver(c.system.handler(t, table, owned()), "e", body)
+			got := c.system.deliver(c.system.handler(t, st, withOwner()), "e", body)
 			switch {
-			case want == "" && (got != 422 || len(table.refused) != 1):
+			case want == "" && (got != 422 || len(st.rejected) != 1):
 				t.Errorf("%s %s %s: got %d, want 422", c.system.name, c.name, status, got)
-			case want != "" && (got != 200 || table.only(t).Status != want):
-				t.Errorf("%s %s %s: got %d, %v, want %s", c.system.name, c.name, status, got, table.rows, want)
+			case want != "" && (got != 200 || st.only(t).Status != want):
+				t.Errorf("%s %s %s: got %d, %v, want %s", c.system.name, c.name, status, got, st.rows, want)
 			}
 		}
 	}
@@ -194,15 +194,15 @@ func TestLife(t *testing.T) {
 		}},
 	} {
 		for _, s := range c.systems {
-			table := newTable()
-			h := s.handler(t, table, owned())
+			st := newStore()
+			h := s.handler(t, st, withOwner())
 			steps := begin
 			if name == "past due" {
 				steps = begin[:1] // the renewal fails
 			}
 			for _, step := range append(steps[:len(steps):len(steps)], c.steps...) {
 				s.want(t, h, step.name, 200)
-				got := table.grants(t, owner, at(step.at))
+				got := st.grants(t, owner, at(step.at))
 				if got.Active(at(step.at)) != (step.plan != "") || step.plan != "" && got.Plan != step.plan {
 					t.Errorf("%s, %s: after %s, at %s, got %+v, want plan %q", s.name, name, step.name, step.at, got, step.plan)
 				}
@@ -251,11 +251,11 @@ func TestRefundOfOnePeriod(t *testing.T) {
 			t.Errorf("%s: after a refund of the period: got access", c.system.name)
 		}
 		if c.system.name != "polar" { // a dispute also ends renewals
-			disputed, open := c.system.life(t)
+			disputed, hasAccess := c.system.life(t)
 			c.system.want(t, disputed, "renewal", 200)
 			c.system.want(t, disputed, "dispute_lost", 200)
 			c.system.deliver(disputed, "may", edited("renewal", c.may))
-			if open("2026-05-20T00:00:00Z") {
+			if hasAccess("2026-05-20T00:00:00Z") {
 				t.Errorf("%s: after a renewal of a disputed subscription: got access", c.system.name)
 			}
 		}
@@ -269,6 +269,6 @@ func TestRefundOfOnePeriod(t *testing.T) {
 // life returns a handler and a function that reports whether the owner has access at a
 // given time.
 func (s system) life(t *testing.T) (h http.Handler, access func(time string) bool) {
-	table := newTable()
-	return s.handler(t, table, owned()), func(time string) bool { return table.grants(t, owner, at(time)).Active(at(time)) }
+	st := newStore()
+	return s.handler(t, st, withOwner()), func(time string) bool { return st.grants(t, owner, at(time)).Active(at(time)) }
 }

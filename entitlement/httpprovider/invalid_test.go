@@ -16,8 +16,8 @@ import (
 
 const good = `{"owner":"user_1","plan":"pro","valid_until":null}`
 
-// A poison is a response that must be refused. Status 0 means 200.
-type poison struct {
+// A response must be refused. Status 0 means 200.
+type response struct {
 	name   string
 	status int
 	kind   string // content type; empty: application/json
@@ -25,25 +25,25 @@ type poison struct {
 	header http.Header
 }
 
-func body(name, body string) poison { return poison{name: name, body: body} }
+func body(name, body string) response { return response{name: name, body: body} }
 
-func kind(name, kind string) poison { return poison{name: name, kind: kind, body: good} }
+func kind(name, kind string) response { return response{name: name, kind: kind, body: good} }
 
-func header(name string, h http.Header) poison { return poison{name: name, body: good, header: h} }
+func header(name string, h http.Header) response { return response{name: name, body: good, header: h} }
 
-var poisons = []poison{
+var invalidResponses = []response{
 	{name: "status 201", status: 201, body: good},
 	{name: "status 203", status: 203, body: good},
 	{name: "status 204", status: 204},
 	{name: "status 206", status: 206, body: good},
 	{name: "status 300", status: 300, body: good},
-	{name: "status 301 without a place", status: 301, body: good},
+	{name: "status 301 without a Location", status: 301, body: good},
 	{name: "status 304", status: 304},
 	{name: "status 400", status: 400, body: good},
 	{name: "status 401", status: 401, body: good},
 	{name: "status 402", status: 402, body: good},
 	{name: "status 403", status: 403, body: good},
-	{name: "status 404 with a good answer", status: 404, body: good},
+	{name: "status 404 with a valid response", status: 404, body: good},
 	{name: "status 404 with no plan", status: 404, body: `{"owner":"user_1","plan":null}`},
 	{name: "status 404 with nothing", status: 404},
 	{name: "status 404 with a page", status: 404, kind: "text/plain", body: "404 page not found\n"},
@@ -66,26 +66,26 @@ var poisons = []poison{
 	kind("two in one", "application/json, text/html"),
 	header("no content type", http.Header{"Content-Type": nil}),
 	header("two content types", http.Header{"Content-Type": {"application/json", "application/json"}}),
-	header("an encoding that is not undone", http.Header{"Content-Encoding": {"br"}}),
-	header("an encoding that is none", http.Header{"Content-Encoding": {"identity"}}),
-	{name: "a gzip bomb", body: bomb(), header: http.Header{"Content-Encoding": {"gzip"}}},
-	{name: "a gzip bomb without an encoding", body: bomb()},
+	header("an unknown encoding", http.Header{"Content-Encoding": {"br"}}),
+	header("the identity encoding", http.Header{"Content-Encoding": {"identity"}}),
+	{name: "a gzip bomb", body: gzipBomb(), header: http.Header{"Content-Encoding": {"gzip"}}},
+	{name: "a gzip bomb without an encoding", body: gzipBomb()},
 	body("nothing", ""),
 	body("null", "null"),
 	body("a list", "[]"),
-	body("the answer in a list", "["+good+"]"),
-	body("the answer in a text", fmt.Sprintf("%q", good)),
+	body("the response in a list", "["+good+"]"),
+	body("the response in a string", fmt.Sprintf("%q", good)),
 	body("true", "true"),
 	body("an empty object", "{}"),
 	body("a cut body", good[:len(good)-1]),
 	body("half a body", good[:len(good)/2]),
-	body("the answer twice", good+good),
-	body("a line more", good+"\nnull"),
-	body("a letter behind", good+"x"),
-	body("a NUL behind", good+"\x00"),
+	body("the response twice", good+good),
+	body("another line", good+"\nnull"),
+	body("a trailing letter", good+"x"),
+	body("a trailing NUL", good+"\x00"),
 	body("a byte order mark", "\xef\xbb\xbf"+good),
 	body("half a character", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"features":["`+"\xff"+`"]}}`),
-	body("a comma too many", `{"owner":"user_1","plan":"pro","valid_until":null,}`),
+	body("a trailing comma", `{"owner":"user_1","plan":"pro","valid_until":null,}`),
 	body("deep nesting", strings.Repeat("[", 60_000)),
 	body("deep nesting in a field", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":`+strings.Repeat("[", 30_000)+strings.Repeat("]", 30_000)+`}}`),
 	body("too long by spaces", good+strings.Repeat(" ", 64<<10)),
@@ -109,7 +109,7 @@ var poisons = []poison{
 	body("a plan that is false", `{"owner":"user_1","plan":false,"valid_until":null}`),
 	body("a plan that is a number", `{"owner":"user_1","plan":0,"valid_until":null}`),
 	body("a plan that is an object", `{"owner":"user_1","plan":{"name":"pro"},"valid_until":null}`),
-	body("a plan that is a novel", `{"owner":"user_1","plan":"`+strings.Repeat("a", 30_000)+`","valid_until":null}`),
+	body("a long plan", `{"owner":"user_1","plan":"`+strings.Repeat("a", 30_000)+`","valid_until":null}`),
 	body("a plan that is the secret", `{"owner":"user_1","plan":"`+secret+`","valid_until":null}`),
 	body("a plan that is the header", `{"owner":"user_1","plan":"Bearer `+secret+`","valid_until":null}`),
 	body("two plans", `{"owner":"user_1","plan":"free","plan":"pro","valid_until":null}`),
@@ -124,7 +124,7 @@ var poisons = []poison{
 	body("the end missing", `{"owner":"user_1","plan":"pro"}`),
 	body("an empty end", `{"owner":"user_1","plan":"pro","valid_until":""}`),
 	body("an end that was not set", `{"owner":"user_1","plan":"pro","valid_until":"0001-01-01T00:00:00Z"}`),
-	body("an end that was not set, elsewhere", `{"owner":"user_1","plan":"pro","valid_until":"0001-01-01T01:00:00+01:00"}`),
+	body("an end that was not set, in another zone", `{"owner":"user_1","plan":"pro","valid_until":"0001-01-01T01:00:00+01:00"}`),
 	body("an end without a time", `{"owner":"user_1","plan":"pro","valid_until":"2999-01-01"}`),
 	body("an end without a zone", `{"owner":"user_1","plan":"pro","valid_until":"2999-01-01T00:00:00"}`),
 	body("an end in seconds", `{"owner":"user_1","plan":"pro","valid_until":32472144000}`),
@@ -141,15 +141,15 @@ var poisons = []poison{
 	body("no plan, but an override", `{"owner":"user_1","plan":null,"override":{"api_access":true}}`),
 	body("an override that is true", `{"owner":"user_1","plan":"pro","valid_until":null,"override":true}`),
 	body("an override that is a list", `{"owner":"user_1","plan":"pro","valid_until":null,"override":[]}`),
-	body("an override of nothing known", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"plan":"free"}}`),
+	body("an override with an unknown field", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"plan":"free"}}`),
 	body("an override of zero", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"max_keys":0}}`),
 	body("a field of the override twice", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":[],"scopes":["*"]}}`),
 	body("an override of foreign scopes", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":["`+secret+` "]}}`),
 	body("an override of a long grace", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"grace":"99999h"}}`),
 }
 
-// bomb returns a few KiB that decompress to 8 MiB.
-func bomb() string {
+// gzipBomb returns a few KiB that decompress to 8 MiB.
+func gzipBomb() string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	io.WriteString(w, good)
@@ -158,7 +158,7 @@ func bomb() string {
 	return b.String()
 }
 
-func (p poison) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (p response) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if p.kind != "" {
 		w.Header().Set("Content-Type", p.kind)
@@ -174,13 +174,13 @@ func (p poison) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 // E-15: an invalid response neither grants nor denies access, and no error contains the
 // secret.
-func TestPoisons(t *testing.T) {
+func TestInvalidResponses(t *testing.T) {
 	t.Parallel()
-	for _, poison := range poisons {
-		t.Run(strings.ReplaceAll(poison.name, " ", "_"), func(t *testing.T) {
-			p := newProvider(t, serve(t, poison.ServeHTTP), httpprovider.Options{})
+	for _, response := range invalidResponses {
+		t.Run(strings.ReplaceAll(response.name, " ", "_"), func(t *testing.T) {
+			p := newProvider(t, serve(t, response.ServeHTTP), httpprovider.Options{})
 			e, err := p.Entitlement(t.Context(), "user_1")
-			outage(t, e, err)
+			checkOutage(t, e, err)
 		})
 	}
 }
@@ -189,7 +189,7 @@ func TestPoisons(t *testing.T) {
 func TestContentTypes(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", `application/json; charset="utf-8"`} {
-		p := newProvider(t, serve(t, poison{kind: kind, body: good}.ServeHTTP), httpprovider.Options{})
+		p := newProvider(t, serve(t, response{kind: kind, body: good}.ServeHTTP), httpprovider.Options{})
 		if e, err := p.Entitlement(t.Context(), "user_1"); err != nil || !e.APIAccess {
 			t.Errorf("%s: got %+v, %v", kind, e, err)
 		}
@@ -197,7 +197,7 @@ func TestContentTypes(t *testing.T) {
 }
 
 // Every truncated response is an outage.
-func TestEveryCut(t *testing.T) {
+func TestTruncatedResponses(t *testing.T) {
 	t.Parallel()
 	const whole = `{"owner":"user_1","plan":"pro","status":"active","valid_until":"2999-01-01T00:00:00Z","override":{"scopes":["a"]}}`
 	var n int
@@ -206,7 +206,7 @@ func TestEveryCut(t *testing.T) {
 	})})
 	for n = range len(whole) {
 		e, err := p.Entitlement(t.Context(), "user_1")
-		outage(t, e, err)
+		checkOutage(t, e, err)
 	}
 	n = len(whole)
 	if e, err := p.Entitlement(t.Context(), "user_1"); err != nil || !e.APIAccess {
@@ -227,8 +227,8 @@ func respond(status int, body string) *http.Response {
 }
 
 // Any bytes are either a valid response about the owner or an outage.
-func FuzzAnswer(f *testing.F) {
-	for _, p := range poisons {
+func FuzzResponse(f *testing.F) {
+	for _, p := range invalidResponses {
 		if len(p.body) < 10_000 {
 			f.Add([]byte(p.body))
 		}
@@ -246,7 +246,7 @@ func FuzzAnswer(f *testing.F) {
 				t.Errorf("%q returned ErrNone", text)
 			}
 		case err != nil:
-			outage(t, e, err)
+			checkOutage(t, e, err)
 		case e.APIAccess && e.Plan != "pro" && e.Plan != "free" || e.Plan == "":
 			t.Errorf("%q granted %+v", text, e)
 		}
@@ -261,7 +261,7 @@ func TestFuzzSeedsHaveTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, folder := range folders {
-		if folder.Name() != "FuzzAnswer" {
+		if folder.Name() != "FuzzResponse" {
 			t.Errorf("testdata/fuzz/%s has seeds for no target", folder.Name())
 		}
 	}

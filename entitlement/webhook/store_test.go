@@ -12,26 +12,26 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A memTable is a Table in memory. before is called at the start of each method.
-type memTable struct {
-	mu      sync.Mutex
-	rows    map[string]entitlement.Subscription
-	seen    map[string]time.Time
-	refused map[string]refusal
-	calls   []string
-	before  func(ctx context.Context, method string) error
+// A memStore is a Store in memory. before is called at the start of each method.
+type memStore struct {
+	mu       sync.Mutex
+	rows     map[string]entitlement.Subscription
+	seen     map[string]time.Time
+	rejected map[string]rejection
+	calls    []string
+	before   func(ctx context.Context, method string) error
 }
 
-type refusal struct {
+type rejection struct {
 	reason string
 	body   []byte
 }
 
-func newTable() *memTable {
-	return &memTable{rows: map[string]entitlement.Subscription{}, seen: map[string]time.Time{}, refused: map[string]refusal{}}
+func newStore() *memStore {
+	return &memStore{rows: map[string]entitlement.Subscription{}, seen: map[string]time.Time{}, rejected: map[string]rejection{}}
 }
 
-func (m *memTable) call(ctx context.Context, method string) error {
+func (m *memStore) call(ctx context.Context, method string) error {
 	m.mu.Lock()
 	m.calls = append(m.calls, method)
 	m.mu.Unlock()
@@ -41,7 +41,7 @@ func (m *memTable) call(ctx context.Context, method string) error {
 	return nil
 }
 
-func (m *memTable) Put(ctx context.Context, s entitlement.Subscription) (bool, error) {
+func (m *memStore) Put(ctx context.Context, s entitlement.Subscription) (bool, error) {
 	if err := m.call(ctx, "Put"); err != nil {
 		return false, err
 	}
@@ -55,7 +55,7 @@ func (m *memTable) Put(ctx context.Context, s entitlement.Subscription) (bool, e
 	return true, nil
 }
 
-func (m *memTable) Seen(ctx context.Context, event string) (bool, error) {
+func (m *memStore) Seen(ctx context.Context, event string) (bool, error) {
 	if err := m.call(ctx, "Seen"); err != nil {
 		return false, err
 	}
@@ -65,7 +65,7 @@ func (m *memTable) Seen(ctx context.Context, event string) (bool, error) {
 	return ok, nil
 }
 
-func (m *memTable) MarkProcessed(ctx context.Context, event string, at time.Time) error {
+func (m *memStore) MarkProcessed(ctx context.Context, event string, at time.Time) error {
 	if err := m.call(ctx, "MarkProcessed"); err != nil {
 		return err
 	}
@@ -75,18 +75,18 @@ func (m *memTable) MarkProcessed(ctx context.Context, event string, at time.Time
 	return nil
 }
 
-func (m *memTable) SaveRejected(ctx context.Context, event string, _ time.Time, reason string, body []byte) error {
+func (m *memStore) SaveRejected(ctx context.Context, event string, _ time.Time, reason string, body []byte) error {
 	if err := m.call(ctx, "SaveRejected"); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.refused[event] = refusal{reason, bytes.Clone(body)}
+	m.rejected[event] = rejection{reason, bytes.Clone(body)}
 	return nil
 }
 
-// only returns the table's only row.
-func (m *memTable) only(t *testing.T) entitlement.Subscription {
+// only returns the store's only row.
+func (m *memStore) only(t *testing.T) entitlement.Subscription {
 	t.Helper()
 	if len(m.rows) != 1 {
 		t.Fatalf("got %d rows, want one: %v", len(m.rows), m.rows)
@@ -95,7 +95,7 @@ func (m *memTable) only(t *testing.T) entitlement.Subscription {
 }
 
 // grants returns the owner's entitlement.
-func (m *memTable) grants(t *testing.T, owner string, at time.Time) entitlement.Entitlement {
+func (m *memStore) grants(t *testing.T, owner string, at time.Time) entitlement.Entitlement {
 	t.Helper()
 	var all []entitlement.Subscription
 	for _, s := range m.rows {

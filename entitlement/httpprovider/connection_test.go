@@ -16,8 +16,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
 )
 
-// wire calls answer on each raw connection after reading its request.
-func wire(t *testing.T, answer func(c net.Conn, question *http.Request)) string {
+// serveRaw calls respond on each raw connection after reading its request.
+func serveRaw(t *testing.T, respond func(c net.Conn, r *http.Request)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,7 +33,7 @@ func wire(t *testing.T, answer func(c net.Conn, question *http.Request)) string 
 			t.Cleanup(func() { c.Close() })
 			go func() {
 				if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-					answer(c, r)
+					respond(c, r)
 				}
 			}()
 		}
@@ -44,9 +44,9 @@ func wire(t *testing.T, answer func(c net.Conn, question *http.Request)) string 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 // A broken connection is an outage, reported within the timeout of a request.
-func TestWire(t *testing.T) {
+func TestBrokenConnections(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]func(c net.Conn, r *http.Request){
+	for name, respond := range map[string]func(c net.Conn, r *http.Request){
 		"hang":               func(net.Conn, *http.Request) {},
 		"hang in the header": func(c net.Conn, _ *http.Request) { io.WriteString(c, head) },
 		"hang in the body":   func(c net.Conn, _ *http.Request) { io.WriteString(c, head+"Content-Length: 50\r\n\r\n"+good[:20]) },
@@ -89,22 +89,25 @@ func TestWire(t *testing.T) {
 			io.WriteString(c, head+"Connection: close\r\n\r\n"+good[:len(good)-1])
 			c.Close()
 		},
-		"a length that is a lie": func(c net.Conn, _ *http.Request) {
+		"a wrong length": func(c net.Conn, _ *http.Request) {
 			fmt.Fprintf(c, "%sContent-Length: 9000000000\r\n\r\n%s", head, good)
 		},
 		"two lengths": func(c net.Conn, _ *http.Request) {
 			fmt.Fprintf(c, "%sContent-Length: %d\r\nContent-Length: 3\r\n\r\n%s", head, len(good), good)
 		},
-		"a body without an end": func(c net.Conn, _ *http.Request) { io.WriteString(c, head+"\r\n"); pour(c, " ") },
-		"a huge header":         func(c net.Conn, _ *http.Request) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); pour(c, "x") },
-		"many headers":          func(c net.Conn, _ *http.Request) { io.WriteString(c, "HTTP/1.1 200 OK\r\n"); pour(c, "X: x\r\n") },
+		"a body without an end": func(c net.Conn, _ *http.Request) { io.WriteString(c, head+"\r\n"); writeForever(c, " ") },
+		"a huge header":         func(c net.Conn, _ *http.Request) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); writeForever(c, "x") },
+		"many headers": func(c net.Conn, _ *http.Request) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+			writeForever(c, "X: x\r\n")
+		},
 		"many hints": func(c net.Conn, _ *http.Request) {
-			pour(c, "HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n")
+			writeForever(c, "HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n")
 		},
 		"switching protocols": func(c net.Conn, _ *http.Request) {
 			io.WriteString(c, "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"+good)
 		},
-		"no HTTP": func(c net.Conn, _ *http.Request) { io.WriteString(c, good+"\r\n\r\n") },
+		"not HTTP": func(c net.Conn, _ *http.Request) { io.WriteString(c, good+"\r\n\r\n") },
 		"a long word": func(c net.Conn, _ *http.Request) {
 			io.WriteString(c, head+"Content-Length: "+strings.Repeat("x", 9000)+"\r\n\r\n")
 		},
@@ -115,7 +118,7 @@ func TestWire(t *testing.T) {
 		"the secret in a header line": func(c net.Conn, r *http.Request) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n"+r.Header.Get("Authorization")+"\r\n\r\n")
 		},
-		"the secret in a place": func(c net.Conn, r *http.Request) {
+		"the secret in a Location": func(c net.Conn, r *http.Request) {
 			io.WriteString(c, "HTTP/1.1 302 Found\r\nLocation: http://["+secret+"\r\nContent-Length: 0\r\n\r\n")
 		},
 		"the secret in a length": func(c net.Conn, r *http.Request) {
@@ -124,10 +127,10 @@ func TestWire(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			p := newProvider(t, wire(t, answer), httpprovider.Options{Timeout: 300 * time.Millisecond})
+			p := newProvider(t, serveRaw(t, respond), httpprovider.Options{Timeout: 300 * time.Millisecond})
 			began := time.Now()
 			e, err := p.Entitlement(t.Context(), "user_1")
-			outage(t, e, err)
+			checkOutage(t, e, err)
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("the call took %v, which is too long", took)
 			}
@@ -138,17 +141,17 @@ func TestWire(t *testing.T) {
 
 // A cache on the way could return a plan that has ended. So every request tells it to
 // ask the service again, even if the last response was cacheable.
-func TestNoCacheMayAnswer(t *testing.T) {
+func TestRequestsBypassCaches(t *testing.T) {
 	t.Parallel()
 	got := make(chan http.Header, 1)
-	address := wire(t, func(c net.Conn, r *http.Request) {
+	address := serveRaw(t, func(c net.Conn, r *http.Request) {
 		got <- r.Header
 		fmt.Fprintf(c, "%sContent-Length: %d\r\n\r\n%s", head, len(good), good)
 	})
 	for name, mine := range map[string]http.Header{
-		"no header":           {"Authorization": {"Bearer " + secret}},
-		"a header that lets":  {"Cache-Control": {"max-stale=3600"}},
-		"in another spelling": {"cache-control": {"only-if-cached"}},
+		"no header":                   {"Authorization": {"Bearer " + secret}},
+		"a header that allows caches": {"Cache-Control": {"max-stale=3600"}},
+		"in another spelling":         {"cache-control": {"only-if-cached"}},
 	} {
 		p := newProvider(t, address, httpprovider.Options{Header: mine})
 		if _, err := p.Entitlement(t.Context(), "user_1"); err != nil {
@@ -161,8 +164,8 @@ func TestNoCacheMayAnswer(t *testing.T) {
 	}
 }
 
-// pour writes the same bytes until the reader closes the connection.
-func pour(c net.Conn, text string) {
+// writeForever writes the same bytes until the reader closes the connection.
+func writeForever(c net.Conn, text string) {
 	block := []byte(strings.Repeat(text, 4096/len(text)))
 	for {
 		if _, err := c.Write(block); err != nil {
@@ -174,24 +177,24 @@ func pour(c net.Conn, text string) {
 // The caller's context also bounds a request, and the error matches the context's.
 func TestContext(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, wire(t, func(net.Conn, *http.Request) {}), httpprovider.Options{Timeout: time.Minute})
+	p := newProvider(t, serveRaw(t, func(net.Conn, *http.Request) {}), httpprovider.Options{Timeout: time.Minute})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	e, err := p.Entitlement(ctx, "user_1")
-	outage(t, e, err)
+	checkOutage(t, e, err)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	e, err = p.Entitlement(ctx, "user_1")
-	outage(t, e, err)
+	checkOutage(t, e, err)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestConnectionRefused(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -200,7 +203,7 @@ func TestNobodyListens(t *testing.T) {
 	l.Close()
 	p := newProvider(t, "http://"+l.Addr().String(), httpprovider.Options{Header: http.Header{"X-Host": {l.Addr().String()}}})
 	e, err := p.Entitlement(t.Context(), "user_1")
-	outage(t, e, err)
+	checkOutage(t, e, err)
 	if !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v, want the network's error", err)
 	}

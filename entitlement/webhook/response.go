@@ -10,20 +10,21 @@ import (
 	"time"
 )
 
-// retryAfter is the Retry-After of an outage, in seconds. Senders wait longer
-// anyway.
+// retryAfter is the Retry-After of an outage, in seconds. Billing systems wait
+// longer anyway.
 const retryAfter = "5"
 
-// A refusal is the reason why an authentic event cannot be used.
-type refusal struct{ reason error }
+// A rejection is the reason why an authentic event cannot be used.
+type rejection struct{ reason error }
 
-func (r *refusal) Error() string { return r.reason.Error() }
+func (r *rejection) Error() string { return r.reason.Error() }
 
-func refused(reason error) error {
+// reject returns a rejection, or nil if reason is nil.
+func reject(reason error) error {
 	if reason == nil {
 		return nil
 	}
-	return &refusal{reason}
+	return &rejection{reason}
 }
 
 // An outage is a failure of the host's code. It does not unwrap the error,
@@ -35,10 +36,11 @@ type outage struct {
 
 func (o *outage) Error() string { return o.of + ": " + o.err.Error() }
 
-// settle logs the result of an event and returns the status of the response.
-func (h *Handler) settle(ctx context.Context, e *Event, err error) int {
-	log := h.opts.Logger.With("sender", h.from.name, "event", e.ID, "type", e.Type)
-	var no *refusal
+// finish logs the result of an event, saves a rejected event, and returns the status of
+// the response.
+func (h *Handler) finish(ctx context.Context, e *Event, err error) int {
+	log := h.opts.Logger.With("source", h.source.name, "event", e.ID, "type", e.Type)
+	var rejected *rejection
 	switch {
 	case err == nil:
 		log.DebugContext(ctx, "webhook: event processed")
@@ -46,9 +48,9 @@ func (h *Handler) settle(ctx context.Context, e *Event, err error) int {
 	case errors.Is(err, ErrIgnore):
 		log.DebugContext(ctx, "webhook: event ignored")
 		return http.StatusOK
-	case errors.As(err, &no):
-		log.ErrorContext(ctx, "webhook: event refused", "reason", err.Error())
-		if err = h.keep(ctx, e, no); err == nil {
+	case errors.As(err, &rejected):
+		log.ErrorContext(ctx, "webhook: event rejected", "reason", err.Error())
+		if err = h.saveRejected(ctx, e, rejected); err == nil {
 			return http.StatusUnprocessableEntity
 		}
 	}
@@ -56,9 +58,9 @@ func (h *Handler) settle(ctx context.Context, e *Event, err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// keep stores a refused event. A malformed one may have no ID; a hash of its
+// saveRejected saves a rejected event. A malformed one may have no ID; a hash of its
 // body is used instead.
-func (h *Handler) keep(ctx context.Context, e *Event, no *refusal) (err error) {
+func (h *Handler) saveRejected(ctx context.Context, e *Event, rejected *rejection) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("SaveRejected: panic: %v", p)
@@ -69,11 +71,11 @@ func (h *Handler) keep(ctx context.Context, e *Event, no *refusal) (err error) {
 		hash := sha256.Sum256(e.Body)
 		id = "sha256:" + hex.EncodeToString(hash[:])
 	}
-	return h.table.SaveRejected(ctx, id, time.Now(), no.Error(), e.Body)
+	return h.store.SaveRejected(ctx, id, time.Now(), rejected.Error(), e.Body)
 }
 
-// answer sends no body, so that a forger learns nothing.
-func answer(w http.ResponseWriter, status int) {
+// respond sends no body, so that a forger learns nothing.
+func respond(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", "0")
