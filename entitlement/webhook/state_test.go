@@ -66,7 +66,7 @@ var storedStates = []struct {
 	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", "", held, "2026-04-15T12:00:00.000007Z", "2026-04-01T11:00:05Z", "", "2026-04-15T12:00:00.000007Z", 4, false},
 
 	{dodo, "pending", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1, false},
-	{dodo, "purchase", "sub_KhExample0001", "pro", active, otherBegan, begun, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
+	{dodo, "purchase", "sub_KhExample0001", "pro", active, otherBegan, otherBegan, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3, false},
 	{dodo, "renewal", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3, false},
 	{dodo, "plan_change", "sub_KhExample0001", "team", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3, false},
 	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3, false},

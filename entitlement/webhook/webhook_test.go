@@ -25,7 +25,7 @@ func TestInvalidSecrets(t *testing.T) {
 			if s.name != "dodo" && name == "23 bytes" {
 				continue // its text is long enough
 			}
-			_, err := webhook.New(newStore(), s.sender(secrets...), catalog, products, nil)
+			_, err := webhook.New(newStore(), s.source(secrets...), catalog, products, nil)
 			if err == nil || strings.Contains(err.Error(), "c2Vj") || !strings.Contains(err.Error(), s.name) {
 				t.Errorf("%s accepted a secret that is %s: %v", s.name, name, err)
 			}

@@ -37,9 +37,9 @@ func (p *Places) Acquire(ctx context.Context, wait time.Duration) error {
 	if p.waiting.Add(1) > p.queue {
 		return ErrBusy
 	}
-	patient, cancel := context.WithTimeout(ctx, wait)
+	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if p.free.Acquire(patient, 1) == nil {
+	if p.free.Acquire(waiting, 1) == nil {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {

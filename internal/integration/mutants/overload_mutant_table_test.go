@@ -166,8 +166,8 @@ var overloadMutants = []mutant{
 		"if p.waiting.Add(1) < 0 {",
 	}, "./internal/guard", "TestPlaces$"},
 	{"a place waited for without bound", "internal/guard/places.go", edits{
-		"patient, cancel := context.WithTimeout(ctx, wait)",
-		"patient, cancel := context.WithCancel(ctx)",
+		"waiting, cancel := context.WithTimeout(ctx, wait)",
+		"waiting, cancel := context.WithCancel(ctx)",
 	}, "./internal/guard", "TestPlacesWait"},
 	{"a refused write logged as a failure of the store", "apikey/ask.go", edits{
 		"\t\tif err == bound.ErrBusy {\n",
