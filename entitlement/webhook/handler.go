@@ -200,7 +200,7 @@ func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscriptio
 		s.ID = e.Subscription
 	}
 	if !s.Status.Valid() {
-		return s, reject(fmt.Errorf("Refetch returned the unknown status %q", s.Status))
+		return s, reject(fmt.Errorf("unknown status %q from Options.Refetch", s.Status))
 	}
 	if s.Status == entitlement.Active || s.Status == entitlement.PastDue {
 		if _, err := h.catalog.Plan(s.Plan); err != nil {
