@@ -6,22 +6,19 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store"
 )
 
 // Bounds on what a key may be described by.
 const (
 	maxName     = 64                      // characters, after trimming
-	maxOwner    = 255                     // bytes; also of CreatedBy and of the reason of a revocation
 	maxHint     = maxPrefix + 1 + hintLen // bytes
 	maxScopes   = 32
 	maxMetadata = 4 << 10 // bytes of keys and values together
-
-	maxIdempotency = 255 // bytes
 )
 
 // latest is the last instant that every encoding of a time can hold.
@@ -95,7 +92,7 @@ func (p CreateParams) record(now time.Time) (store.Record, error) {
 	if r.Name, err = cleanName(p.Name); err != nil {
 		return r, err
 	}
-	if err = checkText("CreatedBy", p.CreatedBy, maxOwner); err != nil {
+	if err = invalid("CreatedBy", text.Check(p.CreatedBy, text.MaxID)); err != nil {
 		return r, err
 	}
 	if r.Scopes, err = cleanScopes(p.Scopes); err != nil {
@@ -104,7 +101,7 @@ func (p CreateParams) record(now time.Time) (store.Record, error) {
 	if err = checkMetadata(p.Metadata); err != nil {
 		return r, err
 	}
-	if err = checkText("IdempotencyKey", p.IdempotencyKey, maxIdempotency); err != nil {
+	if err = invalid("IdempotencyKey", text.Check(p.IdempotencyKey, text.MaxID)); err != nil {
 		return r, err
 	}
 	r.ID = newID()
@@ -151,41 +148,25 @@ func (p UpdateParams) change(now time.Time) (store.Change, error) {
 	return c, nil
 }
 
-func checkOwner(owner string) error {
-	if owner == "" {
-		return &InvalidError{Field: "Owner", Reason: "must not be empty"}
+// invalid returns an [*InvalidError] with the reason err, or nil if err is nil.
+func invalid(field string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return checkText("Owner", owner, maxOwner)
+	return &InvalidError{Field: field, Reason: err.Error()}
 }
 
-// checkText bounds text that is kept as it is.
-func checkText(field, s string, limit int) error {
-	switch {
-	case len(s) > limit:
-		return &InvalidError{Field: field, Reason: fmt.Sprintf("must have at most %d bytes", limit)}
-	case !utf8.ValidString(s):
-		return &InvalidError{Field: field, Reason: "must be valid UTF-8"}
-	case strings.ContainsFunc(s, misleading):
-		return &InvalidError{Field: field, Reason: "must not contain control characters"}
-	}
-	return nil
-}
-
-// misleading reports whether r could break a line or reorder the text around
-// it where a name is shown.
-func misleading(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
-}
+func checkOwner(owner string) error { return invalid("Owner", text.CheckID(owner)) }
 
 // checkReason bounds the reason of a revocation, which may be empty.
 func checkReason(reason string) error {
 	if reason == "" {
 		return nil
 	}
-	if err := checkText("reason", reason, maxOwner); err != nil {
-		return err
+	if err := text.Check(reason, text.MaxID); err != nil {
+		return invalid("reason", err)
 	}
-	return checkShown("reason", reason)
+	return invalid("reason", text.CheckVisible(reason))
 }
 
 func cleanName(name string) (string, error) {
@@ -201,10 +182,10 @@ func cleanName(name string) (string, error) {
 	case n > maxName:
 		return "", &InvalidError{Field: "Name", Reason: fmt.Sprintf("must have at most %d characters", maxName)}
 	}
-	if err := checkText("Name", name, len(name)); err != nil {
-		return "", err
+	if err := text.Check(name, len(name)); err != nil {
+		return "", invalid("Name", err)
 	}
-	return name, checkShown("Name", name)
+	return name, invalid("Name", text.CheckVisible(name))
 }
 
 // cleanScopes drops repeated scopes.
@@ -233,7 +214,7 @@ func checkMetadata(metadata map[string]string) error {
 		switch {
 		case k == "":
 			return &InvalidError{Field: "Metadata", Reason: "must not have an empty key"}
-		case !utf8.ValidString(k) || !utf8.ValidString(v):
+		case !text.AreUTF8(k, v):
 			return &InvalidError{Field: "Metadata", Reason: "must be valid UTF-8"}
 		case strings.ContainsRune(k, 0) || strings.ContainsRune(v, 0):
 			return &InvalidError{Field: "Metadata", Reason: "must not contain NUL"} // no database keeps it
@@ -259,7 +240,7 @@ func cleanExpiry(t, now time.Time) (time.Time, error) {
 }
 
 func checkHint(hint string) error {
-	if hint == "" || len(hint) > maxHint || strings.ContainsFunc(hint, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if hint == "" || len(hint) > maxHint || !text.IsVisibleASCII(hint) {
 		return &InvalidError{Field: "Hint", Reason: fmt.Sprintf("must have 1 to %d printable ASCII characters", maxHint)}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // retryAfter is what a client is asked to wait in an outage, in seconds.
@@ -131,7 +133,7 @@ func validateRealm(realm string) error {
 	if realm == "" || len(realm) > maxRealm {
 		return &InvalidError{Field: "Realm", Reason: fmt.Sprintf("must have 1 to %d bytes", maxRealm)}
 	}
-	if strings.ContainsFunc(realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+	if !text.IsPrintableASCII(realm) || strings.ContainsAny(realm, `"\`) {
 		return &InvalidError{Field: "Realm", Reason: `must be printable ASCII without " and \`}
 	}
 	return nil

@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -82,7 +81,7 @@ func allUTF8(r store.Record) bool {
 	for name, value := range r.Metadata {
 		texts = append(texts, name, value)
 	}
-	return utf8.ValidString(strings.Join(texts, "\n"))
+	return text.AreUTF8(texts...)
 }
 
 func microsOf(t time.Time) *int64 {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -162,7 +163,7 @@ func checksum(body string) (digits [checksumLen]byte) {
 // isLegacy reports whether token is one of an earlier system. One of an own form
 // never is: a pattern that matches it must not switch the checksum off.
 func (f *tokenFormat) isLegacy(token string) bool {
-	if len(f.legacy) == 0 || len(token) > maxLegacy || f.own(token) || !visible(token) {
+	if len(f.legacy) == 0 || len(token) > maxLegacy || f.own(token) || !text.IsVisibleASCII(token) {
 		return false
 	}
 	for _, re := range f.legacy {
@@ -171,18 +172,6 @@ func (f *tokenFormat) isLegacy(token string) bool {
 		}
 	}
 	return false
-}
-
-// visible reports whether s is all visible ASCII characters, as a credential
-// is (RFC 6750, section 2.1). Go's server lets folded lines, control characters
-// and arbitrary bytes through.
-func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 func (f *tokenFormat) hint(token string) string { return token[:len(f.prefix)+hintLen] }

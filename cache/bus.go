@@ -2,7 +2,10 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // A Bus carries messages between the instances of a service, so that all of them
@@ -59,10 +62,8 @@ func CheckMessage(message string) error {
 	if len(message) > MaxMessage {
 		return fmt.Errorf("the message has %d bytes, want at most %d", len(message), MaxMessage)
 	}
-	for i := range len(message) {
-		if message[i] < ' ' || message[i] > '~' {
-			return fmt.Errorf("the message is not printable ASCII: byte %d is %#04x", i, message[i])
-		}
+	if !text.IsPrintableASCII(message) {
+		return errors.New("the message is not printable ASCII")
 	}
 	return nil
 }

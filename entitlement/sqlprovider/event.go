@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 const (
@@ -29,7 +31,7 @@ type RejectedEvent struct {
 // matches [ErrInvalid] if the event is not an ID of 1 to 255 bytes of UTF-8
 // without control characters.
 func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
-	if err := checkEvent(event); err != nil {
+	if err := named("event", text.CheckID(event)); err != nil {
 		return false, wrap("seen", callers(err))
 	}
 	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
@@ -110,7 +112,7 @@ func (p *Provider) Prune(ctx context.Context, before time.Time) error {
 }
 
 func checkedEvent(event string, at time.Time) (time.Time, error) {
-	err := checkEvent(event)
+	err := named("event", text.CheckID(event))
 	if err == nil {
 		at, err = rounded("at", at)
 	}
@@ -120,7 +122,7 @@ func checkedEvent(event string, at time.Time) (time.Time, error) {
 // sanitized returns the reason without the characters that some database refuses.
 func sanitized(reason string) string {
 	return strings.Map(func(r rune) rune {
-		if misleading(r) {
+		if text.IsMisleading(r) {
 			return ' '
 		}
 		return r

@@ -1,6 +1,9 @@
 package sqlprovider
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrInvalid is matched by the error for an invalid argument, such as an owner
 // that is too long or a plan that is not in the catalog. The database was not
@@ -21,4 +24,12 @@ func callers(err error) error {
 		return nil
 	}
 	return invalid{err}
+}
+
+// named puts the field's name before err, which may be nil.
+func named(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", field, err)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // maxOverride is in bytes of JSON. The smallest text column holds twice as
@@ -24,7 +25,7 @@ const maxOverride = 32 << 10
 // without control characters, if [entitlement.Override.Check] returns an error,
 // if a feature is not UTF-8, or if the JSON is longer than 32 KiB.
 func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.Override) error {
-	err := checkOwner(owner)
+	err := named("owner", text.CheckID(owner))
 	var document any
 	if err == nil {
 		document, err = overrideDocument(o)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // Put stores the state s of a subscription, unless the stored state is as new
@@ -84,13 +85,14 @@ func (p *Provider) normalized(s entitlement.Subscription) (entitlement.Subscript
 }
 
 func (p *Provider) check(s entitlement.Subscription) error {
-	if err := checkOwner(s.Owner); err != nil {
-		return err
+	err := named("owner", text.CheckID(s.Owner))
+	if err == nil {
+		err = named("id", text.Check(s.ID, text.MaxID))
 	}
-	if err := checkText("id", s.ID); err != nil {
-		return err
+	if err == nil {
+		err = named("plan", text.Check(s.Plan, text.MaxID))
 	}
-	if err := checkText("plan", s.Plan); err != nil {
+	if err != nil {
 		return err
 	}
 	if s.Version < 0 {

@@ -3,10 +3,7 @@ package webhook
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // An Event is an event of a billing system. Which fields are set depends on the
@@ -50,28 +47,4 @@ func defaultOwner(_ context.Context, e Event) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// maxText is the maximum length of owners, IDs and names in bytes. It is
-// package apikey's limit for owners.
-const maxText = 255
-
-// checkText returns an error for text that package apikey refuses as an owner,
-// or that a database may not store.
-func checkText(s string) error {
-	switch {
-	case s == "":
-		return errors.New("must not be empty")
-	case len(s) > maxText:
-		return errors.New("must have at most 255 bytes")
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, misleading):
-		return errors.New("must be UTF-8 without control characters")
-	}
-	return nil
-}
-
-// misleading reports whether r could break a line, or reorder the text around
-// it, where a name is shown.
-func misleading(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // fields reads the fields of an object in an event. A method returns the zero
@@ -34,7 +36,7 @@ func (f fields) has(name string) bool { return f.values[name] != nil }
 // text reads a required text that a database can store.
 func (f fields) text(name string) string {
 	s, _ := f.values[name].(string)
-	if checkText(s) != nil {
+	if text.CheckID(s) != nil {
 		f.fail(name, "text of 1 to 255 bytes")
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 const (
@@ -166,10 +167,10 @@ func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (
 }
 
 func checkNames(s entitlement.Subscription) error {
-	if err := checkText(s.Owner); err != nil {
+	if err := text.CheckID(s.Owner); err != nil {
 		return reject(fmt.Errorf("invalid owner: %w", err))
 	}
-	if err := checkText(s.ID); err != nil {
+	if err := text.CheckID(s.ID); err != nil {
 		return reject(fmt.Errorf("invalid subscription id: %w", err))
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // The bounds of a secret's key, in bytes. The lower one is that of Standard
@@ -31,7 +33,7 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	}
 	var keys [][]byte
 	for i, secret := range secrets {
-		if strings.ContainsFunc(secret, invisible) {
+		if !text.IsVisibleASCII(secret) {
 			return nil, fmt.Errorf("secret %d of %d: it contains a space, a line break or another character that is not printable ASCII", i+1, len(secrets))
 		}
 		some, err := read(secret)
@@ -42,10 +44,6 @@ func keysOf(secrets []string, read func(secret string) ([][]byte, error)) ([][]b
 	}
 	return keys, nil
 }
-
-// invisible reports whether r is not printable ASCII, such as the line break of
-// a file.
-func invisible(r rune) bool { return r <= ' ' || r > '~' }
 
 // checkKey returns an error for a key that can be guessed.
 func checkKey(key []byte) error {

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // standardSignature reads the headers of Standard Webhooks
@@ -25,7 +27,7 @@ func standardSignature(h http.Header) (s signature, err error) {
 	}
 	// With a dot in the ID, another split into ID, timestamp and body would
 	// have the same signature.
-	if checkText(s.event) != nil || strings.Contains(s.event, ".") {
+	if text.CheckID(s.event) != nil || strings.Contains(s.event, ".") {
 		return s, errHeader
 	}
 	if s.at, err = unixTime(timestamp); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // New returns a Handler that stores the events of the source. The products map what
@@ -39,7 +40,7 @@ func checkProducts(catalog *entitlement.Catalog, products map[string]string) err
 		return errors.New("webhook: no products")
 	}
 	for _, product := range slices.Sorted(maps.Keys(products)) {
-		if err := checkText(product); err != nil {
+		if err := text.CheckID(product); err != nil {
 			return fmt.Errorf("webhook: product %q: %w", product, err)
 		}
 		if products[product] == "" {

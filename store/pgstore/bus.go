@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -92,7 +93,7 @@ func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
 	if o == nil {
 		o = &BusOptions{}
 	}
-	if len(o.Channel) > longestName || !printable(o.Channel) {
+	if len(o.Channel) > longestName || !text.IsPrintableASCII(o.Channel) {
 		return nil, fmt.Errorf("BusOptions.Channel: %q must be at most %d bytes of printable ASCII", o.Channel, longestName)
 	}
 	server, err := s.listenOn(o.DSN)
@@ -155,20 +156,11 @@ func (s *Store) channel() string {
 // any name.
 func channelOf(schema, table string) string {
 	name := "keyhatch:" + schema + "." + table
-	if len(name) > longestName || !printable(name) {
+	if len(name) > longestName || !text.IsPrintableASCII(name) {
 		sum := sha256.Sum256([]byte(name))
 		name = fmt.Sprintf("keyhatch:%x", sum[:16])
 	}
 	return name
-}
-
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // Publish implements [cache.Bus]. It uses a connection of its own: if all

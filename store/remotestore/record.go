@@ -5,8 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
+	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -94,10 +94,8 @@ func whole(r store.Record) error {
 // texts returns an error if a text is not valid UTF-8. The JSON encoder would
 // replace the invalid bytes, so that the request could name another owner.
 func texts(all ...string) error {
-	for _, s := range all {
-		if !utf8.ValidString(s) {
-			return errors.New("a text is not valid UTF-8")
-		}
+	if !text.AreUTF8(all...) {
+		return errors.New("a text is not valid UTF-8")
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"time"
-	"unicode/utf8"
 
+	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -83,13 +83,11 @@ func metadataColumn(metadata map[string]string) (string, error) {
 	return document("metadata", metadata, texts...)
 }
 
-// document refuses texts that are not Unicode, since JSON is, and its encoder
-// would silently replace what is not.
+// document returns v as JSON. It refuses invalid UTF-8, which the encoder would
+// silently replace.
 func document(field string, v any, texts ...string) (string, error) {
-	for _, text := range texts {
-		if !utf8.ValidString(text) {
-			return "", fmt.Errorf("%s: not UTF-8", field)
-		}
+	if !text.AreUTF8(texts...) {
+		return "", fmt.Errorf("%s: not valid UTF-8", field)
 	}
 	b, err := json.Marshal(v)
 	return string(b), err

@@ -362,8 +362,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"f.own(token)",
 	}, "./apikey", "TestTurningMACsOn|TestMACCannotBeLeftOff"},
 	{"a legacy format of the own form switches the checksum off", "apikey/token.go", edits{
-		"len(token) > maxLegacy || f.own(token) || !visible(token)",
-		"len(token) > maxLegacy || !visible(token)",
+		"len(token) > maxLegacy || f.own(token) || !text.IsVisibleASCII(token)",
+		"len(token) > maxLegacy || !text.IsVisibleASCII(token)",
 	}, "./apikey", "TestTurningMACsOn"},
 	{"a token without a MAC needs no checksum", "apikey/token.go", edits{
 		"if want := checksum(body); sum != string(want[:]) {",

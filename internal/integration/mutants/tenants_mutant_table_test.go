@@ -112,77 +112,85 @@ var tenantMutants = []mutant{
 		"KeyID: id})\n\t\treturn ErrNotFound",
 		"KeyID: id})\n\t\treturn ErrConflict",
 	}, "./apikey/selfservice", "TestOtherOwnersKeyLooksMissing"},
-	{"names that show nothing", "apikey/visible.go", edits{
+	{"control characters in owners", "internal/text/text.go", edits{
+		"case strings.ContainsFunc(s, IsMisleading):",
+		"case false:",
+	}, "./internal/text", "TestCheckID"},
+	{"text that is not ASCII is printable", "internal/text/text.go", edits{
+		"if s[i] < first || s[i] > '~' {",
+		"if s[i] < first {",
+	}, "./internal/text", "TestASCII"},
+	{"names that show nothing", "internal/text/visible.go", edits{
 		"case !strings.ContainsFunc(s, isVisible):",
 		"case s == \"\":",
 	}, "./apikey", "TestVisibleNames"},
-	{"names of marks", "apikey/visible.go", edits{
+	{"names of marks", "internal/text/visible.go", edits{
 		"unicode.In(r, unicode.L, unicode.N,",
 		"unicode.In(r, unicode.L, unicode.M, unicode.N,",
 	}, "./apikey", "TestVisibleNames"},
 	{"reasons are not looked at", "apikey/params.go", edits{
-		"return checkShown(\"reason\", reason)",
+		"return invalid(\"reason\", text.CheckVisible(reason))",
 		"return nil",
 	}, "./apikey", "TestVisibleNames"},
-	{"joiners anywhere", "apikey/visible.go", edits{
+	{"joiners anywhere", "internal/text/visible.go", edits{
 		"if !joins(runes[:i], r, runes[i+1]) {",
 		"if false {",
 	}, "./apikey", "TestVisibleNames"},
-	{"non-joiners in emoji", "apikey/visible.go", edits{
+	{"non-joiners in emoji", "internal/text/visible.go", edits{
 		"if r == joiner && isPictograph",
 		"if isPictograph",
 	}, "./apikey", "TestVisibleNames"},
-	{"a joiner behind any word", "apikey/visible.go", edits{
+	{"a joiner behind any word", "internal/text/visible.go", edits{
 		"(mark || needsJoiners(after)) ||",
 		"(true || mark || needsJoiners(after)) ||",
 	}, "./apikey", "TestVisibleNames"},
-	{"no joiners in words", "apikey/visible.go", edits{
+	{"no joiners in words", "internal/text/visible.go", edits{
 		"return needsJoiners(before) && (mark",
 		"return false && (mark",
 	}, "./apikey", "TestVisibleNames"},
-	{"no joiners behind vowel signs that scripts share", "apikey/visible.go", edits{
+	{"no joiners behind vowel signs that scripts share", "internal/text/visible.go", edits{
 		"mark && unicode.Is(unicode.Inherited, before)",
 		"false && unicode.Is(unicode.Inherited, before)",
 	}, "./apikey", "TestVisibleNames"},
-	{"variation selectors anywhere", "apikey/visible.go", edits{
+	{"variation selectors anywhere", "internal/text/visible.go", edits{
 		"if !varies(runes[i-1], r, runes[i+1]) {",
 		"if false {",
 	}, "./apikey", "TestVisibleNames"},
-	{"a joiner between any symbols", "apikey/visible.go", edits{
+	{"a joiner between any symbols", "internal/text/visible.go", edits{
 		"return r >= 0x1f000 && unicode",
 		"return r > 0x7f && unicode",
 	}, "./apikey", "TestVisibleNames"},
-	{"any selector behind a letter that has one", "apikey/visible.go", edits{
+	{"any selector behind a letter that has one", "internal/text/visible.go", edits{
 		"if r == textSelector || r == emojiSelector {",
 		"if !unicode.Is(unicode.L, before) && (r == textSelector || r == emojiSelector) {",
 		"return r <= '\\ufe02' || r >= '\\U000e0100'",
 		"return true",
 	}, "./apikey", "TestVisibleNames"},
-	{"no characters in names", "apikey/visible.go", edits{
-		"r&nowhere == nowhere || r >= 0xfdd0",
+	{"no characters in names", "internal/text/visible.go", edits{
+		"r&noChar == noChar || r >= 0xfdd0",
 		"r >= 0xfdd0",
 	}, "./apikey", "TestVisibleNames"},
-	{"a variation selector behind any digit", "apikey/visible.go", edits{
+	{"a variation selector behind any digit", "internal/text/visible.go", edits{
 		"after == keycap && strings",
 		"strings",
 	}, "./apikey", "TestVisibleNames"},
-	{"blank Braille is visible", "apikey/visible.go", edits{
+	{"blank Braille is visible", "internal/text/visible.go", edits{
 		"blanks    = \"\\u2800",
 		"blanks    = \"",
 	}, "./apikey", "TestVisibleNames"},
-	{"format characters in names", "apikey/visible.go", edits{
+	{"format characters in names", "internal/text/visible.go", edits{
 		"unicode.In(r, unicode.Cf, unicode.Other",
 		"unicode.In(r, unicode.Other",
 	}, "./apikey", "TestVisibleNames"},
-	{"fillers in names", "apikey/visible.go", edits{
+	{"fillers in names", "internal/text/visible.go", edits{
 		"unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point)",
 		"unicode.In(r, unicode.Cf)",
 	}, "./apikey", "TestVisibleNames"},
-	{"messages in tag letters", "apikey/visible.go", edits{
+	{"messages in tag letters", "internal/text/visible.go", edits{
 		"{3,6}",
 		"*",
 	}, "./apikey", "TestVisibleNames"},
-	{"tag letters behind any character", "apikey/visible.go", edits{
+	{"tag letters behind any character", "internal/text/visible.go", edits{
 		"`\\x{1F3F4}[\\x{E0030}",
 		"`.[\\x{E0030}",
 	}, "./apikey", "TestVisibleNames"},

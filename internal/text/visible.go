@@ -1,19 +1,20 @@
-package apikey
+package text
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"unicode"
 )
 
-// checkShown refuses text for people that shows nothing, or that contains
-// characters which nobody sees: two texts that look the same could then differ.
-func checkShown(field, s string) error {
+// CheckVisible returns an error if s shows nothing, or contains invisible characters:
+// two texts that look the same could then differ.
+func CheckVisible(s string) error {
 	switch {
 	case hasHidden(s):
-		return &InvalidError{Field: field, Reason: "must not contain invisible characters: type it instead of pasting it"}
+		return errors.New("must not contain invisible characters: type it instead of pasting it")
 	case !strings.ContainsFunc(s, isVisible):
-		return &InvalidError{Field: field, Reason: "must have at least one visible character: use a letter, digit, symbol or punctuation mark"}
+		return errors.New("must have at least one visible character: use a letter, digit, symbol or punctuation mark")
 	}
 	return nil
 }
@@ -21,15 +22,15 @@ func checkShown(field, s string) error {
 // isVisible reports whether r shows something by itself. A mark does not.
 func isVisible(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }
 
-// isBlank reports whether r shows nothing although it is a letter, a symbol or a mark
-// and Unicode does not call it ignorable. Most are named blank, filler or null.
+// isBlank reports whether r shows nothing although it is a letter, symbol or mark and
+// Unicode does not list it as ignorable. Most are named blank, filler or null.
 func isBlank(r rune) bool {
 	const (
 		blanks    = "\u2800\ufffc\U00013441\U00013442\U0001d159"
 		zeroWidth = "\u2d7f\U00016fe4\U0001107f\U0001bc9d"
-		nowhere   = 0xfffe // the last two code points of each plane are no characters
+		noChar    = 0xfffe // the last two code points of each plane are not characters
 	)
-	return strings.ContainsRune(blanks+zeroWidth, r) || r&nowhere == nowhere || r >= 0xfdd0 && r <= 0xfdef
+	return strings.ContainsRune(blanks+zeroWidth, r) || r&noChar == noChar || r >= 0xfdd0 && r <= 0xfdef
 }
 
 // Tag letters spell the region behind a black flag, as in that of Scotland.
@@ -43,8 +44,8 @@ const (
 	keycap        = '\u20e3'
 )
 
-// hasHidden reports whether s has an invisible character where it does not shape
-// what stands beside it.
+// hasHidden reports whether s contains an invisible character that does not change
+// how its neighbours are shown.
 func hasHidden(s string) bool {
 	runes := []rune("\x00" + regionFlag.ReplaceAllString(s, "\U0001F3F4") + "\x00")
 	for i, r := range runes {
@@ -64,8 +65,8 @@ func hasHidden(s string) bool {
 	return false
 }
 
-// joins reports whether a joiner between these makes a difference: between two parts
-// of an emoji, inside a word, or behind the mark that ends one.
+// joins reports whether the joiner r changes what is shown: between two parts of an
+// emoji, inside a word, or after the mark that ends a word.
 func joins(text []rune, r, after rune) bool {
 	before := text[len(text)-1]
 	if r == joiner && isPictograph(after) {
@@ -79,14 +80,14 @@ func joins(text []rune, r, after rune) bool {
 		mark && unicode.Is(unicode.Inherited, before) && needsJoiners(after)
 }
 
-// isPictograph reports whether r can stand beside a joiner in an emoji. Unicode's table
-// of emoji is not in the standard library. Most have a block of their own; these are
-// all others of Unicode 17 that are joined.
+// isPictograph reports whether r can be next to a joiner in an emoji. The standard
+// library does not have Unicode's table of emoji. Most of them have blocks of their
+// own; the string holds all others that Unicode 17 joins.
 func isPictograph(r rune) bool {
 	return r >= 0x1f000 && unicode.Is(unicode.S, r) || strings.ContainsRune("↔↕☠♀♂⚕⚖⚧⛓⛹✈❄❤➡⬛", r)
 }
 
-// needsJoiners reports whether r is of a script in which joiners shape letters.
+// needsJoiners reports whether r belongs to a script in which joiners shape letters.
 func needsJoiners(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M) && !unicode.Is(unicode.Variation_Selector, r) && unicode.In(r,
 		unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Nko,
@@ -95,8 +96,8 @@ func needsJoiners(r rune) bool {
 		unicode.Khmer, unicode.Myanmar, unicode.Tibetan)
 }
 
-// varies reports whether the variation selector r between these can change what is
-// shown. Symbols have a text and an emoji form, letters of some scripts have others.
+// varies reports whether the variation selector r changes what is shown. Symbols have
+// a text form and an emoji form; letters of some scripts have other forms.
 func varies(before, r, after rune) bool {
 	if r == textSelector || r == emojiSelector {
 		return before > unicode.MaxASCII && unicode.In(before, unicode.So, unicode.Sm) || strings.ContainsRune("‼⁉ℹ〰〽", before) ||
