@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 )
 
 // ErrUnknownPlan is matched by the error for a plan that is not in the
@@ -90,6 +92,10 @@ func checkGrace(d time.Duration) error {
 	return nil
 }
 
+// rules are those of catalog files and overrides. A null in place of a list must not
+// be read as nil, which means all scopes.
+var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCase: true}
+
 // ParseCatalog reads a Catalog from JSON: an object of plans by name. Each plan
 // may have any of these fields:
 //
@@ -115,7 +121,7 @@ func checkGrace(d time.Duration) error {
 //   - contains anything that [NewCatalog] refuses.
 func ParseCatalog(data []byte) (*Catalog, error) {
 	var files map[string]json.RawMessage
-	if err := decodeStrictly(data, &files); err != nil {
+	if err := strictjson.Decode(data, &files, rules); err != nil {
 		return nil, fmt.Errorf("entitlement: catalog: %w", err)
 	}
 	plans := make(map[string]Entitlement, len(files))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 )
 
 // An Override replaces fields of the plan for one owner. A field that is zero
@@ -112,7 +114,7 @@ func (o *Override) UnmarshalJSON(data []byte) error {
 		return nil // a no-op by the convention of json.Unmarshaler
 	}
 	var p planJSON
-	if err := decodeStrictly(data, &p); err != nil {
+	if err := strictjson.Decode(data, &p, rules); err != nil {
 		return err
 	}
 	read, err := p.override()

@@ -93,16 +93,16 @@ func TestOverrideJSON(t *testing.T) {
 func TestOverrideJSONRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		`[]`:                                "cannot unmarshal",
+		`[]`:                                "must be an object",
 		`{"max_keys":0}`:                    "max_keys is 0",
 		`{"limits":{"per_minute":0}}`:       "limits: per_minute is 0",
 		`{"limits":{"per_day":0}}`:          "limits: per_day is 0",
 		`{"grace":"0"}`:                     "grace is 0",
 		`{"grace":"8785h"}`:                 "longer",
 		`{"scopes":[""]}`:                   `scope ""`,
-		`{"scopes":null}`:                   `"scopes": null`,
-		`{"api_access":null}`:               `"api_access": null`,
-		`{"api_access":"true"}`:             "cannot unmarshal",
+		`{"scopes":null}`:                   `scopes must not be null`,
+		`{"api_access":null}`:               `api_access must not be null`,
+		`{"api_access":"true"}`:             "api_access must be true or false",
 		`{"valid_until":"2027-01-01"}`:      "unknown field",
 		`{"max_keys":1,"MAX_KEYS":2}`:       "appears twice",
 		`{"scopes":[[[[[[[[[[]]]]]]]]]]}`:   "nested too deeply",

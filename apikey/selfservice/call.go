@@ -1,23 +1,22 @@
 package selfservice
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"reflect"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 )
 
-// maxBody is the maximum length of a body in bytes.
-const maxBody = 16 << 10
+// Bounds of a request body: bytes, and levels of nested objects and lists.
+const (
+	maxBody  = 16 << 10
+	maxDepth = 8
+)
 
 // bodyTimeout bounds the time in which a body must arrive.
 const bodyTimeout = 10 * time.Second
@@ -96,19 +95,8 @@ func (c *call) decode(v any) error {
 	if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != "application/json" || len(c.r.Header["Content-Type"]) > 1 {
 		return notJSON
 	}
-	if !utf8.Valid(c.body) {
-		return badRequest("the body must be UTF-8")
-	}
-	if !isPlainObject(c.body) {
-		return badRequest("the body must be a JSON object whose fields have lower-case names and are not repeated")
-	}
-	d := json.NewDecoder(bytes.NewReader(c.body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return badRequest(describe(err))
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return badRequest("the body has data after the JSON object")
+	if err := strictjson.Decode(c.body, v, strictjson.Rules{MaxDepth: maxDepth}); err != nil {
+		return badRequest(err.Error())
 	}
 	return nil
 }
@@ -130,54 +118,4 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
-}
-
-// isPlainObject reports whether the body is an object in which no name is repeated
-// and all are in lower case. encoding/json alone would take the last of several
-// fields, and would accept a name in any case.
-func isPlainObject(body []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(body))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return false
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		t, err := d.Token()
-		name, ok := t.(string)
-		if err != nil || !ok || seen[name] || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
-			return false
-		}
-		seen[name] = true
-		if err := d.Decode(new(json.RawMessage)); err != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// describe returns the text of a decoding error without the names of Go types.
-func describe(err error) string {
-	var mismatch *json.UnmarshalTypeError
-	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
-	switch {
-	case errors.As(err, &mismatch):
-		return mismatch.Field + " must be " + describeKind(mismatch.Type.Kind())
-	case unknown:
-		return "unknown field " + strings.Trim(name, `"`)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "the JSON is incomplete"
-	}
-	return "expires_at must be a time in RFC 3339, such as 2027-01-31T00:00:00Z" // only times decode themselves
-}
-
-func describeKind(kind reflect.Kind) string {
-	switch kind {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Slice:
-		return "a list"
-	}
-	return "a whole number"
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
@@ -134,9 +135,13 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	return h.write(ctx, e, s, subject.refetch && h.opts.Refetch != nil)
 }
 
+// maxDepth is the maximum nesting of objects and lists. No sender needs more than ten
+// levels.
+const maxDepth = 64
+
 // open parses the event and reads its type and ID.
 func (h *Handler) open(e *Event) (fields, error) {
-	values, err := parse(e.Body)
+	values, err := strictjson.Parse(e.Body, strictjson.Rules{MaxDepth: maxDepth})
 	if err != nil {
 		return fields{}, &rejection{err}
 	}

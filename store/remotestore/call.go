@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 )
 
 // ask sends a request and decodes the response. The caller must check that the
@@ -28,7 +30,7 @@ func ask[A any](ctx context.Context, s *Store, v verb, question any) (A, error) 
 	case status != http.StatusOK:
 		return none, v.sentinelOf(status, body)
 	}
-	if err := decode(body, &answer); err != nil {
+	if err := strictjson.DecodeCanonical(body, &answer); err != nil {
 		return none, v.outage(err)
 	}
 	return answer, nil

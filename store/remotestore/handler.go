@@ -14,6 +14,10 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
+// contentType is the media type of requests and responses. No proxy's error page
+// has it.
+const contentType = "application/vnd.keyhatch.store+json"
+
 // Handler returns an http.Handler that serves st to every [Store] that has the same
 // secret: 32 to 1,024 random bytes. If o is nil, the defaults are used. Handler
 // returns an error if st is nil or a secret is invalid. Paths begin with /v1/; to

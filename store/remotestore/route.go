@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -36,7 +37,7 @@ var errMalformed = errors.New("malformed")
 func serve[Q, A any](v verb, call func(context.Context, store.Store, Q) (A, error)) route {
 	return func(ctx context.Context, st store.Store, question []byte) (int, []byte, error) {
 		var q Q
-		if decode(question, &q) != nil {
+		if strictjson.DecodeCanonical(question, &q) != nil {
 			return http.StatusBadRequest, nil, nil
 		}
 		a, err := call(ctx, st, q)

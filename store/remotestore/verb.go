@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/keyhatch/keyhatch/internal/strictjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -82,7 +83,7 @@ func (v verb) codeOf(err error) (code, bool) {
 // sentinelOf returns the error for a response whose status is not 200.
 func (v verb) sentinelOf(status int, answer []byte) error {
 	var told refusal
-	if err := decode(answer, &told); err != nil {
+	if err := strictjson.DecodeCanonical(answer, &told); err != nil {
 		return v.outage(err)
 	}
 	for _, c := range codes {

@@ -55,9 +55,9 @@ var panelMutants = []mutant{
 		"allowed = allowed && c.who.mayGrant(k)",
 		"allowed = c.who.mayGrant(k)",
 	}, "./apikey/selfservice", "TestKeyCannotEscalate"},
-	{"panel: unknown fields passed over", "apikey/selfservice/call.go", edits{
-		"\td.DisallowUnknownFields()\n",
-		"",
+	{"panel: unknown fields passed over", "internal/strictjson/decode.go", edits{
+		"return fmt.Errorf(\"unknown field %s\", field(path, name))",
+		"continue",
 	}, "./apikey/selfservice", "TestRequestCannotChooseOwner"},
 	{"panel: unknown parameters passed over", "apikey/selfservice/call.go", edits{
 		"if len(all) > 0 {",
@@ -119,9 +119,13 @@ var panelMutants = []mutant{
 		"limit = plan.MaxKeys",
 		"limit = -max(1, plan.MaxKeys)",
 	}, "./apikey/selfservice", "TestRotationIsBounded"},
-	{"panel: fields twice", "apikey/selfservice/call.go", edits{
-		"|| seen[name] ||",
-		"||",
+	{"panel: fields twice", "internal/strictjson/strictjson.go", edits{
+		"if seen[p.folded(name)] {",
+		"if false {",
+	}, "./apikey/selfservice", "TestRepeatedFieldsAreRefused"},
+	{"panel: fields in another case", "internal/strictjson/strictjson.go", edits{
+		"if !r.AnyCase {",
+		"if false {",
 	}, "./apikey/selfservice", "TestRepeatedFieldsAreRefused"},
 	{"panel: a retry with other scopes is the same", "apikey/create.go", edits{
 		" && slices.Equal(a.Scopes, b.Scopes)",

@@ -27,9 +27,9 @@ var planMutants = []mutant{
 		"return a.ID == b.ID })",
 		"return a.ID == b.ID && !a.Newer(b) && !b.Newer(a) })",
 	}, "./entitlement", "TestResolve"},
-	{"plans: a field of a file twice, in another case", "entitlement/json.go", edits{
-		"if seen[fold(name)] {",
-		"if seen[name] {",
+	{"plans: a field of a file twice, in another case", "internal/strictjson/strictjson.go", edits{
+		"seen[p.folded(name)] = true",
+		"seen[name] = true",
 	}, "./entitlement", "TestParseCatalogRefuses"},
 	{"plans: an answer about another owner believed", "entitlement/httpprovider/answer.go", edits{
 		"case *a.Owner != owner:",

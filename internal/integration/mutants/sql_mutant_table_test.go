@@ -294,7 +294,7 @@ var sqlMutants = []mutant{
 		"r.Owner != q.Owner || !q.Matches(r) ||",
 		"r.Owner != q.Owner ||",
 	}, "./store/remotestore", "TestForgedParts"},
-	{"remotestore: shape of an answer not compared", "store/remotestore/document.go", edits{
+	{"remotestore: shape of an answer not compared", "internal/strictjson/strictjson.go", edits{
 		"err == nil && bytes.Equal(again, document) {",
 		"err == nil && len(again) > 0 || bytes.Equal(again, document) {",
 	}, "./store/remotestore", "TestPoisonedAnswers"},
