@@ -52,6 +52,16 @@ func AreUTF8(texts ...string) bool {
 	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) })
 }
 
+// IsMapUTF8 reports whether all keys and values are valid UTF-8.
+func IsMapUTF8(m map[string]string) bool {
+	for k, v := range m {
+		if !AreUTF8(k, v) {
+			return false
+		}
+	}
+	return true
+}
+
 // IsPrintableASCII reports whether all characters of s are printable ASCII. The space
 // is printable.
 func IsPrintableASCII(s string) bool { return isWithin(s, ' ') }

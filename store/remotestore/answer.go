@@ -1,5 +1,7 @@
 package remotestore
 
+import "github.com/keyhatch/keyhatch/internal/recordjson"
+
 // The bodies of responses with status 200. A field that must be present is a
 // pointer, so that decoding shows its absence.
 
@@ -8,11 +10,11 @@ type doneAnswer struct {
 }
 
 type recordAnswer struct {
-	Record record `json:"record"`
+	Record recordjson.Record `json:"record"`
 }
 
 type listAnswer struct {
-	Records []record `json:"records"`
+	Records []recordjson.Record `json:"records"`
 	Next    cursor   `json:"next,omitzero"`
 }
 
@@ -21,17 +23,17 @@ type countAnswer struct {
 }
 
 type revokeAnswer struct {
-	Record  record `json:"record"`
+	Record  recordjson.Record `json:"record"`
 	Changed *bool  `json:"changed"`
 }
 
 type revokeAllAnswer struct {
-	Records []record `json:"records"`
+	Records []recordjson.Record `json:"records"`
 }
 
 type rotateAnswer struct {
-	Old record `json:"old"`
-	Now record `json:"now"`
+	Old recordjson.Record `json:"old"`
+	Now recordjson.Record `json:"now"`
 }
 
 // A refusal is the body of every other response that stands for a sentinel.

@@ -2,11 +2,11 @@ package remotestore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -16,11 +16,11 @@ var errUnasked = errors.New("the response does not belong to the request")
 
 // Lookup implements [store.Store].
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
-	a, err := ask[recordAnswer](ctx, s, verbLookup, lookupQuestion{hex.EncodeToString(d[:])})
+	a, err := ask[recordAnswer](ctx, s, verbLookup, lookupQuestion{recordjson.Digest(d)})
 	if err != nil {
 		return store.Record{}, err
 	}
-	r, err := a.Record.stored()
+	r, err := stored(a.Record)
 	if err == nil && r.Digest != d {
 		err = errUnasked
 	}
@@ -39,7 +39,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error)
 	if err != nil {
 		return store.Record{}, err
 	}
-	r, err := a.Record.of(owner, id)
+	r, err := of(a.Record, owner, id)
 	if err != nil {
 		return store.Record{}, verbGet.outage(err)
 	}
@@ -47,8 +47,8 @@ func (s *Store) Get(ctx context.Context, owner, id string) (store.Record, error)
 }
 
 // of returns the record, which must have this owner and id.
-func (r record) of(owner, id string) (store.Record, error) {
-	out, err := r.stored()
+func of(r recordjson.Record, owner, id string) (store.Record, error) {
+	out, err := stored(r)
 	if err == nil && (out.Owner != owner || out.ID != id) {
 		err = errUnasked
 	}
@@ -60,7 +60,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (store.Page, error) {
 	if err := errors.Join(texts(q.Owner, q.After.ID), q.Validate()); err != nil {
 		return store.Page{}, verbList.unasked(err)
 	}
-	q.At = instantOf(q.At).Time // as the service receives it
+	q.At = recordjson.TimeOf(q.At).Time // as the service receives it
 	a, err := ask[listAnswer](ctx, s, verbList, listOf(q))
 	if err != nil {
 		return store.Page{}, err
@@ -77,7 +77,7 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (int, err
 	if err := texts(owner); err != nil {
 		return 0, verbCount.unasked(err)
 	}
-	a, err := ask[countAnswer](ctx, s, verbCount, countQuestion{owner, instantOf(at)})
+	a, err := ask[countAnswer](ctx, s, verbCount, countQuestion{owner, recordjson.TimeOf(at)})
 	if err != nil {
 		return 0, err
 	}
@@ -89,7 +89,7 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (int, err
 
 // page returns the page, which must be a possible result of q.
 func (a listAnswer) page(q store.Query) (store.Page, error) {
-	records, err := stored(a.Records)
+	records, err := storedAll(a.Records)
 	if err != nil {
 		return store.Page{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -12,11 +13,11 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	if err := texts(owner, id, reason); err != nil {
 		return store.Record{}, false, verbRevoke.unasked(err)
 	}
-	a, err := ask[revokeAnswer](ctx, s, verbRevoke, revokeQuestion{owner, id, instantOf(at), reason})
+	a, err := ask[revokeAnswer](ctx, s, verbRevoke, revokeQuestion{owner, id, recordjson.TimeOf(at), reason})
 	if err != nil {
 		return store.Record{}, false, err
 	}
-	r, err := a.Record.of(owner, id)
+	r, err := of(a.Record, owner, id)
 	if err == nil && (a.Changed == nil || r.RevokedAt.IsZero() || *a.Changed && !ended(r, at, reason)) {
 		err = errUnasked
 	}
@@ -38,7 +39,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 	if err := texts(owner, reason); err != nil {
 		return nil, verbRevokeAll.unasked(err)
 	}
-	a, err := ask[revokeAllAnswer](ctx, s, verbRevokeAll, revokeAllQuestion{owner, instantOf(at), reason})
+	a, err := ask[revokeAllAnswer](ctx, s, verbRevokeAll, revokeAllQuestion{owner, recordjson.TimeOf(at), reason})
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 }
 
 func (a revokeAllAnswer) revoked(owner string, at time.Time, reason string) ([]store.Record, error) {
-	records, err := stored(a.Records)
+	records, err := storedAll(a.Records)
 	if err != nil {
 		return nil, err
 	}

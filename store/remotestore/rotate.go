@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -16,13 +17,13 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 	if err = errors.Join(err, texts(owner, id)); err != nil {
 		return store.Record{}, store.Record{}, verbRotate.unasked(err)
 	}
-	a, err := ask[rotateAnswer](ctx, s, verbRotate, rotateQuestion{owner, id, sent, instantOf(oldEnds), &limit})
+	a, err := ask[rotateAnswer](ctx, s, verbRotate, rotateQuestion{owner, id, sent, recordjson.TimeOf(oldEnds), &limit})
 	if err != nil {
 		return store.Record{}, store.Record{}, err
 	}
-	old, err = a.Old.of(owner, id)
+	old, err = of(a.Old, owner, id)
 	if err == nil {
-		now, err = a.Now.of(owner, next.ID)
+		now, err = of(a.Now, owner, next.ID)
 	}
 	if err == nil && !(replaced(old, next, oldEnds) && succeeds(now, next, old)) {
 		err = errUnasked
@@ -39,7 +40,7 @@ func replaced(old, next store.Record, ends time.Time) bool {
 	if old.ReplacedBy != next.ID || old.Digest == next.Digest || !old.DisabledAt.IsZero() {
 		return false
 	}
-	created, ends := instantOf(next.CreatedAt).Time, instantOf(ends).Time
+	created, ends := recordjson.TimeOf(next.CreatedAt).Time, recordjson.TimeOf(ends).Time
 	// The grace period may also have ended by a faster clock.
 	if !ends.After(created) || !old.RevokedAt.IsZero() {
 		return ended(old, created, store.ReasonRotated)

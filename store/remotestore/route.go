@@ -63,7 +63,7 @@ func serve[Q, A any](v verb, call func(context.Context, store.Store, Q) (A, erro
 }
 
 func serveInsert(ctx context.Context, st store.Store, q insertQuestion) (doneAnswer, error) {
-	r, err := q.Record.stored()
+	r, err := stored(q.Record)
 	if err != nil || q.Limit == nil {
 		return doneAnswer{}, errMalformed
 	}
@@ -71,11 +71,7 @@ func serveInsert(ctx context.Context, st store.Store, q insertQuestion) (doneAns
 }
 
 func serveLookup(ctx context.Context, st store.Store, q lookupQuestion) (recordAnswer, error) {
-	d, err := digest(q.Digest)
-	if err != nil {
-		return recordAnswer{}, errMalformed
-	}
-	return answered(st.Lookup(ctx, d))
+	return answered(st.Lookup(ctx, store.Digest(q.Digest)))
 }
 
 func answered(r store.Record, err error) (recordAnswer, error) {
@@ -168,8 +164,8 @@ func (q touchQuestion) stored() ([]store.Use, error) {
 	}
 	uses := make([]store.Use, len(q.Uses))
 	for i, u := range q.Uses {
-		d, err := digest(u.Digest)
-		if err != nil || u.At.IsZero() || i > 0 && bytes.Compare(uses[i-1].Digest[:], d[:]) >= 0 {
+		d := store.Digest(u.Digest)
+		if u.At.IsZero() || i > 0 && bytes.Compare(uses[i-1].Digest[:], d[:]) >= 0 {
 			return nil, errMalformed
 		}
 		uses[i] = store.Use{Digest: d, At: u.At.Time}

@@ -2,9 +2,9 @@ package remotestore
 
 import (
 	"context"
-	"encoding/hex"
 	"slices"
 
+	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -15,7 +15,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	for part := range slices.Chunk(uses, maxUses) {
 		q := touchQuestion{Uses: make([]use, len(part))}
 		for i, u := range part {
-			q.Uses[i] = use{hex.EncodeToString(u.Digest[:]), instantOf(u.At)}
+			q.Uses[i] = use{recordjson.Digest(u.Digest), recordjson.TimeOf(u.At)}
 		}
 		if err := s.do(ctx, verbTouch, q); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -22,7 +23,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (s
 	if err != nil {
 		return store.Record{}, err
 	}
-	r, err := a.Record.of(owner, id)
+	r, err := of(a.Record, owner, id)
 	if err == nil && !made(c, r) {
 		err = errUnasked
 	}
@@ -43,4 +44,4 @@ func made(c store.Change, r store.Record) bool {
 }
 
 // same reports whether a received time equals a sent one.
-func same(got, sent time.Time) bool { return got.Equal(instantOf(sent).Time) }
+func same(got, sent time.Time) bool { return got.Equal(recordjson.TimeOf(sent).Time) }

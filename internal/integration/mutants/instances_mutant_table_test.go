@@ -375,25 +375,31 @@ var instanceMutants = []mutant{
 		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.CallTimeout/4), func() {}, call)",
 		"return call(ctx)",
 	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
-	{"0 microseconds taken for never", "apikey/record.go", edits{
-		"if micros == nil {",
-		"if micros == nil || *micros == 0 {",
+	{"0 microseconds taken for never", "internal/recordjson/recordjson.go", edits{
+		"if t.IsZero() {\n",
+		"if t.IsZero() || t.UnixMicro() == 0 {\n",
 	}, "./apikey", "TestTimesInTheLevel"},
-	{"a time that means never believed", "apikey/record.go", edits{
-		"if micros != nil && timeOf(micros).IsZero() {",
-		"if micros != nil && timeOf(micros).Year() > 1<<20 {",
+	{"a time that means never believed", "internal/recordjson/recordjson.go", edits{
+		"if t.IsZero() || !t.isPossible() {",
+		"if !t.isPossible() {",
+	}, "./internal/recordjson", "TestTime"},
+	{"a record with a time close to never is written", "internal/recordjson/recordjson.go", edits{
+		"(TimeOf(t).IsZero() || ",
+		"(",
 	}, "./apikey", "TestTimesInTheLevel"},
 	{"unknown fields passed over", "apikey/record.go", edits{
-		"\td.DisallowUnknownFields()\n",
+		"strictjson.DecodeCanonical(b, &cached)",
+		"json.Unmarshal(b, &cached)",
+		"\t\"github.com/keyhatch/keyhatch/internal/strictjson\"\n",
 		"",
 	}, "./apikey", "TestBrokenLevel"},
 	{"version of a record ignored", "apikey/record.go", edits{
-		" || l.Version != recordVersion || ",
-		" || ",
+		" || cached.Version != recordVersion {",
+		" {",
 	}, "./apikey", "TestBrokenLevel"},
-	{"what is not text put into the level", "apikey/record.go", edits{
-		"if !allUTF8(r) {",
-		"if false {",
+	{"what is not text put into the level", "internal/recordjson/recordjson.go", edits{
+		"case !text.AreUTF8(r.ID, r.Owner",
+		"case false && !text.AreUTF8(r.ID, r.Owner",
 	}, "./apikey", "TestRecordsThatAreNotText"},
 	{"a rotation that others do not know of taken for one that they do", "apikey/create.go", edits{
 		"Secret: newSecret(token), Propagated: told}",
