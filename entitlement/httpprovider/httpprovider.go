@@ -10,16 +10,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/httpclient"
 )
 
 // A Provider is an [entitlement.Provider] that asks a billing service. Create
 // it with [New]. Its methods may be called from many goroutines.
 type Provider struct {
 	address string
-	header  func() *header // a function, so that fmt does not print the secrets
 	catalog *entitlement.Catalog
-	client  *http.Client
-	timeout time.Duration
+	client  *httpclient.Client
 	pause   pause
 }
 
@@ -40,22 +39,16 @@ func New(address string, catalog *entitlement.Catalog, o *Options) (*Provider, e
 		return nil, fmt.Errorf("httpprovider: %w", err)
 	}
 	opts := o.withDefaults()
-	h := newHeader(opts.Header)
-	if err := checkAddress(address, opts.InsecureHTTP); err != nil {
-		return nil, fmt.Errorf("httpprovider: %w", err)
+	if _, err := httpclient.CheckURL(address, opts.InsecureHTTP); err != nil {
+		return nil, fmt.Errorf("httpprovider: the address %w", err)
 	}
-	return &Provider{
-		address: address,
-		header:  func() *header { return h },
-		catalog: catalog,
-		client:  &http.Client{Transport: opts.Transport, CheckRedirect: noRedirect},
-		timeout: opts.Timeout,
-	}, nil
+	client := httpclient.New(opts.Transport, opts.Timeout, opts.Header, http.Header{
+		"Accept":          {contentType},
+		"Accept-Encoding": {"identity"},
+		"Cache-Control":   {"no-cache"}, // a cache could return a plan that has ended
+	})
+	return &Provider{address: address, catalog: catalog, client: client}, nil
 }
-
-// noRedirect returns a redirect like any other response, which is then refused.
-// Following it could send the secrets to another host.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Entitlement implements [entitlement.Provider]. An error other than
 // [entitlement.ErrNone] is an outage. No error contains the owner or a value of
@@ -72,7 +65,7 @@ func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.E
 	case err == entitlement.ErrNone:
 		return entitlement.Entitlement{}, err
 	}
-	return entitlement.Entitlement{}, fmt.Errorf("httpprovider: %w", p.header().withhold(err))
+	return entitlement.Entitlement{}, fmt.Errorf("httpprovider: %w", p.client.Redact(err))
 }
 
 func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitlement, err error) {
@@ -97,6 +90,6 @@ func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitle
 // Close, those of the default transport close 30 seconds after their last use.
 // The Provider remains usable. The error is always nil.
 func (p *Provider) Close() error {
-	p.client.CloseIdleConnections()
+	p.client.Close()
 	return nil
 }

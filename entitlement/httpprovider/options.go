@@ -3,9 +3,10 @@ package httpprovider
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/httpclient"
 )
 
 // Options configure a [Provider]. The zero value is right for a service on this
@@ -58,7 +59,7 @@ func (o *Options) withDefaults() Options {
 		opts.Timeout = 2 * time.Second
 	}
 	if opts.Transport == nil {
-		opts.Transport = newTransport(opts.Timeout)
+		opts.Transport = httpclient.NewTransport(nil, opts.Timeout)
 	}
 	return opts
 }
@@ -71,24 +72,4 @@ func (o *Options) validate() error {
 		return errors.New("Options.Timeout must not be negative")
 	}
 	return checkHeader(o.Header)
-}
-
-// maxConns is the maximum number of concurrent calls of a Manager.
-const maxConns = 64
-
-func newTransport(timeout time.Duration) *http.Transport {
-	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
-		TLSHandshakeTimeout:    timeout,
-		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        maxConns,
-		MaxIdleConnsPerHost:    maxConns,
-		IdleConnTimeout:        30 * time.Second,
-		ResponseHeaderTimeout:  timeout,
-		MaxResponseHeaderBytes: 16 << 10,
-		DisableCompression:     true, // a small body must not become large in memory
-		// HTTP/2 carries all calls over one connection. If it dies silently,
-		// only an unanswered ping detects that.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: timeout},
-	}
 }

@@ -1,14 +1,13 @@
 package remotestore
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
+	"github.com/keyhatch/keyhatch/internal/httpclient"
 	"github.com/keyhatch/keyhatch/internal/strictjson"
 )
 
@@ -42,36 +41,11 @@ func (v verb) unasked(err error) error {
 }
 
 // post sends a request and reads the response body. It returns an error if the
-// response cannot come from a Handler. The timeout covers reading too.
+// response cannot come from a Handler.
 func (s *Store) post(ctx context.Context, v verb, question []byte) (status int, answer []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address+v.name, bytes.NewReader(question))
-	if err != nil {
-		return 0, nil, err
-	}
-	req.Header = http.Header{
-		"Authorization":   {*s.bearer},
-		"Content-Type":    {contentType},
-		"Accept":          {contentType},
-		"Accept-Encoding": {"identity"},
-	}
-	if !v.writes {
-		// net/http does not send this header. It allows the transport to repeat the
-		// request if the service has just closed an idle connection; see
-		// http.Transport.
-		req.Header["X-Idempotency-Key"] = nil
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	if err := genuine(resp); err != nil {
-		return 0, nil, err
-	}
-	answer, err = read(resp, v.most)
-	return resp.StatusCode, answer, err
+	return s.client.Do(ctx, httpclient.Request{
+		Method: http.MethodPost, URL: s.address + v.name, Body: question, Repeatable: !v.writes, Check: genuine, MaxBody: v.most,
+	})
 }
 
 // genuine returns an error if a Handler cannot have sent the response.
@@ -87,16 +61,4 @@ func genuine(resp *http.Response) error {
 		return fmt.Errorf("status %d, but the response is not from a key service", resp.StatusCode)
 	}
 	return nil
-}
-
-func read(resp *http.Response, most int64) ([]byte, error) {
-	tooLong := fmt.Errorf("the response is longer than %d bytes", most)
-	if resp.ContentLength > most {
-		return nil, tooLong
-	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
-	if err == nil && int64(len(answer)) > most {
-		err = tooLong
-	}
-	return answer, err
 }

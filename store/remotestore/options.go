@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/httpclient"
 )
 
 // Options adjust a [Store]. The zero value is a good default.
@@ -45,7 +46,7 @@ func (o *Options) withDefaults() Options {
 		opts.Timeout = 3 * time.Second
 	}
 	if opts.Transport == nil {
-		opts.Transport = newTransport(opts.TLS.Clone(), opts.Timeout)
+		opts.Transport = httpclient.NewTransport(opts.TLS, opts.Timeout)
 	}
 	return opts
 }
@@ -60,27 +61,6 @@ func (o *Options) validate() error {
 		return errors.New("Options.TLS must be nil if Options.Transport is set; configure TLS in the transport")
 	}
 	return nil
-}
-
-// maxConns is the maximum number of concurrent calls of a Manager.
-const maxConns = 64
-
-func newTransport(config *tls.Config, timeout time.Duration) *http.Transport {
-	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
-		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    timeout,
-		ForceAttemptHTTP2:      true,
-		MaxConnsPerHost:        maxConns,
-		MaxIdleConnsPerHost:    maxConns,
-		IdleConnTimeout:        30 * time.Second,
-		ResponseHeaderTimeout:  timeout,
-		MaxResponseHeaderBytes: 16 << 10,
-		DisableCompression:     true, // a small response could decompress to a huge one
-		// HTTP/2 sends all calls over one connection. If it breaks without notice,
-		// only an unanswered ping shows it.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: timeout},
-	}
 }
 
 // HandlerOptions adjust a [Handler].

@@ -3,18 +3,16 @@ package remotestore
 import (
 	"fmt"
 	"net/http"
-	"time"
 
+	"github.com/keyhatch/keyhatch/internal/httpclient"
 	"github.com/keyhatch/keyhatch/store"
 )
 
 // A Store is a [store.Store] that calls a [Handler] over HTTP. Its methods may be
 // called from many goroutines. Create one with [New].
 type Store struct {
-	address string
-	bearer  *string // a pointer, so that fmt does not print the secret
-	client  *http.Client
-	timeout time.Duration
+	address string // with a slash at the end, to which method names are appended
+	client  *httpclient.Client
 }
 
 var _ store.Store = (*Store)(nil)
@@ -35,21 +33,21 @@ func New(baseURL string, secret []byte, o *Options) (*Store, error) {
 		return nil, fmt.Errorf("remotestore: %w", err)
 	}
 	opts := o.withDefaults()
-	address, err := address(baseURL, opts.InsecureHTTP)
+	u, err := httpclient.CheckURL(baseURL, opts.InsecureHTTP)
 	if err != nil {
-		return nil, fmt.Errorf("remotestore: %w", err)
+		return nil, fmt.Errorf("remotestore: baseURL %w", err)
 	}
-	client := &http.Client{Transport: opts.Transport, CheckRedirect: noRedirect}
-	return &Store{address: address, bearer: &header, client: client, timeout: opts.Timeout}, nil
+	client := httpclient.New(opts.Transport, opts.Timeout, http.Header{"Authorization": {header}}, http.Header{
+		"Content-Type":    {contentType},
+		"Accept":          {contentType},
+		"Accept-Encoding": {"identity"},
+	})
+	return &Store{address: u.JoinPath("v1").String() + "/", client: client}, nil
 }
-
-// noRedirect makes the client return a redirect as the response, which is then
-// refused. Following it could send the secret to another host.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Close closes idle connections, which would otherwise close 30 s after their last
 // use. The Store remains usable. Close always returns nil.
 func (s *Store) Close() error {
-	s.client.CloseIdleConnections()
+	s.client.Close()
 	return nil
 }

@@ -282,7 +282,7 @@ var sqlMutants = []mutant{
 		"if !h.authentic(r) {",
 		"if !h.authentic(r) && h.store == nil {",
 	}, "./store/remotestore", "TestHandlerAsksForTheSecretFirst"},
-	{"remotestore: redirect followed", "store/remotestore/remotestore.go", edits{
+	{"remotestore: redirect followed", "internal/httpclient/httpclient.go", edits{
 		"CheckRedirect: noRedirect}",
 		"CheckRedirect: nil}",
 	}, "./store/remotestore", "TestRedirectsAreNotFollowed"},
