@@ -3,23 +3,19 @@ package remotestore
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// contentType is the media type of requests and responses. No proxy's error page
-// has it.
-const contentType = "application/vnd.keyhatch.store+json"
-
 // Handler returns an http.Handler that serves st to every [Store] that has the same
-// secret: 32 to 1,024 random bytes. If o is nil, the defaults are used. Handler
+// secret: 32 to 1,024 random bytes. If opts is nil, the defaults are used. Handler
 // returns an error if st is nil or a secret is invalid. Paths begin with /v1/; to
 // mount the handler under another path, use [http.StripPrefix].
 //
@@ -28,13 +24,13 @@ const contentType = "application/vnd.keyhatch.store+json"
 //
 // The store is called with the request's context, so a client that disconnects
 // cancels its call.
-func Handler(st store.Store, secret []byte, o *HandlerOptions) (http.Handler, error) {
+func Handler(st store.Store, secret []byte, opts *HandlerOptions) (http.Handler, error) {
 	if st == nil {
 		return nil, errors.New("remotestore: the store is nil")
 	}
-	opts := o.withDefaults()
-	h := &handler{store: st, logger: opts.Logger}
-	for i, secret := range slices.Concat([][]byte{secret}, opts.OlderSecrets) {
+	o := opts.withDefaults()
+	h := &handler{store: st, logger: o.Logger}
+	for i, secret := range slices.Concat([][]byte{secret}, o.OlderSecrets) {
 		header, err := authorization(secret)
 		if err != nil && i > 0 {
 			err = fmt.Errorf("HandlerOptions.OlderSecrets: %w", err)
@@ -45,6 +41,41 @@ func Handler(st store.Store, secret []byte, o *HandlerOptions) (http.Handler, er
 		h.accepted = append(h.accepted, sha256.Sum256([]byte(header)))
 	}
 	return h, nil
+}
+
+// HandlerOptions adjust a [Handler].
+type HandlerOptions struct {
+	// OlderSecrets are accepted in addition to the current secret, so that it can
+	// be replaced without downtime: give the service the new secret with the old
+	// one here, then give the clients the new secret, then remove the old one. Each
+	// must have 32 to 1,024 random bytes.
+	OlderSecrets [][]byte
+
+	// Logger receives the store's errors, which are not sent to clients: at level
+	// error, or at level debug if the client had disconnected. It also receives
+	// rejected secrets, at level debug. Nil discards all of them, which hides
+	// outages; set it.
+	Logger *slog.Logger
+}
+
+// Format writes the options without the OlderSecrets, for every verb.
+func (o HandlerOptions) Format(f fmt.State, verb rune) {
+	type options HandlerOptions // without this method
+	o.OlderSecrets = nil
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
+}
+
+// MarshalText returns the text that Format writes, for log/slog and encoding/json.
+func (o HandlerOptions) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v", o), nil }
+
+func (o *HandlerOptions) withDefaults() (d HandlerOptions) {
+	if o != nil {
+		d = *o
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
 }
 
 // A handler is the http.Handler that Handler returns.
@@ -63,20 +94,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized)
 		return
 	}
-	name, ok := strings.CutPrefix(r.URL.Path, "/v1/")
-	route := routes[name]
+	i := slices.IndexFunc(operations, func(o operation) bool { return r.URL.Path == "/v1/"+o.name })
 	switch {
-	case !ok || route == nil:
+	case i < 0:
 		refuse(w, http.StatusNotFound)
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
 		refuse(w, http.StatusMethodNotAllowed)
 	case !slices.Equal(r.Header["Content-Type"], []string{contentType}) || len(r.Header["Content-Encoding"]) > 0:
 		refuse(w, http.StatusUnsupportedMediaType)
-	case r.ContentLength > maxQuestion:
+	case r.ContentLength > maxRequest:
 		refuse(w, http.StatusRequestEntityTooLarge)
 	default:
-		h.answer(w, r, route)
+		h.serve(w, r, operations[i])
 	}
 }
 
@@ -94,8 +124,8 @@ func (h *handler) authentic(r *http.Request) bool {
 	return found == 1
 }
 
-func (h *handler) answer(w http.ResponseWriter, r *http.Request, route route) {
-	question, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQuestion))
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, o operation) {
+	request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
@@ -105,17 +135,30 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, route route) {
 		refuse(w, http.StatusBadRequest)
 		return
 	}
-	status, answer, err := route(r.Context(), h.store, question)
+	response, err := o.serve(r.Context(), h.store, request)
+	if err == errMalformed {
+		refuse(w, http.StatusBadRequest)
+		return
+	}
+	status := http.StatusOK
+	if c, ok := o.codeOf(err); ok {
+		status, response, err = c.status, refusal{c.text}, nil
+	}
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(response)
+	}
+	if err == nil && int64(len(body)) > o.maxResponse {
+		err = fmt.Errorf("the response is too large: %d bytes", len(body))
+	}
 	if err != nil {
 		h.report(r, err)
-	}
-	if answer == nil {
-		refuse(w, status)
+		refuse(w, http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	w.Write(answer) // an error means that the client has disconnected
+	w.Write(body) // an error means that the client has disconnected
 }
 
 // report logs an error of the store. If the client has disconnected, the error is

@@ -2,25 +2,31 @@ package remotestore
 
 import (
 	"context"
-	"errors"
 
+	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Insert implements [store.Store].
-func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
-	sent, err := recordOf(r)
-	if err != nil {
-		return verbInsert.unasked(err)
-	}
-	return s.do(ctx, verbInsert, insertQuestion{sent, &limit})
+var opInsert = operation{"insert", true, maxRecord, []error{store.ErrDuplicate, store.ErrConflict, store.ErrLimit}, serve(serveInsert)}
+
+type insertRequest struct {
+	Record recordjson.Record `json:"record"`
+	Limit  *int              `json:"limit"`
 }
 
-// do calls a method that returns only an error.
-func (s *Store) do(ctx context.Context, v verb, question any) error {
-	a, err := ask[doneAnswer](ctx, s, v, question)
-	if err == nil && !a.Done {
-		err = v.outage(errors.New("the response does not confirm the call"))
+// Insert implements [store.Store].
+func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
+	sent, err := encodeRecord(r)
+	if err != nil {
+		return opInsert.notSent(err)
 	}
-	return err
+	return s.do(ctx, opInsert, insertRequest{sent, &limit})
+}
+
+func serveInsert(ctx context.Context, st store.Store, request insertRequest) (doneResponse, error) {
+	r, err := decodeRecord(request.Record)
+	if err != nil || request.Limit == nil {
+		return doneResponse{}, errMalformed
+	}
+	return doneResponse{true}, st.Insert(ctx, r, *request.Limit)
 }

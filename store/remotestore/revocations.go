@@ -7,33 +7,35 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
+var opRevocations = operation{"revocations", false, maxRecord, []error{errors.ErrUnsupported}, serve(serveRevocations)}
+
+type revocationsRequest struct{}
+
+type revocationsResponse struct {
+	Lineage string `json:"lineage"`
+	Count   *int64 `json:"count"`
+}
+
 var _ store.RevocationCounter = (*Store)(nil)
 
 // Revocations implements [store.RevocationCounter]. If the service's store does not
 // count revocations, the error matches [errors.ErrUnsupported].
 func (s *Store) Revocations(ctx context.Context) (store.Revocations, error) {
-	a, err := ask[revocationsAnswer](ctx, s, verbRevocations, revocationsQuestion{})
+	response, err := call[revocationsResponse](ctx, s, opRevocations, revocationsRequest{})
 	switch {
 	case err != nil:
 		return store.Revocations{}, err
-	case a.Count == nil || *a.Count < 0 || a.Lineage == "":
-		return store.Revocations{}, verbRevocations.outage(errors.New("the response is not a count of revocations"))
+	case response.Count == nil || *response.Count < 0 || response.Lineage == "":
+		return store.Revocations{}, opRevocations.outage(errors.New("the response is not a count of revocations"))
 	}
-	return store.Revocations{Lineage: a.Lineage, Count: *a.Count}, nil
+	return store.Revocations{Lineage: response.Lineage, Count: *response.Count}, nil
 }
 
-type revocationsQuestion struct{}
-
-type revocationsAnswer struct {
-	Lineage string `json:"lineage"`
-	Count   *int64 `json:"count"`
-}
-
-func serveRevocations(ctx context.Context, st store.Store, _ revocationsQuestion) (revocationsAnswer, error) {
+func serveRevocations(ctx context.Context, st store.Store, _ revocationsRequest) (revocationsResponse, error) {
 	counter, ok := st.(store.RevocationCounter)
 	if !ok {
-		return revocationsAnswer{}, errors.ErrUnsupported
+		return revocationsResponse{}, errors.ErrUnsupported
 	}
 	r, err := counter.Revocations(ctx)
-	return revocationsAnswer{r.Lineage, &r.Count}, err
+	return revocationsResponse{r.Lineage, &r.Count}, err
 }

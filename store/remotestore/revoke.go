@@ -8,60 +8,53 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
+var opRevoke = operation{"revoke", true, maxRecord, []error{store.ErrOwnerMismatch, store.ErrNotFound}, serve(serveRevoke)}
+
+type revokeRequest struct {
+	Owner  string          `json:"owner"`
+	ID     string          `json:"id"`
+	At     recordjson.Time `json:"at"`
+	Reason string          `json:"reason"`
+}
+
+type revokeResponse struct {
+	Record  recordjson.Record `json:"record"`
+	Changed *bool             `json:"changed"`
+}
+
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
-	if err := texts(owner, id, reason); err != nil {
-		return store.Record{}, false, verbRevoke.unasked(err)
+	if err := checkUTF8(owner, id, reason); err != nil {
+		return store.Record{}, false, opRevoke.notSent(err)
 	}
-	a, err := ask[revokeAnswer](ctx, s, verbRevoke, revokeQuestion{owner, id, recordjson.TimeOf(at), reason})
+	response, err := call[revokeResponse](ctx, s, opRevoke, revokeRequest{owner, id, recordjson.TimeOf(at), reason})
 	if err != nil {
 		return store.Record{}, false, err
 	}
-	r, err := of(a.Record, owner, id)
-	if err == nil && (a.Changed == nil || r.RevokedAt.IsZero() || *a.Changed && !ended(r, at, reason)) {
-		err = errUnasked
+	r, err := decodeRecordOf(response.Record, owner, id)
+	changed := response.Changed
+	if err == nil && (changed == nil || r.RevokedAt.IsZero() || *changed && !isRevokedBy(r, at, reason)) {
+		err = errMismatch
 	}
 	if err != nil {
-		return store.Record{}, false, verbRevoke.outage(err)
+		return store.Record{}, false, opRevoke.outage(err)
 	}
-	return r, *a.Changed, nil
+	return r, *changed, nil
 }
 
-// ended reports whether r was revoked by a call with this time and reason.
-func ended(r store.Record, at time.Time, reason string) bool {
-	return !r.RevokedAt.IsZero() && same(r.RevokedAt, at) && r.RevokeReason == reason
+// isRevokedBy reports whether r was revoked by a call with this time and reason.
+func isRevokedBy(r store.Record, at time.Time, reason string) bool {
+	return !r.RevokedAt.IsZero() && isSame(r.RevokedAt, at) && r.RevokeReason == reason
 }
 
-// RevokeAll implements [store.Store]. A response holds at most 64 MiB. If the
-// revoked records are longer, which is impossible for records that a Manager
-// created, RevokeAll returns an error although they are revoked.
-func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]store.Record, error) {
-	if err := texts(owner, reason); err != nil {
-		return nil, verbRevokeAll.unasked(err)
+func serveRevoke(ctx context.Context, st store.Store, request revokeRequest) (revokeResponse, error) {
+	if request.At.IsZero() {
+		return revokeResponse{}, errMalformed
 	}
-	a, err := ask[revokeAllAnswer](ctx, s, verbRevokeAll, revokeAllQuestion{owner, recordjson.TimeOf(at), reason})
+	r, changed, err := st.Revoke(ctx, request.Owner, request.ID, request.At.Time, request.Reason)
 	if err != nil {
-		return nil, err
+		return revokeResponse{}, err
 	}
-	records, err := a.revoked(owner, at, reason)
-	if err != nil {
-		return nil, verbRevokeAll.outage(err)
-	}
-	return records, nil
-}
-
-func (a revokeAllAnswer) revoked(owner string, at time.Time, reason string) ([]store.Record, error) {
-	records, err := storedAll(a.Records)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		if r.Owner != owner || !ended(r, at, reason) {
-			return nil, errUnasked
-		}
-	}
-	if a.Records == nil || len(records) > store.RevokeBatch || repeated(records) {
-		return nil, errUnasked
-	}
-	return records, nil
+	sent, err := encodeRecord(r)
+	return revokeResponse{sent, &changed}, err
 }

@@ -16,7 +16,7 @@ var sourceMutants = []mutant{
 		"server: func() *pgx.ConnConfig { return server }}",
 		"shown: server, server: func() *pgx.ConnConfig { return server }}",
 	}, "./internal/integration/cluster", "TestOptionsPrintNoSecret"},
-	{"older secrets printed", "store/remotestore/options.go", edits{
+	{"older secrets printed", "store/remotestore/handler.go", edits{
 		"\to.OlderSecrets = nil\n",
 		"",
 	}, "./internal/integration/cluster", "TestOptionsPrintNoSecret"},

@@ -286,11 +286,11 @@ var sqlMutants = []mutant{
 		"CheckRedirect: noRedirect}",
 		"CheckRedirect: nil}",
 	}, "./store/remotestore", "TestRedirectsAreNotFollowed"},
-	{"remotestore: answer to another question believed", "store/remotestore/read.go", edits{
+	{"remotestore: answer to another question believed", "store/remotestore/lookup.go", edits{
 		"if err == nil && r.Digest != d {",
 		"if err == nil && r.Digest.IsZero() {",
 	}, "./store/remotestore", "TestPoisonedAnswers"},
-	{"remotestore: record of another part believed", "store/remotestore/read.go", edits{
+	{"remotestore: record of another part believed", "store/remotestore/list.go", edits{
 		"r.Owner != q.Owner || !q.Matches(r) ||",
 		"r.Owner != q.Owner ||",
 	}, "./store/remotestore", "TestForgedParts"},

@@ -21,20 +21,20 @@ var (
 
 // plainComparisons are those that tell an attacker nothing, and why.
 var plainComparisons = map[string]string{
-	"apikey/create.go: DigestOf(p.Hint) == p.Digest":                       "both are the caller's",
-	"apikey/create.go: a.Digest == b.Digest":                               "the owner's own key, after it was authenticated",
-	"apikey/create.go: r.made.Digest == next.Digest":                       "the store's answer, of a token just made",
-	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":          "sorts known keys",
-	"apikey/lastused.go: use.Digest == d":                                  "both are of known keys",
-	"apikey/lastused.go: a.Digest == b.Digest":                             "both are of known keys",
-	"apikey/token.go: token[:len(f.prefix)] != f.prefix":                   "the prefix is public",
-	"apikey/token.go: sum != string(want[:])":                              "the checksum has no key",
-	"apikey/validate.go: r.Digest == d":                                    "differs only if the store is broken",
-	"apikey/wentback.go: mark&(1<<tagBits-1) != w.tag()":                   "tells tables apart, and has no key",
-	"store/remotestore/read.go: r.Digest != d":                             "differs only if the service is broken",
-	"store/remotestore/rotate.go: old.Digest == next.Digest":               "a record with a token just made",
-	"store/remotestore/rotate.go: now.Digest == next.Digest":               "a record with a token just made",
-	"store/remotestore/route.go: bytes.Compare(uses[i-1].Digest[:], d[:])": "asks for the order, after the secret was checked",
+	"apikey/create.go: DigestOf(p.Hint) == p.Digest":                              "both are the caller's",
+	"apikey/create.go: a.Digest == b.Digest":                                      "the owner's own key, after it was authenticated",
+	"apikey/create.go: r.made.Digest == next.Digest":                              "the store's answer, of a token just made",
+	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":                 "sorts known keys",
+	"apikey/lastused.go: use.Digest == d":                                         "both are of known keys",
+	"apikey/lastused.go: a.Digest == b.Digest":                                    "both are of known keys",
+	"apikey/token.go: token[:len(f.prefix)] != f.prefix":                          "the prefix is public",
+	"apikey/token.go: sum != string(want[:])":                                     "the checksum has no key",
+	"apikey/validate.go: r.Digest == d":                                           "differs only if the store is broken",
+	"apikey/wentback.go: mark&(1<<tagBits-1) != w.tag()":                          "tells tables apart, and has no key",
+	"store/remotestore/lookup.go: r.Digest != d":                                  "differs only if the service is broken",
+	"store/remotestore/rotate.go: old.Digest == next.Digest":                      "a record with a token just made",
+	"store/remotestore/rotate.go: now.Digest == next.Digest":                      "a record with a token just made",
+	"store/remotestore/touch.go: bytes.Compare(uses[i-1].Digest[:], u.Digest[:])": "asks for the order, after the secret was checked",
 }
 
 // T-11: no secret is compared with ==, bytes.Equal or the like, which end at the
