@@ -121,17 +121,17 @@ var failoverMutants = []mutant{
 	}, "./apikey", "TestLastUsedInTheFuture"},
 
 	// The count of revocations.
-	{"Revoke does not count", "store/memstore/revoke.go", edits{
-		"\t\ts.revocations++\n",
-		"",
+	{"Revoke does not count", "store/memstore/memstore.go", edits{
+		"if changed {\n\t\ts.revocations++",
+		"if changed {",
 	}, "./store/memstore", "TestStore"},
-	{"RevokeAll does not count", "store/memstore/revoke.go", edits{
+	{"RevokeAll does not count", "store/memstore/memstore.go", edits{
 		"s.revocations += int64(len(revoked))",
 		"",
 	}, "./store/memstore", "TestStore"},
-	{"Rotate without grace does not count", "store/memstore/rotate.go", edits{
-		"\t\ts.revocations++\n",
-		"",
+	{"Rotate without grace does not count", "store/memstore/memstore.go", edits{
+		"if !old.RevokedAt.IsZero() {\n\t\ts.revocations++",
+		"if !old.RevokedAt.IsZero() {",
 	}, "./store/memstore", "TestStore"},
 	{"SQL: Revoke does not count", "store/sqlstore/revoke.go", edits{
 		"return r, s.countRevocations(ctx, tx, owner, 1)",

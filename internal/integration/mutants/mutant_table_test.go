@@ -585,31 +585,31 @@ func (p *Principal) allows(scope string) bool {`,
 		"!at.After(r.LastUsedAt) && !wrong {",
 		"!at.After(r.LastUsedAt) && !wrong && r.LastUsedAt.IsZero() {",
 	}, "./store/memstore", "TestStore"},
-	{"limit not checked", "store/memstore/insert.go", edits{
-		"if limit >= 0 && s.counted(r.Owner, at) >= limit {",
-		"if limit >= 0 && s.counted(r.Owner, at) < 0 {",
+	{"limit not checked", "store/memstore/memstore.go", edits{
+		"if limit >= 0 && s.count(r.Owner, at) >= limit {",
+		"if limit >= 0 && s.count(r.Owner, at) < 0 {",
 	}, "./store/memstore", "TestStore"},
 	{"replaced key free for ever", "store/record.go", edits{
 		"return r.IsCurrent(at) && !free",
 		"return r.IsCurrent(at) && !free && r.ReplacedBy == \"\"",
 	}, "./store/memstore", "TestStore"},
-	{"rotation not held to the limit", "store/memstore/rotate.go", edits{
-		"s.counted(owner, at) > limit {",
-		"s.counted(owner, at) < 0 {",
+	{"rotation not held to the limit", "store/memstore/memstore.go", edits{
+		"s.count(owner, at) > limit {",
+		"s.count(owner, at) < 0 {",
 	}, "./store/memstore", "TestStore"},
 	{"owner's latest instant ignored", "store/memstore/memstore.go", edits{
 		"if latest := s.latest[owner]; latest.After(at) {",
 		"if latest := s.latest[owner]; latest.After(at) && s == nil {",
 	}, "./store/memstore", "TestStore"},
-	{"limit and insert in two steps", "store/memstore/insert.go", edits{
-		"\tif limit >= 0 && s.counted(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}",
-		"\tif limit >= 0 && s.counted(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}\n\ts.mu.Unlock()\n\ttime.Sleep(time.Microsecond)\n\ts.mu.Lock()",
+	{"limit and insert in two steps", "store/memstore/memstore.go", edits{
+		"\tif limit >= 0 && s.count(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}",
+		"\tif limit >= 0 && s.count(r.Owner, at) >= limit {\n\t\treturn store.ErrLimit\n\t}\n\ts.mu.Unlock()\n\ttime.Sleep(time.Microsecond)\n\ts.mu.Lock()",
 	}, "./store/memstore", "TestStore"},
-	{"oldest first", "store/memstore/list.go", edits{
-		"range slices.Backward(s.before(q))",
-		"range slices.All(s.before(q))",
+	{"oldest first", "store/memstore/memstore.go", edits{
+		"range slices.Backward(s.olderThan(q))",
+		"range slices.All(s.olderThan(q))",
 	}, "./store/memstore", "TestStore"},
-	{"list of a part has the others too", "store/memstore/list.go", edits{
+	{"list of a part has the others too", "store/memstore/memstore.go", edits{
 		"if !q.Matches(*r) {",
 		"if !q.Matches(*r) && q.PageSize() == 0 {",
 	}, "./store/memstore", "TestStore"},
@@ -637,7 +637,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"case r.Owner != owner:",
 		"case r.Owner == \"\":",
 	}, "./store/memstore", "TestStore"},
-	{"record shared with the caller", "store/memstore/list.go", edits{
+	{"record shared with the caller", "store/memstore/memstore.go", edits{
 		"\treturn r.Clone(), nil\n}\n\n// Get implements",
 		"\treturn *r, nil\n}\n\n// Get implements",
 	}, "./store/memstore", "TestStore"},

@@ -36,7 +36,7 @@ var sqlMutants = []mutant{
 		"if err == nil && over {",
 		"if err == nil && over && s == nil {",
 	}, "./store/sqlitestore", "TestStore"},
-	{"memory: a record that ended by a faster clock inserted", "store/memstore/insert.go", edits{
+	{"memory: a record that ended by a faster clock inserted", "store/memstore/memstore.go", edits{
 		"if r.ExpiresBefore(at) {",
 		"if r.ExpiresBefore(r.CreatedAt) {",
 	}, "./store/memstore", "TestStore/.*slower_clock"},
