@@ -6,18 +6,18 @@ import (
 )
 
 var (
-	// ErrNotFound is returned when the owner has no such record.
+	// ErrNotFound is returned if the owner has no such record.
 	ErrNotFound = errors.New("store: not found")
 
-	// ErrOwnerMismatch is returned, by stores that can tell, when the record is
-	// another owner's. It matches ErrNotFound, and whoever passes an answer on
-	// to an end user must not let the two be told apart.
+	// ErrOwnerMismatch is returned, by stores that can tell, if the record belongs to
+	// another owner. It matches ErrNotFound. Responses to end users must not
+	// distinguish the two.
 	ErrOwnerMismatch = fmt.Errorf("store: another owner's key: %w", ErrNotFound)
 
-	// ErrDuplicate is returned when a digest or an id is already taken.
+	// ErrDuplicate is returned if a digest or an ID is already taken.
 	ErrDuplicate = errors.New("store: duplicate")
 
-	// ErrLimit is returned when the owner may have no more keys.
+	// ErrLimit is returned if the owner has as many keys as the limit allows.
 	ErrLimit = errors.New("store: limit reached")
 
 	// ErrBusy is returned, by stores that can tell, when a call was not made because
@@ -25,7 +25,7 @@ var (
 	// the record or the database, and nothing was changed.
 	ErrBusy = errors.New("store: busy, the call was not made")
 
-	// ErrConflict is returned when the record's state forbids the change: it
-	// is revoked, or has ended, or was replaced already.
+	// ErrConflict is returned if the record's state forbids the change: it is
+	// revoked, expired or already replaced.
 	ErrConflict = errors.New("store: conflict")
 )

@@ -32,9 +32,9 @@ type Record struct {
 }
 
 // CountsAgainstLimit reports whether the record counts against its owner's limit
-// at the given instant. A live record counts, with one exception: a record that
-// Rotate replaced is free of charge while its direct successor counts in its
-// place, that is, while the successor is live and has not been replaced itself. A
+// at the given instant. A current record counts, with one exception: a record that
+// Rotate replaced does not count while its direct successor counts in its place,
+// that is, while the successor is current and has not been replaced itself. A
 // disabled record counts, since it can be enabled again.
 //
 // So at most one predecessor works beside each record that counts, however often
@@ -47,8 +47,8 @@ func (r Record) CountsAgainstLimit(at time.Time, successor *Record) bool {
 }
 
 // IsCurrent reports whether the record is neither revoked nor expired at the given
-// instant. A disabled record is live, and so is a replaced one until its grace
-// period ends. A revoked record is not live at any instant.
+// instant. A disabled record is current, and so is a replaced one until its grace
+// period ends. A revoked record is not current at any instant.
 func (r Record) IsCurrent(at time.Time) bool {
 	return r.RevokedAt.IsZero() && !r.IsExpired(at)
 }

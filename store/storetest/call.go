@@ -9,8 +9,8 @@ import (
 )
 
 var callRules = []rule{
-	{"A cancelled context ends every call with an outage", cancelled},
-	{"A deadline that has passed ends every call with an outage", overdue},
+	{"A call with a cancelled context returns an outage error and changes nothing", cancelled},
+	{"A call with a passed deadline returns an outage error and changes nothing", overdue},
 }
 
 func cancelled(t *testing.T, s store.Store) {
@@ -33,7 +33,7 @@ func ended(t *testing.T, s store.Store, ctx context.Context) {
 			t.Errorf("%s with a context that has ended: got %v, want an error that is none of the sentinels", call, err)
 		}
 	}
-	holds(t, s, r, "a call whose context had ended before it began changes nothing")
+	holds(t, s, r, "a call whose context has already ended must change nothing")
 	_, err := s.Get(t.Context(), "o", "k-other")
-	wants(t, err, store.ErrNotFound, "a call whose context had ended before it began changes nothing")
+	wants(t, err, store.ErrNotFound, "a call whose context has already ended must change nothing")
 }

@@ -11,19 +11,19 @@ import (
 )
 
 var filterRules = []rule{
-	{"A filtered list has every record that matches and no other", filterHas},
-	{"A filtered list has full pages", filterFull},
-	{"A filtered list neither repeats nor omits records beside inserts and revocations", filterStable},
-	{"A filtered list continues from any cursor", filterFromAnywhere},
-	{"List refuses an unknown filter, and one without a time", filterRefused},
+	{"A filtered list has exactly the records that match", filterHas},
+	{"Every page of a filtered list but the last is full", filterFull},
+	{"A filtered list neither repeats nor omits records during inserts and revocations", filterStable},
+	{"A cursor of one filter works with every filter", filterFromAnywhere},
+	{"List refuses an unknown filter, and a filter without a time", filterRefused},
 }
 
-// always is when a revoked record is over, whenever it was revoked, and the first
-// instant of all.
+// always is the first instant. A revoked record has ended at every instant, whenever
+// it was revoked.
 var always = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
 
 func filterHas(t *testing.T, s store.Store) {
-	at, over := begin.Add(time.Hour), map[string]time.Time{} // when each record is over; zero is never
+	at, over := begin.Add(time.Hour), map[string]time.Time{} // the end of each record; zero is never
 	put := func(id string, end time.Time, change func(*store.Record)) store.Record {
 		r := fresh("o", numbered(id, len(over)))
 		r.CreatedAt = begin.Add(time.Duration(len(over)/2) * time.Second)
@@ -42,7 +42,7 @@ func filterHas(t *testing.T, s store.Store) {
 			put("revoked", always, func(r *store.Record) { r.ExpiresAt, r.RevokedAt = expiry, when })
 		}
 	}
-	for _, ends := range []time.Time{begin, at, at.Add(time.Microsecond)} { // a rotation at once, and graces
+	for _, ends := range []time.Time{begin, at, at.Add(time.Microsecond)} { // without and with a grace period
 		old := put("rotated", ends, func(r *store.Record) { r.CreatedAt = begin })
 		if ends.Equal(begin) {
 			over[old.ID] = always
@@ -71,11 +71,11 @@ func filterHas(t *testing.T, s store.Store) {
 		for filter, want := range has {
 			all := follow(t, s, store.Query{Owner: "o", Filter: filter, At: when}, func(*store.Query) {})
 			if !slices.IsSortedFunc(all, newestFirst) {
-				t.Errorf("with the filter %q, a list goes from the newest to the oldest: got %q", filter, ids(all))
+				t.Errorf("with the filter %q, a list must go from the newest record to the oldest: got %q", filter, ids(all))
 			}
 			for _, r := range all {
-				if when.Equal(at) { // it is the same at the other instants
-					equal(t, r, get(t, s, "o", r.ID), "List and Get agree")
+				if when.Equal(at) { // the other instants would repeat it
+					equal(t, r, get(t, s, "o", r.ID), "List and Get must return the same record")
 				}
 			}
 			if got := slices.Sorted(slices.Values(ids(all))); !slices.Equal(got, want) {
@@ -92,8 +92,9 @@ func newestFirst(a, b store.Record) int {
 	return strings.Compare(b.ID, a.ID)
 }
 
-// follow lists page by page. Every page but the last is full, and none follows
-// the one that holds the last record.
+// follow lists page by page and calls between before each further page. It checks
+// that every page but the last is full, and that no page follows the one with the
+// last record.
 func follow(t *testing.T, s store.Store, q store.Query, between func(q *store.Query)) (all []store.Record) {
 	t.Helper()
 	for {
@@ -102,24 +103,24 @@ func follow(t *testing.T, s store.Store, q store.Query, between func(q *store.Qu
 			t.Fatal(err)
 		}
 		if len(page.Records) == 0 && len(all) > 0 {
-			t.Error("a page that holds the last record has no next")
+			t.Error("the page with the last record must have no Next")
 		}
 		all = append(all, page.Records...)
 		if page.Next.IsZero() {
 			return all
 		}
 		if len(page.Records) != q.PageSize() || page.Next == q.After {
-			t.Fatalf("every page but the last has as many records as were asked for: got %d of %d, next %v", len(page.Records), q.PageSize(), page.Next)
+			t.Fatalf("every page but the last must have as many records as the limit: got %d of %d, next %v", len(page.Records), q.PageSize(), page.Next)
 		}
 		q.After = page.Next
 		between(&q)
 	}
 }
 
-// mixed inserts records of both filters, and returns the ids of each from the
-// newest to the oldest: first some by turns, and then more than a page of the
-// filter that the owner is named after, which a list passes before it comes to
-// the other one.
+// mixed inserts records of both filters, and returns the IDs of each, newest first.
+// The oldest records belong to the filters in turn. The newest ones, more than a page,
+// belong to the filter that the owner is named after, so a list with the other filter
+// must skip them.
 func mixed(t *testing.T, s store.Store, owner string) map[store.Filter][]string {
 	t.Helper()
 	const some = 24
@@ -145,7 +146,7 @@ func mixed(t *testing.T, s store.Store, owner string) map[store.Filter][]string 
 	return has
 }
 
-// Both are names of owners as well.
+// filters are the filters, which are also used as names of owners.
 var filters = []store.Filter{store.FilterCurrent, store.FilterEnded}
 
 func filterFull(t *testing.T, s store.Store) {
@@ -153,7 +154,7 @@ func filterFull(t *testing.T, s store.Store) {
 		has := mixed(t, s, string(owner))
 		for _, filter := range filters {
 			limits := []int{5, 12, store.MaxPage, 0}
-			if filter != owner { // the others take too many pages of one
+			if filter != owner { // the others would need too many pages of one
 				limits = append(limits, 1)
 			}
 			for _, limit := range limits {
@@ -172,8 +173,7 @@ func filterStable(t *testing.T, s store.Store) {
 	q := store.Query{Owner: "ended", Filter: store.FilterCurrent, At: begin.Add(time.Hour), Limit: 3}
 	n := 0
 	got := follow(t, s, q, func(q *store.Query) {
-		// The record at the place itself is over by now, and so is the one
-		// that would come next but one.
+		// Revoke the record that the cursor names, and the one after the next.
 		revoke(t, s, store.Record{Owner: "ended", ID: q.After.ID}, begin, "gone")
 		last := slices.Index(want, q.After.ID)
 		if last+2 < len(want) {
@@ -202,7 +202,7 @@ func filterFromAnywhere(t *testing.T, s store.Store) {
 		for _, filter := range filters {
 			var want []string
 			for _, id := range has[filter] {
-				if id < place.ID { // they are numbered by age
+				if id < place.ID { // records are numbered by age
 					want = append(want, id)
 				}
 			}
@@ -216,7 +216,7 @@ func filterFromAnywhere(t *testing.T, s store.Store) {
 		q := store.Query{Owner: "current", Filter: filter, At: begin, After: store.Cursor{CreatedAt: begin.Add(-time.Hour), ID: "nobody"}}
 		page, err := s.List(t.Context(), q)
 		if err != nil || len(page.Records) != 0 || !page.Next.IsZero() {
-			t.Errorf("a cursor behind the oldest record: got %+v, %v, want an empty page", page, err)
+			t.Errorf("a cursor after the oldest record: got %+v, %v, want an empty page", page, err)
 		}
 	}
 }

@@ -11,15 +11,15 @@ import (
 )
 
 var historyRules = []rule{
-	{"The limit holds in every history", historyLimit},
-	{"A key that one write took for expired is expired for every later one", historyOfAnExpiry},
-	{"No write by a slower clock leaves a record that has ended for a faster one", historyOfASlowClock},
-	{"A clock that was far ahead prevents no revocation and no rotation without a grace period", historyOfAWrongClock},
-	{"A change at an expiry and a creation after it agree", raceExpiry},
+	{"The limit holds in every sequence of calls", historyLimit},
+	{"A record that has expired for one write has expired for every later write", historyOfAnExpiry},
+	{"A write by a slower clock never leaves a record that has expired by a faster clock", historyOfASlowClock},
+	{"Revoke and Rotate without a grace period work after a write by a clock far ahead", historyOfAWrongClock},
+	{"The limit holds if an update removes an expiry while an insert counts it as passed", raceExpiry},
 }
 
-// M-17, invariant 4. Processes whose clocks are up to 2 s apart create, rotate,
-// revoke and change the keys of one owner, and keys expire meanwhile.
+// M-17, invariant 4. Processes whose clocks differ by up to 2 s create, rotate, revoke
+// and update the keys of one owner, while keys expire.
 func historyLimit(t *testing.T, s store.Store) {
 	for i := range count(3, 2000) {
 		h := newHistory(t, s, uint64(i))
@@ -30,23 +30,23 @@ func historyLimit(t *testing.T, s store.Store) {
 			}
 		}
 		if h.checkRecords(); t.Failed() {
-			t.Fatalf("the history of owner %s:\n%s", h.owner, h.log)
+			t.Fatalf("the calls for owner %s:\n%s", h.owner, h.log)
 		}
 	}
 }
 
-// A history is what happened to an owner, and a model of what must be left. The
-// model counts in another way than stores do: all live keys, less one for each
-// newest key of a family whose direct predecessor is live.
+// A history makes random calls for one owner, and compares the store with a model. The
+// model counts differently from stores: it counts all current keys, and subtracts one
+// for each newest key of a family whose direct predecessor is current.
 type history struct {
 	t      *testing.T
 	s      store.Store
 	rand   *rand.Rand
 	owner  string
 	limit  int
-	clock  time.Time // of the process whose clock is the slowest
-	latest time.Time // of the writes that took effect
-	excess int       // how many counted ones rotations without a grace period may have added
+	clock  time.Time // the slowest of the processes' clocks
+	latest time.Time // the latest instant of the writes that took effect
+	excess int       // records above the limit that rotations without a grace period may have added
 	keys   []*modelKey
 	log    string
 }
@@ -81,7 +81,7 @@ func (h *history) countedAt(at time.Time) (n int) {
 	return n
 }
 
-// step has one of three processes make a call, and compares its error with the
+// step makes a random call as one of three processes, and compares its error with the
 // model's.
 func (h *history) step() {
 	pauses := []time.Duration{0, time.Microsecond, time.Second, time.Minute, time.Hour, 24 * time.Hour}
@@ -93,7 +93,7 @@ func (h *history) step() {
 	}
 	var k *modelKey
 	if len(h.keys) > 0 {
-		k = h.keys[max(h.rand.IntN(len(h.keys)), h.rand.IntN(len(h.keys)))] // rather a young one
+		k = h.keys[max(h.rand.IntN(len(h.keys)), h.rand.IntN(len(h.keys)))] // more often a young one
 	}
 	call := h.rand.IntN(10)
 	before := h.latest
@@ -115,11 +115,11 @@ func (h *history) step() {
 	}
 	h.log += fmt.Sprintf("%s %s: %v\n", at.Format(time.RFC3339Nano), what, got)
 	if !errors.Is(got, want) {
-		h.t.Errorf("%s at %v, judged at %v with a limit of %d: got %v, want %v", what, at, judged, h.limit, got, want)
+		h.t.Errorf("%s at %v, judged at %v, with a limit of %d: got %v, want %v", what, at, judged, h.limit, got, want)
 	}
 }
 
-// end is an instant at which something may end, often close to now.
+// end returns a random expiry, often soon after at.
 func (h *history) end(at time.Time) time.Time {
 	lives := []time.Duration{time.Millisecond, time.Second, 2 * time.Second, time.Minute, 2 * time.Hour, 7 * 24 * time.Hour}
 	return at.Add(lives[h.rand.IntN(len(lives))])
@@ -152,7 +152,7 @@ func (h *history) rotate(k *modelKey, at time.Time) (string, error, error) {
 	_, _, got := h.s.Rotate(h.t.Context(), h.owner, k.id, next(made.id, at), ends, h.limit)
 	judged := h.latest
 	if !graced {
-		judged = at // or a clock that is far ahead could keep a leaked key from being replaced
+		judged = at // otherwise a clock far ahead could prevent the rotation of a leaked key
 	}
 	if !k.live(judged) || k.disabled || k.replaced != nil {
 		return what, got, store.ErrConflict
@@ -170,7 +170,7 @@ func (h *history) rotate(k *modelKey, at time.Time) (string, error, error) {
 		return what, got, store.ErrConflict
 	}
 	if h.counted() > before+1 {
-		h.t.Errorf("%s: a rotation makes more than one record count", what)
+		h.t.Errorf("%s: a rotation must add at most one record that counts", what)
 	}
 	return what, got, nil
 }
@@ -211,14 +211,14 @@ func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
 }
 
 // check compares the store's count with the model's, and both with the limit. By a
-// slower clock, what has ended since may count as well.
+// slower clock, records that have expired since may count as well.
 func (h *history) check() {
 	for behind := range 3 {
 		at := h.latest.Add(-time.Duration(behind) * time.Second)
-		counts(h.t, h.s, h.owner, at, h.countedAt(at), fmt.Sprintf("as many as the history has left, %d s before the latest write", behind))
+		counts(h.t, h.s, h.owner, at, h.countedAt(at), fmt.Sprintf("%d s before the latest write", behind))
 	}
 	if n := h.counted(); n > h.limit+h.excess {
-		h.t.Errorf("%d records count, of which rotations without a grace period explain %d; the limit is %d", n, h.excess, h.limit)
+		h.t.Errorf("%d records count, and rotations without a grace period may have added %d to the limit of %d", n, h.excess, h.limit)
 	}
 	working := 0
 	for _, k := range h.keys {
@@ -227,7 +227,7 @@ func (h *history) check() {
 		}
 	}
 	if working > 2*h.limit {
-		h.t.Errorf("%d keys work, want at most twice the limit of %d", working, h.limit)
+		h.t.Errorf("%d keys are active, want at most twice the limit of %d", working, h.limit)
 	}
 }
 
@@ -248,7 +248,7 @@ func (h *history) checkRecords() {
 	}
 }
 
-// M-17: the order of writes decides, not the clock of each.
+// M-17: the order of writes decides, not their clocks.
 func historyOfAnExpiry(t *testing.T, s store.Store) {
 	k, changed := fresh("o", "k"), fresh("o", "changed")
 	k.ExpiresAt = begin.Add(time.Minute)
@@ -257,15 +257,15 @@ func historyOfAnExpiry(t *testing.T, s store.Store) {
 	before, after := k.ExpiresAt.Add(-time.Millisecond), k.ExpiresAt.Add(time.Millisecond)
 	refused := fresh("o", "refused")
 	refused.CreatedAt = after
-	wants(t, s.Insert(t.Context(), refused, 1), store.ErrLimit, "one counts after the expiry")
-	equal(t, update(t, s, k, store.Change{At: before, ExpiresAt: &k.ExpiresAt}), k, "a write that was refused moves no instant")
+	wants(t, s.Insert(t.Context(), refused, 1), store.ErrLimit, "after the expiry of one record the other must count")
+	equal(t, update(t, s, k, store.Change{At: before, ExpiresAt: &k.ExpiresAt}), k, "a refused write must not advance the owner's latest instant")
 	late := fresh("o", "late")
 	late.CreatedAt = after
-	wants(t, s.Insert(t.Context(), late, 2), nil, "what has expired does not count")
+	wants(t, s.Insert(t.Context(), late, 2), nil, "an expired record must not count")
 	_, err := s.Update(t.Context(), "o", "k", store.Change{At: before, ExpiresAt: &time.Time{}})
-	wants(t, err, store.ErrConflict, "Update by an earlier clock of what has expired for another one")
+	wants(t, err, store.ErrConflict, "Update by a slower clock of a record that has expired by a faster clock")
 	_, _, err = s.Rotate(t.Context(), "o", "k", next("n", before), before.Add(time.Hour), -1)
-	wants(t, err, store.ErrConflict, "Rotate by an earlier clock of what has expired for another one")
+	wants(t, err, store.ErrConflict, "Rotate by a slower clock of a record that has expired by a faster clock")
 
 	for i, move := range []func(at time.Time) error{
 		func(at time.Time) error { return s.Insert(t.Context(), created("p", "moves", at), -1) },
@@ -288,36 +288,37 @@ func historyOfAnExpiry(t *testing.T, s store.Store) {
 			t.Fatal(err)
 		}
 		_, err := s.Update(t.Context(), "p", id, store.Change{At: begin, ExpiresAt: &time.Time{}})
-		wants(t, err, store.ErrConflict, fmt.Sprint("every write moves the owner's latest instant: write ", i))
+		wants(t, err, store.ErrConflict, fmt.Sprint("every write must advance the owner's latest instant: write ", i))
 	}
 }
 
-// M-17: what ends between two clocks would never count, and yet work by the slower one.
+// M-17: a record that expires between two clocks would never count, but work by the
+// slower clock.
 func historyOfASlowClock(t *testing.T, s store.Store) {
 	ctx, ahead := t.Context(), begin.Add(2*time.Second)
 	insert(t, s, fresh("o", "k"), created("o", "first", ahead))
 	for _, end := range []time.Time{begin.Add(time.Second), ahead} {
 		r := fresh("o", "short")
 		r.ExpiresAt = end
-		wants(t, s.Insert(ctx, r, -1), store.ErrConflict, "Insert of a record that has ended by a faster clock")
+		wants(t, s.Insert(ctx, r, -1), store.ErrConflict, "Insert of a record that has expired by a faster clock")
 		_, err := s.Lookup(ctx, r.Digest)
-		wants(t, err, store.ErrNotFound, "a refused record is not kept")
+		wants(t, err, store.ErrNotFound, "a refused record must not be stored")
 		_, err = s.Update(ctx, "o", "k", store.Change{At: begin, ExpiresAt: &end})
-		wants(t, err, store.ErrConflict, "Update to an expiry that has come by a faster clock")
+		wants(t, err, store.ErrConflict, "Update to an expiry that has passed by a faster clock")
 	}
 	r := fresh("o", "k")
 	r.ExpiresAt = ahead
-	wants(t, s.Insert(ctx, r, 0), store.ErrDuplicate, "a duplicate is one whatever its expiry")
+	wants(t, s.Insert(ctx, r, 0), store.ErrDuplicate, "Insert must check for duplicates before the expiry")
 	r = fresh("o", "long")
 	r.ExpiresAt = ahead.Add(time.Microsecond)
-	wants(t, s.Insert(ctx, r, -1), nil, "Insert of a record that ends after the latest instant")
-	counts(t, s, "o", begin, 3, "what was refused does not count by a slower clock")
+	wants(t, s.Insert(ctx, r, -1), nil, "Insert of a record that expires after the owner's latest instant")
+	counts(t, s, "o", begin, 3, "a refused record must not count by a slower clock")
 	old, _, err := s.Rotate(ctx, "o", "k", next("n", begin), ahead, 3)
 	wants(t, err, nil, "Rotate with a grace period that has ended by a faster clock")
 	if !old.RevokedAt.Equal(begin) || old.RevokeReason != store.ReasonRotated {
-		t.Errorf("a grace period that has ended by a faster clock ends the record at once: got %+v", old)
+		t.Errorf("a grace period that has ended by a faster clock must end the record at once: got %+v", old)
 	}
-	holds(t, s, old, "Rotate returns the old record as it is afterwards")
+	holds(t, s, old, "Rotate must return the old record as stored")
 }
 
 // M-17: after a write by a clock ten years ahead, every key with an expiry has expired
@@ -328,17 +329,17 @@ func historyOfAWrongClock(t *testing.T, s store.Store) {
 	k.ExpiresAt, leaked.ExpiresAt = begin.AddDate(1, 0, 0), begin.AddDate(1, 0, 0)
 	insert(t, s, k, leaked, created("o", "ahead", begin.AddDate(10, 0, 0)))
 	_, _, err := s.Rotate(ctx, "o", "k", next("graced", begin), begin.Add(time.Hour), -1)
-	wants(t, err, store.ErrConflict, "Rotate with a grace period of what has expired by a faster clock")
+	wants(t, err, store.ErrConflict, "Rotate with a grace period of a record that has expired by a faster clock")
 	old, now, err := s.Rotate(ctx, "o", "k", next("n", begin), begin, 0)
-	wants(t, err, nil, "Rotate without a grace period after a clock that was far ahead")
+	wants(t, err, nil, "Rotate without a grace period after a write by a clock far ahead")
 	if old.RevokedAt.IsZero() || !now.ExpiresAt.Equal(k.ExpiresAt) {
 		t.Errorf("Rotate without a grace period: got %+v and %+v", old, now)
 	}
 	revoke(t, s, leaked, begin, "leaked")
-	wants(t, s.Insert(ctx, fresh("o", "endless"), 5), nil, "Insert without an expiry after a clock that was far ahead")
-	counts(t, s, "o", begin, 3, "a successor, the record ahead and a new one count")
+	wants(t, s.Insert(ctx, fresh("o", "endless"), 5), nil, "Insert without an expiry after a write by a clock far ahead")
+	counts(t, s, "o", begin, 3, "the successor, the record of the wrong clock and the new record must count")
 	if all, err := s.RevokeAll(ctx, "o", begin, "closed"); err != nil || len(all) != 3 {
-		t.Errorf("RevokeAll after a clock that was far ahead: got %d records, %v", len(all), err)
+		t.Errorf("RevokeAll after a write by a clock far ahead: got %d records, %v, want 3", len(all), err)
 	}
 }
 
@@ -348,7 +349,7 @@ func created(owner, id string, at time.Time) store.Record {
 	return r
 }
 
-// M-17: a change 1 ms before a key's end races with a creation 1 ms after it.
+// M-17: an update 1 ms before the expiry of a record races with an insert 1 ms after it.
 func raceExpiry(t *testing.T, s store.Store) {
 	for round := range count(6, 1000) {
 		owner := fmt.Sprint("o", round)
@@ -364,8 +365,8 @@ func raceExpiry(t *testing.T, s store.Store) {
 			return err
 		})
 		if (errs[0] == nil) == (errs[1] == nil) {
-			t.Errorf("of a creation at the limit and a change that keeps the counted key one succeeds: got %v and %v", errs[0], errs[1])
+			t.Errorf("exactly one must succeed: the insert, or the update that removes the expiry: got %v and %v", errs[0], errs[1])
 		}
-		counts(t, s, owner, late.CreatedAt, 1, "a limit of 1 holds at an expiry")
+		counts(t, s, owner, late.CreatedAt, 1, "a limit of 1 must hold at an expiry")
 	}
 }

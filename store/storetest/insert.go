@@ -8,15 +8,15 @@ import (
 )
 
 var insertRules = []rule{
-	{"Insert keeps every field", insertKeepsFields},
-	{"Insert keeps what databases tend to change", insertKeepsOddTexts},
-	{"Insert keeps times from the first year to the last", insertKeepsTimes},
-	{"Insert refuses a digest or an id that is taken", insertRefusesDuplicates},
-	{"Insert counts what counts", insertCounts},
-	{"Insert counts each owner apart", insertCountsOwners},
-	{"Insert takes a negative limit for none", insertUnlimited},
-	{"Insert at the limit tells a repetition", insertRepeatedAtLimit},
-	{"Insert neither keeps nor hands out what is shared", insertCopies},
+	{"Insert stores every field", insertKeepsFields},
+	{"Insert stores texts byte for byte", insertKeepsOddTexts},
+	{"Insert stores times of the years 1 to 9999 to the microsecond", insertKeepsTimes},
+	{"Insert returns ErrDuplicate if the digest or the ID is taken", insertRefusesDuplicates},
+	{"Insert counts exactly the records that count against the limit", insertCounts},
+	{"Insert counts only the owner's own records", insertCountsOwners},
+	{"A negative limit is no limit", insertUnlimited},
+	{"Insert returns ErrDuplicate rather than ErrLimit", insertRepeatedAtLimit},
+	{"Records share no slice or map with the caller", insertCopies},
 }
 
 func insertKeepsFields(t *testing.T, s store.Store) {
@@ -24,16 +24,16 @@ func insertKeepsFields(t *testing.T, s store.Store) {
 	r.ExpiresAt, r.DisabledAt = begin.Add(time.Hour), begin.Add(time.Second)
 	r.LastUsedAt = begin.Add(2 * time.Second)
 	insert(t, s, r)
-	holds(t, s, r, "a record is kept as it was given")
+	holds(t, s, r, "Insert must store every field as given")
 
 	bare := store.Record{ID: "bare", Owner: "o", Digest: digest("bare"), CreatedAt: begin}
 	insert(t, s, bare)
-	holds(t, s, bare, "optional fields may be empty, and zero times mean never")
+	holds(t, s, bare, "optional fields may be empty, and zero times must stay zero")
 
 	ended := fresh("o", "ended")
 	ended.RevokedAt, ended.RevokeReason, ended.ReplacedBy = begin, "leaked", "k"
 	insert(t, s, ended)
-	holds(t, s, ended, "a record of any state can be brought in")
+	holds(t, s, ended, "Insert must accept a record in any state")
 }
 
 func insertKeepsOddTexts(t *testing.T, s store.Store) {
@@ -45,7 +45,7 @@ func insertKeepsOddTexts(t *testing.T, s store.Store) {
 		r.Name, r.CreatedBy, r.Hint = text, text, "hint"
 		r.Metadata = map[string]string{text: text}
 		insert(t, s, r)
-		holds(t, s, r, "texts are kept to the byte")
+		holds(t, s, r, "texts must be stored byte for byte")
 	}
 }
 
@@ -60,13 +60,13 @@ func insertKeepsTimes(t *testing.T, s store.Store) {
 		r := fresh("o", numbered("k", i))
 		r.ExpiresAt, r.DisabledAt = at, at
 		insert(t, s, r)
-		holds(t, s, r, "times are kept to the microsecond")
+		holds(t, s, r, "times must be stored to the microsecond")
 	}
 	r := fresh("o", "zoned")
 	r.ExpiresAt = begin.Add(time.Hour).In(time.FixedZone("east", 3600))
 	insert(t, s, r)
 	r.ExpiresAt = r.ExpiresAt.UTC()
-	holds(t, s, r, "times are kept in UTC")
+	holds(t, s, r, "times must be returned in UTC")
 }
 
 func insertRefusesDuplicates(t *testing.T, s store.Store) {
@@ -75,20 +75,20 @@ func insertRefusesDuplicates(t *testing.T, s store.Store) {
 	for _, owner := range []string{"o", "other"} {
 		digestTaken := fresh(owner, "new")
 		digestTaken.Digest = first.Digest
-		wants(t, s.Insert(t.Context(), digestTaken, -1), store.ErrDuplicate, "a digest is unique among all owners")
+		wants(t, s.Insert(t.Context(), digestTaken, -1), store.ErrDuplicate, "a digest must be unique among all owners")
 		_, err := s.Get(t.Context(), owner, "new")
-		wants(t, err, store.ErrNotFound, "a refused record is not kept")
+		wants(t, err, store.ErrNotFound, "a refused record must not be stored")
 
 		idTaken := fresh(owner, "k")
 		idTaken.Digest = digest("new")
-		wants(t, s.Insert(t.Context(), idTaken, -1), store.ErrDuplicate, "an id is unique among all owners")
+		wants(t, s.Insert(t.Context(), idTaken, -1), store.ErrDuplicate, "an ID must be unique among all owners")
 		_, err = s.Lookup(t.Context(), idTaken.Digest)
-		wants(t, err, store.ErrNotFound, "a refused record is not kept")
+		wants(t, err, store.ErrNotFound, "a refused record must not be stored")
 	}
 	revoke(t, s, first, begin, "gone")
 	again := fresh("o", "again")
 	again.Digest = first.Digest
-	wants(t, s.Insert(t.Context(), again, -1), store.ErrDuplicate, "a revoked record's digest stays taken")
+	wants(t, s.Insert(t.Context(), again, -1), store.ErrDuplicate, "a revoked record's digest must stay taken")
 }
 
 func insertCounts(t *testing.T, s store.Store) {
@@ -107,26 +107,26 @@ func insertCounts(t *testing.T, s store.Store) {
 		wants(t, s.Insert(t.Context(), r, limit), want, rule)
 		if want != nil {
 			_, err := s.Lookup(t.Context(), r.Digest)
-			wants(t, err, store.ErrNotFound, "a refused record is not kept")
+			wants(t, err, store.ErrNotFound, "a refused record must not be stored")
 		}
 	}
 	before, expiry := begin.Add(time.Minute-time.Microsecond), begin.Add(time.Minute)
-	counts(t, s, "o", before, 3, "a disabled record, a successor and one about to expire count")
-	counts(t, s, "o", expiry, 2, "revoked, replaced and expired records do not count, from the very instant of expiry")
-	try("a", before, 0, store.ErrLimit, "a limit of 0 admits none")
-	try("b", before, 3, store.ErrLimit, "a disabled record, a successor and one about to expire count")
-	try("c", expiry, 2, store.ErrLimit, "a disabled record and a successor count")
-	try("d", expiry, 3, nil, "revoked, replaced and expired records do not count, from the very instant of expiry")
-	try("e", expiry, 3, store.ErrLimit, "a record that was admitted counts")
+	counts(t, s, "o", before, 3, "disabled records, successors and records about to expire must count")
+	counts(t, s, "o", expiry, 2, "revoked, replaced and expired records must not count, starting at the instant of expiry")
+	try("a", before, 0, store.ErrLimit, "a limit of 0 must refuse every record")
+	try("b", before, 3, store.ErrLimit, "disabled records, successors and records about to expire must count")
+	try("c", expiry, 2, store.ErrLimit, "a disabled record and a successor must count")
+	try("d", expiry, 3, nil, "revoked, replaced and expired records must not count, starting at the instant of expiry")
+	try("e", expiry, 3, store.ErrLimit, "a new record must count")
 }
 
 func insertCountsOwners(t *testing.T, s store.Store) {
-	// Collations of some databases take these for one another.
+	// Some collations consider these equal.
 	for i, owner := range []string{"o", "O", "o ", " o", "ö", "o\u0308", "0", "%"} {
 		if err := s.Insert(t.Context(), fresh(owner, numbered("k", i)), 1); err != nil {
-			t.Errorf("another owner's records do not count: owner %q: %v", owner, err)
+			t.Errorf("another owner's records must not count: owner %q: %v", owner, err)
 		}
-		counts(t, s, owner, begin, 1, "another owner's records do not count")
+		counts(t, s, owner, begin, 1, "another owner's records must not count")
 	}
 }
 
@@ -134,19 +134,19 @@ func insertUnlimited(t *testing.T, s store.Store) {
 	const n = store.MaxPage + 1
 	for i := range n {
 		if err := s.Insert(t.Context(), fresh("o", numbered("k", i)), -1-i); err != nil {
-			t.Fatalf("a negative limit is no limit: record %d: %v", i, err)
+			t.Fatalf("a negative limit must be no limit: record %d: %v", i, err)
 		}
 	}
-	counts(t, s, "o", begin, n, "there may be more than a page")
-	counts(t, s, "nobody", begin, 0, "an owner without records has none")
-	wants(t, s.Insert(t.Context(), fresh("o", "more"), n), store.ErrLimit, "a limit may be more than a page")
-	wants(t, s.Insert(t.Context(), fresh("o", "more"), n+1), nil, "a limit may be more than a page")
+	counts(t, s, "o", begin, n, "an owner may have more records than a page")
+	counts(t, s, "nobody", begin, 0, "the count of an owner without records must be 0")
+	wants(t, s.Insert(t.Context(), fresh("o", "more"), n), store.ErrLimit, "a limit may be larger than a page")
+	wants(t, s.Insert(t.Context(), fresh("o", "more"), n+1), nil, "a limit may be larger than a page")
 }
 
 func insertRepeatedAtLimit(t *testing.T, s store.Store) {
 	r := fresh("o", "k")
-	wants(t, s.Insert(t.Context(), r, 1), nil, "the first is admitted")
-	wants(t, s.Insert(t.Context(), r, 1), store.ErrDuplicate, "ErrDuplicate goes before ErrLimit")
+	wants(t, s.Insert(t.Context(), r, 1), nil, "the first record is below the limit")
+	wants(t, s.Insert(t.Context(), r, 1), store.ErrDuplicate, "Insert must check for duplicates before the limit")
 }
 
 func insertCopies(t *testing.T, s store.Store) {
@@ -162,7 +162,7 @@ func insertCopies(t *testing.T, s store.Store) {
 		}
 	}
 	spoil(r)
-	holds(t, s, want, "a store keeps no slice or map that it was given")
+	holds(t, s, want, "a store must copy the slices and maps that it receives")
 	got, _ := s.Lookup(t.Context(), want.Digest)
 	spoil(got)
 	spoil(get(t, s, "o", "k"))
@@ -170,14 +170,14 @@ func insertCopies(t *testing.T, s store.Store) {
 	for _, r := range page.Records {
 		spoil(r)
 	}
-	holds(t, s, want, "a store hands out no slice or map that it keeps")
+	holds(t, s, want, "a store must copy the slices and maps that it returns")
 
 	change := store.Change{At: begin, Scopes: []string{"a"}, Metadata: map[string]string{"env": "a"}}
 	want.Scopes, want.Metadata = []string{"a"}, map[string]string{"env": "a"}
 	updated := update(t, s, want, change)
 	change.Scopes[0], change.Metadata["env"] = "spoilt", "spoilt"
 	spoil(updated)
-	holds(t, s, want, "Update shares nothing with its caller")
+	holds(t, s, want, "Update must share no slice or map with its caller")
 
 	old, now, err := s.Rotate(t.Context(), "o", "k", next("n", begin), begin.Add(time.Hour), -1)
 	if err != nil {
@@ -186,8 +186,8 @@ func insertCopies(t *testing.T, s store.Store) {
 	keptOld, keptNow := old.Clone(), now.Clone()
 	spoil(old)
 	spoil(now)
-	holds(t, s, keptOld, "Rotate shares nothing with its caller")
-	holds(t, s, keptNow, "Rotate shares nothing with its caller, nor the two records with each other")
+	holds(t, s, keptOld, "Rotate must share no slice or map with its caller")
+	holds(t, s, keptNow, "Rotate must share no slice or map with its caller, and none between the two records")
 	all, err := s.RevokeAll(t.Context(), "o", begin, "gone")
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +195,6 @@ func insertCopies(t *testing.T, s store.Store) {
 	for _, r := range all {
 		kept := r.Clone()
 		spoil(r)
-		holds(t, s, kept, "RevokeAll shares nothing with its caller")
+		holds(t, s, kept, "RevokeAll must share no slice or map with its caller")
 	}
 }

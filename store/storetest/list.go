@@ -11,11 +11,11 @@ import (
 
 var listRules = []rule{
 	{"List of an owner without records is empty", listEmpty},
-	{"List goes from the newest to the oldest", listOrder},
-	{"List bounds its pages", listBounds},
-	{"List ends where the records end", listEnds},
-	{"List neither repeats nor hides while others insert", listStable},
-	{"List goes on from a place that has no record", listFromNowhere},
+	{"List returns records from the newest to the oldest", listOrder},
+	{"List returns at most 100 records at once", listBounds},
+	{"The page with the last record has no cursor", listEnds},
+	{"List neither repeats nor omits records during inserts", listStable},
+	{"List continues from a cursor that names no record", listFromNowhere},
 }
 
 func listEmpty(t *testing.T, s store.Store) {
@@ -39,7 +39,7 @@ func walk(t *testing.T, s store.Store, limit int, between func()) (all []store.R
 			return all
 		}
 		if len(page.Records) == 0 || page.Next == q.After {
-			t.Fatalf("every page but the last brings records: got %+v", page)
+			t.Fatalf("every page but the last must have records: got %+v", page)
 		}
 		q.After = page.Next
 		between()
@@ -48,12 +48,12 @@ func walk(t *testing.T, s store.Store, limit int, between func()) (all []store.R
 
 func listOrder(t *testing.T, s store.Store) {
 	var want []string
-	// Ids that some collations order otherwise than by their bytes.
+	// Some collations do not sort these IDs by their bytes.
 	for minute, same := range [][]string{{"k0", "k1"}, {"A", "B", "Z", "_", "a", "b", "z"}, {"m10", "m9"}} {
 		for i, id := range same {
 			r := fresh("o", id)
 			r.CreatedAt = begin.Add(time.Duration(minute) * time.Minute)
-			switch i { // whatever the state
+			switch i { // the state must not matter
 			case 0:
 				r.DisabledAt = begin
 			case 1:
@@ -72,11 +72,11 @@ func listOrder(t *testing.T, s store.Store) {
 	slices.Reverse(want)
 	for limit := range len(want) + 2 {
 		if got := ids(walk(t, s, limit, func() {})); !slices.Equal(got, want) {
-			t.Errorf("newest first, by CreatedAt and then by ID, pages of %d: got %q, want %q", limit, got, want)
+			t.Errorf("records must be sorted by CreatedAt and then by ID, newest first; with pages of %d: got %q, want %q", limit, got, want)
 		}
 	}
 	for _, r := range walk(t, s, store.MaxPage, func() {}) {
-		equal(t, r, get(t, s, "o", r.ID), "List and Get agree")
+		equal(t, r, get(t, s, "o", r.ID), "List and Get must return the same record")
 	}
 }
 
@@ -87,7 +87,7 @@ func listBounds(t *testing.T, s store.Store) {
 	for limit, want := range map[int]int{1: 1, 99: 99, 100: 100, 101: 100, math.MaxInt32: 100, 0: 100, -1: 100, math.MinInt32: 100} {
 		page, err := s.List(t.Context(), store.Query{Owner: "o", Limit: limit})
 		if err != nil || len(page.Records) != want || page.Next.IsZero() {
-			t.Errorf("a page of limit %d: got %d records, next %v, %v, want %d and more", limit, len(page.Records), page.Next, err, want)
+			t.Errorf("a page with limit %d: got %d records, next %v, %v, want %d and a next", limit, len(page.Records), page.Next, err, want)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func listEnds(t *testing.T, s store.Store) {
 	insert(t, s, fresh("o", "k1"), fresh("o", "k2"))
 	page, err := s.List(t.Context(), store.Query{Owner: "o", Limit: 2})
 	if err != nil || len(page.Records) != 2 || !page.Next.IsZero() {
-		t.Errorf("a page that holds the last record has no next: got %+v, %v", page, err)
+		t.Errorf("the page with the last record must have no Next: got %+v, %v", page, err)
 	}
 	if got := walk(t, s, 1, func() {}); len(got) != 2 {
 		t.Errorf("pages of one: got %q, want both", ids(got))
@@ -122,7 +122,7 @@ func listStable(t *testing.T, s store.Store) {
 		n++
 	})
 	if got := ids(got); !slices.Equal(got, want) {
-		t.Errorf("records inserted while pages are walked neither repeat nor hide older ones:\n got %q\nwant %q", got, want)
+		t.Errorf("records inserted between two pages must not repeat or omit older ones:\n got %q\nwant %q", got, want)
 	}
 }
 
@@ -134,10 +134,10 @@ func listFromNowhere(t *testing.T, s store.Store) {
 	}
 	page, err := s.List(t.Context(), store.Query{Owner: "o", After: store.Cursor{CreatedAt: begin.Add(1500 * time.Millisecond), ID: "nobody"}})
 	if got := ids(page.Records); err != nil || !slices.Equal(got, []string{"k001", "k000"}) {
-		t.Errorf("a cursor is a place between records: got %q, %v, want those older than it", got, err)
+		t.Errorf("a list must continue with the records older than the cursor: got %q, %v", got, err)
 	}
 	page, err = s.List(t.Context(), store.Query{Owner: "o", After: store.Cursor{CreatedAt: begin.Add(-time.Hour), ID: "nobody"}})
 	if err != nil || len(page.Records) != 0 || !page.Next.IsZero() {
-		t.Errorf("a cursor behind the oldest record: got %+v, %v, want an empty page", page, err)
+		t.Errorf("a cursor after the oldest record: got %+v, %v, want an empty page", page, err)
 	}
 }

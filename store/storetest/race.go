@@ -12,18 +12,18 @@ import (
 )
 
 var raceRules = []rule{
-	{"A limit holds against 200 creators", raceLimit},
-	{"One of 50 rotations wins", raceRotate},
-	{"One of 100 revocations is the one", raceRevoke},
-	{"One of 50 equal inserts wins", raceInsert},
-	{"Changes of different fields do not undo each other", raceUpdate},
-	{"Touch neither revives nor undoes", raceTouch},
-	{"A rotation and a revocation agree", raceRotateRevoke},
-	{"RevokeAll and inserts agree", raceRevokeAll},
-	{"Batches of uses do not block each other", raceTouches},
+	{"The limit holds for 200 concurrent inserts", raceLimit},
+	{"Exactly one of 50 concurrent rotations succeeds", raceRotate},
+	{"Exactly one of 100 concurrent revocations changes the record", raceRevoke},
+	{"Exactly one of 50 concurrent inserts of a record succeeds", raceInsert},
+	{"Concurrent updates of different fields all take effect", raceUpdate},
+	{"Touch undoes no concurrent update or revocation", raceTouch},
+	{"A concurrent rotation and revocation both take effect, or the revocation alone", raceRotateRevoke},
+	{"Concurrent calls of RevokeAll return each record once, also during inserts", raceRevokeAll},
+	{"Concurrent batches of Touch do not block each other", raceTouches},
 }
 
-// together runs n calls at once and returns their errors.
+// together makes n calls at once and returns their errors.
 func together(n int, call func(i int) error) []error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
@@ -39,7 +39,7 @@ func together(n int, call func(i int) error) []error {
 	return errs
 }
 
-// tally counts the calls that succeeded; any error but allowed fails the test.
+// tally returns how many calls succeeded. An error other than allowed fails the test.
 func tally(t *testing.T, errs []error, allowed error, rule string) (succeeded int) {
 	t.Helper()
 	for _, err := range errs {
@@ -47,7 +47,7 @@ func tally(t *testing.T, errs []error, allowed error, rule string) (succeeded in
 		case err == nil:
 			succeeded++
 		case !errors.Is(err, allowed):
-			t.Errorf("%s: got the error %v, want %v or none", rule, err, allowed)
+			t.Errorf("%s: got error %v, want %v or nil", rule, err, allowed)
 		}
 	}
 	return succeeded
@@ -61,12 +61,12 @@ func raceLimit(t *testing.T, s store.Store) {
 		errs := together(200, func(i int) error {
 			return s.Insert(t.Context(), fresh(owner, fmt.Sprint(owner, "-", i)), limit)
 		})
-		if n := tally(t, errs, store.ErrLimit, "creators at a limit"); n != limit {
-			t.Errorf("a limit of %d holds exactly: %d of 200 creators were admitted", limit, n)
+		if n := tally(t, errs, store.ErrLimit, "concurrent inserts at the limit"); n != limit {
+			t.Errorf("a limit of %d must hold exactly: %d of 200 concurrent inserts succeeded", limit, n)
 		}
 		page, err := s.List(t.Context(), store.Query{Owner: owner})
 		if err != nil || len(page.Records) != limit {
-			t.Errorf("a limit of %d holds exactly: %d records are stored, %v", limit, len(page.Records), err)
+			t.Errorf("a limit of %d must hold exactly: %d records are stored, %v", limit, len(page.Records), err)
 		}
 	}
 }
@@ -85,16 +85,16 @@ func raceRotate(t *testing.T, s store.Store) {
 			}
 			return err
 		})
-		if n := tally(t, errs, store.ErrConflict, "rotations of one record"); n != 1 {
-			t.Errorf("of 50 rotations of one record one wins: %d did", n)
+		if n := tally(t, errs, store.ErrConflict, "concurrent rotations of a record"); n != 1 {
+			t.Errorf("exactly one of 50 concurrent rotations of a record must succeed: %d did", n)
 		}
 		old := get(t, s, "o", id)
 		if old.ReplacedBy != winner.Load() {
-			t.Errorf("the old record names the winner: got %q, want %q", old.ReplacedBy, winner.Load())
+			t.Errorf("the old record must name its successor: got %q, want %q", old.ReplacedBy, winner.Load())
 		}
 		page, err := s.List(t.Context(), store.Query{Owner: "o"})
 		if err != nil || len(page.Records) != 2*(round+1) {
-			t.Errorf("the losers leave nothing: got %d records, %v, want %d", len(page.Records), err, 2*(round+1))
+			t.Errorf("failed rotations must leave no record: got %d records, %v, want %d", len(page.Records), err, 2*(round+1))
 		}
 	}
 }
@@ -111,22 +111,22 @@ func raceRevoke(t *testing.T, s store.Store) {
 		}
 		return err
 	})
-	tally(t, errs, nil, "revocations of one record")
+	tally(t, errs, nil, "concurrent revocations of a record")
 	if changes.Load() != 1 {
-		t.Fatalf("of 100 revocations one changes the record: %d say so", changes.Load())
+		t.Fatalf("exactly one of 100 concurrent revocations must return changed: %d did", changes.Load())
 	}
 	if r := get(t, s, "o", "k"); r.RevokeReason != first.Load() || fmt.Sprint("reason ", int(r.RevokedAt.Sub(begin).Seconds())) != r.RevokeReason {
-		t.Errorf("the time and reason are those of the call that changed it: got %v, %q, want %q", r.RevokedAt, r.RevokeReason, first.Load())
+		t.Errorf("the time and reason must be those of the call that returned changed: got %v, %q, want %q", r.RevokedAt, r.RevokeReason, first.Load())
 	}
 }
 
 func raceInsert(t *testing.T, s store.Store) {
 	r := fresh("o", "k")
 	errs := together(50, func(int) error { return s.Insert(t.Context(), r, -1) })
-	if n := tally(t, errs, store.ErrDuplicate, "inserts of one record"); n != 1 {
-		t.Errorf("of 50 equal inserts one wins: %d did", n)
+	if n := tally(t, errs, store.ErrDuplicate, "concurrent inserts of a record"); n != 1 {
+		t.Errorf("exactly one of 50 concurrent inserts of a record must succeed: %d did", n)
 	}
-	holds(t, s, r, "of 50 equal inserts one wins")
+	holds(t, s, r, "the one insert that succeeded must be stored")
 }
 
 func raceUpdate(t *testing.T, s store.Store) {
@@ -145,14 +145,14 @@ func raceUpdate(t *testing.T, s store.Store) {
 			_, err := s.Update(t.Context(), "o", want.ID, changes[i])
 			return err
 		})
-		tally(t, errs, nil, "changes of one record")
+		tally(t, errs, nil, "concurrent changes of a record")
 		want.Name, want.Scopes, want.Metadata, want.ExpiresAt = name, []string{"x"}, map[string]string{"x": "y"}, later
 		want.DisabledAt, want.LastUsedAt = at, later
-		holds(t, s, want, "no writer writes a whole row back")
+		holds(t, s, want, "a write must only write the fields that it changes")
 	}
 }
 
-// C-06, advisory 2: uses that are written late must not undo what came between.
+// C-06, advisory 2: a use that is written late must not undo the writes before it.
 func raceTouch(t *testing.T, s store.Store) {
 	for round := range count(6, 100) {
 		r := fresh("o", numbered("k", round))
@@ -169,13 +169,13 @@ func raceTouch(t *testing.T, s store.Store) {
 			_, _, err := s.Revoke(t.Context(), "o", r.ID, at, "leaked")
 			return err
 		})
-		tally(t, errs, nil, "uses beside a change")
+		tally(t, errs, nil, "uses during a change")
 		got := get(t, s, "o", r.ID)
 		if round%2 == 0 && (!got.DisabledAt.Equal(at) || !got.LastUsedAt.Equal(at.Add(7*time.Second))) {
-			t.Errorf("a use does not undo a disable, nor is it lost: got %+v", got)
+			t.Errorf("a use must not undo a concurrent disable, and must not be lost: got %+v", got)
 		}
 		if round%2 == 1 && (!got.RevokedAt.Equal(at) || got.RevokeReason != "leaked") {
-			t.Errorf("a use does not undo a revocation: got %+v", got)
+			t.Errorf("a use must not undo a concurrent revocation: got %+v", got)
 		}
 	}
 }
@@ -193,12 +193,12 @@ func raceRotateRevoke(t *testing.T, s store.Store) {
 			_, _, err := s.Revoke(t.Context(), "o", r.ID, begin, "leaked")
 			return err
 		})
-		tally(t, errs, store.ErrConflict, "a rotation beside a revocation")
+		tally(t, errs, store.ErrConflict, "a rotation during a revocation")
 		old := get(t, s, "o", r.ID)
 		_, err := s.Get(t.Context(), "o", successor.ID)
 		rotated := errs[0] == nil
 		if old.RevokedAt.IsZero() || rotated != (old.ReplacedBy != "") || rotated != (err == nil) {
-			t.Errorf("the old record is revoked, and replaced just when the rotation won: rotated %v, got %+v, successor %v", rotated, old, err)
+			t.Errorf("the old record must be revoked, and replaced only if the rotation succeeded: rotated %v, got %+v, successor %v", rotated, old, err)
 		}
 	}
 }
@@ -218,10 +218,10 @@ func raceRevokeAll(t *testing.T, s store.Store) {
 			}
 			return s.Insert(t.Context(), fresh(owner, fmt.Sprint(owner, "-new-", i)), -1)
 		})
-		tally(t, errs, nil, "RevokeAll beside inserts")
+		tally(t, errs, nil, "RevokeAll during inserts")
 		page, err := s.List(t.Context(), store.Query{Owner: owner})
 		if err != nil || len(page.Records) != 25 {
-			t.Fatalf("RevokeAll loses no record: got %d, %v, want 25", len(page.Records), err)
+			t.Fatalf("RevokeAll must not lose a record: got %d, %v, want 25", len(page.Records), err)
 		}
 		var revoked int64
 		for _, r := range page.Records {
@@ -230,7 +230,7 @@ func raceRevokeAll(t *testing.T, s store.Store) {
 			}
 		}
 		if revoked < 5 || revoked != told.Load() {
-			t.Errorf("each record is returned by the one RevokeAll that revoked it: %d revoked, %d returned", revoked, told.Load())
+			t.Errorf("each record must be returned by the one RevokeAll that revoked it: %d revoked, %d returned", revoked, told.Load())
 		}
 	}
 }
@@ -250,10 +250,10 @@ func raceTouches(t *testing.T, s store.Store) {
 		}
 		return s.Touch(t.Context(), part)
 	})
-	tally(t, errs, nil, "batches of uses in the order of their digests")
+	tally(t, errs, nil, "concurrent batches of uses that are sorted by digest")
 	for i := range keys {
 		if r := get(t, s, "o", numbered("k", i)); r.LastUsedAt.Before(begin.Add(time.Hour)) {
-			t.Fatalf("no use is lost: key %d was last used %v", i, r.LastUsedAt)
+			t.Fatalf("no use must be lost: record %d was last used %v", i, r.LastUsedAt)
 		}
 	}
 }

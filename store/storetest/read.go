@@ -8,9 +8,9 @@ import (
 )
 
 var readRules = []rule{
-	{"Lookup finds a record whatever its state", lookupFindsAll},
-	{"Lookup and Get tell what is not there", readsNotFound},
-	{"Another owner's key is not found and not changed", foreignOwner},
+	{"Lookup finds records in every state", lookupFindsAll},
+	{"Lookup and Get return ErrNotFound for an unknown digest or ID", readsNotFound},
+	{"Another owner's record is not found and not changed", foreignOwner},
 }
 
 func lookupFindsAll(t *testing.T, s store.Store) {
@@ -20,7 +20,7 @@ func lookupFindsAll(t *testing.T, s store.Store) {
 	insert(t, s, expired, disabled, revoked)
 	revoked = revoke(t, s, revoked, begin, "leaked")
 	for _, want := range []store.Record{expired, disabled, revoked} {
-		holds(t, s, want, "a record that is no longer good is an answer, not an absence")
+		holds(t, s, want, "Lookup must return expired, disabled and revoked records")
 	}
 }
 
@@ -36,7 +36,7 @@ func readsNotFound(t *testing.T, s store.Store) {
 	wants(t, err, store.ErrNotFound, "Lookup of a digest that differs in one bit")
 	for _, id := range []string{"", "other", "K", "k ", " k", "k%", "_"} {
 		_, err := s.Get(t.Context(), "o", id)
-		wants(t, err, store.ErrNotFound, "Get of the unknown id "+id)
+		wants(t, err, store.ErrNotFound, "Get of the unknown ID "+id)
 	}
 }
 
@@ -54,7 +54,7 @@ func foreignOwner(t *testing.T, s store.Store) {
 			wants(t, err, store.ErrNotFound, call+" as "+owner)
 		}
 		if changed {
-			t.Error("a Revoke that was refused changed nothing: got changed")
+			t.Error("Revoke as another owner must not return changed")
 		}
 	}
 	if _, err := s.RevokeAll(t.Context(), "bob", begin, "gone"); err != nil {
@@ -62,9 +62,9 @@ func foreignOwner(t *testing.T, s store.Store) {
 	}
 	page, err := s.List(t.Context(), store.Query{Owner: "bob"})
 	if err != nil || len(page.Records) != 1 || page.Records[0].Owner != "bob" {
-		t.Errorf("List shows one owner's records: got %+v, %v", page, err)
+		t.Errorf("List must return only the owner's records: got %+v, %v", page, err)
 	}
 	_, err = s.Lookup(t.Context(), digest("n"))
-	wants(t, err, store.ErrNotFound, "a refused rotation makes no record")
-	holds(t, s, r, "another owner's calls change nothing")
+	wants(t, err, store.ErrNotFound, "a refused rotation must not create a record")
+	holds(t, s, r, "calls as another owner must change nothing")
 }

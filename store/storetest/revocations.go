@@ -13,20 +13,20 @@ import (
 
 // These are checked of a store that is a [store.RevocationCounter].
 var revocationRules = []rule{
-	{"Revocations counts what was revoked", revocationsCount},
-	{"Revocations counts under concurrency", revocationsRace},
+	{"Revocations counts every revocation once", revocationsCount},
+	{"Revocations counts concurrent revocations", revocationsRace},
 }
 
-// revocations skips the test if the store does not count.
+// revocations returns the count. It skips the test if the store does not count.
 func revocations(t *testing.T, s store.Store) store.Revocations {
 	t.Helper()
 	counter, ok := s.(store.RevocationCounter)
 	if !ok {
-		t.Skip("the store is no RevocationCounter")
+		t.Skip("the store does not implement RevocationCounter")
 	}
 	r, err := counter.Revocations(t.Context())
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("the store behind this one is no RevocationCounter")
+		t.Skip("the store behind this one does not implement RevocationCounter")
 	}
 	if err != nil {
 		t.Fatalf("Revocations: %v", err)
@@ -49,32 +49,32 @@ func revocationsCount(t *testing.T, s store.Store) {
 			t.Errorf("%s: got %+v, want count %d and lineage %s", rule, got, want, first.Lineage)
 		}
 	}
-	counts(0, "Insert revokes nothing")
+	counts(0, "Insert must not count")
 	revoke(t, s, fresh("o", "revoked"), begin, "")
-	counts(1, "Revoke counts once")
+	counts(1, "Revoke must count once")
 	revoke(t, s, fresh("o", "revoked"), begin, "")
-	counts(0, "a repeated Revoke does not count")
+	counts(0, "a repeated Revoke must not count")
 	rotate := func(id string, ends time.Time) {
 		if _, _, err := s.Rotate(t.Context(), "o", id, next(id+"-next", begin), ends, -1); err != nil {
 			t.Fatalf("Rotate: %v", err)
 		}
 	}
 	rotate("graced", begin.Add(time.Hour))
-	counts(0, "Rotate with a grace period does not count")
+	counts(0, "Rotate with a grace period must not count")
 	rotate("rotated", begin)
-	counts(1, "Rotate without a grace period counts")
+	counts(1, "Rotate without a grace period must count")
 	all, err := s.RevokeAll(t.Context(), "o", begin, "")
 	if err != nil {
 		t.Fatalf("RevokeAll: %v", err)
 	}
-	counts(int64(len(all)), "RevokeAll counts each record")
+	counts(int64(len(all)), "RevokeAll must count each record")
 	if _, err := s.RevokeAll(t.Context(), "o", begin, ""); err != nil {
 		t.Fatalf("RevokeAll: %v", err)
 	}
-	counts(0, "a repeated RevokeAll does not count")
+	counts(0, "a repeated RevokeAll must not count")
 }
 
-// no revocation is lost, and none waits for another one in a circle.
+// no revocation is lost, and revocations do not deadlock.
 func revocationsRace(t *testing.T, s store.Store) {
 	before := revocations(t, s).Count
 	const owners, keys = 4, 5
@@ -92,24 +92,24 @@ func revocationsRace(t *testing.T, s store.Store) {
 				switch id := owner + numbered("k", k); k {
 				case 0:
 					_, err = s.RevokeAll(ctx, owner, begin, "")
-				case 1: // it may come after RevokeAll
+				case 1: // RevokeAll may come first
 					_, _, err = s.Rotate(ctx, owner, id, next(id+"-next", begin), begin, -1)
 				default:
 					_, _, err = s.Revoke(ctx, owner, id, begin, fmt.Sprint(k))
 				}
 				if err != nil && (k != 1 || !errors.Is(err, store.ErrConflict)) {
-					t.Errorf("a revocation beside others: %v", err)
+					t.Errorf("a revocation during others: %v", err)
 				}
 			})
 		}
 	}
 	all.Wait()
 	if n, made := revocations(t, s).Count-before, revoked(t, s, owners); n != made {
-		t.Errorf("%d revocations at once count as %d", made, n)
+		t.Errorf("Revocations must count every one of the concurrent revocations: it counted %d, want %d", n, made)
 	}
 }
 
-// revoked returns how many keys of the first n owners are revoked.
+// revoked returns the number of revoked records of the first n owners.
 func revoked(t *testing.T, s store.Store, n int) (sum int64) {
 	t.Helper()
 	for o := range n {

@@ -10,10 +10,10 @@ import (
 
 var revokeRules = []rule{
 	{"Revoke is final and keeps the first time and reason", revokeOnce},
-	{"Revoke works whatever the record's state", revokeAnyState},
-	{"Revoke of an unknown key is not found", revokeUnknown},
-	{"RevokeAll revokes what one owner has left", revokeAll},
-	{"RevokeAll revokes a batch at a time", revokeAllMany},
+	{"Revoke works on records in every state", revokeAnyState},
+	{"Revoke returns ErrNotFound for an unknown ID", revokeUnknown},
+	{"RevokeAll revokes the records of one owner that are not revoked yet", revokeAll},
+	{"RevokeAll revokes at most a batch of records at once", revokeAllMany},
 }
 
 // Advisories 13 and 15: CVE-2020-15223. M-11.
@@ -23,17 +23,17 @@ func revokeOnce(t *testing.T, s store.Store) {
 	got, changed, err := s.Revoke(t.Context(), "o", "k", begin.Add(time.Minute), "leaked")
 	want.RevokedAt, want.RevokeReason = begin.Add(time.Minute), "leaked"
 	if err != nil || !changed {
-		t.Errorf("the call that revokes a record says so: got changed %v, %v", changed, err)
+		t.Errorf("the first Revoke must return changed: got changed %v, %v", changed, err)
 	}
-	equal(t, got, want, "Revoke returns the record as it now is")
+	equal(t, got, want, "Revoke must return the record as stored")
 	for _, at := range []time.Time{begin, begin.Add(time.Hour)} {
 		got, changed, err := s.Revoke(t.Context(), "o", "k", at, "again")
 		if err != nil || changed {
-			t.Errorf("revoking again is no error and no change: got changed %v, %v", changed, err)
+			t.Errorf("a repeated Revoke must return neither an error nor changed: got changed %v, %v", changed, err)
 		}
-		equal(t, got, want, "the first call's time and reason stay")
+		equal(t, got, want, "the first revocation's time and reason must stay")
 	}
-	holds(t, s, want, "the first call's time and reason stay")
+	holds(t, s, want, "the first revocation's time and reason must stay")
 }
 
 func revokeAnyState(t *testing.T, s store.Store) {
@@ -50,19 +50,19 @@ func revokeAnyState(t *testing.T, s store.Store) {
 		insert(t, s, r)
 		got := revoke(t, s, r, begin, "")
 		r.RevokedAt = begin
-		equal(t, got, r, "any record can be revoked, without a reason too")
-		holds(t, s, r, "any record can be revoked")
+		equal(t, got, r, "Revoke must accept a record in any state, and an empty reason")
+		holds(t, s, r, "Revoke must accept a record in any state")
 	}
 }
 
 func revokeUnknown(t *testing.T, s store.Store) {
 	_, changed, err := s.Revoke(t.Context(), "o", "k", begin, "gone")
-	wants(t, err, store.ErrNotFound, "Revoke of an unknown key")
+	wants(t, err, store.ErrNotFound, "Revoke of an unknown ID")
 	if changed {
-		t.Error("Revoke of an unknown key: got changed")
+		t.Error("Revoke of an unknown ID must not return changed")
 	}
 	if all, err := s.RevokeAll(t.Context(), "o", begin, "gone"); err != nil || len(all) != 0 {
-		t.Errorf("RevokeAll of an owner without records is no error: got %v, %v", ids(all), err)
+		t.Errorf("RevokeAll of an owner without records must return no records and no error: got %v, %v", ids(all), err)
 	}
 }
 
@@ -77,19 +77,19 @@ func revokeAll(t *testing.T, s store.Store) {
 	}
 	got := ids(all)
 	if slices.Sort(got); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("RevokeAll returns what it revoked: got %q, want a and b", got)
+		t.Errorf("RevokeAll must return the records that it revoked: got %q, want a and b", got)
 	}
 	for _, r := range []*store.Record{&a, &b} {
 		r.RevokedAt, r.RevokeReason = begin.Add(time.Minute), "closed"
-		holds(t, s, *r, "RevokeAll revokes disabled and expired records too")
+		holds(t, s, *r, "RevokeAll must revoke disabled and expired records too")
 	}
 	for _, r := range all {
-		equal(t, r, get(t, s, "o", r.ID), "RevokeAll returns records as they now are")
+		equal(t, r, get(t, s, "o", r.ID), "RevokeAll must return records as stored")
 	}
-	holds(t, s, earlier, "the first revocation's time and reason stay")
-	holds(t, s, others, "another owner's records are left alone")
+	holds(t, s, earlier, "the first revocation's time and reason must stay")
+	holds(t, s, others, "another owner's records must not change")
 	if all, err := s.RevokeAll(t.Context(), "o", begin, "again"); err != nil || len(all) != 0 {
-		t.Errorf("RevokeAll again finds nothing: got %q, %v", ids(all), err)
+		t.Errorf("a repeated RevokeAll must return no records: got %q, %v", ids(all), err)
 	}
 }
 
@@ -103,26 +103,26 @@ func revokeAllMany(t *testing.T, s store.Store) {
 	for _, want := range []int{store.RevokeBatch, 1, 0} {
 		all, err := s.RevokeAll(t.Context(), "o", begin, "closed")
 		if err != nil || len(all) != want {
-			t.Errorf("RevokeAll revokes up to %d records and returns fewer only if none is left: got %d, %v, want %d", store.RevokeBatch, len(all), err, want)
+			t.Errorf("RevokeAll must revoke %d records, or fewer if none is left: got %d, %v, want %d", store.RevokeBatch, len(all), err, want)
 		}
 		for _, r := range all {
 			if seen[r.ID] || r.RevokedAt.IsZero() {
-				t.Errorf("RevokeAll returns each record that it revoked once: got %+v", r)
+				t.Errorf("RevokeAll must return each revoked record once: got %+v", r)
 			}
 			seen[r.ID] = true
 		}
 		page, err := s.List(t.Context(), store.Query{Owner: "o", Filter: store.FilterCurrent, At: begin, Limit: 2})
 		if left := min(n-len(seen), 2); err != nil || len(page.Records) != left {
-			t.Errorf("RevokeAll revokes the records that it returns and no others: got %d live ones, %v, want %d", len(page.Records), err, left)
+			t.Errorf("RevokeAll must revoke exactly the records that it returns: got %d current records, %v, want %d", len(page.Records), err, left)
 		}
 	}
 	all := follow(t, s, store.Query{Owner: "o"}, func(*store.Query) {})
 	for _, r := range all {
 		if r.RevokedAt.IsZero() {
-			t.Fatalf("after the last batch none is left: record %s is not revoked", r.ID)
+			t.Fatalf("after the last batch every record must be revoked: record %s is not", r.ID)
 		}
 	}
 	if len(all) != n {
-		t.Errorf("RevokeAll loses no record: got %d, want %d", len(all), n)
+		t.Errorf("RevokeAll must not lose a record: got %d, want %d", len(all), n)
 	}
 }

@@ -1,16 +1,16 @@
-// Package storetest checks a [store.Store] against everything that the
-// interface promises. Whoever writes a store runs it in a test:
+// Package storetest checks that a [store.Store] does everything that the interface
+// promises. Run it in a test of the store:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store { return mystore.New(…) })
 //	}
 //
-// A failure names the rule that was broken. Random rules are tried a few times, or,
-// with the environment variable KEYHATCH_SOAK set, thousands of times.
+// A failure states the rule that was broken. Rules that use random calls run a few
+// times, or thousands of times if the environment variable KEYHATCH_SOAK is set.
 //
 // [Crash] and [CrashServer] check, in tests of their own, that acknowledged writes
-// outlive the process or the server. What only a store's own tests can find out is
-// not here: that several processes share one database, and that power may fail.
+// survive the death of the process or the server. The suite does not check that
+// several processes can share a database, or that writes survive a power failure.
 package storetest
 
 import (
@@ -27,9 +27,9 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Run runs the suite, each rule as a subtest with a store of its own. newStore
-// returns an empty store and registers its end with t.Cleanup. Subtests run in
-// parallel, so two stores may be in use at once.
+// Run runs the suite. Each rule is a subtest with a store of its own. newStore must
+// return an empty store, and close it with t.Cleanup. Subtests run in parallel, so
+// several stores are in use at once.
 func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
 	t.Helper()
 	for _, rules := range [][]rule{insertRules, readRules, listRules, filterRules, updateRules, revokeRules, rotateRules, revocationRules, touchRules, callRules, raceRules, historyRules} {
@@ -48,10 +48,10 @@ type rule struct {
 	check func(t *testing.T, s store.Store)
 }
 
-// begin is when the records of the suite are made. Stores have no clock.
+// begin is the time at which the suite creates its records. Stores have no clock.
 var begin = time.Date(2026, 3, 1, 12, 30, 15, 123456000, time.UTC)
 
-// fresh is a record with every field that a new one can have.
+// fresh returns a record with every field that a new record can have.
 func fresh(owner, id string) store.Record {
 	return store.Record{
 		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab12", CreatedBy: "admin of " + owner,
@@ -71,7 +71,7 @@ func insert(t *testing.T, s store.Store, rs ...store.Record) {
 	}
 }
 
-// get is the record as it now is.
+// get returns the stored record.
 func get(t *testing.T, s store.Store, owner, id string) store.Record {
 	t.Helper()
 	r, err := s.Get(t.Context(), owner, id)
@@ -81,7 +81,7 @@ func get(t *testing.T, s store.Store, owner, id string) store.Record {
 	return r
 }
 
-// holds fails unless want is what the store has, by digest and by id.
+// holds fails the test unless the store returns want by digest and by ID.
 func holds(t *testing.T, s store.Store, want store.Record, rule string) {
 	t.Helper()
 	equal(t, get(t, s, want.Owner, want.ID), want, rule)
@@ -92,7 +92,7 @@ func holds(t *testing.T, s store.Store, want store.Record, rule string) {
 	equal(t, r, want, rule)
 }
 
-// equal compares records. A store need not keep nil and empty apart.
+// equal compares records. A store need not distinguish nil from empty.
 func equal(t *testing.T, got, want store.Record, rule string) {
 	t.Helper()
 	if !same(got, want) {
@@ -100,7 +100,7 @@ func equal(t *testing.T, got, want store.Record, rule string) {
 	}
 	for _, at := range []time.Time{got.CreatedAt, got.ExpiresAt, got.DisabledAt, got.RevokedAt, got.LastUsedAt} {
 		if at.Location() != time.UTC {
-			t.Errorf("times are in UTC: got %v", at)
+			t.Errorf("times must be in UTC: got %v", at)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func same(a, b store.Record) bool {
 		a.RevokedAt.Equal(b.RevokedAt) && a.LastUsedAt.Equal(b.LastUsedAt)
 }
 
-// wants fails unless err is the sentinel.
+// wants fails the test unless err matches the sentinel.
 func wants(t *testing.T, err, sentinel error, rule string) {
 	t.Helper()
 	if !errors.Is(err, sentinel) {
@@ -121,14 +121,13 @@ func wants(t *testing.T, err, sentinel error, rule string) {
 	}
 }
 
-// sentinels are the errors that say something about a record.
+// sentinels are the errors that say something about a record; any other error is an outage.
 var sentinels = []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
 
 func isSentinel(err error) bool {
 	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
 
-// revoke, disable and the like bring a record into a state.
 func revoke(t *testing.T, s store.Store, r store.Record, at time.Time, reason string) store.Record {
 	t.Helper()
 	r, _, err := s.Revoke(t.Context(), r.Owner, r.ID, at, reason)
@@ -147,12 +146,12 @@ func update(t *testing.T, s store.Store, r store.Record, c store.Change) store.R
 	return r
 }
 
-// next is what a caller of Rotate fills in.
+// next returns a successor with the fields that a caller of Rotate must set.
 func next(id string, at time.Time) store.Record {
 	return store.Record{ID: id, Digest: digest(id), Hint: "key_" + id, CreatedAt: at}
 }
 
-// calls are all methods, each on the record r.
+// calls calls every method on the record r, and returns their errors.
 func calls(ctx context.Context, s store.Store, r store.Record) map[string]error {
 	name := "changed"
 	_, lookup := s.Lookup(ctx, r.Digest)
@@ -172,7 +171,7 @@ func calls(ctx context.Context, s store.Store, r store.Record) map[string]error 
 	}
 }
 
-// counts fails unless the owner has so many records that count.
+// counts fails the test unless Count returns want.
 func counts(t *testing.T, s store.Store, owner string, at time.Time, want int, rule string) {
 	t.Helper()
 	if n, err := s.Count(t.Context(), owner, at); n != want || err != nil {
@@ -187,7 +186,8 @@ func ids(rs []store.Record) (ids []string) {
 	return ids
 }
 
-// soak asks for the full counts, which take minutes for a database.
+// soak reports whether to run the full number of rounds, which takes minutes with a
+// database.
 var soak = os.Getenv("KEYHATCH_SOAK") != ""
 
 func count(short, full int) int {

@@ -11,10 +11,10 @@ import (
 )
 
 var touchRules = []rule{
-	{"Touch moves the last use forward only", touchForward},
-	{"Touch replaces a last use by a wrong clock", touchWrongClock},
-	{"Touch passes over unknown and revoked records", touchPassesOver},
-	{"Touch takes batches of any size", touchMany},
+	{"Touch only moves LastUsedAt forward", touchForward},
+	{"Touch replaces a LastUsedAt that a wrong clock set", touchWrongClock},
+	{"Touch ignores unknown and revoked records", touchPassesOver},
+	{"Touch accepts batches of any size", touchMany},
 }
 
 func touch(t *testing.T, s store.Store, uses ...store.Use) {
@@ -34,9 +34,9 @@ func touchForward(t *testing.T, s store.Store) {
 	} {
 		touch(t, s, store.Use{Digest: r.Digest, At: begin.Add(step.use)})
 		r.LastUsedAt = begin.Add(step.want)
-		holds(t, s, r, "LastUsedAt only moves forward, and nothing else does")
+		holds(t, s, r, "Touch must only move LastUsedAt, and only forward")
 	}
-	holds(t, s, idle, "records that were not used are left alone")
+	holds(t, s, idle, "Touch must not change other records")
 }
 
 // Invariant 5.
@@ -53,7 +53,7 @@ func touchWrongClock(t *testing.T, s store.Store) {
 	} {
 		touch(t, s, store.Use{Digest: r.Digest, At: begin.Add(step.use)})
 		r.LastUsedAt = begin.Add(step.want)
-		holds(t, s, r, fmt.Sprintf("a last use more than a day later than a use at %v comes from a wrong clock", step.use))
+		holds(t, s, r, fmt.Sprintf("a LastUsedAt more than a day after a use at %v must be replaced", step.use))
 	}
 }
 
@@ -71,17 +71,17 @@ func touchPassesOver(t *testing.T, s store.Store) {
 	touch(t, s, uses...)
 	expired.LastUsedAt, disabled.LastUsedAt, good.LastUsedAt = at, at, at
 	for _, r := range []store.Record{revoked, expired, disabled, good} {
-		holds(t, s, r, "a revoked record is never written, others are")
+		holds(t, s, r, "Touch must update every record except revoked ones")
 	}
 	_, err := s.Lookup(t.Context(), digest("unknown"))
-	wants(t, err, store.ErrNotFound, "Touch creates nothing")
+	wants(t, err, store.ErrNotFound, "Touch must not create a record")
 }
 
 func touchMany(t *testing.T, s store.Store) {
 	if err := s.Touch(t.Context(), nil); err != nil {
-		t.Errorf("an empty batch is no error: %v", err)
+		t.Errorf("an empty batch must not be an error: %v", err)
 	}
-	const n, every = 2_500, 25 // uses, of which some are of records
+	const n, every = 2_500, 25 // the number of uses, and every how many there is a record
 	var uses []store.Use
 	for i := range n {
 		id := numbered("k", i)
@@ -93,7 +93,7 @@ func touchMany(t *testing.T, s store.Store) {
 	touch(t, s, uses...)
 	for i := 0; i < n; i += every {
 		if r := get(t, s, "o", numbered("k", i)); !r.LastUsedAt.Equal(begin.Add(time.Duration(i) * time.Second)) {
-			t.Fatalf("each use in a batch is its own key's: key %d got %v", i, r.LastUsedAt)
+			t.Fatalf("each use of a batch must reach its own record: record %d got %v", i, r.LastUsedAt)
 		}
 	}
 }

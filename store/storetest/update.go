@@ -8,11 +8,11 @@ import (
 )
 
 var updateRules = []rule{
-	{"Update changes the fields named and no others", updateOnlyNamed},
-	{"Update of nothing changes nothing", updateNothing},
+	{"Update changes only the fields that are set", updateOnlyNamed},
+	{"Update without a field changes nothing", updateNothing},
 	{"Update never changes a revoked record", updateRevoked},
-	{"Update does not move an expiry that has come", updateEnded},
-	{"Update of an unknown key is not found", updateUnknown},
+	{"Update moves no expiry that has passed or ends a grace period", updateEnded},
+	{"Update returns ErrNotFound for an unknown ID", updateUnknown},
 }
 
 func full(owner, id string) store.Record {
@@ -31,13 +31,13 @@ func updateOnlyNamed(t *testing.T, s store.Store) {
 		expect func()
 	}{
 		{"the name", store.Change{Name: &name}, func() { want.Name = name }},
-		{"the name away", store.Change{Name: &empty}, func() { want.Name = "" }},
+		{"the name removed", store.Change{Name: &empty}, func() { want.Name = "" }},
 		{"scopes", store.Change{Scopes: []string{"b", "a"}}, func() { want.Scopes = []string{"b", "a"} }},
-		{"scopes away", store.Change{Scopes: []string{}}, func() { want.Scopes = nil }},
+		{"scopes removed", store.Change{Scopes: []string{}}, func() { want.Scopes = nil }},
 		{"metadata", store.Change{Metadata: map[string]string{"a": "b"}}, func() { want.Metadata = map[string]string{"a": "b"} }},
-		{"metadata away", store.Change{Metadata: map[string]string{}}, func() { want.Metadata = nil }},
+		{"metadata removed", store.Change{Metadata: map[string]string{}}, func() { want.Metadata = nil }},
 		{"the expiry", store.Change{ExpiresAt: &later}, func() { want.ExpiresAt = later }},
-		{"the expiry away", store.Change{ExpiresAt: &never}, func() { want.ExpiresAt = never }},
+		{"the expiry removed", store.Change{ExpiresAt: &never}, func() { want.ExpiresAt = never }},
 		{"disabled", store.Change{DisabledAt: &at}, func() { want.DisabledAt = at }},
 		{"enabled", store.Change{DisabledAt: &never}, func() { want.DisabledAt = never }},
 		{"everything", store.Change{Name: &name, Scopes: []string{"c"}, Metadata: map[string]string{"d": ""}, ExpiresAt: &later, DisabledAt: &at}, func() {
@@ -47,16 +47,16 @@ func updateOnlyNamed(t *testing.T, s store.Store) {
 		c.change.At = at
 		got := update(t, s, want, c.change)
 		c.expect()
-		equal(t, got, want, "Update returns the record as it now is: "+c.what)
-		holds(t, s, want, "Update changes what is named: "+c.what)
+		equal(t, got, want, "Update must return the record as stored: "+c.what)
+		holds(t, s, want, "Update must change only the fields that are set: "+c.what)
 	}
 }
 
 func updateNothing(t *testing.T, s store.Store) {
 	r := full("o", "k")
 	insert(t, s, r)
-	equal(t, update(t, s, r, store.Change{At: begin}), r, "Update returns the record")
-	holds(t, s, r, "a change that names nothing changes nothing")
+	equal(t, update(t, s, r, store.Change{At: begin}), r, "Update must return the record")
+	holds(t, s, r, "a change without a field must change nothing")
 }
 
 func updateRevoked(t *testing.T, s store.Store) {
@@ -69,9 +69,9 @@ func updateRevoked(t *testing.T, s store.Store) {
 		"scopes": {Scopes: []string{"*"}}, "metadata": {Metadata: map[string]string{}}, "nothing": {},
 	} {
 		_, err := s.Update(t.Context(), "o", "k", c)
-		wants(t, err, store.ErrConflict, "a revoked record never changes: "+what)
+		wants(t, err, store.ErrConflict, "a revoked record must never change: "+what)
 	}
-	holds(t, s, r, "a revoked record never changes")
+	holds(t, s, r, "a revoked record must never change")
 }
 
 func updateEnded(t *testing.T, s store.Store) {
@@ -84,30 +84,30 @@ func updateEnded(t *testing.T, s store.Store) {
 	later, never, name := begin.Add(48*time.Hour), time.Time{}, "renamed"
 	for _, to := range []*time.Time{&later, &never} {
 		_, err := s.Update(t.Context(), "o", "expired", store.Change{At: expired.ExpiresAt, ExpiresAt: to})
-		wants(t, err, store.ErrConflict, "what has expired is not revived")
+		wants(t, err, store.ErrConflict, "an expired record must not be revived")
 		_, err = s.Update(t.Context(), "o", "replaced", store.Change{At: begin, ExpiresAt: to})
-		wants(t, err, store.ErrConflict, "what was replaced does not outlive its grace")
+		wants(t, err, store.ErrConflict, "a replaced record must not outlive its grace period")
 		_, err = s.Update(t.Context(), "o", "expired", store.Change{At: expired.ExpiresAt, ExpiresAt: to, Name: &name})
-		wants(t, err, store.ErrConflict, "a change takes effect in full or not at all")
+		wants(t, err, store.ErrConflict, "a change must take effect in full or not at all")
 	}
-	holds(t, s, expired, "a refused change changes nothing")
-	holds(t, s, replaced, "a refused change changes nothing")
+	holds(t, s, expired, "a refused change must change nothing")
+	holds(t, s, replaced, "a refused change must change nothing")
 
 	expired.Name = name
-	equal(t, update(t, s, expired, store.Change{At: expired.ExpiresAt, Name: &name}), expired, "other fields of an expired record change")
+	equal(t, update(t, s, expired, store.Change{At: expired.ExpiresAt, Name: &name}), expired, "other fields of an expired record can change")
 
-	// Of another owner, for whom the expiry has not come yet.
+	// For this owner, the expiry has not passed yet.
 	soon := full("p", "soon")
 	insert(t, s, soon)
 	before := soon.ExpiresAt.Add(-time.Microsecond)
 	soon.ExpiresAt = later
-	equal(t, update(t, s, soon, store.Change{At: before, ExpiresAt: &later}), soon, "until its expiry has come a record's expiry can move")
+	equal(t, update(t, s, soon, store.Change{At: before, ExpiresAt: &later}), soon, "an expiry can move until it has passed")
 }
 
 func updateUnknown(t *testing.T, s store.Store) {
 	name := "renamed"
 	_, err := s.Update(t.Context(), "o", "k", store.Change{At: begin, Name: &name})
-	wants(t, err, store.ErrNotFound, "Update of an unknown key")
+	wants(t, err, store.ErrNotFound, "Update of an unknown ID")
 	_, err = s.Get(t.Context(), "o", "k")
-	wants(t, err, store.ErrNotFound, "Update creates nothing")
+	wants(t, err, store.ErrNotFound, "Update must not create a record")
 }
