@@ -20,7 +20,7 @@ type Override struct {
 	MaxKeys   int
 	Scopes    []string      // empty but not nil: none; {"*"}: all
 	Features  []string      // empty but not nil: none
-	Limits    Limits        // each one that is zero is left unchanged
+	Limits    Limits        // a zero one leaves the plan's value unchanged
 	Grace     time.Duration // negative: none
 }
 

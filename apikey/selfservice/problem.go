@@ -77,8 +77,8 @@ var fieldNames = map[string]string{
 	"IdempotencyKey": "Idempotency-Key", "reason": "reason", "grace": "grace_seconds",
 }
 
-// problemOf returns the problem that an error is reported as. It checks for outages
-// first, since an outage may wrap any other error.
+// problemOf returns the problem that reports err. It checks for outages first, since
+// an outage may wrap any other error.
 func problemOf(err error) *problem {
 	var p *problem
 	var bad *apikey.InvalidError

@@ -46,7 +46,7 @@ func rotate(c *call) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if !c.who.mayGrant(issued.Key) { // an update since checkChange has extended the key
+	if !c.who.mayGrant(issued.Key) { // the key was extended after checkChange
 		if _, err := c.keys.Revoke(c.r.Context(), c.who.owner, issued.Key.ID, "rotated by an API key with fewer scopes or an earlier expiry"); err != nil {
 			return 0, nil, err
 		}

@@ -54,9 +54,8 @@ func New(address string, catalog *entitlement.Catalog, o *Options) (*Provider, e
 // [entitlement.ErrNone] is an outage. No error contains the owner or a value of
 // [Options.Header].
 //
-// After a 429 or 503 with a Retry-After, Entitlement returns an error without
-// sending a request, for every owner, until that time has passed or five minutes,
-// whichever is less.
+// After a 429 or 503 with a Retry-After, Entitlement sends no requests for that time,
+// or for five minutes if that is less. Meanwhile, it returns an error for every owner.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	e, err := p.ask(ctx, owner)
 	switch {

@@ -18,8 +18,8 @@ type Options struct {
 	Header http.Header
 
 	// Timeout bounds each request, from connecting to the last byte of the
-	// body. The context may end it sooner. The default is 2 seconds, which a
-	// request with a key that is not cached may have to wait. It must not be
+	// body. The context may end it sooner. The default is 2 seconds. A request
+	// with an uncached key may have to wait that long. Timeout must not be
 	// negative.
 	Timeout time.Duration
 
@@ -41,7 +41,7 @@ type Options struct {
 
 // Format implements [fmt.Formatter]. It omits the Header, for every verb.
 func (o Options) Format(f fmt.State, verb rune) {
-	type options Options // without this method
+	type options Options // has no Format method
 	o.Header = nil
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), options(o))
 }

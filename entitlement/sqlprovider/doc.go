@@ -36,7 +36,7 @@
 // names of the tables in them if [Options] change them. Migrate accepts tables
 // that were created in this way.
 //
-// Call Migrate even then. It refuses plans that the catalog does not have,
+// If you run the files yourself, call Migrate too. It refuses plans that the catalog does not have,
 // connections with settings that would corrupt text, and a database that may
 // leave out rows. From then on, every statement names the schema of the tables.
 //

@@ -15,7 +15,7 @@ import (
 const (
 	retryTimeout = 5 * time.Second
 	firstPause   = time.Millisecond
-	longPause    = 4 * time.Millisecond // with longer pauses, a busy SQLite file goes to the process that had it last
+	longPause    = 4 * time.Millisecond // with longer pauses, the process that last held a busy SQLite file gets it again
 
 	// writeTimeout is shorter than overlap, so that a Watch sees a write that
 	// had to wait.

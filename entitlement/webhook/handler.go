@@ -193,7 +193,7 @@ func (h *Handler) fromEvent(data fields, e Event, about subject) (entitlement.Su
 	return h.products.subscription(e, s)
 }
 
-// refetch returns the state from the billing system. Its time is from before
+// refetch returns the state from the billing system. Its UpdatedAt is the time before
 // the call, so that a change during the call is newer.
 func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscription, error) {
 	began := time.Now().UTC().Truncate(time.Microsecond)

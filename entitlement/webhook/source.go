@@ -25,7 +25,7 @@ type subject struct {
 	refetch  bool // Refetch can return the state: it is a subscription
 }
 
-// register adds the subject to all under each of the types.
+// register adds the subject to the map all, under each type.
 func (s subject) register(all map[string]subject, types ...string) {
 	for _, t := range types {
 		all[t] = s

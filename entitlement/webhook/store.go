@@ -21,9 +21,8 @@ type Store interface {
 	// [entitlement.ErrUnknownPlan] is not an outage: the event is rejected.
 	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)
 
-	// Seen reports whether MarkProcessed was called with the event's ID. It may
-	// forget IDs, since an event that comes again does not replace a newer
-	// state.
+	// Seen reports whether MarkProcessed was called with the event's ID. A Store
+	// may delete old IDs, since a repeated event does not replace a newer state.
 	Seen(ctx context.Context, event string) (bool, error)
 
 	// MarkProcessed records the ID of an event that was processed at the given

@@ -94,7 +94,7 @@ func TestBreakerTrial(t *testing.T) {
 		if len(pauses) == 1 {
 			t.Errorf("got ten equal pauses %v, want different ones", pauses)
 		}
-		time.Sleep(2 * time.Second) // longer than any pause, and the pause of a key that has failed
+		time.Sleep(2 * time.Second) // longer than the pause, and the extra pause of keys that have failed
 		if !call(b, 0, 0, nil) || !b.Allow(key(1)) || !b.Allow(key(2)) {
 			t.Error("the Breaker is still open after a successful trial")
 		}
