@@ -36,9 +36,10 @@
 // names of the tables in them if [Options] change them. Migrate accepts tables
 // that were created in this way.
 //
-// If you run the files yourself, call Migrate too. It refuses plans that the catalog does not have,
-// connections with settings that would corrupt text, and a database that may
-// leave out rows. From then on, every statement names the schema of the tables.
+// If you run the files yourself, call Migrate too. It refuses plans that the
+// catalog does not have, connections with settings that would corrupt text, and a
+// database that may leave out rows. From then on, every statement names the schema
+// of the tables.
 //
 // Migrate needs the right to create tables and indexes. The other methods need
 // SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
