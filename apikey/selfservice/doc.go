@@ -20,8 +20,11 @@
 //
 // The handler can be mounted under any path of an [http.ServeMux], with
 // [http.StripPrefix] or without. With another router, use StripPrefix, unless the
-// router sets [http.Request.Pattern], as chi does. All links are relative, and the
-// page's own address ends with a slash. With chi, this is
+// router sets the Pattern of the [http.Request], as chi does.
+//
+// All links are relative, and the page's own address ends with a slash. With
+// StripPrefix and a prefix without a slash, the address without the slash redirects
+// to it, for example with chi:
 //
 //	r.Mount("/settings/api-keys", http.StripPrefix("/settings/api-keys", panel))
 //
@@ -30,7 +33,7 @@
 // # The API
 //
 // The handler serves the OpenAPI description of the API as openapi.json. The owner
-// of a request is always the result of the owner function. Unknown fields and
+// of a request is the result of the owner function, or the owner of the API key. Unknown fields and
 // parameters are refused, so that no client can believe that it chose an owner.
 // Another owner's key is not found. Errors are problem details (RFC 9457) with a
 // stable code.
