@@ -64,6 +64,6 @@
 // understand it.
 //
 // The Provider cannot detect a service that sends false data in the right form,
-// or a cache that returns an old response about the right owner although it was
-// told not to.
+// or a cache that returns an old response about the right owner although the
+// request forbids it.
 package httpprovider

@@ -21,8 +21,8 @@
 //
 // # Events
 //
-// Package webhook stores here the IDs of the events that it has processed. It
-// also saves rejected events, which it could not use, with their bodies, which
+// Package webhook also stores the IDs of the events that it has processed. It
+// saves rejected events, which it could not use, with their bodies, which
 // contain personal data. [Provider.Rejected] returns them, so that you can fix
 // the cause. Call [Provider.Prune] every day to delete events that are
 // older than a month. That is longer than billing systems retry. An event that

@@ -56,8 +56,8 @@ type Options struct {
 // SQLite file, is retried for up to 5 seconds. A write takes at most 20 seconds
 // and a poll of Watch at most 10. Other calls are bounded only by their context.
 //
-// A Provider holds no resource but the pool it was given. The host closes the
-// pool when the Provider is no longer in use.
+// A Provider has no resources of its own. The host closes the pool when the Provider
+// is no longer in use.
 type Provider struct {
 	db            *sql.DB
 	dialect       *dialect

@@ -17,7 +17,7 @@
 //     event is logged as an error and saved in the Store. When the cause is
 //     fixed, the next try succeeds.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
-//     POST, and 413 if the body is longer than 256 KiB. Only the log shows it.
+//     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log.
 //
 // No response has a body.
 //

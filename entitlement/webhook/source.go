@@ -17,7 +17,7 @@ type Source struct {
 	subjects  map[string]subject              // by the event's type
 }
 
-// A subject is what an event is about. identify reads the IDs, and read the
+// A subject is what an event is about. identify reads the IDs; read reads the
 // state.
 type subject struct {
 	identify func(d fields, e *Event)

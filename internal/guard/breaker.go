@@ -107,7 +107,7 @@ func (b *Breaker) Record(key Key, began time.Time, err error) {
 	b.last = err
 	b.fail(key, time.Since(began) >= b.slow)
 	if len(b.failed) == failures && !slices.ContainsFunc(b.failed, func(f failed) bool { return !f.slow }) {
-		jittered := pause*3/4 + Jitter(pause/2) // keeps instances from trying in step
+		jittered := pause*3/4 + Jitter(pause/2) // so that instances do not try at the same time
 		b.next.Store(int64(time.Since(b.start) + jittered))
 	}
 }
