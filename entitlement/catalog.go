@@ -27,7 +27,7 @@ type Catalog struct {
 // NewCatalog returns a Catalog of the plans, keyed by name. It copies them and
 // sets the Plan field of each to its name.
 //
-// It returns an error, which names the plan if one is at fault, if
+// It returns an [*InvalidError], which names the plan if one is at fault, if
 //   - there are no plans,
 //   - a name is empty or has leading or trailing spaces,
 //   - a Plan field is neither empty nor the plan's name,
@@ -37,18 +37,22 @@ type Catalog struct {
 func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	c := &Catalog{plans: make(map[string]Entitlement, len(plans))}
 	if len(plans) == 0 {
-		return nil, errors.New("entitlement: a catalog needs at least one plan")
+		return nil, fmt.Errorf("entitlement: %w", &InvalidError{"plans", errors.New("want at least one plan")})
 	}
 	for _, name := range slices.Sorted(maps.Keys(plans)) {
 		e := plans[name]
 		if err := checkPlan(name, e); err != nil {
-			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
+			return nil, invalidPlan(name, err)
 		}
 		e = e.Clone()
 		e.Plan = name
 		c.plans[name] = e
 	}
 	return c, nil
+}
+
+func invalidPlan(name string, err error) error {
+	return fmt.Errorf("entitlement: %w", &InvalidError{fmt.Sprintf("plan %q", name), err})
 }
 
 func checkPlan(name string, e Entitlement) error {
@@ -110,8 +114,8 @@ var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCa
 //
 // A missing field has its value in the zero [Entitlement]. A negative number
 // means no limit. The grace is a duration as [time.ParseDuration] reads it.
-// ParseCatalog returns an error, which names the plan if one is at fault, if
-// the JSON
+// ParseCatalog returns an [*InvalidError], which names the plan if one is at fault,
+// if the JSON
 //
 //   - contains a zero or a null,
 //   - contains an unknown field,
@@ -122,13 +126,13 @@ var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCa
 func ParseCatalog(data []byte) (*Catalog, error) {
 	var files map[string]json.RawMessage
 	if err := strictjson.Decode(data, &files, rules); err != nil {
-		return nil, fmt.Errorf("entitlement: catalog: %w", err)
+		return nil, fmt.Errorf("entitlement: %w", &InvalidError{"catalog", err})
 	}
 	plans := make(map[string]Entitlement, len(files))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		var fields Override
 		if err := fields.UnmarshalJSON(files[name]); err != nil {
-			return nil, fmt.Errorf("entitlement: plan %q: %w", name, err)
+			return nil, invalidPlan(name, err)
 		}
 		plans[name] = fields.Apply(Entitlement{})
 	}

@@ -75,8 +75,8 @@ func TestCatalogRefuses(t *testing.T) {
 		"foreign scope": {map[string]entitlement.Entitlement{"pro": {Scopes: []string{"a b"}}}, `plan "pro": scope "a b"`},
 		"long scope":    {map[string]entitlement.Entitlement{"pro": {Scopes: []string{strings.Repeat("a", 65)}}}, `plan "pro": scope`},
 	} {
-		if _, err := entitlement.NewCatalog(c.plans); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		if _, err := entitlement.NewCatalog(c.plans); !errors.As(err, new(*entitlement.InvalidError)) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an InvalidError with %q", name, err, c.want)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func ExampleParseCatalog() {
 	fmt.Println(err)
 	// Output:
 	// 5 60 72h0m0s
-	// entitlement: plan "pro": max_keys is 0: want a positive number, or a negative one for no limit
+	// entitlement: invalid plan "pro": max_keys is 0: want a positive number, or a negative one for no limit
 }
 
 // One customer may have more keys than the plan allows. Everything else is as

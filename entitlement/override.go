@@ -56,11 +56,11 @@ func (o Override) IsZero() bool {
 	return o.APIAccess == nil && o.Scopes == nil && o.Features == nil && o.MaxKeys == 0 && o.Limits == Limits{} && o.Grace == 0
 }
 
-// Check returns an error if no plan can have these values: if a scope is
+// Check returns an [*InvalidError] if no plan can have these values: if a scope is
 // invalid (see [ValidScope]) or Grace is longer than [MaxGrace].
 func (o Override) Check() error {
 	if err := o.check(); err != nil {
-		return fmt.Errorf("entitlement: override: %w", err)
+		return fmt.Errorf("entitlement: %w", &InvalidError{"override", err})
 	}
 	return nil
 }

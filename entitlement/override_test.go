@@ -2,6 +2,7 @@ package entitlement_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"reflect"
 	"strings"
@@ -133,7 +134,7 @@ func TestOverrideCheck(t *testing.T) {
 		"too long":         {entitlement.Override{Grace: 366*24*time.Hour + 1}, false},
 		"no scope":         {entitlement.Override{Scopes: []string{"a", "b c"}}, false},
 	} {
-		if err := c.o.Check(); (err == nil) != c.good || !c.good && !strings.HasPrefix(err.Error(), "entitlement: override: ") {
+		if err := c.o.Check(); (err == nil) != c.good || errors.As(err, new(*entitlement.InvalidError)) == c.good || !c.good && !strings.HasPrefix(err.Error(), "entitlement: invalid override: ") {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if _, err := json.Marshal(c.o); (err == nil) != c.good {

@@ -1,6 +1,7 @@
 package entitlement_test
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -101,8 +102,8 @@ func TestParseCatalogRefuses(t *testing.T) {
 	} {
 		_, err := entitlement.ParseCatalog([]byte(c.file))
 		switch {
-		case err == nil || !strings.HasPrefix(err.Error(), "entitlement: ") || !strings.Contains(err.Error(), c.want):
-			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		case !errors.As(err, new(*entitlement.InvalidError)) || !strings.HasPrefix(err.Error(), "entitlement: ") || !strings.Contains(err.Error(), c.want):
+			t.Errorf("%s: got %v, want an InvalidError with %q", name, err, c.want)
 		case len(err.Error()) > 1000:
 			t.Errorf("%s: the error has %d bytes", name, len(err.Error()))
 		}

@@ -27,12 +27,12 @@ type RejectedEvent struct {
 	Body   []byte // as received, cut to 64 KiB
 }
 
-// Seen reports whether the event was marked by [Provider.MarkProcessed]. The error
-// matches [ErrInvalid] if the event is not an ID of 1 to 255 bytes of UTF-8
+// Seen reports whether the event was marked by [Provider.MarkProcessed]. It returns an
+// [*entitlement.InvalidError] if the event is not an ID of 1 to 255 bytes of UTF-8
 // without control characters.
 func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
-	if err := named("event", text.CheckID(event)); err != nil {
-		return false, wrap("seen", callers(err))
+	if err := invalid("event", text.CheckID(event)); err != nil {
+		return false, wrap("seen", err)
 	}
 	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
 	if err != nil || len(found) == 0 {
@@ -46,9 +46,9 @@ func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
 
 // MarkProcessed records that the event has been processed at the given instant, by
 // which [Provider.Prune] selects events. Another call replaces the instant. The
-// event is no longer listed by [Provider.Rejected]. The error matches
-// [ErrInvalid] if the event's ID is invalid, as for Seen, or the year is not in
-// 1 to 9999.
+// event is no longer listed by [Provider.Rejected]. It returns an
+// [*entitlement.InvalidError] if the event's ID is invalid, as for Seen, or the year
+// is not in 1 to 9999.
 func (p *Provider) MarkProcessed(ctx context.Context, event string, at time.Time) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
@@ -103,20 +103,21 @@ func (p *Provider) rejected(ctx context.Context, limit int) ([]RejectedEvent, er
 // one statement with a timeout of 20 seconds. Keep events for longer than the
 // billing system retries, which is days.
 func (p *Provider) Prune(ctx context.Context, before time.Time) error {
-	before, err := rounded("before", before)
+	before, err := rounded(before)
 	if err != nil {
-		return wrap("prune", callers(err))
+		return wrap("prune", invalid("before", err))
 	}
 	_, err = p.exec(ctx, p.sql.prune, before.UnixMicro())
 	return wrap("prune", err)
 }
 
 func checkedEvent(event string, at time.Time) (time.Time, error) {
-	err := named("event", text.CheckID(event))
+	err := invalid("event", text.CheckID(event))
 	if err == nil {
-		at, err = rounded("at", at)
+		at, err = rounded(at)
+		err = invalid("at", err)
 	}
-	return at, callers(err)
+	return at, err
 }
 
 // sanitized returns the reason without the characters that some database refuses.

@@ -2,17 +2,17 @@ package sqlprovider
 
 import (
 	"database/sql"
-	"fmt"
+	"errors"
 	"time"
 )
 
 // rounded returns the instant as it is stored: in UTC, truncated to
 // microseconds. It returns an error outside of the years 1 to 9999, which JSON
 // and most databases cannot represent.
-func rounded(field string, t time.Time) (time.Time, error) {
+func rounded(t time.Time) (time.Time, error) {
 	t = t.UTC().Truncate(time.Microsecond)
 	if year := t.Year(); year < 1 || year > 9999 {
-		return time.Time{}, fmt.Errorf("%s: must be in the years 1 to 9999", field)
+		return time.Time{}, errors.New("must be in the years 1 to 9999")
 	}
 	return t, nil
 }
@@ -35,7 +35,7 @@ func (c instantColumn) Scan(src any) error {
 	if err := n.Scan(src); err != nil || !n.Valid {
 		return err
 	}
-	t, err := rounded("instant", time.UnixMicro(n.Int64))
+	t, err := rounded(time.UnixMicro(n.Int64))
 	*c.to = t
 	return err
 }

@@ -21,17 +21,17 @@ const maxOverride = 32 << 10
 // Override removes it. An override takes effect when the owner has a
 // subscription; it grants nothing without one.
 //
-// The error matches [ErrInvalid] if the owner is not 1 to 255 bytes of UTF-8
+// It returns an [*entitlement.InvalidError] if the owner is not 1 to 255 bytes of UTF-8
 // without control characters, if [entitlement.Override.Check] returns an error,
 // if a feature is not UTF-8, or if the JSON is longer than 32 KiB.
 func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.Override) error {
-	err := named("owner", text.CheckID(owner))
+	err := invalid("owner", text.CheckID(owner))
 	var document any
 	if err == nil {
 		document, err = overrideDocument(o)
 	}
 	if err != nil {
-		return wrap("set override", callers(err))
+		return wrap("set override", err)
 	}
 	n, err := p.exec(ctx, p.sql.setOverride, owner, document, time.Now().UnixMicro())
 	if err == nil && n == 0 {
@@ -70,7 +70,7 @@ func overrideDocument(o entitlement.Override) (any, error) {
 		return nil, err
 	}
 	if len(b) > maxOverride {
-		return nil, fmt.Errorf("%d bytes of JSON, want at most %d", len(b), maxOverride)
+		return nil, invalid("override", fmt.Errorf("%d bytes of JSON, want at most %d", len(b), maxOverride))
 	}
 	// The JSON encoder silently replaces bytes that are not UTF-8.
 	var read entitlement.Override
@@ -78,7 +78,7 @@ func overrideDocument(o entitlement.Override) (any, error) {
 		return nil, err
 	}
 	if !reflect.DeepEqual(read, o) {
-		return nil, errors.New("a feature is not valid UTF-8")
+		return nil, invalid("override", errors.New("a feature is not valid UTF-8"))
 	}
 	return string(b), nil
 }

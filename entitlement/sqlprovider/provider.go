@@ -73,22 +73,23 @@ var _ entitlement.Watcher = (*Provider)(nil)
 
 // New returns a Provider of the catalog's plans on db, a database of the
 // dialect d. The Options may be nil. New does not connect. Call
-// [Provider.Migrate] once before the first use. New returns an error if db or
-// catalog is nil, d is unknown, or an option is invalid.
+// [Provider.Migrate] once before the first use. New returns an
+// [*entitlement.InvalidError] if db or catalog is nil, d is unknown, or an option is
+// invalid.
 func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, opts *Options) (*Provider, error) {
 	if db == nil {
-		return nil, errors.New("sqlprovider: db is nil")
+		return nil, wrap("new", invalid("db", errors.New("must not be nil")))
 	}
 	if catalog == nil {
-		return nil, errors.New("sqlprovider: catalog is nil")
+		return nil, wrap("new", invalid("catalog", errors.New("must not be nil")))
 	}
 	dialect := dialects[d]
 	if dialect == nil {
-		return nil, fmt.Errorf("sqlprovider: unknown dialect %q", string(d))
+		return nil, wrap("new", invalid("dialect", fmt.Errorf("unknown dialect %q", string(d))))
 	}
 	options := opts.withDefaults()
 	if err := options.validate(d, dialect); err != nil {
-		return nil, err
+		return nil, wrap("new", err)
 	}
 	p := &Provider{db: db, dialect: dialect, catalog: catalog, schema: options.Schema, table: options.Table, poll: options.Poll}
 	p.sql = p.statements()
@@ -112,11 +113,11 @@ func (o *Options) withDefaults() Options {
 func (o Options) validate(name sqlstore.Dialect, d *dialect) error {
 	switch {
 	case !tableName.MatchString(o.Table):
-		return fmt.Errorf("sqlprovider: Options.Table: %q does not match %s", o.Table, tableName)
+		return invalid("Options.Table", fmt.Errorf("%q does not match %s", o.Table, tableName))
 	case endings.MatchString(o.Table):
-		return fmt.Errorf("sqlprovider: Options.Table: %q must not have an ending of the other tables and indexes: _at, _overrides, _events, _version, _list, _live, _replaced, _owners, _revocations", o.Table)
+		return invalid("Options.Table", fmt.Errorf("%q must not have an ending of the other tables and indexes: _at, _overrides, _events, _version, _list, _live, _replaced, _owners, _revocations", o.Table))
 	case o.Schema != "" && (!d.schemas || !tableName.MatchString(o.Schema)):
-		return fmt.Errorf("sqlprovider: Options.Schema: %q is not a valid schema name for %s", o.Schema, name)
+		return invalid("Options.Schema", fmt.Errorf("%q is not a valid schema name for %s", o.Schema, name))
 	}
 	return nil
 }
@@ -127,4 +128,12 @@ func wrap(operation string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("sqlprovider: %s: %w", operation, err)
+}
+
+// invalid returns an [*entitlement.InvalidError], or nil if err is nil.
+func invalid(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &entitlement.InvalidError{Field: field, Err: err}
 }

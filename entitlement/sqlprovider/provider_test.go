@@ -21,8 +21,8 @@ func TestNewRefuses(t *testing.T) {
 		options sqlprovider.Options
 		want    string
 	}{
-		"no database":      {nil, sqlstore.SQLite, c, sqlprovider.Options{}, "db is nil"},
-		"no catalog":       {db, sqlstore.SQLite, nil, sqlprovider.Options{}, "catalog is nil"},
+		"no database":      {nil, sqlstore.SQLite, c, sqlprovider.Options{}, "invalid db"},
+		"no catalog":       {db, sqlstore.SQLite, nil, sqlprovider.Options{}, "invalid catalog"},
 		"foreign dialect":  {db, "oracle", c, sqlprovider.Options{}, `unknown dialect "oracle"`},
 		"capitals":         {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "Plans"}, "Options.Table"},
 		"a quote":          {db, sqlstore.MySQL, c, sqlprovider.Options{Table: "a`b"}, "Options.Table"},

@@ -19,15 +19,15 @@ import (
 // the status is [entitlement.Ended] or [entitlement.Held]: then any plan is
 // accepted, also none. UpdatedAt must be set, and Version must not be negative.
 // Times must be in the years 1 to 9999. They are truncated to microseconds
-// before they are compared. Otherwise the error matches [ErrInvalid]. It also
-// matches [entitlement.ErrUnknownPlan] if the plan is the cause.
+// before they are compared. Otherwise Put returns an [*entitlement.InvalidError].
+// It matches [entitlement.ErrUnknownPlan] if the plan is the cause.
 //
 // Put takes effect atomically. It may be called any number of times, in any
 // order and from any number of processes. After a nil error, s or a newer state
 // is stored durably. Put does not change overrides.
 func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error) {
 	if s, err = p.normalized(s); err != nil {
-		return false, wrap("put", callers(err))
+		return false, wrap("put", err)
 	}
 	n, err := p.put(ctx, s, time.Now().UnixMicro())
 	if err == nil && n == 0 {
@@ -71,39 +71,39 @@ func (p *Provider) normalized(s entitlement.Subscription) (entitlement.Subscript
 	for _, field := range []struct {
 		name string
 		at   *time.Time
-	}{{"since", &s.StartedAt}, {"paid from", &s.PeriodStart}, {"valid until", &s.PeriodEnd}, {"updated at", &s.UpdatedAt}} {
-		t, err := rounded(field.name, *field.at)
+	}{{"StartedAt", &s.StartedAt}, {"PeriodStart", &s.PeriodStart}, {"PeriodEnd", &s.PeriodEnd}, {"UpdatedAt", &s.UpdatedAt}} {
+		t, err := rounded(*field.at)
 		if err != nil {
-			return s, err
+			return s, invalid(field.name, err)
 		}
 		*field.at = t
 	}
 	if s.UpdatedAt.IsZero() {
-		return s, errors.New("updated at: must be set")
+		return s, invalid("UpdatedAt", errors.New("must be set"))
 	}
 	return s, nil
 }
 
 func (p *Provider) check(s entitlement.Subscription) error {
-	err := named("owner", text.CheckID(s.Owner))
+	err := invalid("Owner", text.CheckID(s.Owner))
 	if err == nil {
-		err = named("id", text.Check(s.ID, text.MaxID))
+		err = invalid("ID", text.Check(s.ID, text.MaxID))
 	}
 	if err == nil {
-		err = named("plan", text.Check(s.Plan, text.MaxID))
+		err = invalid("Plan", text.Check(s.Plan, text.MaxID))
 	}
 	if err != nil {
 		return err
 	}
 	if s.Version < 0 {
-		return fmt.Errorf("version: %d is negative", s.Version)
+		return invalid("Version", fmt.Errorf("%d is negative", s.Version))
 	}
 	switch s.Status {
 	case entitlement.Ended, entitlement.Held:
 		return nil
 	case entitlement.Active, entitlement.PastDue:
 		_, err := p.catalog.Plan(s.Plan)
-		return err
+		return invalid("Plan", err)
 	}
-	return fmt.Errorf("status: unknown status %q", s.Status)
+	return invalid("Status", fmt.Errorf("unknown status %q", s.Status))
 }

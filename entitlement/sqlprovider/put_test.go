@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
-	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -17,34 +16,39 @@ func newSubscription(owner string) entitlement.Subscription {
 	return entitlement.Subscription{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: noon, UpdatedAt: noon}
 }
 
+func isInvalid(err error) bool {
+	var invalid *entitlement.InvalidError
+	return errors.As(err, &invalid)
+}
+
 func TestPutRefuses(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	p := open(t, f, nil)
 	for name, change := range map[string]func(*entitlement.Subscription){
-		"owner: must not be empty":     func(s *entitlement.Subscription) { s.Owner = "" },
-		"owner: must have at most 255": func(s *entitlement.Subscription) { s.Owner = strings.Repeat("a", 256) },
-		"owner: must be valid UTF-8":   func(s *entitlement.Subscription) { s.Owner = "a\xff" },
-		"owner: must not contain":      func(s *entitlement.Subscription) { s.Owner = "a\x00b" },
-		"id: must have at most 255":    func(s *entitlement.Subscription) { s.ID = strings.Repeat("é", 128) },
-		"id: must not contain":         func(s *entitlement.Subscription) { s.ID = "a\x00" },
+		"Owner: must not be empty":     func(s *entitlement.Subscription) { s.Owner = "" },
+		"Owner: must have at most 255": func(s *entitlement.Subscription) { s.Owner = strings.Repeat("a", 256) },
+		"Owner: must be valid UTF-8":   func(s *entitlement.Subscription) { s.Owner = "a\xff" },
+		"Owner: must not contain":      func(s *entitlement.Subscription) { s.Owner = "a\x00b" },
+		"ID: must have at most 255":    func(s *entitlement.Subscription) { s.ID = strings.Repeat("é", 128) },
+		"ID: must not contain":         func(s *entitlement.Subscription) { s.ID = "a\x00" },
 		`unknown plan: ""`:             func(s *entitlement.Subscription) { s.Plan = "" },
 		`unknown plan: "Pro"`:          func(s *entitlement.Subscription) { s.Plan, s.Status = "Pro", entitlement.PastDue },
-		"plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
+		"Plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
 		`unknown status "trialing"`:    func(s *entitlement.Subscription) { s.Status = "trialing" },
 		`unknown status ""`:            func(s *entitlement.Subscription) { s.Status = "" },
-		"version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
-		"updated at: must be set":      func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
-		"since: must be in the years":  func(s *entitlement.Subscription) { s.StartedAt = time.Time{}.Add(-time.Second) },
-		"paid from: must be in the":    func(s *entitlement.Subscription) { s.PeriodStart = time.Time{}.Add(-time.Second) },
-		"valid until: must be in the":  func(s *entitlement.Subscription) { s.PeriodEnd = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"updated at: must be in the":   func(s *entitlement.Subscription) { s.UpdatedAt = time.Unix(1<<60, 0) },
+		"Version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
+		"UpdatedAt: must be set":       func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
+		"StartedAt: must be in the":    func(s *entitlement.Subscription) { s.StartedAt = time.Time{}.Add(-time.Second) },
+		"PeriodStart: must be in the":  func(s *entitlement.Subscription) { s.PeriodStart = time.Time{}.Add(-time.Second) },
+		"PeriodEnd: must be in the":    func(s *entitlement.Subscription) { s.PeriodEnd = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"UpdatedAt: must be in the":    func(s *entitlement.Subscription) { s.UpdatedAt = time.Unix(1<<60, 0) },
 	} {
 		s := newSubscription("ann")
 		change(&s)
 		changed, err := p.Put(t.Context(), s)
-		if err == nil || changed || !strings.Contains(err.Error(), name) || !errors.Is(err, sqlprovider.ErrInvalid) {
-			t.Errorf("got %v, %v, want an ErrInvalid with %q", changed, err, name)
+		if err == nil || changed || !strings.Contains(err.Error(), name) || !isInvalid(err) {
+			t.Errorf("got %v, %v, want an InvalidError with %q", changed, err, name)
 		}
 		if want := strings.HasPrefix(name, "unknown plan"); errors.Is(err, entitlement.ErrUnknownPlan) != want {
 			t.Errorf("%v matches ErrUnknownPlan: got %v, want %v", err, !want, want)
@@ -81,7 +85,7 @@ func TestPutOutage(t *testing.T) {
 	down := errors.New("down")
 	f := &fake{err: down}
 	changed, err := open(t, f, nil).Put(t.Context(), newSubscription("ann"))
-	if changed || !errors.Is(err, down) || errors.Is(err, sqlprovider.ErrInvalid) || !strings.HasPrefix(err.Error(), "sqlprovider: put: ") {
+	if changed || !errors.Is(err, down) || isInvalid(err) || !strings.HasPrefix(err.Error(), "sqlprovider: put: ") {
 		t.Errorf("got %v, %v, want the database's error", changed, err)
 	}
 }
@@ -102,8 +106,8 @@ func TestSetOverrideRefuses(t *testing.T) {
 		"endless grace": {"ann", entitlement.Override{Grace: 1 << 62}, "grace"},
 	} {
 		err := p.SetOverride(t.Context(), c.owner, c.o)
-		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, sqlprovider.ErrInvalid) {
-			t.Errorf("%s: got %v, want an ErrInvalid with %q", name, err, c.want)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !isInvalid(err) {
+			t.Errorf("%s: got %v, want an InvalidError with %q", name, err, c.want)
 		}
 	}
 	if n := f.count(); n != 0 {
@@ -120,13 +124,13 @@ func TestInvalidEvents(t *testing.T) {
 		for name, err := range map[string]error{
 			"Seen": failed, "MarkProcessed": p.MarkProcessed(t.Context(), event, noon), "SaveRejected": p.SaveRejected(t.Context(), event, noon, "", nil),
 		} {
-			if !errors.Is(err, sqlprovider.ErrInvalid) {
-				t.Errorf("%s(%.10q): got %v, want ErrInvalid", name, event, err)
+			if !isInvalid(err) {
+				t.Errorf("%s(%.10q): got %v, want an InvalidError", name, event, err)
 			}
 		}
 	}
-	if err := p.Prune(t.Context(), time.Unix(1<<60, 0)); !errors.Is(err, sqlprovider.ErrInvalid) {
-		t.Errorf("Prune of a year after 9999: got %v, want ErrInvalid", err)
+	if err := p.Prune(t.Context(), time.Unix(1<<60, 0)); !isInvalid(err) {
+		t.Errorf("Prune of a year after 9999: got %v, want an InvalidError", err)
 	}
 	if n := f.count(); n != 0 {
 		t.Errorf("refused calls sent %d statements to the database", n)

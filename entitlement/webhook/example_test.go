@@ -48,7 +48,7 @@ func ExampleNew_unknownPlan() {
 	_, err = webhook.New(newStore(), webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), catalog,
 		map[string]string{"price_1Qpro": "Pro"}, nil)
 	fmt.Println(err)
-	// Output: webhook: product "price_1Qpro": entitlement: unknown plan: "Pro"
+	// Output: webhook: invalid product "price_1Qpro": entitlement: unknown plan: "Pro"
 }
 
 // While a secret is replaced, both the new and the old one work.
@@ -70,7 +70,7 @@ func ExampleDodo() {
 func ExampleStripe() {
 	_, err := webhook.New(newStore(), webhook.Stripe("sk_live_not-a-webhook-secret"), nil, nil, nil)
 	fmt.Println(err)
-	// Output: webhook: stripe: secret 1 of 1: it does not begin with "whsec_"
+	// Output: webhook: invalid source: stripe: secret 1 of 1: it does not begin with "whsec_"
 }
 
 // Stripe's refunds and disputes do not contain the owner. The host looks it up.

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -61,17 +62,17 @@ func TestNewRefuses(t *testing.T) {
 		plans   map[string]string
 		want    string
 	}{
-		"no store":            {nil, good, catalog, products, "store is nil"},
-		"no source":           {newStore(), webhook.Source{}, catalog, products, "source is"},
+		"no store":            {nil, good, catalog, products, "invalid store"},
+		"no source":           {newStore(), webhook.Source{}, catalog, products, "invalid source"},
 		"no catalog":          {newStore(), good, nil, products, "catalog"},
-		"no plans":            {newStore(), good, catalog, nil, "no product"},
+		"no plans":            {newStore(), good, catalog, nil, "invalid products"},
 		"unknown plan":        {newStore(), good, catalog, map[string]string{"price_1": "pro", "price_2": "enterprise"}, `product "price_2": entitlement: unknown plan: "enterprise"`},
 		"another case":        {newStore(), good, catalog, map[string]string{"price_1": "Pro"}, `"Pro"`},
 		"empty name":          {newStore(), good, catalog, map[string]string{"": "pro"}, `product ""`},
 		"a control character": {newStore(), good, catalog, map[string]string{"a\x00": "pro"}, `product "a\x00"`},
 	} {
-		if _, err := webhook.New(c.st, c.source, c.catalog, c.plans, nil); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		if _, err := webhook.New(c.st, c.source, c.catalog, c.plans, nil); !errors.As(err, new(*entitlement.InvalidError)) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an InvalidError with %q", name, err, c.want)
 		}
 	}
 }

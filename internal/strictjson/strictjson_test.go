@@ -110,7 +110,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-// An error has a bounded length, whatever the names in the document.
+// An error has a bounded length, even if the document has long names.
 func TestErrorsAreShort(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat(`{"`+strings.Repeat("\\u0001", 100)+`":`, 100)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
-	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
 // a write that the database skips without an error is an outage.
@@ -37,7 +36,7 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 			ended := old
 			ended.Status, ended.UpdatedAt = entitlement.Ended, old.UpdatedAt.Add(time.Second)
 			for name, s := range map[string]entitlement.Subscription{"a new one": bought("bob", "sub_2", "pro"), "a newer state": ended} {
-				if changed, err := p.Put(t.Context(), s); changed || err == nil || errors.Is(err, sqlprovider.ErrInvalid) {
+				if changed, err := p.Put(t.Context(), s); changed || err == nil || errors.As(err, new(*entitlement.InvalidError)) {
 					t.Errorf("Put of %s: got %v, %v, want an outage", name, changed, err)
 				}
 			}
