@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxCalls bounds the calls at once of each kind: reads and revocations, last-used
-	// times, and calls of the second level. A call that was given up counts until it
+	// times, and calls of the shared cache. A call that was given up counts until it
 	// has returned.
 	maxCalls = 64
 
@@ -24,11 +24,6 @@ const (
 type places = bound.Places
 
 func newPlaces() *places { return bound.NewPlaces(maxCalls, maxWaiting) }
-
-// errNobody is an error that nobody returns.
-var errNobody = errors.New("nobody's error")
-
-var errExited = errors.New("the call exited")
 
 var errOverloaded = errors.New("overloaded, the call was not made")
 
@@ -54,7 +49,26 @@ func askFor[T any](ctx context.Context, places *places, timeout time.Duration, r
 	return bound.Call(ctx, timeout, func() {
 		places.Release()
 		returned()
-	}, call)
+	}, func(ctx context.Context) (T, error) {
+		value, err := call(ctx)
+		return value, storeError(err)
+	})
+}
+
+// sharedTime bounds each call of [Options.SharedCache], which should bound itself to
+// less. It is also no more than a quarter of CallTimeout.
+const sharedTime = 500 * time.Millisecond
+
+// askShared calls the shared cache, whatever it does with the call.
+func askShared[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
+	return askFor(ctx, m.sharedCalls, min(sharedTime, m.opts.CallTimeout/4), func() {}, call)
+}
+
+// storeError classifies an error of the store or the shared cache, once, within the
+// guarded call. What matches none of these errors is an outage.
+func storeError(err error) error {
+	return bound.Classify(err, store.ErrOwnerMismatch, store.ErrNotFound, store.ErrLimit, store.ErrDuplicate, store.ErrConflict,
+		store.ErrBusy, cache.ErrMiss, errors.ErrUnsupported)
 }
 
 // overloaded reports whether err says that a call was not made because too many

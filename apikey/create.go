@@ -135,13 +135,14 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	}
 	// The store gets its own copy: what it does to it does not reach the caller.
 	kept := r.Clone()
-	insert := func(ctx context.Context) error { return m.store.Insert(ctx, kept, limit) }
+	insert := func(ctx context.Context) (struct{}, error) { return struct{}{}, m.store.Insert(ctx, kept, limit) }
 	if kind == EventCreated {
-		_, err = askInTurn(ctx, t, m.opts.CallTimeout, fenced(m, insert, cache.Key(r.Digest)))
+		// Nobody knows the token yet, so no cache has an entry of it.
+		_, err = askInTurn(ctx, t, m.opts.CallTimeout, insert)
 	} else {
 		// Others may have looked for it in vain. If they are not told, they
 		// look again within NegativeTTL.
-		_, err = change(ctx, m, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, insert(ctx) }, cache.Key(r.Digest))
+		_, err = change(ctx, m, t, insert, cache.Key(r.Digest))
 	}
 	if errors.Is(err, store.ErrConflict) { // by the clock of another instance
 		return Key{}, errExpiryPassed
@@ -245,7 +246,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}
 	m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
-	told := m.notPropagated(ctx, done.untold) == nil
+	told := m.notPropagated(ctx, done.unpropagated) == nil
 	return Issued{Key: keyOf(done.value.made), Secret: newSecret(token), Propagated: told}, nil
 }
 

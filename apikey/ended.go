@@ -35,10 +35,10 @@ const (
 type endedKeys struct {
 	m *Manager
 
-	mu      sync.Mutex
-	keys    recent[store.Digest, endedKey]
-	owners  recent[cache.Key, endedKey] // by RevokeAll
-	doubted uint64                      // the count when other instances' changes were last missed
+	mu       sync.Mutex
+	keys     recent[store.Digest, endedKey]
+	owners   recent[cache.Key, endedKey] // by RevokeAll
+	missedAt uint64                      // the count when other instances' changes were last missed
 
 	// count orders loads and changes: a load contradicts a change only if it
 	// began after the change was remembered.
@@ -153,20 +153,23 @@ func (e *endedKeys) enabled(d store.Digest) {
 	}
 }
 
-// changed is called when another instance has changed the key.
-func (e *endedKeys) changed(d store.Digest) {
-	e.updatesOf(d).Add(1)
-	e.enabled(d)
+// changed is called when another instance has changed these keys.
+func (e *endedKeys) changed(keys []cache.Key) {
+	for _, key := range keys {
+		d := store.Digest(key)
+		e.updatesOf(d).Add(1)
+		e.enabled(d)
+	}
 }
 
-// doubt is called when changes of other instances may have been missed.
-func (e *endedKeys) doubt() {
+// missed is called when changes of other instances may have been missed.
+func (e *endedKeys) missed() {
 	for i := range e.updates {
 		e.updates[i].Add(1)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.doubted = e.count.Load()
+	e.missedAt = e.count.Load()
 }
 
 // check returns r as this process has left the key, and reports it if the store
@@ -218,11 +221,11 @@ func (e *endedKeys) find(r store.Record) (k endedKey, undone bool) {
 // has passed, which is how long other instances' changes may go unseen.
 func (e *endedKeys) holdsDisabled(k endedKey) bool {
 	until := e.disabledUntil(k)
-	return k.count > e.doubted && (until.IsZero() || time.Now().Before(until))
+	return k.count > e.missedAt && (until.IsZero() || time.Now().Before(until))
 }
 
 func (e *endedKeys) disabledUntil(k endedKey) time.Time {
-	if e.m.feed != nil && e.m.feed.Up() {
+	if e.m.group.Healthy() {
 		return time.Time{}
 	}
 	return k.at.Add(e.m.opts.CacheTTL)

@@ -84,7 +84,7 @@ func EncodeRecord(r store.Record) ([]byte, error) { return encodeRecord(r) }
 func DecodeRecord(b []byte) (store.Record, error) { return decodeRecord(b) }
 
 // BusIsUp reports whether the Manager hears of what others change.
-func (m *Manager) BusIsUp() bool { return m.feed.Up() }
+func (m *Manager) BusIsUp() bool { return m.group.Healthy() }
 
 func numberedDigest(i int) store.Digest { return DigestOf(strconv.Itoa(i)) }
 

@@ -482,7 +482,7 @@ func TestNilBusAndLevel(t *testing.T) {
 	}{
 		{"no bus and no level", apikey.Options{}, ""},
 		{"nil pointer as a bus", apikey.Options{Bus: (*memoryBus)(nil)}, "Bus"},
-		{"nil pointer as a level", apikey.Options{SharedCache: (*memoryLevel)(nil)}, "Level"},
+		{"nil pointer as a level", apikey.Options{SharedCache: (*memoryLevel)(nil)}, "SharedCache"},
 	} {
 		m, err := apikey.New(memstore.New(), &tt.opts)
 		var invalid *apikey.InvalidError

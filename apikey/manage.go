@@ -196,7 +196,7 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 		return Key{}, err
 	}
 	m.emit(ctx, Event{Kind: EventUpdated, Time: change.At, Owner: owner, KeyID: id})
-	return keyOf(done.value), m.notPropagated(ctx, done.untold)
+	return keyOf(done.value), m.notPropagated(ctx, done.unpropagated)
 }
 
 // Revoke ends a key for good. It is idempotent: the first call's time and
@@ -229,7 +229,7 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	if done.value.changed {
 		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
 	}
-	return keyOf(done.value.Record), m.notPropagated(ctx, done.untold)
+	return keyOf(done.value.Record), m.notPropagated(ctx, done.unpropagated)
 }
 
 type revocation struct {

@@ -56,9 +56,9 @@ type Manager struct {
 	carriers []carrier
 
 	calls                      *places                                // places for calls of the store, see ask
+	sharedCalls                *places                                // places for calls of the shared cache
 	keys                       *cache.Cache[*cachedKey]               // by digest
-	level                      *secondLevel                           // nil when there is none
-	feed                       *cache.Feed                            // nil when there is no Bus
+	group                      *cache.Group                           // nil when there is no Bus
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	reads, writes, revocations *lane                                  // for the management calls of these kinds
 
@@ -72,7 +72,7 @@ type Manager struct {
 
 	failed, overloaded logLimit
 
-	mark atomic.Uint64 // the highest that the bus brought since the last look at the count
+	mark, ownMark atomic.Uint64 // see countWatch
 }
 
 // New returns a Manager over st. Nil opts are all defaults. It answers an
@@ -86,7 +86,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(),
+	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(), sharedCalls: newPlaces(),
 		reads: newLane(maxCalls, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxCalls, ownerWaiting), quotas: newQuotas()}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {
@@ -105,9 +105,11 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 		}
 	}
 	m.noPlan, m.ended.m = m.everything(), m
-	m.level = newSecondLevel(m)
+	if o.SharedCache != nil {
+		m.keys.Share(o.SharedCache, m.loadedFromShared, m.logSharedFailure)
+	}
 	if o.Bus != nil {
-		m.feed = cache.NewFeed(o.Bus, newListener(m), &cache.FeedOptions{Report: m.reportBus, OnMark: m.mark.Store, TTL: m.opts.CacheTTL})
+		m.joinOthers()
 	}
 	m.watcher = startWatcher(m)
 	m.uses = newLastUsed(m)
@@ -123,6 +125,32 @@ func (m *Manager) cacheOptions() cache.Options {
 		StaleIfError: m.opts.StaleIfError,
 		LoadTimeout:  m.opts.CallTimeout,
 	}
+}
+
+// joinOthers joins the instances that the Bus connects.
+func (m *Manager) joinOthers() {
+	m.group = cache.NewGroup(m.opts.Bus, &cache.GroupOptions{
+		Report:   m.reportBus,
+		OnChange: m.ended.changed,
+		OnMissed: m.ended.missed,
+		Mark:     m.ownMark.Load,
+		OnMark:   m.mark.Store,
+		TTL:      m.opts.CacheTTL,
+	})
+	m.group.Join(m.keys)
+	if m.plans != nil {
+		m.group.Join(m.plans)
+	}
+}
+
+// reportBus is called when the bus goes down and when it is up.
+func (m *Manager) reportBus(err error) {
+	defer func() { _ = recover() }() // from a Logger that panics
+	if err != nil {
+		m.log.Warn("apikey: the bus is down; cached keys and plans expire after 10 s until it is up", slog.Any("error", err))
+		return
+	}
+	m.log.Info("apikey: the bus is up")
 }
 
 // isNil also knows a nil pointer or func in an interface, which would only fail
@@ -141,7 +169,7 @@ func isNil(v any) bool {
 // leaves the bus, waits for look-ups under way and ends the Manager's goroutines.
 // It may be called again; an error is ctx's, also when the provider's Watch does
 // not return, or [ErrUnavailable] for last-used times that the store did not take.
-// The store, the bus and the second level are left open.
+// The store, the bus and the shared cache are left open.
 //
 // Call it after the HTTP server has shut down. Validations after Close are
 // answered from the store, and their last-used times are not written.
@@ -152,10 +180,7 @@ func (m *Manager) Close(ctx context.Context) error {
 		watching = fmt.Errorf("apikey: the provider's Watch has not returned: %w", watching)
 	}
 	err = errors.Join(err, watching, m.counts.close(ctx))
-	if m.feed != nil {
-		err = errors.Join(err, m.feed.Close(ctx))
-	}
-	err = errors.Join(err, m.keys.Close(ctx))
+	err = errors.Join(err, m.group.Close(ctx), m.keys.Close(ctx))
 	if m.plans != nil {
 		err = errors.Join(err, m.plans.Close(ctx))
 	}
@@ -205,16 +230,7 @@ func (m *Manager) unavailable(ctx context.Context, what string, err error) error
 	default:
 		m.logFailure(ctx, what, err)
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, noVerdict(err))
-}
-
-// noVerdict hides the Manager's own errors in one that comes from elsewhere:
-// whoever asks for these first must not take an outage for a verdict.
-func noVerdict(err error) error {
-	if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) {
-		return errors.New(fmt.Sprint(err)) // which survives an Error that panics
-	}
-	return err
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
 }
 
 var errForged = errors.New("the store answered with a record that was not asked for")

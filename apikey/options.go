@@ -74,8 +74,8 @@ type Options struct {
 	// CallTimeout bounds each call of the store or the provider. Default 3 s. If
 	// too many calls are running, a validation first waits for up to a quarter of
 	// CallTimeout, and any other call for up to CallTimeout. With a Bus or a
-	// Level, a change can take up to 4.5 s longer. A call of the Level is bounded
-	// by 500 ms or a quarter of CallTimeout, whichever is less.
+	// SharedCache, a change can take up to 4.5 s longer. A call of the SharedCache
+	// is bounded by 500 ms or a quarter of CallTimeout, whichever is less.
 	CallTimeout time.Duration
 
 	// Headers are the request headers that may carry the token: "Authorization",
@@ -207,7 +207,7 @@ func (o *Options) validate() error {
 	if o.CacheSize < 0 || o.CacheSize > maxCacheSize {
 		return &InvalidError{Field: "CacheSize", Reason: "must be 0 to 100,000,000"}
 	}
-	for field, v := range map[string]any{"Entitlements": o.Entitlements, "Bus": o.Bus, "Level": o.SharedCache} {
+	for field, v := range map[string]any{"Entitlements": o.Entitlements, "Bus": o.Bus, "SharedCache": o.SharedCache} {
 		if v != nil && isNil(v) {
 			return &InvalidError{Field: field, Reason: "must not be a nil pointer or func"}
 		}

@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
@@ -22,10 +23,12 @@ func (m *Manager) InvalidateOwner(ctx context.Context, owner string) error {
 	if m.plans == nil {
 		return nil
 	}
-	key := ownerKey(owner)
-	m.plans.Forget(key)
-	return m.notPropagated(ctx, m.publish(ctx, key))
+	unpropagated, _ := m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, made)
+	return m.notPropagated(ctx, unpropagated)
 }
+
+// made is the write of a change that was made elsewhere.
+func made(context.Context) (tell bool, err error) { return true, nil }
 
 // An Usage is what an owner's settings page shows above the keys.
 type Usage struct {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
+	bound "github.com/keyhatch/keyhatch/internal/guard"
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // refusalTTL bounds how long an owner is taken for one who is not entitled, so
@@ -43,7 +45,7 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		now := time.Now() // what a slow provider says is as of then
 		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
 		e = e.Clone() // the provider may go on changing its own
-		switch {
+		switch err = bound.Classify(err, entitlement.ErrNone, store.ErrBusy); {
 		case errors.Is(err, entitlement.ErrNone):
 			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil
 		case err != nil:

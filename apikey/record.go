@@ -1,9 +1,12 @@
 package apikey
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/internal/recordjson"
 	"github.com/keyhatch/keyhatch/internal/strictjson"
 	"github.com/keyhatch/keyhatch/store"
@@ -39,4 +42,17 @@ func decodeRecord(b []byte) (store.Record, error) {
 		return store.Record{}, errRecord
 	}
 	return cached.Stored(), nil
+}
+
+// loadedFromShared returns the key of an entry of the shared cache.
+func (m *Manager) loadedFromShared(key cache.Key, value []byte) (found cache.Loaded[*cachedKey], ok bool) {
+	r, err := decodeRecord(value)
+	if err != nil || !possible(r, store.Digest(key)) || m.ended.contradicts(r) {
+		return found, false
+	}
+	return m.loaded(r), true
+}
+
+func (m *Manager) logSharedFailure(ctx context.Context, err error) {
+	m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: shared cache failed", slog.Any("error", err))
 }

@@ -41,7 +41,7 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, e
 		err = m.fail(ctx, owner, "", fmt.Errorf("%d keys are revoked, call again for the others: %w", run.n, err))
 		return run.n, err
 	}
-	return run.n, m.notPropagated(ctx, run.untold)
+	return run.n, m.notPropagated(ctx, run.unpropagated)
 }
 
 // A revokeAll is one call of RevokeAll.
@@ -50,9 +50,9 @@ type revokeAll struct {
 	turn          *turn
 	owner, reason string
 
-	n       int            // keys revoked so far
-	revoked []store.Record // the latest of them, to remember if the call fails
-	untold  error          // why other instances may not know of some
+	n            int            // keys revoked so far
+	revoked      []store.Record // the latest of them, to remember if the call fails
+	unpropagated error          // why other instances may not know of some
 }
 
 // maxInterrupted is how many keys an interrupted RevokeAll remembers, so that they
@@ -64,8 +64,8 @@ func (a *revokeAll) all(ctx context.Context) error {
 	for {
 		at := now()
 		done, err := a.batch(ctx, at)
-		if a.untold == nil {
-			a.untold = done.untold
+		if a.unpropagated == nil {
+			a.unpropagated = done.unpropagated
 		}
 		if err == nil {
 			err = a.check(done.value, last)
@@ -85,8 +85,9 @@ func (a *revokeAll) all(ctx context.Context) error {
 			return nil
 		}
 		if last = done.value[0].ID; ctx.Err() != nil {
-			_ = a.publishOwner(ctx, a.owner) // the error says that there is more to do
-			return context.Cause(ctx)
+			// The error says that there is more to do.
+			_, _ = a.keys.Change(context.WithoutCancel(ctx), nil, []cache.Key{ownerKey(a.owner)}, made)
+			return ctx.Err()
 		}
 	}
 }
@@ -106,16 +107,9 @@ func (a *revokeAll) check(revoked []store.Record, last string) error {
 // stays up until the call has returned, also if it is given up before. The other
 // instances are told after the last batch, and after one that may have happened.
 func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
-	return tell(ctx, a.Manager, a.turn, func(ctx context.Context) (c changed[[]store.Record], err error) {
-		err = errExited
-		defer func() {
-			if c.untold = a.forget(ctx, c.value, err); err != nil || len(c.value) < store.RevokeBatch {
-				c.untold = errors.Join(c.untold, a.publishOwner(ctx, a.owner))
-			}
-		}()
-		_ = a.keys.WriteGroup(func() error {
-			defer a.level.mark(ownerKey(a.owner))
-			c.value, err = bounded(ctx, a.Manager, func(ctx context.Context) ([]store.Record, error) {
+	return propagate(ctx, a.Manager, a.turn, func(ctx context.Context) (done changed[[]store.Record], err error) {
+		done.unpropagated, err = a.keys.Change(ctx, nil, []cache.Key{ownerKey(a.owner)}, func(ctx context.Context) (tell bool, err error) {
+			done.value, err = bounded(ctx, a.Manager, func(ctx context.Context) ([]store.Record, error) {
 				a.uses.flushOwner(ctx, a.owner)
 				revoked, err := a.store.RevokeAll(ctx, a.owner, at, a.reason)
 				if err == nil {
@@ -123,22 +117,63 @@ func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Re
 				}
 				return revoked, err
 			})
-			return err
-		}, ownerKey(a.owner))
-		return c, err
+			return err != nil || len(done.value) < store.RevokeBatch, err
+		})
+		undeleted := a.forget(ctx, done.value, err)
+		done.unpropagated = errors.Join(undeleted, done.unpropagated)
+		return done, err
 	})
 }
 
-// forget removes the keys of a batch from the second level. If the batch was the
+// forget removes the keys of a batch from the shared cache. If the batch was the
 // first and not full, or failed, it removes all keys of the owner: an earlier call
 // may have revoked some without removing them.
 func (a *revokeAll) forget(ctx context.Context, revoked []store.Record, err error) error {
+	if a.opts.SharedCache == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx) // the caller's time may be over, but the change is made
 	if err != nil || a.n == 0 && len(revoked) < store.RevokeBatch {
-		return a.level.forgetOwner(ctx, a.owner)
+		return a.forgetAll(ctx)
 	}
-	var keys []cache.Key
-	for _, r := range revoked {
-		keys = append(keys, cache.Key(r.Digest))
+	return a.forgetKeys(ctx, revoked)
+}
+
+// listTime bounds how long forgetAll lists keys.
+const listTime = 2 * time.Second
+
+// forgetAll removes all keys of the owner, whatever their state.
+func (a *revokeAll) forgetAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	q := store.Query{Owner: a.owner}
+	for {
+		page, err := ask(ctx, a.Manager, func(ctx context.Context) (store.Page, error) { return a.store.List(ctx, q) })
+		if err != nil {
+			return fmt.Errorf("shared cache: list the owner's keys: %w", err)
+		}
+		if err := a.forgetKeys(ctx, page.Records); err != nil {
+			return err
+		}
+		if q.After = page.Next; q.After.IsZero() || len(page.Records) == 0 {
+			return nil
+		}
 	}
-	return a.level.forget(ctx, keys...)
+}
+
+func (a *revokeAll) forgetKeys(ctx context.Context, records []store.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	keys := make([]cache.Key, len(records))
+	for i := range records {
+		keys[i] = cache.Key(records[i].Digest)
+	}
+	_, err := askShared(ctx, a.Manager, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.opts.SharedCache.Delete(ctx, keys...)
+	})
+	if err != nil {
+		return fmt.Errorf("shared cache: delete: %w", err)
+	}
+	return nil
 }

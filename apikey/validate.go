@@ -125,27 +125,24 @@ func (k *cachedKey) under(e *entitlement.Entitlement) *Principal {
 //go:noinline
 func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) {
 	return m.keys.Load(ctx, cache.Key(d), func(ctx context.Context) (cache.Loaded[*cachedKey], error) {
-		found, lease, ok := m.level.find(ctx, d)
-		if ok {
-			return found, nil
-		}
 		seen := m.ended.now()
 		sooner, cancel := m.sooner(ctx)
 		defer cancel()
 		r, err := m.store.Lookup(sooner, d)
-		switch {
+		var found cache.Loaded[*cachedKey]
+		switch err = storeError(err); {
 		case errors.Is(err, store.ErrNotFound):
-			found = cache.Loaded[*cachedKey]{Absent: true}
+			found.Absent = true
+			return found, nil
 		case errors.Is(err, store.ErrBusy):
 			return found, cache.ErrOverloaded
 		case err != nil:
 			return found, err
 		case !possible(r, d):
 			return found, errForged
-		default:
-			found = m.loadedAsLeft(ctx, r, seen)
 		}
-		m.level.keep(ctx, d, lease, r, found.Absent)
+		found = m.loadedAsLeft(ctx, r, seen)
+		found.Encode = func() ([]byte, error) { return encodeRecord(r) }
 		return found, nil
 	})
 }

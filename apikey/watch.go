@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
 	bound "github.com/keyhatch/keyhatch/internal/guard"
 )
@@ -46,24 +47,25 @@ func (m *Manager) watch(ctx context.Context, provider entitlement.Watcher) {
 	}
 }
 
-// watchOnce is the provider's, whatever the provider does. A Watch may exit its
-// goroutine, so it gets one of its own.
+// watchOnce is the provider's Watch, whatever the provider does.
 func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) error {
-	ended := make(chan error, 1)
-	go bound.Finish(func() error {
-		return provider.Watch(ctx, m.plans.Doubt, func(owner string) { m.ownerSeen(ctx, owner) })
-	}, func(err error) { ended <- err })
-	return <-ended
+	return bound.Run(func() error {
+		return bound.Classify(provider.Watch(ctx, m.plans.MarkStale, func(owner string) { m.ownerSeen(ctx, owner) }))
+	})
 }
 
-// ownerSeen is InvalidateOwner for what the provider has seen. A bus that is lost, or
-// the end of the Watch, must not hold up what comes after; those who do not hear of
-// it then ask anew soon.
+// ownerSeen is InvalidateOwner for what the provider has seen. A bus that is down, or
+// the end of the Watch, must not hold up what comes after: the message is sent later
+// if it can be.
 func (m *Manager) ownerSeen(ctx context.Context, owner string) {
-	key := ownerKey(owner)
-	m.plans.Forget(key)
-	if m.feed != nil && m.feed.Up() && ctx.Err() == nil {
-		_ = m.notPropagated(ctx, m.publish(ctx, key)) // which is logged
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !m.group.Healthy() {
+		cancel()
+	}
+	unpropagated, _ := m.plans.Change(ctx, []cache.Key{ownerKey(owner)}, nil, made)
+	if ctx.Err() == nil {
+		_ = m.notPropagated(ctx, unpropagated) // which is logged
 	}
 }
 

@@ -133,7 +133,7 @@ func (w *countWatch) read(ctx context.Context) (store.Revocations, error) {
 }
 
 func (w *countWatch) report(ctx context.Context, count, highest int64) {
-	w.m.keys.Doubt() // what is cached may be from before or after
+	w.m.keys.MarkStale() // what is cached may be from before or after
 	w.m.log.LogAttrs(ctx, slog.LevelError, "apikey: the database has gone back to an earlier state and has lost revocations: "+
 		"keys revoked since then may be accepted again. Retire the MAC key or revoke them again; see After a restore in SECURITY.md",
 		slog.Int64("revocations", count), slog.Int64("revocations_before", highest))
@@ -153,8 +153,8 @@ func (w *countWatch) tag() uint64 {
 
 // tell has the bus send the count with the instance's next messages.
 func (w *countWatch) tell() {
-	if w.m.feed != nil && w.seen.Count < 1<<(64-tagBits) {
-		w.m.feed.SetMark(uint64(w.seen.Count)<<tagBits | w.tag())
+	if w.seen.Count < 1<<(64-tagBits) {
+		w.m.ownMark.Store(uint64(w.seen.Count)<<tagBits | w.tag())
 	}
 }
 
@@ -181,31 +181,48 @@ func (w *countWatch) key() cache.Key {
 // shared returns the highest count in the shared cache. kept is true if there is
 // one, or if the shared cache cannot be used now.
 func (w *countWatch) shared(ctx context.Context) (c sharedCount, kept bool) {
-	if w.m.level == nil {
+	if w.m.opts.SharedCache == nil {
 		return c, true
 	}
-	got, err := w.m.level.get(ctx, w.key())
+	item, _, err := w.getShared(ctx)
 	switch {
 	case errors.Is(err, cache.ErrMiss):
 		return c, false
-	case err != nil || got.item.Absent || len(got.item.Value) != 8:
+	case err != nil || item.Absent || len(item.Value) != 8:
 		return c, true
 	}
-	return sharedCount{int64(binary.BigEndian.Uint64(got.item.Value)), got.item.Age}, true
+	return sharedCount{int64(binary.BigEndian.Uint64(item.Value)), item.Age}, true
+}
+
+func (w *countWatch) getShared(ctx context.Context) (item cache.Item, lease string, err error) {
+	type answer struct {
+		item  cache.Item
+		lease string
+	}
+	a, err := askShared(ctx, w.m, func(ctx context.Context) (a answer, err error) {
+		a.item, a.lease, err = w.m.opts.SharedCache.Get(ctx, w.key())
+		return a, err
+	})
+	return a.item, a.lease, err
 }
 
 // share puts a count into the shared cache in the place of another one. If it
 // fails, the next look tries again.
 func (w *countWatch) share(ctx context.Context, r store.Revocations) {
-	if w.m.level == nil || w.m.level.forget(ctx, w.key()) != nil {
+	shared := w.m.opts.SharedCache
+	if shared == nil {
 		return
 	}
-	got, err := w.m.level.get(ctx, w.key())
+	_, err := askShared(ctx, w.m, func(ctx context.Context) (struct{}, error) { return struct{}{}, shared.Delete(ctx, w.key()) })
+	if err != nil {
+		return
+	}
+	_, lease, err := w.getShared(ctx)
 	if !errors.Is(err, cache.ErrMiss) {
 		return
 	}
 	item := cache.Item{Value: binary.BigEndian.AppendUint64(nil, uint64(r.Count))}
-	_, _ = callLevel(ctx, w.m.level, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, w.m.level.Set(ctx, w.key(), got.lease, item, seenTTL)
+	_, _ = askShared(ctx, w.m, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, shared.Set(ctx, w.key(), lease, item, seenTTL)
 	})
 }

@@ -56,7 +56,7 @@ func TestKeptValueClosesNoBreaker(t *testing.T) {
 		hang(t, c, 5)
 		time.Sleep(time.Second)
 		kept := func(context.Context) (cache.Loaded[int64], error) {
-			return cache.Loaded[int64]{Value: 1, Kept: true}, nil
+			return cache.Loaded[int64]{Value: 1}.FromShared(), nil
 		}
 		if v, err := c.Load(t.Context(), keyOf(0), kept); v != 1 || err != nil {
 			t.Fatalf("Load of what is kept: %d, %v", v, err)
@@ -242,7 +242,7 @@ func TestHeldBackAnswersStale(t *testing.T) {
 		for i := range 3 {
 			_, _ = c.Load(t.Context(), keyOf(i), found(7, &calls))
 		}
-		c.Forget(keyOf(1))
+		c.Invalidate(keyOf(1))
 		time.Sleep(2 * time.Minute)
 		hang(t, c, 5)
 		for _, tt := range []struct {
@@ -456,12 +456,12 @@ func TestPutOff(t *testing.T) {
 		putOff        bool
 	}{
 		{"nothing happened", nothing, nothing, 0, true},
-		{"written since", nothing, func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, 0, false},
-		{"group written since", nothing, func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, 0, false},
-		{"doubted since", nothing, func(c *cache.Cache[int64]) { c.Doubt() }, 0, false},
-		{"doubted before", func(c *cache.Cache[int64]) { c.Doubt() }, nothing, 0, false},
-		{"not trusted", nothing, func(c *cache.Cache[int64]) { c.Trust(time.Now(), 0) }, 0, false},
-		{"somebody on the bus silent", nothing, func(c *cache.Cache[int64]) { c.Trust(time.Now().Add(time.Hour), 10*time.Second) }, 0, false},
+		{"written since", nothing, func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }, 0, false},
+		{"group written since", nothing, func(c *cache.Cache[int64]) { c.InvalidateGroup(keyOf(1)) }, 0, false},
+		{"doubted since", nothing, func(c *cache.Cache[int64]) { c.MarkStale() }, 0, false},
+		{"doubted before", func(c *cache.Cache[int64]) { c.MarkStale() }, nothing, 0, false},
+		{"not trusted", nothing, func(c *cache.Cache[int64]) { c.ExtendLease(time.Now(), 0) }, 0, false},
+		{"somebody on the bus silent", nothing, func(c *cache.Cache[int64]) { c.ExtendLease(time.Now().Add(time.Hour), 10*time.Second) }, 0, false},
 		{"a TTL later", nothing, nothing, time.Minute, false},
 		{"past StaleIfError", func(*cache.Cache[int64]) { time.Sleep(3*time.Minute + 50*time.Second) }, nothing, 15 * time.Second, false},
 	} {

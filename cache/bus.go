@@ -9,16 +9,16 @@ import (
 )
 
 // A Bus carries messages between the instances of a service, so that all of them
-// see a change at once. Implementers adapt a message broker to it; a [Feed] does
+// see a change at once. Implementers adapt a message broker to it; a [Group] does
 // the rest.
 //
-// A Bus only moves text. It needs no storage and no acknowledgements: a Feed
+// A Bus only moves text. It needs no storage and no acknowledgements: a Group
 // notices lost messages. Messages are printable ASCII of at most [MaxMessage]
 // bytes.
 //
 // A Bus that has a secret also has a method MACKey() []byte, which returns a key
 // that is derived from the secret for this purpose alone and is the same in all
-// instances; one that wraps another must pass it on. The Feed then authenticates
+// instances; one that wraps another must pass it on. The Group then authenticates
 // its messages. Without a key, everyone who can publish can make an instance
 // invalidate entries, and can hide from it that messages of others are lost.
 //
@@ -34,7 +34,7 @@ type Bus interface {
 	// Receive connects and calls deliver for each message, one after the other,
 	// in the broker's order and unchanged. It also delivers a text that
 	// CheckMessage would refuse, since it may be a damaged message, which the
-	// Feed must notice. Before the first message, Receive calls ready once.
+	// Group must notice. Before the first message, Receive calls ready once.
 	// Messages that are published from then on are delivered for as long as the
 	// connection lasts.
 	//

@@ -7,9 +7,10 @@
 // entry for a while after Del, and of two quick Sets the older may win. So
 // correctness does not depend on what ristretto holds. Every entry carries the
 // epoch that its key had before the entry was loaded. Every write advances the
-// epoch, and an entry is served only while the two are equal.
+// epoch, and an entry is served only while the two are equal. [Cache.Change] is
+// the one way to make a write.
 //
-// A [Feed] joins the caches of several instances over a [Bus]. This is the time
+// A [Group] joins the caches of several instances over a [Bus]. This is the time
 // after which an instance sees a change that another one made, with n instances,
 // while the store works:
 //
@@ -23,14 +24,14 @@
 //     silent for five minutes counts as gone;
 //   - in every case, the TTL of the entries.
 //
-// Without a Feed, or while loads fail or are slow, the bound is the longer of
+// Without a Group, or while loads fail or are slow, the bound is the longer of
 // [Options.TTL] and [Options.StaleIfError].
 //
 // If k instances are silent at once, the first of them is detected after about
 // n²/2500k s.
 //
-// A [Shared] is a cache that instances share. Load functions ask it before the
-// store.
+// A [Shared] is a cache that instances share. A Cache asks it before the store; see
+// [Cache.Share].
 package cache
 
 import (
@@ -105,17 +106,20 @@ const (
 // who get them.
 type Cache[V any] struct {
 	stripes [stripes]stripe[V]
-	groups  [stripes + 1]group // the last one is noGroup
-	gen     atomic.Uint64      // how many writes of groups have ended
+	groups  [stripes + 1]groupEpoch // the last one is noGroup
+	gen     atomic.Uint64           // how many writes of groups have ended
 
 	// Absent entries live apart, so that a flood of unknown keys cannot push
 	// out known ones.
 	present, absent *ristretto.Cache[uint64, *entry[V]]
 
-	trust   trust
-	doubted atomic.Int64 // when last, in nanoseconds since the start
-	gate    gate
-	start   time.Time // monotonic deadlines count from here
+	lease       lease
+	markedStale atomic.Int64 // when last, in nanoseconds since the start
+	gate        gate
+	start       time.Time // monotonic deadlines count from here
+
+	group  *Group      // nil unless the cache has joined one
+	shared *sharing[V] // nil unless Share was called
 
 	// Loads. Those of strangers, which are keys without a value in memory, and
 	// renewals pass through a narrower door before they take a place.
@@ -149,7 +153,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 		breaker:   guard.NewBreaker(opts.LoadTimeout / 4),
 		flights:   map[flightID]*flight[V]{},
 	}
-	c.trust.forEver()
+	c.lease.forEver()
 	var err error
 	if c.present, err = newShelf[V](opts.Size); err != nil {
 		return nil, err
@@ -160,6 +164,9 @@ func New[V any](opts Options) (*Cache[V], error) {
 	}
 	return c, nil
 }
+
+// joined implements member.
+func (c *Cache[V]) joined(g *Group) { c.group = g }
 
 func (o Options) withDefaults() Options {
 	if o.Size == 0 {
@@ -250,7 +257,7 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 		c.sealed = true
 		// A write that never ends: nothing is served or filled from here on.
 		for i := range c.stripes {
-			c.stripes[i].word.begin()
+			c.stripes[i].epoch.begin()
 		}
 	}
 	if err := c.gate.close(ctx); err != nil {

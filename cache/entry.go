@@ -54,21 +54,21 @@ func (e *entry[V]) answer() (V, error) {
 
 // fresh reports whether e may be served. Either clock can end it: the
 // monotonic one when the wall clock is set back, the wall clock when the
-// machine was suspended and the monotonic one stood still. Trust comes before
-// the epochs: who gives trust anew after it had ended has doubted before, so
-// that one of the two is seen.
+// machine was suspended and the monotonic one stood still. The lease comes before
+// the epochs: a lease that had ended is only extended after everything was marked
+// stale, so that one of the two is seen.
 func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], elapsed time.Duration, wall int64) bool {
-	return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall
+	return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall
 }
 
-// undoubted must read the epochs after the entry was read.
-func (c *Cache[V]) undoubted(e *entry[V], s *stripe[V]) bool {
-	return e.epoch == s.word.Load() && e.groupEpoch == c.groups[e.group].Load()
+// isCurrent must read the epochs after the entry was read.
+func (c *Cache[V]) isCurrent(e *entry[V], s *stripe[V]) bool {
+	return e.epoch == s.epoch.Load() && e.groupEpoch == c.groups[e.group].Load()
 }
 
-// unwritten is like undoubted, but counts what is known to have changed alone.
-func (c *Cache[V]) unwritten(e *entry[V], s *stripe[V]) bool {
-	return !written(e.epoch, s.word.Load()) && e.groupEpoch == c.groups[e.group].Load()
+// isUnwritten is like isCurrent, but only considers what is known to have changed.
+func (c *Cache[V]) isUnwritten(e *entry[V], s *stripe[V]) bool {
+	return !written(e.epoch, s.epoch.Load()) && e.groupEpoch == c.groups[e.group].Load()
 }
 
 // age is how long ago the load of an entry began, by the clock that says
@@ -85,7 +85,7 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 	if e.absent = found.Absent; e.absent {
 		ttl = c.opts.NegativeTTL
 	}
-	ttl = shorten(c.trust.limit(ttl), &key)
+	ttl = shorten(c.lease.limit(ttl), &key)
 	e.ends, e.endsWall = e.began+ttl, began.Add(ttl).UnixNano()
 	e.due.Store(int64(e.ends))
 	if e.absent {

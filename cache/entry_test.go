@@ -45,7 +45,7 @@ func TestAgeGoesByTheLaterClock(t *testing.T) {
 // However often an epoch is doubted, it does not come back to what it was, nor
 // look as if a write were under way.
 func TestDoubtsOverflow(t *testing.T) {
-	var w word
+	var w epoch
 	for range 3 {
 		w.begin()
 		w.end()
@@ -60,6 +60,6 @@ func TestDoubtsOverflow(t *testing.T) {
 		if got, want := written(before, w.Load()), n >= 1<<12; got != want {
 			t.Fatalf("after %d doubts written is %t, want %t", n, got, want)
 		}
-		w.doubt()
+		w.markStale()
 	}
 }

@@ -1,6 +1,10 @@
 package cache
 
-import "time"
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
 
 // What the external tests see beyond the API.
 
@@ -29,17 +33,17 @@ func DecodeMessage(text string, key ...byte) (Message, error) {
 }
 
 // Peers is how many other instances are known by their counts.
-func (f *Feed) Peers() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.peers.known)
+func (g *Group) Peers() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.peers.known)
 }
 
 // PresenceEvery is how often an instance of so many tells all that it is there.
 func PresenceEvery(size int) time.Duration { return (&peers{fleet: size}).every() }
 
 // Origin is the instance's own.
-func (f *Feed) Origin() []byte { return f.origin[:] }
+func (g *Group) Origin() []byte { return g.origin[:] }
 
 const (
 	MaxPeers = maxPeers
@@ -49,3 +53,79 @@ const (
 	Lateness = lateness
 	LongGone = longGone
 )
+
+// Write is Change of keys by a write that knows no context.
+func (c *Cache[V]) Write(write func() error, keys ...Key) error {
+	_, err := c.Change(context.Background(), keys, nil, func(context.Context) (bool, error) { return true, write() })
+	return err
+}
+
+// WriteGroup is Write for all keys of a group.
+func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
+	_, err := c.Change(context.Background(), nil, []Key{group}, func(context.Context) (bool, error) { return true, write() })
+	return err
+}
+
+// What a Group tells a cache.
+func (c *Cache[V]) Invalidate(keys ...Key)                         { c.invalidate(keys, nil) }
+func (c *Cache[V]) InvalidateGroup(group Key)                      { c.invalidate(nil, []Key{group}) }
+func (c *Cache[V]) ExtendLease(until time.Time, ttl time.Duration) { c.extendLease(until, ttl) }
+func (c *Cache[V]) Disconnect(ttl time.Duration)                   { c.disconnect(ttl) }
+
+// FromShared returns l as if it came from the shared cache.
+func (l Loaded[V]) FromShared() Loaded[V] {
+	l.kept = true
+	return l
+}
+
+// An Observed is a cache, or nothing, that counts what its Group tells it.
+type Observed struct {
+	*Cache[int64]
+	StaleMarks, Invalidations, Disconnects, Limits atomic.Int64
+	Until                                          atomic.Pointer[time.Time] // of the lease
+}
+
+func (o *Observed) joined(g *Group) {
+	if o.Cache != nil {
+		o.Cache.joined(g)
+	}
+}
+
+func (o *Observed) invalidate(keys, groups []Key) {
+	if len(keys)+len(groups) > 0 {
+		o.Invalidations.Add(1)
+	}
+	if o.Cache != nil {
+		o.Cache.invalidate(keys, groups)
+	}
+}
+
+func (o *Observed) MarkStale() {
+	o.StaleMarks.Add(1)
+	if o.Cache != nil {
+		o.Cache.MarkStale()
+	}
+}
+
+func (o *Observed) extendLease(until time.Time, ttl time.Duration) {
+	o.Until.Store(&until)
+	if ttl != 0 {
+		o.Limits.Add(1)
+	}
+	if o.Cache != nil {
+		o.Cache.extendLease(until, ttl)
+	}
+}
+
+func (o *Observed) disconnect(ttl time.Duration) {
+	o.Disconnects.Add(1)
+	if o.Cache != nil {
+		o.Cache.disconnect(ttl)
+	}
+}
+
+// Publish tells the other instances of keys, and PublishGroup of a group.
+func (g *Group) Publish(ctx context.Context, keys ...Key) error { return g.publish(ctx, keys, nil) }
+func (g *Group) PublishGroup(ctx context.Context, group Key) error {
+	return g.publish(ctx, nil, []Key{group})
+}

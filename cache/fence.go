@@ -1,50 +1,112 @@
 package cache
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"sync/atomic"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
+
+// Change calls write, which changes the values of these keys in the source, or of
+// all keys that were loaded with one of these groups; see [Loaded]. A Get or Load of
+// this cache that starts during or after write never returns an older entry. Change
+// then deletes the keys from the shared cache and tells the other instances of the
+// [Group]; for this alone it observes the end of ctx.
+//
+// write runs in a goroutine of its own. tell is false if others must not be told,
+// because nothing was changed, or because a later Change tells them. If write
+// panics or ends its goroutine, Change returns an error and tells the others, since
+// the change may have been made. If write hangs, so does Change, and none of the
+// keys is served from memory.
+//
+// err is write's error. unpropagated is why other instances may not know of the
+// change. They may then serve old entries until these expire.
+func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(context.Context) (tell bool, err error)) (unpropagated, err error) {
+	c.hold(keys, groups)
+	tell := true
+	err = guard.Run(func() (err error) {
+		tell, err = write(ctx)
+		return err
+	})
+	if !tell {
+		c.release(keys, groups)
+		return nil, err
+	}
+	undeleted := c.shared.forget(ctx, keys, groups) // before the release, or a load could find what was there
+	c.release(keys, groups)
+	unsent := c.group.publish(ctx, keys, groups)
+	return errors.Join(undeleted, unsent), err
+}
+
+// hold invalidates the entries of these keys and groups, and keeps new ones from
+// being served until they are released.
+func (c *Cache[V]) hold(keys, groups []Key) {
+	for i := range keys {
+		c.stripe(&keys[i]).epoch.begin()
+	}
+	for i := range groups {
+		c.groups[groupOf(&groups[i])].begin()
+	}
+}
+
+func (c *Cache[V]) release(keys, groups []Key) {
+	for i := range keys {
+		c.stripe(&keys[i]).epoch.end()
+	}
+	for i := range groups {
+		c.groups[groupOf(&groups[i])].end(&c.gen)
+	}
+}
+
+// invalidate implements member: another instance has changed these.
+func (c *Cache[V]) invalidate(keys, groups []Key) {
+	c.shared.distrust(keys, groups) // first, so that no load finds there what was before
+	c.hold(keys, groups)
+	c.release(keys, groups)
+}
 
 // stripes is how many epochs there are; keys and groups share them by hash. A
 // write ends the entries of all keys in its stripe, about one in 16,384.
 const stripes = 1 << 14
 
-// A word is an epoch and the count of writes under way, in one: from above, how
-// often something was written, how often it was doubted, and how many writes
-// there are. Entries only ever carry words without a write under way, so that
-// one comparison tells that nothing was written or doubted since, and that
-// nothing is being written now.
-type word struct{ atomic.Uint64 }
+// An epoch fences cached entries. It counts, from above, how often something was
+// written, how often it was marked stale, and how many writes are under way.
+// Entries only ever carry epochs without a write under way, so that one comparison
+// tells that nothing was written or marked stale since, and that nothing is being
+// written now.
+type epoch struct{ atomic.Uint64 }
 
 const (
 	oneWriter  = 1
-	oneDoubt   = 1 << 20
+	oneStale   = 1 << 20
 	oneVersion = 1 << 32
 
-	writers = oneDoubt - oneWriter
-	doubts  = oneVersion - oneDoubt // their overflow counts as a write, which is no harm
+	writers    = oneStale - oneWriter
+	staleMarks = oneVersion - oneStale // their overflow counts as a write, which is no harm
 )
 
 // begin moves the epoch and holds off fills and hits until end, which moves it
 // again. Moving it only afterwards would be enough never to serve an entry
 // after its key was revoked; both together are what is linearizable.
-func (w *word) begin() { w.Add(oneVersion + oneWriter) }
-func (w *word) end()   { w.Add(oneVersion - oneWriter) }
+func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }
+func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }
 
-// doubt moves the epoch of what may have been written elsewhere.
-func (w *word) doubt() { w.Add(oneDoubt) }
+// markStale moves the epoch of what may have been written elsewhere.
+func (e *epoch) markStale() { e.Add(oneStale) }
 
 // quiet reports whether no write is under way.
 func quiet(epoch uint64) bool { return epoch&writers == 0 }
 
-// written reports whether more than doubts lies between an entry's epoch and
-// now.
-func written(epoch, now uint64) bool { return (epoch^now)&^doubts != 0 }
+// written reports whether more than marks of staleness lies between an entry's
+// epoch and now.
+func written(epoch, now uint64) bool { return (epoch^now)&^staleMarks != 0 }
 
 // A stripe is the epoch of some of the keys, beside those two of their entries
 // that were hit last, which spare most hits the way through ristretto.
 type stripe[V any] struct {
-	word word
+	epoch epoch
 
 	// The absent entry has a place of its own, as in the shelves, so that
 	// unknown keys cannot push out known ones.
@@ -56,10 +118,10 @@ func (c *Cache[V]) stripe(key *Key) *stripe[V] {
 	return &c.stripes[binary.LittleEndian.Uint64(key[8:])%stripes]
 }
 
-// A group is the epoch of the keys whose values were loaded as part of some of the
+// A groupEpoch is the epoch of the keys whose values were loaded with one of some
 // groups, and when the latest write of one of these groups ended.
-type group struct {
-	word
+type groupEpoch struct {
+	epoch
 	ended atomic.Uint64 // what Cache.gen was after it
 }
 
@@ -71,16 +133,16 @@ func groupOf(key *Key) uint16 { return uint16(binary.LittleEndian.Uint64(key[8:]
 
 // end ends a write, of which gen is told first: a load that reads gen afterwards
 // begins after the write.
-func (g *group) end(gen *atomic.Uint64) {
+func (g *groupEpoch) end(gen *atomic.Uint64) {
 	now := gen.Add(1)
 	for last := g.ended.Load(); last < now && !g.ended.CompareAndSwap(last, now); last = g.ended.Load() {
 	}
-	g.word.end()
+	g.epoch.end()
 }
 
 // since returns the group's epoch, and reports whether no write of it has ended
 // since gen was read and none is under way.
-func (g *group) since(gen uint64) (epoch uint64, same bool) {
+func (g *groupEpoch) since(gen uint64) (epoch uint64, same bool) {
 	epoch = g.Load() // first: a write that has moved it has set ended before
 	return epoch, quiet(epoch) && g.ended.Load() <= gen
 }
@@ -102,26 +164,4 @@ func (s *stripe[V]) keepRecent(e *entry[V]) {
 	} else {
 		s.present.Store(e)
 	}
-}
-
-// Write calls write, which changes the values of these keys, and invalidates their
-// entries. A Get or Load that starts during or after write never returns an older
-// entry. This also holds if write fails or panics, since the change may have been
-// made. Write returns write's error.
-func (c *Cache[V]) Write(write func() error, keys ...Key) error {
-	for i := range keys {
-		w := &c.stripe(&keys[i]).word
-		w.begin()
-		defer w.end()
-	}
-	return write()
-}
-
-// WriteGroup is like Write for all keys whose values were loaded with this group;
-// see [Loaded].
-func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
-	g := &c.groups[groupOf(&group)]
-	g.begin()
-	defer g.end(&c.gen)
-	return write()
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -279,7 +280,7 @@ func TestFenceHoldsOffDuringWrite(t *testing.T) {
 	}
 }
 
-// A write that failed, or panicked, may have happened.
+// A write that failed, panicked or ended its goroutine may have happened.
 func TestFenceMovesOnFailure(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	load := func(context.Context) (cache.Loaded[int64], error) {
@@ -289,8 +290,10 @@ func TestFenceMovesOnFailure(t *testing.T) {
 	writes := map[string]func() error{
 		"error":       func() error { return c.Write(func() error { return failure }, keyOf(0)) },
 		"panic":       func() error { return c.Write(func() error { panic(failure) }, keyOf(0)) },
+		"exit":        func() error { return c.Write(func() error { runtime.Goexit(); return nil }, keyOf(0)) },
 		"group error": func() error { return c.WriteGroup(func() error { return failure }, keyOf(1)) },
 		"group panic": func() error { return c.WriteGroup(func() error { panic(failure) }, keyOf(1)) },
+		"group exit":  func() error { return c.WriteGroup(func() error { runtime.Goexit(); return nil }, keyOf(1)) },
 	}
 	for name, write := range writes {
 		if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
@@ -299,12 +302,9 @@ func TestFenceMovesOnFailure(t *testing.T) {
 		if _, err := c.Get(keyOf(0), time.Now()); err != nil {
 			t.Fatalf("Get after Load: %v", err)
 		}
-		func() {
-			defer func() { _ = recover() }()
-			if err := write(); err != failure {
-				t.Errorf("%s: Write returned %v, want what the write returned", name, err)
-			}
-		}()
+		if err := write(); err == nil || strings.HasSuffix(name, "error") && err != failure {
+			t.Errorf("%s: Change returned %v, want what the write returned, or an error", name, err)
+		}
 		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
 			t.Errorf("%s: Get = %v, want a miss: a failed write may have happened", name, err)
 		}

@@ -16,19 +16,10 @@ import (
 // A member is an instance without a cache.
 type member struct {
 	*port
-	feed            *cache.Feed
-	doubts, limited atomic.Int64
-	marks           []uint64
-}
-
-func (m *member) Forget(...cache.Key)   {}
-func (m *member) ForgetGroup(cache.Key) {}
-func (m *member) Doubt()                { m.doubts.Add(1) }
-func (m *member) Alone(time.Duration)   {}
-func (m *member) Trust(_ time.Time, ttl time.Duration) {
-	if ttl != 0 {
-		m.limited.Add(1)
-	}
+	cache.Observed
+	group *cache.Group
+	mark  atomic.Uint64
+	marks []uint64
 }
 
 // A fleet is many instances. Its broker counts what it delivers, and can be in
@@ -53,7 +44,8 @@ func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 				deliver(text)
 			}
 		})
-		m.feed = cache.NewFeed(m.port, m, &cache.FeedOptions{OnMark: func(mark uint64) { m.marks = append(m.marks, mark) }})
+		m.group = cache.NewGroup(m.port, &cache.GroupOptions{Mark: m.mark.Load, OnMark: func(mark uint64) { m.marks = append(m.marks, mark) }})
+		m.group.Join(&m.Observed)
 		f.members = append(f.members, m)
 		time.Sleep(rand.N(10 * time.Millisecond))
 	}
@@ -63,7 +55,7 @@ func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 		f.hub.mu.Unlock()
 		var all sync.WaitGroup
 		for _, m := range f.members {
-			all.Go(func() { m.feed.Close(context.Background()) })
+			all.Go(func() { m.group.Close(context.Background()) })
 		}
 		all.Wait()
 	})
@@ -76,16 +68,16 @@ func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 func (f *fleet) half(text string) int {
 	m, err := cache.DecodeMessage(text)
 	for i, member := range f.members {
-		if err == nil && string(member.feed.Origin()) == string(m.Origin) {
+		if err == nil && string(member.group.Origin()) == string(m.Origin) {
 			return i % 2
 		}
 	}
 	return -1
 }
 
-func (f *fleet) doubts() (n int64) {
+func (f *fleet) staleMarks() (n int64) {
 	for _, m := range f.members {
-		n += m.doubts.Load()
+		n += m.StaleMarks.Load()
 	}
 	return n
 }
@@ -107,7 +99,7 @@ func TestFleetTraffic(t *testing.T) {
 	for _, n := range fleetSizes(t) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t, n)
-			before, doubts := f.delivered.Load(), f.doubts()
+			before, doubts := f.delivered.Load(), f.staleMarks()
 			span := max(20*time.Second, cache.PresenceEvery(n))
 			time.Sleep(span)
 			perSecond := float64(f.delivered.Load()-before) / span.Seconds()
@@ -115,12 +107,12 @@ func TestFleetTraffic(t *testing.T) {
 			if most := min(float64(n*n), float64(n)+3500); perSecond > most*1.05 {
 				t.Errorf("%d instances: %.0f deliveries a second, want %.0f at most", n, perSecond, most)
 			}
-			if got := f.doubts() - doubts; got != 0 {
+			if got := f.staleMarks() - doubts; got != 0 {
 				t.Errorf("%d instances: %d doubts while nothing is lost", n, got)
 			}
 			for i, m := range f.members {
-				if !m.feed.Up() || m.feed.Peers() != n-1 {
-					t.Fatalf("instance %d is up: %t, and knows %d others, want %d", i, m.feed.Up(), m.feed.Peers(), n-1)
+				if !m.group.Healthy() || m.group.Peers() != n-1 {
+					t.Fatalf("instance %d is up: %t, and knows %d others, want %d", i, m.group.Healthy(), m.group.Peers(), n-1)
 				}
 			}
 		})
@@ -135,15 +127,15 @@ func TestFleetNoticesLostChange(t *testing.T) {
 			f := newFleet(t, n)
 			a, b := f.members[0], f.members[1]
 			b.port.deliver.set(drop)
-			if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+			if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
 			b.port.deliver.mend()
-			doubts := b.doubts.Load()
+			doubts := b.StaleMarks.Load()
 			time.Sleep(1010 * time.Millisecond)
 			synctest.Wait()
-			if b.doubts.Load() == doubts {
+			if b.StaleMarks.Load() == doubts {
 				t.Errorf("%d instances: a lost change was not noticed within a second", n)
 			}
 		})
@@ -159,28 +151,28 @@ func TestFleetSilence(t *testing.T) {
 		f := newFleet(t, n)
 		doubts := make([]int64, n)
 		for i, m := range f.members {
-			doubts[i] = m.doubts.Load()
+			doubts[i] = m.StaleMarks.Load()
 		}
 		f.parted.Store(true)
 		time.Sleep(cache.Lateness + cache.PresenceEvery(n) + time.Second)
 		synctest.Wait()
 		for i, m := range f.members {
-			if m.doubts.Load() == doubts[i] || m.limited.Load() == 0 || !m.feed.Up() {
+			if m.StaleMarks.Load() == doubts[i] || m.Limits.Load() == 0 || !m.group.Healthy() {
 				t.Fatalf("instance %d has not noticed that half of the others are silent", i)
 			}
 		}
 		f.parted.Store(false)
 		time.Sleep(cache.AloneTTL)
-		limited := f.members[0].limited.Load()
+		limited := f.members[0].Limits.Load()
 		time.Sleep(5 * time.Second)
-		if got := f.members[0].limited.Load() - limited; got != 0 {
+		if got := f.members[0].Limits.Load() - limited; got != 0 {
 			t.Errorf("lives are limited %d times though all are heard again", got)
 		}
 	})
 }
 
 // A bus that has no echo works, at the price of a message to all each second.
-func TestFeedWithoutEcho(t *testing.T) {
+func TestGroupWithoutEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.begin(t, func(p *port) {
@@ -192,24 +184,24 @@ func TestFeedWithoutEcho(t *testing.T) {
 		sent := len(h.messages(t))
 		b.load(t, 1)
 		time.Sleep(50 * time.Second)
-		if !b.feed.Up() || !b.has(1) || len(h.messages(t))-sent < 45 {
-			t.Errorf("up: %t, entry served: %t, %d messages in 50 s, want an instance that is well", b.feed.Up(), b.has(1), len(h.messages(t))-sent)
+		if !b.group.Healthy() || !b.has(1) || len(h.messages(t))-sent < 45 {
+			t.Errorf("up: %t, entry served: %t, %d messages in 50 s, want an instance that is well", b.group.Healthy(), b.has(1), len(h.messages(t))-sent)
 		}
 	})
 }
 
 // Instances tell each other their marks, and report higher ones alone.
-func TestFeedMarks(t *testing.T) {
+func TestGroupMarks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secret := []byte("the instances' secret")
 		f := newFleet(t, 3, secret...)
 		a, b, c := f.members[0], f.members[1], f.members[2]
 		tell := func(m *member, mark uint64) {
-			m.feed.SetMark(mark)
+			m.mark.Store(mark)
 			time.Sleep(1100 * time.Millisecond)
 			synctest.Wait()
 		}
-		b.feed.SetMark(4)
+		b.mark.Store(4)
 		tell(c, 4)
 		tell(a, 3)
 		tell(a, 5)
@@ -222,7 +214,7 @@ func TestFeedMarks(t *testing.T) {
 		tell(b, 12)
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 2, Mark: 10}.Encode(secret...))
 		f.hub.send(cache.Message{Origin: []byte("a forger"), Seq: 1, Mark: 99}.Encode('x'))
-		b.feed.SetMark(1) // which does not make what it has sent news
+		b.mark.Store(1) // which does not make what it has sent news
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 3, Mark: 11}.Encode(secret...))
 		synctest.Wait()
 		if got := fmt.Sprint(b.marks); got != "[5 9]" {
@@ -232,11 +224,11 @@ func TestFeedMarks(t *testing.T) {
 }
 
 // without a secret, a mark may be forged and is ignored.
-func TestFeedMarksWithoutASecret(t *testing.T) {
+func TestGroupMarksWithoutASecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 2)
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 1, Mark: 1 << 62}.Encode())
-		f.members[1].feed.SetMark(7)
+		f.members[1].mark.Store(7)
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
 		if got := f.members[0].marks; len(got) > 0 {

@@ -13,7 +13,7 @@ import (
 // C-16: a message that nobody who is known has sent ends what is in memory, as it
 // may be a change, and shortens lives for ten seconds. Any number of them does no
 // more.
-func TestFeedStrangers(t *testing.T) {
+func TestGroupStrangers(t *testing.T) {
 	secret := []byte("the instances' secret")
 	for name, text := range map[string]string{
 		"another secret": cache.Message{Origin: []byte("another"), Seq: 1, Change: 1, Keys: []cache.Key{keyOf(1)}}.Encode('x'),
@@ -32,12 +32,12 @@ func TestFeedStrangers(t *testing.T) {
 				if b.has(1) {
 					t.Error("an entry is served after a message that cannot be read: it may have been about it")
 				}
-				doubts := b.doubts.Load()
+				doubts := b.StaleMarks.Load()
 				for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(2 * time.Millisecond) {
 					h.send(text)
 				}
 				b.load(t, 2)
-				if got := b.doubts.Load() - doubts; got != 0 {
+				if got := b.StaleMarks.Load() - doubts; got != 0 {
 					t.Errorf("%d doubts from a flood, want none beside the first", got)
 				}
 				h.send(text)
@@ -47,7 +47,7 @@ func TestFeedStrangers(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				b.load(t, 3)
 				time.Sleep(50 * time.Second)
-				if !b.has(3) || !b.feed.Up() {
+				if !b.has(3) || !b.group.Healthy() {
 					t.Error("an entry has ended within 50 s, long after a flood, want the TTL of a minute")
 				}
 			})
@@ -58,7 +58,7 @@ func TestFeedStrangers(t *testing.T) {
 // C-16: old messages of an instance that has ended, sent again by someone who does
 // not have the secret, mark all entries stale at most once in ten seconds, for any
 // number of messages and gaps.
-func TestFeedOldMessages(t *testing.T) {
+func TestGroupOldMessages(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		step  int // 2 leaves out every other one
@@ -74,19 +74,19 @@ func TestFeedOldMessages(t *testing.T) {
 				old, b := h.connect(t), h.connect(t)
 				settle(t, old, b)
 				for range 100 {
-					_ = old.feed.Publish(t.Context(), keyOf(0))
+					_ = old.group.Publish(t.Context(), keyOf(0))
 				}
-				_ = old.feed.Close(t.Context())
+				_ = old.group.Close(t.Context())
 				time.Sleep(2 * cache.LongGone) // it is forgotten
-				recorded := slices.DeleteFunc(h.messages(t), func(m cache.Message) bool { return string(m.Origin) != string(old.feed.Origin()) })
-				began, doubts := time.Now(), b.doubts.Load()
+				recorded := slices.DeleteFunc(h.messages(t), func(m cache.Message) bool { return string(m.Origin) != string(old.group.Origin()) })
+				began, doubts := time.Now(), b.StaleMarks.Load()
 				for i := 0; i < len(recorded) && time.Since(began) < time.Minute; i += tt.step {
 					h.send(recorded[i].Encode(h.key...))
 					time.Sleep(tt.pause)
 				}
 				synctest.Wait()
 				most := 1 + int64(time.Since(began)/cache.AloneTTL)
-				if got := b.doubts.Load() - doubts; got > most {
+				if got := b.StaleMarks.Load() - doubts; got > most {
 					t.Errorf("%d doubts within %v, want %d at most", got, time.Since(began), most)
 				}
 			})
@@ -96,7 +96,7 @@ func TestFeedOldMessages(t *testing.T) {
 
 // C-16: without a secret, forged messages make no instance quiet, and leave none
 // expected for which the others would wait, for longer than a few minutes.
-func TestFeedForgedFleet(t *testing.T) {
+func TestGroupForgedFleet(t *testing.T) {
 	for _, n := range []int{1, cache.MaxPeers} {
 		synctest.Test(t, func(t *testing.T) {
 			h := &hub{}
@@ -197,7 +197,7 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 	t.Helper()
 	f := &forger{t: t, h: &hub{key: []byte(secret)}}
 	f.a, f.b = f.h.connect(t), f.h.connect(t)
-	if err := f.a.feed.Publish(t.Context(), keyOf(98)); err != nil {
+	if err := f.a.group.Publish(t.Context(), keyOf(98)); err != nil {
 		t.Fatal(err)
 	}
 	settle(t, f.a, f.b)
@@ -241,7 +241,7 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 func (f *forger) last() cache.Message {
 	all := f.h.messages(f.t)
 	for _, m := range slices.Backward(all) {
-		if string(m.Origin) == string(f.a.feed.Origin()) {
+		if string(m.Origin) == string(f.a.group.Origin()) {
 			return m
 		}
 	}
@@ -259,10 +259,10 @@ func (f *forger) fill(key int) {
 func (f *forger) lose(alone bool) {
 	f.fill(0)
 	f.losing.Store(true)
-	f.h.lose(f.a.feed.Origin(), f.b.port, true)
-	if err := f.a.feed.Publish(f.t.Context(), keyOf(0)); err != nil {
+	f.h.lose(f.a.group.Origin(), f.b.port, true)
+	if err := f.a.group.Publish(f.t.Context(), keyOf(0)); err != nil {
 		f.t.Fatal(err)
 	}
 	synctest.Wait()
-	f.h.lose(f.a.feed.Origin(), f.b.port, !alone)
+	f.h.lose(f.a.group.Origin(), f.b.port, !alone)
 }

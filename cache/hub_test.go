@@ -187,28 +187,17 @@ var errRefused = errors.New("refused")
 
 func refuse(context.Context, string, func(string)) error { return errRefused }
 
-// An instance is a cache that a feed joins to the others of a hub.
+// An instance is a cache that a group joins to the others of a hub.
 type instance struct {
-	*cache.Cache[int64]
-	feed *cache.Feed
-	port *port
+	*cache.Observed
+	group *cache.Group
+	port  *port
+	mark  atomic.Uint64
 
-	// What the feed has told the cache, and its host.
-	doubts, forgets, alones atomic.Int64
-	until                   atomic.Pointer[time.Time] // of the trust
-	reports                 []error
-	marks                   []uint64
+	// What the group has told the host.
+	reports []error
+	marks   []uint64
 }
-
-func (i *instance) Forget(keys ...cache.Key)  { i.forgets.Add(1); i.Cache.Forget(keys...) }
-func (i *instance) ForgetGroup(key cache.Key) { i.forgets.Add(1); i.Cache.ForgetGroup(key) }
-func (i *instance) Doubt()                    { i.doubts.Add(1); i.Cache.Doubt() }
-func (i *instance) Trust(until time.Time, ttl time.Duration) {
-	i.until.Store(&until)
-	i.Cache.Trust(until, ttl)
-}
-
-func (i *instance) Alone(ttl time.Duration) { i.alones.Add(1); i.Cache.Alone(ttl) }
 
 // connect returns an instance that is up. It runs within a synctest bubble.
 func (h *hub) connect(t *testing.T) *instance {
@@ -221,17 +210,19 @@ func (h *hub) connect(t *testing.T) *instance {
 // begin returns an instance that may have a fault from the beginning.
 func (h *hub) begin(t *testing.T, fault func(*port)) *instance {
 	t.Helper()
-	i := &instance{Cache: newCache(t, cache.Options{Size: 100}), port: &port{hub: h}}
+	i := &instance{Observed: &cache.Observed{Cache: newCache(t, cache.Options{Size: 100})}, port: &port{hub: h}}
 	if fault != nil {
 		fault(i.port)
 	}
-	i.feed = cache.NewFeed(i.port, i, &cache.FeedOptions{
+	i.group = cache.NewGroup(i.port, &cache.GroupOptions{
 		Report: func(err error) { i.reports = append(i.reports, err) },
+		Mark:   i.mark.Load,
 		OnMark: func(mark uint64) { i.marks = append(i.marks, mark) },
 	})
+	i.group.Join(i.Observed)
 	t.Cleanup(func() {
-		if err := i.feed.Close(context.Background()); err != nil {
-			t.Errorf("Close of the feed: %v", err)
+		if err := i.group.Close(context.Background()); err != nil {
+			t.Errorf("Close of the group: %v", err)
 		}
 	})
 	return i
@@ -243,7 +234,7 @@ func settle(t *testing.T, all ...*instance) {
 	for range 100 {
 		up := true
 		for _, i := range all {
-			up = up && i.feed.Up()
+			up = up && i.group.Healthy()
 		}
 		if up {
 			break
@@ -253,7 +244,7 @@ func settle(t *testing.T, all ...*instance) {
 	time.Sleep(1100 * time.Millisecond) // a heartbeat of each
 	synctest.Wait()
 	for n, i := range all {
-		if !i.feed.Up() {
+		if !i.group.Healthy() {
 			t.Fatalf("instance %d is not up 10 s after the bus is well", n)
 		}
 	}
@@ -284,4 +275,10 @@ func (i *instance) waitGone(key int) time.Duration {
 		synctest.Wait()
 	}
 	return time.Since(began)
+}
+
+// isRefused reports whether err says what errRefused does. Nothing else of a bus's
+// error is passed on.
+func isRefused(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), errRefused.Error()) && !errors.Is(err, errRefused)
 }

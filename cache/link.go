@@ -25,76 +25,77 @@ type link struct {
 // connect sees to it that there is a link. Attempts do not wait for each other:
 // one that hangs, as in a network that has just been parted, would hold up the
 // one that succeeds once it is whole again. The first that is ready is taken.
-func (f *Feed) connect(ctx context.Context) {
+func (g *Group) connect(ctx context.Context) {
 	var next time.Time // when there may be another attempt
 	for ctx.Err() == nil {
-		if l, ends := f.current(); l != nil {
-			f.watch(ctx, l, ends)
+		if l, ends := g.current(); l != nil {
+			g.watch(ctx, l, ends)
 			continue
 		}
-		if !time.Now().Before(next) && f.links.Load() < maxLinks {
+		if !time.Now().Before(next) && g.links.Load() < maxLinks {
 			next = time.Now().Add(retryPause*3/4 + guard.Jitter(retryPause/2))
-			f.links.Add(1)
-			f.running.Go(func() { f.attempt(ctx) })
+			g.links.Add(1)
+			g.running.Go(func() { g.attempt(ctx) })
 		}
 		select {
-		case <-f.linkReady:
+		case <-g.linkReady:
 		case <-ctx.Done():
 		case <-time.After(max(time.Until(next), retryPause/8)):
 		}
 	}
-	if l, _ := f.current(); l != nil {
-		f.lost(l, ctx.Err())
+	if l, _ := g.current(); l != nil {
+		g.lost(l, ctx.Err())
 	}
 }
 
-func (f *Feed) current() (*link, time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.link, f.ends
+func (g *Group) current() (*link, time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.link, g.ends
 }
 
 // watch waits until the link has ended or must be heard from.
-func (f *Feed) watch(ctx context.Context, l *link, ends time.Time) {
+func (g *Group) watch(ctx context.Context, l *link, ends time.Time) {
 	select {
 	case <-l.over:
 		return
 	case <-ctx.Done():
-		f.lost(l, ctx.Err())
+		g.lost(l, ctx.Err())
 		return
 	case <-time.After(time.Until(ends)):
 	}
-	if _, now := f.current(); !now.After(ends) {
-		f.lost(l, errSilent)
+	if _, now := g.current(); !now.After(ends) {
+		g.lost(l, errSilent)
 		l.cancel()
 	}
 }
 
-func (f *Feed) attempt(ctx context.Context) {
+func (g *Group) attempt(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &link{cancel: cancel, over: make(chan struct{})}
 	late := time.AfterFunc(readyTime, cancel)
 	ready := func(echo func(context.Context, string) error) {
-		if !late.Stop() || !f.ready(l, echo) {
-			f.lost(l, errReadyTwice) // it may have connected anew, and missed something
+		if !late.Stop() || !g.ready(l, echo) {
+			g.lost(l, errReadyTwice) // it may have connected anew, and missed something
 			cancel()
 			return
 		}
 		select {
-		case f.linkReady <- struct{}{}:
+		case g.linkReady <- struct{}{}:
 		default:
 		}
 	}
-	guard.Finish(func() error { return f.bus.Receive(ctx, ready, func(text string) { f.heard(l, text) }) }, func(err error) {
-		if err == nil {
-			err = errors.New("it returned no error")
-		}
-		late.Stop() // from here on it is not taken
-		f.lost(l, fmt.Errorf("cache: receive: %w", err))
-		cancel()
-		f.links.Add(-1)
-		close(l.over)
+	err := guard.Run(func() error {
+		return guard.Classify(g.bus.Receive(ctx, ready, func(text string) { g.heard(l, text) }))
 	})
+	if err == nil {
+		err = errors.New("it returned no error")
+	}
+	late.Stop() // from here on it is not taken
+	g.lost(l, fmt.Errorf("cache: receive: %w", err))
+	cancel()
+	g.links.Add(-1)
+	close(l.over)
 }
 
 var errReadyTwice = errors.New("cache: Receive has called ready twice")

@@ -29,13 +29,15 @@ type Loaded[V any] struct {
 	// Age is how old the value is already, if it was not read just now.
 	Age time.Duration
 
-	// Kept says that the value came from a [Level] and not from the source. It
-	// does not count as a success of the source.
-	Kept bool
-
-	// Group, if set, names the group of the value, so that [Cache.WriteGroup] can
+	// Group, if set, names the group of the value, so that [Cache.Change] can
 	// invalidate all values of a group without their keys.
 	Group Key
+
+	// Encode, if set, returns what the shared cache keeps of the value; see
+	// [Cache.Share].
+	Encode func() ([]byte, error)
+
+	kept bool // it came from the shared cache, which is no success of the source
 }
 
 // Load returns the cached value, or calls load and keeps the result unless the key
@@ -94,9 +96,9 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 		v, err = c.stale(key, s, c.refusal())
 		return v, false, err
 	}
-	// Trust counts as of now, too: it may be back before a flight has landed that
+	// The lease counts as of now, too: it may be back before a flight has landed that
 	// began before it ended.
-	trusted, id := c.trusted(), c.flightID(key)
+	leased, id := c.holdsLease(), c.flightID(key)
 	f, leads := c.join(ctx, id)
 	if f == nil {
 		return v, false, ErrOverloaded
@@ -119,16 +121,16 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	}
 	_, same := c.groups[f.entry.group].since(id.gen)
 	v, err = f.entry.answer()
-	return v, !leads && !(trusted && quiet(id.epoch) && same), err
+	return v, !leads && !(leased && quiet(id.epoch) && same), err
 }
 
 // flightID reads the epochs, which must be done before the load begins.
 func (c *Cache[V]) flightID(key *Key) flightID {
-	return flightID{*key, c.stripe(key).word.Load(), c.gen.Load()}
+	return flightID{*key, c.stripe(key).epoch.Load(), c.gen.Load()}
 }
 
 func gaveUp(ctx context.Context) error {
-	return fmt.Errorf("cache: waiting for a load: %w", context.Cause(ctx))
+	return fmt.Errorf("cache: waiting for a load: %w", ctx.Err())
 }
 
 // await waits for a flight to land, or for the end of the caller's context, which
@@ -264,12 +266,12 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 			c.hung.Add(-1)
 		}
 		release()
-	}, load)
+	}, func(ctx context.Context) (Loaded[V], error) { return c.shared.load(ctx, f.id.key, load) })
 	switch {
 	case err == ErrOverloaded: // the source was not asked
 		c.breaker.Release()
 		return nil, c.noPlace()
-	case err == nil && found.Kept:
+	case err == nil && found.kept:
 		c.breaker.Release()
 	default:
 		c.breaker.Record(f.id.key, began, err)
@@ -323,15 +325,15 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	s := c.stripe(&e.key)
 	if !c.keep(e, s, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key, s) != nil {
-		s.word.begin()
-		s.word.end()
+		s.epoch.begin()
+		s.epoch.end()
 	}
 }
 
 // keep is false when something was or is being written. A write that begins
 // after the check is no harm: e's epoch is then past, and it is never served.
 func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
-	if !quiet(e.epoch) || s.word.Load() != e.epoch {
+	if !quiet(e.epoch) || s.epoch.Load() != e.epoch {
 		return false
 	}
 	// The group became known only with the value. Its epoch is the one from
@@ -352,20 +354,20 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	}
 	shelf.Set(shelfID(&e.key), e, 1)
 	s.keepRecent(e)
-	return s.word.Load() == e.epoch
+	return s.epoch.Load() == e.epoch
 }
 
 // quickSets is how soon after another a Set can lose to it in ristretto.
 const quickSets = 100 * time.Millisecond
 
-// endOlder sees to it that no entry from before the last doubt outlives e, to
+// endOlder sees to it that no entry from before the last MarkStale outlives e, to
 // come back in an outage. Such an entry may be set just now, and ristretto keep
 // it in the place of e.
 func (c *Cache[V]) endOlder(e *entry[V], s *stripe[V]) bool {
-	if c.opts.StaleIfError == 0 || int64(time.Since(c.start))-c.doubted.Load() >= int64(quickSets) {
+	if c.opts.StaleIfError == 0 || int64(time.Since(c.start))-c.markedStale.Load() >= int64(quickSets) {
 		return true
 	}
-	ended := s.word.CompareAndSwap(e.epoch, e.epoch+oneVersion)
+	ended := s.epoch.CompareAndSwap(e.epoch, e.epoch+oneVersion)
 	e.epoch += oneVersion
 	return ended
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An origin is an instance that sends. It is new with every Feed, so that counts
+// An origin is an instance that sends. It is new with every Group, so that counts
 // begin at zero.
 type origin [16]byte
 
@@ -25,7 +25,7 @@ func newBeat() (b beat) {
 	return b
 }
 
-// A message is what instances send each other: what to forget, or, when it
+// A message is what instances send each other: what to invalidate, or, when it
 // names nothing, that the sender is there.
 type message struct {
 	origin origin
@@ -35,8 +35,8 @@ type message struct {
 	ago    time.Duration // since the last of those before this one
 	next   time.Duration // within which the origin sends to all again
 	size   uint32        // how many instances the origin knows, itself included
-	mark   uint64        // see Feed.SetMark
-	all    bool          // an earlier one may be lost: doubt everything
+	mark   uint64        // see GroupOptions.Mark
+	all    bool          // an earlier one may be lost: mark everything stale
 	bye    bool          // the last one of its origin
 	keys   []Key
 	groups []Key

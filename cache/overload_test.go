@@ -214,7 +214,7 @@ func TestAllKnownKeysWait(t *testing.T) {
 		const n = 5_000
 		c := newCache(t, cache.Options{TTL: time.Hour})
 		know(t, c, 0, n, 0)
-		c.Doubt()
+		c.MarkStale()
 		var refused atomic.Int64
 		var all sync.WaitGroup
 		for i := range n {

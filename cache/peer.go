@@ -53,7 +53,7 @@ func (p *peers) reconnect(now time.Time) {
 // stranger takes note of what no known instance has sent, or what shows that a
 // change is lost. It may also be forged or an old message repeated, and then there
 // may be any number of it. So it does what a lost bus does, and no more: everything
-// is doubted once, and for a while what is loaded lives shorter.
+// is marked stale once, and for a while what is loaded lives shorter.
 func (p *peers) stranger(now time.Time) { p.strange = now.Add(aloneTTL) }
 
 // hear takes note of a message, and reports whether one before it is missing.
@@ -84,9 +84,9 @@ func (p *peers) hear(m message, now time.Time) (missed bool) {
 	return missed || m.all
 }
 
-// doubtBye is for a farewell that anyone may have forged: the instance counts as
+// countAsSilent is for a farewell that anyone may have forged: the instance counts as
 // silent for a while, since what it sends may be lost.
-func (p *peers) doubtBye(o origin, now time.Time, ttl time.Duration) {
+func (p *peers) countAsSilent(o origin, now time.Time, ttl time.Duration) {
 	k := p.known[o]
 	k.left, k.due, k.gone = false, now, now.Add(ttl)
 	p.known[o] = k

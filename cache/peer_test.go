@@ -2,7 +2,6 @@ package cache_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +11,7 @@ import (
 
 // where a broker is in two halves each instance hears itself, and Publish
 // succeeds. That others have fallen silent shows it.
-func TestFeedSilentPeer(t *testing.T) {
+func TestGroupSilentPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a, b := h.connect(t), h.connect(t)
@@ -38,18 +37,18 @@ func TestFeedSilentPeer(t *testing.T) {
 
 // One that crashed is forgotten after a while, and one that said farewell at
 // once, unless anyone could have said it.
-func TestFeedPeerThatIsGone(t *testing.T) {
+func TestGroupPeerThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{key: []byte("key")}
 		a, b, c := h.connect(t), h.connect(t), h.connect(t)
 		settle(t, a, b, c)
 		b.load(t, 1)
-		doubts := b.doubts.Load()
-		if err := c.feed.Close(t.Context()); err != nil {
+		doubts := b.StaleMarks.Load()
+		if err := c.group.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(50 * time.Second)
-		if !b.has(1) || b.doubts.Load() != doubts {
+		if !b.has(1) || b.StaleMarks.Load() != doubts {
 			t.Error("an instance that ended by itself has ended entries of another")
 		}
 		a.port.publish.set(func(context.Context, string, func(string)) error { return nil })
@@ -64,27 +63,27 @@ func TestFeedPeerThatIsGone(t *testing.T) {
 
 // Whoever is heard of for the first time soon after the connection was made may
 // have sent before it, which is no reason to doubt everything once for each.
-func TestFeedReconnectsToMany(t *testing.T) {
+func TestGroupReconnectsToMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.connect(t)
 		for range 20 {
-			if err := h.connect(t).feed.Publish(t.Context(), keyOf(0)); err != nil {
+			if err := h.connect(t).group.Publish(t.Context(), keyOf(0)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		settle(t, b)
-		doubts := b.doubts.Load()
+		doubts := b.StaleMarks.Load()
 		b.port.cut()
 		settle(t, b)
-		if n := b.doubts.Load() - doubts; n != 1 {
+		if n := b.StaleMarks.Load() - doubts; n != 1 {
 			t.Errorf("%d doubts after one reconnection among 20 instances, want that of the connection", n)
 		}
 	})
 }
 
 // A bus that cannot be used from the beginning is reported, once.
-func TestFeedNeverUp(t *testing.T) {
+func TestGroupNeverUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.begin(t, func(p *port) {
@@ -92,7 +91,7 @@ func TestFeedNeverUp(t *testing.T) {
 		})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(b.reports) != 1 || !errors.Is(b.reports[0], errRefused) {
+		if len(b.reports) != 1 || !isRefused(b.reports[0]) {
 			t.Errorf("a bus that never came up was reported as %v, want its error, once", b.reports)
 		}
 		b.port.receive.mend()
@@ -105,7 +104,7 @@ func TestFeedNeverUp(t *testing.T) {
 
 // a connection that leads to the other half of a broker is noticed, since
 // those who were known before are silent there.
-func TestFeedReconnectsToTheOtherHalf(t *testing.T) {
+func TestGroupReconnectsToTheOtherHalf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, half := &hub{}, &port{hub: &hub{}}
 		a, b := h.connect(t), h.connect(t)

@@ -75,9 +75,9 @@ func TestRenewalThatFails(t *testing.T) {
 // Renewals are behind the fence as any load is.
 func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
 	for name, write := range map[string]func(c *cache.Cache[int64]){
-		"of the key":   func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) },
-		"of its group": func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) },
-		"elsewhere":    func(c *cache.Cache[int64]) { c.Doubt() },
+		"of the key":   func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) },
+		"of its group": func(c *cache.Cache[int64]) { c.InvalidateGroup(keyOf(1)) },
+		"elsewhere":    func(c *cache.Cache[int64]) { c.MarkStale() },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
@@ -157,7 +157,7 @@ func TestOldValueIsNotRenewedOverAndOver(t *testing.T) {
 		var calls atomic.Int64
 		old := func(context.Context) (cache.Loaded[int64], error) {
 			calls.Add(1)
-			return cache.Loaded[int64]{Value: 1, Age: 50 * time.Second, Kept: true}, nil
+			return cache.Loaded[int64]{Value: 1, Age: 50 * time.Second}.FromShared(), nil
 		}
 		for range 1_000 {
 			_, _ = use(t.Context(), c, 0, old)
@@ -222,9 +222,9 @@ func TestSlowLoadIsWaitedFor(t *testing.T) {
 		happen func(c *cache.Cache[int64])
 	}{
 		{"no StaleIfError", 0, func(*cache.Cache[int64]) {}},
-		{"doubted", time.Hour, func(c *cache.Cache[int64]) { c.Doubt() }},
-		{"written", time.Hour, func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }},
-		{"alone", time.Hour, func(c *cache.Cache[int64]) { c.Alone(10 * time.Second) }},
+		{"doubted", time.Hour, func(c *cache.Cache[int64]) { c.MarkStale() }},
+		{"written", time.Hour, func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }},
+		{"alone", time.Hour, func(c *cache.Cache[int64]) { c.Disconnect(10 * time.Second) }},
 		{"too old", time.Minute, func(*cache.Cache[int64]) {}},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ func TestSilentOnceDue(t *testing.T) {
 	if p.review(now) {
 		t.Error("an instance is silent before its message is due")
 	}
-	p.doubtBye(origin{1}, now, time.Minute)
+	p.countAsSilent(origin{1}, now, time.Minute)
 	if !p.review(now) {
 		t.Error("an instance is not silent right after a farewell that may be forged")
 	}

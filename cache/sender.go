@@ -43,7 +43,7 @@ type sentBeat struct {
 }
 
 // maxBeats bounds the beats that are remembered, which are of one message in
-// each part of the time for which a beat gives trust: however many messages are
+// each part of the time for which a beat extends the lease: however many messages are
 // under way, some of those that come back are known.
 const maxBeats = 32
 
@@ -104,20 +104,26 @@ func (s *sender) isTurn(now time.Time) bool {
 	return fresh || !now.Before(s.turn)
 }
 
-var errClosed = errors.New("cache: the feed is closed")
+var errClosed = errors.New("cache: the group is closed")
 
-// publish waits for the message that carries the names.
-func (f *Feed) publish(ctx context.Context, keys, groups []Key) error {
-	s := &f.sender
-	s.mu.Lock()
-	b := s.next
-	if b == nil {
-		s.mu.Unlock()
-		return errClosed
+// publishWait is how long a change waits until other instances are told. The
+// message is sent later if it can be.
+const publishWait = 2 * time.Second
+
+// publish tells the other instances to invalidate these keys and groups, and waits
+// until the broker has accepted the message, but not beyond the end of ctx. After an
+// error, other instances may serve the old entries until they expire; they mark all
+// entries stale when the bus is up again.
+func (g *Group) publish(ctx context.Context, keys, groups []Key) error {
+	if g == nil {
+		return nil
 	}
-	b.keys, b.groups = append(b.keys, keys...), append(b.groups, groups...)
-	s.mu.Unlock()
-	s.nudge()
+	b, err := g.sender.add(keys, groups)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishWait)
+	defer cancel()
 	select {
 	case <-b.done:
 		return b.err
@@ -126,15 +132,28 @@ func (f *Feed) publish(ctx context.Context, keys, groups []Key) error {
 	}
 }
 
+// add has the names sent with the next message, whose batch it returns.
+func (s *sender) add(keys, groups []Key) (*batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.next
+	if b == nil {
+		return nil, errClosed
+	}
+	b.keys, b.groups = append(b.keys, keys...), append(b.groups, groups...)
+	s.nudge()
+	return b, nil
+}
+
 // send sends what waits, and a heartbeat when nothing has been sent for a
-// second. It tries sooner after a failure, since others doubt nothing before it
+// second. It tries sooner after a failure, since others mark nothing stale before it
 // succeeds.
-func (f *Feed) send(ctx context.Context) {
-	s := &f.sender
+func (g *Group) send(ctx context.Context) {
+	s := &g.sender
 	for ctx.Err() == nil {
-		f.sendBatch(ctx, s.swap(newBatch()))
-		f.sendHeartbeat(ctx)
-		f.sendUntold(ctx)
+		g.sendBatch(ctx, s.swap(newBatch()))
+		g.sendHeartbeat(ctx)
+		g.sendUntold(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
@@ -146,21 +165,21 @@ func (f *Feed) send(ctx context.Context) {
 	close(last.done)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	_ = f.sendMessage(ctx, message{bye: true}, f.bus.Publish)
+	_ = g.sendMessage(ctx, message{bye: true}, g.bus.Publish)
 }
 
 // sendHeartbeat sends a message that names nothing, if it is time: to all if they
 // must know that this instance is there, and otherwise as an echo to itself. The
 // one costs as much as there are instances, the other nothing.
-func (f *Feed) sendHeartbeat(ctx context.Context) {
-	s, now := &f.sender, time.Now()
+func (g *Group) sendHeartbeat(ctx context.Context) {
+	s, now := &g.sender, time.Now()
 	if !s.isTurn(now) {
 		return
 	}
 	s.turn = now.Add(heartbeat)
-	f.mu.Lock()
-	l, every := f.link, f.peers.every()
-	f.mu.Unlock()
+	g.mu.Lock()
+	l, every := g.link, g.peers.every()
+	g.mu.Unlock()
 	if s.due.After(now.Add(every)) { // there are fewer instances now
 		s.due = now.Add(every - guard.Jitter(every/4))
 	}
@@ -169,11 +188,11 @@ func (f *Feed) sendHeartbeat(ctx context.Context) {
 		due := s.due
 		// A quarter at random, or those that begin together stay together.
 		s.due = now.Add(every - guard.Jitter(1+(every-heartbeat)/4))
-		if f.sendMessage(ctx, message{}, f.bus.Publish) != nil {
+		if g.sendMessage(ctx, message{}, g.bus.Publish) != nil {
 			s.due = due
 		}
 	case l != nil:
-		_ = f.sendMessage(ctx, message{}, l.echo)
+		_ = g.sendMessage(ctx, message{}, l.echo)
 	}
 }
 
@@ -185,13 +204,13 @@ func (s *sender) swap(next *batch) *batch {
 	return b
 }
 
-func (f *Feed) sendBatch(ctx context.Context, b *batch) {
+func (g *Group) sendBatch(ctx context.Context, b *batch) {
 	defer close(b.done)
 	for b.names() > 0 {
 		m := message{keys: b.keys[:min(len(b.keys), maxNames)]}
 		m.groups = b.groups[:min(len(b.groups), maxNames-len(m.keys))]
-		if b.err = f.sendMessage(ctx, m, f.bus.Publish); b.err != nil {
-			f.sender.untold.add(b) // a bus that fails is not asked for each
+		if b.err = g.sendMessage(ctx, m, g.bus.Publish); b.err != nil {
+			g.sender.untold.add(b) // a bus that fails is not asked for each
 			return
 		}
 		b.keys, b.groups = b.keys[len(m.keys):], b.groups[len(m.groups):]
@@ -199,27 +218,27 @@ func (f *Feed) sendBatch(ctx context.Context, b *batch) {
 }
 
 // sendUntold names what could not be named before, a message at a time, once the
-// bus takes them again. By then others have doubted what they had; this is for
-// those who have since found it in a second level, from which it could not be
+// bus takes them again. By then others have marked everything stale; this is for
+// those who have since found it in the shared cache, from which it could not be
 // deleted either.
-func (f *Feed) sendUntold(ctx context.Context) {
-	s := &f.sender
+func (g *Group) sendUntold(ctx context.Context) {
+	s := &g.sender
 	if s.failed || s.untold.names() == 0 {
 		return
 	}
-	f.sendBatch(ctx, s.untold.take(maxNames))
+	g.sendBatch(ctx, s.untold.take(maxNames))
 	if s.untold.names() > 0 {
 		s.nudge()
 	}
 }
 
 // sendMessage counts the message, whether or not it can be sent: others then miss
-// it and doubt everything. So do those who hear of the sender for the first time
+// it and mark everything stale. So do those who hear of the sender for the first time
 // afterwards, as the next message tells them to.
-func (f *Feed) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
-	s, now := &f.sender, time.Now()
+func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
+	s, now := &g.sender, time.Now()
 	changes, wait := m.changes(), heartbeat
-	m.origin, m.beat, m.mark = f.origin, newBeat(), f.mark.Load()
+	m.origin, m.beat = g.origin, newBeat()
 	s.remember(m.beat)
 	s.seq++
 	if changes {
@@ -228,10 +247,10 @@ func (f *Feed) sendMessage(ctx context.Context, m message, send func(context.Con
 	}
 	m.seq, m.ago, m.next = s.seq, now.Sub(s.changed), max(0, s.due.Sub(now))
 	m.change, m.all = s.change, s.failed
-	f.mu.Lock()
-	m.size = uint32(f.peers.size)
-	f.mu.Unlock()
-	err := f.hand(ctx, m.encode(f.key), send)
+	g.mu.Lock()
+	m.size, m.mark = uint32(g.peers.size), g.ownMark()
+	g.mu.Unlock()
+	err := g.hand(ctx, m.encode(g.key), send)
 	if changes {
 		s.changed = time.Now()
 	}
@@ -243,29 +262,57 @@ func (f *Feed) sendMessage(ctx context.Context, m message, send func(context.Con
 	return err
 }
 
-// hand gives the bus a message, and survives what it does with it.
-func (f *Feed) hand(ctx context.Context, text string, send func(context.Context, string) error) error {
+// hand gives the bus a message, whatever the bus does with it.
+func (g *Group) hand(ctx context.Context, text string, send func(context.Context, string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
 	select {
-	case f.sender.slot <- struct{}{}:
+	case g.sender.slot <- struct{}{}:
 	case <-ctx.Done():
 		return errors.New("cache: publish: an earlier call of Publish has not returned")
 	}
-	done := make(chan error, 1)
-	f.running.Go(func() {
-		guard.Finish(func() error { return send(ctx, text) }, func(err error) {
-			<-f.sender.slot
-			done <- err
-		})
-	})
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("cache: publish: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("cache: publish: %w", ctx.Err())
+	g.running.Add(1)
+	_, err := guard.Call(ctx, publishTime, func() {
+		<-g.sender.slot
+		g.running.Done()
+	}, func(ctx context.Context) (struct{}, error) { return struct{}{}, guard.Classify(send(ctx, text)) })
+	if err != nil {
+		return fmt.Errorf("cache: publish: %w", err)
 	}
+	return nil
+}
+
+// A batch is what goes out together.
+type batch struct {
+	keys, groups []Key
+	done         chan struct{} // closed when err says what became of it
+	err          error
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+// maxUntold bounds the names that are kept to be sent again. Others then mark
+// everything stale, but may find in the shared cache what was to be invalidated.
+const maxUntold = 4096
+
+func (b *batch) names() int { return len(b.keys) + len(b.groups) }
+
+// add takes over what another batch names, unless that would be too many.
+func (b *batch) add(other *batch) {
+	if b.names()+other.names() <= maxUntold {
+		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)
+	}
+}
+
+// take returns a new batch of some of the names, which are b's no more.
+func (b *batch) take(most int) *batch {
+	some := newBatch()
+	some.keys, b.keys = cut(b.keys, most)
+	some.groups, b.groups = cut(b.groups, most-len(some.keys))
+	return some
+}
+
+func cut(names []Key, most int) (some, rest []Key) {
+	n := min(len(names), most)
+	return names[:n:n], names[n:]
 }

@@ -26,11 +26,11 @@ func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
 }
 
 // mayBeSpared reports whether an entry that has ended may be served though no load
-// has failed, since its source is slow, or was when it was last tried. Something is
-// known to have been missed if it is doubted, and everything may have been while
-// the bus is lost.
+// has failed, since its source is slow, or was when it was last tried. A change may
+// have been missed if the entry is marked stale, and any change while the bus is
+// down.
 func (c *Cache[V]) mayBeSpared(e *entry[V], s *stripe[V], now time.Time) bool {
-	return c.trust.lasts(now.Sub(c.start), now.UnixNano()) && !c.trust.limited() && c.undoubted(e, s) && c.mayBeStale(e, now)
+	return c.lease.lasts(now.Sub(c.start), now.UnixNano()) && !c.lease.limited() && c.isCurrent(e, s) && c.mayBeStale(e, now)
 }
 
 // putOff puts the next load of an entry off that has ended for want of a load: by a
@@ -73,7 +73,7 @@ func (c *Cache[V]) latest(key *Key) *entry[V] {
 // was written since.
 func (c *Cache[V]) lastKnown(key *Key, s *stripe[V]) *entry[V] {
 	e := c.latest(key)
-	if e == nil || !c.unwritten(e, s) {
+	if e == nil || !c.isUnwritten(e, s) {
 		return nil
 	}
 	return e

@@ -21,7 +21,7 @@
 // clocks differ by more, entries are misses, or outlive their TTL by the excess.
 //
 // A forged message makes instances mark their cached entries stale, at most once
-// in 10 s; see [cache.Feed].
+// in 10 s; see [cache.Group].
 //
 // With a new secret, all entries of the old one are misses. Both secrets can be in
 // use while instances are replaced. Meanwhile, instances with different secrets do

@@ -15,15 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A deaf receiver is an instance that has nothing in memory.
-type deaf struct{ doubts *atomic.Int64 }
-
-func (deaf) Forget(...cache.Key)            {}
-func (deaf) ForgetGroup(cache.Key)          {}
-func (d deaf) Doubt()                       { d.doubts.Add(1) }
-func (deaf) Alone(time.Duration)            {}
-func (deaf) Trust(time.Time, time.Duration) {}
-
 // What many instances cost the server that change nothing. KEYHATCH_SOAK=1 has more
 // of them, for longer.
 func BenchmarkFleet(b *testing.B) {
@@ -35,24 +26,24 @@ func BenchmarkFleet(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			address := private(b).DSN()
 			client := bare(b, address)
-			var doubts atomic.Int64
-			feeds := make([]*cache.Feed, n)
-			for i := range feeds {
+			var missed atomic.Int64
+			groups := make([]*cache.Group, n)
+			for i := range groups {
 				c := open(b, address, &rediscache.Options{Namespace: "fleet"})
-				feeds[i] = cache.NewFeed(c, deaf{&doubts}, nil)
-				b.Cleanup(func() { feeds[i].Close(context.WithoutCancel(b.Context())) })
+				groups[i] = cache.NewGroup(c, &cache.GroupOptions{OnMissed: func() { missed.Add(1) }})
+				b.Cleanup(func() { groups[i].Close(context.WithoutCancel(b.Context())) })
 			}
-			for _, f := range feeds {
-				eventually(b, "a feed is up", f.Up)
+			for _, g := range groups {
+				eventually(b, "a group is up", g.Healthy)
 			}
 			time.Sleep(lasts)
-			began, used, doubted := time.Now(), serverTime(b, client), doubts.Load()
+			began, used, before := time.Now(), serverTime(b, client), missed.Load()
 			for b.Loop() {
 				time.Sleep(lasts)
 			}
 			seconds := time.Since(began).Seconds()
 			b.ReportMetric((serverTime(b, client)-used)*1000/seconds, "server-ms/s")
-			b.ReportMetric(float64(doubts.Load()-doubted)/seconds, "doubts/s")
+			b.ReportMetric(float64(missed.Load()-before)/seconds, "stale-marks/s")
 		})
 	}
 }

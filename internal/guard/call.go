@@ -15,27 +15,20 @@ var errExited = errors.New("the call ended its goroutine")
 // errProbe is an error that no call returns.
 var errProbe = errors.New("guard: probe")
 
-// Finish calls call and passes its error to done. It calls done exactly once, even
-// if call panics or ends its goroutine. An error whose methods panic counts as a
-// panic, so callers may use the error without care.
-func Finish(call func() error, done func(error)) {
-	err := errExited
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the call panicked: %v", p)
-		}
-		done(err)
-	}()
-	e := call()
-	_ = errors.Is(e, errProbe)
-	err = e
+// Run calls call in a new goroutine and returns its error, however long it takes. If
+// call panics or ends its goroutine, Run returns an error. An error whose methods
+// panic counts as a panic.
+func Run(call func() error) error {
+	returned := make(chan error, 1)
+	go finish(call, func(err error) { returned <- err })
+	return <-returned
 }
 
 // Call calls call in a new goroutine and returns its result. The context of call
 // ends after the timeout. If call has not returned by then, Call returns the
 // context's error at once, and call goes on in its goroutine. When call has
 // returned, done is called. If call panics or ends its goroutine, Call returns an
-// error.
+// error. An error whose methods panic counts as a panic.
 func Call[T any](ctx context.Context, timeout time.Duration, done func(), call func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -45,7 +38,7 @@ func Call[T any](ctx context.Context, timeout time.Duration, done func(), call f
 	defer cancel()
 	returned := make(chan result, 1)
 	var value T
-	go Finish(func() (err error) {
+	go finish(func() (err error) {
 		value, err = call(ctx)
 		return err
 	}, func(err error) {
@@ -60,3 +53,45 @@ func Call[T any](ctx context.Context, timeout time.Duration, done func(), call f
 		return none, ctx.Err()
 	}
 }
+
+// finish calls call and passes its error to done. It calls done exactly once, even
+// if call panics or ends its goroutine.
+func finish(call func() error, done func(error)) {
+	err := errExited
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the call panicked: %v", p)
+		}
+		done(err)
+	}()
+	e := call()
+	_ = errors.Is(e, errProbe)
+	err = e
+}
+
+// Classify returns an error in the place of one that comes from elsewhere. It has
+// the same text and matches the first of known that err matches, or a context's
+// error, and nothing else: a store that returns an error of another package cannot
+// make an outage look like a verdict. No method of err is called afterwards. It may
+// panic if err's methods do, so call it within the guarded call.
+func Classify(err error, known ...error) error {
+	if err == nil {
+		return nil
+	}
+	c := &classified{text: err.Error()}
+	for _, k := range append(known[:len(known):len(known)], context.Canceled, context.DeadlineExceeded) {
+		if errors.Is(err, k) {
+			c.known = k
+			break
+		}
+	}
+	return c
+}
+
+type classified struct {
+	text  string
+	known error // nil if it is an outage
+}
+
+func (c *classified) Error() string { return c.text }
+func (c *classified) Unwrap() error { return c.known }

@@ -16,15 +16,6 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
-// A deaf receiver is an instance without cached entries.
-type deaf struct{ doubts *atomic.Int64 }
-
-func (deaf) Forget(...cache.Key)            {}
-func (deaf) ForgetGroup(cache.Key)          {}
-func (d deaf) Doubt()                       { d.doubts.Add(1) }
-func (deaf) Alone(time.Duration)            {}
-func (deaf) Trust(time.Time, time.Duration) {}
-
 // BenchmarkFleet measures the server's load from many idle instances.
 // KEYHATCH_SOAK=1 has more instances and runs longer.
 func BenchmarkFleet(b *testing.B) {
@@ -36,24 +27,24 @@ func BenchmarkFleet(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			dsn := testserver.StartPostgreSQL(b, ping, "max_connections=1000").DSN()
 			folder := query(b, dsn, "SHOW data_directory")
-			var doubts atomic.Int64
-			feeds := make([]*cache.Feed, n)
-			for i := range feeds {
+			var missed atomic.Int64
+			groups := make([]*cache.Group, n)
+			for i := range groups {
 				s := open(b, dsn, &pgstore.Options{MaxConns: 1})
-				feeds[i] = cache.NewFeed(openBus(b, s, nil), deaf{&doubts}, nil)
-				b.Cleanup(func() { feeds[i].Close(context.WithoutCancel(b.Context())) })
+				groups[i] = cache.NewGroup(openBus(b, s, nil), &cache.GroupOptions{OnMissed: func() { missed.Add(1) }})
+				b.Cleanup(func() { groups[i].Close(context.WithoutCancel(b.Context())) })
 			}
-			for _, f := range feeds {
-				await(b, "a feed is up", f.Up)
+			for _, g := range groups {
+				await(b, "a group is up", g.Healthy)
 			}
 			time.Sleep(lasts)
-			began, used, doubted := time.Now(), serverTime(b, folder), doubts.Load()
+			began, used, before := time.Now(), serverTime(b, folder), missed.Load()
 			for b.Loop() {
 				time.Sleep(lasts)
 			}
 			seconds := time.Since(began).Seconds()
 			b.ReportMetric((serverTime(b, folder)-used).Seconds()*1000/seconds, "server-ms/s")
-			b.ReportMetric(float64(doubts.Load()-doubted)/seconds, "doubts/s")
+			b.ReportMetric(float64(missed.Load()-before)/seconds, "stale-marks/s")
 		})
 	}
 }

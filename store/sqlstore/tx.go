@@ -177,7 +177,7 @@ func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, e
 // drivers wait for a server that does not answer for as long as TCP does.
 func within(ctx context.Context, end func() error) error {
 	done := make(chan error, 1)
-	go guard.Finish(end, func(err error) { done <- err })
+	go func() { done <- guard.Run(end) }()
 	select {
 	case err := <-done:
 		return err

@@ -44,12 +44,12 @@ var failoverMutants = []mutant{
 		"alone := updates.Add(1) > began",
 	}, "./apikey", "TestEnabledKeyIsNotRefused"},
 	{"a key that was enabled elsewhere stays disabled", "apikey/ended.go", edits{
-		"\te.updatesOf(d).Add(1)\n\te.enabled(d)\n",
-		"",
+		"\t\te.updatesOf(d).Add(1)\n\t\te.enabled(d)\n",
+		"\t\t_ = d\n",
 	}, "./apikey", "TestDisabledKeyOutlivesTheStore|TestEnabledKeyIsNotRefused"},
 	{"a disabled key is remembered for ever without a bus", "apikey/ended.go", edits{
-		"if e.m.feed != nil && e.m.feed.Up() {",
-		"if e.m.feed == nil || e.m.feed.Up() {",
+		"if e.m.group.Healthy() {",
+		"if e.m.group == nil || e.m.group.Healthy() {",
 	}, "./apikey", "TestDisabledKeyOutlivesTheStore"},
 	{"memory of ended keys without bound", "apikey/recent.go", edits{
 		"len(r.young) >= recentSize || time.Since(r.since) >= recentAge",
@@ -219,25 +219,25 @@ var failoverMutants = []mutant{
 		"\tw.m.mark.CompareAndSwap(mark, 0)\n",
 		"",
 	}, "./apikey", "TestDatabaseGoesBackBesideTheBus"},
-	{"a count from before stays on the bus", "cache/feed.go", edits{
-		"\tf.mark.Store(mark)\n",
-		"\tf.mark.Store(max(mark, f.mark.Load()))\n",
+	{"a count from before stays on the bus", "apikey/wentback.go", edits{
+		"w.m.ownMark.Store(uint64(w.seen.Count)<<tagBits | w.tag())",
+		"w.m.ownMark.Store(max(w.m.ownMark.Load(), uint64(w.seen.Count)<<tagBits|w.tag()))",
 	}, "./apikey", "TestDatabaseGoesBackOnce"},
-	{"a mark without a secret is believed", "cache/feed.go", edits{
-		"len(f.key) == 0 || mark <= f.seen {",
-		"mark <= f.seen {",
-	}, "./cache", "TestFeedMarksWithoutASecret"},
-	{"an instance's own mark is news to it", "cache/feed.go", edits{
-		"\tf.seen = max(f.seen, mark)\n",
+	{"a mark without a secret is believed", "cache/group.go", edits{
+		"len(g.key) == 0 || mark <= g.seen {",
+		"mark <= g.seen {",
+	}, "./cache", "TestGroupMarksWithoutASecret"},
+	{"an instance's own mark is news to it", "cache/group.go", edits{
+		"\tg.seen = max(g.seen, mark)\n",
 		"",
-	}, "./cache", "TestFeedMarks$"},
+	}, "./cache", "TestGroupMarks$"},
 	{"the count is not shared", "apikey/wentback.go", edits{
 		"count.Count > shared.count",
 		"false",
 	}, "./apikey", "TestDatabaseGoesBackWhileNobodyRuns"},
 	{"what is cached outlives a database that goes back", "apikey/wentback.go", edits{
-		"w.m.keys.Doubt()",
-		"_ = w.m.keys.Doubt",
+		"w.m.keys.MarkStale()",
+		"_ = w.m.keys.MarkStale",
 	}, "./apikey", "TestDatabaseGoesBack$"},
 	{"no event of a database that goes back", "apikey/wentback.go", edits{
 		"if w.m.opts.OnEvent != nil {",

@@ -2,151 +2,151 @@ package mutants_test
 
 // What can go wrong between instances, and while the store fails.
 var instanceMutants = []mutant{
-	// What is doubted.
-	{"no doubt on a new connection", "cache/feed.go", edits{
-		"f.to.Doubt() // messages from before are lost",
-		"_ = f.to.Doubt",
-	}, "./cache", "TestFeedNewConnection"},
-	{"no doubt when the connection is lost", "cache/feed.go", edits{
-		"\t\t\tf.to.Alone(aloneTTL)\n\t\t\tf.tell(why)",
-		"\t\t\tf.tell(why)",
-	}, "./cache", "TestFeedDoubts$"},
-	{"being alone ends nothing", "cache/trust.go", edits{
-		"\tc.Doubt()\n\tc.trust.forEver()",
-		"\tc.trust.forEver()",
-	}, "./cache", "TestAlone"},
+	// What is marked stale.
+	{"no doubt on a new connection", "cache/group.go", edits{
+		"g.markStale() // messages from before are lost",
+		"_ = g.markStale",
+	}, "./cache", "TestGroupNewConnection"},
+	{"no doubt when the connection is lost", "cache/group.go", edits{
+		"\t\t\t\tc.disconnect(aloneTTL)\n",
+		"\t\t\t\t_ = c\n",
+	}, "./cache", "TestGroupDoubts$"},
+	{"being alone ends nothing", "cache/lease.go", edits{
+		"\tc.MarkStale()\n\tc.lease.forEver()",
+		"\tc.lease.forEver()",
+	}, "./cache", "TestDisconnect"},
 	{"no gap noticed", "cache/peer.go", edits{
 		"missed = m.before() != last.change",
 		"missed = last.change == 1<<63",
-	}, "./cache", "TestFeedDoubts$"},
+	}, "./cache", "TestGroupDoubts$"},
 	{"no gap noticed of a new instance", "cache/peer.go", edits{
 		"missed = m.before() != 0 && !now.Add(-m.ago).Before(p.ready)",
 		"missed = false",
-	}, "./cache", "TestFeedDoubts$"},
-	{"no doubt about what cannot be read", "cache/feed.go", edits{
-		"f.missed(time.Now())",
+	}, "./cache", "TestGroupDoubts$"},
+	{"no doubt about what cannot be read", "cache/group.go", edits{
+		"g.missed(time.Now())",
 		"_ = m",
-	}, "./cache", "TestFeedStrangers"},
-	{"a doubt about each message that cannot be read", "cache/feed.go", edits{
-		"f.missed(time.Now())",
-		"f.to.Doubt()",
-	}, "./cache", "TestFeedStrangers"},
-	{"a doubt about each old message", "cache/feed.go", edits{
-		"if f.peers.hear(m, now) {\n\t\tf.missed(now)",
-		"if f.peers.hear(m, now) {\n\t\tf.to.Doubt()",
-	}, "./cache", "TestFeedOldMessages"},
-	{"a doubt each time an instance falls silent", "cache/feed.go", edits{
-		"f.peers.stranger(time.Now()) // or a peer",
+	}, "./cache", "TestGroupStrangers"},
+	{"a doubt about each message that cannot be read", "cache/group.go", edits{
+		"g.missed(time.Now())",
+		"g.markStale()",
+	}, "./cache", "TestGroupStrangers"},
+	{"a doubt about each old message", "cache/group.go", edits{
+		"if g.peers.hear(m, now) {\n\t\tg.missed(now)",
+		"if g.peers.hear(m, now) {\n\t\tg.markStale()",
+	}, "./cache", "TestGroupOldMessages"},
+	{"a doubt each time an instance falls silent", "cache/group.go", edits{
+		"g.peers.stranger(time.Now()) // or a peer",
 		"// or a peer",
-	}, "./cache", "TestFeedOldMessages"},
+	}, "./cache", "TestGroupOldMessages"},
 	{"a forged interval believed", "cache/peer.go", edits{
 		"m.size, m.next = 0, min(m.next, p.every())",
 		"m.size = 0",
-	}, "./cache", "TestFeedForgedFleet"},
+	}, "./cache", "TestGroupForgedFleet"},
 	{"a forged number of instances believed", "cache/peer.go", edits{
 		"m.size, m.next = 0, min(m.next, p.every())",
 		"m.next = min(m.next, p.every())",
-	}, "./cache", "TestFeedForgedFleet"},
+	}, "./cache", "TestGroupForgedFleet"},
 	{"quiet for as long as a fleet that has shrunk allowed", "cache/sender.go", edits{
 		"if s.due.After(now.Add(every)) {",
 		"if s.due.After(now.Add(every)) && every == 0 {",
-	}, "./cache", "TestFeedForgedFleet"},
+	}, "./cache", "TestGroupForgedFleet"},
 	{"a failure to publish not owned up to", "cache/sender.go", edits{
 		"m.change, m.all = s.change, s.failed",
 		"m.change = s.change",
-	}, "./cache", "TestFeedOwnsUpToFailures"},
+	}, "./cache", "TestGroupOwnsUpToFailures"},
 	{"what could not be told never told", "cache/sender.go", edits{
-		"\t\tf.sendUntold(ctx)\n",
+		"\t\tg.sendUntold(ctx)\n",
 		"",
-	}, "./cache", "TestFeedOwnsUpToFailures"},
+	}, "./cache", "TestGroupOwnsUpToFailures"},
 	{"doubts end what an outage needs", "cache/fence.go", edits{
-		"return (epoch^now)&^doubts != 0",
+		"return (epoch^now)&^staleMarks != 0",
 		"return epoch != now",
-	}, "./cache", "TestDoubtedValuesServeOutages"},
-	{"told, and not forgotten", "cache/feed.go", edits{
-		"f.to.Forget(m.keys...)",
-		"_ = m.keys",
-	}, "./cache", "TestFeedForgets"},
+	}, "./cache", "TestStaleMarksLeaveValuesForOutages"},
+	{"told, and not forgotten", "cache/group.go", edits{
+		"c.invalidate(m.keys, m.groups)",
+		"_ = c",
+	}, "./cache", "TestGroupForgets"},
 	{"instances remembered without bound", "cache/peer.go", edits{
 		"case !known && len(p.known) >= maxPeers:",
 		"case len(p.known) < 0:",
-	}, "./cache", "TestFeedFloodOfOrigins"},
+	}, "./cache", "TestGroupFloodOfOrigins"},
 
-	// What is trusted.
-	{"an echo believed by what it says", "cache/feed.go", edits{
-		"sent, ok := f.sender.when(m.beat)",
+	// The lease.
+	{"an echo believed by what it says", "cache/group.go", edits{
+		"sent, ok := g.sender.when(m.beat)",
 		"sent, ok := time.Now(), true",
-	}, "./cache", "TestFeedForgery"},
+	}, "./cache", "TestGroupForgery"},
 	{"beats that can be guessed", "cache/message.go", edits{
 		"func newBeat() (b beat) {\n\trand.Read(b[:])\n",
 		"func newBeat() (b beat) {\n\trand.Read(b[:0])\n",
-	}, "./cache", "TestFeedForgery"},
-	{"trust counted from the echo", "cache/feed.go", edits{
+	}, "./cache", "TestGroupForgery"},
+	{"lease counted from the echo", "cache/group.go", edits{
 		"until := sent.Add(silence)",
 		"until := sent.Add(time.Since(sent) + silence)",
-	}, "./cache", "TestFeedTrustCountsFromTheSending"},
+	}, "./cache", "TestLeaseCountsFromTheSending"},
 	{"the last beats alone remembered", "cache/sender.go", edits{
 		"if n > 0 && now.Sub(s.beats[n-1].at) < silence/maxBeats {",
 		"if n < 0 {",
-	}, "./cache", "TestFeedHearsOfItselfWhileBusy"},
-	{"trust ends by the wall clock alone", "cache/trust.go", edits{
-		"return int64(elapsed) < t.ends.Load() && wall < t.endsWall.Load()",
-		"return wall < t.endsWall.Load()",
-	}, "./cache", "TestTrustEndsByEitherClock"},
-	{"trust ends by the monotonic clock alone", "cache/trust.go", edits{
-		"return int64(elapsed) < t.ends.Load() && wall < t.endsWall.Load()",
-		"return int64(elapsed) < t.ends.Load()",
-	}, "./cache", "TestTrustEndsByEitherClock"},
-	{"served though not trusted", "cache/entry.go", edits{
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s)",
-		"return c.undoubted(e, s)",
-	}, "./cache", "TestTrustEndsByEitherClock"},
-	{"load joined from before the trust ended", "cache/load.go", edits{
-		"!leads && !(trusted && quiet(id.epoch) && same)",
-		"!leads && !(trusted || quiet(id.epoch) && same)",
-	}, "./cache", "TestLoadFromBeforeTrustEnded"},
-	{"trust looked at when the load has landed", "cache/load.go", edits{
-		"trusted, id := c.trusted(), c.flightID(key)",
+	}, "./cache", "TestGroupHearsOfItselfWhileBusy"},
+	{"lease ends by the wall clock alone", "cache/lease.go", edits{
+		"return int64(elapsed) < l.ends.Load() && wall < l.endsWall.Load()",
+		"return wall < l.endsWall.Load()",
+	}, "./cache", "TestLeaseEndsByEitherClock"},
+	{"lease ends by the monotonic clock alone", "cache/lease.go", edits{
+		"return int64(elapsed) < l.ends.Load() && wall < l.endsWall.Load()",
+		"return int64(elapsed) < l.ends.Load()",
+	}, "./cache", "TestLeaseEndsByEitherClock"},
+	{"served though the lease has ended", "cache/entry.go", edits{
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s)",
+		"return c.isCurrent(e, s)",
+	}, "./cache", "TestLeaseEndsByEitherClock"},
+	{"load joined from before the lease ended", "cache/load.go", edits{
+		"!leads && !(leased && quiet(id.epoch) && same)",
+		"!leads && !(leased || quiet(id.epoch) && same)",
+	}, "./cache", "TestLoadFromBeforeLeaseEnded"},
+	{"lease looked at when the load has landed", "cache/load.go", edits{
+		"leased, id := c.holdsLease(), c.flightID(key)",
 		"id := c.flightID(key)",
-		"!leads && !(trusted && quiet(id.epoch) && same)",
-		"!leads && !(c.trusted() && quiet(id.epoch) && same)",
-	}, "./cache", "TestLoadFromBeforeTrustEnded"},
+		"!leads && !(leased && quiet(id.epoch) && same)",
+		"!leads && !(c.holdsLease() && quiet(id.epoch) && same)",
+	}, "./cache", "TestLoadFromBeforeLeaseEnded"},
 	{"silence not noticed", "cache/link.go", edits{
 		"case <-time.After(time.Until(ends)):",
 		"case <-time.After(time.Hour + time.Until(ends)):",
-	}, "./cache", "TestFeedSilence"},
-	{"entries live on without a bus", "cache/trust.go", edits{
+	}, "./cache", "TestGroupSilence"},
+	{"entries live on without a bus", "cache/lease.go", edits{
 		"return min(ttl, longest)",
 		"return max(ttl, longest)",
-	}, "./cache", "TestAlone"},
+	}, "./cache", "TestDisconnect"},
 
 	// Many instances, and what is forged.
-	{"a farewell believed that anyone can say", "cache/feed.go", edits{
-		"if m.bye && len(f.key) == 0 {",
-		"if m.bye && len(f.key) == 1<<20 {",
+	{"a farewell believed that anyone can say", "cache/group.go", edits{
+		"if m.bye && len(g.key) == 0 {",
+		"if m.bye && len(g.key) == 1<<20 {",
 	}, "./cache", "TestForgeLoseRepeat"},
 	{"a repeated message taken for a sign of life", "cache/peer.go", edits{
 		"case known && m.seq <= last.seq:",
 		"case known && m.seq < last.seq:",
 	}, "./cache", "TestForgeLoseRepeat"},
-	{"messages not authenticated", "cache/feed.go", edits{
-		"f.key = b.MACKey()",
+	{"messages not authenticated", "cache/group.go", edits{
+		"g.key = b.MACKey()",
 		"_ = b.MACKey()",
-	}, "./cache", "TestForgeLoseRepeat|TestFeedStrangers"},
+	}, "./cache", "TestForgeLoseRepeat|TestGroupStrangers"},
 	{"messages to all every second", "cache/peer.go", edits{
 		"return max(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet)/presences)",
 		"return min(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet+presences)/presences)",
 	}, "./cache", "TestFleetTraffic"},
 	{"echoes to all", "cache/sender.go", edits{
-		"_ = f.sendMessage(ctx, message{}, l.echo)",
-		"_ = f.sendMessage(ctx, message{}, f.bus.Publish)",
+		"_ = g.sendMessage(ctx, message{}, l.echo)",
+		"_ = g.sendMessage(ctx, message{}, g.bus.Publish)",
 	}, "./cache", "TestFleetTraffic"},
-	{"an echo of another instance believed", "cache/feed.go", edits{
-		"case m.origin == f.origin:",
-		"case m.origin == f.origin || !m.changes():",
-		"sent, ok := f.sender.when(m.beat)",
+	{"an echo of another instance believed", "cache/group.go", edits{
+		"case m.origin == g.origin:",
+		"case m.origin == g.origin || !m.changes():",
+		"sent, ok := g.sender.when(m.beat)",
 		"sent, ok := time.Now(), true",
-	}, "./cache", "TestFeedForgery"},
+	}, "./cache", "TestGroupForgery"},
 	{"a cliff when there are more instances than are told apart", "cache/peer.go", edits{
 		"\t\tp.stranger(now)\n\t\treturn m.all\n",
 		"\t\tclear(p.known)\n\t\treturn true\n",
@@ -158,37 +158,37 @@ var instanceMutants = []mutant{
 	{"peers forgotten with a connection", "cache/peer.go", edits{
 		"\tp.ready = now\n",
 		"\tp.ready = now\n\tclear(p.known)\n",
-	}, "./cache", "TestFeedReconnectsToTheOtherHalf"},
+	}, "./cache", "TestGroupReconnectsToTheOtherHalf"},
 	{"a mark not told", "cache/sender.go", edits{
-		"newBeat(), f.mark.Load()",
-		"newBeat(), 0*f.mark.Load()",
-	}, "./cache", "TestFeedMarks"},
+		"uint32(g.peers.size), g.ownMark()",
+		"uint32(g.peers.size), 0*g.ownMark()",
+	}, "./cache", "TestGroupMarks"},
 
 	// The connection.
 	{"an attempt waits for the one before", "cache/link.go", edits{
-		"f.links.Load() < maxLinks",
-		"f.links.Load() < 1",
-	}, "./cache", "TestFeedReconnects"},
+		"g.links.Load() < maxLinks",
+		"g.links.Load() < 1",
+	}, "./cache", "TestGroupReconnects"},
 	{"attempts without a pause", "cache/link.go", edits{
 		"next = time.Now().Add(retryPause*3/4 + guard.Jitter(retryPause/2))",
 		"next = time.Now().Add(0 * guard.Jitter(retryPause))",
-	}, "./cache", "TestFeedReconnects"},
+	}, "./cache", "TestGroupReconnects"},
 	{"attempts without an end", "cache/link.go", edits{
 		"late := time.AfterFunc(readyTime, cancel)",
 		"late := time.AfterFunc(time.Hour, cancel)",
-	}, "./cache", "TestFeedReconnects"},
+	}, "./cache", "TestGroupReconnects"},
 	{"Close does not wait for Receive", "cache/link.go", edits{
-		"f.running.Go(func() { f.attempt(ctx) })",
-		"go f.attempt(ctx)",
-	}, "./cache", "TestFeedClose$"},
+		"g.running.Go(func() { g.attempt(ctx) })",
+		"go g.attempt(ctx)",
+	}, "./cache", "TestGroupClose$"},
 	{"an exit of Receive leaves its place taken", "cache/link.go", edits{
-		"\tguard.Finish(func() error { return f.bus.Receive(",
-		"\tfinish := func(call func() error, done func(error)) { done(call()) }\n\tfinish(func() error { return f.bus.Receive(",
+		"err := guard.Run(func() error {",
+		"run := func(call func() error) error { return call() }\n\terr := run(func() error {",
 	}, "./cache", "TestBrokenBus"},
 	{"a Publish that hangs waited for", "cache/sender.go", edits{
-		"\tcase <-ctx.Done():\n\t\treturn fmt.Errorf(\"cache: publish: %w\", ctx.Err())\n\t}\n}\n\n// send sends",
-		"\tcase <-context.Background().Done():\n\t\treturn ctx.Err()\n\t}\n}\n\n// send sends",
-	}, "./cache", "TestFeedPublishErrors"},
+		"\tcase <-ctx.Done():\n\t\treturn fmt.Errorf(\"cache: publish: %w\", ctx.Err())\n\t}\n}\n\n// add has",
+		"\tcase <-context.Background().Done():\n\t\treturn ctx.Err()\n\t}\n}\n\n// add has",
+	}, "./cache", "TestGroupPublishErrors"},
 
 	// Messages.
 	{"MAC of messages ignored", "cache/message.go", edits{
@@ -254,126 +254,130 @@ var instanceMutants = []mutant{
 		"c.opts.TTL",
 	}, "./cache", "TestLoadsAreSpreadAfterAnOutage|TestOutagesInARow"},
 	{"put off though another instance is silent", "cache/stale.go", edits{
-		"!c.trust.limited() && ",
+		"!c.lease.limited() && ",
 		"",
 	}, "./cache", "TestPutOff"},
 	{"silence of others not noticed", "cache/peer.go", edits{
 		"silent = silent || !now.Before(k.due)",
 		"silent = silent || now.After(k.gone)",
-	}, "./cache", "TestFeedSilentPeer"},
+	}, "./cache", "TestGroupSilentPeer"},
 	{"an instance said farewell and is missed", "cache/peer.go", edits{
 		"case !k.left:",
 		"default:",
-	}, "./cache", "TestFeedPeerThatIsGone"},
+	}, "./cache", "TestGroupPeerThatIsGone"},
 	{"everything doubted once for each instance", "cache/peer.go", edits{
 		"missed = m.before() != 0 && !now.Add(-m.ago).Before(p.ready)",
 		"missed = m.before() != 0",
-	}, "./cache", "TestFeedReconnectsToMany"},
-	{"a bus that never comes up not reported", "cache/feed.go", edits{
-		"f.tell(why) // it has never been up",
+	}, "./cache", "TestGroupReconnectsToMany"},
+	{"a bus that never comes up not reported", "cache/group.go", edits{
+		"g.tell(why) // it has never been up",
 		"_ = why",
-	}, "./cache", "TestFeedNeverUp"},
+	}, "./cache", "TestGroupNeverUp"},
 	{"put off although doubted", "cache/stale.go", edits{
-		"c.undoubted(e, s) && c.mayBeStale",
+		"c.isCurrent(e, s) && c.mayBeStale",
 		"c.mayBeStale",
 	}, "./cache", "TestPutOff"},
 	{"put off although not trusted", "cache/stale.go", edits{
-		"c.trust.lasts(now.Sub(c.start), now.UnixNano()) && ",
+		"c.lease.lasts(now.Sub(c.start), now.UnixNano()) && ",
 		"",
 	}, "./cache", "TestPutOff"},
 	{"put off past StaleIfError", "cache/stale.go", edits{
-		"c.undoubted(e, s) && c.mayBeStale(e, now)",
-		"c.undoubted(e, s)",
+		"c.isCurrent(e, s) && c.mayBeStale(e, now)",
+		"c.isCurrent(e, s)",
 	}, "./cache", "TestPutOff"},
 	{"age ignored", "cache/entry.go", edits{
 		"began = began.Add(-min(max(found.Age, 0), MaxDuration))",
 		"_ = found.Age",
 	}, "./cache", "TestAgeShortensLife"},
 
-	// What a Manager tells.
-	{"others not told", "apikey/instances.go", edits{
-		"return m.feed.Publish(ctx, keys...) })",
-		"return nil })",
+	// What a change tells.
+	{"others not told", "cache/fence.go", edits{
+		"unsent := c.group.publish(ctx, keys, groups)",
+		"unsent := c.group.publish(ctx, nil, nil)",
 	}, "./apikey", "TestOthersAreTold"},
-	{"that others were not told hidden", "apikey/instances.go", edits{
-		"if untold == nil {",
-		"if untold == nil || ctx != nil {",
+	{"that others were not told hidden", "apikey/change.go", edits{
+		"if unpropagated == nil {",
+		"if unpropagated == nil || ctx != nil {",
 	}, "./apikey", "TestNotPropagated"},
-	{"a verdict in a bus's error", "apikey/instances.go", edits{
-		"ErrNotPropagated, noVerdict(untold))",
-		"ErrNotPropagated, untold)",
+	{"a verdict in a bus's error", "cache/sender.go", edits{
+		"guard.Classify(send(ctx, text))",
+		"send(ctx, text)",
 	}, "./apikey", "TestNotPropagated"},
+	{"a verdict in a store's error", "internal/guard/call.go", edits{
+		"\tc := &classified{text: err.Error()}\n",
+		"\tc := &classified{text: err.Error(), known: err}\n",
+	}, "./apikey", "TestBrokenStore"},
 	{"not told when the store failed", "apikey/change.go", edits{
-		"\t\t\tif !unchanged(err) {\n\t\t\t\tc.untold = errors.Join(",
-		"\t\t\tif err == nil {\n\t\t\t\tc.untold = errors.Join(",
+		"return !unchanged(err), err",
+		"return err == nil, err",
 	}, "./apikey", "TestWhatIsTold"},
 	{"told of what was refused", "apikey/change.go", edits{
-		"\t\t\tif !unchanged(err) {\n\t\t\t\tc.untold = errors.Join(",
-		"\t\t\t{\n\t\t\t\tc.untold = errors.Join(",
+		"return !unchanged(err), err",
+		"return true, err",
 	}, "./apikey", "TestWhatIsTold"},
 	{"not told when RevokeAll failed", "apikey/revokeall.go", edits{
-		"err != nil || len(c.value) < store.RevokeBatch {",
-		"err == nil && len(c.value) < store.RevokeBatch {",
+		"return err != nil || len(done.value) < store.RevokeBatch, err",
+		"return err == nil && len(done.value) < store.RevokeBatch, err",
 	}, "./apikey", "TestWhatIsTold"},
 	{"registered, and others not told", "apikey/create.go", edits{
 		"\tif kind == EventCreated {",
 		"\tif kind != \"\" {",
 	}, "./apikey", "TestRegisterIsTold"},
 
-	// The second level.
-	{"level not deleted from", "apikey/level.go", edits{
-		"return struct{}{}, l.Delete(ctx, keys...)",
-		"return struct{}{}, nil",
+	// The shared cache.
+	{"shared cache not deleted from", "cache/shared.go", edits{
+		"return s.server.Delete(ctx, keys...)",
+		"return nil",
 	}, "./apikey", "TestLevelForgets|TestLevelIsNotFilled"},
-	{"level deleted from outside the fence", "apikey/change.go", edits{
-		"\t\t\t\t\tm.level.mark(keys...)\n\t\t\t\t\tc.untold = m.level.forget(ctx, keys...)\n",
-		"",
-		"c.untold = errors.Join(c.untold, m.publish(ctx, keys...))",
-		"c.untold = m.level.forget(ctx, keys...)\n\t\t\t\tm.level.mark(keys...)\n\t\t\t\tc.untold = errors.Join(c.untold, m.publish(ctx, keys...))",
+	{"shared cache deleted from outside the fence", "cache/fence.go", edits{
+		"\tundeleted := c.shared.forget(ctx, keys, groups)",
+		"\tundeleted := error(nil)",
+		"\tunsent := c.group",
+		"\tif c.shared != nil {\n\t\tundeleted = c.shared.delete(ctx, keys...)\n\t\tc.shared.distrust(keys, groups)\n\t}\n\tunsent := c.group",
 	}, "./apikey", "TestLevelForgetsWithinTheFence"},
-	{"level not deleted from when the store failed", "apikey/change.go", edits{
-		"if !unchanged(err) {\n\t\t\t\t\tm.level.mark(keys...)",
-		"if err == nil {\n\t\t\t\t\tm.level.mark(keys...)",
+	{"shared cache not deleted from when the store failed", "cache/fence.go", edits{
+		"tell := true\n",
+		"tell := false\n",
 	}, "./apikey", "TestLevelForgetsWhatMayHaveHappened"},
-	{"level keeps an owner's keys", "apikey/revokeall.go", edits{
-		"return a.level.forgetOwner(ctx, a.owner)",
+	{"shared cache keeps an owner's keys", "apikey/revokeall.go", edits{
+		"return a.forgetAll(ctx)",
 		"return nil",
 	}, "./apikey", "TestRevokeAllAgainForgetsAll"},
-	{"level believed after a failed delete", "apikey/level.go", edits{
-		"return int64(time.Since(l.start)) < l.at(&key).Load()",
+	{"shared cache believed after a failed delete", "cache/shared.go", edits{
+		"return int64(time.Since(s.cache.start)) < s.distrustOf(&key).Load()",
 		"return false",
 	}, "./apikey", "TestLevelCannotForget"},
-	{"level believed again too soon", "apikey/level.go", edits{
-		"until := int64(time.Since(l.start) + l.m.opts.CacheTTL + cache.MaxLease)",
-		"until := int64(time.Since(l.start) + cache.MaxLease)",
+	{"shared cache believed again too soon", "cache/shared.go", edits{
+		"until := int64(time.Since(s.cache.start) + s.cache.opts.TTL + MaxLease)",
+		"until := int64(time.Since(s.cache.start) + MaxLease)",
 	}, "./apikey", "TestLevelCannotForget"},
-	{"level believed by others after a failed delete", "apikey/instances.go", edits{
-		"l.level.mark(keys...)",
-		"_ = l.level",
+	{"shared cache believed by others after a failed delete", "cache/fence.go", edits{
+		"c.shared.distrust(keys, groups)",
+		"_ = c.shared",
 	}, "./apikey", "TestLevelCannotForget/fails"},
-	{"level believed by others after RevokeAll", "apikey/instances.go", edits{
-		"l.level.mark(group)",
-		"_ = l.level",
+	{"shared cache believed by others after RevokeAll", "cache/fence.go", edits{
+		"c.shared.distrust(keys, groups)",
+		"c.shared.distrust(keys, nil)",
 	}, "./apikey", "TestLevelCannotForget/fails"},
-	{"level believed of an owner whose keys were revoked", "apikey/level.go", edits{
-		"if l.marked(found.Group) {",
-		"if false {",
+	{"shared cache believed of an owner whose keys were revoked", "cache/shared.go", edits{
+		"!ok || s.isDistrusted(found.Group) {",
+		"!ok {",
 	}, "./apikey", "TestLevelCannotForget/fails"},
-	{"level asked while the bus is lost", "apikey/level.go", edits{
-		" || l.m.feed != nil && !l.m.feed.Up() {",
-		" {",
+	{"shared cache asked while the bus is down", "cache/shared.go", edits{
+		"s.cache.group != nil && !s.cache.group.Healthy() ||",
+		"",
 	}, "./apikey", "TestLevelIsNotAskedWithoutTheBus"},
-	{"age of the level's items ignored", "apikey/level.go", edits{
-		"found.Age, found.Kept = item.Age, true",
-		"found.Kept = true",
+	{"age of the shared cache's items ignored", "cache/shared.go", edits{
+		"found.Age, found.kept = item.Age, true",
+		"found.kept = true",
 	}, "./apikey", "TestLevelItemsAge"},
-	{"level's record of another key believed", "apikey/level.go", edits{
-		"if err != nil || !possible(r, d) ||",
+	{"a record of another key in the shared cache believed", "apikey/record.go", edits{
+		"if err != nil || !possible(r, store.Digest(key)) ||",
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenLevel"},
-	{"a level that hangs waited for", "apikey/level.go", edits{
-		"return askFor(ctx, l.calls, min(levelTime, l.m.opts.CallTimeout/4), func() {}, call)",
-		"return call(ctx)",
+	{"a shared cache that hangs waited for", "cache/shared.go", edits{
+		"return guard.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {\n\t\tvalue, err := call(ctx)\n\t\treturn value, guard.Classify(err, ErrMiss)\n\t})",
+		"defer places.Release()\n\tvalue, err := call(ctx)\n\treturn value, guard.Classify(err, ErrMiss)",
 	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
 	{"0 microseconds taken for never", "internal/recordjson/recordjson.go", edits{
 		"if t.IsZero() {\n",

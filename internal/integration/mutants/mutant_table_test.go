@@ -4,36 +4,36 @@ package mutants_test
 var mutants = []mutant{
 	// The cache's fence.
 	{"no epoch compared", "cache/entry.go", edits{
-		"return e.epoch == s.word.Load() && e.groupEpoch == c.groups[e.group].Load()",
+		"return e.epoch == s.epoch.Load() && e.groupEpoch == c.groups[e.group].Load()",
 		"return e.groupEpoch == c.groups[e.group].Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"no group epoch compared", "cache/entry.go", edits{
-		"return e.epoch == s.word.Load() && e.groupEpoch == c.groups[e.group].Load()",
-		"return e.epoch == s.word.Load()",
+		"return e.epoch == s.epoch.Load() && e.groupEpoch == c.groups[e.group].Load()",
+		"return e.epoch == s.epoch.Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"epoch read after the load", "cache/load.go", edits{
 		"c.newEntry(f.id.key, f.id.epoch, began, found)",
-		"c.newEntry(f.id.key, c.stripe(&f.id.key).word.Load(), began, found)",
+		"c.newEntry(f.id.key, c.stripe(&f.id.key).epoch.Load(), began, found)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"group written during the load", "cache/fence.go", edits{
 		"quiet(epoch) && g.ended.Load() <= gen",
 		"quiet(epoch)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"epoch moved only before the write", "cache/fence.go", edits{
-		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",
-		"func (w *word) begin() { w.Add(oneVersion) }",
-		"func (w *word) end()   { w.Add(oneVersion - oneWriter) }",
-		"func (w *word) end()   {}",
+		"func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }",
+		"func (e *epoch) begin() { e.Add(oneVersion) }",
+		"func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }",
+		"func (e *epoch) end()   {}",
 	}, "./cache", "TestFenceHoldsOffDuringWrite|TestFenceNothingStale"},
 	{"epoch moved only after the write", "cache/fence.go", edits{
-		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",
-		"func (w *word) begin() {}",
-		"func (w *word) end()   { w.Add(oneVersion - oneWriter) }",
-		"func (w *word) end()   { w.Add(oneVersion) }",
+		"func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }",
+		"func (e *epoch) begin() {}",
+		"func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }",
+		"func (e *epoch) end()   { e.Add(oneVersion) }",
 	}, "./cache", "TestFenceHoldsOffDuringWrite"},
 	{"filled during a write", "cache/load.go", edits{
-		"if !quiet(e.epoch) || s.word.Load() != e.epoch {",
-		"if s.word.Load() != e.epoch {",
+		"if !quiet(e.epoch) || s.epoch.Load() != e.epoch {",
+		"if s.epoch.Load() != e.epoch {",
 	}, "./cache", "TestFenceHoldsOffDuringWrite"},
 	{"filled during a write of its group", "cache/fence.go", edits{
 		"quiet(epoch) && g.ended.Load() <= gen",
@@ -60,17 +60,18 @@ var mutants = []mutant{
 		"at := f.id\n\tat.gen = 0\n\tif c.flights[at] == f {\n\t\tdelete(c.flights, at)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"load from before oneself joined during a write", "cache/load.go", edits{
-		"!leads && !(trusted && quiet(id.epoch) && same)",
-		"!leads && !(trusted && (same || true))",
+		"!leads && !(leased && quiet(id.epoch) && same)",
+		"!leads && !(leased && (same || true))",
 	}, "./cache", "TestFenceLoadBegunDuringWrite"},
 	{"Forget, Del and Wait instead of epochs", "cache/fence.go", edits{
 		// Without the shortcut past ristretto, whose entries would have to be
 		// removed too.
 		"func (s *stripe[V]) keepRecent(e *entry[V]) {",
 		"func (s *stripe[V]) keepRecent(e *entry[V]) {\n\tif e != nil {\n\t\treturn\n\t}",
-		"\tfor i := range keys {\n\t\tw := &c.stripe(&keys[i]).word\n\t\tw.begin()\n\t\tdefer w.end()\n\t}\n\treturn write()",
-		`	err := write()
-	for i := range keys {
+		"\tfor i := range keys {\n\t\tc.stripe(&keys[i]).epoch.begin()\n\t}\n",
+		"",
+		"\tfor i := range keys {\n\t\tc.stripe(&keys[i]).epoch.end()\n\t}\n",
+		`	for i := range keys {
 		c.flying.Lock()
 		delete(c.flights, flightID{key: keys[i]})
 		c.flying.Unlock()
@@ -79,24 +80,18 @@ var mutants = []mutant{
 	}
 	c.present.Wait()
 	c.absent.Wait()
-	return err`,
+`,
 	}, "./cache", "TestFenceLoadBegunBeforeWrite|TestFenceNothingStaleAfterWrite$"},
-	{"a panic leaves the write under way", "cache/fence.go", edits{
-		"\t\tw := &c.stripe(&keys[i]).word\n\t\tw.begin()\n\t\tdefer w.end()\n\t}\n\treturn write()",
-		`		c.stripe(&keys[i]).word.begin()
-	}
-	err := write()
-	for i := range keys {
-		c.stripe(&keys[i]).word.end()
-	}
-	return err`,
+	{"a write that panics takes the fence with it", "cache/fence.go", edits{
+		"err = guard.Run(func() (err error) {\n\t\ttell, err = write(ctx)\n\t\treturn err\n\t})",
+		"tell, err = write(ctx)\n\t_ = guard.Run",
 	}, "./cache", "TestFenceMovesOnFailure"},
-	{"a panic leaves the group's write under way", "cache/fence.go", edits{
-		"\tdefer g.end(&c.gen)\n\treturn write()",
-		"\terr := write()\n\tg.end(&c.gen)\n\treturn err",
-	}, "./cache", "TestFenceMovesOnFailure"},
+	{"a panic changes nothing", "cache/fence.go", edits{
+		"tell := true\n",
+		"tell := false\n",
+	}, "./apikey", "TestWhatIsTold"},
 	{"stale value served though written since", "cache/stale.go", edits{
-		"if e == nil || !c.unwritten(e, s) {",
+		"if e == nil || !c.isUnwritten(e, s) {",
 		"if e == nil {",
 	}, "./cache", "TestStaleIfError"},
 	{"a prefix of any length", "apikey/token.go", edits{
@@ -134,7 +129,7 @@ var mutants = []mutant{
 	{"an error that panics in the background", "internal/guard/call.go", edits{
 		"\t_ = errors.Is(e, errProbe)\n",
 		"\t_ = errProbe\n",
-	}, "./apikey", "TestErrorsThatPanic"},
+	}, "./internal/guard", "TestBrokenCalls"},
 	{"a load's error passed on as an answer", "cache/load.go", edits{
 		"return nil, fmt.Errorf(\"cache: load: %w\", err)",
 		"return nil, err",
@@ -178,16 +173,16 @@ var mutants = []mutant{
 		"\tfound.Absent = found.Absent || err != nil\n",
 	}, "./cache", "TestBrokenLoads"},
 	{"TTL not checked", "cache/entry.go", edits{
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s)",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s)",
 	}, "./cache", "TestTTL"},
 	{"monotonic clock not checked", "cache/entry.go", edits{
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && wall < e.endsWall",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"wall clock not checked", "cache/entry.go", edits{
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends && wall < e.endsWall",
-		"return c.trust.lasts(elapsed, wall) && c.undoubted(e, s) && elapsed < e.ends",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"Until not honoured", "cache/entry.go", edits{
 		"e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)",
@@ -214,20 +209,18 @@ var mutants = []mutant{
 		"for g.lanes[i].inside.Load() < 0 {",
 	}, "./cache", "TestCloseWaitsForLoads|TestGate"},
 	{"served after Close", "cache/cache.go", edits{
-		"c.stripes[i].word.begin()",
+		"c.stripes[i].epoch.begin()",
 		"_ = i",
 	}, "./cache", "TestNothingIsKeptAfterClose"},
 
 	// The Manager over the cache.
 	{"no fence on Register", "apikey/create.go", edits{
-		"return struct{}{}, insert(ctx) }, cache.Key(r.Digest))",
-		"return struct{}{}, insert(ctx) })",
+		"change(ctx, m, t, insert, cache.Key(r.Digest))",
+		"change(ctx, m, t, insert)",
 	}, "./apikey", "TestRegisterEndsNegativeEntry"},
 	{"no fence on RevokeAll", "apikey/revokeall.go", edits{
-		"_ = a.keys.WriteGroup(func() error {",
-		"_ = func() error {",
-		"\t\t}, ownerKey(a.owner))\n\t\treturn c, err",
-		"\t\t}()\n\t\treturn c, err",
+		"a.keys.Change(ctx, nil, []cache.Key{ownerKey(a.owner)}, func(",
+		"a.keys.Change(ctx, nil, nil, func(",
 	}, "./apikey", "TestRevokedNeverValidates/RevokeAll"},
 	{"no fence on Rotate's old key", "apikey/create.go", edits{
 		"change(ctx, m, t, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
@@ -241,11 +234,13 @@ var mutants = []mutant{
 		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
 		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Disable"},
-	{"fence given up before the change is made", "apikey/change.go", edits{
-		"\t\t_ = m.keys.Write(func() error {\n\t\t\t// Within",
-		"\t\t_ = m.keys.Write(func() error { return nil }, keys...)\n\t\t_ = func() error {\n\t\t\t// Within",
-		"\t\t\tc.value, err = bounded(ctx, m, write)\n\t\t\treturn err\n\t\t}, keys...)\n",
-		"\t\t\tc.value, err = bounded(ctx, m, write)\n\t\t\treturn err\n\t\t}()\n",
+	{"fence given up before the change is made", "cache/fence.go", edits{
+		"\ttell := true\n",
+		"\tc.release(keys, groups)\n\ttell := true\n",
+		"\tif !tell {\n\t\tc.release(keys, groups)\n",
+		"\tif !tell {\n",
+		"\tc.release(keys, groups)\n\tunsent",
+		"\tunsent",
 	}, "./apikey", "TestDeafStore$|TestRevokedNeverValidates"},
 	{"deaf store waited for", "internal/guard/call.go", edits{
 		"case <-ctx.Done():",
@@ -315,10 +310,10 @@ var mutants = []mutant{
 		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./internal/integration/linearizability", "TestLinearizable$"},
 	{"epoch moved only after the write, by the histories", "cache/fence.go", edits{
-		"func (w *word) begin() { w.Add(oneVersion + oneWriter) }",
-		"func (w *word) begin() {}",
-		"func (w *word) end()   { w.Add(oneVersion - oneWriter) }",
-		"func (w *word) end()   { w.Add(oneVersion) }",
+		"func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }",
+		"func (e *epoch) begin() {}",
+		"func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }",
+		"func (e *epoch) end()   { e.Add(oneVersion) }",
 	}, "./internal/integration/linearizability", "TestLinearizable$"},
 	{"decision cached", "apikey/principal.go", edits{
 		"import (\n",

@@ -3,7 +3,7 @@ package mutants_test
 // What overload and a slow store must not do.
 var overloadMutants = []mutant{
 	{"a kept value closes the breaker", "cache/load.go", edits{
-		"case err == nil && found.Kept:", "case err != nil && found.Kept:",
+		"case err == nil && found.kept:", "case err != nil && found.kept:",
 	}, "./cache", "TestKeptValueClosesNoBreaker"},
 	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
 		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, c.noPlace()", "\t\treturn nil, ErrOverloaded",
@@ -15,17 +15,17 @@ var overloadMutants = []mutant{
 		"n := min(len(p.waiting), maxTogether)",
 		"n := min(len(p.waiting), maxTogether/maxTogether)",
 	}, "./cache/rediscache", "TestConcurrentCallsGoTogether"},
-	{"a shared cache asked where it does not pay", "apikey/levelbudget.go", edits{
+	{"a shared cache asked where it does not pay", "cache/shared.go", edits{
 		"return b.spent <= rareLookups",
 		"return b.spent > 0",
 	}, "./apikey", "TestLevelIsAskedIfItPays"},
-	{"a shared cache not asked any more", "apikey/levelbudget.go", edits{
+	{"a shared cache not asked any more", "cache/shared.go", edits{
 		"if hit {",
 		"if hit && b.asked < 0 {",
 	}, "./apikey", "TestLevelIsAskedIfItPays"},
-	{"an old entry left in the level by those who renew it", "apikey/level.go", edits{
-		"l.forget(ctx, cache.Key(d)) == nil {",
-		"d.IsZero() {",
+	{"an old entry left in the shared cache by those who renew it", "cache/shared.go", edits{
+		"s.delete(ctx, key) == nil {",
+		"key == (Key{}) {",
 	}, "./apikey", "TestRenewalsShareTheLevel"},
 	{"overload reported as a failure of the store", "apikey/ask.go", edits{
 		"return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded",
@@ -139,7 +139,7 @@ var overloadMutants = []mutant{
 	}, "./cache", "TestRenewalThatFails"},
 	{"a renewal outside the fence", "cache/load.go", edits{
 		"\tif err == nil && open {",
-		"\tif err == nil && renewed != nil {\n\t\te.epoch = c.stripe(key).word.Load()\n\t}\n\tif err == nil && open {",
+		"\tif err == nil && renewed != nil {\n\t\te.epoch = c.stripe(key).epoch.Load()\n\t}\n\tif err == nil && open {",
 	}, "./cache", "TestFenceRenewalBegunBeforeWrite"},
 	{"renewals take all places", "cache/cache.go", edits{
 		"guard.NewPlaces(maxRenewals, maxWaiting)",
@@ -158,7 +158,7 @@ var overloadMutants = []mutant{
 		"patience = 50 * time.Second",
 	}, "./cache", "TestSlowLoadServesStale"},
 	{"what is doubted served because the source is slow", "cache/stale.go", edits{
-		"c.undoubted(e, s) && c.mayBeStale",
+		"c.isCurrent(e, s) && c.mayBeStale",
 		"c.mayBeStale",
 	}, "./cache", "TestSlowLoadIsWaitedFor"},
 	{"a queue without bound", "internal/guard/places.go", edits{

@@ -116,20 +116,20 @@ var planMutants = []mutant{
 
 	// What the Manager makes of plans.
 	{"a changed owner's plan kept", "apikey/owner.go", edits{
-		"\tm.plans.Forget(key)\n",
-		"",
+		"m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, made)",
+		"m.plans.Change(context.WithoutCancel(ctx), nil, nil, made)\n\t_ = cache.Key{}",
 	}, "./apikey", "TestCancelledOwnerNeverValidates"},
 	{"a changed owner told to nobody", "apikey/owner.go", edits{
-		"m.notPropagated(ctx, m.publish(ctx, key))",
-		"m.notPropagated(ctx, nil)",
+		"return true, nil",
+		"return false, nil",
 	}, "./apikey", "TestOwnerChangedReachesOthers"},
-	{"plans deaf to the bus", "apikey/instances.go", edits{
-		"if m.plans != nil {",
-		"if m.plans == nil {",
+	{"plans deaf to the bus", "apikey/manager.go", edits{
+		"\tif m.plans != nil {\n\t\tm.group.Join",
+		"\tif m.plans == nil {\n\t\tm.group.Join",
 	}, "./apikey", "TestOwnerChangedReachesOthers|TestPlansEndWithTheBus"},
-	{"plans trusted while the bus is lost", "apikey/instances.go", edits{
-		"\tfor _, c := range l.caches {\n\t\tc.Trust(until, ttl)\n\t}",
-		"\tl.caches[0].Trust(until, ttl)",
+	{"plans served while the bus is down", "cache/group.go", edits{
+		"\tfor _, c := range g.members {\n\t\tc.extendLease(g.ends, ttl)\n\t}",
+		"\tfor _, c := range g.members[:min(1, len(g.members))] {\n\t\tc.extendLease(g.ends, ttl)\n\t}",
 	}, "./apikey", "TestPlansEndWithTheBus"},
 	{"a lack of a plan kept as long as the options say", "apikey/plan.go", edits{
 		"min(o.NegativeTTL, refusalTTL)",
@@ -140,7 +140,7 @@ var planMutants = []mutant{
 		"return e.ValidUntil",
 	}, "./apikey", "TestGrace"},
 	{"a gap of the provider's passed over", "apikey/watch.go", edits{
-		"provider.Watch(ctx, m.plans.Doubt, ",
+		"provider.Watch(ctx, m.plans.MarkStale, ",
 		"provider.Watch(ctx, func() {}, ",
 	}, "./apikey", "TestWatch$"},
 	{"Watch called again at once", "apikey/watch.go", edits{
@@ -165,6 +165,6 @@ var planMutants = []mutant{
 	}, "./apikey", "TestRotateWhileTheProviderIsDown"},
 	{"a downgrade that hides how many are over", "apikey/owner.go", edits{
 		"o.Excess = max(n-e.MaxKeys, 0)",
-		"o.Over = 0",
+		"o.Excess = 0",
 	}, "./apikey", "TestDowngradeOfMaxKeys"},
 }

@@ -66,8 +66,8 @@ var tenantMutants = []mutant{
 		" || r.ID == last {",
 		" {\n\t\t\t_ = last",
 	}, "./apikey", "TestRevokeAllOfAForgetfulStore"},
-	{"a batch is left in the second level", "apikey/revokeall.go", edits{
-		"return a.level.forget(ctx, keys...)",
+	{"a batch is left in the shared cache", "apikey/revokeall.go", edits{
+		"return a.forgetKeys(ctx, revoked)",
 		"return nil",
 	}, "./apikey", "TestRevokeAllInBatches"},
 	{"the owner counts as revoked after the first batch", "apikey/ended.go", edits{

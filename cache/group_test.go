@@ -18,16 +18,16 @@ import (
 
 // Invariant 3, C-04: what one instance tells is forgotten by the others, at
 // once, and nothing else is, nor by itself.
-func TestFeedForgets(t *testing.T) {
+func TestGroupForgets(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		publish func(context.Context, *cache.Feed) error
+		publish func(context.Context, *cache.Group) error
 		gone    []int
 	}{
-		{"a key", func(ctx context.Context, f *cache.Feed) error { return f.Publish(ctx, keyOf(1)) }, []int{1}},
-		{"keys", func(ctx context.Context, f *cache.Feed) error { return f.Publish(ctx, keyOf(1), keyOf(3)) }, []int{1, 3}},
-		{"a group", func(ctx context.Context, f *cache.Feed) error { return f.PublishGroup(ctx, keyOf(-1-2)) }, []int{2}},
-		{"nothing", func(ctx context.Context, f *cache.Feed) error { return f.Publish(ctx) }, nil},
+		{"a key", func(ctx context.Context, f *cache.Group) error { return f.Publish(ctx, keyOf(1)) }, []int{1}},
+		{"keys", func(ctx context.Context, f *cache.Group) error { return f.Publish(ctx, keyOf(1), keyOf(3)) }, []int{1, 3}},
+		{"a group", func(ctx context.Context, f *cache.Group) error { return f.PublishGroup(ctx, keyOf(-1-2)) }, []int{2}},
+		{"nothing", func(ctx context.Context, f *cache.Group) error { return f.Publish(ctx) }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestFeedForgets(t *testing.T) {
 					i.load(t, 0, 1, 2, 3)
 				}
 				began := time.Now()
-				if err := tt.publish(t.Context(), a.feed); err != nil {
+				if err := tt.publish(t.Context(), a.group); err != nil {
 					t.Fatalf("publish: %v", err)
 				}
 				if took := time.Since(began); took > 0 {
@@ -63,7 +63,7 @@ func TestFeedForgets(t *testing.T) {
 
 // While the bus is well, entries live as long as without it, however much is
 // said over it and by how many.
-func TestFeedDoubtsNothingWithoutReason(t *testing.T) {
+func TestGroupDoubtsNothingWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		all := make([]*instance, 20)
@@ -85,13 +85,13 @@ func TestFeedDoubtsNothingWithoutReason(t *testing.T) {
 		var before int64
 		for _, i := range all {
 			i.load(t, 0, 1, 2)
-			before += i.doubts.Load()
+			before += i.StaleMarks.Load()
 		}
 		began, key := time.Now(), keyOf(99)
 		for n := range all {
 			go func() {
 				for time.Since(began) < 10*time.Second {
-					if err := all[n].feed.Publish(t.Context(), key); err != nil {
+					if err := all[n].group.Publish(t.Context(), key); err != nil {
 						t.Errorf("Publish: %v", err)
 					}
 					time.Sleep(rand.N(100 * time.Millisecond))
@@ -101,14 +101,14 @@ func TestFeedDoubtsNothingWithoutReason(t *testing.T) {
 		time.Sleep(53 * time.Second) // a tenth less than the TTL, and a bit
 		var after, forgets int64
 		for n, i := range all {
-			after += i.doubts.Load()
-			forgets += i.forgets.Load()
+			after += i.StaleMarks.Load()
+			forgets += i.Invalidations.Load()
 			for key := range 3 {
 				if !i.has(key) {
 					t.Errorf("instance %d has lost key %d, which nobody changed", n, key)
 				}
 			}
-			if !i.feed.Up() || i.alones.Load() != 1 {
+			if !i.group.Healthy() || i.Disconnects.Load() != 1 {
 				t.Errorf("instance %d lost a bus that is well", n)
 			}
 		}
@@ -121,7 +121,7 @@ func TestFeedDoubtsNothingWithoutReason(t *testing.T) {
 
 // An instance hears of itself however much it sends and however long that is
 // under way.
-func TestFeedHearsOfItselfWhileBusy(t *testing.T) {
+func TestGroupHearsOfItselfWhileBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.begin(t, func(p *port) {
@@ -133,10 +133,10 @@ func TestFeedHearsOfItselfWhileBusy(t *testing.T) {
 		})
 		settle(t, a)
 		for began := time.Now(); time.Since(began) < 10*time.Second; {
-			if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+			if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
 				t.Fatal(err)
 			}
-			if !a.feed.Up() {
+			if !a.group.Healthy() {
 				t.Fatal("the bus counts as lost while every message comes back")
 			}
 		}
@@ -146,17 +146,17 @@ func TestFeedHearsOfItselfWhileBusy(t *testing.T) {
 
 // Invariant 3, C-12: whatever may have been missed ends what is in memory, and
 // soon.
-func TestFeedDoubts(t *testing.T) {
+func TestGroupDoubts(t *testing.T) {
 	publish := func(t *testing.T, i *instance) {
 		t.Helper()
-		if err := i.feed.Publish(t.Context(), keyOf(0)); err != nil {
+		if err := i.group.Publish(t.Context(), keyOf(0)); err != nil {
 			t.Errorf("Publish: %v", err)
 		}
 	}
 	failing := func(t *testing.T, i *instance) {
 		t.Helper()
 		i.port.publish.set(refuse)
-		if err := i.feed.Publish(t.Context(), keyOf(0)); !errors.Is(err, errRefused) {
+		if err := i.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
 			t.Errorf("Publish: %v, want the bus's error", err)
 		}
 		i.port.publish.mend()
@@ -229,14 +229,14 @@ func TestFeedDoubts(t *testing.T) {
 }
 
 // A message that comes twice is applied twice, and no more.
-func TestFeedRepeated(t *testing.T) {
+func TestGroupRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a, b := h.connect(t), h.connect(t)
 		settle(t, a, b)
 		b.port.deliver.set(func(message string, deliver func(string)) { deliver(message); deliver(message) })
 		b.load(t, 0, 1)
-		_ = a.feed.Publish(t.Context(), keyOf(0))
+		_ = a.group.Publish(t.Context(), keyOf(0))
 		synctest.Wait()
 		if b.has(0) {
 			t.Error("a key was not forgotten by a message that came twice")
@@ -252,15 +252,15 @@ func TestFeedRepeated(t *testing.T) {
 
 // After a Publish that failed, the next message says so, whatever became of the
 // others' counts, and what was to be told is told.
-func TestFeedOwnsUpToFailures(t *testing.T) {
+func TestGroupOwnsUpToFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.connect(t)
-		if err := a.feed.Publish(t.Context(), keyOf(0)); err != nil {
+		if err := a.group.Publish(t.Context(), keyOf(0)); err != nil {
 			t.Fatal(err)
 		}
 		a.port.publish.set(refuse)
-		if err := a.feed.Publish(t.Context(), keyOf(0)); !errors.Is(err, errRefused) {
+		if err := a.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
 			t.Errorf("Publish: %v, want the bus's error", err)
 		}
 		time.Sleep(3 * time.Second) // heartbeats fail, too
@@ -282,7 +282,7 @@ func TestFeedOwnsUpToFailures(t *testing.T) {
 
 // what was loaded before a connection is doubted before anything comes
 // over it: nobody knows what was said meanwhile.
-func TestFeedNewConnection(t *testing.T) {
+func TestGroupNewConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a, b := h.connect(t), h.connect(t)
@@ -291,7 +291,7 @@ func TestFeedNewConnection(t *testing.T) {
 		b.port.cut()
 		synctest.Wait()
 		b.load(t, 1)
-		if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+		if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
 			t.Fatal(err)
 		}
 		// Whoever the broker counts as a receiver must have doubted: the next
@@ -312,7 +312,7 @@ func TestFeedNewConnection(t *testing.T) {
 
 // while the bus is lost, entries live for 10 s at most; afterwards as long
 // as ever.
-func TestFeedAlone(t *testing.T) {
+func TestGroupAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.begin(t, func(p *port) {
@@ -332,7 +332,7 @@ func TestFeedAlone(t *testing.T) {
 		b.port.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 		b.port.cut()
 		synctest.Wait()
-		if b.feed.Up() {
+		if b.group.Healthy() {
 			t.Error("Up after the connection was cut")
 		}
 		b.load(t, 0)
@@ -347,7 +347,7 @@ func TestFeedAlone(t *testing.T) {
 }
 
 // A bus that is silent is lost after 3 s, whichever half of it is.
-func TestFeedSilence(t *testing.T) {
+func TestGroupSilence(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		silence func(p *port)
@@ -376,20 +376,20 @@ func TestFeedSilence(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 				synctest.Wait()
-				if b.feed.Up() || len(b.reports) != 2 || b.reports[1] == nil {
-					t.Errorf("up: %t, reports %v, want the bus reported as lost", b.feed.Up(), b.reports)
+				if b.group.Healthy() || len(b.reports) != 2 || b.reports[1] == nil {
+					t.Errorf("up: %t, reports %v, want the bus reported as lost", b.group.Healthy(), b.reports)
 				}
 				b.load(t, 1)
 				if got := b.waitGone(1); got > cache.AloneTTL {
 					t.Errorf("an entry was served for %v while the bus was lost, want at most 10 s", got)
 				}
-				if got := a.feed.Up(); !got {
+				if got := a.group.Healthy(); !got {
 					t.Error("another instance, whose connection is well, counts the bus as lost")
 				}
 				b.port.deliver.mend()
 				b.port.publish.mend()
 				time.Sleep(time.Minute)
-				if !b.feed.Up() {
+				if !b.group.Healthy() {
 					t.Error("the bus is well again, and the instance is not up")
 				}
 			})
@@ -400,7 +400,7 @@ func TestFeedSilence(t *testing.T) {
 // trust ends by the clock, 3 s after a heartbeat was sent that came back,
 // however late it came. Nobody needs to end it: a process that was stopped ends
 // nothing.
-func TestFeedTrustCountsFromTheSending(t *testing.T) {
+func TestLeaseCountsFromTheSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.connect(t)
@@ -426,13 +426,13 @@ func TestFeedTrustCountsFromTheSending(t *testing.T) {
 				return
 			}
 			heard.Add(1)
-			if trusted := a.until.Load().Sub(at.(time.Time)); trusted != cache.Silence {
+			if trusted := a.Until.Load().Sub(at.(time.Time)); trusted != cache.Silence {
 				t.Errorf("trusted until %v after a heartbeat was sent, want 3 s", trusted)
 			}
 		})
 		time.Sleep(10 * time.Second)
-		if !a.feed.Up() || heard.Load() < 8 {
-			t.Errorf("up: %t after %d heartbeats that took 1.5 s each, want true", a.feed.Up(), heard.Load())
+		if !a.group.Healthy() || heard.Load() < 8 {
+			t.Errorf("up: %t after %d heartbeats that took 1.5 s each, want true", a.group.Healthy(), heard.Load())
 		}
 		// One that takes longer than the trust it gives is worth nothing.
 		a.load(t, 1)
@@ -442,8 +442,8 @@ func TestFeedTrustCountsFromTheSending(t *testing.T) {
 		})
 		a.port.deliver.mend()
 		time.Sleep(5 * time.Second)
-		if a.feed.Up() || a.has(1) {
-			t.Errorf("up: %t, entry served: %t, while heartbeats take 4 s to come back, want neither", a.feed.Up(), a.has(1))
+		if a.group.Healthy() || a.has(1) {
+			t.Errorf("up: %t, entry served: %t, while heartbeats take 4 s to come back, want neither", a.group.Healthy(), a.has(1))
 		}
 		time.Sleep(5 * time.Second)
 	})
@@ -451,27 +451,27 @@ func TestFeedTrustCountsFromTheSending(t *testing.T) {
 
 // Invariant 3, C-12: what somebody forged can make others forget, and nothing
 // more.
-func TestFeedForgery(t *testing.T) {
+func TestGroupForgery(t *testing.T) {
 	stranger := []byte("a stranger......")
 	for _, tt := range []struct {
 		name  string
 		forge func(b *instance, heard []cache.Message) cache.Message
 	}{
 		{"a beat of the receiver's own that was never sent", func(b *instance, _ []cache.Message) cache.Message {
-			return cache.Message{Origin: b.feed.Origin(), Beat: []byte("anything")}
+			return cache.Message{Origin: b.group.Origin(), Beat: []byte("anything")}
 		}},
 		{"a zero beat of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
-			return cache.Message{Origin: b.feed.Origin()}
+			return cache.Message{Origin: b.group.Origin()}
 		}},
 		{"the next beat, if it could be guessed", func(b *instance, heard []cache.Message) cache.Message {
 			beat := append([]byte(nil), heard[len(heard)-1].Beat...)
 			beat[7]++
-			return cache.Message{Origin: b.feed.Origin(), Beat: beat, Change: 1}
+			return cache.Message{Origin: b.group.Origin(), Beat: beat, Change: 1}
 		}},
 		{"the first beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[0] }},
 		{"the last beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[len(heard)-1] }},
 		{"changes of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
-			return cache.Message{Origin: b.feed.Origin(), Change: math.MaxUint64, All: true, Keys: []cache.Key{keyOf(1)}}
+			return cache.Message{Origin: b.group.Origin(), Change: math.MaxUint64, All: true, Keys: []cache.Key{keyOf(1)}}
 		}},
 		{"a heartbeat of a stranger", func(*instance, []cache.Message) cache.Message { return cache.Message{Origin: stranger} }},
 		{"a change of a stranger that is number zero", func(*instance, []cache.Message) cache.Message {
@@ -496,14 +496,14 @@ func TestFeedForgery(t *testing.T) {
 				})
 				b.port.publish.set(func(context.Context, string, func(string)) error { return nil })
 				b.load(t, 0, 1, 2)
-				trusted := *b.until.Load()
+				trusted := *b.Until.Load()
 				forged.Store(true)
 				for began := time.Now(); time.Since(began) < cache.Silence+50*time.Millisecond; time.Sleep(100 * time.Millisecond) {
 					h.send(tt.forge(b, heard).Encode())
 				}
 				synctest.Wait()
-				if until := *b.until.Load(); until.After(trusted) || b.feed.Up() {
-					t.Errorf("trusted until %v, up: %t, want no more than what real heartbeats gave, until %v", until, b.feed.Up(), trusted)
+				if until := *b.Until.Load(); until.After(trusted) || b.group.Healthy() {
+					t.Errorf("trusted until %v, up: %t, want no more than what real heartbeats gave, until %v", until, b.group.Healthy(), trusted)
 				}
 				for key := range 3 {
 					if b.has(key) {
@@ -519,21 +519,21 @@ func TestFeedForgery(t *testing.T) {
 }
 
 // C-12: a forger cannot bring back what was forgotten, nor hide the next change.
-func TestFeedForgedCountsHideNothing(t *testing.T) {
+func TestGroupForgedCountsHideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a, b := h.connect(t), h.connect(t)
 		settle(t, a, b)
 		for _, change := range []uint64{0, 1, 2, 3, 1 << 40, math.MaxUint64} {
 			b.load(t, 0, 1)
-			_ = a.feed.Publish(t.Context(), keyOf(0))
-			h.send(cache.Message{Origin: a.feed.Origin(), Change: change}.Encode())
+			_ = a.group.Publish(t.Context(), keyOf(0))
+			h.send(cache.Message{Origin: a.group.Origin(), Change: change}.Encode())
 			synctest.Wait()
 			if b.has(0) {
 				t.Errorf("a key is back after a forged count of %d", change)
 			}
 			b.load(t, 1)
-			_ = a.feed.Publish(t.Context(), keyOf(1))
+			_ = a.group.Publish(t.Context(), keyOf(1))
 			synctest.Wait()
 			if b.has(1) {
 				t.Errorf("a change was missed after a forged count of %d", change)
@@ -543,7 +543,7 @@ func TestFeedForgedCountsHideNothing(t *testing.T) {
 }
 
 // C-08: instances that never were take no memory.
-func TestFeedFloodOfOrigins(t *testing.T) {
+func TestGroupFloodOfOrigins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.connect(t)
@@ -553,17 +553,17 @@ func TestFeedFloodOfOrigins(t *testing.T) {
 			h.send(cache.Message{Origin: origin[:16], Change: uint64(n % 100 / 99)}.Encode())
 			if n%1_000 == 0 {
 				synctest.Wait()
-				most = max(most, b.feed.Peers())
+				most = max(most, b.group.Peers())
 			}
 		}
 		synctest.Wait()
-		if most = max(most, b.feed.Peers()); most > cache.MaxPeers {
+		if most = max(most, b.group.Peers()); most > cache.MaxPeers {
 			t.Errorf("%d instances are remembered, want at most %d", most, cache.MaxPeers)
 		}
 		settle(t, b)
 		b.load(t, 0)
 		a := h.connect(t)
-		_ = a.feed.Publish(t.Context(), keyOf(0))
+		_ = a.group.Publish(t.Context(), keyOf(0))
 		synctest.Wait()
 		if b.has(0) {
 			t.Error("a change was missed after a flood")
@@ -573,7 +573,7 @@ func TestFeedFloodOfOrigins(t *testing.T) {
 
 // Calls of Publish that come while a message is under way go out together, in
 // the order in which they came.
-func TestFeedPublishesTogether(t *testing.T) {
+func TestGroupPublishesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.connect(t)
@@ -587,7 +587,7 @@ func TestFeedPublishesTogether(t *testing.T) {
 		const calls = 200
 		errs := make(chan error, calls)
 		for n := range calls {
-			go func() { errs <- a.feed.Publish(t.Context(), keyOf(n)) }()
+			go func() { errs <- a.group.Publish(t.Context(), keyOf(n)) }()
 			synctest.Wait()
 		}
 		close(resume)
@@ -618,7 +618,7 @@ func TestFeedPublishesTogether(t *testing.T) {
 }
 
 // Each call learns what became of its own names.
-func TestFeedPublishErrors(t *testing.T) {
+func TestGroupPublishErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.connect(t)
@@ -638,20 +638,20 @@ func TestFeedPublishErrors(t *testing.T) {
 		})
 		var all sync.WaitGroup
 		all.Go(func() {
-			if err := a.feed.Publish(t.Context(), keyOf(0)); !errors.Is(err, errRefused) {
+			if err := a.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
 				t.Errorf("the first call, whose message was refused: %v, want the bus's error", err)
 			}
 		})
 		synctest.Wait()
 		all.Go(func() {
-			if err := a.feed.Publish(t.Context(), keyOf(1)); err != nil {
+			if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
 				t.Errorf("the second call, whose message was taken: %v, want nil", err)
 			}
 		})
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			if err := a.feed.Publish(ctx, keyOf(2)); !errors.Is(err, context.DeadlineExceeded) {
+			if err := a.group.Publish(ctx, keyOf(2)); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("a call that could not wait: %v, want its deadline", err)
 			}
 		})
@@ -670,7 +670,7 @@ func TestFeedPublishErrors(t *testing.T) {
 
 // A Publish that hangs holds its callers for about a second each, and none for
 // ever.
-func TestFeedPublishIsBounded(t *testing.T) {
+func TestGroupPublishIsBounded(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			h := &hub{}
@@ -688,7 +688,7 @@ func TestFeedPublishIsBounded(t *testing.T) {
 			})
 			for range 3 {
 				began := time.Now()
-				if err := a.feed.Publish(t.Context(), keyOf(0)); err == nil {
+				if err := a.group.Publish(t.Context(), keyOf(0)); err == nil {
 					t.Errorf("deaf %t: Publish over a bus that hangs succeeds", deaf)
 				}
 				if took := time.Since(began); took > 2*time.Second {
@@ -698,7 +698,7 @@ func TestFeedPublishIsBounded(t *testing.T) {
 			close(release)
 			a.port.publish.mend()
 			time.Sleep(5 * time.Second)
-			if err := a.feed.Publish(t.Context(), keyOf(0)); err != nil {
+			if err := a.group.Publish(t.Context(), keyOf(0)); err != nil {
 				t.Errorf("deaf %t: Publish after the bus went on: %v", deaf, err)
 			}
 		})
@@ -789,8 +789,8 @@ func TestBrokenBus(t *testing.T) {
 					}
 				})
 				time.Sleep(20 * time.Second)
-				if b.feed.Up() != tt.up {
-					t.Fatalf("up: %t, want %t", b.feed.Up(), tt.up)
+				if b.group.Healthy() != tt.up {
+					t.Fatalf("up: %t, want %t", b.group.Healthy(), tt.up)
 				}
 				if !tt.up {
 					if _, err := b.Load(t.Context(), keyOf(1), found(1, new(atomic.Int64))); err != nil {
@@ -800,7 +800,7 @@ func TestBrokenBus(t *testing.T) {
 						t.Errorf("an entry was served for %v without a bus, want 10 s at most", got)
 					}
 				}
-				if err := b.feed.Publish(t.Context(), keyOf(1)); (err != nil) != (tt.publish != nil) && !strings.Contains(tt.name, "else") {
+				if err := b.group.Publish(t.Context(), keyOf(1)); (err != nil) != (tt.publish != nil) && !strings.Contains(tt.name, "else") {
 					t.Errorf("Publish: %v", err)
 				} else {
 					_ = errors.Is(err, errDown) // looking into it does not panic
@@ -817,7 +817,7 @@ func TestBrokenBus(t *testing.T) {
 // A connection is sought about twice a second: neither does an attempt that
 // hangs hold up the next, nor is a broker that turns everyone away at once asked
 // without end.
-func TestFeedReconnects(t *testing.T) {
+func TestGroupReconnects(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		receive func(ctx context.Context, ready func(echoFunc), deliver func(string)) error
@@ -855,7 +855,7 @@ func TestFeedReconnects(t *testing.T) {
 				}
 				b.port.receive.mend()
 				mended := time.Now()
-				for !b.feed.Up() && time.Since(mended) < 10*time.Second {
+				for !b.group.Healthy() && time.Since(mended) < 10*time.Second {
 					time.Sleep(10 * time.Millisecond)
 				}
 				if took := time.Since(mended); took > 600*time.Millisecond {
@@ -868,7 +868,7 @@ func TestFeedReconnects(t *testing.T) {
 
 // Close ends all goroutines; with a bus that hangs it gives up with its context.
 // That nothing is left running is what synctest sees to.
-func TestFeedClose(t *testing.T) {
+func TestGroupClose(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		disturb func(p *port, release <-chan struct{})
@@ -902,19 +902,19 @@ func TestFeedClose(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				began := time.Now()
-				if err := b.feed.Close(ctx); !errors.Is(err, tt.want) || time.Since(began) > time.Second {
+				if err := b.group.Close(ctx); !errors.Is(err, tt.want) || time.Since(began) > time.Second {
 					t.Errorf("Close: %v after %v, want %v within 1 s", err, time.Since(began), tt.want)
 				}
-				if err := b.feed.Publish(t.Context(), keyOf(0)); err == nil {
+				if err := b.group.Publish(t.Context(), keyOf(0)); err == nil {
 					t.Error("Publish after Close succeeds")
 				}
 				close(release)
 				for range 2 {
-					if err := b.feed.Close(t.Context()); err != nil {
+					if err := b.group.Close(t.Context()); err != nil {
 						t.Errorf("Close once more: %v", err)
 					}
 				}
-				if b.feed.Up() {
+				if b.group.Healthy() {
 					t.Error("Up after Close")
 				}
 			})
@@ -923,7 +923,7 @@ func TestFeedClose(t *testing.T) {
 }
 
 // Publish beside Close is answered, one way or the other.
-func TestFeedCloseBesidePublish(t *testing.T) {
+func TestGroupCloseBesidePublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.connect(t)
@@ -932,15 +932,15 @@ func TestFeedCloseBesidePublish(t *testing.T) {
 		for range 100 {
 			all.Go(func() {
 				for range 100 {
-					if err := b.feed.Publish(t.Context(), keyOf(0)); err != nil && !closing.Load() {
-						t.Errorf("Publish of an open feed: %v", err)
+					if err := b.group.Publish(t.Context(), keyOf(0)); err != nil && !closing.Load() {
+						t.Errorf("Publish of an open group: %v", err)
 					}
 				}
 			})
 		}
 		runtime.Gosched()
 		closing.Store(true)
-		if err := b.feed.Close(t.Context()); err != nil {
+		if err := b.group.Close(t.Context()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 		all.Wait()

@@ -14,12 +14,12 @@ import (
 // trust ends by whichever clock goes on, without anyone who ends it: a
 // process that was stopped, or a machine that was suspended, serves nothing
 // before it has heard what it missed.
-func TestTrustEndsByEitherClock(t *testing.T) {
+func TestLeaseEndsByEitherClock(t *testing.T) {
 	c := newCache(t, cache.Options{TTL: time.Hour, NegativeTTL: time.Hour})
 	var calls atomic.Int64
 	_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
 	_, _ = c.Load(t.Context(), keyOf(1), missing)
-	c.Trust(time.Now().Add(3*time.Second), 0)
+	c.ExtendLease(time.Now().Add(3*time.Second), 0)
 	for _, tt := range []struct {
 		name            string
 		monotonic, wall time.Duration
@@ -39,7 +39,7 @@ func TestTrustEndsByEitherClock(t *testing.T) {
 			t.Errorf("%s: value and absence served: %v, want %t of both", tt.name, got, tt.hit)
 		}
 	}
-	c.Trust(time.Now().Add(3*time.Second), 0)
+	c.ExtendLease(time.Now().Add(3*time.Second), 0)
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
 		t.Errorf("Get when trust was given again: %v, want a hit: trust ends nothing, it only holds back", err)
 	}
@@ -47,7 +47,7 @@ func TestTrustEndsByEitherClock(t *testing.T) {
 
 // whoever comes after the trust has ended is not given what a load from
 // before may have read, though memory is trusted again when that has landed.
-func TestLoadFromBeforeTrustEnded(t *testing.T) {
+func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{LoadTimeout: time.Minute})
@@ -69,15 +69,15 @@ func TestLoadFromBeforeTrustEnded(t *testing.T) {
 				synctest.Wait()
 				return answer
 			}
-			c.Trust(time.Now().Add(3*time.Second), 0)
+			c.ExtendLease(time.Now().Add(3*time.Second), 0)
 			early := ask()
 			inTime := ask() // joins while it is trusted
 			time.Sleep(30 * time.Second)
 			stored = bad
 			late := ask()
 			if again { // it has heard of the change, and then of itself
-				c.Forget(keyOf(0))
-				c.Trust(time.Now().Add(3*time.Second), 0)
+				c.Invalidate(keyOf(0))
+				c.ExtendLease(time.Now().Add(3*time.Second), 0)
 			}
 			close(resume)
 			<-early
@@ -92,7 +92,7 @@ func TestLoadFromBeforeTrustEnded(t *testing.T) {
 }
 
 // Doubt ends everything, and what was being loaded with it.
-func TestDoubt(t *testing.T) {
+func TestMarkStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		var calls atomic.Int64
@@ -109,7 +109,7 @@ func TestDoubt(t *testing.T) {
 			close(done)
 		}()
 		synctest.Wait()
-		c.Doubt()
+		c.MarkStale()
 		close(resume)
 		<-done
 		for i := -100; i <= 100; i++ {
@@ -126,23 +126,23 @@ func TestDoubt(t *testing.T) {
 
 // A doubt leaves what an outage may need, and a write does not, nor what another
 // instance has told of.
-func TestDoubtedValuesServeOutages(t *testing.T) {
+func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		happen func(c *cache.Cache[int64])
 		want   error
 	}{
-		{"doubted", func(c *cache.Cache[int64]) { c.Doubt() }, nil},
+		{"doubted", func(c *cache.Cache[int64]) { c.MarkStale() }, nil},
 		{"doubted often", func(c *cache.Cache[int64]) {
 			for range 50 {
-				c.Doubt()
+				c.MarkStale()
 			}
 		}, nil},
-		{"alone", func(c *cache.Cache[int64]) { c.Alone(time.Second) }, nil},
-		{"not trusted", func(c *cache.Cache[int64]) { c.Trust(time.Now(), 0) }, nil},
-		{"forgotten", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)) }, errDown},
-		{"group forgotten", func(c *cache.Cache[int64]) { c.ForgetGroup(keyOf(1)) }, errDown},
-		{"forgotten, then doubted", func(c *cache.Cache[int64]) { c.Forget(keyOf(0)); c.Doubt() }, errDown},
+		{"alone", func(c *cache.Cache[int64]) { c.Disconnect(time.Second) }, nil},
+		{"not trusted", func(c *cache.Cache[int64]) { c.ExtendLease(time.Now(), 0) }, nil},
+		{"forgotten", func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }, errDown},
+		{"group forgotten", func(c *cache.Cache[int64]) { c.InvalidateGroup(keyOf(1)) }, errDown},
+		{"forgotten, then doubted", func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)); c.MarkStale() }, errDown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestDoubtedValuesServeOutages(t *testing.T) {
 
 // What is loaded while alone lives no longer than said, absences included, and
 // a life that is short anyway is not lengthened.
-func TestAlone(t *testing.T) {
+func TestDisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second})
 		var calls atomic.Int64
@@ -184,13 +184,13 @@ func TestAlone(t *testing.T) {
 				t.Errorf("%s lives for %v, want %v to %v", what, got, low, high)
 			}
 		}
-		c.Alone(10 * time.Second)
+		c.Disconnect(10 * time.Second)
 		between("a value, alone,", lives(0, found(7, &calls)), 9*time.Second, 10*time.Second)
 		between("an absence, alone,", lives(1, missing), 4500*time.Millisecond, 5*time.Second)
-		c.Trust(time.Now().Add(time.Hour), 0)
+		c.ExtendLease(time.Now().Add(time.Hour), 0)
 		between("a value, trusted,", lives(0, found(7, &calls)), 54*time.Second, time.Minute)
 		_, _ = c.Load(t.Context(), keyOf(2), found(7, &calls))
-		c.Alone(10 * time.Second)
+		c.Disconnect(10 * time.Second)
 		if _, err := c.Get(keyOf(2), time.Now()); err != cache.ErrMiss {
 			t.Errorf("Get of what was loaded before: %v, want a miss", err)
 		}

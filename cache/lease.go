@@ -1,0 +1,69 @@
+package cache
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// A lease holds the deadline after which no cached entry may be served. Without
+// other instances there is none. With them, a [Group] extends it every second while
+// their changes arrive. It ends by itself: a process that was stopped and
+// continues serves nothing before it has received the changes that it missed.
+type lease struct {
+	ends     atomic.Int64 // nanoseconds since the cache's start, by the monotonic clock
+	endsWall atomic.Int64 // Unix nanoseconds, since the monotonic clock stops while a machine is suspended
+	longest  atomic.Int64 // maximum life of an entry in nanoseconds, or 0 for its TTL
+}
+
+func (l *lease) lasts(elapsed time.Duration, wall int64) bool {
+	return int64(elapsed) < l.ends.Load() && wall < l.endsWall.Load()
+}
+
+// holdsLease reports whether entries may be served now.
+func (c *Cache[V]) holdsLease() bool {
+	now := time.Now()
+	return c.lease.lasts(now.Sub(c.start), now.UnixNano())
+}
+
+func (l *lease) forEver() {
+	l.ends.Store(math.MaxInt64)
+	l.endsWall.Store(math.MaxInt64)
+}
+
+// limited reports whether entries expire before their TTL, because the bus is down
+// or another instance is silent.
+func (l *lease) limited() bool { return l.longest.Load() != 0 }
+
+func (l *lease) limit(ttl time.Duration) time.Duration {
+	if longest := time.Duration(l.longest.Load()); longest != 0 {
+		return min(ttl, longest)
+	}
+	return ttl
+}
+
+// extendLease implements member. The given time must come from [time.Now].
+func (c *Cache[V]) extendLease(until time.Time, ttl time.Duration) {
+	c.lease.longest.Store(int64(ttl))
+	c.lease.ends.Store(int64(until.Sub(c.start)))
+	c.lease.endsWall.Store(until.UnixNano())
+}
+
+// disconnect implements member. It marks all entries stale.
+func (c *Cache[V]) disconnect(ttl time.Duration) {
+	// The limit comes first: MarkStale then marks every entry that was made without it.
+	c.lease.longest.Store(int64(ttl))
+	c.MarkStale()
+	c.lease.forEver()
+}
+
+// MarkStale marks all entries stale, since changes of the source may have been
+// missed: the next Load of each asks the source. If that fails, Load serves the
+// entry until it is older than [Options.StaleIfError], since no change is known,
+// and the source often fails together with what tells of its changes.
+func (c *Cache[V]) MarkStale() {
+	c.markedStale.Store(int64(time.Since(c.start)))
+	for i := range c.stripes {
+		c.stripes[i].epoch.markStale()
+	}
+}

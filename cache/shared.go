@@ -1,0 +1,283 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
+)
+
+// A Shared is a shared cache below a [Cache]: a server in which all instances keep
+// entries, so that an instance that starts need not read everything from the
+// store. Implementers adapt a cache server to it.
+//
+// The fence of a Cache ends at its process, so a Shared has a fence of its own. A
+// Get that misses grants a lease, and Set keeps an entry only while its lease is
+// valid. Delete ends the lease. So a value that was read before a change cannot
+// be set after it.
+//
+// All methods may be called from many goroutines. Each returns when its context
+// ends, and by itself within a fraction of the store's call timeout, so that a
+// failing Shared costs no more than a store read.
+type Shared interface {
+	// Get returns the entry of the key, or the unwrapped [ErrMiss] and a lease for
+	// Set. The caller may change the value. An entry that is damaged, or that
+	// this service did not write, is a miss. Any other error means that the
+	// server cannot be used now; then there is no lease.
+	Get(ctx context.Context, key Key) (item Item, lease string, err error)
+
+	// Set keeps an entry for ttl from the time at which the lease was granted. It
+	// neither changes nor retains the value. If the lease has ended, Set keeps
+	// nothing and returns nil.
+	Set(ctx context.Context, key Key, lease string, item Item, ttl time.Duration) error
+
+	// Delete removes the entries of the keys and ends their leases. After it has
+	// returned nil, no Get of any instance returns an entry from before, nor one
+	// that is set later under a lease from before. Delete calls the server even
+	// while a circuit breaker blocks Get and Set.
+	Delete(ctx context.Context, keys ...Key) error
+}
+
+// An Item is an entry of a Shared.
+type Item struct {
+	Value  []byte
+	Absent bool          // the store has no value; such entries are kept apart
+	Age    time.Duration // at least the time since the lease was granted; Set ignores it
+}
+
+// MaxLease is the maximum life of a lease. A [Shared] may end it sooner.
+const MaxLease = 10 * time.Second
+
+// sharedTime bounds each call of a Shared, which should bound itself to less. It is
+// also no more than a quarter of the LoadTimeout, so that there is time left for the
+// source.
+const sharedTime = 500 * time.Millisecond
+
+// A sharing is a Shared as a Cache uses it. A nil one does nothing.
+//
+// It distrusts what the Shared has of keys that this instance has changed, or that
+// others have, for as long as anything from before can be there: a Shared may fail
+// to delete, or lose a deletion when it fails over to a replica.
+type sharing[V any] struct {
+	cache   *Cache[V]
+	server  Shared
+	decode  func(Key, []byte) (Loaded[V], bool)
+	failed  func(context.Context, error)
+	timeout time.Duration // of each call
+	places  *guard.Places // of the calls at once
+	budget  sharedBudget
+
+	// Until when a key or a group is distrusted, in nanoseconds since the cache's
+	// start. Several share an element, by hash.
+	distrusted [1 << 14]atomic.Int64
+}
+
+// Share has the loads of the cache ask s before their source. It must be called
+// before the first Load.
+//
+// decode returns the value that [Loaded.Encode] has made an entry of. ok is false if
+// the entry cannot be used. failed, unless nil, is called if s cannot be used. Both may
+// be called from many goroutines.
+func (c *Cache[V]) Share(s Shared, decode func(key Key, value []byte) (found Loaded[V], ok bool), failed func(context.Context, error)) {
+	c.shared = &sharing[V]{
+		cache: c, server: s, decode: decode, failed: failed,
+		timeout: min(sharedTime, c.opts.LoadTimeout/4), places: guard.NewPlaces(maxLoads, maxWaiting),
+	}
+}
+
+// load returns the entry of the Shared, or else calls load and keeps the result there.
+func (s *sharing[V]) load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (Loaded[V], error) {
+	if s == nil {
+		return load(ctx)
+	}
+	found, lease, ok := s.find(ctx, key)
+	if ok {
+		return found, nil
+	}
+	found, err := load(ctx)
+	if err == nil && lease != "" {
+		s.keep(ctx, key, lease, found)
+	}
+	return found, err
+}
+
+// find returns an entry, or a lease to keep one under.
+func (s *sharing[V]) find(ctx context.Context, key Key) (found Loaded[V], lease string, ok bool) {
+	// While the bus is down, nobody could invalidate what came from the Shared.
+	if s.isDistrusted(key) || s.cache.group != nil && !s.cache.group.Healthy() || !s.budget.allow(time.Since(s.cache.start)) {
+		return found, "", false
+	}
+	item, lease, err := s.get(ctx, key)
+	s.budget.record(err == nil)
+	if err == nil && !s.isYoung(item) && s.delete(ctx, key) == nil {
+		// An old entry cannot renew a cached one. Once it is deleted, there is a lease
+		// for a new one.
+		item, lease, err = s.get(ctx, key)
+	}
+	switch {
+	case errors.Is(err, ErrMiss):
+		return found, lease, false
+	case err != nil:
+		if s.failed != nil {
+			s.failed(ctx, err)
+		}
+		return found, "", false
+	case !s.isYoung(item):
+		return found, "", false
+	case item.Absent:
+		return Loaded[V]{Absent: true, Age: item.Age, kept: true}, "", true
+	}
+	if found, ok = s.decode(key, item.Value); !ok || s.isDistrusted(found.Group) {
+		return Loaded[V]{}, "", false
+	}
+	found.Age, found.kept = item.Age, true
+	return found, "", true
+}
+
+// isYoung reports whether an entry is not yet due to be renewed in memory, which is
+// done in the last fifth of a life from which up to a tenth is taken off.
+func (s *sharing[V]) isYoung(item Item) bool { return item.Age < s.ttl(item.Absent)*7/10 }
+
+func (s *sharing[V]) ttl(absent bool) time.Duration {
+	if absent {
+		return s.cache.opts.NegativeTTL
+	}
+	return s.cache.opts.TTL
+}
+
+// keep puts what was loaded into the Shared. It is no harm if that fails.
+func (s *sharing[V]) keep(ctx context.Context, key Key, lease string, found Loaded[V]) {
+	item := Item{Absent: found.Absent}
+	if !found.Absent {
+		if found.Encode == nil {
+			return
+		}
+		value, err := found.Encode()
+		if err != nil {
+			return
+		}
+		item.Value = value
+	}
+	_ = s.call(ctx, func(ctx context.Context) error { return s.server.Set(ctx, key, lease, item, s.ttl(item.Absent)) })
+}
+
+// forget is for a change of these keys and groups. Instances that do not learn of it
+// by the bus then do from the Shared. It must be called before their fence is released.
+func (s *sharing[V]) forget(ctx context.Context, keys, groups []Key) error {
+	s.distrust(keys, groups)
+	if s == nil || len(keys) == 0 {
+		return nil
+	}
+	// The caller's time may be over, but the change is made.
+	return s.delete(context.WithoutCancel(ctx), keys...)
+}
+
+func (s *sharing[V]) distrust(keys, groups []Key) {
+	if s == nil {
+		return
+	}
+	until := int64(time.Since(s.cache.start) + s.cache.opts.TTL + MaxLease)
+	for _, names := range [][]Key{keys, groups} {
+		for i := range names {
+			s.distrustOf(&names[i]).Store(until)
+		}
+	}
+}
+
+func (s *sharing[V]) isDistrusted(key Key) bool {
+	return int64(time.Since(s.cache.start)) < s.distrustOf(&key).Load()
+}
+
+func (s *sharing[V]) distrustOf(key *Key) *atomic.Int64 {
+	return &s.distrusted[int(binary.LittleEndian.Uint16(key[20:]))%len(s.distrusted)]
+}
+
+func (s *sharing[V]) get(ctx context.Context, key Key) (item Item, lease string, err error) {
+	type answer struct {
+		item  Item
+		lease string
+	}
+	a, err := callShared(ctx, s.places, s.timeout, func(ctx context.Context) (a answer, err error) {
+		a.item, a.lease, err = s.server.Get(ctx, key)
+		return a, err
+	})
+	return a.item, a.lease, err
+}
+
+func (s *sharing[V]) delete(ctx context.Context, keys ...Key) error {
+	if err := s.call(ctx, func(ctx context.Context) error { return s.server.Delete(ctx, keys...) }); err != nil {
+		return fmt.Errorf("cache: delete from the shared cache: %w", err)
+	}
+	return nil
+}
+
+func (s *sharing[V]) call(ctx context.Context, call func(context.Context) error) error {
+	_, err := callShared(ctx, s.places, s.timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	return err
+}
+
+// callShared calls a Shared, whatever it does: one that hangs must hold up neither a
+// load nor a fence.
+func callShared[T any](ctx context.Context, places *guard.Places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+	if err := places.Acquire(ctx, timeout); err != nil {
+		return *new(T), err
+	}
+	return guard.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {
+		value, err := call(ctx)
+		return value, guard.Classify(err, ErrMiss)
+	})
+}
+
+const (
+	// budgetSample is the number of look-ups by which a budget judges.
+	budgetSample = 64
+
+	// rareHit is the number of look-ups per hit from which on they do not pay: a
+	// look-up and an entry cost about half as much as a load.
+	rareHit = 16
+
+	// rareLookups is the number of look-ups in a second while they do not pay. They
+	// fill the Shared for others, and show when it pays again.
+	rareLookups = 250
+)
+
+// A sharedBudget bounds the look-ups in a Shared while hardly any finds an entry, as
+// when all instances start. Then they would make each load slower than the source
+// alone does. A look-up that fails counts as one that finds nothing.
+type sharedBudget struct {
+	mu          sync.Mutex
+	asked, hits int
+	second      time.Duration
+	spent       int // in that second
+}
+
+// allow reports whether a look-up may be made, at a time since some start.
+func (b *sharedBudget) allow(at time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.asked < budgetSample || b.hits*rareHit >= b.asked {
+		return true
+	}
+	if second := at.Truncate(time.Second); second != b.second {
+		b.second, b.spent = second, 0
+	}
+	b.spent++
+	return b.spent <= rareLookups
+}
+
+func (b *sharedBudget) record(hit bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked++
+	if hit {
+		b.hits++
+	}
+	if b.asked == 2*budgetSample { // what is long ago counts less and less
+		b.asked, b.hits = b.asked/2, b.hits/2
+	}
+}
