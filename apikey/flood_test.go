@@ -416,6 +416,9 @@ func TestBusyStoreIsNoOutage(t *testing.T) {
 				t.Errorf("a key whose CacheTTL is over, beside a busy store: %v, want ErrUnavailable and nothing stale", err)
 			}
 		}
+		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o"}); !errors.Is(err, apikey.ErrUnavailable) || !errors.Is(err, store.ErrBusy) {
+			t.Errorf("List of a busy store: %v, want ErrUnavailable and ErrBusy", err)
+		}
 		st.busy.Store(false)
 		wantValid(t, m, issued)
 		if n := failures.failures.Load(); n > 0 {
@@ -424,7 +427,7 @@ func TestBusyStoreIsNoOutage(t *testing.T) {
 	})
 }
 
-// A busyStore returns from a look-up when its context ends, and not sooner.
+// A busyStore returns from a call when its context ends, and not sooner.
 type busyStore struct {
 	store.Store
 	busy atomic.Bool
@@ -432,10 +435,18 @@ type busyStore struct {
 
 func (s *busyStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
 	if s.busy.Load() {
-		<-ctx.Done()
-		return store.Record{}, fmt.Errorf("lookup: %w: %w", store.ErrBusy, ctx.Err())
+		return store.Record{}, busyUntil(ctx)
 	}
 	return s.Store.Lookup(ctx, d)
+}
+
+func (s *busyStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
+	return store.Page{}, busyUntil(ctx)
+}
+
+func busyUntil(ctx context.Context) error {
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", store.ErrBusy, ctx.Err())
 }
 
 // BenchmarkFlood shows how known keys are served beside floods of unknown tokens,

@@ -97,14 +97,15 @@ func (t *turn) leave() {
 // askInTurn calls the store like [ask], within the owner's turn and with a timeout
 // of its own. A call that is given up keeps the turn until it returns. It does not
 // end with ctx, since a driver then closes its connection: callers that hang up, as
-// often as they like, would cost others theirs.
+// often as they like, would cost others theirs. It ends shortly before the call is
+// given up, so that the store can still say that it was busy.
 func askInTurn[T any](ctx context.Context, t *turn, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	t.hold()
 	return askFor(ctx, t.lane.places, timeout, t.leave, func(context.Context) (T, error) {
 		if err := ctx.Err(); err != nil {
 			return *new(T), err
 		}
-		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout-timeout/50)
 		defer cancel()
 		return call(own)
 	})

@@ -21,8 +21,8 @@ var (
 	ErrLimit = errors.New("store: limit reached")
 
 	// ErrBusy is returned, by stores that can tell, when a call was not made because
-	// its context ended while other calls had all connections. It says nothing about
-	// the record or the database, and nothing was changed.
+	// its context ended while other calls had all connections and were served. It
+	// says nothing about the record, and nothing was changed.
 	ErrBusy = errors.New("store: busy, the call was not made")
 
 	// ErrConflict is returned if the record's state forbids the change: it is

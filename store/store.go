@@ -17,8 +17,10 @@ import (
 // The sentinels of this package say something about a record and are matched
 // with errors.Is. Any other error is an outage: the caller cannot know what the
 // store holds, and a write that returned it may or may not have happened. The one
-// exception is [ErrBusy]: the call was not made, because others kept the store busy.
-// It is no outage. A store that cannot be sure returns another error.
+// exception is [ErrBusy], which is no outage: the call's context ended while it waited
+// for a connection, so it was not made. A store returns it only if other calls had all
+// connections and the database replied to some of them meanwhile. If it cannot be
+// sure, as when the server may be down, it returns another error.
 //
 // # Owners
 //
@@ -64,8 +66,8 @@ import (
 // sees it. A store keeps no reference to the slices and maps that it was given,
 // and returns none that it keeps. It need not tell empty from nil ones.
 //
-// If its context is cancelled, a call returns an error that is none of the
-// sentinels. The Manager stops waiting for a call that ignores its context.
+// If its context ends, a call returns an error that is none of the sentinels, or
+// ErrBusy. The Manager stops waiting for a call that ignores its context.
 //
 // # Rules
 //

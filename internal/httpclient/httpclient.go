@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,6 +105,10 @@ type Request struct {
 	// just closed an idle connection.
 	Repeatable bool
 
+	// TimeoutHeader, if set, names a header with the time in milliseconds that the
+	// service has. It is a twentieth less than the caller waits.
+	TimeoutHeader string
+
 	// Check inspects the status and the header of the response. If it returns an
 	// error, Do returns that.
 	Check func(*http.Response) error
@@ -121,6 +126,10 @@ func (c *Client) Do(ctx context.Context, r Request) (status int, body []byte, er
 		return 0, nil, c.Redact(bare(err))
 	}
 	req.Header = c.header().Clone()
+	if deadline, ok := ctx.Deadline(); ok && r.TimeoutHeader != "" {
+		left := time.Until(deadline)
+		req.Header.Set(r.TimeoutHeader, strconv.FormatInt(max(1, (left-left/20).Milliseconds()), 10))
+	}
 	if r.Repeatable {
 		// net/http does not send a header without values; see http.Transport.
 		req.Header["X-Idempotency-Key"] = nil

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/keyhatch/keyhatch/store"
@@ -46,6 +47,7 @@ type Store struct {
 	db      *sql.DB
 	options Options
 	lookups chan struct{} // holds an element for each Lookup that may use a connection
+	found   atomic.Int64  // look-ups that the server has replied to
 }
 
 var _ store.Store = (*Store)(nil)
@@ -115,22 +117,33 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	lookups := make(chan struct{}, max(1, pool.Config().MaxConns-sparedConns))
-	return &Store{st, pool, notices, db, *o, lookups}, nil
+	return &Store{Store: st, pool: pool, notices: notices, db: db, options: *o, lookups: lookups}, nil
 }
 
 // sparedConns is how many connections Lookup leaves to other calls, so that a flood of
 // unknown tokens does not keep revocations waiting.
 const sparedConns = 2
 
-// Lookup implements [store.Store]. It uses all connections of the pool but two.
+// Lookup implements [store.Store]. It uses all connections of the pool but two. If
+// other look-ups had all of these until ctx ended, it returns [store.ErrBusy], or
+// an outage if the server replied to none of them meanwhile.
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
+	before := s.found.Load()
 	select {
 	case s.lookups <- struct{}{}:
 		defer func() { <-s.lookups }()
 	case <-ctx.Done():
-		return store.Record{}, fmt.Errorf("pgstore: lookup: all %d connections for look-ups were in use: %w", cap(s.lookups), ctx.Err())
+		err := fmt.Errorf("pgstore: lookup: all %d connections for look-ups were in use: %w", cap(s.lookups), ctx.Err())
+		if s.found.Load() > before {
+			err = fmt.Errorf("%w: %w", store.ErrBusy, err)
+		}
+		return store.Record{}, err
 	}
-	return s.Store.Lookup(ctx, d)
+	r, err := s.Store.Lookup(ctx, d)
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		s.found.Add(1)
+	}
+	return r, err
 }
 
 // ofOne returns a copy of the configuration for a single connection, which is

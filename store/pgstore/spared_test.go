@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,52 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
+
+// Invariant 9: a look-up that waits for others in vain was not made if these were
+// served, and may be an outage otherwise.
+func TestLookupsBesideLookups(t *testing.T) {
+	t.Parallel()
+	dsn := shared(t)
+	schema := newSchema(t, dsn)
+	s := open(t, dsn, &pgstore.Options{Schema: schema, MaxConns: 3}) // one for look-ups
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(t.Context())
+	var lookups sync.WaitGroup
+	defer lookups.Wait()
+	defer cancel()
+	for range 100 {
+		lookups.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = s.Lookup(ctx, store.Digest{1})
+			}
+		})
+	}
+	once := func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		_, err := s.Lookup(ctx, store.Digest{1})
+		return err
+	}
+	for began := time.Now(); !errors.Is(err, store.ErrBusy); err = once(2 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("a look-up beside many: got %v, want ErrBusy", err)
+		}
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a look-up beside many: got %v, want the context's error as well", err)
+	}
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+schema+".keyhatch_keys"); err != nil {
+		t.Fatal(err)
+	}
+	_ = once(500 * time.Millisecond) // the last ones before that may return only now
+	if err := once(500 * time.Millisecond); err == nil || errors.Is(err, store.ErrBusy) {
+		t.Errorf("a look-up beside many that hang: got %v, want an outage", err)
+	}
+}
 
 // however many look-ups wait for the server, other calls find a connection.
 func TestLookupsSpareConnections(t *testing.T) {

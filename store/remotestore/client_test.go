@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -144,6 +145,10 @@ func TestRequests(t *testing.T) {
 			"Authorization": {bearer(secret)}, "Content-Type": {contentType}, "Accept": {contentType},
 			"Accept-Encoding": {"identity"}, "User-Agent": {"Go-http-client/1.1"}, "Content-Length": {fmt.Sprint(len(sent))},
 		}
+		if ms, err := strconv.Atoi(got.Header.Get("Keyhatch-Timeout")); err != nil || ms < 1 || ms > 57_000 {
+			t.Errorf("%s: got a timeout of %d ms, %v, want less than the minute that the client waits", v.name, ms, err)
+		}
+		got.Header.Del("Keyhatch-Timeout")
 		if fmt.Sprint(got.Header) != fmt.Sprint(want) {
 			t.Errorf("%s: got header %v, want %v", v.name, got.Header, want)
 		}

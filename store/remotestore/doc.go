@@ -38,8 +38,8 @@
 //
 // # Errors
 //
-// The sentinels of package store are returned as they are. Every other error is an
-// outage; its text says whether a write may have happened. A write is never
+// The sentinels of package store are returned as they are, [store.ErrBusy] included.
+// Every other error is an outage; its text says whether a write may have happened. A write is never
 // repeated once the service may have acted on it. A read is repeated if the service
 // closed an idle connection at that moment. The text of the store's own error is
 // not sent to clients; it goes to [HandlerOptions.Logger].
@@ -82,11 +82,14 @@
 //	 "expires_at":T,"disabled_at":T,"revoked_at":T,"last_used_at":T}
 //
 // and leaves out its empty fields. A sentinel is {"code":C}: not_found and
-// owner_mismatch with status 404, duplicate, limit and conflict with 409, and
-// unsupported with 501. All other statuses have no body: 401 for a wrong secret,
-// which is checked first, 404 for an unknown path, 405 for a wrong method, 415 for
-// a wrong content type, 413 for a body that is too large, 400 for a malformed
-// request, and 503 if the store fails.
+// owner_mismatch with status 404, duplicate, limit and conflict with 409,
+// unsupported with 501, and busy with 503. All other statuses have no body: 401 for
+// a wrong secret, which is checked first, 404 for an unknown path, 405 for a wrong
+// method, 415 for a wrong content type, 413 for a body that is too large, 400 for a
+// malformed request, and 503 if the store fails.
+//
+// The header Keyhatch-Timeout may give the time in milliseconds after which the
+// service ends the call of its store.
 //
 // A request has at most 128 KiB, which is enough for every record that a Manager
 // creates, and at most 1,000 uses. A response has at most 64 KiB per record, and at

@@ -1,6 +1,7 @@
 package remotestore
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -22,8 +25,8 @@ import (
 // Anyone who has the secret can call every method of the store, for every owner.
 // Serve the handler over TLS, on a network that the public cannot reach.
 //
-// The store is called with the request's context, so a client that disconnects
-// cancels its call.
+// The store is called with the request's context and the client's timeout, so a
+// client that disconnects cancels its call.
 func Handler(st store.Store, secret []byte, opts *HandlerOptions) (http.Handler, error) {
 	if st == nil {
 		return nil, errors.New("remotestore: the store is nil")
@@ -135,7 +138,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, o operation) {
 		refuse(w, http.StatusBadRequest)
 		return
 	}
-	response, err := o.serve(r.Context(), h.store, request)
+	ctx, cancel := withTimeout(r)
+	defer cancel()
+	response, err := o.serve(ctx, h.store, request)
 	if err == errMalformed {
 		refuse(w, http.StatusBadRequest)
 		return
@@ -159,6 +164,16 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, o operation) {
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	w.Write(body) // an error means that the client has disconnected
+}
+
+// withTimeout returns the request's context with the client's timeout. Clients of
+// earlier versions send none.
+func withTimeout(r *http.Request) (context.Context, context.CancelFunc) {
+	ms, err := strconv.ParseUint(r.Header.Get(timeoutHeader), 10, 31)
+	if err != nil {
+		return context.WithCancel(r.Context())
+	}
+	return context.WithTimeout(r.Context(), time.Duration(ms)*time.Millisecond)
 }
 
 // report logs an error of the store. If the client has disconnected, the error is

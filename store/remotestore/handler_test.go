@@ -2,6 +2,7 @@ package remotestore_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyhatch/keyhatch/store"
@@ -294,7 +296,7 @@ func (s *answerStore) end(ctx context.Context) error {
 	if s.started != nil {
 		s.started <- struct{}{}
 		<-ctx.Done()
-		return ctx.Err()
+		return cmp.Or(s.err, ctx.Err())
 	}
 	return s.err
 }
@@ -352,7 +354,7 @@ func TestErrorsOnTheWay(t *testing.T) {
 			got, err := v.call(t.Context(), newStore(t, url, nil))
 			if known(v, told) {
 				want := told
-				if v.name == "lookup" {
+				if v.name == "lookup" && told != store.ErrBusy {
 					want = store.ErrNotFound
 				}
 				if err != want {
@@ -383,12 +385,27 @@ func TestErrorsOnTheWay(t *testing.T) {
 // known reports whether the verb may return the error. Lookup takes no owner, so it
 // never returns ErrOwnerMismatch.
 func known(v verb, err error) bool {
-	for _, s := range v.sentinel {
-		if errors.Is(err, s) {
-			return true
-		}
+	return slices.ContainsFunc(append(v.sentinel, store.ErrBusy), func(s error) bool { return errors.Is(err, s) })
+}
+
+// Invariant 9: a service whose store is too busy says so while the client still
+// waits. Other responses with the status 503 are outages.
+func TestBusyService(t *testing.T) {
+	for _, v := range verbs {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHandler(t, &answerStore{err: store.ErrBusy, started: make(chan struct{}, 1)}, nil)
+			s := newStore(t, "http://localhost", &remotestore.Options{Transport: transport(func(r *http.Request) *http.Response {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				return w.Result()
+			})})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if got, err := v.call(ctx, s); err != store.ErrBusy || ctx.Err() != nil {
+				t.Errorf("%s of a store that is busy until its context ends: got %v, %v, want ErrBusy before the client gives up", v.name, got, err)
+			}
+		})
 	}
-	return false
 }
 
 // the handler does not send an invalid record that the store returns.

@@ -77,6 +77,11 @@ var poisons = []poison{
 	{"not found with 200", set(200, contentType, `{"code":"not_found"}`)},
 	{"not found with 409", set(409, contentType, `{"code":"not_found"}`)},
 	{"not found with 503", set(503, contentType, `{"code":"not_found"}`)},
+	{"busy with 200", set(200, contentType, `{"code":"busy"}`)},
+	{"busy with 409", set(409, contentType, `{"code":"busy"}`)},
+	{"busy with another word", set(503, contentType, `{"code":"busy","retry":1}`)},
+	{"busy as JSON of a proxy", set(503, "application/json", `{"code":"busy"}`)},
+	{"busy without a type", set(503, "", `{"code":"busy"}`)},
 	{"conflict with 404", set(404, contentType, `{"code":"conflict"}`)},
 	{"limit with 404", set(404, contentType, `{"code":"limit"}`)},
 	{"an unknown code", set(404, contentType, `{"code":"gone"}`)},
@@ -435,7 +440,7 @@ func allPoisons() []poison {
 	for _, c := range codes {
 		all = append(all, poison{"the sentinel " + c.text + ", which the method never returns", func(name string, a *answer) bool {
 			for _, v := range verbs {
-				if v.name == name && slices.Contains(v.sentinel, c.err) {
+				if v.name == name && known(v, c.err) {
 					return false
 				}
 			}
@@ -501,7 +506,7 @@ var codes = []struct {
 	err    error
 }{
 	{"not_found", 404, sentinels[0]}, {"owner_mismatch", 404, sentinels[1]}, {"duplicate", 409, sentinels[2]},
-	{"limit", 409, sentinels[3]}, {"conflict", 409, sentinels[4]},
+	{"limit", 409, sentinels[3]}, {"conflict", 409, sentinels[4]}, {"busy", 503, sentinels[5]},
 }
 
 // Advisory 13 (CVE-2020-15223): the client refuses a response that claims a

@@ -17,6 +17,11 @@ import (
 // has it.
 const contentType = "application/vnd.keyhatch.store+json"
 
+// timeoutHeader is the request header with the time, in milliseconds, after which
+// the handler ends the store's call. A call that ends only when the client
+// disconnects could not say that the store was busy.
+const timeoutHeader = "Keyhatch-Timeout"
+
 // Maximum sizes in bytes. A record with the largest fields that a Manager allows
 // needs less than half of maxRequest, even if every byte is escaped.
 const (
@@ -31,7 +36,7 @@ type operation struct {
 	name        string // the last element of the path
 	writes      bool
 	maxResponse int64   // in bytes
-	sentinels   []error // that the method may return
+	sentinels   []error // that the method may return, besides ErrBusy
 	serve       func(ctx context.Context, st store.Store, request []byte) (response any, err error)
 }
 
@@ -85,6 +90,11 @@ var codes = []code{
 	{"limit", http.StatusConflict, store.ErrLimit},
 	{"conflict", http.StatusConflict, store.ErrConflict},
 	{"unsupported", http.StatusNotImplemented, errors.ErrUnsupported},
+	{"busy", http.StatusServiceUnavailable, store.ErrBusy},
+}
+
+func (o operation) mayReturn(sentinel error) bool {
+	return sentinel == store.ErrBusy || slices.Contains(o.sentinels, sentinel)
 }
 
 // A refusal is the body of a response that stands for a sentinel.
@@ -95,7 +105,7 @@ type refusal struct {
 // codeOf returns the code for an error that the method may return.
 func (o operation) codeOf(err error) (code, bool) {
 	for _, c := range codes {
-		if errors.Is(err, c.err) && slices.Contains(o.sentinels, c.err) {
+		if errors.Is(err, c.err) && o.mayReturn(c.err) {
 			return c, true
 		}
 	}
@@ -109,7 +119,7 @@ func (o operation) sentinelOf(status int, response []byte) error {
 		return o.outage(err)
 	}
 	for _, c := range codes {
-		if c.text == r.Code && c.status == status && slices.Contains(o.sentinels, c.err) {
+		if c.text == r.Code && c.status == status && o.mayReturn(c.err) {
 			return c.err
 		}
 	}

@@ -123,7 +123,7 @@ func call[Response any](ctx context.Context, s *Store, o operation, request any)
 		return none, o.notSent(fmt.Errorf("the request is too large: %d bytes", len(body)))
 	}
 	status, body, err := s.client.Do(ctx, httpclient.Request{
-		Method: http.MethodPost, URL: s.address + o.name, Body: body,
+		Method: http.MethodPost, URL: s.address + o.name, Body: body, TimeoutHeader: timeoutHeader,
 		Repeatable: !o.writes, Check: checkResponse, MaxBody: o.maxResponse,
 	})
 	switch {
@@ -149,17 +149,22 @@ func (s *Store) do(ctx context.Context, o operation, request any) error {
 
 // checkResponse returns an error if a Handler cannot have sent the response.
 func checkResponse(resp *http.Response) error {
+	types := resp.Header["Content-Type"]
+	ours := len(types) == 1 && types[0] == contentType && len(resp.Header["Content-Encoding"]) == 0
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
 		return errors.New("the service rejected the secret (status 401)")
 	case http.StatusOK, http.StatusNotFound, http.StatusConflict, http.StatusNotImplemented:
-	default:
-		return fmt.Errorf("status %d", resp.StatusCode)
+		if !ours {
+			return fmt.Errorf("status %d, but the response is not from a key service", resp.StatusCode)
+		}
+		return nil
+	case http.StatusServiceUnavailable:
+		if ours { // the response of a proxy, or for a store that failed, has another type or none
+			return nil
+		}
 	}
-	if types := resp.Header["Content-Type"]; len(types) != 1 || types[0] != contentType || len(resp.Header["Content-Encoding"]) > 0 {
-		return fmt.Errorf("status %d, but the response is not from a key service", resp.StatusCode)
-	}
-	return nil
+	return fmt.Errorf("status %d", resp.StatusCode)
 }
 
 // The bounds of a secret, in bytes. The minimum is the length of the hash by which

@@ -131,7 +131,7 @@ type verb struct {
 	name     string
 	call     func(context.Context, store.Store) (got []store.Record, err error)
 	writes   bool
-	sentinel []error // that it may return
+	sentinel []error // that it may return, besides ErrBusy
 }
 
 var renamed, later = "renamed", begin.Add(48 * time.Hour)
@@ -187,7 +187,7 @@ var verbs = []verb{
 	}, true, nil},
 }
 
-var sentinels = []error{store.ErrNotFound, store.ErrOwnerMismatch, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
+var sentinels = []error{store.ErrNotFound, store.ErrOwnerMismatch, store.ErrDuplicate, store.ErrLimit, store.ErrConflict, store.ErrBusy}
 
 func isSentinel(err error) bool {
 	for _, s := range sentinels {

@@ -63,12 +63,13 @@ func TestLargestRecords(t *testing.T) {
 type batchStore struct {
 	*memstore.Store
 	batches [][]store.Use
-	fail    int // the batch that fails, from 1
+	fail    int   // the batch that fails, from 1
+	err     error // with which it does
 }
 
 func (s *batchStore) Touch(_ context.Context, uses []store.Use) error {
 	if s.batches = append(s.batches, uses); len(s.batches) == s.fail {
-		return http.ErrServerClosed
+		return s.err
 	}
 	return nil
 }
@@ -94,11 +95,13 @@ func TestTouchIsCutInOrder(t *testing.T) {
 			t.Errorf("%d uses: got batches of %v, want %v, in order", n, sizes, want)
 		}
 	}
-	st := &batchStore{fail: 2}
-	err := newStore(t, serve(t, newHandler(t, st, nil)), nil).Touch(t.Context(), uses)
-	outage(t, nil, err)
-	if len(st.batches) != 2 {
-		t.Errorf("got %d batches, want 2: none is sent after one that failed", len(st.batches))
+	for _, failure := range []error{http.ErrServerClosed, store.ErrBusy} { // the first batch was written
+		st := &batchStore{fail: 2, err: failure}
+		err := newStore(t, serve(t, newHandler(t, st, nil)), nil).Touch(t.Context(), uses)
+		outage(t, nil, err)
+		if len(st.batches) != 2 {
+			t.Errorf("got %d batches, want 2: none is sent after one that failed", len(st.batches))
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package remotestore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/keyhatch/keyhatch/internal/recordjson"
@@ -28,14 +29,19 @@ type use struct {
 // in order. Each batch is atomic. If a batch fails, Touch returns its error and
 // sends no more; the batches before it are written. It is safe to repeat the call.
 func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
+	written := false
 	for batch := range slices.Chunk(uses, maxUses) {
 		request := touchRequest{Uses: make([]use, len(batch))}
 		for i, u := range batch {
 			request.Uses[i] = use{recordjson.Digest(u.Digest), recordjson.TimeOf(u.At)}
 		}
-		if err := s.do(ctx, opTouch, request); err != nil {
+		switch err := s.do(ctx, opTouch, request); {
+		case written && errors.Is(err, store.ErrBusy): // which would say that nothing was
+			return opTouch.outage(errors.New("the service was too busy for the rest"))
+		case err != nil:
 			return err
 		}
+		written = true
 	}
 	return nil
 }

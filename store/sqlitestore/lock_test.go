@@ -42,6 +42,46 @@ func TestLockedFileHonoursTheContext(t *testing.T) {
 	insert(t, s, record("o", "k2"))
 }
 
+// Invariant 9: a call that waits for others of this process in vain was not made. It
+// may be an outage if another process keeps all of them waiting.
+func TestWritersBesideWriters(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	s, other := open(t, file), raw(t, file)
+	ctx, cancel := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	defer cancel()
+	for n := range 32 {
+		writers.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				_ = s.Insert(ctx, record(fmt.Sprint("o", n), fmt.Sprint("k", n, "-", i)), -1)
+			}
+		})
+	}
+	once := func(wait time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		return s.Touch(ctx, []store.Use{{Digest: record("o", "k").Digest, At: epoch}})
+	}
+	var err error
+	for began := time.Now(); !errors.Is(err, store.ErrBusy); err = once(5 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("a write beside many: got %v, want ErrBusy", err)
+		}
+	}
+	for locked := false; !locked; time.Sleep(time.Millisecond) { // the writers hardly ever leave it free
+		_, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+		locked = err == nil
+	}
+	_ = once(500 * time.Millisecond) // the last one before that may return only now
+	if err := once(500 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) {
+		t.Errorf("a write beside many that wait for another process: got %v, want an outage", err)
+	}
+	cancel()
+	execute(t, other, "ROLLBACK")
+}
+
 // A call that waits for another process keeps its place in the queue. If it queued
 // again after each attempt, some of many calls would wait for ever.
 func TestWaitingForTheLockKeepsTheTurn(t *testing.T) {

@@ -53,7 +53,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.each(func(pool *sql.DB) error { return s.fit(ctx, pool) }); err != nil {
 		return err
 	}
-	if err := s.dialect.db.CheckSame(ctx, s.writes, s.reads); err != nil {
+	if err := s.dialect.db.CheckSame(ctx, s.writes.DB, s.reads.DB); err != nil {
 		return err
 	}
 	if err := s.bind(ctx); err != nil {
@@ -63,10 +63,10 @@ func (s *Store) prepare(ctx context.Context) error {
 }
 
 func (s *Store) each(do func(*sql.DB) error) error {
-	if err := do(s.writes); err != nil || s.reads == s.writes {
+	if err := do(s.writes.DB); err != nil || s.reads == s.writes {
 		return err
 	}
-	return do(s.reads)
+	return do(s.reads.DB)
 }
 
 // bind names the tables' schema in every statement from now on. Otherwise a
@@ -78,7 +78,7 @@ func (s *Store) bind(ctx context.Context) error {
 	if s.schema != "" {
 		return nil
 	}
-	schema, err := s.dialect.db.Home(ctx, s.writes, s.table)
+	schema, err := s.dialect.db.Home(ctx, s.writes.DB, s.table)
 	if err != nil {
 		return err
 	}

@@ -22,17 +22,22 @@ type queryer interface {
 
 // Lookup implements [store.Store].
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err error) {
-	err = s.patiently(ctx, func() (err error) {
-		r, err = s.find(ctx, d)
+	err = s.reading(ctx, func(c *call) (err error) {
+		r, err = s.find(ctx, c, d)
 		return err
 	})
-	return r, verb("lookup", crowded(s.reads, err))
+	return r, verb("lookup", err)
+}
+
+// reading runs do on the pool for reads, and again if the database was busy.
+func (s *Store) reading(ctx context.Context, do func(*call) error) error {
+	return s.patiently(ctx, func() error { return s.reads.call(do) })
 }
 
 // find keeps its statement prepared, where that spares the driver a question.
-func (s *Store) find(ctx context.Context, d store.Digest) (store.Record, error) {
+func (s *Store) find(ctx context.Context, c *call, d store.Digest) (store.Record, error) {
 	if !s.dialect.prepare {
-		return one(s.reads.QueryRowContext(ctx, s.sql.lookup, d[:]))
+		return one(c.QueryRowContext(ctx, s.sql.lookup, d[:]))
 	}
 	stmt := s.lookup.Load() //nolint:sqlclosecheck // it is kept for all calls
 	if stmt == nil {
@@ -45,16 +50,16 @@ func (s *Store) find(ctx context.Context, d store.Digest) (store.Record, error) 
 		}
 		stmt = prepared
 	}
-	return one(stmt.QueryRowContext(ctx, d[:]))
+	return one(stmt.QueryRowContext(ctx, c.mark(d[:])...))
 }
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err error) {
-	err = s.patiently(ctx, func() (err error) {
-		r, err = s.owned(ctx, s.reads, owner, id)
+	err = s.reading(ctx, func(c *call) (err error) {
+		r, err = s.owned(ctx, c, owner, id)
 		return err
 	})
-	return r, verb("get", crowded(s.reads, err))
+	return r, verb("get", err)
 }
 
 // owned finds the row by its id alone and compares the owner here, which tells
@@ -78,8 +83,8 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		return page, verb("list", err)
 	}
 	q.Limit = q.PageSize()
-	err = s.patiently(ctx, func() (err error) {
-		page.Records, err = s.list(ctx, q)
+	err = s.reading(ctx, func(c *call) (err error) {
+		page.Records, err = s.list(ctx, c, q)
 		return err
 	})
 	// A join around a sorted list need not keep it sorted.
@@ -91,24 +96,24 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		page.Records = page.Records[:q.Limit]
 		page.Next = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
 	}
-	return page, verb("list", crowded(s.reads, err))
+	return page, verb("list", err)
 }
 
 // list reads one record more than is asked for, which tells whether there is
 // another page.
-func (s *Store) list(ctx context.Context, q store.Query) ([]store.Record, error) {
+func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
 	if q.Filter != store.FilterAll {
-		return s.listFiltered(ctx, q)
+		return s.listFiltered(ctx, c, q)
 	}
 	if q.After.IsZero() {
-		return ownedBy(ctx, s.reads, q.Owner, s.sql.first, q.Owner, q.Limit+1)
+		return ownedBy(ctx, c, q.Owner, s.sql.first, q.Owner, q.Limit+1)
 	}
 	after := q.After.CreatedAt.UnixMicro()
-	return ownedBy(ctx, s.reads, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
+	return ownedBy(ctx, c, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
 // listFiltered begins a list after the end of time, where no record is.
-func (s *Store) listFiltered(ctx context.Context, q store.Query) ([]store.Record, error) {
+func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
 	statement, after := s.sql.current, int64(math.MaxInt64)
 	if q.Filter == store.FilterEnded {
 		statement = s.sql.ended
@@ -116,16 +121,16 @@ func (s *Store) listFiltered(ctx context.Context, q store.Query) ([]store.Record
 	if !q.After.IsZero() {
 		after = q.After.CreatedAt.UnixMicro()
 	}
-	return ownedBy(ctx, s.reads, q.Owner, statement, q.Owner, q.At.UnixMicro(), after, after, q.After.ID, q.Limit+1)
+	return ownedBy(ctx, c, q.Owner, statement, q.Owner, q.At.UnixMicro(), after, after, q.After.ID, q.Limit+1)
 }
 
 // Count implements [store.Store].
 func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, err error) {
-	err = s.patiently(ctx, func() (err error) {
-		n, err = s.count(ctx, s.reads, owner, at, math.MaxInt32)
+	err = s.reading(ctx, func(c *call) (err error) {
+		n, err = s.count(ctx, c, owner, at, math.MaxInt32)
 		return err
 	})
-	return n, verb("count", crowded(s.reads, err))
+	return n, verb("count", err)
 }
 
 // count stops at most in each of its ranges.

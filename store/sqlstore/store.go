@@ -53,7 +53,7 @@ type Options struct {
 // It holds nothing but the pools it was given, which the host closes when the
 // Store is no longer in use.
 type Store struct {
-	writes, reads *sql.DB
+	writes, reads *pool
 	dialect       *dialect
 	schema, table string
 	found         bool // the schema, by Migrate
@@ -85,7 +85,10 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	if opts.Schema != "" && (!dialect.schemas || !tableName.MatchString(opts.Schema)) {
 		return nil, fmt.Errorf("sqlstore: Options.Schema: %q is not a name that %s takes", opts.Schema, d)
 	}
-	s := &Store{writes: db, reads: opts.Reads, dialect: dialect, schema: opts.Schema, table: opts.Table}
+	s := &Store{writes: &pool{DB: db}, dialect: dialect, schema: opts.Schema, table: opts.Table}
+	if s.reads = s.writes; opts.Reads != db {
+		s.reads = &pool{DB: opts.Reads}
+	}
 	s.sql = s.statements()
 	return s, nil
 }

@@ -21,8 +21,10 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	case len(uses) <= touchSize:
 		// Without a transaction, which a program that is stopped in it would
 		// leave open, and its keys locked: nobody could revoke them.
-		err := s.patiently(ctx, func() error { return s.touch(ctx, s.writes, uses) })
-		return verb("touch", crowded(s.writes, interrupted(ctx, err)))
+		err := s.patiently(ctx, func() error {
+			return s.writes.call(func(c *call) error { return s.touch(ctx, c, uses) })
+		})
+		return verb("touch", interrupted(ctx, err))
 	}
 	return verb("touch", s.transact(ctx, func(tx *sql.Tx) error {
 		for chunk := range slices.Chunk(uses, touchSize) {

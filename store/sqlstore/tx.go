@@ -145,6 +145,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	if err := within(ctx, tx.Commit); err != nil {
 		return fmt.Errorf("%w: %w", errCommit, err)
 	}
+	s.writes.served.Add(1)
 	return nil
 }
 
@@ -156,9 +157,10 @@ func (s *Store) holds(ctx context.Context, left store.Record) bool {
 }
 
 func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, error) {
+	served := s.writes.served.Load()
 	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation})
 	if err != nil {
-		return nil, crowded(s.writes, interrupted(ctx, err))
+		return nil, s.writes.unserved(served, interrupted(ctx, err))
 	}
 	begun := tx
 	defer func() { // also when the driver panics
@@ -218,16 +220,4 @@ func interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
-}
-
-// crowded adds to the error of a context that ended what the call most likely
-// waited for.
-func crowded(pool *sql.DB, err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	if s := pool.Stats(); s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {
-		return fmt.Errorf("%w (all %d connections of the pool are in use)", err, s.MaxOpenConnections)
-	}
-	return err
 }

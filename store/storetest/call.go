@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,8 +11,28 @@ import (
 )
 
 var callRules = []rule{
+	{"A call that was not made changed nothing", busy},
 	{"A call with a cancelled context returns an outage error and changes nothing", cancelled},
 	{"A call with a passed deadline returns an outage error and changes nothing", overdue},
+}
+
+// busy makes more calls at once than a store is likely to have connections, most of
+// which have too little time.
+func busy(t *testing.T, s store.Store) {
+	var calls sync.WaitGroup
+	for n := range 64 {
+		calls.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n%16)*time.Millisecond)
+			defer cancel()
+			r := fresh("o", numbered("k", n))
+			if err := s.Insert(ctx, r, -1); !errors.Is(err, store.ErrBusy) {
+				return
+			}
+			_, err := s.Get(t.Context(), r.Owner, r.ID)
+			wants(t, err, store.ErrNotFound, "an Insert that returned ErrBusy was not made")
+		})
+	}
+	calls.Wait()
 }
 
 func cancelled(t *testing.T, s store.Store) {
@@ -29,8 +51,8 @@ func ended(t *testing.T, s store.Store, ctx context.Context) {
 	r := full("o", "k")
 	insert(t, s, r)
 	for call, err := range calls(ctx, s, r) {
-		if err == nil || isSentinel(err) {
-			t.Errorf("%s with a context that has ended: got %v, want an error that is none of the sentinels", call, err)
+		if err == nil || isSentinel(err) || errors.Is(err, store.ErrBusy) {
+			t.Errorf("%s with a context that has ended, of a store that nobody else uses: got %v, want an error that is none of the sentinels", call, err)
 		}
 	}
 	holds(t, s, r, "a call whose context has already ended must change nothing")

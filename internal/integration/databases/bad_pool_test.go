@@ -2,14 +2,20 @@ package databases_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/store"
+	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
 // A call that gets no connection ends with its context, and says what it waited
-// for.
+// for. Nobody else is served meanwhile, so it may be an outage.
 func TestPoolIsExhausted(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -33,4 +39,132 @@ func TestPoolIsExhausted(t *testing.T) {
 			recovered(t, s, had)
 		})
 	}
+}
+
+// Invariant 9: a call that waits in vain for a connection while others are served was
+// not made.
+func TestBusyPoolIsNoOutage(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db := d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			someKeys(t, s)
+			db.SetMaxOpenConns(1)
+			keepBusy(t, db, s)
+			for name, call := range calls {
+				var err error
+				for began := time.Now(); !errors.Is(err, store.ErrBusy); {
+					if time.Since(began) > 20*time.Second {
+						t.Fatalf("%s beside a busy pool: got %v, want ErrBusy", name, err)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					err = call(ctx, s)
+					cancel()
+				}
+				if !errors.Is(err, context.DeadlineExceeded) || isSentinel(err) {
+					t.Errorf("%s beside a busy pool: got %v, want the context's error as well", name, err)
+				}
+			}
+		})
+	}
+}
+
+// keepBusy uses all connections of the pool until the test ends: for look-ups, and in
+// between for something that takes longer.
+func keepBusy(t *testing.T, db *sql.DB, s store.Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for range 8 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = s.Lookup(ctx, record("o", "k1").Digest)
+				if conn, err := db.Conn(ctx); err == nil {
+					time.Sleep(5 * time.Millisecond)
+					conn.Close()
+				}
+			}
+		})
+	}
+	t.Cleanup(others.Wait)
+	t.Cleanup(cancel)
+}
+
+// A call that has its connection is not busy, whatever others do.
+func TestSlowStatementIsAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, d := range servers {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db := d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			someKeys(t, s)
+			run(t, begin(t, db), "SELECT 1 FROM keyhatch_keys WHERE id = 'k1' FOR UPDATE")
+			db.SetMaxOpenConns(3)
+			keepBusy(t, db, s)
+			for range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				outage(t, calls["Touch"](ctx, s), "Touch of a locked record beside a busy pool")
+				cancel()
+			}
+		})
+	}
+}
+
+// Invariant 9: calls of a server that hangs are an outage, those included that wait
+// for the connections of others.
+func TestHangingServerIsAnOutage(t *testing.T) {
+	t.Parallel()
+	locks := map[sqlstore.Dialect]string{
+		sqlstore.PostgreSQL: "LOCK TABLE keyhatch_keys IN ACCESS EXCLUSIVE MODE", sqlstore.MySQL: "LOCK TABLES keyhatch_keys WRITE",
+	}
+	for _, d := range servers {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db := d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			someKeys(t, s)
+			run(t, begin(t, db), locks[d.dialect])
+			db.SetMaxOpenConns(3)
+			allHang(t, s)
+		})
+	}
+}
+
+// Invariant 9: a server that cannot be connected to is an outage.
+func TestUnreachableServerIsAnOutage(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, d := range servers {
+		dsn := "postgres://u@" + silent.Addr().String() + "/db?sslmode=disable"
+		if d.dialect == sqlstore.MySQL {
+			dsn = "u@tcp(" + silent.Addr().String() + ")/db"
+		}
+		db := openDB(t, d.driver, dsn)
+		db.SetMaxOpenConns(2)
+		s, err := sqlstore.New(db, d.dialect, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allHang(t, s)
+	}
+}
+
+// allHang fails unless look-ups, more than there are connections, end in an outage.
+func allHang(t *testing.T, s store.Store) {
+	t.Helper()
+	var lookups sync.WaitGroup
+	for range 10 {
+		lookups.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			outage(t, calls["Lookup"](ctx, s), "Lookup")
+		})
+	}
+	lookups.Wait()
 }

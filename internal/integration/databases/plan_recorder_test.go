@@ -44,6 +44,11 @@ func (r *recorder) record(text string, values []driver.NamedValue) {
 			return
 		}
 	}
+	for i := range values { // pgx asks for these values itself
+		if v, ok := values[i].Value.(driver.Valuer); ok {
+			values[i].Value, _ = v.Value()
+		}
+	}
 	r.seen = append(r.seen, sent{text, values})
 }
 

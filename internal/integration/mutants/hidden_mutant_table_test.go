@@ -15,7 +15,7 @@ var hiddenMutants = []mutant{
 		"WHEN false THEN",
 	}, "./internal/integration/databases", "TestMigrateRefusesRowLevelSecurity"},
 	{"SQL: pool for reads not checked", "store/sqlstore/migrate.go", edits{
-		"return do(s.reads)",
+		"return do(s.reads.DB)",
 		"return nil",
 	}, "./internal/integration/databases", "TestMigrateRefusesRowLevelSecurity"},
 	{"SQL: pool for reads may lead elsewhere", "internal/sqldb/sqldb.go", edits{

@@ -75,6 +75,10 @@ var overloadMutants = []mutant{
 		"m.store.Lookup(sooner, d)",
 		"m.store.Lookup(context.WithoutCancel(sooner), d)",
 	}, "./apikey", "TestBusyStoreIsNoOutage"},
+	{"a management call given up before a busy store can say so", "apikey/lane.go", edits{
+		"timeout-timeout/50",
+		"timeout+timeout/50",
+	}, "./apikey", "TestBusyStoreIsNoOutage"},
 	{"a load that asks nothing has failed", "cache/load.go", edits{
 		"case err == ErrOverloaded: // the",
 		"case err == ErrMiss: // the",
@@ -91,6 +95,54 @@ var overloadMutants = []mutant{
 		"stat.AcquireCount() > before",
 		"stat.AcquireCount() >= before",
 	}, "./store/pgstore", "TestNoMoreThanMaxConns"},
+	{"a busy server taken for an outage", "store/pgstore/pgstore.go", edits{
+		"s.found.Load() > before",
+		"s.found.Load() < before",
+	}, "./store/pgstore", "TestLookupsBesideLookups"},
+	{"a server that hangs taken for a busy one", "store/pgstore/pgstore.go", edits{
+		"s.found.Load() > before",
+		"s.found.Load() >= before",
+	}, "./store/pgstore", "TestLookupsBesideLookups"},
+	{"SQL: a busy pool taken for an outage", "store/sqlstore/pool.go", edits{
+		"p.served.Load() > served",
+		"p.served.Load() < served",
+	}, "./internal/integration/databases", "TestBusyPoolIsNoOutage"},
+	{"SQL: an outage taken for a busy pool", "store/sqlstore/pool.go", edits{
+		"p.served.Load() > served",
+		"p.served.Load() >= served",
+	}, "./internal/integration/databases", "TestHangingServerIsAnOutage"},
+	{"SQL: a server that cannot be reached taken for a busy pool", "store/sqlstore/pool.go", edits{
+		"p.served.Load() > served",
+		"p.served.Load() >= served",
+	}, "./internal/integration/databases", "TestUnreachableServerIsAnOutage"},
+	{"SQL: a slow statement taken for a busy pool", "store/sqlstore/pool.go", edits{
+		"case c.connected:",
+		"case c.connected && c.pool == nil:",
+	}, "./internal/integration/databases", "TestSlowStatementIsAnOutage"},
+	{"SQLite: busy writers taken for an outage", "store/sqlstore/pool.go", edits{
+		"p.served.Load() > served",
+		"p.served.Load() < served",
+	}, "./store/sqlitestore", "TestWritersBesideWriters"},
+	{"SQLite: writers that another process keeps waiting taken for busy ones", "store/sqlstore/pool.go", edits{
+		"p.served.Load() > served",
+		"p.served.Load() >= served",
+	}, "./store/sqlitestore", "TestWritersBesideWriters"},
+	{"remotestore: a busy service taken for an outage", "store/remotestore/protocol.go", edits{
+		"return sentinel == store.ErrBusy || slices",
+		"return slices",
+	}, "./store/remotestore", "TestBusyService"},
+	{"remotestore: a service that is busy until the client has gone", "internal/httpclient/httpclient.go", edits{
+		"(left-left/20).Milliseconds()",
+		"(left+left/20).Milliseconds()",
+	}, "./store/remotestore", "TestBusyService"},
+	{"remotestore: a gateway's 503 taken for a busy service", "store/remotestore/remotestore.go", edits{
+		"\t\tif ours { // the response",
+		"\t\tif !ours || ours { // the response",
+	}, "./store/remotestore", "TestPoisonedAnswers"},
+	{"remotestore: uses that are written in part were not", "store/remotestore/touch.go", edits{
+		"case written && errors.Is",
+		"case !written && errors.Is",
+	}, "./store/remotestore", "TestTouchIsCutInOrder"},
 	{"a short queue of known keys", "cache/cache.go", edits{
 		"guard.NewPlaces(maxLoads, math.MaxInt),",
 		"guard.NewPlaces(maxLoads, min(maxWaiting, math.MaxInt)),",

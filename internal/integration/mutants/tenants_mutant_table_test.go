@@ -41,7 +41,7 @@ var tenantMutants = []mutant{
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemUnavailable",
 	}, "./apikey", "TestLimitedIs429"},
 	{"a caller that hangs up ends its call of the store", "apikey/lane.go", edits{
-		"context.WithTimeout(context.WithoutCancel(ctx), timeout)",
+		"context.WithTimeout(context.WithoutCancel(ctx), timeout-timeout/50)",
 		"context.WithTimeout(ctx, timeout)",
 	}, "./apikey", "TestHangUpKeepsTheConnection"},
 	{"a call of the store for a caller that has hung up", "apikey/lane.go", edits{

@@ -1,0 +1,86 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// A pool is a pool of connections that can tell a call that found no connection
+// because others had them all from one whose server does not reply.
+type pool struct {
+	*sql.DB
+	served atomic.Int64 // statements and transactions that were carried out
+}
+
+// A call is a statement outside of a transaction.
+type call struct {
+	pool      *pool
+	served    int64        // what pool.served was before the call
+	first     driver.Value // the statement's first argument
+	connected bool
+}
+
+// call runs do, which makes one call.
+func (p *pool) call(do func(*call) error) error {
+	c := &call{pool: p, served: p.served.Load()}
+	err := do(c)
+	switch {
+	case err == nil || errors.Is(err, store.ErrNotFound):
+		p.served.Add(1)
+		return err
+	case c.connected:
+		return err
+	}
+	return p.unserved(c.served, err)
+}
+
+// unserved returns the error of a call that has got no connection. It is
+// [store.ErrBusy] if the call's context ended while others had all connections and
+// some of them were served, so that there are more now than before. If none was, the
+// server may be down.
+func (p *pool) unserved(served int64, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	s := p.Stats()
+	if s.MaxOpenConnections == 0 || s.InUse < s.MaxOpenConnections {
+		return err
+	}
+	err = fmt.Errorf("%w (all %d connections of the pool are in use)", err, s.MaxOpenConnections)
+	if p.served.Load() > served {
+		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
+	}
+	return err
+}
+
+// mark puts the call in the place of the first argument: database/sql has no other
+// way to say when a statement has its connection.
+func (c *call) mark(args ...any) []any {
+	c.first, args[0] = args[0], c
+	return args
+}
+
+// Value implements [driver.Valuer]. It is called once the statement has its
+// connection, and returns the first argument.
+func (c *call) Value() (driver.Value, error) {
+	c.connected = true
+	return c.first, nil
+}
+
+func (c *call) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return c.pool.QueryRowContext(ctx, query, c.mark(args...)...)
+}
+
+func (c *call) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return c.pool.QueryContext(ctx, query, c.mark(args...)...)
+}
+
+func (c *call) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return c.pool.ExecContext(ctx, query, c.mark(args...)...)
+}
