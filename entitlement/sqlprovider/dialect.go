@@ -1,9 +1,6 @@
 package sqlprovider
 
 import (
-	"context"
-	"database/sql"
-
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -15,22 +12,10 @@ type dialect struct {
 	// version itself, so that it can also be run by hand.
 	schema []string
 
-	// db makes sure that no row is left out.
 	db *sqldb.Database
-
-	// schemas reports whether the database has schemas, so that tables with the
-	// same name may exist in several.
-	schemas bool
 
 	// byKey follows a table's name if rows are selected by the primary key.
 	byKey string
-
-	// isolation is the isolation level of Migrate's transaction.
-	isolation sql.IsolationLevel
-
-	// isBusy reports whether a statement failed because of another one and may
-	// succeed when it is run again.
-	isBusy func(error) bool
 
 	// isDuplicate reports whether an INSERT failed because the row already
 	// exists. It is nil if the statement put handles existing rows itself.
@@ -44,18 +29,6 @@ type dialect struct {
 	// existing one. saveRejected does not replace an event that was
 	// processed.
 	setOverride, markProcessed, saveRejected string
-
-	// ignoreDuplicate ends an INSERT so that it inserts nothing, without an error,
-	// if a unique value already exists. It is empty if the database has no such
-	// clause.
-	ignoreDuplicate string
-
-	// settingsFault selects the text of an error in the settings of a
-	// connection, or NULL.
-	settingsFault string
-
-	// exclusively calls migrate while no other process migrates the same tables.
-	exclusively func(ctx context.Context, p *Provider, migrate func(execer) error) error
 }
 
 // dialects holds the dialects of all supported databases.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
@@ -79,7 +80,7 @@ func (p *Provider) writeEvent(ctx context.Context, event string, wantSeen bool, 
 	}
 	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
 	if err == nil && (len(found) == 0 || wantSeen && !found[0].Seen) {
-		err = errSkipped
+		err = sqldb.ErrSkipped
 	}
 	return err
 }

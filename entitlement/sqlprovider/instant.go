@@ -1,9 +1,10 @@
 package sqlprovider
 
 import (
-	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 // rounded returns the instant as it is stored: in UTC, truncated to
@@ -17,25 +18,15 @@ func rounded(t time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// micros returns the stored form of an instant: microseconds, or nil for the
-// zero one.
-func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
-}
-
 // An instantColumn scans an instant. NULL is the zero one.
 type instantColumn struct{ to *time.Time }
 
 // Scan implements sql.Scanner.
 func (c instantColumn) Scan(src any) error {
-	var n sql.NullInt64
-	if err := n.Scan(src); err != nil || !n.Valid {
-		return err
+	var t time.Time
+	err := sqldb.Time{To: &t}.Scan(src)
+	if err == nil {
+		*c.to, err = rounded(t)
 	}
-	t, err := rounded(time.UnixMicro(n.Int64))
-	*c.to = t
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
@@ -37,7 +38,7 @@ func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.
 	if err == nil && n == 0 {
 		var stored entitlement.Override
 		if stored, err = p.Override(ctx, owner); err == nil && !reflect.DeepEqual(stored, o) {
-			err = errSkipped
+			err = sqldb.ErrSkipped
 		}
 	}
 	return wrap("set override", err)

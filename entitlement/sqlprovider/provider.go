@@ -4,11 +4,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"sync"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -16,13 +15,6 @@ import (
 const DefaultTable = "keyhatch_plans"
 
 const defaultPoll = time.Second
-
-// PostgreSQL truncates names after 63 bytes, endings included.
-var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
-
-// Refusing these endings keeps the names of any two tables apart, including
-// those of package sqlstore.
-var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|owners|revocations)$`)
 
 // Options configure a Provider. The zero value suits most hosts.
 type Options struct {
@@ -59,14 +51,11 @@ type Options struct {
 // A Provider has no resources of its own. The host closes the pool when the Provider
 // is no longer in use.
 type Provider struct {
-	db            *sql.DB
-	dialect       *dialect
-	catalog       *entitlement.Catalog
-	schema, table string
-	found         bool // Migrate has found the schema
-	binding       sync.Mutex
-	poll          time.Duration
-	sql           statements
+	tables  *sqldb.Tables
+	dialect *dialect
+	catalog *entitlement.Catalog
+	poll    time.Duration
+	sql     statements
 }
 
 var _ entitlement.Watcher = (*Provider)(nil)
@@ -88,12 +77,14 @@ func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, opts *Opt
 		return nil, wrap("new", invalid("dialect", fmt.Errorf("unknown dialect %q", string(d))))
 	}
 	options := opts.withDefaults()
-	if err := options.validate(d, dialect); err != nil {
-		return nil, wrap("new", err)
+	if option, err := dialect.db.CheckNames(options.Table, options.Schema); err != nil {
+		return nil, wrap("new", invalid(option, err))
 	}
-	p := &Provider{db: db, dialect: dialect, catalog: catalog, schema: options.Schema, table: options.Table, poll: options.Poll}
-	p.sql = p.statements()
-	return p, nil
+	tables := &sqldb.Tables{Database: dialect.db, Pool: db, Steps: dialect.schema, Names: sqldb.Names{
+		Default: DefaultTable, Table: options.Table, Schema: options.Schema,
+		Tables: []string{"_overrides", "_events", "_version"}, Indexes: []string{"_overrides_at", "_events_at", "_at"},
+	}}
+	return &Provider{tables: tables, dialect: dialect, catalog: catalog, poll: options.Poll, sql: newStatements(dialect, tables)}, nil
 }
 
 func (o *Options) withDefaults() Options {
@@ -108,18 +99,6 @@ func (o *Options) withDefaults() Options {
 		opts.Poll = defaultPoll
 	}
 	return opts
-}
-
-func (o Options) validate(name sqlstore.Dialect, d *dialect) error {
-	switch {
-	case !tableName.MatchString(o.Table):
-		return invalid("Options.Table", fmt.Errorf("%q does not match %s", o.Table, tableName))
-	case endings.MatchString(o.Table):
-		return invalid("Options.Table", fmt.Errorf("%q must not have an ending of the other tables and indexes: _at, _overrides, _events, _version, _list, _live, _replaced, _owners, _revocations", o.Table))
-	case o.Schema != "" && (!d.schemas || !tableName.MatchString(o.Schema)):
-		return invalid("Options.Schema", fmt.Errorf("%q is not a valid schema name for %s", o.Schema, name))
-	}
-	return nil
 }
 
 // wrap adds the package and the operation to an error, which may be nil.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
@@ -47,14 +48,14 @@ func (p *Provider) checkStored(ctx context.Context, s entitlement.Subscription) 
 			return nil
 		}
 	}
-	return errSkipped
+	return sqldb.ErrSkipped
 }
 
 func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
-	status, updated := string(s.Status), micros(s.UpdatedAt)
-	since, paid, until := micros(s.StartedAt), micros(s.PeriodStart), micros(s.PeriodEnd)
+	status, updated := string(s.Status), sqldb.Micros(s.UpdatedAt)
+	since, paid, until := sqldb.Micros(s.StartedAt), sqldb.Micros(s.PeriodStart), sqldb.Micros(s.PeriodEnd)
 	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, paid, until, updated, s.Version, now)
 	if p.dialect.isDuplicate == nil || !p.dialect.isDuplicate(err) {
 		return n, err

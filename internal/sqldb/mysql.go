@@ -1,5 +1,11 @@
 package sqldb
 
+import (
+	"database/sql"
+	"errors"
+	"strings"
+)
+
 const mysqlHides = `CASE WHEN @@read_only OR @@innodb_read_only THEN '@@read_only is on, a replica lags'
 	WHEN @@sql_select_limit < 18446744073709551615 THEN '@@sql_select_limit hides rows' END`
 
@@ -24,4 +30,44 @@ var MySQL = Database{
 
 	server:      `SELECT CONCAT(@@hostname, ':', @@port, ', server_id ', @@server_id)`,
 	placeholder: questionMark,
+
+	schemas:   true,
+	Isolation: sql.LevelReadCommitted,                                                 // each statement sees changes that were committed while it waited for a lock
+	isBusy:    func(err error) bool { return HasNumber(err, "1213", "1205", "1020") }, // deadlock, lock wait timeout, record changed
+
+	// Without autocommit, a read begins a transaction that nothing ends, and later
+	// reads would still return the old rows. A dirty read returns rows that may be
+	// rolled back. Other charsets lose characters, and empty strings must not become
+	// NULL. MariaDB and MySQL have different names for the isolation, so each one
+	// stands in a comment that only one of the two executes.
+	settingsFault: `SELECT CASE
+		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
+		WHEN /*!80000 @@transaction_isolation *//*M! @@tx_isolation */ = 'READ-UNCOMMITTED'
+			THEN 'the isolation of the connection is READ-UNCOMMITTED, want READ-COMMITTED or more'
+		WHEN @@character_set_client <> 'utf8mb4' OR @@character_set_connection <> 'utf8mb4'
+			OR @@character_set_results <> 'utf8mb4'
+			THEN CONCAT('the charset of the connection is ', @@character_set_client, ', want utf8mb4')
+		WHEN @@sql_mode LIKE '%EMPTY_STRING_IS_NULL%' THEN 'sql_mode has EMPTY_STRING_IS_NULL'
+		END`,
+
+	exclusively: exclusivelyByName,
+
+	// A column or an index that already exists. MySQL does not roll back the
+	// statements of a failed migration.
+	isApplied: func(err error) bool { return HasNumber(err, "1060", "1061") },
+}
+
+// HasNumber reports whether err is an error of MySQL with one of the numbers. It reads
+// the number from the text. The driver's error has it in a field, which is not
+// accessible without importing the driver.
+func HasNumber(err error, numbers ...string) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := err.Error()
+		for _, number := range numbers {
+			if strings.HasPrefix(text, "Error "+number+" (") || strings.HasPrefix(text, "Error "+number+":") {
+				return true
+			}
+		}
+	}
+	return false
 }

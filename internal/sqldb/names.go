@@ -1,6 +1,10 @@
 package sqldb
 
-import "strings"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
 
 // Names holds the names of a table, of its companion tables and of their indexes.
 // Each name is the table's name plus an ending.
@@ -34,4 +38,26 @@ func (d *Database) Replace(n Names, statement string) string {
 
 func (d *Database) quoted(name string) string {
 	return d.quote + strings.ReplaceAll(name, d.quote, d.quote+d.quote) + d.quote
+}
+
+// PostgreSQL truncates names after 63 bytes, endings included.
+var validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+
+// Refusing these endings keeps the names of any two tables apart.
+var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|current|owners|revocations)$`)
+
+// CheckNames returns an error unless the host's names of a table and its schema are
+// valid, and the option that is invalid. The schema may be empty.
+func (d *Database) CheckNames(table, schema string) (option string, err error) {
+	switch {
+	case !validName.MatchString(table):
+		return "Options.Table", fmt.Errorf("%q does not match %s", table, validName)
+	case endings.MatchString(table):
+		return "Options.Table", fmt.Errorf("%q must not have an ending of keyhatch's other tables and indexes: %s", table, endings)
+	case schema != "" && !d.schemas:
+		return "Options.Schema", fmt.Errorf("a %s has no schemas, got %q", d.name, schema)
+	case schema != "" && !validName.MatchString(schema):
+		return "Options.Schema", fmt.Errorf("%q does not match %s", schema, validName)
+	}
+	return "", nil
 }

@@ -1,6 +1,9 @@
 package sqldb
 
-import "strconv"
+import (
+	"database/sql"
+	"strconv"
+)
 
 // PostgreSQL is PostgreSQL 13 or later.
 //
@@ -39,6 +42,13 @@ var PostgreSQL = Database{
 
 	server:      `SELECT current_database() || ', server started at ' || pg_postmaster_start_time()`,
 	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
+
+	schemas:         true,
+	Isolation:       sql.LevelReadCommitted,                                                      // each statement sees changes that were committed while it waited for a lock
+	isBusy:          func(err error) bool { return hasSQLState(err, "40001", "40P01", "55P03") }, // serialization failure, deadlock, lock_timeout
+	settingsFault:   PostgreSQLEncodings,
+	IgnoreDuplicate: "ON CONFLICT DO NOTHING",
+	exclusively:     exclusivelyInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 }
 
 // PostgreSQLEncodings is a query that returns the fault in the encodings of the

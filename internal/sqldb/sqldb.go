@@ -1,9 +1,11 @@
-// Package sqldb makes sure that a SQL database returns every row of a table. If the
-// database leaves out a row, its key or plan would seem not to exist. So a
-// statement fails instead, and a program refuses to start if its statements would
-// fail.
+// Package sqldb holds what packages with tables in a SQL database share: the
+// differences between databases, table names, migrations and retries.
 //
-// Statements use question marks as placeholders.
+// It makes sure that the database returns every row of a table. If the database leaves
+// out a row, its key or plan would seem not to exist. So a statement fails instead, and
+// a program refuses to start if its statements would fail.
+//
+// Statements use question marks as placeholders, and default names of tables.
 package sqldb
 
 import (
@@ -41,6 +43,32 @@ type Database struct {
 	server string
 
 	placeholder func(n int) string
+
+	// schemas reports whether the database has schemas, so that tables with the same
+	// name may exist in several.
+	schemas bool
+
+	// Isolation is the isolation level of transactions that write, whatever the default
+	// of the server or the connection is.
+	Isolation sql.IsolationLevel
+
+	// isBusy reports whether a statement failed because of another one, and may succeed
+	// if its transaction is run again.
+	isBusy func(error) bool
+
+	// settingsFault returns what is wrong with a connection; NULL means nothing.
+	settingsFault string
+
+	// IgnoreDuplicate ends an INSERT so that it inserts nothing, without an error, if a
+	// unique value already exists. It is empty if the database has no such clause.
+	IgnoreDuplicate string
+
+	// exclusively migrates tables while no other process does.
+	exclusively func(ctx context.Context, t *Tables, do func(execer) error) error
+
+	// isApplied reports whether a step of the schema failed because an earlier attempt
+	// has already done it. It is nil if a failed migration leaves nothing behind.
+	isApplied func(error) bool
 }
 
 // Whole returns a SELECT statement that returns the same rows as the given one, or

@@ -74,17 +74,17 @@ var hiddenMutants = []mutant{
 		`case others.String != "":`,
 		`case others.String == "-":`,
 	}, "./internal/integration/databases", "TestSearchPath"},
-	{"SQL: hidden plans are no plans", "entitlement/sqlprovider/statements.go", edits{
-		"p.dialect.db.Whole(",
-		"(&sqldb.SQLite).Whole(",
+	{"SQL: hidden plans are no plans", "internal/sqldb/tables.go", edits{
+		"t.Text(t.Whole(",
+		"t.Text(SQLite.Whole(",
 	}, "./internal/integration/plans", "TestRowLevelSecurity|TestViewInPlaceOfATable"},
 	{"SQL: hidden overrides are no overrides", "entitlement/sqlprovider/statements.go", edits{
 		"ON o.owner = s.owner WHERE s.owner = ?`, \"\", \"_overrides\")",
 		"ON o.owner = s.owner WHERE s.owner = ?`, \"\")",
 	}, "./internal/integration/plans", "TestRowLevelSecurity"},
-	{"SQL: each connection looks for plans by its own search path", "entitlement/sqlprovider/migrate.go", edits{
-		"p.schema, p.found = schema, true\n\tp.sql = p.statements()",
-		"p.found = schema != \"\"",
+	{"SQL: each connection looks for plans by its own search path", "internal/sqldb/tables.go", edits{
+		"t.Names.Schema, t.found = schema, true\n\treturn rename()",
+		"t.found = schema != \"\"\n\treturn nil",
 	}, "./internal/integration/plans", "TestSearchPath"},
 	{"pgstore: empty name leads to a default", "store/pgstore/config.go", edits{
 		`return strings.Trim(dsn, "/@?") == ""`,

@@ -54,15 +54,15 @@ var planMutants = []mutant{
 		"AND (updated_at <> ? OR updated_at = ? AND version < ?)",
 	}, "./internal/integration/plans", "TestNewerTakesThePlaceOfOlder/MariaDB"},
 	{"plans in SQL: a state that was skipped taken for an older one", "entitlement/sqlprovider/put.go", edits{
-		"return errSkipped",
+		"return sqldb.ErrSkipped",
 		"return nil",
 	}, "./internal/integration/plans", "TestSkippedWriteIsAnOutage"},
 	{"plans in SQL: an override that was skipped taken for kept", "entitlement/sqlprovider/override.go", edits{
-		"err = errSkipped",
+		"err = sqldb.ErrSkipped",
 		"err = nil",
 	}, "./internal/integration/plans", "TestSkippedWriteIsAnOutage"},
 	{"plans in SQL: an event that was skipped taken for kept", "entitlement/sqlprovider/event.go", edits{
-		"err = errSkipped",
+		"err = sqldb.ErrSkipped",
 		"err = nil",
 	}, "./internal/integration/plans", "TestSkippedWriteIsAnOutage"},
 	{"plans in SQL: another owner's row believed", "entitlement/sqlprovider/read.go", edits{
