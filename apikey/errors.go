@@ -85,3 +85,22 @@ var (
 	// revoked, or has ended, or was rotated already.
 	ErrConflict = errors.New("apikey: conflict with the key's state")
 )
+
+// An InvalidError reports an invalid parameter or option. Nothing was written. Reason
+// does not contain the value.
+type InvalidError struct {
+	Field  string
+	Reason string
+}
+
+func (e *InvalidError) Error() string {
+	return "apikey: invalid " + e.Field + ": " + e.Reason
+}
+
+// invalid returns an [*InvalidError] with the reason err, or nil if err is nil.
+func invalid(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &InvalidError{Field: field, Reason: err.Error()}
+}

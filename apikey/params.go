@@ -73,15 +73,6 @@ type RegisterParams struct {
 	Hint string
 }
 
-// UpdateParams name what [Manager.Update] changes. Nil fields stay as they are.
-type UpdateParams struct {
-	Name      *string
-	Disabled  *bool             // true suspends the key, false ends the suspension
-	Scopes    []string          // empty but not nil: none
-	Metadata  map[string]string // empty but not nil: none
-	ExpiresAt *time.Time        // pointer to the zero time: never
-}
-
 // record checks p and makes a record of it.
 func (p CreateParams) record(now time.Time) (store.Record, error) {
 	r := store.Record{Owner: p.Owner, CreatedBy: p.CreatedBy, Metadata: maps.Clone(p.Metadata), CreatedAt: now}
@@ -110,50 +101,6 @@ func (p CreateParams) record(now time.Time) (store.Record, error) {
 	}
 	r.ExpiresAt, err = cleanExpiry(p.ExpiresAt, now)
 	return r, err
-}
-
-// change checks p and makes a change of it.
-func (p UpdateParams) change(now time.Time) (store.Change, error) {
-	c := store.Change{At: now, Metadata: maps.Clone(p.Metadata)}
-	if p.Name != nil {
-		name, err := cleanName(*p.Name)
-		if err != nil {
-			return c, err
-		}
-		c.Name = &name
-	}
-	if p.Disabled != nil {
-		c.DisabledAt = new(time.Time)
-		if *p.Disabled {
-			c.DisabledAt = &now
-		}
-	}
-	if p.Scopes != nil {
-		scopes, err := cleanScopes(p.Scopes)
-		if err != nil {
-			return c, err
-		}
-		c.Scopes = append([]string{}, scopes...)
-	}
-	if err := checkMetadata(p.Metadata); err != nil {
-		return c, err
-	}
-	if p.ExpiresAt != nil {
-		expires, err := cleanExpiry(*p.ExpiresAt, now)
-		if err != nil {
-			return c, err
-		}
-		c.ExpiresAt = &expires
-	}
-	return c, nil
-}
-
-// invalid returns an [*InvalidError] with the reason err, or nil if err is nil.
-func invalid(field string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &InvalidError{Field: field, Reason: err.Error()}
 }
 
 func checkOwner(owner string) error { return invalid("Owner", text.CheckID(owner)) }

@@ -11,7 +11,7 @@ var failoverMutants = []mutant{
 		"seen uint64) cache.Loaded",
 		"_ uint64) cache.Loaded",
 	}, "./apikey", "TestEndedKeysOutliveTheStore"},
-	{"a revocation is not remembered", "apikey/manage.go", edits{
+	{"a revocation is not remembered", "apikey/revoke.go", edits{
 		"m.ended.remember(before.Digest, r)",
 		"_ = before",
 	}, "./apikey", "TestEndedKeysOutliveTheStore/Revoke$"},
@@ -71,7 +71,7 @@ var failoverMutants = []mutant{
 		"if !undone || k.count > seen {",
 		"if !undone {",
 	}, "./apikey", "TestLoadBesideRevokeReportsNothing"},
-	{"an undone key is shown as active", "apikey/manage.go", edits{
+	{"an undone key is shown as active", "apikey/get.go", edits{
 		"\tr, _ = m.ended.check(ctx, r, seen)\n\treturn r, nil\n",
 		"\t_ = seen\n\treturn r, nil\n",
 	}, "./apikey", "TestUndoneKeyIsShownAsEnded"},
@@ -81,15 +81,15 @@ var failoverMutants = []mutant{
 	}, "./apikey", "TestUndoneKeyIsShownAsEnded"},
 
 	// Last-used times.
-	{"uses written after Revoke's look-up", "apikey/manage.go", edits{
+	{"uses written after Revoke's look-up", "apikey/write.go", edits{
 		"if l == m.revocations {\n\t\tflush",
 		"if false {\n\t\tflush",
 	}, "./apikey", "TestRevokeOfAKeyInUse"},
-	{"a use during Revoke's look-up is lost", "apikey/manage.go", edits{
+	{"a use during Revoke's look-up is lost", "apikey/write.go", edits{
 		"m.uses.flushKey(ctx, before.Digest)",
 		"",
 	}, "./apikey", "TestRevokeOfAKeyInUse"},
-	{"a use before Revoke is lost", "apikey/manage.go", edits{
+	{"a use before Revoke is lost", "apikey/write.go", edits{
 		"if l == m.revocations {\n\t\tflush",
 		"if false {\n\t\tflush",
 		"m.uses.flushKey(ctx, before.Digest)",

@@ -226,11 +226,11 @@ var mutants = []mutant{
 		"change(ctx, m, t, rotate, cache.Key(r.Digest), cache.Key(next.Digest))",
 		"change(ctx, m, t, rotate, cache.Key(next.Digest))",
 	}, "./apikey", "TestRevokedNeverValidates/Rotate"},
-	{"no fence on Revoke", "apikey/manage.go", edits{
+	{"no fence on Revoke", "apikey/write.go", edits{
 		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
 		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Revoke$"},
-	{"no fence on Update", "apikey/manage.go", edits{
+	{"no fence on Update", "apikey/write.go", edits{
 		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
 		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./apikey", "TestRevokedNeverValidates/Disable"},
@@ -272,16 +272,16 @@ var mutants = []mutant{
 	{"rotation: a later end of the old key believed", "apikey/create.go", edits{
 		" && !r.old.ExpiresAt.After(ends)", "",
 	}, "./apikey", "TestForgedRotations"},
-	{"ids of any length looked for", "apikey/manage.go", edits{
+	{"ids of any length looked for", "apikey/get.go", edits{
 		`id != "" && len(id) <= maxID &&`, `id != "" &&`,
 	}, "./apikey", "TestImpossibleIDs"},
-	{"a record without a digest believed", "apikey/manage.go", edits{
+	{"a record without a digest believed", "apikey/get.go", edits{
 		" || r.ID != id || r.Digest.IsZero() {", " || r.ID != id {",
 	}, "./apikey", "TestAnotherKeyOfTheOwner"},
-	{"another key of the owner believed", "apikey/manage.go", edits{
+	{"another key of the owner believed", "apikey/get.go", edits{
 		"if r.Owner != owner || r.ID != id ||", "if r.Owner != owner ||",
 	}, "./apikey", "TestAnotherKeyOfTheOwner"},
-	{"disabling not verified", "apikey/manage.go", edits{
+	{"disabling not verified", "apikey/update.go", edits{
 		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
 		"genuine(r, owner, id) != nil",
 	}, "./apikey", "TestLyingStore"},
@@ -305,7 +305,7 @@ var mutants = []mutant{
 		" && plausible(r.ExpiresAt)",
 		"",
 	}, "./apikey", "TestBrokenStore"},
-	{"no fence on Update, by the histories", "apikey/manage.go", edits{
+	{"no fence on Update, by the histories", "apikey/write.go", edits{
 		"done, err = change(ctx, m, t, do, cache.Key(before.Digest))",
 		"done, err = change(ctx, m, t, do)\n\t_ = cache.Key(before.Digest)",
 	}, "./internal/integration/linearizability", "TestLinearizable$"},
@@ -380,15 +380,15 @@ func (p *Principal) allows(scope string) bool {`,
 		"if p := recover(); p != nil {",
 		"if p := any(nil); p != nil {",
 	}, "./apikey", "TestManagementErrorsSurface"},
-	{"record of another part listed", "apikey/manage.go", edits{
+	{"record of another part listed", "apikey/list.go", edits{
 		"genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)",
 		"genuine(r, p.Owner, r.ID) != nil",
 	}, "./apikey", "TestForgedParts"},
-	{"forged record managed", "apikey/manage.go", edits{
+	{"forged record managed", "apikey/get.go", edits{
 		"if r.Owner != owner || r.ID != id || r.Digest.IsZero() {",
 		"if r.Digest.IsZero() {",
 	}, "./apikey", "TestForgedManagementAnswers"},
-	{"revocation not verified", "apikey/manage.go", edits{
+	{"revocation not verified", "apikey/revoke.go", edits{
 		"if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {",
 		"if err == nil && genuine(r, owner, id) != nil {",
 	}, "./apikey", "TestForgedManagementAnswers"},

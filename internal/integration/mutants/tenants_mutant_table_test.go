@@ -12,7 +12,7 @@ var tenantMutants = []mutant{
 		"writes: newLane(maxWrites, 0)",
 		"writes: newLane(maxWrites, ownerWaiting)",
 	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
-	{"revocations in the lane of writes", "apikey/manage.go", edits{
+	{"revocations in the lane of writes", "apikey/revoke.go", edits{
 		"write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {",
 		"write(ctx, m, m.writes, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {",
 	}, "./apikey", "TestWritesOfOneOwnerAreBounded"},
@@ -20,7 +20,7 @@ var tenantMutants = []mutant{
 		"ownerWaiting = 128",
 		"ownerWaiting = 64",
 	}, "./apikey/selfservice", "TestConcurrentRevocations"},
-	{"a disabling Update in the lane of writes", "apikey/manage.go", edits{
+	{"a disabling Update in the lane of writes", "apikey/update.go", edits{
 		"if disables(change) {\n\t\tl = m.revocations",
 		"if disables(change) {\n\t\tl = m.writes",
 	}, "./apikey", "TestCallsOfOneOwnerQueue/disable"},
