@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -102,24 +103,16 @@ type floodResult struct {
 	lived               time.Duration // how long a key lived that another process revoked
 }
 
-func (r *floodResult) percentile(took []time.Duration, p int) time.Duration {
-	if len(took) == 0 {
-		return 0
-	}
-	slices.Sort(took)
-	return took[min(len(took)*p/100, len(took)-1)]
-}
-
 func (r *floodResult) answered() float64 {
 	return 100 - 100*float64(r.refused)/float64(len(r.known))
 }
 
 func (r *floodResult) String() string {
 	s := fmt.Sprintf("known: %.2f %% of %d answered, p50 %v, p99 %v, max %v | unknown: %d looked up, %d turned away | cold: %d of %d refused | store failures %d | goroutines %d | revoked elsewhere: refused after %v",
-		r.answered(), len(r.known), round(r.percentile(r.known, 50)), round(r.percentile(r.known, 99)), round(r.percentile(r.known, 100)),
+		r.answered(), len(r.known), round(testkit.Percentile(r.known, 50)), round(testkit.Percentile(r.known, 99)), round(testkit.Percentile(r.known, 100)),
 		r.unknown, r.turnedAway, r.coldRefused, r.cold, r.failures.Load(), r.goroutines, round(r.lived))
 	if n := len(r.revocations); n > 0 {
-		s += fmt.Sprintf(" | %d revocations, %d failed, p50 %v, p99 %v", n, r.revocationsFailed, round(r.percentile(r.revocations, 50)), round(r.percentile(r.revocations, 99)))
+		s += fmt.Sprintf(" | %d revocations, %d failed, p50 %v, p99 %v", n, r.revocationsFailed, round(testkit.Percentile(r.revocations, 50)), round(testkit.Percentile(r.revocations, 99)))
 	}
 	return s
 }
@@ -309,7 +302,7 @@ func (f flood) validator(t testing.TB, m *apikey.Manager) func(token string) err
 func TestFlood(t *testing.T) {
 	lasts, ttl := 2500*time.Millisecond, time.Second
 	rates, slower := []int{4_000}, 1
-	if raceEnabled {
+	if testkit.Race {
 		slower = 4 // the race detector makes all of it slower, the clients too
 	}
 	if trials(0, 1) > 0 {
@@ -348,7 +341,7 @@ func TestFlood(t *testing.T) {
 			if r.goroutines > 15_000 {
 				t.Errorf("%d goroutines", r.goroutines)
 			}
-			if p99 := r.percentile(r.known, 99); p99 > 100*time.Millisecond {
+			if p99 := testkit.Percentile(r.known, 99); p99 > 100*time.Millisecond {
 				t.Errorf("p99 of known keys is %v, want at most 100 ms", p99)
 			}
 		})
@@ -489,12 +482,12 @@ func (r *floodResult) report(b *testing.B) {
 	b.Logf("%v", r)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	b.ReportMetric(r.answered(), "%answered")
-	b.ReportMetric(ms(r.percentile(r.known, 99)), "p99-ms")
+	b.ReportMetric(ms(testkit.Percentile(r.known, 99)), "p99-ms")
 	b.ReportMetric(ms(r.lived), "revoked-elsewhere-ms")
 	b.ReportMetric(float64(r.failures.Load()), "failures")
 	b.ReportMetric(float64(r.goroutines), "goroutines")
 	if len(r.revocations) > 0 {
-		b.ReportMetric(ms(r.percentile(r.revocations, 50)), "revoke-p50-ms")
+		b.ReportMetric(ms(testkit.Percentile(r.revocations, 50)), "revoke-p50-ms")
 	}
 	b.ReportMetric(0, "ns/op")
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -79,7 +80,7 @@ func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
 		return full
-	case raceEnabled && short >= 1_000:
+	case testkit.Race && short >= 1_000:
 		return short / 5
 	}
 	return short

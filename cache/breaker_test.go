@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // counted is a load function that counts its calls, and fails while it is told
@@ -384,7 +385,7 @@ func TestRecovery(t *testing.T) {
 	for _, outages := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			keys := trials(800, 10_000)
-			if raceEnabled {
+			if testkit.Race {
 				keys = 200
 			}
 			var l counted
@@ -501,7 +502,7 @@ func TestPutOff(t *testing.T) {
 // outage took.
 func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 	long := time.Hour
-	if raceEnabled {
+	if testkit.Race {
 		long = 5 * time.Minute
 	}
 	for outage, longest := range map[time.Duration]time.Duration{10 * time.Second: 10 * time.Second, long: time.Minute} {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 func newCache(t testing.TB, opts cache.Options) *cache.Cache[int64] {
@@ -43,7 +44,7 @@ func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
 		return full
-	case raceEnabled && short >= 1_000:
+	case testkit.Race && short >= 1_000:
 		return short / 5
 	}
 	return short

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A member is an instance without a cache.
@@ -85,7 +86,7 @@ func (f *fleet) staleMarks() (n int64) {
 // fleetSizes are those that CI has time for.
 func fleetSizes(t *testing.T) []int {
 	switch {
-	case raceEnabled:
+	case testkit.Race:
 		return []int{10, 50}
 	case trials(0, 1) == 0:
 		return []int{10, 50, 200}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // C-16: a message that nobody who is known has sent ends what is in memory, as it
@@ -153,7 +154,7 @@ func TestForgeLoseRepeat(t *testing.T) {
 	for _, secret := range []string{"the instances' secret", ""} {
 		for _, way := range []string{"forged", "repeated"} {
 			for _, lost := range []string{"the change", "all from then on"} {
-				if raceEnabled && (way == "repeated" || lost == "the change") {
+				if testkit.Race && (way == "repeated" || lost == "the change") {
 					continue // each case takes a second there
 				}
 				for name, forge := range forgeries {

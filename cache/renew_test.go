@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // use asks for the key as a Manager does.
@@ -173,7 +174,7 @@ func TestOldValueIsNotRenewedOverAndOver(t *testing.T) {
 // StaleIfError allows, also if its load waits for its turn, and most uses do not
 // wait at all. All keys get their new value in the end.
 func TestSlowLoadServesStale(t *testing.T) {
-	if raceEnabled {
+	if testkit.Race {
 		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -27,34 +27,33 @@ func contest(b *testing.B, ours, theirs func(ctx context.Context) error) {
 		}
 	}
 	for i, name := range []string{"ours", "bare"} {
-		percentiles(b, name, took[i])
+		reportPercentiles(b, name, took[i])
 	}
-	b.ReportMetric(float64(took[0][len(took[0])/2])/float64(took[1][len(took[1])/2]), "times-bare")
+	b.ReportMetric(float64(testkit.Percentile(took[0], 50))/float64(testkit.Percentile(took[1], 50)), "times-bare")
 }
 
-// percentiles sorts the times.
-func percentiles(b *testing.B, name string, times []time.Duration) {
+// reportPercentiles adds the times to the benchmark's figures.
+func reportPercentiles(b *testing.B, name string, times []time.Duration) {
 	b.Helper()
-	slices.Sort(times)
 	for _, p := range []int{50, 99} {
-		b.ReportMetric(float64(times[len(times)*p/100].Nanoseconds())/1e3, fmt.Sprintf("%s-p%d-µs", name, p))
+		b.ReportMetric(float64(testkit.Percentile(times, p).Nanoseconds())/1e3, fmt.Sprintf("%s-p%d-µs", name, p))
 	}
 }
 
 // twin is a bare client with the settings of a Cache's.
 func twin(b *testing.B) *redis.Client {
 	b.Helper()
-	client := redis.NewClient(&redis.Options{Addr: shared(b), Protocol: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: testkit.UseRedis(b), Protocol: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
 	b.Cleanup(func() { client.Close() })
 	return client
 }
 
 // Get beside a bare GET of as many bytes as the server keeps for the entry.
 func BenchmarkGet(b *testing.B) {
-	c, client, key := open(b, shared(b), nil), twin(b), newKey()
+	c, client, key := open(b, testkit.UseRedis(b), nil), twin(b), newKey()
 	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}
 	fill(b, c, key, item)
-	name := unique()
+	name := testkit.NewName()
 	if err := client.Set(b.Context(), name, bytes.Repeat([]byte("x"), 549), time.Hour).Err(); err != nil {
 		b.Fatal(err)
 	}
@@ -71,8 +70,8 @@ func BenchmarkGet(b *testing.B) {
 
 // Publish beside a bare PUBLISH, with one who receives each.
 func BenchmarkPublish(b *testing.B) {
-	c, client := open(b, shared(b), nil), twin(b)
-	message, channel := string(bytes.Repeat([]byte("x"), 100)), unique()
+	c, client := open(b, testkit.UseRedis(b), nil), twin(b)
+	message, channel := string(bytes.Repeat([]byte("x"), 100)), testkit.NewName()
 	r := receive(b, c)
 	go func() {
 		for range r.messages {
@@ -90,7 +89,7 @@ func BenchmarkPublish(b *testing.B) {
 
 // From before Publish to deliver in another instance.
 func BenchmarkDeliver(b *testing.B) {
-	c := open(b, shared(b), nil)
+	c := open(b, testkit.UseRedis(b), nil)
 	r := receive(b, c)
 	var took []time.Duration
 	for b.Loop() {
@@ -101,12 +100,12 @@ func BenchmarkDeliver(b *testing.B) {
 		r.gets(b, "message")
 		took = append(took, time.Since(began))
 	}
-	percentiles(b, "deliver", took)
+	reportPercentiles(b, "deliver", took)
 }
 
 // A fill as a miss makes it: Get, then Set.
 func BenchmarkFill(b *testing.B) {
-	c := open(b, shared(b), nil)
+	c := open(b, testkit.UseRedis(b), nil)
 	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}
 	for b.Loop() {
 		key := newKey()
@@ -122,7 +121,7 @@ func BenchmarkFill(b *testing.B) {
 
 // A thousand keys at once, as when all of an owner's are revoked.
 func BenchmarkDelete(b *testing.B) {
-	c := open(b, shared(b), nil)
+	c := open(b, testkit.UseRedis(b), nil)
 	keys := make([]cache.Key, 1000)
 	for i := range keys {
 		keys[i] = newKey()

@@ -3,11 +3,13 @@ package rediscache_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A receiver is one call of Receive.
@@ -58,7 +60,7 @@ func (r *receiver) gets(t testing.TB, want string) {
 }
 
 // ends fails unless Receive returns in time, with an error that has the words.
-func (r *receiver) ends(t testing.TB, limit time.Duration, words string) {
+func (r *receiver) ends(t testing.TB, words string) {
 	t.Helper()
 	began := time.Now()
 	select {
@@ -67,14 +69,14 @@ func (r *receiver) ends(t testing.TB, limit time.Duration, words string) {
 			t.Errorf("Receive: got %v, want %q in it", err, words)
 		}
 		t.Logf("ended after %v: %v", time.Since(began).Round(time.Millisecond), err)
-	case <-time.After(limit):
-		t.Fatalf("Receive has not returned for %v", limit)
+	case <-time.After(noticed):
+		t.Fatalf("Receive has not returned for %v", noticed)
 	}
 }
 
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()
-	c := open(t, shared(t), nil)
+	c := open(t, testkit.UseRedis(t), nil)
 	r := receive(t, c)
 	for _, m := range []string{"a\nb", "a\x00", "\x7f", "ü", strings.Repeat("x", cache.MaxMessage+1)} {
 		if err := c.Publish(t.Context(), m); err == nil {
@@ -91,15 +93,17 @@ func TestPublishRefuses(t *testing.T) {
 // would come after others.
 func TestPublishIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
-	o := &rediscache.Options{Namespace: unique()}
-	server := newProxy(t, shared(t))
-	c := open(t, server.address, o)
-	r := receive(t, open(t, shared(t), o))
+	o := &rediscache.Options{Namespace: testkit.NewName()}
+	server := testkit.StartProxy(t, testkit.UseRedis(t))
+	c := open(t, server.Address(), o)
+	r := receive(t, open(t, testkit.UseRedis(t), o))
 	if err := c.Publish(t.Context(), "none"); err != nil { // the server learns the script
 		t.Fatal(err)
 	}
 	r.gets(t, "none")
-	server.hangUp.Store(true)
+	var hangUp atomic.Bool
+	hangUp.Store(true)
+	server.Intercept(func(x testkit.Piece) bool { return x.ToServer || !hangUp.CompareAndSwap(true, false) })
 	if err := c.Publish(t.Context(), "one"); err == nil {
 		t.Error("Publish without an answer succeeds")
 	}
@@ -114,7 +118,7 @@ func TestPublishIsNotTriedAgain(t *testing.T) {
 // publications and passes them on to nobody else.
 func TestPublishAtAReplicaFails(t *testing.T) {
 	t.Parallel()
-	server, master := private(t), private(t)
+	server, master := testkit.StartRedis(t), testkit.StartRedis(t)
 	c := open(t, server.DSN(), nil)
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)
@@ -132,9 +136,9 @@ func TestPublishAtAReplicaFails(t *testing.T) {
 // whoever hears it forgets everything.
 func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {
 	t.Parallel()
-	space := unique()
-	r := receive(t, open(t, shared(t), &rediscache.Options{Namespace: space}))
-	client := bare(t, shared(t))
+	space := testkit.NewName()
+	r := receive(t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}))
+	client := bare(t, testkit.UseRedis(t))
 	for _, m := range []string{"a\r\nb", "ü", strings.Repeat("x", 100_000), "message"} {
 		client.Publish(t.Context(), space+":bus", m)
 		r.gets(t, m)
@@ -143,7 +147,7 @@ func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {
 
 func TestNamespacesHaveBusesOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	one, other := open(t, shared(t), nil), open(t, shared(t), nil)
+	one, other := open(t, testkit.UseRedis(t), nil), open(t, testkit.UseRedis(t), nil)
 	r := receive(t, one)
 	for _, p := range []struct {
 		c       *rediscache.Cache
@@ -159,13 +163,13 @@ func TestNamespacesHaveBusesOfTheirOwn(t *testing.T) {
 // The server ends the connection. Nothing connects again behind our back.
 func TestKilledConnectionEndsReceive(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
+	address := testkit.StartRedis(t).DSN()
 	c, client := open(t, address, nil), bare(t, address)
 	r := receive(t, c)
 	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)
 	}
-	r.ends(t, 800*time.Millisecond, "EOF")
+	r.ends(t, "EOF")
 	if n := subscribers(t, address); n != 0 {
 		t.Errorf("%d subscriptions are left, want none", n)
 	}
@@ -183,18 +187,18 @@ func subscribers(t *testing.T, address string) int {
 
 func TestReceiveLeavesNoConnection(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
+	address := testkit.StartRedis(t).DSN()
 	c := open(t, address, nil)
 	r := receive(t, c)
 	r.cancel()
-	r.ends(t, time.Second, "context canceled")
-	eventually(t, "the subscription ends", func() bool { return subscribers(t, address) == 0 })
+	r.ends(t, "context canceled")
+	testkit.Await(t, "the subscription ends", func() bool { return subscribers(t, address) == 0 })
 }
 
 // Silence is not death: the server is asked, and answers.
 func TestSilenceIsBrokenByPings(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
+	address := testkit.StartRedis(t).DSN()
 	c, client := open(t, address, nil), bare(t, address)
 	r := receive(t, c)
 	time.Sleep(2500 * time.Millisecond)

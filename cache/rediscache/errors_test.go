@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 const canary = "cAnArY"
@@ -102,7 +103,7 @@ func TestUnreachableServers(t *testing.T) {
 		"refused":        {"redis://u:" + canary + "@" + closed, "refused"},
 		"no such host":   {"rediss://u:" + canary + "@nowhere.invalid", "nowhere.invalid"},
 		"no such socket": {"unix://u:" + canary + "@/no/such/socket", "/no/such/socket"},
-		"no TLS":         {"rediss://u:" + canary + "@" + shared(t), ""},
+		"no TLS":         {"rediss://u:" + canary + "@" + testkit.UseRedis(t), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +114,7 @@ func TestUnreachableServers(t *testing.T) {
 
 func TestWrongPasswords(t *testing.T) {
 	t.Parallel()
-	address := private(t, "requirepass=right").DSN()
+	address := testkit.StartRedis(t, "requirepass=right").DSN()
 	open(t, "redis://:right@"+address, nil)
 	refused(t, "redis://:"+canary+"@"+address, nil, "WRONGPASS")
 	refused(t, "redis://nobody:"+canary+"@"+address, nil, "WRONGPASS")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -22,8 +23,8 @@ type forger struct {
 
 func newForger(t *testing.T) *forger {
 	t.Helper()
-	space := unique()
-	return &forger{t, open(t, shared(t), &rediscache.Options{Namespace: space}), bare(t, shared(t)), space}
+	space := testkit.NewName()
+	return &forger{t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}), bare(t, testkit.UseRedis(t)), space}
 }
 
 func (f *forger) name(kind string, key cache.Key) string {
@@ -212,7 +213,7 @@ func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
 // The server loses a lease between its grant and its use.
 func TestLostLeaseKeepsNothing(t *testing.T) {
 	t.Parallel()
-	server := private(t)
+	server := testkit.StartRedis(t)
 	c, client := open(t, server.DSN(), nil), bare(t, server.DSN())
 	for what, lose := range map[string]func(){
 		"FLUSHALL": func() { client.FlushAll(t.Context()) },
@@ -235,7 +236,7 @@ func TestLostLeaseKeepsNothing(t *testing.T) {
 // What is longer than any entry stays in the server.
 func TestHugeEntriesAreNotRead(t *testing.T) {
 	t.Parallel()
-	space, address := unique(), private(t).DSN()
+	space, address := testkit.NewName(), testkit.StartRedis(t).DSN()
 	f := &forger{t, open(t, address, &rediscache.Options{Namespace: space}), bare(t, address), space}
 	key := newKey()
 	f.put(f.name("k", key), strings.Repeat("V", 10<<20), time.Minute)
@@ -265,7 +266,7 @@ func (f *forger) sent() (n int) {
 // deletes.
 func TestFullServer(t *testing.T) {
 	t.Parallel()
-	server := private(t)
+	server := testkit.StartRedis(t)
 	c, client := open(t, server.DSN(), nil), bare(t, server.DSN())
 	key := newKey()
 	fill(t, c, key, value("v"))

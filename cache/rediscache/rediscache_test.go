@@ -11,24 +11,25 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/cachetest"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 func TestBus(t *testing.T) {
 	t.Parallel()
-	cachetest.RunBus(t, func(t *testing.T) cache.Bus { return open(t, shared(t), nil) })
+	cachetest.RunBus(t, func(t *testing.T) cache.Bus { return open(t, testkit.UseRedis(t), nil) })
 }
 
 func TestLevel(t *testing.T) {
 	t.Parallel()
 	cachetest.RunLevel(t, func(t *testing.T) (one, other cache.Shared) {
-		o := &rediscache.Options{Namespace: unique()}
-		return open(t, shared(t), o), open(t, shared(t), o)
+		o := &rediscache.Options{Namespace: testkit.NewName()}
+		return open(t, testkit.UseRedis(t), o), open(t, testkit.UseRedis(t), o)
 	})
 }
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	address := "redis://" + shared(t)
+	address := "redis://" + testkit.UseRedis(t)
 	type options = rediscache.Options
 	for name, c := range map[string]struct {
 		secret []byte
@@ -60,7 +61,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestNilOptions(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
+	address := testkit.StartRedis(t).DSN()
 	c, err := rediscache.Open(t.Context(), "redis://"+address, secret, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func TestNilOptions(t *testing.T) {
 
 func TestNamespacesAreApart(t *testing.T) {
 	t.Parallel()
-	address := shared(t)
+	address := testkit.UseRedis(t)
 	c, other := open(t, address, nil), open(t, address, nil)
 	key := newKey()
 	fill(t, c, key, value("v"))
@@ -89,12 +90,12 @@ func TestNamespacesAreApart(t *testing.T) {
 
 func TestAnotherSecretSeesNothing(t *testing.T) {
 	t.Parallel()
-	o := &rediscache.Options{Namespace: unique(), Timeout: time.Second}
-	c := open(t, shared(t), o)
+	o := &rediscache.Options{Namespace: testkit.NewName(), Timeout: time.Second}
+	c := open(t, testkit.UseRedis(t), o)
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
 		fill(t, c, key, item)
-		other, err := rediscache.Open(t.Context(), "redis://"+shared(t), append([]byte("not "), secret...), o)
+		other, err := rediscache.Open(t.Context(), "redis://"+testkit.UseRedis(t), append([]byte("not "), secret...), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,14 +111,14 @@ func TestAnotherSecretSeesNothing(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	t.Parallel()
-	c := open(t, shared(t), nil)
+	c := open(t, testkit.UseRedis(t), nil)
 	r := receive(t, c)
 	for range 2 {
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	r.ends(t, time.Second, "closed")
+	r.ends(t, "closed")
 	key := newKey()
 	if _, _, err := c.Get(t.Context(), key); err == nil || err == cache.ErrMiss {
 		t.Errorf("Get after Close: got %v, want an error", err)
@@ -135,7 +136,7 @@ func TestClose(t *testing.T) {
 
 func TestLongValuesAreRefused(t *testing.T) {
 	t.Parallel()
-	c := open(t, shared(t), nil)
+	c := open(t, testkit.UseRedis(t), nil)
 	key := newKey()
 	longest := cache.Item{Value: bytes.Repeat([]byte("x"), rediscache.MaxValue)}
 	fill(t, c, key, longest)
@@ -151,7 +152,7 @@ func TestLongValuesAreRefused(t *testing.T) {
 // What a log prints of a Cache has nothing of the secret in it.
 func TestCacheShowsNoSecret(t *testing.T) {
 	t.Parallel()
-	c := open(t, shared(t), nil)
+	c := open(t, testkit.UseRedis(t), nil)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		text := fmt.Sprintf(verb, c)
 		if strings.Contains(text, string(secret)) || strings.Contains(text, fmt.Sprint(secret)[1:20]) {

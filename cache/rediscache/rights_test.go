@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -48,7 +49,7 @@ func exercise(t *testing.T, c *rediscache.Cache) {
 // The rights that the package comment names are enough.
 func TestRights(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
+	address := testkit.StartRedis(t).DSN()
 	allow(t, address, "app", "keyhatch")
 	exercise(t, open(t, "redis://app:right@"+address, &rediscache.Options{Namespace: "keyhatch"}))
 	// Another namespace is out of reach.
@@ -77,14 +78,14 @@ func allow(t *testing.T, address, user, namespace string, more ...string) {
 
 func TestDatabase(t *testing.T) {
 	t.Parallel()
-	exercise(t, open(t, "redis://"+shared(t)+"/3?client_name=keyhatch", nil))
+	exercise(t, open(t, "redis://"+testkit.UseRedis(t)+"/3?client_name=keyhatch", nil))
 }
 
 // Two nodes, each with half the slots.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	settings := []string{"cluster-enabled=yes", "cluster-node-timeout=5000"}
-	one, other := private(t, settings...).DSN(), private(t, settings...).DSN()
+	one, other := testkit.StartRedis(t, settings...).DSN(), testkit.StartRedis(t, settings...).DSN()
 	join(t, one, other)
 	allow(t, one, "app", "keyhatch", "+cluster|slots +cluster|shards +command")
 	allow(t, other, "app", "keyhatch", "+cluster|slots +cluster|shards +command")
@@ -92,7 +93,7 @@ func TestCluster(t *testing.T) {
 	exercise(t, c)
 	for _, address := range []string{one, other} {
 		key := newKey()
-		eventually(t, "each node holds some", func() bool {
+		testkit.Await(t, "each node holds some", func() bool {
 			key = newKey()
 			fill(t, c, key, value("v"))
 			n, err := bare(t, address).DBSize(t.Context()).Result()
@@ -129,7 +130,7 @@ func join(t *testing.T, one, other string) {
 		t.Fatal(err)
 	}
 	for _, node := range []*redis.Client{a, b} {
-		eventually(t, "the cluster is complete", func() bool {
+		testkit.Await(t, "the cluster is complete", func() bool {
 			info, err := node.ClusterInfo(t.Context()).Result()
 			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")
 		})
@@ -138,7 +139,7 @@ func join(t *testing.T, one, other string) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	address, authority := serveTLS(t, shared(t))
+	address, authority := serveTLS(t, testkit.UseRedis(t))
 	o := &rediscache.Options{TLS: &tls.Config{RootCAs: authority}}
 	exercise(t, open(t, "rediss://"+address, o))
 	refused(t, "rediss://:"+canary+"@"+address, nil, "certificate")

@@ -1,7 +1,6 @@
 package rediscache_test
 
 import (
-	"context"
 	"crypto/rand"
 	"os"
 	"strings"
@@ -10,45 +9,17 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 )
 
 func TestMain(m *testing.M) {
 	logging.Disable() // go-redis logs each connection that fails
-	os.Exit(testserver.Run(m))
-}
-
-// shared is the address of the server of all tests.
-func shared(t testing.TB) string {
-	t.Helper()
-	return testserver.Redis(t, ping)
-}
-
-// private is a server for a test that kills it, or changes its settings.
-func private(t testing.TB, settings ...string) *testserver.Server {
-	t.Helper()
-	return testserver.StartRedis(t, ping, settings...)
-}
-
-// ping also takes the word of a server that wants a password first.
-func ping(address string) error {
-	client := redis.NewClient(&redis.Options{Addr: address, MaxRetries: -1})
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := client.Ping(ctx).Err()
-	if err != nil && strings.HasPrefix(err.Error(), "NOAUTH") {
-		return nil
-	}
-	return err
+	os.Exit(testkit.Run(m))
 }
 
 var secret = []byte("a secret of the tests, 32 bytes..")
-
-// unique is a namespace that no other test has.
-func unique() string { return "test:" + strings.ToLower(rand.Text()) }
 
 // open opens a Cache in a namespace of its own, unless the options name one.
 func open(t testing.TB, address string, o *rediscache.Options) *rediscache.Cache {
@@ -58,7 +29,7 @@ func open(t testing.TB, address string, o *rediscache.Options) *rediscache.Cache
 		opts = *o
 	}
 	if opts.Namespace == "" {
-		opts.Namespace = unique()
+		opts.Namespace = testkit.NewName()
 	}
 	if opts.Timeout == 0 {
 		opts.Timeout = time.Second // a busy machine is no outage
@@ -130,14 +101,4 @@ func within(t testing.TB, limit time.Duration, what string, call func() error) e
 		t.Errorf("%s took %v, want at most %v", what, took, limit)
 	}
 	return err
-}
-
-// eventually gives what happens in its own time ten seconds to do so.
-func eventually(t testing.TB, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !happened(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not for ten seconds", what)
-		}
-	}
 }

@@ -10,19 +10,20 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A server that is stopped keeps its connections and says nothing.
 func TestStoppedServer(t *testing.T) {
 	t.Parallel()
-	address := private(t).DSN()
+	address := testkit.StartRedis(t).DSN()
 	c := open(t, address, &rediscache.Options{Timeout: timeout})
 	r := receive(t, c)
 	lease := miss(t, c, newKey(), "a key that was never set")
 	pid := process(t, address)
 	signal(t, pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
-	r.ends(t, noticed, "timeout")
+	r.ends(t, "timeout")
 	for range 10 {
 		fails(t, c, lease, "while the server is stopped")
 	}

@@ -3,15 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // TestMain runs the program in place of the tests if CLUSTER is set. The program
@@ -21,7 +19,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(testserver.Run(m))
+	os.Exit(testkit.Run(m))
 }
 
 // The program prints the expected lines with each bus.
@@ -29,8 +27,8 @@ func TestCluster(t *testing.T) {
 	want := regexp.MustCompile(`(?s)^instance A on http\S+\ninstance B on \S+\ninstance C on \S+\n\n` +
 		`create on A: 201\nuse on B:    200\nuse on C:    200\nrevoke on A: 204, in \S+\nuse on B:    401, \S+ later\nuse on C:    401, \S+ later\n\n` +
 		`5 revocations, .*: p50 \S+, p99 \S+, max \S+\n$`)
-	postgres := testserver.PostgreSQL(t, pingPostgres)
-	redis := testserver.Redis(t, pingRedis)
+	postgres := testkit.UsePostgreSQL(t)
+	redis := testkit.UseRedis(t)
 	for _, bus := range []string{"redis", "notify"} {
 		t.Run(bus, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -52,22 +50,4 @@ func TestUnknownBus(t *testing.T) {
 	if err := (setup{bus: "pigeon"}).play(t.Context(), &bytes.Buffer{}, 1); err == nil {
 		t.Error("an unknown bus was accepted")
 	}
-}
-
-func pingPostgres(dsn string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	return conn.Close(ctx)
-}
-
-func pingRedis(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
@@ -14,19 +15,19 @@ const rows = 100_000
 // fill creates a table of records, ten per owner.
 func fill(b *testing.B, dsn, schema string) {
 	b.Helper()
-	execute(b, dsn, fmt.Sprintf(`INSERT INTO %s.keyhatch_keys
+	testkit.Execute(b, dsn, fmt.Sprintf(`INSERT INTO %s.keyhatch_keys
 		(digest, id, owner, name, hint, created_by, revoke_reason, replaced_by, scopes, metadata, created_at)
 		SELECT sha256(('k' || i)::bytea), 'k' || i, 'o' || i / 10, 'name of k' || i, 'key_ab', 'admin', '', '',
 			'["a:read","k' || i || '"]', '{"id":"k' || i || '"}', 1000000 * i::bigint
 		FROM generate_series(0, %d) AS i`, schema, rows-1))
-	execute(b, dsn, "VACUUM ANALYZE "+schema+".keyhatch_keys")
+	testkit.Execute(b, dsn, "VACUUM ANALYZE "+schema+".keyhatch_keys")
 }
 
 // BenchmarkLookup compares a look-up with the same prepared statement on a single
 // pgx connection. The two alternate, so that load on the machine slows both.
 func BenchmarkLookup(b *testing.B) {
-	dsn := shared(b)
-	schema := newSchema(b, dsn)
+	dsn := testkit.UsePostgreSQL(b)
+	schema := testkit.CreateSchema(b, dsn)
 	s := open(b, dsn, &pgstore.Options{Schema: schema})
 	fill(b, dsn, schema)
 	find := prepare(b, dsn, schema)

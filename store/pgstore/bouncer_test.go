@@ -44,7 +44,7 @@ max_client_conn = 500
 	log := run(t, folder, program, file)
 	through := fmt.Sprintf("postgres://%s@/%s?host=%s&port=6432", server.User, server.Database, url.QueryEscape(folder))
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) { // until it listens
-		err := ping(through)
+		err := tryConnect(through)
 		if err == nil {
 			return through
 		}

@@ -3,15 +3,14 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 // took collects the durations of several operations that alternate.
@@ -28,9 +27,8 @@ func (all took) measure(b *testing.B, what string, do func() error) {
 
 func (all took) report(b *testing.B) {
 	for what, times := range all {
-		slices.Sort(times)
 		for _, p := range []int{50, 99} {
-			b.ReportMetric(float64(times[len(times)*p/100].Nanoseconds())/1e3, fmt.Sprintf("%s-p%d-µs", what, p))
+			b.ReportMetric(float64(testkit.Percentile(times, p).Nanoseconds())/1e3, fmt.Sprintf("%s-p%d-µs", what, p))
 		}
 	}
 }
@@ -74,7 +72,7 @@ var disks = []struct {
 func onDisks(b *testing.B, run func(b *testing.B, dsn string)) {
 	for _, d := range disks {
 		b.Run(d.name, func(b *testing.B) {
-			run(b, testserver.StartPostgreSQL(b, ping, d.settings...).DSN())
+			run(b, testkit.StartPostgreSQL(b, d.settings...).DSN())
 		})
 	}
 }
@@ -105,7 +103,7 @@ func benchmarkPublish(b *testing.B, dsn string) {
 // BenchmarkDeliver measures the time from calling Publish until a listener has the
 // message.
 func BenchmarkDeliver(b *testing.B) {
-	bus := openBus(b, open(b, private(b).DSN(), nil), nil)
+	bus := openBus(b, open(b, testkit.StartPostgreSQL(b).DSN(), nil), nil)
 	r := hear(b, bus)
 	times := took{}
 	for b.Loop() {
@@ -128,7 +126,7 @@ func benchmarkNotify(b *testing.B, dsn string) {
 	s := open(b, with(dsn, fmt.Sprint("pool_max_conns=", writers)), nil)
 	bus := openBus(b, s, nil)
 	listen(b, bus)
-	execute(b, dsn, "CREATE TABLE written (n bigint)")
+	testkit.Execute(b, dsn, "CREATE TABLE written (n bigint)")
 	const write = "INSERT INTO written VALUES ($1)"
 	const both = "WITH w AS (INSERT INTO written VALUES ($1)) SELECT pg_notify($2, $3)"
 	for _, c := range []struct {

@@ -10,12 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
 // noticed is how long Receive may use a dead connection: a second of silence, half
 // a second for the ping, and a margin for a busy machine.
-const noticed = 2 * time.Second
+const noticed = 5 * time.Second
 
 // pid returns the process id of a listener's session.
 func pid(t *testing.T, dsn, application string) string {
@@ -25,17 +26,14 @@ func pid(t *testing.T, dsn, application string) string {
 
 func TestTerminatedListener(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	application := unique("app")
-	b := openBus(t, open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	dsn := testkit.UsePostgreSQL(t)
+	application := testkit.NewName()
+	b := openBus(t, open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	awaitNoListener(t, dsn, application) // of the probe
 	r := hear(t, b)
 	publish(t, b, "before")
 	r.wants("before")
-	took := r.lost(func() { execute(t, dsn, "SELECT pg_terminate_backend("+pid(t, dsn, application)+")") })
-	if took > 500*time.Millisecond {
-		t.Errorf("Receive returned %v after its session had ended, want at once", took)
-	}
+	r.lost(func() { testkit.Execute(t, dsn, "SELECT pg_terminate_backend("+pid(t, dsn, application)+")") })
 	if code(r.err) != "57P01" {
 		t.Errorf("got %v, want an error with SQLSTATE 57P01", r.err)
 	}
@@ -47,13 +45,14 @@ func TestTerminatedListener(t *testing.T) {
 
 func TestServerKilledWhileListening(t *testing.T) {
 	t.Parallel()
-	server := private(t)
+	server := testkit.StartPostgreSQL(t)
 	dsn := as(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
 	s := open(t, dsn, nil)
 	b := openBus(t, s, nil)
 	r := hear(t, b)
-	if took := r.lost(server.Kill); took > 500*time.Millisecond {
-		t.Errorf("Receive returned %v after the server had been killed, want at once", took)
+	r.lost(server.Kill)
+	if err := r.err.Error(); strings.Contains(err, "no reply to a ping") {
+		t.Errorf("got %v, want the error of a closed connection, which needs no ping", err)
 	}
 	showsNoPassword(t, r.err)
 	for what, err := range map[string]error{
@@ -80,15 +79,15 @@ func TestServerKilledWhileListening(t *testing.T) {
 // The network drops everything that is sent in either direction.
 func TestListenerInABlackHole(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	wall := newFirewall(t, dsn)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
-	b := openBus(t, s, &pgstore.BusOptions{DSN: with(wall.dsn, "connect_timeout=1")})
+	dsn := testkit.UsePostgreSQL(t)
+	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: with(testkit.SetAddress(dsn, wall.Address()), "connect_timeout=1")})
 	r := hear(t, b)
-	t.Cleanup(wall.sever)
+	t.Cleanup(wall.Sever)
 	publish(t, b, "before")
 	r.wants("before")
-	if took := r.lost(func() { wall.block(true) }); took > noticed {
+	if took := r.lost(func() { wall.Inject(testkit.BlackHole) }); took > noticed {
 		t.Errorf("Receive returned after %v of silence, want at most %v", took, noticed)
 	}
 	if err := r.err.Error(); !strings.Contains(err, "no reply to a ping") {
@@ -99,7 +98,8 @@ func TestListenerInABlackHole(t *testing.T) {
 	if outage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > noticed {
 		t.Errorf("Receive waited %v for a connection, want connect_timeout", time.Since(began))
 	}
-	wall.block(false)
+	wall.Forget() // what was held is lost
+	wall.Heal()
 	again := hear(t, b)
 	publish(t, b, "after")
 	again.wants("after")
@@ -107,14 +107,15 @@ func TestListenerInABlackHole(t *testing.T) {
 
 func TestListenWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	wall := newFirewall(t, dsn)
-	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), &pgstore.BusOptions{DSN: wall.dsn})
-	t.Cleanup(wall.sever)
-	wall.intercept(func(sent []byte) {
-		if bytes.Contains(sent, []byte("LISTEN")) {
-			wall.forget()
+	dsn := testkit.UsePostgreSQL(t)
+	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
+	t.Cleanup(wall.Sever)
+	wall.Intercept(func(x testkit.Piece) bool {
+		if x.ToServer && bytes.Contains(x.Bytes, []byte("LISTEN")) {
+			wall.Forget()
 		}
+		return true
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -127,8 +128,8 @@ func TestListenWithoutAnAnswer(t *testing.T) {
 // A stopped process keeps its connection open.
 func TestStoppedServer(t *testing.T) {
 	t.Parallel()
-	server := private(t)
-	application := unique("app")
+	server := testkit.StartPostgreSQL(t)
+	application := testkit.NewName()
 	s := open(t, with(server.DSN(), "application_name="+application), nil)
 	b := openBus(t, s, nil)
 	awaitNoListener(t, server.DSN(), application) // of the probe
@@ -152,7 +153,7 @@ func TestStoppedServer(t *testing.T) {
 		t.Error("the queue is empty: the test has no effect")
 	}
 	signal(t, "CONT", listener)
-	await(t, "messages for a closed listener", func() bool {
+	testkit.Await(t, "the messages for a closed listener are gone", func() bool {
 		publish(t, b, "more") // the server shortens the queue only when it writes to it
 		return query(t, server.DSN(), question) == "false"
 	})
@@ -168,15 +169,15 @@ func signal(t *testing.T, name, pid string) {
 // A standby does not support NOTIFY, and does not receive its primary's messages.
 func TestListenerOfAStandbyIsRefused(t *testing.T) {
 	t.Parallel()
-	standby := private(t)
+	standby := testkit.StartPostgreSQL(t)
 	marker := filepath.Join(query(t, standby.DSN(), "SHOW data_directory"), "standby.signal")
 	standby.Kill()
 	if err := os.WriteFile(marker, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	standby.Start()
-	primary := shared(t)
-	s := open(t, primary, &pgstore.Options{Schema: newSchema(t, primary)})
+	primary := testkit.UsePostgreSQL(t)
+	s := open(t, primary, &pgstore.Options{Schema: testkit.CreateSchema(t, primary)})
 	_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: standby.DSN()})
 	if err == nil || !strings.Contains(err.Error(), "the server is a standby") {
 		t.Errorf("Bus on a standby: got %v, want an error that says so", err)

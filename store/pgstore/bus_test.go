@@ -12,20 +12,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/cachetest"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
 func TestBus(t *testing.T) {
-	dsn := shared(t)
+	dsn := testkit.UsePostgreSQL(t)
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
-		return openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+		return openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	})
 }
 
 func TestBusOfEveryExecMode(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	o := &pgstore.Options{Schema: newSchema(t, dsn)}
+	dsn := testkit.UsePostgreSQL(t)
+	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
 	r := hear(t, openBus(t, open(t, dsn, o), nil))
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		b := openBus(t, open(t, with(dsn, "default_query_exec_mode="+mode), o), nil)
@@ -36,8 +37,8 @@ func TestBusOfEveryExecMode(t *testing.T) {
 
 func TestMessagesThatDoNotFit(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	dsn := testkit.UsePostgreSQL(t)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	r := hear(t, b)
 	for name, c := range map[string]struct{ message, want string }{
 		"one too long":          {strings.Repeat("x", cache.MaxMessage+1), "has 4097 bytes, want at most 4096"},
@@ -58,8 +59,8 @@ func TestMessagesThatDoNotFit(t *testing.T) {
 // Only Stores on the same table share a channel.
 func TestStoresOnOtherTablesHearNothing(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema, other := newSchema(t, dsn), newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema, other := testkit.CreateSchema(t, dsn), testkit.CreateSchema(t, dsn)
 	named := openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), nil)
 	found := openBus(t, open(t, with(dsn, "search_path="+schema), nil), nil)
 	strangers := map[string]*receiver{
@@ -84,8 +85,8 @@ func TestStoresOnOtherTablesHearNothing(t *testing.T) {
 
 func TestChannels(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	s := open(t, dsn, &pgstore.Options{Schema: schema})
 	if got, want := openBus(t, s, nil).Channel(), "keyhatch:"+schema+".keyhatch_keys"; got != want {
 		t.Errorf("default channel: got %q, want %q", got, want)
@@ -106,14 +107,14 @@ func TestChannels(t *testing.T) {
 // A schema in the search path may have any name.
 func TestChannelOfAnySchema(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	name := strings.Repeat("ä", 15) + ` "` + unique("x")
+	dsn := testkit.UsePostgreSQL(t)
+	name := strings.Repeat("ä", 15) + ` "` + testkit.NewName()
 	quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-	execute(t, dsn, "CREATE SCHEMA "+quoted)
-	t.Cleanup(func() { execute(t, dsn, "DROP SCHEMA "+quoted+" CASCADE") })
+	testkit.Execute(t, dsn, "CREATE SCHEMA "+quoted)
+	t.Cleanup(func() { testkit.Execute(t, dsn, "DROP SCHEMA "+quoted+" CASCADE") })
 	role := newRole(t, dsn, "SUPERUSER")
-	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
-	b := openBus(t, open(t, as(dsn, role, "postgres", ""), &pgstore.Options{Table: unique("keys")}), nil)
+	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
+	b := openBus(t, open(t, as(dsn, role, "postgres", ""), &pgstore.Options{Table: testkit.NewName()}), nil)
 	r := hear(t, b)
 	publish(t, b, "message")
 	r.wants("message")
@@ -123,16 +124,16 @@ func TestChannelOfAnySchema(t *testing.T) {
 // table and its bus keeps its channel.
 func TestChannelOfASearchPathThatChanges(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema, other := newSchema(t, dsn), newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema, other := testkit.CreateSchema(t, dsn), testkit.CreateSchema(t, dsn)
 	for _, each := range []string{schema, other} { // both have a table of the name
 		open(t, dsn, &pgstore.Options{Schema: each})
 	}
 	role := newRole(t, dsn, "SUPERUSER")
-	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+schema)
+	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+schema)
 	s := open(t, as(dsn, role, "postgres", ""), nil)
-	execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+other)
-	execute(t, dsn, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '"+role+"'")
+	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+other)
+	testkit.Execute(t, dsn, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '"+role+"'")
 	if got, want := openBus(t, s, nil).Channel(), "keyhatch:"+schema+".keyhatch_keys"; got != want {
 		t.Errorf("the channel after the search path has changed: got %q, want %q", got, want)
 	}
@@ -141,8 +142,8 @@ func TestChannelOfASearchPathThatChanges(t *testing.T) {
 // A listener needs no right except to connect.
 func TestListenerWithoutRights(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: as(dsn, newRole(t, dsn, ""), "postgres", "")})
 	r := hear(t, b)
 	publish(t, b, "message")
@@ -153,8 +154,8 @@ func TestListenerWithoutRights(t *testing.T) {
 // take it for a lost message.
 func TestProbeIsHeardByNobody(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
 	r := hear(t, b)
 	for range 3 {
@@ -168,14 +169,14 @@ func TestProbeIsHeardByNobody(t *testing.T) {
 // arrive before each reply.
 func TestMessagesDuringPings(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	wall := newFirewall(t, dsn)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
-	b := openBus(t, s, &pgstore.BusOptions{DSN: wall.dsn})
+	dsn := testkit.UsePostgreSQL(t)
+	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
 	pings := 0
-	wall.intercept(func(sent []byte) {
-		if !bytes.Contains(sent, []byte("-- ping")) {
-			return
+	wall.Intercept(func(x testkit.Piece) bool {
+		if !x.ToServer || !bytes.Contains(x.Bytes, []byte("-- ping")) {
+			return true
 		}
 		for _, m := range numbered(3*pings, 3) {
 			if err := b.Publish(t.Context(), m); err != nil {
@@ -184,6 +185,7 @@ func TestMessagesDuringPings(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond) // let the calls start
 		pings++
+		return true
 	})
 	hear(t, b).wants(numbered(0, 12)...)
 }
@@ -192,8 +194,8 @@ func TestMessagesDuringPings(t *testing.T) {
 // are sent when the waits of twenty receivers end.
 func TestMessagesWhenWaitsEnd(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	dsn := testkit.UsePostgreSQL(t)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	var receivers []*receiver
 	for range 20 {
 		receivers = append(receivers, hear(t, b))
@@ -215,9 +217,9 @@ func TestMessagesWhenWaitsEnd(t *testing.T) {
 
 func TestReceiveHasAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	application := unique("app")
-	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	application := testkit.NewName()
+	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
 	awaitNoListener(t, dsn, application)
 	r := hear(t, b)
@@ -236,13 +238,13 @@ func listeners(t *testing.T, dsn, application string) string {
 
 func awaitNoListener(t *testing.T, dsn, application string) {
 	t.Helper()
-	await(t, "listeners", func() bool { return listeners(t, dsn, application) == "0" })
+	testkit.Await(t, "no session listens", func() bool { return listeners(t, dsn, application) == "0" })
 }
 
 func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn), MaxConns: 1})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn), MaxConns: 1})
 	b := openBus(t, s, nil)
 	held, err := s.Notices().Acquire(t.Context())
 	if err != nil {
@@ -265,8 +267,8 @@ func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
 // A busy Store must not look like a lost bus.
 func TestPublishWhenAllConnectionsAreInUse(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn), MaxConns: 1})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn), MaxConns: 1})
 	b := openBus(t, s, nil)
 	held, err := s.Pool().Acquire(t.Context())
 	if err != nil {
@@ -282,8 +284,8 @@ func TestPublishWhenAllConnectionsAreInUse(t *testing.T) {
 
 func TestPublishFromManyGoroutines(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)}), nil)
+	dsn := testkit.UsePostgreSQL(t)
+	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	r := hear(t, b)
 	var wg sync.WaitGroup
 	const each = 100
@@ -306,8 +308,8 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 // An instance that cannot publish must not receive its echo.
 func TestEchoWithoutPublish(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	r := hear(t, openBus(t, s, nil))
 	if err := r.echo(t.Context(), "echo"); err != nil {
 		t.Fatal(err)
@@ -321,8 +323,8 @@ func TestEchoWithoutPublish(t *testing.T) {
 
 func TestPublishAfterClose(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
 	s.Close()
 	if err := b.Publish(t.Context(), "message"); err == nil {
@@ -336,8 +338,8 @@ func TestPublishAfterClose(t *testing.T) {
 // H-10: the bus's errors do not contain the password.
 func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	for name, c := range map[string]struct{ dsn, want string }{
 		"unreadable":  {"postgres://u:" + canary + "@h:port/db", "BusOptions.DSN: invalid data source name: invalid port"},
 		"unreachable": {"postgres://u:" + canary + "@nowhere.invalid/db?sslmode=require", "nowhere.invalid"},

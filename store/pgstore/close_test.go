@@ -6,8 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
-	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -15,8 +15,8 @@ import (
 // the garbage collector off, which could close unused connections.
 func TestNothingStays(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	dsn := shared(t)
-	o := &pgstore.Options{Schema: newSchema(t, dsn)}
+	dsn := testkit.UsePostgreSQL(t)
+	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
 	for name, use := range map[string]func(t *testing.T, dsn string){
 		"after Close": func(t *testing.T, dsn string) {
 			s := open(t, dsn, o)
@@ -27,14 +27,14 @@ func TestNothingStays(t *testing.T) {
 			}
 		},
 		"after Receive": func(t *testing.T, dsn string) {
-			wall := newFirewall(t, dsn)
+			wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 			s := open(t, dsn, o)
-			b := openBus(t, s, &pgstore.BusOptions{DSN: wall.dsn})
+			b := openBus(t, s, &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
 			forgotten := hear(t, b)
 			forgotten.mayEnd()
-			wall.forget()
+			wall.Forget()
 			<-forgotten.ended
-			wall.sever() // the server's side is still open
+			wall.Sever() // the server's side is still open
 			hear(t, b).end()
 			s.Close()
 		},
@@ -73,11 +73,11 @@ func TestNothingStays(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			application := unique("app")
+			application := testkit.NewName()
 			use(t, with(dsn, "application_name="+application))
 			question := "SELECT count(*)::text FROM pg_stat_activity WHERE starts_with(application_name, '" + application + "')"
-			await(t, "connections", func() bool { return query(t, dsn, question) == "0" })
-			await(t, "goroutines", func() bool {
+			testkit.Await(t, "the connections are closed", func() bool { return query(t, dsn, question) == "0" })
+			testkit.Await(t, "the goroutines have ended", func() bool {
 				stacks := make([]byte, 1<<20)
 				stacks = stacks[:runtime.Stack(stacks, true)]
 				for _, function := range []string{"connectionOpener", "backgroundHealthCheck", "asyncClose", "(*Bus).Receive"} {
@@ -91,21 +91,11 @@ func TestNothingStays(t *testing.T) {
 	}
 }
 
-// await waits up to 10 s until gone returns true.
-func await(t testing.TB, what string, gone func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !gone(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: still there after 10 s", what)
-		}
-	}
-}
-
 // Close waits for the calls in progress.
 func TestCloseWaits(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	s := open(t, dsn, &pgstore.Options{Schema: schema})
 	insert(t, s, record("o", "k1"))
 	lock := lockOwner(t, dsn, schema, "o")
@@ -117,7 +107,7 @@ func TestCloseWaits(t *testing.T) {
 	lock.waitFor(t, 1)
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
-	await(t, "connections of a closed Store", func() bool { return s.Pool().Ping(t.Context()) != nil })
+	testkit.Await(t, "the connections of a closed Store are closed", func() bool { return s.Pool().Ping(t.Context()) != nil })
 	lock.release(t)
 	if err := <-revoked; err != nil {
 		t.Errorf("a call that started before Close failed: %v", err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -137,7 +138,7 @@ func TestUnreachableServers(t *testing.T) {
 	}
 	closed := l.Addr().String()
 	l.Close()
-	dsn := shared(t)
+	dsn := testkit.UsePostgreSQL(t)
 	for name, c := range map[string]struct {
 		dsn  string
 		want []string
@@ -157,7 +158,7 @@ func TestUnreachableServers(t *testing.T) {
 
 func TestServersThatLoseKeysAreRefused(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
+	dsn := testkit.UsePostgreSQL(t)
 	refused(t, with(dsn, "synchronous_commit=off"), "synchronous_commit is off", "SET synchronous_commit = on")
 	refused(t, with(dsn, "default_transaction_read_only=on"), "read only", "default_transaction_read_only is on")
 	refused(t, with(dsn, "target_session_attrs=standby"), "not in hot standby mode")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -53,12 +54,12 @@ func recovers(t *testing.T, s *pgstore.Store, n int) {
 
 func TestEndedConnectionsFailOnce(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	application := unique("app")
-	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	application := testkit.NewName()
+	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	insert(t, s, record("o", "k"))
 	connect(t, s, 5)
-	execute(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '"+application+"'")
+	testkit.Execute(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '"+application+"'")
 	recovers(t, s, 5)
 }
 
@@ -66,7 +67,7 @@ func TestEndedConnectionsFailOnce(t *testing.T) {
 // effect in full or not at all.
 func TestServerKilledMidCall(t *testing.T) {
 	t.Parallel()
-	server := private(t)
+	server := testkit.StartPostgreSQL(t)
 	dsn := as(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
 	s := open(t, dsn, nil)
 	insert(t, s, record("o", "k"), record("o", "k1"), record("o", "k2"))
@@ -104,8 +105,8 @@ func TestServerKilledMidCall(t *testing.T) {
 
 func TestCancelledCallReturns(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	s := open(t, dsn, &pgstore.Options{Schema: schema, MaxConns: 1})
 	insert(t, s, record("o", "k1"))
 	lock := lockOwner(t, dsn, schema, "o")
@@ -130,12 +131,12 @@ func TestCancelledCallReturns(t *testing.T) {
 
 func TestServerWithoutAFreeConnection(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	open(t, dsn, &pgstore.Options{Schema: schema})
 	role := newRole(t, dsn, "CONNECTION LIMIT 4")
-	execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
-	execute(t, dsn, "GRANT SELECT ON ALL TABLES IN SCHEMA "+schema+" TO "+role)
+	testkit.Execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
+	testkit.Execute(t, dsn, "GRANT SELECT ON ALL TABLES IN SCHEMA "+schema+" TO "+role)
 	s := open(t, as(dsn, role, "postgres", ""), &pgstore.Options{Schema: schema})
 	var held []*pgxpool.Conn
 	var err error

@@ -3,16 +3,18 @@ package pgstore_test
 import (
 	"os"
 	"testing"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // H-10: the error for a refused user does not contain the password.
 func TestRefusedUsers(t *testing.T) {
 	t.Parallel()
-	server := private(t)
+	server := testkit.StartPostgreSQL(t)
 	admin := server.DSN()
-	execute(t, admin, "CREATE ROLE app LOGIN PASSWORD 'right'")
-	execute(t, admin, "GRANT CREATE ON SCHEMA public TO app")
-	execute(t, admin, "CREATE ROLE encrypted LOGIN PASSWORD '"+canary+"'")
+	testkit.Execute(t, admin, "CREATE ROLE app LOGIN PASSWORD 'right'")
+	testkit.Execute(t, admin, "GRANT CREATE ON SCHEMA public TO app")
+	testkit.Execute(t, admin, "CREATE ROLE encrypted LOGIN PASSWORD '"+canary+"'")
 	rules := query(t, admin, "SHOW hba_file")
 	old, err := os.ReadFile(rules)
 	if err != nil {
@@ -22,7 +24,7 @@ func TestRefusedUsers(t *testing.T) {
 	if err := os.WriteFile(rules, append([]byte(ours), old...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, admin, "SELECT pg_reload_conf()")
+	testkit.Execute(t, admin, "SELECT pg_reload_conf()")
 	awaitRules(t, admin)
 
 	open(t, as(admin, "app:right", "postgres", ""), nil)
@@ -37,6 +39,6 @@ func TestRefusedUsers(t *testing.T) {
 // awaitRules returns when the server has reloaded its rules.
 func awaitRules(t *testing.T, admin string) {
 	t.Helper()
-	for ping(as(admin, "app", "postgres", "")) == nil {
+	for tryConnect(as(admin, "app", "postgres", "")) == nil {
 	}
 }

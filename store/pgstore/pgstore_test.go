@@ -1,17 +1,13 @@
 package pgstore_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"os"
 	"reflect"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 	"github.com/keyhatch/keyhatch/store/storetest"
@@ -28,9 +24,6 @@ func record(owner, id string) store.Record {
 	}
 }
 
-// soak selects the full counts, which take minutes.
-var soak = os.Getenv("KEYHATCH_SOAK") != ""
-
 func open(t testing.TB, dsn string, o *pgstore.Options) *pgstore.Store {
 	t.Helper()
 	s, err := pgstore.Open(t.Context(), dsn, o)
@@ -39,31 +32,6 @@ func open(t testing.TB, dsn string, o *pgstore.Options) *pgstore.Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
-}
-
-// newSchema creates a schema that is dropped when the test ends.
-func newSchema(t testing.TB, dsn string) string {
-	t.Helper()
-	name := unique("schema")
-	execute(t, dsn, "CREATE SCHEMA "+name)
-	t.Cleanup(func() { execute(t, dsn, "DROP SCHEMA "+name+" CASCADE") })
-	return name
-}
-
-func unique(kind string) string { return fmt.Sprintf("test_%s_%x", kind, rand.Uint64()) }
-
-// execute runs a statement on a connection of its own.
-func execute(t testing.TB, dsn, statement string) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context()) // also after the test has ended
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
 }
 
 func insert(t testing.TB, s store.Store, rs ...store.Record) {
@@ -89,21 +57,21 @@ func outage(t *testing.T, err, cause error, what string) {
 }
 
 func TestStore(t *testing.T) {
-	dsn := shared(t)
+	dsn := testkit.UsePostgreSQL(t)
 	storetest.Run(t, func(t *testing.T) store.Store {
-		return open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+		return open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	})
 }
 
 // A Store works with every default_query_exec_mode in the data source name.
 func TestEveryExecMode(t *testing.T) {
-	dsn := shared(t)
+	dsn := testkit.UsePostgreSQL(t)
 	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			newStore := func(t *testing.T) store.Store {
-				return open(t, with(dsn, "default_query_exec_mode="+mode), &pgstore.Options{Schema: newSchema(t, dsn)})
+				return open(t, with(dsn, "default_query_exec_mode="+mode), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 			}
-			if soak {
+			if testkit.Soak() {
 				storetest.Run(t, newStore)
 			}
 			for what, err := range everyCall(t, newStore(t)) {
@@ -117,8 +85,8 @@ func TestEveryExecMode(t *testing.T) {
 
 func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	o := &pgstore.Options{Schema: newSchema(t, dsn), Table: "staging_keys"}
+	dsn := testkit.UsePostgreSQL(t)
+	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn), Table: "staging_keys"}
 	s := open(t, dsn, o)
 	want := record("o", "k1")
 	insert(t, s, want)

@@ -7,23 +7,24 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
 func TestStoreThroughPooler(t *testing.T) {
-	dsn := shared(t)
+	dsn := testkit.UsePostgreSQL(t)
 	through := bouncer(t, dsn, "transaction", 3)
 	storetest.Run(t, func(t *testing.T) store.Store {
-		return open(t, through, &pgstore.Options{Schema: newSchema(t, dsn)})
+		return open(t, through, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	})
 }
 
 func TestPoolerIsFoundOut(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	transaction, session := bouncer(t, dsn, "transaction", 2), bouncer(t, dsn, "session", 20)
 	for _, c := range []struct {
 		name, dsn string
@@ -54,8 +55,8 @@ func TestPoolerIsFoundOut(t *testing.T) {
 // session.
 func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	o := &pgstore.Options{Schema: newSchema(t, dsn)}
+	dsn := testkit.UsePostgreSQL(t)
+	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
 	through := bouncer(t, dsn, "transaction", 1)
 	insert(t, open(t, dsn, o), record("o", "k1"))
 	lookups := func(dsn string) error {
@@ -85,13 +86,13 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 // which then runs instead.
 func TestDescribingApartIsRefusedBehindAPooler(t *testing.T) {
 	t.Parallel()
-	through := bouncer(t, shared(t), "transaction", 1)
+	through := bouncer(t, testkit.UsePostgreSQL(t), "transaction", 1)
 	refused(t, with(through, "default_query_exec_mode=describe_exec"), "describe_exec can run other clients' statements")
 }
 
 func TestPoolerWithoutTransactionsIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := pgstore.Open(t.Context(), bouncer(t, shared(t), "statement", 2), nil)
+	_, err := pgstore.Open(t.Context(), bouncer(t, testkit.UsePostgreSQL(t), "statement", 2), nil)
 	if err == nil || !strings.Contains(err.Error(), "set pool_mode = transaction") {
 		t.Errorf("pooler in statement mode: got %v, want an error with the setting to change", err)
 	}

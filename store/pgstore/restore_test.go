@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // invariant 1: a backup of PostgreSQL from before a revocation is
@@ -17,7 +18,7 @@ import (
 // restore at its first look-up.
 func TestRestoredBackup(t *testing.T) {
 	t.Parallel()
-	server := private(t)
+	server := testkit.StartPostgreSQL(t)
 	dsn := server.DSN()
 	folder := query(t, dsn, "SHOW data_directory")
 	var undone atomic.Int64

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
@@ -12,19 +13,19 @@ import (
 // The rights in the package documentation are sufficient.
 func TestRights(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	role := newRole(t, dsn, "")
 	o := &pgstore.Options{Schema: schema}
-	execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
+	testkit.Execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
 
 	if _, err := pgstore.Open(t.Context(), as(dsn, role, "postgres", ""), o); err == nil || !strings.Contains(err.Error(), "permission denied for schema") {
 		t.Errorf("no tables and no right to create them: got %v, want an error that says so", err)
 	}
 	open(t, dsn, o) // creates the tables, as a migration tool would
-	execute(t, dsn, "GRANT SELECT, INSERT, UPDATE ON "+schema+".keyhatch_keys, "+schema+".keyhatch_keys_owners TO "+role)
-	execute(t, dsn, "GRANT SELECT, UPDATE ON "+schema+".keyhatch_keys_revocations TO "+role)
-	execute(t, dsn, "GRANT SELECT ON "+schema+".keyhatch_keys_version TO "+role)
+	testkit.Execute(t, dsn, "GRANT SELECT, INSERT, UPDATE ON "+schema+".keyhatch_keys, "+schema+".keyhatch_keys_owners TO "+role)
+	testkit.Execute(t, dsn, "GRANT SELECT, UPDATE ON "+schema+".keyhatch_keys_revocations TO "+role)
+	testkit.Execute(t, dsn, "GRANT SELECT ON "+schema+".keyhatch_keys_version TO "+role)
 	s := open(t, as(dsn, role, "postgres", ""), o)
 
 	for what, err := range everyCall(t, s) {
@@ -54,11 +55,11 @@ func everyCall(t *testing.T, s store.Store) map[string]error {
 // newRole creates a user who is dropped when the test ends.
 func newRole(t *testing.T, dsn, with string) string {
 	t.Helper()
-	name := unique("role")
-	execute(t, dsn, "CREATE ROLE "+name+" LOGIN "+with)
+	name := testkit.NewName()
+	testkit.Execute(t, dsn, "CREATE ROLE "+name+" LOGIN "+with)
 	t.Cleanup(func() {
-		execute(t, dsn, "DROP OWNED BY "+name)
-		execute(t, dsn, "DROP ROLE "+name)
+		testkit.Execute(t, dsn, "DROP OWNED BY "+name)
+		testkit.Execute(t, dsn, "DROP ROLE "+name)
 	})
 	return name
 }

@@ -9,25 +9,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-func TestMain(m *testing.M) { os.Exit(testserver.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(testkit.Run(m)) }
 
-// shared returns the data source name of the server that all tests share, for a
-// superuser.
-func shared(t testing.TB) string {
-	t.Helper()
-	return testserver.PostgreSQL(t, ping)
-}
-
-// private starts a server for a test that kills it or changes its rules.
-func private(t testing.TB) *testserver.Server {
-	t.Helper()
-	return testserver.StartPostgreSQL(t, ping)
-}
-
-func ping(dsn string) error {
+// tryConnect returns an error if the server refuses a connection.
+func tryConnect(dsn string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)

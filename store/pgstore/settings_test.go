@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
@@ -38,8 +39,8 @@ var defaults = settings{
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	for _, c := range []struct {
 		name, parameters string
 		o                pgstore.Options
@@ -81,8 +82,8 @@ func TestSettings(t *testing.T) {
 
 func TestEnvironmentNamesTheApplication(t *testing.T) {
 	t.Setenv("PGAPPNAME", "billing")
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	if got := settingsOf(s.Pool().Config()).application; got != "billing" {
 		t.Errorf("got application name %q, want that of PGAPPNAME", got)
 	}
@@ -99,8 +100,8 @@ func TestMaxConnsMustBeANumberOfConnections(t *testing.T) {
 
 func TestNoMoreThanMaxConns(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	for range defaults.maxConns {
 		conn, err := s.Pool().Acquire(t.Context())
 		if err != nil {
@@ -123,8 +124,8 @@ func TestNoMoreThanMaxConns(t *testing.T) {
 // A call that waits in vain for a connection while others get one was not made.
 func TestBusyPoolIsNoOutage(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	var others sync.WaitGroup
 	defer others.Wait()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
@@ -16,8 +17,8 @@ import (
 // served, and may be an outage otherwise.
 func TestLookupsBesideLookups(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	s := open(t, dsn, &pgstore.Options{Schema: schema, MaxConns: 3}) // one for look-ups
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
@@ -61,8 +62,8 @@ func TestLookupsBesideLookups(t *testing.T) {
 // however many look-ups wait for the server, other calls find a connection.
 func TestLookupsSpareConnections(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	schema := newSchema(t, dsn)
+	dsn := testkit.UsePostgreSQL(t)
+	schema := testkit.CreateSchema(t, dsn)
 	s := open(t, dsn, &pgstore.Options{Schema: schema, MaxConns: 4})
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -25,21 +26,21 @@ func query(t testing.TB, dsn, question string) (answer string) {
 // a standby lags, so a Store on it would accept revoked keys.
 func TestStandbyIsRefused(t *testing.T) {
 	t.Parallel()
-	standby := private(t)
+	standby := testkit.StartPostgreSQL(t)
 	standby.Standby()
 	refused(t, standby.DSN(), "read only", "the server is a standby")
 	refused(t, with(standby.DSN(), "target_session_attrs=standby"), "read only", "the server is a standby")
 
 	// If there are two hosts, every connection goes to the one that accepts writes.
-	primary := shared(t)
-	o := &pgstore.Options{Schema: newSchema(t, primary)}
+	primary := testkit.UsePostgreSQL(t)
+	o := &pgstore.Options{Schema: testkit.CreateSchema(t, primary)}
 	s := open(t, both(t, standby.DSN(), primary), o)
 	insert(t, s, record("o", "k1"))
 	if _, err := open(t, primary, o).Get(t.Context(), "o", "k1"); err != nil {
 		t.Errorf("a write with a standby and a primary in the name failed: %v", err)
 	}
 
-	execute(t, standby.DSN(), "SELECT pg_promote()")
+	testkit.Execute(t, standby.DSN(), "SELECT pg_promote()")
 	insert(t, open(t, standby.DSN(), nil), record("o", "k1"))
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -75,8 +76,8 @@ func TestInsecureNoTLS(t *testing.T) {
 
 func TestListenerWithoutTLS(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: "postgres://u:" + canary + "@nowhere.invalid/db"})
 	if err == nil || !strings.Contains(err.Error(), "InsecureNoTLS") {
 		t.Errorf("Bus with a DSN without TLS: got %v, want an error about TLS", err)
@@ -88,8 +89,8 @@ func TestListenerWithoutTLS(t *testing.T) {
 // channel.
 func TestBusSecret(t *testing.T) {
 	t.Parallel()
-	dsn := shared(t)
-	s := open(t, dsn, &pgstore.Options{Schema: newSchema(t, dsn)})
+	dsn := testkit.UsePostgreSQL(t)
+	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	for name, secret := range map[string]string{"short": strings.Repeat("x", pgstore.MinSecret-1), "of zeros": strings.Repeat("\x00", 64)} {
 		if _, err := s.Bus(t.Context(), &pgstore.BusOptions{Secret: []byte(secret)}); err == nil || !strings.Contains(err.Error(), "BusOptions.Secret") {
 			t.Errorf("Bus with a secret that is %s: got %v, want an error", name, err)

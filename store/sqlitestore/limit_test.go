@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
@@ -53,7 +54,7 @@ func limitRole(ctx context.Context, s *sqlitestore.Store) error {
 	return nil
 }
 
-func rushers() int { return count(40, 200) }
+func rushers() int { return testkit.Scale(40, 200) }
 
 // M-07: two Stores of this process and two other processes use one file.
 func TestLimitHoldsAcrossProcesses(t *testing.T) {
@@ -63,7 +64,7 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 	for _, p := range there {
 		fmt.Fprint(p.in, "!")
 	}
-	for round := range count(4, 100) {
+	for round := range testkit.Scale(4, 100) {
 		owner := fmt.Sprint("owner", round, "-")
 		for _, p := range there {
 			fmt.Fprintln(p.in, owner)

@@ -9,18 +9,9 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
-
-// soak selects the full counts, which take minutes.
-var soak = os.Getenv("KEYHATCH_SOAK") != ""
-
-func count(short, full int) int {
-	if soak {
-		return full
-	}
-	return short
-}
 
 // roles are the functions that the test binary runs if a test starts it as another
 // process, on the file in KEYHATCH_FILE.
@@ -83,7 +74,7 @@ func start(t *testing.T, role, file string, env ...string) *process {
 }
 
 func TestTenProcessesOpenOneNewFile(t *testing.T) {
-	for round := range count(2, 50) {
+	for round := range testkit.Scale(2, 50) {
 		file := newFile(t)
 		var ps []*process
 		for range 10 {

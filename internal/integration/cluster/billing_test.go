@@ -19,6 +19,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -29,7 +30,7 @@ func (r *role) sell(ctx context.Context) (*sqlprovider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := sqlprovider.New(db, sqlstore.PostgreSQL, catalog(), &sqlprovider.Options{Poll: -1, Schema: schemaOf(r.DSN)})
+	p, err := sqlprovider.New(db, sqlstore.PostgreSQL, catalog(), &sqlprovider.Options{Poll: -1, Schema: testkit.GetParam(r.DSN, "search_path")})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A client asks one instance for one thing after the other, most of it about
@@ -17,7 +19,7 @@ type client struct {
 func (c *client) run() {
 	for !c.over() {
 		c.step()
-		time.Sleep(time.Duration(c.random.Int64N(int64(count(8*time.Millisecond, 16*time.Millisecond)))))
+		time.Sleep(time.Duration(c.random.Int64N(int64(testkit.Scale(8*time.Millisecond, 16*time.Millisecond)))))
 	}
 }
 

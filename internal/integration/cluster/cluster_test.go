@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A cluster is a service of several instances over one database.
@@ -20,7 +22,7 @@ type member struct {
 	*instance
 	*cluster
 	setup                setup
-	database, bus, cache *proxy // to the store, to what is listened to, to Redis
+	database, bus, cache *testkit.Proxy // to the store, to what is listened to, to Redis
 }
 
 // newCluster starts n instances that are set up alike, over a schema of their
@@ -28,7 +30,7 @@ type member struct {
 func newCluster(t testing.TB, s *servers, n int, base setup) *cluster {
 	t.Helper()
 	needSignals(t)
-	base.Namespace = unique()
+	base.Namespace = testkit.NewName()
 	if base.DSN == "" {
 		base.DSN = s.schema(t)
 	}
@@ -43,9 +45,9 @@ func (c *cluster) grow(n int) {
 	first := len(c.members)
 	for range n {
 		m := &member{cluster: c, setup: c.base}
-		m.database, m.bus, m.cache = newProxy(c, parsed(c.base.DSN).Host), newProxy(c, parsed(c.base.DSN).Host), newProxy(c, c.redis)
-		m.setup.DSN, m.setup.Listen = through(c.base.DSN, m.database.address()), through(c.base.DSN, m.bus.address())
-		m.setup.Redis = m.cache.address()
+		m.database, m.bus, m.cache = testkit.StartProxy(c, testkit.AddressOf(c.base.DSN)), testkit.StartProxy(c, testkit.AddressOf(c.base.DSN)), testkit.StartProxy(c, c.redis)
+		m.setup.DSN, m.setup.Listen = testkit.SetAddress(c.base.DSN, m.database.Address()), testkit.SetAddress(c.base.DSN, m.bus.Address())
+		m.setup.Redis = m.cache.Address()
 		c.members = append(c.members, m)
 		c.Cleanup(func() {
 			if m.instance != nil {
@@ -82,17 +84,7 @@ func (c *cluster) awaitBus(members ...*member) {
 	c.Helper()
 	for _, m := range members {
 		if m.setup.Bus != noBus {
-			await(c, "the bus is up", func() bool { return ask[status](c, m.instance, "status", struct{}{}).BusUp })
-		}
-	}
-}
-
-// await waits for a condition.
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited %v in vain until %s", patience, what)
+			testkit.Await(c, "the bus is up", func() bool { return ask[status](c, m.instance, "status", struct{}{}).BusUp })
 		}
 	}
 }
@@ -103,7 +95,7 @@ type key struct{ op }
 // create makes n keys through one of the instances, some at a time.
 func (c *cluster) create(m *member, n int) []key {
 	c.Helper()
-	owner, keys := unique(), make([]key, n)
+	owner, keys := testkit.NewName(), make([]key, n)
 	errs := make(chan error, 8)
 	for w := range cap(errs) {
 		go func() {
@@ -174,7 +166,7 @@ var buses = []string{redisBus, notifyBus}
 // fully returns all of the buses for a run with the full counts. Otherwise it
 // returns the one on which the scenario means most.
 func fully(most string, all ...string) []string {
-	if soak {
+	if testkit.Soak() {
 		return all
 	}
 	return []string{most}

@@ -12,13 +12,14 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
 // An instance that starts beside others finds in the second level what they
 // have in use.
 func TestColdStart(t *testing.T) {
-	n := count(500, 100_000)
+	n := testkit.Scale(500, 100_000)
 	s := sharedServers(t)
 	makers := newCluster(t, s, 1, setup{Bus: noBus})
 	all := tokens(makers.create(makers.members[0], n))
@@ -67,7 +68,7 @@ func BenchmarkColdKeys(b *testing.B) {
 	const n, callers = 20_000, 64
 	s := sharedServers(b)
 	dsn := s.schema(b)
-	st, err := pgstore.Open(b.Context(), dsn, &pgstore.Options{Schema: schemaOf(dsn)})
+	st, err := pgstore.Open(b.Context(), dsn, &pgstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func BenchmarkColdKeys(b *testing.B) {
 		for i := range took {
 			o := &apikey.Options{MaxKeysPerOwner: -1, Logger: slog.New(slog.DiscardHandler)}
 			if i == 1 {
-				shared, err := rediscache.Open(b.Context(), "redis://"+s.redis, secret, &rediscache.Options{Namespace: unique()})
+				shared, err := rediscache.Open(b.Context(), "redis://"+s.redis, secret, &rediscache.Options{Namespace: testkit.NewName()})
 				if err != nil {
 					b.Fatal(err)
 				}

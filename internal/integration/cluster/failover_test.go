@@ -6,21 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 // R-17, R-10, invariant 1: the primary dies, and an asynchronous standby takes over
@@ -30,11 +30,10 @@ import (
 func TestStandbyThatLags(t *testing.T) {
 	t.Parallel()
 	primary, standby := replicated(t)
-	shared := testserver.Redis(t, pingRedis)
-	namespace := unique()
-	p, s := parsed(primary.DSN()), parsed(standby.DSN())
-	p.Host += "," + s.Host
-	st, err := pgstore.Open(t.Context(), p.String(), nil)
+	shared := testkit.UseRedis(t)
+	namespace := testkit.NewName()
+	both := testkit.AddressOf(primary.DSN()) + "," + testkit.AddressOf(standby.DSN())
+	st, err := pgstore.Open(t.Context(), testkit.SetAddress(primary.DSN(), both), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,12 +51,12 @@ func TestStandbyThatLags(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := valueOf(t, primary.DSN(), "SELECT pg_current_wal_lsn()::text")
-	until(t, "the standby has the key", func() bool {
+	testkit.Await(t, "the standby has the key", func() bool {
 		return valueOf(t, standby.DSN(), fmt.Sprintf("SELECT (coalesce(pg_last_wal_replay_lsn(), '0/0') >= '%s')::text", written)) == "true"
 	})
 	valueOf(t, standby.DSN(), "ALTER SYSTEM SET primary_conninfo = ''")
 	valueOf(t, standby.DSN(), "SELECT pg_reload_conf()::text")
-	until(t, "the standby receives nothing", func() bool {
+	testkit.Await(t, "the standby receives nothing", func() bool {
 		return valueOf(t, standby.DSN(), "SELECT count(*)::text FROM pg_stat_wal_receiver") == "0"
 	})
 	if _, err := revoking.Revoke(t.Context(), "o", issued.Key.ID, "leaked"); err != nil {
@@ -66,7 +65,7 @@ func TestStandbyThatLags(t *testing.T) {
 	seeing := startProcess(t, st, level)
 	client := redis.NewClient(&redis.Options{Addr: shared})
 	defer client.Close()
-	until(t, "the count is in the shared cache", func() bool {
+	testkit.Await(t, "the count is in the shared cache", func() bool {
 		names, err := client.Keys(t.Context(), namespace+":k:*").Result()
 		if err != nil {
 			t.Fatal(err)
@@ -81,7 +80,7 @@ func TestStandbyThatLags(t *testing.T) {
 	valueOf(t, standby.DSN(), "SELECT pg_promote()::text")
 
 	validate := func(m *process) (err error) {
-		until(t, "the new primary is reached", func() bool {
+		testkit.Await(t, "the new primary is reached", func() bool {
 			_, err = m.Validate(t.Context(), issued.Secret.Reveal())
 			return !errors.Is(err, apikey.ErrUnavailable)
 		})
@@ -97,7 +96,7 @@ func TestStandbyThatLags(t *testing.T) {
 	if err := validate(restarted); err != nil {
 		t.Errorf("a process that knows only the new primary: got %v, so nothing was lost", err)
 	}
-	until(t, "the lost revocation is reported after a restart", func() bool {
+	testkit.Await(t, "the lost revocation is reported after a restart", func() bool {
 		return restarted.saw(apikey.EventRolledBack, "level=ERROR msg=\"apikey: the database has gone back") == 1
 	})
 
@@ -111,11 +110,14 @@ func TestStandbyThatLags(t *testing.T) {
 }
 
 // replicated starts a server and an asynchronous standby of it.
-func replicated(t *testing.T) (primary, standby *testserver.Server) {
+func replicated(t *testing.T) (primary, standby *testkit.Server) {
 	t.Helper()
-	primary, standby = testserver.StartPostgreSQL(t, pingPostgres, "fsync=off"), testserver.StartPostgreSQL(t, pingPostgres, "fsync=off")
+	primary, standby = testkit.StartPostgreSQL(t, "fsync=off"), testkit.StartPostgreSQL(t, "fsync=off")
 	from, to := valueOf(t, primary.DSN(), "SHOW data_directory"), valueOf(t, standby.DSN(), "SHOW data_directory")
-	u := parsed(primary.DSN())
+	u, err := url.Parse(primary.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
 	valueOf(t, primary.DSN(), fmt.Sprintf("ALTER SYSTEM SET primary_conninfo = 'host=%s port=%s user=%s sslmode=disable'", u.Hostname(), u.Port(), u.User.Username()))
 	primary.Kill()
 	standby.Kill()
@@ -184,7 +186,7 @@ func (w lockedWriter) Write(b []byte) (int, error) {
 }
 
 // valueOf returns the only value of the only row, if there is one.
-func valueOf(t *testing.T, dsn, question string) (answer string) {
+func valueOf(t testing.TB, dsn, question string) (answer string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
@@ -195,14 +197,4 @@ func valueOf(t *testing.T, dsn, question string) (answer string) {
 		t.Fatalf("%s: %v", question, err)
 	}
 	return answer
-}
-
-// until waits until something has come true.
-func until(t *testing.T, what string, isSo func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !isSo(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
 }

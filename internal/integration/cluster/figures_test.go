@@ -2,22 +2,14 @@ package cluster_test
 
 import (
 	"fmt"
-	"slices"
 	"time"
-)
 
-// percentile is 0 of nothing.
-func percentile(of []time.Duration, p int) time.Duration {
-	if len(of) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(of))
-	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
-}
+	"github.com/keyhatch/keyhatch/internal/testkit"
+)
 
 // spread is how durations are told in a line.
 func spread(of []time.Duration) string {
-	return fmt.Sprintf("p50 %s, p99 %s, max %s", short(percentile(of, 50)), short(percentile(of, 99)), short(percentile(of, 100)))
+	return fmt.Sprintf("p50 %s, p99 %s, max %s", short(testkit.Percentile(of, 50)), short(testkit.Percentile(of, 99)), short(testkit.Percentile(of, 100)))
 }
 
 // short has as many digits as can be believed.

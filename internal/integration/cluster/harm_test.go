@@ -1,6 +1,10 @@
 package cluster_test
 
-import "time"
+import (
+	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
+)
 
 // A harm is done to the cluster, perhaps to one of its instances, and undone.
 type harm struct {
@@ -34,29 +38,29 @@ func (n *nemesis) awhile(most time.Duration) {
 }
 
 // cutting are those faults after which nothing passes.
-var cutting = []fault{blackHole, reset, mute, deaf, slowClose}
+var cutting = []testkit.Fault{blackHole, reset, mute, deaf, slowClose}
 
 func (n *nemesis) partStore(m int) {
 	f := cutting[n.random.IntN(len(cutting))]
-	n.members[m].database.set(f)
+	n.members[m].database.Inject(f)
 	if n.random.IntN(2) == 0 {
-		n.members[m].bus.set(f)
+		n.members[m].bus.Inject(f)
 	}
-	n.awhile(count(2*time.Second, 8*time.Second))
-	n.members[m].database.heal()
-	n.members[m].bus.heal()
+	n.awhile(testkit.Scale(2*time.Second, 8*time.Second))
+	n.members[m].database.Heal()
+	n.members[m].bus.Heal()
 }
 
 func (n *nemesis) partRedis(m int) {
-	n.members[m].cache.set(cutting[n.random.IntN(len(cutting))])
-	n.awhile(count(2*time.Second, 8*time.Second))
-	n.members[m].cache.heal()
+	n.members[m].cache.Inject(cutting[n.random.IntN(len(cutting))])
+	n.awhile(testkit.Scale(2*time.Second, 8*time.Second))
+	n.members[m].cache.Heal()
 }
 
 func (n *nemesis) partListen(m int) {
-	n.members[m].bus.set(cutting[n.random.IntN(len(cutting))])
-	n.awhile(count(2*time.Second, 8*time.Second))
-	n.members[m].bus.heal()
+	n.members[m].bus.Inject(cutting[n.random.IntN(len(cutting))])
+	n.awhile(testkit.Scale(2*time.Second, 8*time.Second))
+	n.members[m].bus.Heal()
 }
 
 func (n *nemesis) killInstance(m int) {
@@ -83,5 +87,5 @@ func (n *nemesis) stopInstance(m int) {
 
 func (n *nemesis) endConnections(int) {
 	n.Helper()
-	n.postgresDoes(n, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name LIKE 'keyhatch%'")
+	testkit.Execute(n, n.postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name LIKE 'keyhatch%'")
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // patience bounds every wait that is not itself measured.
@@ -142,7 +144,7 @@ func (i *instance) await(c chan reply, result any) error {
 
 // soakTime is how much longer something may take that was asked for with the
 // full counts.
-var soakTime = count(0, 15*time.Minute)
+var soakTime = testkit.Scale(0, 15*time.Minute)
 
 // call asks the instance to do something and returns when it has.
 func (i *instance) call(verb string, args, result any) error {

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // An instance that is stopped between its look into the store and the fill of
@@ -20,14 +20,14 @@ func TestLateFillOfTheLevel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := sharedServers(t)
 			if flush {
-				s.cache = testserver.StartRedis(t, pingRedis)
+				s.cache = testkit.StartRedis(t)
 				s.redis = s.cache.DSN()
 			}
 			// The instance that fills has no bus: what it has in memory may be
 			// old. A load may take long here.
 			c := newCluster(t, s, 3, setup{Bus: noBus, Level: true, CallTimeout: 30 * time.Second})
 			l := &lateFill{cluster: c, slow: c.members[0], revoker: c.members[1], fresh: c.members[2]}
-			n := count(10, 300)
+			n := testkit.Scale(10, 300)
 			for range n {
 				l.round(flush)
 			}

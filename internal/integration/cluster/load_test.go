@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -137,10 +138,10 @@ func (l *loader) finish() loadResult {
 		}
 		all = append(all, some...)
 		if i < len(l.result.Seconds) {
-			l.result.Seconds[i].P99 = percentile(some, 99)
+			l.result.Seconds[i].P99 = testkit.Percentile(some, 99)
 		}
 	}
 	r := l.result
-	r.P50, r.P99, r.Max = percentile(all, 50), percentile(all, 99), percentile(all, 100)
+	r.P50, r.P99, r.Max = testkit.Percentile(all, 50), testkit.Percentile(all, 99), testkit.Percentile(all, 100)
 	return r
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // Invariants 3, 5 and 9, R-15: while everything fails in turn, every answer is one
@@ -14,13 +16,13 @@ import (
 func TestNemesis(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(redisBus, buses...) {
-		for _, ttl := range []time.Duration{2 * time.Second, 8 * time.Second, 30 * time.Second}[:count(1, 3)] {
+		for _, ttl := range []time.Duration{2 * time.Second, 8 * time.Second, 30 * time.Second}[:testkit.Scale(1, 3)] {
 			t.Run(bus, func(t *testing.T) {
 				t.Parallel()
 				n := newNemesis(t, setup{Bus: bus, Level: bus == redisBus, CacheTTL: ttl, StaleIfError: 2 * ttl, NegativeTTL: time.Second})
 				long, _ := time.ParseDuration(os.Getenv("KEYHATCH_SOAK"))
 				for began, small := time.Now(), n.sizes(); ; n.history = new(history) {
-					n.run(count(1, 6))
+					n.run(testkit.Scale(1, 6))
 					n.agree()
 					n.judge()
 					n.checkGrowth(small)
@@ -106,11 +108,11 @@ func (n *nemesis) run(times int) {
 		n.random.Shuffle(len(harms), func(i, j int) { harms[i], harms[j] = harms[j], harms[i] })
 		for _, h := range harms {
 			// Between two of them, sometimes so long that the strict bound holds.
-			time.Sleep(time.Duration(n.random.IntN(int(count(500*time.Millisecond, 6*time.Second)))))
+			time.Sleep(time.Duration(n.random.IntN(int(testkit.Scale(500*time.Millisecond, 6*time.Second)))))
 			n.inflict(h)
 		}
 	}
-	time.Sleep(count(500*time.Millisecond, 7*time.Second))
+	time.Sleep(testkit.Scale(500*time.Millisecond, 7*time.Second))
 }
 
 func (n *nemesis) inflict(h harm) {
@@ -169,7 +171,7 @@ const (
 func (n *nemesis) checkGrowth(small []status) {
 	n.Helper()
 	var large []status
-	await(n, "all instances are about as small as at their start", func() bool {
+	testkit.Await(n, "all instances are about as small as at their start", func() bool {
 		large = n.sizes()
 		for i, s := range large {
 			if s.Goroutines > small[i].Goroutines+moreGoroutines || s.Heap > small[i].Heap+moreHeap {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // outageRate is how many requests come in a second.
@@ -20,10 +22,10 @@ func TestStoreOutage(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL:     count(time.Second, 30*time.Second),
-				StaleIfError: count(10*time.Second, 7*time.Minute), // the outage, and how long before that a key may have been used last
+				CacheTTL:     testkit.Scale(time.Second, 30*time.Second),
+				StaleIfError: testkit.Scale(10*time.Second, 7*time.Minute), // the outage, and how long before that a key may have been used last
 			})
-			o.shorterThanStale(count(2*time.Second, 5*time.Minute))
+			o.shorterThanStale(testkit.Scale(2*time.Second, 5*time.Minute))
 		})
 	}
 }
@@ -36,7 +38,7 @@ func TestLongStoreOutage(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: count(2*time.Second, time.Minute),
+				CacheTTL: testkit.Scale(time.Second, 30*time.Second), StaleIfError: testkit.Scale(2*time.Second, time.Minute),
 			})
 			o.longerThanStale()
 		})
@@ -54,7 +56,7 @@ type outage struct {
 func newOutage(t *testing.T, s setup) *outage {
 	c := newCluster(t, sharedServers(t), 1, s)
 	o := &outage{member: c.members[0]}
-	keys := c.create(o.member, count(onRace(200, 40), 5000))
+	keys := c.create(o.member, testkit.Scale(onRace(200, 40), 5000))
 	for _, k := range keys[:len(keys)/10] {
 		o.do("revoke", k, accepted)
 	}
@@ -77,15 +79,15 @@ func (o *outage) requests(d time.Duration) loadResult {
 
 // down is what an instance sees of a server that is gone.
 func (o *outage) down() {
-	o.database.set(reset)
+	o.database.Inject(reset)
 	if o.setup.Bus == notifyBus {
-		o.bus.set(reset)
+		o.bus.Inject(reset)
 	}
 }
 
 func (o *outage) heal() {
-	o.database.heal()
-	o.bus.heal()
+	o.database.Heal()
+	o.bus.Heal()
 }
 
 func (o *outage) shorterThanStale(d time.Duration) {
@@ -114,7 +116,7 @@ func (o *outage) longerThanStale() {
 // recover looks at the time after the store is back.
 func (o *outage) recover(when string) {
 	o.Helper()
-	back := o.requests(count(3*time.Second, 40*time.Second))
+	back := o.requests(testkit.Scale(3*time.Second, 40*time.Second))
 	o.tell(when, back)
 	steady, most := peak(o.steady.Seconds), peak(back.Seconds)
 	settled := back.Seconds[min(5, len(back.Seconds)-1)].P99

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 const (
@@ -20,9 +22,9 @@ func TestPartition(t *testing.T) {
 	for _, bus := range fully(notifyBus, buses...) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
-			s := setup{Bus: bus, Level: bus == redisBus, CacheTTL: time.Minute, StaleIfError: count(6*time.Second, 30*time.Second)}
+			s := setup{Bus: bus, Level: bus == redisBus, CacheTTL: time.Minute, StaleIfError: testkit.Scale(6*time.Second, 30*time.Second)}
 			p := newPartition(t, newCluster(t, sharedServers(t), 1, s))
-			p.last(count(7*time.Second, time.Minute))
+			p.last(testkit.Scale(7*time.Second, time.Minute))
 			for _, c := range p.cases {
 				c.check(p)
 			}
@@ -40,7 +42,7 @@ type partition struct {
 
 type partitionCase struct {
 	*member
-	fault
+	fault testkit.Fault
 	alone bool // parted from the store too
 
 	early, late         key // revoked elsewhere before and after it is noticed
@@ -54,7 +56,7 @@ func newPartition(t *testing.T, c *cluster) *partition {
 	p := &partition{cluster: c, whole: c.members[0]}
 	for _, f := range networkOnes {
 		p.cases = append(p.cases, &partitionCase{fault: f})
-		if soak || f.name == blackHole.name || f.name == reset.name || f.name == deaf.name {
+		if testkit.Soak() || f.Name == blackHole.Name || f.Name == reset.Name || f.Name == deaf.Name {
 			p.cases = append(p.cases, &partitionCase{fault: f, alone: true})
 		}
 	}
@@ -72,18 +74,18 @@ func newPartition(t *testing.T, c *cluster) *partition {
 func (x *partitionCase) cuts() bool {
 	// Who is only listened to by nobody hears all by LISTEN, itself included:
 	// NOTIFY goes by way of the store.
-	hears := x.fault.name == mute.name && x.setup.Bus == notifyBus && !x.alone
-	return x.fault.slice == 0 && x.fault.lateEnd == 0 && !hears
+	hears := x.fault.Name == mute.Name && x.setup.Bus == notifyBus && !x.alone
+	return x.fault.Slice == 0 && x.fault.LateClose == 0 && !hears
 }
 
 // part begins with the store: what is read from it once the bus is lost may be
 // kept.
-func (x *partitionCase) part(f fault) {
+func (x *partitionCase) part(f testkit.Fault) {
 	if x.alone {
-		x.database.set(f)
+		x.database.Inject(f)
 	}
-	x.bus.set(f)
-	x.cache.set(f)
+	x.bus.Inject(f)
+	x.cache.Inject(f)
 }
 
 // last parts the instances for a while.
@@ -106,7 +108,7 @@ func (p *partition) last(d time.Duration) {
 	// busy.
 	for _, x := range p.cases {
 		x.healed = time.Now().UnixNano()
-		x.part(fault{})
+		x.part(testkit.Fault{})
 		x.seen = x.watched("elsewhere", patience/2)
 	}
 }
@@ -131,40 +133,40 @@ func (x *partitionCase) check(p *partition) {
 	early, late := x.seen[0], x.seen[1]
 	healing := max(early.Refused, late.Refused) - x.healed
 	p.Logf("R-11 | bus %s | parted from the %s: %s | noticed after %s | accepted for %s, %s after revokes before and after that | refused %s after healing",
-		p.base.Bus, where, x.fault.name, short(x.lost), after(early.LastAccepted, x.earlyDone.End), after(late.LastAccepted, x.lateDone.End),
+		p.base.Bus, where, x.fault.Name, short(x.lost), after(early.LastAccepted, x.earlyDone.End), after(late.LastAccepted, x.lateDone.End),
 		short(max(time.Duration(healing), 0)))
 	for i, d := range []done{x.earlyDone, x.lateDone} {
 		x.checkSeen(p, x.seen[i], d, longest)
 	}
 	// A lost connection empties the cache.
 	if lost := p.began + int64(x.lost); x.cuts() && !x.alone && x.earlyDone.End < lost-int64(soon/4) && early.LastAccepted > lost+int64(soon/2) {
-		p.Errorf("%s: accepted %s after the bus was known to be lost, though it was revoked before that", x.fault.name, after(early.LastAccepted, lost))
+		p.Errorf("%s: accepted %s after the bus was known to be lost, though it was revoked before that", x.fault.Name, after(early.LastAccepted, lost))
 	}
 	if x.cuts() && x.lost == 0 || x.lost > detection+soon {
-		p.Errorf("%s: the bus was noticed to be lost after %v, want %v", x.fault.name, x.lost, detection)
+		p.Errorf("%s: the bus was noticed to be lost after %v, want %v", x.fault.Name, x.lost, detection)
 	}
 }
 
 func (x *partitionCase) checkSeen(p *partition, s watchedToken, d done, longest time.Duration) {
 	p.Helper()
 	if s.Accepted == 0 || s.Refused == 0 || s.Wrong > 0 || s.After > 0 {
-		p.Errorf("%s: got %+v, want a key that is accepted, and then refused as revoked for good", x.fault.name, s)
+		p.Errorf("%s: got %+v, want a key that is accepted, and then refused as revoked for good", x.fault.Name, s)
 	}
 	if lasted := time.Duration(s.LastAccepted - d.End); lasted > longest {
-		p.Errorf("%s: accepted for %v after the revocation, want %v at most", x.fault.name, lasted, longest)
+		p.Errorf("%s: accepted for %v after the revocation, want %v at most", x.fault.Name, lasted, longest)
 	}
-	if !x.cuts() && x.fault.lateEnd == 0 && time.Duration(s.Refused-d.End) > soon {
-		p.Errorf("%s: refused %v after the revocation, want %v at most, as the bus is up", x.fault.name, time.Duration(s.Refused-d.End), soon)
+	if !x.cuts() && x.fault.LateClose == 0 && time.Duration(s.Refused-d.End) > soon {
+		p.Errorf("%s: refused %v after the revocation, want %v at most, as the bus is up", x.fault.Name, time.Duration(s.Refused-d.End), soon)
 	}
 	if late := time.Duration(s.LastAccepted - x.healed); late > soon {
-		p.Errorf("%s: accepted %v after healing, want %v at most", x.fault.name, late, soon)
+		p.Errorf("%s: accepted %v after healing, want %v at most", x.fault.Name, late, soon)
 	}
 	again := soon
 	if x.alone { // no answer at all, until the one load that is under way has ended
 		again += lookupTime
 	}
 	if late := time.Duration(s.Refused - x.healed); late > again {
-		p.Errorf("%s: refused %v after healing, want %v at most", x.fault.name, late, again)
+		p.Errorf("%s: refused %v after healing, want %v at most", x.fault.Name, late, again)
 	}
 }
 

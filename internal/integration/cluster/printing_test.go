@@ -15,6 +15,7 @@ import (
 	"github.com/keyhatch/keyhatch/cache/rediscache"
 	"github.com/keyhatch/keyhatch/entitlement/httpprovider"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 	"github.com/keyhatch/keyhatch/store/remotestore"
@@ -60,13 +61,13 @@ func secretHolders(t *testing.T) map[string]any {
 	dsn, err := url.Parse(s.schema(t))
 	must(err)
 	dsn.User = url.UserPassword(dsn.User.Username(), canary)
-	st, err := pgstore.Open(t.Context(), dsn.String(), &pgstore.Options{Schema: schemaOf(dsn.String())})
+	st, err := pgstore.Open(t.Context(), dsn.String(), &pgstore.Options{Schema: testkit.GetParam(dsn.String(), "search_path")})
 	must(err)
 	t.Cleanup(func() { st.Close() })
 	busOptions := pgstore.BusOptions{DSN: dsn.String(), Secret: []byte(canary)}
 	bus, err := st.Bus(t.Context(), &busOptions)
 	must(err)
-	redisOptions := rediscache.Options{Namespace: unique()}
+	redisOptions := rediscache.Options{Namespace: testkit.NewName()}
 	shared, err := rediscache.Open(t.Context(), "redis://"+s.redis, []byte(canary), &redisOptions)
 	must(err)
 	t.Cleanup(func() { shared.Close() })

@@ -3,19 +3,21 @@ package cluster_test
 import (
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // C-04: a key that was revoked through one of three processes is refused by all
 // of them soon.
 func TestRevokeReachesEveryProcess(t *testing.T) {
-	n := count(60, 10_000)
+	n := testkit.Scale(60, 10_000)
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
 			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Level: bus == redisBus})
 			r := c.revokeAll(n, 10*time.Second)
 			t.Logf("C-04 | bus %s | %d revokes, 3 processes | from the call: %s | from its return: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
 				bus, n, spread(r.fromBegin), spread(r.fromEnd), r.later(time.Second), r.after)
-			if p := percentile(r.fromEnd, 99); soak && p >= soon/10 { // of a hundred it is the slowest one
+			if p := testkit.Percentile(r.fromEnd, 99); testkit.Soak() && p >= soon/10 { // of a hundred it is the slowest one
 				t.Errorf("p99 is %v, want less than 100 ms", p)
 			}
 			if r.later(soon) > 0 || r.after > 0 {
@@ -24,7 +26,7 @@ func TestRevokeReachesEveryProcess(t *testing.T) {
 		})
 	}
 	t.Run(noBus, func(t *testing.T) {
-		n, ttl := count(20, 1000), count(500*time.Millisecond, 2*time.Second)
+		n, ttl := testkit.Scale(20, 1000), testkit.Scale(500*time.Millisecond, 2*time.Second)
 		c := newCluster(t, sharedServers(t), 3, setup{Bus: noBus, CacheTTL: ttl})
 		r := c.revokeAll(n, 10*time.Second)
 		t.Logf("C-04 | no bus, CacheTTL %v | %d revokes, 3 processes | from its return: %s | accepted later than CacheTTL: %d | accepted after a refusal: %d",

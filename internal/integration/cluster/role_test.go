@@ -12,6 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
@@ -57,7 +58,7 @@ func play() int {
 }
 
 func (r *role) open(ctx context.Context) error {
-	st, err := pgstore.Open(ctx, r.DSN, &pgstore.Options{Schema: schemaOf(r.DSN)})
+	st, err := pgstore.Open(ctx, r.DSN, &pgstore.Options{Schema: testkit.GetParam(r.DSN, "search_path")})
 	if err != nil {
 		return err
 	}

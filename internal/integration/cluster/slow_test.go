@@ -3,6 +3,8 @@ package cluster_test
 import (
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // a store that takes 5 s to answer holds nobody up once that is known,
@@ -14,19 +16,19 @@ func TestSlowStore(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
 				Bus: bus, Level: bus == redisBus,
-				CacheTTL: count(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, CallTimeout: count(onRace(1500*time.Millisecond, 2*time.Second), 3*time.Second),
+				CacheTTL: testkit.Scale(time.Second, 30*time.Second), StaleIfError: 10 * time.Minute, CallTimeout: testkit.Scale(onRace(1500*time.Millisecond, 2*time.Second), 3*time.Second),
 			})
-			o.database.set(slowStore)
+			o.database.Inject(slowStore)
 			if bus == notifyBus {
-				o.bus.set(slowStore)
+				o.bus.Inject(slowStore)
 			}
 			began := time.Now()
-			await(t, "unknown keys are refused at once", func() bool {
+			testkit.Await(t, "unknown keys are refused at once", func() bool {
 				r := ask[loadResult](t, o.instance, "load", loadArgs{Rate: outageRate, For: 200 * time.Second / time.Duration(outageRate), Good: o.good, GoodIn: 80, BadIn: 20})
 				return r.Unknown[unavailable] > 0 && r.Slow <= 5
 			})
 			known := time.Since(began)
-			d := count(2*time.Second, 20*time.Second)
+			d := testkit.Scale(2*time.Second, 20*time.Second)
 			during := o.requests(d)
 			o.tell("R-04 store slow", during)
 			o.want("R-04 store slow", during, accepted, unavailable)
@@ -48,13 +50,13 @@ func TestSlowStoreBesideLevel(t *testing.T) {
 	victim, other := c.members[0], c.members[1]
 	known := tokens(c.create(other, onRace(2000, 400)))
 	other.validateAll(known)
-	victim.database.set(slowStore)
+	victim.database.Inject(slowStore)
 	args := loadArgs{Rate: outageRate, For: 200 * time.Second / time.Duration(outageRate), Good: known[:1], GoodIn: 50, BadIn: 50}
-	await(t, "unknown keys are refused at once", func() bool {
+	testkit.Await(t, "unknown keys are refused at once", func() bool {
 		r := ask[loadResult](t, victim.instance, "load", args)
 		return r.Unknown[unavailable] > 0 && r.Slow <= 5
 	})
-	args.For, args.Good, args.GoodIn, args.BadIn = count(4*time.Second, 20*time.Second), known, 95, 5
+	args.For, args.Good, args.GoodIn, args.BadIn = testkit.Scale(4*time.Second, 20*time.Second), known, 95, 5
 	r := ask[loadResult](t, victim.instance, "load", args)
 	t.Logf("R-04 | store slow, keys in the second level | %d/s | known %v, unknown %v | p50 %s, p99 %s, max %s | goroutines %d",
 		outageRate, r.Good, r.Unknown, short(r.P50), short(r.P99), short(r.Max), r.Goroutines)

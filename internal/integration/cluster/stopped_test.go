@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // a process that was stopped while a key was revoked elsewhere accepts it
@@ -17,14 +19,14 @@ func TestStoppedProcess(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, sharedServers(t), 4, setup{Bus: bus, Level: bus == redisBus})
 			s := &stopped{cluster: c, revoker: c.members[0], members: c.members[1:]}
-			for range count(1, 3) {
-				s.round(count(5*time.Second, 30*time.Second))
+			for range testkit.Scale(1, 3) {
+				s.round(testkit.Scale(5*time.Second, 30*time.Second))
 			}
-			for range count(0, 40) {
+			for range testkit.Scale(0, 40) {
 				s.round(detection + 200*time.Millisecond)
 			}
 			t.Logf("R-09 | bus %s | %d stops, the first %v long | requests after it went on: %d, accepted: %d | keys: %d, first refusal %s after it went on",
-				bus, s.stops, count(5*time.Second, 30*time.Second), s.requests, s.accepted, s.keys, spread(s.refused))
+				bus, s.stops, testkit.Scale(5*time.Second, 30*time.Second), s.requests, s.accepted, s.keys, spread(s.refused))
 		})
 	}
 }

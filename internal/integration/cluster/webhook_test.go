@@ -4,19 +4,21 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // Invariant 10, M-16: when a webhook has answered 200, the other instances go by the
 // new plan soon.
 func TestWebhookReachesEveryProcess(t *testing.T) {
-	n := count(40, 10_000)
+	n := testkit.Scale(40, 10_000)
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
 			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Plans: true})
 			r := c.cancelAll(n, 10*time.Second)
 			t.Logf("plans | bus %s | %d cancellations, 3 processes | from the webhook's 200 until the last refuses: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
 				bus, n, spread(r.fromEnd), r.later(time.Second), r.after)
-			if p := percentile(r.fromEnd, 99); soak && p >= soon/10 { // of a hundred it is the slowest one
+			if p := testkit.Percentile(r.fromEnd, 99); testkit.Soak() && p >= soon/10 { // of a hundred it is the slowest one
 				t.Errorf("p99 is %v, want less than 100 ms", p)
 			}
 			if r.later(soon) > 0 || r.after > 0 {
@@ -35,7 +37,7 @@ func (c *cluster) cancelAll(n int, wait time.Duration) *revocations {
 	for ; n > 0; n -= some {
 		keys := make([]key, min(n, some))
 		for i := range keys {
-			owner := fmt.Sprintf("%s_%d", unique(), i)
+			owner := fmt.Sprintf("%s_%d", testkit.NewName(), i)
 			c.members[0].bill(owner, "active")
 			d := ask[done](c, c.members[0].instance, "create", op{Owner: owner})
 			keys[i] = key{op{owner, d.Key, d.Token}}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
@@ -146,7 +147,7 @@ func diskFullPostgres(t *testing.T, p *private) {
 	command(t, "chown", "--reference="+data, folder)
 	execute(t, p.admin, "CREATE TABLESPACE small LOCATION '"+folder+"'")
 	t.Cleanup(func() { execute(t, p.admin, "DROP TABLESPACE small") })
-	s, had := p.store(t, openDB(t, p.driver, withParam(p.name(), "default_tablespace", "small")))
+	s, had := p.store(t, openDB(t, p.driver, testkit.SetParam(p.name(), "default_tablespace", "small")))
 	fillUp(t, s, had, "No space left on device", grow)
 }
 

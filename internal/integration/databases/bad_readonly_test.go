@@ -1,12 +1,16 @@
 package databases_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
+)
 
 // A database that cannot be written to can still be read, and so admits keys.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	with := func(params string) func(string) string { return func(dsn string) string { return dsn + params } }
-	byDefault := func(dsn string) string { return withParam(dsn, "default_transaction_read_only", "on") }
+	byDefault := func(dsn string) string { return testkit.SetParam(dsn, "default_transaction_read_only", "on") }
 	for name, c := range map[string]struct {
 		database
 		spoil func(dsn string) string

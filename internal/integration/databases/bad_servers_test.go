@@ -8,15 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 // A private server is one that a test may harm.
 type private struct {
 	database
-	*testserver.Server
+	*testkit.Server
 	admin *sql.DB
 
 	refused string // what a server says that has too many connections
@@ -44,7 +44,7 @@ var (
 
 func privatePostgres(t *testing.T) *private {
 	t.Helper()
-	s := testserver.StartPostgreSQL(t, ping("pgx"), usualPostgres...)
+	s := testkit.StartPostgreSQL(t, usualPostgres...)
 	admin := openDB(t, "pgx", s.DSN())
 	admin.SetMaxIdleConns(0) // those of a dead server
 	return &private{
@@ -63,7 +63,7 @@ func privatePostgres(t *testing.T) *private {
 
 func privateMySQL(t *testing.T) *private {
 	t.Helper()
-	s := testserver.StartMySQL(t, ping("mysql"), usualMySQL...)
+	s := testkit.StartMySQL(t, usualMySQL...)
 	admin := openDB(t, "mysql", s.DSN())
 	admin.SetMaxIdleConns(0) // those of a dead server
 	execute(t, admin, "CREATE DATABASE keys_of_test")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -72,7 +73,7 @@ func TestDatabaseEncodings(t *testing.T) {
 			t.Run(encoding+" "+client, func(t *testing.T) {
 				dsn := encodedDSN(t, encoding)
 				if client != "" {
-					dsn = withParam(dsn, "client_encoding", client)
+					dsn = testkit.SetParam(dsn, "client_encoding", client)
 				}
 				db := openDB(t, "pgx", dsn)
 				err := newStore(t, sqlstore.PostgreSQL, db, nil).Migrate(t.Context())
@@ -84,7 +85,7 @@ func TestDatabaseEncodings(t *testing.T) {
 		}
 	}
 	t.Run("of the client", func(t *testing.T) {
-		db := openDB(t, "pgx", withParam(postgresDSN(t), "client_encoding", "LATIN1"))
+		db := openDB(t, "pgx", testkit.SetParam(testkit.UseSchema(t), "client_encoding", "LATIN1"))
 		err := newStore(t, sqlstore.PostgreSQL, db, nil).Migrate(t.Context())
 		allFail(t, map[string]error{"Migrate": err}, "client_encoding is LATIN1, want UTF8")
 	})
@@ -105,9 +106,9 @@ func TestDatabaseEncodings(t *testing.T) {
 // encodedDSN names a new database of this encoding.
 func encodedDSN(t *testing.T, encoding string) string {
 	t.Helper()
-	server, name := postgresServer(t), unique()
-	execPostgres(t, server, "CREATE DATABASE "+name+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-	t.Cleanup(func() { execPostgres(t, server, "DROP DATABASE "+name) })
+	server, name := testkit.UsePostgreSQL(t), testkit.NewName()
+	testkit.Execute(t, server, "CREATE DATABASE "+name+" ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	t.Cleanup(func() { testkit.Execute(t, server, "DROP DATABASE "+name) })
 	u := parsed(server)
 	u.Path = "/" + name
 	return u.String()

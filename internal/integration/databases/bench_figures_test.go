@@ -4,11 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -36,11 +36,7 @@ func takeTurns(t testing.TB, i int, figures ...*figure) {
 	}
 }
 
-// percentile sorts.
-func (f *figure) percentile(p int) time.Duration {
-	slices.Sort(f.took)
-	return f.took[min(len(f.took)*p/100, len(f.took)-1)]
-}
+func (f *figure) percentile(p int) time.Duration { return testkit.Percentile(f.took, p) }
 
 func (f *figure) total() (sum time.Duration) {
 	for _, d := range f.took {

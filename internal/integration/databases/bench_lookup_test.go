@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -21,7 +22,7 @@ func BenchmarkLookup(b *testing.B) {
 			figures := []*figure{storeLookup(b.Context(), s, benchRows), bareLookup(b.Context(), stmt, benchRows)}
 			if d.dialect == sqlstore.PostgreSQL {
 				schema := ask[string](b, db, "SELECT current_schema()")
-				figures = append(figures, connLookup(b, withParam(postgresServer(b), "search_path", schema), benchRows))
+				figures = append(figures, connLookup(b, testkit.SetParam(testkit.UsePostgreSQL(b), "search_path", schema), benchRows))
 			}
 			takeTurns(b, 0, figures...) // all connect and prepare
 			for _, f := range figures {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -20,7 +21,7 @@ func BenchmarkBesideManyKeys(b *testing.B) {
 		b.Run(d.name, func(b *testing.B) {
 			db := d.open(b)
 			s := sqlStore(b, d.dialect, db)
-			live, ended := count(5_000, 100_000), count(10_000, 1_000_000)
+			live, ended := testkit.Scale(5_000, 100_000), testkit.Scale(10_000, 1_000_000)
 			fillOwner(b, db, d.dialect, "live", 0, live)
 			fillOwner(b, db, d.dialect, endedOwner, live, ended)
 			for _, statement := range filler[d.dialect].after {
@@ -77,7 +78,7 @@ func dayOf(i int) time.Time { return epoch.AddDate(0, 0, i+1) }
 // rotations are of a key, of its successor, and so on, each with a grace period at a
 // limit that leaves room for none more.
 func rotations(t testing.TB, s store.Store, owner, id string, limit int) *figure {
-	run := unique()
+	run := testkit.NewName()
 	return &figure{name: "rotate-" + owner, call: func(i int) error {
 		next := record(owner, fmt.Sprint(run, i))
 		next.CreatedAt = dayOf(i)
@@ -88,7 +89,7 @@ func rotations(t testing.TB, s store.Store, owner, id string, limit int) *figure
 }
 
 func inserts(t testing.TB, s store.Store, owner string) *figure {
-	run := unique()
+	run := testkit.NewName()
 	return &figure{name: "insert-" + owner, call: func(i int) error {
 		r := record(owner, fmt.Sprint(run, i))
 		r.CreatedAt, r.ExpiresAt = dayOf(i), dayOf(i+1)

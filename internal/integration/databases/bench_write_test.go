@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -38,7 +39,7 @@ func BenchmarkCreate(b *testing.B) {
 
 // Each round has owners of its own, so that none has many keys to count.
 func benchCreate(b *testing.B, s store.Store, insert *sql.Stmt, n, owners int) {
-	ctx, prefix := b.Context(), unique()
+	ctx, prefix := b.Context(), testkit.NewName()
 	round := func(name string, create func(store.Record) error) *figure {
 		return &figure{name: name, call: func(i int) error {
 			errs := make([]error, n)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -32,10 +33,10 @@ func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 				ps = append(ps, start(t, "live", d.driver, d.dialect, dsn))
 			}
 			var made journalCounts
-			for round := range count(3, 200) {
+			for round := range testkit.Scale(3, 200) {
 				owner, limit := fmt.Sprint("o", round), 1+(round+1)%3
 				for i, p := range ps {
-					p.send(t, fmt.Sprintf("%s %d %d %d", owner, limit, (i-1)*2000, count(50, 100)))
+					p.send(t, fmt.Sprintf("%s %d %d %d", owner, limit, (i-1)*2000, testkit.Scale(50, 100)))
 				}
 				succeeded := 0
 				for _, p := range ps {
@@ -117,7 +118,7 @@ func (l life) call(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	made := record(l.owner, unique())
+	made := record(l.owner, testkit.NewName())
 	made.CreatedAt = at
 	if rand.IntN(2) == 0 {
 		made.ExpiresAt = soon(at)

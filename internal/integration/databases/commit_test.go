@@ -14,10 +14,10 @@ import (
 
 var proxied = []struct {
 	database
-	protocol protocol
+	commit string // as a message of the protocol has it, unlike the "read committed" of a begin
 }{
-	{servers[0], postgresProtocol},
-	{servers[1], mysqlProtocol},
+	{servers[0], "commit\x00"},
+	{servers[1], "\x03commit"},
 }
 
 // A write is one of the calls that change records, on the record k1 of o.
@@ -64,8 +64,8 @@ var writes = []write{
 
 // a commit whose answer is lost succeeded, and the store finds that out.
 func TestCommitWithoutAnAnswer(t *testing.T) {
-	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
-		c := p.cutAnswer(p.commit)
+	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
+		c := p.cutAnswer(commit)
 		err := w.call(t.Context(), s)
 		if !c.made.Load() {
 			t.Fatal("no commit was cut")
@@ -81,9 +81,9 @@ func TestCommitWithoutAnAnswer(t *testing.T) {
 
 // a commit that does not arrive is an outage, and says what is known.
 func TestCommitThatDoesNotArrive(t *testing.T) {
-	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		before := recordsOf(t, s, "o")
-		c := p.cutMessage(p.commit)
+		c := p.cutMessage(commit)
 		err := w.call(t.Context(), s)
 		if !c.made.Load() {
 			t.Fatal("no commit was cut")
@@ -102,8 +102,8 @@ func TestCommitThatDoesNotArrive(t *testing.T) {
 // a server that says nothing holds no write, whatever its driver waits
 // for, longer than its context.
 func TestSilentServerHoldsNobody(t *testing.T) {
-	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
-		c := p.silence(p.commit)
+	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
+		c := p.silence(commit)
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		ended := make(chan error, 1)
@@ -125,7 +125,7 @@ func TestSilentServerHoldsNobody(t *testing.T) {
 
 // what breaks off before the commit has not happened.
 func TestStatementWithoutAnAnswer(t *testing.T) {
-	forEachWrite(t, func(t *testing.T, p *proxy, s *sqlstore.Store, w write) {
+	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		before := recordsOf(t, s, "o")
 		c := p.cutAnswer("update")
 		err := w.call(t.Context(), s)
@@ -137,15 +137,15 @@ func TestStatementWithoutAnAnswer(t *testing.T) {
 	})
 }
 
-func forEachWrite(t *testing.T, check func(*testing.T, *proxy, *sqlstore.Store, write)) {
+func forEachWrite(t *testing.T, check func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write)) {
 	for _, server := range proxied {
 		for _, w := range writes {
 			t.Run(server.name+" "+w.name, func(t *testing.T) {
 				t.Parallel()
 				dsn := server.dsn(t)
 				insert(t, sqlStore(t, server.dialect, openDB(t, server.driver, dsn)), record("o", "k1"), record("o", "k2"))
-				p, dsn := newProxy(t, server.protocol, dsn)
-				check(t, p, newStore(t, server.dialect, openDB(t, server.driver, dsn), nil), w)
+				p, dsn := startProxy(t, dsn)
+				check(t, p, server.commit, newStore(t, server.dialect, openDB(t, server.driver, dsn), nil), w)
 			})
 		}
 	}

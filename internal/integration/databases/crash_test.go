@@ -6,21 +6,21 @@ import (
 	"io"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 	"github.com/keyhatch/keyhatch/store/storetest"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 // a program that is killed loses nothing acknowledged.
 func TestKilledProgramLosesNothing(t *testing.T) {
-	kills := count(2, 100)
+	kills := testkit.Scale(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
-		storetest.Crash(t, kills, postgresDSN, opener(servers[0]))
+		storetest.Crash(t, kills, testkit.UseSchema, opener(servers[0]))
 	})
 	t.Run("pgstore", func(t *testing.T) {
-		storetest.Crash(t, kills, postgresDSN, openerOfPgstore)
+		storetest.Crash(t, kills, testkit.UseSchema, openerOfPgstore)
 	})
 	t.Run("sqlstore on MariaDB", func(t *testing.T) {
 		storetest.Crash(t, kills, servers[1].dsn, opener(servers[1]))
@@ -30,11 +30,11 @@ func TestKilledProgramLosesNothing(t *testing.T) {
 // a server that is killed loses nothing acknowledged, and the program
 // goes on when it is back.
 func TestKilledServerLosesNothing(t *testing.T) {
-	kills := count(2, 100)
+	kills := testkit.Scale(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
 		killServer(t, kills, opener(servers[0]), durablePostgres)
 	})
-	if !soak {
+	if !testkit.Soak() {
 		return // each start of a server takes a second
 	}
 	t.Run("pgstore", func(t *testing.T) {
@@ -46,9 +46,9 @@ func TestKilledServerLosesNothing(t *testing.T) {
 }
 
 // durablePostgres is a server of the test's own, which waits for the disk.
-func durablePostgres(t testing.TB) (*testserver.Server, string) {
+func durablePostgres(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
-	server := testserver.StartPostgreSQL(t, ping("pgx"))
+	server := testkit.StartPostgreSQL(t)
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
 		if on := ask[string](t, openDB(t, "pgx", server.DSN()), "SHOW "+setting); on != "on" {
 			t.Fatalf("%s is %s, want on", setting, on)
@@ -57,21 +57,21 @@ func durablePostgres(t testing.TB) (*testserver.Server, string) {
 	return server, server.DSN()
 }
 
-func durableMySQL(t testing.TB) (*testserver.Server, string) {
+func durableMySQL(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
-	server := testserver.StartMySQL(t, ping("mysql"))
+	server := testkit.StartMySQL(t)
 	if n := ask[int](t, openDB(t, "mysql", server.DSN()), "SELECT @@innodb_flush_log_at_trx_commit"); n != 1 {
 		t.Fatalf("innodb_flush_log_at_trx_commit is %d, want 1", n)
 	}
-	config, name := parsedMySQL(server.DSN()), unique()
-	execMySQL(t, server.DSN(), "CREATE DATABASE "+name)
+	config, name := parsedMySQL(server.DSN()), testkit.NewName()
+	testkit.Execute(t, server.DSN(), "CREATE DATABASE "+name)
 	config.DBName = name
 	return server, config.FormatDSN()
 }
 
-func killServer(t *testing.T, kills int, open storetest.Opener, start func(testing.TB) (*testserver.Server, string)) {
+func killServer(t *testing.T, kills int, open storetest.Opener, start func(testing.TB) (*testkit.Server, string)) {
 	t.Helper()
-	var server *testserver.Server
+	var server *testkit.Server
 	address := func(t testing.TB) (dsn string) {
 		server, dsn = start(t)
 		return dsn
@@ -90,7 +90,7 @@ func opener(d database) storetest.Opener {
 			return nil, nil, err
 		}
 		db.SetMaxIdleConns(poolSize)
-		s, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: schemaOf(dsn)})
+		s, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -99,6 +99,6 @@ func opener(d database) storetest.Opener {
 }
 
 func openerOfPgstore(ctx context.Context, dsn string) (store.Store, io.Closer, error) {
-	s, err := pgstore.Open(ctx, dsn, &pgstore.Options{Schema: schemaOf(dsn)})
+	s, err := pgstore.Open(ctx, dsn, &pgstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 	return s, s, err
 }

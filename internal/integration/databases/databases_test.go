@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -18,7 +19,7 @@ type database struct {
 
 var databases = []database{
 	{"SQLite", "sqlite", sqlstore.SQLite, sqliteDSN},
-	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, postgresDSN},
+	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, testkit.UseSchema},
 	{"MariaDB", "mysql", sqlstore.MySQL, func(t testing.TB) string { return mysqlDSN(t, "") }},
 }
 

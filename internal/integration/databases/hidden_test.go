@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -57,11 +58,11 @@ type tenant struct {
 
 func newTenant(t *testing.T, owner bool) tenant {
 	t.Helper()
-	dsn := postgresDSN(t)
-	schema := schemaOf(dsn)
+	dsn := testkit.UseSchema(t)
+	schema := testkit.GetParam(dsn, "search_path")
 	admin := openDB(t, "pgx", dsn)
 	sqlStore(t, sqlstore.PostgreSQL, admin)
-	name := unique()
+	name := testkit.NewName()
 	worker := grantPostgres(t, dsn, name)
 	if owner {
 		for _, ending := range []string{"", "_owners", "_version", "_revocations"} {
@@ -243,13 +244,13 @@ var tableNames = map[sqlstore.Dialect]string{
 // uniqueTable names a table that is in no other schema.
 func uniqueTable(t *testing.T, _ *sql.DB) string {
 	t.Helper()
-	return "only_" + unique() + "_keys"
+	return "only_" + testkit.NewName() + "_keys"
 }
 
 // another search path leads to no other tables, and makes none.
 func TestSearchPath(t *testing.T) {
 	t.Parallel()
-	dsn, other := postgresDSN(t), postgresDSN(t)
+	dsn, other := testkit.UseSchema(t), testkit.UseSchema(t)
 	db := openDB(t, "pgx", dsn)
 	o := &sqlstore.Options{Table: uniqueTable(t, db)}
 	open := func(db *sql.DB) *sqlstore.Store {
@@ -266,25 +267,25 @@ func TestSearchPath(t *testing.T) {
 	had := someKeys(t, s)
 
 	err := open(openDB(t, "pgx", other)).Migrate(t.Context())
-	allFail(t, map[string]error{"Migrate": err}, "one in schema "+schemaOf(dsn)+": set Options.Schema")
+	allFail(t, map[string]error{"Migrate": err}, "one in schema "+testkit.GetParam(dsn, "search_path")+": set Options.Schema")
 
 	// Both are in the path, the empty schema first.
-	both := openDB(t, "pgx", withParam(dsn, "search_path", schemaOf(other)+","+schemaOf(dsn)))
+	both := openDB(t, "pgx", testkit.SetParam(dsn, "search_path", testkit.GetParam(other, "search_path")+","+testkit.GetParam(dsn, "search_path")))
 	second := open(both)
 	if err := second.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := ask[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+schemaOf(other)+"'::regnamespace"); n != 0 {
+	if n := ask[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+testkit.GetParam(other, "search_path")+"'::regnamespace"); n != 0 {
 		t.Errorf("there are %d tables in the schema that comes first, want none", n)
 	}
 	recovered(t, second, had)
 
 	// It changes on the connections of a Store at work, to a schema with tables.
 	named := *o
-	named.Schema = schemaOf(other)
+	named.Schema = testkit.GetParam(other, "search_path")
 	migrated(t, sqlstore.PostgreSQL, db, &named)
 	db.SetMaxOpenConns(1)
-	execute(t, db, "SET search_path = "+schemaOf(other))
+	execute(t, db, "SET search_path = "+testkit.GetParam(other, "search_path"))
 	if _, err := s.Get(t.Context(), "o", "k1"); err != nil {
 		t.Errorf("Get after the search path changed: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -31,7 +32,7 @@ var isolatedServers = []isolated{
 
 func isolatedPostgres(t *testing.T, isolation string) *sql.DB {
 	t.Helper()
-	db := openDB(t, "pgx", withParam(postgresDSN(t), "default_transaction_isolation", isolation))
+	db := openDB(t, "pgx", testkit.SetParam(testkit.UseSchema(t), "default_transaction_isolation", isolation))
 	inForce(t, isolation, ask[string](t, db, "SHOW transaction_isolation"))
 	return db
 }
@@ -49,7 +50,7 @@ func isolatedMySQL(t *testing.T, isolation string) *sql.DB {
 func isolationVariable(t *testing.T) (name string) {
 	t.Helper()
 	var value string
-	err := openDB(t, "mysql", mysqlServer(t)).QueryRowContext(t.Context(),
+	err := openDB(t, "mysql", testkit.UseMySQL(t)).QueryRowContext(t.Context(),
 		"SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')").Scan(&name, &value)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func TestLimitHoldsAtEveryIsolation(t *testing.T) {
 			t.Run(server.name+" "+isolation, func(t *testing.T) {
 				t.Parallel()
 				s := sqlStore(t, server.dialect, server.open(t, isolation))
-				for round := range count(2, 100) {
+				for round := range testkit.Scale(2, 100) {
 					owner := fmt.Sprint("o", round)
 					if n, err := create(t.Context(), s, owner, owner, 50, limit); n != limit || err != nil {
 						t.Errorf("round %d: of 50 creators at a limit of %d, %d were admitted, %v", round, limit, n, err)
@@ -149,7 +150,7 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 			for range 3 {
 				ps = append(ps, start(t, "create", server.driver, server.dialect, dsn))
 			}
-			for round := range count(1, 100) {
+			for round := range testkit.Scale(1, 100) {
 				owner := fmt.Sprint("o", round)
 				if n := createInAll(t, ps, owner); n != processLimit {
 					t.Errorf("round %d: of 600 creators in 3 processes %d were admitted, want %d", round, n, processLimit)

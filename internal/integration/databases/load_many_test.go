@@ -7,26 +7,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
 )
 
 // What ten million keys take, and what calls take among them. The figures are
 // for people to read; what fails is a wrong answer. A fifth of the keys belong
 // to one owner.
 func TestManyRows(t *testing.T) {
-	n, calls := count(5_000, 10_000_000), count(100, 20_000)
-	if !soak { // else nobody disturbs
+	n, calls := testkit.Scale(5_000, 10_000_000), testkit.Scale(100, 20_000)
+	if !testkit.Soak() { // else nobody disturbs
 		t.Parallel()
 	}
 	t.Run("PostgreSQL", func(t *testing.T) {
 		var roomy []string
-		if soak {
+		if testkit.Soak() {
 			roomy = []string{"shared_buffers=2GB", "max_wal_size=8GB", "maintenance_work_mem=1GB"}
 		}
-		server := testserver.StartPostgreSQL(t, ping("pgx"), roomy...)
+		server := testkit.StartPostgreSQL(t, roomy...)
 		db := openDB(t, "pgx", server.DSN())
 		s := sqlStore(t, sqlstore.PostgreSQL, db)
 		loadTimed(t, db, sqlstore.PostgreSQL, n)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 	"github.com/keyhatch/keyhatch/store/storetest"
@@ -27,7 +28,7 @@ func TestTenProcessesMigrateANewDatabase(t *testing.T) {
 	t.Parallel()
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
-			for range count(1, 20) {
+			for range testkit.Scale(1, 20) {
 				dsn := server.dsn(t)
 				var ps []*process
 				for range 10 {
@@ -78,9 +79,9 @@ func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 		for _, step := range steps {
 			t.Run(server.name+" "+step, func(t *testing.T) {
 				t.Parallel()
-				for _, plan := range []func(*proxy, string) *cut{(*proxy).cutMessage, (*proxy).cutAnswer} {
+				for _, plan := range []func(proxy, string) *cut{proxy.cutMessage, proxy.cutAnswer} {
 					dsn := server.dsn(t)
-					p, through := newProxy(t, server.protocol, dsn)
+					p, through := startProxy(t, dsn)
 					c := plan(p, step)
 					err := newStore(t, server.dialect, openDB(t, server.driver, through), nil).Migrate(t.Context())
 					if !c.made.Load() || err == nil {
@@ -99,7 +100,7 @@ func TestTablesOfAnyNameInAnySchema(t *testing.T) {
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			db := server.open(t)
-			schema := newSchema(t, server, db, unique())
+			schema := newSchema(t, server, db, testkit.NewName())
 			for _, table := range []string{"order", "select", "user", "_", strings.Repeat("t", 48)} {
 				works(t, migrated(t, server.dialect, db, &sqlstore.Options{Table: table, Schema: schema}))
 			}
@@ -136,7 +137,7 @@ func TestTablesDoNotSeeEachOther(t *testing.T) {
 		t.Run(server.name, func(t *testing.T) {
 			db := server.open(t)
 			for _, o := range []sqlstore.Options{
-				{}, {Table: "staging"}, {Table: "production"}, {Schema: newSchema(t, server, db, unique())},
+				{}, {Table: "staging"}, {Table: "production"}, {Schema: newSchema(t, server, db, testkit.NewName())},
 			} {
 				works(t, migrated(t, server.dialect, db, &o)) // which begins with an empty one
 			}
@@ -170,7 +171,7 @@ func TestSchemaFilesByHand(t *testing.T) {
 // The tables are Migrate's own, as the test above shows, so the whole suite is
 // for the full counts.
 func TestSchemaFilesByHandHoldAStore(t *testing.T) {
-	for _, server := range servers[:count(0, len(servers))] {
+	for _, server := range servers[:testkit.Scale(0, len(servers))] {
 		t.Run(server.name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) store.Store {
 				dsn := server.dsn(t)
@@ -198,14 +199,14 @@ func runFiles(t *testing.T, server database, dsn string) {
 
 func runFile(t *testing.T, server database, dsn string, text []byte) {
 	t.Helper()
-	run, client := execPostgres, psql
+	client := psql
 	if server.dialect == sqlstore.MySQL {
-		run, client = execMySQL, mysqlClient
+		client = mysqlClient
 	}
 	c := client(dsn)
 	c.Stdin = bytes.NewReader(text)
 	if c.Err != nil { // it is not on the path
-		run(t, dsn, string(text))
+		testkit.Execute(t, dsn, string(text))
 		return
 	}
 	if out, err := c.CombinedOutput(); err != nil {
@@ -263,7 +264,7 @@ func asWorker(t *testing.T, server database, dsn string) string {
 	if server.dialect == sqlstore.MySQL {
 		grant = grantMySQL
 	}
-	worker := grant(t, dsn, unique())
+	worker := grant(t, dsn, testkit.NewName())
 	db := openDB(t, server.driver, worker)
 	for _, statement := range []string{"CREATE TABLE other (n INTEGER)", "DELETE FROM keyhatch_keys", "DROP TABLE keyhatch_keys_owners",
 		"ALTER TABLE keyhatch_keys ADD COLUMN n INTEGER", "CREATE INDEX i ON keyhatch_keys (name)"} {
@@ -278,9 +279,9 @@ func grantPostgres(t *testing.T, dsn, name string) string {
 	t.Helper()
 	u := parsed(dsn)
 	schema := u.Query().Get("search_path")
-	execPostgres(t, dsn, fmt.Sprintf(`CREATE ROLE %[1]s LOGIN PASSWORD '%[1]s'; GRANT USAGE ON SCHEMA %[2]s TO %[1]s;
+	testkit.Execute(t, dsn, fmt.Sprintf(`CREATE ROLE %[1]s LOGIN PASSWORD '%[1]s'; GRANT USAGE ON SCHEMA %[2]s TO %[1]s;
 		GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA %[2]s TO %[1]s`, name, schema))
-	t.Cleanup(func() { execPostgres(t, dsn, fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", name)) })
+	t.Cleanup(func() { testkit.Execute(t, dsn, fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", name)) })
 	u.User = url.UserPassword(name, name)
 	return u.String()
 }
@@ -288,9 +289,9 @@ func grantPostgres(t *testing.T, dsn, name string) string {
 func grantMySQL(t *testing.T, dsn, name string) string {
 	t.Helper()
 	config := parsedMySQL(dsn)
-	execMySQL(t, dsn, fmt.Sprintf(`CREATE USER %[1]s@'%%' IDENTIFIED BY '%[1]s';
+	testkit.Execute(t, dsn, fmt.Sprintf(`CREATE USER %[1]s@'%%' IDENTIFIED BY '%[1]s';
 		GRANT SELECT, INSERT, UPDATE ON %[2]s.* TO %[1]s@'%%'`, name, config.DBName))
-	t.Cleanup(func() { execMySQL(t, dsn, "DROP USER "+name) })
+	t.Cleanup(func() { testkit.Execute(t, dsn, "DROP USER "+name) })
 	config.User, config.Passwd = name, name
 	return config.FormatDSN()
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -15,10 +16,10 @@ import (
 // up to date. No call of theirs fails. How long Migrate takes and the longest call
 // beside it are for people to read.
 func TestMigrateBesideOthers(t *testing.T) {
-	n := count(5_000, 1_000_000)
+	n := testkit.Scale(5_000, 1_000_000)
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
-			if !soak { // else nobody disturbs
+			if !testkit.Soak() { // else nobody disturbs
 				t.Parallel()
 			}
 			dsn := d.dsn(t)

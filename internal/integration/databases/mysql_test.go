@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 	"github.com/keyhatch/keyhatch/store/storetest"
@@ -27,7 +28,7 @@ var mysqlParams = []string{
 // M-01: what the host sets for itself changes nothing here. The tests below
 // look at each of these where it matters.
 func TestStoreOnMySQLWithParameters(t *testing.T) {
-	for _, params := range mysqlParams[:count(0, len(mysqlParams))] {
+	for _, params := range mysqlParams[:testkit.Scale(0, len(mysqlParams))] {
 		t.Run(params, func(t *testing.T) { storetest.Run(t, withMySQL(params)) })
 	}
 }
@@ -154,7 +155,7 @@ func TestMySQLCutsNothingOff(t *testing.T) {
 func TestMigrateRefusesSettings(t *testing.T) {
 	t.Parallel()
 	isolation := "transaction_isolation"
-	if strings.Contains(ask[string](t, openDB(t, "mysql", mysqlServer(t)), "SELECT VERSION()"), "MariaDB") {
+	if strings.Contains(ask[string](t, openDB(t, "mysql", testkit.UseMySQL(t)), "SELECT VERSION()"), "MariaDB") {
 		isolation = "tx_isolation" // the name that every version of it knows
 	}
 	for params, want := range map[string]string{

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -14,7 +15,7 @@ import (
 // values at hand.
 func TestMySQLPlans(t *testing.T) {
 	t.Parallel()
-	if version := ask[string](t, openDB(t, "mysql", mysqlServer(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
+	if version := ask[string](t, openDB(t, "mysql", testkit.UseMySQL(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
 		t.Skipf("MySQL %s writes its plans in another way", version)
 	}
 	db, statements := planned(t, sqlstore.MySQL, mysqlConnector(t, mysqlDSN(t, "")))

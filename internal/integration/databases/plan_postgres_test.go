@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -22,7 +23,7 @@ type conn interface {
 // values at hand or for any.
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
-	db, statements := planned(t, sqlstore.PostgreSQL, postgresConnector(t, postgresDSN(t)))
+	db, statements := planned(t, sqlstore.PostgreSQL, postgresConnector(t, testkit.UseSchema(t)))
 	for _, mode := range []string{"generic", "custom"} {
 		for owner, sent := range statements {
 			t.Run(mode+" "+owner, func(t *testing.T) {

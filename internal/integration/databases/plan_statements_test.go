@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
 // planRows is how many rows the plans are made for. With fewer, reading the
 // whole table is the better plan at times.
-var planRows = count(30_000, 100_000)
+var planRows = testkit.Scale(30_000, 100_000)
 
 // The least number of statements that a Store has. A new one that a test here
 // does not send would go unexplained.

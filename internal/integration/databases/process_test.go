@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -40,7 +41,7 @@ func answerLines(ctx context.Context, role string) error {
 	defer db.Close()
 	db.SetMaxOpenConns(poolSize)
 	db.SetMaxIdleConns(poolSize)
-	s, err := sqlstore.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), &sqlstore.Options{Schema: schemaOf(os.Getenv("KEYHATCH_DSN"))})
+	s, err := sqlstore.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), &sqlstore.Options{Schema: testkit.GetParam(os.Getenv("KEYHATCH_DSN"), "search_path")})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package databases_test
 import (
 	"crypto/sha256"
 	"errors"
-	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -85,14 +84,4 @@ func outage(t testing.TB, err error, what string) {
 func isSentinel(err error) bool {
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDuplicate) ||
 		errors.Is(err, store.ErrLimit) || errors.Is(err, store.ErrConflict)
-}
-
-// soak asks for the full counts, which take minutes.
-var soak = os.Getenv("KEYHATCH_SOAK") != ""
-
-func count(short, full int) int {
-	if soak {
-		return full
-	}
-	return short
 }

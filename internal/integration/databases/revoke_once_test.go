@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -14,7 +15,7 @@ import (
 // works over a connection that is hardly good enough for look-ups.
 func TestRevokeIsOneStatement(t *testing.T) {
 	t.Parallel()
-	db, sent := recorded(t, postgresConnector(t, postgresDSN(t)))
+	db, sent := recorded(t, postgresConnector(t, testkit.UseSchema(t)))
 	s := sqlStore(t, sqlstore.PostgreSQL, db)
 	insert(t, s, record("o", "k1"))
 	sent.seen = nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -36,10 +37,10 @@ func revokeAll(ctx context.Context, m *apikey.Manager, owner string) (n, calls i
 // RevokeAll of a million keys ends. If its process is killed meanwhile,
 // whole batches are revoked, and another call revokes the others.
 func TestRevokeAllIsResumed(t *testing.T) {
-	n := count(4*store.RevokeBatch, 1_000_000)
+	n := testkit.Scale(4*store.RevokeBatch, 1_000_000)
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
-			if !soak { // else nobody disturbs
+			if !testkit.Soak() { // else nobody disturbs
 				t.Parallel()
 			}
 			dsn := d.dsn(t)

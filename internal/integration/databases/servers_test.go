@@ -3,20 +3,16 @@ package databases_test
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"io"
 	"log"
-	"math/rand/v2"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	"github.com/keyhatch/keyhatch/store/storetest/testserver"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -24,65 +20,18 @@ func TestMain(m *testing.M) {
 		os.Exit(play(role))
 	}
 	mysql.SetLogger(log.New(io.Discard, "", 0)) // it tells of connections that are cut on purpose
-	os.Exit(testserver.Run(m))
+	os.Exit(testkit.Run(m))
 }
 
 // poolSize is how many connections a test has open at most, so that many
 // tests may run beside each other.
 const poolSize = 10
 
-// postgresServer is the data source name of the server that the tests share.
-func postgresServer(t testing.TB) string {
-	t.Helper()
-	return testserver.PostgreSQL(t, ping("pgx"))
-}
-
-// mysqlServer is the same for MariaDB.
-func mysqlServer(t testing.TB) string {
-	t.Helper()
-	return testserver.MySQL(t, ping("mysql"))
-}
-
-func ping(driver string) func(dsn string) error {
-	return func(dsn string) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		db, err := sql.Open(driver, dsn)
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		return db.PingContext(ctx)
-	}
-}
-
-// postgresDSN names a new schema, which goes with the test.
-func postgresDSN(t testing.TB) string {
-	t.Helper()
-	server, schema := postgresServer(t), unique()
-	execPostgres(t, server, "CREATE SCHEMA "+schema)
-	t.Cleanup(func() { execPostgres(t, server, "DROP SCHEMA "+schema+" CASCADE") })
-	return withParam(server, "search_path", schema)
-}
-
-// schemaOf is the schema that a data source name has from postgresDSN, or "".
-func schemaOf(dsn string) string {
-	if !strings.HasPrefix(dsn, "postgres:") {
-		return ""
-	}
-	return parsed(dsn).Query().Get("search_path")
-}
-
 // mysqlDSN names a new database, which goes with the test. The parameters are
 // the driver's, as in "parseTime=true&charset=latin1".
 func mysqlDSN(t testing.TB, params string) string {
 	t.Helper()
-	server, name := mysqlServer(t), unique()
-	execMySQL(t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() { execMySQL(t, server, "DROP DATABASE "+name) })
-	config := parsedMySQL(server)
-	config.DBName = name
-	return withMySQLParams(config.FormatDSN(), params)
+	return withMySQLParams(testkit.UseDatabase(t), params)
 }
 
 // mysqlDB is a pool of connections to a new database.
@@ -121,43 +70,7 @@ func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
 	return v
 }
 
-// execPostgres runs statements on a connection of their own.
-func execPostgres(t testing.TB, dsn, statements string) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	if _, err := conn.PgConn().Exec(ctx, statements).ReadAll(); err != nil {
-		t.Fatalf("%s: %v", statements, err)
-	}
-}
-
-// execMySQL is the same for MariaDB.
-func execMySQL(t testing.TB, dsn, statements string) {
-	t.Helper()
-	config := parsedMySQL(dsn)
-	config.MultiStatements = true
-	db, err := sql.Open("mysql", config.FormatDSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	execute(t, db, statements)
-}
-
-// withParam is a PostgreSQL data source name with one more parameter.
-func withParam(dsn, name, value string) string {
-	u := parsed(dsn)
-	query := u.Query()
-	query.Set(name, value)
-	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // pgx takes a plus for a plus
-	return u.String()
-}
-
-// withMySQLParams is the same for MariaDB.
+// withMySQLParams is a data source name with more parameters.
 func withMySQLParams(dsn, params string) string {
 	if params == "" {
 		return dsn
@@ -183,6 +96,3 @@ func parsedMySQL(dsn string) *mysql.Config {
 	}
 	return config
 }
-
-// unique names something that no other test has.
-func unique() string { return fmt.Sprintf("test_%x", rand.Uint64()) }

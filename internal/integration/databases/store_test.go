@@ -9,6 +9,7 @@ import (
 
 	_ "github.com/lib/pq" // the driver "postgres"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 	"github.com/keyhatch/keyhatch/store/remotestore"
@@ -24,7 +25,7 @@ var stores = []struct {
 	open source
 }{
 	{"sqlstore on PostgreSQL", onSQL(servers[0])},
-	{"sqlstore on PostgreSQL through lib pq", onSQL(database{"", "postgres", sqlstore.PostgreSQL, postgresDSN})},
+	{"sqlstore on PostgreSQL through lib pq", onSQL(database{"", "postgres", sqlstore.PostgreSQL, testkit.UseSchema})},
 	{"sqlstore on MariaDB", onSQL(servers[1])},
 	{"remotestore over pgstore", over(each(openPgstore))},
 	{"remotestore over sqlitestore", over(each(openSQLite))},
@@ -46,8 +47,8 @@ func openSQLite(t *testing.T) store.Store {
 
 func openPgstore(t *testing.T) store.Store {
 	t.Helper()
-	dsn := postgresDSN(t)
-	s, err := pgstore.Open(t.Context(), dsn, &pgstore.Options{Schema: schemaOf(dsn)})
+	dsn := testkit.UseSchema(t)
+	s, err := pgstore.Open(t.Context(), dsn, &pgstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func over(inner source) source {
 
 // M-01, P-01: one behaviour, whatever keeps the records.
 func TestStore(t *testing.T) {
-	for _, s := range stores[:count(3, len(stores))] {
+	for _, s := range stores[:testkit.Scale(3, len(stores))] {
 		t.Run(s.name, func(t *testing.T) { storetest.Run(t, s.open(t)) })
 	}
 }

@@ -13,12 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
 // batch is how many uses a Touch has here.
-var batch = count(300, 1000)
+var batch = testkit.Scale(300, 1000)
 
 // Uses of the same keys, from many goroutines in batches that overlap, wait for
 // each other and never in a circle. The server itself counts the circles that
@@ -60,12 +61,12 @@ var countedServers = []counted{
 // postgresDatabase names a whole new database, which has counters of its own.
 func postgresDatabase(t testing.TB) string {
 	t.Helper()
-	server, name := postgresServer(t), unique()
-	execPostgres(t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() { execPostgres(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	server, name := testkit.UsePostgreSQL(t), testkit.NewName()
+	testkit.Execute(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { testkit.Execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	u := parsed(server)
 	u.Path = "/" + name
-	return withParam(u.String(), "deadlock_timeout", "20ms") // rather than wait a second for each
+	return testkit.SetParam(u.String(), "deadlock_timeout", "20ms") // rather than wait a second for each
 }
 
 // postgresDeadlocks ends the idle connections first, since what a connection
@@ -121,7 +122,7 @@ func all(t *testing.T, s store.Store) (rs []store.Record) {
 func touchAll(t *testing.T, s store.Store, bothOrders bool) map[store.Digest]time.Time {
 	t.Helper()
 	const touchers = 8
-	rounds := count(4, 200)
+	rounds := testkit.Scale(4, 200)
 	latest := map[store.Digest]time.Time{}
 	batches := make([][]store.Use, touchers*rounds)
 	for i := range batches {
@@ -211,7 +212,7 @@ func TestUnsortedUsesDeadlock(t *testing.T) {
 // been revoked has been used for the last time.
 func TestTouchBesideOtherWrites(t *testing.T) {
 	t.Parallel()
-	keys := count(120, 400)
+	keys := testkit.Scale(120, 400)
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			s := sqlStore(t, server.dialect, server.open(t))

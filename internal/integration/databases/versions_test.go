@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -48,7 +49,7 @@ func TestVersionsShareADatabase(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, d)
-			for i := range count(40, 2000) {
+			for i := range testkit.Scale(40, 2000) {
 				k := &mixedKey{Record: record(fmt.Sprint("o", i%5), fmt.Sprint("k", i))}
 				f.keys = append(f.keys, k)
 				f.must(f.old.Insert(t.Context(), k.Record, -1), "Insert by version 1 before the migration")
@@ -195,7 +196,7 @@ func TestVersionsShareALimit(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, d)
 			f.must(f.now.Migrate(t.Context()), "Migrate")
-			for round := range count(4, 200) {
+			for round := range testkit.Scale(4, 200) {
 				owner := fmt.Sprint("o", round)
 				var admitted atomic.Int64
 				together(creators, func(i int) {

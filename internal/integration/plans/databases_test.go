@@ -2,13 +2,13 @@ package plans_test
 
 import (
 	"database/sql"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -22,8 +22,8 @@ type database struct {
 
 var databases = []database{
 	{"SQLite", "sqlite", sqlstore.SQLite, sqliteDSN},
-	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, postgresDSN},
-	{"MariaDB", "mysql", sqlstore.MySQL, mysqlDSN},
+	{"PostgreSQL", "pgx", sqlstore.PostgreSQL, testkit.UseSchema},
+	{"MariaDB", "mysql", sqlstore.MySQL, testkit.UseDatabase},
 }
 
 func sqliteDSN(t testing.TB) string {
@@ -111,14 +111,4 @@ func subscriptions(t testing.TB, p *sqlprovider.Provider, owner string) []entitl
 		t.Fatal(err)
 	}
 	return all
-}
-
-// soak reports whether to run the full counts, which take minutes.
-var soak = os.Getenv("KEYHATCH_SOAK") != ""
-
-func count(short, full int) int {
-	if soak {
-		return full
-	}
-	return short
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -73,10 +74,10 @@ func TestRowLevelSecurity(t *testing.T) {
 // of sqlprovider lists.
 func worker(t *testing.T, dsn string) string {
 	t.Helper()
-	name, schema := unique(), schemaOf(dsn)
-	execPostgres(t, dsn, strings.NewReplacer("NAME", name, "PLACE", schema).Replace(`CREATE ROLE NAME LOGIN PASSWORD 'NAME';
+	name, schema := testkit.NewName(), testkit.GetParam(dsn, "search_path")
+	testkit.Execute(t, dsn, strings.NewReplacer("NAME", name, "PLACE", schema).Replace(`CREATE ROLE NAME LOGIN PASSWORD 'NAME';
 		GRANT USAGE ON SCHEMA PLACE TO NAME; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA PLACE TO NAME`))
-	t.Cleanup(func() { execPostgres(t, dsn, "DROP OWNED BY "+name+"; DROP ROLE "+name) })
+	t.Cleanup(func() { testkit.Execute(t, dsn, "DROP OWNED BY "+name+"; DROP ROLE "+name) })
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestSearchPath(t *testing.T) {
 	dsn, other := d.dsn(t), d.dsn(t)
 	db := openDB(t, d.driver, dsn)
 	db.SetMaxOpenConns(1)
-	o := &sqlprovider.Options{Table: "only_" + unique()}
+	o := &sqlprovider.Options{Table: "only_" + testkit.NewName()}
 	open := func(dsn string) error {
 		p, err := sqlprovider.New(openDB(t, d.driver, dsn), d.dialect, catalog(t), o)
 		if err != nil {
@@ -123,10 +124,10 @@ func TestSearchPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, p, bought("ann", "sub_1", "pro"), true)
-	isOutage(t, open(other), "one in schema "+schemaOf(dsn)+": set Options.Schema", "Migrate by another search path")
+	isOutage(t, open(other), "one in schema "+testkit.GetParam(dsn, "search_path")+": set Options.Schema", "Migrate by another search path")
 
 	execute(t, db, "CREATE TEMPORARY TABLE "+o.Table+" AS SELECT * FROM "+o.Table+" WHERE owner = ''")
-	execute(t, db, "SET search_path = "+schemaOf(other))
+	execute(t, db, "SET search_path = "+testkit.GetParam(other, "search_path"))
 	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess {
 		t.Errorf("after the search path changed: got %+v, %v, want access", e, err)
 	}
@@ -136,14 +137,14 @@ func TestSearchPath(t *testing.T) {
 func TestDatabaseEncoding(t *testing.T) {
 	t.Parallel()
 	d := databases[1]
-	server, name := postgresServer(t), unique()
-	execPostgres(t, server, "CREATE DATABASE "+name+" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-	t.Cleanup(func() { execPostgres(t, server, "DROP DATABASE "+name) })
+	server, name := testkit.UsePostgreSQL(t), testkit.NewName()
+	testkit.Execute(t, server, "CREATE DATABASE "+name+" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	t.Cleanup(func() { testkit.Execute(t, server, "DROP DATABASE "+name) })
 	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.Path = "/" + name
-	db := openDB(t, d.driver, withParam(u.String(), "client_encoding", "UTF8"))
+	db := openDB(t, d.driver, testkit.SetParam(u.String(), "client_encoding", "UTF8"))
 	isOutage(t, newProvider(t, d, db, nil).Migrate(t.Context()), "the encoding of the database is LATIN1", "Migrate")
 }

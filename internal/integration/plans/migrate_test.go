@@ -10,12 +10,13 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
 func TestEightMigrateAtOnce(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		for range count(1, 20) {
+		for range testkit.Scale(1, 20) {
 			dsn := d.dsn(t)
 			var wg sync.WaitGroup
 			for range 8 {
@@ -119,7 +120,7 @@ func TestTablesOfAnyName(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
 		db := openDB(t, d.driver, dsn)
-		keys, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: schemaOf(dsn)})
+		keys, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 		if err == nil {
 			err = keys.Migrate(t.Context())
 		}
@@ -141,7 +142,7 @@ func TestTablesInAnotherSchema(t *testing.T) {
 	for _, d := range databases[1:] {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			db, schema := openDB(t, d.driver, d.dsn(t)), unique()
+			db, schema := openDB(t, d.driver, d.dsn(t)), testkit.NewName()
 			execute(t, db, "CREATE SCHEMA "+schema)
 			cascade := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: " CASCADE"}[d.dialect]
 			t.Cleanup(func() { execute(t, db, "DROP SCHEMA "+schema+cascade) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -34,7 +35,7 @@ func putHistory(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	p, err := sqlprovider.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), c, &sqlprovider.Options{Schema: schemaOf(dsn)})
+	p, err := sqlprovider.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), c, &sqlprovider.Options{Schema: testkit.GetParam(dsn, "search_path")})
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func TestProcessesWriteTheSameTable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
 		var running []*exec.Cmd
-		for range count(2, 8) {
+		for range testkit.Scale(2, 8) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0])
 			cmd.Env = append(os.Environ(), "KEYHATCH_PUT="+dsn, "KEYHATCH_DRIVER="+d.driver, "KEYHATCH_DIALECT="+string(d.dialect))
 			cmd.Stderr = os.Stderr

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // history returns all states that are reported about an owner: three subscriptions and a
@@ -50,7 +51,7 @@ func TestOrderMakesNoDifference(t *testing.T) {
 		writers := []*sqlprovider.Provider{
 			migrated(t, d, openDB(t, d.driver, dsn)), newProvider(t, d, openDB(t, d.driver, dsn), nil),
 		}
-		for round := range count(5, 1000) {
+		for round := range testkit.Scale(5, 1000) {
 			owner := fmt.Sprint("owner ", round)
 			all := history(owner)
 			changes := putAll(t, writers, replayed(all))

@@ -7,7 +7,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
-	"github.com/keyhatch/keyhatch/store/sqlstore"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // poll is short to keep the tests short.
@@ -133,14 +133,15 @@ func TestWatchCallsGapWhenTheServerIsBack(t *testing.T) {
 			t.Parallel()
 			dsn := d.dsn(t)
 			direct := migrated(t, d, openDB(t, d.driver, dsn))
-			proxy := newProxy(t, address(d, dsn))
-			watcher := newProvider(t, d, openDB(t, d.driver, through(d, dsn, proxy.Addr().String())), &sqlprovider.Options{Poll: poll})
+			proxy := testkit.StartProxy(t, testkit.AddressOf(dsn))
+			watcher := newProvider(t, d, openDB(t, d.driver, testkit.SetAddress(dsn, proxy.Address())), &sqlprovider.Options{Poll: poll})
 			told := watch(t, watcher)
 			wantTold(t, told, "")
-			proxy.cut(true)
+			proxy.Inject(testkit.Fault{Reset: true})
 			put(t, direct, bought("ann", "sub_1", "pro"), true)
-			proxy.waitRefused(t)
-			proxy.cut(false)
+			// A driver tries fewer times for one statement.
+			testkit.Await(t, "six connections are refused", func() bool { return proxy.Refused() >= 6 })
+			proxy.Heal()
 			wantTold(t, told, "")
 			put(t, direct, bought("bob", "sub_1", "pro"), true)
 			wantTold(t, told, "bob")
@@ -159,22 +160,4 @@ func TestWatchCallsGapWhenTheFileIsBack(t *testing.T) {
 	wantTold(t, told, "")
 	put(t, p, bought("bob", "sub_1", "pro"), true)
 	wantTold(t, told, "bob")
-}
-
-func address(d database, dsn string) string {
-	if d.dialect == sqlstore.MySQL {
-		return parsedMySQL(dsn).Addr
-	}
-	return parsed(dsn).Host
-}
-
-func through(d database, dsn, address string) string {
-	if d.dialect == sqlstore.MySQL {
-		config := parsedMySQL(dsn)
-		config.Addr = address
-		return config.FormatDSN()
-	}
-	u := parsed(dsn)
-	u.Host = address
-	return u.String()
 }

@@ -102,7 +102,8 @@ func testFunctions(t *testing.T) map[string]function {
 }
 
 func isTest(path string) bool {
-	return strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, ".go") && strings.Contains(path, "test/")
+	return strings.HasSuffix(path, "_test.go") ||
+		strings.HasSuffix(path, ".go") && (strings.Contains(path, "test/") || strings.HasPrefix(path, "internal/testkit/"))
 }
 
 // takeComments returns the comments of a function, inside and above, and takes

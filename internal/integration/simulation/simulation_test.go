@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // whatever happens in whatever order, no instance returns what was not
@@ -16,7 +18,7 @@ func TestSimulation(t *testing.T) {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
 		n = 10_000
-	case raced:
+	case testkit.Race:
 		n = 30 // all else takes ten times as long
 	}
 	if text := os.Getenv("KEYHATCH_SEED"); text != "" {

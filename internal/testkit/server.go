@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"errors"
@@ -27,30 +27,30 @@ type Server struct {
 	process  *process // nil while it is down
 }
 
-// StartPostgreSQL starts a server that ends with the test. Settings are as in
+// StartPostgreSQL starts a server that ends with the test. Settings are those of
 // postgresql.conf: "default_transaction_isolation=serializable".
-func StartPostgreSQL(tb testing.TB, ping func(dsn string) error, settings ...string) *Server {
+func StartPostgreSQL(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	return start(tb, postgreSQL, ping, settings)
+	return start(tb, postgreSQL, settings)
 }
 
-// StartMySQL starts a server that ends with the test. Settings are as on the
-// command line, without the dashes: "transaction-isolation=SERIALIZABLE".
-func StartMySQL(tb testing.TB, ping func(dsn string) error, settings ...string) *Server {
+// StartMySQL starts a server that ends with the test. Settings are those of the command
+// line, without the dashes: "transaction-isolation=SERIALIZABLE".
+func StartMySQL(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	return start(tb, mySQL, ping, settings)
+	return start(tb, mySQL, settings)
 }
 
-// StartRedis starts a server that ends with the test. It writes nothing to disk
-// unless a setting asks for it: "appendonly=yes".
-func StartRedis(tb testing.TB, ping func(addr string) error, settings ...string) *Server {
+// StartRedis starts a server that ends with the test. It writes nothing to disk unless a
+// setting asks for it: "appendonly=yes".
+func StartRedis(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	return start(tb, redis, ping, settings)
+	return start(tb, redis, settings)
 }
 
-func start(tb testing.TB, e *engine, ping func(string) error, settings []string) *Server {
+func start(tb testing.TB, e *engine, settings []string) *Server {
 	tb.Helper()
-	s, err := newServer(e, ping, settings)
+	s, err := newServer(e, settings)
 	if errors.Is(err, errMissing) {
 		skip(tb, err.Error())
 	}
@@ -62,7 +62,7 @@ func start(tb testing.TB, e *engine, ping func(string) error, settings []string)
 	return s
 }
 
-// DSN is the server's address, as [PostgreSQL], [MySQL] and [Redis] have it. It
+// DSN is the server's address, as [UsePostgreSQL], [UseMySQL] and [UseRedis] return it. It
 // stays the same when the server is started again.
 func (s *Server) DSN() string { return s.engine.dsn(s.port) }
 
@@ -94,7 +94,7 @@ func (s *Server) Start() {
 }
 
 // newServer creates a server's data and starts it.
-func newServer(e *engine, ping func(string) error, settings []string) (*Server, error) {
+func newServer(e *engine, settings []string) (*Server, error) {
 	program, create, err := e.find()
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func newServer(e *engine, ping func(string) error, settings []string) (*Server, 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{engine: e, ping: ping, settings: settings, program: program, folder: folder}
+	s := &Server{engine: e, ping: e.ping, settings: settings, program: program, folder: folder}
 	if s.keeper, err = newKeeper(folder, e.quit); err != nil {
 		os.RemoveAll(folder)
 		return nil, err
@@ -129,7 +129,7 @@ func (s *Server) create(command func(folder string) []string) error {
 	}
 	<-p.exited
 	if p.err != nil {
-		return fmt.Errorf("testserver: create the data of %s: %w\n%s", s.engine.name, p.err, p.log)
+		return fmt.Errorf("testkit: create the data of %s: %w\n%s", s.engine.name, p.err, p.log)
 	}
 	return nil
 }
@@ -154,7 +154,7 @@ func (s *Server) start() (err error) {
 		return err
 	}
 	if err := s.await(); err != nil {
-		err = fmt.Errorf("testserver: %s: %w\n%s", s.engine.name, err, s.process.log)
+		err = fmt.Errorf("testkit: %s: %w\n%s", s.engine.name, err, s.process.log)
 		s.Kill()
 		return err
 	}

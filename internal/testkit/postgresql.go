@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"fmt"
@@ -21,6 +21,7 @@ var postgreSQL = &engine{
 	dsn: func(port int) string {
 		return fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", loopback(port))
 	},
+	ping:    pingPostgreSQL,
 	command: postgresCommand,
 	creator: postgresCreator,
 	sweep:   sweepPostgres,

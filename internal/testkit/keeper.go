@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func newKeeper(folder, signal string) (*keeper, error) {
 		return nil, err
 	}
 	if err := k.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("testserver: %w", err)
+		return nil, fmt.Errorf("testkit: %w", err)
 	}
 	return k, nil
 }

@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"net"
@@ -20,7 +20,7 @@ func TestTakenPort(t *testing.T) {
 	for _, c := range servers {
 		t.Run(c.engine.name, func(t *testing.T) {
 			t.Parallel()
-			s := c.start(t, c.ping)
+			s := c.start(t)
 			s.Kill()
 			l, err := net.Listen("tcp", loopback(s.port))
 			if err != nil {
@@ -31,7 +31,7 @@ func TestTakenPort(t *testing.T) {
 			if err := s.start(); err == nil || !strings.Contains(err.Error(), "Address already in use") {
 				t.Fatalf("got %v, want that the port is taken", err)
 			}
-			s.ping = c.ping
+			s.ping = c.engine.ping
 			ports := []int{s.port, s.port, another(t)}
 			err = s.startOn(func() (port int, err error) {
 				port, ports = ports[0], ports[1:]

@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"fmt"
@@ -18,6 +18,7 @@ var mySQL = &engine{
 	ready:    "ready for connections",
 	quit:     "KILL",
 	dsn:      func(port int) string { return fmt.Sprintf("root@tcp(%s)/", loopback(port)) },
+	ping:     pingMySQL,
 	command:  mysqlCommand,
 	creator:  mysqlCreator,
 }
@@ -37,7 +38,7 @@ func mysqlCommand(program, folder string, port int, settings []string) []string 
 func mysqlCreator(program string) (func(folder string) []string, error) {
 	version, err := exec.Command(program, "--no-defaults", "--version").Output()
 	if err != nil {
-		return nil, fmt.Errorf("testserver: %s --version: %w", program, err)
+		return nil, fmt.Errorf("testkit: %s --version: %w", program, err)
 	}
 	if !strings.Contains(string(version), "MariaDB") {
 		return func(folder string) []string {

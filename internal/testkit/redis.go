@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"strconv"
@@ -14,6 +14,7 @@ var redis = &engine{
 	ready:    "Ready to accept connections",
 	quit:     "KILL",
 	dsn:      loopback,
+	ping:     pingRedis,
 	command:  redisCommand,
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package testserver
+package testkit
 
 import (
 	"fmt"
@@ -52,11 +52,11 @@ func account(name string) (uid, gid uint32, err error) {
 		u, err = user.Lookup("nobody")
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("testserver: %w", err)
+		return 0, 0, fmt.Errorf("testkit: %w", err)
 	}
 	id, err := strconv.ParseInt(u.Uid, 10, 64) // -2 is nobody on macOS
 	if err != nil {
-		return 0, 0, fmt.Errorf("testserver: %w", err)
+		return 0, 0, fmt.Errorf("testkit: %w", err)
 	}
 	group, err := strconv.ParseInt(u.Gid, 10, 64)
 	return uint32(id), uint32(group), err

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package testserver
+package testkit
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 // Elsewhere no server is started: the environment has to name one.
 const supported = false
 
-var errUnsupported = errors.New("testserver: not on this system")
+var errUnsupported = errors.New("testkit: not on this system")
 
 func attributes(string) (*syscall.SysProcAttr, error) { return nil, errUnsupported }
 

@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"bufio"
@@ -24,7 +24,7 @@ func TestNothingIsLeft(t *testing.T) {
 				var s *Server
 				var segment string
 				t.Run("used", func(t *testing.T) {
-					s = c.start(t, c.ping)
+					s = c.start(t)
 					segment = sharedMemory(t, s.folder)
 					if killed {
 						s.Kill()
@@ -33,7 +33,7 @@ func TestNothingIsLeft(t *testing.T) {
 				if s == nil {
 					t.Skip("the server is missing")
 				}
-				if c.ping(s.DSN()) == nil {
+				if c.engine.ping(s.DSN()) == nil {
 					t.Error("the server outlives its test")
 				}
 				if _, err := os.Stat(s.folder); !errors.Is(err, os.ErrNotExist) {
@@ -75,16 +75,16 @@ func segments(t *testing.T) map[string]bool {
 	return numbers
 }
 
-const child = "KEYHATCH_TESTSERVER_CHILD"
+const child = "KEYHATCH_TESTKIT_CHILD"
 
 // A test process that is killed takes its servers with it, those that all its
 // tests share and that of one.
 func TestServersDieWithTheirProcess(t *testing.T) {
 	if os.Getenv(child) != "" {
 		for _, c := range servers {
-			fmt.Println(c.shared(t, c.ping))
+			fmt.Println(c.shared(t))
 		}
-		fmt.Println(StartRedis(t, pingRedis).DSN())
+		fmt.Println(StartRedis(t).DSN())
 		select {}
 	}
 	for _, c := range servers {
@@ -119,7 +119,7 @@ func TestServersDieWithTheirProcess(t *testing.T) {
 		}
 	}
 	for i, dsn := range dsns {
-		if servers[min(i, len(servers)-1)].ping(dsn) == nil { // Redis comes last
+		if servers[min(i, len(servers)-1)].engine.ping(dsn) == nil { // Redis comes last
 			t.Errorf("%s outlives its test process", dsn)
 		}
 	}
@@ -128,7 +128,7 @@ func TestServersDieWithTheirProcess(t *testing.T) {
 // reachable is a folder that the servers' users can reach, unlike t.TempDir's.
 func reachable(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "testserver-")
+	folder, err := os.MkdirTemp("", "testkit-")
 	if err == nil {
 		err = os.Chmod(folder, 0o755)
 	}

@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"io"
@@ -11,13 +11,13 @@ import (
 )
 
 func TestServerKeepsWhatItHasOverAKill(t *testing.T) {
-	s := StartRedis(t, pingRedis, "appendonly=yes", "appendfsync=always")
-	if answer, err := dial(s.DSN(), "SET key value\r\n", 5); err != nil || string(answer) != "+OK\r\n" {
+	s := StartRedis(t, "appendonly=yes", "appendfsync=always")
+	if answer, err := ask(s.DSN(), "SET key value\r\n", 5); err != nil || string(answer) != "+OK\r\n" {
 		t.Fatalf("got %q, %v", answer, err)
 	}
 	s.Kill()
 	s.Start()
-	if answer, err := dial(s.DSN(), "GET key\r\n", 11); err != nil || !strings.Contains(string(answer), "value") {
+	if answer, err := ask(s.DSN(), "GET key\r\n", 11); err != nil || !strings.Contains(string(answer), "value") {
 		t.Errorf("got %q, %v, want the value", answer, err)
 	}
 }
@@ -31,10 +31,10 @@ END $$`
 // A PostgreSQL server's children lead groups of their own, and one that counts
 // does not look whether its parent still lives.
 func TestKillReachesTheBusy(t *testing.T) {
-	s := StartPostgreSQL(t, pingPostgreSQL)
+	s := StartPostgreSQL(t)
 	conn := session(t, s.DSN())
-	io.WriteString(conn, "Q"+sized(busy+"\x00"))
-	await(t, conn, "counting")
+	io.WriteString(conn, "Q"+withLength(busy+"\x00"))
+	readUntil(t, conn, "counting")
 	s.Kill()
 	conn.SetReadDeadline(time.Now().Add(time.Second))
 	if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
@@ -55,12 +55,12 @@ func session(t *testing.T, dsn string) net.Conn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	io.WriteString(conn, startup(u.User.Username()))
-	await(t, conn, "Z\x00\x00\x00\x05I")
+	readUntil(t, conn, "Z\x00\x00\x00\x05I")
 	return conn
 }
 
-// await reads until the server has sent the words.
-func await(t *testing.T, conn net.Conn, words string) {
+// readUntil reads until the server has sent the words.
+func readUntil(t *testing.T, conn net.Conn, words string) {
 	t.Helper()
 	conn.SetReadDeadline(time.Now().Add(patience))
 	for sent := ""; !strings.Contains(sent, words); {
@@ -75,8 +75,8 @@ func await(t *testing.T, conn net.Conn, words string) {
 
 // A server may end by itself, on a full disk for one.
 func TestServerThatEndedStartsAgain(t *testing.T) {
-	s := StartRedis(t, pingRedis)
-	dial(s.DSN(), "SHUTDOWN NOSAVE\r\n", 1)
+	s := StartRedis(t)
+	ask(s.DSN(), "SHUTDOWN NOSAVE\r\n", 1)
 	<-s.process.exited
 	s.Start()
 	if err := pingRedis(s.DSN()); err != nil {

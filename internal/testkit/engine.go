@@ -1,4 +1,4 @@
-package testserver
+package testkit
 
 import (
 	"errors"
@@ -22,6 +22,7 @@ type engine struct {
 	quit     string   // the signal that ends it at once and leaves nothing behind
 
 	dsn     func(port int) string
+	ping    func(dsn string) error // returns nil if the server answers
 	command func(program, folder string, port int, settings []string) []string
 	// creator is how a program's data are created; nil: it creates them itself.
 	creator func(program string) (command func(folder string) []string, err error)
@@ -34,13 +35,13 @@ var errMissing = errors.New("install")
 // find returns the server's program and how to create its data.
 func (e *engine) find() (program string, create func(folder string) []string, err error) {
 	if !supported {
-		return "", nil, fmt.Errorf("testserver: %s cannot be started on this system: %w it elsewhere", e.name, errMissing)
+		return "", nil, fmt.Errorf("testkit: %s cannot be started on this system: %w it elsewhere", e.name, errMissing)
 	}
 	if program, err = find(e.programs...); err == nil && e.creator != nil {
 		create, err = e.creator(program)
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		err = fmt.Errorf("testserver: no %s here: %w %s", e.name, errMissing, e.packages)
+		err = fmt.Errorf("testkit: no %s here: %w %s", e.name, errMissing, e.packages)
 	}
 	return program, create, err
 }
@@ -81,7 +82,7 @@ func freePort() (int, error) {
 			return port, l.Close()
 		}
 	}
-	return 0, fmt.Errorf("testserver: no free port: %w", err)
+	return 0, fmt.Errorf("testkit: no free port: %w", err)
 }
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
