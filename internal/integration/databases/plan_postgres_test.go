@@ -24,6 +24,10 @@ type conn interface {
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
 	db, statements := planned(t, sqlstore.PostgreSQL, postgresConnector(t, testkit.UseSchema(t)))
+	for _, table := range []string{"keyhatch_keys_revocations", "keyhatch_keys_owners"} {
+		// So few rows are sooner read whole, as autovacuum might find out.
+		run(t, db, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)")
+	}
 	for _, mode := range []string{"generic", "custom"} {
 		for owner, sent := range statements {
 			t.Run(mode+" "+owner, func(t *testing.T) {
