@@ -15,7 +15,7 @@ var plans = map[string]entitlement.Entitlement{
 	"pro":  {APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:*"}, Features: []string{"export"}},
 }
 
-func catalog(t *testing.T) *entitlement.Catalog {
+func newPlanCatalog(t *testing.T) *entitlement.Catalog {
 	t.Helper()
 	c, err := entitlement.NewCatalog(plans)
 	if err != nil {
@@ -26,7 +26,7 @@ func catalog(t *testing.T) *entitlement.Catalog {
 
 func TestCatalogPlan(t *testing.T) {
 	t.Parallel()
-	c := catalog(t)
+	c := newPlanCatalog(t)
 	want := plans["pro"]
 	want.Plan = "pro"
 	got, err := c.Plan("pro")
@@ -84,7 +84,7 @@ func TestCatalogRefuses(t *testing.T) {
 func TestCatalogProvider(t *testing.T) {
 	t.Parallel()
 	down := errors.New("billing is down")
-	provider := catalog(t).Provider(func(_ context.Context, owner string) (string, error) {
+	provider := newPlanCatalog(t).Provider(func(_ context.Context, owner string) (string, error) {
 		switch owner {
 		case "down":
 			return "pro", down
@@ -111,5 +111,5 @@ func TestCatalogProvider(t *testing.T) {
 			t.Error("Provider(nil) did not panic")
 		}
 	}()
-	catalog(t).Provider(nil)
+	newPlanCatalog(t).Provider(nil)
 }

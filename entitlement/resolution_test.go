@@ -17,17 +17,17 @@ var begin = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 
 const day = 24 * time.Hour
 
-// sub returns a subscription that began and was paid until the given days after
+// newSub returns a subscription that began and was paid until the given days after
 // begin.
-func sub(id, plan string, status entitlement.Status, since, until int) entitlement.Subscription {
+func newSub(id, plan string, status entitlement.Status, since, until int) entitlement.Subscription {
 	return entitlement.Subscription{
 		Owner: "ann", ID: id, Plan: plan, Status: status,
 		StartedAt: begin.Add(time.Duration(since) * day), PeriodEnd: begin.Add(time.Duration(until) * day),
 	}
 }
 
-// change returns s after f has changed it.
-func change(s entitlement.Subscription, f func(*entitlement.Subscription)) entitlement.Subscription {
+// changed returns s after f has changed it.
+func changed(s entitlement.Subscription, f func(*entitlement.Subscription)) entitlement.Subscription {
 	f(&s)
 	return s
 }
@@ -76,76 +76,76 @@ var resolutions = []struct {
 }{
 	{name: "none", err: entitlement.ErrNone},
 	{name: "none, with an override", o: entitlement.Override{APIAccess: &yes}, err: entitlement.ErrNone},
-	{name: "a hold alone", subs: subs(sub("h", "", held, 0, 0)), err: entitlement.ErrNone},
-	{name: "a hold that ended alone", subs: subs(sub("h", "", ended, 0, 0)), err: entitlement.ErrNone},
-	{name: "a hold that ended, and the subscription it held", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", ended, 3, 0)), day: 4, plan: "pro", access: true},
-	{name: "a hold that ended, and an ended subscription", subs: subs(sub("1", "pro", ended, 0, 30), sub("h", "", ended, 3, 0)), day: 4, plan: "pro"},
-	{name: "one", subs: subs(sub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
-	{name: "one without an ID", subs: subs(sub("", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
-	{name: "one without an end", subs: subs(change(sub("1", "pro", active, 0, 0), setEndless)), day: 999, plan: "pro", access: true},
-	{name: "one without access", subs: subs(sub("1", "free", active, 0, 30)), day: 1, plan: "free"},
-	{name: "cancelled, before its end", subs: subs(sub("1", "team", active, 0, 30)), day: 29, plan: "team", access: true},
-	{name: "cancelled, at its end", subs: subs(sub("1", "team", active, 0, 30)), day: 30, plan: "team"},
-	{name: "in grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), day: 31, plan: "pro", access: true},
-	{name: "after the grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), day: 32, plan: "pro"},
-	{name: "no grace", subs: subs(sub("1", "team", pastDue, 0, 30)), day: 30, plan: "team"},
-	{name: "past due for ever", subs: subs(change(sub("1", "pro", pastDue, 0, 0), setEndless)), day: 1, plan: "pro"},
-	{name: "ended", subs: subs(sub("1", "pro", ended, 0, 30)), day: 1, plan: "pro"},
-	{name: "an unknown status", subs: subs(sub("1", "pro", "trialing", 0, 30)), day: 1, plan: "pro"},
-	{name: "no status", subs: subs(sub("1", "pro", "", 0, 30)), day: 1, plan: "pro"},
-	{name: "a better plan bought", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 10, 40)), day: 11, plan: "team", access: true},
-	{name: "a smaller plan bought", subs: subs(sub("2", "team", active, 0, 30), sub("1", "pro", active, 10, 40)), day: 11, plan: "pro", access: true},
-	{name: "the newer one ends first", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", active, 10, 20)), day: 25, plan: "team", access: true},
-	{name: "the newer one ended", subs: subs(sub("1", "team", active, 0, 30), sub("2", "pro", ended, 10, 40)), day: 11, plan: "team", access: true},
-	{name: "the newer one gives no access", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "free", active, 10, 40)), day: 11, plan: "pro", access: true},
-	{name: "both ended", subs: subs(sub("1", "pro", active, 0, 5), sub("2", "team", ended, 10, 40)), day: 20, plan: "team"},
-	{name: "begun at the same time", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 0, 30)), day: 1, plan: "team", access: true},
-	{name: "in dispute", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
-	{name: "in dispute, endless", subs: subs(change(sub("1", "pro", active, 0, 0), setEndless), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
-	{name: "in dispute since its start", subs: subs(sub("1", "pro", active, 3, 30), sub("h", "", held, 3, 0)), day: 4, plan: "pro"},
-	{name: "in dispute with a plan", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "team", held, 3, 99)), day: 4, plan: "pro"},
-	{name: "in dispute, all of them", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "team", active, 1, 30), sub("h", "", held, 3, 0)), day: 4, plan: "team"},
-	{name: "in dispute long ago", subs: subs(sub("1", "pro", active, 0, 99), sub("h", "", held, 3, 4)), day: 90, plan: "pro"},
-	{name: "bought again after it", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0), sub("2", "team", active, 4, 34)), day: 5, plan: "team", access: true},
-	{name: "in dispute again", subs: subs(sub("h", "", held, 3, 0), sub("2", "team", active, 4, 34), sub("i", "", held, 5, 0)), day: 6, plan: "team"},
-	{name: "in dispute, start of the hold unknown", subs: subs(sub("1", "pro", active, 0, 30), change(sub("h", "", held, 0, 0), setNoStart)), day: 1, plan: "pro"},
-	{name: "start unknown, in dispute", subs: subs(change(sub("1", "pro", active, 0, 30), setNoStart), sub("h", "", held, -999, 0)), day: 1, plan: "pro"},
-	{name: "start unknown", subs: subs(change(sub("1", "pro", active, 0, 30), setNoStart)), day: 1, plan: "pro", access: true},
-	{name: "a refund of an earlier period", subs: subs(change(sub("1", "pro", active, 0, 30), setRenewed), change(sub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro", access: true},
-	{name: "a refund of the current period", subs: subs(change(sub("1", "pro", active, 0, 30), setRenewed), change(sub("h", "", held, 9, 0), setRefunded(5))), day: 6, plan: "pro"},
-	{name: "a refund, period start unknown", subs: subs(sub("1", "pro", active, 3, 30), change(sub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro"},
-	{name: "a refund before it began", subs: subs(sub("1", "pro", active, 5, 30), change(sub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro", access: true},
-	{name: "a hold before it was renewed", subs: subs(change(sub("1", "pro", active, 0, 30), setRenewed), sub("h", "", held, 4, 0)), day: 6, plan: "pro"},
-	{name: "a hold without a start, and renewed", subs: subs(change(sub("1", "pro", active, 0, 30), setRenewed), change(sub("h", "", held, 0, 0), setNoStart)), day: 6, plan: "pro"},
-	{name: "two paid periods, neither newer", subs: subs(change(sub("1", "pro", active, 0, 30), setRenewed), sub("1", "pro", active, 0, 30)), day: 1, err: errAny},
-	{name: "an older state", subs: subs(sub("1", "pro", active, 0, 30), change(sub("1", "pro", ended, 0, 30), setNewer)), day: 1, plan: "pro"},
-	{name: "an older state that began later", subs: subs(sub("1", "team", active, 9, 30), change(sub("1", "pro", ended, 0, 30), setNewer)), day: 1, plan: "pro"},
-	{name: "a newer state", subs: subs(sub("1", "pro", ended, 0, 30), change(sub("1", "team", active, 0, 30), setNewer)), day: 1, plan: "team", access: true},
-	{name: "a hold that was lifted", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0), change(sub("h", "", ended, 3, 0), setNewer)), day: 4, plan: "pro", access: true},
-	{name: "the same twice", subs: subs(sub("1", "pro", active, 0, 30), sub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
-	{name: "two states, neither newer", subs: subs(sub("1", "pro", active, 0, 30), sub("1", "pro", ended, 0, 30)), day: 1, err: errAny},
-	{name: "two plans, neither newer", subs: subs(sub("1", "pro", active, 0, 30), sub("1", "team", active, 0, 30)), day: 1, err: errAny},
-	{name: "two ends, neither newer", subs: subs(sub("1", "pro", active, 0, 30), change(sub("1", "pro", active, 0, 30), setEndless)), day: 1, err: errAny},
-	{name: "another owner's", subs: subs(sub("1", "free", active, 0, 30), change(sub("2", "pro", active, 0, 30), func(s *entitlement.Subscription) { s.Owner = "bob" })), day: 1, err: errAny},
-	{name: "an unknown plan", subs: subs(sub("1", "premium", active, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
-	{name: "no plan", subs: subs(sub("1", "", active, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
-	{name: "an unknown plan, past due", subs: subs(sub("1", "premium", pastDue, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
-	{name: "an unknown plan, ended", subs: subs(sub("1", "premium", ended, 0, 30)), day: 1, plan: "premium"},
-	{name: "an unknown plan, lapsed", subs: subs(sub("1", "premium", active, 0, 30)), day: 30, plan: "premium"},
-	{name: "an unknown plan, lapsed, with grace", subs: subs(sub("1", "premium", active, 0, 30)), o: entitlement.Override{Grace: 5 * day}, day: 31, err: entitlement.ErrUnknownPlan},
-	{name: "an unknown plan, ended, with access", subs: subs(sub("1", "premium", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "premium"},
-	{name: "an unknown plan in dispute", subs: subs(sub("1", "premium", active, 0, 30), sub("h", "", held, 3, 0)), day: 4, plan: "premium"},
-	{name: "an unknown plan that began last", subs: subs(sub("1", "pro", active, 0, 30), sub("2", "premium", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
-	{name: "an unknown plan that was replaced", subs: subs(sub("1", "premium", active, 0, 30), sub("2", "pro", active, 1, 30)), day: 4, plan: "pro", access: true},
-	{name: "an unknown plan, replaced by one without access", subs: subs(sub("1", "premium", active, 0, 30), sub("2", "free", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
-	{name: "override gives access", subs: subs(sub("1", "free", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "free", access: true},
-	{name: "override removes access", subs: subs(sub("1", "pro", active, 0, 30)), o: entitlement.Override{APIAccess: &no}, day: 1, plan: "pro"},
-	{name: "override of an ended one", subs: subs(sub("1", "pro", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes, Grace: 9 * day}, day: 1, plan: "pro"},
-	{name: "override of a lapsed one", subs: subs(sub("1", "team", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 30, plan: "team"},
-	{name: "override of a disputed one", subs: subs(sub("1", "pro", active, 0, 30), sub("h", "", held, 3, 0)), o: entitlement.Override{APIAccess: &yes}, day: 4, plan: "pro"},
-	{name: "override of an unknown status", subs: subs(sub("1", "pro", "paused", 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "pro"},
-	{name: "override adds grace", subs: subs(sub("1", "team", pastDue, 0, 30)), o: entitlement.Override{Grace: 9 * day}, day: 38, plan: "team", access: true},
-	{name: "override removes grace", subs: subs(sub("1", "pro", pastDue, 0, 30)), o: entitlement.Override{Grace: -1}, day: 30, plan: "pro"},
+	{name: "a hold alone", subs: subs(newSub("h", "", held, 0, 0)), err: entitlement.ErrNone},
+	{name: "a hold that ended alone", subs: subs(newSub("h", "", ended, 0, 0)), err: entitlement.ErrNone},
+	{name: "a hold that ended, and the subscription it held", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", ended, 3, 0)), day: 4, plan: "pro", access: true},
+	{name: "a hold that ended, and an ended subscription", subs: subs(newSub("1", "pro", ended, 0, 30), newSub("h", "", ended, 3, 0)), day: 4, plan: "pro"},
+	{name: "one", subs: subs(newSub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
+	{name: "one without an ID", subs: subs(newSub("", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
+	{name: "one without an end", subs: subs(changed(newSub("1", "pro", active, 0, 0), setEndless)), day: 999, plan: "pro", access: true},
+	{name: "one without access", subs: subs(newSub("1", "free", active, 0, 30)), day: 1, plan: "free"},
+	{name: "cancelled, before its end", subs: subs(newSub("1", "team", active, 0, 30)), day: 29, plan: "team", access: true},
+	{name: "cancelled, at its end", subs: subs(newSub("1", "team", active, 0, 30)), day: 30, plan: "team"},
+	{name: "in grace", subs: subs(newSub("1", "pro", pastDue, 0, 30)), day: 31, plan: "pro", access: true},
+	{name: "after the grace", subs: subs(newSub("1", "pro", pastDue, 0, 30)), day: 32, plan: "pro"},
+	{name: "no grace", subs: subs(newSub("1", "team", pastDue, 0, 30)), day: 30, plan: "team"},
+	{name: "past due for ever", subs: subs(changed(newSub("1", "pro", pastDue, 0, 0), setEndless)), day: 1, plan: "pro"},
+	{name: "ended", subs: subs(newSub("1", "pro", ended, 0, 30)), day: 1, plan: "pro"},
+	{name: "an unknown status", subs: subs(newSub("1", "pro", "trialing", 0, 30)), day: 1, plan: "pro"},
+	{name: "no status", subs: subs(newSub("1", "pro", "", 0, 30)), day: 1, plan: "pro"},
+	{name: "a better plan bought", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "a smaller plan bought", subs: subs(newSub("2", "team", active, 0, 30), newSub("1", "pro", active, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "the newer one ends first", subs: subs(newSub("1", "team", active, 0, 30), newSub("2", "pro", active, 10, 20)), day: 25, plan: "team", access: true},
+	{name: "the newer one ended", subs: subs(newSub("1", "team", active, 0, 30), newSub("2", "pro", ended, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "the newer one gives no access", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "free", active, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "both ended", subs: subs(newSub("1", "pro", active, 0, 5), newSub("2", "team", ended, 10, 40)), day: 20, plan: "team"},
+	{name: "begun at the same time", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 0, 30)), day: 1, plan: "team", access: true},
+	{name: "in dispute", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "pro"},
+	{name: "in dispute, endless", subs: subs(changed(newSub("1", "pro", active, 0, 0), setEndless), newSub("h", "", held, 3, 0)), day: 4, plan: "pro"},
+	{name: "in dispute since its start", subs: subs(newSub("1", "pro", active, 3, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "pro"},
+	{name: "in dispute with a plan", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "team", held, 3, 99)), day: 4, plan: "pro"},
+	{name: "in dispute, all of them", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 1, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "team"},
+	{name: "in dispute long ago", subs: subs(newSub("1", "pro", active, 0, 99), newSub("h", "", held, 3, 4)), day: 90, plan: "pro"},
+	{name: "bought again after it", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0), newSub("2", "team", active, 4, 34)), day: 5, plan: "team", access: true},
+	{name: "in dispute again", subs: subs(newSub("h", "", held, 3, 0), newSub("2", "team", active, 4, 34), newSub("i", "", held, 5, 0)), day: 6, plan: "team"},
+	{name: "in dispute, start of the hold unknown", subs: subs(newSub("1", "pro", active, 0, 30), changed(newSub("h", "", held, 0, 0), setNoStart)), day: 1, plan: "pro"},
+	{name: "start unknown, in dispute", subs: subs(changed(newSub("1", "pro", active, 0, 30), setNoStart), newSub("h", "", held, -999, 0)), day: 1, plan: "pro"},
+	{name: "start unknown", subs: subs(changed(newSub("1", "pro", active, 0, 30), setNoStart)), day: 1, plan: "pro", access: true},
+	{name: "a refund of an earlier period", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), changed(newSub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro", access: true},
+	{name: "a refund of the current period", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), changed(newSub("h", "", held, 9, 0), setRefunded(5))), day: 6, plan: "pro"},
+	{name: "a refund, period start unknown", subs: subs(newSub("1", "pro", active, 3, 30), changed(newSub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro"},
+	{name: "a refund before it began", subs: subs(newSub("1", "pro", active, 5, 30), changed(newSub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro", access: true},
+	{name: "a hold before it was renewed", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), newSub("h", "", held, 4, 0)), day: 6, plan: "pro"},
+	{name: "a hold without a start, and renewed", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), changed(newSub("h", "", held, 0, 0), setNoStart)), day: 6, plan: "pro"},
+	{name: "two paid periods, neither newer", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), newSub("1", "pro", active, 0, 30)), day: 1, err: errAny},
+	{name: "an older state", subs: subs(newSub("1", "pro", active, 0, 30), changed(newSub("1", "pro", ended, 0, 30), setNewer)), day: 1, plan: "pro"},
+	{name: "an older state that began later", subs: subs(newSub("1", "team", active, 9, 30), changed(newSub("1", "pro", ended, 0, 30), setNewer)), day: 1, plan: "pro"},
+	{name: "a newer state", subs: subs(newSub("1", "pro", ended, 0, 30), changed(newSub("1", "team", active, 0, 30), setNewer)), day: 1, plan: "team", access: true},
+	{name: "a hold that was lifted", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0), changed(newSub("h", "", ended, 3, 0), setNewer)), day: 4, plan: "pro", access: true},
+	{name: "the same twice", subs: subs(newSub("1", "pro", active, 0, 30), newSub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
+	{name: "two states, neither newer", subs: subs(newSub("1", "pro", active, 0, 30), newSub("1", "pro", ended, 0, 30)), day: 1, err: errAny},
+	{name: "two plans, neither newer", subs: subs(newSub("1", "pro", active, 0, 30), newSub("1", "team", active, 0, 30)), day: 1, err: errAny},
+	{name: "two ends, neither newer", subs: subs(newSub("1", "pro", active, 0, 30), changed(newSub("1", "pro", active, 0, 30), setEndless)), day: 1, err: errAny},
+	{name: "another owner's", subs: subs(newSub("1", "free", active, 0, 30), changed(newSub("2", "pro", active, 0, 30), func(s *entitlement.Subscription) { s.Owner = "bob" })), day: 1, err: errAny},
+	{name: "an unknown plan", subs: subs(newSub("1", "premium", active, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
+	{name: "no plan", subs: subs(newSub("1", "", active, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan, past due", subs: subs(newSub("1", "premium", pastDue, 0, 30)), day: 1, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan, ended", subs: subs(newSub("1", "premium", ended, 0, 30)), day: 1, plan: "premium"},
+	{name: "an unknown plan, lapsed", subs: subs(newSub("1", "premium", active, 0, 30)), day: 30, plan: "premium"},
+	{name: "an unknown plan, lapsed, with grace", subs: subs(newSub("1", "premium", active, 0, 30)), o: entitlement.Override{Grace: 5 * day}, day: 31, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan, ended, with access", subs: subs(newSub("1", "premium", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "premium"},
+	{name: "an unknown plan in dispute", subs: subs(newSub("1", "premium", active, 0, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "premium"},
+	{name: "an unknown plan that began last", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "premium", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan that was replaced", subs: subs(newSub("1", "premium", active, 0, 30), newSub("2", "pro", active, 1, 30)), day: 4, plan: "pro", access: true},
+	{name: "an unknown plan, replaced by one without access", subs: subs(newSub("1", "premium", active, 0, 30), newSub("2", "free", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
+	{name: "override gives access", subs: subs(newSub("1", "free", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "free", access: true},
+	{name: "override removes access", subs: subs(newSub("1", "pro", active, 0, 30)), o: entitlement.Override{APIAccess: &no}, day: 1, plan: "pro"},
+	{name: "override of an ended one", subs: subs(newSub("1", "pro", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes, Grace: 9 * day}, day: 1, plan: "pro"},
+	{name: "override of a lapsed one", subs: subs(newSub("1", "team", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 30, plan: "team"},
+	{name: "override of a disputed one", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0)), o: entitlement.Override{APIAccess: &yes}, day: 4, plan: "pro"},
+	{name: "override of an unknown status", subs: subs(newSub("1", "pro", "paused", 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "pro"},
+	{name: "override adds grace", subs: subs(newSub("1", "team", pastDue, 0, 30)), o: entitlement.Override{Grace: 9 * day}, day: 38, plan: "team", access: true},
+	{name: "override removes grace", subs: subs(newSub("1", "pro", pastDue, 0, 30)), o: entitlement.Override{Grace: -1}, day: 30, plan: "pro"},
 }
 
 func subs(s ...entitlement.Subscription) []entitlement.Subscription { return s }
@@ -196,7 +196,7 @@ func permute(all []entitlement.Subscription, i int, yield func([]entitlement.Sub
 // The fields of the plan and of the override are returned unchanged.
 func TestResolveReturnsTheWholePlan(t *testing.T) {
 	t.Parallel()
-	e, err := newCatalog(t).Resolve(subs(sub("1", "pro", active, 0, 30)), entitlement.Override{MaxKeys: 20}, begin)
+	e, err := newCatalog(t).Resolve(subs(newSub("1", "pro", active, 0, 30)), entitlement.Override{MaxKeys: 20}, begin)
 	want := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 20, Grace: 2 * day, ValidUntil: begin.Add(30 * day)}
 	if err != nil || !reflect.DeepEqual(e, want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
@@ -205,11 +205,11 @@ func TestResolveReturnsTheWholePlan(t *testing.T) {
 
 func TestResolveErrorNamesCause(t *testing.T) {
 	t.Parallel()
-	_, err := newCatalog(t).Resolve(subs(sub("sub_7", "pro", active, 0, 30), sub("sub_7", "pro", ended, 0, 30)), entitlement.Override{}, begin)
+	_, err := newCatalog(t).Resolve(subs(newSub("sub_7", "pro", active, 0, 30), newSub("sub_7", "pro", ended, 0, 30)), entitlement.Override{}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"sub_7"`) {
 		t.Errorf("got %v, want an error with the ID", err)
 	}
-	_, err = newCatalog(t).Resolve(subs(sub("1", "premium", active, 0, 30)), entitlement.Override{}, begin)
+	_, err = newCatalog(t).Resolve(subs(newSub("1", "premium", active, 0, 30)), entitlement.Override{}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"premium"`) {
 		t.Errorf("got %v, want an error with the plan", err)
 	}

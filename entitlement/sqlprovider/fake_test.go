@@ -92,7 +92,7 @@ func (r *fakeRows) Next(to []driver.Value) error {
 	return nil
 }
 
-func catalog(t *testing.T) *entitlement.Catalog {
+func newCatalog(t *testing.T) *entitlement.Catalog {
 	t.Helper()
 	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true, MaxKeys: 5}, "free": {}})
 	if err != nil {
@@ -106,7 +106,7 @@ func open(t *testing.T, f *fake, o *sqlprovider.Options) *sqlprovider.Provider {
 	t.Helper()
 	db := sql.OpenDB(f)
 	t.Cleanup(func() { db.Close() })
-	p, err := sqlprovider.New(db, sqlstore.SQLite, catalog(t), o)
+	p, err := sqlprovider.New(db, sqlstore.SQLite, newCatalog(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}

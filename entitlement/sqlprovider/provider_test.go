@@ -12,7 +12,7 @@ import (
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	db, c := sql.OpenDB(&fake{}), catalog(t)
+	db, c := sql.OpenDB(&fake{}), newCatalog(t)
 	defer db.Close()
 	for name, n := range map[string]struct {
 		db      *sql.DB

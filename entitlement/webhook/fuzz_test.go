@@ -19,7 +19,7 @@ func FuzzSignatureHeaders(f *testing.F) {
 	}
 	bodies := map[string][]byte{}
 	for _, s := range systems {
-		bodies[s.name] = payload(f, s, "purchase")
+		bodies[s.name] = loadPayload(f, s, "purchase")
 	}
 	f.Fuzz(func(t *testing.T, header, timestamp, id string) {
 		for _, s := range systems {

@@ -44,7 +44,7 @@ func TestOrderOfCalls(t *testing.T) {
 			}
 			return st.call(ctx, "Changed")
 		}}
-		s.want(t, s.handler(t, st, o), "purchase", 200)
+		s.checkDelivery(t, s.handler(t, st, o), "purchase", 200)
 		if want := []string{"Seen", "Put", "Changed", "MarkProcessed"}; !slices.Equal(st.calls, want) {
 			t.Errorf("%s: got %v, want %v", s.name, st.calls, want)
 		}
@@ -57,7 +57,7 @@ func TestReplays(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			st := newStore()
 			h := s.handler(t, st, nil)
-			body := payload(t, s, "purchase")
+			body := loadPayload(t, s, "purchase")
 			first := s.request("e", body)
 			if got := serve(h, first).Code; got != 200 {
 				t.Fatalf("%s: got %d, want 200", s.name, got)
@@ -112,7 +112,7 @@ func testFailure(t *testing.T, method, how string, fail func(context.Context) er
 	o.Changed = func(ctx context.Context, _ string) error { return st.call(ctx, "Changed") }
 	h := stripe.handler(t, st, o)
 	began := time.Now()
-	w := serve(h, stripe.request("", payload(t, stripe, "purchase")))
+	w := serve(h, stripe.request("", loadPayload(t, stripe, "purchase")))
 	if w.Code != 503 || w.Header().Get("Retry-After") == "" || w.Body.Len() > 0 {
 		t.Errorf("%s %s: got %d, Retry-After %q", method, how, w.Code, w.Header().Get("Retry-After"))
 	}
@@ -123,8 +123,8 @@ func testFailure(t *testing.T, method, how string, fail func(context.Context) er
 		t.Errorf("%s %s: the event was marked as processed", method, how)
 	}
 	broken, st.calls = false, nil
-	stripe.want(t, h, "purchase", 200)
-	if !slices.Contains(st.calls, "Changed") || len(st.seen) != 1 || st.only(t).Status != active {
+	stripe.checkDelivery(t, h, "purchase", 200)
+	if !slices.Contains(st.calls, "Changed") || len(st.seen) != 1 || st.onlyRow(t).Status != active {
 		t.Errorf("%s %s: the retry made the calls %v", method, how, st.calls)
 	}
 }
@@ -138,13 +138,13 @@ func TestSourceHangsUp(t *testing.T) {
 		cancel()
 		return ctx.Err()
 	}
-	r := stripe.request("", payload(t, stripe, "purchase")).WithContext(ctx)
+	r := stripe.request("", loadPayload(t, stripe, "purchase")).WithContext(ctx)
 	if got := serve(stripe.handler(t, st, nil), r).Code; got != 200 || len(st.seen) != 1 {
 		t.Errorf("got %d and %v", got, st.seen)
 	}
 }
 
-func logger() (*slog.Logger, *bytes.Buffer) {
+func newLogger() (*slog.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
 }
@@ -155,31 +155,31 @@ func TestUnknownProduct(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
 		st := newStore()
-		log, text := logger()
+		log, text := newLogger()
 		h, err := webhook.New(st, s.source(secret), catalog, map[string]string{"another": "pro"}, &webhook.Options{Logger: log})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			s.want(t, h, "purchase", 422)
+			s.checkDelivery(t, h, "purchase", 422)
 		}
 		if len(st.rows) > 0 || len(st.seen) > 0 || len(st.rejected) != 1 {
 			t.Errorf("%s: got the rows %v, the processed events %v and %d rejected ones, want one rejected", s.name, st.rows, st.seen, len(st.rejected))
 		}
 		for id, saved := range st.rejected {
-			if !bytes.Equal(saved.body, payload(t, s, "purchase")) || !strings.Contains(saved.reason, "no plan") {
+			if !bytes.Equal(saved.body, loadPayload(t, s, "purchase")) || !strings.Contains(saved.reason, "no plan") {
 				t.Errorf("%s: saved %s with the reason %q", s.name, id, saved.reason)
 			}
 		}
 		if got := text.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "no plan") {
 			t.Errorf("%s: got the log %q, want an error that no plan is configured", s.name, got)
 		}
-		s.want(t, s.handler(t, st, nil), "purchase", 200)
-		if got := st.only(t); got.Plan != "pro" {
+		s.checkDelivery(t, s.handler(t, st, nil), "purchase", 200)
+		if got := st.onlyRow(t); got.Plan != "pro" {
 			t.Errorf("%s: after the product was mapped: got %+v, want plan pro", s.name, got)
 		}
-		s.want(t, h, "cancel", 200) // an ended subscription needs no plan
-		if got := st.only(t); got.Status != ended {
+		s.checkDelivery(t, h, "cancel", 200) // an ended subscription needs no plan
+		if got := st.onlyRow(t); got.Status != ended {
 			t.Errorf("%s: got %+v, want it ended", s.name, got)
 		}
 	}
@@ -195,7 +195,7 @@ func TestStoreWithoutPlan(t *testing.T) {
 		}
 		return nil
 	}
-	stripe.want(t, stripe.handler(t, st, withOwner()), "purchase", 422)
+	stripe.checkDelivery(t, stripe.handler(t, st, withOwner()), "purchase", 422)
 	if len(st.seen) > 0 || len(st.rejected) != 1 {
 		t.Errorf("got the processed events %v and %d rejected ones, want one rejected", st.seen, len(st.rejected))
 	}
@@ -222,12 +222,12 @@ func TestUnknownTypes(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
 		st := newStore()
-		log, text := logger()
-		s.want(t, s.handler(t, st, &webhook.Options{Logger: log}), "unknown_type", 200)
+		log, text := newLogger()
+		s.checkDelivery(t, s.handler(t, st, &webhook.Options{Logger: log}), "unknown_type", 200)
 		if len(st.calls) > 0 || !strings.Contains(text.String(), "level=DEBUG") || strings.Contains(text.String(), "level=ERROR") {
 			t.Errorf("%s: %v, %s", s.name, st.calls, text)
 		}
-		s.want(t, s.handler(t, st, nil), "partial_refund", 200)
+		s.checkDelivery(t, s.handler(t, st, nil), "partial_refund", 200)
 		if len(st.rows) > 0 {
 			t.Errorf("%s: a partial refund was stored: %v", s.name, st.rows)
 		}
@@ -237,9 +237,9 @@ func TestUnknownTypes(t *testing.T) {
 // The log contains the reason, but no secret, signature or body.
 func TestLogOfRefusedRequest(t *testing.T) {
 	t.Parallel()
-	log, text := logger()
-	r := polar.request("e", payload(t, polar, "purchase"))
-	polar.sign(r.Header, other, "e", time.Now(), payload(t, polar, "purchase"))
+	log, text := newLogger()
+	r := polar.request("e", loadPayload(t, polar, "purchase"))
+	polar.sign(r.Header, other, "e", time.Now(), loadPayload(t, polar, "purchase"))
 	serve(polar.handler(t, newStore(), &webhook.Options{Logger: log}), r)
 	got := text.String()
 	if !strings.Contains(got, "no signature matches a configured secret") {
@@ -255,7 +255,7 @@ func TestLogOfRefusedRequest(t *testing.T) {
 func TestOversizedBodies(t *testing.T) {
 	t.Parallel()
 	const most = 256 << 10
-	full := append(payload(t, stripe, "purchase"), bytes.Repeat([]byte{' '}, most)...)
+	full := append(loadPayload(t, stripe, "purchase"), bytes.Repeat([]byte{' '}, most)...)
 	for name, c := range map[string]struct {
 		body    io.Reader
 		want    int
@@ -304,7 +304,7 @@ func TestSlowAndAbortedBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
-		r := stripe.request("", payload(t, stripe, "purchase"))
+		r := stripe.request("", loadPayload(t, stripe, "purchase"))
 		r.Body, r.ContentLength = io.NopCloser(slowBody{w}), -1
 		began := time.Now()
 		stripe.handler(t, newStore(), nil).ServeHTTP(w, r)
@@ -313,12 +313,12 @@ func TestSlowAndAbortedBodies(t *testing.T) {
 			t.Errorf("slow: got %d after %v, deadline %v, want 400 and a deadline", w.Code, took, w.deadline)
 		}
 		w = &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
-		stripe.handler(t, newStore(), withOwner()).ServeHTTP(w, stripe.request("", payload(t, stripe, "purchase")))
+		stripe.handler(t, newStore(), withOwner()).ServeHTTP(w, stripe.request("", loadPayload(t, stripe, "purchase")))
 		if w.Code != 200 || !w.deadline.IsZero() {
 			t.Errorf("whole: got %d, deadline %v, want 200 and none", w.Code, w.deadline)
 		}
 	})
-	body := payload(t, stripe, "purchase")
+	body := loadPayload(t, stripe, "purchase")
 	r := stripe.request("", body)
 	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:100]), failingReader{}))
 	checkRefused(t, stripe, r, "aborted", 400)
@@ -337,7 +337,7 @@ func TestConcurrentRequests(t *testing.T) {
 	var all sync.WaitGroup
 	for _, name := range []string{"purchase", "renewal", "plan_change", "past_due", "cancel", "purchase", "renewal", "cancel"} {
 		all.Go(func() {
-			r := polar.request(name, payload(t, polar, name))
+			r := polar.request(name, loadPayload(t, polar, name))
 			sent, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, r.Body)
 			if err != nil {
 				t.Error(err)
@@ -356,7 +356,7 @@ func TestConcurrentRequests(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := st.only(t); got.Status != ended {
+	if got := st.onlyRow(t); got.Status != ended {
 		t.Errorf("got %+v, want the last state: ended", got)
 	}
 }
@@ -385,12 +385,12 @@ func TestOwner(t *testing.T) {
 		{dodo, "refund", `"owner": "org_42"`, `"note": ""`, ""},
 	} {
 		st := newStore()
-		body := edit(t, payload(t, c.system, c.name), c.old, c.new)
+		body := edit(t, loadPayload(t, c.system, c.name), c.old, c.new)
 		got := c.system.deliver(c.system.handler(t, st, nil), "e", body)
 		switch {
 		case c.own == "" && (got != 422 || len(st.rejected) != 1 || len(st.rows) > 0):
 			t.Errorf("%s %s, %s: got %d, %v, want 422 and the event saved", c.system.name, c.name, c.new, got, st.rows)
-		case c.own != "" && (got != 200 || st.only(t).Owner != c.own):
+		case c.own != "" && (got != 200 || st.onlyRow(t).Owner != c.own):
 			t.Errorf("%s %s, %s: got %d, %v, want %s's", c.system.name, c.name, c.new, got, st.rows, c.own)
 		}
 	}
@@ -405,7 +405,7 @@ func TestOwnerReturnsErrIgnore(t *testing.T) {
 		}
 		return "", errors.Join(webhook.ErrIgnore)
 	}}
-	stripe.want(t, stripe.handler(t, st, o), "refund", 200)
+	stripe.checkDelivery(t, stripe.handler(t, st, o), "refund", 200)
 	if len(st.rows)+len(st.rejected) > 0 {
 		t.Errorf("got %v, %v", st.rows, st.rejected)
 	}
@@ -444,7 +444,7 @@ func TestItems(t *testing.T) {
 		if c.want != 200 {
 			continue
 		}
-		if got := st.only(t); got.Plan != c.plan || got.Status != c.status || got.PeriodEnd.Unix() != c.until {
+		if got := st.onlyRow(t); got.Plan != c.plan || got.Status != c.status || got.PeriodEnd.Unix() != c.until {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
@@ -454,7 +454,7 @@ func TestItems(t *testing.T) {
 func TestRefundOfProductWithoutPlan(t *testing.T) {
 	t.Parallel()
 	st := newStore()
-	body := edit(t, payload(t, polar, "refund"), `"product_id": "a1d0c6f2-0000-4000-8000-000000000001"`, `"product_id": "extra"`)
+	body := edit(t, loadPayload(t, polar, "refund"), `"product_id": "a1d0c6f2-0000-4000-8000-000000000001"`, `"product_id": "extra"`)
 	if got := polar.deliver(polar.handler(t, st, nil), "e", body); got != 200 || len(st.rows) > 0 {
 		t.Errorf("got %d, %v", got, st.rows)
 	}

@@ -82,7 +82,7 @@ func TestWrongShapes(t *testing.T) {
 func testWrongShape(t *testing.T, s system, name, old, new string) {
 	t.Helper()
 	st := newStore()
-	body := edit(t, payload(t, s, name), old, new)
+	body := edit(t, loadPayload(t, s, name), old, new)
 	if got := s.deliver(s.handler(t, st, withOwner()), "e", body); got != 422 || len(st.rejected) != 1 || len(st.rows) > 0 {
 		t.Errorf("%s %s: %.60s: got %d, rows %v", s.name, name, new, got, st.rows)
 	}
@@ -91,9 +91,9 @@ func testWrongShape(t *testing.T, s system, name, old, new string) {
 // Names are case-sensitive, unlike in encoding/json.
 func TestNamesAreCaseSensitive(t *testing.T) {
 	t.Parallel()
-	body := edit(t, payload(t, stripe, "past_due"), `"status": "past_due"`, `"status": "past_due", "Status": "active", "STATUS": "active"`)
+	body := edit(t, loadPayload(t, stripe, "past_due"), `"status": "past_due"`, `"status": "past_due", "Status": "active", "STATUS": "active"`)
 	st := newStore()
-	if got := stripe.deliver(stripe.handler(t, st, nil), "", body); got != 200 || st.only(t).Status != pastDue {
+	if got := stripe.deliver(stripe.handler(t, st, nil), "", body); got != 200 || st.onlyRow(t).Status != pastDue {
 		t.Errorf("got %d, %v", got, st.rows)
 	}
 }

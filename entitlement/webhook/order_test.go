@@ -17,14 +17,14 @@ type delivery struct {
 	body []byte
 }
 
-// history returns a long sequence of events, many of them in the same second.
-func history(t *testing.T, s system) (all []delivery) {
+// newHistory returns a long sequence of events, many of them in the same second.
+func newHistory(t *testing.T, s system) (all []delivery) {
 	names := []string{"purchase", "renewal", "plan_change", "cancel_at_period_end", "past_due", "cancel", "refund", "second_purchase", "partial_refund", "unknown_type"}
 	if s.name != "polar" {
 		names = append(names, "dispute", "dispute_won")
 	}
 	for _, name := range names {
-		all = append(all, delivery{name, payload(t, s, name)})
+		all = append(all, delivery{name, loadPayload(t, s, name)})
 	}
 	// The last instant, in several events with different plans.
 	plans := map[string][2]string{
@@ -33,7 +33,7 @@ func history(t *testing.T, s system) (all []delivery) {
 		"dodo":   {"pdt_KhExampleTeam", "pdt_KhExamplePro"},
 	}
 	for i := range 6 {
-		body := payload(t, s, "second_purchase")
+		body := loadPayload(t, s, "second_purchase")
 		if s.name == "stripe" {
 			body = edit(t, body, "evt_1QkhExample0018", fmt.Sprintf("evt_1QkhExample1%03d", i))
 		}
@@ -53,7 +53,7 @@ func TestAnyOrderConverges(t *testing.T) {
 		rounds = 1000
 	}
 	for _, s := range systems {
-		all := history(t, s)
+		all := newHistory(t, s)
 		var want map[string]entitlement.Subscription
 		for round := range rounds {
 			st := newStore()
@@ -100,10 +100,10 @@ func TestStagesInOneSecond(t *testing.T) {
 						t.Fatalf("%s: got %d", name, got)
 					}
 				}
-				got := st.only(t)
+				got := st.onlyRow(t)
 				alone := newStore()
 				stripe.deliver(stripe.handler(t, alone, nil), "", sameSecond(t, second))
-				if want := alone.only(t); got != want {
+				if want := alone.onlyRow(t); got != want {
 					t.Errorf("%v: got %+v, want %s", pair, got, second)
 				}
 			}
@@ -114,7 +114,7 @@ func TestStagesInOneSecond(t *testing.T) {
 // sameSecond returns the event as if it had happened when the subscription began.
 func sameSecond(t *testing.T, name string) []byte {
 	t.Helper()
-	body := payload(t, stripe, name)
+	body := loadPayload(t, stripe, name)
 	for _, created := range []string{"1775037602", "1775041261", "1776852000", "1776153600"} {
 		if old := `"created": ` + created + ",\n  \"data\""; bytes.Contains(body, []byte(old)) {
 			return edit(t, body, old, `"created": 1772359200,`+"\n  \"data\"")

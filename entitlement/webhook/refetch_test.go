@@ -27,8 +27,8 @@ func TestRefetch(t *testing.T) {
 				time.Sleep(time.Second)
 				return entitlement.Subscription{Plan: "team", Status: active, PeriodEnd: began.Add(time.Hour)}, nil
 			}}
-			s.want(t, s.handler(t, st, o), "cancel", 200)
-			got := st.only(t)
+			s.checkDelivery(t, s.handler(t, st, o), "cancel", 200)
+			got := st.onlyRow(t)
 			if got.Plan != "team" || got.Status != active || got.Owner != owner || got.ID == "" || !got.UpdatedAt.Equal(began) {
 				t.Errorf("%s: got %+v", s.name, got)
 			}
@@ -50,11 +50,11 @@ func TestConcurrentRefetches(t *testing.T) {
 			return entitlement.Subscription{Plan: "pro", Status: active}, nil
 		}}
 		h := stripe.handler(t, st, o)
-		go stripe.want(t, h, "purchase", 503)
+		go stripe.checkDelivery(t, h, "purchase", 503)
 		time.Sleep(time.Second)
-		stripe.want(t, h, "cancel", 200)
+		stripe.checkDelivery(t, h, "cancel", 200)
 		time.Sleep(5 * time.Second)
-		if got := st.only(t); got.Status != ended {
+		if got := st.onlyRow(t); got.Status != ended {
 			t.Errorf("got %+v, want it ended", got)
 		}
 	})
@@ -69,17 +69,17 @@ func TestRefetchWithClockAhead(t *testing.T) {
 		state := entitlement.Subscription{Plan: "pro", Status: active}
 		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) { return state, nil }
 		h := stripe.handler(t, st, o)
-		stripe.want(t, h, "purchase", 200)
-		ahead := st.only(t)
+		stripe.checkDelivery(t, h, "purchase", 200)
+		ahead := st.onlyRow(t)
 		ahead.UpdatedAt = time.Now().Add(5 * time.Second)
 		if _, err := st.Put(t.Context(), ahead); err != nil {
 			t.Fatal(err)
 		}
 		state = entitlement.Subscription{Status: ended}
-		stripe.want(t, h, "cancel", 503)
+		stripe.checkDelivery(t, h, "cancel", 503)
 		time.Sleep(6 * time.Second)
-		stripe.want(t, h, "cancel", 200)
-		if got := st.only(t); got.Status != ended {
+		stripe.checkDelivery(t, h, "cancel", 200)
+		if got := st.onlyRow(t); got.Status != ended {
 			t.Errorf("got %+v, want it ended", got)
 		}
 	})
@@ -109,9 +109,9 @@ func TestRefetchResults(t *testing.T) {
 	} {
 		st := newStore()
 		o := &webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) { return c.refetch() }}
-		stripe.want(t, stripe.handler(t, st, o), "purchase", c.want)
+		stripe.checkDelivery(t, stripe.handler(t, st, o), "purchase", c.want)
 		if c.want == 200 {
-			if got := st.only(t); got.Owner != "org_7" || got.ID != "sub_x" {
+			if got := st.onlyRow(t); got.Owner != "org_7" || got.ID != "sub_x" {
 				t.Errorf("%s: got %+v", name, got)
 			}
 		} else if len(st.rows) > 0 || len(st.seen) > 0 {
@@ -129,8 +129,8 @@ func TestHoldsAreNotRefetched(t *testing.T) {
 		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) {
 			return entitlement.Subscription{}, errors.New("Refetch was called")
 		}
-		s.want(t, s.handler(t, st, o), "refund", 200)
-		if got := st.only(t); got.Status != held {
+		s.checkDelivery(t, s.handler(t, st, o), "refund", 200)
+		if got := st.onlyRow(t); got.Status != held {
 			t.Errorf("%s: got %+v", s.name, got)
 		}
 	}

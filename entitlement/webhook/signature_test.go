@@ -148,7 +148,7 @@ func checkRefused(t *testing.T, s system, r *http.Request, name string, want int
 func TestForgeries(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		body := payload(t, s, "purchase")
+		body := loadPayload(t, s, "purchase")
 		for name, forge := range map[string]func(h http.Header){
 			"another secret": func(h http.Header) { s.sign(h, other, "e", time.Now(), body) },
 			"another body":   func(h http.Header) { s.sign(h, secret, "e", time.Now(), body[1:]) },
@@ -171,7 +171,7 @@ func TestForgeries(t *testing.T) {
 			"an empty key": func(h http.Header) {
 				if s.name == "stripe" {
 					now := time.Now()
-					h.Set("Stripe-Signature", fmt.Sprintf("t=%d,v1=%x", now.Unix(), mac(nil, fmt.Sprint(now.Unix())+".", body)))
+					h.Set("Stripe-Signature", fmt.Sprintf("t=%d,v1=%x", now.Unix(), computeMAC(nil, fmt.Sprint(now.Unix())+".", body)))
 					return
 				}
 				signWith(h, nil, "e", time.Now(), body)
@@ -197,12 +197,12 @@ func TestForgeries(t *testing.T) {
 // round.
 func TestKeyEncoding(t *testing.T) {
 	t.Parallel()
-	body := payload(t, dodo, "purchase")
+	body := loadPayload(t, dodo, "purchase")
 	r := dodo.request("e", body)
 	signText(r.Header, secret, "e", time.Now(), body)
 	checkRefused(t, dodo, r, "the text as the key", 401)
-	r = polar.request("e", payload(t, polar, "purchase"))
-	signStandard(r.Header, secret, "e", time.Now(), payload(t, polar, "purchase"))
+	r = polar.request("e", loadPayload(t, polar, "purchase"))
+	signStandard(r.Header, secret, "e", time.Now(), loadPayload(t, polar, "purchase"))
 	if got := serve(polar.handler(t, newStore(), nil), r).Code; got != 200 {
 		t.Errorf("Polar with either key: got %d, want 200", got)
 	}
@@ -212,7 +212,7 @@ func TestKeyEncoding(t *testing.T) {
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
-		body := payload(t, s, "purchase")
+		body := loadPayload(t, s, "purchase")
 		for name, c := range map[string]struct {
 			secrets []string
 			signed  string
@@ -264,7 +264,7 @@ func TestTolerance(t *testing.T) {
 			"in a second more": {5*time.Minute + time.Second, 0, 401}, "in a moment less": {5 * time.Minute, 1, 200},
 		} {
 			synctest.Test(t, func(t *testing.T) {
-				body := payload(t, s, "purchase")
+				body := loadPayload(t, s, "purchase")
 				r := s.request("e", body)
 				s.sign(r.Header, secret, "e", time.Now().Add(c.signed), body)
 				time.Sleep(c.later)

@@ -56,7 +56,7 @@ var (
 	systems = []system{stripe, polar, dodo}
 )
 
-func mac(key []byte, text string, body []byte) []byte {
+func computeMAC(key []byte, text string, body []byte) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write([]byte(text))
 	h.Write(body)
@@ -65,14 +65,14 @@ func mac(key []byte, text string, body []byte) []byte {
 
 func signStripe(h http.Header, secret, _ string, at time.Time, body []byte) {
 	t := fmt.Sprint(at.Unix())
-	h.Set("Stripe-Signature", "t="+t+",v1="+hex.EncodeToString(mac([]byte(secret), t+".", body))+",v0=6ffbb59b2300aae63f272406069a9788")
+	h.Set("Stripe-Signature", "t="+t+",v1="+hex.EncodeToString(computeMAC([]byte(secret), t+".", body))+",v0=6ffbb59b2300aae63f272406069a9788")
 }
 
 func signWith(h http.Header, key []byte, id string, at time.Time, body []byte) {
 	t := fmt.Sprint(at.Unix())
 	h.Set("Webhook-Id", id)
 	h.Set("Webhook-Timestamp", t)
-	h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac(key, id+"."+t+".", body)))
+	h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(computeMAC(key, id+"."+t+".", body)))
 }
 
 func signStandard(h http.Header, secret, id string, at time.Time, body []byte) {
@@ -101,7 +101,7 @@ func withOwner() *webhook.Options {
 	return &webhook.Options{Owner: func(context.Context, webhook.Event) (string, error) { return owner, nil }}
 }
 
-func payload(t testing.TB, s system, name string) []byte {
+func loadPayload(t testing.TB, s system, name string) []byte {
 	t.Helper()
 	body, err := os.ReadFile(filepath.Join("testdata", s.name, name+".json"))
 	if err != nil {
@@ -128,11 +128,11 @@ func (s system) deliver(h http.Handler, id string, body []byte) int {
 	return serve(h, s.request(id, body)).Code
 }
 
-// want delivers the named payload and checks the status. If a header has the event's ID,
+// checkDelivery delivers the named payload and checks the status. If a header has the event's ID,
 // it is the name.
-func (s system) want(t *testing.T, h http.Handler, name string, status int) {
+func (s system) checkDelivery(t *testing.T, h http.Handler, name string, status int) {
 	t.Helper()
-	if got := s.deliver(h, name, payload(t, s, name)); got != status {
+	if got := s.deliver(h, name, loadPayload(t, s, name)); got != status {
 		t.Errorf("%s %s: got %d, want %d", s.name, name, got, status)
 	}
 }

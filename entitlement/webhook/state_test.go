@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-func at(text string) time.Time {
+func parseTime(text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		panic(err)
@@ -88,24 +88,24 @@ func TestStoredStates(t *testing.T) {
 			t.Parallel()
 			st := newStore()
 			if c.noOwner {
-				c.system.want(t, c.system.handler(t, st, nil), c.name, 422)
-				c.system.want(t, c.system.handler(t, st, withOwner()), c.name, 200)
+				c.system.checkDelivery(t, c.system.handler(t, st, nil), c.name, 422)
+				c.system.checkDelivery(t, c.system.handler(t, st, withOwner()), c.name, 200)
 			} else {
-				c.system.want(t, c.system.handler(t, st, nil), c.name, 200)
+				c.system.checkDelivery(t, c.system.handler(t, st, nil), c.name, 200)
 			}
-			got := st.only(t)
+			got := st.onlyRow(t)
 			if got.Version>>48 != c.stage {
 				t.Errorf("stage: got %d, want %d", got.Version>>48, c.stage)
 			}
 			want := entitlement.Subscription{
 				Owner: owner, ID: c.id, Plan: c.plan, Status: c.status,
-				StartedAt: at(c.since), UpdatedAt: at(c.updated), Version: got.Version,
+				StartedAt: parseTime(c.since), UpdatedAt: parseTime(c.updated), Version: got.Version,
 			}
 			if c.paid != "" {
-				want.PeriodStart = at(c.paid)
+				want.PeriodStart = parseTime(c.paid)
 			}
 			if c.until != "" {
-				want.PeriodEnd = at(c.until)
+				want.PeriodEnd = parseTime(c.until)
 			}
 			if got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
@@ -145,12 +145,12 @@ func TestStatuses(t *testing.T) {
 		field, _, _ := strings.Cut(c.old, ": ")
 		for status, want := range c.want {
 			st := newStore()
-			body := edit(t, payload(t, c.system, c.name), c.old, field+`: "`+status+`"`)
+			body := edit(t, loadPayload(t, c.system, c.name), c.old, field+`: "`+status+`"`)
 			got := c.system.deliver(c.system.handler(t, st, withOwner()), "e", body)
 			switch {
 			case want == "" && (got != 422 || len(st.rejected) != 1):
 				t.Errorf("%s %s %s: got %d, want 422", c.system.name, c.name, status, got)
-			case want != "" && (got != 200 || st.only(t).Status != want):
+			case want != "" && (got != 200 || st.onlyRow(t).Status != want):
 				t.Errorf("%s %s %s: got %d, %v, want %s", c.system.name, c.name, status, got, st.rows, want)
 			}
 		}
@@ -201,9 +201,9 @@ func TestLife(t *testing.T) {
 				steps = begin[:1] // the renewal fails
 			}
 			for _, step := range append(steps[:len(steps):len(steps)], c.steps...) {
-				s.want(t, h, step.name, 200)
-				got := st.grants(t, owner, at(step.at))
-				if got.Active(at(step.at)) != (step.plan != "") || step.plan != "" && got.Plan != step.plan {
+				s.checkDelivery(t, h, step.name, 200)
+				got := st.entitlement(t, owner, parseTime(step.at))
+				if got.Active(parseTime(step.at)) != (step.plan != "") || step.plan != "" && got.Plan != step.plan {
 					t.Errorf("%s, %s: after %s, at %s, got %+v, want plan %q", s.name, name, step.name, step.at, got, step.plan)
 				}
 			}
@@ -230,30 +230,30 @@ func TestRefundOfOnePeriod(t *testing.T) {
 		{dodo, nil, []string{"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10"}},
 	} {
 		edited := func(name string, pairs []string) []byte {
-			body := payload(t, c.system, name)
+			body := loadPayload(t, c.system, name)
 			for i := 0; i < len(pairs); i += 2 {
 				body = edit(t, body, pairs[i], pairs[i+1])
 			}
 			return body
 		}
-		h, access := c.system.life(t)
+		h, access := c.system.newAccess(t)
 		if c.march != nil {
-			c.system.want(t, h, "renewal", 200)
+			c.system.checkDelivery(t, h, "renewal", 200)
 			c.system.deliver(h, "march", edited("refund", c.march))
 			if !access("2026-04-20T00:00:00Z") {
 				t.Errorf("%s: after a refund of the period before: got no access", c.system.name)
 			}
 		}
-		h, access = c.system.life(t)
-		c.system.want(t, h, "renewal", 200)
-		c.system.want(t, h, "refund", 200)
+		h, access = c.system.newAccess(t)
+		c.system.checkDelivery(t, h, "renewal", 200)
+		c.system.checkDelivery(t, h, "refund", 200)
 		if access("2026-04-20T00:00:00Z") {
 			t.Errorf("%s: after a refund of the period: got access", c.system.name)
 		}
 		if c.system.name != "polar" { // a dispute also ends renewals
-			disputed, hasAccess := c.system.life(t)
-			c.system.want(t, disputed, "renewal", 200)
-			c.system.want(t, disputed, "dispute_lost", 200)
+			disputed, hasAccess := c.system.newAccess(t)
+			c.system.checkDelivery(t, disputed, "renewal", 200)
+			c.system.checkDelivery(t, disputed, "dispute_lost", 200)
 			c.system.deliver(disputed, "may", edited("renewal", c.may))
 			if hasAccess("2026-05-20T00:00:00Z") {
 				t.Errorf("%s: after a renewal of a disputed subscription: got access", c.system.name)
@@ -266,9 +266,9 @@ func TestRefundOfOnePeriod(t *testing.T) {
 	}
 }
 
-// life returns a handler and a function that reports whether the owner has access at a
+// newAccess returns a handler and a function that reports whether the owner has access at a
 // given time.
-func (s system) life(t *testing.T) (h http.Handler, access func(time string) bool) {
+func (s system) newAccess(t *testing.T) (h http.Handler, access func(time string) bool) {
 	st := newStore()
-	return s.handler(t, st, withOwner()), func(time string) bool { return st.grants(t, owner, at(time)).Active(at(time)) }
+	return s.handler(t, st, withOwner()), func(time string) bool { return st.entitlement(t, owner, parseTime(time)).Active(parseTime(time)) }
 }

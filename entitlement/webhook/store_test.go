@@ -85,8 +85,8 @@ func (m *memStore) SaveRejected(ctx context.Context, event string, _ time.Time, 
 	return nil
 }
 
-// only returns the store's only row.
-func (m *memStore) only(t *testing.T) entitlement.Subscription {
+// onlyRow returns the store's only row.
+func (m *memStore) onlyRow(t *testing.T) entitlement.Subscription {
 	t.Helper()
 	if len(m.rows) != 1 {
 		t.Fatalf("got %d rows, want one: %v", len(m.rows), m.rows)
@@ -94,8 +94,8 @@ func (m *memStore) only(t *testing.T) entitlement.Subscription {
 	return slices.Collect(maps.Values(m.rows))[0]
 }
 
-// grants returns the owner's entitlement.
-func (m *memStore) grants(t *testing.T, owner string, at time.Time) entitlement.Entitlement {
+// entitlement returns the owner's entitlement.
+func (m *memStore) entitlement(t *testing.T, owner string, at time.Time) entitlement.Entitlement {
 	t.Helper()
 	var all []entitlement.Subscription
 	for _, s := range m.rows {

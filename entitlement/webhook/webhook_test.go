@@ -87,8 +87,8 @@ func TestNewCopiesProducts(t *testing.T) {
 		t.Fatal(err)
 	}
 	plans["price_1Qpro0KhExample"] = "team"
-	stripe.want(t, h, "purchase", 200)
-	if got := st.only(t).Plan; got != "pro" {
+	stripe.checkDelivery(t, h, "purchase", 200)
+	if got := st.onlyRow(t).Plan; got != "pro" {
 		t.Errorf("got plan %q, want pro", got)
 	}
 }
