@@ -21,7 +21,7 @@ import (
 func TestKeyLifecycle(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), nil, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "reports:read"}}})
-	made := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", `{"name": " ci ", "scopes": ["reports:read"], "expires_at": null}`), 201)
+	made := decode[keyResponse](t, p.send("ann", "POST", "/api/keys", `{"name": " ci ", "scopes": ["reports:read"], "expires_at": null}`), 201)
 	if made.Key.Name != "ci" || made.Key.Status != "active" || made.Key.ExpiresAt != nil || !strings.HasPrefix(made.Token, made.Key.Hint) {
 		t.Errorf("got %+v", made)
 	}
@@ -30,19 +30,19 @@ func TestKeyLifecycle(t *testing.T) {
 		t.Fatalf("new token: got %+v, %v", principal, err)
 	}
 	path := "/api/keys/" + made.Key.ID
-	if got := decode[keyResponse](t, p.do("ann", "GET", path, ""), 200); got.Key.ID != made.Key.ID || got.Token != "" {
+	if got := decode[keyResponse](t, p.send("ann", "GET", path, ""), 200); got.Key.ID != made.Key.ID || got.Token != "" {
 		t.Errorf("get: got %+v, want the key without a token", got)
 	}
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	got := decode[keyResponse](t, p.do("ann", "PATCH", path, `{"name": "other", "disabled": true, "expires_at": "`+later+`"}`), 200)
+	got := decode[keyResponse](t, p.send("ann", "PATCH", path, `{"name": "other", "disabled": true, "expires_at": "`+later+`"}`), 200)
 	if got.Key.Name != "other" || got.Key.Status != "disabled" || got.Key.ExpiresAt == nil || *got.Key.ExpiresAt != later {
 		t.Errorf("update: got %+v", got)
 	}
-	got = decode[keyResponse](t, p.do("ann", "PATCH", path, `{"disabled": false, "expires_at": null}`), 200)
+	got = decode[keyResponse](t, p.send("ann", "PATCH", path, `{"disabled": false, "expires_at": null}`), 200)
 	if got.Key.Name != "other" || got.Key.Status != "active" || got.Key.ExpiresAt != nil {
 		t.Errorf("update back: got %+v", got)
 	}
-	next := decode[keyResponse](t, p.do("ann", "POST", path+"/rotate", `{"grace_seconds": 3600}`), 201)
+	next := decode[keyResponse](t, p.send("ann", "POST", path+"/rotate", `{"grace_seconds": 3600}`), 201)
 	if next.Key.Name != "other" || next.Token == "" || next.Token == made.Token || !next.Propagated {
 		t.Errorf("rotate: got %+v", next)
 	}
@@ -51,10 +51,10 @@ func TestKeyLifecycle(t *testing.T) {
 			t.Errorf("token in the grace period: %v", err)
 		}
 	}
-	if w := p.do("ann", "POST", "/api/keys/"+next.Key.ID+"/revoke", `{"reason": "leaked"}`); w.Code != 204 || w.Body.Len() > 0 {
+	if w := p.send("ann", "POST", "/api/keys/"+next.Key.ID+"/revoke", `{"reason": "leaked"}`); w.Code != 204 || w.Body.Len() > 0 {
 		t.Errorf("revoke: got %d %s", w.Code, w.Body)
 	}
-	if got := decode[keyResponse](t, p.do("ann", "GET", "/api/keys/"+next.Key.ID, ""), 200); got.Key.Status != "revoked" || got.Key.RevokeReason != "leaked" {
+	if got := decode[keyResponse](t, p.send("ann", "GET", "/api/keys/"+next.Key.ID, ""), 200); got.Key.Status != "revoked" || got.Key.RevokeReason != "leaked" {
 		t.Errorf("revoked: got %+v", got)
 	}
 	if _, err := p.keys.Validate(t.Context(), next.Token); err == nil {
@@ -69,17 +69,17 @@ func TestCreateWithDigest(t *testing.T) {
 	token := newToken("acme")
 	digest := apikey.DigestOf(token)
 	body := fmt.Sprintf(`{"name": "cli", "hint": %q, "digest": %q}`, token[:9], hex.EncodeToString(digest[:]))
-	first := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201)
+	first := decode[keyResponse](t, p.send("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201)
 	if first.Token != "" || first.Key.Hint != token[:9] {
 		t.Errorf("got %+v, want no token", first)
 	}
 	if _, err := p.keys.Validate(t.Context(), token); err != nil {
 		t.Errorf("token made by the client: %v", err)
 	}
-	if again := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201); again.Key.ID != first.Key.ID {
+	if again := decode[keyResponse](t, p.send("ann", "POST", "/api/keys", body, header{"Idempotency-Key", "1"}), 201); again.Key.ID != first.Key.ID {
 		t.Errorf("retry: got %+v, want the same key", again)
 	}
-	if got := problemCode(t, p.do("bob", "POST", "/api/keys", body)); got != "duplicate_key" {
+	if got := problemCode(t, p.send("bob", "POST", "/api/keys", body)); got != "duplicate_key" {
 		t.Errorf("same digest, other owner: got %s, want duplicate_key", got)
 	}
 }
@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		if c.method == "POST" && c.path == "/api/keys" {
 			user = fmt.Sprint("user", i) // one owner may try only ten times a minute
 		}
-		if got := problemCode(t, p.do(user, c.method, c.path, c.body)); got != c.want {
+		if got := problemCode(t, p.send(user, c.method, c.path, c.body)); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -168,7 +168,7 @@ func TestContentTypes(t *testing.T) {
 		"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "multipart/form-data; boundary=x": 415,
 		"application/jsonp": 415, "text/plain; application/json": 415, "application/json, text/plain": 415,
 	} {
-		if w := p.do("ann", "POST", "/api/keys", `{"name": "x"}`, header{"Content-Type", kind}); w.Code != want {
+		if w := p.send("ann", "POST", "/api/keys", `{"name": "x"}`, header{"Content-Type", kind}); w.Code != want {
 			t.Errorf("%q: got %d, want %d", kind, w.Code, want)
 		}
 	}
@@ -190,7 +190,7 @@ func TestMethods(t *testing.T) {
 		"/api/keys/k/rotate": "POST", "/api/keys/k/revoke": "POST",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "get"} {
-			w := p.do("ann", method, path, `{}`)
+			w := p.send("ann", method, path, `{}`)
 			if allowed := strings.Contains(", "+allow+", ", ", "+method+", "); allowed == (w.Code == 405) || !allowed && w.Header().Get("Allow") != allow {
 				t.Errorf("%s %s: got %d, Allow %q, want allowed %v of %q", method, path, w.Code, w.Header().Get("Allow"), allowed, allow)
 			}
@@ -218,26 +218,26 @@ func TestPlans(t *testing.T) {
 		Scopes        []selfservice.Scope
 		ClientPrefix  string `json:"client_prefix"`
 	}
-	got := decode[usage](t, p.do("ann", "GET", "/api/usage", ""), 200)
+	got := decode[usage](t, p.send("ann", "GET", "/api/usage", ""), 200)
 	if got.Plan != "pro" || !got.Entitled || got.Limit == nil || *got.Limit != 1 || got.Refused != "" || len(got.Scopes) != 1 || got.ClientPrefix != "key" {
 		t.Errorf("ann: got %+v", got)
 	}
 	for scope, want := range map[string]string{"admin": "invalid_scopes", "*": "invalid_scopes", "billing:write": "invalid_scopes", "reports:read": "Created"} {
-		if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != want && !(want == "Created" && got == "key_limit_reached") {
+		if got := problemCode(t, p.send("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != want && !(want == "Created" && got == "key_limit_reached") {
 			t.Errorf("%s: got %s, want %s", scope, got, want)
 		}
 	}
-	if got := decode[usage](t, p.do("ann", "GET", "/api/usage", ""), 200); got.Used != 1 || got.Refused != "key_limit_reached" {
+	if got := decode[usage](t, p.send("ann", "GET", "/api/usage", ""), 200); got.Used != 1 || got.Refused != "key_limit_reached" {
 		t.Errorf("ann with a key: got %+v", got)
 	}
 	for _, c := range []struct{ user, want string }{{"ann", "key_limit_reached"}, {"bob", "api_access_required"}, {"new", "api_access_required"}, {"eve", "unavailable"}} {
 		for _, body := range []string{`{"name": "x"}`, `{"name": "x", "scopes": ["reports:read"]}`} {
-			if got := problemCode(t, p.do(c.user, "POST", "/api/keys", body)); got != c.want {
+			if got := problemCode(t, p.send(c.user, "POST", "/api/keys", body)); got != c.want {
 				t.Errorf("%s, %s: got %s, want %s", c.user, body, got, c.want)
 			}
 		}
 	}
-	if got := decode[usage](t, p.do("bob", "GET", "/api/usage", ""), 200); got.Entitled || got.Refused != "api_access_required" || len(got.Scopes) != 0 {
+	if got := decode[usage](t, p.send("bob", "GET", "/api/usage", ""), 200); got.Entitled || got.Refused != "api_access_required" || len(got.Scopes) != 0 {
 		t.Errorf("bob: got %+v", got)
 	}
 }
@@ -249,7 +249,7 @@ func TestNoScopesUnlessOffered(t *testing.T) {
 	for _, covered := range [][]string{nil, {"*"}, {"reports:read", "*"}} {
 		p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: entitlement.Static(entitlement.Entitlement{APIAccess: true, MaxKeys: -1, Scopes: covered})}, nil)
 		for _, scope := range []string{"*", "admin", "keys:write"} {
-			if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
+			if got := problemCode(t, p.send("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`)); got != "invalid_scopes" {
 				t.Errorf("%q, %s: got %s, want invalid_scopes", covered, scope, got)
 			}
 		}
@@ -261,9 +261,9 @@ func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: 1}, nil)
 	again := header{"Idempotency-Key", `"8e03978e-40d5-43dd-bc93-6894a57f9324"`}
-	first := decode[keyResponse](t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`, again), 201)
+	first := decode[keyResponse](t, p.send("ann", "POST", "/api/keys", `{"name": "ci"}`, again), 201)
 	for _, body := range []string{`{"name": "ci"}`, `{"name": "something else"}`} {
-		w := p.do("ann", "POST", "/api/keys", body, again)
+		w := p.send("ann", "POST", "/api/keys", body, again)
 		var problem struct {
 			Code, Token string
 			Key         key
@@ -273,15 +273,15 @@ func TestIdempotencyKey(t *testing.T) {
 			t.Errorf("got %d %s, %v, want 409 with the key and no token", w.Code, w.Body, err)
 		}
 	}
-	if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "ci"}`)); got != "key_limit_reached" {
+	if got := problemCode(t, p.send("ann", "POST", "/api/keys", `{"name": "ci"}`)); got != "key_limit_reached" {
 		t.Errorf("without the header: got %s, want key_limit_reached", got)
 	}
-	rotated := decode[keyResponse](t, p.do("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 0}`), 201)
+	rotated := decode[keyResponse](t, p.send("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 0}`), 201)
 	if _, err := p.keys.Validate(t.Context(), rotated.Token); err != nil {
 		t.Errorf("token of the rotated key: %v", err)
 	}
 	for _, bad := range []string{`""`, strings.Repeat("x", 256), "a\tb"} {
-		if got := problemCode(t, p.do("bob", "POST", "/api/keys", `{"name": "ci"}`, header{"Idempotency-Key", bad})); got != "invalid_idempotency_key" {
+		if got := problemCode(t, p.send("bob", "POST", "/api/keys", `{"name": "ci"}`, header{"Idempotency-Key", bad})); got != "invalid_idempotency_key" {
 			t.Errorf("%q: got %s", bad, got)
 		}
 	}
@@ -302,7 +302,7 @@ func TestTenCreationsAMinute(t *testing.T) {
 		made := func(user string) int {
 			n := 0
 			for range 15 {
-				w := p.do(user, "POST", "/api/keys", `{"name": "x"}`)
+				w := p.send(user, "POST", "/api/keys", `{"name": "x"}`)
 				if w.Code == 201 {
 					n++
 				} else if problemCode(t, w) != "too_many_requests" || w.Header().Get("Retry-After") == "" {
@@ -341,7 +341,7 @@ func TestPaging(t *testing.T) {
 			page := decode[struct {
 				Keys       []key
 				NextCursor *string `json:"next_cursor"`
-			}](t, p.do("ann", "GET", "/api/keys?limit=4&cursor="+cursor+filter, ""), 200)
+			}](t, p.send("ann", "GET", "/api/keys?limit=4&cursor="+cursor+filter, ""), 200)
 			for _, k := range page.Keys {
 				names = append(names, k.Name)
 				if revoked := k.Status == "revoked"; filter == "&filter=current" && revoked || filter == "&filter=ended" && !revoked {
@@ -379,27 +379,27 @@ func TestMounts(t *testing.T) {
 	for _, prefix := range []string{"/settings/api-keys", "/stripped", "/orgs/7/keys", "/orgs/a%2Fb/keys", "/api/keys", "/api", "/v2/api", "/v3/settings"} {
 		for path, want := range map[string]string{"/": "text/html; charset=utf-8", "/panel.js": "text/javascript; charset=utf-8",
 			"/openapi.json": "application/json", "/api/keys": "application/json", "/api/keys/" + id: "application/json", "/api/usage": "application/json"} {
-			if w := mounted.do("ann", "GET", prefix+path, ""); w.Code != 200 || w.Header().Get("Content-Type") != want {
+			if w := mounted.send("ann", "GET", prefix+path, ""); w.Code != 200 || w.Header().Get("Content-Type") != want {
 				t.Errorf("%s%s: got %d %q, want %q", prefix, path, w.Code, w.Header().Get("Content-Type"), want)
 			}
 		}
 	}
 	mux.Handle("/doubled/", http.StripPrefix("/doubled/", p))
-	if w := mounted.do("ann", "GET", "/doubled/", ""); w.Code != 200 {
+	if w := mounted.send("ann", "GET", "/doubled/", ""); w.Code != 200 {
 		t.Errorf("prefix with the slash: got %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	for _, path := range []string{"/settings/api-keys/x/api/keys", "/stripped/x/api/keys", "/orgs/7/keys/x/panel.js", "/stripped/api/keys/",
 		"/stripped/api/keys/" + id + "/", "/stripped/api/keys/" + id + "/x", "/api/keys/x/"} {
-		if got := problemCode(t, mounted.do("ann", "GET", path, "")); got != "not_found" {
+		if got := problemCode(t, mounted.send("ann", "GET", path, "")); got != "not_found" {
 			t.Errorf("%s: got %s, want not_found", path, got)
 		}
 	}
 	for _, path := range []string{"/x/api/keys", "/api//keys", "//api/keys", "/api/../api/keys", "/panel.js/", "/x/"} {
-		if got := problemCode(t, p.do("ann", "GET", path, "")); got != "not_found" {
+		if got := problemCode(t, p.send("ann", "GET", path, "")); got != "not_found" {
 			t.Errorf("%s without a mux: got %s, want not_found", path, got)
 		}
 	}
-	if w := mounted.do("ann", "GET", "/bare?current=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?current=x" {
+	if w := mounted.send("ann", "GET", "/bare?current=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?current=x" {
 		t.Errorf("page without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
 	}
 }
@@ -418,7 +418,7 @@ func TestOwnerFunctionGetsHostRequest(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/users/{id}/keys/", selfservice.New(p.keys, owner, nil))
 	mounted := &panel{p.keys, mux}
-	if got := decode[keyResponse](t, mounted.do("", "GET", "/users/ann/keys/api/keys/"+id, ""), 200); got.Key.ID != id {
+	if got := decode[keyResponse](t, mounted.send("", "GET", "/users/ann/keys/api/keys/"+id, ""), 200); got.Key.ID != id {
 		t.Errorf("got %+v, want the key %s", got, id)
 	}
 }
@@ -445,7 +445,7 @@ func TestDetailOfInvalidBody(t *testing.T) {
 		{"POST", path + "/revoke", `{"reason": 7}`, "reason must be a string"},
 	} {
 		var problem struct{ Detail string }
-		w := p.do("ann", tt.method, tt.path, tt.body)
+		w := p.send("ann", tt.method, tt.path, tt.body)
 		if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil || problem.Detail != tt.want {
 			t.Errorf("%s: got the detail %q, %v, want %q", tt.body, problem.Detail, err, tt.want)
 		}

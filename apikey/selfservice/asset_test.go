@@ -16,7 +16,7 @@ func TestAssetsAreUnchanged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w := p.do("", "GET", path, ""); w.Code != 200 || !bytes.Equal(w.Body.Bytes(), source) {
+		if w := p.send("", "GET", path, ""); w.Code != 200 || !bytes.Equal(w.Body.Bytes(), source) {
 			t.Errorf("%s: got %d and %d bytes, want the %d of %s", path, w.Code, w.Body.Len(), len(source), file)
 		}
 		for n, line := range bytes.Split(source, []byte("\n")) {

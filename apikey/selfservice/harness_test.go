@@ -61,8 +61,8 @@ func (p *panel) create(t testing.TB, owner, name string, scopes ...string) apike
 // A header is set in a request. If its value is empty, it is removed.
 type header struct{ name, value string }
 
-// do sends a request of the signed-in user, from a browser on the same site.
-func (p *panel) do(user, method, path, body string, more ...header) *httptest.ResponseRecorder {
+// send sends a request of the signed-in user, from a browser on the same site.
+func (p *panel) send(user, method, path, body string, more ...header) *httptest.ResponseRecorder {
 	var content io.Reader
 	if body != "" {
 		content = strings.NewReader(body)

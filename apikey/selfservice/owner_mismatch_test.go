@@ -25,7 +25,7 @@ func TestOtherOwnersKeyLooksMissing(t *testing.T) {
 	t.Parallel()
 	s := newAttackers(t)
 	const missing = "key_00000000000000000000"
-	for state, theirs := range s.keysOfBob(t) {
+	for state, theirs := range s.insertKeysOfBob(t) {
 		for _, r := range []struct {
 			method, path, body string
 			attempt            bool
@@ -54,11 +54,11 @@ func TestOtherOwnersKeyLooksMissing(t *testing.T) {
 			}
 			for _, byKey := range []bool{false, true} {
 				ann := s.newAttacker(t, byKey)
-				want, events := s.ask(ann, r.method, with(missing).Replace(r.path), with(missing).Replace(r.body))
+				want, events := s.sendAs(ann, r.method, with(missing).Replace(r.path), with(missing).Replace(r.body))
 				if len(events) > 0 {
 					t.Errorf("%s %s %s of a missing key: got events %+v, want none", r.method, r.path, r.body, events)
 				}
-				got, events := s.ask(ann, r.method, with(theirs.ID).Replace(r.path), with(theirs.ID).Replace(r.body))
+				got, events := s.sendAs(ann, r.method, with(theirs.ID).Replace(r.path), with(theirs.ID).Replace(r.body))
 				if got != want {
 					t.Errorf("%s %s %s of a key that is %s, by API key %t:\ngot  %s\nwant %s", r.method, r.path, r.body, state, byKey, got, want)
 				}
@@ -79,12 +79,12 @@ func TestOtherOwnersKeyLooksMissing(t *testing.T) {
 func TestOtherOwnersDigestLooksTaken(t *testing.T) {
 	t.Parallel()
 	s := newAttackers(t)
-	for state, theirs := range s.keysOfBob(t) {
+	for state, theirs := range s.insertKeysOfBob(t) {
 		for _, byKey := range []bool{false, true} {
 			for _, retry := range [][]header{nil, {{"Idempotency-Key", "1"}}} {
 				ann := s.newAttacker(t, byKey)
 				register := func(d store.Digest) (string, []apikey.Event) {
-					return s.ask(ann, "POST", "/api/keys", `{"name": "x", "hint": "key_abcd", "digest": "`+hex.EncodeToString(d[:])+`"}`, retry...)
+					return s.sendAs(ann, "POST", "/api/keys", `{"name": "x", "hint": "key_abcd", "digest": "`+hex.EncodeToString(d[:])+`"}`, retry...)
 				}
 				own := apikey.DigestOf(ann.owner)
 				s.insert(t, store.Record{ID: "own_" + ann.owner, Owner: ann.owner, Digest: own, CreatedAt: theirs.CreatedAt})
@@ -139,26 +139,26 @@ func (s *attackers) newAttacker(t *testing.T, byKey bool) attacker {
 		return attacker{owner, header{"X-Session", owner}}
 	}
 	a := attacker{owner, header{"Authorization", "Bearer " + s.create(t, owner, "x", "keys:write").Secret.Reveal()}}
-	s.ask(a, "GET", "/api/keys", "") // so that the key is cached
+	s.sendAs(a, "GET", "/api/keys", "") // so that the key is cached
 	return a
 }
 
-// ask sends a request. It returns the whole response with the number of store calls,
+// sendAs sends a request. It returns the whole response with the number of store calls,
 // and the events.
-func (s *attackers) ask(a attacker, method, path, body string, more ...header) (response string, events []apikey.Event) {
+func (s *attackers) sendAs(a attacker, method, path, body string, more ...header) (response string, events []apikey.Event) {
 	s.events = nil
 	calls := s.store.calls.Load()
 	if path == "/" {
 		more = append(more, header{"Content-Type", "application/x-www-form-urlencoded"})
 	}
-	w := s.do("", method, path, body, append(more, a.header)...)
+	w := s.send("", method, path, body, append(more, a.header)...)
 	for _, name := range slices.Sorted(maps.Keys(w.Header())) {
 		response += fmt.Sprintf("%s: %q\n", name, w.Header()[name])
 	}
 	return fmt.Sprintf("%d after %d calls\n%s%s", w.Code, s.store.calls.Load()-calls, response, w.Body), s.events
 }
 
-func (s *attackers) keysOfBob(t *testing.T) map[string]store.Record {
+func (s *attackers) insertKeysOfBob(t *testing.T) map[string]store.Record {
 	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	keys := map[string]store.Record{
 		"active": {}, "disabled": {DisabledAt: at}, "revoked": {RevokedAt: at, RevokeReason: "bob's"}, "expired": {ExpiresAt: at},

@@ -21,23 +21,23 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// page gets the page as the signed-in user ann.
-func (p *panel) page(t testing.TB, path string, status int) string {
+// getPage gets the page as the signed-in user ann.
+func (p *panel) getPage(t testing.TB, path string, status int) string {
 	t.Helper()
-	w := p.do("ann", "GET", path, "")
+	w := p.send("ann", "GET", path, "")
 	if w.Code != status || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("GET %s: got %d %s, want %d and HTML", path, w.Code, w.Header().Get("Content-Type"), status)
 	}
 	return w.Body.String()
 }
 
-// post sends the form of the page as ann.
-func (p *panel) post(fields ...string) *httptest.ResponseRecorder {
+// postForm sends the form of the page as ann.
+func (p *panel) postForm(fields ...string) *httptest.ResponseRecorder {
 	form := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
 		form.Set(fields[i], fields[i+1])
 	}
-	return p.do("ann", "POST", "/", form.Encode(), header{"Content-Type", "application/x-www-form-urlencoded"})
+	return p.send("ann", "POST", "/", form.Encode(), header{"Content-Type", "application/x-www-form-urlencoded"})
 }
 
 // changeablePlan returns a Provider with a plan, and a function that replaces its
@@ -65,28 +65,28 @@ var hostile = []string{
 func TestPageEscapesNames(t *testing.T) {
 	t.Parallel()
 	p := newUnlimitedPanel(t, nil)
-	tags := strings.Count(p.page(t, "/", 200), "<script")
+	tags := strings.Count(p.getPage(t, "/", 200), "<script")
 	for _, name := range hostile {
 		k, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: "ann", Name: name, CreatedBy: name})
 		if err != nil {
 			t.Fatal(err)
 		}
 		shown := `<bdi class="name">` + html.EscapeString(name) + `</bdi>`
-		body := normalizeQuotes(p.page(t, "/", 200))
+		body := normalizeQuotes(p.getPage(t, "/", 200))
 		if !strings.Contains(body, shown) {
 			t.Errorf("%q is not on the page unchanged", name)
 		}
 		if got := strings.Count(body, "<script"); got != tags || strings.Contains(body, "<img") || strings.Contains(body, "<svg/") {
 			t.Errorf("%q is on the page as HTML", name)
 		}
-		confirmation := normalizeQuotes(p.page(t, "/?revoke="+k.Key.ID, 200))
+		confirmation := normalizeQuotes(p.getPage(t, "/?revoke="+k.Key.ID, 200))
 		if !strings.Contains(confirmation, "<bdi>"+html.EscapeString(name)+"</bdi>") || strings.Contains(confirmation, "<script") || strings.Contains(confirmation, "<img") {
 			t.Errorf("%q: got the confirmation %s", name, confirmation)
 		}
-		if w := p.post("action", "revoke", "id", k.Key.ID, "reason", name); w.Code != 303 {
+		if w := p.postForm("action", "revoke", "id", k.Key.ID, "reason", name); w.Code != 303 {
 			t.Errorf("%q as a reason: got %d", name, w.Code)
 		}
-		if !strings.Contains(normalizeQuotes(p.page(t, "/", 200)), "<small><bdi>"+html.EscapeString(name)) {
+		if !strings.Contains(normalizeQuotes(p.getPage(t, "/", 200)), "<small><bdi>"+html.EscapeString(name)) {
 			t.Errorf("the reason %q is not on the page", name)
 		}
 	}
@@ -128,7 +128,7 @@ func TestPageNotices(t *testing.T) {
 			if err := p.keys.InvalidateOwner(t.Context(), "ann"); err != nil {
 				t.Fatal(err)
 			}
-			body := p.page(t, "/", 200)
+			body := p.getPage(t, "/", 200)
 			if !strings.Contains(body, html.EscapeString(selfservice.Texts()[c.want])) {
 				t.Errorf("the page does not have the text %s", c.want)
 			}
@@ -167,7 +167,7 @@ func TestPageFailures(t *testing.T) {
 		"try again":              {down, "ann", header{"X", "y"}, 503, `href="./"`},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
-			w := c.p.do(c.user, method, "/", "", c.header)
+			w := c.p.send(c.user, method, "/", "", c.header)
 			if method == "POST" && c.p == down {
 				continue // a form without an action needs no store
 			}
@@ -191,32 +191,32 @@ func TestPageRevokesWithoutScript(t *testing.T) {
 	t.Parallel()
 	p := newUnlimitedPanel(t, nil)
 	k, other := p.create(t, "ann", "ci").Key, p.create(t, "bob", "bob's").Key
-	body := p.page(t, "/", 200)
+	body := p.getPage(t, "/", 200)
 	if !strings.Contains(body, `href="./?revoke=`+k.ID+`"`) {
 		t.Fatalf("no link to revoke in %s", body)
 	}
-	confirmation := p.page(t, "/?revoke="+k.ID, 200)
+	confirmation := p.getPage(t, "/?revoke="+k.ID, 200)
 	for _, want := range []string{"<bdi>ci</bdi>", k.Hint, `method="post" action="./"`, `name="id" value="` + k.ID + `"`, `name="reason"`} {
 		if !strings.Contains(confirmation, want) {
 			t.Errorf("no %s in %s", want, confirmation)
 		}
 	}
 	for _, id := range []string{other.ID, "key_00000000000000000000", "", "../", "\x00"} {
-		if body := p.page(t, "/?revoke="+url.QueryEscape(id), 404); !strings.Contains(body, selfservice.Texts()["error_not_found"]) || strings.Contains(body, "bob") {
+		if body := p.getPage(t, "/?revoke="+url.QueryEscape(id), 404); !strings.Contains(body, selfservice.Texts()["error_not_found"]) || strings.Contains(body, "bob") {
 			t.Errorf("%q: got %s", id, body)
 		}
-		if w := p.post("action", "revoke", "id", id); w.Code != 404 {
+		if w := p.postForm("action", "revoke", "id", id); w.Code != 404 {
 			t.Errorf("%q: got %d", id, w.Code)
 		}
 	}
 	for _, reason := range []string{strings.Repeat("é", 128), "a\u202eb", "a\nb"} {
-		w := p.post("action", "revoke", "id", k.ID, "reason", reason)
+		w := p.postForm("action", "revoke", "id", k.ID, "reason", reason)
 		if w.Code != 400 || !strings.Contains(w.Body.String(), selfservice.Texts()["error_invalid_reason"]) {
 			t.Errorf("reason %q: got %d %s", reason, w.Code, w.Body)
 		}
 	}
 	for _, fields := range [][]string{{}, {"id", k.ID}, {"action", "create", "id", k.ID}, {"action", "revoke", "id", k.ID, "reason", strings.Repeat("a", 1<<20)}} {
-		if w := p.post(fields...); w.Code != 400 {
+		if w := p.postForm(fields...); w.Code != 400 {
 			t.Errorf("got %d, want 400", w.Code)
 		}
 	}
@@ -224,7 +224,7 @@ func TestPageRevokesWithoutScript(t *testing.T) {
 		t.Fatalf("revoked too early: %+v, %v", got, err)
 	}
 	for range 2 { // the Back button can send the form again
-		w := p.post("action", "revoke", "id", k.ID, "reason", " lost it ")
+		w := p.postForm("action", "revoke", "id", k.ID, "reason", " lost it ")
 		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "./?done=revoked" {
 			t.Fatalf("got %d %q", w.Code, w.Header())
 		}
@@ -232,7 +232,7 @@ func TestPageRevokesWithoutScript(t *testing.T) {
 	if got, err := p.keys.Get(t.Context(), "ann", k.ID); err != nil || got.RevokedAt.IsZero() || got.RevokeReason != "lost it" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if body := p.page(t, "/?done=revoked", 200); !strings.Contains(body, selfservice.Texts()["done"]) || !strings.Contains(body, "lost it") {
+	if body := p.getPage(t, "/?done=revoked", 200); !strings.Contains(body, selfservice.Texts()["done"]) || !strings.Contains(body, "lost it") {
 		t.Errorf("got %s", body)
 	}
 }
@@ -256,12 +256,12 @@ func TestPagePaging(t *testing.T) {
 		}
 		return "/" + html.UnescapeString(all[n][1])
 	}
-	first := p.page(t, "/", 200)
-	second := p.page(t, link(first, "Older", 0), 200)
+	first := p.getPage(t, "/", 200)
+	second := p.getPage(t, link(first, "Older", 0), 200)
 	if n := strings.Count(second, `data-do="revoke"`); n != 15 {
 		t.Errorf("got %d current keys on the second page, want 15", n)
 	}
-	both := p.page(t, link(second, "Older", 0), 200) // of the ended keys, since no current ones follow
+	both := p.getPage(t, link(second, "Older", 0), 200) // of the ended keys, since no current ones follow
 	seen := map[string]int{}
 	for _, name := range append(names.FindAllString(first, -1), names.FindAllString(both, -1)...) {
 		seen[name]++
@@ -269,11 +269,11 @@ func TestPagePaging(t *testing.T) {
 	if len(seen) != 130 {
 		t.Errorf("got %d keys on two pages of both lists, want 130", len(seen))
 	}
-	if again := p.page(t, link(both, "Newest", 0), 200); strings.Count(again, `data-do="revoke"`) != 50 || !strings.Contains(again, `<details id="ended" open>`) {
+	if again := p.getPage(t, link(both, "Newest", 0), 200); strings.Count(again, `data-do="revoke"`) != 50 || !strings.Contains(again, `<details id="ended" open>`) {
 		t.Error("the link to the newest keys of one list changed the page of the other")
 	}
 	for _, cursor := range []string{"x", strings.Repeat("A", 10000), "%00", "AAAAAAAAAAAAYQ"} {
-		if body := p.page(t, "/?current="+cursor+"&ended="+cursor, 200); body != first {
+		if body := p.getPage(t, "/?current="+cursor+"&ended="+cursor, 200); body != first {
 			t.Errorf("cursor %.20s: got another page than the first", cursor)
 		}
 	}
@@ -285,7 +285,7 @@ func TestPageHasRelativeAddresses(t *testing.T) {
 	k := p.create(t, "ann", "ci").Key
 	p.create(t, "ann", "revoked")
 	address := regexp.MustCompile(`(?:href|src|action|srcset|formaction)="([^"]*)"`)
-	for _, body := range []string{p.page(t, "/", 200), p.page(t, "/?revoke="+k.ID, 200), p.do("", "GET", "/", "").Body.String()} {
+	for _, body := range []string{p.getPage(t, "/", 200), p.getPage(t, "/?revoke="+k.ID, 200), p.send("", "GET", "/", "").Body.String()} {
 		found := address.FindAllStringSubmatch(body, -1)
 		if len(found) == 0 {
 			t.Error("the page has no addresses")
@@ -318,9 +318,9 @@ func TestPageSize(t *testing.T) {
 	for _, name := range []string{"laptop", "CI", "staging"} {
 		p.create(t, "ann", name, "reports:read")
 	}
-	size := len(p.page(t, "/", 200))
+	size := len(p.getPage(t, "/", 200))
 	for _, name := range []string{"/panel.css", "/panel.js"} {
-		size += p.do("", "GET", name, "").Body.Len()
+		size += p.send("", "GET", name, "").Body.Len()
 	}
 	t.Logf("%d bytes", size)
 	if size > 38_000 {
@@ -366,7 +366,7 @@ func TestPageOffersCoveredScopes(t *testing.T) {
 		provider, _ := changeablePlan(entitlement.Entitlement{APIAccess: true, MaxKeys: -1, Scopes: c.plan})
 		p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, &selfservice.Options{Scopes: c.options})
 		var got []string
-		for _, box := range regexp.MustCompile(`name="scope" value="([^"]*)"`).FindAllStringSubmatch(p.page(t, "/", 200), -1) {
+		for _, box := range regexp.MustCompile(`name="scope" value="([^"]*)"`).FindAllStringSubmatch(p.getPage(t, "/", 200), -1) {
 			got = append(got, box[1])
 		}
 		if strings.Join(got, " ") != c.want {
@@ -383,7 +383,7 @@ func TestPageDates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := p.page(t, "/", 200)
+	body := p.getPage(t, "/", 200)
 	for _, want := range []string{`<html lang="ar-EG" dir="rtl">`, `<time datetime="2099-02-03T04:05:06Z">2099-02-03 04:05 UTC</time>`, "Never used"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in %s", want, body)
@@ -392,7 +392,7 @@ func TestPageDates(t *testing.T) {
 	if _, err := p.keys.Rotate(t.Context(), "ann", k.Key.ID, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	body = p.page(t, "/", 200)
+	body = p.getPage(t, "/", 200)
 	if !strings.Contains(body, `Works until <time datetime="`) || strings.Count(body, `data-do="rotate"`) != 1 {
 		t.Errorf("want a replaced key with the end of its grace period and without a button to rotate, got %s", body)
 	}
@@ -411,7 +411,7 @@ func TestTextsAreAllUsed(t *testing.T) {
 	provider, set := changeablePlan(unlimited)
 	st := memstore.New()
 	p := newPanel(t, st, &apikey.Options{Entitlements: provider}, options)
-	all.WriteString(p.page(t, "/?done=revoked", 200)) // without a key
+	all.WriteString(p.getPage(t, "/?done=revoked", 200)) // without a key
 	params := apikey.CreateParams{Owner: "ann", CreatedBy: "bob", Scopes: []string{"a", "b", "c", "d", "e", "keys"}}
 	keys := map[string]apikey.Issued{}
 	for i := range 120 {
@@ -429,7 +429,7 @@ func TestTextsAreAllUsed(t *testing.T) {
 			p.keys.Revoke(t.Context(), "ann", k.Key.ID, "")
 		}
 	}
-	visit := func(path string) { all.WriteString(p.page(t, path, 200)) }
+	visit := func(path string) { all.WriteString(p.getPage(t, path, 200)) }
 	disabled := true
 	p.keys.Rotate(t.Context(), "ann", keys["key 101"].Key.ID, 0)
 	p.keys.Rotate(t.Context(), "ann", keys["key 103"].Key.ID, time.Hour)
@@ -444,11 +444,11 @@ func TestTextsAreAllUsed(t *testing.T) {
 	for _, more := range regexp.MustCompile(`href="\./(\?current[^"#]*)`).FindAllStringSubmatch(all.String(), 1) {
 		visit("/" + html.UnescapeString(more[1]))
 	}
-	all.WriteString(p.page(t, "/?revoke=none", 404))
-	all.WriteString(p.post("action", "revoke", "id", keys["key 107"].Key.ID, "reason", "a\nb").Body.String())
-	all.WriteString(p.do("", "GET", "/", "").Body.String())
-	all.WriteString(p.do("", "GET", "/", "", header{"Authorization", "Bearer " + keys["key 107"].Secret.Reveal()}).Body.String())
-	all.WriteString(newPanel(t, failingLists{memstore.New()}, nil, options).page(t, "/", 503))
+	all.WriteString(p.getPage(t, "/?revoke=none", 404))
+	all.WriteString(p.postForm("action", "revoke", "id", keys["key 107"].Key.ID, "reason", "a\nb").Body.String())
+	all.WriteString(p.send("", "GET", "/", "").Body.String())
+	all.WriteString(p.send("", "GET", "/", "", header{"Authorization", "Bearer " + keys["key 107"].Secret.Reveal()}).Body.String())
+	all.WriteString(newPanel(t, failingLists{memstore.New()}, nil, options).getPage(t, "/", 503))
 	for _, c := range []struct {
 		plan entitlement.Entitlement
 		err  error

@@ -30,8 +30,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// requests returns a request for each method and path of the API and the page.
-func requests(id string) []struct{ method, path, body string } {
+// requestsFor returns a request for each method and path of the API and the page.
+func requestsFor(id string) []struct{ method, path, body string } {
 	return []struct{ method, path, body string }{
 		{"GET", "/api/usage", ""},
 		{"GET", "/api/keys", ""},
@@ -45,9 +45,9 @@ func requests(id string) []struct{ method, path, body string } {
 	}
 }
 
-func revokeForm(p *panel, user, id string, more ...header) *httptest.ResponseRecorder {
+func postRevocation(p *panel, user, id string, more ...header) *httptest.ResponseRecorder {
 	more = append([]header{{"Content-Type", "application/x-www-form-urlencoded"}}, more...)
-	return p.do(user, "POST", "/", "action=revoke&id="+id+"&reason=x", more...)
+	return p.send(user, "POST", "/", "action=revoke&id="+id+"&reason=x", more...)
 }
 
 // M-01: every request for another owner's key gets 404 and leaves the key unchanged.
@@ -59,8 +59,8 @@ func TestOtherOwnersKeyIsNotFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range requests(mine.Key.ID) {
-		w := p.do("ann", r.method, r.path, r.body)
+	for _, r := range requestsFor(mine.Key.ID) {
+		w := p.send("ann", r.method, r.path, r.body)
 		if strings.Contains(r.path, "/keys/") && problemCode(t, w) != "not_found" {
 			t.Errorf("%s %s: got %d %s, want not_found", r.method, r.path, w.Code, w.Body)
 		}
@@ -68,7 +68,7 @@ func TestOtherOwnersKeyIsNotFound(t *testing.T) {
 			t.Errorf("%s %s: the response has data of another owner's key: %s", r.method, r.path, body)
 		}
 	}
-	if w := revokeForm(p, "ann", mine.Key.ID); w.Code != 404 {
+	if w := postRevocation(p, "ann", mine.Key.ID); w.Code != 404 {
 		t.Errorf("form: got %d, want 404", w.Code)
 	}
 	after, err := p.keys.Get(t.Context(), "bob", mine.Key.ID)
@@ -103,7 +103,7 @@ func TestRequestCannotChooseOwner(t *testing.T) {
 			{"POST", "/api/keys" + query, `{"name": "x"}`}, {"GET", "/api/keys" + query, ""}, {"GET", "/api/keys/" + id + query, ""},
 			{"GET", "/api/usage" + query, ""}, {"POST", "/api/keys/" + id + "/revoke" + query, `{}`},
 		} {
-			if w := p.do("ann", c.method, c.path, c.body); w.Code != 400 {
+			if w := p.send("ann", c.method, c.path, c.body); w.Code != 400 {
 				t.Errorf("%s %s %s: got %d, want 400", c.method, c.path, c.body, w.Code)
 			}
 		}
@@ -160,7 +160,7 @@ func TestUpdateChangesOnlyGivenFields(t *testing.T) {
 			continue
 		}
 		body := "{" + strings.Join(fields, ", ") + "}"
-		if w := p.do("ann", "PATCH", "/api/keys/"+id, body); w.Code != 200 {
+		if w := p.send("ann", "PATCH", "/api/keys/"+id, body); w.Code != 200 {
 			t.Fatalf("%s: got %d %s", body, w.Code, w.Body)
 		}
 		got, err := p.keys.Get(t.Context(), "ann", id)
@@ -187,12 +187,12 @@ func TestRequestWithoutOwnerIsRefused(t *testing.T) {
 	}
 	for name, h := range handlers {
 		p := &panel{p.keys, h}
-		for _, r := range requests(id) {
-			if w := p.do("ann", r.method, r.path, r.body); w.Code != 401 || strings.Contains(w.Body.String(), id) {
+		for _, r := range requestsFor(id) {
+			if w := p.send("ann", r.method, r.path, r.body); w.Code != 401 || strings.Contains(w.Body.String(), id) {
 				t.Errorf("%s: %s %s: got %d %s, want 401", name, r.method, r.path, w.Code, w.Body)
 			}
 		}
-		if w := revokeForm(p, "ann", id); w.Code != 401 {
+		if w := postRevocation(p, "ann", id); w.Code != 401 {
 			t.Errorf("%s: form: got %d, want 401", name, w.Code)
 		}
 	}
@@ -200,8 +200,8 @@ func TestRequestWithoutOwnerIsRefused(t *testing.T) {
 		t.Errorf("got %+v, %v, want it unchanged", k, err)
 	}
 	down := &panel{p.keys, selfservice.New(p.keys, func(*http.Request) (string, error) { return "", apikey.ErrUnavailable }, nil)}
-	for _, r := range requests(id) {
-		if w := down.do("ann", r.method, r.path, r.body); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+	for _, r := range requestsFor(id) {
+		if w := down.send("ann", r.method, r.path, r.body); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 			t.Errorf("session store is down: %s %s: got %d, want 503 with Retry-After", r.method, r.path, w.Code)
 		}
 	}
@@ -214,9 +214,9 @@ func TestKeyScope(t *testing.T) {
 	p := newUnlimitedPanel(t, nil)
 	plain := p.create(t, "ann", "x", "keys:write", "*")
 	bearer := header{"Authorization", "Bearer " + plain.Secret.Reveal()}
-	for _, r := range requests(plain.Key.ID) {
+	for _, r := range requestsFor(plain.Key.ID) {
 		for _, user := range []string{"", "ann"} {
-			if w := p.do(user, r.method, r.path, r.body, bearer); w.Code != 403 {
+			if w := p.send(user, r.method, r.path, r.body, bearer); w.Code != 403 {
 				t.Errorf("without a KeyScope: %s %s as %q: got %d, want 403", r.method, r.path, user, w.Code)
 			}
 		}
@@ -224,19 +224,19 @@ func TestKeyScope(t *testing.T) {
 	p = newUnlimitedPanel(t, &selfservice.Options{KeyScope: "keys:write", Scopes: []selfservice.Scope{{Name: "a"}, {Name: "b"}, {Name: "keys:write"}}})
 	for _, scopes := range [][]string{nil, {"a"}, {"keys:*x"}} {
 		k := p.create(t, "ann", "x", scopes...)
-		if w := p.do("ann", "GET", "/api/keys", "", header{"Authorization", "Bearer " + k.Secret.Reveal()}); w.Code != 403 {
+		if w := p.send("ann", "GET", "/api/keys", "", header{"Authorization", "Bearer " + k.Secret.Reveal()}); w.Code != 403 {
 			t.Errorf("key with the scopes %v: got %d, want 403", scopes, w.Code)
 		}
 	}
 	k := p.create(t, "ann", "x", "keys:write")
 	bearer.value = "Bearer " + k.Secret.Reveal()
-	if w := p.do("", "GET", "/api/keys", "", bearer); w.Code != 200 {
+	if w := p.send("", "GET", "/api/keys", "", bearer); w.Code != 200 {
 		t.Errorf("key with the KeyScope: got %d %s, want 200", w.Code, w.Body)
 	}
-	if w := p.do("bob", "POST", "/api/keys/"+k.Key.ID+"/revoke", `{}`, bearer); w.Code != 204 {
+	if w := p.send("bob", "POST", "/api/keys/"+k.Key.ID+"/revoke", `{}`, bearer); w.Code != 204 {
 		t.Errorf("key beside the session of another owner: got %d %s, want 204", w.Code, w.Body)
 	}
-	if w := p.do("ann", "GET", "/api/keys", "", bearer); w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" {
+	if w := p.send("ann", "GET", "/api/keys", "", bearer); w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" {
 		t.Errorf("revoked key: got %d, want 401", w.Code)
 	}
 
@@ -251,7 +251,7 @@ func TestKeyScope(t *testing.T) {
 		fmt.Sprintf(`{"name": "x", "expires_at": %q}`, ends.Add(time.Second).Format(time.RFC3339)): 403,
 		fmt.Sprintf(`{"name": "x", "expires_at": %q}`, ends.Format(time.RFC3339)):                  201,
 	} {
-		if w := p.do("", "POST", "/api/keys", body, bearer); w.Code != want {
+		if w := p.send("", "POST", "/api/keys", body, bearer); w.Code != want {
 			t.Errorf("%s by a key that ends at %v: got %d %s, want %d", body, ends, w.Code, w.Body, want)
 		}
 	}
@@ -265,7 +265,7 @@ func TestRotationByWeakerKey(t *testing.T) {
 	p := newPanel(t, st, &apikey.Options{MaxKeysPerOwner: -1}, opts)
 	rotate := func(by, target apikey.Issued) *httptest.ResponseRecorder {
 		bearer := header{"Authorization", "Bearer " + by.Secret.Reveal()}
-		return p.do("", "POST", "/api/keys/"+target.Key.ID+"/rotate", `{"grace_seconds": 0}`, bearer)
+		return p.send("", "POST", "/api/keys/"+target.Key.ID+"/rotate", `{"grace_seconds": 0}`, bearer)
 	}
 	weaker, target := p.create(t, "ann", "x", "keys:write"), p.create(t, "ann", "x", "keys:write", "a")
 	if w := rotate(weaker, target); w.Code != 403 {
@@ -320,7 +320,7 @@ func TestPlanBoundsOfferedScopes(t *testing.T) {
 	provider := entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) { return plan, nil })
 	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: provider}, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "a"}, {Name: "b"}}})
 	for scope, want := range map[string]int{"a": 201, "b": 400} {
-		if w := p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`); w.Code != want {
+		if w := p.send("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["`+scope+`"]}`); w.Code != want {
 			t.Errorf("%s: got %d %s, want %d", scope, w.Code, w.Body, want)
 		}
 	}
@@ -343,12 +343,12 @@ func TestLegacyKeyIsCaller(t *testing.T) {
 			want = 200
 		}
 		for _, user := range []string{"", "ann"} {
-			if w := p.do(user, "GET", "/api/keys", "", header{"Authorization", "Bearer " + token}); w.Code != want || want == 200 && !strings.Contains(w.Body.String(), "old-7777") {
+			if w := p.send(user, "GET", "/api/keys", "", header{"Authorization", "Bearer " + token}); w.Code != want || want == 200 && !strings.Contains(w.Body.String(), "old-7777") {
 				t.Errorf("KeyScope %q, as %q: got %d %s, want %d", scope, user, w.Code, w.Body, want)
 			}
 		}
 		// A session token in the same header is not a key.
-		if w := p.do("ann", "GET", "/api/keys", "", header{"Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."}); w.Code != 200 {
+		if w := p.send("ann", "GET", "/api/keys", "", header{"Authorization", "Bearer eyJhbGciOiJub25lIn0.e30."}); w.Code != 200 {
 			t.Errorf("session token: got %d, want 200", w.Code)
 		}
 	}
@@ -405,14 +405,14 @@ func TestKeyCannotEscalate(t *testing.T) {
 				}(); done % 3 {
 				case 0:
 					body, _ := json.Marshal(map[string]any{"name": "x", "scopes": scopes, "expires_at": at})
-					w = p.do("", "POST", "/api/keys", string(body), bearer)
+					w = p.send("", "POST", "/api/keys", string(body), bearer)
 				case 1, 2:
 					target, err := p.keys.Create(t.Context(), apikey.CreateParams{Owner: owner, Name: "target", Scopes: scopes, ExpiresAt: until})
 					if err != nil {
 						t.Fatal(err)
 					}
 					if done%3 == 1 {
-						w = p.do("", "POST", "/api/keys/"+target.Key.ID+"/rotate", `{"grace_seconds": 0}`, bearer)
+						w = p.send("", "POST", "/api/keys/"+target.Key.ID+"/rotate", `{"grace_seconds": 0}`, bearer)
 					} else {
 						next := randomExpiry(rng)
 						exceeds = exceeds || !own.Key.ExpiresAt.IsZero() && (next.IsZero() || next.After(own.Key.ExpiresAt))
@@ -420,7 +420,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 						if !next.IsZero() {
 							body, _ = json.Marshal(map[string]any{"expires_at": next})
 						}
-						w = p.do("", "PATCH", "/api/keys/"+target.Key.ID, string(body), bearer)
+						w = p.send("", "PATCH", "/api/keys/"+target.Key.ID, string(body), bearer)
 					}
 				}
 				if exceeds != (w.Code == 403) || !exceeds && w.Code >= 300 {
@@ -450,12 +450,12 @@ func TestCrossOrigin(t *testing.T) {
 				// Without Sec-Fetch-Site, the Origin decides. A request with
 				// neither does not come from a browser.
 				trusted := site == "same-origin" || site == "none" || site == "" && (origin == "" || origin == "http://example.com")
-				for _, r := range append(requests(id), struct{ method, path, body string }{"POST", "/", "action=revoke&id=" + id}) {
+				for _, r := range append(requestsFor(id), struct{ method, path, body string }{"POST", "/", "action=revoke&id=" + id}) {
 					if r.method == "GET" {
 						continue
 					}
 					n++
-					w := p.do("ann", r.method, r.path, r.body, header{"Sec-Fetch-Site", site}, header{"Origin", origin}, header{"Content-Type", kind})
+					w := p.send("ann", r.method, r.path, r.body, header{"Sec-Fetch-Site", site}, header{"Origin", origin}, header{"Content-Type", kind})
 					if !trusted && (w.Code != 403 || problemCode(t, w) != "cross_origin") {
 						t.Errorf("%s %s, site %q, origin %q, %q: got %d, want 403", r.method, r.path, site, origin, kind, w.Code)
 					}
@@ -474,8 +474,8 @@ func TestCrossOrigin(t *testing.T) {
 	p = newUnlimitedPanel(t, nil)
 	id = p.create(t, "ann", "x").Key.ID
 	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"} {
-		for _, r := range requests(id) {
-			if w := p.do("ann", r.method, r.path, r.body, header{"Sec-Fetch-Site", ""}, header{"Content-Type", kind}); r.method != "GET" && w.Code != 415 {
+		for _, r := range requestsFor(id) {
+			if w := p.send("ann", r.method, r.path, r.body, header{"Sec-Fetch-Site", ""}, header{"Content-Type", kind}); r.method != "GET" && w.Code != 415 {
 				t.Errorf("%s %s as %s: got %d, want 415", r.method, r.path, kind, w.Code)
 			}
 		}
@@ -528,23 +528,23 @@ func TestSecurityHeaders(t *testing.T) {
 		}
 	}
 	bearer := header{"Authorization", "Bearer " + p.create(t, "ann", "x").Secret.Reveal()}
-	check("API key", p.do("", "GET", "/api/keys", "", bearer))
+	check("API key", p.send("", "GET", "/api/keys", "", bearer))
 	bearer.value += "x"
-	check("malformed API key", p.do("", "GET", "/api/keys", "", bearer))
+	check("malformed API key", p.send("", "GET", "/api/keys", "", bearer))
 	for range 11 {
-		check("past the quota", p.do("bob", "POST", "/api/keys", `{"name": "x"}`))
+		check("past the quota", p.send("bob", "POST", "/api/keys", `{"name": "x"}`))
 	}
 	again := header{"Idempotency-Key", "1"}
-	p.do("eve", "POST", "/api/keys", `{"name": "x"}`, again)
-	check("retry", p.do("eve", "POST", "/api/keys", `{"name": "x"}`, again))
+	p.send("eve", "POST", "/api/keys", `{"name": "x"}`, again)
+	check("retry", p.send("eve", "POST", "/api/keys", `{"name": "x"}`, again))
 	for _, status := range []int{200, 201, 204, 307, 400, 401, 403, 404, 405, 409, 413, 429} {
 		if statuses[status] == 0 {
 			t.Errorf("got no %d among %v", status, statuses)
 		}
 	}
 	broken := newPanel(t, failing{memstore.New()}, nil, nil)
-	check("outage", broken.do("ann", "GET", "/api/keys", ""))
-	check("outage", broken.do("ann", "GET", "/", ""))
+	check("outage", broken.send("ann", "GET", "/api/keys", ""))
+	check("outage", broken.send("ann", "GET", "/", ""))
 	if statuses[503] != 2 {
 		t.Errorf("got %v, want two 503", statuses)
 	}
@@ -565,10 +565,10 @@ func TestConcurrentRevocations(t *testing.T) {
 		times := make([]string, 100)
 		for i := range times {
 			wg.Go(func() {
-				if w := p.do("ann", "POST", "/api/keys/"+id+"/revoke", fmt.Sprintf(`{"reason": "%d"}`, i)); w.Code != 204 {
+				if w := p.send("ann", "POST", "/api/keys/"+id+"/revoke", fmt.Sprintf(`{"reason": "%d"}`, i)); w.Code != 204 {
 					t.Errorf("got %d %s, want 204", w.Code, w.Body)
 				}
-				got := decode[keyResponse](t, p.do("ann", "GET", "/api/keys/"+id, ""), 200)
+				got := decode[keyResponse](t, p.send("ann", "GET", "/api/keys/"+id, ""), 200)
 				if got.Key.RevokedAt != nil {
 					times[i] = *got.Key.RevokedAt + got.Key.RevokeReason
 				}
@@ -620,13 +620,13 @@ func TestOutageIs503(t *testing.T) {
 	st := memstore.New()
 	id := newPanel(t, st, nil, nil).create(t, "ann", "x").Key.ID
 	for name, p := range map[string]*panel{"failing": newPanel(t, failing{st}, nil, nil), "failing writes": newPanel(t, failingWrites{st}, nil, nil)} {
-		for _, r := range append(requests(id), struct{ method, path, body string }{"POST", "/", ""}) {
+		for _, r := range append(requestsFor(id), struct{ method, path, body string }{"POST", "/", ""}) {
 			if name == "failing writes" && (r.method == "GET" || r.path == "/api/keys") {
 				continue
 			}
-			w := p.do("ann", r.method, r.path, r.body)
+			w := p.send("ann", r.method, r.path, r.body)
 			if r.path == "/" && r.method == "POST" {
-				w = revokeForm(p, "ann", id)
+				w = postRevocation(p, "ann", id)
 			}
 			if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "hunter2") {
 				t.Errorf("%s: %s %s: got %d %s, want 503", name, r.method, r.path, w.Code, w.Body)
@@ -640,14 +640,14 @@ func TestOutageIs503(t *testing.T) {
 func TestTokenAppearsOnce(t *testing.T) {
 	t.Parallel()
 	p := newUnlimitedPanel(t, nil)
-	created := p.do("ann", "POST", "/api/keys", `{"name": "x"}`)
+	created := p.send("ann", "POST", "/api/keys", `{"name": "x"}`)
 	first := decode[keyResponse](t, created, 201)
-	rotated := p.do("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 60}`)
+	rotated := p.send("ann", "POST", "/api/keys/"+first.Key.ID+"/rotate", `{"grace_seconds": 60}`)
 	second := decode[keyResponse](t, rotated, 201)
 	all := []*httptest.ResponseRecorder{created, rotated}
 	for _, k := range []keyResponse{first, second} {
-		for _, r := range requests(k.Key.ID) {
-			all = append(all, p.do("ann", r.method, r.path, r.body))
+		for _, r := range requestsFor(k.Key.ID) {
+			all = append(all, p.send("ann", r.method, r.path, r.body))
 		}
 	}
 	for _, token := range []string{first.Token, second.Token} {
@@ -723,7 +723,7 @@ func TestPrincipalOfAnotherManager(t *testing.T) {
 	issued := other.create(t, "ann", "x", "keys:write")
 	chained := &panel{p.keys, other.keys.Require("keys:write")(p)}
 	for _, user := range []string{"", "ann"} {
-		if w := chained.do(user, "POST", "/api/keys", `{"name": "x"}`, header{"Authorization", "Bearer " + issued.Secret.Reveal()}); w.Code != 403 {
+		if w := chained.send(user, "POST", "/api/keys", `{"name": "x"}`, header{"Authorization", "Bearer " + issued.Secret.Reveal()}); w.Code != 403 {
 			t.Errorf("as %q: got %d %s, want 403", user, w.Code, w.Body)
 		}
 	}
@@ -735,16 +735,16 @@ func TestRotationIsBounded(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: 1}, nil)
 	first := p.create(t, "ann", "x").Key.ID
-	second := decode[keyResponse](t, p.do("ann", "POST", "/api/keys/"+first+"/rotate", `{"grace_seconds": 604800}`), 201).Key.ID
-	if got := problemCode(t, p.do("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 1}`)); got != "rotation_overlaps" {
+	second := decode[keyResponse](t, p.send("ann", "POST", "/api/keys/"+first+"/rotate", `{"grace_seconds": 604800}`), 201).Key.ID
+	if got := problemCode(t, p.send("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 1}`)); got != "rotation_overlaps" {
 		t.Errorf("second rotation with a grace period: got %s, want rotation_overlaps", got)
 	}
-	if got := problemCode(t, p.do("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 604801}`)); got != "invalid_grace_seconds" {
+	if got := problemCode(t, p.send("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 604801}`)); got != "invalid_grace_seconds" {
 		t.Errorf("grace period of more than 7 days: got %s, want invalid_grace_seconds", got)
 	}
 	rotations := 2 // the second one was refused, and counts
 	for id := second; ; rotations++ {
-		w := p.do("ann", "POST", "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`)
+		w := p.send("ann", "POST", "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`)
 		if w.Code == 429 {
 			break
 		}
@@ -771,7 +771,7 @@ func TestScopesAreCheckedAgainstOnePlan(t *testing.T) {
 		return entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"a"}}, nil
 	})
 	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: plans, NegativeTTL: time.Nanosecond, CacheTTL: time.Nanosecond}, nil)
-	if got := problemCode(t, p.do("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`)); got != "api_access_required" {
+	if got := problemCode(t, p.send("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`)); got != "api_access_required" {
 		t.Errorf("got %s, want api_access_required", got)
 	}
 }
@@ -784,7 +784,7 @@ func TestRepeatedFieldsAreRefused(t *testing.T) {
 		`{"name": "x", "name": "y"}`, `{"name": "x", "NAME": "y"}`, `{"Name": "x"}`, `{"name": "x", "expires_at": "2099-01-01T00:00:00Z", "EXPIRES_AT": null}`,
 		`{"name": "x", "\u017fcopes": []}`, `{"name": "x", "n\u0061me": "y"}`,
 	} {
-		if got := problemCode(t, p.do("ann", "POST", "/api/keys", body)); got != "invalid_request" {
+		if got := problemCode(t, p.send("ann", "POST", "/api/keys", body)); got != "invalid_request" {
 			t.Errorf("%s: got %s, want invalid_request", body, got)
 		}
 	}
@@ -802,13 +802,13 @@ func TestStolenKeyDoesNotThrottleItsOwner(t *testing.T) {
 	} {
 		last := 0
 		for range 130 {
-			last = p.do("", "POST", tt.path, tt.body, thief...).Code
+			last = p.send("", "POST", tt.path, tt.body, thief...).Code
 		}
 		if last != 429 {
 			t.Errorf("%s by an API key 130 times: got %d, want 429", tt.path, last)
 		}
 	}
-	if w := p.do("ann", "POST", "/api/keys/"+stolen.Key.ID+"/revoke", `{}`); w.Code != 204 {
+	if w := p.send("ann", "POST", "/api/keys/"+stolen.Key.ID+"/revoke", `{}`); w.Code != 204 {
 		t.Errorf("owner revokes the key: got %d, want 204", w.Code)
 	}
 }
@@ -825,7 +825,7 @@ func TestPageOfBusyOwner(t *testing.T) {
 			running.Go(func() { _, _ = p.keys.Get(t.Context(), "ann", "key_x") })
 		}
 		synctest.Wait()
-		w := p.do("ann", "GET", "/", "")
+		w := p.send("ann", "GET", "/", "")
 		if w.Code != 429 || w.Header().Get("Retry-After") != "1" || log.Len() > 0 {
 			t.Errorf("got %d, Retry-After %q and the log %q, want 429, 1 and none", w.Code, w.Header().Get("Retry-After"), log.String())
 		}
@@ -865,7 +865,7 @@ func TestEveryWriteCounts(t *testing.T) {
 		refused := 0
 		for i := range 299 {
 			p, before := handlers[i%2], st.calls.Load()
-			if w := p.do("ann", tt.method, tt.path, tt.body); w.Code == 429 {
+			if w := p.send("ann", tt.method, tt.path, tt.body); w.Code == 429 {
 				if refused++; st.calls.Load() != before || w.Header().Get("Retry-After") == "" {
 					t.Errorf("%s past the quota: %d calls of the store, Retry-After %q", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
 				}
@@ -876,13 +876,13 @@ func TestEveryWriteCounts(t *testing.T) {
 		if refused != 299-tt.quota {
 			t.Errorf("%s: %d of 299 failing calls got 429, want %d", tt.name, refused, 299-tt.quota)
 		}
-		if w := p.do("ann", "POST", "/api/keys/key_x/revoke", `{}`); tt.name != "revoke" && w.Code != 404 {
+		if w := p.send("ann", "POST", "/api/keys/key_x/revoke", `{}`); tt.name != "revoke" && w.Code != 404 {
 			t.Errorf("revoke past the quota of %s: got %d, want 404", tt.name, w.Code)
 		}
-		if w := p.do("ann", "POST", "/", "action=revoke&id=key_x", header{"Content-Type", "application/x-www-form-urlencoded"}); (w.Code == 429) != (tt.name == "revoke") {
+		if w := p.send("ann", "POST", "/", "action=revoke&id=key_x", header{"Content-Type", "application/x-www-form-urlencoded"}); (w.Code == 429) != (tt.name == "revoke") {
 			t.Errorf("revoke on the page past the quota of %s: got %d", tt.name, w.Code)
 		}
-		if w := p.do("bob", tt.method, tt.path, tt.body); w.Code == 429 {
+		if w := p.send("bob", tt.method, tt.path, tt.body); w.Code == 429 {
 			t.Errorf("%s: another owner got 429 too", tt.name)
 		}
 	}
@@ -901,7 +901,7 @@ func TestCreationsShareAQuota(t *testing.T) {
 		case 2:
 			path, body = "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`
 		}
-		w := p.do("ann", "POST", path, body)
+		w := p.send("ann", "POST", path, body)
 		if want := map[bool]int{true: 201, false: 429}[i < 10]; w.Code != want {
 			t.Fatalf("call %d: got %d %s, want %d", i, w.Code, w.Body, want)
 		}
