@@ -68,7 +68,7 @@
 // nor framing. The API returns its errors as JSON, also to a browser.
 //
 // An owner can make 10 creations and rotations, 60 updates and 120 revocations a
-// minute. Failed calls count too. All handlers of a Manager share these quotas, and
+// minute. Failed calls count too. All handlers of a Manager share these limits, and
 // each instance of the service has its own; see [apikey.Manager.Throttle].
 //
 // A rotation has a grace period of at most 7 days. A rotation with a grace period is

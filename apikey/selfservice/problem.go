@@ -45,8 +45,8 @@ var (
 )
 
 // throttle counts a write of the caller. It returns a problem with a Retry-After if
-// the quota is used up. Failed writes count too, since they cost the store as much.
-// An owner's API keys have a quota of their own, so that a stolen key cannot keep
+// the write limit is used up. Failed writes count too, since they cost the store as
+// much. An owner's API keys have a limit of their own, so that a stolen key cannot keep
 // its owner from revoking it.
 func (h *handler) throttle(who caller, kind apikey.EventKind) error {
 	counted := who.owner

@@ -383,7 +383,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for done := 0; done < pairs; {
-		// A panel for each thousand keeps every owner below the quotas.
+		// A panel for each thousand keeps every owner below the write limits.
 		p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1}, &selfservice.Options{KeyScope: "keys:write", Scopes: offered})
 		for owner := range 100 {
 			owner := fmt.Sprint("owner", owner)
@@ -532,7 +532,7 @@ func TestSecurityHeaders(t *testing.T) {
 	bearer.value += "x"
 	check("malformed API key", p.send("", "GET", "/api/keys", "", bearer))
 	for range 11 {
-		check("past the quota", p.send("bob", "POST", "/api/keys", `{"name": "x"}`))
+		check("past the write limit", p.send("bob", "POST", "/api/keys", `{"name": "x"}`))
 	}
 	again := header{"Idempotency-Key", "1"}
 	p.send("eve", "POST", "/api/keys", `{"name": "x"}`, again)
@@ -790,8 +790,8 @@ func TestRepeatedFieldsAreRefused(t *testing.T) {
 	}
 }
 
-// M-18: a stolen key with the KeyScope does not use up the quota of its owner's
-// session, so that the owner can revoke it.
+// M-18: a stolen key with the KeyScope does not use up the write limit of its
+// owner's session, so that the owner can revoke it.
 func TestStolenKeyDoesNotThrottleItsOwner(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), nil, &selfservice.Options{KeyScope: "keys:manage", Scopes: []selfservice.Scope{{Name: "keys:manage"}}})
@@ -845,14 +845,14 @@ func (s *blockingStore) Get(ctx context.Context, owner, id string) (store.Record
 	return s.Store.Get(ctx, owner, id)
 }
 
-// M-18: every write counts against a quota of its owner, even if it fails. Past the
-// quota, the store is not called. Revocations have a quota of their own. All handlers
-// of a Manager share the quotas.
+// M-18: every write counts against a write limit of its owner, even if it fails. Past
+// the limit, the store is not called. Revocations have a limit of their own. All
+// handlers of a Manager share the limits.
 func TestEveryWriteCounts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, method, path, body string
-		quota                    int
+		limit                    int
 	}{
 		{"create", "POST", "/api/keys", `{"name": "x"}`, 10},
 		{"rotate", "POST", "/api/keys/key_x/rotate", `{"grace_seconds": 60}`, 10},
@@ -867,20 +867,20 @@ func TestEveryWriteCounts(t *testing.T) {
 			p, before := handlers[i%2], st.calls.Load()
 			if w := p.send("ann", tt.method, tt.path, tt.body); w.Code == 429 {
 				if refused++; st.calls.Load() != before || w.Header().Get("Retry-After") == "" {
-					t.Errorf("%s past the quota: %d calls of the store, Retry-After %q", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
+					t.Errorf("%s past the write limit: %d calls of the store, Retry-After %q", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
 				}
 			} else if w.Code < 400 {
 				t.Errorf("%s: got %d, want an error, since the store refuses every write", tt.name, w.Code)
 			}
 		}
-		if refused != 299-tt.quota {
-			t.Errorf("%s: %d of 299 failing calls got 429, want %d", tt.name, refused, 299-tt.quota)
+		if refused != 299-tt.limit {
+			t.Errorf("%s: %d of 299 failing calls got 429, want %d", tt.name, refused, 299-tt.limit)
 		}
 		if w := p.send("ann", "POST", "/api/keys/key_x/revoke", `{}`); tt.name != "revoke" && w.Code != 404 {
-			t.Errorf("revoke past the quota of %s: got %d, want 404", tt.name, w.Code)
+			t.Errorf("revoke past the write limit of %s: got %d, want 404", tt.name, w.Code)
 		}
 		if w := p.send("ann", "POST", "/", "action=revoke&id=key_x", header{"Content-Type", "application/x-www-form-urlencoded"}); (w.Code == 429) != (tt.name == "revoke") {
-			t.Errorf("revoke on the page past the quota of %s: got %d", tt.name, w.Code)
+			t.Errorf("revoke on the page past the write limit of %s: got %d", tt.name, w.Code)
 		}
 		if w := p.send("bob", tt.method, tt.path, tt.body); w.Code == 429 {
 			t.Errorf("%s: another owner got 429 too", tt.name)
@@ -888,8 +888,8 @@ func TestEveryWriteCounts(t *testing.T) {
 	}
 }
 
-// M-18: creations, registrations and rotations share a quota.
-func TestCreationsShareAQuota(t *testing.T) {
+// M-18: creations, registrations and rotations share a write limit.
+func TestCreationsShareWriteLimit(t *testing.T) {
 	t.Parallel()
 	p := newUnlimitedPanel(t, nil)
 	id := p.create(t, "ann", "first").Key.ID

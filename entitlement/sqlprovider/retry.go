@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-// writeTimeout bounds each write. It is shorter than overlap, so that a Watch sees a
+// writeTimeout bounds each write. It is shorter than lookBack, so that a Watch sees a
 // write that had to wait.
 const writeTimeout = 20 * time.Second
 

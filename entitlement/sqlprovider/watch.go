@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// overlap is how far each poll looks back beyond the start of the last one.
+	// lookBack is how far each poll looks back beyond the start of the last one.
 	// A write may be committed that much later than its written_at.
-	overlap = 30 * time.Second
+	lookBack = 30 * time.Second
 
 	// maxWritten is the maximum number of rows that one poll reads and a Watch
 	// remembers.
@@ -72,14 +72,14 @@ type watch struct {
 // everything that was committed before, and the next poll finds what is
 // committed after the read.
 func (w *watch) poll(ctx context.Context, now int64) error {
-	if passed := now - w.last; passed < 0 || passed > overlap.Microseconds() {
+	if passed := now - w.last; passed < 0 || passed > lookBack.Microseconds() {
 		w.missed = true
 	}
 	since := w.last
 	if w.missed {
 		since = now
 	}
-	rows, err := w.provider.written(ctx, since-overlap.Microseconds(), maxWritten+1)
+	rows, err := w.provider.written(ctx, since-lookBack.Microseconds(), maxWritten+1)
 	if err != nil {
 		w.missed = true
 		return err

@@ -74,7 +74,7 @@ var planMutants = []mutant{
 		"case r.Status == \"\":",
 	}, "./entitlement/sqlprovider", "TestHostileRows"},
 	{"plans in SQL: a late commit not looked for", "entitlement/sqlprovider/watch.go", edits{
-		"since-overlap.Microseconds()",
+		"since-lookBack.Microseconds()",
 		"since",
 	}, "./entitlement/sqlprovider", "TestWatchLooksBack"},
 	{"plans in SQL: no gap after a poll that failed", "entitlement/sqlprovider/watch.go", edits{

@@ -89,7 +89,7 @@ var tenantMutants = []mutant{
 	{"panel: rotations have a quota of their own", "apikey/throttle.go", edits{
 		"EventRotated: creations,",
 		"EventRotated: newQuota(maxCreations),",
-	}, "./apikey/selfservice", "TestCreationsShareAQuota"},
+	}, "./apikey/selfservice", "TestCreationsShareWriteLimit"},
 	{"panel: each handler has a quota", "apikey/selfservice/problem.go", edits{
 		"h.keys.Throttle(counted, kind)",
 		"h.keys.Throttle(counted+fmt.Sprintf(\"%p\", h), kind)",
