@@ -25,9 +25,39 @@
 //
 // # Several Managers
 //
-// What is said to hold at once holds for the Manager that made the change. Have
-// one in each process. With an [Options.Bus] the others see a change within
-// milliseconds, and without one within their [Options.CacheTTL].
+// "At once" means in the Manager that made the change. Have one Manager in each
+// process. With an [Options.Bus] the others see a change within milliseconds, and
+// without one within their [Options.CacheTTL].
+//
+// # How it works
+//
+// A validation reads memory. Only a key that is not cached costs a call of the store.
+//
+//	Require ─> one credential ─> Validate
+//	                              ├─ shape, checksum, MAC of the token
+//	                              ├─ cached key ──── miss ─> shared cache ─> store.Lookup
+//	                              ├─ revoked, expired, disabled?
+//	                              └─ cached plan ─── miss ─> entitlement.Provider
+//
+// The cache holds facts, such as the time of expiry, and never decisions: each
+// validation decides anew. Loads of one key are merged. The number of concurrent
+// loads is bounded, and unknown tokens get only a part of it.
+//
+// A change, such as [Manager.Revoke], runs behind a fence of package cache:
+//
+//	the fence closes: no request is served from the cached entry
+//	the store makes the change
+//	the entry is deleted from the shared cache
+//	the fence opens: requests load the key again
+//	the bus tells the other instances, which invalidate their entries
+//
+// So a load that has read the key before the change cannot fill the cache after it. The
+// Manager also remembers the keys that it has revoked, and refuses them even if the
+// database goes back to an earlier state.
+//
+// Every call of a store, provider, shared cache or bus is guarded: it has a deadline, a
+// panic in it is an error, and an error that is not one of the documented ones is an
+// outage.
 package apikey
 
 import (
