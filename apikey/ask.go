@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxCalls bounds the calls at once of each kind: reads and revocations, last-used
+	// maxCalls bounds the calls at once of each kind outside of the lanes: last-used
 	// times, and calls of the shared cache. A call that was given up counts until it
 	// has returned.
 	maxCalls = 64

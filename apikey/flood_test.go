@@ -59,6 +59,20 @@ func (s *pooledStore) Get(ctx context.Context, owner, id string) (store.Record, 
 	return s.Store.Get(ctx, owner, id)
 }
 
+func (s *pooledStore) List(ctx context.Context, q store.Query) (store.Page, error) {
+	if err := s.call(ctx, s.other); err != nil {
+		return store.Page{}, err
+	}
+	return s.Store.List(ctx, q)
+}
+
+func (s *pooledStore) Insert(ctx context.Context, r store.Record, limit int) error {
+	if err := s.call(ctx, s.other); err != nil {
+		return err
+	}
+	return s.Store.Insert(ctx, r, limit)
+}
+
 func (s *pooledStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
 	if err := s.call(ctx, s.other); err != nil {
 		return store.Record{}, false, err

@@ -10,13 +10,16 @@ import (
 	bound "github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// How many management calls are under way at once in a Manager. Few enough that
-// the calls of one owner, and all writes together, leave connections of a pool of
-// ten to the look-ups of validations.
+// How many management calls are under way at once in a Manager. Reads and writes of
+// all owners together leave two connections of a pool of ten to look-ups and
+// revocations, however slow the store is. Revocations have more, so that owners who
+// list or create do not delay them, and still fewer than look-ups.
 const (
 	ownerCalls   = 2   // in each lane for one owner
 	ownerWaiting = 128 // calls of one owner that wait for these, in the lanes that queue
-	maxWrites    = 8   // for all owners together; reads and revocations have maxCalls
+	maxReads     = 4   // for all owners together
+	maxWrites    = 4   // other than revocations
+	maxRevokes   = 12
 )
 
 // A lane bounds the management calls of one kind, for each owner and in all. A call

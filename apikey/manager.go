@@ -117,7 +117,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(), sharedCalls: newPlaces(),
-		reads: newLane(maxCalls, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxCalls, ownerWaiting), quotas: newQuotas()}
+		reads: newLane(maxReads, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxRevokes, ownerWaiting), quotas: newQuotas()}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {
 		return nil, err

@@ -246,9 +246,9 @@ var mutants = []mutant{
 		"case <-ctx.Done():",
 		"case <-context.Background().Done():",
 	}, "./apikey", "TestDeafStore$"},
-	{"calls not bounded", "apikey/ask.go", edits{
-		"maxCalls = 64",
-		"maxCalls = 1 << 20",
+	{"calls not bounded", "apikey/lane.go", edits{
+		"maxReads     = 4 ",
+		"maxReads     = 1 << 20 ",
 	}, "./apikey", "TestDeafStoreGathersNoCalls"},
 	{"rotation not verified", "apikey/create.go", edits{
 		"if err == nil && !done.value.genuine(owner, id, next, ends) {",

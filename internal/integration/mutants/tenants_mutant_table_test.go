@@ -36,6 +36,14 @@ var tenantMutants = []mutant{
 		"writes: newLane(maxWrites, 0)",
 		"writes: newLane(maxCalls, 0)",
 	}, "./apikey", "TestWritesOfAllOwnersAreBounded"},
+	{"all places for reads", "apikey/manager.go", edits{
+		"reads: newLane(maxReads, ownerWaiting)",
+		"reads: newLane(maxCalls, ownerWaiting)",
+	}, "./apikey", "TestManyOwnersLeaveConnections"},
+	{"all places for revocations", "apikey/manager.go", edits{
+		"revocations: newLane(maxRevokes, ownerWaiting)",
+		"revocations: newLane(maxCalls, ownerWaiting)",
+	}, "./apikey", "TestManyOwnersLeaveConnections"},
 	{"a refusal for now is an outage", "apikey/problem.go", edits{
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemLimited",
 		"case errors.Is(err, ErrLimited):\n\t\treturn problemUnavailable",
