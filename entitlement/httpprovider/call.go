@@ -14,24 +14,23 @@ import (
 
 const contentType = "application/json"
 
-// maxAnswer is the maximum length of a body in bytes.
-const maxAnswer = 64 << 10
+// maxBody is the maximum length of a response in bytes.
+const maxBody = 64 << 10
 
 // get returns the body of the response.
 func (p *Provider) get(ctx context.Context, url string) ([]byte, error) {
 	_, body, err := p.client.Do(ctx, httpclient.Request{
-		Method: http.MethodGet, URL: url, MaxBody: maxAnswer,
+		Method: http.MethodGet, URL: url, MaxBody: maxBody,
 		Check: func(resp *http.Response) error {
-			p.pause.after(resp, time.Now())
-			return genuine(resp)
+			p.pause.update(resp, time.Now())
+			return checkResponse(resp)
 		},
 	})
 	return body, err
 }
 
-// genuine returns an error if the status or the header is not that of an
-// answer.
-func genuine(resp *http.Response) error {
+// checkResponse returns an error if the status or the header is not as documented.
+func checkResponse(resp *http.Response) error {
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("status %d", resp.StatusCode)
@@ -43,7 +42,8 @@ func genuine(resp *http.Response) error {
 	return nil
 }
 
-// isJSON also accepts the parameter charset=utf-8, which many frameworks send.
+// isJSON reports whether the content type is JSON. It accepts the parameter
+// charset=utf-8, which many frameworks send.
 func isJSON(value string) bool {
 	kind, params, err := mime.ParseMediaType(value)
 	if err != nil || kind != contentType {

@@ -29,25 +29,30 @@ var _ entitlement.Provider = (*Provider)(nil)
 //
 // The address begins with https, or with http if the host is a loopback address
 // or [Options.InsecureHTTP] is set. It may have a path. It must not have a
-// user, a query or a fragment: the query is the owner. New returns an error if
-// the address or an option is invalid, or if the catalog is nil.
-func New(address string, catalog *entitlement.Catalog, o *Options) (*Provider, error) {
+// user, a query or a fragment: the query is the owner. New returns an
+// [*entitlement.InvalidError] if the address or an option is invalid, or if the
+// catalog is nil.
+func New(address string, catalog *entitlement.Catalog, opts *Options) (*Provider, error) {
 	if catalog == nil {
-		return nil, errors.New("httpprovider: catalog is nil")
+		return nil, invalid("catalog", errors.New("must not be nil"))
 	}
-	if err := o.validate(); err != nil {
-		return nil, fmt.Errorf("httpprovider: %w", err)
+	if err := opts.validate(); err != nil {
+		return nil, err
 	}
-	opts := o.withDefaults()
-	if _, err := httpclient.CheckURL(address, opts.InsecureHTTP); err != nil {
-		return nil, fmt.Errorf("httpprovider: the address %w", err)
+	o := opts.withDefaults()
+	if _, err := httpclient.CheckURL(address, o.InsecureHTTP); err != nil {
+		return nil, invalid("address", err)
 	}
-	client := httpclient.New(opts.Transport, opts.Timeout, opts.Header, http.Header{
+	client := httpclient.New(o.Transport, o.Timeout, o.Header, http.Header{
 		"Accept":          {contentType},
 		"Accept-Encoding": {"identity"},
 		"Cache-Control":   {"no-cache"}, // a cache could return a plan that has ended
 	})
 	return &Provider{address: address, catalog: catalog, client: client}, nil
+}
+
+func invalid(field string, err error) error {
+	return fmt.Errorf("httpprovider: %w", &entitlement.InvalidError{Field: field, Err: err})
 }
 
 // Entitlement implements [entitlement.Provider]. An error other than
@@ -78,11 +83,11 @@ func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitle
 	if err != nil {
 		return e, err
 	}
-	said, err := parse(body, owner)
+	r, err := parse(body, owner)
 	if err != nil {
 		return e, err
 	}
-	return said.resolve(p.catalog, time.Now())
+	return r.resolve(p.catalog, time.Now())
 }
 
 // Close closes idle connections, also those of [Options.Transport]. Without

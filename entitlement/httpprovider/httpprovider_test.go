@@ -227,8 +227,8 @@ func TestNewRefuses(t *testing.T) {
 		"Options.Header: X-Zero":    {Header: http.Header{"X-Zero": {"fine", secret + "\x00"}}},
 	} {
 		_, err := httpprovider.New("https://billing.internal", catalog, &o)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
-			t.Errorf("got %v, want an error with %q", err, want)
+		if !errors.As(err, new(*entitlement.InvalidError)) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), secret) {
+			t.Errorf("got %v, want an InvalidError with %q", err, want)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (o *Options) validate() error {
 	case o == nil:
 		return nil
 	case o.Timeout < 0:
-		return errors.New("Options.Timeout must not be negative")
+		return invalid("Options.Timeout", errors.New("must not be negative"))
 	}
 	return checkHeader(o.Header)
 }

@@ -23,9 +23,9 @@ func (p *pause) left(now time.Time) time.Duration {
 	return p.until.Sub(now)
 }
 
-// after begins a pause if the response asks for one. It never shortens the
+// update begins a pause if the response asks for one. It never shortens the
 // current pause, since responses may arrive out of order.
-func (p *pause) after(resp *http.Response, now time.Time) {
+func (p *pause) update(resp *http.Response, now time.Time) {
 	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return
 	}

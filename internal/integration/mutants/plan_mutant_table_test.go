@@ -31,9 +31,9 @@ var planMutants = []mutant{
 		"seen[p.folded(name)] = true",
 		"seen[name] = true",
 	}, "./entitlement", "TestParseCatalogRefuses"},
-	{"plans: an answer about another owner believed", "entitlement/httpprovider/answer.go", edits{
-		"case *a.Owner != owner:",
-		"case *a.Owner == \"\":",
+	{"plans: an answer about another owner believed", "entitlement/httpprovider/response.go", edits{
+		"case *r.Owner != owner:",
+		"case *r.Owner == \"\":",
 	}, "./entitlement/httpprovider", "TestInvalidResponses"},
 	{"plans: the status of an answer not looked at", "entitlement/httpprovider/call.go", edits{
 		"case resp.StatusCode != http.StatusOK:",
