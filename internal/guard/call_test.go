@@ -19,8 +19,8 @@ func (hostileError) Is(error) bool { panic("boom") }
 
 var errOurs = errors.New("ours")
 
-// Whatever a call does, Run and Call return, and their error can be used without
-// care.
+// Run and Call return even if the call fails, panics or ends its goroutine, and no
+// method of their error panics.
 func TestBrokenCalls(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

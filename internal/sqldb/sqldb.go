@@ -48,8 +48,8 @@ type Database struct {
 	// name may exist in several.
 	schemas bool
 
-	// Isolation is the isolation level of transactions that write, whatever the default
-	// of the server or the connection is.
+	// Isolation is the isolation level of transactions that write, independent of the
+	// defaults of the server and the connection.
 	Isolation sql.IsolationLevel
 
 	// isBusy reports whether a statement failed because of another one, and may succeed

@@ -37,8 +37,8 @@ done`
 // one that a server ends by at once.
 func newKeeper(folder, signal string) (*keeper, error) {
 	k := &keeper{cmd: exec.Command("/bin/sh", "-c", keep, "sh", folder, signal)}
-	// It lives on when the group of the test process is killed, and has the
-	// rights to remove whatever is in the folder.
+	// It survives when the group of the test process is killed, and may remove
+	// everything in the folder.
 	var err error
 	if k.cmd.SysProcAttr, err = attributes(""); err != nil {
 		return nil, err
