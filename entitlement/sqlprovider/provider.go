@@ -23,8 +23,8 @@ type Options struct {
 	// An index and the tables of the overrides, the events and the schema's
 	// version have this name with the endings "_at", "_overrides", "_events"
 	// and "_version". The name itself must not have these endings, nor "_list",
-	// "_live", "_replaced", "_owners" and "_revocations", which package
-	// sqlstore uses.
+	// "_live", "_replaced", "_current", "_owners" and "_revocations", which
+	// package sqlstore uses.
 	Table string
 
 	// Schema is the schema of the tables on PostgreSQL, or their database on

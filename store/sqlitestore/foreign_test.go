@@ -88,7 +88,7 @@ func TestOpenRefusesANewerSchema(t *testing.T) {
 		s.Close()
 		t.Fatal("Open accepted a file of a later version")
 	}
-	for _, part := range []string{"version 1000", "up to 3"} {
+	for _, part := range []string{"version 1000", "up to 4"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("got %v, want an error with %q", err, part)
 		}

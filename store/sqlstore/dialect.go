@@ -70,15 +70,24 @@ type dialect struct {
 	// unfit asks what is wrong with a connection; NULL means nothing.
 	unfit string
 
-	// byDigest, byID, byList, byLive and byReplaced follow the table's name in
-	// queries for a key by its digest or id, for an owner's keys, for those that are
-	// not revoked, and for those that were replaced. They make the database use the
-	// index for it.
-	byDigest, byID, byList, byLive, byReplaced string
+	// Each of these follows the table's name in a query and makes the database use
+	// an index: for a key by its digest or id, for a list of all or of ended keys,
+	// for the keys that RevokeAll revokes, for the count of keys that were not
+	// replaced and of those that were, and for a list of current keys.
+	byDigest, byID, byList, byLive, byCount, byReplaced, byCurrent string
 
-	// byExpiry orders a range of byLive or byReplaced as the index does, if that is
+	// byExpiry orders a range of byCount or byReplaced as the index does, if that is
 	// what makes the database use it.
 	byExpiry string
+
+	// endless begins the ORDER BY of keys whose expiry is NULL, if the database does
+	// not know otherwise that the index has them in the order of a list.
+	endless string
+
+	// fence ends a subquery. It keeps the database from moving the conditions of the
+	// outer query into it, which would make a worse index look better. Empty if the
+	// subquery names its index.
+	fence string
 
 	// inOrder ends a query of rows that the transaction goes on to change, and
 	// locks them in the order in which Touch does.

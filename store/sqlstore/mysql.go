@@ -19,12 +19,16 @@ var (
 
 	//go:embed schema/mysql/2.sql
 	mysqlSchema2 string
+
 	//go:embed schema/mysql/3.sql
 	mysqlSchema3 string
+
+	//go:embed schema/mysql/4.sql
+	mysqlSchema4 string
 )
 
 var mysql = dialect{
-	schema:    []string{mysqlSchema1, mysqlSchema2, mysqlSchema3},
+	schema:    []string{mysqlSchema1, mysqlSchema2, mysqlSchema3, mysqlSchema4},
 	db:        &sqldb.MySQL,
 	schemas:   true,
 	isolation: sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
@@ -62,12 +66,14 @@ var mysql = dialect{
 	byDigest: "FORCE INDEX (PRIMARY)",
 	byID:     "FORCE INDEX (id)",
 
-	// For an owner with a good part of all the keys it would rather read the
-	// whole table, and lock the rows of every other owner on the way.
+	// If an owner has a large part of all keys, the server would otherwise read the
+	// whole table, and lock the rows of every other owner.
 	byLive:     "FORCE INDEX (keyhatch_keys_live)",
+	byCount:    "FORCE INDEX (keyhatch_keys_live)",
 	byReplaced: "FORCE INDEX (keyhatch_keys_replaced)",
+	byCurrent:  "FORCE INDEX (keyhatch_keys_current)",
 
-	// And for the next page of such an owner it would read all pages before it.
+	// For the next page of such an owner, it would read all pages before it.
 	byList: "FORCE INDEX (keyhatch_keys_list)",
 
 	touch: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (digest CHAR(64) PATH '$[0]', at BIGINT PATH '$[1]')) AS u

@@ -14,12 +14,16 @@ var (
 
 	//go:embed schema/postgresql/2.sql
 	postgresSchema2 string
+
 	//go:embed schema/postgresql/3.sql
 	postgresSchema3 string
+
+	//go:embed schema/postgresql/4.sql
+	postgresSchema4 string
 )
 
 var postgres = dialect{
-	schema:      []string{postgresSchema1, postgresSchema2, postgresSchema3},
+	schema:      []string{postgresSchema1, postgresSchema2, postgresSchema3, postgresSchema4},
 	db:          &sqldb.PostgreSQL,
 	schemas:     true,
 	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
@@ -27,6 +31,8 @@ var postgres = dialect{
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	inOrder:     "ORDER BY digest FOR UPDATE OF k",
 	byExpiry:    "ORDER BY expires_at", // else, expecting to find a few rows soon, it reads the whole table for an owner with most of it
+	endless:     "expires_at DESC, ",
+	fence:       "OFFSET 0",
 	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 
 	unfit: sqldb.PostgreSQLEncodings,

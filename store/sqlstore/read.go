@@ -87,7 +87,8 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		page.Records, err = s.list(ctx, c, q)
 		return err
 	})
-	// A join around a sorted list need not keep it sorted.
+	// A join need not keep the order of a list, and the two halves of the current
+	// keys are not merged yet.
 	slices.SortFunc(page.Records, func(a, b store.Record) int {
 		return -cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
 	})
@@ -99,8 +100,8 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 	return page, verb("list", err)
 }
 
-// list reads one record more than is asked for, which tells whether there is
-// another page.
+// list reads at least one record more than the page holds, if there are so many.
+// That tells whether there is another page.
 func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
 	if q.Filter != store.FilterAll {
 		return s.listFiltered(ctx, c, q)
@@ -112,16 +113,17 @@ func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Recor
 	return ownedBy(ctx, c, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
-// listFiltered begins a list after the end of time, where no record is.
+// listFiltered begins the first page after the end of time, where no record is.
 func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
-	statement, after := s.sql.current, int64(math.MaxInt64)
-	if q.Filter == store.FilterEnded {
-		statement = s.sql.ended
-	}
+	now, after, id, limit := q.At.UnixMicro(), int64(math.MaxInt64), q.After.ID, q.Limit+1
 	if !q.After.IsZero() {
 		after = q.After.CreatedAt.UnixMicro()
 	}
-	return ownedBy(ctx, c, q.Owner, statement, q.Owner, q.At.UnixMicro(), after, after, q.After.ID, q.Limit+1)
+	if q.Filter == store.FilterEnded {
+		return ownedBy(ctx, c, q.Owner, s.sql.ended, q.Owner, now, after, after, id, limit)
+	}
+	return ownedBy(ctx, c, q.Owner, s.sql.current,
+		q.Owner, after, after, id, limit, q.Owner, now, after, after, id, limit)
 }
 
 // Count implements [store.Store].

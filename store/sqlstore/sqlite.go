@@ -14,16 +14,25 @@ var (
 
 	//go:embed schema/sqlite/2.sql
 	sqliteSchema2 string
+
 	//go:embed schema/sqlite/3.sql
 	sqliteSchema3 string
+
+	//go:embed schema/sqlite/4.sql
+	sqliteSchema4 string
 )
 
 var sqlite = dialect{
-	schema:    []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
+	schema:    []string{sqliteSchema1, sqliteSchema2, sqliteSchema3, sqliteSchema4},
 	db:        &sqldb.SQLite,
 	isolation: sql.LevelSerializable, // SQLite has no other
 	prepare:   true,
 	alone:     aloneInTransaction(""), // lockVersion writes, and there is one writer
+
+	// Without statistics, SQLite takes other indexes of the owner for as good.
+	byCount:    "INDEXED BY keyhatch_keys_current", // it has all columns that are needed
+	byReplaced: "INDEXED BY keyhatch_keys_replaced",
+	byCurrent:  "INDEXED BY keyhatch_keys_current",
 
 	// RETURNING does not show what a trigger does after the statement.
 	readBack: true,

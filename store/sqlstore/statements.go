@@ -32,16 +32,17 @@ func (s *Store) statements() statements {
 		next: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
-		current: s.filtered(`revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`),
-		ended:   s.filtered(`(revoked_at IS NOT NULL OR expires_at <= ?)`),
+		current: s.current(),
+		ended:   s.ended(),
+
 		// In the order of the index, so that no more of it is read than the batch.
 		batch: s.read(`SELECT ` + columns + ` FROM (
 				SELECT digest AS listed FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
 				ORDER BY replaced_by, expires_at LIMIT ?
 			) AS batch JOIN keyhatch_keys AS k ON k.digest = batch.listed ` + s.dialect.inOrder),
 
-		count: s.read(`SELECT ` + s.counted("endless", s.dialect.byLive, "replaced_by = '' AND expires_at IS NULL") + ` + ` +
-			s.counted("ending", s.dialect.byLive, "replaced_by = '' AND expires_at > ?") + ` + ` +
+		count: s.read(`SELECT ` + s.counted("endless", s.dialect.byCount, "replaced_by = '' AND expires_at IS NULL") + ` + ` +
+			s.counted("ending", s.dialect.byCount, "replaced_by = '' AND expires_at > ?") + ` + ` +
 			s.counted("replaced", s.dialect.byReplaced, unpaid+" AND expires_at > ?") + ` + ` +
 			s.counted("endlessly", s.dialect.byReplaced, unpaid+" AND expires_at IS NULL")),
 		insert: s.text(`INSERT INTO keyhatch_keys (` + columns + `)
@@ -82,13 +83,33 @@ func (s *Store) counted(name, index, condition string) string {
 		AND ` + condition + ` ` + s.dialect.byExpiry + ` LIMIT ?) AS ` + name + `)`
 }
 
-// filtered lists the keys of an owner that satisfy a condition. The index has its
-// columns, so other keys are skipped there, and rows
-// are read for what the page holds.
-func (s *Store) filtered(condition string) string {
+// current lists a page of the keys that are neither revoked nor expired: a page of
+// those that never expire, which the index has in the order of the list, and a page
+// of the others, which are sorted. Both are found in the index alone, and neither
+// reads the entry of an ended key. The result may have twice the limit, unsorted.
+func (s *Store) current() string {
+	return s.read(`SELECT ` + columns + ` FROM (
+			SELECT listed FROM (
+				SELECT id AS listed FROM keyhatch_keys ` + s.dialect.byCurrent + `
+				WHERE owner = ? AND revoked_at IS NULL AND expires_at IS NULL
+				AND created_at <= ? AND (created_at < ? OR id < ?)
+				ORDER BY ` + s.dialect.endless + `created_at DESC, id DESC LIMIT ?
+			) AS endless UNION ALL SELECT listed FROM (
+				SELECT listed FROM (
+					SELECT id AS listed, created_at AS listed_at FROM keyhatch_keys ` + s.dialect.byCurrent + `
+					WHERE owner = ? AND revoked_at IS NULL AND expires_at > ? ` + s.dialect.fence + `
+				) AS unexpired WHERE listed_at <= ? AND (listed_at < ? OR listed < ?)
+				ORDER BY listed_at DESC, listed DESC LIMIT ?
+			) AS ending
+		) AS page JOIN keyhatch_keys AS k ON k.id = page.listed`)
+}
+
+// ended lists a page of the keys that are revoked or expired. The index has the
+// columns of the condition, so a row is read only if it is on the page.
+func (s *Store) ended() string {
 	return s.read(`SELECT ` + columns + ` FROM keyhatch_keys AS k JOIN (
-			SELECT id AS listed FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ? AND ` + condition + `
-			AND created_at <= ? AND (created_at < ? OR id < ?)
+			SELECT id AS listed FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ?
+			AND (revoked_at IS NOT NULL OR expires_at <= ?) AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?
 		) AS page ON k.id = page.listed
 		ORDER BY created_at DESC, id DESC`)
@@ -120,6 +141,6 @@ func (s *Store) text(statement string) string { return s.named(s.schema, s.diale
 func (s *Store) named(schema, statement string) string {
 	return s.dialect.db.Replace(sqldb.Names{
 		Default: DefaultTable, Table: s.table, Schema: schema,
-		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced"},
+		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced", "_current"},
 	}, statement)
 }

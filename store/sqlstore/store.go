@@ -18,9 +18,9 @@ const DefaultTable = "keyhatch_keys"
 // What is longer than 63 bytes PostgreSQL cuts off, endings included.
 var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
-// Without these no two tables get in each other's way, those of package
-// sqlprovider included.
-var endings = regexp.MustCompile(`_(list|live|replaced|owners|version|revocations|at|overrides|events)$`)
+// Refusing these endings keeps the names of any two tables apart, including those
+// of package sqlprovider.
+var endings = regexp.MustCompile(`_(list|live|replaced|current|owners|version|revocations|at|overrides|events)$`)
 
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
@@ -28,7 +28,7 @@ type Options struct {
 	// lower-case letters, digits and underscores, not beginning with a digit.
 	// Its indexes and the tables beside it, which hold the owners, the count of
 	// revocations and the schema's version, are named after it, with the endings
-	// "_list", "_live", "_replaced", "_owners", "_revocations" and "_version".
+	// "_list", "_live", "_replaced", "_current", "_owners", "_revocations" and "_version".
 	// These are refused in the name itself, as are "_at", "_overrides" and
 	// "_events", which package sqlprovider has.
 	Table string

@@ -93,8 +93,8 @@ func newestFirst(a, b store.Record) int {
 }
 
 // follow lists page by page and calls between before each further page. It checks
-// that every page but the last is full, and that no page follows the one with the
-// last record.
+// that every page but the last is full and continues after the one before, and that
+// no page follows the one with the last record.
 func follow(t *testing.T, s store.Store, q store.Query, between func(q *store.Query)) (all []store.Record) {
 	t.Helper()
 	for {
@@ -109,13 +109,19 @@ func follow(t *testing.T, s store.Store, q store.Query, between func(q *store.Qu
 		if page.Next.IsZero() {
 			return all
 		}
-		if len(page.Records) != q.PageSize() || page.Next == q.After {
+		if len(page.Records) != q.PageSize() {
 			t.Fatalf("every page but the last must have as many records as the limit: got %d of %d, next %v", len(page.Records), q.PageSize(), page.Next)
+		}
+		if !q.After.IsZero() && newestFirst(placed(q.After), placed(page.Next)) >= 0 {
+			t.Fatalf("every page must continue after the one before: got %v after %v", page.Next, q.After)
 		}
 		q.After = page.Next
 		between(&q)
 	}
 }
+
+// placed returns a record at a place in a list.
+func placed(c store.Cursor) store.Record { return store.Record{CreatedAt: c.CreatedAt, ID: c.ID} }
 
 // mixed inserts records of both filters, and returns the IDs of each, newest first.
 // The oldest records belong to the filters in turn. The newest ones, more than a page,
@@ -131,7 +137,10 @@ func mixed(t *testing.T, s store.Store, owner string) map[store.Filter][]string 
 		if i < some {
 			filter = []store.Filter{store.FilterCurrent, store.FilterEnded}[i%2]
 		}
-		if filter == store.FilterEnded {
+		switch {
+		case filter == store.FilterCurrent && i%4 < 2: // the others never expire
+			r.ExpiresAt = begin.AddDate(1, 0, i)
+		case filter == store.FilterEnded:
 			r.ExpiresAt = begin.Add(time.Minute)
 			if i%3 == 0 {
 				r.ExpiresAt, r.RevokedAt = time.Time{}, begin

@@ -54,11 +54,11 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
 			s := sqlStore(t, d.dialect, db)
-			for _, version := range []int{4, 1000, -1} {
+			for _, version := range []int{5, 1000, -1} {
 				execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
 				err := s.Migrate(t.Context())
 				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d,", version)) ||
-					!strings.Contains(err.Error(), "up to 3") {
+					!strings.Contains(err.Error(), "up to 4") {
 					t.Errorf("version %d: got %v, want an error with both versions", version, err)
 				}
 				if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
@@ -74,7 +74,7 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 	t.Parallel()
 	steps := []string{"create table", "select 1, 0", "octet_length(digest)", "keyhatch_keys_owners", "values (1, 1)", "add column", "keyhatch_keys_replaced", "version = 2",
-		"revoked bigint", "with recursive slots", "version = 3"}
+		"revoked bigint", "with recursive slots", "version = 3", "keyhatch_keys_current", "version = 4"}
 	for _, server := range proxied {
 		for _, step := range steps {
 			t.Run(server.name+" "+step, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// Every statement finds its rows by an index. MariaDB makes each plan for the
+// every statement finds its rows by an index. MariaDB makes each plan for the
 // values at hand.
 func TestMySQLPlans(t *testing.T) {
 	t.Parallel()
@@ -37,6 +37,7 @@ var mysqlIndexes = []struct{ index, drop string }{
 	{idIndex, "ALTER TABLE keyhatch_keys DROP INDEX id, ADD INDEX id (name(10))"},
 	{liveIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_live, ADD INDEX keyhatch_keys_live (owner, expires_at)"},
 	{replacedIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_replaced, ADD INDEX keyhatch_keys_replaced (owner, replaced_by)"},
+	{currentIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_current, ADD INDEX keyhatch_keys_current (owner, created_at)"},
 	{primary, "ALTER TABLE keyhatch_keys DROP PRIMARY KEY, ADD PRIMARY KEY (id)"},
 }
 
@@ -88,20 +89,26 @@ func (e *explained) judgeMySQL(t testing.TB) {
 			e.complain(table.Key == replacedIndex && !table.replaced(), notBy(replacedIndex))
 			e.complain(table.Name == "s" && table.Key != "id", wholeTable) // a successor
 		}
-		if table.Name == "k" && e.isPart() {
+		if table.Name == "k" && (e.isCurrent() || e.isEnded()) {
 			e.complain(table.Key != "id" || table.Access != "eq_ref", wholeTable) // for the ids of a page
 			continue
 		}
+		e.complain(ours && e.isCurrent() && !table.current(), notBy(currentIndex))
 		e.complain(ours && e.isList() && table.Key != listIndex, notBy(listIndex))
 		e.complain(ours && e.isNext() && !slices.Contains(table.Parts, "created_at"), notBy(listIndex))
-		e.complain(ours && e.isPart() && !table.Alone, notBy(listIndex))
+		e.complain(ours && e.isEnded() && !table.Alone, notBy(listIndex))
 		e.complain(ours && e.isLive() && (table.Key != liveIndex || !slices.Contains(table.Parts, "revoked_at")), notBy(liveIndex))
 	}
-	if e.isPart() { // the rows of a page, and not those that are passed over
+	switch sorted := func(plan string) bool {
+		return strings.Contains(plan, "filesort") || strings.Contains(plan, "temporary_table")
+	}; {
+	case e.isEnded(): // the rows of the page are sorted, and not the list
 		_, list, found := strings.Cut(e.plan, "materialized")
-		e.complain(!found || strings.Contains(list, "filesort") || strings.Contains(list, "temporary_table"), "the whole list is sorted")
-	} else {
-		e.complain(strings.Contains(e.plan, "filesort") || strings.Contains(e.plan, "temporary_table"), "rows are sorted")
+		e.complain(!found || sorted(list), "the whole list is sorted")
+	case e.isCurrent(): // the keys that will expire are sorted
+		e.complain(strings.Count(e.plan, "\"filesort\"") > 1, "keys that never expire are sorted")
+	default:
+		e.complain(sorted(e.plan), "rows are sorted")
 	}
 	if e.isTouch() {
 		fromUses := len(tables) == 2 && tables[0].Name == "u" && tables[1].Key == "PRIMARY" && tables[1].Access == "eq_ref"
@@ -111,6 +118,11 @@ func (e *explained) judgeMySQL(t testing.TB) {
 
 func (m mysqlTable) counts() bool {
 	return m.Key == liveIndex && m.Alone && slices.Equal(m.Parts, []string{"owner", "revoked_at", "replaced_by", "expires_at"})
+}
+
+// current is for the keys that never expire and for those that will.
+func (m mysqlTable) current() bool {
+	return m.Key == currentIndex && m.Alone && len(m.Parts) >= 3 && slices.Equal(m.Parts[:3], []string{"owner", "revoked_at", "expires_at"})
 }
 
 // replaced is for the keys in their grace period, past the expired ones.

@@ -67,6 +67,7 @@ var postgresIndexes = map[string]string{
 	listIndex:     "DROP INDEX keyhatch_keys_list",
 	liveIndex:     "DROP INDEX keyhatch_keys_live",
 	replacedIndex: "DROP INDEX keyhatch_keys_replaced",
+	currentIndex:  "DROP INDEX keyhatch_keys_current",
 	primary:       "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_pkey",
 	idIndex:       "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_id_key",
 }
@@ -148,9 +149,18 @@ var (
 	// A page begins where the last one ended.
 	postgresNext = regexp.MustCompile(`Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\)`)
 
-	// A page of a part is found in the index alone, and its rows by their ids.
-	postgresPart = regexp.MustCompile(`Nested Loop\n +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_list .*\n` +
+	// A page of ended keys is found in the index alone, and its rows by their ids.
+	postgresEnded = regexp.MustCompile(`Nested Loop\n +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_list .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)? +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
+
+	// A page of current keys that never expire comes in the order of the index. The
+	// others are sorted, and the index has no expired ones in their range.
+	postgresCurrent = regexp.MustCompile(`Nested Loop\n +-> +Append\n` +
+		`(?: +-> +Subquery Scan on endless\n)? +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_current .*\n` +
+		` +Index Cond: \(\(owner = .*\) AND \(expires_at IS NULL\) AND \(created_at <= .*\)\)\n(?: +Filter: .*\n)?` +
+		`(?: +-> +Subquery Scan on ending\n)? +-> +Limit\n +-> +Sort\n +Sort Key: .*\n` +
+		` +-> +Subquery Scan on unexpired\n(?: +Filter: .*\n)? +-> +Index Only Scan using keyhatch_keys_current .*\n` +
+		` +Index Cond: \(\(owner = .*\) AND \(expires_at > .*\)\)\n +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
 	// From the uses to the rows, and locked in order.
 	postgresLock  = regexp.MustCompile(`LockRows\n +-> +Sort\n +Sort Key: k_1\.digest\n +-> +Nested Loop\n`)
@@ -172,8 +182,10 @@ func (e *explained) judgePostgres(mayBeSorted bool) {
 	}
 	e.complain(strings.Contains(whole, "Seq Scan on "), wholeTable)
 	switch {
-	case e.isPart():
-		e.complain(!postgresPart.MatchString(e.plan), notBy(listIndex))
+	case e.isCurrent():
+		e.complain(!postgresCurrent.MatchString(e.plan), notBy(currentIndex))
+	case e.isEnded():
+		e.complain(!postgresEnded.MatchString(e.plan), notBy(listIndex))
 	case e.isList():
 		e.complain(!has(listIndex) || e.isNext() && !postgresNext.MatchString(e.plan), notBy(listIndex))
 		e.complain(has("Sort") && !mayBeSorted, "the whole list is sorted")

@@ -168,21 +168,61 @@ var sqlMutants = []mutant{
 		"WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)",
 		"WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id <= ?)",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: a page of a part begins with the last one's end", "store/sqlstore/statements.go", edits{
-		"\t\t\tAND created_at <= ? AND (created_at < ? OR id < ?)",
-		"\t\t\tAND created_at <= ? AND (created_at < ? OR id <= ?)",
-	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: what ends at the very instant is live", "store/sqlstore/statements.go", edits{
-		"(expires_at IS NULL OR expires_at > ?)`),",
-		"(expires_at IS NULL OR expires_at >= ?)`),",
-	}, "./store/sqlitestore", "TestStore"},
+	{"SQL: a page of ended keys begins with the last one's end", "store/sqlstore/statements.go", edits{
+		"OR expires_at <= ?) AND created_at <= ? AND (created_at < ? OR id < ?)",
+		"OR expires_at <= ?) AND created_at <= ? AND (created_at < ? OR id <= ?)",
+	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
+	{"SQL: cursor ignored among current keys that never expire", "store/sqlstore/statements.go", edits{
+		"AND created_at <= ? AND (created_at < ? OR id < ?)\n\t\t\t\tORDER BY ` + s.dialect.endless",
+		"AND (created_at <= ? OR created_at < ? OR id < ? OR true)\n\t\t\t\tORDER BY ` + s.dialect.endless",
+	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
+	{"SQL: cursor ignored among current keys that expire", "store/sqlstore/statements.go", edits{
+		"WHERE listed_at <= ? AND (listed_at < ? OR listed < ?)",
+		"WHERE (listed_at <= ? OR listed_at < ? OR listed < ? OR true)",
+	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
+	{"SQL: revoked keys listed as current", "store/sqlstore/statements.go", edits{
+		"revoked_at IS NULL AND expires_at > ? ` + s.dialect.fence",
+		"expires_at > ? ` + s.dialect.fence",
+	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
+	{"SQL: expired keys listed as current", "store/sqlstore/statements.go", edits{
+		"revoked_at IS NULL AND expires_at > ? ` + s.dialect.fence",
+		"revoked_at IS NULL AND expires_at >= ? ` + s.dialect.fence",
+	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
+	{"SQL: current keys that expire not listed", "store/sqlstore/statements.go", edits{
+		"revoked_at IS NULL AND expires_at > ? ` + s.dialect.fence",
+		"revoked_at IS NULL AND expires_at > ? + 10e15 ` + s.dialect.fence",
+	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
+	{"SQLite: ended keys read for a list of current ones", "store/sqlstore/sqlite.go", edits{
+		"byCurrent:  \"INDEXED BY keyhatch_keys_current\",",
+		"byCurrent:  \"\",",
+	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
+	{"PostgreSQL: ended keys read for a list of current ones", "store/sqlstore/postgres.go", edits{
+		"\"OFFSET 0\",",
+		"\"\",",
+	}, "./store/proof", "TestPostgresPlans"},
+	{"PostgreSQL: current keys that never expire sorted", "store/sqlstore/postgres.go", edits{
+		"\"expires_at DESC, \",",
+		"\"\",",
+	}, "./store/proof", "TestPostgresPlans"},
+	{"MySQL: ended keys read for a list of current ones", "store/sqlstore/mysql.go", edits{
+		"\"FORCE INDEX (keyhatch_keys_current)\",",
+		"\"\",",
+	}, "./store/proof", "TestMySQLPlans"},
+	{"SQL: current keys listed without an index", "store/sqlstore/schema/sqlite/4.sql", edits{
+		"ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)",
+		"ON keyhatch_keys (owner, expires_at)",
+	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
 	{"SQL: list sorted in memory", "store/sqlstore/schema/sqlite/1.sql", edits{
 		"ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);",
 		"ON keyhatch_keys (owner, id);",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
-	{"SQL: limit counted without an index", "store/sqlstore/schema/sqlite/1.sql", edits{
-		"ON keyhatch_keys (owner, replaced_by, expires_at)",
-		"ON keyhatch_keys (replaced_by, expires_at)",
+	{"SQL: limit counted without an index", "store/sqlstore/schema/sqlite/4.sql", edits{
+		"ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)",
+		"ON keyhatch_keys (expires_at, created_at, id, replaced_by, revoked_at)",
+	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
+	{"SQLite: rows read to count keys", "store/sqlstore/schema/sqlite/4.sql", edits{
+		"ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)",
+		"ON keyhatch_keys (owner, expires_at, created_at, id)",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
 	{"SQL: later schema opened", "store/sqlstore/migrate.go", edits{
 		"if version < 0 || version > newest {",

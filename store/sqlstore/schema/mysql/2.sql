@@ -1,18 +1,18 @@
--- Version 2 of this schema: what a limit needs to hold at every instant.
--- Store.Migrate runs it; a migration tool of yours may do so instead. Programs
--- that know version 1 alone go on working, but do not keep to the new rules.
+-- Version 2 of the schema: with it, a limit holds at every instant. Store.Migrate runs
+-- this file. Your own migration tool may run it instead. Programs that know only
+-- version 1 keep working, but do not follow the new rules.
 --
--- The server adds the column without copying the table, and makes the index while
--- others read and write, which took 6 s for a million keys on a busy machine of two
--- cores. Each statement waits at its beginning and at its end for the transactions that
--- use its table, and others wait behind it for that moment.
+-- The server adds the column without copying the table. It builds the index while
+-- others read and write. That took 6 s for 1,000,000 keys on a busy machine with two
+-- cores. When each statement begins and ends, it waits for the transactions that have
+-- used its table, and new ones wait behind it.
 
--- The latest instant of a change of the owner's keys. No later change is judged
--- by an earlier one.
+-- The latest instant of a change of the owner's keys. Later changes are judged by
+-- this instant or a later one.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN latest BIGINT NOT NULL DEFAULT 0;
 
--- An owner's keys in their grace period, past any number of expired ones. Some of
--- them count against the limit.
+-- An owner's keys that were replaced, by their expiry. Those still in their grace
+-- period are one range of it, and some of them count against the limit.
 ALTER TABLE keyhatch_keys ADD INDEX keyhatch_keys_replaced (owner, revoked_at, expires_at, replaced_by);
 
 UPDATE keyhatch_keys_version SET version = 2 WHERE id = 1;

@@ -1,11 +1,10 @@
--- The keys that keyhatch has issued, version 1 of this schema, for PostgreSQL
--- 13 and later. Store.Migrate runs it; a migration tool of yours may do so
--- instead.
+-- Version 1 of the schema, for PostgreSQL 13 or later: the keys that keyhatch has
+-- issued. Store.Migrate runs this file. Your own migration tool may run it instead.
 --
--- Instants are microseconds since 1970-01-01 UTC, and NULL means never. The
--- digest is the SHA-256 of a token and the only trace of it; a row is found by
--- it on every request. Texts that are compared have the collation of their
--- bytes, whatever the database's.
+-- Times are microseconds since 1970-01-01 UTC; NULL means never. The digest is the
+-- SHA-256 of the token. The token itself is not stored. Every request finds a row by
+-- its digest. Columns that are compared have the collation "C", so they are compared
+-- byte by byte in every database.
 CREATE TABLE keyhatch_keys (
 	digest        bytea  NOT NULL PRIMARY KEY CHECK (octet_length(digest) = 32),
 	id            text   NOT NULL COLLATE "C" UNIQUE CHECK (id <> ''),
@@ -14,7 +13,7 @@ CREATE TABLE keyhatch_keys (
 	hint          text   NOT NULL,
 	created_by    text   NOT NULL,
 	revoke_reason text   NOT NULL,
-	replaced_by   text   NOT NULL COLLATE "C", -- the id of the key that came in its place
+	replaced_by   text   NOT NULL COLLATE "C", -- the id of the key that replaced it
 	scopes        text   NOT NULL, -- a JSON array of strings
 	metadata      text   NOT NULL, -- a JSON object of strings
 	created_at    bigint NOT NULL,
@@ -24,17 +23,17 @@ CREATE TABLE keyhatch_keys (
 	last_used_at  bigint
 );
 
--- An owner's keys, newest first. A list of those that are live, or of those that
--- are over, passes over the others here.
+-- An owner's keys in the order of a list. The last two columns tell which keys have
+-- ended, so a list of those reads no rows of other keys.
 CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
--- An owner's keys that are not revoked. The limit is counted here, past any
--- number of dead keys, and RevokeAll finds here what is left to revoke.
+-- An owner's keys that are not revoked. The count for the limit reads one range of
+-- it and no ended keys. RevokeAll finds here the keys that are left to revoke.
 CREATE INDEX keyhatch_keys_live ON keyhatch_keys (owner, replaced_by, expires_at)
 	WHERE revoked_at IS NULL;
 
--- A row to lock for each owner: whoever changes keys of one owner waits here
--- for the others who do.
+-- One row for each owner. Every change of an owner's keys locks it first, so changes
+-- of one owner's keys wait for each other.
 CREATE TABLE keyhatch_keys_owners (
 	owner text NOT NULL COLLATE "C" PRIMARY KEY
 );

@@ -1,9 +1,9 @@
--- The keys that keyhatch has issued, version 1 of this schema, for SQLite 3.41
--- and later. Store.Migrate runs it; a migration tool of yours may do so instead.
+-- Version 1 of the schema, for SQLite 3.41 or later: the keys that keyhatch has
+-- issued. Store.Migrate runs this file. Your own migration tool may run it instead.
 --
--- Instants are microseconds since 1970-01-01 UTC, and NULL means never. The
--- digest is the SHA-256 of a token and the only trace of it; a row is found by
--- it on every request, so the table is the index.
+-- Times are microseconds since 1970-01-01 UTC; NULL means never. The digest is the
+-- SHA-256 of the token. The token itself is not stored. Every request finds a row by
+-- its digest, so the table is stored in the order of the digests.
 CREATE TABLE keyhatch_keys (
 	digest        BLOB    NOT NULL PRIMARY KEY CHECK (length(digest) = 32),
 	id            TEXT    NOT NULL UNIQUE CHECK (id <> ''),
@@ -12,7 +12,7 @@ CREATE TABLE keyhatch_keys (
 	hint          TEXT    NOT NULL,
 	created_by    TEXT    NOT NULL,
 	revoke_reason TEXT    NOT NULL,
-	replaced_by   TEXT    NOT NULL, -- the id of the key that came in its place
+	replaced_by   TEXT    NOT NULL, -- the id of the key that replaced it
 	scopes        TEXT    NOT NULL, -- a JSON array of strings
 	metadata      TEXT    NOT NULL, -- a JSON object of strings
 	created_at    INTEGER NOT NULL,
@@ -22,12 +22,12 @@ CREATE TABLE keyhatch_keys (
 	last_used_at  INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- An owner's keys, newest first. A list of those that are live, or of those that
--- are over, passes over the others here.
+-- An owner's keys in the order of a list. The last two columns tell which keys have
+-- ended, so a list of those reads no rows of other keys.
 CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
--- An owner's keys that are not revoked. The limit is counted here, past any
--- number of dead keys, and RevokeAll finds here what is left to revoke.
+-- An owner's keys that are not revoked. RevokeAll finds here the keys that are left to
+-- revoke.
 CREATE INDEX keyhatch_keys_live ON keyhatch_keys (owner, replaced_by, expires_at)
 	WHERE revoked_at IS NULL;
 

@@ -1,11 +1,11 @@
--- Version 3 of this schema: a count of revocations, to notice that the database
--- has gone back to an earlier state. Store.Migrate runs it; a migration tool of
--- yours may do so instead. Programs that know an earlier version go on working,
--- but do not count.
+-- Version 3 of the schema: a count of revocations. It shows when the database has
+-- gone back to an earlier state. Store.Migrate runs this file. Your own migration tool
+-- may run it instead. Programs that know only earlier versions keep working, but do
+-- not count.
 --
--- The count is the sum over 64 rows, one of which a revocation changes, by its
--- owner, so that those of different owners hardly wait for each other. The
--- lineage tells these tables from other ones; it is the same in every row.
+-- The count is the sum of 64 rows. A revocation changes one of them, chosen by its
+-- owner, so revocations of different owners rarely wait for each other. The lineage
+-- identifies this set of tables; it is the same in every row.
 CREATE TABLE keyhatch_keys_revocations (
 	slot    INTEGER NOT NULL PRIMARY KEY,
 	revoked INTEGER NOT NULL,
