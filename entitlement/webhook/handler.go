@@ -135,8 +135,8 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	return h.write(ctx, e, s, subject.refetch && h.opts.Refetch != nil)
 }
 
-// maxDepth is the maximum nesting of objects and lists. No sender needs more than ten
-// levels.
+// maxDepth is the maximum nesting of objects and lists. No billing system needs more
+// than ten levels.
 const maxDepth = 64
 
 // open parses the event and reads its type and ID.
