@@ -96,8 +96,8 @@ func checkGrace(d time.Duration) error {
 	return nil
 }
 
-// rules are those of catalog files and overrides. A null in place of a list must not
-// be read as nil, which means all scopes.
+// rules are the JSON rules of catalog files and overrides. A null in place of a list
+// must not be read as nil, which means all scopes.
 var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCase: true}
 
 // ParseCatalog reads a Catalog from JSON: an object of plans by name. Each plan

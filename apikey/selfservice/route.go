@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// An endpoint serves the requests of a route. The id is that of the key in the path.
+// An endpoint serves the requests of a route. The id is the key's ID in the path.
 type endpoint func(w http.ResponseWriter, r *http.Request, id string)
 
-// A hostRequest is the key of the host's request in the context of the one that the
-// ServeMux matches.
+// hostRequest is the context key of the host's request.
 type hostRequest struct{}
 
 // routes returns the ServeMux of all paths below the mount point.

@@ -90,8 +90,8 @@ func (p *Provider) ask(ctx context.Context, owner string) (e entitlement.Entitle
 	return r.resolve(p.catalog, time.Now())
 }
 
-// Close closes idle connections, also those of [Options.Transport]. Without
-// Close, those of the default transport close 30 seconds after their last use.
+// Close closes idle connections, including those of [Options.Transport]. Without
+// Close, the default transport closes them 30 seconds after their last use.
 // The Provider remains usable. The error is always nil.
 func (p *Provider) Close() error {
 	p.client.Close()

@@ -28,7 +28,7 @@
 // # What each state grants
 //
 // A subscription that is paid for, or on trial, is [entitlement.Active] until
-// the end of the period, also if it will be cancelled then. If a payment
+// the end of the period, even if it will be cancelled then. If a payment
 // failed, it is [entitlement.PastDue] from the end of the last paid period, so
 // the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected
@@ -59,6 +59,6 @@
 // several events in one second. Of those, the one that is furthest in this
 // order counts: incomplete, trialing, active, past due, ended, deleted. Between
 // two in the same position, a hash of the event IDs decides, so that the result
-// does not depend on the order of arrival. It may be the wrong one until the
+// does not depend on the order of arrival. The result may be wrong until the
 // next event. [Options.Refetch] avoids this.
 package webhook

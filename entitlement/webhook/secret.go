@@ -10,9 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// The bounds of a secret's key, in bytes. The lower one is that of Standard
-// Webhooks, which allows 24 to 64; some billing systems have longer keys. With an empty
-// key, anyone could sign.
+// The bounds of a secret's key, in bytes. Standard Webhooks allows 24 to 64; some
+// billing systems have longer keys. With an empty key, anyone could sign.
 const (
 	minSecret  = 24
 	maxSecret  = 256

@@ -12,8 +12,8 @@ import (
 
 // New returns a Handler that stores the events of the source. The products map what
 // is sold to plans of the catalog: the key is the ID of a product or, for Stripe, of
-// a product or a price, where the price has precedence. Map something that is sold
-// and has no plan to "". The Options may be nil.
+// a product or a price. The price has precedence. Map something that is sold and has
+// no plan to "". The Options may be nil.
 //
 // New returns an [*entitlement.InvalidError] if store or catalog is nil, products is
 // empty or names a plan that is not in the catalog, or a secret is missing or invalid

@@ -69,11 +69,11 @@ func finish(call func() error, done func(error)) {
 	err = e
 }
 
-// Classify returns an error in the place of one that comes from elsewhere. It has
-// the same text and matches the first of known that err matches, or a context's
-// error, and nothing else: a store that returns an error of another package cannot
-// make an outage look like a verdict. No method of err is called afterwards. It may
-// panic if err's methods do, so call it within the guarded call.
+// Classify replaces a foreign error. The result has the same text. It matches only the
+// first of known that err matches, or a context's error. So a store that returns an
+// error of another package cannot make an outage look like a refusal. No method of err
+// is called afterwards. Classify panics if a method of err does, so use it within the
+// guarded call.
 func Classify(err error, known ...error) error {
 	if err == nil {
 		return nil
