@@ -52,6 +52,9 @@ var busMutants = []mutant{
 	{"Redis: the breaker keeps deletions back", "cache/rediscache/level.go", edits{
 		`c.bounded(ctx, "delete"`, `c.guarded(ctx, "delete", some[0]`,
 	}, "./cache/rediscache", "TestBreaker"},
+	{"Redis: the open breaker lets calls through", "cache/rediscache/level.go", edits{
+		"if !c.breaker.Allow(key) {", "if !c.breaker.Allow(key) && ctx == nil {",
+	}, "./cache/rediscache", "TestBreaker$"},
 	{"Redis: the server is never asked for a sign of life", "cache/rediscache/line.go", edits{
 		"n, err := w.readWithin(quiet, b)",
 		"n, err := w.readWithin(time.Hour, b)",
