@@ -40,8 +40,8 @@ func reportPercentiles(b *testing.B, name string, times []time.Duration) {
 	}
 }
 
-// twin is a bare client with the settings of a Cache's.
-func twin(b *testing.B) *redis.Client {
+// newTwinClient is a bare client with the settings of a Cache's.
+func newTwinClient(b *testing.B) *redis.Client {
 	b.Helper()
 	client := redis.NewClient(&redis.Options{Addr: testkit.UseRedis(b), Protocol: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
 	b.Cleanup(func() { client.Close() })
@@ -50,7 +50,7 @@ func twin(b *testing.B) *redis.Client {
 
 // Get beside a bare GET of as many bytes as the server keeps for the entry.
 func BenchmarkGet(b *testing.B) {
-	c, client, key := open(b, testkit.UseRedis(b), nil), twin(b), newKey()
+	c, client, key := open(b, testkit.UseRedis(b), nil), newTwinClient(b), newKey()
 	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}
 	fill(b, c, key, item)
 	name := testkit.NewName()
@@ -70,7 +70,7 @@ func BenchmarkGet(b *testing.B) {
 
 // Publish beside a bare PUBLISH, with one who receives each.
 func BenchmarkPublish(b *testing.B) {
-	c, client := open(b, testkit.UseRedis(b), nil), twin(b)
+	c, client := open(b, testkit.UseRedis(b), nil), newTwinClient(b)
 	message, channel := string(bytes.Repeat([]byte("x"), 100)), testkit.NewName()
 	r := receive(b, c)
 	go func() {

@@ -124,7 +124,7 @@ func TestPublishAtAReplicaFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	host, port, _ := strings.Cut(master.DSN(), ":")
-	if err := bare(t, server.DSN()).ReplicaOf(t.Context(), host, port).Err(); err != nil {
+	if err := newClient(t, server.DSN()).ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Publish(t.Context(), "message"); err == nil || !strings.Contains(err.Error(), "READONLY") {
@@ -138,7 +138,7 @@ func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {
 	t.Parallel()
 	space := testkit.NewName()
 	r := receive(t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}))
-	client := bare(t, testkit.UseRedis(t))
+	client := newClient(t, testkit.UseRedis(t))
 	for _, m := range []string{"a\r\nb", "ü", strings.Repeat("x", 100_000), "message"} {
 		client.Publish(t.Context(), space+":bus", m)
 		r.gets(t, m)
@@ -164,21 +164,21 @@ func TestNamespacesHaveBusesOfTheirOwn(t *testing.T) {
 func TestKilledConnectionEndsReceive(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
-	c, client := open(t, address, nil), bare(t, address)
+	c, client := open(t, address, nil), newClient(t, address)
 	r := receive(t, c)
 	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)
 	}
 	r.ends(t, "EOF")
-	if n := subscribers(t, address); n != 0 {
+	if n := countSubscribers(t, address); n != 0 {
 		t.Errorf("%d subscriptions are left, want none", n)
 	}
 	receive(t, c)
 }
 
-func subscribers(t *testing.T, address string) int {
+func countSubscribers(t *testing.T, address string) int {
 	t.Helper()
-	list, err := bare(t, address).Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
+	list, err := newClient(t, address).Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,14 +192,14 @@ func TestReceiveLeavesNoConnection(t *testing.T) {
 	r := receive(t, c)
 	r.cancel()
 	r.ends(t, "context canceled")
-	testkit.Await(t, "the subscription ends", func() bool { return subscribers(t, address) == 0 })
+	testkit.Await(t, "the subscription ends", func() bool { return countSubscribers(t, address) == 0 })
 }
 
 // Silence is not death: the server is asked, and answers.
 func TestSilenceIsBrokenByPings(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
-	c, client := open(t, address, nil), bare(t, address)
+	c, client := open(t, address, nil), newClient(t, address)
 	r := receive(t, c)
 	time.Sleep(2500 * time.Millisecond)
 	stats, err := client.Info(t.Context(), "commandstats").Result()

@@ -17,8 +17,8 @@ import (
 
 const canary = "cAnArY"
 
-// showsNoPassword prints an error in every way that a log may.
-func showsNoPassword(t *testing.T, err error) {
+// wantNoPassword prints an error in every way that a log may.
+func wantNoPassword(t *testing.T, err error) {
 	t.Helper()
 	var b bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
@@ -37,8 +37,8 @@ func showsNoPassword(t *testing.T, err error) {
 	}
 }
 
-// refused fails unless Open answers with an error that has each of these in it.
-func refused(t *testing.T, url string, o *rediscache.Options, want ...string) {
+// wantRefused fails unless Open answers with an error that has each of these in it.
+func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string) {
 	t.Helper()
 	c, err := rediscache.Open(t.Context(), url, secret, o)
 	if err == nil {
@@ -50,7 +50,7 @@ func refused(t *testing.T, url string, o *rediscache.Options, want ...string) {
 			t.Errorf("the error does not tell what is wrong: got %v, want %q in it", err, part)
 		}
 	}
-	showsNoPassword(t, err)
+	wantNoPassword(t, err)
 }
 
 // Whatever is wrong with a URL, the error says what, and does not quote the
@@ -83,7 +83,7 @@ func TestUnreadableURLs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, c.url, nil, "the URL: ", c.want)
+			wantRefused(t, c.url, nil, "the URL: ", c.want)
 		})
 	}
 }
@@ -107,7 +107,7 @@ func TestUnreachableServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, c.url, nil, c.want)
+			wantRefused(t, c.url, nil, c.want)
 		})
 	}
 }
@@ -116,10 +116,10 @@ func TestWrongPasswords(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t, "requirepass=right").DSN()
 	open(t, "redis://:right@"+address, nil)
-	refused(t, "redis://:"+canary+"@"+address, nil, "WRONGPASS")
-	refused(t, "redis://nobody:"+canary+"@"+address, nil, "WRONGPASS")
-	refused(t, "redis://"+address, nil, "NOAUTH")
-	refused(t, "redis://:right@"+address+"/99?client_name="+url.QueryEscape("a b"), nil, "")
+	wantRefused(t, "redis://:"+canary+"@"+address, nil, "WRONGPASS")
+	wantRefused(t, "redis://nobody:"+canary+"@"+address, nil, "WRONGPASS")
+	wantRefused(t, "redis://"+address, nil, "NOAUTH")
+	wantRefused(t, "redis://:right@"+address+"/99?client_name="+url.QueryEscape("a b"), nil, "")
 }
 
 // Some that do not know a command repeat what followed it.
@@ -128,5 +128,5 @@ func TestServerThatQuotesThePassword(t *testing.T) {
 	address := serve(t, func(conn net.Conn, _ string) {
 		fmt.Fprintf(conn, "-ERR unknown command, with args beginning with: '%s'\r\n", canary)
 	})
-	refused(t, "redis://:"+canary+"@"+address, nil, "unknown command", "…")
+	wantRefused(t, "redis://:"+canary+"@"+address, nil, "unknown command", "…")
 }

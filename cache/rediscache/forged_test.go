@@ -24,7 +24,7 @@ type forger struct {
 func newForger(t *testing.T) *forger {
 	t.Helper()
 	space := testkit.NewName()
-	return &forger{t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}), bare(t, testkit.UseRedis(t)), space}
+	return &forger{t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}), newClient(t, testkit.UseRedis(t)), space}
 }
 
 func (f *forger) name(kind string, key cache.Key) string {
@@ -53,9 +53,9 @@ func (f *forger) put(name, text string, ttl time.Duration) {
 	}
 }
 
-// refused fails unless what was put is a miss, after which the key can be
+// wantRefused fails unless what was put is a miss, after which the key can be
 // filled as any other.
-func (f *forger) refused(key cache.Key, what string) {
+func (f *forger) wantRefused(key cache.Key, what string) {
 	f.t.Helper()
 	fillAfter(f.t, f.c, key, what)
 	if err := f.c.Delete(f.t.Context(), key); err != nil {
@@ -65,11 +65,11 @@ func (f *forger) refused(key cache.Key, what string) {
 
 func fillAfter(t *testing.T, c *rediscache.Cache, key cache.Key, what string) {
 	t.Helper()
-	lease := miss(t, c, key, what)
+	lease := wantMiss(t, c, key, what)
 	if err := c.Set(t.Context(), key, lease, value("good"), time.Minute); err != nil {
 		t.Fatalf("Set after %s: %v", what, err)
 	}
-	holds(t, c, key, value("good"), "the value that was set after "+what)
+	wantItem(t, c, key, value("good"), "the value that was set after "+what)
 }
 
 // restLife is what a genuine entry may have left of its minute: put back for longer,
@@ -94,7 +94,7 @@ func TestForgedEntriesAreMisses(t *testing.T) {
 		for what, text := range forged {
 			for _, kind := range []string{"k", "n"} {
 				f.put(f.name(kind, other), text, restLife)
-				f.refused(other, what+" in "+kind)
+				f.wantRefused(other, what+" in "+kind)
 			}
 		}
 	}
@@ -110,12 +110,12 @@ func TestDamagedEntriesAreMisses(t *testing.T) {
 			damaged := []byte(text)
 			damaged[i] ^= 1 << (i % 8)
 			f.put(f.name(kind, key), string(damaged), restLife)
-			f.refused(key, "a flipped bit")
+			f.wantRefused(key, "a flipped bit")
 			f.put(f.name(kind, key), text[:i], restLife)
-			f.refused(key, "an entry that was cut")
+			f.wantRefused(key, "an entry that was cut")
 		}
 		f.put(f.name(kind, key), text+"x", restLife)
-		f.refused(key, "an entry with a byte too many")
+		f.wantRefused(key, "an entry with a byte too many")
 	}
 }
 
@@ -129,16 +129,16 @@ func TestReplayedEntries(t *testing.T) {
 	name := f.name("k", key)
 	for what, ttl := range map[string]time.Duration{"for ever": 0, "for longer than its ttl": time.Minute + time.Second, "for as long as its ttl": time.Minute} {
 		f.put(name, text, ttl)
-		f.refused(key, "an authentic entry that was put back "+what)
+		f.wantRefused(key, "an authentic entry that was put back "+what)
 	}
 	// For as long as it was kept before, it is counted older than it is.
 	f.put(name, text, 50*time.Second)
-	if got := holds(t, f.c, key, value("genuine"), "an entry that was put back").Age; got < 10*time.Second || got > 20*time.Second {
+	if got := wantItem(t, f.c, key, value("genuine"), "an entry that was put back").Age; got < 10*time.Second || got > 20*time.Second {
 		t.Errorf("an entry that was put back is %v old, want the clocks' difference more than it is", got)
 	}
 	f.client.Del(t.Context(), name)
 	f.put(f.name("n", key), text, 0)
-	f.refused(key, "an authentic entry without an end, by the name of a lease")
+	f.wantRefused(key, "an authentic entry without an end, by the name of a lease")
 }
 
 // The server ends an entry a ttl after its lease, whatever the instances' clocks
@@ -148,7 +148,7 @@ func TestServerCountsFromTheLease(t *testing.T) {
 	f := newForger(t)
 	for kind, item := range map[string]cache.Item{"k": value("v"), "n": absent} {
 		key := newKey()
-		lease := miss(t, f.c, key, "a key that was never set")
+		lease := wantMiss(t, f.c, key, "a key that was never set")
 		if err := f.client.PExpire(t.Context(), f.name("n", key), cache.MaxLease-5*time.Second).Err(); err != nil { // five seconds later
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestEntriesOfOtherNamespacesAreMisses(t *testing.T) {
 	key := newKey()
 	text := f.kept(key, value("genuine"))
 	other.put(other.name("k", key), text, restLife)
-	other.refused(key, "another namespace's entry for the key")
+	other.wantRefused(key, "another namespace's entry for the key")
 }
 
 func TestWrongTypesAreMisses(t *testing.T) {
@@ -179,15 +179,15 @@ func TestWrongTypesAreMisses(t *testing.T) {
 		if err := f.client.RPush(t.Context(), f.name(kind, key), "a", "list").Err(); err != nil {
 			t.Fatal(err)
 		}
-		f.refused(key, "a list in "+kind)
+		f.wantRefused(key, "a list in "+kind)
 	}
-	lease := miss(t, f.c, key, "a key that was never set")
+	lease := wantMiss(t, f.c, key, "a key that was never set")
 	f.client.Del(t.Context(), f.name("n", key))
 	f.client.RPush(t.Context(), f.name("n", key), lease)
 	if err := f.c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
 		t.Errorf("Set where the lease has become a list: %v", err)
 	}
-	miss(t, f.c, key, "a lease that has become a list")
+	wantMiss(t, f.c, key, "a lease that has become a list")
 }
 
 // A lease that somebody has made to stand for ever admits nothing.
@@ -199,14 +199,14 @@ func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
 		"a lease of an hour":     func(name string) error { return f.client.Expire(t.Context(), name, time.Hour).Err() },
 	} {
 		key := newKey()
-		lease := miss(t, f.c, key, "a key that was never set")
+		lease := wantMiss(t, f.c, key, "a key that was never set")
 		if err := change(f.name("n", key)); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		f.refused(key, what)
+		f.wantRefused(key, what)
 	}
 }
 
@@ -214,22 +214,22 @@ func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
 func TestLostLeaseKeepsNothing(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
-	c, client := open(t, server.DSN(), nil), bare(t, server.DSN())
+	c, client := open(t, server.DSN(), nil), newClient(t, server.DSN())
 	for what, lose := range map[string]func(){
 		"FLUSHALL": func() { client.FlushAll(t.Context()) },
 		"a restart": func() {
 			server.Kill()
 			server.Start()
-			works(t, c)
+			awaitWorking(t, c)
 		},
 	} {
 		key := newKey()
-		lease := miss(t, c, key, "a key that was never set")
+		lease := wantMiss(t, c, key, "a key that was never set")
 		lose()
 		if err := c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		miss(t, c, key, "a value that was set under a lease from before "+what)
+		wantMiss(t, c, key, "a value that was set under a lease from before "+what)
 	}
 }
 
@@ -237,12 +237,12 @@ func TestLostLeaseKeepsNothing(t *testing.T) {
 func TestHugeEntriesAreNotRead(t *testing.T) {
 	t.Parallel()
 	space, address := testkit.NewName(), testkit.StartRedis(t).DSN()
-	f := &forger{t, open(t, address, &rediscache.Options{Namespace: space}), bare(t, address), space}
+	f := &forger{t, open(t, address, &rediscache.Options{Namespace: space}), newClient(t, address), space}
 	key := newKey()
 	f.put(f.name("k", key), strings.Repeat("V", 10<<20), time.Minute)
 	f.put(f.name("n", key), strings.Repeat("A", 10<<20), time.Minute)
 	before := f.sent()
-	f.refused(key, "a huge entry")
+	f.wantRefused(key, "a huge entry")
 	if sent := f.sent() - before; sent > 1<<20 {
 		t.Errorf("the server has sent %d bytes, want few", sent)
 	}
@@ -267,13 +267,13 @@ func (f *forger) sent() (n int) {
 func TestFullServer(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
-	c, client := open(t, server.DSN(), nil), bare(t, server.DSN())
+	c, client := open(t, server.DSN(), nil), newClient(t, server.DSN())
 	key := newKey()
 	fill(t, c, key, value("v"))
 	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, c, key, value("v"), "a value in a server that is full")
+	wantItem(t, c, key, value("v"), "a value in a server that is full")
 	if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
 		t.Errorf("a lease that a full server does not keep: got %v, want an error", err)
 	}

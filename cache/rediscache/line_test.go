@@ -81,7 +81,7 @@ func TestUnconfirmedSubscription(t *testing.T) {
 		"none":               pieces(t),
 	} {
 		c := open(t, address, &rediscache.Options{Namespace: "a"})
-		err := within(t, noticed, "Receive", func() error {
+		err := callWithin(t, noticed, "Receive", func() error {
 			return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Errorf("%s: ready", what) }, nil)
 		})
 		if err == nil {

@@ -35,19 +35,19 @@ func calls(ctx context.Context, c *rediscache.Cache, key cache.Key, lease string
 	}
 }
 
-// fails calls each and fails unless it returns an error in time.
-func fails(t *testing.T, c *rediscache.Cache, lease, when string) {
+// wantFailures calls each and fails unless it returns an error in time.
+func wantFailures(t *testing.T, c *rediscache.Cache, lease, when string) {
 	t.Helper()
 	for name, call := range calls(t.Context(), c, newKey(), lease) {
-		err := within(t, timeout+margin, name+" "+when, call)
+		err := callWithin(t, timeout+margin, name+" "+when, call)
 		if err == nil || errors.Is(err, cache.ErrMiss) {
 			t.Errorf("%s %s: got %v, want an error", name, when, err)
 		}
 	}
 }
 
-// works waits until all calls do, which may take a trial of the breaker.
-func works(t *testing.T, c *rediscache.Cache) {
+// awaitWorking waits until all calls do, which may take a trial of the breaker.
+func awaitWorking(t *testing.T, c *rediscache.Cache) {
 	t.Helper()
 	key := newKey()
 	testkit.Await(t, "the level works again", func() bool {
@@ -55,7 +55,7 @@ func works(t *testing.T, c *rediscache.Cache) {
 		return errors.Is(err, cache.ErrMiss)
 	})
 	fill(t, c, key, value("v"))
-	holds(t, c, key, value("v"), "a value that was set after an outage")
+	wantItem(t, c, key, value("v"), "a value that was set after an outage")
 }
 
 func TestKilledServer(t *testing.T) {
@@ -63,23 +63,23 @@ func TestKilledServer(t *testing.T) {
 	server := testkit.StartRedis(t)
 	c := open(t, server.DSN(), &rediscache.Options{Timeout: timeout})
 	r := receive(t, c)
-	lease := miss(t, c, newKey(), "a key that was never set")
+	lease := wantMiss(t, c, newKey(), "a key that was never set")
 	server.Kill()
 	r.ends(t, "")
 	for range 10 {
-		fails(t, c, lease, "while the server is down")
+		wantFailures(t, c, lease, "while the server is down")
 	}
-	if err := within(t, time.Second+margin, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
+	if err := callWithin(t, time.Second+margin, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds while the server is down")
 	}
-	err := within(t, time.Second+margin, "Receive", func() error {
+	err := callWithin(t, time.Second+margin, "Receive", func() error {
 		return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil)
 	})
 	if err == nil {
 		t.Error("Receive succeeds while the server is down")
 	}
 	server.Start()
-	works(t, c)
+	awaitWorking(t, c)
 	r = receive(t, c)
 	testkit.Await(t, "Publish works again", func() bool { return c.Publish(t.Context(), "m") == nil })
 	r.gets(t, "m")
@@ -92,23 +92,23 @@ func TestBlackHole(t *testing.T) {
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, hole.Address(), &rediscache.Options{Timeout: timeout})
 	r := receive(t, c)
-	lease := miss(t, c, newKey(), "a key that was never set")
+	lease := wantMiss(t, c, newKey(), "a key that was never set")
 	hole.Inject(testkit.BlackHole)
 	r.ends(t, "timeout")
 	for range 10 {
-		fails(t, c, lease, "in a black hole")
+		wantFailures(t, c, lease, "in a black hole")
 	}
-	if err := within(t, time.Second+margin, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
+	if err := callWithin(t, time.Second+margin, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds in a black hole")
 	}
-	err := within(t, 2*time.Second+margin, "Receive", func() error {
+	err := callWithin(t, 2*time.Second+margin, "Receive", func() error {
 		return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil)
 	})
 	if err == nil {
 		t.Error("Receive succeeds in a black hole")
 	}
 	hole.Heal()
-	works(t, c)
+	awaitWorking(t, c)
 }
 
 // The end of its context ends Receive while it connects.
@@ -119,7 +119,7 @@ func TestBlackHoleReceiveHeedsItsContext(t *testing.T) {
 	hole.Inject(testkit.BlackHole)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := within(t, 10*time.Second, "Receive", func() error { return c.Receive(ctx, func(func(context.Context, string) error) {}, nil) })
+	err := callWithin(t, 10*time.Second, "Receive", func() error { return c.Receive(ctx, func(func(context.Context, string) error) {}, nil) })
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the context's error", err)
 	}
@@ -145,7 +145,7 @@ func TestReceiveConnectsOnce(t *testing.T) {
 func TestCallsDoNotPileUp(t *testing.T) {
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, hole.Address(), &rediscache.Options{Timeout: timeout})
-	lease := miss(t, c, newKey(), "a key that was never set")
+	lease := wantMiss(t, c, newKey(), "a key that was never set")
 	hole.Inject(testkit.BlackHole)
 	before := runtime.NumGoroutine()
 	var wg sync.WaitGroup
@@ -172,7 +172,7 @@ func TestBreaker(t *testing.T) {
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, hole.Address(), &rediscache.Options{Timeout: timeout})
 	key := newKey()
-	lease := miss(t, c, key, "a key that was never set")
+	lease := wantMiss(t, c, key, "a key that was never set")
 	hole.Inject(testkit.BlackHole)
 	var sent atomic.Int64
 	hole.Intercept(func(x testkit.Piece) bool {
@@ -205,9 +205,9 @@ func TestBreaker(t *testing.T) {
 	if err := all["Delete"](); err != nil && time.Since(asked) < timeout { // a busy machine may take that long
 		t.Errorf("Delete does not wait for the breaker: %v", err)
 	}
-	works(t, c)
+	awaitWorking(t, c)
 	for range 100 {
-		miss(t, c, newKey(), "a key that was never set, once the breaker has closed")
+		wantMiss(t, c, newKey(), "a key that was never set, once the breaker has closed")
 	}
 }
 
@@ -222,5 +222,5 @@ func TestBreakerIgnoresCallersThatGiveUp(t *testing.T) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 	}
-	miss(t, c, newKey(), "a key that was never set")
+	wantMiss(t, c, newKey(), "a key that was never set")
 }

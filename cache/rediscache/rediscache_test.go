@@ -69,7 +69,7 @@ func TestNilOptions(t *testing.T) {
 	defer c.Close()
 	key := newKey()
 	fill(t, c, key, value("v"))
-	names, err := bare(t, address).Keys(t.Context(), "*").Result()
+	names, err := newClient(t, address).Keys(t.Context(), "*").Result()
 	if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], rediscache.DefaultNamespace+":k:{") {
 		t.Errorf("got the names %q, %v, want one of the value, in the default namespace", names, err)
 	}
@@ -81,11 +81,11 @@ func TestNamespacesAreApart(t *testing.T) {
 	c, other := open(t, address, nil), open(t, address, nil)
 	key := newKey()
 	fill(t, c, key, value("v"))
-	miss(t, other, key, "another namespace")
+	wantMiss(t, other, key, "another namespace")
 	if err := other.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, c, key, value("v"), "what another namespace has deleted")
+	wantItem(t, c, key, value("v"), "what another namespace has deleted")
 }
 
 func TestAnotherSecretSeesNothing(t *testing.T) {
@@ -100,12 +100,12 @@ func TestAnotherSecretSeesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		lease := miss(t, other, key, "another secret")
+		lease := wantMiss(t, other, key, "another secret")
 		if err := other.Set(t.Context(), key, lease, value("theirs"), time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		holds(t, other, key, value("theirs"), "another secret's own value")
-		miss(t, c, key, "what another secret has set")
+		wantItem(t, other, key, value("theirs"), "another secret's own value")
+		wantMiss(t, c, key, "what another secret has set")
 	}
 }
 
@@ -140,13 +140,13 @@ func TestLongValuesAreRefused(t *testing.T) {
 	key := newKey()
 	longest := cache.Item{Value: bytes.Repeat([]byte("x"), rediscache.MaxValue)}
 	fill(t, c, key, longest)
-	holds(t, c, key, longest, "the longest value")
+	wantItem(t, c, key, longest, "the longest value")
 	key = newKey()
-	lease := miss(t, c, key, "a key that was never set")
+	lease := wantMiss(t, c, key, "a key that was never set")
 	if err := c.Set(t.Context(), key, lease, cache.Item{Value: append(longest.Value, 'x')}, time.Minute); err == nil {
 		t.Error("Set of a value that is too long succeeds")
 	}
-	miss(t, c, key, "a value that is too long")
+	wantMiss(t, c, key, "a value that is too long")
 }
 
 // What a log prints of a Cache has nothing of the secret in it.

@@ -31,13 +31,13 @@ func exercise(t *testing.T, c *rediscache.Cache) {
 			item = absent
 		}
 		fill(t, c, keys[i], item)
-		holds(t, c, keys[i], item, "what was set")
+		wantItem(t, c, keys[i], item, "what was set")
 	}
 	if err := c.Delete(t.Context(), keys...); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range keys {
-		miss(t, c, key, "a key that was deleted")
+		wantMiss(t, c, key, "a key that was deleted")
 	}
 	r := receive(t, c)
 	if err := c.Publish(t.Context(), "message"); err != nil {
@@ -71,7 +71,7 @@ func allow(t *testing.T, address, user, namespace string, more ...string) {
 	for i := range command {
 		args[i] = command[i]
 	}
-	if err := bare(t, address).Do(t.Context(), args...).Err(); err != nil {
+	if err := newClient(t, address).Do(t.Context(), args...).Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +96,7 @@ func TestCluster(t *testing.T) {
 		testkit.Await(t, "each node holds some", func() bool {
 			key = newKey()
 			fill(t, c, key, value("v"))
-			n, err := bare(t, address).DBSize(t.Context()).Result()
+			n, err := newClient(t, address).DBSize(t.Context()).Result()
 			return err == nil && n > 0
 		})
 	}
@@ -106,12 +106,12 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.gets(t, "message")
-	refused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "databases")
+	wantRefused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "databases")
 }
 
 func join(t *testing.T, one, other string) {
 	t.Helper()
-	a, b := bare(t, one), bare(t, other)
+	a, b := newClient(t, one), newClient(t, other)
 	for _, step := range []*redis.StatusCmd{
 		a.ClusterAddSlotsRange(t.Context(), 0, 8191), b.ClusterAddSlotsRange(t.Context(), 8192, 16383),
 	} {
@@ -142,8 +142,8 @@ func TestTLS(t *testing.T) {
 	address, authority := serveTLS(t, testkit.UseRedis(t))
 	o := &rediscache.Options{TLS: &tls.Config{RootCAs: authority}}
 	exercise(t, open(t, "rediss://"+address, o))
-	refused(t, "rediss://:"+canary+"@"+address, nil, "certificate")
-	refused(t, "redis://:"+canary+"@"+address, o, "Options.TLS")
+	wantRefused(t, "rediss://:"+canary+"@"+address, nil, "certificate")
+	wantRefused(t, "redis://:"+canary+"@"+address, o, "Options.TLS")
 }
 
 // serveTLS stands before a server that has none.

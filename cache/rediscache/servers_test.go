@@ -49,8 +49,8 @@ func open(t testing.TB, address string, o *rediscache.Options) *rediscache.Cache
 	return c
 }
 
-// bare is a client beside the Cache, for what somebody else may do.
-func bare(t testing.TB, address string) *redis.Client {
+// newClient is a client beside the Cache, for what somebody else may do.
+func newClient(t testing.TB, address string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: address, Protocol: 2})
 	t.Cleanup(func() { client.Close() })
@@ -69,12 +69,12 @@ var absent = cache.Item{Absent: true}
 // fill sets an item as one does who has just missed.
 func fill(t testing.TB, c *rediscache.Cache, key cache.Key, item cache.Item) {
 	t.Helper()
-	if err := c.Set(t.Context(), key, miss(t, c, key, "a key that was never set"), item, time.Minute); err != nil {
+	if err := c.Set(t.Context(), key, wantMiss(t, c, key, "a key that was never set"), item, time.Minute); err != nil {
 		t.Fatalf("Set: %v", err)
 	}
 }
 
-func miss(t testing.TB, c *rediscache.Cache, key cache.Key, what string) (lease string) {
+func wantMiss(t testing.TB, c *rediscache.Cache, key cache.Key, what string) (lease string) {
 	t.Helper()
 	item, lease, err := c.Get(t.Context(), key)
 	if err != cache.ErrMiss || lease == "" {
@@ -83,7 +83,7 @@ func miss(t testing.TB, c *rediscache.Cache, key cache.Key, what string) (lease 
 	return lease
 }
 
-func holds(t testing.TB, c *rediscache.Cache, key cache.Key, want cache.Item, what string) cache.Item {
+func wantItem(t testing.TB, c *rediscache.Cache, key cache.Key, want cache.Item, what string) cache.Item {
 	t.Helper()
 	item, _, err := c.Get(t.Context(), key)
 	if err != nil || string(item.Value) != string(want.Value) || item.Absent != want.Absent {
@@ -92,8 +92,8 @@ func holds(t testing.TB, c *rediscache.Cache, key cache.Key, want cache.Item, wh
 	return item
 }
 
-// within fails if the call takes longer, and returns its error.
-func within(t testing.TB, limit time.Duration, what string, call func() error) error {
+// callWithin fails if the call takes longer, and returns its error.
+func callWithin(t testing.TB, limit time.Duration, what string, call func() error) error {
 	t.Helper()
 	began := time.Now()
 	err := call()

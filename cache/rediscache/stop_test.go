@@ -19,16 +19,16 @@ func TestStoppedServer(t *testing.T) {
 	address := testkit.StartRedis(t).DSN()
 	c := open(t, address, &rediscache.Options{Timeout: timeout})
 	r := receive(t, c)
-	lease := miss(t, c, newKey(), "a key that was never set")
-	pid := process(t, address)
+	lease := wantMiss(t, c, newKey(), "a key that was never set")
+	pid := findPID(t, address)
 	signal(t, pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
 	r.ends(t, "timeout")
 	for range 10 {
-		fails(t, c, lease, "while the server is stopped")
+		wantFailures(t, c, lease, "while the server is stopped")
 	}
 	signal(t, pid, syscall.SIGCONT)
-	works(t, c)
+	awaitWorking(t, c)
 	receive(t, c)
 }
 
@@ -39,9 +39,9 @@ func signal(t *testing.T, pid int, s syscall.Signal) {
 	}
 }
 
-func process(t *testing.T, address string) int {
+func findPID(t *testing.T, address string) int {
 	t.Helper()
-	info, err := bare(t, address).Info(t.Context(), "server").Result()
+	info, err := newClient(t, address).Info(t.Context(), "server").Result()
 	if err != nil {
 		t.Fatal(err)
 	}

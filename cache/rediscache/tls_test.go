@@ -48,7 +48,7 @@ func TestInsecureNoTLS(t *testing.T) {
 				if err == nil {
 					t.Fatal("Open succeeds, want no server there")
 				}
-				showsNoPassword(t, err)
+				wantNoPassword(t, err)
 				if got, want := strings.Contains(err.Error(), "use rediss://, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
 					t.Errorf("InsecureNoTLS %t: got %v, want it refused for want of TLS: %t", insecure, err, want)
 				}

@@ -13,9 +13,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// bouncer starts PgBouncer in front of the server, and returns the data source name
+// startBouncer starts PgBouncer in front of the server, and returns the data source name
 // of the same database through it. It listens on a socket in a private folder.
-func bouncer(t *testing.T, dsn, mode string, size int) string {
+func startBouncer(t *testing.T, dsn, mode string, size int) string {
 	t.Helper()
 	program := lookPath(t, "pgbouncer")
 	server, err := pgx.ParseConfig(dsn)

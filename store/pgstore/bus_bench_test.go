@@ -123,7 +123,7 @@ func BenchmarkNotifyInTransaction(b *testing.B) { onDisks(b, benchmarkNotify) }
 
 func benchmarkNotify(b *testing.B, dsn string) {
 	const writers = 16
-	s := open(b, with(dsn, fmt.Sprint("pool_max_conns=", writers)), nil)
+	s := open(b, addParam(dsn, fmt.Sprint("pool_max_conns=", writers)), nil)
 	bus := openBus(b, s, nil)
 	listen(b, bus)
 	testkit.Execute(b, dsn, "CREATE TABLE written (n bigint)")

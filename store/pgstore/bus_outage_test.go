@@ -18,8 +18,8 @@ import (
 // a second for the ping, and a margin for a busy machine.
 const noticed = 5 * time.Second
 
-// pid returns the process id of a listener's session.
-func pid(t *testing.T, dsn, application string) string {
+// findListener returns the process id of a listener's session.
+func findListener(t *testing.T, dsn, application string) string {
 	t.Helper()
 	return query(t, dsn, "SELECT pid::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
 }
@@ -28,12 +28,12 @@ func TestTerminatedListener(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	application := testkit.NewName()
-	b := openBus(t, open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
+	b := openBus(t, open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	awaitNoListener(t, dsn, application) // of the probe
 	r := hear(t, b)
 	publish(t, b, "before")
 	r.wants("before")
-	r.lost(func() { testkit.Execute(t, dsn, "SELECT pg_terminate_backend("+pid(t, dsn, application)+")") })
+	r.lost(func() { testkit.Execute(t, dsn, "SELECT pg_terminate_backend("+findListener(t, dsn, application)+")") })
 	if code(r.err) != "57P01" {
 		t.Errorf("got %v, want an error with SQLSTATE 57P01", r.err)
 	}
@@ -46,7 +46,7 @@ func TestTerminatedListener(t *testing.T) {
 func TestServerKilledWhileListening(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartPostgreSQL(t)
-	dsn := as(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
+	dsn := logInAs(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
 	s := open(t, dsn, nil)
 	b := openBus(t, s, nil)
 	r := hear(t, b)
@@ -54,17 +54,17 @@ func TestServerKilledWhileListening(t *testing.T) {
 	if err := r.err.Error(); strings.Contains(err, "no reply to a ping") {
 		t.Errorf("got %v, want the error of a closed connection, which needs no ping", err)
 	}
-	showsNoPassword(t, r.err)
+	wantNoPassword(t, r.err)
 	for what, err := range map[string]error{
 		"Receive": b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {}),
 		"Publish": b.Publish(t.Context(), "message"),
 	} {
-		outage(t, err, nil, what+" without a server")
-		showsNoPassword(t, err)
+		wantOutage(t, err, nil, what+" without a server")
+		wantNoPassword(t, err)
 	}
 	_, err := s.Bus(t.Context(), nil)
-	outage(t, err, nil, "Bus without a server")
-	showsNoPassword(t, err)
+	wantOutage(t, err, nil, "Bus without a server")
+	wantNoPassword(t, err)
 
 	server.Start()
 	again := hear(t, b)
@@ -82,7 +82,7 @@ func TestListenerInABlackHole(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
 	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
-	b := openBus(t, s, &pgstore.BusOptions{DSN: with(testkit.SetAddress(dsn, wall.Address()), "connect_timeout=1")})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: addParam(testkit.SetAddress(dsn, wall.Address()), "connect_timeout=1")})
 	r := hear(t, b)
 	t.Cleanup(wall.Sever)
 	publish(t, b, "before")
@@ -95,7 +95,7 @@ func TestListenerInABlackHole(t *testing.T) {
 	}
 	began := time.Now()
 	err := b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {})
-	if outage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > noticed {
+	if wantOutage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > noticed {
 		t.Errorf("Receive waited %v for a connection, want connect_timeout", time.Since(began))
 	}
 	wall.Forget() // what was held is lost
@@ -120,7 +120,7 @@ func TestListenWithoutAnAnswer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := b.Receive(ctx, func(func(context.Context, string) error) { t.Error("ready was called before LISTEN succeeded") }, func(string) {})
-	if outage(t, err, context.DeadlineExceeded, "LISTEN without a reply"); ctx.Err() != nil {
+	if wantOutage(t, err, context.DeadlineExceeded, "LISTEN without a reply"); ctx.Err() != nil {
 		t.Error("Receive waited for the reply to LISTEN until its context ended")
 	}
 }
@@ -130,11 +130,11 @@ func TestStoppedServer(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartPostgreSQL(t)
 	application := testkit.NewName()
-	s := open(t, with(server.DSN(), "application_name="+application), nil)
+	s := open(t, addParam(server.DSN(), "application_name="+application), nil)
 	b := openBus(t, s, nil)
 	awaitNoListener(t, server.DSN(), application) // of the probe
 	r := hear(t, b)
-	listener := pid(t, server.DSN(), application)
+	listener := findListener(t, server.DSN(), application)
 	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // in case the test ends early
 	if took := r.lost(func() { signal(t, "STOP", listener) }); took > noticed {
 		t.Errorf("Receive returned %v after its session had been stopped, want at most %v", took, noticed)

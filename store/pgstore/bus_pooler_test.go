@@ -13,7 +13,7 @@ import (
 
 func TestBusThroughPoolerInSessionMode(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
-	through := bouncer(t, dsn, "session", 100)
+	through := startBouncer(t, dsn, "session", 100)
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
 		return openBus(t, open(t, through, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	})
@@ -22,7 +22,7 @@ func TestBusThroughPoolerInSessionMode(t *testing.T) {
 // Messages are published through the pooler, and the listener bypasses it.
 func TestBusPastPoolerInTransactionMode(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
-	through := bouncer(t, dsn, "transaction", 3)
+	through := startBouncer(t, dsn, "transaction", 3)
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
 		return openBus(t, open(t, through, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), &pgstore.BusOptions{DSN: dsn})
 	})
@@ -36,7 +36,7 @@ func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
 	for _, size := range []int{1, 3} {
 		t.Run(fmt.Sprint("pool of ", size), func(t *testing.T) {
 			t.Parallel()
-			through := bouncer(t, dsn, "transaction", size)
+			through := startBouncer(t, dsn, "transaction", size)
 			s := open(t, through, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 			for name, o := range map[string]*pgstore.BusOptions{"the Store's": nil, "BusOptions.DSN": {DSN: through}} {
 				_, err := s.Bus(t.Context(), o)
@@ -57,7 +57,7 @@ func TestBusThroughPoolerInTransactionModeIsRefused(t *testing.T) {
 func TestOtherChannelsAreNotHeard(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
-	through := bouncer(t, dsn, "session\nserver_reset_query =", 1)
+	through := startBouncer(t, dsn, "session\nserver_reset_query =", 1)
 	channel := testkit.NewName()
 	testkit.Execute(t, through, "LISTEN "+channel)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})

@@ -29,7 +29,7 @@ func TestBusOfEveryExecMode(t *testing.T) {
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
 	r := hear(t, openBus(t, open(t, dsn, o), nil))
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
-		b := openBus(t, open(t, with(dsn, "default_query_exec_mode="+mode), o), nil)
+		b := openBus(t, open(t, addParam(dsn, "default_query_exec_mode="+mode), o), nil)
 		publish(t, b, mode, `it's \ "`+mode+`"`, "")
 		r.wants(mode, `it's \ "`+mode+`"`, "")
 	}
@@ -62,11 +62,11 @@ func TestStoresOnOtherTablesHearNothing(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
 	schema, other := testkit.CreateSchema(t, dsn), testkit.CreateSchema(t, dsn)
 	named := openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), nil)
-	found := openBus(t, open(t, with(dsn, "search_path="+schema), nil), nil)
+	found := openBus(t, open(t, addParam(dsn, "search_path="+schema), nil), nil)
 	strangers := map[string]*receiver{
 		"another table":       hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema, Table: "staging_keys"}), nil)),
 		"another schema":      hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: other}), nil)),
-		"another search path": hear(t, openBus(t, open(t, with(dsn, "search_path="+other), nil), nil)),
+		"another search path": hear(t, openBus(t, open(t, addParam(dsn, "search_path="+other), nil), nil)),
 		"another channel":     hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), &pgstore.BusOptions{Channel: "other"})),
 	}
 	one, two := hear(t, named), hear(t, found)
@@ -114,7 +114,7 @@ func TestChannelOfAnySchema(t *testing.T) {
 	t.Cleanup(func() { testkit.Execute(t, dsn, "DROP SCHEMA "+quoted+" CASCADE") })
 	role := newRole(t, dsn, "SUPERUSER")
 	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
-	b := openBus(t, open(t, as(dsn, role, "postgres", ""), &pgstore.Options{Table: testkit.NewName()}), nil)
+	b := openBus(t, open(t, logInAs(dsn, role, "postgres", ""), &pgstore.Options{Table: testkit.NewName()}), nil)
 	r := hear(t, b)
 	publish(t, b, "message")
 	r.wants("message")
@@ -131,7 +131,7 @@ func TestChannelOfASearchPathThatChanges(t *testing.T) {
 	}
 	role := newRole(t, dsn, "SUPERUSER")
 	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+schema)
-	s := open(t, as(dsn, role, "postgres", ""), nil)
+	s := open(t, logInAs(dsn, role, "postgres", ""), nil)
 	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+other)
 	testkit.Execute(t, dsn, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '"+role+"'")
 	if got, want := openBus(t, s, nil).Channel(), "keyhatch:"+schema+".keyhatch_keys"; got != want {
@@ -144,7 +144,7 @@ func TestListenerWithoutRights(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
-	b := openBus(t, s, &pgstore.BusOptions{DSN: as(dsn, newRole(t, dsn, ""), "postgres", "")})
+	b := openBus(t, s, &pgstore.BusOptions{DSN: logInAs(dsn, newRole(t, dsn, ""), "postgres", "")})
 	r := hear(t, b)
 	publish(t, b, "message")
 	r.wants("message")
@@ -219,26 +219,26 @@ func TestReceiveHasAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	application := testkit.NewName()
-	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
+	s := open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
 	awaitNoListener(t, dsn, application)
 	r := hear(t, b)
-	if got := listeners(t, dsn, application); got != "1" {
+	if got := countListeners(t, dsn, application); got != "1" {
 		t.Errorf("got %s connections with the name of the bus, want 1", got)
 	}
 	r.end()
 	awaitNoListener(t, dsn, application)
 }
 
-// listeners counts the connections with the name of an application's bus.
-func listeners(t *testing.T, dsn, application string) string {
+// countListeners counts the connections with the name of an application's bus.
+func countListeners(t *testing.T, dsn, application string) string {
 	t.Helper()
 	return query(t, dsn, "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = '"+application+" bus'")
 }
 
 func awaitNoListener(t *testing.T, dsn, application string) {
 	t.Helper()
-	testkit.Await(t, "no session listens", func() bool { return listeners(t, dsn, application) == "0" })
+	testkit.Await(t, "no session listens", func() bool { return countListeners(t, dsn, application) == "0" })
 }
 
 func TestReceiveAndPublishHeedTheirContext(t *testing.T) {
@@ -343,15 +343,15 @@ func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 	for name, c := range map[string]struct{ dsn, want string }{
 		"unreadable":  {"postgres://u:" + canary + "@h:port/db", "BusOptions.DSN: invalid data source name: invalid port"},
 		"unreachable": {"postgres://u:" + canary + "@nowhere.invalid/db?sslmode=require", "nowhere.invalid"},
-		"no database": {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), "3D000"},
-		"no user":     {as(dsn, "nobody_here:"+canary, "postgres", ""), "28000"},
-		"elsewhere":   {as(elsewhere(t, dsn), user(dsn)+":"+canary, "template1", ""), "leads to the Store's database"},
+		"no database": {logInAs(dsn, user(dsn)+":"+canary, "nothing_here", ""), "3D000"},
+		"no user":     {logInAs(dsn, "nobody_here:"+canary, "postgres", ""), "28000"},
+		"elsewhere":   {logInAs(elsewhere(t, dsn), user(dsn)+":"+canary, "template1", ""), "leads to the Store's database"},
 	} {
 		_, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: c.dsn})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "pgstore: ") {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
-		showsNoPassword(t, err)
+		wantNoPassword(t, err)
 	}
 }
 
@@ -359,7 +359,7 @@ func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 // whose sessions do not receive the messages.
 func elsewhere(t *testing.T, dsn string) string {
 	t.Helper()
-	return as(dsn, user(dsn), "template1", "sslmode=disable")
+	return logInAs(dsn, user(dsn), "template1", "sslmode=disable")
 }
 
 func code(err error) string {

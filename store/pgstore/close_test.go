@@ -57,12 +57,12 @@ func TestNothingStays(t *testing.T) {
 			s.Close()
 		},
 		"after Open has refused the server": func(t *testing.T, dsn string) {
-			if _, err := pgstore.Open(t.Context(), with(dsn, "synchronous_commit=off"), o); err == nil {
+			if _, err := pgstore.Open(t.Context(), addParam(dsn, "synchronous_commit=off"), o); err == nil {
 				t.Error("Open succeeded, want an error")
 			}
 		},
 		"after Open has refused the table's name": func(t *testing.T, dsn string) {
-			if _, err := pgstore.Open(t.Context(), with(dsn, "pool_min_conns=2"), &pgstore.Options{Table: "; DROP"}); err == nil {
+			if _, err := pgstore.Open(t.Context(), addParam(dsn, "pool_min_conns=2"), &pgstore.Options{Table: "; DROP"}); err == nil {
 				t.Error("Open succeeded, want an error")
 			}
 		},
@@ -74,7 +74,7 @@ func TestNothingStays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			application := testkit.NewName()
-			use(t, with(dsn, "application_name="+application))
+			use(t, addParam(dsn, "application_name="+application))
 			question := "SELECT count(*)::text FROM pg_stat_activity WHERE starts_with(application_name, '" + application + "')"
 			testkit.Await(t, "the connections are closed", func() bool { return query(t, dsn, question) == "0" })
 			testkit.Await(t, "the goroutines have ended", func() bool {

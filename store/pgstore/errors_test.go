@@ -17,9 +17,9 @@ import (
 
 const canary = "cAnArY"
 
-// showsNoPassword fails if the error shows the password in any way that a log may
+// wantNoPassword fails if the error shows the password in any way that a log may
 // print it.
-func showsNoPassword(t *testing.T, err error) {
+func wantNoPassword(t *testing.T, err error) {
 	t.Helper()
 	var b bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
@@ -38,8 +38,8 @@ func showsNoPassword(t *testing.T, err error) {
 	}
 }
 
-// refused fails unless Open returns an error that contains all of want.
-func refused(t *testing.T, dsn string, want ...string) {
+// wantRefused fails unless Open returns an error that contains all of want.
+func wantRefused(t *testing.T, dsn string, want ...string) {
 	t.Helper()
 	s, err := pgstore.Open(t.Context(), dsn, nil)
 	if err == nil {
@@ -51,8 +51,8 @@ func refused(t *testing.T, dsn string, want ...string) {
 			t.Errorf("got %v, want an error with %q", err, part)
 		}
 	}
-	outage(t, err, nil, "an error of Open")
-	showsNoPassword(t, err)
+	wantOutage(t, err, nil, "an error of Open")
+	wantNoPassword(t, err)
 }
 
 // H-10: the error for an invalid data source name says what is wrong, and does not
@@ -90,7 +90,7 @@ func TestUnreadableNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, c.dsn, "invalid data source name: ", c.want)
+			wantRefused(t, c.dsn, "invalid data source name: ", c.want)
 		})
 	}
 }
@@ -100,7 +100,7 @@ func TestUnreadableNames(t *testing.T) {
 func TestEmptyNames(t *testing.T) {
 	t.Parallel()
 	for _, dsn := range []string{"", " \n", "postgres://", "postgresql:///", "postgres://@/?"} {
-		refused(t, dsn, "the data source name is empty", "postgres://app@db.example.com/app")
+		wantRefused(t, dsn, "the data source name is empty", "postgres://app@db.example.com/app")
 	}
 }
 
@@ -111,7 +111,7 @@ func TestNamesWithoutAServer(t *testing.T) {
 	}
 	for _, dsn := range []string{"sslmode=disable", "port=5432", "user=postgres", "application_name=x", "postgres://?sslmode=disable",
 		"postgres://u:" + canary + "@:5432/?sslmode=disable", "postgresql:///?application_name=host"} {
-		refused(t, dsn, "names no server and no database", "dbname=app")
+		wantRefused(t, dsn, "names no server and no database", "dbname=app")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // none of these is refused before it connects
@@ -146,12 +146,12 @@ func TestUnreachableServers(t *testing.T) {
 		"refused":        {"postgres://u:" + canary + "@" + closed + "/db", []string{closed, "refused"}},
 		"no such host":   {"postgres://u:" + canary + "@nowhere.invalid/db?sslmode=require", []string{"nowhere.invalid"}},
 		"no such socket": {"host=/no/such/folder user=u password=" + canary, []string{"/no/such/folder"}},
-		"no database":    {as(dsn, user(dsn)+":"+canary, "nothing_here", ""), []string{"nothing_here", "3D000"}},
-		"no parameter":   {as(dsn, user(dsn)+":"+canary, "postgres", "pasword="+canary), []string{"pasword", "42704"}},
+		"no database":    {logInAs(dsn, user(dsn)+":"+canary, "nothing_here", ""), []string{"nothing_here", "3D000"}},
+		"no parameter":   {logInAs(dsn, user(dsn)+":"+canary, "postgres", "pasword="+canary), []string{"pasword", "42704"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, c.dsn, c.want...)
+			wantRefused(t, c.dsn, c.want...)
 		})
 	}
 }
@@ -159,7 +159,7 @@ func TestUnreachableServers(t *testing.T) {
 func TestServersThatLoseKeysAreRefused(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
-	refused(t, with(dsn, "synchronous_commit=off"), "synchronous_commit is off", "SET synchronous_commit = on")
-	refused(t, with(dsn, "default_transaction_read_only=on"), "read only", "default_transaction_read_only is on")
-	refused(t, with(dsn, "target_session_attrs=standby"), "not in hot standby mode")
+	wantRefused(t, addParam(dsn, "synchronous_commit=off"), "synchronous_commit is off", "SET synchronous_commit = on")
+	wantRefused(t, addParam(dsn, "default_transaction_read_only=on"), "read only", "default_transaction_read_only is on")
+	wantRefused(t, addParam(dsn, "target_session_attrs=standby"), "not in hot standby mode")
 }

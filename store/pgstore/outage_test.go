@@ -43,7 +43,7 @@ func recovers(t *testing.T, s *pgstore.Store, n int) {
 		}
 		if err != nil {
 			failed++
-			outage(t, err, nil, "a call on a closed connection")
+			wantOutage(t, err, nil, "a call on a closed connection")
 		}
 	}
 	if failed > n {
@@ -56,7 +56,7 @@ func TestEndedConnectionsFailOnce(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	application := testkit.NewName()
-	s := open(t, with(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
+	s := open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	insert(t, s, record("o", "k"))
 	connect(t, s, 5)
 	testkit.Execute(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '"+application+"'")
@@ -68,7 +68,7 @@ func TestEndedConnectionsFailOnce(t *testing.T) {
 func TestServerKilledMidCall(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartPostgreSQL(t)
-	dsn := as(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
+	dsn := logInAs(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
 	s := open(t, dsn, nil)
 	insert(t, s, record("o", "k"), record("o", "k1"), record("o", "k2"))
 	if _, _, err := s.Revoke(t.Context(), "o", "k1", epoch, "leaked"); err != nil {
@@ -84,11 +84,11 @@ func TestServerKilledMidCall(t *testing.T) {
 	lock.waitFor(t, 1)
 	server.Kill()
 	err := <-failed
-	outage(t, err, nil, "a call whose server dies")
-	showsNoPassword(t, err)
+	wantOutage(t, err, nil, "a call whose server dies")
+	wantNoPassword(t, err)
 	for what, err := range everyCall(t, s) {
-		outage(t, err, nil, what+" without a server")
-		showsNoPassword(t, err)
+		wantOutage(t, err, nil, what+" without a server")
+		wantNoPassword(t, err)
 	}
 
 	server.Start()
@@ -118,7 +118,7 @@ func TestCancelledCallReturns(t *testing.T) {
 	}()
 	lock.waitFor(t, 1)
 	cancel()
-	outage(t, <-returned, context.Canceled, "a cancelled call") // while the lock is held
+	wantOutage(t, <-returned, context.Canceled, "a cancelled call") // while the lock is held
 	if _, err := s.Lookup(t.Context(), record("o", "k1").Digest); err != nil {
 		t.Errorf("the only connection is still in use after a cancelled call: %v", err)
 	}
@@ -137,7 +137,7 @@ func TestServerWithoutAFreeConnection(t *testing.T) {
 	role := newRole(t, dsn, "CONNECTION LIMIT 4")
 	testkit.Execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
 	testkit.Execute(t, dsn, "GRANT SELECT ON ALL TABLES IN SCHEMA "+schema+" TO "+role)
-	s := open(t, as(dsn, role, "postgres", ""), &pgstore.Options{Schema: schema})
+	s := open(t, logInAs(dsn, role, "postgres", ""), &pgstore.Options{Schema: schema})
 	var held []*pgxpool.Conn
 	var err error
 	for range defaults.maxConns {
@@ -149,7 +149,7 @@ func TestServerWithoutAFreeConnection(t *testing.T) {
 	}
 	_, err = s.Lookup(t.Context(), record("o", "k1").Digest)
 	var pgErr *pgconn.PgError
-	if outage(t, err, nil, "a call while the server has no free connection"); !errors.As(err, &pgErr) || pgErr.Code != "53300" {
+	if wantOutage(t, err, nil, "a call while the server has no free connection"); !errors.As(err, &pgErr) || pgErr.Code != "53300" {
 		t.Errorf("got %v, want an error with SQLSTATE 53300", err)
 	}
 	for _, conn := range held {

@@ -27,18 +27,18 @@ func TestRefusedUsers(t *testing.T) {
 	testkit.Execute(t, admin, "SELECT pg_reload_conf()")
 	awaitRules(t, admin)
 
-	open(t, as(admin, "app:right", "postgres", ""), nil)
-	refused(t, as(admin, "app:"+canary, "postgres", ""), "password authentication failed", "28P01")
-	refused(t, as(admin, "app", "postgres", "password="+canary), "password authentication failed", "28P01")
-	refused(t, as(admin, "nobody_here:"+canary, "postgres", ""), "nobody_here", "28000")
-	refused(t, as(admin, "encrypted:"+canary, "postgres", ""), "no encryption")
-	refused(t, as(admin, "app:"+canary, "postgres", "sslmode=require"), "server refused TLS")
-	refused(t, as(admin, "app:"+canary, "postgres", "sslmode=verify-full"), "server refused TLS")
+	open(t, logInAs(admin, "app:right", "postgres", ""), nil)
+	wantRefused(t, logInAs(admin, "app:"+canary, "postgres", ""), "password authentication failed", "28P01")
+	wantRefused(t, logInAs(admin, "app", "postgres", "password="+canary), "password authentication failed", "28P01")
+	wantRefused(t, logInAs(admin, "nobody_here:"+canary, "postgres", ""), "nobody_here", "28000")
+	wantRefused(t, logInAs(admin, "encrypted:"+canary, "postgres", ""), "no encryption")
+	wantRefused(t, logInAs(admin, "app:"+canary, "postgres", "sslmode=require"), "server refused TLS")
+	wantRefused(t, logInAs(admin, "app:"+canary, "postgres", "sslmode=verify-full"), "server refused TLS")
 }
 
 // awaitRules returns when the server has reloaded its rules.
 func awaitRules(t *testing.T, admin string) {
 	t.Helper()
-	for tryConnect(as(admin, "app", "postgres", "")) == nil {
+	for tryConnect(logInAs(admin, "app", "postgres", "")) == nil {
 	}
 }

@@ -43,8 +43,8 @@ func insert(t testing.TB, s store.Store, rs ...store.Record) {
 	}
 }
 
-// outage fails unless err is an outage with the cause.
-func outage(t *testing.T, err, cause error, what string) {
+// wantOutage fails unless err is an outage with the cause.
+func wantOutage(t *testing.T, err, cause error, what string) {
 	t.Helper()
 	for _, sentinel := range []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict} {
 		if errors.Is(err, sentinel) {
@@ -69,7 +69,7 @@ func TestEveryExecMode(t *testing.T) {
 	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			newStore := func(t *testing.T) store.Store {
-				return open(t, with(dsn, "default_query_exec_mode="+mode), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
+				return open(t, addParam(dsn, "default_query_exec_mode="+mode), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 			}
 			if testkit.Soak() {
 				storetest.Run(t, newStore)
@@ -99,7 +99,7 @@ func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
 		}
 	}
 	_, err := s.Lookup(t.Context(), want.Digest)
-	outage(t, err, nil, "a call after Close")
+	wantOutage(t, err, nil, "a call after Close")
 	got, err := open(t, dsn, o).Lookup(t.Context(), want.Digest)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("a record must survive Close and Open: got %+v, %v, want %+v", got, err, want)

@@ -15,7 +15,7 @@ import (
 
 func TestStoreThroughPooler(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
-	through := bouncer(t, dsn, "transaction", 3)
+	through := startBouncer(t, dsn, "transaction", 3)
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return open(t, through, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	})
@@ -25,7 +25,7 @@ func TestPoolerIsFoundOut(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	schema := testkit.CreateSchema(t, dsn)
-	transaction, session := bouncer(t, dsn, "transaction", 2), bouncer(t, dsn, "session", 20)
+	transaction, session := startBouncer(t, dsn, "transaction", 2), startBouncer(t, dsn, "session", 20)
 	for _, c := range []struct {
 		name, dsn string
 		want      pgx.QueryExecMode
@@ -33,9 +33,9 @@ func TestPoolerIsFoundOut(t *testing.T) {
 		{"none", dsn, pgx.QueryExecModeCacheStatement},
 		{"transaction", transaction, pgx.QueryExecModeCacheDescribe},
 		{"session", session, pgx.QueryExecModeCacheDescribe},
-		{"named without one", with(dsn, "default_query_exec_mode=describe_exec"), pgx.QueryExecModeDescribeExec},
-		{"named", with(transaction, "default_query_exec_mode=exec"), pgx.QueryExecModeExec},
-		{"named as the default", with(session, "default_query_exec_mode=cache_statement"), pgx.QueryExecModeCacheStatement},
+		{"named without one", addParam(dsn, "default_query_exec_mode=describe_exec"), pgx.QueryExecModeDescribeExec},
+		{"named", addParam(transaction, "default_query_exec_mode=exec"), pgx.QueryExecModeExec},
+		{"named as the default", addParam(session, "default_query_exec_mode=cache_statement"), pgx.QueryExecModeCacheStatement},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +57,7 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
-	through := bouncer(t, dsn, "transaction", 1)
+	through := startBouncer(t, dsn, "transaction", 1)
 	insert(t, open(t, dsn, o), record("o", "k1"))
 	lookups := func(dsn string) error {
 		for range 2 {
@@ -77,7 +77,7 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 	}
 	var pgErr *pgconn.PgError
 	const taken = "42P05" // prepared statement already exists
-	if err := lookups(with(through, "default_query_exec_mode=cache_statement")); !errors.As(err, &pgErr) || pgErr.Code != taken {
+	if err := lookups(addParam(through, "default_query_exec_mode=cache_statement")); !errors.As(err, &pgErr) || pgErr.Code != taken {
 		t.Errorf("named statements must fail through this pooler, or the test has no effect: got %v, want SQLSTATE %s", err, taken)
 	}
 }
@@ -86,13 +86,13 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 // which then runs instead.
 func TestDescribingApartIsRefusedBehindAPooler(t *testing.T) {
 	t.Parallel()
-	through := bouncer(t, testkit.UsePostgreSQL(t), "transaction", 1)
-	refused(t, with(through, "default_query_exec_mode=describe_exec"), "describe_exec can run other clients' statements")
+	through := startBouncer(t, testkit.UsePostgreSQL(t), "transaction", 1)
+	wantRefused(t, addParam(through, "default_query_exec_mode=describe_exec"), "describe_exec can run other clients' statements")
 }
 
 func TestPoolerWithoutTransactionsIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := pgstore.Open(t.Context(), bouncer(t, testkit.UsePostgreSQL(t), "statement", 2), nil)
+	_, err := pgstore.Open(t.Context(), startBouncer(t, testkit.UsePostgreSQL(t), "statement", 2), nil)
 	if err == nil || !strings.Contains(err.Error(), "set pool_mode = transaction") {
 		t.Errorf("pooler in statement mode: got %v, want an error with the setting to change", err)
 	}

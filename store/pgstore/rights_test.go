@@ -19,14 +19,14 @@ func TestRights(t *testing.T) {
 	o := &pgstore.Options{Schema: schema}
 	testkit.Execute(t, dsn, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
 
-	if _, err := pgstore.Open(t.Context(), as(dsn, role, "postgres", ""), o); err == nil || !strings.Contains(err.Error(), "permission denied for schema") {
+	if _, err := pgstore.Open(t.Context(), logInAs(dsn, role, "postgres", ""), o); err == nil || !strings.Contains(err.Error(), "permission denied for schema") {
 		t.Errorf("no tables and no right to create them: got %v, want an error that says so", err)
 	}
 	open(t, dsn, o) // creates the tables, as a migration tool would
 	testkit.Execute(t, dsn, "GRANT SELECT, INSERT, UPDATE ON "+schema+".keyhatch_keys, "+schema+".keyhatch_keys_owners TO "+role)
 	testkit.Execute(t, dsn, "GRANT SELECT, UPDATE ON "+schema+".keyhatch_keys_revocations TO "+role)
 	testkit.Execute(t, dsn, "GRANT SELECT ON "+schema+".keyhatch_keys_version TO "+role)
-	s := open(t, as(dsn, role, "postgres", ""), o)
+	s := open(t, logInAs(dsn, role, "postgres", ""), o)
 
 	for what, err := range everyCall(t, s) {
 		if err != nil {

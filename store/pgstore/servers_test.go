@@ -26,8 +26,8 @@ func tryConnect(dsn string) error {
 	return conn.Ping(ctx)
 }
 
-// as returns the data source name of the same server for another user and database.
-func as(dsn, userinfo, database, parameter string) string {
+// logInAs returns the data source name of the same server for another user and database.
+func logInAs(dsn, userinfo, database, parameter string) string {
 	u, err := url.Parse(dsn)
 	if err != nil {
 		panic(err)
@@ -55,7 +55,7 @@ func user(dsn string) string {
 	return u.User.Username()
 }
 
-func with(dsn, parameter string) string {
+func addParam(dsn, parameter string) string {
 	if strings.Contains(dsn, "?") {
 		return dsn + "&" + parameter
 	}

@@ -62,7 +62,7 @@ func TestSettings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.o.Schema = schema
-			s := open(t, with(dsn, c.parameters), &c.o)
+			s := open(t, addParam(dsn, c.parameters), &c.o)
 			want := defaults
 			c.want(&want)
 			if got := settingsOf(s.Pool().Config()); got != want {
@@ -112,7 +112,7 @@ func TestNoMoreThanMaxConns(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := s.Lookup(ctx, record("o", "k1").Digest)
-	outage(t, err, context.DeadlineExceeded, "a call without a free connection")
+	wantOutage(t, err, context.DeadlineExceeded, "a call without a free connection")
 	if err == nil || !strings.Contains(err.Error(), "all 10 connections were in use") {
 		t.Errorf("got %v, want an error that says all connections were in use", err)
 	}
@@ -162,5 +162,5 @@ func TestOpenGivesUpOnASilentServer(t *testing.T) {
 	}
 	defer l.Close()
 	_, err = pgstore.Open(t.Context(), "postgres://u@"+l.Addr().String()+"/db?sslmode=disable&connect_timeout=1", nil)
-	outage(t, err, context.DeadlineExceeded, "Open of a silent server")
+	wantOutage(t, err, context.DeadlineExceeded, "Open of a silent server")
 }

@@ -28,8 +28,8 @@ func TestStandbyIsRefused(t *testing.T) {
 	t.Parallel()
 	standby := testkit.StartPostgreSQL(t)
 	standby.Standby()
-	refused(t, standby.DSN(), "read only", "the server is a standby")
-	refused(t, with(standby.DSN(), "target_session_attrs=standby"), "read only", "the server is a standby")
+	wantRefused(t, standby.DSN(), "read only", "the server is a standby")
+	wantRefused(t, addParam(standby.DSN(), "target_session_attrs=standby"), "read only", "the server is a standby")
 
 	// If there are two hosts, every connection goes to the one that accepts writes.
 	primary := testkit.UsePostgreSQL(t)
