@@ -12,27 +12,31 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Issued is a new key with its token. The token exists here alone: show it to
-// its owner now, since nobody can show it again.
+// Issued is a new key with its token. No other copy of the token exists. Show it to
+// its owner now: it cannot be shown again.
 type Issued struct {
 	Key    Key
 	Secret Secret
 
-	// Propagated reports whether the other instances know of the change. It is
-	// false only after a Rotate that [Options.Bus] or [Options.SharedCache] did not take.
-	// Until their [Options.CacheTTL] has passed, the others may admit the old token
-	// for longer than the grace period.
+	// Propagated reports whether the change was published to the other instances. It
+	// is false only after a Rotate during which [Options.Bus] or [Options.SharedCache]
+	// failed. The others may then accept the old token after the grace period, until
+	// their [Options.CacheTTL] has passed.
 	Propagated bool
 }
 
-// Create makes a key. It returns an [*InvalidError] for params outside their
-// bounds, [ErrNotEntitled], [ErrLimitReached], [ErrUnavailable] or, if two other
-// writes of the owner are under way, [ErrLimited]. After ErrUnavailable the key may
-// exist, without anyone having its token; List shows it. After ErrLimited nothing
-// was done: try again, with the same IdempotencyKey if there is one.
+// Create creates a key. Its errors are:
 //
-// For an IdempotencyKey that was used before it answers [ErrDuplicate], with the
-// key that was made then and no Secret: whoever lost its token can rotate it.
+//   - an [*InvalidError] for parameters outside their bounds,
+//   - [ErrNotEntitled] if the owner's plan has no API access,
+//   - [ErrLimitReached] if the owner may have no more keys,
+//   - [ErrDuplicate] if the IdempotencyKey was used before. Create then also returns
+//     the key that was created with it, without the Secret. If the token is lost,
+//     rotate that key.
+//   - [ErrLimited] if two other writes of the owner are running. Nothing was written.
+//     Try again, with the same IdempotencyKey if there is one.
+//   - [ErrUnavailable] if the store or the provider fails. The key may exist, with a
+//     token that nobody knows; List shows it.
 func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -47,7 +51,7 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 	defer t.leave()
 	key, err := m.insert(ctx, t, r, EventCreated)
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
-		first, err := m.first(ctx, t, r)
+		first, err := m.findDuplicate(ctx, t, r)
 		return Issued{Key: keyOf(first)}, err
 	}
 	if err != nil {
@@ -67,10 +71,10 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // then: without an error if digest, name, scopes and expiry are equal and that key
 // is neither revoked nor expired, and otherwise with ErrDuplicate.
 //
-// ErrDuplicate does not tell whether the digest belongs to this owner or to
-// another. If it belongs to another, Register emits [EventOwnerMismatch]. A caller
-// who knows a token can still find out that it is registered, even if its key has
-// ended. Set MACKeys if customers must not find that out.
+// ErrDuplicate is the same whether this owner or another one has the digest. If
+// another has it, Register emits [EventOwnerMismatch]. A caller who knows a token can
+// still find out that it is registered, even if its key is revoked or expired. Set
+// MACKeys if customers must not find that out.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -96,8 +100,8 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 		m.reportForeignDigest(ctx, t, r)
 	}
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
-		first, err := m.first(ctx, t, r)
-		if err == ErrDuplicate && same(first, r) && first.IsCurrent(now()) {
+		first, err := m.findDuplicate(ctx, t, r)
+		if err == ErrDuplicate && isSameRequest(first, r) && first.IsCurrent(now()) {
 			err = nil
 		}
 		return keyOf(first), err
@@ -113,14 +117,16 @@ func (m *Manager) reportForeignDigest(ctx context.Context, t *turn, r store.Reco
 	}
 }
 
-// same reports whether the attempts that two records are of ask for the same.
-func same(a, b store.Record) bool {
+// isSameRequest reports whether two calls of Register, which made the records a and
+// b, asked for the same key.
+func isSameRequest(a, b store.Record) bool {
 	return a.Digest == b.Digest && a.Name == b.Name && slices.Equal(a.Scopes, b.Scopes) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
-// first returns the record that was made of the same attempt before, and
-// [ErrDuplicate], also where it was another's digest that was in the way.
-func (m *Manager) first(ctx context.Context, t *turn, r store.Record) (store.Record, error) {
+// findDuplicate returns the record that an earlier call with r's IdempotencyKey
+// created, and [ErrDuplicate]. The record is zero if there was no such call: then
+// another owner's key has r's digest.
+func (m *Manager) findDuplicate(ctx context.Context, t *turn, r store.Record) (store.Record, error) {
 	first, err := m.find(ctx, t, r.Owner, r.ID)
 	if err == nil || errors.Is(err, ErrNotFound) {
 		err = ErrDuplicate
@@ -129,22 +135,22 @@ func (m *Manager) first(ctx context.Context, t *turn, r store.Record) (store.Rec
 }
 
 func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind EventKind) (Key, error) {
-	limit, err := m.admit(ctx, r.Owner)
+	limit, err := m.keyLimit(ctx, r.Owner)
 	if err != nil {
 		return Key{}, err
 	}
-	// The store gets its own copy: what it does to it does not reach the caller.
-	kept := r.Clone()
-	insert := func(ctx context.Context) (struct{}, error) { return struct{}{}, m.store.Insert(ctx, kept, limit) }
+	// The store gets its own copy, so that it cannot change the caller's maps.
+	stored := r.Clone()
+	insert := func(ctx context.Context) (struct{}, error) { return struct{}{}, m.store.Insert(ctx, stored, limit) }
 	if kind == EventCreated {
-		// Nobody knows the token yet, so no cache has an entry of it.
+		// The token is new, so no cache has an entry for it.
 		_, err = askInTurn(ctx, t, m.opts.CallTimeout, insert)
 	} else {
-		// Others may have looked for it in vain. If they are not told, they
-		// look again within NegativeTTL.
+		// Other instances may have cached the token as unknown. If the bus is
+		// down, they look it up again after NegativeTTL.
 		_, err = change(ctx, m, t, insert, cache.Key(r.Digest))
 	}
-	if errors.Is(err, store.ErrConflict) { // by the clock of another instance
+	if errors.Is(err, store.ErrConflict) { // by another instance's clock, the expiry has passed
 		return Key{}, errExpiryPassed
 	}
 	if err != nil {
@@ -154,7 +160,7 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	return keyOf(r), nil
 }
 
-// newID names a key; it is no secret.
+// newID returns a random key ID. IDs are not secret.
 func newID() string { return idPrefix + randomBase62(idLen) }
 
 const (
@@ -162,8 +168,9 @@ const (
 	idLen    = 20
 )
 
-// idOf names the key of an attempt, so that every store, to which ids are unique,
-// tells that it was made before. No owner can take an id of another's.
+// idOf derives the key's ID from the owner and the IdempotencyKey. IDs are unique in
+// every store, so a second Insert with the same IdempotencyKey fails. The hash
+// includes the owner, so no owner can use up another's IDs.
 func idOf(owner, idempotencyKey string) string {
 	sum := sha256.Sum256([]byte(strconv.Itoa(len(owner)) + ":" + owner + idempotencyKey))
 	id := []byte(idPrefix)
@@ -173,31 +180,32 @@ func idOf(owner, idempotencyKey string) string {
 	return string(id)
 }
 
-// Rotate replaces a key by a new one of the same name, scopes, metadata and
-// expiry. The old token works on for the grace period, but not past its own
+// Rotate replaces a key with a new one that has the same name, scopes, metadata and
+// expiry. The old token keeps working for the grace period, but not beyond its own
 // expiry. With a grace period of zero it is revoked at once.
 //
 // A key in its grace period does not count against the limit while the key that
-// replaced it counts. So a key whose own predecessor still works, because of an
-// earlier grace period, cannot be rotated with a grace period if the owner is at the
-// limit: Rotate returns [ErrConflict]. Revoke the predecessor first, or rotate
-// without a grace period, which the limit never prevents.
+// replaced it counts. An owner at the limit therefore cannot rotate, with a grace
+// period, a key whose predecessor still works: Rotate returns [ErrConflict]. Revoke
+// the predecessor first, or rotate without a grace period, which the limit never
+// prevents.
 //
-// If another instance's clock is ahead by more than the grace period, and has changed
-// a key of the owner, the old token is revoked at once.
+// If the clock of another instance, which has changed a key of the owner, is ahead by
+// more than the grace period, the old token is revoked at once.
 //
-// Of several rotations of one key one wins. The others, and those of a key
-// that is revoked, disabled or expired, return ErrConflict. Other errors are
-// [ErrNotFound], [ErrUnavailable] and, for a negative grace period or an owner that
-// cannot be one, an [*InvalidError]. After ErrUnavailable the rotation may have
-// happened; Get shows it as ReplacedBy. If other instances could not be told, that
-// is no error, since the token would be lost: Issued.Propagated is false.
+// If a key is rotated several times at once, one rotation succeeds and the others
+// return ErrConflict. So does the rotation of a key that is revoked, disabled or
+// expired. Other errors are [ErrNotFound], an [*InvalidError] for a negative grace
+// period or an invalid owner, [ErrLimited] as for Create, and [ErrUnavailable]. After
+// ErrUnavailable the rotation may have happened; Get then shows ReplacedBy. A
+// rotation that cannot be published to other instances returns no error, since the
+// caller would lose the token: Issued.Propagated is false.
 //
-// A leaked key can be replaced whatever the state of the billing: an owner who is
-// not entitled may rotate, and without a grace period the owner's plan is not asked
-// for. With one it is asked for, for the limit alone. While the provider fails, a
-// cached plan sets the limit until [Options.CacheTTL] and [Options.StaleIfError] are
-// over; without a cached plan Rotate returns ErrUnavailable and changes nothing.
+// An owner who is not entitled may rotate, so that a leaked key can be replaced at
+// any time. Without a grace period, Rotate does not need the owner's plan. With one,
+// it needs the plan's limit. While the provider fails, Rotate uses the cached plan
+// for up to [Options.CacheTTL] and [Options.StaleIfError]; without a cached plan it
+// returns ErrUnavailable and changes nothing.
 func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (Issued, error) {
 	if grace < 0 {
 		return Issued{}, &InvalidError{Field: "grace", Reason: "must not be negative"}
@@ -215,7 +223,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		return Issued{}, err
 	}
 	if !r.RevokedAt.IsZero() || !r.DisabledAt.IsZero() {
-		return Issued{}, ErrConflict // also if the store has lost that
+		return Issued{}, ErrConflict // find also knows changes that the store has lost
 	}
 	token := m.token.generate()
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
@@ -239,26 +247,26 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		return rotation{old, made}, err
 	}
 	done, err := change(ctx, m, t, rotate, cache.Key(r.Digest), cache.Key(next.Digest))
-	if err == nil && !done.value.genuine(owner, id, next, ends) {
+	if err == nil && !done.value.matches(owner, id, next, ends) {
 		err = errForged
 	}
 	if err != nil {
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}
 	m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
-	told := m.notPropagated(ctx, done.unpropagated) == nil
-	return Issued{Key: keyOf(done.value.made), Secret: newSecret(token), Propagated: told}, nil
+	propagated := m.notPropagated(ctx, done.unpropagated) == nil
+	return Issued{Key: keyOf(done.value.made), Secret: newSecret(token), Propagated: propagated}, nil
 }
 
 type rotation struct{ old, made store.Record }
 
-// genuine reports whether the store did what it was asked for. An old key that
-// goes on beyond its grace must not look rotated.
-func (r rotation) genuine(owner, id string, next store.Record, ends time.Time) bool {
-	over := !r.old.RevokedAt.IsZero()
+// matches reports whether the store did what Rotate requested. In particular, the old
+// key must end with its grace period at the latest.
+func (r rotation) matches(owner, id string, next store.Record, ends time.Time) bool {
+	ended := !r.old.RevokedAt.IsZero()
 	if ends.After(next.CreatedAt) {
-		over = over || !r.old.ExpiresAt.IsZero() && !r.old.ExpiresAt.After(ends)
+		ended = ended || !r.old.ExpiresAt.IsZero() && !r.old.ExpiresAt.After(ends)
 	}
-	return over && r.old.ID == id && r.old.Owner == owner && r.old.ReplacedBy == next.ID &&
+	return ended && r.old.ID == id && r.old.Owner == owner && r.old.ReplacedBy == next.ID &&
 		r.made.ID == next.ID && r.made.Owner == owner && r.made.Digest == next.Digest
 }

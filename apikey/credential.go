@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// maxCredential bounds the token in a header, in bytes. Go's server admits
-// headers of a megabyte.
+// maxCredential bounds the token in a header, in bytes. Go's server accepts headers
+// of up to a megabyte.
 const maxCredential = maxLegacy
 
 // A carrier is a request header that may hold a token.
 type carrier struct {
 	header string // canonical
-	bearer bool   // the token stands behind the Bearer scheme
+	bearer bool   // the token follows the Bearer scheme
 }
 
-// neverCarriers are headers that browsers or proxies write, forward or log on
-// their own, so that a token in one is neither safe nor surely the client's. A name
-// that ends in "-" stands for all that begin with it.
-var neverCarriers = []string{
+// forbiddenHeaders cannot carry a token. Browsers or proxies set, forward or log them
+// on their own, so a token in one may leak, or may not come from the client. A name
+// that ends in "-" is a prefix.
+var forbiddenHeaders = []string{
 	"Accept", "Accept-", "Access-Control-", "Alt-", "B3", "Baggage", "Cache-Control", "Cdn-", "Cf-", "Client-Ip", "Connection",
 	"Content-", "Cookie", "Cookie2", "Date", "Device-Memory", "Dnt", "Downlink", "Dpr", "Early-Data", "Ect", "Expect", "Fastly-",
 	"Fly-", "Forwarded", "From", "Host", "Http2-Settings", "Idempotency-Key", "If-", "Keep-Alive", "Last-Event-Id", "Max-Forwards",
@@ -32,12 +32,12 @@ var neverCarriers = []string{
 	"X-Http-Method-Override", "X-Original-", "X-Ot-", "X-Real-Ip", "X-Request-Id", "X-Requested-With", "X-Rewrite-Url", "X-Vercel-",
 }
 
-// neverCarries reports whether a header is one of neverCarriers, also if a proxy
-// that writes "_" as "-" makes one of it.
-func neverCarries(name string) bool {
+// isForbidden reports whether a header is one of forbiddenHeaders. Some proxies change
+// "_" to "-", so the two count as equal.
+func isForbidden(name string) bool {
 	name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	return slices.ContainsFunc(neverCarriers, func(never string) bool {
-		return name == never || strings.HasSuffix(never, "-") && strings.HasPrefix(name, never)
+	return slices.ContainsFunc(forbiddenHeaders, func(forbidden string) bool {
+		return name == forbidden || strings.HasSuffix(forbidden, "-") && strings.HasPrefix(name, forbidden)
 	})
 }
 
@@ -65,14 +65,14 @@ func newCarrier(name string) (carrier, error) {
 		return carrier{}, &InvalidError{Field: "Headers", Reason: "must be header names (RFC 9110, section 5.1)"}
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
-	if neverCarries(name) {
+	if isForbidden(name) {
 		return carrier{}, &InvalidError{Field: "Headers", Reason: "must not include " + name}
 	}
 	return carrier{header: name, bearer: name == "Authorization"}, nil
 }
 
-// confusable reports whether a proxy that writes "_" as "-" would make one
-// header of the two.
+// confusable reports whether a proxy that changes "_" to "-" would merge the two
+// headers.
 func (c carrier) confusable(other carrier) bool {
 	return strings.EqualFold(strings.ReplaceAll(c.header, "_", "-"), strings.ReplaceAll(other.header, "_", "-"))
 }
@@ -84,10 +84,10 @@ func isHTTPToken(s string) bool {
 	})
 }
 
-// extract finds the one token that the headers carry, and the header that carried
-// it. It is the only function that reads a credential from a request. A header with
-// a credential of another scheme, such as a proxy's Basic, carries none of ours; it
-// is returned with [ErrMissing].
+// extract returns the only token in the headers, and the header that carried it. No
+// other function reads a credential from a request. If the only credential has
+// another scheme, such as Basic for a proxy, extract returns its header with
+// [ErrMissing].
 func extract(carriers []carrier, h http.Header) (token string, via *carrier, err error) {
 	var value string
 	var foreign *carrier
@@ -100,8 +100,8 @@ func extract(carriers []carrier, h http.Header) (token string, via *carrier, err
 			foreign = &carriers[i]
 			continue
 		}
-		// Never the first of two: a proxy in front may have checked the other.
-		// An empty one counts, since it too was sent.
+		// Taking the first of two values would be unsafe: a proxy may have checked
+		// the other. An empty value counts too.
 		if len(values) > 1 || via != nil {
 			return "", nil, ErrAmbiguous
 		}
@@ -114,8 +114,8 @@ func extract(carriers []carrier, h http.Header) (token string, via *carrier, err
 	return token, via, err
 }
 
-// foreign reports whether value is a credential of another scheme than Bearer. A
-// scheme alone is not: it could be a token that lacks its scheme.
+// foreign reports whether value is a credential of a scheme other than Bearer. A
+// single word is not: it may be a token without its scheme.
 func (c *carrier) foreign(value string) bool {
 	if !c.bearer || strings.HasPrefix(value, "Bearer ") {
 		return false
@@ -124,8 +124,8 @@ func (c *carrier) foreign(value string) bool {
 	return ok && len(scheme) <= maxCredential && !strings.EqualFold(scheme, "Bearer") && isHTTPToken(scheme)
 }
 
-// token takes the token out of the header's value. It bounds it; Validate looks
-// at what it is made of.
+// token returns the token in a header's value. It checks the length only; Validate
+// checks the form.
 func (c *carrier) token(value string) (string, error) {
 	if c.bearer {
 		var err error
@@ -139,11 +139,11 @@ func (c *carrier) token(value string) (string, error) {
 	return value, nil
 }
 
-// bearer returns the token behind the scheme. Another scheme is no credential of
-// ours: RFC 6750, section 3.1, wants no error code for it.
+// bearer returns the token after the scheme. For another scheme it returns
+// [ErrMissing]: RFC 6750, section 3.1, says that the response then has no error code.
 func bearer(value string) (string, error) {
 	if rest, ok := strings.CutPrefix(value, "Bearer "); ok && len(rest) <= maxCredential {
-		return strings.TrimLeft(rest, " "), nil // as nearly all do
+		return strings.TrimLeft(rest, " "), nil // the usual spelling, without allocating
 	}
 	scheme, rest, _ := strings.Cut(value, " ")
 	switch {

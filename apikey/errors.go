@@ -7,8 +7,8 @@ import (
 
 // ErrUnauthenticated is matched by every error that refuses the credential
 // itself: [ErrMissing], [ErrMalformed], [ErrUnknown], [ErrRevoked],
-// [ErrExpired] and [ErrDisabled]. Which of them it was is for logs and events; the
-// sender of the request must not learn it.
+// [ErrExpired] and [ErrDisabled]. Log the exact error, but do not show it to the
+// client.
 var ErrUnauthenticated = errors.New("apikey: unauthenticated")
 
 var (
@@ -31,8 +31,8 @@ var (
 	ErrDisabled = fmt.Errorf("%w: key is disabled", ErrUnauthenticated)
 )
 
-// ErrForbidden is matched by the errors that refuse a good key:
-// [ErrNotEntitled] and [ErrScope].
+// ErrForbidden is matched by the errors that refuse an active key: [ErrNotEntitled]
+// and [ErrScope].
 var ErrForbidden = errors.New("apikey: forbidden")
 
 var (
@@ -51,10 +51,12 @@ var (
 var ErrUnavailable = errors.New("apikey: unavailable")
 
 // ErrLimited is returned when a limit refuses a call for now. Nothing was done, and
-// the same call can succeed a moment later. A Manager carries out at most two
-// writes of an owner at once, and refuses others. Revoke, RevokeAll and an Update
-// that disables have two places of their own, in which up to 128 calls of an owner
-// wait for their turn; Get, List and Usage have two more.
+// the same call can succeed a moment later.
+//
+// A Manager runs at most two calls of each kind at once for an owner. The kinds are:
+// Create, Register, Rotate and other writes, of which more are refused at once;
+// Revoke, RevokeAll and an Update that disables, of which up to 128 wait; and Get,
+// List and Usage, of which up to 128 wait too.
 var ErrLimited = errors.New("apikey: too many calls, try again in a moment")
 
 var (
@@ -62,15 +64,15 @@ var (
 	// None of them is validated.
 	ErrAmbiguous = errors.New("apikey: more than one credential")
 
-	// ErrNotPropagated is returned, beside the result, when a change was made in
-	// the store and in this Manager, but could not be published to other
-	// instances, because [Options.Bus] or [Options.SharedCache] failed. Other instances
-	// may use the old state for their [Options.CacheTTL] or, while the store
-	// fails, [Options.StaleIfError]. It matches ErrUnavailable. Rotate does not
-	// return it; see Issued.Propagated.
-	ErrNotPropagated = fmt.Errorf("%w: done, but other instances were not told", ErrUnavailable)
+	// ErrNotPropagated is returned, together with the result, when a change was made
+	// in the store and in this Manager, but could not be published to other
+	// instances because [Options.Bus] or [Options.SharedCache] failed. Other
+	// instances may use the old state for their [Options.CacheTTL] or, while the
+	// store fails, [Options.StaleIfError]. It matches ErrUnavailable. Rotate does
+	// not return it; see Issued.Propagated.
+	ErrNotPropagated = fmt.Errorf("%w: the change was made, but could not be published to other instances", ErrUnavailable)
 
-	// ErrNotFound is returned when the owner has no such key, also if another
+	// ErrNotFound is returned when the owner has no such key, even if another
 	// owner has it.
 	ErrNotFound = errors.New("apikey: not found")
 
@@ -81,8 +83,8 @@ var (
 	// when an IdempotencyKey was used before.
 	ErrDuplicate = errors.New("apikey: duplicate key")
 
-	// ErrConflict is returned when a key's state forbids a change: it is
-	// revoked, or has ended, or was rotated already.
+	// ErrConflict is returned when a key's state forbids a change: the key is
+	// revoked, expired or already rotated.
 	ErrConflict = errors.New("apikey: conflict with the key's state")
 )
 

@@ -7,49 +7,50 @@ import (
 	"time"
 )
 
-// An EventKind says what happened.
+// An EventKind is the kind of an Event.
 type EventKind string
 
 const (
 	EventCreated    EventKind = "created"    // by Create
 	EventRegistered EventKind = "registered" // by Register
-	EventUpdated    EventKind = "updated"    // by Update, whatever it changed
-	EventRotated    EventKind = "rotated"    // KeyID is the old key, NewKeyID the one in its place
-	EventRevoked    EventKind = "revoked"    // once for each key, also by RevokeAll
+	EventUpdated    EventKind = "updated"    // by Update
+	EventRotated    EventKind = "rotated"    // by Rotate; KeyID is the old key, NewKeyID its successor
+	EventRevoked    EventKind = "revoked"    // by Revoke, and by RevokeAll once for each key
 
-	// EventRefused is a validation that did not succeed; Reason says why. A
-	// revoked key's is EventRevokedKeyUsed instead.
+	// EventRefused means that a validation failed, for the given Reason. A
+	// validation of a revoked key is EventRevokedKeyUsed instead.
 	EventRefused EventKind = "refused"
 
-	// EventRevokedKeyUsed is a revoked key presented again: its holder missed the
-	// revocation, or somebody else holds the token. It is logged at most once a
-	// minute for a key, with the number of those suppressed since.
+	// EventRevokedKeyUsed means that a revoked key was presented: its holder missed
+	// the revocation, or somebody else has the token. OnEvent gets each use. The
+	// log has at most one line a minute for each key, with the number of lines
+	// suppressed since the last one.
 	EventRevokedKeyUsed EventKind = "revoked_key_used"
 
-	// EventUndone is a key that this process has revoked, rotated or disabled,
-	// and that the store returns as it was before: the database has gone back to
-	// an earlier state. This process still refuses the key. It is reported at
+	// EventUndone means that the store has lost a change: this process revoked,
+	// rotated or disabled the key, and the store returns its earlier state, as
+	// after a restore. This process still refuses the key. The event is emitted at
 	// most once an hour for each key. See After a restore in SECURITY.md.
 	EventUndone EventKind = "undone"
 
-	// EventRolledBack is a database that has gone back to an earlier state and
-	// has lost revocations, as its count of them shows; the store must be a
-	// [store.RevocationCounter]. It has no owner and no
-	// key: any key that was revoked since then may be accepted again, by this
-	// process if another one had revoked it. See After a restore in SECURITY.md.
+	// EventRolledBack means that the database has gone back to an earlier state
+	// and has lost revocations: their number has decreased. It needs a store that
+	// is a [store.RevocationCounter]. It has no owner and no key, since any key
+	// that was revoked after that state may be accepted again. This process still
+	// refuses those that it has revoked itself. See After a restore in SECURITY.md.
 	EventRolledBack EventKind = "rolled_back"
 
-	EventLimitReached EventKind = "limit_reached" // a key was not created
+	EventLimitReached EventKind = "limit_reached" // a call returned ErrLimitReached
 
-	// EventOwnerMismatch is a management call for a key of another owner, or a
-	// Register of its digest. The call returned [ErrNotFound] or [ErrDuplicate].
-	// Owner is the owner in the call, and KeyID the other owner's key. For
-	// management calls, the event needs a store that returns
+	// EventOwnerMismatch means that a management call named a key of another owner,
+	// or that Register got its digest. The call returned [ErrNotFound] or
+	// [ErrDuplicate]. Owner is the owner in the call, and KeyID the other owner's
+	// key. For management calls, the event needs a store that returns
 	// [store.ErrOwnerMismatch].
 	EventOwnerMismatch EventKind = "owner_mismatch"
 )
 
-// A Reason says why a validation did not succeed.
+// A Reason is why a validation failed.
 type Reason string
 
 const (
@@ -65,8 +66,8 @@ const (
 	ReasonUnavailable Reason = "unavailable"  // [ErrUnavailable]
 )
 
-// An Event is something worth an audit trail. It never carries a token or a
-// digest. Fields that do not apply or are not known are zero.
+// An Event is an entry for an audit trail. It never contains a token or a digest.
+// Fields that do not apply or are not known are zero.
 type Event struct {
 	Kind     EventKind
 	Time     time.Time
@@ -76,7 +77,7 @@ type Event struct {
 	Reason   Reason // of EventRefused and EventRevokedKeyUsed
 }
 
-// reasonOf names an error of a validation.
+// reasonOf returns the Reason of an error of a validation.
 func reasonOf(err error) Reason {
 	switch {
 	case errors.Is(err, ErrUnavailable):
@@ -103,11 +104,11 @@ func reasonOf(err error) Reason {
 	return ""
 }
 
-// level is where events of a kind are logged.
+// level returns the level at which events of kind k are logged.
 func (k EventKind) level() slog.Level {
 	switch k {
 	case EventRefused:
-		return slog.LevelDebug // one a request at an attacker's choice: not by default
+		return slog.LevelDebug // an attacker decides how many there are
 	case EventUndone, EventRolledBack:
 		return slog.LevelError
 	case EventRevokedKeyUsed, EventOwnerMismatch:
@@ -116,12 +117,12 @@ func (k EventKind) level() slog.Level {
 	return slog.LevelInfo
 }
 
-// listens reports whether anyone wants to know of events of a kind.
+// listens reports whether events of a kind are logged or passed to OnEvent.
 func (m *Manager) listens(ctx context.Context, kind EventKind) bool {
 	return m.opts.OnEvent != nil || m.log.Enabled(ctx, kind.level())
 }
 
-// emit hands the event to the host and writes it to the log.
+// emit logs the event and passes it to OnEvent.
 func (m *Manager) emit(ctx context.Context, e Event) {
 	if m.log.Enabled(ctx, e.Kind.level()) {
 		m.logEvent(ctx, e)

@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// What the external tests see beyond the API.
+// Unexported names for the external tests.
 
 func NewSecret(text string) Secret { return newSecret(text) }
 
@@ -25,7 +25,7 @@ func (t TokenFormat) WellFormed(token string) bool { return t.f.wellFormed(token
 func (t TokenFormat) Legacy(token string) bool     { return t.f.isLegacy(token) }
 func (t TokenFormat) Hint(token string) string     { return t.f.hint(token) }
 func (t TokenFormat) Pattern() string              { return t.f.pattern() }
-func (t TokenFormat) Accepts(token string) bool    { return t.f.wellFormed(token) && t.f.genuine(token) }
+func (t TokenFormat) Accepts(token string) bool    { return t.f.wellFormed(token) && t.f.verify(token) }
 func (t TokenFormat) Prefix() string               { return t.f.prefix }
 
 // Checksum returns the six digits that follow body.
@@ -34,20 +34,20 @@ func Checksum(body string) string {
 	return string(sum[:])
 }
 
-// MACOf returns the eight digits that key puts behind signed.
+// MACOf returns the MAC of signed under key.
 func MACOf(key []byte, signed string) string {
 	var b [macLen]byte
 	putBase62(b[:], newMACKey(key).sum(signed))
 	return string(b[:])
 }
 
-// VerifyMAC reports whether mac is the one of key behind signed.
+// VerifyMAC reports whether mac is the MAC of signed under key.
 func VerifyMAC(key []byte, signed, mac string) bool { return newMACKey(key).verify(signed, mac) }
 
 // NewMACVerifier is VerifyMAC for one key.
 func NewMACVerifier(key []byte) func(signed, mac string) bool { return newMACKey(key).verify }
 
-// ExtractToken takes the token out of the named headers, as the middleware does.
+// ExtractToken returns the token in the named headers, as the middleware does.
 func ExtractToken(headers []string, h http.Header) (string, error) {
 	carriers, err := newCarriers(headers)
 	if err != nil {
@@ -57,51 +57,52 @@ func ExtractToken(headers []string, h http.Header) (string, error) {
 	return token, err
 }
 
-// CacheOptions are what the Manager asks of its caches.
+// CacheOptions returns the options of the Manager's caches.
 func (m *Manager) CacheOptions() cache.Options { return m.cacheOptions() }
 
-// MaxShardUses is how many last-used times wait at most in one of the shards,
-// of which there are UseShards.
+// MaxShardUses is the maximum number of waiting last-used times in each of the
+// UseShards shards.
 const (
 	MaxShardUses = maxShardUses
 	UseShards    = useShards
 )
 
-// WaitingUses counts how many of n uses of keys in one shard are taken up while
-// nobody writes them.
-func WaitingUses(n int) (taken int) {
+// WaitingUses adds n uses to one shard, without a flush, and returns how many are
+// accepted.
+func WaitingUses(n int) (accepted int) {
 	u := &lastUsed{full: make(chan struct{}, 1)}
 	for range n {
 		if u.add(waitingUse{}) {
-			taken++
+			accepted++
 		}
 	}
-	return taken
+	return accepted
 }
 
-// EncodeRecord and DecodeRecord are what a Manager puts into a second level.
+// EncodeRecord and DecodeRecord convert a record to its form in the shared cache, and
+// back.
 func EncodeRecord(r store.Record) ([]byte, error) { return encodeRecord(r) }
 func DecodeRecord(b []byte) (store.Record, error) { return decodeRecord(b) }
 
-// BusIsUp reports whether the Manager hears of what others change.
+// BusIsUp reports whether the Manager receives the changes of other instances.
 func (m *Manager) BusIsUp() bool { return m.group.Healthy() }
 
 func numberedDigest(i int) store.Digest { return DigestOf(strconv.Itoa(i)) }
 
-// RememberRevoked has the Manager remember that it has revoked the key i.
+// RememberRevoked makes the Manager remember that it has revoked key i.
 func (m *Manager) RememberRevoked(i int) {
 	m.ended.remember(numberedDigest(i), store.Record{RevokedAt: now()})
 }
 
-// IsRemembered reports whether the Manager remembers the end of the key i.
+// IsRemembered reports whether the Manager remembers that key i is revoked.
 func (m *Manager) IsRemembered(i int) bool {
 	return m.ended.contradicts(store.Record{Digest: numberedDigest(i)})
 }
 
-// Remembered counts the keys whose end the Manager remembers.
+// Remembered returns the number of keys that the Manager remembers as revoked.
 func (m *Manager) Remembered() int { return m.ended.keys.len() }
 
-// OwnersWithCalls is how many owners the Manager's lanes know.
+// OwnersWithCalls returns the number of owners in the Manager's lanes.
 func (m *Manager) OwnersWithCalls() (n int) {
 	for _, l := range []*lane{m.reads, m.writes, m.revocations} {
 		l.mu.Lock()

@@ -7,16 +7,18 @@ import (
 	"net/http"
 )
 
-// A hookedWriter calls begin before each call that may send the header, with the
-// status that the call names or 0, until a call has surely sent it.
+// A hookedWriter calls begin before each call that may send the header, until the
+// header was certainly sent. It passes the status of WriteHeader, or 0 for other
+// calls.
 type hookedWriter struct {
 	http.ResponseWriter
 	begin func(status int)
 	sent  bool
 }
 
-// before comes before a call that may send the header. A call that fails, or that
-// has nothing to send, may not have sent it: the handler may still change it.
+// before must be called before each call that may send the header. A call that
+// fails, or that has nothing to send, may not have sent it, so the handler can still
+// change the header.
 func (w *hookedWriter) before(status int) {
 	if !w.sent {
 		w.begin(status)
@@ -79,16 +81,15 @@ func (h hookedHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// isFinal reports whether a header with this status is the last of a response.
-//
-// Nothing is sent with a status that net/http does not know: it panics.
+// isFinal reports whether a header with this status is the last one of a response.
+// For a status that is not valid, net/http panics and sends nothing.
 func isFinal(status int) bool {
 	return status >= 200 && status <= 999 || status == http.StatusSwitchingProtocols
 }
 
-// writer returns w as the next handler gets it. The result implements [http.Flusher],
-// [http.Hijacker], [http.Pusher] and http.CloseNotifier if the writer inside does:
-// handlers ask for them by type assertion.
+// writer returns w for the next handler. The result implements [http.Flusher],
+// [http.Hijacker], [http.Pusher] and http.CloseNotifier if the wrapped writer does,
+// since handlers find them by type assertion.
 func (w *hookedWriter) writer() http.ResponseWriter {
 	_, flusher := w.ResponseWriter.(http.Flusher)
 	_, hijacker := w.ResponseWriter.(http.Hijacker)
@@ -105,7 +106,7 @@ func (w *hookedWriter) writer() http.ResponseWriter {
 	return w.withBoth(flusher, hijacker, pusher, notifier)
 }
 
-// A closeNotifier is an http.CloseNotifier, which is deprecated but still asked for.
+// A closeNotifier is an http.CloseNotifier, which is deprecated but still in use.
 type closeNotifier interface{ CloseNotify() <-chan bool }
 
 func (w *hookedWriter) with(flusher, hijacker bool) http.ResponseWriter {

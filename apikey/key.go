@@ -7,8 +7,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A Key is what may be shown of a key. It holds neither the token nor its
-// digest. Zero times mean never.
+// A Key is the public view of an issued key. It contains neither the token nor its
+// digest. Times are UTC, to the microsecond. A zero time means never.
 type Key struct {
 	ID           string
 	Owner        string
@@ -16,7 +16,7 @@ type Key struct {
 	Hint         string // the token's first characters, for people to tell keys apart
 	CreatedBy    string
 	RevokeReason string
-	ReplacedBy   string // the ID of the key that Rotate put in its place
+	ReplacedBy   string // the ID of the key's successor after Rotate
 	Scopes       []string
 	Metadata     map[string]string
 	CreatedAt    time.Time
@@ -26,7 +26,7 @@ type Key struct {
 	LastUsedAt   time.Time // written in batches, about every [Options.TouchInterval]
 }
 
-// keyOf takes over r's slices and maps.
+// keyOf returns the public view of r. They share their slices and maps.
 func keyOf(r store.Record) Key {
 	return Key{
 		ID:           r.ID,
@@ -46,18 +46,18 @@ func keyOf(r store.Record) Key {
 	}
 }
 
-// A Status says what a key is good for.
+// A Status is the state of a key.
 type Status string
 
 const (
-	StatusActive   Status = "active"   // admits its holder
-	StatusDisabled Status = "disabled" // until it is enabled again
-	StatusExpired  Status = "expired"  // its ExpiresAt has come
-	StatusRevoked  Status = "revoked"  // for good
+	StatusActive   Status = "active"   // Validate accepts the key
+	StatusDisabled Status = "disabled" // until Update enables it again
+	StatusExpired  Status = "expired"  // its ExpiresAt has passed
+	StatusRevoked  Status = "revoked"  // final
 )
 
-// Status returns the key's status at the given instant. Where several apply,
-// the most final one counts: revoked, then expired, then disabled.
+// Status returns the key's status at the given time. If several apply, it returns the
+// first of revoked, expired and disabled.
 func (k Key) Status(now time.Time) Status {
 	switch {
 	case !k.RevokedAt.IsZero():

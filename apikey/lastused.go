@@ -15,25 +15,24 @@ import (
 )
 
 const (
-	flushInterval = 10 * time.Second // what a crash can lose of last-used times
+	flushInterval = 10 * time.Second // a crash loses the last-used times since the last flush
 	touchBatch    = 1_000            // uses in one call of the store
 	useShards     = 16
-	maxShardUses  = 16_384 // in all 262,144 uses wait at most, 64 bytes each
+	maxShardUses  = 16_384 // at most 262,144 uses in all shards, of 64 bytes each
 )
 
-// lastUsed gathers uses of keys and writes them in batches, so that a
-// validation never waits for it. A key is written at most once in
-// [Options.TouchInterval].
+// lastUsed collects uses of keys and writes them in batches, so that no validation
+// waits for a write. A key is written at most once in [Options.TouchInterval].
 type lastUsed struct {
 	m      *Manager
 	shards [useShards]useShard // by digest
 
-	inFlight struct { // a flush is writing them
+	inFlight struct { // uses that a flush is writing
 		mu   sync.Mutex
 		uses []waitingUse
 	}
 
-	full chan struct{} // asks for a flush before it is time
+	full chan struct{} // starts a flush before flushInterval has passed
 
 	flushing *background
 	closing  sync.Mutex
@@ -47,7 +46,7 @@ type useShard struct {
 // A waitingUse is a use that the store does not have yet.
 type waitingUse struct {
 	store.Use
-	owner uint64 // bytes of the owner's key, to find those of an owner
+	owner uint64 // from ownerBytes, to find an owner's uses
 }
 
 func ownerBytes(owner cache.Key) uint64 { return binary.LittleEndian.Uint64(owner[:]) }
@@ -71,19 +70,19 @@ func (u *lastUsed) run(ctx context.Context) {
 		case <-full:
 		}
 		if err := u.flush(context.Background()); err != nil {
-			full = nil // a store that is down is tried at the next tick, not at every use
+			full = nil // until the next tick, so that a failing store is not called at every use
 			u.warn(err)
 		}
 	}
 }
 
-// warn survives a Logger that panics, since nobody else would recover here.
+// warn recovers from a panic of the Logger, which would end the program here.
 func (u *lastUsed) warn(err error) {
 	defer func() { _ = recover() }()
-	u.m.log.Warn("apikey: last-used times not written, will try again", slog.Any("error", err))
+	u.m.log.Warn("apikey: last-used times could not be written; will retry", slog.Any("error", err))
 }
 
-// record notes a use of the key unless one was noted lately.
+// record adds a use of the key, unless one was added within TouchInterval.
 func (u *lastUsed) record(k *cachedKey, d store.Digest, now time.Time) {
 	at, due := now.UnixMicro(), k.touchAfter.Load()
 	if at < due || !k.touchAfter.CompareAndSwap(due, at+u.m.opts.TouchInterval.Microseconds()) {
@@ -96,7 +95,7 @@ func (u *lastUsed) record(k *cachedKey, d store.Digest, now time.Time) {
 
 func (u *lastUsed) shardOf(d store.Digest) *useShard { return &u.shards[d[31]%useShards] }
 
-// add is false when no more uses can wait.
+// add returns false if the shard is full.
 func (u *lastUsed) add(use waitingUse) bool {
 	s := u.shardOf(use.Digest)
 	s.mu.Lock()
@@ -114,7 +113,7 @@ func (u *lastUsed) add(use waitingUse) bool {
 	return room
 }
 
-// flush writes all that waits. What the store does not take waits on.
+// flush writes all waiting uses. Uses that the store does not accept wait again.
 func (u *lastUsed) flush(ctx context.Context) error {
 	u.inFlight.mu.Lock()
 	for i := range u.shards {
@@ -134,14 +133,15 @@ func (u *lastUsed) flush(ctx context.Context) error {
 	return u.write(ctx, slices.Clone(uses))
 }
 
-// flushKey writes the uses of a key that is about to be revoked, and flushOwner
-// those of all keys of an owner: afterwards the store does not record them. They
-// take at most a quarter of CallTimeout, and if they fail, it is no reason not
-// to revoke. The latter reports whether all of them were written.
+// flushKey writes the uses of a key that is about to be revoked, since the store does
+// not record them afterwards. It takes at most a quarter of CallTimeout. If it fails,
+// the key is revoked nevertheless.
 func (u *lastUsed) flushKey(ctx context.Context, d store.Digest) {
 	u.flushFirst(ctx, func(use waitingUse) bool { return use.Digest == d }, u.shardOf(d))
 }
 
+// flushOwner is flushKey for all keys of an owner. It reports whether it wrote all
+// uses.
 func (u *lastUsed) flushOwner(ctx context.Context, owner string) bool {
 	key := ownerBytes(ownerKey(owner))
 	shards := make([]*useShard, useShards)
@@ -152,7 +152,8 @@ func (u *lastUsed) flushOwner(ctx context.Context, owner string) bool {
 }
 
 func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool, shards ...*useShard) bool {
-	// Those in flight may reach the store only after the revocation.
+	// The uses in flight may reach the store after the revocation, so they are
+	// written here too.
 	u.inFlight.mu.Lock()
 	uses := selected(u.inFlight.uses, matches)
 	u.inFlight.mu.Unlock()
@@ -182,10 +183,10 @@ func selected(uses []waitingUse, matches func(waitingUse) bool) (found []waiting
 	return found
 }
 
-// write hands uses to the store. What it does not take waits again.
+// write passes uses to the store. Uses that it does not accept wait again.
 func (u *lastUsed) write(ctx context.Context, uses []waitingUse) error {
 	u.clamp(uses)
-	// Sorted, since two instances that lock rows in different orders deadlock.
+	// Sorted, since two instances that lock rows in different orders could deadlock.
 	slices.SortFunc(uses, func(a, b waitingUse) int {
 		if c := bytes.Compare(a.Digest[:], b.Digest[:]); c != 0 {
 			return c
@@ -195,7 +196,7 @@ func (u *lastUsed) write(ctx context.Context, uses []waitingUse) error {
 	uses = slices.CompactFunc(uses, func(a, b waitingUse) bool { return a.Digest == b.Digest })
 	var failed error
 	for batch := range slices.Chunk(uses, touchBatch) {
-		// One batch that fails need not keep the others, unless time ran out.
+		// After a batch has failed, the others are still tried unless time ran out.
 		if !errors.Is(failed, context.DeadlineExceeded) && !errors.Is(failed, context.Canceled) {
 			err := u.touch(ctx, batch)
 			if err == nil {
@@ -219,8 +220,7 @@ func (u *lastUsed) touch(ctx context.Context, batch []waitingUse) error {
 	return err
 }
 
-// clamp moves uses that are later than the clock now is, because it was put
-// back, to now.
+// clamp sets uses in the future, recorded before the clock was set back, to now.
 func (u *lastUsed) clamp(uses []waitingUse) {
 	latest := now()
 	for i := range uses {

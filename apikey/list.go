@@ -60,7 +60,7 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
 		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)) {
-			err = errForged // a usable key must not look ended, nor the other way round
+			err = errForged // a current key must not be listed as ended, or an ended one as current
 		}
 		r, _ = m.ended.check(ctx, r, seen)
 		page.Keys = append(page.Keys, keyOf(r))

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A logLimit bounds lines in the log that clients cause, to one in an interval.
+// A logLimit bounds the log lines that clients cause: at most one in an interval.
 type logLimit struct {
 	next       atomic.Int64 // Unix microseconds of the next line
 	suppressed atomic.Int64 // lines since the last one

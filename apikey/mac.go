@@ -7,28 +7,29 @@ import (
 	"encoding/binary"
 )
 
-// minMACKey is the least length of a MAC key: that of the hash.
+// minMACKey is the minimum length of a MAC key in bytes: that of the hash.
 const minMACKey = sha256.Size
 
-// macDomain keeps the MACs apart from other uses of the key. Its text is part of the
-// token format; testdata/vectors.json has it too. The input behind it,
-// the prefix, an underscore and 30 characters, can be split in one way only,
-// since the random part has a fixed length.
+// macDomain separates the MACs from other uses of the key. Its text is part of the
+// token format. The input that follows it, which is the prefix, an underscore and 30
+// random characters, is unambiguous, since the random part has a fixed length.
 const macDomain = "keyhatch token tag v1\x00"
 
-// macSpace is 62^8. The first eight bytes of an HMAC modulo that are uneven by
-// less than one part in 80,000, which helps nobody to guess one.
+// macSpace is 62^8, the number of MACs. Reducing 64 bits modulo macSpace makes some
+// MACs likelier than others by less than one part in 80,000, which does not help a
+// forger.
 const macSpace = 62 * 62 * 62 * 62 * 62 * 62 * 62 * 62
 
 // A macKey computes the MACs of one key:
 //
 //	HMAC-SHA-256(key, macDomain prefix "_" random)
 //
-// the first eight bytes as a big-endian number modulo 62^8, in base62, padded
-// to 8 with zeros.
+// A MAC is the first eight bytes of the result, as a big-endian number modulo 62^8,
+// in base62, padded to 8 characters with zeros.
 //
-// It holds the key as HMAC uses it (RFC 2104): padded to a block of SHA-256 and
-// XORed. crypto/hmac would keep most of the token in its state.
+// A macKey holds the key as HMAC uses it (RFC 2104): padded to a block of SHA-256 and
+// XORed. It does not use crypto/hmac, whose state would hold most of the token on the
+// heap.
 type macKey struct {
 	inner, outer [sha256.BlockSize]byte
 }
@@ -66,8 +67,8 @@ func newMACKey(key []byte) *macKey {
 	return k
 }
 
-// sum returns the MAC of the part of a token before it, as a number. Everything
-// that it derives from the token is on the stack.
+// sum returns the MAC of signed, the part of a token before the MAC, as a number. It
+// keeps everything derived from the token on the stack.
 func (k *macKey) sum(signed string) uint64 {
 	var in [sha256.BlockSize + len(macDomain) + maxToken]byte
 	n := copy(in[:], k.inner[:])

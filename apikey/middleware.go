@@ -11,34 +11,38 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Require returns a middleware that admits only requests with a valid key that
-// allows every one of the scopes; none means that any valid key will do.
+// Require returns a middleware that accepts only requests with a valid key that has
+// all of the scopes. Without scopes, it accepts any valid key.
 //
-// The token is taken from [Options.Headers] and nowhere else: never from the
-// query, the path, a cookie or the body. The next handler finds the
-// [Principal] in the request's context, see [PrincipalFromContext], and no
-// longer finds the token in its headers, so that it cannot log it or send it
-// on. Everyone else is answered here, as RFC 6750 and RFC 9457 have it:
+// The middleware takes the token from [Options.Headers] only, never from the query,
+// the path, a cookie or the body. The next handler gets the [Principal] in the
+// request's context; see [PrincipalFromContext]. The next handler does not get the
+// token, so that it cannot log or forward it. The middleware answers all other
+// requests itself, as RFC 6750 and RFC 9457 specify:
 //
 //	400  more than one credential
-//	401  no credential, or one that is not good
+//	401  no credential, or one that is not valid
 //	403  a scope is missing, or the plan has no API access
-//	503  the store or the entitlement provider could not say
+//	503  the store or the entitlement provider failed
 //
-// What a response holds belongs to the key's owner, so each one gets a Vary on
-// the header that carried the key, before the next handler runs, and keeps
-// shared caches from giving it to others. The response to a header other than
-// Authorization, which caches do not know for a credential, is Cache-Control:
-// private too: public, s-maxage and headers for CDNs alone, such as
-// CDN-Cache-Control, are removed when the next handler sends them. A handler whose
-// responses to Authorization are for everyone can delete the Vary. A handler that
-// hijacks the connection, or unwraps the ResponseWriter to write to the one inside,
-// sends the headers that it chooses.
+// # Caching
 //
-// CORS preflight requests, which browsers send without credentials, are
-// answered 204 and never reach the next handler. They get no CORS headers, which
-// permits nothing. To be called from browsers, put a CORS middleware before this
-// one.
+// A response belongs to the owner of the key. Before the next handler runs, the
+// middleware adds a Vary on the header that carried the key, so that shared caches do
+// not give the response to other owners. A handler whose responses are for everyone
+// can delete the Vary.
+//
+// Caches do not know that a header other than Authorization is a credential. The
+// response to such a header is also Cache-Control: private. The middleware removes
+// public, s-maxage, and headers for CDNs, such as CDN-Cache-Control, that the next
+// handler sets. It cannot do so if the handler hijacks the connection or unwraps the
+// ResponseWriter.
+//
+// # CORS and nesting
+//
+// The middleware answers CORS preflight requests, which browsers send without
+// credentials, with 204 and without CORS headers, which permits nothing. To accept
+// calls from browsers, put a CORS middleware before this one.
 //
 // Middlewares of one Manager nest. The outer one removes the credential, and the
 // inner one checks its scopes against the Principal in the context. So a group of
@@ -60,7 +64,7 @@ func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// A guard is the handler that Require makes.
+// A guard is the handler that the middleware of Require returns.
 type guard struct {
 	manager *Manager
 	scopes  []string
@@ -79,30 +83,30 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if via != nil {
 		var sent func()
-		w, sent = via.keepApart(w)
+		w, sent = via.protectResponse(w)
 		defer sent()
 	}
-	a := &admitted{principalContext: principalContext{Context: r.Context(), principal: p, manager: g.manager}}
-	a.request = *r.WithContext(&a.principalContext)
-	g.manager.handOn(w, r, &a.request, g.next)
+	n := &nextRequest{principalContext: principalContext{Context: r.Context(), principal: p, manager: g.manager}}
+	n.request = *r.WithContext(&n.principalContext)
+	g.manager.serveNext(w, r, &n.request, g.next)
 }
 
-// isPreflight reports whether a browser asks what a later request may do (the
-// CORS-preflight request of the Fetch standard). It cannot carry a credential.
+// isPreflight reports whether r is a CORS-preflight request (Fetch standard). It
+// cannot carry a credential.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions &&
 		len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// keepApart keeps shared caches from mixing owners up. They know that the response
-// to Authorization is for one client, but forget it when the next handler sends
-// public, s-maxage or must-revalidate (RFC 9111, section 3.5). Of other headers they
-// know nothing, so the response to one is kept private whatever the next handler
-// sends. The Vary is added, since others contribute to that list.
+// protectResponse prevents shared caches from giving one owner's response to another.
+// Caches do not store the response to a request with Authorization, unless the
+// response has public, s-maxage or must-revalidate (RFC 9111, section 3.5). Vary
+// protects the response in that case. Caches do not know that other headers are
+// credentials, so the response to one is always made private.
 //
-// The next handler must write to the ResponseWriter that keepApart returns, and
-// sent must be called after it.
-func (c *carrier) keepApart(w http.ResponseWriter) (kept http.ResponseWriter, sent func()) {
+// The next handler must write to the returned ResponseWriter. The caller must call
+// sent after it.
+func (c *carrier) protectResponse(w http.ResponseWriter) (protected http.ResponseWriter, sent func()) {
 	h := w.Header()
 	h["Vary"] = append(h["Vary"], c.header)
 	if c.bearer {
@@ -114,37 +118,37 @@ func (c *carrier) keepApart(w http.ResponseWriter) (kept http.ResponseWriter, se
 }
 
 // Authorize finds the token in the headers, validates it as [Manager.Validate] does,
-// and requires every one of the scopes. It is what [Manager.Require] does before it
-// calls the next handler, for servers and transports that Require does not fit.
-// Besides Validate's errors it returns [ErrMissing], [ErrAmbiguous] and [ErrScope].
+// and checks that the key has all of the scopes. Use it for servers and transports
+// that [Manager.Require] does not fit. Besides the errors of Validate it returns
+// [ErrMissing], [ErrAmbiguous] and [ErrScope].
 //
-// The keys of h are canonical (see [net/textproto.CanonicalMIMEHeaderKey]). Authorize
-// does not change h, which still has the token.
+// The keys of h must be canonical (see [net/textproto.CanonicalMIMEHeaderKey]).
+// Authorize does not change h and does not remove the token from it. It may be called
+// from many goroutines.
 func (m *Manager) Authorize(ctx context.Context, h http.Header, scopes ...string) (*Principal, error) {
 	p, _, err := m.authorize(ctx, h, scopes)
 	return p, err
 }
 
-// ValidateRequest is [Manager.Authorize] for the headers of a request, without
-// scopes; use [Principal.Allows] for those. [Manager.WriteError] turns its errors
-// into a response.
+// ValidateRequest calls [Manager.Authorize] with the headers of r and without scopes.
+// Check scopes with [Principal.Allows], and send errors with [Manager.WriteError].
 //
-// It does not change r, whose headers keep the token, and it does not set the
-// headers for shared caches that Require sets.
+// It does not remove the token from r, and it does not set the headers for shared
+// caches that Require sets.
 func (m *Manager) ValidateRequest(r *http.Request) (*Principal, error) {
 	return m.Authorize(r.Context(), r.Header)
 }
 
 // HasCredential reports whether r has, in one of [Options.Headers], a token in the
-// form of this Manager, or more than one credential. It does not call the store and
-// emits no event. It is for handlers that accept sessions as well as keys: if it
-// returns true, call [Manager.ValidateRequest].
+// form of this Manager, or more than one credential. It does not validate the token,
+// call the store or emit events. It is for handlers that accept sessions as well as
+// keys: if it returns true, call [Manager.ValidateRequest].
 func (m *Manager) HasCredential(r *http.Request) bool {
 	token, _, err := extract(m.carriers, r.Header)
 	return errors.Is(err, ErrAmbiguous) || err == nil && (m.token.wellFormed(token) || m.token.isLegacy(token))
 }
 
-// authorize is authenticate with scopes, whose lack it reports.
+// authorize calls authenticate and checks the scopes.
 func (m *Manager) authorize(ctx context.Context, h http.Header, scopes []string) (*Principal, *carrier, error) {
 	p, via, err := m.authenticate(ctx, h)
 	if err == nil && !p.allowsAll(scopes) {
@@ -153,12 +157,13 @@ func (m *Manager) authorize(ctx context.Context, h http.Header, scopes []string)
 	return p, via, err
 }
 
-// authenticate is the only way from a request to a Principal. The carrier is
-// nil when an outer guard of this Manager has used up the credential.
+// authenticate returns the Principal of a request, and the header that carried the
+// token. The carrier is nil if an outer guard of this Manager has authenticated the
+// request and removed the token.
 func (m *Manager) authenticate(ctx context.Context, h http.Header) (*Principal, *carrier, error) {
 	token, via, err := extract(m.carriers, h)
 	if err != nil {
-		if p, ok := ctx.Value(voucher{m}).(*Principal); ok && err == ErrMissing && via == nil {
+		if p, ok := ctx.Value(validatedBy{m}).(*Principal); ok && err == ErrMissing && via == nil {
 			return p, nil, nil
 		}
 		return nil, nil, m.refuse(ctx, nil, err)
@@ -167,8 +172,8 @@ func (m *Manager) authenticate(ctx context.Context, h http.Header) (*Principal, 
 	return p, via, err
 }
 
-// strip returns the headers without any that may carry a credential. It leaves
-// h as it is, since it is not ours to change (see [http.Handler]).
+// strip returns a copy of h without the headers that may carry a credential. It does
+// not change h, which belongs to the caller (see [http.Handler]).
 func (m *Manager) strip(h http.Header) http.Header {
 	h = maps.Clone(h)
 	for i := range m.carriers {
@@ -177,26 +182,26 @@ func (m *Manager) strip(h http.Header) http.Header {
 	return h
 }
 
-// An admitted is the request that the next handler gets, in one piece with its
-// context.
-type admitted struct {
+// A nextRequest is the request for the next handler and its context, in one
+// allocation.
+type nextRequest struct {
 	request http.Request
 	principalContext
 }
 
-// A principalContext holds a Principal and the Manager that vouches for it.
+// A principalContext holds a Principal and the Manager that validated it.
 type principalContext struct {
 	context.Context
 	principal *Principal
 	manager   *Manager
 }
 
-// voucher is the context key of the Principal that this very Manager
-// validated: another one's keys are none of its own.
-type voucher struct{ manager *Manager }
+// validatedBy is the context key of a Principal that the given Manager validated. A
+// guard must not accept the Principal of another Manager.
+type validatedBy struct{ manager *Manager }
 
 func (c *principalContext) Value(key any) any {
-	if key == (principalKey{}) || key == (voucher{c.manager}) {
+	if key == (principalKey{}) || key == (validatedBy{c.manager}) {
 		return c.principal
 	}
 	return c.Context.Value(key)

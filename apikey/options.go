@@ -12,22 +12,21 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Options configure a Manager. The zero value of each field is its default,
-// and a nil *Options is all defaults: a single instance whose owners may all
-// have keys.
+// Options configure a Manager. The zero value of each field selects its default. A nil
+// *Options selects all defaults, which suit a single instance without plans.
 type Options struct {
 	// Prefix begins every token, so that a leaked token can be recognized. It
-	// names the service and perhaps the environment, as in "acme_live". 2 to
-	// 20 characters of a-z, 0-9 and _, beginning with a letter, without a
-	// double or trailing underscore. Up to 10 are recommended: the digest of a
-	// longer token takes about 50 ns more. Default "key". Tokens with another
-	// prefix are refused.
+	// should name the service and perhaps the environment, as in "acme_live". It has
+	// 2 to 20 characters of a-z, 0-9 and _, begins with a letter, and has no double
+	// or trailing underscore. Up to 10 characters are recommended: the digest of a
+	// longer token takes about 50 ns more. Tokens with another prefix are refused.
+	// Default "key".
 	Prefix string
 
-	// MaxKeysPerOwner is how many keys an owner may have that are neither
-	// revoked nor expired. A key in the grace period of a rotation is free while
-	// its successor counts, so up to twice as many keys can work. Default 5;
-	// negative means no limit. An Entitlement's MaxKeys overrides it.
+	// MaxKeysPerOwner is how many keys an owner may have that are neither revoked
+	// nor expired. A key in the grace period of a rotation does not count while its
+	// successor counts, so up to twice as many keys can work. An Entitlement's
+	// MaxKeys overrides it. Negative means no limit. Default 5.
 	MaxKeysPerOwner int
 
 	// Entitlements says what each owner's plan allows. If it is an
@@ -45,21 +44,20 @@ type Options struct {
 	CacheTTL time.Duration
 
 	// NegativeTTL is the same for unknown tokens, and for owners who are not
-	// entitled, for whom it is at most 5 s. Default 5 s.
+	// entitled. For such owners, a longer NegativeTTL counts as 5 s. Default 5 s.
 	NegativeTTL time.Duration
 
 	// StaleIfError is the age up to which a cached key or entitlement is served
 	// after its CacheTTL if its look-up fails, or has not returned after 50 ms. The
 	// age counts from the start of the last look-up that succeeded. After a failure
 	// such a key is served without a new look-up for up to CacheTTL, but not beyond
-	// this age, so that not everything is looked up at once when the store is back.
-	// A look-up that was not made, because too many others were under way, has not
-	// failed.
+	// this age, so that the look-ups are spread when the store is back. A look-up
+	// that was not made, because too many others were running, has not failed.
 	//
 	// So even if the store is only slow, a key that another Manager has revoked can
 	// remain valid for StaleIfError after its look-up, unless the Bus invalidates it.
-	// Default 0: once CacheTTL has passed, requests wait for the look-up, and are
-	// answered 503 if it fails.
+	// Default 0: once CacheTTL has passed, requests wait for the look-up, and get
+	// 503 if it fails.
 	StaleIfError time.Duration
 
 	// CacheSize is the number of cached keys, at about 530 bytes each, and of
@@ -134,17 +132,17 @@ type Options struct {
 	// discards them.
 	Logger *slog.Logger
 
-	// OnEvent is called, synchronously and from many goroutines, for everything
-	// worth an audit trail. Refusals come at the rate of the requests that
-	// cause them, so it must be quick. It must not panic: the token of a key
-	// that was just created would be lost.
+	// OnEvent gets every [Event], for an audit trail. It is called from many
+	// goroutines, and each call of the Manager waits for it. It must be quick, since
+	// every refused request is an event. It must not panic, since the token of a key
+	// that was just created would be lost. Nil means none.
 	OnEvent func(context.Context, Event)
 
-	// ErrorHandler answers the requests that Require refuses. The headers
-	// (WWW-Authenticate, Retry-After, Cache-Control) are already set; the
-	// request no longer has the credential. [StatusCode] gives the status. When
-	// it writes nothing, the default answer is sent. Nil is the default
-	// answer: problem details (RFC 9457) as JSON.
+	// ErrorHandler writes the response to a request that Require refuses. The
+	// headers WWW-Authenticate, Retry-After and Cache-Control are already set, and
+	// the request no longer has the credential. [StatusCode] returns the status. If
+	// ErrorHandler is nil or writes nothing, the response has problem details
+	// (RFC 9457) as JSON.
 	ErrorHandler func(http.ResponseWriter, *http.Request, error)
 }
 

@@ -13,9 +13,9 @@ import (
 // follow within milliseconds with an [Options.Bus], and otherwise within their
 // [Options.CacheTTL].
 //
-// It returns an [*InvalidError] if owner cannot be an owner, and [ErrNotPropagated]
-// if the change could not be published to other instances, which may then use the
-// old plan for up to their CacheTTL. Without Entitlements it does nothing.
+// It returns an [*InvalidError] for an invalid owner, and [ErrNotPropagated] if the
+// change could not be published to other instances, which may then use the old plan
+// for up to their CacheTTL. Without [Options.Entitlements] it does nothing.
 func (m *Manager) InvalidateOwner(ctx context.Context, owner string) error {
 	if err := checkOwner(owner); err != nil {
 		return err
@@ -23,41 +23,44 @@ func (m *Manager) InvalidateOwner(ctx context.Context, owner string) error {
 	if m.plans == nil {
 		return nil
 	}
-	unpropagated, _ := m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, made)
+	unpropagated, _ := m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, alreadyWritten)
 	return m.notPropagated(ctx, unpropagated)
 }
 
-// made is the write of a change that was made elsewhere.
-func made(context.Context) (tell bool, err error) { return true, nil }
+// alreadyWritten is the write of a change that the host has already stored.
+func alreadyWritten(context.Context) (publish bool, err error) { return true, nil }
 
-// An Usage is what an owner's settings page shows above the keys.
+// A Usage is how many keys an owner has and may have.
 type Usage struct {
-	// Entitlement is what the owner's plan allows; its MaxKeys is what holds,
-	// which may come from [Options.MaxKeysPerOwner]. When the owner has no plan,
-	// nothing else is set.
+	// Entitlement is what the owner's plan allows. Its MaxKeys is the limit in
+	// effect: that of the plan, or [Options.MaxKeysPerOwner] if the plan has none.
+	// A negative MaxKeys means no limit. Only MaxKeys is set if the owner has no
+	// plan.
 	Entitlement entitlement.Entitlement
 
-	// Entitled tells whether the owner's keys are admitted now.
+	// Entitled reports whether the plan now has API access. If it is false, the
+	// owner's keys are refused.
 	Entitled bool
 
-	// Used counts those that count against the limit: neither revoked nor
-	// expired nor replaced. Disabled ones count.
+	// Used is the number of keys that count against the limit. Disabled keys
+	// count. Revoked and expired keys do not, nor does a rotated key in its grace
+	// period while its successor counts.
 	Used int
 
-	// Excess is how many keys there are above the limit, as after a downgrade.
-	// They go on working; none is created until there are fewer than the limit.
+	// Excess is the number of keys above the limit, for example after a downgrade.
+	// They keep working, but no key can be created until Used is below the limit.
 	Excess int
 }
 
-// AtLimit reports whether the limit forbids another key. It says nothing of
+// AtLimit reports whether the limit forbids another key. It does not consider
 // Entitled.
 func (o Usage) AtLimit() bool {
 	return o.Entitlement.MaxKeys >= 0 && o.Used >= o.Entitlement.MaxKeys
 }
 
-// Usage returns what the owner has and may have. It is for the owner's own
-// panel: nothing of it belongs in an answer to the API's callers. The error is
-// [ErrUnavailable], or an [*InvalidError] for an owner that cannot be one.
+// Usage returns how many keys the owner has and may have. Show it to the owner, not to
+// clients of the API. Errors are [ErrUnavailable], [ErrLimited], and an
+// [*InvalidError] for an invalid owner.
 func (m *Manager) Usage(ctx context.Context, owner string) (Usage, error) {
 	if err := checkOwner(owner); err != nil {
 		return Usage{}, err

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Bounds on what a key may be described by.
+// Bounds of a key's description.
 const (
 	maxName     = 64                      // characters, after trimming
 	maxHint     = maxPrefix + 1 + hintLen // bytes
@@ -21,46 +21,49 @@ const (
 	maxMetadata = 4 << 10 // bytes of keys and values together
 )
 
-// latest is the last instant that every encoding of a time can hold.
+// latest is the latest time that every encoding can hold.
 var latest = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 // CreateParams describe a new key.
 type CreateParams struct {
-	// Owner is the host's id of the user or organisation that owns the key: up to
-	// 255 bytes of UTF-8 without control characters. It must come from the host's
+	// Owner is the host's ID of the user or organisation that owns the key: 1 to 255
+	// bytes of UTF-8 without control characters. It must come from the host's
 	// session, never from parameters of the request.
 	Owner string
 
 	// Name is for people: 1 to 64 characters after trimming, at least one of them
-	// visible. Control characters are refused, and so are invisible ones except
-	// those inside an emoji or a word of a script that needs them, such as Arabic.
-	// It need not be unique.
+	// visible. Control characters are refused. So are invisible characters, except
+	// inside an emoji or a word of a script that needs them, such as Arabic. Several
+	// keys may have the same name.
 	Name string
 
-	// CreatedBy is who made the key, if not the owner. Optional, and bounded like
-	// Owner.
+	// CreatedBy is the host's ID of the actor that created the key, if it was not
+	// the owner: up to 255 bytes of UTF-8 without control characters. Optional.
 	CreatedBy string
 
 	// Scopes are what the key may do: up to 32, each of 1 to 64 characters of
-	// A-Z, a-z, 0-9 and :._*/-. A key without scopes is accepted only where no
-	// scope is required. See [entitlement.Grants] for "*".
+	// A-Z, a-z, 0-9 and :._*/-. Repeated scopes are stored once. A key without
+	// scopes is accepted only if no scope is required. See [entitlement.Grants] for
+	// "*".
 	Scopes []string
 
-	// Metadata is for the host: up to 4 KiB of keys and values in all. Every
-	// Principal has it, so it must not hold secrets.
+	// Metadata is for the host: up to 4 KiB of keys and values in all, of UTF-8
+	// without NUL. No key may be empty. Every Principal has it, so it must not
+	// contain secrets.
 	Metadata map[string]string
 
-	// ExpiresAt is when the key ends, to the microsecond; zero means never.
+	// ExpiresAt is when the key expires. It must be in the future and before the
+	// year 10000, and is truncated to a microsecond. Zero means never.
 	ExpiresAt time.Time
 
-	// IdempotencyKey makes a retry safe: of all Create calls of an owner with the
-	// same one, in any process and at any time, one creates the key. The others
-	// return that key and [ErrDuplicate]. Up to 255 bytes, bounded like Owner.
-	// Empty means that every call creates a key.
+	// IdempotencyKey makes retries safe. Of all Create calls of an owner with the
+	// same IdempotencyKey, in all processes and without a time limit, one creates a
+	// key. The others return that key and [ErrDuplicate]. It has up to 255 bytes of
+	// UTF-8 without control characters. If it is empty, every call creates a key.
 	IdempotencyKey string
 }
 
-// RegisterParams describe a key whose token was made elsewhere.
+// RegisterParams describe a key whose token was generated elsewhere.
 type RegisterParams struct {
 	CreateParams
 
@@ -68,12 +71,12 @@ type RegisterParams struct {
 	Digest store.Digest
 
 	// Hint is the beginning of the token, by which people tell keys apart: 1 to 25
-	// printable ASCII characters, and never the whole token. It is stored and
-	// shown, so it must leave enough of the token secret.
+	// visible ASCII characters, and never the whole token. It is stored and shown,
+	// so the rest of the token must be long enough to stay secret.
 	Hint string
 }
 
-// record checks p and makes a record of it.
+// record checks p and returns its record.
 func (p CreateParams) record(now time.Time) (store.Record, error) {
 	r := store.Record{Owner: p.Owner, CreatedBy: p.CreatedBy, Metadata: maps.Clone(p.Metadata), CreatedAt: now}
 	var err error
@@ -117,8 +120,8 @@ func checkReason(reason string) error {
 }
 
 func cleanName(name string) (string, error) {
-	// Before it is looked into: a rune has at most four bytes. Spaces around
-	// a name are forgiven up to the same length again.
+	// A name has at most four bytes per character, and may have as many spaces
+	// around it. Longer input is refused before any work is done on it.
 	if len(name) > 2*utf8.UTFMax*maxName {
 		return "", &InvalidError{Field: "Name", Reason: fmt.Sprintf("must have at most %d characters", maxName)}
 	}
@@ -135,7 +138,7 @@ func cleanName(name string) (string, error) {
 	return name, invalid("Name", text.CheckVisible(name))
 }
 
-// cleanScopes drops repeated scopes.
+// cleanScopes checks scopes and removes repeated ones.
 func cleanScopes(scopes []string) ([]string, error) {
 	if len(scopes) > maxScopes {
 		return nil, &InvalidError{Field: "Scopes", Reason: fmt.Sprintf("must be at most %d", maxScopes)}
@@ -164,7 +167,7 @@ func checkMetadata(metadata map[string]string) error {
 		case !text.AreUTF8(k, v):
 			return &InvalidError{Field: "Metadata", Reason: "must be valid UTF-8"}
 		case strings.ContainsRune(k, 0) || strings.ContainsRune(v, 0):
-			return &InvalidError{Field: "Metadata", Reason: "must not contain NUL"} // no database keeps it
+			return &InvalidError{Field: "Metadata", Reason: "must not contain NUL"} // PostgreSQL cannot store it
 		}
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// refusalTTL bounds how long an owner is taken for one who is not entitled, so
-// that a purchase that nobody tells of works soon, whatever the options say.
+// refusalTTL bounds how long an owner is cached as not entitled. So a purchase takes
+// effect soon, even if no call of InvalidateOwner follows it.
 const refusalTTL = 5 * time.Second
 
 func (m *Manager) planOptions() cache.Options {
@@ -21,10 +21,11 @@ func (m *Manager) planOptions() cache.Options {
 	return o
 }
 
-// none is what an owner without any entitlement has.
+// none is the entitlement of an owner whom the provider does not know.
 var none entitlement.Entitlement
 
-// entitlement asks the provider through the cache. The error is an outage.
+// entitlement returns the owner's entitlement, from the cache or the provider. An
+// error is an outage.
 func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key, owner string) (*entitlement.Entitlement, error) {
 	e, err := m.plans.Get(key, now)
 	if err == cache.ErrMiss {
@@ -42,9 +43,9 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 //go:noinline
 func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner string) (*entitlement.Entitlement, error) {
 	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[*entitlement.Entitlement], error) {
-		now := time.Now() // what a slow provider says is as of then
+		now := time.Now() // a slow provider's answer may be as old as the call
 		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
-		e = e.Clone() // the provider may go on changing its own
+		e = e.Clone() // the provider may still change its own
 		switch err = bound.Classify(err, entitlement.ErrNone, store.ErrBusy); {
 		case errors.Is(err, entitlement.ErrNone):
 			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil
@@ -62,9 +63,8 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 	})
 }
 
-// admit answers [ErrNotEntitled] when the owner may have no keys at all, and
-// otherwise how many.
-func (m *Manager) admit(ctx context.Context, owner string) (limit int, err error) {
+// keyLimit returns how many keys the owner may have, or [ErrNotEntitled].
+func (m *Manager) keyLimit(ctx context.Context, owner string) (limit int, err error) {
 	e, err := m.planOf(ctx, owner)
 	if err != nil {
 		return 0, err
@@ -75,8 +75,7 @@ func (m *Manager) admit(ctx context.Context, owner string) (limit int, err error
 	return e.MaxKeys, nil
 }
 
-// planOf is what the owner is entitled to, with the MaxKeys that hold. Without a
-// provider that is everything.
+// planOf returns the owner's entitlement, with MaxKeys set to the limit in effect.
 func (m *Manager) planOf(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	e := m.everything()
 	if m.plans != nil {
@@ -92,7 +91,7 @@ func (m *Manager) planOf(ctx context.Context, owner string) (entitlement.Entitle
 	return e, nil
 }
 
-// everything is what every owner is entitled to where there is no provider.
+// everything returns the entitlement of every owner of a Manager without a provider.
 func (m *Manager) everything() entitlement.Entitlement {
 	return entitlement.Entitlement{APIAccess: true, MaxKeys: m.opts.MaxKeysPerOwner}
 }

@@ -9,19 +9,20 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A Principal is who a request is, after validation: the key that was
-// presented and what its owner's plan allows.
+// A Principal is the identity of a validated request: the key, and what its owner's
+// plan allows.
 //
-// It never changes, so all requests with the same key share one. Its methods
-// return copies. The zero Principal has no owner and allows nothing.
+// A Principal never changes. Requests with the same key share one, and its methods
+// may be called from many goroutines. They return copies. The zero Principal has no
+// owner and allows nothing, and so does a nil *Principal.
 type Principal struct {
-	// text holds the texts of the record one after the other, and ends where
-	// each of them ends. Apart from text and plan there is no pointer in a
-	// Principal: the garbage collector follows those of every cached key.
+	// text holds the texts of the record one after the other. ends holds the offset
+	// at which each of them ends. Only text and plan have pointers, since the
+	// garbage collector follows the pointers of every cached key.
 	text string
 	ends [texts]uint32
 
-	created, expires, disabled, revoked, lastUsed int64 // Unix microseconds; those of the zero time mean never
+	created, expires, disabled, revoked, lastUsed int64 // Unix microseconds; the zero time means never
 
 	plan *entitlement.Entitlement // nil only in the zero Principal; shared, never changed
 }
@@ -91,15 +92,13 @@ func (p *Principal) at(i int) string {
 	return p.text[start:p.ends[i]]
 }
 
-// Owner returns whose key it is, as the host named the owner in Create. It does
-// not allocate.
+// Owner returns the owner of the key, as passed to Create. It does not allocate.
 func (p *Principal) Owner() string { return p.at(textOwner) }
 
 // KeyID returns the ID of the key. It does not allocate.
 func (p *Principal) KeyID() string { return p.at(textID) }
 
-// Key returns a copy of the key. LastUsedAt is as of the latest look-up in the
-// store.
+// Key returns a copy of the key, as it was when it was last read from the store.
 func (p *Principal) Key() Key {
 	if p == nil || p.plan == nil {
 		return Key{}
@@ -146,18 +145,18 @@ func (p *Principal) Entitlement() entitlement.Entitlement {
 	return p.plan.Clone()
 }
 
-// Allows reports whether the key was given the scope and the owner's plan
-// covers it; see [entitlement.Grants] for the meaning of "*". A key without
-// scopes allows none. It does not allocate.
+// Allows reports whether the key has the scope and the owner's plan covers it; see
+// [entitlement.Grants] for the meaning of "*". A key without scopes allows none. It
+// does not allocate.
 func (p *Principal) Allows(scope string) bool {
-	return p != nil && p.plan != nil && p.plan.Covers(scope) && p.holds(scope)
+	return p != nil && p.plan != nil && p.plan.Covers(scope) && p.hasScope(scope)
 }
 
-// holds reports whether one of the key's own scopes grants the scope.
-func (p *Principal) holds(scope string) bool {
+// hasScope reports whether one of the key's own scopes grants the scope.
+func (p *Principal) hasScope(scope string) bool {
 	for list := p.at(textScopes); list != ""; {
-		var held string
-		if held, list = cutItem(list); entitlement.Grants([]string{held}, scope) {
+		var granted string
+		if granted, list = cutItem(list); entitlement.Grants([]string{granted}, scope) {
 			return true
 		}
 	}
@@ -173,8 +172,8 @@ func (p *Principal) allowsAll(scopes []string) bool {
 	return true
 }
 
-// under returns p under another plan.
-func (p *Principal) under(plan *entitlement.Entitlement) *Principal {
+// withPlan returns a copy of p with another plan.
+func (p *Principal) withPlan(plan *entitlement.Entitlement) *Principal {
 	other := *p
 	other.plan = plan
 	return &other
@@ -182,16 +181,15 @@ func (p *Principal) under(plan *entitlement.Entitlement) *Principal {
 
 type principalKey struct{}
 
-// PrincipalFromContext returns the Principal that [Manager.Require] put into
-// the request's context. It is false when the request did not pass through
-// Require.
+// PrincipalFromContext returns the Principal that [Manager.Require] put into the
+// request's context. It returns false if the request did not pass through Require.
 func PrincipalFromContext(ctx context.Context) (*Principal, bool) {
 	p, ok := ctx.Value(principalKey{}).(*Principal)
 	return p, ok
 }
 
-// MustPrincipal is like [PrincipalFromContext] but panics when there is no
-// Principal: for handlers that must never run without Require before them.
+// MustPrincipal is like [PrincipalFromContext] but panics if there is no Principal.
+// Use it in handlers that must never run without Require.
 func MustPrincipal(ctx context.Context) *Principal {
 	p, ok := PrincipalFromContext(ctx)
 	if !ok {

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// keepPrivate makes h one that no shared cache stores (RFC 9111, section 5.2.2). It
-// finds the headers in any case of their letters, as HTTP/1 sends them.
+// keepPrivate changes h so that no shared cache stores the response (RFC 9111, section
+// 5.2.2). It ignores the case of header names, since handlers may set names that are
+// not canonical and HTTP/1 sends them unchanged.
 func keepPrivate(h http.Header) {
 	var directives []string
 	for name, values := range h {
@@ -22,10 +23,10 @@ func keepPrivate(h http.Header) {
 	h["Cache-Control"] = []string{strings.Join(append([]string{"private"}, directives...), ", ")}
 }
 
-// appendDirectives appends the directives of a Cache-Control that mean something in
-// a private response, other than private itself. A comma in quotes splits a list of
-// fields into unknown directives, which only loses that list. So what looks like a
-// directive may stand in quotes, and private has to come first.
+// appendDirectives appends the directives of a Cache-Control that have a meaning in a
+// private response, except private itself. It does not parse quoted lists of fields:
+// a comma in one splits it into unknown directives, which caches ignore. Such a part
+// can contain a quote, so the caller must put private first.
 func appendDirectives(directives, values []string) []string {
 	for _, value := range values {
 		for d := range strings.SplitSeq(value, ",") {
@@ -43,9 +44,9 @@ func appendDirectives(directives, values []string) []string {
 	return directives
 }
 
-// isForSharedCaches reports whether a response header tells CDNs and proxies what to
-// cache, and takes precedence over Cache-Control there (RFC 9213). The name of most
-// ends as in CDN-Cache-Control.
+// isForSharedCaches reports whether a response header controls CDNs and proxies, and
+// takes precedence over Cache-Control there (RFC 9213). Most are named like
+// CDN-Cache-Control.
 func isForSharedCaches(name string) bool {
 	const targeted = "-cache-control"
 	if n := len(name) - len(targeted); n >= 0 && strings.EqualFold(name[n:], targeted) {

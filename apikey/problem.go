@@ -10,14 +10,14 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// retryAfter is what a client is asked to wait in an outage, in seconds.
+// retryAfter is the Retry-After during an outage, in seconds.
 const retryAfter = "5"
 
 const maxRealm = 128 // bytes
 
-// A problem is an answer to a refused request: problem details (RFC 9457) with
-// a code that programs can rely on. It says nothing about the key, so that
-// whoever tries tokens learns nothing but yes or no.
+// A problem is the response to a refused request: problem details (RFC 9457) with a
+// stable code for programs. It contains nothing about the key, so that an attacker who
+// tries tokens learns only that they are refused.
 type problem struct {
 	status int
 	body   []byte
@@ -39,8 +39,8 @@ var (
 	problemInternal          = newProblem(http.StatusInternalServerError, "internal_error")
 )
 
-// problemOf decides how an error is answered. An outage comes first: what it
-// wraps is the store's, and must not turn into a verdict on the key.
+// problemOf returns the response to an error. It tests for an outage first, since an
+// outage may wrap a foreign error that matches one of the others.
 func problemOf(err error) *problem {
 	switch {
 	case errors.Is(err, ErrUnavailable):
@@ -59,17 +59,16 @@ func problemOf(err error) *problem {
 	return problemInternal
 }
 
-// StatusCode returns the HTTP status that [Manager.Require] answers an error of
-// [Manager.Validate] with: 401 for [ErrUnauthenticated], 400 for
-// [ErrAmbiguous], 403 for [ErrForbidden], 429 for [ErrLimited], 503 for [ErrUnavailable]. An error
-// that comes from elsewhere says nothing about the credential and is 500, nil
-// included.
+// StatusCode returns the HTTP status with which [Manager.Require] answers an error of
+// [Manager.Validate]: 400 for [ErrAmbiguous], 401 for [ErrUnauthenticated], 403 for
+// [ErrForbidden], 429 for [ErrLimited] and 503 for [ErrUnavailable]. For other errors,
+// and for nil, it returns 500.
 func StatusCode(err error) int { return problemOf(err).status }
 
-// WriteError answers a request that [Manager.ValidateRequest] refused just as
-// [Manager.Require] would, [Options.ErrorHandler] included. For a scope that
-// [Principal.Allows] denied, pass [ErrScope]. It sets headers and writes the
-// response, so nothing may be written before or after it.
+// WriteError sends the response to a request that [Manager.ValidateRequest] refused,
+// as [Manager.Require] does. It calls [Options.ErrorHandler] if that is set. If
+// [Principal.Allows] returned false, pass [ErrScope]. Write nothing to w before or
+// after it.
 func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	h := w.Header()
@@ -84,9 +83,9 @@ func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) 
 		h.Set("WWW-Authenticate", `Bearer realm="`+m.opts.Realm+`"`+attrs)
 	}
 	if m.opts.ErrorHandler != nil {
-		a := &answer{ResponseWriter: w, status: p.status}
+		a := &errorResponse{ResponseWriter: w, status: p.status}
 		hooked := &hookedWriter{ResponseWriter: w, begin: a.begin}
-		m.handOn(hooked.writer(), r, r.WithContext(r.Context()), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.serveNext(hooked.writer(), r, r.WithContext(r.Context()), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			m.opts.ErrorHandler(w, r, err)
 		}))
 		if a.written {
@@ -106,9 +105,9 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// challenge returns the attributes behind the realm in WWW-Authenticate
-// (RFC 6750, section 3), and whether that header belongs in the answer at all.
-// No plan is bought by presenting another token, so the lack of one is none.
+// challenge returns the attributes that follow the realm in WWW-Authenticate
+// (RFC 6750, section 3), and whether the response has that header. A plan without API
+// access gets none, since another token would not help.
 func challenge(p *problem, err error) (attrs string, ok bool) {
 	switch p {
 	case problemUnauthorized:
@@ -139,23 +138,23 @@ func validateRealm(realm string) error {
 	return nil
 }
 
-// A scopeError is [ErrScope] together with what the route requires.
+// A scopeError is [ErrScope] with the scopes that the route requires.
 type scopeError struct{ scopes []string }
 
 func (e *scopeError) Error() string { return ErrScope.Error() + ": " + strings.Join(e.scopes, " ") }
 
 func (e *scopeError) Unwrap() error { return ErrScope }
 
-// An answer observes what [Options.ErrorHandler] writes. It finds out whether the
-// handler answered, and gives an answer that names no status the refusal's, where
-// net/http would say 200.
-type answer struct {
+// An errorResponse observes what [Options.ErrorHandler] writes. It records whether the
+// handler wrote a response. If the handler sets no status, it sends the problem's
+// status instead of 200.
+type errorResponse struct {
 	http.ResponseWriter
 	status  int
 	written bool
 }
 
-func (a *answer) begin(status int) {
+func (a *errorResponse) begin(status int) {
 	switch {
 	case status == 0 && !a.written:
 		a.written = true

@@ -12,15 +12,15 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A cachedRecord is a record in the shared cache, which older and newer versions of a
-// service may use at the same time.
+// A cachedRecord is a record in the shared cache. Older and newer versions of a service
+// may use the cache at the same time.
 type cachedRecord struct {
 	Version int `json:"v"`
 	recordjson.Record
 }
 
-// recordVersion must change if an older version would misread a record of this one.
-// Records of other versions count as missing.
+// recordVersion must change if older versions of this package would misread a new
+// record. Records of other versions count as missing.
 const recordVersion = 1
 
 var errRecord = errors.New("not a record of this version")
@@ -34,8 +34,8 @@ func encodeRecord(r store.Record) ([]byte, error) {
 	return json.Marshal(cachedRecord{recordVersion, cached})
 }
 
-// decodeRecord also refuses unknown fields: a later version may store in one of them
-// that the key has ended.
+// decodeRecord refuses unknown fields, since a later version may use one to mark a key
+// as revoked.
 func decodeRecord(b []byte) (store.Record, error) {
 	var cached cachedRecord
 	if err := strictjson.DecodeCanonical(b, &cached); err != nil || cached.Version != recordVersion {
@@ -47,7 +47,7 @@ func decodeRecord(b []byte) (store.Record, error) {
 // loadedFromShared returns the key of an entry of the shared cache.
 func (m *Manager) loadedFromShared(key cache.Key, value []byte) (found cache.Loaded[*cachedKey], ok bool) {
 	r, err := decodeRecord(value)
-	if err != nil || !possible(r, store.Digest(key)) || m.ended.contradicts(r) {
+	if err != nil || !isRecordOf(r, store.Digest(key)) || m.ended.contradicts(r) {
 		return found, false
 	}
 	return m.loaded(r), true

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// handOn calls next with in, which is a copy of r, without any credential in its
-// headers. It leaves the headers of r as they are, since they are not ours to change
-// (see [http.Handler]).
+// serveNext calls next with in, a copy of r, and removes the credential from the copy's
+// headers. It does not change the headers of r, which belong to the caller (see
+// [http.Handler]).
 //
-// net/http keeps some things on its own request, and would not find them on a copy.
-// Above all, the server deletes the files of r.MultipartForm after the response. An
-// HTTP/1 server does not do so after a panic, so handOn does.
-func (m *Manager) handOn(w http.ResponseWriter, r, in *http.Request, next http.Handler) {
+// The server and routers use some fields of r after the handler has returned, so
+// serveNext copies them back. In particular, the server deletes the files of
+// r.MultipartForm after the response. An HTTP/1 server does not do so after a panic,
+// so serveNext does.
+func (m *Manager) serveNext(w http.ResponseWriter, r, in *http.Request, next http.Handler) {
 	in.Header = m.strip(r.Header)
 	if r.Trailer == nil && r.ContentLength < 0 {
 		r.Trailer = http.Header{} // the server adds trailers that were not announced
@@ -20,7 +21,7 @@ func (m *Manager) handOn(w http.ResponseWriter, r, in *http.Request, next http.H
 	}
 	parsed, panicked := r.MultipartForm != nil, true
 	defer func() {
-		giveBack(r, in)
+		copyBack(r, in)
 		if panicked && !parsed && r.MultipartForm != nil {
 			_ = r.MultipartForm.RemoveAll()
 		}
@@ -29,9 +30,9 @@ func (m *Manager) handOn(w http.ResponseWriter, r, in *http.Request, next http.H
 	panicked = false
 }
 
-// giveBack sets those fields of r that net/http set in its copy. It writes only
-// fields that differ: middlewares outside may still read the others.
-func giveBack(r, in *http.Request) {
+// copyBack copies the fields that net/http has set in the copy, in, to r. It writes
+// only fields that differ, since outer middlewares may read the others.
+func copyBack(r, in *http.Request) {
 	if r.MultipartForm == nil && in.MultipartForm != nil {
 		r.MultipartForm = in.MultipartForm
 	}
@@ -43,12 +44,12 @@ func giveBack(r, in *http.Request) {
 	}
 	if r.Pattern != in.Pattern {
 		r.Pattern = in.Pattern
-		givePathValues(r, in)
+		copyPathValues(r, in)
 	}
 }
 
-// givePathValues sets the path values of in's pattern, as in "/keys/{id}", in r.
-func givePathValues(r, in *http.Request) {
+// copyPathValues copies the path values of in's pattern, such as "/keys/{id}", to r.
+func copyPathValues(r, in *http.Request) {
 	for i, part := range strings.Split(in.Pattern, "{") {
 		name, _, ok := strings.Cut(part, "}")
 		if name = strings.TrimSuffix(name, "..."); i > 0 && ok && name != "$" {

@@ -10,10 +10,10 @@ import (
 // reuseInterval is the minimum time between two warnings of one revoked key in use.
 const reuseInterval = time.Minute
 
-// reuses bounds the warnings of revoked keys in use, since a client decides how
-// often it presents one. An owner's keys share a row of limits and a key uses one of
-// them, so that the revoked keys of one owner cannot suppress the warnings of all
-// others. Keys that share a limit share its warnings.
+// reuses bounds the warnings about revoked keys in use, since a client decides how
+// often it presents one. All keys of an owner share a row of limits, so that they
+// cannot suppress the warnings about every other owner's keys. Each key uses one limit
+// of the row. Keys with the same limit share its warnings.
 type reuses struct {
 	seed maphash.Seed
 	rows [512][8]logLimit
@@ -28,8 +28,8 @@ func (r *reuses) take(owner, id string, now time.Time) (suppressed int64, due bo
 	return row[maphash.String(r.seed, id)%uint64(len(row))].take(now.UnixMicro(), reuseInterval)
 }
 
-// reportReuse reports a revoked key in use. Without OnEvent it takes no longer than
-// another refusal, but for one in a minute.
+// reportReuse reports a revoked key in use. Without OnEvent, it is as fast as the
+// report of another refusal, except once a minute.
 func (m *Manager) reportReuse(ctx context.Context, now time.Time, p *Principal) {
 	if m.log.Enabled(ctx, EventRevokedKeyUsed.level()) {
 		if suppressed, due := m.reuses.take(p.Owner(), p.KeyID(), now); due {

@@ -86,7 +86,7 @@ func (a *revokeAll) all(ctx context.Context) error {
 		}
 		if last = done.value[0].ID; ctx.Err() != nil {
 			// The error says that there is more to do.
-			_, _ = a.keys.Change(context.WithoutCancel(ctx), nil, []cache.Key{ownerKey(a.owner)}, made)
+			_, _ = a.keys.Change(context.WithoutCancel(ctx), nil, []cache.Key{ownerKey(a.owner)}, alreadyWritten)
 			return ctx.Err()
 		}
 	}

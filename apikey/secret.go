@@ -8,22 +8,22 @@ import (
 
 const redacted = "[redacted]"
 
-// A Secret holds a token. Whatever prints or encodes it writes "[redacted]":
-// every verb of fmt, log/slog, encoding/json, encoding/xml, encoding/gob,
-// text/template and html/template, also where it is in an unexported field of
-// something else. Nothing can be decoded into it, and database/sql refuses it.
+// A Secret holds a token. It prints and encodes as "[redacted]": with every verb of
+// fmt, and with log/slog, encoding/json, encoding/xml, encoding/gob, text/template and
+// html/template, even in an unexported field of another value. Nothing can be decoded
+// into a Secret, and database/sql refuses it.
 //
-// Debuggers, and dumpers that follow unexported pointers by reflection, still
-// show the text.
+// Debuggers, and packages that follow unexported pointers by reflection, still show
+// the token.
 type Secret struct {
-	// A pointer, since fmt prints what is in an unexported field without
-	// asking its methods, and would print a string.
+	// A pointer, since fmt does not call the methods of unexported fields and
+	// would print a string.
 	text *string
 }
 
 func newSecret(text string) Secret { return Secret{text: &text} }
 
-// Reveal returns the token. It is the only way to it; the zero Secret has "".
+// Reveal returns the token. No other method does. For the zero Secret it returns "".
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How many writes of a kind each owner can make in any throttleTime.
+// How many writes of a kind each owner may make in any throttleTime.
 const (
 	maxCreations   = 10 // and registrations and rotations
 	maxUpdates     = 60
@@ -13,16 +13,17 @@ const (
 	throttleTime   = time.Minute
 )
 
-// Throttle counts a write that the owner asks for, by the kind of event that it
-// causes. It returns 0 if the write may be made, and otherwise how long the owner
-// has to wait. An owner may make 10 creations, registrations and rotations together
-// in a minute, 60 updates and 120 revocations. Other kinds are not counted.
+// Throttle counts a write of the owner. The kind is that of the event that the write
+// emits. Throttle returns 0 if the write may be made, and otherwise how long the owner
+// must wait. In any minute an owner may make 60 updates, 120 revocations, and 10
+// creations, registrations and rotations together. Other kinds are not counted.
 //
-// Package selfservice calls Throttle before each write, whether the write then
-// succeeds or not. It counts the writes of an owner's API keys apart from those that
-// the owner makes on the page. Call Throttle in a management API of your own, too. Each Manager
-// counts in memory, for all its callers together: a service of N instances admits
-// up to N times as many writes.
+// Package selfservice calls Throttle before each write, even if the write then fails.
+// It counts writes that are authorized by an API key separately from those that the
+// owner makes on the page. Call Throttle in a management API of your own, too.
+//
+// Each Manager counts in memory, so a service of N instances admits up to N times as
+// many writes. Throttle may be called from many goroutines.
 func (m *Manager) Throttle(owner string, kind EventKind) time.Duration {
 	if q := m.quotas[kind]; q != nil {
 		return q.take(owner, time.Now())
@@ -30,8 +31,8 @@ func (m *Manager) Throttle(owner string, kind EventKind) time.Duration {
 	return 0
 }
 
-// newQuotas leaves revocations a quota of their own, so that one is possible when
-// the others are used up.
+// newQuotas gives revocations a quota of their own, so that an owner can revoke a key
+// after using up the others.
 func newQuotas() map[EventKind]*quota {
 	creations := newQuota(maxCreations)
 	return map[EventKind]*quota{
@@ -40,8 +41,8 @@ func newQuotas() map[EventKind]*quota {
 	}
 }
 
-// A quota bounds the calls of each owner. It remembers the owners of the last
-// throttleTime, all of whom the host knows.
+// A quota bounds the calls of each owner. It holds the owners who called in the last
+// throttleTime. The map needs no bound, since owners come from the host.
 type quota struct {
 	limit  int
 	mu     sync.Mutex

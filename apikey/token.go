@@ -15,11 +15,11 @@ import (
 //
 //	prefix "_" random [mac] checksum
 //
-// random is 30 base62 characters (178 bits). mac is 8, see macKey, if MACKeys are
-// set. checksum is the CRC-32 (IEEE) of everything before it, in base62, padded to
-// 6 with zeros. The length tells the two forms apart. A token has one spelling. With
-// a prefix of up to 10 characters it has at most 55 bytes, so that its digest takes
-// a single block of SHA-256.
+// random has 30 base62 characters (178 bits). mac has 8, and is present if MACKeys are
+// set; see macKey. checksum is the CRC-32 (IEEE) of everything before it, in base62,
+// padded to 6 characters with zeros. The length tells the two forms apart. A token has
+// only one spelling. With a prefix of up to 10 characters it has at most 55 bytes, so
+// that its digest takes a single block of SHA-256.
 const (
 	randomLen   = 30
 	macLen      = 8
@@ -37,7 +37,7 @@ const (
 type tokenFormat struct {
 	prefix     string // with the underscore
 	macs       []*macKey
-	withoutMAC bool             // tokens without a MAC are admitted beside macs
+	withoutMAC bool             // tokens without a MAC are accepted even if there are macs
 	legacy     []*regexp.Regexp // anchored
 }
 
@@ -67,7 +67,7 @@ func validPrefix(s string) bool {
 	return !strings.Contains(s, "__") && !strings.HasSuffix(s, "_")
 }
 
-// anchored makes each pattern match a whole token or nothing.
+// anchored returns the patterns, changed to match only whole tokens.
 func anchored(patterns []*regexp.Regexp) ([]*regexp.Regexp, error) {
 	var whole []*regexp.Regexp
 	for _, p := range patterns {
@@ -86,7 +86,7 @@ func anchored(patterns []*regexp.Regexp) ([]*regexp.Regexp, error) {
 	return whole, nil
 }
 
-// generate makes a new token.
+// generate returns a new token.
 func (f *tokenFormat) generate() string {
 	b := make([]byte, 0, maxToken)
 	b = append(b, f.prefix...)
@@ -100,23 +100,23 @@ func (f *tokenFormat) generate() string {
 	return string(append(b, sum[:]...))
 }
 
-// wellFormed reports whether token has one of the forms that are admitted: the
-// length, the prefix and the alphabet.
+// wellFormed reports whether token has the length, the prefix and the alphabet of an
+// accepted form.
 //
-// Without MACKeys both are, so that giving up MACs locks nobody out. With them
-// only the form with a MAC is, since a forger would leave the MAC off, unless
-// AcceptWithoutMAC says otherwise.
+// Without MACKeys both forms are accepted, so that tokens with a MAC still work after
+// MACKeys are removed. With MACKeys only the form with a MAC is accepted, since a
+// forger would leave out the MAC, unless AcceptWithoutMAC is set.
 func (f *tokenFormat) wellFormed(token string) bool {
-	return (f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.own(token)
+	return (f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.hasOwnForm(token)
 }
 
-// hasMAC reports whether a token of an own form has a MAC.
+// hasMAC reports whether a token for which hasOwnForm returns true has a MAC.
 func (f *tokenFormat) hasMAC(token string) bool {
 	return len(token) == len(f.prefix)+randomLen+macLen+checksumLen
 }
 
-// own reports whether token has one of the two forms, admitted or not.
-func (f *tokenFormat) own(token string) bool {
+// hasOwnForm reports whether token has one of the two forms, accepted or not.
+func (f *tokenFormat) hasOwnForm(token string) bool {
 	if !f.hasMAC(token) && len(token) != len(f.prefix)+randomLen+checksumLen {
 		return false
 	}
@@ -131,9 +131,9 @@ func (f *tokenFormat) own(token string) bool {
 	return true
 }
 
-// genuine checks the checksum and the MAC of a well-formed token. A good MAC
-// admits nobody; a bad one spares the store a look-up.
-func (f *tokenFormat) genuine(token string) bool {
+// verify reports whether a well-formed token has a right checksum and MAC. A right MAC
+// does not make a token valid. A wrong one saves a look-up in the store.
+func (f *tokenFormat) verify(token string) bool {
 	body, sum := token[:len(token)-checksumLen], token[len(token)-checksumLen:]
 	if want := checksum(body); sum != string(want[:]) {
 		return false
@@ -150,8 +150,8 @@ func (f *tokenFormat) genuine(token string) bool {
 	return false
 }
 
-// checksum goes byte by byte, since crc32.ChecksumIEEE would have the token on
-// the heap, to be no faster at this length.
+// checksum computes the CRC-32 byte by byte. crc32.ChecksumIEEE would move the token to
+// the heap and is no faster at this length.
 func checksum(body string) (digits [checksumLen]byte) {
 	crc := ^uint32(0)
 	for i := range len(body) {
@@ -161,10 +161,10 @@ func checksum(body string) (digits [checksumLen]byte) {
 	return digits
 }
 
-// isLegacy reports whether token is one of an earlier system. One of an own form
-// never is: a pattern that matches it must not switch the checksum off.
+// isLegacy reports whether token is one of an earlier system. A token of an own form
+// never is, so that a pattern that matches it cannot bypass the checksum.
 func (f *tokenFormat) isLegacy(token string) bool {
-	if len(f.legacy) == 0 || len(token) > maxLegacy || f.own(token) || !text.IsVisibleASCII(token) {
+	if len(f.legacy) == 0 || len(token) > maxLegacy || f.hasOwnForm(token) || !text.IsVisibleASCII(token) {
 		return false
 	}
 	for _, re := range f.legacy {
@@ -179,14 +179,15 @@ func (f *tokenFormat) hint(token string) string { return token[:len(f.prefix)+hi
 
 func (f *tokenFormat) pattern() string { return `\b` + f.prefix + `[0-9A-Za-z]{36,255}\b` }
 
-// DigestOf returns the SHA-256 of a token, which is all that a store keeps of
-// it. [Manager.Register] takes it for tokens made elsewhere.
+// DigestOf returns the SHA-256 of a token. A store holds only the digest. Pass it to
+// [Manager.Register] for tokens that were generated elsewhere.
 //
-// A fast hash is right for a token: it cannot be guessed, so there is nothing
-// to slow down. NIST SP 800-63B asks for a salted and slow hash only for
-// secrets of less than 112 bits. Tokens of an earlier system must have as many.
+// A fast hash is right here, since a token cannot be guessed. NIST SP 800-63B requires
+// a salted and slow hash only for secrets of less than 112 bits. Tokens of an earlier
+// system must have at least 112 bits of randomness.
 func DigestOf(token string) store.Digest {
-	// The copy stays on the stack; a conversion to []byte would not.
+	// The copy stays on the stack; a conversion to []byte would move the token to
+	// the heap.
 	var b [maxToken]byte
 	if len(token) > len(b) {
 		return digestOfLong(token)
@@ -204,7 +205,7 @@ func digestOfLong(token string) store.Digest {
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// isBase62 says which bytes are in the alphabet.
+// isBase62 holds which bytes are in the alphabet.
 var isBase62 = func() (table [256]bool) {
 	for i := range len(base62) {
 		table[base62[i]] = true
@@ -217,12 +218,13 @@ func randomBase62(n int) string {
 	return string(appendRandom(make([]byte, 0, n), n))
 }
 
-// appendRandom takes 6 bits at a time and drops the two of 64 values that
-// would make some characters likelier than others.
+// appendRandom appends n random characters. It takes 6 bits at a time and rejects two
+// of the 64 values, so that each character has the same probability.
 func appendRandom(b []byte, n int) []byte {
 	var pool [48]byte
 	for n > 0 {
-		// Never fails: it ends the program where the system has no randomness.
+		// Read never returns an error. It ends the program if the system's random
+		// source fails.
 		_, _ = rand.Read(pool[:])
 		for _, r := range pool {
 			if r >>= 2; r < 62 && n > 0 {
@@ -235,7 +237,7 @@ func appendRandom(b []byte, n int) []byte {
 	return b
 }
 
-// putBase62 fills b with the last digits of v, with zeros before them.
+// putBase62 fills b with the last digits of v in base62, padded with zeros.
 func putBase62(b []byte, v uint64) {
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = base62[v%62]

@@ -13,19 +13,19 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A cachedKey is what the cache keeps of a record: facts, whatever the key's
-// status. Decisions are made anew each time.
+// A cachedKey is the cached form of a record. It holds facts only: each validation
+// decides anew whether the key is accepted.
 type cachedKey struct {
-	principal Principal                 // as in a service without plans
-	bound     atomic.Pointer[Principal] // under the owner's plan; nil until there is one
+	principal Principal                 // with the plan of a Manager without Entitlements
+	planned   atomic.Pointer[Principal] // with the owner's latest plan; nil before the first
 
-	touchAfter atomic.Int64 // Unix microseconds: the next use to be written
+	touchAfter atomic.Int64 // Unix microseconds; uses before it are not written
 	expires    int64        // Unix microseconds
 	ended      ending
 	ownerKey   cache.Key
 }
 
-// An ending is a state of a key that admits nobody, whatever the time.
+// An ending is a state in which a key is refused at any time.
 type ending uint8
 
 const (
@@ -34,16 +34,17 @@ const (
 	isRevoked
 )
 
-// Validate finds out whose key the token is and what its owner is entitled to.
+// Validate returns the [Principal] of a token: its key, and the entitlement of the
+// key's owner. It returns an error that matches [ErrUnauthenticated] if the token is
+// not valid, [ErrNotEntitled] if the owner's plan has no API access, and
+// [ErrUnavailable] if the store or the provider fails.
 //
-// It answers an error that matches [ErrUnauthenticated] for a token that is not
-// good, [ErrNotEntitled] when the owner's plan has no API access, and
-// [ErrUnavailable] when the store or the provider could not say. A token that
-// was validated lately is answered from memory, without allocating, locking or
-// waiting; see [Options.CacheTTL]. A key that this Manager has revoked,
-// disabled or rotated is refused from the moment that call returns.
+// For a key in the cache, Validate does not allocate, lock or wait; see
+// [Options.CacheTTL]. A key that this Manager has revoked or disabled, or rotated
+// without a grace period, is refused as soon as that call has returned.
 //
-// Scopes are up to the caller; see [Principal.Allows].
+// Validate does not check scopes; see [Principal.Allows]. It may be called from many
+// goroutines.
 func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error) {
 	if !m.token.wellFormed(token) && !m.token.isLegacy(token) {
 		return nil, m.refuse(ctx, nil, ErrMalformed)
@@ -51,9 +52,9 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 	d, now := DigestOf(token), time.Now()
 	k, err := m.keys.Get(cache.Key(d), now)
 	if err == cache.ErrMiss {
-		// The checksum and the MAC keep forgeries from the store. A hit needs
-		// neither: this very token was looked up before.
-		if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.isLegacy(token) {
+		// The checksum and the MAC keep forged tokens away from the store. A hit
+		// needs no check, since the same token was looked up before.
+		if !(m.token.wellFormed(token) && m.token.verify(token)) && !m.token.isLegacy(token) {
 			return nil, m.refuse(ctx, nil, ErrMalformed)
 		}
 		k, err = m.load(ctx, d)
@@ -88,14 +89,14 @@ func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *
 		if !e.Active(now) {
 			return nil, m.refuse(ctx, p, ErrNotEntitled)
 		}
-		p = k.under(e)
+		p = k.withPlan(e)
 	}
 	m.uses.record(k, d, now)
 	return p, nil
 }
 
-// refusal is the error for the key's status, nil when it is active. It agrees
-// with [Key.Status].
+// refusal returns the error for the key's status, or nil if the key is active. It must
+// agree with [Key.Status].
 func (k *cachedKey) refusal(now time.Time) error {
 	switch {
 	case k.ended == isRevoked:
@@ -108,27 +109,27 @@ func (k *cachedKey) refusal(now time.Time) error {
 	return nil
 }
 
-// under returns the key's Principal under the plan e, a new one only if the plan
+// withPlan returns the key's Principal with the plan e. It allocates only if the plan
 // has changed.
-func (k *cachedKey) under(e *entitlement.Entitlement) *Principal {
-	p := k.bound.Load()
+func (k *cachedKey) withPlan(e *entitlement.Entitlement) *Principal {
+	p := k.planned.Load()
 	if p == nil || p.plan != e {
-		p = k.principal.under(e)
-		k.bound.Store(p)
+		p = k.principal.withPlan(e)
+		k.planned.Store(p)
 	}
 	return p
 }
 
-// load asks the store; it stands apart so that a hit does not pay for what it
-// puts on the heap.
+// load reads the key from the store and caches it. It is a function of its own, and
+// not inlined, so that a hit does not allocate its closures.
 //
 //go:noinline
 func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) {
 	return m.keys.Load(ctx, cache.Key(d), func(ctx context.Context) (cache.Loaded[*cachedKey], error) {
 		seen := m.ended.now()
-		sooner, cancel := m.sooner(ctx)
+		lookup, cancel := m.beforeDeadline(ctx)
 		defer cancel()
-		r, err := m.store.Lookup(sooner, d)
+		r, err := m.store.Lookup(lookup, d)
 		var found cache.Loaded[*cachedKey]
 		switch err = storeError(err); {
 		case errors.Is(err, store.ErrNotFound):
@@ -138,27 +139,27 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 			return found, cache.ErrOverloaded
 		case err != nil:
 			return found, err
-		case !possible(r, d):
+		case !isRecordOf(r, d):
 			return found, errForged
 		}
-		found = m.loadedAsLeft(ctx, r, seen)
+		found = m.loadedFromStore(ctx, r, seen)
 		found.Encode = func() ([]byte, error) { return encodeRecord(r) }
 		return found, nil
 	})
 }
 
-// sooner returns a context that ends shortly before a load is given up, so that the
-// store can still say why it failed.
-func (m *Manager) sooner(ctx context.Context) (context.Context, context.CancelFunc) {
+// beforeDeadline returns a context that ends shortly before ctx, so that the store can
+// still return why it failed.
+func (m *Manager) beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-m.opts.CallTimeout/50))
 	}
 	return context.WithCancel(ctx)
 }
 
-// possible reports whether r can be the record that was asked for.
-func possible(r store.Record, d store.Digest) bool {
-	return r.Digest == d && r.ID != "" && r.Owner != "" && plausible(r.ExpiresAt)
+// isRecordOf reports whether r can be the record with the digest d.
+func isRecordOf(r store.Record, d store.Digest) bool {
+	return r.Digest == d && r.ID != "" && r.Owner != "" && isValidTime(r.ExpiresAt)
 }
 
 func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
@@ -172,21 +173,22 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.ExpiresAt.IsZero() {
 		k.expires = r.ExpiresAt.UnixMicro()
 	}
-	// One in the future comes from a wrong clock, and keeps no use from being recorded.
+	// A time in the future comes from a wrong clock. It must not suppress later uses.
 	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
 	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey, Ended: k.refusal(time.Now()) != nil}
-	// Look again when the expiry has come, in case it was moved meanwhile.
+	// The key is loaded again when it expires, since its expiry may have been
+	// changed.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt
 	}
 	return found
 }
 
-// loadedAsLeft is loaded for what the store has returned, which may contradict
-// what this process has done to the key.
-func (m *Manager) loadedAsLeft(ctx context.Context, r store.Record, seen uint64) cache.Loaded[*cachedKey] {
+// loadedFromStore returns the key of a record that the store returned. If the store has
+// lost a change that this process made to the key, the returned key has the change.
+func (m *Manager) loadedFromStore(ctx context.Context, r store.Record, seen uint64) cache.Loaded[*cachedKey] {
 	r, until := m.ended.check(ctx, r, seen)
 	found := m.loaded(r)
 	if !until.IsZero() && (found.Until.IsZero() || until.Before(found.Until)) {
@@ -195,15 +197,16 @@ func (m *Manager) loadedAsLeft(ctx context.Context, r store.Record, seen uint64)
 	return found
 }
 
-// plausible reports whether t is an instant that the arithmetic here can bear.
-func plausible(t time.Time) bool { return t.Year() >= 1 && !t.After(latest) }
+// isValidTime reports whether t can be converted to Unix microseconds without an
+// overflow.
+func isValidTime(t time.Time) bool { return t.Year() >= 1 && !t.After(latest) }
 
-// ownerKey is the cache's name for an owner.
+// ownerKey returns the cache key of an owner.
 func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }
 
-// refuse reports a refusal and returns its error. p is nil if the key is not
-// known. It costs next to nothing while nobody listens, since an attacker
-// decides how often it is called.
+// refuse reports a refusal and returns err. p is nil if the key is not known. If
+// refusals are neither logged nor passed to OnEvent, refuse does almost nothing, since
+// an attacker decides how often it is called.
 func (m *Manager) refuse(ctx context.Context, p *Principal, err error) error {
 	if m.listens(ctx, EventRefused) {
 		m.report(ctx, p, err)
@@ -211,8 +214,8 @@ func (m *Manager) refuse(ctx context.Context, p *Principal, err error) error {
 	return err
 }
 
-// reportOutage reports that a key could not be validated. A caller that hangs up, or
-// that has waited for as long as it wants to, is no outage.
+// reportOutage reports that a key could not be validated, unless the caller has
+// canceled the call or its deadline has passed.
 func (m *Manager) reportOutage(ctx context.Context, p *Principal) {
 	if ctx.Err() == nil {
 		_ = m.refuse(ctx, p, ErrUnavailable)

@@ -63,7 +63,7 @@ func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 	if !m.group.Healthy() {
 		cancel()
 	}
-	unpropagated, _ := m.plans.Change(ctx, []cache.Key{ownerKey(owner)}, nil, made)
+	unpropagated, _ := m.plans.Change(ctx, []cache.Key{ownerKey(owner)}, nil, alreadyWritten)
 	if ctx.Err() == nil {
 		_ = m.notPropagated(ctx, unpropagated) // which is logged
 	}

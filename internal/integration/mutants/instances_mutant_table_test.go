@@ -372,7 +372,7 @@ var instanceMutants = []mutant{
 		"found.kept = true",
 	}, "./apikey", "TestLevelItemsAge"},
 	{"a record of another key in the shared cache believed", "apikey/record.go", edits{
-		"if err != nil || !possible(r, store.Digest(key)) ||",
+		"if err != nil || !isRecordOf(r, store.Digest(key)) ||",
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenLevel"},
 	{"a shared cache that hangs waited for", "cache/shared.go", edits{
@@ -406,7 +406,7 @@ var instanceMutants = []mutant{
 		"case false && !text.AreUTF8(r.ID, r.Owner",
 	}, "./apikey", "TestRecordsThatAreNotText"},
 	{"a rotation that others do not know of taken for one that they do", "apikey/create.go", edits{
-		"Secret: newSecret(token), Propagated: told}",
-		"Secret: newSecret(token), Propagated: told || true}",
+		"Secret: newSecret(token), Propagated: propagated}",
+		"Secret: newSecret(token), Propagated: propagated || true}",
 	}, "./apikey", "TestRotateKeepsItsToken"},
 }

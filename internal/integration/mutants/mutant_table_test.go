@@ -251,11 +251,11 @@ var mutants = []mutant{
 		"maxReads     = 1 << 20 ",
 	}, "./apikey", "TestDeafStoreGathersNoCalls"},
 	{"rotation not verified", "apikey/create.go", edits{
-		"if err == nil && !done.value.genuine(owner, id, next, ends) {",
+		"if err == nil && !done.value.matches(owner, id, next, ends) {",
 		"if err == nil && done.value.old.ID != id {",
 	}, "./apikey", "TestLyingStore"},
 	{"rotation: an old key of another id believed", "apikey/create.go", edits{
-		"return over && r.old.ID == id &&", "return over &&",
+		"return ended && r.old.ID == id &&", "return ended &&",
 	}, "./apikey", "TestForgedRotations"},
 	{"rotation: another owner's old key believed", "apikey/create.go", edits{
 		"r.old.Owner == owner && r.old.ReplacedBy", "r.old.ReplacedBy",
@@ -294,15 +294,15 @@ var mutants = []mutant{
 		"return *p.plan",
 	}, "./apikey", "TestHandlerChangesNoRights"},
 	{"the plan kept where the provider can change it", "apikey/plan.go", edits{
-		"e = e.Clone() // the provider may go on changing its own",
+		"e = e.Clone() // the provider may still change its own",
 		"",
 	}, "./apikey", "TestHandlerChangesNoRights"},
 	{"the scopes of a key and its metadata mixed up", "apikey/principal.go", edits{
-		"for list := p.at(textScopes); list != \"\"; {\n\t\tvar held",
-		"for list := p.at(textMetadata); list != \"\"; {\n\t\tvar held",
+		"for list := p.at(textScopes); list != \"\"; {\n\t\tvar granted",
+		"for list := p.at(textMetadata); list != \"\"; {\n\t\tvar granted",
 	}, "./apikey", "TestHandlerChangesNoRights"},
 	{"expiry beyond any clock believed", "apikey/validate.go", edits{
-		" && plausible(r.ExpiresAt)",
+		" && isValidTime(r.ExpiresAt)",
 		"",
 	}, "./apikey", "TestBrokenStore"},
 	{"no fence on Update, by the histories", "apikey/write.go", edits{
@@ -345,7 +345,7 @@ func (p *Principal) allows(scope string) bool {`,
 		`r.ID != "" &&`,
 	}, "./apikey", "TestBrokenStore"},
 	{"garbage reaches the store", "apikey/validate.go", edits{
-		"if !(m.token.wellFormed(token) && m.token.genuine(token)) && !m.token.isLegacy(token) {",
+		"if !(m.token.wellFormed(token) && m.token.verify(token)) && !m.token.isLegacy(token) {",
 		"if !m.token.wellFormed(token) && !m.token.isLegacy(token) {",
 	}, "./apikey", "TestGarbageFlood"},
 	{"MAC not checked", "apikey/token.go", edits{
@@ -353,11 +353,11 @@ func (p *Principal) allows(scope string) bool {`,
 		"if k.verify(signed, mac) || true {",
 	}, "./apikey", "TestGarbageFlood"},
 	{"MAC left off", "apikey/token.go", edits{
-		"(f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.own(token)",
-		"f.own(token)",
+		"(f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.hasOwnForm(token)",
+		"f.hasOwnForm(token)",
 	}, "./apikey", "TestTurningMACsOn|TestMACCannotBeLeftOff"},
 	{"a legacy format of the own form switches the checksum off", "apikey/token.go", edits{
-		"len(token) > maxLegacy || f.own(token) || !text.IsVisibleASCII(token)",
+		"len(token) > maxLegacy || f.hasOwnForm(token) || !text.IsVisibleASCII(token)",
 		"len(token) > maxLegacy || !text.IsVisibleASCII(token)",
 	}, "./apikey", "TestTurningMACsOn"},
 	{"a token without a MAC needs no checksum", "apikey/token.go", edits{
@@ -517,8 +517,8 @@ func (p *Principal) allows(scope string) bool {`,
 		"if false {",
 	}, "./apikey", "TestRawHeaders$"},
 	{"a token in a header that proxies log", "apikey/credential.go", edits{
-		"if neverCarries(name) {",
-		"if neverCarries(name) && name == \"Cookie\" {",
+		"if isForbidden(name) {",
+		"if isForbidden(name) && name == \"Cookie\" {",
 	}, "./apikey", "TestHeaderNames$"},
 
 	{"MAC keys printed with a Manager", "apikey/manager.go", edits{

@@ -72,8 +72,8 @@ var overloadMutants = []mutant{
 		"case errors.Is(err, store.ErrBusy) && err == nil:",
 	}, "./apikey", "TestBusyStoreIsNoOutage"},
 	{"a busy store not heard any more", "apikey/validate.go", edits{
-		"m.store.Lookup(sooner, d)",
-		"m.store.Lookup(context.WithoutCancel(sooner), d)",
+		"m.store.Lookup(lookup, d)",
+		"m.store.Lookup(context.WithoutCancel(lookup), d)",
 	}, "./apikey", "TestBusyStoreIsNoOutage"},
 	{"a management call given up before a busy store can say so", "apikey/lane.go", edits{
 		"timeout-timeout/50",

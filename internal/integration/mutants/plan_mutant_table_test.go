@@ -116,8 +116,8 @@ var planMutants = []mutant{
 
 	// What the Manager makes of plans.
 	{"a changed owner's plan kept", "apikey/owner.go", edits{
-		"m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, made)",
-		"m.plans.Change(context.WithoutCancel(ctx), nil, nil, made)\n\t_ = cache.Key{}",
+		"m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, alreadyWritten)",
+		"m.plans.Change(context.WithoutCancel(ctx), nil, nil, alreadyWritten)\n\t_ = cache.Key{}",
 	}, "./apikey", "TestCancelledOwnerNeverValidates"},
 	{"a changed owner told to nobody", "apikey/owner.go", edits{
 		"return true, nil",
