@@ -93,6 +93,9 @@ const (
 	maxStrangers = maxLoads / 4 // of them of keys that are not known
 	maxRenewals  = maxLoads / 8 // of them of values that may still be served; fewer than a usual store has connections
 
+	// maxLate bounds the loads of values that may be served for a short while only.
+	maxLate = maxLoads - maxStrangers - maxRenewals
+
 	// maxWaiting bounds the loads that wait for these places, other than those of
 	// known keys, and the callers that wait for one load that is slow.
 	maxWaiting = 1024
@@ -123,7 +126,7 @@ type Cache[V any] struct {
 
 	// Loads. Those of strangers, which are keys without a value in memory, and
 	// renewals pass through a narrower door before they take a place.
-	places, strangers, renewals *guard.Places
+	places, strangers, renewals, lateRenewals *guard.Places
 
 	breaker *guard.Breaker
 	slow    atomic.Int64 // loads under way for longer than patience
@@ -147,11 +150,12 @@ func New[V any](opts Options) (*Cache[V], error) {
 	}
 	c := &Cache[V]{
 		start: time.Now(), opts: opts,
-		places:    guard.NewPlaces(maxLoads, math.MaxInt),
-		strangers: guard.NewPlaces(maxStrangers, maxWaiting),
-		renewals:  guard.NewPlaces(maxRenewals, maxWaiting),
-		breaker:   guard.NewBreaker(opts.LoadTimeout / 4),
-		flights:   map[flightID]*flight[V]{},
+		places:       guard.NewPlaces(maxLoads, math.MaxInt),
+		strangers:    guard.NewPlaces(maxStrangers, maxWaiting),
+		renewals:     guard.NewPlaces(maxRenewals, maxWaiting),
+		lateRenewals: guard.NewPlaces(maxLate, maxWaiting),
+		breaker:      guard.NewBreaker(opts.LoadTimeout / 4),
+		flights:      map[flightID]*flight[V]{},
 	}
 	c.lease.forEver()
 	var err error

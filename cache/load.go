@@ -297,12 +297,18 @@ func (c *Cache[V]) watch() (returned func()) {
 func (c *Cache[V]) refusal() error { return fmt.Errorf("cache: %w", c.breaker.Err()) }
 
 // renew loads an entry again while it can still be served. Nobody waits for it, so
-// it has few places. If it finds none or fails, a later caller tries again.
+// it has few places. If it finds none or fails, a later caller tries again. In the
+// last tenth of the entry's life it has more places, since callers would wait for the
+// same load a moment later.
 func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Context) (Loaded[V], error)) {
-	if c.renewals.Acquire(ctx, c.wait()) != nil {
+	places := c.renewals
+	if e.ends-time.Since(c.start) < (e.ends-e.began)/10 {
+		places = c.lateRenewals
+	}
+	if places.Acquire(ctx, c.wait()) != nil {
 		return
 	}
-	defer c.renewals.Release()
+	defer places.Release()
 	if !c.gate.enter(&e.key) {
 		return // the cache was closed meanwhile
 	}

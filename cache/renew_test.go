@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -125,7 +126,7 @@ func TestRenewalsLeavePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 500
 		c := newCache(t, cache.Options{TTL: time.Minute})
-		know(t, c, 0, n, 50*time.Second)
+		know(t, c, 0, n, 47*time.Second)
 		var under atomic.Int64
 		hang := func(ctx context.Context) (cache.Loaded[int64], error) {
 			under.Add(1)
@@ -147,6 +148,67 @@ func TestRenewalsLeavePlaces(t *testing.T) {
 			t.Errorf("%d loads at once with a flood, want 8 renewals and 16 of unknown keys", under.Load())
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// Renewals in the last tenth of a life leave the places of unknown keys.
+func TestLateRenewalsLeavePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 500
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		know(t, c, 0, n, 53*time.Second)
+		var under atomic.Int64
+		slow := func(context.Context) (cache.Loaded[int64], error) {
+			under.Add(1)
+			defer under.Add(-1)
+			time.Sleep(time.Second)
+			return cache.Loaded[int64]{Value: 2}, nil
+		}
+		for i := range n {
+			if v, err := use(t.Context(), c, i, slow); v != 1 || err != nil {
+				t.Fatalf("a use that renews: %d, %v", v, err)
+			}
+		}
+		synctest.Wait()
+		if n := under.Load(); n > 48 {
+			t.Errorf("%d late renewals at once, want at most 48", n)
+		}
+		began := time.Now()
+		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
+			t.Errorf("Load of an unknown key beside late renewals: %d, %v after %v, want its value at once", v, err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// C-14: no use of a key waits for a source that is slow, if it can load all keys in
+// use in time.
+func TestRenewalsOfManyKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 2_000
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		load := takes(300*time.Millisecond, 1)
+		began := time.Now()
+		var uses, waited atomic.Int64
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				for time.Since(began) < 5*time.Minute {
+					at := time.Now()
+					_, err := use(t.Context(), c, i, load)
+					if at.Sub(began) > 2*time.Minute { // all keys are known by then
+						if uses.Add(1); time.Since(at) > 0 || err != nil {
+							waited.Add(1)
+						}
+					}
+					time.Sleep(rand.N(2 * time.Second))
+				}
+			})
+		}
+		all.Wait()
+		if waited.Load() > uses.Load()/1000 {
+			t.Errorf("%d of %d uses waited for the source, want next to none", waited.Load(), uses.Load())
+		}
 	})
 }
 

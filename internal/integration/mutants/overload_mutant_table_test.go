@@ -197,6 +197,14 @@ var overloadMutants = []mutant{
 		"guard.NewPlaces(maxRenewals, maxWaiting)",
 		"guard.NewPlaces(maxLoads, math.MaxInt)",
 	}, "./cache", "TestRenewalsLeavePlaces"},
+	{"no more places for renewals of what ends soon", "cache/load.go", edits{
+		"places = c.lateRenewals\n",
+		"places = c.renewals\n",
+	}, "./cache", "TestRenewalsOfManyKeys"},
+	{"late renewals take all places", "cache/cache.go", edits{
+		"guard.NewPlaces(maxLate, maxWaiting)",
+		"guard.NewPlaces(maxLoads, 1<<30)",
+	}, "./cache", "TestLateRenewalsLeavePlaces"},
 	{"an old value renewed over and over", "cache/entry.go", edits{
 		"min(max(at, now+(e.ends-e.began)/20), e.ends)",
 		"min(at, e.ends)",
