@@ -394,6 +394,11 @@ func TestMounts(t *testing.T) {
 			t.Errorf("%s: got %s, want not_found", path, got)
 		}
 	}
+	deep := http.NewServeMux() // its pattern is shorter than the prefix
+	deep.Handle("/api/", http.StripPrefix("/api/admin", p))
+	if w := (&panel{p.keys, deep}).send("ann", "GET", "/api/admin/api/keys", ""); w.Code != 200 {
+		t.Errorf("prefix that is longer than the pattern: got %d, want 200", w.Code)
+	}
 	for _, path := range []string{"/x/api/keys", "/api//keys", "//api/keys", "/api/../api/keys", "/panel.js/", "/x/"} {
 		if got := problemCode(t, p.send("ann", "GET", path, "")); got != "not_found" {
 			t.Errorf("%s without a mux: got %s, want not_found", path, got)

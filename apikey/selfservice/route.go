@@ -100,14 +100,13 @@ func redirectToSlash(w http.ResponseWriter, r *http.Request) bool {
 
 // pathBelowMount returns the part of the request's escaped path that follows the
 // mount point. A router leaves the mount point in the path, unless
-// [http.StripPrefix] has removed it. If it has, the request's URI has the mount
-// point in front of the path.
+// [http.StripPrefix] has removed it. In that case, the mount point is in the part of
+// the request's URI that precedes the path.
 func pathBelowMount(r *http.Request) string {
 	escaped, mount := r.URL.EscapedPath(), mountPoint(r.Pattern)
 	if address, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		removed, ok := strings.CutSuffix(address.EscapedPath(), escaped)
-		before := strings.Split(strings.Trim(removed, "/"), "/")
-		if n := len(before) - len(mount); ok && n >= 0 && matchesMount(before[n:], mount) {
+		if ok && hasMount(strings.Split(strings.Trim(removed, "/"), "/"), mount) {
 			return escaped
 		}
 	}
@@ -135,6 +134,16 @@ func mountPoint(pattern string) []string {
 		elements = elements[:len(elements)-1]
 	}
 	return elements
+}
+
+// hasMount reports whether the mount point occurs in the elements of a path.
+func hasMount(elements, mount []string) bool {
+	for i := range len(elements) - len(mount) + 1 {
+		if matchesMount(elements[i:], mount) {
+			return true
+		}
+	}
+	return false
 }
 
 // matchesMount reports whether escaped elements of a path begin with the mount point.

@@ -76,8 +76,12 @@ var panelMutants = []mutant{
 		"below = \"/\" + strings.TrimPrefix(strings.TrimPrefix(below, \"/\"), \"x/\")",
 	}, "./apikey/selfservice", "TestMounts"},
 	{"panel: the mount point is removed twice", "apikey/selfservice/route.go", edits{
-		"ok && n >= 0 &&",
-		"ok && n > 9 &&",
+		"if ok && hasMount(",
+		"if ok && len(mount) == 0 && hasMount(",
+	}, "./apikey/selfservice", "TestMounts"},
+	{"panel: a prefix that is longer than the pattern is not removed", "apikey/selfservice/route.go", edits{
+		"for i := range len(elements) - len(mount) + 1 {",
+		"for i := max(0, len(elements)-len(mount)); i <= len(elements)-len(mount); i++ {",
 	}, "./apikey/selfservice", "TestMounts"},
 	{"panel: the owner function gets the request of the inner mux", "apikey/selfservice/route.go", edits{
 		"serve(w, r, match",
