@@ -84,9 +84,9 @@ type dialect struct {
 	// not know otherwise that the index has them in the order of a list.
 	endless string
 
-	// fence ends a subquery. It keeps the database from moving the conditions of the
-	// outer query into it, which would make a worse index look better. Empty if the
-	// subquery names its index.
+	// fence ends the subquery of current keys that expire. It keeps the database from
+	// moving the outer conditions into the subquery, which would make a worse index
+	// look better.
 	fence string
 
 	// inOrder ends a query of rows that the transaction goes on to change, and

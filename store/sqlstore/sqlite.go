@@ -29,10 +29,14 @@ var sqlite = dialect{
 	prepare:   true,
 	alone:     aloneInTransaction(""), // lockVersion writes, and there is one writer
 
-	// Without statistics, SQLite takes other indexes of the owner for as good.
+	// Without statistics, SQLite may choose another index of the owner.
 	byCount:    "INDEXED BY keyhatch_keys_current", // it has all columns that are needed
 	byReplaced: "INDEXED BY keyhatch_keys_replaced",
 	byCurrent:  "INDEXED BY keyhatch_keys_current",
+
+	// Keys that expire last are mostly the newest ones. If they are read first, few
+	// others enter the sorted page. The LIMIT, which is none, keeps the order.
+	fence: "ORDER BY expires_at DESC LIMIT -1",
 
 	// RETURNING does not show what a trigger does after the statement.
 	readBack: true,

@@ -194,20 +194,20 @@ var sqlMutants = []mutant{
 	}, "./store/sqlitestore", "TestStore/A_filtered_list"},
 	{"SQLite: ended keys read for a list of current ones", "store/sqlstore/sqlite.go", edits{
 		"byCurrent:  \"INDEXED BY keyhatch_keys_current\",",
-		"byCurrent:  \"\",",
+		"byCurrent:  \"INDEXED BY keyhatch_keys_list\",",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
 	{"PostgreSQL: ended keys read for a list of current ones", "store/sqlstore/postgres.go", edits{
 		"\"OFFSET 0\",",
 		"\"\",",
-	}, "./store/proof", "TestPostgresPlans"},
+	}, "./internal/integration/databases", "TestPostgresPlans"},
 	{"PostgreSQL: current keys that never expire sorted", "store/sqlstore/postgres.go", edits{
 		"\"expires_at DESC, \",",
 		"\"\",",
-	}, "./store/proof", "TestPostgresPlans"},
+	}, "./internal/integration/databases", "TestPostgresPlans"},
 	{"MySQL: ended keys read for a list of current ones", "store/sqlstore/mysql.go", edits{
-		"\"FORCE INDEX (keyhatch_keys_current)\",",
-		"\"\",",
-	}, "./store/proof", "TestMySQLPlans"},
+		"byCurrent:  \"FORCE INDEX (keyhatch_keys_current)\",",
+		"byCurrent:  \"FORCE INDEX (keyhatch_keys_list)\",",
+	}, "./internal/integration/databases", "TestMySQLPlans"},
 	{"SQL: current keys listed without an index", "store/sqlstore/schema/sqlite/4.sql", edits{
 		"ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)",
 		"ON keyhatch_keys (owner, expires_at)",
