@@ -500,6 +500,28 @@ func TestRevokeAllAgainForgetsAll(t *testing.T) {
 	})
 }
 
+// with a shared cache, RevokeAll does not read the owner's ended keys.
+func TestRevokeAllListsNoEndedKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lists atomic.Int64
+		st := &spyStore{Store: memstore.New(), before: func(op string) error {
+			if op == "List" {
+				lists.Add(1)
+			}
+			return nil
+		}}
+		m := newManager(t, st, &apikey.Options{SharedCache: &memoryLevel{}})
+		for _, want := range []int{1, 0} {
+			if want > 0 {
+				create(t, m, "o")
+			}
+			if n, err := m.RevokeAll(t.Context(), "o", ""); n != want || err != nil || lists.Load() > 0 {
+				t.Errorf("RevokeAll = %d, %v and listed keys %d times, want %d and never", n, err, lists.Load(), want)
+			}
+		}
+	})
+}
+
 // A rotation is done and its token there, however long others take to hear.
 func TestRotateKeepsItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

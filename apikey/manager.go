@@ -98,7 +98,9 @@ type Manager struct {
 	uses    *lastUsed
 	reuses  *reuses // of revoked keys
 	ended   endedKeys
-	noPlan  entitlement.Entitlement // of every owner in a service without plans
+
+	undeleted undeletedOwners         // by RevokeAll
+	noPlan    entitlement.Entitlement // of every owner in a service without plans
 
 	failed, overloaded logLimit
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -125,18 +126,46 @@ func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Re
 	})
 }
 
-// forget removes the keys of a batch from the shared cache. If the batch was the
-// first and not full, or failed, it removes all keys of the owner: an earlier call
-// may have revoked some without removing them.
+// forget deletes the keys of a batch from the shared cache. It deletes all keys of the
+// owner if the batch failed, since it may have revoked some, and if an earlier call could
+// not delete the keys that it had revoked.
 func (a *revokeAll) forget(ctx context.Context, revoked []store.Record, err error) error {
 	if a.opts.SharedCache == nil {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // the caller's time may be over, but the change is made
-	if err != nil || a.n == 0 && len(revoked) < store.RevokeBatch {
-		return a.forgetAll(ctx)
+	if first := a.n == 0; err != nil || first && a.undeleted.has(a.owner) {
+		err = a.forgetAll(ctx)
+		a.undeleted.set(a.owner, err != nil)
+		return err
 	}
-	return a.forgetKeys(ctx, revoked)
+	if err = a.forgetKeys(ctx, revoked); err != nil {
+		a.undeleted.set(a.owner, true)
+	}
+	return err
+}
+
+// undeletedOwners are the owners whose revoked keys may still be in the shared cache.
+type undeletedOwners struct {
+	mu     sync.Mutex
+	owners recent[string, struct{}]
+}
+
+func (u *undeletedOwners) has(owner string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, ok := u.owners.get(owner)
+	return ok
+}
+
+func (u *undeletedOwners) set(owner string, undeleted bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if undeleted {
+		u.owners.set(owner, struct{}{})
+	} else {
+		u.owners.remove(owner)
+	}
 }
 
 // listTime bounds how long forgetAll lists keys.

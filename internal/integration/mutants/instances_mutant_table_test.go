@@ -340,9 +340,13 @@ var instanceMutants = []mutant{
 		"tell := false\n",
 	}, "./apikey", "TestLevelForgetsWhatMayHaveHappened"},
 	{"shared cache keeps an owner's keys", "apikey/revokeall.go", edits{
-		"return a.forgetAll(ctx)",
-		"return nil",
+		"err = a.forgetAll(ctx)",
+		"err = nil",
 	}, "./apikey", "TestRevokeAllAgainForgetsAll"},
+	{"ended keys listed by each RevokeAll", "apikey/revokeall.go", edits{
+		"err != nil || first && a.undeleted.has(a.owner)",
+		"err != nil || first",
+	}, "./apikey", "TestRevokeAllListsNoEndedKeys"},
 	{"shared cache believed after a failed delete", "cache/shared.go", edits{
 		"return int64(time.Since(s.cache.start)) < s.distrustOf(&key).Load()",
 		"return false",

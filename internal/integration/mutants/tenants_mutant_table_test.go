@@ -75,8 +75,8 @@ var tenantMutants = []mutant{
 		" {\n\t\t\t_ = last",
 	}, "./apikey", "TestRevokeAllOfAForgetfulStore"},
 	{"a batch is left in the shared cache", "apikey/revokeall.go", edits{
-		"return a.forgetKeys(ctx, revoked)",
-		"return nil",
+		"if err = a.forgetKeys(ctx, revoked); err != nil {",
+		"if err != nil {",
 	}, "./apikey", "TestRevokeAllInBatches"},
 	{"the owner counts as revoked after the first batch", "apikey/ended.go", edits{
 		"if len(revoked) < store.RevokeBatch {",
