@@ -44,7 +44,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/ristretto/v2"
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
@@ -108,18 +107,12 @@ const (
 // one. Its methods may be called from many goroutines. Values are shared by all
 // who get them.
 type Cache[V any] struct {
-	stripes [stripes]stripe[V]
-	groups  [stripes + 1]groupEpoch // the last one is noGroup
-	gen     atomic.Uint64           // how many writes of groups have ended
-
-	// Absent entries live apart, so that a flood of unknown keys cannot push
-	// out known ones.
-	present, absent *ristretto.Cache[uint64, *entry[V]]
-
-	lease       lease
-	markedStale atomic.Int64 // when last, in nanoseconds since the start
-	gate        gate
-	start       time.Time // monotonic deadlines count from here
+	epochs [stripes]epoch
+	groups [stripes + 1]groupEpoch // the last one is noGroup
+	gen    atomic.Uint64           // how many writes of groups have ended
+	table  table[V]
+	lease  lease
+	start  time.Time // monotonic deadlines count from here
 
 	group  *Group      // nil unless the cache has joined one
 	shared *sharing[V] // nil unless Share was called
@@ -135,9 +128,9 @@ type Cache[V any] struct {
 	flights map[flightID]*flight[V] // that can be joined; guarded by flying
 	opts    Options
 
-	closing sync.Mutex // serializes Close
-	sealed  bool
-	closed  bool
+	closing sync.Mutex  // serializes Close
+	closed  atomic.Bool // Close was called
+	ended   bool        // the table is closed
 }
 
 // New returns an empty cache. Close it to end its goroutines.
@@ -158,12 +151,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 		flights:      map[flightID]*flight[V]{},
 	}
 	c.lease.forEver()
-	var err error
-	if c.present, err = newShelf[V](opts.Size); err != nil {
-		return nil, err
-	}
-	if c.absent, err = newShelf[V](max(opts.Size/10, 1)); err != nil {
-		c.present.Close()
+	if err := c.table.open(opts.Size, opts.StaleIfError > 0); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -188,22 +176,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func newShelf[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) {
-	shelf, err := ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
-		NumCounters: 10 * int64(size),
-		MaxCost:     int64(size),
-		BufferItems: 64,
-		// Without this, an entry costs 1 plus ristretto's own bytes, and a
-		// cache of 10,000 holds 175.
-		IgnoreInternalCost: true,
-		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cache: size %d: %w", size, err)
-	}
-	return shelf, nil
-}
-
 // Get returns the value in memory, [ErrNotFound] if it is known that there is
 // none, or [ErrMiss], also if the value should be renewed by a Load. It does not
 // allocate and does not wait. now is time.Now(), which the caller is likely to
@@ -221,35 +193,11 @@ func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
 // find returns an entry that may be served at the given time, by both clocks, or
 // nil.
 func (c *Cache[V]) find(key *Key, elapsed time.Duration, wall int64) *entry[V] {
-	s := c.stripe(key)
-	e := s.recent(key)
-	if e != nil && c.fresh(e, s, elapsed, wall) {
-		return e
-	}
-	if e = c.shelved(key, s, elapsed, wall); e != nil {
-		s.keepRecent(e)
-	}
-	return e
-}
-
-// shelved looks in both of ristretto's caches for an entry that may be served.
-func (c *Cache[V]) shelved(key *Key, s *stripe[V], elapsed time.Duration, wall int64) *entry[V] {
-	if !c.gate.enter(key) {
-		return nil
-	}
-	defer c.gate.leave(key)
-	id := shelfID(key)
-	if e, ok := c.present.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, elapsed, wall) {
-		return e
-	}
-	if e, ok := c.absent.Get(id); ok && equal(&e.key, key) && c.fresh(e, s, elapsed, wall) {
+	if e := c.table.get(key); e != nil && c.fresh(e, elapsed, wall) {
 		return e
 	}
 	return nil
 }
-
-// shelfID is what ristretto knows a key by.
-func shelfID(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
 
 // Close waits for the loads under way and ends the cache's goroutines. It may
 // be called again, also after an error, which can only be ctx's. A Get after
@@ -257,20 +205,22 @@ func shelfID(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
 func (c *Cache[V]) Close(ctx context.Context) error {
 	c.closing.Lock()
 	defer c.closing.Unlock()
-	if !c.sealed {
-		c.sealed = true
+	if !c.closed.Swap(true) {
 		// A write that never ends: nothing is served or filled from here on.
-		for i := range c.stripes {
-			c.stripes[i].epoch.begin()
+		for i := range c.epochs {
+			c.epochs[i].begin()
 		}
 	}
-	if err := c.gate.close(ctx); err != nil {
+	if c.ended {
+		return nil
+	}
+	err := c.awaitFlights(ctx)
+	if err == nil {
+		err = c.table.close(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("cache: close: %w", err)
 	}
-	if !c.closed {
-		c.closed = true
-		c.present.Close()
-		c.absent.Close()
-	}
+	c.ended = true
 	return nil
 }

@@ -154,7 +154,7 @@ func TestWallClockEndsEntry(t *testing.T) {
 
 // C-07
 func TestSingleFlight(t *testing.T) {
-	c := newCache(t, cache.Options{})
+	c := newCache(t, cache.Options{LoadTimeout: time.Minute})
 	const callers = 10_000
 	var calls, failed atomic.Int64
 	resume := make(chan struct{})

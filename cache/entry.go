@@ -5,6 +5,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 // An entry is a fact and how long it may be served. Only when it is to be loaded
@@ -57,18 +59,18 @@ func (e *entry[V]) answer() (V, error) {
 // machine was suspended and the monotonic one stood still. The lease comes before
 // the epochs: a lease that had ended is only extended after everything was marked
 // stale, so that one of the two is seen.
-func (c *Cache[V]) fresh(e *entry[V], s *stripe[V], elapsed time.Duration, wall int64) bool {
-	return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall
+func (c *Cache[V]) fresh(e *entry[V], elapsed time.Duration, wall int64) bool {
+	return c.lease.lasts(elapsed, wall) && c.isCurrent(e) && elapsed < e.ends && wall < e.endsWall
 }
 
 // isCurrent must read the epochs after the entry was read.
-func (c *Cache[V]) isCurrent(e *entry[V], s *stripe[V]) bool {
-	return e.epoch == s.epoch.Load() && e.groupEpoch == c.groups[e.group].Load()
+func (c *Cache[V]) isCurrent(e *entry[V]) bool {
+	return e.epoch == c.epochOf(&e.key).Load() && e.groupEpoch == c.groups[e.group].Load()
 }
 
 // isUnwritten is like isCurrent, but only considers what is known to have changed.
-func (c *Cache[V]) isUnwritten(e *entry[V], s *stripe[V]) bool {
-	return !written(e.epoch, s.epoch.Load()) && e.groupEpoch == c.groups[e.group].Load()
+func (c *Cache[V]) isUnwritten(e *entry[V]) bool {
+	return !written(e.epoch, c.epochOf(&e.key).Load()) && e.groupEpoch == c.groups[e.group].Load()
 }
 
 // age is how long ago the load of an entry began, by the clock that says
@@ -113,4 +115,69 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 func shorten(ttl time.Duration, key *Key) time.Duration {
 	part := time.Duration(binary.LittleEndian.Uint16(key[16:]))
 	return ttl - ttl/(10<<16)*part
+}
+
+// stale returns the value from before in place of a load that has failed, or that
+// the circuit breaker has refused, and puts the next load of the key off.
+func (c *Cache[V]) stale(key *Key, err error) (V, error) {
+	now := time.Now()
+	if e := c.lastKnown(key); e != nil && c.mayBeStale(e, now) {
+		c.putOff(e, now)
+		return e.value, nil
+	}
+	var none V
+	return none, err
+}
+
+// mayBeStale reports whether an entry that has ended may be served for lack of
+// a load. One that has outlived its Until may not: what it says is known to be
+// over, and it may have been prolonged.
+func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
+	return c.age(e, now) < c.opts.StaleIfError && now.UnixNano() < e.untilWall
+}
+
+// mayBeSpared reports whether an entry that has ended may be served though no load
+// has failed, since its source is slow, or was when it was last tried. A change may
+// have been missed if the entry is marked stale, and any change while the bus is
+// down.
+func (c *Cache[V]) mayBeSpared(e *entry[V], now time.Time) bool {
+	return c.lease.lasts(now.Sub(c.start), now.UnixNano()) && !c.lease.limited() && c.isCurrent(e) && c.mayBeStale(e, now)
+}
+
+// putOff puts the next load of an entry off that has ended for want of a load: by a
+// random part of the time since it ended, at least of a second and at most of a
+// TTL. So the source is not asked for everything at once when it is back, and not
+// for everything over and over until then.
+func (c *Cache[V]) putOff(e *entry[V], now time.Time) {
+	age := c.age(e, now)
+	pause := min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)
+	pause = pause/2 + guard.Jitter(pause/2+1)
+	e.due.Store(int64(e.began + age + pause))
+}
+
+// isPutOff reports whether an entry that has ended is served for now, after a load
+// that has failed. Both clocks count, as the source may be back since long ago
+// when a suspended machine goes on.
+func (c *Cache[V]) isPutOff(e *entry[V], now time.Time) bool {
+	return c.age(e, now) < time.Duration(e.due.Load())-e.began && c.mayBeSpared(e, now)
+}
+
+// latest returns the youngest entry of a value in memory, whether or not it may
+// be served: its key is known.
+func (c *Cache[V]) latest(key *Key) *entry[V] {
+	e := c.table.youngest(key)
+	if e == nil || e.absent {
+		return nil
+	}
+	return e
+}
+
+// lastKnown returns the youngest entry of a value, however old it is, unless it
+// was written since.
+func (c *Cache[V]) lastKnown(key *Key) *entry[V] {
+	e := c.latest(key)
+	if e == nil || !c.isUnwritten(e) {
+		return nil
+	}
+	return e
 }

@@ -72,6 +72,13 @@ func (c *Cache[V]) InvalidateGroup(group Key)                      { c.invalidat
 func (c *Cache[V]) ExtendLease(until time.Time, ttl time.Duration) { c.extendLease(until, ttl) }
 func (c *Cache[V]) Disconnect(ttl time.Duration)                   { c.disconnect(ttl) }
 
+// EvictAbsent removes an absent entry, as another one may at any time.
+func (c *Cache[V]) EvictAbsent(key Key) {
+	c.table.latest[stripeOf(&key)].absent.Store(nil)
+	c.table.absent.Del(idOf(&key))
+	c.table.absent.Wait()
+}
+
 // FromShared returns l as if it came from the shared cache.
 func (l Loaded[V]) FromShared() Loaded[V] {
 	l.kept = true

@@ -44,7 +44,7 @@ func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(co
 // being served until they are released.
 func (c *Cache[V]) hold(keys, groups []Key) {
 	for i := range keys {
-		c.stripe(&keys[i]).epoch.begin()
+		c.epochOf(&keys[i]).begin()
 	}
 	for i := range groups {
 		c.groups[groupOf(&groups[i])].begin()
@@ -53,7 +53,7 @@ func (c *Cache[V]) hold(keys, groups []Key) {
 
 func (c *Cache[V]) release(keys, groups []Key) {
 	for i := range keys {
-		c.stripe(&keys[i]).epoch.end()
+		c.epochOf(&keys[i]).end()
 	}
 	for i := range groups {
 		c.groups[groupOf(&groups[i])].end(&c.gen)
@@ -103,20 +103,11 @@ func quiet(epoch uint64) bool { return epoch&writers == 0 }
 // epoch and now.
 func written(epoch, now uint64) bool { return (epoch^now)&^staleMarks != 0 }
 
-// A stripe is the epoch of some of the keys, beside those two of their entries
-// that were hit last, which spare most hits the way through ristretto.
-type stripe[V any] struct {
-	epoch epoch
+// epochOf returns the epoch of the key's stripe.
+func (c *Cache[V]) epochOf(key *Key) *epoch { return &c.epochs[stripeOf(key)] }
 
-	// The absent entry has a place of its own, as in the shelves, so that
-	// unknown keys cannot push out known ones.
-	present, absent atomic.Pointer[entry[V]]
-}
-
-// stripe uses bytes that ristretto does not choose its shards by.
-func (c *Cache[V]) stripe(key *Key) *stripe[V] {
-	return &c.stripes[binary.LittleEndian.Uint64(key[8:])%stripes]
-}
+// stripeOf uses bytes by which the table does not look for entries.
+func stripeOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[8:]) % stripes }
 
 // A groupEpoch is the epoch of the keys whose values were loaded with one of some
 // groups, and when the latest write of one of these groups ended.
@@ -129,7 +120,7 @@ type groupEpoch struct {
 const noGroup = stripes
 
 // groupOf returns the index of a group's epoch.
-func groupOf(key *Key) uint16 { return uint16(binary.LittleEndian.Uint64(key[8:]) % stripes) }
+func groupOf(key *Key) uint16 { return uint16(stripeOf(key)) }
 
 // end ends a write, of which gen is told first: a load that reads gen afterwards
 // begins after the write.
@@ -145,23 +136,4 @@ func (g *groupEpoch) end(gen *atomic.Uint64) {
 func (g *groupEpoch) since(gen uint64) (epoch uint64, same bool) {
 	epoch = g.Load() // first: a write that has moved it has set ended before
 	return epoch, quiet(epoch) && g.ended.Load() <= gen
-}
-
-// recent returns the entry for the key among those hit last, or nil.
-func (s *stripe[V]) recent(key *Key) *entry[V] {
-	if e := s.present.Load(); e != nil && equal(&e.key, key) {
-		return e
-	}
-	if e := s.absent.Load(); e != nil && equal(&e.key, key) {
-		return e
-	}
-	return nil
-}
-
-func (s *stripe[V]) keepRecent(e *entry[V]) {
-	if e.absent {
-		s.absent.Store(e)
-	} else {
-		s.present.Store(e)
-	}
 }

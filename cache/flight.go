@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -77,4 +79,19 @@ func (c *Cache[V]) end(f *flight[V]) {
 	if c.flights[f.id] == f {
 		delete(c.flights, f.id)
 	}
+}
+
+// awaitFlights waits for the flights that are under way now.
+func (c *Cache[V]) awaitFlights(ctx context.Context) error {
+	c.flying.Lock()
+	flights := slices.Collect(maps.Values(c.flights))
+	c.flying.Unlock()
+	for _, f := range flights {
+		select {
+		case <-f.landed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

@@ -62,8 +62,8 @@ func (c *Cache[V]) disconnect(ttl time.Duration) {
 // entry until it is older than [Options.StaleIfError], since no change is known,
 // and the source often fails together with what tells of its changes.
 func (c *Cache[V]) MarkStale() {
-	c.markedStale.Store(int64(time.Since(c.start)))
-	for i := range c.stripes {
-		c.stripes[i].epoch.markStale()
+	c.table.outdate()
+	for i := range c.epochs {
+		c.epochs[i].markStale()
 	}
 }

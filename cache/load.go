@@ -87,13 +87,12 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	if ctx.Err() != nil {
 		return v, false, gaveUp(ctx)
 	}
-	s := c.stripe(key)
 	known := c.latest(key)
-	if known != nil && c.isPutOff(known, s, time.Now()) {
+	if known != nil && c.isPutOff(known, time.Now()) {
 		return known.value, false, nil
 	}
 	if !c.breaker.Ready(*key) {
-		v, err = c.stale(key, s, c.refusal())
+		v, err = c.stale(key, c.refusal())
 		return v, false, err
 	}
 	// The lease counts as of now, too: it may be back before a flight has landed that
@@ -107,7 +106,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	if leads {
 		go c.fly(f, known != nil && !known.ended, nil, load)
 	}
-	late, err := c.await(ctx, f, known, s)
+	late, err := c.await(ctx, f, known)
 	switch {
 	case err != nil:
 		return v, false, err
@@ -116,7 +115,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	case f.err == ErrOverloaded:
 		return v, false, f.err // nothing stale: the source was not asked
 	case f.err != nil:
-		v, err = c.stale(key, s, f.err)
+		v, err = c.stale(key, f.err)
 		return v, false, err
 	}
 	_, same := c.groups[f.entry.group].since(id.gen)
@@ -126,7 +125,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 
 // flightID reads the epochs, which must be done before the load begins.
 func (c *Cache[V]) flightID(key *Key) flightID {
-	return flightID{*key, c.stripe(key).epoch.Load(), c.gen.Load()}
+	return flightID{*key, c.epochOf(key).Load(), c.gen.Load()}
 }
 
 func gaveUp(ctx context.Context) error {
@@ -137,7 +136,7 @@ func gaveUp(ctx context.Context) error {
 // says nothing about the source and so is no reason for a stale value. It returns
 // late if the flight is late, the source is slow and the known value may be
 // served. That a flight waits for its place does not show that the source is slow.
-func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V], s *stripe[V]) (late bool, err error) {
+func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (late bool, err error) {
 	patient := time.NewTimer(patience - time.Since(f.began))
 	defer patient.Stop()
 	for {
@@ -148,7 +147,7 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V], s *
 			return false, gaveUp(ctx)
 		case now := <-patient.C:
 			switch {
-			case known == nil || !c.mayBeSpared(known, s, now):
+			case known == nil || !c.mayBeSpared(known, now):
 			case c.slow.Load() > 0 || c.outage() != nil:
 				return true, nil
 			default:
@@ -162,10 +161,6 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V], s *
 // still be served.
 func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(context.Context) (Loaded[V], error)) {
 	key := &f.id.key
-	open := c.gate.enter(key)
-	if open {
-		defer c.gate.leave(key)
-	}
 	// Another flight may have landed between the caller's look into memory and
 	// this one.
 	now := time.Now()
@@ -191,7 +186,7 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 		return
 	}
 	e, err = c.ask(f, trial, release, load)
-	if err == nil && open {
+	if err == nil {
 		c.fill(e, f.id.gen)
 	}
 	c.land(f, e, err)
@@ -309,11 +304,7 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 		return
 	}
 	defer places.Release()
-	if !c.gate.enter(&e.key) {
-		return // the cache was closed meanwhile
-	}
-	defer c.gate.leave(&e.key)
-	if !c.breaker.Ready(e.key) {
+	if c.closed.Load() || !c.breaker.Ready(e.key) {
 		return
 	}
 	f, leads := c.join(ctx, c.flightID(&e.key))
@@ -329,17 +320,18 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 // fill keeps what was found. What cannot be kept ends at least what was known
 // before, which an outage must not bring back.
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
-	s := c.stripe(&e.key)
-	if !c.keep(e, s, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key, s) != nil {
-		s.epoch.begin()
-		s.epoch.end()
+	if !c.keep(e, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key) != nil {
+		fence := c.epochOf(&e.key)
+		fence.begin()
+		fence.end()
 	}
 }
 
 // keep is false when something was or is being written. A write that begins
 // after the check is no harm: e's epoch is then past, and it is never served.
-func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
-	if !quiet(e.epoch) || s.epoch.Load() != e.epoch {
+func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
+	fence := c.epochOf(&e.key)
+	if !quiet(e.epoch) || fence.Load() != e.epoch {
 		return false
 	}
 	// The group became known only with the value. Its epoch is the one from
@@ -348,32 +340,8 @@ func (c *Cache[V]) keep(e *entry[V], s *stripe[V], gen uint64) bool {
 	if e.groupEpoch, same = c.groups[e.group].since(gen); !same {
 		return false
 	}
-	if !c.endOlder(e, s) {
-		return false
+	if e.absent && c.lastKnown(&e.key) != nil {
+		return false // an absent entry would not end what is known
 	}
-	shelf := c.present
-	if e.absent {
-		if c.lastKnown(&e.key, s) != nil {
-			return false // kept apart, it would not end what is among the present
-		}
-		shelf = c.absent
-	}
-	shelf.Set(shelfID(&e.key), e, 1)
-	s.keepRecent(e)
-	return s.epoch.Load() == e.epoch
-}
-
-// quickSets is how soon after another a Set can lose to it in ristretto.
-const quickSets = 100 * time.Millisecond
-
-// endOlder sees to it that no entry from before the last MarkStale outlives e, to
-// come back in an outage. Such an entry may be set just now, and ristretto keep
-// it in the place of e.
-func (c *Cache[V]) endOlder(e *entry[V], s *stripe[V]) bool {
-	if c.opts.StaleIfError == 0 || int64(time.Since(c.start))-c.markedStale.Load() >= int64(quickSets) {
-		return true
-	}
-	ended := s.epoch.CompareAndSwap(e.epoch, e.epoch+oneVersion)
-	e.epoch += oneVersion
-	return ended
+	return c.table.put(e, fence) && fence.Load() == e.epoch
 }

@@ -51,11 +51,11 @@ var failoverMutants = []mutant{
 		"if e.m.group.Healthy() {",
 		"if e.m.group == nil || e.m.group.Healthy() {",
 	}, "./apikey", "TestDisabledKeyOutlivesTheStore"},
-	{"memory of ended keys without bound", "apikey/recent.go", edits{
+	{"memory of ended keys without bound", "apikey/ended.go", edits{
 		"len(r.young) >= recentSize || time.Since(r.since) >= recentAge",
 		"false",
 	}, "./apikey", "TestEndedKeysAreBounded"},
-	{"the latest ended keys are dropped with the oldest", "apikey/recent.go", edits{
+	{"the latest ended keys are dropped with the oldest", "apikey/ended.go", edits{
 		"map[K]V{}, r.young, time.Now()",
 		"map[K]V{}, nil, time.Now()",
 	}, "./apikey", "TestEndedKeysAreBounded"},

@@ -98,8 +98,8 @@ var instanceMutants = []mutant{
 		"return int64(elapsed) < l.ends.Load()",
 	}, "./cache", "TestLeaseEndsByEitherClock"},
 	{"served though the lease has ended", "cache/entry.go", edits{
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s)",
-		"return c.isCurrent(e, s)",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e)",
+		"return c.isCurrent(e)",
 	}, "./cache", "TestLeaseEndsByEitherClock"},
 	{"load joined from before the lease ended", "cache/load.go", edits{
 		"!leads && !(leased && quiet(id.epoch) && same)",
@@ -237,23 +237,23 @@ var instanceMutants = []mutant{
 		"b.next.CompareAndSwap(next, int64(time.Since(b.start)))",
 		"_ = next",
 	}, "./internal/guard", "TestBreakerRelease"},
-	{"no spreading after an outage", "cache/stale.go", edits{
+	{"no spreading after an outage", "cache/entry.go", edits{
 		"\t\tc.putOff(e, now)\n",
 		"",
 	}, "./cache", "TestPutOff"},
-	{"all loaded at once after an outage", "cache/stale.go", edits{
+	{"all loaded at once after an outage", "cache/entry.go", edits{
 		"pause = pause/2 + guard.Jitter(pause/2+1)",
 		"pause = pause/2 + 0*guard.Jitter(pause/2+1)",
 	}, "./cache", "TestLoadsAreSpreadAfterAnOutage"},
-	{"put off for longer than a TTL", "cache/stale.go", edits{
+	{"put off for longer than a TTL", "cache/entry.go", edits{
 		"min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)",
 		"max(age-(e.ends-e.began), time.Second)",
 	}, "./cache", "TestLoadsAreSpreadAfterAnOutage"},
-	{"put off for a TTL after each failure", "cache/stale.go", edits{
+	{"put off for a TTL after each failure", "cache/entry.go", edits{
 		"min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)",
 		"c.opts.TTL",
 	}, "./cache", "TestLoadsAreSpreadAfterAnOutage|TestOutagesInARow"},
-	{"put off though another instance is silent", "cache/stale.go", edits{
+	{"put off though another instance is silent", "cache/entry.go", edits{
 		"!c.lease.limited() && ",
 		"",
 	}, "./cache", "TestPutOff"},
@@ -273,17 +273,17 @@ var instanceMutants = []mutant{
 		"g.tell(why) // it has never been up",
 		"_ = why",
 	}, "./cache", "TestGroupNeverUp"},
-	{"put off although doubted", "cache/stale.go", edits{
-		"c.isCurrent(e, s) && c.mayBeStale",
+	{"put off although doubted", "cache/entry.go", edits{
+		"c.isCurrent(e) && c.mayBeStale",
 		"c.mayBeStale",
 	}, "./cache", "TestPutOff"},
-	{"put off although not trusted", "cache/stale.go", edits{
+	{"put off although not trusted", "cache/entry.go", edits{
 		"c.lease.lasts(now.Sub(c.start), now.UnixNano()) && ",
 		"",
 	}, "./cache", "TestPutOff"},
-	{"put off past StaleIfError", "cache/stale.go", edits{
-		"c.isCurrent(e, s) && c.mayBeStale(e, now)",
-		"c.isCurrent(e, s)",
+	{"put off past StaleIfError", "cache/entry.go", edits{
+		"c.isCurrent(e) && c.mayBeStale(e, now)",
+		"c.isCurrent(e)",
 	}, "./cache", "TestPutOff"},
 	{"age ignored", "cache/entry.go", edits{
 		"began = began.Add(-min(max(found.Age, 0), MaxDuration))",

@@ -4,16 +4,16 @@ package mutants_test
 var mutants = []mutant{
 	// The cache's fence.
 	{"no epoch compared", "cache/entry.go", edits{
-		"return e.epoch == s.epoch.Load() && e.groupEpoch == c.groups[e.group].Load()",
+		"return e.epoch == c.epochOf(&e.key).Load() && e.groupEpoch == c.groups[e.group].Load()",
 		"return e.groupEpoch == c.groups[e.group].Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"no group epoch compared", "cache/entry.go", edits{
-		"return e.epoch == s.epoch.Load() && e.groupEpoch == c.groups[e.group].Load()",
-		"return e.epoch == s.epoch.Load()",
+		"return e.epoch == c.epochOf(&e.key).Load() && e.groupEpoch == c.groups[e.group].Load()",
+		"return e.epoch == c.epochOf(&e.key).Load()",
 	}, "./cache", "TestFenceMovesOnFailure"},
 	{"epoch read after the load", "cache/load.go", edits{
 		"c.newEntry(f.id.key, f.id.epoch, began, found)",
-		"c.newEntry(f.id.key, c.stripe(&f.id.key).epoch.Load(), began, found)",
+		"c.newEntry(f.id.key, c.epochOf(&f.id.key).Load(), began, found)",
 	}, "./cache", "TestFenceLoadBegunBeforeWrite"},
 	{"group written during the load", "cache/fence.go", edits{
 		"quiet(epoch) && g.ended.Load() <= gen",
@@ -32,16 +32,16 @@ var mutants = []mutant{
 		"func (e *epoch) end()   { e.Add(oneVersion) }",
 	}, "./cache", "TestFenceHoldsOffDuringWrite"},
 	{"filled during a write", "cache/load.go", edits{
-		"if !quiet(e.epoch) || s.epoch.Load() != e.epoch {",
-		"if s.epoch.Load() != e.epoch {",
+		"if !quiet(e.epoch) || fence.Load() != e.epoch {",
+		"if fence.Load() != e.epoch {",
 	}, "./cache", "TestFenceHoldsOffDuringWrite"},
 	{"filled during a write of its group", "cache/fence.go", edits{
 		"quiet(epoch) && g.ended.Load() <= gen",
 		"g.ended.Load() <= gen",
 	}, "./cache", "TestFenceLoadBegunDuringWrite/of_its_group"},
 	{"fills of all groups stopped by one", "cache/fence.go", edits{
-		"return uint16(binary.LittleEndian.Uint64(key[8:]) % stripes)",
-		"return 0 * uint16(binary.LittleEndian.Uint64(key[8:]))",
+		"return uint16(stripeOf(key))",
+		"return 0 * uint16(stripeOf(key))",
 	}, "./cache", "TestFenceOfAnotherGroup"},
 	{"epoch not in the flight's name", "cache/flight.go", edits{
 		"f, ok := c.flights[id]",
@@ -63,23 +63,22 @@ var mutants = []mutant{
 		"!leads && !(leased && quiet(id.epoch) && same)",
 		"!leads && !(leased && (same || true))",
 	}, "./cache", "TestFenceLoadBegunDuringWrite"},
-	{"Forget, Del and Wait instead of epochs", "cache/fence.go", edits{
-		// Without the shortcut past ristretto, whose entries would have to be
-		// removed too.
-		"func (s *stripe[V]) keepRecent(e *entry[V]) {",
-		"func (s *stripe[V]) keepRecent(e *entry[V]) {\n\tif e != nil {\n\t\treturn\n\t}",
-		"\tfor i := range keys {\n\t\tc.stripe(&keys[i]).epoch.begin()\n\t}\n",
+	{"Del and Wait instead of epochs", "cache/fence.go", edits{
+		"\tfor i := range keys {\n\t\tc.epochOf(&keys[i]).begin()\n\t}\n",
 		"",
-		"\tfor i := range keys {\n\t\tc.stripe(&keys[i]).epoch.end()\n\t}\n",
+		"\tfor i := range keys {\n\t\tc.epochOf(&keys[i]).end()\n\t}\n",
 		`	for i := range keys {
 		c.flying.Lock()
 		delete(c.flights, flightID{key: keys[i]})
 		c.flying.Unlock()
-		c.present.Del(shelfID(&keys[i]))
-		c.absent.Del(shelfID(&keys[i]))
+		latest := &c.table.latest[stripeOf(&keys[i])]
+		latest.present.Store(nil)
+		latest.absent.Store(nil)
+		c.table.present.Del(idOf(&keys[i]))
+		c.table.absent.Del(idOf(&keys[i]))
 	}
-	c.present.Wait()
-	c.absent.Wait()
+	c.table.present.Wait()
+	c.table.absent.Wait()
 `,
 	}, "./cache", "TestFenceLoadBegunBeforeWrite|TestFenceNothingStaleAfterWrite$"},
 	{"a write that panics takes the fence with it", "cache/fence.go", edits{
@@ -90,8 +89,8 @@ var mutants = []mutant{
 		"tell := true\n",
 		"tell := false\n",
 	}, "./apikey", "TestWhatIsTold"},
-	{"stale value served though written since", "cache/stale.go", edits{
-		"if e == nil || !c.isUnwritten(e, s) {",
+	{"stale value served though written since", "cache/entry.go", edits{
+		"if e == nil || !c.isUnwritten(e) {",
 		"if e == nil {",
 	}, "./cache", "TestStaleIfError"},
 	{"a prefix of any length", "apikey/token.go", edits{
@@ -102,21 +101,21 @@ var mutants = []mutant{
 		"= maxPrefix + 1 + hintLen",
 		"= maxPrefix + hintLen",
 	}, "./apikey", "TestGoodVectors"},
-	{"stale value served for another TTL", "cache/stale.go", edits{
+	{"stale value served for another TTL", "cache/entry.go", edits{
 		"return c.age(e, now) < c.opts.StaleIfError &&",
 		"return c.age(e, now) < c.opts.StaleIfError+c.opts.TTL &&",
 	}, "./cache", "TestStaleBound"},
-	{"stale value served for ever", "cache/stale.go", edits{
+	{"stale value served for ever", "cache/entry.go", edits{
 		"e != nil && c.mayBeStale(e, now) {",
 		"e != nil {",
 	}, "./cache", "TestStaleIfError"},
 	{"what is gone comes back in an outage", "cache/load.go", edits{
-		"\t\tif c.lastKnown(&e.key, s) != nil {\n\t\t\treturn false",
-		"\t\tif false {\n\t\t\treturn false",
+		"\tif e.absent && c.lastKnown(&e.key) != nil {\n\t\treturn false",
+		"\tif false {\n\t\treturn false",
 	}, "./cache", "TestOutageBringsNothingBack$"},
 	{"what was not kept leaves what was known", "cache/load.go", edits{
-		"!c.keep(e, s, gen) && (e.absent || c.opts.StaleIfError > 0)",
-		"!c.keep(e, s, gen) && e.absent",
+		"!c.keep(e, gen) && (e.absent || c.opts.StaleIfError > 0)",
+		"!c.keep(e, gen) && e.absent",
 	}, "./cache", "TestOutageBringsNothingBackBesideAWrite"},
 	{"age by the monotonic clock alone", "cache/entry.go", edits{
 		"return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))",
@@ -140,15 +139,17 @@ var mutants = []mutant{
 	}, "./cache", "TestKeysAreComparedWhole"},
 
 	// The rest of the cache.
-	{"absent entries among the present ones", "cache/load.go", edits{
-		"shelf = c.absent",
-		"shelf = c.present",
+	{"absent entries among the present ones", "cache/table.go", edits{
+		"t.absent.Set(idOf(&e.key), e, 1)",
+		"t.present.Set(idOf(&e.key), e, 1)",
+		"present, _ := t.present.Get(idOf(key))\n\tabsent, _ := t.absent.Get(idOf(key))",
+		"present, _ := t.present.Get(idOf(key))\n\tabsent := present",
 	}, "./cache", "TestFloodOfAbsentKeysInOneStripe"},
-	{"absent keys as many as values", "cache/cache.go", edits{
-		"newShelf[V](max(opts.Size/10, 1))",
-		"newShelf[V](opts.Size)",
+	{"absent keys as many as values", "cache/table.go", edits{
+		"newRistretto[V](max(size/10, 1))",
+		"newRistretto[V](size)",
 	}, "./cache", "TestSizeIsABound"},
-	{"ten times the size kept", "cache/cache.go", edits{
+	{"ten times the size kept", "cache/table.go", edits{
 		"MaxCost:     int64(size),",
 		"MaxCost:     10 * int64(size),",
 	}, "./cache", "TestSizeIsABound"},
@@ -173,16 +174,16 @@ var mutants = []mutant{
 		"\tfound.Absent = found.Absent || err != nil\n",
 	}, "./cache", "TestBrokenLoads"},
 	{"TTL not checked", "cache/entry.go", edits{
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall",
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s)",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e) && elapsed < e.ends && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e)",
 	}, "./cache", "TestTTL"},
 	{"monotonic clock not checked", "cache/entry.go", edits{
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall",
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e) && elapsed < e.ends && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e) && wall < e.endsWall",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"wall clock not checked", "cache/entry.go", edits{
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends && wall < e.endsWall",
-		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e, s) && elapsed < e.ends",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e) && elapsed < e.ends && wall < e.endsWall",
+		"return c.lease.lasts(elapsed, wall) && c.isCurrent(e) && elapsed < e.ends",
 	}, "./cache", "TestEitherClockEndsEntry"},
 	{"Until not honoured", "cache/entry.go", edits{
 		"e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)",
@@ -200,16 +201,20 @@ var mutants = []mutant{
 		"return ttl - ttl/(10<<16)*part",
 		"return ttl - ttl/10*part/(1<<16)",
 	}, "./cache", "TestShortenNeverLengthens"},
-	{"Get enters after Close", "cache/gate.go", edits{
+	{"an entry from before everything was marked stale comes back", "cache/table.go", edits{
+		"if !t.strict || int64(",
+		"if t.strict || int64(",
+	}, "./cache", "TestOlderEntryEnds"},
+	{"Get enters after Close", "cache/table.go", edits{
 		"if g.closed.Load() {",
 		"if false {",
 	}, "./cache", "TestGate"},
-	{"Close does not wait", "cache/gate.go", edits{
+	{"Close does not wait", "cache/table.go", edits{
 		"for g.lanes[i].inside.Load() > 0 {",
 		"for g.lanes[i].inside.Load() < 0 {",
 	}, "./cache", "TestCloseWaitsForLoads|TestGate"},
 	{"served after Close", "cache/cache.go", edits{
-		"c.stripes[i].epoch.begin()",
+		"c.epochs[i].begin()",
 		"_ = i",
 	}, "./cache", "TestNothingIsKeptAfterClose"},
 
@@ -542,7 +547,7 @@ func (p *Principal) allows(scope string) bool {`,
 		"time.Second); due {",
 		"time.Second); due || true {",
 	}, "./apikey", "TestOutagesAreLoggedOnceASecond"},
-	{"all owners' revoked keys share the warnings", "apikey/reuse.go", edits{
+	{"all owners' revoked keys share the warnings", "apikey/loglimit.go", edits{
 		"row := &r.rows[maphash.String(r.seed, owner)%uint64(len(r.rows))]",
 		"row := &r.rows[maphash.String(r.seed, owner)%1]",
 	}, "./apikey", "TestWarningsOfOneOwnerDoNotHideOthers"},

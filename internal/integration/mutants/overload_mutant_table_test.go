@@ -8,7 +8,7 @@ var overloadMutants = []mutant{
 	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
 		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, c.noPlace()", "\t\treturn nil, ErrOverloaded",
 	}, "./cache", "TestRefusedStrangersLeaveNothing"},
-	{"stale values outlive their end", "cache/stale.go", edits{
+	{"stale values outlive their end", "cache/entry.go", edits{
 		" && now.UnixNano() < e.untilWall", "",
 	}, "./cache", "TestNothingStaleAfterUntil"},
 	{"a round trip for each call of the shared cache", "cache/rediscache/pipeline.go", edits{
@@ -190,8 +190,8 @@ var overloadMutants = []mutant{
 		"return next > 0",
 	}, "./cache", "TestRenewalThatFails"},
 	{"a renewal outside the fence", "cache/load.go", edits{
-		"\tif err == nil && open {",
-		"\tif err == nil && renewed != nil {\n\t\te.epoch = c.stripe(key).epoch.Load()\n\t}\n\tif err == nil && open {",
+		"\tif err == nil {\n\t\tc.fill(",
+		"\tif err == nil && renewed != nil {\n\t\te.epoch = c.epochOf(key).Load()\n\t}\n\tif err == nil {\n\t\tc.fill(",
 	}, "./cache", "TestFenceRenewalBegunBeforeWrite"},
 	{"renewals take all places", "cache/cache.go", edits{
 		"guard.NewPlaces(maxRenewals, maxWaiting)",
@@ -217,8 +217,8 @@ var overloadMutants = []mutant{
 		"patience = 50 * time.Millisecond",
 		"patience = 50 * time.Second",
 	}, "./cache", "TestSlowLoadServesStale"},
-	{"what is doubted served because the source is slow", "cache/stale.go", edits{
-		"c.isCurrent(e, s) && c.mayBeStale",
+	{"what is doubted served because the source is slow", "cache/entry.go", edits{
+		"c.isCurrent(e) && c.mayBeStale",
 		"c.mayBeStale",
 	}, "./cache", "TestSlowLoadIsWaitedFor"},
 	{"a queue without bound", "internal/guard/places.go", edits{

@@ -115,11 +115,11 @@ var planMutants = []mutant{
 	}, "./entitlement/webhook", "TestUnknownProduct"},
 
 	// What the Manager makes of plans.
-	{"a changed owner's plan kept", "apikey/owner.go", edits{
+	{"a changed owner's plan kept", "apikey/plan.go", edits{
 		"m.plans.Change(context.WithoutCancel(ctx), []cache.Key{ownerKey(owner)}, nil, alreadyWritten)",
 		"m.plans.Change(context.WithoutCancel(ctx), nil, nil, alreadyWritten)\n\t_ = cache.Key{}",
 	}, "./apikey", "TestCancelledOwnerNeverValidates"},
-	{"a changed owner told to nobody", "apikey/owner.go", edits{
+	{"a changed owner told to nobody", "apikey/plan.go", edits{
 		"return true, nil",
 		"return false, nil",
 	}, "./apikey", "TestOwnerChangedReachesOthers"},
@@ -147,7 +147,7 @@ var planMutants = []mutant{
 		"case <-time.After(pause):",
 		"case <-time.After(pause / 3):",
 	}, "./apikey", "TestWatchIsCalledAgain"},
-	{"a verdict from a plan that is over", "cache/stale.go", edits{
+	{"a verdict from a plan that is over", "cache/entry.go", edits{
 		" && now.UnixNano() < e.untilWall",
 		"",
 	}, "./apikey", "TestNoVerdictFromAPlanThatIsOver"},
@@ -163,7 +163,7 @@ var planMutants = []mutant{
 		"if next.HasGracePeriod(ends) {",
 		"if next.HasGracePeriod(ends) || grace == 0 {",
 	}, "./apikey", "TestRotateWhileTheProviderIsDown"},
-	{"a downgrade that hides how many are over", "apikey/owner.go", edits{
+	{"a downgrade that hides how many are over", "apikey/plan.go", edits{
 		"o.Excess = max(n-e.MaxKeys, 0)",
 		"o.Excess = 0",
 	}, "./apikey", "TestDowngradeOfMaxKeys"},

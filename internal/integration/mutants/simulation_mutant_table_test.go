@@ -9,7 +9,7 @@ import (
 // upon by itself.
 var simulationMutants = bySimulation(
 	"no epoch compared", "no group epoch compared", "epoch read after the load", "epoch moved only before the write",
-	"epoch not in the flight's name", "Forget, Del and Wait instead of epochs",
+	"epoch not in the flight's name", "Del and Wait instead of epochs",
 )
 
 // bySimulation returns the mutants of these names, with the simulation as the test

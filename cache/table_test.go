@@ -51,3 +51,43 @@ func TestGate(t *testing.T) {
 		}
 	})
 }
+
+// An entry from before everything was marked stale does not come back, though
+// ristretto may prefer it to one that is put right after it.
+func TestOlderEntryEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			name   string
+			strict bool
+			pause  time.Duration // after everything was marked stale
+			ends   bool
+		}{
+			{"at once", true, 0, true},
+			{"later", true, time.Second, false},
+			{"at once, but nothing is served stale", false, 0, false},
+		} {
+			var tab table[int]
+			time.Sleep(time.Second)
+			if err := tab.open(10, tt.strict); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			var fence epoch
+			older := &entry[int]{epoch: fence.Load()}
+			tab.put(older, &fence)
+			tab.outdate()
+			fence.markStale()
+			time.Sleep(tt.pause)
+			e := &entry[int]{epoch: fence.Load()}
+			if !tab.put(e, &fence) || e.epoch != fence.Load() {
+				t.Errorf("%s: the entry is not current", tt.name)
+			}
+			if got := written(older.epoch, fence.Load()); got != tt.ends {
+				t.Errorf("%s: the older entry has ended: %t, want %t", tt.name, got, tt.ends)
+			}
+			if err := tab.close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,212 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+)
+
+// A table keeps the entries of a cache. It alone knows ristretto, which decides what
+// is worth keeping, and which needs care: its Close panics beside any other call,
+// Get may return an entry for a while after Del, and of two quick Sets of a key the
+// older may win. get therefore may return an entry that put has replaced. It is for
+// the caller to compare epochs.
+//
+// Absent entries are kept apart, so that a flood of unknown keys cannot push out
+// known ones.
+type table[V any] struct {
+	latest          [stripes]latest[V] // spare most hits the way through ristretto
+	present, absent *ristretto.Cache[uint64, *entry[V]]
+	gate            gate
+
+	// Unless strict, put may lose to an entry from before the last outdate.
+	strict   bool
+	start    time.Time
+	outdated atomic.Int64 // time of the last outdate, in nanoseconds since start
+}
+
+// The latest entries of a stripe are those that were put or hit last.
+type latest[V any] struct{ present, absent atomic.Pointer[entry[V]] }
+
+// quickSets is how soon after another a Set can lose to it in ristretto.
+const quickSets = 100 * time.Millisecond
+
+// open makes room for a number of values and a tenth of it for absent entries.
+func (t *table[V]) open(size int, strict bool) (err error) {
+	t.strict, t.start = strict, time.Now()
+	if t.present, err = newRistretto[V](size); err != nil {
+		return err
+	}
+	if t.absent, err = newRistretto[V](max(size/10, 1)); err != nil {
+		t.present.Close()
+	}
+	return err
+}
+
+func newRistretto[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) {
+	r, err := ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
+		NumCounters: 10 * int64(size),
+		MaxCost:     int64(size),
+		BufferItems: 64,
+		// Without this, an entry costs 1 plus ristretto's own bytes, and a
+		// cache of 10,000 holds 175.
+		IgnoreInternalCost: true,
+		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache: size %d: %w", size, err)
+	}
+	return r, nil
+}
+
+// idOf is what ristretto knows a key by.
+func idOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
+
+// get returns an entry of the key, or nil. It does not allocate and does not wait.
+func (t *table[V]) get(key *Key) *entry[V] {
+	l := &t.latest[stripeOf(key)]
+	if e := l.present.Load(); e != nil && equal(&e.key, key) {
+		return e
+	}
+	if e := l.absent.Load(); e != nil && equal(&e.key, key) {
+		return e
+	}
+	e := t.find(key)
+	if e != nil {
+		l.keep(e)
+	}
+	return e
+}
+
+// youngest returns the entry of the key whose load began last, or nil.
+func (t *table[V]) youngest(key *Key) *entry[V] {
+	l := &t.latest[stripeOf(key)]
+	e := younger(l.present.Load(), l.absent.Load(), key)
+	return younger(e, t.find(key), key)
+}
+
+// find asks ristretto.
+func (t *table[V]) find(key *Key) *entry[V] {
+	if !t.gate.enter(key) {
+		return nil
+	}
+	defer t.gate.leave(key)
+	present, _ := t.present.Get(idOf(key))
+	absent, _ := t.absent.Get(idOf(key))
+	return younger(present, absent, key)
+}
+
+// younger returns the one of two entries, either of which may be nil or of another
+// key, whose load began later.
+func younger[V any](a, b *entry[V], key *Key) *entry[V] {
+	switch {
+	case a == nil || !equal(&a.key, key):
+		if b == nil || !equal(&b.key, key) {
+			return nil
+		}
+		return b
+	case b == nil || !equal(&b.key, key) || b.began <= a.began:
+		return a
+	}
+	return b
+}
+
+// put keeps an entry, unless ristretto prefers others. It returns false if the epoch
+// of the entry is past.
+func (t *table[V]) put(e *entry[V], fence *epoch) bool {
+	if !t.endOlder(e, fence) || !t.gate.enter(&e.key) {
+		return false
+	}
+	defer t.gate.leave(&e.key)
+	if e.absent {
+		t.absent.Set(idOf(&e.key), e, 1)
+	} else {
+		t.present.Set(idOf(&e.key), e, 1)
+	}
+	t.latest[stripeOf(&e.key)].keep(e)
+	return true
+}
+
+// keep removes the other kind of entry of the same key, which is older.
+func (l *latest[V]) keep(e *entry[V]) {
+	to, other := &l.present, &l.absent
+	if e.absent {
+		to, other = other, to
+	}
+	to.Store(e)
+	if o := other.Load(); o != nil && equal(&o.key, &e.key) {
+		other.CompareAndSwap(o, nil)
+	}
+}
+
+// outdate says that entries that are put from now on must not lose to earlier ones.
+func (t *table[V]) outdate() { t.outdated.Store(int64(time.Since(t.start))) }
+
+// endOlder advances the epoch, if an entry from before the last outdate may outlive
+// e in ristretto and come back in an outage.
+func (t *table[V]) endOlder(e *entry[V], fence *epoch) bool {
+	if !t.strict || int64(time.Since(t.start))-t.outdated.Load() >= int64(quickSets) {
+		return true
+	}
+	ended := fence.CompareAndSwap(e.epoch, e.epoch+oneVersion)
+	e.epoch += oneVersion
+	return ended
+}
+
+// close waits for the other calls, or returns ctx's error and may be called again.
+// From then on get finds nothing that was not hit lately, and put keeps nothing.
+func (t *table[V]) close(ctx context.Context) error {
+	if err := t.gate.close(ctx); err != nil {
+		return err
+	}
+	t.present.Close()
+	t.absent.Close()
+	return nil
+}
+
+// A gate keeps ristretto's Close, which panics beside any other call, until
+// the calls under way have ended. It counts in lanes, by key, so that two
+// processors seldom write to the same line of memory.
+type gate struct {
+	closed atomic.Bool
+	lanes  [64]struct {
+		inside atomic.Int64
+		_      [56]byte
+	}
+}
+
+// enter reports whether the gate is open; then leave must follow.
+func (g *gate) enter(key *Key) bool {
+	lane := &g.lanes[key[17]%64].inside
+	lane.Add(1)
+	// Counted first, looked second: close does it the other way round, so
+	// that one of the two sees the other.
+	if g.closed.Load() {
+		lane.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (g *gate) leave(key *Key) { g.lanes[key[17]%64].inside.Add(-1) }
+
+// close shuts the gate and waits until all have left.
+func (g *gate) close(ctx context.Context) error {
+	g.closed.Store(true)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for i := range g.lanes {
+		for g.lanes[i].inside.Load() > 0 {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
