@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Every validation that needs no store is free of allocations, refusals too.
+// A validation that does not call the store allocates nothing, even if it refuses the key.
 func TestValidateDoesNotAllocate(t *testing.T) {
 	if testkit.Race {
 		t.Skip("the race detector allocates")

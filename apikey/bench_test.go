@@ -20,8 +20,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Benchmark measures, in one run, the floor and beside it what keyhatch adds.
-// The ratio to the floor is what to compare between machines.
+// Benchmark measures the floor, which is the work without keyhatch, and what keyhatch
+// adds. Compare the ratio to the floor between machines.
 func Benchmark(b *testing.B) {
 	floor := 0.0
 	run := func(name string, f func(b *testing.B)) {
@@ -37,7 +37,7 @@ func Benchmark(b *testing.B) {
 			}
 		})
 	}
-	// Each case has a Manager of its own, so that none pays for another's keys.
+	// Each case has its own Manager, so that it does not pay for another's keys.
 	validate := func(keys int, pick func(own []string) (tokens []string, good bool)) func(*testing.B) {
 		return func(b *testing.B) {
 			m, st := benchManager(b)
@@ -84,7 +84,7 @@ func Benchmark(b *testing.B) {
 		}
 	})
 	run("validate/keys=1000", validate(1_000, good))
-	// Of five keys an owner, as without plans.
+	// Five keys for each owner, the default limit.
 	for _, keys := range []int{1, 1_000} {
 		run(fmt.Sprint("validate/plan/keys=", keys), func(b *testing.B) {
 			pro := entitlement.Static(entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}, ValidUntil: time.Now().Add(time.Hour)})
@@ -175,8 +175,8 @@ func Benchmark(b *testing.B) {
 	})
 }
 
-// benchRefused validates a token whose key is in the state, with the logger that
-// services have: warnings are written. The times should not tell the states apart.
+// benchRefused validates a token whose key is in the state, with a logger that writes
+// warnings, as in a service. All states should take the same time.
 func benchRefused(state string) func(*testing.B) {
 	return func(b *testing.B) {
 		logger := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -213,7 +213,7 @@ func benchManager(b *testing.B) (*apikey.Manager, *spyStore) {
 	return newManager(b, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, CacheSize: 200_000}), st
 }
 
-// nowhere lets a benchmark of Create leave the store out.
+// nowhere stores nothing, so that a benchmark of Create does not measure the store.
 type nowhere struct{ store.Store }
 
 func (nowhere) Insert(context.Context, store.Record, int) error { return nil }
@@ -227,12 +227,11 @@ func tokens(b *testing.B, m *apikey.Manager, n int) []string {
 	return tokens
 }
 
-// BenchmarkBytesPerKey shows what a cached key costs, all told: bytes, and the
-// time that it adds to a cycle of the garbage collector. 1,000,000 keys with
-// KEYHATCH_SOAK=1.
+// BenchmarkBytesPerKey measures the total cost of a cached key: bytes, and the time that
+// it adds to a garbage collection. KEYHATCH_SOAK=1 caches 1,000,000 keys.
 func BenchmarkBytesPerKey(b *testing.B) {
 	n := trials(100_000, 1_000_000)
-	// Once is enough, so there is no loop.
+	// One measurement is enough, so there is no loop.
 	m := newManager(b, everyKey{}, &apikey.Options{MaxKeysPerOwner: -1, CacheSize: n, CacheTTL: time.Hour})
 	format, err := apikey.NewTokenFormat("key", nil, nil)
 	if err != nil {
@@ -255,7 +254,7 @@ func BenchmarkBytesPerKey(b *testing.B) {
 	runtime.KeepAlive(all)
 }
 
-// An everyKey has a key for every token, and keeps none of them.
+// An everyKey returns a key for every token, without storing any.
 type everyKey struct{ store.Store }
 
 func (everyKey) Touch(context.Context, []store.Use) error { return nil }
@@ -268,8 +267,8 @@ func (everyKey) Lookup(_ context.Context, d store.Digest) (store.Record, error) 
 	}, nil
 }
 
-// collect returns the size of the heap after a collection, and how long the
-// quickest of several takes.
+// collect returns the size of the heap after a garbage collection, and the shortest
+// duration of several.
 func collect() (heap uint64, cycle time.Duration) {
 	cycle = time.Hour
 	for range 7 {

@@ -21,8 +21,8 @@ import (
 
 var errDown = errors.New("connection refused")
 
-// Invariant 9, R-12, H-14: whatever a store does, nobody is admitted, nothing
-// crashes, and the answer is ErrUnavailable, which is no refusal of the key.
+// Invariant 9, R-12, H-14: if a store misbehaves, Validate accepts no key, does not
+// crash, and returns ErrUnavailable, which does not match a refusal of the key.
 func TestBrokenStore(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -55,21 +55,21 @@ func TestBrokenStore(t *testing.T) {
 				st := &brokenStore{Store: memstore.New(), lookup: tt.lookup}
 				m := newManager(t, st, nil)
 				issued := create(t, m, "o")
-				for range 2 { // nothing is kept
+				for range 2 { // nothing is cached
 					p, err := m.Validate(t.Context(), issued.Secret.Reveal())
 					if p != nil || !errors.Is(err, apikey.ErrUnavailable) {
 						t.Errorf("Validate = %v, %v, want ErrUnavailable", p, err)
 					}
 					if errors.Is(err, apikey.ErrUnauthenticated) || errors.Is(err, apikey.ErrForbidden) {
-						t.Errorf("an outage looks like a verdict on the key: %v", err)
+						t.Errorf("an outage matches a refusal of the key: %v", err)
 					}
 					if got := apikey.StatusCode(err); got != 503 {
-						t.Errorf("an outage looks like a verdict on the key: status %d for %v", got, err)
+						t.Errorf("an outage has the status of a refusal: %d for %v", got, err)
 					}
 				}
 				st.mended.Store(true)
 				wantValid(t, m, issued)
-				time.Sleep(2 * time.Hour) // until what hangs has ended
+				time.Sleep(2 * time.Hour) // until the calls that hang have returned
 			})
 		})
 	}
@@ -89,8 +89,8 @@ func (s *brokenStore) Lookup(ctx context.Context, d store.Digest) (store.Record,
 	return s.lookup(r)
 }
 
-// M-12, advisory 13 (CVE-2020-15223): no management call hides the store's
-// failure, and what may have happened counts as having happened.
+// M-12, advisory 13 (CVE-2020-15223): every management call returns the store's failure.
+// A write that may have happened takes effect in the cache.
 func TestManagementErrorsSurface(t *testing.T) {
 	for _, how := range []string{"error", "panic", "after"} {
 		t.Run(how, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestManagementErrorsSurface(t *testing.T) {
 				}
 				return errDown
 			}
-			if how == "after" { // it happened, and the answer was lost
+			if how == "after" { // the write happened, and its result was lost
 				st.after = func(op string) {
 					if fail(op) != nil && op != "Get" {
 						panic(errDown)
@@ -132,23 +132,23 @@ func TestManagementErrorsSurface(t *testing.T) {
 			} {
 				broken.Store(true)
 				if err := call.f(); !errors.Is(err, apikey.ErrUnavailable) {
-					t.Errorf("%s over a failing store: %v, want ErrUnavailable", call.name, err)
+					t.Errorf("%s with a failing store: %v, want ErrUnavailable", call.name, err)
 				}
 				broken.Store(false)
 			}
 			_, err := m.Validate(ctx, issued.Secret.Reveal())
 			if how == "after" && !errors.Is(err, apikey.ErrRevoked) {
-				t.Errorf("Validate after a Revoke whose answer was lost: %v, want ErrRevoked", err)
+				t.Errorf("Validate after a Revoke whose result was lost: %v, want ErrRevoked", err)
 			}
 			if how != "after" && err != nil {
-				t.Errorf("Validate after a Revoke that did not happen: %v, want the key still good", err)
+				t.Errorf("Validate after a Revoke that did not happen: %v, want the key accepted", err)
 			}
 		})
 	}
 }
 
-// A store that answers with other records than those asked for is an outage.
-func TestForgedManagementAnswers(t *testing.T) {
+// A store that returns other records than the requested ones is an outage.
+func TestForgedManagementResults(t *testing.T) {
 	st := &forgingStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
 	issued := create(t, m, "victim")
@@ -164,7 +164,7 @@ func TestForgedManagementAnswers(t *testing.T) {
 		t.Errorf("Usage by a store that counts -1 = %+v, %v", o, err)
 	}
 	if _, err := m.Revoke(ctx, "victim", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Revoke by a store that does nothing = %v, want ErrUnavailable: it must not look done", err)
+		t.Errorf("Revoke by a store that does nothing = %v, want ErrUnavailable", err)
 	}
 }
 
@@ -188,7 +188,7 @@ func (s *forgingStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ s
 	return r, true, err
 }
 
-// within one process: StaleIfError.
+// StaleIfError, within one process.
 func TestStaleIfError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -217,34 +217,34 @@ func TestStaleIfError(t *testing.T) {
 		time.Sleep(time.Minute)
 		wantRefused(t, m, known, apikey.ErrUnavailable)
 		down.Store(false)
-		time.Sleep(time.Second) // loads are held back no longer than that
+		time.Sleep(time.Second) // the maximum back-off of loads
 		wantValid(t, m, known)
 	})
 }
 
-// Invariants 9 and 10: what was seen to be gone, a plan or a key, does not come
-// back with an outage.
-func TestOutageGivesNothingBack(t *testing.T) {
+// Invariants 9 and 10: a plan or a key that was seen to be missing does not come back
+// during an outage.
+func TestOutageRestoresNoAccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &billing{answer: plan(paid)}
+		b := &billing{result: plan(paid)}
 		st := &brokenStore{Store: memstore.New()}
 		st.mended.Store(true)
 		m := newManager(t, st, &apikey.Options{Entitlements: b, StaleIfError: time.Hour})
 		issued := create(t, m, "o")
 		wantValid(t, m, issued)
-		b.answer = func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }
+		b.result = func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }
 		time.Sleep(time.Minute)
 		for range 2 {
 			wantRefused(t, m, issued, apikey.ErrNotEntitled)
 			time.Sleep(6 * time.Second)
 		}
-		b.answer = func() (entitlement.Entitlement, error) { return paid, errDown }
+		b.result = func() (entitlement.Entitlement, error) { return paid, errDown }
 		wantRefused(t, m, issued, apikey.ErrUnavailable)
 
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		wantValid(t, m, issued)
 		st.mended.Store(false)
-		st.lookup = func(r store.Record) (store.Record, error) { return r, store.ErrNotFound } // as if deleted
+		st.lookup = func(r store.Record) (store.Record, error) { return r, store.ErrNotFound } // as if the key was deleted
 		time.Sleep(time.Minute)
 		for range 2 {
 			wantRefused(t, m, issued, apikey.ErrUnknown)
@@ -255,9 +255,9 @@ func TestOutageGivesNothingBack(t *testing.T) {
 	})
 }
 
-// A store that does nothing and says that it did is not believed.
-func TestLyingStore(t *testing.T) {
-	st := &lyingStore{Store: memstore.New()}
+// A store that reports success without writing is an outage.
+func TestStoreWritesNothing(t *testing.T) {
+	st := &idleStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
 	issued, yes := create(t, m, "o"), true
 	wantValid(t, m, issued)
@@ -270,35 +270,35 @@ func TestLyingStore(t *testing.T) {
 	_, grace := m.Rotate(t.Context(), "o", id, time.Hour)
 	for call, err := range map[string]error{"Update": update, "Revoke": revoke, "RevokeAll": all, "Rotate": rotate, "Rotate with grace": grace} {
 		if !errors.Is(err, apikey.ErrUnavailable) {
-			t.Errorf("%s by a store that does nothing: %v, want ErrUnavailable: it must not look done", call, err)
+			t.Errorf("%s by a store that does nothing: %v, want ErrUnavailable", call, err)
 		}
 	}
 }
 
-type lyingStore struct {
+type idleStore struct {
 	store.Store
 	r store.Record
 }
 
-func (s *lyingStore) Update(context.Context, string, string, store.Change) (store.Record, error) {
+func (s *idleStore) Update(context.Context, string, string, store.Change) (store.Record, error) {
 	return s.r, nil
 }
 
-func (s *lyingStore) Revoke(context.Context, string, string, time.Time, string) (store.Record, bool, error) {
+func (s *idleStore) Revoke(context.Context, string, string, time.Time, string) (store.Record, bool, error) {
 	return s.r, true, nil
 }
 
-func (s *lyingStore) RevokeAll(context.Context, string, time.Time, string) ([]store.Record, error) {
+func (s *idleStore) RevokeAll(context.Context, string, time.Time, string) ([]store.Record, error) {
 	return []store.Record{s.r}, nil
 }
 
-func (s *lyingStore) Rotate(_ context.Context, owner, _ string, next store.Record, _ time.Time, _ int) (old, now store.Record, err error) {
+func (s *idleStore) Rotate(_ context.Context, owner, _ string, next store.Record, _ time.Time, _ int) (old, now store.Record, err error) {
 	old, next.Owner = s.r, owner
 	old.ReplacedBy = next.ID
 	return old, next, nil
 }
 
-// another key of the same owner is no answer either.
+// a store that returns another key of the same owner is an outage.
 func TestAnotherKeyOfTheOwner(t *testing.T) {
 	st := &swappingStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
@@ -308,16 +308,15 @@ func TestAnotherKeyOfTheOwner(t *testing.T) {
 		t.Errorf("Get: got key %s, %v, want ErrUnavailable", k.ID, err)
 	}
 	if k, err := m.Revoke(t.Context(), "o", one.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Revoke: got key %s, %v, want ErrUnavailable: the other one was looked at", k.ID, err)
+		t.Errorf("Revoke: got key %s, %v, want ErrUnavailable, since the store returned another key", k.ID, err)
 	}
 	st.id = ""
 	if k, err := m.Revoke(t.Context(), "o", one.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Revoke without the digest: got key %s, %v, want ErrUnavailable: caches would keep it", k.ID, err)
+		t.Errorf("Revoke without the digest: got key %s, %v, want ErrUnavailable, since no cache could be invalidated", k.ID, err)
 	}
 }
 
-// A swappingStore finds one key, whichever is asked for, or the right one without its
-// digest.
+// A swappingStore always returns the same key, or the requested one without its digest.
 type swappingStore struct {
 	store.Store
 	id string
@@ -331,8 +330,8 @@ func (s *swappingStore) Get(ctx context.Context, owner, id string) (store.Record
 	return r, err
 }
 
-// a rotation of which the store returns anything else than what was asked for
-// gives no token away.
+// Rotate returns no token if the store returns anything but the requested
+// rotation.
 func TestForgedRotations(t *testing.T) {
 	for name, forge := range map[string]func(old, made *store.Record){
 		"another old key":        func(old, _ *store.Record) { old.ID = "other" },
@@ -368,15 +367,15 @@ func (s *rotationForger) Rotate(ctx context.Context, owner, id string, next stor
 	return old, made, err
 }
 
-// A store that does not heed its context keeps nobody waiting, and what it does
-// after all is seen at once.
-func TestDeafStore(t *testing.T) {
+// No call waits longer than CallTimeout for a store that ignores its context. A write
+// that it makes later takes effect at once.
+func TestStoreIgnoresContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st := &deafStore{Store: memstore.New()}
+		st := &hangingStore{Store: memstore.New()}
 		m := newManager(t, st, &apikey.Options{CacheTTL: time.Hour})
 		issued := create(t, m, "o")
 		wantValid(t, m, issued)
-		st.deaf.Store(true)
+		st.hangs.Store(true)
 		began := time.Now()
 		if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
 			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable", err)
@@ -393,36 +392,36 @@ func TestDeafStore(t *testing.T) {
 		defer cancel()
 		began = time.Now()
 		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
-			t.Errorf("Close over a store that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
+			t.Errorf("Close with a store that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
 		}
-		st.deaf.Store(false)
+		st.hangs.Store(false)
 		time.Sleep(2 * time.Minute)
 	})
 }
 
-type deafStore struct {
+type hangingStore struct {
 	store.Store
-	deaf atomic.Bool
+	hangs atomic.Bool
 }
 
-func (s *deafStore) hang() {
-	if s.deaf.Load() {
+func (s *hangingStore) hang() {
+	if s.hangs.Load() {
 		time.Sleep(time.Minute)
 	}
 }
 
-func (s *deafStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
+func (s *hangingStore) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (store.Record, bool, error) {
 	s.hang()
 	return s.Store.Revoke(context.WithoutCancel(ctx), owner, id, at, reason)
 }
 
-func (s *deafStore) Touch(ctx context.Context, uses []store.Use) error {
+func (s *hangingStore) Touch(ctx context.Context, uses []store.Use) error {
 	s.hang()
 	return s.Store.Touch(context.WithoutCancel(ctx), uses)
 }
 
-// Calls that were given up but have not returned are bounded.
-func TestDeafStoreGathersNoCalls(t *testing.T) {
+// The number of calls that were abandoned but have not returned is bounded.
+func TestAbandonedCallsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var under, most atomic.Int64
 		st := &spyStore{Store: memstore.New(), before: func(op string) error {
@@ -452,14 +451,14 @@ func TestDeafStoreGathersNoCalls(t *testing.T) {
 
 func brokenLookup(r store.Record) (store.Record, error) { return r, errDown }
 
-// typedNil is an error as stores return it by mistake: looking into it panics.
+// typedNil is an error that a store returns by mistake. Its methods panic.
 type typedNil struct{ cause error }
 
 func (e *typedNil) Error() string { return "typed nil" }
 func (e *typedNil) Unwrap() error { return e.cause }
 
-// An error that panics when it is looked into is an outage like any other, also
-// where nobody but the Manager would recover.
+// An error whose methods panic is an outage like any other, even in a goroutine in which
+// only the Manager can recover.
 func TestErrorsThatPanic(t *testing.T) {
 	st := &spyStore{Store: memstore.New()}
 	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})

@@ -10,8 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// M-17: a key that would end before the clock of another instance is refused as one
-// that has ended, and a clock that was far ahead prevents no rotation of a leaked key.
+// M-17: Create refuses an expiry that has passed by the clock of another instance. A
+// clock that was far ahead does not prevent the rotation of a leaked key.
 func TestExpiryBetweenTwoClocks(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()
@@ -26,7 +26,7 @@ func TestExpiryBetweenTwoClocks(t *testing.T) {
 	}
 	_, err = m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Now().AddDate(5, 0, 0)})
 	if invalid := (*apikey.InvalidError)(nil); !errors.As(err, &invalid) || invalid.Field != "ExpiresAt" {
-		t.Errorf("Create of a key that ends before another instance's clock: got %v, want an InvalidError of ExpiresAt", err)
+		t.Errorf("Create of a key that has expired by another instance's clock: got %v, want an InvalidError of ExpiresAt", err)
 	}
 	if _, err := m.Rotate(t.Context(), "o", leaked.Key.ID, 0); err != nil {
 		t.Errorf("Rotate without a grace period: %v", err)

@@ -26,10 +26,10 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// testDeadline is far away.
+// testDeadline is in the far future.
 var testDeadline = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// notes are what a handler, a middleware outside and a client saw.
+// notes are the observations of a handler, an outer middleware and a client.
 type notes struct {
 	mu    sync.Mutex
 	lines []string
@@ -41,14 +41,14 @@ func (n *notes) add(format string, args ...any) {
 	n.lines = append(n.lines, fmt.Sprintf(format, args...))
 }
 
-// A conformance is something that net/http does for a handler on its own request
-// and ResponseWriter.
+// A conformance is a feature that net/http implements with its own request and
+// ResponseWriter.
 type conformance struct {
 	name    string
 	handler func(n *notes, w http.ResponseWriter, r *http.Request)
 	outside func(n *notes, r *http.Request)                     // after the handler; may be nil
 	body    func() (contentType string, body io.Reader)         // may be nil
-	raw     string                                              // instead, the rest of an HTTP/1.1 request behind the first header lines
+	raw     string                                              // instead of body: the rest of an HTTP/1.1 request after the first header lines
 	header  http.Header                                         // of the request
 	trailer http.Header                                         // of the request
 	client  func(n *notes, resp *http.Response, content string) // may be nil
@@ -228,8 +228,8 @@ var conformances = []conformance{
 	},
 }
 
-// H-11, H-15: what net/http does on its own request and ResponseWriter works behind
-// the middleware as without it, over HTTP/1.1 and HTTP/2.
+// H-11, H-15: the features that net/http implements with its own request and
+// ResponseWriter work behind the middleware, over HTTP/1.1 and HTTP/2.
 func TestMiddlewareConformance(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
@@ -250,7 +250,7 @@ func TestMiddlewareConformance(t *testing.T) {
 				without := func(next http.Handler) http.Handler { return next }
 				want := c.run(t, proto, without, "X-Other", token)
 				if strings.Contains(c.name, "abort") {
-					want = slices.Replace(want, len(want)-1, len(want), "afterwards: files 0") // HTTP/1.1 leaves them
+					want = slices.Replace(want, len(want)-1, len(want), "afterwards: files 0") // net/http leaves them over HTTP/1.1
 				}
 				if want[len(want)-1] != "afterwards: files 0" {
 					t.Errorf("net/http itself leaves files: %q", want)
@@ -270,8 +270,8 @@ func TestMiddlewareConformance(t *testing.T) {
 	}
 }
 
-// run sends one request to a server with the handler behind the middleware, and
-// returns what was seen.
+// run sends one request to a server with the handler behind the middleware, and returns
+// the notes.
 func (c *conformance) run(t *testing.T, proto int, middleware func(http.Handler) http.Handler, header, value string) []string {
 	t.Helper()
 	n := &notes{}
@@ -310,7 +310,7 @@ func (c *conformance) run(t *testing.T, proto int, middleware func(http.Handler)
 		method = http.MethodPost
 	}
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
-		if code != http.StatusContinue { // which comes beside the handler
+		if code != http.StatusContinue { // which the server may send at any time
 			n.add("%d %s", code, h.Get("Link"))
 		}
 		return nil
@@ -367,7 +367,7 @@ func (c *conformance) sendRaw(t *testing.T, server *httptest.Server, header, val
 	_, _ = io.Copy(io.Discard, resp.Body)
 }
 
-// uploads are the files that net/http has on disk.
+// uploads returns the temporary files of net/http.
 func uploads() []string {
 	files, _ := filepath.Glob(filepath.Join(os.TempDir(), "multipart-*"))
 	return files

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// H-06: no header that browsers or proxies write may be opted in, and no two
-// that one of them could take for each other.
+// H-06: New refuses headers that browsers or proxies set, and two headers that a proxy
+// could confuse.
 func TestHeaderNames(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -80,17 +80,18 @@ func TestHeaderNames(t *testing.T) {
 		}
 		var invalid *apikey.InvalidError
 		if tt.good != (err == nil) || err != nil && (!errors.As(err, &invalid) || invalid.Field != "Headers") {
-			t.Errorf("New with Headers %q: %v, want it to work: %v, or else an InvalidError of Headers", tt.headers, err, tt.good)
+			t.Errorf("New with Headers %q: %v, want success %v, and otherwise an InvalidError of Headers", tt.headers, err, tt.good)
 		}
 	}
 }
 
-// Only what Options.Headers names is read. Authorization is no exception.
+// The middleware reads only the headers in Options.Headers, and Authorization only if it
+// is one of them.
 func TestOnlyOptedInHeaders(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		headers []string
-		good    []string // of the three below
+		good    []string // the ones of the three below that carry a token
 	}{
 		{nil, []string{"Authorization"}},
 		{[]string{"Authorization"}, []string{"Authorization"}},
@@ -106,16 +107,16 @@ func TestOnlyOptedInHeaders(t *testing.T) {
 				want = 200
 			}
 			if a := g.send(t, lines("GET /", name+": "+value)); a.status != want {
-				t.Errorf("Headers %q: a token in %s is answered %d, want %d", tt.headers, name, a.status, want)
+				t.Errorf("Headers %q, token in %s: got status %d, want %d", tt.headers, name, a.status, want)
 			}
 		}
 	}
 }
 
 // H-07, C-05, advisories 8 (CVE-2026-56654), 9 (CVE-2026-28699), 10
-// (GHSA-57q6-fvp4-pqmm) and 12 (CVE-2021-32701): every route decides by the
-// key's scopes alone, whatever the carrier and whatever was asked before. The
-// requests come in random order, from a warm cache.
+// (GHSA-57q6-fvp4-pqmm) and 12 (CVE-2021-32701): every route decides by the key's scopes
+// alone, with each carrier and after any other requests. The requests come in random
+// order, and the cache is warm.
 func TestRouteCarrierScopeMatrix(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key", "X-Service-Token"}, MaxKeysPerOwner: -1})
@@ -137,7 +138,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.Handle(r.pattern, m.Require(r.scopes...)(ok))
-		// The same policy by hand, and in two steps.
+		// The same policy without the middleware, and with two of them.
 		method, path, _ := strings.Cut(r.pattern, " ")
 		mux.HandleFunc(method+" /byhand"+path, func(w http.ResponseWriter, req *http.Request) {
 			p, err := m.ValidateRequest(req)
@@ -155,7 +156,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 	keys := []struct {
 		name   string
 		scopes []string
-		reach  string // the routes that it opens, by index
+		reach  string // the indexes of the routes that it may call
 	}{
 		{"none", nil, "0"},
 		{"read", []string{"reports:read"}, "01"},
@@ -217,7 +218,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 			w := httptest.NewRecorder()
 			mux.ServeHTTP(w, req)
 			if w.Code != want || want == 200 && w.Body.String() != k.name {
-				t.Fatalf("%s (form %d) with key %q in %s: %d %q, want %d whatever the carrier",
+				t.Fatalf("%s (form %d) with key %q in %s: %d %q, want %d with each carrier",
 					r.pattern, c.form, k.name, carrier.header, w.Code, w.Body, want)
 			}
 		}

@@ -23,7 +23,7 @@ import (
 type rollbackStore struct {
 	mu      sync.Mutex
 	now     *memstore.Store
-	before  int64 // revocations that now does not count
+	before  int64 // revocations that the current state does not count
 	lineage string
 }
 
@@ -39,8 +39,8 @@ func (s *rollbackStore) Revocations(ctx context.Context) (store.Revocations, err
 	return store.Revocations{Lineage: lineage, Count: r.Count + before}, err
 }
 
-// backup returns a function that restores what the store holds now of the
-// owners.
+// backup returns a function that restores the owners' records in the store to their
+// current state.
 func (s *rollbackStore) backup(t *testing.T, owners ...string) (restore func()) {
 	t.Helper()
 	counted, err := s.Revocations(t.Context())
@@ -117,12 +117,11 @@ func (s *rollbackStore) Touch(ctx context.Context, uses []store.Use) error {
 	return s.current().Touch(ctx, uses)
 }
 
-// undone collects the events of keys whose end the store has lost, and the
-// errors in the log.
+// undone collects the EventUndone events and the errors in the log.
 type undone struct {
 	mu   sync.Mutex
 	keys []string
-	log  strings.Builder // of errors alone
+	log  strings.Builder // errors only
 }
 
 func (u *undone) options() *apikey.Options {
@@ -136,8 +135,8 @@ func (u *undone) options() *apikey.Options {
 	}}
 }
 
-// want fails unless these keys of owner o were reported since the last want,
-// by an event and an error in the log each.
+// want fails the test unless exactly these keys of owner o were reported since the last
+// call, each by an event and an error in the log.
 func (u *undone) want(t *testing.T, keys ...apikey.Issued) {
 	t.Helper()
 	var want []string
@@ -158,7 +157,7 @@ func (u *undone) want(t *testing.T, keys ...apikey.Issued) {
 	u.log.Reset()
 }
 
-// ends are the ways to end a key for good or until it is enabled again.
+// ends are the calls that revoke or disable a key.
 var ends = []struct {
 	name string
 	do   func(ctx context.Context, m *apikey.Manager, id string) error
@@ -183,9 +182,9 @@ var ends = []struct {
 	}, apikey.ErrExpired},
 }
 
-// invariant 1: a key that this process has ended stays ended when
-// the store goes back to an earlier state, and the first look-up reports it by
-// an event and an error in the log.
+// invariant 1: a key that this process has revoked or disabled stays refused
+// when the store goes back to an earlier state. The first look-up reports it by an event
+// and an error in the log.
 func TestEndedKeysOutliveTheStore(t *testing.T) {
 	for _, tt := range ends {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +206,7 @@ func TestEndedKeysOutliveTheStore(t *testing.T) {
 					wantRefused(t, m, key, tt.want)
 				}
 				wantValid(t, m, other)
-				reports.want(t) // once an hour
+				reports.want(t) // no second report within an hour
 				time.Sleep(20 * time.Hour)
 				wantRefused(t, m, key, tt.want)
 				reports.want(t, key)
@@ -216,8 +215,8 @@ func TestEndedKeysOutliveTheStore(t *testing.T) {
 	}
 }
 
-// what is managed shows the key as this process left it, and revoking it
-// again writes that again.
+// Get and List show the key as this process changed it, and revoking it again
+// writes the revocation again.
 func TestUndoneKeyIsShownAsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports undone
@@ -254,7 +253,7 @@ func TestUndoneKeyIsShownAsEnded(t *testing.T) {
 	})
 }
 
-// the keys that an interrupted RevokeAll revoked are remembered one by one.
+// a Manager remembers each key that an interrupted RevokeAll revoked.
 func TestInterruptedRevokeAllOutlivesTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newRollbackStore()
@@ -302,8 +301,8 @@ func TestInterruptedRevokeAllOutlivesTheStore(t *testing.T) {
 	})
 }
 
-// RevokeAll covers keys that were created long before it, also keys that
-// another process had revoked, without remembering each; and no key that is created later.
+// RevokeAll covers keys that were created long before it, even if another process
+// had revoked them, without remembering each key. It does not cover later keys.
 func TestRevokeAllOutlivesTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports undone
@@ -326,8 +325,7 @@ func TestRevokeAllOutlivesTheStore(t *testing.T) {
 	})
 }
 
-// a load that began before the revocation is no sign that the store has
-// lost it.
+// a load that began before the revocation is not reported as a lost revocation.
 func TestLoadBesideRevokeReportsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports undone
@@ -346,7 +344,7 @@ func TestLoadBesideRevokeReportsNothing(t *testing.T) {
 	})
 }
 
-// slowLookups returns what the store had when it was asked, later.
+// slowLookups delays the results of look-ups.
 type slowLookups struct {
 	store.Store
 	delay time.Duration
@@ -358,9 +356,9 @@ func (s *slowLookups) Lookup(ctx context.Context, d store.Digest) (store.Record,
 	return r, err
 }
 
-// a disabled key stays disabled when the store goes back, until any
-// instance changes it. With a bus that works this is so for hours; without one
-// another process may have enabled it, so it ends after CacheTTL.
+// a disabled key stays disabled when the store goes back to an earlier state, until
+// an instance changes it. With a working bus this lasts for hours. Without a bus it ends
+// after CacheTTL, since another process may have enabled the key.
 func TestDisabledKeyOutlivesTheStore(t *testing.T) {
 	for _, withBus := range []bool{true, false} {
 		t.Run(fmt.Sprintf("bus %v", withBus), func(t *testing.T) {
@@ -401,8 +399,8 @@ func TestDisabledKeyOutlivesTheStore(t *testing.T) {
 	}
 }
 
-// a key that is enabled again is never refused, in whichever order the
-// store and this process see two updates of it.
+// a key that is enabled again is never refused, even if the store and this process
+// see two updates in different orders.
 func TestEnabledKeyIsNotRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &slowUpdates{Store: memstore.New()}
@@ -429,7 +427,7 @@ func TestEnabledKeyIsNotRefused(t *testing.T) {
 	})
 }
 
-// slowUpdates returns from an update some time after it was made.
+// slowUpdates delays the results of updates.
 type slowUpdates struct {
 	store.Store
 	delay time.Duration
@@ -449,8 +447,8 @@ func setDisabled(t *testing.T, m *apikey.Manager, i apikey.Issued, disabled bool
 	}
 }
 
-// what is remembered is bounded in number and in time, and the latest is
-// always there.
+// the remembered keys are bounded in number and in time, and the latest ones are
+// always remembered.
 func TestEndedKeysAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newManager(t, memstore.New(), nil)
@@ -468,7 +466,7 @@ func TestEndedKeysAreBounded(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		m.RememberRevoked(-1)
 		if !m.IsRemembered(249_999) {
-			t.Error("want a key remembered for 24 hours at least")
+			t.Error("want a key remembered for at least 24 hours")
 		}
 		time.Sleep(24 * time.Hour)
 		m.RememberRevoked(-2)

@@ -60,7 +60,7 @@ func ExampleManager_Create() {
 		panic(err)
 	}
 	fmt.Println(issued.Secret)               // safe to log by mistake
-	fmt.Println(len(issued.Secret.Reveal())) // to be shown to the customer, now or never
+	fmt.Println(len(issued.Secret.Reveal())) // show it to the customer now
 	// Output:
 	// [redacted]
 	// 41
@@ -89,7 +89,7 @@ func ExampleManager_Create_limit() {
 func ExampleManager_Register() {
 	ctx, keys := context.Background(), exampleManager()
 	defer keys.Close(ctx)
-	// The customer's client makes a token of the published form, keeps it, and
+	// The customer's client generates a token of the published form, keeps it, and
 	// sends its digest and hint.
 	token := "acme_K3yH4tchK3yH4tchK3yH4tchK3yH4t4ZIEdQ"
 	key, err := keys.Register(ctx, apikey.RegisterParams{
@@ -113,7 +113,7 @@ func ExampleManager_Validate() {
 	p, err := keys.Validate(ctx, issued.Secret.Reveal())
 	switch {
 	case errors.Is(err, apikey.ErrUnauthenticated):
-		fmt.Println("no good key") // which of the reasons it was is for your log
+		fmt.Println("not authenticated") // log err, but do not show it to the client
 	case errors.Is(err, apikey.ErrForbidden):
 		fmt.Println("the plan does not include this")
 	case err != nil:
@@ -129,7 +129,7 @@ func ExampleManager_List() {
 	defer keys.Close(ctx)
 	for _, name := range []string{"first", "second", "third"} {
 		must(keys.Create(ctx, apikey.CreateParams{Owner: "user_1", Name: name}))
-		time.Sleep(time.Microsecond) // the order is by creation
+		time.Sleep(time.Microsecond) // the list is sorted by creation time
 	}
 	for params := (apikey.ListParams{Owner: "user_1", Limit: 2}); ; {
 		page := must(keys.List(ctx, params))
@@ -208,8 +208,8 @@ func ExampleManager_Revoke() {
 	// true
 }
 
-// What SECURITY.md says to do after a restore: keys that were revoked since then are
-// revoked again.
+// After a restore, revoke the keys again that were revoked after the backup, as
+// SECURITY.md recommends.
 func ExampleManager_Revoke_afterARestore() {
 	ctx, keys := context.Background(), exampleManager()
 	defer keys.Close(ctx)
@@ -219,8 +219,8 @@ func ExampleManager_Revoke_afterARestore() {
 	for in.Scan() {
 		owner, key, _ := strings.Cut(in.Text(), "\t")
 		_, err := keys.Revoke(ctx, owner, key, "again, after a restore")
-		if err != nil && !errors.Is(err, apikey.ErrNotFound) { // it was created since then
-			fmt.Println(owner, key, err) // revoke this one again
+		if err != nil && !errors.Is(err, apikey.ErrNotFound) { // not found: the key was created after the backup
+			fmt.Println(owner, key, err) // retry this key
 		}
 	}
 	_, err := keys.Validate(ctx, issued.Secret.Reveal())

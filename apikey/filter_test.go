@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// namesOf walks a filtered list page by page.
+// namesOf returns the names on all pages of a filtered list.
 func namesOf(t *testing.T, m *apikey.Manager, filter apikey.Filter, limit int) (names []string) {
 	t.Helper()
 	for p := (apikey.ListParams{Owner: "o", Filter: filter, Limit: limit}); ; {
@@ -35,8 +35,9 @@ func namesOf(t *testing.T, m *apikey.Manager, filter apikey.Filter, limit int) (
 	}
 }
 
-// Each key is in one of the two filters, from the very instant of its end.
-func TestListOfAPart(t *testing.T) {
+// Each key matches one of the two filters, and changes to FilterEnded at the instant of
+// its expiry.
+func TestListFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, yes := t.Context(), true
 		m := newManager(t, memstore.New(), nil)
@@ -76,15 +77,15 @@ func TestListOfAPart(t *testing.T) {
 				live, over := namesOf(t, m, apikey.FilterCurrent, limit), namesOf(t, m, apikey.FilterEnded, limit)
 				both := slices.Sorted(slices.Values(slices.Concat(live, over)))
 				if slices.Sort(over); !slices.Equal(over, step.over) || !slices.Equal(both, slices.Sorted(slices.Values(all))) {
-					t.Errorf("%v later: live %q and over %q, want %q over and the rest of %q live", step.sleep, live, over, step.over, all)
+					t.Errorf("%v later: current %q and ended %q, want %q ended and the rest of %q current", step.sleep, live, over, step.over, all)
 				}
 			}
 		}
 	})
 }
 
-func TestListOfAnUnknownPart(t *testing.T) {
-	st := &spyStore{Store: memstore.New(), before: func(op string) error { t.Errorf("the store was asked to %s", op); return nil }}
+func TestListUnknownFilter(t *testing.T) {
+	st := &spyStore{Store: memstore.New(), before: func(op string) error { t.Errorf("the store was called: %s", op); return nil }}
 	m := newManager(t, st, nil)
 	for _, filter := range []apikey.Filter{"dead", "Live", "live ", "all"} {
 		var invalid *apikey.InvalidError
@@ -94,7 +95,7 @@ func TestListOfAnUnknownPart(t *testing.T) {
 	}
 }
 
-// A filterStore answers every List with another filter.
+// A filterStore replaces the filter of every List.
 type filterStore struct {
 	store.Store
 	filter store.Filter
@@ -105,28 +106,27 @@ func (s *filterStore) List(ctx context.Context, q store.Query) (store.Page, erro
 	return s.Store.List(ctx, q)
 }
 
-// Invariant 13: a store that does not tell the filters apart, as one that was
-// written before there were any, is an outage. A key that works must not look
-// over, nor the other way round.
-func TestForgedParts(t *testing.T) {
+// Invariant 13: a store that ignores the filter, for example an old one, is an outage. A
+// current key must not be listed as ended, or an ended one as current.
+func TestStoreIgnoresFilter(t *testing.T) {
 	st := &filterStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
 	live, over := create(t, m, "o"), create(t, m, "o")
 	if _, err := m.Revoke(t.Context(), "o", over.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	for _, asked := range []apikey.Filter{apikey.FilterAll, apikey.FilterCurrent, apikey.FilterEnded} {
-		for _, answered := range []store.Filter{store.FilterAll, store.FilterCurrent, store.FilterEnded} {
-			st.filter = answered
-			page, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Filter: asked})
-			if asked == apikey.FilterAll || string(asked) == string(answered) {
+	for _, requested := range []apikey.Filter{apikey.FilterAll, apikey.FilterCurrent, apikey.FilterEnded} {
+		for _, used := range []store.Filter{store.FilterAll, store.FilterCurrent, store.FilterEnded} {
+			st.filter = used
+			page, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Filter: requested})
+			if requested == apikey.FilterAll || string(requested) == string(used) {
 				if err != nil || len(page.Keys) == 0 {
-					t.Errorf("List of the filter %q answered with %q: %+v, %v", asked, answered, page, err)
+					t.Errorf("List of the filter %q by a store that uses %q: %+v, %v", requested, used, page, err)
 				}
 				continue
 			}
 			if !errors.Is(err, apikey.ErrUnavailable) || page.Keys != nil || page.Next != "" {
-				t.Errorf("List of the filter %q answered with %q: %+v, %v, want ErrUnavailable", asked, answered, page, err)
+				t.Errorf("List of the filter %q by a store that uses %q: %+v, %v, want ErrUnavailable", requested, used, page, err)
 			}
 		}
 	}

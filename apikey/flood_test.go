@@ -23,13 +23,13 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A pooledStore is a store behind connections, each of which carries one call at
-// a time. A nil channel is as many connections as there are calls.
+// A pooledStore has a pool of connections, each of which runs one call at a time. With a
+// nil channel, the pool has no limit.
 type pooledStore struct {
 	store.Store
 	connections chan struct{}
 	lookup      time.Duration // how long a look-up takes
-	other       time.Duration // and any other call
+	other       time.Duration // how long any other call takes
 }
 
 func (s *pooledStore) call(ctx context.Context, d time.Duration) error {
@@ -80,22 +80,22 @@ func (s *pooledStore) Revoke(ctx context.Context, owner, id string, at time.Time
 	return s.Store.Revoke(ctx, owner, id, at, reason)
 }
 
-// A flood is of unknown tokens, none twice, beside keys in use.
+// A flood sends unknown tokens, each once, while other keys are in use.
 type flood struct {
-	rate        int // unknown tokens in a second
-	connections int // of the store; 0 is any number
+	rate        int // unknown tokens per second
+	connections int // of the store; 0 means no limit
 	lookup      time.Duration
 	other       time.Duration
 	ttl         time.Duration
-	keys        int // in use
-	uses        int // of them, in a second
-	cold        int // good keys that are used for the first time, in a second
-	revocations int // by this Manager, in a second
+	keys        int // keys in use
+	uses        int // uses of these keys per second
+	cold        int // keys that are used for the first time, per second
+	revocations int // by this Manager, per second
 	http        bool
 	lasts       time.Duration
 }
 
-// attack is C-14's.
+// attack returns the flood of C-14.
 func attack(rate int, lasts, ttl time.Duration) flood {
 	return flood{
 		rate: rate, connections: 10, lookup: 5 * time.Millisecond, other: 5 * time.Millisecond,
@@ -103,29 +103,29 @@ func attack(rate int, lasts, ttl time.Duration) flood {
 	}
 }
 
-// A floodResult is what became of the requests.
+// A floodResult counts the results of the requests.
 type floodResult struct {
-	mu                  sync.Mutex
-	known               []time.Duration // how long each use of a known key took
-	refused             int             // uses of known keys that were not accepted
-	unknown, turnedAway int             // unknown tokens that were looked up, and those that were not
-	unsent              int             // unknown tokens that the clients had no room for
-	cold, coldRefused   int             // good keys that this Manager had not seen
-	revocations         []time.Duration
-	revocationsFailed   int
-	failures            atomic.Int64 // of the store, as the Manager logs them
-	goroutines          int
-	lived               time.Duration // how long a key lived that another process revoked
+	mu                   sync.Mutex
+	known                []time.Duration // how long each use of a known key took
+	refused              int             // uses of known keys that were not accepted
+	unknown, notLookedUp int             // unknown tokens that were looked up, and the others
+	unsent               int             // unknown tokens that the clients had no room for
+	cold, coldRefused    int             // keys that this Manager had not seen
+	revocations          []time.Duration
+	revocationsFailed    int
+	failures             atomic.Int64 // failures of the store in the Manager's log
+	goroutines           int
+	lived                time.Duration // how long a key was accepted after another process revoked it
 }
 
-func (r *floodResult) answered() float64 {
+func (r *floodResult) accepted() float64 {
 	return 100 - 100*float64(r.refused)/float64(len(r.known))
 }
 
 func (r *floodResult) String() string {
-	s := fmt.Sprintf("known: %.2f %% of %d answered, p50 %v, p99 %v, max %v | unknown: %d looked up, %d turned away, %d not sent | cold: %d of %d refused | store failures %d | goroutines %d | revoked elsewhere: refused after %v",
-		r.answered(), len(r.known), round(testkit.Percentile(r.known, 50)), round(testkit.Percentile(r.known, 99)), round(testkit.Percentile(r.known, 100)),
-		r.unknown, r.turnedAway, r.unsent, r.coldRefused, r.cold, r.failures.Load(), r.goroutines, round(r.lived))
+	s := fmt.Sprintf("known: %.2f %% of %d accepted, p50 %v, p99 %v, max %v | unknown: %d looked up, %d refused without a look-up, %d not sent | cold: %d of %d refused | store failures %d | goroutines %d | revoked elsewhere: refused after %v",
+		r.accepted(), len(r.known), round(testkit.Percentile(r.known, 50)), round(testkit.Percentile(r.known, 99)), round(testkit.Percentile(r.known, 100)),
+		r.unknown, r.notLookedUp, r.unsent, r.coldRefused, r.cold, r.failures.Load(), r.goroutines, round(r.lived))
 	if n := len(r.revocations); n > 0 {
 		s += fmt.Sprintf(" | %d revocations, %d failed, p50 %v, p99 %v", n, r.revocationsFailed, round(testkit.Percentile(r.revocations, 50)), round(testkit.Percentile(r.revocations, 99)))
 	}
@@ -134,22 +134,22 @@ func (r *floodResult) String() string {
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// Enabled counts what the Manager logs as a failure of the store.
+// Enabled selects errors. The Manager logs a failure of the store as one.
 func (r *floodResult) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
 
 func (r *floodResult) Handle(context.Context, slog.Record) error { r.failures.Add(1); return nil }
 func (r *floodResult) WithAttrs([]slog.Attr) slog.Handler        { return r }
 func (r *floodResult) WithGroup(string) slog.Handler             { return r }
 
-// maxOpen is how many requests with unknown tokens are open by HTTP at once, since the
-// clients share the file descriptors and the processors with the server. That is twice
-// as many as can wait in the queue of the cache. If all are open, further ones are not
-// sent: they count neither as answered nor as refused. Requests with known keys are
-// always sent, and each that is not accepted counts as refused, whoever is the cause.
+// maxOpen bounds the open HTTP requests with unknown tokens, since the clients share the
+// file descriptors and the processors with the server. It is twice the queue of the cache.
+// Further requests are not sent, and count neither as accepted nor as refused. Requests
+// with known keys are always sent. Each one that is not accepted counts as refused, for
+// any cause.
 const maxOpen = 2_500
 
 // run begins each request when it is time, whether or not earlier ones have been
-// answered, as clients do.
+// completed, as clients do.
 func (f flood) run(t testing.TB) *floodResult {
 	t.Helper()
 	r := &floodResult{}
@@ -215,7 +215,7 @@ func (f flood) run(t testing.TB) *floodResult {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if errors.Is(err, apikey.ErrUnavailable) {
-			r.turnedAway++
+			r.notLookedUp++
 		} else {
 			r.unknown++
 		}
@@ -224,7 +224,7 @@ func (f flood) run(t testing.TB) *floodResult {
 	return r
 }
 
-// each calls do so often in a second, each time in a goroutine of its own.
+// each calls do at the given rate per second, each time in a new goroutine.
 func (f flood) each(began time.Time, rate int, all *sync.WaitGroup, do func(n int)) {
 	if rate == 0 {
 		return
@@ -244,13 +244,13 @@ func (f flood) each(began time.Time, rate int, all *sync.WaitGroup, do func(n in
 	})
 }
 
-// warm uses all keys for the first time, spread over half a life of theirs.
+// warm uses all keys for the first time, spread over half of their CacheTTL.
 func (f flood) warm(keys []apikey.Issued, validate func(string) error) {
 	var all sync.WaitGroup
 	for _, key := range keys {
 		all.Go(func() {
 			for validate(key.Secret.Reveal()) != nil {
-				time.Sleep(100 * time.Millisecond) // too many keys at once for a slow store
+				time.Sleep(100 * time.Millisecond) // a slow store refuses too many keys at once
 			}
 		})
 		time.Sleep(min(f.ttl, 3*time.Second) / time.Duration(2*len(keys)))
@@ -258,8 +258,8 @@ func (f flood) warm(keys []apikey.Issued, validate func(string) error) {
 	all.Wait()
 }
 
-// steal uses a key all the time, and notes for how long it is accepted after
-// another process has revoked it.
+// steal uses a key continuously, and records for how long it is accepted after another
+// process has revoked it.
 func (f flood) steal(elsewhere *apikey.Manager, key apikey.Issued, validate func(string) error, began time.Time, r *floodResult) {
 	var revoked time.Time
 	for ; time.Since(began) < f.lasts; time.Sleep(5 * time.Millisecond) {
@@ -363,8 +363,8 @@ func TestFlood(t *testing.T) {
 			}
 			r := f.run(t)
 			t.Logf("%s a second: %v", name, r)
-			if r.answered() < 99.9 {
-				t.Errorf("%.2f %% of the uses of known keys were accepted, want 99.9 %%", r.answered())
+			if r.accepted() < 99.9 {
+				t.Errorf("%.2f %% of the uses of known keys were accepted, want 99.9 %%", r.accepted())
 			}
 			if n := r.failures.Load(); n > 0 {
 				t.Errorf("%d failures of a store that is well", n)
@@ -386,8 +386,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// C-14: revoked, disabled and expired keys take no place of a good one. The store
-// hangs, so each look-up keeps its place.
+// C-14: revoked, disabled and expired keys do not take the places of active keys. The
+// store hangs, so each look-up holds its place.
 func TestEndedKeysTakeNoPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 120
@@ -413,7 +413,7 @@ func TestEndedKeysTakeNoPlaces(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Second)
-		for range 2 { // what is known now is what the second round finds
+		for range 2 { // the second round finds the keys cached
 			for _, key := range keys {
 				_, _ = m.Validate(t.Context(), key.Secret.Reveal())
 			}
@@ -426,13 +426,13 @@ func TestEndedKeysTakeNoPlaces(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if _, err := m.Validate(t.Context(), keys[n].Secret.Reveal()); err != nil || time.Since(began) > time.Second {
-			t.Errorf("a good key beside ended ones: %v after %v, want one look-up", err, time.Since(began))
+			t.Errorf("an active key among ended ones: %v after %v, want one look-up", err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// Invariant 9: a look-up that waited for a connection in vain is no outage.
+// Invariant 9: a look-up that got no connection in time is not an outage.
 func TestBusyStoreIsNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := &floodResult{}
@@ -442,9 +442,9 @@ func TestBusyStoreIsNoOutage(t *testing.T) {
 		wantValid(t, m, issued)
 		time.Sleep(2 * time.Minute)
 		st.busy.Store(true)
-		for range 2 { // what is cached is put off after an outage
+		for range 2 { // after an outage, the second round would not call the store
 			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, apikey.ErrUnavailable) {
-				t.Errorf("a key whose CacheTTL is over, beside a busy store: %v, want ErrUnavailable and nothing stale", err)
+				t.Errorf("a key after its CacheTTL, with a busy store: %v, want ErrUnavailable and no stale key", err)
 			}
 		}
 		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o"}); !errors.Is(err, apikey.ErrUnavailable) || !errors.Is(err, store.ErrBusy) {
@@ -453,12 +453,12 @@ func TestBusyStoreIsNoOutage(t *testing.T) {
 		st.busy.Store(false)
 		wantValid(t, m, issued)
 		if n := failures.failures.Load(); n > 0 {
-			t.Errorf("%d failures of a store that is only busy", n)
+			t.Errorf("%d failures logged for a busy store, want none", n)
 		}
 	})
 }
 
-// A busyStore returns from a call when its context ends, and not sooner.
+// A busyStore returns from a call only when its context ends.
 type busyStore struct {
 	store.Store
 	busy atomic.Bool
@@ -480,8 +480,8 @@ func busyUntil(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", store.ErrBusy, ctx.Err())
 }
 
-// BenchmarkFlood shows how known keys are served beside floods of unknown tokens,
-// and beside none, which is the floor. KEYHATCH_SOAK=1 floods for longer.
+// BenchmarkFlood measures how known keys are served during floods of unknown tokens, and
+// without a flood, which is the floor. KEYHATCH_SOAK=1 makes the floods longer.
 func BenchmarkFlood(b *testing.B) {
 	lasts := time.Duration(trials(2, 6)) * time.Second
 	floods := map[string]flood{}
@@ -500,9 +500,9 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
-// BenchmarkSlowStore shows how keys in use are served while look-ups take 300 ms,
-// over ten connections, beside look-ups of 5 ms, which is the floor. KEYHATCH_SOAK=1
-// goes on for two lives of a key.
+// BenchmarkSlowStore measures how keys in use are served while look-ups take 300 ms, and
+// while they take 5 ms, which is the floor. The store has ten connections. With
+// KEYHATCH_SOAK=1 it lasts for two CacheTTLs.
 func BenchmarkSlowStore(b *testing.B) {
 	for _, lookup := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond} {
 		b.Run(fmt.Sprint("lookup=", lookup), func(b *testing.B) {
@@ -519,7 +519,7 @@ func BenchmarkSlowStore(b *testing.B) {
 func (r *floodResult) report(b *testing.B) {
 	b.Logf("%v", r)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	b.ReportMetric(r.answered(), "%answered")
+	b.ReportMetric(r.accepted(), "%accepted")
 	b.ReportMetric(ms(testkit.Percentile(r.known, 99)), "p99-ms")
 	b.ReportMetric(ms(r.lived), "revoked-elsewhere-ms")
 	b.ReportMetric(float64(r.failures.Load()), "failures")

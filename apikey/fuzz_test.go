@@ -19,7 +19,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A target whose seeds have moved fuzzes nothing and passes.
+// A fuzz target without seeds would pass without testing anything.
 func TestFuzzTargetsHaveSeeds(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*_test.go")
@@ -51,7 +51,7 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 		for _, seed := range seeds {
 			text, err := os.ReadFile(filepath.Join("testdata", "fuzz", name, seed.Name()))
 			if err != nil || !strings.HasPrefix(string(text), "go test fuzz v1\n") {
-				t.Errorf("seed %s of %s is not one: %v", seed.Name(), name, err)
+				t.Errorf("seed %s of %s is not valid: %v", seed.Name(), name, err)
 			}
 		}
 	}
@@ -66,10 +66,10 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 	}
 }
 
-// fuzzMACKey is fixed, so that a seed with a MAC stays good.
+// fuzzMACKey is fixed, so that the MACs of the seeds stay valid.
 var fuzzMACKey = []byte("0123456789abcdefghijklmnopqrstuv")
 
-// digits maps any text to n base62 digits.
+// digits maps a text to n base62 digits.
 func digits(text string, n int) string {
 	b := make([]byte, n)
 	for i := range b {
@@ -81,8 +81,8 @@ func digits(text string, n int) string {
 	return string(b)
 }
 
-// T-06: the parser answers everything without a panic, accepts only what its
-// parts spell, and admits nothing that the store does not have (T-07, T-09).
+// T-06: the parser does not panic, and accepts a token only if its parts spell it. No
+// token is valid unless the store has it (T-07, T-09).
 func FuzzToken(f *testing.F) {
 	type fixture struct {
 		format  apikey.TokenFormat
@@ -104,7 +104,7 @@ func FuzzToken(f *testing.F) {
 				signed += apikey.MACOf(fuzzMACKey, signed)
 			}
 			if made := signed + apikey.Checksum(signed); !x.format.Accepts(made) {
-				t.Errorf("MAC %t: %q is refused, though its parts are good", x.withMAC, made)
+				t.Errorf("MAC %t: %q is refused, though its parts are valid", x.withMAC, made)
 			}
 			for _, s := range []string{text, "key_" + text, signed + apikey.Checksum(signed)} {
 				before := x.store.lookups.Load()
@@ -127,22 +127,21 @@ func FuzzToken(f *testing.F) {
 				switch {
 				case x.withMAC:
 					body += apikey.MACOf(fuzzMACKey, body)
-				case len(s) == 48: // a MAC that nobody checks any more
+				case len(s) == 48: // a MAC that is no longer checked
 					body += s[34:42]
 				}
 				if again := body + checksumOracle(body); again != s {
 					t.Errorf("MAC %t: accepted %q, whose parts spell %q", x.withMAC, s, again)
 				}
 				if len(s) > 55 || !x.pattern.MatchString(s) || x.format.Hint(s) != s[:8] {
-					t.Errorf("MAC %t: accepted %q, of %d bytes and hint %q, against the published pattern", x.withMAC, s, len(s), x.format.Hint(s))
+					t.Errorf("MAC %t: accepted %q, of %d bytes and hint %q, which the published pattern does not match", x.withMAC, s, len(s), x.format.Hint(s))
 				}
 			}
 		}
 	})
 }
 
-// T-14, advisory 27 (CVE-2023-35941): two readings of one text, split at
-// different places, never share a MAC.
+// T-14, advisory 27 (CVE-2023-35941): two ways to split one text never have the same MAC.
 func FuzzMAC(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key []byte, text string, cutA, cutB uint8) {
 		type reading struct {
@@ -156,7 +155,7 @@ func FuzzMAC(f *testing.F) {
 			}
 			var err error
 			if r.format, err = apikey.NewTokenFormat(text[:cut], [][]byte{key}, nil); err != nil {
-				return r, false // no prefix, or no key
+				return r, false // not a prefix, or not a key
 			}
 			r.signed = text[:cut] + "_" + digits(text[cut:], 30)
 			r.mac = apikey.MACOf(key, r.signed)
@@ -182,7 +181,7 @@ func FuzzMAC(f *testing.F) {
 		}
 		for _, body := range []string{b.signed + a.mac, a.signed + b.mac} {
 			if token := body + apikey.Checksum(body); a.format.Accepts(token) || b.format.Accepts(token) {
-				t.Errorf("%q is accepted with the MAC of another reading", token)
+				t.Errorf("%q is accepted with the MAC of another split", token)
 			}
 		}
 	})
@@ -190,11 +189,11 @@ func FuzzMAC(f *testing.F) {
 
 var httpToken = regexp.MustCompile("\\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\\z")
 
-// H-05, T-06, advisory 31 (GHSA-xmf8-cvqr-rfgj): whatever the headers hold, the
-// answer is a refusal, and no more than 512 visible characters are hashed.
+// H-05, T-06, advisory 31 (GHSA-xmf8-cvqr-rfgj): any headers without a known token are
+// refused, and at most 512 visible characters are hashed.
 //
-// Any token is in a legacy format here, so that the carrier's own checks stand
-// alone before the store.
+// A legacy format matches every token here, so that only the carrier's own checks
+// protect the store.
 func FuzzAuthorization(f *testing.F) {
 	st := &digestStore{Store: memstore.New()}
 	m := newManager(f, st, &apikey.Options{
@@ -242,7 +241,7 @@ func FuzzAuthorization(f *testing.F) {
 			want = http.StatusBadRequest
 		}
 		if w.Code != want || called {
-			t.Errorf("%q is answered %d, next handler called %t, want %d and no call", header, w.Code, called, want)
+			t.Errorf("%q: got status %d, next handler called %t, want %d and no call", header, w.Code, called, want)
 		}
 		token, err := apikey.ExtractToken([]string{"Authorization", "X-API-Key"}, header)
 		if sent > 1 && !errors.Is(err, apikey.ErrAmbiguous) || sent == 0 && !errors.Is(err, apikey.ErrMissing) {
@@ -250,7 +249,7 @@ func FuzzAuthorization(f *testing.F) {
 		}
 		if err != nil {
 			if len(asked) != 0 || token != "" {
-				t.Errorf("%q, refused with %v, still gave the token %q and %d look-ups", header, err, token, len(asked))
+				t.Errorf("%q, refused with %v: got the token %q and %d look-ups, want none", header, err, token, len(asked))
 			}
 			return
 		}
@@ -261,15 +260,15 @@ func FuzzAuthorization(f *testing.F) {
 		if !visible && len(asked) != 0 {
 			t.Errorf("%q, whose token is not all visible ASCII characters, reached the store", header)
 		}
-		// At most one, since an unknown token is remembered for a while.
+		// At most one, since an unknown token is cached for a while.
 		if len(asked) > 1 || len(asked) == 1 && asked[0] != apikey.DigestOf(token) {
-			t.Errorf("%q asked the store for %x, want the digest of %q alone", header, asked, token)
+			t.Errorf("%q looked up %x, want only the digest of %q", header, asked, token)
 		}
 		expected := apiKey
 		if carriers&1 != 0 && !foreign || carriers&4 != 0 && carriers&2 == 0 {
 			scheme, rest, _ := strings.Cut(header["Authorization"][0], " ")
 			if !strings.EqualFold(scheme, "Bearer") || len(scheme) != len("Bearer") {
-				t.Fatalf("%q, which is no Bearer credential, gives the token %q", header, token)
+				t.Fatalf("%q, which is not a Bearer credential, gives the token %q", header, token)
 			}
 			expected = strings.TrimLeft(rest, " ")
 		}
@@ -277,12 +276,12 @@ func FuzzAuthorization(f *testing.F) {
 			t.Errorf("%q gives the token %q, want %q", header, token, expected)
 		}
 		if len(token) > 20 && strings.Contains(w.Body.String(), token) && !strings.Contains(usual, token) {
-			t.Errorf("the answer repeats the token: %s", w.Body)
+			t.Errorf("the response contains the token: %s", w.Body)
 		}
 	})
 }
 
-// A queryStore remembers the last List.
+// A queryStore records the last List.
 type queryStore struct {
 	store.Store
 	asked *store.Query
@@ -293,8 +292,8 @@ func (s *queryStore) List(ctx context.Context, q store.Query) (store.Page, error
 	return s.Store.List(ctx, q)
 }
 
-// A cursor is the caller's, and often his caller's: nothing in it may look like
-// an outage or show another owner's keys.
+// A cursor often comes from a client. An invalid one must not cause an outage or show
+// another owner's keys.
 func FuzzCursor(f *testing.F) {
 	var asked store.Query
 	m := newManager(f, &queryStore{Store: memstore.New(), asked: &asked}, &apikey.Options{MaxKeysPerOwner: -1})
@@ -311,7 +310,7 @@ func FuzzCursor(f *testing.F) {
 			var invalid *apikey.InvalidError
 			if step == 0 && errors.As(err, &invalid) && invalid.Field == "Cursor" {
 				if asked.Owner != "" || len(page.Keys) != 0 || page.Next != "" {
-					t.Errorf("cursor %q: refused, but the store was asked for %+v and the page is %+v", cursor, asked, page)
+					t.Errorf("cursor %q: refused, but the store got %+v and the page is %+v", cursor, asked, page)
 				}
 				return
 			}
@@ -319,17 +318,17 @@ func FuzzCursor(f *testing.F) {
 				t.Fatalf("cursor %q, page %d: %v, want an InvalidError of Cursor or a page", cursor, step, err)
 			}
 			if cursor != "" && asked.After.IsZero() {
-				t.Errorf("cursor %q, which is not from List, is answered with the first page, want an InvalidError", cursor)
+				t.Errorf("cursor %q, which is not from List, returns the first page, want an InvalidError", cursor)
 			}
 			for _, k := range page.Keys {
 				if !mine[k.ID] || k.Owner != "mine" || seen[k.ID] {
-					t.Errorf("cursor %q shows key %s of %s, want the owner's keys, each once", cursor, k.ID, k.Owner)
+					t.Errorf("cursor %q returns key %s of %s, want each of the owner's keys once", cursor, k.ID, k.Owner)
 				}
 				seen[k.ID] = true
 			}
-			// What reaches a database must be something that it can compare.
+			// A database must be able to compare the cursor.
 			if id := asked.After.ID; len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '"' || r == '\\' }) || asked.After.CreatedAt.Year() > 9999 {
-				t.Errorf("cursor %q asks the store for what comes after %+v", cursor, asked.After)
+				t.Errorf("cursor %q is %+v in the store's query", cursor, asked.After)
 			}
 			if page.Next == "" {
 				return

@@ -18,8 +18,8 @@ import (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// A forger writes tokens of the right shape with the right checksum, reusing
-// one buffer, as fast as an attacker would.
+// A forger generates tokens of the right form with a right checksum. It reuses a buffer,
+// to be as fast as an attacker.
 type forger struct {
 	rng    *mathrand.Rand
 	buf    []byte
@@ -61,10 +61,10 @@ func (f *forger) noise() string {
 
 func macKey(b byte) []byte { return []byte(strings.Repeat(string(rune('a'+b))+"0123456", 4)) }
 
-// Invariant 7, T-07, T-08, C-08, advisory 17 (CVE-2024-21652): garbage does not
-// reach the store, does not grow the memory and does not push out a good key.
-// Half of it is noise, half carries the right checksum, so that only the MAC
-// gives it away.
+// Invariant 7, T-07, T-08, C-08, advisory 17 (CVE-2024-21652): garbage does not reach the
+// store, does not use more memory and does not evict known keys. Half of the tokens are
+// noise. The others have a right checksum, so that only the MAC shows that they are
+// forged.
 func TestGarbageFlood(t *testing.T) {
 	n := trials(300_000, 10_000_000)
 	st := &spyStore{Store: memstore.New()}
@@ -73,7 +73,7 @@ func TestGarbageFlood(t *testing.T) {
 	for i := range hot {
 		hot[i] = create(t, m, "o").Secret.Reveal()
 	}
-	// ristretto may drop a value, or take it in a while later.
+	// ristretto may drop a value, or accept it with a delay.
 	warm := int64(-1)
 	for tries := 0; warm != st.lookups.Load() && tries < 100; tries++ {
 		warm = st.lookups.Load()
@@ -98,26 +98,26 @@ func TestGarbageFlood(t *testing.T) {
 			t.Fatalf("Validate(%q) = %v", token, err)
 		}
 		if _, err := m.Validate(t.Context(), hot[i%len(hot)]); err != nil {
-			t.Fatalf("a good key during the flood: %v", err)
+			t.Fatalf("a known key during the flood: %v", err)
 		}
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
 	reads := st.lookups.Load() - warm
-	t.Logf("%d garbage tokens: %d store reads, good keys answered from memory %.3f %%, heap grew by %d KiB",
+	t.Logf("%d garbage tokens: %d store reads, known keys served from the cache %.3f %%, heap grew by %d KiB",
 		n, reads, 100-100*float64(reads)/float64(n), grown>>10)
-	// Every read would be a good key that was pushed out, or a forgery whose
-	// MAC was guessed. Keys reach their end of life in a long flood.
+	// Every read would be a known key that was evicted, or a forgery with a guessed
+	// MAC. In a long flood, known keys reach their CacheTTL.
 	if took := time.Since(began); reads > int64(len(hot))*int64(took/(54*time.Second)) {
-		t.Errorf("%d store reads in %v, want none but of good keys that reached their TTL", reads, took)
+		t.Errorf("%d store reads in %v, want only those of known keys that reached their CacheTTL", reads, took)
 	}
 	if grown > 64<<20 {
 		t.Errorf("the heap grew by %d MiB, want less than 64", grown>>20)
 	}
 }
 
-// T-09: a good MAC admits nobody.
+// T-09: a right MAC does not make a token valid.
 func TestMACNeverAdmits(t *testing.T) {
 	keys := &apikey.Options{MACKeys: [][]byte{macKey(0)}}
 	issuer, empty := newManager(t, memstore.New(), keys), newManager(t, memstore.New(), keys)
@@ -128,7 +128,7 @@ func TestMACNeverAdmits(t *testing.T) {
 	wantRefused(t, down, create(t, issuer, "o"), apikey.ErrUnavailable)
 }
 
-// T-12: MAC keys are replaced without refusing anyone.
+// T-12: tokens stay valid while MAC keys are replaced.
 func TestMACKeyRotation(t *testing.T) {
 	st := memstore.New()
 	with := func(keys ...[]byte) *apikey.Manager {
@@ -148,10 +148,9 @@ func TestMACKeyRotation(t *testing.T) {
 	wantRefused(t, retired, first, apikey.ErrMalformed)
 }
 
-// T-17: MACs can be turned on in a running system. The tokens of before are
-// admitted if their checksum is right; forgeries that leave the MAC off and have no
-// right checksum do not reach the store, whether or not a legacy format matches
-// them.
+// T-17: MACs can be introduced in a running system. Earlier tokens are accepted if their
+// checksum is right. Forgeries without a MAC and with a wrong checksum do not reach the
+// store, even if a legacy format matches them.
 func TestTurningMACsOn(t *testing.T) {
 	t.Parallel()
 	st := &spyStore{Store: memstore.New()}
@@ -186,7 +185,7 @@ func TestTurningMACsOn(t *testing.T) {
 	}
 }
 
-// T-15: a key of one environment is nothing in another, also over one store.
+// T-15: a key of one environment is not valid in another, even with the same store.
 func TestPrefixesAreApart(t *testing.T) {
 	st := memstore.New()
 	managers := map[string]*apikey.Manager{}
@@ -253,8 +252,7 @@ func TestLegacyFormats(t *testing.T) {
 	}
 }
 
-// A token may be sought in what the Manager keeps only by its digest, and a
-// stored digest is no credential.
+// A digest, as the store holds it, is not a credential.
 func TestDigestIsNoCredential(t *testing.T) {
 	m := newManager(t, memstore.New(), &apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`(?s).+`)}})
 	issued := create(t, m, "o")

@@ -39,8 +39,8 @@ func (slowPlans) Entitlement(context.Context, string) (entitlement.Entitlement, 
 	return entitlement.Entitlement{APIAccess: true, MaxKeys: -1}, nil
 }
 
-// callers that hang up, or whose deadline passes, over a store that is well are
-// no outage: no event, and nothing above debug in the log.
+// callers that hang up, or whose deadline passes, are not an outage of the store.
+// They cause no event, and no log line above debug.
 func TestCallersThatHangUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events recorder
@@ -80,7 +80,7 @@ func TestCallersThatHangUp(t *testing.T) {
 		all.Wait()
 		for _, e := range events.take() {
 			if e.Reason == apikey.ReasonUnavailable {
-				t.Fatalf("an event of an outage over a store that is well: %+v", e)
+				t.Fatalf("an outage was reported, though the store works: %+v", e)
 			}
 		}
 		for line := range strings.Lines(log.String()) {
@@ -92,8 +92,8 @@ func TestCallersThatHangUp(t *testing.T) {
 	})
 }
 
-// A revoked key in use is logged at most once a minute, with the number suppressed;
-// OnEvent gets each.
+// A revoked key in use is logged at most once a minute, with the number of suppressed
+// lines. OnEvent gets every use.
 func TestRevokedKeyInUseIsLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events recorder
@@ -142,7 +142,7 @@ func TestWarningsOfOneOwnerDoNotHideOthers(t *testing.T) {
 			present(fmt.Sprint("o", i))
 			warned += strings.Count(log.String(), "revoked_key_used")
 		}
-		if warned < 90 { // a few share a row with another owner
+		if warned < 90 { // a few owners share a row with another
 			t.Errorf("%d of 100 owners' stolen keys were reported, want at least 90", warned)
 		}
 	})
@@ -164,7 +164,7 @@ func TestOutagesAreLoggedOnceASecond(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 5 || !strings.Contains(log.String(), "suppressed=999") {
-			t.Errorf("%d lines, want 5 that count the others:\n%s", n, log.String())
+			t.Errorf("%d lines, want 5 with the number of suppressed lines:\n%s", n, log.String())
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Routes name the scope that they need.
+// Each route requires a scope.
 func ExampleManager_Require() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), &apikey.Options{Prefix: "acme"})
@@ -82,7 +82,7 @@ func ExampleManager_ValidateRequest() {
 	// apikey: more than one credential
 }
 
-// A handler that serves people with and without a key asks who it is.
+// A handler that serves requests with and without a key looks for the Principal.
 func ExamplePrincipalFromContext() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), nil)
@@ -116,8 +116,8 @@ func ExamplePrincipalFromContext() {
 	// hello user_1
 }
 
-// A handler that was mounted without Require fails at the first request,
-// instead of serving everyone.
+// A handler that was mounted without Require panics at the first request, instead of
+// serving everyone.
 func ExampleMustPrincipal() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), nil)
@@ -144,7 +144,7 @@ func ExampleMustPrincipal() {
 	// apikey: no Principal in the context: the handler is not behind Require
 }
 
-// WriteError answers for a handler that validates by itself.
+// WriteError sends the response of a handler that validates the request itself.
 func ExampleManager_WriteError() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), &apikey.Options{Realm: "acme"})

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// M-07: of many creations with one idempotency key one makes a key, in whatever
-// process, and also where it took the last place.
+// M-07: of many calls of Create with one idempotency key, in several processes, one
+// creates a key. The others return it, even if the owner is then at the limit.
 func TestIdempotencyKeyMakesOneKey(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()
@@ -26,7 +26,7 @@ func TestIdempotencyKeyMakesOneKey(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range results {
 		wg.Go(func() {
-			// ErrLimited says that nothing was done.
+			// After ErrLimited nothing was written.
 			for errs[i] = apikey.ErrLimited; errors.Is(errs[i], apikey.ErrLimited); runtime.Gosched() {
 				results[i], errs[i] = instances[i%2].Create(t.Context(), p)
 			}
@@ -46,7 +46,7 @@ func TestIdempotencyKeyMakesOneKey(t *testing.T) {
 		}
 	}
 	if made != 1 {
-		t.Errorf("%d were made, want 1", made)
+		t.Errorf("%d keys were created, want 1", made)
 	}
 	p.Owner = "bob"
 	if bob, err := instances[0].Create(t.Context(), p); err != nil || bob.Key.ID == results[0].Key.ID {
@@ -54,7 +54,7 @@ func TestIdempotencyKeyMakesOneKey(t *testing.T) {
 	}
 	p.Owner, p.IdempotencyKey = "ann", "try-2"
 	if _, err := instances[0].Create(t.Context(), p); !errors.Is(err, apikey.ErrLimitReached) {
-		t.Errorf("another attempt: got %v, want ErrLimitReached", err)
+		t.Errorf("another idempotency key: got %v, want ErrLimitReached", err)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestIdempotencyKeyOfRegister(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, err := m.Register(t.Context(), p); err != nil || again.ID != first.ID {
-		t.Errorf("the same again: got %+v, %v, want the first key", again, err)
+		t.Errorf("the same call again: got %+v, %v, want the first key", again, err)
 	}
 	other := p
 	other.Digest = apikey.DigestOf("two")
@@ -85,7 +85,7 @@ func TestIdempotencyKeyOfRegister(t *testing.T) {
 	other = p
 	other.IdempotencyKey = "try-2"
 	if again, err := m.Register(t.Context(), other); !errors.Is(err, apikey.ErrDuplicate) || again.ID != "" {
-		t.Errorf("a digest that is taken: got %+v, %v, want ErrDuplicate alone", again, err)
+		t.Errorf("another owner's digest: got %+v, %v, want ErrDuplicate without a key", again, err)
 	}
 	if _, err := m.Revoke(t.Context(), "ann", first.ID, ""); err != nil {
 		t.Fatal(err)

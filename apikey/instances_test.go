@@ -20,8 +20,8 @@ import (
 
 // A memoryBus moves messages within the process.
 type memoryBus struct {
-	publish atomic.Pointer[func(ctx context.Context) error] // in the place of Publish, while it is set
-	named   atomic.Int64                                    // messages that are more than a heartbeat
+	publish atomic.Pointer[func(ctx context.Context) error] // replaces Publish, if set
+	named   atomic.Int64                                    // messages other than heartbeats
 
 	mu    sync.Mutex
 	lines map[chan string]context.CancelFunc
@@ -30,14 +30,14 @@ type memoryBus struct {
 func (b *memoryBus) fail(f func(ctx context.Context) error) { b.publish.Store(&f) }
 func (b *memoryBus) mend()                                  { b.publish.Store(nil) }
 
-// heartbeat is how long a message is that names nothing.
+// heartbeat is the length of a heartbeat, which invalidates nothing.
 const heartbeat = 107
 
 func (b *memoryBus) Publish(ctx context.Context, message string) error {
 	return b.send(ctx, message, nil)
 }
 
-// send sends to all lines, unless to one alone.
+// send sends to all lines, or to one line if only is set.
 func (b *memoryBus) send(ctx context.Context, message string, only chan string) error {
 	if f := b.publish.Load(); f != nil {
 		return (*f)(ctx)
@@ -94,17 +94,17 @@ var errBus = errors.New("the broker is gone")
 
 func refuse(context.Context) error { return errBus }
 
-// settle waits until the Managers hear of each other.
+// settle waits until the Managers receive each other's heartbeats.
 func settle() {
 	time.Sleep(2 * time.Second)
 	synctest.Wait()
 }
 
-// A management call that ends or changes a key.
+// A verb is a management call that revokes or changes a key.
 type verb struct {
 	name string
 	call func(ctx context.Context, m *apikey.Manager, k apikey.Key) error
-	want error // of a validation afterwards
+	want error // result of a later validation
 }
 
 func verbs() []verb {
@@ -120,7 +120,7 @@ func verbs() []verb {
 		return func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
 			issued, err := m.Rotate(ctx, k.Owner, k.ID, grace)
 			if err == nil && !issued.Propagated {
-				err = apikey.ErrNotPropagated // as the other verbs say it
+				err = apikey.ErrNotPropagated // like the other verbs
 			}
 			return err
 		}
@@ -145,9 +145,8 @@ func verbs() []verb {
 	}
 }
 
-// Invariant 3, C-04: a change that one Manager has made is seen by another at
-// once, whatever it was.
-func TestOthersAreTold(t *testing.T) {
+// Invariant 3, C-04: another Manager sees every change at once.
+func TestChangesReachOtherInstances(t *testing.T) {
 	for n := range verbs() {
 		t.Run(verbs()[n].name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -159,7 +158,7 @@ func TestOthersAreTold(t *testing.T) {
 				others := []apikey.Issued{create(t, a, "another"), create(t, a, "a third")}
 				settle()
 				if bus.named.Load() != 0 {
-					t.Error("Create was told to others, who cannot know of the key")
+					t.Error("Create was published, though no other Manager can have cached the key")
 				}
 				wantValid(t, b, issued)
 				for _, other := range others {
@@ -170,33 +169,33 @@ func TestOthersAreTold(t *testing.T) {
 				}
 				synctest.Wait()
 				if got := bus.named.Load(); got != 1 {
-					t.Errorf("%d messages named something, want 1", got)
+					t.Errorf("%d invalidations were published, want 1", got)
 				}
 				before := st.lookups.Load()
 				p, err := b.Validate(t.Context(), issued.Secret.Reveal())
 				if !errors.Is(err, tt.want) || st.lookups.Load() == before {
-					t.Errorf("the other Manager answers %v from memory, want %v from the store", err, tt.want)
+					t.Errorf("the other Manager: got %v, want %v from the store", err, tt.want)
 				}
 				if want, err := a.Get(t.Context(), "o", issued.Key.ID); err == nil && p != nil && (p.Key().Name != want.Name ||
 					!p.Key().ExpiresAt.Equal(want.ExpiresAt) || !slices.Equal(p.Key().Scopes, want.Scopes) || p.Key().Metadata["a"] != want.Metadata["a"]) {
-					t.Errorf("the other Manager has the key as %+v, want %+v", p.Key(), want)
+					t.Errorf("the other Manager has the key %+v, want %+v", p.Key(), want)
 				}
 				before = st.lookups.Load()
 				for _, other := range others {
 					wantValid(t, b, other)
 				}
-				// One in 16,384 keys shares its epoch with the one that was changed.
+				// One in 16,384 keys shares its epoch with the changed key.
 				if st.lookups.Load() > before+1 {
-					t.Error("other owners' keys were forgotten as well")
+					t.Error("other owners' keys were invalidated too")
 				}
 			})
 		})
 	}
 }
 
-// C-09: a token that another Manager has refused as unknown is good there as
-// soon as it is registered.
-func TestRegisterIsTold(t *testing.T) {
+// C-09: a token that another Manager has cached as unknown is valid there as soon as it
+// is registered.
+func TestRegisterReachesOtherInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, st := &memoryBus{}, memstore.New()
 		opts := &apikey.Options{Bus: bus, NegativeTTL: time.Hour}
@@ -216,8 +215,8 @@ func TestRegisterIsTold(t *testing.T) {
 	})
 }
 
-// A change that was made and could not be told is an error beside the result:
-// nothing of it is lost, and it is in force here.
+// A change that was made but could not be published returns its result together with
+// ErrNotPropagated. It takes effect in this Manager.
 func TestNotPropagated(t *testing.T) {
 	for _, broken := range []struct {
 		name    string
@@ -225,11 +224,11 @@ func TestNotPropagated(t *testing.T) {
 	}{
 		{"refuses", refuse},
 		{"hangs", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
-		{"is deaf", func(context.Context) error { time.Sleep(time.Minute); return nil }},
+		{"is hangs", func(context.Context) error { time.Sleep(time.Minute); return nil }},
 		{"panics", func(context.Context) error { panic("boom") }},
 		{"exits", func(context.Context) error { runtime.Goexit(); return nil }},
-		{"answers with a verdict", func(context.Context) error { return apikey.ErrRevoked }},
-		{"answers with an error that panics", func(context.Context) error { return (*typedNil)(nil) }},
+		{"returns a refusal", func(context.Context) error { return apikey.ErrRevoked }},
+		{"returns an error that panics", func(context.Context) error { return (*typedNil)(nil) }},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -257,7 +256,7 @@ func TestNotPropagated(t *testing.T) {
 						t.Errorf("%s: events %+v, want one of kind %s", call, events, kind)
 					}
 				}
-				// A call that returns a token never returns it beside an error.
+				// A call never returns both a token and an error.
 				checkRotated := func(call string, issued apikey.Issued, err error, kind apikey.EventKind) {
 					t.Helper()
 					if err != nil || issued.Propagated || issued.Secret.Reveal() == "" {
@@ -302,7 +301,7 @@ func TestNotPropagated(t *testing.T) {
 				k, err = m.Register(ctx, apikey.RegisterParams{
 					CreateParams: apikey.CreateParams{Owner: "o", Name: "n"}, Digest: apikey.DigestOf(other.Secret.Reveal()), Hint: other.Key.Hint,
 				})
-				// Others would refuse it for no longer than NegativeTTL.
+				// Others refuse the token for NegativeTTL at most.
 				if err != nil || k.ID == "" {
 					t.Errorf("Register: %+v, %v, want the key", k, err)
 				}
@@ -310,9 +309,9 @@ func TestNotPropagated(t *testing.T) {
 					t.Errorf("Validate after Register: %v", err)
 				}
 				if _, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"}); err != nil {
-					t.Errorf("Create, of which nobody needs to hear: %v", err)
+					t.Errorf("Create, which is not published: %v", err)
 				}
-				// Calling again tells again.
+				// Another call publishes the change again.
 				bus.mend()
 				time.Sleep(2 * time.Minute)
 				before := bus.named.Load()
@@ -325,10 +324,10 @@ func TestNotPropagated(t *testing.T) {
 	}
 }
 
-// Others are told of what may have happened, and of nothing that has not.
-func TestWhatIsTold(t *testing.T) {
-	const fine, sentinel, failed, lost, panics, deaf = "fine", "sentinel", "failed", "answer lost", "panics", "deaf"
-	for _, how := range []string{fine, sentinel, failed, lost, panics, deaf} {
+// A change that may have been made is published. One that was certainly not made is not.
+func TestUncertainChangesArePublished(t *testing.T) {
+	const fine, sentinel, failed, lost, panics, hangs = "fine", "sentinel", "failed", "result lost", "panics", "hangs"
+	for _, how := range []string{fine, sentinel, failed, lost, panics, hangs} {
 		for n := range 4 { // the calls that end a key
 			v := verbs()[n]
 			t.Run(how+"/"+v.name, func(t *testing.T) {
@@ -353,7 +352,7 @@ func TestWhatIsTold(t *testing.T) {
 						case !endings(op) || !broken.Load():
 						case how == lost:
 							panic("connection lost")
-						case how == deaf: // though it has happened
+						case how == hangs: // after the write
 							time.Sleep(20 * time.Second)
 						}
 					}
@@ -370,11 +369,11 @@ func TestWhatIsTold(t *testing.T) {
 					}
 					time.Sleep(30 * time.Second)
 					if got := bus.named.Load(); got != want {
-						t.Errorf("%d messages named something, want %d: others must hear of what may have happened, and of nothing else", got, want)
+						t.Errorf("%d invalidations were published, want %d", got, want)
 					}
 					if how != sentinel && how != failed && how != panics {
 						if _, err := b.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
-							t.Errorf("another Manager answers %v, want %v", err, v.want)
+							t.Errorf("another Manager: got %v, want %v", err, v.want)
 						}
 					}
 					broken.Store(false)
@@ -384,17 +383,16 @@ func TestWhatIsTold(t *testing.T) {
 	}
 }
 
-// A store that is deaf for longer than CallTimeout and then does it: others are
-// told as soon as it is done.
-func TestLateChangeIsTold(t *testing.T) {
+// A store that writes after CallTimeout: the change is published when the store returns.
+func TestLateChangeIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, st := &memoryBus{}, &deafStore{Store: memstore.New()}
+		bus, st := &memoryBus{}, &hangingStore{Store: memstore.New()}
 		opts := &apikey.Options{Bus: bus, CacheTTL: time.Hour}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		settle()
 		wantValid(t, b, issued)
-		st.deaf.Store(true)
+		st.hangs.Store(true)
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrNotPropagated) {
 			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable alone", err)
 		}
@@ -403,14 +401,14 @@ func TestLateChangeIsTold(t *testing.T) {
 		synctest.Wait()
 		wantRefused(t, a, issued, apikey.ErrRevoked)
 		wantRefused(t, b, issued, apikey.ErrRevoked)
-		st.deaf.Store(false)
+		st.hangs.Store(false)
 		time.Sleep(2 * time.Minute) // until last-used times are written
 	})
 }
 
-// Invariant 3, R-11: without the bus a change is seen after 10 s, and once it is
-// back at once.
-func TestBusIsLost(t *testing.T) {
+// Invariant 3, R-11: while the bus is down, a change is seen after 10 s. When the bus is
+// back, it is seen at once.
+func TestBusOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, st := &memoryBus{}, memstore.New()
 		opts := &apikey.Options{Bus: bus, CacheTTL: time.Hour}
@@ -439,8 +437,7 @@ func TestBusIsLost(t *testing.T) {
 	})
 }
 
-// Close leaves the bus, also one that hangs, within its context's time, and
-// validations go on.
+// Close returns before its context ends, even if the bus hangs. Validations still work.
 func TestCloseWithABus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, st := &memoryBus{}, memstore.New()
@@ -457,12 +454,12 @@ func TestCloseWithABus(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
-			t.Errorf("Close beside a Publish that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
+			t.Errorf("Close during a Publish that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 		for range 2 {
 			if err := m.Close(t.Context()); err != nil {
-				t.Errorf("Close once more: %v", err)
+				t.Errorf("second Close: %v", err)
 			}
 		}
 		wantValid(t, m, issued)
@@ -473,30 +470,30 @@ func TestCloseWithABus(t *testing.T) {
 	})
 }
 
-// A nil pointer is a mistake, nothing is none.
-func TestNilBusAndLevel(t *testing.T) {
+// New refuses a nil pointer in an interface, and accepts a nil interface.
+func TestNilBusAndShared(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		opts  apikey.Options
 		field string
 	}{
-		{"no bus and no level", apikey.Options{}, ""},
+		{"no bus and no shared cache", apikey.Options{}, ""},
 		{"nil pointer as a bus", apikey.Options{Bus: (*memoryBus)(nil)}, "Bus"},
-		{"nil pointer as a level", apikey.Options{SharedCache: (*memoryLevel)(nil)}, "SharedCache"},
+		{"nil pointer as a shared cache", apikey.Options{SharedCache: (*memoryShared)(nil)}, "SharedCache"},
 	} {
 		m, err := apikey.New(memstore.New(), &tt.opts)
 		var invalid *apikey.InvalidError
 		if errors.As(err, &invalid) != (tt.field != "") || invalid != nil && invalid.Field != tt.field {
-			t.Errorf("%s: New answers %v, want an InvalidError of %q or none", tt.name, err, tt.field)
+			t.Errorf("%s: New = %v, want an InvalidError of %q, or nil", tt.name, err, tt.field)
 		}
 		if err == nil {
 			_ = m.Close(t.Context())
 		}
 	}
 	var bus cache.Bus
-	var level cache.Shared
-	issued := create(t, newManager(t, memstore.New(), &apikey.Options{Bus: bus, SharedCache: level}), "o")
+	var shared cache.Shared
+	issued := create(t, newManager(t, memstore.New(), &apikey.Options{Bus: bus, SharedCache: shared}), "o")
 	if !strings.HasPrefix(issued.Secret.Reveal(), "key_") {
-		t.Error("a Manager without a bus and a level does not work")
+		t.Error("a Manager without a bus and a shared cache does not work")
 	}
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// slowStore takes a second for each call that begins while it is slow, and counts
-// those under way.
+// slowStore returns a store in which each call takes a second while slow is set. most is
+// the maximum number of calls at once.
 func slowStore() (st *spyStore, slow *atomic.Bool, most *atomic.Int64) {
 	slow, most = new(atomic.Bool), new(atomic.Int64)
 	var under atomic.Int64
@@ -40,8 +40,8 @@ func slowStore() (st *spyStore, slow *atomic.Bool, most *atomic.Int64) {
 	return st, slow, most
 }
 
-// C-15, invariant 16: of 1,500 writes of one owner at once, two are carried out and
-// the others refused before the store is called. Nobody's revocation waits for them.
+// C-15, invariant 16: of 1,500 writes of one owner at once, two run and the others are
+// refused before the store is called. No revocation waits for them.
 func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 	name := "renamed"
 	for _, tt := range []struct {
@@ -64,7 +64,7 @@ func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 		{"Rotate", func(ctx context.Context, m *apikey.Manager, id string) error {
 			_, err := m.Rotate(ctx, "o", id, time.Hour)
 			if errors.Is(err, apikey.ErrConflict) {
-				return nil // of two rotations one wins
+				return nil // of two rotations one succeeds
 			}
 			return err
 		}},
@@ -100,13 +100,13 @@ func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 				for owner, id := range map[string]string{"other": others.Key.ID, "o": spare.Key.ID} {
 					all.Go(func() {
 						if _, err := m.Revoke(t.Context(), owner, id, ""); err != nil || time.Since(began) > 2*time.Second {
-							t.Errorf("Revoke for %s beside them: %v after %v, want none after 2 s", owner, err, time.Since(began))
+							t.Errorf("Revoke for %s meanwhile: %v after %v, want none after 2 s", owner, err, time.Since(began))
 						}
 					})
 				}
 				all.Wait()
 				if n := m.OwnersWithCalls(); n != 0 {
-					t.Errorf("%d owners are still remembered after their calls", n)
+					t.Errorf("%d owners remain in the lanes after their calls", n)
 				}
 			})
 		})
@@ -176,7 +176,7 @@ func TestCallsOfOneOwnerQueue(t *testing.T) {
 				}
 				all.Wait()
 				if done.Load() != 2+128 || m.OwnersWithCalls() != 0 {
-					t.Errorf("%d calls done, %d owners remembered, want 130 and none", done.Load(), m.OwnersWithCalls())
+					t.Errorf("%d calls done, %d owners in the lanes, want 130 and none", done.Load(), m.OwnersWithCalls())
 				}
 			})
 		})
@@ -200,8 +200,8 @@ func TestWritesOfAllOwnersAreBounded(t *testing.T) {
 	})
 }
 
-// C-15: 500 owners who list and create in loops keep neither look-ups of good keys
-// waiting nor revocations, over a store with ten connections.
+// C-15: with a store of ten connections, 500 owners who list and create in loops delay
+// neither look-ups of active keys nor revocations.
 func TestManyOwnersLeaveConnections(t *testing.T) {
 	list := func(ctx context.Context, m *apikey.Manager, owner string) {
 		_, _ = m.List(ctx, apikey.ListParams{Owner: owner})
@@ -216,9 +216,9 @@ func TestManyOwnersLeaveConnections(t *testing.T) {
 		_, _ = m.Revoke(ctx, owner, "key_other", "")
 	}
 	for _, took := range []time.Duration{5 * time.Millisecond, 300 * time.Millisecond} {
-		quietLookups, quietRevocations := beside(t, took, 0, nil)
+		quietLookups, quietRevocations := timeUnderLoad(t, took, 0, nil)
 		for name, call := range map[string]func(context.Context, *apikey.Manager, string){"list": list, "list and create": both, "revoke": revoke} {
-			lookups, revocations := beside(t, took, 500, call)
+			lookups, revocations := timeUnderLoad(t, took, 500, call)
 			for what, ds := range map[string][2][]time.Duration{"look-ups": {quietLookups, lookups}, "revocations": {quietRevocations, revocations}} {
 				if name == "revoke" && what == "revocations" {
 					continue // these wait for each other
@@ -235,9 +235,9 @@ func TestManyOwnersLeaveConnections(t *testing.T) {
 	}
 }
 
-// beside returns how long the first uses of good keys and revocations take while
-// owners make calls in loops. Each call of the store takes as long as is said.
-func beside(t *testing.T, took time.Duration, owners int, call func(context.Context, *apikey.Manager, string)) (lookups, revocations []time.Duration) {
+// timeUnderLoad returns how long the first uses of active keys, and revocations, take while
+// owners make calls in loops. Each call of the store takes as long as took.
+func timeUnderLoad(t *testing.T, took time.Duration, owners int, call func(context.Context, *apikey.Manager, string)) (lookups, revocations []time.Duration) {
 	const probes = 30
 	synctest.Test(t, func(t *testing.T) {
 		st := &pooledStore{Store: memstore.New(), connections: make(chan struct{}, 10), lookup: took, other: took}
@@ -279,8 +279,8 @@ func beside(t *testing.T, took time.Duration, owners int, call func(context.Cont
 	return lookups, revocations
 }
 
-// Invariant 9: a write that was refused before the store was called is not logged
-// as a failure of the store, and refusals do not fill the log.
+// Invariant 9: a write that was refused before the store was called is not logged as a
+// failure of the store, and many refusals are one log line.
 func TestRefusedWritesAreNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, _ := slowStore()
@@ -309,8 +309,8 @@ func TestRefusedWritesAreNoOutage(t *testing.T) {
 	})
 }
 
-// A call that was given up keeps its owner's turn until it has returned.
-func TestDeafStoreKeepsTheTurn(t *testing.T) {
+// A call that was abandoned holds its owner's turn until it returns.
+func TestAbandonedCallHoldsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, _ := slowStore()
 		m := newManager(t, st, &apikey.Options{CallTimeout: 100 * time.Millisecond})
@@ -330,7 +330,7 @@ func TestDeafStoreKeepsTheTurn(t *testing.T) {
 	})
 }
 
-// A refusal for now is 429 and says when to try again.
+// ErrLimited is 429 with Retry-After.
 func TestLimitedIs429(t *testing.T) {
 	m := newManager(t, memstore.New(), nil)
 	w := httptest.NewRecorder()
@@ -340,8 +340,8 @@ func TestLimitedIs429(t *testing.T) {
 	}
 }
 
-// Invariant 16: a caller that hangs up does not end a call of the store that has begun,
-// since that would cost a connection. What has not begun is not made.
+// Invariant 16: a caller that hangs up does not cancel a running call of the store, since
+// the driver would close its connection. A call that has not begun is not made.
 func TestHangUpKeepsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := &heedingStore{Store: memstore.New()}
@@ -377,8 +377,8 @@ func TestHangUpKeepsTheConnection(t *testing.T) {
 	})
 }
 
-// A heedingStore takes half a second for each call, and counts those whose context
-// ends before.
+// A heedingStore takes half a second for each call, and counts the calls whose context
+// ends first.
 type heedingStore struct {
 	store.Store
 	began, ended atomic.Int64

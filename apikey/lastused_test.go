@@ -13,8 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// sortedTouches fails the test when a batch is not as the Store's contract
-// promises it.
+// sortedTouches fails the test if a batch breaks the contract of Store.Touch.
 func sortedTouches(t *testing.T, s store.Store, batches *atomic.Int64) store.Store {
 	return &touchStore{Store: s, check: func(uses []store.Use) {
 		batches.Add(1)
@@ -36,8 +35,8 @@ func (s *touchStore) Touch(ctx context.Context, uses []store.Use) error {
 	return s.Store.Touch(ctx, uses)
 }
 
-// a use is in the store at the latest a flush interval of 10 s later, so
-// that a process that is killed loses no more.
+// a use is in the store after at most 10 s, so a process that is killed loses the
+// uses of the last 10 s at most.
 func TestLastUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches atomic.Int64
@@ -56,7 +55,7 @@ func TestLastUsed(t *testing.T) {
 		}
 		used := time.Now()
 		if at := lastUsed(a); !at.IsZero() {
-			t.Errorf("last used %v before any flush, want it to be written later", at)
+			t.Errorf("last used %v before the first flush, want zero", at)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -68,8 +67,8 @@ func TestLastUsed(t *testing.T) {
 		if batches.Load() != 1 {
 			t.Errorf("60 uses of two keys took %d batches, want 1", batches.Load())
 		}
-		// Within the interval nothing is written, past it there is one more
-		// batch, though the cache has let go of the key in between.
+		// Within TouchInterval nothing is written. After it there is one more
+		// batch, although the cache has evicted the key.
 		for range 4 {
 			time.Sleep(70 * time.Second)
 			wantValid(t, m, a)
@@ -83,12 +82,12 @@ func TestLastUsed(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if at := lastUsed(a); !at.Equal(used) || batches.Load() != 2 {
-			t.Errorf("past TouchInterval: %v in %d batches, want %v in 2", at, batches.Load(), used)
+			t.Errorf("after TouchInterval: %v in %d batches, want %v in 2", at, batches.Load(), used)
 		}
 	})
 }
 
-// A refused key was not used.
+// A refused validation is not a use of the key.
 func TestRefusedIsNotUsed(t *testing.T) {
 	m := newManager(t, memstore.New(), nil)
 	issued, yes := create(t, m, "o"), true
@@ -104,8 +103,8 @@ func TestRefusedIsNotUsed(t *testing.T) {
 	}
 }
 
-// R-06, invariant 14: Close writes what waits, also what the store would not
-// take before, and may be called again.
+// R-06, invariant 14: Close writes all waiting uses, even after the store has failed, and
+// may be called again.
 func TestCloseFlushesLastUsed(t *testing.T) {
 	n := trials(5_000, 100_000)
 	var down atomic.Bool
@@ -124,7 +123,7 @@ func TestCloseFlushesLastUsed(t *testing.T) {
 	}
 	down.Store(true)
 	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Close over a failing store: %v, want ErrUnavailable", err)
+		t.Errorf("Close with a failing store: %v, want ErrUnavailable", err)
 	}
 	down.Store(false)
 	began := time.Now()
@@ -143,7 +142,7 @@ func TestCloseFlushesLastUsed(t *testing.T) {
 	wantValid(t, m, issued[0]) // after Close, from the store
 }
 
-// A hanging or panicking Touch harms no validation.
+// A Touch that hangs or panics does not delay validations.
 func TestBrokenTouch(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -174,21 +173,21 @@ func TestBrokenTouch(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				if k, err := m.Get(t.Context(), "o", issued.Key.ID); err != nil || k.LastUsedAt.Before(used) {
-					t.Errorf("last used %v, %v, want it written once the store takes it", k.LastUsedAt, err)
+					t.Errorf("last used %v, %v, want it written when the store works again", k.LastUsedAt, err)
 				}
 			})
 		})
 	}
 }
 
-// C-08: uses that nobody takes do not grow without end.
+// C-08: the number of waiting uses is bounded.
 func TestWaitingUsesAreBounded(t *testing.T) {
 	if got := apikey.WaitingUses(apikey.MaxShardUses + 10); got != apikey.MaxShardUses || got*apikey.UseShards != 262_144 {
 		t.Errorf("%d uses wait in one of %d shards, want %d, 262,144 in all", got, apikey.UseShards, apikey.MaxShardUses)
 	}
 }
 
-// A key that is used more often than it is written is written once in a batch.
+// Several uses of a key are one use in a batch.
 func TestUsesOfOneKeyAreOne(t *testing.T) {
 	var batches atomic.Int64
 	m := newManager(t, sortedTouches(t, memstore.New(), &batches), &apikey.Options{TouchInterval: time.Microsecond})
@@ -202,7 +201,7 @@ func TestUsesOfOneKeyAreOne(t *testing.T) {
 	}
 }
 
-// A batch that the store never takes does not keep the others from it.
+// A batch that the store never accepts does not delay the others.
 func TestOneBadBatch(t *testing.T) {
 	var taken atomic.Int64
 	first := atomic.Bool{}
@@ -221,12 +220,12 @@ func TestOneBadBatch(t *testing.T) {
 		wantValid(t, m, create(t, m, "o"))
 	}
 	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) || taken.Load() != 2 {
-		t.Errorf("Close: %v with %d of 3 batches written, want ErrUnavailable and the two that were taken", err, taken.Load())
+		t.Errorf("Close: %v with %d of 3 batches written, want ErrUnavailable and 2", err, taken.Load())
 	}
 }
 
-// Invariant 5: a use shortly before the key is ended is recorded, however it is
-// ended.
+// Invariant 5: a use shortly before the key is revoked is recorded, by every call that
+// revokes keys.
 func TestUseBeforeRevocationIsKept(t *testing.T) {
 	for _, tt := range ends {
 		t.Run(tt.name, func(t *testing.T) {
@@ -253,8 +252,8 @@ func TestUseBeforeRevocationIsKept(t *testing.T) {
 	}
 }
 
-// Invariant 5: at a slow store, Revoke of a key in use takes the time of two calls. A
-// use is recorded even if it comes while Revoke looks the key up.
+// Invariant 5: with a slow store, Revoke of a key in use takes as long as two calls. A use
+// is recorded even while Revoke looks up the key.
 func TestRevokeOfAKeyInUse(t *testing.T) {
 	const call = 300 * time.Millisecond
 	for _, tt := range []struct {
@@ -314,7 +313,7 @@ func TestUseInFlightIsKept(t *testing.T) {
 	})
 }
 
-// A Touch that panics or hangs keeps no revocation from happening.
+// A Touch that panics or hangs does not prevent a revocation.
 func TestRevokeBesideBrokenTouch(t *testing.T) {
 	for _, touch := range []func(){func() { panic("boom") }, func() { time.Sleep(time.Hour) }} {
 		synctest.Test(t, func(t *testing.T) {
@@ -337,8 +336,8 @@ func TestRevokeBesideBrokenTouch(t *testing.T) {
 	}
 }
 
-// Invariant 5: a last use in the future, of an instance with a wrong clock, is
-// shown as now, and does not keep others from being recorded.
+// Invariant 5: a last use in the future, from an instance with a wrong clock, is shown as
+// now and does not suppress later uses.
 func TestLastUsedInTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := memstore.New()

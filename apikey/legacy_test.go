@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A digestStore remembers what it was asked for.
+// A digestStore records the digests of look-ups.
 type digestStore struct {
 	store.Store
 	mu    sync.Mutex
@@ -54,9 +54,8 @@ func patterns(exprs ...string) (all []*regexp.Regexp) {
 	return all
 }
 
-// A legacy token is admitted only when a pattern matches the whole of it,
-// however the pattern is written, and its digest is registered. Each token
-// here is registered, so that the pattern alone decides.
+// A legacy token is valid only if its digest is registered and a pattern matches the
+// whole token. All tokens of this test are registered, so only the pattern decides.
 func TestLegacyFormatsMatchTheWhole(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -84,7 +83,7 @@ func TestLegacyFormatsMatchTheWhole(t *testing.T) {
 			opts := &apikey.Options{LegacyFormats: patterns(tt.pattern), MaxKeysPerOwner: -1}
 			m, err := apikey.New(st, opts)
 			if err != nil && tt.name == "quote left open" {
-				// To refuse what cannot be anchored is as good.
+				// New may also refuse a pattern that cannot be anchored.
 				return
 			}
 			if err != nil {
@@ -97,13 +96,13 @@ func TestLegacyFormatsMatchTheWhole(t *testing.T) {
 			}
 			for _, token := range tt.good {
 				if p, err := m.Validate(t.Context(), token); err != nil || p.Key().ID != keys[token].ID {
-					t.Errorf("%q, which %s matches whole, = %v, %v", token, tt.pattern, p, err)
+					t.Errorf("%q, all of which %s matches: got %v, %v", token, tt.pattern, p, err)
 				}
 			}
 			st.take()
 			for _, token := range tt.bad {
 				if p, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrMalformed) || p != nil {
-					t.Errorf("%q, which %s does not match whole, = %v, %v, want ErrMalformed", token, tt.pattern, p, err)
+					t.Errorf("%q, not all of which %s matches: got %v, %v, want ErrMalformed", token, tt.pattern, p, err)
 				}
 			}
 			if asked := st.take(); len(asked) != 0 {
@@ -113,14 +112,14 @@ func TestLegacyFormatsMatchTheWhole(t *testing.T) {
 	}
 }
 
-// A pattern is not enough, nor is a digest.
+// A legacy token needs both a pattern and a registered digest.
 func TestLegacyTokensAreRegistered(t *testing.T) {
 	t.Parallel()
 	st := &digestStore{Store: memstore.New()}
 	m := newManager(t, st, &apikey.Options{LegacyFormats: patterns(`old-[0-9a-f]{32}`), MaxKeysPerOwner: -1})
 	token := "old-" + strings.Repeat("0a", 16)
 	if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrUnknown) {
-		t.Errorf("a legacy token that nobody registered: %v, want ErrUnknown", err)
+		t.Errorf("a legacy token that is not registered: %v, want ErrUnknown", err)
 	}
 	key := registerLegacy(t, m, token)
 	p, err := m.Validate(t.Context(), token)
@@ -138,11 +137,11 @@ func TestLegacyTokensAreRegistered(t *testing.T) {
 	if _, err := m.Validate(t.Context(), strange); !errors.Is(err, apikey.ErrMalformed) {
 		t.Errorf("a registered token in no format: %v, want ErrMalformed", err)
 	}
-	// What looks like one of ours but for the checksum is not saved by the
-	// legacy formats, unless they match it.
+	// A token of our form with a wrong checksum is refused, although there are
+	// legacy formats.
 	own := newTokenFormat(t, "key").Generate()
 	if _, err := m.Validate(t.Context(), own[:39]+string(base62[(strings.IndexByte(base62, own[39])+1)%62])); !errors.Is(err, apikey.ErrMalformed) {
-		t.Errorf("a bad checksum beside legacy formats: %v, want ErrMalformed", err)
+		t.Errorf("a wrong checksum with legacy formats: %v, want ErrMalformed", err)
 	}
 }
 
@@ -167,7 +166,7 @@ func TestBadLegacyFormats(t *testing.T) {
 		m, err := func() (m *apikey.Manager, err error) {
 			defer func() {
 				if p := recover(); p != nil {
-					t.Errorf("LegacyFormats with %s: New panics: %v", name, p)
+					t.Errorf("LegacyFormats with %s: New panicked: %v", name, p)
 				}
 			}()
 			return apikey.New(memstore.New(), &apikey.Options{LegacyFormats: formats})
@@ -182,14 +181,14 @@ func TestBadLegacyFormats(t *testing.T) {
 		t.Errorf("the empty token without formats: %v, want ErrMalformed", err)
 	}
 	m = newManager(t, memstore.New(), &apikey.Options{LegacyFormats: patterns(`.+`)})
-	registerLegacy(t, m, "") // the digest of nothing
+	registerLegacy(t, m, "") // the digest of the empty string
 	if _, err := m.Validate(t.Context(), ""); !errors.Is(err, apikey.ErrMalformed) {
 		t.Errorf("the empty token, registered: %v, want ErrMalformed", err)
 	}
 }
 
-// H-05: a legacy token has at most 512 bytes, by Validate and in a header; no
-// more is ever hashed.
+// H-05: a legacy token has at most 512 bytes, for Validate and in a header. Longer ones
+// are not hashed.
 func TestLegacyTokensAreBounded(t *testing.T) {
 	t.Parallel()
 	st := &digestStore{Store: memstore.New()}
@@ -201,18 +200,18 @@ func TestLegacyTokensAreBounded(t *testing.T) {
 		asked := st.take()
 		if n <= 512 {
 			if err != nil || p.Key().ID != key.ID || len(asked) != 1 || asked[0] != apikey.DigestOf(token) {
-				t.Errorf("a legacy token of %d bytes = %v, %v after %d look-ups, want its key after one", n, p, err, len(asked))
+				t.Errorf("a legacy token of %d bytes: got %v, %v after %d look-ups, want its key after one", n, p, err, len(asked))
 			}
 			continue
 		}
 		if !errors.Is(err, apikey.ErrMalformed) || p != nil || len(asked) != 0 {
-			t.Errorf("a legacy token of %d bytes = %v, %v after %d look-ups, want ErrMalformed after none", n, p, err, len(asked))
+			t.Errorf("a legacy token of %d bytes: got %v, %v after %d look-ups, want ErrMalformed after none", n, p, err, len(asked))
 		}
 	}
 }
 
-// H-05: nothing but visible ASCII characters is hashed, whatever the pattern
-// takes, and though the digest is registered.
+// H-05: only visible ASCII characters are hashed, even if a pattern matches others and
+// the digest is registered.
 func TestLegacyTokensAreVisible(t *testing.T) {
 	t.Parallel()
 	st := &digestStore{Store: memstore.New()}
@@ -233,9 +232,8 @@ func TestLegacyTokensAreVisible(t *testing.T) {
 	}
 }
 
-// Advisory 32 (Okta, October 2024): of tokens that differ in their last byte
-// alone none gets the answer of another, whichever was cached first, at any
-// length.
+// Advisory 32 (Okta, October 2024): tokens of any length that differ only in their last
+// byte are validated independently, in any order of caching.
 func TestTokensThatDifferInTheLastByte(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{55, 56, 64, 65, 72, 73, 100, 128, 512} {
@@ -254,7 +252,7 @@ func TestTokensThatDifferInTheLastByte(t *testing.T) {
 				keys[digits[i]] = registerLegacy(t, m, token)
 			}
 		}
-		for round := range 3 { // from the store, then from memory
+		for round := range 3 { // from the store, then from the cache
 			for i := range digits {
 				p, err := m.Validate(t.Context(), stem+digits[i:i+1])
 				key, registered := keys[digits[i]]
@@ -266,15 +264,15 @@ func TestTokensThatDifferInTheLastByte(t *testing.T) {
 				}
 			}
 		}
-		// A revoked neighbour is no reason to refuse.
+		// A key is valid although a similar one is revoked.
 		if _, err := m.Revoke(t.Context(), "o", keys[digits[0]].ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := m.Validate(t.Context(), stem+digits[:1]); !errors.Is(err, apikey.ErrRevoked) {
-			t.Errorf("%d bytes: the revoked one: %v, want ErrRevoked", n, err)
+			t.Errorf("%d bytes: the revoked key: %v, want ErrRevoked", n, err)
 		}
 		if _, err := m.Validate(t.Context(), stem+digits[2:3]); err != nil {
-			t.Errorf("%d bytes: its neighbour: %v, want it valid", n, err)
+			t.Errorf("%d bytes: the similar one: %v, want it valid", n, err)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// macOracle is the MAC as the format describes it.
+// macOracle computes the MAC as the format describes it.
 func macOracle(key []byte, domain, signed string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(domain + signed))
@@ -32,15 +32,15 @@ func macOracle(key []byte, domain, signed string) string {
 
 const macDomain = "keyhatch token tag v1\x00"
 
-// macKeyOf makes a good key of any length.
+// macKeyOf returns a valid key of n bytes.
 func macKeyOf(n int) []byte {
 	key := make([]byte, n)
 	_, _ = rand.Read(key)
 	return key
 }
 
-// T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): no Manager
-// starts with a MAC key that is missing, short or no secret.
+// T-13, advisory 25 (CVE-2020-36569), advisory 26 (CVE-2020-13945): New refuses a MAC key
+// that is missing, short or not random.
 func TestBadMACKeys(t *testing.T) {
 	t.Parallel()
 	good, other := macKeyOf(32), macKeyOf(32)
@@ -82,11 +82,11 @@ func TestBadMACKeys(t *testing.T) {
 	for _, n := range []int{32, 33, 63, 64, 65, 200} {
 		newTokenFormat(t, "key", macKeyOf(n), macKeyOf(n))
 	}
-	// One byte that differs is not one byte repeated.
+	// A key in which one byte differs is accepted.
 	newTokenFormat(t, "key", append(make([]byte, 31), 1), append([]byte{1}, make([]byte, 31)...))
 }
 
-// A key ring that the caller wipes or reuses after New stays what it was.
+// The caller may wipe or reuse the MACKeys after New.
 func TestMACKeysAreCopied(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
@@ -95,13 +95,13 @@ func TestMACKeysAreCopied(t *testing.T) {
 	f := newTokenFormat(t, "key", ring...)
 	clear(key)
 	ring[0] = nil
-	// More than one at a time, so that no computation has been prepared before.
+	// Several keys, so that their state cannot have been prepared before.
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			token := f.Generate()
 			if signed, mac := token[:34], token[34:42]; mac != macOracle(kept, macDomain, signed) {
-				t.Errorf("the MAC of %q follows what the caller did to the key after New", token)
+				t.Errorf("the MAC of %q depends on the caller's changes of the key after New", token)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestMACIsTheHMAC(t *testing.T) {
 	}
 }
 
-// Any other MAC than the one is refused, with the checksum put right.
+// Every wrong MAC is refused, even with a right checksum.
 func TestWrongMACs(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
@@ -143,7 +143,7 @@ func TestWrongMACs(t *testing.T) {
 			t.Helper()
 			body := signed + forged
 			if forged != mac && f.Accepts(body+checksumOracle(body)) {
-				t.Errorf("accepted with %s: MAC %q, want %q alone", name, forged, mac)
+				t.Errorf("accepted with %s: MAC %q, want only %q", name, forged, mac)
 			}
 		}
 		for i := range mac {
@@ -161,13 +161,13 @@ func TestWrongMACs(t *testing.T) {
 		try("the MAC of the next version", macOracle(key, "keyhatch token tag v2\x00", signed))
 		try("another token's MAC", f.Generate()[34:42])
 		if !apikey.VerifyMAC(key, signed, mac) || apikey.VerifyMAC(key, signed, mac[:7]) || apikey.VerifyMAC(key, signed, "") {
-			t.Errorf("MAC %q of %q: its own is refused or a part of it admitted", mac, signed)
+			t.Errorf("MAC %q of %q is refused, or a part of it is accepted", mac, signed)
 		}
 	}
 }
 
-// T-12: three rotations of the MAC key while validations go on refuse nobody;
-// a retired key's tokens are refused.
+// T-12: no token is refused during three rotations of the MAC key. The tokens of a removed
+// MAC key are refused.
 func TestMACKeyRotatedThreeTimes(t *testing.T) {
 	t.Parallel()
 	st := memstore.New()
@@ -213,8 +213,7 @@ func TestMACKeyRotatedThreeTimes(t *testing.T) {
 		})
 	}
 	for n := 1; n < len(keys); n++ {
-		// The way to do it where there are many instances: first all know the
-		// key, then they use it.
+		// With many instances, all of them must accept the new key before any uses it.
 		put(append([][]byte{keys[n-1], keys[n]}, keys[:n-1]...)...)
 		ring := [][]byte{}
 		for i := n; i >= 0; i-- {
@@ -233,7 +232,7 @@ func TestMACKeyRotatedThreeTimes(t *testing.T) {
 	for _, i := range issued {
 		wantValid(t, current.Load(), i)
 	}
-	// Retirement: which of the four made a MAC shows in the MAC.
+	// After the removal of a MAC key, only its tokens are refused.
 	for retired := range keys {
 		var ring [][]byte
 		for n, key := range keys {
@@ -253,8 +252,8 @@ func TestMACKeyRotatedThreeTimes(t *testing.T) {
 	}
 }
 
-// T-14, advisory 27 (CVE-2023-35941): what a MAC covers can be read in one way
-// only, so that no token is good under another reading of its characters.
+// T-14, advisory 27 (CVE-2023-35941): the input of a MAC is unambiguous, so a token is not
+// valid if its characters are split differently.
 func TestMACInputIsUnambiguous(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
@@ -283,20 +282,20 @@ func TestMACInputIsUnambiguous(t *testing.T) {
 					}
 					tried++
 					if formats[to].Accepts(body + checksumOracle(body)) {
-						t.Errorf("a token of %q is good for %q with %s", from, to, name)
+						t.Errorf("a token of %q is valid for %q with %s", from, to, name)
 					}
 				}
 			}
 		}
 	}
 	if tried < 1_000 {
-		t.Errorf("%d readings tried, want more", tried)
+		t.Errorf("%d splits tried, want more", tried)
 	}
 }
 
-// T-14: inputs that differ have MACs that differ. Two are alike by chance once
-// in 62^8, two of 20,000 once in a million runs, so that no more are compared
-// all with all.
+// T-14: different inputs have different MACs. Two MACs are equal by chance once in 62^8
+// times, and two of 20,000 once in a million runs, so no more are compared with each
+// other.
 func TestMACsOfDifferentInputsDiffer(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
@@ -321,8 +320,8 @@ func TestMACsOfDifferentInputsDiffer(t *testing.T) {
 	}
 }
 
-// With MAC keys the plain form is refused, or a forger would leave the MAC
-// off; giving up MACs refuses nobody.
+// With MACKeys the form without a MAC is refused, since a forger would use it. Without
+// MACKeys the form with a MAC is still accepted.
 func TestMACCannotBeLeftOff(t *testing.T) {
 	t.Parallel()
 	st := &spyStore{Store: memstore.New()}
@@ -331,17 +330,17 @@ func TestMACCannotBeLeftOff(t *testing.T) {
 	for range 100 {
 		token := plain.Generate()
 		if withMAC.Accepts(token) {
-			t.Errorf("%q, without a MAC, is accepted where MACs are in use", token)
+			t.Errorf("%q, without a MAC, is accepted although MACKeys are set", token)
 		}
 		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrMalformed) {
 			t.Errorf("Validate of a token without a MAC: %v, want ErrMalformed", err)
 		}
 		stripped := withMAC.Generate()[:34]
 		if stripped += checksumOracle(stripped); withMAC.Accepts(stripped) {
-			t.Errorf("%q is accepted with its MAC cut out", stripped)
+			t.Errorf("%q, without its MAC, is accepted", stripped)
 		}
 		if full := withMAC.Generate(); !plain.Accepts(full) {
-			t.Errorf("%q is refused once MACs are given up", full)
+			t.Errorf("%q is refused after MACKeys were removed", full)
 		}
 	}
 	if n := st.lookups.Load(); n != 0 {
@@ -349,7 +348,7 @@ func TestMACCannotBeLeftOff(t *testing.T) {
 	}
 }
 
-// One ring serves all goroutines.
+// MACs may be computed and verified in many goroutines at once.
 func TestMACsInParallel(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
@@ -360,7 +359,7 @@ func TestMACsInParallel(t *testing.T) {
 			for range 500 {
 				token := f.Generate()
 				if token[34:42] != macOracle(key, macDomain, token[:34]) || !f.Accepts(token) {
-					t.Errorf("%q was made or judged with another goroutine's state", token)
+					t.Errorf("%q was generated or verified with another goroutine's state", token)
 				}
 			}
 		})

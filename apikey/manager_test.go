@@ -24,9 +24,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// newManager closes itself when the test ends.
-// newManager returns a Manager with a small cache, unless opts sets its size: to
-// make one of the default size takes longer than most tests do.
+// newManager returns a Manager that is closed when the test ends. Its cache is small unless
+// opts sets the size, since a cache of the default size takes longer than most tests.
 func newManager(t testing.TB, st store.Store, opts *apikey.Options) *apikey.Manager {
 	t.Helper()
 	var o apikey.Options
@@ -59,10 +58,10 @@ func wantValid(t testing.TB, m *apikey.Manager, i apikey.Issued) *apikey.Princip
 	t.Helper()
 	p, err := m.Validate(t.Context(), i.Secret.Reveal())
 	if err != nil {
-		t.Fatalf("Validate of a good key: %v", err)
+		t.Fatalf("Validate of an active key: %v", err)
 	}
 	if p.Key().ID != i.Key.ID {
-		t.Fatalf("Validate answered key %s, want %s", p.Key().ID, i.Key.ID)
+		t.Fatalf("Validate returned key %s, want %s", p.Key().ID, i.Key.ID)
 	}
 	return p
 }
@@ -74,8 +73,8 @@ func wantRefused(t testing.TB, m *apikey.Manager, i apikey.Issued, want error) {
 	}
 }
 
-// trials is how often a test tries; KEYHATCH_SOAK=1 asks for the full count.
-// The race detector gets a fifth of large counts, since it makes all slow.
+// trials returns how often a test repeats: short, or full with KEYHATCH_SOAK=1. With the race
+// detector, which is slow, it is a fifth of a large count.
 func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
@@ -86,7 +85,7 @@ func trials(short, full int) int {
 	return short
 }
 
-// pause lets others run, for as long as it takes to meet them.
+// pause yields for a short random time, so that goroutines overlap in many ways.
 func pause() {
 	switch n := rand.IntN(8); {
 	case n < 4:
@@ -166,7 +165,7 @@ func (s *spyStore) Touch(ctx context.Context, uses []store.Use) error {
 	return s.call("Touch", func() error { return s.Store.Touch(ctx, uses) })
 }
 
-// A recorder keeps the events.
+// A recorder collects events.
 type recorder struct {
 	mu     sync.Mutex
 	events []apikey.Event
@@ -250,7 +249,7 @@ func TestBadInputWritesNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		p     apikey.CreateParams
-		field string // empty: it is good
+		field string // empty if the input is valid
 	}{
 		{"good", apikey.CreateParams{Owner: "o", Name: "n"}, ""},
 		{"64 wide characters", apikey.CreateParams{Owner: "o", Name: "  " + wide + "\t"}, ""},
@@ -299,7 +298,7 @@ func TestBadInputWritesNothing(t *testing.T) {
 				}
 			}
 			if writes != 0 {
-				t.Errorf("%d calls of the store, want none", writes)
+				t.Errorf("%d calls of the store, want 0", writes)
 			}
 		})
 	}
@@ -366,7 +365,7 @@ func TestLifeOfAKey(t *testing.T) {
 		t.Errorf("Update = %+v, %v", k, err)
 	}
 	if p = wantValid(t, m, issued); p.Allows("a") || p.Key().Name != name {
-		t.Errorf("after Update, Validate answers %+v", p.Key())
+		t.Errorf("after Update, Validate returns %+v", p.Key())
 	}
 	if k, err = m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Disabled: &yes}); err != nil || k.Status(time.Now()) != apikey.StatusDisabled {
 		t.Errorf("disable = %v, %v", k.Status(time.Now()), err)
@@ -410,7 +409,7 @@ func TestLifeOfAKey(t *testing.T) {
 		t.Errorf("Update of a revoked key: %v, want ErrConflict", err)
 	}
 	if n, err := m.RevokeAll(ctx, "user_1", "account closed"); n != 1 || err != nil {
-		t.Errorf("RevokeAll = %d, %v, want 1: the key in its grace period", n, err)
+		t.Errorf("RevokeAll = %d, %v, want 1, the key in its grace period", n, err)
 	}
 	wantRefused(t, m, issued, apikey.ErrRevoked)
 
@@ -420,10 +419,10 @@ func TestLifeOfAKey(t *testing.T) {
 	}
 	rest, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Limit: 2, Cursor: page.Next})
 	if err != nil || len(rest.Keys) != 1 || rest.Next != "" || rest.Keys[0].ID != issued.Key.ID {
-		t.Errorf("second page = %+v, %v, want the oldest key alone", rest, err)
+		t.Errorf("second page = %+v, %v, want only the oldest key", rest, err)
 	}
 	if _, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Cursor: page.Next[:4] + "\n" + page.Next[4:]}); err == nil {
-		t.Error("a cursor with a line break in it is taken, want one spelling of a place")
+		t.Error("a cursor with a line break is accepted, want only one spelling")
 	}
 }
 
@@ -437,10 +436,10 @@ func TestBadCursors(t *testing.T) {
 	}
 }
 
-// What cannot be an id is not looked for.
+// The store is not called with an invalid ID.
 func TestImpossibleIDs(t *testing.T) {
 	st := &spyStore{Store: memstore.New(), before: func(op string) error {
-		t.Errorf("the store was asked: %s", op)
+		t.Errorf("the store was called: %s", op)
 		return nil
 	}}
 	m := newManager(t, st, nil)
@@ -450,14 +449,14 @@ func TestImpossibleIDs(t *testing.T) {
 		_, rotate := m.Rotate(t.Context(), "o", id, 0)
 		for call, err := range map[string]error{"Get": get, "Revoke": revoke, "Rotate": rotate} {
 			if !errors.Is(err, apikey.ErrNotFound) {
-				t.Errorf("%s of the id %.10q: %v, want ErrNotFound", call, id, err)
+				t.Errorf("%s of the ID %.10q: %v, want ErrNotFound", call, id, err)
 			}
 		}
 	}
 }
 
-// Invariant 12, M-01: another owner's key is not found, whatever one asks.
-func TestForeignOwner(t *testing.T) {
+// Invariant 12, M-01: every call returns ErrNotFound for another owner's key.
+func TestOtherOwnersKey(t *testing.T) {
 	ctx := t.Context()
 	var events recorder
 	m := newManager(t, memstore.New(), &apikey.Options{OnEvent: events.record})
@@ -473,10 +472,10 @@ func TestForeignOwner(t *testing.T) {
 	for call, f := range calls {
 		err := f("thief")
 		if !errors.Is(err, apikey.ErrNotFound) || err.Error() != apikey.ErrNotFound.Error() {
-			t.Errorf("%s of another owner's key: %v, want ErrNotFound and nothing more", call, err)
+			t.Errorf("%s of another owner's key: %v, want ErrNotFound alone", call, err)
 		}
 		if got := events.take(); len(got) != 1 || got[0].Kind != apikey.EventOwnerMismatch || got[0].Owner != "thief" || got[0].KeyID != id {
-			t.Errorf("%s of another owner's key: events %+v, want one of the attempt", call, got)
+			t.Errorf("%s of another owner's key: events %+v, want one EventOwnerMismatch", call, got)
 		}
 		var invalid *apikey.InvalidError
 		if err := f(""); !errors.As(err, &invalid) {
@@ -491,7 +490,7 @@ func TestForeignOwner(t *testing.T) {
 	}
 	for _, bad := range []string{"", "key_\x00", strings.Repeat("k", 65), "key_é"} {
 		if _, err := m.Get(ctx, "owner", bad); !errors.Is(err, apikey.ErrNotFound) {
-			t.Errorf("Get of id %q: %v, want ErrNotFound", bad, err)
+			t.Errorf("Get of ID %q: %v, want ErrNotFound", bad, err)
 		}
 	}
 	if k := wantValid(t, m, issued).Key(); k.Name != "test" {
@@ -499,7 +498,7 @@ func TestForeignOwner(t *testing.T) {
 	}
 }
 
-// M-13: one event for each thing that happened, and no secret in any.
+// M-13: each change and refusal emits one event, without a secret.
 func TestEvents(t *testing.T) {
 	ctx := t.Context()
 	var events recorder
@@ -531,7 +530,7 @@ func TestEvents(t *testing.T) {
 	want("Create", apikey.EventCreated)
 	_, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"})
 	if !errors.Is(err, apikey.ErrLimitReached) {
-		t.Errorf("fourth Create of three: %v, want ErrLimitReached", err)
+		t.Errorf("fourth Create with a limit of 3: %v, want ErrLimitReached", err)
 	}
 	want("Create at the limit", apikey.EventLimitReached)
 	wantValid(t, m, a)
@@ -569,12 +568,12 @@ func TestEvents(t *testing.T) {
 	}
 	for _, secret := range []string{a.Secret.Reveal(), b.Secret.Reveal()} {
 		if strings.Contains(log.String(), secret[len(secret)-20:]) {
-			t.Error("the log has a token")
+			t.Error("the log contains a token")
 		}
 	}
 	for _, word := range []string{"created", "registered", "limit_reached", "updated", "rotated", "revoked_key_used", "revoked", "refused"} {
 		if !strings.Contains(log.String(), "apikey: "+word) {
-			t.Errorf("the log lacks %q", word)
+			t.Errorf("the log does not contain %q", word)
 		}
 	}
 }
@@ -586,18 +585,18 @@ func TestPrincipalIsNotEscalatedByAHandler(t *testing.T) {
 	key := p.Key()
 	key.Owner, key.Scopes[0] = "thief", "admin"
 	if p = wantValid(t, m, issued); p.Allows("admin") || !p.Allows("reports:read") {
-		t.Error("a handler that wrote to its copy of the key changed what the key may do")
+		t.Error("a handler that wrote to its copy of the key changed the key's scopes")
 	}
 	if key := p.Key(); p.Owner() != "o" || key.Owner != "o" || key.Scopes[0] != "reports:read" {
-		t.Errorf("a handler that wrote to its copy changed that of others: %+v", key)
+		t.Errorf("a handler that wrote to its copy changed other copies: %+v", key)
 	}
 	var zero apikey.Principal
 	if zero.Allows("x") || (*apikey.Principal)(nil).Allows("x") {
-		t.Error("a zero Principal allows something") // H-16
+		t.Error("a zero Principal allows a scope") // H-16
 	}
 }
 
-// Expiry is looked at on each request, not only when the cache is filled.
+// Every validation checks the expiry, even of a cached key.
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newManager(t, memstore.New(), nil)

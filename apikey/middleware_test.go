@@ -28,7 +28,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// serve hands a request to a handler without a server between.
+// serve calls the handler directly and returns its response.
 func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -44,16 +44,15 @@ func requestWith(t testing.TB, header ...string) *http.Request {
 	return r
 }
 
-// panicOf is what f panics with, nil when it does not.
+// panicOf returns the value with which f panics, or nil.
 func panicOf(f func()) (p any) {
 	defer func() { p = recover() }()
 	f()
 	return nil
 }
 
-// H-16: without the middleware there is no Principal, and the handler that
-// needs one says so loudly; whoever makes a Principal by hand is allowed
-// nothing.
+// H-16: without the middleware there is no Principal, and MustPrincipal panics. A zero or
+// nil Principal allows nothing.
 func TestNoPrincipalWithoutRequire(t *testing.T) {
 	t.Parallel()
 	type principalKey struct{}
@@ -62,7 +61,7 @@ func TestNoPrincipalWithoutRequire(t *testing.T) {
 	for name, ctx := range map[string]context.Context{
 		"background":       t.Context(),
 		"a look-alike key": context.WithValue(t.Context(), principalKey{}, good),
-		//lint:ignore SA1029 such a key must not pass for ours
+		//lint:ignore SA1029 such a key must not be accepted
 		"a key by its name": context.WithValue(t.Context(), "apikey.principalKey", good),
 	} {
 		if p, ok := apikey.PrincipalFromContext(ctx); ok || p != nil {
@@ -95,18 +94,18 @@ func TestRequirePanics(t *testing.T) {
 	for _, scope := range []string{"", " ", "a b", `a"b`, "a,b", "é", "a\r\nb", strings.Repeat("a", 65)} {
 		p := panicOf(func() { m.Require("good", scope) })
 		if msg, ok := p.(string); !ok || !strings.HasPrefix(msg, "apikey: ") {
-			t.Errorf("Require(%q) panics with %v, want a message of ours: no key could have that scope", scope, p)
+			t.Errorf("Require(%q) panics with %v, want a message of package apikey that names the scope", scope, p)
 		}
 	}
 	if panicOf(func() { m.Require()(nil) }) == nil {
-		t.Error("Require over a nil handler works until the first request, want a panic")
+		t.Error("Require of a nil handler did not panic")
 	}
 	if p := panicOf(func() { m.Require(strings.Repeat("a", 64), "*", "a:b/c.d-e_f*")(http.NotFoundHandler()) }); p != nil {
-		t.Errorf("Require of good scopes panics: %v", p)
+		t.Errorf("Require of valid scopes panicked: %v", p)
 	}
 }
 
-// What a route requires is fixed when it is made.
+// Require copies its scopes.
 func TestRequireKeepsItsScopes(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), nil)
@@ -115,11 +114,11 @@ func TestRequireKeepsItsScopes(t *testing.T) {
 	scopes[0] = "reports:read"
 	token := create(t, m, "o").Secret.Reveal()
 	if w := serve(h, requestWith(t, "Authorization", "Bearer "+token)); w.Code != http.StatusForbidden {
-		t.Errorf("after the caller changed its slice, the route answers %d, want 403", w.Code)
+		t.Errorf("after the caller changed its slice: got status %d, want 403", w.Code)
 	}
 }
 
-// The context that next gets has all that the request's had.
+// The next handler's context is derived from the request's.
 func TestContextIsKept(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), nil)
@@ -130,25 +129,25 @@ func TestContextIsKept(t *testing.T) {
 		got, _ := r.Context().Deadline()
 		want, _ := ctx.Deadline()
 		if r.Context().Value(traceKey{}) != "trace" || !got.Equal(want) {
-			t.Error("next's context lost a value or the deadline")
+			t.Error("the next handler's context lost a value or the deadline")
 		}
 		child := context.WithValue(r.Context(), traceKey{}, "span")
 		if p, ok := apikey.PrincipalFromContext(child); !ok || p.Key().Owner != "o" {
-			t.Errorf("a context made of next's has the Principal %v", p)
+			t.Errorf("a derived context has the Principal %v", p)
 		}
 		cancel()
 		select {
 		case <-r.Context().Done():
 		case <-time.After(10 * time.Second):
-			t.Error("next's context does not end with the request's")
+			t.Error("the next handler's context does not end with the request's")
 		}
 	}))
 	if w := serve(h, requestWith(t, "Authorization", "Bearer "+token).WithContext(ctx)); w.Code != 200 {
-		t.Errorf("answered %d, want 200", w.Code)
+		t.Errorf("got status %d, want 200", w.Code)
 	}
 }
 
-// Requires nest: the inner one goes by the Principal of the outer one, and by
+// Middlewares of one Manager nest. The inner one uses the Principal of the outer one, and
 // nothing else.
 func TestNestedRequire(t *testing.T) {
 	t.Parallel()
@@ -176,7 +175,7 @@ func TestNestedRequire(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		inner  func(http.Handler) http.Handler
-		header string // set between the two
+		header string // set between the two middlewares
 		value  string
 		status int
 		owner  string
@@ -186,12 +185,12 @@ func TestNestedRequire(t *testing.T) {
 		{"its scope", m.Require("reports:read"), "", "", 200, "o", ""},
 		{"a scope it lacks", m.Require("admin"), "", "", 403, "", apikey.ReasonScope},
 		{"one of two scopes", m.Require("reports:read", "admin"), "", "", 403, "", apikey.ReasonScope},
-		{"a good key between", m.Require(), "Authorization", "Bearer " + second, 200, "second", ""},
+		{"a valid key between", m.Require(), "Authorization", "Bearer " + second, 200, "second", ""},
 		{"a revoked key between", m.Require(), "X-API-Key", revoked.Secret.Reveal(), 401, "", apikey.ReasonRevoked},
 		{"garbage between", m.Require(), "X-API-Key", "x", 401, "", apikey.ReasonMalformed},
 		{"an empty header between", m.Require(), "X-API-Key", "", 401, "", apikey.ReasonMalformed},
 		{"another scheme between", m.Require(), "Authorization", "Basic YTpi", 401, "", apikey.ReasonMissing},
-		// Another Manager's keys are none of its own, even over one store.
+		// A middleware does not accept the Principal of another Manager, even with the same store.
 		{"of another Manager", other.Require(), "", "", 401, "", apikey.ReasonMissing},
 	} {
 		events.take()
@@ -202,7 +201,7 @@ func TestNestedRequire(t *testing.T) {
 		}))))
 		w := serve(h, requestWith(t, "X-API-Key", token))
 		if w.Code != tt.status || owner != tt.owner {
-			t.Errorf("%s: answered %d as %q, want %d as %q", tt.name, w.Code, owner, tt.status, tt.owner)
+			t.Errorf("%s: got status %d and owner %q, want %d and %q", tt.name, w.Code, owner, tt.status, tt.owner)
 		}
 		got := append(events.take(), strangers.take()...)
 		if tt.reason == "" && len(got) != 0 || tt.reason != "" && (len(got) != 1 || got[0].Reason != tt.reason) {
@@ -213,7 +212,7 @@ func TestNestedRequire(t *testing.T) {
 			wantControl = "private"
 		}
 		if cc := w.Header()["Cache-Control"]; !slices.Equal(cc, []string{wantControl}) {
-			t.Errorf("%s: Cache-Control %q, want %q alone", tt.name, cc, wantControl)
+			t.Errorf("%s: Cache-Control %q, want only %q", tt.name, cc, wantControl)
 		}
 		wantVary := []string{"X-Api-Key"}
 		if tt.owner == "second" {
@@ -223,15 +222,15 @@ func TestNestedRequire(t *testing.T) {
 			t.Errorf("%s: Vary %q, want %q", tt.name, vary, wantVary)
 		}
 	}
-	// A Principal that was vouched for in one request vouches for no other.
+	// A Principal of one request does not authenticate another.
 	inner := m.Require()(http.NotFoundHandler())
 	if w := serve(inner, requestWith(t)); w.Code != 401 {
-		t.Errorf("the inner route by itself answers %d, want 401", w.Code)
+		t.Errorf("the inner route without the outer one: got status %d, want 401", w.Code)
 	}
 }
 
-// What next or one before it said about caching is kept beside ours.
-func TestPrivateAdds(t *testing.T) {
+// The caching directives of other handlers are kept, in addition to ours.
+func TestPrivateKeepsOtherDirectives(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"X-API-Key"}})
 	token := create(t, m, "o").Secret.Reveal()
@@ -242,15 +241,15 @@ func TestPrivateAdds(t *testing.T) {
 		w.Header().Add("Cache-Control", "max-age=60")
 	})).ServeHTTP(w, requestWith(t, "X-API-Key", token))
 	if got := w.Header()["Vary"]; !slices.Equal(got, []string{"Origin", "X-Api-Key", "Accept"}) {
-		t.Errorf("Vary %q, want all three", got)
+		t.Errorf("Vary %q, want all three headers", got)
 	}
 	if got := w.Header()["Cache-Control"]; !slices.Equal(got, []string{"private, max-age=60"}) {
 		t.Errorf("Cache-Control %q, want private and max-age", got)
 	}
 }
 
-// H-08: the credential is gone from all that next gets, however deep one
-// looks, and the caller's own request is as it was.
+// H-08: nothing that the next handler gets contains the credential, at any depth, and the
+// caller's own request does not change.
 func TestCredentialIsRemoved(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key", "X-Old-Key"}})
@@ -267,7 +266,7 @@ func TestCredentialIsRemoved(t *testing.T) {
 			ran = true
 			for where, v := range map[string]any{"request": got, "context": got.Context(), "Principal": apikey.MustPrincipal(got.Context())} {
 				if path := findText(v, token[8:34]); path != "" {
-					t.Errorf("%s: next finds the token in its %s, at %s", name, where, path)
+					t.Errorf("%s: the next handler finds the token in its %s, at %s", name, where, path)
 				}
 				for _, verb := range []string{"%v", "%+v", "%#v"} {
 					wantNone(t, name+": next's "+where+" printed with "+verb, fmt.Sprintf(verb, v), []string{token})
@@ -276,7 +275,7 @@ func TestCredentialIsRemoved(t *testing.T) {
 			want := sent.Clone()
 			maps.DeleteFunc(want, func(k string, _ []string) bool { return k != "X-Other" })
 			if !reflect.DeepEqual(got.Header, want) {
-				t.Errorf("%s: next's headers are %v, want %v", name, got.Header, want)
+				t.Errorf("%s: the next handler's headers are %v, want %v", name, got.Header, want)
 			}
 			got.Header.Set("X-Other", "changed")
 			got.Header.Set("X-More", "added")
@@ -285,20 +284,20 @@ func TestCredentialIsRemoved(t *testing.T) {
 			t.Fatalf("%s: refused", name)
 		}
 		if !reflect.DeepEqual(r.Header, sent) {
-			t.Errorf("%s: the caller's own headers became %v, want them unchanged: %v", name, r.Header, sent)
+			t.Errorf("%s: the caller's own headers became %v, want %v", name, r.Header, sent)
 		}
 		if _, ok := apikey.PrincipalFromContext(r.Context()); ok {
-			t.Errorf("%s: the caller's own request has a Principal now", name)
+			t.Errorf("%s: the caller's own request has a Principal", name)
 		}
 	}
-	// The probe finds what is there.
+	// Control: findText finds a token that was not removed.
 	if r := requestWith(t, "Authorization", "Bearer "+token); findText(r, token[8:34]) == "" {
-		t.Error("a request with the token looks clean, so this test shows nothing")
+		t.Error("findText misses the token of a request that has it")
 	}
 }
 
-// findText looks for s in all that v reaches, unexported fields included, but
-// for the Manager, which is the host's, and returns the way there.
+// findText searches all values that v refers to, including unexported fields, for s, and
+// returns the path to it. It skips the Manager, which belongs to the host.
 func findText(v any, s string) string {
 	seen := map[uintptr]bool{}
 	var walk func(v reflect.Value, path string) string
@@ -346,8 +345,8 @@ func findText(v any, s string) string {
 	return walk(reflect.ValueOf(v), "v")
 }
 
-// H-08, advisory 22 (CVE-2022-31130): a reverse proxy behind the middleware
-// sends no credential upstream.
+// H-08, advisory 22 (CVE-2022-31130): a reverse proxy behind the middleware does not send
+// the credential upstream.
 func TestUpstreamSeesNoToken(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -374,30 +373,29 @@ func TestUpstreamSeesNoToken(t *testing.T) {
 		for _, header := range []string{"Authorization: Bearer " + token, "X-API-Key: " + token, "x-api-key:" + token + "\r\nConnection: X-Other"} {
 			a := send(t, addr, lines("POST /up?x=1", header, "X-Other: kept", "Content-Length: 4")+"body")
 			if a.status != 200 {
-				t.Errorf("%s: answered %d, want 200", name, a.status)
+				t.Errorf("%s: got status %d, want 200", name, a.status)
 			}
 		}
 		for _, header := range []string{"Authorization: Bearer x", "X-Other: " + "nothing"} {
 			if a := send(t, addr, lines("GET /up", header)); a.status != 401 {
-				t.Errorf("%s: answered %d, want 401", name, a.status)
+				t.Errorf("%s: got status %d, want 401", name, a.status)
 			}
 		}
 		front.Close()
 	}
 	if len(upstreamGot) != 6 {
-		t.Errorf("upstream got %d requests, want the 6 good ones", len(upstreamGot))
+		t.Errorf("upstream got %d requests, want the 6 valid ones", len(upstreamGot))
 	}
 	for _, got := range upstreamGot {
 		wantNone(t, "upstream", got, []string{token})
 		if !strings.Contains(got, "/up?x=1") || !strings.HasSuffix(got, "body") || strings.Contains(got, "Authorization") || strings.Contains(got, "X-Api-Key") {
-			t.Errorf("upstream got %q, want all of the request but its credential", got)
+			t.Errorf("upstream got %q, want the request without its credential", got)
 		}
 	}
 }
 
-// H-14: an outage is answered 503 with Retry-After, for as long as it lasts
-// and no longer: it is no answer that could be remembered.
-func TestOutageIsNoVerdict(t *testing.T) { synctest.Test(t, checkOutages) }
+// H-14: during an outage the response is 503 with Retry-After. The outage is not cached.
+func TestOutageIs503(t *testing.T) { synctest.Test(t, checkOutages) }
 
 func checkOutages(t *testing.T) {
 	var storeDown, providerDown atomic.Bool
@@ -430,7 +428,7 @@ func checkOutages(t *testing.T) {
 			for token, status := range want {
 				w := serve(h, requestWith(t, "Authorization", "Bearer "+token))
 				if w.Code != status {
-					t.Errorf("%s: answered %d, want %d", when, w.Code, status)
+					t.Errorf("%s: got status %d, want %d", when, w.Code, status)
 				}
 				header := w.Header()
 				if w.Code == 503 && (header.Get("Retry-After") == "" || header.Get("Cache-Control") != "no-store" || header.Get("WWW-Authenticate") != "") {
@@ -451,8 +449,8 @@ func checkOutages(t *testing.T) {
 	check("after", map[string]int{warm: 200, cold: 200, revoked.Secret.Reveal(): 401, unknown: 401, "garbage": 401, fresh: 200})
 }
 
-// H-15: a panic in next goes to the server as it is, as the server's own
-// http.ErrAbortHandler must, and says nothing of the token.
+// H-15: a panic of the next handler, such as http.ErrAbortHandler, reaches the server
+// unchanged and does not contain the token.
 func TestPanicInNext(t *testing.T) {
 	m := newManager(t, memstore.New(), nil)
 	token := create(t, m, "o").Secret.Reveal()
@@ -461,10 +459,10 @@ func TestPanicInNext(t *testing.T) {
 	for _, want := range []any{cause, http.ErrAbortHandler} {
 		h := m.Require()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(want) }))
 		if got := panicOf(func() { serve(h, requestWith(t, "Authorization", bearer)) }); got != want {
-			t.Errorf("next panicked with %v, what comes out is %v", want, got)
+			t.Errorf("the next handler panicked with %v, the middleware with %v", want, got)
 		}
 	}
-	// One that prints all that it has.
+	// A panic that prints the whole request.
 	var serverLog lockedBuffer
 	s := httptest.NewUnstartedServer(m.Require()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		panic(fmt.Sprintf("%+v %#v %v", r, r.Header, r.Context()))
@@ -480,7 +478,7 @@ func TestPanicInNext(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, lines("GET /", "Authorization: "+bearer))
 		if got, _ := io.ReadAll(conn); len(got) != 0 {
-			t.Errorf("a request whose handler panicked is answered %q, want nothing", got)
+			t.Errorf("response of a handler that panicked: %q, want none", got)
 		}
 		conn.Close()
 	}
@@ -490,12 +488,12 @@ func TestPanicInNext(t *testing.T) {
 	}
 	wantNone(t, "the server's log of a panic", serverLog.String(), []string{token})
 	if a := send(t, s.Listener.Addr().String(), lines("GET /")); a.status != 401 {
-		t.Errorf("after the panics, a request without a key is answered %d, want 401", a.status)
+		t.Errorf("request without a key after the panics: got status %d, want 401", a.status)
 	}
 }
 
-// goroutines returns a function that fails the test unless there are, soon, no
-// more of them than now. Tests that call it must not be parallel.
+// goroutines returns a function that fails the test unless the number of goroutines soon
+// decreases to the present one. Tests that call it must not be parallel.
 func goroutines(t *testing.T) func() {
 	t.Helper()
 	http.DefaultClient.CloseIdleConnections()
@@ -509,23 +507,21 @@ func goroutines(t *testing.T) func() {
 			}
 		}
 		stacks := make([]byte, 1<<16)
-		t.Errorf("%d goroutines, want no more than the %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
+		t.Errorf("%d goroutines, want at most the %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
 	}
 }
 
-// hangUp ends a connection with a reset, which leaves nothing waiting on
-// either side.
+// hangUp resets a connection, so that neither side waits for the other.
 func hangUp(conn net.Conn) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.Close()
 }
 
-// H-15: clients that go away, at any point, leave nothing behind and harm
-// nobody else.
+// H-15: clients that disconnect at any point leak no goroutine and do not affect others.
 func TestClientAborts(t *testing.T) {
 	st := &spyStore{Store: memstore.New(), before: func(op string) error {
 		if op == "Lookup" {
-			pause() // so that some are gone before it is answered
+			pause() // so that some clients disconnect before the response
 		}
 		return nil
 	}}
@@ -549,7 +545,7 @@ func TestClientAborts(t *testing.T) {
 	defer s.Close()
 	addr := s.Listener.Addr().String()
 	if a := send(t, addr, lines("GET /", good)); a.status != 200 {
-		t.Fatalf("answered %d, want 200", a.status)
+		t.Fatalf("got status %d, want 200", a.status)
 	}
 	settled := goroutines(t)
 	const clients = 8
@@ -569,13 +565,13 @@ func TestClientAborts(t *testing.T) {
 					_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer key_")
 				case 1: // during the look-up
 					_, _ = io.WriteString(conn, lines("GET /", "Authorization: Bearer "+f.forge()))
-				case 2: // before the answer
+				case 2: // before the response
 					_, _ = io.WriteString(conn, lines("GET /", good))
 				case 3: // in the body
 					_, _ = io.WriteString(conn, lines("POST /upload", good, "Content-Length: 1000")+"some of it")
 				case 4: // in the body of a request that is refused
 					_, _ = io.WriteString(conn, "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\nsome of it")
-				case 5: // in the answer
+				case 5: // during the response
 					_, _ = io.WriteString(conn, lines("GET /stream", good))
 					_, _ = io.ReadFull(conn, make([]byte, 20))
 				}
@@ -585,14 +581,13 @@ func TestClientAborts(t *testing.T) {
 	}
 	wg.Wait()
 	if a := send(t, addr, lines("GET /", good)); a.status != 200 {
-		t.Errorf("after the aborts, a good key is answered %d, want 200", a.status)
+		t.Errorf("active key after the aborts: got status %d, want 200", a.status)
 	}
 	streaming.Wait()
 	settled()
 }
 
-// H-15: clients that send slowly, or ask while the store hangs, do not keep
-// others from being answered.
+// H-15: clients that send slowly, or wait for a store that hangs, do not delay others.
 func TestSlowClientsAndStore(t *testing.T) {
 	release := make(chan struct{})
 	var hang atomic.Bool
@@ -605,7 +600,7 @@ func TestSlowClientsAndStore(t *testing.T) {
 	g := newGateOver(t, st, apikey.Options{CallTimeout: time.Minute})
 	good := "Authorization: Bearer " + create(t, g.Manager, "tenant").Secret.Reveal()
 	if a := g.send(t, lines("GET /", good)); a.status != 200 {
-		t.Fatalf("answered %d, want 200", a.status)
+		t.Fatalf("got status %d, want 200", a.status)
 	}
 	settled := goroutines(t)
 	var slow []net.Conn
@@ -625,7 +620,7 @@ func TestSlowClientsAndStore(t *testing.T) {
 		}
 		slow = append(slow, conn)
 		switch i % 3 {
-		case 0: // never gets to the end of the credential
+		case 0: // never completes the credential
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer key_")
 		case 1: // never sends the body
 			_, _ = io.WriteString(conn, lines("POST /", good, "Content-Length: 10"))
@@ -635,21 +630,21 @@ func TestSlowClientsAndStore(t *testing.T) {
 	}
 	for end := time.Now().Add(20 * time.Second); st.lookups.Load() < 17; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d look-ups are waiting, want 17: that of the good key, and as many as may run at once", st.lookups.Load())
+			t.Fatalf("%d look-ups are waiting, want 17: that of the active key, and the maximum at once", st.lookups.Load())
 		}
 	}
 	for name, tt := range map[string]struct {
 		raw    string
 		status int
 	}{
-		"a good key":               {lines("GET /", good), 200},
-		"a good key and its body":  {lines("POST /", good, "Content-Length: 4") + "body", 200},
+		"a valid key":              {lines("GET /", good), 200},
+		"a valid key and its body": {lines("POST /", good, "Content-Length: 4") + "body", 200},
 		"no key":                   {lines("GET /"), 401},
 		"garbage":                  {lines("GET /", "Authorization: Bearer x"), 401},
 		"no key, body never comes": {lines("POST /", "Content-Length: 10"), 401},
 	} {
 		if a := g.send(t, tt.raw); a.status != tt.status {
-			t.Errorf("%s, among slow ones: answered %d, want %d", name, a.status, tt.status)
+			t.Errorf("%s, among slow clients: got status %d, want %d", name, a.status, tt.status)
 		}
 	}
 	letGo()

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// The defaults are part of the contract, and what is set is what is used.
+// The defaults are documented, and options that are set are used.
 func TestOptionsOfTheCache(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -40,8 +40,8 @@ func TestOptionsOfTheCache(t *testing.T) {
 	}
 }
 
-// An outage and a revoked key in use are worth someone's attention, a refusal
-// that anybody can cause at will is not.
+// Outages and revoked keys in use are logged as warnings or errors. Other refusals, which
+// any client can cause, are logged at debug level.
 func TestLogLevels(t *testing.T) {
 	var log bytes.Buffer
 	st := &brokenStore{Store: memstore.New()}
@@ -73,7 +73,7 @@ func TestLogLevels(t *testing.T) {
 		_, err = m.Validate(t.Context(), create(t, m, "o").Secret.Reveal())
 	}
 	if !errors.Is(err, apikey.ErrUnavailable) {
-		t.Fatalf("Validate over a failing store: %v", err)
+		t.Fatalf("Validate with a failing store: %v", err)
 	}
 	want("outage", `level=ERROR msg="apikey: store failed"`)
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariant 10, M-16, advisory 19 (CVE-2026-33668): a Validate that starts after InvalidateOwner has returned goes by
-// the plan as it was when InvalidateOwner was called, or later. The provider dawdles
-// before and after it reads.
+// Invariant 10, M-16, advisory 19 (CVE-2026-33668): a Validate that starts after
+// InvalidateOwner has returned uses the plan as it was when InvalidateOwner was called, or
+// a later one. The provider pauses before and after it reads the plan.
 func TestCancelledOwnerNeverValidates(t *testing.T) {
 	var entitled atomic.Bool
 	provider := entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) {
@@ -45,7 +45,7 @@ func TestCancelledOwnerNeverValidates(t *testing.T) {
 	n := trials(1_000, 100_000)
 	for range n {
 		set(true)
-		wantValid(t, m, issued) // a purchase, too, works at once
+		wantValid(t, m, issued) // a purchase takes effect at once too
 		var ended atomic.Bool
 		var validators sync.WaitGroup
 		for range 64 {
@@ -75,11 +75,11 @@ func TestCancelledOwnerNeverValidates(t *testing.T) {
 	}
 }
 
-// The other instances go by a change of a plan at once, too.
-func TestOwnerChangedReachesOthers(t *testing.T) {
+// Other instances see a change of a plan at once.
+func TestInvalidateOwnerReachesOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, bus := memstore.New(), &memoryBus{}
-		b := &billing{answer: plan(paid)}
+		b := &billing{result: plan(paid)}
 		instance := func() *apikey.Manager {
 			return newManager(t, st, &apikey.Options{Entitlements: b, Bus: bus, CacheTTL: time.Hour})
 		}
@@ -87,7 +87,7 @@ func TestOwnerChangedReachesOthers(t *testing.T) {
 		settle()
 		issued := create(t, one, "o")
 		wantValid(t, other, issued)
-		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		wantValid(t, other, issued)
 		if err := one.InvalidateOwner(t.Context(), "o"); err != nil {
 			t.Fatal(err)
@@ -96,7 +96,7 @@ func TestOwnerChangedReachesOthers(t *testing.T) {
 		wantRefused(t, other, issued, apikey.ErrNotEntitled)
 		wantRefused(t, one, issued, apikey.ErrNotEntitled)
 
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		bus.fail(refuse)
 		if err := one.InvalidateOwner(t.Context(), "o"); !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) {
 			t.Errorf("InvalidateOwner without a bus: %v, want ErrNotPropagated", err)
@@ -106,12 +106,12 @@ func TestOwnerChangedReachesOthers(t *testing.T) {
 	})
 }
 
-// A bus that is lost ends what is known of plans, as it does with keys: nothing
-// is heard of them any more.
-func TestPlansEndWithTheBus(t *testing.T) {
+// While the bus is down, cached plans expire after 10 s, as keys do, since changes of
+// plans cannot be received.
+func TestCachedPlansExpireWithoutBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := &memoryBus{}
-		b := &billing{answer: plan(paid)}
+		b := &billing{result: plan(paid)}
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b, Bus: bus, CacheTTL: time.Hour})
 		settle()
 		issued := create(t, m, "o")
@@ -120,49 +120,49 @@ func TestPlansEndWithTheBus(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		wantValid(t, m, issued)
 		if n := b.asked.Load() - asked; n != 0 {
-			t.Errorf("with a bus a plan lives as long as CacheTTL: the provider was asked %d times in half of it", n)
+			t.Errorf("with a bus, the provider was called %d times within half of CacheTTL, want 1", n)
 		}
-		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		bus.fail(refuse)
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		time.Sleep(11 * time.Second)
 		wantValid(t, m, issued)
-		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		time.Sleep(10 * time.Second)
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)
 	})
 }
 
-func TestOwnerChangedWithoutPlans(t *testing.T) {
+func TestInvalidateOwnerWithoutPlans(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), nil)
 	if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
-		t.Errorf("without a provider there is nothing to forget: %v", err)
+		t.Errorf("InvalidateOwner without a provider: %v", err)
 	}
 	var invalid *apikey.InvalidError
 	if err := m.InvalidateOwner(t.Context(), ""); !errors.As(err, &invalid) || invalid.Field != "Owner" {
-		t.Errorf("InvalidateOwner of nobody: %v, want an InvalidError of Owner", err)
+		t.Errorf("InvalidateOwner of an empty owner: %v, want an InvalidError of Owner", err)
 	}
 }
 
-// Who has no access is asked for anew after 5 s, however long the options keep
-// other answers.
+// An owner who is not entitled is looked up again after 5 s, even if the TTLs of the options
+// are longer.
 func TestPurchaseIsSeenSoon(t *testing.T) {
-	for name, answer := range map[string]func() (entitlement.Entitlement, error){
+	for name, result := range map[string]func() (entitlement.Entitlement, error){
 		"no access": plan(entitlement.Entitlement{Plan: "free"}),
 		"none":      func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := &billing{answer: plan(paid)}
+			b := &billing{result: plan(paid)}
 			st := memstore.New()
 			issued := create(t, newManager(t, st, nil), "o")
-			b.answer = answer
+			b.result = result
 			m := newManager(t, st, &apikey.Options{Entitlements: b, NegativeTTL: time.Hour, CacheTTL: time.Hour})
 			wantRefused(t, m, issued, apikey.ErrNotEntitled)
-			b.answer = plan(paid)
+			b.result = plan(paid)
 			time.Sleep(5 * time.Second)
 			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); err != nil {
 				t.Errorf("%s, 5 s after a purchase: %v", name, err)
@@ -171,12 +171,12 @@ func TestPurchaseIsSeenSoon(t *testing.T) {
 	}
 }
 
-// With a grace, a plan goes on after what was paid for.
+// An entitlement lasts for its grace after ValidUntil.
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := paid
 		e.ValidUntil, e.Grace = time.Now().Add(time.Minute), time.Hour
-		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: &billing{answer: plan(e)}})
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: &billing{result: plan(e)}})
 		issued := create(t, m, "o")
 		time.Sleep(time.Hour + time.Minute - time.Nanosecond)
 		wantValid(t, m, issued)
@@ -185,13 +185,13 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-// A downgrade takes no key away: none is created until there are fewer than the
-// new limit, and the usage says how many are over.
+// After a downgrade all keys keep working. No key can be created until there are fewer than
+// the new limit, and Usage.Excess is the number of keys above it.
 func TestDowngradeOfMaxKeys(t *testing.T) {
 	t.Parallel()
 	e := paid
 	e.MaxKeys = 5
-	b := &billing{answer: func() (entitlement.Entitlement, error) { return e, nil }}
+	b := &billing{result: func() (entitlement.Entitlement, error) { return e, nil }}
 	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 	var all []apikey.Issued
 	for range 5 {
@@ -201,7 +201,7 @@ func TestDowngradeOfMaxKeys(t *testing.T) {
 		t.Helper()
 		o, err := m.Usage(t.Context(), "o")
 		if err != nil || !o.Entitled || o.Used != keys || o.Entitlement.MaxKeys != most || o.Excess != over || o.AtLimit() != full || o.Entitlement.Plan != "pro" {
-			t.Errorf("Usage = %+v, full %v, %v, want %d keys of %d, %d over", o, o.AtLimit(), err, keys, most, over)
+			t.Errorf("Usage = %+v, at limit %v, %v, want %d keys of %d, %d in excess", o, o.AtLimit(), err, keys, most, over)
 		}
 	}
 	usage(5, 5, 0, true)
@@ -239,25 +239,25 @@ func TestUsage(t *testing.T) {
 		{"no limit", apikey.Options{MaxKeysPerOwner: -1}, -1, true, ""},
 		{"a plan that leaves the limit to the options", apikey.Options{MaxKeysPerOwner: 7, Entitlements: entitlement.Static(paid)}, 7, true, "pro"},
 		{"a plan without access", apikey.Options{Entitlements: entitlement.Static(entitlement.Entitlement{Plan: "free", MaxKeys: 2})}, 2, false, "free"},
-		{"no plan", apikey.Options{Entitlements: &billing{answer: func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }}}, 5, false, ""},
+		{"no plan", apikey.Options{Entitlements: &billing{result: func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }}}, 5, false, ""},
 	} {
 		m := newManager(t, memstore.New(), &tt.options)
 		o, err := m.Usage(t.Context(), "o")
 		if err != nil || o.Entitled != tt.entitled || o.Used != 0 || o.Excess != 0 || o.Entitlement.MaxKeys != tt.most || o.Entitlement.Plan != tt.plan || o.AtLimit() {
-			t.Errorf("%s: Usage = %+v, full %v, %v", tt.name, o, o.AtLimit(), err)
+			t.Errorf("%s: Usage = %+v, at limit %v, %v", tt.name, o, o.AtLimit(), err)
 		}
 	}
 	var invalid *apikey.InvalidError
 	if _, err := newManager(t, memstore.New(), nil).Usage(t.Context(), ""); !errors.As(err, &invalid) {
-		t.Errorf("Usage of nobody: %v, want an InvalidError", err)
+		t.Errorf("Usage of an empty owner: %v, want an InvalidError", err)
 	}
-	down := &apikey.Options{Entitlements: &billing{answer: func() (entitlement.Entitlement, error) { return paid, errDown }}}
+	down := &apikey.Options{Entitlements: &billing{result: func() (entitlement.Entitlement, error) { return paid, errDown }}}
 	if o, err := newManager(t, memstore.New(), down).Usage(t.Context(), "o"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
-		t.Errorf("Usage while billing is down = %+v, %v, want ErrUnavailable", o, err)
+		t.Errorf("Usage while the provider is down = %+v, %v, want ErrUnavailable", o, err)
 	}
 }
 
-// An usage changes nobody's plan.
+// A caller that changes a Usage does not change the plan.
 func TestUsageIsACopy(t *testing.T) {
 	t.Parallel()
 	e := paid
@@ -270,14 +270,14 @@ func TestUsageIsACopy(t *testing.T) {
 	}
 	o.Entitlement.Scopes[0] = "*"
 	if wantValid(t, m, issued).Allows("admin") {
-		t.Error("a scope was added by way of the usage")
+		t.Error("a change of a Usage added a scope")
 	}
 	if again, _ := m.Usage(t.Context(), "o"); again.Entitlement.Scopes[0] != "reports:read" {
-		t.Errorf("the usage shows what a caller wrote into another one: %q", again.Entitlement.Scopes)
+		t.Errorf("a Usage shows a caller's change of another one: %q", again.Entitlement.Scopes)
 	}
 }
 
-// countStore counts what nobody has.
+// countStore returns n as every owner's count.
 type countStore struct {
 	store.Store
 	n int
@@ -290,18 +290,18 @@ func TestUsageOfManyKeys(t *testing.T) {
 	for n, want := range map[int]string{4: "0 false", 5: "0 true", 6: "1 true", 1_000_000: "999995 true"} {
 		o, err := newManager(t, countStore{memstore.New(), n}, nil).Usage(t.Context(), "o")
 		if got := fmt.Sprint(o.Excess, o.AtLimit()); err != nil || got != want {
-			t.Errorf("%d keys of 5: over and full are %s, %v, want %s", n, got, err, want)
+			t.Errorf("%d keys of 5: excess and at limit are %s, %v, want %s", n, got, err, want)
 		}
 	}
 }
 
-// What the plan is called is for its owner to see, and nobody else learns it from
-// a key. What it includes reaches the handler.
-func TestPlanIsNamedToNoCaller(t *testing.T) {
+// No response to a client contains the name of the owner's plan. The handler gets the
+// plan's limits.
+func TestPlanNameIsHiddenFromClients(t *testing.T) {
 	t.Parallel()
 	const name = "pro-2026-eu"
 	pro := entitlement.Entitlement{Plan: name, APIAccess: true, Features: []string{"export"}, Limits: entitlement.Limits{PerMinute: 60, PerDay: -1}}
-	b := &billing{answer: plan(pro)}
+	b := &billing{result: plan(pro)}
 	m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 	issued, other := create(t, m, "o"), create(t, m, "o")
 	var limits []entitlement.Limits
@@ -323,11 +323,11 @@ func TestPlanIsNamedToNoCaller(t *testing.T) {
 	if want := []entitlement.Limits{pro.Limits, pro.Limits}; !slices.Equal(limits, want) {
 		t.Errorf("handlers behind two keys of an owner see the limits %v, want %v", limits, want)
 	}
-	for _, answer := range []func() (entitlement.Entitlement, error){
+	for _, result := range []func() (entitlement.Entitlement, error){
 		plan(entitlement.Entitlement{Plan: name}),
 		func() (entitlement.Entitlement, error) { return pro, errors.New("plan " + name + " is not known") },
 	} {
-		b.answer = answer
+		b.result = result
 		if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 			t.Fatal(err)
 		}
@@ -338,9 +338,9 @@ func TestPlanIsNamedToNoCaller(t *testing.T) {
 	}
 }
 
-// Invariant 9: whether a plan that is known to be over was prolonged cannot be
-// found out while the provider fails, and it is looked up as soon as that is back.
-func TestNoVerdictFromAPlanThatIsOver(t *testing.T) {
+// Invariant 9: while the provider fails, a validation with an expired plan is an outage,
+// since the plan may have been renewed. When the provider is back, the plan is looked up.
+func TestExpiredPlanDuringOutage(t *testing.T) {
 	down := func() (entitlement.Entitlement, error) { return entitlement.Entitlement{}, errDown }
 	for name, before := range map[string]func() entitlement.Entitlement{
 		"lapsed": func() entitlement.Entitlement {
@@ -349,39 +349,39 @@ func TestNoVerdictFromAPlanThatIsOver(t *testing.T) {
 		"no access": func() entitlement.Entitlement { return entitlement.Entitlement{Plan: "free"} },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := &billing{answer: plan(paid)}
+			b := &billing{result: plan(paid)}
 			m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b, StaleIfError: time.Hour, CacheTTL: 20 * time.Minute})
 			issued := create(t, m, "o")
 			e := before()
-			b.answer = plan(e)
+			b.result = plan(e)
 			if err := m.InvalidateOwner(t.Context(), "o"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); (err == nil) != e.APIAccess {
 				t.Fatalf("%s: %v before the outage", name, err)
 			}
-			b.answer = down
+			b.result = down
 			time.Sleep(11 * time.Minute)
 			for range 6 { // an outage
 				wantRefused(t, m, issued, apikey.ErrUnavailable)
 				time.Sleep(time.Second)
 			}
-			b.answer = plan(paid)
+			b.result = plan(paid)
 			time.Sleep(time.Second)
 			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); err != nil {
-				t.Errorf("%s: paid, and the provider is back: %v", name, err)
+				t.Errorf("%s: renewed, and the provider is back: %v", name, err)
 			}
 		})
 	}
 }
 
-// The 5 s count from when a slow provider was asked.
-func TestSlowRefusalIsNoOlder(t *testing.T) {
+// The 5 s count from the start of the call of a slow provider.
+func TestRefusalAgeCountsFromCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &billing{answer: plan(paid)}
+		b := &billing{result: plan(paid)}
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 		issued := create(t, m, "o")
-		b.answer = func() (entitlement.Entitlement, error) {
+		b.result = func() (entitlement.Entitlement, error) {
 			time.Sleep(2 * time.Second)
 			return entitlement.Entitlement{Plan: "free"}, nil
 		}
@@ -389,7 +389,7 @@ func TestSlowRefusalIsNoOlder(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		time.Sleep(3 * time.Second)
 		wantValid(t, m, issued)
 	})

@@ -43,7 +43,7 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 //go:noinline
 func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner string) (*entitlement.Entitlement, error) {
 	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[*entitlement.Entitlement], error) {
-		now := time.Now() // a slow provider's answer may be as old as the call
+		now := time.Now() // a slow provider may have read the plan when the call began
 		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
 		e = e.Clone() // the provider may still change its own
 		switch err = bound.Classify(err, entitlement.ErrNone, store.ErrBusy); {

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariants 6 and 10: a plan that covers fewer scopes takes them from the
-// owner's keys, though the key itself is still answered from memory.
+// Invariants 6 and 10: a plan that covers fewer scopes removes them from the owner's keys,
+// even while the key is cached.
 func TestPlanChangesUnderCachedKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plan := entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}, ValidUntil: time.Now().Add(10 * time.Second)}

@@ -14,15 +14,15 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A billing answers for all owners and counts how often it is asked.
+// A billing returns the same entitlement for all owners and counts the calls.
 type billing struct {
 	asked  atomic.Int64
-	answer func() (entitlement.Entitlement, error)
+	result func() (entitlement.Entitlement, error)
 }
 
 func (b *billing) Entitlement(context.Context, string) (entitlement.Entitlement, error) {
 	b.asked.Add(1)
-	return b.answer()
+	return b.result()
 }
 
 func plan(e entitlement.Entitlement) func() (entitlement.Entitlement, error) {
@@ -31,14 +31,14 @@ func plan(e entitlement.Entitlement) func() (entitlement.Entitlement, error) {
 
 var paid = entitlement.Entitlement{Plan: "pro", APIAccess: true}
 
-// Invariant 10: "not entitled" and "could not find out" are different answers,
-// at create and at validate.
-func TestEntitlementAnswers(t *testing.T) {
+// Invariant 10: Create and Validate return ErrNotEntitled for a plan without API access and
+// ErrUnavailable for a provider that fails.
+func TestEntitlementResults(t *testing.T) {
 	lapsed := paid
 	lapsed.ValidUntil = time.Now().Add(-time.Second)
 	for _, tt := range []struct {
 		name   string
-		answer func() (entitlement.Entitlement, error)
+		result func() (entitlement.Entitlement, error)
 		want   error
 	}{
 		{"paid", plan(paid), nil},
@@ -55,7 +55,7 @@ func TestEntitlementAnswers(t *testing.T) {
 			st := memstore.New()
 			issued := create(t, newManager(t, st, nil), "o")
 			var events recorder
-			opts := &apikey.Options{Entitlements: &billing{answer: tt.answer}, OnEvent: events.record}
+			opts := &apikey.Options{Entitlements: &billing{result: tt.result}, OnEvent: events.record}
 			if tt.name == "hang" {
 				opts.CallTimeout = 50 * time.Millisecond
 			}
@@ -71,9 +71,9 @@ func TestEntitlementAnswers(t *testing.T) {
 				t.Errorf("Create: %v, want %v", err, tt.want)
 			}
 			if errors.Is(err, apikey.ErrUnauthenticated) {
-				t.Errorf("the plan's answer looks like a bad key: %v", err)
+				t.Errorf("an error of the plan matches ErrUnauthenticated: %v", err)
 			}
-			// A plan is no reason to keep anyone from revoking.
+			// An owner can revoke with any plan.
 			if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); err != nil {
 				t.Errorf("Revoke: %v", err)
 			}
@@ -83,40 +83,40 @@ func TestEntitlementAnswers(t *testing.T) {
 
 func TestDowngradeAndPurchase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &billing{answer: plan(paid)}
+		b := &billing{result: plan(paid)}
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 		issued := create(t, m, "o")
 		for range 100 {
 			wantValid(t, m, issued)
 		}
 		if n := b.asked.Load(); n != 1 {
-			t.Errorf("the provider was asked %d times, want 1", n)
+			t.Errorf("the provider was called %d times, want 1", n)
 		}
-		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		time.Sleep(time.Minute)
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		time.Sleep(5 * time.Second)
 		wantValid(t, m, issued)
-		b.answer = func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }
+		b.result = func() (entitlement.Entitlement, error) { return paid, entitlement.ErrNone }
 		time.Sleep(time.Minute)
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		time.Sleep(5 * time.Second)
 		wantValid(t, m, issued)
 	})
 }
 
-// M-17: the limit of a plan that is not known is no limit of zero and not unlimited.
+// M-17: while the plan is not known, the limit is neither zero nor unlimited.
 func TestRotateWhileTheProviderIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := paid
 		one.MaxKeys = 1
-		b := &billing{answer: plan(one)}
+		b := &billing{result: plan(one)}
 		st, opts := memstore.New(), &apikey.Options{Entitlements: b}
 		m, other := newManager(t, st, opts), newManager(t, st, opts)
 		id := create(t, m, "o").Key.ID
-		b.answer = func() (entitlement.Entitlement, error) { return paid, errDown }
+		b.result = func() (entitlement.Entitlement, error) { return paid, errDown }
 		rotate := func(m *apikey.Manager, grace time.Duration, want error, what string) {
 			t.Helper()
 			issued, err := m.Rotate(t.Context(), "o", id, grace)
@@ -139,12 +139,12 @@ func TestRotateWhileTheProviderIsDown(t *testing.T) {
 	})
 }
 
-// An entitlement ends at its ValidUntil, cached or not.
+// An entitlement ends at its ValidUntil, even if it is cached.
 func TestValidUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		until := paid
 		until.ValidUntil = time.Now().Add(10 * time.Second)
-		b := &billing{answer: plan(until)}
+		b := &billing{result: plan(until)}
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 		issued := create(t, m, "o")
 		time.Sleep(10*time.Second - time.Nanosecond)
@@ -154,29 +154,29 @@ func TestValidUntil(t *testing.T) {
 	})
 }
 
-// Scopes beyond the plan are not honoured, and return with the plan.
+// Scopes that the plan does not cover are not allowed, until the plan covers them again.
 func TestPlanClampsScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		small := paid
 		small.Scopes = []string{"reports:list"}
-		b := &billing{answer: plan(paid)}
+		b := &billing{result: plan(paid)}
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 		issued := create(t, m, "o")
 		if p := wantValid(t, m, issued); !p.Allows("reports:read") || p.Entitlement().Plan != "pro" {
 			t.Errorf("%+v: want reports:read allowed", p)
 		}
-		b.answer = plan(small)
+		b.result = plan(small)
 		time.Sleep(time.Minute)
 		if p := wantValid(t, m, issued); p.Allows("reports:read") || p.Allows("reports:list") {
 			t.Error("a scope was allowed that the key or the plan lacks")
 		}
 		small.Scopes = []string{}
-		b.answer = plan(small)
+		b.result = plan(small)
 		time.Sleep(time.Minute)
 		if wantValid(t, m, issued).Allows("reports:read") {
 			t.Error("a plan that covers no scope covered one")
 		}
-		b.answer = plan(paid)
+		b.result = plan(paid)
 		time.Sleep(time.Minute)
 		if !wantValid(t, m, issued).Allows("reports:read") {
 			t.Error("the scope did not return with the plan")
@@ -184,14 +184,14 @@ func TestPlanClampsScopes(t *testing.T) {
 	})
 }
 
-// A handler that changes what the Principal gave it, or a provider
-// that changes what it returned, changes nobody's rights.
+// A handler that changes a Principal's copies, or a provider that changes an entitlement
+// that it returned, does not change any key's scopes.
 func TestHandlerChangesNoRights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		features := entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}}
 		provider := entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
 			if owner != "o" {
-				t.Errorf("the provider is asked for %q, want o", owner)
+				t.Errorf("the provider was called for %q, want o", owner)
 			}
 			e := features
 			e.ValidUntil = time.Now().Add(10 * time.Second)
@@ -205,12 +205,12 @@ func TestHandlerChangesNoRights(t *testing.T) {
 		for round := range 3 {
 			p := wantValid(t, m, issued)
 			if p.Allows("admin") || p.Allows("reports:write") || !p.Allows("reports:read") {
-				t.Fatalf("round %d: Allows goes by what a handler wrote into the Principal", round)
+				t.Fatalf("round %d: Allows uses a handler's change of its copy", round)
 			}
 			key, e := p.Key(), p.Entitlement()
 			key.Scopes[0], e.Scopes[0], features.Scopes[0] = "reports:write", "*", "*"
 			if p = wantValid(t, m, issued); p.Allows("admin") || p.Allows("reports:write") || p.Key().Scopes[0] != "reports:read" {
-				t.Fatalf("round %d: Allows goes by a copy that somebody changed", round)
+				t.Fatalf("round %d: Allows uses a copy that was changed", round)
 			}
 			features.Scopes[0] = "reports:*"
 			time.Sleep(11 * time.Second)

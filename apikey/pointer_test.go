@@ -5,17 +5,17 @@ import (
 	"testing"
 )
 
-// A cached key has three pointers: to its texts, to the owner's plan, and to the
-// Principal under another plan, which is nil in a service without plans. With the
-// two of package cache the garbage collector follows four.
+// A cached key has three pointers: to its texts, to the owner's plan, and to the Principal
+// with another plan, which is nil in a service without plans. With the two of package
+// cache, the garbage collector follows four.
 func TestPointersPerCachedKey(t *testing.T) {
 	if n := pointers(reflect.TypeFor[cachedKey]()); n != 3 {
 		t.Errorf("a cached key has %d pointers, want 3", n)
 	}
 }
 
-// pointers counts the words of a type that the garbage collector looks at. A type
-// without interfaces has one for each field of a kind beyond the numbers.
+// pointers counts the pointers in a type that the garbage collector follows. In a type
+// without interfaces, each field that is not a number has one.
 func pointers(t reflect.Type) (n int) {
 	switch {
 	case t.Kind() == reflect.Struct:

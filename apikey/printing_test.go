@@ -13,14 +13,14 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// H-09, H-10: no verb of fmt and no slog handler shows a MAC key, or the blocks that
-// HMAC makes of it, of a Manager or its Options.
+// H-09, H-10: no verb of fmt and no slog handler prints the MAC keys of a Manager or its
+// Options, or the blocks that HMAC derives from them.
 func TestMACKeysAreNotPrinted(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
 	opts := apikey.Options{Prefix: "acme", MACKeys: [][]byte{key}}
 	m := newManager(t, memstore.New(), &opts)
-	if err := m.Close(t.Context()); err != nil { // to print a Manager reads what its goroutines write
+	if err := m.Close(t.Context()); err != nil { // printing a running Manager would be a data race
 		t.Fatal(err)
 	}
 	var forms []string
@@ -38,7 +38,7 @@ func TestMACKeysAreNotPrinted(t *testing.T) {
 		looked++
 		for _, form := range forms {
 			if strings.Contains(text, form) {
-				t.Errorf("%s shows a MAC key", how)
+				t.Errorf("%s prints a MAC key", how)
 			}
 		}
 	}
@@ -58,6 +58,6 @@ func TestMACKeysAreNotPrinted(t *testing.T) {
 		t.Errorf("looked at %d prints, want %d", looked, 7*13)
 	}
 	if text := fmt.Sprintf("%+v", opts); !strings.Contains(text, "Prefix:acme") {
-		t.Errorf("Options print as %s, want what is no secret", text)
+		t.Errorf("Options print as %s, want all fields but the MACKeys", text)
 	}
 }

@@ -25,8 +25,8 @@ func keepPrivate(h http.Header) {
 
 // appendDirectives appends the directives of a Cache-Control that have a meaning in a
 // private response, except private itself. It does not parse quoted lists of fields:
-// a comma in one splits it into unknown directives, which caches ignore. Such a part
-// can contain a quote, so the caller must put private first.
+// a comma in one splits it into unknown directives, which caches ignore. A directive
+// within such quotes has no effect, so the caller must put private first.
 func appendDirectives(directives, values []string) []string {
 	for _, value := range values {
 		for d := range strings.SplitSeq(value, ",") {

@@ -59,7 +59,7 @@ func problemOf(err error) *problem {
 	return problemInternal
 }
 
-// StatusCode returns the HTTP status with which [Manager.Require] answers an error of
+// StatusCode returns the HTTP status that [Manager.Require] sends for an error of
 // [Manager.Validate]: 400 for [ErrAmbiguous], 401 for [ErrUnauthenticated], 403 for
 // [ErrForbidden], 429 for [ErrLimited] and 503 for [ErrUnavailable]. For other errors,
 // and for nil, it returns 500.

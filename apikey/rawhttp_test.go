@@ -29,18 +29,18 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A gate is a real server with a single handler behind Require, whose answer
-// is the owner that the Principal names.
+// A gate is a real server with one handler behind Require. The handler responds with the
+// Principal's owner.
 type gate struct {
 	*apikey.Manager
 	store  *spyStore
 	events recorder
 	ran    atomic.Int64 // calls of the handler
-	log    lockedBuffer // the server's
+	log    lockedBuffer // of the server
 	server *httptest.Server
 }
 
-// newGate takes OnEvent for itself.
+// newGate replaces OnEvent.
 func newGate(t *testing.T, opts apikey.Options, scopes ...string) *gate {
 	t.Helper()
 	return newGateOver(t, &spyStore{Store: memstore.New()}, opts, scopes...)
@@ -66,7 +66,7 @@ func (g *gate) handler(t *testing.T, opts apikey.Options, scopes []string) http.
 	}))
 }
 
-// reasons are those of the events since the last call.
+// reasons returns the reasons of the events since the last call.
 func (g *gate) reasons() []apikey.Reason {
 	var reasons []apikey.Reason
 	for _, e := range g.events.take() {
@@ -77,21 +77,21 @@ func (g *gate) reasons() []apikey.Reason {
 	return reasons
 }
 
-// send puts bytes on a connection of their own and returns what comes back.
-func (g *gate) send(t testing.TB, raw string) wireAnswer {
+// send sends raw on a new connection and returns the response.
+func (g *gate) send(t testing.TB, raw string) wireResponse {
 	t.Helper()
 	return send(t, g.server.Listener.Addr().String(), raw)
 }
 
-// A wireAnswer is a response as it came over the wire.
-type wireAnswer struct {
+// A wireResponse is a response as received.
+type wireResponse struct {
 	status int
 	header http.Header
 	body   string
 	raw    string // without Date, the header lines sorted
 }
 
-func send(t testing.TB, addr, raw string) wireAnswer {
+func send(t testing.TB, addr, raw string) wireResponse {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -99,19 +99,19 @@ func send(t testing.TB, addr, raw string) wireAnswer {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	// A server that has read enough may answer and close before it has read all.
+	// A server may respond and close the connection before it has read everything.
 	_, _ = io.WriteString(conn, raw)
-	return readAnswer(t, conn, strings.HasPrefix(raw, "HEAD "))
+	return readResponse(t, conn, strings.HasPrefix(raw, "HEAD "))
 }
 
-func readAnswer(t testing.TB, conn io.Reader, head bool) wireAnswer {
+func readResponse(t testing.TB, conn io.Reader, head bool) wireResponse {
 	t.Helper()
 	all, _ := io.ReadAll(conn)
 	lines, body, _ := strings.Cut(string(all), "\r\n\r\n")
 	fields := strings.Split(lines, "\r\n")
 	kept := slices.DeleteFunc(fields[1:], func(s string) bool { return strings.HasPrefix(s, "Date: ") })
 	slices.Sort(kept)
-	a := wireAnswer{body: body, raw: strings.Join(append(fields[:1], kept...), "\n") + "\n\n" + body}
+	a := wireResponse{body: body, raw: strings.Join(append(fields[:1], kept...), "\n") + "\n\n" + body}
 	method := http.MethodGet
 	if head {
 		method = http.MethodHead
@@ -124,13 +124,13 @@ func readAnswer(t testing.TB, conn io.Reader, head bool) wireAnswer {
 	return a
 }
 
-// lines makes a request of its first line and its header lines.
+// lines returns a request with the given first line and header lines.
 func lines(first string, header ...string) string {
 	return first + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" +
 		strings.Join(append(header, "", ""), "\r\n")
 }
 
-// A lockedBuffer is a log that may be read while others write it.
+// A lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -148,14 +148,13 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// anything makes whatever the middleware lets through a credential that is
-// worth a look-up, so that only the middleware keeps it from the store.
+// anything matches every credential that the middleware accepts, so that only the
+// middleware protects the store.
 var anything = []*regexp.Regexp{regexp.MustCompile(`(?s).+`)}
 
 // H-04, H-05, H-13, T-07, advisories 10, 25 (CVE-2020-36569), 31
-// (GHSA-xmf8-cvqr-rfgj) and 34 (CVE-2024-45410): what Go's server lets through
-// and what it does not. <G> is a good token, <O>
-// another one, <U> is unknown.
+// (GHSA-xmf8-cvqr-rfgj) and 34 (CVE-2024-45410): headers that Go's server accepts or
+// refuses. <G> and <O> are valid tokens, <U> is unknown.
 func TestRawHeaders(t *testing.T) {
 	t.Parallel()
 	const none = apikey.Reason("")
@@ -169,7 +168,7 @@ func TestRawHeaders(t *testing.T) {
 		name   string
 		header []string
 		status int
-		reason apikey.Reason // empty: admitted, or refused by the server
+		reason apikey.Reason // empty if the request is accepted, or refused by the server
 		looks  int64         // look-ups of the store
 	}{
 		{"good", []string{"Authorization: Bearer <G>"}, 200, none, 1},
@@ -197,13 +196,13 @@ func TestRawHeaders(t *testing.T) {
 		{"two carriers", []string{"Authorization: Bearer <G>", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two carriers, the other order", []string{"X-API-Key: <O>", "Authorization: Bearer <G>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two carriers, one unknown", []string{"Authorization: Bearer <U>", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
-		{"another scheme beside a key", []string{"Authorization: Basic YTpi", "X-API-Key: <G>"}, 200, none, 0},
-		{"another scheme beside a key, the other way round", []string{"X-API-Key: <G>", "Authorization: Digest username=\"a\", realm=\"b\""}, 200, none, 0},
-		{"another scheme beside a bad key", []string{"Authorization: Basic YTpi", "X-API-Key: xyz"}, 401, apikey.ReasonUnknown, 1},
-		{"a token that lacks its scheme beside a key", []string{"Authorization: <G>", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
-		{"an empty scheme beside a key", []string{"Authorization:", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
-		{"Bearer alone beside a key", []string{"Authorization: Bearer", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
-		{"another scheme twice beside a key", []string{"Authorization: Basic YTpi", "Authorization: Basic YTpi", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
+		{"another scheme with a key", []string{"Authorization: Basic YTpi", "X-API-Key: <G>"}, 200, none, 0},
+		{"another scheme with a key, the other way round", []string{"X-API-Key: <G>", "Authorization: Digest username=\"a\", realm=\"b\""}, 200, none, 0},
+		{"another scheme with an unknown key", []string{"Authorization: Basic YTpi", "X-API-Key: xyz"}, 401, apikey.ReasonUnknown, 1},
+		{"a token that lacks its scheme with a key", []string{"Authorization: <G>", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
+		{"an empty scheme with a key", []string{"Authorization:", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
+		{"Bearer alone with a key", []string{"Authorization: Bearer", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
+		{"another scheme twice with a key", []string{"Authorization: Basic YTpi", "Authorization: Basic YTpi", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two carriers, one empty", []string{"Authorization: Bearer <G>", "X-API-Key:"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two carriers, the first empty", []string{"Authorization:", "X-API-Key: <G>"}, 400, apikey.ReasonAmbiguous, 0},
 
@@ -228,7 +227,7 @@ func TestRawHeaders(t *testing.T) {
 		{"folded by a tab", []string{"Authorization: Bearer <G>\r\n\tfolded"}, 401, apikey.ReasonMalformed, 0},
 		{"folded X-API-Key", []string{"X-API-Key: <G>\r\n <O>"}, 401, apikey.ReasonMalformed, 0},
 		{"folded second credential", []string{"X-API-Key: <G>\r\n Authorization: Bearer <O>"}, 401, apikey.ReasonMalformed, 0},
-		// The server has made a single space of it by the time we see it.
+		// The server has replaced it by a single space.
 		{"folded behind the scheme", []string{"Authorization: Bearer\r\n <G>"}, 200, none, 0},
 		{"non-ASCII", []string{"Authorization: Bearer <G>\xff\xfe"}, 401, apikey.ReasonMalformed, 0},
 		{"non-ASCII scheme", []string{"Authorization: B\xc3\xa9arer <G>"}, 401, apikey.ReasonMalformed, 0},
@@ -251,7 +250,7 @@ func TestRawHeaders(t *testing.T) {
 		{"space before the colon", []string{"Authorization : Bearer <G>"}, 400, none, 0}, // CVE-2019-16276
 		{"tab before the colon", []string{"X-API-Key\t: <G>"}, 400, none, 0},
 		{"X_API_KEY", []string{"X_API_KEY: <G>"}, 401, apikey.ReasonMissing, 0},
-		{"X_API_KEY beside the real one", []string{"X_API_KEY: <U>", "X-API-Key: <G>"}, 200, none, 0},
+		{"X_API_KEY and X-API-Key", []string{"X_API_KEY: <U>", "X-API-Key: <G>"}, 200, none, 0},
 		{"other header", []string{"X-Auth-Token: <G>", "Api-Key: <G>", "Proxy-Authorization: Bearer <G>"}, 401, apikey.ReasonMissing, 0},
 		{"Connection names the credential", []string{"Connection: authorization, x-api-key, x-owner", "Authorization: Bearer <G>"}, 200, none, 0},
 		{"Connection names X-API-Key", []string{"Connection: authorization, x-api-key, x-owner", "X-API-Key: <G>"}, 200, none, 0},
@@ -266,13 +265,13 @@ func TestRawHeaders(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", tt.name, a.status, tt.status)
 		}
 		if tt.status == 200 && a.body != "tenant" {
-			t.Errorf("%s: the Principal is %q, want it to be the key's owner whatever else was sent", tt.name, a.body)
+			t.Errorf("%s: the Principal is %q, want the key's owner", tt.name, a.body)
 		}
 		if n := g.ran.Load() - ran; (n == 1) != (tt.status == 200) || n > 1 {
 			t.Errorf("%s: the protected handler ran %d times", tt.name, n)
 		}
 		if n := g.store.lookups.Load() - looked; n != tt.looks {
-			t.Errorf("%s: %d look-ups in the store, want %d: garbage must not get that far", tt.name, n, tt.looks)
+			t.Errorf("%s: %d look-ups in the store, want %d", tt.name, n, tt.looks)
 		}
 		if got := g.reasons(); tt.reason == none && len(got) != 0 || tt.reason != none && !slices.Equal(got, []apikey.Reason{tt.reason}) {
 			t.Errorf("%s: events with reasons %q, want %q", tt.name, got, tt.reason)
@@ -280,9 +279,9 @@ func TestRawHeaders(t *testing.T) {
 	}
 }
 
-// H-13 and advisory 34 (CVE-2024-45410, CVE-2026-29054, CVE-2022-23652): a
-// proxy in front obeys Connection and takes the credential away. What is left
-// is nobody.
+// H-13 and advisory 34 (CVE-2024-45410, CVE-2026-29054, CVE-2022-23652): a proxy in front
+// removes the headers that Connection names. If it removes the credential, the request is
+// unauthenticated.
 func TestConnectionTricksBehindAProxy(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
@@ -309,7 +308,7 @@ func TestConnectionTricksBehindAProxy(t *testing.T) {
 		before := g.ran.Load()
 		a := send(t, front.Listener.Addr().String(), "GET / HTTP/1.1\r\nHost: test\r\nConnection: "+tt.connection+"\r\n"+tt.header+"\r\n\r\n")
 		if a.status != tt.status || tt.status == 200 && a.body != "tenant" {
-			t.Errorf("%s: %d %q, want %d, and the key's owner when admitted", tt.name, a.status, a.body, tt.status)
+			t.Errorf("%s: %d %q, want %d, and the key's owner if it is 200", tt.name, a.status, a.body, tt.status)
 		}
 		if n := g.ran.Load() - before; (n == 1) != (tt.status == 200) {
 			t.Errorf("%s: the protected handler ran %d times", tt.name, n)
@@ -329,19 +328,19 @@ func newGateH2(t *testing.T, opts apikey.Options) *gate {
 	return g
 }
 
-// H-04, H-05 over HTTP/2, where header names are in lower case and lines are
-// fields of a compressed block, written here by hand: Go's client would not
-// send most of them.
+// H-04, H-05 over HTTP/2, where header names are in lower case and fields are in a
+// compressed block. The test writes the block itself, since Go's client would not send
+// most of these fields.
 func TestRawHeadersHTTP2(t *testing.T) {
 	t.Parallel()
-	const reset = 0 // the server ended the stream by itself
+	const reset = 0 // the server reset the stream
 	g := newGateH2(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}, LegacyFormats: anything})
 	good, other := create(t, g.Manager, "tenant").Secret.Reveal(), create(t, g.Manager, "tenant").Secret.Reveal()
 	bearer := "Bearer " + good
 	long := strings.Repeat("a", 513)
 	for _, tt := range []struct {
 		name   string
-		fields []string // names and values in turn
+		fields []string // names and values, alternating
 		status int
 		reason apikey.Reason
 		looks  int64
@@ -385,8 +384,8 @@ func TestRawHeadersHTTP2(t *testing.T) {
 	}
 }
 
-// The same answers come out of Go's own client, bodies included.
-func TestHTTP2Answers(t *testing.T) {
+// Go's own client gets the same responses, including the bodies.
+func TestHTTP2Responses(t *testing.T) {
 	t.Parallel()
 	opts := apikey.Options{Headers: []string{"Authorization", "X-API-Key"}}
 	h1, h2 := newGate(t, opts), newGateH2(t, opts)
@@ -397,7 +396,7 @@ func TestHTTP2Answers(t *testing.T) {
 		"two carriers": {"Authorization": {"Bearer a"}, "X-Api-Key": {"b"}},
 	}
 	for name, h := range headers {
-		var answers []string
+		var responses []string
 		for _, g := range []*gate{h1, h2} {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.server.URL, nil)
 			if err != nil {
@@ -411,19 +410,19 @@ func TestHTTP2Answers(t *testing.T) {
 			body, _ := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			resp.Header.Del("Date")
-			answers = append(answers, fmt.Sprintf("%d %v %s", resp.StatusCode, resp.Header, body))
+			responses = append(responses, fmt.Sprintf("%d %v %s", resp.StatusCode, resp.Header, body))
 			if g == h2 && resp.ProtoMajor != 2 {
 				t.Fatalf("%s, want HTTP/2", resp.Proto)
 			}
 		}
-		if answers[0] != answers[1] {
-			t.Errorf("%s: HTTP/2 answers\n%s, HTTP/1.1\n%s", name, answers[1], answers[0])
+		if responses[0] != responses[1] {
+			t.Errorf("%s: over HTTP/2\n%s, over HTTP/1.1\n%s", name, responses[1], responses[0])
 		}
 	}
 }
 
-// sendHTTP2 sends one request on a connection of its own and returns the
-// status, 0 when the server reset the stream or the connection.
+// sendHTTP2 sends one request on a new connection and returns the status, or 0 if the server
+// reset the stream or the connection.
 func sendHTTP2(t *testing.T, s *httptest.Server, fields []string) int {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -489,8 +488,8 @@ func appendFrame(b []byte, kind, flags byte, stream uint32, payload []byte) []by
 	return append(b, payload...)
 }
 
-// statusOf reads :status, the first field, as Go's server writes it: by index
-// in the static table, or as a literal whose name is there, at index 8 to 14.
+// statusOf returns :status, the first field. Go's server writes it as an index of the static
+// table, or as a literal whose name is at index 8 to 14.
 func statusOf(t *testing.T, block []byte) int {
 	t.Helper()
 	static := map[byte]int{0x88: 200, 0x89: 204, 0x8a: 206, 0x8b: 304, 0x8c: 400, 0x8d: 404, 0x8e: 500}

@@ -19,7 +19,7 @@ func sampleRecord() store.Record {
 	}
 }
 
-// A record comes out of the second level as it went in.
+// Encoding and decoding a record does not change it.
 func TestRecordRoundTrip(t *testing.T) {
 	whole := sampleRecord()
 	for name, r := range map[string]store.Record{
@@ -31,21 +31,21 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if got, err := apikey.DecodeRecord(b); err != nil || !reflect.DeepEqual(got, r) {
-			t.Errorf("%s: %s comes out as\n%+v, %v, want\n%+v", name, b, got, err, r)
+			t.Errorf("%s: %s is decoded as\n%+v, %v, want\n%+v", name, b, got, err, r)
 		}
 	}
-	// Nothing is left out: a field that stores gain has to be carried, too.
+	// The sample must have every field, so that a new field of store.Record is tested too.
 	v := reflect.ValueOf(whole)
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
-			t.Errorf("the sample has no %s, so that nobody sees whether it is carried", v.Type().Field(i).Name)
+			t.Errorf("the sample has no %s, so its encoding is not tested", v.Type().Field(i).Name)
 		}
 	}
 }
 
-// Advisory 14 (CVE-2021-32923): a time of long ago does not become never, which
-// is how zero reads. A key that has expired, or was revoked, stays so.
-func TestTimesInTheLevel(t *testing.T) {
+// Advisory 14 (CVE-2021-32923): a time long ago does not become the zero time, which means
+// never. An expired or revoked key stays expired or revoked.
+func TestTimesInShared(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		at   time.Time
@@ -71,21 +71,21 @@ func TestTimesInTheLevel(t *testing.T) {
 			}
 			got, err := apikey.DecodeRecord(b)
 			if at := *set(&got); err != nil || !at.Equal(tt.at) || at.IsZero() {
-				t.Errorf("%s: %s comes out as %v, %v, want %v", tt.name, field, at, err, tt.at)
+				t.Errorf("%s: %s is decoded as %v, %v, want %v", tt.name, field, at, err, tt.at)
 			}
 		}
 	}
-	// Less than there is room for must not come out as never.
+	// A time that is rounded to zero must not become never.
 	r := store.Record{ID: "key_1", Owner: "o", Digest: apikey.DigestOf("x"), RevokedAt: time.Time{}.Add(1)}
 	if b, err := apikey.EncodeRecord(r); err == nil {
 		if got, err := apikey.DecodeRecord(b); err == nil && got.RevokedAt.IsZero() {
-			t.Error("a revocation at the first nanosecond of all comes out as none")
+			t.Error("a revocation one nanosecond after the zero time is decoded as none")
 		}
 	}
 }
 
-// What is not UTF-8 would come out as something else.
-func TestRecordsThatAreNotText(t *testing.T) {
+// JSON would change a text that is not UTF-8.
+func TestRecordsThatAreNotUTF8(t *testing.T) {
 	for field, set := range map[string]func(r *store.Record, text string){
 		"ID":             func(r *store.Record, text string) { r.ID = text },
 		"Owner":          func(r *store.Record, text string) { r.Owner = text },
@@ -102,14 +102,14 @@ func TestRecordsThatAreNotText(t *testing.T) {
 			r := sampleRecord()
 			set(&r, text)
 			if b, err := apikey.EncodeRecord(r); err == nil {
-				t.Errorf("%s of %q is written as %s, want it left to the store", field, text, b)
+				t.Errorf("%s of %q is encoded as %s, want an error", field, text, b)
 			}
 		}
 	}
 }
 
-// Whatever is in a second level, reading it ends without a panic, and what is
-// read is written and read again as the same record.
+// Decoding any bytes does not panic, and a decoded record does not change if it is encoded
+// and decoded again.
 func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := apikey.DecodeRecord(b)
@@ -118,7 +118,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		again, err := apikey.EncodeRecord(r)
 		if err != nil {
-			t.Fatalf("%q is read as %+v, which cannot be written: %v", b, r, err)
+			t.Fatalf("%q is decoded as %+v, which cannot be encoded: %v", b, r, err)
 		}
 		same, err := apikey.DecodeRecord(again)
 		if len(r.Scopes) == 0 {
@@ -128,7 +128,7 @@ func FuzzRecord(f *testing.F) {
 			r.Metadata = nil
 		}
 		if err != nil || !reflect.DeepEqual(same, r) || !utf8.ValidString(r.Owner) {
-			t.Errorf("%q is read as %+v, and once more as %+v, %v", b, r, same, err)
+			t.Errorf("%q is decoded as %+v, and the second time as %+v, %v", b, r, same, err)
 		}
 	})
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// a key in use, and its owner's plan, are looked up again before their
-// CacheTTL ends, so no validation waits for a slow store or provider. What
-// another process changes is seen within CacheTTL and the time of one look-up.
+// a key in use, and its owner's plan, are reloaded before their CacheTTL ends, so no
+// validation waits for a slow store or provider. A change by another process is seen within
+// CacheTTL and the time of one look-up.
 func TestKeysInUseDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slow = 2 * time.Second
@@ -35,7 +35,7 @@ func TestKeysInUseDoNotWait(t *testing.T) {
 			began := time.Now()
 			_, err = m.Validate(t.Context(), issued.Secret.Reveal())
 			if took := time.Since(began); took > 0 {
-				t.Fatalf("Validate of a key in use took %v, want it at once", took)
+				t.Fatalf("Validate of a key in use took %v, want 0", took)
 			}
 			time.Sleep(100 * time.Millisecond)
 			return err
@@ -46,7 +46,7 @@ func TestKeysInUseDoNotWait(t *testing.T) {
 			}
 		}
 		if n := st.lookups.Load(); n > 16 {
-			t.Errorf("%d look-ups in ten minutes, want one in 43 s or more", n)
+			t.Errorf("%d look-ups in ten minutes, want at most one in 43 s", n)
 		}
 		if _, _, err := st.Store.Revoke(t.Context(), "o", issued.Key.ID, time.Now(), ""); err != nil {
 			t.Fatal(err)
@@ -59,26 +59,26 @@ func TestKeysInUseDoNotWait(t *testing.T) {
 	})
 }
 
-// A key in use is renewed in the level too, so instances that share it do not each
-// ask the store.
-func TestRenewalsShareTheLevel(t *testing.T) {
+// A key in use is renewed in the shared cache too, so that not every instance calls the
+// store.
+func TestRenewalsUseShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, level := &spyStore{Store: memstore.New()}, &memoryLevel{}
+		st, shared := &spyStore{Store: memstore.New()}, &memoryShared{}
 		var managers []*apikey.Manager
 		for range 5 {
-			managers = append(managers, newManager(t, st, &apikey.Options{SharedCache: level}))
+			managers = append(managers, newManager(t, st, &apikey.Options{SharedCache: shared}))
 		}
 		issued := create(t, managers[0], "o")
-		time.Sleep(2 * time.Minute) // the one that has made it asks the store for a while
+		time.Sleep(2 * time.Minute) // the instance that created the key uses only the store for a while
 		for began := time.Now(); time.Since(began) < 10*time.Minute; time.Sleep(100 * time.Millisecond) {
 			for _, m := range managers {
 				wantValid(t, m, issued)
 				time.Sleep(time.Millisecond)
 			}
 		}
-		// About 14 lives of 43 s, each with one look-up if the level is of use.
+		// About 14 reloads, one in 43 s, if the shared cache is used.
 		if n := st.lookups.Load(); n > 20 {
-			t.Errorf("%d look-ups by five instances in ten minutes, want about 14: one for each life of the key", n)
+			t.Errorf("%d look-ups by five instances in ten minutes, want about 14, one for each reload", n)
 		}
 	})
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariant 1, C-01, advisory 18 (CVE-2024-21661): a Validate that starts after the call that ended a key has
-// returned refuses it. Each trial has a new key, 64 validators on it, and a
-// store that dawdles before and after each of its steps.
+// Invariant 1, C-01, advisory 18 (CVE-2024-21661): a Validate that starts after the call
+// that revoked a key has returned refuses it. Each trial has a new key, 64 validators of it,
+// and a store that pauses before and after each step.
 func TestRevokedNeverValidates(t *testing.T) {
 	yes := true
 	for _, tt := range []struct {
@@ -54,7 +54,7 @@ func TestRevokedNeverValidates(t *testing.T) {
 			st := &spyStore{Store: memstore.New(), before: func(op string) error { dawdle(op); return nil }, after: dawdle}
 			m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour})
 			var accepted, validations atomic.Int64
-			n := trials(300, 25_000) // of each of the four
+			n := trials(300, 25_000) // for each of the four calls
 			for range n {
 				issued := create(t, m, "owner")
 				token := issued.Secret.Reveal()
@@ -89,8 +89,8 @@ func TestRevokedNeverValidates(t *testing.T) {
 	}
 }
 
-// Advisory 2 (better-auth #9974), C-06: a validation that read the record
-// before a revocation writes nothing back and keeps nothing.
+// Advisory 2 (better-auth #9974), C-06: a validation that read the record before a
+// revocation does not write or cache it.
 func TestSlowReadResurrectsNothing(t *testing.T) {
 	reading, resume := make(chan struct{}), make(chan struct{})
 	var slow atomic.Bool
@@ -113,10 +113,10 @@ func TestSlowReadResurrectsNothing(t *testing.T) {
 	if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, m, issued, apikey.ErrRevoked) // and does not wait for the slow one
+	wantRefused(t, m, issued, apikey.ErrRevoked) // does not wait for the slow look-up
 	close(resume)
 	if err := <-early; err != nil {
-		t.Errorf("the validation that began before the revocation: %v, want it answered as of then", err)
+		t.Errorf("the validation that began before the revocation: %v, want the key as it was then", err)
 	}
 	wantRefused(t, m, issued, apikey.ErrRevoked)
 	if err := m.Close(t.Context()); err != nil {
@@ -124,7 +124,7 @@ func TestSlowReadResurrectsNothing(t *testing.T) {
 	}
 	r, err := st.Store.Lookup(t.Context(), apikey.DigestOf(issued.Secret.Reveal()))
 	if err != nil || r.RevokedAt.IsZero() || !r.LastUsedAt.IsZero() {
-		t.Errorf("the record is %+v, %v, want it revoked and not touched", r, err)
+		t.Errorf("the record is %+v, %v, want it revoked, without a later use", r, err)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestManyValidationsOneRead(t *testing.T) {
 		}
 		return nil
 	}}
-	m := newManager(t, st, &apikey.Options{CallTimeout: time.Minute}) // slow loads have fewer callers
+	m := newManager(t, st, &apikey.Options{CallTimeout: time.Minute}) // slow loads have fewer places
 	issued := create(t, m, "o")
 	token := issued.Secret.Reveal()
 	leader, cancel := context.WithCancel(t.Context())
@@ -160,7 +160,7 @@ func TestManyValidationsOneRead(t *testing.T) {
 	}
 	cancel()
 	if err := <-gone; !errors.Is(err, apikey.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("the validation that was cancelled: %v", err)
+		t.Errorf("the canceled validation: %v", err)
 	}
 	close(resume)
 	all.Wait()
@@ -169,24 +169,24 @@ func TestManyValidationsOneRead(t *testing.T) {
 	}
 }
 
-// Invariant 6, C-05, advisory 12 (CVE-2021-32701): the cache holds no decision.
+// Invariant 6, C-05, advisory 12 (CVE-2021-32701): the cache holds no decisions.
 func TestCacheHoldsNoDecision(t *testing.T) {
 	m := newManager(t, memstore.New(), nil)
 	issued := create(t, m, "o")
 	for range 3 {
 		if p := wantValid(t, m, issued); !p.Allows("reports:read") || p.Allows("reports:write") {
-			t.Error("a scope check was answered by an earlier one")
+			t.Error("a scope check used the result of an earlier one")
 		}
 	}
 	if _, err := m.Update(t.Context(), "o", issued.Key.ID, apikey.UpdateParams{Scopes: []string{"reports:write"}}); err != nil {
 		t.Fatal(err)
 	}
 	if p := wantValid(t, m, issued); p.Allows("reports:read") || !p.Allows("reports:write") {
-		t.Error("changed scopes are not honoured at once")
+		t.Error("changed scopes do not take effect at once")
 	}
 }
 
-// C-09: a token that was refused as unknown works as soon as it is registered.
+// C-09: a token that was refused as unknown is valid as soon as it is registered.
 func TestRegisterEndsNegativeEntry(t *testing.T) {
 	other := newManager(t, memstore.New(), nil)
 	m := newManager(t, memstore.New(), nil)
@@ -208,8 +208,8 @@ func TestRegisterEndsNegativeEntry(t *testing.T) {
 	}
 }
 
-// C-17: 1,000 validations of 20 cold keys read the store 20 times, also while
-// another owner's RevokeAll is under way.
+// C-17: 1,000 validations of 20 cold keys read the store 20 times, even during another
+// owner's RevokeAll.
 func TestRevokeAllBesideColdKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys, validations = 20, 1_000
@@ -238,19 +238,19 @@ func TestRevokeAllBesideColdKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			if i == keys-1 {
-				synctest.Wait() // until ristretto has taken the entries
+				synctest.Wait() // until ristretto has accepted the entries
 			}
 		}
 		if reads := st.lookups.Load() - before; reads != keys {
-			t.Errorf("%d reads for %d validations of %d keys beside a RevokeAll of another owner, want one each", reads, validations, keys)
+			t.Errorf("%d reads for %d validations of %d keys during another owner's RevokeAll, want one each", reads, validations, keys)
 		}
 		close(resume)
 		synctest.Wait()
 	})
 }
 
-// RevokeAll revokes batches until none is left, removes each from the second
-// level, and stops between two of them when its caller's context ends.
+// RevokeAll revokes batches until no key is left, and deletes each key from the shared
+// cache. It stops between two batches if its context ends.
 func TestRevokeAllInBatches(t *testing.T) {
 	const keys = 2*store.RevokeBatch + 500
 	ctx, cancel := context.WithCancel(t.Context())
@@ -263,8 +263,8 @@ func TestRevokeAllInBatches(t *testing.T) {
 		}
 	}}
 	var events recorder
-	level := &deletedLevel{deleted: map[cache.Key]bool{}}
-	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, OnEvent: events.record, SharedCache: level, Logger: slog.New(slog.DiscardHandler)})
+	shared := &deletedShared{deleted: map[cache.Key]bool{}}
+	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, OnEvent: events.record, SharedCache: shared, Logger: slog.New(slog.DiscardHandler)})
 	long := time.Now().Add(-48 * time.Hour).UTC().Truncate(time.Microsecond)
 	var first, last store.Record
 	for i := range keys {
@@ -282,7 +282,7 @@ func TestRevokeAllInBatches(t *testing.T) {
 	if n != store.RevokeBatch && n != 0 || !errors.Is(err, apikey.ErrUnavailable) || !errors.Is(err, context.Canceled) || calls != 1 {
 		t.Errorf("RevokeAll whose caller hangs up in the first batch = %d, %v after %d calls, want no second one", n, err, calls)
 	}
-	// What is left works on, and is shown so.
+	// The remaining keys keep working.
 	if k, err := m.Get(t.Context(), "o", last.ID); err != nil || k.Status(time.Now()) != apikey.StatusActive {
 		t.Errorf("the last key after the first batch: %v, %v, want it active", k.Status(time.Now()), err)
 	}
@@ -299,43 +299,43 @@ func TestRevokeAllInBatches(t *testing.T) {
 			t.Errorf("%s is %v, %v, want it revoked", r.ID, k.Status(time.Now()), err)
 		}
 	}
-	if got := level.count(); got < keys-store.RevokeBatch {
-		t.Errorf("%d keys were removed from the second level, want all of the second call's", got)
+	if got := shared.count(); got < keys-store.RevokeBatch {
+		t.Errorf("%d keys were deleted from the shared cache, want all of the second call", got)
 	}
 	if n, err := m.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
 		t.Errorf("RevokeAll of an owner with none left = %d, %v", n, err)
 	}
 }
 
-// A deletedLevel keeps nothing, and remembers what was deleted.
-type deletedLevel struct {
+// A deletedShared stores nothing and records the deleted keys.
+type deletedShared struct {
 	mu      sync.Mutex
 	deleted map[cache.Key]bool
 }
 
-func (*deletedLevel) Get(context.Context, cache.Key) (cache.Item, string, error) {
+func (*deletedShared) Get(context.Context, cache.Key) (cache.Item, string, error) {
 	return cache.Item{}, "", cache.ErrMiss
 }
-func (*deletedLevel) Set(context.Context, cache.Key, string, cache.Item, time.Duration) error {
+func (*deletedShared) Set(context.Context, cache.Key, string, cache.Item, time.Duration) error {
 	return nil
 }
-func (l *deletedLevel) Delete(_ context.Context, keys ...cache.Key) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (s *deletedShared) Delete(_ context.Context, keys ...cache.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, k := range keys {
-		l.deleted[k] = true
+		s.deleted[k] = true
 	}
 	return nil
 }
-func (l *deletedLevel) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.deleted)
+func (s *deletedShared) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.deleted)
 }
 
-// A store that says that it revoked keys, and has them to revoke again, is broken.
-func TestRevokeAllOfAForgetfulStore(t *testing.T) {
-	m := newManager(t, forgetfulStore{memstore.New()}, &apikey.Options{Logger: slog.New(slog.DiscardHandler)})
+// A store that returns the same keys as revoked again and again is an outage.
+func TestRevokeAllOfRepeatingStore(t *testing.T) {
+	m := newManager(t, repeatingStore{memstore.New()}, &apikey.Options{Logger: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := m.RevokeAll(ctx, "o", ""); !errors.Is(err, apikey.ErrUnavailable) || ctx.Err() != nil {
@@ -343,9 +343,9 @@ func TestRevokeAllOfAForgetfulStore(t *testing.T) {
 	}
 }
 
-type forgetfulStore struct{ store.Store }
+type repeatingStore struct{ store.Store }
 
-func (forgetfulStore) RevokeAll(_ context.Context, owner string, at time.Time, reason string) (all []store.Record, err error) {
+func (repeatingStore) RevokeAll(_ context.Context, owner string, at time.Time, reason string) (all []store.Record, err error) {
 	for i := range store.RevokeBatch {
 		id := fmt.Sprint("key_", i)
 		all = append(all, store.Record{ID: id, Digest: apikey.DigestOf(id), Owner: owner, RevokedAt: at, RevokeReason: reason})

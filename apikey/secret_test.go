@@ -27,11 +27,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// canaryToken is what must not come out of anything.
+// canaryToken is the token that no output may contain.
 const canaryToken = "acme_live_8sTq2ZbVx4LkW9dYh3RnP6cJm7FgAt1KfUzXw"
 
-// naiveSecret is how most redacted types are written. It shows that the matrix
-// finds leaks.
+// naiveSecret is written like most redacted types. It is the control: the matrix must find
+// its leaks.
 type naiveSecret string
 
 func (naiveSecret) String() string       { return "[redacted]" }
@@ -75,7 +75,7 @@ func secretShapes[T comparable](s T, embedded any) []secretShape {
 	}
 }
 
-// A secretSink answers all that it wrote, the text of its error included.
+// A secretSink returns its output, including the text of its error.
 type secretSink struct {
 	name  string
 	write func(v any) string
@@ -120,15 +120,15 @@ func secretSinks() []secretSink {
 		return htmltemplate.Must(htmltemplate.New("").Parse(page)).Execute(b, v)
 	})
 	encoder("panic message", func(b *bytes.Buffer, v any) error {
-		defer func() { fmt.Fprintf(b, "panic: %v\n%s", recover(), debug.Stack()) }() // as net/http logs it
+		defer func() { fmt.Fprintf(b, "panic: %v\n%s", recover(), debug.Stack()) }() // in the form that net/http logs
 		panic(v)
 	})
 	return sinks
 }
 
-// leakedForm names the spelling in which out holds eight characters in a row of
-// the secret part of token, and is empty when it holds none. The hint, of four
-// characters, is no leak.
+// leakedForm returns the name of the encoding in which out contains eight consecutive
+// characters of the token's secret part, or "" if there is none. The hint, of four
+// characters, is not a leak.
 func leakedForm(out, token string) string {
 	secret := token[strings.LastIndexByte(token, '_')+1:]
 	lower := strings.ToLower(out)
@@ -195,16 +195,16 @@ func TestLeakedFormFindsEachSpelling(t *testing.T) {
 	}
 	for _, out := range []string{"", "[redacted]", "acme_live_8sTq", fmt.Sprint(new(int))} {
 		if form := leakedForm(out, canaryToken); form != "" {
-			t.Errorf("found the token as %s in %q, which does not have it", form, out)
+			t.Errorf("found the token as %s in %q, which does not contain it", form, out)
 		}
 	}
 }
 
-// H-09, invariant 11, advisory 21 (CVE-2019-11250, CVE-2020-8565): no sink
-// shows a Secret, whatever it is in.
+// H-09, invariant 11, advisory 21 (CVE-2019-11250, CVE-2020-8565): no sink prints a Secret,
+// in any shape.
 func TestSecretMatrix(t *testing.T) {
 	t.Parallel()
-	// So that gob gets as far as the values in a []any.
+	// gob needs the registration to encode values in a []any.
 	gob.Register(apikey.Secret{})
 	gob.Register(naiveSecret(""))
 	sinks := secretSinks()
@@ -217,8 +217,8 @@ func TestSecretMatrix(t *testing.T) {
 			if form := leakedForm(out, canaryToken); form != "" {
 				t.Errorf("%s of a Secret as %s leaks it (%s): %s", sink.name, shape.name, form, out)
 			}
-			// By its own methods, where the sink may call them. A struct is bad
-			// to %p before it is asked.
+			// Where the sink can call its methods, they print [redacted]. %p does not
+			// call the methods of a struct.
 			if shape.name == "value" && sink.name != "%p" && !strings.Contains(out, "[redacted]") {
 				t.Errorf("%s of a Secret wrote %q, want [redacted] in it", sink.name, out)
 			}
@@ -242,17 +242,17 @@ func TestSecretMatrix(t *testing.T) {
 	t.Logf("the control leaks in %d cells", found)
 	for _, sink := range sinks {
 		if bySink[sink.name] == 0 {
-			t.Errorf("control: %s leaks no naive type in any shape, so the sink proves nothing", sink.name)
+			t.Errorf("control: %s leaks a naive type in no shape, so it tests nothing", sink.name)
 		}
 	}
 	for _, shape := range shapes {
 		if byShape[shape.name] == 0 {
-			t.Errorf("control: no sink leaks a naive type as %s, so the shape proves nothing", shape.name)
+			t.Errorf("control: no sink leaks a naive type as %s, so the shape tests nothing", shape.name)
 		}
 	}
 }
 
-// H-09: what a crashing program prints of the panics that led to it.
+// H-09: a crashing program does not print the token in its chain of panics.
 func TestSecretInACrash(t *testing.T) {
 	t.Parallel()
 	const env = "KEYHATCH_CRASH_WITH"
@@ -260,7 +260,7 @@ func TestSecretInACrash(t *testing.T) {
 	case "Secret":
 		crashWith(secretShapes(apikey.NewSecret(canaryToken), embeddedSecret{apikey.NewSecret(canaryToken)}))
 	case "naive":
-		// Without methods: the runtime asks those that have a String.
+		// A type without methods, since the runtime calls String.
 		type text string
 		crashWith([]secretShape{{"text", text(canaryToken)}})
 	}
@@ -273,13 +273,13 @@ func TestSecretInACrash(t *testing.T) {
 			t.Fatalf("%s: the program ended with %v and printed %s, want a crash with every panic", kind, err, out)
 		}
 		if form := leakedForm(string(out), canaryToken); (form != "") != leaks {
-			t.Errorf("a crash with a %s type shows the token as %q, want leaked %t:\n%s", kind, form, leaks, out)
+			t.Errorf("a crash with a %s type prints the token as %q, want leaked %t:\n%s", kind, form, leaks, out)
 		}
 	}
 }
 
-// crashWith ends the program with one panic for each shape; the runtime prints
-// the whole chain. It takes its own goroutine, out of reach of testing.
+// crashWith ends the program with one panic for each shape, and the runtime prints the whole
+// chain. It uses a goroutine in which package testing does not recover.
 func crashWith(shapes []secretShape) {
 	go func() {
 		for _, s := range shapes {
@@ -289,7 +289,7 @@ func crashWith(shapes []secretShape) {
 	select {}
 }
 
-// What Create and Rotate answer is what a careless caller logs whole.
+// A careless caller may log the whole result of Create or Rotate.
 func TestIssuedDoesNotPrintItsSecret(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), nil)
@@ -309,7 +309,7 @@ func TestIssuedDoesNotPrintItsSecret(t *testing.T) {
 	}
 }
 
-// H-09: a database column is one more place that a token must not reach.
+// H-09: a Secret cannot be written to a database.
 func TestSecretIsNoDatabaseValue(t *testing.T) {
 	t.Parallel()
 	s := apikey.NewSecret(canaryToken)
@@ -322,14 +322,14 @@ func TestSecretIsNoDatabaseValue(t *testing.T) {
 		}
 		got, err := driver.DefaultParameterConverter.ConvertValue(v)
 		if err == nil || got != nil {
-			t.Errorf("database/sql takes a %T as %v, want it refused", v, got)
+			t.Errorf("database/sql accepts a %T as %v, want an error", v, got)
 		} else if leakedForm(err.Error(), canaryToken) != "" {
-			t.Errorf("the refusal of a %T leaks it: %v", v, err)
+			t.Errorf("the error for a %T leaks it: %v", v, err)
 		}
 	}
 }
 
-// Reveal is the only way to the token, so that a search for it finds them all.
+// Only Reveal returns the token, so a search for it finds every use.
 func TestSecretRevealsByRevealAlone(t *testing.T) {
 	t.Parallel()
 	s := apikey.NewSecret(canaryToken)
@@ -344,7 +344,7 @@ func TestSecretRevealsByRevealAlone(t *testing.T) {
 			}
 			for _, out := range method.Call(nil) {
 				if leakedForm(fmt.Sprintf("%v %s", out, out), canaryToken) != "" {
-					t.Errorf("%s of %s answers the token, which only Reveal may", name, v.Type())
+					t.Errorf("%s of %s returns the token, which only Reveal may", name, v.Type())
 				}
 			}
 		}
@@ -367,7 +367,7 @@ func TestZeroSecret(t *testing.T) {
 	}
 	for _, sink := range secretSinks()[:11] {
 		if got := sink.write(zero); got != "[redacted]" {
-			t.Errorf("%s of the zero Secret is %q, want [redacted], so that whether there is one does not show", sink.name, got)
+			t.Errorf("%s of the zero Secret is %q, want [redacted]", sink.name, got)
 		}
 	}
 	if b, err := json.Marshal(zero); err != nil || string(b) != `"[redacted]"` {
@@ -375,7 +375,7 @@ func TestZeroSecret(t *testing.T) {
 	}
 }
 
-// A Secret read back would be "[redacted]", or whatever was sent.
+// A decoded Secret would hold "[redacted]", or any input.
 func TestSecretIsNotDecoded(t *testing.T) {
 	t.Parallel()
 	var encoded bytes.Buffer
@@ -391,16 +391,16 @@ func TestSecretIsNotDecoded(t *testing.T) {
 		decode  func(s *apikey.Secret) error
 		refused bool
 	}{
-		//lint:ignore SA9005 what this shows
+		//lint:ignore SA9005 the test shows this
 		{"JSON string", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`"`+canaryToken+`"`), s) }, true},
-		//lint:ignore SA9005 what this shows
+		//lint:ignore SA9005 the test shows this
 		{"its own JSON", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`"[redacted]"`), s) }, true},
-		//lint:ignore SA9005 what this shows
+		//lint:ignore SA9005 the test shows this
 		{"JSON number", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`1`), s) }, true},
-		// Decoders skip what a struct has no exported field for.
-		//lint:ignore SA9005 what this shows
+		// Decoders skip data without an exported field.
+		//lint:ignore SA9005 the test shows this
 		{"JSON object", func(s *apikey.Secret) error { return json.Unmarshal([]byte(`{"text":"x","Text":"x"}`), s) }, false},
-		//lint:ignore SA9005 what this shows
+		//lint:ignore SA9005 the test shows this
 		{"XML", func(s *apikey.Secret) error { return xml.Unmarshal([]byte(`<Secret text="x">x</Secret>`), s) }, false},
 		{"its own gob", func(s *apikey.Secret) error { return gob.NewDecoder(&encoded).Decode(s) }, true},
 		{"gob of a string", func(s *apikey.Secret) error { return gob.NewDecoder(&text).Decode(s) }, true},

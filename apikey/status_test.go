@@ -20,10 +20,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// The answers that Require documents, byte for byte but for the Date, their
-// header lines sorted.
+// The responses that Require documents, with sorted header lines and without the Date.
 const (
-	answerMissing = `HTTP/1.1 401 Unauthorized
+	responseMissing = `HTTP/1.1 401 Unauthorized
 Cache-Control: no-store
 Connection: close
 Content-Length: 81
@@ -32,7 +31,7 @@ Www-Authenticate: Bearer realm="api"
 
 {"type":"about:blank","title":"Unauthorized","status":401,"code":"unauthorized"}
 `
-	answerInvalid = `HTTP/1.1 401 Unauthorized
+	responseInvalid = `HTTP/1.1 401 Unauthorized
 Cache-Control: no-store
 Connection: close
 Content-Length: 81
@@ -41,7 +40,7 @@ Www-Authenticate: Bearer realm="api", error="invalid_token"
 
 {"type":"about:blank","title":"Unauthorized","status":401,"code":"unauthorized"}
 `
-	answerAmbiguous = `HTTP/1.1 400 Bad Request
+	responseAmbiguous = `HTTP/1.1 400 Bad Request
 Cache-Control: no-store
 Connection: close
 Content-Length: 83
@@ -50,7 +49,7 @@ Www-Authenticate: Bearer realm="api", error="invalid_request"
 
 {"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_request"}
 `
-	answerScope = `HTTP/1.1 403 Forbidden
+	responseScope = `HTTP/1.1 403 Forbidden
 Cache-Control: no-store
 Connection: close
 Content-Length: 84
@@ -59,7 +58,7 @@ Www-Authenticate: Bearer realm="api", error="insufficient_scope", scope="reports
 
 {"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}
 `
-	answerPlan = `HTTP/1.1 403 Forbidden
+	responsePlan = `HTTP/1.1 403 Forbidden
 Cache-Control: no-store
 Connection: close
 Content-Length: 85
@@ -67,7 +66,7 @@ Content-Type: application/problem+json
 
 {"type":"about:blank","title":"Forbidden","status":403,"code":"api_access_required"}
 `
-	answerOutage = `HTTP/1.1 503 Service Unavailable
+	responseOutage = `HTTP/1.1 503 Service Unavailable
 Cache-Control: no-store
 Connection: close
 Content-Length: 87
@@ -76,7 +75,7 @@ Retry-After: 5
 
 {"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable"}
 `
-	answerInternal = `HTTP/1.1 500 Internal Server Error
+	responseInternal = `HTTP/1.1 500 Internal Server Error
 Cache-Control: no-store
 Connection: close
 Content-Length: 92
@@ -86,20 +85,20 @@ Content-Type: application/problem+json
 `
 )
 
-// A refusal is a request that must not get through.
+// A refusal is a request that must be refused.
 type refusal struct {
 	name   string
 	gate   *gate
 	raw    string
-	want   string // the answer
+	want   string // the response
 	reason apikey.Reason
-	// stray has the token where no credential belongs, so that it stays in
-	// what the ErrorHandler sees.
+	// stray means that the token is not in a credential, so that the
+	// ErrorHandler's request still has it.
 	stray bool
 }
 
-// refusals are all the ways not to get through to GET /, whose scope is
-// reports:read. The secrets are all tokens that they present.
+// refusals returns all ways to be refused by GET /, whose scope is reports:read. The secrets
+// are the tokens in these requests.
 func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []string) {
 	t.Helper()
 	mem := memstore.New()
@@ -134,11 +133,11 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 		add(name+" in X-API-Key", g, want, reason, "X-API-Key: "+token)
 	}
 	missing := func(name string, stray bool, header ...string) {
-		add(name, plain, answerMissing, apikey.ReasonMissing, header...)
+		add(name, plain, responseMissing, apikey.ReasonMissing, header...)
 		all[len(all)-1].stray = stray
 	}
 	malformed := func(name string, token string) {
-		bearer(name, plain, token, answerInvalid, apikey.ReasonMalformed)
+		bearer(name, plain, token, responseInvalid, apikey.ReasonMalformed)
 	}
 
 	missing("nothing", false)
@@ -151,22 +150,22 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 		"the query": "/?api_key=T&access_token=T&Authorization=Bearer%20T&X-API-Key=T", "the path": "/T/Bearer/T",
 		"the address": "http://T:T@test/",
 	} {
-		all = append(all, refusal{name, plain, lines("GET " + strings.ReplaceAll(target, "T", good)), answerMissing, apikey.ReasonMissing, true})
+		all = append(all, refusal{name, plain, lines("GET " + strings.ReplaceAll(target, "T", good)), responseMissing, apikey.ReasonMissing, true})
 	}
 	form := "access_token=" + good + "&api_key=" + good
 	all = append(all, refusal{
 		"the body", plain, lines("POST /", "Content-Type: application/x-www-form-urlencoded", fmt.Sprintf("Content-Length: %d", len(form))) + form,
-		answerMissing, apikey.ReasonMissing, true,
+		responseMissing, apikey.ReasonMissing, true,
 	}, refusal{
 		"the trailer", plain, lines("POST /", "Transfer-Encoding: chunked", "Trailer: Authorization, X-API-Key") +
 			"1\r\nx\r\n0\r\nAuthorization: Bearer " + good + "\r\nX-API-Key: " + good + "\r\n\r\n",
-		answerMissing, apikey.ReasonMissing, true,
+		responseMissing, apikey.ReasonMissing, true,
 	}, refusal{
-		"OPTIONS without Origin", plain, lines("OPTIONS /", "Access-Control-Request-Method: GET"), answerMissing, apikey.ReasonMissing, false,
+		"OPTIONS without Origin", plain, lines("OPTIONS /", "Access-Control-Request-Method: GET"), responseMissing, apikey.ReasonMissing, false,
 	}, refusal{
-		"OPTIONS without Access-Control-Request-Method", plain, lines("OPTIONS /", "Origin: https://a.example"), answerMissing, apikey.ReasonMissing, false,
+		"OPTIONS without Access-Control-Request-Method", plain, lines("OPTIONS /", "Origin: https://a.example"), responseMissing, apikey.ReasonMissing, false,
 	}, refusal{
-		"a preflight by GET", plain, lines("GET /", "Origin: https://a.example", "Access-Control-Request-Method: GET"), answerMissing, apikey.ReasonMissing, false,
+		"a preflight by GET", plain, lines("GET /", "Origin: https://a.example", "Access-Control-Request-Method: GET"), responseMissing, apikey.ReasonMissing, false,
 	})
 
 	malformed("nothing behind the name", "")
@@ -184,10 +183,10 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 	malformed("tab", "k\t"+good)
 	malformed("513 bytes", strings.Repeat("a", 513))
 
-	add("Authorization twice", plain, answerAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "Authorization: Bearer "+good)
-	add("Authorization twice, one empty", plain, answerAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "Authorization:")
-	add("X-API-Key twice", plain, answerAmbiguous, apikey.ReasonAmbiguous, "X-API-Key: "+good, "X-API-Key: "+good)
-	add("two carriers", plain, answerAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "X-API-Key: "+good)
+	add("Authorization twice", plain, responseAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "Authorization: Bearer "+good)
+	add("Authorization twice, one empty", plain, responseAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "Authorization:")
+	add("X-API-Key twice", plain, responseAmbiguous, apikey.ReasonAmbiguous, "X-API-Key: "+good, "X-API-Key: "+good)
+	add("two carriers", plain, responseAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "X-API-Key: "+good)
 
 	ctx, past := t.Context(), time.Now().UTC().Truncate(time.Microsecond).Add(-time.Hour)
 	revoked, rotated, disabled, expired := issue("tenant", "*"), issue("tenant", "*"), issue("tenant", "*"), issue("tenant", "*")
@@ -204,22 +203,22 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 	}
 	unknown := newForger("key", false).forge()
 	secrets = append(secrets, unknown)
-	bearer("unknown", plain, unknown, answerInvalid, apikey.ReasonUnknown)
-	bearer("revoked", plain, revoked.Secret.Reveal(), answerInvalid, apikey.ReasonRevoked)
-	bearer("rotated away", plain, rotated.Secret.Reveal(), answerInvalid, apikey.ReasonRevoked)
-	bearer("all of the owner's revoked", plain, closed.Secret.Reveal(), answerInvalid, apikey.ReasonRevoked)
-	bearer("expired", plain, expired.Secret.Reveal(), answerInvalid, apikey.ReasonExpired)
-	bearer("disabled", plain, disabled.Secret.Reveal(), answerInvalid, apikey.ReasonDisabled)
+	bearer("unknown", plain, unknown, responseInvalid, apikey.ReasonUnknown)
+	bearer("revoked", plain, revoked.Secret.Reveal(), responseInvalid, apikey.ReasonRevoked)
+	bearer("rotated away", plain, rotated.Secret.Reveal(), responseInvalid, apikey.ReasonRevoked)
+	bearer("all of the owner's revoked", plain, closed.Secret.Reveal(), responseInvalid, apikey.ReasonRevoked)
+	bearer("expired", plain, expired.Secret.Reveal(), responseInvalid, apikey.ReasonExpired)
+	bearer("disabled", plain, disabled.Secret.Reveal(), responseInvalid, apikey.ReasonDisabled)
 
 	withMAC := with(mem, func(o *apikey.Options) { o.MACKeys = [][]byte{macKey(0)} })
 	forged := newForger("key", true).forge()
 	secrets = append(secrets, forged)
-	bearer("wrong MAC", withMAC, forged, answerInvalid, apikey.ReasonMalformed)
-	bearer("no MAC", withMAC, good, answerInvalid, apikey.ReasonMalformed)
+	bearer("wrong MAC", withMAC, forged, responseInvalid, apikey.ReasonMalformed)
+	bearer("no MAC", withMAC, good, responseInvalid, apikey.ReasonMalformed)
 
-	bearer("no scopes", plain, token("tenant"), answerScope, apikey.ReasonScope)
-	bearer("another scope", plain, token("tenant", "reports:write", "reports", "reports:readx"), answerScope, apikey.ReasonScope)
-	bearer("another wildcard", plain, token("tenant", "invoices:*"), answerScope, apikey.ReasonScope)
+	bearer("no scopes", plain, token("tenant"), responseScope, apikey.ReasonScope)
+	bearer("another scope", plain, token("tenant", "reports:write", "reports", "reports:readx"), responseScope, apikey.ReasonScope)
+	bearer("another wildcard", plain, token("tenant", "invoices:*"), responseScope, apikey.ReasonScope)
 
 	plans := with(mem, func(o *apikey.Options) {
 		o.Entitlements = entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
@@ -238,27 +237,27 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 			return paid, errDown
 		})
 	})
-	bearer("scope beyond the plan", plans, token("small", "*"), answerScope, apikey.ReasonScope)
-	bearer("plan without API access", plans, token("free", "*"), answerPlan, apikey.ReasonNotEntitled)
-	bearer("plan lapsed", plans, token("lapsed", "*"), answerPlan, apikey.ReasonNotEntitled)
-	bearer("no plan", plans, token("gone", "*"), answerPlan, apikey.ReasonNotEntitled)
-	bearer("provider panics", plans, token("panics", "*"), answerOutage, apikey.ReasonUnavailable)
-	bearer("provider down", plans, token("unlucky", "*"), answerOutage, apikey.ReasonUnavailable)
+	bearer("scope beyond the plan", plans, token("small", "*"), responseScope, apikey.ReasonScope)
+	bearer("plan without API access", plans, token("free", "*"), responsePlan, apikey.ReasonNotEntitled)
+	bearer("plan lapsed", plans, token("lapsed", "*"), responsePlan, apikey.ReasonNotEntitled)
+	bearer("no plan", plans, token("gone", "*"), responsePlan, apikey.ReasonNotEntitled)
+	bearer("provider panics", plans, token("panics", "*"), responseOutage, apikey.ReasonUnavailable)
+	bearer("provider down", plans, token("unlucky", "*"), responseOutage, apikey.ReasonUnavailable)
 
 	ever := make(chan struct{})
 	for name, lookup := range map[string]func(store.Record) (store.Record, error){
 		"store down":                     func(r store.Record) (store.Record, error) { return r, errDown },
 		"store panics":                   func(store.Record) (store.Record, error) { panic("boom") },
 		"store hangs":                    func(r store.Record) (store.Record, error) { <-ever; return r, nil },
-		"store answers an empty record":  func(store.Record) (store.Record, error) { return store.Record{}, nil },
-		"store answers another's record": func(r store.Record) (store.Record, error) { r.Digest[0]++; return r, nil },
-		"store answers without an owner": func(r store.Record) (store.Record, error) { r.Owner = ""; return r, nil },
+		"store returns an empty record":  func(store.Record) (store.Record, error) { return store.Record{}, nil },
+		"store returns another's record": func(r store.Record) (store.Record, error) { r.Digest[0]++; return r, nil },
+		"store returns no owner":         func(r store.Record) (store.Record, error) { r.Owner = ""; return r, nil },
 		"store repeats our verdict":      func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked },
 		"store times out by itself":      func(r store.Record) (store.Record, error) { return r, context.DeadlineExceeded },
 	} {
 		g := with(lookupStore{mem, lookup}, func(o *apikey.Options) { o.CallTimeout = 20 * time.Millisecond })
-		bearer(name, g, good, answerOutage, apikey.ReasonUnavailable)
-		bearer(name+", key unknown", g, unknown, answerOutage, apikey.ReasonUnavailable)
+		bearer(name, g, good, responseOutage, apikey.ReasonUnavailable)
+		bearer(name+", key unknown", g, unknown, responseOutage, apikey.ReasonUnavailable)
 	}
 	t.Cleanup(func() { close(ever) })
 	return all, secrets
@@ -271,7 +270,7 @@ func flip(c byte) string {
 	return "0"
 }
 
-// A lookupStore changes what the store found.
+// A lookupStore changes the results of look-ups.
 type lookupStore struct {
 	store.Store
 	change func(store.Record) (store.Record, error)
@@ -280,28 +279,27 @@ type lookupStore struct {
 func (s lookupStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
 	r, err := s.Store.Lookup(ctx, d)
 	if errors.Is(err, store.ErrNotFound) {
-		r.Digest, r.ID, r.Owner = d, "key_1", "anyone" // worse than not to find it
+		r.Digest, r.ID, r.Owner = d, "key_1", "anyone" // worse than ErrNotFound
 	}
 	return s.change(r)
 }
 
-// H-01 (advisory 11, CVE-2026-44882), H-02, H-03, H-06, H-10, H-14: whatever
-// the cause, next does not run, the answer is the one in the table to the last
-// byte, the event names the cause, and the token is in no log, no answer and
-// nothing that the ErrorHandler sees. Twice each, from the store and from
-// memory.
+// H-01 (advisory 11, CVE-2026-44882), H-02, H-03, H-06, H-10, H-14: for every
+// cause, the next handler does not run, the response equals the one in the table, and the
+// event has the reason. The token is not in the log, the response, or the request for the
+// ErrorHandler. Each request is sent twice, so the second one uses the cache.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	var seen lockedBuffer
 	for name, handler := range map[string]func(http.ResponseWriter, *http.Request, error){
 		"default": nil,
-		// It writes nothing, so the answer is the default one.
+		// It writes nothing, so the default response is sent.
 		"ErrorHandler": func(_ http.ResponseWriter, r *http.Request, err error) {
 			_, _ = fmt.Fprintf(&seen, "%v\n%v\n%+v\n%v\n", r.Header, r.Context(), r.Context(), err)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var logged, answers lockedBuffer
+			var logged, responses lockedBuffer
 			all, secrets := refusals(t, apikey.Options{
 				ErrorHandler: handler,
 				Logger:       slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -313,15 +311,15 @@ func TestRefusals(t *testing.T) {
 				tt.gate.events.take()
 				a := tt.gate.send(t, tt.raw)
 				if a.raw != tt.want {
-					t.Errorf("%s: answered\n%s\nwant\n%s", tt.name, a.raw, tt.want)
+					t.Errorf("%s: got\n%s\nwant\n%s", tt.name, a.raw, tt.want)
 				}
 				if n := tt.gate.ran.Load(); n != 0 {
-					t.Fatalf("%s: next ran %d times behind a refusal", tt.name, n)
+					t.Fatalf("%s: the next handler ran %d times after a refusal", tt.name, n)
 				}
 				if got := tt.gate.reasons(); !slices.Equal(got, []apikey.Reason{tt.reason}) {
 					t.Errorf("%s: events with reasons %q, want one with %q", tt.name, got, tt.reason)
 				}
-				_, _ = io.WriteString(&answers, a.raw)
+				_, _ = io.WriteString(&responses, a.raw)
 				if saw := seen.String(); handler != nil && !tt.stray {
 					wantNone(t, tt.name+": what the ErrorHandler saw", saw, secrets)
 				}
@@ -330,7 +328,7 @@ func TestRefusals(t *testing.T) {
 				seen.mu.Unlock()
 			}
 			wantNone(t, "the log", logged.String(), secrets)
-			wantNone(t, "an answer", answers.String(), secrets)
+			wantNone(t, "an response", responses.String(), secrets)
 			for _, tt := range all {
 				wantNone(t, "the server's log", tt.gate.log.String(), secrets)
 			}
@@ -341,7 +339,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// wantNone looks for tokens, and for the random part of one.
+// wantNone fails the test if text contains a token or the random part of one.
 func wantNone(t *testing.T, where, text string, secrets []string) {
 	t.Helper()
 	for _, s := range secrets {
@@ -351,28 +349,28 @@ func wantNone(t *testing.T, where, text string, secrets []string) {
 	}
 }
 
-// H-03: whoever holds a key that is not good learns only that. Every 401 with
-// a credential is the same answer, with either carrier.
+// H-03: the response does not show why a key is refused. Every 401 with a credential is the
+// same, with each carrier.
 func TestRefusedKeysLookTheSame(t *testing.T) {
 	t.Parallel()
 	all, _ := refusals(t, apikey.Options{})
-	answers := map[string][]string{}
+	responses := map[string][]string{}
 	reasons := map[apikey.Reason]bool{}
 	for _, tt := range all {
 		switch tt.reason {
 		case apikey.ReasonMalformed, apikey.ReasonUnknown, apikey.ReasonRevoked, apikey.ReasonExpired, apikey.ReasonDisabled:
 			raw := tt.gate.send(t, tt.raw).raw
-			answers[raw] = append(answers[raw], tt.name)
+			responses[raw] = append(responses[raw], tt.name)
 			reasons[tt.reason] = true
 		}
 	}
-	if len(answers) != 1 || len(reasons) != 5 {
-		t.Errorf("%d different answers to keys that are not good for %d reasons, want 1 for 5: %v", len(answers), len(reasons), answers)
+	if len(responses) != 1 || len(reasons) != 5 {
+		t.Errorf("%d different responses for %d reasons, want 1 for 5: %v", len(responses), len(reasons), responses)
 	}
 }
 
-// The rest of the table: what gets through, and HEAD.
-func TestAnswers(t *testing.T) {
+// The other responses: to accepted requests, and to HEAD.
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{Headers: []string{"X-API-Key", "Authorization"}, Realm: "acme api"}, "reports:read", "reports:list")
 	good, err := g.Create(t.Context(), apikey.CreateParams{Owner: "tenant", Name: "n", Scopes: []string{"reports:*"}})
@@ -383,27 +381,27 @@ func TestAnswers(t *testing.T) {
 	const length, kind = "Content-Length: 6\n", "Content-Type: text/plain; charset=utf-8\n"
 	for _, tt := range []struct{ name, raw, want string }{
 		{"Bearer", lines("GET /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\ntenant"},
-		// H-11: shared caches know by themselves only of Authorization.
+		// H-11: shared HTTP caches know only Authorization as a credential.
 		{"X-API-Key", lines("GET /", "X-API-Key: "+token), "HTTP/1.1 200 OK\nCache-Control: private\nConnection: close\n" + length + kind + "Vary: X-Api-Key\n\ntenant"},
 		{"HEAD, good", lines("HEAD /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\n"},
-		{"HEAD, missing", lines("HEAD /"), strings.Replace(head(answerMissing), `"api"`, `"acme api"`, 1)},
-		{"HEAD, garbage", lines("HEAD /", "X-API-Key: x"), strings.Replace(head(answerInvalid), `"api"`, `"acme api"`, 1)},
-		{"two scopes, one missing", lines("GET /", "X-API-Key: "+half), strings.NewReplacer(`"api"`, `"acme api"`, `"reports:read"`, `"reports:read reports:list"`).Replace(answerScope)},
+		{"HEAD, missing", lines("HEAD /"), strings.Replace(head(responseMissing), `"api"`, `"acme api"`, 1)},
+		{"HEAD, garbage", lines("HEAD /", "X-API-Key: x"), strings.Replace(head(responseInvalid), `"api"`, `"acme api"`, 1)},
+		{"two scopes, one missing", lines("GET /", "X-API-Key: "+half), strings.NewReplacer(`"api"`, `"acme api"`, `"reports:read"`, `"reports:read reports:list"`).Replace(responseScope)},
 	} {
 		if a := g.send(t, tt.raw); a.raw != tt.want {
-			t.Errorf("%s: answered\n%s\nwant\n%s", tt.name, a.raw, tt.want)
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, a.raw, tt.want)
 		}
 	}
 }
 
-// head is an answer without its body.
-func head(answer string) string {
-	i := strings.Index(answer, "\n\n")
-	return answer[:i+2]
+// head returns a response without its body.
+func head(response string) string {
+	i := strings.Index(response, "\n\n")
+	return response[:i+2]
 }
 
-// H-12: a preflight is answered without a credential and never reaches next;
-// any other OPTIONS is a request like others.
+// H-12: a preflight needs no credential and never reaches the next handler. Any other
+// OPTIONS request is authenticated.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}}, "reports:read")
@@ -417,12 +415,12 @@ func TestPreflight(t *testing.T) {
 	}{
 		{"preflight", lines("OPTIONS /", origin, method), 204, 0},
 		{"preflight for the credential", lines("OPTIONS /", origin, method, "Access-Control-Request-Headers: authorization, x-api-key"), 204, 0},
-		{"preflight with a good key", lines("OPTIONS /", origin, method, "Authorization: Bearer "+token), 204, 0},
+		{"preflight with a valid key", lines("OPTIONS /", origin, method, "Authorization: Bearer "+token), 204, 0},
 		{"preflight with a bad key", lines("OPTIONS /", origin, method, "Authorization: Bearer x"), 204, 0},
 		{"preflight with two keys", lines("OPTIONS /", origin, method, "X-API-Key: a", "X-API-Key: b"), 204, 0},
 		{"plain", lines("OPTIONS /"), 401, 0},
 		{"plain with a bad key", lines("OPTIONS /", "X-API-Key: x"), 401, 0},
-		{"plain with a good key", lines("OPTIONS /", "X-API-Key: "+token), 200, 1},
+		{"plain with a valid key", lines("OPTIONS /", "X-API-Key: "+token), 200, 1},
 		{"Origin alone", lines("OPTIONS /", origin), 401, 0},
 		{"method alone", lines("OPTIONS /", method), 401, 0},
 		{"in lower case, which is another method", lines("options /", origin, method), 401, 0},
@@ -433,10 +431,10 @@ func TestPreflight(t *testing.T) {
 		before := g.ran.Load()
 		a := g.send(t, tt.raw)
 		if a.status != tt.status || tt.status == 204 && a.raw != answered {
-			t.Errorf("%s: answered %s, want status %d, and nothing that permits anything", tt.name, a.raw, tt.status)
+			t.Errorf("%s: got %s, want status %d without CORS headers", tt.name, a.raw, tt.status)
 		}
 		if n := g.ran.Load() - before; n != tt.runs {
-			t.Errorf("%s: next ran %d times, want %d", tt.name, n, tt.runs)
+			t.Errorf("%s: the next handler ran %d times, want %d", tt.name, n, tt.runs)
 		}
 	}
 }
@@ -460,8 +458,8 @@ func TestStatusCode(t *testing.T) {
 		{apikey.ErrScope, 403},
 		{apikey.ErrLimited, 429},
 		{apikey.ErrUnavailable, 503},
-		{fmt.Errorf("at the door: %w", apikey.ErrRevoked), 401},
-		// An outage is never a verdict, whatever it wraps.
+		{fmt.Errorf("host: %w", apikey.ErrRevoked), 401},
+		// An outage is 503, even if it wraps another error.
 		{fmt.Errorf("%w: %w", apikey.ErrUnavailable, apikey.ErrRevoked), 503},
 		{fmt.Errorf("%w: %w", apikey.ErrScope, apikey.ErrUnavailable), 503},
 		{apikey.ErrNotFound, 500},
@@ -477,47 +475,47 @@ func TestStatusCode(t *testing.T) {
 	}
 }
 
-// WriteError after ValidateRequest answers as Require does, and an error from
-// elsewhere is no verdict on the credential.
+// WriteError after ValidateRequest sends the same response as Require. A foreign error is
+// 500.
 func TestWriteError(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), nil)
-	withoutScope := strings.Replace(answerScope, `, scope="reports:read"`, "", 1)
+	withoutScope := strings.Replace(responseScope, `, scope="reports:read"`, "", 1)
 	for _, tt := range []struct {
 		name string
 		err  error
 		want string
 	}{
-		{"ErrMissing", apikey.ErrMissing, answerMissing},
-		{"ErrMalformed", apikey.ErrMalformed, answerInvalid},
-		{"ErrUnknown", apikey.ErrUnknown, answerInvalid},
-		{"ErrRevoked", apikey.ErrRevoked, answerInvalid},
-		{"ErrExpired", apikey.ErrExpired, answerInvalid},
-		{"ErrDisabled", apikey.ErrDisabled, answerInvalid},
-		{"ErrUnauthenticated", apikey.ErrUnauthenticated, answerInvalid},
-		{"ErrAmbiguous", apikey.ErrAmbiguous, answerAmbiguous},
+		{"ErrMissing", apikey.ErrMissing, responseMissing},
+		{"ErrMalformed", apikey.ErrMalformed, responseInvalid},
+		{"ErrUnknown", apikey.ErrUnknown, responseInvalid},
+		{"ErrRevoked", apikey.ErrRevoked, responseInvalid},
+		{"ErrExpired", apikey.ErrExpired, responseInvalid},
+		{"ErrDisabled", apikey.ErrDisabled, responseInvalid},
+		{"ErrUnauthenticated", apikey.ErrUnauthenticated, responseInvalid},
+		{"ErrAmbiguous", apikey.ErrAmbiguous, responseAmbiguous},
 		{"ErrScope", apikey.ErrScope, withoutScope},
-		{"ErrNotEntitled", apikey.ErrNotEntitled, answerPlan},
-		{"ErrForbidden", apikey.ErrForbidden, answerPlan},
-		{"ErrUnavailable", apikey.ErrUnavailable, answerOutage},
-		{"wrapped", fmt.Errorf("x: %w", apikey.ErrUnknown), answerInvalid},
-		{"another's error", errors.New("secret detail"), answerInternal},
-		{"nil", nil, answerInternal},
+		{"ErrNotEntitled", apikey.ErrNotEntitled, responsePlan},
+		{"ErrForbidden", apikey.ErrForbidden, responsePlan},
+		{"ErrUnavailable", apikey.ErrUnavailable, responseOutage},
+		{"wrapped", fmt.Errorf("x: %w", apikey.ErrUnknown), responseInvalid},
+		{"another's error", errors.New("secret detail"), responseInternal},
+		{"nil", nil, responseInternal},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// What was meant for a good answer must not make a refusal cacheable.
+			// Caching headers for a successful response must not apply to a refusal.
 			w.Header().Set("Cache-Control", "public, max-age=3600")
 			m.WriteError(w, r, tt.err)
 		}))
 		if a := send(t, s.Listener.Addr().String(), lines("GET /")); a.raw != tt.want {
-			t.Errorf("%s: answered\n%s\nwant\n%s", tt.name, a.raw, tt.want)
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, a.raw, tt.want)
 		}
 		s.Close()
 	}
 }
 
-// An ErrorHandler may write the whole answer, its body only, or nothing; in no
-// case is next run or the answer a 200 that nobody asked for.
+// An ErrorHandler may write the whole response, only its body, or nothing. The next handler
+// never runs, and the status is not 200 unless the ErrorHandler sets it.
 func TestErrorHandler(t *testing.T) {
 	t.Parallel()
 	const fields = "Cache-Control: no-store\nConnection: close\n"
@@ -527,10 +525,10 @@ func TestErrorHandler(t *testing.T) {
 		handler func(http.ResponseWriter, *http.Request, error)
 		want    string
 	}{
-		{"nothing", func(http.ResponseWriter, *http.Request, error) {}, answerInvalid},
+		{"nothing", func(http.ResponseWriter, *http.Request, error) {}, responseInvalid},
 		{"a header", func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.Header().Set("X-Request-Id", "7")
-		}, answerInvalid[:strings.Index(answerInvalid, "\n\n")] + "\nX-Request-Id: 7" + answerInvalid[strings.Index(answerInvalid, "\n\n"):]},
+		}, responseInvalid[:strings.Index(responseInvalid, "\n\n")] + "\nX-Request-Id: 7" + responseInvalid[strings.Index(responseInvalid, "\n\n"):]},
 		{"its body", func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.Header().Set("Content-Type", "text/plain")
 			_, _ = io.WriteString(w, "no")
@@ -558,7 +556,7 @@ func TestErrorHandler(t *testing.T) {
 		{"a status that there is not", func(w http.ResponseWriter, _ *http.Request, _ error) {
 			defer func() { _ = recover() }()
 			w.WriteHeader(1000)
-		}, answerInvalid},
+		}, responseInvalid},
 		{"a copy of nothing", func(w http.ResponseWriter, _ *http.Request, _ error) {
 			_, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader(""))
 		}, "HTTP/1.1 401 Unauthorized\n" + fields + "Content-Length: 0\n" + challenge + "\n"},
@@ -566,31 +564,31 @@ func TestErrorHandler(t *testing.T) {
 			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 				panic(err)
 			}
-		}, answerInvalid},
+		}, responseInvalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			g := newGate(t, apikey.Options{ErrorHandler: tt.handler})
 			a := g.send(t, lines("GET /", "Authorization: Bearer garbage"))
 			if sorted(a.raw) != sorted(tt.want) {
-				t.Errorf("answered\n%s\nwant\n%s", a.raw, tt.want)
+				t.Errorf("got\n%s\nwant\n%s", a.raw, tt.want)
 			}
 			if g.ran.Load() != 0 {
-				t.Error("next ran behind a refusal")
+				t.Error("the next handler ran after a refusal")
 			}
 		})
 	}
 }
 
-// sorted sorts the header lines of an answer.
-func sorted(answer string) string {
-	head, body, _ := strings.Cut(answer, "\n\n")
+// sorted sorts the header lines of a response.
+func sorted(response string) string {
+	head, body, _ := strings.Cut(response, "\n\n")
 	fields := strings.Split(head, "\n")
 	slices.Sort(fields[1:])
 	return strings.Join(fields, "\n") + "\n\n" + body
 }
 
-// An informational response is not yet the answer.
+// An ErrorHandler that sends only an informational response gets the default response.
 func TestErrorHandlerInforms(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
@@ -602,13 +600,12 @@ func TestErrorHandlerInforms(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != 401 || resp.Header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("after early hints the answer is %s, want the default one, 401", resp.Status)
+		t.Errorf("after early hints: got %s, want the default 401", resp.Status)
 	}
 }
 
-// H-08, H-10: the ErrorHandler, who logs, gets a request that carries no
-// credential, good ones included; the request before the middleware is as the
-// client sent it.
+// H-08, H-10: the ErrorHandler's request has no credential, not even a valid one, since the
+// handler may log it. The request outside the middleware does not change.
 func TestErrorHandlerSeesNoToken(t *testing.T) {
 	t.Parallel()
 	var dump []byte
@@ -630,11 +627,11 @@ func TestErrorHandlerSeesNoToken(t *testing.T) {
 		r.Header = h.Clone()
 		m.Require("admin")(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
 		if len(dump) == 0 {
-			t.Fatalf("%s: the ErrorHandler was not asked", name)
+			t.Fatalf("%s: the ErrorHandler was not called", name)
 		}
 		wantNone(t, name+": the ErrorHandler's request", string(dump), []string{token})
 		if fmt.Sprint(r.Header) != fmt.Sprint(h) {
-			t.Errorf("%s: the caller's own request became %v, want it unchanged: %v", name, r.Header, h)
+			t.Errorf("%s: the caller's own request became %v, want %v", name, r.Header, h)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// H-11: calls that look as if they sent the header, and do not, leave a response
-// private that the handler goes on with.
+// H-11: after a call that could have sent the header but did not, the response is still
+// private.
 func TestStaysPrivate(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"X-API-Key"}})
@@ -59,7 +59,7 @@ func TestStaysPrivate(t *testing.T) {
 	}
 }
 
-// H-11: what looks like a directive in quotes is none.
+// H-11: a directive within quotes is not a directive.
 func TestStaysPrivateBesideQuotes(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"X-API-Key"}})
@@ -78,7 +78,7 @@ func TestStaysPrivateBesideQuotes(t *testing.T) {
 	}
 }
 
-// A resettableWriter belongs to a buffering middleware outside. It cannot flush.
+// A resettableWriter is the writer of an outer middleware that buffers. It cannot flush.
 type resettableWriter struct {
 	*httptest.ResponseRecorder
 	header http.Header
@@ -87,7 +87,7 @@ type resettableWriter struct {
 
 func (w *resettableWriter) Header() http.Header { return w.header }
 
-func (w *resettableWriter) Flush() bool { return false } // is no http.Flusher
+func (w *resettableWriter) Flush() bool { return false } // does not implement http.Flusher
 
 func (w *resettableWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 

@@ -12,16 +12,16 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// T-11: how long the comparison of a MAC takes does not depend on where it
-// differs. Two classes of wrong MACs, which differ in the first and in the last
-// character, are measured by turns chosen at random, and Welch's t must stay
-// below 10. The control compares in the usual way and must be found out.
+// T-11: the time to compare a MAC does not depend on where it differs. The test measures two
+// classes of wrong MACs, which differ in the first and in the last character, in random
+// order. Welch's t must stay below 10. The control stops at the first difference, and the
+// test must detect it.
 //
-// It measures time, so it runs with KEYHATCH_SOAK alone. That no secret is
-// compared in the usual way is seen in the source, in every run.
+// The test measures time, so it needs KEYHATCH_SOAK. Another test checks, in every run, that
+// the source compares no secret in variable time.
 func TestMACComparisonTakesConstantTime(t *testing.T) {
 	if os.Getenv("KEYHATCH_SOAK") == "" {
-		t.Skip("it measures time: set KEYHATCH_SOAK")
+		t.Skip("measures time: set KEYHATCH_SOAK")
 	}
 	key, signed := make([]byte, 32), "acme_0123456789ABCDEFGHIJKLMNOPQRST"
 	rand.Read(key)
@@ -31,7 +31,7 @@ func TestMACComparisonTakesConstantTime(t *testing.T) {
 	wrong := [2]string{string(first), string(last)}
 	verify := apikey.NewMACVerifier(key)
 	if got := leastT(1_000_000, func(class int) { verify(signed, wrong[class]) }); got >= 10 {
-		t.Errorf("the time depends on where a MAC differs: |t| = %.1f, want below 10", got)
+		t.Errorf("the time depends on where a MAC differs: |t| = %.1f, want < 10", got)
 	}
 
 	secret, guesses := bytes.Repeat([]byte{7}, 256), [2][]byte{}
@@ -54,9 +54,9 @@ func compareUntilDifference(a, b []byte) bool {
 	return true
 }
 
-// leastT measures f for two classes, n times each, and returns the absolute value
-// of Welch's t. A machine that does other things may shift one class once, but
-// not three times, so the least of three is taken.
+// leastT measures f for two classes, n times each, and returns the absolute value of Welch's
+// t. It returns the least of three runs, since other load on the machine may slow down one
+// class once, but not three times.
 func leastT(n int, f func(class int)) float64 {
 	least := math.Inf(1)
 	for range 3 {
@@ -66,7 +66,7 @@ func leastT(n int, f func(class int)) float64 {
 }
 
 func welch(n int, f func(class int)) float64 {
-	const limit = 20 * time.Microsecond // what is longer was interrupted
+	const limit = 20 * time.Microsecond // longer calls were interrupted
 	var count, mean, square [2]float64
 	rng := mathrand.New(mathrand.NewPCG(1, 2))
 	for count[0] < float64(n) || count[1] < float64(n) {

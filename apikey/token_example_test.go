@@ -10,8 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Tokens of an earlier system go on working: their digests are imported, and
-// LegacyFormats says what they look like.
+// Tokens of an earlier system keep working after their digests are imported. LegacyFormats
+// match these tokens.
 func ExampleDigestOf() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), &apikey.Options{
@@ -39,8 +39,8 @@ func ExampleDigestOf() {
 	// Output: user_1 old-5f2b
 }
 
-// The pattern goes to those who look for leaked secrets, such as GitHub's
-// secret scanning or a pre-commit hook.
+// Use the pattern to find leaked tokens, for example with GitHub's secret scanning or in a
+// pre-commit hook.
 func ExampleManager_Pattern() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), &apikey.Options{Prefix: "acme_live"})
@@ -62,7 +62,7 @@ func ExampleManager_Pattern() {
 	// true
 }
 
-// A Secret can be logged or encoded by mistake; it is shown only by Reveal.
+// A Secret that is logged or encoded by mistake shows nothing. Only Reveal returns the token.
 func ExampleSecret() {
 	ctx := context.Background()
 	keys, err := apikey.New(memstore.New(), nil)

@@ -32,8 +32,8 @@ func newTokenFormat(t testing.TB, prefix string, macKeys ...[]byte) apikey.Token
 	return f
 }
 
-// checksumOracle is the checksum by other means: the library's CRC, and a base
-// 62 of another order of cases, swapped.
+// checksumOracle computes the checksum in another way: with the standard library's CRC, and
+// with a base 62 of the opposite case, converted afterwards.
 func checksumOracle(body string) string {
 	digits := new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))).Text(62)
 	swapped := strings.Map(func(r rune) rune {
@@ -45,8 +45,8 @@ func checksumOracle(body string) string {
 	return strings.Repeat("0", 6-len(swapped)) + swapped
 }
 
-// T-01, advisory 30 (crates.io, July 2020): tokens come from crypto/rand, and
-// nothing else in the package could make one.
+// T-01, advisory 30 (crates.io, July 2020): crypto/rand is the package's only source of
+// randomness.
 func TestOnlyCryptoRand(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")
@@ -72,25 +72,25 @@ func TestOnlyCryptoRand(t *testing.T) {
 			case path == "crypto/rand":
 				sources++
 			case path == "math/rand" || path == "math/rand/v2" || strings.HasSuffix(path, "/rand"):
-				t.Errorf("%s imports %s, want no randomness but crypto/rand", name, path)
+				t.Errorf("%s imports %s, want crypto/rand only", name, path)
 			case path == "unsafe" || path == "C":
-				t.Errorf("%s imports %s, by which the runtime's randomness can be linked", name, path)
+				t.Errorf("%s imports %s, which can link to the runtime's random source", name, path)
 			}
 		}
-		// Invariant 11: the library itself never takes a token out of a Secret.
+		// Invariant 11: the library itself never calls Reveal.
 		ast.Inspect(f, func(n ast.Node) bool {
 			if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "Reveal" {
-				t.Errorf("%s calls Reveal, which is for the host alone", name)
+				t.Errorf("%s calls Reveal, which only the host may", name)
 			}
 			return true
 		})
 	}
 	if checked < 10 || sources == 0 {
-		t.Errorf("%d files looked at, %d of them with crypto/rand: this is not the package", checked, sources)
+		t.Errorf("%d files checked, %d of them with crypto/rand: not the package's source", checked, sources)
 	}
 }
 
-// T-01: 178 bits, and at most one block of SHA-256 for every token.
+// T-01: a token has 178 random bits and takes at most one block of SHA-256.
 func TestTokenLength(t *testing.T) {
 	t.Parallel()
 	for n := 2; n <= 10; n++ {
@@ -105,9 +105,9 @@ func TestTokenLength(t *testing.T) {
 			}
 			token := newTokenFormat(t, prefix, keys...).Generate()
 			if len(token) != want || len(token) > 55 {
-				t.Errorf("a token with prefix %q, MAC %t, has %d bytes, want %d and never more than 55", prefix, withMAC, len(token), want)
+				t.Errorf("a token with prefix %q, MAC %t, has %d bytes, want %d and at most 55", prefix, withMAC, len(token), want)
 			}
-			// Padding takes a byte and the length eight more.
+			// SHA-256 adds one byte of padding and eight of the length.
 			if len(token)+1+8 > sha256.BlockSize {
 				t.Errorf("a token of %d bytes takes two blocks of SHA-256", len(token))
 			}
@@ -119,8 +119,8 @@ func TestTokenLength(t *testing.T) {
 	}
 }
 
-// chiSquare returns the p-value of counts under an even distribution, by
-// Wilson and Hilferty's approximation, good to a few parts in a hundred here.
+// chiSquare returns the p-value of counts under an even distribution. Wilson and Hilferty's
+// approximation is exact to a few percent here.
 func chiSquare(counts []int) float64 {
 	sum := 0
 	for _, c := range counts {
@@ -135,7 +135,7 @@ func chiSquare(counts []int) float64 {
 	return math.Erfc(z/math.Sqrt2) / 2
 }
 
-// leastP is the p-value of the most uneven of the positions.
+// leastP returns the least p-value of all positions.
 func leastP(draws, positions int, draw func() string) (least float64, position int) {
 	counts := make([][62]int, positions)
 	for range draws {
@@ -152,12 +152,12 @@ func leastP(draws, positions int, draw func() string) (least float64, position i
 	return least, position
 }
 
-// T-02: every character is as likely as any other, at each position.
+// T-02: at each position, all characters have the same probability.
 //
-// One of 90 honest tests falls below 0.001 every eleventh time. So the short
-// run asks for 0.001 of all 90 together (Bonferroni), the long one for 0.001
-// at each position, and both draw that position once more before they complain:
-// an honest generator fails the long one once in 10,000 times.
+// Of 90 tests of a correct generator, one is below 0.001 in every eleventh run. So the short
+// run requires 0.001 for all 90 together (Bonferroni), and the long one 0.001 at each
+// position. Both repeat a failed position once. A correct generator fails the long run once
+// in 10,000 times.
 func TestTokenCharactersAreEven(t *testing.T) {
 	t.Parallel()
 	const positions, runs = 30, 3
@@ -171,15 +171,15 @@ func TestTokenCharactersAreEven(t *testing.T) {
 	for run := range runs {
 		least, at := leastP(draws, positions, draw)
 		if least <= bound {
-			t.Logf("run %d: p = %g at position %d; once more", run, least, at)
+			t.Logf("run %d: p = %g at position %d; repeating it", run, least, at)
 			least, _ = leastP(draws, 1, func() string { return draw()[at : at+1] })
 		}
 		if least <= bound {
 			t.Errorf("run %d: p = %g at position %d of %d tokens, want more than %g", run, least, at, draws, bound)
 		}
 	}
-	// Control: a byte modulo 62, the usual mistake, favours eight characters,
-	// and one character less is uneven too.
+	// Controls: a byte modulo 62, a common mistake, which favours eight characters; and an
+	// alphabet with one character less.
 	for name, pick := range map[string]func() int{
 		"modulo":       func() int { return rand.IntN(256) % 62 },
 		"one left out": func() int { return rand.IntN(61) },
@@ -187,7 +187,7 @@ func TestTokenCharactersAreEven(t *testing.T) {
 	} {
 		biased := func() string { return string(base62[pick()]) }
 		if p, _ := leastP(30_000, 1, biased); p > 0.001/(positions*runs) {
-			t.Errorf("control: %s has p = %g, so the test finds no bias", name, p)
+			t.Errorf("control: %s has p = %g, so the test misses its bias", name, p)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestNoDuplicateTokens(t *testing.T) {
 	t.Parallel()
 	n := trials(1_000_000, 10_000_000)
 	f := newTokenFormat(t, "key")
-	// Eight bytes of the digest each: two of ten million are alike by chance
+	// The test compares eight bytes of the digests. Two of ten million are equal by chance
 	// once in 400,000 runs.
 	seen := make([]uint64, n)
 	for i := range seen {
@@ -208,11 +208,11 @@ func TestNoDuplicateTokens(t *testing.T) {
 	}
 	slices.Sort(seen)
 	if distinct := len(slices.Compact(seen)); distinct != n {
-		t.Errorf("%d of %d tokens were made before, want none", n-distinct, n)
+		t.Errorf("%d of %d tokens are duplicates, want none", n-distinct, n)
 	}
 }
 
-// T-04: whoever scans with the published pattern finds every token, whole.
+// T-04: the published pattern finds every token, and matches the whole of it.
 func TestPatternFindsEveryToken(t *testing.T) {
 	t.Parallel()
 	n := trials(3_000, 125_000)
@@ -232,7 +232,7 @@ func TestPatternFindsEveryToken(t *testing.T) {
 	}
 }
 
-// T-04: what the pattern finds that is no token has a bad checksum.
+// T-04: a match of the pattern that is not a token has a wrong checksum.
 func TestPatternAndChecksumTellNonKeys(t *testing.T) {
 	t.Parallel()
 	f := newTokenFormat(t, "key")
@@ -246,11 +246,11 @@ func TestPatternAndChecksumTellNonKeys(t *testing.T) {
 	}
 	found := pattern.FindAllString(text.String(), -1)
 	if len(found) == 0 {
-		t.Fatal("nothing looks like a key: the test is empty")
+		t.Fatal("the pattern matches nothing, so the test is empty")
 	}
 	for _, s := range found {
 		if f.Accepts(s) {
-			t.Errorf("%q was made up, but has a good checksum", s)
+			t.Errorf("%q is not a token, but has a right checksum", s)
 		}
 	}
 	for _, other := range []string{"live", "acme"} {
@@ -261,7 +261,7 @@ func TestPatternAndChecksumTellNonKeys(t *testing.T) {
 	}
 }
 
-// spellings are other ways to write token, which someone might take for it.
+// spellings calls try with similar texts that could be confused with token.
 func spellings(token, prefix string, try func(name, s string)) {
 	add := func(name, s string) {
 		if s != token {
@@ -322,7 +322,7 @@ func spellings(token, prefix string, try func(name, s string)) {
 	for _, pad := range []string{"=", "==", ".", "_", "-", "_0"} {
 		add("padded", token+pad)
 	}
-	// Not of its body, which may have letters of one case only.
+	// Not the body, which may have letters of one case only.
 	add("upper case", strings.ToUpper(token))
 	if lower := strings.ToLower(token); lower != token {
 		add("lower case", lower)
@@ -338,8 +338,7 @@ func spellings(token, prefix string, try func(name, s string)) {
 	add("escaped", strings.Replace(token, "_", "%5F", 1))
 }
 
-// T-05: exactly one spelling of a token is accepted, and others do not reach
-// the store.
+// T-05: exactly one spelling of a token is accepted. Others do not reach the store.
 func TestOneSpelling(t *testing.T) {
 	t.Parallel()
 	n := trials(2_000, 100_000)
@@ -351,23 +350,23 @@ func TestOneSpelling(t *testing.T) {
 		for i := range n {
 			token := f.Generate()
 			if !f.Accepts(token) {
-				t.Fatalf("%q, just made, is not accepted", token)
+				t.Fatalf("new token %q is not accepted", token)
 			}
 			spellings(token, "acme_live", func(name, s string) {
 				tried++
 				if f.Accepts(s) {
-					t.Errorf("accepted beside %q: %q (%s)", token, s, name)
+					t.Errorf("besides %q, accepted: %q (%s)", token, s, name)
 				}
 				if i > 3 {
 					return
 				}
 				if _, err := m.Validate(t.Context(), s); !errors.Is(err, apikey.ErrMalformed) {
-					t.Errorf("Validate of %q (%s) beside %q = %v, want ErrMalformed", s, name, token, err)
+					t.Errorf("Validate of %q (%s), a spelling of %q = %v, want ErrMalformed", s, name, token, err)
 				}
 			})
 		}
 		if reads := st.lookups.Load(); reads != 0 {
-			t.Errorf("%d misspelt tokens reached the store, want none", reads)
+			t.Errorf("%d other spellings reached the store, want none", reads)
 		}
 		if tried < 400*n {
 			t.Errorf("%d spellings of %d tokens, want at least 400 of each", tried, n)
@@ -375,11 +374,11 @@ func TestOneSpelling(t *testing.T) {
 	}
 }
 
-// T-05: with the least checksums, which have leading zeros, too.
+// T-05, for small checksums, which have leading zeros.
 func TestChecksumIsPadded(t *testing.T) {
 	t.Parallel()
 	f := newTokenFormat(t, "key")
-	rng := rand.New(rand.NewPCG(1, 2)) // the same bodies each time
+	rng := rand.New(rand.NewPCG(1, 2)) // the same bodies in every run
 	for zeros, least := range []int{50, 20, 5, 1} {
 		for n := 0; n < least; {
 			body := []byte("key_")
@@ -410,8 +409,8 @@ func TestChecksumIsPadded(t *testing.T) {
 	}
 }
 
-// T-15: a token of one environment is nothing in another, over one store and
-// with one MAC key, nor is it after its prefix and checksum are written anew.
+// T-15: a token of one environment is not valid in another with the same store and MAC key,
+// even with a changed prefix and checksum.
 func TestTokensStayInTheirEnvironment(t *testing.T) {
 	t.Parallel()
 	prefixes := []string{"acme", "acme_live", "acme_test", "ac", "live", "test", "acme_live2"}
@@ -437,10 +436,10 @@ func TestTokensStayInTheirEnvironment(t *testing.T) {
 				body := to + strings.TrimPrefix(tokens[from][:len(tokens[from])-6], from)
 				rewritten, want := body+checksumOracle(body), apikey.ErrUnknown
 				if keys != nil {
-					want = apikey.ErrMalformed // its MAC is of the other prefix
+					want = apikey.ErrMalformed // the MAC covers the prefix
 				}
 				if _, err := managers[to].Validate(t.Context(), rewritten); !errors.Is(err, want) {
-					t.Errorf("a token of %s, rewritten for %s: %v, want %v", from, to, err, want)
+					t.Errorf("a token of %s, changed for %s: %v, want %v", from, to, err, want)
 				}
 				if reads := st.lookups.Load() - before; keys != nil && reads != 0 {
 					t.Errorf("a token of %s in %s reached the store %d times, want never", from, to, reads)
@@ -473,7 +472,7 @@ func TestPrefixGrammar(t *testing.T) {
 	if _, err := apikey.NewTokenFormat("", nil, nil); err == nil {
 		t.Error("the empty prefix is accepted")
 	}
-	// Every string of two bytes, and of three of some.
+	// Every string of two bytes, and some of three.
 	grammar := regexp.MustCompile(`\A[a-z](_?[a-z0-9])+\z`)
 	var all []string
 	for a := range 256 {
@@ -495,7 +494,7 @@ func TestPrefixGrammar(t *testing.T) {
 	}
 }
 
-// The hint tells keys apart and gives away no more than four characters.
+// The hint is the prefix and four characters.
 func TestHint(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"ab", "key", "acme_live2"} {
@@ -518,7 +517,7 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// DigestOf is the plain SHA-256 at every length, on both sides of its copies.
+// DigestOf is the plain SHA-256 at every length, around the sizes of its buffers.
 func TestDigestOf(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 20)

@@ -9,8 +9,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// M-20: names and reasons show something, and have no invisible characters but
-// those that shape what stands beside them.
+// M-20: names and reasons must be visible. Invisible characters are accepted only if they
+// shape their neighbours.
 func TestVisibleNames(t *testing.T) {
 	m := newManager(t, memstore.New(), nil)
 	id := create(t, m, "o").Key.ID
@@ -88,7 +88,7 @@ func TestVisibleNames(t *testing.T) {
 		_, err := m.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &name})
 		_, revoked := m.Revoke(t.Context(), "o", "key_x", tt.text)
 		if errors.Is(revoked, apikey.ErrNotFound) {
-			revoked = nil // the reason was good
+			revoked = nil // the reason was accepted
 		}
 		for field, err := range map[string]error{"Name": err, "reason": revoked} {
 			var invalid *apikey.InvalidError
@@ -99,8 +99,8 @@ func TestVisibleNames(t *testing.T) {
 	}
 }
 
-// M-20: a name that is accepted is accepted again as it was stored, and has none of
-// the characters that are never good.
+// M-20: a stored name is accepted again unchanged, and has no character that is always
+// refused.
 func FuzzName(f *testing.F) {
 	m := newManager(f, memstore.New(), nil)
 	id := create(f, m, "o").Key.ID
@@ -114,7 +114,7 @@ func FuzzName(f *testing.F) {
 		}
 		bare := strings.NewReplacer("\u200c", "", "\u200d", "", "\ufe0f", "", " ", "").Replace(k.Name)
 		if bare == "" || strings.HasPrefix(k.Name, "\u200d") || strings.HasPrefix(k.Name, "\ufe0f") {
-			t.Errorf("accepted %+q, which shows nothing", k.Name)
+			t.Errorf("accepted %+q, which is invisible", k.Name)
 		}
 		if again, err := m.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &k.Name}); err != nil || again.Name != k.Name {
 			t.Errorf("%+q, stored as %+q, is then %+q, %v", name, k.Name, again.Name, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A watchedBilling has a Watch of its test's.
+// A watchedBilling has the Watch of its test.
 type watchedBilling struct {
 	billing
 	watches atomic.Int64
@@ -29,12 +29,12 @@ func (b *watchedBilling) Watch(ctx context.Context, gap func(), changed func(str
 	return b.watch(ctx, gap, changed)
 }
 
-// What the provider sees change takes effect at once, in other instances too;
-// after a gap everything is asked for anew.
+// A change that the provider reports takes effect at once, in other instances too. After a
+// gap, all entitlements are looked up again.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changes := make(chan string)
-		b := &watchedBilling{billing: billing{answer: plan(paid)}}
+		b := &watchedBilling{billing: billing{result: plan(paid)}}
 		b.watch = func(ctx context.Context, gap func(), changed func(string)) error {
 			gap()
 			for {
@@ -56,7 +56,7 @@ func TestWatch(t *testing.T) {
 		settle()
 		ann, bob := create(t, m, "ann"), create(t, m, "bob")
 		wantValid(t, other, ann)
-		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		wantValid(t, m, ann)
 
 		changes <- "ann"
@@ -72,12 +72,12 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := b.watches.Load(); n != 1 {
-			t.Errorf("a Watch that lasts was called %d times", n)
+			t.Errorf("a Watch that did not return was called %d times, want 1", n)
 		}
 	})
 }
 
-// A Watch that ends, however it does, is called again, and never in a hurry.
+// A Watch that returns or panics is called again, after a pause.
 func TestWatchIsCalledAgain(t *testing.T) {
 	for name, watch := range map[string]func() error{
 		"error":   func() error { return errDown },
@@ -90,7 +90,7 @@ func TestWatchIsCalledAgain(t *testing.T) {
 			var logged strings.Builder
 			var mu sync.Mutex
 			logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, &logged}, nil))
-			b := &watchedBilling{billing: billing{answer: plan(paid)}}
+			b := &watchedBilling{billing: billing{result: plan(paid)}}
 			b.watch = func(_ context.Context, gap func(), changed func(string)) error {
 				gap()
 				changed("o")
@@ -115,13 +115,13 @@ func TestWatchIsCalledAgain(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !strings.Contains(logged.String(), "entitlement watch failed") {
-				t.Errorf("%s: nothing is logged: %q", name, logged.String())
+				t.Errorf("%s: got the log %q, want a warning", name, logged.String())
 			}
 		})
 	}
 }
 
-// A hostileError panics when it is looked into.
+// A hostileError has a method that panics.
 type hostileError struct{}
 
 func (hostileError) Error() string { return "hostile" }
@@ -138,11 +138,11 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-// Close waits for a Watch, but no longer than it may.
+// Close waits for a Watch until its context ends.
 func TestCloseWaitsForWatch(t *testing.T) {
 	t.Parallel()
 	resume, watching := make(chan struct{}), make(chan struct{})
-	b := &watchedBilling{billing: billing{answer: plan(paid)}}
+	b := &watchedBilling{billing: billing{result: plan(paid)}}
 	b.watch = func(context.Context, func(), func(string)) error {
 		close(watching)
 		<-resume
@@ -156,7 +156,7 @@ func TestCloseWaitsForWatch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Close beside a Watch that hangs: %v, want the context's error", err)
+		t.Errorf("Close during a Watch that hangs: %v, want the context's error", err)
 	}
 	close(resume)
 	if err := m.Close(t.Context()); err != nil {
@@ -164,11 +164,11 @@ func TestCloseWaitsForWatch(t *testing.T) {
 	}
 }
 
-// A bus that hangs holds up neither what the provider has seen nor the end.
+// A bus that hangs delays neither the changes that the provider reports nor Close.
 func TestWatchBesideABusThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, begin := &memoryBus{}, make(chan struct{})
-		b := &watchedBilling{billing: billing{answer: plan(paid)}}
+		b := &watchedBilling{billing: billing{result: plan(paid)}}
 		b.watch = func(ctx context.Context, gap func(), changed func(string)) error {
 			gap()
 			<-begin
@@ -187,7 +187,7 @@ func TestWatchBesideABusThatHangs(t *testing.T) {
 		issued := create(t, m, "o")
 		wantValid(t, m, issued)
 		bus.fail(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
-		b.answer = plan(entitlement.Entitlement{Plan: "free"})
+		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		close(begin)
 		time.Sleep(10 * time.Second)
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)

@@ -17,7 +17,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// wentBack counts the reports of a database that has gone back.
+// wentBack counts the reports of a database that has gone back to an earlier state.
 type wentBack struct {
 	events atomic.Int64
 	mu     sync.Mutex
@@ -35,7 +35,7 @@ func (w *wentBack) options(o apikey.Options) *apikey.Options {
 	return &o
 }
 
-// want waits for two looks and fails unless there were so many reports.
+// want waits for two checks and fails the test unless there were n reports.
 func (w *wentBack) want(t *testing.T, n int) {
 	t.Helper()
 	time.Sleep(25 * time.Second)
@@ -56,8 +56,8 @@ func revokeKey(t *testing.T, m *apikey.Manager, i apikey.Issued) {
 	}
 }
 
-// a database that has lost revocations is reported once, by an event and
-// an error in the log, and everything cached is looked up anew.
+// a database that has lost revocations is reported once, by an event and an error in
+// the log, and all cached entries are looked up again.
 func TestDatabaseGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports wentBack
@@ -71,19 +71,19 @@ func TestDatabaseGoesBack(t *testing.T) {
 		reports.want(t, 0)
 		restore()
 		reports.want(t, 1)
-		wantRefused(t, m, key, apikey.ErrUnknown) // which it is in the earlier state
+		wantRefused(t, m, key, apikey.ErrUnknown) // as in the earlier state
 		reports.want(t, 0)
 		revokeKey(t, other, lost)
 		reports.want(t, 0)
 	})
 }
 
-// a restored backup is noticed after a restart, by what other instances
-// have seen, in the shared cache.
+// a restored backup is detected after a restart, by the count of revocations in the
+// shared cache.
 func TestDatabaseGoesBackWhileNobodyRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports wentBack
-		st, shared := newRollbackStore(), &memoryLevel{}
+		st, shared := newRollbackStore(), &memoryShared{}
 		start := func() *apikey.Manager {
 			return newManager(t, st, reports.options(apikey.Options{SharedCache: shared}))
 		}
@@ -106,15 +106,15 @@ func TestDatabaseGoesBackWhileNobodyRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		start()
-		reports.want(t, 0) // it is the new state
+		reports.want(t, 0) // the count is the new state
 	})
 }
 
-// what has not gone back is not reported.
+// a database that has not gone back is not reported.
 func TestDatabaseDoesNotGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports wentBack
-		st, shared := newRollbackStore(), &memoryLevel{}
+		st, shared := newRollbackStore(), &memoryShared{}
 		var instances []*apikey.Manager
 		for range 5 {
 			instances = append(instances, newManager(t, &slowCounts{st}, reports.options(apikey.Options{SharedCache: shared})))
@@ -128,14 +128,14 @@ func TestDatabaseDoesNotGoBack(t *testing.T) {
 		}
 		reports.want(t, 0)
 
-		// New tables, and those of another service, have counts of their own.
+		// New tables, and those of another service, have their own counts.
 		newManager(t, memstore.New(), reports.options(apikey.Options{SharedCache: shared}))
 		st.mu.Lock()
 		st.now, st.before, st.lineage = memstore.New(), 0, "new tables"
 		st.mu.Unlock()
 		reports.want(t, 0)
 
-		// A node of a cluster that is a moment behind.
+		// A node of a cluster that lags behind.
 		for range 2 {
 			revokeKey(t, instances[0], create(t, instances[0], "o"))
 		}
@@ -159,8 +159,8 @@ type secretBus struct{ *memoryBus }
 
 func (secretBus) MACKey() []byte { return []byte("the instances' secret") }
 
-// a count that another instance sends over the bus is compared too, if the
-// bus has a secret and the count is of the same tables. It is compared once.
+// a count that another instance sends over the bus is compared too, once, if the bus
+// has a secret and the count is of the same tables.
 func TestDatabaseGoesBackBesideTheBus(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -190,7 +190,7 @@ func TestDatabaseGoesBackBesideTheBus(t *testing.T) {
 	}
 }
 
-// what is on the bus of the time before is not reported again.
+// messages from before the restore do not cause another report.
 func TestDatabaseGoesBackOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports, others wentBack
@@ -199,13 +199,13 @@ func TestDatabaseGoesBackOnce(t *testing.T) {
 		newManager(t, st, reports.options(apikey.Options{Bus: bus}))
 		time.Sleep(5 * time.Second)
 		last := newManager(t, late, others.options(apikey.Options{Bus: bus}))
-		time.Sleep(13 * time.Second) // 2 s before the next look
+		time.Sleep(13 * time.Second) // 2 s before the next check
 		setBefore := func(s *rollbackStore, n int64) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.before = n
 		}
-		setBefore(late, 60) // one that notices later than the other
+		setBefore(late, 60) // an instance that detects the loss later than the other
 		setBefore(st, 40)
 		time.Sleep(10 * time.Second)
 		setBefore(late, 40)
@@ -220,7 +220,7 @@ func TestDatabaseGoesBackOnce(t *testing.T) {
 	})
 }
 
-// slowCounts returns a count some time after it was read.
+// slowCounts delays the counts that it has read.
 type slowCounts struct{ *rollbackStore }
 
 func (s *slowCounts) Revocations(ctx context.Context) (store.Revocations, error) {
@@ -232,7 +232,7 @@ func (s *slowCounts) Revocations(ctx context.Context) (store.Revocations, error)
 	return r, err
 }
 
-// a count that cannot be read is a warning, at once and every ten minutes.
+// a count that cannot be read is logged as a warning, at once and every ten minutes.
 func TestCountThatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

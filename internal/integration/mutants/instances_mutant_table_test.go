@@ -294,7 +294,7 @@ var instanceMutants = []mutant{
 	{"others not told", "cache/fence.go", edits{
 		"unsent := c.group.publish(ctx, keys, groups)",
 		"unsent := c.group.publish(ctx, nil, nil)",
-	}, "./apikey", "TestOthersAreTold"},
+	}, "./apikey", "TestChangesReachOtherInstances"},
 	{"that others were not told hidden", "apikey/change.go", edits{
 		"if unpropagated == nil {",
 		"if unpropagated == nil || ctx != nil {",
@@ -310,39 +310,39 @@ var instanceMutants = []mutant{
 	{"not told when the store failed", "apikey/change.go", edits{
 		"return !unchanged(err), err",
 		"return err == nil, err",
-	}, "./apikey", "TestWhatIsTold"},
+	}, "./apikey", "TestUncertainChangesArePublished"},
 	{"told of what was refused", "apikey/change.go", edits{
 		"return !unchanged(err), err",
 		"return true, err",
-	}, "./apikey", "TestWhatIsTold"},
+	}, "./apikey", "TestUncertainChangesArePublished"},
 	{"not told when RevokeAll failed", "apikey/revokeall.go", edits{
 		"return err != nil || len(done.value) < store.RevokeBatch, err",
 		"return err == nil && len(done.value) < store.RevokeBatch, err",
-	}, "./apikey", "TestWhatIsTold"},
+	}, "./apikey", "TestUncertainChangesArePublished"},
 	{"registered, and others not told", "apikey/create.go", edits{
 		"\tif kind == EventCreated {",
 		"\tif kind != \"\" {",
-	}, "./apikey", "TestRegisterIsTold"},
+	}, "./apikey", "TestRegisterReachesOtherInstances"},
 
 	// The shared cache.
 	{"shared cache not deleted from", "cache/shared.go", edits{
 		"return s.server.Delete(ctx, keys...)",
 		"return nil",
-	}, "./apikey", "TestLevelForgets|TestLevelIsNotFilled"},
+	}, "./apikey", "TestSharedIsDeleted|TestSharedIsNotFilled"},
 	{"shared cache deleted from outside the fence", "cache/fence.go", edits{
 		"\tundeleted := c.shared.forget(ctx, keys, groups)",
 		"\tundeleted := error(nil)",
 		"\tunsent := c.group",
 		"\tif c.shared != nil {\n\t\tundeleted = c.shared.delete(ctx, keys...)\n\t\tc.shared.distrust(keys, groups)\n\t}\n\tunsent := c.group",
-	}, "./apikey", "TestLevelForgetsWithinTheFence"},
+	}, "./apikey", "TestSharedIsDeletedWithinFence"},
 	{"shared cache not deleted from when the store failed", "cache/fence.go", edits{
 		"tell := true\n",
 		"tell := false\n",
-	}, "./apikey", "TestLevelForgetsWhatMayHaveHappened"},
+	}, "./apikey", "TestSharedIsDeletedAfterUncertainWrite"},
 	{"shared cache keeps an owner's keys", "apikey/revokeall.go", edits{
 		"err = a.forgetAll(ctx)",
 		"err = nil",
-	}, "./apikey", "TestRevokeAllAgainForgetsAll"},
+	}, "./apikey", "TestRevokeAllAgainDeletesAll"},
 	{"ended keys listed by each RevokeAll", "apikey/revokeall.go", edits{
 		"err != nil || first && a.undeleted.has(a.owner)",
 		"err != nil || first",
@@ -350,43 +350,43 @@ var instanceMutants = []mutant{
 	{"shared cache believed after a failed delete", "cache/shared.go", edits{
 		"return int64(time.Since(s.cache.start)) < s.distrustOf(&key).Load()",
 		"return false",
-	}, "./apikey", "TestLevelCannotForget"},
+	}, "./apikey", "TestSharedCannotDelete"},
 	{"shared cache believed again too soon", "cache/shared.go", edits{
 		"until := int64(time.Since(s.cache.start) + s.cache.opts.TTL + MaxLease)",
 		"until := int64(time.Since(s.cache.start) + MaxLease)",
-	}, "./apikey", "TestLevelCannotForget"},
+	}, "./apikey", "TestSharedCannotDelete"},
 	{"shared cache believed by others after a failed delete", "cache/fence.go", edits{
 		"c.shared.distrust(keys, groups)",
 		"_ = c.shared",
-	}, "./apikey", "TestLevelCannotForget/fails"},
+	}, "./apikey", "TestSharedCannotDelete/fails"},
 	{"shared cache believed by others after RevokeAll", "cache/fence.go", edits{
 		"c.shared.distrust(keys, groups)",
 		"c.shared.distrust(keys, nil)",
-	}, "./apikey", "TestLevelCannotForget/fails"},
+	}, "./apikey", "TestSharedCannotDelete/fails"},
 	{"shared cache believed of an owner whose keys were revoked", "cache/shared.go", edits{
 		"!ok || s.isDistrusted(found.Group) {",
 		"!ok {",
-	}, "./apikey", "TestLevelCannotForget/fails"},
+	}, "./apikey", "TestSharedCannotDelete/fails"},
 	{"shared cache asked while the bus is down", "cache/shared.go", edits{
 		"s.cache.group != nil && !s.cache.group.Healthy() ||",
 		"",
-	}, "./apikey", "TestLevelIsNotAskedWithoutTheBus"},
+	}, "./apikey", "TestSharedIsNotUsedWithoutBus"},
 	{"age of the shared cache's items ignored", "cache/shared.go", edits{
 		"found.Age, found.kept = item.Age, true",
 		"found.kept = true",
-	}, "./apikey", "TestLevelItemsAge"},
+	}, "./apikey", "TestSharedEntriesKeepTheirAge"},
 	{"a record of another key in the shared cache believed", "apikey/record.go", edits{
 		"if err != nil || !isRecordOf(r, store.Digest(key)) ||",
 		"if err != nil ||",
-	}, "./apikey", "TestBrokenLevel"},
+	}, "./apikey", "TestBrokenShared"},
 	{"a shared cache that hangs waited for", "cache/shared.go", edits{
 		"return guard.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {\n\t\tvalue, err := call(ctx)\n\t\treturn value, guard.Classify(err, ErrMiss)\n\t})",
 		"defer places.Release()\n\tvalue, err := call(ctx)\n\treturn value, guard.Classify(err, ErrMiss)",
-	}, "./apikey", "TestBrokenLevel/(panics|hangs|exits)"},
+	}, "./apikey", "TestBrokenShared/(panics|hangs|exits)"},
 	{"0 microseconds taken for never", "internal/recordjson/recordjson.go", edits{
 		"if t.IsZero() {\n",
 		"if t.IsZero() || t.UnixMicro() == 0 {\n",
-	}, "./apikey", "TestTimesInTheLevel"},
+	}, "./apikey", "TestTimesInShared"},
 	{"a time that means never believed", "internal/recordjson/recordjson.go", edits{
 		"if t.IsZero() || !t.isPossible() {",
 		"if !t.isPossible() {",
@@ -394,23 +394,23 @@ var instanceMutants = []mutant{
 	{"a record with a time close to never is written", "internal/recordjson/recordjson.go", edits{
 		"(TimeOf(t).IsZero() || ",
 		"(",
-	}, "./apikey", "TestTimesInTheLevel"},
+	}, "./apikey", "TestTimesInShared"},
 	{"unknown fields passed over", "apikey/record.go", edits{
 		"strictjson.DecodeCanonical(b, &cached)",
 		"json.Unmarshal(b, &cached)",
 		"\t\"github.com/keyhatch/keyhatch/internal/strictjson\"\n",
 		"",
-	}, "./apikey", "TestBrokenLevel"},
+	}, "./apikey", "TestBrokenShared"},
 	{"version of a record ignored", "apikey/record.go", edits{
 		" || cached.Version != recordVersion {",
 		" {",
-	}, "./apikey", "TestBrokenLevel"},
+	}, "./apikey", "TestBrokenShared"},
 	{"what is not text put into the level", "internal/recordjson/recordjson.go", edits{
 		"case !text.AreUTF8(r.ID, r.Owner",
 		"case false && !text.AreUTF8(r.ID, r.Owner",
-	}, "./apikey", "TestRecordsThatAreNotText"},
+	}, "./apikey", "TestRecordsThatAreNotUTF8"},
 	{"a rotation that others do not know of taken for one that they do", "apikey/create.go", edits{
 		"Secret: newSecret(token), Propagated: propagated}",
 		"Secret: newSecret(token), Propagated: propagated || true}",
-	}, "./apikey", "TestRotateKeepsItsToken"},
+	}, "./apikey", "TestRotateReturnsTokenUnpropagated"},
 }

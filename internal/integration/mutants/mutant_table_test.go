@@ -88,7 +88,7 @@ var mutants = []mutant{
 	{"a panic changes nothing", "cache/fence.go", edits{
 		"tell := true\n",
 		"tell := false\n",
-	}, "./apikey", "TestWhatIsTold"},
+	}, "./apikey", "TestUncertainChangesArePublished"},
 	{"stale value served though written since", "cache/entry.go", edits{
 		"if e == nil || !c.isUnwritten(e) {",
 		"if e == nil {",
@@ -246,19 +246,19 @@ var mutants = []mutant{
 		"\tif !tell {\n",
 		"\tc.release(keys, groups)\n\tunsent",
 		"\tunsent",
-	}, "./apikey", "TestDeafStore$|TestRevokedNeverValidates"},
+	}, "./apikey", "TestStoreIgnoresContext$|TestRevokedNeverValidates"},
 	{"deaf store waited for", "internal/guard/call.go", edits{
 		"case <-ctx.Done():",
 		"case <-context.Background().Done():",
-	}, "./apikey", "TestDeafStore$"},
+	}, "./apikey", "TestStoreIgnoresContext$"},
 	{"calls not bounded", "apikey/lane.go", edits{
 		"maxReads     = 4 ",
 		"maxReads     = 1 << 20 ",
-	}, "./apikey", "TestDeafStoreGathersNoCalls"},
+	}, "./apikey", "TestAbandonedCallsAreBounded"},
 	{"rotation not verified", "apikey/create.go", edits{
 		"if err == nil && !done.value.matches(owner, id, next, ends) {",
 		"if err == nil && done.value.old.ID != id {",
-	}, "./apikey", "TestLyingStore"},
+	}, "./apikey", "TestStoreWritesNothing"},
 	{"rotation: an old key of another id believed", "apikey/create.go", edits{
 		"return ended && r.old.ID == id &&", "return ended &&",
 	}, "./apikey", "TestForgedRotations"},
@@ -289,11 +289,11 @@ var mutants = []mutant{
 	{"disabling not verified", "apikey/update.go", edits{
 		"(genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero())",
 		"genuine(r, owner, id) != nil",
-	}, "./apikey", "TestLyingStore"},
+	}, "./apikey", "TestStoreWritesNothing"},
 	{"revocation of all not verified", "apikey/revokeall.go", edits{
 		"genuine(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() ||",
 		"genuine(r, a.owner, r.ID) != nil ||",
-	}, "./apikey", "TestLyingStore"},
+	}, "./apikey", "TestStoreWritesNothing"},
 	{"the plan handed out where a handler can change it", "apikey/principal.go", edits{
 		"return p.plan.Clone()",
 		"return *p.plan",
@@ -376,11 +376,11 @@ func (p *Principal) allows(scope string) bool {`,
 	{"plan's expiry not looked at", "entitlement/entitlement.go", edits{
 		"return e.APIAccess && (e.ValidUntil.IsZero() || at.Before(e.EndsAt()))",
 		"return e.APIAccess",
-	}, "./apikey", "TestEntitlementAnswers|TestValidUntil"},
+	}, "./apikey", "TestEntitlementResults|TestValidUntil"},
 	{"provider's outage answered as not entitled", "apikey/plan.go", edits{
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{}, err",
 		"\t\tcase err != nil:\n\t\t\treturn cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil",
-	}, "./apikey", "TestEntitlementAnswers"},
+	}, "./apikey", "TestEntitlementResults"},
 	{"store's panic not recovered", "internal/guard/call.go", edits{
 		"if p := recover(); p != nil {",
 		"if p := any(nil); p != nil {",
@@ -388,19 +388,19 @@ func (p *Principal) allows(scope string) bool {`,
 	{"record of another part listed", "apikey/list.go", edits{
 		"genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)",
 		"genuine(r, p.Owner, r.ID) != nil",
-	}, "./apikey", "TestForgedParts"},
+	}, "./apikey", "TestStoreIgnoresFilter"},
 	{"forged record managed", "apikey/get.go", edits{
 		"if r.Owner != owner || r.ID != id || r.Digest.IsZero() {",
 		"if r.Digest.IsZero() {",
-	}, "./apikey", "TestForgedManagementAnswers"},
+	}, "./apikey", "TestForgedManagementResults"},
 	{"revocation not verified", "apikey/revoke.go", edits{
 		"if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {",
 		"if err == nil && genuine(r, owner, id) != nil {",
-	}, "./apikey", "TestForgedManagementAnswers"},
+	}, "./apikey", "TestForgedManagementResults"},
 	{"another owner's key told apart", "apikey/manager.go", edits{
 		"Owner: owner, KeyID: id})\n\t\treturn ErrNotFound",
 		"Owner: owner, KeyID: id})\n\t\treturn fmt.Errorf(\"%w: another owner's\", ErrNotFound)",
-	}, "./apikey", "TestForeignOwner"},
+	}, "./apikey", "TestOtherOwnersKey"},
 	{"last-used times lost at Close", "apikey/lastused.go", edits{
 		"if err := u.flush(ctx); err != nil {",
 		"if err := ctx.Err(); err != nil {",
@@ -439,7 +439,7 @@ func (p *Principal) allows(scope string) bool {`,
 	{"no Vary on Authorization", "apikey/middleware.go", edits{
 		"h[\"Vary\"] = append(h[\"Vary\"], c.header)",
 		"if !c.bearer {\n\t\th[\"Vary\"] = append(h[\"Vary\"], c.header)\n\t}",
-	}, "./apikey", "TestSharedCache$"},
+	}, "./apikey", "TestHTTPCache$"},
 	{"credential left in the headers", "apikey/middleware.go", edits{
 		"delete(h, m.carriers[i].header)",
 		"_ = m.carriers[i].header",
@@ -455,7 +455,7 @@ func (p *Principal) allows(scope string) bool {`,
 	{"outage answered 401", "apikey/problem.go", edits{
 		"\tcase errors.Is(err, ErrUnavailable):\n\t\treturn problemUnavailable",
 		"\tcase errors.Is(err, ErrUnavailable):\n\t\treturn problemUnauthorized",
-	}, "./apikey", "TestRefusals|TestOutageIsNoVerdict"},
+	}, "./apikey", "TestRefusals|TestOutageIs503"},
 	{"refused request handed on", "apikey/middleware.go", edits{
 		"\t\tg.manager.WriteError(w, r, err)\n\t\treturn",
 		"\t\tg.manager.WriteError(w, r, err)",
@@ -488,11 +488,11 @@ func (p *Principal) allows(scope string) bool {`,
 	{"response to another header not kept private", "apikey/middleware.go", edits{
 		"return hooked.writer(), func() { hooked.before(0) }",
 		"return w, func() { _ = hooked }",
-	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
+	}, "./apikey", "TestHTTPCacheThatIgnoresVary"},
 	{"flushed before it is private", "apikey/hook.go", edits{
 		"\tw.before(0)\n\terr := http.NewResponseController(w.ResponseWriter).Flush()",
 		"\terr := http.NewResponseController(w.ResponseWriter).Flush()",
-	}, "./apikey", "TestSharedCacheThatIgnoresVary"},
+	}, "./apikey", "TestHTTPCacheThatIgnoresVary"},
 	{"headers for CDNs alone left", "apikey/privacy.go", edits{
 		"case isForSharedCaches(name):",
 		"case isForSharedCaches(name) && name == \"\":",
@@ -500,7 +500,7 @@ func (p *Principal) allows(scope string) bool {`,
 	{"early hints end the privacy", "apikey/hook.go", edits{
 		"w.sent = w.sent || isFinal(status)",
 		"w.sent = true",
-	}, "./apikey", "TestSharedCacheThatIgnoresVary/informational"},
+	}, "./apikey", "TestHTTPCacheThatIgnoresVary/informational"},
 	{"a ReadFrom of nothing ends the privacy", "apikey/hook.go", edits{
 		"w.sent = w.sent || n > 0",
 		"w.sent = true",

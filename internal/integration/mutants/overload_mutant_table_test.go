@@ -18,15 +18,15 @@ var overloadMutants = []mutant{
 	{"a shared cache asked where it does not pay", "cache/shared.go", edits{
 		"return b.spent <= rareLookups",
 		"return b.spent > 0",
-	}, "./apikey", "TestLevelIsAskedIfItPays"},
+	}, "./apikey", "TestSharedIsUsedIfItHits"},
 	{"a shared cache not asked any more", "cache/shared.go", edits{
 		"if hit {",
 		"if hit && b.asked < 0 {",
-	}, "./apikey", "TestLevelIsAskedIfItPays"},
+	}, "./apikey", "TestSharedIsUsedIfItHits"},
 	{"an old entry left in the shared cache by those who renew it", "cache/shared.go", edits{
 		"s.delete(ctx, key) == nil {",
 		"key == (Key{}) {",
-	}, "./apikey", "TestRenewalsShareTheLevel"},
+	}, "./apikey", "TestRenewalsUseShared"},
 	{"overload reported as a failure of the store", "apikey/ask.go", edits{
 		"return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded",
 		"return errors.Is(err, errOverloaded) && err != cache.ErrOverloaded",

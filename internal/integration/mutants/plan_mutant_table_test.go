@@ -122,15 +122,15 @@ var planMutants = []mutant{
 	{"a changed owner told to nobody", "apikey/plan.go", edits{
 		"return true, nil",
 		"return false, nil",
-	}, "./apikey", "TestOwnerChangedReachesOthers"},
+	}, "./apikey", "TestInvalidateOwnerReachesOthers"},
 	{"plans deaf to the bus", "apikey/manager.go", edits{
 		"\tif m.plans != nil {\n\t\tm.group.Join",
 		"\tif m.plans == nil {\n\t\tm.group.Join",
-	}, "./apikey", "TestOwnerChangedReachesOthers|TestPlansEndWithTheBus"},
+	}, "./apikey", "TestInvalidateOwnerReachesOthers|TestCachedPlansExpireWithoutBus"},
 	{"plans served while the bus is down", "cache/group.go", edits{
 		"\tfor _, c := range g.members {\n\t\tc.extendLease(g.ends, ttl)\n\t}",
 		"\tfor _, c := range g.members[:min(1, len(g.members))] {\n\t\tc.extendLease(g.ends, ttl)\n\t}",
-	}, "./apikey", "TestPlansEndWithTheBus"},
+	}, "./apikey", "TestCachedPlansExpireWithoutBus"},
 	{"a lack of a plan kept as long as the options say", "apikey/plan.go", edits{
 		"min(o.NegativeTTL, refusalTTL)",
 		"max(o.NegativeTTL, refusalTTL)",
@@ -150,7 +150,7 @@ var planMutants = []mutant{
 	{"a verdict from a plan that is over", "cache/entry.go", edits{
 		" && now.UnixNano() < e.untilWall",
 		"",
-	}, "./apikey", "TestNoVerdictFromAPlanThatIsOver"},
+	}, "./apikey", "TestExpiredPlanDuringOutage"},
 	{"webhook: what was fetched lost to a clock that is ahead", "entitlement/webhook/handler.go", edits{
 		"case fetched && !changed:",
 		"case fetched && changed && !fetched:",

@@ -27,7 +27,7 @@ var tenantMutants = []mutant{
 	{"a given-up call leaves its turn", "apikey/lane.go", edits{
 		"\tt.hold()\n\treturn askFor(ctx, t.lane.places, timeout, t.leave, func(",
 		"\treturn askFor(ctx, t.lane.places, timeout, func() {}, func(",
-	}, "./apikey", "TestDeafStoreKeepsTheTurn"},
+	}, "./apikey", "TestAbandonedCallHoldsTurn"},
 	{"owners without calls remembered", "apikey/lane.go", edits{
 		"if o.calls--; o.calls == 0 {",
 		"if o.calls--; o.calls < 0 {",
@@ -73,7 +73,7 @@ var tenantMutants = []mutant{
 	{"RevokeAll of a store that revokes nothing never ends", "apikey/revokeall.go", edits{
 		" || r.ID == last {",
 		" {\n\t\t\t_ = last",
-	}, "./apikey", "TestRevokeAllOfAForgetfulStore"},
+	}, "./apikey", "TestRevokeAllOfRepeatingStore"},
 	{"a batch is left in the shared cache", "apikey/revokeall.go", edits{
 		"if err = a.forgetKeys(ctx, revoked); err != nil {",
 		"if err != nil {",

@@ -18,10 +18,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A sharedCache is a CDN in small: it keeps whatever RFC 9111 allows a shared
-// cache to keep and answers with it whenever it may. Nothing ever becomes
-// stale.
-type sharedCache struct {
+// An httpCache is a small CDN. It stores every response that RFC 9111 allows a shared cache
+// to store, and uses it whenever it may. No response becomes stale.
+type httpCache struct {
 	origin *httptest.Server
 
 	mu     sync.Mutex
@@ -35,10 +34,10 @@ type storedResponse struct {
 	status int
 	header http.Header
 	body   []byte
-	vary   map[string]string // the request's values of the fields that Vary names
+	vary   map[string]string // the request's values of the fields in Vary
 }
 
-func (c *sharedCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *httpCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cacheable := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if cacheable {
 		if s, ok := c.find(r); ok {
@@ -74,8 +73,8 @@ func (c *sharedCache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// find looks for a response whose nominated fields match (section 4.1).
-func (c *sharedCache) find(r *http.Request) (storedResponse, bool) {
+// find returns a stored response whose Vary fields match the request (section 4.1).
+func (c *httpCache) find(r *http.Request) (storedResponse, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 candidates:
@@ -91,7 +90,7 @@ candidates:
 	return storedResponse{}, false
 }
 
-func (c *sharedCache) keep(r *http.Request, resp *http.Response, body []byte) {
+func (c *httpCache) keep(r *http.Request, resp *http.Response, body []byte) {
 	vary := map[string]string{}
 	for name := range members(resp.Header["Vary"]) {
 		if c.ignoreVary {
@@ -106,8 +105,8 @@ func (c *sharedCache) keep(r *http.Request, resp *http.Response, body []byte) {
 	c.stored[key] = append(c.stored[key], storedResponse{resp.StatusCode, resp.Header.Clone(), body, vary})
 }
 
-// storable is section 3 of RFC 9111 for a shared cache, and 4.2.2 for the
-// statuses that may be kept though no lifetime is given.
+// storable implements section 3 of RFC 9111 for a shared cache, and section 4.2.2 for the
+// statuses that may be stored without an explicit lifetime.
 func storable(r *http.Request, resp *http.Response) bool {
 	cc := members(resp.Header["Cache-Control"])
 	if targeted := resp.Header["Cdn-Cache-Control"]; targeted != nil {
@@ -131,8 +130,7 @@ func storable(r *http.Request, resp *http.Response) bool {
 	return false
 }
 
-// members are the members of a list field, in lower case, with their
-// arguments.
+// members returns the members of a list field, in lower case, with their arguments.
 func members(values []string) map[string]string {
 	list := map[string]string{}
 	for member := range strings.SplitSeq(strings.Join(values, ","), ",") {
@@ -144,8 +142,8 @@ func members(values []string) map[string]string {
 	return list
 }
 
-// cachedRoutes are handlers with all kinds of opinions on caching, also those
-// that let a shared cache forget what it knows of Authorization.
+// cachedRoutes are handlers with many caching headers, including those that allow a shared
+// cache to store the response to Authorization.
 var cachedRoutes = []struct {
 	path    string
 	headers func(http.Header)
@@ -165,28 +163,28 @@ var cachedRoutes = []struct {
 		h["cache-control"] = []string{"public, max-age=3600"}
 	}},
 	{"/vary", func(h http.Header) { h.Set("Cache-Control", "max-age=3600"); h.Set("Vary", "Accept-Encoding") }},
-	{"/missing", func(http.Header) {}}, // answers 404
+	{"/missing", func(http.Header) {}}, // 404
 }
 
-// H-11: with a shared cache in front, nobody gets what belongs to another
-// tenant, and nobody without a good key gets anything.
-func TestSharedCache(t *testing.T) {
+// H-11: behind a shared HTTP cache, no owner gets another owner's response, and no request
+// without a valid key gets a response.
+func TestHTTPCache(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
-	crossed, hits := soakSharedCache(t, m, m.Require(), both)
-	t.Logf("%d hits, %d of them another tenant's", hits, crossed)
+	crossed, hits := soakHTTPCache(t, m, m.Require(), both)
+	t.Logf("%d hits, %d of them another owner's", hits, crossed)
 	if crossed != 0 {
-		t.Errorf("a shared cache answered %d requests with what belongs to another tenant, want 0", crossed)
+		t.Errorf("the cache returned another owner's response %d times, want 0", crossed)
 	}
 	if hits == 0 {
-		t.Error("the cache never answered, so this test shows nothing")
+		t.Error("the cache had no hits, so it tests nothing")
 	}
 }
 
-// H-11: the response to a header other than Authorization is private whatever the
-// handler sends, so that also a cache that ignores Vary mixes nobody up. In whichever
-// way the handler sends it.
-func TestSharedCacheThatIgnoresVary(t *testing.T) {
+// H-11: the response to a header other than Authorization is private for all caching headers
+// of the handler, and for all ways to write the response. So even a cache that ignores Vary
+// gives no owner another owner's response.
+func TestHTTPCacheThatIgnoresVary(t *testing.T) {
 	t.Parallel()
 	for name, send := range map[string]func(w http.ResponseWriter, status int, body string){
 		"WriteHeader": writeResponse,
@@ -211,15 +209,15 @@ func TestSharedCacheThatIgnoresVary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
-			crossed, hits := soakSharedCache(t, m, m.Require(), caching{ignoreVary: true, apiKeyOnly: true, send: send})
+			crossed, hits := soakHTTPCache(t, m, m.Require(), caching{ignoreVary: true, apiKeyOnly: true, send: send})
 			if crossed != 0 || hits != 0 {
-				t.Errorf("a shared cache stored %d responses to X-API-Key and answered %d requests with another tenant's, want none", hits, crossed)
+				t.Errorf("the cache had %d hits for X-API-Key, %d of them another owner's, want none", hits, crossed)
 			}
 		})
 	}
 }
 
-// caching is how soakSharedCache goes about it.
+// caching configures soakHTTPCache.
 type caching struct {
 	ignoreVary, apiKeyOnly bool
 	send                   func(w http.ResponseWriter, status int, body string)
@@ -232,30 +230,29 @@ func writeResponse(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-// What TestSharedCache would find: a middleware that leaves the response's
-// headers alone.
-func TestSharedCacheCatchesNaiveMiddleware(t *testing.T) {
+// Control of TestHTTPCache: a middleware that sets no response headers.
+func TestHTTPCacheCatchesNaiveMiddleware(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
-	crossed, _ := soakSharedCache(t, m, func(next http.Handler) http.Handler {
+	crossed, _ := soakHTTPCache(t, m, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, err := m.ValidateRequest(r)
 			if err != nil {
 				w.WriteHeader(apikey.StatusCode(err))
 				return
 			}
-			m.Require()(next).ServeHTTP(deafWriter{w}, r)
+			m.Require()(next).ServeHTTP(headerlessWriter{w}, r)
 		})
 	}, both)
 	if crossed == 0 {
-		t.Error("the cache mixed no tenants up behind a middleware that sets no headers, so it finds nothing")
+		t.Error("the cache confused no owners behind a middleware without headers, so it tests nothing")
 	}
 }
 
-// A deafWriter drops what the middleware says about caching.
-type deafWriter struct{ http.ResponseWriter }
+// A headerlessWriter removes the middleware's caching headers.
+type headerlessWriter struct{ http.ResponseWriter }
 
-func (w deafWriter) WriteHeader(status int) {
+func (w headerlessWriter) WriteHeader(status int) {
 	if cc := w.Header()["Cache-Control"]; len(cc) > 0 && cc[0] == "private" {
 		w.Header()["Cache-Control"] = cc[1:]
 	}
@@ -263,9 +260,9 @@ func (w deafWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// soakSharedCache sends requests of many tenants, good and bad, through a
-// shared cache and counts the answers that are not their own.
-func soakSharedCache(t *testing.T, m *apikey.Manager, require func(http.Handler) http.Handler, how caching) (crossed, hits int) {
+// soakHTTPCache sends valid and invalid requests of many owners through a shared HTTP cache
+// and counts the responses that belong to another owner.
+func soakHTTPCache(t *testing.T, m *apikey.Manager, require func(http.Handler) http.Handler, how caching) (crossed, hits int) {
 	t.Helper()
 	mux := http.NewServeMux()
 	for _, route := range cachedRoutes {
@@ -280,7 +277,7 @@ func soakSharedCache(t *testing.T, m *apikey.Manager, require func(http.Handler)
 	}
 	origin := httptest.NewServer(mux)
 	defer origin.Close()
-	cache := &sharedCache{origin: origin, stored: map[string][]storedResponse{}, ignoreVary: how.ignoreVary}
+	cache := &httpCache{origin: origin, stored: map[string][]storedResponse{}, ignoreVary: how.ignoreVary}
 	front := httptest.NewServer(cache)
 	defer front.Close()
 
@@ -289,7 +286,7 @@ func soakSharedCache(t *testing.T, m *apikey.Manager, require func(http.Handler)
 	for i := range 20 {
 		name := fmt.Sprintf("tenant%02d", i)
 		issued := create(t, m, name)
-		if i%5 == 4 { // a stranger
+		if i%5 == 4 { // an invalid key
 			if _, err := m.Revoke(t.Context(), name, issued.Key.ID, ""); err != nil {
 				t.Fatal(err)
 			}
@@ -307,9 +304,9 @@ func soakSharedCache(t *testing.T, m *apikey.Manager, require func(http.Handler)
 	)
 	for range 4 {
 		wg.Go(func() {
-			for range trials(800, 100_000) / 4 { // also under the race detector: few requests hit
+			for range trials(800, 100_000) / 4 { // even with the race detector, since few requests hit
 				who, route := tenants[rand.IntN(len(tenants))], cachedRoutes[rand.IntN(len(cachedRoutes))]
-				// Few URLs, so that they are asked for by everyone.
+				// Few URLs, so that all owners request the same ones.
 				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+route.path+"?page="+strconv.Itoa(rand.IntN(2)), nil)
 				switch {
 				case who.token == "":

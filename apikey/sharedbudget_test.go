@@ -9,27 +9,25 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// coldValidations validates n keys, none twice, in a Manager of its own, and
-// returns how many look-ups in the level it took.
-func coldValidations(t *testing.T, m *apikey.Manager, level *memoryLevel, tokens []string) int64 {
+// coldValidations validates each token once and returns the number of look-ups in the
+// shared cache.
+func coldValidations(t *testing.T, m *apikey.Manager, shared *memoryShared, tokens []string) int64 {
 	t.Helper()
-	before := level.gets.Load()
+	before := shared.gets.Load()
 	for _, token := range tokens {
 		if _, err := m.Validate(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return level.gets.Load() - before
+	return shared.gets.Load() - before
 }
 
-// others is how many look-ups a Manager makes beside: for the count of
-// revocations.
+// others is the number of look-ups that a Manager makes for the count of revocations.
 const others = 2
 
-// A level that hardly ever has an entry is asked 500 times a second at most, so
-// that it makes no cold start slower than the store alone. Once its entries are
-// found, it is asked about every key.
-func TestLevelIsAskedIfItPays(t *testing.T) {
+// A shared cache that rarely has an entry gets at most 250 look-ups a second, so that it
+// does not slow down a cold start. If its entries are found, every key is looked up.
+func TestSharedIsUsedIfItHits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		st := memstore.New()
@@ -46,27 +44,27 @@ func TestLevelIsAskedIfItPays(t *testing.T) {
 			}
 			tokens[i] = issued.Secret.Reveal()
 		}
-		empty, full := &memoryLevel{}, &memoryLevel{}
-		open := func(level *memoryLevel) *apikey.Manager {
-			m, err := apikey.New(st, &apikey.Options{MaxKeysPerOwner: -1, SharedCache: level})
+		empty, full := &memoryShared{}, &memoryShared{}
+		open := func(shared *memoryShared) *apikey.Manager {
+			m, err := apikey.New(st, &apikey.Options{MaxKeysPerOwner: -1, SharedCache: shared})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return m
 		}
 
-		// The first 64 show that nothing is there.
+		// The first 64 look-ups find no entry.
 		first := open(empty)
 		defer first.Close(t.Context())
 		if n := coldValidations(t, first, empty, tokens[:2000]); n < 64+250 || n > 64+250+others {
-			t.Errorf("of 2,000 cold keys in a second %d are looked up in an empty level, want 314", n)
+			t.Errorf("%d of 2,000 cold keys were looked up in an empty shared cache in a second, want 314", n)
 		}
 		time.Sleep(time.Second)
 		if n := coldValidations(t, first, empty, tokens[2000:]); n < 250 || n > 250+others {
-			t.Errorf("of 1,000 in the next second %d are, want 250", n)
+			t.Errorf("%d of 1,000 cold keys were looked up in the next second, want 250", n)
 		}
 
-		// Each Manager fills what it finds missing; the last one finds all.
+		// Each Manager adds the missing entries, so the last one finds all.
 		for range 12 {
 			m := open(full)
 			defer m.Close(t.Context())
@@ -75,7 +73,7 @@ func TestLevelIsAskedIfItPays(t *testing.T) {
 		last := open(full)
 		defer last.Close(t.Context())
 		if n := coldValidations(t, last, full, tokens); n < int64(len(tokens)) || n > int64(len(tokens))+others {
-			t.Errorf("of %d cold keys %d are looked up in a level that has most of them, want all", len(tokens), n)
+			t.Errorf("of %d cold keys, %d were looked up in a shared cache that has most of them, want all", len(tokens), n)
 		}
 	})
 }

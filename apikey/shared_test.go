@@ -20,119 +20,119 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A memoryLevel is a second level as it should be, but for its faults.
-type memoryLevel struct {
+// A memoryShared is a shared cache in memory. It can inject faults.
+type memoryShared struct {
 	mu     sync.Mutex
-	items  map[cache.Key]levelItem
-	leases map[string]levelItem
+	items  map[cache.Key]sharedEntry
+	leases map[string]sharedEntry
 	next   int
 
 	gets, sets, deletes atomic.Int64
-	before              func(op string) error            // what an error of is the call's answer
-	got                 func(item cache.Item) cache.Item // what Get says instead
+	before              func(op string) error            // called first; its error is the call's result
+	alterItem           func(item cache.Item) cache.Item // changes the items that Get returns
 }
 
-type levelItem struct {
+type sharedEntry struct {
 	item  cache.Item
 	key   cache.Key
 	since time.Time
 	ends  time.Time
 }
 
-func (l *memoryLevel) call(op string, calls *atomic.Int64) error {
+func (s *memoryShared) call(op string, calls *atomic.Int64) error {
 	calls.Add(1)
-	l.mu.Lock()
-	before := l.before
-	l.mu.Unlock()
+	s.mu.Lock()
+	before := s.before
+	s.mu.Unlock()
 	if before != nil {
 		return before(op)
 	}
 	return nil
 }
 
-func (l *memoryLevel) fail(before func(op string) error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.before = before
+func (s *memoryShared) fail(before func(op string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = before
 }
 
-// alter makes Get return what got makes of an entry.
-func (l *memoryLevel) alter(got func(item cache.Item) cache.Item) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.got = got
+// alter sets a function that changes the items that Get returns.
+func (s *memoryShared) alter(alterItem func(item cache.Item) cache.Item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alterItem = alterItem
 }
 
-func (l *memoryLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
-	if err := l.call("Get", &l.gets); err != nil {
+func (s *memoryShared) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
+	if err := s.call("Get", &s.gets); err != nil {
 		return cache.Item{}, "", err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if kept, ok := l.items[key]; ok && time.Now().Before(kept.ends) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if kept, ok := s.items[key]; ok && time.Now().Before(kept.ends) {
 		item := kept.item
 		item.Age = time.Since(kept.since)
-		if l.got != nil {
-			item = l.got(item)
+		if s.alterItem != nil {
+			item = s.alterItem(item)
 		}
 		return item, "", nil
 	}
-	l.next++
-	lease := fmt.Sprint("lease ", l.next)
-	if l.leases == nil {
-		l.leases = map[string]levelItem{}
+	s.next++
+	lease := fmt.Sprint("lease ", s.next)
+	if s.leases == nil {
+		s.leases = map[string]sharedEntry{}
 	}
-	l.leases[lease] = levelItem{key: key, since: time.Now()}
+	s.leases[lease] = sharedEntry{key: key, since: time.Now()}
 	return cache.Item{}, lease, cache.ErrMiss
 }
 
-func (l *memoryLevel) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
-	if err := l.call("Set", &l.sets); err != nil {
+func (s *memoryShared) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
+	if err := s.call("Set", &s.sets); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	of, ok := l.leases[lease]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of, ok := s.leases[lease]
 	if !ok || of.key != key || time.Since(of.since) > cache.MaxLease {
 		return nil
 	}
-	if l.items == nil {
-		l.items = map[cache.Key]levelItem{}
+	if s.items == nil {
+		s.items = map[cache.Key]sharedEntry{}
 	}
-	l.items[key] = levelItem{item: item, since: of.since, ends: of.since.Add(ttl)}
+	s.items[key] = sharedEntry{item: item, since: of.since, ends: of.since.Add(ttl)}
 	return nil
 }
 
-func (l *memoryLevel) Delete(ctx context.Context, keys ...cache.Key) error {
-	if err := l.call("Delete", &l.deletes); err != nil {
+func (s *memoryShared) Delete(ctx context.Context, keys ...cache.Key) error {
+	if err := s.call("Delete", &s.deletes); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, key := range keys {
-		delete(l.items, key)
-		for lease, of := range l.leases {
+		delete(s.items, key)
+		for lease, of := range s.leases {
 			if of.key == key {
-				delete(l.leases, lease)
+				delete(s.leases, lease)
 			}
 		}
 	}
 	return nil
 }
 
-// holds is what the level has of a key, whatever it says.
-func (l *memoryLevel) holds(i apikey.Issued) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, ok := l.items[cache.Key(apikey.DigestOf(i.Secret.Reveal()))]
+// has reports whether the shared cache has an entry of the key, without the faults.
+func (s *memoryShared) has(i apikey.Issued) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.items[cache.Key(apikey.DigestOf(i.Secret.Reveal()))]
 	return ok
 }
 
-// What one Manager has looked up, another one need not.
-func TestLevelIsShared(t *testing.T) {
+// A key that one Manager has looked up needs no look-up by another.
+func TestSharedSavesLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		level, st := &memoryLevel{}, &spyStore{Store: memstore.New()}
-		opts := &apikey.Options{SharedCache: level, MaxKeysPerOwner: -1}
+		shared, st := &memoryShared{}, &spyStore{Store: memstore.New()}
+		opts := &apikey.Options{SharedCache: shared, MaxKeysPerOwner: -1}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		yes, ctx := true, t.Context()
 		valid, revoked, disabled := create(t, a, "o"), create(t, a, "o"), create(t, a, "o")
@@ -144,7 +144,7 @@ func TestLevelIsShared(t *testing.T) {
 		}
 		_, _ = a.Revoke(ctx, "o", revoked.Key.ID, "")
 		_, _ = a.Update(ctx, "o", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
-		time.Sleep(time.Minute + cache.MaxLease) // what was changed lately is not asked about
+		time.Sleep(time.Minute + cache.MaxLease) // recently changed keys are not read from the shared cache
 		unknown := create(t, newManager(t, memstore.New(), nil), "o")
 		all := []struct {
 			name   string
@@ -168,23 +168,23 @@ func TestLevelIsShared(t *testing.T) {
 			}
 			asked := st.lookups.Load() - before
 			if want := int64(len(all)); m == a && asked != want || m == b && asked != 0 {
-				t.Errorf("%d look-ups into the store, want %d for the first Manager and none for the second", asked, want)
+				t.Errorf("%d look-ups in the store, want %d by the first Manager and none by the second", asked, want)
 			}
 		}
 		for n := range len(keys) / 2 {
 			if got, want := fmt.Sprintf("%+v", keys[n+len(keys)/2]), fmt.Sprintf("%+v", keys[n]); got != want {
-				t.Errorf("from the level:\n%s, want as from the store:\n%s", got, want)
+				t.Errorf("from the shared cache:\n%s\nwant, as from the store:\n%s", got, want)
 			}
 		}
 	})
 }
 
-// An age counts: what has been in the level for 40 s lives for 20 s more at most,
-// and an absence no longer than NegativeTTL in all.
-func TestLevelItemsAge(t *testing.T) {
+// The age of an entry counts: a key that was in the shared cache for 40 s is cached for
+// another 20 s at most. An absence is cached for NegativeTTL in all.
+func TestSharedEntriesKeepTheirAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		level, st := &memoryLevel{}, memstore.New()
-		opts := &apikey.Options{SharedCache: level}
+		shared, st := &memoryShared{}, memstore.New()
+		opts := &apikey.Options{SharedCache: shared}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued, unknown := create(t, a, "o"), create(t, newManager(t, memstore.New(), nil), "o")
 		wantValid(t, a, issued)
@@ -193,30 +193,30 @@ func TestLevelItemsAge(t *testing.T) {
 		wantRefused(t, b, unknown, apikey.ErrUnknown)
 		time.Sleep(36 * time.Second)
 		wantValid(t, b, issued)
-		// Changed behind everybody's back, as a Manager does that has no bus.
+		// A change in the store that is not published.
 		if _, _, err := st.Revoke(t.Context(), "o", issued.Key.ID, time.Now(), ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Second)
 		wantRefused(t, b, issued, apikey.ErrRevoked)
 
-		level.alter(func(item cache.Item) cache.Item { item.Age = time.Hour; return item })
+		shared.alter(func(item cache.Item) cache.Item { item.Age = time.Hour; return item })
 		second := create(t, a, "o")
 		wantValid(t, a, second)
 		_, _, _ = st.Revoke(t.Context(), "o", second.Key.ID, time.Now(), "")
-		wantRefused(t, b, second, apikey.ErrRevoked) // an item of an hour is not believed
+		wantRefused(t, b, second, apikey.ErrRevoked) // an entry that is older than its TTL is not used
 	})
 }
 
-// C-12, C-06: a look-up that read before a revocation keeps nothing in the level
+// C-12, C-06: a look-up that began before a revocation does not fill the shared cache
 // after it.
-func TestLevelIsNotFilledAfterARevocation(t *testing.T) {
-	for n := range 5 { // the calls that end or change a key
+func TestSharedIsNotFilledAfterRevocation(t *testing.T) {
+	for n := range 5 { // the calls that revoke or change a key
 		v := verbs()[n]
 		t.Run(v.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := verbs()[n]
-				level, reading, resume := &memoryLevel{}, make(chan struct{}), make(chan struct{})
+				shared, reading, resume := &memoryShared{}, make(chan struct{}), make(chan struct{})
 				var slow atomic.Bool
 				st := &spyStore{Store: memstore.New()}
 				st.after = func(op string) {
@@ -225,7 +225,7 @@ func TestLevelIsNotFilledAfterARevocation(t *testing.T) {
 						<-resume
 					}
 				}
-				opts := &apikey.Options{SharedCache: level}
+				opts := &apikey.Options{SharedCache: shared}
 				a, b, c := newManager(t, st, opts), newManager(t, st, opts), newManager(t, st, opts)
 				issued := create(t, a, "o")
 				slow.Store(true)
@@ -240,24 +240,23 @@ func TestLevelIsNotFilledAfterARevocation(t *testing.T) {
 				}
 				close(resume)
 				if err := <-early; err != nil {
-					t.Errorf("the validation that began before: %v, want it answered as of then", err)
+					t.Errorf("the validation that began before: %v, want the key as it was then", err)
 				}
-				if level.sets.Load() != 1 || level.holds(issued) {
-					t.Errorf("%d fills; the level holds the key as it was: %t", level.sets.Load(), level.holds(issued))
+				if shared.sets.Load() != 1 || shared.has(issued) {
+					t.Errorf("%d fills, want 1; the shared cache has the old entry: %t, want false", shared.sets.Load(), shared.has(issued))
 				}
 				if _, err := c.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
-					t.Errorf("a third Manager answers %v, want %v", err, v.want)
+					t.Errorf("a third Manager: got %v, want %v", err, v.want)
 				}
 			})
 		})
 	}
 }
 
-// C-01 with a level: what is loaded while a key is being revoked is not from the
-// level as it was before. The level forgets within the fence, so that whoever
-// comes after it finds nothing old.
-func TestLevelForgetsWithinTheFence(t *testing.T) {
-	name := "another name" // is not remembered, as the end of a key is
+// C-01 with a shared cache: a load during a revocation does not use the old entry of the
+// shared cache. The entry is deleted within the fence, so that no later load finds it.
+func TestSharedIsDeletedWithinFence(t *testing.T) {
+	name := "another name" // a Manager does not remember names, as it does revocations
 	for what, change := range map[string]func(t *testing.T, a *apikey.Manager, id string) error{
 		"revoked": func(t *testing.T, a *apikey.Manager, id string) error {
 			_, err := a.Revoke(t.Context(), "o", id, "")
@@ -269,18 +268,18 @@ func TestLevelForgetsWithinTheFence(t *testing.T) {
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			level, st := &memoryLevel{}, memstore.New()
-			opts := &apikey.Options{SharedCache: level, CacheTTL: time.Hour}
+			shared, st := &memoryShared{}, memstore.New()
+			opts := &apikey.Options{SharedCache: shared, CacheTTL: time.Hour}
 			a := newManager(t, st, opts)
 			issued := create(t, a, "o")
 			wantValid(t, a, issued)
-			if !level.holds(issued) {
-				t.Fatal("the level was not filled")
+			if !shared.has(issued) {
+				t.Fatal("the shared cache was not filled")
 			}
-			synctest.Wait() // the count of revocations has been put into the level
+			synctest.Wait() // until the shared cache has the count of revocations
 			deleting := make(chan struct{})
-			begun := sync.OnceFunc(func() { close(deleting) }) // the count goes there again after it
-			level.fail(func(op string) error {
+			begun := sync.OnceFunc(func() { close(deleting) }) // the count is set again after the delete
+			shared.fail(func(op string) error {
 				if op == "Delete" {
 					begun()
 					time.Sleep(100 * time.Millisecond)
@@ -292,25 +291,25 @@ func TestLevelForgetsWithinTheFence(t *testing.T) {
 			check := func(when string) {
 				p, err := a.Validate(t.Context(), issued.Secret.Reveal())
 				if what == "revoked" && !errors.Is(err, apikey.ErrRevoked) || what == "renamed" && (err != nil || p.Key().Name != name) {
-					t.Errorf("a validation of a key that was %s, %s: got %v: want it as in the store", what, when, err)
+					t.Errorf("a validation of a key that was %s, %s: got %v, want the key as in the store", what, when, err)
 				}
 			}
 			<-deleting
-			check("while the level forgets")
+			check("while the shared cache deletes its entry")
 			if err := <-changed; err != nil {
 				t.Fatal(err)
 			}
-			check("when the level has forgotten")
-			if what == "revoked" && level.holds(issued) {
-				t.Error("the level holds a revoked key as it was")
+			check("when the shared cache has forgotten")
+			if what == "revoked" && shared.has(issued) {
+				t.Error("the shared cache has the old entry of a revoked key")
 			}
 		})
 	}
 }
 
-// Invariant 13, R-12: whatever a level does, it admits nobody whom the store does
-// not, and no validation fails for it.
-func TestBrokenLevel(t *testing.T) {
+// Invariant 13, R-12: a broken shared cache does not make a key valid that the store
+// refuses, and no validation fails because of it.
+func TestBrokenShared(t *testing.T) {
 	edit := func(pattern, text string) func(cache.Item) cache.Item {
 		return func(item cache.Item) cache.Item {
 			old := regexp.MustCompile(pattern)
@@ -337,8 +336,8 @@ func TestBrokenLevel(t *testing.T) {
 	}{
 		{"fails", func(string) error { return errDown }, nil},
 		{"fails with the cache's error, wrapped", func(string) error { return fmt.Errorf("%w", cache.ErrMiss) }, nil},
-		{"fails with an answer", func(string) error { return cache.ErrNotFound }, nil},
-		{"fails with a verdict", func(string) error { return store.ErrNotFound }, nil},
+		{"fails with not found", func(string) error { return cache.ErrNotFound }, nil},
+		{"fails with the store's not found", func(string) error { return store.ErrNotFound }, nil},
 		{"fails with an error that panics", func(string) error { return (*typedNil)(nil) }, nil},
 		{"panics", func(string) error { panic("boom") }, nil},
 		{"panics with nil", func(string) error { panic(nil) }, nil},
@@ -349,7 +348,7 @@ func TestBrokenLevel(t *testing.T) {
 		{"null", nil, value("null")},
 		{"an empty record", nil, value("{}")},
 		{"half a record", nil, func(item cache.Item) cache.Item { item.Value = item.Value[:len(item.Value)/2]; return item }},
-		{"something behind the record", nil, func(item cache.Item) cache.Item {
+		{"trailing data", nil, func(item cache.Item) cache.Item {
 			item.Value = append(bytes.Clone(item.Value), '}')
 			return item
 		}},
@@ -363,19 +362,19 @@ func TestBrokenLevel(t *testing.T) {
 		{"an expiry before any clock", nil, add(`"expires_at":-9223372036854775808`)},
 		{"an expiry after any clock", nil, add(`"expires_at":9223372036854775807`)},
 		{"a revocation in the year 1", nil, add(`"revoked_at":-62135596800000000`)},
-		{"a time that is no number", nil, add(`"revoked_at":"yesterday"`)},
-		{"older than it may be", nil, func(item cache.Item) cache.Item { item.Age = time.Hour; return item }},
+		{"a time that is not a number", nil, add(`"revoked_at":"yesterday"`)},
+		{"older than its TTL", nil, func(item cache.Item) cache.Item { item.Age = time.Hour; return item }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				level, st := &memoryLevel{}, &spyStore{Store: memstore.New()}
-				opts := &apikey.Options{SharedCache: level}
+				shared, st := &memoryShared{}, &spyStore{Store: memstore.New()}
+				opts := &apikey.Options{SharedCache: shared}
 				a, b := newManager(t, st, opts), newManager(t, st, opts)
 				issued := create(t, a, "o")
 				wantValid(t, a, issued)
-				level.fail(tt.before)
-				level.alter(tt.got)
-				// As somebody does who cannot tell the level.
+				shared.fail(tt.before)
+				shared.alter(tt.got)
+				// A change in the store that does not reach the shared cache.
 				if _, _, err := st.Store.Revoke(t.Context(), "o", issued.Key.ID, time.Now(), ""); err != nil {
 					t.Fatal(err)
 				}
@@ -384,37 +383,36 @@ func TestBrokenLevel(t *testing.T) {
 				wantRefused(t, b, issued, apikey.ErrRevoked)
 				wantRefused(t, b, unknown, apikey.ErrUnknown)
 				if took := time.Since(began); took > 2*time.Second {
-					t.Errorf("two validations beside a level that %s took %v, want half a second for each call of it", tt.name, took)
+					t.Errorf("two validations with a shared cache that %s took %v, want half a second for each of its calls", tt.name, took)
 				}
 				second := create(t, b, "o")
 				wantValid(t, b, second)
-				time.Sleep(2 * time.Hour) // until what hangs has ended
+				time.Sleep(2 * time.Hour) // until the calls that hang have returned
 			})
 		})
 	}
 }
 
-// An absence that the level makes up refuses, and that for no longer than
-// NegativeTTL.
-func TestLevelForgesAnAbsence(t *testing.T) {
+// An absence that the shared cache invents refuses a key for NegativeTTL at most.
+func TestSharedForgesAnAbsence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		level := &memoryLevel{}
+		shared := &memoryShared{}
 		st := memstore.New()
-		opts := &apikey.Options{SharedCache: level}
+		opts := &apikey.Options{SharedCache: shared}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
-		level.alter(func(item cache.Item) cache.Item { return cache.Item{Absent: true, Value: item.Value} })
+		shared.alter(func(item cache.Item) cache.Item { return cache.Item{Absent: true, Value: item.Value} })
 		wantRefused(t, b, issued, apikey.ErrUnknown)
-		level.alter(nil)
+		shared.alter(nil)
 		time.Sleep(5 * time.Second)
 		wantValid(t, b, issued)
 	})
 }
 
-// A level that cannot forget is told of, and what it may hold is not believed
-// by whoever knows of the change, until it has ended.
-func TestLevelCannotForget(t *testing.T) {
+// If the shared cache cannot delete an entry, the change returns ErrNotPropagated. Managers
+// that know of the change do not use the entry before it has expired.
+func TestSharedCannotDelete(t *testing.T) {
 	for _, how := range []struct {
 		name   string
 		delete func() error
@@ -429,17 +427,17 @@ func TestLevelCannotForget(t *testing.T) {
 			t.Run(how.name+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := verbs()[n]
-					bus, level, st := &memoryBus{}, &memoryLevel{}, &spyStore{Store: memstore.New()}
-					opts := &apikey.Options{SharedCache: level, Bus: bus, CacheTTL: 10 * time.Minute}
+					bus, shared, st := &memoryBus{}, &memoryShared{}, &spyStore{Store: memstore.New()}
+					opts := &apikey.Options{SharedCache: shared, Bus: bus, CacheTTL: 10 * time.Minute}
 					a, b := newManager(t, st, opts), newManager(t, st, opts)
 					issued := create(t, a, "o")
 					settle()
 					wantValid(t, a, issued)
 					wantValid(t, b, issued)
-					if !level.holds(issued) {
-						t.Fatal("the level was not filled")
+					if !shared.has(issued) {
+						t.Fatal("the shared cache was not filled")
 					}
-					level.fail(func(op string) error {
+					shared.fail(func(op string) error {
 						if op == "Delete" {
 							return how.delete()
 						}
@@ -453,16 +451,16 @@ func TestLevelCannotForget(t *testing.T) {
 					}
 					synctest.Wait()
 					if bus.named.Load() != before+1 {
-						t.Error("the others were not told by the bus, though the level alone has failed")
+						t.Error("the change was not published on the bus, though only the shared cache failed")
 					}
-					for range 11 { // until what is in the level has ended
+					for range 11 { // until the entry has expired
 						for _, m := range []*apikey.Manager{a, b} {
 							if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
-								t.Fatalf("Validate %v after %s: %v, want %v: the level still holds what was before", time.Since(began), name, err, v.want)
+								t.Fatalf("Validate %v after %s: %v, want %v, although the shared cache has the old entry", time.Since(began), name, err, v.want)
 							}
 						}
 						time.Sleep(time.Minute - 2*time.Second)
-						bus.cut() // which ends what is in memory
+						bus.cut() // which invalidates the Managers' caches
 						settle()
 					}
 				})
@@ -471,28 +469,28 @@ func TestLevelCannotForget(t *testing.T) {
 	}
 }
 
-// RevokeAll, called again after others could not be told, tells of all keys, also
-// of those that the first call had revoked.
-func TestRevokeAllAgainForgetsAll(t *testing.T) {
+// A second RevokeAll, after the first one could not be published, invalidates all keys,
+// even those that the first call revoked.
+func TestRevokeAllAgainDeletesAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		level, st := &memoryLevel{}, memstore.New()
-		opts := &apikey.Options{SharedCache: level}
+		shared, st := &memoryShared{}, memstore.New()
+		opts := &apikey.Options{SharedCache: shared}
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		one, two := create(t, a, "o"), create(t, a, "o")
 		wantValid(t, b, one)
 		wantValid(t, b, two)
-		level.fail(func(op string) error {
+		shared.fail(func(op string) error {
 			if op == "Delete" {
 				return errDown
 			}
 			return nil
 		})
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 2 || !errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("RevokeAll that the level does not hear of = %d, %v, want 2 and ErrNotPropagated", n, err)
+			t.Errorf("RevokeAll while the shared cache fails = %d, %v, want 2 and ErrNotPropagated", n, err)
 		}
-		level.fail(nil)
+		shared.fail(nil)
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
-			t.Errorf("RevokeAll again = %d, %v, want 0 and no error", n, err)
+			t.Errorf("second RevokeAll = %d, %v, want 0 and no error", n, err)
 		}
 		c := newManager(t, st, opts)
 		wantRefused(t, c, one, apikey.ErrRevoked)
@@ -500,7 +498,7 @@ func TestRevokeAllAgainForgetsAll(t *testing.T) {
 	})
 }
 
-// R-20: with a shared cache, RevokeAll does not read the owner's ended keys.
+// R-20: with a shared cache, RevokeAll does not list the owner's ended keys.
 func TestRevokeAllListsNoEndedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lists atomic.Int64
@@ -510,7 +508,7 @@ func TestRevokeAllListsNoEndedKeys(t *testing.T) {
 			}
 			return nil
 		}}
-		m := newManager(t, st, &apikey.Options{SharedCache: &memoryLevel{}})
+		m := newManager(t, st, &apikey.Options{SharedCache: &memoryShared{}})
 		for _, want := range []int{1, 0} {
 			if want > 0 {
 				create(t, m, "o")
@@ -522,55 +520,56 @@ func TestRevokeAllListsNoEndedKeys(t *testing.T) {
 	})
 }
 
-// A rotation is done and its token there, however long others take to hear.
-func TestRotateKeepsItsToken(t *testing.T) {
+// Rotate returns its token even if the bus and the shared cache hang.
+func TestRotateReturnsTokenUnpropagated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, level := &memoryBus{}, &memoryLevel{}
-		m := newManager(t, memstore.New(), &apikey.Options{Bus: bus, SharedCache: level})
+		bus, shared := &memoryBus{}, &memoryShared{}
+		m := newManager(t, memstore.New(), &apikey.Options{Bus: bus, SharedCache: shared})
 		issued := create(t, m, "o")
 		settle()
 		hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		bus.fail(hang)
-		level.fail(func(string) error { time.Sleep(time.Minute); return nil }) // whatever its context says
+		shared.fail(func(string) error { time.Sleep(time.Minute); return nil }) // ignores its context
 		next, err := m.Rotate(t.Context(), "o", issued.Key.ID, 0)
 		if err != nil || next.Secret.Reveal() == "" || next.Propagated {
-			t.Errorf("Rotate while bus and level hang: %q, propagated %t, %v, want the new token, false and no error", next.Key.Hint, next.Propagated, err)
+			t.Errorf("Rotate while bus and shared cache hang: %q, propagated %t, %v, want the new token, false and no error", next.Key.Hint, next.Propagated, err)
 		}
-		level.fail(nil)
+		shared.fail(nil)
 		bus.mend()
 		time.Sleep(2 * time.Minute)
 		wantValid(t, m, next)
 	})
 }
 
-// While the bus is lost, the level is not asked: nobody could end what was taken
-// from it.
-func TestLevelIsNotAskedWithoutTheBus(t *testing.T) {
+// While the bus is down, the shared cache is not used, since its entries could not be
+// invalidated.
+func TestSharedIsNotUsedWithoutBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, level, st := &memoryBus{}, &memoryLevel{}, &spyStore{Store: memstore.New()}
+		bus, shared, st := &memoryBus{}, &memoryShared{}, &spyStore{Store: memstore.New()}
 		bus.fail(refuse)
-		m := newManager(t, st, &apikey.Options{SharedCache: level, Bus: bus})
+		m := newManager(t, st, &apikey.Options{SharedCache: shared, Bus: bus})
 		issued := create(t, m, "o")
 		settle()
 		wantValid(t, m, issued)
-		if level.gets.Load() != 0 || level.sets.Load() != 0 || st.lookups.Load() != 1 {
-			t.Errorf("%d Gets and %d Sets of the level without a bus, %d look-ups, want 0, 0 and 1", level.gets.Load(), level.sets.Load(), st.lookups.Load())
+		if shared.gets.Load() != 0 || shared.sets.Load() != 0 || st.lookups.Load() != 1 {
+			t.Errorf("%d Gets and %d Sets of the shared cache without a bus, %d look-ups, want 0, 0 and 1", shared.gets.Load(), shared.sets.Load(), st.lookups.Load())
 		}
 		bus.mend()
 		settle()
-		time.Sleep(10 * time.Second) // what was cached without the bus expires
+		time.Sleep(10 * time.Second) // until entries that were cached without the bus have expired
 		wantValid(t, m, issued)
-		if level.gets.Load() != 1 || level.sets.Load() != 1 {
-			t.Errorf("%d Gets and %d Sets of the level with a bus, want 1 of each", level.gets.Load(), level.sets.Load())
+		if shared.gets.Load() != 1 || shared.sets.Load() != 1 {
+			t.Errorf("%d Gets and %d Sets of the shared cache with a bus, want 1 of each", shared.gets.Load(), shared.sets.Load())
 		}
 	})
 }
 
-// A change whose answer was lost may have happened: the level forgets then, too.
-func TestLevelForgetsWhatMayHaveHappened(t *testing.T) {
+// A change whose result was lost may have been made, so its entry is deleted from the
+// shared cache.
+func TestSharedIsDeletedAfterUncertainWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		level, st := &memoryLevel{}, &spyStore{Store: memstore.New()}
-		opts := &apikey.Options{SharedCache: level, CacheTTL: time.Hour}
+		shared, st := &memoryShared{}, &spyStore{Store: memstore.New()}
+		opts := &apikey.Options{SharedCache: shared, CacheTTL: time.Hour}
 		a, c := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
@@ -582,30 +581,30 @@ func TestLevelForgetsWhatMayHaveHappened(t *testing.T) {
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
 			t.Errorf("Revoke: %v, want ErrUnavailable", err)
 		}
-		if level.holds(issued) {
-			t.Error("the level holds what may have changed")
+		if shared.has(issued) {
+			t.Error("the shared cache has the entry of a key that may have changed")
 		}
 		wantRefused(t, a, issued, apikey.ErrRevoked)
 		wantRefused(t, c, issued, apikey.ErrRevoked)
 	})
 }
 
-// What JSON cannot carry stays out of the level.
-func TestLevelTakesOnlyText(t *testing.T) {
-	level := &memoryLevel{}
+// A record that JSON cannot hold unchanged does not enter the shared cache.
+func TestSharedHoldsOnlyUTF8(t *testing.T) {
+	shared := &memoryShared{}
 	st := &brokenStore{Store: memstore.New(), lookup: func(r store.Record) (store.Record, error) {
 		r.Metadata = map[string]string{"k": "\xff\xfe"}
 		return r, nil
 	}}
-	opts := &apikey.Options{SharedCache: level}
+	opts := &apikey.Options{SharedCache: shared}
 	a, b := newManager(t, st, opts), newManager(t, st, opts)
 	issued := create(t, a, "o")
 	for _, m := range []*apikey.Manager{a, b} {
 		if p := wantValid(t, m, issued); p.Key().Metadata["k"] != "\xff\xfe" {
-			t.Errorf("metadata %q, want it as it is in the store", p.Key().Metadata["k"])
+			t.Errorf("metadata %q, want it as in the store", p.Key().Metadata["k"])
 		}
 	}
-	if level.holds(issued) {
-		t.Error("a record that is not UTF-8 was put into the level, which would change it")
+	if shared.has(issued) {
+		t.Error("a record that is not UTF-8 was put into the shared cache, which would change it")
 	}
 }
