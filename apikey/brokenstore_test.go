@@ -67,7 +67,7 @@ func TestBrokenStore(t *testing.T) {
 						t.Errorf("an outage has the status of a refusal: %d for %v", got, err)
 					}
 				}
-				st.mended.Store(true)
+				st.fixed.Store(true)
 				wantValid(t, m, issued)
 				time.Sleep(2 * time.Hour) // until the calls that hang have returned
 			})
@@ -78,12 +78,12 @@ func TestBrokenStore(t *testing.T) {
 type brokenStore struct {
 	store.Store
 	lookup func(store.Record) (store.Record, error)
-	mended atomic.Bool
+	fixed  atomic.Bool
 }
 
 func (s *brokenStore) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
 	r, err := s.Store.Lookup(ctx, d)
-	if err != nil || s.mended.Load() {
+	if err != nil || s.fixed.Load() {
 		return r, err
 	}
 	return s.lookup(r)
@@ -228,7 +228,7 @@ func TestOutageRestoresNoAccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &billing{result: plan(paid)}
 		st := &brokenStore{Store: memstore.New()}
-		st.mended.Store(true)
+		st.fixed.Store(true)
 		m := newManager(t, st, &apikey.Options{Entitlements: b, StaleIfError: time.Hour})
 		issued := create(t, m, "o")
 		wantValid(t, m, issued)
@@ -243,7 +243,7 @@ func TestOutageRestoresNoAccess(t *testing.T) {
 
 		b.result = plan(paid)
 		wantValid(t, m, issued)
-		st.mended.Store(false)
+		st.fixed.Store(false)
 		st.lookup = func(r store.Record) (store.Record, error) { return r, store.ErrNotFound } // as if the key was deleted
 		time.Sleep(time.Minute)
 		for range 2 {

@@ -28,7 +28,7 @@ type memoryBus struct {
 }
 
 func (b *memoryBus) fail(f func(ctx context.Context) error) { b.publish.Store(&f) }
-func (b *memoryBus) mend()                                  { b.publish.Store(nil) }
+func (b *memoryBus) restore()                               { b.publish.Store(nil) }
 
 // heartbeat is the length of a heartbeat, which invalidates nothing.
 const heartbeat = 107
@@ -312,7 +312,7 @@ func TestNotPropagated(t *testing.T) {
 					t.Errorf("Create, which is not published: %v", err)
 				}
 				// Another call publishes the change again.
-				bus.mend()
+				bus.restore()
 				time.Sleep(2 * time.Minute)
 				before := bus.named.Load()
 				k, err = m.Revoke(ctx, "o", revoked.Key.ID, "again")
@@ -431,7 +431,7 @@ func TestBusOutage(t *testing.T) {
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
 			t.Errorf("Revoke without a bus: %v, want ErrNotPropagated", err)
 		}
-		bus.mend()
+		bus.restore()
 		time.Sleep(1100 * time.Millisecond) // a heartbeat
 		wantRefused(t, b, issued, apikey.ErrRevoked)
 	})

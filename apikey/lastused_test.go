@@ -317,9 +317,9 @@ func TestUseInFlightIsKept(t *testing.T) {
 func TestRevokeBesideBrokenTouch(t *testing.T) {
 	for _, touch := range []func(){func() { panic("boom") }, func() { time.Sleep(time.Hour) }} {
 		synctest.Test(t, func(t *testing.T) {
-			var mended atomic.Bool
+			var fixed atomic.Bool
 			m := newManager(t, &touchStore{Store: memstore.New(), check: func([]store.Use) {
-				if !mended.Load() {
+				if !fixed.Load() {
 					touch()
 				}
 			}}, nil)
@@ -330,7 +330,7 @@ func TestRevokeBesideBrokenTouch(t *testing.T) {
 				t.Errorf("Revoke: %v after %v, want it within a second", err, time.Since(began))
 			}
 			wantRefused(t, m, key, apikey.ErrRevoked)
-			mended.Store(true)
+			fixed.Store(true)
 			time.Sleep(2 * time.Hour)
 		})
 	}

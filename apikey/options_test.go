@@ -45,7 +45,7 @@ func TestOptionsOfTheCache(t *testing.T) {
 func TestLogLevels(t *testing.T) {
 	var log bytes.Buffer
 	st := &brokenStore{Store: memstore.New()}
-	st.mended.Store(true)
+	st.fixed.Store(true)
 	m := newManager(t, st, &apikey.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	want := func(what, line string) {
 		t.Helper()
@@ -66,7 +66,7 @@ func TestLogLevels(t *testing.T) {
 	want("revoked_key_used", `level=WARN msg="apikey: revoked_key_used" owner=o key=`+issued.Key.ID)
 	_, _ = m.Get(t.Context(), "thief", issued.Key.ID)
 	want("foreign owner", `level=WARN msg="apikey: owner_mismatch" owner=thief`)
-	st.mended.Store(false)
+	st.fixed.Store(false)
 	st.lookup = brokenLookup
 	_, err := m.Validate(t.Context(), newForger("key", false).forge())
 	if errors.Is(err, apikey.ErrUnknown) {

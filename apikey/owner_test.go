@@ -102,7 +102,7 @@ func TestInvalidateOwnerReachesOthers(t *testing.T) {
 			t.Errorf("InvalidateOwner without a bus: %v, want ErrNotPropagated", err)
 		}
 		wantValid(t, one, issued)
-		bus.mend()
+		bus.restore()
 	})
 }
 

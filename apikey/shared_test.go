@@ -535,7 +535,7 @@ func TestRotateReturnsTokenUnpropagated(t *testing.T) {
 			t.Errorf("Rotate while bus and shared cache hang: %q, propagated %t, %v, want the new token, false and no error", next.Key.Hint, next.Propagated, err)
 		}
 		shared.fail(nil)
-		bus.mend()
+		bus.restore()
 		time.Sleep(2 * time.Minute)
 		wantValid(t, m, next)
 	})
@@ -554,7 +554,7 @@ func TestSharedIsNotUsedWithoutBus(t *testing.T) {
 		if shared.gets.Load() != 0 || shared.sets.Load() != 0 || st.lookups.Load() != 1 {
 			t.Errorf("%d Gets and %d Sets of the shared cache without a bus, %d look-ups, want 0, 0 and 1", shared.gets.Load(), shared.sets.Load(), st.lookups.Load())
 		}
-		bus.mend()
+		bus.restore()
 		settle()
 		time.Sleep(10 * time.Second) // until entries that were cached without the bus have expired
 		wantValid(t, m, issued)
