@@ -39,7 +39,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,10 +89,11 @@ const (
 	// bounds only those of one key.
 	maxLoads     = 64
 	maxStrangers = maxLoads / 4 // of them of keys that are not known
-	maxRenewals  = maxLoads / 8 // of them of values that may still be served; fewer than a usual store has connections
+	maxKnown     = maxLoads - maxStrangers
+	maxRenewals  = maxLoads / 8 // of those of known keys: of values that may still be served; fewer than a usual store has connections
 
 	// maxLate bounds the loads of values that may be served for a short while only.
-	maxLate = maxLoads - maxStrangers - maxRenewals
+	maxLate = maxKnown - maxRenewals
 
 	// maxWaiting bounds the loads that wait for these places, other than those of
 	// known keys, and the callers that wait for one load that is slow.
@@ -117,13 +117,14 @@ type Cache[V any] struct {
 	group  *Group      // nil unless the cache has joined one
 	shared *sharing[V] // nil unless Share was called
 
-	// Loads. Those of strangers, which are keys without a value in memory, and
-	// renewals pass through a narrower door before they take a place.
-	places, strangers, renewals, lateRenewals *guard.Places
+	// Places of loads: of known keys, and of strangers, which are keys without a value
+	// in memory. Renewals take a place of their own first.
+	known, strangers, renewals, lateRenewals *guard.Places
 
 	breaker *guard.Breaker
 	slow    atomic.Int64 // loads under way for longer than patience
 	hung    atomic.Int64 // calls that go on although their LoadTimeout is over
+	served  atomic.Int64 // when the source last served a call, in nanoseconds since the start
 	flying  sync.Mutex
 	flights map[flightID]*flight[V] // that can be joined; guarded by flying
 	opts    Options
@@ -143,7 +144,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 	}
 	c := &Cache[V]{
 		start: time.Now(), opts: opts,
-		places:       guard.NewPlaces(maxLoads, math.MaxInt),
+		known:        guard.NewPlaces(maxKnown, maxWaiting),
 		strangers:    guard.NewPlaces(maxStrangers, maxWaiting),
 		renewals:     guard.NewPlaces(maxRenewals, maxWaiting),
 		lateRenewals: guard.NewPlaces(maxLate, maxWaiting),

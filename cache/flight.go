@@ -23,7 +23,7 @@ type flight[V any] struct {
 
 	// Guarded by Cache.flying.
 	callers int
-	started bool // it has its place
+	started time.Time // when it got its place
 
 	landed chan struct{} // closed when entry and err are set
 	entry  *entry[V]
@@ -41,7 +41,7 @@ func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads b
 		f.ctx, f.abandon = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // end calls it
 		c.flights[id] = f
 	}
-	if f.callers >= maxWaiting && time.Since(f.began) >= c.wait() {
+	if f.callers >= maxWaiting && !f.started.IsZero() && time.Since(f.started) >= c.wait() {
 		return nil, false
 	}
 	f.callers++
@@ -52,7 +52,7 @@ func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads b
 func (c *Cache[V]) leave(f *flight[V]) {
 	c.flying.Lock()
 	defer c.flying.Unlock()
-	if f.callers--; f.callers == 0 && !f.started {
+	if f.callers--; f.callers == 0 && f.started.IsZero() {
 		c.end(f)
 	}
 }
@@ -61,8 +61,10 @@ func (c *Cache[V]) leave(f *flight[V]) {
 func (c *Cache[V]) takeOff(f *flight[V]) bool {
 	c.flying.Lock()
 	defer c.flying.Unlock()
-	f.started = f.callers > 0
-	return f.started
+	if f.callers > 0 {
+		f.started = time.Now()
+	}
+	return f.callers > 0
 }
 
 func (c *Cache[V]) land(f *flight[V], e *entry[V], err error) {

@@ -51,11 +51,11 @@ type Loaded[V any] struct {
 // not count as a failure.
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
-// load, which is bounded by [Options.LoadTimeout]. At most 64 loads run at once,
-// and at most 16 of them are of keys without a usable cached value. Those wait for
-// up to a quarter of the LoadTimeout, in a queue of 1,024, and loads of known keys
-// for up to the LoadTimeout. A load is dropped if no caller is left. A caller who
-// comes during a write may wait for two loads.
+// load, which is bounded by [Options.LoadTimeout]. At most 48 loads of known keys run
+// at once, and 16 of keys without a usable cached value. The latter wait for up to a
+// quarter of the LoadTimeout, in a queue of 1,024, and loads of known keys until the
+// source has served nobody for the LoadTimeout. A load is dropped if no caller is left. A caller
+// who comes during a write may wait for two loads.
 //
 // Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
 // did not call load because too many others were running, or if 1,024 callers wait
@@ -192,30 +192,30 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 	c.land(f, e, err)
 }
 
-// acquire takes a place for a load. A load of an unknown key first takes one of few
-// places for such keys, so that most places are left to known keys. The queue of
-// known keys is not bounded, since all of them are loaded after all entries were
-// marked stale.
+// acquire takes a place for a load. Unknown keys have few places of their own, so that
+// they keep no known key waiting, nor the other way round.
 func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error) {
-	release = c.places.Release
-	wait := c.opts.LoadTimeout
-	if !known {
-		wait = c.wait()
-		if c.strangers.Acquire(f.ctx, wait) != nil {
-			return nil, c.noPlace()
-		}
-		release = func() {
-			c.places.Release()
-			c.strangers.Release()
-		}
+	release = c.strangers.Release
+	if known {
+		release = c.known.Release
+		err = c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, c.untilStuck)
+	} else {
+		err = c.strangers.Acquire(f.ctx, c.wait())
 	}
-	if c.places.Acquire(f.ctx, wait-time.Since(f.began)) != nil {
-		if !known {
-			c.strangers.Release()
-		}
-		return nil, c.noPlace()
+	switch {
+	case err == nil:
+		return release, nil
+	case known && err == guard.ErrBusy:
+		return nil, errHung
 	}
-	return release, nil
+	return nil, c.noPlace()
+}
+
+// untilStuck returns how much longer a known key may wait for its place: until the
+// source has served nobody for the LoadTimeout. All known keys are loaded after all
+// entries were marked stale, and none is refused only because there are many of them.
+func (c *Cache[V]) untilStuck() time.Duration {
+	return c.opts.LoadTimeout - (time.Since(c.start) - time.Duration(c.served.Load()))
 }
 
 // noPlace is the error of a load that found no place. It is no overload if the
@@ -263,7 +263,8 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		release()
 	}, func(ctx context.Context) (Loaded[V], error) { return c.shared.load(ctx, f.id.key, load) })
 	switch {
-	case err == ErrOverloaded: // the source was not asked
+	case err == ErrOverloaded: // the source was not asked, since it serves others
+		c.served.Store(int64(time.Since(c.start)))
 		c.breaker.Release()
 		return nil, c.noPlace()
 	case err == nil && found.kept:
@@ -273,6 +274,9 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cache: load: %w", err)
+	}
+	if !found.kept {
+		c.served.Store(int64(time.Since(c.start)))
 	}
 	return c.newEntry(f.id.key, f.id.epoch, began, found), nil
 }

@@ -39,6 +39,31 @@ func (p *Places) Acquire(ctx context.Context, wait time.Duration) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	return p.acquire(ctx, waiting)
+}
+
+// AcquireWhile is like Acquire without a bound on the queue, and goes on waiting as
+// long as more, which it calls at the end of each wait, returns another one.
+func (p *Places) AcquireWhile(ctx context.Context, wait time.Duration, more func() time.Duration) error {
+	if p.free.TryAcquire(1) {
+		return nil
+	}
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var next func()
+	next = func() {
+		if wait := more(); wait <= 0 {
+			cancel()
+		} else if waiting.Err() == nil {
+			time.AfterFunc(wait, next)
+		}
+	}
+	defer time.AfterFunc(wait, next).Stop()
+	return p.acquire(ctx, waiting)
+}
+
+// acquire waits for a place until waiting ends.
+func (p *Places) acquire(ctx, waiting context.Context) error {
 	if p.free.Acquire(waiting, 1) == nil {
 		return nil
 	}

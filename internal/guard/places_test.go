@@ -42,6 +42,38 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
+// AcquireWhile waits as long as it is told to, and keeps its place in the queue.
+func TestPlacesWaitWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := guard.NewPlaces(1, 0)
+		if err := p.Acquire(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for range 3 {
+			go func() {
+				more := []time.Duration{2 * time.Second, time.Minute, 0}
+				err := p.AcquireWhile(t.Context(), time.Second, func() time.Duration {
+					next := more[0]
+					more = more[1:]
+					return next
+				})
+				if took := time.Since(began); err == nil && took != 10*time.Second || err != nil && (err != guard.ErrBusy || took != 63*time.Second) {
+					t.Errorf("got %v after %v, want a place after 10 s, or ErrBusy after 63 s", err, took)
+				}
+			}()
+		}
+		time.Sleep(10 * time.Second)
+		p.Release()
+		time.Sleep(10 * time.Minute)
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := p.AcquireWhile(short, time.Second, func() time.Duration { return time.Second }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("caller's context ends: got %v, want the context's error", err)
+		}
+	})
+}
+
 // Acquire waits no longer than its wait argument, and no longer than its context.
 func TestPlacesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -166,8 +166,8 @@ var mutants = []mutant{
 		"case <-context.Background().Done():",
 	}, "./cache", "TestBrokenLoads"},
 	{"loads not bounded", "cache/cache.go", edits{
-		"guard.NewPlaces(maxLoads, math.MaxInt)",
-		"guard.NewPlaces(1<<20, math.MaxInt)",
+		"guard.NewPlaces(maxKnown, maxWaiting)",
+		"guard.NewPlaces(1<<20, maxWaiting)",
 	}, "./cache", "TestPlacesOfLoads"},
 	{"failures cached", "cache/load.go", edits{
 		"\tif err != nil {\n\t\treturn nil, fmt.Errorf(\"cache: load: %w\", err)\n\t}\n",

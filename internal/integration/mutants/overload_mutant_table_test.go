@@ -5,9 +5,6 @@ var overloadMutants = []mutant{
 	{"a kept value closes the breaker", "cache/load.go", edits{
 		"case err == nil && found.kept:", "case err != nil && found.kept:",
 	}, "./cache", "TestKeptValueClosesNoBreaker"},
-	{"a stranger that waits in vain keeps its place", "cache/load.go", edits{
-		"\t\tif !known {\n\t\t\tc.strangers.Release()\n\t\t}\n\t\treturn nil, c.noPlace()", "\t\treturn nil, ErrOverloaded",
-	}, "./cache", "TestRefusedStrangersLeaveNothing"},
 	{"stale values outlive their end", "cache/entry.go", edits{
 		" && now.UnixNano() < e.untilWall", "",
 	}, "./cache", "TestNothingStaleAfterUntil"},
@@ -38,14 +35,14 @@ var overloadMutants = []mutant{
 	{"stale served on overload", "cache/load.go", edits{
 		"case f.err == ErrOverloaded:",
 		"case f.err == ErrMiss:",
-	}, "./cache", "TestOverloadServesNothingStale"},
+	}, "./cache", "TestLoadThatAsksNothing"},
 	{"stale served to those who wait for their turn", "cache/load.go", edits{
 		"case c.slow.Load() > 0 ||",
 		"case c.slow.Load() >= 0 ||",
 	}, "./cache", "TestOverloadServesNothingStale"},
 	{"no places for known keys", "cache/cache.go", edits{
 		"guard.NewPlaces(maxStrangers, maxWaiting)",
-		"guard.NewPlaces(maxLoads, math.MaxInt)",
+		"guard.NewPlaces(maxLoads, 1<<30)",
 	}, "./cache", "TestKnownKeysHavePlacesOfTheirOwn"},
 	{"a key whose value has ended is not known", "cache/load.go", edits{
 		"go c.fly(f, known != nil && !known.ended, nil, load)",
@@ -143,17 +140,35 @@ var overloadMutants = []mutant{
 		"case written && errors.Is",
 		"case !written && errors.Is",
 	}, "./store/remotestore", "TestTouchIsCutInOrder"},
-	{"a short queue of known keys", "cache/cache.go", edits{
-		"guard.NewPlaces(maxLoads, math.MaxInt),",
-		"guard.NewPlaces(maxLoads, min(maxWaiting, math.MaxInt)),",
+	{"no places for unknown keys", "cache/load.go", edits{
+		"release = c.strangers.Release\n",
+		"release = c.known.Release\n",
+		"err = c.strangers.Acquire(",
+		"err = c.known.Acquire(",
+	}, "./cache", "TestUnknownKeysHavePlacesOfTheirOwn"},
+	{"a short queue of known keys", "cache/load.go", edits{
+		"c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, c.untilStuck)",
+		"c.known.Acquire(f.ctx, time.Hour)",
 	}, "./cache", "TestAllKnownKeysWait"},
 	{"a short wait of known keys", "cache/load.go", edits{
-		"wait := c.opts.LoadTimeout\n",
-		"wait := c.wait()\n",
+		"\tif !found.kept {\n",
+		"\tif false {\n",
 	}, "./cache", "TestAllKnownKeysWait"},
+	{"known keys that wait for a source that hangs in vain taken for an overload", "cache/load.go", edits{
+		"case known && err == guard.ErrBusy:",
+		"case false:",
+	}, "./cache", "TestKnownKeysDoNotWaitForASourceThatHangs"},
+	{"known keys wait for a source that hangs", "cache/load.go", edits{
+		"return c.opts.LoadTimeout - (time.Since(c.start) - time.Duration(c.served.Load()))",
+		"return c.opts.LoadTimeout",
+	}, "./cache", "TestKnownKeysDoNotWaitForASourceThatHangs"},
+	{"who waits for a place loses it to later ones", "internal/guard/places.go", edits{
+		"} else if waiting.Err() == nil {",
+		"} else if waiting.Err() != nil {",
+	}, "./internal/guard", "TestPlacesWaitWhile"},
 	{"any number of callers of one load", "cache/flight.go", edits{
-		"if f.callers >= maxWaiting && time",
-		"if f.callers < 0 && time",
+		"if f.callers >= maxWaiting && !f",
+		"if f.callers < 0 && !f",
 	}, "./cache", "TestCallersOfOneLoadAreBounded"},
 	{"the trial claimed after the queue", "cache/load.go", edits{
 		"trial := !c.breaker.Closed()",
@@ -164,18 +179,18 @@ var overloadMutants = []mutant{
 		"c.hung.Load() < 0",
 	}, "./cache", "TestHungCallsAreAnOutage"},
 	{"calls that hang beside an open circuit breaker taken for an overload", "cache/load.go", edits{
-		"\t\treturn nil, c.noPlace()\n\t}\n\treturn release, nil",
-		"\t\treturn nil, ErrOverloaded\n\t}\n\treturn release, nil",
+		"\t\treturn nil, errHung\n\t}\n\treturn nil, c.noPlace()",
+		"\t\treturn nil, ErrOverloaded\n\t}\n\treturn nil, ErrOverloaded",
 	}, "./cache", "TestHungCallsAreAnOutage"},
 	{"an abandoned load not dropped", "cache/flight.go", edits{
-		"f.callers == 0 && !f.started",
+		"f.callers == 0 && f.started.IsZero()",
 		"f.callers < 0",
-		"f.started = f.callers > 0\n\treturn f.started",
-		"f.started = true\n\treturn f.started",
+		"return f.callers > 0",
+		"return true",
 	}, "./cache", "TestAbandonedLoadIsDropped"},
 	{"a load dropped with its first caller", "cache/flight.go", edits{
-		"if f.callers--; f.callers == 0 && !f.started {",
-		"if f.callers--; !f.started {",
+		"if f.callers--; f.callers == 0 && f.started.IsZero() {",
+		"if f.callers--; f.started.IsZero() {",
 	}, "./cache", "TestLoadOutlivesItsFirstCaller"},
 	{"a load begun for a caller who has hung up", "cache/load.go", edits{
 		"\tif ctx.Err() != nil {\n\t\treturn v, false, gaveUp(ctx)\n\t}\n",
@@ -195,7 +210,7 @@ var overloadMutants = []mutant{
 	}, "./cache", "TestFenceRenewalBegunBeforeWrite"},
 	{"renewals take all places", "cache/cache.go", edits{
 		"guard.NewPlaces(maxRenewals, maxWaiting)",
-		"guard.NewPlaces(maxLoads, math.MaxInt)",
+		"guard.NewPlaces(maxLoads, 1<<30)",
 	}, "./cache", "TestRenewalsLeavePlaces"},
 	{"no more places for renewals of what ends soon", "cache/load.go", edits{
 		"places = c.lateRenewals\n",
