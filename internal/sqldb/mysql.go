@@ -33,7 +33,7 @@ var MySQL = Database{
 
 	schemas:   true,
 	Isolation: sql.LevelReadCommitted,                                                 // each statement sees changes that were committed while it waited for a lock
-	isBusy:    func(err error) bool { return HasNumber(err, "1213", "1205", "1020") }, // deadlock, lock wait timeout, record changed
+	IsBusy:    func(err error) bool { return HasNumber(err, "1213", "1205", "1020") }, // deadlock, lock wait timeout, record changed
 
 	// Without autocommit, a read begins a transaction that nothing ends, and later
 	// reads would still return the old rows. A dirty read returns rows that may be

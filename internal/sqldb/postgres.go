@@ -45,7 +45,7 @@ var PostgreSQL = Database{
 
 	schemas:         true,
 	Isolation:       sql.LevelReadCommitted,                                                      // each statement sees changes that were committed while it waited for a lock
-	isBusy:          func(err error) bool { return hasSQLState(err, "40001", "40P01", "55P03") }, // serialization failure, deadlock, lock_timeout
+	IsBusy:          func(err error) bool { return hasSQLState(err, "40001", "40P01", "55P03") }, // serialization failure, deadlock, lock_timeout
 	settingsFault:   PostgreSQLEncodings,
 	IgnoreDuplicate: "ON CONFLICT DO NOTHING",
 	exclusively:     exclusivelyInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),

@@ -34,7 +34,7 @@ func (d *Database) RetryBusySince(ctx context.Context, began time.Time, try func
 	giveUp := began.Add(retryTimeout)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := try()
-		if err == nil || !d.isBusy(err) || time.Now().After(giveUp) {
+		if err == nil || !d.IsBusy(err) || time.Now().After(giveUp) {
 			return err
 		}
 		select {

@@ -52,9 +52,9 @@ type Database struct {
 	// defaults of the server and the connection.
 	Isolation sql.IsolationLevel
 
-	// isBusy reports whether a statement failed because of another one, and may succeed
+	// IsBusy reports whether a statement failed because of another one, and may succeed
 	// if its transaction is run again.
-	isBusy func(error) bool
+	IsBusy func(error) bool
 
 	// settingsFault returns what is wrong with a connection; NULL means nothing.
 	settingsFault string
@@ -64,7 +64,7 @@ type Database struct {
 	IgnoreDuplicate string
 
 	// exclusively migrates tables while no other process does.
-	exclusively func(ctx context.Context, t *Tables, do func(execer) error) error
+	exclusively func(ctx context.Context, t *Tables, do func(Execer) error) error
 
 	// isApplied reports whether a step of the schema failed because an earlier attempt
 	// has already done it. It is nil if a failed migration leaves nothing behind.

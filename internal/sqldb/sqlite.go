@@ -21,7 +21,7 @@ var SQLite = Database{
 	exclusively:     exclusivelyInTransaction(""), // lockVersion writes, and SQLite has one writer at a time
 
 	// The low byte of a result code is the primary code.
-	isBusy: func(err error) bool {
+	IsBusy: func(err error) bool {
 		const busy = 5
 		var coded interface{ Code() int }
 		return errors.As(err, &coded) && coded.Code()&0xff == busy

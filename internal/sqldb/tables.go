@@ -85,16 +85,16 @@ func (t *Tables) Migrate(ctx context.Context) error {
 	if err == nil && version == len(t.Steps) {
 		return nil
 	}
-	return t.exclusively(ctx, t, func(e execer) error { return t.migrate(ctx, e) })
+	return t.exclusively(ctx, t, func(e Execer) error { return t.migrate(ctx, e) })
 }
 
-// An execer is a connection or a transaction.
-type execer interface {
+// An Execer is a connection or a transaction.
+type Execer interface {
 	Queryer
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-func (t *Tables) migrate(ctx context.Context, e execer) error {
+func (t *Tables) migrate(ctx context.Context, e Execer) error {
 	version, err := t.lockVersion(ctx, e)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (t *Tables) migrate(ctx context.Context, e execer) error {
 // lockVersion writes before it reads the version, so that one of several processes goes
 // first and the others see what it has done. If another one writes between the two
 // statements, SQLite refuses the second, and the whole is run again.
-func (t *Tables) lockVersion(ctx context.Context, e execer) (version int, err error) {
+func (t *Tables) lockVersion(ctx context.Context, e Execer) (version int, err error) {
 	table := t.Names.Default + "_version"
 	for _, statement := range []string{
 		`CREATE TABLE IF NOT EXISTS ` + table + ` (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`,
@@ -139,7 +139,7 @@ func (t *Tables) version(ctx context.Context, q Queryer) (version int, err error
 
 // run executes the statements of a file one by one, since some drivers do not accept
 // several at once.
-func (t *Tables) run(ctx context.Context, e execer, file string) error {
+func (t *Tables) run(ctx context.Context, e Execer, file string) error {
 	names := t.Names
 	if !t.schemas { // SQLite creates an index in the schema of its table, and refuses a statement that names it
 		names.Schema = ""
@@ -158,13 +158,13 @@ func (t *Tables) run(ctx context.Context, e execer, file string) error {
 
 // exclusivelyInTransaction migrates in a transaction that begins with a statement for which
 // other processes wait.
-func exclusivelyInTransaction(lock string) func(context.Context, *Tables, func(execer) error) error {
-	return func(ctx context.Context, t *Tables, do func(execer) error) error {
+func exclusivelyInTransaction(lock string) func(context.Context, *Tables, func(Execer) error) error {
+	return func(ctx context.Context, t *Tables, do func(Execer) error) error {
 		return t.RetryBusy(ctx, func() error { return t.transact(ctx, lock, do) })
 	}
 }
 
-func (t *Tables) transact(ctx context.Context, lock string, do func(execer) error) error {
+func (t *Tables) transact(ctx context.Context, lock string, do func(Execer) error) error {
 	tx, err := t.Pool.BeginTx(ctx, &sql.TxOptions{Isolation: t.Isolation})
 	if err != nil {
 		return err
@@ -183,7 +183,7 @@ func (t *Tables) transact(ctx context.Context, lock string, do func(execer) erro
 
 // exclusivelyByName holds a named lock, since MySQL commits before and after each statement
 // that changes a schema.
-func exclusivelyByName(ctx context.Context, t *Tables, do func(execer) error) error {
+func exclusivelyByName(ctx context.Context, t *Tables, do func(Execer) error) error {
 	conn, err := t.Pool.Conn(ctx)
 	if err != nil {
 		return err

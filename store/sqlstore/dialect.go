@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/keyhatch/keyhatch/internal/sqldb"
@@ -29,15 +27,7 @@ type dialect struct {
 	// itself, so that it can be run by hand as well.
 	schema []string
 
-	// db makes sure that no row is left out.
 	db *sqldb.Database
-
-	// schemas tells that tables may be in one of several name spaces.
-	schemas bool
-
-	// isolation is what write transactions ask for, whatever the server's or
-	// the connection's default.
-	isolation sql.IsolationLevel
 
 	// lock makes a transaction the only writer of an owner's rows, except for
 	// their last use. Its parameters are the owner and an instant, to which it
@@ -48,10 +38,6 @@ type dialect struct {
 	// lockAgain says that a transaction whose lock was refused can ask for it
 	// again, and so need not wait among all the others for a connection.
 	lockAgain bool
-
-	// busy tells that a transaction failed because of another one, and may
-	// succeed when it is rolled back and run again.
-	busy func(error) bool
 
 	// unlessTaken ends an INSERT, and lets it insert nothing, without an
 	// error, where a unique value is taken already. Empty where there is no
@@ -66,9 +52,6 @@ type dialect struct {
 	// before a query of its tables "revoked" and "counted". Empty if the database has
 	// no such statements.
 	revoke string
-
-	// unfit asks what is wrong with a connection; NULL means nothing.
-	unfit string
 
 	// Each of these follows the table's name in a query and makes the database use
 	// an index: for a key by its digest or id, for a list of all or of ended keys,
@@ -100,13 +83,6 @@ type dialect struct {
 	// prepare says that the driver sends a statement twice, to prepare it and
 	// to run it, unless it was prepared before.
 	prepare bool
-
-	// made tells that a step of the schema failed because an earlier try has
-	// done it. Nil where a migration that breaks off leaves nothing behind.
-	made func(error) bool
-
-	// alone runs do while nobody else migrates the same table.
-	alone func(ctx context.Context, s *Store, do func(execer) error) error
 }
 
 // dialects are one to a file.

@@ -7,12 +7,13 @@ import (
 	"math"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
 // Insert implements [store.Store].
 func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
-	return verb("insert", s.write(ctx, r.Owner, r.CreatedAt, func(tx *sql.Tx, at time.Time) (store.Record, error) {
+	return wrap("insert", s.write(ctx, r.Owner, r.CreatedAt, func(tx *sql.Tx, at time.Time) (store.Record, error) {
 		full, err := limit >= 0, error(nil)
 		if full {
 			full, err = s.exceeds(ctx, tx, r.Owner, at, limit-1)
@@ -45,7 +46,7 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 		return err
 	}
 	err = s.change(ctx, tx, s.sql.insert, args, r)
-	if errors.Is(err, errAltered) || s.dialect.unlessTaken != "" && !errors.Is(err, errSkipped) {
+	if errors.Is(err, errAltered) || s.dialect.unlessTaken != "" && !errors.Is(err, sqldb.ErrSkipped) {
 		return err
 	}
 	return s.reason(ctx, tx, r, err)
@@ -54,7 +55,7 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 // reason tells a duplicate from other failures of an INSERT, by a look at what
 // is there.
 func (s *Store) reason(ctx context.Context, tx *sql.Tx, r store.Record, failed error) error {
-	if failed == nil || s.dialect.busy(failed) {
+	if failed == nil || s.tables.IsBusy(failed) {
 		return failed
 	}
 	_, err := one(tx.QueryRowContext(ctx, s.sql.lookup, r.Digest[:]))

@@ -1,9 +1,7 @@
 package sqlstore
 
 import (
-	"database/sql"
 	_ "embed"
-	"errors"
 
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
@@ -25,17 +23,11 @@ var (
 var postgres = dialect{
 	schema:      []string{postgresSchema1, postgresSchema2, postgresSchema3, postgresSchema4},
 	db:          &sqldb.PostgreSQL,
-	schemas:     true,
-	isolation:   sql.LevelReadCommitted, // each statement sees what was committed while it waited for a lock
-	busy:        busyPostgres,
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	inOrder:     "ORDER BY digest FOR UPDATE OF k",
 	byExpiry:    "ORDER BY expires_at", // else, expecting to find a few rows soon, it reads the whole table for an owner with most of it
 	endless:     "expires_at DESC, ",
 	fence:       "OFFSET 0",
-	alone:       aloneInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
-
-	unfit: sqldb.PostgreSQLEncodings,
 
 	// A transaction that finds the row locked waits, and then sees what the other one wrote.
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
@@ -67,18 +59,4 @@ var postgres = dialect{
 		WHERE k.digest = locked.digest AND k.revoked_at IS NULL
 		AND (k.last_used_at IS NULL OR k.last_used_at < locked.at
 			OR k.last_used_at > locked.at + 86400000000 AND k.created_at <= locked.at)`,
-}
-
-// busyPostgres knows the errors of every driver that tells the SQLSTATE, as
-// pgx and lib/pq do.
-func busyPostgres(err error) bool {
-	var coded interface{ SQLState() string }
-	if !errors.As(err, &coded) {
-		return false
-	}
-	switch coded.SQLState() {
-	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock_timeout
-		return true
-	}
-	return false
 }

@@ -26,12 +26,12 @@ func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err
 		r, err = s.find(ctx, c, d)
 		return err
 	})
-	return r, verb("lookup", err)
+	return r, wrap("lookup", err)
 }
 
 // reading runs do on the pool for reads, and again if the database was busy.
 func (s *Store) reading(ctx context.Context, do func(*call) error) error {
-	return s.patiently(ctx, func() error { return s.reads.call(do) })
+	return s.tables.RetryBusy(ctx, func() error { return s.reads.call(do) })
 }
 
 // find keeps its statement prepared, where that spares the driver a question.
@@ -59,7 +59,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 		r, err = s.owned(ctx, c, owner, id)
 		return err
 	})
-	return r, verb("get", err)
+	return r, wrap("get", err)
 }
 
 // owned finds the row by its id alone and compares the owner here, which tells
@@ -80,7 +80,7 @@ func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.R
 // List implements [store.Store].
 func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err error) {
 	if err := q.Validate(); err != nil {
-		return page, verb("list", err)
+		return page, wrap("list", err)
 	}
 	q.Limit = q.PageSize()
 	err = s.reading(ctx, func(c *call) (err error) {
@@ -97,7 +97,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		page.Records = page.Records[:q.Limit]
 		page.Next = store.Cursor{CreatedAt: last.CreatedAt, ID: last.ID}
 	}
-	return page, verb("list", err)
+	return page, wrap("list", err)
 }
 
 // list reads at least one record more than the page holds, if there are so many.
@@ -132,7 +132,7 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, e
 		n, err = s.count(ctx, c, owner, at, math.MaxInt32)
 		return err
 	})
-	return n, verb("count", err)
+	return n, wrap("count", err)
 }
 
 // count stops at most in each of its ranges.

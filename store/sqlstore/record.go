@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/internal/text"
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -25,7 +26,7 @@ func values(r store.Record) ([]any, error) {
 	}
 	return []any{
 		r.Digest[:], r.ID, r.Owner, r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy, scopes, metadata,
-		micros(r.CreatedAt), micros(r.ExpiresAt), micros(r.DisabledAt), micros(r.RevokedAt), micros(r.LastUsedAt),
+		sqldb.Micros(r.CreatedAt), sqldb.Micros(r.ExpiresAt), sqldb.Micros(r.DisabledAt), sqldb.Micros(r.RevokedAt), sqldb.Micros(r.LastUsedAt),
 	}, nil
 }
 
@@ -36,8 +37,8 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	err := row.Scan(
 		digestColumn{&r.Digest}, &r.ID, &r.Owner, &r.Name, &r.Hint, &r.CreatedBy, &r.RevokeReason, &r.ReplacedBy,
 		jsonColumn{&r.Scopes}, jsonColumn{&r.Metadata},
-		timeColumn{&r.CreatedAt}, timeColumn{&r.ExpiresAt}, timeColumn{&r.DisabledAt},
-		timeColumn{&r.RevokedAt}, timeColumn{&r.LastUsedAt},
+		sqldb.Time{To: &r.CreatedAt}, sqldb.Time{To: &r.ExpiresAt}, sqldb.Time{To: &r.DisabledAt},
+		sqldb.Time{To: &r.RevokedAt}, sqldb.Time{To: &r.LastUsedAt},
 	)
 	if err != nil {
 		return store.Record{}, err
@@ -63,14 +64,6 @@ func sameRecords(rows, records []store.Record) bool {
 	return len(rows) == len(records) && !slices.ContainsFunc(records, func(r store.Record) bool {
 		return !same(byDigest[r.Digest], r)
 	})
-}
-
-// micros is how an instant is stored.
-func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMicro()
 }
 
 // Scopes and metadata are stored as JSON, nil as null.
@@ -117,18 +110,4 @@ func (c jsonColumn) Scan(src any) error {
 		return err
 	}
 	return json.Unmarshal([]byte(text.String), c.to)
-}
-
-type timeColumn struct{ to *time.Time }
-
-// Scan implements sql.Scanner.
-func (c timeColumn) Scan(src any) error {
-	var n sql.NullInt64
-	if err := n.Scan(src); err != nil {
-		return err
-	}
-	if n.Valid {
-		*c.to = time.UnixMicro(n.Int64).UTC()
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -24,7 +25,7 @@ func (s *Store) Revocations(ctx context.Context) (r store.Revocations, err error
 		err = fmt.Errorf("%w: it has %d rows", errNoCount, rows)
 	}
 	if err != nil {
-		return store.Revocations{}, verb("revocations", interrupted(ctx, err))
+		return store.Revocations{}, wrap("revocations", sqldb.WithContextError(ctx, err))
 	}
 	return r, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 			return r, true, nil
 		}
 		if !errors.Is(err, store.ErrNotFound) {
-			return store.Record{}, false, verb("revoke", err)
+			return store.Record{}, false, wrap("revoke", err)
 		}
 	}
 	err = s.write(ctx, owner, at, func(tx *sql.Tx, _ time.Time) (_ store.Record, err error) {
@@ -30,13 +31,13 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 		if r, changed = r.WithRevocation(at, reason); !changed {
 			return r, nil
 		}
-		if err = s.change(ctx, tx, s.sql.revoke, []any{micros(at), reason, id}, r); err != nil {
+		if err = s.change(ctx, tx, s.sql.revoke, []any{sqldb.Micros(at), reason, id}, r); err != nil {
 			return r, err
 		}
 		return r, s.countRevocations(ctx, tx, owner, 1)
 	})
 	if err != nil {
-		return store.Record{}, false, verb("revoke", err)
+		return store.Record{}, false, wrap("revoke", err)
 	}
 	return r, changed, nil
 }
@@ -44,7 +45,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 // revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound,
 // and the caller rolls back, if there is no such record that is not revoked.
 func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, at time.Time, reason string) (store.Record, error) {
-	row := countedRow{tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, micros(at), micros(at), reason, id, micros(at), slotOf(owner)), new(bool)}
+	row := countedRow{tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, sqldb.Micros(at), sqldb.Micros(at), reason, id, sqldb.Micros(at), slotOf(owner)), new(bool)}
 	r, err := scan(row)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -76,7 +77,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		if err != nil || len(revoked) == 0 {
 			return last, err
 		}
-		args := []any{micros(at), reason, owner}
+		args := []any{sqldb.Micros(at), reason, owner}
 		for i := range revoked {
 			revoked[i], _ = revoked[i].WithRevocation(at, reason)
 			last = revoked[i] // all of them stand or fall with it
@@ -88,7 +89,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		return last, s.countRevocations(ctx, tx, owner, len(revoked))
 	})
 	if err != nil {
-		return nil, verb("revoke all", err)
+		return nil, wrap("revoke all", err)
 	}
 	return revoked, nil
 }

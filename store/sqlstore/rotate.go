@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -21,8 +22,8 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		if err := s.insert(ctx, tx, now); err != nil {
 			return now, err
 		}
-		err = s.change(ctx, tx, s.sql.replace, []any{old.ReplacedBy, micros(old.ExpiresAt),
-			micros(old.RevokedAt), old.RevokeReason, old.ID}, old)
+		err = s.change(ctx, tx, s.sql.replace, []any{old.ReplacedBy, sqldb.Micros(old.ExpiresAt),
+			sqldb.Micros(old.RevokedAt), old.RevokeReason, old.ID}, old)
 		if err == nil && !old.RevokedAt.IsZero() {
 			return now, s.countRevocations(ctx, tx, owner, 1)
 		}
@@ -36,7 +37,7 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 		return now, err
 	})
 	if err != nil {
-		return store.Record{}, store.Record{}, verb("rotate", err)
+		return store.Record{}, store.Record{}, wrap("rotate", err)
 	}
 	return old, now, nil
 }

@@ -1,9 +1,7 @@
 package sqlstore
 
 import (
-	"database/sql"
 	_ "embed"
-	"errors"
 
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
@@ -23,11 +21,9 @@ var (
 )
 
 var sqlite = dialect{
-	schema:    []string{sqliteSchema1, sqliteSchema2, sqliteSchema3, sqliteSchema4},
-	db:        &sqldb.SQLite,
-	isolation: sql.LevelSerializable, // SQLite has no other
-	prepare:   true,
-	alone:     aloneInTransaction(""), // lockVersion writes, and there is one writer
+	schema:  []string{sqliteSchema1, sqliteSchema2, sqliteSchema3, sqliteSchema4},
+	db:      &sqldb.SQLite,
+	prepare: true,
 
 	// Without statistics, SQLite may choose another index of the owner.
 	byCount:    "INDEXED BY keyhatch_keys_current", // it has all columns that are needed
@@ -47,13 +43,6 @@ var sqlite = dialect{
 	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = max(latest, excluded.latest) RETURNING latest`,
 	lockAgain: true,
-
-	// A result code's low byte is the primary one.
-	busy: func(err error) bool {
-		const busy = 5
-		var coded interface{ Code() int }
-		return errors.As(err, &coded) && coded.Code()&0xff == busy
-	},
 
 	touch: `UPDATE keyhatch_keys AS k SET last_used_at = u.at
 		FROM (SELECT unhex(value ->> 0) AS digest, value ->> 1 AS at FROM json_each(?)) AS u

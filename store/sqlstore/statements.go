@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"strings"
-
-	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
 const columns = `digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
@@ -11,13 +9,12 @@ const columns = `digest, id, owner, name, hint, created_by, revoke_reason, repla
 
 // statements are the SQL of a Store, for its table and its database.
 type statements struct {
-	lookup, get, first, next, batch   string
-	current, ended                    string
-	count, insert, revoke, replace    string
-	lock, latest, touch               string
-	createVersion, noVersion, version string
-	revocations, countRevocations     string
-	returning, revokeAtOnce           string
+	lookup, get, first, next, batch string
+	current, ended                  string
+	count, insert, revoke, replace  string
+	lock, latest, touch             string
+	revocations, countRevocations   string
+	returning, revokeAtOnce         string
 }
 
 func (s *Store) statements() statements {
@@ -61,12 +58,6 @@ func (s *Store) statements() statements {
 		returning: ` RETURNING ` + columns,
 		revokeAtOnce: s.text(s.dialect.revoke + s.dialect.db.Whole(
 			`SELECT `+columns+`, EXISTS (SELECT 1 FROM counted) FROM revoked`, DefaultTable)),
-
-		createVersion: s.text(`CREATE TABLE IF NOT EXISTS keyhatch_keys_version (
-			id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL)`),
-		noVersion: s.text(`INSERT INTO keyhatch_keys_version (id, version)
-			SELECT 1, 0 WHERE NOT EXISTS (SELECT 1 FROM keyhatch_keys_version) ` + s.dialect.unlessTaken),
-		version: s.text(`SELECT version FROM keyhatch_keys_version WHERE id = 1`),
 	}
 }
 
@@ -130,17 +121,8 @@ func (s *Store) byDigests(n int) string {
 // read turns a SELECT statement into one that fails if the database may leave out
 // keys.
 func (s *Store) read(statement string) string {
-	return s.text(s.dialect.db.Whole(statement, DefaultTable))
+	return s.tables.Read(statement, "")
 }
 
-// text turns a statement into the database's own: its placeholders, and its
-// tables' names. Nothing else is ever put into a statement.
-func (s *Store) text(statement string) string { return s.named(s.schema, s.dialect.db.Text(statement)) }
-
-// named puts in the names of tables and indexes.
-func (s *Store) named(schema, statement string) string {
-	return s.dialect.db.Replace(sqldb.Names{
-		Default: DefaultTable, Table: s.table, Schema: schema,
-		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced", "_current"},
-	}, statement)
-}
+// text adapts a statement to the database; see [sqldb.Tables.Text].
+func (s *Store) text(statement string) string { return s.tables.Text(statement) }

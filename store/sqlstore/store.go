@@ -4,23 +4,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
 // DefaultTable is the name of the table where Options name none.
 const DefaultTable = "keyhatch_keys"
-
-// What is longer than 63 bytes PostgreSQL cuts off, endings included.
-var tableName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
-
-// Refusing these endings keeps the names of any two tables apart, including those
-// of package sqlprovider.
-var endings = regexp.MustCompile(`_(list|live|replaced|current|owners|version|revocations|at|overrides|events)$`)
 
 // Options adjust a Store. The zero value is right for most.
 type Options struct {
@@ -55,9 +47,7 @@ type Options struct {
 type Store struct {
 	writes, reads *pool
 	dialect       *dialect
-	schema, table string
-	found         bool // the schema, by Migrate
-	binding       sync.Mutex
+	tables        *sqldb.Tables
 	sql           statements
 	lookup        atomic.Pointer[sql.Stmt]
 	locked        atomic.Pointer[time.Time] // when a lock that can be asked for again was had last
@@ -76,16 +66,14 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 		return nil, err
 	}
 	opts := o.withDefaults(db)
-	if !tableName.MatchString(opts.Table) {
-		return nil, fmt.Errorf("sqlstore: Options.Table: %q does not match %s", opts.Table, tableName)
+	if option, err := dialect.db.CheckNames(opts.Table, opts.Schema); err != nil {
+		return nil, fmt.Errorf("sqlstore: %s: %w", option, err)
 	}
-	if endings.MatchString(opts.Table) {
-		return nil, fmt.Errorf("sqlstore: Options.Table: %q has an ending that the names of keyhatch's other tables and indexes have", opts.Table)
-	}
-	if opts.Schema != "" && (!dialect.schemas || !tableName.MatchString(opts.Schema)) {
-		return nil, fmt.Errorf("sqlstore: Options.Schema: %q is not a name that %s takes", opts.Schema, d)
-	}
-	s := &Store{writes: &pool{DB: db}, dialect: dialect, schema: opts.Schema, table: opts.Table}
+	tables := &sqldb.Tables{Database: dialect.db, Pool: db, Steps: dialect.schema, Names: sqldb.Names{
+		Default: DefaultTable, Table: opts.Table, Schema: opts.Schema,
+		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced", "_current"},
+	}}
+	s := &Store{writes: &pool{DB: db}, dialect: dialect, tables: tables}
 	if s.reads = s.writes; opts.Reads != db {
 		s.reads = &pool{DB: opts.Reads}
 	}
@@ -96,11 +84,7 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 // Schema returns the schema of PostgreSQL or the database of MySQL that statements name:
 // Options.Schema, or else the one that [Store.Migrate] has found. It returns "" if
 // there is neither.
-func (s *Store) Schema() string {
-	s.binding.Lock()
-	defer s.binding.Unlock()
-	return s.schema
-}
+func (s *Store) Schema() string { return s.tables.Schema() }
 
 func (o *Options) withDefaults(db *sql.DB) Options {
 	var opts Options

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -21,12 +22,12 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	case len(uses) <= touchSize:
 		// Without a transaction, which a program that is stopped in it would
 		// leave open, and its keys locked: nobody could revoke them.
-		err := s.patiently(ctx, func() error {
+		err := s.tables.RetryBusy(ctx, func() error {
 			return s.writes.call(func(c *call) error { return s.touch(ctx, c, uses) })
 		})
-		return verb("touch", interrupted(ctx, err))
+		return wrap("touch", sqldb.WithContextError(ctx, err))
 	}
-	return verb("touch", s.transact(ctx, func(tx *sql.Tx) error {
+	return wrap("touch", s.transact(ctx, func(tx *sql.Tx) error {
 		for chunk := range slices.Chunk(uses, touchSize) {
 			if err := s.touch(ctx, tx, chunk); err != nil {
 				return err
@@ -36,7 +37,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	}))
 }
 
-func (s *Store) touch(ctx context.Context, e execer, uses []store.Use) error {
+func (s *Store) touch(ctx context.Context, e sqldb.Execer, uses []store.Use) error {
 	_, err := e.ExecContext(ctx, s.sql.touch, pairs(uses))
 	return err
 }

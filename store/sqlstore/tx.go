@@ -5,21 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
-	"github.com/keyhatch/keyhatch/internal/guard"
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
-)
-
-// Patience is how long a call goes on trying again after it was refused because
-// of others, if its context does not end sooner. How long a statement waits for
-// a lock before that is up to the context and to the database.
-const (
-	patience   = 5 * time.Second
-	grace      = 50 * time.Millisecond // for what ends with its context by itself, and better
-	firstPause = time.Millisecond
-	longPause  = 4 * time.Millisecond // or a busy SQLite file goes to whoever had it last
 )
 
 // write runs do in a transaction that is the only writer of the owner's rows,
@@ -67,7 +56,7 @@ func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, at, began ti
 	if last := s.locked.Load(); last != nil && last.After(began) {
 		began = *last
 	}
-	err = s.patientlySince(ctx, began, ask)
+	err = s.tables.RetryBusySince(ctx, began, ask)
 	if err == nil {
 		now := time.Now()
 		s.locked.Store(&now)
@@ -88,16 +77,13 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 	var latest int64
 	err := row().Scan(&latest)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && latest < at.UnixMicro() {
-		err = errSkipped
+		err = sqldb.ErrSkipped
 	}
 	return time.UnixMicro(latest).UTC(), err
 }
 
-// These say that a statement succeeded and did not do what it says.
-var (
-	errSkipped = errors.New("the database skipped a write: use no triggers and no rules on keyhatch's tables that skip writes")
-	errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
-)
+// errAltered is the error of a statement that succeeded and wrote something else.
+var errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
 
 // change runs a statement that leaves these records of one owner changed. It
 // returns an error unless the database then holds them so.
@@ -113,7 +99,7 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, statement string, args [
 	case err != nil:
 		return err
 	case len(rows) < len(left):
-		return errSkipped
+		return sqldb.ErrSkipped
 	case !sameRecords(rows, left):
 		return errAltered
 	}
@@ -134,7 +120,7 @@ var errCommit = errors.New("commit failed, the write may have happened")
 
 func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	var tx *sql.Tx
-	err := s.patiently(ctx, func() (err error) {
+	err := s.tables.RetryBusy(ctx, func() (err error) {
 		tx, err = s.attempt(ctx, do)
 		return err
 	})
@@ -142,7 +128,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 		return err
 	}
 	// Not tried again, since it may have happened.
-	if err := within(ctx, tx.Commit); err != nil {
+	if err := sqldb.Within(ctx, tx.Commit); err != nil {
 		return fmt.Errorf("%w: %w", errCommit, err)
 	}
 	s.writes.served.Add(1)
@@ -158,14 +144,14 @@ func (s *Store) holds(ctx context.Context, left store.Record) bool {
 
 func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, error) {
 	served := s.writes.served.Load()
-	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation})
+	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.tables.Isolation})
 	if err != nil {
-		return nil, s.writes.unserved(served, interrupted(ctx, err))
+		return nil, s.writes.unserved(served, sqldb.WithContextError(ctx, err))
 	}
 	begun := tx
 	defer func() { // also when the driver panics
 		if begun != nil {
-			within(ctx, begun.Rollback) // the first error says more
+			sqldb.Within(ctx, begun.Rollback) // the first error says more
 		}
 	}()
 	if err := do(tx); err != nil {
@@ -173,51 +159,4 @@ func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, e
 	}
 	begun = nil
 	return tx, nil
-}
-
-// within ends a transaction, or gives up on that when the context ends: most
-// drivers wait for a server that does not answer for as long as TCP does.
-func within(ctx context.Context, end func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- guard.Run(end) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(grace):
-		return ctx.Err()
-	}
-}
-
-// patiently calls try until it does not fail because of other transactions.
-func (s *Store) patiently(ctx context.Context, try func() error) error {
-	return s.patientlySince(ctx, time.Now(), try)
-}
-
-// patientlySince does so until patience has passed since then.
-func (s *Store) patientlySince(ctx context.Context, began time.Time, try func() error) error {
-	giveUp := began.Add(patience)
-	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		err := try()
-		if err == nil || !s.dialect.busy(err) || time.Now().After(giveUp) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return interrupted(ctx, err)
-		case <-time.After(pause/2 + rand.N(pause)): // so that two do not meet again
-		}
-	}
-}
-
-// interrupted adds the context's error to one that a driver gave in its place.
-func interrupted(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() == nil || errors.Is(err, ctx.Err()) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -13,7 +14,7 @@ import (
 func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r store.Record, err error) {
 	set, err := named(c)
 	if err != nil {
-		return store.Record{}, verb("update", err)
+		return store.Record{}, wrap("update", err)
 	}
 	err = s.write(ctx, owner, c.At, func(tx *sql.Tx, at time.Time) (_ store.Record, err error) {
 		if r, err = s.owned(ctx, tx, owner, id); err != nil {
@@ -26,7 +27,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 		return r, s.update(ctx, tx, r, set)
 	})
 	if err != nil {
-		return store.Record{}, verb("update", err)
+		return store.Record{}, wrap("update", err)
 	}
 	return r, nil
 }
@@ -71,10 +72,10 @@ func named(c store.Change) (set assignments, err error) {
 		set.add("metadata", metadata)
 	}
 	if c.ExpiresAt != nil {
-		set.add("expires_at", micros(*c.ExpiresAt))
+		set.add("expires_at", sqldb.Micros(*c.ExpiresAt))
 	}
 	if c.DisabledAt != nil {
-		set.add("disabled_at", micros(*c.DisabledAt))
+		set.add("disabled_at", sqldb.Micros(*c.DisabledAt))
 	}
 	return set, nil
 }

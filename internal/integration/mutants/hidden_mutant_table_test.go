@@ -64,10 +64,10 @@ var hiddenMutants = []mutant{
 		"<> 'utf8mb4' THEN",
 		"= 'none' THEN",
 	}, "./internal/integration/databases", "TestMySQLCharsetOfAColumn"},
-	{"SQL: each connection goes by its own search path", "store/sqlstore/migrate.go", edits{
-		"s.schema, s.found = schema, true",
-		"s.found = schema != \"\"",
-		"return s.each(func(pool *sql.DB) error { return s.check(ctx, pool) })",
+	{"SQL: each connection goes by its own search path", "internal/sqldb/tables.go", edits{
+		"t.Names.Schema, t.found = schema, true\n\treturn rename()",
+		"t.found = schema != \"\"\n\treturn nil",
+		"return t.Check(ctx, pool, t.Names.Schema, tables...)",
 		"return nil",
 	}, "./internal/integration/databases", "TestSearchPath|TestTemporaryTablesHideNothing"},
 	{"PostgreSQL: second table in another schema", "internal/sqldb/sqldb.go", edits{

@@ -22,7 +22,7 @@ var sqlMutants = []mutant{
 	}, "./store/sqlitestore", "TestStore|TestLimitHoldsAcrossProcesses"},
 	{"SQL: limit counted before the transaction", "store/sqlstore/insert.go", edits{
 		"\t\tcase full:\n", "\t\tcase full && s == nil:\n",
-		"\treturn verb(\"insert\", s.write(",
+		"\treturn wrap(\"insert\", s.write(",
 		`	page, err := s.List(ctx, store.Query{Owner: r.Owner})
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ var sqlMutants = []mutant{
 	if limit >= 0 && len(page.Records) >= limit {
 		return store.ErrLimit
 	}
-	return verb("insert", s.write(`,
+	return wrap("insert", s.write(`,
 	}, "./store/sqlitestore", "TestLimitHoldsAcrossProcesses"},
 	{"SQL: rotation not held to the limit", "store/sqlstore/rotate.go", edits{
 		"if err == nil && over {",
@@ -65,8 +65,8 @@ var sqlMutants = []mutant{
 		`if s.dialect.revoke == "-" {`,
 	}, "./internal/integration/databases", "TestRevokeIsOneStatement"},
 	{"PostgreSQL: a revocation in one statement moves no latest instant", "store/sqlstore/revoke.go", edits{
-		"s.sql.revokeAtOnce, owner, micros(at), micros(at), reason, id, micros(at),",
-		"s.sql.revokeAtOnce, owner, 0, micros(at), reason, id, 0,",
+		"s.sql.revokeAtOnce, owner, sqldb.Micros(at), sqldb.Micros(at), reason, id, sqldb.Micros(at),",
+		"s.sql.revokeAtOnce, owner, 0, sqldb.Micros(at), reason, id, 0,",
 	}, "./internal/integration/databases", "TestRevokeIsOneStatement"},
 	{"PostgreSQL: a revocation in one statement goes through uncounted", "store/sqlstore/revoke.go", edits{
 		"case !*row.counted:",
@@ -109,14 +109,14 @@ var sqlMutants = []mutant{
 		"if !s.dialect.lockAgain {",
 	}, "./store/sqlitestore", "TestPoolsOfTheHost"},
 	{"SQLite: who waits for the lock gives up five seconds after the one before", "store/sqlstore/tx.go", edits{
-		"s.patientlySince(ctx, began, ask)",
-		"s.patiently(ctx, ask)",
+		"s.tables.RetryBusySince(ctx, began, ask)",
+		"s.tables.RetryBusy(ctx, ask)",
 	}, "./store/sqlitestore", "TestAllGiveUpTogether"},
 	{"SQL: commit left out", "store/sqlstore/tx.go", edits{
-		"if err := within(ctx, tx.Commit); err != nil {",
-		"if err := within(ctx, tx.Rollback); err != nil {",
+		"if err := sqldb.Within(ctx, tx.Commit); err != nil {",
+		"if err := sqldb.Within(ctx, tx.Rollback); err != nil {",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: a busy database is an outage", "store/sqlstore/sqlite.go", edits{
+	{"SQL: a busy database is an outage", "internal/sqldb/sqlite.go", edits{
 		"return errors.As(err, &coded) && coded.Code()&0xff == busy",
 		"return errors.As(err, &coded) && coded.Code() < 0 && busy > 0",
 	}, "./store/sqlitestore", "TestLockedFileHonoursTheContext|TestLimitHoldsAcrossProcesses|TestThousandConcurrentCreates|TestTenProcesses"},
@@ -224,11 +224,11 @@ var sqlMutants = []mutant{
 		"ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)",
 		"ON keyhatch_keys (owner, expires_at, created_at, id)",
 	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
-	{"SQL: later schema opened", "store/sqlstore/migrate.go", edits{
+	{"SQL: later schema opened", "internal/sqldb/tables.go", edits{
 		"if version < 0 || version > newest {",
 		"if version > newest {\n\t\treturn nil\n\t}\n\tif version < 0 {",
 	}, "./store/sqlitestore", "TestOpenRefusesANewerSchema"},
-	{"SQL: times cut to seconds", "store/sqlstore/record.go", edits{
+	{"SQL: times cut to seconds", "internal/sqldb/columns.go", edits{
 		"return t.UnixMicro()",
 		"return t.Unix() * 1e6",
 	}, "./store/sqlitestore", "TestStore"},
@@ -241,14 +241,14 @@ var sqlMutants = []mutant{
 		"return nil",
 	}, "./internal/integration/databases", "TestCommitThatDoesNotArrive"},
 	{"SQL: commit waits for a server that says nothing", "store/sqlstore/tx.go", edits{
-		"within(ctx, tx.Commit)",
+		"sqldb.Within(ctx, tx.Commit)",
 		"tx.Commit()",
 	}, "./internal/integration/databases", "TestSilentServerHoldsNobody"},
 	{"SQL: transaction left open by a panic", "store/sqlstore/tx.go", edits{
 		"if begun != nil {",
 		"if begun != nil && s == nil {",
 	}, "./internal/integration/databases", "TestPanicLeavesNoTransaction"},
-	{"MySQL: dirty reads accepted", "store/sqlstore/mysql.go", edits{
+	{"MySQL: dirty reads accepted", "internal/sqldb/mysql.go", edits{
 		"= 'READ-UNCOMMITTED'",
 		"= 'NONE'",
 	}, "./internal/integration/databases", "TestMigrateRefusesSettings"},
