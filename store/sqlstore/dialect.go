@@ -20,37 +20,36 @@ const (
 	MySQL Dialect = "mysql"
 )
 
-// A dialect is what differs from one database to the next. In its statements
-// the tables go by their default names and each parameter is a question mark.
+// A dialect holds the differences between databases. Its statements use the tables'
+// default names, and question marks as placeholders.
 type dialect struct {
-	// schema holds the steps to version 1, 2 and so on. Each sets the version
-	// itself, so that it can be run by hand as well.
+	// schema holds the steps to version 1, 2 and so on; see [sqldb.Tables].
 	schema []string
 
 	db *sqldb.Database
 
-	// lock makes a transaction the only writer of an owner's rows, except for
-	// their last use. Its parameters are the owner and an instant, to which it
-	// moves the owner's latest instant if that is earlier. It returns the latest
-	// instant, unless latest is a statement that reads it.
+	// lock makes a transaction the only writer of an owner's rows, except for last
+	// uses. Its parameters are the owner and an instant. It advances the owner's latest
+	// instant to that, unless it is later, and returns it. If lock cannot return it,
+	// the statement latest reads it.
 	lock, latest string
 
-	// lockAgain says that a transaction whose lock was refused can ask for it
-	// again, and so need not wait among all the others for a connection.
+	// lockAgain reports whether a transaction that did not get the lock can try again,
+	// so that it need not give up its connection.
 	lockAgain bool
 
-	// unlessTaken ends an INSERT, and lets it insert nothing, without an
-	// error, where a unique value is taken already. Empty where there is no
-	// such thing.
+	// unlessTaken ends an INSERT so that it inserts nothing, without an error, if a
+	// unique value already exists. It is empty if readBack is set or the database has no
+	// such clause.
 	unlessTaken string
 
-	// readBack says that what a statement wrote is read again, and not returned by
-	// the statement itself.
+	// readBack reports whether written rows are read again, since the statement itself
+	// cannot return them as they are stored.
 	readBack bool
 
-	// revoke locks, revokes a record and counts that, in one statement that goes
-	// before a query of its tables "revoked" and "counted". Empty if the database has
-	// no such statements.
+	// revoke locks the owner, revokes a record and counts the revocation. A query of its
+	// tables "revoked" and "counted" must follow, as one statement with it. It is empty
+	// if the database has no such statements.
 	revoke string
 
 	// Each of these follows the table's name in a query and makes the database use
@@ -72,20 +71,20 @@ type dialect struct {
 	// look better.
 	fence string
 
-	// inOrder ends a query of rows that the transaction goes on to change, and
-	// locks them in the order in which Touch does.
+	// inOrder ends a query of rows that the transaction will change. It locks them in
+	// the same order as Touch.
 	inOrder string
 
-	// touch records a batch of uses, which it takes as one JSON array of
-	// ["hexadecimal digest", microseconds], and locks rows in its order.
+	// touch records a batch of uses. Its parameter is a JSON array of
+	// ["hexadecimal digest", microseconds]. It locks rows in the order of the array.
 	touch string
 
-	// prepare says that the driver sends a statement twice, to prepare it and
-	// to run it, unless it was prepared before.
+	// prepare reports whether the driver needs two round trips for a statement that was
+	// not prepared before.
 	prepare bool
 }
 
-// dialects are one to a file.
+// dialects holds the dialects of all supported databases.
 var dialects = map[Dialect]*dialect{SQLite: &sqlite, PostgreSQL: &postgres, MySQL: &mysql}
 
 func (d Dialect) resolve() (*dialect, error) {

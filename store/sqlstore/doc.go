@@ -1,15 +1,14 @@
-// Package sqlstore keeps keyhatch's records in a SQL database that the host
-// already has, through [database/sql]. It imports no driver: the host opens
-// the *sql.DB, says which [Dialect] the database speaks, and remains the one
-// who closes it.
+// Package sqlstore keeps keyhatch's records in a SQL database that the host already
+// has, through [database/sql]. It imports no driver: the host opens the *sql.DB, names
+// the [Dialect] of the database, and closes the *sql.DB in the end.
 //
 //	st, err := sqlstore.New(db, sqlstore.PostgreSQL, nil)
 //	err = st.Migrate(ctx)
 //	keys, err := apikey.New(st, nil)
 //
-// Package sqlitestore opens a SQLite file, and package pgstore a pool of
-// PostgreSQL connections, with all the care described here. The tests of this
-// package are there and in internal/integration/databases, since they need drivers.
+// Package sqlitestore opens a SQLite file, and package pgstore a pool of PostgreSQL
+// connections, with all settings that this page recommends. The tests of this package
+// are in those packages and in internal/integration/databases, since they need drivers.
 //
 // # Tables
 //
@@ -72,102 +71,95 @@
 //
 // # Hidden rows
 //
-// A key whose row the database leaves out would be refused as unknown, its owner
-// would see an empty list, and RevokeAll would revoke nothing. So the database
-// must fail instead: Migrate returns an error that names the cause, and a call of
-// a Store at work returns an error, which is an outage, if
+// If the database left out the row of a key, the key would be refused as unknown, its
+// owner would see an empty list, and RevokeAll would revoke nothing. So statements fail
+// instead. Migrate returns an error that names the cause, and every later call returns
+// an error, which is an outage, if
 //
-//   - row-level security of PostgreSQL applies to the user, whatever its policies
-//     are: give the user BYPASSRLS, or disable it on the tables;
-//   - a view, or on PostgreSQL a foreign table, is in a table's place (a SQLite
-//     file is examined by Migrate alone);
+//   - row-level security of PostgreSQL applies to the user, with any policy: give the
+//     user BYPASSRLS, or disable row-level security on the tables;
+//   - a view, or on PostgreSQL a foreign table, replaces a table (on SQLite only Migrate
+//     checks this);
 //   - the server is a standby of PostgreSQL 14 or later, or has @@read_only or
 //     @@innodb_read_only on, as replicas of MySQL and MariaDB do;
 //   - sql_select_limit of MySQL is set.
 //
-// Migrate also returns an error if [Options.Reads] lead to another server or
-// database than the pool for writes, and if the tables are in a schema outside the
-// search path. What is left to the host: a proxy that sends reads to a replica,
-// logical replication, and on MySQL a temporary table with the table's name.
+// Migrate also returns an error if [Options.Reads] leads to another server or database
+// than the pool for writes, and if the tables are in a schema outside the search path.
+// Three cases cannot be detected: a proxy that sends reads to a replica, logical
+// replication, and on MySQL a temporary table with the table's name.
 //
 // # PostgreSQL
 //
-// PostgreSQL 13 or later is needed, and a driver whose errors have a method
-// SQLState() string, as pgx's and lib/pq's do. The encoding of the database must
-// be UTF8 or SQL_ASCII; others have no place for most characters, and Migrate
-// refuses them. idle_in_transaction_session_timeout=10s is worth having there: otherwise
-// a program that vanishes inside a write holds its owner's lock until the server
-// notices, which by default takes hours.
+// PostgreSQL 13 or later is required, and a driver whose errors have a method
+// SQLState() string, as those of pgx and lib/pq have. The encoding of the database must
+// be UTF8 or SQL_ASCII; Migrate refuses others, which lack most characters. Set
+// idle_in_transaction_session_timeout=10s: otherwise a program that disappears during a
+// write holds its owner's lock until the server notices, which takes hours by default.
 //
-// A pooler that lends a connection for a transaction at a time, such as
-// PgBouncer, mixes up statements that were prepared before. With pgx set
-// default_query_exec_mode=cache_describe, and never describe_exec; with lib/pq set
-// binary_parameters=yes, without which a look-up may be answered with another
-// one's "not found". Package pgstore finds out by itself.
+// A pooler that assigns connections to single transactions, such as PgBouncer, mixes up
+// prepared statements. With pgx set default_query_exec_mode=cache_describe, and never
+// describe_exec. With lib/pq set binary_parameters=yes: without it, a look-up may return
+// the "not found" of another one. Package pgstore detects the pooler by itself.
 //
-// What was acknowledged is as durable as synchronous_commit and fsync make it:
-// with the first one off, a crash of the server brings back keys that were
-// revoked just before.
+// Acknowledged writes are as durable as synchronous_commit and fsync make them. If
+// synchronous_commit is off, a crash of the server can undo the latest revocations.
 //
 // # MySQL and MariaDB
 //
-// MySQL 8.0.16 or MariaDB 10.6 or later is needed, and the driver
-// github.com/go-sql-driver/mysql, whose texts of errors tell a deadlock from
-// other failures. clientFoundRows, interpolateParams, parseTime and any sql_mode
-// but EMPTY_STRING_IS_NULL are taken as they are, since what was written is read
-// again before it is committed. Without autocommit, at READ UNCOMMITTED and with
-// a charset other than utf8mb4, Migrate fails. These parameters in the data
-// source name are worth having:
+// MySQL 8.0.16 or MariaDB 10.6 or later is required, and the driver
+// github.com/go-sql-driver/mysql, since the texts of its errors identify deadlocks.
+// clientFoundRows, interpolateParams, parseTime and every sql_mode except
+// EMPTY_STRING_IS_NULL are supported, since records are read again before a write is
+// committed. Migrate returns an error without autocommit, at READ UNCOMMITTED, and with a
+// charset other than utf8mb4. These parameters of the data source name are recommended:
 //
-//   - innodb_lock_wait_timeout=5, in seconds, where the default is 50: MySQL does
-//     not learn that a caller who waits for a lock has gone.
-//   - readTimeout=10s and writeTimeout=10s: a connection to a server that is gone
-//     without a word is given up then, and not when TCP does so.
-//   - On MariaDB idle_transaction_timeout=10, in seconds: otherwise a program
-//     that vanishes inside a write holds its owner's lock until the server
-//     notices, which by default takes hours.
+//   - innodb_lock_wait_timeout=5, in seconds. The default is 50, and MySQL does not
+//     notice when the caller that waits for a lock has given up.
+//   - readTimeout=10s and writeTimeout=10s: otherwise a connection to a server that has
+//     disappeared ends only when TCP times out.
+//   - On MariaDB idle_transaction_timeout=10, in seconds: otherwise a program that
+//     disappears during a write holds its owner's lock until the server notices, which
+//     takes hours by default.
 //
-// All writes and reads go to one node of a cluster. On Galera and group
-// replication a lock of one node does not hold on the others, so that limits
-// and rotations would not either. Replication by statement
-// (binlog_format=STATEMENT) does not go with READ COMMITTED, which writes ask
-// for. What was acknowledged is as durable as innodb_flush_log_at_trx_commit=1
-// and sync_binlog=1 make it.
+// Send all writes and reads to one node of a cluster. On Galera and group replication,
+// a lock on one node does not hold on the others, so limits and rotations would not hold
+// either. Replication by statement (binlog_format=STATEMENT) is incompatible with READ
+// COMMITTED, which writes use. Acknowledged writes are as durable as
+// innodb_flush_log_at_trx_commit=1 and sync_binlog=1 make them.
 //
 // # SQLite
 //
-// SQLite 3.41 or later is needed. These settings belong in the data source
-// name, so that every connection of the pool gets them:
+// SQLite 3.41 or later is required. Set these in the data source name, so that every
+// connection of the pool has them:
 //
-//   - journal_mode(WAL): readers do not wait for the writer, nor it for them.
-//   - synchronous(FULL): what was acknowledged survives a power cut. NORMAL
-//     loses the last transactions then, revocations among them, though a crash
-//     of the process alone loses nothing.
-//   - busy_timeout(10): milliseconds that the database itself waits for a lock.
-//     SQLite does not notice a cancelled context while it waits, so keep it
-//     short; this package waits on with an eye on the context, for up to five
-//     seconds, and a write for longer while others of its Store get the lock.
+//   - journal_mode(WAL): readers and the writer do not wait for each other.
+//   - synchronous(FULL): acknowledged writes survive a power failure. With NORMAL, a
+//     power failure loses the latest transactions, including revocations; a crash of
+//     the process alone loses nothing.
+//   - busy_timeout(10): the milliseconds that SQLite itself waits for a lock. SQLite
+//     does not notice a cancelled context while it waits, so keep it short. This package
+//     then waits for up to five seconds, or until the context ends. A write waits longer
+//     while other writes of its Store get the lock.
 //
-// Every change of a key takes the write lock first, so that none fails halfway
-// because another came between. Leave _txlock as it is, deferred: a transaction
-// that is refused the lock can then keep its connection while it asks again,
-// where a BEGIN that is refused waits for a connection once more, and
-// database/sql gives those to anyone. Give the writes a pool of their
-// own with SetMaxOpenConns(1), and the reads another one, see [Options.Reads]:
-// writers then queue in Go instead of polling a file lock. A database in memory
-// must have one connection in all, since each connection has its own database.
+// Every change of a key takes the write lock first, so that no other change can come
+// between its statements. Do not change _txlock from deferred: then a transaction keeps
+// its connection while it waits for the lock, whereas a BEGIN that fails has to wait for
+// a connection again. Use a pool with SetMaxOpenConns(1) for writes and another pool for
+// reads, see [Options.Reads]: writers then queue in Go instead of polling a file lock. A
+// database in memory must have one connection in all, since each connection has its own
+// database.
 //
-// Waiting for a lock depends on the driver's errors having a method Code() int
-// that answers SQLite's result code, as modernc.org/sqlite's have. With others
-// a locked database is reported at once, or after their own busy timeout.
+// This package waits for locks only if the driver's errors have a method Code() int that
+// returns SQLite's result code, as those of modernc.org/sqlite have. With other drivers,
+// a locked database is an error at once, or after the driver's own timeout.
 //
 // # Errors
 //
-// What is none of the sentinels of package store is an outage. When a commit
-// fails, as when the connection breaks while it is under way, the record is
-// read again: if it is as it was to be left, the call succeeded after all.
-// Otherwise the error says that the write may have happened, and nothing is
-// tried again. What is read again is there for every later reader; whether a
-// synchronous standby has it too is not known then. A row that does not hold a record, because something else wrote
+// Every error other than the sentinels of package store is an outage. If a commit fails,
+// for example because the connection breaks, the record is read again. If it has been
+// written, the call succeeds: every later reader finds it, but a synchronous standby may
+// not have it. Otherwise the error says that the write may have happened, and the write
+// is not retried. A row that is not a valid record, because another program has written
 // to the table, is an error too.
 package sqlstore

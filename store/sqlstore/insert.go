@@ -21,7 +21,7 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 		if err == nil {
 			err = s.insert(ctx, tx, r)
 		}
-		// A caller who repeats an insert learns that, also at the limit.
+		// A caller that repeats an insert at the limit must get ErrDuplicate.
 		switch {
 		case err != nil:
 			return r, err
@@ -52,8 +52,8 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, r store.Record) error {
 	return s.reason(ctx, tx, r, err)
 }
 
-// reason tells a duplicate from other failures of an INSERT, by a look at what
-// is there.
+// reason returns ErrDuplicate if the INSERT has failed because of a record that exists,
+// and otherwise its error.
 func (s *Store) reason(ctx context.Context, tx *sql.Tx, r store.Record, failed error) error {
 	if failed == nil || s.tables.IsBusy(failed) {
 		return failed

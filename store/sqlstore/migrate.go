@@ -9,26 +9,27 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Migrate creates the tables, or brings those that an earlier version of this
-// package created up to date. Call it before the first use. It leaves current
-// tables alone, which takes no more rights than to read them. Any number of
-// processes may call it at once.
+// Migrate creates the tables, or updates those that an earlier version of this package
+// created. Call it before the first use. If the tables are up to date, it changes
+// nothing and needs no right but to read them. Any number of processes may call it at
+// once.
 //
-// It returns an error if the tables are of a later version than this package
-// knows or somebody else's, if the database cannot be written to, and if a
-// setting of the connections or an encoding would let records go wrong. It also
-// returns an error if the database may leave out rows, since a key whose row is
-// left out would be refused as unknown: because of row-level security, a view
-// in a table's place, a server that is a replica, or [Options.Reads] that lead
-// to another server.
+// It returns an error if
+//   - the tables have a later version than this package knows, or were not created by
+//     this package,
+//   - the database cannot be written to,
+//   - a setting of the connections, or an encoding, would corrupt records, or
+//   - the database may leave out rows, since a key whose row is left out would be
+//     refused as unknown. The reason may be row-level security, a view in place of a
+//     table, a server that is a replica, or an [Options.Reads] that leads to another
+//     server.
 //
-// If Options name no schema, Migrate looks for the tables in the search path
-// and keeps to the schema in which it finds them, whatever the search path of
-// later connections is. It does not create them if they are in a schema outside
-// the search path.
+// If Options name no schema, Migrate looks for the tables in the search path and uses
+// the schema in which it finds them, for later connections too. If they are only in a
+// schema outside the search path, Migrate returns an error and does not create them.
 //
-// The version is kept in a table of its own, named after the first one with
-// the ending "_version", since the rest of the database is the host's.
+// The version is kept in a table of its own, whose name is the first table's name with
+// the ending "_version", since the rest of the database belongs to the host.
 func (s *Store) Migrate(ctx context.Context) error {
 	err := s.tables.RetryBusy(ctx, func() error { return s.prepare(ctx) })
 	if err == nil {
@@ -42,7 +43,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return wrap("migrate", err)
 }
 
-// prepare looks at what is there before anything is created.
+// prepare checks the database before anything is created.
 func (s *Store) prepare(ctx context.Context) error {
 	if err := s.each(func(pool *sql.DB) error { return s.tables.CheckSettings(ctx, pool) }); err != nil {
 		return err
@@ -72,8 +73,8 @@ func (s *Store) rename() error {
 	return nil
 }
 
-// checkReadable returns an error if rows may be left out, and if the table is another one
-// that has the same name, as when MySQL did not create it since there was one.
+// checkReadable returns an error if rows may be left out, or if the table is another one
+// with the same name. MySQL, for example, does not create a table whose name exists.
 func (s *Store) checkReadable(ctx context.Context, pool *sql.DB) error {
 	if err := s.tables.CheckRows(ctx, pool); err != nil {
 		return err
@@ -82,7 +83,7 @@ func (s *Store) checkReadable(ctx context.Context, pool *sql.DB) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
-	return fmt.Errorf("table %s cannot be read: %w", s.tables.Names.Table, err)
+	return fmt.Errorf("cannot read table %s: %w", s.tables.Names.Table, err)
 }
 
 // wrap adds the package and the operation to an error, which may be nil.

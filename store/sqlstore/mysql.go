@@ -25,18 +25,17 @@ var mysql = dialect{
 	db:      &sqldb.MySQL,
 	prepare: true,
 
-	// INSERT IGNORE would also swallow what is too long, and with the client's
-	// clientFoundRows no count tells an insert from a repetition. Without
-	// strict mode even a plain INSERT cuts off what is too long, and an UPDATE
-	// does so too.
+	// INSERT IGNORE would also ignore values that are too long, and if the client sets
+	// clientFoundRows, its count does not distinguish an insert from a repetition.
+	// Without strict mode, INSERT and UPDATE truncate values that are too long.
 	readBack: true,
 
 	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
 		ON DUPLICATE KEY UPDATE latest = GREATEST(latest, VALUES(latest))`,
 	latest: `SELECT latest FROM keyhatch_keys_owners WHERE owner = ?`,
 
-	// A view in the table's place may hide rows; it has no index, so that the
-	// statement fails.
+	// A view in place of the table may hide rows. It has no index, so the statement
+	// fails.
 	byDigest: "FORCE INDEX (PRIMARY)",
 	byID:     "FORCE INDEX (id)",
 

@@ -11,11 +11,11 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A pool is a pool of connections that can tell a call that found no connection
-// because others had them all from one whose server does not reply.
+// A pool is a pool of connections that distinguishes two errors: a call that got no
+// connection because other calls had all of them, and a server that does not reply.
 type pool struct {
 	*sql.DB
-	served atomic.Int64 // statements and transactions that were carried out
+	served atomic.Int64 // the number of statements and transactions that have succeeded
 }
 
 // A call is a statement outside of a transaction.
@@ -40,7 +40,7 @@ func (p *pool) call(do func(*call) error) error {
 	return p.unserved(c.served, err)
 }
 
-// unserved returns the error of a call that has got no connection. It is
+// unserved returns the error of a call that got no connection. It is
 // [store.ErrBusy] if the call's context ended while others had all connections and
 // some of them were served, so that there are more now than before. If none was, the
 // server may be down.
@@ -59,8 +59,8 @@ func (p *pool) unserved(served int64, err error) error {
 	return err
 }
 
-// mark puts the call in the place of the first argument: database/sql has no other
-// way to say when a statement has its connection.
+// mark replaces the first argument by the call. database/sql has no other way to show
+// when a statement has its connection.
 func (c *call) mark(args ...any) []any {
 	c.first, args[0] = args[0], c
 	return args

@@ -25,16 +25,16 @@ var postgres = dialect{
 	db:          &sqldb.PostgreSQL,
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	inOrder:     "ORDER BY digest FOR UPDATE OF k",
-	byExpiry:    "ORDER BY expires_at", // else, expecting to find a few rows soon, it reads the whole table for an owner with most of it
+	byExpiry:    "ORDER BY expires_at", // otherwise it reads the whole table if the owner has most of its rows
 	endless:     "expires_at DESC, ",
 	fence:       "OFFSET 0",
 
-	// A transaction that finds the row locked waits, and then sees what the other one wrote.
+	// A transaction that finds the row locked waits, and then sees the other's changes.
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest`,
 
-	// Without a record to revoke it only locks. The lock comes first, since the
-	// UPDATE needs the row that was locked.
+	// If there is no record to revoke, it only locks. The lock comes first, since the
+	// UPDATE needs the row of the lock.
 	revoke: `WITH locked AS (
 			INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
 			ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest)

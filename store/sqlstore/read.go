@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Both a pool and a transaction can be asked.
+// A queryer is a pool or a transaction.
 type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -46,7 +46,7 @@ func (s *Store) find(ctx context.Context, c *call, d store.Digest) (store.Record
 			return store.Record{}, err
 		}
 		if !s.lookup.CompareAndSwap(nil, prepared) {
-			defer prepared.Close() // another one was quicker
+			defer prepared.Close() // another call has stored its own
 		}
 		stmt = prepared
 	}
@@ -62,8 +62,8 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 	return r, wrap("get", err)
 }
 
-// owned finds the row by its id alone and compares the owner here, which tells
-// another owner's key from none at no cost.
+// owned reads the row by its ID alone and compares the owner itself, which detects
+// another owner's key without a second statement.
 func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.Record, error) {
 	r, err := one(q.QueryRowContext(ctx, s.sql.get, id))
 	switch {
@@ -135,7 +135,7 @@ func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, e
 	return n, wrap("count", err)
 }
 
-// count stops at most in each of its ranges.
+// count counts at most the given number of records in each of its ranges.
 func (s *Store) count(ctx context.Context, q queryer, owner string, at time.Time, most int64) (n int, err error) {
 	now := at.UnixMicro()
 	err = q.QueryRowContext(ctx, s.sql.count, owner, most, owner, now, most,
@@ -151,8 +151,8 @@ func one(row *sql.Row) (store.Record, error) {
 	return r, err
 }
 
-// ownedBy reads the rows of an owner, and none that the database only takes for
-// theirs.
+// ownedBy reads the rows of an owner. It refuses rows of owners that the database only
+// considers equal.
 func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) ([]store.Record, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -173,6 +173,6 @@ func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) (
 		}
 		records = append(records, r)
 	}
-	// Without this, a read that broke off halfway would pass for a whole one.
+	// Without this, a read that was cut off would look complete.
 	return records, rows.Err()
 }

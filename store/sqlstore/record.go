@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// values are the record's columns, in their order.
+// values returns the record's columns in their order.
 func values(r store.Record) ([]any, error) {
 	scopes, err := scopesColumn(r.Scopes)
 	if err != nil {
@@ -30,8 +30,8 @@ func values(r store.Record) ([]any, error) {
 	}, nil
 }
 
-// scan reads a record from the columns in their order. Nothing that a row may
-// hold is taken on trust, since others can write to the table.
+// scan reads a record from the columns in their order. It checks the values, since
+// others can write to the table.
 func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	var r store.Record
 	err := row.Scan(
@@ -46,8 +46,8 @@ func scan(row interface{ Scan(...any) error }) (store.Record, error) {
 	return r, nil
 }
 
-// same reports whether two records are stored alike, but for their last use,
-// which moves beside all other writes.
+// same reports whether two records have the same columns, except for the last use,
+// which other transactions may change at any time.
 func same(a, b store.Record) bool {
 	a.LastUsedAt, b.LastUsedAt = time.Time{}, time.Time{}
 	x, errX := values(a)
@@ -55,7 +55,7 @@ func same(a, b store.Record) bool {
 	return errX == nil && errY == nil && reflect.DeepEqual(x, y)
 }
 
-// sameRecords reports whether rows are those records, in any order.
+// sameRecords reports whether rows are the records, in any order.
 func sameRecords(rows, records []store.Record) bool {
 	byDigest := make(map[store.Digest]store.Record, len(rows))
 	for _, r := range rows {
@@ -91,7 +91,7 @@ type digestColumn struct{ to *store.Digest }
 // Scan implements sql.Scanner.
 func (c digestColumn) Scan(src any) error {
 	if src == nil {
-		return sql.ErrNoRows // the row of NULLs that stands for none
+		return sql.ErrNoRows // a row of NULLs stands for no row
 	}
 	b, ok := src.([]byte)
 	if !ok || len(b) != len(c.to) {

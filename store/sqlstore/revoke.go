@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"github.com/keyhatch/keyhatch/internal/sqldb"
@@ -42,8 +44,8 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	return r, changed, nil
 }
 
-// revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound,
-// and the caller rolls back, if there is no such record that is not revoked.
+// revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound, and
+// the caller must roll back, if no such record exists or it is revoked already.
 func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, at time.Time, reason string) (store.Record, error) {
 	row := countedRow{tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, sqldb.Micros(at), sqldb.Micros(at), reason, id, sqldb.Micros(at), slotOf(owner)), new(bool)}
 	r, err := scan(row)
@@ -54,7 +56,7 @@ func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, 
 		return r, err
 	case !*row.counted:
 		return r, errNoCount
-	case r.Owner != owner || r.ID != id: // the column's collation takes them for equal
+	case r.Owner != owner || r.ID != id: // equal only by the column's collation
 		return r, store.ErrNotFound
 	case !r.RevokedAt.Equal(at) || r.RevokeReason != reason:
 		return r, errAltered
@@ -62,7 +64,7 @@ func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, 
 	return r, nil
 }
 
-// A countedRow is a record and whether its revocation was counted.
+// A countedRow is a row with a record, and with whether its revocation was counted.
 type countedRow struct {
 	row     *sql.Row
 	counted *bool
@@ -80,7 +82,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		args := []any{sqldb.Micros(at), reason, owner}
 		for i := range revoked {
 			revoked[i], _ = revoked[i].WithRevocation(at, reason)
-			last = revoked[i] // all of them stand or fall with it
+			last = revoked[i] // the statement changes all of them or none
 			args = append(args, revoked[i].Digest[:])
 		}
 		if err = s.change(ctx, tx, s.revokeBatch(len(revoked)), args, revoked...); err != nil {
@@ -92,4 +94,52 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		return nil, wrap("revoke all", err)
 	}
 	return revoked, nil
+}
+
+// slots is the number of rows that together hold the count of revocations.
+const slots = 64
+
+var _ store.RevocationCounter = (*Store)(nil)
+
+// Revocations implements [store.RevocationCounter]. It uses the pool that writes, since
+// the other one might lag.
+func (s *Store) Revocations(ctx context.Context) (r store.Revocations, err error) {
+	var rows int
+	err = s.writes.QueryRowContext(ctx, s.sql.revocations).Scan(&rows, &r.Lineage, &r.Count)
+	if err == nil && rows != slots {
+		err = fmt.Errorf("%w: it has %d rows", errNoCount, rows)
+	}
+	if err != nil {
+		return store.Revocations{}, wrap("revocations", sqldb.WithContextError(ctx, err))
+	}
+	return r, nil
+}
+
+// errNoCount is the error of a revocation that could not be counted. The table exists,
+// since Migrate has created it.
+var errNoCount = errors.New("the table that counts revocations must have 64 rows, with slots from 0 to 63: " +
+	"add those that are missing, with the lineage of the others and revoked 0")
+
+// countRevocations adds n to the count. It must be the last change of a transaction.
+// Then no lock is taken after this row's, so it cannot deadlock, and other owners wait
+// for it only during the commit.
+func (s *Store) countRevocations(ctx context.Context, tx *sql.Tx, owner string, n int) error {
+	if n == 0 {
+		return nil
+	}
+	result, err := tx.ExecContext(ctx, s.sql.countRevocations, n, slotOf(owner))
+	if err != nil {
+		return err
+	}
+	if rows, err := result.RowsAffected(); err != nil || rows != 1 {
+		return errors.Join(errNoCount, err)
+	}
+	return nil
+}
+
+// slotOf returns the row that counts an owner's revocations.
+func slotOf(owner string) int {
+	h := fnv.New32a()
+	h.Write([]byte(owner))
+	return int(h.Sum32() % slots)
 }

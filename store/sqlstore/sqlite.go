@@ -34,12 +34,12 @@ var sqlite = dialect{
 	// others enter the sorted page. The LIMIT, which is none, keeps the order.
 	fence: "ORDER BY expires_at DESC LIMIT -1",
 
-	// RETURNING does not show what a trigger does after the statement.
+	// RETURNING does not show the changes of a trigger that runs after the statement.
 	readBack: true,
 
-	// SQLite has one write lock, which the first write of a transaction takes. A
-	// transaction that reads first and writes later would be refused for good
-	// when another one has written in between.
+	// SQLite has one write lock, which the first write of a transaction takes. If a
+	// transaction reads first, and another one writes before its own first write, that
+	// write fails, and so does every retry.
 	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = max(latest, excluded.latest) RETURNING latest`,
 	lockAgain: true,

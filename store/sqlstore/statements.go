@@ -7,7 +7,7 @@ import (
 const columns = `digest, id, owner, name, hint, created_by, revoke_reason, replaced_by,
 	scopes, metadata, created_at, expires_at, disabled_at, revoked_at, last_used_at`
 
-// statements are the SQL of a Store, for its table and its database.
+// statements holds the SQL of a Store, for its tables and its dialect.
 type statements struct {
 	lookup, get, first, next, batch string
 	current, ended                  string
@@ -61,14 +61,14 @@ func (s *Store) statements() statements {
 	}
 }
 
-// unpaid is the condition for a replaced record that is not free of charge: its
-// direct successor has ended, was itself replaced, or is not there.
+// unpaid is the condition for a replaced record that counts: its direct successor has
+// ended, was itself replaced, or does not exist.
 const unpaid = `replaced_by <> '' AND NOT EXISTS (SELECT 1 FROM keyhatch_keys AS s
 	WHERE s.id = k.replaced_by AND s.owner = k.owner AND s.revoked_at IS NULL AND s.replaced_by = ''
 	AND (s.expires_at IS NULL OR s.expires_at > ?))`
 
-// counted is a subquery that counts an owner's records in one range of an index,
-// and stops at a limit: ended records cost nothing, however many there are.
+// counted returns a subquery that counts an owner's records in one range of an index, up
+// to a limit. It does not read ended records.
 func (s *Store) counted(name, index, condition string) string {
 	return `(SELECT count(*) FROM (SELECT 1 FROM keyhatch_keys AS k ` + index + ` WHERE k.owner = ? AND k.revoked_at IS NULL
 		AND ` + condition + ` ` + s.dialect.byExpiry + ` LIMIT ?) AS ` + name + `)`
@@ -106,20 +106,19 @@ func (s *Store) ended() string {
 		ORDER BY created_at DESC, id DESC`)
 }
 
-// revokeBatch revokes records by their digests, of which there are n.
+// revokeBatch returns a statement that revokes records by n digests.
 func (s *Store) revokeBatch(n int) string {
 	return s.text(`UPDATE keyhatch_keys ` + s.dialect.byDigest + ` SET revoked_at = ?, revoke_reason = ?
 		WHERE owner = ? AND revoked_at IS NULL AND digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
 }
 
-// byDigests finds records by their digests, of which there are n.
+// byDigests returns a query for records by n digests.
 func (s *Store) byDigests(n int) string {
 	return s.text(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byDigest + `
 		WHERE digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
 }
 
-// read turns a SELECT statement into one that fails if the database may leave out
-// keys.
+// read adapts a SELECT statement, which then fails if the database may leave out keys.
 func (s *Store) read(statement string) string {
 	return s.tables.Read(statement, "")
 }

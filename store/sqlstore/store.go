@@ -11,10 +11,10 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// DefaultTable is the name of the table where Options name none.
+// DefaultTable is the name of the table if Options name none.
 const DefaultTable = "keyhatch_keys"
 
-// Options adjust a Store. The zero value is right for most.
+// Options configure a [Store]. The zero value suits most hosts.
 type Options struct {
 	// Table is the name of the table, by default [DefaultTable]: at most 48
 	// lower-case letters, digits and underscores, not beginning with a digit.
@@ -25,39 +25,38 @@ type Options struct {
 	// "_events", which package sqlprovider has.
 	Table string
 
-	// Schema is where the tables are: a schema of PostgreSQL, or a database of
-	// MySQL, named as a table is. It must be there already. By default it is
-	// the connection's own, or on PostgreSQL the schema of the search path in
-	// which Migrate finds the tables. SQLite has none.
+	// Schema is the schema of the tables on PostgreSQL, or their database on MySQL. It
+	// has the same form as Table and must exist. By default it is the connection's own,
+	// or on PostgreSQL the schema of the search path in which Migrate finds the tables.
+	// It must be empty for SQLite.
 	Schema string
 
-	// Reads is another pool of connections to the same database, for Lookup,
-	// Get, List and Count; nil means the one that writes. It must see at once what
-	// was committed through the other one: a replica lags, and would go on
-	// admitting keys after they were revoked. Migrate returns an error if it leads
-	// to another server, another database or another file.
+	// Reads is another pool of connections to the same database, for Lookup, Get, List
+	// and Count. Nil means the pool that writes. Reads must see every committed write at
+	// once: with a replica, which lags, revoked keys would still be accepted. Migrate
+	// returns an error if it leads to another server, another database or another file.
 	Reads *sql.DB
 }
 
 // A Store is a [store.Store] in a SQL database. Its methods may be called from
 // many goroutines, and many processes may have a Store on the same table.
 //
-// It holds nothing but the pools it was given, which the host closes when the
-// Store is no longer in use.
+// A Store has no resources of its own. The host closes the pools when the Store is no
+// longer in use.
 type Store struct {
 	writes, reads *pool
 	dialect       *dialect
 	tables        *sqldb.Tables
 	sql           statements
 	lookup        atomic.Pointer[sql.Stmt]
-	locked        atomic.Pointer[time.Time] // when a lock that can be asked for again was had last
+	locked        atomic.Pointer[time.Time] // when lock last got a lock that it had waited for
 }
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a Store on db, which speaks the dialect d. Nil Options are fine.
-// It does not connect; call [Store.Migrate] once before the first use.
-func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
+// New returns a Store on db, a database of the dialect d. If opts is nil, the defaults
+// are used. New does not connect. Call [Store.Migrate] once before the first use.
+func New(db *sql.DB, d Dialect, opts *Options) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("sqlstore: db is nil")
 	}
@@ -65,17 +64,17 @@ func New(db *sql.DB, d Dialect, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := o.withDefaults(db)
-	if option, err := dialect.db.CheckNames(opts.Table, opts.Schema); err != nil {
+	o := opts.withDefaults(db)
+	if option, err := dialect.db.CheckNames(o.Table, o.Schema); err != nil {
 		return nil, fmt.Errorf("sqlstore: %s: %w", option, err)
 	}
 	tables := &sqldb.Tables{Database: dialect.db, Pool: db, Steps: dialect.schema, Names: sqldb.Names{
-		Default: DefaultTable, Table: opts.Table, Schema: opts.Schema,
+		Default: DefaultTable, Table: o.Table, Schema: o.Schema,
 		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced", "_current"},
 	}}
 	s := &Store{writes: &pool{DB: db}, dialect: dialect, tables: tables}
-	if s.reads = s.writes; opts.Reads != db {
-		s.reads = &pool{DB: opts.Reads}
+	if s.reads = s.writes; o.Reads != db {
+		s.reads = &pool{DB: o.Reads}
 	}
 	s.sql = s.statements()
 	return s, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// touchSize is how many uses one statement records.
+// touchSize is the maximum number of uses in one statement.
 const touchSize = 1000
 
 // Touch implements [store.Store].
@@ -20,8 +20,8 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	case len(uses) == 0:
 		return nil
 	case len(uses) <= touchSize:
-		// Without a transaction, which a program that is stopped in it would
-		// leave open, and its keys locked: nobody could revoke them.
+		// No transaction: a program that is paused in one would leave it open, with
+		// its keys locked, so that they could not be revoked.
 		err := s.tables.RetryBusy(ctx, func() error {
 			return s.writes.call(func(c *call) error { return s.touch(ctx, c, uses) })
 		})
@@ -42,8 +42,8 @@ func (s *Store) touch(ctx context.Context, e sqldb.Execer, uses []store.Use) err
 	return err
 }
 
-// pairs writes the uses as JSON: one parameter, and so one statement, for any
-// number of them.
+// pairs returns the uses as JSON, so that a statement with any number of them has one
+// parameter.
 func pairs(uses []store.Use) string {
 	b := make([]byte, 0, 88*len(uses)+2)
 	b = append(b, '[')

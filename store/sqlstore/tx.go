@@ -11,10 +11,10 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// write runs do in a transaction that is the only writer of the owner's rows,
-// and leaves the record that do returns. Do gets the instant by which it judges: at,
-// or the owner's latest instant if that is later. It may run several times, but
-// only one of them takes effect.
+// write runs do in a transaction that is the only writer of the owner's rows. do must
+// return one of the records that it has written. It receives the instant at which the
+// write is judged: at, or the owner's latest instant if that is later. do may run
+// several times, but only one run takes effect.
 func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*sql.Tx, time.Time) (store.Record, error)) error {
 	began := time.Now()
 	return s.leave(ctx, func(tx *sql.Tx) (store.Record, error) {
@@ -26,7 +26,8 @@ func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*
 	})
 }
 
-// leave runs do in a transaction that leaves the record that do returns.
+// leave runs do in a transaction. If the commit fails, it reads the record that do has
+// returned, to find out whether the transaction was committed.
 func (s *Store) leave(ctx context.Context, do func(*sql.Tx) (store.Record, error)) error {
 	var left store.Record
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
@@ -39,20 +40,22 @@ func (s *Store) leave(ctx context.Context, do func(*sql.Tx) (store.Record, error
 	return err
 }
 
-// lock makes the transaction, of a call that began then, the only writer of the
-// owner's rows. It moves the owner's latest instant forward to at, and returns it.
+// lock makes the transaction the only writer of the owner's rows. It advances the
+// owner's latest instant to at, unless that is earlier, and returns it. began is the
+// time at which the call began.
 func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, at, began time.Time) (latest time.Time, err error) {
 	ask := func() (err error) {
 		latest, err = s.advance(ctx, tx, owner, at)
 		return err
 	}
-	// It keeps its connection while it asks again, so not where readers need that.
+	// The transaction keeps its connection while it waits for the lock. It must not wait
+	// if readers need the same connections.
 	if !s.dialect.lockAgain || s.reads == s.writes {
 		err = ask()
 		return latest, err
 	}
-	// To wait for others of this Store is no reason to give up, but where none of
-	// them gets the lock either, all give up together and not one after the other.
+	// A call that waits for other calls of this Store must not give up. But if none of
+	// them gets the lock, all must give up at the same time, and not one after the other.
 	if last := s.locked.Load(); last != nil && last.After(began) {
 		began = *last
 	}
@@ -64,7 +67,7 @@ func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, at, began ti
 	return latest, err
 }
 
-// advance runs the statement that locks, and reads what it left.
+// advance runs the statement that locks, and returns the owner's latest instant.
 func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.Time) (time.Time, error) {
 	args := []any{owner, at.UnixMicro()}
 	row := func() *sql.Row { return tx.QueryRowContext(ctx, s.sql.lock, args...) }
@@ -85,8 +88,8 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 // errAltered is the error of a statement that succeeded and wrote something else.
 var errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
 
-// change runs a statement that leaves these records of one owner changed. It
-// returns an error unless the database then holds them so.
+// change runs a statement that changes records of one owner. It returns an error unless
+// the database then has the records in left.
 func (s *Store) change(ctx context.Context, tx *sql.Tx, statement string, args []any, left ...store.Record) error {
 	var rows []store.Record
 	var err error
@@ -115,7 +118,7 @@ func (s *Store) readBack(ctx context.Context, tx *sql.Tx, left []store.Record) (
 	return ownedBy(ctx, tx, left[0].Owner, s.byDigests(len(left)), digests...)
 }
 
-// errCommit says that it is unknown whether a write took effect.
+// errCommit is the error of a write that may have taken effect.
 var errCommit = errors.New("commit failed, the write may have happened")
 
 func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
@@ -127,7 +130,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	// Not tried again, since it may have happened.
+	// A commit is not retried, since it may have succeeded.
 	if err := sqldb.Within(ctx, tx.Commit); err != nil {
 		return fmt.Errorf("%w: %w", errCommit, err)
 	}
@@ -135,8 +138,8 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	return nil
 }
 
-// holds reports whether the record is there as it was to be left. It looks
-// where was written: another pool might lag behind.
+// holds reports whether the database has the record as given. It uses the pool that
+// writes, since the other one might lag.
 func (s *Store) holds(ctx context.Context, left store.Record) bool {
 	r, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, left.Digest[:]))
 	return err == nil && same(r, left)
@@ -151,7 +154,7 @@ func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, e
 	begun := tx
 	defer func() { // also when the driver panics
 		if begun != nil {
-			sqldb.Within(ctx, begun.Rollback) // the first error says more
+			sqldb.Within(ctx, begun.Rollback) // its error says less than the one that is returned
 		}
 	}()
 	if err := do(tx); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // Update implements [store.Store].
 func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r store.Record, err error) {
-	set, err := named(c)
+	set, err := assignmentsOf(c)
 	if err != nil {
 		return store.Record{}, wrap("update", err)
 	}
@@ -41,8 +41,8 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, left store.Record, set a
 	return s.change(ctx, tx, statement, append(set.values, left.ID), left)
 }
 
-// assignments are the columns that a change names; no other one is written, so
-// that two changes of different fields do not undo each other.
+// assignments are the columns that a change sets. No other column is written, so that
+// two changes of different fields do not undo each other.
 type assignments struct {
 	columns []string
 	values  []any
@@ -53,7 +53,7 @@ func (a *assignments) add(column string, value any) {
 	a.values = append(a.values, value)
 }
 
-func named(c store.Change) (set assignments, err error) {
+func assignmentsOf(c store.Change) (set assignments, err error) {
 	scopes, err := scopesColumn(c.Scopes)
 	if err != nil {
 		return set, err
@@ -78,4 +78,37 @@ func named(c store.Change) (set assignments, err error) {
 		set.add("disabled_at", sqldb.Micros(*c.DisabledAt))
 	}
 	return set, nil
+}
+
+// Rotate implements [store.Store].
+func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record, oldEnds time.Time, limit int) (old, now store.Record, err error) {
+	err = s.write(ctx, owner, next.CreatedAt, func(tx *sql.Tx, at time.Time) (store.Record, error) {
+		r, err := s.owned(ctx, tx, owner, id)
+		if err != nil {
+			return now, err
+		}
+		if old, now, err = r.WithSuccessor(at, next, oldEnds); err != nil {
+			return now, err
+		}
+		if err := s.insert(ctx, tx, now); err != nil {
+			return now, err
+		}
+		err = s.change(ctx, tx, s.sql.replace, []any{old.ReplacedBy, sqldb.Micros(old.ExpiresAt),
+			sqldb.Micros(old.RevokedAt), old.RevokeReason, old.ID}, old)
+		if err == nil && !old.RevokedAt.IsZero() {
+			return now, s.countRevocations(ctx, tx, owner, 1)
+		}
+		if err != nil || limit < 0 {
+			return now, err
+		}
+		exceeded, err := s.exceeds(ctx, tx, owner, at, limit)
+		if err == nil && exceeded {
+			err = store.ErrConflict
+		}
+		return now, err
+	})
+	if err != nil {
+		return store.Record{}, store.Record{}, wrap("rotate", err)
+	}
+	return old, now, nil
 }

@@ -145,27 +145,27 @@ var failoverMutants = []mutant{
 		"s.countRevocations(ctx, tx, owner, len(revoked))",
 		"s.countRevocations(ctx, tx, owner, 1)",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: Rotate without grace does not count", "store/sqlstore/rotate.go", edits{
+	{"SQL: Rotate without grace does not count", "store/sqlstore/update.go", edits{
 		"if err == nil && !old.RevokedAt.IsZero() {",
 		"if err == nil && !old.RevokedAt.IsZero() && s == nil {",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: Rotate with grace counts", "store/sqlstore/rotate.go", edits{
+	{"SQL: Rotate with grace counts", "store/sqlstore/update.go", edits{
 		"if err == nil && !old.RevokedAt.IsZero() {",
 		"if err == nil {",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: a revocation is counted outside its transaction", "store/sqlstore/revocations.go", edits{
+	{"SQL: a revocation is counted outside its transaction", "store/sqlstore/revoke.go", edits{
 		"result, err := tx.ExecContext(ctx,",
 		"_ = tx\n\tresult, err := s.writes.ExecContext(ctx,",
 	}, "./internal/integration/databases", "TestRevocationThatFailsDoesNotCount"},
-	{"SQL: a revocation goes through without its count", "store/sqlstore/revocations.go", edits{
+	{"SQL: a revocation goes through without its count", "store/sqlstore/revoke.go", edits{
 		"\t\treturn err\n\t}\n\tif rows, err := result",
 		"\t\treturn nil\n\t}\n\tif rows, err := result",
 	}, "./internal/integration/databases", "TestRevocationThatCannotBeCounted"},
-	{"SQL: a revocation goes through when its row of the count is gone", "store/sqlstore/revocations.go", edits{
+	{"SQL: a revocation goes through when its row of the count is gone", "store/sqlstore/revoke.go", edits{
 		"err != nil || rows != 1",
 		"err != nil || rows > 1",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/.*count"},
-	{"SQL: a count without its rows believed", "store/sqlstore/revocations.go", edits{
+	{"SQL: a count without its rows believed", "store/sqlstore/revoke.go", edits{
 		"err == nil && rows != slots",
 		"err == nil && rows > slots",
 	}, "./internal/integration/databases", "TestCountWithoutItsRows"},

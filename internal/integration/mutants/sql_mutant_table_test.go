@@ -13,7 +13,7 @@ var sqlMutants = []mutant{
 	{"SQL: an owner that the database takes for another one", "store/sqlstore/read.go", edits{
 		"if r.Owner != owner {\n\t\t\treturn nil", "if r.Owner == \"\" {\n\t\t\treturn nil",
 	}, "./internal/integration/databases", "TestOwnersThatTheDatabaseTakesForOne"},
-	{"SQL: a limit of 0 is no limit to a rotation", "store/sqlstore/rotate.go", edits{
+	{"SQL: a limit of 0 is no limit to a rotation", "store/sqlstore/update.go", edits{
 		"if err != nil || limit < 0 {", "if err != nil || limit <= 0 {",
 	}, "./store/sqlitestore", "TestStore/Rotate_with_a_grace_period_keeps"},
 	{"SQL: limit not checked", "store/sqlstore/insert.go", edits{
@@ -32,9 +32,9 @@ var sqlMutants = []mutant{
 	}
 	return wrap("insert", s.write(`,
 	}, "./store/sqlitestore", "TestLimitHoldsAcrossProcesses"},
-	{"SQL: rotation not held to the limit", "store/sqlstore/rotate.go", edits{
-		"if err == nil && over {",
-		"if err == nil && over && s == nil {",
+	{"SQL: rotation not held to the limit", "store/sqlstore/update.go", edits{
+		"if err == nil && exceeded {",
+		"if err == nil && exceeded && s == nil {",
 	}, "./store/sqlitestore", "TestStore"},
 	{"memory: a record that ended by a faster clock inserted", "store/memstore/memstore.go", edits{
 		"if r.ExpiresBefore(at) {",
@@ -140,7 +140,7 @@ var sqlMutants = []mutant{
 		"if r, changed = r.WithRevocation(at, reason); !changed {",
 		"if r, changed = r.WithRevocation(at, reason); !changed {\n\t\t\tchanged = true",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: successor and old key in two transactions", "store/sqlstore/rotate.go", edits{
+	{"SQL: successor and old key in two transactions", "store/sqlstore/update.go", edits{
 		"\t\tif err := s.insert(ctx, tx, now); err != nil {\n\t\t\treturn now, err\n\t\t}\n",
 		`		if err := s.insert(ctx, tx, now); err != nil {
 			return now, err
