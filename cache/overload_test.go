@@ -361,6 +361,25 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 	}
 }
 
+// the same for unknown keys, whose calls keep all places for such keys.
+func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Minute})
+		hung := make(chan struct{})
+		for i := range 60 {
+			_, err := c.Load(t.Context(), keyOf(i), func(context.Context) (cache.Loaded[int64], error) {
+				<-hung
+				return cache.Loaded[int64]{Value: 2}, nil
+			})
+			if err == nil || err == cache.ErrOverloaded {
+				t.Errorf("Load %d of unknown keys over a source that hangs: %v, want an outage", i+1, err)
+			}
+			time.Sleep(time.Second)
+		}
+		close(hung)
+	})
+}
+
 // The clock of a load starts when it has its place.
 func TestLoadTimeoutStartsWithThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -181,7 +181,7 @@ var overloadMutants = []mutant{
 	{"calls that hang beside an open circuit breaker taken for an overload", "cache/load.go", edits{
 		"\t\treturn nil, errHung\n\t}\n\treturn nil, c.noPlace()",
 		"\t\treturn nil, ErrOverloaded\n\t}\n\treturn nil, ErrOverloaded",
-	}, "./cache", "TestHungCallsAreAnOutage"},
+	}, "./cache", "TestHungCallsOfUnknownKeysAreAnOutage"},
 	{"an abandoned load not dropped", "cache/flight.go", edits{
 		"f.callers == 0 && f.started.IsZero()",
 		"f.callers < 0",
