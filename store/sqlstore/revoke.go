@@ -79,7 +79,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		if err != nil || len(revoked) == 0 {
 			return last, err
 		}
-		args := []any{sqldb.Micros(at), reason, owner}
+		args := []any{sqldb.Micros(at), reason}
 		for i := range revoked {
 			revoked[i], _ = revoked[i].WithRevocation(at, reason)
 			last = revoked[i] // the statement changes all of them or none

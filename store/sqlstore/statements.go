@@ -106,10 +106,11 @@ func (s *Store) ended() string {
 		ORDER BY created_at DESC, id DESC`)
 }
 
-// revokeBatch returns a statement that revokes records by n digests.
+// revokeBatch returns a statement that revokes records by n digests. With a condition
+// on the owner, SQLite would read all keys of the owner instead.
 func (s *Store) revokeBatch(n int) string {
 	return s.text(`UPDATE keyhatch_keys ` + s.dialect.byDigest + ` SET revoked_at = ?, revoke_reason = ?
-		WHERE owner = ? AND revoked_at IS NULL AND digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
+		WHERE revoked_at IS NULL AND digest IN (?` + strings.Repeat(", ?", n-1) + `)`)
 }
 
 // byDigests returns a query for records by n digests.

@@ -208,6 +208,10 @@ var sqlMutants = []mutant{
 		"byCurrent:  \"FORCE INDEX (keyhatch_keys_current)\",",
 		"byCurrent:  \"FORCE INDEX (keyhatch_keys_list)\",",
 	}, "./internal/integration/databases", "TestMySQLPlans"},
+	{"SQLite: all keys of the owner read to revoke a batch", "store/sqlstore/statements.go", edits{
+		"WHERE revoked_at IS NULL AND digest IN (?`",
+		"WHERE owner = 'o' AND revoked_at IS NULL AND digest IN (?`",
+	}, "./store/sqlitestore", "TestNoStatementScansTheTable"},
 	{"SQL: current keys listed without an index", "store/sqlstore/schema/sqlite/4.sql", edits{
 		"ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)",
 		"ON keyhatch_keys (owner, expires_at)",
