@@ -163,7 +163,9 @@ func (s *sharing[V]) keep(ctx context.Context, key Key, lease string, found Load
 		}
 		item.Value = value
 	}
-	_ = s.call(ctx, func(ctx context.Context) error { return s.server.Set(ctx, key, lease, item, s.ttl(item.Absent)) })
+	_, _ = s.call(ctx, func(ctx context.Context) (answer, error) {
+		return answer{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
+	})
 }
 
 // forget is for a change of these keys and groups. Instances that do not learn of it
@@ -197,39 +199,37 @@ func (s *sharing[V]) distrustOf(key *Key) *atomic.Int64 {
 	return &s.distrusted[int(binary.LittleEndian.Uint16(key[20:]))%len(s.distrusted)]
 }
 
-func (s *sharing[V]) get(ctx context.Context, key Key) (item Item, lease string, err error) {
-	type answer struct {
-		item  Item
-		lease string
-	}
-	a, err := callShared(ctx, s.places, s.timeout, func(ctx context.Context) (a answer, err error) {
-		a.item, a.lease, err = s.server.Get(ctx, key)
-		return a, err
+func (s *sharing[V]) get(ctx context.Context, key Key) (Item, string, error) {
+	got, err := s.call(ctx, func(ctx context.Context) (got answer, err error) {
+		got.item, got.lease, err = s.server.Get(ctx, key)
+		return got, err
 	})
-	return a.item, a.lease, err
+	return got.item, got.lease, err
 }
 
 func (s *sharing[V]) delete(ctx context.Context, keys ...Key) error {
-	if err := s.call(ctx, func(ctx context.Context) error { return s.server.Delete(ctx, keys...) }); err != nil {
+	_, err := s.call(ctx, func(ctx context.Context) (answer, error) { return answer{}, s.server.Delete(ctx, keys...) })
+	if err != nil {
 		return fmt.Errorf("cache: delete from the shared cache: %w", err)
 	}
 	return nil
 }
 
-func (s *sharing[V]) call(ctx context.Context, call func(context.Context) error) error {
-	_, err := callShared(ctx, s.places, s.timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
-	return err
+// An answer is what Get of a Shared returns.
+type answer struct {
+	item  Item
+	lease string
 }
 
-// callShared calls a Shared, whatever it does: one that hangs must hold up neither a
-// load nor a fence.
-func callShared[T any](ctx context.Context, places *guard.Places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
-	if err := places.Acquire(ctx, timeout); err != nil {
-		return *new(T), err
+// call calls the Shared, whatever it does: one that hangs must hold up neither a load
+// nor a fence.
+func (s *sharing[V]) call(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
+	if err := s.places.Acquire(ctx, s.timeout); err != nil {
+		return answer{}, err
 	}
-	return guard.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {
-		value, err := call(ctx)
-		return value, guard.Classify(err, ErrMiss)
+	return guard.Call(ctx, s.timeout, s.places.Release, func(ctx context.Context) (answer, error) {
+		got, err := call(ctx)
+		return got, guard.Classify(err, ErrMiss)
 	})
 }
 

@@ -326,8 +326,8 @@ var instanceMutants = []mutant{
 
 	// The shared cache.
 	{"shared cache not deleted from", "cache/shared.go", edits{
-		"return s.server.Delete(ctx, keys...)",
-		"return nil",
+		"return answer{}, s.server.Delete(ctx, keys...)",
+		"return answer{}, nil",
 	}, "./apikey", "TestSharedIsDeleted|TestSharedIsNotFilled"},
 	{"shared cache deleted from outside the fence", "cache/fence.go", edits{
 		"\tundeleted := c.shared.forget(ctx, keys, groups)",
@@ -380,8 +380,8 @@ var instanceMutants = []mutant{
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenShared"},
 	{"a shared cache that hangs waited for", "cache/shared.go", edits{
-		"return guard.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {\n\t\tvalue, err := call(ctx)\n\t\treturn value, guard.Classify(err, ErrMiss)\n\t})",
-		"defer places.Release()\n\tvalue, err := call(ctx)\n\treturn value, guard.Classify(err, ErrMiss)",
+		"return guard.Call(ctx, s.timeout, s.places.Release, func(ctx context.Context) (answer, error) {\n\t\tgot, err := call(ctx)\n\t\treturn got, guard.Classify(err, ErrMiss)\n\t})",
+		"defer s.places.Release()\n\tgot, err := call(ctx)\n\treturn got, guard.Classify(err, ErrMiss)",
 	}, "./apikey", "TestBrokenShared/(panics|hangs|exits)"},
 	{"0 microseconds taken for never", "internal/recordjson/recordjson.go", edits{
 		"if t.IsZero() {\n",
