@@ -2,16 +2,16 @@ package store
 
 import "context"
 
-// A RevocationCounter is a [Store] that counts revocations, so that a database
-// that has gone back to an earlier state can be noticed. It is optional.
+// A RevocationCounter is a [Store] that counts revocations. The count shows if a
+// database has gone back to an earlier state. The interface is optional.
 type RevocationCounter interface {
 	// Revocations returns how many records Revoke, RevokeAll and Rotate have
 	// revoked. The count changes in the same transaction as the records, and a
 	// call that starts after a revocation has returned counts it. It never goes
 	// back unless the records do.
 	//
-	// A store behind another one, as over a network, returns an error that
-	// matches [errors.ErrUnsupported] if the other one does not count.
+	// A store that calls another one, for example over a network, returns an error
+	// that matches [errors.ErrUnsupported] if the other store does not count.
 	Revocations(ctx context.Context) (Revocations, error)
 }
 

@@ -51,23 +51,23 @@ import (
 // No write makes a record end between its own instant and the owner's latest one:
 // such a record would never count and yet work by a slower clock. So Insert and
 // Update refuse such an expiry, and Rotate revokes a record whose grace period would
-// end so early. By a slower clock, keys that have just expired still work beside
-// those that took their places.
+// end so early. By a slower clock, keys that have just expired still work for a moment
+// together with the keys that replaced them.
 //
-// Some calls work however far ahead another clock was: Revoke, RevokeAll, Rotate
+// Some calls work no matter how far ahead another clock was: Revoke, RevokeAll, Rotate
 // without a grace period, Update without an expiry, and Insert without one.
 //
 // # Concurrency and aliasing
 //
 // All methods may be called from many goroutines, and from many processes if they
 // share the database. Each method is atomic: it takes effect in full or not at
-// all, also if the process dies halfway. When a method has returned nil, its
+// all, even if the process dies during the call. When a method has returned nil, its
 // effect is as durable as the store documents, and every call that starts later
-// sees it. A store keeps no reference to the slices and maps that it was given,
-// and returns none that it keeps. It need not tell empty from nil ones.
+// sees it. A store keeps no reference to the slices and maps that it receives, and
+// returns none that it keeps. It need not distinguish empty from nil ones.
 //
-// If its context ends, a call returns an error that is none of the sentinels, or
-// ErrBusy. The Manager stops waiting for a call that ignores its context.
+// If its context ends, a call returns ErrBusy or an error other than the sentinels.
+// The Manager stops waiting for a call that ignores its context.
 //
 // # Rules
 //
@@ -79,12 +79,12 @@ type Store interface {
 	//
 	// It returns [ErrDuplicate] if any owner's record has the digest or the id.
 	// Otherwise it returns [ErrConflict] if r expires after r.CreatedAt but not after
-	// the owner's latest instant. A record that had expired when it was created, as
-	// of an import, is kept. Otherwise Insert returns [ErrLimit] if the owner already has limit records
-	// that count (see [Record.CountsAgainstLimit]) at r.CreatedAt, or at the
-	// owner's latest instant if that is later. A negative limit is no limit.
-	// The check and the insert are one step, so concurrent calls never exceed
-	// the limit.
+	// the owner's latest instant. A record that had already expired when it was
+	// created, as an imported one may have, is stored. Otherwise Insert returns
+	// [ErrLimit] if the owner already has limit records that count (see
+	// [Record.CountsAgainstLimit]) at r.CreatedAt, or at the owner's latest instant
+	// if that is later. A negative limit is no limit. The check and the insert are
+	// one step, so concurrent calls never exceed the limit.
 	Insert(ctx context.Context, r Record, limit int) error
 
 	// Lookup returns the record with this digest, also if it is revoked, expired
@@ -99,10 +99,10 @@ type Store interface {
 	// Records inserted while a caller walks the pages neither repeat nor hide
 	// older ones.
 	//
-	// A page holds only records of the query's [Part], in their state when the
-	// page is read. Every page but the last has [Query.Size] records. If
-	// [Query.Check] returns an error, List returns no records and an error that
-	// is none of the sentinels.
+	// A page has only records that match the query's [Filter] when the page is
+	// read. Every page but the last has [Query.PageSize] records. If
+	// [Query.Validate] returns an error, List returns no records and an error other
+	// than the sentinels.
 	List(ctx context.Context, q Query) (Page, error)
 
 	// Count returns how many of the owner's records count against a limit at
@@ -195,29 +195,29 @@ const (
 	FilterEnded   Filter = "ended"   // the others: revoked or expired
 )
 
-// A Query asks for a page of an owner's records.
+// A Query selects a page of an owner's records.
 type Query struct {
 	Owner  string
-	Filter Filter    // the zero Part: All
-	At     time.Time // the instant at which Live and Over are judged; All ignores it
-	After  Cursor    // Page.Next of the page before; zero: the first page
+	Filter Filter    // the zero Filter is FilterAll
+	At     time.Time // the instant at which the Filter is judged; FilterAll ignores it
+	After  Cursor    // Page.Next of the previous page; zero means the first page
 	Limit  int       // records on the page, 1 to MaxPage; any other value means MaxPage
 }
 
-// Validate returns an error if Part is unknown, or if At is zero and Part is Live or
-// Over.
+// Validate returns an error if Filter is unknown, or if At is zero and Filter is not
+// FilterAll.
 func (q Query) Validate() error {
 	switch {
 	case q.Filter != FilterAll && q.Filter != FilterCurrent && q.Filter != FilterEnded:
-		return fmt.Errorf("store: query: unknown part %q", q.Filter)
+		return fmt.Errorf("store: query: unknown filter %q", q.Filter)
 	case q.Filter != FilterAll && q.At.IsZero():
-		return fmt.Errorf("store: query: At is required for the part %q", q.Filter)
+		return fmt.Errorf("store: query: At is required for the filter %q", q.Filter)
 	}
 	return nil
 }
 
-// Matches reports whether r belongs to the query's part. It does not look at the owner
-// or the cursor.
+// Matches reports whether r matches the query's filter. It does not check the owner or
+// the cursor.
 func (q Query) Matches(r Record) bool {
 	switch q.Filter {
 	case FilterAll:
@@ -237,7 +237,7 @@ func (q Query) PageSize() int {
 }
 
 // A Cursor is a position in an owner's list. It stays valid when records change,
-// and works with every Part and every Query.At. The zero Cursor is the start of
+// and works with every Filter and every Query.At. The zero Cursor is the start of
 // the list in a Query, and its end in a Page.
 type Cursor struct {
 	CreatedAt time.Time
@@ -250,5 +250,5 @@ func (c Cursor) IsZero() bool { return c.ID == "" && c.CreatedAt.IsZero() }
 // A Page is one page of a list.
 type Page struct {
 	Records []Record
-	Next    Cursor // position of the next page; zero: this is the last page
+	Next    Cursor // position of the next page; zero on the last page
 }

@@ -11,13 +11,13 @@ import (
 )
 
 var callRules = []rule{
-	{"A call that was not made changed nothing", busy},
+	{"A call that returns ErrBusy was not made", busy},
 	{"A call with a cancelled context returns an outage error and changes nothing", cancelled},
 	{"A call with a passed deadline returns an outage error and changes nothing", overdue},
 }
 
-// busy makes more calls at once than a store is likely to have connections, most of
-// which have too little time.
+// busy makes more calls at once than a store is likely to have connections. Most of the
+// calls have too little time.
 func busy(t *testing.T, s store.Store) {
 	var calls sync.WaitGroup
 	for n := range 64 {
@@ -29,7 +29,7 @@ func busy(t *testing.T, s store.Store) {
 				return
 			}
 			_, err := s.Get(t.Context(), r.Owner, r.ID)
-			wants(t, err, store.ErrNotFound, "an Insert that returned ErrBusy was not made")
+			wants(t, err, store.ErrNotFound, "an Insert that returns ErrBusy must not store the record")
 		})
 	}
 	calls.Wait()
@@ -52,7 +52,7 @@ func ended(t *testing.T, s store.Store, ctx context.Context) {
 	insert(t, s, r)
 	for call, err := range calls(ctx, s, r) {
 		if err == nil || isSentinel(err) || errors.Is(err, store.ErrBusy) {
-			t.Errorf("%s with a context that has ended, of a store that nobody else uses: got %v, want an error that is none of the sentinels", call, err)
+			t.Errorf("%s with a context that has ended, of a store without other calls: got %v, want an error other than the sentinels", call, err)
 		}
 	}
 	holds(t, s, r, "a call whose context has already ended must change nothing")

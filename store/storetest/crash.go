@@ -18,21 +18,21 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// An Opener opens the store at an address, and says how to close it.
+// An Opener opens the store at an address, and returns a function that closes it.
 type Opener func(ctx context.Context, address string) (store.Store, io.Closer, error)
 
-// Crash checks that what a store acknowledged outlives the process: another
-// process, which is this test once more, writes to the store in every way and
-// is killed, kills times, at a random instant of the 50 ms after every kind of
-// write has succeeded once. Each time the store is opened again; whatever was
-// acknowledged must be there, and what was under way must have happened in full
-// or not at all. Since nothing else disturbs the store, no call may fail. That
-// power is lost is another matter, which no process can try.
+// Crash checks that acknowledged writes survive the death of the process. It runs this
+// test again in another process, which writes to the store in every way. Once every
+// kind of write has succeeded, Crash kills that process at a random instant within
+// 50 ms, and opens the store again. It does so kills times. Acknowledged writes must be
+// there, and unfinished ones must have happened in full or not at all. Nothing else
+// uses the store, so no call may fail. Crash cannot check what happens when the machine
+// loses power.
 //
-// The address is made once, in this process, and names an empty database. Call
-// Crash first thing in a test, and once: what comes before it runs in the other
-// process too. A subtest is a test of its own. On Windows, where a process
-// inherits no such pipe as the writer needs, the test is skipped.
+// The address is created once, in this process, and must name an empty database. Call
+// Crash once per test or subtest, before anything else, since the statements before it
+// run in the other process too. On Windows the test is skipped, since a process cannot
+// inherit the pipe that the writer needs.
 func Crash(t *testing.T, kills int, address func(t testing.TB) string, open Opener) {
 	t.Helper()
 	if written(t, open) {
@@ -52,16 +52,16 @@ func Crash(t *testing.T, kills int, address func(t testing.TB) string, open Open
 		check(t, at, open, accounts, true)
 		rounds = append(rounds, accounts)
 	}
-	for _, accounts := range rounds { // a later crash may undo what an earlier one left
+	for _, accounts := range rounds { // a later crash must not undo what survived an earlier one
 		check(t, at, open, accounts, false)
 	}
 	t.Logf("%d kills, %d acknowledged calls, under way at a kill: %v", kills, acknowledged, under)
 }
 
-// CrashServer is like [Crash] for a database server: the writing process lives,
-// and crash kills the server and starts it again, and returns when it is back.
-// Calls that fail may have happened. A store that is open goes on as soon as
-// its server does: every kind of write succeeds again within a minute.
+// CrashServer is [Crash] for a database server. The writing process stays alive, and
+// crash kills the server, starts it again, and returns when it is ready. Calls that
+// fail may have happened. An open store must recover when its server does: every kind
+// of write must succeed again within a minute.
 func CrashServer(t *testing.T, kills int, address func(t testing.TB) string, open Opener, crash func() error) {
 	t.Helper()
 	if written(t, open) {
@@ -76,7 +76,7 @@ func CrashServer(t *testing.T, kills int, address func(t testing.TB) string, ope
 			t.Fatal(err)
 		}
 		w.mark(t)
-		w.await(t, len(steps), int64(n+1)) // it goes on
+		w.await(t, len(steps), int64(n+1)) // the store has recovered
 	}
 	said := w.kill(t)
 	accounts, failed := said.accounts(true), map[string]int{}
@@ -85,7 +85,7 @@ func CrashServer(t *testing.T, kills int, address func(t testing.TB) string, ope
 	t.Logf("%d kills, %d acknowledged calls, failed: %v", kills, said.succeeded(), failed)
 }
 
-// patience is how long a server may be at work for a process that is gone.
+// patience is how long a server may still execute a call of a process that has died.
 const patience = 5 * time.Second
 
 func check(t *testing.T, address string, open Opener, accounts map[string]*account, fill bool) {
@@ -110,21 +110,21 @@ func check(t *testing.T, address string, open Opener, accounts map[string]*accou
 	}
 }
 
-// The environment of a writing process.
+// The environment variables of a writing process.
 const (
 	testVariable    = "KEYHATCH_CRASH_TEST"
 	addressVariable = "KEYHATCH_CRASH_ADDRESS"
 	roundVariable   = "KEYHATCH_CRASH_ROUND"
 )
 
-// written does the writing if this is the process for that.
+// written writes to the store if this is the writing process.
 func written(t *testing.T, open Opener) bool {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("a process cannot be given a pipe to write to on Windows")
 	}
 	test, child := os.LookupEnv(testVariable)
-	if child && test == t.Name() { // and not that of a test around it
+	if child && test == t.Name() { // and not the process of a test around it
 		t.Fatal(write(open, os.Getenv(addressVariable), os.Getenv(roundVariable), os.NewFile(3, "journal"), os.Stdin))
 	}
 	return child
@@ -173,13 +173,13 @@ func (w *writer) follow(from *os.File) {
 	for text := bufio.NewScanner(from); text.Scan(); {
 		var l line
 		if json.Unmarshal(text.Bytes(), &l) != nil {
-			return // it was cut off, so it was not said
+			return // the line was cut off, so it does not count
 		}
 		w.lines <- l
 	}
 }
 
-// mark has the calls that begin from now on say so.
+// mark makes the calls that begin from now on carry the next mark.
 func (w *writer) mark(t *testing.T) {
 	t.Helper()
 	if _, err := w.marks.Write([]byte{'!'}); err != nil {
@@ -187,8 +187,8 @@ func (w *writer) mark(t *testing.T) {
 	}
 }
 
-// await returns when so many different steps had a call succeed that began
-// after the mark: what was said before it may still be in the pipe.
+// await returns when n different steps have each had a call that began after the mark
+// and succeeded. Lines from before the mark may still be in the pipe.
 func (w *writer) await(t *testing.T, n int, mark int64) {
 	t.Helper()
 	late := time.After(time.Minute)
@@ -208,7 +208,7 @@ func (w *writer) await(t *testing.T, n int, mark int64) {
 	}
 }
 
-// kill ends the process, and returns all that it said.
+// kill ends the process, and returns its whole journal.
 func (w *writer) kill(t *testing.T) journal {
 	t.Helper()
 	if w.end(); w.cmd.ProcessState.Exited() {
@@ -222,5 +222,5 @@ func (w *writer) end() {
 	for l := range w.lines {
 		w.read = append(w.read, l)
 	}
-	w.cmd.Wait() // how it ended is in its ProcessState
+	w.cmd.Wait() // its ProcessState shows how it ended
 }

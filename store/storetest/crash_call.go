@@ -10,8 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A call is one that a writing process makes. All times are fixed, so that what
-// it leaves is known.
+// A call is a call that a writing process makes. All times are fixed, so that its effect
+// is known.
 type call struct {
 	Op    string
 	Owner string
@@ -20,10 +20,10 @@ type call struct {
 	Limit int    `json:",omitempty"` // of an insert; 0: none
 }
 
-// A world is what a store holds of one owner, by id.
+// A world holds the records of one owner by ID.
 type world map[string]store.Record
 
-// An operation makes a call, and says what must come of it.
+// An operation makes a call, and applies its expected effect to a world.
 type operation struct {
 	do func(ctx context.Context, s store.Store, c call) error
 	on func(w world, c call) error // changes w unless it returns an error
@@ -37,7 +37,7 @@ var operations = map[string]operation{
 
 func (c call) do(ctx context.Context, s store.Store) error { return operations[c.Op].do(ctx, s, c) }
 
-// on is the world after the call, and the call's answer.
+// on returns the world after the call, and the call's error.
 func (c call) on(w world) (world, string) {
 	after := maps.Clone(w)
 	if err := operations[c.Op].on(after, c); err != nil {
@@ -63,7 +63,7 @@ func answer(err error) string {
 	return outage
 }
 
-// ids are those of which the call speaks.
+// ids returns the IDs in the call.
 func (c call) ids() []string {
 	return slices.DeleteFunc([]string{c.ID, c.Other}, func(id string) bool { return id == "" })
 }
@@ -91,7 +91,7 @@ func onInsert(w world, c call) error {
 	return nil
 }
 
-// changed has several fields, so that half of it shows.
+// changed sets several fields, so that a partial change is detected.
 func changed() store.Change {
 	name, at := "changed", begin
 	return store.Change{

@@ -11,17 +11,17 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A line says that a call begins, or how it ended.
+// A line reports that a call begins, or how it ended.
 type line struct {
 	Step   string
 	Owner  string
-	Mark   int64  `json:",omitempty"` // how often the parent had written when it began
-	Call   *call  `json:",omitempty"` // what begins; nil: the owner's last call has ended
+	Mark   int64  `json:",omitempty"` // how many marks the parent had written when the call began
+	Call   *call  `json:",omitempty"` // the call that begins; nil if the owner's last call has ended
 	Answer string `json:",omitempty"`
 	Reason string `json:",omitempty"` // of an outage
 }
 
-// A journal is what a writing process said, in order.
+// A journal holds the lines of a writing process in order.
 type journal []line
 
 func (j journal) succeeded() (n int) {
@@ -33,16 +33,15 @@ func (j journal) succeeded() (n int) {
 	return n
 }
 
-// An account is what the journal says of one owner.
+// An account is the part of the journal about one owner.
 type account struct {
 	calls  []call
-	worlds []world // what the store may hold, before the last call if that is open
-	open   bool    // the last call was not answered, or failed: it may have happened
+	worlds []world // what the store may hold, before the last call if open is set
+	open   bool    // the last call did not return, or failed, so it may have happened
 	faults []string
 }
 
-// accounts reads the journal. Where nothing but the writer crashes, no call
-// may fail.
+// accounts reads the journal. If only the writer crashes, no call may fail.
 func (j journal) accounts(mayFail bool) map[string]*account {
 	accounts := map[string]*account{}
 	for _, l := range j {
@@ -69,7 +68,7 @@ func (a *account) fault(format string, args ...any) {
 	a.faults = append(a.faults, fmt.Sprintf("%+v ", a.last())+fmt.Sprintf(format, args...))
 }
 
-// settle keeps the worlds in which the last call has this answer.
+// settle keeps the worlds in which the last call has this result.
 func (a *account) settle(answer string) {
 	var worlds []world
 	for _, w := range a.worlds {
@@ -84,7 +83,7 @@ func (a *account) settle(answer string) {
 	a.worlds, a.open = worlds, false
 }
 
-// possible are the worlds that may be found.
+// possible returns the worlds that the store may hold.
 func (a *account) possible() []world {
 	worlds := slices.Clone(a.worlds)
 	if a.open {
@@ -96,8 +95,8 @@ func (a *account) possible() []world {
 	return worlds
 }
 
-// fill inserts records until the limit of the owner's first call is reached,
-// so that a store which counts apart from its records is found out.
+// fill inserts records until the limit of the owner's first call is reached. That
+// detects a store whose count differs from its records.
 func (a *account) fill(ctx context.Context, s store.Store) {
 	first := a.calls[0]
 	if first.Limit == 0 {
@@ -116,7 +115,7 @@ func (a *account) fill(ctx context.Context, s store.Store) {
 	}
 }
 
-// compare holds what the store has of the owner against what it may have.
+// compare compares the owner's records with those that the store may hold.
 func (a *account) compare(ctx context.Context, s store.Store) (faults []string) {
 	owner := a.calls[0].Owner
 	found, err := listed(ctx, s, owner)
@@ -158,8 +157,8 @@ func listed(ctx context.Context, s store.Store, owner string) (world, error) {
 	}
 }
 
-// faults compares every account. A server may still be at work on the last
-// call of a process that is gone, so such accounts are given time to settle.
+// faults compares every account. A server may still execute the last call of a process
+// that has died, so it gives such accounts time.
 func faults(ctx context.Context, s store.Store, accounts map[string]*account, patience time.Duration) (all []string) {
 	late := time.Now().Add(patience)
 	for _, owner := range slices.Sorted(maps.Keys(accounts)) {
@@ -174,7 +173,7 @@ func faults(ctx context.Context, s store.Store, accounts map[string]*account, pa
 	return all
 }
 
-// interrupted counts the calls that were not answered, or failed.
+// interrupted counts the calls that did not return, or failed.
 func interrupted(accounts map[string]*account, into map[string]int) {
 	for _, a := range accounts {
 		if a.open {

@@ -12,10 +12,10 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// crashLimit is how many records the step "limit" may make.
+// crashLimit is the maximum number of records that the step "limit" may create.
 const crashLimit = 2
 
-// steps are what a writing process does again and again, each for a new owner.
+// steps holds the calls that a writing process repeats, each for a new owner.
 var steps = map[string][]call{
 	"create":  {{Op: "insert", ID: "a"}},
 	"limit":   {{Op: "insert", ID: "a", Limit: crashLimit}, {Op: "insert", ID: "b", Limit: crashLimit}, {Op: "insert", ID: "c", Limit: crashLimit}},
@@ -27,7 +27,7 @@ var steps = map[string][]call{
 	"expire":  {{Op: "insert", ID: "a"}, {Op: "expire", ID: "a", Other: "b"}, {Op: "expire", ID: "b", Other: "c"}, {Op: "expire", ID: "c", Other: "d"}},
 }
 
-// of is the call for an owner.
+// of returns the call for an owner.
 func (c call) of(owner string) call {
 	c.Owner = owner
 	for _, id := range []*string{&c.ID, &c.Other} {
@@ -38,9 +38,9 @@ func (c call) of(owner string) call {
 	return c
 }
 
-// write repeats every step for ever, all at once, so that a crash comes while
-// each kind of write is under way or waits for its turn. Each byte from marks
-// begins a new count of what the lines of calls begun later carry.
+// write repeats all steps concurrently and for ever, so that a crash hits every kind of
+// write while it runs or waits. Each byte that it reads from marks is a new mark, which
+// the lines of later calls carry.
 func write(open Opener, address, round string, to io.Writer, marks io.Reader) error {
 	ctx := context.Background()
 	s, _, err := open(ctx, address)
@@ -62,7 +62,7 @@ func write(open Opener, address, round string, to io.Writer, marks io.Reader) er
 	return <-ended
 }
 
-// A recorder writes a journal, from several goroutines.
+// A recorder writes a journal. Several goroutines may use it.
 type recorder struct {
 	mu   sync.Mutex // guards to
 	to   interface{ Encode(any) error }
@@ -77,8 +77,8 @@ func (r *recorder) count(marks io.Reader) error {
 	}
 }
 
-// run takes one step, up to an outage: whoever goes on with the same owner
-// cannot tell what the call that failed has yet to do.
+// run makes the calls of one step, until an outage: after a failed call, the owner's
+// records are not known.
 func (r *recorder) run(ctx context.Context, s store.Store, name, owner string, calls []call) error {
 	for _, c := range calls {
 		c = c.of(owner)
@@ -95,7 +95,7 @@ func (r *recorder) run(ctx context.Context, s store.Store, name, owner string, c
 			return err
 		}
 		if ended.Answer == outage {
-			time.Sleep(10 * time.Millisecond) // rather than flood a server that is down
+			time.Sleep(10 * time.Millisecond) // so as not to flood a server that is down
 			return nil
 		}
 	}
