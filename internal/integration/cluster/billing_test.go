@@ -23,8 +23,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// sell gives the instance plans, in the tables beside the keys'. Nobody looks for
-// what others have written there: the bus alone tells.
+// sell gives the instance a provider of plans, whose tables are in the database of the
+// keys. No instance polls these tables: only the bus carries changes.
 func (r *role) sell(ctx context.Context) (*sqlprovider.Provider, error) {
 	db, err := sql.Open("pgx", r.DSN)
 	if err != nil {
@@ -57,10 +57,10 @@ func (r *role) receive(plans *sqlprovider.Provider) error {
 
 var billingSecret = "whsec_" + base64.StdEncoding.EncodeToString(secret)
 
-// A bill is what the billing system says of an owner's only subscription.
+// A bill is the billing system's event about an owner's only subscription.
 type bill struct{ Owner, Status string }
 
-// bill sends the event to the instance itself and notes when that had answered.
+// bill sends the event to the instance itself and records the time of its response.
 func (r *role) bill(b bill) done {
 	body, err := json.Marshal(map[string]any{"type": "subscription.updated", "timestamp": time.Now().UTC(), "data": map[string]any{
 		"subscription_id": "sub_" + b.Owner, "product_id": "product", "status": b.Status, "created_at": time.Now().UTC(),

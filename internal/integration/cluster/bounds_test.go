@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A judge knows how long an instance may go by what was before.
+// A judge knows how long an instance may use an old state.
 type judge struct {
 	setup
 	*history
 }
 
-// bound is for an instance that answers at a time, after a change that another
-// one had told.
+// bound returns how long the instance of e may ignore a change that another instance has
+// published.
 func (j *judge) bound(change, e *event) time.Duration {
 	quiet, store, settled := true, false, int64(0)
 	for _, f := range j.troubles {
@@ -23,7 +23,8 @@ func (j *judge) bound(change, e *event) time.Duration {
 			quiet = false
 		}
 		settled = max(settled, min(f.end, e.end))
-		// After an outage, what ended in it goes on for up to a TTL.
+		// After an outage, a key that expired from the cache during it may be used for
+		// up to a TTL.
 		if f.store && f.end+int64(j.CacheTTL) > change.begin-int64(5*time.Second) {
 			store = true
 		}
@@ -35,16 +36,16 @@ func (j *judge) bound(change, e *event) time.Duration {
 	if store {
 		longest = max(j.CacheTTL, j.StaleIfError)
 	}
-	// Once all was well for as long as it may take to notice that it was not,
-	// everybody knows.
+	// After a time without faults that is as long as their detection, all instances
+	// know of the change.
 	return min(longest, max(time.Duration(settled-change.end), 0)+detection+soon)
 }
 
-// mistakes are the answers that must not have been given.
+// mistakes returns the wrong results.
 func (j *judge) mistakes() (all []string) {
 	validations, changes := j.byKey()
 	for k, of := range validations {
-		refused := map[[2]int]int64{} // by instance and life: when it had first said that the key is revoked
+		refused := map[[2]int]int64{} // by instance and life: when it first returned that the key is revoked
 		for i := range of {
 			e := &of[i]
 			if at := [2]int{e.member, e.life}; e.answer == revoked && (refused[at] == 0 || e.end < refused[at]) {
@@ -83,12 +84,12 @@ func (j *judge) mistake(e *event, changes []event, refused int64) string {
 	return ""
 }
 
-// tooLate looks for a change that the instance should have known of.
+// tooLate looks for a change of which the instance must have known.
 func (j *judge) tooLate(e *event, changes []event) string {
 	for i := range changes {
 		c := &changes[i]
 		ends := c.verb == "revoke" || c.verb == "rotate"
-		if !c.told() || c.end >= e.begin || !ends && (c.verb != "disable" || enabled(c, e, changes)) {
+		if !c.made() || c.end >= e.begin || !ends && (c.verb != "disable" || enabled(c, e, changes)) {
 			continue
 		}
 		late := time.Duration(e.begin - c.end)
@@ -113,7 +114,7 @@ func enabled(d, e *event, changes []event) bool {
 	return false
 }
 
-// begun reports whether such a change had begun before the validation ended.
+// begun reports whether a change by one of the verbs began before the validation ended.
 func begun(e *event, changes []event, verbs ...string) bool {
 	for _, c := range changes {
 		for _, v := range verbs {

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// A busLog learns from a Manager's log whether its bus is up.
+// A busLog reads from a Manager's log whether its bus is up.
 type busLog struct{ up atomic.Bool }
 
 func (b *busLog) logger() *slog.Logger { return slog.New(b) }

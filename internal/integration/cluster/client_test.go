@@ -8,8 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// A client asks one instance for one thing after the other, most of it about
-// keys that are new.
+// A client calls one instance repeatedly, mostly with new keys.
 type client struct {
 	*nemesis
 	member int
@@ -43,8 +42,8 @@ func (c *client) step() {
 	c.do(verb, n)
 }
 
-// pick prefers new keys, since old ones are revoked. It is negative while there
-// is none.
+// pick returns a key's number. It prefers new keys, since old ones are revoked, and returns
+// a negative number while there is none.
 func (c *client) pick() int {
 	c.history.mu.Lock()
 	defer c.history.mu.Unlock()
@@ -73,8 +72,8 @@ func (c *client) do(verb string, n int) {
 	}
 }
 
-// call asks the instance that there is now. When it ends without an answer,
-// what was asked for may happen at any time.
+// call calls the current instance. If that ends without a reply, the call may take effect
+// at any time.
 func (c *client) call(verb string, o op) (done, int) {
 	i, life := c.lives[c.member].now()
 	d := done{Begin: time.Now().UnixNano(), End: never}

@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// A cluster is a service of several instances over one database.
+// A cluster is several instances of a service that share a database.
 type cluster struct {
 	testing.TB
 	*servers
@@ -17,16 +17,16 @@ type cluster struct {
 	members []*member
 }
 
-// A member is an instance, behind proxies of its own.
+// A member is an instance with its own proxies.
 type member struct {
 	*instance
 	*cluster
 	setup                setup
-	database, bus, cache *testkit.Proxy // to the store, to what is listened to, to Redis
+	database, bus, cache *testkit.Proxy // to the store, to the bus of PostgreSQL, and to Redis
 }
 
-// newCluster starts n instances that are set up alike, over a schema of their
-// own unless the setup names one.
+// newCluster starts n instances with the same setup, in a new schema unless the setup names
+// one.
 func newCluster(t testing.TB, s *servers, n int, base setup) *cluster {
 	t.Helper()
 	needSignals(t)
@@ -39,7 +39,7 @@ func newCluster(t testing.TB, s *servers, n int, base setup) *cluster {
 	return c
 }
 
-// grow adds instances, side by side after the first, which makes the tables.
+// grow adds instances. The first one creates the tables, and the others start in parallel.
 func (c *cluster) grow(n int) {
 	c.Helper()
 	first := len(c.members)
@@ -73,13 +73,13 @@ func (c *cluster) grow(n int) {
 	c.awaitBus(c.members[first:]...)
 }
 
-// open starts the instance, also a second time.
+// open starts the instance, or restarts it.
 func (m *member) open() (err error) {
 	m.instance, err = start(m.setup)
 	return err
 }
 
-// awaitBus waits until the instances hear each other.
+// awaitBus waits until the instances receive each other's messages.
 func (c *cluster) awaitBus(members ...*member) {
 	c.Helper()
 	for _, m := range members {
@@ -89,10 +89,10 @@ func (c *cluster) awaitBus(members ...*member) {
 	}
 }
 
-// A key is one that was created, and the token with it.
+// A key is a created key with its token.
 type key struct{ op }
 
-// create makes n keys through one of the instances, some at a time.
+// create creates n keys through one of the instances, several at a time.
 func (c *cluster) create(m *member, n int) []key {
 	c.Helper()
 	owner, keys := testkit.NewName(), make([]key, n)
@@ -103,7 +103,7 @@ func (c *cluster) create(m *member, n int) []key {
 				var d done
 				o := fmt.Sprintf("%s_%d", owner, k)
 				err := m.call("create", op{Owner: o}, &d)
-				for tries := 1; err == nil && d.Answer == unavailable && tries < 5; tries++ { // beside other packages' tests
+				for tries := 1; err == nil && d.Answer == unavailable && tries < 5; tries++ { // while other packages' tests run
 					o += "_again"
 					err = m.call("create", op{Owner: o}, &d)
 				}
@@ -132,13 +132,13 @@ func tokens(of []key) []string {
 	return all
 }
 
-// do asks for something to be done with a key and demands the answer.
+// do makes a call with a key and fails the test unless it returns want.
 func (m *member) do(verb string, k key, want string) done {
 	m.Helper()
 	d := ask[done](m, m.instance, verb, k.op)
-	// A machine that is busy may keep a call of Redis for longer than it has.
+	// On a busy machine, a call of Redis may exceed its timeout.
 	for n := 0; verb == "revoke" && want == accepted && d.Answer == notPropagated && n < 20; n++ {
-		m.Logf("revoke was not propagated, and is called again")
+		m.Logf("revoke was not propagated; calling it again")
 		d = ask[done](m, m.instance, verb, k.op)
 	}
 	if d.Answer != want {
@@ -147,24 +147,23 @@ func (m *member) do(verb string, k key, want string) done {
 	return d
 }
 
-// watch has the instance validate the tokens over and over, with a rest after
-// each round.
+// watch makes the instance validate the tokens repeatedly, with a rest after each round.
 func (m *member) watch(name string, rest time.Duration, of []key) {
 	m.Helper()
 	ask[struct{}](m, m.instance, "watch", watchArgs{Name: name, Tokens: tokens(of), Rest: rest})
 }
 
-// watched ends that when all are refused, or when nobody waits any more.
+// watched ends a watch when all tokens are refused, or after wait, and returns its results.
 func (m *member) watched(name string, wait time.Duration) []watchedToken {
 	m.Helper()
 	return ask[[]watchedToken](m, m.instance, "watched", watchedArgs{Name: name, Wait: wait, Stop: true})
 }
 
-// buses are those that there are.
+// buses are all kinds of buses.
 var buses = []string{redisBus, notifyBus}
 
-// fully returns all of the buses for a run with the full counts. Otherwise it
-// returns the one on which the scenario means most.
+// fully returns all buses for a run with the full counts, and otherwise the bus that
+// matters most for the scenario.
 func fully(most string, all ...string) []string {
 	if testkit.Soak() {
 		return all

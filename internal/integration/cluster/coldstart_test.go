@@ -16,20 +16,19 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// An instance that starts beside others finds in the second level what they
-// have in use.
+// An instance that starts while others run finds their keys in the shared cache.
 func TestColdStart(t *testing.T) {
 	n := testkit.Scale(500, 100_000)
 	s := sharedServers(t)
 	makers := newCluster(t, s, 1, setup{Bus: noBus})
 	all := tokens(makers.create(makers.members[0], n))
-	for _, level := range []bool{false, true} {
-		name := "without a second level"
-		if level {
-			name = "with a second level"
+	for _, shared := range []bool{false, true} {
+		name := "without a shared cache"
+		if shared {
+			name = "with a shared cache"
 		}
 		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, s, 3, setup{DSN: makers.base.DSN, Bus: redisBus, Level: level, CacheTTL: 10 * time.Minute})
+			c := newCluster(t, s, 3, setup{DSN: makers.base.DSN, Bus: redisBus, Shared: shared, CacheTTL: 10 * time.Minute})
 			for _, m := range c.members {
 				m.validateAll(all)
 			}
@@ -38,17 +37,17 @@ func TestColdStart(t *testing.T) {
 			ready := time.Since(began)
 			took, reads := c.members[3].validateAll(all)
 			t.Logf("cold start %s | %d keys in use | started in %s | each validated once, 16 at a time: %s | look-ups of the store: %d", name, n, short(ready), short(took), reads)
-			if level && reads > int64(n/20) {
-				t.Errorf("got %d look-ups of the store, want hardly any", reads)
+			if shared && reads > int64(n/20) {
+				t.Errorf("got %d look-ups of the store, want almost none", reads)
 			}
-			if !level && reads != int64(n) {
+			if !shared && reads != int64(n) {
 				t.Errorf("got %d look-ups of the store, want %d", reads, n)
 			}
 		})
 	}
 }
 
-// validateAll demands that all are accepted.
+// validateAll fails the test unless all tokens are accepted.
 func (m *member) validateAll(all []string) (took time.Duration, reads int64) {
 	m.Helper()
 	before := ask[status](m, m.instance, "status", struct{}{}).Reads
@@ -62,8 +61,8 @@ func (m *member) validateAll(all []string) (took time.Duration, reads int64) {
 	return took, ask[status](m, m.instance, "status", struct{}{}).Reads - before
 }
 
-// Cold keys at full load, of which the shared cache holds nothing: it must not
-// make them slower than the store alone. Both are measured in turns.
+// BenchmarkColdKeys measures cold keys at full load with an empty shared cache, which must
+// not be slower than the store alone. Both are measured alternately.
 func BenchmarkColdKeys(b *testing.B) {
 	const n, callers = 20_000, 64
 	s := sharedServers(b)
@@ -87,7 +86,7 @@ func BenchmarkColdKeys(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer shared.Close()
-				o.SharedCache = countedLevel{shared, &failed}
+				o.SharedCache = countedShared{shared, &failed}
 			}
 			took[i] += validateTogether(b, st, o, all, callers)
 		}
@@ -134,7 +133,7 @@ func validateTogether(b *testing.B, st *pgstore.Store, o *apikey.Options, all []
 	return time.Since(began)
 }
 
-// each calls do for 0 to n-1, by so many goroutines.
+// each calls do for 0 to n-1, in the given number of goroutines.
 func each(n, goroutines int, do func(i int)) {
 	var next atomic.Int64
 	var running sync.WaitGroup
@@ -148,13 +147,13 @@ func each(n, goroutines int, do func(i int)) {
 	running.Wait()
 }
 
-// A countedLevel counts its errors.
-type countedLevel struct {
+// A countedShared counts its errors.
+type countedShared struct {
 	cache.Shared
 	failed *atomic.Int64
 }
 
-func (l countedLevel) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
+func (l countedShared) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
 	item, lease, err := l.Shared.Get(ctx, key)
 	if err != nil && err != cache.ErrMiss {
 		l.failed.Add(1)
@@ -162,7 +161,7 @@ func (l countedLevel) Get(ctx context.Context, key cache.Key) (cache.Item, strin
 	return item, lease, err
 }
 
-func (l countedLevel) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
+func (l countedShared) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
 	err := l.Shared.Set(ctx, key, lease, item, ttl)
 	if err != nil {
 		l.failed.Add(1)

@@ -1,6 +1,5 @@
-// Package cluster holds tests of several instances of a service that share a
-// database: real servers, instances that are processes of their own, and faults
-// between them. They show how soon a revoked key is refused everywhere, and
-// what holds while servers, networks and processes fail. There is nothing here
-// to import.
+// Package cluster tests several instances of a service that share a database. Servers are
+// real, and each instance is a process. The tests measure how soon all instances refuse a
+// revoked key, and check that no wrong result is returned while servers, networks and
+// processes fail.
 package cluster

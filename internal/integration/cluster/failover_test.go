@@ -23,14 +23,14 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// R-17, R-10, invariant 1: the primary dies, and an asynchronous standby takes over
-// that lacks the last revocation. The process that revoked the key goes on refusing
-// it, and reports that at the first look-up. A process that starts afterwards accepts
-// the key, but the count in the shared cache tells it what has happened.
+// R-17, R-10, invariant 1: the primary dies, and an asynchronous standby without the last
+// revocation takes over. The process that revoked the key still refuses it, and reports the
+// lost revocation at the first look-up. A process that starts afterwards accepts the key,
+// but detects the loss by the count in the shared cache.
 func TestStandbyThatLags(t *testing.T) {
 	t.Parallel()
 	primary, standby := replicated(t)
-	shared := testkit.UseRedis(t)
+	address := testkit.UseRedis(t)
 	namespace := testkit.NewName()
 	both := testkit.AddressOf(primary.DSN()) + "," + testkit.AddressOf(standby.DSN())
 	st, err := pgstore.Open(t.Context(), testkit.SetAddress(primary.DSN(), both), nil)
@@ -39,11 +39,11 @@ func TestStandbyThatLags(t *testing.T) {
 	}
 	defer st.Close()
 	secret := bytes.Repeat([]byte("s"), rediscache.MinSecret)
-	level, err := rediscache.Open(t.Context(), "redis://"+shared, secret, &rediscache.Options{Namespace: namespace})
+	shared, err := rediscache.Open(t.Context(), "redis://"+address, secret, &rediscache.Options{Namespace: namespace})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer level.Close()
+	defer shared.Close()
 
 	revoking := startProcess(t, st, nil)
 	issued, err := revoking.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "k"})
@@ -62,8 +62,8 @@ func TestStandbyThatLags(t *testing.T) {
 	if _, err := revoking.Revoke(t.Context(), "o", issued.Key.ID, "leaked"); err != nil {
 		t.Fatal(err)
 	}
-	seeing := startProcess(t, st, level)
-	client := redis.NewClient(&redis.Options{Addr: shared})
+	seeing := startProcess(t, st, shared)
+	client := redis.NewClient(&redis.Options{Addr: address})
 	defer client.Close()
 	testkit.Await(t, "the count is in the shared cache", func() bool {
 		names, err := client.Keys(t.Context(), namespace+":k:*").Result()
@@ -92,7 +92,7 @@ func TestStandbyThatLags(t *testing.T) {
 	if n := revoking.saw(apikey.EventUndone, "level=ERROR msg=\"apikey: the store has undone a revocation, rotation or disabling"); n != 1 {
 		t.Errorf("the process that revoked the key reported that %d times, want once", n)
 	}
-	restarted := startProcess(t, st, level)
+	restarted := startProcess(t, st, shared)
 	if err := validate(restarted); err != nil {
 		t.Errorf("a process that knows only the new primary: got %v, so nothing was lost", err)
 	}
@@ -100,16 +100,16 @@ func TestStandbyThatLags(t *testing.T) {
 		return restarted.saw(apikey.EventRolledBack, "level=ERROR msg=\"apikey: the database has gone back") == 1
 	})
 
-	// What SECURITY.md says to do.
+	// The procedure in SECURITY.md.
 	if _, err := revoking.Revoke(t.Context(), "o", issued.Key.ID, "again, after a restore"); err != nil {
 		t.Error(err)
 	}
 	if got := valueOf(t, standby.DSN(), "SELECT count(*)::text FROM keyhatch_keys WHERE revoked_at IS NOT NULL"); got != "1" {
-		t.Errorf("%s keys are revoked in the new primary, want the one", got)
+		t.Errorf("%s keys are revoked in the new primary, want 1", got)
 	}
 }
 
-// replicated starts a server and an asynchronous standby of it.
+// replicated starts a server and its asynchronous standby.
 func replicated(t *testing.T) (primary, standby *testkit.Server) {
 	t.Helper()
 	primary, standby = testkit.StartPostgreSQL(t, "fsync=off"), testkit.StartPostgreSQL(t, "fsync=off")
@@ -124,7 +124,7 @@ func replicated(t *testing.T) (primary, standby *testkit.Server) {
 	if err := os.RemoveAll(to); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil { // with owners and modes, which the server insists on
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil { // with owners and modes, which the server checks
 		t.Fatalf("cp: %v: %s", err, out)
 	}
 	if err := os.WriteFile(filepath.Join(to, "standby.signal"), nil, 0o600); err != nil {
@@ -135,7 +135,7 @@ func replicated(t *testing.T) (primary, standby *testkit.Server) {
 	return primary, standby
 }
 
-// A process is a Manager that is as one of its own.
+// A process is a Manager that stands for a process.
 type process struct {
 	*apikey.Manager
 	mu     sync.Mutex
@@ -143,7 +143,7 @@ type process struct {
 	log    bytes.Buffer
 }
 
-func startProcess(t *testing.T, st *pgstore.Store, level *rediscache.Cache) *process {
+func startProcess(t *testing.T, st *pgstore.Store, shared *rediscache.Cache) *process {
 	t.Helper()
 	p := &process{}
 	opts := &apikey.Options{Logger: slog.New(slog.NewTextHandler(lockedWriter{p}, nil)), OnEvent: func(_ context.Context, e apikey.Event) {
@@ -151,8 +151,8 @@ func startProcess(t *testing.T, st *pgstore.Store, level *rediscache.Cache) *pro
 		defer p.mu.Unlock()
 		p.events = append(p.events, e.Kind)
 	}}
-	if level != nil {
-		opts.SharedCache = level
+	if shared != nil {
+		opts.SharedCache = shared
 	}
 	var err error
 	if p.Manager, err = apikey.New(st, opts); err != nil {
@@ -185,7 +185,7 @@ func (w lockedWriter) Write(b []byte) (int, error) {
 	return w.p.log.Write(b)
 }
 
-// valueOf returns the only value of the only row, if there is one.
+// valueOf returns the only value of a query's only row, if there is one.
 func valueOf(t testing.TB, dsn, question string) (answer string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)

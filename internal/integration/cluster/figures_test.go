@@ -7,12 +7,12 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// spread is how durations are told in a line.
+// spread formats percentiles of durations in one line.
 func spread(of []time.Duration) string {
 	return fmt.Sprintf("p50 %s, p99 %s, max %s", short(testkit.Percentile(of, 50)), short(testkit.Percentile(of, 99)), short(testkit.Percentile(of, 100)))
 }
 
-// short has as many digits as can be believed.
+// short formats a duration with its significant digits.
 func short(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:

@@ -20,7 +20,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// A busServer opens buses on a server of its own, and returns its CPU time.
+// A busServer opens buses on its own server, and returns the server's CPU time.
 type busServer struct {
 	open func() cache.Bus
 	used func() time.Duration

@@ -9,7 +9,7 @@ import (
 // A harm is done to the cluster, perhaps to one of its instances, and undone.
 type harm struct {
 	name  string
-	store bool // the store is out of reach of someone
+	store bool // some instance cannot reach the store
 	do    func(member int)
 }
 
@@ -32,12 +32,12 @@ func (n *nemesis) harms() []harm {
 	)
 }
 
-// awhile is how long a fault lasts, at most.
+// awhile waits for a random time up to most.
 func (n *nemesis) awhile(most time.Duration) {
 	time.Sleep(most/4 + time.Duration(n.random.Int64N(int64(most*3/4))))
 }
 
-// cutting are those faults after which nothing passes.
+// cutting are the faults that stop all traffic.
 var cutting = []testkit.Fault{blackHole, reset, mute, deaf, slowClose}
 
 func (n *nemesis) partStore(m int) {
@@ -72,8 +72,7 @@ func (n *nemesis) killInstance(m int) {
 	n.lives[m].begin(n.members[m].instance)
 }
 
-// stopInstance stops it for longer than anything lives in memory, or is trusted
-// there.
+// stopInstance stops an instance for longer than any cached entry or lease lasts.
 func (n *nemesis) stopInstance(m int) {
 	n.Helper()
 	if err := n.members[m].stop(); err != nil {

@@ -5,31 +5,30 @@ import (
 	"sync"
 )
 
-// An event is a call of an instance and what it answered. Instants are in Unix
-// nanoseconds.
+// An event is a call of an instance and its result. Times are Unix nanoseconds.
 type event struct {
 	member int
-	life   int // how often the instance had been started
+	life   int // how often the instance was started before
 	verb   string
 	key    int
-	answer string // "" when the instance ended before it could tell
+	answer string // "" if the instance ended before it replied
 	begin  int64
-	end    int64 // of a call without an answer: never
+	end    int64 // for a call without a reply: never
 }
 
 const never = math.MaxInt64
 
-// told reports whether the caller knows that the change was made.
-func (e *event) told() bool { return e.answer == accepted || e.answer == notPropagated }
+// made reports whether the caller knows that the change was made.
+func (e *event) made() bool { return e.answer == accepted || e.answer == notPropagated }
 
-// A trouble is a fault of the nemesis, until all is well again.
+// A trouble is a fault and the time until its effects have ended.
 type trouble struct {
 	name       string
-	store      bool // the store is out of reach of someone
+	store      bool // some instance cannot reach the store
 	begin, end int64
 }
 
-// A history is all that has happened.
+// A history holds all keys, events and faults.
 type history struct {
 	mu       sync.Mutex
 	events   []event
@@ -43,7 +42,7 @@ func (h *history) add(e event) {
 	h.events = append(h.events, e)
 }
 
-// know is told of a new key, and returns its number.
+// know adds a new key and returns its number.
 func (h *history) know(k key) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,7 +56,7 @@ func (h *history) key(n int) key {
 	return h.keys[n]
 }
 
-// byKey parts the events of each key into validations and changes.
+// byKey splits the events of each key into validations and changes.
 func (h *history) byKey() (validations, changes map[int][]event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

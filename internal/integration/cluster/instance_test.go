@@ -16,14 +16,14 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// patience bounds every wait that is not itself measured.
+// patience bounds every wait that is not measured.
 const patience = 30 * time.Second
 
-// An instance is a process that plays one.
+// An instance is a process that runs a Manager.
 type instance struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	keeper io.WriteCloser // ends it, should the tests end without doing so
+	keeper io.WriteCloser // kills the process if the tests end without doing so
 	exited chan struct{}
 
 	mu      sync.Mutex
@@ -32,8 +32,8 @@ type instance struct {
 	dead    bool
 }
 
-// keep reads nothing but the end, also that of tests that were killed, and then
-// ends a process that cannot notice, since it is stopped.
+// keep waits until the tests end, even if they are killed, and then kills the process, which
+// cannot notice that itself while it is stopped.
 const keep = `read -r over || kill -s KILL "$1"`
 
 var errDead = errors.New("the instance is gone")
@@ -65,13 +65,12 @@ func start(s setup) (*instance, error) {
 	}
 	if err := i.await(ready, nil); err != nil {
 		i.kill()
-		return nil, fmt.Errorf("an instance does not start: %w", err)
+		return nil, fmt.Errorf("start an instance: %w", err)
 	}
 	return i, nil
 }
 
-// leash starts the keeper. It has a group of its own, so that it outlives the
-// tests' own.
+// leash starts the keeper in its own process group, so that it outlives the tests.
 func (i *instance) leash() (err error) {
 	k := exec.Command("/bin/sh", "-c", keep, "sh", strconv.Itoa(i.cmd.Process.Pid))
 	ownGroup(k)
@@ -112,7 +111,7 @@ func (i *instance) read(out io.Reader) {
 	close(i.exited)
 }
 
-// expect must come before the request is sent.
+// expect returns the channel of the reply. Call it before sending the request.
 func (i *instance) expect(id int) chan reply {
 	c := make(chan reply, 1)
 	i.mu.Lock()
@@ -138,15 +137,14 @@ func (i *instance) await(c chan reply, result any) error {
 		}
 		return json.Unmarshal(a.Result, result)
 	case <-time.After(3*patience + soakTime):
-		return errors.New("the instance does not answer")
+		return errors.New("no reply from the instance")
 	}
 }
 
-// soakTime is how much longer something may take that was asked for with the
-// full counts.
+// soakTime is how much longer a call may take in a run with the full counts.
 var soakTime = testkit.Scale(0, 15*time.Minute)
 
-// call asks the instance to do something and returns when it has.
+// call makes the instance run a verb and waits for the result.
 func (i *instance) call(verb string, args, result any) error {
 	b, err := json.Marshal(args)
 	if err != nil {
@@ -170,8 +168,7 @@ func (i *instance) call(verb string, args, result any) error {
 	return nil
 }
 
-// kill sends SIGKILL, and returns when the process is gone. It may be called
-// again.
+// kill sends SIGKILL and waits for the process to end. It may be called twice.
 func (i *instance) kill() {
 	i.cmd.Process.Kill()
 	<-i.exited
@@ -183,7 +180,7 @@ func (i *instance) kill() {
 
 func (i *instance) stop() error { return stopProcess(i.cmd) }
 
-// resume returns the instant before the process goes on.
+// resume continues the process and returns the time just before that.
 func (i *instance) resume() (int64, error) {
 	now := time.Now().UnixNano()
 	return now, continueProcess(i.cmd)

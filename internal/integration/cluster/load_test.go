@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A warmArgs names tokens, and the time over which their first uses are spread.
+// warmArgs are tokens, and the time over which their first uses are spread.
 type warmArgs struct {
 	Tokens []string
 	Over   time.Duration
@@ -28,27 +28,27 @@ func (r *role) warm(a warmArgs) struct{} {
 	return struct{}{}
 }
 
-// A loadArgs says what requests come, and how many.
+// loadArgs describe a load of requests.
 type loadArgs struct {
-	Rate          int // a second
+	Rate          int // requests per second
 	For           time.Duration
 	Good, Revoked []string
-	GoodIn, BadIn int // of a hundred requests: good tokens, unknown ones; the rest are revoked
+	GoodIn, BadIn int // percentages of active and unknown tokens; the others are revoked
 }
 
-// slow is what R-04 allows.
+// slow is the maximum duration that R-04 allows.
 const slow = 300 * time.Millisecond
 
-// A loadResult is what became of them.
+// A loadResult counts the results of a load.
 type loadResult struct {
-	Good, Revoked, Unknown map[string]int // by answer
+	Good, Revoked, Unknown map[string]int // by result
 	P50, P99, Max          time.Duration
-	Slow                   int // that took longer than slow
+	Slow                   int // requests that took longer than slow
 	Seconds                []second
-	Goroutines             int // the most
+	Goroutines             int // maximum
 }
 
-// A second is what was in one of them.
+// A second holds the figures of one second.
 type second struct {
 	Reads int64
 	P99   time.Duration
@@ -58,12 +58,12 @@ type second struct {
 type loader struct {
 	args   loadArgs
 	role   *role
-	others *apikey.Manager // whose tokens nobody here knows
+	others *apikey.Manager // generates unknown tokens
 	began  time.Time
 
 	mu     sync.Mutex
 	result loadResult
-	took   [][]time.Duration // by the second in which they began
+	took   [][]time.Duration // by the second in which the requests began
 }
 
 func (r *role) load(a loadArgs) loadResult {
@@ -78,8 +78,7 @@ func (r *role) load(a loadArgs) loadResult {
 	return l.finish()
 }
 
-// run sends each request when it is time, whether or not earlier ones have been
-// answered, as clients do.
+// run sends each request at its time, even if earlier ones have not returned, as clients do.
 func (l *loader) run() {
 	var requests sync.WaitGroup
 	reads := l.role.store.reads.Load()
@@ -111,7 +110,7 @@ func (l *loader) request(i int) {
 	l.took[i/l.args.Rate] = append(l.took[i/l.args.Rate], took)
 }
 
-// pick takes tokens at random: in turn, they would be looked up in waves.
+// pick returns a random token, since tokens in a fixed order would be looked up in waves.
 func (l *loader) pick(i int) (token string, answers map[string]int) {
 	share := i % 100
 	switch a := &l.args; {

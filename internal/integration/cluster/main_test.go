@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(silence{}) // it tells of connections that are cut on purpose
+	redis.SetLogger(silence{}) // it would log connections that are cut on purpose
 	if os.Getenv(roleVariable) != "" {
 		os.Exit(play())
 	}
@@ -23,7 +23,7 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// onRace is another number under the race detector, where all takes longer.
+// onRace returns another number under the race detector, which is slower.
 func onRace[T int | time.Duration](normal, race T) T {
 	if testkit.Race {
 		return race
@@ -31,6 +31,5 @@ func onRace[T int | time.Duration](normal, race T) T {
 	return normal
 }
 
-// soon is what is promised as at most a second. Beside other packages' tests
-// that can be more.
+// soon is the documented bound of one second. It is longer while other packages' tests run.
 var soon = testkit.Scale(onRace(4*time.Second, 5*time.Second), time.Second)

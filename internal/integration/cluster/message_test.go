@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A setup says what an instance is, and how it reaches its servers.
+// A setup configures an instance and the addresses of its servers.
 type setup struct {
 	DSN       string // of the store
 	Bus       string // none, redis or notify
 	Listen    string // the data source name for LISTEN
 	Redis     string // the address
 	Namespace string
-	Level     bool
-	Plans     bool // that owners have to buy
+	Shared    bool
+	Plans     bool // whether owners need a plan
 
 	CacheTTL, NegativeTTL, StaleIfError, CallTimeout time.Duration
 }
@@ -24,38 +24,37 @@ const (
 	notifyBus = "notify"
 )
 
-// A request is a line that an instance reads. Requests are answered as they are
-// done, not in their order.
+// A request is a line that an instance reads. Replies come in any order.
 type request struct {
 	ID   int
 	Verb string
 	Args json.RawMessage `json:",omitempty"`
 }
 
-// A reply is a line that it writes.
+// A reply is a line that an instance writes.
 type reply struct {
 	ID     int
 	Error  string          `json:",omitempty"`
 	Result json.RawMessage `json:",omitempty"`
 }
 
-// An op is a call of a Manager: what to do with which key.
+// An op is the arguments of a Manager's call.
 type op struct {
 	Owner, Key, Token string
 }
 
-// A done is how it ended. Instants are those of the instance, in Unix
-// nanoseconds; one machine has one clock.
+// A done is the result of an op. Times are the instance's, in Unix nanoseconds. All
+// instances use the machine's clock.
 type done struct {
 	Answer     string
 	Begin, End int64
-	Key, Token string // of a new one
+	Key, Token string // of a new key
 }
 
-// A status is how an instance is.
+// A status holds figures of an instance.
 type status struct {
 	BusUp      bool
-	Reads      int64 // look-ups of the store, so far
+	Reads      int64 // look-ups of the store since the start
 	Goroutines int
-	Heap       uint64 // bytes in use after a collection
+	Heap       uint64 // bytes in use after a garbage collection
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// Invariants 3, 5 and 9, R-15: while everything fails in turn, every answer is one
-// that may be given, and no instance grows. KEYHATCH_SOAK may say how long, as in 24h.
+// Invariants 3, 5 and 9, R-15: while all parts fail in turn, every result is allowed, and no
+// instance grows. KEYHATCH_SOAK can be the duration, such as 24h.
 func TestNemesis(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(redisBus, buses...) {
 		for _, ttl := range []time.Duration{2 * time.Second, 8 * time.Second, 30 * time.Second}[:testkit.Scale(1, 3)] {
 			t.Run(bus, func(t *testing.T) {
 				t.Parallel()
-				n := newNemesis(t, setup{Bus: bus, Level: bus == redisBus, CacheTTL: ttl, StaleIfError: 2 * ttl, NegativeTTL: time.Second})
+				n := newNemesis(t, setup{Bus: bus, Shared: bus == redisBus, CacheTTL: ttl, StaleIfError: 2 * ttl, NegativeTTL: time.Second})
 				long, _ := time.ParseDuration(os.Getenv("KEYHATCH_SOAK"))
 				for began, small := time.Now(), n.sizes(); ; n.history = new(history) {
 					n.run(testkit.Scale(1, 6))
@@ -35,7 +35,7 @@ func TestNemesis(t *testing.T) {
 	}
 }
 
-// A nemesis harms the servers and instances of a cluster that is in use.
+// A nemesis injects faults into the servers and instances of a cluster in use.
 type nemesis struct {
 	*cluster
 	*history
@@ -45,7 +45,7 @@ type nemesis struct {
 	end    chan struct{}
 }
 
-// A life is that of an instance, which may be killed and started again.
+// A life holds the current process of an instance, which may be killed and restarted.
 type life struct {
 	mu    sync.Mutex
 	i     *instance
@@ -92,7 +92,7 @@ func (n *nemesis) over() bool {
 	}
 }
 
-// run does all the harm that it can, in another order each time.
+// run injects all faults, in a random order each time.
 func (n *nemesis) run(times int) {
 	n.Helper()
 	n.end = make(chan struct{})
@@ -107,7 +107,7 @@ func (n *nemesis) run(times int) {
 		harms := n.harms()
 		n.random.Shuffle(len(harms), func(i, j int) { harms[i], harms[j] = harms[j], harms[i] })
 		for _, h := range harms {
-			// Between two of them, sometimes so long that the strict bound holds.
+			// A pause between two faults, sometimes so long that the strict bound applies.
 			time.Sleep(time.Duration(n.random.IntN(int(testkit.Scale(500*time.Millisecond, 6*time.Second)))))
 			n.inflict(h)
 		}
@@ -126,12 +126,12 @@ func (n *nemesis) inflict(h harm) {
 	n.troubles[len(n.troubles)-1].end = time.Now().UnixNano()
 }
 
-// agree demands that all instances answer what the store says, soon after all
-// is well.
+// agree fails the test unless all instances return the state of the store, soon after the
+// last fault.
 func (n *nemesis) agree() {
 	n.Helper()
 	all := tokens(n.keys)
-	truth, err := start(setup{DSN: n.base.DSN, Bus: noBus}) // has nothing in memory
+	truth, err := start(setup{DSN: n.base.DSN, Bus: noBus}) // its cache is empty
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -145,11 +145,11 @@ func (n *nemesis) agree() {
 				break
 			}
 			if time.Since(began) > 2*soon {
-				n.Fatalf("instance %d answers otherwise than the store for key %d, which says %s", i, k, want[k])
+				n.Fatalf("instance %d disagrees with the store about key %d, want %s", i, k, want[k])
 			}
 		}
 	}
-	n.Logf("nemesis | bus %s | all agree on %d keys %s after all is well", n.base.Bus, len(all), short(time.Since(began)))
+	n.Logf("nemesis | bus %s | all agree on %d keys %s after the last fault", n.base.Bus, len(all), short(time.Since(began)))
 }
 
 func (n *nemesis) sizes() (all []status) {
@@ -159,15 +159,15 @@ func (n *nemesis) sizes() (all []status) {
 	return all
 }
 
-// What an instance may have more of than at its start: connections that a fault has
-// ended make others, and the cache fills.
+// How much an instance may grow: connections are replaced after a fault, and the cache
+// fills.
 const (
 	moreGoroutines = 10
 	moreHeap       = 32 << 20
 )
 
-// checkGrowth demands that soon after all is well, instances are about as small as
-// they were.
+// checkGrowth fails the test unless the instances are about as small as before, soon after
+// the last fault.
 func (n *nemesis) checkGrowth(small []status) {
 	n.Helper()
 	var large []status
@@ -200,12 +200,12 @@ func (n *nemesis) judge() {
 	for _, e := range n.events {
 		if e.verb == "validate" {
 			counts[e.answer]++
-		} else if e.told() {
+		} else if e.made() {
 			counts[e.verb]++
 		}
 	}
-	n.Logf("nemesis | bus %s, level %v | CacheTTL %v, seed %d | %d faults | %d keys, %d calls: %v | wrong answers: %d",
-		n.base.Bus, n.base.Level, n.base.CacheTTL, n.seed, len(n.troubles), len(n.keys), len(n.events), counts, len(wrong))
+	n.Logf("nemesis | bus %s, shared cache %v | CacheTTL %v, seed %d | %d faults | %d keys, %d calls: %v | wrong results: %d",
+		n.base.Bus, n.base.Shared, n.base.CacheTTL, n.seed, len(n.troubles), len(n.keys), len(n.events), counts, len(wrong))
 	for i, w := range wrong {
 		if i == 10 {
 			break

@@ -10,34 +10,34 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// outageRate is how many requests come in a second.
+// outageRate is the number of requests per second.
 var outageRate = onRace(1000, 200)
 
-// while the store is down, keys that are in memory go on and unknown
-// ones are an outage, never a refusal. When it is back, it is not overrun.
+// while the store is down, cached keys keep working, and unknown ones are an
+// outage, never a refusal. When the store is back, it is not overloaded.
 func TestStoreOutage(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(redisBus, redisBus, notifyBus, noBus) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
-				Bus: bus, Level: bus == redisBus,
+				Bus: bus, Shared: bus == redisBus,
 				CacheTTL:     testkit.Scale(time.Second, 30*time.Second),
-				StaleIfError: testkit.Scale(10*time.Second, 7*time.Minute), // the outage, and how long before that a key may have been used last
+				StaleIfError: testkit.Scale(10*time.Second, 7*time.Minute), // the outage, and the time since a key's last use before it
 			})
 			o.shorterThanStale(testkit.Scale(2*time.Second, 5*time.Minute))
 		})
 	}
 }
 
-// past StaleIfError all are an outage.
+// after StaleIfError all keys are an outage.
 func TestLongStoreOutage(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(notifyBus, redisBus, notifyBus, noBus) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
 			o := newOutage(t, setup{
-				Bus: bus, Level: bus == redisBus,
+				Bus: bus, Shared: bus == redisBus,
 				CacheTTL: testkit.Scale(time.Second, 30*time.Second), StaleIfError: testkit.Scale(2*time.Second, time.Minute),
 			})
 			o.longerThanStale()
@@ -45,8 +45,7 @@ func TestLongStoreOutage(t *testing.T) {
 	}
 }
 
-// An outage is of the store, as one instance sees it. In its memory are good
-// keys and some that it has revoked.
+// An outage tests one instance while its store is down. Active and revoked keys are cached.
 type outage struct {
 	*member
 	good, gone []string
@@ -61,7 +60,7 @@ func newOutage(t *testing.T, s setup) *outage {
 		o.do("revoke", k, accepted)
 	}
 	o.gone, o.good = tokens(keys[:len(keys)/10]), tokens(keys[len(keys)/10:])
-	// Keys that are first used together are looked up together ever after.
+	// Keys that are first used at the same time are always reloaded at the same time.
 	ask[struct{}](t, o.instance, "warm", warmArgs{append(slices.Clone(o.good), o.gone...), s.CacheTTL})
 	o.steady = o.requests(2 * s.CacheTTL)
 	o.tell("steady", o.steady)
@@ -69,7 +68,7 @@ func newOutage(t *testing.T, s setup) *outage {
 	return o
 }
 
-// requests are for good keys, eighty in a hundred, unknown and revoked ones.
+// requests returns the result of a load with 80 % active, and unknown and revoked keys.
 func (o *outage) requests(d time.Duration) loadResult {
 	o.Helper()
 	return ask[loadResult](o, o.instance, "load", loadArgs{
@@ -77,7 +76,7 @@ func (o *outage) requests(d time.Duration) loadResult {
 	})
 }
 
-// down is what an instance sees of a server that is gone.
+// down makes the store fail as if its server were gone.
 func (o *outage) down() {
 	o.database.Inject(reset)
 	if o.setup.Bus == notifyBus {
@@ -103,8 +102,7 @@ func (o *outage) shorterThanStale(d time.Duration) {
 func (o *outage) longerThanStale() {
 	o.Helper()
 	o.down()
-	// What is asked for meanwhile is answered while it may be, and never
-	// refused.
+	// Keys that are used meanwhile are accepted for StaleIfError, and never refused.
 	o.requests(o.setup.StaleIfError + 100*time.Millisecond)
 	past := o.requests(time.Second)
 	o.tell("R-02 past StaleIfError", past)
@@ -113,7 +111,7 @@ func (o *outage) longerThanStale() {
 	o.recover(longOutage)
 }
 
-// recover looks at the time after the store is back.
+// recover checks the time after the store is back.
 func (o *outage) recover(when string) {
 	o.Helper()
 	back := o.requests(testkit.Scale(3*time.Second, 40*time.Second))
@@ -122,20 +120,20 @@ func (o *outage) recover(when string) {
 	settled := back.Seconds[min(5, len(back.Seconds)-1)].P99
 	o.Logf("%s | bus %s | reads a second: %d steady, %d after | p99 %s, in second %d", when, o.setup.Bus, steady, most, short(settled), min(5, len(back.Seconds)-1)+1)
 	if spared := o.setup.Bus != notifyBus && when == shortOutage; spared && most > 2*steady {
-		o.Errorf("%s: got %d reads in a second, want at most twice the %d of before", when, most, steady)
+		o.Errorf("%s: got %d reads in a second, want at most twice the %d before", when, most, steady)
 	}
-	// Where the bus was lost too, or all has ended, each key is looked up once.
+	// If the bus was down too, or all entries have expired, each key is looked up once.
 	if extra := total(back.Seconds) - 2*steady*int64(len(back.Seconds)); extra > int64(len(o.good)+len(o.gone)) {
-		o.Errorf("%s: got %d look-ups beside those of before, want one of each key at most", when, extra)
+		o.Errorf("%s: got %d additional look-ups, want at most one for each key", when, extra)
 	}
 	for what, n := range maps.All(back.Revoked) {
 		if what == accepted {
 			o.Errorf("%s: %d revoked keys were accepted", when, n)
 		}
 	}
-	// It has five seconds for that; a short run has ended by then.
+	// Latencies are normal again after five seconds. A short run has ended by then.
 	if usual := max(2*o.steady.P99, 50*time.Millisecond); len(back.Seconds) > 5 && settled > usual {
-		o.Errorf("%s: p99 is %v, want what is usual, at most %v", when, settled, usual)
+		o.Errorf("%s: p99 is %v, want at most %v, as usual", when, settled, usual)
 	}
 }
 
@@ -155,15 +153,15 @@ func peak(seconds []second) (reads int64) {
 	return reads
 }
 
-// want demands one answer for all good keys and one for all unknown ones.
-// Revoked keys are never accepted, nor taken for unknown.
+// want fails the test unless all active keys have one result, and all unknown keys another.
+// Revoked keys must not be accepted, or be unknown.
 func (o *outage) want(when string, r loadResult, good, bad string) {
 	o.Helper()
 	if r.Good[good] == 0 || len(r.Good) != 1 {
-		o.Errorf("%s: good keys: got %v, want %s alone", when, r.Good, good)
+		o.Errorf("%s: active keys: got %v, want only %s", when, r.Good, good)
 	}
 	if r.Unknown[bad] == 0 || len(r.Unknown) != 1 {
-		o.Errorf("%s: unknown keys: got %v, want %s alone", when, r.Unknown, bad)
+		o.Errorf("%s: unknown keys: got %v, want only %s", when, r.Unknown, bad)
 	}
 	if n := r.Revoked[revoked] + r.Revoked[unavailable]; n == 0 || len(r.Revoked) > 2 || r.Revoked[accepted] > 0 {
 		o.Errorf("%s: revoked keys: got %v", when, r.Revoked)
@@ -176,6 +174,6 @@ func (o *outage) tell(when string, r loadResult) {
 	for _, s := range r.Seconds[:min(len(r.Seconds), 6)] {
 		reads += fmt.Sprintf(" %d", s.Reads)
 	}
-	o.Logf("%s | bus %s | %d/s | good %v, unknown %v, revoked %v | p50 %s, p99 %s, max %s | goroutines %d | reads in each second:%s",
+	o.Logf("%s | bus %s | %d/s | active %v, unknown %v, revoked %v | p50 %s, p99 %s, max %s | goroutines %d | reads in each second:%s",
 		when, o.setup.Bus, outageRate, r.Good, r.Unknown, r.Revoked, short(r.P50), short(r.P99), short(r.Max), r.Goroutines, reads)
 }

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	detection  = 3 * time.Second  // until an instance knows that it hears nothing
-	aloneTTL   = 10 * time.Second // the longest life in memory from then on
+	detection  = 3 * time.Second  // until an instance detects that it receives nothing
+	aloneTTL   = 10 * time.Second // the longest life of a cached entry from then on
 	lookupTime = 3 * time.Second  // the default of CallTimeout
 )
 
-// an instance that is parted from the bus, or from the store too, accepts
-// a key that was revoked elsewhere for no longer than is promised, and refuses
-// it as soon as the network is whole again.
+// an instance that is cut off from the bus, or also from the store, accepts a key that
+// was revoked elsewhere no longer than the documented bound, and refuses it as soon as the
+// partition has ended.
 func TestPartition(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(notifyBus, buses...) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
-			s := setup{Bus: bus, Level: bus == redisBus, CacheTTL: time.Minute, StaleIfError: testkit.Scale(6*time.Second, 30*time.Second)}
+			s := setup{Bus: bus, Shared: bus == redisBus, CacheTTL: time.Minute, StaleIfError: testkit.Scale(6*time.Second, 30*time.Second)}
 			p := newPartition(t, newCluster(t, sharedServers(t), 1, s))
 			p.last(testkit.Scale(7*time.Second, time.Minute))
 			for _, c := range p.cases {
@@ -32,7 +32,7 @@ func TestPartition(t *testing.T) {
 	}
 }
 
-// A partition parts every instance but the first, each in another way.
+// A partition cuts off every instance except the first, each in another way.
 type partition struct {
 	*cluster
 	whole *member
@@ -43,11 +43,11 @@ type partition struct {
 type partitionCase struct {
 	*member
 	fault testkit.Fault
-	alone bool // parted from the store too
+	alone bool // cut off from the store too
 
-	early, late         key // revoked elsewhere before and after it is noticed
+	early, late         key // revoked elsewhere before and after the loss is detected
 	earlyDone, lateDone done
-	lost                time.Duration // until the instance knew
+	lost                time.Duration // until the instance detected the loss
 	healed              int64
 	seen                []watchedToken
 }
@@ -72,14 +72,14 @@ func newPartition(t *testing.T, c *cluster) *partition {
 
 // cuts reports whether the bus is lost by the fault, rather than slow.
 func (x *partitionCase) cuts() bool {
-	// Who is only listened to by nobody hears all by LISTEN, itself included:
-	// NOTIFY goes by way of the store.
+	// An instance of which only the sending fails still receives everything by
+	// LISTEN, since NOTIFY uses the connection to the store.
 	hears := x.fault.Name == mute.Name && x.setup.Bus == notifyBus && !x.alone
 	return x.fault.Slice == 0 && x.fault.LateClose == 0 && !hears
 }
 
-// part begins with the store: what is read from it once the bus is lost may be
-// kept.
+// part cuts off the store first, since entries that are read after the loss of the bus may
+// be cached.
 func (x *partitionCase) part(f testkit.Fault) {
 	if x.alone {
 		x.database.Inject(f)
@@ -88,7 +88,7 @@ func (x *partitionCase) part(f testkit.Fault) {
 	x.cache.Inject(f)
 }
 
-// last parts the instances for a while.
+// last cuts off the instances for d.
 func (p *partition) last(d time.Duration) {
 	p.began = time.Now().UnixNano()
 	for _, x := range p.cases {
@@ -104,8 +104,7 @@ func (p *partition) last(d time.Duration) {
 		x.lateDone = p.whole.do("revoke", x.late, accepted)
 	}
 	time.Sleep(time.Until(time.Unix(0, p.began).Add(d)))
-	// One after the other, so that none waits for a machine that the others keep
-	// busy.
+	// One after the other, so that they do not slow each other down.
 	for _, x := range p.cases {
 		x.healed = time.Now().UnixNano()
 		x.part(testkit.Fault{})
@@ -113,7 +112,7 @@ func (p *partition) last(d time.Duration) {
 	}
 }
 
-// notice waits until the instance knows that it is parted.
+// notice waits until the instance has detected the loss.
 func (x *partitionCase) notice(began int64) {
 	for end := time.Now().Add(2 * detection); x.cuts() && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		var s status
@@ -132,7 +131,7 @@ func (x *partitionCase) check(p *partition) {
 	}
 	early, late := x.seen[0], x.seen[1]
 	healing := max(early.Refused, late.Refused) - x.healed
-	p.Logf("R-11 | bus %s | parted from the %s: %s | noticed after %s | accepted for %s, %s after revokes before and after that | refused %s after healing",
+	p.Logf("R-11 | bus %s | cut off from the %s: %s | detected after %s | accepted for %s, %s after revokes before and after that | refused %s after healing",
 		p.base.Bus, where, x.fault.Name, short(x.lost), after(early.LastAccepted, x.earlyDone.End), after(late.LastAccepted, x.lateDone.End),
 		short(max(time.Duration(healing), 0)))
 	for i, d := range []done{x.earlyDone, x.lateDone} {
@@ -140,10 +139,10 @@ func (x *partitionCase) check(p *partition) {
 	}
 	// A lost connection empties the cache.
 	if lost := p.began + int64(x.lost); x.cuts() && !x.alone && x.earlyDone.End < lost-int64(soon/4) && early.LastAccepted > lost+int64(soon/2) {
-		p.Errorf("%s: accepted %s after the bus was known to be lost, though it was revoked before that", x.fault.Name, after(early.LastAccepted, lost))
+		p.Errorf("%s: accepted %s after the loss of the bus was detected, though it was revoked before", x.fault.Name, after(early.LastAccepted, lost))
 	}
 	if x.cuts() && x.lost == 0 || x.lost > detection+soon {
-		p.Errorf("%s: the bus was noticed to be lost after %v, want %v", x.fault.Name, x.lost, detection)
+		p.Errorf("%s: the loss of the bus was detected after %v, want %v", x.fault.Name, x.lost, detection)
 	}
 }
 
@@ -162,7 +161,7 @@ func (x *partitionCase) checkSeen(p *partition, s watchedToken, d done, longest 
 		p.Errorf("%s: accepted %v after healing, want %v at most", x.fault.Name, late, soon)
 	}
 	again := soon
-	if x.alone { // no answer at all, until the one load that is under way has ended
+	if x.alone { // all calls fail until the one running load has ended
 		again += lookupTime
 	}
 	if late := time.Duration(s.Refused - x.healed); late > again {
@@ -170,5 +169,5 @@ func (x *partitionCase) checkSeen(p *partition, s watchedToken, d done, longest 
 	}
 }
 
-// after is a time between two instants, "0s" when there is none.
+// after formats the time between two instants, or "0s" if it is negative.
 func after(later, earlier int64) string { return short(max(time.Duration(later-earlier), 0)) }

@@ -21,11 +21,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/remotestore"
 )
 
-// canary is the secret of everything in TestOptionsPrintNoSecret.
+// canary is the only secret in TestOptionsPrintNoSecret.
 const canary = "KhCanaryKhCanaryKhCanaryKh123456"
 
-// H-09, H-10: no verb of fmt, no slog handler and no encoding/json shows the
-// secret or password that a part of the service was given.
+// H-09, H-10: no verb of fmt, no slog handler and no encoding/json prints a configured secret
+// or password.
 func TestOptionsPrintNoSecret(t *testing.T) {
 	t.Parallel()
 	looked := 0
@@ -40,11 +40,11 @@ func TestOptionsPrintNoSecret(t *testing.T) {
 		}
 	}
 	if want := 18 * 4 * 14; looked != want {
-		t.Errorf("looked at %d prints, want %d", looked, want)
+		t.Errorf("checked %d texts, want %d", looked, want)
 	}
 	for how, text := range prints(struct{ Secret string }{canary}) {
 		if canaryIn(text) == "" && how != "%T" && how != "%p" {
-			t.Errorf("%s of a plain secret shows none, so this test finds none", how)
+			t.Errorf("%s of a plain secret does not show it, so the test would miss a leak", how)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func secretHolders(t *testing.T) map[string]any {
 	}
 }
 
-// prints returns a value as text, by how it was made.
+// prints returns a value as text, printed in all ways.
 func prints(v any) map[string]string {
 	all := map[string]string{}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b", "%T"} {
@@ -109,7 +109,7 @@ func prints(v any) map[string]string {
 	return all
 }
 
-// canaryIn returns in which form text shows the canary, or "".
+// canaryIn returns the form in which text contains the canary, or "".
 func canaryIn(text string) string {
 	some := []byte(canary[:15])
 	for name, form := range map[string]string{

@@ -7,17 +7,16 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// C-04: a key that was revoked through one of three processes is refused by all
-// of them soon.
+// C-04: a key that was revoked through one of three processes is soon refused by all.
 func TestRevokeReachesEveryProcess(t *testing.T) {
 	n := testkit.Scale(60, 10_000)
 	for _, bus := range buses {
 		t.Run(bus, func(t *testing.T) {
-			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Level: bus == redisBus})
+			c := newCluster(t, sharedServers(t), 3, setup{Bus: bus, Shared: bus == redisBus})
 			r := c.revokeAll(n, 10*time.Second)
 			t.Logf("C-04 | bus %s | %d revokes, 3 processes | from the call: %s | from its return: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
 				bus, n, spread(r.fromBegin), spread(r.fromEnd), r.later(time.Second), r.after)
-			if p := testkit.Percentile(r.fromEnd, 99); testkit.Soak() && p >= soon/10 { // of a hundred it is the slowest one
+			if p := testkit.Percentile(r.fromEnd, 99); testkit.Soak() && p >= soon/10 { // of a hundred, this is the slowest one
 				t.Errorf("p99 is %v, want less than 100 ms", p)
 			}
 			if r.later(soon) > 0 || r.after > 0 {
@@ -37,14 +36,14 @@ func TestRevokeReachesEveryProcess(t *testing.T) {
 	})
 }
 
-// revocations are how long revoked keys were accepted.
+// revocations hold how long revoked keys were accepted.
 type revocations struct {
-	fromBegin, fromEnd []time.Duration // of Revoke, until the last process has refused
-	accepted           []time.Duration // from the end of Revoke to the begin of the last validation that was accepted
+	fromBegin, fromEnd []time.Duration // from the begin or end of Revoke until the last process has refused the key
+	accepted           []time.Duration // from the end of Revoke to the start of the last accepted validation
 	after              int64
 }
 
-// later counts the keys that were accepted for longer than that.
+// later counts the keys that were accepted for longer than the given time.
 func (r *revocations) later(than time.Duration) (n int) {
 	for _, d := range r.accepted {
 		if d > than {
@@ -54,12 +53,11 @@ func (r *revocations) later(than time.Duration) (n int) {
 	return n
 }
 
-// revokeAll revokes keys through each instance in turn while all of them
-// validate them.
+// revokeAll revokes keys through each instance in turn while all instances validate them.
 func (c *cluster) revokeAll(n int, wait time.Duration) *revocations {
 	c.Helper()
 	r := &revocations{}
-	const some = 200 // at a time, since each instance goes round all of them
+	const some = 200 // keys at a time, since each instance validates all of them in turn
 	for ; n > 0; n -= some {
 		keys := c.create(c.members[0], min(n, some))
 		for _, m := range c.members {
@@ -76,8 +74,7 @@ func (c *cluster) revokeAll(n int, wait time.Duration) *revocations {
 	return r
 }
 
-// add takes in what one instance has seen. What it has seen last counts, so
-// that each instance's is merged into what there is.
+// add merges the results of one instance. For each key, the last instance counts.
 func (r *revocations) add(c *cluster, who int, seen []watchedToken, ended []done) {
 	c.Helper()
 	base := len(r.fromEnd)
@@ -90,7 +87,7 @@ func (r *revocations) add(c *cluster, who int, seen []watchedToken, ended []done
 	}
 	for i, s := range seen {
 		if s.Refused == 0 || s.Wrong > 0 || s.Accepted == 0 {
-			c.Fatalf("instance %d has not refused key %d as it should after accepting it: %+v", who, i, s)
+			c.Fatalf("instance %d did not refuse key %d as revoked after accepting it: %+v", who, i, s)
 		}
 		d := ended[i]
 		if own := i%len(c.members) == who; own && s.LastAccepted > d.End {

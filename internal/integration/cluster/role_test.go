@@ -16,23 +16,22 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// roleVariable makes this binary an instance of a service, as it says in JSON.
+// roleVariable makes this binary an instance of a service, with the setup in JSON.
 const roleVariable = "KEYHATCH_ROLE"
 
-// A role is the instance that this process plays.
+// A role is the instance that this process runs.
 type role struct {
 	setup
 	keys    *apikey.Manager
 	store   *watchedStore
 	bus     busLog
 	watches watches
-	hooks   string // where the billing system's events are received
+	hooks   string // the URL for the billing system's events
 
 	writing sync.Mutex // of standard output
 }
 
-// play is the main function of such a process. It ends when nobody is left who
-// asks.
+// play is the main function of such a process. It returns when its input ends.
 func play() int {
 	var r role
 	if err := json.Unmarshal([]byte(os.Getenv(roleVariable)), &r.setup); err != nil {
@@ -72,7 +71,7 @@ func (r *role) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.Bus == redisBus || r.Level {
+	if r.Bus == redisBus || r.Shared {
 		shared, err := rediscache.Open(ctx, "redis://"+r.Redis, secret, &rediscache.Options{Namespace: r.Namespace})
 		if err != nil {
 			return err
@@ -80,7 +79,7 @@ func (r *role) open(ctx context.Context) error {
 		if r.Bus == redisBus {
 			o.Bus = shared
 		}
-		if r.Level {
+		if r.Shared {
 			o.SharedCache = cache.Shared(shared)
 		}
 	}
@@ -127,7 +126,7 @@ func (r *role) write(a reply) {
 	os.Stdout.Write(append(b, '\n'))
 }
 
-// Answers of a Manager. Others are its errors' texts.
+// Results of a Manager's calls. Other results are the texts of errors.
 const (
 	accepted      = "accepted"
 	revoked       = "revoked"
@@ -146,7 +145,7 @@ func answerOf(err error) string {
 		{apikey.ErrRevoked, revoked},
 		{apikey.ErrDisabled, disabled},
 		{apikey.ErrUnknown, unknown},
-		{apikey.ErrNotPropagated, notPropagated}, // which is also unavailable
+		{apikey.ErrNotPropagated, notPropagated}, // which also matches ErrUnavailable
 		{apikey.ErrUnavailable, unavailable},
 		{apikey.ErrConflict, conflict},
 	} {

@@ -15,13 +15,13 @@ type servers struct {
 	database, cache *testkit.Server // nil for shared ones
 }
 
-// sharedServers are those that the tests share which harm no server.
+// sharedServers returns the servers for tests that do not disturb them.
 func sharedServers(t testing.TB) *servers {
 	t.Helper()
 	return &servers{postgres: testkit.UsePostgreSQL(t), redis: testkit.UseRedis(t)}
 }
 
-// ownServers are the test's own, to be harmed.
+// ownServers starts servers that the test may disturb.
 func ownServers(t testing.TB) *servers {
 	t.Helper()
 	s := &servers{database: testkit.StartPostgreSQL(t, "max_connections=300"), cache: testkit.StartRedis(t)}

@@ -10,14 +10,14 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// a process that was stopped while a key was revoked elsewhere accepts it
-// in no request that begins after it goes on.
+// if a key is revoked elsewhere while a process is stopped, the process refuses the key
+// in every request that begins after it has continued.
 func TestStoppedProcess(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(redisBus, buses...) {
 		t.Run(bus, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, sharedServers(t), 4, setup{Bus: bus, Level: bus == redisBus})
+			c := newCluster(t, sharedServers(t), 4, setup{Bus: bus, Shared: bus == redisBus})
 			s := &stopped{cluster: c, revoker: c.members[0], members: c.members[1:]}
 			for range testkit.Scale(1, 3) {
 				s.round(testkit.Scale(5*time.Second, 30*time.Second))
@@ -25,14 +25,14 @@ func TestStoppedProcess(t *testing.T) {
 			for range testkit.Scale(0, 40) {
 				s.round(detection + 200*time.Millisecond)
 			}
-			t.Logf("R-09 | bus %s | %d stops, the first %v long | requests after it went on: %d, accepted: %d | keys: %d, first refusal %s after it went on",
+			t.Logf("R-09 | bus %s | %d stops, the first %v long | requests after it continued: %d, accepted: %d | keys: %d, first refusal %s after it continued",
 				bus, s.stops, testkit.Scale(5*time.Second, 30*time.Second), s.requests, s.accepted, s.keys, spread(s.refused))
 		})
 	}
 }
 
-// watchers of one instance keep all its processors busy: when it goes on, one of
-// them is likely to be the first that does anything.
+// watchers of one instance keep all its processors busy, so that one of them is likely to run
+// first when the instance continues.
 var watchers = 2 * runtime.GOMAXPROCS(0)
 
 type stopped struct {
@@ -46,7 +46,7 @@ type stopped struct {
 	refused            []time.Duration
 }
 
-// round stops all instances but one, revokes keys there, and lets them go on.
+// round stops all instances except one, revokes keys there, and continues them.
 func (s *stopped) round(d time.Duration) {
 	s.Helper()
 	keys := s.create(s.revoker, 20)
@@ -71,8 +71,7 @@ func (s *stopped) round(d time.Duration) {
 	s.awaitBus(s.members...)
 }
 
-// goOn sends requests to an instance as soon as it goes on, beside those that
-// it makes itself.
+// goOn sends requests to an instance as soon as it continues, in addition to its own.
 func (s *stopped) goOn(m *member, keys []key) {
 	at, err := m.resume()
 	if err != nil {
@@ -108,7 +107,7 @@ func (s *stopped) goOn(m *member, keys []key) {
 		requests += w.Refusals
 		if w.LastAccepted > at {
 			wrong++
-			s.Errorf("a request that began %v after the process went on was accepted", time.Duration(w.LastAccepted-at))
+			s.Errorf("a request that began %v after the process continued was accepted", time.Duration(w.LastAccepted-at))
 		}
 		if w.Refused == 0 || w.Wrong > 0 || w.After > 0 {
 			s.Errorf("got %+v, want a key that is refused as revoked", w)
@@ -118,6 +117,6 @@ func (s *stopped) goOn(m *member, keys []key) {
 	s.requests += requests
 	s.accepted += wrong
 	if wrong > 0 {
-		s.Errorf("%d requests were accepted after the process went on", wrong)
+		s.Errorf("%d requests were accepted after the process continued", wrong)
 	}
 }

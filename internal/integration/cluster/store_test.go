@@ -8,14 +8,14 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A watchedStore counts look-ups, and can hold one back after it has read.
+// A watchedStore counts look-ups, and can hold one after it has read the record.
 type watchedStore struct {
 	store.Store
 	reads atomic.Int64
 
 	mu   sync.Mutex
 	next *breakpoint // for the next look-up, or nil
-	held *breakpoint // the last one that was made
+	held *breakpoint // the latest breakpoint
 }
 
 // A breakpoint is where the next look-up is held.

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Elsewhere no process can be stopped, and no server is started either.
+// On other systems no process can be stopped, and no server is started.
 func needSignals(t testing.TB) {
 	t.Helper()
 	t.Skip("processes cannot be stopped on this system")

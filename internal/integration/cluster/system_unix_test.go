@@ -10,7 +10,7 @@ import (
 
 func needSignals(testing.TB) {}
 
-// ownGroup starts a process that a signal to the tests does not reach.
+// ownGroup puts the process into a new group, which does not get the signals of the tests.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func stopProcess(cmd *exec.Cmd) error     { return cmd.Process.Signal(syscall.SIGSTOP) }

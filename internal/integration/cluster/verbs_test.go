@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// verbs are what an instance does when it is asked.
+// verbs are the calls that an instance can run.
 var verbs = map[string]func(r *role, args json.RawMessage) (any, error){
 	"status":   verb((*role).status),
 	"size":     verb((*role).size),
@@ -43,7 +43,7 @@ func verb[A, R any](do func(*role, A) R) func(*role, json.RawMessage) (any, erro
 	}
 }
 
-// timed is a verb that notes when the call of the Manager began and ended.
+// timed returns a verb that records when the call of the Manager began and ended.
 func timed(do func(*role, context.Context, op) (apikey.Issued, error)) func(*role, json.RawMessage) (any, error) {
 	return verb(func(r *role, o op) done {
 		begin := time.Now()
@@ -88,7 +88,7 @@ func (r *role) setDisabled(ctx context.Context, o op, to bool) (apikey.Issued, e
 	return apikey.Issued{}, err
 }
 
-// answers validates each of the tokens, sixteen at a time.
+// answers validates the tokens, sixteen at a time, and returns the results.
 func (r *role) answers(tokens []string) []string {
 	all := make([]string, len(tokens))
 	var workers sync.WaitGroup
@@ -108,7 +108,7 @@ func (r *role) status(struct{}) status {
 	return status{BusUp: r.bus.up.Load(), Reads: r.store.reads.Load(), Goroutines: runtime.NumGoroutine()}
 }
 
-// size is a status with the size of the heap, for which it collects garbage.
+// size returns the status with the size of the heap after a garbage collection.
 func (r *role) size(struct{}) status {
 	runtime.GC()
 	var m runtime.MemStats

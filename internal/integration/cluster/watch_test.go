@@ -9,19 +9,18 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// A watched token is what one instance has answered for it. Instants are in
-// Unix nanoseconds.
+// A watchedToken holds one instance's results for a token. Times are Unix nanoseconds.
 type watchedToken struct {
 	Accepted     int64
-	LastAccepted int64 // when the last one that was accepted began
-	Refused      int64 // when the first refusal of the credential had ended; 0: none
-	Refusals     int64 // in all
-	After        int64 // accepted although it had been refused
-	Wrong        int64 // refusals other than as revoked, or for want of a plan
+	LastAccepted int64 // start of the last accepted validation
+	Refused      int64 // end of the first refusal of the credential, or 0
+	Refusals     int64 // number of refusals
+	After        int64 // validations accepted after a refusal
+	Wrong        int64 // refusals for other reasons than revocation or a missing plan
 	Unavailable  int64
 }
 
-// A watchArgs names the tokens that are validated over and over.
+// watchArgs are tokens to be validated repeatedly.
 type watchArgs struct {
 	Name   string
 	Tokens []string
@@ -37,13 +36,13 @@ type watch struct {
 	tokens []watchedToken
 }
 
-// watches are those under way, by name.
+// watches are the running watches, by name.
 type watches struct {
 	mu     sync.Mutex
 	byName map[string]*watch
 }
 
-// watch returns when each of the tokens was asked for once.
+// watch starts a watch and returns when each token was validated once.
 func (r *role) watch(a watchArgs) struct{} {
 	w := &watch{args: a, stop: make(chan struct{}), over: make(chan struct{}), tokens: make([]watchedToken, len(a.Tokens))}
 	r.watches.mu.Lock()
@@ -67,7 +66,7 @@ func (w *watch) run(keys *apikey.Manager) {
 		}
 		rest := w.args.Rest
 		if w.allRefused() {
-			rest = max(rest, time.Millisecond) // others need the processor
+			rest = max(rest, time.Millisecond) // other goroutines need the processor
 		}
 		if rest > 0 {
 			time.Sleep(rest)
@@ -108,11 +107,11 @@ func (w *watch) note(i int, begin int64, err error) {
 	}
 }
 
-// A watchedArgs asks for what a watch has seen so far.
+// watchedArgs request the results of a watch.
 type watchedArgs struct {
 	Name string
-	Wait time.Duration // for all to be refused, at most
-	Stop bool          // and then end it
+	Wait time.Duration // maximum wait until all tokens are refused
+	Stop bool          // end the watch afterwards
 }
 
 func (r *role) watched(a watchedArgs) []watchedToken {

@@ -8,8 +8,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// Invariant 10, M-16: when a webhook has answered 200, the other instances go by the
-// new plan soon.
+// Invariant 10, M-16: after a webhook has returned 200, the other instances soon use the new
+// plan.
 func TestWebhookReachesEveryProcess(t *testing.T) {
 	n := testkit.Scale(40, 10_000)
 	for _, bus := range buses {
@@ -28,8 +28,8 @@ func TestWebhookReachesEveryProcess(t *testing.T) {
 	}
 }
 
-// cancelAll sells plans to new owners, and takes them away through each instance
-// in turn while all of them validate the owners' keys.
+// cancelAll gives plans to new owners, and cancels them through each instance in turn while
+// all instances validate the owners' keys.
 func (c *cluster) cancelAll(n int, wait time.Duration) *revocations {
 	c.Helper()
 	r := &revocations{}
@@ -56,12 +56,12 @@ func (c *cluster) cancelAll(n int, wait time.Duration) *revocations {
 	return r
 }
 
-// bill has an instance hear from the billing system.
+// bill sends the billing system's event to the instance.
 func (m *member) bill(owner, status string) done {
 	m.Helper()
 	d := ask[done](m, m.instance, "bill", bill{owner, status})
 	if d.Answer != "200 OK" {
-		m.Fatalf("the webhook answers %s, want 200", d.Answer)
+		m.Fatalf("the webhook returned %s, want 200", d.Answer)
 	}
 	return d
 }

@@ -1,3 +1,3 @@
-// Package crashes kills processes that use a Manager, and looks at what they leave in
-// the database. There is nothing here to import.
+// Package crashes tests what processes that are killed while they use a Manager have
+// written to the database.
 package crashes

@@ -21,15 +21,14 @@ import (
 
 const (
 	usedFile      = "KEYHATCH_USED_FILE"  // makes this binary a process that uses a key
-	usedClock     = "KEYHATCH_USED_CLOCK" // "real" lets it live by the clock of the machine
+	usedClock     = "KEYHATCH_USED_CLOCK" // "real" makes it use the machine's clock
 	touchInterval = time.Second
 	longestRest   = time.Second // between two uses
 	mostLost      = 10*time.Second + touchInterval + longestRest
 )
 
-// SIGKILL loses the last-used times of one flush interval at most. The last one
-// that was written may be older by the interval in which a key is noted once, and the
-// rest until its next use.
+// SIGKILL loses the last-used times of one flush interval at most. The stored time of a
+// key may be older by TouchInterval, and by the time until its next use.
 func TestKilledProcessLosesOneFlush(t *testing.T) {
 	if file := os.Getenv(usedFile); file != "" {
 		if os.Getenv(usedClock) == "real" {
@@ -40,17 +39,17 @@ func TestKilledProcessLosesOneFlush(t *testing.T) {
 	var longest time.Duration
 	kills, byMachineClock := 5, 0
 	if os.Getenv("KEYHATCH_SOAK") != "" {
-		kills, byMachineClock = 200, 20 // each of the latter takes up to 50 s
+		kills, byMachineClock = 200, 20 // each process with the machine's clock takes up to 50 s
 	}
 	for k := range kills {
-		// A use comes every half second: seconds pass in no time by the process's
-		// clock. Every other process is killed at work, perhaps within a flush.
+		// A use comes every half second of the process's fake clock. Every second process
+		// is killed while it works, perhaps during a flush.
 		uses := 40 + rand.IntN(400)
 		longest = max(longest, loseUses(t, "", uses, uses>>(k%2)))
 	}
 	t.Logf("%d processes were killed, which lost at most the last %v of uses", kills, longest)
 	if longest == 0 {
-		t.Error("no use was ever lost, so nothing waited for a flush")
+		t.Error("no use was lost, so no use was waiting for a flush")
 	}
 	t.Run("by the clock of the machine", func(t *testing.T) {
 		for range byMachineClock {
@@ -62,8 +61,8 @@ func TestKilledProcessLosesOneFlush(t *testing.T) {
 	})
 }
 
-// loseUses starts a process that uses a key so many times, kills it after some of
-// them, and returns how much older the stored last-used time is than the last use.
+// loseUses starts a process that uses a key repeatedly, kills it after some of the uses, and
+// returns the difference between the last use and the stored last-used time.
 func loseUses(t *testing.T, clock string, uses, before int) time.Duration {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keys.db")

@@ -1,3 +1,3 @@
-// Package linearizability records what concurrent calls of a Manager return, and checks
-// that some order of single calls explains it. There is nothing here to import.
+// Package linearizability records the results of concurrent calls of a Manager, and checks
+// that some sequential order of the calls explains them.
 package linearizability

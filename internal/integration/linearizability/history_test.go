@@ -22,11 +22,11 @@ import (
 
 const (
 	clients   = 16
-	families  = 4   // under way at once, so that some four clients meet at each
-	familyOps = 120 // after which a family makes place for a new one
+	families  = 4   // in use at once, so that about four clients use each
+	familyOps = 120 // calls after which a family is replaced
 )
 
-// A manager is as much of apikey.Manager as histories are made of.
+// A manager has the methods of apikey.Manager that the histories use.
 type manager interface {
 	Create(ctx context.Context, p apikey.CreateParams) (apikey.Issued, error)
 	Register(ctx context.Context, p apikey.RegisterParams) (apikey.Key, error)
@@ -47,7 +47,7 @@ func (m realManager) identify(ctx context.Context, token string) (apikey.Key, er
 	return p.Key(), err
 }
 
-// trials is how often a test tries; KEYHATCH_SOAK=1 asks for the full count.
+// trials returns how often a test repeats: short, or full with KEYHATCH_SOAK=1.
 func trials(short, full int) int {
 	if os.Getenv("KEYHATCH_SOAK") != "" {
 		return full
@@ -55,7 +55,7 @@ func trials(short, full int) int {
 	return short
 }
 
-// pause lets others run, for as long as it takes to meet them.
+// pause yields for a short random time, so that goroutines overlap in many ways.
 func pause() {
 	switch n := rand.IntN(8); {
 	case n < 4:
@@ -65,7 +65,7 @@ func pause() {
 	}
 }
 
-// A slowStore dawdles before and after each step of the store it wraps.
+// A slowStore pauses before and after each call of the store.
 type slowStore struct{ store.Store }
 
 func newSlowStore() slowStore { return slowStore{memstore.New()} }
@@ -114,8 +114,8 @@ func (s slowStore) Rotate(ctx context.Context, owner, id string, next store.Reco
 	return s.Store.Rotate(ctx, owner, id, next, ends, limit)
 }
 
-// idListener is the context key of a func(id string) that hears of a record's
-// id before the record is there, so that others can ask for it meanwhile.
+// idListener is the context key of a func(id string) that gets the ID of a record before the
+// record is inserted, so that other clients can use it meanwhile.
 type idListener struct{}
 
 func announce(ctx context.Context, id string) {
@@ -132,41 +132,40 @@ func (r *recording) listening(ctx context.Context, listen func(id string)) conte
 	})
 }
 
-// A recording is a history in the making.
+// A recording records a history.
 type recording struct {
 	t       *testing.T
 	manager manager
-	tokens  *apikey.Manager // makes tokens that manager does not know yet
+	tokens  *apikey.Manager // generates tokens that manager does not know
 	clock   atomic.Int64    // orders calls and returns
 	left    atomic.Int64    // calls still to be made
 
-	mu     sync.Mutex // guards all that follows, the subjects' fields too
+	mu     sync.Mutex // guards the following fields, and those of the subjects
 	places [families]place
 	all    []*subject
 }
 
-// A place holds the family that is served there.
+// A place holds the current family of some clients.
 type place struct {
-	subject  *subject // nil: none yet
-	renewing bool     // another is about to take its place
+	subject  *subject // nil at first
+	renewing bool     // a new subject is being created
 }
 
 // A subject is a family of keys that clients work on.
 type subject struct {
 	place   *place
 	owner   string
-	ids     [maxKeys]string // empty: not known yet
+	ids     [maxKeys]string // empty if not known
 	tokens  [maxKeys]string
-	hint    string // of the first token, when it was known before its key
-	given   uint8  // numbers given to keys, whether they came to exist or not
+	hint    string // of the first token, if it was known before its key
+	given   uint8  // numbers assigned to keys, even if they were not created
 	newest  uint8  // the last key known to exist
 	calls   int
 	reasons reason
 	history []porcupine.Operation
 }
 
-// record has the clients make n calls of m, and returns the history of each
-// family.
+// record makes n calls of m in several clients, and returns the history of each family.
 func record(t *testing.T, m manager, n int) (histories [][]porcupine.Operation) {
 	t.Helper()
 	r := &recording{t: t, manager: m, tokens: newManager(t, memstore.New())}
@@ -200,7 +199,7 @@ func newManager(t *testing.T, st store.Store) *apikey.Manager {
 	return m
 }
 
-// step makes one call and notes it.
+// step makes one call and records it.
 func (r *recording) step(client int) {
 	s, c, id, token := r.choose()
 	o := porcupine.Operation{ClientId: client, Input: c, Call: r.clock.Add(1)}
@@ -214,7 +213,7 @@ func (r *recording) step(client int) {
 	s.history = append(s.history, o)
 }
 
-// choose picks a family and a call that can be made of it.
+// choose returns a family and a possible call.
 func (r *recording) choose() (s *subject, c call, id, token string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -236,8 +235,8 @@ func (r *recording) choose() (s *subject, c call, id, token string) {
 	}
 }
 
-// begin makes a new family. The others can turn to it as soon as they know a
-// token or an id to ask for, which is before its first key exists.
+// begin creates a new family. Other clients can use it as soon as a token or an ID is known,
+// which is before its first key exists.
 func (r *recording) begin(p *place) *subject {
 	s := &subject{place: p, owner: fmt.Sprintf("owner_%d", len(r.all)), given: 1, reasons: byRotation, calls: 1}
 	r.all = append(r.all, s)
@@ -251,7 +250,7 @@ func (r *recording) begin(p *place) *subject {
 
 func (s *subject) serve() { s.place.subject, s.place.renewing = s, false }
 
-// unknownToken is one that another Manager would issue.
+// unknownToken returns a token that another Manager would issue.
 func (r *recording) unknownToken() (token, hint string) {
 	issued, err := r.tokens.Create(r.t.Context(), apikey.CreateParams{Owner: fmt.Sprint("o", rand.Uint64()), Name: "n"})
 	if err != nil {
@@ -260,8 +259,8 @@ func (r *recording) unknownToken() (token, hint string) {
 	return issued.Secret.Reveal(), issued.Key.Hint
 }
 
-// choose asks mostly for the newest key. It is not ok when what it chose would
-// need a token or an id that is not known yet.
+// choose returns a call, mostly with the newest key. It returns false if the call needs a
+// token or an ID that is not known yet.
 func (s *subject) choose() (c call, ok bool) {
 	c.key = s.newest
 	if rand.IntN(4) == 0 {
@@ -297,11 +296,10 @@ func (s *subject) choose() (c call, ok bool) {
 	return c, true
 }
 
-// make makes the call. It is not ok when the answer is one that no state of
-// the keys explains.
+// make makes the call. It returns false for a result that no state of the keys explains.
 func (r *recording) make(s *subject, c call, id, token string) (a answer, ok bool) {
 	k, n, err := r.try(s, c, id, token)
-	for errors.Is(err, apikey.ErrLimited) { // nothing was done
+	for errors.Is(err, apikey.ErrLimited) { // nothing was written
 		pause()
 		k, n, err = r.try(s, c, id, token)
 	}
@@ -340,8 +338,8 @@ func (r *recording) try(s *subject, c call, id, token string) (k apikey.Key, n i
 	return k, n, err
 }
 
-// create lets the Manager make the token half of the time; otherwise the token
-// is one that others may have been refused with already.
+// create calls Create, or else Register with a token that other clients may already have
+// presented.
 func (r *recording) create(ctx context.Context, s *subject, token string) (apikey.Key, error) {
 	ctx = r.listening(ctx, func(id string) {
 		s.ids[0] = id

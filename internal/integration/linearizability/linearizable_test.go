@@ -13,12 +13,12 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// checkTime bounds the check of one family's history, which takes milliseconds
-// when it is linearizable and may take for ever when it is not.
+// checkTime bounds the check of one family's history. It takes milliseconds if the history is
+// linearizable, and may not end otherwise.
 const checkTime = 30 * time.Second
 
-// notLinearizable returns the first of the histories that is not, or could not
-// be shown to be, and nil when there is none.
+// notLinearizable returns the first history that is not linearizable, or whose check timed
+// out, or nil.
 func notLinearizable(histories [][]porcupine.Operation) ([]porcupine.Operation, porcupine.CheckResult) {
 	for _, h := range histories {
 		if result := porcupine.CheckOperationsTimeout(model, h, checkTime); result != porcupine.Ok {
@@ -28,8 +28,8 @@ func notLinearizable(histories [][]porcupine.Operation) ([]porcupine.Operation, 
 	return nil, porcupine.Ok
 }
 
-// Invariant 2, C-02: whatever the concurrency, the Manager answers as if it did
-// one thing at a time.
+// Invariant 2, C-02: concurrent calls of the Manager return the same results as some
+// sequence of the calls.
 func TestLinearizable(t *testing.T) {
 	n, size := trials(5, 50), 10_000
 	began := time.Now()
@@ -39,7 +39,7 @@ func TestLinearizable(t *testing.T) {
 		histories := record(t, realManager{newManager(t, newSlowStore())}, size)
 		recorded := time.Now()
 		if bad, result := notLinearizable(histories); bad != nil {
-			t.Fatalf("history %d of %d: the answers fit no order of the calls (%v):%s", i+1, n, result, transcript(bad))
+			t.Fatalf("history %d of %d: no order of the calls explains the results (%v):%s", i+1, n, result, transcript(bad))
 		}
 		checking += time.Since(recorded)
 		tally(counts, histories)
@@ -52,12 +52,12 @@ func TestLinearizable(t *testing.T) {
 		"disable: " + apikey.ErrConflict.Error(), "rotate: " + apikey.ErrConflict.Error(),
 	} {
 		if counts[must] == 0 {
-			t.Errorf("no %q in any history: they show nothing about it", must)
+			t.Errorf("no history contains %q, so it was not tested", must)
 		}
 	}
 }
 
-// tally counts what happened, so that a run shows how much it has tried.
+// tally counts the results, so that a run shows what it has tested.
 func tally(counts map[string]int, histories [][]porcupine.Operation) {
 	for _, h := range histories {
 		for _, o := range h {
@@ -71,23 +71,22 @@ func tally(counts map[string]int, histories [][]porcupine.Operation) {
 	}
 }
 
-// C-03: the test above can fail. A cache that is filled after the load and
-// emptied after the write, as anyone would write it, is caught.
+// C-03: the check detects a naive cache, which is filled after the load and invalidated after
+// the write.
 func TestLinearizableCatchesNaiveCache(t *testing.T) {
 	const most, size = 20, 10_000
 	for i := range most {
 		st := newSlowStore()
 		naive := &naiveManager{Manager: newManager(t, st), store: st, cache: map[store.Digest]apikey.Key{}}
 		if bad, result := notLinearizable(record(t, naive, size)); bad != nil {
-			t.Logf("the naive cache was caught (%v) in history %d of %d operations", result, i+1, size)
+			t.Logf("the naive cache was detected (%v) in history %d of %d operations", result, i+1, size)
 			return
 		}
 	}
-	t.Errorf("a cache without a fence passed %d histories of %d operations: the check is blind", most, size)
+	t.Errorf("a cache without a fence passed %d histories of %d operations, so the check detects nothing", most, size)
 }
 
-// A naiveManager is a Manager with the cache that a service would write by
-// hand.
+// A naiveManager is a Manager with a simple cache, without a fence.
 type naiveManager struct {
 	*apikey.Manager
 	store store.Store

@@ -30,12 +30,12 @@ func (o op) String() string {
 	return [...]string{"create", "validate", "get", "disable", "enable", "revoke", "revokeAll", "rotate"}[o]
 }
 
-// A call is what a client asked for. Keys are numbered within their family.
+// A call is a client's call. Keys are numbered within their family.
 type call struct {
 	op     op
 	key    uint8
-	next   uint8  // opRotate: the key that takes the place of key
-	reason reason // opRevoke, opRevokeAll: tells this call from all others
+	next   uint8  // opRotate: the successor of key
+	reason reason // opRevoke, opRevokeAll: unique for each call
 }
 
 func (c call) String() string {
@@ -50,13 +50,13 @@ func (c call) String() string {
 	return fmt.Sprintf("%v %d", c.op, c.key)
 }
 
-// A reason is a RevokeReason as a number; it names the call that revoked.
+// A reason is a RevokeReason as a number. It identifies the call that revoked the key.
 type reason uint16
 
 // byRotation is store.ReasonRotated.
 const byRotation reason = 1
 
-// A state is that of one key. Revoked keys have their reason above revoked.
+// A state is the state of one key. For a revoked key it is revoked plus the reason.
 type state uint16
 
 const (
@@ -73,7 +73,7 @@ func (s state) String() string {
 	return [...]string{"absent", "active", "disabled"}[s]
 }
 
-// stateOf is a returned key's state.
+// stateOf returns the state of a returned key.
 func stateOf(k apikey.Key) state {
 	switch k.Status(time.Now()) {
 	case apikey.StatusActive:
@@ -96,8 +96,8 @@ func parseReason(text string) (r reason) {
 	return r
 }
 
-// An answer is what a client saw: one of the Manager's errors, or the state of
-// the key that it was given. A conflict and a refusal are observations too.
+// An answer is the result of a call: an error of the Manager, or the state of the returned
+// key. Conflicts and refusals are results too.
 type answer struct {
 	err   error
 	state state
@@ -114,8 +114,8 @@ func (a answer) String() string {
 	return a.state.String()
 }
 
-// sentinel reduces err to the one of the Manager's errors that it matches, or
-// nil when there is none that a healthy store may lead to.
+// sentinel returns the Manager's error that err matches, or nil if it matches none that a
+// healthy store can cause.
 func sentinel(err error) error {
 	for _, s := range []error{
 		apikey.ErrUnknown, apikey.ErrDisabled, apikey.ErrRevoked,
@@ -128,16 +128,15 @@ func sentinel(err error) error {
 	return nil
 }
 
-// maxKeys is how many keys a family may come to by rotation.
+// maxKeys is the maximum number of keys in a family.
 const maxKeys = 12
 
-// A family is the specification: the states of a first key and of those that
-// rotation put in its place, one owner's. Rotation touches two keys at once and
-// RevokeAll touches all, so it is families that histories fall apart into, not
-// single keys.
+// A family is the specification: the states of one owner's first key and its successors.
+// Rotate changes two keys at once and RevokeAll all of them, so histories are split into
+// families, not into single keys.
 type family [maxKeys]state
 
-// apply is what a Manager that did one thing at a time would do.
+// apply returns the next state and the result of a call in a sequential Manager.
 func (f family) apply(c call) (family, answer) {
 	s := f[c.key]
 	switch {
@@ -180,7 +179,7 @@ func (f family) apply(c call) (family, answer) {
 	return f, answer{state: f[c.key]}
 }
 
-// verdict is what Validate says of a key.
+// verdict returns the result of Validate for a key in state s.
 func verdict(s state) answer {
 	switch s {
 	case absent:
@@ -201,7 +200,7 @@ var model = porcupine.Model{
 	},
 }
 
-// transcript lists a history for people, in the order of the calls.
+// transcript formats a history in the order of the calls.
 func transcript(history []porcupine.Operation) (text string) {
 	history = slices.Clone(history)
 	slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })

@@ -1,3 +1,3 @@
-// Package mutants holds deliberate breaks of the code, each with the test that must
-// notice it. There is nothing here to import.
+// Package mutants holds deliberate faults of the code, each with the test that must detect
+// it.
 package mutants

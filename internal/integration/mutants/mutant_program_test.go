@@ -12,11 +12,11 @@ import (
 	"sync"
 )
 
-// A program is the tests of a package, compiled over mutants.
+// A program is the test binary of a package with mutants.
 type program struct {
 	pkg     string
-	files   map[string][]byte   // in the place of those of the repository
-	inserts map[string][]insert // which make files of mutants that can be switched
+	files   map[string][]byte   // replace those of the repository
+	inserts map[string][]insert // that add switchable mutants to files
 
 	once            sync.Once
 	err             error
@@ -30,14 +30,13 @@ func newProgram(pkg string) *program {
 	return &program{pkg: pkg, files: map[string][]byte{}, inserts: map[string][]insert{}, passed: map[string]func() error{}}
 }
 
-// build compiles the program, once, into a folder.
+// build compiles the program into a folder, once.
 func (p *program) build(dir string) error {
 	p.once.Do(func() { p.err = p.compile(dir) })
 	return p.err
 }
 
-// compile does so quickly: the package is not optimized, and what only a debugger
-// needs is left out.
+// compile compiles the package quickly: without optimization and without debug information.
 func (p *program) compile(parent string) error {
 	dir, err := os.MkdirTemp(parent, "")
 	if err != nil {
@@ -84,16 +83,16 @@ func (p *program) writeOverlay(dir string) error {
 	return os.WriteFile(p.overlay, text, 0o600)
 }
 
-// tests runs those that must notice, in the folder of their package, as go test
-// does.
+// tests returns the command that runs the matching tests in the folder of their package, as
+// go test does.
 func (p *program) tests(run string) *exec.Cmd {
 	c := command(p.binary, "-test.run", run, "-test.timeout", "300s", "-test.failfast")
 	c.Dir = filepath.Join(root, p.pkg)
 	return c
 }
 
-// passes returns an error if the tests fail with no mutant switched on, or if there
-// are none. Each is tried once.
+// passes returns an error if the tests fail without a mutant, or if no test matches. It runs
+// each test once.
 func (p *program) passes(dir, run string) error {
 	p.mu.Lock()
 	pass := p.passed[run]

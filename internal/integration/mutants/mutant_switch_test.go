@@ -11,18 +11,18 @@ import (
 	"slices"
 )
 
-// switchVariable says which mutant is on, by its number, in tests that hold many.
+// switchVariable is the number of the active mutant in a program with many.
 const switchVariable = "KEYHATCH_MUTANT"
 
-// An insert is text that goes into a file at an offset.
+// An insert is text to be inserted into a file at an offset.
 type insert struct {
 	at   int
 	text string
 }
 
-// switched returns what turns the original into a file that behaves as the mutant
-// does while that is on, so that one compilation serves many mutants. It is false if
-// the mutant changes more than the bodies of functions.
+// switched returns the inserts that make the original behave as the mutant while the mutant is
+// active, so that one compilation serves many mutants. It returns false if the mutant changes
+// more than the bodies of functions.
 func switched(number int, original, mutated []byte) (inserts []insert, ok bool) {
 	before, after := parse(original), parse(mutated)
 	if before == nil || after == nil || len(before.Decls) != len(after.Decls) {
@@ -51,7 +51,7 @@ func switched(number int, original, mutated []byte) (inserts []insert, ok bool) 
 	return inserts, len(inserts) > 0
 }
 
-// parse returns nil for what is no Go file. Positions in it are offsets and 1.
+// parse returns nil if text is not a Go file. Positions are offsets plus 1.
 func parse(text []byte) *ast.File {
 	f, err := parser.ParseFile(token.NewFileSet(), "", text, parser.SkipObjectResolution)
 	if err != nil {
@@ -71,7 +71,7 @@ func hasLabel(f *ast.FuncDecl) (found bool) {
 	return found
 }
 
-// withInserts returns a file's text with all of them in it.
+// withInserts returns text with the inserts.
 func withInserts(text []byte, inserts []insert) []byte {
 	slices.SortStableFunc(inserts, func(a, b insert) int { return cmp.Compare(a.at, b.at) })
 	var b bytes.Buffer
@@ -85,7 +85,7 @@ func withInserts(text []byte, inserts []insert) []byte {
 	return b.Bytes()
 }
 
-// switchFile returns the path and text of the file that a package with switched
+// switchFile returns the path and text of the additional file that a package with switchable
 // mutants needs.
 func switchFile(of string, text []byte) (string, []byte) {
 	return path.Join(path.Dir(of), "mutant_that_is_on.go"), fmt.Appendf(nil,

@@ -15,27 +15,27 @@ import (
 	"time"
 )
 
-// A mutant is a deliberate break and the tests that must notice it.
+// A mutant is a deliberate fault and the tests that must detect it.
 type mutant struct {
 	name  string
-	file  string // from the root of the repository
+	file  string // path from the root of the repository
 	edits edits
-	pkg   string // of the tests, from the root
-	run   string // which of them; the narrower the quicker
+	pkg   string // folder of the tests, from the root
+	run   string // regular expression of tests; a narrow one is faster
 }
 
-// edits are old and new texts by turns. Each old text occurs exactly once, so
-// that whoever changes the line is asked to look after the mutant too.
+// edits are old and new texts, alternately. Each old text must occur exactly once, so that a
+// change of the line fails until the mutant is updated.
 type edits []string
 
-// root is the repository's.
+// root is the path to the repository's root.
 const root = "../../.."
 
-// R-14: every break in the table is noticed by the tests named beside it.
+// R-14: the tests of each mutant in the tables detect it.
 //
-// By default only the texts are checked, and one mutant is tried. KEYHATCH_MUTANTS
-// set to 1/1 tries all, and 2/3 the second of three parts. Another text is a regular
-// expression of names.
+// By default, the test checks the texts of all mutants and tries one mutant. With
+// KEYHATCH_MUTANTS=1/1 it tries all, and with 2/3 the second of three parts. Any other value
+// is a regular expression of names.
 func TestMutants(t *testing.T) {
 	wanted, err := selection(os.Getenv("KEYHATCH_MUTANTS"))
 	if err != nil {
@@ -60,13 +60,13 @@ func TestMutants(t *testing.T) {
 	}
 	for _, a := range all {
 		t.Run(strings.ReplaceAll(a.name, " ", "_"), func(t *testing.T) {
-			t.Parallel() // while one is compiled, another one waits for its timeouts
+			t.Parallel() // one compiles while another waits for its timeouts
 			a.try(t, dir)
 		})
 	}
 }
 
-// selection returns which mutants are wanted, by their place in the table and name.
+// selection returns a function that selects mutants by their index in the table and name.
 func selection(text string) (func(i int, name string) bool, error) {
 	part, parts := 1, 1<<30
 	if n, _ := fmt.Sscanf(text, "%d/%d", &part, &parts); n < 2 && text != "" {
@@ -79,7 +79,7 @@ func selection(text string) (func(i int, name string) bool, error) {
 	return func(i int, _ string) bool { return i%parts == part-1 }, nil
 }
 
-// mutate returns the file's text without and with the break in it.
+// mutate returns the file's text without and with the fault.
 func (m mutant) mutate() (original, mutated []byte, err error) {
 	original, err = os.ReadFile(filepath.Join(root, m.file))
 	if err != nil {
@@ -96,19 +96,18 @@ func (m mutant) mutate() (original, mutated []byte, err error) {
 	return original, mutated, nil
 }
 
-// An attempt tries a mutant.
+// An attempt is the test of one mutant.
 type attempt struct {
 	mutant
 	number   int
-	unbroken *program // with no mutant switched on
-	broken   *program // the same one, or one with this mutant alone
+	unbroken *program // without an active mutant
+	broken   *program // the same program, or one with only this mutant
 }
 
-// readsSource is the package whose tests read source text, in which they must see the
-// mutant.
+// readsSource is the package whose tests read source text. They must read the mutant's.
 const readsSource = "./internal/integration/requirements"
 
-// overlayVariable tells those tests of a file as go build -overlay takes it.
+// overlayVariable names, for these tests, a file in the format of go build -overlay.
 const overlayVariable = "KEYHATCH_OVERLAY"
 
 // newAttempt puts the mutant into the package's shared program if it can be switched.
@@ -124,8 +123,8 @@ func newAttempt(m mutant, number int, shared *program, original, mutated []byte)
 	return a
 }
 
-// try demands that the mutant compiles, and that a test fails with it and none
-// without.
+// try fails the test unless the mutant compiles, a test fails with it, and no test fails
+// without it.
 func (a attempt) try(t *testing.T, dir string) {
 	if err := a.unbroken.passes(dir, a.run); err != nil {
 		t.Fatal(err)
@@ -143,16 +142,16 @@ func (a attempt) try(t *testing.T, dir string) {
 	out, err := c.CombinedOutput()
 	took := time.Since(began).Round(100 * time.Millisecond)
 	if err == nil {
-		t.Errorf("the mutant survived %s -run %q, in %v, %v of it to compile: no test notices\n%s", a.pkg, a.run, took, compiled, strings.Join(a.edits, "\n-->\n"))
+		t.Errorf("the mutant survived %s -run %q, in %v, %v of it to compile: no test detects it\n%s", a.pkg, a.run, took, compiled, strings.Join(a.edits, "\n-->\n"))
 		return
 	}
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !exit.Exited() {
-		t.Fatalf("the tests did not come to an end: %v\n%s", err, out)
+		t.Fatalf("the tests did not finish: %v\n%s", err, out)
 	}
 	t.Logf("killed in %v, %v of it to compile, by %s", took, compiled, symptom(out))
 }
 
-// command runs in the root, with the short counts.
+// command returns a command that runs in the root, with the short counts.
 func command(name string, args ...string) *exec.Cmd {
 	c := exec.Command(name, args...)
 	c.Dir = root
@@ -162,7 +161,7 @@ func command(name string, args ...string) *exec.Cmd {
 
 var failure = regexp.MustCompile(`(?m)^ *--- FAIL: \S+|^panic: .{0,80}|^fatal error: .*`)
 
-// symptom is how a failed run ended.
+// symptom returns the failure in the output of a run.
 func symptom(out []byte) string {
 	found := failure.FindAll(out, 4)
 	return strings.TrimSpace(string(bytes.Join(found, []byte(", "))))

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// P-07: each requirement of ASVS 5.0, levels 1 and 2, has a line in ASVS.md, which
-// names what shows it, or who else sees to it, or says why there is nothing to show.
+// P-07: each requirement of ASVS 5.0, levels 1 and 2, has a line in ASVS.md. The line names
+// the tests that check the requirement, or the party responsible for it, or says why it does
+// not apply.
 func TestASVS(t *testing.T) {
 	var texts [3]string
 	for i, name := range []string{"ASVS.md", "testdata/asvs_5.0.0.txt", "REQUIREMENTS.md"} {
@@ -20,7 +21,7 @@ func TestASVS(t *testing.T) {
 	}
 	required := strings.Split(strings.TrimSpace(texts[1]), "\n")
 	if len(required) != 253 { // 70 of level 1, and 183 of level 2
-		t.Errorf("%d ids are required, want 253", len(required))
+		t.Errorf("%d IDs are required, want 253", len(required))
 	}
 	shown := map[string]bool{}
 	rows, _ := parseRequirements(texts[2])
@@ -37,8 +38,7 @@ func TestASVS(t *testing.T) {
 
 var asvsLine = regexp.MustCompile(`(?m)^\| ([0-9.]+) \| ([^|]*)\| ?([^|]*?) ?\|$`)
 
-// asvsFaults compares the page with the list of ids, and with the requirements and
-// tests that show something.
+// asvsFaults compares the page with the list of IDs, the requirements and the tests.
 func asvsFaults(page string, required []string, shown map[string]bool) (faults []string) {
 	report := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	used := map[string]bool{}
@@ -82,7 +82,7 @@ func asvsFaults(page string, required []string, shown map[string]bool) (faults [
 	return faults
 }
 
-// The check of ASVS.md finds each kind of fault.
+// The check of ASVS.md detects each kind of fault.
 func TestASVSFaults(t *testing.T) {
 	const page = "\n| id | shown by |\n| 1.1.1 | T-01, a.Test | |\n| 1.1 | | host: it is its own |\n| 2 | | none: nothing of it |\n"
 	required, shown := []string{"1.1.1 L1", "1.1.2 L2", "2.1.1 L1"}, map[string]bool{"T-01": true, "a.Test": true}

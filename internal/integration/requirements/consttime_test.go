@@ -12,14 +12,14 @@ import (
 )
 
 var (
-	// secretName matches what holds a secret, or what is compared with one.
+	// secretName matches names of secrets, and of values that are compared with one.
 	secretName = regexp.MustCompile(`(?i)(mac|tag|secret|digest|signature|hash|sum|password|token|pepper)s?$`)
 
-	// comparing are the functions that stop at the first difference.
+	// comparing are functions that stop at the first difference.
 	comparing = regexp.MustCompile(`^(bytes\.(Equal|Compare|HasPrefix|HasSuffix|Contains|Index|EqualFold)|strings\.(Compare|EqualFold)|slices\.(Equal|Compare|Contains|Index)|reflect\.DeepEqual|maps\.Equal|cmp\.Compare)$`)
 )
 
-// plainComparisons are those that tell an attacker nothing, and why.
+// plainComparisons are comparisons from which an attacker learns nothing, with the reason.
 var plainComparisons = map[string]string{
 	"apikey/create.go: DigestOf(p.Hint) == p.Digest":                              "both are the caller's",
 	"apikey/create.go: a.Digest == b.Digest":                                      "the owner's own key, after it was authenticated",
@@ -37,7 +37,7 @@ var plainComparisons = map[string]string{
 	"store/remotestore/touch.go: bytes.Compare(uses[i-1].Digest[:], u.Digest[:])": "asks for the order, after the secret was checked",
 }
 
-// T-11: no secret is compared with ==, bytes.Equal or the like, which end at the
+// T-11: no secret is compared with ==, bytes.Equal or another function that stops at the
 // first difference.
 func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	t.Parallel()
@@ -59,7 +59,7 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	}
 	for c := range plainComparisons {
 		if !used[c] {
-			t.Errorf("%s\nis excepted, and is not there", c)
+			t.Errorf("%s\nis in plainComparisons, but not in the source", c)
 		}
 	}
 }
@@ -105,8 +105,8 @@ func secretComparisons(t *testing.T, path string, text []byte) (found []string) 
 	return found
 }
 
-// isConstant reports whether comparing with e says nothing about the rest of a
-// secret: nil, a literal, true or false, a length.
+// isConstant reports whether a comparison with e reveals nothing about a secret: e is nil, a
+// literal, true, false or a length.
 func isConstant(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit, *ast.CompositeLit:
@@ -122,8 +122,8 @@ func isConstant(e ast.Expr) bool {
 	return false
 }
 
-// isSecret reports whether e is named as a secret, or a part or a conversion of
-// something that is.
+// isSecret reports whether e has the name of a secret, or is a part or a conversion of such
+// a value.
 func isSecret(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.Ident:

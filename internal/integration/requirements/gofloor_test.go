@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// P-02, T-01, M-08, advisory 33 (CVE-2025-47910): each module asks for Go 1.25.1
-// or later. http.CrossOriginProtection is sound since then, and crypto/rand
-// never returns an error since 1.24.
+// P-02, T-01, M-08, advisory 33 (CVE-2025-47910): each module requires Go 1.25.1 or later.
+// Earlier versions of http.CrossOriginProtection can be bypassed, and before Go 1.24
+// crypto/rand could return an error.
 func TestGoFloor(t *testing.T) {
 	t.Parallel()
 	modules := 0
@@ -19,7 +19,7 @@ func TestGoFloor(t *testing.T) {
 			t.Fatal(err)
 		}
 		if v := goVersion(text); !regexp.MustCompile(`^1\.(25\.([1-9]|\d\d)|(2[6-9]|[3-9]\d)(\.\d+)?)$`).MatchString(v) {
-			t.Errorf("%s asks for Go %q, want 1.25.1 or later", file, v)
+			t.Errorf("%s requires Go %q, want 1.25.1 or later", file, v)
 		}
 	})
 	if modules < 7 {

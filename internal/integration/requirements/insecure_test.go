@@ -11,15 +11,15 @@ import (
 )
 
 var (
-	// weakening matches exported names that switch a protection off.
+	// weakening matches exported names that disable a protection.
 	weakening = regexp.MustCompile(`(?i)insecure|unsafe|skip(verif|check|auth|tls)|disable(auth|tls|verif|check|csrf)|no(auth|tls|verif|csrf)|allow(http$|plain|any|unsigned)|trustall|bypass`)
 
-	// credential matches names that hold a secret.
+	// credential matches names of secrets.
 	credential = regexp.MustCompile(`(?i)(secret|password|mackeys?|passphrase)$`)
 )
 
-// P-06: an option that weakens begins with Insecure, nothing verifies no
-// certificate, and no credential is built in.
+// P-06: the name of an option that disables a protection begins with Insecure, certificates
+// are always verified, and no credential is built in.
 func TestInsecureIsNamedSo(t *testing.T) {
 	t.Parallel()
 	files := 0
@@ -49,7 +49,7 @@ func TestInsecureIsNamedSo(t *testing.T) {
 		}
 	}
 	if got := insecureFaults(t, "control.go", "package p\ntype Options struct { InsecureHTTP bool; Secret string }"); len(got) > 0 {
-		t.Errorf("control: got %q of what is well", got)
+		t.Errorf("control: got %q for correct source", got)
 	}
 }
 

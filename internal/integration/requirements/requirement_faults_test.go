@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The check of REQUIREMENTS.md finds each kind of fault.
+// The check of REQUIREMENTS.md detects each kind of fault.
 func TestRequirementFaults(t *testing.T) {
 	t.Parallel()
 	var page strings.Builder

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// P-08: every requirement, invariant and advisory has a line in REQUIREMENTS.md,
-// which names tests that exist and carry the id, or says why there is none.
+// P-08: every requirement, invariant and advisory has a line in REQUIREMENTS.md. The line
+// names existing tests whose comments have the ID, or says why there is none.
 func TestRequirements(t *testing.T) {
 	page, err := readSource(here + "REQUIREMENTS.md")
 	if err != nil {
@@ -21,7 +21,7 @@ func TestRequirements(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(required), "\n"); n < 112 {
-		t.Errorf("%d ids are required, want at least 112", n)
+		t.Errorf("%d IDs are required, want at least 112", n)
 	}
 	for _, fault := range requirementFaults(string(page), string(required), testFunctions(t), fileHas) {
 		t.Error(fault)
@@ -77,7 +77,7 @@ func parseRequirements(page string) (rows []requirement, faults []string) {
 	return rows, faults
 }
 
-// requirementFaults compares the page with the list of ids and with the tests.
+// requirementFaults compares the page with the list of IDs and with the tests.
 func requirementFaults(page, required string, tests map[string]function, fileHas func(path, text string) bool) []string {
 	rows, faults := parseRequirements(page)
 	report := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
@@ -116,7 +116,7 @@ func requirementFaults(page, required string, tests map[string]function, fileHas
 	return faults
 }
 
-// faults returns what is wrong with one line.
+// faults returns the faults of one line.
 func (r requirement) faults(tests map[string]function, fileHas func(path, text string) bool) (all []string) {
 	report := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if len(r.tests) == 0 && r.exception == "" {
@@ -158,7 +158,7 @@ func splitTest(test string) (name, sub string) {
 	return test, ""
 }
 
-// namedIDs returns the ids that a comment names.
+// namedIDs returns the IDs in a comment.
 func namedIDs(comment string) map[string]bool {
 	found := map[string]bool{}
 	for _, id := range ids.FindAllString(comment, -1) {

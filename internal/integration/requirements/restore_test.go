@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// R-17: the commands of SECURITY.md find the keys that were revoked or rotated in the
-// logs that a Manager writes, and its program is the one of the example.
+// R-17: the commands in SECURITY.md find revoked and rotated keys in a Manager's logs, and its
+// program is that of the example.
 func TestAfterARestore(t *testing.T) {
 	page, err := readSource("SECURITY.md")
 	if err != nil {
@@ -56,7 +56,7 @@ func TestAfterARestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := regexp.MustCompile(`(?s)for in\.Scan\(\) \{.*?// revoke this one again`)
+	program := regexp.MustCompile(`(?s)for in\.Scan\(\) \{.*?// retry this key`)
 	indentation := regexp.MustCompile(`(?m)^\s+`)
 	bare := func(text string) string { return indentation.ReplaceAllString(program.FindString(text), "") }
 	if got, want := bare(section), bare(string(example)); got != want || got == "" {
@@ -64,7 +64,7 @@ func TestAfterARestore(t *testing.T) {
 	}
 }
 
-// endKeys revokes and rotates keys, and returns lines of their owners and ids.
+// endKeys revokes and rotates keys, and returns lines of their owners and IDs.
 func endKeys(t *testing.T, log *slog.Logger) (lines string) {
 	t.Helper()
 	m, err := apikey.New(memstore.New(), &apikey.Options{Logger: log})

@@ -13,17 +13,17 @@ import (
 	"testing"
 )
 
-// root is the repository's.
+// root is the path to the repository's root.
 const root = "../../.."
 
-// here is this package's folder, from the root.
+// here is the path of this package's folder from the root.
 const here = "internal/integration/requirements/"
 
-// overlayVariable names a file as go build -overlay takes it. Tests that read
-// source text must see the mutant that is being tried, as the compiler does.
+// overlayVariable names a file in the format of go build -overlay. Tests that read source
+// text must read the current mutant, as the compiler does.
 const overlayVariable = "KEYHATCH_OVERLAY"
 
-// readSource returns a file of the repository, or the mutant in its place.
+// readSource returns a file of the repository, or the mutant that replaces it.
 func readSource(path string) ([]byte, error) {
 	name, err := filepath.Abs(filepath.Join(root, path))
 	if err != nil {
@@ -68,14 +68,14 @@ func walkSource(t *testing.T, wanted func(path string) bool, visit func(path str
 	}
 }
 
-// A function is one of the tests, or of the suites that tests run.
+// A function is a test, or a function of a suite that tests run.
 type function struct {
 	comments string
-	literals []string // among them the names of subtests
+	literals []string // includes the names of subtests
 }
 
-// testFunctions returns the functions of all tests and suites, as folder.Name,
-// and the comments that belong to none, under folder/file.
+// testFunctions returns the functions of all tests and suites, by folder.Name. Comments outside
+// functions are under folder/file.
 func testFunctions(t *testing.T) map[string]function {
 	t.Helper()
 	found := map[string]function{}
@@ -106,8 +106,8 @@ func isTest(path string) bool {
 		strings.HasSuffix(path, ".go") && (strings.Contains(path, "test/") || strings.HasPrefix(path, "internal/testkit/"))
 }
 
-// takeComments returns the comments of a function, inside and above, and takes
-// them out of the file.
+// takeComments removes the comments within and above a function from the file, and returns
+// them.
 func takeComments(file *ast.File, n ast.Node) string {
 	from, to := n.Pos(), n.End()
 	if f, ok := n.(*ast.FuncDecl); ok && f.Doc != nil {

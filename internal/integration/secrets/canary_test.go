@@ -23,7 +23,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
 
-// TestMain lets the test binary be the process that tokens must not leak from.
+// TestMain makes the test binary the process from which tokens must not leak.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("KEYHATCH_CANARY"); dir != "" {
 		if err := sing(dir); err != nil {
@@ -35,15 +35,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// kept is a token that the process holds on to on purpose when it is asked to,
-// which shows that the search would find one.
+// kept is a token that the process keeps on purpose, if a variable is set. It is the control:
+// the search must find it.
 var kept string
 
-// parent is where the tokens are told.
+// parent receives the tokens.
 var parent *os.File
 
-// sing uses tokens in every way, tells them to its parent alone, and dumps what
-// is left in memory.
+// sing uses tokens in every way, sends them to its parent only, and dumps its memory.
 func sing(dir string) error {
 	ctx := context.Background()
 	parent = os.NewFile(3, "parent")
@@ -62,7 +61,7 @@ func sing(dir string) error {
 		return err
 	}
 	failed := make(chan error)
-	go func() { failed <- errors.Join(serveAll(ctx, keys), validateAll(ctx, keys)) }() // its stack goes with it
+	go func() { failed <- errors.Join(serveAll(ctx, keys), validateAll(ctx, keys)) }() // in a goroutine, whose stack is freed
 	if err := <-failed; err != nil {
 		return err
 	}
@@ -79,7 +78,7 @@ func sing(dir string) error {
 	if err := dump.Close(); err != nil {
 		return err
 	}
-	// Without a Close, what is in the write-ahead log stays there to be seen.
+	// Without a Close, the write-ahead log remains, so that it can be searched.
 	return nil
 }
 
@@ -109,8 +108,8 @@ func validateAll(ctx context.Context, keys *apikey.Manager) error {
 	return nil
 }
 
-// serveAll sends good, bad and forged tokens through the middleware, to
-// handlers that log all they get, and to one that panics with it.
+// serveAll sends valid, invalid and forged tokens through the middleware, to handlers that log
+// everything they get, and to one that panics with it.
 func serveAll(ctx context.Context, keys *apikey.Manager) error {
 	h := keys.Require("reports:read")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, _ := apikey.PrincipalFromContext(r.Context())
@@ -159,8 +158,8 @@ func serveAll(ctx context.Context, keys *apikey.Manager) error {
 	return nil
 }
 
-// flock runs the process and returns the tokens that it told, and what it left
-// behind: by name, its output, its database's files and its memory.
+// flock runs the process and returns the tokens that it sent, and the traces that it left, by
+// name: its output, its database files and its memory.
 func flock(t *testing.T, env ...string) (tokens []string, left map[string][]byte) {
 	t.Helper()
 	dir := t.TempDir()
@@ -194,7 +193,7 @@ func traces(token string, left map[string][]byte) (found []string) {
 	random := token[strings.LastIndexByte(token, '_')+1:][:30]
 	forms := map[string]string{"text": random, "hex": hex.EncodeToString([]byte(random))}
 	for shift := range 3 {
-		// Characters that depend on what stands around are left out.
+		// Characters that depend on their neighbours are left out.
 		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + random))
 		forms[fmt.Sprint("base64 at ", shift)] = encoded[4*((shift+2)/3) : 36]
 	}
@@ -208,8 +207,8 @@ func traces(token string, left map[string][]byte) (found []string) {
 	return found
 }
 
-// T-10, H-10, C-10, advisories 21 and 30: a token is nowhere but where Create
-// and Rotate returned it.
+// T-10, H-10, C-10, advisories 21 and 30: a token is only in the return value of Create or
+// Rotate.
 func TestTokensAreNowhere(t *testing.T) {
 	tokens, left := flock(t)
 	if len(tokens) != 204 {
@@ -220,22 +219,22 @@ func TestTokensAreNowhere(t *testing.T) {
 			t.Errorf("a token is in the process's %s: …%s", where, token[len(token)-6:])
 		}
 	}
-	// What is searched is what there is to see.
+	// Control: the searched files contain what they must.
 	for name, sign := range map[string]string{
 		"output": `"key":"key_`, "keys.db-wal": "canary", "heap": "go1.7 heap dump",
 	} {
 		if !bytes.Contains(left[name], []byte(sign)) {
-			t.Errorf("%s does not hold %q", name, sign)
+			t.Errorf("%s does not contain %q", name, sign)
 		}
 	}
 	for _, sign := range []string{"event", "response 200", "response 401", "response 403", "panic {text:", "issued [redacted]"} {
 		if !bytes.Contains(left["output"], []byte(sign)) {
-			t.Errorf("the output does not hold %q", sign)
+			t.Errorf("the output does not contain %q", sign)
 		}
 	}
 }
 
-// The search finds a token that is kept, so it would find one that leaked.
+// Control: the search finds a token that the process keeps on purpose.
 func TestSearchFindsAToken(t *testing.T) {
 	tokens, left := flock(t, "KEYHATCH_KEEP=1")
 	var found int
@@ -243,7 +242,7 @@ func TestSearchFindsAToken(t *testing.T) {
 		found += len(traces(token, left))
 	}
 	if found != 1 {
-		t.Errorf("found %d traces of the one token that is kept, want 1", found)
+		t.Errorf("found %d traces of the kept token, want 1", found)
 	}
 	for form, text := range map[string]string{
 		"hex":    hex.EncodeToString([]byte("xx" + tokens[0] + "xx")),

@@ -1,3 +1,3 @@
 // Package secrets searches a process's output, files and memory for the tokens that it
-// issued. There is nothing here to import.
+// issued.
 package secrets

@@ -15,19 +15,19 @@ type hub struct {
 	lines []*line
 }
 
-// A line is a connection over which an instance receives.
+// A line is a connection on which an instance receives messages.
 type line struct {
 	i        *instance
 	messages chan timed
 }
 
-// timed is a message and when it arrives.
+// timed is a message and the time of its arrival.
 type timed struct {
 	text string
 	at   time.Time
 }
 
-// A port is the broker as one instance reaches it.
+// A port is one instance's access to the broker.
 type port struct {
 	w *world
 	i *instance
@@ -49,7 +49,7 @@ func (p *port) Publish(ctx context.Context, message string) error {
 	return ctx.Err()
 }
 
-// deliver sends a message to one line, or not, or more than once. It has the
+// deliver sends a message to one line, once, never or several times. The caller holds the
 // hub's lock.
 func (h *hub) deliver(from *instance, l *line, message string) {
 	dice := h.w.chance("message", h.w.now(), from.n, l.i.n)
@@ -81,8 +81,7 @@ func (h *hub) later(l *line, message string, d time.Duration) {
 	})
 }
 
-// A keyedPort is a port with a key, by which instances tell their messages from
-// forged ones.
+// A keyedPort is a port with a MAC key, so that instances detect forged messages.
 type keyedPort struct{ port }
 
 func (*keyedPort) MACKey() []byte { return []byte("0123456789abcdef0123456789abcdef") }

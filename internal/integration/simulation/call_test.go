@@ -17,12 +17,12 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// An observation is a call and what it returned.
+// An observation is a call and its result.
 type observation struct {
 	n          int
 	i          *instance
 	what       string
-	about      knownToken // for a change of all of an owner's keys, its owner alone
+	about      knownToken // for a change of all of an owner's keys, only the owner
 	start, end time.Duration
 	outcome    string
 }
@@ -31,13 +31,13 @@ func (o observation) String() string {
 	return fmt.Sprintf("%4d %12v to %12v, instance %d: %s %s %s: %s", o.n, o.start, o.end, o.i.n, o.what, o.about.owner, o.about.id, o.outcome)
 }
 
-// input is what was called and what came of it, without the time that it took.
+// input formats the call and its result, without the duration.
 func (o observation) input() string {
 	o.end = 0
 	return o.String()
 }
 
-// outcomes are what a call may return, the most special first.
+// outcomes are the possible results of a call, the most specific first.
 var outcomes = []struct {
 	err  error
 	name string
@@ -63,7 +63,7 @@ func outcomeOf(err error) string {
 	return err.Error()
 }
 
-// run makes all calls of a run and returns them in their order.
+// run makes all calls of a run and returns them in order.
 func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 	var running sync.WaitGroup
 	for n := range w.steps {
@@ -75,7 +75,7 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 		w.step(t, n, rng, &running)
 	}
 	running.Wait()
-	// With all mended, each instance comes to know each key as it is.
+	// When all faults have ended, each instance learns the state of each key.
 	n := w.steps
 	time.Sleep(settling + 5*time.Second)
 	for _, i := range w.instances {
@@ -96,7 +96,7 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 	return w.records
 }
 
-// do makes a call and keeps what it returned.
+// do makes a call and records its result.
 func (w *world) do(n int, i *instance, what string, about knownToken, call func(ctx context.Context) error) {
 	o := observation{n: n, i: i, what: what, about: about, start: w.now()}
 	err := call(context.WithValue(context.Background(), callKey{}, n))
@@ -106,7 +106,7 @@ func (w *world) do(n int, i *instance, what string, about knownToken, call func(
 	w.records = append(w.records, o)
 }
 
-// step chooses a call and begins it.
+// step chooses a call and starts it.
 func (w *world) step(t *testing.T, n int, rng *rand.Rand, running *sync.WaitGroup) {
 	dice, owner := rng.IntN(100), fmt.Sprint("owner", rng.IntN(owners))
 	w.mu.Lock()
@@ -147,13 +147,13 @@ func (w *world) step(t *testing.T, n int, rng *rand.Rand, running *sync.WaitGrou
 		begin("validate", stranger, w.validate(i, stranger.token))
 	default:
 		begin("validate", about, w.validate(i, about.token))
-		if dice < 55 { // more of the same, a change among them
+		if dice < 55 { // more calls with the same key, including a change
 			w.burst(n, i, about, rng, running)
 		}
 	}
 }
 
-// burst makes validations of a key around a change of it, so that they meet.
+// burst validates a key around a change of it, so that the calls overlap.
 func (w *world) burst(n int, i *instance, k knownToken, rng *rand.Rand, running *sync.WaitGroup) {
 	change, name := w.disable(i, k, true), "disable"
 	switch rng.IntN(3) {
@@ -162,7 +162,7 @@ func (w *world) burst(n int, i *instance, k knownToken, rng *rand.Rand, running 
 	case 1:
 		change, name = w.rotate(i, k, 0), "rotate"
 	}
-	number := 10_000 + 100*n // of the calls of the burst
+	number := 10_000 + 100*n // the numbers of the burst's calls begin here
 	at := rng.IntN(4)
 	for j := range 12 {
 		time.Sleep(time.Duration(rng.Int64N(int64(40 * time.Millisecond))))
@@ -174,8 +174,7 @@ func (w *world) burst(n int, i *instance, k knownToken, rng *rand.Rand, running 
 	}
 }
 
-// pick chooses a key: mostly the one before, so that calls meet, and rarely one
-// that has ended.
+// pick chooses a key: mostly the previous one, so that calls overlap, and rarely an ended one.
 func (w *world) pick(rng *rand.Rand) knownToken {
 	if rng.IntN(2) == 0 && w.last.id != "" && w.ledger.live(w.last.digest) {
 		return w.last
@@ -199,7 +198,7 @@ func (w *world) validate(i *instance, token string) func(context.Context) error 
 	}
 }
 
-// learn takes note of a token that was issued. A client has it from then on.
+// learn records an issued token. From then on, a client has it.
 func (w *world) learn(issued apikey.Issued) {
 	if token := issued.Secret.Reveal(); token != "" {
 		w.mu.Lock()
@@ -256,7 +255,8 @@ func (w *world) moveExpiry(i *instance, k knownToken, ends time.Duration) func(c
 	}
 }
 
-// changePlan changes what an owner is entitled to, and may tell an instance.
+// changePlan changes an owner's entitlement. If tell is set, it calls InvalidateOwner of an
+// instance.
 func (w *world) changePlan(n int, i *instance, owner string, to, tell bool, running *sync.WaitGroup) {
 	w.plan.set(owner, w.now(), to)
 	if tell {
@@ -266,7 +266,7 @@ func (w *world) changePlan(n int, i *instance, owner string, to, tell bool, runn
 	}
 }
 
-// restart ends an instance, with a farewell or without, and starts it anew.
+// restart ends an instance, with or without Close, and starts it again.
 func (w *world) restart(t *testing.T, i *instance, killed bool, running *sync.WaitGroup) {
 	if killed {
 		close(i.dead)

@@ -1,6 +1,5 @@
-// Package simulation runs several Managers, their store, bus, shared cache and
-// plans in one process under a fake clock, breaks all of these by turns, and
-// compares what each call returned with what was true. A seed decides the
-// settings, the calls and the faults, so that a run that failed can be repeated.
-// There is nothing here to import.
+// Package simulation runs several Managers with their store, bus, shared cache and plans in
+// one process with a fake clock. It injects faults into all of these, and checks that the
+// result of each call was true. A seed determines the settings, the calls and the faults, so
+// that a failed run can be repeated.
 package simulation

@@ -11,19 +11,19 @@ type kind int
 
 const (
 	storeError  kind = iota // calls fail at once
-	storeSlow               // calls take nearly all of their time
+	storeSlow               // calls take almost their whole timeout
 	storeHang               // calls return when their context ends
-	storeLost               // writes happen, and fail
-	storeLate               // writes heed no context, and happen after the caller has gone
+	storeLost               // writes are made, but return an error
+	storeLate               // writes ignore their context, and are made after the caller has returned
 	busCut                  // no connection
 	busLoss                 // some messages are lost
-	busBlackout             // all messages are lost, and the connection stays
-	busRepeat               // messages come twice, and again later
+	busBlackout             // all messages are lost, but the connection stays open
+	busRepeat               // messages arrive twice, and again later
 	busReorder              // messages overtake each other
-	busDamage               // a character is another one
+	busDamage               // a character is changed
 	sharedError             // calls fail at once
 	sharedHang              // calls return when their context ends
-	sharedLost              // deletes happen, and fail
+	sharedLost              // deletes are made, but return an error
 	planError
 	planHang
 	kinds
@@ -40,7 +40,7 @@ func (k kind) String() string {
 func (k kind) ofBus() bool    { return k >= busCut && k <= busDamage }
 func (k kind) ofShared() bool { return k >= sharedError && k <= sharedLost }
 
-// ofTruth reports whether the fault is one of what the Managers ask.
+// ofTruth reports whether the fault is one of the store or the provider.
 func (k kind) ofTruth() bool { return k.ofStore() || k.ofPlans() }
 func (k kind) ofStore() bool { return k <= storeLate }
 func (k kind) ofPlans() bool { return k >= planError }
@@ -54,8 +54,8 @@ type fault struct {
 
 var errFault = errors.New("simulated fault")
 
-// chooseFaults spreads faults over the first three quarters of a run, so that
-// everything can come to agree in the rest. A quarter of the runs has none.
+// chooseFaults spreads faults over the first three quarters of a run, so that the instances
+// can converge in the last one. A quarter of the runs has no faults.
 func chooseFaults(w *world, rng *rand.Rand) (all []fault) {
 	n := rng.IntN(8)
 	if rng.IntN(4) == 0 {
@@ -71,7 +71,7 @@ func chooseFaults(w *world, rng *rand.Rand) (all []fault) {
 	return all
 }
 
-// broken reports whether such a fault is there now.
+// broken reports whether the instance has a fault of the kind now.
 func (w *world) broken(i *instance, k kind) bool {
 	now := w.now()
 	for _, f := range w.faults {
@@ -82,8 +82,7 @@ func (w *world) broken(i *instance, k kind) bool {
 	return false
 }
 
-// brokenWithin reports whether such a fault, of any instance, was there in a
-// part of the time from one instant to another.
+// brokenWithin reports whether any instance had such a fault at some time between from and to.
 func (w *world) brokenWithin(from, to time.Duration, such func(kind) bool) bool {
 	for _, f := range w.faults {
 		if such(f.kind) && f.from <= to && from <= f.to {
@@ -93,7 +92,7 @@ func (w *world) brokenWithin(from, to time.Duration, such func(kind) bool) bool 
 	return false
 }
 
-// next is how long it takes until such a fault begins, or a very long time.
+// next returns the time until such a fault begins, or a very long time.
 func (w *world) next(i *instance, k kind) time.Duration {
 	least := 1000 * time.Hour
 	for _, f := range w.faults {

@@ -13,7 +13,7 @@ import (
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// unknownToken is well-formed, and nobody's.
+// unknownToken returns a well-formed token that no key has.
 func unknownToken(rng *rand.Rand) string {
 	body := "sim_"
 	for range 30 {
@@ -28,14 +28,14 @@ func unknownToken(rng *rand.Rand) string {
 }
 
 const (
-	busBound  = time.Second      // for another instance to know of a change
+	busBound  = time.Second      // until another instance knows of a change
 	lostBound = 13 * time.Second // the same while the bus is broken
-	settling  = 20 * time.Second // after a fault of the bus, until that bound holds
-	recovery  = 3 * time.Second  // after an outage, until nothing is refused for it
+	settling  = 20 * time.Second // after a fault of the bus, until busBound applies
+	recovery  = 3 * time.Second  // after an outage, until it causes no more errors
 	untilDead = 1000000 * time.Second
 )
 
-// wrong returns what no call may return, of all that were made.
+// wrong returns the calls with wrong results.
 func (w *world) wrong(all []observation) (faults []string) {
 	w.changes = map[store.Digest][]change{}
 	for _, o := range all {
@@ -52,7 +52,7 @@ func (w *world) wrong(all []observation) (faults []string) {
 }
 
 func (w *world) judge(o observation, all []observation) string {
-	if o.i.isDead() { // what it says reaches nobody
+	if o.i.isDead() { // no client gets the result
 		return ""
 	}
 	switch o.outcome {
@@ -73,7 +73,7 @@ func (w *world) judge(o observation, all []observation) string {
 	return w.judgeVerdict(o, all)
 }
 
-// judgeChange compares what a change returned with what is stored.
+// judgeChange compares the result of a change with the store.
 func (w *world) judgeChange(o observation) string {
 	switch o.outcome {
 	case "ok":
@@ -91,9 +91,8 @@ func (w *world) judgeChange(o observation) string {
 	return ""
 }
 
-// judgeVerdict demands that what a validation returned was true at an instant
-// that it may go by: after the latest change that this instance has made, and no
-// longer ago than the bound.
+// judgeVerdict checks that the result of a validation was true at some time after the latest
+// change by this instance, and within the bound.
 func (w *world) judgeVerdict(o observation, all []observation) string {
 	from := o.start - w.bound()
 	for _, c := range w.changes[o.about.digest] {
@@ -102,10 +101,10 @@ func (w *world) judgeVerdict(o observation, all []observation) string {
 		}
 	}
 	if w.bus && w.stale == 0 && !w.restartedWithin(o.start-2*settling, o.end) {
-		from = max(from, w.told(o, lostBound))
+		from = max(from, w.knownSince(o, lostBound))
 	}
 	if w.coherent(o) {
-		from = max(from, w.told(o, busBound))
+		from = max(from, w.knownSince(o, busBound))
 	}
 	can := w.statuses(o, from)
 	if o.outcome == "ok" || o.outcome == "not entitled" {
@@ -141,21 +140,20 @@ func (w *world) judgePlan(o observation, all []observation) string {
 	return ""
 }
 
-// bound is how old what a validation goes by may be. With StaleIfError, it may be
-// older than the TTL, whether its look-up fails or is merely slow, but never older
-// than StaleIfError.
+// bound returns the maximum age of the state that a validation uses. With StaleIfError, it may
+// be older than the TTL if a look-up fails or is slow, but never older than StaleIfError.
 func (w *world) bound() time.Duration { return max(w.ttl, w.stale) }
 
-// coherent reports whether the bus is and was well, so that a change reaches the
-// other instances within a second.
+// coherent reports whether the bus worked for so long that a change reaches the other
+// instances within a second.
 func (w *world) coherent(o observation) bool {
 	return w.bus && o.start > settling && !w.brokenWithin(o.start-settling, o.end, func(kind) bool { return true }) &&
 		!w.restartedWithin(o.start-settling, o.end)
 }
 
-// untried reports whether no look-up of the instance, or none of its questions for a
-// plan, has been answered since an outage. The first one after it is the circuit
-// breaker's trial, and until that returns others are refused.
+// untried reports whether no look-up of the instance in the store, or in the provider, has
+// succeeded since an outage. The first one is the circuit breaker's trial. Until it returns,
+// others are refused.
 func (w *world) untried(o observation) bool {
 	for source, ofSource := range [...]func(kind) bool{kind.ofStore, kind.ofPlans} {
 		var ended time.Duration
@@ -176,10 +174,10 @@ func (w *world) restartedWithin(from, to time.Duration) bool {
 	return slices.ContainsFunc(w.restarts, func(at time.Duration) bool { return from <= at && at <= to })
 }
 
-// told is since when this instance must know what happened to the key: up to the
-// bound ago, except for changes that had not returned by then. A change that
-// could not be published is published later, unless its instance has ended before.
-func (w *world) told(o observation, bound time.Duration) time.Duration {
+// knownSince returns the time up to which this instance must know all changes of the key. It
+// is as long ago as the bound, or the time of an earlier change that had not returned by then.
+// A change that could not be published is published later, unless its instance ends first.
+func (w *world) knownSince(o observation, bound time.Duration) time.Duration {
 	from := o.start - bound
 	for _, c := range w.changes[o.about.digest] {
 		untold := c.outcome != "ok" && !slices.Contains(w.instances, c.i)
@@ -190,8 +188,8 @@ func (w *world) told(o observation, bound time.Duration) time.Duration {
 	return from
 }
 
-// statuses are all that the key has during the call, by any of the records that
-// were stored since from. The clock is always right: only records can be old.
+// statuses returns all statuses of the key during the call, by any record that was stored since
+// from. The clocks are right, so only records can be stale.
 func (w *world) statuses(o observation, from time.Duration) map[string]bool {
 	found, disabled := map[string]bool{}, false
 	versions := w.ledger.history[o.about.digest]
@@ -211,15 +209,15 @@ func (w *world) statuses(o observation, from time.Duration) map[string]bool {
 		}
 		disabled = disabled || !v.record.DisabledAt.IsZero()
 	}
-	// The instance that disabled the key combines that with the record that it reads,
-	// in which the expiry may have been moved since.
+	// The instance that disabled the key combines this with the record that it reads,
+	// whose expiry may have changed since.
 	if disabled && found["ok"] {
 		found["disabled"] = true
 	}
 	return found
 }
 
-// statusesOf are those of a record that does not change.
+// statusesOf returns the statuses of one record between from and to.
 func (w *world) statusesOf(r store.Record, from, to time.Duration) []string {
 	before := "ok"
 	if !r.DisabledAt.IsZero() {
@@ -237,9 +235,9 @@ func (w *world) statusesOf(r store.Record, from, to time.Duration) []string {
 	return []string{before, "expired"}
 }
 
-// checkLimit notes when an owner has too many keys. It is called at each write.
-// A key in its grace period is free while its successor counts. A rotation of that
-// successor without a grace period may leave it counting beyond the limit.
+// checkLimit records that an owner has too many keys. It is called at each write. A key in its
+// grace period does not count while its successor counts. If that successor is rotated without
+// a grace period, the key may count beyond the limit.
 func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
 	records := map[string]store.Record{}
 	for _, versions := range l.history {
@@ -262,8 +260,8 @@ func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
 	}
 }
 
-// report is what a failed run says: of the calls, those that concern the keys of
-// which something wrong was returned.
+// report formats a failed run: the settings, the faults, and the calls with the keys for which
+// a result was wrong.
 func (w *world) report(all []observation, faults []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d (set KEYHATCH_SEED to run it alone), %+v, restarts at %v\n", w.seed, w.settings, w.restarts)

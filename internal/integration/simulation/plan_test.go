@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A planBook knows which owners were entitled when.
+// A planBook records when each owner was entitled.
 type planBook struct {
 	mu      sync.Mutex
 	history map[string][]entitled
@@ -27,8 +27,8 @@ func (b *planBook) set(owner string, at time.Duration, yes bool) {
 	b.history[owner] = append(b.history[owner], entitled{at, yes})
 }
 
-// within returns whether the owner was entitled, and whether it was not, at some
-// instant between the two.
+// within returns whether the owner was entitled at some time between from and to, and whether
+// it was not.
 func (b *planBook) within(owner string, from, to time.Duration) (yes, no bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,7 +45,7 @@ func (b *planBook) within(owner string, from, to time.Duration) (yes, no bool) {
 	return yes || was, no || !was
 }
 
-// A planView is the provider as one instance reaches it.
+// A planView is one instance's access to the provider.
 type planView struct {
 	w *world
 	i *instance

@@ -9,19 +9,17 @@ import (
 	"time"
 )
 
-// A seeded reader takes the place of crypto/rand. What it returns follows from
-// the seed, the time and how much is asked for, and not from who asked before,
-// which the scheduler decides.
+// A seeded reader replaces crypto/rand. Its bytes depend on the seed, the time and the number
+// of bytes, and not on the order of the callers, which the scheduler decides.
 type seeded struct {
 	seed uint64
 
 	mu    sync.Mutex
 	at    time.Time
-	asked map[int]uint64 // at that time, by length
+	asked map[int]uint64 // reads at that time, by length
 }
 
-// seedRandom replaces crypto/rand until the test has ended. The test must not be
-// parallel to others.
+// seedRandom replaces crypto/rand until the test ends. The test must not be parallel.
 func seedRandom(t *testing.T, seed uint64) {
 	var before io.Reader
 	before, rand.Reader = rand.Reader, &seeded{seed: seed}

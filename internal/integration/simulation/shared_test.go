@@ -32,7 +32,7 @@ func newShelf() *shelf {
 	return &shelf{items: map[cache.Key]sharedItem{}, leases: map[cache.Key]lease{}}
 }
 
-// A sharedView is the shared cache as one instance reaches it.
+// A sharedView is one instance's access to the shared cache.
 type sharedView struct {
 	w *world
 	i *instance

@@ -11,15 +11,15 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// whatever happens in whatever order, no instance returns what was not
-// true. KEYHATCH_SEED runs one seed, or several as in 100-200; KEYHATCH_SOAK 10,000.
+// with all faults and in all orders, no instance returns a wrong result. KEYHATCH_SEED
+// selects one seed, or several such as 100-200. KEYHATCH_SOAK runs 10,000.
 func TestSimulation(t *testing.T) {
 	first, n := uint64(1), uint64(300)
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
 		n = 10_000
 	case testkit.Race:
-		n = 30 // all else takes ten times as long
+		n = 30 // other modes take ten times as long
 	}
 	if text := os.Getenv("KEYHATCH_SEED"); text != "" {
 		last := uint64(0)
@@ -46,7 +46,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// simulate makes the run of a seed.
+// simulate runs a seed.
 func simulate(t *testing.T, seed uint64) (w *world, all []observation, faults []string) {
 	seedRandom(t, seed)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the scheduler has fewer choices
@@ -60,13 +60,12 @@ func simulate(t *testing.T, seed uint64) (w *world, all []observation, faults []
 	return w, all, faults
 }
 
-// a seed makes the same run again: the same calls at the same nanosecond,
-// which return the same.
+// a seed repeats its run: the same calls at the same nanosecond, with the same results.
 //
-// Go leaves one thing open: which of two goroutines goes first that wake at one
-// instant, because they waited for the same load or because their timers end
-// together (synctest shuffles those). If both then take a turn, or a token, the runs
-// part: one of 150, measured. So three runs must not all differ from the first.
+// One thing is not determined: the order of two goroutines that wake at the same time, since
+// they waited for the same load or for timers that fire together (synctest shuffles those). If
+// both then take a turn, or a token, the runs diverge, in one of 150 runs as measured. So the
+// test fails only if three runs differ from the first.
 func TestReplay(t *testing.T) {
 	seeds := uint64(5)
 	if os.Getenv("KEYHATCH_SOAK") != "" {

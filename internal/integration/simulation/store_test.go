@@ -10,18 +10,18 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A ledger is the store, with all that it ever held.
+// A ledger is the store with the history of all records.
 type ledger struct {
 	kept *memstore.Store
 
 	mu       sync.Mutex
 	history  map[store.Digest][]version
-	seen     map[int]map[store.Digest]time.Duration // when a call came to a key, by the number of the call
+	seen     map[int]map[store.Digest]time.Duration // when a call reached a key in the store, by the call's number
 	excesses []string
 	calls    map[string]int
 }
 
-// A version is a record from an instant on.
+// A version is a record and the time since which it is stored.
 type version struct {
 	at     time.Duration
 	record store.Record
@@ -35,7 +35,7 @@ func newLedger() *ledger {
 
 type callKey struct{}
 
-// callOf is the number of the call that led to this one, or -1.
+// callOf returns the number of the Manager's call that caused this one, or -1.
 func callOf(ctx context.Context) int {
 	if n, ok := ctx.Value(callKey{}).(int); ok {
 		return n
@@ -43,14 +43,14 @@ func callOf(ctx context.Context) int {
 	return -1
 }
 
-// A storeView is the store as one instance reaches it.
+// A storeView is one instance's access to the store.
 type storeView struct {
 	store.Store
 	w *world
 	i *instance
 }
 
-// before is the way of a call to the store: it takes time, and may fail.
+// before simulates the way of a call to the store. It takes time and may fail.
 func (v *storeView) before(ctx context.Context, name string, about any) error {
 	l := v.w.ledger
 	l.mu.Lock()
@@ -72,7 +72,7 @@ func (v *storeView) before(ctx context.Context, name string, about any) error {
 	return v.w.pause(ctx, 20*time.Millisecond, id, n, "there")
 }
 
-// after is the way back.
+// after simulates the way back.
 func (v *storeView) after(ctx context.Context, name string, about any) error {
 	if err := v.w.pause(ctx, 20*time.Millisecond, name, v.i.n, about, v.w.now(), "back"); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (v *storeView) after(ctx context.Context, name string, about any) error {
 	return nil
 }
 
-// write runs a write and keeps what it left, at one instant.
+// write runs a write and records the resulting records, at one time.
 func (v *storeView) write(ctx context.Context, name, owner string, do func(context.Context) ([]store.Record, error)) error {
 	if v.w.broken(v.i, storeLate) {
 		time.Sleep(callTimeout + time.Duration(v.w.chance(name, v.w.now())%uint64(callTimeout)))
@@ -108,8 +108,8 @@ func (v *storeView) write(ctx context.Context, name, owner string, do func(conte
 	return v.after(ctx, name, owner)
 }
 
-// keep notes what a write left, and which keys it came to: those that it returned,
-// and for RevokeAll those that were revoked before, too.
+// keep records the results of a write, and the keys that it reached: those that it returned,
+// and for RevokeAll also those that were revoked before.
 func (l *ledger) keep(w *world, call int, owner string, records []store.Record, all bool) {
 	now := w.now()
 	if l.seen[call] == nil {
@@ -127,7 +127,7 @@ func (l *ledger) keep(w *world, call int, owner string, records []store.Record, 
 	l.checkLimit(w, owner, now)
 }
 
-// live reports whether the key has not ended.
+// live reports whether the key is not revoked.
 func (l *ledger) live(d store.Digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

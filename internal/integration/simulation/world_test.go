@@ -14,14 +14,14 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// settings are those of all instances of a run.
+// settings apply to all instances of a run.
 type settings struct {
 	instances                 int
 	bus, keyed, shared, plans bool
 	ttl, negative, stale      time.Duration
 	limit                     int
 	steps                     int
-	pace                      time.Duration // between two calls, at most
+	pace                      time.Duration // maximum time between two calls
 }
 
 const (
@@ -38,13 +38,13 @@ func chooseSettings(rng *rand.Rand) settings {
 	if rng.IntN(2) == 0 {
 		s.stale = s.ttl * time.Duration(1+rng.IntN(3))
 	}
-	if rng.IntN(2) == 0 { // so long that only the bus can end what is cached
+	if rng.IntN(2) == 0 { // so long that only the bus invalidates cached entries
 		s.ttl, s.stale = time.Minute, min(s.stale, time.Minute)
 	}
 	return s
 }
 
-// A world is everything in one run.
+// A world holds the state of one run.
 type world struct {
 	settings
 	seed   uint64
@@ -56,34 +56,34 @@ type world struct {
 	plan   *planBook
 
 	mu        sync.Mutex
-	instances []*instance // those that run
+	instances []*instance // running instances
 	tokens    []knownToken
 	records   []observation
 	changes   map[store.Digest][]change
-	last      knownToken // that was chosen
+	last      knownToken // the latest chosen one
 	restarts  []time.Duration
 }
 
-// A change is a call that came to a key in the store at an instant.
+// A change is a call that reached a key in the store, and the time.
 type change struct {
 	observation
 	at time.Duration
 }
 
-// A knownToken is one that some client holds.
+// A knownToken is a token that a client has.
 type knownToken struct {
 	token, owner, id string
 	digest           store.Digest
 }
 
-// An instance is one Manager and how it is connected.
+// An instance is one Manager with its connections.
 type instance struct {
 	n    int
-	dead chan struct{} // closed when the process is gone, without a farewell
+	dead chan struct{} // closed when the process is killed, without Close
 	keys *apikey.Manager
 
 	mu      sync.Mutex
-	answers [2][]time.Duration // when a look-up was answered, and when a question for a plan
+	answers [2][]time.Duration // times of successful look-ups in the store, and in the provider
 }
 
 func (i *instance) answered(source int, at time.Duration) {
@@ -106,7 +106,7 @@ func newWorld(t *testing.T, seed uint64, rng *rand.Rand) *world {
 	w.faults = chooseFaults(w, rng)
 	w.ledger, w.hub, w.shelf, w.plan = newLedger(), &hub{w: w}, newShelf(), newPlanBook()
 	for n := range w.settings.instances {
-		time.Sleep(time.Duration(rng.Int64N(int64(time.Second)))) // so that heartbeats do not meet
+		time.Sleep(time.Duration(rng.Int64N(int64(time.Second)))) // so that heartbeats do not coincide
 		w.instances = append(w.instances, w.start(t, n))
 	}
 	return w
@@ -138,18 +138,18 @@ func (w *world) start(t *testing.T, n int) *instance {
 	return i
 }
 
-// now is the time since the run began.
+// now returns the time since the run began.
 func (w *world) now() time.Duration { return time.Since(w.began) }
 
-// chance is a number that the seed and the names decide, whatever else happens.
+// chance returns a number that depends only on the seed and the names.
 func (w *world) chance(names ...any) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintln(h, append([]any{w.seed}, names...)...)
 	return h.Sum64()
 }
 
-// pause waits as long as the names decide: mostly up to d, now and then much
-// longer, so that calls overtake each other.
+// pause waits for a time that depends on the names: mostly up to d, and sometimes much longer,
+// so that calls overtake each other.
 func (w *world) pause(ctx context.Context, d time.Duration, names ...any) error {
 	dice := w.chance(names...)
 	if dice%8 == 0 {

@@ -7,11 +7,11 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// An instance that is stopped between its look into the store and the fill of
-// the second level does not put back there what was revoked meanwhile: nobody
-// who starts afterwards finds it. Nor does it when the level has lost all that it
-// knew.
-func TestLateFillOfTheLevel(t *testing.T) {
+// If an instance is stopped after it has read a key from the store, and the key is revoked
+// meanwhile, the instance does not put the old record into the shared cache. An instance
+// that starts afterwards does not find it there. The same holds if the shared cache was
+// flushed.
+func TestLateFillOfSharedCache(t *testing.T) {
 	for _, flush := range []bool{false, true} {
 		name := "revoked meanwhile"
 		if flush {
@@ -23,15 +23,15 @@ func TestLateFillOfTheLevel(t *testing.T) {
 				s.cache = testkit.StartRedis(t)
 				s.redis = s.cache.DSN()
 			}
-			// The instance that fills has no bus: what it has in memory may be
-			// old. A load may take long here.
-			c := newCluster(t, s, 3, setup{Bus: noBus, Level: true, CallTimeout: 30 * time.Second})
+			// The instance that fills the shared cache has no bus, so its own cache
+			// may be stale. A load may take long here.
+			c := newCluster(t, s, 3, setup{Bus: noBus, Shared: true, CallTimeout: 30 * time.Second})
 			l := &lateFill{cluster: c, slow: c.members[0], revoker: c.members[1], fresh: c.members[2]}
 			n := testkit.Scale(10, 300)
 			for range n {
 				l.round(flush)
 			}
-			t.Logf("level race | %s | %d rounds | accepted afterwards by another instance: %d | its look-ups of the store: %d", name, n, l.accepted, l.reads)
+			t.Logf("shared cache race | %s | %d rounds | accepted afterwards by another instance: %d | its look-ups of the store: %d", name, n, l.accepted, l.reads)
 			if l.accepted > 0 {
 				t.Errorf("%d revoked keys were accepted by another instance", l.accepted)
 			}
