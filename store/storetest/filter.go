@@ -12,9 +12,9 @@ import (
 
 var filterRules = []rule{
 	{"A filtered list has exactly the records that match", filterHas},
-	{"Every page of a filtered list but the last is full", filterFull},
+	{"A filtered list has full pages, except the last one", filterFull},
 	{"A filtered list neither repeats nor omits records during inserts and revocations", filterStable},
-	{"A cursor of one filter works with every filter", filterFromAnywhere},
+	{"A filtered list continues from a cursor of any filter", filterFromAnywhere},
 	{"List refuses an unknown filter, and a filter without a time", filterRefused},
 }
 
