@@ -31,6 +31,18 @@ var planMutants = []mutant{
 		"seen[p.folded(name)] = true",
 		"seen[name] = true",
 	}, "./entitlement", "TestParseCatalogRefuses"},
+	{"plans: null in place of a list", "internal/strictjson/strictjson.go", edits{
+		"case token == nil && p.NoNull:",
+		"case false:",
+	}, "./entitlement", "TestParseCatalogRefuses"},
+	{"JSON of any depth", "internal/strictjson/strictjson.go", edits{
+		"case depth == p.MaxDepth:",
+		"case depth < 0:",
+	}, "./internal/strictjson", "TestDecode"},
+	{"a secret in the error of a client", "internal/httpclient/redact.go", edits{
+		"if len(s) >= minSecret && strings.Contains(text, s) {",
+		"if len(s) >= minSecret && strings.Contains(text, s) && c == nil {",
+	}, "./internal/httpclient", "TestRedact"},
 	{"plans: an answer about another owner believed", "entitlement/httpprovider/response.go", edits{
 		"case *r.Owner != owner:",
 		"case *r.Owner == \"\":",
