@@ -184,6 +184,9 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 // C-14: no use of a key waits for a source that is slow, if it can load all keys in
 // use in time.
 func TestRenewalsOfManyKeys(t *testing.T) {
+	if testkit.Race {
+		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2_000
 		c := newCache(t, cache.Options{TTL: time.Minute})
@@ -193,7 +196,7 @@ func TestRenewalsOfManyKeys(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range n {
 			all.Go(func() {
-				for time.Since(began) < 5*time.Minute {
+				for time.Since(began) < 4*time.Minute {
 					at := time.Now()
 					_, err := use(t.Context(), c, i, load)
 					if at.Sub(began) > 2*time.Minute { // all keys are known by then
