@@ -59,7 +59,7 @@ func askFor[T any](ctx context.Context, places *places, timeout time.Duration, r
 // less. It is also no more than a quarter of CallTimeout.
 const sharedTime = 500 * time.Millisecond
 
-// askShared calls the shared cache, whatever it does with the call.
+// askShared calls the shared cache. It returns in time even if the call hangs or panics.
 func askShared[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
 	return askFor(ctx, m.sharedCalls, min(sharedTime, m.opts.CallTimeout/4), func() {}, call)
 }

@@ -107,9 +107,9 @@ type Manager struct {
 	mark, ownMark atomic.Uint64 // see countWatch
 }
 
-// New returns a Manager over st. Nil opts are all defaults. It answers an
-// [*InvalidError] for a nil store and for options outside their bounds. The
-// store stays the caller's, to be closed after the Manager.
+// New returns a Manager over st. Nil opts mean all defaults. New returns an
+// [*InvalidError] if st is nil or an option is outside its bounds. The caller must
+// close the store after the Manager.
 func New(st store.Store, opts *Options) (*Manager, error) {
 	o := opts.withDefaults()
 	if isNil(st) {

@@ -106,7 +106,7 @@ func (a *revokeAll) check(revoked []store.Record, last string) error {
 
 // batch is one call of the store behind the fence of the owner's keys. The fence
 // stays up until the call has returned, also if it is given up before. The other
-// instances are told after the last batch, and after one that may have happened.
+// instances are notified after the last batch, and after one that may have happened.
 func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
 	return propagate(ctx, a.Manager, a.turn, func(ctx context.Context) (done changed[[]store.Record], err error) {
 		done.unpropagated, err = a.keys.Change(ctx, nil, []cache.Key{ownerKey(a.owner)}, func(ctx context.Context) (tell bool, err error) {
@@ -171,7 +171,7 @@ func (u *undeletedOwners) set(owner string, undeleted bool) {
 // listTime bounds how long forgetAll lists keys.
 const listTime = 2 * time.Second
 
-// forgetAll removes all keys of the owner, whatever their state.
+// forgetAll removes all keys of the owner, in every state.
 func (a *revokeAll) forgetAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()

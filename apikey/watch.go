@@ -47,7 +47,8 @@ func (m *Manager) watch(ctx context.Context, provider entitlement.Watcher) {
 	}
 }
 
-// watchOnce is the provider's Watch, whatever the provider does.
+// watchOnce calls the provider's Watch. It also returns if Watch panics or ends its
+// goroutine.
 func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) error {
 	return bound.Run(func() error {
 		return bound.Classify(provider.Watch(ctx, m.plans.MarkStale, func(owner string) { m.ownerSeen(ctx, owner) }))
@@ -70,6 +71,6 @@ func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 }
 
 func (m *Manager) logWatch(err error) {
-	defer func() { _ = recover() }() // a Logger that panics: nobody else would catch it
+	defer func() { _ = recover() }() // a Logger may panic, and nothing else would recover
 	m.log.Warn("apikey: entitlement watch failed; plan changes take effect after CacheTTL", slog.Any("error", err))
 }

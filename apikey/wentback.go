@@ -206,8 +206,7 @@ func (w *countWatch) getShared(ctx context.Context) (item cache.Item, lease stri
 	return a.item, a.lease, err
 }
 
-// share puts a count into the shared cache in the place of another one. If it
-// fails, the next look tries again.
+// share replaces the count in the shared cache. If it fails, the next look tries again.
 func (w *countWatch) share(ctx context.Context, r store.Revocations) {
 	shared := w.m.opts.SharedCache
 	if shared == nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// counted is a load function that counts its calls, and fails while it is told
-// to.
+// counted is a load function that counts its calls. Tests can make it fail.
 type counted struct {
 	calls atomic.Int64
 	down  atomic.Bool

@@ -328,8 +328,8 @@ func TestCloseWaitsForLoads(t *testing.T) {
 	})
 }
 
-// The bounds hold, whatever is loaded. Keys of one stripe have but one place
-// each for a present and an absent entry outside of ristretto.
+// The bounds hold for any keys. All keys of a stripe share one place for a present and
+// one for an absent entry outside of ristretto.
 func TestSizeIsABound(t *testing.T) {
 	const size = 500
 	c := newCache(t, cache.Options{Size: size, TTL: time.Hour, NegativeTTL: time.Hour})

@@ -122,8 +122,8 @@ const noGroup = stripes
 // groupOf returns the index of a group's epoch.
 func groupOf(key *Key) uint16 { return uint16(stripeOf(key)) }
 
-// end ends a write, of which gen is told first: a load that reads gen afterwards
-// begins after the write.
+// end ends a write. It advances gen first: a load that reads gen afterwards begins
+// after the write.
 func (g *groupEpoch) end(gen *atomic.Uint64) {
 	now := gen.Add(1)
 	for last := g.ended.Load(); last < now && !g.ended.CompareAndSwap(last, now); last = g.ended.Load() {

@@ -98,8 +98,8 @@ func (l *ledger) get(ctx context.Context, i int) (int64, error) {
 
 // race has 64 readers on each key in turn while it is written, and counts the
 // reads that began after the write had returned and saw what was before. An
-// entry that should not have been kept would go on being served, so all keys
-// are looked at once more in the end.
+// entry that should not have been kept would still be served, so all keys are checked
+// once more at the end.
 func (l *ledger) race(t *testing.T, before, after int64, write func(i int)) {
 	t.Helper()
 	var stale atomic.Int64
@@ -336,9 +336,8 @@ func TestFenceOverlappingWrites(t *testing.T) {
 	}
 }
 
-// C-02: while a write is under way, a load may have read what was before it and
-// another what came of it. Who comes after the second has answered must not
-// join the first.
+// C-02: during a write, one load may have read the old state and another the new one.
+// A caller that arrives after the second load has returned must not join the first.
 func TestFenceLoadBegunDuringWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -374,7 +373,7 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 					for range late {
 						go ask(answers)
 					}
-					synctest.Wait() // the late ones wait, for whatever load
+					synctest.Wait() // until the late callers wait for a load
 					resume <- struct{}{}
 					synctest.Wait() // they are of one load again, and have read
 					close(resume)

@@ -122,7 +122,8 @@ func TestGroupForgedFleet(t *testing.T) {
 	}
 }
 
-// What a forger sends in the place of instance a, whose last message he has seen.
+// forgeries are messages that an attacker sends in the name of instance a, after its
+// last message.
 var forgeries = map[string]func(last cache.Message) cache.Message{
 	"nothing":   nil,
 	"heartbeat": func(m cache.Message) cache.Message { return m },
@@ -143,9 +144,8 @@ var forgeries = map[string]func(last cache.Message) cache.Message{
 }
 
 // C-16, invariant 3: a change that is lost, alone or with all that follows it,
-// is noticed within the bound, whatever somebody forges or repeats meanwhile.
-// Without a secret he can hide it for as long as an entry lives, but not by a
-// farewell.
+// is detected within the bound, even if an attacker forges or repeats messages. Without
+// a secret, the attacker can hide it until the entry expires, but not by a farewell.
 func TestForgeLoseRepeat(t *testing.T) {
 	const (
 		ttl   = time.Minute

@@ -113,14 +113,14 @@ func TestGroupDoubtsNothingWithoutReason(t *testing.T) {
 			}
 		}
 		if after != before || forgets == 0 {
-			t.Errorf("%d doubts while the bus is well, want none; %d changes were heard of", after-before, forgets)
+			t.Errorf("entries were marked stale %d times while the bus worked, want never; received %d changes", after-before, forgets)
 		}
-		t.Logf("%d changes heard of", forgets)
+		t.Logf("received %d changes", forgets)
 	})
 }
 
-// An instance hears of itself however much it sends and however long that is
-// under way.
+// An instance receives its own messages, however many it sends and however long they
+// take.
 func TestGroupHearsOfItselfWhileBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -144,8 +144,8 @@ func TestGroupHearsOfItselfWhileBusy(t *testing.T) {
 	})
 }
 
-// Invariant 3, C-12: whatever may have been missed ends what is in memory, and
-// soon.
+// Invariant 3, C-12: after a message that may have been missed, all entries are soon
+// marked stale.
 func TestGroupDoubts(t *testing.T) {
 	publish := func(t *testing.T, i *instance) {
 		t.Helper()
@@ -250,8 +250,8 @@ func TestGroupRepeated(t *testing.T) {
 	})
 }
 
-// After a Publish that failed, the next message says so, whatever became of the
-// others' counts, and what was to be told is told.
+// After a failed Publish, the next message reports it, independent of the others'
+// counts, and the change is sent.
 func TestGroupOwnsUpToFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -294,8 +294,8 @@ func TestGroupNewConnection(t *testing.T) {
 		if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
 			t.Fatal(err)
 		}
-		// Whoever the broker counts as a receiver must have doubted: the next
-		// change may be published now, and be the first to be heard of.
+		// Every receiver that the broker counts must have marked its entries
+		// stale: the next change may be the first that it receives.
 		var served atomic.Bool
 		b.port.receive.set(func(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
 			return b.port.listen(ctx, func(echo echoFunc) { ready(echo); served.Store(b.has(1)) }, deliver)
@@ -705,8 +705,8 @@ func TestGroupPublishIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever a bus does, an instance without it serves nothing for longer than
-// 10 s, and is well as soon as the bus is.
+// With any fault of a bus, an instance serves no entry for longer than 10 s, and it
+// recovers as soon as the bus does.
 func TestBrokenBus(t *testing.T) {
 	hang := func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() }
 	for _, tt := range []struct {
@@ -854,11 +854,11 @@ func TestGroupReconnects(t *testing.T) {
 					t.Errorf("%d attempts at once, want at most %d", most.Load(), tt.most)
 				}
 				b.port.receive.mend()
-				mended := time.Now()
-				for !b.group.Healthy() && time.Since(mended) < 10*time.Second {
+				fixed := time.Now()
+				for !b.group.Healthy() && time.Since(fixed) < 10*time.Second {
 					time.Sleep(10 * time.Millisecond)
 				}
-				if took := time.Since(mended); took > 600*time.Millisecond {
+				if took := time.Since(fixed); took > 600*time.Millisecond {
 					t.Errorf("up %v after the broker was, want about half a second", took)
 				}
 			})

@@ -101,8 +101,8 @@ func (h *hub) messages(t *testing.T) (all []cache.Message) {
 	return all
 }
 
-// A port is the hub as one instance sees it. Each fault stands in the place of
-// the port's own doing while it is set.
+// A port is the hub as one instance sees it. A fault that is set
+// replaces the port's own behaviour.
 type port struct {
 	hub      *hub
 	publish  fault[func(ctx context.Context, message string, send func(string)) error]
@@ -146,7 +146,7 @@ func (p *port) Receive(ctx context.Context, ready func(echoFunc), deliver func(s
 	return p.listen(ctx, ready, deliver)
 }
 
-// listen is Receive as it should be, but for what is set for the messages.
+// listen is a correct Receive, except for the faults that are set for messages.
 func (p *port) listen(ctx context.Context, ready func(echoFunc), deliver func(string)) error {
 	l := p.hub.join(p)
 	defer p.hub.leave(l)
@@ -228,7 +228,7 @@ func (h *hub) begin(t *testing.T, fault func(*port)) *instance {
 	return i
 }
 
-// settle waits until the instances are up and have heard of each other.
+// settle waits until the instances are up and have received each other's messages.
 func settle(t *testing.T, all ...*instance) {
 	t.Helper()
 	for range 100 {

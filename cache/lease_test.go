@@ -45,8 +45,8 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 	}
 }
 
-// whoever comes after the trust has ended is not given what a load from
-// before may have read, though memory is trusted again when that has landed.
+// a caller that arrives after the lease has ended does not get the result of an
+// earlier load, even if the lease is extended before that load ends.
 func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -75,17 +75,17 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			stored = bad
 			late := ask()
-			if again { // it has heard of the change, and then of itself
+			if again { // the instance has received the change, and then its own message
 				c.Invalidate(keyOf(0))
 				c.ExtendLease(time.Now().Add(3*time.Second), 0)
 			}
 			close(resume)
 			<-early
 			if v := <-inTime; v != good {
-				t.Errorf("who came while it was trusted got %d, want %d, of the load that was under way", v, good)
+				t.Errorf("caller within the lease: got %d, want %d from the running load", v, good)
 			}
 			if v := <-late; v != bad {
-				t.Errorf("trusted again %t: who came after the trust had ended got %d, want %d: it joined a load from before", again, v, bad)
+				t.Errorf("lease extended %t: caller after the end of the lease: got %d, want %d and not the result of an earlier load", again, v, bad)
 			}
 		})
 	}

@@ -55,7 +55,7 @@ type Loaded[V any] struct {
 // at once, and 16 of keys without a usable cached value. The latter wait for up to a
 // quarter of the LoadTimeout, in a queue of 1,024, and loads of known keys until the
 // source has served nobody for the LoadTimeout. A load is dropped if no caller is left. A caller
-// who comes during a write may wait for two loads.
+// that arrives during a write may wait for two loads.
 //
 // Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
 // did not call load because too many others were running, or if 1,024 callers wait

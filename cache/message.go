@@ -16,8 +16,8 @@ import (
 // begin at zero.
 type origin [16]byte
 
-// A beat tells an origin's messages apart. It cannot be guessed, so that nobody
-// can answer in the place of the bus before the bus has the message.
+// A beat distinguishes an origin's messages. It cannot be guessed, so that no one can
+// send an echo before the bus has the message.
 type beat [8]byte
 
 func newBeat() (b beat) {

@@ -81,7 +81,7 @@ func TestMessageVectors(t *testing.T) {
 	}
 }
 
-// C-12: a message that was damaged says nothing, whatever was in it.
+// C-12: no part of a damaged message is used.
 func TestDamagedMessages(t *testing.T) {
 	for _, v := range messageVectors(t) {
 		refused := func(what, text string, at int) {

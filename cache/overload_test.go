@@ -309,7 +309,7 @@ func TestCallersOfOneLoadAreBounded(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if waited.Load() != 2_000 || refused.Load() != 1_000 {
-			t.Errorf("%d callers waited for one load and %d were refused, want 2,000, and those refused who came when it was slow", waited.Load(), refused.Load())
+			t.Errorf("%d callers waited for one load and %d were refused, want 2,000 and, of the callers during the slow load, 1,000", waited.Load(), refused.Load())
 		}
 	})
 }

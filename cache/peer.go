@@ -60,8 +60,8 @@ func (p *peers) stranger(now time.Time) { p.strange = now.Add(aloneTTL) }
 // One that was heard before, or comes late, says nothing: it may be repeated in
 // order to hide that its origin is silent.
 //
-// The first that is heard of an instance may follow others, but only such as were
-// sent before the connection was ready.
+// Other messages may precede the first one that arrives from an instance, but only if
+// they were sent before the connection was ready.
 func (p *peers) hear(m message, now time.Time) (missed bool) {
 	if p.unsigned { // a forged message must not make instances quiet, or one expected, for long
 		m.size, m.next = 0, min(m.next, p.every())
@@ -92,8 +92,8 @@ func (p *peers) countAsSilent(o origin, now time.Time, ttl time.Duration) {
 	p.known[o] = k
 }
 
-// review counts the instances, and reports whether one is not heard of any more
-// that has not said that it ends. It may have crashed; or it goes on, and what it
+// review counts the instances. It reports whether one has become silent without having
+// said that it ends. It may have crashed; or it goes on, and what it
 // sends does not come here, which one's own messages cannot show where a broker
 // is in two halves.
 func (p *peers) review(now time.Time) (silent bool) {

@@ -61,8 +61,8 @@ func TestGroupPeerThatIsGone(t *testing.T) {
 	})
 }
 
-// Whoever is heard of for the first time soon after the connection was made may
-// have sent before it, which is no reason to doubt everything once for each.
+// An instance whose first message arrives soon after the connection was made may have
+// sent others before. That does not mark all entries stale once for each instance.
 func TestGroupReconnectsToMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}

@@ -106,8 +106,8 @@ func (s *sender) isTurn(now time.Time) bool {
 
 var errClosed = errors.New("cache: the group is closed")
 
-// publishWait is how long a change waits until other instances are told. The
-// message is sent later if it can be.
+// publishWait is how long a change waits for its message to be sent. If it cannot be
+// sent by then, it is sent later.
 const publishWait = 2 * time.Second
 
 // publish tells the other instances to invalidate these keys and groups, and waits
@@ -233,8 +233,8 @@ func (g *Group) sendUntold(ctx context.Context) {
 }
 
 // sendMessage counts the message, whether or not it can be sent: others then miss
-// it and mark everything stale. So do those who hear of the sender for the first time
-// afterwards, as the next message tells them to.
+// it and mark everything stale. So do instances that receive
+// their first message of the sender afterwards, since that message requires it.
 func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
 	s, now := &g.sender, time.Now()
 	changes, wait := m.changes(), heartbeat
@@ -262,7 +262,7 @@ func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Co
 	return err
 }
 
-// hand gives the bus a message, whatever the bus does with it.
+// hand gives the bus a message. It returns in time even if the bus hangs or panics.
 func (g *Group) hand(ctx context.Context, text string, send func(context.Context, string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()

@@ -188,7 +188,7 @@ func TestOutageBringsNothingBackBesideAWrite(t *testing.T) {
 	}
 }
 
-// What a load function returns is an error of its own, whatever it matches.
+// An error of a load function never counts as an error of this package.
 func TestErrorsOfLoadsAreNoAnswers(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	for _, failure := range []error{cache.ErrNotFound, cache.ErrMiss, hostileError{}} {

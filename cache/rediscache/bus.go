@@ -70,7 +70,7 @@ func (c *Cache) receive(ctx context.Context, ready func(echo func(ctx context.Co
 	subscription := client.Subscribe(ctx)
 	defer subscription.Close()
 	ctx = context.WithoutCancel(ctx) // the line ends it
-	// A server sends what it has published in that order, whatever the channel.
+	// A server sends messages in the order of publication, across channels.
 	// The one on which messages come is last: none come before it is confirmed.
 	channels := []string{c.names.echo(), c.names.channel()}
 	if err := subscription.Subscribe(ctx, channels...); err != nil {

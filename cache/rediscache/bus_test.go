@@ -114,8 +114,8 @@ func TestPublishIsNotTriedAgain(t *testing.T) {
 	r.gets(t, "two")
 }
 
-// A server that has become a replica, under connections that outlive it, takes
-// publications and passes them on to nobody else.
+// A server that has become a replica while its connections stay open accepts
+// publications and does not forward them.
 func TestPublishAtAReplicaFails(t *testing.T) {
 	t.Parallel()
 	server, master := testkit.StartRedis(t), testkit.StartRedis(t)
@@ -132,8 +132,8 @@ func TestPublishAtAReplicaFails(t *testing.T) {
 	}
 }
 
-// What is no message is delivered all the same. It may have been one, and
-// whoever hears it forgets everything.
+// A payload that is not a message is delivered too. It may be a damaged message, so
+// its receiver marks all entries stale.
 func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {
 	t.Parallel()
 	space := testkit.NewName()

@@ -48,7 +48,7 @@ func configure(address string, o *Options) (*redis.Options, error) {
 		return nil, errors.New("the URL: a cluster has no sockets and no databases but 0")
 	}
 	if options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify && !o.InsecureNoTLS {
-		return nil, errors.New("the URL: with skip_verify any server is believed, so TLS protects nothing; " +
+		return nil, errors.New("the URL: with skip_verify any server is accepted, so TLS protects nothing; " +
 			"give Options.TLS the certificates to trust, or see Options.InsecureNoTLS")
 	}
 	if err := setTLS(options, o); err != nil {

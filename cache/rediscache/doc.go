@@ -61,9 +61,9 @@
 //
 // Any eviction policy is safe: what is evicted is a miss, and a lease that is
 // evicted refuses its fill. allkeys-lru or allkeys-lfu are best. An entry takes
-// some 300 bytes beside its value, and nothing outlives its ttl. Answers that
-// there is no key, of which an attacker can cause as many as he likes, have
-// names of their own and live for seconds.
+// some 300 bytes beside its value, and nothing outlives its ttl. Entries for
+// keys that do not exist, of which an attacker can cause any number, have names of
+// their own and live for seconds.
 //
 // Under noeviction, a server that is full still returns what it has and still
 // deletes, but keeps nothing new, and Get counts that as an outage.

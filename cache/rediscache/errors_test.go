@@ -37,7 +37,7 @@ func wantNoPassword(t *testing.T, err error) {
 	}
 }
 
-// wantRefused fails unless Open answers with an error that has each of these in it.
+// wantRefused fails unless Open returns an error that contains each of these.
 func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string) {
 	t.Helper()
 	c, err := rediscache.Open(t.Context(), url, secret, o)
@@ -53,8 +53,7 @@ func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string
 	wantNoPassword(t, err)
 }
 
-// Whatever is wrong with a URL, the error says what, and does not quote the
-// password.
+// The error for an invalid URL names the fault and does not quote the password.
 func TestUnreadableURLs(t *testing.T) {
 	t.Parallel()
 	const encode = "percent-encoded"

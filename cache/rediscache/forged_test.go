@@ -141,8 +141,8 @@ func TestReplayedEntries(t *testing.T) {
 	f.wantRefused(key, "an authentic entry without an end, by the name of a lease")
 }
 
-// The server ends an entry a ttl after its lease, whatever the instances' clocks
-// say.
+// The server expires an entry one ttl after its lease, independent of the instances'
+// clocks.
 func TestServerCountsFromTheLease(t *testing.T) {
 	t.Parallel()
 	f := newForger(t)
@@ -262,8 +262,7 @@ func (f *forger) sent() (n int) {
 	return n
 }
 
-// A server that is full, and is told to evict nothing, still answers and still
-// deletes.
+// A full server with the policy noeviction still serves reads and deletions.
 func TestFullServer(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)

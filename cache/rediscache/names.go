@@ -21,7 +21,7 @@ func (n names) of(key cache.Key) []string {
 
 func (n names) channel() string { return n.namespace + ":bus" }
 
-// echo is the channel of one Receive, which nobody else can guess.
+// echo is the channel of one Receive. It cannot be guessed.
 func (n names) echo() string { return n.channel() + ":" + strings.ToLower(rand.Text()) }
 
 // nothing is the name of what is never there, among those of values.

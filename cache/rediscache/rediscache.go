@@ -26,7 +26,8 @@ type Options struct {
 
 	// Timeout bounds each call of Get and Set, and each thousand keys of a
 	// Delete, by default 100 ms, so that a server that hangs costs no more than a
-	// look into the store. A Manager waits 500 ms at most, whatever this is.
+	// look into the store. A Manager waits at most 500 ms even if this is
+	// longer.
 	Timeout time.Duration
 
 	// Cluster says that the server is a node of a Redis Cluster, from which
@@ -83,9 +84,8 @@ var (
 //	unix://user:password@/path/to/socket?db=database
 //
 // and asks it for a sign of life. Nil Options are fine. The secret, of
-// [MinSecret] random bytes or more, is the same for all instances of a service
-// and known to nobody else, the server included: with it they tell their own
-// entries from others'.
+// [MinSecret] random bytes or more, is the same for all instances of a service. Keep it
+// from everyone else, including the server: it authenticates the instances' entries.
 //
 // No error shows the password.
 func Open(ctx context.Context, url string, secret []byte, o *Options) (*Cache, error) {

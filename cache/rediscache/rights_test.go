@@ -100,7 +100,7 @@ func TestCluster(t *testing.T) {
 			return err == nil && n > 0
 		})
 	}
-	// What one node is told the other passes on.
+	// One node forwards what the other receives.
 	r := receive(t, open(t, "redis://app:right@"+other, &rediscache.Options{Namespace: "keyhatch", Cluster: true}))
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)

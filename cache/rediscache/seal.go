@@ -44,7 +44,7 @@ func (c *Cache) MACKey() []byte {
 type entry struct {
 	value   []byte
 	absent  bool
-	granted time.Time // when its lease was, by the clock of whoever set it
+	granted time.Time // the time of its lease, by the clock of the instance that set it
 	ttl     time.Duration
 }
 

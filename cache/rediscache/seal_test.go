@@ -7,7 +7,7 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// What bounds the life of an entry, whatever the server says of it.
+// The lifetime of an entry is bounded, even if the server reports a longer one.
 func TestEntryAge(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

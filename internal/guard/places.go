@@ -42,8 +42,8 @@ func (p *Places) Acquire(ctx context.Context, wait time.Duration) error {
 	return p.acquire(ctx, waiting)
 }
 
-// AcquireWhile is like Acquire without a bound on the queue, and goes on waiting as
-// long as more, which it calls at the end of each wait, returns another one.
+// AcquireWhile is like Acquire without a bound on the queue. At the end of each wait,
+// it calls more, and waits again if more returns another wait.
 func (p *Places) AcquireWhile(ctx context.Context, wait time.Duration, more func() time.Duration) error {
 	if p.free.TryAcquire(1) {
 		return nil

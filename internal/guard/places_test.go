@@ -42,7 +42,8 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// AcquireWhile waits as long as it is told to, and keeps its place in the queue.
+// AcquireWhile waits as long as more returns another wait, and keeps its place in the
+// queue.
 func TestPlacesWaitWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := guard.NewPlaces(1, 0)

@@ -151,7 +151,7 @@ func TestListenerWithoutRights(t *testing.T) {
 }
 
 // The probe of a starting instance must not reach running instances, which would
-// take it for a lost message.
+// treat it as a lost message.
 func TestProbeIsHeardByNobody(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)

@@ -155,7 +155,7 @@ func TestAllGiveUpTogether(t *testing.T) {
 	insert(t, s, record("o", "later"))
 }
 
-// A host's own pools wait for the lock too, whatever their busy_timeout.
+// A host's own pools wait for the lock too, with any busy_timeout.
 func TestPoolsOfTheHost(t *testing.T) {
 	t.Parallel()
 	for _, journal := range []string{"WAL", "DELETE"} {

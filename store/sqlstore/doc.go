@@ -60,13 +60,13 @@
 // clocks have caught up: they do not count such keys against the limit. Rotate with a
 // grace period, a change of the expiry and an Insert with an expiry before that
 // instant return [store.ErrConflict]. Revocations and rotations without a grace period
-// work, and the keys go on working. Once
+// work, and the keys keep working. Once
 // the clock is right, this ends it, with the present instant in microseconds since
 // 1970:
 //
 //	UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > 1790000000000000
 //
-// Keys that were created meanwhile in the place of others stay, so an owner may then
+// Keys that were created meanwhile to replace others stay, so an owner may then
 // have more than the limit, and cannot create any until there are fewer.
 //
 // # Hidden rows

@@ -19,7 +19,7 @@ const faultVariable = "KEYHATCH_FAULT"
 
 func newFile(t testing.TB) string { return filepath.Join(t.TempDir(), "records") }
 
-// P-01. The name is one that a pattern must not take for a pattern.
+// P-01. The subtest's name has characters of regular expressions.
 func TestCrash(t *testing.T) {
 	t.Run("a+b (c|d)", func(t *testing.T) {
 		Crash(t, 3, newFile, fileOpener(os.Getenv(faultVariable)))

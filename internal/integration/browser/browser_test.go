@@ -81,8 +81,8 @@ func (b *sharedBrowser) start() error {
 		chromedp.Env("PATH="+os.Getenv("PATH"), "HOME="+folder, "TMPDIR="+folder, "LC_ALL=C", "TZ=UTC"),
 		chromedp.Flag("lang", "en-US"),
 		chromedp.Flag("no-proxy-server", true),
-		// Nothing that is not of this machine can be reached, so that a page which
-		// asks for it is found out, whatever network there is.
+		// The browser can reach only this machine, so that a test finds a page
+		// that loads anything else.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 		chromedp.Flag("disable-component-update", true),
 		// Each window loads the popups of its address bar, which are pages too, and
@@ -99,9 +99,8 @@ func (b *sharedBrowser) start() error {
 	return nil
 }
 
-// giveWay starts the browser so that it runs when nobody else wants to: it takes
-// all there is, as root it makes itself more important than others, and the tests
-// that run beside these measure times.
+// giveWay starts the browser with the lowest priority: it uses all CPUs, as root it
+// raises its own priority, and the tests that run beside these measure times.
 func giveWay(cmd *exec.Cmd) {
 	if chrt, err := exec.LookPath("chrt"); err == nil {
 		cmd.Args = append([]string{chrt, "--idle", "0", cmd.Path}, cmd.Args[1:]...)

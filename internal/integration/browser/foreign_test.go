@@ -13,8 +13,8 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// M-08: a page of another site, opened by who is signed in, changes nothing and
-// reads nothing, by whatever means browsers have.
+// M-08: a page of another site that a signed-in customer opens can change and read
+// nothing, by any means that browsers have.
 func TestForeignSite(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)

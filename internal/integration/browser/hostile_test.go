@@ -95,7 +95,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 		tab.open(t, next)
 	}
-	// The list of what is over is walked by itself.
+	// The list of ended keys has its own pages.
 	for next := p.url; next != ""; {
 		tab.open(t, next)
 		for _, name := range eval[[]string](t, tab, `() => [...document.querySelectorAll('#ended .name, #ended small')].map(e => e.textContent)`) {
@@ -148,7 +148,7 @@ func TestUnwieldyNames(t *testing.T) {
 		}
 		tab.click(t, fmt.Sprintf(`tr[data-id="%s"] [data-do=revoke]`, p.list(t)[1].ID))
 		if title := tab.text(t, "#revoke-title"); !strings.Contains(title, "{name} {expires}") {
-			t.Errorf("a name is taken for a text with holes: %q", title)
+			t.Errorf("placeholders in a name were replaced: %q", title)
 		}
 		tab.clean(t)
 		tab.screenshot(t, name)

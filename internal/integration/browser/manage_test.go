@@ -160,8 +160,8 @@ func TestEdit(t *testing.T) {
 	tab.screenshot(t, "error")
 }
 
-// An outage in the midst of it is told, and nothing that was not done is said to
-// be.
+// An outage during a revocation is shown, and the page does not claim that the key was
+// revoked.
 func TestOutageWhileRevoking(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
@@ -179,7 +179,7 @@ func TestOutageWhileRevoking(t *testing.T) {
 	tab.fine(t)
 }
 
-// Who was signed out meanwhile is told so.
+// A customer whose session has ended sees a message about it.
 func TestSignedOutMeanwhile(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)

@@ -29,7 +29,7 @@ type panel struct {
 	plan    entitlement.Entitlement
 	planErr error
 
-	// front, where it is set, may answer in the place of the panel.
+	// front, if it is set, may respond instead of the panel.
 	front func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
 
@@ -139,8 +139,8 @@ func (p *panel) open(t testing.TB, d device) *tab {
 	return tab
 }
 
-// fine fails the test for whatever is wrong with the page: in the console, by the
-// policy, for people who do not see it.
+// fine fails the test if the page has an error in the console, a violation of its
+// policy, or a fault of accessibility.
 func (tab *tab) fine(t testing.TB) {
 	t.Helper()
 	tab.rest(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// stored is all that outlives the page in its browser.
+// stored is everything that the page leaves in its browser.
 type stored struct {
 	Local, Session map[string]string
 	Databases      []string // of indexedDB

@@ -48,7 +48,7 @@ func TestTokensOfTheScript(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Whatever else a script could take for chance fails.
+	// Every other source of randomness fails.
 	made, err := vm.RunString(`
 		const document = {body: {dataset: {prefix: 'acme'}}}
 		const crypto = {

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A call that gets no connection ends with its context, and says what it waited
-// for. Nobody else is served meanwhile, so it may be an outage.
+// A call that gets no connection ends with its context, and its error names the reason.
+// No other call is served meanwhile, so it may be an outage.
 func TestPoolIsExhausted(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -91,7 +91,7 @@ func keepBusy(t *testing.T, db *sql.DB, s store.Store) {
 	t.Cleanup(cancel)
 }
 
-// A call that has its connection is not busy, whatever others do.
+// A call that has its connection is never busy.
 func TestSlowStatementIsAnOutage(t *testing.T) {
 	t.Parallel()
 	for _, d := range servers {

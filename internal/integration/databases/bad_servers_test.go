@@ -169,7 +169,7 @@ func serverKilled(t *testing.T, p *private) {
 // hold makes others wait until end is called.
 func (p *private) hold(t *testing.T, h hold) (end func()) {
 	t.Helper()
-	conn, err := openDB(t, p.driver, p.name()).Conn(t.Context()) // a new one, whatever became of others
+	conn, err := openDB(t, p.driver, p.name()).Conn(t.Context()) // a new connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,8 +259,8 @@ func standbyPostgres(t *testing.T, p *private) {
 	recovered(t, s, had)
 }
 
-// a pool for reads that leads to another server is refused, whatever the
-// database is called there.
+// a pool for reads that leads to another server is refused, even if the database
+// has the same name there.
 func readsElsewhere(t *testing.T, p *private) {
 	reads := openDB(t, p.driver, p.name())
 	p.store(t, reads)

@@ -99,7 +99,7 @@ func TestTableOfAnotherKind(t *testing.T) {
 	}
 }
 
-// Without its version a table is not made again, nor taken for a new one.
+// A table without its version is neither created again nor treated as a new one.
 func TestVersionMissing(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {

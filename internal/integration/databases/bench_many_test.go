@@ -45,8 +45,8 @@ func BenchmarkBesideManyKeys(b *testing.B) {
 }
 
 // fillOwner has the database make n keys of one owner by itself, called k and a
-// number from first on. Those of endedOwner are replaced and expired, expired, or
-// revoked by turns; those of others are live.
+// number from first on. Those of endedOwner alternate between replaced and expired,
+// expired, and revoked; those of others are active.
 func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first, n int) {
 	t.Helper()
 	states := "'', NULL, NULL"

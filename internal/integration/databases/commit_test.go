@@ -99,8 +99,8 @@ func TestCommitThatDoesNotArrive(t *testing.T) {
 	})
 }
 
-// a server that says nothing holds no write, whatever its driver waits
-// for, longer than its context.
+// a silent server delays no write beyond its context, even if the driver waits
+// longer.
 func TestSilentServerHoldsNobody(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		c := p.silence(commit)

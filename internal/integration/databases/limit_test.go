@@ -65,7 +65,7 @@ func inForce(t *testing.T, want, got string) {
 	}
 }
 
-// M-07: a limit holds exactly, whatever the server's default isolation.
+// M-07: a limit holds exactly at every default isolation of the server.
 func TestLimitHoldsAtEveryIsolation(t *testing.T) {
 	const limit = 5
 	for _, server := range isolatedServers {

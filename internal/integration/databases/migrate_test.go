@@ -233,7 +233,7 @@ func mysqlClient(dsn string) *exec.Cmd {
 	return c
 }
 
-// describe is all that the database says about the tables.
+// describe returns the database's description of the tables.
 func describe(t *testing.T, server database, db *sql.DB) string {
 	t.Helper()
 	if server.dialect == sqlstore.PostgreSQL {

@@ -103,7 +103,7 @@ func TestMySQLAdmitsOneOfFifty(t *testing.T) {
 	})
 }
 
-// What a column does not hold is an outage, whatever sql_mode says of it.
+// A value that a column cannot hold is an outage in every sql_mode.
 func TestMySQLCutsNothingOff(t *testing.T) {
 	const invalid = "not UTF-8: \xff and more"
 	longID, longText := strings.Repeat("x", 256), strings.Repeat("x", 1<<16)

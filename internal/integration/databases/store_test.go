@@ -110,7 +110,7 @@ func over(inner source) source {
 	}
 }
 
-// M-01, P-01: one behaviour, whatever keeps the records.
+// M-01, P-01: every store behaves the same.
 func TestStore(t *testing.T) {
 	for _, s := range stores[:testkit.Scale(3, len(stores))] {
 		t.Run(s.name, func(t *testing.T) { storetest.Run(t, s.open(t)) })

@@ -49,7 +49,7 @@ func TestTouchDoesNotDeadlock(t *testing.T) {
 // A counted server tells how many deadlocks there were.
 type counted struct {
 	database
-	sorts     bool // Touch itself locks rows in order, whatever that of the uses
+	sorts     bool // Touch locks rows in order, even if the uses have another order
 	deadlocks func(*testing.T, *sql.DB) int64
 }
 

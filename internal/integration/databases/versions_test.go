@@ -40,9 +40,9 @@ func newFleet(t *testing.T, d database) *fleet {
 	return f
 }
 
-// a program that knows version 1 of the schema goes on working beside one of
-// today, during the migration and after it, and neither takes a revoked key for a
-// good one or the other way round.
+// a program with version 1 of the schema keeps working beside a current one,
+// during the migration and after it. Neither accepts a revoked key or refuses an active
+// one.
 func TestVersionsShareADatabase(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {

@@ -14,7 +14,7 @@ var busMutants = []mutant{
 		"local left = tonumber(ARGV[3]) - age",
 		"local left = tonumber(ARGV[3])",
 	}, "./cache/rediscache", "TestServerCountsFromTheLease"},
-	{"Redis: forged entries believed", "cache/rediscache/seal.go", edits{
+	{"Redis: forged entries trusted", "cache/rediscache/seal.go", edits{
 		"if len(b) < prefix || !hmac.Equal(s.mac(key, b[:head], b[prefix:]), b[head:prefix]) {",
 		"if len(b) < prefix {",
 	}, "./cache/rediscache", "TestForgedEntriesAreMisses"},
@@ -72,7 +72,7 @@ var busMutants = []mutant{
 	{"NOTIFY: the server is never asked for a sign of life", "store/pgstore/listener.go", edits{
 		"if err := l.ping(ctx); err != nil {", "if err := ctx.Err(); err != nil {",
 	}, "./store/pgstore", "TestListenerInABlackHole"},
-	{"NOTIFY: what comes during a ping is dropped", "store/pgstore/listener.go", edits{
+	{"NOTIFY: a message that arrives during a ping is dropped", "store/pgstore/listener.go", edits{
 		"if err := l.ping(ctx); err != nil {",
 		`done, cancel := context.WithCancel(ctx)
 		cancel()

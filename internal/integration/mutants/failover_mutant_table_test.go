@@ -165,7 +165,7 @@ var failoverMutants = []mutant{
 		"err != nil || rows != 1",
 		"err != nil || rows > 1",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/.*count"},
-	{"SQL: a count without its rows believed", "store/sqlstore/revoke.go", edits{
+	{"SQL: a count without its rows trusted", "store/sqlstore/revoke.go", edits{
 		"err == nil && rows != slots",
 		"err == nil && rows > slots",
 	}, "./internal/integration/databases", "TestCountWithoutItsRows"},
@@ -191,7 +191,7 @@ var failoverMutants = []mutant{
 		"if count.Lineage == w.seen.Lineage && count.Count < highest {",
 		"if count.Count < highest {",
 	}, "./apikey", "TestDatabaseDoesNotGoBack"},
-	{"a lower count is believed at once", "apikey/wentback.go", edits{
+	{"a lower count is trusted at once", "apikey/wentback.go", edits{
 		"if count.Lineage == w.seen.Lineage && count.Count < highest {",
 		"if false {",
 	}, "./apikey", "TestDatabaseDoesNotGoBack"},
@@ -223,7 +223,7 @@ var failoverMutants = []mutant{
 		"w.m.ownMark.Store(uint64(w.seen.Count)<<tagBits | w.tag())",
 		"w.m.ownMark.Store(max(w.m.ownMark.Load(), uint64(w.seen.Count)<<tagBits|w.tag()))",
 	}, "./apikey", "TestDatabaseGoesBackOnce"},
-	{"a mark without a secret is believed", "cache/group.go", edits{
+	{"a mark without a secret is trusted", "cache/group.go", edits{
 		"len(g.key) == 0 || mark <= g.seen {",
 		"mark <= g.seen {",
 	}, "./cache", "TestGroupMarksWithoutASecret"},

@@ -1,8 +1,8 @@
 package mutants_test
 
-// How a database that hides rows can be believed.
+// How a database that hides rows could be trusted.
 var hiddenMutants = []mutant{
-	{"PostgreSQL: row-level security believed while running", "internal/sqldb/postgres.go", edits{
+	{"PostgreSQL: row-level security trusted while running", "internal/sqldb/postgres.go", edits{
 		"CASE WHEN row_security_active(%s::regclass) THEN",
 		"CASE WHEN false AND row_security_active(%s::regclass) THEN",
 	}, "./internal/integration/databases", "TestRowLevelSecurityWhileOpen|TestHiddenKeyIsNoVerdict"},
@@ -30,7 +30,7 @@ var hiddenMutants = []mutant{
 		"CONCAT(@@hostname, ':', @@port, ', server_id ', @@server_id)",
 		"CONCAT(@@hostname, ', server_id ', @@server_id)",
 	}, "./internal/integration/databases", "TestServersInTrouble/MariaDB/reads"},
-	{"PostgreSQL: standby believed while running", "internal/sqldb/postgres.go", edits{
+	{"PostgreSQL: standby trusted while running", "internal/sqldb/postgres.go", edits{
 		"WHEN current_setting('in_hot_standby', true) = 'on' THEN",
 		"WHEN false THEN",
 	}, "./internal/integration/databases", "TestServersInTrouble/PostgreSQL/read_only"},
@@ -38,7 +38,7 @@ var hiddenMutants = []mutant{
 		"WHEN pg_is_in_recovery() THEN",
 		"WHEN false THEN",
 	}, "./internal/integration/databases", "TestServersInTrouble/PostgreSQL/read_only"},
-	{"PostgreSQL: view believed while running", "internal/sqldb/postgres.go", edits{
+	{"PostgreSQL: view trusted while running", "internal/sqldb/postgres.go", edits{
 		"WHEN pg_relation_filenode(%s::regclass) IS NULL THEN",
 		"WHEN false THEN",
 	}, "./internal/integration/databases", "TestViewInPlaceOfATable"},
@@ -48,7 +48,7 @@ var hiddenMutants = []mutant{
 		"WHEN pg_relation_filenode(%s::regclass) IS NULL THEN",
 		"WHEN false THEN",
 	}, "./internal/integration/databases", "TestViewInPlaceOfATable"},
-	{"MySQL: view believed while running", "store/sqlstore/mysql.go", edits{
+	{"MySQL: view trusted while running", "store/sqlstore/mysql.go", edits{
 		`byDigest: "FORCE INDEX (PRIMARY)",`,
 		`byDigest: "",`,
 	}, "./internal/integration/databases", "TestViewInPlaceOfATable"},

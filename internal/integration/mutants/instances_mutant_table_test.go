@@ -39,11 +39,11 @@ var instanceMutants = []mutant{
 		"g.peers.stranger(time.Now()) // or a peer",
 		"// or a peer",
 	}, "./cache", "TestGroupOldMessages"},
-	{"a forged interval believed", "cache/peer.go", edits{
+	{"a forged interval trusted", "cache/peer.go", edits{
 		"m.size, m.next = 0, min(m.next, p.every())",
 		"m.size = 0",
 	}, "./cache", "TestGroupForgedFleet"},
-	{"a forged number of instances believed", "cache/peer.go", edits{
+	{"a forged number of instances trusted", "cache/peer.go", edits{
 		"m.size, m.next = 0, min(m.next, p.every())",
 		"m.next = min(m.next, p.every())",
 	}, "./cache", "TestGroupForgedFleet"},
@@ -73,7 +73,7 @@ var instanceMutants = []mutant{
 	}, "./cache", "TestGroupFloodOfOrigins"},
 
 	// The lease.
-	{"an echo believed by what it says", "cache/group.go", edits{
+	{"an echo trusted by what it says", "cache/group.go", edits{
 		"sent, ok := g.sender.when(m.beat)",
 		"sent, ok := time.Now(), true",
 	}, "./cache", "TestGroupForgery"},
@@ -121,11 +121,11 @@ var instanceMutants = []mutant{
 	}, "./cache", "TestDisconnect"},
 
 	// Many instances, and what is forged.
-	{"a farewell believed that anyone can say", "cache/group.go", edits{
+	{"a farewell trusted that anyone can say", "cache/group.go", edits{
 		"if m.bye && len(g.key) == 0 {",
 		"if m.bye && len(g.key) == 1<<20 {",
 	}, "./cache", "TestForgeLoseRepeat"},
-	{"a repeated message taken for a sign of life", "cache/peer.go", edits{
+	{"a repeated message treated as a sign of life", "cache/peer.go", edits{
 		"case known && m.seq <= last.seq:",
 		"case known && m.seq < last.seq:",
 	}, "./cache", "TestForgeLoseRepeat"},
@@ -141,13 +141,13 @@ var instanceMutants = []mutant{
 		"_ = g.sendMessage(ctx, message{}, l.echo)",
 		"_ = g.sendMessage(ctx, message{}, g.bus.Publish)",
 	}, "./cache", "TestFleetTraffic"},
-	{"an echo of another instance believed", "cache/group.go", edits{
+	{"an echo of another instance trusted", "cache/group.go", edits{
 		"case m.origin == g.origin:",
 		"case m.origin == g.origin || !m.changes():",
 		"sent, ok := g.sender.when(m.beat)",
 		"sent, ok := time.Now(), true",
 	}, "./cache", "TestGroupForgery"},
-	{"a cliff when there are more instances than are told apart", "cache/peer.go", edits{
+	{"a cliff when there are more instances than can be distinguished", "cache/peer.go", edits{
 		"\t\tp.stranger(now)\n\t\treturn m.all\n",
 		"\t\tclear(p.known)\n\t\treturn true\n",
 	}, "./cache", "TestManyPeersAreNoCliff"},
@@ -347,23 +347,23 @@ var instanceMutants = []mutant{
 		"err != nil || first && a.undeleted.has(a.owner)",
 		"err != nil || first",
 	}, "./apikey", "TestRevokeAllListsNoEndedKeys"},
-	{"shared cache believed after a failed delete", "cache/shared.go", edits{
+	{"shared cache trusted after a failed delete", "cache/shared.go", edits{
 		"return int64(time.Since(s.cache.start)) < s.distrustOf(&key).Load()",
 		"return false",
 	}, "./apikey", "TestSharedCannotDelete"},
-	{"shared cache believed again too soon", "cache/shared.go", edits{
+	{"shared cache trusted again too soon", "cache/shared.go", edits{
 		"until := int64(time.Since(s.cache.start) + s.cache.opts.TTL + MaxLease)",
 		"until := int64(time.Since(s.cache.start) + MaxLease)",
 	}, "./apikey", "TestSharedCannotDelete"},
-	{"shared cache believed by others after a failed delete", "cache/fence.go", edits{
+	{"shared cache trusted by others after a failed delete", "cache/fence.go", edits{
 		"c.shared.distrust(keys, groups)",
 		"_ = c.shared",
 	}, "./apikey", "TestSharedCannotDelete/fails"},
-	{"shared cache believed by others after RevokeAll", "cache/fence.go", edits{
+	{"shared cache trusted by others after RevokeAll", "cache/fence.go", edits{
 		"c.shared.distrust(keys, groups)",
 		"c.shared.distrust(keys, nil)",
 	}, "./apikey", "TestSharedCannotDelete/fails"},
-	{"shared cache believed of an owner whose keys were revoked", "cache/shared.go", edits{
+	{"shared cache trusted of an owner whose keys were revoked", "cache/shared.go", edits{
 		"!ok || s.isDistrusted(found.Group) {",
 		"!ok {",
 	}, "./apikey", "TestSharedCannotDelete/fails"},
@@ -375,7 +375,7 @@ var instanceMutants = []mutant{
 		"found.Age, found.kept = item.Age, true",
 		"found.kept = true",
 	}, "./apikey", "TestSharedEntriesKeepTheirAge"},
-	{"a record of another key in the shared cache believed", "apikey/record.go", edits{
+	{"a record of another key in the shared cache trusted", "apikey/record.go", edits{
 		"if err != nil || !isRecordOf(r, store.Digest(key)) ||",
 		"if err != nil ||",
 	}, "./apikey", "TestBrokenShared"},
@@ -383,11 +383,11 @@ var instanceMutants = []mutant{
 		"return guard.Call(ctx, s.timeout, s.places.Release, func(ctx context.Context) (answer, error) {\n\t\tgot, err := call(ctx)\n\t\treturn got, guard.Classify(err, ErrMiss)\n\t})",
 		"defer s.places.Release()\n\tgot, err := call(ctx)\n\treturn got, guard.Classify(err, ErrMiss)",
 	}, "./apikey", "TestBrokenShared/(panics|hangs|exits)"},
-	{"0 microseconds taken for never", "internal/recordjson/recordjson.go", edits{
+	{"0 microseconds treated as never", "internal/recordjson/recordjson.go", edits{
 		"if t.IsZero() {\n",
 		"if t.IsZero() || t.UnixMicro() == 0 {\n",
 	}, "./apikey", "TestTimesInShared"},
-	{"a time that means never believed", "internal/recordjson/recordjson.go", edits{
+	{"a time that means never trusted", "internal/recordjson/recordjson.go", edits{
 		"if t.IsZero() || !t.isPossible() {",
 		"if !t.isPossible() {",
 	}, "./internal/recordjson", "TestTime"},
@@ -409,7 +409,7 @@ var instanceMutants = []mutant{
 		"case !text.AreUTF8(r.ID, r.Owner",
 		"case false && !text.AreUTF8(r.ID, r.Owner",
 	}, "./apikey", "TestRecordsThatAreNotUTF8"},
-	{"a rotation that others do not know of taken for one that they do", "apikey/create.go", edits{
+	{"a rotation that others do not know of treated as one that they do", "apikey/create.go", edits{
 		"Secret: newSecret(token), Propagated: propagated}",
 		"Secret: newSecret(token), Propagated: propagated || true}",
 	}, "./apikey", "TestRotateReturnsTokenUnpropagated"},

@@ -259,31 +259,31 @@ var mutants = []mutant{
 		"if err == nil && !done.value.matches(owner, id, next, ends) {",
 		"if err == nil && done.value.old.ID != id {",
 	}, "./apikey", "TestStoreWritesNothing"},
-	{"rotation: an old key of another id believed", "apikey/create.go", edits{
+	{"rotation: an old key of another id trusted", "apikey/create.go", edits{
 		"return ended && r.old.ID == id &&", "return ended &&",
 	}, "./apikey", "TestForgedRotations"},
-	{"rotation: another owner's old key believed", "apikey/create.go", edits{
+	{"rotation: another owner's old key trusted", "apikey/create.go", edits{
 		"r.old.Owner == owner && r.old.ReplacedBy", "r.old.ReplacedBy",
 	}, "./apikey", "TestForgedRotations"},
-	{"rotation: another successor believed", "apikey/create.go", edits{
+	{"rotation: another successor trusted", "apikey/create.go", edits{
 		" && r.old.ReplacedBy == next.ID &&", " &&",
 	}, "./apikey", "TestForgedRotations"},
-	{"rotation: another owner's new key believed", "apikey/create.go", edits{
+	{"rotation: another owner's new key trusted", "apikey/create.go", edits{
 		" && r.made.Owner == owner &&", " &&",
 	}, "./apikey", "TestForgedRotations"},
-	{"rotation: a new key of another token believed", "apikey/create.go", edits{
+	{"rotation: a new key of another token trusted", "apikey/create.go", edits{
 		" && r.made.Digest == next.Digest", "",
 	}, "./apikey", "TestForgedRotations"},
-	{"rotation: a later end of the old key believed", "apikey/create.go", edits{
+	{"rotation: a later end of the old key trusted", "apikey/create.go", edits{
 		" && !r.old.ExpiresAt.After(ends)", "",
 	}, "./apikey", "TestForgedRotations"},
 	{"ids of any length looked for", "apikey/get.go", edits{
 		`id != "" && len(id) <= maxID &&`, `id != "" &&`,
 	}, "./apikey", "TestImpossibleIDs"},
-	{"a record without a digest believed", "apikey/get.go", edits{
+	{"a record without a digest trusted", "apikey/get.go", edits{
 		" || r.ID != id || r.Digest.IsZero() {", " || r.ID != id {",
 	}, "./apikey", "TestAnotherKeyOfTheOwner"},
-	{"another key of the owner believed", "apikey/get.go", edits{
+	{"another key of the owner trusted", "apikey/get.go", edits{
 		"if r.Owner != owner || r.ID != id ||", "if r.Owner != owner ||",
 	}, "./apikey", "TestAnotherKeyOfTheOwner"},
 	{"disabling not verified", "apikey/update.go", edits{
@@ -306,7 +306,7 @@ var mutants = []mutant{
 		"for list := p.at(textScopes); list != \"\"; {\n\t\tvar granted",
 		"for list := p.at(textMetadata); list != \"\"; {\n\t\tvar granted",
 	}, "./apikey", "TestHandlerChangesNoRights"},
-	{"expiry beyond any clock believed", "apikey/validate.go", edits{
+	{"expiry beyond any clock trusted", "apikey/validate.go", edits{
 		" && isValidTime(r.ExpiresAt)",
 		"",
 	}, "./apikey", "TestBrokenStore"},

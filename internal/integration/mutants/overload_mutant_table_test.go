@@ -64,7 +64,7 @@ var overloadMutants = []mutant{
 		"guard.Call(f.ctx, c.opts.LoadTimeout, func() {",
 		"guard.Call(f.ctx, c.opts.LoadTimeout-time.Since(f.began), func() {",
 	}, "./cache", "TestLoadTimeoutStartsWithThePlace"},
-	{"a busy store taken for an outage", "apikey/validate.go", edits{
+	{"a busy store treated as an outage", "apikey/validate.go", edits{
 		"case errors.Is(err, store.ErrBusy):",
 		"case errors.Is(err, store.ErrBusy) && err == nil:",
 	}, "./apikey", "TestBusyStoreIsNoOutage"},
@@ -84,47 +84,47 @@ var overloadMutants = []mutant{
 		"c.breaker.Release()\n\t\treturn nil, c.noPlace()",
 		"c.breaker.Release()\n\t\treturn nil, ErrOverloaded",
 	}, "./cache", "TestLoadThatAsksNothing"},
-	{"a busy pool taken for an outage", "store/pgstore/connector.go", edits{
+	{"a busy pool treated as an outage", "store/pgstore/connector.go", edits{
 		"stat.AcquireCount() > before",
 		"stat.AcquireCount() < before",
 	}, "./store/pgstore", "TestBusyPoolIsNoOutage"},
-	{"an outage taken for a busy pool", "store/pgstore/connector.go", edits{
+	{"an outage treated as a busy pool", "store/pgstore/connector.go", edits{
 		"stat.AcquireCount() > before",
 		"stat.AcquireCount() >= before",
 	}, "./store/pgstore", "TestNoMoreThanMaxConns"},
-	{"a busy server taken for an outage", "store/pgstore/pgstore.go", edits{
+	{"a busy server treated as an outage", "store/pgstore/pgstore.go", edits{
 		"s.found.Load() > before",
 		"s.found.Load() < before",
 	}, "./store/pgstore", "TestLookupsBesideLookups"},
-	{"a server that hangs taken for a busy one", "store/pgstore/pgstore.go", edits{
+	{"a server that hangs treated as a busy one", "store/pgstore/pgstore.go", edits{
 		"s.found.Load() > before",
 		"s.found.Load() >= before",
 	}, "./store/pgstore", "TestLookupsBesideLookups"},
-	{"SQL: a busy pool taken for an outage", "store/sqlstore/pool.go", edits{
+	{"SQL: a busy pool treated as an outage", "store/sqlstore/pool.go", edits{
 		"p.served.Load() > served",
 		"p.served.Load() < served",
 	}, "./internal/integration/databases", "TestBusyPoolIsNoOutage"},
-	{"SQL: an outage taken for a busy pool", "store/sqlstore/pool.go", edits{
+	{"SQL: an outage treated as a busy pool", "store/sqlstore/pool.go", edits{
 		"p.served.Load() > served",
 		"p.served.Load() >= served",
 	}, "./internal/integration/databases", "TestHangingServerIsAnOutage"},
-	{"SQL: a server that cannot be reached taken for a busy pool", "store/sqlstore/pool.go", edits{
+	{"SQL: a server that cannot be reached treated as a busy pool", "store/sqlstore/pool.go", edits{
 		"p.served.Load() > served",
 		"p.served.Load() >= served",
 	}, "./internal/integration/databases", "TestUnreachableServerIsAnOutage"},
-	{"SQL: a slow statement taken for a busy pool", "store/sqlstore/pool.go", edits{
+	{"SQL: a slow statement treated as a busy pool", "store/sqlstore/pool.go", edits{
 		"case c.connected:",
 		"case c.connected && c.pool == nil:",
 	}, "./internal/integration/databases", "TestSlowStatementIsAnOutage"},
-	{"SQLite: busy writers taken for an outage", "store/sqlstore/pool.go", edits{
+	{"SQLite: busy writers treated as an outage", "store/sqlstore/pool.go", edits{
 		"p.served.Load() > served",
 		"p.served.Load() < served",
 	}, "./store/sqlitestore", "TestWritersBesideWriters"},
-	{"SQLite: writers that another process keeps waiting taken for busy ones", "store/sqlstore/pool.go", edits{
+	{"SQLite: writers that another process keeps waiting treated as busy ones", "store/sqlstore/pool.go", edits{
 		"p.served.Load() > served",
 		"p.served.Load() >= served",
 	}, "./store/sqlitestore", "TestWritersBesideWriters"},
-	{"remotestore: a busy service taken for an outage", "store/remotestore/protocol.go", edits{
+	{"remotestore: a busy service treated as an outage", "store/remotestore/protocol.go", edits{
 		"return sentinel == store.ErrBusy || slices",
 		"return slices",
 	}, "./store/remotestore", "TestBusyService"},
@@ -132,7 +132,7 @@ var overloadMutants = []mutant{
 		"(left-left/20).Milliseconds()",
 		"(left+left/20).Milliseconds()",
 	}, "./store/remotestore", "TestBusyService"},
-	{"remotestore: a gateway's 503 taken for a busy service", "store/remotestore/remotestore.go", edits{
+	{"remotestore: a gateway's 503 treated as a busy service", "store/remotestore/remotestore.go", edits{
 		"\t\tif ours { // the response",
 		"\t\tif !ours || ours { // the response",
 	}, "./store/remotestore", "TestPoisonedAnswers"},
@@ -154,7 +154,7 @@ var overloadMutants = []mutant{
 		"\tif !found.kept {\n",
 		"\tif false {\n",
 	}, "./cache", "TestAllKnownKeysWait"},
-	{"known keys that wait for a source that hangs in vain taken for an overload", "cache/load.go", edits{
+	{"known keys that wait for a source that hangs in vain treated as an overload", "cache/load.go", edits{
 		"case known && err == guard.ErrBusy:",
 		"case false:",
 	}, "./cache", "TestKnownKeysDoNotWaitForASourceThatHangs"},
@@ -174,11 +174,11 @@ var overloadMutants = []mutant{
 		"trial := !c.breaker.Closed()",
 		"trial := c.breaker == nil",
 	}, "./cache", "TestHungCallsAreAnOutage"},
-	{"calls that hang taken for an overload", "cache/load.go", edits{
+	{"calls that hang treated as an overload", "cache/load.go", edits{
 		"c.hung.Load() >= maxLoads/2",
 		"c.hung.Load() < 0",
 	}, "./cache", "TestHungCallsAreAnOutage"},
-	{"calls that hang beside an open circuit breaker taken for an overload", "cache/load.go", edits{
+	{"calls that hang beside an open circuit breaker treated as an overload", "cache/load.go", edits{
 		"\t\treturn nil, errHung\n\t}\n\treturn nil, c.noPlace()",
 		"\t\treturn nil, ErrOverloaded\n\t}\n\treturn nil, ErrOverloaded",
 	}, "./cache", "TestHungCallsOfUnknownKeysAreAnOutage"},

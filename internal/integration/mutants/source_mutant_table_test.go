@@ -20,7 +20,7 @@ var sourceMutants = []mutant{
 		"\to.OlderSecrets = nil\n",
 		"",
 	}, "./internal/integration/cluster", "TestOptionsPrintNoSecret"},
-	{"go.mod: before CrossOriginProtection was mended", "go.mod", edits{"go 1.25.1\n", "go 1.25.0\n"}, "./internal/integration/requirements", "TestGoFloor"},
+	{"go.mod: before CrossOriginProtection was fixed", "go.mod", edits{"go 1.25.1\n", "go 1.25.0\n"}, "./internal/integration/requirements", "TestGoFloor"},
 	{"requirements: a line is missing", "internal/integration/requirements/REQUIREMENTS.md", edits{"\n| T-01 |", "\n| |"}, "./internal/integration/requirements", "TestRequirements"},
 	{"page: tokens from Math.random", "apikey/selfservice/panel/panel.js", edits{
 		"const [byte] = crypto.getRandomValues(new Uint8Array(1))", "const byte = Math.floor(Math.random() * 256)",

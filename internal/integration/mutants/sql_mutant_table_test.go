@@ -4,7 +4,7 @@ package mutants_test
 // show, such as a weaker synchronous, is noticed by a test that asks for the
 // setting.
 var sqlMutants = []mutant{
-	{"SQL: half a read taken for all of it", "store/sqlstore/read.go", edits{
+	{"SQL: half a read treated as all of it", "store/sqlstore/read.go", edits{
 		"return records, rows.Err()", "return records, nil",
 	}, "./internal/integration/databases", "TestReadThatBreaksOff"},
 	{"SQL: an id that the database takes for another one", "store/sqlstore/read.go", edits{
@@ -236,11 +236,11 @@ var sqlMutants = []mutant{
 		"return t.UnixMicro()",
 		"return t.Unix() * 1e6",
 	}, "./store/sqlitestore", "TestStore"},
-	{"SQL: commit without an answer taken for a failure", "store/sqlstore/tx.go", edits{
+	{"SQL: commit without an answer treated as a failure", "store/sqlstore/tx.go", edits{
 		"return err == nil && same(r, left)\n",
 		"return err == nil && same(r, left) && s == nil\n",
 	}, "./internal/integration/databases", "TestCommitWithoutAnAnswer"},
-	{"SQL: commit that failed taken for done", "store/sqlstore/tx.go", edits{
+	{"SQL: commit that failed treated as done", "store/sqlstore/tx.go", edits{
 		`return fmt.Errorf("%w: %w", errCommit, err)`,
 		"return nil",
 	}, "./internal/integration/databases", "TestCommitThatDoesNotArrive"},
@@ -280,25 +280,25 @@ var sqlMutants = []mutant{
 		"rows, err = s.readBack(ctx, tx, left)",
 		"rows = left",
 	}, "./internal/integration/databases", "TestMySQLCutsNothingOff"},
-	{"SQL: a write that changed no row taken for done", "store/sqlstore/tx.go", edits{
+	{"SQL: a write that changed no row treated as done", "store/sqlstore/tx.go", edits{
 		"case len(rows) < len(left):",
 		"case len(rows) == 0:\n\t\treturn nil\n\tcase len(rows) < len(left):",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/.*updates"},
-	{"SQL: a write that was altered taken for done", "store/sqlstore/tx.go", edits{
+	{"SQL: a write that was altered treated as done", "store/sqlstore/tx.go", edits{
 		"case !sameRecords(rows, left):",
 		"case !sameRecords(rows, left) && s == nil:",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/.*undoes"},
-	{"SQL: a batch of which a part was skipped taken for done", "store/sqlstore/tx.go", edits{
+	{"SQL: a batch of which a part was skipped treated as done", "store/sqlstore/tx.go", edits{
 		"case len(rows) < len(left):",
 		"case len(rows) == 0:",
 		"case !sameRecords(rows, left):",
 		"case len(rows) == len(left) && !sameRecords(rows, left):",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/PostgreSQL_trigger_skips_one"},
-	{"SQL: an insert that was skipped taken for a duplicate", "store/sqlstore/insert.go", edits{
+	{"SQL: an insert that was skipped treated as a duplicate", "store/sqlstore/insert.go", edits{
 		"\treturn failed\n}",
 		"\treturn store.ErrDuplicate\n}",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/.*inserts"},
-	{"SQL: a latest instant that did not move believed", "store/sqlstore/tx.go", edits{
+	{"SQL: a latest instant that did not move trusted", "store/sqlstore/tx.go", edits{
 		"err == nil && latest < at.UnixMicro()",
 		"err == nil && latest < 0",
 	}, "./internal/integration/databases", "TestSkippedWriteIsAnOutage/.*latest"},
@@ -310,7 +310,7 @@ var sqlMutants = []mutant{
 		"os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600",
 		"os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644",
 	}, "./store/sqlitestore", "TestNewFileIsReadableByItsOwnerAlone"},
-	{"SQLite: path taken for a URI", "store/sqlitestore/settings.go", edits{
+	{"SQLite: path treated as a URI", "store/sqlitestore/settings.go", edits{
 		"return uri.String()",
 		"return \"file:\" + path + \"?\" + uri.RawQuery",
 	}, "./store/sqlitestore", "TestOpenTakesAnyPath"},
@@ -330,11 +330,11 @@ var sqlMutants = []mutant{
 		"CheckRedirect: noRedirect}",
 		"CheckRedirect: nil}",
 	}, "./store/remotestore", "TestRedirectsAreNotFollowed"},
-	{"remotestore: answer to another question believed", "store/remotestore/lookup.go", edits{
+	{"remotestore: answer to another question trusted", "store/remotestore/lookup.go", edits{
 		"if err == nil && r.Digest != d {",
 		"if err == nil && r.Digest.IsZero() {",
 	}, "./store/remotestore", "TestPoisonedAnswers"},
-	{"remotestore: record of another part believed", "store/remotestore/list.go", edits{
+	{"remotestore: record of another part trusted", "store/remotestore/list.go", edits{
 		"r.Owner != q.Owner || !q.Matches(r) ||",
 		"r.Owner != q.Owner ||",
 	}, "./store/remotestore", "TestForgedParts"},
