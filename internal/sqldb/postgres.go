@@ -46,16 +46,16 @@ var PostgreSQL = Database{
 	schemas:         true,
 	Isolation:       sql.LevelReadCommitted,                                                      // each statement sees changes that were committed while it waited for a lock
 	IsBusy:          func(err error) bool { return hasSQLState(err, "40001", "40P01", "55P03") }, // serialization failure, deadlock, lock_timeout
-	settingsFault:   PostgreSQLEncodings,
+	settingsFault:   postgresEncodings,
 	IgnoreDuplicate: "ON CONFLICT DO NOTHING",
 	exclusively:     exclusivelyInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),
 }
 
-// PostgreSQLEncodings is a query that returns the fault in the encodings of the
+// postgresEncodings is a query that returns the fault in the encodings of the
 // database and the connection, or NULL. In an encoding other than UTF8 most
 // characters do not exist, so some texts could never be stored. A client with
 // another encoding would get its texts converted. SQL_ASCII stores bytes unchanged.
-const PostgreSQLEncodings = `SELECT CASE
+const postgresEncodings = `SELECT CASE
 	WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')
 		THEN 'the encoding of the database is ' || current_setting('server_encoding') ||
 			', which cannot store every text; use a database made by CREATE DATABASE with ENCODING ''UTF8'' and TEMPLATE template0'
