@@ -43,7 +43,7 @@ var planMutants = []mutant{
 		"if len(s) >= minSecret && strings.Contains(text, s) {",
 		"if len(s) >= minSecret && strings.Contains(text, s) && c == nil {",
 	}, "./internal/httpclient", "TestRedact"},
-	{"plans: an answer about another owner believed", "entitlement/httpprovider/response.go", edits{
+	{"plans: an answer about another owner trusted", "entitlement/httpprovider/response.go", edits{
 		"case *r.Owner != owner:",
 		"case *r.Owner == \"\":",
 	}, "./entitlement/httpprovider", "TestInvalidResponses"},
@@ -65,19 +65,19 @@ var planMutants = []mutant{
 		"AND (updated_at < ? OR updated_at = ? AND version < ?)",
 		"AND (updated_at <> ? OR updated_at = ? AND version < ?)",
 	}, "./internal/integration/plans", "TestNewerTakesThePlaceOfOlder/MariaDB"},
-	{"plans in SQL: a state that was skipped taken for an older one", "entitlement/sqlprovider/put.go", edits{
+	{"plans in SQL: a state that was skipped treated as an older one", "entitlement/sqlprovider/put.go", edits{
 		"return sqldb.ErrSkipped",
 		"return nil",
 	}, "./internal/integration/plans", "TestSkippedWriteIsAnOutage"},
-	{"plans in SQL: an override that was skipped taken for kept", "entitlement/sqlprovider/override.go", edits{
+	{"plans in SQL: an override that was skipped treated as kept", "entitlement/sqlprovider/override.go", edits{
 		"err = sqldb.ErrSkipped",
 		"err = nil",
 	}, "./internal/integration/plans", "TestSkippedWriteIsAnOutage"},
-	{"plans in SQL: an event that was skipped taken for kept", "entitlement/sqlprovider/event.go", edits{
+	{"plans in SQL: an event that was skipped treated as kept", "entitlement/sqlprovider/event.go", edits{
 		"err = sqldb.ErrSkipped",
 		"err = nil",
 	}, "./internal/integration/plans", "TestSkippedWriteIsAnOutage"},
-	{"plans in SQL: another owner's row believed", "entitlement/sqlprovider/read.go", edits{
+	{"plans in SQL: another owner's row trusted", "entitlement/sqlprovider/read.go", edits{
 		"if row.Owner != owner {",
 		"if row.Owner == \"\" {",
 	}, "./entitlement/sqlprovider", "TestHostileRows"},
@@ -121,7 +121,7 @@ var planMutants = []mutant{
 		"return int64(s)<<48 | int64(binary.BigEndian.Uint64(hash[:])>>16)",
 		"return int64(s) << 48 & int64(binary.BigEndian.Uint64(hash[:])&0)",
 	}, "./entitlement/webhook", "TestAnyOrderConverges"},
-	{"webhook: unknown product taken for none", "entitlement/webhook/state.go", edits{
+	{"webhook: unknown product treated as none", "entitlement/webhook/state.go", edits{
 		"case err != nil && granted:",
 		"case err != nil && granted && p == nil:",
 	}, "./entitlement/webhook", "TestUnknownProduct"},
