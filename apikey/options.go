@@ -70,8 +70,9 @@ type Options struct {
 	TouchInterval time.Duration
 
 	// CallTimeout bounds each call of the store or the provider. Default 3 s. If
-	// too many calls are running, a validation first waits for up to a quarter of
-	// CallTimeout, and any other call for up to CallTimeout. With a Bus or a
+	// too many calls are running, a validation of an unknown token first waits for up
+	// to a quarter of CallTimeout, one of a known key for up to four times CallTimeout,
+	// and any other call for up to CallTimeout. With a Bus or a
 	// SharedCache, a change can take up to 4.5 s longer. A call of the SharedCache
 	// is bounded by 500 ms or a quarter of CallTimeout, whichever is less.
 	CallTimeout time.Duration

@@ -53,9 +53,10 @@ type Loaded[V any] struct {
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 48 loads of known keys run
 // at once, and 16 of keys without a usable cached value. The latter wait for up to a
-// quarter of the LoadTimeout, in a queue of 1,024, and loads of known keys until the
-// source has served nobody for the LoadTimeout. A load is dropped if no caller is left. A caller
-// that arrives during a write may wait for two loads.
+// quarter of the LoadTimeout, in a queue of 1,024. Loads of known keys wait for up to
+// four LoadTimeouts, but only until the source has served nobody for one. A load is
+// dropped if no caller is left. A caller that arrives during a write may wait for two
+// loads.
 //
 // Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
 // did not call load because too many others were running, or if 1,024 callers wait
@@ -198,22 +199,27 @@ func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error)
 	release = c.strangers.Release
 	if known {
 		release = c.known.Release
-		err = c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, c.untilStuck)
+		ends := time.Now().Add(knownWait * c.opts.LoadTimeout)
+		err = c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, func() time.Duration { return min(c.untilStuck(), time.Until(ends)) })
 	} else {
 		err = c.strangers.Acquire(f.ctx, c.wait())
 	}
 	switch {
 	case err == nil:
 		return release, nil
-	case known && err == guard.ErrBusy:
+	case known && err == guard.ErrBusy && c.untilStuck() <= 0:
 		return nil, errHung
 	}
 	return nil, c.noPlace()
 }
 
-// untilStuck returns how much longer a known key may wait for its place: until the
-// source has served nobody for the LoadTimeout. All known keys are loaded after all
-// entries were marked stale, and none is refused only because there are many of them.
+// knownWait is the longest wait of a known key for its place, in LoadTimeouts. All
+// known keys are loaded after all entries were marked stale, so they wait longer than
+// others.
+const knownWait = 4
+
+// untilStuck returns how much longer the source may serve nobody before calls of it
+// count as hung.
 func (c *Cache[V]) untilStuck() time.Duration {
 	return c.opts.LoadTimeout - (time.Since(c.start) - time.Duration(c.served.Load()))
 }

@@ -225,6 +225,43 @@ func TestAllKnownKeysWait(t *testing.T) {
 	})
 }
 
+// C-14: a known key waits for its place for no longer than four LoadTimeouts, also if
+// the source serves others all the time.
+func TestKnownKeysDoNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, timeout = 2_000, time.Second
+		c := newCache(t, cache.Options{TTL: time.Hour, LoadTimeout: timeout})
+		know(t, c, 0, n, 0)
+		c.MarkStale()
+		connection := make(chan struct{}, 1)
+		began := time.Now()
+		var refused atomic.Int64
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				_, err := c.Load(t.Context(), keyOf(i), func(ctx context.Context) (cache.Loaded[int64], error) {
+					connection <- struct{}{}
+					defer func() { <-connection }()
+					return takes(10*time.Millisecond, 2)(ctx)
+				})
+				took := time.Since(began)
+				if err == cache.ErrOverloaded {
+					refused.Add(1)
+				} else if err != nil {
+					t.Errorf("Load of a known key after %v: %v, want ErrOverloaded", took, err)
+				}
+				if took > 6*timeout {
+					t.Errorf("Load of a known key took %v, want about four LoadTimeouts of %v at most", took, timeout)
+				}
+			})
+		}
+		all.Wait()
+		if refused.Load() == 0 {
+			t.Error("no known key was refused by a source that needs 20 LoadTimeouts for all of them")
+		}
+	})
+}
+
 // Known keys that wait for their turn wait no longer when the source hangs.
 func TestKnownKeysDoNotWaitForASourceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

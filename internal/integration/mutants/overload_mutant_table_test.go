@@ -147,15 +147,23 @@ var overloadMutants = []mutant{
 		"err = c.known.Acquire(",
 	}, "./cache", "TestUnknownKeysHavePlacesOfTheirOwn"},
 	{"a short queue of known keys", "cache/load.go", edits{
-		"c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, c.untilStuck)",
-		"c.known.Acquire(f.ctx, time.Hour)",
+		"c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, func() time.Duration { return min(c.untilStuck(), time.Until(ends)) })",
+		"c.known.Acquire(f.ctx, time.Until(ends))",
 	}, "./cache", "TestAllKnownKeysWait"},
+	{"known keys wait for ever", "cache/load.go", edits{
+		"return min(c.untilStuck(), time.Until(ends))",
+		"return min(c.untilStuck(), time.Until(ends)+time.Hour)",
+	}, "./cache", "TestKnownKeysDoNotWaitForEver"},
+	{"known keys that waited too long treated as an outage", "cache/load.go", edits{
+		"case known && err == guard.ErrBusy && c.untilStuck() <= 0:",
+		"case known && err == guard.ErrBusy:",
+	}, "./cache", "TestKnownKeysDoNotWaitForEver"},
 	{"a short wait of known keys", "cache/load.go", edits{
 		"\tif !found.kept {\n",
 		"\tif false {\n",
 	}, "./cache", "TestAllKnownKeysWait"},
 	{"known keys that wait for a source that hangs in vain treated as an overload", "cache/load.go", edits{
-		"case known && err == guard.ErrBusy:",
+		"case known && err == guard.ErrBusy && c.untilStuck() <= 0:",
 		"case false:",
 	}, "./cache", "TestKnownKeysDoNotWaitForASourceThatHangs"},
 	{"known keys wait for a source that hangs", "cache/load.go", edits{
