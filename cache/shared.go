@@ -221,8 +221,8 @@ type answer struct {
 	lease string
 }
 
-// call calls the Shared, whatever it does: one that hangs must hold up neither a load
-// nor a fence.
+// call calls the Shared. It returns in time even if the Shared hangs or panics, so that
+// neither a load nor a fence waits for it.
 func (s *sharing[V]) call(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
 	if err := s.places.Acquire(ctx, s.timeout); err != nil {
 		return answer{}, err
