@@ -6,32 +6,18 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// A mutant is a deliberate fault and the tests that must detect it.
-type mutant struct {
-	name  string
-	file  string // path from the root of the repository
-	edits edits
-	pkg   string // folder of the tests, from the root
-	run   string // regular expression of tests; a narrow one is faster
-}
-
-// edits are old and new texts, alternately. Each old text must occur exactly once, so that a
-// change of the line fails until the mutant is updated.
-type edits []string
-
 // root is the path to the repository's root.
 const root = "../../.."
 
-// the tests of each mutant in the tables detect it.
+// the tests of each mutant detect it.
 //
 // By default, the test checks the texts of all mutants and tries one mutant. With
 // KEYHATCH_MUTANTS=1/1 it tries all, and with 2/3 the second of three parts. Any other value
@@ -43,23 +29,29 @@ func TestMutants(t *testing.T) {
 	}
 	dir, seen, shared := t.TempDir(), map[string]bool{}, map[string]*program{}
 	var all []attempt
-	for i, m := range slices.Concat(mutants, sqlMutants, hiddenMutants, instanceMutants, busMutants, planMutants, panelMutants, sourceMutants, simulationMutants, overloadMutants, failoverMutants, tenantMutants) {
-		if seen[m.name] {
+	mutants, err := readMutants()
+	if err != nil || len(mutants) == 0 {
+		t.Fatalf("%d mutants, %v", len(mutants), err)
+	}
+	code := code{}
+	for i, m := range mutants {
+		if id := m.name + " in " + m.pkg; seen[id] {
 			t.Errorf("two mutants are named %q", m.name)
+		} else {
+			seen[id] = true
 		}
-		seen[m.name] = true
-		original, mutated, err := m.mutate()
+		changed, err := m.mutate(code)
 		if err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		} else if wanted(i, m.name) {
 			if shared[m.pkg] == nil {
 				shared[m.pkg] = newProgram(m.pkg)
 			}
-			all = append(all, newAttempt(m, i+1, shared[m.pkg], original, mutated))
+			all = append(all, newAttempt(m, i+1, shared[m.pkg], changed))
 		}
 	}
 	for _, a := range all {
-		t.Run(strings.ReplaceAll(a.name, " ", "_"), func(t *testing.T) {
+		t.Run(strings.ReplaceAll(a.name+" in "+path.Base(a.pkg), " ", "_"), func(t *testing.T) {
 			t.Parallel() // one compiles while another waits for its timeouts
 			a.try(t, dir)
 		})
@@ -68,8 +60,11 @@ func TestMutants(t *testing.T) {
 
 // selection returns a function that selects mutants by their index in the table and name.
 func selection(text string) (func(i int, name string) bool, error) {
-	part, parts := 1, 1<<30
-	if n, _ := fmt.Sscanf(text, "%d/%d", &part, &parts); n < 2 && text != "" {
+	if text == "" {
+		text = "^filled during a write$"
+	}
+	part, parts := 1, 1
+	if n, _ := fmt.Sscanf(text, "%d/%d", &part, &parts); n < 2 {
 		pattern, err := regexp.Compile(text)
 		return func(_ int, name string) bool { return pattern.MatchString(name) }, err
 	}
@@ -77,23 +72,6 @@ func selection(text string) (func(i int, name string) bool, error) {
 		return nil, fmt.Errorf("KEYHATCH_MUTANTS is %q, want a part such as 1/1 or 2/3", text)
 	}
 	return func(i int, _ string) bool { return i%parts == part-1 }, nil
-}
-
-// mutate returns the file's text without and with the fault.
-func (m mutant) mutate() (original, mutated []byte, err error) {
-	original, err = os.ReadFile(filepath.Join(root, m.file))
-	if err != nil {
-		return nil, nil, err
-	}
-	mutated = original
-	for i := 0; i < len(m.edits); i += 2 {
-		old, broken := []byte(m.edits[i]), []byte(m.edits[i+1])
-		if n := bytes.Count(mutated, old); n != 1 {
-			return nil, nil, fmt.Errorf("the mutant is out of date: %s has this text %d times, want once:\n%s", m.file, n, old)
-		}
-		mutated = bytes.Replace(mutated, old, broken, 1)
-	}
-	return original, mutated, nil
 }
 
 // An attempt is the test of one mutant.
@@ -111,15 +89,23 @@ const readsSource = "./internal/integration/requirements"
 const overlayVariable = "KEYHATCH_OVERLAY"
 
 // newAttempt puts the mutant into the package's shared program if it can be switched.
-func newAttempt(m mutant, number int, shared *program, original, mutated []byte) attempt {
+func newAttempt(m mutant, number int, shared *program, changed []mutation) attempt {
 	a := attempt{m, number, shared, shared}
-	inserts, ok := switched(number, original, mutated)
-	if ok && m.pkg != readsSource {
-		shared.inserts[m.file] = append(shared.inserts[m.file], inserts...)
-		return a
+	inserts := map[string][]insert{}
+	for _, c := range changed {
+		in, ok := switched(number, c.original, c.mutated)
+		if !ok || m.pkg == readsSource {
+			a.broken = newProgram(m.pkg)
+			for _, c := range changed {
+				a.broken.files[c.file] = c.mutated
+			}
+			return a
+		}
+		inserts[c.file] = in
 	}
-	a.broken = newProgram(m.pkg)
-	a.broken.files[m.file] = mutated
+	for file, in := range inserts {
+		shared.inserts[file] = append(shared.inserts[file], in...)
+	}
 	return a
 }
 
@@ -142,7 +128,7 @@ func (a attempt) try(t *testing.T, dir string) {
 	out, err := c.CombinedOutput()
 	took := time.Since(began).Round(100 * time.Millisecond)
 	if err == nil {
-		t.Errorf("the mutant survived %s -run %q, in %v, %v of it to compile: no test detects it\n%s", a.pkg, a.run, took, compiled, strings.Join(a.edits, "\n-->\n"))
+		t.Errorf("the mutant survived %s -run %q, in %v, %v of it to compile: no test detects it\n%s", a.pkg, a.run, took, compiled, a.edits)
 		return
 	}
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !exit.Exited() {
