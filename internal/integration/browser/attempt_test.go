@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// An outcome is that of a test that is tried, and is one itself.
+// An outcome records the failures of a test that may fail. It is a testing.TB itself.
 type outcome struct {
 	testing.TB
 	failed  []string
 	skipped string
 }
 
-// attempt runs what may fail on purpose.
+// attempt runs a test that may fail on purpose.
 func attempt(t testing.TB, test func(testing.TB)) *outcome {
 	o := &outcome{TB: t}
 	done := make(chan struct{})

@@ -15,29 +15,29 @@ import (
 	"github.com/chromedp/cdproto/page"
 )
 
-// A violation is of a rule of accessibility.
+// A violation is a violation of an accessibility rule.
 type violation struct {
 	Rule, Impact, Help string
-	Nodes              []string // where, and what to do there
+	Nodes              []string // the elements, and how to fix them
 }
 
 func (v violation) String() string {
 	return fmt.Sprintf("%s (%s): %s\n\t%s", v.Rule, v.Impact, v.Help, strings.Join(v.Nodes, "\n\t"))
 }
 
-// audit returns what axe-core finds wrong with the page as it is now, by WCAG
-// 2.2 up to AA and by good practice. What it cannot tell is logged. It changes
-// a page only where no script may run.
+// audit returns the violations that axe-core finds in the current page, of WCAG 2.2 up to AA
+// and of its best practices. It logs rules that axe-core cannot decide. It changes a page only
+// if scripts are disabled there.
 func audit(t testing.TB, tab *tab) []violation {
 	t.Helper()
 	source, err := axe()
 	require(t, err)
 	defer tab.scripted(t)()
-	// A world of its own shares nothing with the page but the document.
+	// An isolated world shares only the document with the page.
 	frame := call(t, tab, page.GetFrameTree, cdp.Empty{}).FrameTree.Frame.ID
 	world := call(t, tab, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frame, WorldName: "axe"}).ExecutionContextID
 	found, err := tryIn[struct{ Violations, Doubts []violation }](tab, world, `async scriptless => {`+source+`
-		// It takes all that is in such an element for hidden.
+		// axe-core treats the content of such an element as hidden.
 		if (scriptless) for (const e of document.querySelectorAll('noscript')) {
 			const box = document.createElement('div')
 			box.append(...e.childNodes)
@@ -55,12 +55,12 @@ func audit(t testing.TB, tab *tab) []violation {
 		t.Fatalf("axe: %v%s", err, tab.state())
 	}
 	for _, d := range found.Doubts {
-		t.Log("axe cannot tell:", d)
+		t.Log("axe cannot decide:", d)
 	}
 	return found.Violations
 }
 
-// axe returns the source of axe-core, in the version that the lock file names.
+// axe returns the source of axe-core in the version of the lock file.
 var axe = sync.OnceValues(func() (string, error) {
 	missing := fmt.Errorf("no axe-core here: %w it with npm ci --prefix internal/integration/browser/axe", errMissing)
 	want, err := version("axe/package-lock.json", "node_modules/axe-core")
@@ -78,7 +78,7 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(source), err
 })
 
-// version returns that of a package, as a lock file has it.
+// version returns the version of a package in a lock file.
 func version(file, name string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -114,9 +114,9 @@ func TestAudit(t *testing.T) {
 	tab.open(t, site+"/good")
 	before := len(tab.requests(t))
 	if got := audit(t, tab); len(got) > 0 {
-		t.Errorf("got %v for a page in order", got)
+		t.Errorf("got %v for a correct page", got)
 	}
-	tab.clean(t) // it breaks no policy
+	tab.clean(t) // the audit violates no policy
 	if left := eval[string](t, tab, `() => typeof axe`); left != "undefined" {
 		t.Error("the page can see the audit")
 	}
@@ -129,7 +129,7 @@ func TestAudit(t *testing.T) {
 		got = append(got, v.Rule)
 	}
 	slices.Sort(got)
-	// By WCAG 2.0, by 2.2, and by good practice.
+	// Rules of WCAG 2.0, of 2.2, and of best practices.
 	want := []string{"button-name", "color-contrast", "heading-order", "image-alt", "label", "target-size"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -27,36 +27,35 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// programs are names of the browser, the best first.
+// programs are names of the browser, in order of preference.
 var programs = []string{
 	"chromium", "chromium-browser", "google-chrome-stable", "google-chrome",
 	"/Applications/Chromium.app/Contents/MacOS/Chromium",
 	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 }
 
-// errMissing is matched by errors that say what to install.
+// errMissing is matched by errors that name a program to install.
 var errMissing = errors.New("install")
 
-// chromium is the one browser of the test process, which starts when the first
-// test asks for it.
+// chromium is the only browser of the test process. The first test that needs it starts it.
 var chromium sharedBrowser
 
 type sharedBrowser struct {
 	once sync.Once
 	err  error
 
-	ctx    context.Context // the browser's, of which tabs are children
+	ctx    context.Context // of the browser, and parent of those of tabs
 	keeper *keeper
 
 	mu     sync.Mutex
 	misses []string // events that the client could not read
 }
 
-// context returns that of the running browser.
+// context returns the context of the running browser.
 func (b *sharedBrowser) context(t testing.TB) context.Context {
 	t.Helper()
 	if os.Getenv("KEYHATCH_BROWSER") == "" {
-		t.Skip("a browser leaves nothing to the tests beside it: make browser runs this alone")
+		t.Skip("a browser would slow down other tests: use make browser")
 	}
 	b.once.Do(func() { b.err = b.start() })
 	require(t, b.err)
@@ -76,7 +75,7 @@ func (b *sharedBrowser) start() error {
 		chromedp.ExecPath(program),
 		chromedp.ModifyCmdFunc(giveWay),
 		chromedp.UserDataDir(folder+"/profile"),
-		// Neither a proxy nor a language nor a time zone of the machine.
+		// Independent of the machine's proxy, language and time zone.
 		chromedp.NoInheritEnv,
 		chromedp.Env("PATH="+os.Getenv("PATH"), "HOME="+folder, "TMPDIR="+folder, "LC_ALL=C", "TZ=UTC"),
 		chromedp.Flag("lang", "en-US"),
@@ -85,10 +84,10 @@ func (b *sharedBrowser) start() error {
 		// that loads anything else.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 		chromedp.Flag("disable-component-update", true),
-		// Each window loads the popups of its address bar, which are pages too, and
-		// each page has the process for the next one started. It takes twice the time.
+		// Each window would load the popups of its address bar, which are pages too, and
+		// each page would start a process for the next one. That doubles the time.
 		chromedp.Flag("disable-features", "Translate,WebUIOmniboxPopup,WebUIOmniboxAimPopup,SpareRendererForSitePerProcess"),
-		// Containers often lack what the sandbox needs, and all pages are ours.
+		// The sandbox often does not work in containers, and all pages are ours.
 		chromedp.NoSandbox,
 	)
 	allocator, _ := chromedp.NewExecAllocator(context.Background(), options...)
@@ -108,8 +107,8 @@ func giveWay(cmd *exec.Cmd) {
 	}
 }
 
-// missed takes what the client complains of. Where it is an event that it cannot
-// read, a violation might be in it, so the tests must not pass.
+// missed gets the errors of the client. If the client cannot read an event, that could be a
+// violation, so the tests must not pass.
 func (b *sharedBrowser) missed(format string, args ...any) {
 	if !strings.HasPrefix(format, "could not unmarshal event") {
 		return
@@ -119,9 +118,9 @@ func (b *sharedBrowser) missed(format string, args ...any) {
 	b.misses = append(b.misses, fmt.Sprintf(format, args...))
 }
 
-// end ends the browser, and keeps one from being started later.
+// end ends the browser, and prevents a later start.
 func (b *sharedBrowser) end() error {
-	b.once.Do(func() { b.err = errors.New("the tests are over") })
+	b.once.Do(func() { b.err = errors.New("the tests have ended") })
 	var err error
 	if b.ctx != nil {
 		ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
@@ -134,12 +133,12 @@ func (b *sharedBrowser) end() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.misses) > 0 {
-		err = errors.Join(err, fmt.Errorf("the client cannot read what the browser says: %q", b.misses))
+		err = errors.Join(err, fmt.Errorf("the client cannot read events of the browser: %q", b.misses))
 	}
 	return err
 }
 
-// find returns the path of the first program that is there.
+// find returns the path of the first program that is installed.
 func find(names ...string) (string, error) {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
@@ -149,7 +148,7 @@ func find(names ...string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// require ends a test that lacks something.
+// require skips or fails the test if err matches errMissing, and fails it for other errors.
 func require(t testing.TB, err error) {
 	t.Helper()
 	if errors.Is(err, errMissing) && os.Getenv("KEYHATCH_REQUIRE_SERVERS") == "" {
@@ -163,12 +162,12 @@ func require(t testing.TB, err error) {
 func TestRequire(t *testing.T) {
 	_, err := find("no-such-program")
 	if err == nil {
-		t.Fatal("found what is not there")
+		t.Fatal("found a program that is not installed")
 	}
 	missing := fmt.Errorf("no Chromium here: %w chromium", errMissing)
 	t.Setenv("KEYHATCH_REQUIRE_SERVERS", "")
 	if got := attempt(t, func(t testing.TB) { require(t, missing) }); got.skipped != missing.Error() || got.failed != nil {
-		t.Errorf("got %+v, want a skip that says what to install", got)
+		t.Errorf("got %+v, want a skip that names the program to install", got)
 	}
 	t.Setenv("KEYHATCH_REQUIRE_SERVERS", "1")
 	if got := attempt(t, func(t testing.TB) { require(t, missing) }); len(got.failed) != 1 || got.skipped != "" {
@@ -178,8 +177,8 @@ func TestRequire(t *testing.T) {
 
 const child = "KEYHATCH_BROWSER_CHILD"
 
-// A test process takes its browser and the browser's folder with it, also when
-// it is killed.
+// When a test process ends, even by SIGKILL, its browser ends and the browser's folder is
+// removed.
 func TestBrowserGoesWithItsProcess(t *testing.T) {
 	if how := os.Getenv(child); how != "" {
 		newTab(t, desktop)
@@ -191,13 +190,13 @@ func TestBrowserGoesWithItsProcess(t *testing.T) {
 	}
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("processes are looked for in /proc")
+		t.Skip("needs /proc")
 	}
 	chromium.context(t)
 	for _, how := range []string{"killed", "ended"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			folder, err := os.MkdirTemp("", "") // t.TempDir's are too long for the browser's socket
+			folder, err := os.MkdirTemp("", "") // paths of t.TempDir are too long for the browser's socket
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -218,7 +217,7 @@ func TestBrowserGoesWithItsProcess(t *testing.T) {
 			}
 			if how == "killed" {
 				if processes(t, folder) == 0 {
-					t.Error("found no browser that runs, so this test cannot fail")
+					t.Error("found no running browser, so this test cannot fail")
 				}
 				p.Process.Kill()
 			}
@@ -237,7 +236,7 @@ func TestBrowserGoesWithItsProcess(t *testing.T) {
 	}
 }
 
-// processes counts those whose command names the folder.
+// processes counts the processes whose command contains the folder.
 func processes(t testing.TB, folder string) (n int) {
 	t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -245,7 +244,7 @@ func processes(t testing.TB, folder string) (n int) {
 		t.Fatal(err)
 	}
 	for _, file := range commands {
-		command, _ := os.ReadFile(file) // of one that may just have ended
+		command, _ := os.ReadFile(file) // the process may just have ended
 		if strings.Contains(string(command), "="+folder) {
 			n++
 		}

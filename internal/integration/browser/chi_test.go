@@ -7,7 +7,7 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// It works in another router than the standard one, however it is mounted there.
+// The page works in a router other than ServeMux, however it is mounted there.
 func TestChi(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)

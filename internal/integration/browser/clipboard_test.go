@@ -10,12 +10,12 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// clipboards is locked by the test that uses the one that all tabs share. The
-// browser's is not that of the machine.
+// clipboards is locked by the test that uses the clipboard, which all tabs share. It is not
+// the machine's.
 var clipboards sync.Mutex
 
-// A clipboard belongs to one test until that is over. It is read by a tab of its
-// own, so that the page under test is granted nothing and notices nothing.
+// A clipboard belongs to one test until that ends. A separate tab reads it, so that the page
+// under test needs no permission and sees no difference.
 type clipboard struct{ reader *tab }
 
 // newClipboard waits for other tests, and returns an empty clipboard.
@@ -65,14 +65,14 @@ func TestClipboard(t *testing.T) {
 			document.querySelector("button").onclick = () => navigator.clipboard.writeText("words").then(() => say("copied"))
 			navigator.permissions.query({name: "clipboard-read"}).then(p => say(p.state))`,
 	})
-	tab.wait(t, `p "prompt"`) // nobody granted it anything
+	tab.wait(t, `p "prompt"`) // it has no permission
 	if got := c.text(t); got != "" {
 		t.Errorf("got %q before", got)
 	}
 	tab.click(t, "button")
 	tab.wait(t, `p "prompt copied"`)
 	if got := c.text(t); got != "words" {
-		t.Errorf("got %q, want what was copied", got)
+		t.Errorf("got %q, want the copied text", got)
 	}
 	tab.clean(t)
 }

@@ -15,14 +15,15 @@ import (
 	"github.com/keyhatch/keyhatch/apikey/selfservice"
 )
 
-// token is what the page shows.
+// token returns the token that the page shows.
 func (tab *tab) token(t testing.TB) string {
 	t.Helper()
 	tab.wait(t, "#issued")
 	return tab.text(t, "#token")
 }
 
-// M-06: the token is made in the browser, shown once, copied, and then nowhere.
+// M-06: the token is generated in the browser and shown once. After it was copied, it is
+// nowhere.
 func TestCreateInTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
@@ -37,7 +38,7 @@ func TestCreateInTheBrowser(t *testing.T) {
 	tab.typeIn(t, "#create-name", "laptop")
 	tab.click(t, `input[value="reports:read"]`)
 	if n := tab.count(t, "#scopes input"); n != 2 {
-		t.Errorf("%d scopes are offered, want the 2 that the plan has", n)
+		t.Errorf("%d scopes are offered, want the plan's 2", n)
 	}
 	tab.click(t, `dialog#create button "Create key"`)
 	token := tab.token(t)
@@ -51,7 +52,7 @@ func TestCreateInTheBrowser(t *testing.T) {
 		t.Errorf("got %+v", keys)
 	}
 
-	// To lose it asks first.
+	// The page asks before the token is lost.
 	tab.click(t, `#issued button "Done"`)
 	tab.wait(t, "dialog#leave")
 	tab.fine(t)
@@ -60,10 +61,10 @@ func TestCreateInTheBrowser(t *testing.T) {
 	tab.answer(false, "")
 	eval[any](t, tab, `() => { location.href = '/favicon.ico' }`)
 	if asked := tab.asked(t); len(asked) != 1 || asked[0].kind != "beforeunload" {
-		t.Errorf("leaving: got %v, want to be asked", asked)
+		t.Errorf("leaving: got %v, want a question", asked)
 	}
 	if tab.token(t) != token {
-		t.Error("the token is gone, and the page was not left")
+		t.Error("the token is gone, though the page was not left")
 	}
 
 	tab.click(t, `#issued button "Copy"`)
@@ -79,22 +80,22 @@ func TestCreateInTheBrowser(t *testing.T) {
 	}
 	tab.reload(t)
 	if n := len(tab.asked(t)); n != 1 {
-		t.Error("asked again, with nothing to lose")
+		t.Error("the page asked again, though it shows no token")
 	}
 	if html := eval[string](t, tab, `() => document.documentElement.outerHTML`); strings.Contains(html, token) {
-		t.Error("the token is there again")
+		t.Error("the page shows the token again")
 	}
 	if places := tab.traces(t, token[len("acme_"):]); len(places) > 0 {
-		t.Errorf("the token is in %q", places)
+		t.Errorf("the token is in %q, want nowhere", places)
 	}
 	if s := tab.stored(t); !s.empty() {
-		t.Errorf("something is stored: %v", s)
+		t.Errorf("the browser has stored %v, want nothing", s)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "listed")
 }
 
-// Many tokens made by the page are such as the service makes.
+// The service accepts the tokens that the page generates.
 func TestTokensOfTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, &apikey.Options{Prefix: "acme_live", MaxKeysPerOwner: -1}, nil)
@@ -103,7 +104,7 @@ func TestTokensOfTheBrowser(t *testing.T) {
 	p.set(t, plan, nil)
 	tab := p.open(t, desktop)
 	seen := map[string]bool{}
-	for range 4 { // ten a minute can be created
+	for range 4 { // an owner can create ten a minute
 		tab.click(t, `button[data-do=create]`)
 		tab.typeIn(t, "#create-name", "x")
 		tab.press(t, kb.Enter)
@@ -119,8 +120,7 @@ func TestTokensOfTheBrowser(t *testing.T) {
 	tab.clean(t)
 }
 
-// Where tokens carry a MAC, the service makes them, and the answer is the one
-// place where they are.
+// If tokens have a MAC, the service generates them, and they are only in the response.
 func TestCreateOnTheServer(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, &apikey.Options{Prefix: "acme", MACKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}}, nil)
@@ -141,11 +141,11 @@ func TestCreateOnTheServer(t *testing.T) {
 		t.Errorf("it ends in %v, want 30 days", left)
 	}
 	if places := tab.traces(t, token[len("acme_"):]); len(places) > 0 {
-		t.Errorf("the token is in %q", places)
+		t.Errorf("the token is in %q, want nowhere", places)
 	}
 }
 
-// When the answer is lost, the same attempt is made again, and there is one key.
+// If the response is lost, the page repeats the request, and one key is created.
 func TestCreateAgainAfterALostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, k := range map[string]*apikey.Options{
@@ -197,12 +197,12 @@ func TestCreateAgainAfterALostAnswer(t *testing.T) {
 			if live != 1 {
 				t.Errorf("there are %d keys, want 1", live)
 			}
-			tab.expect(t, "api/keys") // the browser tells of the answer that was lost
+			tab.expect(t, "api/keys") // the browser reports the lost response
 		})
 	}
 }
 
-// forgotten takes an answer and loses it.
+// forgotten discards a response.
 type forgotten struct{ header http.Header }
 
 func (f *forgotten) Header() http.Header {
@@ -214,14 +214,14 @@ func (f *forgotten) Header() http.Header {
 func (f *forgotten) Write(b []byte) (int, error) { return len(b), nil }
 func (f *forgotten) WriteHeader(int)             {}
 
-// A key is made without touching a mouse.
+// A key can be created without a mouse.
 func TestCreateByKeyboard(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, &selfservice.Options{BackURL: "/settings/"})
 	tab := p.open(t, desktop)
 	tab.press(t, kb.Tab)
 	if got := tab.focused(t); !strings.Contains(got, "Back") {
-		t.Errorf("first: got %s, want the way back", got)
+		t.Errorf("first: got %s, want the link back", got)
 	}
 	for range 10 {
 		if strings.Contains(tab.focused(t), "Create key") {

@@ -7,7 +7,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 )
 
-// A device is what a person has before them.
+// A device is the screen and the input of a user.
 type device struct {
 	width, height int64 // in CSS pixels
 	scale         float64
@@ -27,19 +27,19 @@ func (d device) emulate(t testing.TB, tab *tab) {
 	call(t, tab, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: d.touch})
 }
 
-// prefer sets what the person prefers: "color-scheme" to "dark", or
-// "reduced-motion" to "reduce".
+// prefer sets a preference of the user, such as "color-scheme" to "dark", or "reduced-motion"
+// to "reduce".
 func (tab *tab) prefer(t testing.TB, what, value string) {
 	t.Helper()
 	tab.media["prefers-"+what] = value
 	params := emulation.SetEmulatedMediaParams{}
-	for name, value := range tab.media { // each call sets them all
+	for name, value := range tab.media { // each command sets all preferences
 		params.Features = append(params.Features, &emulation.MediaFeature{Name: name, Value: value})
 	}
 	call(t, tab, emulation.SetEmulatedMedia, params)
 }
 
-// withoutScript keeps pages that are opened later from running any.
+// withoutScript disables scripts in pages that are opened later.
 func (tab *tab) withoutScript(t testing.TB) {
 	t.Helper()
 	tab.scriptless = true
@@ -51,9 +51,8 @@ func (tab *tab) forbidScript(t testing.TB, forbid bool) {
 	call(t, tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: forbid})
 }
 
-// scripted lets scripts run until the function that it returns is called: where
-// none may, no promise is ever kept, not even to a test. What a page has not
-// run when it was loaded stays so.
+// scripted enables scripts until end is called, since without scripts no promise resolves, not
+// even a test's. Scripts that the page did not run when it was loaded still do not run.
 func (tab *tab) scripted(t testing.TB) (end func()) {
 	t.Helper()
 	if !tab.scriptless {
@@ -76,7 +75,7 @@ func TestDevices(t *testing.T) {
 		if got := eval[[]float64](t, tab, seen); !slices.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
-		// A phone shows a page that was not made for it as if it were a desk's.
+		// A phone shows a page without a viewport as a desktop does.
 		tab.open(t, "data:text/html,<p>Words")
 		if wide := eval[float64](t, tab, `() => innerWidth`) > float64(d.width); wide != d.touch {
 			t.Errorf("got a wide page on a phone: %v, want %v", wide, d.touch)
@@ -91,12 +90,12 @@ func TestPreferences(t *testing.T) {
 		return eval[bool](t, tab, `query => matchMedia(query).matches`, query)
 	}
 	if !matches("(prefers-color-scheme: light)") || matches("(prefers-reduced-motion: reduce)") {
-		t.Error("got something that nobody prefers")
+		t.Error("got a preference that was not set")
 	}
 	tab.prefer(t, "color-scheme", "dark")
 	tab.prefer(t, "reduced-motion", "reduce")
 	if !matches("(prefers-color-scheme: dark)") || !matches("(prefers-reduced-motion: reduce)") {
-		t.Error("got none of what is preferred")
+		t.Error("got none of the preferences")
 	}
 }
 
@@ -115,7 +114,7 @@ func TestWithoutScript(t *testing.T) {
 	if got := tab.stored(t); !got.empty() {
 		t.Errorf("got %v", got)
 	}
-	tab.reload(t) // to see that it stays so
+	tab.reload(t) // the setting must survive a reload
 	if got := tab.text(t, "p"); got != "Off" {
 		t.Errorf("got %q after reload", got)
 	}

@@ -10,13 +10,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A dialog is one that stops the page until it is answered.
+// A dialog is a modal dialog of the browser.
 type dialog struct {
 	kind string // alert, confirm, prompt, beforeunload
 	text string
 }
 
-// dialogs are those of a tab so far. Each is answered at once.
+// dialogs are the dialogs of a tab so far. Each is answered at once.
 type dialogs struct {
 	ctx context.Context
 
@@ -35,13 +35,13 @@ func (d *dialogs) hear(event any) {
 	defer d.mu.Unlock()
 	d.list = append(d.list, dialog{string(e.Type), e.Message})
 	answer := page.HandleJavaScriptDialogParams{Accept: !d.refuse, PromptText: d.words}
-	// No command ends before this function does. A page that closes needs no
-	// answer, and one that gets none fails its test.
+	// No command returns before this function. A page that closes needs no answer, and
+	// any other page without an answer fails its test.
 	go chromedp.Call(d.ctx, page.HandleJavaScriptDialog, answer)
 }
 
-// answer sets what dialogs are answered from now on; without it, they are
-// accepted. The words are for prompts.
+// answer sets the answer to later dialogs. By default they are accepted. The words are for
+// prompts.
 func (tab *tab) answer(accept bool, words string) {
 	d := &tab.dialogs
 	d.mu.Lock()

@@ -1,17 +1,15 @@
-// Package browser holds tests of the self-service page in a real browser: what
-// people see and do there, on a screen, a phone and a keyboard, and what must
-// never be seen, in the console, in storage and in a request. There is nothing
-// here to import.
+// Package browser tests the self-service page in a real browser: how people use it, on a
+// desktop, a phone and with a keyboard, and what must never appear in the console, in storage
+// or in a request.
 //
-// The browser is Chromium, and accessibility is judged by axe-core:
+// The browser is Chromium. axe-core checks the accessibility:
 //
 //	apt-get install chromium
 //	npm ci --prefix internal/integration/browser/axe
 //	make browser
 //
-// The last sets KEYHATCH_BROWSER, without which the tests that need a browser are
-// skipped: it would leave nothing to the tests of other packages that run beside
-// these. Where one is missing, they are skipped too; with
-// KEYHATCH_REQUIRE_SERVERS set they fail. KEYHATCH_SCREENSHOTS names a folder,
-// by an absolute path, to which the tests save what they see.
+// make browser sets KEYHATCH_BROWSER. Without it the tests are skipped, since a browser would
+// slow down the tests of other packages that run at the same time. They are also skipped if a
+// program is missing; with KEYHATCH_REQUIRE_SERVERS they fail then. If KEYHATCH_SCREENSHOTS is
+// the absolute path of a folder, the tests save screenshots there.
 package browser

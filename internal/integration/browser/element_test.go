@@ -8,9 +8,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A selector of the functions here is one of CSS, after which may come the words
-// that the element shows or that label it: button "Copy". They wait until there
-// is exactly one such element that can be seen.
+// The functions here take a CSS selector, optionally followed by the text or the label of the
+// element: button "Copy". They wait until exactly one such element is visible.
 
 const words = `
 function words(e) { return (e.ariaLabel ?? e.labels?.[0]?.innerText ?? e.innerText ?? '').trim() }`
@@ -27,14 +26,14 @@ function one(selector) {
 	return shown[0]
 }`
 
-// within calls a function with the element and the arguments, once it is there.
+// within waits for the element, and calls a function with it and the arguments.
 func within[T any](t testing.TB, tab *tab, selector, function string, args ...any) (result T) {
 	t.Helper()
 	tab.until(t, selector, func() string {
 		var err error
 		result, err = try[T](tab, "(selector, ...args) => {"+locate+"\nreturn ("+function+")(one(selector), ...args)}", append([]any{selector}, args...)...)
 		if err != nil {
-			why, _, _ := strings.Cut(err.Error(), "\n") // without where in these functions
+			why, _, _ := strings.Cut(err.Error(), "\n") // without the position in these functions
 			return why
 		}
 		return ""
@@ -42,13 +41,13 @@ func within[T any](t testing.TB, tab *tab, selector, function string, args ...an
 	return result
 }
 
-// wait returns once the element is there.
+// wait waits for the element.
 func (tab *tab) wait(t testing.TB, selector string) {
 	t.Helper()
 	within[bool](t, tab, selector, `e => true`)
 }
 
-// gone returns once no such element can be seen.
+// gone waits until no such element is visible.
 func (tab *tab) gone(t testing.TB, selector string) {
 	t.Helper()
 	tab.until(t, selector, func() string {
@@ -59,32 +58,32 @@ func (tab *tab) gone(t testing.TB, selector string) {
 	})
 }
 
-// count returns how many such elements can be seen now.
+// count returns how many such elements are visible now.
 func (tab *tab) count(t testing.TB, selector string) int {
 	t.Helper()
 	return eval[int](t, tab, "selector => {"+locate+"\nreturn find(selector).filter(e => e.checkVisibility({visibilityProperty: true})).length}", selector)
 }
 
-// text returns what the element shows.
+// text returns the visible text of the element.
 func (tab *tab) text(t testing.TB, selector string) string {
 	t.Helper()
 	return within[string](t, tab, selector, `e => e.innerText`)
 }
 
-// attribute returns its value, or nil where there is none.
+// attribute returns an attribute of the element, or nil if it has none.
 func (tab *tab) attribute(t testing.TB, selector, name string) *string {
 	t.Helper()
 	return within[*string](t, tab, selector, `(e, name) => e.getAttribute(name)`, name)
 }
 
-// value returns what is in a field.
+// value returns the value of a field.
 func (tab *tab) value(t testing.TB, selector string) string {
 	t.Helper()
 	return within[string](t, tab, selector, `e => e.value`)
 }
 
-// click clicks on the middle of the element, or taps on it where the device is
-// touched. It waits until nothing covers it.
+// click waits until nothing covers the element, and clicks on its middle, or taps on it if the
+// device has a touch screen.
 func (tab *tab) click(t testing.TB, selector string) {
 	t.Helper()
 	at := within[[2]float64](t, tab, selector, `e => {
@@ -103,14 +102,14 @@ func (tab *tab) click(t testing.TB, selector string) {
 	tab.do(t, "click "+selector, click)
 }
 
-// typeIn clicks on the field and types, after what is there.
+// typeIn clicks on the field and appends words to its value.
 func (tab *tab) typeIn(t testing.TB, selector, words string) {
 	t.Helper()
 	tab.click(t, selector)
 	tab.press(t, words)
 }
 
-// Two of everything: one that is not seen, or that comes later.
+// Two of each element: one is invisible, or appears later.
 const elements = `
 	<script src="/page.js"></script><link rel="stylesheet" href="/page.css">
 	<p class="hidden">Hidden</p><p class="empty" title="">Seen</p>
@@ -139,7 +138,7 @@ func TestElements(t *testing.T) {
 		if d.touch {
 			how = "!truetouch"
 		}
-		tab.click(t, "#late") // once nothing covers it
+		tab.click(t, "#late") // waits until nothing covers it
 		tab.gone(t, "#cover")
 		tab.click(t, `button "Cut"`)
 		tab.click(t, ".far")

@@ -11,10 +11,10 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// maxWeight is what all that the page loads may have together, uncompressed.
+// maxWeight is the maximum size of all files that the page loads, uncompressed, in bytes.
 const maxWeight = 40_000
 
-// The page is light, and soon of use.
+// The page is small and soon interactive.
 func TestWeight(t *testing.T) {
 	p := newPanel(t, nil, nil)
 	for i := range 3 {
@@ -36,7 +36,7 @@ func TestWeight(t *testing.T) {
 		total += len(body)
 		weights += fmt.Sprintf(" %q %d", path, len(body))
 	}
-	// Nothing else is loaded but the host's icon.
+	// The page loads nothing else, except the host's icon.
 	if n := len(tab.requests(t)); n > 4 {
 		t.Errorf("%d requests: %v", n, tab.requests(t))
 	}
@@ -46,7 +46,7 @@ func TestWeight(t *testing.T) {
 	var all []time.Duration
 	for range 9 {
 		tab.open(t, p.url)
-		// The script ends by showing what needs it.
+		// At its end, the script shows the elements that need it.
 		tab.wait(t, `button[data-do=create]`)
 		ms := eval[float64](t, tab, `() => performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd`)
 		all = append(all, time.Duration(ms*float64(time.Millisecond)))

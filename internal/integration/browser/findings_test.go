@@ -17,28 +17,28 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A finding is something that a page which is in order does not give rise to.
+// A finding is an event that a correct page does not cause.
 type finding struct {
 	kind, text string
 }
 
 const (
-	console   = "console"   // what scripts say there, and what the browser says
-	exception = "exception" // that nobody caught, rejected promises too
+	console   = "console"   // messages of scripts and of the browser
+	exception = "exception" // uncaught exceptions and rejected promises
 	csp       = "csp"       // a violation of the content security policy
-	issue     = "issue"     // what the browser's tools advise against otherwise
-	failure   = "failure"   // of a request: no answer, or a status of 400 and above
+	issue     = "issue"     // other issues in the browser's developer tools
+	failure   = "failure"   // failed requests: no response, or a status of 400 or above
 )
 
 func (f finding) String() string { return f.kind + ": " + f.text }
 
-// findings are those of a tab so far.
+// findings are the findings of a tab so far.
 type findings struct {
 	mu       sync.Mutex
 	list     []finding
 	pending  map[network.RequestID]string
 	answered map[network.RequestID]bool
-	heard    time.Time // when something last happened
+	heard    time.Time // time of the last event
 }
 
 func (f *findings) hear(event any) {
@@ -59,13 +59,13 @@ func (f *findings) hear(event any) {
 		if v := e.Issue.Details.ContentSecurityPolicyIssueDetails; v != nil {
 			f.add(csp, "%s", violated(v))
 		} else {
-			details, _ := json.Marshal(e.Issue.Details) // of a structure of the client's
+			details, _ := json.Marshal(e.Issue.Details) // of a type of the client
 			f.add(issue, "%s: %s", e.Issue.Code, details)
 		}
 	case *inspector.EventTargetCrashed:
 		f.add(exception, "the page crashed")
 	case *network.EventRequestWillBeSent:
-		// The browser drops its own request for an icon without a word.
+		// The browser cancels its own request for an icon.
 		if !strings.HasSuffix(e.Request.URL, "/favicon.ico") {
 			f.pending[e.RequestID] = e.Request.Method + " " + e.Request.URL
 		}
@@ -77,8 +77,8 @@ func (f *findings) hear(event any) {
 	case *network.EventLoadingFinished:
 		delete(f.pending, e.RequestID)
 	case *network.EventLoadingFailed:
-		// A script that does not read an answer without a body cancels it, as the
-		// browser sees it.
+		// If a script does not read a response without a body, the browser reports it
+		// as canceled.
 		if !e.Canceled || !f.answered[e.RequestID] {
 			f.add(failure, "%s: %s %s", f.pending[e.RequestID], e.ErrorText, e.BlockedReason)
 		}
@@ -119,38 +119,37 @@ func (f *findings) all() []finding {
 	return slices.Clone(f.list)
 }
 
-// waits says what may still happen, or nothing.
+// waits returns the event that is still expected, or "".
 func (f *findings) waits() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, request := range f.pending {
 		return request + " has no answer yet"
 	}
-	// Events of the page and those of its requests come from two processes.
+	// The events of the page and of its requests come from two processes.
 	if time.Since(f.heard) < 50*time.Millisecond {
 		return "there is always something"
 	}
 	return ""
 }
 
-// settle waits until all requests have their answers and nothing happens any
-// more.
+// settle waits until all requests have their responses and there are no more events.
 func (tab *tab) settle(t testing.TB) {
 	t.Helper()
-	// What the page has said until now comes before the answer.
+	// All earlier messages of the page come before the result.
 	call(t, tab, runtime.Evaluate, runtime.EvaluateParams{Expression: "0"})
 	tab.until(t, "settle", tab.findings.waits)
 }
 
-// found returns the findings of a kind, or all for no kind.
+// found returns the findings of a kind, or all findings if kind is empty.
 func (tab *tab) found(t testing.TB, kind string) []finding {
 	t.Helper()
 	tab.settle(t)
 	return slices.DeleteFunc(tab.findings.all(), func(f finding) bool { return kind != "" && f.kind != kind })
 }
 
-// expect takes all findings that contain the text for what the test has made
-// happen on purpose. There must be one.
+// expect removes all findings that contain the text, since the test caused them on purpose. It
+// fails the test if there are none.
 func (tab *tab) expect(t testing.TB, text string) {
 	t.Helper()
 	tab.settle(t)
@@ -164,7 +163,7 @@ func (tab *tab) expect(t testing.TB, text string) {
 	}
 }
 
-// clean fails the test for each finding that it did not expect.
+// clean fails the test for each remaining finding.
 func (tab *tab) clean(t testing.TB) {
 	t.Helper()
 	for _, f := range tab.found(t, "") {
@@ -177,7 +176,7 @@ func TestFindings(t *testing.T) {
 	tab := newTab(t, desktop)
 	tests := []struct {
 		name, page, script string
-		want               map[string]string // by kind, what one of them must contain
+		want               map[string]string // by kind, a text that one finding must contain
 	}{
 		{"inline script", `<script>window.x = 1</script>`, ``, map[string]string{csp: "script-src-elem kInlineViolation", console: "Content Security Policy"}},
 		{"inline handler", `<p onclick="x()">`, ``, map[string]string{csp: "script-src-attr kInlineViolation"}},
@@ -204,7 +203,7 @@ func TestFindings(t *testing.T) {
 				t.Errorf("%s: got %q, want %s with %q", test.name, tab.found(t, ""), kind, want)
 			}
 		}
-		tab.expect(t, "") // all of them, so that the next page begins with none
+		tab.expect(t, "") // all findings, so that the next page begins without any
 	}
 }
 
@@ -229,14 +228,14 @@ func TestCleanAndExpect(t *testing.T) {
 	t.Parallel()
 	tab := openSite(t, map[string]string{"/": `<script src="/page.js"></script>`, "/page.js": `console.log("one"); console.log("two"); fetch("/none")`})
 	if got := attempt(t, tab.clean); len(got.failed) != 4 {
-		t.Errorf("got %q, want two words and a failure that is also said", got.failed)
+		t.Errorf("got %q, want two messages and a failure that is also in the console", got.failed)
 	}
 	tab.expect(t, `"one"`)
 	tab.expect(t, "404")
 	if got := attempt(t, func(t testing.TB) { tab.expect(t, `"one"`) }); len(got.failed) != 1 {
-		t.Errorf("got %q, want a failure: it is gone", got.failed)
+		t.Errorf("got %q, want a failure, since the finding is gone", got.failed)
 	}
 	if got := attempt(t, tab.clean); len(got.failed) != 1 || !strings.Contains(got.failed[0], "two") {
-		t.Errorf("got %q, want what was not expected", got.failed)
+		t.Errorf("got %q, want the finding that was not expected", got.failed)
 	}
 }

@@ -92,14 +92,14 @@ func TestForeignSite(t *testing.T) {
 		if len(read) > 0 {
 			t.Errorf("%s reads %q", host, read)
 		}
-		// To be opened as a window is allowed; to be reached there is not.
+		// The other page may open ours in a window, but must not access that window.
 		if eval[bool](t, tab, `async base => { const w = open(base); await new Promise(r => setTimeout(r, 300)); try { return !!w && !!w.document.body.innerText } catch { return false } }`, p.url) {
-			t.Errorf("%s reaches into the page's window", host)
+			t.Errorf("%s can access the page's window", host)
 		}
 	}
 	keys := p.list(t)
 	if len(keys) != 1 || keys[0].Name != "secret name" || !keys[0].DisabledAt.IsZero() || !keys[0].RevokedAt.IsZero() || keys[0].ReplacedBy != "" {
-		t.Errorf("got %+v, want the one key as it was", keys)
+		t.Errorf("got %+v, want the key unchanged", keys)
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -111,7 +111,7 @@ func TestForeignSite(t *testing.T) {
 		}
 	}
 	if answers["POST 403"] < 15 {
-		t.Errorf("little was tried: %v", answers)
+		t.Errorf("too few attempts: %v", answers)
 	}
 	t.Logf("%d requests came: %v", n, answers)
 }

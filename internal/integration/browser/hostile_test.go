@@ -10,8 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// corpus are ways to get a script run, made of the places where markup is broken
-// out of and what may be put there.
+// corpus returns payloads that try to run a script: combinations of ways to break out of the
+// markup and of elements to insert.
 func corpus() (payloads []string) {
 	const run = "window.hit=1"
 	breakouts := []string{"", `"`, `'`, `">`, `'>`, "-->", "</title>", "</textarea>", "</script>", "</style>", "</bdi>", "</time>", "`", "\\\"", `{{`, `&quot;>`, `%22%3E`}
@@ -35,15 +35,15 @@ func corpus() (payloads []string) {
 	return payloads
 }
 
-// M-09, advisory 23 (CVE-2025-48495): 500 names, reasons, metadata and creators that are attempts to run
-// something: nothing runs, and the policy has nothing to report.
+// M-09, advisory 23 (CVE-2025-48495): with 500 names, reasons, metadata and creators that try
+// to run a script, nothing runs, and no policy is violated.
 func TestHostileTexts(t *testing.T) {
 	t.Parallel()
 	payloads := corpus()
 	if len(payloads) < 500 {
 		t.Fatalf("the corpus has %d", len(payloads))
 	}
-	if os.Getenv("KEYHATCH_SOAK") == "" { // each seventh: of all breakouts and all vectors
+	if os.Getenv("KEYHATCH_SOAK") == "" { // every seventh payload, which covers all breakouts and vectors
 		var some []string
 		for i := 0; i < len(payloads); i += 7 {
 			some = append(some, payloads[i])
@@ -68,7 +68,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 	}
 	if whole < len(payloads)*8/10 {
-		t.Errorf("only %d of the payloads are not cut off", whole)
+		t.Errorf("only %d of the payloads are complete", whole)
 	}
 	tab := p.open(t, desktop)
 	shown := map[string]bool{}
@@ -77,7 +77,7 @@ func TestHostileTexts(t *testing.T) {
 		for _, name := range names {
 			shown[name] = true
 		}
-		// The script puts a name into dialogs, too.
+		// The script also inserts names into dialogs.
 		for _, what := range []string{"revoke", "rotate", "edit"} {
 			eval[any](t, tab, `what => {
 				for (const button of document.querySelectorAll('[data-do=' + what + ']')) {
@@ -87,7 +87,7 @@ func TestHostileTexts(t *testing.T) {
 			}`, what)
 		}
 		if eval[bool](t, tab, `() => 'hit' in window || !!document.querySelector('main script, main iframe, main object, main base, main style, main img, main video, main math, [onerror], [onload]')`) {
-			t.Fatalf("page %d: something was made of a name", page)
+			t.Fatalf("page %d: a name became markup", page)
 		}
 		next := eval[string](t, tab, `() => [...document.querySelectorAll('nav a')].filter(a => a.textContent === 'Older').map(a => a.href).find(h => !window.done) ?? ''`)
 		if next == "" {
@@ -108,7 +108,7 @@ func TestHostileTexts(t *testing.T) {
 	}
 	for _, payload := range payloads {
 		if !shown[strings.TrimSpace(short(payload))] {
-			t.Errorf("%q was not shown as it is", short(payload))
+			t.Errorf("%q was not shown unchanged", short(payload))
 		}
 	}
 	if asked := tab.asked(t); len(asked) > 0 {
@@ -116,7 +116,7 @@ func TestHostileTexts(t *testing.T) {
 	}
 	tab.clean(t)
 
-	// And the page that asks without a script.
+	// The confirmation page for browsers without scripts.
 	for i := 0; i < len(payloads); i += 25 {
 		issued := p.create(t, apikey.CreateParams{Name: short(payloads[i])})
 		tab.open(t, p.url+"?revoke="+issued.Key.ID)
@@ -128,7 +128,7 @@ func TestHostileTexts(t *testing.T) {
 	t.Logf("%d payloads, %d of them whole names", len(payloads), whole)
 }
 
-// Names that would break the layout, were they let.
+// Names that could break the layout.
 func TestUnwieldyNames(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)

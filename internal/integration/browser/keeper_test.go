@@ -6,16 +6,16 @@ import (
 	"os/exec"
 )
 
-// A keeper is a shell that removes the browser's folder when the test process
-// is gone, be it by SIGKILL. It reads from a pipe whose other end only the test
-// process has. The browser goes by itself: its commands come over such a pipe.
+// A keeper is a shell that removes the browser's folder when the test process has ended, even
+// by SIGKILL. It reads from a pipe whose other end only the test process has. The browser ends
+// by itself, since its commands come over such a pipe too.
 type keeper struct {
 	folder string
 	cmd    *exec.Cmd
 	in     io.Closer
 }
 
-// The browser may still write while it ends.
+// The browser may still write files while it ends.
 const keep = `
 trap '' HUP INT TERM
 read -r _
@@ -41,7 +41,7 @@ func newKeeper() (*keeper, error) {
 	return k, nil
 }
 
-// end returns when the folder is gone.
+// end waits until the folder is removed.
 func (k *keeper) end() {
 	k.in.Close()
 	k.cmd.Wait()

@@ -8,14 +8,15 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// press presses the keys, with the modifiers held down. Those that are no
-// characters are named by package kb: kb.Tab, kb.Enter, kb.Escape.
+// press presses the keys while the modifiers are held down. Package kb has the keys that are
+// not characters: kb.Tab, kb.Enter, kb.Escape.
 func (tab *tab) press(t testing.TB, keys string, modifiers ...chromedp.Modifier) {
 	t.Helper()
 	tab.do(t, "press "+keys, chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
 }
 
-// focused describes the element that has the focus, as button#copy "Copy". The words are those that it shows or that label it.
+// focused describes the element with the focus and its text or label, such as
+// button#copy "Copy".
 func (tab *tab) focused(t testing.TB) string {
 	t.Helper()
 	return eval[string](t, tab, `() => {`+words+`

@@ -11,10 +11,11 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// row is the selector of what is in the row of a key.
+// row returns a selector within the row of a key.
 func row(k apikey.Key, rest string) string { return `tr[data-id="` + k.ID + `"] ` + rest }
 
-// Revoking asks, naming the key; what was revoked is listed apart, with why.
+// The page asks before it revokes a key, and the question names the key. Revoked keys are in
+// another list, with the reason.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
@@ -24,7 +25,7 @@ func TestRevoke(t *testing.T) {
 	tab.click(t, row(issued.Key, "[data-do=revoke]"))
 	tab.wait(t, "dialog#revoke")
 	if title := tab.text(t, "#revoke-title"); !strings.Contains(title, "old server") {
-		t.Errorf("it asks %q, without naming the key", title)
+		t.Errorf("the question %q does not name the key", title)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "asked")
@@ -34,7 +35,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	if got := tab.focused(t); !strings.Contains(got, "old server") {
-		t.Errorf("cancelled: the focus is on %s, want where it was", got)
+		t.Errorf("cancelled: the focus is on %s, want the earlier element", got)
 	}
 	tab.click(t, row(issued.Key, "[data-do=revoke]"))
 	tab.typeIn(t, "#revoke-reason", "<b>server</b> was sold")
@@ -48,13 +49,13 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("listed as %q", text)
 	}
 	if got := tab.focused(t); strings.HasPrefix(got, "body") {
-		t.Errorf("the focus is lost: %s", got)
+		t.Errorf("the focus is on %s, want an element", got)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "revoked")
 }
 
-// Nothing of it needs a script.
+// All of this works without scripts.
 func TestRevokeWithoutScript(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
@@ -66,7 +67,7 @@ func TestRevokeWithoutScript(t *testing.T) {
 	tab.screenshot(t, "listed")
 	for _, selector := range []string{`button "Create key"`, `button "Rotate"`, "dialog"} {
 		if n := tab.count(t, selector); n > 0 {
-			t.Errorf("%d of %s are shown, which do nothing", n, selector)
+			t.Errorf("%d of %s are shown, which need a script", n, selector)
 		}
 	}
 	tab.click(t, row(issued.Key, "[data-do=revoke]"))

@@ -25,7 +25,7 @@ import (
 
 const description = "../../../apikey/selfservice/openapi.json"
 
-// A public validator finds the description to be OpenAPI 3.1.
+// A public validator accepts the description as OpenAPI 3.1.
 func TestDescriptionIsOpenAPI(t *testing.T) {
 	t.Parallel()
 	const program = "axe/node_modules/.bin/validate-api"
@@ -37,7 +37,7 @@ func TestDescriptionIsOpenAPI(t *testing.T) {
 	}
 }
 
-// A document is the description, by which answers are checked.
+// A document is the description against which responses are checked.
 type document struct {
 	Paths map[string]map[string]struct {
 		Responses map[string]any
@@ -78,11 +78,11 @@ func readDescription(t *testing.T, content []byte) *document {
 	return d
 }
 
-// check holds an answer against what the description says of it.
+// check compares a response with its description.
 func (d *document) check(path, method string, w *httptest.ResponseRecorder) error {
 	response, ok := d.Paths[path][method].Responses[strconv.Itoa(w.Code)].(map[string]any)
 	if !ok {
-		return errors.New("there is no such response")
+		return errors.New("the response is not described")
 	}
 	place := "/paths/" + strings.ReplaceAll(path, "/", "~1") + "/" + strings.ToLower(method) + "/responses/" + strconv.Itoa(w.Code)
 	if ref, ok := response["$ref"].(string); ok {
@@ -90,7 +90,7 @@ func (d *document) check(path, method string, w *httptest.ResponseRecorder) erro
 	}
 	if w.Code == http.StatusNoContent {
 		if w.Body.Len() > 0 {
-			return errors.New("it has a body")
+			return errors.New("the response has a body")
 		}
 		return nil
 	}
@@ -106,8 +106,8 @@ func (d *document) check(path, method string, w *httptest.ResponseRecorder) erro
 	return schema.Validate(value)
 }
 
-// What the handlers do is what the description says: every place, every method
-// and each answer, to the last field.
+// The handlers match the description: every path, every method, and every response with all
+// fields.
 func TestDescriptionIsTrue(t *testing.T) {
 	t.Parallel()
 	plans := entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
@@ -130,7 +130,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 	content := ask(h, "ann", "GET", "/openapi.json", "").Body.Bytes()
 	d := readDescription(t, content)
 
-	// Nothing is there that is not described, and the other way round.
+	// Exactly the described paths and methods exist.
 	for path, methods := range d.Paths {
 		w := ask(h, "ann", "DELETE", strings.ReplaceAll(path, "{id}", "key_x"), "")
 		var want []string
@@ -142,7 +142,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 		}
 		slices.Sort(want)
 		if got := w.Header().Get("Allow"); got != strings.Join(want, ", ") {
-			t.Errorf("%s: allows %s, and %v is described", path, got, want)
+			t.Errorf("%s: allows %s, but the description has %v", path, got, want)
 		}
 	}
 
@@ -210,12 +210,12 @@ func TestDescriptionIsTrue(t *testing.T) {
 		"PATCH /api/keys/{id} 200", "PATCH /api/keys/{id} 409", "POST /api/keys/{id}/rotate 201", "POST /api/keys/{id}/revoke 204", "GET /api/usage 503",
 	} {
 		if !seen[want] {
-			t.Errorf("nothing was answered by %s", want)
+			t.Errorf("no request got the response %s", want)
 		}
 	}
 }
 
-// The check above finds what is not as it is described.
+// Control: the check detects responses that differ from the description.
 func TestDescriptionCheckFindsFaults(t *testing.T) {
 	t.Parallel()
 	keys, err := apikey.New(memstore.New(), nil)
@@ -236,7 +236,7 @@ func TestDescriptionCheckFindsFaults(t *testing.T) {
 		}
 		d := readDescription(t, []byte(strings.Replace(content, edit[0], edit[1], 1)))
 		if err := d.check("/api/keys", "GET", ask(h, "ann", "GET", "/api/keys", "")); err == nil {
-			t.Errorf("%s: not found", name)
+			t.Errorf("%s: not detected", name)
 		}
 	}
 }

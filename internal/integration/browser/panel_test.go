@@ -17,7 +17,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A panel is the page and the API, served for an owner who is signed in.
+// A panel serves the page and the API for a signed-in owner.
 type panel struct {
 	keys    *apikey.Manager
 	handler http.Handler
@@ -25,7 +25,7 @@ type panel struct {
 	down    atomic.Bool
 
 	mu      sync.Mutex
-	owner   string // empty: signed out
+	owner   string // empty if signed out
 	plan    entitlement.Entitlement
 	planErr error
 
@@ -35,7 +35,7 @@ type panel struct {
 
 const owner = "ann"
 
-// pro is the plan that owners have at first.
+// pro is the owners' initial plan.
 var pro = entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:read", "reports:write"}}
 
 var offer = []selfservice.Scope{
@@ -51,7 +51,7 @@ func newPanel(t testing.TB, k *apikey.Options, o *selfservice.Options) *panel {
 		k = &apikey.Options{Prefix: "acme"}
 	}
 	k.Entitlements = p
-	k.CacheTTL, k.NegativeTTL = time.Millisecond, time.Millisecond // plans change at once
+	k.CacheTTL, k.NegativeTTL = time.Millisecond, time.Millisecond // changes of plans take effect at once
 	keys, err := apikey.New(&brittle{memstore.New(), &p.down}, k)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func (p *panel) Entitlement(context.Context, string) (entitlement.Entitlement, e
 	return p.plan, p.planErr
 }
 
-// set changes what the owner has bought.
+// set changes the owner's plan.
 func (p *panel) set(t testing.TB, plan entitlement.Entitlement, err error) {
 	t.Helper()
 	p.mu.Lock()
@@ -129,7 +129,7 @@ func (p *panel) list(t testing.TB) []apikey.Key {
 	return page.Keys
 }
 
-// open shows the page in a tab of its own.
+// open opens the page in a new tab.
 func (p *panel) open(t testing.TB, d device) *tab {
 	t.Helper()
 	tab := newTab(t, d)
@@ -150,8 +150,7 @@ func (tab *tab) fine(t testing.TB) {
 	tab.clean(t)
 }
 
-// rest waits until nothing goes on: what is being read again is pale and about to
-// be replaced, and what moves is not in its place.
+// rest waits until no list is being reloaded and no animation is running.
 func (tab *tab) rest(t testing.TB) {
 	t.Helper()
 	tab.until(t, "rest", func() string {
@@ -162,7 +161,7 @@ func (tab *tab) rest(t testing.TB) {
 	})
 }
 
-// said waits until the element says something.
+// said waits until the element has a text.
 func (tab *tab) said(t testing.TB, selector string) {
 	t.Helper()
 	tab.until(t, selector, func() string {
@@ -173,7 +172,7 @@ func (tab *tab) said(t testing.TB, selector string) {
 	})
 }
 
-// A brittle store can be made to fail.
+// A brittle store fails on demand.
 type brittle struct {
 	*memstore.Store
 	down *atomic.Bool

@@ -12,8 +12,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 )
 
-// screenshot saves the whole page, also what is below the window, in the folder
-// that KEYHATCH_SCREENSHOTS names. The file is named after the test.
+// screenshot saves the whole page, including the part below the window, in the folder
+// KEYHATCH_SCREENSHOTS. The file is named after the test.
 func (tab *tab) screenshot(t testing.TB, name string) {
 	t.Helper()
 	folder := os.Getenv("KEYHATCH_SCREENSHOTS")

@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// policy is as strict as that of a page without inline script.
+// policy is as strict as the policy of a page without inline scripts.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// serve serves a page and what it refers to, as a small site to try the browser on.
-// Names begin with a slash; "/" is the page's body. It returns the address
-// without a slash at its end.
+// serve serves a page and its files, to test the browser functions. Names begin with a slash;
+// "/" is the page's body. serve returns the address without a trailing slash.
 func serve(t testing.TB, files map[string]string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Each state of the page, on each device, in light and dark: nothing is wrong with
-// it, and it says what to do.
+// Each state of the page, on each device, in light and dark, has no findings and says what to
+// do.
 func TestStates(t *testing.T) {
 	t.Parallel()
 	free := entitlement.Entitlement{Plan: "free"}
@@ -45,8 +45,8 @@ func TestStates(t *testing.T) {
 		do     func(t *testing.T, p *panel)
 		status int
 		says   string
-		leads  string // where the way out is
-		phone  bool   // look at it there in each run, too
+		leads  string // the target of the link that helps
+		phone  bool   // also checked on a phone in the short run
 	}{
 		{"some", some, 200, "Keys: 3 of 5", "", true},
 		{"empty", func(*testing.T, *panel) {}, 200, "No keys yet", "", false},
@@ -73,13 +73,13 @@ func TestStates(t *testing.T) {
 						t.Errorf("got status %d, want %d", status, c.status)
 					}
 					if text := tab.text(t, "body"); !strings.Contains(text, c.says) {
-						t.Errorf("it does not say %q: %s", c.says, text)
+						t.Errorf("the page does not contain %q: %s", c.says, text)
 					}
 					if c.leads != "" && tab.count(t, `a[href="`+c.leads+`"]`) != 1 {
-						t.Errorf("nothing leads to %s", c.leads)
+						t.Errorf("no link leads to %s", c.leads)
 					}
 					if wide := eval[int](t, tab, `() => document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-						t.Errorf("%s: it is %d pixels wider than the window", name, wide)
+						t.Errorf("%s: the page is %d pixels wider than the window", name, wide)
 					}
 					if c.status >= 400 {
 						tab.expect(t, fmt.Sprint(c.status))
@@ -92,7 +92,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// Nothing moves for those who do not want it.
+// With reduced motion nothing moves.
 func TestReducedMotion(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
@@ -108,7 +108,7 @@ func TestReducedMotion(t *testing.T) {
 	tab.fine(t)
 }
 
-// In another language, and from right to left.
+// The page works in another language, from right to left.
 func TestTranslated(t *testing.T) {
 	t.Parallel()
 	texts := map[string]string{}
@@ -136,8 +136,7 @@ func TestTranslated(t *testing.T) {
 	tab.screenshot(t, "arabic")
 }
 
-// M-15, as people see it: a thousand keys are listed in pages, none twice and none
-// left out.
+// M-15, in the browser: a thousand keys are listed in pages, each exactly once.
 func TestThousandKeys(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
@@ -187,6 +186,6 @@ func TestThousandKeys(t *testing.T) {
 	tab.wait(t, fmt.Sprintf(`.name "key %d"`, n-1))
 	tab.fine(t)
 	if status := tab.open(t, p.url+"?current=nonsense&ended=nonsense"); status != http.StatusOK {
-		t.Errorf("a place that is none: got %d", status)
+		t.Errorf("an invalid cursor: got %d", status)
 	}
 }

@@ -16,12 +16,12 @@ type stored struct {
 	Databases      []string // of indexedDB
 	Caches         []string
 	Workers        []string // the scopes of service workers
-	Window         string   // its name
-	History        string   // the state of its entry, in JSON
+	Window         string   // the window's name
+	History        string   // the state of the history entry, in JSON
 	Cookies        []*network.Cookie
 }
 
-// String is all of it, to be searched.
+// String returns all data as text.
 func (s stored) String() string {
 	text, err := json.Marshal(s)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s stored) String() string {
 	return string(text)
 }
 
-// empty tells whether there is none of anything.
+// empty reports whether there is no data.
 func (s stored) empty() bool { return s.String() == stored{}.String() }
 
 func (tab *tab) stored(t testing.TB) stored {
@@ -55,7 +55,7 @@ func (tab *tab) stored(t testing.TB) stored {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Cookies = append(s.Cookies, jar.Cookies...) // nil for none
+	s.Cookies = append(s.Cookies, jar.Cookies...) // nil if there are none
 	return s
 }
 
@@ -81,7 +81,7 @@ func TestStored(t *testing.T) {
 		}
 	}
 	if got.empty() {
-		t.Error("it passes for empty")
+		t.Error("empty returned true")
 	}
 	tab.clean(t)
 }

@@ -16,17 +16,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a page on a busy machine may take.
+// patience is the maximum time for a page on a busy machine.
 const patience = time.Minute
 
-// A tab is a window of a browser profile of its own, which no other tab shares:
-// no cookie, no storage, no cache. It goes with its test. A tab is for one
-// goroutine; several tabs may be used concurrently.
+// A tab is a window with its own browser profile, so that it shares no cookies, storage or cache
+// with other tabs. It is closed when the test ends. A tab is for one goroutine; several tabs may
+// be used concurrently.
 type tab struct {
 	ctx        context.Context
-	patience   time.Duration // how long a test that fails waits
+	patience   time.Duration // how long a failing test waits
 	device     device
-	media      map[string]string // what the person prefers
+	media      map[string]string // preferences of the user
 	scriptless bool
 	findings   findings
 	traffic    traffic
@@ -37,7 +37,7 @@ func newTab(t testing.TB, d device) *tab {
 	t.Helper()
 	parent := chromium.context(t)
 	tab := &tab{patience: patience, device: d, media: map[string]string{}}
-	// From the first message of the tab on, so that nothing is missed.
+	// From the first event of the tab on.
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext(), chromedp.WithListener(tab.hear))
 	t.Cleanup(cancel)
 	tab.ctx = ctx
@@ -46,20 +46,20 @@ func newTab(t testing.TB, d device) *tab {
 		t.Fatal(err)
 	}
 	call(t, tab, audits.Enable, cdp.Empty{})
-	// Bodies of requests are in the events up to this size only.
+	// The events contain request bodies up to this size.
 	call(t, tab, network.Enable, network.EnableParams{MaxPostDataSize: pointer(int64(maxBody))})
 	d.emulate(t, tab)
 	return tab
 }
 
-// hear takes all events, in the order in which the browser sends them.
+// hear gets all events, in the order in which the browser sends them.
 func (tab *tab) hear(event any) {
 	tab.findings.hear(event)
 	tab.traffic.hear(event)
 	tab.dialogs.hear(event)
 }
 
-// open loads a page, and returns the status of the answer.
+// open loads a page and returns the status of the response.
 func (tab *tab) open(t testing.TB, url string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(tab.ctx, patience)
@@ -68,7 +68,7 @@ func (tab *tab) open(t testing.TB, url string) int {
 	if err != nil {
 		t.Fatalf("open %s: %v%s", url, err, tab.state())
 	}
-	if response == nil { // only the fragment was new
+	if response == nil { // only the fragment changed
 		return 0
 	}
 	return int(response.Status)
@@ -83,7 +83,7 @@ func (tab *tab) reload(t testing.TB) {
 	}
 }
 
-// back goes back in the history, as the button of the browser does.
+// back goes back in the history, like the browser's button.
 func (tab *tab) back(t testing.TB) {
 	t.Helper()
 	history := call(t, tab, page.GetNavigationHistory, cdp.Empty{})
@@ -92,7 +92,7 @@ func (tab *tab) back(t testing.TB) {
 	}
 	entry := history.Entries[history.CurrentIndex-1]
 	call(t, tab, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: entry.ID})
-	// A page may come back from memory, without being loaded.
+	// A page may come from the back-forward cache, without a request.
 	tab.until(t, "back", func() string {
 		at, err := try[string](tab, `() => document.readyState === 'complete' ? location.href : ''`)
 		if err != nil || at != entry.URL {
@@ -102,7 +102,7 @@ func (tab *tab) back(t testing.TB) {
 	})
 }
 
-// until polls until there is no reason left to wait.
+// until polls until reason returns "".
 func (tab *tab) until(t testing.TB, what string, reason func() string) {
 	t.Helper()
 	for deadline := time.Now().Add(tab.patience); ; time.Sleep(10 * time.Millisecond) {
@@ -116,7 +116,7 @@ func (tab *tab) until(t testing.TB, what string, reason func() string) {
 	}
 }
 
-// state is what a person would look at when a test has failed.
+// state describes the page for a failure message.
 func (tab *tab) state() string {
 	var s strings.Builder
 	at, err := try[[]string](tab, `() => [location.href, document.body?.innerText ?? '']`)
@@ -143,8 +143,8 @@ func call[P, R any](t testing.TB, tab *tab, command cdp.Command[P, R], params P)
 	return result
 }
 
-// eval calls a JavaScript function in the page, awaits what it promises, and
-// returns what it returns. The page's policies do not hold for it.
+// eval calls a JavaScript function in the page, awaits its promise and returns the result. The
+// page's policies do not apply to it.
 func eval[T any](t testing.TB, tab *tab, function string, args ...any) T {
 	t.Helper()
 	result, err := try[T](tab, function, args...)
@@ -154,12 +154,12 @@ func eval[T any](t testing.TB, tab *tab, function string, args ...any) T {
 	return result
 }
 
-// try is eval for a page that may be on its way.
+// try is eval for a page that may still be loading.
 func try[T any](tab *tab, function string, args ...any) (T, error) {
 	return tryIn[T](tab, 0, function, args...)
 }
 
-// tryIn is try in a world of scripts, 0 for the page's own.
+// tryIn is try in the given JavaScript world; 0 is the page's own.
 func tryIn[T any](tab *tab, world runtime.ExecutionContextID, function string, args ...any) (result T, err error) {
 	list, err := json.Marshal(append([]any{}, args...))
 	if err != nil {
@@ -201,10 +201,10 @@ func TestTabsShareNothing(t *testing.T) {
 	if got := first.stored(t); got.empty() {
 		t.Errorf("got %v", got)
 	}
-	// A page without the focus shows none, and may not use the clipboard.
+	// A page without the focus shows no focused element and cannot use the clipboard.
 	for _, tab := range []*tab{first, second} {
 		if !eval[bool](t, tab, `() => document.hasFocus()`) {
-			t.Error("there is one focus for all")
+			t.Error("the tabs share one focus")
 		}
 	}
 }

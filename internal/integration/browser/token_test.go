@@ -16,27 +16,26 @@ import (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// tokenScript returns the part of the served script that makes tokens.
+// tokenScript returns the part of the served script that generates tokens.
 func tokenScript(t testing.TB, p *panel) string {
 	t.Helper()
 	w := ask(p.handler, owner, "GET", "/panel.js", "")
 	_, script, begins := strings.Cut(w.Body.String(), "\n// Tokens.\n")
 	script, _, ends := strings.Cut(script, "\nlet safe = ")
 	if w.Code != 200 || !begins || !ends {
-		t.Fatalf("the script has no part that makes tokens: %d %s", w.Code, w.Body)
+		t.Fatalf("the script has no part that generates tokens: %d %s", w.Code, w.Body)
 	}
 	return script
 }
 
-// T-16: a token of the page follows from what crypto.getRandomValues returned,
-// and from nothing else. Each of its bytes makes one digit, or none, so that all
-// digits are equally likely.
+// T-16: a token of the page depends only on the bytes of crypto.getRandomValues. Each byte gives
+// one digit or none, so that all digits have the same probability.
 func TestTokensOfTheScript(t *testing.T) {
 	t.Parallel()
 	script := tokenScript(t, newPanel(t, nil, nil))
 	vm := goja.New()
 	drawn := []byte{}
-	next := func() byte { // each byte once in 256
+	next := func() byte { // each byte value once in 256
 		drawn = append(drawn, byte(len(drawn)*37))
 		return drawn[len(drawn)-1]
 	}
@@ -83,15 +82,15 @@ func TestTokensOfTheScript(t *testing.T) {
 		return v.String()
 	}
 	if got := read("made.id + ' ' + made.token"); got != id+" "+token {
-		t.Errorf("got %s, want %s %s, as the bytes have it", got, id, token)
+		t.Errorf("got %s, want %s %s, from the bytes", got, id, token)
 	}
 	if got, want := read("made.sent.hint + ' ' + made.sent.digest"), fmt.Sprintf("%s %x", body[:9], sha256.Sum256([]byte(token))); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 
-	// All bytes, as often as each other, make all digits as often as each other.
+	// If all bytes are equally frequent, so are all digits.
 	if got := read(`counts = {}; for (const d of randomDigits(62 * 4 * 10)) counts[d] = (counts[d] ?? 0) + 1; Object.values(counts).join('') + Object.keys(counts).length`); got != strings.Repeat("40", 62)+"62" {
-		t.Errorf("the digits come as often as %s, want 40 times each", got)
+		t.Errorf("the digits occur %s times, want 40 each", got)
 	}
 }
 
@@ -104,8 +103,8 @@ func checksum(body string) string {
 	return digits
 }
 
-// T-16: the digits of tokens that a real browser made are even, p > 0.001 for all
-// of their places together, and at each place alone with KEYHATCH_SOAK.
+// T-16: the digits of tokens from a real browser are evenly distributed, with p > 0.001 for all
+// positions together, and with KEYHATCH_SOAK at each position.
 func TestTokensOfTheBrowserAreEven(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, &apikey.Options{Prefix: "acme"}, nil)
@@ -144,15 +143,15 @@ func TestTokensOfTheBrowserAreEven(t *testing.T) {
 		return p, place
 	}
 	got, place := draw()
-	if got < least { // an honest source falls below now and then, but hardly twice
+	if got < least { // a correct source rarely fails once, and hardly ever twice
 		got, place = draw()
 	}
 	if got < least {
-		t.Errorf("p = %g at place %d, want at least %g", got, place, least)
+		t.Errorf("p = %g at position %d, want at least %g", got, place, least)
 	}
 }
 
-// evenness is the p-value of a chi-square test, by Wilson and Hilferty.
+// evenness returns the p-value of a chi-square test, by Wilson and Hilferty.
 func evenness(counts []float64, sum float64) float64 {
 	expected, x := sum/float64(len(counts)), 0.0
 	for _, c := range counts {

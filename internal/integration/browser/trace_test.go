@@ -9,9 +9,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 )
 
-// traces says where a secret is that the page may show but must leave nowhere:
-// in requests and their answers' headers, in what is stored, in the history, in
-// what was said and asked.
+// traces returns the places where a secret was left: requests and the headers of responses,
+// storage, the history, messages and dialogs. The page itself may show the secret.
 func (tab *tab) traces(t testing.TB, secret string) (places []string) {
 	t.Helper()
 	look := func(place string, v any) {
@@ -53,7 +52,7 @@ func TestTraces(t *testing.T) {
 	})
 	tab.wait(t, `p "s3cret"`)
 	if got := tab.traces(t, "s3cret"); len(got) > 0 {
-		t.Errorf("got %q, want none: it is only shown", got)
+		t.Errorf("got %q, want none, since the page only shows it", got)
 	}
 	eval[any](t, tab, `() => { location.hash = "x" }`)
 	tab.wait(t, `p "Done"`)
@@ -64,6 +63,6 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	if got := tab.traces(t, "unseen"); len(got) > 0 {
-		t.Errorf("got %q for what is nowhere", got)
+		t.Errorf("got %q for a text that is nowhere", got)
 	}
 }

@@ -12,39 +12,39 @@ import (
 	"github.com/chromedp/cdproto/network"
 )
 
-// maxBody is how much of the body of a request is kept.
+// maxBody is the maximum number of bytes of a request's body that are kept.
 const maxBody = 1 << 20
 
-// A request is one of a tab, as it went over the wire.
+// A request is a request of a tab as sent over the network.
 type request struct {
-	method, url string // the URL with its fragment, which stays in the browser
+	method, url string // the URL includes the fragment, which the browser does not send
 	body        string
-	status      int         // 0 while there is no answer
+	status      int         // 0 while there is no response
 	header      http.Header // with cookies
-	answer      http.Header // with the cookies that it sets
+	answer      http.Header // headers of the response, including cookies
 }
 
 func (r request) String() string { return fmt.Sprintf("%s %s: %d", r.method, r.url, r.status) }
 
-// traffic is the requests of a tab so far.
+// traffic holds the requests of a tab so far.
 type traffic struct {
 	mu   sync.Mutex
 	list []*hop
 	byID map[network.RequestID]*exchange
 }
 
-// A hop is a request before redirection, or after it.
+// A hop is a request before or after a redirect.
 type hop struct {
 	request
 	id       network.RequestID
 	of       *exchange
 	index    int
-	bodiless bool // the event has not the body
+	bodiless bool // the event does not contain the body
 }
 
-// An exchange is the hops that share a number. What goes over the wire comes in
-// events of its own, which may be earlier than the others and tell only which
-// exchange they are of; but those of the hops are in order.
+// An exchange is the hops with the same request ID. The headers that are sent come in separate
+// events, which may be earlier than the others and have only the ID of the exchange. The events
+// of its hops are in order.
 type exchange struct {
 	hops           []*hop
 	sent, received []network.Headers
@@ -98,7 +98,7 @@ func sent(r *network.Request) request {
 	return request{method: r.Method, url: r.URL + r.URLFragment, header: header(r.Headers), body: body.String()}
 }
 
-// header takes several values of one name apart.
+// header splits several values of one name.
 func header(headers network.Headers) http.Header {
 	h := http.Header{}
 	for name, value := range headers {
@@ -109,7 +109,7 @@ func header(headers network.Headers) http.Header {
 	return h
 }
 
-// requests returns what the tab has asked for so far, in order.
+// requests returns the requests of the tab so far, in order.
 func (tab *tab) requests(t testing.TB) []request {
 	t.Helper()
 	tab.settle(t)
@@ -163,7 +163,7 @@ func TestRequests(t *testing.T) {
 		t.Errorf("got %v, %v, %v, want a redirect that has a cookie and sets one", r, r.header, r.answer)
 	}
 	if r := requests["arrived"]; r.status != 404 || r.header.Get("Cookie") != "c1=value; c2=value" {
-		t.Errorf("got %v, %v, want what it leads to", r, r.header)
+		t.Errorf("got %v, %v, want the target of the redirect", r, r.header)
 	}
 	r := requests["data.json?q=1#part"]
 	if r.method != "POST" || r.status != 200 || r.header.Get("Authorization") != "Bearer one" {
