@@ -10,11 +10,11 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// reading are the calls that only read.
+// reading are the names of calls that only read.
 var reading = map[string]bool{"Lookup": true, "Get": true, "List": true, "Count": true}
 
-// callEach makes one call of each method, on the records of someKeys, and
-// returns the errors by the methods' names.
+// callEach calls each method once, with the records of someKeys, and returns the errors by the
+// methods' names.
 func callEach(ctx context.Context, s store.Store) map[string]error {
 	errs := map[string]error{}
 	for name, call := range calls {
@@ -23,7 +23,7 @@ func callEach(ctx context.Context, s store.Store) map[string]error {
 	return errs
 }
 
-// calls can be made in any order, once each.
+// calls can each be made once, in any order.
 var calls = map[string]func(context.Context, store.Store) error{
 	"Insert": func(ctx context.Context, s store.Store) error { return s.Insert(ctx, record("o", "k4"), 50) },
 	"Lookup": func(ctx context.Context, s store.Store) error {
@@ -64,7 +64,7 @@ var calls = map[string]func(context.Context, store.Store) error{
 	},
 }
 
-// allFail fails unless each call is an outage whose error has the text.
+// allFail fails the test unless each call is an outage whose error contains cause.
 func allFail(t testing.TB, errs map[string]error, cause string) {
 	t.Helper()
 	for call, err := range errs {
@@ -75,7 +75,7 @@ func allFail(t testing.TB, errs map[string]error, cause string) {
 	}
 }
 
-// writesFail is the same for a store that can still be read.
+// writesFail is allFail for a store that can still be read.
 func writesFail(t testing.TB, errs map[string]error, cause string) {
 	t.Helper()
 	for call := range reading {
@@ -87,7 +87,7 @@ func writesFail(t testing.TB, errs map[string]error, cause string) {
 	allFail(t, errs, cause)
 }
 
-// someKeys are what a store has before something goes wrong.
+// someKeys inserts and returns the records that a store has before a fault.
 func someKeys(t testing.TB, s store.Store) (had map[string]store.Record) {
 	t.Helper()
 	had = map[string]store.Record{}
@@ -99,20 +99,21 @@ func someKeys(t testing.TB, s store.Store) (had map[string]store.Record) {
 	return had
 }
 
-// recovered fails unless the store has what it had, and every call works again.
+// recovered fails the test unless the store has the same records as before, and every call works
+// again.
 func recovered(t *testing.T, s store.Store, had map[string]store.Record) {
 	t.Helper()
 	has := recordsOf(t, s, "o")
 	for id, r := range has {
-		r.LastUsedAt = time.Time{} // which may have been written meanwhile
+		r.LastUsedAt = time.Time{} // it may have been written meanwhile
 		has[id] = r
 	}
 	if !reflect.DeepEqual(has, had) {
-		t.Errorf("once the fault is gone the store has %+v, want %+v", has, had)
+		t.Errorf("after the fault the store has %+v, want %+v", has, had)
 	}
 	for call, err := range callEach(t.Context(), s) {
 		if err != nil {
-			t.Errorf("%s once the fault is gone: %v", call, err)
+			t.Errorf("%s after the fault: %v", call, err)
 		}
 	}
 }

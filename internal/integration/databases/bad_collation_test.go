@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// loosely makes owners and ids equal that are not, as a table made with another
-// tool's defaults would.
+// loosely makes different owners and IDs equal, as in a table that another tool created with its
+// default collation.
 var loosely = map[sqlstore.Dialect]string{
 	sqlstore.PostgreSQL: `CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 		ALTER TABLE keyhatch_keys ALTER owner TYPE text COLLATE loose, ALTER id TYPE text COLLATE loose;
@@ -25,7 +25,7 @@ var loosely = map[sqlstore.Dialect]string{
 func looseStore(t *testing.T, d database) store.Store {
 	t.Helper()
 	db := d.open(t)
-	if d.dialect == sqlstore.SQLite { // which alters no column
+	if d.dialect == sqlstore.SQLite { // which cannot alter a column
 		file, err := os.ReadFile("../../../store/sqlstore/schema/sqlite/1.sql")
 		if err != nil {
 			t.Fatal(err)
@@ -41,8 +41,7 @@ func looseStore(t *testing.T, d database) store.Store {
 	return s
 }
 
-// M-01: where the database takes two owners for one, neither sees nor ends the
-// other's keys.
+// M-01: if the database treats two owners as equal, neither can see or revoke the other's keys.
 func TestOwnersThatTheDatabaseTakesForOne(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -59,13 +58,13 @@ func TestOwnersThatTheDatabaseTakesForOne(t *testing.T) {
 				takesNothing(t, s, other)
 			}
 			if r, err := s.Get(t.Context(), "ann", "k1"); err != nil || !reflect.DeepEqual(r, kept) {
-				t.Errorf("ann's key is %+v, %v, want it as it was", r, err)
+				t.Errorf("ann's key is %+v, %v, want it unchanged", r, err)
 			}
 		})
 	}
 }
 
-// same fails unless the database does take each of the owners for ann.
+// same fails the test unless the database treats each of the owners as equal to ann.
 func same(t *testing.T, d database, s store.Store, others []string) {
 	t.Helper()
 	for _, other := range others {
@@ -97,7 +96,7 @@ func takesNothing(t *testing.T, s store.Store, other string) {
 	}
 }
 
-// An id is not another one that the database takes for it.
+// A different ID that the database treats as equal is not found.
 func TestIDsThatTheDatabaseTakesForOne(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -112,7 +111,7 @@ func TestIDsThatTheDatabaseTakesForOne(t *testing.T) {
 			_, _, revoke := s.Revoke(ctx, "ann", "K1", epoch, "taken")
 			allFail(t, map[string]error{"Get": get, "Update": update, "Rotate": rotate, "Revoke": revoke}, "collation")
 			if r, err := s.Get(ctx, "ann", "k1"); err != nil || !reflect.DeepEqual(r, kept) {
-				t.Errorf("k1 is %+v, %v, want it as it was", r, err)
+				t.Errorf("k1 is %+v, %v, want it unchanged", r, err)
 			}
 		})
 	}

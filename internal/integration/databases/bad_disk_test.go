@@ -17,8 +17,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// fillUp inserts records until there is no room for more, and makes room. What
-// was acknowledged is there all the time, and nothing else.
+// fillUp inserts records until the disk is full, and then makes room. The store must always have
+// exactly the acknowledged records.
 func fillUp(t *testing.T, s store.Store, had map[string]store.Record, cause string, makeRoom func()) {
 	t.Helper()
 	var acknowledged []store.Record
@@ -43,7 +43,7 @@ func fillUp(t *testing.T, s store.Store, had map[string]store.Record, cause stri
 	recovered(t, s, had)
 }
 
-// insertInTime tries again: MariaDB frees by and by what was dropped.
+// insertInTime retries, since MariaDB frees dropped tables with a delay.
 func insertInTime(t *testing.T, s store.Store, r store.Record) {
 	t.Helper()
 	giveUp := time.Now().Add(30 * time.Second)
@@ -53,13 +53,13 @@ func insertInTime(t *testing.T, s store.Store, r store.Record) {
 			return
 		}
 		if time.Now().After(giveUp) {
-			t.Fatalf("Insert once there is room: %v", err)
+			t.Fatalf("Insert after there is room: %v", err)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// large is a record that takes 8 KB, which do not compress.
+// large returns a record of 8 KB that cannot be compressed.
 func large(i int) store.Record {
 	r := record("full", fmt.Sprint("f", i))
 	var b strings.Builder
@@ -74,15 +74,15 @@ func held(t *testing.T, s store.Store, acknowledged []store.Record, refused stor
 	t.Helper()
 	for _, r := range acknowledged {
 		if got, err := s.Lookup(t.Context(), r.Digest); err != nil || !reflect.DeepEqual(got, r) {
-			t.Fatalf("%s was acknowledged, and is not there as it was: %v", r.ID, err)
+			t.Fatalf("%s was acknowledged, but is missing or changed: %v", r.ID, err)
 		}
 	}
 	if _, err := s.Lookup(t.Context(), refused.Digest); err == nil {
-		t.Errorf("%s was refused, and is there", refused.ID)
+		t.Errorf("%s was refused, but is stored", refused.ID)
 	}
 }
 
-// M-12: a revocation that finds no room says so, or else holds.
+// M-12: while the disk is full, a revocation returns an error or is stored.
 func revokeWhileFull(t *testing.T, s store.Store) {
 	t.Helper()
 	_, _, err := s.Revoke(t.Context(), "p", "p1", epoch, "leaked")
@@ -91,12 +91,11 @@ func revokeWhileFull(t *testing.T, s store.Store) {
 	}
 	r, get := s.Get(t.Context(), "p", "p1")
 	if get != nil || r.RevokedAt.IsZero() != (err != nil) {
-		t.Errorf("Revoke answers %v, and then the record is %+v, %v", err, r, get)
+		t.Errorf("Revoke returned %v, but the record is %+v, %v", err, r, get)
 	}
 }
 
-// smallDisk is a file system of two megabytes, and a function that makes it
-// larger.
+// smallDisk returns a file system of two megabytes, and a function that enlarges it.
 func smallDisk(t *testing.T) (folder string, grow func()) {
 	t.Helper()
 	folder = filepath.Join(t.TempDir(), "disk")
@@ -104,7 +103,7 @@ func smallDisk(t *testing.T) (folder string, grow func()) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder).CombinedOutput(); err != nil {
-		t.Skipf("no right to mount a file system: %s", out)
+		t.Skipf("no permission to mount a file system: %s", out)
 	}
 	t.Cleanup(func() { command(t, "umount", folder) })
 	return folder, func() { command(t, "mount", "-o", "remount,size=64m", folder) }
@@ -137,9 +136,8 @@ func TestSQLiteDiskFull(t *testing.T) {
 	})
 }
 
-// diskFullPostgres has the tables on a disk of their own, as a tablespace may
-// be. The server's log of writes is elsewhere: without room for that one the
-// server goes down, which is another test.
+// diskFullPostgres puts the tables on a small disk, as a tablespace. The write-ahead log is on
+// another disk: without room for it the server stops, which another test covers.
 func diskFullPostgres(t *testing.T, p *private) {
 	folder, grow := smallDisk(t)
 	data := ask[string](t, p.admin, "SHOW data_directory")

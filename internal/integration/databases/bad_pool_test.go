@@ -41,8 +41,7 @@ func TestPoolIsExhausted(t *testing.T) {
 	}
 }
 
-// Invariant 9: a call that waits in vain for a connection while others are served was
-// not made.
+// Invariant 9: a call that gets no connection while other calls succeed returns ErrBusy.
 func TestBusyPoolIsNoOutage(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -57,22 +56,22 @@ func TestBusyPoolIsNoOutage(t *testing.T) {
 				var err error
 				for began := time.Now(); !errors.Is(err, store.ErrBusy); {
 					if time.Since(began) > 20*time.Second {
-						t.Fatalf("%s beside a busy pool: got %v, want ErrBusy", name, err)
+						t.Fatalf("%s with a busy pool: got %v, want ErrBusy", name, err)
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 					err = call(ctx, s)
 					cancel()
 				}
 				if !errors.Is(err, context.DeadlineExceeded) || isSentinel(err) {
-					t.Errorf("%s beside a busy pool: got %v, want the context's error as well", name, err)
+					t.Errorf("%s with a busy pool: got %v, want the context's error as well", name, err)
 				}
 			}
 		})
 	}
 }
 
-// keepBusy uses all connections of the pool until the test ends: for look-ups, and in
-// between for something that takes longer.
+// keepBusy uses all connections of the pool until the test ends, for look-ups and for slower
+// statements.
 func keepBusy(t *testing.T, db *sql.DB, s store.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var others sync.WaitGroup
@@ -112,8 +111,7 @@ func TestSlowStatementIsAnOutage(t *testing.T) {
 	}
 }
 
-// Invariant 9: calls of a server that hangs are an outage, those included that wait
-// for the connections of others.
+// Invariant 9: calls of a server that hangs are an outage, even those that wait for a connection.
 func TestHangingServerIsAnOutage(t *testing.T) {
 	t.Parallel()
 	locks := map[sqlstore.Dialect]string{
@@ -132,10 +130,10 @@ func TestHangingServerIsAnOutage(t *testing.T) {
 	}
 }
 
-// Invariant 9: a server that cannot be connected to is an outage.
+// Invariant 9: a server that does not complete connections is an outage.
 func TestUnreachableServerIsAnOutage(t *testing.T) {
 	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // it accepts, and says nothing
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it accepts connections and sends nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +153,8 @@ func TestUnreachableServerIsAnOutage(t *testing.T) {
 	}
 }
 
-// allHang fails unless look-ups, more than there are connections, end in an outage.
+// allHang makes more look-ups than there are connections, and fails the test unless all are
+// outages.
 func allHang(t *testing.T, s store.Store) {
 	t.Helper()
 	var lookups sync.WaitGroup

@@ -10,8 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// a read whose connection breaks off halfway is a failure. Half of the rows are
-// never taken for all of them.
+// a read whose connection breaks is an outage. It never returns only some of the rows.
 func TestReadThatBreaksOff(t *testing.T) {
 	for _, server := range proxied {
 		t.Run(server.name, func(t *testing.T) {
@@ -20,7 +19,7 @@ func TestReadThatBreaksOff(t *testing.T) {
 			direct := sqlStore(t, server.dialect, openDB(t, server.driver, dsn))
 			for i := range 12 {
 				r := record("o", fmt.Sprint("k", i))
-				r.Metadata = map[string]string{"long": strings.Repeat("x", 20<<10)} // together more than the driver reads at once
+				r.Metadata = map[string]string{"long": strings.Repeat("x", 20<<10)} // all of them are more than the driver reads at once
 				insert(t, direct, r)
 			}
 			p, dsn := startProxy(t, dsn)
@@ -28,7 +27,7 @@ func TestReadThatBreaksOff(t *testing.T) {
 			if page, err := through.List(t.Context(), store.Query{Owner: "o"}); err != nil || len(page.Records) != 12 {
 				t.Fatalf("before: got %d records, %v", len(page.Records), err)
 			}
-			var left atomic.Int64 // how many bytes of the server still pass
+			var left atomic.Int64 // how many bytes of the server are still forwarded
 			left.Store(100 << 10)
 			p.Intercept(func(x testkit.Piece) bool {
 				return x.ToServer || left.Load() <= 0 || left.Add(-int64(len(x.Bytes))) > 0
@@ -38,7 +37,7 @@ func TestReadThatBreaksOff(t *testing.T) {
 				t.Errorf("got %d of 12 records and no error", len(page.Records))
 			}
 			if left.Load() > 0 {
-				t.Error("no connection was broken off")
+				t.Error("no connection was cut")
 			}
 			if page, err := through.List(t.Context(), store.Query{Owner: "o"}); err != nil || len(page.Records) != 12 {
 				t.Errorf("afterwards: got %d records, %v", len(page.Records), err)

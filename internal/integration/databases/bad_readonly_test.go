@@ -6,7 +6,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// A database that cannot be written to can still be read, and so admits keys.
+// If a database is read-only, keys are still accepted.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	with := func(params string) func(string) string { return func(dsn string) string { return dsn + params } }

@@ -13,30 +13,29 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A private server is one that a test may harm.
+// A private server is a server that a test may disturb.
 type private struct {
 	database
 	*testkit.Server
 	admin *sql.DB
 
-	refused string // what a server says that has too many connections
+	refused string // the server's error for too many connections
 	holds   []hold
 
-	diskFull, readOnly func(*testing.T, *private) // nil: tested elsewhere
-	waiting            string                     // asks for a connection that waits for a lock
-	kill               string                     // ends it
+	diskFull, readOnly func(*testing.T, *private) // nil if tested elsewhere
+	waiting            string                     // query for a connection that waits for a lock
+	kill               string                     // statement that ends the connection
 
-	// pause is between two such questions. InnoDB looks again only when nobody
-	// has asked for a tenth of a second.
+	// pause is the time between two of these queries. InnoDB updates the result only
+	// if there was no query for 100 ms.
 	pause time.Duration
 }
 
-// A hold is a statement that has others wait until its transaction ends, and a
-// call that is one of them.
+// A hold is a statement for whose transaction other statements must wait, and a call that
+// waits.
 type hold struct{ statement, release, call string }
 
-// usual are settings for few connections and little space, so that they can be
-// used up.
+// usual are settings for few connections and little space, so that tests can use them up.
 var (
 	usualPostgres = []string{"max_connections=20", "max_wal_senders=0"}
 	usualMySQL    = []string{"max-connections=15", "innodb-file-per-table=OFF", "innodb-data-file-path=ibdata1:12M:autoextend:max:24M"}
@@ -46,7 +45,7 @@ func privatePostgres(t *testing.T) *private {
 	t.Helper()
 	s := testkit.StartPostgreSQL(t, usualPostgres...)
 	admin := openDB(t, "pgx", s.DSN())
-	admin.SetMaxIdleConns(0) // those of a dead server
+	admin.SetMaxIdleConns(0) // idle connections of a dead server would fail
 	return &private{
 		database: databases[1], Server: s, admin: admin,
 		refused: "too many clients", diskFull: diskFullPostgres, readOnly: standbyPostgres,
@@ -65,7 +64,7 @@ func privateMySQL(t *testing.T) *private {
 	t.Helper()
 	s := testkit.StartMySQL(t, usualMySQL...)
 	admin := openDB(t, "mysql", s.DSN())
-	admin.SetMaxIdleConns(0) // those of a dead server
+	admin.SetMaxIdleConns(0) // idle connections of a dead server would fail
 	execute(t, admin, "CREATE DATABASE keys_of_test")
 	return &private{
 		database: databases[2], Server: s, admin: admin,
@@ -82,7 +81,7 @@ func privateMySQL(t *testing.T) *private {
 	}
 }
 
-// name is the data source name of the one database that the server has.
+// name returns the data source name of the server's only database.
 func (p *private) name() string {
 	if p.dialect == sqlstore.PostgreSQL {
 		return p.DSN()
@@ -92,7 +91,7 @@ func (p *private) name() string {
 	return config.FormatDSN()
 }
 
-// Each server is harmed in one way after another, and gets over it each time.
+// Each server has one fault after another, and the store recovers from each.
 func TestServersInTrouble(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(*testing.T) *private{"PostgreSQL": privatePostgres, "MariaDB": privateMySQL} {
@@ -115,7 +114,7 @@ func TestServersInTrouble(t *testing.T) {
 	}
 }
 
-// store is a Store of some keys on the server, in tables of its own.
+// store returns a Store with some keys on the server, in new tables.
 func (p *private) store(t *testing.T, db *sql.DB) (store.Store, map[string]store.Record) {
 	t.Helper()
 	s := migrated(t, p.dialect, db, nil)
@@ -125,21 +124,20 @@ func (p *private) store(t *testing.T, db *sql.DB) (store.Store, map[string]store
 	return s, someKeys(t, s)
 }
 
-// a call whose connection ends while it waits is an outage, and has done
-// nothing.
+// a call whose connection ends while it waits is an outage, and changes nothing.
 func connectionsKilled(t *testing.T, p *private) {
 	s, had := p.store(t, openDB(t, p.driver, p.name()))
 	for _, h := range p.holds {
 		end := p.hold(t, h)
 		done := p.begin(t, s, h.call)
-		for over := false; !over; { // a driver may try a read again
+		for over := false; !over; { // a driver may retry a read
 			select {
 			case err := <-done:
 				outage(t, err, h.call+" whose connection was killed")
 				over = true
 			case <-time.After(p.pause):
 				if id := p.waits(t); id != 0 {
-					p.admin.Exec(fmt.Sprintf(p.kill, id)) // it may have gone by itself
+					p.admin.Exec(fmt.Sprintf(p.kill, id)) // the connection may already have ended
 				}
 			}
 		}
@@ -148,7 +146,7 @@ func connectionsKilled(t *testing.T, p *private) {
 	recovered(t, s, had)
 }
 
-// the same with a server that dies.
+// the same if the server dies.
 func serverKilled(t *testing.T, p *private) {
 	s, had := p.store(t, openDB(t, p.driver, p.name()))
 	for _, h := range p.holds {
@@ -166,7 +164,7 @@ func serverKilled(t *testing.T, p *private) {
 	recovered(t, s, had)
 }
 
-// hold makes others wait until end is called.
+// hold makes other statements wait until end is called.
 func (p *private) hold(t *testing.T, h hold) (end func()) {
 	t.Helper()
 	conn, err := openDB(t, p.driver, p.name()).Conn(t.Context()) // a new connection
@@ -181,14 +179,14 @@ func (p *private) hold(t *testing.T, h hold) (end func()) {
 	return func() {
 		for _, statement := range []string{h.release, "ROLLBACK"} {
 			if statement != "" {
-				conn.ExecContext(context.WithoutCancel(t.Context()), statement) // it may be dead
+				conn.ExecContext(context.WithoutCancel(t.Context()), statement) // the connection may be dead
 			}
 		}
 		conn.Close()
 	}
 }
 
-// begin makes a call beside the test, which must end soon.
+// begin makes a call in a goroutine. The call must end soon.
 func (p *private) begin(t *testing.T, s store.Store, call string) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -198,7 +196,7 @@ func (p *private) begin(t *testing.T, s store.Store, call string) <-chan error {
 	return done
 }
 
-// waits is the connection that waits for a lock, or 0.
+// waits returns the connection that waits for a lock, or 0.
 func (p *private) waits(t *testing.T) (id int64) {
 	t.Helper()
 	if err := p.admin.QueryRowContext(t.Context(), p.waiting).Scan(&id); err != nil && err != sql.ErrNoRows {
@@ -229,7 +227,7 @@ func tooManyConnections(t *testing.T, p *private) {
 		conn.Close()
 	}
 	others.Close()
-	db.SetMaxIdleConns(1) // keeps the first one that the server, a moment later, has room for
+	db.SetMaxIdleConns(1) // keeps the first connection that the server accepts again
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		if err = db.PingContext(t.Context()); err == nil {
 			break
@@ -245,7 +243,7 @@ func tooManyConnections(t *testing.T, p *private) {
 func standbyPostgres(t *testing.T, p *private) {
 	db := openDB(t, p.driver, p.name())
 	s, had := p.store(t, db)
-	db.SetMaxIdleConns(0) // those of the server that is restarted
+	db.SetMaxIdleConns(0) // idle connections of the restarted server would fail
 	p.Standby()
 	errs := callEach(t.Context(), s)
 	for _, read := range []string{"Lookup", "Get", "List", "Count"} {
@@ -269,9 +267,9 @@ func readsElsewhere(t *testing.T, p *private) {
 	allFail(t, map[string]error{"Migrate": err}, "Options.Reads leads to another")
 }
 
-// readOnlyMySQL forbids writes to all but administrators, as on a replica.
+// readOnlyMySQL forbids writes except by administrators, as on a replica.
 //
-// it may lag behind then, so reads fail too.
+// a replica may lag behind, so reads fail too.
 func readOnlyMySQL(t *testing.T, p *private) {
 	_, had := p.store(t, openDB(t, p.driver, p.name()))
 	execute(t, p.admin, "CREATE USER clerk@localhost")

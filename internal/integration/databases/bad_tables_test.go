@@ -13,13 +13,13 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A tableFault is what somebody does to the tables while a Store is at work,
-// and how he undoes it. The causes are texts of errors, in the order of
-// databases; no cause: there is no such fault.
+// A tableFault changes the tables of a running Store and undoes the change. The causes are texts
+// of errors, in the order of databases. An empty cause means that the database has no such
+// fault.
 type tableFault struct {
 	name, spoil, mend string
 	causes            [3]string
-	reads             bool // still work
+	reads             bool // reads still work
 }
 
 var tableFaults = []tableFault{
@@ -31,8 +31,7 @@ var tableFaults = []tableFault{
 		[3]string{"revoked_at", "revoked_at", "revoked_at"}, false},
 }
 
-// tables that are not as they should be are an outage, and what was in
-// them is there when they are.
+// wrong tables are an outage, and no record is lost when they are restored.
 func TestTablesGoneWhileOpen(t *testing.T) {
 	t.Parallel()
 	for i, d := range databases {
@@ -44,11 +43,11 @@ func TestTablesGoneWhileOpen(t *testing.T) {
 				db := d.open(t)
 				s := sqlStore(t, d.dialect, db)
 				had := someKeys(t, s)
-				callLookup(t, s) // which may prepare it
+				callLookup(t, s) // which may prepare the statement
 				execute(t, db, f.spoil)
 				if f.reads {
 					errs := callEach(t.Context(), s)
-					delete(errs, "Touch") // it asks nothing of owners
+					delete(errs, "Touch") // it does not use owners
 					writesFail(t, errs, f.causes[i])
 				} else {
 					allFail(t, callEach(t.Context(), s), f.causes[i])
@@ -67,7 +66,7 @@ func callLookup(t testing.TB, s store.Store) {
 	}
 }
 
-// Nothing was migrated.
+// Migrate was not called.
 func TestTablesNeverMade(t *testing.T) {
 	t.Parallel()
 	for i, d := range databases {
@@ -79,7 +78,7 @@ func TestTablesNeverMade(t *testing.T) {
 	}
 }
 
-// A table of the host's that has our name is not taken for ours.
+// Migrate refuses a table of the host with our name.
 func TestTableOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -90,7 +89,7 @@ func TestTableOfAnotherKind(t *testing.T) {
 			err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
 			outage(t, err, "Migrate")
 			if err != nil && !strings.Contains(err.Error(), "keyhatch_keys") {
-				t.Errorf("Migrate does not tell which table is wrong: %v", err)
+				t.Errorf("the error of Migrate does not name the wrong table: %v", err)
 			}
 			if door := ask[string](t, db, "SELECT door FROM keyhatch_keys WHERE id = 1"); door != "front" {
 				t.Errorf("the host's row has become %q", door)
@@ -110,7 +109,7 @@ func TestVersionMissing(t *testing.T) {
 				had := someKeys(t, s)
 				execute(t, db, spoil)
 				err := s.Migrate(t.Context())
-				switch { // what MySQL has begun it completes
+				switch { // MySQL completes an interrupted migration
 				case d.dialect == sqlstore.MySQL && err != nil:
 					t.Errorf("Migrate: %v", err)
 				case d.dialect != sqlstore.MySQL && (err == nil || !strings.Contains(err.Error(), "from schema version 0 to 1")):
@@ -122,15 +121,15 @@ func TestVersionMissing(t *testing.T) {
 	}
 }
 
-// A digest of another length than a SHA-256 is kept out by the schema, and is an
-// outage where the schema was weakened.
+// The schema refuses a digest of another length than a SHA-256. If the schema was weakened, such
+// a digest is an outage.
 func TestDigestsOfOtherLengths(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			db := d.open(t)
-			if d.dialect == sqlstore.MySQL { // it would cut off what is too long
+			if d.dialect == sqlstore.MySQL { // otherwise it truncates long values
 				db.SetMaxOpenConns(1)
 				execute(t, db, "SET SESSION sql_mode = ''")
 			}
@@ -139,9 +138,9 @@ func TestDigestsOfOtherLengths(t *testing.T) {
 			set := d.text("UPDATE keyhatch_keys SET digest = ? WHERE id = 'k1'")
 			for _, n := range []int{0, 1, 31, 33, 64} {
 				if _, err := db.ExecContext(t.Context(), set, make([]byte, n)); err == nil && n < 32 {
-					t.Errorf("the schema lets a digest of %d bytes in", n)
+					t.Errorf("the schema accepts a digest of %d bytes", n)
 				} else if length := ask[int](t, db, "SELECT MAX("+lengths[d.dialect]+") FROM keyhatch_keys"); length != 32 {
-					t.Errorf("the schema lets a digest of %d bytes in, which is %d", n, length)
+					t.Errorf("the schema accepts a digest of %d bytes, which is %d", n, length)
 				}
 			}
 		})
@@ -187,7 +186,7 @@ func TestShortDigestIsAnOutage(t *testing.T) {
 	}
 }
 
-// H-14: through the Manager an outage is 503, and no reason to throw a key away.
+// H-14: with a Manager an outage is 503, so that no client discards its key.
 func TestOutageIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -199,7 +198,7 @@ func TestOutageIsNoRefusal(t *testing.T) {
 				t.Fatal(err)
 			}
 			execute(t, db, tableFaults[0].spoil)
-			fresh, _ := apikey.New(s, nil) // one that has not seen the token
+			fresh, _ := apikey.New(s, nil) // a Manager that has not cached the token
 			t.Cleanup(func() { fresh.Close(t.Context()) })
 			_, err := fresh.Validate(t.Context(), token)
 			if !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrUnauthenticated) {
@@ -210,7 +209,7 @@ func TestOutageIsNoRefusal(t *testing.T) {
 			}
 			execute(t, db, tableFaults[0].mend)
 			if _, err := fresh.Validate(t.Context(), token); err != nil {
-				t.Errorf("Validate once the tables are back: %v", err)
+				t.Errorf("Validate after the tables are restored: %v", err)
 			}
 		})
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// kept fails unless the store keeps the record as it is, or refuses it for a
-// cause and keeps nothing of it. No cause: it must keep it.
+// kept fails the test unless the store stores the record unchanged or, if cause is not empty,
+// refuses it with that cause and stores nothing.
 func kept(t testing.TB, s store.Store, r store.Record, cause string) {
 	t.Helper()
 	err := s.Insert(t.Context(), r, -1)
@@ -28,11 +28,11 @@ func kept(t testing.TB, s store.Store, r store.Record, cause string) {
 		t.Errorf("the error does not name its cause: got %v, want %q in it", err, cause)
 	}
 	if !errors.Is(lookup, store.ErrNotFound) {
-		t.Errorf("what was refused is there: %+v, %v", got, lookup)
+		t.Errorf("a refused record is stored: %+v, %v", got, lookup)
 	}
 }
 
-// places are where a record has text.
+// places are the fields of a record with text.
 var places = map[string]func(*store.Record, string){
 	"id":       func(r *store.Record, text string) { r.ID = text },
 	"owner":    func(r *store.Record, text string) { r.Owner = text },
@@ -42,7 +42,7 @@ var places = map[string]func(*store.Record, string){
 	"metadata": func(r *store.Record, text string) { r.Metadata = map[string]string{text: text} },
 }
 
-// NUL is a letter like any other, but to PostgreSQL, which refuses it.
+// NUL is stored like any character, except by PostgreSQL, which refuses it.
 func TestNUL(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -52,20 +52,20 @@ func TestNUL(t *testing.T) {
 				r := record("o", place)
 				put(&r, "before\x00after")
 				cause := ""
-				if d.dialect == sqlstore.PostgreSQL && place != "scopes" && place != "metadata" { // where JSON spells it out
+				if d.dialect == sqlstore.PostgreSQL && place != "scopes" && place != "metadata" { // JSON escapes it there
 					cause = "0x00"
 				}
 				kept(t, s, r, cause)
 			}
 			if n := stored(t, s, "before"); n != 0 {
-				t.Errorf("an owner before the NUL has %d keys of the whole one", n)
+				t.Errorf("the owner before the NUL has %d keys of the whole owner", n)
 			}
 		})
 	}
 }
 
-// in a database whose encoding has no place for some texts, a key with one
-// of them could never be written, so Migrate refuses it. SQL_ASCII means bytes.
+// Migrate refuses an encoding that cannot represent some texts, since keys with such texts
+// could not be written. SQL_ASCII is accepted, since it means bytes.
 func TestDatabaseEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []string{"LATIN1", "EUC_JP"} {
@@ -103,7 +103,7 @@ func TestDatabaseEncodings(t *testing.T) {
 	})
 }
 
-// encodedDSN names a new database of this encoding.
+// encodedDSN returns the data source name of a new database with the encoding.
 func encodedDSN(t *testing.T, encoding string) string {
 	t.Helper()
 	server, name := testkit.UsePostgreSQL(t), testkit.NewName()

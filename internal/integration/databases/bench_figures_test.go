@@ -13,16 +13,15 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A figure is how long calls of one kind took.
+// A figure holds the durations of calls of one kind.
 type figure struct {
 	name string
 	call func(i int) error
 	took []time.Duration
 }
 
-// takeTurns makes call i of each kind, so that a busy machine slows down all of
-// them. They begin in another order each time, since what one has read is near
-// for the next.
+// takeTurns makes call i of each kind, so that a busy machine slows down all kinds. The order
+// changes each time, since a call may find the data of the previous one in a cache.
 func takeTurns(t testing.TB, i int, figures ...*figure) {
 	t.Helper()
 	for n := range figures {
@@ -45,8 +44,7 @@ func (f *figure) total() (sum time.Duration) {
 	return sum
 }
 
-// reportTimes tells the percentiles of each, and how many times the first one
-// takes what each of the others takes.
+// reportTimes reports the percentiles of each figure, and the ratio of the first to each other.
 func reportTimes(b *testing.B, figures ...*figure) {
 	b.Helper()
 	for _, f := range figures {
@@ -57,18 +55,18 @@ func reportTimes(b *testing.B, figures ...*figure) {
 	for _, f := range figures[1:] {
 		b.ReportMetric(times(figures[0].percentile(50), f.percentile(50)), "times-"+f.name)
 	}
-	b.ReportMetric(0, "ns/op") // of all of them together
+	b.ReportMetric(0, "ns/op") // the time of all kinds together has no meaning
 }
 
 func micro(d time.Duration) float64            { return float64(d.Nanoseconds()) / 1e3 }
 func times(d, floor time.Duration) float64     { return float64(d) / float64(floor) }
 func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
-// The servers that the tests start do not wait for the disk, so that the figures
-// are of what calls cost besides. SQLite does.
+// The servers that the tests start do not wait for the disk, so the figures do not include it.
+// Those of SQLite do.
 const benchRows = 100_000
 
-// filled is a Store on a table of many rows.
+// filled returns a Store on a table of many rows.
 func filled(b *testing.B, d database) (*sqlstore.Store, *sql.DB) {
 	b.Helper()
 	db := d.open(b)
@@ -103,7 +101,7 @@ func (r *plainRow) scanAll(rows *sql.Rows) error {
 	return rows.Err()
 }
 
-// text is a statement with the placeholders of the database.
+// text returns a statement with the placeholders of the database.
 func (d database) text(statement string) string {
 	if d.dialect != sqlstore.PostgreSQL {
 		return statement
@@ -128,7 +126,7 @@ func (d database) prepare(t testing.TB, db *sql.DB, statement string) *sql.Stmt 
 	return stmt
 }
 
-// storeLookup and bareLookup find a row of n, never the same one after another.
+// storeLookup and bareLookup look up one of n rows, each time another one.
 func storeLookup(ctx context.Context, s store.Store, n int) *figure {
 	return &figure{name: "store", call: func(i int) error {
 		_, err := s.Lookup(ctx, filledDigest(i*7919%n))

@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// Lookup beside what it is made of: the same statement, prepared, and its
-// columns in plain variables. On PostgreSQL also without database/sql.
+// BenchmarkLookup compares Lookup with the same prepared statement and plain variables, and on
+// PostgreSQL also with pgx without database/sql.
 func BenchmarkLookup(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -24,7 +24,7 @@ func BenchmarkLookup(b *testing.B) {
 				schema := ask[string](b, db, "SELECT current_schema()")
 				figures = append(figures, connLookup(b, testkit.SetParam(testkit.UsePostgreSQL(b), "search_path", schema), benchRows))
 			}
-			takeTurns(b, 0, figures...) // all connect and prepare
+			takeTurns(b, 0, figures...) // connects and prepares
 			for _, f := range figures {
 				f.took = nil
 			}
@@ -54,8 +54,8 @@ func connLookup(b *testing.B, dsn string, n int) *figure {
 	}}
 }
 
-// List of an owner with very many keys, and of one with a hundred, beside the
-// same statement.
+// BenchmarkList compares List of an owner with very many keys, and of one with a hundred, with
+// the same statement.
 func BenchmarkList(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -86,8 +86,8 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// The parts of an owner with ten thousand keys, all of them revoked but the five
-// that are the last in a list, beside a list of all.
+// BenchmarkListOfAPart compares filtered lists with a list of all keys, for an owner with ten
+// thousand keys. All but the five oldest are revoked.
 func BenchmarkListOfAPart(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {

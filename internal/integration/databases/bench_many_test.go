@@ -12,9 +12,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// R-20: calls for an owner with very many current or ended keys, beside a rotation for
-// an owner with one key. KEYHATCH_SOAK=1 has 100,000 current keys and 1,000,000 ended
-// ones. On an idle machine each call then takes less than 50 ms.
+// R-20: calls for an owner with very many current or ended keys, compared with a rotation for an
+// owner with one key. KEYHATCH_SOAK=1 has 100,000 current keys and 1,000,000 ended ones. On an
+// idle machine each call then takes less than 50 ms.
 func BenchmarkBesideManyKeys(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -54,7 +54,7 @@ func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first
 		states = `CASE WHEN i % 3 = 0 THEN 'next' ELSE '' END, CASE WHEN i % 3 < 2 THEN EPOCH + 1 END,
 			CASE WHEN i % 3 = 2 THEN EPOCH + 1 END`
 	}
-	const most = 100_000 // that a statement makes
+	const most = 100_000 // rows of one statement
 	for from := first; from < first+n; from += most {
 		text := `INSERT INTO keyhatch_keys (digest, id, owner, name, hint, created_by, scopes, metadata, revoke_reason,
 				created_at, replaced_by, expires_at, revoked_at)
@@ -71,11 +71,12 @@ func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first
 	}
 }
 
-// At call i it is so many days after the epoch, so that earlier grace periods have ended.
+// dayOf returns the time of call i, so many days after the epoch that earlier grace periods have
+// ended.
 func dayOf(i int) time.Time { return epoch.AddDate(0, 0, i+1) }
 
-// rotations are of a key, of its successor, and so on, each with a grace period at a
-// limit that leaves room for none more.
+// rotations rotates a key, then its successor, and so on, each with a grace period and with the
+// owner at the limit.
 func rotations(t testing.TB, s store.Store, owner, id string, limit int) *figure {
 	run := testkit.NewName()
 	return &figure{name: "rotate-" + owner, call: func(i int) error {

@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// Creates per second, by one and by sixteen at once, for owners of their own
-// and for one owner, beside the bare INSERT in rounds of the same number.
+// BenchmarkCreate measures creates per second, by one and by sixteen goroutines, for several
+// owners and for one, compared with bare INSERTs.
 func BenchmarkCreate(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -37,7 +37,7 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// Each round has owners of its own, so that none has many keys to count.
+// benchCreate uses new owners in each round, so that no owner has many keys to count.
 func benchCreate(b *testing.B, s store.Store, insert *sql.Stmt, n, owners int) {
 	ctx, prefix := b.Context(), testkit.NewName()
 	round := func(name string, create func(store.Record) error) *figure {
@@ -63,8 +63,7 @@ func benchCreate(b *testing.B, s store.Store, insert *sql.Stmt, n, owners int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// A batch of a thousand uses, beside one UPDATE of a thousand rows to the same
-// time.
+// BenchmarkTouch compares a batch of a thousand uses with one UPDATE of a thousand rows.
 func BenchmarkTouch(b *testing.B) {
 	const n = 1000
 	for _, d := range databases {
@@ -89,7 +88,7 @@ func BenchmarkTouch(b *testing.B) {
 	}
 }
 
-// usesOf are n uses of rows that are not the same from one i to the next.
+// usesOf returns n uses of rows that differ from one i to the next.
 func usesOf(i, n int) []store.Use {
 	us := make([]store.Use, n)
 	for k := range us {
@@ -99,8 +98,8 @@ func usesOf(i, n int) []store.Use {
 	return us
 }
 
-// An owner's refused key, with few dead ones and with twenty thousand: the
-// count reads no further than the limit.
+// BenchmarkCreateAtLimit measures a refused Insert of an owner with few ended keys, and with
+// twenty thousand. The count stops at the limit.
 func BenchmarkCreateAtLimit(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -117,7 +116,7 @@ func BenchmarkCreateAtLimit(b *testing.B) {
 	}
 }
 
-// refusal creates a key of an owner who has five.
+// refusal creates a key for an owner who has five.
 func refusal(ctx context.Context, s store.Store, owner string) *figure {
 	r := record(owner, "one more")
 	r.CreatedAt = epoch.AddDate(0, 0, 1)

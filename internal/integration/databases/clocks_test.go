@@ -15,9 +15,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// M-17, invariant 4: processes whose clocks are 2 s apart create, rotate, revoke and
-// change the keys of one owner at random, while keys expire. After every one of their
-// transactions at most the limit counts and at most twice as many keys work.
+// M-17, invariant 4: processes whose clocks differ by 2 s create, rotate, revoke and change the
+// keys of one owner at random, while keys expire. After each transaction, at most as many keys
+// as the limit count, and at most twice as many work.
 func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
@@ -52,14 +52,14 @@ func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 			}
 			t.Logf("%+v", made)
 			if made.created == 0 || made.rotated == 0 || made.ended == 0 || made.changed == 0 {
-				t.Errorf("some kind of transaction is missing: %+v", made)
+				t.Errorf("a kind of transaction is missing: %+v", made)
 			}
 		})
 	}
 }
 
-// M-17: the remedy in the package comment of sqlstore. By a clock a year ahead all keys
-// of an owner have expired, and still have for the others when it is right again.
+// M-17: the remedy in the package comment of sqlstore. After a write with a clock that is a year
+// ahead, all keys of the owner count as expired, until the remedy is applied.
 func TestClockAYearAhead(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -85,8 +85,8 @@ func TestClockAYearAhead(t *testing.T) {
 	}
 }
 
-// liveRole makes as many random calls as the line says, by a clock that is ahead by
-// the milliseconds that it says, and returns how many succeeded.
+// liveRole makes the number of random calls on the line, with a clock that is ahead by the
+// milliseconds on the line, and returns how many calls succeeded.
 func liveRole(ctx context.Context, s *sqlstore.Store, line string) (string, error) {
 	l := life{s: s}
 	var ahead, calls int
@@ -106,7 +106,7 @@ func liveRole(ctx context.Context, s *sqlstore.Store, line string) (string, erro
 	return fmt.Sprint(succeeded), nil
 }
 
-// A life is that of an owner's keys, as one process makes it.
+// A life makes one process's calls for an owner's keys.
 type life struct {
 	s     *sqlstore.Store
 	owner string
@@ -143,8 +143,7 @@ func (l life) call(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// soon is an end that has come by the clock of one process before it comes by that of
-// another one.
+// soon returns an expiry that has passed by the clock of one process, but not by another's.
 func soon(at time.Time) time.Time {
 	if rand.IntN(4) == 0 {
 		return at.AddDate(0, 0, 7)
@@ -152,9 +151,9 @@ func soon(at time.Time) time.Time {
 	return at.Add(1 + rand.N(6*time.Second)).Truncate(time.Microsecond)
 }
 
-// journals have the database write down every row that a transaction leaves, and
-// the latest instant of the owner before them. Transactions of one owner come one
-// after the other, so their rows are in the order of the commits.
+// journals make the database record every row that a transaction writes, and the owner's latest
+// time before it. Transactions of one owner are sequential, so their rows are in the order of
+// the commits.
 var journals = map[sqlstore.Dialect][]string{
 	sqlstore.SQLite: {
 		"CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, latest INTEGER, " + journalColumns("TEXT", "INTEGER") + ")",
@@ -190,11 +189,11 @@ const (
 		VALUES (NEW.owner, NEW.id, NEW.replaced_by, NEW.created_at, NEW.expires_at, NEW.disabled_at, NEW.revoked_at)`
 )
 
-// journalCounts are how many transactions of each kind were checked, and how many
-// more keys than the limit worked at most.
+// journalCounts hold how many transactions of each kind were checked, and the maximum number of
+// working keys above the limit.
 type journalCounts struct{ created, rotated, ended, changed, excess int }
 
-// check replays the owner's transactions, and returns how many there are.
+// check replays the owner's transactions and returns their number.
 func (c *journalCounts) check(t *testing.T, db *sql.DB, owner string, limit int) (transactions int) {
 	t.Helper()
 	s := committed{t: t, limit: limit, records: map[string]store.Record{}}
@@ -233,18 +232,18 @@ func instant(micros sql.NullInt64) (at time.Time) {
 	return at
 }
 
-// committed is what an owner's transactions have left so far.
+// committed is the state after some of an owner's transactions.
 type committed struct {
 	t       *testing.T
 	limit   int
 	records map[string]store.Record
-	at      time.Time      // the latest instant
-	written []store.Record // by the transaction at hand
+	at      time.Time      // the owner's latest time
+	written []store.Record // by the current transaction
 }
 
 func (s *committed) begin(latest time.Time) {
 	if latest.Before(s.at) {
-		s.t.Fatalf("the owner's latest instant goes back from %v to %v", s.at, latest)
+		s.t.Fatalf("the owner's latest time goes back from %v to %v", s.at, latest)
 	}
 	s.at = latest
 }
@@ -270,8 +269,8 @@ func (s *committed) commit(c *journalCounts) {
 	s.written = nil
 	nowCounted, nowWorking := s.counts()
 	c.excess = max(c.excess, nowWorking-s.limit)
-	// A rotation that ends the old key at once may leave one more, and then nothing
-	// can be created until they are fewer.
+	// A rotation that revokes the old key at once may leave one more key. Then no key can
+	// be created until there are fewer.
 	allowed := s.limit
 	if kind != &c.created {
 		allowed = max(allowed, counted)
@@ -280,12 +279,12 @@ func (s *committed) commit(c *journalCounts) {
 		allowed = max(allowed, counted+1)
 	}
 	if nowCounted > allowed || nowWorking > 2*s.limit || atOnce && nowWorking > working {
-		s.t.Errorf("with a limit of %d, of %d records that counted and %d keys that worked a transaction leaves %d and %d",
+		s.t.Errorf("with a limit of %d, a transaction changed %d counted records and %d working keys to %d and %d",
 			s.limit, counted, working, nowCounted, nowWorking)
 	}
 }
 
-// counts are the records that count and the keys that work at the latest instant.
+// counts returns how many records count, and how many keys work, at the latest time.
 func (s *committed) counts() (counted, working int) {
 	for _, r := range s.records {
 		successor, ok := s.records[r.ReplacedBy]

@@ -14,18 +14,18 @@ import (
 
 var proxied = []struct {
 	database
-	commit string // as a message of the protocol has it, unlike the "read committed" of a begin
+	commit string // text of the protocol message, different from the "read committed" of a begin
 }{
 	{servers[0], "commit\x00"},
 	{servers[1], "\x03commit"},
 }
 
-// A write is one of the calls that change records, on the record k1 of o.
+// A write is a call that changes records, with the record k1 of o.
 type write struct {
 	name string
 	call func(context.Context, store.Store) error
 
-	// happened reports whether the store holds all of it.
+	// happened reports whether the store has the whole change.
 	happened func(map[string]store.Record) bool
 }
 
@@ -62,7 +62,7 @@ var writes = []write{
 	}},
 }
 
-// a commit whose answer is lost succeeded, and the store finds that out.
+// a commit whose result is lost has succeeded, and the store detects that.
 func TestCommitWithoutAnAnswer(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		c := p.cutAnswer(commit)
@@ -71,15 +71,16 @@ func TestCommitWithoutAnAnswer(t *testing.T) {
 			t.Fatal("no commit was cut")
 		}
 		if err != nil {
-			t.Errorf("what the server has committed is reported as an error: %v", err)
+			t.Errorf("a committed write returned an error: %v", err)
 		}
 		if !w.happened(recordsOf(t, s, "o")) {
-			t.Errorf("%s is reported as done, and was not: %+v", w.name, recordsOf(t, s, "o"))
+			t.Errorf("%s returned no error, but was not made: %+v", w.name, recordsOf(t, s, "o"))
 		}
 	})
 }
 
-// a commit that does not arrive is an outage, and says what is known.
+// a commit that does not arrive is an outage, and the error says that the write may have
+// happened.
 func TestCommitThatDoesNotArrive(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		before := recordsOf(t, s, "o")
@@ -90,10 +91,10 @@ func TestCommitThatDoesNotArrive(t *testing.T) {
 		}
 		outage(t, err, w.name+" whose commit did not arrive")
 		if err != nil && !strings.Contains(err.Error(), "may have happened") {
-			t.Errorf("the error does not tell that the write may have happened: %v", err)
+			t.Errorf("the error does not say that the write may have happened: %v", err)
 		}
 		unchanged(t, s, before)
-		if err := w.call(t.Context(), s); err != nil { // nothing is left locked, either
+		if err := w.call(t.Context(), s); err != nil { // no lock remains
 			t.Errorf("%s again: %v", w.name, err)
 		}
 	})
@@ -112,18 +113,18 @@ func TestSilentServerHoldsNobody(t *testing.T) {
 		case err := <-ended:
 			outage(t, err, w.name+" that nobody answers")
 			if err == nil || !strings.Contains(err.Error(), "may have happened") {
-				t.Errorf("the error does not tell that the write may have happened: %v", err)
+				t.Errorf("the error does not say that the write may have happened: %v", err)
 			}
 		case <-time.After(15 * time.Second):
-			t.Fatal("the call goes on long after its context has ended")
+			t.Fatal("the call did not return after its context ended")
 		}
 		if !c.made.Load() {
-			t.Fatal("no commit was kept back")
+			t.Fatal("no commit was held")
 		}
 	})
 }
 
-// what breaks off before the commit has not happened.
+// a write that fails before its commit changes nothing.
 func TestStatementWithoutAnAnswer(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		before := recordsOf(t, s, "o")
@@ -151,10 +152,10 @@ func forEachWrite(t *testing.T, check func(t *testing.T, p proxy, commit string,
 	}
 }
 
-// whether makes an error of an answer that is not right.
+// whether returns err, or an error if the result is not right.
 func whether(err error, right bool) error {
 	if err == nil && !right {
-		return errors.New("the answer is not what was written")
+		return errors.New("the result differs from the write")
 	}
 	return err
 }
@@ -175,6 +176,6 @@ func recordsOf(t *testing.T, s store.Store, owner string) map[string]store.Recor
 func unchanged(t *testing.T, s store.Store, before map[string]store.Record) {
 	t.Helper()
 	if after := recordsOf(t, s, "o"); !reflect.DeepEqual(after, before) {
-		t.Errorf("what was reported as an outage left something: got %+v, want %+v", after, before)
+		t.Errorf("a write that returned an outage changed records: got %+v, want %+v", after, before)
 	}
 }

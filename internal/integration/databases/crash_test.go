@@ -27,8 +27,8 @@ func TestKilledProgramLosesNothing(t *testing.T) {
 	})
 }
 
-// a server that is killed loses nothing acknowledged, and the program
-// goes on when it is back.
+// a server that is killed loses nothing acknowledged, and the program continues when the
+// server is back.
 func TestKilledServerLosesNothing(t *testing.T) {
 	kills := testkit.Scale(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	})
 }
 
-// durablePostgres is a server of the test's own, which waits for the disk.
+// durablePostgres starts a server that waits for the disk.
 func durablePostgres(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
 	server := testkit.StartPostgreSQL(t)

@@ -10,11 +10,11 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// A database is one of those that sqlstore speaks to.
+// A database is one of the supported databases.
 type database struct {
 	name, driver string
 	dialect      sqlstore.Dialect
-	dsn          func(testing.TB) string // of an empty one, which goes with the test
+	dsn          func(testing.TB) string // of an empty database, which is dropped after the test
 }
 
 var databases = []database{
@@ -23,7 +23,7 @@ var databases = []database{
 	{"MariaDB", "mysql", sqlstore.MySQL, func(t testing.TB) string { return mysqlDSN(t, "") }},
 }
 
-// servers are those that are not a file.
+// servers are the databases that are not a file.
 var servers = databases[1:]
 
 // open returns a pool of connections to an empty database.
@@ -31,7 +31,7 @@ func (d database) open(t testing.TB) *sql.DB {
 	t.Helper()
 	db := openDB(t, d.driver, d.dsn(t))
 	if d.dialect == sqlstore.SQLite {
-		db.SetMaxOpenConns(1) // it has one writer
+		db.SetMaxOpenConns(1) // SQLite has one writer
 	}
 	return db
 }
@@ -41,7 +41,7 @@ func sqliteDSN(t testing.TB) string {
 	return "file:" + file + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(100)"
 }
 
-// sqlStore is a Store on db, with its tables made.
+// sqlStore returns a Store on db with its tables.
 func sqlStore(t testing.TB, d sqlstore.Dialect, db *sql.DB) *sqlstore.Store {
 	t.Helper()
 	return migrated(t, d, db, nil)
@@ -56,8 +56,8 @@ func migrated(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options)
 	return s
 }
 
-// newStore names the schema if the Options name none: Migrate creates no tables
-// by the search path while there are others in the database, those of other tests.
+// newStore names the schema if the Options name none. By the search path, Migrate would create no
+// tables while those of other tests are in the database.
 func newStore(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options) *sqlstore.Store {
 	t.Helper()
 	var opts sqlstore.Options

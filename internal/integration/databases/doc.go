@@ -1,4 +1,4 @@
-// Package databases holds tests of keyhatch's stores that need database servers and
-// their drivers: one behaviour on every database, limits under every isolation
-// level, plans, crashes, and figures.
+// Package databases tests keyhatch's stores with database servers and their drivers: equal
+// behaviour on every database, limits under every isolation level, query plans, crashes and
+// performance.
 package databases

@@ -14,13 +14,12 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// hiding is a way in which PostgreSQL hides rows of the table %[1]s from the user
-// %[2]s.
+// A hiding is a way in which PostgreSQL hides rows of the table %[1]s from the user %[2]s.
 type hiding struct {
 	name     string
 	owner    bool // the user owns the table
 	hide     []string
-	harmless bool // it hides nothing from this user
+	harmless bool // no rows are hidden from this user
 }
 
 var hidings = []hiding{
@@ -49,8 +48,8 @@ func (h hiding) undo(t *testing.T, admin *sql.DB, table, user string) {
 	execute(t, admin, "ALTER ROLE "+user+" NOBYPASSRLS")
 }
 
-// A tenant is a user of a PostgreSQL schema from whom rows can be hidden. The
-// tests' own user is a superuser, who sees all.
+// A tenant is a user of a PostgreSQL schema from whom rows can be hidden. The tests' own user is a
+// superuser, who sees all rows.
 type tenant struct {
 	admin, db    *sql.DB
 	name, schema string
@@ -73,8 +72,7 @@ func newTenant(t *testing.T, owner bool) tenant {
 	return tenant{admin, openDB(t, "pgx", worker), name, schema}
 }
 
-// row-level security that was there before the start is refused at the
-// start. What hides nothing is not.
+// Migrate refuses row-level security, unless it hides no rows from the user.
 func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	for _, h := range hidings {
@@ -105,8 +103,8 @@ func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
 	}
 }
 
-// row-level security that comes while a Store is at work makes every call
-// fail that reads. None returns "not found", an empty list or (0, nil).
+// if row-level security is enabled while a Store runs, every call that reads is an outage.
+// None returns "not found", an empty list or (0, nil).
 func TestRowLevelSecurityWhileOpen(t *testing.T) {
 	t.Parallel()
 	for _, h := range hidings {
@@ -128,12 +126,12 @@ func TestRowLevelSecurityWhileOpen(t *testing.T) {
 	}
 }
 
-// hidden fails unless every call that reads keys fails, for this cause.
+// hidden fails the test unless every call that reads keys is an outage with this cause.
 func hidden(t *testing.T, s store.Store, cause string) {
 	t.Helper()
 	errs := callEach(t.Context(), s)
-	delete(errs, "Touch")  // a use that is not noted harms nobody
-	delete(errs, "Insert") // the database itself refuses it, or it is kept
+	delete(errs, "Touch")  // a use may be lost
+	delete(errs, "Insert") // the database refuses or stores it
 	ctx := t.Context()
 	_, errs["Lookup of none"] = s.Lookup(ctx, record("o", "none").Digest)
 	_, errs["Get of none"] = s.Get(ctx, "o", "none")
@@ -147,8 +145,8 @@ func hidden(t *testing.T, s store.Store, cause string) {
 	allFail(t, errs, cause)
 }
 
-// the same for owners, whose rows are locked. The database itself refuses
-// to lock what it hides.
+// the same for owners, whose rows are locked. The database itself refuses to lock hidden
+// rows.
 func TestHiddenOwnersAreAnOutage(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t, false)
@@ -163,14 +161,14 @@ func TestHiddenOwnersAreAnOutage(t *testing.T) {
 	recovered(t, s, had)
 }
 
-// R-18, H-14: by HTTP a hidden key is 503, and no reason to throw it away.
+// R-18, H-14: a request with a hidden key gets 503, so that no client discards its key.
 func TestHiddenKeyIsNoVerdict(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t, false)
 	s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
 	_, token := manager(t, s)
 	hidings[0].apply(t, tn.admin, "keyhatch_keys", tn.name)
-	fresh, err := apikey.New(s, nil) // one that has not seen the token
+	fresh, err := apikey.New(s, nil) // a Manager that has not cached the token
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,8 +181,8 @@ func TestHiddenKeyIsNoVerdict(t *testing.T) {
 	}
 }
 
-// a view in a table's place may hide rows. It is refused at the start, and
-// an outage when it comes later. SQLite and MySQL have no other means to hide.
+// a view that replaces a table may hide rows. Migrate refuses it, and a later one is an
+// outage. SQLite and MySQL have no other way to hide rows.
 func TestViewInPlaceOfATable(t *testing.T) {
 	t.Parallel()
 	causes := map[sqlstore.Dialect]string{
@@ -198,7 +196,7 @@ func TestViewInPlaceOfATable(t *testing.T) {
 			callLookup(t, s)
 			execute(t, db, "ALTER TABLE keyhatch_keys RENAME TO elsewhere")
 			execute(t, db, "CREATE VIEW keyhatch_keys AS SELECT * FROM elsewhere WHERE id <> 'k2'")
-			if cause := causes[d.dialect]; cause != "" { // in a SQLite file, only writes notice
+			if cause := causes[d.dialect]; cause != "" { // with SQLite, only writes detect it
 				hidden(t, s, cause)
 			}
 			err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
@@ -211,9 +209,8 @@ func TestViewInPlaceOfATable(t *testing.T) {
 	}
 }
 
-// temporary tables of a connection do not take the tables' place. MySQL
-// looks there first even for a table whose database is named, so that the host
-// must not give one this name.
+// temporary tables of a connection do not replace the tables. MySQL uses a temporary table
+// even if the statement names the database, so the host must not create one with this name.
 func TestTemporaryTablesHideNothing(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases[:2] {
@@ -221,7 +218,7 @@ func TestTemporaryTablesHideNothing(t *testing.T) {
 			db := d.open(t)
 			db.SetMaxOpenConns(1)
 			s := newStore(t, d.dialect, db, &sqlstore.Options{})
-			if d.dialect == sqlstore.PostgreSQL { // with the schema found
+			if d.dialect == sqlstore.PostgreSQL { // with the schema that was found
 				s, _ = sqlstore.New(db, d.dialect, &sqlstore.Options{Table: uniqueTable(t, db)})
 			}
 			if err := s.Migrate(t.Context()); err != nil {
@@ -235,19 +232,19 @@ func TestTemporaryTablesHideNothing(t *testing.T) {
 	}
 }
 
-// tableNames find the table of the only Store in a database or schema.
+// tableNames are queries for the table of the only Store in a database or schema.
 var tableNames = map[sqlstore.Dialect]string{
 	sqlstore.SQLite:     "SELECT name FROM sqlite_schema WHERE name LIKE '%keys'",
 	sqlstore.PostgreSQL: "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'only%keys' AND relkind = 'r'",
 }
 
-// uniqueTable names a table that is in no other schema.
+// uniqueTable returns a table name that no other schema has.
 func uniqueTable(t *testing.T, _ *sql.DB) string {
 	t.Helper()
 	return "only_" + testkit.NewName() + "_keys"
 }
 
-// another search path leads to no other tables, and makes none.
+// with another search path, the Store uses the same tables and creates none.
 func TestSearchPath(t *testing.T) {
 	t.Parallel()
 	dsn, other := testkit.UseSchema(t), testkit.UseSchema(t)
@@ -276,11 +273,11 @@ func TestSearchPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := ask[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+testkit.GetParam(other, "search_path")+"'::regnamespace"); n != 0 {
-		t.Errorf("there are %d tables in the schema that comes first, want none", n)
+		t.Errorf("there are %d tables in the first schema, want none", n)
 	}
 	recovered(t, second, had)
 
-	// It changes on the connections of a Store at work, to a schema with tables.
+	// The search path of a running Store's connections changes to a schema with tables.
 	named := *o
 	named.Schema = testkit.GetParam(other, "search_path")
 	migrated(t, sqlstore.PostgreSQL, db, &named)
@@ -294,12 +291,11 @@ func TestSearchPath(t *testing.T) {
 	}
 }
 
-// a pool for reads that leads to another database, or to another file, is
-// refused: a replica returns what was so a while ago. TestServersInTrouble has
-// another server.
+// Migrate refuses a pool for reads of another database or file, since a replica returns old
+// rows. TestServersInTrouble tests another server.
 func TestReadsMustLeadToTheSameServer(t *testing.T) {
 	t.Parallel()
-	for _, d := range databases[:2] { // a server of MySQL is one place for all of its databases
+	for _, d := range databases[:2] { // for MySQL, all databases of a server are the same place
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
 			var o sqlstore.Options
@@ -317,7 +313,7 @@ func TestReadsMustLeadToTheSameServer(t *testing.T) {
 	}
 }
 
-// elsewhere is the data source name of another database or file.
+// elsewhere returns the data source name of another database or file.
 func elsewhere(t *testing.T, d database) string {
 	t.Helper()
 	if d.dialect == sqlstore.PostgreSQL {
@@ -326,7 +322,7 @@ func elsewhere(t *testing.T, d database) string {
 	return d.dsn(t)
 }
 
-// a session that cuts its lists short.
+// Migrate refuses a session that truncates lists.
 func TestMySQLSelectLimit(t *testing.T) {
 	t.Parallel()
 	dsn := mysqlDSN(t, "")
@@ -339,7 +335,7 @@ func TestMySQLSelectLimit(t *testing.T) {
 	recovered(t, s, had)
 }
 
-// a column whose charset has no place for some texts.
+// Migrate refuses a column whose character set cannot represent some texts.
 func TestMySQLCharsetOfAColumn(t *testing.T) {
 	t.Parallel()
 	db := mysqlDB(t, "")

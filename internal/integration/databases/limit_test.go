@@ -19,7 +19,7 @@ import (
 
 var isolations = []string{"READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"}
 
-// An isolated database has connections with a default of their own.
+// An isolated database has connections with another default isolation level.
 type isolated struct {
 	database
 	open func(t *testing.T, isolation string) *sql.DB
@@ -46,7 +46,7 @@ func isolatedMySQL(t *testing.T, isolation string) *sql.DB {
 	return db
 }
 
-// isolationVariable is called otherwise by MySQL 8 and by older MariaDB.
+// isolationVariable returns the variable's name, which differs between MySQL 8 and older MariaDB.
 func isolationVariable(t *testing.T) (name string) {
 	t.Helper()
 	var value string
@@ -87,8 +87,8 @@ func TestLimitHoldsAtEveryIsolation(t *testing.T) {
 	}
 }
 
-// create has n goroutines insert a record each, and counts those that were
-// admitted. The error is one that a limit does not explain.
+// create inserts a record in each of n goroutines and counts the successful ones. It returns an
+// error other than ErrLimit.
 func create(ctx context.Context, s store.Store, owner, prefix string, n, limit int) (admitted int64, err error) {
 	var successes atomic.Int64
 	var failed atomic.Pointer[error]
@@ -107,7 +107,7 @@ func create(ctx context.Context, s store.Store, owner, prefix string, n, limit i
 	return successes.Load(), err
 }
 
-// together makes n calls at once.
+// together makes n calls concurrently.
 func together(n int, call func(i int)) {
 	var wg sync.WaitGroup
 	begin := make(chan struct{})
@@ -132,14 +132,14 @@ func stored(t *testing.T, s store.Store, owner string) int {
 
 const processLimit = 25
 
-// createRole makes 200 records for the owner on the line.
+// createRole creates 200 records for the owner on the line.
 func createRole(ctx context.Context, s *sqlstore.Store, line string) (string, error) {
 	owner, prefix, _ := strings.Cut(line, " ")
 	admitted, err := create(ctx, s, owner, prefix, 200, processLimit)
 	return fmt.Sprint(admitted), err
 }
 
-// M-07: processes share no memory, only the database.
+// M-07: a limit is exact for several processes, which share only the database.
 func TestLimitHoldsAcrossProcesses(t *testing.T) {
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
@@ -178,8 +178,7 @@ func createInAll(t *testing.T, ps []*process, owner string) (admitted int) {
 	return admitted
 }
 
-// A store that counts first and inserts then shows that the tests above can
-// fail.
+// Control: the tests above detect a store that counts before it inserts.
 func TestLimitCountedBeforehandIsExceeded(t *testing.T) {
 	t.Parallel()
 	const limit = 5
@@ -189,13 +188,13 @@ func TestLimitCountedBeforehandIsExceeded(t *testing.T) {
 			broken.left.Store(limit + 1)
 			n, err := create(t.Context(), broken, "o", "k", 50, limit)
 			if err != nil || n <= limit {
-				t.Errorf("a count beforehand admits %d, %v: no test here could notice", n, err)
+				t.Errorf("a store that counts before it inserts admitted %d, %v, so the tests detect nothing", n, err)
 			}
 		})
 	}
 }
 
-// A hasty store has a few counts done before the first insert.
+// A hasty store makes several counts before the first insert.
 type hasty struct {
 	store.Store
 	left    atomic.Int64

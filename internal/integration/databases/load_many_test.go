@@ -13,12 +13,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// What ten million keys take, and what calls take among them. The figures are
-// for people to read; what fails is a wrong answer. A fifth of the keys belong
-// to one owner.
+// The test logs the size of ten million keys and the duration of calls. It fails only if a result
+// is wrong. A fifth of the keys belong to one owner.
 func TestManyRows(t *testing.T) {
 	n, calls := testkit.Scale(5_000, 10_000_000), testkit.Scale(100, 20_000)
-	if !testkit.Soak() { // else nobody disturbs
+	if !testkit.Soak() { // otherwise other tests run in parallel
 		t.Parallel()
 	}
 	t.Run("PostgreSQL", func(t *testing.T) {
@@ -44,7 +43,7 @@ func TestManyRows(t *testing.T) {
 		db := openDB(t, "sqlite", "file:"+file+"?_pragma=cache_size(-2000000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(100000)")
 		db.SetMaxOpenConns(1)
 		loadTimed(t, db, sqlstore.SQLite, n)
-		execute(t, db, "PRAGMA cache_size = -2000") // the default, which the Store has
+		execute(t, db, "PRAGMA cache_size = -2000") // the Store's default
 		askAmongMany(t, databases[0], s, db, n, calls)
 		t.Log("bytes: " + rowsOf(t, db, `SELECT name || ' ' || pgsize FROM dbstat WHERE aggregate = 1 AND name LIKE '%keyhatch_keys%' ORDER BY name`))
 	})

@@ -14,10 +14,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// fillRows has the database make rows by itself, called k0, k1 and so on. Every
-// fifth belongs to one owner, all of whose keys but ten are dead: replaced,
-// expired or revoked. The others belong to owners with a hundred keys each, a
-// tenth of them dead.
+// fillRows makes the database generate n rows, called k0, k1 and so on. Every fifth belongs to one
+// owner, all of whose keys except ten are replaced, expired or revoked. The others belong to
+// owners with a hundred keys each, a tenth of them ended.
 func fillRows(t testing.TB, db *sql.DB, d sqlstore.Dialect, n int) {
 	t.Helper()
 	text := strings.NewReplacer("DIGEST", filler[d].digest, "NUMBERS", filler[d].numbers, "ORDER", filler[d].order).Replace(fillText)
@@ -40,14 +39,13 @@ const fillText = `INSERT INTO keyhatch_keys (digest, id, owner, name, hint, crea
 			WHEN i % 30 < 4 THEN i % 30 ELSE 0 END AS state
 		FROM NUMBERS) AS numbers ORDER`
 
-// bigOwner has very many keys, and smallOwner a hundred. Those of endedOwner have
-// ended.
+// bigOwner has very many keys, and smallOwner a hundred. Those of endedOwner have ended.
 const bigOwner, smallOwner, endedOwner = "big", "o7", "ended"
 
-// filledDigest is the digest of row i.
+// filledDigest returns the digest of row i.
 func filledDigest(i int) store.Digest { return sha256.Sum256(fmt.Appendf(nil, "k%d", i)) }
 
-// filler says how a database spells what fillRows needs, and what comes after.
+// filler holds the SQL of fillRows for each database, and the statements that follow it.
 var filler = map[sqlstore.Dialect]struct {
 	digest, numbers, order string
 	after                  []string
@@ -56,7 +54,7 @@ var filler = map[sqlstore.Dialect]struct {
 		"sha256(CONCAT('k', i)::bytea)", "generate_series(0, ROWS::bigint - 1) AS i", "",
 		[]string{"VACUUM ANALYZE keyhatch_keys"},
 	},
-	// Ten digits, joined: a recursive query ends after a thousand rows.
+	// A join of ten digits, since a recursive query is limited to a thousand rows.
 	sqlstore.MySQL: {
 		"UNHEX(SHA2(CONCAT('k', i), 256))", `(WITH d AS (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2
 			UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7

@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// rowsOfVersion1 are keys of one owner in every state, an hour after the epoch.
-// Version 1 let a key be rotated again while its predecessor still worked.
+// rowsOfVersion1 returns keys of one owner in every state, an hour after the epoch. In version 1 a
+// key could be rotated again while its predecessor still worked.
 func rowsOfVersion1() []store.Record {
 	made := func(id string, change func(*store.Record)) store.Record {
 		r := record("o", id)
@@ -33,11 +33,11 @@ func rowsOfVersion1() []store.Record {
 		made("revoked", func(r *store.Record) { r.RevokedAt, r.RevokeReason = at, "leaked" }),       //
 		made("both", func(r *store.Record) { r.RevokedAt, r.ExpiresAt = at, at.Add(-time.Minute) }), //
 
-		replaced("in grace", "successor", at.Add(time.Minute)), // free
+		replaced("in grace", "successor", at.Add(time.Minute)), // does not count
 		plain("successor"), // counts
 
 		replaced("grandparent", "parent", at.Add(time.Hour)), // counts
-		replaced("parent", "child", at.Add(time.Hour)),       // free
+		replaced("parent", "child", at.Add(time.Hour)),       // does not count
 		plain("child"), // counts
 
 		replaced("orphan", "revoked child", at.Add(time.Hour)),                                  // counts
@@ -50,8 +50,7 @@ func rowsOfVersion1() []store.Record {
 	}
 }
 
-// M-17, R-16: a table that version 1 has filled keeps its rows, and the limit
-// counts them by the rules of today.
+// M-17, R-16: the rows of version 1 are unchanged, and the limit counts them by the current rules.
 func TestMigrateKeepsTheRowsOfVersion1(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -66,7 +65,7 @@ func TestMigrateKeepsTheRowsOfVersion1(t *testing.T) {
 			}
 			s := sqlStore(t, d.dialect, old.db)
 			readsRows(t, s, rows)
-			const counted = 9 // as marked there
+			const counted = 9 // marked in rowsOfVersion1
 			at := epoch.Add(time.Hour)
 			for after, want := range map[time.Duration]int{0: counted, time.Minute: counted, time.Hour: 5} {
 				if n, err := s.Count(t.Context(), "o", at.Add(after)); n != want || err != nil {
@@ -93,12 +92,12 @@ func readsRows(t *testing.T, s store.Store, rows []store.Record) {
 		want := slices.DeleteFunc(slices.Clone(rows), func(r store.Record) bool { return !q.Matches(r) })
 		slices.SortFunc(want, func(a, b store.Record) int { return strings.Compare(b.ID, a.ID) })
 		if page, err := s.List(t.Context(), q); !reflect.DeepEqual(page.Records, want) || err != nil {
-			t.Errorf("List of part %q: got %+v, %v, want %+v", part, page.Records, err, want)
+			t.Errorf("List with filter %q: got %+v, %v, want %+v", part, page.Records, err, want)
 		}
 	}
 }
 
-// limitCountsRows makes keys beside those that version 1 left.
+// limitCountsRows creates keys in addition to those of version 1.
 func limitCountsRows(t *testing.T, s store.Store, at time.Time, counted int) {
 	t.Helper()
 	ctx, fresh := t.Context(), record("o", "fresh")
@@ -108,7 +107,7 @@ func limitCountsRows(t *testing.T, s store.Store, at time.Time, counted int) {
 	}
 	next := record("", "next")
 	next.CreatedAt = at
-	// Its predecessor would count beside it.
+	// Its predecessor would count too.
 	if _, _, err := s.Rotate(ctx, "o", "child", next, at.Add(time.Hour), counted); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Rotate at the limit with a grace period: got %v, want %v", err, store.ErrConflict)
 	}

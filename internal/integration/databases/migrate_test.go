@@ -39,7 +39,7 @@ func TestTenProcessesMigrateANewDatabase(t *testing.T) {
 				}
 				for _, p := range ps {
 					if answer := p.answer(t); answer != "migrated" {
-						t.Errorf("one of ten processes says %q", answer)
+						t.Errorf("one of ten processes returned %q", answer)
 					}
 				}
 				works(t, newStore(t, server.dialect, openDB(t, server.driver, dsn), nil))
@@ -62,15 +62,15 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 					t.Errorf("version %d: got %v, want an error with both versions", version, err)
 				}
 				if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
-					t.Errorf("a refused version %d becomes %d", version, got)
+					t.Errorf("a refused version %d became %d", version, got)
 				}
 			}
 		})
 	}
 }
 
-// A migration that broke off is completed by the next one. MySQL keeps what was
-// done of it, PostgreSQL nothing.
+// The next migration completes an interrupted one. MySQL keeps the statements that succeeded,
+// PostgreSQL none.
 func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 	t.Parallel()
 	steps := []string{"create table", "select 1, 0", "octet_length(digest)", "keyhatch_keys_owners", "values (1, 1)", "add column", "keyhatch_keys_replaced", "version = 2",
@@ -85,7 +85,7 @@ func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 					c := plan(p, step)
 					err := newStore(t, server.dialect, openDB(t, server.driver, through), nil).Migrate(t.Context())
 					if !c.made.Load() || err == nil {
-						t.Fatalf("Migrate did not break off: %v", err)
+						t.Fatalf("Migrate was not interrupted: %v", err)
 					}
 					works(t, sqlStore(t, server.dialect, openDB(t, server.driver, dsn)))
 				}
@@ -94,7 +94,7 @@ func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 	}
 }
 
-// Names that SQL has for itself, in a name space that is not the connection's.
+// Table names that are SQL keywords, in a schema other than the connection's.
 func TestTablesOfAnyNameInAnySchema(t *testing.T) {
 	t.Parallel()
 	for _, server := range servers {
@@ -130,7 +130,7 @@ func newSchema(t *testing.T, server database, db *sql.DB, name string) string {
 	return name
 }
 
-// Two tables in one database, or of one name in two schemas, are two stores.
+// Two tables in one database, or with one name in two schemas, are separate stores.
 func TestTablesDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
 	for _, server := range servers {
@@ -139,14 +139,14 @@ func TestTablesDoNotSeeEachOther(t *testing.T) {
 			for _, o := range []sqlstore.Options{
 				{}, {Table: "staging"}, {Table: "production"}, {Schema: newSchema(t, server, db, testkit.NewName())},
 			} {
-				works(t, migrated(t, server.dialect, db, &o)) // which begins with an empty one
+				works(t, migrated(t, server.dialect, db, &o)) // works needs an empty store
 			}
 		})
 	}
 }
 
-// A team with its own migrations runs the files by hand, and gives the program
-// no right to change a schema.
+// A team with its own migrations can run the SQL files, and give the program no right to change
+// the schema.
 func TestSchemaFilesByHand(t *testing.T) {
 	t.Parallel()
 	for _, server := range servers {
@@ -157,19 +157,19 @@ func TestSchemaFilesByHand(t *testing.T) {
 			runFiles(t, server, dsn)
 			byHand := openDB(t, server.driver, dsn)
 			if got, want := describe(t, server, byHand), describe(t, server, made); got != want {
-				t.Errorf("the file makes other tables than Migrate does: got\n%s\nwant\n%s", got, want)
+				t.Errorf("the file creates other tables than Migrate: got\n%s\nwant\n%s", got, want)
 			}
 			s := newStore(t, server.dialect, openDB(t, server.driver, asWorker(t, server, dsn)), nil)
 			if err := s.Migrate(t.Context()); err != nil {
-				t.Errorf("Migrate after the file was run, without a right to change anything: %v", err)
+				t.Errorf("Migrate after the file, without the right to change the schema: %v", err)
 			}
 			works(t, s)
 		})
 	}
 }
 
-// The tables are Migrate's own, as the test above shows, so the whole suite is
-// for the full counts.
+// The tables equal those of Migrate, as the test above shows, so the whole suite runs only with
+// the full counts.
 func TestSchemaFilesByHandHoldAStore(t *testing.T) {
 	for _, server := range servers[:testkit.Scale(0, len(servers))] {
 		t.Run(server.name, func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestSchemaFilesByHandHoldAStore(t *testing.T) {
 	}
 }
 
-// runFiles gives the files to the database's own client, where there is one.
+// runFiles runs the files with the database's own client, if there is one.
 func runFiles(t *testing.T, server database, dsn string) {
 	t.Helper()
 	for version := 1; ; version++ {
@@ -205,7 +205,7 @@ func runFile(t *testing.T, server database, dsn string, text []byte) {
 	}
 	c := client(dsn)
 	c.Stdin = bytes.NewReader(text)
-	if c.Err != nil { // it is not on the path
+	if c.Err != nil { // the client is not installed
 		testkit.Execute(t, dsn, string(text))
 		return
 	}
@@ -217,7 +217,7 @@ func runFile(t *testing.T, server database, dsn string, text []byte) {
 func psql(dsn string) *exec.Cmd {
 	u := parsed(dsn)
 	query := u.Query()
-	schema := query.Get("search_path") // which psql does not know
+	schema := query.Get("search_path") // psql does not support it
 	query.Del("search_path")
 	u.RawQuery = query.Encode()
 	c := exec.Command("psql", "-q", "-X", "-v", "ON_ERROR_STOP=1", u.String())
@@ -256,8 +256,8 @@ func describe(t *testing.T, server database, db *sql.DB) string {
 	return strings.Join(tables, "\n")
 }
 
-// asWorker names a user who may read and write rows, as the package comment of
-// sqlstore says, and do nothing else.
+// asWorker returns the data source name of a user who may only read and write rows, as in the
+// package comment of sqlstore.
 func asWorker(t *testing.T, server database, dsn string) string {
 	t.Helper()
 	grant := grantPostgres
@@ -269,7 +269,7 @@ func asWorker(t *testing.T, server database, dsn string) string {
 	for _, statement := range []string{"CREATE TABLE other (n INTEGER)", "DELETE FROM keyhatch_keys", "DROP TABLE keyhatch_keys_owners",
 		"ALTER TABLE keyhatch_keys ADD COLUMN n INTEGER", "CREATE INDEX i ON keyhatch_keys (name)"} {
 		if _, err := db.ExecContext(t.Context(), statement); err == nil {
-			t.Fatalf("the user may do this, and was not granted it: %s", statement)
+			t.Fatalf("the user can run a statement that was not granted: %s", statement)
 		}
 	}
 	return worker

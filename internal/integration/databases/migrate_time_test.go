@@ -12,9 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// programs of version 1 read and write while Migrate brings a table of many rows
-// up to date. No call of theirs fails. How long Migrate takes and the longest call
-// beside it are for people to read.
+// programs of version 1 read and write while Migrate updates a table of many rows. None of
+// their calls fails. The test logs the durations of Migrate and of the longest call.
 func TestMigrateBesideOthers(t *testing.T) {
 	n := testkit.Scale(5_000, 1_000_000)
 	for _, d := range databases {
@@ -41,7 +40,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 							err = v.Insert(t.Context(), record("other", fmt.Sprint("other", i)), -1)
 						}
 						if err != nil {
-							t.Errorf("a %s beside Migrate: %v", name, err)
+							t.Errorf("a %s during Migrate: %v", name, err)
 							return
 						}
 						l.took(time.Since(began))
@@ -56,7 +55,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 			took := time.Since(began)
-			time.Sleep(100 * time.Millisecond) // those that waited for it
+			time.Sleep(100 * time.Millisecond) // until the waiting calls return
 			t.Logf("%d rows: Migrate took %v, the longest read %v and the longest write %v; before it %v",
 				n, took, read.reset(), write.reset(), before)
 			end()
@@ -71,7 +70,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 	}
 }
 
-// longest is how long the longest call took.
+// longest holds the duration of the longest call.
 type longest struct {
 	mu sync.Mutex
 	d  time.Duration

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
-// mysqlParams are what hosts set for the rest of their program.
+// mysqlParams are parameters that hosts set for the rest of their program.
 var mysqlParams = []string{
 	"clientFoundRows=true",
 	"interpolateParams=true",
@@ -25,8 +25,8 @@ var mysqlParams = []string{
 	"clientFoundRows=true&interpolateParams=true&multiStatements=true&parseTime=true&sql_mode=%27%27",
 }
 
-// M-01: what the host sets for itself changes nothing here. The tests below
-// look at each of these where it matters.
+// M-01: the host's parameters do not change the store's behaviour. The tests below check each of
+// them where it matters.
 func TestStoreOnMySQLWithParameters(t *testing.T) {
 	for _, params := range mysqlParams[:testkit.Scale(0, len(mysqlParams))] {
 		t.Run(params, func(t *testing.T) { storetest.Run(t, withMySQL(params)) })
@@ -51,7 +51,7 @@ func TestMySQLWorksWithEveryParameter(t *testing.T) {
 	forEachParam(t, func(t *testing.T, s store.Store) { works(t, s) })
 }
 
-// With clientFoundRows, no count of rows tells an insert from a repetition.
+// With clientFoundRows, the count of rows does not distinguish an insert from a repetition.
 func TestMySQLTellsDuplicates(t *testing.T) {
 	forEachParam(t, func(t *testing.T, s store.Store) {
 		first := record("o", "k")
@@ -93,11 +93,11 @@ func TestMySQLAdmitsOneOfFifty(t *testing.T) {
 				case err == nil:
 					winners++
 				case !errors.Is(err, store.ErrDuplicate):
-					t.Errorf("%s: got %v, want %v or none", name, err, store.ErrDuplicate)
+					t.Errorf("%s: got %v, want %v or nil", name, err, store.ErrDuplicate)
 				}
 			}
 			if winners != 1 {
-				t.Errorf("of 50 inserts %s %d win, want 1", name, winners)
+				t.Errorf("of 50 inserts %s %d succeeded, want 1", name, winners)
 			}
 		}
 	})
@@ -131,7 +131,7 @@ func TestMySQLCutsNothingOff(t *testing.T) {
 			change(&r)
 			outage(t, s.Insert(t.Context(), r, -1), "Insert of a bad "+field)
 			if _, err := s.Lookup(t.Context(), r.Digest); !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("an Insert of a bad %s leaves a row: %v", field, err)
+				t.Errorf("an Insert of an invalid %s wrote a row: %v", field, err)
 			}
 		}
 		for field, c := range updates {
@@ -146,17 +146,17 @@ func TestMySQLCutsNothingOff(t *testing.T) {
 		_, _, err = s.Rotate(t.Context(), "o", "kept", record("", longID), epoch, -1)
 		outage(t, err, "Rotate to a long id")
 		if r, err := s.Get(t.Context(), "o", "kept"); err != nil || !reflect.DeepEqual(r, kept) {
-			t.Errorf("a call that failed changes the record: got %+v, %v, want %+v", r, err, kept)
+			t.Errorf("a failed call changed the record: got %+v, %v, want %+v", r, err, kept)
 		}
 	})
 }
 
-// Settings that would lose letters, or show what was so before a revocation.
+// Migrate refuses settings that would lose characters, or show rows from before a revocation.
 func TestMigrateRefusesSettings(t *testing.T) {
 	t.Parallel()
 	isolation := "transaction_isolation"
 	if strings.Contains(ask[string](t, openDB(t, "mysql", testkit.UseMySQL(t)), "SELECT VERSION()"), "MariaDB") {
-		isolation = "tx_isolation" // the name that every version of it knows
+		isolation = "tx_isolation" // the name that every version knows
 	}
 	for params, want := range map[string]string{
 		isolation + "=%27READ-UNCOMMITTED%27": "READ-UNCOMMITTED, want",

@@ -42,8 +42,8 @@ func (c panickingConn) QueryContext(ctx context.Context, q string, args []driver
 	return c.Conn.(driver.QueryerContext).QueryContext(ctx, q, args)
 }
 
-// a driver that panics inside a write leaves no transaction open, which
-// would hold its lock against everybody.
+// if a driver panics during a write, no transaction stays open, since its lock would block
+// all other writes.
 func TestPanicLeavesNoTransaction(t *testing.T) {
 	sql.Register("sqlite-panics", &panicker{at: "SET revoked_at"})
 	db := openDB(t, "sqlite-panics", sqliteDSN(t))

@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// roles are what this binary does as a process of its own, for each line that
-// it is sent. The answer is a line too.
+// roles are the functions of this binary as a separate process. A role gets each line of the
+// input, and returns a line of output.
 var roles = map[string]func(context.Context, *sqlstore.Store, string) (string, error){
 	"create":     createRole,
 	"live":       liveRole,
@@ -67,7 +67,7 @@ type process struct {
 	killed bool
 }
 
-// start returns when the process is ready. It ends with the test.
+// start starts a process and waits until it is ready. It ends with the test.
 func start(t *testing.T, role, driver string, d sqlstore.Dialect, dsn string) *process {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
@@ -93,7 +93,7 @@ func start(t *testing.T, role, driver string, d sqlstore.Dialect, dsn string) *p
 		}
 	})
 	if ready := p.answer(t); ready != "ready" {
-		t.Fatalf("the process %s says %q", role, ready)
+		t.Fatalf("the process %s is not ready: %q", role, ready)
 	}
 	return p
 }

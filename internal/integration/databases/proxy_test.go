@@ -9,39 +9,38 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// A cut breaks a connection off, once, when the client sends a text.
+// A cut cuts a connection, once, when the client sends a text.
 type cut struct {
 	text   string // in lower case
-	answer bool   // let the text pass, and cut the server's answer
-	silent bool   // cut nothing, but let nothing pass any more
+	answer bool   // forward the text, and cut the connection before the server's answer
+	silent bool   // keep the connection open, but forward nothing more
 	made   atomic.Bool
 
 	mu   sync.Mutex
-	conn int // the connection whose answer is cut; 0: none yet
+	conn int // the connection whose answer is cut, or 0
 }
 
-// A proxy stands between a store and its server.
+// A proxy forwards between a store and its server.
 type proxy struct {
 	t testing.TB
 	*testkit.Proxy
 }
 
-// startProxy returns a proxy for the server of a database, and the data source name that
-// leads through it.
+// startProxy returns a proxy for the server of a database, and the data source name for it.
 func startProxy(t testing.TB, dsn string) (proxy, string) {
 	t.Helper()
 	p := proxy{t, testkit.StartProxy(t, testkit.AddressOf(dsn))}
 	return p, testkit.SetAddress(dsn, p.Address())
 }
 
-// cutMessage cuts the connection that brings the text before the server sees it.
+// cutMessage cuts the connection that sends the text, before the server gets it.
 func (p proxy) cutMessage(text string) *cut { return p.plan(&cut{text: text}) }
 
-// cutAnswer waits until the server has answered the text, so that it has done what it
-// says, and cuts that answer.
+// cutAnswer waits until the server has run the statement with the text, and cuts the connection
+// before its answer.
 func (p proxy) cutAnswer(text string) *cut { return p.plan(&cut{text: text, answer: true}) }
 
-// silence leaves the connection that brings the text open, and lets nothing pass.
+// silence keeps the connection that sends the text open, but forwards nothing.
 func (p proxy) silence(text string) *cut { return p.plan(&cut{text: text, silent: true}) }
 
 func (p proxy) plan(c *cut) *cut {
@@ -62,7 +61,7 @@ func (p proxy) plan(c *cut) *cut {
 	return c
 }
 
-// matches reports whether a piece has the text, or answers it.
+// matches reports whether a piece has the text, or is the answer to it.
 func (c *cut) matches(x testkit.Piece) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// record is a whole record, all of which follows from its owner and id.
+// record returns a record with all fields, which depend only on the owner and the ID.
 func record(owner, id string) store.Record {
 	return store.Record{
 		ID: id, Owner: owner, Name: "name of " + id, Hint: "key_ab", CreatedBy: "by " + owner,
@@ -67,20 +67,20 @@ func works(t testing.TB, s store.Store) {
 	}
 	for _, r := range page.Records {
 		if r.RevokedAt.IsZero() {
-			t.Errorf("after RevokeAll %s is not revoked", r.ID)
+			t.Errorf("%s is not revoked after RevokeAll", r.ID)
 		}
 	}
 }
 
-// outage fails unless err is one.
+// outage fails the test unless err is an outage.
 func outage(t testing.TB, err error, what string) {
 	t.Helper()
 	if err == nil || isSentinel(err) || errors.Is(err, store.ErrBusy) {
-		t.Errorf("%s: got %v, want an error that is none of the sentinels", what, err)
+		t.Errorf("%s: got %v, want an error other than the sentinels", what, err)
 	}
 }
 
-// isSentinel reports whether err says something about a record.
+// isSentinel reports whether err matches a sentinel of package store.
 func isSentinel(err error) bool {
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDuplicate) ||
 		errors.Is(err, store.ErrLimit) || errors.Is(err, store.ErrConflict)

@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// ends are the calls that end a key at once.
+// ends are the calls that revoke a key at once.
 var ends = map[string]func(*testing.T, *sqlstore.Store) error{
 	"Revoke": func(t *testing.T, s *sqlstore.Store) error {
 		_, _, err := s.Revoke(t.Context(), "o", "k1", epoch, "")
@@ -33,7 +33,7 @@ func revocations(t *testing.T, s *sqlstore.Store) store.Revocations {
 	return r
 }
 
-// a revocation that cannot be counted is not made.
+// a revocation that cannot be counted fails and changes nothing.
 func TestRevocationThatCannotBeCounted(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -44,7 +44,7 @@ func TestRevocationThatCannotBeCounted(t *testing.T) {
 			execute(t, db, "ALTER TABLE keyhatch_keys_revocations RENAME TO elsewhere")
 			for call, end := range ends {
 				if end(t, s) == nil {
-					t.Errorf("%s returns nil though the count is gone", call)
+					t.Errorf("%s returned nil though the count is gone", call)
 				}
 			}
 			execute(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys_revocations")
@@ -58,8 +58,8 @@ func TestRevocationThatCannotBeCounted(t *testing.T) {
 	}
 }
 
-// a revocation that fails after it was counted, here at the commit, does not
-// count: it might hide that another one was lost.
+// a revocation that fails after it was counted, here at the commit, does not count, since it
+// could hide the loss of another one.
 func TestRevocationThatFailsDoesNotCount(t *testing.T) {
 	t.Parallel()
 	server := servers[0]
@@ -70,7 +70,7 @@ func TestRevocationThatFailsDoesNotCount(t *testing.T) {
 	execute(t, db, "CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON keyhatch_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()")
 	for call, end := range ends {
 		if end(t, s) == nil {
-			t.Errorf("%s returns nil though its commit fails", call)
+			t.Errorf("%s returned nil though its commit failed", call)
 		}
 	}
 	if now := revocations(t, s); now != before {

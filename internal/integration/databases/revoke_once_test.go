@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// on PostgreSQL, Revoke sends one statement in its transaction, so that it
-// works over a connection that is hardly good enough for look-ups.
+// on PostgreSQL, Revoke sends one statement in its transaction, so that it works over a slow
+// connection.
 func TestRevokeIsOneStatement(t *testing.T) {
 	t.Parallel()
 	db, sent := recorded(t, postgresConnector(t, testkit.UseSchema(t)))
@@ -22,7 +22,7 @@ func TestRevokeIsOneStatement(t *testing.T) {
 	at := epoch.Add(time.Hour)
 	r, changed, err := s.Revoke(t.Context(), "o", "k1", at, "leaked")
 	if err != nil || !changed {
-		t.Fatalf("got %v, %v, want it revoked", changed, err)
+		t.Fatalf("got %v, %v, want the key revoked", changed, err)
 	}
 	if len(sent.seen) != 1 {
 		t.Errorf("got %d statements, want 1: %+v", len(sent.seen), sent.seen)
@@ -35,10 +35,10 @@ func TestRevokeIsOneStatement(t *testing.T) {
 	if n := revocations(t, s).Count; n != 1 {
 		t.Errorf("got a count of %d, want 1", n)
 	}
-	// Another write by a slower clock is judged by the instant of the revocation.
+	// A later write with a slower clock uses the time of the revocation.
 	short := record("o", "short")
 	short.ExpiresAt = epoch.Add(time.Minute)
 	if err := s.Insert(t.Context(), short, -1); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("Insert of what ended before the revocation: got %v, want %v", err, store.ErrConflict)
+		t.Errorf("Insert of a key that expired before the revocation: got %v, want %v", err, store.ErrConflict)
 	}
 }

@@ -23,7 +23,7 @@ func revokeAllRole(ctx context.Context, s *sqlstore.Store, owner string) (string
 	return fmt.Sprint(n), err
 }
 
-// revokeAll calls RevokeAll again while a batch takes longer than a call may.
+// revokeAll repeats RevokeAll while a batch exceeds the call timeout.
 func revokeAll(ctx context.Context, m *apikey.Manager, owner string) (n, calls int, err error) {
 	for calls = 1; ; calls++ {
 		more, err := m.RevokeAll(ctx, owner, "closed")
@@ -34,8 +34,8 @@ func revokeAll(ctx context.Context, m *apikey.Manager, owner string) (n, calls i
 	}
 }
 
-// RevokeAll of a million keys ends. If its process is killed meanwhile,
-// whole batches are revoked, and another call revokes the others.
+// RevokeAll can revoke a million keys. If its process is killed, whole batches are
+// revoked, and another call revokes the other keys.
 func TestRevokeAllIsResumed(t *testing.T) {
 	n := testkit.Scale(4*store.RevokeBatch, 1_000_000)
 	for _, d := range databases {
@@ -55,7 +55,7 @@ func TestRevokeAllIsResumed(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			p.kill()
-			seen := revoked() // a commit may still be under way
+			seen := revoked() // a commit may still be running
 			m, err := apikey.New(s, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -72,7 +72,7 @@ func TestRevokeAllIsResumed(t *testing.T) {
 				t.Errorf("the process that was killed revoked %d and then %d keys, want whole batches of %d", seen, before, store.RevokeBatch)
 			}
 			if now := revoked(); now != n {
-				t.Errorf("RevokeAll returns nil and %d of %d keys are revoked", now, n)
+				t.Errorf("RevokeAll returned nil, but %d of %d keys are revoked", now, n)
 			}
 			if c := revocations(t, s).Count; c != int64(n) {
 				t.Errorf("%d revocations count, want %d", c, n)

@@ -19,22 +19,21 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv("KEYHATCH_ROLE"); role != "" {
 		os.Exit(play(role))
 	}
-	mysql.SetLogger(log.New(io.Discard, "", 0)) // it tells of connections that are cut on purpose
+	mysql.SetLogger(log.New(io.Discard, "", 0)) // it would log connections that are cut on purpose
 	os.Exit(testkit.Run(m))
 }
 
-// poolSize is how many connections a test has open at most, so that many
-// tests may run beside each other.
+// poolSize is the maximum number of connections of a test, so that many tests can run in parallel.
 const poolSize = 10
 
-// mysqlDSN names a new database, which goes with the test. The parameters are
-// the driver's, as in "parseTime=true&charset=latin1".
+// mysqlDSN returns the data source name of a new database, which is dropped after the test. The
+// parameters are the driver's, such as "parseTime=true&charset=latin1".
 func mysqlDSN(t testing.TB, params string) string {
 	t.Helper()
 	return withMySQLParams(testkit.UseDatabase(t), params)
 }
 
-// mysqlDB is a pool of connections to a new database.
+// mysqlDB returns a pool of connections to a new database.
 func mysqlDB(t testing.TB, params string) *sql.DB {
 	t.Helper()
 	return openDB(t, "mysql", mysqlDSN(t, params))
@@ -52,16 +51,16 @@ func openDB(t testing.TB, driver, dsn string) *sql.DB {
 	return db
 }
 
-// execute does what others may do to a database.
+// execute runs a statement as another program would.
 func execute(t testing.TB, db *sql.DB, statement string, args ...any) {
 	t.Helper()
-	// Also when the test is over.
+	// t.Context has ended in cleanups.
 	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
 
-// ask reads the one value that a query has for an answer.
+// ask returns the single value of a query.
 func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
 	t.Helper()
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
@@ -70,7 +69,7 @@ func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
 	return v
 }
 
-// withMySQLParams is a data source name with more parameters.
+// withMySQLParams adds parameters to a data source name.
 func withMySQLParams(dsn, params string) string {
 	if params == "" {
 		return dsn

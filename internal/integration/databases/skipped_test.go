@@ -7,8 +7,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// skips are ways in which a database skips or alters writes without an error. None
-// of the calls that are named may succeed.
+// skips are ways in which a database skips or alters writes without an error. The named calls must
+// fail.
 var skips = []struct {
 	name, params string // params are the MariaDB driver's
 	dialect      sqlstore.Dialect
@@ -100,7 +100,7 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 	}
 }
 
-// a count that has lost some of its rows cannot be read.
+// reading a count that has lost some of its rows is an error.
 func TestCountWithoutItsRows(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {

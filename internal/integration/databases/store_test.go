@@ -18,8 +18,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
-// stores are those that no other package runs the suite on, each empty and with an
-// end that comes with the test's. Those after the first few are for the full counts.
+// stores are the stores that no other package runs the suite on. The later ones are only for the
+// full counts.
 var stores = []struct {
 	name string
 	open source
@@ -32,7 +32,7 @@ var stores = []struct {
 	{"remotestore over sqlstore on MariaDB", over(onSQL(servers[1]))},
 }
 
-// A source makes the stores of a run of the suite, one for each rule.
+// A source creates the stores of a run of the suite, an empty one for each rule.
 type source func(suite *testing.T) func(rule *testing.T) store.Store
 
 func openSQLite(t *testing.T) store.Store {
@@ -60,8 +60,8 @@ func each(open func(rule *testing.T) store.Store) source {
 	return func(*testing.T) func(*testing.T) store.Store { return open }
 }
 
-// onSQL empties the tables after a rule and gives them to another one, since a
-// database takes longer to make them than to run most rules.
+// onSQL empties the tables after each rule and reuses them, since creating tables takes longer than
+// most rules.
 func onSQL(d database) source {
 	type opened struct {
 		s  store.Store
@@ -87,7 +87,7 @@ func onSQL(d database) source {
 	}
 }
 
-// over puts a key service between.
+// over returns stores that use a key service in front of those of inner.
 func over(inner source) source {
 	secret := []byte("a secret of the tests, 32 bytes!!")
 	return func(suite *testing.T) func(*testing.T) store.Store {

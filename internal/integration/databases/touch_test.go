@@ -18,12 +18,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// batch is how many uses a Touch has here.
+// batch is the number of uses in a Touch.
 var batch = testkit.Scale(300, 1000)
 
-// Uses of the same keys, from many goroutines in batches that overlap, wait for
-// each other and never in a circle. The server itself counts the circles that
-// it broke, so this test runs beside no other.
+// Overlapping batches of uses from many goroutines wait for each other without a deadlock. The
+// server counts deadlocks, so this test is not parallel.
 func TestTouchDoesNotDeadlock(t *testing.T) {
 	for _, server := range countedServers {
 		t.Run(server.name, func(t *testing.T) {
@@ -37,16 +36,16 @@ func TestTouchDoesNotDeadlock(t *testing.T) {
 					t.Fatalf("%s was last used at %v, want the latest of its uses, %v", r.ID, r.LastUsedAt, want)
 				}
 			}
-			// One on purpose shows that the count is right.
+			// A deadlock on purpose shows that the count works.
 			deadlock(t, db)
 			if n := server.deadlocks(t, db) - before; n != 1 {
-				t.Errorf("the server broke %d deadlocks, want the one that was made on purpose", n)
+				t.Errorf("the server counted %d deadlocks, want only the one on purpose", n)
 			}
 		})
 	}
 }
 
-// A counted server tells how many deadlocks there were.
+// A counted server counts deadlocks.
 type counted struct {
 	database
 	sorts     bool // Touch locks rows in order, even if the uses have another order
@@ -58,7 +57,7 @@ var countedServers = []counted{
 	{servers[1], false, mysqlDeadlocks},
 }
 
-// postgresDatabase names a whole new database, which has counters of its own.
+// postgresDatabase returns the data source name of a new database, which has its own counters.
 func postgresDatabase(t testing.TB) string {
 	t.Helper()
 	server, name := testkit.UsePostgreSQL(t), testkit.NewName()
@@ -66,11 +65,11 @@ func postgresDatabase(t testing.TB) string {
 	t.Cleanup(func() { testkit.Execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
 	u := parsed(server)
 	u.Path = "/" + name
-	return testkit.SetParam(u.String(), "deadlock_timeout", "20ms") // rather than wait a second for each
+	return testkit.SetParam(u.String(), "deadlock_timeout", "20ms") // instead of one second
 }
 
-// postgresDeadlocks ends the idle connections first, since what a connection
-// has counted is known for certain when it is gone.
+// postgresDeadlocks closes the idle connections first, since a connection's counters are certainly
+// included only after it has ended.
 func postgresDeadlocks(t *testing.T, db *sql.DB) int64 {
 	t.Helper()
 	db.SetMaxIdleConns(0)
@@ -100,7 +99,7 @@ func load(t *testing.T, s store.Store, n int) {
 	})
 }
 
-// all reads back what load made, and what came in its place.
+// all returns the records of load and their successors.
 func all(t *testing.T, s store.Store) (rs []store.Record) {
 	t.Helper()
 	for owner := range 10 {
@@ -137,14 +136,14 @@ func touchAll(t *testing.T, s store.Store, bothOrders bool) map[store.Digest]tim
 	together(touchers, func(i int) {
 		for b := i; b < len(batches); b += touchers {
 			if err := s.Touch(t.Context(), batches[b]); err != nil {
-				t.Errorf("Touch beside others: %v", err)
+				t.Errorf("concurrent Touch: %v", err)
 			}
 		}
 	})
 	return latest
 }
 
-// uses are of some of the first n keys, sorted as Touch demands.
+// uses returns uses of some of the first n keys, sorted as Touch requires.
 func uses(n, some int, at time.Time) (us []store.Use) {
 	for _, k := range rand.Perm(n)[:some] {
 		us = append(us, store.Use{Digest: record("", fmt.Sprint("k", k)).Digest, At: at})
@@ -182,9 +181,9 @@ func deadlock(t *testing.T, db *sql.DB) {
 	}
 }
 
-// MariaDB locks rows in the order of the uses. Out of order, contrary to what
-// Touch demands, they meet in circles: the test above would see it. No caller
-// does, since a transaction that the server broke off is run again.
+// Control: MariaDB locks rows in the order of the uses. If they are not sorted, as Touch requires,
+// deadlocks occur, and the test above would detect them. Callers see no error, since the
+// transaction is repeated.
 func TestUnsortedUsesDeadlock(t *testing.T) {
 	server := countedServers[1]
 	db := openDB(t, server.driver, server.dsn(t))
@@ -194,7 +193,7 @@ func TestUnsortedUsesDeadlock(t *testing.T) {
 	giveUp := time.Now().Add(time.Minute)
 	for server.deadlocks(t, db) == before {
 		if time.Now().After(giveUp) {
-			t.Fatal("batches in opposite orders do not deadlock: no test here could notice")
+			t.Fatal("batches in opposite orders do not deadlock, so the test detects nothing")
 		}
 		together(8, func(i int) {
 			us := uses(batch, batch, epoch.Add(time.Duration(i)*time.Second))
@@ -208,8 +207,8 @@ func TestUnsortedUsesDeadlock(t *testing.T) {
 	}
 }
 
-// Advisory 2, C-06: a use never undoes what else happens to a key, and what has
-// been revoked has been used for the last time.
+// Advisory 2, C-06: a use never undoes another change of a key, and is not recorded after a
+// revocation.
 func TestTouchBesideOtherWrites(t *testing.T) {
 	t.Parallel()
 	keys := testkit.Scale(120, 400)
@@ -227,8 +226,8 @@ func TestTouchBesideOtherWrites(t *testing.T) {
 	}
 }
 
-// writeAndTouch lets each owner's keys be changed, rotated and revoked while
-// all keys are used, and returns them as they were right after that.
+// writeAndTouch changes, rotates and revokes each owner's keys while all keys are used, and returns
+// the records as they were after their revocation.
 func writeAndTouch(t *testing.T, s store.Store, keys int) map[string]store.Record {
 	t.Helper()
 	revoked := make([]map[string]store.Record, 10)
@@ -243,7 +242,7 @@ func writeAndTouch(t *testing.T, s store.Store, keys int) map[string]store.Recor
 		seen := map[string]time.Time{}
 		for n := i; writing.Load() > 0; n += 4 {
 			if err := s.Touch(t.Context(), uses(keys, keys/2, epoch.Add(time.Duration(n)*time.Second))); err != nil {
-				t.Errorf("Touch beside other writes: %v", err)
+				t.Errorf("Touch during other writes: %v", err)
 				return
 			}
 			forward(t, s, fmt.Sprint("o", n%10), seen)
@@ -256,7 +255,7 @@ func writeAndTouch(t *testing.T, s store.Store, keys int) map[string]store.Recor
 	return whole
 }
 
-// writeOwner ends by revoking all that is left.
+// writeOwner changes an owner's keys, and finally revokes all of them.
 func writeOwner(t *testing.T, s store.Store, n, keys int) map[string]store.Record {
 	t.Helper()
 	owner, ctx, name := fmt.Sprint("o", n), t.Context(), "changed"
@@ -275,14 +274,14 @@ func writeOwner(t *testing.T, s store.Store, n, keys int) map[string]store.Recor
 		}
 		r, got := s.Get(ctx, owner, id)
 		if err := errors.Join(updated, err, got); err != nil {
-			t.Errorf("%s beside Touch: %v", id, err)
+			t.Errorf("%s during Touch: %v", id, err)
 		}
 		if !r.RevokedAt.IsZero() {
 			revoked[id] = r
 		}
 	}
 	if _, err := s.RevokeAll(ctx, owner, epoch, "closed"); err != nil {
-		t.Errorf("RevokeAll beside Touch: %v", err)
+		t.Errorf("RevokeAll during Touch: %v", err)
 	}
 	for id, r := range recordsOf(t, s, owner) {
 		if _, ok := revoked[id]; !ok {
@@ -292,7 +291,7 @@ func writeOwner(t *testing.T, s store.Store, n, keys int) map[string]store.Recor
 	return revoked
 }
 
-// forward checks that no last use is before the one seen earlier.
+// forward fails the test if a last use is before an earlier observed one.
 func forward(t *testing.T, s store.Store, owner string, seen map[string]time.Time) {
 	t.Helper()
 	for id, r := range recordsOf(t, s, owner) {

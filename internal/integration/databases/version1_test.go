@@ -13,8 +13,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// version1 is a program that knows version 1 of the schema alone. Its statements
-// are those that such programs send: do not adapt them to later versions.
+// version1 is a program that knows only version 1 of the schema. Do not adapt its statements to
+// later versions.
 type version1 struct {
 	db *sql.DB
 	d  database
@@ -43,7 +43,7 @@ var version1Lock = map[sqlstore.Dialect]string{
 	sqlstore.MySQL: `INSERT INTO keyhatch_keys_owners (owner) VALUES (?) ON DUPLICATE KEY UPDATE owner = owner`,
 }
 
-// openVersion1 makes the tables of version 1 in an empty database.
+// openVersion1 creates the tables of version 1 in an empty database.
 func openVersion1(t testing.TB, d database, dsn string) *version1 {
 	t.Helper()
 	db := openDB(t, d.driver, dsn)
@@ -77,7 +77,7 @@ func (v *version1) write(ctx context.Context, owner string, do func(*sql.Tx) err
 	}
 }
 
-// refusedForOthers reports whether the transaction may succeed if it is run again.
+// refusedForOthers reports whether the transaction may succeed if it is repeated.
 func refusedForOthers(err error) bool {
 	for _, text := range []string{"database is locked", "SQLSTATE 40", "SQLSTATE 55P03", "Error 1213", "Error 1205", "Error 1020"} {
 		if strings.Contains(err.Error(), text) {
@@ -106,7 +106,7 @@ func (v *version1) attempt(ctx context.Context, owner string, do func(*sql.Tx) e
 	return tx.Commit()
 }
 
-// Insert inserts and counts then, as version 1 did.
+// Insert inserts and then counts, as version 1 did.
 func (v *version1) Insert(ctx context.Context, r store.Record, limit int) error {
 	return v.write(ctx, r.Owner, func(tx *sql.Tx) error {
 		if err := v.insert(ctx, tx, r); err != nil || limit < 0 {
@@ -127,7 +127,7 @@ func (v *version1) insert(ctx context.Context, tx *sql.Tx, r store.Record) error
 		column(r.RevokedAt), column(r.LastUsedAt))
 }
 
-// column is how an instant is stored.
+// column returns the stored form of a time.
 func column(at time.Time) any {
 	if at.IsZero() {
 		return nil

@@ -18,8 +18,8 @@ import (
 // may revoke it.
 type mixedKey struct {
 	store.Record
-	begun, ended atomic.Bool  // a call that ends it has begun, has returned
-	rotated      atomic.Int64 // how many rotations have won
+	begun, ended atomic.Bool  // a call that revokes it has begun, has returned
+	rotated      atomic.Int64 // how many rotations have succeeded
 }
 
 // A fleet is two versions on one database.
@@ -90,8 +90,7 @@ func (f *fleet) must(err error, what string) {
 	}
 }
 
-// endOld revokes or rotates a key by the statements of version 1. Every fourth key
-// is left alone.
+// endOld revokes or rotates a key with the statements of version 1, except every fourth key.
 func (f *fleet) endOld(n, i int) {
 	k, ctx, at := f.keys[i], f.t.Context(), epoch.Add(time.Minute)
 	next := f.successor(k, "old", n)
@@ -108,7 +107,7 @@ func (f *fleet) endOld(n, i int) {
 	}
 }
 
-// endNow is the same by the package as it is.
+// endNow is the same with the current package.
 func (f *fleet) endNow(n, i int) {
 	k, ctx, at := f.keys[i], f.t.Context(), epoch.Add(time.Minute)
 	next := f.successor(k, "now", n)
@@ -156,7 +155,7 @@ func (f *fleet) revokedNow(k store.Record) (bool, error) {
 	return !r.RevokedAt.IsZero(), err
 }
 
-// read compares look-ups with what was begun and done before and after them.
+// read compares look-ups with the revocations that had begun or returned before and after them.
 func (f *fleet) read(ctx context.Context, who string, revoked func(store.Record) (bool, error)) {
 	for i := 0; ctx.Err() == nil; i++ {
 		k := f.keys[i%len(f.keys)]
@@ -172,7 +171,7 @@ func (f *fleet) read(ctx context.Context, who string, revoked func(store.Record)
 	}
 }
 
-// checkEnded compares what is left with the calls that succeeded.
+// checkEnded compares the records with the calls that succeeded.
 func (f *fleet) checkEnded() {
 	for i, k := range f.keys {
 		old, errOld := f.old.revoked(f.t.Context(), k.Record)
@@ -181,13 +180,13 @@ func (f *fleet) checkEnded() {
 			f.t.Errorf("%s is revoked for version 1: %v, %v, for today's: %v, %v, want %v", k.ID, old, errOld, now, errNow, want)
 		}
 		if n := k.rotated.Load(); (i%4 == 1 || i%4 == 2) && n != 1 {
-			f.t.Errorf("of the rotations of %s by two versions %d won, want 1", k.ID, n)
+			f.t.Errorf("of the rotations of %s by two versions %d succeeded, want 1", k.ID, n)
 		}
 	}
 }
 
-// R-16, M-07: two versions that create keys of one owner wait for each other, so
-// that the limit, which counts alike while nothing is rotated, holds exactly.
+// R-16, M-07: if two versions create keys of one owner, the limit is exact, since they wait for each
+// other. Without rotations, both versions count the same keys.
 func TestVersionsShareALimit(t *testing.T) {
 	t.Parallel()
 	const limit, creators = 5, 12
