@@ -11,12 +11,12 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// R-20: every statement finds its rows by an index. MariaDB makes each plan for the
-// values at hand.
+// R-20: every statement finds its rows by an index. MariaDB plans each statement for its current
+// values.
 func TestMySQLPlans(t *testing.T) {
 	t.Parallel()
 	if version := ask[string](t, openDB(t, "mysql", testkit.UseMySQL(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
-		t.Skipf("MySQL %s writes its plans in another way", version)
+		t.Skipf("MySQL %s has another format of plans", version)
 	}
 	db, statements := planned(t, sqlstore.MySQL, mysqlConnector(t, mysqlDSN(t, "")))
 	for owner, sent := range statements {
@@ -30,8 +30,8 @@ func TestMySQLPlans(t *testing.T) {
 	}
 }
 
-// In this order: the last one makes the table anew. Those that a statement names
-// are replaced by others of the name.
+// The order matters, since the last one creates the table again. Indexes that a statement names are
+// replaced by others of the same name.
 var mysqlIndexes = []struct{ index, drop string }{
 	{listIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_list, ADD INDEX keyhatch_keys_list (owner, id)"},
 	{idIndex, "ALTER TABLE keyhatch_keys DROP INDEX id, ADD INDEX id (name(10))"},
@@ -55,16 +55,16 @@ func explainMySQL(t testing.TB, c conn, statements []sent) (all []explained) {
 	return all
 }
 
-// A mysqlTable is what a plan says of one table.
+// A mysqlTable is the part of a plan for one table.
 type mysqlTable struct {
 	Name   string   `json:"table_name"`
 	Access string   `json:"access_type"`
 	Key    string   `json:"key"`
 	Parts  []string `json:"used_key_parts"`
-	Alone  bool     `json:"using_index"` // the index has all that is asked for
+	Alone  bool     `json:"using_index"` // the index contains all requested columns
 }
 
-// mysqlTables are those of a plan in its order, wherever they are in it.
+// mysqlTables returns all tables of a plan, in order, at any depth.
 func mysqlTables(t testing.TB, plan string) (tables []mysqlTable) {
 	t.Helper()
 	for _, at := range regexp.MustCompile(`"table": `).FindAllStringIndex(plan, -1) {
@@ -81,7 +81,7 @@ func (e *explained) judgeMySQL(t testing.TB) {
 	t.Helper()
 	tables := mysqlTables(t, e.plan)
 	for _, table := range tables {
-		// A batch of uses is a table too, and so is what the count has found.
+		// A batch of uses is a table too, and so is the result of the count.
 		ours := table.Name == "keyhatch_keys" || table.Name == "k"
 		e.complain(ours && (table.Access == "ALL" || table.Access == "index"), wholeTable)
 		if e.isCount() {
@@ -90,7 +90,7 @@ func (e *explained) judgeMySQL(t testing.TB) {
 			e.complain(table.Name == "s" && table.Key != "id", wholeTable) // a successor
 		}
 		if table.Name == "k" && (e.isCurrent() || e.isEnded()) {
-			e.complain(table.Key != "id" || table.Access != "eq_ref", wholeTable) // for the ids of a page
+			e.complain(table.Key != "id" || table.Access != "eq_ref", wholeTable) // for the IDs of a page
 			continue
 		}
 		e.complain(ours && e.isCurrent() && !table.current(), notBy(currentIndex))
@@ -102,10 +102,10 @@ func (e *explained) judgeMySQL(t testing.TB) {
 	switch sorted := func(plan string) bool {
 		return strings.Contains(plan, "filesort") || strings.Contains(plan, "temporary_table")
 	}; {
-	case e.isEnded(): // the rows of the page are sorted, and not the list
+	case e.isEnded(): // only the rows of the page are sorted, not the list
 		_, list, found := strings.Cut(e.plan, "materialized")
 		e.complain(!found || sorted(list), "the whole list is sorted")
-	case e.isCurrent(): // the keys that will expire are sorted
+	case e.isCurrent(): // the keys with an expiry are sorted
 		e.complain(strings.Count(e.plan, "\"filesort\"") > 1, "keys that never expire are sorted")
 	default:
 		e.complain(sorted(e.plan), "rows are sorted")
@@ -120,12 +120,12 @@ func (m mysqlTable) counts() bool {
 	return m.Key == liveIndex && m.Alone && slices.Equal(m.Parts, []string{"owner", "revoked_at", "replaced_by", "expires_at"})
 }
 
-// current is for the keys that never expire and for those that will.
+// current reports whether the table is read by the index of current keys.
 func (m mysqlTable) current() bool {
 	return m.Key == currentIndex && m.Alone && len(m.Parts) >= 3 && slices.Equal(m.Parts[:3], []string{"owner", "revoked_at", "expires_at"})
 }
 
-// replaced is for the keys in their grace period, past the expired ones.
+// replaced reports whether the keys in their grace period are found without reading expired ones.
 func (m mysqlTable) replaced() bool {
 	return m.Key == replacedIndex && m.Alone && len(m.Parts) >= 3 && slices.Equal(m.Parts[:3], []string{"owner", "revoked_at", "expires_at"})
 }

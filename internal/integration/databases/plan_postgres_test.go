@@ -19,8 +19,7 @@ type conn interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// R-20: every statement finds its rows by an index, whether the plan is made for the
-// values at hand or for any.
+// R-20: every statement finds its rows by an index, with custom and with generic plans.
 func TestPostgresPlans(t *testing.T) {
 	t.Parallel()
 	db, statements := planned(t, sqlstore.PostgreSQL, postgresConnector(t, testkit.UseSchema(t)))
@@ -31,7 +30,7 @@ func TestPostgresPlans(t *testing.T) {
 	for _, mode := range []string{"generic", "custom"} {
 		for owner, sent := range statements {
 			t.Run(mode+" "+owner, func(t *testing.T) {
-				// All that an owner has is sorted where it is one page.
+				// A small owner's keys may be sorted, since they are one page.
 				mayBeSorted := mode == "custom" && owner == smallOwner
 				explain := func() []explained {
 					tx := planner(t, db, mode)
@@ -72,7 +71,7 @@ var postgresIndexes = map[string]string{
 	idIndex:       "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_id_key",
 }
 
-// planner is a transaction with plans of this mode, and is rolled back.
+// planner returns a transaction with this mode of plans. It is rolled back.
 func planner(t testing.TB, db *sql.DB, mode string) *sql.Tx {
 	t.Helper()
 	tx := begin(t, db)
@@ -162,13 +161,13 @@ var (
 		` +-> +Subquery Scan on unexpired\n(?: +Filter: .*\n)? +-> +Index Only Scan using keyhatch_keys_current .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(expires_at > .*\)\)\n +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
-	// From the uses to the rows, and locked in order.
+	// The rows are found by the uses, and locked in order.
 	postgresLock  = regexp.MustCompile(`LockRows\n +-> +Sort\n +Sort Key: k_1\.digest\n +-> +Nested Loop\n`)
 	postgresTouch = regexp.MustCompile(`-> +Index Scan using keyhatch_keys_pkey on keyhatch_keys (k|k_1)\n`)
 )
 
-// postgresWhole is the condition under which a statement fails since rows may be
-// hidden: it is evaluated once, and before a row is looked for.
+// postgresWhole is the condition that fails a statement if rows may be hidden. It is evaluated once,
+// before any row is read.
 var postgresWhole = regexp.MustCompile(`^Result\n +One-Time Filter: .*row_security_active.*\n( +-> +Nested Loop Left Join\n +-> +Result\n)?`)
 
 func (e *explained) judgePostgres(mayBeSorted bool) {

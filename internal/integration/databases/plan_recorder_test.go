@@ -14,14 +14,13 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// A sent statement is one that a Store has sent, and the values that went with
-// it first.
+// A sent statement is a statement that a Store has sent, with the values of its first call.
 type sent struct {
 	text   string
 	values []driver.NamedValue
 }
 
-// A recorder stands before a driver and remembers what passes through.
+// A recorder wraps a driver and records its statements.
 type recorder struct {
 	driver.Connector
 	mu   sync.Mutex
@@ -44,7 +43,7 @@ func (r *recorder) record(text string, values []driver.NamedValue) {
 			return
 		}
 	}
-	for i := range values { // pgx asks for these values itself
+	for i := range values { // pgx converts these values itself
 		if v, ok := values[i].Value.(driver.Valuer); ok {
 			values[i].Value, _ = v.Value()
 		}
@@ -80,7 +79,7 @@ func (c *recordingConn) PrepareContext(ctx context.Context, q string) (driver.St
 	return &recordingStmt{st, c.to, q}, err
 }
 
-// A recordingStmt is one that was prepared for many runs.
+// A recordingStmt is a prepared statement.
 type recordingStmt struct {
 	driver.Stmt
 	to   *recorder
@@ -101,7 +100,7 @@ func (s *recordingStmt) QueryContext(ctx context.Context, args []driver.NamedVal
 	return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 
-// recorded is a pool of connections whose statements are recorded.
+// recorded returns a pool of connections whose statements are recorded.
 func recorded(t testing.TB, c driver.Connector) (*sql.DB, *recorder) {
 	t.Helper()
 	r := &recorder{Connector: c}
@@ -129,8 +128,7 @@ func mysqlConnector(t testing.TB, dsn string) driver.Connector {
 	return c
 }
 
-// literals are the values as they stand in a statement's text; bytes is how the
-// database writes bytes.
+// literals returns the values as SQL literals. bytes is the database's format of bytes.
 func (s sent) literals(bytes string) []string {
 	var texts []string
 	for _, v := range s.values {
@@ -148,5 +146,5 @@ func (s sent) literals(bytes string) []string {
 	return texts
 }
 
-// line is the statement without its line breaks.
+// line returns the statement without line breaks.
 func (s sent) line() string { return strings.Join(strings.Fields(s.text), " ") }

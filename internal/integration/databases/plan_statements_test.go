@@ -22,12 +22,12 @@ var planRows = testkit.Scale(30_000, 100_000)
 // does not send would go unexplained.
 const allStatements = 16
 
-// callAll calls every method of a store in a way that sends every statement.
+// callAll calls every method of a store so that it sends every statement.
 func callAll(t testing.TB, s store.Store, owner string) {
 	t.Helper()
 	ctx := t.Context()
 	first, next, name := record(owner, owner+"-1"), record("", owner+"-2"), "renamed"
-	tomorrow := epoch.AddDate(0, 0, 1) // when the others' keys are there, and some have expired
+	tomorrow := epoch.AddDate(0, 0, 1) // after the other keys were inserted, and some have expired
 	first.CreatedAt, next.CreatedAt = tomorrow, tomorrow
 	page := store.Query{Owner: owner, After: store.Cursor{CreatedAt: epoch.Add(time.Minute), ID: "z"}}
 	insert := s.Insert(ctx, first, 1) // so few are soon found anywhere, a plan may expect
@@ -50,9 +50,8 @@ func callAll(t testing.TB, s store.Store, owner string) {
 	}
 }
 
-// planned is a database of many rows, and the statements that a Store sent to
-// it beforehand for an owner, who has many keys by now or a hundred, or half of all
-// keys, which have ended.
+// planned returns a database of many rows, and the statements that a Store sent before for an owner.
+// The owner now has many keys, a hundred keys, or half of all keys, which have ended.
 func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map[string][]sent) {
 	t.Helper()
 	db, r := recorded(t, c)
@@ -83,7 +82,7 @@ const (
 
 const wholeTable = "the whole table is read"
 
-// missing is a complaint for each index, which must be made when it is gone.
+// missing has, for each index, a complaint that must be made without the index.
 var missing = map[string]string{
 	listIndex:     notBy(listIndex),
 	liveIndex:     notBy(liveIndex),
@@ -95,7 +94,7 @@ var missing = map[string]string{
 
 func notBy(index string) string { return "rows are not found by " + index + " alone" }
 
-// An explained statement has a plan, and what is wrong with it.
+// An explained statement has a plan, and complaints about it.
 type explained struct {
 	sent
 	plan       string
@@ -122,7 +121,7 @@ func good(all []explained) bool {
 	return !slices.ContainsFunc(all, func(e explained) bool { return len(e.complaints) > 0 })
 }
 
-// missed fails unless the plans without an index are found bad. It shows that
+// missed fails the test unless there is a complaint about the plans without an index. It shows that
 // report can fail.
 func missed(t *testing.T, index string, all []explained) {
 	t.Helper()
@@ -131,10 +130,10 @@ func missed(t *testing.T, index string, all []explained) {
 			return
 		}
 	}
-	t.Errorf("without %s no plan is found bad", index)
+	t.Errorf("without %s there is no complaint", index)
 }
 
-// What a statement is for, by its text.
+// The purpose of a statement, by its text.
 func (s sent) isCount() bool   { return strings.Contains(s.text, "count(*)") }
 func (s sent) isCurrent() bool { return strings.Contains(s.text, "AS unexpired") }
 func (s sent) isList() bool {
