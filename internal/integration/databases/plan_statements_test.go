@@ -14,12 +14,11 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// planRows is how many rows the plans are made for. With fewer, reading the
-// whole table is the better plan at times.
+// planRows is the number of rows for the plans. With fewer rows, reading the whole table can be the
+// better plan.
 var planRows = testkit.Scale(30_000, 100_000)
 
-// The least number of statements that a Store has. A new one that a test here
-// does not send would go unexplained.
+// allStatements is the number of a Store's statements, so that callAll must send each new one.
 const allStatements = 16
 
 // callAll calls every method of a store so that it sends every statement.
