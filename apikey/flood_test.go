@@ -148,8 +148,7 @@ func (r *floodResult) WithGroup(string) slog.Handler             { return r }
 // any cause.
 const maxOpen = 2_500
 
-// run begins each request when it is time, whether or not earlier ones have been
-// completed, as clients do.
+// run starts each request at its time, even while earlier ones are running, as clients do.
 func (f flood) run(t testing.TB) *floodResult {
 	t.Helper()
 	r := &floodResult{}
@@ -378,7 +377,7 @@ func TestFlood(t *testing.T) {
 			if r.goroutines > 15_000 {
 				t.Errorf("%d goroutines", r.goroutines)
 			}
-			// If the clients cannot send, the processors are what requests wait for.
+			// If clients could not send, requests waited for the processors, not for the cache.
 			if p99 := testkit.Percentile(r.known, 99); p99 > 100*time.Millisecond && r.unsent == 0 {
 				t.Errorf("p99 of known keys is %v, want at most 100 ms", p99)
 			}

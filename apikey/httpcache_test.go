@@ -142,8 +142,8 @@ func members(values []string) map[string]string {
 	return list
 }
 
-// cachedRoutes are handlers with many caching headers, including those that allow a shared
-// cache to store the response to Authorization.
+// cachedRoutes are handlers with different caching headers. Some allow a shared cache to store
+// the response to Authorization.
 var cachedRoutes = []struct {
 	path    string
 	headers func(http.Header)

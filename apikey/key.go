@@ -23,7 +23,7 @@ type Key struct {
 	ExpiresAt    time.Time
 	DisabledAt   time.Time
 	RevokedAt    time.Time
-	LastUsedAt   time.Time // written in batches, about every [Options.TouchInterval]
+	LastUsedAt   time.Time // updated at most once in [Options.TouchInterval]
 }
 
 // keyOf returns the public view of r. They share their slices and maps.

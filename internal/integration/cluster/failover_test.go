@@ -162,7 +162,7 @@ func startProcess(t *testing.T, st *pgstore.Store, shared *rediscache.Cache) *pr
 	return p
 }
 
-// saw returns how often the event was reported, or -1 if the log does not agree.
+// saw returns how often the event was reported, or -1 if the log has another number of lines.
 func (p *process) saw(kind apikey.EventKind, text string) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// Invariants 3, 5 and 9, R-15: while all parts fail in turn, every result is allowed, and no
-// instance grows. KEYHATCH_SOAK can be the duration, such as 24h.
+// Invariants 3, 5 and 9, R-15: while all parts fail in turn, no call returns a wrong result and
+// no instance grows. KEYHATCH_SOAK can be the duration, such as 24h.
 func TestNemesis(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(redisBus, buses...) {

@@ -31,8 +31,8 @@ type private struct {
 	pause time.Duration
 }
 
-// A hold is a statement for whose transaction other statements must wait, and a call that
-// waits.
+// A hold is a statement that holds a lock until its transaction ends, and a call that waits for
+// the lock.
 type hold struct{ statement, release, call string }
 
 // usual are settings for few connections and little space, so that tests can use them up.

@@ -18,7 +18,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 	n := testkit.Scale(5_000, 1_000_000)
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
-			if !testkit.Soak() { // else nobody disturbs
+			if !testkit.Soak() { // otherwise other tests run in parallel
 				t.Parallel()
 			}
 			dsn := d.dsn(t)
