@@ -12,6 +12,9 @@ import (
 // errExited is the error of a call that ended its goroutine.
 var errExited = errors.New("the call ended its goroutine")
 
+// errPanicked is the error of a call whose panic cannot be described.
+var errPanicked = errors.New("the call panicked")
+
 // errProbe is an error that no call returns.
 var errProbe = errors.New("guard: probe")
 
@@ -59,10 +62,14 @@ func Call[T any](ctx context.Context, timeout time.Duration, done func(), call f
 func finish(call func() error, done func(error)) {
 	err := errExited
 	defer func() {
+		_ = recover() // a panic below, whose value cannot be printed
+		done(err)
+	}()
+	defer func() {
 		if p := recover(); p != nil {
+			err = errPanicked // if a method of p panics or ends the goroutine
 			err = fmt.Errorf("the call panicked: %v", p)
 		}
-		done(err)
 	}()
 	e := call()
 	_ = errors.Is(e, errProbe)

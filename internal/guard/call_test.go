@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyhatch/keyhatch/internal/guard"
@@ -16,6 +17,16 @@ type hostileError struct{}
 
 func (hostileError) Error() string { return "hostile" }
 func (hostileError) Is(error) bool { panic("boom") }
+
+// An exitingError ends the goroutine that prints it.
+type exitingError struct{}
+
+func (exitingError) Error() string { runtime.Goexit(); return "" }
+
+// A panickingError panics with itself when it is printed.
+type panickingError struct{}
+
+func (e panickingError) Error() string { panic(e) }
 
 var errOurs = errors.New("ours")
 
@@ -31,6 +42,8 @@ func TestBrokenCalls(t *testing.T) {
 		{"succeeds", func() error { return nil }, ""},
 		{"fails", func() error { return errOurs }, "ours"},
 		{"panics", func() error { panic("boom") }, "the call panicked: boom"},
+		{"panics with an error that exits", func() error { panic(exitingError{}) }, "the call panicked"},
+		{"panics with an error that panics", func() error { panic(panickingError{}) }, "the call panicked"},
 		{"exits", func() error { runtime.Goexit(); return nil }, "the call ended its goroutine"},
 		{"returns an error that panics", func() error { return hostileError{} }, "the call panicked: boom"},
 	} {
@@ -41,12 +54,14 @@ func TestBrokenCalls(t *testing.T) {
 			}
 			_ = errors.Is(err, errOurs)
 		}
-		check("Run of a call", guard.Run(tt.call))
-		done := 0
-		_, err := guard.Call(t.Context(), time.Minute, func() { done++ }, func(context.Context) (int, error) { return 1, tt.call() })
-		if check("Call of a call", err); done != 1 {
-			t.Errorf("a call that %s: done was called %d times, want once", tt.name, done)
-		}
+		synctest.Test(t, func(t *testing.T) { // it fails if a call does not return
+			check("Run of a call", guard.Run(tt.call))
+			done := 0
+			_, err := guard.Call(t.Context(), time.Minute, func() { done++ }, func(context.Context) (int, error) { return 1, tt.call() })
+			if check("Call of a call", err); done != 1 {
+				t.Errorf("a call that %s: done was called %d times, want once", tt.name, done)
+			}
+		})
 	}
 }
 
