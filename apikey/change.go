@@ -20,13 +20,17 @@ type changed[T any] struct {
 
 // change makes a change of the store behind the fence of these keys, and tells the
 // other instances. It does so too when the store gave no clear answer, failed or
-// panicked, since the change may have happened.
-func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.Context) (T, error), keys ...cache.Key) (changed[T], error) {
+// panicked, since the change may have happened. Then it calls report, also if the
+// caller has given up meanwhile, unless write has failed.
+func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.Context) (T, error), report func(context.Context, T), keys ...cache.Key) (changed[T], error) {
 	return propagate(ctx, m, t, func(ctx context.Context) (done changed[T], err error) {
 		done.unpropagated, err = m.keys.Change(ctx, keys, nil, func(ctx context.Context) (tell bool, err error) {
 			done.value, err = bounded(ctx, m, write)
 			return !unchanged(err), err
 		})
+		if err == nil {
+			report(ctx, done.value)
+		}
 		return done, err
 	})
 }

@@ -142,13 +142,22 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	// The store gets its own copy, so that it cannot change the caller's maps.
 	stored := r.Clone()
 	insert := func(ctx context.Context) (struct{}, error) { return struct{}{}, m.store.Insert(ctx, stored, limit) }
+	report := func(ctx context.Context, _ struct{}) {
+		m.emit(ctx, Event{Kind: kind, Time: r.CreatedAt, Owner: r.Owner, KeyID: r.ID})
+	}
 	if kind == EventCreated {
 		// The token is new, so no cache has an entry for it.
-		_, err = askInTurn(ctx, t, m.opts.CallTimeout, insert)
+		_, err = askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (struct{}, error) {
+			inserted, err := insert(ctx)
+			if err == nil {
+				report(ctx, inserted)
+			}
+			return inserted, err
+		})
 	} else {
 		// Other instances may have cached the token as unknown. If the bus is
 		// down, they look it up again after NegativeTTL.
-		_, err = change(ctx, m, t, insert, cache.Key(r.Digest))
+		_, err = change(ctx, m, t, insert, report, cache.Key(r.Digest))
 	}
 	if errors.Is(err, store.ErrConflict) { // by another instance's clock, the expiry has passed
 		return Key{}, errExpiryPassed
@@ -156,7 +165,6 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	if err != nil {
 		return Key{}, m.fail(ctx, r.Owner, r.ID, err)
 	}
-	m.emit(ctx, Event{Kind: kind, Time: r.CreatedAt, Owner: r.Owner, KeyID: r.ID})
 	return keyOf(r), nil
 }
 
@@ -244,16 +252,19 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		if err == nil {
 			m.ended.remember(r.Digest, old)
 		}
-		return rotation{old, made}, err
+		done := rotation{old, made}
+		if err == nil && !done.matches(owner, id, next, ends) {
+			err = errForged
+		}
+		return done, err
 	}
-	done, err := change(ctx, m, t, rotate, cache.Key(r.Digest), cache.Key(next.Digest))
-	if err == nil && !done.value.matches(owner, id, next, ends) {
-		err = errForged
+	report := func(ctx context.Context, _ rotation) {
+		m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
 	}
+	done, err := change(ctx, m, t, rotate, report, cache.Key(r.Digest), cache.Key(next.Digest))
 	if err != nil {
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}
-	m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
 	propagated := m.notPropagated(ctx, done.unpropagated) == nil
 	return Issued{Key: keyOf(done.value.made), Secret: newSecret(token), Propagated: propagated}, nil
 }

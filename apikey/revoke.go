@@ -30,12 +30,13 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 			m.ended.remember(before.Digest, r)
 		}
 		return revocation{r, changed}, err
+	}, func(ctx context.Context, done revocation) {
+		if done.changed {
+			m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
+		}
 	})
 	if err != nil {
 		return Key{}, err
-	}
-	if done.value.changed {
-		m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
 	}
 	return keyOf(done.value.Record), m.notPropagated(ctx, done.unpropagated)
 }

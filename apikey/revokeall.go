@@ -74,21 +74,16 @@ func (a *revokeAll) all(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range done.value {
-			a.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: a.owner, KeyID: r.ID})
-		}
 		a.n += len(done.value)
 		a.revoked = append(a.revoked, done.value...)
 		if len(a.revoked) > maxInterrupted {
 			a.revoked = slices.Clone(a.revoked[store.RevokeBatch:])
 		}
-		if len(done.value) < store.RevokeBatch {
+		if !isFull(done.value) {
 			return nil
 		}
 		if last = done.value[0].ID; ctx.Err() != nil {
-			// The error says that there is more to do.
-			_, _ = a.keys.Change(context.WithoutCancel(ctx), nil, []cache.Key{ownerKey(a.owner)}, alreadyWritten)
-			return ctx.Err()
+			return ctx.Err() // there is more to do
 		}
 	}
 }
@@ -105,11 +100,13 @@ func (a *revokeAll) check(revoked []store.Record, last string) error {
 }
 
 // batch is one call of the store behind the fence of the owner's keys. The fence
-// stays up until the call has returned, also if it is given up before. The other
-// instances are notified after the last batch, and after one that may have happened.
+// stays up until the call has returned, also if it is given up before. Each batch is
+// published, since there may be no other one. Only the last one waits until it is.
 func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
 	return propagate(ctx, a.Manager, a.turn, func(ctx context.Context) (done changed[[]store.Record], err error) {
-		done.unpropagated, err = a.keys.Change(ctx, nil, []cache.Key{ownerKey(a.owner)}, func(ctx context.Context) (tell bool, err error) {
+		publishing, stopWaiting := context.WithCancel(ctx)
+		defer stopWaiting()
+		unpublished, err := a.keys.Change(publishing, nil, []cache.Key{ownerKey(a.owner)}, func(context.Context) (tell bool, err error) {
 			done.value, err = bounded(ctx, a.Manager, func(ctx context.Context) ([]store.Record, error) {
 				a.uses.flushOwner(ctx, a.owner)
 				revoked, err := a.store.RevokeAll(ctx, a.owner, at, a.reason)
@@ -118,52 +115,83 @@ func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Re
 				}
 				return revoked, err
 			})
-			return err != nil || len(done.value) < store.RevokeBatch, err
+			if err == nil && isFull(done.value) {
+				stopWaiting()
+			}
+			return true, err
 		})
-		undeleted := a.forget(ctx, done.value, err)
-		done.unpropagated = errors.Join(undeleted, done.unpropagated)
+		if isFull(done.value) {
+			unpublished = nil // the last batch says so
+		}
+		done.unpropagated = errors.Join(a.forget(ctx, done.value, err), unpublished)
+		if err == nil {
+			for _, r := range done.value {
+				a.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: a.owner, KeyID: r.ID})
+			}
+		}
 		return done, err
 	})
 }
 
+// isFull reports whether there may be another batch.
+func isFull(revoked []store.Record) bool { return len(revoked) >= store.RevokeBatch }
+
 // forget deletes the keys of a batch from the shared cache. It deletes all keys of the
-// owner if the batch failed, since it may have revoked some, and if an earlier call could
-// not delete the keys that it had revoked.
+// owner that may be there if the batch failed, since it may have revoked some, and if an
+// earlier call, perhaps of another instance, may have revoked keys without deleting them.
 func (a *revokeAll) forget(ctx context.Context, revoked []store.Record, err error) error {
 	if a.opts.SharedCache == nil {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // the caller's time may be over, but the change is made
-	if first := a.n == 0; err != nil || first && a.undeleted.has(a.owner) {
-		err = a.forgetAll(ctx)
-		a.undeleted.set(a.owner, err != nil)
+	failed := a.undeleted.failedAt(a.owner)
+	known := time.Since(failed) < a.sharedLife()
+	if err == nil && (a.n > 0 || len(revoked) > 0 && !known) {
+		if err = a.forgetKeys(ctx, revoked); err != nil {
+			a.undeleted.add(a.owner)
+		}
 		return err
 	}
-	if err = a.forgetKeys(ctx, revoked); err != nil {
-		a.undeleted.set(a.owner, true)
+	undeleted := a.forgetAll(ctx)
+	switch {
+	case undeleted == nil:
+		a.undeleted.remove(a.owner, failed)
+	case err == nil && !known:
+		return nil // nothing was revoked, and nothing is known to be left
+	default:
+		a.undeleted.add(a.owner)
 	}
-	return err
+	return undeleted
 }
 
-// undeletedOwners are the owners whose revoked keys may still be in the shared cache.
+// sharedLife is how long an entry may be in the shared cache.
+func (m *Manager) sharedLife() time.Duration { return m.opts.CacheTTL + cache.MaxLease }
+
+// undeletedOwners are the owners whose revoked keys could not be deleted from the
+// shared cache, with the time of the latest failure.
 type undeletedOwners struct {
 	mu     sync.Mutex
-	owners recent[string, struct{}]
+	owners recent[string, time.Time]
 }
 
-func (u *undeletedOwners) has(owner string) bool {
+func (u *undeletedOwners) failedAt(owner string) time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	_, ok := u.owners.get(owner)
-	return ok
+	at, _ := u.owners.get(owner)
+	return at
 }
 
-func (u *undeletedOwners) set(owner string, undeleted bool) {
+func (u *undeletedOwners) add(owner string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if undeleted {
-		u.owners.set(owner, struct{}{})
-	} else {
+	u.owners.set(owner, time.Now())
+}
+
+// remove removes the owner, unless there was another failure since failed.
+func (u *undeletedOwners) remove(owner string, failed time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if at, ok := u.owners.get(owner); ok && at.Equal(failed) {
 		u.owners.remove(owner)
 	}
 }
@@ -181,10 +209,13 @@ func (a *revokeAll) forgetAll(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("shared cache: list the owner's keys: %w", err)
 		}
+		page.Records = slices.DeleteFunc(page.Records, func(r store.Record) bool {
+			return !r.RevokedAt.IsZero() && time.Since(r.RevokedAt) > a.sharedLife()+clockMargin
+		})
 		if err := a.forgetKeys(ctx, page.Records); err != nil {
 			return err
 		}
-		if q.After = page.Next; q.After.IsZero() || len(page.Records) == 0 {
+		if q.After = page.Next; q.After.IsZero() {
 			return nil
 		}
 	}

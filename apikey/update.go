@@ -79,11 +79,12 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 			err = errForged // it must not look disabled when it is not
 		}
 		return r, err
+	}, func(ctx context.Context, _ store.Record) {
+		m.emit(ctx, Event{Kind: EventUpdated, Time: change.At, Owner: owner, KeyID: id})
 	})
 	if err != nil {
 		return Key{}, err
 	}
-	m.emit(ctx, Event{Kind: EventUpdated, Time: change.At, Owner: owner, KeyID: id})
 	return keyOf(done.value), m.notPropagated(ctx, done.unpropagated)
 }
 

@@ -13,9 +13,10 @@ func (m *Manager) enter(ctx context.Context, l *lane, owner string) (*turn, erro
 	return l.enter(ctx, owner, m.opts.CallTimeout)
 }
 
-// write changes one key. It looks the key up first, since the fence needs its digest.
-// The digest of an ID never changes.
-func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on func(context.Context, store.Record) (T, error)) (done changed[T], err error) {
+// write changes one key and reports that, as change does. It looks the key up first,
+// since the fence needs its digest. The digest of an ID never changes.
+func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on func(context.Context, store.Record) (T, error),
+	report func(context.Context, T)) (done changed[T], err error) {
 	if err := checkNamed(owner, id); err != nil {
 		return done, err
 	}
@@ -42,7 +43,7 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on
 		}
 		return on(ctx, before)
 	}
-	done, err = change(ctx, m, t, do, cache.Key(before.Digest))
+	done, err = change(ctx, m, t, do, report, cache.Key(before.Digest))
 	if err != nil {
 		return changed[T]{}, m.fail(ctx, owner, id, err)
 	}
