@@ -1,6 +1,6 @@
 // Package strictjson reads JSON without the leniency of encoding/json, which takes the
 // last of two fields with the same name, ignores unknown fields and data after the
-// value, and replaces invalid UTF-8.
+// value, and replaces invalid UTF-8 and surrogates without a pair.
 //
 // Errors are for the author of the document. They name fields, and never contain
 // values.
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,12 +50,18 @@ func Parse(document []byte, r Rules) (map[string]any, error) {
 	if _, err := p.d.Token(); err != io.EOF {
 		return nil, errors.New("there is data after the JSON value")
 	}
+	if !paired.Match(document) {
+		return nil, errors.New(`the JSON has a surrogate, such as \ud800, without its pair`)
+	}
 	object, ok := v.(map[string]any)
 	if !ok {
 		return nil, errors.New("the JSON must be an object")
 	}
 	return object, nil
 }
+
+// paired matches a JSON document of which each surrogate is half of a pair.
+var paired = regexp.MustCompile(`\A(?:[^\\]|\\[^u]|\\u[^dD]|\\u[dD][0-7]|\\u[dD][89abAB]..\\u[dD][c-fC-F])*\z`)
 
 type parser struct {
 	d *json.Decoder

@@ -39,6 +39,7 @@ type document struct {
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	loose := strictjson.Rules{MaxDepth: 3, AnyCase: true}
+	const unpaired = `the JSON has a surrogate, such as \ud800, without its pair`
 	for _, tt := range []struct {
 		name, json string
 		rules      strictjson.Rules // zero: MaxDepth 3
@@ -58,6 +59,16 @@ func TestDecode(t *testing.T) {
 		{"another value", `{} {}`, strictjson.Rules{}, "there is data after the JSON value"},
 		{"a NUL", "{}\x00", strictjson.Rules{}, "there is data after the JSON value"},
 		{"not UTF-8", "{\"name\":\"\xff\"}", strictjson.Rules{}, "the JSON is not valid UTF-8"},
+		{"surrogates in pairs", `{"name":"\\\ud83d\uDE00\uD834\udd1e\\ud800\ud7ff\ue000\ufffd😀"}`, strictjson.Rules{}, ""},
+		{"half a pair", `{"name":"\ud800x"}`, strictjson.Rules{}, unpaired},
+		{"half a pair at the end", `{"name":"\\\uDBFF"}`, strictjson.Rules{}, unpaired},
+		{"the second half of a pair", `{"name":"\uDC00"}`, strictjson.Rules{}, unpaired},
+		{"a pair and a half", `{"name":"\ud83d\ude00\ude00"}`, strictjson.Rules{}, unpaired},
+		{"a pair in the wrong order", `{"name":"\ude00\ud83d"}`, strictjson.Rules{}, unpaired},
+		{"two first halves", `{"name":"\ud83d\ud83d\ude00"}`, strictjson.Rules{}, unpaired},
+		{"half a pair and an escaped backslash", `{"name":"\ud83d\\ude00"}`, strictjson.Rules{}, unpaired},
+		{"half a pair in a name", `{"pairs":{"\ud800":"x"}}`, strictjson.Rules{}, unpaired},
+		{"half a pair in a value that is not read", `{"raw":["\ud800"]}`, strictjson.Rules{}, unpaired},
 		{"too long", `{"name":"x"}`, strictjson.Rules{MaxBytes: 11, MaxDepth: 3}, "the JSON has 12 bytes, want at most 11"},
 		{"as long as allowed", `{"name":"x"}`, strictjson.Rules{MaxBytes: 12, MaxDepth: 3}, ""},
 		{"too deep", `{"raw":[[[]]]}`, strictjson.Rules{}, "raw is nested too deeply: more than 3 levels"},
