@@ -40,6 +40,11 @@ var PostgreSQL = Database{
 		WHEN c.relkind <> 'r' THEN c.relname || ' is not an ordinary table; a view or foreign table may hide rows' END
 		FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relname IN (%s)`,
 
+	// A CREATE INDEX CONCURRENTLY that fails leaves such an index, and IF NOT EXISTS then
+	// does not create it.
+	invalidIndexes: `SELECT string_agg(c.relname, ', ') FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+		JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND n.nspname = ? AND c.relname IN (%s)`,
+
 	server:      `SELECT current_database() || ', server started at ' || pg_postmaster_start_time()`,
 	placeholder: func(n int) string { return "$" + strconv.Itoa(n) },
 

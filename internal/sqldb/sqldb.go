@@ -39,6 +39,11 @@ type Database struct {
 	// parameters are the schema and, for each %s, the table names.
 	faults string
 
+	// invalidIndexes returns the names of indexes that the database does not use, or
+	// NULL. Its parameters are the schema and, for %s, the names of indexes. It is empty
+	// if the database has no such indexes.
+	invalidIndexes string
+
 	// server identifies the server and the database.
 	server string
 

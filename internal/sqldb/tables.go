@@ -83,7 +83,7 @@ func (t *Tables) Migrate(ctx context.Context) error {
 	// returns the reason.
 	version, err := t.version(ctx, t.Pool)
 	if err == nil && version == len(t.Steps) {
-		return nil
+		return t.checkIndexes(ctx, t.Pool)
 	}
 	return t.exclusively(ctx, t, func(e Execer) error { return t.migrate(ctx, e) })
 }
@@ -113,7 +113,26 @@ func (t *Tables) migrate(ctx context.Context, e Execer) error {
 			return fmt.Errorf("from schema version %d to %d: %w", version, version+1, err)
 		}
 	}
-	return nil
+	return t.checkIndexes(ctx, e)
+}
+
+// checkIndexes returns an error if the database does not use one of the indexes.
+func (t *Tables) checkIndexes(ctx context.Context, q Queryer) error {
+	if t.invalidIndexes == "" || len(t.Names.Indexes) == 0 {
+		return nil
+	}
+	args := []any{t.Names.Schema}
+	for _, ending := range t.Names.Indexes {
+		args = append(args, t.Names.Table+ending)
+	}
+	marks := strings.Repeat(", ?", len(t.Names.Indexes))[2:]
+	var invalid sql.NullString
+	err := q.QueryRowContext(ctx, t.Database.Text(strings.ReplaceAll(t.invalidIndexes, "%s", marks)), args...).Scan(&invalid)
+	if err == nil && invalid.Valid {
+		err = fmt.Errorf("invalid index in schema %s: %s; a CREATE INDEX CONCURRENTLY has failed or has not ended yet: "+
+			"if it has failed, drop the index and create it again", t.Names.Schema, invalid.String)
+	}
+	return err
 }
 
 // lockVersion writes before it reads the version, so that one of several processes goes

@@ -22,11 +22,17 @@
 // Migrate needs the right to create tables and indexes. Other calls need SELECT,
 // INSERT and UPDATE, and on SQLite the whole file.
 //
-// Programs of an earlier version keep working while Migrate runs and after it. Version
-// 2 adds the latest instant of each owner and an index of the keys. Version 3 adds a
-// small table and locks no other. Version 4 adds an index of the keys. A migration
-// from version 1 to 4 of 1,000,000 keys took this long on an overloaded machine with
-// two cores. The other columns are the longest calls meanwhile.
+// Running programs of an earlier version keep working while Migrate runs and after it.
+// But the Migrate of an earlier version returns an error on newer tables, so a program
+// that calls it does not start again. To go back to such a program, start it without
+// Migrate: all other calls work on newer tables. Set [Options.Schema] then, and keep
+// the settings of the connections, since nothing checks them. Open of packages pgstore
+// and sqlitestore always calls Migrate.
+//
+// Version 2 adds the latest instant of each owner and an index of the keys. Version 3
+// adds a small table and locks no other. Version 4 adds an index of the keys. A
+// migration from version 1 to 4 of 1,000,000 keys took this long on an overloaded
+// machine with two cores. The other columns are the longest calls meanwhile.
 //
 //	             Migrate   look-up   write
 //	SQLite       19 s      0.2 s     18 s
@@ -34,7 +40,10 @@
 //	MariaDB      14 s      0.3 s     0.3 s
 //
 // On SQLite and PostgreSQL, writes wait until Migrate has ended, and look-ups do not
-// wait. On SQLite, a write returns an error after it has waited for five seconds.
+// wait. On SQLite, a write returns an error after it has waited for five seconds. On
+// PostgreSQL, an index can be built beforehand, as the files say. If that fails, Migrate
+// returns an error until the invalid index has been dropped. If the version is already
+// the newest, create the index again as in the file, since Migrate no longer does.
 // MySQL and MariaDB build an index while others read and write. They lock the table
 // briefly when they begin and when they end. If a transaction that has used the table
 // is still open then, the lock waits for it, and all other calls wait for the lock.

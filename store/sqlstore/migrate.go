@@ -18,6 +18,7 @@ import (
 //   - the tables have a later version than this package knows, or were not created by
 //     this package,
 //   - the database cannot be written to,
+//   - an index is invalid, since a CREATE INDEX CONCURRENTLY has failed,
 //   - a setting of the connections, or an encoding, would corrupt records, or
 //   - the database may leave out rows, since a key whose row is left out would be
 //     refused as unknown. The reason may be row-level security, a view in place of a

@@ -15,7 +15,7 @@ import (
 // connection because other calls had all of them, and a server that does not reply.
 type pool struct {
 	*sql.DB
-	served atomic.Int64 // the number of statements and transactions that have succeeded
+	served atomic.Int64 // it grows whenever the server has replied: to a read, to the lock of a write, to a commit
 }
 
 // A call is a statement outside of a transaction.

@@ -82,6 +82,9 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 	if errors.Is(err, sql.ErrNoRows) || err == nil && latest < at.UnixMicro() {
 		err = sqldb.ErrSkipped
 	}
+	if err == nil {
+		s.writes.served.Add(1) // even if the transaction is rolled back, as at a limit
+	}
 	return time.UnixMicro(latest).UTC(), err
 }
 

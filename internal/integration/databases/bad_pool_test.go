@@ -51,34 +51,64 @@ func TestBusyPoolIsNoOutage(t *testing.T) {
 			s := sqlStore(t, d.dialect, db)
 			someKeys(t, s)
 			db.SetMaxOpenConns(1)
-			keepBusy(t, db, s)
+			keepBusy(t, db, lookups(s))
 			for name, call := range calls {
-				var err error
-				for began := time.Now(); !errors.Is(err, store.ErrBusy); {
-					if time.Since(began) > 20*time.Second {
-						t.Fatalf("%s with a busy pool: got %v, want ErrBusy", name, err)
-					}
-					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-					err = call(ctx, s)
-					cancel()
-				}
-				if !errors.Is(err, context.DeadlineExceeded) || isSentinel(err) {
-					t.Errorf("%s with a busy pool: got %v, want the context's error as well", name, err)
-				}
+				becomesBusy(t, s, name, call)
 			}
 		})
 	}
 }
 
-// keepBusy uses all connections of the pool until the test ends, for look-ups and for slower
+// Invariant 9: transactions that end with a rollback show as well that the server replies.
+func TestRollbacksKeepAPoolBusy(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db := d.open(t)
+			s := sqlStore(t, d.dialect, db)
+			someKeys(t, s)
+			db.SetMaxOpenConns(1)
+			keepBusy(t, db, func(ctx context.Context) {
+				if err := s.Insert(ctx, record("o", "refused"), 0); err == nil {
+					t.Error("Insert above the limit succeeded")
+				}
+			})
+			becomesBusy(t, s, "Lookup", calls["Lookup"])
+		})
+	}
+}
+
+// becomesBusy repeats a call until it returns ErrBusy.
+func becomesBusy(t *testing.T, s store.Store, name string, call func(context.Context, store.Store) error) {
+	t.Helper()
+	var err error
+	for began := time.Now(); !errors.Is(err, store.ErrBusy); {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%s with a busy pool: got %v, want ErrBusy", name, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		err = call(ctx, s)
+		cancel()
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || isSentinel(err) {
+		t.Errorf("%s with a busy pool: got %v, want the context's error as well", name, err)
+	}
+}
+
+func lookups(s store.Store) func(context.Context) {
+	return func(ctx context.Context) { _, _ = s.Lookup(ctx, record("o", "k1").Digest) }
+}
+
+// keepBusy uses all connections of the pool until the test ends, for the call and for slower
 // statements.
-func keepBusy(t *testing.T, db *sql.DB, s store.Store) {
+func keepBusy(t *testing.T, db *sql.DB, call func(context.Context)) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var others sync.WaitGroup
 	for range 8 {
 		others.Go(func() {
 			for ctx.Err() == nil {
-				_, _ = s.Lookup(ctx, record("o", "k1").Digest)
+				call(ctx)
 				if conn, err := db.Conn(ctx); err == nil {
 					time.Sleep(5 * time.Millisecond)
 					conn.Close()
@@ -101,7 +131,7 @@ func TestSlowStatementIsAnOutage(t *testing.T) {
 			someKeys(t, s)
 			run(t, begin(t, db), "SELECT 1 FROM keyhatch_keys WHERE id = 'k1' FOR UPDATE")
 			db.SetMaxOpenConns(3)
-			keepBusy(t, db, s)
+			keepBusy(t, db, lookups(s))
 			for range 5 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				outage(t, calls["Touch"](ctx, s), "Touch of a locked record beside a busy pool")

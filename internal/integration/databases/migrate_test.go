@@ -69,6 +69,47 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	}
 }
 
+// A program that knows only an earlier version works on newer tables if it starts without Migrate.
+func TestNewerSchemaWithoutMigrate(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			db := d.open(t)
+			sqlStore(t, d.dialect, db)
+			execute(t, db, "UPDATE keyhatch_keys_version SET version = 5")
+			works(t, newStore(t, d.dialect, db, nil))
+		})
+	}
+}
+
+// PostgreSQL does not use the index that a failed CREATE INDEX CONCURRENTLY leaves.
+func TestMigrateRefusesAnInvalidIndex(t *testing.T) {
+	t.Parallel()
+	d := servers[0]
+	db := d.open(t)
+	s := sqlStore(t, d.dialect, db)
+	insert(t, s, record("o", "k1"), record("o", "k2"))
+	execute(t, db, "DROP INDEX keyhatch_keys_current")
+	if _, err := db.ExecContext(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY keyhatch_keys_current ON keyhatch_keys (owner)"); err == nil {
+		t.Fatal("the unique index of two equal values was created")
+	}
+	for _, version := range []int{4, 3} {
+		execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
+		err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
+		if err == nil || !strings.Contains(err.Error(), ": keyhatch_keys_current;") || !strings.Contains(err.Error(), "drop the index") {
+			t.Errorf("Migrate from version %d beside an invalid index: got %v, want an error with its name", version, err)
+		}
+		if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
+			t.Errorf("a migration that returned an error changed version %d to %d", version, got)
+		}
+	}
+	execute(t, db, "DROP INDEX keyhatch_keys_current")
+	sqlStore(t, d.dialect, db)
+	if !ask[bool](t, db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'keyhatch_keys_current'::regclass") {
+		t.Error("the index is invalid after it was dropped and Migrate returned nil")
+	}
+}
+
 // The next migration completes an interrupted one. MySQL keeps the statements that succeeded,
 // PostgreSQL none.
 func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {

@@ -1,6 +1,6 @@
 -- Version 2 of the schema: with it, a limit holds at every instant. Store.Migrate runs
--- this file. Your own migration tool may run it instead. Programs that know only
--- version 1 keep working, but do not follow the new rules.
+-- this file. Your own migration tool may run it instead. Running programs that know
+-- only version 1 keep working, but do not follow the new rules.
 --
 -- The server adds the column without copying the table. It builds the index while
 -- others read and write. That took 6 s for 1,000,000 keys on a busy machine with two

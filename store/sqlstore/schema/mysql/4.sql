@@ -1,6 +1,6 @@
--- Version 4 of the schema: an index for the list of an owner's current keys, those
--- that are neither revoked nor expired. Store.Migrate runs this file. Your own
--- migration tool may run it instead. Programs that know only earlier versions keep
+-- Version 4 of the schema: an index for the list of an owner's current keys, those that
+-- are neither revoked nor expired. Store.Migrate runs this file. Your own migration
+-- tool may run it instead. Running programs that know only earlier versions keep
 -- working.
 --
 -- The server builds the index while others read and write. That took 7 s for

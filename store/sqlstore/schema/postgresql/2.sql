@@ -1,6 +1,6 @@
 -- Version 2 of the schema: with it, a limit holds at every instant. Store.Migrate runs
--- this file. Your own migration tool may run it instead. Programs that know only
--- version 1 keep working, but do not follow the new rules.
+-- this file. Your own migration tool may run it instead. Running programs that know
+-- only version 1 keep working, but do not follow the new rules.
 --
 -- Writers wait while PostgreSQL builds the index. That took 0.9 s for 1,000,000 keys
 -- on a busy machine with two cores. Readers do not wait. If writers must not wait
@@ -8,6 +8,8 @@
 --
 --	CREATE INDEX CONCURRENTLY keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 --		WHERE revoked_at IS NULL AND replaced_by <> ''
+--
+-- If that fails, it leaves an invalid index, and Migrate returns an error. Drop it first.
 
 -- The latest instant of a change of the owner's keys. Later changes are judged by
 -- this instant or a later one.

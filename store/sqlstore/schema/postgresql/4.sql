@@ -1,6 +1,6 @@
--- Version 4 of the schema: an index for the list of an owner's current keys, those
--- that are neither revoked nor expired. Store.Migrate runs this file. Your own
--- migration tool may run it instead. Programs that know only earlier versions keep
+-- Version 4 of the schema: an index for the list of an owner's current keys, those that
+-- are neither revoked nor expired. Store.Migrate runs this file. Your own migration
+-- tool may run it instead. Running programs that know only earlier versions keep
 -- working.
 --
 -- Writers wait while PostgreSQL builds the index. That took 3 s for 1,300,000 keys
@@ -9,6 +9,8 @@
 --
 --	CREATE INDEX CONCURRENTLY keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id)
 --		WHERE revoked_at IS NULL
+--
+-- If that fails, it leaves an invalid index, and Migrate returns an error. Drop it first.
 
 -- An owner's keys that are not revoked, by their expiry. Keys that never expire come
 -- in the order of a list. The others are one range, without the expired ones.

@@ -1,6 +1,6 @@
--- Version 3 of the schema: a count of revocations. It shows when the database has
--- gone back to an earlier state. Store.Migrate runs this file. Your own migration tool
--- may run it instead. Programs that know only earlier versions keep working, but do
+-- Version 3 of the schema: a count of revocations. It shows when the database has gone
+-- back to an earlier state. Store.Migrate runs this file. Your own migration tool may
+-- run it instead. Running programs that know only earlier versions keep working, but do
 -- not count.
 --
 -- The count is the sum of 64 rows. A revocation changes one of them, chosen by its

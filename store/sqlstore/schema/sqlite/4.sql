@@ -1,7 +1,7 @@
 -- Version 4 of the schema: an index for the list and the count of an owner's current
 -- keys, those that are neither revoked nor expired. Store.Migrate runs this file. Your
--- own migration tool may run it instead. Programs that know only earlier versions keep
--- working.
+-- own migration tool may run it instead. Running programs that know only earlier
+-- versions keep working.
 --
 -- Writers wait while SQLite builds the index. That took 4 s for 1,300,000 keys on an
 -- overloaded machine with two cores. Readers do not wait.
