@@ -32,27 +32,28 @@ var errOverloaded = errors.New("overloaded, the call was not made")
 // what the closure holds: a fence stays up until the write has really ended. A
 // panic and an exit are errors, which count as outages.
 func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m.calls, m.opts.CallTimeout, func() {}, call)
+	return askFor(ctx, m.calls, m.opts.CallTimeout, call)
 }
 
 // askFor is ask with a timeout and with places of its own. The timeout counts
 // from when the call has its place; it waits for one no longer than that.
-// returned is called when the call has returned, or was not made.
-func askFor[T any](ctx context.Context, places *places, timeout time.Duration, returned func(), call func(context.Context) (T, error)) (T, error) {
-	if err := places.Acquire(ctx, timeout); err != nil {
-		returned()
-		if err == bound.ErrBusy {
-			err = errOverloaded
-		}
+func askFor[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+	if err := acquire(ctx, places, timeout); err != nil {
 		return *new(T), err
 	}
-	return bound.Call(ctx, timeout, func() {
-		places.Release()
-		returned()
-	}, func(ctx context.Context) (T, error) {
+	return bound.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {
 		value, err := call(ctx)
 		return value, storeError(err)
 	})
+}
+
+// acquire takes one of the places.
+func acquire(ctx context.Context, places *places, wait time.Duration) error {
+	err := places.Acquire(ctx, wait)
+	if err == bound.ErrBusy {
+		err = errOverloaded
+	}
+	return err
 }
 
 // sharedTime bounds each call of [Options.SharedCache], which should bound itself to
@@ -61,7 +62,7 @@ const sharedTime = 500 * time.Millisecond
 
 // askShared calls the shared cache. It returns in time even if the call hangs or panics.
 func askShared[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m.sharedCalls, min(sharedTime, m.opts.CallTimeout/4), func() {}, call)
+	return askFor(ctx, m.sharedCalls, min(sharedTime, m.opts.CallTimeout/4), call)
 }
 
 // storeError classifies an error of the store or the shared cache, once, within the

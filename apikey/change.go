@@ -23,9 +23,9 @@ type changed[T any] struct {
 // panicked, since the change may have happened. Then it calls report, also if the
 // caller has given up meanwhile, unless write has failed.
 func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.Context) (T, error), report func(context.Context, T), keys ...cache.Key) (changed[T], error) {
-	return propagate(ctx, m, t, func(ctx context.Context) (done changed[T], err error) {
+	return propagate(ctx, m, t, func(ctx context.Context, stored func()) (done changed[T], err error) {
 		done.unpropagated, err = m.keys.Change(ctx, keys, nil, func(ctx context.Context) (tell bool, err error) {
-			done.value, err = bounded(ctx, m, write)
+			done.value, err = bounded(ctx, m, stored, write)
 			return !unchanged(err), err
 		})
 		if err == nil {
@@ -39,18 +39,19 @@ func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.
 // for the shared cache, 2 s for the bus, and in RevokeAll 2 s for a list of the keys.
 const propagateTime = listTime + 2*time.Second + sharedTime
 
-// propagate is askInTurn with more time, where there are others to tell: what was
+// propagate is askAndTell with more time, where there are others to tell: what was
 // changed must not look like an outage because they are slow to learn of it.
-func propagate[T any](ctx context.Context, m *Manager, t *turn, call func(context.Context) (T, error)) (T, error) {
+func propagate[T any](ctx context.Context, m *Manager, t *turn, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
 	wait := m.opts.CallTimeout
 	if m.group != nil || m.opts.SharedCache != nil {
 		wait += propagateTime
 	}
-	return askInTurn(ctx, t, wait, call)
+	return askAndTell(ctx, t, wait, call)
 }
 
-// bounded gives the store its own time.
-func bounded[T any](ctx context.Context, m *Manager, write func(context.Context) (T, error)) (T, error) {
+// bounded gives the store its own time. It calls stored when the store has returned.
+func bounded[T any](ctx context.Context, m *Manager, stored func(), write func(context.Context) (T, error)) (T, error) {
+	defer stored()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.CallTimeout)
 	defer cancel()
 	value, err := write(ctx)

@@ -309,6 +309,105 @@ func TestRefusedWritesAreNoOutage(t *testing.T) {
 	})
 }
 
+// Invariant 9: while at least half of the places are held by calls that have not returned
+// after CallTimeout, a call that finds no place is an outage. Otherwise it is an overload.
+func TestHungStoreIsNoOverload(t *testing.T) {
+	for hung := range 5 { // of 4 places
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			var hangs atomic.Int64
+			returns := make(chan struct{})
+			st := &spyStore{Store: memstore.New(), before: func(string) error {
+				if hangs.Add(-1) >= 0 {
+					<-returns
+				}
+				time.Sleep(2 * time.Second)
+				return nil
+			}}
+			m := newManager(t, st, &apikey.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			// listAtOnce makes 30 calls, of which the first few are served or hang.
+			listAtOnce := func(outage bool) {
+				t.Helper()
+				var refused, timedOut atomic.Int64
+				var calls sync.WaitGroup
+				for i := range 30 {
+					calls.Go(func() {
+						switch _, err := m.List(t.Context(), apikey.ListParams{Owner: fmt.Sprint("o", i)}); {
+						case errors.Is(err, context.DeadlineExceeded):
+							timedOut.Add(1)
+						case errors.Is(err, apikey.ErrUnavailable):
+							refused.Add(1)
+						case err != nil:
+							t.Errorf("List: got %v, want nil or ErrUnavailable", err)
+						}
+					})
+				}
+				calls.Wait()
+				if outage != (timedOut.Load() >= 22) || outage != (refused.Load() == 0) {
+					t.Errorf("%d of 4 places hang: %d calls refused as an overload, %d timed out; want an outage: %t", hung, refused.Load(), timedOut.Load(), outage)
+				}
+			}
+			hangs.Store(int64(hung))
+			listAtOnce(hung >= 2) // calls that come with those that hang
+			time.Sleep(time.Minute)
+			log.Reset()
+			listAtOnce(hung >= 2) // calls that come later
+			if got := strings.Contains(log.String(), "ERROR"); got != (hung >= 2) || strings.Contains(log.String(), "WARN") == got {
+				t.Errorf("%d of 4 places hang: got the log %q", hung, log.String())
+			}
+			close(returns)
+			time.Sleep(time.Minute)
+			listAtOnce(false) // the calls have returned
+		})
+	}
+}
+
+// Invariant 16: changes of many owners are made while the bus hangs. They do not wait for
+// each other to be published.
+func TestManyOwnersWhileTheBusHangs(t *testing.T) {
+	name := "renamed"
+	for what, change := range map[string]func(ctx context.Context, m *apikey.Manager, k apikey.Key) error{
+		"Revoke": func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.Revoke(ctx, k.Owner, k.ID, "leaked")
+			return err
+		},
+		"RevokeAll": func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.RevokeAll(ctx, k.Owner, "leaked")
+			return err
+		},
+		"Update": func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
+			_, err := m.Update(ctx, k.Owner, k.ID, apikey.UpdateParams{Name: &name})
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			bus := &memoryBus{}
+			m := newManager(t, memstore.New(), &apikey.Options{Bus: bus})
+			settle()
+			var keys []apikey.Key
+			for i := range 100 {
+				keys = append(keys, create(t, m, fmt.Sprint("o", i)).Key)
+			}
+			bus.fail(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			began := time.Now()
+			var all sync.WaitGroup
+			for _, k := range keys {
+				all.Go(func() {
+					if err := change(t.Context(), m, k); !errors.Is(err, apikey.ErrNotPropagated) {
+						t.Errorf("%s while the bus hangs: got %v, want ErrNotPropagated", what, err)
+					}
+				})
+			}
+			all.Wait()
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("%s by 100 owners while the bus hangs: the longest took %v, want at most 3 s", what, took)
+			}
+			bus.restore()
+			time.Sleep(time.Minute)
+		})
+	}
+}
+
 // A call that was abandoned holds its owner's turn until it returns.
 func TestAbandonedCallHoldsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

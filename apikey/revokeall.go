@@ -103,11 +103,11 @@ func (a *revokeAll) check(revoked []store.Record, last string) error {
 // stays up until the call has returned, also if it is given up before. Each batch is
 // published, since there may be no other one. Only the last one waits until it is.
 func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
-	return propagate(ctx, a.Manager, a.turn, func(ctx context.Context) (done changed[[]store.Record], err error) {
+	return propagate(ctx, a.Manager, a.turn, func(ctx context.Context, stored func()) (done changed[[]store.Record], err error) {
 		publishing, stopWaiting := context.WithCancel(ctx)
 		defer stopWaiting()
 		unpublished, err := a.keys.Change(publishing, nil, []cache.Key{ownerKey(a.owner)}, func(context.Context) (tell bool, err error) {
-			done.value, err = bounded(ctx, a.Manager, func(ctx context.Context) ([]store.Record, error) {
+			done.value, err = bounded(ctx, a.Manager, stored, func(ctx context.Context) ([]store.Record, error) {
 				a.uses.flushOwner(ctx, a.owner)
 				revoked, err := a.store.RevokeAll(ctx, a.owner, at, a.reason)
 				if err == nil {
