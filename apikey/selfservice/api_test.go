@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -399,13 +401,36 @@ func TestMounts(t *testing.T) {
 	if w := (&panel{p.keys, deep}).send("ann", "GET", "/api/admin/api/keys", ""); w.Code != 200 {
 		t.Errorf("prefix that is longer than the pattern: got %d, want 200", w.Code)
 	}
-	for _, path := range []string{"/x/api/keys", "/api//keys", "//api/keys", "/api/../api/keys", "/panel.js/", "/x/"} {
+	for _, path := range []string{"/x/api/keys", "/api//keys", "//api/keys", "/api/../api/keys", "/panel.js/", "/x/",
+		"/api%2Fkeys", "/api/keys/" + id + "%2Frevoke", "/api/keys/.", "/api/keys/..", "/api/keys//rotate"} {
 		if got := problemCode(t, p.send("ann", "GET", path, "")); got != "not_found" {
 			t.Errorf("%s without a mux: got %s, want not_found", path, got)
 		}
 	}
 	if w := mounted.send("ann", "GET", "/bare?current=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?current=x" {
 		t.Errorf("page without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// The handler works if the host has set GODEBUG so that each http.ServeMux treats
+// patterns as before Go 1.22. The setting is read when a process starts.
+func TestOldMux(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(os.Getenv("GODEBUG"), "httpmuxgo121=1") {
+		p := exec.Command(os.Args[0], "-test.run=^TestOldMux$")
+		p.Env = append(os.Environ(), "GODEBUG=httpmuxgo121=1")
+		if out, err := p.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	p := newUnlimitedPanel(t, nil)
+	mux := http.NewServeMux()
+	mux.Handle("/keys/", http.StripPrefix("/keys", p))
+	for path, want := range map[string]int{"/keys/": 200, "/keys/api/usage": 200, "/keys/api/keys/x": 404, "/keys/api/keys/x/rotate": 405} {
+		if w := (&panel{p.keys, mux}).send("ann", "GET", path, ""); w.Code != want {
+			t.Errorf("%s: got %d, want %d", path, w.Code, want)
+		}
 	}
 }
 

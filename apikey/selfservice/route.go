@@ -1,47 +1,32 @@
 package selfservice
 
 import (
-	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
 // An endpoint serves the requests of a route. The id is the key's ID in the path.
 type endpoint func(w http.ResponseWriter, r *http.Request, id string)
 
-// hostRequest is the context key of the host's request.
-type hostRequest struct{}
-
-// routes returns the ServeMux of all paths below the mount point.
-func (h *handler) routes() *http.ServeMux {
-	mux := http.NewServeMux()
-	for pattern, serve := range map[string]endpoint{
-		"GET /{$}":                   h.page,
-		"POST /{$}":                  h.page,
-		"GET /panel.css":             serveAsset,
-		"GET /panel.js":              serveAsset,
-		"GET /openapi.json":          serveAsset,
-		"GET /api/usage":             h.api(usage),
-		"GET /api/keys":              h.api(list),
-		"POST /api/keys":             h.api(create),
-		"GET /api/keys/{id}":         h.api(get),
-		"PATCH /api/keys/{id}":       h.api(update),
-		"POST /api/keys/{id}/rotate": h.api(rotate),
-		"POST /api/keys/{id}/revoke": h.api(revoke),
-	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, match *http.Request) {
-			w = w.(unmatchedWriter).ResponseWriter
-			r := match.Context().Value(hostRequest{}).(*http.Request)
-			if h.crossOrigin.Check(r) != nil {
-				writeProblem(w, crossOrigin)
-				return
-			}
-			serve(w, r, match.PathValue("id"))
-		})
+// newRoutes returns the endpoints of all paths below the mount point, by path and
+// method. It is not an [http.ServeMux]: with the setting httpmuxgo121 of GODEBUG, which
+// a host may need for its own routes, a ServeMux would find none of them.
+func (h *handler) newRoutes() map[string]map[string]endpoint {
+	return map[string]map[string]endpoint{
+		"/":                     {"GET": h.page, "POST": h.page},
+		"/panel.css":            {"GET": serveAsset},
+		"/panel.js":             {"GET": serveAsset},
+		"/openapi.json":         {"GET": serveAsset},
+		"/api/usage":            {"GET": h.api(usage)},
+		"/api/keys":             {"GET": h.api(list), "POST": h.api(create)},
+		"/api/keys/{id}":        {"GET": h.api(get), "PATCH": h.api(update)},
+		"/api/keys/{id}/rotate": {"POST": h.api(rotate)},
+		"/api/keys/{id}/revoke": {"POST": h.api(revoke)},
 	}
-	return mux
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -51,32 +36,54 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	below = "/" + strings.TrimPrefix(below, "/")
-	unescaped, err := url.PathUnescape(below)
-	if err != nil {
+	methods, id := h.match(below)
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	serve := methods[method]
+	switch {
+	case methods == nil:
 		writeProblem(w, notFound)
-		return
-	}
-	// The mux gets a request of its own: it would replace the path values that
-	// the host's mux has set, and the host's owner function may need them.
-	match := &http.Request{Method: r.Method, Host: r.Host, URL: &url.URL{Path: unescaped, RawPath: below}}
-	h.mux.ServeHTTP(unmatchedWriter{w}, match.WithContext(context.WithValue(r.Context(), hostRequest{}, r)))
-}
-
-// An unmatchedWriter replaces the ServeMux's own responses, which are plain text, by
-// problems. The mux has set Allow if it refuses the method. It also redirects paths
-// such as "/api//keys"; that is 404 here, since it does not know the mount point.
-type unmatchedWriter struct{ http.ResponseWriter }
-
-func (w unmatchedWriter) WriteHeader(status int) {
-	w.Header().Del("Location")
-	if status == http.StatusMethodNotAllowed {
-		writeProblem(w.ResponseWriter, methodNotAllowed)
-	} else {
-		writeProblem(w.ResponseWriter, notFound)
+	case serve == nil:
+		w.Header().Set("Allow", allowed(methods))
+		writeProblem(w, methodNotAllowed)
+	case h.crossOrigin.Check(r) != nil:
+		writeProblem(w, crossOrigin)
+	default:
+		serve(w, r, id)
 	}
 }
 
-func (w unmatchedWriter) Write(b []byte) (int, error) { return len(b), nil }
+// match returns the endpoints of an escaped path by method, and the key's ID in the
+// path. It returns nil if there are none.
+func (h *handler) match(escaped string) (methods map[string]endpoint, id string) {
+	if path.Clean(escaped) != escaped {
+		return nil, ""
+	}
+	elements := strings.Split(escaped, "/")
+	for route, methods := range h.routes {
+		pattern := strings.Split(route, "/")
+		if len(pattern) != len(elements) || !beginsWith(elements, pattern) {
+			continue
+		}
+		if i := slices.Index(pattern, "{id}"); i >= 0 {
+			id, _ = url.PathUnescape(elements[i])
+		}
+		return methods, id
+	}
+	return nil, ""
+}
+
+// allowed returns the value of the header Allow.
+func allowed(methods map[string]endpoint) string {
+	all := slices.Collect(maps.Keys(methods))
+	if methods[http.MethodGet] != nil {
+		all = append(all, http.MethodHead)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
 
 // redirectToSlash redirects to the page's address with a trailing slash, without
 // which the page's relative links would not work. It reports false if the address
@@ -112,7 +119,7 @@ func pathBelowMount(r *http.Request) string {
 	}
 	elements := strings.SplitN(strings.TrimPrefix(escaped, "/"), "/", len(mount)+1)
 	switch {
-	case len(elements) < len(mount) || !matchesMount(elements, mount):
+	case len(elements) < len(mount) || !beginsWith(elements, mount):
 		return escaped
 	case len(elements) == len(mount):
 		return ""
@@ -139,16 +146,17 @@ func mountPoint(pattern string) []string {
 // hasMount reports whether the mount point occurs in the elements of a path.
 func hasMount(elements, mount []string) bool {
 	for i := range len(elements) - len(mount) + 1 {
-		if matchesMount(elements[i:], mount) {
+		if beginsWith(elements[i:], mount) {
 			return true
 		}
 	}
 	return false
 }
 
-// matchesMount reports whether escaped elements of a path begin with the mount point.
-func matchesMount(elements, mount []string) bool {
-	for i, want := range mount {
+// beginsWith reports whether escaped elements of a path begin with a pattern, which
+// must not be longer.
+func beginsWith(elements, pattern []string) bool {
+	for i, want := range pattern {
 		got, err := url.PathUnescape(elements[i])
 		isWildcard := strings.HasPrefix(want, "{") && got != ""
 		if err != nil || got != want && !isWildcard {

@@ -24,7 +24,7 @@ func New(keys *apikey.Manager, owner func(*http.Request) (string, error), opts *
 		keys: keys, owner: owner, options: opts.withDefaults(),
 		crossOrigin: http.NewCrossOriginProtection(),
 	}
-	h.mux = h.routes()
+	h.routes = h.newRoutes()
 	return h
 }
 
@@ -33,5 +33,5 @@ type handler struct {
 	owner       func(*http.Request) (string, error)
 	options     Options
 	crossOrigin *http.CrossOriginProtection
-	mux         *http.ServeMux
+	routes      map[string]map[string]endpoint
 }
