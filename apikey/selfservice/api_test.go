@@ -377,8 +377,21 @@ func TestMounts(t *testing.T) {
 	inner := http.NewServeMux()
 	inner.Handle("/settings/", p)
 	mux.Handle("/v3/", http.StripPrefix("/v3", inner))
+	orgs := http.NewServeMux()
+	orgs.Handle("/{org}/", p)
+	mux.Handle("/v4/", http.StripPrefix("/v4", orgs))
+	projects := http.NewServeMux()
+	projects.Handle("/keys/", p)
+	mux.HandleFunc("/v5/{org}/", func(w http.ResponseWriter, r *http.Request) {
+		http.StripPrefix("/v5/"+r.PathValue("org"), projects).ServeHTTP(w, r)
+	})
+	teams := http.NewServeMux()
+	teams.HandleFunc("/{team}/", func(w http.ResponseWriter, r *http.Request) {
+		http.StripPrefix("/"+r.PathValue("team"), p).ServeHTTP(w, r)
+	})
+	mux.Handle("/v6/", http.StripPrefix("/v6", teams))
 	mounted := &panel{p.keys, mux}
-	for _, prefix := range []string{"/settings/api-keys", "/stripped", "/orgs/7/keys", "/orgs/a%2Fb/keys", "/api/keys", "/api", "/v2/api", "/v3/settings"} {
+	for _, prefix := range []string{"/v4/acme", "/v4/v4", "/v4/a%2Fb", "/v5/acme/keys", "/v5/keys/keys", "/v6/acme", "/v6/api", "/settings/api-keys", "/stripped", "/orgs/7/keys", "/orgs/a%2Fb/keys", "/api/keys", "/api", "/v2/api", "/v3/settings"} {
 		for path, want := range map[string]string{"/": "text/html; charset=utf-8", "/panel.js": "text/javascript; charset=utf-8",
 			"/openapi.json": "application/json", "/api/keys": "application/json", "/api/keys/" + id: "application/json", "/api/usage": "application/json"} {
 			if w := mounted.send("ann", "GET", prefix+path, ""); w.Code != 200 || w.Header().Get("Content-Type") != want {
@@ -391,7 +404,7 @@ func TestMounts(t *testing.T) {
 		t.Errorf("prefix with the slash: got %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	for _, path := range []string{"/settings/api-keys/x/api/keys", "/stripped/x/api/keys", "/orgs/7/keys/x/panel.js", "/stripped/api/keys/",
-		"/stripped/api/keys/" + id + "/", "/stripped/api/keys/" + id + "/x", "/api/keys/x/"} {
+		"/stripped/api/keys/" + id + "/", "/stripped/api/keys/" + id + "/x", "/api/keys/x/", "/v4/acme/x/api/keys", "/v5/keys/keys/x/api/keys", "/v6/acme/x/api/keys"} {
 		if got := problemCode(t, mounted.send("ann", "GET", path, "")); got != "not_found" {
 			t.Errorf("%s: got %s, want not_found", path, got)
 		}

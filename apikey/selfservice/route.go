@@ -31,7 +31,7 @@ func (h *handler) newRoutes() map[string]map[string]endpoint {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setSecurityHeaders(w.Header())
-	below := pathBelowMount(r)
+	below := h.pathBelowMount(r)
 	if below == "" && redirectToSlash(w, r) {
 		return
 	}
@@ -108,13 +108,18 @@ func redirectToSlash(w http.ResponseWriter, r *http.Request) bool {
 // pathBelowMount returns the part of the request's escaped path that follows the
 // mount point. A router leaves the mount point in the path, unless
 // [http.StripPrefix] has removed it. In that case, the mount point is in the part of
-// the request's URI that precedes the path.
-func pathBelowMount(r *http.Request) string {
+// the request's URI that precedes the path. What precedes the path may look like the
+// mount point by chance, if that has wildcards or an outer router has removed a part of
+// its own. Then the path begins with the mount point and the same wildcard values.
+func (h *handler) pathBelowMount(r *http.Request) string {
 	escaped, mount := r.URL.EscapedPath(), mountPoint(r.Pattern)
 	if address, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		removed, ok := strings.CutSuffix(address.EscapedPath(), escaped)
 		if ok && hasMount(strings.Split(strings.Trim(removed, "/"), "/"), mount) {
-			return escaped
+			if methods, _ := h.match("/" + strings.TrimPrefix(escaped, "/")); methods != nil {
+				return escaped
+			}
+			mount = withValues(mount, r)
 		}
 	}
 	elements := strings.SplitN(strings.TrimPrefix(escaped, "/"), "/", len(mount)+1)
@@ -141,6 +146,17 @@ func mountPoint(pattern string) []string {
 		elements = elements[:len(elements)-1]
 	}
 	return elements
+}
+
+// withValues replaces the wildcards of the mount point by their values in the request.
+func withValues(mount []string, r *http.Request) []string {
+	filled := slices.Clone(mount)
+	for i, element := range mount {
+		if strings.HasPrefix(element, "{") {
+			filled[i] = r.PathValue(strings.Trim(element, "{}"))
+		}
+	}
+	return filled
 }
 
 // hasMount reports whether the mount point occurs in the elements of a path.
