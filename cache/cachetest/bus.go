@@ -129,10 +129,16 @@ func busReady(t *testing.T, b cache.Bus) {
 		receivers[i].start(b)
 		receivers[i].awaitReady()
 	}
-	time.Sleep(50 * time.Millisecond)
+	enough := from[len(from)-1] + 100
+	for began := time.Now(); next.Load() < enough && time.Since(began) < patience; {
+		time.Sleep(time.Millisecond)
+	}
 	stop()
 	if err := await(t, stopped, patience, "Publish must return"); err != nil {
 		t.Fatalf("Publish: %v", err)
+	}
+	if next.Load() < enough {
+		t.Fatalf("Publish must return soon: %d messages in %v", 100-(enough-next.Load()), patience)
 	}
 	last := fmt.Sprint(next.Load() - 1)
 	for i, r := range receivers {
