@@ -156,6 +156,7 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 500
 		c := newCache(t, cache.Options{TTL: time.Minute})
+		know(t, c, n, 1, 7*time.Second)
 		know(t, c, 0, n, 53*time.Second)
 		var under atomic.Int64
 		slow := func(context.Context) (cache.Loaded[int64], error) {
@@ -176,6 +177,10 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
 			t.Errorf("Load of an unknown key beside late renewals: %d, %v after %v, want its value at once", v, err, time.Since(began))
+		}
+		// Its entry has expired. It is next for a place of a known key.
+		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 2*time.Second {
+			t.Errorf("Load of a known key beside late renewals: %d, %v after %v, want its value after about a second", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
