@@ -46,12 +46,15 @@ func (c *Cache) publish(ctx context.Context, channel, message string) error {
 
 var errClosed = errors.New("the cache was closed")
 
-// Receive is [cache.Bus]'s. It notices within 1.5 s when the server answers no
-// more.
+// Receive implements [cache.Bus]. If the server does not respond any more, Receive
+// returns an error within 1.5 s.
 func (c *Cache) Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.life, func() { cancel(errClosed) })()
+	if c.life.Err() != nil { // AfterFunc cancels a moment later
+		return fmt.Errorf("rediscache: receive: %w", errClosed)
+	}
 	err := c.receive(ctx, ready, deliver)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // says more than that the connection was closed
