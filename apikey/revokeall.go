@@ -18,12 +18,13 @@ import (
 // or may not be among them.
 //
 // It revokes 1,000 keys at a time, each time in a transaction with a
-// [Options.CallTimeout] of its own, until none is left. If ctx ends meanwhile, it stops after the current batch at the latest.
+// [Options.CallTimeout] of its own, until none is left. If ctx ends meanwhile, it
+// stops after the current batch at the latest.
 //
-// Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After the last,
-// as many keys as it returns are revoked, and a batch more may be: call again for
-// the others. After [ErrNotPropagated] all are revoked here and in the store;
-// calling again tells the other instances again.
+// Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After the last, as
+// many keys as it returns are revoked, and perhaps another batch: call again for the
+// others. After [ErrNotPropagated] all are revoked here and in the store; another call
+// notifies the other instances again.
 func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, err error) {
 	if err := checkOwner(owner); err != nil {
 		return 0, err
@@ -199,7 +200,8 @@ func (u *undeletedOwners) remove(owner string, failed time.Time) {
 // listTime bounds how long forgetAll lists keys.
 const listTime = 2 * time.Second
 
-// forgetAll removes all keys of the owner, in every state.
+// forgetAll deletes all keys of the owner, except those that were revoked too long ago to
+// be in the shared cache.
 func (a *revokeAll) forgetAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()

@@ -116,7 +116,7 @@ func BenchmarkCreateAtLimit(b *testing.B) {
 	}
 }
 
-// refusal creates a key for an owner who has five.
+// refusal creates a key for an owner at the limit of five keys, which must fail.
 func refusal(ctx context.Context, s store.Store, owner string) *figure {
 	r := record(owner, "one more")
 	r.CreatedAt = epoch.AddDate(0, 0, 1)
