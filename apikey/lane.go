@@ -129,11 +129,15 @@ func (t *turn) take(ctx context.Context, wait time.Duration) (release func(), er
 // askInTurn calls the store as [ask] does, but the call holds the turn until it
 // returns, even if askInTurn no longer waits for it.
 func askInTurn[T any](ctx context.Context, t *turn, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
-	return askAndTell(ctx, t, timeout, func(ctx context.Context, _ func()) (T, error) { return call(ctx) })
+	return askAndTell(ctx, t, timeout, func(ctx context.Context, _ func()) (T, error) {
+		value, err := call(ctx)
+		return value, storeError(err)
+	})
 }
 
 // askAndTell is askInTurn for a call that goes on after the store has returned. It calls
-// stored then, so that it holds none of the lane's places while it tells others.
+// stored then, so that it holds none of the lane's places while it tells others. The
+// call classifies the store's errors itself, as [bounded] does.
 //
 // A canceled ctx does not cancel the call. A driver would close its connection then,
 // so clients that hang up could use up the pool. The call has its own timeout. It is
@@ -154,7 +158,6 @@ func askAndTell[T any](ctx context.Context, t *turn, timeout time.Duration, call
 		}
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout-timeout/50)
 		defer cancel()
-		value, err := call(own, release)
-		return value, storeError(err)
+		return call(own, release)
 	})
 }
