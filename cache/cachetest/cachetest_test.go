@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache/cachetest"
 )
 
-// faultVariable is the environment variable that selects a fault of the bus and the
-// level under test.
+// faultVariable is the environment variable that selects a fault of the bus or the
+// shared cache under test.
 const faultVariable = "KEYHATCH_FAULT"
 
 func TestBus(t *testing.T) {
@@ -21,9 +21,9 @@ func TestBus(t *testing.T) {
 	cachetest.RunBus(t, func(*testing.T) cache.Bus { return newFakeBus(os.Getenv(faultVariable)) })
 }
 
-func TestLevel(t *testing.T) {
+func TestShared(t *testing.T) {
 	t.Parallel()
-	cachetest.RunLevel(t, func(*testing.T) (one, other cache.Shared) { return newFakeLevel(os.Getenv(faultVariable)) })
+	cachetest.RunShared(t, func(*testing.T) (one, other cache.Shared) { return newFakeShared(os.Getenv(faultVariable)) })
 }
 
 // A suite that passes every implementation proves nothing. A process runs each
@@ -56,32 +56,32 @@ func TestSuitesCatchFaults(t *testing.T) {
 		{"TestBus", "nil error", "Receive returns when its context ends"},
 		{"TestBus", "receives for ever", "Receive returns when its context ends"},
 		{"TestBus", "publishes for ever", "Publish returns when its context ends"},
-		{"TestLevel", "gives no lease", "A miss gives a lease"},
-		{"TestLevel", "keeps nothing", "A value set under a lease is kept"},
-		{"TestLevel", "does not share entries", "A value set under a lease is kept"},
-		{"TestLevel", "cuts", "Values are returned byte for byte"},
-		{"TestLevel", "treats bytes as text", "Values are returned byte for byte"},
-		{"TestLevel", "shortens keys", "Keys are independent"},
-		{"TestLevel", "deletes all", "Keys are independent"},
-		{"TestLevel", "treats absent as empty", "An absent entry is kept"},
-		{"TestLevel", "ages from Set", "Age counts from the lease"},
-		{"TestLevel", "keeps entries for ever", "An entry ends after its ttl"},
-		{"TestLevel", "ends too soon", "An entry ends after its ttl"},
-		{"TestLevel", "ends a ttl after Set", "A ttl counts from the lease"},
-		{"TestLevel", "accepts any ttl", "A ttl counts from the lease"},
-		{"TestLevel", "needs no lease", "Nothing is kept without a valid lease"},
-		{"TestLevel", "accepts an empty lease", "Nothing is kept without a valid lease"},
-		{"TestLevel", "accepts any lease", "Nothing is kept without a valid lease"},
-		{"TestLevel", "accepts a newer lease", "Nothing is kept without a valid lease"},
-		{"TestLevel", "leases never end", "A lease ends after MaxLease"},
-		{"TestLevel", "deletes no values", "Delete removes entries"},
-		{"TestLevel", "deletes no absent entries", "Delete removes entries"},
-		{"TestLevel", "deletes few", "Delete removes many keys"},
-		{"TestLevel", "ignores contexts", "A call returns when its context ends"},
-		{"TestLevel", "misses when its context ends", "A call returns when its context ends"},
-		{"TestLevel", "needs no lease", "A fill never restores a deleted entry"},
-		{"TestLevel", "deletes no leases", "A fill never restores a deleted entry"},
-		{"TestLevel", "checks the lease too soon", "A fill never restores a deleted entry"},
+		{"TestShared", "gives no lease", "A miss gives a lease"},
+		{"TestShared", "keeps nothing", "A value set under a lease is kept"},
+		{"TestShared", "does not share entries", "A value set under a lease is kept"},
+		{"TestShared", "cuts", "Values are returned byte for byte"},
+		{"TestShared", "treats bytes as text", "Values are returned byte for byte"},
+		{"TestShared", "shortens keys", "Keys are independent"},
+		{"TestShared", "deletes all", "Keys are independent"},
+		{"TestShared", "treats absent as empty", "An absent entry is kept"},
+		{"TestShared", "ages from Set", "Age counts from the lease"},
+		{"TestShared", "keeps entries for ever", "An entry ends after its ttl"},
+		{"TestShared", "ends too soon", "An entry ends after its ttl"},
+		{"TestShared", "ends a ttl after Set", "A ttl counts from the lease"},
+		{"TestShared", "accepts any ttl", "A ttl counts from the lease"},
+		{"TestShared", "needs no lease", "Nothing is kept without a valid lease"},
+		{"TestShared", "accepts an empty lease", "Nothing is kept without a valid lease"},
+		{"TestShared", "accepts any lease", "Nothing is kept without a valid lease"},
+		{"TestShared", "accepts a newer lease", "Nothing is kept without a valid lease"},
+		{"TestShared", "leases never end", "A lease ends after MaxLease"},
+		{"TestShared", "deletes no values", "Delete removes entries"},
+		{"TestShared", "deletes no absent entries", "Delete removes entries"},
+		{"TestShared", "deletes few", "Delete removes many keys"},
+		{"TestShared", "ignores contexts", "A call returns when its context ends"},
+		{"TestShared", "misses when its context ends", "A call returns when its context ends"},
+		{"TestShared", "needs no lease", "A fill never restores a deleted entry"},
+		{"TestShared", "deletes no leases", "A fill never restores a deleted entry"},
+		{"TestShared", "checks the lease too soon", "A fill never restores a deleted entry"},
 	} {
 		if testing.Short() && c.fault == "leases never end" {
 			continue // waits for a lease to end

@@ -25,9 +25,9 @@ func (v *truth) item() cache.Item {
 	return cache.Item{Value: binary.BigEndian.AppendUint64(nil, n), Absent: n%3 == 0}
 }
 
-// levelRace changes a key hundreds of times, while instances fill it with the
+// sharedRace changes a key hundreds of times, while instances fill it with the
 // values that they have read.
-func levelRace(t *testing.T, one, other cache.Shared) {
+func sharedRace(t *testing.T, one, other cache.Shared) {
 	v := &truth{key: newKey()}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -12,9 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A contest measures two calls in turns, so that a busy machine slows down
-// both.
-func contest(b *testing.B, ours, theirs func(ctx context.Context) error) {
+// compare measures two calls alternately, so that a busy machine slows down both.
+func compare(b *testing.B, ours, theirs func(ctx context.Context) error) {
 	b.Helper()
 	took := [2][]time.Duration{}
 	for b.Loop() {
@@ -40,7 +39,7 @@ func reportPercentiles(b *testing.B, name string, times []time.Duration) {
 	}
 }
 
-// newTwinClient is a bare client with the settings of a Cache's.
+// newTwinClient returns a bare client with the settings of a Cache.
 func newTwinClient(b *testing.B) *redis.Client {
 	b.Helper()
 	client := redis.NewClient(&redis.Options{Addr: testkit.UseRedis(b), Protocol: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
@@ -59,16 +58,16 @@ func BenchmarkGet(b *testing.B) {
 	}
 	get := func(ctx context.Context) error {
 		_, _, err := c.Get(ctx, key)
-		if err == cache.ErrMiss { // its ttl was over
+		if err == cache.ErrMiss { // the entry has expired
 			fill(b, c, key, item)
 			return nil
 		}
 		return err
 	}
-	contest(b, get, func(ctx context.Context) error { return client.Get(ctx, name).Err() })
+	compare(b, get, func(ctx context.Context) error { return client.Get(ctx, name).Err() })
 }
 
-// Publish beside a bare PUBLISH, with one who receives each.
+// Publish beside a bare PUBLISH, each with one receiver.
 func BenchmarkPublish(b *testing.B) {
 	c, client := open(b, testkit.UseRedis(b), nil), newTwinClient(b)
 	message, channel := string(bytes.Repeat([]byte("x"), 100)), testkit.NewName()
@@ -83,7 +82,7 @@ func BenchmarkPublish(b *testing.B) {
 		for range subscription.Channel() {
 		}
 	}()
-	contest(b, func(ctx context.Context) error { return c.Publish(ctx, message) },
+	compare(b, func(ctx context.Context) error { return c.Publish(ctx, message) },
 		func(ctx context.Context) error { return client.Publish(ctx, channel, message).Err() })
 }
 
@@ -119,7 +118,7 @@ func BenchmarkFill(b *testing.B) {
 	}
 }
 
-// A thousand keys at once, as when all of an owner's are revoked.
+// A thousand keys at once, as RevokeAll deletes them.
 func BenchmarkDelete(b *testing.B) {
 	c := open(b, testkit.UseRedis(b), nil)
 	keys := make([]cache.Key, 1000)

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Publish is [cache.Bus]'s. It refuses what is not a message, and returns
-// within about a second.
+// Publish implements [cache.Bus]. It returns an error if [cache.CheckMessage] does,
+// and returns within about a second.
 func (c *Cache) Publish(ctx context.Context, message string) error {
 	return c.publishTo(ctx, c.names.channel(), message)
 }
@@ -27,21 +27,22 @@ func (c *Cache) publishTo(ctx context.Context, channel, message string) error {
 	return nil
 }
 
-// publishScript deletes what is not there before it publishes, which a replica
-// refuses. It would publish, to those alone who listen there: after a failover
-// that a connection has outlived, the instances would no longer hear each other,
-// each of them hearing itself.
+// publishScript deletes an unused name before it publishes, since a replica refuses
+// to delete. A replica would accept the message, but deliver it only to its own
+// clients: after a failover that left connections open, an instance would receive its
+// own messages but not the others'.
 var publishScript = redis.NewScript(`
 redis.call('DEL', KEYS[1])
 return redis.call('PUBLISH', ARGV[1], ARGV[2])
 `)
 
-// publish cannot ask so in a cluster, where the name may belong to another node.
+// publish cannot use the script in a cluster, where the unused name may belong to
+// another node.
 func (c *Cache) publish(ctx context.Context, channel, message string) error {
 	if c.cluster {
 		return c.bus.Publish(ctx, channel, message).Err()
 	}
-	return publishScript.Run(ctx, c.bus, []string{c.names.nothing()}, channel, message).Err()
+	return publishScript.Run(ctx, c.bus, []string{c.names.unused()}, channel, message).Err()
 }
 
 var errClosed = errors.New("the cache was closed")
@@ -57,13 +58,13 @@ func (c *Cache) Receive(ctx context.Context, ready func(echo func(ctx context.Co
 	}
 	err := c.receive(ctx, ready, deliver)
 	if ctx.Err() != nil {
-		err = context.Cause(ctx) // says more than that the connection was closed
+		err = context.Cause(ctx) // more specific than the error of a closed connection
 	}
 	return fmt.Errorf("rediscache: receive: %w", c.hide(err))
 }
 
-// receive has a client of its own, whose dialer dials once. go-redis replaces a
-// lost connection before it returns the error; here it finds that it cannot.
+// receive uses a client of its own, whose dialer dials only once. Otherwise go-redis
+// would replace a lost connection before it returns the error.
 func (c *Cache) receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error {
 	options := c.options()
 	l := &line{ctx: ctx, dial: redis.NewDialer(&options)}
@@ -72,9 +73,10 @@ func (c *Cache) receive(ctx context.Context, ready func(echo func(ctx context.Co
 	defer client.Close()
 	subscription := client.Subscribe(ctx)
 	defer subscription.Close()
-	ctx = context.WithoutCancel(ctx) // the line ends it
-	// A server sends messages in the order of publication, across channels.
-	// The one on which messages come is last: none come before it is confirmed.
+	ctx = context.WithoutCancel(ctx) // the line closes the connection when ctx ends
+	// A server sends messages in the order of publication, across channels. The
+	// channel of the bus is last, so that both subscriptions are confirmed before
+	// the first message arrives.
 	channels := []string{c.names.echo(), c.names.channel()}
 	if err := subscription.Subscribe(ctx, channels...); err != nil {
 		return err
@@ -97,12 +99,12 @@ func (c *Cache) receive(ctx context.Context, ready func(echo func(ctx context.Co
 	}
 }
 
-// next is what comes next. go-redis panics at answers of no known shape, and
-// what has become of a server is no reason to end the process.
+// next returns the next message or confirmation. go-redis panics if the server sends
+// a malformed one, which must not end the process.
 func next(ctx context.Context, s *redis.PubSub) (m any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the server has sent what is no message: %v", p)
+			err = fmt.Errorf("the server has sent a malformed message: %v", p)
 		}
 	}()
 	return s.Receive(ctx)
@@ -123,9 +125,9 @@ func confirm(ctx context.Context, s *redis.PubSub, channel string) error {
 func pass(m any, deliver func(message string)) error {
 	switch m := m.(type) {
 	case *redis.Message:
-		deliver(m.Payload) // also what is not from Publish: it may have been, and was damaged
+		deliver(m.Payload) // even if it is invalid: it may be a damaged message
 	case *redis.Subscription:
-		return errors.New("the subscription has begun anew: what was published meanwhile is lost")
+		return errors.New("the server has confirmed the subscription again, so messages may be lost")
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type receiver struct {
 	err      chan error
 }
 
-// receive returns a receiver that is ready. It ends with the test.
+// receive starts a receiver, waits until it is ready, and ends it with the test.
 func receive(t testing.TB, c *rediscache.Cache) *receiver {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -37,14 +37,14 @@ func receive(t testing.TB, c *rediscache.Cache) *receiver {
 	case <-done:
 	}
 	select {
-	case <-ready: // and ended at once
+	case <-ready: // it was ready before it ended
 	default:
 		t.Fatalf("Receive: %v", <-r.err)
 	}
 	return r
 }
 
-// gets fails unless the message is the next.
+// gets fails unless the next message is the given one.
 func (r *receiver) gets(t testing.TB, want string) {
 	t.Helper()
 	select {
@@ -59,7 +59,7 @@ func (r *receiver) gets(t testing.TB, want string) {
 	}
 }
 
-// ends fails unless Receive returns in time, with an error that has the words.
+// ends fails unless Receive returns in time, with an error that contains the words.
 func (r *receiver) ends(t testing.TB, words string) {
 	t.Helper()
 	began := time.Now()
@@ -89,9 +89,9 @@ func TestPublishRefuses(t *testing.T) {
 	r.gets(t, "message")
 }
 
-// A message whose fate is unknown is an error, and is not published again: it
-// would come after others.
-func TestPublishIsNotTriedAgain(t *testing.T) {
+// Publish returns an error if the server does not reply. It does not retry, since the
+// message could then arrive after later ones.
+func TestPublishIsNotRetried(t *testing.T) {
 	t.Parallel()
 	o := &rediscache.Options{Namespace: testkit.NewName()}
 	server := testkit.StartProxy(t, testkit.UseRedis(t))
@@ -132,9 +132,9 @@ func TestPublishAtAReplicaFails(t *testing.T) {
 	}
 }
 
-// A payload that is not a message is delivered too. It may be a damaged message, so
-// its receiver marks all entries stale.
-func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {
+// Receive also delivers a payload that is not a valid message. It may be a damaged
+// message, so the receiver marks all entries stale.
+func TestReceiveDeliversInvalidMessages(t *testing.T) {
 	t.Parallel()
 	space := testkit.NewName()
 	r := receive(t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}))
@@ -145,7 +145,7 @@ func TestReceiveDeliversWhatIsNoMessage(t *testing.T) {
 	}
 }
 
-func TestNamespacesHaveBusesOfTheirOwn(t *testing.T) {
+func TestNamespacesHaveSeparateBuses(t *testing.T) {
 	t.Parallel()
 	one, other := open(t, testkit.UseRedis(t), nil), open(t, testkit.UseRedis(t), nil)
 	r := receive(t, one)
@@ -160,7 +160,7 @@ func TestNamespacesHaveBusesOfTheirOwn(t *testing.T) {
 	r.gets(t, "ours")
 }
 
-// The server ends the connection. Nothing connects again behind our back.
+// If the server closes the connection, Receive returns and nothing reconnects.
 func TestKilledConnectionEndsReceive(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
@@ -171,7 +171,7 @@ func TestKilledConnectionEndsReceive(t *testing.T) {
 	}
 	r.ends(t, "EOF")
 	if n := countSubscribers(t, address); n != 0 {
-		t.Errorf("%d subscriptions are left, want none", n)
+		t.Errorf("got %d subscriptions after Receive has returned, want none", n)
 	}
 	receive(t, c)
 }
@@ -195,8 +195,8 @@ func TestReceiveLeavesNoConnection(t *testing.T) {
 	testkit.Await(t, "the subscription ends", func() bool { return countSubscribers(t, address) == 0 })
 }
 
-// Silence is not death: the server is asked, and answers.
-func TestSilenceIsBrokenByPings(t *testing.T) {
+// Receive pings a server that is silent, and continues if it answers.
+func TestReceivePingsSilentServer(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
 	c, client := open(t, address, nil), newClient(t, address)
@@ -204,7 +204,7 @@ func TestSilenceIsBrokenByPings(t *testing.T) {
 	time.Sleep(2500 * time.Millisecond)
 	stats, err := client.Info(t.Context(), "commandstats").Result()
 	if err != nil || !strings.Contains(stats, "cmdstat_ping") {
-		t.Fatalf("no ping in %v, %v", stats, err)
+		t.Fatalf("got %v, %v, want a ping in the statistics", stats, err)
 	}
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)

@@ -14,15 +14,13 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// What holds unless the URL says otherwise. The package comment gives the
-// reasons.
+// Defaults of parameters of the URL. The package comment gives the reasons.
 const (
 	dialTimeout = time.Second
 	idleTime    = 3 * time.Minute
 )
 
-// callTimeout bounds what has no other bound: a Publish, and each step of
-// connecting.
+// callTimeout bounds a Publish, and each step of connecting.
 const callTimeout = time.Second
 
 // maxConns is more than any pool needs. go-redis panics at much larger ones.
@@ -45,7 +43,7 @@ func configure(address string, o *Options) (*redis.Options, error) {
 		}
 	}
 	if o.Cluster && (options.Network != "tcp" || options.DB != 0) {
-		return nil, errors.New("the URL: a cluster has no sockets and no databases but 0")
+		return nil, errors.New("the URL: with Options.Cluster it must name a host and no database other than 0")
 	}
 	if options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify && !o.InsecureNoTLS {
 		return nil, errors.New("the URL: with skip_verify any server is accepted, so TLS protects nothing; " +
@@ -59,7 +57,7 @@ func configure(address string, o *Options) (*redis.Options, error) {
 			return nil, fmt.Errorf("the URL: %w", err)
 		}
 		dial := redis.NewDialer(options)
-		// A cluster says itself where its other nodes are.
+		// A cluster reports the addresses of its other nodes, so check each.
 		options.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if err := checkLocal(address); err != nil {
 				return nil, err
@@ -75,13 +73,13 @@ func configure(address string, o *Options) (*redis.Options, error) {
 func checkLocal(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err == nil && !loopback.Is(host) {
-		err = fmt.Errorf("redis:// shows the password and the records of keys to the network between here and %s; use rediss://, or see Options.InsecureNoTLS", host)
+		err = fmt.Errorf("redis:// would send the password and the records of keys to %s unencrypted; use rediss://, or see Options.InsecureNoTLS", host)
 	}
 	return err
 }
 
-// parse is redis.ParseURL, whose errors quote what they stumble over. Only
-// where the sole @ ends the password, that is none of it.
+// parse calls redis.ParseURL. Its errors quote parts of the URL, which contain no part
+// of the password only if there is no @, or if the only @ ends the password.
 func parse(address string) (*redis.Options, error) {
 	u, err := url.Parse(address)
 	if err != nil || strings.Contains(address, "#") {
@@ -90,7 +88,7 @@ func parse(address string) (*redis.Options, error) {
 	options, err := redis.ParseURL(address)
 	switch {
 	case err == nil && u.Scheme != "unix" && u.Hostname() == "":
-		return nil, errors.New("names no host; write redis://localhost if this machine is meant")
+		return nil, errors.New("names no host; write redis://localhost for this machine")
 	case err == nil:
 		return options, nil
 	case u.User != nil && strings.Count(address, "@") == 1, !strings.Contains(address, "@"):
@@ -114,7 +112,7 @@ func setTLS(options *redis.Options, o *Options) error {
 	return nil
 }
 
-// settle sets what is not up to the URL, and the defaults of the rest.
+// settle sets the options that the URL cannot set, and the defaults of the others.
 func settle(options *redis.Options, timeout time.Duration) {
 	if options.DialTimeout <= 0 {
 		options.DialTimeout = dialTimeout
@@ -123,20 +121,20 @@ func settle(options *redis.Options, timeout time.Duration) {
 		options.ConnMaxIdleTime = idleTime
 	}
 	options.ContextTimeoutEnabled = true
-	// Contexts are what bounds calls; this is for what go-redis does without.
+	// Contexts bound calls. These timeouts bound what go-redis does without one.
 	timeout = max(timeout, callTimeout)
 	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout
-	// A call that is tried again takes longer than it may, and a message that
-	// is can overtake another.
+	// A retried call could exceed its timeout, and a retried message could
+	// overtake another.
 	options.MaxRetries, options.DialerRetries = -1, 1
 	// Nothing here needs RESP3, and without it go-redis moves no connection to
 	// another server by itself.
 	options.Protocol = 2
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.DisableIdentity = true // one round trip less, and one right
+	options.DisableIdentity = true // saves a round trip and a right
 }
 
-func newLevel(o *redis.Options, cluster bool) redis.UniversalClient {
+func newSharedClient(o *redis.Options, cluster bool) redis.UniversalClient {
 	if !cluster {
 		return redis.NewClient(o)
 	}
@@ -152,8 +150,8 @@ func newLevel(o *redis.Options, cluster bool) redis.UniversalClient {
 	})
 }
 
-// hide keeps the password out of an error, should a server quote it: ones that
-// do not know a command repeat what followed it.
+// hide removes the password from an error. Some servers quote the arguments of a
+// command that they do not know.
 func (c *Cache) hide(err error) error {
 	if p := c.options().Password; p != "" && strings.Contains(err.Error(), p) {
 		return errors.New(strings.ReplaceAll(err.Error(), p, "…"))

@@ -17,7 +17,7 @@ import (
 
 const canary = "cAnArY"
 
-// wantNoPassword prints an error in every way that a log may.
+// wantNoPassword fails if an error shows the password, however a log prints it.
 func wantNoPassword(t *testing.T, err error) {
 	t.Helper()
 	var b bytes.Buffer
@@ -47,7 +47,7 @@ func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string
 	}
 	for _, part := range append(want, "rediscache: ") {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the error does not tell what is wrong: got %v, want %q in it", err, part)
+			t.Errorf("the error must name the fault: got %v, want %q in it", err, part)
 		}
 	}
 	wantNoPassword(t, err)
@@ -121,7 +121,7 @@ func TestWrongPasswords(t *testing.T) {
 	wantRefused(t, "redis://:right@"+address+"/99?client_name="+url.QueryEscape("a b"), nil, "")
 }
 
-// Some that do not know a command repeat what followed it.
+// Some servers quote the arguments of a command that they do not know.
 func TestServerThatQuotesThePassword(t *testing.T) {
 	t.Parallel()
 	address := serve(t, func(conn net.Conn, _ string) {

@@ -25,7 +25,7 @@ func ExampleOpen() {
 	defer c.Close()
 }
 
-// What an instance publishes, all receive.
+// Every instance receives each message, including the publisher's own.
 func ExampleCache_Receive() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -44,5 +44,5 @@ func ExampleCache_Receive() {
 		}
 	}
 	err = c.Receive(ctx, ready, func(message string) { fmt.Println(message) })
-	log.Print(err) // begin anew
+	log.Print(err) // the connection is lost: call Receive again
 }

@@ -1,6 +1,6 @@
 package rediscache
 
-// Waiting is how many calls wait for a round trip.
+// Waiting returns the number of calls that wait for a round trip.
 func (c *Cache) Waiting() int {
 	c.scripts.mu.Lock()
 	defer c.scripts.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// serve is a server of the test's own. It calls answer for what it is sent,
-// which go-redis and a Cache write a command at a time.
+// serve starts a fake server. It calls answer for each piece that it reads, which is a
+// whole command, since go-redis and a Cache write one command at a time.
 func serve(t *testing.T, answer func(conn net.Conn, command string)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A forger can write to the server, and does so in place of a Cache.
+// A forger writes to the server without a Cache.
 type forger struct {
 	t      *testing.T
 	c      *rediscache.Cache
@@ -31,7 +31,7 @@ func (f *forger) name(kind string, key cache.Key) string {
 	return f.space + ":" + kind + ":{" + base64.RawURLEncoding.EncodeToString(key[:]) + "}"
 }
 
-// kept is what the server has for a key that holds the item.
+// kept returns the content of the server for a key with the given item.
 func (f *forger) kept(key cache.Key, item cache.Item) string {
 	f.t.Helper()
 	fill(f.t, f.c, key, item)
@@ -53,8 +53,7 @@ func (f *forger) put(name, text string, ttl time.Duration) {
 	}
 }
 
-// wantRefused fails unless what was put is a miss, after which the key can be
-// filled as any other.
+// wantRefused fails unless Get misses the forged entry, and a fill replaces it.
 func (f *forger) wantRefused(key cache.Key, what string) {
 	f.t.Helper()
 	fillAfter(f.t, f.c, key, what)
@@ -69,11 +68,11 @@ func fillAfter(t *testing.T, c *rediscache.Cache, key cache.Key, what string) {
 	if err := c.Set(t.Context(), key, lease, value("good"), time.Minute); err != nil {
 		t.Fatalf("Set after %s: %v", what, err)
 	}
-	wantItem(t, c, key, value("good"), "the value that was set after "+what)
+	wantItem(t, c, key, value("good"), "a value set after "+what)
 }
 
-// restLife is what a genuine entry may have left of its minute: put back for longer,
-// it would be refused for that.
+// restLife is the longest remaining TTL of a genuine entry with a TTL of a minute. A
+// longer one would be reason enough to refuse it.
 const restLife = 50 * time.Second
 
 func TestForgedEntriesAreMisses(t *testing.T) {
@@ -84,7 +83,7 @@ func TestForgedEntriesAreMisses(t *testing.T) {
 		other := newKey()
 		forged := map[string]string{
 			"another key's entry":    text,
-			"nothing but a letter":   text[:1],
+			"only a letter":          text[:1],
 			"a long text of zeros":   strings.Repeat("\x00", 1000),
 			"an entry with no value": text[:min(len(text), 49)],
 			"the letter of a lease":  "L",
@@ -119,8 +118,7 @@ func TestDamagedEntriesAreMisses(t *testing.T) {
 	}
 }
 
-// An authentic entry that somebody puts back is bounded by the time it has
-// under its seal.
+// The sealed time bounds the life of an authentic entry that an attacker restores.
 func TestReplayedEntries(t *testing.T) {
 	t.Parallel()
 	f := newForger(t)
@@ -131,10 +129,10 @@ func TestReplayedEntries(t *testing.T) {
 		f.put(name, text, ttl)
 		f.wantRefused(key, "an authentic entry that was put back "+what)
 	}
-	// For as long as it was kept before, it is counted older than it is.
+	// A restored entry with a plausible TTL counts as older than it is.
 	f.put(name, text, 50*time.Second)
 	if got := wantItem(t, f.c, key, value("genuine"), "an entry that was put back").Age; got < 10*time.Second || got > 20*time.Second {
-		t.Errorf("an entry that was put back is %v old, want the clocks' difference more than it is", got)
+		t.Errorf("got age %v of a restored entry, want 10 s to 20 s: its real age and the tolerated difference of clocks", got)
 	}
 	f.client.Del(t.Context(), name)
 	f.put(f.name("n", key), text, 0)
@@ -155,9 +153,9 @@ func TestServerCountsFromTheLease(t *testing.T) {
 		if err := f.c.Set(t.Context(), key, lease, item, time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		// Ten seconds of the ttl are left to the difference of clocks.
+		// Ten seconds of the TTL are reserved for the difference of clocks.
 		if left, err := f.client.PTTL(t.Context(), f.name(kind, key)).Result(); err != nil || left <= 0 || left > 45*time.Second {
-			t.Errorf("an entry set 5 s after its lease, for a minute: the server keeps it for %v, error %v, want at most 45 s", left, err)
+			t.Errorf("an entry set 5 s after its lease with a TTL of 1 m: got %v left in the server, error %v, want at most 45 s", left, err)
 		}
 	}
 }
@@ -185,13 +183,13 @@ func TestWrongTypesAreMisses(t *testing.T) {
 	f.client.Del(t.Context(), f.name("n", key))
 	f.client.RPush(t.Context(), f.name("n", key), lease)
 	if err := f.c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
-		t.Errorf("Set where the lease has become a list: %v", err)
+		t.Errorf("Set after the lease was replaced by a list: %v", err)
 	}
-	wantMiss(t, f.c, key, "a lease that has become a list")
+	wantMiss(t, f.c, key, "a lease that was replaced by a list")
 }
 
-// A lease that somebody has made to stand for ever admits nothing.
-func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
+// Set stores nothing under a lease whose life an attacker has prolonged.
+func TestProlongedLeasesAreRefused(t *testing.T) {
 	t.Parallel()
 	f := newForger(t)
 	for what, change := range map[string]func(name string) error{
@@ -210,7 +208,7 @@ func TestLeasesWithoutAnEndAreRefused(t *testing.T) {
 	}
 }
 
-// The server loses a lease between its grant and its use.
+// Set stores nothing if the server has lost the lease.
 func TestLostLeaseKeepsNothing(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
@@ -229,11 +227,11 @@ func TestLostLeaseKeepsNothing(t *testing.T) {
 		if err := c.Set(t.Context(), key, lease, value("v"), time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		wantMiss(t, c, key, "a value that was set under a lease from before "+what)
+		wantMiss(t, c, key, "a value set under a lease from before "+what)
 	}
 }
 
-// What is longer than any entry stays in the server.
+// An entry that is longer than any genuine one is not read from the server.
 func TestHugeEntriesAreNotRead(t *testing.T) {
 	t.Parallel()
 	space, address := testkit.NewName(), testkit.StartRedis(t).DSN()
@@ -244,11 +242,11 @@ func TestHugeEntriesAreNotRead(t *testing.T) {
 	before := f.sent()
 	f.wantRefused(key, "a huge entry")
 	if sent := f.sent() - before; sent > 1<<20 {
-		t.Errorf("the server has sent %d bytes, want few", sent)
+		t.Errorf("the server has sent %d bytes, want at most 1 MiB", sent)
 	}
 }
 
-// sent is how many bytes the server has sent to all its clients.
+// sent returns the number of bytes that the server has sent to all its clients.
 func (f *forger) sent() (n int) {
 	f.t.Helper()
 	info, err := f.client.Info(f.t.Context(), "stats").Result()
@@ -272,11 +270,11 @@ func TestFullServer(t *testing.T) {
 	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	wantItem(t, c, key, value("v"), "a value in a server that is full")
+	wantItem(t, c, key, value("v"), "a value in a full server")
 	if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
-		t.Errorf("a lease that a full server does not keep: got %v, want an error", err)
+		t.Errorf("Get of a missing key in a full server: got %v, want an error other than ErrMiss", err)
 	}
 	if err := c.Delete(t.Context(), key); err != nil {
-		t.Errorf("Delete in a server that is full: %v", err)
+		t.Errorf("Delete in a full server: %v", err)
 	}
 }

@@ -9,14 +9,12 @@ import (
 	"time"
 )
 
-// How long a connection may be silent before the server is asked for a sign of
-// life, and how long that may take.
 const (
-	quiet  = time.Second
-	answer = 500 * time.Millisecond
+	quiet  = time.Second            // silence on a connection before the server is pinged
+	answer = 500 * time.Millisecond // bounds the wait for the answer
 )
 
-// A line is the one connection of a Receive. It ends with the context.
+// A line is the only connection of a Receive. It is closed when ctx ends.
 type line struct {
 	ctx  context.Context
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -38,16 +36,16 @@ func (l *line) connect(_ context.Context, network, address string) (net.Conn, er
 	return l.conn, nil
 }
 
-// A watched connection asks the server for a sign of life when nothing has come
-// for a while, and is lost when there is none. It does so below go-redis, whose
-// own deadlines lose what they cut in two.
+// A watched connection pings the server if nothing has arrived for a while, and
+// fails if the server does not answer. It does so below go-redis, whose own read
+// deadlines lose a message of which only a part has arrived.
 type watched struct {
 	net.Conn
 	stop     func() bool
 	watching bool
 }
 
-// watch begins. Until then deadlines are go-redis' own.
+// watch starts the pings. Until then, the deadlines of go-redis apply.
 func (w *watched) watch() { w.watching = true }
 
 func (w *watched) SetReadDeadline(t time.Time) error {
@@ -78,7 +76,7 @@ func (w *watched) readWithin(limit time.Duration, b []byte) (int, error) {
 	return w.Conn.Read(b)
 }
 
-// ping is written here: go-redis writes nothing once it has subscribed.
+// ping writes the command itself, since go-redis writes nothing after a subscription.
 func (w *watched) ping() error {
 	if err := w.SetWriteDeadline(time.Now().Add(answer)); err != nil {
 		return err

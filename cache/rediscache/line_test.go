@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache/rediscache"
 )
 
-// pieces is a server that answers a subscription with these, and a pause of
-// more than a second before each but the first.
+// pieces starts a server that answers a subscription with the given texts. It waits
+// for more than a second before each except the first.
 func pieces(t *testing.T, answers ...string) (address string) {
 	t.Helper()
 	return serve(t, func(conn net.Conn, command string) {
@@ -33,17 +33,16 @@ func pieces(t *testing.T, answers ...string) (address string) {
 	})
 }
 
-// ownChannel is that of a Receive.
+// ownChannel matches the echo channel of a Receive.
 var ownChannel = regexp.MustCompile("pieces:bus:[a-z0-9]{26}")
 
 const subscribed = "*3\r\n$9\r\nsubscribe\r\n$37\r\nECHO\r\n:1\r\n" +
 	"*3\r\n$9\r\nsubscribe\r\n$10\r\npieces:bus\r\n:2\r\n"
 
-// A message that comes in pieces is not taken apart by the question that is
-// asked meanwhile.
+// A ping between two pieces of a message does not damage the message.
 func TestMessageInPieces(t *testing.T) {
 	t.Parallel()
-	var receivers []*receiver // all at once: they mostly wait
+	var receivers []*receiver // concurrent, since they mostly wait
 	for _, sent := range [][]string{
 		{"*3\r\n$7\r\nmess", "age\r\n$10\r\npieces:bus\r\n$5\r\nhello\r\n"},
 		{"*3\r\n$7\r\nmessage\r\n", "$10\r\npieces:bus\r\n", "$5\r\nhello\r\n"},
@@ -57,14 +56,14 @@ func TestMessageInPieces(t *testing.T) {
 	}
 }
 
-// A subscription that begins anew has missed what came between.
+// If the server confirms a subscription again, messages may have been lost before.
 func TestSecondSubscriptionEndsReceive(t *testing.T) {
 	t.Parallel()
 	r := receive(t, open(t, pieces(t, subscribed, subscribed), &rediscache.Options{Namespace: "pieces"}))
-	r.ends(t, "begun anew")
+	r.ends(t, "confirmed the subscription again")
 }
 
-func TestServerThatBabbles(t *testing.T) {
+func TestMalformedMessageEndsReceive(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"*0\r\n", "*1\r\n:1\r\n", "*1\r\n$7\r\nmessage\r\n", "nonsense\r\n", "$-1\r\n", "-ERR\r\n"} {
 		r := receive(t, open(t, pieces(t, subscribed+text), &rediscache.Options{Namespace: "pieces"}))
@@ -75,10 +74,10 @@ func TestServerThatBabbles(t *testing.T) {
 func TestUnconfirmedSubscription(t *testing.T) {
 	t.Parallel()
 	for what, address := range map[string]string{
-		"another channel's":  pieces(t, subscribed),
-		"none but a message": pieces(t, "*3\r\n$7\r\nmessage\r\n$5\r\na:bus\r\n$5\r\nhello\r\n"),
-		"refused":            pieces(t, "-NOPERM\r\n"),
-		"none":               pieces(t),
+		"another channel's": pieces(t, subscribed),
+		"only a message":    pieces(t, "*3\r\n$7\r\nmessage\r\n$5\r\na:bus\r\n$5\r\nhello\r\n"),
+		"refused":           pieces(t, "-NOPERM\r\n"),
+		"none":              pieces(t),
 	} {
 		c := open(t, address, &rediscache.Options{Namespace: "a"})
 		err := callWithin(t, noticed, "Receive", func() error {

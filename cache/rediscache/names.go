@@ -8,12 +8,12 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// names are what things are called in the server.
+// names makes the names of entries and channels in the server.
 type names struct{ namespace string }
 
-// of are the names of a key's value, and of its lease or absent answer. These
-// are apart, so that a flood of unknown keys never touches the name of a value.
-// The braces make a cluster keep both in one place, where a script needs them.
+// of returns two names: of a key's value, and of its lease or absent entry. They are
+// separate so that a flood of unknown keys never touches the name of a value. The
+// braces make a cluster keep both in one slot, as a script requires.
 func (n names) of(key cache.Key) []string {
 	tag := "{" + base64.RawURLEncoding.EncodeToString(key[:]) + "}"
 	return []string{n.namespace + ":k:" + tag, n.namespace + ":n:" + tag}
@@ -21,8 +21,9 @@ func (n names) of(key cache.Key) []string {
 
 func (n names) channel() string { return n.namespace + ":bus" }
 
-// echo is the channel of one Receive. It cannot be guessed.
+// echo returns a new channel for one Receive. It cannot be guessed.
 func (n names) echo() string { return n.channel() + ":" + strings.ToLower(rand.Text()) }
 
-// nothing is the name of what is never there, among those of values.
-func (n names) nothing() string { return n.namespace + ":k:" }
+// unused returns a name that never exists. It has the prefix of values, so that the
+// user needs no further right.
+func (n names) unused() string { return n.namespace + ":k:" }

@@ -16,14 +16,14 @@ import (
 
 const (
 	timeout = 100 * time.Millisecond // of the caches below
-	margin  = 2 * time.Second        // what a busy machine adds; go-redis alone would wait 3 s
+	margin  = 2 * time.Second        // for a busy machine; go-redis alone would wait 3 s
 
-	// noticed is how long Receive may take to notice that the server does not answer: 1.5 s,
-	// and what a busy machine adds.
+	// noticed bounds the time until Receive returns if the server does not answer: 1.5 s
+	// plus a margin for a busy machine.
 	noticed = 5 * time.Second
 )
 
-// calls are the level's, each with its name.
+// calls returns a call of each method of cache.Shared, by name.
 func calls(ctx context.Context, c *rediscache.Cache, key cache.Key, lease string) map[string]func() error {
 	return map[string]func() error{
 		"Get": func() error {
@@ -35,7 +35,7 @@ func calls(ctx context.Context, c *rediscache.Cache, key cache.Key, lease string
 	}
 }
 
-// wantFailures calls each and fails unless it returns an error in time.
+// wantFailures fails unless each call returns an error in time.
 func wantFailures(t *testing.T, c *rediscache.Cache, lease, when string) {
 	t.Helper()
 	for name, call := range calls(t.Context(), c, newKey(), lease) {
@@ -46,11 +46,11 @@ func wantFailures(t *testing.T, c *rediscache.Cache, lease, when string) {
 	}
 }
 
-// awaitWorking waits until all calls do, which may take a trial of the breaker.
+// awaitWorking waits until all calls succeed, which may take a trial of the breaker.
 func awaitWorking(t *testing.T, c *rediscache.Cache) {
 	t.Helper()
 	key := newKey()
-	testkit.Await(t, "the level works again", func() bool {
+	testkit.Await(t, "the shared cache works again", func() bool {
 		_, _, err := c.Get(t.Context(), key)
 		return errors.Is(err, cache.ErrMiss)
 	})
@@ -85,8 +85,7 @@ func TestKilledServer(t *testing.T) {
 	r.gets(t, "m")
 }
 
-// What a black hole swallows is noticed, on connections from before and on new
-// ones.
+// A lost packet is noticed on existing connections and on new ones.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
@@ -111,7 +110,7 @@ func TestBlackHole(t *testing.T) {
 	awaitWorking(t, c)
 }
 
-// The end of its context ends Receive while it connects.
+// Receive returns when its context ends, also while it connects.
 func TestBlackHoleReceiveHeedsItsContext(t *testing.T) {
 	t.Parallel()
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
@@ -125,7 +124,7 @@ func TestBlackHoleReceiveHeedsItsContext(t *testing.T) {
 	}
 }
 
-// Nothing is opened in place of a lost subscription.
+// Receive does not reopen a lost subscription.
 func TestReceiveConnectsOnce(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartProxy(t, testkit.UseRedis(t))
@@ -136,12 +135,12 @@ func TestReceiveConnectsOnce(t *testing.T) {
 	r.ends(t, "")
 	time.Sleep(100 * time.Millisecond)
 	if n := server.Accepted() - before; n != 1 {
-		t.Errorf("Receive has opened %d connections, want 1", n)
+		t.Errorf("Receive opened %d connections, want 1", n)
 	}
 }
 
-// Calls that fail leave nothing behind, however many they are. Alone, so that
-// all goroutines are this test's.
+// Failed calls leave no goroutines behind. The test does not run in parallel, so that
+// it can count goroutines.
 func TestCallsDoNotPileUp(t *testing.T) {
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, hole.Address(), &rediscache.Options{Timeout: timeout})
@@ -167,8 +166,7 @@ func TestCallsDoNotPileUp(t *testing.T) {
 	})
 }
 
-// The breaker keeps Get and Set from a server that has failed, but never
-// Delete.
+// The breaker keeps Get and Set from calling a failed server, but never Delete.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
@@ -199,13 +197,13 @@ func TestBreaker(t *testing.T) {
 		}
 	}
 	trials := 1 + int(time.Since(began)/(375*time.Millisecond)) // the shortest pause between two
-	if n := attempts() - before; n > 2*trials {                 // a trial may connect first
+	if n := attempts() - before; n > 2*trials {                 // a trial may have to connect
 		t.Errorf("200 calls behind the breaker made %d attempts to reach the server, want at most %d", n, 2*trials)
 	}
 	hole.Heal()
 	asked := time.Now()
 	if err := all["Delete"](); err != nil && time.Since(asked) < timeout { // a busy machine may take that long
-		t.Errorf("Delete does not wait for the breaker: %v", err)
+		t.Errorf("Delete must call the server even if the breaker is open: %v", err)
 	}
 	awaitWorking(t, c)
 	for range 100 {

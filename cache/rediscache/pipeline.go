@@ -9,19 +9,15 @@ import (
 )
 
 const (
-	// maxFlights is how many round trips of a pipeline are under way at once. Calls
-	// that come meanwhile wait, and go together.
-	maxFlights = 4
-
-	// maxTogether is how many calls go in one round trip.
-	maxTogether = 256
+	maxFlights  = 4   // concurrent round trips of a pipeline; further calls wait
+	maxTogether = 256 // calls in a round trip
 )
 
-// A pipeline sends the scripts of concurrent calls together, in one round trip
-// for many. A call that is alone does not wait for others.
+// A pipeline sends the scripts of concurrent calls in one round trip. A single call
+// is sent at once.
 type pipeline struct {
 	client redis.UniversalClient
-	bound  func() (context.Context, context.CancelFunc) // of a round trip
+	bound  func() (context.Context, context.CancelFunc) // returns the context of a round trip
 
 	mu      sync.Mutex
 	waiting []*scriptCall
@@ -37,8 +33,8 @@ type scriptCall struct {
 	done   chan struct{}
 }
 
-// run runs a script with others. It returns early if ctx ends; the script may run
-// even so.
+// run runs a script, together with those of concurrent calls. It returns early if ctx
+// ends; the script may still run then.
 func (p *pipeline) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	if ctx.Err() != nil {
 		return ended(ctx)
@@ -69,7 +65,7 @@ func (p *pipeline) add(c *scriptCall) {
 	}
 }
 
-// fly sends what waits until nothing does.
+// fly sends the waiting calls until there are none.
 func (p *pipeline) fly() {
 	for {
 		calls := p.take()
@@ -87,18 +83,18 @@ func (p *pipeline) take() []*scriptCall {
 	calls := p.waiting[:n:n]
 	p.waiting = p.waiting[n:]
 	if n == 0 {
-		p.waiting = nil // the array behind it
+		p.waiting = nil // releases the array
 		p.flights--
 	}
 	return calls
 }
 
-// send names the scripts by their digests, and sends those whole that the server
-// does not have.
+// send sends the digests of the scripts, and then the source of each script that the
+// server does not know.
 func (p *pipeline) send(calls []*scriptCall) {
 	ctx, cancel := p.bound()
 	defer cancel()
-	defer finish(calls) // also when the client panics: they must not wait, nor end the process
+	defer finish(calls) // even if the client panics, which must not block callers or end the process
 	p.exec(ctx, calls, (*redis.Script).EvalSha)
 	var unknown []*scriptCall
 	for _, c := range calls {
@@ -111,7 +107,7 @@ func (p *pipeline) send(calls []*scriptCall) {
 	}
 }
 
-// finish must be deferred.
+// finish completes the calls. It must be deferred, since it recovers from a panic.
 func finish(calls []*scriptCall) {
 	panicked := recover()
 	for _, c := range calls {
@@ -123,7 +119,7 @@ func finish(calls []*scriptCall) {
 	}
 }
 
-// exec leaves each result, or its error, with its call.
+// exec runs the scripts in one round trip and stores each result in its call.
 func (p *pipeline) exec(ctx context.Context, calls []*scriptCall, eval func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd) {
 	pipe := p.client.Pipeline()
 	for _, c := range calls {

@@ -12,11 +12,10 @@ import (
 	"github.com/keyhatch/keyhatch/cache/rediscache"
 )
 
-// Calls that arrive while others are in flight are sent together, in one round
-// trip for many.
+// Calls that arrive while other round trips are in flight are sent together.
 func TestConcurrentCallsGoTogether(t *testing.T) {
 	t.Parallel()
-	const calls = 12 // which fit into one read of the server
+	const calls = 12 // all fit into one read of the server
 	var trips, received atomic.Int64
 	together := make(chan struct{})
 	address := serve(t, func(conn net.Conn, text string) {
@@ -41,7 +40,7 @@ func TestConcurrentCallsGoTogether(t *testing.T) {
 	for range calls {
 		running.Go(func() {
 			if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
-				t.Errorf("Get of what is no entry: got %v, want an error", err)
+				t.Errorf("Get of a malformed entry: got %v, want an error", err)
 			}
 		})
 	}
@@ -50,9 +49,9 @@ func TestConcurrentCallsGoTogether(t *testing.T) {
 	}
 	close(together)
 	running.Wait()
-	// Four flights may carry one call each. How many of the second questions are
-	// sent alone is up to the scheduler.
+	// Four round trips may carry one call each. The scheduler decides how many of
+	// the second scripts are sent alone.
 	if n := trips.Load(); n > calls*2*3/4 {
-		t.Errorf("%d calls at once, each of two questions, took %d round trips, want fewer", calls, n)
+		t.Errorf("%d concurrent calls, each of two scripts, took %d round trips, want fewer", calls, n)
 	}
 }

@@ -15,40 +15,40 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Options adjust a Cache. What is not here is said in the URL.
+// Options configure a Cache. All other settings are in the URL.
 type Options struct {
-	// Namespace begins the names of all that the Cache has in the server, by
-	// default "keyhatch". Services that share a server and are not one, such
-	// as staging and production, need one each, also where their database
-	// numbers differ: messages go to all of them. It is 1 to 64 characters of
-	// a-z, 0-9, "_", "-" and ":".
+	// Namespace is the prefix of all names of the Cache in the server. The
+	// default is "keyhatch". Different services that share a server, such as
+	// staging and production, need different namespaces, even if their database
+	// numbers differ, since messages reach all databases. A namespace is 1 to 64
+	// characters of a-z, 0-9, "_", "-" and ":".
 	Namespace string
 
 	// Timeout bounds each call of Get and Set, and each thousand keys of a
-	// Delete, by default 100 ms, so that a server that hangs costs no more than a
-	// look into the store. A Manager waits at most 500 ms even if this is
-	// longer.
+	// Delete. The default is 100 ms, so that a server that hangs costs no more
+	// than a store read. A Manager waits at most 500 ms even if Timeout is longer.
 	Timeout time.Duration
 
-	// Cluster says that the server is a node of a Redis Cluster, from which
-	// the other nodes are learned.
+	// Cluster must be set if the server is a node of a Redis Cluster. The client
+	// learns the other nodes from it.
 	Cluster bool
 
-	// TLS is used for rediss URLs instead of what the system trusts. Its
-	// ServerName is by default the URL's host.
+	// TLS is the configuration for a rediss URL. Nil means the system's root
+	// certificates and no client certificate. An empty ServerName means the
+	// URL's host.
 	TLS *tls.Config
 
-	// InsecureNoTLS allows redis URLs to hosts other than this one. Anyone who
-	// can listen on the network then has the server's password, and reads the
-	// records of keys. It also allows rediss URLs with skip_verify, which is no
-	// better: anyone who can change what the network carries poses as the server.
+	// InsecureNoTLS allows redis URLs to other hosts. Anyone who can listen on the
+	// network then learns the server's password and the records of keys. It also
+	// allows rediss URLs with skip_verify, which are no safer: anyone who can
+	// change network traffic can pose as the server.
 	InsecureNoTLS bool
 }
 
-// MinSecret is how long a secret must be, in bytes.
+// MinSecret is the minimum length of a secret in bytes.
 const MinSecret = 32
 
-// DefaultNamespace begins names where [Options] do not say otherwise.
+// DefaultNamespace is the default of [Options].Namespace.
 const DefaultNamespace = "keyhatch"
 
 const defaultTimeout = 100 * time.Millisecond
@@ -58,17 +58,17 @@ var namespaces = regexp.MustCompile(`^[a-z0-9_:-]{1,64}$`)
 // A Cache is a [cache.Shared] and a [cache.Bus]. Its methods may be called from
 // many goroutines, and many processes may share the server.
 type Cache struct {
-	level   redis.UniversalClient
+	shared  redis.UniversalClient
 	scripts *pipeline
 	bus     *redis.Client
-	options func() redis.Options // a func, so that no print shows the password
+	options func() redis.Options // a func, so that a printed Cache shows no password
 	names   names
 	seal    *seal
 	breaker *guard.Breaker
 	timeout time.Duration
 	cluster bool
 
-	life  context.Context // ends with Close
+	life  context.Context // canceled by Close
 	close func() error
 }
 
@@ -77,17 +77,17 @@ var (
 	_ cache.Bus    = (*Cache)(nil)
 )
 
-// Open connects to the server that the URL tells, one of
+// Open connects to the server at the URL, which has one of the forms
 //
 //	redis://user:password@host:port/database
 //	rediss://user:password@host:port/database
 //	unix://user:password@/path/to/socket?db=database
 //
-// and asks it for a sign of life. Nil Options are fine. The secret, of
-// [MinSecret] random bytes or more, is the same for all instances of a service. Keep it
-// from everyone else, including the server: it authenticates the instances' entries.
+// and pings it. Nil Options are fine. The secret consists of [MinSecret] random bytes
+// or more, and is the same for all instances of a service. Keep it from everyone else,
+// including the server: it authenticates the instances' entries.
 //
-// No error shows the password.
+// Errors never contain the password.
 func Open(ctx context.Context, url string, secret []byte, o *Options) (*Cache, error) {
 	c, err := open(ctx, url, secret, o)
 	if err != nil {
@@ -121,7 +121,7 @@ func open(ctx context.Context, url string, secret []byte, o *Options) (*Cache, e
 
 func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
 	c := &Cache{
-		level:   newLevel(options, o.Cluster),
+		shared:  newSharedClient(options, o.Cluster),
 		bus:     redis.NewClient(options),
 		options: func() redis.Options { return *options },
 		names:   names{o.Namespace},
@@ -132,12 +132,12 @@ func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
 	}
 	var end context.CancelFunc
 	c.life, end = context.WithCancel(context.Background())
-	c.scripts = &pipeline{client: c.level, bound: func() (context.Context, context.CancelFunc) {
+	c.scripts = &pipeline{client: c.shared, bound: func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(c.life, c.timeout)
 	}}
 	c.close = sync.OnceValue(func() error {
 		end()
-		return errors.Join(c.level.Close(), c.bus.Close())
+		return errors.Join(c.shared.Close(), c.bus.Close())
 	})
 	return c
 }
@@ -162,16 +162,16 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// ping asks through both clients, since only one of them may be of a cluster.
+// ping uses both clients, since only one of them may be a cluster client.
 func (c *Cache) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := c.bus.Ping(ctx).Err(); err != nil {
 		return err
 	}
-	return c.level.Ping(ctx).Err()
+	return c.shared.Ping(ctx).Err()
 }
 
-// Close closes the connections. Calls that are under way may fail, later ones
-// do, and every Receive returns. Closing twice is no error.
+// Close closes the connections. Every Receive returns, other calls in progress may
+// fail, and later calls return an error. Close may be called more than once.
 func (c *Cache) Close() error { return c.close() }

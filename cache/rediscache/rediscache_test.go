@@ -19,9 +19,9 @@ func TestBus(t *testing.T) {
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus { return open(t, testkit.UseRedis(t), nil) })
 }
 
-func TestLevel(t *testing.T) {
+func TestShared(t *testing.T) {
 	t.Parallel()
-	cachetest.RunLevel(t, func(t *testing.T) (one, other cache.Shared) {
+	cachetest.RunShared(t, func(t *testing.T) (one, other cache.Shared) {
 		o := &rediscache.Options{Namespace: testkit.NewName()}
 		return open(t, testkit.UseRedis(t), o), open(t, testkit.UseRedis(t), o)
 	})
@@ -71,7 +71,7 @@ func TestNilOptions(t *testing.T) {
 	fill(t, c, key, value("v"))
 	names, err := newClient(t, address).Keys(t.Context(), "*").Result()
 	if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], rediscache.DefaultNamespace+":k:{") {
-		t.Errorf("got the names %q, %v, want one of the value, in the default namespace", names, err)
+		t.Errorf("got the names %q, %v, want only the value's, in the default namespace", names, err)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestNamespacesAreApart(t *testing.T) {
 	if err := other.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	wantItem(t, c, key, value("v"), "what another namespace has deleted")
+	wantItem(t, c, key, value("v"), "a value deleted in another namespace")
 }
 
 func TestAnotherSecretSeesNothing(t *testing.T) {
@@ -105,7 +105,7 @@ func TestAnotherSecretSeesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantItem(t, other, key, value("theirs"), "another secret's own value")
-		wantMiss(t, c, key, "what another secret has set")
+		wantMiss(t, c, key, "a value set with another secret")
 	}
 }
 
@@ -149,7 +149,7 @@ func TestLongValuesAreRefused(t *testing.T) {
 	wantMiss(t, c, key, "a value that is too long")
 }
 
-// What a log prints of a Cache has nothing of the secret in it.
+// A printed Cache does not show the secret.
 func TestCacheShowsNoSecret(t *testing.T) {
 	t.Parallel()
 	c := open(t, testkit.UseRedis(t), nil)

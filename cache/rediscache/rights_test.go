@@ -20,7 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// exercise calls everything.
+// exercise calls all methods.
 func exercise(t *testing.T, c *rediscache.Cache) {
 	t.Helper()
 	keys := make([]cache.Key, 50)
@@ -31,7 +31,7 @@ func exercise(t *testing.T, c *rediscache.Cache) {
 			item = absent
 		}
 		fill(t, c, keys[i], item)
-		wantItem(t, c, keys[i], item, "what was set")
+		wantItem(t, c, keys[i], item, "a value that was set")
 	}
 	if err := c.Delete(t.Context(), keys...); err != nil {
 		t.Fatal(err)
@@ -55,10 +55,10 @@ func TestRights(t *testing.T) {
 	// Another namespace is out of reach.
 	c := open(t, "redis://app:right@"+address, &rediscache.Options{Namespace: "other"})
 	if _, _, err := c.Get(t.Context(), newKey()); err == nil || err == cache.ErrMiss {
-		t.Errorf("got %v, want that there are no rights", err)
+		t.Errorf("Get in another namespace: got %v, want an error for want of rights", err)
 	}
 	if err := c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil); err == nil || !strings.Contains(err.Error(), "NOPERM") {
-		t.Errorf("got %v, want that there are no rights", err)
+		t.Errorf("Receive in another namespace: got %v, want NOPERM", err)
 	}
 }
 
@@ -93,20 +93,20 @@ func TestCluster(t *testing.T) {
 	exercise(t, c)
 	for _, address := range []string{one, other} {
 		key := newKey()
-		testkit.Await(t, "each node holds some", func() bool {
+		testkit.Await(t, "each node holds an entry", func() bool {
 			key = newKey()
 			fill(t, c, key, value("v"))
 			n, err := newClient(t, address).DBSize(t.Context()).Result()
 			return err == nil && n > 0
 		})
 	}
-	// One node forwards what the other receives.
+	// The cluster forwards a message to the other node.
 	r := receive(t, open(t, "redis://app:right@"+other, &rediscache.Options{Namespace: "keyhatch", Cluster: true}))
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)
 	}
 	r.gets(t, "message")
-	wantRefused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "databases")
+	wantRefused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "database other than 0")
 }
 
 func join(t *testing.T, one, other string) {
@@ -146,7 +146,7 @@ func TestTLS(t *testing.T) {
 	wantRefused(t, "redis://:"+canary+"@"+address, o, "Options.TLS")
 }
 
-// serveTLS stands before a server that has none.
+// serveTLS starts a TLS proxy for a server.
 func serveTLS(t *testing.T, server string) (address string, authority *x509.CertPool) {
 	t.Helper()
 	certificate := certify(t)

@@ -2,17 +2,17 @@ package rediscache
 
 import "github.com/redis/go-redis/v9"
 
-// KEYS[1] is the name of the value, KEYS[2] that of the lease or absent answer.
-// pcall, since somebody may have put a list there. SET comes first: a server
-// that is full refuses it only as the first write of a script. Times are in
-// milliseconds and by the server's clock alone.
+// KEYS[1] is the name of the value, and KEYS[2] the name of the lease or absent entry.
+// The scripts use pcall because another program may have put a list there. They call
+// SET before DEL because a full server refuses SET only as the first write of a script.
+// Times are in milliseconds, by the server's clock.
 
-// getScript returns what there is and how long it has left. If there is
-// nothing it grants a lease. Readers share one that stands: each of them reads
-// the store after it got the lease, and a Delete ends it for all.
+// getScript returns the entry or lease and its remaining time. If there is neither, it
+// grants a lease. Readers share a valid lease: each of them reads the store after it got
+// the lease, and a Delete ends the lease for all of them.
 //
-// ARGV: a new lease, how long it stands, the longest that is returned, and
-// whether what there is is of use.
+// ARGV: a new lease, its life, the maximum length of an entry, and "use", or "drop" to
+// replace an entry by the new lease.
 var getScript = redis.NewScript(`
 local function kept(name)
 	local size = redis.pcall('STRLEN', name)
@@ -30,12 +30,12 @@ redis.call('DEL', KEYS[1])
 return {ARGV[1], tonumber(ARGV[2])}
 `)
 
-// setScript keeps an entry if its lease stands. A lease is there or it is not:
-// one that was lost, by FLUSHALL, by eviction or with the server, refuses a
-// fill. A number that counts versions would begin anew and admit it.
+// setScript stores an entry if its lease is still there. A lease that was lost through
+// FLUSHALL, eviction or a restart makes Set store nothing. A version counter instead of
+// leases would start again from zero, and could match an older read.
 //
-// ARGV: the lease, how long leases stand, the ttl, which counts from the lease,
-// the entry, and whether it is absent.
+// ARGV: the lease, the life of a lease, the TTL, which counts from the grant of the
+// lease, the entry, and "value" or "absent".
 var setScript = redis.NewScript(`
 if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then
 	return 0

@@ -11,16 +11,16 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// skew is how far the clocks of instances may be apart for an entry with this
-// ttl. An entry is taken for that much older than it seems, so that it never
-// outlives its ttl.
+// skew returns the tolerated difference between the clocks of two instances, for an
+// entry with this TTL. An entry counts as that much older than it seems, so that it
+// never outlives its TTL.
 func skew(ttl time.Duration) time.Duration { return min(10*time.Second, ttl/4) }
 
-// A seal makes entries that nobody without the secret can make, change, or
-// move to another key or namespace.
+// A seal authenticates entries. Without the secret, it is impossible to make or change
+// one, or to move it to another key or namespace.
 type seal struct {
-	hash  func() hash.Hash // a func, so that no print shows the secret
-	label []byte           // keeps the secret's other uses, and other namespaces, apart
+	hash  func() hash.Hash // a func, so that a printed seal shows no secret
+	label []byte           // separates namespaces, and other uses of the secret
 }
 
 func newSeal(secret []byte, namespace string) *seal {
@@ -31,16 +31,16 @@ func newSeal(secret []byte, namespace string) *seal {
 	}
 }
 
-// MACKey is [cache.Bus]'s: a key that is derived from the secret and is good for
-// the messages of this namespace alone.
+// MACKey returns the key that authenticates messages, as [cache.Bus] describes. It is
+// derived from the secret and the namespace.
 func (c *Cache) MACKey() []byte {
 	h := c.seal.hash()
 	h.Write([]byte("keyhatch/rediscache/bus/1\x00" + c.names.namespace))
 	return h.Sum(nil)
 }
 
-// An entry is what the server keeps for a key: a byte for what it is, two
-// times in milliseconds of 8 bytes each, the HMAC, and the value.
+// An entry is the content of one name in the server. It is encoded as a byte for its
+// kind, granted and ttl in milliseconds of 8 bytes each, the HMAC, and the value.
 type entry struct {
 	value   []byte
 	absent  bool
@@ -48,7 +48,7 @@ type entry struct {
 	ttl     time.Duration
 }
 
-// The first byte of what the server keeps.
+// The first byte of an encoded entry or of a lease.
 const (
 	isValue  = 'V'
 	isAbsent = 'A'
@@ -85,8 +85,8 @@ func (s *seal) open(key cache.Key, b []byte) (e entry, ok bool) {
 	}, true
 }
 
-// mac needs no lengths: all but the last part have a fixed one, and no
-// namespace has a zero byte.
+// mac hashes no lengths: every part except the last has a fixed length, and a
+// namespace has no zero byte.
 func (s *seal) mac(key cache.Key, head, value []byte) []byte {
 	h := s.hash()
 	h.Write(s.label)
@@ -96,13 +96,12 @@ func (s *seal) mac(key cache.Key, head, value []byte) []byte {
 	return h.Sum(nil)
 }
 
-// item is what the entry is to a reader to whom the server has said how much
-// of its ttl is left.
+// item converts an entry to a [cache.Item]. left is the remaining TTL that the server
+// reports. ok is false if the entry has expired.
 //
-// Anyone who can write to the server can put back an entry that was deleted. It
-// is authentic, and its life is what he says, so that the server's word alone
-// would let it live for ever. Hence the time under the seal, from which the entry
-// lives for its ttl at most, by the clock of any instance.
+// Anyone who can write to the server can restore a deleted entry, which is authentic,
+// and choose its remaining TTL. So item does not rely on left alone: an entry also
+// expires a TTL after granted, which the seal protects.
 func (e entry) item(left time.Duration, now time.Time) (item cache.Item, ok bool) {
 	s := skew(e.ttl)
 	old := now.Sub(e.granted)

@@ -41,8 +41,8 @@ func TestEntryAge(t *testing.T) {
 	}
 }
 
-// C-16: an entry that somebody puts back ends a ttl after it was read from the
-// store, at the latest, in memory too, if clocks differ by no more than they may.
+// C-16: an entry that an attacker restores expires at most a TTL after it was read from
+// the store, in memory too, if clocks differ by no more than skew.
 func TestPutBackEntryIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, ttl := range []time.Duration{2 * time.Second, time.Minute, time.Hour} {
@@ -61,7 +61,7 @@ func TestPutBackEntryIsBounded(t *testing.T) {
 	}
 }
 
-// What is under the seal comes back, and nothing else opens.
+// open returns the sealed entry, and refuses any other text.
 func FuzzSeal(f *testing.F) {
 	f.Add([]byte("value"), int64(1_700_000_000_000), uint32(60_000), false, []byte("V"))
 	f.Add([]byte(nil), int64(0), uint32(1), true, make([]byte, prefix))

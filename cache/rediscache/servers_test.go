@@ -49,7 +49,7 @@ func open(t testing.TB, address string, o *rediscache.Options) *rediscache.Cache
 	return c
 }
 
-// newClient is a client beside the Cache, for what somebody else may do.
+// newClient returns a client without a Cache, which acts as another program.
 func newClient(t testing.TB, address string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: address, Protocol: 2})
@@ -66,7 +66,7 @@ func value(s string) cache.Item { return cache.Item{Value: []byte(s)} }
 
 var absent = cache.Item{Absent: true}
 
-// fill sets an item as one does who has just missed.
+// fill sets an item under the lease of a miss.
 func fill(t testing.TB, c *rediscache.Cache, key cache.Key, item cache.Item) {
 	t.Helper()
 	if err := c.Set(t.Context(), key, wantMiss(t, c, key, "a key that was never set"), item, time.Minute); err != nil {
@@ -92,7 +92,7 @@ func wantItem(t testing.TB, c *rediscache.Cache, key cache.Key, want cache.Item,
 	return item
 }
 
-// callWithin fails if the call takes longer, and returns its error.
+// callWithin returns the error of the call. It fails if the call takes longer than limit.
 func callWithin(t testing.TB, limit time.Duration, what string, call func() error) error {
 	t.Helper()
 	began := time.Now()

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// A server that is stopped keeps its connections and says nothing.
+// A stopped server keeps its connections open and sends nothing.
 func TestStoppedServer(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
@@ -54,6 +54,6 @@ func findPID(t *testing.T, address string) int {
 			return pid
 		}
 	}
-	t.Fatal("the server does not tell its process")
+	t.Fatal("the server does not report its process id")
 	return 0
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache/rediscache"
 )
 
-// P-06: nothing is sent to another machine without TLS unless an option that
-// begins with Insecure says so.
+// P-06: nothing is sent to another machine without TLS, except with an option whose name
+// begins with Insecure.
 func TestInsecureNoTLS(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestInsecureNoTLS(t *testing.T) {
 		{"redis://127.0.0.1:1", false, false},
 		{"redis://127.9.9.9:1", true, false},
 		{"redis://[::1]:1", false, false},
-		{"redis://:1", false, false}, // which go-redis takes for localhost
+		{"redis://:1", false, false}, // localhost to go-redis
 		{"unix:///no/such/socket", false, false},
 	} {
 		t.Run(c.url, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestInsecureNoTLS(t *testing.T) {
 			for _, insecure := range []bool{false, true} {
 				_, err := rediscache.Open(ctx, c.url, secret, &rediscache.Options{Cluster: c.cluster, InsecureNoTLS: insecure})
 				if err == nil {
-					t.Fatal("Open succeeds, want no server there")
+					t.Fatal("Open succeeds, want an error: there is no server")
 				}
 				wantNoPassword(t, err)
 				if got, want := strings.Contains(err.Error(), "use rediss://, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
@@ -57,7 +57,8 @@ func TestInsecureNoTLS(t *testing.T) {
 	}
 }
 
-// A cluster on this machine that names nodes elsewhere leads nobody there.
+// Open refuses to connect without TLS to a node on another machine that a cluster on
+// this machine names.
 func TestClusterOfOtherHosts(t *testing.T) {
 	t.Parallel()
 	address := serve(t, func(conn net.Conn, command string) {
@@ -76,11 +77,11 @@ func TestClusterOfOtherHosts(t *testing.T) {
 	}
 }
 
-// TLS without a look at the certificate is none.
+// TLS that does not check the certificate protects nothing.
 func TestSkipVerifyIsRefused(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // nothing is connected to
+	cancel() // so that Open does not connect
 	for _, insecure := range []bool{false, true} {
 		_, err := rediscache.Open(ctx, "rediss://cache.example.com?skip_verify=true", secret, &rediscache.Options{InsecureNoTLS: insecure})
 		if err == nil || strings.Contains(err.Error(), "skip_verify") == insecure {

@@ -9,41 +9,41 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// RunLevel tests a Level. Each rule of [cache.Shared] is a subtest. newLevel returns
-// two levels over the same data, as two instances of a service have them, and
-// closes them with t.Cleanup. It may return the same level twice if the level has
+// RunShared tests a Shared. Each rule of [cache.Shared] is a subtest. newShared returns
+// two values with the same data, as two instances of a service have them, and
+// closes them with t.Cleanup. It may return the same value twice if it has
 // no state of its own. The data must have no entries for random keys. The subtests
 // run in parallel. The suite takes about 10 s, and less with -short, which skips
 // the end of a lease.
-func RunLevel(t *testing.T, newLevel func(t *testing.T) (one, other cache.Shared)) {
+func RunShared(t *testing.T, newShared func(t *testing.T) (one, other cache.Shared)) {
 	t.Helper()
-	for _, r := range levelRules {
+	for _, r := range sharedRules {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			one, other := newLevel(t)
+			one, other := newShared(t)
 			r.check(t, one, other)
 		})
 	}
 }
 
-var levelRules = []struct {
+var sharedRules = []struct {
 	name  string
 	check func(t *testing.T, one, other cache.Shared)
 }{
-	{"A miss gives a lease", levelMiss},
-	{"A value set under a lease is kept", levelKeeps},
-	{"Values are returned byte for byte", levelBytes},
-	{"Keys are independent", levelKeys},
-	{"An absent entry is kept", levelAbsent},
-	{"Age counts from the lease", levelAge},
-	{"An entry ends after its ttl", levelTTL},
-	{"A ttl counts from the lease", levelLateSet},
-	{"Nothing is kept without a valid lease", levelLease},
-	{"A lease ends after MaxLease", levelMaxLease},
-	{"Delete removes entries", levelDelete},
-	{"Delete removes many keys", levelDeleteMany},
-	{"A call returns when its context ends", levelContext},
-	{"A fill never restores a deleted entry", levelRace},
+	{"A miss gives a lease", sharedMiss},
+	{"A value set under a lease is kept", sharedKeeps},
+	{"Values are returned byte for byte", sharedBytes},
+	{"Keys are independent", sharedKeys},
+	{"An absent entry is kept", sharedAbsent},
+	{"Age counts from the lease", sharedAge},
+	{"An entry ends after its ttl", sharedTTL},
+	{"A ttl counts from the lease", sharedLateSet},
+	{"Nothing is kept without a valid lease", sharedLease},
+	{"A lease ends after MaxLease", sharedMaxLease},
+	{"Delete removes entries", sharedDelete},
+	{"Delete removes many keys", sharedDeleteMany},
+	{"A call returns when its context ends", sharedContext},
+	{"A fill never restores a deleted entry", sharedRace},
 }
 
 // long is a ttl that does not end during a test.
@@ -52,14 +52,14 @@ const long = time.Minute
 // slack is the tolerance for measured times.
 const slack = 250 * time.Millisecond
 
-func levelMiss(t *testing.T, one, other cache.Shared) {
+func sharedMiss(t *testing.T, one, other cache.Shared) {
 	key := newKey()
 	for _, l := range []cache.Shared{one, other, one} {
 		miss(t, l, key, "a key that was never set must miss")
 	}
 }
 
-func levelKeeps(t *testing.T, one, other cache.Shared) {
+func sharedKeeps(t *testing.T, one, other cache.Shared) {
 	const rule = "a value that was set under a lease must be kept for all instances"
 	key := newKey()
 	fill(t, one, key, value("v"), long)
@@ -73,7 +73,7 @@ func levelKeeps(t *testing.T, one, other cache.Shared) {
 	holds(t, one, key, value("v"), rule)
 }
 
-func levelBytes(t *testing.T, one, other cache.Shared) {
+func sharedBytes(t *testing.T, one, other cache.Shared) {
 	var all []byte
 	for b := range 256 {
 		all = append(all, byte(b))
@@ -87,8 +87,8 @@ func levelBytes(t *testing.T, one, other cache.Shared) {
 	}
 }
 
-// levelKeys uses keys that differ in one bit.
-func levelKeys(t *testing.T, one, other cache.Shared) {
+// sharedKeys uses keys that differ in one bit.
+func sharedKeys(t *testing.T, one, other cache.Shared) {
 	key := newKey()
 	fill(t, one, key, value("v"), long)
 	for i := range key {
@@ -100,7 +100,7 @@ func levelKeys(t *testing.T, one, other cache.Shared) {
 	holds(t, other, key, value("v"), "Delete must remove its own keys only")
 }
 
-func levelAbsent(t *testing.T, one, other cache.Shared) {
+func sharedAbsent(t *testing.T, one, other cache.Shared) {
 	const rule = "an absent entry must be kept, and differ from an empty value"
 	key := newKey()
 	fill(t, one, key, absent, long)
@@ -115,7 +115,7 @@ func levelAbsent(t *testing.T, one, other cache.Shared) {
 	miss(t, other, short, "an absent entry whose ttl has ended must miss")
 }
 
-func levelAge(t *testing.T, one, other cache.Shared) {
+func sharedAge(t *testing.T, one, other cache.Shared) {
 	const rule = "an item's Age must be the time since its lease was granted, or at most a quarter of its ttl more"
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
@@ -136,7 +136,7 @@ func levelAge(t *testing.T, one, other cache.Shared) {
 	}
 }
 
-func levelTTL(t *testing.T, one, other cache.Shared) {
+func sharedTTL(t *testing.T, one, other cache.Shared) {
 	for _, ttl := range []time.Duration{200 * time.Millisecond, time.Second} {
 		key := newKey()
 		fill(t, one, key, value("v"), ttl)
@@ -153,7 +153,7 @@ func levelTTL(t *testing.T, one, other cache.Shared) {
 	}
 }
 
-func levelLateSet(t *testing.T, one, other cache.Shared) {
+func sharedLateSet(t *testing.T, one, other cache.Shared) {
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
 		lease := miss(t, one, key, "a key that was never set must miss")
@@ -177,7 +177,7 @@ func levelLateSet(t *testing.T, one, other cache.Shared) {
 	}
 }
 
-func levelLease(t *testing.T, one, other cache.Shared) {
+func sharedLease(t *testing.T, one, other cache.Shared) {
 	for _, item := range []cache.Item{value("v"), absent} {
 		key, another := newKey(), newKey()
 		for name, lease := range map[string]func() string{
@@ -210,7 +210,7 @@ func levelLease(t *testing.T, one, other cache.Shared) {
 	}
 }
 
-func levelMaxLease(t *testing.T, one, other cache.Shared) {
+func sharedMaxLease(t *testing.T, one, other cache.Shared) {
 	if testing.Short() {
 		t.Skip("waits for a lease to end")
 	}
@@ -221,7 +221,7 @@ func levelMaxLease(t *testing.T, one, other cache.Shared) {
 	miss(t, other, key, "nothing must be kept under a lease older than MaxLease")
 }
 
-func levelDelete(t *testing.T, one, other cache.Shared) {
+func sharedDelete(t *testing.T, one, other cache.Shared) {
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
 		fill(t, one, key, item, long)
@@ -233,7 +233,7 @@ func levelDelete(t *testing.T, one, other cache.Shared) {
 	}
 }
 
-func levelDeleteMany(t *testing.T, one, other cache.Shared) {
+func sharedDeleteMany(t *testing.T, one, other cache.Shared) {
 	forget(t, one) // no keys
 	keys := make([]cache.Key, 2500)
 	for i := range keys {
@@ -253,7 +253,7 @@ func levelDeleteMany(t *testing.T, one, other cache.Shared) {
 	holds(t, one, stays, value("v"), "Delete must remove its own keys only")
 }
 
-func levelContext(t *testing.T, one, other cache.Shared) {
+func sharedContext(t *testing.T, one, other cache.Shared) {
 	key := newKey()
 	lease := miss(t, one, key, "a key that was never set must miss")
 	ctx, cancel := context.WithCancel(t.Context())

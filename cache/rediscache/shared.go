@@ -13,14 +13,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// MaxValue is how long a value can be, in bytes. What the server has beyond
-// that is not read.
+// MaxValue is the maximum length of a value in bytes. Longer values are not read
+// from the server.
 const MaxValue = 128 << 10
 
-// chunk is how many keys Delete sends at once.
+// chunk is the number of keys that Delete sends at once.
 const chunk = 1000
 
-// Get is [cache.Shared]'s.
+// Get implements [cache.Shared].
 func (c *Cache) Get(ctx context.Context, key cache.Key) (item cache.Item, lease string, err error) {
 	err = c.guarded(ctx, "get", key, func(ctx context.Context) error {
 		item, lease, err = c.get(ctx, key)
@@ -35,8 +35,8 @@ func (c *Cache) Get(ctx context.Context, key cache.Key) (item cache.Item, lease 
 	return item, "", nil
 }
 
-// get asks a second time where the server holds what nobody of ours has
-// written: that makes room for a lease.
+// get runs the script a second time if the server holds an entry that is expired or
+// that this service did not write. The second run replaces the entry by a lease.
 func (c *Cache) get(ctx context.Context, key cache.Key) (item cache.Item, lease string, err error) {
 	for _, what := range []string{"use", "drop"} {
 		now := time.Now()
@@ -69,14 +69,14 @@ func (c *Cache) ask(ctx context.Context, key cache.Key, what string) (text strin
 			return text, time.Duration(left) * time.Millisecond, nil
 		}
 	}
-	return "", 0, fmt.Errorf("got %d values of other types than the script returns", len(answer))
+	return "", 0, fmt.Errorf("got a reply of %d values, want an entry or a lease, and its remaining time", len(answer))
 }
 
-// stampLen is that of a time in milliseconds and hexadecimal.
+// stampLen is the length of a time in hexadecimal milliseconds.
 const stampLen = 16
 
-// stamp puts the time of a Get before its lease, for the entry that may follow.
-// It is this instance's own word: that of the server nobody vouches for.
+// stamp prefixes a lease with the time of its Get. Set seals that time in the entry.
+// It is the time of this instance's clock, since nothing authenticates the server's.
 func stamp(now time.Time, lease string) string {
 	return fmt.Sprintf("%0*x", stampLen, now.UnixMilli()) + lease
 }
@@ -89,7 +89,8 @@ func unstamp(stamped string) (granted time.Time, lease string, ok bool) {
 	return time.UnixMilli(ms), stamped[stampLen:], err == nil
 }
 
-// Set is [cache.Shared]'s. A value longer than [MaxValue] is an error.
+// Set implements [cache.Shared]. It returns an error if the value is longer than
+// [MaxValue].
 func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache.Item, ttl time.Duration) error {
 	if item.Absent {
 		item.Value = nil
@@ -112,8 +113,8 @@ func (c *Cache) Set(ctx context.Context, key cache.Key, lease string, item cache
 	})
 }
 
-// Delete is [cache.Shared]'s. It sends a thousand keys at a time, each thousand
-// within the timeout, and ends at the first that fails.
+// Delete implements [cache.Shared]. It sends a thousand keys at a time, each thousand
+// within the timeout, and stops at the first error.
 func (c *Cache) Delete(ctx context.Context, keys ...cache.Key) error {
 	for some := range slices.Chunk(keys, chunk) {
 		if err := c.bounded(ctx, "delete", func(ctx context.Context) error { return c.delete(ctx, some) }); err != nil {
@@ -123,9 +124,9 @@ func (c *Cache) Delete(ctx context.Context, keys ...cache.Key) error {
 	return nil
 }
 
-// delete sends a command for each key: two keys may be on two nodes.
+// delete sends a command for each key, since two keys may be on different nodes.
 func (c *Cache) delete(ctx context.Context, keys []cache.Key) error {
-	_, err := c.level.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, err := c.shared.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, key := range keys {
 			p.Del(ctx, c.names.of(key)...)
 		}
@@ -134,7 +135,7 @@ func (c *Cache) delete(ctx context.Context, keys []cache.Key) error {
 	return err
 }
 
-// guarded is bounded behind the circuit breaker.
+// guarded calls bounded unless the circuit breaker is open.
 func (c *Cache) guarded(ctx context.Context, what string, key cache.Key, call func(context.Context) error) error {
 	if !c.breaker.Allow(key) {
 		return fmt.Errorf("rediscache: %s: %w", what, c.breaker.Err())
