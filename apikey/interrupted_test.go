@@ -169,6 +169,7 @@ func TestRevokeAllAgainElsewhere(t *testing.T) {
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
+		shared.wantEntry(t, issued)
 		shared.fail(func(op string) error {
 			if op == "Delete" {
 				return errDown

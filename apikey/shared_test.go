@@ -128,6 +128,16 @@ func (s *memoryShared) has(i apikey.Issued) bool {
 	return ok
 }
 
+// wantEntry waits for the writes in the background, and fails the test unless the shared
+// cache then has an entry of the key.
+func (s *memoryShared) wantEntry(t *testing.T, i apikey.Issued) {
+	t.Helper()
+	synctest.Wait()
+	if !s.has(i) {
+		t.Fatal("the shared cache has no entry of the key")
+	}
+}
+
 // A key that one Manager has looked up needs no look-up by another.
 func TestSharedSavesLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,11 +180,47 @@ func TestSharedSavesLookups(t *testing.T) {
 			if want := int64(len(all)); m == a && asked != want || m == b && asked != 0 {
 				t.Errorf("%d look-ups in the store, want %d by the first Manager and none by the second", asked, want)
 			}
+			synctest.Wait() // until the shared cache has the entries
 		}
 		for n := range len(keys) / 2 {
 			if got, want := fmt.Sprintf("%+v", keys[n+len(keys)/2]), fmt.Sprintf("%+v", keys[n]); got != want {
 				t.Errorf("from the shared cache:\n%s\nwant, as from the store:\n%s", got, want)
 			}
+		}
+	})
+}
+
+// Entries are written to the shared cache in the background: a slow shared cache delays no
+// request, and only a bounded number of writes waits for it. Close waits for them.
+func TestSharedIsWrittenInBackground(t *testing.T) {
+	const most, callTime = 256, 400 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		shared := &memoryShared{}
+		m := newManager(t, memstore.New(), &apikey.Options{SharedCache: shared, MaxKeysPerOwner: -1})
+		shared.fail(func(op string) error {
+			if op == "Set" {
+				time.Sleep(callTime)
+			}
+			return nil
+		})
+		time.Sleep(time.Second) // until the count of revocations is there
+		shared.sets.Store(0)
+		began := time.Now()
+		for range most + 10 {
+			wantValid(t, m, create(t, m, "o"))
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("%d validations of new keys took %v, want none of them to wait for the shared cache", most+10, took)
+		}
+		synctest.Wait()
+		if sets := shared.sets.Load(); sets != most {
+			t.Errorf("%d writes to the shared cache at once, want at most %d", sets, most)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < callTime {
+			t.Errorf("Close returned after %v, want it to wait for the writes, which take %v", took, callTime)
 		}
 	})
 }
@@ -242,6 +288,7 @@ func TestSharedIsNotFilledAfterRevocation(t *testing.T) {
 				if err := <-early; err != nil {
 					t.Errorf("the validation that began before: %v, want the key as it was then", err)
 				}
+				synctest.Wait()
 				if shared.sets.Load() != 1 || shared.has(issued) {
 					t.Errorf("%d fills, want 1; the shared cache has the old entry: %t, want false", shared.sets.Load(), shared.has(issued))
 				}
@@ -273,10 +320,7 @@ func TestSharedIsDeletedWithinFence(t *testing.T) {
 			a := newManager(t, st, opts)
 			issued := create(t, a, "o")
 			wantValid(t, a, issued)
-			if !shared.has(issued) {
-				t.Fatal("the shared cache was not filled")
-			}
-			synctest.Wait() // until the shared cache has the count of revocations
+			shared.wantEntry(t, issued)
 			deleting := make(chan struct{})
 			begun := sync.OnceFunc(func() { close(deleting) }) // the count is set again after the delete
 			shared.fail(func(op string) error {
@@ -372,6 +416,7 @@ func TestBrokenShared(t *testing.T) {
 				a, b := newManager(t, st, opts), newManager(t, st, opts)
 				issued := create(t, a, "o")
 				wantValid(t, a, issued)
+				shared.wantEntry(t, issued)
 				shared.fail(tt.before)
 				shared.alter(tt.got)
 				// A change in the store that does not reach the shared cache.
@@ -402,6 +447,7 @@ func TestSharedForgesAnAbsence(t *testing.T) {
 		a, b := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
+		shared.wantEntry(t, issued)
 		shared.alter(func(item cache.Item) cache.Item { return cache.Item{Absent: true, Value: item.Value} })
 		wantRefused(t, b, issued, apikey.ErrUnknown)
 		shared.alter(nil)
@@ -434,9 +480,7 @@ func TestSharedCannotDelete(t *testing.T) {
 					settle()
 					wantValid(t, a, issued)
 					wantValid(t, b, issued)
-					if !shared.has(issued) {
-						t.Fatal("the shared cache was not filled")
-					}
+					shared.wantEntry(t, issued)
 					shared.fail(func(op string) error {
 						if op == "Delete" {
 							return how.delete()
@@ -479,6 +523,8 @@ func TestRevokeAllAgainDeletesAll(t *testing.T) {
 		one, two := create(t, a, "o"), create(t, a, "o")
 		wantValid(t, b, one)
 		wantValid(t, b, two)
+		shared.wantEntry(t, one)
+		shared.wantEntry(t, two)
 		shared.fail(func(op string) error {
 			if op == "Delete" {
 				return errDown
@@ -554,6 +600,7 @@ func TestSharedIsNotUsedWithoutBus(t *testing.T) {
 		settle()
 		time.Sleep(10 * time.Second) // until entries that were cached without the bus have expired
 		wantValid(t, m, issued)
+		synctest.Wait()
 		if shared.gets.Load() != 1 || shared.sets.Load() != 1 {
 			t.Errorf("%d Gets and %d Sets of the shared cache with a bus, want 1 of each", shared.gets.Load(), shared.sets.Load())
 		}
@@ -569,6 +616,7 @@ func TestSharedIsDeletedAfterUncertainWrite(t *testing.T) {
 		a, c := newManager(t, st, opts), newManager(t, st, opts)
 		issued := create(t, a, "o")
 		wantValid(t, a, issued)
+		shared.wantEntry(t, issued)
 		st.after = func(op string) {
 			if op == "Revoke" {
 				panic("connection lost")
@@ -598,6 +646,11 @@ func TestSharedHoldsOnlyUTF8(t *testing.T) {
 	for _, m := range []*apikey.Manager{a, b} {
 		if p := wantValid(t, m, issued); p.Key().Metadata["k"] != "\xff\xfe" {
 			t.Errorf("metadata %q, want it as in the store", p.Key().Metadata["k"])
+		}
+	}
+	for _, m := range []*apikey.Manager{a, b} { // which ends the writes
+		if err := m.Close(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if shared.has(issued) {

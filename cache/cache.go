@@ -200,7 +200,8 @@ func (c *Cache[V]) find(key *Key, elapsed time.Duration, wall int64) *entry[V] {
 	return nil
 }
 
-// Close waits for the loads under way and ends the cache's goroutines. It may
+// Close waits for the loads and the writes to the shared cache that are under way, and
+// ends the cache's goroutines. It may
 // be called again, also after an error, which can only be ctx's. A Get after
 // Close misses and a Load after Close still loads, without keeping anything.
 func (c *Cache[V]) Close(ctx context.Context) error {
@@ -217,6 +218,7 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 	}
 	err := c.awaitFlights(ctx)
 	if err == nil {
+		c.shared.close()
 		err = c.table.close(ctx)
 	}
 	if err != nil {

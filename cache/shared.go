@@ -69,7 +69,9 @@ type sharing[V any] struct {
 	decode  func(Key, []byte) (Loaded[V], bool)
 	failed  func(context.Context, error)
 	timeout time.Duration // of each call
-	places  *guard.Places // of the calls at once
+	places  *guard.Places // of the calls at once, except writes
+	writes  *guard.Places // of the writes at once
+	writing sync.WaitGroup
 	budget  sharedBudget
 
 	// Until when a key or a group is distrusted, in nanoseconds since the cache's
@@ -86,7 +88,8 @@ type sharing[V any] struct {
 func (c *Cache[V]) Share(s Shared, decode func(key Key, value []byte) (found Loaded[V], ok bool), failed func(context.Context, error)) {
 	c.shared = &sharing[V]{
 		cache: c, server: s, decode: decode, failed: failed,
-		timeout: min(sharedTime, c.opts.LoadTimeout/4), places: guard.NewPlaces(maxLoads, maxWaiting),
+		timeout: min(sharedTime, c.opts.LoadTimeout/4),
+		places:  guard.NewPlaces(maxLoads, maxWaiting), writes: guard.NewPlaces(maxSharedWrites, 0),
 	}
 }
 
@@ -101,7 +104,7 @@ func (s *sharing[V]) load(ctx context.Context, key Key, load func(context.Contex
 	}
 	found, err := load(ctx)
 	if err == nil && lease != "" {
-		s.keep(ctx, key, lease, found)
+		s.keep(context.WithoutCancel(ctx), key, lease, found)
 	}
 	return found, err
 }
@@ -150,22 +153,34 @@ func (s *sharing[V]) ttl(absent bool) time.Duration {
 	return s.cache.opts.TTL
 }
 
-// keep puts what was loaded into the Shared. It is no harm if that fails.
+// keep writes what was loaded to the Shared in the background, so that no request waits
+// for it. It is no harm if that fails, or if the key is changed meanwhile, which ends the
+// lease. If too many writes are under way, the Shared does without this one.
 func (s *sharing[V]) keep(ctx context.Context, key Key, lease string, found Loaded[V]) {
-	item := Item{Absent: found.Absent}
-	if !found.Absent {
-		if found.Encode == nil {
-			return
-		}
-		value, err := found.Encode()
-		if err != nil {
-			return
-		}
-		item.Value = value
+	if !found.Absent && found.Encode == nil || s.cache.closed.Load() || s.writes.Acquire(ctx, 0) != nil {
+		return
 	}
-	_, _ = s.call(ctx, func(ctx context.Context) (answer, error) {
-		return answer{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
+	s.writing.Go(func() {
+		_, _ = guard.Call(ctx, s.timeout, s.writes.Release, func(ctx context.Context) (answer, error) {
+			item := Item{Absent: found.Absent}
+			if !found.Absent {
+				var err error
+				if item.Value, err = found.Encode(); err != nil {
+					return answer{}, err
+				}
+			}
+			return answer{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
+		})
 	})
+}
+
+// close waits for the writes under way, which takes no longer than one call of the Shared.
+// It must be called after the cache is closed and its loads have ended, so that no write
+// begins.
+func (s *sharing[V]) close() {
+	if s != nil {
+		s.writing.Wait()
+	}
 }
 
 // forget is for a change of these keys and groups. Instances that do not learn of it
@@ -232,6 +247,10 @@ func (s *sharing[V]) call(ctx context.Context, call func(context.Context) (answe
 		return got, guard.Classify(err, ErrMiss)
 	})
 }
+
+// maxSharedWrites bounds the writes under way at once. An implementation that sends
+// concurrent calls together can send that many in one round trip.
+const maxSharedWrites = 256
 
 const (
 	// budgetSample is the number of look-ups by which a budget judges.
