@@ -19,7 +19,7 @@ import (
 // LISTEN truncates a longer name, and pg_notify refuses it.
 const longestName = 63
 
-// BusOptions adjust a [Bus]. The zero value is a good default, except that it has
+// BusOptions configure a [Bus]. The zero value is a good default, except that it has
 // no Secret.
 type BusOptions struct {
 	// DSN is the data source name with which Receive connects. Default: that of the
@@ -200,7 +200,7 @@ func (b *Bus) Receive(ctx context.Context, ready func(echo func(ctx context.Cont
 		if err := b.checkServer(ctx, l.server); err != nil {
 			return fmt.Errorf("pgstore: echo: %w", err)
 		}
-		return l.ask(message)
+		return l.queueEcho(message)
 	})
 	return fmt.Errorf("pgstore: receive: %w", l.run(ctx, deliver))
 }

@@ -47,11 +47,11 @@ func bare(b *testing.B, dsn string) *pgx.Conn {
 // listen receives messages and drops them.
 func listen(b *testing.B, bus *pgstore.Bus) {
 	b.Helper()
-	r := hear(b, bus)
+	r := receive(b, bus)
 	go func() {
 		for {
 			select {
-			case <-r.heard:
+			case <-r.messages:
 			case <-r.ended:
 				return
 			}
@@ -104,7 +104,7 @@ func benchmarkPublish(b *testing.B, dsn string) {
 // message.
 func BenchmarkDeliver(b *testing.B) {
 	bus := openBus(b, open(b, testkit.StartPostgreSQL(b).DSN(), nil), nil)
-	r := hear(b, bus)
+	r := receive(b, bus)
 	times := took{}
 	for b.Loop() {
 		times.measure(b, "deliver", func() error {

@@ -30,7 +30,7 @@ func TestTerminatedListener(t *testing.T) {
 	application := testkit.NewName()
 	b := openBus(t, open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	awaitNoListener(t, dsn, application) // of the probe
-	r := hear(t, b)
+	r := receive(t, b)
 	publish(t, b, "before")
 	r.wants("before")
 	r.lost(func() { testkit.Execute(t, dsn, "SELECT pg_terminate_backend("+findListener(t, dsn, application)+")") })
@@ -38,7 +38,7 @@ func TestTerminatedListener(t *testing.T) {
 		t.Errorf("got %v, want an error with SQLSTATE 57P01", r.err)
 	}
 	publish(t, b, "between")
-	again := hear(t, b)
+	again := receive(t, b)
 	publish(t, b, "after")
 	again.wants("after")
 }
@@ -49,7 +49,7 @@ func TestServerKilledWhileListening(t *testing.T) {
 	dsn := logInAs(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
 	s := open(t, dsn, nil)
 	b := openBus(t, s, nil)
-	r := hear(t, b)
+	r := receive(t, b)
 	r.lost(server.Kill)
 	if err := r.err.Error(); strings.Contains(err, "no reply to a ping") {
 		t.Errorf("got %v, want the error of a closed connection, which needs no ping", err)
@@ -67,7 +67,7 @@ func TestServerKilledWhileListening(t *testing.T) {
 	wantNoPassword(t, err)
 
 	server.Start()
-	again := hear(t, b)
+	again := receive(t, b)
 	for i := 0; b.Publish(t.Context(), "message") != nil; i++ {
 		if i > 10 { // one for each connection that ended
 			t.Fatal("Publish still fails after the server has restarted")
@@ -83,7 +83,7 @@ func TestListenerInABlackHole(t *testing.T) {
 	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: addParam(testkit.SetAddress(dsn, wall.Address()), "connect_timeout=1")})
-	r := hear(t, b)
+	r := receive(t, b)
 	t.Cleanup(wall.Sever)
 	publish(t, b, "before")
 	r.wants("before")
@@ -100,7 +100,7 @@ func TestListenerInABlackHole(t *testing.T) {
 	}
 	wall.Forget() // what was held is lost
 	wall.Heal()
-	again := hear(t, b)
+	again := receive(t, b)
 	publish(t, b, "after")
 	again.wants("after")
 }
@@ -133,13 +133,13 @@ func TestStoppedServer(t *testing.T) {
 	s := open(t, addParam(server.DSN(), "application_name="+application), nil)
 	b := openBus(t, s, nil)
 	awaitNoListener(t, server.DSN(), application) // of the probe
-	r := hear(t, b)
+	r := receive(t, b)
 	listener := findListener(t, server.DSN(), application)
 	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // in case the test ends early
 	if took := r.lost(func() { signal(t, "STOP", listener) }); took > noticed {
 		t.Errorf("Receive returned %v after its session had been stopped, want at most %v", took, noticed)
 	}
-	again := hear(t, b)
+	again := receive(t, b)
 	publish(t, b, "after")
 	again.wants("after")
 
@@ -183,7 +183,7 @@ func TestListenerOfAStandbyIsRefused(t *testing.T) {
 		t.Errorf("Bus on a standby: got %v, want an error that says so", err)
 	}
 	b := openBus(t, s, &pgstore.BusOptions{DSN: both(t, standby.DSN(), primary)})
-	r := hear(t, b)
+	r := receive(t, b)
 	publish(t, b, "message")
 	r.wants("message")
 }

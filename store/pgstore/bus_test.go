@@ -27,7 +27,7 @@ func TestBusOfEveryExecMode(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
-	r := hear(t, openBus(t, open(t, dsn, o), nil))
+	r := receive(t, openBus(t, open(t, dsn, o), nil))
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		b := openBus(t, open(t, addParam(dsn, "default_query_exec_mode="+mode), o), nil)
 		publish(t, b, mode, `it's \ "`+mode+`"`, "")
@@ -35,11 +35,11 @@ func TestBusOfEveryExecMode(t *testing.T) {
 	}
 }
 
-func TestMessagesThatDoNotFit(t *testing.T) {
+func TestInvalidMessagesAreRefused(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
-	r := hear(t, b)
+	r := receive(t, b)
 	for name, c := range map[string]struct{ message, want string }{
 		"one too long":          {strings.Repeat("x", cache.MaxMessage+1), "has 4097 bytes, want at most 4096"},
 		"longer than NOTIFY's":  {strings.Repeat("x", 8001), "has 8001 bytes"},
@@ -57,26 +57,26 @@ func TestMessagesThatDoNotFit(t *testing.T) {
 }
 
 // Only Stores on the same table share a channel.
-func TestStoresOnOtherTablesHearNothing(t *testing.T) {
+func TestStoresOnOtherTablesReceiveNothing(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	schema, other := testkit.CreateSchema(t, dsn), testkit.CreateSchema(t, dsn)
 	named := openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), nil)
 	found := openBus(t, open(t, addParam(dsn, "search_path="+schema), nil), nil)
 	strangers := map[string]*receiver{
-		"another table":       hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema, Table: "staging_keys"}), nil)),
-		"another schema":      hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: other}), nil)),
-		"another search path": hear(t, openBus(t, open(t, addParam(dsn, "search_path="+other), nil), nil)),
-		"another channel":     hear(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), &pgstore.BusOptions{Channel: "other"})),
+		"another table":       receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema, Table: "staging_keys"}), nil)),
+		"another schema":      receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: other}), nil)),
+		"another search path": receive(t, openBus(t, open(t, addParam(dsn, "search_path="+other), nil), nil)),
+		"another channel":     receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), &pgstore.BusOptions{Channel: "other"})),
 	}
-	one, two := hear(t, named), hear(t, found)
+	one, two := receive(t, named), receive(t, found)
 	publish(t, named, "named")
 	publish(t, found, "found")
 	one.wants("named", "found")
 	two.wants("named", "found")
 	for name, r := range strangers {
 		select {
-		case m := <-r.heard:
+		case m := <-r.messages:
 			t.Errorf("a Store on %s received %q, want nothing", name, m)
 		default:
 		}
@@ -93,7 +93,7 @@ func TestChannels(t *testing.T) {
 	}
 	for _, name := range []string{`An "odd" one; -- 'x'`, strings.Repeat("x", 63)} {
 		b := openBus(t, s, &pgstore.BusOptions{Channel: name})
-		r := hear(t, b)
+		r := receive(t, b)
 		publish(t, b, "message")
 		r.wants("message")
 	}
@@ -115,7 +115,7 @@ func TestChannelOfAnySchema(t *testing.T) {
 	role := newRole(t, dsn, "SUPERUSER")
 	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
 	b := openBus(t, open(t, logInAs(dsn, role, "postgres", ""), &pgstore.Options{Table: testkit.NewName()}), nil)
-	r := hear(t, b)
+	r := receive(t, b)
 	publish(t, b, "message")
 	r.wants("message")
 }
@@ -145,19 +145,19 @@ func TestListenerWithoutRights(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: logInAs(dsn, newRole(t, dsn, ""), "postgres", "")})
-	r := hear(t, b)
+	r := receive(t, b)
 	publish(t, b, "message")
 	r.wants("message")
 }
 
 // The probe of a starting instance must not reach running instances, which would
 // treat it as a lost message.
-func TestProbeIsHeardByNobody(t *testing.T) {
+func TestReceiversIgnoreProbe(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
-	r := hear(t, b)
+	r := receive(t, b)
 	for range 3 {
 		openBus(t, s, nil)
 	}
@@ -187,7 +187,7 @@ func TestMessagesDuringPings(t *testing.T) {
 		pings++
 		return true
 	})
-	hear(t, b).wants(numbered(0, 12)...)
+	receive(t, b).wants(numbered(0, 12)...)
 }
 
 // A message that arrives when a wait ends must not be lost. In this test, messages
@@ -198,7 +198,7 @@ func TestMessagesWhenWaitsEnd(t *testing.T) {
 	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	var receivers []*receiver
 	for range 20 {
-		receivers = append(receivers, hear(t, b))
+		receivers = append(receivers, receive(t, b))
 	}
 	const rounds, each = 4, 10
 	publish(t, b, "begin")
@@ -222,7 +222,7 @@ func TestReceiveHasAConnectionOfItsOwn(t *testing.T) {
 	s := open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
 	awaitNoListener(t, dsn, application)
-	r := hear(t, b)
+	r := receive(t, b)
 	if got := countListeners(t, dsn, application); got != "1" {
 		t.Errorf("got %s connections with the name of the bus, want 1", got)
 	}
@@ -286,7 +286,7 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
-	r := hear(t, b)
+	r := receive(t, b)
 	var wg sync.WaitGroup
 	const each = 100
 	for range 20 {
@@ -310,7 +310,7 @@ func TestEchoWithoutPublish(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
-	r := hear(t, openBus(t, s, nil))
+	r := receive(t, openBus(t, s, nil))
 	if err := r.echo(t.Context(), "echo"); err != nil {
 		t.Fatal(err)
 	}

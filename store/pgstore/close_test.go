@@ -13,7 +13,7 @@ import (
 
 // This test does not run in parallel, so that all goroutines are its own. It turns
 // the garbage collector off, which could close unused connections.
-func TestNothingStays(t *testing.T) {
+func TestNoLeaks(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	dsn := testkit.UsePostgreSQL(t)
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
@@ -30,12 +30,12 @@ func TestNothingStays(t *testing.T) {
 			wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 			s := open(t, dsn, o)
 			b := openBus(t, s, &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
-			forgotten := hear(t, b)
+			forgotten := receive(t, b)
 			forgotten.mayEnd()
 			wall.Forget()
 			<-forgotten.ended
 			wall.Sever() // the server's side is still open
-			hear(t, b).end()
+			receive(t, b).end()
 			s.Close()
 		},
 		"after a panic in deliver": func(t *testing.T, dsn string) {
@@ -49,7 +49,7 @@ func TestNothingStays(t *testing.T) {
 			}()
 			b.Receive(t.Context(), func(func(context.Context, string) error) { publish(t, b, "message") }, func(string) { panic("mine") })
 		},
-		"after Bus has heard nothing": func(t *testing.T, dsn string) {
+		"after the probe was not delivered": func(t *testing.T, dsn string) {
 			s := open(t, dsn, o)
 			if _, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: elsewhere(t, dsn)}); err == nil {
 				t.Error("Bus succeeded, want an error")

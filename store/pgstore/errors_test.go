@@ -104,7 +104,8 @@ func TestEmptyNames(t *testing.T) {
 	}
 }
 
-// neither is a name without a host and a database, unless the environment has one.
+// a name without a host and a database is refused too, unless the environment
+// names one of them.
 func TestNamesWithoutAServer(t *testing.T) {
 	for _, name := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
 		t.Setenv(name, "")

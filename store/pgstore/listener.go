@@ -70,15 +70,15 @@ func dialOnce(ctx context.Context, server *pgx.ConnConfig) (*pgx.Conn, error) {
 // run delivers messages until the context ends or the server does not reply.
 func (l *listener) run(ctx context.Context, deliver func(message string)) error {
 	for {
-		message, heard, err := l.wait(ctx, quiet)
+		message, received, err := l.wait(ctx, quiet)
 		if err != nil {
 			return err
 		}
-		if heard {
+		if received {
 			deliver(message)
 			continue
 		}
-		echoes := l.asked()
+		echoes := l.takeEchoes()
 		if err := l.ping(ctx); err != nil {
 			return err
 		}
@@ -105,8 +105,8 @@ func (l *listener) drain(deliver func(message string)) {
 	}
 }
 
-// ask queues a message to be delivered as an echo.
-func (l *listener) ask(message string) error {
+// queueEcho queues a message to be delivered as an echo.
+func (l *listener) queueEcho(message string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.echoes) == maxEchoes {
@@ -119,16 +119,16 @@ func (l *listener) ask(message string) error {
 	return nil
 }
 
-// asked returns the queued echoes.
-func (l *listener) asked() (echoes []string) {
+// takeEchoes removes and returns the queued echoes.
+func (l *listener) takeEchoes() (echoes []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	echoes, l.echoes = l.echoes, nil
 	return echoes
 }
 
-// waits starts a wait that ask ends.
-func (l *listener) waits(end context.CancelFunc) {
+// startWait registers the function that ends the current wait; queueEcho calls it.
+func (l *listener) startWait(end context.CancelFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wake = end
@@ -137,13 +137,13 @@ func (l *listener) waits(end context.CancelFunc) {
 	}
 }
 
-// wait returns the next message. It returns heard false if the limit passes or an
-// echo is queued first. The connection survives that: pgx continues where the read
+// wait returns the next message. received is false if the limit passes or an echo is
+// queued first. The connection survives that: pgx continues where the read
 // stopped.
-func (l *listener) wait(ctx context.Context, limit time.Duration) (message string, heard bool, err error) {
+func (l *listener) wait(ctx context.Context, limit time.Duration) (message string, received bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	l.waits(cancel)
+	l.startWait(cancel)
 	for {
 		n, err := l.conn.WaitForNotification(limited)
 		switch {

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// Options adjust a Store. All other settings are in the data source name.
+// Options configure a Store. All other settings are in the data source name.
 type Options struct {
 	// Table is the name of the table, as in [sqlstore.Options]. Default
 	// [sqlstore.DefaultTable].
@@ -104,7 +104,7 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	notices, err := pgxpool.NewWithConfig(ctx, ofOne(pool.Config()))
+	notices, err := pgxpool.NewWithConfig(ctx, singleConn(pool.Config()))
 	if err != nil {
 		pool.Close()
 		return nil, err
@@ -116,13 +116,13 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 		notices.Close()
 		return nil, errors.Join(err, db.Close())
 	}
-	lookups := make(chan struct{}, max(1, pool.Config().MaxConns-sparedConns))
+	lookups := make(chan struct{}, max(1, pool.Config().MaxConns-reservedConns))
 	return &Store{Store: st, pool: pool, notices: notices, db: db, options: *o, lookups: lookups}, nil
 }
 
-// sparedConns is how many connections Lookup leaves to other calls, so that a flood of
-// unknown tokens does not keep revocations waiting.
-const sparedConns = 2
+// reservedConns is the number of connections that Lookup leaves to other calls, so that
+// revocations do not wait during a flood of unknown tokens.
+const reservedConns = 2
 
 // Lookup implements [store.Store]. It uses all connections of the pool but two. If
 // other look-ups had all of these until ctx ended, it returns [store.ErrBusy], or
@@ -146,9 +146,9 @@ func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error
 	return r, err
 }
 
-// ofOne returns a copy of the configuration for a single connection, which is
+// singleConn returns a copy of the configuration for a single connection, which is
 // opened on first use.
-func ofOne(c *pgxpool.Config) *pgxpool.Config {
+func singleConn(c *pgxpool.Config) *pgxpool.Config {
 	c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0
 	return c
 }

@@ -83,7 +83,7 @@ func TestEveryExecMode(t *testing.T) {
 	}
 }
 
-func TestReopenedStoreHoldsWhatWasWritten(t *testing.T) {
+func TestReopenedStoreKeepsRecords(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn), Table: "staging_keys"}

@@ -21,7 +21,7 @@ func TestStoreThroughPooler(t *testing.T) {
 	})
 }
 
-func TestPoolerIsFoundOut(t *testing.T) {
+func TestPoolerIsDetected(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	schema := testkit.CreateSchema(t, dsn)
@@ -84,7 +84,7 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 
 // Between the two steps of describe_exec, another client may prepare a statement,
 // which then runs instead.
-func TestDescribingApartIsRefusedBehindAPooler(t *testing.T) {
+func TestDescribeExecIsRefusedBehindAPooler(t *testing.T) {
 	t.Parallel()
 	through := startBouncer(t, testkit.UsePostgreSQL(t), "transaction", 1)
 	wantRefused(t, addParam(through, "default_query_exec_mode=describe_exec"), "describe_exec can run other clients' statements")

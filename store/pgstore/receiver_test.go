@@ -23,26 +23,26 @@ func openBus(t testing.TB, s *pgstore.Store, o *pgstore.BusOptions) *pgstore.Bus
 
 // A receiver is a running call of Receive.
 type receiver struct {
-	t      testing.TB
-	cancel context.CancelFunc
-	heard  chan string
-	echo   func(ctx context.Context, message string) error
-	ended  chan struct{} // closed when Receive has returned
-	err    error         // valid once ended is closed
-	expect atomic.Bool   // Receive may return by itself
+	t        testing.TB
+	cancel   context.CancelFunc
+	messages chan string
+	echo     func(ctx context.Context, message string) error
+	ended    chan struct{} // closed when Receive has returned
+	err      error         // valid once ended is closed
+	expect   atomic.Bool   // Receive may return by itself
 }
 
-// hear starts a receiver and waits until it is ready. It ends with the test.
-func hear(t testing.TB, b cache.Bus) *receiver {
+// receive starts a receiver and waits until it is ready. It ends with the test.
+func receive(t testing.TB, b cache.Bus) *receiver {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until end
-	r := &receiver{t: t, cancel: cancel, heard: make(chan string, 10_000), ended: make(chan struct{})}
+	r := &receiver{t: t, cancel: cancel, messages: make(chan string, 10_000), ended: make(chan struct{})}
 	ready := make(chan struct{})
 	go func() {
 		defer close(r.ended)
 		r.err = b.Receive(ctx, func(echo func(context.Context, string) error) { r.echo = echo; close(ready) }, func(m string) {
 			select {
-			case r.heard <- m:
+			case r.messages <- m:
 			case <-ctx.Done():
 			}
 		})
@@ -101,7 +101,7 @@ func (r *receiver) wants(messages ...string) {
 	r.t.Helper()
 	for i, want := range messages {
 		select {
-		case got := <-r.heard:
+		case got := <-r.messages:
 			if got != want {
 				r.t.Fatalf("message %d: got %.40q, want %.40q", i, got, want)
 			}

@@ -29,7 +29,7 @@ func examine(ctx context.Context, c *pgx.ConnConfig) (pooled bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := s.suits(); err != nil {
+	if err := s.check(); err != nil {
 		return false, err
 	}
 	pooled = conn.PgConn().PID() != s.pid
@@ -46,7 +46,7 @@ func ask(ctx context.Context, conn *pgx.Conn) (s server, err error) {
 	return s, err
 }
 
-func (s server) suits() error {
+func (s server) check() error {
 	if s.version < oldest {
 		return fmt.Errorf("the server is PostgreSQL %d.%d, want 13 or later", s.version/10000, s.version%10000)
 	}

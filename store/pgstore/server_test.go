@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestServerMustSuit(t *testing.T) {
+func TestUnsuitableServerIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
@@ -19,7 +19,7 @@ func TestServerMustSuit(t *testing.T) {
 		{"too old", server{version: 12_00_22, commit: "on"}, "the server is PostgreSQL 12.22, want 13 or later"},
 		{"waits for nothing", server{version: 15_00_20, commit: "off"}, "synchronous_commit is off"},
 	} {
-		err := c.s.suits()
+		err := c.s.check()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}

@@ -89,7 +89,7 @@ func TestEnvironmentNamesTheApplication(t *testing.T) {
 	}
 }
 
-func TestMaxConnsMustBeANumberOfConnections(t *testing.T) {
+func TestInvalidMaxConnsIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{-1, 1 << 31} {
 		if _, err := pgstore.Open(t.Context(), "", &pgstore.Options{MaxConns: n}); err == nil || !strings.Contains(err.Error(), "Options.MaxConns") {
@@ -117,11 +117,11 @@ func TestNoMoreThanMaxConns(t *testing.T) {
 		t.Errorf("got %v, want an error that says all connections were in use", err)
 	}
 	if errors.Is(err, store.ErrBusy) {
-		t.Errorf("got %v although nobody got a connection meanwhile, want an outage", err)
+		t.Errorf("got %v although no call got a connection meanwhile, want an outage", err)
 	}
 }
 
-// A call that waits in vain for a connection while others get one was not made.
+// A call that gets no connection while other calls get one returns ErrBusy.
 func TestBusyPoolIsNoOutage(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
@@ -148,7 +148,7 @@ func TestBusyPoolIsNoOutage(t *testing.T) {
 			return
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("a call beside a busy pool: got %v, want ErrBusy and the context's error", err)
+			t.Fatalf("a call while the pool is busy: got %v, want ErrBusy and the context's error", err)
 		}
 	}
 }

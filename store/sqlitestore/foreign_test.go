@@ -35,7 +35,7 @@ func execute(t *testing.T, db *sql.DB, statement string) {
 func TestForeignRowIsAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]string{
-		"scopes are no JSON":      `UPDATE keyhatch_keys SET scopes = '['`,
+		"scopes are not JSON":     `UPDATE keyhatch_keys SET scopes = '['`,
 		"scopes are an object":    `UPDATE keyhatch_keys SET scopes = '{}'`,
 		"scopes are numbers":      `UPDATE keyhatch_keys SET scopes = '[1]'`,
 		"metadata is a string":    `UPDATE keyhatch_keys SET metadata = '"x"'`,
@@ -61,7 +61,7 @@ func TestForeignRowIsAnOutage(t *testing.T) {
 	}
 }
 
-func TestSchemaKeepsDamageOut(t *testing.T) {
+func TestSchemaRefusesInvalidRows(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s := open(t, file)
@@ -164,7 +164,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 // A write through one pool is visible to the other pool at once.
-func TestAcknowledgedWriteIsSeenAtOnce(t *testing.T) {
+func TestAcknowledgedWriteIsVisibleAtOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t, newFile(t))
 	for i := range 200 {

@@ -32,7 +32,7 @@ func TestLockedFileHonoursTheContext(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	err := s.Insert(ctx, record("o", "k2"), -1)
-	// Without regard to the context, it would wait for the lock for 5 s and return another error.
+	// If it ignored the context, it would wait for the lock for 5 s and return another error.
 	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 4*time.Second {
 		t.Errorf("a write to a locked file must return when its context ends after 100 ms: got %v after %v", err, took)
 	}
@@ -43,9 +43,9 @@ func TestLockedFileHonoursTheContext(t *testing.T) {
 	insert(t, s, record("o", "k2"))
 }
 
-// Invariant 9: a call that waits for others of this process in vain was not made. It
-// may be an outage if another process keeps all of them waiting.
-func TestWritersBesideWriters(t *testing.T) {
+// Invariant 9: a write that gets no connection returns ErrBusy if other writes of this
+// process got the lock meanwhile, and an outage if another process held it.
+func TestWritesThatGetNoConnection(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s, other := open(t, file), raw(t, file)
@@ -68,16 +68,16 @@ func TestWritersBesideWriters(t *testing.T) {
 	var err error
 	for began := time.Now(); !errors.Is(err, store.ErrBusy); err = once(5 * time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			t.Fatalf("a write beside many: got %v, want ErrBusy", err)
+			t.Fatalf("a write beside many others: got %v, want ErrBusy", err)
 		}
 	}
-	for locked := false; !locked; time.Sleep(time.Millisecond) { // the writers hardly ever leave it free
+	for locked := false; !locked; time.Sleep(time.Millisecond) { // the lock is rarely free
 		_, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 		locked = err == nil
 	}
-	_ = once(500 * time.Millisecond) // the last one before that may return only now
+	_ = once(500 * time.Millisecond) // an earlier write may still hold the lock
 	if err := once(500 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) {
-		t.Errorf("a write beside many that wait for another process: got %v, want an outage", err)
+		t.Errorf("a write beside others that wait for another process: got %v, want an outage", err)
 	}
 	cancel()
 	execute(t, other, "ROLLBACK")
@@ -85,7 +85,7 @@ func TestWritersBesideWriters(t *testing.T) {
 
 // A call that waits for another process keeps its place in the queue. If it queued
 // again after each attempt, some of many calls would wait for ever.
-func TestWaitingForTheLockKeepsTheTurn(t *testing.T) {
+func TestWaitingCallKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s, other := open(t, file), raw(t, file)

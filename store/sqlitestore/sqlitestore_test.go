@@ -47,7 +47,7 @@ func insert(t testing.TB, s store.Store, rs ...store.Record) {
 	}
 }
 
-func TestReopenedFileHoldsWhatWasWritten(t *testing.T) {
+func TestReopenedFileKeepsRecords(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s, err := sqlitestore.Open(t.Context(), file)
@@ -91,7 +91,7 @@ func TestThousandConcurrentCreates(t *testing.T) {
 	}
 }
 
-func TestNewFileIsReadableByItsOwnerAlone(t *testing.T) {
+func TestNewFileIsReadableOnlyByItsOwner(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	s := open(t, file)

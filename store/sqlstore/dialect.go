@@ -58,12 +58,12 @@ type dialect struct {
 	// replaced and of those that were, and for a list of current keys.
 	byDigest, byID, byList, byLive, byCount, byReplaced, byCurrent string
 
-	// byExpiry orders a range of byCount or byReplaced as the index does, if that is
-	// what makes the database use it.
+	// byExpiry orders a range of byCount or byReplaced as the index does, if the
+	// database uses the index only then.
 	byExpiry string
 
-	// endless begins the ORDER BY of keys whose expiry is NULL, if the database does
-	// not know otherwise that the index has them in the order of a list.
+	// endless begins the ORDER BY of keys whose expiry is NULL. It is empty if the
+	// database knows without it that the index has them in the order of a list.
 	endless string
 
 	// fence ends the subquery of current keys that expire. It keeps the database from

@@ -17,7 +17,7 @@
 // dialect, one file for each version. Change the tables' names in them if [Options]
 // do. Call Migrate nevertheless. It then changes nothing, refuses connections whose
 // settings would let records go wrong, and names the schema of the tables in every
-// statement from then on. Without it, each connection goes by its own search path.
+// statement from then on. Without it, each connection uses its own search path.
 //
 // Migrate needs the right to create tables and indexes. Other calls need SELECT,
 // INSERT and UPDATE, and on SQLite the whole file.
@@ -63,20 +63,20 @@
 // context and to the database's own settings.
 //
 // The owner's row also holds the latest instant of the owner's changes, and later
-// changes are judged by it, see [store.Store]. So a limit holds if clocks differ. A
-// process whose clock is far ahead takes keys for expired that are not, and after it
-// has changed a key of an owner, so do all others for that owner's keys, until their
-// clocks have caught up: they do not count such keys against the limit. Rotate with a
-// grace period, a change of the expiry and an Insert with an expiry before that
-// instant return [store.ErrConflict]. Revocations and rotations without a grace period
-// work, and the keys keep working. Once
-// the clock is right, this ends it, with the present instant in microseconds since
-// 1970:
+// changes are judged by it, see [store.Store]. So a limit holds even if clocks differ.
+//
+// A process whose clock is far ahead treats valid keys as expired, and does not count
+// them against the limit. After it has changed a key of an owner, all processes do the
+// same with that owner's keys, until their clocks have caught up. Meanwhile, a rotation
+// with a grace period, a change of the expiry and an Insert return [store.ErrConflict]
+// if the key would expire before the owner's latest instant. Revocations and rotations
+// without a grace period succeed, and the keys keep working. After you have corrected
+// the clock, run this statement, with the current time in microseconds since 1970:
 //
 //	UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > 1790000000000000
 //
-// Keys that were created meanwhile to replace others stay, so an owner may then
-// have more than the limit, and cannot create any until there are fewer.
+// Keys that were created meanwhile remain, so the owner may have more keys than the
+// limit, and then cannot create any until there are fewer.
 //
 // # Hidden rows
 //

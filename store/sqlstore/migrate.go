@@ -11,7 +11,7 @@ import (
 
 // Migrate creates the tables, or updates those that an earlier version of this package
 // created. Call it before the first use. If the tables are up to date, it changes
-// nothing and needs no right but to read them. Any number of processes may call it at
+// nothing and needs only the right to read them. Any number of processes may call it at
 // once.
 //
 // It returns an error if
@@ -21,9 +21,8 @@ import (
 //   - an index is invalid, since a CREATE INDEX CONCURRENTLY has failed,
 //   - a setting of the connections, or an encoding, would corrupt records, or
 //   - the database may leave out rows, since a key whose row is left out would be
-//     refused as unknown. The reason may be row-level security, a view in place of a
-//     table, a server that is a replica, or an [Options.Reads] that leads to another
-//     server.
+//     refused as unknown. The reason may be row-level security, a view instead of a
+//     table, a replica, or an [Options.Reads] that leads to another server.
 //
 // If Options name no schema, Migrate looks for the tables in the search path and uses
 // the schema in which it finds them, for later connections too. If they are only in a

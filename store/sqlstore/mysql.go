@@ -34,7 +34,7 @@ var mysql = dialect{
 		ON DUPLICATE KEY UPDATE latest = GREATEST(latest, VALUES(latest))`,
 	latest: `SELECT latest FROM keyhatch_keys_owners WHERE owner = ?`,
 
-	// A view in place of the table may hide rows. It has no index, so the statement
+	// A view instead of the table may hide rows. It has no index, so the statement
 	// fails.
 	byDigest: "FORCE INDEX (PRIMARY)",
 	byID:     "FORCE INDEX (id)",

@@ -15,13 +15,13 @@ import (
 // connection because other calls had all of them, and a server that does not reply.
 type pool struct {
 	*sql.DB
-	served atomic.Int64 // it grows whenever the server has replied: to a read, to the lock of a write, to a commit
+	served atomic.Int64 // replies of the server to a read, to the lock of a write, or to a commit
 }
 
 // A call is a statement outside of a transaction.
 type call struct {
 	pool      *pool
-	served    int64        // what pool.served was before the call
+	served    int64        // pool.served before the call
 	first     driver.Value // the statement's first argument
 	connected bool
 }
@@ -40,10 +40,9 @@ func (p *pool) call(do func(*call) error) error {
 	return p.unserved(c.served, err)
 }
 
-// unserved returns the error of a call that got no connection. It is
-// [store.ErrBusy] if the call's context ended while others had all connections and
-// some of them were served, so that there are more now than before. If none was, the
-// server may be down.
+// unserved returns the error of a call that got no connection. It is [store.ErrBusy] if
+// the call's context ended while other calls had all connections, and the server replied
+// to one of them, so that pool.served has grown. If it replied to none, it may be down.
 func (p *pool) unserved(served int64, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err

@@ -34,7 +34,7 @@ func (s *Store) reading(ctx context.Context, do func(*call) error) error {
 	return s.tables.RetryBusy(ctx, func() error { return s.reads.call(do) })
 }
 
-// find keeps its statement prepared, where that spares the driver a question.
+// find keeps its statement prepared if that saves the driver a round trip.
 func (s *Store) find(ctx context.Context, c *call, d store.Digest) (store.Record, error) {
 	if !s.dialect.prepare {
 		return one(c.QueryRowContext(ctx, s.sql.lookup, d[:]))
@@ -100,8 +100,8 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 	return page, wrap("list", err)
 }
 
-// list reads at least one record more than the page holds, if there are so many.
-// That tells whether there is another page.
+// list reads at least one record more than the page holds, if there are more, so that
+// the caller knows whether there is another page.
 func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
 	if q.Filter != store.FilterAll {
 		return s.listFiltered(ctx, c, q)
@@ -113,7 +113,7 @@ func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Recor
 	return ownedBy(ctx, c, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
-// listFiltered begins the first page after the end of time, where no record is.
+// listFiltered begins the first page with a cursor that is later than all records.
 func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
 	now, after, id, limit := q.At.UnixMicro(), int64(math.MaxInt64), q.After.ID, q.Limit+1
 	if !q.After.IsZero() {

@@ -64,7 +64,8 @@ func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, 
 	return r, nil
 }
 
-// A countedRow is a row with a record, and with whether its revocation was counted.
+// A countedRow is a row with a record, and a column that reports whether its revocation
+// was counted.
 type countedRow struct {
 	row     *sql.Row
 	counted *bool

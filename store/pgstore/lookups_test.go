@@ -13,9 +13,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// Invariant 9: a look-up that waits for others in vain was not made if these were
-// served, and may be an outage otherwise.
-func TestLookupsBesideLookups(t *testing.T) {
+// Invariant 9: a look-up that gets no connection returns ErrBusy if the server replied to
+// other look-ups meanwhile, and an outage otherwise.
+func TestLookupsThatGetNoConnection(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	schema := testkit.CreateSchema(t, dsn)
@@ -44,23 +44,23 @@ func TestLookupsBesideLookups(t *testing.T) {
 	}
 	for began := time.Now(); !errors.Is(err, store.ErrBusy); err = once(2 * time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			t.Fatalf("a look-up beside many: got %v, want ErrBusy", err)
+			t.Fatalf("a look-up beside 100 others: got %v, want ErrBusy", err)
 		}
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a look-up beside many: got %v, want the context's error as well", err)
+		t.Errorf("a look-up beside 100 others: got %v, want the context's error as well", err)
 	}
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+schema+".keyhatch_keys"); err != nil {
 		t.Fatal(err)
 	}
-	_ = once(500 * time.Millisecond) // the last ones before that may return only now
+	_ = once(500 * time.Millisecond) // the server may still reply to earlier look-ups
 	if err := once(500 * time.Millisecond); err == nil || errors.Is(err, store.ErrBusy) {
-		t.Errorf("a look-up beside many that hang: got %v, want an outage", err)
+		t.Errorf("a look-up beside 100 others that hang: got %v, want an outage", err)
 	}
 }
 
-// however many look-ups wait for the server, other calls find a connection.
-func TestLookupsSpareConnections(t *testing.T) {
+// look-ups that wait for the server leave connections for other calls.
+func TestLookupsLeaveConnections(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	schema := testkit.CreateSchema(t, dsn)
@@ -84,7 +84,7 @@ func TestLookupsSpareConnections(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		if _, err := s.Revocations(ctx); err != nil {
-			t.Fatalf("Revocations beside look-ups that hang: %v", err)
+			t.Fatalf("Revocations while look-ups hang: %v", err)
 		}
 	}
 }
