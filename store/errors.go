@@ -20,9 +20,9 @@ var (
 	// ErrLimit is returned if the owner has as many keys as the limit allows.
 	ErrLimit = errors.New("store: limit reached")
 
-	// ErrBusy is returned, by stores that can tell, when a call was not made because
-	// its context ended while other calls had all connections and were served. It
-	// says nothing about the record, and nothing was changed.
+	// ErrBusy is returned, by stores that can tell, if a call was not made because its
+	// context ended while other calls had all connections and the database replied to
+	// them. It says nothing about the record, and nothing was changed.
 	ErrBusy = errors.New("store: busy, the call was not made")
 
 	// ErrConflict is returned if the record's state forbids the change: it is

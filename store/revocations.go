@@ -17,9 +17,9 @@ type RevocationCounter interface {
 
 // Revocations is a count of revocations.
 type Revocations struct {
-	// Lineage names the tables that are counted in, from when they were
-	// created. A restored backup has the lineage of the original, and new
-	// tables have another one, so that their counts are not compared.
+	// Lineage identifies the tables that hold the count. It is chosen when they are
+	// created. A restored backup has the lineage of the original, and new tables
+	// have another one, so that their counts are not compared.
 	Lineage string
 
 	Count int64

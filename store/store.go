@@ -87,7 +87,7 @@ type Store interface {
 	// one step, so concurrent calls never exceed the limit.
 	Insert(ctx context.Context, r Record, limit int) error
 
-	// Lookup returns the record with this digest, also if it is revoked, expired
+	// Lookup returns the record with this digest, even if it is revoked, expired
 	// or disabled. It returns [ErrNotFound] if there is none.
 	Lookup(ctx context.Context, d Digest) (Record, error)
 
@@ -100,7 +100,7 @@ type Store interface {
 	// older ones.
 	//
 	// A page has only records that match the query's [Filter] when the page is
-	// read. Every page but the last has [Query.PageSize] records. If
+	// read. Every page except the last has [Query.PageSize] records. If
 	// [Query.Validate] returns an error, List returns no records and an error other
 	// than the sentinels.
 	List(ctx context.Context, q Query) (Page, error)
@@ -110,10 +110,10 @@ type Store interface {
 	Count(ctx context.Context, owner string, at time.Time) (int, error)
 
 	// Update changes the fields that c names and no others, and returns the
-	// changed record. It returns [ErrConflict] if the record is revoked, or if c
-	// changes the expiry of a record that was replaced or has expired, or to an
-	// instant that has come. Both are judged at c.At, or at the owner's latest
-	// instant if that is later.
+	// changed record. It returns [ErrConflict] if the record is revoked, if c changes
+	// the expiry of a record that was replaced or has expired, or if the new expiry
+	// has passed. Expiries are judged at c.At, or at the owner's latest instant if
+	// that is later.
 	Update(ctx context.Context, owner, id string, c Change) (Record, error)
 
 	// Revoke ends a record for good and returns it. It is idempotent: the time
@@ -140,8 +140,9 @@ type Store interface {
 	//
 	// The old record must not have been replaced and must be usable at
 	// next.CreatedAt. If oldEnds is after next.CreatedAt, it must also be usable at
-	// the owner's latest instant if that is later. Otherwise Rotate returns [ErrConflict]: of any number of rotations of one
-	// record, one wins. [ErrDuplicate] is as for Insert.
+	// the owner's latest instant if that is later. Otherwise Rotate returns
+	// [ErrConflict], so only one of several concurrent rotations of a record
+	// succeeds. [ErrDuplicate] is as for Insert.
 	//
 	// If the old record is not revoked, the limit holds as well: Rotate returns
 	// ErrConflict if more than limit records would count after it, as when the old
@@ -160,7 +161,7 @@ type Store interface {
 	Touch(ctx context.Context, uses []Use) error
 }
 
-// RevokeBatch is the most records that one call of RevokeAll revokes.
+// RevokeBatch is the maximum number of records that one call of RevokeAll revokes.
 const RevokeBatch = 1000
 
 // ReasonRotated is the RevokeReason of a record that Rotate ended at once.

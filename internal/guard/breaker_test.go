@@ -123,7 +123,7 @@ func TestBreakerRelease(t *testing.T) {
 }
 
 // A failure of a call that began before the last success does not count.
-func TestBreakerForgetsFailuresFromBeforeASuccess(t *testing.T) {
+func TestBreakerIgnoresFailuresFromBeforeASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := guard.NewBreaker(0)
 		began := time.Now()

@@ -29,7 +29,7 @@ func Run(call func() error) error {
 
 // Call calls call in a new goroutine and returns its result. The context of call
 // ends after the timeout. If call has not returned by then, Call returns the
-// context's error at once, and call goes on in its goroutine. When call has
+// context's error at once, and call continues in its goroutine. When call has
 // returned, done is called. If call panics or ends its goroutine, Call returns an
 // error. An error whose methods panic counts as a panic.
 func Call[T any](ctx context.Context, timeout time.Duration, done func(), call func(context.Context) (T, error)) (T, error) {

@@ -149,7 +149,7 @@ func (c *Client) Do(ctx context.Context, r Request) (status int, body []byte, er
 	return resp.StatusCode, body, nil
 }
 
-// Close closes idle connections, also those of a transport of the host. The Client
+// Close closes idle connections, including those of the host's own transport. The Client
 // remains usable.
 func (c *Client) Close() { c.client.CloseIdleConnections() }
 

@@ -50,7 +50,7 @@ func Of(r store.Record) (Record, error) {
 	}, nil
 }
 
-// Stored returns the record of which r is the JSON form.
+// Stored converts r back to a [store.Record].
 func (r Record) Stored() store.Record {
 	return store.Record{
 		ID: r.ID, Owner: r.Owner, Name: r.Name, Hint: r.Hint, CreatedBy: r.CreatedBy,

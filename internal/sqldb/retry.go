@@ -17,9 +17,9 @@ const (
 	retryTimeout = 5 * time.Second
 
 	firstPause = time.Millisecond
-	maxPause   = 4 * time.Millisecond // with longer pauses, a busy SQLite file goes to the process that had it last
+	maxPause   = 4 * time.Millisecond // with longer pauses, the process that last locked a busy SQLite file locks it again
 
-	grace = 50 * time.Millisecond // for calls that end with their context by themselves, with a better error
+	grace = 50 * time.Millisecond // for drivers that notice the end of the context, and return a better error
 )
 
 // RetryBusy calls try again while it fails because of other statements, such as in a

@@ -136,8 +136,8 @@ func (t *Tables) checkIndexes(ctx context.Context, q Queryer) error {
 }
 
 // lockVersion writes before it reads the version, so that one of several processes goes
-// first and the others see what it has done. If another one writes between the two
-// statements, SQLite refuses the second, and the whole is run again.
+// first and the others see its changes. If another one writes between the two
+// statements, SQLite refuses the second, and the migration is run again.
 func (t *Tables) lockVersion(ctx context.Context, e Execer) (version int, err error) {
 	table := t.Names.Default + "_version"
 	for _, statement := range []string{

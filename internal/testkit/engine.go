@@ -13,26 +13,27 @@ import (
 // An engine is a kind of server.
 type engine struct {
 	name     string
-	variable string   // of the environment, with the address of a server to use instead
-	packages string   // what to install
-	programs []string // names of the server, the best first
-	user     string   // whom it runs as when the tests run as root
+	variable string   // environment variable with the address of a server to use instead
+	packages string   // packages to install
+	programs []string // names of the server's program, the preferred one first
+	user     string   // the user that runs it if the tests run as root
 	careless []string // settings of the shared server
-	ready    string   // what it logs once it listens
+	ready    string   // the log message of a server that listens
 	quit     string   // the signal that ends it at once and leaves nothing behind
 
 	dsn     func(port int) string
-	ping    func(dsn string) error // returns nil if the server answers
+	ping    func(dsn string) error // returns nil if the server replies
 	command func(program, folder string, port int, settings []string) []string
-	// creator is how a program's data are created; nil: it creates them itself.
+	// creator returns the command that creates the data of a program. It is nil if
+	// the program creates them itself.
 	creator func(program string) (command func(folder string) []string, err error)
-	sweep   func(folder string) // removes what a killed server leaves elsewhere
+	sweep   func(folder string) // removes what a killed server leaves outside the folder; may be nil
 }
 
-// errMissing is matched by errors that say what to install.
+// errMissing is wrapped by errors that name the packages to install.
 var errMissing = errors.New("install")
 
-// find returns the server's program and how to create its data.
+// find returns the server's program, and the command that creates its data, if any.
 func (e *engine) find() (program string, create func(folder string) []string, err error) {
 	if !supported {
 		return "", nil, fmt.Errorf("testkit: %s cannot be started on this system: %w it elsewhere", e.name, errMissing)
@@ -46,21 +47,20 @@ func (e *engine) find() (program string, create func(folder string) []string, er
 	return program, create, err
 }
 
-// places are where servers are that PATH does not lead to.
+// places are folders of servers that are often missing in PATH.
 var places = []string{
 	"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
 	"/usr/local/opt/*/bin", "/opt/homebrew/bin", "/opt/homebrew/opt/*/bin",
 }
 
-// find returns the path of the first program that is there, or
-// [exec.ErrNotFound].
+// find returns the path of the first program that exists, or [exec.ErrNotFound].
 func find(names ...string) (string, error) {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return filepath.Abs(path)
 		}
 		for _, place := range places {
-			found, _ := filepath.Glob(filepath.Join(place, name)) // of a constant pattern
+			found, _ := filepath.Glob(filepath.Join(place, name)) // the pattern is constant and valid
 			for i := len(found) - 1; i >= 0; i-- {                // the newest version
 				if path, err := exec.LookPath(found[i]); err == nil {
 					return path, nil
@@ -71,8 +71,8 @@ func find(names ...string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// freePort is one below those that systems give to outgoing connections, so
-// that it stays free while a server restarts.
+// freePort returns a free port below the range for outgoing connections, so that it
+// stays free while a server restarts.
 func freePort() (int, error) {
 	var err error
 	for range 100 {

@@ -2,7 +2,8 @@ package testkit
 
 import "time"
 
-// A Fault is what a [Proxy] does to the data that passes. The zero Fault is none.
+// A Fault describes what a [Proxy] does to the data that passes. The zero Fault does
+// nothing.
 type Fault struct {
 	Name string
 

@@ -6,16 +6,17 @@ import (
 	"os/exec"
 )
 
-// A keeper is a shell that ends a server when the test process is gone, be it
-// by SIGKILL. It reads from a pipe whose other end only the test process has,
-// and which the system closes with that one.
+// A keeper is a shell that ends a server when the test process has ended, even by
+// SIGKILL. It reads from a pipe that the system closes when the test process ends,
+// since no other process has the other end.
 type keeper struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 }
 
-// Each line is the number of the process to end, which leads a group, or empty
-// while there is none. PostgreSQL's processes each lead a group of their own.
+// keep is the script of a keeper. Each line of its input is the id of the process to end,
+// which leads a process group, or empty if there is none. The processes of PostgreSQL are
+// in separate groups.
 const keep = `
 folder=$1 quit=$2
 while read -r pid; do last=$pid; done
@@ -33,12 +34,12 @@ for i in 1 2 3 4 5; do
 	sleep 1
 done`
 
-// newKeeper starts a keeper of what will run in the folder. The signal is the
-// one that a server ends by at once.
+// newKeeper starts a keeper for a server in the folder. The signal ends the server at
+// once.
 func newKeeper(folder, signal string) (*keeper, error) {
 	k := &keeper{cmd: exec.Command("/bin/sh", "-c", keep, "sh", folder, signal)}
-	// It survives when the group of the test process is killed, and may remove
-	// everything in the folder.
+	// A separate group, so that it survives if the test process's group is killed, and
+	// the user of the tests, who may remove everything in the folder.
 	var err error
 	if k.cmd.SysProcAttr, err = attributes(""); err != nil {
 		return nil, err
@@ -54,10 +55,10 @@ func newKeeper(folder, signal string) (*keeper, error) {
 
 func (k *keeper) watch(pid int) { fmt.Fprintln(k.in, pid) }
 
-// forget makes the keeper end nothing: the number may soon be another's.
+// forget makes the keeper end no process, since the system may reuse the id.
 func (k *keeper) forget() { fmt.Fprintln(k.in) }
 
-// end lets the keeper do its work, and returns when it is done.
+// end makes the keeper end the server and remove the folder, and waits for it.
 func (k *keeper) end() {
 	k.in.Close()
 	k.cmd.Wait()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestServerKeepsWhatItHasOverAKill(t *testing.T) {
+func TestKilledServerKeepsItsData(t *testing.T) {
 	s := StartRedis(t, "appendonly=yes", "appendfsync=always")
 	if answer, err := ask(s.DSN(), "SET key value\r\n", 5); err != nil || string(answer) != "+OK\r\n" {
 		t.Fatalf("got %q, %v", answer, err)
@@ -22,15 +22,15 @@ func TestServerKeepsWhatItHasOverAKill(t *testing.T) {
 	}
 }
 
-// busy ends by itself, should this test not find a way to end it.
+// busy keeps a session busy. It ends by itself, in case Kill does not end it.
 const busy = `DO $$ BEGIN
 	RAISE NOTICE 'counting';
 	WHILE clock_timestamp() < now() + interval '20 s' LOOP END LOOP;
 END $$`
 
-// A PostgreSQL server's children lead groups of their own, and one that counts
-// does not look whether its parent still lives.
-func TestKillReachesTheBusy(t *testing.T) {
+// The children of a PostgreSQL server are in separate process groups, and a busy one does
+// not check whether its parent is alive.
+func TestKillEndsBusySessions(t *testing.T) {
 	s := StartPostgreSQL(t)
 	conn := session(t, s.DSN())
 	io.WriteString(conn, "Q"+withLength(busy+"\x00"))
@@ -38,11 +38,11 @@ func TestKillReachesTheBusy(t *testing.T) {
 	s.Kill()
 	conn.SetReadDeadline(time.Now().Add(time.Second))
 	if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
-		t.Error("a session lives on after Kill")
+		t.Error("a session is still alive after Kill")
 	}
 }
 
-// session is a connection that is ready for a query.
+// session returns a connection that is ready for a query.
 func session(t *testing.T, dsn string) net.Conn {
 	t.Helper()
 	u, err := url.Parse(dsn)
@@ -73,7 +73,7 @@ func readUntil(t *testing.T, conn net.Conn, words string) {
 	}
 }
 
-// A server may end by itself, on a full disk for one.
+// A server may end by itself, for example because the disk is full.
 func TestServerThatEndedStartsAgain(t *testing.T) {
 	s := StartRedis(t)
 	ask(s.DSN(), "SHUTDOWN NOSAVE\r\n", 1)

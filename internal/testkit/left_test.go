@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-func TestNothingIsLeft(t *testing.T) {
+func TestServersLeaveNothingBehind(t *testing.T) {
 	for _, c := range servers {
 		for _, killed := range []bool{false, true} {
 			if killed && c.engine.sweep == nil {
-				continue // has only a folder to leave
+				continue // it leaves nothing except the folder
 			}
 			t.Run(fmt.Sprintf("%s/killed=%v", c.engine.name, killed), func(t *testing.T) {
 				t.Parallel()
@@ -47,8 +47,8 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
-// sharedMemory is the number of what a PostgreSQL server keeps outside of its
-// folder, if this system says what there is.
+// sharedMemory returns the id of a PostgreSQL server's shared memory, or "" for other
+// servers and on systems other than Linux.
 func sharedMemory(t *testing.T, folder string) string {
 	t.Helper()
 	file, err := os.ReadFile(filepath.Join(postgresData(folder), "postmaster.pid"))
@@ -77,8 +77,8 @@ func segments(t *testing.T) map[string]bool {
 
 const child = "KEYHATCH_TESTKIT_CHILD"
 
-// A test process that is killed takes its servers with it, those that all its
-// tests share and that of one.
+// When a test process is killed, its servers end too: the shared ones, and one of a
+// single test.
 func TestServersDieWithTheirProcess(t *testing.T) {
 	if os.Getenv(child) != "" {
 		for _, c := range servers {
@@ -125,7 +125,7 @@ func TestServersDieWithTheirProcess(t *testing.T) {
 	}
 }
 
-// reachable is a folder that the servers' users can reach, unlike t.TempDir's.
+// reachable returns a folder that the servers' users can reach, unlike t.TempDir.
 func reachable(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "testkit-")

@@ -14,7 +14,7 @@ var mySQL = &engine{
 	packages: "mariadb-server",
 	programs: []string{"mariadbd", "mysqld"},
 	user:     "mysql",
-	careless: []string{"innodb-flush-log-at-trx-commit=0"}, // nobody needs its data after a crash
+	careless: []string{"innodb-flush-log-at-trx-commit=0"}, // no test needs its data after a crash
 	ready:    "ready for connections",
 	quit:     "KILL",
 	dsn:      func(port int) string { return fmt.Sprintf("root@tcp(%s)/", loopback(port)) },
@@ -27,14 +27,15 @@ func mysqlCommand(program, folder string, port int, settings []string) []string 
 	command := []string{program, "--no-defaults", "--datadir=" + mysqlData(folder), "--port=" + strconv.Itoa(port),
 		"--bind-address=127.0.0.1", "--socket=" + filepath.Join(folder, "socket"), "--pid-file=" + filepath.Join(folder, "pid"),
 		"--tmpdir=" + folder, "--max-connections=300", "--loose-mysqlx=OFF",
-		"--secure-file-priv=" + folder} // by default a place that only the system's own server may see
+		"--secure-file-priv=" + folder} // by default a folder that only the system's own server may read
 	for _, s := range settings {
 		command = append(command, "--"+s)
 	}
 	return command
 }
 
-// mysqlCreator tells the two apart: MySQL creates its data itself.
+// mysqlCreator distinguishes the two: mysqld creates its data itself, and MariaDB has a
+// separate program.
 func mysqlCreator(program string) (func(folder string) []string, error) {
 	version, err := exec.Command(program, "--no-defaults", "--version").Output()
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 
 // A ping needs no driver, since it only reads the first bytes of the server's protocol.
 
-// ask sends a question and reads the first n bytes of the answer.
-func ask(address, question string, n int) ([]byte, error) {
+// ask sends a request and reads the first n bytes of the reply.
+func ask(address, request string, n int) ([]byte, error) {
 	conn, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.WriteString(conn, question); err != nil {
+	if _, err := io.WriteString(conn, request); err != nil {
 		return nil, err
 	}
 	answer := make([]byte, n)
@@ -46,7 +46,7 @@ func startup(user string) string {
 	return withLength("\x00\x03\x00\x00user\x00" + user + "\x00database\x00postgres\x00\x00")
 }
 
-// withLength puts a message's length in front of it, which counts itself.
+// withLength prefixes a message with its length, which includes the length field.
 func withLength(message string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(len(message)+4))) + message
 }
@@ -60,7 +60,7 @@ func pingMySQL(dsn string) error {
 	return err
 }
 
-// pingRedis also accepts that the server asks for a password first.
+// pingRedis also accepts a server that requires a password.
 func pingRedis(address string) error {
 	answer, err := ask(address, "PING\r\n", 5)
 	if err == nil && string(answer) != "+PONG" && string(answer) != "-NOAU" {

@@ -15,7 +15,7 @@ func another(t *testing.T) int {
 	return port
 }
 
-// The port is taken by one that answers like a server.
+// Another server that replies to pings has taken the port.
 func TestTakenPort(t *testing.T) {
 	for _, c := range servers {
 		t.Run(c.engine.name, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestTakenPort(t *testing.T) {
 			defer l.Close()
 			s.ping = func(string) error { return nil }
 			if err := s.start(); err == nil || !strings.Contains(err.Error(), "Address already in use") {
-				t.Fatalf("got %v, want that the port is taken", err)
+				t.Fatalf("got %v, want an error that says the port is in use", err)
 			}
 			s.ping = c.engine.ping
 			ports := []int{s.port, s.port, another(t)}

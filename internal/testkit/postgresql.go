@@ -15,9 +15,9 @@ var postgreSQL = &engine{
 	packages: "postgresql",
 	programs: []string{"postgres"},
 	user:     "postgres",
-	careless: []string{"fsync=off"}, // nobody needs its data after a crash of the machine
+	careless: []string{"fsync=off"}, // no test needs its data after a crash of the machine
 	ready:    "database system is ready to accept",
-	quit:     "QUIT", // after SIGKILL shared memory would stay
+	quit:     "QUIT", // SIGKILL would leave shared memory behind
 	dsn: func(port int) string {
 		return fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", loopback(port))
 	},
@@ -31,7 +31,7 @@ func postgresCommand(program, folder string, port int, settings []string) []stri
 	command := []string{program, "-D", postgresData(folder), "-p", strconv.Itoa(port)}
 	ours := []string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300",
-		"dynamic_shared_memory_type=mmap", // in the folder, with which it goes
+		"dynamic_shared_memory_type=mmap", // files in the folder, which are removed with it
 	}
 	for _, s := range append(ours, settings...) {
 		command = append(command, "-c", s)
@@ -39,8 +39,7 @@ func postgresCommand(program, folder string, port int, settings []string) []stri
 	return command
 }
 
-// postgresCreator takes the program from beside the server, which has its
-// version.
+// postgresCreator uses the initdb in the server's folder, which has the same version.
 func postgresCreator(program string) (func(folder string) []string, error) {
 	real, err := filepath.EvalSymlinks(program)
 	if err != nil {
@@ -57,7 +56,7 @@ func postgresCreator(program string) (func(folder string) []string, error) {
 }
 
 // Standby restarts a PostgreSQL server as a standby that has lost its primary: it
-// takes no writes until somebody calls pg_promote on it.
+// accepts no writes until pg_promote is called.
 func (s *Server) Standby() {
 	s.tb.Helper()
 	s.Kill()
@@ -69,13 +68,13 @@ func (s *Server) Standby() {
 
 func postgresData(folder string) string { return filepath.Join(folder, "data") }
 
-// sweepPostgres removes the piece of shared memory by which a server finds out
-// whether another one has its data. Its number ends the seventh line.
+// sweepPostgres removes the shared memory with which a server detects that another one
+// uses its data. Its id is at the end of the seventh line.
 func sweepPostgres(folder string) {
 	file, err := os.ReadFile(filepath.Join(postgresData(folder), "postmaster.pid"))
 	if lines := strings.Split(string(file), "\n"); err == nil && len(lines) > 6 {
 		if fields := strings.Fields(lines[6]); len(fields) == 2 {
-			exec.Command("ipcrm", "-m", fields[1]).Run() // gone already, mostly
+			exec.Command("ipcrm", "-m", fields[1]).Run() // usually removed already
 		}
 	}
 }

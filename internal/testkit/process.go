@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A process is a server's, or that of a program that creates its data.
+// A process runs a server, or a program that creates its data.
 type process struct {
 	cmd    *exec.Cmd
 	log    *tail
-	exited chan struct{} // closed when it is gone, and all that it started
-	err    error         // why; valid once exited is closed
+	exited chan struct{} // closed when it and all its children have ended
+	err    error         // its exit error; valid once exited is closed
 }
 
-// leash starts the program once the keeper knows its number. Should the test
-// process end before that, nothing is started.
+// leash starts the program once the keeper knows the process id. If the test process
+// ends before that, it starts nothing.
 const leash = `read -r go && exec "$@" </dev/null`
 
 func startProcess(k *keeper, user, folder string, command []string) (*process, error) {
@@ -24,8 +24,8 @@ func startProcess(k *keeper, user, folder string, command []string) (*process, e
 	p.cmd = exec.Command("/bin/sh", append([]string{"-c", leash, "sh"}, command...)...)
 	p.cmd.Dir = folder
 	p.cmd.Env = environment(folder)
-	// Both are one pipe, which ends with the last process that has it. This is
-	// how exited waits for all of them.
+	// Both are the same pipe, which reaches its end when the last process that has it
+	// ends. So exited waits for all of them.
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.WaitDelay = 10 * time.Second
 	var err error
@@ -40,7 +40,7 @@ func startProcess(k *keeper, user, folder string, command []string) (*process, e
 		return nil, err
 	}
 	k.watch(p.cmd.Process.Pid)
-	io.WriteString(in, "go\n") // where nobody reads any more, Wait has the reason
+	io.WriteString(in, "go\n") // if the process has ended already, Wait returns the reason
 	go func() {
 		p.err = p.cmd.Wait()
 		k.forget()
@@ -49,7 +49,7 @@ func startProcess(k *keeper, user, folder string, command []string) (*process, e
 	return p, nil
 }
 
-// kill returns when the process is gone, and all that it started.
+// kill kills the process and its children, and waits until they have ended.
 func (p *process) kill() {
 	if p.runs() {
 		killTree(p.cmd.Process.Pid)
@@ -66,7 +66,8 @@ func (p *process) runs() bool {
 	}
 }
 
-// environment holds nothing that sets a server or its language.
+// environment returns the environment of a server, without variables that would change
+// its settings or its language.
 func environment(folder string) []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "TMPDIR=" + folder, "LC_ALL=C"}
 }

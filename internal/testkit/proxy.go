@@ -25,7 +25,7 @@ type Proxy struct {
 	wg        sync.WaitGroup
 }
 
-// A Piece is what a client or the server has sent at once.
+// A Piece is data that a client or the server has sent at once.
 type Piece struct {
 	Conn     int // the number of the connection
 	ToServer bool
@@ -48,7 +48,7 @@ func StartProxy(tb testing.TB, server string) *Proxy {
 	return p
 }
 
-// Address returns the address to connect to in place of the server's.
+// Address returns the address to connect to instead of the server's.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
 // Accepted returns how many connections the proxy has accepted, without those refused.
@@ -82,8 +82,8 @@ func (p *Proxy) Inject(f Fault) {
 // Heal ends the current fault.
 func (p *Proxy) Heal() { p.Inject(Fault{}) }
 
-// Forget makes the proxy drop, from now on, all data on the connections that there are,
-// as a firewall does that has forgotten them. New connections work.
+// Forget makes the proxy drop all further data on the existing connections, like a
+// firewall that has dropped their state. New connections work.
 func (p *Proxy) Forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,8 +97,8 @@ func (p *Proxy) Forget() {
 func (p *Proxy) Sever() { p.each((*link).close) }
 
 // Intercept makes the proxy call f with each piece before it passes. If f returns false,
-// the proxy closes the connection instead. The pieces of one direction of one connection
-// come one after the other; all others come concurrently.
+// the proxy closes the connection instead. The calls for one direction of one connection
+// are sequential; all others are concurrent.
 func (p *Proxy) Intercept(f func(Piece) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +152,7 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	defer p.remove(c)
-	if !c.wait(true, time.Now()) { // a server does not see who cannot reach it
+	if !c.wait(true, time.Now()) { // do not connect to the server while the fault holds data
 		return
 	}
 	server, err := net.Dial("tcp", p.server)
@@ -190,7 +190,7 @@ func (p *Proxy) remove(c *link) {
 	delete(p.links, c)
 }
 
-// A link is a client's connection and the one to the server.
+// A link is a pair of connections: the client's, and one to the server.
 type link struct {
 	proxy          *Proxy
 	number         int
@@ -200,10 +200,10 @@ type link struct {
 	once           sync.Once
 }
 
-// unreached stands for the connection to a server before there is one.
+// unreached is the placeholder of a connection to a server that is not connected yet.
 type unreached struct{ net.Conn }
 
-// reach returns false if the link has been reset meanwhile.
+// reach sets the connection to the server. It returns false if the link is closed.
 func (c *link) reach(server net.Conn) bool {
 	c.proxy.mu.Lock()
 	defer c.proxy.mu.Unlock()
@@ -223,7 +223,7 @@ func (c *link) close() {
 	c.once.Do(func() { close(c.gone) })
 }
 
-// reset closes without a farewell, so that both sides get an error.
+// reset closes both connections with a TCP reset, so that both sides get an error.
 func (c *link) reset() {
 	for _, conn := range []net.Conn{c.client, c.server} {
 		if tcp, ok := conn.(*net.TCPConn); ok {
@@ -233,13 +233,13 @@ func (c *link) reset() {
 	c.close()
 }
 
-// A read is what arrived at once; nil bytes are the end.
+// A read is data that arrived at once. If bytes is nil, the connection has ended.
 type read struct {
 	bytes []byte
 	at    time.Time
 }
 
-// pump forwards what arrives, each piece when the fault lets it pass.
+// pump forwards each piece when the fault lets it pass.
 func (c *link) pump(toServer bool, from, to net.Conn) {
 	defer to.Close()
 	reads := make(chan read, 1024)
@@ -290,7 +290,8 @@ func (c *link) interceptor() func(Piece) bool {
 	return c.proxy.intercept
 }
 
-// wait waits until what arrived at a time may pass. It returns false if the link is gone.
+// wait waits until data that arrived at the given time may pass. It returns false if the
+// link is closed.
 func (c *link) wait(toServer bool, at time.Time) bool {
 	for {
 		f, forgotten, changed := c.now()
@@ -322,7 +323,7 @@ func (c *link) waitLateClose(at time.Time) {
 	c.sleep(time.Until(at.Add(f.LateClose)))
 }
 
-// sleep returns false if the link is gone.
+// sleep returns false if the link is closed before d has passed.
 func (c *link) sleep(d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -332,7 +333,7 @@ func (c *link) sleep(d time.Duration) bool {
 	}
 }
 
-var errGone = errors.New("testkit: the connection is gone")
+var errGone = errors.New("testkit: the connection is closed")
 
 func (c *link) write(to net.Conn, b []byte) error {
 	for sent := 1; len(b) > 0; sent++ {

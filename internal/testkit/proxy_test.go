@@ -54,7 +54,7 @@ func wantEcho(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-// wantSilence fails if anything comes within a while. Data that is not held comes in
+// wantSilence fails if data arrives within a while. Data that is not held arrives within
 // microseconds.
 func wantSilence(t *testing.T, conn net.Conn) {
 	t.Helper()
@@ -86,7 +86,7 @@ func TestProxyHoldsAndHeals(t *testing.T) {
 		p.Heal()
 		got := make([]byte, 4)
 		if _, err := io.ReadFull(conn, got); err != nil || string(got) != "held" {
-			t.Fatalf("%+v: got %q, %v after healing, want what was held", f, got, err)
+			t.Fatalf("%+v: got %q, %v after Heal, want the held data", f, got, err)
 		}
 	}
 }

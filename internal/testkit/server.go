@@ -12,11 +12,10 @@ import (
 // patience is how long a server may take to start.
 const patience = 30 * time.Second
 
-// A Server is one that a single test has started. It keeps what it acknowledged
-// as it does by default: nothing is switched off for speed. Its methods are for
-// the test's own goroutine.
+// A Server belongs to a single test. Its writes are as durable as by default: nothing is
+// switched off for speed. Only the test's own goroutine may call its methods.
 type Server struct {
-	tb       testing.TB // nil for a shared one
+	tb       testing.TB // nil for a shared server
 	engine   *engine
 	ping     func(string) error
 	settings []string
@@ -24,7 +23,7 @@ type Server struct {
 	folder   string
 	port     int
 	keeper   *keeper
-	process  *process // nil while it is down
+	process  *process // nil while the server is down
 }
 
 // StartPostgreSQL starts a server that ends with the test. Settings are those of
@@ -66,8 +65,8 @@ func start(tb testing.TB, e *engine, settings []string) *Server {
 // stays the same when the server is started again.
 func (s *Server) DSN() string { return s.engine.dsn(s.port) }
 
-// Kill sends SIGKILL to all processes of the server and returns when they are
-// gone. It does nothing to a server that is down.
+// Kill sends SIGKILL to all processes of the server and waits until they have ended. It
+// does nothing if the server is down.
 func (s *Server) Kill() {
 	if s.process == nil {
 		return
@@ -79,15 +78,15 @@ func (s *Server) Kill() {
 	}
 }
 
-// Start starts the server again, on the same data and the same port, and
-// returns when it answers. It does nothing to a server that runs, but starts
-// one that has ended by itself.
+// Start starts the server again, with the same data and port, and returns when it
+// replies. It does nothing if the server is running. It also starts a server that has
+// ended by itself.
 func (s *Server) Start() {
 	s.tb.Helper()
 	if s.process != nil && s.process.runs() {
 		return
 	}
-	s.Kill() // what is left of it
+	s.Kill() // remaining processes
 	if err := s.start(); err != nil {
 		s.tb.Fatal(err)
 	}
@@ -134,7 +133,7 @@ func (s *Server) create(command func(folder string) []string) error {
 	return nil
 }
 
-// startOn takes another port while somebody else is quicker to take it.
+// startOn starts the server on a port, and tries other ports if it is already in use.
 func (s *Server) startOn(port func() (int, error)) (err error) {
 	for range 5 {
 		if s.port, err = port(); err != nil {
@@ -161,11 +160,11 @@ func (s *Server) start() (err error) {
 	return nil
 }
 
-// await returns when the server answers. It waits for the server's own word
-// first: another one may have taken the port and answer there.
+// await returns when the server replies. It first waits for the server's own log message,
+// since another server may have taken the port.
 func (s *Server) await() error {
 	for deadline := time.Now().Add(patience); ; {
-		err := errors.New("it does not say that it is ready")
+		err := errors.New("it has not logged that it is ready")
 		if s.process.log.contains(s.engine.ready) {
 			err = s.ping(s.DSN())
 		}
@@ -173,7 +172,7 @@ func (s *Server) await() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("does not answer within %v: %w", patience, err)
+			return fmt.Errorf("no reply within %v: %w", patience, err)
 		}
 		select {
 		case <-s.process.exited:
@@ -183,7 +182,7 @@ func (s *Server) await() error {
 	}
 }
 
-// remove ends the server and all that it has left.
+// remove ends the server and removes its folder.
 func (s *Server) remove() {
 	s.keeper.end()
 	if s.process != nil {

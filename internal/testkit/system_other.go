@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Elsewhere no server is started: the environment has to name one.
+// On other systems no server is started: the environment must name one.
 const supported = false
 
 var errUnsupported = errors.New("testkit: not on this system")

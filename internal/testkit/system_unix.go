@@ -13,8 +13,8 @@ import (
 
 const supported = true
 
-// attributes are those of a process that leads a group and runs as the user,
-// if the tests run as root.
+// attributes returns the attributes of a process that leads a group and, if the tests
+// run as root, runs as the user.
 func attributes(name string) (*syscall.SysProcAttr, error) {
 	a := &syscall.SysProcAttr{Setpgid: true}
 	if name == "" || os.Getuid() != 0 {
@@ -28,7 +28,7 @@ func attributes(name string) (*syscall.SysProcAttr, error) {
 	return a, nil
 }
 
-// newFolder is the user's, if the tests run as root.
+// newFolder creates a folder. If the tests run as root, it belongs to the user.
 func newFolder(name string) (string, error) {
 	folder, err := os.MkdirTemp("", "keyhatch-")
 	if err != nil || os.Getuid() != 0 {
@@ -45,7 +45,7 @@ func newFolder(name string) (string, error) {
 	return folder, nil
 }
 
-// account falls back on a user that is everywhere.
+// account returns the ids of a user, or of nobody if there is no such user.
 func account(name string) (uid, gid uint32, err error) {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -62,10 +62,10 @@ func account(name string) (uid, gid uint32, err error) {
 	return uint32(id), uint32(group), err
 }
 
-// killTree kills a process, its group and its children, which with PostgreSQL
-// each lead a group of their own. Stopped, it makes no more of them.
+// killTree kills a process, its group and its children, which are in separate groups in
+// the case of PostgreSQL. It stops the process first, so that it starts no more children.
 func killTree(pid int) {
 	syscall.Kill(-pid, syscall.SIGSTOP)
-	exec.Command("pkill", "-KILL", "-P", strconv.Itoa(pid)).Run() // without pkill, they end when they see that it is gone
+	exec.Command("pkill", "-KILL", "-P", strconv.Itoa(pid)).Run() // without pkill, they end when they notice that it has ended
 	syscall.Kill(-pid, syscall.SIGKILL)
 }

@@ -55,9 +55,9 @@ func UseRedis(tb testing.TB) string {
 	return sharedRedis.address(tb)
 }
 
-// Run runs the tests and then ends the shared servers. It returns what m does.
-// Tests that use servers wait most of the time, so Run lets at least four of
-// them run at once, unless -parallel says otherwise.
+// Run runs the tests and then ends the shared servers. It returns the result of m.Run.
+// Tests that use servers mostly wait, so Run lets at least four of them run at once,
+// unless -parallel is set.
 func Run(m interface{ Run() int }) int {
 	allowParallel()
 	defer func() {
@@ -68,7 +68,8 @@ func Run(m interface{ Run() int }) int {
 	return m.Run()
 }
 
-// minParallel is how many tests run at once on a machine of fewer processors.
+// minParallel is the minimum number of tests that run at once, even on a machine with
+// fewer processors.
 const minParallel = 4
 
 func allowParallel() {
@@ -90,11 +91,11 @@ var (
 	sharedRedis      = &shared{engine: redis}
 )
 
-// shared is a server that starts when it is first asked for.
+// A shared server starts when it is first used.
 type shared struct {
 	engine *engine
 	once   sync.Once
-	server *Server // nil for one that the environment names
+	server *Server // nil if the environment names the server
 	dsn    string
 	err    error
 }
@@ -122,15 +123,15 @@ func (s *shared) open() (err error) {
 	return nil
 }
 
-// end also keeps a server from being started later.
+// end ends the server. It also prevents a later start.
 func (s *shared) end() {
-	s.once.Do(func() { s.err = errors.New("testkit: the tests are over") })
+	s.once.Do(func() { s.err = errors.New("testkit: the tests have ended") })
 	if s.server != nil {
 		s.server.remove()
 	}
 }
 
-// skip says in one line what is missing.
+// skip skips the test, or fails it if servers are required. why says what is missing.
 func skip(tb testing.TB, why string) {
 	tb.Helper()
 	if os.Getenv("KEYHATCH_REQUIRE_SERVERS") != "" {

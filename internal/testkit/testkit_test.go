@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// servers are all kinds.
+// servers has one entry for each kind of server.
 var servers = []struct {
 	shared func(testing.TB) string
 	start  func(testing.TB, ...string) *Server
@@ -24,7 +24,7 @@ var servers = []struct {
 
 func TestMain(m *testing.M) { os.Exit(Run(m)) }
 
-func TestServerSurvivesItsOwnDeath(t *testing.T) {
+func TestKilledServerStartsAgain(t *testing.T) {
 	for _, c := range servers {
 		t.Run(c.engine.name, func(t *testing.T) {
 			t.Parallel()
@@ -35,7 +35,7 @@ func TestServerSurvivesItsOwnDeath(t *testing.T) {
 			for range 2 {
 				s.Kill()
 				if c.engine.ping(address) == nil {
-					t.Fatal("the server answers after it was killed")
+					t.Fatal("the server replies after it was killed")
 				}
 				s.Start()
 				if s.DSN() != address || c.engine.ping(address) != nil {
@@ -80,7 +80,7 @@ func TestServerThatDoesNotStartIsReported(t *testing.T) {
 				skip(t, err.Error())
 			}
 			if err == nil || !strings.Contains(err.Error(), "nosuchsetting") {
-				t.Errorf("got %v, want what the server says of it", err)
+				t.Errorf("got %v, want an error with the server's log", err)
 			}
 			if took := time.Since(began); took > patience {
 				t.Errorf("that took %v: the server had ended long before", took)
@@ -89,8 +89,8 @@ func TestServerThatDoesNotStartIsReported(t *testing.T) {
 	}
 }
 
-// Without the programs a test is skipped, with a line that says what to do, and
-// fails where servers are required.
+// If a program is missing, a test is skipped with a message that says what to do. It
+// fails if servers are required.
 func TestMissingServer(t *testing.T) {
 	absent := &engine{name: "Absent", variable: "KEYHATCH_ABSENT", packages: "absent-server", programs: []string{"no-such-program"}}
 	for required, want := range map[string]string{"": "skip", "1": "fatal"} {
@@ -109,7 +109,7 @@ func TestMissingServer(t *testing.T) {
 	}
 }
 
-// A recorder notes how a test ends.
+// A recorder records how a test ends.
 type recorder struct {
 	testing.TB
 	end, text string

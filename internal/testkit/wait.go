@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Await waits until done returns true. It fails the test after a minute, so that only a
-// fault, and never a busy machine, ends it.
+// Await waits until done returns true. It fails the test after a minute, which is longer
+// than a busy machine needs.
 func Await(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("waited a minute in vain until %s", what)
+			tb.Fatalf("waited a minute, but it did not happen that %s", what)
 		}
 	}
 }

@@ -24,10 +24,10 @@ func BenchmarkLookup(b *testing.B) {
 		url := serve(b, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		client := &http.Client{Transport: &http.Transport{}}
 		defer client.CloseIdleConnections()
-		question := []byte(`{"digest":"` + hexDigest("a") + `"}`)
+		request := []byte(`{"digest":"` + hexDigest("a") + `"}`)
 		b.ReportAllocs()
 		for b.Loop() {
-			resp, err := client.Post(url, contentType, bytes.NewReader(question))
+			resp, err := client.Post(url, contentType, bytes.NewReader(request))
 			if err != nil {
 				b.Fatal(err)
 			}

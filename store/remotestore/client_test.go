@@ -193,7 +193,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 // The environment's proxy would see the secret if the scheme is http.
-func TestProxyOfTheEnvironmentIsNotAsked(t *testing.T) {
+func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	var asked atomic.Int64
 	proxy := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
@@ -210,9 +210,9 @@ func TestProxyOfTheEnvironmentIsNotAsked(t *testing.T) {
 
 // R-04: a call never takes longer than its timeout, whether the server is slow,
 // stops or sends without end, and leaves no goroutine behind.
-func TestSlowAndEndlessAnswers(t *testing.T) {
+func TestSlowAndEndlessResponses(t *testing.T) {
 	over := make(chan struct{}) // stops the servers after all calls have returned
-	answer := func(status int, kind string) func(http.ResponseWriter) *http.ResponseController {
+	response := func(status int, kind string) func(http.ResponseWriter) *http.ResponseController {
 		return func(w http.ResponseWriter) *http.ResponseController {
 			w.Header().Set("Content-Type", kind)
 			w.WriteHeader(status)
@@ -228,29 +228,29 @@ func TestSlowAndEndlessAnswers(t *testing.T) {
 		}
 	}
 	servers := map[string]http.HandlerFunc{
-		"no answer": func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); wait(r) },
+		"no response": func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); wait(r) },
 		"a header alone": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
-			answer(200, contentType)(w)
+			response(200, contentType)(w)
 			wait(r)
 		},
-		"half an answer": func(w http.ResponseWriter, r *http.Request) {
+		"half a response": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
-			c := answer(200, contentType)(w)
+			c := response(200, contentType)(w)
 			io.WriteString(w, `{"record":{"id":"a"`)
 			c.Flush()
 			wait(r)
 		},
 		"a code and no end": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
-			c := answer(404, contentType)(w)
+			c := response(404, contentType)(w)
 			io.WriteString(w, `{"code":"not_found"}`)
 			c.Flush()
 			wait(r)
 		},
 		"a body without end": func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
-			answer(200, contentType)(w)
+			response(200, contentType)(w)
 			for r.Context().Err() == nil {
 				if _, err := w.Write(bytes.Repeat([]byte(" "), 64<<10)); err != nil {
 					return
@@ -258,7 +258,7 @@ func TestSlowAndEndlessAnswers(t *testing.T) {
 			}
 		},
 		"a page without end": func(w http.ResponseWriter, r *http.Request) {
-			answer(200, "text/html")(w)
+			response(200, "text/html")(w)
 			for r.Context().Err() == nil {
 				if _, err := w.Write(bytes.Repeat([]byte(" "), 64<<10)); err != nil {
 					return
@@ -267,7 +267,7 @@ func TestSlowAndEndlessAnswers(t *testing.T) {
 		},
 		"a length that is not kept": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100000000000")
-			answer(200, contentType)(w)
+			response(200, contentType)(w)
 			wait(r)
 		},
 	}
@@ -306,7 +306,7 @@ func settled(t *testing.T, before int) {
 
 // A response that is too long is refused at once. It is neither read until the
 // timeout nor kept in memory.
-func TestBoundsOfAnswers(t *testing.T) {
+func TestResponsesAreBounded(t *testing.T) {
 	t.Parallel()
 	const much = 64 << 20
 	var written atomic.Int64
@@ -411,7 +411,7 @@ func TestWritesAreNotRepeated(t *testing.T) {
 
 // JSON would change a text that is not UTF-8, perhaps to another owner's name. A
 // time outside the years 1 to 9999 would be lost.
-func TestWhatJSONCannotHoldIsNotSent(t *testing.T) {
+func TestInvalidTextsAndTimesAreNotSent(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the client sent a request") })), nil)
 	const bad = "o\xff"

@@ -38,9 +38,9 @@
 //
 // # Errors
 //
-// The sentinels of package store are returned as they are, [store.ErrBusy] included.
-// Every other error is an outage; its text says whether a write may have happened. A write is never
-// repeated once the service may have acted on it. A read is repeated if the service
+// The sentinels of package store are returned as they are, including [store.ErrBusy].
+// Every other error is an outage; its text says whether a write may have happened. A
+// write is never repeated if the service may have executed it. A read is repeated if the service
 // closed an idle connection at that moment. The text of the store's own error is
 // not sent to clients; it goes to [HandlerOptions.Logger].
 //

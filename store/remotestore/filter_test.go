@@ -15,10 +15,10 @@ import (
 	"github.com/keyhatch/keyhatch/store/remotestore"
 )
 
-var parts = []store.Filter{store.FilterCurrent, store.FilterEnded}
+var filters = []store.Filter{store.FilterCurrent, store.FilterEnded}
 
-// halved returns a store with two records: a is active, b is revoked.
-func halved(t testing.TB) *memstore.Store {
+// newMixedStore returns a store with two records: a is active, b is revoked.
+func newMixedStore(t testing.TB) *memstore.Store {
 	t.Helper()
 	st := populated(t)
 	if _, _, err := st.Revoke(context.Background(), "o", "b", begin, "gone"); err != nil {
@@ -27,23 +27,23 @@ func halved(t testing.TB) *memstore.Store {
 	return st
 }
 
-// asked returns the request that a Store sends for a query, and its result.
-func asked(t *testing.T, h http.Handler, q store.Query) (question string, page store.Page, err error) {
+// sendQuery returns the request that a Store sends for a query, and its result.
+func sendQuery(t *testing.T, h http.Handler, q store.Query) (request string, page store.Page, err error) {
 	t.Helper()
 	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		question = string(b)
+		request = string(b)
 		r.Body = io.NopCloser(bytes.NewReader(b))
 		h.ServeHTTP(w, r)
 	})), nil)
 	page, err = s.List(t.Context(), q)
-	return question, page, err
+	return request, page, err
 }
 
-// A request for all records has the form that services without parts accept.
-func TestPartsOnTheWire(t *testing.T) {
+// A request for all records has the form that services without filters accept.
+func TestFilteredRequests(t *testing.T) {
 	t.Parallel()
-	h := newHandler(t, halved(t), nil)
+	h := newHandler(t, newMixedStore(t), nil)
 	for _, c := range []struct {
 		q    store.Query
 		want string
@@ -54,19 +54,19 @@ func TestPartsOnTheWire(t *testing.T) {
 		{store.Query{Owner: "o", Filter: store.FilterCurrent, At: begin}, `{"owner":"o","limit":0,"filter":"current","at":1772368215123456}`, "a"},
 		{store.Query{Owner: "o", Filter: store.FilterEnded, At: begin.Add(999), Limit: 7}, `{"owner":"o","limit":7,"filter":"ended","at":1772368215123456}`, "b"},
 	} {
-		question, page, err := asked(t, h, c.q)
+		request, page, err := sendQuery(t, h, c.q)
 		var ids []string
 		for _, r := range page.Records {
 			ids = append(ids, r.ID)
 		}
-		if got := strings.Join(ids, " "); question != c.want || got != c.ids || err != nil {
-			t.Errorf("%+v: got request %s, records %q, error %v, want %s, %q", c.q, question, got, err, c.want, c.ids)
+		if got := strings.Join(ids, " "); request != c.want || got != c.ids || err != nil {
+			t.Errorf("%+v: got request %s, records %q, error %v, want %s, %q", c.q, request, got, err, c.want, c.ids)
 		}
 	}
 }
 
-// olderQuestion is a list request of services that do not know parts.
-type olderQuestion struct {
+// olderRequest is a list request of services that do not know filters.
+type olderRequest struct {
 	Owner string `json:"owner"`
 	After *struct {
 		CreatedAt int64  `json:"created_at"`
@@ -75,51 +75,51 @@ type olderQuestion struct {
 	Limit int `json:"limit"`
 }
 
-// A service that does not know parts returns 400 for a request with one, as for any
+// A service that does not know filters returns 400 for a request with one, as for any
 // unknown field. If a service ignores unknown fields, which no version of this
 // package does, the client detects it.
-func TestServiceThatKnowsNoParts(t *testing.T) {
+func TestServiceWithoutFilters(t *testing.T) {
 	t.Parallel()
-	h := newHandler(t, halved(t), nil)
-	for name, kind := range map[string]bool{"strict": false, "kind": true} {
+	h := newHandler(t, newMixedStore(t), nil)
+	for name, lenient := range map[string]bool{"strict": false, "lenient": true} {
 		older := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			question, _ := io.ReadAll(r.Body)
-			var q olderQuestion
-			err := json.Unmarshal(question, &q)
+			request, _ := io.ReadAll(r.Body)
+			var q olderRequest
+			err := json.Unmarshal(request, &q)
 			again, _ := json.Marshal(q)
-			if err != nil || !kind && !bytes.Equal(again, question) {
+			if err != nil || !lenient && !bytes.Equal(again, request) {
 				w.WriteHeader(http.StatusBadRequest)
 				return
 			}
 			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(again)), int64(len(again))
 			h.ServeHTTP(w, r)
 		})
-		for _, part := range parts {
-			_, page, err := asked(t, older, store.Query{Owner: "o", Filter: part, At: begin})
+		for _, filter := range filters {
+			_, page, err := sendQuery(t, older, store.Query{Owner: "o", Filter: filter, At: begin})
 			outage(t, page.Records, err)
 			if !page.Next.IsZero() {
 				t.Errorf("%s: got the cursor %v with the error, want none", name, page.Next)
 			}
 		}
 		after := store.Cursor{CreatedAt: begin.Add(time.Hour), ID: "z"}
-		if _, page, err := asked(t, older, store.Query{Owner: "o", After: after}); len(page.Records) != 2 || err != nil {
+		if _, page, err := sendQuery(t, older, store.Query{Owner: "o", After: after}); len(page.Records) != 2 || err != nil {
 			t.Errorf("%s: list of all records: got %+v, %v, want two records", name, page, err)
 		}
 	}
 }
 
-// R-12: a record of another part is refused, and an invalid query is not sent.
-func TestForgedParts(t *testing.T) {
+// R-12: a record that does not match the filter is refused, and an invalid query is not sent.
+func TestForgedFilteredLists(t *testing.T) {
 	t.Parallel()
-	live, over := fresh("o", "a"), fresh("o", "b")
-	over.ExpiresAt = begin
-	for _, part := range parts {
-		for _, records := range [][]store.Record{{live}, {over}} {
-			h := newHandler(t, &answerStore{page: store.Page{Records: records}}, nil)
-			_, page, err := asked(t, h, store.Query{Owner: "o", Filter: part, At: begin})
-			if good := (records[0].ID == "a") == (part == store.FilterCurrent); good {
+	current, ended := fresh("o", "a"), fresh("o", "b")
+	ended.ExpiresAt = begin
+	for _, filter := range filters {
+		for _, records := range [][]store.Record{{current}, {ended}} {
+			h := newHandler(t, &fixedStore{page: store.Page{Records: records}}, nil)
+			_, page, err := sendQuery(t, h, store.Query{Owner: "o", Filter: filter, At: begin})
+			if good := (records[0].ID == "a") == (filter == store.FilterCurrent); good {
 				if err != nil || len(page.Records) != 1 {
-					t.Errorf("part %q, response with %s: got %+v, %v", part, records[0].ID, page, err)
+					t.Errorf("filter %q, response with %s: got %+v, %v", filter, records[0].ID, page, err)
 				}
 				continue
 			}

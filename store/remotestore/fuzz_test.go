@@ -18,43 +18,43 @@ import (
 	"github.com/keyhatch/keyhatch/store/remotestore"
 )
 
-// A transport answers without a network.
+// A transport returns responses without a network.
 type transport func(*http.Request) *http.Response
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
 // recorded returns the requests and successful responses of all verbs.
-func recorded(f *testing.F) (questions, answers [][]byte) {
+func recorded(f *testing.F) (requests, responses [][]byte) {
 	for _, v := range verbs {
 		h := newHandler(f, populated(f), nil)
 		s := newStore(f, "http://localhost", &remotestore.Options{Transport: transport(func(r *http.Request) *http.Response {
-			question, _ := io.ReadAll(r.Body)
-			r.Body = io.NopCloser(bytes.NewReader(question))
+			request, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(request))
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
-			questions, answers = append(questions, question), append(answers, bytes.Clone(w.Body.Bytes()))
+			requests, responses = append(requests, request), append(responses, bytes.Clone(w.Body.Bytes()))
 			return w.Result()
 		})})
 		if _, err := v.call(context.Background(), s); err != nil {
 			f.Fatalf("%s: %v", v.name, err)
 		}
 	}
-	if len(questions) != len(verbs) {
-		f.Fatalf("got %d seeds, want one for each of %d verbs", len(questions), len(verbs))
+	if len(requests) != len(verbs) {
+		f.Fatalf("got %d seeds, want one for each of %d verbs", len(requests), len(verbs))
 	}
-	return questions, answers
+	return requests, responses
 }
 
 // R-12: for any response, a call returns a valid result, a sentinel whose exact
 // code was sent, or an outage.
-func FuzzAnswer(f *testing.F) {
-	_, answers := recorded(f)
-	for i, a := range answers {
+func FuzzResponse(f *testing.F) {
+	_, responses := recorded(f)
+	for i, a := range responses {
 		f.Add(uint8(i), uint16(200), a)
 		for _, p := range allPoisons() {
-			spoilt := &answer{200, http.Header{}, bytes.Clone(a)}
-			if p.spoil(verbs[i].name, spoilt) && len(spoilt.body) < 10_000 {
-				f.Add(uint8(i), uint16(spoilt.status), spoilt.body)
+			poisoned := &response{200, http.Header{}, bytes.Clone(a)}
+			if p.spoil(verbs[i].name, poisoned) && len(poisoned.body) < 10_000 {
+				f.Add(uint8(i), uint16(poisoned.status), poisoned.body)
 			}
 		}
 		for _, c := range codes {
@@ -72,13 +72,13 @@ func FuzzAnswer(f *testing.F) {
 		got, err := v.call(t.Context(), s)
 		switch {
 		case isSentinel(err):
-			var told map[string]string
-			if e := json.Unmarshal(body, &told); e != nil || len(told) != 1 || !known(v, err) {
-				t.Errorf("%s: %d %q is taken for %v", v.name, status, body, err)
+			var sent map[string]string
+			if e := json.Unmarshal(body, &sent); e != nil || len(sent) != 1 || !known(v, err) {
+				t.Errorf("%s: %d %q was treated as %v", v.name, status, body, err)
 			}
 			for _, c := range codes {
-				if c.err == err && (c.status != int(status) || c.text != told["code"]) {
-					t.Errorf("%s: %d %q is taken for %v", v.name, status, body, err)
+				if c.err == err && (c.status != int(status) || c.text != sent["code"]) {
+					t.Errorf("%s: %d %q was treated as %v", v.name, status, body, err)
 				}
 			}
 		case err != nil:
@@ -119,25 +119,25 @@ func belongs(t *testing.T, v verb, r store.Record) {
 	}
 }
 
-// A recordingStore keeps what the handler asked last.
+// A recordingStore records the last call of the handler.
 type recordingStore struct {
 	store.Store
-	asked string
+	called string
 }
 
 func (s *recordingStore) Insert(ctx context.Context, r store.Record, limit int) error {
-	s.asked = "insert"
+	s.called = "insert"
 	if r.ID == "" || r.Owner == "" || r.Digest.IsZero() || r.CreatedAt.IsZero() {
-		s.asked = "insert an invalid record"
+		s.called = "insert an invalid record"
 	}
 	return s.Store.Insert(ctx, r, limit)
 }
 
 func (s *recordingStore) Touch(ctx context.Context, uses []store.Use) error {
-	s.asked = "touch"
+	s.called = "touch"
 	for i := range uses {
 		if i > 0 && bytes.Compare(uses[i-1].Digest[:], uses[i].Digest[:]) >= 0 {
-			s.asked = "touch unsorted uses"
+			s.called = "touch unsorted uses"
 		}
 	}
 	return s.Store.Touch(ctx, uses)
@@ -145,9 +145,9 @@ func (s *recordingStore) Touch(ctx context.Context, uses []store.Use) error {
 
 // For any request body, the handler returns a documented status, and calls the
 // store with valid arguments only.
-func FuzzQuestion(f *testing.F) {
-	questions, _ := recorded(f)
-	for i, q := range questions {
+func FuzzRequest(f *testing.F) {
+	requests, _ := recorded(f)
+	for i, q := range requests {
 		f.Add(uint8(i), q)
 		f.Add(uint8(i), bytes.ToUpper(q))
 		f.Add(uint8(i), q[:len(q)/2])
@@ -157,29 +157,29 @@ func FuzzQuestion(f *testing.F) {
 		f.Add(uint8(i), bytes.ReplaceAll(q, []byte(`"o"`), []byte(`null`)))
 		f.Add(uint8(i), bytes.ReplaceAll(q, []byte(`"o"`), []byte("\"\xff\"")))
 	}
-	f.Fuzz(func(t *testing.T, n uint8, question []byte) {
+	f.Fuzz(func(t *testing.T, n uint8, request []byte) {
 		v := verbs[int(n)%len(verbs)]
 		st := &recordingStore{Store: populated(t)}
 		h := newHandler(t, st, nil)
-		r := httptest.NewRequest("POST", "/v1/"+v.name, bytes.NewReader(question))
+		r := httptest.NewRequest("POST", "/v1/"+v.name, bytes.NewReader(request))
 		r.Header = http.Header{"Authorization": {bearer(secret)}, "Content-Type": {contentType}}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		switch w.Code {
 		case 200, 404, 409:
 			var again, asked any
-			if json.Unmarshal(question, &asked) != nil || !utf8.Valid(question) || strings.Contains(st.asked, " ") {
-				t.Errorf("%s: %q: got status %d, and the store was asked to %s", v.name, question, w.Code, st.asked)
+			if json.Unmarshal(request, &asked) != nil || !utf8.Valid(request) || strings.Contains(st.called, " ") {
+				t.Errorf("%s: %q: got status %d, and the call of the store was: %s", v.name, request, w.Code, st.called)
 			}
 			if w.Header().Get("Content-Type") != contentType || json.Unmarshal(w.Body.Bytes(), &again) != nil {
-				t.Errorf("%s: %q: got response %q", v.name, question, w.Body)
+				t.Errorf("%s: %q: got response %q", v.name, request, w.Body)
 			}
 		case 400, 413:
-			if w.Body.Len() > 0 || st.asked != "" || !reflect.DeepEqual(contents(t, st), contents(t, populated(t))) {
-				t.Errorf("%s: %q was refused, but the store was asked to %s", v.name, question, st.asked)
+			if w.Body.Len() > 0 || st.called != "" || !reflect.DeepEqual(contents(t, st), contents(t, populated(t))) {
+				t.Errorf("%s: %q was refused, but the call of the store was: %s", v.name, request, st.called)
 			}
 		default:
-			t.Errorf("%s: %q: got status %d", v.name, question, w.Code)
+			t.Errorf("%s: %q: got status %d", v.name, request, w.Code)
 		}
 	})
 }
@@ -201,7 +201,7 @@ func TestFuzzSeedsHaveTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, folder := range folders {
-		if folder.Name() != "FuzzAnswer" && folder.Name() != "FuzzQuestion" {
+		if folder.Name() != "FuzzResponse" && folder.Name() != "FuzzRequest" {
 			t.Errorf("testdata/fuzz/%s has seeds for no target", folder.Name())
 		}
 	}

@@ -46,7 +46,7 @@ func Handler(st store.Store, secret []byte, opts *HandlerOptions) (http.Handler,
 	return h, nil
 }
 
-// HandlerOptions adjust a [Handler].
+// HandlerOptions configure a [Handler].
 type HandlerOptions struct {
 	// OlderSecrets are accepted in addition to the current secret, so that it can
 	// be replaced without downtime: give the service the new secret with the old

@@ -62,7 +62,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 
 // H-01, H-04: without the secret, the handler neither calls the store nor reads the
 // body.
-func TestHandlerAsksForTheSecretFirst(t *testing.T) {
+func TestHandlerChecksTheSecretFirst(t *testing.T) {
 	t.Parallel()
 	asked := &spyStore{Store: memstore.New()}
 	h := newHandler(t, asked, nil)
@@ -71,7 +71,7 @@ func TestHandlerAsksForTheSecretFirst(t *testing.T) {
 	other[len(other)-1] ^= 1
 	for name, values := range map[string][]string{
 		"none": nil, "empty": {""}, "the scheme alone": {"Bearer "}, "another secret": {bearer(other)},
-		"cut short": {good[:len(good)-1]}, "too long": {good + "A"}, "a space behind": {good + " "},
+		"cut short": {good[:len(good)-1]}, "too long": {good + "A"}, "a trailing space": {good + " "},
 		"padded": {good + "="}, "another scheme": {"Basic" + good[6:]}, "no scheme": {good[7:]},
 		"as it is": {"Bearer " + string(secret)}, "another alphabet": {"Bearer " + base64.StdEncoding.EncodeToString(secret)},
 		"twice": {good, good}, "two of which one is good": {"Bearer x", good}, "a list": {good + ", " + good},
@@ -169,7 +169,7 @@ func TestHandlerStatus(t *testing.T) {
 		name, method, path, kind, body string
 		want                           int
 	}{
-		{"a question", "POST", "/v1/lookup", contentType, lookup, 200},
+		{"a request", "POST", "/v1/lookup", contentType, lookup, 200},
 		{"spaces around", "POST", "/v1/lookup", contentType, " " + lookup + "\n", 400},
 		{"the root", "POST", "/", contentType, lookup, 404},
 		{"no version", "POST", "/lookup", contentType, lookup, 404},
@@ -189,7 +189,7 @@ func TestHandlerStatus(t *testing.T) {
 		{"null", "POST", "/v1/lookup", contentType, "null", 400},
 		{"no field", "POST", "/v1/lookup", contentType, "{}", 400},
 		{"a token", "POST", "/v1/lookup", contentType, `{"token":"key_x"}`, 400},
-		{"behind", "POST", "/v1/lookup", contentType, lookup + "x", 400},
+		{"trailing data", "POST", "/v1/lookup", contentType, lookup + "x", 400},
 		{"twice", "POST", "/v1/lookup", contentType, lookup + lookup, 400},
 		{"a short digest", "POST", "/v1/lookup", contentType, `{"digest":"ab"}`, 400},
 		{"not UTF-8", "POST", "/v1/get", contentType, "{\"owner\":\"o\xff\",\"id\":\"a\"}", 400},
@@ -204,9 +204,9 @@ func TestHandlerStatus(t *testing.T) {
 		{"a filter that is unknown", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"dead","at":1}`, 400},
 		{"a filter that is empty", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"","at":1}`, 400},
 		{"a filter that is null", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":null,"at":1}`, 400},
-		{"a filter at no time", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"ended"}`, 400},
+		{"a filter without a time", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"ended"}`, 400},
 		{"a filter at null", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"filter":"ended","at":null}`, 400},
-		{"a time without a part", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"at":1}`, 400},
+		{"a time without a filter", "POST", "/v1/list", contentType, `{"owner":"o","limit":1,"at":1}`, 400},
 		{"a filter before the limit", "POST", "/v1/list", contentType, `{"owner":"o","filter":"current","at":1,"limit":1}`, 400},
 		{"an insert of nothing", "POST", "/v1/insert", contentType, `{"limit":5}`, 400},
 		{"an insert without a limit", "POST", "/v1/insert", contentType,
@@ -215,20 +215,20 @@ func TestHandlerStatus(t *testing.T) {
 		{"an insert of zeros", "POST", "/v1/insert", contentType,
 			`{"record":{"id":"x","owner":"o","digest":"` + strings.Repeat("0", 64) + `","created_at":1},"limit":5}`, 400},
 		{"a change of the digest", "POST", "/v1/update", contentType, `{"owner":"o","id":"a","change":{"digest":"x"}}`, 400},
-		{"a revocation at no time", "POST", "/v1/revoke", contentType, `{"owner":"o","id":"a","reason":""}`, 400},
+		{"a revocation without a time", "POST", "/v1/revoke", contentType, `{"owner":"o","id":"a","reason":""}`, 400},
 		{"a revocation at null", "POST", "/v1/revoke", contentType, `{"owner":"o","id":"a","at":null,"reason":""}`, 400},
-		{"a revocation of all at no time", "POST", "/v1/revoke_all", contentType, `{"owner":"o","reason":""}`, 400},
+		{"a revocation of all without a time", "POST", "/v1/revoke_all", contentType, `{"owner":"o","reason":""}`, 400},
 		{"a rotation to nothing", "POST", "/v1/rotate", contentType, `{"owner":"o","id":"a","old_ends_at":1}`, 400},
 		{"a rotation to zeros", "POST", "/v1/rotate", contentType,
 			`{"owner":"o","id":"a","next":{"id":"n","digest":"` + strings.Repeat("0", 64) + `","hint":"","created_at":1},"old_ends_at":1}`, 400},
 		{"no uses", "POST", "/v1/touch", contentType, `{}`, 400},
 		{"uses that are null", "POST", "/v1/touch", contentType, `{"uses":null}`, 400},
-		{"a use at no time", "POST", "/v1/touch", contentType, `{"uses":[{"digest":"` + hexDigest("a") + `"}]}`, 400},
+		{"a use without a time", "POST", "/v1/touch", contentType, `{"uses":[{"digest":"` + hexDigest("a") + `"}]}`, 400},
 		{"uses out of order", "POST", "/v1/touch", contentType, uses("ff", "00"), 400},
 		{"a use twice", "POST", "/v1/touch", contentType, uses("ab", "ab"), 400},
 		{"uses in order", "POST", "/v1/touch", contentType, uses("00", "ab", "ff"), 200},
 		{"too many uses", "POST", "/v1/touch", contentType, manyUses(1001), 400},
-		{"as many uses as may be", "POST", "/v1/touch", contentType, manyUses(1000), 200},
+		{"the maximum number of uses", "POST", "/v1/touch", contentType, manyUses(1000), 200},
 	} {
 		for _, chunked := range []bool{false, true} {
 			r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
@@ -256,7 +256,7 @@ func TestHandlerStatus(t *testing.T) {
 }
 
 // A request whose Content-Length is too large is refused before its body is read.
-func TestLongQuestionIsNotRead(t *testing.T) {
+func TestLongRequestIsNotRead(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest("POST", "/v1/lookup", touchyBody{t})
 	r.ContentLength = 128<<10 + 1
@@ -283,8 +283,8 @@ func manyUses(n int) string {
 	return `{"uses":[` + strings.Join(list, ",") + `]}`
 }
 
-// An answerStore returns the given error, record and page.
-type answerStore struct {
+// A fixedStore returns the given error, record and page.
+type fixedStore struct {
 	store.Store
 	err     error
 	record  store.Record
@@ -292,7 +292,7 @@ type answerStore struct {
 	started chan struct{} // if set, calls wait until their context ends
 }
 
-func (s *answerStore) end(ctx context.Context) error {
+func (s *fixedStore) end(ctx context.Context) error {
 	if s.started != nil {
 		s.started <- struct{}{}
 		<-ctx.Done()
@@ -301,50 +301,50 @@ func (s *answerStore) end(ctx context.Context) error {
 	return s.err
 }
 
-func (s *answerStore) Insert(ctx context.Context, _ store.Record, _ int) error { return s.end(ctx) }
-func (s *answerStore) Lookup(ctx context.Context, _ store.Digest) (store.Record, error) {
+func (s *fixedStore) Insert(ctx context.Context, _ store.Record, _ int) error { return s.end(ctx) }
+func (s *fixedStore) Lookup(ctx context.Context, _ store.Digest) (store.Record, error) {
 	return s.record, s.end(ctx)
 }
-func (s *answerStore) Get(ctx context.Context, _, _ string) (store.Record, error) {
+func (s *fixedStore) Get(ctx context.Context, _, _ string) (store.Record, error) {
 	return s.record, s.end(ctx)
 }
-func (s *answerStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
+func (s *fixedStore) List(ctx context.Context, _ store.Query) (store.Page, error) {
 	return s.page, s.end(ctx)
 }
-func (s *answerStore) Count(ctx context.Context, _ string, _ time.Time) (int, error) {
+func (s *fixedStore) Count(ctx context.Context, _ string, _ time.Time) (int, error) {
 	return 7, s.end(ctx)
 }
-func (s *answerStore) Update(ctx context.Context, _, _ string, _ store.Change) (store.Record, error) {
+func (s *fixedStore) Update(ctx context.Context, _, _ string, _ store.Change) (store.Record, error) {
 	return s.record, s.end(ctx)
 }
-func (s *answerStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ string) (store.Record, bool, error) {
+func (s *fixedStore) Revoke(ctx context.Context, _, _ string, _ time.Time, _ string) (store.Record, bool, error) {
 	return s.record, true, s.end(ctx)
 }
-func (s *answerStore) RevokeAll(ctx context.Context, _ string, _ time.Time, _ string) ([]store.Record, error) {
+func (s *fixedStore) RevokeAll(ctx context.Context, _ string, _ time.Time, _ string) ([]store.Record, error) {
 	return s.page.Records, s.end(ctx)
 }
-func (s *answerStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _ time.Time, _ int) (old, now store.Record, err error) {
+func (s *fixedStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _ time.Time, _ int) (old, now store.Record, err error) {
 	return s.record, s.record, s.end(ctx)
 }
-func (s *answerStore) Touch(ctx context.Context, _ []store.Use) error { return s.end(ctx) }
+func (s *fixedStore) Touch(ctx context.Context, _ []store.Use) error { return s.end(ctx) }
 
 // M-01: the client returns each sentinel that the method may return, and tells
 // another owner's key from an unknown one. Every other error is an outage, and its
 // text stays on the server.
-func TestErrorsOnTheWay(t *testing.T) {
+func TestErrorsOverHTTP(t *testing.T) {
 	t.Parallel()
 	const words = "pq: password of keeper is wrong"
 	for _, v := range verbs {
-		for _, told := range append([]error{errors.New(words), context.Canceled}, sentinels...) {
+		for _, failure := range append([]error{errors.New(words), context.Canceled}, sentinels...) {
 			var logged bytes.Buffer
 			logger := slog.New(slog.NewTextHandler(&logged, nil))
-			st := &answerStore{err: fmt.Errorf("keeper: %w", told)}
-			var answer string
+			st := &fixedStore{err: fmt.Errorf("keeper: %w", failure)}
+			var response string
 			h := newHandler(t, st, &remotestore.HandlerOptions{Logger: logger})
 			url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				rec := httptest.NewRecorder()
 				h.ServeHTTP(rec, r)
-				answer = fmt.Sprint(rec.Code, rec.Header(), rec.Body)
+				response = fmt.Sprint(rec.Code, rec.Header(), rec.Body)
 				for name, values := range rec.Header() {
 					w.Header()[name] = values
 				}
@@ -352,16 +352,16 @@ func TestErrorsOnTheWay(t *testing.T) {
 				w.Write(rec.Body.Bytes())
 			}))
 			got, err := v.call(t.Context(), newStore(t, url, nil))
-			if known(v, told) {
-				want := told
-				if v.name == "lookup" && told != store.ErrBusy {
+			if known(v, failure) {
+				want := failure
+				if v.name == "lookup" && failure != store.ErrBusy {
 					want = store.ErrNotFound
 				}
 				if err != want {
-					t.Errorf("%s: the store returned %v, the client %v", v.name, told, err)
+					t.Errorf("%s: the store returned %v, the client %v", v.name, failure, err)
 				}
 				if logged.Len() > 0 {
-					t.Errorf("%s: %v was logged as an error: %s", v.name, told, &logged)
+					t.Errorf("%s: %v was logged as an error: %s", v.name, failure, &logged)
 				}
 				continue
 			}
@@ -369,8 +369,8 @@ func TestErrorsOnTheWay(t *testing.T) {
 			if err == nil {
 				continue
 			}
-			if !strings.HasPrefix(answer, "503 ") || strings.Contains(answer, "keeper") || strings.Contains(err.Error(), "keeper") {
-				t.Errorf("%s: the store returned %v: got response %s and error %v, want 503 without the store's text", v.name, told, answer, err)
+			if !strings.HasPrefix(response, "503 ") || strings.Contains(response, "keeper") || strings.Contains(err.Error(), "keeper") {
+				t.Errorf("%s: the store returned %v: got response %s and error %v, want 503 without the store's text", v.name, failure, response, err)
 			}
 			if !strings.Contains(logged.String(), "keeper") || !strings.Contains(logged.String(), "ERROR") || !strings.Contains(logged.String(), v.name) {
 				t.Errorf("%s: the log does not contain the store's error: %s", v.name, &logged)
@@ -393,7 +393,7 @@ func known(v verb, err error) bool {
 func TestBusyService(t *testing.T) {
 	for _, v := range verbs {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHandler(t, &answerStore{err: store.ErrBusy, started: make(chan struct{}, 1)}, nil)
+			h := newHandler(t, &fixedStore{err: store.ErrBusy, started: make(chan struct{}, 1)}, nil)
 			s := newStore(t, "http://localhost", &remotestore.Options{Transport: transport(func(r *http.Request) *http.Response {
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
@@ -427,7 +427,7 @@ func TestBrokenStores(t *testing.T) {
 		r := fresh("o", "a")
 		spoil(&r)
 		all := []store.Record{fresh("o", "b"), r}
-		h := newHandler(t, &answerStore{record: r, page: store.Page{Records: all}}, nil)
+		h := newHandler(t, &fixedStore{record: r, page: store.Page{Records: all}}, nil)
 		statuses := map[string]int{}
 		s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
@@ -460,7 +460,7 @@ func TestBrokenStores(t *testing.T) {
 // A client that disconnects cancels its call of the store.
 func TestDisconnectCancelsTheStore(t *testing.T) {
 	t.Parallel()
-	st := &answerStore{started: make(chan struct{})}
+	st := &fixedStore{started: make(chan struct{})}
 	h := newHandler(t, st, nil)
 	ended := make(chan error, 1)
 	s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -491,7 +491,7 @@ func TestSecretStaysHidden(t *testing.T) {
 	var logged bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	current := []byte("the new secret of the tests, 32 bytes")
-	h, err := remotestore.Handler(&answerStore{err: errors.New("down")}, current, &remotestore.HandlerOptions{Logger: logger})
+	h, err := remotestore.Handler(&fixedStore{err: errors.New("down")}, current, &remotestore.HandlerOptions{Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,41 +20,41 @@ import (
 
 const contentType = "application/vnd.keyhatch.store+json"
 
-// An answer is a handler's response, before or after it was poisoned.
-type answer struct {
+// A response is a handler's response, before or after it was poisoned.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// A poison corrupts an answer. It reports whether it changed it: not every answer
+// A poison corrupts a response. It reports whether it changed it: not every response
 // has the part that it changes.
 type poison struct {
 	name  string
-	spoil func(verb string, a *answer) bool
+	spoil func(verb string, a *response) bool
 }
 
-func set(status int, kind, body string) func(string, *answer) bool {
-	return func(_ string, a *answer) bool {
+func set(status int, kind, body string) func(string, *response) bool {
+	return func(_ string, a *response) bool {
 		a.status, a.body = status, []byte(body)
 		a.header.Set("Content-Type", kind)
 		return true
 	}
 }
 
-func status(n int) func(string, *answer) bool {
-	return func(_ string, a *answer) bool { a.status = n; return true }
+func status(n int) func(string, *response) bool {
+	return func(_ string, a *response) bool { a.status = n; return true }
 }
 
-func body(change func([]byte) []byte) func(string, *answer) bool {
-	return func(_ string, a *answer) bool { a.body = change(a.body); return true }
+func body(change func([]byte) []byte) func(string, *response) bool {
+	return func(_ string, a *response) bool { a.body = change(a.body); return true }
 }
 
-func header(name string, values ...string) func(string, *answer) bool {
-	return func(_ string, a *answer) bool { a.header[name] = values; return true }
+func header(name string, values ...string) func(string, *response) bool {
+	return func(_ string, a *response) bool { a.header[name] = values; return true }
 }
 
-// Poisons for every answer.
+// Poisons for every response.
 var poisons = []poison{
 	{"status 201", status(201)},
 	{"status 204", set(204, contentType, "")},
@@ -63,8 +63,8 @@ var poisons = []poison{
 	{"status 400", status(400)},
 	{"status 401", status(401)},
 	{"status 403", status(403)},
-	{"status 404 with a good answer", status(404)},
-	{"status 409 with a good answer", status(409)},
+	{"status 404 with a good response", status(404)},
+	{"status 409 with a good response", status(409)},
 	{"status 500", status(500)},
 	{"status 503", status(503)},
 	{"status 599", status(599)},
@@ -93,14 +93,14 @@ var poisons = []poison{
 	{"a code under a name in upper case", set(404, contentType, `{"Code":"not_found"}`)},
 	{"a code twice", set(404, contentType, `{"code":"not_found","code":"not_found"}`)},
 	{"a code with a message", set(404, contentType, `{"code":"not_found","message":"no"}`)},
-	{"a code with something behind", set(404, contentType, `{"code":"not_found"}{}`)},
+	{"a code with trailing data", set(404, contentType, `{"code":"not_found"}{}`)},
 	{"a code in a list", set(404, contentType, `["not_found"]`)},
 	{"no content type", header("Content-Type")},
 	{"an empty content type", header("Content-Type", "")},
 	{"two content types", header("Content-Type", contentType, contentType)},
 	{"the type of JSON", header("Content-Type", "application/json")},
 	{"a parameter of the type", header("Content-Type", contentType+"; charset=latin1")},
-	{"an encoding that is not undone", header("Content-Encoding", "gzip")},
+	{"a content encoding", header("Content-Encoding", "gzip")},
 	{"an empty body", body(func([]byte) []byte { return nil })},
 	{"null", body(func([]byte) []byte { return []byte("null") })},
 	{"a list", body(func([]byte) []byte { return []byte("[]") })},
@@ -109,17 +109,17 @@ var poisons = []poison{
 	{"deep nesting", body(func([]byte) []byte { return bytes.Repeat([]byte("["), 60_000) })},
 	{"a body cut short", body(func(b []byte) []byte { return b[:len(b)-1] })},
 	{"half a body", body(func(b []byte) []byte { return b[:len(b)/2] })},
-	{"the answer twice", body(func(b []byte) []byte { return append(b, b...) })},
+	{"the response twice", body(func(b []byte) []byte { return append(b, b...) })},
 	{"a letter behind", body(func(b []byte) []byte { return append(b, 'x') })},
 	{"a NUL behind", body(func(b []byte) []byte { return append(b, 0) })},
 	{"a byte order mark", body(func(b []byte) []byte { return append([]byte("\xef\xbb\xbf"), b...) })},
 	{"UTF-16", body(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte{'"'}, []byte{'"', 0}) })},
 	{"an unknown field", body(func(b []byte) []byte { return append([]byte(`{"more":1,`), b[1:]...) })},
-	{"a code beside the answer", body(func(b []byte) []byte { return append([]byte(`{"code":"ok",`), b[1:]...) })},
+	{"a code beside the response", body(func(b []byte) []byte { return append([]byte(`{"code":"ok",`), b[1:]...) })},
 	{"every field twice", body(func(b []byte) []byte { return slices.Concat(b[:len(b)-1], []byte(","), b[1:]) })},
 	{"names in upper case", body(upperNames)},
 	{"a name with a long s", body(func(b []byte) []byte { return append([]byte("{\"ſ\":1,"), b[1:]...) })},
-	{"a body that is too long", func(verb string, a *answer) bool {
+	{"a body that is too long", func(verb string, a *response) bool {
 		most := 6_400 << 10
 		if verb == "revoke_all" {
 			most = 64 << 20
@@ -134,7 +134,7 @@ func upperNames(b []byte) []byte {
 	return slices.Concat(b[:i+1], bytes.ToUpper(b[i+1:i+2]), b[i+2:])
 }
 
-// field returns a poison that changes one field of each record in the answer. A nil
+// field returns a poison that changes one field of each record in the response. A nil
 // value removes the field.
 func field(name string, value any) func(record map[string]any) {
 	return func(record map[string]any) {
@@ -211,7 +211,7 @@ var recordPoisons = []struct {
 	{"disabled in the year 10000", field("disabled_at", raw(year10000))},
 }
 
-// Poisons for a record in the answer to one verb. n is the index of the record.
+// Poisons for a record in the response to one verb. n is the index of the record.
 var misfits = []struct {
 	verb, name string
 	n          int
@@ -273,7 +273,7 @@ var misfits = []struct {
 	{"rotate", "new used", 1, field("last_used_at", begin.UnixMicro())},
 }
 
-// Poisons for the other parts of an answer.
+// Poisons for the other parts of a response.
 var besides = []struct {
 	verb, name string
 	spoil      func(document map[string]any)
@@ -326,8 +326,8 @@ var besides = []struct {
 
 func hexDigest(id string) string { d := digest(id); return hex.EncodeToString(d[:]) }
 
-// edit changes the JSON document of an answer.
-func edit(a *answer, change func(document map[string]any) bool) bool {
+// edit changes the JSON document of a response.
+func edit(a *response, change func(document map[string]any) bool) bool {
 	document := map[string]any{}
 	d := json.NewDecoder(bytes.NewReader(a.body))
 	d.UseNumber()
@@ -342,7 +342,7 @@ func edit(a *answer, change func(document map[string]any) bool) bool {
 }
 
 // inOrder returns an object's names in the order in which a handler writes them.
-// With another order, the client would refuse the answer for its order alone.
+// The client would refuse a response in any other order.
 func inOrder(object map[string]any) []string {
 	order := []string{"old", "now", "record", "records", "next", "changed",
 		"id", "owner", "name", "hint", "created_by", "revoke_reason", "replaced_by", "digest", "scopes", "metadata",
@@ -389,8 +389,8 @@ func marshal(v any) []byte {
 	return b.Bytes()
 }
 
-// nothing decodes an answer and encodes it again.
-func nothing(_ string, a *answer) bool {
+// nothing decodes a response and encodes it again.
+func nothing(_ string, a *response) bool {
 	return edit(a, func(map[string]any) bool { return true })
 }
 
@@ -413,7 +413,7 @@ func allPoisons() []poison {
 	all := slices.Clone(poisons)
 	for _, p := range recordPoisons {
 		for n := range 2 {
-			all = append(all, poison{fmt.Sprintf("record %d: %s", n, p.name), func(verb string, a *answer) bool {
+			all = append(all, poison{fmt.Sprintf("record %d: %s", n, p.name), func(verb string, a *response) bool {
 				if verb == "lookup" && strings.HasPrefix(p.name, "another owner") {
 					return false // the request names no owner
 				}
@@ -428,17 +428,17 @@ func allPoisons() []poison {
 		}
 	}
 	for _, p := range misfits {
-		all = append(all, poison{p.name, func(verb string, a *answer) bool {
+		all = append(all, poison{p.name, func(verb string, a *response) bool {
 			return verb == p.verb && edit(a, func(d map[string]any) bool { p.spoil(records(d)[p.n]); return true })
 		}})
 	}
 	for _, p := range besides {
-		all = append(all, poison{p.name, func(verb string, a *answer) bool {
+		all = append(all, poison{p.name, func(verb string, a *response) bool {
 			return verb == p.verb && edit(a, func(d map[string]any) bool { p.spoil(d); return true })
 		}})
 	}
 	for _, c := range codes {
-		all = append(all, poison{"the sentinel " + c.text + ", which the method never returns", func(name string, a *answer) bool {
+		all = append(all, poison{"the sentinel " + c.text + ", which the method never returns", func(name string, a *response) bool {
 			for _, v := range verbs {
 				if v.name == name && known(v, c.err) {
 					return false
@@ -451,7 +451,7 @@ func allPoisons() []poison {
 }
 
 // R-12: for any response, a call returns a valid result or an outage.
-func TestPoisonedAnswers(t *testing.T) {
+func TestPoisonedResponses(t *testing.T) {
 	t.Parallel()
 	for _, v := range verbs {
 		t.Run(v.name, func(t *testing.T) {
@@ -462,7 +462,7 @@ func TestPoisonedAnswers(t *testing.T) {
 			s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				rec := httptest.NewRecorder()
 				(*good.Load()).ServeHTTP(rec, r)
-				a := &answer{rec.Code, rec.Header(), rec.Body.Bytes()}
+				a := &response{rec.Code, rec.Header(), rec.Body.Bytes()}
 				applied.Store(now.Load().spoil(v.name, a))
 				maps.Copy(w.Header(), a.header)
 				w.WriteHeader(a.status)
@@ -533,7 +533,7 @@ func TestPoisonedRotationAtOnce(t *testing.T) {
 		s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			rec := httptest.NewRecorder()
 			h.ServeHTTP(rec, r)
-			a := &answer{rec.Code, rec.Header(), rec.Body.Bytes()}
+			a := &response{rec.Code, rec.Header(), rec.Body.Bytes()}
 			edit(a, func(d map[string]any) bool { spoil(d); return true })
 			w.Header().Set("Content-Type", contentType)
 			w.WriteHeader(a.status)

@@ -74,7 +74,7 @@ func (s *batchStore) Touch(_ context.Context, uses []store.Use) error {
 	return nil
 }
 
-func TestTouchIsCutInOrder(t *testing.T) {
+func TestTouchSendsBatchesInOrder(t *testing.T) {
 	t.Parallel()
 	var uses []store.Use
 	for i := range 2500 {

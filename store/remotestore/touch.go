@@ -36,7 +36,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 			request.Uses[i] = use{recordjson.Digest(u.Digest), recordjson.TimeOf(u.At)}
 		}
 		switch err := s.do(ctx, opTouch, request); {
-		case written && errors.Is(err, store.ErrBusy): // which would say that nothing was
+		case written && errors.Is(err, store.ErrBusy): // ErrBusy would mean that nothing was written
 			return opTouch.outage(errors.New("the service was too busy for the rest"))
 		case err != nil:
 			return err

@@ -35,7 +35,7 @@ type Opener func(ctx context.Context, address string) (store.Store, io.Closer, e
 // inherit the pipe that the writer needs.
 func Crash(t *testing.T, kills int, address func(t testing.TB) string, open Opener) {
 	t.Helper()
-	if written(t, open) {
+	if runWriter(t, open) {
 		return
 	}
 	at := address(t)
@@ -64,7 +64,7 @@ func Crash(t *testing.T, kills int, address func(t testing.TB) string, open Open
 // of write must succeed again within a minute.
 func CrashServer(t *testing.T, kills int, address func(t testing.TB) string, open Opener, crash func() error) {
 	t.Helper()
-	if written(t, open) {
+	if runWriter(t, open) {
 		return
 	}
 	at := address(t)
@@ -102,7 +102,7 @@ func check(t *testing.T, address string, open Opener, accounts map[string]*accou
 	}
 	for i, fault := range faults(t.Context(), s, accounts, patience) {
 		if t.Error(fault); i == 4 {
-			t.Fatal("and perhaps more")
+			t.Fatal("the remaining faults, if any, are not reported")
 		}
 	}
 	if t.Failed() {
@@ -117,14 +117,15 @@ const (
 	roundVariable   = "KEYHATCH_CRASH_ROUND"
 )
 
-// written writes to the store if this is the writing process.
-func written(t *testing.T, open Opener) bool {
+// runWriter writes to the store, and does not return, if this is the writing process. It
+// reports whether this is the process of another writer.
+func runWriter(t *testing.T, open Opener) bool {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("a process cannot be given a pipe to write to on Windows")
 	}
 	test, child := os.LookupEnv(testVariable)
-	if child && test == t.Name() { // and not the process of a test around it
+	if child && test == t.Name() { // false in a parent of the writer's test
 		t.Fatal(write(open, os.Getenv(addressVariable), os.Getenv(roundVariable), os.NewFile(3, "journal"), os.Stdin))
 	}
 	return child

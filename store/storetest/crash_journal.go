@@ -124,7 +124,7 @@ func (a *account) compare(ctx context.Context, s store.Store) (faults []string) 
 	}
 	possible := a.possible()
 	if !slices.ContainsFunc(possible, func(w world) bool { return maps.EqualFunc(w, found, same) }) {
-		faults = append(faults, fmt.Sprintf("what was acknowledged is there in full, and what was not is there in full or not at all:\nafter %+v, last one answered %v,\n got %+v\nwant one of %+v",
+		faults = append(faults, fmt.Sprintf("an acknowledged call must take effect in full, and any other call in full or not at all:\nafter %+v, the last one acknowledged: %v,\n got %+v\nwant one of %+v",
 			a.calls, !a.open, found, possible))
 	}
 	for _, c := range a.calls {

@@ -13,18 +13,19 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A fileStore keeps in a file what it holds in memory: a line for each write,
-// with the records as they now are. It is broken as its fault says.
+// A fileStore is a store in memory that also writes its records to a file: a line for
+// each write, with the changed records. It has the given fault.
 type fileStore struct {
 	*memstore.Store
 	file  *os.File
 	fault string
-	turn  chan struct{} // a mutex that lets callers in as they came
-	held  []byte        // a line that the fault "late" keeps back
-	stale bool          // the memory went with the server
+	queue chan struct{} // a mutex that admits callers in order of arrival
+	held  []byte        // a line that the fault "late" has not written yet
+	stale bool          // the server was down, so its memory is lost
 }
 
-// The server is down while this file is there, beside the store's.
+// downFile is the ending of a file beside the store's. The server is down while that
+// file exists.
 const downFile = ".down"
 
 var errDown = errors.New("server is down")
@@ -34,7 +35,7 @@ func openFileStore(file, fault string) (*fileStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &fileStore{file: f, fault: fault, turn: make(chan struct{}, 1)}
+	s := &fileStore{file: f, fault: fault, queue: make(chan struct{}, 1)}
 	return s, s.load()
 }
 
@@ -88,8 +89,8 @@ func (s *fileStore) alive() error {
 }
 
 func (s *fileStore) write(do func() ([]store.Record, error)) error {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+	s.queue <- struct{}{}
+	defer func() { <-s.queue }()
 	if err := s.alive(); err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (s *fileStore) write(do func() ([]store.Record, error)) error {
 	if err := s.save(rs); err != nil {
 		return err
 	}
-	return s.alive() // where the server went meanwhile, so did the answer
+	return s.alive() // if the server has crashed meanwhile, its reply is lost
 }
 
 func (s *fileStore) save(rs []store.Record) error {
@@ -110,7 +111,7 @@ func (s *fileStore) save(rs []store.Record) error {
 			if err := s.put(r); err != nil {
 				return err
 			}
-			time.Sleep(time.Millisecond) // widens the gap, in which a kill is to come
+			time.Sleep(time.Millisecond) // makes a kill between the two writes likely
 		}
 		rs = rs[len(rs)-1:]
 	case s.fault == "half":
@@ -197,14 +198,14 @@ func (s *fileStore) Touch(ctx context.Context, uses []store.Use) error {
 	})
 }
 
-// A listless store has lost its lists.
+// A listless store returns empty lists.
 type listless struct{ store.Store }
 
 func (listless) List(context.Context, store.Query) (store.Page, error) {
 	return store.Page{}, nil
 }
 
-// An indexless store has lost its index of digests.
+// An indexless store finds no digests.
 type indexless struct{ store.Store }
 
 func (indexless) Lookup(context.Context, store.Digest) (store.Record, error) {

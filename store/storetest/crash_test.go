@@ -42,10 +42,10 @@ func TestCrashServer(t *testing.T) {
 	})
 }
 
-const notWhole = "what was acknowledged is there in full"
+const notAtomic = "an acknowledged call must take effect in full"
 
-// P-01: a suite that passes every store proves nothing. Each broken store is
-// run by a process of its own, whose test has to fail.
+// P-01: a suite that passes every store proves nothing. Each broken store runs in a
+// separate process, whose test must fail.
 func TestCrashCatchesBrokenStores(t *testing.T) {
 	type run struct {
 		*exec.Cmd
@@ -54,12 +54,12 @@ func TestCrashCatchesBrokenStores(t *testing.T) {
 	}
 	var runs []*run
 	for _, c := range []struct{ name, test, fault, says string }{
-		{"loses its last write", "TestCrash", "late", notWhole},
-		{"writes half rows", "TestCrash", "half", notWhole},
-		{"writes several rows apart", "TestCrash", "apart", notWhole},
+		{"loses its last write", "TestCrash", "late", notAtomic},
+		{"writes half rows", "TestCrash", "half", notAtomic},
+		{"writes several rows one by one", "TestCrash", "apart", notAtomic},
 		{"fails for no reason", "TestCrash", "flaky", "no server has crashed"},
 		{"has no limit", "TestCrash", "unlimited", "which cannot be"},
-		{"loses its server's last write", "TestCrashServer", "late", notWhole},
+		{"loses its server's last write", "TestCrashServer", "late", notAtomic},
 	} {
 		r := &run{Cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+c.test+"$"), name: c.name, says: c.says}
 		r.Env = append(os.Environ(), faultVariable+"="+c.fault)
@@ -67,7 +67,7 @@ func TestCrashCatchesBrokenStores(t *testing.T) {
 		if err := r.Start(); err != nil {
 			t.Fatal(err)
 		}
-		runs = append(runs, r) // all at once: they mostly wait
+		runs = append(runs, r) // concurrently, since they mostly wait
 	}
 	for _, r := range runs {
 		var exit *exec.ExitError
@@ -77,11 +77,11 @@ func TestCrashCatchesBrokenStores(t *testing.T) {
 	}
 }
 
-// A test around the one meant must not write in its place.
-func TestCrashWritesForItsOwnTestAlone(t *testing.T) {
+// Crash must not run the writer of another test.
+func TestCrashWritesOnlyForItsOwnTest(t *testing.T) {
 	t.Setenv(testVariable, "TestOther")
 	Crash(t, 1, func(testing.TB) string {
-		t.Error("the address is made in the writing process")
+		t.Error("the writing process must not create an address")
 		return ""
 	}, nil)
 }
@@ -94,7 +94,7 @@ func hasBegun(c call) line {
 
 func hasEnded(answer string) line { return line{Owner: "o", Answer: answer} }
 
-// What a crash can leave, and what it must not.
+// The states that a crash may leave, and states that it must not leave.
 func TestCrashFaults(t *testing.T) {
 	insert, other, third := call{Op: "insert", ID: "a"}, call{Op: "insert", ID: "b"}, call{Op: "insert", ID: "c"}
 	a, b := fresh("o", "o-a"), fresh("o", "o-b")
@@ -135,7 +135,7 @@ func TestCrashFaults(t *testing.T) {
 		{"acknowledged, there", made, found{a}, false, false},
 		{"acknowledged, not there", made, nil, false, true},
 		{"acknowledged, another one there", made, found{renamed}, false, true},
-		{"acknowledged, and one that nobody made", made, found{a, b}, false, true},
+		{"acknowledged, and one that no call made", made, found{a, b}, false, true},
 		{"failed with the server, not there", journal{hasBegun(insert), hasEnded(outage)}, nil, true, false},
 		{"failed with the server, there", journal{hasBegun(insert), hasEnded(outage)}, found{a}, true, false},
 		{"failed with the server, another one there", journal{hasBegun(insert), hasEnded(outage)}, found{renamed}, true, true},
@@ -174,13 +174,13 @@ func TestCrashFaults(t *testing.T) {
 	}
 }
 
-// A limit that is counted apart from the records is wrong after a crash.
+// After a crash, a count that the store keeps separately from the records may be wrong.
 func TestCrashFillsUpToTheLimit(t *testing.T) {
 	first := call{Op: "insert", ID: "a", Limit: 2}
 	for _, c := range []struct {
 		name  string
 		fault string
-		left  int // what the owner is found to have
+		left  int // the owner's records after the crash
 		want  bool
 	}{
 		{"one there", "", 1, false},
@@ -203,8 +203,8 @@ func TestCrashFillsUpToTheLimit(t *testing.T) {
 	}
 }
 
-// A store whose ways to a record differ after a crash has half a row.
-func TestCrashFaultsEveryWayToARecord(t *testing.T) {
+// After a crash, List, Get and Lookup must agree on each record.
+func TestCrashComparesListGetAndLookup(t *testing.T) {
 	said := journal{hasBegun(call{Op: "insert", ID: "a"}), hasEnded(succeeded)}
 	s := memstore.New()
 	insert(t, s, fresh("o", "o-a"))

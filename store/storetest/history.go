@@ -58,7 +58,7 @@ type modelKey struct {
 	predecessor, replaced *modelKey
 }
 
-func (k *modelKey) live(at time.Time) bool {
+func (k *modelKey) isCurrent(at time.Time) bool {
 	return k != nil && !k.revoked && (k.expires.IsZero() || k.expires.After(at))
 }
 
@@ -71,10 +71,10 @@ func (h *history) counted() int { return h.countedAt(h.latest) }
 
 func (h *history) countedAt(at time.Time) (n int) {
 	for _, k := range h.keys {
-		if k.live(at) {
+		if k.isCurrent(at) {
 			n++
 		}
-		if k.live(at) && k.replaced == nil && k.predecessor.live(at) {
+		if k.isCurrent(at) && k.replaced == nil && k.predecessor.isCurrent(at) {
 			n--
 		}
 	}
@@ -154,7 +154,7 @@ func (h *history) rotate(k *modelKey, at time.Time) (string, error, error) {
 	if !graced {
 		judged = at // otherwise a clock far ahead could prevent the rotation of a leaked key
 	}
-	if !k.live(judged) || k.disabled || k.replaced != nil {
+	if !k.isCurrent(judged) || k.disabled || k.replaced != nil {
 		return what, got, store.ErrConflict
 	}
 	before, kept := h.counted(), *k
@@ -199,7 +199,7 @@ func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
 	_, got := h.s.Update(h.t.Context(), h.owner, k.id, c)
 	moves := c.ExpiresAt != nil
 	past := !expires.IsZero() && !expires.After(h.latest)
-	if k.revoked || moves && (k.replaced != nil || !k.live(h.latest) || past) {
+	if k.revoked || moves && (k.replaced != nil || !k.isCurrent(h.latest) || past) {
 		return what + k.id, got, store.ErrConflict
 	}
 	if moves {
@@ -222,7 +222,7 @@ func (h *history) check() {
 	}
 	working := 0
 	for _, k := range h.keys {
-		if k.live(h.latest) && !k.disabled {
+		if k.isCurrent(h.latest) && !k.disabled {
 			working++
 		}
 	}

@@ -209,11 +209,11 @@ func raceRevokeAll(t *testing.T, s store.Store) {
 		for i := range 5 {
 			insert(t, s, fresh(owner, fmt.Sprint(owner, "-old-", i)))
 		}
-		var told atomic.Int64
+		var returned atomic.Int64
 		errs := together(24, func(i int) error {
 			if i >= 20 {
 				all, err := s.RevokeAll(t.Context(), owner, begin, "closed")
-				told.Add(int64(len(all)))
+				returned.Add(int64(len(all)))
 				return err
 			}
 			return s.Insert(t.Context(), fresh(owner, fmt.Sprint(owner, "-new-", i)), -1)
@@ -229,8 +229,8 @@ func raceRevokeAll(t *testing.T, s store.Store) {
 				revoked++
 			}
 		}
-		if revoked < 5 || revoked != told.Load() {
-			t.Errorf("each record must be returned by the one RevokeAll that revoked it: %d revoked, %d returned", revoked, told.Load())
+		if revoked < 5 || revoked != returned.Load() {
+			t.Errorf("each record must be returned by the one RevokeAll that revoked it: %d revoked, %d returned", revoked, returned.Load())
 		}
 	}
 }

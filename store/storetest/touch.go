@@ -13,7 +13,7 @@ import (
 var touchRules = []rule{
 	{"Touch only moves LastUsedAt forward", touchForward},
 	{"Touch replaces a LastUsedAt that a wrong clock set", touchWrongClock},
-	{"Touch ignores unknown and revoked records", touchPassesOver},
+	{"Touch ignores unknown and revoked records", touchIgnores},
 	{"Touch accepts batches of any size", touchMany},
 }
 
@@ -57,7 +57,7 @@ func touchWrongClock(t *testing.T, s store.Store) {
 	}
 }
 
-func touchPassesOver(t *testing.T, s store.Store) {
+func touchIgnores(t *testing.T, s store.Store) {
 	revoked, expired, disabled, good := full("o", "revoked"), fresh("o", "expired"), fresh("o", "disabled"), fresh("o", "good")
 	expired.ExpiresAt = begin.Add(-time.Hour)
 	disabled.DisabledAt = begin
