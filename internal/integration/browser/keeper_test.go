@@ -15,14 +15,17 @@ type keeper struct {
 	in     io.Closer
 }
 
-// The browser may still write files while it ends.
+// The browser may still write files while it ends, which takes long on a busy machine,
+// since it has the lowest priority.
 const keep = `
 trap '' HUP INT TERM
 read -r _
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+i=0
+while [ $i -lt 100 ]; do
 	rm -rf -- "$1"
-	sleep 0.1
+	sleep 0.5
 	[ -e "$1" ] || exit 0
+	i=$((i + 1))
 done 2>/dev/null`
 
 func newKeeper() (*keeper, error) {
