@@ -301,8 +301,8 @@ func (s *idleStore) Rotate(_ context.Context, owner, _ string, next store.Record
 // a store that returns another key of the same owner is an outage.
 func TestAnotherKeyOfTheOwner(t *testing.T) {
 	st := &swappingStore{Store: memstore.New()}
-	m := newManager(t, st, nil)
-	one, other := create(t, m, "o"), create(t, m, "o")
+	creator, m := newManager(t, st.Store, nil), newManager(t, st, nil)
+	one, other := create(t, creator, "o"), create(t, creator, "o")
 	st.id = other.Key.ID
 	if k, err := m.Get(t.Context(), "o", one.Key.ID); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("Get: got key %s, %v, want ErrUnavailable", k.ID, err)

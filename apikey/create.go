@@ -165,6 +165,7 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	if err != nil {
 		return Key{}, m.fail(ctx, r.Owner, r.ID, err)
 	}
+	m.digests.add(r)
 	return keyOf(r), nil
 }
 
@@ -265,6 +266,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	if err != nil {
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}
+	m.digests.add(done.value.made)
 	propagated := m.notPropagated(ctx, done.unpropagated) == nil
 	return Issued{Key: keyOf(done.value.made), Secret: newSecret(token), Propagated: propagated}, nil
 }

@@ -475,3 +475,30 @@ func TestEndedKeysAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Invariant 1: the row of a key was deleted, and its ID is that of another key now. Revoke
+// does not return nil before it has fenced that key.
+func TestRevokeOfAReusedID(t *testing.T) {
+	st := newRollbackStore()
+	m, other := newManager(t, st, nil), newManager(t, st, nil)
+	p := apikey.CreateParams{Owner: "o", Name: "ci", IdempotencyKey: "try-1"}
+	first, err := m.Create(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.mu.Lock()
+	st.now = memstore.New()
+	st.mu.Unlock()
+	second, err := other.Create(t.Context(), p)
+	if err != nil || second.Key.ID != first.Key.ID {
+		t.Fatalf("Create = %s, %v, want the ID %s", second.Key.ID, err, first.Key.ID)
+	}
+	wantValid(t, m, second)
+	if _, err := m.Revoke(t.Context(), "o", first.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Revoke = %v, want ErrUnavailable", err)
+	}
+	if _, err := m.Revoke(t.Context(), "o", first.Key.ID, ""); err != nil {
+		t.Errorf("second Revoke = %v, want no error", err)
+	}
+	wantRefused(t, m, second, apikey.ErrRevoked)
+}

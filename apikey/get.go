@@ -53,6 +53,7 @@ func (m *Manager) find(ctx context.Context, t *turn, owner, id string) (r store.
 	if err != nil {
 		return store.Record{}, m.fail(ctx, owner, id, err)
 	}
+	m.digests.add(r)
 	r, _ = m.ended.check(ctx, r, seen)
 	return r, nil
 }

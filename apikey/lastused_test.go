@@ -252,27 +252,36 @@ func TestUseBeforeRevocationIsKept(t *testing.T) {
 	}
 }
 
-// Invariant 5: with a slow store, Revoke of a key in use takes as long as two calls. A use
-// is recorded even while Revoke looks up the key.
+// Invariant 5: with a slow store, Revoke of a key in use takes as long as two calls, and
+// one if the process knows the key's digest and has no use of the key to record. A use is
+// recorded even while Revoke looks up the key.
 func TestRevokeOfAKeyInUse(t *testing.T) {
 	const call = 300 * time.Millisecond
 	for _, tt := range []struct {
 		name string
+		own  bool          // the process has created the key
 		use  time.Duration // after the start of Revoke
 		want time.Duration // what Revoke takes
 	}{
-		{"used before", -time.Second, 2 * call},
-		{"used during the look-up", call / 2, 3 * call},
+		{"used before", false, -time.Second, 2 * call},
+		{"used during the look-up", false, call / 2, 3 * call},
+		{"own, used before", true, -time.Second, 2 * call},
+		{"own, use recorded", true, -time.Minute, call},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newManager(t, &spyStore{Store: memstore.New(), before: func(op string) error {
+				st := memstore.New()
+				m := newManager(t, &spyStore{Store: st, before: func(op string) error {
 					if op == "Get" || op == "Touch" || op == "Revoke" {
 						time.Sleep(call)
 					}
 					return nil
 				}}, nil)
-				key, began := create(t, m, "o"), now().Add(2*time.Second)
+				creator := m
+				if !tt.own {
+					creator = newManager(t, st, nil)
+				}
+				key, began := create(t, creator, "o"), now().Add(2*time.Minute+5*time.Second)
 				go func() {
 					time.Sleep(time.Until(began.Add(tt.use)))
 					_, _ = m.Validate(t.Context(), key.Secret.Reveal())

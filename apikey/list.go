@@ -62,6 +62,9 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)) {
 			err = errForged // a current key must not be listed as ended, or an ended one as current
 		}
+		if err == nil {
+			m.digests.add(r)
+		}
 		r, _ = m.ended.check(ctx, r, seen)
 		page.Keys = append(page.Keys, keyOf(r))
 	}

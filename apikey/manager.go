@@ -99,6 +99,7 @@ type Manager struct {
 	reuses  *reuses // of revoked keys
 	ended   endedKeys
 
+	digests   digests                 // of keys that were listed or read lately
 	undeleted undeletedOwners         // by RevokeAll
 	noPlan    entitlement.Entitlement // of every owner in a service without plans
 

@@ -21,10 +21,16 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 		return Key{}, err
 	}
 	at := now()
-	done, err := write(ctx, m, m.revocations, owner, id, func(ctx context.Context, before store.Record) (revocation, error) {
+	done, err := write(ctx, m, m.revocations, owner, id, m.digests.find(owner, id), func(ctx context.Context, before store.Record) (revocation, error) {
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
+		}
+		if err == nil && r.Digest != before.Digest {
+			// The row was deleted, and its ID is that of another key now. The next call
+			// looks up the key that must be fenced.
+			m.digests.remove(owner, id)
+			err = errForged
 		}
 		if err == nil {
 			m.ended.remember(before.Digest, r)

@@ -70,7 +70,7 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 	if disables(change) {
 		l = m.revocations
 	}
-	done, err := write(ctx, m, l, owner, id, func(ctx context.Context, before store.Record) (store.Record, error) {
+	done, err := write(ctx, m, l, owner, id, store.Digest{}, func(ctx context.Context, before store.Record) (store.Record, error) {
 		if !before.RevokedAt.IsZero() {
 			return before, store.ErrConflict // also if the store has lost the revocation
 		}

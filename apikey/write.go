@@ -13,9 +13,9 @@ func (m *Manager) enter(ctx context.Context, l *lane, owner string) (*turn, erro
 	return l.enter(ctx, owner, m.opts.CallTimeout)
 }
 
-// write changes one key and reports that, as change does. It looks the key up first,
-// since the fence needs its digest. The digest of an ID never changes.
-func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on func(context.Context, store.Record) (T, error),
+// write changes one key and reports that, as change does. Unless the digest is given, it
+// looks the key up first, since the fence needs the digest.
+func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, digest store.Digest, on func(context.Context, store.Record) (T, error),
 	report func(context.Context, T)) (done changed[T], err error) {
 	if err := checkNamed(owner, id); err != nil {
 		return done, err
@@ -25,20 +25,21 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, on
 		return done, err
 	}
 	defer t.leave()
-	// The owner's uses are written while the key is looked up. Only those that arrive
-	// meanwhile delay the revocation.
-	var flush sync.WaitGroup
-	flushed := false
-	if l == m.revocations {
-		flush.Go(func() { flushed = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
-	}
-	before, err := m.find(ctx, t, owner, id)
-	if err != nil {
-		flush.Wait()
-		return done, err
+	before, flush := store.Record{Digest: digest}, l == m.revocations
+	var flushing sync.WaitGroup
+	if digest.IsZero() {
+		// The owner's uses are written while the key is looked up. Only those that arrive
+		// meanwhile delay the revocation.
+		if flush {
+			flushing.Go(func() { flush = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
+		}
+		if before, err = m.find(ctx, t, owner, id); err != nil {
+			flushing.Wait()
+			return done, err
+		}
 	}
 	do := func(ctx context.Context) (T, error) {
-		if flush.Wait(); flushed {
+		if flushing.Wait(); flush {
 			m.uses.flushKey(ctx, before.Digest)
 		}
 		return on(ctx, before)

@@ -1,0 +1,37 @@
+package apikey
+
+import (
+	"sync"
+
+	"github.com/keyhatch/keyhatch/store"
+)
+
+// digests remembers the digests of keys that this process has created, listed or read
+// lately. A revocation needs the digest for its fence, and these keys need no look-up for
+// it. The digest of a key never changes.
+type digests struct {
+	mu   sync.Mutex
+	keys recent[namedKey, store.Digest]
+}
+
+type namedKey struct{ owner, id string }
+
+func (d *digests) add(r store.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keys.set(namedKey{r.Owner, r.ID}, r.Digest)
+}
+
+// find returns the zero Digest if the key's digest is not known.
+func (d *digests) find(owner, id string) store.Digest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	digest, _ := d.keys.get(namedKey{owner, id})
+	return digest
+}
+
+func (d *digests) remove(owner, id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keys.remove(namedKey{owner, id})
+}
