@@ -453,7 +453,7 @@ func TestPutOff(t *testing.T) {
 		name          string
 		before, after func(c *cache.Cache[int64]) // the load that fails
 		later         time.Duration
-		putOff        bool
+		postpone      bool
 	}{
 		{"nothing happened", nothing, nothing, 0, true},
 		{"written since", nothing, func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }, 0, false},
@@ -488,8 +488,8 @@ func TestPutOff(t *testing.T) {
 				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
 					t.Fatalf("Load after that: %d, %v", v, err)
 				}
-				if putOff := l.calls.Load() == before; putOff != tt.putOff {
-					t.Errorf("served without a load: %t, want %t", putOff, tt.putOff)
+				if postpone := l.calls.Load() == before; postpone != tt.postpone {
+					t.Errorf("served without a load: %t, want %t", postpone, tt.postpone)
 				}
 			})
 		})

@@ -1,5 +1,5 @@
-// Package cache keeps facts in memory and never serves one that has since been
-// changed through it.
+// Package cache keeps values in memory, and never serves one that was changed through the
+// cache after it was loaded.
 //
 // [Cache] is a get-or-load cache over ristretto with a fence in front. ristretto
 // alone cannot guarantee that a revoked key is never accepted again: a load that
@@ -59,11 +59,11 @@ var (
 	ErrNotFound = errors.New("cache: not found")
 )
 
-// A Key names a value. Its bytes must be as good as random, as those of a SHA-256
-// are, since they spread the keys over the parts of the cache.
+// A Key identifies a value. Its bytes must be random or a hash such as SHA-256, since they
+// spread the keys over the parts of the cache.
 type Key [32]byte
 
-// equal takes the same time wherever a and b differ.
+// equal reports whether a and b are equal, in constant time.
 func equal(a, b *Key) bool {
 	le := binary.LittleEndian
 	return (le.Uint64(a[0:])^le.Uint64(b[0:]))|(le.Uint64(a[8:])^le.Uint64(b[8:]))|
@@ -74,42 +74,40 @@ func equal(a, b *Key) bool {
 // Durations are at most [MaxDuration].
 type Options struct {
 	Size         int           // values kept in memory; default 100,000
-	TTL          time.Duration // longest life of a value; default 60 s
-	NegativeTTL  time.Duration // longest life of an ErrNotFound; default 5 s
+	TTL          time.Duration // maximum life of a value; default 60 s
+	NegativeTTL  time.Duration // maximum life of an ErrNotFound; default 5 s
 	StaleIfError time.Duration // age up to which a value is served after its TTL if its load fails or is slow; default 0: no older than TTL
-	LoadTimeout  time.Duration // bound on each load, not counting the wait for its turn; default 3 s
+	LoadTimeout  time.Duration // bounds each load, not counting the wait for its place; default 3 s
 }
 
-// MaxDuration is the longest time that Options can name, in which a sum of two
-// cannot overflow.
+// MaxDuration is the maximum of each duration in Options. The sum of two does not overflow.
 const MaxDuration = 366 * 24 * time.Hour
 
 const (
-	// maxLoads bounds the loads under way at once over all keys: single flight
-	// bounds only those of one key.
-	maxLoads     = 64
-	maxStrangers = maxLoads / 4 // of them of keys that are not known
-	maxKnown     = maxLoads - maxStrangers
-	maxRenewals  = maxLoads / 8 // of those of known keys: of values that may still be served; fewer than a usual store has connections
+	// maxLoads bounds the concurrent loads of all keys. Singleflight bounds only
+	// those of one key.
+	maxLoads    = 64
+	maxUnknown  = maxLoads / 4 // of maxLoads, for keys that are not known
+	maxKnown    = maxLoads - maxUnknown
+	maxRenewals = maxLoads / 8 // of maxKnown, for values that may still be served; fewer than a typical store has connections
 
-	// maxLate bounds the loads of values that may be served for a short while only.
+	// maxLate bounds the loads of values that may be served only for a short time.
 	maxLate = maxKnown - maxRenewals
 
-	// maxWaiting bounds the loads that wait for these places, other than those of
-	// known keys, and the callers that wait for one load that is slow.
+	// maxWaiting bounds the loads of unknown keys that wait for a place, and the
+	// callers that wait for the same slow load.
 	maxWaiting = 1024
 
-	// patience is how long a caller waits for a load if a stale value may be served.
+	// patience bounds the wait of a caller for a load if a stale value may be served.
 	patience = 50 * time.Millisecond
 )
 
-// A Cache keeps values of type V, which should be a pointer or as small as
-// one. Its methods may be called from many goroutines. Values are shared by all
-// who get them.
+// A Cache keeps values of type V, which should be a pointer or as small as one. Its
+// methods may be called from many goroutines. Callers share the values.
 type Cache[V any] struct {
 	epochs [stripes]epoch
 	groups [stripes + 1]groupEpoch // the last one is noGroup
-	gen    atomic.Uint64           // how many writes of groups have ended
+	gen    atomic.Uint64           // number of writes of groups that have ended
 	table  table[V]
 	lease  lease
 	start  time.Time // monotonic deadlines count from here
@@ -117,16 +115,16 @@ type Cache[V any] struct {
 	group  *Group      // nil unless the cache has joined one
 	shared *sharing[V] // nil unless Share was called
 
-	// Places of loads: of known keys, and of strangers, which are keys without a value
-	// in memory. Renewals take a place of their own first.
-	known, strangers, renewals, lateRenewals *guard.Places
+	// Places of loads: for known keys, and for unknown keys, which have no value in
+	// memory. A renewal first takes one of the places for renewals.
+	known, unknown, renewals, lateRenewals *guard.Places
 
 	breaker *guard.Breaker
-	slow    atomic.Int64 // loads under way for longer than patience
-	hung    atomic.Int64 // calls that go on although their LoadTimeout is over
-	served  atomic.Int64 // when the source last served a call, in nanoseconds since the start
+	slow    atomic.Int64 // loads in progress for longer than patience
+	hung    atomic.Int64 // calls in progress for longer than the LoadTimeout
+	served  atomic.Int64 // time at which the source last served a call, in nanoseconds since the start
 	flying  sync.Mutex
-	flights map[flightID]*flight[V] // that can be joined; guarded by flying
+	flights map[flightID]*flight[V] // flights that can be joined; guarded by flying
 	opts    Options
 
 	closing sync.Mutex  // serializes Close
@@ -145,7 +143,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 	c := &Cache[V]{
 		start: time.Now(), opts: opts,
 		known:        guard.NewPlaces(maxKnown, maxWaiting),
-		strangers:    guard.NewPlaces(maxStrangers, maxWaiting),
+		unknown:      guard.NewPlaces(maxUnknown, maxWaiting),
 		renewals:     guard.NewPlaces(maxRenewals, maxWaiting),
 		lateRenewals: guard.NewPlaces(maxLate, maxWaiting),
 		breaker:      guard.NewBreaker(opts.LoadTimeout / 4),
@@ -177,10 +175,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Get returns the value in memory, [ErrNotFound] if it is known that there is
-// none, or [ErrMiss], also if the value should be renewed by a Load. It does not
-// allocate and does not wait. now is time.Now(), which the caller is likely to
-// need as well.
+// Get returns the cached value, or [ErrNotFound] if the key is known to have no value. It
+// returns [ErrMiss] if the caller must call Load: there is no entry, or it is time to
+// renew it. Get does not allocate and does not wait. now must be time.Now(), which the
+// caller is likely to need as well.
 func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
 	elapsed := now.Sub(c.start)
 	e := c.find(&key, elapsed, now.UnixNano())
@@ -200,15 +198,15 @@ func (c *Cache[V]) find(key *Key, elapsed time.Duration, wall int64) *entry[V] {
 	return nil
 }
 
-// Close waits for the loads and the writes to the shared cache that are under way, and
-// ends the cache's goroutines. It may
-// be called again, also after an error, which can only be ctx's. A Get after
-// Close misses and a Load after Close still loads, without keeping anything.
+// Close waits for the loads and the writes to the shared cache that are in progress, and
+// ends the cache's goroutines. It returns an error only if ctx ends. It may be called
+// again, even after an error. After Close, Get misses, and Load loads without filling the
+// cache.
 func (c *Cache[V]) Close(ctx context.Context) error {
 	c.closing.Lock()
 	defer c.closing.Unlock()
 	if !c.closed.Swap(true) {
-		// A write that never ends: nothing is served or filled from here on.
+		// A write that never ends: no entry is served or filled any more.
 		for i := range c.epochs {
 			c.epochs[i].begin()
 		}

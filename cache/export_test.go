@@ -10,26 +10,26 @@ import (
 
 // A Message is what a test forges, or reads of what was sent.
 type Message struct {
-	Origin, Beat []byte
-	Seq, Change  uint64
-	Ago, Next    time.Duration
-	Size         uint32
-	Mark         uint64
-	All, Bye     bool
-	Keys, Groups []Key
+	Origin, Nonce []byte
+	Seq, Change   uint64
+	Ago, Next     time.Duration
+	Size          uint32
+	Mark          uint64
+	All, Leaving  bool
+	Keys, Groups  []Key
 }
 
 // Encode is what an instance would send that has this secret.
 func (m Message) Encode(key ...byte) string {
-	out := message{seq: m.Seq, change: m.Change, ago: m.Ago, next: m.Next, size: m.Size, mark: m.Mark, all: m.All, bye: m.Bye, keys: m.Keys, groups: m.Groups}
+	out := message{seq: m.Seq, change: m.Change, ago: m.Ago, next: m.Next, size: m.Size, mark: m.Mark, all: m.All, leaving: m.Leaving, keys: m.Keys, groups: m.Groups}
 	copy(out.origin[:], m.Origin)
-	copy(out.beat[:], m.Beat)
+	copy(out.nonce[:], m.Nonce)
 	return out.encode(key)
 }
 
 func DecodeMessage(text string, key ...byte) (Message, error) {
 	m, err := decode(text, key)
-	return Message{m.origin[:], m.beat[:], m.seq, m.change, m.ago, m.next, m.size, m.mark, m.all, m.bye, m.keys, m.groups}, err
+	return Message{m.origin[:], m.nonce[:], m.seq, m.change, m.ago, m.next, m.size, m.mark, m.all, m.leaving, m.keys, m.groups}, err
 }
 
 // Peers is how many other instances are known by their counts.
@@ -39,19 +39,19 @@ func (g *Group) Peers() int {
 	return len(g.peers.known)
 }
 
-// PresenceEvery is how often an instance of so many tells all that it is there.
-func PresenceEvery(size int) time.Duration { return (&peers{fleet: size}).every() }
+// HeartbeatInterval is how often an instance of so many tells all that it is there.
+func HeartbeatInterval(size int) time.Duration { return (&peers{fleet: size}).interval() }
 
 // Origin is the instance's own.
 func (g *Group) Origin() []byte { return g.origin[:] }
 
 const (
-	MaxPeers = maxPeers
-	MaxLinks = maxLinks
-	AloneTTL = aloneTTL
-	Silence  = silence
-	Lateness = lateness
-	LongGone = longGone
+	MaxPeers  = maxPeers
+	MaxLinks  = maxLinks
+	AloneTTL  = aloneTTL
+	Silence   = silence
+	Lateness  = lateness
+	GoneAfter = goneAfter
 )
 
 // Write is Change of keys by a write that knows no context.

@@ -60,7 +60,7 @@ func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 		}
 		all.Wait()
 	})
-	time.Sleep(cache.PresenceEvery(n) + 3*time.Second)
+	time.Sleep(cache.HeartbeatInterval(n) + 3*time.Second)
 	synctest.Wait()
 	return f
 }
@@ -101,7 +101,7 @@ func TestFleetTraffic(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t, n)
 			before, doubts := f.delivered.Load(), f.staleMarks()
-			span := max(20*time.Second, cache.PresenceEvery(n))
+			span := max(20*time.Second, cache.HeartbeatInterval(n))
 			time.Sleep(span)
 			perSecond := float64(f.delivered.Load()-before) / span.Seconds()
 			t.Logf("%d instances: %.0f deliveries a second", n, perSecond)
@@ -155,7 +155,7 @@ func TestFleetSilence(t *testing.T) {
 			doubts[i] = m.StaleMarks.Load()
 		}
 		f.parted.Store(true)
-		time.Sleep(cache.Lateness + cache.PresenceEvery(n) + time.Second)
+		time.Sleep(cache.Lateness + cache.HeartbeatInterval(n) + time.Second)
 		synctest.Wait()
 		for i, m := range f.members {
 			if m.StaleMarks.Load() == doubts[i] || m.Limits.Load() == 0 || !m.group.Healthy() {

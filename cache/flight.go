@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A flightID names the load of a key. The epochs are part of it, so that no
-// caller joins a load that began before the latest write.
+// A flightID identifies the load of a key. It includes the epochs, so that no caller joins
+// a load that began before the latest write.
 type flightID struct {
 	key        Key
 	epoch, gen uint64
@@ -23,15 +23,15 @@ type flight[V any] struct {
 
 	// Guarded by Cache.flying.
 	callers int
-	started time.Time // when it got its place
+	started time.Time // time at which it got its place
 
 	landed chan struct{} // closed when entry and err are set
 	entry  *entry[V]
 	err    error
 }
 
-// join returns the flight of that name, and whether the caller must fly it. leave
-// must follow, unless f is nil because too many callers wait for it.
+// join returns the flight with this ID, and whether the caller must fly it. f is nil if too
+// many callers wait for it. Otherwise the caller must call leave.
 func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads bool) {
 	c.flying.Lock()
 	defer c.flying.Unlock()
@@ -75,7 +75,7 @@ func (c *Cache[V]) land(f *flight[V], e *entry[V], err error) {
 	c.end(f)
 }
 
-// end lets nobody join the flight any more.
+// end prevents callers from joining the flight.
 func (c *Cache[V]) end(f *flight[V]) {
 	f.abandon()
 	if c.flights[f.id] == f {
@@ -83,7 +83,7 @@ func (c *Cache[V]) end(f *flight[V]) {
 	}
 }
 
-// awaitFlights waits for the flights that are under way now.
+// awaitFlights waits for the current flights.
 func (c *Cache[V]) awaitFlights(ctx context.Context) error {
 	c.flying.Lock()
 	flights := slices.Collect(maps.Values(c.flights))

@@ -78,7 +78,7 @@ func TestGroupOldMessages(t *testing.T) {
 					_ = old.group.Publish(t.Context(), keyOf(0))
 				}
 				_ = old.group.Close(t.Context())
-				time.Sleep(2 * cache.LongGone) // it is forgotten
+				time.Sleep(2 * cache.GoneAfter) // it is forgotten
 				recorded := slices.DeleteFunc(h.messages(t), func(m cache.Message) bool { return string(m.Origin) != string(old.group.Origin()) })
 				began, doubts := time.Now(), b.StaleMarks.Load()
 				for i := 0; i < len(recorded) && time.Since(began) < time.Minute; i += tt.step {
@@ -106,7 +106,7 @@ func TestGroupForgedFleet(t *testing.T) {
 				origin := keyOf(i)
 				h.send(cache.Message{Origin: origin[:16], Seq: 1, Next: 49 * 24 * time.Hour, Size: cache.MaxPeers}.Encode())
 			}
-			time.Sleep(2 * cache.LongGone)
+			time.Sleep(2 * cache.GoneAfter)
 			before := len(h.messages(t))
 			time.Sleep(time.Minute)
 			if got := len(h.messages(t)) - before; got < 55 {
@@ -137,7 +137,7 @@ var forgeries = map[string]func(last cache.Message) cache.Message{
 		m.Groups = []cache.Key{keyOf(99)}
 		return m
 	},
-	"farewell":     func(m cache.Message) cache.Message { m.Bye = true; return m },
+	"leaving":      func(m cache.Message) cache.Message { m.Leaving = true; return m },
 	"failure":      func(m cache.Message) cache.Message { m.All = true; return m },
 	"long silence": func(m cache.Message) cache.Message { m.Next = time.Hour; return m },
 	"large fleet":  func(m cache.Message) cache.Message { m.Size = 1 << 31; return m },
@@ -159,7 +159,7 @@ func TestForgeLoseRepeat(t *testing.T) {
 				}
 				for name, forge := range forgeries {
 					want := bound
-					if secret == "" && way == "forged" && name != "farewell" && name != "nothing" {
+					if secret == "" && way == "forged" && name != "leaving" && name != "nothing" {
 						want = ttl
 					}
 					t.Run(name+" "+way+", "+lost+" lost, secret: "+secret, func(t *testing.T) {
@@ -214,7 +214,7 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 		return f
 	}
 	m := forge(last)
-	if m.Bye && repeat {
+	if m.Leaving && repeat {
 		m = last // a has said no farewell
 	}
 	done := t.Context().Done()

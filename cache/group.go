@@ -12,15 +12,15 @@ import (
 
 const (
 	heartbeat = time.Second
-	silence   = 3 * time.Second  // the bus is down if no echo arrives for so long
+	silence   = 3 * time.Second  // time without an echo after which the bus is down
 	aloneTTL  = 10 * time.Second // maximum life of an entry while the bus is down
-	slowStart = 5 * time.Second  // a bus that is not up after so long is reported
+	slowStart = 5 * time.Second  // time after which a bus that has not come up is reported
 )
 
 // A Group joins the caches of one instance to those of the others over a [Bus]: an
 // entry that one instance changes with [Cache.Change] is invalidated in all.
 //
-// A Group trusts the bus only while its own echoes come back. It sends one every
+// A Group relies on the bus only while it receives its own echoes. It sends one every
 // second. Since a bus keeps the order of messages, all messages that were sent
 // before the echo have arrived when the echo does. The caches may serve entries for
 // three seconds from the time at which the echo was sent. If no echo arrives for
@@ -35,21 +35,20 @@ const (
 // stale and limits new ones to ten seconds, until the instance sends again or five
 // minutes have passed. It does the same for ten seconds after a message that is
 // not authentic, after one whose number shows that an earlier one is lost, and
-// after one of an instance beyond those that it can keep track of. So messages,
-// which may be forged or old ones repeated, mark all entries stale at most once in
-// ten seconds.
+// after one of an instance that it cannot track because there are too many. So forged
+// or repeated messages mark all entries stale at most once in ten seconds.
 //
-// If the Bus has no secret, the Group waits for no heartbeat longer than the number
-// of instances explains that it knows itself.
+// If the Bus has no secret, the Group ignores longer intervals than those that follow
+// from the number of instances that it knows itself.
 //
-// Its methods may be called from many goroutines. A nil Group is one of a single
-// instance: it has no bus to close.
+// Its methods may be called from many goroutines. A nil Group stands for a single
+// instance without a bus.
 type Group struct {
 	bus  Bus
 	opts GroupOptions
 
 	origin origin
-	key    []byte // of the messages' MACs; nil without a secret
+	key    []byte // the key of the messages' MACs; nil without a secret
 	sender sender
 
 	links     atomic.Int64  // links that have not ended
@@ -63,7 +62,7 @@ type Group struct {
 	silent  bool      // a peer is silent
 	seen    uint64    // highest mark of this instance and all others
 	ends    time.Time // end of the lease; on a new link, deadline of the first echo
-	waits   time.Time // when the Group began to wait for its first report; zero after it
+	waits   time.Time // time at which the Group was created; zero after the first report
 
 	stop    context.CancelFunc
 	closed  atomic.Bool
@@ -79,14 +78,14 @@ type member interface {
 	// invalidate invalidates the entries of these keys and groups.
 	invalidate(keys, groups []Key)
 
-	// MarkStale says that changes may have been missed.
+	// MarkStale must be called if changes may have been missed.
 	MarkStale()
 
-	// extendLease says that every change arrives until the given time. Entries
+	// extendLease promises that every change arrives until the given time. Entries
 	// loaded from now on expire after ttl, unless that is 0.
 	extendLease(until time.Time, ttl time.Duration)
 
-	// disconnect says that changes do not arrive until the lease is extended.
+	// disconnect must be called if changes do not arrive until the lease is extended.
 	// Entries loaded from now on expire after ttl.
 	disconnect(ttl time.Duration)
 }
@@ -179,14 +178,14 @@ func (g *Group) Close(ctx context.Context) error {
 	}
 }
 
-// heard is called for each message that arrives over a link.
-func (g *Group) heard(l *link, text string) {
+// receive is called for each message that arrives over a link.
+func (g *Group) receive(l *link, text string) {
 	m, err := decode(text, g.key)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.link != l:
-		// The link was given up, or is not ready.
+		// The link has ended or is not ready.
 	case err != nil:
 		g.missed(time.Now())
 	case m.origin == g.origin:
@@ -196,17 +195,17 @@ func (g *Group) heard(l *link, text string) {
 	}
 }
 
-// echo handles an own message that came back. The time at which it was sent comes
-// from this instance, since the message may be forged.
+// echo handles a message of this instance that the bus has returned. This instance knows
+// the time at which it was sent: the message may be forged.
 func (g *Group) echo(m message) {
-	sent, ok := g.sender.when(m.beat)
+	sent, ok := g.sender.sentAt(m.nonce)
 	until := sent.Add(silence)
 	if !ok || until.Before(g.ends) || !until.After(time.Now()) {
 		return
 	}
 	g.ends = until
 	if !g.up.Swap(true) {
-		g.tell(nil)
+		g.report(nil)
 	}
 	g.review()
 }
@@ -224,16 +223,16 @@ func (g *Group) review() {
 		c.extendLease(g.ends, ttl)
 	}
 	if g.silent && !before {
-		g.peers.stranger(time.Now()) // or a peer that comes and goes would mark everything stale each time
-		g.markStale()                // after the lease, so that every later entry has the limit
+		g.peers.limit(time.Now()) // so that an unstable peer does not mark all entries stale each time
+		g.markStale()             // after the lease, so that every later entry has the limit
 	}
 }
 
-// missed marks all entries stale, because a change may be lost, and limits the life
-// of new ones for ten seconds. Until then, it only prolongs the limit: anyone may
-// repeat old messages, any number of times.
+// missed marks all entries stale, because a change may be lost, and limits the life of new
+// ones for ten seconds. If it is called again within that time, it only prolongs the
+// limit, since an attacker may repeat old messages any number of times.
 func (g *Group) missed(now time.Time) {
-	g.peers.stranger(now)
+	g.peers.limit(now)
 	if !g.silent {
 		g.review()
 	}
@@ -243,10 +242,10 @@ func (g *Group) missed(now time.Time) {
 // does no harm.
 func (g *Group) apply(m message) {
 	now := time.Now()
-	if g.peers.hear(m, now) {
+	if g.peers.receive(m, now) {
 		g.missed(now)
 	}
-	if m.bye && len(g.key) == 0 {
+	if m.leaving && len(g.key) == 0 {
 		g.peers.countAsSilent(m.origin, now, g.opts.TTL)
 	}
 	if len(m.keys) > 0 && g.opts.OnChange != nil {
@@ -258,7 +257,7 @@ func (g *Group) apply(m message) {
 	g.seeMark(m.mark)
 }
 
-// markStale is for changes that may have been missed.
+// markStale must be called if changes may have been missed.
 func (g *Group) markStale() {
 	if g.opts.OnMissed != nil {
 		g.opts.OnMissed()
@@ -294,16 +293,16 @@ func (g *Group) lost(l *link, why error) {
 			for _, c := range g.members {
 				c.disconnect(aloneTTL)
 			}
-			g.tell(why)
+			g.report(why)
 		}
 	}
 	if !g.up.Load() && !g.waits.IsZero() && time.Since(g.waits) >= slowStart {
-		g.tell(why) // it has never been up
+		g.report(why) // it has never been up
 	}
 }
 
-// tell calls Report, and recovers if it panics.
-func (g *Group) tell(why error) {
+// report calls Report, and recovers if it panics.
+func (g *Group) report(why error) {
 	g.waits = time.Time{}
 	if g.opts.Report == nil || g.closed.Load() {
 		return
@@ -312,7 +311,7 @@ func (g *Group) tell(why error) {
 	g.opts.Report(why)
 }
 
-// ownMark returns the mark to send, which counts as seen.
+// ownMark returns the mark to send, and records it as seen.
 func (g *Group) ownMark() (mark uint64) {
 	if g.opts.Mark != nil {
 		mark = g.opts.Mark()

@@ -411,7 +411,7 @@ func TestLeaseCountsFromTheSending(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			sent.Store(string(m.Beat), time.Now())
+			sent.Store(string(m.Nonce), time.Now())
 			time.AfterFunc(1500*time.Millisecond, func() { send(message) })
 			return nil
 		})
@@ -421,7 +421,7 @@ func TestLeaseCountsFromTheSending(t *testing.T) {
 				t.Error(err)
 			}
 			deliver(message)
-			at, ok := sent.Load(string(m.Beat))
+			at, ok := sent.Load(string(m.Nonce))
 			if !ok {
 				return
 			}
@@ -458,15 +458,15 @@ func TestGroupForgery(t *testing.T) {
 		forge func(b *instance, heard []cache.Message) cache.Message
 	}{
 		{"a beat of the receiver's own that was never sent", func(b *instance, _ []cache.Message) cache.Message {
-			return cache.Message{Origin: b.group.Origin(), Beat: []byte("anything")}
+			return cache.Message{Origin: b.group.Origin(), Nonce: []byte("anything")}
 		}},
 		{"a zero beat of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
 			return cache.Message{Origin: b.group.Origin()}
 		}},
 		{"the next beat, if it could be guessed", func(b *instance, heard []cache.Message) cache.Message {
-			beat := append([]byte(nil), heard[len(heard)-1].Beat...)
-			beat[7]++
-			return cache.Message{Origin: b.group.Origin(), Beat: beat, Change: 1}
+			nonce := append([]byte(nil), heard[len(heard)-1].Nonce...)
+			nonce[7]++
+			return cache.Message{Origin: b.group.Origin(), Nonce: nonce, Change: 1}
 		}},
 		{"the first beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[0] }},
 		{"the last beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[len(heard)-1] }},

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A lease holds the deadline after which no cached entry may be served. Without
-// other instances there is none. With them, a [Group] extends it every second while
-// their changes arrive. It ends by itself: a process that was stopped and
-// continues serves nothing before it has received the changes that it missed.
+// A lease holds the deadline after which no cached entry may be served. Without a [Group],
+// there is no deadline. A Group extends the lease every second while the changes of other
+// instances arrive. A lease ends by itself: a process that was stopped and continues
+// serves no entry before it has received the changes that it missed.
 type lease struct {
 	ends     atomic.Int64 // nanoseconds since the cache's start, by the monotonic clock
 	endsWall atomic.Int64 // Unix nanoseconds, since the monotonic clock stops while a machine is suspended
@@ -57,10 +57,10 @@ func (c *Cache[V]) disconnect(ttl time.Duration) {
 	c.lease.forEver()
 }
 
-// MarkStale marks all entries stale, since changes of the source may have been
-// missed: the next Load of each asks the source. If that fails, Load serves the
-// entry until it is older than [Options.StaleIfError], since no change is known,
-// and the source often fails together with what tells of its changes.
+// MarkStale marks all entries stale, since changes of the source may have been missed: the
+// next Load of each calls its load function. If that fails, Load serves the entry until it
+// is older than [Options.StaleIfError], since it is not known to have changed, and the
+// source often fails together with the bus.
 func (c *Cache[V]) MarkStale() {
 	c.table.outdate()
 	for i := range c.epochs {

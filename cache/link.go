@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	retryPause = 400 * time.Millisecond // between attempts to connect, a quarter more or less
-	readyTime  = 3 * time.Second        // that an attempt has
-	maxLinks   = 8                      // attempts at once, those included that do not end
+	retryPause = 400 * time.Millisecond // between attempts to connect, ±25%
+	readyTime  = 3 * time.Second        // bounds an attempt
+	maxLinks   = 8                      // concurrent attempts, including those that do not end
 )
 
 // A link is a connection to the bus, or an attempt at one.
@@ -22,11 +22,11 @@ type link struct {
 	over   chan struct{}                                   // closed when it has ended
 }
 
-// connect sees to it that there is a link. Attempts do not wait for each other:
-// one that hangs, as in a network that has just been parted, would hold up the
-// one that succeeds once it is whole again. The first that is ready is taken.
+// connect keeps a link to the bus. Attempts do not wait for each other: one that hangs
+// after a network failure would delay the one that succeeds after the network works again.
+// connect uses the first link that is ready.
 func (g *Group) connect(ctx context.Context) {
-	var next time.Time // when there may be another attempt
+	var next time.Time // earliest time of the next attempt
 	for ctx.Err() == nil {
 		if l, ends := g.current(); l != nil {
 			g.watch(ctx, l, ends)
@@ -54,7 +54,8 @@ func (g *Group) current() (*link, time.Time) {
 	return g.link, g.ends
 }
 
-// watch waits until the link has ended or must be heard from.
+// watch waits until the link has ended. If no echo arrives by the given time, it ends the
+// link.
 func (g *Group) watch(ctx context.Context, l *link, ends time.Time) {
 	select {
 	case <-l.over:
@@ -76,7 +77,7 @@ func (g *Group) attempt(ctx context.Context) {
 	late := time.AfterFunc(readyTime, cancel)
 	ready := func(echo func(context.Context, string) error) {
 		if !late.Stop() || !g.ready(l, echo) {
-			g.lost(l, errReadyTwice) // it may have connected anew, and missed something
+			g.lost(l, errReadyTwice) // it may have reconnected and missed messages
 			cancel()
 			return
 		}
@@ -86,12 +87,12 @@ func (g *Group) attempt(ctx context.Context) {
 		}
 	}
 	err := guard.Run(func() error {
-		return guard.Classify(g.bus.Receive(ctx, ready, func(text string) { g.heard(l, text) }))
+		return guard.Classify(g.bus.Receive(ctx, ready, func(text string) { g.receive(l, text) }))
 	})
 	if err == nil {
 		err = errors.New("it returned no error")
 	}
-	late.Stop() // from here on it is not taken
+	late.Stop() // a later ready is refused
 	g.lost(l, fmt.Errorf("cache: receive: %w", err))
 	cancel()
 	g.links.Add(-1)

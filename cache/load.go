@@ -13,31 +13,31 @@ import (
 type Loaded[V any] struct {
 	Value V
 
-	// Absent says that there is no value. That is kept for
+	// Absent means that there is no value, which the cache keeps for
 	// [Options.NegativeTTL]. Until and Group are ignored.
 	Absent bool
 
-	// Ended says that the value is of no use, as that of a revoked key. Its key
-	// counts as unknown: it shares the places of keys without a value, and is not
-	// renewed ahead.
+	// Ended means that the value is not worth renewing, such as a revoked key's. Its
+	// key counts as unknown: it shares the places of keys without a value, and is not
+	// reloaded before it expires.
 	Ended bool
 
-	// Until, if set, is when the value ends. It is not served stale after that
-	// either.
+	// Until, if set, is the time at which the value ends. After that, it is not even
+	// served stale.
 	Until time.Time
 
-	// Age is how old the value is already, if it was not read just now.
+	// Age is the age of the value if it was not read just now.
 	Age time.Duration
 
 	// Group, if set, names the group of the value, so that [Cache.Change] can
 	// invalidate all values of a group without their keys.
 	Group Key
 
-	// Encode, if set, returns what the shared cache keeps of the value; see
+	// Encode, if set, returns the value in the form for the shared cache; see
 	// [Cache.Share].
 	Encode func() ([]byte, error)
 
-	kept bool // it came from the shared cache, which is no success of the source
+	kept bool // it came from the shared cache, so it is no success of the source
 }
 
 // Load returns the cached value, or calls load and keeps the result unless the key
@@ -47,16 +47,16 @@ type Loaded[V any] struct {
 // A value in use is reloaded before it expires: in the last fifth of its life, Load
 // returns it and reloads it in the background.
 //
-// If load did not ask the source, it must return ErrOverloaded unwrapped. That does
+// If load did not call its source, it must return ErrOverloaded unwrapped. That does
 // not count as a failure.
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
 // load, which is bounded by [Options.LoadTimeout]. At most 48 loads of known keys run
 // at once, and 16 of keys without a usable cached value. The latter wait for up to a
 // quarter of the LoadTimeout, in a queue of 1,024. Loads of known keys wait for up to
-// four LoadTimeouts, but only until the source has served nobody for one. A load is
-// dropped if no caller is left. A caller that arrives during a write may wait for two
-// loads.
+// four LoadTimeouts, but no longer than one LoadTimeout in which the source serves no
+// call. A load is dropped if no caller is left. A caller that arrives during a write may
+// wait for two loads.
 //
 // Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
 // did not call load because too many others were running, or if 1,024 callers wait
@@ -64,7 +64,7 @@ type Loaded[V any] struct {
 // errors are returned unwrapped. If load fails or panics, or has failed so often
 // that the circuit breaker is open, Load returns the previous value if it is
 // younger than [Options.StaleIfError], and otherwise another error. It also returns
-// the previous value if a load takes longer than 50 ms.
+// such a previous value if a load takes longer than 50 ms.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
 	now := time.Now()
 	if e := c.find(&key, now.Sub(c.start), now.UnixNano()); e != nil {
@@ -86,18 +86,18 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 // write that is still running, or one elsewhere while this process was stopped.
 func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	if ctx.Err() != nil {
-		return v, false, gaveUp(ctx)
+		return v, false, waitError(ctx)
 	}
 	known := c.latest(key)
-	if known != nil && c.isPutOff(known, time.Now()) {
+	if known != nil && c.isPostponed(known, time.Now()) {
 		return known.value, false, nil
 	}
 	if !c.breaker.Ready(*key) {
 		v, err = c.stale(key, c.refusal())
 		return v, false, err
 	}
-	// The lease counts as of now, too: it may be back before a flight has landed that
-	// began before it ended.
+	// Check the lease now: if it ends during a flight, it may have been extended again
+	// when the flight lands.
 	leased, id := c.holdsLease(), c.flightID(key)
 	f, leads := c.join(ctx, id)
 	if f == nil {
@@ -114,7 +114,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	case late:
 		return known.value, false, nil
 	case f.err == ErrOverloaded:
-		return v, false, f.err // nothing stale: the source was not asked
+		return v, false, f.err // no stale value: the source was not called
 	case f.err != nil:
 		v, err = c.stale(key, f.err)
 		return v, false, err
@@ -124,19 +124,19 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	return v, !leads && !(leased && quiet(id.epoch) && same), err
 }
 
-// flightID reads the epochs, which must be done before the load begins.
+// flightID reads the epochs. It must be called before the load begins.
 func (c *Cache[V]) flightID(key *Key) flightID {
 	return flightID{*key, c.epochOf(key).Load(), c.gen.Load()}
 }
 
-func gaveUp(ctx context.Context) error {
+func waitError(ctx context.Context) error {
 	return fmt.Errorf("cache: waiting for a load: %w", ctx.Err())
 }
 
-// await waits for a flight to land, or for the end of the caller's context, which
-// says nothing about the source and so is no reason for a stale value. It returns
-// late if the flight is late, the source is slow and the known value may be
-// served. That a flight waits for its place does not show that the source is slow.
+// await waits until a flight lands or the caller's context ends. The end of the context
+// says nothing about the source, so it is no reason for a stale value. await returns late
+// if the flight is late, the source is slow and the known value may be served. The source
+// does not count as slow because a flight waits for its place.
 func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (late bool, err error) {
 	patient := time.NewTimer(patience - time.Since(f.began))
 	defer patient.Stop()
@@ -145,10 +145,10 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (la
 		case <-f.landed:
 			return false, nil
 		case <-ctx.Done():
-			return false, gaveUp(ctx)
+			return false, waitError(ctx)
 		case now := <-patient.C:
 			switch {
-			case known == nil || !c.mayBeSpared(known, now):
+			case known == nil || !c.mayBeStaleWithoutFailure(known, now):
 			case c.slow.Load() > 0 || c.outage() != nil:
 				return true, nil
 			default:
@@ -158,20 +158,19 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (la
 	}
 }
 
-// fly is the one load that the callers share. A renewal is of an entry that may
+// fly makes the load that the callers share. renewed is nil, or an entry to renew that may
 // still be served.
 func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(context.Context) (Loaded[V], error)) {
 	key := &f.id.key
-	// Another flight may have landed between the caller's look into memory and
-	// this one.
+	// Another flight may have landed since the caller looked for the entry.
 	now := time.Now()
 	e := c.find(key, now.Sub(c.start), now.UnixNano())
 	if e != nil && (renewed == nil || e.began > renewed.began) {
 		c.land(f, e, nil)
 		return
 	}
-	// The trial is claimed before the queue, which may be one for places that calls
-	// that hang never give back.
+	// Claim the trial before waiting for a place: calls that hang may hold all places
+	// for ever.
 	trial := !c.breaker.Closed()
 	if trial && !c.breaker.Allow(*key) {
 		c.land(f, nil, c.refusal())
@@ -193,16 +192,16 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 	c.land(f, e, err)
 }
 
-// acquire takes a place for a load. Unknown keys have few places of their own, so that
-// they keep no known key waiting, nor the other way round.
+// acquire takes a place for a load. Known and unknown keys have separate places, so that
+// neither waits for the other.
 func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error) {
-	release = c.strangers.Release
+	release = c.unknown.Release
 	if known {
 		release = c.known.Release
 		ends := time.Now().Add(knownWait * c.opts.LoadTimeout)
 		err = c.known.AcquireWhile(f.ctx, c.opts.LoadTimeout, func() time.Duration { return min(c.untilStuck(), time.Until(ends)) })
 	} else {
-		err = c.strangers.Acquire(f.ctx, c.wait())
+		err = c.unknown.Acquire(f.ctx, c.wait())
 	}
 	switch {
 	case err == nil:
@@ -213,19 +212,18 @@ func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error)
 	return nil, c.noPlace()
 }
 
-// knownWait is the longest wait of a known key for its place, in LoadTimeouts. All
-// known keys are loaded after all entries were marked stale, so they wait longer than
-// others.
+// knownWait is the maximum wait of a known key for its place, in LoadTimeouts. After all
+// entries were marked stale, all known keys are loaded, so they wait longer than others.
 const knownWait = 4
 
-// untilStuck returns how much longer the source may serve nobody before calls of it
-// count as hung.
+// untilStuck returns the time after which calls of the source count as hung, if it serves
+// none until then.
 func (c *Cache[V]) untilStuck() time.Duration {
 	return c.opts.LoadTimeout - (time.Since(c.start) - time.Duration(c.served.Load()))
 }
 
-// noPlace is the error of a load that found no place. It is no overload if the
-// places are held by calls that hang.
+// noPlace returns the error of a load that got no place. It is not an overload if calls
+// that hang hold the places.
 func (c *Cache[V]) noPlace() error {
 	if err := c.outage(); err != nil {
 		return err
@@ -235,8 +233,8 @@ func (c *Cache[V]) noPlace() error {
 
 var errHung = errors.New("cache: calls of the source do not return")
 
-// outage returns an error while the circuit breaker is open, or half of the places
-// are held by calls that have not returned after the LoadTimeout.
+// outage returns an error if the circuit breaker is open, or if calls that have not
+// returned after the LoadTimeout hold half of the places.
 func (c *Cache[V]) outage() error {
 	switch {
 	case !c.breaker.Closed():
@@ -247,8 +245,8 @@ func (c *Cache[V]) outage() error {
 	return nil
 }
 
-// wait is how long a load of an unknown key waits for its place. A load that takes
-// longer has a bounded number of callers.
+// wait returns the maximum wait of an unknown key for its place. A load that takes longer
+// than that has a bounded number of callers.
 func (c *Cache[V]) wait() time.Duration { return c.opts.LoadTimeout / 4 }
 
 // ask calls load and records the outcome in the circuit breaker.
@@ -258,8 +256,8 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		return nil, c.refusal()
 	}
 	defer c.watch()()
-	// A value is as old as the beginning of its load. The load does not end with
-	// its callers.
+	// The age of a value counts from the beginning of its load. The load does not end
+	// with its callers.
 	began := time.Now()
 	hung := time.AfterFunc(c.opts.LoadTimeout, func() { c.hung.Add(1) })
 	found, err := guard.Call(f.ctx, c.opts.LoadTimeout, func() {
@@ -269,7 +267,7 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		release()
 	}, func(ctx context.Context) (Loaded[V], error) { return c.shared.load(ctx, f.id.key, load) })
 	switch {
-	case err == ErrOverloaded: // the source was not asked, since it serves others
+	case err == ErrOverloaded: // the source was not called, because it serves other calls
 		c.served.Store(int64(time.Since(c.start)))
 		c.breaker.Release()
 		return nil, c.noPlace()
@@ -287,8 +285,8 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	return c.newEntry(f.id.key, f.id.epoch, began, found), nil
 }
 
-// watch counts a call as slow from shortly before a caller's patience ends until a
-// while after it has returned, which is when returned must be called.
+// watch counts a call as slow, from shortly before a caller's patience ends until a while
+// after the call has returned. The caller must call returned then.
 func (c *Cache[V]) watch() (returned func()) {
 	slow := time.AfterFunc(patience*4/5, func() { c.slow.Add(1) })
 	return func() {
@@ -298,13 +296,12 @@ func (c *Cache[V]) watch() (returned func()) {
 	}
 }
 
-// refusal is the error of a load that the circuit breaker does not let begin.
+// refusal returns the error of a load that the circuit breaker refuses.
 func (c *Cache[V]) refusal() error { return fmt.Errorf("cache: %w", c.breaker.Err()) }
 
-// renew loads an entry again while it can still be served. Nobody waits for it, so
-// it has few places. If it finds none or fails, a later caller tries again. In the
-// last tenth of the entry's life it has more places, since callers would wait for the
-// same load a moment later.
+// renew reloads an entry while it may still be served. No caller waits for it, so renewals
+// have few places. If it gets none or fails, a later caller tries again. In the last tenth
+// of the entry's life it has more places, since callers would soon wait for the same load.
 func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Context) (Loaded[V], error)) {
 	places := c.renewals
 	if e.ends-time.Since(c.start) < (e.ends-e.began)/10 {
@@ -327,8 +324,8 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 	}
 }
 
-// fill keeps what was found. What cannot be kept ends at least what was known
-// before, which an outage must not bring back.
+// fill keeps an entry. If it cannot be kept, fill at least ends the previous entry, which
+// must not be served again in an outage.
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	if !c.keep(e, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key) != nil {
 		fence := c.epochOf(&e.key)
@@ -337,21 +334,22 @@ func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	}
 }
 
-// keep is false when something was or is being written. A write that begins
-// after the check is no harm: e's epoch is then past, and it is never served.
+// keep keeps an entry. It returns false if the key or its group was written since the load
+// began, or is being written. A write that begins after the check does no harm: the epoch
+// has then changed, and the entry is never served.
 func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
 	fence := c.epochOf(&e.key)
 	if !quiet(e.epoch) || fence.Load() != e.epoch {
 		return false
 	}
-	// The group became known only with the value. Its epoch is the one from
-	// before the load if the group was not written since.
+	// The load itself has returned the group. If the group was not written since the
+	// load began, its epoch is still the one from before the load.
 	var same bool
 	if e.groupEpoch, same = c.groups[e.group].since(gen); !same {
 		return false
 	}
 	if e.absent && c.lastKnown(&e.key) != nil {
-		return false // an absent entry would not end what is known
+		return false // an absent entry would not end the previous value
 	}
 	return c.table.put(e, fence) && fence.Load() == e.epoch
 }

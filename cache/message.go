@@ -12,40 +12,40 @@ import (
 	"time"
 )
 
-// An origin is an instance that sends. It is new with every Group, so that counts
-// begin at zero.
+// An origin identifies the sender of a message. Every Group has a new one, so that its
+// counts begin at zero.
 type origin [16]byte
 
-// A beat distinguishes an origin's messages. It cannot be guessed, so that no one can
-// send an echo before the bus has the message.
-type beat [8]byte
+// A nonce identifies a message of an origin. It cannot be guessed, so that no echo can be
+// forged before the bus has the message.
+type nonce [8]byte
 
-func newBeat() (b beat) {
-	rand.Read(b[:])
-	return b
+func newNonce() (n nonce) {
+	rand.Read(n[:])
+	return n
 }
 
-// A message is what instances send each other: what to invalidate, or, when it
-// names nothing, that the sender is there.
+// A message tells other instances which keys and groups to invalidate. A message without
+// keys and groups is a heartbeat.
 type message struct {
-	origin origin
-	beat   beat
-	seq    uint64        // counts the origin's messages, this one included
-	change uint64        // counts those that name something, this one included
-	ago    time.Duration // since the last of those before this one
-	next   time.Duration // within which the origin sends to all again
-	size   uint32        // how many instances the origin knows, itself included
-	mark   uint64        // see GroupOptions.Mark
-	all    bool          // an earlier one may be lost: mark everything stale
-	bye    bool          // the last one of its origin
-	keys   []Key
-	groups []Key
+	origin  origin
+	nonce   nonce
+	seq     uint64        // number of the message among all of its origin, from 1
+	change  uint64        // number of changes of the origin, up to and including this message
+	ago     time.Duration // time since the previous change
+	next    time.Duration // time within which the origin sends to all instances again
+	size    uint32        // number of instances that the origin knows, including itself
+	mark    uint64        // see GroupOptions.Mark
+	all     bool          // an earlier change may be lost: mark all entries stale
+	leaving bool          // the last message of its origin
+	keys    []Key
+	groups  []Key
 }
 
-// changes reports whether the message is one of those that change counts.
+// changes reports whether the message is a change: whether it names keys or groups.
 func (m *message) changes() bool { return len(m.keys)+len(m.groups) > 0 }
 
-// before is the count of changes before this message.
+// before returns the number of changes before this message.
 func (m *message) before() uint64 {
 	if m.changes() {
 		return m.change - 1
@@ -55,25 +55,25 @@ func (m *message) before() uint64 {
 
 const (
 	messageVersion = 2
-	maxNames       = 64 // in one message, keys and groups together
-	headSize       = 1 + len(origin{}) + len(beat{}) + 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1 + 1
-	macSize        = 16 // of the bytes of an HMAC-SHA-256
+	maxNames       = 64 // keys and groups in a message
+	headSize       = 1 + len(origin{}) + len(nonce{}) + 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1 + 1
+	macSize        = 16 // bytes of the truncated HMAC-SHA-256
 )
 
 var messageText = base64.RawURLEncoding.Strict()
 
 const (
 	flagAll = 1 << iota
-	flagBye
+	flagLeaving
 )
 
-// encode writes the version, the fields in their order, times in milliseconds,
-// how many keys and groups there are, those, and a MAC of it, as base64.
+// encode returns the message in base64: the version, the fields in their order with times
+// in milliseconds, the numbers of keys and groups, the keys and groups, and a MAC.
 func (m *message) encode(key []byte) string {
 	b := make([]byte, 0, headSize+maxNames*len(Key{})+sha256.Size)
 	b = append(b, messageVersion)
 	b = append(b, m.origin[:]...)
-	b = append(b, m.beat[:]...)
+	b = append(b, m.nonce[:]...)
 	b = binary.BigEndian.AppendUint64(b, m.seq)
 	b = binary.BigEndian.AppendUint64(b, m.change)
 	for _, d := range []time.Duration{m.ago, m.next} {
@@ -85,8 +85,8 @@ func (m *message) encode(key []byte) string {
 	if m.all {
 		flags |= flagAll
 	}
-	if m.bye {
-		flags |= flagBye
+	if m.leaving {
+		flags |= flagLeaving
 	}
 	b = append(b, flags, byte(len(m.keys)), byte(len(m.groups)))
 	for _, names := range [][]Key{m.keys, m.groups} {
@@ -97,8 +97,7 @@ func (m *message) encode(key []byte) string {
 	return messageText.EncodeToString(append(b, mac(key, b)...))
 }
 
-// mac authenticates a message. Without a key it is a checksum, there for
-// accidents.
+// mac authenticates a message. Without a key, it is only a checksum that detects damage.
 func mac(key, b []byte) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write(b)
@@ -107,9 +106,10 @@ func mac(key, b []byte) []byte {
 
 var errMessage = errors.New("cache: message not authentic: damaged, forged, or from an instance with another secret")
 
-// decode reads what encode wrote with the same key, and nothing else.
+// decode decodes a message that encode has encoded with the same key. It returns
+// errMessage for any other text.
 func decode(text string, key []byte) (m message, err error) {
-	if len(text) > MaxMessage || strings.ContainsAny(text, "\r\n") { // which base64 passes over
+	if len(text) > MaxMessage || strings.ContainsAny(text, "\r\n") { // package base64 ignores line breaks
 		return m, errMessage
 	}
 	b, err := messageText.DecodeString(text)
@@ -121,16 +121,16 @@ func decode(text string, key []byte) (m message, err error) {
 		return m, errMessage
 	}
 	copy(m.origin[:], b[1:])
-	copy(m.beat[:], b[17:])
+	copy(m.nonce[:], b[17:])
 	m.seq = binary.BigEndian.Uint64(b[25:])
 	m.change = binary.BigEndian.Uint64(b[33:])
 	m.ago = time.Duration(binary.BigEndian.Uint32(b[41:])) * time.Millisecond
 	m.next = time.Duration(binary.BigEndian.Uint32(b[45:])) * time.Millisecond
 	m.size = binary.BigEndian.Uint32(b[49:])
 	m.mark = binary.BigEndian.Uint64(b[53:])
-	m.all, m.bye = b[61]&flagAll != 0, b[61]&flagBye != 0
+	m.all, m.leaving = b[61]&flagAll != 0, b[61]&flagLeaving != 0
 	keys, groups, names := int(b[62]), int(b[63]), b[headSize:]
-	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) || b[61] > flagAll|flagBye {
+	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) || b[61] > flagAll|flagLeaving {
 		return m, errMessage
 	}
 	m.keys, names = take(names, keys)

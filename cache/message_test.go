@@ -28,7 +28,7 @@ func messageVectors(t testing.TB) (vectors []struct{ Name, Text string }) {
 // sample is the message that a vector stands for.
 func sample(name string) (m message, ok bool) {
 	copy(m.origin[:], "an origin of 16.")
-	copy(m.beat[:], "a beat 8")
+	copy(m.nonce[:], "a beat 8")
 	m.seq, m.ago, m.next, m.size, m.mark = 11, 1500*time.Millisecond, 333*time.Second, 1000, 12
 	names := func(n int, first byte) (names []Key) {
 		for i := range n {
@@ -51,8 +51,8 @@ func sample(name string) (m message, ok bool) {
 		m.change, m.groups = 1<<40, names(1, 100)
 	case "keys and groups":
 		m.change, m.all, m.keys, m.groups = 9, true, names(2, 1), names(3, 200)
-	case "farewell":
-		m.change, m.bye = 10, true
+	case "leaving":
+		m.change, m.leaving = 10, true
 	case "full":
 		m.seq, m.ago, m.next = 1<<64-1, (1<<32-1)*time.Millisecond, (1<<32-1)*time.Millisecond
 		m.size, m.mark = 1<<32-1, 1<<64-1

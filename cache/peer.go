@@ -3,43 +3,43 @@ package cache
 import "time"
 
 const (
-	maxPeers = 4096            // instances that this one keeps track of
-	longGone = 5 * time.Minute // until a silent instance counts as gone
-	lateness = 2 * time.Second // of a message that is not missed yet
+	maxPeers  = 4096            // other instances that are tracked
+	goneAfter = 5 * time.Minute // after it became silent, an instance counts as gone
+	lateness  = 2 * time.Second // delay of a heartbeat before its sender is silent
 
-	// presences bounds what all instances together deliver of messages that say
-	// only that their senders are there, in a second.
-	presences = 2500
+	// heartbeatRate is the maximum number of heartbeats per second that the broker
+	// delivers to all instances together.
+	heartbeatRate = 2500
 )
 
-// A peer is another instance, as its last message has it.
+// A peer is another instance, as described by its last message.
 type peer struct {
 	seq, change uint64
-	size        int       // how many instances it knows
-	due         time.Time // when it is silent
-	gone        time.Time // when it is forgotten
-	left        bool      // it said farewell
-	away        bool      // what it sent since may have come before the connection was ready
+	size        int       // number of instances that it knows
+	due         time.Time // deadline of its next heartbeat, after which it is silent
+	gone        time.Time // deadline after which it is no longer tracked
+	left        bool      // its last message said that it leaves
+	away        bool      // later messages may have been sent before the connection was ready
 }
 
-// peers are the other instances. They are kept over connections: a new one may
-// lead to the other half of a broker, where they are silent.
+// peers tracks the other instances. It survives a connection, since a new connection may
+// lead to the other half of a split broker, where they are silent.
 type peers struct {
-	ready    time.Time // when the connection was
+	ready    time.Time // time at which the connection became ready
 	known    map[origin]peer
-	unsigned bool      // anyone may have sent the messages
-	strange  time.Time // until when there may be others that are not known, or changes that are lost
-	size     int       // how many instances are known, this one included
-	fleet    int       // how many the one knows that knows most
+	unsigned bool      // messages are not authenticated
+	limited  time.Time // until then, there may be unknown instances or lost changes
+	size     int       // number of known instances, including this one
+	fleet    int       // largest number of instances that any instance knows
 }
 
-// every is how often an instance tells all others that it is there. Each such
-// message is delivered to all, so the time grows with the square of their number.
-func (p *peers) every() time.Duration {
-	return max(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet)/presences)
+// interval returns the interval between heartbeats to all instances. Each is delivered to
+// all, so the interval grows with the square of their number.
+func (p *peers) interval() time.Duration {
+	return max(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet)/heartbeatRate)
 }
 
-// reconnect is for a new connection.
+// reconnect must be called on a new connection.
 func (p *peers) reconnect(now time.Time) {
 	p.ready = now
 	for o, k := range p.known {
@@ -50,28 +50,28 @@ func (p *peers) reconnect(now time.Time) {
 	}
 }
 
-// stranger takes note of what no known instance has sent, or what shows that a
-// change is lost. It may also be forged or an old message repeated, and then there
-// may be any number of it. So it does what a lost bus does, and no more: everything
-// is marked stale once, and for a while what is loaded lives shorter.
-func (p *peers) stranger(now time.Time) { p.strange = now.Add(aloneTTL) }
+// limit must be called for a message of an instance that cannot be tracked, and for one
+// that shows that a change is lost. An attacker may forge or repeat any number of such
+// messages. So they have the same effect as a lost bus, and no more: all entries are
+// marked stale once, and new entries expire early for a while.
+func (p *peers) limit(now time.Time) { p.limited = now.Add(aloneTTL) }
 
-// hear takes note of a message, and reports whether one before it is missing.
-// One that was heard before, or comes late, says nothing: it may be repeated in
-// order to hide that its origin is silent.
+// receive records a message, and reports whether an earlier change is missing. It ignores
+// a message that is not newer than the last one: an attacker may repeat it to hide that
+// its origin is silent.
 //
-// Other messages may precede the first one that arrives from an instance, but only if
-// they were sent before the connection was ready.
-func (p *peers) hear(m message, now time.Time) (missed bool) {
-	if p.unsigned { // a forged message must not make instances quiet, or one expected, for long
-		m.size, m.next = 0, min(m.next, p.every())
+// Changes that precede the first message of an instance are not missing if they were sent
+// before the connection was ready.
+func (p *peers) receive(m message, now time.Time) (missed bool) {
+	if p.unsigned { // a forged message must not lengthen the interval, or delay a deadline, for long
+		m.size, m.next = 0, min(m.next, p.interval())
 	}
 	last, known := p.known[m.origin]
 	switch {
 	case known && m.seq <= last.seq:
 		return false
 	case !known && len(p.known) >= maxPeers:
-		p.stranger(now)
+		p.limit(now)
 		return m.all
 	case known && !last.away:
 		missed = m.before() != last.change
@@ -80,24 +80,24 @@ func (p *peers) hear(m message, now time.Time) (missed bool) {
 	}
 	due := now.Add(m.next + lateness)
 	p.fleet = max(p.fleet, min(int(m.size), maxPeers))
-	p.known[m.origin] = peer{m.seq, m.change, int(m.size), due, due.Add(longGone), m.bye, false}
+	p.known[m.origin] = peer{m.seq, m.change, int(m.size), due, due.Add(goneAfter), m.leaving, false}
 	return missed || m.all
 }
 
-// countAsSilent is for a farewell that anyone may have forged: the instance counts as
-// silent for a while, since what it sends may be lost.
+// countAsSilent must be called for an instance that leaves, if its message is not
+// authenticated. It may be forged, and later messages of the instance may be lost, so the
+// instance counts as silent for a while.
 func (p *peers) countAsSilent(o origin, now time.Time, ttl time.Duration) {
 	k := p.known[o]
 	k.left, k.due, k.gone = false, now, now.Add(ttl)
 	p.known[o] = k
 }
 
-// review counts the instances. It reports whether one has become silent without having
-// said that it ends. It may have crashed; or it goes on, and what it
-// sends does not come here, which one's own messages cannot show where a broker
-// is in two halves.
+// review counts the instances, and reports whether one is silent that has not left. It
+// may have crashed. Or the broker is split and its messages do not arrive, which this
+// instance cannot detect by its own echoes.
 func (p *peers) review(now time.Time) (silent bool) {
-	silent = now.Before(p.strange)
+	silent = now.Before(p.limited)
 	p.size, p.fleet = 1, 1
 	for o, k := range p.known {
 		switch {

@@ -15,7 +15,7 @@ func TestManyPeersAreNoCliff(t *testing.T) {
 		now = now.Add(heartbeat)
 		for i := range maxPeers + 100 {
 			m := message{origin: origin{byte(i), byte(i >> 8)}, seq: second + 1, change: second + 1, ago: heartbeat, next: heartbeat, keys: []Key{{}}}
-			if p.hear(m, now) {
+			if p.receive(m, now) {
 				missed++
 			}
 		}
@@ -28,7 +28,7 @@ func TestManyPeersAreNoCliff(t *testing.T) {
 
 // What all instances deliver together is bounded, and the fewest are as quick as
 // can be.
-func TestPresenceEvery(t *testing.T) {
+func TestHeartbeatInterval(t *testing.T) {
 	for _, tt := range []struct {
 		size int
 		want time.Duration
@@ -36,7 +36,7 @@ func TestPresenceEvery(t *testing.T) {
 		{0, time.Second}, {1, time.Second}, {10, time.Second}, {50, time.Second},
 		{100, 4 * time.Second}, {1000, 400 * time.Second}, {maxPeers, 6710 * time.Second},
 	} {
-		if got := (&peers{fleet: tt.size}).every(); got < tt.want || got > tt.want+time.Second {
+		if got := (&peers{fleet: tt.size}).interval(); got < tt.want || got > tt.want+time.Second {
 			t.Errorf("%d instances: every %v, want about %v", tt.size, got, tt.want)
 		}
 	}

@@ -12,47 +12,48 @@ import (
 )
 
 const (
-	publishTime = time.Second            // for a call of Bus.Publish
-	farewell    = 300 * time.Millisecond // for the last one
+	publishTime = time.Second            // bounds a call of Bus.Publish
+	leaveTime   = 300 * time.Millisecond // bounds the call for the last message
 )
 
-// A sender sends one message at a time, so that they leave in the order of their
-// counts. What comes meanwhile goes together into the next one.
+// A sender sends one message at a time, in the order of their numbers. Changes that are
+// made meanwhile are sent together in the next message.
 type sender struct {
 	wake chan struct{}
 	slot chan struct{} // taken while Bus.Publish runs
 
 	mu    sync.Mutex
-	next  *batch     // waits to be sent; nil after the end
-	beats []sentBeat // of the messages sent lately, the oldest first
-	fresh bool       // nothing was sent since the connection was ready
+	next  *batch        // the batch to send next; nil after the last message
+	sent  []sentMessage // recent messages, the oldest first
+	fresh bool          // nothing was sent since the connection was ready
 
-	// Of the goroutine that sends.
+	// Only the goroutine that sends uses these.
 	seq, change uint64
-	changed     time.Time // when the last change had been sent
-	turn        time.Time // when the next heartbeat is sent
-	due         time.Time // when that must go to all
-	failed      bool      // a change was not sent, and nothing since
-	untold      batch     // names that were not sent
+	changed     time.Time // time at which the last change was sent
+	heartbeatAt time.Time // time of the next heartbeat
+	due         time.Time // time of the next heartbeat to all instances
+	failed      bool      // a change could not be sent, and nothing was sent since
+	unsent      batch     // keys and groups of changes that could not be sent
 }
 
-// A sentBeat tells when a message was sent.
-type sentBeat struct {
-	beat beat
-	at   time.Time
+// A sentMessage holds the time at which a message was sent.
+type sentMessage struct {
+	nonce nonce
+	at    time.Time
 }
 
-// maxBeats bounds the beats that are remembered, which are of one message in
-// each part of the time for which a beat extends the lease: however many messages are
-// under way, some of those that come back are known.
-const maxBeats = 32
+// maxSent is the number of messages that are remembered: at most one in each part of the
+// time for which an echo extends the lease. So some of the echoes are known, regardless of
+// the number of messages in flight.
+const maxSent = 32
 
 func (s *sender) init() {
 	s.wake, s.slot = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.next = newBatch()
 }
 
-// nudge has a message sent soon, be it only a heartbeat.
+// nudge wakes the goroutine that sends. It then sends a message soon, even if that is only
+// a heartbeat.
 func (s *sender) nudge() {
 	select {
 	case s.wake <- struct{}{}:
@@ -60,54 +61,54 @@ func (s *sender) nudge() {
 	}
 }
 
-// when tells the time at which a message was sent.
-func (s *sender) when(b beat) (time.Time, bool) {
+// sentAt returns the time at which a message was sent.
+func (s *sender) sentAt(n nonce) (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sent := range s.beats {
-		if sent.beat == b {
+	for _, sent := range s.sent {
+		if sent.nonce == n {
 			return sent.at, true
 		}
 	}
 	return time.Time{}, false
 }
 
-// remember takes note of a beat that is sent now.
-func (s *sender) remember(b beat) {
+// remember records a message that is sent now.
+func (s *sender) remember(id nonce) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, n := time.Now(), len(s.beats)
-	if n > 0 && now.Sub(s.beats[n-1].at) < silence/maxBeats {
+	now, n := time.Now(), len(s.sent)
+	if n > 0 && now.Sub(s.sent[n-1].at) < silence/maxSent {
 		return
 	}
-	if n == maxBeats {
-		s.beats = slices.Delete(s.beats, 0, 1)
+	if n == maxSent {
+		s.sent = slices.Delete(s.sent, 0, 1)
 	}
-	s.beats = append(s.beats, sentBeat{b, now})
+	s.sent = append(s.sent, sentMessage{id, now})
 }
 
-// renew is for a new connection: what was sent before does not count, and the
-// next message, which goes out soon, does.
+// renew must be called on a new connection. It forgets the messages that were sent before,
+// and sends a heartbeat soon.
 func (s *sender) renew() {
 	s.mu.Lock()
-	s.beats, s.fresh = nil, true
+	s.sent, s.fresh = nil, true
 	s.mu.Unlock()
 	s.nudge()
 }
 
-// isTurn reports whether a heartbeat must be sent now.
-func (s *sender) isTurn(now time.Time) bool {
+// isHeartbeatDue reports whether a heartbeat must be sent now.
+func (s *sender) isHeartbeatDue(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fresh := s.fresh
 	s.fresh = false
-	return fresh || !now.Before(s.turn)
+	return fresh || !now.Before(s.heartbeatAt)
 }
 
 var errClosed = errors.New("cache: the group is closed")
 
-// publishWait is how long a change waits for its message to be sent. If it cannot be
-// sent by then, it is sent later.
+// publishWait bounds the wait of a change for its message to be sent. After that, the
+// message is sent later.
 const publishWait = 2 * time.Second
 
 // publish tells the other instances to invalidate these keys and groups, and waits
@@ -132,7 +133,7 @@ func (g *Group) publish(ctx context.Context, keys, groups []Key) error {
 	}
 }
 
-// add has the names sent with the next message, whose batch it returns.
+// add adds keys and groups to the next batch, and returns the batch.
 func (s *sender) add(keys, groups []Key) (*batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,48 +146,48 @@ func (s *sender) add(keys, groups []Key) (*batch, error) {
 	return b, nil
 }
 
-// send sends what waits, and a heartbeat when nothing has been sent for a
-// second. It tries sooner after a failure, since others mark nothing stale before it
+// send sends batches, and a heartbeat if nothing has been sent for a second. It retries
+// sooner after a failure, since other instances mark their entries stale only when it
 // succeeds.
 func (g *Group) send(ctx context.Context) {
 	s := &g.sender
 	for ctx.Err() == nil {
 		g.sendBatch(ctx, s.swap(newBatch()))
 		g.sendHeartbeat(ctx)
-		g.sendUntold(ctx)
+		g.sendUnsent(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
-		case <-time.After(time.Until(s.turn)):
+		case <-time.After(time.Until(s.heartbeatAt)):
 		}
 	}
 	last := s.swap(nil)
 	last.err = errClosed
 	close(last.done)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
-	_ = g.sendMessage(ctx, message{bye: true}, g.bus.Publish)
+	_ = g.sendMessage(ctx, message{leaving: true}, g.bus.Publish)
 }
 
-// sendHeartbeat sends a message that names nothing, if it is time: to all if they
-// must know that this instance is there, and otherwise as an echo to itself. The
-// one costs as much as there are instances, the other nothing.
+// sendHeartbeat sends a heartbeat if it is due: to all instances if theirs is due, and
+// otherwise as an echo to this one. The broker delivers the former to every instance, and
+// the latter to one.
 func (g *Group) sendHeartbeat(ctx context.Context) {
 	s, now := &g.sender, time.Now()
-	if !s.isTurn(now) {
+	if !s.isHeartbeatDue(now) {
 		return
 	}
-	s.turn = now.Add(heartbeat)
+	s.heartbeatAt = now.Add(heartbeat)
 	g.mu.Lock()
-	l, every := g.link, g.peers.every()
+	l, every := g.link, g.peers.interval()
 	g.mu.Unlock()
-	if s.due.After(now.Add(every)) { // there are fewer instances now
+	if s.due.After(now.Add(every)) { // the number of instances has decreased
 		s.due = now.Add(every - guard.Jitter(every/4))
 	}
 	switch {
 	case s.failed || !now.Before(s.due) || l != nil && l.echo == nil:
 		due := s.due
-		// A quarter at random, or those that begin together stay together.
+		// A random part, so that instances that started together do not stay in step.
 		s.due = now.Add(every - guard.Jitter(1+(every-heartbeat)/4))
 		if g.sendMessage(ctx, message{}, g.bus.Publish) != nil {
 			s.due = due
@@ -210,40 +211,39 @@ func (g *Group) sendBatch(ctx context.Context, b *batch) {
 		m := message{keys: b.keys[:min(len(b.keys), maxNames)]}
 		m.groups = b.groups[:min(len(b.groups), maxNames-len(m.keys))]
 		if b.err = g.sendMessage(ctx, m, g.bus.Publish); b.err != nil {
-			g.sender.untold.add(b) // a bus that fails is not asked for each
+			g.sender.unsent.add(b) // do not try the rest: the bus has failed
 			return
 		}
 		b.keys, b.groups = b.keys[len(m.keys):], b.groups[len(m.groups):]
 	}
 }
 
-// sendUntold names what could not be named before, a message at a time, once the
-// bus takes them again. By then others have marked everything stale; this is for
-// those who have since found it in the shared cache, from which it could not be
-// deleted either.
-func (g *Group) sendUntold(ctx context.Context) {
+// sendUnsent sends changes that could not be sent before, one message at a time, after the
+// bus works again. By then, other instances have marked all entries stale. But they may
+// have read an old entry again from the shared cache, if it could not be deleted there.
+func (g *Group) sendUnsent(ctx context.Context) {
 	s := &g.sender
-	if s.failed || s.untold.names() == 0 {
+	if s.failed || s.unsent.names() == 0 {
 		return
 	}
-	g.sendBatch(ctx, s.untold.take(maxNames))
-	if s.untold.names() > 0 {
+	g.sendBatch(ctx, s.unsent.take(maxNames))
+	if s.unsent.names() > 0 {
 		s.nudge()
 	}
 }
 
-// sendMessage counts the message, whether or not it can be sent: others then miss
-// it and mark everything stale. So do instances that receive
-// their first message of the sender afterwards, since that message requires it.
+// sendMessage numbers the message and sends it. If it cannot be sent, its number is
+// missing: other instances notice that and mark all entries stale. Instances that receive
+// their first message of this sender later do the same, because that message has all set.
 func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
 	s, now := &g.sender, time.Now()
 	changes, wait := m.changes(), heartbeat
-	m.origin, m.beat = g.origin, newBeat()
-	s.remember(m.beat)
+	m.origin, m.nonce = g.origin, newNonce()
+	s.remember(m.nonce)
 	s.seq++
 	if changes {
 		s.change++
-		s.due = now.Add(heartbeat) // by then, who has lost this one must know
+		s.due = now.Add(heartbeat) // an instance that has lost this message must learn of it by then
 	}
 	m.seq, m.ago, m.next = s.seq, now.Sub(s.changed), max(0, s.due.Sub(now))
 	m.change, m.all = s.change, s.failed
@@ -254,15 +254,16 @@ func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Co
 	if changes {
 		s.changed = time.Now()
 	}
-	// A heartbeat that was not sent is nothing lost.
+	// Only a lost change matters, not a lost heartbeat.
 	if s.failed = err != nil && (s.failed || changes); s.failed {
 		wait = heartbeat / 4
 	}
-	s.turn = time.Now().Add(wait)
+	s.heartbeatAt = time.Now().Add(wait)
 	return err
 }
 
-// hand gives the bus a message. It returns in time even if the bus hangs or panics.
+// hand passes a message to the bus. It returns within publishTime even if the bus hangs or
+// panics.
 func (g *Group) hand(ctx context.Context, text string, send func(context.Context, string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
@@ -282,29 +283,30 @@ func (g *Group) hand(ctx context.Context, text string, send func(context.Context
 	return nil
 }
 
-// A batch is what goes out together.
+// A batch holds the keys and groups that are sent together.
 type batch struct {
 	keys, groups []Key
-	done         chan struct{} // closed when err says what became of it
+	done         chan struct{} // closed when the batch was sent or has failed, and err is set
 	err          error
 }
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// maxUntold bounds the names that are kept to be sent again. Others then mark
-// everything stale, but may find in the shared cache what was to be invalidated.
-const maxUntold = 4096
+// maxUnsent bounds the keys and groups that are kept to be sent again. For those beyond
+// it, other instances mark all entries stale, but may read old entries again from the
+// shared cache.
+const maxUnsent = 4096
 
 func (b *batch) names() int { return len(b.keys) + len(b.groups) }
 
-// add takes over what another batch names, unless that would be too many.
+// add adds the keys and groups of another batch, unless that would be too many.
 func (b *batch) add(other *batch) {
-	if b.names()+other.names() <= maxUntold {
+	if b.names()+other.names() <= maxUnsent {
 		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)
 	}
 }
 
-// take returns a new batch of some of the names, which are b's no more.
+// take removes up to most keys and groups from b, and returns them as a new batch.
 func (b *batch) take(most int) *batch {
 	some := newBatch()
 	some.keys, b.keys = cut(b.keys, most)

@@ -10,32 +10,32 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 )
 
-// A table keeps the entries of a cache. It alone knows ristretto, which decides what
-// is worth keeping, and which needs care: its Close panics beside any other call,
-// Get may return an entry for a while after Del, and of two quick Sets of a key the
-// older may win. get therefore may return an entry that put has replaced. It is for
-// the caller to compare epochs.
+// A table keeps the entries of a cache. Only this type uses ristretto, which decides which
+// entries to keep. ristretto needs care: its Close panics during any other call, Get may
+// return an entry for a while after Del, and of two quick Sets of a key the older may win.
+// So get may return an entry that put has replaced, and the caller must compare epochs.
 //
-// Absent entries are kept apart, so that a flood of unknown keys cannot push out
-// known ones.
+// Absent entries are kept separately, so that a flood of unknown keys cannot evict known
+// ones.
 type table[V any] struct {
-	latest          [stripes]latest[V] // spare most hits the way through ristretto
+	latest          [stripes]latest[V] // serves most hits without ristretto
 	present, absent *ristretto.Cache[uint64, *entry[V]]
 	gate            gate
 
-	// Unless strict, put may lose to an entry from before the last outdate.
+	// If strict is not set, an entry from before the last outdate may replace a later
+	// one.
 	strict   bool
 	start    time.Time
 	outdated atomic.Int64 // time of the last outdate, in nanoseconds since start
 }
 
-// The latest entries of a stripe are those that were put or hit last.
+// latest holds the entries of a stripe that were put or hit last.
 type latest[V any] struct{ present, absent atomic.Pointer[entry[V]] }
 
-// quickSets is how soon after another a Set can lose to it in ristretto.
+// quickSets is the time within which the older of two Sets can win in ristretto.
 const quickSets = 100 * time.Millisecond
 
-// open makes room for a number of values and a tenth of it for absent entries.
+// open creates a table for size values, and a tenth as many absent entries.
 func (t *table[V]) open(size int, strict bool) (err error) {
 	t.strict, t.start = strict, time.Now()
 	if t.present, err = newRistretto[V](size); err != nil {
@@ -63,7 +63,7 @@ func newRistretto[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) 
 	return r, nil
 }
 
-// idOf is what ristretto knows a key by.
+// idOf returns the id of a key in ristretto.
 func idOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
 
 // get returns an entry of the key, or nil. It does not allocate and does not wait.
@@ -89,7 +89,7 @@ func (t *table[V]) youngest(key *Key) *entry[V] {
 	return younger(e, t.find(key), key)
 }
 
-// find asks ristretto.
+// find returns an entry of the key from ristretto, or nil.
 func (t *table[V]) find(key *Key) *entry[V] {
 	if !t.gate.enter(key) {
 		return nil
@@ -115,8 +115,8 @@ func younger[V any](a, b *entry[V], key *Key) *entry[V] {
 	return b
 }
 
-// put keeps an entry, unless ristretto prefers others. It returns false if the epoch
-// of the entry is past.
+// put keeps an entry, unless ristretto prefers others. It returns false if the key's epoch
+// has changed.
 func (t *table[V]) put(e *entry[V], fence *epoch) bool {
 	if !t.endOlder(e, fence) || !t.gate.enter(&e.key) {
 		return false
@@ -131,7 +131,7 @@ func (t *table[V]) put(e *entry[V], fence *epoch) bool {
 	return true
 }
 
-// keep removes the other kind of entry of the same key, which is older.
+// keep stores the entry, and removes the key's entry of the other kind, which is older.
 func (l *latest[V]) keep(e *entry[V]) {
 	to, other := &l.present, &l.absent
 	if e.absent {
@@ -143,11 +143,13 @@ func (l *latest[V]) keep(e *entry[V]) {
 	}
 }
 
-// outdate says that entries that are put from now on must not lose to earlier ones.
+// outdate must be called before entries are marked stale: earlier entries must not replace
+// those that are put from now on.
 func (t *table[V]) outdate() { t.outdated.Store(int64(time.Since(t.start))) }
 
-// endOlder advances the epoch, if an entry from before the last outdate may outlive
-// e in ristretto and come back in an outage.
+// endOlder advances the epoch if an entry from before the last outdate may replace e in
+// ristretto, and could be served again in an outage. It returns false if the epoch has
+// changed since.
 func (t *table[V]) endOlder(e *entry[V], fence *epoch) bool {
 	if !t.strict || int64(time.Since(t.start))-t.outdated.Load() >= int64(quickSets) {
 		return true
@@ -157,8 +159,9 @@ func (t *table[V]) endOlder(e *entry[V], fence *epoch) bool {
 	return ended
 }
 
-// close waits for the other calls, or returns ctx's error and may be called again.
-// From then on get finds nothing that was not hit lately, and put keeps nothing.
+// close waits for other calls in progress and closes ristretto. If ctx ends, it returns
+// ctx's error and may be called again. After close, get finds only the latest entries, and
+// put keeps none.
 func (t *table[V]) close(ctx context.Context) error {
 	if err := t.gate.close(ctx); err != nil {
 		return err
@@ -168,9 +171,9 @@ func (t *table[V]) close(ctx context.Context) error {
 	return nil
 }
 
-// A gate keeps ristretto's Close, which panics beside any other call, until
-// the calls under way have ended. It counts in lanes, by key, so that two
-// processors seldom write to the same line of memory.
+// A gate delays ristretto's Close, which panics during any other call, until the calls in
+// progress have ended. It has a counter for each of 64 groups of keys, so that two
+// processors rarely write to the same cache line.
 type gate struct {
 	closed atomic.Bool
 	lanes  [64]struct {
@@ -179,12 +182,12 @@ type gate struct {
 	}
 }
 
-// enter reports whether the gate is open; then leave must follow.
+// enter reports whether the gate is open. If so, the caller must call leave.
 func (g *gate) enter(key *Key) bool {
 	lane := &g.lanes[key[17]%64].inside
 	lane.Add(1)
-	// Counted first, looked second: close does it the other way round, so
-	// that one of the two sees the other.
+	// Count before checking closed. close does it in the opposite order, so at least
+	// one of the two notices the other.
 	if g.closed.Load() {
 		lane.Add(-1)
 		return false
@@ -194,7 +197,7 @@ func (g *gate) enter(key *Key) bool {
 
 func (g *gate) leave(key *Key) { g.lanes[key[17]%64].inside.Add(-1) }
 
-// close shuts the gate and waits until all have left.
+// close closes the gate and waits until all callers have left.
 func (g *gate) close(ctx context.Context) error {
 	g.closed.Store(true)
 	tick := time.NewTicker(time.Millisecond)
