@@ -11,20 +11,20 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A changed value is what a change left in the store, and why other instances
-// may not know of it.
+// A changed holds what the store returned for a change, and the reason why other
+// instances may not know of the change.
 type changed[T any] struct {
 	value        T
 	unpropagated error
 }
 
-// change makes a change of the store behind the fence of these keys, and tells the
-// other instances. It does so too when the store gave no clear answer, failed or
-// panicked, since the change may have happened. Then it calls report, also if the
-// caller has given up meanwhile, unless write has failed.
-func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.Context) (T, error), report func(context.Context, T), keys ...cache.Key) (changed[T], error) {
-	return propagate(ctx, m, t, func(ctx context.Context, stored func()) (done changed[T], err error) {
-		done.unpropagated, err = m.keys.Change(ctx, keys, nil, func(ctx context.Context) (tell bool, err error) {
+// change calls write, which changes the store, behind the fence of these keys, and tells
+// the other instances. It tells them also if write fails, since the change may have
+// been made. If write succeeds, change then calls report, even if the caller has given
+// up meanwhile.
+func change[T any](ctx context.Context, m *Manager, p *permit, write func(context.Context) (T, error), report func(context.Context, T), keys ...cache.Key) (changed[T], error) {
+	return callAndPublish(ctx, m, p, func(ctx context.Context, stored func()) (done changed[T], err error) {
+		done.unpropagated, err = m.keys.Change(ctx, keys, nil, func(ctx context.Context) (publish bool, err error) {
 			done.value, err = bounded(ctx, m, stored, write)
 			return !unchanged(err), err
 		})
@@ -35,21 +35,23 @@ func change[T any](ctx context.Context, m *Manager, t *turn, write func(context.
 	})
 }
 
-// propagateTime is what telling the others may take, beside the change itself: 500 ms
-// for the shared cache, 2 s for the bus, and in RevokeAll 2 s for a list of the keys.
-const propagateTime = listTime + 2*time.Second + sharedTime
+// publishTime bounds the time to tell other instances of a change: 500 ms for the shared
+// cache, 2 s for the bus, and in RevokeAll 2 s to list the keys.
+const publishTime = listTime + 2*time.Second + sharedTime
 
-// propagate is askAndTell with more time, where there are others to tell: what was
-// changed must not look like an outage because they are slow to learn of it.
-func propagate[T any](ctx context.Context, m *Manager, t *turn, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
+// callAndPublish is runPermitted with CallTimeout, and with publishTime more if there are
+// other instances to tell. A change that was made must not look like an outage because
+// the bus is slow.
+func callAndPublish[T any](ctx context.Context, m *Manager, p *permit, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
 	wait := m.opts.CallTimeout
 	if m.group != nil || m.opts.SharedCache != nil {
-		wait += propagateTime
+		wait += publishTime
 	}
-	return askAndTell(ctx, t, wait, call)
+	return runPermitted(ctx, p, wait, call)
 }
 
-// bounded gives the store its own time. It calls stored when the store has returned.
+// bounded calls write with CallTimeout and classifies its error. It calls stored when
+// write has returned.
 func bounded[T any](ctx context.Context, m *Manager, stored func(), write func(context.Context) (T, error)) (T, error) {
 	defer stored()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.CallTimeout)
@@ -58,8 +60,8 @@ func bounded[T any](ctx context.Context, m *Manager, stored func(), write func(c
 	return value, storeError(err)
 }
 
-// unchanged reports whether the store has said that the record is as it was.
-// ErrConflict does not say so: an earlier try may have changed it.
+// unchanged reports whether err says that the store changed nothing. ErrConflict does
+// not say so: an earlier attempt may have changed the record.
 func unchanged(err error) bool {
 	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDuplicate) || errors.Is(err, store.ErrLimit)
 }

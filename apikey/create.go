@@ -44,14 +44,14 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 	}
 	token := m.token.generate()
 	r.Digest, r.Hint = DigestOf(token), m.token.hint(token)
-	t, err := m.enter(ctx, m.writes, r.Owner)
+	permit, err := m.admit(ctx, m.writes, r.Owner)
 	if err != nil {
 		return Issued{}, err
 	}
-	defer t.leave()
-	key, err := m.insert(ctx, t, r, EventCreated)
+	defer permit.release()
+	key, err := m.insert(ctx, permit, r, EventCreated)
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
-		first, err := m.findDuplicate(ctx, t, r)
+		first, err := m.findDuplicate(ctx, permit, r)
 		return Issued{Key: keyOf(first)}, err
 	}
 	if err != nil {
@@ -90,17 +90,17 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 		return Key{}, &InvalidError{Field: "Hint", Reason: "must not be the whole token"}
 	}
 	r.Digest, r.Hint = p.Digest, p.Hint
-	t, err := m.enter(ctx, m.writes, r.Owner)
+	permit, err := m.admit(ctx, m.writes, r.Owner)
 	if err != nil {
 		return Key{}, err
 	}
-	defer t.leave()
-	key, err := m.insert(ctx, t, r, EventRegistered)
+	defer permit.release()
+	key, err := m.insert(ctx, permit, r, EventRegistered)
 	if errors.Is(err, ErrDuplicate) {
-		m.reportForeignDigest(ctx, t, r)
+		m.reportForeignDigest(ctx, permit, r)
 	}
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
-		first, err := m.findDuplicate(ctx, t, r)
+		first, err := m.findDuplicate(ctx, permit, r)
 		if err == ErrDuplicate && isSameRequest(first, r) && first.IsCurrent(now()) {
 			err = nil
 		}
@@ -110,8 +110,8 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 }
 
 // reportForeignDigest emits an event if r has the digest of another owner's key.
-func (m *Manager) reportForeignDigest(ctx context.Context, t *turn, r store.Record) {
-	taken, err := askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Lookup(ctx, r.Digest) })
+func (m *Manager) reportForeignDigest(ctx context.Context, p *permit, r store.Record) {
+	taken, err := callPermitted(ctx, p, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Lookup(ctx, r.Digest) })
 	if err == nil && taken.Owner != r.Owner {
 		m.emit(ctx, Event{Kind: EventOwnerMismatch, Time: now(), Owner: r.Owner, KeyID: taken.ID})
 	}
@@ -126,15 +126,15 @@ func isSameRequest(a, b store.Record) bool {
 // findDuplicate returns the record that an earlier call with r's IdempotencyKey
 // created, and [ErrDuplicate]. The record is zero if there was no such call: then
 // another owner's key has r's digest.
-func (m *Manager) findDuplicate(ctx context.Context, t *turn, r store.Record) (store.Record, error) {
-	first, err := m.find(ctx, t, r.Owner, r.ID)
+func (m *Manager) findDuplicate(ctx context.Context, p *permit, r store.Record) (store.Record, error) {
+	first, err := m.getRecord(ctx, p, r.Owner, r.ID)
 	if err == nil || errors.Is(err, ErrNotFound) {
 		err = ErrDuplicate
 	}
 	return first, err
 }
 
-func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind EventKind) (Key, error) {
+func (m *Manager) insert(ctx context.Context, p *permit, r store.Record, kind EventKind) (Key, error) {
 	limit, err := m.keyLimit(ctx, r.Owner)
 	if err != nil {
 		return Key{}, err
@@ -147,7 +147,7 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	}
 	if kind == EventCreated {
 		// The token is new, so no cache has an entry for it.
-		_, err = askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (struct{}, error) {
+		_, err = callPermitted(ctx, p, m.opts.CallTimeout, func(ctx context.Context) (struct{}, error) {
 			inserted, err := insert(ctx)
 			if err == nil {
 				report(ctx, inserted)
@@ -157,7 +157,7 @@ func (m *Manager) insert(ctx context.Context, t *turn, r store.Record, kind Even
 	} else {
 		// Other instances may have cached the token as unknown. If the bus is
 		// down, they look it up again after NegativeTTL.
-		_, err = change(ctx, m, t, insert, report, cache.Key(r.Digest))
+		_, err = change(ctx, m, p, insert, report, cache.Key(r.Digest))
 	}
 	if errors.Is(err, store.ErrConflict) { // by another instance's clock, the expiry has passed
 		return Key{}, errExpiryPassed
@@ -222,12 +222,12 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	if err := checkNamed(owner, id); err != nil {
 		return Issued{}, err
 	}
-	t, err := m.enter(ctx, m.writes, owner)
+	permit, err := m.admit(ctx, m.writes, owner)
 	if err != nil {
 		return Issued{}, err
 	}
-	defer t.leave()
-	r, err := m.find(ctx, t, owner, id)
+	defer permit.release()
+	r, err := m.getRecord(ctx, permit, owner, id)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -262,7 +262,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 	report := func(ctx context.Context, _ rotation) {
 		m.emit(ctx, Event{Kind: EventRotated, Time: next.CreatedAt, Owner: owner, KeyID: id, NewKeyID: next.ID})
 	}
-	done, err := change(ctx, m, t, rotate, report, cache.Key(r.Digest), cache.Key(next.Digest))
+	done, err := change(ctx, m, permit, rotate, report, cache.Key(r.Digest), cache.Key(next.Digest))
 	if err != nil {
 		return Issued{}, m.fail(ctx, owner, id, err)
 	}

@@ -24,12 +24,12 @@ func (m *Manager) Get(ctx context.Context, owner, id string) (Key, error) {
 	if err := checkNamed(owner, id); err != nil {
 		return Key{}, err
 	}
-	t, err := m.enter(ctx, m.reads, owner)
+	permit, err := m.admit(ctx, m.reads, owner)
 	if err != nil {
 		return Key{}, err
 	}
-	defer t.leave()
-	r, err := m.find(ctx, t, owner, id)
+	defer permit.release()
+	r, err := m.getRecord(ctx, permit, owner, id)
 	return keyOf(r), err
 }
 
@@ -44,11 +44,11 @@ func checkNamed(owner, id string) error {
 	return nil
 }
 
-func (m *Manager) find(ctx context.Context, t *turn, owner, id string) (r store.Record, err error) {
+func (m *Manager) getRecord(ctx context.Context, p *permit, owner, id string) (r store.Record, err error) {
 	seen := m.ended.now()
-	r, err = askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
+	r, err = callPermitted(ctx, p, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Get(ctx, owner, id) })
 	if err == nil {
-		err = genuine(r, owner, id)
+		err = checkRecord(r, owner, id)
 	}
 	if err != nil {
 		return store.Record{}, m.fail(ctx, owner, id, err)
@@ -58,8 +58,8 @@ func (m *Manager) find(ctx context.Context, t *turn, owner, id string) (r store.
 	return r, nil
 }
 
-// genuine returns an error unless r is the requested record.
-func genuine(r store.Record, owner, id string) error {
+// checkRecord returns an error unless r is the requested record.
+func checkRecord(r store.Record, owner, id string) error {
 	if r.Owner != owner || r.ID != id || r.Digest.IsZero() {
 		return errForged
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // A lane bounds the management calls of one kind, for each owner and in all. A call
-// takes one of the owner's turns before it takes one of the lane's places. So an
+// takes one of the owner's permits before it takes one of the lane's places. So an
 // owner has at most ownerCalls of the places, however many callers there are.
 type lane struct {
 	places *places
@@ -38,37 +38,36 @@ type lane struct {
 
 // An ownerLane is one owner's part of a lane.
 type ownerLane struct {
-	turns *places
-	calls int // calls that have a turn or wait for one
+	permits *places
+	calls   int // calls that have a permit or wait for one
 }
 
 func newLane(places, queue int) *lane {
 	return &lane{places: bound.NewPlaces(places, maxWaiting), size: int64(places), queue: queue, owners: map[string]*ownerLane{}}
 }
 
-// A turn is one owner's permission to run a management call. It ends when the
-// management call has called leave, and each call of the store that it made has
-// returned.
-type turn struct {
+// A permit lets one management call of an owner run. It ends when the management call
+// has called release and each call of the store that it made has returned.
+type permit struct {
 	lane    *lane
 	owner   string
 	timeout time.Duration // for a call of the store
 	holders int
 }
 
-// enter waits for one of the owner's turns, for at most the timeout of a call of the
-// store. It returns [ErrLimited] if no turn became free in time, or at once if the
+// admit waits for one of the owner's permits, for at most the timeout of a call of the
+// store. It returns [ErrLimited] if no permit became free in time, or at once if the
 // queue is full.
-func (l *lane) enter(ctx context.Context, owner string, timeout time.Duration) (*turn, error) {
+func (l *lane) admit(ctx context.Context, owner string, timeout time.Duration) (*permit, error) {
 	l.mu.Lock()
 	o := l.owners[owner]
 	if o == nil {
-		o = &ownerLane{turns: bound.NewPlaces(ownerCalls, l.queue)}
+		o = &ownerLane{permits: bound.NewPlaces(ownerCalls, l.queue)}
 		l.owners[owner] = o
 	}
 	o.calls++
 	l.mu.Unlock()
-	if err := o.turns.Acquire(ctx, timeout); err != nil {
+	if err := o.permits.Acquire(ctx, timeout); err != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.drop(owner)
@@ -77,7 +76,7 @@ func (l *lane) enter(ctx context.Context, owner string, timeout time.Duration) (
 		}
 		return nil, fmt.Errorf("%w: wait for the owner's other calls: %w", ErrUnavailable, err)
 	}
-	return &turn{lane: l, owner: owner, timeout: timeout, holders: 1}, nil
+	return &permit{lane: l, owner: owner, timeout: timeout, holders: 1}, nil
 }
 
 // drop ends one of the owner's calls. It removes an owner without calls, so that the
@@ -89,27 +88,27 @@ func (l *lane) drop(owner string) {
 	}
 }
 
-func (t *turn) hold() {
-	t.lane.mu.Lock()
-	defer t.lane.mu.Unlock()
-	t.holders++
+func (p *permit) retain() {
+	p.lane.mu.Lock()
+	defer p.lane.mu.Unlock()
+	p.holders++
 }
 
-func (t *turn) leave() {
-	t.lane.mu.Lock()
-	defer t.lane.mu.Unlock()
-	if t.holders--; t.holders == 0 {
-		t.lane.owners[t.owner].turns.Release()
-		t.lane.drop(t.owner)
+func (p *permit) release() {
+	p.lane.mu.Lock()
+	defer p.lane.mu.Unlock()
+	if p.holders--; p.holders == 0 {
+		p.lane.owners[p.owner].permits.Release()
+		p.lane.drop(p.owner)
 	}
 }
 
 var errHung = fmt.Errorf("calls of the store do not return: %w", context.DeadlineExceeded)
 
-// take takes one of the lane's places. The caller must call release, once or more. If
+// takePlace takes one of the lane's places. The caller must call release, once or more. If
 // half of the places are held by calls that hang, a lack of places is an outage.
-func (t *turn) take(ctx context.Context, wait time.Duration) (release func(), err error) {
-	l := t.lane
+func (p *permit) takePlace(ctx context.Context, wait time.Duration) (release func(), err error) {
+	l := p.lane
 	if err := acquire(ctx, l.places, wait); err != nil {
 		if err == errOverloaded && l.hung.Load() >= l.size/2 {
 			err = errHung
@@ -117,7 +116,7 @@ func (t *turn) take(ctx context.Context, wait time.Duration) (release func(), er
 		return nil, err
 	}
 	// A call that has waited as long as this one has run must find it counted.
-	hung := time.AfterFunc(t.timeout-t.timeout/100, func() { l.hung.Add(1) })
+	hung := time.AfterFunc(p.timeout-p.timeout/100, func() { l.hung.Add(1) })
 	return sync.OnceFunc(func() {
 		if !hung.Stop() {
 			l.hung.Add(-1)
@@ -126,32 +125,32 @@ func (t *turn) take(ctx context.Context, wait time.Duration) (release func(), er
 	}), nil
 }
 
-// askInTurn calls the store as [ask] does, but the call holds the turn until it
-// returns, even if askInTurn no longer waits for it.
-func askInTurn[T any](ctx context.Context, t *turn, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
-	return askAndTell(ctx, t, timeout, func(ctx context.Context, _ func()) (T, error) {
+// callPermitted calls the store as [callStore] does, but in one of the lane's places. The
+// call holds the permit until it returns, even if callPermitted no longer waits for it.
+func callPermitted[T any](ctx context.Context, p *permit, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+	return runPermitted(ctx, p, timeout, func(ctx context.Context, _ func()) (T, error) {
 		value, err := call(ctx)
 		return value, storeError(err)
 	})
 }
 
-// askAndTell is askInTurn for a call that goes on after the store has returned. It calls
-// stored then, so that it holds none of the lane's places while it tells others. The
-// call classifies the store's errors itself, as [bounded] does.
+// runPermitted is callPermitted for a call that continues after the store has returned,
+// as to tell other instances. The call must call stored when the store has returned, to
+// give up its place. It must classify the store's errors itself, as [bounded] does.
 //
-// A canceled ctx does not cancel the call. A driver would close its connection then,
-// so clients that hang up could use up the pool. The call has its own timeout. It is
-// a little shorter than that of askAndTell, so that the store can still return
+// Canceling ctx does not cancel the call: a driver would close its connection then, so
+// clients that hang up could use up the pool. The call has its own timeout, which is a
+// little shorter than that of runPermitted, so that the store can still return
 // [store.ErrBusy].
-func askAndTell[T any](ctx context.Context, t *turn, timeout time.Duration, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
-	release, err := t.take(ctx, timeout)
+func runPermitted[T any](ctx context.Context, p *permit, timeout time.Duration, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
+	release, err := p.takePlace(ctx, timeout)
 	if err != nil {
 		return *new(T), err
 	}
-	t.hold()
+	p.retain()
 	return bound.Call(ctx, timeout, func() {
 		release()
-		t.leave()
+		p.release()
 	}, func(context.Context) (T, error) {
 		if err := ctx.Err(); err != nil {
 			return *new(T), err

@@ -216,7 +216,7 @@ func (u *lastUsed) touch(ctx context.Context, batch []waitingUse) error {
 	for i := range batch {
 		uses[i] = batch[i].Use
 	}
-	_, err := ask(ctx, u.m, func(ctx context.Context) (struct{}, error) { return struct{}{}, u.m.store.Touch(ctx, uses) })
+	_, err := callStore(ctx, u.m, func(ctx context.Context) (struct{}, error) { return struct{}{}, u.m.store.Touch(ctx, uses) })
 	return err
 }
 

@@ -50,16 +50,16 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if q.Validate() != nil {
 		return Page{}, &InvalidError{Field: "Filter", Reason: "must be FilterAll, FilterCurrent or FilterEnded"}
 	}
-	t, err := m.enter(ctx, m.reads, p.Owner)
+	permit, err := m.admit(ctx, m.reads, p.Owner)
 	if err != nil {
 		return Page{}, err
 	}
-	defer t.leave()
+	defer permit.release()
 	seen := m.ended.now()
-	found, err := askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
+	found, err := callPermitted(ctx, permit, m.opts.CallTimeout, func(ctx context.Context) (store.Page, error) { return m.store.List(ctx, q) })
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
-		if err == nil && (genuine(r, p.Owner, r.ID) != nil || !q.Matches(r)) {
+		if err == nil && (checkRecord(r, p.Owner, r.ID) != nil || !q.Matches(r)) {
 			err = errForged // a current key must not be listed as ended, or an ended one as current
 		}
 		if err == nil {

@@ -85,7 +85,7 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls                      *places                                // places for calls of the store, see ask
+	calls                      *places                                // places for calls of the store, see callStore
 	sharedCalls                *places                                // places for calls of the shared cache
 	keys                       *cache.Cache[*cachedKey]               // by digest
 	group                      *cache.Group                           // nil when there is no Bus

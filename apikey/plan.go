@@ -159,12 +159,12 @@ func (m *Manager) Usage(ctx context.Context, owner string) (Usage, error) {
 		return Usage{}, err
 	}
 	at := now()
-	t, err := m.enter(ctx, m.reads, owner)
+	permit, err := m.admit(ctx, m.reads, owner)
 	if err != nil {
 		return Usage{}, err
 	}
-	defer t.leave()
-	n, err := askInTurn(ctx, t, m.opts.CallTimeout, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
+	defer permit.release()
+	n, err := callPermitted(ctx, permit, m.opts.CallTimeout, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
 	if err == nil && n < 0 {
 		err = errForged
 	}

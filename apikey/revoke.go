@@ -23,7 +23,7 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	at := now()
 	done, err := write(ctx, m, m.revocations, owner, id, m.digests.find(owner, id), func(ctx context.Context, before store.Record) (revocation, error) {
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
-		if err == nil && (genuine(r, owner, id) != nil || r.RevokedAt.IsZero()) {
+		if err == nil && (checkRecord(r, owner, id) != nil || r.RevokedAt.IsZero()) {
 			err = errForged // it must not look revoked when it is not
 		}
 		if err == nil && r.Digest != before.Digest {

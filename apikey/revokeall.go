@@ -32,12 +32,12 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, e
 	if err := checkReason(reason); err != nil {
 		return 0, err
 	}
-	t, err := m.enter(ctx, m.revocations, owner)
+	permit, err := m.admit(ctx, m.revocations, owner)
 	if err != nil {
 		return 0, err
 	}
-	defer t.leave()
-	run := revokeAll{Manager: m, turn: t, owner: owner, reason: reason}
+	defer permit.release()
+	run := revokeAll{Manager: m, permit: permit, owner: owner, reason: reason}
 	if err := run.all(ctx); err != nil {
 		m.ended.rememberEach(run.revoked)
 		err = m.fail(ctx, owner, "", fmt.Errorf("%d keys are revoked, call again for the others: %w", run.n, err))
@@ -49,7 +49,7 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, e
 // A revokeAll is one call of RevokeAll.
 type revokeAll struct {
 	*Manager
-	turn          *turn
+	permit        *permit
 	owner, reason string
 
 	n            int            // keys revoked so far
@@ -93,7 +93,7 @@ func (a *revokeAll) all(ctx context.Context) error {
 // batch for ever would never let the loop end.
 func (a *revokeAll) check(revoked []store.Record, last string) error {
 	for _, r := range revoked {
-		if genuine(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() || r.ID == last {
+		if checkRecord(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() || r.ID == last {
 			return errForged
 		}
 	}
@@ -104,10 +104,10 @@ func (a *revokeAll) check(revoked []store.Record, last string) error {
 // stays up until the call has returned, also if it is given up before. Each batch is
 // published, since there may be no other one. Only the last one waits until it is.
 func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
-	return propagate(ctx, a.Manager, a.turn, func(ctx context.Context, stored func()) (done changed[[]store.Record], err error) {
+	return callAndPublish(ctx, a.Manager, a.permit, func(ctx context.Context, stored func()) (done changed[[]store.Record], err error) {
 		publishing, stopWaiting := context.WithCancel(ctx)
 		defer stopWaiting()
-		unpublished, err := a.keys.Change(publishing, nil, []cache.Key{ownerKey(a.owner)}, func(context.Context) (tell bool, err error) {
+		unpublished, err := a.keys.Change(publishing, nil, []cache.Key{ownerKey(a.owner)}, func(context.Context) (publish bool, err error) {
 			done.value, err = bounded(ctx, a.Manager, stored, func(ctx context.Context) ([]store.Record, error) {
 				a.uses.flushOwner(ctx, a.owner)
 				revoked, err := a.store.RevokeAll(ctx, a.owner, at, a.reason)
@@ -207,7 +207,7 @@ func (a *revokeAll) forgetAll(ctx context.Context) error {
 	defer cancel()
 	q := store.Query{Owner: a.owner}
 	for {
-		page, err := ask(ctx, a.Manager, func(ctx context.Context) (store.Page, error) { return a.store.List(ctx, q) })
+		page, err := callStore(ctx, a.Manager, func(ctx context.Context) (store.Page, error) { return a.store.List(ctx, q) })
 		if err != nil {
 			return fmt.Errorf("shared cache: list the owner's keys: %w", err)
 		}
@@ -231,7 +231,7 @@ func (a *revokeAll) forgetKeys(ctx context.Context, records []store.Record) erro
 	for i := range records {
 		keys[i] = cache.Key(records[i].Digest)
 	}
-	_, err := askShared(ctx, a.Manager, func(ctx context.Context) (struct{}, error) {
+	_, err := callShared(ctx, a.Manager, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, a.opts.SharedCache.Delete(ctx, keys...)
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 			return before, store.ErrConflict // also if the store has lost the revocation
 		}
 		r, err := m.ended.update(before.Digest, change, func() (store.Record, error) { return m.store.Update(ctx, owner, id, change) })
-		if err == nil && (genuine(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {
+		if err == nil && (checkRecord(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {
 			err = errForged // it must not look disabled when it is not
 		}
 		return r, err

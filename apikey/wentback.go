@@ -125,7 +125,7 @@ func (w *countWatch) look(ctx context.Context) error {
 }
 
 func (w *countWatch) read(ctx context.Context) (store.Revocations, error) {
-	r, err := ask(ctx, w.m, w.counter.Revocations)
+	r, err := callStore(ctx, w.m, w.counter.Revocations)
 	if err == nil && (r.Lineage == "" || r.Count < 0) {
 		err = errForged
 	}
@@ -199,7 +199,7 @@ func (w *countWatch) getShared(ctx context.Context) (item cache.Item, lease stri
 		item  cache.Item
 		lease string
 	}
-	a, err := askShared(ctx, w.m, func(ctx context.Context) (a answer, err error) {
+	a, err := callShared(ctx, w.m, func(ctx context.Context) (a answer, err error) {
 		a.item, a.lease, err = w.m.opts.SharedCache.Get(ctx, w.key())
 		return a, err
 	})
@@ -212,7 +212,7 @@ func (w *countWatch) share(ctx context.Context, r store.Revocations) {
 	if shared == nil {
 		return
 	}
-	_, err := askShared(ctx, w.m, func(ctx context.Context) (struct{}, error) { return struct{}{}, shared.Delete(ctx, w.key()) })
+	_, err := callShared(ctx, w.m, func(ctx context.Context) (struct{}, error) { return struct{}{}, shared.Delete(ctx, w.key()) })
 	if err != nil {
 		return
 	}
@@ -221,7 +221,7 @@ func (w *countWatch) share(ctx context.Context, r store.Revocations) {
 		return
 	}
 	item := cache.Item{Value: binary.BigEndian.AppendUint64(nil, uint64(r.Count))}
-	_, _ = askShared(ctx, w.m, func(ctx context.Context) (struct{}, error) {
+	_, _ = callShared(ctx, w.m, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, shared.Set(ctx, w.key(), lease, item, seenTTL)
 	})
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // enter waits until the owner may make a call in the lane.
-func (m *Manager) enter(ctx context.Context, l *lane, owner string) (*turn, error) {
-	return l.enter(ctx, owner, m.opts.CallTimeout)
+func (m *Manager) admit(ctx context.Context, l *lane, owner string) (*permit, error) {
+	return l.admit(ctx, owner, m.opts.CallTimeout)
 }
 
 // write changes one key and reports that, as change does. Unless the digest is given, it
@@ -20,11 +20,11 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 	if err := checkNamed(owner, id); err != nil {
 		return done, err
 	}
-	t, err := m.enter(ctx, l, owner)
+	permit, err := m.admit(ctx, l, owner)
 	if err != nil {
 		return done, err
 	}
-	defer t.leave()
+	defer permit.release()
 	before, flush := store.Record{Digest: digest}, l == m.revocations
 	var flushing sync.WaitGroup
 	if digest.IsZero() {
@@ -33,7 +33,7 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 		if flush {
 			flushing.Go(func() { flush = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
 		}
-		if before, err = m.find(ctx, t, owner, id); err != nil {
+		if before, err = m.getRecord(ctx, permit, owner, id); err != nil {
 			flushing.Wait()
 			return done, err
 		}
@@ -44,7 +44,7 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 		}
 		return on(ctx, before)
 	}
-	done, err = change(ctx, m, t, do, report, cache.Key(before.Digest))
+	done, err = change(ctx, m, permit, do, report, cache.Key(before.Digest))
 	if err != nil {
 		return changed[T]{}, m.fail(ctx, owner, id, err)
 	}

@@ -15,22 +15,22 @@ import (
 // then deletes the keys from the shared cache and tells the other instances of the
 // [Group]; for this alone it observes the end of ctx.
 //
-// write runs in a goroutine of its own. tell is false if others must not be told,
-// because nothing was changed, or because a later Change tells them. If write
+// write runs in a goroutine of its own. publish is false if others need not be told,
+// because nothing was changed. If write
 // panics or ends its goroutine, Change returns an error and tells the others, since
 // the change may have been made. If write hangs, so does Change, and none of the
 // keys is served from memory.
 //
 // err is write's error. unpropagated is why other instances may not know of the
 // change. They may then serve old entries until these expire.
-func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(context.Context) (tell bool, err error)) (unpropagated, err error) {
+func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(context.Context) (publish bool, err error)) (unpropagated, err error) {
 	c.hold(keys, groups)
-	tell := true
+	publish := true
 	err = guard.Run(func() (err error) {
-		tell, err = write(ctx)
+		publish, err = write(ctx)
 		return err
 	})
-	if !tell {
+	if !publish {
 		c.release(keys, groups)
 		return nil, err
 	}

@@ -27,17 +27,17 @@ func newPlaces() *places { return bound.NewPlaces(maxCalls, maxWaiting) }
 
 var errOverloaded = errors.New("overloaded, the call was not made")
 
-// ask calls the store for no longer than CallTimeout, whether or not the
-// store heeds its context. A call that is given up goes on, and takes with it
-// what the closure holds: a fence stays up until the write has really ended. A
-// panic and an exit are errors, which count as outages.
-func ask[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m.calls, m.opts.CallTimeout, call)
+// callStore calls the store and waits for it no longer than CallTimeout, even if the
+// store ignores its context. A call that outlasts its time keeps running, so a fence
+// that it holds stays up until the write has really ended. A call that panics or ends
+// its goroutine is an error, which counts as an outage.
+func callStore[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
+	return callBounded(ctx, m.calls, m.opts.CallTimeout, call)
 }
 
-// askFor is ask with a timeout and with places of its own. The timeout counts
-// from when the call has its place; it waits for one no longer than that.
-func askFor[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+// callBounded is callStore with the given timeout and places. The timeout starts when
+// the call has its place. Before that, the call waits for a place for as long again.
+func callBounded[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	if err := acquire(ctx, places, timeout); err != nil {
 		return *new(T), err
 	}
@@ -60,9 +60,9 @@ func acquire(ctx context.Context, places *places, wait time.Duration) error {
 // less. It is also no more than a quarter of CallTimeout.
 const sharedTime = 500 * time.Millisecond
 
-// askShared calls the shared cache. It returns in time even if the call hangs or panics.
-func askShared[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
-	return askFor(ctx, m.sharedCalls, min(sharedTime, m.opts.CallTimeout/4), call)
+// callShared calls the shared cache. It returns in time even if the call hangs or panics.
+func callShared[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
+	return callBounded(ctx, m.sharedCalls, min(sharedTime, m.opts.CallTimeout/4), call)
 }
 
 // storeError classifies an error of the store or the shared cache, once, within the
