@@ -83,7 +83,7 @@ func ExampleCatalog_Resolve() {
 		if day < 10 {
 			known = known[:1]
 		}
-		e, err := catalog.Resolve(known, entitlement.Override{}, january(day))
+		e, err := catalog.Resolve(known, nil, entitlement.Override{}, january(day))
 		fmt.Println(day, e.Plan, e.APIAccess, err)
 	}
 	// Output:
@@ -91,6 +91,27 @@ func ExampleCatalog_Resolve() {
 	// 15 team true <nil>
 	// 25 pro true <nil>
 	// 31 team false <nil>
+}
+
+// The last payment was refunded, which ends the period that it paid for. The next
+// payment begins a period that the hold does not end.
+func ExampleHold() {
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}})
+	if err != nil {
+		panic(err)
+	}
+	first := func(month time.Month) time.Time { return time.Date(2027, month, 1, 0, 0, 0, 0, time.UTC) }
+	s := entitlement.Subscription{Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
+		StartedAt: first(1), PeriodStart: first(1), PeriodEnd: first(2)}
+	refund := entitlement.Hold{Owner: "ann", ID: "refund_1", StartedAt: first(1).Add(48 * time.Hour), PeriodStart: first(1)}
+	for range 2 {
+		e, err := catalog.Resolve([]entitlement.Subscription{s}, []entitlement.Hold{refund}, entitlement.Override{}, s.PeriodStart)
+		fmt.Println(s.PeriodStart.Month(), e.APIAccess, err)
+		s.PeriodStart, s.PeriodEnd = first(2), first(3) // renewed
+	}
+	// Output:
+	// January false <nil>
+	// February true <nil>
 }
 
 func ExampleStatic() {

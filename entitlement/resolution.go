@@ -9,7 +9,8 @@ import (
 )
 
 // Resolve returns what an owner is entitled to at the given instant. Pass all
-// subscriptions that the owner has had, in any order, and the owner's override.
+// subscriptions and holds that the owner has had, in any order, and the owner's
+// override.
 //
 // Of the subscriptions that give API access at that instant, the one that began
 // last counts. So an owner who buys another plan before the old one ends has
@@ -18,7 +19,7 @@ import (
 // If there is no subscription, the error is [ErrNone].
 //
 // The override changes what a subscription grants. It grants nothing by itself,
-// and it does not revive a subscription that has ended or is held.
+// and it does not revive a subscription that has ended or that a [Hold] ends.
 //
 // The error matches [ErrUnknownPlan] if a subscription that has not ended has a
 // plan that is not in the catalog, and no subscription that began later gives
@@ -27,49 +28,58 @@ import (
 //
 // Of several states with the same ID, the newest counts. Resolve also returns
 // an error if two different states have the same ID and neither is newer, or if
-// the subscriptions belong to different owners.
-func (c *Catalog) Resolve(subscriptions []Subscription, o Override, at time.Time) (Entitlement, error) {
+// the subscriptions and holds belong to different owners.
+func (c *Catalog) Resolve(subscriptions []Subscription, holds []Hold, o Override, at time.Time) (Entitlement, error) {
 	all, err := newestStates(subscriptions)
 	if err != nil {
 		return Entitlement{}, err
 	}
+	if holds, err = newestStates(holds); err != nil {
+		return Entitlement{}, err
+	}
+	if len(all) > 0 && len(holds) > 0 && all[0].Owner != holds[0].Owner {
+		return Entitlement{}, errOwners
+	}
+	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID)) })
 	result, none := Entitlement{}, ErrNone
 	for _, s := range all {
-		if s.Status == Held {
-			continue
-		}
-		e, err := c.entitlementOf(s, s.hasEnded(all), o, at)
+		e, err := c.entitlementOf(s, s.hasEnded(holds), o, at)
 		switch {
 		case err != nil:
 			return Entitlement{}, err
 		case e.Active(at):
 			return e, nil
-		case none != nil && s.Plan != "": // an ended hold may have no plan
+		case none != nil && s.Plan != "": // an ended subscription may have no plan
 			result, none = e, nil
 		}
 	}
 	return result, none
 }
 
-// newestStates returns the newest state of each subscription, sorted by StartedAt,
-// latest first.
-func newestStates(subscriptions []Subscription) ([]Subscription, error) {
-	all := slices.Clone(subscriptions)
-	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(cmp.Compare(a.ID, b.ID), b.compareAge(a)) })
-	for i := range all {
-		if all[i].Owner != all[0].Owner {
-			return nil, errors.New("entitlement: the subscriptions belong to different owners")
-		}
-	}
+var errOwners = errors.New("entitlement: the subscriptions and holds belong to different owners")
+
+// A state is the state of a [Subscription] or a [Hold].
+type state[S any] interface {
+	owner() string
+	id() string
+	compareAge(S) int
+	isSameState(S) bool
+}
+
+// newestStates returns the newest state of each subscription or hold.
+func newestStates[S state[S]](states []S) ([]S, error) {
+	all := slices.Clone(states)
+	slices.SortFunc(all, func(a, b S) int { return cmp.Or(cmp.Compare(a.id(), b.id()), b.compareAge(a)) })
 	for i := 1; i < len(all); i++ {
 		a, b := all[i-1], all[i]
-		if a.ID == b.ID && !a.Newer(b) && !a.isSameState(b) {
-			return nil, fmt.Errorf("entitlement: subscription %q has two different states, and neither is newer", a.ID)
+		if a.owner() != b.owner() {
+			return nil, errOwners
+		}
+		if a.id() == b.id() && a.compareAge(b) == 0 && !a.isSameState(b) {
+			return nil, fmt.Errorf("entitlement: %q has two different states, and neither is newer", a.id())
 		}
 	}
-	all = slices.CompactFunc(all, func(a, b Subscription) bool { return a.ID == b.ID })
-	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID)) })
-	return all, nil
+	return slices.CompactFunc(all, func(a, b S) bool { return a.id() == b.id() }), nil
 }
 
 // entitlementOf returns what a subscription grants, which is no access if it has

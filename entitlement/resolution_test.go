@@ -3,6 +3,7 @@ package entitlement_test
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -26,18 +27,27 @@ func newSub(id, plan string, status entitlement.Status, since, until int) entitl
 	}
 }
 
-// changed returns s after f has changed it.
-func changed(s entitlement.Subscription, f func(*entitlement.Subscription)) entitlement.Subscription {
-	f(&s)
-	return s
+// newHold returns a hold that began the given days after begin.
+func newHold(id string, since int) entitlement.Hold {
+	return entitlement.Hold{Owner: "ann", ID: id, StartedAt: begin.Add(time.Duration(since) * day)}
+}
+
+// changed returns v after f has changed it.
+func changed[T any](v T, f func(*T)) T {
+	f(&v)
+	return v
 }
 
 func setEndless(s *entitlement.Subscription) { s.PeriodEnd = time.Time{} }
 func setNoStart(s *entitlement.Subscription) { s.StartedAt = time.Time{} }
+func setUnknown(h *entitlement.Hold)         { h.StartedAt = time.Time{} }
+func setReleased(h *entitlement.Hold)        { h.Released = true }
+func setNewerHold(h *entitlement.Hold)       { h.UpdatedAt = begin }
+func setBob(h *entitlement.Hold)             { h.Owner = "bob" }
 
 // setRefunded limits a hold to periods that began on the given day or earlier.
-func setRefunded(day int) func(*entitlement.Subscription) {
-	return func(s *entitlement.Subscription) { s.PeriodStart = begin.Add(time.Duration(day) * 24 * time.Hour) }
+func setRefunded(day int) func(*entitlement.Hold) {
+	return func(h *entitlement.Hold) { h.PeriodStart = begin.Add(time.Duration(day) * 24 * time.Hour) }
 }
 
 // setRenewed sets the start of the last paid period to day 5.
@@ -62,12 +72,12 @@ const (
 	active  = entitlement.Active
 	pastDue = entitlement.PastDue
 	ended   = entitlement.Ended
-	held    = entitlement.Held
 )
 
 var resolutions = []struct {
 	name   string
 	subs   []entitlement.Subscription
+	holds  []entitlement.Hold
 	o      entitlement.Override
 	day    int    // the time, in days after begin
 	plan   string // expected
@@ -76,10 +86,10 @@ var resolutions = []struct {
 }{
 	{name: "none", err: entitlement.ErrNone},
 	{name: "none, with an override", o: entitlement.Override{APIAccess: &yes}, err: entitlement.ErrNone},
-	{name: "a hold alone", subs: subs(newSub("h", "", held, 0, 0)), err: entitlement.ErrNone},
-	{name: "a hold that ended alone", subs: subs(newSub("h", "", ended, 0, 0)), err: entitlement.ErrNone},
-	{name: "a hold that ended, and the subscription it held", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", ended, 3, 0)), day: 4, plan: "pro", access: true},
-	{name: "a hold that ended, and an ended subscription", subs: subs(newSub("1", "pro", ended, 0, 30), newSub("h", "", ended, 3, 0)), day: 4, plan: "pro"},
+	{name: "a hold alone", holds: holds(newHold("h", 0)), err: entitlement.ErrNone},
+	{name: "a released hold alone", holds: holds(changed(newHold("h", 0), setReleased)), err: entitlement.ErrNone},
+	{name: "a released hold, and the subscription that it ended", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(changed(newHold("h", 3), setReleased)), day: 4, plan: "pro", access: true},
+	{name: "a released hold, and an ended subscription", subs: subs(newSub("1", "pro", ended, 0, 30)), holds: holds(changed(newHold("h", 3), setReleased)), day: 4, plan: "pro"},
 	{name: "one", subs: subs(newSub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
 	{name: "one without an ID", subs: subs(newSub("", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
 	{name: "one without an end", subs: subs(changed(newSub("1", "pro", active, 0, 0), setEndless)), day: 999, plan: "pro", access: true},
@@ -91,6 +101,8 @@ var resolutions = []struct {
 	{name: "no grace", subs: subs(newSub("1", "team", pastDue, 0, 30)), day: 30, plan: "team"},
 	{name: "past due for ever", subs: subs(changed(newSub("1", "pro", pastDue, 0, 0), setEndless)), day: 1, plan: "pro"},
 	{name: "ended", subs: subs(newSub("1", "pro", ended, 0, 30)), day: 1, plan: "pro"},
+	{name: "ended, without a plan", subs: subs(newSub("1", "", ended, 0, 30)), day: 1, err: entitlement.ErrNone},
+	{name: "ended, without a plan, and another", subs: subs(newSub("1", "pro", ended, 0, 30), newSub("2", "", ended, 3, 0)), day: 4, plan: "pro"},
 	{name: "an unknown status", subs: subs(newSub("1", "pro", "trialing", 0, 30)), day: 1, plan: "pro"},
 	{name: "no status", subs: subs(newSub("1", "pro", "", 0, 30)), day: 1, plan: "pro"},
 	{name: "a better plan bought", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 10, 40)), day: 11, plan: "team", access: true},
@@ -100,28 +112,34 @@ var resolutions = []struct {
 	{name: "the newer one gives no access", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "free", active, 10, 40)), day: 11, plan: "pro", access: true},
 	{name: "both ended", subs: subs(newSub("1", "pro", active, 0, 5), newSub("2", "team", ended, 10, 40)), day: 20, plan: "team"},
 	{name: "begun at the same time", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 0, 30)), day: 1, plan: "team", access: true},
-	{name: "in dispute", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "pro"},
-	{name: "in dispute, endless", subs: subs(changed(newSub("1", "pro", active, 0, 0), setEndless), newSub("h", "", held, 3, 0)), day: 4, plan: "pro"},
-	{name: "in dispute since its start", subs: subs(newSub("1", "pro", active, 3, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "pro"},
-	{name: "in dispute with a plan", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "team", held, 3, 99)), day: 4, plan: "pro"},
-	{name: "in dispute, all of them", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 1, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "team"},
-	{name: "in dispute long ago", subs: subs(newSub("1", "pro", active, 0, 99), newSub("h", "", held, 3, 4)), day: 90, plan: "pro"},
-	{name: "bought again after it", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0), newSub("2", "team", active, 4, 34)), day: 5, plan: "team", access: true},
-	{name: "in dispute again", subs: subs(newSub("h", "", held, 3, 0), newSub("2", "team", active, 4, 34), newSub("i", "", held, 5, 0)), day: 6, plan: "team"},
-	{name: "in dispute, start of the hold unknown", subs: subs(newSub("1", "pro", active, 0, 30), changed(newSub("h", "", held, 0, 0), setNoStart)), day: 1, plan: "pro"},
-	{name: "start unknown, in dispute", subs: subs(changed(newSub("1", "pro", active, 0, 30), setNoStart), newSub("h", "", held, -999, 0)), day: 1, plan: "pro"},
+	{name: "in dispute", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3)), day: 4, plan: "pro"},
+	{name: "in dispute, endless", subs: subs(changed(newSub("1", "pro", active, 0, 0), setEndless)), holds: holds(newHold("h", 3)), day: 4, plan: "pro"},
+	{name: "in dispute since its start", subs: subs(newSub("1", "pro", active, 3, 30)), holds: holds(newHold("h", 3)), day: 4, plan: "pro"},
+	{name: "in dispute, all of them", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 1, 30)), holds: holds(newHold("h", 3)), day: 4, plan: "team"},
+	{name: "in dispute long ago", subs: subs(newSub("1", "pro", active, 0, 99)), holds: holds(newHold("h", 3)), day: 90, plan: "pro"},
+	{name: "bought again after it", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 4, 34)), holds: holds(newHold("h", 3)), day: 5, plan: "team", access: true},
+	{name: "in dispute again", subs: subs(newSub("2", "team", active, 4, 34)), holds: holds(newHold("h", 3), newHold("i", 5)), day: 6, plan: "team"},
+	{name: "in dispute, start of the hold unknown", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(changed(newHold("h", 0), setUnknown)), day: 1, plan: "pro"},
+	{name: "start unknown, in dispute", subs: subs(changed(newSub("1", "pro", active, 0, 30), setNoStart)), holds: holds(newHold("h", -999)), day: 1, plan: "pro"},
 	{name: "start unknown", subs: subs(changed(newSub("1", "pro", active, 0, 30), setNoStart)), day: 1, plan: "pro", access: true},
-	{name: "a refund of an earlier period", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), changed(newSub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro", access: true},
-	{name: "a refund of the current period", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), changed(newSub("h", "", held, 9, 0), setRefunded(5))), day: 6, plan: "pro"},
-	{name: "a refund, period start unknown", subs: subs(newSub("1", "pro", active, 3, 30), changed(newSub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro"},
-	{name: "a refund before it began", subs: subs(newSub("1", "pro", active, 5, 30), changed(newSub("h", "", held, 9, 0), setRefunded(4))), day: 6, plan: "pro", access: true},
-	{name: "a hold before it was renewed", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), newSub("h", "", held, 4, 0)), day: 6, plan: "pro"},
-	{name: "a hold without a start, and renewed", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), changed(newSub("h", "", held, 0, 0), setNoStart)), day: 6, plan: "pro"},
+	{name: "a refund of an earlier period", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed)), holds: holds(changed(newHold("h", 9), setRefunded(4))), day: 6, plan: "pro", access: true},
+	{name: "a refund of the current period", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed)), holds: holds(changed(newHold("h", 9), setRefunded(5))), day: 6, plan: "pro"},
+	{name: "a refund, period start unknown", subs: subs(newSub("1", "pro", active, 3, 30)), holds: holds(changed(newHold("h", 9), setRefunded(4))), day: 6, plan: "pro"},
+	{name: "a refund before it began", subs: subs(newSub("1", "pro", active, 5, 30)), holds: holds(changed(newHold("h", 9), setRefunded(4))), day: 6, plan: "pro", access: true},
+	{name: "a hold before it was renewed", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed)), holds: holds(newHold("h", 4)), day: 6, plan: "pro"},
+	{name: "a hold without a start, and renewed", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed)), holds: holds(changed(newHold("h", 0), setUnknown)), day: 6, plan: "pro"},
 	{name: "two paid periods, neither newer", subs: subs(changed(newSub("1", "pro", active, 0, 30), setRenewed), newSub("1", "pro", active, 0, 30)), day: 1, err: errAny},
 	{name: "an older state", subs: subs(newSub("1", "pro", active, 0, 30), changed(newSub("1", "pro", ended, 0, 30), setNewer)), day: 1, plan: "pro"},
 	{name: "an older state that began later", subs: subs(newSub("1", "team", active, 9, 30), changed(newSub("1", "pro", ended, 0, 30), setNewer)), day: 1, plan: "pro"},
 	{name: "a newer state", subs: subs(newSub("1", "pro", ended, 0, 30), changed(newSub("1", "team", active, 0, 30), setNewer)), day: 1, plan: "team", access: true},
-	{name: "a hold that was lifted", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0), changed(newSub("h", "", ended, 3, 0), setNewer)), day: 4, plan: "pro", access: true},
+	{name: "a hold that was released", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3), changed(changed(newHold("h", 3), setReleased), setNewerHold)), day: 4, plan: "pro", access: true},
+	{name: "a hold that was released, an older state", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(changed(newHold("h", 3), setReleased), changed(newHold("h", 3), setNewerHold)), day: 4, plan: "pro"},
+	{name: "the same hold twice", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3), newHold("h", 3)), day: 4, plan: "pro"},
+	{name: "two states of a hold, neither newer", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3), changed(newHold("h", 3), setReleased)), day: 4, err: errAny},
+	{name: "two starts of a hold, neither newer", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3), newHold("h", 4)), day: 4, err: errAny},
+	{name: "two periods of a hold, neither newer", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3), changed(newHold("h", 3), setRefunded(4))), day: 4, err: errAny},
+	{name: "another owner's hold", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(changed(newHold("h", 3), setBob)), day: 4, err: errAny},
+	{name: "holds of two owners", holds: holds(newHold("h", 3), changed(newHold("i", 3), setBob)), day: 4, err: errAny},
 	{name: "the same twice", subs: subs(newSub("1", "pro", active, 0, 30), newSub("1", "pro", active, 0, 30)), day: 1, plan: "pro", access: true},
 	{name: "two states, neither newer", subs: subs(newSub("1", "pro", active, 0, 30), newSub("1", "pro", ended, 0, 30)), day: 1, err: errAny},
 	{name: "two plans, neither newer", subs: subs(newSub("1", "pro", active, 0, 30), newSub("1", "team", active, 0, 30)), day: 1, err: errAny},
@@ -134,7 +152,7 @@ var resolutions = []struct {
 	{name: "an unknown plan, lapsed", subs: subs(newSub("1", "premium", active, 0, 30)), day: 30, plan: "premium"},
 	{name: "an unknown plan, lapsed, with grace", subs: subs(newSub("1", "premium", active, 0, 30)), o: entitlement.Override{Grace: 5 * day}, day: 31, err: entitlement.ErrUnknownPlan},
 	{name: "an unknown plan, ended, with access", subs: subs(newSub("1", "premium", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "premium"},
-	{name: "an unknown plan in dispute", subs: subs(newSub("1", "premium", active, 0, 30), newSub("h", "", held, 3, 0)), day: 4, plan: "premium"},
+	{name: "an unknown plan in dispute", subs: subs(newSub("1", "premium", active, 0, 30)), holds: holds(newHold("h", 3)), day: 4, plan: "premium"},
 	{name: "an unknown plan that began last", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "premium", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
 	{name: "an unknown plan that was replaced", subs: subs(newSub("1", "premium", active, 0, 30), newSub("2", "pro", active, 1, 30)), day: 4, plan: "pro", access: true},
 	{name: "an unknown plan, replaced by one without access", subs: subs(newSub("1", "premium", active, 0, 30), newSub("2", "free", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
@@ -142,13 +160,14 @@ var resolutions = []struct {
 	{name: "override removes access", subs: subs(newSub("1", "pro", active, 0, 30)), o: entitlement.Override{APIAccess: &no}, day: 1, plan: "pro"},
 	{name: "override of an ended one", subs: subs(newSub("1", "pro", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes, Grace: 9 * day}, day: 1, plan: "pro"},
 	{name: "override of a lapsed one", subs: subs(newSub("1", "team", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 30, plan: "team"},
-	{name: "override of a disputed one", subs: subs(newSub("1", "pro", active, 0, 30), newSub("h", "", held, 3, 0)), o: entitlement.Override{APIAccess: &yes}, day: 4, plan: "pro"},
+	{name: "override of a disputed one", subs: subs(newSub("1", "pro", active, 0, 30)), holds: holds(newHold("h", 3)), o: entitlement.Override{APIAccess: &yes}, day: 4, plan: "pro"},
 	{name: "override of an unknown status", subs: subs(newSub("1", "pro", "paused", 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "pro"},
 	{name: "override adds grace", subs: subs(newSub("1", "team", pastDue, 0, 30)), o: entitlement.Override{Grace: 9 * day}, day: 38, plan: "team", access: true},
 	{name: "override removes grace", subs: subs(newSub("1", "pro", pastDue, 0, 30)), o: entitlement.Override{Grace: -1}, day: 30, plan: "pro"},
 }
 
 func subs(s ...entitlement.Subscription) []entitlement.Subscription { return s }
+func holds(h ...entitlement.Hold) []entitlement.Hold                { return h }
 
 // errAny stands for any error that is not a sentinel.
 var errAny = errors.New("any")
@@ -158,28 +177,33 @@ func TestResolve(t *testing.T) {
 	c := newCatalog(t)
 	for _, r := range resolutions {
 		at := begin.Add(time.Duration(r.day) * day)
-		for order := range permutations(r.subs) {
-			given := slices.Clone(order)
-			e, err := c.Resolve(order, r.o, at)
+		check := func(subs []entitlement.Subscription, holds []entitlement.Hold) {
+			givenSubs, givenHolds := slices.Clone(subs), slices.Clone(holds)
+			e, err := c.Resolve(subs, holds, r.o, at)
 			switch {
 			case r.err == errAny && (err == nil || errors.Is(err, entitlement.ErrNone) || errors.Is(err, entitlement.ErrUnknownPlan)),
 				r.err != errAny && !errors.Is(err, r.err):
 				t.Errorf("%s: got %+v, %v, want %v", r.name, e, err, r.err)
 			case e.Plan != r.plan || e.APIAccess != r.access || e.Active(at) != r.access || r.err != nil && !reflect.ValueOf(e).IsZero():
 				t.Errorf("%s: got %+v, want plan %q, access %v", r.name, e, r.plan, r.access)
-			case !reflect.DeepEqual(order, given):
-				t.Errorf("%s: the argument was changed", r.name)
+			case !reflect.DeepEqual(subs, givenSubs), !reflect.DeepEqual(holds, givenHolds):
+				t.Errorf("%s: an argument was changed", r.name)
+			}
+		}
+		for subs := range permutations(r.subs) {
+			for holds := range permutations(r.holds) {
+				check(subs, holds)
 			}
 		}
 	}
 }
 
-// permutations yields the subscriptions in every order.
-func permutations(all []entitlement.Subscription) func(yield func([]entitlement.Subscription) bool) {
-	return func(yield func([]entitlement.Subscription) bool) { permute(slices.Clone(all), 0, yield) }
+// permutations yields the values in every order.
+func permutations[T any](all []T) iter.Seq[[]T] {
+	return func(yield func([]T) bool) { permute(slices.Clone(all), 0, yield) }
 }
 
-func permute(all []entitlement.Subscription, i int, yield func([]entitlement.Subscription) bool) bool {
+func permute[T any](all []T, i int, yield func([]T) bool) bool {
 	if i >= len(all)-1 {
 		return yield(all)
 	}
@@ -196,7 +220,7 @@ func permute(all []entitlement.Subscription, i int, yield func([]entitlement.Sub
 // The fields of the plan and of the override are returned unchanged.
 func TestResolveReturnsTheWholePlan(t *testing.T) {
 	t.Parallel()
-	e, err := newCatalog(t).Resolve(subs(newSub("1", "pro", active, 0, 30)), entitlement.Override{MaxKeys: 20}, begin)
+	e, err := newCatalog(t).Resolve(subs(newSub("1", "pro", active, 0, 30)), nil, entitlement.Override{MaxKeys: 20}, begin)
 	want := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 20, Grace: 2 * day, ValidUntil: begin.Add(30 * day)}
 	if err != nil || !reflect.DeepEqual(e, want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
@@ -205,11 +229,11 @@ func TestResolveReturnsTheWholePlan(t *testing.T) {
 
 func TestResolveErrorNamesCause(t *testing.T) {
 	t.Parallel()
-	_, err := newCatalog(t).Resolve(subs(newSub("sub_7", "pro", active, 0, 30), newSub("sub_7", "pro", ended, 0, 30)), entitlement.Override{}, begin)
+	_, err := newCatalog(t).Resolve(subs(newSub("sub_7", "pro", active, 0, 30), newSub("sub_7", "pro", ended, 0, 30)), nil, entitlement.Override{}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"sub_7"`) {
 		t.Errorf("got %v, want an error with the ID", err)
 	}
-	_, err = newCatalog(t).Resolve(subs(newSub("1", "premium", active, 0, 30)), entitlement.Override{}, begin)
+	_, err = newCatalog(t).Resolve(subs(newSub("1", "premium", active, 0, 30)), nil, entitlement.Override{}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"premium"`) {
 		t.Errorf("got %v, want an error with the plan", err)
 	}
@@ -227,21 +251,26 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 		for i := range all {
 			all[i] = randomSubscription(rng)
 		}
+		holds := make([]entitlement.Hold, max(rng.IntN(5)-2, 0))
+		for i := range holds {
+			holds[i] = randomHold(rng)
+		}
 		o := entitlement.Override{APIAccess: pick(rng, nil, &yes, &no), Grace: pick(rng, 0, -1, 3*day)}
 		at := begin.Add(time.Duration(rng.IntN(8)) * day)
-		e, err := c.Resolve(all, o, at)
+		e, err := c.Resolve(all, holds, o, at)
 		want := fmt.Sprintf("%+v %v", e, err)
 		for range 4 {
 			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			again, err := c.Resolve(all, o, at)
+			rng.Shuffle(len(holds), func(i, j int) { holds[i], holds[j] = holds[j], holds[i] })
+			again, err := c.Resolve(all, holds, o, at)
 			if got := fmt.Sprintf("%+v %v", again, err); got != want {
-				t.Fatalf("case %d: got %s and then %s for the rows %+v", n, want, got, all)
+				t.Fatalf("case %d: got %s and then %s for %+v and the holds %+v", n, want, got, all, holds)
 			}
 		}
 		if e.Active(at) {
 			granted++
-			if !slices.ContainsFunc(all, func(s entitlement.Subscription) bool { return grants(s, all, e, at) }) {
-				t.Fatalf("case %d: got %+v at %v for the rows %+v", n, e, at, all)
+			if !slices.ContainsFunc(all, func(s entitlement.Subscription) bool { return grants(s, all, holds, e, at) }) {
+				t.Fatalf("case %d: got %+v at %v for %+v and the holds %+v", n, e, at, all, holds)
 			}
 		}
 	}
@@ -251,29 +280,37 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 }
 
 func randomSubscription(rng *rand.Rand) entitlement.Subscription {
-	moment := func() time.Time {
-		return pick(rng, time.Time{}, begin, begin.Add(day), begin.Add(3*day), begin.Add(5*day))
-	}
 	return entitlement.Subscription{
 		Owner: "ann", ID: pick(rng, "", "a", "b", "c", "d", "e"), Plan: pick(rng, "free", "pro", "team", "team", "premium", ""),
-		Status:    pick(rng, active, active, active, pastDue, ended, held, "trialing"),
-		StartedAt: moment(), PeriodStart: pick(rng, time.Time{}, moment()), PeriodEnd: moment(), UpdatedAt: moment(), Version: int64(rng.IntN(3)),
+		Status:    pick(rng, active, active, active, pastDue, ended, "trialing"),
+		StartedAt: moment(rng), PeriodStart: pick(rng, time.Time{}, moment(rng)), PeriodEnd: moment(rng), UpdatedAt: moment(rng), Version: int64(rng.IntN(3)),
 	}
+}
+
+func randomHold(rng *rand.Rand) entitlement.Hold {
+	return entitlement.Hold{
+		Owner: "ann", ID: pick(rng, "a", "h", "i"), Released: pick(rng, false, false, true),
+		StartedAt: moment(rng), PeriodStart: pick(rng, time.Time{}, moment(rng)), UpdatedAt: moment(rng), Version: int64(rng.IntN(3)),
+	}
+}
+
+func moment(rng *rand.Rand) time.Time {
+	return pick(rng, time.Time{}, begin, begin.Add(day), begin.Add(3*day), begin.Add(5*day))
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
 // grants states the rule in another way: s is the newest state of a subscription
 // that is paid for and has the plan of e, and no hold's newest state ends it.
-func grants(s entitlement.Subscription, all []entitlement.Subscription, e entitlement.Entitlement, at time.Time) bool {
+func grants(s entitlement.Subscription, all []entitlement.Subscription, holds []entitlement.Hold, e entitlement.Entitlement, at time.Time) bool {
 	if s.Plan != e.Plan || s.Status != active && s.Status != pastDue || !isNewest(s, all) {
 		return false
 	}
 	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd.Add(max(e.Grace, 0))) {
 		return false
 	}
-	for _, h := range all {
-		if h.Status != held || !isNewest(h, all) {
+	for _, h := range holds {
+		if h.Released || slices.ContainsFunc(holds, func(g entitlement.Hold) bool { return g.ID == h.ID && g.Newer(h) }) {
 			continue
 		}
 		paid := s.PeriodStart

@@ -21,21 +21,11 @@ const (
 
 	// Ended grants nothing.
 	Ended Status = "ended"
-
-	// Held marks a hold, which is not a subscription. A hold takes access away
-	// because a payment is disputed or was refunded. It has an ID of its own,
-	// and it lasts until it is Ended itself.
-	//
-	// A hold ends all subscriptions of the owner that began no later than its
-	// StartedAt, or all of them if StartedAt is zero. If the hold has a PeriodStart, it
-	// ends instead the subscriptions whose last paid period began no later than
-	// that, so a renewal is not held.
-	Held Status = "held"
 )
 
 // Valid reports whether s is one of the constants.
 func (s Status) Valid() bool {
-	return s == Active || s == PastDue || s == Ended || s == Held
+	return s == Active || s == PastDue || s == Ended
 }
 
 // A Subscription is the state of something that an owner has bought, as the
@@ -70,22 +60,13 @@ func (s Subscription) isSameState(t Subscription) bool {
 		s.PeriodStart.Equal(t.PeriodStart) && s.PeriodEnd.Equal(t.PeriodEnd)
 }
 
+func (s Subscription) owner() string { return s.Owner }
+
+func (s Subscription) id() string { return s.ID }
+
 // hasEnded reports whether s grants nothing at any time. A PastDue subscription
 // without a PeriodEnd would otherwise grant access for ever.
-func (s Subscription) hasEnded(all []Subscription) bool {
+func (s Subscription) hasEnded(holds []Hold) bool {
 	granted := s.Status == Active || s.Status == PastDue && !s.PeriodEnd.IsZero()
-	return !granted || slices.ContainsFunc(all, s.isHeldBy)
-}
-
-// isHeldBy reports whether h is a hold that ends s. A subscription without StartedAt
-// began before every hold. A hold without StartedAt began after every subscription.
-func (s Subscription) isHeldBy(h Subscription) bool {
-	began, held := s.StartedAt, h.StartedAt
-	if !h.PeriodStart.IsZero() {
-		began, held = s.PeriodStart, h.PeriodStart
-		if began.IsZero() {
-			began = s.StartedAt // the first period, or a later one
-		}
-	}
-	return h.Status == Held && (held.IsZero() || !began.After(held))
+	return !granted || slices.ContainsFunc(holds, func(h Hold) bool { return h.ends(s) })
 }

@@ -30,14 +30,22 @@ func TestNewer(t *testing.T) {
 		if got := c.s.Newer(c.old); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
+		h, old := holdOf(c.s), holdOf(c.old)
+		if got := h.Newer(old); got != c.want {
+			t.Errorf("a hold, %s: got %v, want %v", name, got, c.want)
+		}
 	}
+}
+
+func holdOf(s entitlement.Subscription) entitlement.Hold {
+	return entitlement.Hold{UpdatedAt: s.UpdatedAt, Version: s.Version}
 }
 
 func TestStatusValid(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[entitlement.Status]bool{
-		entitlement.Active: true, entitlement.PastDue: true, entitlement.Ended: true, entitlement.Held: true,
-		"": false, "Active": false, "trialing": false, "active ": false,
+		entitlement.Active: true, entitlement.PastDue: true, entitlement.Ended: true,
+		"": false, "held": false, "Active": false, "trialing": false, "active ": false,
 	} {
 		if s.Valid() != want {
 			t.Errorf("%q: got %v, want %v", s, !want, want)

@@ -17,10 +17,10 @@ const maxNamed = 10
 // Check returns an error if a stored subscription has a plan that is not in the
 // catalog, so that a renamed plan is noticed at start and not by the customers
 // who have it. The error names the plans and matches
-// [entitlement.ErrUnknownPlan]. Ended subscriptions and holds may have
-// any plan, and so may subscriptions whose paid period ended longer than
-// [entitlement.MaxGrace] ago: they grant nothing. Check also returns an error
-// for an unknown status. It reads the whole table.
+// [entitlement.ErrUnknownPlan]. Ended subscriptions may have any plan, and so may
+// subscriptions whose paid period ended longer than [entitlement.MaxGrace] ago: they
+// grant nothing. Check also returns an error for an unknown status. It reads the
+// whole table.
 func (p *Provider) Check(ctx context.Context) error {
 	lapsed := time.Now().Add(-entitlement.MaxGrace) // no override has a longer Grace
 	stored, err := collect(ctx, p, scanPlanStatus, p.sql.plans, lapsed.UnixMicro())

@@ -40,8 +40,8 @@ var dialects = map[sqlstore.Dialect]*dialect{
 // written_at grows with every write of a row, even if two writes fall into one
 // microsecond or a clock goes back, so that a Watch can tell the writes apart.
 const (
-	putOnConflict = `INSERT INTO keyhatch_plans AS kept (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (owner, subscription) DO UPDATE SET plan = excluded.plan, status = excluded.status,
+	putOnConflict = `INSERT INTO keyhatch_plans AS kept (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (owner, subscription) DO UPDATE SET kind = excluded.kind, plan = excluded.plan, status = excluded.status,
 			since = excluded.since, paid_from = excluded.paid_from, valid_until = excluded.valid_until,
 			updated_at = excluded.updated_at, version = excluded.version, written_at = ` + writtenAfter + `
 		WHERE excluded.updated_at > kept.updated_at

@@ -7,17 +7,17 @@
 //	err = plans.Migrate(ctx)
 //	keys, err := apikey.New(st, &apikey.Options{Entitlements: plans})
 //
-// [Provider.Put] stores what the billing system reports, from a webhook or from
-// a job that polls it. [Provider.SetOverride] stores what support grants to one
-// owner. Neither changes what the other has written. [Provider.Watch] reports
-// both, written by any process, to the Manager.
+// [Provider.Put] and [Provider.PutHold] store what the billing system reports, from
+// a webhook or from a job that polls it. [Provider.SetOverride] stores what support
+// grants to one owner. Neither changes what the other has written. [Provider.Watch]
+// reports all of them, written by any process, to the Manager.
 //
 // # Order
 //
-// Billing systems send events late, twice and in any order. Put takes complete
-// states and never steps. In one atomic statement, the database keeps the newer
-// one of two states of a subscription. So any number of processes may write any
-// number of times in any order, with the same result.
+// Billing systems send events late, twice and in any order. Put and PutHold take
+// complete states and never steps. In one atomic statement, the database keeps the
+// newer one of two states of a subscription or hold. So any number of processes may
+// write any number of times in any order, with the same result.
 //
 // # Events
 //

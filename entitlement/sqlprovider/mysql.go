@@ -6,11 +6,16 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-//go:embed schema/mysql/1.sql
-var mysqlSchema1 string
+var (
+	//go:embed schema/mysql/1.sql
+	mysqlSchema1 string
+
+	//go:embed schema/mysql/2.sql
+	mysqlSchema2 string
+)
 
 var mysql = dialect{
-	schema: []string{mysqlSchema1},
+	schema: []string{mysqlSchema1, mysqlSchema2},
 	db:     &sqldb.MySQL,
 
 	// A view in place of a table may hide rows. It has no index, so the
@@ -23,10 +28,10 @@ var mysql = dialect{
 	// comparison sees the changed value. Instead, replace is run if this
 	// statement fails. Since no row is ever deleted, one of the two applies,
 	// and each is atomic.
-	put:         `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	put:         `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	isDuplicate: func(err error) bool { return sqldb.HasNumber(err, "1062") }, // duplicate entry
-	replace: `UPDATE keyhatch_plans SET plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?, updated_at = ?,
-			version = ?, written_at = GREATEST(?, written_at + 1)
+	replace: `UPDATE keyhatch_plans SET kind = ?, plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?,
+			updated_at = ?, version = ?, written_at = GREATEST(?, written_at + 1)
 		WHERE owner = ? AND subscription = ? AND (updated_at < ? OR updated_at = ? AND version < ?)`,
 
 	setOverride: `INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES (?, ?, ?)

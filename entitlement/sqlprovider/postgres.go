@@ -6,11 +6,16 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-//go:embed schema/postgresql/1.sql
-var postgresSchema1 string
+var (
+	//go:embed schema/postgresql/1.sql
+	postgresSchema1 string
+
+	//go:embed schema/postgresql/2.sql
+	postgresSchema2 string
+)
 
 var postgres = dialect{
-	schema:        []string{postgresSchema1},
+	schema:        []string{postgresSchema1, postgresSchema2},
 	db:            &sqldb.PostgreSQL,
 	put:           putOnConflict,
 	setOverride:   setOverrideOnConflict,

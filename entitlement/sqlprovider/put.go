@@ -17,90 +17,107 @@ import (
 //
 // The owner has 1 to 255 bytes of UTF-8 without control characters. The ID and
 // the plan have at most 255 such bytes. The plan must be in the catalog, unless
-// the status is [entitlement.Ended] or [entitlement.Held]: then any plan is
-// accepted, also none. UpdatedAt must be set, and Version must not be negative.
-// Times must be in the years 1 to 9999. They are truncated to microseconds
-// before they are compared. Otherwise Put returns an [*entitlement.InvalidError].
-// It matches [entitlement.ErrUnknownPlan] if the plan is the cause.
+// the status is [entitlement.Ended]: then any plan is accepted, also none.
+// UpdatedAt must be set, and Version must not be negative. Times must be in the
+// years 1 to 9999. They are truncated to microseconds before they are compared.
+// Otherwise Put returns an [*entitlement.InvalidError]. It matches
+// [entitlement.ErrUnknownPlan] if the plan is the cause.
 //
 // Put takes effect atomically. It may be called any number of times, in any
 // order and from any number of processes. After a nil error, s or a newer state
 // is stored durably. Put does not change overrides.
 func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error) {
-	if s, err = p.normalized(s); err != nil {
-		return false, wrap("put", err)
+	err = p.checkPlan(s)
+	if err == nil {
+		changed, err = p.putRow(ctx, row{Subscription: s, kind: kindSubscription})
 	}
-	n, err := p.put(ctx, s, time.Now().UnixMicro())
-	if err == nil && n == 0 {
-		err = p.checkStored(ctx, s)
-	}
-	return n > 0 && err == nil, wrap("put", err)
+	return changed, wrap("put", err)
 }
 
-// checkStored returns an error if neither s nor a newer state is stored.
-func (p *Provider) checkStored(ctx context.Context, s entitlement.Subscription) error {
-	subscriptions, _, err := p.readOwner(ctx, s.Owner)
+// PutHold stores the state h of a hold as Put stores a subscription, by
+// [entitlement.Hold.Newer]. To release a hold, put a newer state of it that is
+// Released. A hold and a subscription of the same owner must not have the same ID:
+// the newer one would replace the other.
+func (p *Provider) PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error) {
+	changed, err = p.putRow(ctx, rowOf(h))
+	return changed, wrap("put hold", err)
+}
+
+func (p *Provider) putRow(ctx context.Context, r row) (changed bool, err error) {
+	if err = r.normalize(); err != nil {
+		return false, err
+	}
+	n, err := p.put(ctx, r, time.Now().UnixMicro())
+	if err == nil && n == 0 {
+		err = p.checkStored(ctx, r)
+	}
+	return n > 0 && err == nil, err
+}
+
+// checkStored returns an error if neither r nor a newer state is stored.
+func (p *Provider) checkStored(ctx context.Context, r row) error {
+	rows, err := p.readOwner(ctx, r.Owner)
 	if err != nil {
 		return err
 	}
-	for _, stored := range subscriptions {
-		if stored.ID == s.ID && !s.Newer(stored) {
+	for _, stored := range rows {
+		if stored.ID == r.ID && !r.Newer(stored.Subscription) {
 			return nil
 		}
 	}
 	return sqldb.ErrSkipped
 }
 
-func (p *Provider) put(ctx context.Context, s entitlement.Subscription, now int64) (int64, error) {
+func (p *Provider) put(ctx context.Context, r row, now int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
-	status, updated := string(s.Status), sqldb.Micros(s.UpdatedAt)
-	since, paid, until := sqldb.Micros(s.StartedAt), sqldb.Micros(s.PeriodStart), sqldb.Micros(s.PeriodEnd)
-	n, err := p.exec(ctx, p.sql.put, s.Owner, s.ID, s.Plan, status, since, paid, until, updated, s.Version, now)
+	status, updated := string(r.Status), sqldb.Micros(r.UpdatedAt)
+	since, paid, until := sqldb.Micros(r.StartedAt), sqldb.Micros(r.PeriodStart), sqldb.Micros(r.PeriodEnd)
+	n, err := p.exec(ctx, p.sql.put, r.Owner, r.ID, r.kind, r.Plan, status, since, paid, until, updated, r.Version, now)
 	if p.dialect.isDuplicate == nil || !p.dialect.isDuplicate(err) {
 		return n, err
 	}
-	return p.exec(ctx, p.sql.replace, s.Plan, status, since, paid, until, updated, s.Version, now,
-		s.Owner, s.ID, updated, updated, s.Version)
+	return p.exec(ctx, p.sql.replace, r.kind, r.Plan, status, since, paid, until, updated, r.Version, now,
+		r.Owner, r.ID, updated, updated, r.Version)
 }
 
-// normalized returns s as it is stored, or an error if s is invalid.
-func (p *Provider) normalized(s entitlement.Subscription) (entitlement.Subscription, error) {
-	if err := p.check(s); err != nil {
-		return s, err
-	}
-	for _, field := range []struct {
-		name string
-		at   *time.Time
-	}{{"StartedAt", &s.StartedAt}, {"PeriodStart", &s.PeriodStart}, {"PeriodEnd", &s.PeriodEnd}, {"UpdatedAt", &s.UpdatedAt}} {
-		t, err := rounded(*field.at)
-		if err != nil {
-			return s, invalid(field.name, err)
-		}
-		*field.at = t
-	}
-	if s.UpdatedAt.IsZero() {
-		return s, invalid("UpdatedAt", errors.New("must be set"))
-	}
-	return s, nil
-}
-
-func (p *Provider) check(s entitlement.Subscription) error {
-	err := invalid("Owner", text.CheckID(s.Owner))
+// normalize rounds the times as they are stored. It returns an error if a value is
+// invalid.
+func (r *row) normalize() error {
+	err := invalid("Owner", text.CheckID(r.Owner))
 	if err == nil {
-		err = invalid("ID", text.Check(s.ID, text.MaxID))
-	}
-	if err == nil {
-		err = invalid("Plan", text.Check(s.Plan, text.MaxID))
+		err = invalid("ID", text.Check(r.ID, text.MaxID))
 	}
 	if err != nil {
 		return err
 	}
-	if s.Version < 0 {
-		return invalid("Version", fmt.Errorf("%d is negative", s.Version))
+	if r.Version < 0 {
+		return invalid("Version", fmt.Errorf("%d is negative", r.Version))
+	}
+	for _, field := range []struct {
+		name string
+		at   *time.Time
+	}{{"StartedAt", &r.StartedAt}, {"PeriodStart", &r.PeriodStart}, {"PeriodEnd", &r.PeriodEnd}, {"UpdatedAt", &r.UpdatedAt}} {
+		t, err := rounded(*field.at)
+		if err != nil {
+			return invalid(field.name, err)
+		}
+		*field.at = t
+	}
+	if r.UpdatedAt.IsZero() {
+		return invalid("UpdatedAt", errors.New("must be set"))
+	}
+	return nil
+}
+
+// checkPlan returns an error if the status is unknown, or if the plan is invalid for
+// it.
+func (p *Provider) checkPlan(s entitlement.Subscription) error {
+	if err := invalid("Plan", text.Check(s.Plan, text.MaxID)); err != nil {
+		return err
 	}
 	switch s.Status {
-	case entitlement.Ended, entitlement.Held:
+	case entitlement.Ended:
 		return nil
 	case entitlement.Active, entitlement.PastDue:
 		_, err := p.catalog.Plan(s.Plan)

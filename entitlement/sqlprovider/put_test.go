@@ -36,6 +36,7 @@ func TestPutRefuses(t *testing.T) {
 		`unknown plan: "Pro"`:          func(s *entitlement.Subscription) { s.Plan, s.Status = "Pro", entitlement.PastDue },
 		"Plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
 		`unknown status "trialing"`:    func(s *entitlement.Subscription) { s.Status = "trialing" },
+		`unknown status "held"`:        func(s *entitlement.Subscription) { s.Status = "held" },
 		`unknown status ""`:            func(s *entitlement.Subscription) { s.Status = "" },
 		"Version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
 		"UpdatedAt: must be set":       func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
@@ -59,6 +60,30 @@ func TestPutRefuses(t *testing.T) {
 	}
 }
 
+func TestPutHoldRefuses(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	p := open(t, f, nil)
+	for name, change := range map[string]func(*entitlement.Hold){
+		"Owner: must not be empty":    func(h *entitlement.Hold) { h.Owner = "" },
+		"ID: must not contain":        func(h *entitlement.Hold) { h.ID = "a\x00" },
+		"Version: -1 is negative":     func(h *entitlement.Hold) { h.Version = -1 },
+		"UpdatedAt: must be set":      func(h *entitlement.Hold) { h.UpdatedAt = time.Time{} },
+		"StartedAt: must be in the":   func(h *entitlement.Hold) { h.StartedAt = time.Time{}.Add(-time.Second) },
+		"PeriodStart: must be in the": func(h *entitlement.Hold) { h.PeriodStart = time.Unix(1<<60, 0) },
+	} {
+		h := entitlement.Hold{Owner: "ann", ID: "dispute_1", StartedAt: noon, UpdatedAt: noon}
+		change(&h)
+		changed, err := p.PutHold(t.Context(), h)
+		if err == nil || changed || !strings.HasPrefix(err.Error(), "sqlprovider: put hold: invalid "+name) || !isInvalid(err) {
+			t.Errorf("got %v, %v, want an InvalidError with %q", changed, err, name)
+		}
+	}
+	if n := f.count(); n != 0 {
+		t.Errorf("refused calls sent %d statements to the database", n)
+	}
+}
+
 func TestPutAccepts(t *testing.T) {
 	t.Parallel()
 	p := open(t, &fake{}, nil)
@@ -66,7 +91,7 @@ func TestPutAccepts(t *testing.T) {
 		"the longest owner": func(s *entitlement.Subscription) { s.Owner = strings.Repeat("a", 255) },
 		"no id":             func(s *entitlement.Subscription) { s.ID = "" },
 		"ended, no plan":    func(s *entitlement.Subscription) { s.Plan, s.Status = "", entitlement.Ended },
-		"held, old plan":    func(s *entitlement.Subscription) { s.Plan, s.Status = "legacy", entitlement.Held },
+		"ended, old plan":   func(s *entitlement.Subscription) { s.Plan, s.Status = "legacy", entitlement.Ended },
 		"no since":          func(s *entitlement.Subscription) { s.StartedAt = time.Time{} },
 		"the last instant": func(s *entitlement.Subscription) {
 			s.PeriodEnd = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)

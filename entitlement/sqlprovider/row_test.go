@@ -16,14 +16,14 @@ import (
 
 // subscriptionRow returns a row of the query for an owner's rows.
 func subscriptionRow(change func(r []driver.Value)) [][]driver.Value {
-	r := []driver.Value{"ann", "sub_1", "pro", "active", nil, nil, nil, noon.UnixMicro(), int64(0), nil}
+	r := []driver.Value{"ann", "sub_1", "subscription", "pro", "active", nil, nil, nil, noon.UnixMicro(), int64(0), nil}
 	change(r)
 	return [][]driver.Value{r}
 }
 
 func TestGoodRow(t *testing.T) {
 	t.Parallel()
-	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[9] = `{"max_keys": 7}` })}, nil)
+	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[10] = `{"max_keys": 7}` })}, nil)
 	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || e.MaxKeys != 7 || !e.ValidUntil.IsZero() {
 		t.Errorf("got %+v, %v, want access with 7 keys and no end", e, err)
 	}
@@ -36,21 +36,25 @@ func TestHostileRows(t *testing.T) {
 		"another owner":      func(r []driver.Value) { r[0] = "Ann" },
 		"trailing blank":     func(r []driver.Value) { r[0] = "ann " },
 		"no owner":           func(r []driver.Value) { r[0] = nil },
-		"unknown plan":       func(r []driver.Value) { r[2] = "premium" },
-		"unknown status":     func(r []driver.Value) { r[3] = "trialing" },
-		"status in capitals": func(r []driver.Value) { r[3] = "ACTIVE" },
-		"empty status":       func(r []driver.Value) { r[3] = "" },
-		"NULL status":        func(r []driver.Value) { r[3] = nil },
-		"since is a text":    func(r []driver.Value) { r[4] = "yesterday" },
-		"paid is a text":     func(r []driver.Value) { r[5] = "yesterday" },
-		"until the year 1e5": func(r []driver.Value) { r[6] = int64(3e18) },
-		"until long ago":     func(r []driver.Value) { r[6] = int64(math.MinInt64) },
-		"negative version":   func(r []driver.Value) { r[8] = int64(-1) },
-		"broken override":    func(r []driver.Value) { r[9] = `{"api_access": tr` },
-		"empty override":     func(r []driver.Value) { r[9] = `` },
-		"foreign override":   func(r []driver.Value) { r[9] = `{"admin": true}` },
-		"twice in override":  func(r []driver.Value) { r[9] = `{"max_keys": 1, "max_keys": 9}` },
-		"scope in override":  func(r []driver.Value) { r[9] = `{"scopes": ["a b"]}` },
+		"unknown plan":       func(r []driver.Value) { r[3] = "premium" },
+		"unknown status":     func(r []driver.Value) { r[4] = "trialing" },
+		"status in capitals": func(r []driver.Value) { r[4] = "ACTIVE" },
+		"empty status":       func(r []driver.Value) { r[4] = "" },
+		"unknown kind":       func(r []driver.Value) { r[2] = "Hold" },
+		"no kind":            func(r []driver.Value) { r[2] = "" },
+		"NULL kind":          func(r []driver.Value) { r[2] = nil },
+		"an active hold":     func(r []driver.Value) { r[2] = "hold" },
+		"NULL status":        func(r []driver.Value) { r[4] = nil },
+		"since is a text":    func(r []driver.Value) { r[5] = "yesterday" },
+		"paid is a text":     func(r []driver.Value) { r[6] = "yesterday" },
+		"until the year 1e5": func(r []driver.Value) { r[7] = int64(3e18) },
+		"until long ago":     func(r []driver.Value) { r[7] = int64(math.MinInt64) },
+		"negative version":   func(r []driver.Value) { r[9] = int64(-1) },
+		"broken override":    func(r []driver.Value) { r[10] = `{"api_access": tr` },
+		"empty override":     func(r []driver.Value) { r[10] = `` },
+		"foreign override":   func(r []driver.Value) { r[10] = `{"admin": true}` },
+		"twice in override":  func(r []driver.Value) { r[10] = `{"max_keys": 1, "max_keys": 9}` },
+		"scope in override":  func(r []driver.Value) { r[10] = `{"scopes": ["a b"]}` },
 	} {
 		p := open(t, &fake{rows: subscriptionRow(change)}, nil)
 		e, err := p.Entitlement(t.Context(), "ann")

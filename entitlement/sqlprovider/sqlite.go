@@ -6,11 +6,16 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-//go:embed schema/sqlite/1.sql
-var sqliteSchema1 string
+var (
+	//go:embed schema/sqlite/1.sql
+	sqliteSchema1 string
+
+	//go:embed schema/sqlite/2.sql
+	sqliteSchema2 string
+)
 
 var sqlite = dialect{
-	schema:        []string{sqliteSchema1},
+	schema:        []string{sqliteSchema1, sqliteSchema2},
 	db:            &sqldb.SQLite,
 	put:           putOnConflict,
 	setOverride:   setOverrideOnConflict,

@@ -2,7 +2,7 @@ package sqlprovider
 
 import "github.com/keyhatch/keyhatch/internal/sqldb"
 
-const columns = `owner, subscription, plan, status, since, paid_from, valid_until, updated_at, version`
+const columns = `owner, subscription, kind, plan, status, since, paid_from, valid_until, updated_at, version`
 
 // statements holds the SQL of a Provider, for its tables and its dialect.
 type statements struct {
@@ -14,9 +14,9 @@ type statements struct {
 
 func newStatements(d *dialect, t *sqldb.Tables) statements {
 	return statements{
-		// One statement reads the subscriptions and the override as of the same
-		// instant.
-		find: t.Read(`SELECT s.owner, s.subscription, s.plan, s.status, s.since, s.paid_from, s.valid_until, s.updated_at, s.version, o.overrides
+		// One statement reads the subscriptions, the holds and the override as of
+		// the same instant.
+		find: t.Read(`SELECT s.owner, s.subscription, s.kind, s.plan, s.status, s.since, s.paid_from, s.valid_until, s.updated_at, s.version, o.overrides
 			FROM keyhatch_plans s `+d.byKey+` LEFT JOIN keyhatch_plans_overrides o `+d.byKey+`
 			ON o.owner = s.owner WHERE s.owner = ?`, "", "_overrides"),
 		plans: t.Read(`SELECT DISTINCT plan, status FROM keyhatch_plans WHERE status NOT IN ('ended', 'held')
@@ -37,7 +37,7 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 		prune: t.Text(`DELETE FROM keyhatch_plans_events WHERE refused IN (0, 1) AND at < ?`),
 
 		// An override has no subscription; its owner is used instead.
-		written: t.Read(`SELECT 0 AS kind, owner, subscription, written_at FROM keyhatch_plans WHERE written_at >= ?
+		written: t.Read(`SELECT 0, owner, subscription, written_at FROM keyhatch_plans WHERE written_at >= ?
 			UNION ALL SELECT 1, owner, owner, written_at FROM keyhatch_plans_overrides WHERE written_at >= ?
 			LIMIT ?`, "", "_overrides"),
 	}

@@ -111,7 +111,7 @@ func (w *watch) report(rows []writtenRow) {
 
 // A rowKey identifies a row.
 type rowKey struct {
-	kind                int // 0 for a subscription, 1 for an override
+	table               int // 0 for a subscription or hold, 1 for an override
 	owner, subscription string
 }
 
@@ -122,7 +122,7 @@ type writtenRow struct {
 }
 
 func scanWrittenRow(rows *sql.Rows) (s writtenRow, err error) {
-	err = rows.Scan(&s.kind, &s.owner, &s.subscription, &s.at)
+	err = rows.Scan(&s.table, &s.owner, &s.subscription, &s.at)
 	return s, err
 }
 

@@ -1,9 +1,9 @@
 // Package webhook receives the events of a billing system and stores the state of
-// each subscription. [New] returns the [http.Handler] to which [Stripe],
+// each subscription and hold. [New] returns the [http.Handler] to which [Stripe],
 // [Polar] or [Dodo] sends its events.
 //
 // An event is never applied as a change. It carries the complete state of a
-// subscription, which replaces any older state. So events may arrive in any
+// subscription or hold, which replaces any older state. So events may arrive in any
 // order, repeatedly, or not at all.
 //
 // # Responses
@@ -39,7 +39,7 @@
 // period, since the event of the renewal arrives seconds later. If the payment
 // has to be retried, it can take hours. Give the plan a Grace to cover them.
 //
-// A full refund and a dispute are [entitlement.Held].
+// A full refund and a dispute are an [entitlement.Hold].
 //   - A refund ends the period that the refunded payment paid for, and
 //     everything else that the owner had paid for by then. The next period
 //     works again, so cancel a subscription that must not be renewed.
@@ -49,8 +49,8 @@
 //   - A partial refund changes nothing.
 //
 // If a refund is a courtesy, or was for something else, let [Options.Owner]
-// return [ErrIgnore]. To lift a hold, put the same ID into the Store as
-// [entitlement.Ended].
+// return [ErrIgnore]. To release a hold, call PutHold of the Store with a newer state
+// of it that is Released.
 //
 // # Two events at once
 //

@@ -16,9 +16,9 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // Partial refunds change nothing, even if together they refund everything.
 func Dodo(secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
-	subscription := subject{identify: identifyDodo, read: readDodo, refetch: true}
-	refund := subject{identify: identifyDodoRefund, read: readDodoRefund}
-	dispute := subject{identify: identifyDodoDispute, read: readDodoDispute}
+	subscription := subject{identify: identifyDodo, subscription: readDodo}
+	refund := subject{identify: identifyDodoRefund, hold: readDodoRefund}
+	dispute := subject{identify: identifyDodoDispute, hold: readDodoDispute}
 	all := map[string]subject{}
 	subscription.register(all, "subscription.active", "subscription.renewed", "subscription.updated",
 		"subscription.on_hold", "subscription.paused", "subscription.unpaused", "subscription.cancelled",
@@ -82,13 +82,11 @@ func identifyDodoRefund(d fields, e *Event) {
 	identifyDodoCustomer(d, e)
 }
 
-func readDodoRefund(d fields, e Event) state {
+func readDodoRefund(d fields, e Event) (h entitlement.Hold, ignored bool) {
 	if !d.has("is_partial") {
 		d.fail("is_partial", "true or false")
 	}
-	s := refundHold(e, e.At)
-	s.ignored = d.flag("is_partial")
-	return s
+	return refundHold(e, e.At), d.flag("is_partial")
 }
 
 func identifyDodoDispute(d fields, e *Event) {
@@ -99,16 +97,17 @@ func identifyDodoDispute(d fields, e *Event) {
 }
 
 // readDodoDispute treats an expired dispute as lost, as Dodo documents it.
-func readDodoDispute(d fields, e Event) state {
-	s := hold("dispute:"+d.text("dispute_id"), d.date("created_at"))
+func readDodoDispute(d fields, e Event) (h entitlement.Hold, ignored bool) {
+	id, created := d.text("dispute_id"), d.date("created_at")
 	switch d.text("dispute_status") {
 	case "dispute_opened", "dispute_challenged":
+		h = disputeHold(e, id, created, pastDue, false)
 	case "dispute_accepted", "dispute_expired", "dispute_lost":
-		s.stage = deleted
+		h = disputeHold(e, id, created, deleted, false)
 	case "dispute_won", "dispute_cancelled":
-		s.status, s.stage = entitlement.Ended, ended
+		h = disputeHold(e, id, created, ended, true)
 	default:
-		return failUnknown(d, "dispute_status")
+		failUnknown(d, "dispute_status")
 	}
-	return s
+	return h, false
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/keyhatch/keyhatch/entitlement"
 )
 
 // FuzzSignatureHeaders checks that no header is accepted without a signature by the
@@ -90,6 +92,13 @@ func checkOutcome(t *testing.T, s system, status int, st *memStore) {
 		t.Errorf("%s: got %d", s.name, status)
 	}
 	for _, row := range st.rows {
+		if h, ok := row.(entitlement.Hold); ok {
+			if h.ID == "" || h.StartedAt.IsZero() || h.UpdatedAt.IsZero() || h.Version <= 0 {
+				t.Errorf("%s: %+v", s.name, h)
+			}
+			continue
+		}
+		row := row.(entitlement.Subscription)
 		granted := row.Status == active || row.Status == pastDue
 		_, err := catalog.Plan(row.Plan)
 		switch {

@@ -128,11 +128,19 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	if seen {
 		return ErrIgnore
 	}
-	s, err := h.read(ctx, d, e, subject)
+	owner, err := h.write(ctx, d, e, subject)
 	if err != nil {
 		return err
 	}
-	return h.write(ctx, e, s, subject.refetch && h.opts.Refetch != nil)
+	// Call Changed even if the write has changed nothing, since an earlier try may
+	// have failed between the two.
+	if err := h.opts.Changed(ctx, owner); err != nil {
+		return &outage{"Changed", err}
+	}
+	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
+		return &outage{"MarkProcessed", err}
+	}
+	return nil
 }
 
 // maxDepth is the maximum nesting of objects and lists. No billing system needs more
@@ -150,45 +158,87 @@ func (h *Handler) open(e *Event) (fields, error) {
 	return d, reject(d.err())
 }
 
-// read returns the state of the subscription that the event reports.
-func (h *Handler) read(ctx context.Context, d fields, e *Event, about subject) (s entitlement.Subscription, err error) {
+// write stores the state that the event reports, and returns its owner.
+func (h *Handler) write(ctx context.Context, d fields, e *Event, about subject) (owner string, err error) {
 	data := h.source.contents(d, e)
 	about.identify(data, e)
 	if err := d.err(); err != nil {
-		return s, &rejection{err}
+		return "", &rejection{err}
 	}
-	if about.refetch && h.opts.Refetch != nil {
-		s, err = h.refetch(ctx, *e)
-	} else {
-		s, err = h.fromEvent(data, *e, about)
+	if about.hold != nil {
+		return h.writeHold(ctx, data, *e, about)
 	}
-	if err == nil && s.Owner == "" {
-		s.Owner, err = h.owner(ctx, *e)
-	}
-	if err == nil {
-		err = checkNames(s)
-	}
-	return s, err
+	return h.writeSubscription(ctx, data, *e, about)
 }
 
-func checkNames(s entitlement.Subscription) error {
-	if err := text.CheckID(s.Owner); err != nil {
+func (h *Handler) writeHold(ctx context.Context, data fields, e Event, about subject) (owner string, err error) {
+	hold, ignored := about.hold(data, e)
+	if err := data.err(); err != nil {
+		return "", &rejection{err}
+	}
+	// The refund of something that is known to have no plan changes nothing.
+	if plan, ok := h.products.find(e.Products); ignored || ok && plan == "" {
+		return "", ErrIgnore
+	}
+	if hold.Owner, err = h.owner(ctx, e); err == nil {
+		err = checkNames(hold.Owner, hold.ID)
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := h.store.PutHold(ctx, hold); err != nil {
+		return "", &outage{"PutHold", err}
+	}
+	return hold.Owner, nil
+}
+
+// writeSubscription stores the fetched state, or the one in the event. A fetched
+// state is as of now, so the stored one cannot be newer unless the clock of another
+// instance is ahead. In that case the billing system tries again later.
+func (h *Handler) writeSubscription(ctx context.Context, data fields, e Event, about subject) (owner string, err error) {
+	fetched := h.opts.Refetch != nil
+	var s entitlement.Subscription
+	if fetched {
+		s, err = h.refetch(ctx, e)
+	} else {
+		s, err = h.fromEvent(data, e, about)
+	}
+	if err == nil && s.Owner == "" {
+		s.Owner, err = h.owner(ctx, e)
+	}
+	if err == nil {
+		err = checkNames(s.Owner, s.ID)
+	}
+	if err != nil {
+		return "", err
+	}
+	changed, err := h.store.Put(ctx, s)
+	switch {
+	case errors.Is(err, entitlement.ErrUnknownPlan):
+		return "", &rejection{err} // the Store has another catalog
+	case err != nil:
+		return "", &outage{"Put", err}
+	case fetched && !changed:
+		return "", &outage{"Put", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
+	}
+	return s.Owner, nil
+}
+
+func checkNames(owner, id string) error {
+	if err := text.CheckID(owner); err != nil {
 		return reject(fmt.Errorf("invalid owner: %w", err))
 	}
-	if err := text.CheckID(s.ID); err != nil {
-		return reject(fmt.Errorf("invalid subscription id: %w", err))
+	if err := text.CheckID(id); err != nil {
+		return reject(fmt.Errorf("invalid id: %w", err))
 	}
 	return nil
 }
 
 // fromEvent returns the state in the event itself.
 func (h *Handler) fromEvent(data fields, e Event, about subject) (entitlement.Subscription, error) {
-	s := about.read(data, e)
+	s := about.subscription(data, e)
 	if err := data.err(); err != nil {
 		return entitlement.Subscription{}, &rejection{err}
-	}
-	if s.ignored {
-		return entitlement.Subscription{}, ErrIgnore
 	}
 	return h.products.subscription(e, s)
 }
@@ -225,29 +275,4 @@ func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
 		return "", &outage{"Owner", err}
 	}
 	return owner, nil
-}
-
-// write calls Changed even if Put has changed nothing, since an earlier try may
-// have failed between the two.
-//
-// A fetched state is as of now, so the stored one cannot be newer unless the
-// clock of another instance is ahead. In that case the billing system tries
-// again later.
-func (h *Handler) write(ctx context.Context, e *Event, s entitlement.Subscription, fetched bool) error {
-	changed, err := h.store.Put(ctx, s)
-	switch {
-	case errors.Is(err, entitlement.ErrUnknownPlan):
-		return &rejection{err} // the Store has another catalog
-	case err != nil:
-		return &outage{"Put", err}
-	case fetched && !changed:
-		return &outage{"Put", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
-	}
-	if err := h.opts.Changed(ctx, s.Owner); err != nil {
-		return &outage{"Changed", err}
-	}
-	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
-		return &outage{"MarkProcessed", err}
-	}
-	return nil
 }

@@ -16,8 +16,8 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // refund. The refund of a product with the plan "" changes nothing.
 func Polar(secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)
-	subscription := subject{identify: identifyPolar, read: readPolar, refetch: true}
-	order := subject{identify: identifyPolarOrder, read: readPolarOrder}
+	subscription := subject{identify: identifyPolar, subscription: readPolar}
+	order := subject{identify: identifyPolarOrder, hold: readPolarOrder}
 	all := map[string]subject{}
 	subscription.register(all, "subscription.created", "subscription.updated", "subscription.active",
 		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
@@ -77,17 +77,10 @@ func identifyPolarOrder(d fields, e *Event) {
 	identifyPolarCustomer(d, e)
 }
 
-func readPolarOrder(d fields, e Event) state {
-	s := refundHold(e, d.date("created_at"))
-	if len(e.Products) > 0 {
-		s.items = [][]string{e.Products}
+func readPolarOrder(d fields, e Event) (h entitlement.Hold, ignored bool) {
+	status := d.text("status")
+	if status != "refunded" && status != "partially_refunded" {
+		failUnknown(d, "status")
 	}
-	switch d.text("status") {
-	case "refunded":
-	case "partially_refunded":
-		s.ignored = true
-	default:
-		return failUnknown(d, "status")
-	}
-	return s
+	return refundHold(e, d.date("created_at")), status == "partially_refunded"
 }

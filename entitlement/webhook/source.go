@@ -1,6 +1,10 @@
 package webhook
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
 
 // A Source is a billing system: how it signs events, and what they mean.
 // [Stripe], [Polar] and [Dodo] create one from the secrets of one endpoint: the
@@ -17,12 +21,13 @@ type Source struct {
 	subjects  map[string]subject              // by the event's type
 }
 
-// A subject is what an event is about. identify reads the IDs; read reads the
-// state.
+// A subject is what an event is about: a subscription or a hold. identify reads the
+// IDs. One of the other functions is set, and reads the state. An event is ignored if
+// it changes nothing, such as a partial refund.
 type subject struct {
-	identify func(d fields, e *Event)
-	read     func(d fields, e Event) state
-	refetch  bool // Refetch can return the state: it is a subscription
+	identify     func(d fields, e *Event)
+	subscription func(d fields, e Event) state
+	hold         func(d fields, e Event) (h entitlement.Hold, ignored bool)
 }
 
 // register adds the subject to the map all, under each type.

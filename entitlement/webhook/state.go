@@ -9,7 +9,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A state is the state of something in an event, with the billing system's
+// A state is the state of a subscription in an event, with the billing system's
 // IDs of what was bought.
 type state struct {
 	id          string
@@ -21,8 +21,6 @@ type state struct {
 
 	// items are the known IDs of each thing that was bought.
 	items [][]string
-
-	ignored bool // the event changes nothing, such as a partial refund
 }
 
 // A stage orders events of the same instant: the one with the higher stage
@@ -40,7 +38,7 @@ const (
 
 // stages maps a status to its stage, if only the status is known.
 var stages = map[entitlement.Status]stage{
-	entitlement.Active: active, entitlement.PastDue: pastDue, entitlement.Held: pastDue, entitlement.Ended: ended,
+	entitlement.Active: active, entitlement.PastDue: pastDue, entitlement.Ended: ended,
 }
 
 // version orders events of the same instant: by the stage, and then by a hash
@@ -53,11 +51,6 @@ func version(s stage, event string) int64 {
 // endedState returns a state that grants nothing.
 func endedState(s stage, at time.Time) state {
 	return state{status: entitlement.Ended, stage: s, periodEnd: at}
-}
-
-// hold returns a hold, which takes access away until it has ended.
-func hold(id string, startedAt time.Time) state {
-	return state{id: id, status: entitlement.Held, stage: pastDue, startedAt: startedAt}
 }
 
 // leeway extends a period that will be renewed. The event of the renewal
@@ -84,10 +77,19 @@ const paymentLead = time.Hour
 
 // refundHold returns a hold on the period that a payment paid for, and on earlier
 // ones.
-func refundHold(e Event, paidAt time.Time) state {
-	s := hold("refund:"+e.Payment, e.At)
-	s.periodStart = earliest(e.At, paidAt.Add(paymentLead))
-	return s
+func refundHold(e Event, paidAt time.Time) entitlement.Hold {
+	return entitlement.Hold{
+		ID: "refund:" + e.Payment, StartedAt: e.At, PeriodStart: earliest(e.At, paidAt.Add(paymentLead)),
+		UpdatedAt: e.At, Version: version(pastDue, e.ID),
+	}
+}
+
+// disputeHold returns a hold on everything that was bought before a dispute.
+func disputeHold(e Event, id string, startedAt time.Time, at stage, released bool) entitlement.Hold {
+	return entitlement.Hold{
+		ID: "dispute:" + id, StartedAt: startedAt, Released: released,
+		UpdatedAt: e.At, Version: version(at, e.ID),
+	}
 }
 
 // failUnknown records the fault that a status is unknown.
@@ -118,11 +120,9 @@ func (p products) subscription(e Event, s state) (entitlement.Subscription, erro
 	case err != nil && granted:
 		return sub, &rejection{err}
 	case err != nil: // a state that grants nothing needs no plan, and its product may have none any more
-	case s.status == entitlement.Held && len(s.items) > 0 && plan == "":
-		return sub, ErrIgnore
 	case granted && plan == "":
 		sub.Status = entitlement.Ended
-	case s.status != entitlement.Held:
+	default:
 		sub.Plan = plan
 	}
 	return sub, nil

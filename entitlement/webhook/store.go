@@ -7,8 +7,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A Store stores the reported subscriptions and the events. A Provider of package
-// sqlprovider is one.
+// A Store stores the reported subscriptions and holds, and the events. A Provider of
+// package sqlprovider is one.
 //
 // Its methods may be called from many goroutines and must return when their
 // context ends. If a method returns an error, the response is 503 and the billing
@@ -17,9 +17,12 @@ type Store interface {
 	// Put stores s under its Owner and ID, unless the stored state is as new or
 	// newer, by [entitlement.Subscription.Newer]. changed reports whether it
 	// stored s; the handler needs it only with [Options.Refetch]. The Plan may
-	// be empty if the status is Ended or Held. An error that matches
+	// be empty if the status is Ended. An error that matches
 	// [entitlement.ErrUnknownPlan] is not an outage: the event is rejected.
 	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)
+
+	// PutHold does the same with a hold, by [entitlement.Hold.Newer].
+	PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error)
 
 	// Seen reports whether MarkProcessed was called with the event's ID. A Store
 	// may delete old IDs, since a repeated event does not replace a newer state.

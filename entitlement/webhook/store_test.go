@@ -15,7 +15,7 @@ import (
 // A memStore is a Store in memory. before is called at the start of each method.
 type memStore struct {
 	mu       sync.Mutex
-	rows     map[string]entitlement.Subscription
+	rows     map[string]any // each an entitlement.Subscription or an entitlement.Hold
 	seen     map[string]time.Time
 	rejected map[string]rejection
 	calls    []string
@@ -28,7 +28,7 @@ type rejection struct {
 }
 
 func newStore() *memStore {
-	return &memStore{rows: map[string]entitlement.Subscription{}, seen: map[string]time.Time{}, rejected: map[string]rejection{}}
+	return &memStore{rows: map[string]any{}, seen: map[string]time.Time{}, rejected: map[string]rejection{}}
 }
 
 func (m *memStore) call(ctx context.Context, method string) error {
@@ -47,11 +47,25 @@ func (m *memStore) Put(ctx context.Context, s entitlement.Subscription) (bool, e
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	old, ok := m.rows[s.Owner+" "+s.ID]
+	old, ok := m.rows[s.Owner+" "+s.ID].(entitlement.Subscription)
 	if ok && !s.Newer(old) {
 		return false, nil
 	}
 	m.rows[s.Owner+" "+s.ID] = s
+	return true, nil
+}
+
+func (m *memStore) PutHold(ctx context.Context, h entitlement.Hold) (bool, error) {
+	if err := m.call(ctx, "PutHold"); err != nil {
+		return false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.rows[h.Owner+" "+h.ID].(entitlement.Hold)
+	if ok && !h.Newer(old) {
+		return false, nil
+	}
+	m.rows[h.Owner+" "+h.ID] = h
 	return true, nil
 }
 
@@ -85,25 +99,49 @@ func (m *memStore) SaveRejected(ctx context.Context, event string, _ time.Time, 
 	return nil
 }
 
-// onlyRow returns the store's only row.
-func (m *memStore) onlyRow(t *testing.T) entitlement.Subscription {
+// only returns the store's only row.
+func only[T any](t *testing.T, m *memStore) T {
 	t.Helper()
 	if len(m.rows) != 1 {
 		t.Fatalf("got %d rows, want one: %v", len(m.rows), m.rows)
 	}
-	return slices.Collect(maps.Values(m.rows))[0]
+	row := slices.Collect(maps.Values(m.rows))[0]
+	r, ok := row.(T)
+	if !ok {
+		t.Fatalf("got %+v, want a %T", row, r)
+	}
+	return r
+}
+
+func (m *memStore) onlyRow(t *testing.T) entitlement.Subscription {
+	t.Helper()
+	return only[entitlement.Subscription](t, m)
+}
+
+func ownerOf(row any) string {
+	if h, ok := row.(entitlement.Hold); ok {
+		return h.Owner
+	}
+	return row.(entitlement.Subscription).Owner
 }
 
 // entitlement returns the owner's entitlement.
 func (m *memStore) entitlement(t *testing.T, owner string, at time.Time) entitlement.Entitlement {
 	t.Helper()
 	var all []entitlement.Subscription
-	for _, s := range m.rows {
-		if s.Owner == owner {
-			all = append(all, s)
+	var holds []entitlement.Hold
+	for _, row := range m.rows {
+		if ownerOf(row) != owner {
+			continue
+		}
+		switch row := row.(type) {
+		case entitlement.Subscription:
+			all = append(all, row)
+		case entitlement.Hold:
+			holds = append(holds, row)
 		}
 	}
-	e, err := catalog.Resolve(all, entitlement.Override{}, at)
+	e, err := catalog.Resolve(all, holds, entitlement.Override{}, at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,9 +33,9 @@ import (
 // dispute that is only an inquiry ("warning_…") changes nothing.
 func Stripe(secrets ...string) Source {
 	keys, err := keysOf(secrets, literalKey)
-	subscription := subject{identify: identifyStripe, read: readStripe, refetch: true}
-	refund := subject{identify: identifyStripeCharge, read: readStripeCharge}
-	dispute := subject{identify: identifyStripeDispute, read: readStripeDispute}
+	subscription := subject{identify: identifyStripe, subscription: readStripe}
+	refund := subject{identify: identifyStripeCharge, hold: readStripeCharge}
+	dispute := subject{identify: identifyStripeDispute, hold: readStripeDispute}
 	all := map[string]subject{}
 	subscription.register(all, "customer.subscription.created", "customer.subscription.updated",
 		"customer.subscription.deleted", "customer.subscription.paused", "customer.subscription.resumed",
@@ -184,13 +184,11 @@ func identifyStripeCharge(d fields, e *Event) {
 	e.Payment, e.Customer, e.Metadata = d.text("id"), d.id("customer"), d.metadata("metadata")
 }
 
-func readStripeCharge(d fields, e Event) state {
+func readStripeCharge(d fields, e Event) (h entitlement.Hold, ignored bool) {
 	if !d.has("refunded") {
 		d.fail("refunded", "true or false")
 	}
-	s := refundHold(e, d.unix("created"))
-	s.ignored = !d.flag("refunded")
-	return s
+	return refundHold(e, d.unix("created")), !d.flag("refunded")
 }
 
 func identifyStripeDispute(d fields, e *Event) {
@@ -200,18 +198,19 @@ func identifyStripeDispute(d fields, e *Event) {
 	e.Payment, e.Metadata = d.id("charge"), d.metadata("metadata")
 }
 
-func readStripeDispute(d fields, e Event) state {
-	s := hold("dispute:"+d.text("id"), d.unix("created"))
-	switch status := d.text("status"); status {
+func readStripeDispute(d fields, e Event) (h entitlement.Hold, ignored bool) {
+	id, created := d.text("id"), d.unix("created")
+	switch d.text("status") {
 	case "needs_response", "under_review":
+		h = disputeHold(e, id, created, pastDue, false)
 	case "lost", "prevented":
-		s.stage = deleted
+		h = disputeHold(e, id, created, deleted, false)
 	case "won", "warning_closed":
-		s.status, s.stage = entitlement.Ended, ended
+		h = disputeHold(e, id, created, ended, true)
 	case "warning_needs_response", "warning_under_review":
-		s.status, s.stage = entitlement.Ended, incomplete
+		h = disputeHold(e, id, created, incomplete, true)
 	default:
-		return failUnknown(d, "status")
+		failUnknown(d, "status")
 	}
-	return s
+	return h, false
 }

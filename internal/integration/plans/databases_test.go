@@ -104,9 +104,27 @@ func put(t testing.TB, p *sqlprovider.Provider, s entitlement.Subscription, want
 	}
 }
 
+// putHold stores a state of a hold and checks whether that changed something.
+func putHold(t testing.TB, p *sqlprovider.Provider, h entitlement.Hold, want bool) {
+	t.Helper()
+	changed, err := p.PutHold(t.Context(), h)
+	if err != nil || changed != want {
+		t.Fatalf("PutHold(%+v): got %v, %v, want %v", h, changed, err, want)
+	}
+}
+
 func subscriptions(t testing.TB, p *sqlprovider.Provider, owner string) []entitlement.Subscription {
 	t.Helper()
 	all, err := p.Subscriptions(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func holds(t testing.TB, p *sqlprovider.Provider, owner string) []entitlement.Hold {
+	t.Helper()
+	all, err := p.Holds(t.Context(), owner)
 	if err != nil {
 		t.Fatal(err)
 	}

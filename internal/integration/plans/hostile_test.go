@@ -15,7 +15,7 @@ func TestHostileRowsAreAnOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
 		for _, change := range []string{
-			"status = 'trialing'", "status = 'ACTIVE'", "status = ''", "version = -1", "valid_until = 9000000000000000000",
+			"status = 'trialing'", "status = 'ACTIVE'", "kind = 'hold'", "kind = 'HOLD'", "status = ''", "version = -1", "valid_until = 9000000000000000000",
 			"plan = 'premium'", "plan = ''",
 		} {
 			execute(t, db, "DELETE FROM keyhatch_plans")
@@ -45,7 +45,7 @@ func TestForeignCollationIsAnOutage(t *testing.T) {
 	t.Parallel()
 	d := databases[0]
 	db := openDB(t, d.driver, d.dsn(t))
-	execute(t, db, `CREATE TABLE keyhatch_plans (owner TEXT COLLATE NOCASE, subscription TEXT, plan TEXT, status TEXT,
+	execute(t, db, `CREATE TABLE keyhatch_plans (owner TEXT COLLATE NOCASE, subscription TEXT, kind TEXT, plan TEXT, status TEXT,
 		since INTEGER, paid_from INTEGER, valid_until INTEGER, updated_at INTEGER, version INTEGER, written_at INTEGER, PRIMARY KEY (owner, subscription))`)
 	execute(t, db, "CREATE TABLE keyhatch_plans_overrides (owner TEXT COLLATE NOCASE PRIMARY KEY, overrides TEXT, written_at INTEGER)")
 	p := newProvider(t, d, db, nil)

@@ -1,9 +1,11 @@
 package plans_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,10 +16,10 @@ import (
 )
 
 // history returns all states that are reported about an owner: three subscriptions and a
-// dispute, some of them at the same instant.
-func history(owner string) []entitlement.Subscription {
-	var all []entitlement.Subscription
-	for i, id := range []string{"", "sub_1", "sub_2", "dispute"} {
+// dispute, some of them at the same instant. Each is a Subscription or a Hold.
+func history(owner string) []any {
+	var all []any
+	for i, id := range []string{"", "sub_1", "sub_2"} {
 		for version := range 6 {
 			s := bought(owner, id, []string{"pro", "max", "free"}[(version+i)%3])
 			s.StartedAt = noon.Add(time.Duration(i) * time.Hour)
@@ -25,22 +27,44 @@ func history(owner string) []entitlement.Subscription {
 			s.PeriodStart = s.StartedAt.Add(time.Duration(version) * time.Hour)
 			s.PeriodEnd = s.StartedAt.Add(time.Duration(version+1) * 1000 * time.Hour)
 			s.Status = []entitlement.Status{entitlement.Active, entitlement.PastDue, entitlement.Ended, entitlement.Active}[(version+i)%4]
-			if id == "dispute" {
-				s.Status = []entitlement.Status{entitlement.Held, entitlement.Ended}[version%2]
-			}
 			all = append(all, s)
 		}
+	}
+	for version := range 6 {
+		all = append(all, entitlement.Hold{
+			Owner: owner, ID: "dispute", StartedAt: noon.Add(3 * time.Hour), PeriodStart: noon.Add(time.Duration(version) * time.Hour),
+			Released: version%2 == 1, UpdatedAt: noon.Add(time.Duration(version/2) * time.Second), Version: int64(version % 2),
+		})
 	}
 	return all
 }
 
-// left returns the states that must remain of a history, the one that began last first.
-func left(all []entitlement.Subscription) []entitlement.Subscription {
-	var kept []entitlement.Subscription
-	for i := len(all) - 1; i >= 0; i -= 6 {
-		kept = append(kept, all[i])
+// putAny puts a Subscription or a Hold.
+func putAny(ctx context.Context, p *sqlprovider.Provider, state any) (changed bool, err error) {
+	if h, ok := state.(entitlement.Hold); ok {
+		return p.PutHold(ctx, h)
 	}
-	return kept
+	return p.Put(ctx, state.(entitlement.Subscription))
+}
+
+// checkNewest fails unless the newest state of each subscription and hold in the history
+// is stored.
+func checkNewest(t *testing.T, p *sqlprovider.Provider, owner string) {
+	t.Helper()
+	all := history(owner)
+	var want, got []any
+	for i := 5; i < len(all); i += 6 {
+		want = append(want, all[i])
+	}
+	for _, s := range slices.Backward(subscriptions(t, p, owner)) {
+		got = append(got, s)
+	}
+	for _, h := range holds(t, p, owner) {
+		got = append(got, h)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("got  %+v\nwant %+v", got, want)
+	}
 }
 
 // E-01: the remaining states do not depend on the order of updates, on repetitions or on
@@ -53,11 +77,8 @@ func TestOrderMakesNoDifference(t *testing.T) {
 		}
 		for round := range testkit.Scale(5, 1000) {
 			owner := fmt.Sprint("owner ", round)
-			all := history(owner)
-			changes := putAll(t, writers, replayed(all))
-			if got, want := subscriptions(t, writers[0], owner), left(all); !reflect.DeepEqual(got, want) {
-				t.Fatalf("got  %+v\nwant %+v", got, want)
-			}
+			changes := putAll(t, writers, replayed(history(owner)))
+			checkNewest(t, writers[0], owner)
 			for s, n := range changes {
 				if n > 1 {
 					t.Errorf("%+v was stored %d times, want at most once", s, n)
@@ -68,11 +89,11 @@ func TestOrderMakesNoDifference(t *testing.T) {
 }
 
 // replayed returns the states in random order, some of them several times.
-func replayed(all []entitlement.Subscription) []entitlement.Subscription {
+func replayed(all []any) []any {
 	for range len(all) / 2 {
 		all = append(all, all[rand.IntN(len(all))])
 	}
-	shuffled := make([]entitlement.Subscription, len(all))
+	shuffled := make([]any, len(all))
 	for i, j := range rand.Perm(len(all)) {
 		shuffled[i] = all[j]
 	}
@@ -81,15 +102,15 @@ func replayed(all []entitlement.Subscription) []entitlement.Subscription {
 
 // putAll puts the states from eight goroutines and counts for each how often it was
 // stored.
-func putAll(t *testing.T, writers []*sqlprovider.Provider, states []entitlement.Subscription) map[entitlement.Subscription]int {
+func putAll(t *testing.T, writers []*sqlprovider.Provider, states []any) map[any]int {
 	t.Helper()
-	changes := map[entitlement.Subscription]int{}
+	changes := map[any]int{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			for n := i; n < len(states); n += 8 {
-				changed, err := writers[i%len(writers)].Put(t.Context(), states[n])
+				changed, err := putAny(t.Context(), writers[i%len(writers)], states[n])
 				if err != nil {
 					t.Error(err)
 				}

@@ -41,7 +41,9 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 				}
 			}
 			put(t, p, old, false) // which is kept
+			_, held := p.PutHold(t.Context(), entitlement.Hold{Owner: "ann", ID: "dispute_1", UpdatedAt: noon})
 			for name, err := range map[string]error{
+				"PutHold":       held,
 				"SetOverride":   p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 9}),
 				"MarkProcessed": p.MarkProcessed(t.Context(), "evt_1", noon),
 				"SaveRejected":  p.SaveRejected(t.Context(), "evt_1", noon, "unknown", nil),

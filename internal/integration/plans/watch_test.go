@@ -75,6 +75,8 @@ func TestWatchSeesWhatOthersWrite(t *testing.T) {
 			put(t, writer, s, true)
 			wantTold(t, told, "ann")
 		}
+		putHold(t, writer, entitlement.Hold{Owner: "eve", ID: "dispute_1", UpdatedAt: noon}, true)
+		wantTold(t, told, "eve")
 		for _, o := range []entitlement.Override{{MaxKeys: 9}, {}} {
 			if err := writer.SetOverride(t.Context(), "bob", o); err != nil {
 				t.Fatal(err)

@@ -1,0 +1,57 @@
+package entitlement
+
+import (
+	"cmp"
+	"time"
+)
+
+// A Hold takes an owner's access away because a payment is disputed or was
+// refunded. It lasts until it is released. Like a [Subscription], it is always the
+// complete state, so a newer one can replace an older one.
+//
+// A hold ends the subscriptions of the owner that began no later than its
+// StartedAt. If it has a PeriodStart, it ends instead the subscriptions whose last
+// paid period began no later than that. So a hold with a PeriodStart does not end a
+// later renewal.
+type Hold struct {
+	Owner string
+	ID    string // unique for the owner, also among subscriptions
+
+	StartedAt   time.Time // zero means later than every subscription
+	PeriodStart time.Time // when the refunded period began, or later; zero means that StartedAt counts
+	Released    bool      // the hold ends nothing any more, for example because the dispute was won
+	UpdatedAt   time.Time // when this state began, by the billing system's clock
+
+	// Version orders states with the same UpdatedAt: the higher one is newer.
+	Version int64
+}
+
+// Newer reports whether h is newer than old, another state of the same hold, and so
+// replaces it.
+func (h Hold) Newer(old Hold) bool { return h.compareAge(old) > 0 }
+
+func (h Hold) compareAge(g Hold) int {
+	return cmp.Or(h.UpdatedAt.Compare(g.UpdatedAt), cmp.Compare(h.Version, g.Version))
+}
+
+// isSameState reports whether h and g end the same.
+func (h Hold) isSameState(g Hold) bool {
+	return h.Released == g.Released && h.StartedAt.Equal(g.StartedAt) && h.PeriodStart.Equal(g.PeriodStart)
+}
+
+func (h Hold) owner() string { return h.Owner }
+
+func (h Hold) id() string { return h.ID }
+
+// ends reports whether h ends s. A subscription without StartedAt began before
+// every hold.
+func (h Hold) ends(s Subscription) bool {
+	began, held := s.StartedAt, h.StartedAt
+	if !h.PeriodStart.IsZero() {
+		began, held = s.PeriodStart, h.PeriodStart
+		if began.IsZero() {
+			began = s.StartedAt // the first period, or a later one
+		}
+	}
+	return !h.Released && (held.IsZero() || !began.After(held))
+}

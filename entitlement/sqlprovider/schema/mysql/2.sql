@@ -1,0 +1,19 @@
+-- Version 2 of the schema: each row says whether it is a subscription or a hold.
+-- Provider.Migrate runs this file. Your own migration tool may run it instead. Running
+-- programs that know only version 1 keep working.
+--
+-- The server adds the column without copying the table. Then it reads all rows, and
+-- writers wait. That took 1.5 s for 1,000,000 rows on a machine with two cores. When the
+-- first statement begins and ends, it waits for the transactions that have used the
+-- table, and new ones wait behind it.
+
+-- subscription or hold. The status of a hold is held, or ended if it was released.
+ALTER TABLE keyhatch_plans ADD COLUMN kind VARBINARY(16) NOT NULL DEFAULT 'subscription';
+
+-- Programs that know only version 1 mark a hold by its status, held. A hold that they
+-- have released looks like an ended subscription without a plan. Package webhook gives
+-- the IDs of holds these beginnings.
+UPDATE keyhatch_plans SET kind = 'hold'
+	WHERE status = 'held' OR status = 'ended' AND plan = '' AND (subscription LIKE 'refund:%' OR subscription LIKE 'dispute:%');
+
+UPDATE keyhatch_plans_version SET version = 2 WHERE id = 1;
