@@ -16,7 +16,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// counted is a load function that counts its calls. Tests can make it fail.
+// A counted has a load function that counts its calls. Tests can make it fail.
 type counted struct {
 	calls atomic.Int64
 	down  atomic.Bool
@@ -30,7 +30,7 @@ func (l *counted) load(context.Context) (cache.Loaded[int64], error) {
 	return cache.Loaded[int64]{Value: good}, nil
 }
 
-// hang has loads of n different keys take their whole time, at once.
+// hang makes concurrent loads of n different keys that take their whole LoadTimeout.
 func hang(t *testing.T, c *cache.Cache[int64], n int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -49,8 +49,8 @@ func slow(ctx context.Context) (cache.Loaded[int64], error) {
 	return cache.Loaded[int64]{}, ctx.Err()
 }
 
-// A value that was kept somewhere else is no sign that the source answers.
-func TestKeptValueClosesNoBreaker(t *testing.T) {
+// A value of the shared cache does not show that the source works.
+func TestSharedValueClosesNoBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		hang(t, c, 5)
@@ -59,7 +59,7 @@ func TestKeptValueClosesNoBreaker(t *testing.T) {
 			return cache.Loaded[int64]{Value: 1}.FromShared(), nil
 		}
 		if v, err := c.Load(t.Context(), keyOf(0), kept); v != 1 || err != nil {
-			t.Fatalf("Load of what is kept: %d, %v", v, err)
+			t.Fatalf("Load of a value of the shared cache: %d, %v", v, err)
 		}
 		var l counted
 		l.down.Store(true)
@@ -67,13 +67,13 @@ func TestKeptValueClosesNoBreaker(t *testing.T) {
 			_, _ = c.Load(t.Context(), keyOf(1+i), l.load)
 		}
 		if n := l.calls.Load(); n != 1 {
-			t.Errorf("%d calls of a source that has not answered yet, want the trial", n)
+			t.Errorf("%d calls of a source that has not replied yet, want only the trial", n)
 		}
 	})
 }
 
-// once the loads of five keys in a row were slow to fail, the store is asked
-// every half second, until one succeeds.
+// after slow failures of the loads of five keys in a row, only one load is made every
+// half second, until one succeeds.
 func TestBreaker(t *testing.T) {
 	for _, same := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestBreaker(t *testing.T) {
 					key = keyOf(n)
 				}
 				if _, err := c.Load(t.Context(), key, l.load); err == nil || time.Since(began) > 0 {
-					t.Fatalf("Load while loads are held back: %v after %v, want a failure at once", err, time.Since(began))
+					t.Fatalf("Load while the breaker is open: %v after %v, want a failure at once", err, time.Since(began))
 				}
 				if l.calls.Load() > before {
 					trials = append(trials, time.Since(last))
@@ -102,12 +102,12 @@ func TestBreaker(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			want := 500 * time.Millisecond
-			if same { // leaves others the first chance
+			if same { // other keys get the first chance
 				want += 500 * time.Millisecond
 			}
 			for n, got := range trials {
 				if got < want*3/4 || got > want*5/4+2*time.Millisecond {
-					t.Errorf("same key %t: trial %d came %v after the one before, want %v, a quarter more or less", same, n, got, want)
+					t.Errorf("same key %t: trial %d was made %v after the one before, want %v ±25%%", same, n, got, want)
 				}
 			}
 			l.down.Store(false)
@@ -115,18 +115,18 @@ func TestBreaker(t *testing.T) {
 			before := l.calls.Load()
 			for n := range 100 {
 				if v, err := c.Load(t.Context(), keyOf(2_000+n), l.load); v != good || err != nil {
-					t.Errorf("Load after the store is back: %d, %v", v, err)
+					t.Errorf("Load after the store has recovered: %d, %v", v, err)
 				}
 			}
 			if n := l.calls.Load() - before; n != 100 {
-				t.Errorf("%d loads of 100 keys after the store is back, want all of them", n)
+				t.Errorf("%d loads of 100 keys after the store has recovered, want all of them", n)
 			}
 		})
 	}
 }
 
-// A trial is one load every half second, however many callers there are, also
-// when they hang.
+// The breaker allows one trial every half second, regardless of the number of callers, and
+// even if trials hang.
 func TestBreakerTriesOneLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -143,14 +143,14 @@ func TestBreakerTriesOneLoad(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := calls.Load(); n != 1 {
-			t.Errorf("%d loads begun while loads are held back, want one trial", n)
+			t.Errorf("%d loads begun while the breaker is open, want one trial", n)
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// Loads are held back when those of several keys are slow to fail, and neither
-// for what fails at once nor for one key.
+// The breaker opens after slow failures of several keys, and neither after fast failures
+// nor after failures of a single key.
 func TestBreakerOpens(t *testing.T) {
 	panics := func(context.Context) (cache.Loaded[int64], error) { panic("boom") }
 	type step = func(t *testing.T, c *cache.Cache[int64])
@@ -196,16 +196,16 @@ func TestBreakerOpens(t *testing.T) {
 				var l counted
 				_, err := c.Load(t.Context(), keyOf(5), l.load)
 				if held := l.calls.Load() == 0 && err != nil; held != tt.held {
-					t.Errorf("the next load is held back: %t (%v), want %t", held, err, tt.held)
+					t.Errorf("the breaker refuses the next load: %t (%v), want %t", held, err, tt.held)
 				}
 			})
 		})
 	}
 }
 
-// Keys that can never be loaded do not keep others from theirs, however often
-// they are asked for.
-func TestBadKeysHoldNobodyBack(t *testing.T) {
+// Keys whose loads always fail do not block the loads of other keys, however often they
+// are loaded.
+func TestBadKeysDoNotBlockOthers(t *testing.T) {
 	for name, bad := range map[string]func(context.Context) (cache.Loaded[int64], error){"fails": down, "hangs": slow} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{})
@@ -233,9 +233,9 @@ func TestBadKeysHoldNobodyBack(t *testing.T) {
 	}
 }
 
-// While loads are held back, what StaleIfError allows is answered at once, and
-// nothing else is answered.
-func TestHeldBackAnswersStale(t *testing.T) {
+// While the breaker is open, Load returns at once the values that StaleIfError allows, and
+// errors for all other keys.
+func TestOpenBreakerServesStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
 		var calls atomic.Int64
@@ -261,39 +261,38 @@ func TestHeldBackAnswersStale(t *testing.T) {
 		}
 		time.Sleep(9 * time.Minute)
 		if _, err := c.Load(t.Context(), keyOf(0), down); err == nil {
-			t.Error("a value older than StaleIfError is answered in an outage")
+			t.Error("a value older than StaleIfError is served in an outage")
 		}
 	})
 }
 
-// A trial that finds its answer in memory lets the next caller try.
-func TestTrialAnsweredFromMemory(t *testing.T) {
+// If a trial finds an entry in memory, the next caller may make the trial.
+func TestTrialServedFromCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		var l counted
 		_, _ = c.Load(t.Context(), keyOf(0), l.load)
 		hang(t, c, 5)
 		time.Sleep(time.Second)
-		for range 3 { // as who missed just before it was filled
+		for range 3 { // like callers that missed just before the fill
 			if v, err := c.Load(t.Context(), keyOf(0), l.load); v != good || err != nil {
-				t.Errorf("Load of what is in memory: %d, %v", v, err)
+				t.Errorf("Load of a cached key: %d, %v", v, err)
 			}
 		}
 		if v, err := c.Load(t.Context(), keyOf(1), l.load); v != good || err != nil || l.calls.Load() != 2 {
-			t.Errorf("Load after that = %d, %v, want it let through", v, err)
+			t.Errorf("Load after that = %d, %v, want the breaker to allow it", v, err)
 		}
 	})
 }
 
-// A service asks the cache at an even rate for keys at random, over a store that
-// counts.
+// A service reads random keys from the cache at a constant rate. It counts the requests.
 type service struct {
 	*cache.Cache[int64]
 	keys     int
 	rate     int // requests in a second
 	load     func(context.Context) (cache.Loaded[int64], error)
 	counting atomic.Bool
-	answers  chan time.Duration // how long each took, while that is asked for
+	answers  chan time.Duration // durations of the requests, while they are measured
 	failed   atomic.Int64
 }
 
@@ -320,8 +319,8 @@ func (s *service) answered(took time.Duration) {
 	}
 }
 
-// a store that takes 5 s for each answer holds up next to nobody, and
-// nothing piles up.
+// a store that takes 5 s for each call delays hardly any request, and neither loads
+// nor goroutines pile up.
 func TestSlowStore(t *testing.T) {
 	for _, staleIfError := range []time.Duration{0, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -364,22 +363,22 @@ func TestSlowStore(t *testing.T) {
 			}
 			slices.Sort(all)
 			if p99 := all[len(all)*99/100]; p99 > 300*time.Millisecond {
-				t.Errorf("p99 of %d answers over a store that takes 5 s: %v, want at most 300 ms", len(all), p99)
+				t.Errorf("p99 of %d requests with a store that takes 5 s: %v, want at most 300 ms", len(all), p99)
 			}
 			if most.Load() > 64 || goroutines > 2_000 {
 				t.Errorf("%d loads at once and %d goroutines, want at most 64 and 2,000", most.Load(), goroutines)
 			}
 			if n := s.failed.Load(); staleIfError > 0 && n > 0 {
-				t.Errorf("%d of %d answers are errors, though StaleIfError allows what was known", n, len(all))
+				t.Errorf("%d of %d requests failed, although StaleIfError allows the previous values", n, len(all))
 			}
-			t.Logf("%d answers, p99 %v, longest %v, %d loads and %d goroutines at most, %d errors",
+			t.Logf("%d requests, p99 %v, longest %v, %d loads and %d goroutines at most, %d errors",
 				len(all), all[len(all)*99/100], all[len(all)-1], most.Load(), goroutines, s.failed.Load())
 		})
 	}
 }
 
-// a store that is back after an outage is asked for no more than twice of
-// what it was before, in any second, also when there are two outages.
+// a store that recovers from an outage gets at most twice as many calls in any second
+// as before, even after two outages.
 func TestRecovery(t *testing.T) {
 	for _, outages := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -410,18 +409,17 @@ func TestRecovery(t *testing.T) {
 			}
 			after := peak(2 * time.Minute)
 			if after > 2*steady {
-				t.Errorf("%d outages: %d loads in a second after the store was back, %d before, want at most twice as many", outages, after, steady)
+				t.Errorf("%d outages: %d loads in a second after the store has recovered, %d before, want at most twice as many", outages, after, steady)
 			}
 			if n := s.failed.Load(); n > 0 {
-				t.Errorf("%d outages: %d requests failed, though all keys were known", outages, n)
+				t.Errorf("%d outages: %d requests failed, although all keys were known", outages, n)
 			}
 			t.Logf("%d outages of %d keys: %d loads in a second before, at most %d after", outages, keys, steady, after)
 		})
 	}
 }
 
-// A store that fails for two seconds of each minute does not keep a value from
-// being loaded again.
+// If a store fails for two seconds of each minute, values are still reloaded.
 func TestOutagesInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
@@ -437,7 +435,7 @@ func TestOutagesInARow(t *testing.T) {
 			for key := range 20 {
 				v, err := use(t.Context(), c, key, load)
 				if age := time.Since(began) - time.Duration(v); err != nil || age > time.Minute+10*time.Second {
-					t.Fatalf("a value is %v old (%v), though the store answers most of the time", age, err)
+					t.Fatalf("a value is %v old (%v), although the store works most of the time", age, err)
 				}
 			}
 			time.Sleep(700 * time.Millisecond)
@@ -445,9 +443,9 @@ func TestOutagesInARow(t *testing.T) {
 	})
 }
 
-// After a load has failed, a value is served for a while without another load if
-// nothing happened to it, and it is not too old.
-func TestPutOff(t *testing.T) {
+// After a load has failed, a value is served for a while without another load, unless it
+// was written, is marked stale or is too old.
+func TestPostponedLoad(t *testing.T) {
 	nothing := func(*cache.Cache[int64]) {}
 	for _, tt := range []struct {
 		name          string
@@ -458,10 +456,10 @@ func TestPutOff(t *testing.T) {
 		{"nothing happened", nothing, nothing, 0, true},
 		{"written since", nothing, func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }, 0, false},
 		{"group written since", nothing, func(c *cache.Cache[int64]) { c.InvalidateGroup(keyOf(1)) }, 0, false},
-		{"doubted since", nothing, func(c *cache.Cache[int64]) { c.MarkStale() }, 0, false},
-		{"doubted before", func(c *cache.Cache[int64]) { c.MarkStale() }, nothing, 0, false},
-		{"not trusted", nothing, func(c *cache.Cache[int64]) { c.ExtendLease(time.Now(), 0) }, 0, false},
-		{"somebody on the bus silent", nothing, func(c *cache.Cache[int64]) { c.ExtendLease(time.Now().Add(time.Hour), 10*time.Second) }, 0, false},
+		{"marked stale since", nothing, func(c *cache.Cache[int64]) { c.MarkStale() }, 0, false},
+		{"marked stale before", func(c *cache.Cache[int64]) { c.MarkStale() }, nothing, 0, false},
+		{"no lease", nothing, func(c *cache.Cache[int64]) { c.ExtendLease(time.Now(), 0) }, 0, false},
+		{"another instance silent", nothing, func(c *cache.Cache[int64]) { c.ExtendLease(time.Now().Add(time.Hour), 10*time.Second) }, 0, false},
 		{"a TTL later", nothing, nothing, time.Minute, false},
 		{"past StaleIfError", func(*cache.Cache[int64]) { time.Sleep(3*time.Minute + 50*time.Second) }, nothing, 15 * time.Second, false},
 	} {
@@ -496,9 +494,8 @@ func TestPutOff(t *testing.T) {
 	}
 }
 
-// after an outage of any length, values that had all ended at once are loaded
-// again at different times, all of them within a TTL, and within the time that the
-// outage took.
+// after an outage of any length, values that had all ended at once are reloaded at
+// different times, all of them within a TTL and within the length of the outage.
 func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 	long := time.Hour
 	if testkit.Race {
@@ -512,7 +509,7 @@ func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 			uses := func() {
 				for i := range n {
 					key := keyOf(i)
-					key[16], key[17] = 0, 0 // which would make their lives differ
+					key[16], key[17] = 0, 0 // otherwise their lives would differ
 					if _, err := c.Get(key, time.Now()); err != cache.ErrMiss {
 						continue
 					}
@@ -546,7 +543,7 @@ func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 	}
 }
 
-// Loaded.Age: a value that was not asked for just now has lived for a while.
+// Loaded.Age: the life of a value that was not read just now is shorter.
 func TestAgeShortensLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second, StaleIfError: 2 * time.Minute})
@@ -585,11 +582,11 @@ func TestAgeShortensLife(t *testing.T) {
 		_, _ = c.Load(t.Context(), keyOf(100), of(50*time.Second, false))
 		time.Sleep(65 * time.Second)
 		if _, err := c.Load(t.Context(), keyOf(100), down); err != nil {
-			t.Errorf("Load in an outage of what is 115 s old: %v, want it served", err)
+			t.Errorf("Load in an outage of a value that is 115 s old: %v, want the value", err)
 		}
 		time.Sleep(10 * time.Second)
 		if _, err := c.Load(t.Context(), keyOf(100), down); !errors.Is(err, errDown) {
-			t.Errorf("Load in an outage of what is 125 s old: %v, want the failure: its age counts for StaleIfError", err)
+			t.Errorf("Load in an outage of a value that is 125 s old: %v, want the failure: its age counts for StaleIfError", err)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// found is a load function with a fixed answer that counts its calls.
+// found returns a load function with a fixed result that counts its calls.
 func found(v int64, calls *atomic.Int64) func(context.Context) (cache.Loaded[int64], error) {
 	return func(context.Context) (cache.Loaded[int64], error) {
 		calls.Add(1)
@@ -39,15 +39,15 @@ func TestGet(t *testing.T) {
 		t.Errorf("Get after Load = %d, %v, want 7", v, err)
 	}
 	if _, err := c.Load(t.Context(), keyOf(1), missing); err != cache.ErrNotFound {
-		t.Errorf("Load of what does not exist: %v, want ErrNotFound", err)
+		t.Errorf("Load of an absent value: %v, want ErrNotFound", err)
 	}
 	if _, err := c.Get(keyOf(1), time.Now()); err != cache.ErrNotFound {
-		t.Errorf("Get of what does not exist: %v, want ErrNotFound", err)
+		t.Errorf("Get of an absent value: %v, want ErrNotFound", err)
 	}
 }
 
-// Keys that differ in a single byte, whichever, are different keys, though
-// ristretto may know them by the same eight bytes.
+// Keys that differ in any single byte are different keys, although ristretto may use the
+// same eight bytes for them.
 func TestKeysAreComparedWhole(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	var calls atomic.Int64
@@ -122,8 +122,8 @@ func TestUntilEndsAnEntryEarly(t *testing.T) {
 	})
 }
 
-// The life of a value counts from the beginning of its load, since it may be
-// as old as that.
+// The life of a value counts from the beginning of its load, since the load may have read
+// it then.
 func TestSlowLoadCountsAgainstTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: 4 * time.Second})
@@ -141,8 +141,8 @@ func TestSlowLoadCountsAgainstTTL(t *testing.T) {
 	})
 }
 
-// the wall clock alone ends an entry after a suspension, during
-// which the monotonic clock stood still.
+// the wall clock ends an entry after a suspension, during which the monotonic
+// clock stood still.
 func TestWallClockEndsEntry(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	var calls atomic.Int64
@@ -210,7 +210,7 @@ func TestBrokenLoads(t *testing.T) {
 			<-ctx.Done()
 			return cache.Loaded[int64]{}, ctx.Err()
 		}, "deadline exceeded"},
-		{"deaf hang", func(context.Context) (cache.Loaded[int64], error) {
+		{"hang that ignores its context", func(context.Context) (cache.Loaded[int64], error) {
 			time.Sleep(time.Hour)
 			return cache.Loaded[int64]{Value: 1}, nil
 		}, "deadline exceeded"},
@@ -227,7 +227,7 @@ func TestBrokenLoads(t *testing.T) {
 					t.Errorf("Load took %v, want at most LoadTimeout", took)
 				}
 				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-					t.Errorf("Get after a broken load: %v, want a miss: only answers are kept", err)
+					t.Errorf("Get after a broken load: %v, want a miss: only results are kept", err)
 				}
 				time.Sleep(2 * time.Hour)
 			})
@@ -235,7 +235,7 @@ func TestBrokenLoads(t *testing.T) {
 	}
 }
 
-// C-08: what does not exist cannot push out what does.
+// C-08: absent keys cannot evict known keys.
 func TestFloodOfAbsentKeys(t *testing.T) {
 	c := newCache(t, cache.Options{Size: 10_000, TTL: time.Hour})
 	var calls atomic.Int64
@@ -256,8 +256,8 @@ func TestFloodOfAbsentKeys(t *testing.T) {
 	}
 }
 
-// ristretto's Close panics beside any other call.
-func TestCloseBesideCalls(t *testing.T) {
+// ristretto's Close panics during any other call.
+func TestCloseDuringCalls(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 20 {
 		c, err := cache.New[int64](cache.Options{Size: 100})
@@ -272,7 +272,7 @@ func TestCloseBesideCalls(t *testing.T) {
 				for i := g; !stop.Load(); i += 8 {
 					if _, err := c.Get(keyOf(i%500), time.Now()); err == cache.ErrMiss {
 						if v, err := c.Load(t.Context(), keyOf(i%500), found(1, &calls)); v != 1 || err != nil {
-							t.Errorf("Load beside or after Close: %d, %v, want the value", v, err)
+							t.Errorf("Load during or after Close: %d, %v, want the value", v, err)
 						}
 					}
 					_ = c.Write(func() error { return nil }, keyOf(i%500))
@@ -320,7 +320,7 @@ func TestCloseWaitsForLoads(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if err := c.Close(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Close with a short deadline beside a load: %v, want the deadline", err)
+			t.Errorf("Close with a short deadline during a load: %v, want the deadline", err)
 		}
 		if err := c.Close(t.Context()); err != nil || !ended {
 			t.Errorf("Close: %v, load ended: %v, want nil and true", err, ended)
@@ -361,7 +361,7 @@ func TestSizeIsABound(t *testing.T) {
 			return kept
 		}
 		kept := count()
-		for tries := 0; kept > tt.max && tries < 500; tries++ { // ristretto takes its time
+		for tries := 0; kept > tt.max && tries < 500; tries++ { // ristretto evicts entries in the background
 			time.Sleep(10 * time.Millisecond)
 			kept = count()
 		}
@@ -371,8 +371,8 @@ func TestSizeIsABound(t *testing.T) {
 	}
 }
 
-// C-08: what does not exist cannot push out what does, also where keys share a
-// stripe, so that ristretto has to hold all of them but one.
+// C-08: absent keys cannot evict known keys, even if all keys share a stripe, so that only
+// ristretto holds most of them.
 func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 	const known = 1_500
 	c := newCache(t, cache.Options{Size: 2_000, TTL: time.Hour, NegativeTTL: time.Hour})
@@ -382,7 +382,7 @@ func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 		keys[i] = keyOf(i)
 		clear(keys[i][8:16])
 	}
-	// ristretto may drop a value, or take it in a while later.
+	// ristretto may drop a value, or keep it only after a while.
 	kept := func(key cache.Key) bool { _, err := c.Get(key, time.Now()); return err == nil }
 	for i := range keys {
 		for tries := 0; !kept(keys[i]); tries++ {
@@ -393,8 +393,8 @@ func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}
-	// ristretto prefers what is asked for often, so each absent key comes more
-	// often than the known ones did.
+	// ristretto prefers entries that are read often, so read each absent key more often
+	// than the known ones.
 	for i := range trials(10_000, 200_000) {
 		for range 20 {
 			kept(keyOf(-1 - i))
@@ -435,6 +435,6 @@ func TestNothingIsKeptAfterClose(t *testing.T) {
 		load()
 	}
 	if n := calls.Load(); n != 3 {
-		t.Errorf("%d loads, one before Close and two after it, want 3: nothing is kept after Close", n)
+		t.Errorf("%d loads, one before Close and two after it, want 3: no value is kept after Close", n)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A TTL is a true bound, however long it is.
+// A TTL of any length is a true bound.
 func TestShortenNeverLengthens(t *testing.T) {
 	for _, ttl := range []time.Duration{0, 1, time.Second, time.Minute, 30 * 24 * time.Hour, MaxDuration} {
 		for part := range 1 << 16 {
@@ -20,8 +20,8 @@ func TestShortenNeverLengthens(t *testing.T) {
 	}
 }
 
-// a value is as old as the clock says that went on longer.
-func TestAgeGoesByTheLaterClock(t *testing.T) {
+// the age of a value is the longer one of the two clocks.
+func TestAgeUsesTheLaterClock(t *testing.T) {
 	c, err := New[int](Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -42,9 +42,9 @@ func TestAgeGoesByTheLaterClock(t *testing.T) {
 	}
 }
 
-// However often an epoch is doubted, it does not come back to what it was, nor
-// look as if a write were under way.
-func TestDoubtsOverflow(t *testing.T) {
+// However often an epoch is marked stale, it never has an earlier value again, and no write
+// seems to be in progress.
+func TestStaleMarksOverflow(t *testing.T) {
 	var w epoch
 	for range 3 {
 		w.begin()
@@ -53,12 +53,12 @@ func TestDoubtsOverflow(t *testing.T) {
 	before, seen := w.Load(), map[uint64]bool{}
 	for n := range 10_000 {
 		if seen[w.Load()] || !quiet(w.Load()) {
-			t.Fatalf("after %d doubts the epoch is %x, which it was before, or which is not quiet", n, w.Load())
+			t.Fatalf("after %d stale marks the epoch is %x, which it was before, or which is not quiet", n, w.Load())
 		}
 		seen[w.Load()] = true
-		// Beyond what there is room for, doubts count as a write.
+		// When the count of stale marks overflows, that counts as a write.
 		if got, want := written(before, w.Load()), n >= 1<<12; got != want {
-			t.Fatalf("after %d doubts written is %t, want %t", n, got, want)
+			t.Fatalf("after %d stale marks written is %t, want %t", n, got, want)
 		}
 		w.markStale()
 	}

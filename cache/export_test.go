@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// What the external tests see beyond the API.
+// These declarations give external tests access to internals.
 
-// A Message is what a test forges, or reads of what was sent.
+// A Message is a message that a test forges, or decodes.
 type Message struct {
 	Origin, Nonce []byte
 	Seq, Change   uint64
@@ -19,7 +19,7 @@ type Message struct {
 	Keys, Groups  []Key
 }
 
-// Encode is what an instance would send that has this secret.
+// Encode returns the message as an instance with this secret would send it.
 func (m Message) Encode(key ...byte) string {
 	out := message{seq: m.Seq, change: m.Change, ago: m.Ago, next: m.Next, size: m.Size, mark: m.Mark, all: m.All, leaving: m.Leaving, keys: m.Keys, groups: m.Groups}
 	copy(out.origin[:], m.Origin)
@@ -32,17 +32,17 @@ func DecodeMessage(text string, key ...byte) (Message, error) {
 	return Message{m.origin[:], m.nonce[:], m.seq, m.change, m.ago, m.next, m.size, m.mark, m.all, m.leaving, m.keys, m.groups}, err
 }
 
-// Peers is how many other instances are known by their counts.
+// Peers returns the number of other instances that are tracked.
 func (g *Group) Peers() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.peers.known)
 }
 
-// HeartbeatInterval is how often an instance of so many tells all that it is there.
+// HeartbeatInterval returns the interval between heartbeats to all of size instances.
 func HeartbeatInterval(size int) time.Duration { return (&peers{fleet: size}).interval() }
 
-// Origin is the instance's own.
+// Origin returns the instance's own origin.
 func (g *Group) Origin() []byte { return g.origin[:] }
 
 const (
@@ -54,42 +54,43 @@ const (
 	GoneAfter = goneAfter
 )
 
-// Write is Change of keys by a write that knows no context.
+// Write calls Change with keys and a write that ignores its context.
 func (c *Cache[V]) Write(write func() error, keys ...Key) error {
 	_, err := c.Change(context.Background(), keys, nil, func(context.Context) (bool, error) { return true, write() })
 	return err
 }
 
-// WriteGroup is Write for all keys of a group.
+// WriteGroup calls Change with a group.
 func (c *Cache[V]) WriteGroup(write func() error, group Key) error {
 	_, err := c.Change(context.Background(), nil, []Key{group}, func(context.Context) (bool, error) { return true, write() })
 	return err
 }
 
-// What a Group tells a cache.
+// These methods call those that a Group calls.
 func (c *Cache[V]) Invalidate(keys ...Key)                         { c.invalidate(keys, nil) }
 func (c *Cache[V]) InvalidateGroup(group Key)                      { c.invalidate(nil, []Key{group}) }
 func (c *Cache[V]) ExtendLease(until time.Time, ttl time.Duration) { c.extendLease(until, ttl) }
 func (c *Cache[V]) Disconnect(ttl time.Duration)                   { c.disconnect(ttl) }
 
-// EvictAbsent removes an absent entry, as another one may at any time.
+// EvictAbsent removes an absent entry, as ristretto may at any time.
 func (c *Cache[V]) EvictAbsent(key Key) {
 	c.table.latest[stripeOf(&key)].absent.Store(nil)
 	c.table.absent.Del(idOf(&key))
 	c.table.absent.Wait()
 }
 
-// FromShared returns l as if it came from the shared cache.
+// FromShared returns l, marked as a value of the shared cache.
 func (l Loaded[V]) FromShared() Loaded[V] {
 	l.kept = true
 	return l
 }
 
-// An Observed is a cache, or nothing, that counts what its Group tells it.
+// An Observed counts the calls of its Group. It passes them on to the Cache, unless that is
+// nil.
 type Observed struct {
 	*Cache[int64]
 	StaleMarks, Invalidations, Disconnects, Limits atomic.Int64
-	Until                                          atomic.Pointer[time.Time] // of the lease
+	Until                                          atomic.Pointer[time.Time] // end of the lease
 }
 
 func (o *Observed) joined(g *Group) {
@@ -131,7 +132,7 @@ func (o *Observed) disconnect(ttl time.Duration) {
 	}
 }
 
-// Publish tells the other instances of keys, and PublishGroup of a group.
+// Publish tells the other instances to invalidate keys, and PublishGroup a group.
 func (g *Group) Publish(ctx context.Context, keys ...Key) error { return g.publish(ctx, keys, nil) }
 func (g *Group) PublishGroup(ctx context.Context, group Key) error {
 	return g.publish(ctx, nil, []Key{group})

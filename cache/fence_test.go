@@ -37,9 +37,8 @@ func keyOf(i int) cache.Key {
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
 }
 
-// trials is how many keys a stress test goes through; KEYHATCH_SOAK=1 asks for
-// the full count.
-// The race detector gets a fifth of large counts, since it makes all slow.
+// trials returns the number of keys of a stress test: short, or full if KEYHATCH_SOAK is
+// set. With the race detector, which is slow, it is a fifth of a large number.
 func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
@@ -50,7 +49,7 @@ func trials(short, full int) int {
 	return short
 }
 
-// pause lets others run, for as long as it takes to meet them.
+// pause lets other goroutines run for a random time.
 func pause() {
 	switch n := rand.IntN(8); {
 	case n < 4:
@@ -65,7 +64,7 @@ const (
 	bad
 )
 
-// A ledger is the store behind the cache: what is in force for each key.
+// A ledger is the store behind the cache. It holds the current value of each key.
 type ledger struct {
 	cache  *cache.Cache[int64]
 	values []atomic.Int64 // 0: there is none
@@ -84,7 +83,7 @@ func (l *ledger) load(i int) func(context.Context) (cache.Loaded[int64], error) 
 	}
 }
 
-// get answers 0 for not found.
+// get returns 0 if the value is not found.
 func (l *ledger) get(ctx context.Context, i int) (int64, error) {
 	v, err := l.cache.Get(keyOf(i), time.Now())
 	if err == cache.ErrMiss {
@@ -96,10 +95,9 @@ func (l *ledger) get(ctx context.Context, i int) (int64, error) {
 	return v, err
 }
 
-// race has 64 readers on each key in turn while it is written, and counts the
-// reads that began after the write had returned and saw what was before. An
-// entry that should not have been kept would still be served, so all keys are checked
-// once more at the end.
+// race writes each key while 64 readers read it, and counts the reads that began after the
+// write had returned and got the old value. It checks all keys again at the end, since a
+// stale entry would still be served then.
 func (l *ledger) race(t *testing.T, before, after int64, write func(i int)) {
 	t.Helper()
 	var stale atomic.Int64
@@ -136,7 +134,7 @@ func (l *ledger) race(t *testing.T, before, after int64, write func(i int)) {
 		check(i, &written)
 	}
 	if n := stale.Load(); n > 0 {
-		t.Errorf("%d reads that began after a write had returned saw the value from before it, in %d trials", n, len(l.values))
+		t.Errorf("%d reads that began after a write had returned got the old value, in %d trials", n, len(l.values))
 	}
 }
 
@@ -148,7 +146,7 @@ func newLedger(t *testing.T, n int) *ledger {
 	}
 }
 
-// C-01 at the cache: what Write changed is never answered from before.
+// C-01 at the cache: after Write has returned, the old value is never served.
 func TestFenceNothingStaleAfterWrite(t *testing.T) {
 	l := newLedger(t, trials(1_000, 50_000))
 	l.race(t, good, bad, func(i int) {
@@ -164,7 +162,7 @@ func TestFenceNothingStaleAfterWrite(t *testing.T) {
 	})
 }
 
-// C-09: that there was no value is not answered once one was written.
+// C-09: after a value was written, ErrNotFound is not served any more.
 func TestFenceNegativeEntryEndsWithWrite(t *testing.T) {
 	l := newLedger(t, trials(1_000, 25_000))
 	l.race(t, 0, good, func(i int) {
@@ -188,7 +186,7 @@ func TestFenceNothingStaleAfterWriteGroup(t *testing.T) {
 	})
 }
 
-// A load that began before a write must not be joined, nor kept, after it.
+// After a write, no caller joins a load that began before it, and its result is not kept.
 func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -228,21 +226,21 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 				}
 				close(resume)
 			case <-time.After(time.Second):
-				t.Error("a load after the write joined one from before it")
+				t.Error("a load after the write joined an earlier one")
 				close(resume)
 				<-late
 			}
 			<-early
 			if v, err := c.Get(keyOf(0), time.Now()); err == nil && v != bad {
-				t.Errorf("got %d from memory after the write, want %d or a miss: a load from before it filled the cache", v, bad)
+				t.Errorf("got %d from memory after the write, want %d or a miss: an earlier load filled the cache", v, bad)
 			}
 		})
 	}
 }
 
-// The fence holds hits and fills off while a write is under way, since it may
-// have happened already.
-func TestFenceHoldsOffDuringWrite(t *testing.T) {
+// During a write there are neither hits nor fills, since the write may have taken effect
+// already.
+func TestFenceDuringWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		write func(c *cache.Cache[int64], f func() error) error
@@ -304,13 +302,13 @@ func TestFenceMovesOnFailure(t *testing.T) {
 			t.Fatalf("Get after Load: %v", err)
 		}
 		if err := write(); err == nil || strings.HasSuffix(name, "error") && err != failure {
-			t.Errorf("%s: Change returned %v, want what the write returned, or an error", name, err)
+			t.Errorf("%s: Change returned %v, want the error of the write", name, err)
 		}
 		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
 			t.Errorf("%s: Get = %v, want a miss: a failed write may have happened", name, err)
 		}
 	}
-	// And it is over: the cache fills again.
+	// After that, the cache fills again.
 	if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +317,7 @@ func TestFenceMovesOnFailure(t *testing.T) {
 	}
 }
 
-// Writers of one stripe may overlap; it is quiet when the last has ended.
+// Writes of one stripe may overlap. The stripe is quiet when the last one has ended.
 func TestFenceOverlappingWrites(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	load := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{Value: good}, nil }
@@ -368,22 +366,22 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 				}
 				_ = tt.write(c, func() error {
 					go ask(early)
-					synctest.Wait() // the early one has read
+					synctest.Wait() // the early load has read
 					stored = bad
 					for range late {
 						go ask(answers)
 					}
 					synctest.Wait() // until the late callers wait for a load
 					resume <- struct{}{}
-					synctest.Wait() // they are of one load again, and have read
+					synctest.Wait() // they share one load again, which has read
 					close(resume)
 					synctest.Wait()
 					return nil
 				})
-				<-early // may be answered either way
+				<-early // may get either value
 				for range late {
 					if v := <-answers; v != bad {
-						t.Errorf("a load that began after the write had taken effect got %d, want %d: it joined one from before", v, bad)
+						t.Errorf("a load that began after the write had taken effect got %d, want %d: it joined an earlier one", v, bad)
 					}
 				}
 				if loads != 2 {
@@ -394,8 +392,8 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 	}
 }
 
-// C-17: a write of one group neither stops the fills of others nor ends their
-// entries, however long it takes.
+// C-17: a write of one group neither prevents the fills of other groups nor ends their
+// entries, even if it takes long.
 func TestFenceOfAnotherGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys, rounds = 20, 50
@@ -422,7 +420,7 @@ func TestFenceOfAnotherGroup(t *testing.T) {
 			return nil
 		}, keyOf(-2))
 		if got := loads.Load(); got != keys {
-			t.Errorf("%d loads of %d keys beside a write of another group, want one each", got, keys)
+			t.Errorf("%d loads of %d keys during a write of another group, want one each", got, keys)
 		}
 	})
 }

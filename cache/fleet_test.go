@@ -23,7 +23,7 @@ type member struct {
 	marks []uint64
 }
 
-// A fleet is many instances. Its broker counts what it delivers, and can be in
+// A fleet is a number of instances. Its broker counts the deliveries, and can be split into
 // two halves.
 type fleet struct {
 	t         *testing.T
@@ -33,7 +33,7 @@ type fleet struct {
 	delivered atomic.Int64
 }
 
-// newFleet starts the instances within some seconds.
+// newFleet starts the instances one after the other, within a few seconds.
 func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 	t.Helper()
 	f := &fleet{t: t}
@@ -52,7 +52,7 @@ func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 	}
 	t.Cleanup(func() {
 		f.hub.mu.Lock()
-		f.hub.lines = nil // what they say at the end is nobody's
+		f.hub.lines = nil // deliver none of the last messages
 		f.hub.mu.Unlock()
 		var all sync.WaitGroup
 		for _, m := range f.members {
@@ -65,7 +65,7 @@ func newFleet(t *testing.T, n int, secret ...byte) *fleet {
 	return f
 }
 
-// half says to which half of the broker the sender of a message is connected.
+// half returns the half of the broker to which the sender of a message is connected.
 func (f *fleet) half(text string) int {
 	m, err := cache.DecodeMessage(text)
 	for i, member := range f.members {
@@ -83,7 +83,7 @@ func (f *fleet) staleMarks() (n int64) {
 	return n
 }
 
-// fleetSizes are those that CI has time for.
+// fleetSizes returns the numbers of instances to test.
 func fleetSizes(t *testing.T) []int {
 	switch {
 	case testkit.Race:
@@ -94,13 +94,13 @@ func fleetSizes(t *testing.T) []int {
 	return []int{10, 50, 100, 200, 500, 1000}
 }
 
-// C-16: what the broker delivers grows with the number of instances, and nobody
-// doubts anything while nothing is lost.
+// C-16: the number of deliveries per second grows only in proportion to the number of
+// instances, and no entry is marked stale while no message is lost.
 func TestFleetTraffic(t *testing.T) {
 	for _, n := range fleetSizes(t) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFleet(t, n)
-			before, doubts := f.delivered.Load(), f.staleMarks()
+			before, marks := f.delivered.Load(), f.staleMarks()
 			span := max(20*time.Second, cache.HeartbeatInterval(n))
 			time.Sleep(span)
 			perSecond := float64(f.delivered.Load()-before) / span.Seconds()
@@ -108,8 +108,8 @@ func TestFleetTraffic(t *testing.T) {
 			if most := min(float64(n*n), float64(n)+3500); perSecond > most*1.05 {
 				t.Errorf("%d instances: %.0f deliveries a second, want %.0f at most", n, perSecond, most)
 			}
-			if got := f.staleMarks() - doubts; got != 0 {
-				t.Errorf("%d instances: %d doubts while nothing is lost", n, got)
+			if got := f.staleMarks() - marks; got != 0 {
+				t.Errorf("%d instances: entries were marked stale %d times although no message was lost", n, got)
 			}
 			for i, m := range f.members {
 				if !m.group.Healthy() || m.group.Peers() != n-1 {
@@ -120,8 +120,7 @@ func TestFleetTraffic(t *testing.T) {
 	}
 }
 
-// C-16: a message that is lost is noticed a second later, however many instances
-// there are.
+// C-16: a lost message is noticed after a second, regardless of the number of instances.
 func TestFleetNoticesLostChange(t *testing.T) {
 	for _, n := range []int{2, 100} {
 		synctest.Test(t, func(t *testing.T) {
@@ -132,33 +131,32 @@ func TestFleetNoticesLostChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			b.port.deliver.mend()
-			doubts := b.StaleMarks.Load()
+			b.port.deliver.reset()
+			marks := b.StaleMarks.Load()
 			time.Sleep(1010 * time.Millisecond)
 			synctest.Wait()
-			if b.StaleMarks.Load() == doubts {
+			if b.StaleMarks.Load() == marks {
 				t.Errorf("%d instances: a lost change was not noticed within a second", n)
 			}
 		})
 	}
 }
 
-// a broker that is in two halves is noticed by all instances of a fleet
-// after about 3 s, and one instance that is cut off after as long as it may be
-// quiet.
+// all instances of a fleet notice a split broker after about 3 s. They notice a
+// single instance that is disconnected after its heartbeat interval.
 func TestFleetSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 80
 		f := newFleet(t, n)
-		doubts := make([]int64, n)
+		marks := make([]int64, n)
 		for i, m := range f.members {
-			doubts[i] = m.StaleMarks.Load()
+			marks[i] = m.StaleMarks.Load()
 		}
 		f.parted.Store(true)
 		time.Sleep(cache.Lateness + cache.HeartbeatInterval(n) + time.Second)
 		synctest.Wait()
 		for i, m := range f.members {
-			if m.StaleMarks.Load() == doubts[i] || m.Limits.Load() == 0 || !m.group.Healthy() {
+			if m.StaleMarks.Load() == marks[i] || m.Limits.Load() == 0 || !m.group.Healthy() {
 				t.Fatalf("instance %d has not noticed that half of the others are silent", i)
 			}
 		}
@@ -167,12 +165,12 @@ func TestFleetSilence(t *testing.T) {
 		limited := f.members[0].Limits.Load()
 		time.Sleep(5 * time.Second)
 		if got := f.members[0].Limits.Load() - limited; got != 0 {
-			t.Errorf("lives are limited %d times though all are heard again", got)
+			t.Errorf("the life of entries was limited %d times although all instances send again", got)
 		}
 	})
 }
 
-// A bus that has no echo works, at the price of a message to all each second.
+// A bus without echoes works, but needs a message to all instances every second.
 func TestGroupWithoutEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -186,12 +184,12 @@ func TestGroupWithoutEcho(t *testing.T) {
 		b.load(t, 1)
 		time.Sleep(50 * time.Second)
 		if !b.group.Healthy() || !b.has(1) || len(h.messages(t))-sent < 45 {
-			t.Errorf("up: %t, entry served: %t, %d messages in 50 s, want an instance that is well", b.group.Healthy(), b.has(1), len(h.messages(t))-sent)
+			t.Errorf("up: %t, entry served: %t, %d messages in 50 s, want an instance that is up", b.group.Healthy(), b.has(1), len(h.messages(t))-sent)
 		}
 	})
 }
 
-// Instances tell each other their marks, and report higher ones alone.
+// Instances send each other their marks, and report only higher ones.
 func TestGroupMarks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		secret := []byte("the instances' secret")
@@ -215,7 +213,7 @@ func TestGroupMarks(t *testing.T) {
 		tell(b, 12)
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 2, Mark: 10}.Encode(secret...))
 		f.hub.send(cache.Message{Origin: []byte("a forger"), Seq: 1, Mark: 99}.Encode('x'))
-		b.mark.Store(1) // which does not make what it has sent news
+		b.mark.Store(1) // the marks that it has sent before are not news
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 3, Mark: 11}.Encode(secret...))
 		synctest.Wait()
 		if got := fmt.Sprint(b.marks); got != "[5 9]" {

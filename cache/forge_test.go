@@ -11,10 +11,10 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// C-16: a message that nobody who is known has sent ends what is in memory, as it
-// may be a change, and shortens lives for ten seconds. Any number of them does no
-// more.
-func TestGroupStrangers(t *testing.T) {
+// C-16: a message that cannot be decoded, or of an instance that is not known, may be a
+// change, so it marks all entries stale and limits the life of new ones for ten seconds.
+// Any number of such messages has the same effect as one.
+func TestGroupUnknownSenders(t *testing.T) {
 	secret := []byte("the instances' secret")
 	for name, text := range map[string]string{
 		"another secret": cache.Message{Origin: []byte("another"), Seq: 1, Change: 1, Keys: []cache.Key{keyOf(1)}}.Encode('x'),
@@ -31,15 +31,15 @@ func TestGroupStrangers(t *testing.T) {
 				h.send(text)
 				synctest.Wait()
 				if b.has(1) {
-					t.Error("an entry is served after a message that cannot be read: it may have been about it")
+					t.Error("an entry is served after a message that cannot be decoded, which may have been its change")
 				}
-				doubts := b.StaleMarks.Load()
+				marks := b.StaleMarks.Load()
 				for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(2 * time.Millisecond) {
 					h.send(text)
 				}
 				b.load(t, 2)
-				if got := b.StaleMarks.Load() - doubts; got != 0 {
-					t.Errorf("%d doubts from a flood, want none beside the first", got)
+				if got := b.StaleMarks.Load() - marks; got != 0 {
+					t.Errorf("a flood marked all entries stale %d times after the first, want none", got)
 				}
 				h.send(text)
 				if got := b.waitGone(2); got > cache.AloneTTL || got < 8*time.Second {
@@ -78,25 +78,25 @@ func TestGroupOldMessages(t *testing.T) {
 					_ = old.group.Publish(t.Context(), keyOf(0))
 				}
 				_ = old.group.Close(t.Context())
-				time.Sleep(2 * cache.GoneAfter) // it is forgotten
+				time.Sleep(2 * cache.GoneAfter) // until it is no longer tracked
 				recorded := slices.DeleteFunc(h.messages(t), func(m cache.Message) bool { return string(m.Origin) != string(old.group.Origin()) })
-				began, doubts := time.Now(), b.StaleMarks.Load()
+				began, marks := time.Now(), b.StaleMarks.Load()
 				for i := 0; i < len(recorded) && time.Since(began) < time.Minute; i += tt.step {
 					h.send(recorded[i].Encode(h.key...))
 					time.Sleep(tt.pause)
 				}
 				synctest.Wait()
 				most := 1 + int64(time.Since(began)/cache.AloneTTL)
-				if got := b.StaleMarks.Load() - doubts; got > most {
-					t.Errorf("%d doubts within %v, want %d at most", got, time.Since(began), most)
+				if got := b.StaleMarks.Load() - marks; got > most {
+					t.Errorf("all entries were marked stale %d times within %v, want at most %d", got, time.Since(began), most)
 				}
 			})
 		})
 	}
 }
 
-// C-16: without a secret, forged messages make no instance quiet, and leave none
-// expected for which the others would wait, for longer than a few minutes.
+// C-16: without a secret, forged messages neither lengthen the heartbeat interval nor make
+// an instance count as silent for longer than a few minutes.
 func TestGroupForgedFleet(t *testing.T) {
 	for _, n := range []int{1, cache.MaxPeers} {
 		synctest.Test(t, func(t *testing.T) {
@@ -145,7 +145,8 @@ var forgeries = map[string]func(last cache.Message) cache.Message{
 
 // C-16, invariant 3: a change that is lost, alone or with all that follows it,
 // is detected within the bound, even if an attacker forges or repeats messages. Without
-// a secret, the attacker can hide it until the entry expires, but not by a farewell.
+// a secret, the attacker can hide it until the entry expires, but not by a message that an
+// instance leaves.
 func TestForgeLoseRepeat(t *testing.T) {
 	const (
 		ttl   = time.Minute
@@ -183,8 +184,8 @@ func TestForgeLoseRepeat(t *testing.T) {
 	}
 }
 
-// A forger sees all messages and sends his own. Instance a is the one that he
-// speaks for, b the one that he deceives.
+// A forger is an attacker who sees all messages and sends forged ones, in the name of
+// instance a and to instance b.
 type forger struct {
 	t    *testing.T
 	a, b *instance
@@ -193,7 +194,7 @@ type forger struct {
 	losing atomic.Bool
 }
 
-// newForger begins to send, before anything is lost.
+// newForger returns a forger that already sends messages. No message is lost yet.
 func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Message, repeat bool) *forger {
 	t.Helper()
 	f := &forger{t: t, h: &hub{key: []byte(secret)}}
@@ -204,10 +205,10 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 	settle(t, f.a, f.b)
 	var key []byte
 	if secret != "" && !repeat {
-		key = []byte("what he guesses")
+		key = []byte("a guessed secret")
 	}
 	if secret != "" && repeat {
-		key = []byte(secret) // he has recorded what a said
+		key = []byte(secret) // the forger repeats messages that a has authenticated
 	}
 	last := f.last()
 	if forge == nil {
@@ -215,7 +216,7 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 	}
 	m := forge(last)
 	if m.Leaving && repeat {
-		m = last // a has said no farewell
+		m = last // a has not left, so there is no such message to repeat
 	}
 	done := t.Context().Done()
 	go func() {
@@ -223,7 +224,7 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 			switch {
 			case !repeat:
 				m.Seq++
-			case !f.losing.Load(): // he repeats what b has heard last
+			case !f.losing.Load(): // repeat the message that b received last
 				m.Seq = f.last().Seq
 			}
 			f.h.inject(f.b.port, m.Encode(key...))
@@ -238,7 +239,7 @@ func newForger(t *testing.T, secret string, forge func(cache.Message) cache.Mess
 	return f
 }
 
-// last is what a has sent last.
+// last returns the last message of a.
 func (f *forger) last() cache.Message {
 	all := f.h.messages(f.t)
 	for _, m := range slices.Backward(all) {
@@ -250,13 +251,13 @@ func (f *forger) last() cache.Message {
 	return cache.Message{}
 }
 
-// fill loads a key, which what he sends may end at once.
+// fill loads a key. A forged message may end its entry at once.
 func (f *forger) fill(key int) {
 	_, _ = f.b.Load(f.t.Context(), keyOf(key), found(1, new(atomic.Int64)))
 }
 
-// lose loses a change of key 0 on its way to b, and all that a sends later unless
-// it is the change alone.
+// lose publishes a change of key 0 that does not reach b. Later messages of a do not reach
+// b either, unless alone is set.
 func (f *forger) lose(alone bool) {
 	f.fill(0)
 	f.losing.Store(true)

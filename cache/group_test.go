@@ -16,9 +16,9 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// Invariant 3, C-04: what one instance tells is forgotten by the others, at
-// once, and nothing else is, nor by itself.
-func TestGroupForgets(t *testing.T) {
+// Invariant 3, C-04: the keys that one instance publishes are invalidated at once by the
+// others, and not by itself. No other key is invalidated.
+func TestGroupInvalidates(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		publish func(context.Context, *cache.Group) error
@@ -42,7 +42,7 @@ func TestGroupForgets(t *testing.T) {
 					t.Fatalf("publish: %v", err)
 				}
 				if took := time.Since(began); took > 0 {
-					t.Errorf("publish took %v, want no waiting for a heartbeat", took)
+					t.Errorf("publish took %v, want it not to wait for a heartbeat", took)
 				}
 				synctest.Wait()
 				for n, i := range []*instance{a, b, c} {
@@ -52,7 +52,7 @@ func TestGroupForgets(t *testing.T) {
 							want = want && (key != gone || n == 0)
 						}
 						if got := i.has(key); got != want {
-							t.Errorf("instance %d has key %d: %t, want %t: others forget what was named, and nobody anything else", n, key, got, want)
+							t.Errorf("instance %d has key %d: %t, want %t: the others must invalidate the published keys only", n, key, got, want)
 						}
 					}
 				}
@@ -61,15 +61,15 @@ func TestGroupForgets(t *testing.T) {
 	}
 }
 
-// While the bus is well, entries live as long as without it, however much is
-// said over it and by how many.
-func TestGroupDoubtsNothingWithoutReason(t *testing.T) {
+// While the bus works, entries live as long as without it, regardless of the number of
+// messages and instances.
+func TestGroupMarksNothingStaleWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		all := make([]*instance, 20)
 		for n := range all {
 			all[n] = h.begin(t, func(p *port) {
-				// A broker that takes a while, so that much is under way.
+				// A slow broker, so that many messages are in flight.
 				p.publish.set(func(_ context.Context, message string, send func(string)) error {
 					time.Sleep(time.Millisecond)
 					send(message)
@@ -98,30 +98,30 @@ func TestGroupDoubtsNothingWithoutReason(t *testing.T) {
 				}
 			}()
 		}
-		time.Sleep(53 * time.Second) // a tenth less than the TTL, and a bit
-		var after, forgets int64
+		time.Sleep(53 * time.Second) // slightly less than the TTL minus a tenth
+		var after, invalidations int64
 		for n, i := range all {
 			after += i.StaleMarks.Load()
-			forgets += i.Invalidations.Load()
+			invalidations += i.Invalidations.Load()
 			for key := range 3 {
 				if !i.has(key) {
-					t.Errorf("instance %d has lost key %d, which nobody changed", n, key)
+					t.Errorf("instance %d has lost key %d, which no instance has changed", n, key)
 				}
 			}
 			if !i.group.Healthy() || i.Disconnects.Load() != 1 {
-				t.Errorf("instance %d lost a bus that is well", n)
+				t.Errorf("instance %d counts the bus as down although it works", n)
 			}
 		}
-		if after != before || forgets == 0 {
-			t.Errorf("entries were marked stale %d times while the bus worked, want never; received %d changes", after-before, forgets)
+		if after != before || invalidations == 0 {
+			t.Errorf("entries were marked stale %d times while the bus worked, want never; received %d changes", after-before, invalidations)
 		}
-		t.Logf("received %d changes", forgets)
+		t.Logf("received %d changes", invalidations)
 	})
 }
 
 // An instance receives its own messages, however many it sends and however long they
 // take.
-func TestGroupHearsOfItselfWhileBusy(t *testing.T) {
+func TestGroupReceivesEchoesWhileBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.begin(t, func(p *port) {
@@ -137,7 +137,7 @@ func TestGroupHearsOfItselfWhileBusy(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !a.group.Healthy() {
-				t.Fatal("the bus counts as lost while every message comes back")
+				t.Fatal("the bus counts as down although every message arrives")
 			}
 		}
 		time.Sleep(time.Second)
@@ -146,7 +146,7 @@ func TestGroupHearsOfItselfWhileBusy(t *testing.T) {
 
 // Invariant 3, C-12: after a message that may have been missed, all entries are soon
 // marked stale.
-func TestGroupDoubts(t *testing.T) {
+func TestGroupMarksStale(t *testing.T) {
 	publish := func(t *testing.T, i *instance) {
 		t.Helper()
 		if err := i.group.Publish(t.Context(), keyOf(0)); err != nil {
@@ -159,7 +159,7 @@ func TestGroupDoubts(t *testing.T) {
 		if err := i.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
 			t.Errorf("Publish: %v, want the bus's error", err)
 		}
-		i.port.publish.mend()
+		i.port.publish.reset()
 	}
 	for _, tt := range []struct {
 		name   string
@@ -174,26 +174,26 @@ func TestGroupDoubts(t *testing.T) {
 			b.port.deliver.set(drop)
 			publish(t, a)
 			synctest.Wait()
-			b.port.deliver.mend()
+			b.port.deliver.reset()
 		}, time.Second},
 		{"a message is lost and another follows", func(t *testing.T, _ *hub, a, b *instance) {
 			b.port.deliver.set(drop)
 			publish(t, a)
 			synctest.Wait()
-			b.port.deliver.mend()
+			b.port.deliver.reset()
 			publish(t, a)
 		}, 0},
 		{"a message of a new instance is lost", func(t *testing.T, h *hub, _, b *instance) {
 			b.port.deliver.set(drop)
 			publish(t, h.begin(t, nil))
 			synctest.Wait()
-			b.port.deliver.mend()
+			b.port.deliver.reset()
 		}, time.Second},
 		{"a message is damaged", func(t *testing.T, _ *hub, a, b *instance) {
 			b.port.deliver.set(func(message string, deliver func(string)) { deliver(message[:30] + "A" + message[30:]) })
 			publish(t, a)
 		}, 0},
-		{"messages change places", func(t *testing.T, _ *hub, a, b *instance) {
+		{"two messages are swapped", func(t *testing.T, _ *hub, a, b *instance) {
 			var held []string
 			b.port.deliver.set(func(message string, deliver func(string)) {
 				if held = append(held, message); len(held) == 2 {
@@ -205,7 +205,7 @@ func TestGroupDoubts(t *testing.T) {
 			publish(t, a)
 		}, 0},
 		{"an instance could not publish", func(t *testing.T, _ *hub, a, _ *instance) { failing(t, a) }, time.Second},
-		{"an instance that nobody knows could not publish", func(t *testing.T, h *hub, _, _ *instance) {
+		{"an unknown instance could not publish", func(t *testing.T, h *hub, _, _ *instance) {
 			c := h.begin(t, func(p *port) { p.publish.set(refuse) })
 			synctest.Wait()
 			failing(t, c)
@@ -228,8 +228,8 @@ func TestGroupDoubts(t *testing.T) {
 	}
 }
 
-// A message that comes twice is applied twice, and no more.
-func TestGroupRepeated(t *testing.T) {
+// A message that arrives twice has no further effect than to invalidate its keys twice.
+func TestGroupRepeatedMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a, b := h.connect(t), h.connect(t)
@@ -239,20 +239,20 @@ func TestGroupRepeated(t *testing.T) {
 		_ = a.group.Publish(t.Context(), keyOf(0))
 		synctest.Wait()
 		if b.has(0) {
-			t.Error("a key was not forgotten by a message that came twice")
+			t.Error("a key was not invalidated by a message that arrived twice")
 		}
 		time.Sleep(5 * time.Second)
 		b.load(t, 1)
 		time.Sleep(20 * time.Second)
 		if !b.has(1) {
-			t.Error("heartbeats that come twice end entries, want them to live on")
+			t.Error("heartbeats that arrive twice end entries, want no effect")
 		}
 	})
 }
 
 // After a failed Publish, the next message reports it, independent of the others'
 // counts, and the change is sent.
-func TestGroupOwnsUpToFailures(t *testing.T) {
+func TestGroupReportsFailedPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.connect(t)
@@ -265,23 +265,23 @@ func TestGroupOwnsUpToFailures(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second) // heartbeats fail, too
 		before := len(h.messages(t))
-		a.port.publish.mend()
+		a.port.publish.reset()
 		time.Sleep(3 * time.Second)
 		all := h.messages(t)
 		for n, m := range all {
 			if m.All != (n == before) {
-				t.Errorf("message %d of %d says that an earlier one may be lost: %t, want it of number %d alone, the first after the failure", n, len(all), m.All, before)
+				t.Errorf("message %d of %d says that an earlier one may be lost: %t, want it only in number %d, the first after the failure", n, len(all), m.All, before)
 			}
 		}
-		// What could not be named is named now.
+		// The change that could not be sent is sent now.
 		if again := all[before+1]; again.Change != 3 || len(again.Keys) != 1 || again.Keys[0] != keyOf(0) {
-			t.Errorf("after that comes %+v, want the change that was not told, as number 3", again)
+			t.Errorf("the next message is %+v, want the change that could not be sent, as number 3", again)
 		}
 	})
 }
 
-// what was loaded before a connection is doubted before anything comes
-// over it: nobody knows what was said meanwhile.
+// on a new connection, all entries are marked stale before the first message is
+// delivered, since earlier messages may be lost.
 func TestGroupNewConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -302,7 +302,7 @@ func TestGroupNewConnection(t *testing.T) {
 		})
 		settle(t, b)
 		if served.Load() {
-			t.Error("an entry from before a new connection is served after it, want it doubted: what was published meanwhile is lost")
+			t.Error("an entry from before a new connection is served after it, want it marked stale: earlier messages are lost")
 		}
 		if n := len(b.reports); n != 3 || b.reports[0] != nil || b.reports[1] == nil || b.reports[2] != nil {
 			t.Errorf("reports %v, want up, lost, up", b.reports)
@@ -310,9 +310,8 @@ func TestGroupNewConnection(t *testing.T) {
 	})
 }
 
-// while the bus is lost, entries live for 10 s at most; afterwards as long
-// as ever.
-func TestGroupAlone(t *testing.T) {
+// while the bus is down, entries live for at most 10 s, and afterwards for their TTL.
+func TestGroupWithoutBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.begin(t, func(p *port) {
@@ -320,14 +319,14 @@ func TestGroupAlone(t *testing.T) {
 		})
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
-			t.Errorf("without a bus that ever was, an entry was served for %v, want 9 to 10 s", got)
+			t.Errorf("before the bus was up, an entry was served for %v, want 9 to 10 s", got)
 		}
-		b.port.receive.mend()
+		b.port.receive.reset()
 		settle(t, b)
 		b.load(t, 0)
 		time.Sleep(50 * time.Second)
 		if !b.has(0) {
-			t.Error("an entry has ended after 50 s of a bus that is well, want the TTL of a minute")
+			t.Error("an entry has ended after 50 s although the bus works, want the TTL of a minute")
 		}
 		b.port.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 		b.port.cut()
@@ -337,30 +336,30 @@ func TestGroupAlone(t *testing.T) {
 		}
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
-			t.Errorf("after the bus was lost, an entry was served for %v, want 9 to 10 s", got)
+			t.Errorf("after the bus went down, an entry was served for %v, want 9 to 10 s", got)
 		}
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL {
-			t.Errorf("long after the bus was lost, an entry was served for %v, want 10 s at most", got)
+			t.Errorf("long after the bus went down, an entry was served for %v, want at most 10 s", got)
 		}
 	})
 }
 
-// A bus that is silent is lost after 3 s, whichever half of it is.
+// A bus counts as down after 3 s without an echo, whether Publish or Receive has failed.
 func TestGroupSilence(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		silence func(p *port)
 	}{
-		{"everything is swallowed", func(p *port) { p.deliver.set(drop) }},
+		{"all messages are dropped", func(p *port) { p.deliver.set(drop) }},
 		{"own messages are refused", func(p *port) { p.publish.set(refuse) }},
-		{"own messages are swallowed", func(p *port) {
+		{"own messages are dropped", func(p *port) {
 			p.publish.set(func(context.Context, string, func(string)) error { return nil })
 		}},
 		{"Publish hangs", func(p *port) {
 			p.publish.set(func(ctx context.Context, _ string, _ func(string)) error { <-ctx.Done(); return ctx.Err() })
 		}},
-		{"Publish hangs and is deaf", func(p *port) {
+		{"Publish hangs and ignores its context", func(p *port) {
 			p.publish.set(func(context.Context, string, func(string)) error { time.Sleep(time.Minute); return nil })
 		}},
 	} {
@@ -377,35 +376,34 @@ func TestGroupSilence(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 				synctest.Wait()
 				if b.group.Healthy() || len(b.reports) != 2 || b.reports[1] == nil {
-					t.Errorf("up: %t, reports %v, want the bus reported as lost", b.group.Healthy(), b.reports)
+					t.Errorf("up: %t, reports %v, want the bus reported as down", b.group.Healthy(), b.reports)
 				}
 				b.load(t, 1)
 				if got := b.waitGone(1); got > cache.AloneTTL {
-					t.Errorf("an entry was served for %v while the bus was lost, want at most 10 s", got)
+					t.Errorf("an entry was served for %v while the bus was down, want at most 10 s", got)
 				}
 				if got := a.group.Healthy(); !got {
-					t.Error("another instance, whose connection is well, counts the bus as lost")
+					t.Error("another instance counts the bus as down although its connection works")
 				}
-				b.port.deliver.mend()
-				b.port.publish.mend()
+				b.port.deliver.reset()
+				b.port.publish.reset()
 				time.Sleep(time.Minute)
 				if !b.group.Healthy() {
-					t.Error("the bus is well again, and the instance is not up")
+					t.Error("the bus works again, but the instance is not up")
 				}
 			})
 		})
 	}
 }
 
-// trust ends by the clock, 3 s after a heartbeat was sent that came back,
-// however late it came. Nobody needs to end it: a process that was stopped ends
-// nothing.
-func TestLeaseCountsFromTheSending(t *testing.T) {
+// a lease ends 3 s after the sending of the last heartbeat that has returned,
+// regardless of when it returned. It ends by itself: a stopped process could not end it.
+func TestLeaseCountsFromSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		a := h.connect(t)
-		var sent sync.Map // when a message was, by its beat
-		var heard atomic.Int64
+		var sent sync.Map // time at which a message was sent, by its nonce
+		var echoes atomic.Int64
 		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
 			m, err := cache.DecodeMessage(message)
 			if err != nil {
@@ -425,60 +423,59 @@ func TestLeaseCountsFromTheSending(t *testing.T) {
 			if !ok {
 				return
 			}
-			heard.Add(1)
-			if trusted := a.Until.Load().Sub(at.(time.Time)); trusted != cache.Silence {
-				t.Errorf("trusted until %v after a heartbeat was sent, want 3 s", trusted)
+			echoes.Add(1)
+			if lease := a.Until.Load().Sub(at.(time.Time)); lease != cache.Silence {
+				t.Errorf("the lease ends %v after a heartbeat was sent, want 3 s", lease)
 			}
 		})
 		time.Sleep(10 * time.Second)
-		if !a.group.Healthy() || heard.Load() < 8 {
-			t.Errorf("up: %t after %d heartbeats that took 1.5 s each, want true", a.group.Healthy(), heard.Load())
+		if !a.group.Healthy() || echoes.Load() < 8 {
+			t.Errorf("up: %t after %d heartbeats that took 1.5 s each, want true", a.group.Healthy(), echoes.Load())
 		}
-		// One that takes longer than the trust it gives is worth nothing.
+		// A heartbeat that takes longer than its lease does not extend it.
 		a.load(t, 1)
 		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
 			time.AfterFunc(4*time.Second, func() { send(message) })
 			return nil
 		})
-		a.port.deliver.mend()
+		a.port.deliver.reset()
 		time.Sleep(5 * time.Second)
 		if a.group.Healthy() || a.has(1) {
-			t.Errorf("up: %t, entry served: %t, while heartbeats take 4 s to come back, want neither", a.group.Healthy(), a.has(1))
+			t.Errorf("up: %t, entry served: %t, while heartbeats take 4 s to return, want neither", a.group.Healthy(), a.has(1))
 		}
 		time.Sleep(5 * time.Second)
 	})
 }
 
-// Invariant 3, C-12: what somebody forged can make others forget, and nothing
-// more.
+// Invariant 3, C-12: a forged message can only invalidate entries.
 func TestGroupForgery(t *testing.T) {
-	stranger := []byte("a stranger......")
+	unknown := []byte("unknown instance")
 	for _, tt := range []struct {
 		name  string
-		forge func(b *instance, heard []cache.Message) cache.Message
+		forge func(b *instance, seen []cache.Message) cache.Message
 	}{
-		{"a beat of the receiver's own that was never sent", func(b *instance, _ []cache.Message) cache.Message {
+		{"the receiver's own origin, a nonce that was never sent", func(b *instance, _ []cache.Message) cache.Message {
 			return cache.Message{Origin: b.group.Origin(), Nonce: []byte("anything")}
 		}},
-		{"a zero beat of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
+		{"the receiver's own origin, a zero nonce", func(b *instance, _ []cache.Message) cache.Message {
 			return cache.Message{Origin: b.group.Origin()}
 		}},
-		{"the next beat, if it could be guessed", func(b *instance, heard []cache.Message) cache.Message {
-			nonce := append([]byte(nil), heard[len(heard)-1].Nonce...)
+		{"the receiver's own origin, the last nonce plus one", func(b *instance, seen []cache.Message) cache.Message {
+			nonce := append([]byte(nil), seen[len(seen)-1].Nonce...)
 			nonce[7]++
 			return cache.Message{Origin: b.group.Origin(), Nonce: nonce, Change: 1}
 		}},
-		{"the first beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[0] }},
-		{"the last beat once more", func(b *instance, heard []cache.Message) cache.Message { return heard[len(heard)-1] }},
+		{"the first echo repeated", func(b *instance, seen []cache.Message) cache.Message { return seen[0] }},
+		{"the last echo repeated", func(b *instance, seen []cache.Message) cache.Message { return seen[len(seen)-1] }},
 		{"changes of the receiver's own", func(b *instance, _ []cache.Message) cache.Message {
 			return cache.Message{Origin: b.group.Origin(), Change: math.MaxUint64, All: true, Keys: []cache.Key{keyOf(1)}}
 		}},
-		{"a heartbeat of a stranger", func(*instance, []cache.Message) cache.Message { return cache.Message{Origin: stranger} }},
-		{"a change of a stranger that is number zero", func(*instance, []cache.Message) cache.Message {
-			return cache.Message{Origin: stranger, Keys: []cache.Key{keyOf(1)}}
+		{"a heartbeat of an unknown instance", func(*instance, []cache.Message) cache.Message { return cache.Message{Origin: unknown} }},
+		{"change number zero of an unknown instance", func(*instance, []cache.Message) cache.Message {
+			return cache.Message{Origin: unknown, Keys: []cache.Key{keyOf(1)}}
 		}},
-		{"a count at its end", func(*instance, []cache.Message) cache.Message {
-			return cache.Message{Origin: stranger, Change: math.MaxUint64, Groups: []cache.Key{keyOf(1)}}
+		{"the highest change number", func(*instance, []cache.Message) cache.Message {
+			return cache.Message{Origin: unknown, Change: math.MaxUint64, Groups: []cache.Key{keyOf(1)}}
 		}},
 		{"no origin", func(*instance, []cache.Message) cache.Message { return cache.Message{Change: 1} }},
 	} {
@@ -486,8 +483,8 @@ func TestGroupForgery(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &hub{}
 				b := h.connect(t)
-				heard := h.messages(t)
-				// From here on it hears nothing but what is forged.
+				seen := h.messages(t)
+				// From here on it receives only forged messages.
 				var forged atomic.Bool
 				b.port.deliver.set(func(message string, deliver func(string)) {
 					if forged.Load() {
@@ -496,29 +493,29 @@ func TestGroupForgery(t *testing.T) {
 				})
 				b.port.publish.set(func(context.Context, string, func(string)) error { return nil })
 				b.load(t, 0, 1, 2)
-				trusted := *b.Until.Load()
+				lease := *b.Until.Load()
 				forged.Store(true)
 				for began := time.Now(); time.Since(began) < cache.Silence+50*time.Millisecond; time.Sleep(100 * time.Millisecond) {
-					h.send(tt.forge(b, heard).Encode())
+					h.send(tt.forge(b, seen).Encode())
 				}
 				synctest.Wait()
-				if until := *b.Until.Load(); until.After(trusted) || b.group.Healthy() {
-					t.Errorf("trusted until %v, up: %t, want no more than what real heartbeats gave, until %v", until, b.group.Healthy(), trusted)
+				if until := *b.Until.Load(); until.After(lease) || b.group.Healthy() {
+					t.Errorf("lease until %v, up: %t, want only the lease of genuine heartbeats, until %v", until, b.group.Healthy(), lease)
 				}
 				for key := range 3 {
 					if b.has(key) {
-						t.Errorf("key %d is served beyond the trust that real heartbeats gave", key)
+						t.Errorf("key %d is served after the lease of genuine heartbeats", key)
 					}
 				}
-				b.port.deliver.mend()
-				b.port.publish.mend()
+				b.port.deliver.reset()
+				b.port.publish.reset()
 				settle(t, b)
 			})
 		})
 	}
 }
 
-// C-12: a forger cannot bring back what was forgotten, nor hide the next change.
+// C-12: a forged message can neither restore an invalidated key nor hide the next change.
 func TestGroupForgedCountsHideNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -530,7 +527,7 @@ func TestGroupForgedCountsHideNothing(t *testing.T) {
 			h.send(cache.Message{Origin: a.group.Origin(), Change: change}.Encode())
 			synctest.Wait()
 			if b.has(0) {
-				t.Errorf("a key is back after a forged count of %d", change)
+				t.Errorf("an invalidated key is served after a forged count of %d", change)
 			}
 			b.load(t, 1)
 			_ = a.group.Publish(t.Context(), keyOf(1))
@@ -542,7 +539,7 @@ func TestGroupForgedCountsHideNothing(t *testing.T) {
 	})
 }
 
-// C-08: instances that never were take no memory.
+// C-08: forged messages of any number of instances take a bounded amount of memory.
 func TestGroupFloodOfOrigins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -558,7 +555,7 @@ func TestGroupFloodOfOrigins(t *testing.T) {
 		}
 		synctest.Wait()
 		if most = max(most, b.group.Peers()); most > cache.MaxPeers {
-			t.Errorf("%d instances are remembered, want at most %d", most, cache.MaxPeers)
+			t.Errorf("%d instances are tracked, want at most %d", most, cache.MaxPeers)
 		}
 		settle(t, b)
 		b.load(t, 0)
@@ -571,8 +568,8 @@ func TestGroupFloodOfOrigins(t *testing.T) {
 	})
 }
 
-// Calls of Publish that come while a message is under way go out together, in
-// the order in which they came.
+// Changes that are published while a message is in flight are sent together, in the order
+// of the calls.
 func TestGroupPublishesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -606,18 +603,18 @@ func TestGroupPublishesTogether(t *testing.T) {
 			}
 			for _, key := range m.Keys {
 				if key != keyOf(next) {
-					t.Fatalf("key %d is not where it was called for: messages keep the order of the calls", next)
+					t.Fatalf("key %d is out of order: messages must keep the order of the calls", next)
 				}
 				next++
 			}
 		}
 		if next != calls || change != 1+(calls-1+63)/64 {
-			t.Errorf("%d calls went out as %d keys in %d messages, want one message for the first and 64 at a time for the rest", calls, next, change)
+			t.Errorf("%d calls were sent as %d keys in %d messages, want one message for the first and 64 at a time for the rest", calls, next, change)
 		}
 	})
 }
 
-// Each call learns what became of its own names.
+// Each call returns the result of its own message.
 func TestGroupPublishErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -645,39 +642,38 @@ func TestGroupPublishErrors(t *testing.T) {
 		synctest.Wait()
 		all.Go(func() {
 			if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
-				t.Errorf("the second call, whose message was taken: %v, want nil", err)
+				t.Errorf("the second call, whose message was accepted: %v, want nil", err)
 			}
 		})
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if err := a.group.Publish(ctx, keyOf(2)); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("a call that could not wait: %v, want its deadline", err)
+				t.Errorf("a call with a short deadline: %v, want the deadline", err)
 			}
 		})
 		all.Wait()
-		told := map[cache.Key]bool{}
+		published := map[cache.Key]bool{}
 		for _, m := range h.messages(t) {
 			for _, key := range m.Keys {
-				told[key] = true
+				published[key] = true
 			}
 		}
-		if told[keyOf(0)] || !told[keyOf(1)] || !told[keyOf(2)] {
-			t.Errorf("told: %t, %t, %t, want the second, and the third though its caller was in a hurry", told[keyOf(0)], told[keyOf(1)], told[keyOf(2)])
+		if published[keyOf(0)] || !published[keyOf(1)] || !published[keyOf(2)] {
+			t.Errorf("sent: %t, %t, %t, want the second, and the third although its caller did not wait", published[keyOf(0)], published[keyOf(1)], published[keyOf(2)])
 		}
 	})
 }
 
-// A Publish that hangs holds its callers for about a second each, and none for
-// ever.
+// A Publish that hangs delays its callers by a bounded time.
 func TestGroupPublishIsBounded(t *testing.T) {
-	for _, deaf := range []bool{false, true} {
+	for _, ignores := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			h := &hub{}
 			a := h.connect(t)
 			release := make(chan struct{})
 			a.port.publish.set(func(ctx context.Context, _ string, _ func(string)) error {
-				if deaf {
+				if ignores {
 					ctx = context.WithoutCancel(ctx)
 				}
 				select {
@@ -689,17 +685,17 @@ func TestGroupPublishIsBounded(t *testing.T) {
 			for range 3 {
 				began := time.Now()
 				if err := a.group.Publish(t.Context(), keyOf(0)); err == nil {
-					t.Errorf("deaf %t: Publish over a bus that hangs succeeds", deaf)
+					t.Errorf("ignores its context %t: Publish over a bus that hangs succeeds", ignores)
 				}
 				if took := time.Since(began); took > 2*time.Second {
-					t.Errorf("deaf %t: Publish took %v, want 2 s at most: a message before it, and its own", deaf, took)
+					t.Errorf("ignores its context %t: Publish took %v, want at most 2 s: for an earlier message and its own", ignores, took)
 				}
 			}
 			close(release)
-			a.port.publish.mend()
+			a.port.publish.reset()
 			time.Sleep(5 * time.Second)
 			if err := a.group.Publish(t.Context(), keyOf(0)); err != nil {
-				t.Errorf("deaf %t: Publish after the bus went on: %v", deaf, err)
+				t.Errorf("ignores its context %t: Publish after the bus has recovered: %v", ignores, err)
 			}
 		})
 	}
@@ -713,7 +709,7 @@ func TestBrokenBus(t *testing.T) {
 		name    string
 		receive func(p *port) func(ctx context.Context, ready func(echoFunc), deliver func(string)) error
 		publish func(ctx context.Context, message string, send func(string)) error
-		up      bool // though it is broken
+		up      bool // the fault does no harm
 	}{
 		{name: "Receive returns nil", receive: func(*port) func(context.Context, func(echoFunc), func(string)) error {
 			return func(context.Context, func(echoFunc), func(string)) error { return nil }
@@ -797,16 +793,16 @@ func TestBrokenBus(t *testing.T) {
 						t.Errorf("Load without a bus: %v", err)
 					}
 					if got := b.waitGone(1); got > cache.AloneTTL {
-						t.Errorf("an entry was served for %v without a bus, want 10 s at most", got)
+						t.Errorf("an entry was served for %v without a bus, want at most 10 s", got)
 					}
 				}
 				if err := b.group.Publish(t.Context(), keyOf(1)); (err != nil) != (tt.publish != nil) && !strings.Contains(tt.name, "else") {
 					t.Errorf("Publish: %v", err)
 				} else {
-					_ = errors.Is(err, errDown) // looking into it does not panic
+					_ = errors.Is(err, errDown) // must not panic
 				}
-				b.port.receive.mend()
-				b.port.publish.mend()
+				b.port.receive.reset()
+				b.port.publish.reset()
 				b.port.cut()
 				settle(t, b)
 			})
@@ -814,9 +810,8 @@ func TestBrokenBus(t *testing.T) {
 	}
 }
 
-// A connection is sought about twice a second: neither does an attempt that
-// hangs hold up the next, nor is a broker that turns everyone away at once asked
-// without end.
+// A Group tries to connect about twice a second. An attempt that hangs does not delay the
+// next one, and a broker that refuses at once does not get more attempts.
 func TestGroupReconnects(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -853,7 +848,7 @@ func TestGroupReconnects(t *testing.T) {
 				if most.Load() > tt.most {
 					t.Errorf("%d attempts at once, want at most %d", most.Load(), tt.most)
 				}
-				b.port.receive.mend()
+				b.port.receive.reset()
 				fixed := time.Now()
 				for !b.group.Healthy() && time.Since(fixed) < 10*time.Second {
 					time.Sleep(10 * time.Millisecond)
@@ -866,15 +861,15 @@ func TestGroupReconnects(t *testing.T) {
 	}
 }
 
-// Close ends all goroutines; with a bus that hangs it gives up with its context.
-// That nothing is left running is what synctest sees to.
+// Close ends all goroutines, which synctest checks. With a bus that hangs, it returns when
+// its context ends.
 func TestGroupClose(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		disturb func(p *port, release <-chan struct{})
 		want    error
 	}{
-		{"a bus that is well", func(*port, <-chan struct{}) {}, nil},
+		{"a bus that works", func(*port, <-chan struct{}) {}, nil},
 		{"a bus that hangs until its context ends", func(p *port, _ <-chan struct{}) {
 			p.publish.set(func(ctx context.Context, _ string, _ func(string)) error { <-ctx.Done(); return ctx.Err() })
 			p.receive.set(func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
@@ -911,7 +906,7 @@ func TestGroupClose(t *testing.T) {
 				close(release)
 				for range 2 {
 					if err := b.group.Close(t.Context()); err != nil {
-						t.Errorf("Close once more: %v", err)
+						t.Errorf("second Close: %v", err)
 					}
 				}
 				if b.group.Healthy() {
@@ -922,8 +917,8 @@ func TestGroupClose(t *testing.T) {
 	}
 }
 
-// Publish beside Close is answered, one way or the other.
-func TestGroupCloseBesidePublish(t *testing.T) {
+// Publish returns, with or without an error, during Close.
+func TestGroupCloseDuringPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
 		b := h.connect(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A hub is a broker in memory. What may go wrong goes wrong at its ports.
+// A hub is a broker in memory. Faults are injected at its ports.
 type hub struct {
-	key   []byte // of the instances' messages, if any
+	key   []byte // the key of the instances' messages, if any
 	mu    sync.Mutex
 	lines []*line
 	taken []string // all messages, in order
@@ -38,8 +38,8 @@ func (h *hub) send(message string) {
 	}
 }
 
-// lose begins or ends the loss of what one instance sends on its way to a port.
-// What is injected is not lost.
+// lose begins or ends the loss of messages from one instance to a port. Injected messages
+// are not lost.
 func (h *hub) lose(origin []byte, p *port, lost bool) {
 	p.deliver.set(func(text string, deliver func(string)) {
 		m, err := cache.DecodeMessage(text, h.key...)
@@ -52,7 +52,7 @@ func (h *hub) lose(origin []byte, p *port, lost bool) {
 
 const injected = "injected "
 
-// inject has a port receive what none of the instances has sent.
+// inject delivers a message to a port that no instance has sent.
 func (h *hub) inject(p *port, message string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,7 +66,7 @@ func (h *hub) inject(p *port, message string) {
 	}
 }
 
-// echo sends to one line alone.
+// echo sends a message to one line only.
 func (h *hub) echo(l *line, message string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -107,7 +107,7 @@ type port struct {
 	hub      *hub
 	publish  fault[func(ctx context.Context, message string, send func(string)) error]
 	receive  fault[receiveFunc]
-	deliver  fault[func(message string, deliver func(string))] // of each message
+	deliver  fault[func(message string, deliver func(string))] // delivers a message
 	attempts atomic.Int64
 }
 
@@ -119,7 +119,7 @@ type (
 type fault[F any] struct{ f atomic.Pointer[F] }
 
 func (f *fault[F]) set(to F) { f.f.Store(&to) }
-func (f *fault[F]) mend()    { f.f.Store(nil) }
+func (f *fault[F]) reset()   { f.f.Store(nil) }
 
 func (p *port) MACKey() []byte { return p.hub.key }
 
@@ -127,7 +127,7 @@ func (p *port) Publish(ctx context.Context, message string) error {
 	return p.pass(ctx, message, p.hub.send)
 }
 
-// pass is the way of all that is sent, echoes too.
+// pass sends a message or an echo.
 func (p *port) pass(ctx context.Context, message string, send func(string)) error {
 	if f := p.publish.f.Load(); f != nil {
 		return (*f)(ctx, message, send)
@@ -194,7 +194,7 @@ type instance struct {
 	port  *port
 	mark  atomic.Uint64
 
-	// What the group has told the host.
+	// The reports of the group.
 	reports []error
 	marks   []uint64
 }
@@ -245,7 +245,7 @@ func settle(t *testing.T, all ...*instance) {
 	synctest.Wait()
 	for n, i := range all {
 		if !i.group.Healthy() {
-			t.Fatalf("instance %d is not up 10 s after the bus is well", n)
+			t.Fatalf("instance %d is not up 10 s after the bus has recovered", n)
 		}
 	}
 }
@@ -277,8 +277,8 @@ func (i *instance) waitGone(key int) time.Duration {
 	return time.Since(began)
 }
 
-// isRefused reports whether err says what errRefused does. Nothing else of a bus's
-// error is passed on.
+// isRefused reports whether err has the text of errRefused. It must not match errRefused,
+// since only the text of a bus's error is passed on.
 func isRefused(err error) bool {
 	return err != nil && strings.HasSuffix(err.Error(), errRefused.Error()) && !errors.Is(err, errRefused)
 }

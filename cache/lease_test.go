@@ -11,9 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// trust ends by whichever clock goes on, without anyone who ends it: a
-// process that was stopped, or a machine that was suspended, serves nothing
-// before it has heard what it missed.
+// a lease ends by itself, by either clock: a process that was stopped, or a machine
+// that was suspended, serves no entry before it has received the changes that it missed.
 func TestLeaseEndsByEitherClock(t *testing.T) {
 	c := newCache(t, cache.Options{TTL: time.Hour, NegativeTTL: time.Hour})
 	var calls atomic.Int64
@@ -30,7 +29,7 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 		{"stopped", 30 * time.Second, 30 * time.Second, false},
 		{"suspended", 0, 30 * time.Second, false},
 		{"wall clock set back", time.Second, -time.Hour, true},
-		{"wall clock set back and trust over", 4 * time.Second, -time.Hour, false},
+		{"wall clock set back after the lease", 4 * time.Second, -time.Hour, false},
 	} {
 		at := later(t, tt.monotonic, tt.wall)
 		_, present := c.Get(keyOf(0), at)
@@ -41,7 +40,7 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 	}
 	c.ExtendLease(time.Now().Add(3*time.Second), 0)
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
-		t.Errorf("Get when trust was given again: %v, want a hit: trust ends nothing, it only holds back", err)
+		t.Errorf("Get after the lease was extended again: %v, want a hit: the end of a lease ends no entry", err)
 	}
 }
 
@@ -71,7 +70,7 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 			}
 			c.ExtendLease(time.Now().Add(3*time.Second), 0)
 			early := ask()
-			inTime := ask() // joins while it is trusted
+			inTime := ask() // joins within the lease
 			time.Sleep(30 * time.Second)
 			stored = bad
 			late := ask()
@@ -91,7 +90,7 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 	}
 }
 
-// Doubt ends everything, and what was being loaded with it.
+// MarkStale ends all hits, and also those of loads in progress.
 func TestMarkStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -114,35 +113,35 @@ func TestMarkStale(t *testing.T) {
 		<-done
 		for i := -100; i <= 100; i++ {
 			if _, err := c.Get(keyOf(i), time.Now()); err != cache.ErrMiss {
-				t.Errorf("key %d after a doubt: %v, want a miss", i, err)
+				t.Errorf("key %d after MarkStale: %v, want a miss", i, err)
 			}
 		}
 		_, _ = c.Load(t.Context(), keyOf(0), found(8, &calls))
 		if v, err := c.Get(keyOf(0), time.Now()); v != 8 || err != nil {
-			t.Errorf("Get of what was loaded after a doubt = %d, %v, want 8", v, err)
+			t.Errorf("Get of a value that was loaded after MarkStale = %d, %v, want 8", v, err)
 		}
 	})
 }
 
-// A doubt leaves what an outage may need, and a write does not, nor what another
-// instance has told of.
+// In an outage, entries that are marked stale are served, but not those that were written
+// or that another instance has changed.
 func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		happen func(c *cache.Cache[int64])
 		want   error
 	}{
-		{"doubted", func(c *cache.Cache[int64]) { c.MarkStale() }, nil},
-		{"doubted often", func(c *cache.Cache[int64]) {
+		{"marked stale", func(c *cache.Cache[int64]) { c.MarkStale() }, nil},
+		{"marked stale often", func(c *cache.Cache[int64]) {
 			for range 50 {
 				c.MarkStale()
 			}
 		}, nil},
-		{"alone", func(c *cache.Cache[int64]) { c.Disconnect(time.Second) }, nil},
-		{"not trusted", func(c *cache.Cache[int64]) { c.ExtendLease(time.Now(), 0) }, nil},
-		{"forgotten", func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }, errDown},
-		{"group forgotten", func(c *cache.Cache[int64]) { c.InvalidateGroup(keyOf(1)) }, errDown},
-		{"forgotten, then doubted", func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)); c.MarkStale() }, errDown},
+		{"bus down", func(c *cache.Cache[int64]) { c.Disconnect(time.Second) }, nil},
+		{"no lease", func(c *cache.Cache[int64]) { c.ExtendLease(time.Now(), 0) }, nil},
+		{"invalidated", func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }, errDown},
+		{"group invalidated", func(c *cache.Cache[int64]) { c.InvalidateGroup(keyOf(1)) }, errDown},
+		{"invalidated, then marked stale", func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)); c.MarkStale() }, errDown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -162,8 +161,8 @@ func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 	}
 }
 
-// What is loaded while alone lives no longer than said, absences included, and
-// a life that is short anyway is not lengthened.
+// After Disconnect, new entries live no longer than its ttl, absent ones included, and a
+// shorter life is not lengthened.
 func TestDisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second})
@@ -185,14 +184,14 @@ func TestDisconnect(t *testing.T) {
 			}
 		}
 		c.Disconnect(10 * time.Second)
-		between("a value, alone,", lives(0, found(7, &calls)), 9*time.Second, 10*time.Second)
-		between("an absence, alone,", lives(1, missing), 4500*time.Millisecond, 5*time.Second)
+		between("a value, bus down,", lives(0, found(7, &calls)), 9*time.Second, 10*time.Second)
+		between("an absence, bus down,", lives(1, missing), 4500*time.Millisecond, 5*time.Second)
 		c.ExtendLease(time.Now().Add(time.Hour), 0)
-		between("a value, trusted,", lives(0, found(7, &calls)), 54*time.Second, time.Minute)
+		between("a value, bus up,", lives(0, found(7, &calls)), 54*time.Second, time.Minute)
 		_, _ = c.Load(t.Context(), keyOf(2), found(7, &calls))
 		c.Disconnect(10 * time.Second)
 		if _, err := c.Get(keyOf(2), time.Now()); err != cache.ErrMiss {
-			t.Errorf("Get of what was loaded before: %v, want a miss", err)
+			t.Errorf("Get of a value that was loaded before: %v, want a miss", err)
 		}
 	})
 }

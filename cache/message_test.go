@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// messageVectors are as instances of this version write them; those of others
-// must be able to read them.
+// messageVectors returns messages as instances of this version encode them. Other versions
+// must be able to decode them.
 func messageVectors(t testing.TB) (vectors []struct{ Name, Text string }) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "messages.json"))
@@ -25,7 +25,7 @@ func messageVectors(t testing.TB) (vectors []struct{ Name, Text string }) {
 	return vectors
 }
 
-// sample is the message that a vector stands for.
+// sample returns the message of a vector.
 func sample(name string) (m message, ok bool) {
 	copy(m.origin[:], "an origin of 16.")
 	copy(m.nonce[:], "a beat 8")
@@ -63,8 +63,8 @@ func sample(name string) (m message, ok bool) {
 	return m, true
 }
 
-// What one version writes, the next must read: instances are replaced one by
-// one.
+// Each version must decode the messages of the previous one, since instances are replaced
+// one by one.
 func TestMessageVectors(t *testing.T) {
 	for _, v := range messageVectors(t) {
 		m, ok := sample(v.Name)
@@ -108,7 +108,7 @@ func TestDamagedMessages(t *testing.T) {
 	}
 }
 
-// C-16: what was made with another secret, or with none, is refused.
+// C-16: a message that was encoded with another secret, or without one, is refused.
 func TestForgedMessages(t *testing.T) {
 	keys := [][]byte{nil, []byte("one"), []byte("two")}
 	for _, v := range messageVectors(t) {
@@ -123,7 +123,7 @@ func TestForgedMessages(t *testing.T) {
 	}
 }
 
-// A checksum can be forged, so what is below it must be in order too.
+// A checksum can be forged, so the layout is checked too.
 func TestForgedMessageLayouts(t *testing.T) {
 	full, _ := sample("full")
 	one, _ := sample("one key")
@@ -140,7 +140,7 @@ func TestForgedMessageLayouts(t *testing.T) {
 	with := func(b []byte, at int, v byte) []byte { b[at] = v; return b }
 	set := func(m message, at int, v byte) []byte { return with(bytesOf(m), at, v) }
 	if _, err := decode(signed(bytesOf(one)), nil); err != nil {
-		t.Fatalf("signed as it was: %v", err)
+		t.Fatalf("unchanged, with a new checksum: %v", err)
 	}
 	for _, tt := range []struct {
 		name string
@@ -166,7 +166,7 @@ func TestForgedMessageLayouts(t *testing.T) {
 	}
 }
 
-// The longest message fits into what every bus must carry.
+// The longest message has at most MaxMessage bytes.
 func TestMessagesFit(t *testing.T) {
 	full, _ := sample("full")
 	if n := len(full.keys) + len(full.groups); n != maxNames {
@@ -177,8 +177,7 @@ func TestMessagesFit(t *testing.T) {
 	}
 }
 
-// C-12: what can be read is what an instance would write, to the byte, and is
-// bounded.
+// C-12: a text that can be decoded is the exact encoding of its message, and is bounded.
 func FuzzMessage(f *testing.F) {
 	seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", "FuzzMessage"))
 	if err != nil || len(seeds) == 0 {
@@ -204,7 +203,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// withChecksum replaces the last bytes of a message by the right checksum.
+// withChecksum replaces the last bytes of a message by the correct checksum.
 func withChecksum(text string) string {
 	b, err := messageText.DecodeString(text)
 	if err != nil || len(b) < macSize {

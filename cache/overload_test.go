@@ -14,7 +14,7 @@ import (
 
 type loadFunc = func(context.Context) (cache.Loaded[int64], error)
 
-// takes is a load function that finds v after d.
+// takes returns a load function that returns v after d.
 func takes(d time.Duration, v int64) loadFunc {
 	return func(context.Context) (cache.Loaded[int64], error) {
 		time.Sleep(d)
@@ -22,7 +22,8 @@ func takes(d time.Duration, v int64) loadFunc {
 	}
 }
 
-// know loads n keys from the given one on and lets them end.
+// know loads n keys, beginning with the given one, and waits until their entries have
+// expired.
 func know(t *testing.T, c *cache.Cache[int64], from, n int, ttl time.Duration) {
 	t.Helper()
 	for i := range n {
@@ -36,7 +37,7 @@ func know(t *testing.T, c *cache.Cache[int64], from, n int, ttl time.Duration) {
 	time.Sleep(ttl)
 }
 
-// flood has n strangers ask, and returns when they do.
+// flood starts loads of n unknown keys, and returns when all have begun.
 func flood(t *testing.T, c *cache.Cache[int64], n int, load loadFunc) {
 	for i := range n {
 		go func() { _, _ = c.Load(t.Context(), keyOf(1_000_000+i), load) }()
@@ -51,7 +52,7 @@ func TestPlacesOfLoads(t *testing.T) {
 		const n = 500
 		c := newCache(t, cache.Options{TTL: time.Minute})
 		know(t, c, 0, n, time.Minute)
-		var now, most, strange, mostStrange atomic.Int64
+		var now, most, unknown, mostUnknown atomic.Int64
 		enter := func(now, most *atomic.Int64) {
 			if n := now.Add(1); n > most.Load() {
 				most.Store(n)
@@ -64,8 +65,8 @@ func TestPlacesOfLoads(t *testing.T) {
 					enter(&now, &most)
 					defer now.Add(-1)
 					if i >= n {
-						enter(&strange, &mostStrange)
-						defer strange.Add(-1)
+						enter(&unknown, &mostUnknown)
+						defer unknown.Add(-1)
 					}
 					time.Sleep(time.Millisecond)
 					return cache.Loaded[int64]{Value: 2}, nil
@@ -76,15 +77,15 @@ func TestPlacesOfLoads(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if most.Load() != 64 || mostStrange.Load() != 16 {
-			t.Errorf("%d loads at once, %d of them of unknown keys, want 64 and 16", most.Load(), mostStrange.Load())
+		if most.Load() != 64 || mostUnknown.Load() != 16 {
+			t.Errorf("%d loads at once, %d of them of unknown keys, want 64 and 16", most.Load(), mostUnknown.Load())
 		}
 	})
 }
 
-// C-14: strangers who take all the places that they may, and all of the queue,
-// keep no known key from its load.
-func TestKnownKeysHavePlacesOfTheirOwn(t *testing.T) {
+// C-14: unknown keys that take all of their places, and all of the queue, do not delay
+// loads of known keys.
+func TestKnownKeysHaveSeparatePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})
 		know(t, c, 0, 10, time.Minute)
@@ -92,7 +93,7 @@ func TestKnownKeysHavePlacesOfTheirOwn(t *testing.T) {
 		for i := range 10 {
 			began := time.Now()
 			if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-				t.Errorf("Load of a known key beside a flood: %d, %v after %v, want its value at once", v, err, time.Since(began))
+				t.Errorf("Load of a known key during a flood: %d, %v after %v, want its value at once", v, err, time.Since(began))
 			}
 		}
 		began := time.Now()
@@ -103,9 +104,9 @@ func TestKnownKeysHavePlacesOfTheirOwn(t *testing.T) {
 	})
 }
 
-// C-15: known keys that are all loaded at once, as after a connection of the bus was
-// lost, keep no unknown key waiting.
-func TestUnknownKeysHavePlacesOfTheirOwn(t *testing.T) {
+// C-15: known keys that are all loaded at once, as after a lost connection of the bus, do
+// not delay unknown keys.
+func TestUnknownKeysHaveSeparatePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1_000
 		c := newCache(t, cache.Options{TTL: time.Minute})
@@ -116,14 +117,14 @@ func TestUnknownKeysHavePlacesOfTheirOwn(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key beside known ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			t.Errorf("Load of an unknown key during loads of known ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// C-14: keys whose value is of no use, such as revoked ones, count as unknown: they
-// take no place of a known key, and are not renewed ahead.
+// C-14: keys whose value has ended, such as revoked keys, count as unknown: they take no
+// place of a known key, and are not renewed before they expire.
 func TestEndedKeysAreNotKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 500
@@ -153,23 +154,23 @@ func TestEndedKeysAreNotKnown(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of a known key beside ended ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			t.Errorf("Load of a known key during loads of ended ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// C-14, invariant 9: a load that was not made has not failed, so it opens no
-// circuit breaker.
+// C-14, invariant 9: a load that was not made does not count as a failure, so the circuit
+// breaker stays closed.
 func TestOverloadIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		flood(t, c, 1_000, takes(1500*time.Millisecond, 2))
-		time.Sleep(time.Second) // those in the queue have given up
+		time.Sleep(time.Second) // longer than the wait in the queue
 		for i := range 10 {
 			go func() {
 				if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil {
-					t.Errorf("Load beside a store that is slow but answers: %d, %v, want its turn", v, err)
+					t.Errorf("Load from a slow store that works: %d, %v, want its value", v, err)
 				}
 			}()
 		}
@@ -177,7 +178,7 @@ func TestOverloadIsNoFailure(t *testing.T) {
 	})
 }
 
-// C-14, invariant 9: nothing stale is served while known keys wait for their turn.
+// C-14, invariant 9: no stale value is served while known keys wait for their places.
 func TestOverloadServesNothingStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1_500
@@ -195,8 +196,8 @@ func TestOverloadServesNothingStale(t *testing.T) {
 	})
 }
 
-// C-14: known keys that all load at once, as after a connection of the bus was lost,
-// wait for their turn, however many they are.
+// C-14: known keys that are all loaded at once, as after a lost connection of the bus, wait
+// for their places, however many there are.
 func TestAllKnownKeysWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5_000
@@ -220,13 +221,13 @@ func TestAllKnownKeysWait(t *testing.T) {
 		}
 		all.Wait()
 		if refused.Load() > 0 {
-			t.Errorf("%d of %d known keys were refused over a store that is well", refused.Load(), n)
+			t.Errorf("%d of %d known keys were refused although the store works", refused.Load(), n)
 		}
 	})
 }
 
-// C-14: a known key waits for its place for no longer than four LoadTimeouts, also if
-// the source serves others all the time.
+// C-14: a known key waits for its place for at most four LoadTimeouts, even if the source
+// serves other calls all the time.
 func TestKnownKeysDoNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, timeout = 2_000, time.Second
@@ -262,7 +263,7 @@ func TestKnownKeysDoNotWaitForEver(t *testing.T) {
 	})
 }
 
-// Known keys that wait for their turn wait no longer when the source hangs.
+// If the source hangs, known keys stop waiting for their places.
 func TestKnownKeysDoNotWaitForASourceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 1_000
@@ -281,7 +282,7 @@ func TestKnownKeysDoNotWaitForASourceThatHangs(t *testing.T) {
 					return cache.Loaded[int64]{}, errors.New("hung")
 				})
 				if took := time.Since(began); err == cache.ErrOverloaded || took > 5*time.Second {
-					t.Errorf("Load over a source that hangs since 1.8 s: %v after %v, want an outage within the LoadTimeout of 3 s", err, took)
+					t.Errorf("Load from a source that has hung for 1.8 s: %v after %v, want an outage within the LoadTimeout of 3 s", err, took)
 				}
 			})
 		}
@@ -290,10 +291,9 @@ func TestKnownKeysDoNotWaitForASourceThatHangs(t *testing.T) {
 	})
 }
 
-// C-14, invariant 9: a load that says that it did not ask the source has not
-// failed. Nothing stale is served and no circuit breaker opens, unless it is open
-// already.
-func TestLoadThatAsksNothing(t *testing.T) {
+// C-14, invariant 9: a load that reports that it did not call its source has not failed. No
+// stale value is served, and the circuit breaker stays closed, unless it is open already.
+func TestLoadWithoutSourceCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 		know(t, c, 0, 20, time.Minute)
@@ -304,27 +304,27 @@ func TestLoadThatAsksNothing(t *testing.T) {
 		for i := range 20 {
 			go func() {
 				if v, err := c.Load(t.Context(), keyOf(100+i), busy); err != cache.ErrOverloaded {
-					t.Errorf("Load of an unknown key that asked nothing: %d, %v, want ErrOverloaded", v, err)
+					t.Errorf("Load of an unknown key that called no source: %d, %v, want ErrOverloaded", v, err)
 				}
 			}()
 		}
 		time.Sleep(10 * time.Second)
 		quick := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, cache.ErrOverloaded }
 		if v, err := c.Load(t.Context(), keyOf(0), quick); err != cache.ErrOverloaded {
-			t.Errorf("Load of a known key that asked nothing: %d, %v, want ErrOverloaded", v, err)
+			t.Errorf("Load of a known key that called no source: %d, %v, want ErrOverloaded", v, err)
 		}
 		if v, err := c.Load(t.Context(), keyOf(1), takes(0, 2)); v != 2 || err != nil {
-			t.Errorf("Load after loads that asked nothing: %d, %v, want it made", v, err)
+			t.Errorf("Load after loads that called no source: %d, %v, want its value", v, err)
 		}
 		hang(t, c, 5)
 		time.Sleep(time.Second)
 		if v, err := c.Load(t.Context(), keyOf(2), quick); v != 1 || err != nil {
-			t.Errorf("Load of a known key in an outage: %d, %v, want what is known", v, err)
+			t.Errorf("Load of a known key in an outage: %d, %v, want the previous value", v, err)
 		}
 	})
 }
 
-// C-14: who waits for one load is bounded, too, if it is slow.
+// C-14: the number of callers that wait for one slow load is bounded.
 func TestCallersOfOneLoadAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{LoadTimeout: 2 * time.Second})
@@ -351,9 +351,9 @@ func TestCallersOfOneLoadAreBounded(t *testing.T) {
 	})
 }
 
-// a store that hangs, whose calls do not heed their context, is an outage
-// although they keep all places: entries that StaleIfError allows are served soon,
-// and no call returns ErrOverloaded.
+// a store that hangs and ignores contexts is an outage, although its calls hold all
+// places: entries that StaleIfError allows are served soon, and no call returns
+// ErrOverloaded.
 func TestHungCallsAreAnOutage(t *testing.T) {
 	for _, n := range []int{3, 200} {
 		synctest.Test(t, func(t *testing.T) {
@@ -372,7 +372,7 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 					for time.Now().Before(end) {
 						began := time.Now()
 						if v, err := c.Load(t.Context(), keyOf(i), hangs); v != 1 || err != nil || time.Since(began) > 100*time.Millisecond {
-							t.Errorf("%d known keys: Load over a store that hangs: %d, %v after %v, want what is known within 0.1 s", n, v, err, time.Since(began))
+							t.Errorf("%d known keys: Load from a store that hangs: %d, %v after %v, want the previous value within 0.1 s", n, v, err, time.Since(began))
 							return
 						}
 						if calls.Add(1); time.Since(began) > time.Millisecond {
@@ -387,18 +387,18 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 				t.Errorf("%d of %d loads waited for a store that is known to hang, want one at a time", slow.Load(), calls.Load())
 			}
 			if _, err := c.Load(t.Context(), keyOf(1_000), hangs); err == nil || err == cache.ErrOverloaded {
-				t.Errorf("%d known keys: Load of an unknown key over a store that hangs: %v, want an outage", n, err)
+				t.Errorf("%d known keys: Load of an unknown key from a store that hangs: %v, want an outage", n, err)
 			}
 			close(hung)
 			time.Sleep(10 * time.Second)
 			if v, err := c.Load(t.Context(), keyOf(1_001), takes(0, 2)); v != 2 || err != nil {
-				t.Errorf("%d known keys: Load when the store is back: %d, %v", n, v, err)
+				t.Errorf("%d known keys: Load after the store has recovered: %d, %v", n, v, err)
 			}
 		})
 	}
 }
 
-// the same for unknown keys, whose calls keep all places for such keys.
+// the same for unknown keys, whose calls hold all places for such keys.
 func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})
@@ -409,7 +409,7 @@ func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 				return cache.Loaded[int64]{Value: 2}, nil
 			})
 			if err == nil || err == cache.ErrOverloaded {
-				t.Errorf("Load %d of unknown keys over a source that hangs: %v, want an outage", i+1, err)
+				t.Errorf("Load %d of unknown keys from a source that hangs: %v, want an outage", i+1, err)
 			}
 			time.Sleep(time.Second)
 		}
@@ -417,7 +417,7 @@ func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 	})
 }
 
-// The clock of a load starts when it has its place.
+// The LoadTimeout of a load starts when it has its place.
 func TestLoadTimeoutStartsWithThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{LoadTimeout: 3 * time.Second})
@@ -430,7 +430,7 @@ func TestLoadTimeoutStartsWithThePlace(t *testing.T) {
 	})
 }
 
-// A load that has lost all its callers while it waits for its turn is not begun.
+// A load whose callers have all left while it waits for its place is not made.
 func TestAbandonedLoadIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -440,7 +440,7 @@ func TestAbandonedLoadIsDropped(t *testing.T) {
 		for range 3 {
 			go func() {
 				if _, err := c.Load(ctx, keyOf(0), found(2, &calls)); !errors.Is(err, context.Canceled) {
-					t.Errorf("Load of a caller who hangs up: %v, want the context's error", err)
+					t.Errorf("Load of a caller that gives up: %v, want the context's error", err)
 				}
 			}()
 		}
@@ -448,7 +448,7 @@ func TestAbandonedLoadIsDropped(t *testing.T) {
 		hangUp()
 		time.Sleep(time.Minute)
 		if n := calls.Load(); n != 0 {
-			t.Errorf("%d loads were made that nobody waited for", n)
+			t.Errorf("%d loads without a caller were made, want none", n)
 		}
 		if v, err := c.Load(t.Context(), keyOf(0), found(2, &calls)); v != 2 || err != nil {
 			t.Errorf("the next caller: %d, %v, want a load", v, err)
@@ -456,7 +456,7 @@ func TestAbandonedLoadIsDropped(t *testing.T) {
 	})
 }
 
-// A caller who stays keeps the load of one who hangs up.
+// If one caller of a load gives up, the others still get its result.
 func TestLoadOutlivesItsFirstCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -473,13 +473,13 @@ func TestLoadOutlivesItsFirstCaller(t *testing.T) {
 		synctest.Wait()
 		hangUp()
 		if err := <-stays; err != nil || calls.Load() != 1 {
-			t.Errorf("the caller who stayed: %v after %d loads, want the value of one", err, calls.Load())
+			t.Errorf("the remaining caller: %v after %d loads, want the value of one load", err, calls.Load())
 		}
 	})
 }
 
 // A caller whose context has ended begins no load.
-func TestNoLoadForWhoHasHungUp(t *testing.T) {
+func TestNoLoadForCancelledCaller(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()

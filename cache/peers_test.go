@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// More instances than can be told apart are no reason to doubt everything, again
-// and again: lives are shorter, and that is all.
-func TestManyPeersAreNoCliff(t *testing.T) {
+// If there are more instances than can be tracked, entries are not marked stale repeatedly:
+// they only live shorter.
+func TestUntrackedPeersMarkNothingStale(t *testing.T) {
 	now := time.Now()
 	p := peers{ready: now, known: map[origin]peer{}}
 	missed, silent := 0, false
@@ -22,12 +22,12 @@ func TestManyPeersAreNoCliff(t *testing.T) {
 		silent = p.review(now)
 	}
 	if missed > 0 || !silent || p.size != maxPeers+1 {
-		t.Errorf("%d messages missed, silent: %t, %d instances counted, want none missed, and lives that are limited by the ones that are not counted", missed, silent, p.size)
+		t.Errorf("%d messages missed, silent: %t, %d instances counted, want none missed, and silent because of the instances that are not tracked", missed, silent, p.size)
 	}
 }
 
-// What all instances deliver together is bounded, and the fewest are as quick as
-// can be.
+// The number of heartbeats per second is bounded, and a few instances use the shortest
+// interval.
 func TestHeartbeatInterval(t *testing.T) {
 	for _, tt := range []struct {
 		size int

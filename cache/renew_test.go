@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// use asks for the key as a Manager does.
+// use reads the key as a Manager does.
 func use(ctx context.Context, c *cache.Cache[int64], key int, load loadFunc) (int64, error) {
 	v, err := c.Get(keyOf(key), time.Now())
 	if err == cache.ErrMiss {
@@ -22,8 +22,8 @@ func use(ctx context.Context, c *cache.Cache[int64], key int, load loadFunc) (in
 	return v, err
 }
 
-// A key in use is loaded again in the background before it ends, so no caller
-// ever waits for it, however slow the source is.
+// A key in use is reloaded in the background before its entry expires, so no caller ever
+// waits for it, even if the source is slow.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})
@@ -55,8 +55,8 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// One load at a time renews a value. One that fails is tried again before the
-// value ends, but only a few times, and the value is served meanwhile.
+// One load at a time renews a value. A renewal that fails is retried before the value
+// expires, but only a few times, and the value is served meanwhile.
 func TestRenewalThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})
@@ -74,7 +74,7 @@ func TestRenewalThatFails(t *testing.T) {
 	})
 }
 
-// Renewals are behind the fence as any load is.
+// The fence applies to renewals as to any load.
 func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
 	for name, write := range map[string]func(c *cache.Cache[int64]){
 		"of the key":   func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) },
@@ -101,14 +101,14 @@ func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
 			close(resume)
 			synctest.Wait()
 			if v, err := use(t.Context(), c, 0, load); v != bad || err != nil {
-				t.Errorf("%s: %d, %v after a write, want %d: the renewal from before it was kept", name, v, err, bad)
+				t.Errorf("%s: %d, %v after a write, want %d: a renewal that began before the write was kept", name, v, err, bad)
 			}
 		})
 	}
 }
 
-// A value that a renewal finds to be gone is gone at once.
-func TestRenewalFindsNothing(t *testing.T) {
+// If a renewal finds that a value is absent, ErrNotFound is served at once.
+func TestRenewalFindsAbsentValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})
 		_, _ = c.Load(t.Context(), keyOf(0), takes(0, 1))
@@ -116,12 +116,12 @@ func TestRenewalFindsNothing(t *testing.T) {
 		_, _ = use(t.Context(), c, 0, missing)
 		synctest.Wait()
 		if v, err := use(t.Context(), c, 0, missing); err != cache.ErrNotFound {
-			t.Errorf("after a renewal that found nothing: %d, %v, want ErrNotFound", v, err)
+			t.Errorf("after a renewal that found no value: %d, %v, want ErrNotFound", v, err)
 		}
 	})
 }
 
-// Nobody waits for renewals, so they leave places to those that are waited for.
+// No caller waits for renewals, so they leave places for other loads.
 func TestRenewalsLeavePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 500
@@ -176,18 +176,17 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 		}
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key beside late renewals: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			t.Errorf("Load of an unknown key during late renewals: %d, %v after %v, want its value at once", v, err, time.Since(began))
 		}
 		// Its entry has expired. It is next for a place of a known key.
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 2*time.Second {
-			t.Errorf("Load of a known key beside late renewals: %d, %v after %v, want its value after about a second", v, err, time.Since(began))
+			t.Errorf("Load of a known key during late renewals: %d, %v after %v, want its value after about a second", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// C-14: no use of a key waits for a source that is slow, if it can load all keys in
-// use in time.
+// C-14: no use of a key waits for a slow source that can load all keys in use in time.
 func TestRenewalsOfManyKeys(t *testing.T) {
 	if testkit.Race {
 		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
@@ -215,14 +214,14 @@ func TestRenewalsOfManyKeys(t *testing.T) {
 		}
 		all.Wait()
 		if waited.Load() > uses.Load()/1000 {
-			t.Errorf("%d of %d uses waited for the source, want next to none", waited.Load(), uses.Load())
+			t.Errorf("%d of %d uses waited for the source, want almost none", waited.Load(), uses.Load())
 		}
 	})
 }
 
-// A value that was old when it came, as one of a Level, is not renewed over and
-// over.
-func TestOldValueIsNotRenewedOverAndOver(t *testing.T) {
+// A value that is already old when it is loaded, for example from the shared cache, is not
+// renewed repeatedly.
+func TestOldValueIsNotRenewedRepeatedly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})
 		var calls atomic.Int64
@@ -240,9 +239,9 @@ func TestOldValueIsNotRenewedOverAndOver(t *testing.T) {
 	})
 }
 
-// while the source is slow, a known key waits no longer than 50 ms for what
-// StaleIfError allows, also if its load waits for its turn, and most uses do not
-// wait at all. All keys get their new value in the end.
+// while the source is slow, a caller waits at most 50 ms for a value that
+// StaleIfError allows, even if the load waits for its place. Most callers do not wait at
+// all. All keys get their new value in the end.
 func TestSlowLoadServesStale(t *testing.T) {
 	if testkit.Race {
 		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
@@ -259,7 +258,7 @@ func TestSlowLoadServesStale(t *testing.T) {
 					began := time.Now()
 					v, err := use(t.Context(), c, key, takes(time.Second, 2))
 					if took := time.Since(began); err != nil || took > 50*time.Millisecond {
-						t.Errorf("a use of a known key beside a slow load: %d, %v after %v, want it within 50 ms", v, err, took)
+						t.Errorf("a use of a known key during a slow load: %d, %v after %v, want its value within 50 ms", v, err, took)
 					} else if took > 0 {
 						waited.Add(1)
 					}
@@ -284,7 +283,7 @@ func TestSlowLoadServesStale(t *testing.T) {
 	})
 }
 
-// What may have changed elsewhere is not served for want of a load, nor without
+// A slow load is waited for if the value may have changed elsewhere, and without
 // StaleIfError.
 func TestSlowLoadIsWaitedFor(t *testing.T) {
 	for _, tt := range []struct {
@@ -293,9 +292,9 @@ func TestSlowLoadIsWaitedFor(t *testing.T) {
 		happen func(c *cache.Cache[int64])
 	}{
 		{"no StaleIfError", 0, func(*cache.Cache[int64]) {}},
-		{"doubted", time.Hour, func(c *cache.Cache[int64]) { c.MarkStale() }},
+		{"marked stale", time.Hour, func(c *cache.Cache[int64]) { c.MarkStale() }},
 		{"written", time.Hour, func(c *cache.Cache[int64]) { c.Invalidate(keyOf(0)) }},
-		{"alone", time.Hour, func(c *cache.Cache[int64]) { c.Disconnect(10 * time.Second) }},
+		{"bus down", time.Hour, func(c *cache.Cache[int64]) { c.Disconnect(10 * time.Second) }},
 		{"too old", time.Minute, func(*cache.Cache[int64]) {}},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// C-16: an instance is silent from the instant at which it is due, also if that is
-// the instant of the review.
+// C-16: an instance is silent from the instant at which its heartbeat is due, even if that
+// is the instant of the review.
 func TestSilentOnceDue(t *testing.T) {
 	now := time.Now()
 	p := peers{known: map[origin]peer{{1}: {due: now.Add(time.Second), gone: now.Add(time.Hour)}}}
@@ -15,6 +15,6 @@ func TestSilentOnceDue(t *testing.T) {
 	}
 	p.countAsSilent(origin{1}, now, time.Minute)
 	if !p.review(now) {
-		t.Error("an instance is not silent right after a farewell that may be forged")
+		t.Error("an instance is not silent right after an unauthenticated message that it leaves")
 	}
 }

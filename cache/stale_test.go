@@ -45,7 +45,7 @@ func TestStaleIfError(t *testing.T) {
 	})
 }
 
-// What is known to be over is not served in an outage either.
+// A value that has ended at Until is not served, even in an outage.
 func TestNothingStaleAfterUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
@@ -58,7 +58,7 @@ func TestNothingStaleAfterUntil(t *testing.T) {
 		}
 		time.Sleep(2*time.Minute - time.Nanosecond)
 		if v, err := c.Load(t.Context(), keyOf(0), down); v != 1 || err != nil {
-			t.Errorf("1 ns before Until: Load = %d, %v, want the value from before", v, err)
+			t.Errorf("1 ns before Until: Load = %d, %v, want the previous value", v, err)
 		}
 		time.Sleep(time.Nanosecond)
 		if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, errDown) {
@@ -67,8 +67,8 @@ func TestNothingStaleAfterUntil(t *testing.T) {
 	})
 }
 
-// Invariant 3: whether loads fail or are only slow, no value is served that was
-// loaded longer ago than the longer of TTL and StaleIfError.
+// Invariant 3: no value is served that was loaded longer ago than TTL and StaleIfError,
+// whether loads fail or are slow.
 func TestStaleBound(t *testing.T) {
 	const ttl = 11 * time.Second
 	pending := func(ctx context.Context) (cache.Loaded[int64], error) {
@@ -119,9 +119,9 @@ var errDown = errors.New("connection refused")
 
 func down(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, errDown }
 
-// What was found to be gone stays gone: an outage does not bring back the value
-// from before, however often the absence was looked up, nor if it was evicted.
-func TestOutageBringsNothingBack(t *testing.T) {
+// After a load has found that a value is absent, the previous value is not served in an
+// outage, however often the key was read, and even if the absent entry was evicted.
+func TestOutageDoesNotRestoreAbsentValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second, StaleIfError: time.Hour})
 		var calls atomic.Int64
@@ -130,21 +130,21 @@ func TestOutageBringsNothingBack(t *testing.T) {
 			time.Sleep(time.Minute)
 			for range lookups + 1 {
 				if _, err := c.Load(t.Context(), keyOf(lookups), missing); err != cache.ErrNotFound {
-					t.Fatalf("Load of what is gone: %v, want ErrNotFound", err)
+					t.Fatalf("Load of an absent value: %v, want ErrNotFound", err)
 				}
 				time.Sleep(6 * time.Second)
 			}
 			c.EvictAbsent(keyOf(lookups))
 			if v, err := c.Load(t.Context(), keyOf(lookups), down); !errors.Is(err, errDown) {
-				t.Errorf("gone, looked up %d times, then an outage: Load = %d, %v, want the failure", lookups+1, v, err)
+				t.Errorf("absent, read %d times, then an outage: Load = %d, %v, want the failure", lookups+1, v, err)
 			}
 		}
 	})
 }
 
-// A caller in a hurry says nothing about the store, so what is past its TTL is
-// not answered to him, cancelled before the load or during it.
-func TestNothingStaleForWhoCannotWait(t *testing.T) {
+// A caller whose context ends says nothing about the store, so it gets no value that is
+// past its TTL, whether its context ends before the load or during it.
+func TestNoStaleValueForImpatientCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 		var calls atomic.Int64
@@ -168,9 +168,9 @@ func TestNothingStaleForWhoCannotWait(t *testing.T) {
 	})
 }
 
-// What a load has found replaces the older value for good, also if a write of its
-// group keeps it out of the cache.
-func TestOutageBringsNothingBackBesideAWrite(t *testing.T) {
+// The result of a load replaces the previous value for good, even if a write of its group
+// prevents the fill.
+func TestOutageDoesNotRestoreReplacedValue(t *testing.T) {
 	for name, answer := range map[string]cache.Loaded[int64]{"gone": {Absent: true}, "another": {Value: 8, Group: keyOf(1)}} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
@@ -189,7 +189,7 @@ func TestOutageBringsNothingBackBesideAWrite(t *testing.T) {
 }
 
 // An error of a load function never counts as an error of this package.
-func TestErrorsOfLoadsAreNoAnswers(t *testing.T) {
+func TestLoadErrorsAreNotSentinels(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	for _, failure := range []error{cache.ErrNotFound, cache.ErrMiss, hostileError{}} {
 		for range 2 {
@@ -217,14 +217,13 @@ func TestDurationsAreBounded(t *testing.T) {
 	} {
 		if c, err := cache.New[int64](opts); err == nil {
 			c.Close(t.Context())
-			t.Errorf("New(%+v) works, want an error", opts)
+			t.Errorf("New(%+v) succeeds, want an error", opts)
 		}
 	}
 }
 
-// whichever clock goes on alone ends an entry, the monotonic one
-// when the wall clock is set back, the wall clock when the machine was
-// suspended. Clocks that both stand still do not.
+// each clock by itself ends an entry: the monotonic clock if the wall clock is
+// set back, and the wall clock if the machine was suspended.
 func TestEitherClockEndsEntry(t *testing.T) {
 	c := newCache(t, cache.Options{TTL: time.Minute})
 	_, err := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
@@ -240,7 +239,7 @@ func TestEitherClockEndsEntry(t *testing.T) {
 	}{
 		{"both stand still", 0, 0, true},
 		{"wall clock set back", 30 * time.Second, -time.Hour, true},
-		{"wall clock set back and TTL over", 2 * time.Minute, -time.Hour, false},
+		{"wall clock set back after the TTL", 2 * time.Minute, -time.Hour, false},
 		{"suspended", 0, 2 * time.Minute, false},
 		{"wall clock set forward", 30 * time.Second, time.Hour, false},
 	} {
@@ -250,8 +249,8 @@ func TestEitherClockEndsEntry(t *testing.T) {
 	}
 }
 
-// later is the time after the two clocks have gone on by different spans, in
-// whole seconds. Only a time.Time's own fields can say that.
+// later returns the time after the two clocks have advanced by different durations, in
+// whole seconds. That requires access to the fields of time.Time.
 func later(t *testing.T, monotonic, wall time.Duration) time.Time {
 	t.Helper()
 	now := time.Now()

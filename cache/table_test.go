@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// Nobody is inside once close has returned, and nobody gets in from then on:
-// ristretto's Close panics beside any other call.
+// After close has returned, no caller is inside the gate and none can enter: ristretto's
+// Close panics during any other call.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g gate
 		var first, second Key
-		second[17] = 1 // another lane
+		second[17] = 1 // another counter
 		if !g.enter(&first) || !g.enter(&second) {
-			t.Fatal("an open gate let nobody in")
+			t.Fatal("enter returned false although the gate was open")
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := g.close(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("close with two inside: %v, want the deadline", err)
+			t.Errorf("close with two callers inside: %v, want the deadline", err)
 		}
 		if g.enter(&first) {
-			t.Error("a closing gate let somebody in")
+			t.Error("enter returned true although the gate was closing")
 			g.leave(&first)
 		}
 		var closed atomic.Bool
@@ -38,33 +38,33 @@ func TestGate(t *testing.T) {
 		for _, key := range []*Key{&first, &second} {
 			time.Sleep(time.Second)
 			if closed.Load() {
-				t.Error("close returned with somebody inside")
+				t.Error("close returned although a caller was inside")
 			}
 			g.leave(key)
 		}
 		time.Sleep(time.Second)
 		if !closed.Load() {
-			t.Error("close did not return when all had left")
+			t.Error("close did not return although all callers had left")
 		}
 		if g.enter(&second) {
-			t.Error("a closed gate let somebody in")
+			t.Error("enter returned true although the gate was closed")
 		}
 	})
 }
 
-// An entry from before everything was marked stale does not come back, though
+// An entry from before all entries were marked stale is never served again, although
 // ristretto may prefer it to one that is put right after it.
 func TestOlderEntryEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tt := range []struct {
 			name   string
 			strict bool
-			pause  time.Duration // after everything was marked stale
+			pause  time.Duration // after all entries were marked stale
 			ends   bool
 		}{
 			{"at once", true, 0, true},
 			{"later", true, time.Second, false},
-			{"at once, but nothing is served stale", false, 0, false},
+			{"at once, without StaleIfError", false, 0, false},
 		} {
 			var tab table[int]
 			time.Sleep(time.Second)
