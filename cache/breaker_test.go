@@ -85,7 +85,7 @@ func TestBreaker(t *testing.T) {
 			last := time.Now()
 			for n := 0; len(trials) < 8; n++ {
 				before, began := l.calls.Load(), time.Now()
-				key := keyOf(1_000_000) // one of those that failed
+				key := keyOf(1_000_000) // one of the keys that failed
 				if !same {
 					key = keyOf(n)
 				}
@@ -226,7 +226,7 @@ func TestBadKeysDoNotBlockOthers(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			if refused > 0 {
-				t.Errorf("%d good loads were refused beside five keys whose load %s, want none", refused, name)
+				t.Errorf("%d good loads were refused although only the loads of five keys failed (the load %s), want none", refused, name)
 			}
 			time.Sleep(10 * time.Second)
 		})

@@ -15,14 +15,13 @@ import (
 // then deletes the keys from the shared cache and tells the other instances of the
 // [Group]; for this alone it observes the end of ctx.
 //
-// write runs in a goroutine of its own. publish is false if others need not be told,
-// because nothing was changed. If write
-// panics or ends its goroutine, Change returns an error and tells the others, since
-// the change may have been made. If write hangs, so does Change, and none of the
-// keys is served from memory.
+// write runs in its own goroutine. publish is false if nothing was changed, so that other
+// instances need not be told. If write panics or ends its goroutine, Change returns an
+// error and tells the others, since the change may have been made. If write hangs, so does
+// Change, and none of the keys is served from memory.
 //
-// err is write's error. unpropagated is why other instances may not know of the
-// change. They may then serve old entries until these expire.
+// err is write's error. If unpropagated is not nil, other instances may not know of the
+// change, and may serve old entries until these expire.
 func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(context.Context) (publish bool, err error)) (unpropagated, err error) {
 	c.hold(keys, groups)
 	publish := true
@@ -34,7 +33,7 @@ func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(co
 		c.release(keys, groups)
 		return nil, err
 	}
-	undeleted := c.shared.forget(ctx, keys, groups) // before the release, or a load could find what was there
+	undeleted := c.shared.forget(ctx, keys, groups) // before the release, or a load could find the old entry
 	c.release(keys, groups)
 	unsent := c.group.publish(ctx, keys, groups)
 	return errors.Join(undeleted, unsent), err
@@ -67,15 +66,14 @@ func (c *Cache[V]) invalidate(keys, groups []Key) {
 	c.release(keys, groups)
 }
 
-// stripes is how many epochs there are; keys and groups share them by hash. A
-// write ends the entries of all keys in its stripe, about one in 16,384.
+// stripes is the number of epochs. Keys and groups share them by hash. A write ends the
+// entries of all keys in its stripe, about one in 16,384.
 const stripes = 1 << 14
 
-// An epoch fences cached entries. It counts, from above, how often something was
-// written, how often it was marked stale, and how many writes are under way.
-// Entries only ever carry epochs without a write under way, so that one comparison
-// tells that nothing was written or marked stale since, and that nothing is being
-// written now.
+// An epoch fences cached entries. It has three counters, from the highest bits: of writes,
+// of stale marks, and of writes in progress. Entries only carry epochs without a write in
+// progress. So a single comparison shows that no key of the stripe was written or marked
+// stale since, or is being written now.
 type epoch struct{ atomic.Uint64 }
 
 const (
@@ -84,39 +82,39 @@ const (
 	oneVersion = 1 << 32
 
 	writers    = oneStale - oneWriter
-	staleMarks = oneVersion - oneStale // their overflow counts as a write, which is no harm
+	staleMarks = oneVersion - oneStale // their overflow counts as a write, which does no harm
 )
 
-// begin moves the epoch and holds off fills and hits until end, which moves it
-// again. Moving it only afterwards would be enough never to serve an entry
-// after its key was revoked; both together are what is linearizable.
+// begin advances the epoch, and prevents fills and hits until end, which advances it
+// again. To advance it only in end would be enough never to serve an entry after its key
+// was revoked. Only both together are linearizable.
 func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }
 func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }
 
-// markStale moves the epoch of what may have been written elsewhere.
+// markStale advances the epoch of keys that may have been written elsewhere.
 func (e *epoch) markStale() { e.Add(oneStale) }
 
-// quiet reports whether no write is under way.
+// quiet reports whether no write is in progress.
 func quiet(epoch uint64) bool { return epoch&writers == 0 }
 
-// written reports whether more than marks of staleness lies between an entry's
-// epoch and now.
+// written reports whether an entry's epoch and the current one differ by more than stale
+// marks.
 func written(epoch, now uint64) bool { return (epoch^now)&^staleMarks != 0 }
 
 // epochOf returns the epoch of the key's stripe.
 func (c *Cache[V]) epochOf(key *Key) *epoch { return &c.epochs[stripeOf(key)] }
 
-// stripeOf uses bytes by which the table does not look for entries.
+// stripeOf uses other bytes of the key than idOf.
 func stripeOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[8:]) % stripes }
 
-// A groupEpoch is the epoch of the keys whose values were loaded with one of some
-// groups, and when the latest write of one of these groups ended.
+// A groupEpoch is the epoch of a stripe of groups. It also records when the latest write
+// of one of these groups ended.
 type groupEpoch struct {
 	epoch
-	ended atomic.Uint64 // what Cache.gen was after it
+	ended atomic.Uint64 // Cache.gen after that write
 }
 
-// noGroup is the index of the epoch of keys in no group, which never moves.
+// noGroup is the index of the epoch of keys in no group, which never changes.
 const noGroup = stripes
 
 // groupOf returns the index of a group's epoch.
@@ -131,9 +129,9 @@ func (g *groupEpoch) end(gen *atomic.Uint64) {
 	g.epoch.end()
 }
 
-// since returns the group's epoch, and reports whether no write of it has ended
-// since gen was read and none is under way.
+// since returns the group's epoch, and reports whether no write of it has ended since gen
+// was read and none is in progress.
 func (g *groupEpoch) since(gen uint64) (epoch uint64, same bool) {
-	epoch = g.Load() // first: a write that has moved it has set ended before
+	epoch = g.Load() // first: a write sets ended before it advances the epoch
 	return epoch, quiet(epoch) && g.ended.Load() <= gen
 }

@@ -172,7 +172,7 @@ func TestForgeLoseRepeat(t *testing.T) {
 							}
 							f.fill(1)
 							time.Sleep(30 * time.Second)
-							f.fill(2) // and what is changed later
+							f.fill(2) // a key that is changed later
 							if got := f.b.waitGone(2); lost != "the change" && got > want {
 								t.Errorf("half a minute later an entry was served for %v, want %v at most", got, want)
 							}

@@ -58,32 +58,32 @@ const MaxLease = 10 * time.Second
 // source.
 const sharedTime = 500 * time.Millisecond
 
-// A sharing is a Shared as a Cache uses it. A nil one does nothing.
+// A sharing is a Cache's use of a Shared. A nil sharing does nothing.
 //
-// It distrusts what the Shared has of keys that this instance has changed, or that
-// others have, for as long as anything from before can be there: a Shared may fail
-// to delete, or lose a deletion when it fails over to a replica.
+// After this or another instance has changed a key, the sharing ignores the key's entry in
+// the Shared for as long as it may be an old one: a Shared may fail to delete it, or lose
+// the deletion when it fails over to a replica.
 type sharing[V any] struct {
 	cache   *Cache[V]
 	server  Shared
 	decode  func(Key, []byte) (Loaded[V], bool)
 	failed  func(context.Context, error)
-	timeout time.Duration // of each call
-	places  *guard.Places // of the calls at once, except writes
-	writes  *guard.Places // of the writes at once
+	timeout time.Duration // bounds each call
+	places  *guard.Places // bounds concurrent calls, except writes
+	writes  *guard.Places // bounds concurrent writes
 	writing sync.WaitGroup
 	budget  sharedBudget
 
-	// Until when a key or a group is distrusted, in nanoseconds since the cache's
-	// start. Several share an element, by hash.
+	// The time until which a key or a group is distrusted, in nanoseconds since the
+	// cache's start. Several of them share an element, by hash.
 	distrusted [1 << 14]atomic.Int64
 }
 
-// Share has the loads of the cache ask s before their source. It must be called
-// before the first Load.
+// Share makes the loads of the cache read s before they call their source. It must be
+// called before the first Load.
 //
-// decode returns the value that [Loaded.Encode] has made an entry of. ok is false if
-// the entry cannot be used. failed, unless nil, is called if s cannot be used. Both may
+// decode decodes a value that [Loaded.Encode] has encoded. ok is false if the entry cannot
+// be used. failed, unless nil, is called if s cannot be used. Both may
 // be called from many goroutines.
 func (c *Cache[V]) Share(s Shared, decode func(key Key, value []byte) (found Loaded[V], ok bool), failed func(context.Context, error)) {
 	c.shared = &sharing[V]{
@@ -93,7 +93,8 @@ func (c *Cache[V]) Share(s Shared, decode func(key Key, value []byte) (found Loa
 	}
 }
 
-// load returns the entry of the Shared, or else calls load and keeps the result there.
+// load returns the entry of the Shared. If there is none, it calls load and writes the
+// result to the Shared.
 func (s *sharing[V]) load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (Loaded[V], error) {
 	if s == nil {
 		return load(ctx)
@@ -109,9 +110,9 @@ func (s *sharing[V]) load(ctx context.Context, key Key, load func(context.Contex
 	return found, err
 }
 
-// find returns an entry, or a lease to keep one under.
+// find returns an entry, or a lease with which one can be set.
 func (s *sharing[V]) find(ctx context.Context, key Key) (found Loaded[V], lease string, ok bool) {
-	// While the bus is down, nobody could invalidate what came from the Shared.
+	// While the bus is down, no other instance can invalidate an entry of the Shared.
 	if s.isDistrusted(key) || s.cache.group != nil && !s.cache.group.Healthy() || !s.budget.allow(time.Since(s.cache.start)) {
 		return found, "", false
 	}
@@ -142,8 +143,8 @@ func (s *sharing[V]) find(ctx context.Context, key Key) (found Loaded[V], lease 
 	return found, "", true
 }
 
-// isYoung reports whether an entry is not yet due to be renewed in memory, which is
-// done in the last fifth of a life from which up to a tenth is taken off.
+// isYoung reports whether an entry need not be renewed in memory yet. A cached entry is
+// renewed in the last fifth of its life, which is up to a tenth shorter than the TTL.
 func (s *sharing[V]) isYoung(item Item) bool { return item.Age < s.ttl(item.Absent)*7/10 }
 
 func (s *sharing[V]) ttl(absent bool) time.Duration {
@@ -153,9 +154,9 @@ func (s *sharing[V]) ttl(absent bool) time.Duration {
 	return s.cache.opts.TTL
 }
 
-// keep writes what was loaded to the Shared in the background, so that no request waits
-// for it. It is no harm if that fails, or if the key is changed meanwhile, which ends the
-// lease. If too many writes are under way, the Shared does without this one.
+// keep writes the result of a load to the Shared in the background, so that no request
+// waits for it. The write may fail without harm. If the key is changed meanwhile, its lease
+// has ended. If too many writes are in progress, keep does nothing.
 func (s *sharing[V]) keep(ctx context.Context, key Key, lease string, found Loaded[V]) {
 	if !found.Absent && found.Encode == nil || s.cache.closed.Load() || s.writes.Acquire(ctx, 0) != nil {
 		return
@@ -174,7 +175,7 @@ func (s *sharing[V]) keep(ctx context.Context, key Key, lease string, found Load
 	})
 }
 
-// close waits for the writes under way, which takes no longer than one call of the Shared.
+// close waits for the writes in progress, which takes no longer than one call of the Shared.
 // It must be called after the cache is closed and its loads have ended, so that no write
 // begins.
 func (s *sharing[V]) close() {
@@ -183,14 +184,15 @@ func (s *sharing[V]) close() {
 	}
 }
 
-// forget is for a change of these keys and groups. Instances that do not learn of it
-// by the bus then do from the Shared. It must be called before their fence is released.
+// forget must be called when these keys and groups were changed, before their fence is
+// released. It deletes the keys from the Shared, so that instances that do not receive the
+// change over the bus read the new values.
 func (s *sharing[V]) forget(ctx context.Context, keys, groups []Key) error {
 	s.distrust(keys, groups)
 	if s == nil || len(keys) == 0 {
 		return nil
 	}
-	// The caller's time may be over, but the change is made.
+	// The caller's context may have ended, but the change was made.
 	return s.delete(context.WithoutCancel(ctx), keys...)
 }
 
@@ -230,7 +232,7 @@ func (s *sharing[V]) delete(ctx context.Context, keys ...Key) error {
 	return nil
 }
 
-// An answer is what Get of a Shared returns.
+// An answer holds the results of a Shared's Get.
 type answer struct {
 	item  Item
 	lease string
@@ -248,26 +250,26 @@ func (s *sharing[V]) call(ctx context.Context, call func(context.Context) (answe
 	})
 }
 
-// maxSharedWrites bounds the writes under way at once. An implementation that sends
+// maxSharedWrites bounds the concurrent writes. An implementation that sends
 // concurrent calls together can send that many in one round trip.
 const maxSharedWrites = 256
 
 const (
-	// budgetSample is the number of look-ups by which a budget judges.
+	// budgetSample is the number of look-ups on which a budget bases its decision.
 	budgetSample = 64
 
-	// rareHit is the number of look-ups per hit from which on they do not pay: a
-	// look-up and an entry cost about half as much as a load.
+	// rareHit is the number of look-ups per hit above which look-ups are not worth
+	// their cost: a look-up and a write cost about half as much as a load.
 	rareHit = 16
 
-	// rareLookups is the number of look-ups in a second while they do not pay. They
-	// fill the Shared for others, and show when it pays again.
+	// rareLookups is the number of look-ups per second while they are not worth their
+	// cost. They fill the Shared for others, and show when hits are frequent again.
 	rareLookups = 250
 )
 
-// A sharedBudget bounds the look-ups in a Shared while hardly any finds an entry, as
-// when all instances start. Then they would make each load slower than the source
-// alone does. A look-up that fails counts as one that finds nothing.
+// A sharedBudget bounds the look-ups in a Shared while they rarely find an entry, for
+// example when all instances start. They would only make each load slower. A look-up that
+// fails counts as one that finds no entry.
 type sharedBudget struct {
 	mu          sync.Mutex
 	asked, hits int
@@ -296,7 +298,7 @@ func (b *sharedBudget) record(hit bool) {
 	if hit {
 		b.hits++
 	}
-	if b.asked == 2*budgetSample { // what is long ago counts less and less
+	if b.asked == 2*budgetSample { // older look-ups count less
 		b.asked, b.hits = b.asked/2, b.hits/2
 	}
 }

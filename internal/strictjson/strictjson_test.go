@@ -97,7 +97,7 @@ func TestDecode(t *testing.T) {
 		{"a list for an object", `{"nested":[]}`, strictjson.Rules{}, "nested must be an object"},
 		{"a number in a map", `{"pairs":{"a":1}}`, strictjson.Rules{}, "pairs.a must be a string"},
 		{"no time", `{"at":"tomorrow"}`, strictjson.Rules{}, "at must be a time in RFC 3339, such as 2027-01-31T00:00:00Z"},
-		{"what the type itself refuses", `{"even":1}`, strictjson.Rules{}, "even: want an even number"},
+		{"refused by the type itself", `{"even":1}`, strictjson.Rules{}, "even: want an even number"},
 	} {
 		rules := tt.rules
 		if rules == (strictjson.Rules{}) {

@@ -33,7 +33,7 @@ func isBlank(r rune) bool {
 	return strings.ContainsRune(blanks+zeroWidth, r) || r&noChar == noChar || r >= 0xfdd0 && r <= 0xfdef
 }
 
-// Tag letters spell the region behind a black flag, as in that of Scotland.
+// Tag letters spell the region after a black flag, for example in the flag of Scotland.
 var regionFlag = regexp.MustCompile(`\x{1F3F4}[\x{E0030}-\x{E0039}\x{E0061}-\x{E007A}]{3,6}\x{E007F}`)
 
 const (
