@@ -19,7 +19,8 @@
 //
 // No server outlives the test process, however the process ends. The server's folder,
 // below [os.TempDir], is removed with it. If the tests run as root, servers run as a user
-// with fewer rights, who must be able to reach that folder.
+// with fewer rights, who must be able to reach that folder. On Linux, [Run] puts temporary
+// files into memory unless TMPDIR is set, the full counts are asked for, or benchmarks run.
 //
 // All functions may be called concurrently.
 package testkit
@@ -56,10 +57,12 @@ func UseRedis(tb testing.TB) string {
 }
 
 // Run runs the tests and then ends the shared servers. It returns the result of m.Run.
-// Tests that use servers mostly wait, so Run lets at least four of them run at once,
+// Tests that use servers mostly wait, so Run lets at least eight of them run at once,
 // unless -parallel is set.
 func Run(m interface{ Run() int }) int {
+	flag.Parse()
 	allowParallel()
+	useMemory()
 	defer func() {
 		for _, s := range []*shared{sharedPostgreSQL, sharedMySQL, sharedRedis} {
 			s.end()
@@ -70,10 +73,9 @@ func Run(m interface{ Run() int }) int {
 
 // minParallel is the minimum number of tests that run at once, even on a machine with
 // fewer processors.
-const minParallel = 4
+const minParallel = 8
 
 func allowParallel() {
-	flag.Parse()
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
 	if set || runtime.GOMAXPROCS(0) >= minParallel || flag.Lookup("test.parallel") == nil {
@@ -81,6 +83,20 @@ func allowParallel() {
 	}
 	if err := flag.Set("test.parallel", strconv.Itoa(minParallel)); err != nil {
 		panic(err)
+	}
+}
+
+// useMemory puts temporary files into memory. Servers create and delete many small files, which
+// is slow on a disk.
+func useMemory() {
+	bench := flag.Lookup("test.bench")
+	if os.Getenv("TMPDIR") != "" || Soak() || bench == nil || bench.Value.String() != "" {
+		return
+	}
+	if folder := memory(); folder != "" {
+		if err := os.Setenv("TMPDIR", folder); err != nil {
+			panic(err)
+		}
 	}
 }
 
