@@ -12,6 +12,7 @@ import (
 )
 
 func TestBusThroughPoolerInSessionMode(t *testing.T) {
+	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	through := startBouncer(t, dsn, "session", 100)
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
@@ -21,6 +22,7 @@ func TestBusThroughPoolerInSessionMode(t *testing.T) {
 
 // Messages are published through the pooler, and the listener bypasses it.
 func TestBusPastPoolerInTransactionMode(t *testing.T) {
+	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	through := startBouncer(t, dsn, "transaction", 3)
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus {

@@ -17,6 +17,7 @@ import (
 )
 
 func TestBus(t *testing.T) {
+	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	cachetest.RunBus(t, func(t *testing.T) cache.Bus {
 		return openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)

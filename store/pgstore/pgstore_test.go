@@ -57,6 +57,7 @@ func wantOutage(t *testing.T, err, cause error, what string) {
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	storetest.Run(t, func(t *testing.T) store.Store {
 		return open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
@@ -65,6 +66,7 @@ func TestStore(t *testing.T) {
 
 // A Store works with every default_query_exec_mode in the data source name.
 func TestEveryExecMode(t *testing.T) {
+	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestStoreThroughPooler(t *testing.T) {
+	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	through := startBouncer(t, dsn, "transaction", 3)
 	storetest.Run(t, func(t *testing.T) store.Store {
