@@ -105,7 +105,7 @@ func TestPublishIsNotRetried(t *testing.T) {
 	hangUp.Store(true)
 	server.Intercept(func(x testkit.Piece) bool { return x.ToServer || !hangUp.CompareAndSwap(true, false) })
 	if err := c.Publish(t.Context(), "one"); err == nil {
-		t.Error("Publish without an answer succeeds")
+		t.Error("Publish without a reply succeeds")
 	}
 	if err := c.Publish(t.Context(), "two"); err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestReceiveLeavesNoConnection(t *testing.T) {
 	testkit.Await(t, "the subscription ends", func() bool { return countSubscribers(t, address) == 0 })
 }
 
-// Receive pings a server that is silent, and continues if it answers.
+// Receive pings a server that is silent, and continues if it replies.
 func TestReceivePingsSilentServer(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()

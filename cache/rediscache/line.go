@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	quiet  = time.Second            // silence on a connection before the server is pinged
-	answer = 500 * time.Millisecond // bounds the wait for the answer
+	quiet = time.Second            // silence on a connection before the server is pinged
+	reply = 500 * time.Millisecond // bounds the wait for the reply
 )
 
 // A line is the only connection of a Receive. It is closed when ctx ends.
@@ -37,7 +37,7 @@ func (l *line) connect(_ context.Context, network, address string) (net.Conn, er
 }
 
 // A watched connection pings the server if nothing has arrived for a while, and
-// fails if the server does not answer. It does so below go-redis, whose own read
+// fails if the server does not reply. It does so below go-redis, whose own read
 // deadlines lose a message of which only a part has arrived.
 type watched struct {
 	net.Conn
@@ -66,7 +66,7 @@ func (w *watched) Read(b []byte) (int, error) {
 	if err := w.ping(); err != nil {
 		return 0, err
 	}
-	return w.readWithin(answer, b)
+	return w.readWithin(reply, b)
 }
 
 func (w *watched) readWithin(limit time.Duration, b []byte) (int, error) {
@@ -78,7 +78,7 @@ func (w *watched) readWithin(limit time.Duration, b []byte) (int, error) {
 
 // ping writes the command itself, since go-redis writes nothing after a subscription.
 func (w *watched) ping() error {
-	if err := w.SetWriteDeadline(time.Now().Add(answer)); err != nil {
+	if err := w.SetWriteDeadline(time.Now().Add(reply)); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w.Conn, "*1\r\n$4\r\nPING\r\n")

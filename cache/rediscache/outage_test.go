@@ -18,7 +18,7 @@ const (
 	timeout = 100 * time.Millisecond // of the caches below
 	margin  = 2 * time.Second        // for a busy machine; go-redis alone would wait 3 s
 
-	// noticed bounds the time until Receive returns if the server does not answer: 1.5 s
+	// noticed bounds the time until Receive returns if the server does not reply: 1.5 s
 	// plus a margin for a busy machine.
 	noticed = 5 * time.Second
 )

@@ -57,19 +57,19 @@ func (c *Cache) get(ctx context.Context, key cache.Key) (item cache.Item, lease 
 }
 
 func (c *Cache) ask(ctx context.Context, key cache.Key, what string) (text string, left time.Duration, err error) {
-	answer, err := c.scripts.run(ctx, getScript, c.names.of(key),
+	reply, err := c.scripts.run(ctx, getScript, c.names.of(key),
 		string(isLease)+rand.Text(), cache.MaxLease.Milliseconds(), prefix+MaxValue, what).Slice()
 	if err != nil {
 		return "", 0, err
 	}
-	if len(answer) == 2 {
-		text, _ := answer[0].(string)
-		left, ok := answer[1].(int64)
+	if len(reply) == 2 {
+		text, _ := reply[0].(string)
+		left, ok := reply[1].(int64)
 		if text != "" && ok {
 			return text, time.Duration(left) * time.Millisecond, nil
 		}
 	}
-	return "", 0, fmt.Errorf("got a reply of %d values, want an entry or a lease, and its remaining time", len(answer))
+	return "", 0, fmt.Errorf("got a reply of %d values, want an entry or a lease, and its remaining time", len(reply))
 }
 
 // stampLen is the length of a time in hexadecimal milliseconds.

@@ -12,13 +12,13 @@ import (
 
 func TestKilledServerKeepsItsData(t *testing.T) {
 	s := StartRedis(t, "appendonly=yes", "appendfsync=always")
-	if answer, err := ask(s.DSN(), "SET key value\r\n", 5); err != nil || string(answer) != "+OK\r\n" {
-		t.Fatalf("got %q, %v", answer, err)
+	if reply, err := ask(s.DSN(), "SET key value\r\n", 5); err != nil || string(reply) != "+OK\r\n" {
+		t.Fatalf("got %q, %v", reply, err)
 	}
 	s.Kill()
 	s.Start()
-	if answer, err := ask(s.DSN(), "GET key\r\n", 11); err != nil || !strings.Contains(string(answer), "value") {
-		t.Errorf("got %q, %v, want the value", answer, err)
+	if reply, err := ask(s.DSN(), "GET key\r\n", 11); err != nil || !strings.Contains(string(reply), "value") {
+		t.Errorf("got %q, %v, want the value", reply, err)
 	}
 }
 

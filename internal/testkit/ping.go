@@ -22,9 +22,9 @@ func ask(address, request string, n int) ([]byte, error) {
 	if _, err := io.WriteString(conn, request); err != nil {
 		return nil, err
 	}
-	answer := make([]byte, n)
-	_, err = io.ReadFull(conn, answer)
-	return answer, err
+	reply := make([]byte, n)
+	_, err = io.ReadFull(conn, reply)
+	return reply, err
 }
 
 // pingPostgreSQL begins a session. "R" asks for a password or says that none is needed;
@@ -34,9 +34,9 @@ func pingPostgreSQL(dsn string) error {
 	if err != nil {
 		return err
 	}
-	answer, err := ask(u.Host, startup(u.User.Username()), 1)
-	if err == nil && answer[0] != 'R' {
-		err = fmt.Errorf("got %q, want R", answer)
+	reply, err := ask(u.Host, startup(u.User.Username()), 1)
+	if err == nil && reply[0] != 'R' {
+		err = fmt.Errorf("got %q, want R", reply)
 	}
 	return err
 }
@@ -53,18 +53,18 @@ func withLength(message string) string {
 
 // pingMySQL waits for the greeting, whose fifth byte is the protocol's version.
 func pingMySQL(dsn string) error {
-	answer, err := ask(AddressOf(dsn), "", 5)
-	if err == nil && answer[4] != 10 {
-		err = fmt.Errorf("got %q, want version 10", answer)
+	reply, err := ask(AddressOf(dsn), "", 5)
+	if err == nil && reply[4] != 10 {
+		err = fmt.Errorf("got %q, want version 10", reply)
 	}
 	return err
 }
 
 // pingRedis also accepts a server that requires a password.
 func pingRedis(address string) error {
-	answer, err := ask(address, "PING\r\n", 5)
-	if err == nil && string(answer) != "+PONG" && string(answer) != "-NOAU" {
-		err = fmt.Errorf("got %q, want +PONG or -NOAUTH", answer)
+	reply, err := ask(address, "PING\r\n", 5)
+	if err == nil && string(reply) != "+PONG" && string(reply) != "-NOAU" {
+		err = fmt.Errorf("got %q, want +PONG or -NOAUTH", reply)
 	}
 	return err
 }

@@ -64,9 +64,9 @@ func TestEnvironmentNamesAServer(t *testing.T) {
 
 func TestSettingsReachTheServer(t *testing.T) {
 	s := StartRedis(t, "maxclients=77")
-	answer, err := ask(s.DSN(), "CONFIG GET maxclients\r\n", len("*2\r\n$10\r\nmaxclients\r\n$2\r\n77\r\n"))
-	if err != nil || !bytes.Contains(answer, []byte("77")) {
-		t.Errorf("got %q, %v, want the setting in it", answer, err)
+	reply, err := ask(s.DSN(), "CONFIG GET maxclients\r\n", len("*2\r\n$10\r\nmaxclients\r\n$2\r\n77\r\n"))
+	if err != nil || !bytes.Contains(reply, []byte("77")) {
+		t.Errorf("got %q, %v, want the setting in it", reply, err)
 	}
 }
 

@@ -148,14 +148,14 @@ func TestStoppedServer(t *testing.T) {
 	for range 200 {
 		publish(t, b, strings.Repeat("x", 4000))
 	}
-	const question = "SELECT (pg_notification_queue_usage() > 0)::text"
-	if query(t, server.DSN(), question) != "true" {
+	const statement = "SELECT (pg_notification_queue_usage() > 0)::text"
+	if query(t, server.DSN(), statement) != "true" {
 		t.Error("the queue is empty: the test has no effect")
 	}
 	signal(t, "CONT", listener)
 	testkit.Await(t, "the messages for a closed listener are gone", func() bool {
 		publish(t, b, "more") // the server shortens the queue only when it writes to it
-		return query(t, server.DSN(), question) == "false"
+		return query(t, server.DSN(), statement) == "false"
 	})
 }
 

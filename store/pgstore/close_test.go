@@ -75,8 +75,8 @@ func TestNoLeaks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			application := testkit.NewName()
 			use(t, addParam(dsn, "application_name="+application))
-			question := "SELECT count(*)::text FROM pg_stat_activity WHERE starts_with(application_name, '" + application + "')"
-			testkit.Await(t, "the connections are closed", func() bool { return query(t, dsn, question) == "0" })
+			statement := "SELECT count(*)::text FROM pg_stat_activity WHERE starts_with(application_name, '" + application + "')"
+			testkit.Await(t, "the connections are closed", func() bool { return query(t, dsn, statement) == "0" })
 			testkit.Await(t, "the goroutines have ended", func() bool {
 				stacks := make([]byte, 1<<20)
 				stacks = stacks[:runtime.Stack(stacks, true)]

@@ -38,8 +38,8 @@ func (l *lock) waitFor(t *testing.T, n int) {
 	t.Helper()
 	for {
 		var waiting int
-		const question = `SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`
-		if err := l.tx.QueryRow(t.Context(), question).Scan(&waiting); err != nil {
+		const statement = `SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`
+		if err := l.tx.QueryRow(t.Context(), statement).Scan(&waiting); err != nil {
 			t.Fatal(err)
 		}
 		if waiting >= n {

@@ -41,8 +41,8 @@ func examine(ctx context.Context, c *pgx.ConnConfig) (pooled bool, err error) {
 
 // ask uses no prepared statement, since there may be a pooler.
 func ask(ctx context.Context, conn *pgx.Conn) (s server, err error) {
-	const question = `SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_setting('synchronous_commit')`
-	err = conn.QueryRow(ctx, question, pgx.QueryExecModeExec).Scan(&s.pid, &s.version, &s.commit)
+	const statement = `SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_setting('synchronous_commit')`
+	err = conn.QueryRow(ctx, statement, pgx.QueryExecModeExec).Scan(&s.pid, &s.version, &s.commit)
 	return s, err
 }
 

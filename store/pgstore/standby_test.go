@@ -10,17 +10,17 @@ import (
 )
 
 // query returns the single value of a query.
-func query(t testing.TB, dsn, question string) (answer string) {
+func query(t testing.TB, dsn, statement string) (value string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
-	if err := conn.QueryRow(t.Context(), question).Scan(&answer); err != nil {
-		t.Fatalf("%s: %v", question, err)
+	if err := conn.QueryRow(t.Context(), statement).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", statement, err)
 	}
-	return answer
+	return value
 }
 
 // a standby lags, so a Store on it would accept revoked keys.

@@ -55,7 +55,7 @@ func Crash(t *testing.T, kills int, address func(t testing.TB) string, open Open
 	for _, accounts := range rounds { // a later crash must not undo what survived an earlier one
 		check(t, at, open, accounts, false)
 	}
-	t.Logf("%d kills, %d acknowledged calls, under way at a kill: %v", kills, acknowledged, under)
+	t.Logf("%d kills, %d acknowledged calls, in progress at a kill: %v", kills, acknowledged, under)
 }
 
 // CrashServer is [Crash] for a database server. The writing process stays alive, and
@@ -122,7 +122,7 @@ const (
 func runWriter(t *testing.T, open Opener) bool {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("a process cannot be given a pipe to write to on Windows")
+		t.Skip("a process cannot inherit a pipe on Windows")
 	}
 	test, child := os.LookupEnv(testVariable)
 	if child && test == t.Name() { // false in a parent of the writer's test
@@ -200,7 +200,7 @@ func (w *writer) await(t *testing.T, n int, mark int64) {
 				t.Fatal("the writing process ended by itself")
 			}
 			w.read = append(w.read, l)
-			if l.Answer == succeeded && l.Mark >= mark {
+			if l.Result == succeeded && l.Mark >= mark {
 				went[l.Step] = true
 			}
 		case <-late:

@@ -41,7 +41,7 @@ func (c call) do(ctx context.Context, s store.Store) error { return operations[c
 func (c call) on(w world) (world, string) {
 	after := maps.Clone(w)
 	if err := operations[c.Op].on(after, c); err != nil {
-		return w, answer(err)
+		return w, resultOf(err)
 	}
 	return after, succeeded
 }
@@ -51,7 +51,9 @@ const (
 	outage    = "outage"
 )
 
-func answer(err error) string {
+// resultOf returns the result of a call for the journal: success, outage or the text of a
+// sentinel.
+func resultOf(err error) string {
 	if err == nil {
 		return succeeded
 	}

@@ -15,9 +15,9 @@ import (
 type line struct {
 	Step   string
 	Owner  string
-	Mark   int64  `json:",omitempty"` // how many marks the parent had written when the call began
+	Mark   int64  `json:",omitempty"` // number of marks that the parent had written when the call began
 	Call   *call  `json:",omitempty"` // the call that begins; nil if the owner's last call has ended
-	Answer string `json:",omitempty"`
+	Result string `json:",omitempty"`
 	Reason string `json:",omitempty"` // of an outage
 }
 
@@ -26,7 +26,7 @@ type journal []line
 
 func (j journal) succeeded() (n int) {
 	for _, l := range j {
-		if l.Answer == succeeded {
+		if l.Result == succeeded {
 			n++
 		}
 	}
@@ -53,10 +53,10 @@ func (j journal) accounts(mayFail bool) map[string]*account {
 		switch {
 		case l.Call != nil:
 			a.calls, a.open = append(a.calls, *l.Call), true
-		case l.Answer != outage:
-			a.settle(l.Answer)
+		case l.Result != outage:
+			a.settle(l.Result)
 		case !mayFail:
-			a.fault("fails, and no server has crashed: %s", l.Reason)
+			a.fault("must not fail, since no server has crashed: %s", l.Reason)
 		}
 	}
 	return accounts
@@ -69,15 +69,15 @@ func (a *account) fault(format string, args ...any) {
 }
 
 // settle keeps the worlds in which the last call has this result.
-func (a *account) settle(answer string) {
+func (a *account) settle(result string) {
 	var worlds []world
 	for _, w := range a.worlds {
-		if after, want := a.last().on(w); want == answer {
+		if after, want := a.last().on(w); want == result {
 			worlds = append(worlds, after)
 		}
 	}
 	if len(worlds) == 0 {
-		a.fault("answers %q, which cannot be", answer)
+		a.fault("must not return %q", result)
 		return
 	}
 	a.worlds, a.open = worlds, false
@@ -107,11 +107,11 @@ func (a *account) fill(ctx context.Context, s store.Store) {
 		c := call{Op: "insert", ID: fmt.Sprint("fill", n), Limit: first.Limit}.of(first.Owner)
 		a.calls, a.open = append(a.calls, c), true
 		err := c.do(ctx, s)
-		if answer(err) == outage {
-			a.fault("fails, and no server has crashed: %v", err)
+		if resultOf(err) == outage {
+			a.fault("must not fail, since no server has crashed: %v", err)
 			continue
 		}
-		a.settle(answer(err))
+		a.settle(resultOf(err))
 	}
 }
 

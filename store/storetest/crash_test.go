@@ -57,8 +57,8 @@ func TestCrashCatchesBrokenStores(t *testing.T) {
 		{"loses its last write", "TestCrash", "late", notAtomic},
 		{"writes half rows", "TestCrash", "half", notAtomic},
 		{"writes several rows one by one", "TestCrash", "apart", notAtomic},
-		{"fails for no reason", "TestCrash", "flaky", "no server has crashed"},
-		{"has no limit", "TestCrash", "unlimited", "which cannot be"},
+		{"fails for no reason", "TestCrash", "flaky", "must not fail, since no server has crashed"},
+		{"has no limit", "TestCrash", "unlimited", "must not return"},
 		{"loses its server's last write", "TestCrashServer", "late", notAtomic},
 	} {
 		r := &run{Cmd: exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+c.test+"$"), name: c.name, says: c.says}
@@ -92,7 +92,7 @@ func hasBegun(c call) line {
 	return line{Owner: "o", Call: &c}
 }
 
-func hasEnded(answer string) line { return line{Owner: "o", Answer: answer} }
+func hasEnded(result string) line { return line{Owner: "o", Result: result} }
 
 // The states that a crash may leave, and states that it must not leave.
 func TestCrashFaults(t *testing.T) {

@@ -87,14 +87,14 @@ func (r *recorder) run(ctx context.Context, s store.Store, name, owner string, c
 			return err
 		}
 		err := c.do(ctx, s)
-		ended := line{Step: name, Owner: owner, Mark: begun.Mark, Answer: answer(err)}
-		if ended.Answer == outage {
+		ended := line{Step: name, Owner: owner, Mark: begun.Mark, Result: resultOf(err)}
+		if ended.Result == outage {
 			ended.Reason = err.Error()
 		}
 		if err := r.say(ended); err != nil {
 			return err
 		}
-		if ended.Answer == outage {
+		if ended.Result == outage {
 			time.Sleep(10 * time.Millisecond) // so as not to flood a server that is down
 			return nil
 		}
