@@ -3,14 +3,20 @@ package cachetest_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
 )
 
+// duration is how long some calls take. The clock of a bubble stands still while a test
+// repeats a call that takes no time.
+const duration = 50 * time.Microsecond
+
 // A fakeBus is a Bus within the process, with the given fault.
 type fakeBus struct {
-	fault string
+	fault      string
+	publishing atomic.Bool // used by the fault "loses among many"
 
 	mu        sync.Mutex
 	receivers []*queue
@@ -44,13 +50,21 @@ func (b *fakeBus) Publish(ctx context.Context, message string) error {
 		message = message[:1000]
 	}
 	if b.fault == "loses among many" {
-		if !b.mu.TryLock() {
+		if !b.publishing.CompareAndSwap(false, true) {
 			return nil
 		}
+		defer b.publishing.Store(false)
 		time.Sleep(time.Microsecond) // let other publishers arrive
-	} else {
-		b.mu.Lock()
 	}
+	if b.put(message)%20 == 0 {
+		time.Sleep(duration)
+	}
+	return nil
+}
+
+// put queues a message for the receivers, and returns how many messages there were.
+func (b *fakeBus) put(message string) int {
+	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.published++
 	for i, q := range b.receivers {
@@ -71,7 +85,7 @@ func (b *fakeBus) Publish(ctx context.Context, message string) error {
 			q.put(message)
 		}
 	}
-	return nil
+	return b.published
 }
 
 func (b *fakeBus) Receive(ctx context.Context, ready func(echo func(context.Context, string) error), deliver func(string)) error {

@@ -68,8 +68,9 @@ func (s *fakeShared) Get(ctx context.Context, key cache.Key) (cache.Item, string
 	return cache.Item{}, lease.name, cache.ErrMiss
 }
 
-// over returns the error of an ended context.
+// over waits as long as a call takes, and returns the error of an ended context.
 func (s *fakeShared) over(ctx context.Context) error {
+	time.Sleep(duration)
 	switch {
 	case s.fault == "ignores contexts":
 		return nil
