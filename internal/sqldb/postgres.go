@@ -19,7 +19,7 @@ var PostgreSQL = Database{
 	// before it looks for rows. It must not be part of the WHERE clause: if
 	// row-level security hides every row of a table, the server evaluates no
 	// condition on it.
-	apart: true,
+	outsideWhere: true,
 	whole: `COALESCE(CASE WHEN row_security_active(%s::regclass) THEN 'row-level security may hide rows'
 		WHEN pg_relation_filenode(%s::regclass) IS NULL THEN 'a view may hide rows'
 		WHEN current_setting('in_hot_standby', true) = 'on' THEN 'a standby lags behind' END::boolean, true)`,

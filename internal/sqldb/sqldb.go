@@ -27,8 +27,8 @@ type Database struct {
 	// a literal.
 	whole string
 
-	// apart reports that the condition must not be part of the WHERE clause.
-	apart bool
+	// outsideWhere reports that the condition must not be part of the WHERE clause.
+	outsideWhere bool
 
 	// home returns the schema of a table. If that schema has no such table, home
 	// also returns the other schemas that have one. Its parameters are the table's
@@ -91,7 +91,7 @@ func (d *Database) Whole(statement string, tables ...string) string {
 		conditions = append(conditions, strings.ReplaceAll(d.whole, "%s", "'"+table+"'"))
 	}
 	condition := strings.Join(conditions, " AND ")
-	if !d.apart {
+	if !d.outsideWhere {
 		return strings.ReplaceAll(statement, "WHERE ", "WHERE "+condition+" AND ")
 	}
 	return "SELECT found.* FROM (VALUES (1)) AS one LEFT JOIN (" + statement + ") AS found ON true WHERE " + condition

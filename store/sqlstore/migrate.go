@@ -37,7 +37,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.tables.RetryBusy(ctx, func() error {
-			return s.each(func(pool *sql.DB) error { return s.checkReadable(ctx, pool) })
+			return s.eachPool(func(pool *sql.DB) error { return s.checkReadable(ctx, pool) })
 		})
 	}
 	return wrap("migrate", err)
@@ -45,7 +45,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 
 // prepare checks the database before anything is created.
 func (s *Store) prepare(ctx context.Context) error {
-	if err := s.each(func(pool *sql.DB) error { return s.tables.CheckSettings(ctx, pool) }); err != nil {
+	if err := s.eachPool(func(pool *sql.DB) error { return s.tables.CheckSettings(ctx, pool) }); err != nil {
 		return err
 	}
 	if err := s.tables.CheckSame(ctx, s.writes.DB, s.reads.DB); err != nil {
@@ -54,10 +54,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.tables.Bind(ctx, s.rename); err != nil {
 		return err
 	}
-	return s.each(func(pool *sql.DB) error { return s.tables.CheckRows(ctx, pool) })
+	return s.eachPool(func(pool *sql.DB) error { return s.tables.CheckRows(ctx, pool) })
 }
 
-func (s *Store) each(do func(*sql.DB) error) error {
+func (s *Store) eachPool(do func(*sql.DB) error) error {
 	if err := do(s.writes.DB); err != nil || s.reads == s.writes {
 		return err
 	}

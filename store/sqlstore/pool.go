@@ -37,13 +37,13 @@ func (p *pool) call(do func(*call) error) error {
 	case c.connected:
 		return err
 	}
-	return p.unserved(c.served, err)
+	return p.noConnection(c.served, err)
 }
 
-// unserved returns the error of a call that got no connection. It is [store.ErrBusy] if
+// noConnection returns the error of a call that got no connection. It is [store.ErrBusy] if
 // the call's context ended while other calls had all connections, and the server replied
 // to one of them, so that pool.served has grown. If it replied to none, it may be down.
-func (p *pool) unserved(served int64, err error) error {
+func (p *pool) noConnection(served int64, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
 	}

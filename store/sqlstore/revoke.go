@@ -15,7 +15,7 @@ import (
 // Revoke implements [store.Store].
 func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r store.Record, changed bool, err error) {
 	if s.dialect.revoke != "" {
-		err = s.leave(ctx, func(tx *sql.Tx) (_ store.Record, err error) {
+		err = s.commit(ctx, func(tx *sql.Tx) (_ store.Record, err error) {
 			r, err = s.revokeAtOnce(ctx, tx, owner, id, at, reason)
 			return r, err
 		})

@@ -17,7 +17,7 @@ import (
 // several times, but only one run takes effect.
 func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*sql.Tx, time.Time) (store.Record, error)) error {
 	began := time.Now()
-	return s.leave(ctx, func(tx *sql.Tx) (store.Record, error) {
+	return s.commit(ctx, func(tx *sql.Tx) (store.Record, error) {
 		latest, err := s.lock(ctx, tx, owner, at, began)
 		if err != nil {
 			return store.Record{}, err
@@ -26,15 +26,15 @@ func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*
 	})
 }
 
-// leave runs do in a transaction. If the commit fails, it reads the record that do has
+// commit runs do in a transaction. If the commit fails, it reads the record that do has
 // returned, to find out whether the transaction was committed.
-func (s *Store) leave(ctx context.Context, do func(*sql.Tx) (store.Record, error)) error {
-	var left store.Record
+func (s *Store) commit(ctx context.Context, do func(*sql.Tx) (store.Record, error)) error {
+	var written store.Record
 	err := s.transact(ctx, func(tx *sql.Tx) (err error) {
-		left, err = do(tx)
+		written, err = do(tx)
 		return err
 	})
-	if errors.Is(err, errCommit) && s.holds(ctx, left) {
+	if errors.Is(err, errCommit) && s.hasRecord(ctx, written) {
 		return nil
 	}
 	return err
@@ -92,33 +92,33 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 var errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
 
 // change runs a statement that changes records of one owner. It returns an error unless
-// the database then has the records in left.
-func (s *Store) change(ctx context.Context, tx *sql.Tx, statement string, args []any, left ...store.Record) error {
+// the database then has the records in want.
+func (s *Store) change(ctx context.Context, tx *sql.Tx, statement string, args []any, want ...store.Record) error {
 	var rows []store.Record
 	var err error
 	if !s.dialect.readBack {
-		rows, err = ownedBy(ctx, tx, left[0].Owner, statement+s.sql.returning, args...)
+		rows, err = ownedBy(ctx, tx, want[0].Owner, statement+s.sql.returning, args...)
 	} else if _, err = tx.ExecContext(ctx, statement, args...); err == nil {
-		rows, err = s.readBack(ctx, tx, left)
+		rows, err = s.readBack(ctx, tx, want)
 	}
 	switch {
 	case err != nil:
 		return err
-	case len(rows) < len(left):
+	case len(rows) < len(want):
 		return sqldb.ErrSkipped
-	case !sameRecords(rows, left):
+	case !sameRecords(rows, want):
 		return errAltered
 	}
 	return nil
 }
 
 // readBack reads records by their digests.
-func (s *Store) readBack(ctx context.Context, tx *sql.Tx, left []store.Record) ([]store.Record, error) {
-	digests := make([]any, len(left))
-	for i := range left {
-		digests[i] = left[i].Digest[:]
+func (s *Store) readBack(ctx context.Context, tx *sql.Tx, want []store.Record) ([]store.Record, error) {
+	digests := make([]any, len(want))
+	for i := range want {
+		digests[i] = want[i].Digest[:]
 	}
-	return ownedBy(ctx, tx, left[0].Owner, s.byDigests(len(left)), digests...)
+	return ownedBy(ctx, tx, want[0].Owner, s.byDigests(len(want)), digests...)
 }
 
 // errCommit is the error of a write that may have taken effect.
@@ -141,18 +141,18 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	return nil
 }
 
-// holds reports whether the database has the record as given. It uses the pool that
+// hasRecord reports whether the database has the record as given. It uses the pool that
 // writes, since the other one might lag.
-func (s *Store) holds(ctx context.Context, left store.Record) bool {
-	r, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, left.Digest[:]))
-	return err == nil && same(r, left)
+func (s *Store) hasRecord(ctx context.Context, want store.Record) bool {
+	r, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, want.Digest[:]))
+	return err == nil && same(r, want)
 }
 
 func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, error) {
 	served := s.writes.served.Load()
 	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.tables.Isolation})
 	if err != nil {
-		return nil, s.writes.unserved(served, sqldb.WithContextError(ctx, err))
+		return nil, s.writes.noConnection(served, sqldb.WithContextError(ctx, err))
 	}
 	begun := tx
 	defer func() { // also when the driver panics

@@ -32,13 +32,13 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (r
 	return r, nil
 }
 
-func (s *Store) update(ctx context.Context, tx *sql.Tx, left store.Record, set assignments) error {
+func (s *Store) update(ctx context.Context, tx *sql.Tx, want store.Record, set assignments) error {
 	if len(set.columns) == 0 {
 		return nil
 	}
 	statement := s.text("UPDATE keyhatch_keys SET " + strings.Join(set.columns, ", ") +
 		" WHERE id = ? AND revoked_at IS NULL")
-	return s.change(ctx, tx, statement, append(set.values, left.ID), left)
+	return s.change(ctx, tx, statement, append(set.values, want.ID), want)
 }
 
 // assignments are the columns that a change sets. No other column is written, so that
