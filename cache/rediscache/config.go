@@ -26,7 +26,7 @@ const callTimeout = time.Second
 // maxConns is more than any pool needs. go-redis panics at much larger ones.
 const maxConns = 100_000
 
-func configure(address string, o *Options) (*redis.Options, error) {
+func configure(address string, opts *Options) (*redis.Options, error) {
 	if address == "" {
 		return nil, errors.New("the URL: it is empty, want redis://, rediss:// or unix://; is the environment variable set?")
 	}
@@ -42,17 +42,17 @@ func configure(address string, o *Options) (*redis.Options, error) {
 			return nil, fmt.Errorf("the URL: %s: got %d, want 0 to %d", name, n, maxConns)
 		}
 	}
-	if o.Cluster && (options.Network != "tcp" || options.DB != 0) {
+	if opts.Cluster && (options.Network != "tcp" || options.DB != 0) {
 		return nil, errors.New("the URL: with Options.Cluster it must name a host and no database other than 0")
 	}
-	if options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify && !o.InsecureNoTLS {
+	if options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify && !opts.InsecureNoTLS {
 		return nil, errors.New("the URL: with skip_verify any server is accepted, so TLS protects nothing; " +
 			"give Options.TLS the certificates to trust, or see Options.InsecureNoTLS")
 	}
-	if err := setTLS(options, o); err != nil {
+	if err := setTLS(options, opts); err != nil {
 		return nil, err
 	}
-	if options.TLSConfig == nil && !o.InsecureNoTLS && options.Network == "tcp" {
+	if options.TLSConfig == nil && !opts.InsecureNoTLS && options.Network == "tcp" {
 		if err := checkLocal(options.Addr); err != nil {
 			return nil, fmt.Errorf("the URL: %w", err)
 		}
@@ -65,7 +65,7 @@ func configure(address string, o *Options) (*redis.Options, error) {
 			return dial(ctx, network, address)
 		}
 	}
-	settle(options, o.Timeout)
+	settle(options, opts.Timeout)
 	return options, nil
 }
 
@@ -97,14 +97,14 @@ func parse(address string) (*redis.Options, error) {
 	return nil, errors.New("has an @ in the wrong place; special characters in a password must be percent-encoded")
 }
 
-func setTLS(options *redis.Options, o *Options) error {
-	if o.TLS == nil {
+func setTLS(options *redis.Options, opts *Options) error {
+	if opts.TLS == nil {
 		return nil
 	}
 	if options.TLSConfig == nil {
 		return errors.New("Options.TLS: the URL does not begin with rediss://")
 	}
-	config := o.TLS.Clone()
+	config := opts.TLS.Clone()
 	if config.ServerName == "" {
 		config.ServerName = options.TLSConfig.ServerName
 	}

@@ -6,7 +6,7 @@
 //   - a [cache.Bus]: after one instance has revoked a key, all instances refuse
 //     it within milliseconds.
 //
-// It opens with a URL and a secret that all instances have:
+// All instances open it with the same URL and the same secret:
 //
 //	c, err := rediscache.Open(ctx, "rediss://app:…@cache.example.com:6379", secret, nil)
 //	defer c.Close()
@@ -37,7 +37,7 @@
 //   - dial_timeout=1s.
 //   - conn_max_idle_time=3m, because common firewalls silently drop idle
 //     connections after 4 to 6 minutes.
-//   - pool_size is 10 for each CPU. The shared cache and Publish have a pool each,
+//   - pool_size=10 for each CPU. The shared cache and Publish have a pool each,
 //     and every Receive has a connection of its own.
 //
 // The URL cannot set read and write timeouts, retries or the protocol: a call of
@@ -50,7 +50,7 @@
 // # Outages
 //
 // When the server is down or too slow, each call returns an error, and the service
-// goes on with its store. After failures of five different keys in a row, a circuit
+// continues with its store. After failures of five different keys in a row, a circuit
 // breaker opens: Get and Set then try the server about every half second, and
 // return an error at once in between. Delete always calls the server, since other
 // instances may serve a value that was not deleted for the rest of its TTL.

@@ -83,25 +83,21 @@ var (
 //	rediss://user:password@host:port/database
 //	unix://user:password@/path/to/socket?db=database
 //
-// and pings it. Nil Options are fine. The secret consists of [MinSecret] random bytes
-// or more, and is the same for all instances of a service. Keep it from everyone else,
-// including the server: it authenticates the instances' entries.
+// and pings it. If opts is nil, the defaults are used. The secret consists of
+// [MinSecret] random bytes or more, and is the same for all instances of a service.
+// Keep it from everyone else, including the server: it authenticates the instances'
+// entries and messages.
 //
 // Errors never contain the password.
-func Open(ctx context.Context, url string, secret []byte, o *Options) (*Cache, error) {
-	c, err := open(ctx, url, secret, o)
+func Open(ctx context.Context, url string, secret []byte, opts *Options) (*Cache, error) {
+	c, err := open(ctx, url, secret, opts.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("rediscache: %w", err)
 	}
 	return c, nil
 }
 
-func open(ctx context.Context, url string, secret []byte, o *Options) (*Cache, error) {
-	var opts Options
-	if o != nil {
-		opts = *o
-	}
-	opts = opts.withDefaults()
+func open(ctx context.Context, url string, secret []byte, opts Options) (*Cache, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
@@ -119,16 +115,16 @@ func open(ctx context.Context, url string, secret []byte, o *Options) (*Cache, e
 	return c, nil
 }
 
-func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
+func newCache(options *redis.Options, secret []byte, opts *Options) *Cache {
 	c := &Cache{
-		shared:  newSharedClient(options, o.Cluster),
+		shared:  newSharedClient(options, opts.Cluster),
 		bus:     redis.NewClient(options),
 		options: func() redis.Options { return *options },
-		names:   names{o.Namespace},
-		seal:    newSeal(secret, o.Namespace),
+		names:   names{opts.Namespace},
+		seal:    newSeal(secret, opts.Namespace),
 		breaker: guard.NewBreaker(0),
-		timeout: o.Timeout,
-		cluster: o.Cluster,
+		timeout: opts.Timeout,
+		cluster: opts.Cluster,
 	}
 	var end context.CancelFunc
 	c.life, end = context.WithCancel(context.Background())
@@ -142,14 +138,17 @@ func newCache(options *redis.Options, secret []byte, o *Options) *Cache {
 	return c
 }
 
-func (o Options) withDefaults() Options {
-	if o.Namespace == "" {
-		o.Namespace = DefaultNamespace
+func (o *Options) withDefaults() (d Options) {
+	if o != nil {
+		d = *o
 	}
-	if o.Timeout == 0 {
-		o.Timeout = defaultTimeout
+	if d.Namespace == "" {
+		d.Namespace = DefaultNamespace
 	}
-	return o
+	if d.Timeout == 0 {
+		d.Timeout = defaultTimeout
+	}
+	return d
 }
 
 func (o *Options) validate() error {

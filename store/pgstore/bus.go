@@ -75,39 +75,39 @@ type Bus struct {
 
 var _ cache.Bus = (*Bus)(nil)
 
-// Bus returns a bus on the Store's database. If o is nil, the defaults are used.
+// Bus returns a bus on the Store's database. If opts is nil, the defaults are used.
 //
 // Bus first sends itself a message. It returns an error if the message does not
 // arrive within 2 s, for example because a pooler in transaction mode accepts
 // LISTEN but never delivers. It also returns an error if an option is invalid or
 // the server cannot be reached. No error contains the password.
-func (s *Store) Bus(ctx context.Context, o *BusOptions) (*Bus, error) {
-	b, err := s.bus(ctx, o)
+func (s *Store) Bus(ctx context.Context, opts *BusOptions) (*Bus, error) {
+	b, err := s.bus(ctx, opts)
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: bus: %w", err)
 	}
 	return b, nil
 }
 
-func (s *Store) bus(ctx context.Context, o *BusOptions) (*Bus, error) {
-	if o == nil {
-		o = &BusOptions{}
+func (s *Store) bus(ctx context.Context, opts *BusOptions) (*Bus, error) {
+	if opts == nil {
+		opts = &BusOptions{}
 	}
-	if len(o.Channel) > longestName || !text.IsPrintableASCII(o.Channel) {
-		return nil, fmt.Errorf("BusOptions.Channel: %q must be at most %d bytes of printable ASCII", o.Channel, longestName)
+	if len(opts.Channel) > longestName || !text.IsPrintableASCII(opts.Channel) {
+		return nil, fmt.Errorf("BusOptions.Channel: %q must be at most %d bytes of printable ASCII", opts.Channel, longestName)
 	}
-	server, err := s.listenOn(o.DSN)
+	server, err := s.listenOn(opts.DSN)
 	if err != nil {
 		return nil, err
 	}
-	if len(o.Secret) > 0 && (len(o.Secret) < MinSecret || len(bytes.Trim(o.Secret, "\x00")) == 0) {
+	if len(opts.Secret) > 0 && (len(opts.Secret) < MinSecret || len(bytes.Trim(opts.Secret, "\x00")) == 0) {
 		return nil, fmt.Errorf("BusOptions.Secret must have at least %d random bytes", MinSecret)
 	}
-	b := &Bus{pool: s.notices, channel: o.Channel, server: func() *pgx.ConnConfig { return server }}
+	b := &Bus{pool: s.notices, channel: opts.Channel, server: func() *pgx.ConnConfig { return server }}
 	if b.channel == "" {
 		b.channel = s.channel()
 	}
-	key := macKey(o.Secret, b.channel)
+	key := macKey(opts.Secret, b.channel)
 	b.key = func() []byte { return key }
 	return b, b.probe(ctx)
 }

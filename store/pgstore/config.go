@@ -36,9 +36,9 @@ type config struct {
 	named map[string]string // the parameters in the data source name
 }
 
-func configure(dsn string, o *Options) (*config, error) {
-	if o.MaxConns < 0 || o.MaxConns > math.MaxInt32 {
-		return nil, fmt.Errorf("Options.MaxConns: %d is out of range", o.MaxConns)
+func configure(dsn string, opts *Options) (*config, error) {
+	if opts.MaxConns < 0 || opts.MaxConns > math.MaxInt32 {
+		return nil, fmt.Errorf("Options.MaxConns: %d is out of range", opts.MaxConns)
 	}
 	if namesNothing(dsn) {
 		return nil, errors.New("the data source name is empty, and keys must not end up in the server's default database; " +
@@ -57,13 +57,13 @@ func configure(dsn string, o *Options) (*config, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	if !o.InsecureNoTLS {
+	if !opts.InsecureNoTLS {
 		if err := checkTLS(pool.ConnConfig); err != nil {
 			return nil, fmt.Errorf("the data source name allows %w", err)
 		}
 	}
 	c := &config{pool, given.RuntimeParams}
-	c.setDefaults(o)
+	c.setDefaults(opts)
 	return c, nil
 }
 
@@ -98,10 +98,10 @@ func namesServer(dsn string) bool {
 	return hostNamed.MatchString(dsn) || os.Getenv("PGHOST") != "" || os.Getenv("PGSERVICE") != ""
 }
 
-func (c *config) setDefaults(o *Options) {
+func (c *config) setDefaults(opts *Options) {
 	c.pool.MaxConns = choose(c, "pool_max_conns", c.pool.MaxConns, maxConns)
-	if o.MaxConns > 0 {
-		c.pool.MaxConns = choose(c, "pool_max_conns", c.pool.MaxConns, int32(o.MaxConns))
+	if opts.MaxConns > 0 {
+		c.pool.MaxConns = choose(c, "pool_max_conns", c.pool.MaxConns, int32(opts.MaxConns))
 	}
 	c.pool.PingTimeout = choose(c, "pool_ping_timeout", c.pool.PingTimeout, pingTimeout)
 	c.pool.MaxConnLifetime = choose(c, "pool_max_conn_lifetime", c.pool.MaxConnLifetime, lifetime)

@@ -53,7 +53,7 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open connects to the server in the data source name, a URL or keywords and values
-// as pgx and libpq accept them. It creates the tables if they do not exist. If o is
+// as pgx and libpq accept them. It creates the tables if they do not exist. If opts is
 // nil, the defaults are used. Parameters that the name does not set come from
 // libpq's environment variables, such as PGHOST.
 //
@@ -70,26 +70,26 @@ var _ store.Store = (*Store)(nil)
 //     another error.
 //
 // No error contains the password.
-func Open(ctx context.Context, dsn string, o *Options) (*Store, error) {
-	s, err := open(ctx, dsn, o)
+func Open(ctx context.Context, dsn string, opts *Options) (*Store, error) {
+	s, err := open(ctx, dsn, opts)
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: %w", err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, dsn string, o *Options) (*Store, error) {
-	if o == nil {
-		o = &Options{}
+func open(ctx context.Context, dsn string, opts *Options) (*Store, error) {
+	if opts == nil {
+		opts = &Options{}
 	}
-	config, err := configure(dsn, o)
+	config, err := configure(dsn, opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := config.adapt(ctx); err != nil {
 		return nil, err
 	}
-	s, err := connect(ctx, config, o)
+	s, err := connect(ctx, config, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func open(ctx context.Context, dsn string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
+func connect(ctx context.Context, c *config, opts *Options) (*Store, error) {
 	pool, err := pgxpool.NewWithConfig(ctx, c.pool)
 	if err != nil {
 		return nil, err
@@ -110,14 +110,14 @@ func connect(ctx context.Context, c *config, o *Options) (*Store, error) {
 		return nil, err
 	}
 	db := openDB(pool)
-	st, err := sqlstore.New(db, sqlstore.PostgreSQL, &sqlstore.Options{Table: o.Table, Schema: o.Schema})
+	st, err := sqlstore.New(db, sqlstore.PostgreSQL, &sqlstore.Options{Table: opts.Table, Schema: opts.Schema})
 	if err != nil {
 		pool.Close()
 		notices.Close()
 		return nil, errors.Join(err, db.Close())
 	}
 	lookups := make(chan struct{}, max(1, pool.Config().MaxConns-reservedConns))
-	return &Store{Store: st, pool: pool, notices: notices, db: db, options: *o, lookups: lookups}, nil
+	return &Store{Store: st, pool: pool, notices: notices, db: db, options: *opts, lookups: lookups}, nil
 }
 
 // reservedConns is the number of connections that Lookup leaves to other calls, so that
