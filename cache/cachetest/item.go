@@ -34,7 +34,7 @@ func set(t *testing.T, l cache.Shared, key cache.Key, lease string, item cache.I
 	}
 }
 
-func forget(t *testing.T, l cache.Shared, keys ...cache.Key) {
+func deleteKeys(t *testing.T, l cache.Shared, keys ...cache.Key) {
 	t.Helper()
 	if err := l.Delete(t.Context(), keys...); err != nil {
 		t.Fatalf("Delete: %v", err)

@@ -54,7 +54,7 @@ func sharedRace(t *testing.T, one, other cache.Shared) {
 func (v *truth) change(t *testing.T, l cache.Shared) {
 	t.Helper()
 	n := v.stored.Add(1)
-	forget(t, l, v.key)
+	deleteKeys(t, l, v.key)
 	v.deleted.Store(n)
 }
 

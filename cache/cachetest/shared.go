@@ -95,7 +95,7 @@ func sharedKeys(t *testing.T, one, other cache.Shared) {
 		near := key
 		near[i] ^= 1
 		miss(t, other, near, "keys that differ in one bit must be independent")
-		forget(t, other, near)
+		deleteKeys(t, other, near)
 	}
 	holds(t, other, key, value("v"), "Delete must remove its own keys only")
 }
@@ -186,26 +186,26 @@ func sharedLease(t *testing.T, one, other cache.Shared) {
 			"another key's lease": func() string { return miss(t, one, another, "a key that was never set must miss") },
 			"a lease that Delete has ended": func() string {
 				lease := miss(t, one, key, "a key that was never set must miss")
-				forget(t, other, key)
+				deleteKeys(t, other, key)
 				return lease
 			},
 			"a lease that Delete has ended, with a newer lease since": func() string {
 				lease := miss(t, one, key, "a key that was never set must miss")
-				forget(t, other, key)
+				deleteKeys(t, other, key)
 				miss(t, other, key, "a key that was never set must miss")
 				return lease
 			},
 			"a lease from before its key was set and deleted": func() string {
 				lease := miss(t, one, key, "a key that was never set must miss")
 				set(t, one, key, lease, value("before"), long)
-				forget(t, other, key)
+				deleteKeys(t, other, key)
 				return lease
 			},
 		} {
 			set(t, one, key, lease(), item, long)
 			miss(t, one, key, "nothing must be kept under "+name)
 			miss(t, other, key, "nothing must be kept under "+name)
-			forget(t, one, key)
+			deleteKeys(t, one, key)
 		}
 	}
 }
@@ -225,7 +225,7 @@ func sharedDelete(t *testing.T, one, other cache.Shared) {
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
 		fill(t, one, key, item, long)
-		forget(t, other, key)
+		deleteKeys(t, other, key)
 		miss(t, one, key, "a deleted key must miss")
 		miss(t, other, key, "a deleted key must miss")
 		fill(t, other, key, item, long)
@@ -234,7 +234,7 @@ func sharedDelete(t *testing.T, one, other cache.Shared) {
 }
 
 func sharedDeleteMany(t *testing.T, one, other cache.Shared) {
-	forget(t, one) // no keys
+	deleteKeys(t, one) // no keys
 	keys := make([]cache.Key, 2500)
 	for i := range keys {
 		keys[i] = newKey()
@@ -244,7 +244,7 @@ func sharedDeleteMany(t *testing.T, one, other cache.Shared) {
 	}
 	stays := newKey()
 	fill(t, one, stays, value("v"), long)
-	forget(t, other, keys...)
+	deleteKeys(t, other, keys...)
 	for i, key := range keys {
 		if i%100 == 0 || i == len(keys)-1 {
 			miss(t, one, key, "a key that was deleted with many others must miss")
