@@ -81,7 +81,7 @@ func (c *Cache[V]) EvictAbsent(key Key) {
 
 // FromShared returns l, marked as a value of the shared cache.
 func (l Loaded[V]) FromShared() Loaded[V] {
-	l.kept = true
+	l.fromShared = true
 	return l
 }
 

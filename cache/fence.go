@@ -33,7 +33,7 @@ func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(co
 		c.release(keys, groups)
 		return nil, err
 	}
-	undeleted := c.shared.forget(ctx, keys, groups) // before the release, or a load could find the old entry
+	undeleted := c.shared.invalidate(ctx, keys, groups) // before the release, or a load could find the old entry
 	c.release(keys, groups)
 	unsent := c.group.publish(ctx, keys, groups)
 	return errors.Join(undeleted, unsent), err
@@ -61,7 +61,7 @@ func (c *Cache[V]) release(keys, groups []Key) {
 
 // invalidate implements member: another instance has changed these.
 func (c *Cache[V]) invalidate(keys, groups []Key) {
-	c.shared.distrust(keys, groups) // first, so that no load finds there what was before
+	c.shared.bypass(keys, groups) // first, so that no load finds there what was before
 	c.hold(keys, groups)
 	c.release(keys, groups)
 }

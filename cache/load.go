@@ -37,7 +37,7 @@ type Loaded[V any] struct {
 	// [Cache.Share].
 	Encode func() ([]byte, error)
 
-	kept bool // it came from the shared cache, so it is no success of the source
+	fromShared bool // it came from the shared cache, so it is no success of the source
 }
 
 // Load returns the cached value, or calls load and keeps the result unless the key
@@ -271,7 +271,7 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		c.served.Store(int64(time.Since(c.start)))
 		c.breaker.Release()
 		return nil, c.noPlace()
-	case err == nil && found.kept:
+	case err == nil && found.fromShared:
 		c.breaker.Release()
 	default:
 		c.breaker.Record(f.id.key, began, err)
@@ -279,7 +279,7 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	if err != nil {
 		return nil, fmt.Errorf("cache: load: %w", err)
 	}
-	if !found.kept {
+	if !found.fromShared {
 		c.served.Store(int64(time.Since(c.start)))
 	}
 	return c.newEntry(f.id.key, f.id.epoch, began, found), nil

@@ -74,9 +74,9 @@ type sharing[V any] struct {
 	writing sync.WaitGroup
 	budget  sharedBudget
 
-	// The time until which a key or a group is distrusted, in nanoseconds since the
+	// The time until which a key or a group is bypassed, in nanoseconds since the
 	// cache's start. Several of them share an element, by hash.
-	distrusted [1 << 14]atomic.Int64
+	bypassed [1 << 14]atomic.Int64
 }
 
 // Share makes the loads of the cache read s before they call their source. It must be
@@ -99,21 +99,21 @@ func (s *sharing[V]) load(ctx context.Context, key Key, load func(context.Contex
 	if s == nil {
 		return load(ctx)
 	}
-	found, lease, ok := s.find(ctx, key)
+	found, lease, ok := s.read(ctx, key)
 	if ok {
 		return found, nil
 	}
 	found, err := load(ctx)
 	if err == nil && lease != "" {
-		s.keep(context.WithoutCancel(ctx), key, lease, found)
+		s.write(context.WithoutCancel(ctx), key, lease, found)
 	}
 	return found, err
 }
 
-// find returns an entry, or a lease with which one can be set.
-func (s *sharing[V]) find(ctx context.Context, key Key) (found Loaded[V], lease string, ok bool) {
+// read returns an entry, or a lease with which one can be set.
+func (s *sharing[V]) read(ctx context.Context, key Key) (found Loaded[V], lease string, ok bool) {
 	// While the bus is down, no other instance can invalidate an entry of the Shared.
-	if s.isDistrusted(key) || s.cache.group != nil && !s.cache.group.Healthy() || !s.budget.allow(time.Since(s.cache.start)) {
+	if s.isBypassed(key) || s.cache.group != nil && !s.cache.group.Healthy() || !s.budget.allow(time.Since(s.cache.start)) {
 		return found, "", false
 	}
 	item, lease, err := s.get(ctx, key)
@@ -134,12 +134,12 @@ func (s *sharing[V]) find(ctx context.Context, key Key) (found Loaded[V], lease 
 	case !s.isYoung(item):
 		return found, "", false
 	case item.Absent:
-		return Loaded[V]{Absent: true, Age: item.Age, kept: true}, "", true
+		return Loaded[V]{Absent: true, Age: item.Age, fromShared: true}, "", true
 	}
-	if found, ok = s.decode(key, item.Value); !ok || s.isDistrusted(found.Group) {
+	if found, ok = s.decode(key, item.Value); !ok || s.isBypassed(found.Group) {
 		return Loaded[V]{}, "", false
 	}
-	found.Age, found.kept = item.Age, true
+	found.Age, found.fromShared = item.Age, true
 	return found, "", true
 }
 
@@ -154,23 +154,23 @@ func (s *sharing[V]) ttl(absent bool) time.Duration {
 	return s.cache.opts.TTL
 }
 
-// keep writes the result of a load to the Shared in the background, so that no request
+// write writes the result of a load to the Shared in the background, so that no request
 // waits for it. The write may fail without harm. If the key is changed meanwhile, its lease
-// has ended. If too many writes are in progress, keep does nothing.
-func (s *sharing[V]) keep(ctx context.Context, key Key, lease string, found Loaded[V]) {
+// has ended. If too many writes are in progress, write does nothing.
+func (s *sharing[V]) write(ctx context.Context, key Key, lease string, found Loaded[V]) {
 	if !found.Absent && found.Encode == nil || s.cache.closed.Load() || s.writes.Acquire(ctx, 0) != nil {
 		return
 	}
 	s.writing.Go(func() {
-		_, _ = guard.Call(ctx, s.timeout, s.writes.Release, func(ctx context.Context) (answer, error) {
+		_, _ = guard.Call(ctx, s.timeout, s.writes.Release, func(ctx context.Context) (reply, error) {
 			item := Item{Absent: found.Absent}
 			if !found.Absent {
 				var err error
 				if item.Value, err = found.Encode(); err != nil {
-					return answer{}, err
+					return reply{}, err
 				}
 			}
-			return answer{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
+			return reply{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
 		})
 	})
 }
@@ -184,11 +184,11 @@ func (s *sharing[V]) close() {
 	}
 }
 
-// forget must be called when these keys and groups were changed, before their fence is
+// invalidate must be called when these keys and groups were changed, before their fence is
 // released. It deletes the keys from the Shared, so that instances that do not receive the
 // change over the bus read the new values.
-func (s *sharing[V]) forget(ctx context.Context, keys, groups []Key) error {
-	s.distrust(keys, groups)
+func (s *sharing[V]) invalidate(ctx context.Context, keys, groups []Key) error {
+	s.bypass(keys, groups)
 	if s == nil || len(keys) == 0 {
 		return nil
 	}
@@ -196,28 +196,28 @@ func (s *sharing[V]) forget(ctx context.Context, keys, groups []Key) error {
 	return s.delete(context.WithoutCancel(ctx), keys...)
 }
 
-func (s *sharing[V]) distrust(keys, groups []Key) {
+func (s *sharing[V]) bypass(keys, groups []Key) {
 	if s == nil {
 		return
 	}
 	until := int64(time.Since(s.cache.start) + s.cache.opts.TTL + MaxLease)
 	for _, names := range [][]Key{keys, groups} {
 		for i := range names {
-			s.distrustOf(&names[i]).Store(until)
+			s.bypassOf(&names[i]).Store(until)
 		}
 	}
 }
 
-func (s *sharing[V]) isDistrusted(key Key) bool {
-	return int64(time.Since(s.cache.start)) < s.distrustOf(&key).Load()
+func (s *sharing[V]) isBypassed(key Key) bool {
+	return int64(time.Since(s.cache.start)) < s.bypassOf(&key).Load()
 }
 
-func (s *sharing[V]) distrustOf(key *Key) *atomic.Int64 {
-	return &s.distrusted[int(binary.LittleEndian.Uint16(key[20:]))%len(s.distrusted)]
+func (s *sharing[V]) bypassOf(key *Key) *atomic.Int64 {
+	return &s.bypassed[int(binary.LittleEndian.Uint16(key[20:]))%len(s.bypassed)]
 }
 
 func (s *sharing[V]) get(ctx context.Context, key Key) (Item, string, error) {
-	got, err := s.call(ctx, func(ctx context.Context) (got answer, err error) {
+	got, err := s.call(ctx, func(ctx context.Context) (got reply, err error) {
 		got.item, got.lease, err = s.server.Get(ctx, key)
 		return got, err
 	})
@@ -225,26 +225,26 @@ func (s *sharing[V]) get(ctx context.Context, key Key) (Item, string, error) {
 }
 
 func (s *sharing[V]) delete(ctx context.Context, keys ...Key) error {
-	_, err := s.call(ctx, func(ctx context.Context) (answer, error) { return answer{}, s.server.Delete(ctx, keys...) })
+	_, err := s.call(ctx, func(ctx context.Context) (reply, error) { return reply{}, s.server.Delete(ctx, keys...) })
 	if err != nil {
 		return fmt.Errorf("cache: delete from the shared cache: %w", err)
 	}
 	return nil
 }
 
-// An answer holds the results of a Shared's Get.
-type answer struct {
+// A reply holds the results of a Shared's Get.
+type reply struct {
 	item  Item
 	lease string
 }
 
 // call calls the Shared. It returns in time even if the Shared hangs or panics, so that
 // neither a load nor a fence waits for it.
-func (s *sharing[V]) call(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
+func (s *sharing[V]) call(ctx context.Context, call func(context.Context) (reply, error)) (reply, error) {
 	if err := s.places.Acquire(ctx, s.timeout); err != nil {
-		return answer{}, err
+		return reply{}, err
 	}
-	return guard.Call(ctx, s.timeout, s.places.Release, func(ctx context.Context) (answer, error) {
+	return guard.Call(ctx, s.timeout, s.places.Release, func(ctx context.Context) (reply, error) {
 		got, err := call(ctx)
 		return got, guard.Classify(err, ErrMiss)
 	})
