@@ -32,7 +32,9 @@ type Catalog struct {
 //   - a name is empty or has leading or trailing spaces,
 //   - a Plan field is neither empty nor the plan's name,
 //   - a scope is invalid (see [ValidScope]),
-//   - a Grace is negative or longer than [MaxGrace], or
+//   - a Grace is negative or longer than [MaxGrace],
+//   - a Rank is negative, or some plans with APIAccess have a Rank and others have
+//     none, or
 //   - the [Limits] of a plan contradict each other, or only one of them is set.
 func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 	c := &Catalog{plans: make(map[string]Entitlement, len(plans))}
@@ -48,7 +50,29 @@ func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 		e.Plan = name
 		c.plans[name] = e
 	}
+	if err := c.checkRanks(); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// checkRanks returns an error if a plan with API access has a rank and another has none:
+// a rank that was forgotten would be the least.
+func (c *Catalog) checkRanks() error {
+	ranked, unranked := "", ""
+	for _, name := range slices.Sorted(maps.Keys(c.plans)) {
+		switch e := c.plans[name]; {
+		case !e.APIAccess:
+		case e.Rank > 0:
+			ranked = name
+		case unranked == "":
+			unranked = name
+		}
+	}
+	if ranked == "" || unranked == "" {
+		return nil
+	}
+	return invalidPlan(unranked, fmt.Errorf("rank is missing: plan %q has one, so each plan with API access needs one", ranked))
 }
 
 func invalidPlan(name string, err error) error {
@@ -66,6 +90,9 @@ func checkPlan(name string, e Entitlement) error {
 	}
 	if err := checkScopes(e.Scopes); err != nil {
 		return err
+	}
+	if e.Rank < 0 {
+		return fmt.Errorf("rank: %d is negative", e.Rank)
 	}
 	if e.Grace < 0 {
 		return fmt.Errorf("grace: %v is negative", e.Grace)
@@ -105,6 +132,7 @@ var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCa
 //
 //	{"pro": {
 //		"api_access": true,
+//		"rank":       1,
 //		"max_keys":   5,
 //		"scopes":     ["reports:*"],
 //		"features":   ["export"],
@@ -113,7 +141,8 @@ var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCa
 //	}}
 //
 // A missing field has its value in the zero [Entitlement]. A negative number
-// means no limit. The grace is a duration as [time.ParseDuration] reads it.
+// means no limit. The rank is positive; the order of the plans in the file has no
+// meaning. The grace is a duration as [time.ParseDuration] reads it.
 // ParseCatalog returns an [*InvalidError], which names the plan if one is at fault,
 // if the JSON
 //
@@ -130,11 +159,13 @@ func ParseCatalog(data []byte) (*Catalog, error) {
 	}
 	plans := make(map[string]Entitlement, len(files))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		var fields Override
-		if err := fields.UnmarshalJSON(files[name]); err != nil {
+		rank, fields, err := parsePlan(files[name])
+		if err != nil {
 			return nil, invalidPlan(name, err)
 		}
-		plans[name] = fields.Apply(Entitlement{})
+		e := fields.Apply(Entitlement{})
+		e.Rank = rank
+		plans[name] = e
 	}
 	return NewCatalog(plans)
 }

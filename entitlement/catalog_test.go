@@ -73,6 +73,8 @@ func TestCatalogRefuses(t *testing.T) {
 		"another name":  {map[string]entitlement.Entitlement{"pro": {Plan: "free"}}, `plan "pro": the Plan field is "free"`},
 		"empty scope":   {map[string]entitlement.Entitlement{"pro": {Scopes: []string{""}}}, `plan "pro": scope ""`},
 		"foreign scope": {map[string]entitlement.Entitlement{"pro": {Scopes: []string{"a b"}}}, `plan "pro": scope "a b"`},
+		"negative rank": {map[string]entitlement.Entitlement{"pro": {Rank: -1}}, `plan "pro": rank: -1 is negative`},
+		"missing rank":  {map[string]entitlement.Entitlement{"pro": {APIAccess: true}, "free": {}, "team": {APIAccess: true, Rank: 1}}, `plan "pro": rank is missing: plan "team" has one`},
 		"long scope":    {map[string]entitlement.Entitlement{"pro": {Scopes: []string{strings.Repeat("a", 65)}}}, `plan "pro": scope`},
 	} {
 		if _, err := entitlement.NewCatalog(c.plans); !errors.As(err, new(*entitlement.InvalidError)) || !strings.Contains(err.Error(), c.want) {

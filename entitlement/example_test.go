@@ -64,11 +64,11 @@ func ExampleOverride() {
 }
 
 // The owner has cancelled the first subscription, which ends with January, and
-// has bought a second one meanwhile.
+// has bought a better one meanwhile. The trial of a lesser plan changes nothing.
 func ExampleCatalog_Resolve() {
 	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
-		"pro":  {APIAccess: true, MaxKeys: 5},
-		"team": {APIAccess: true, MaxKeys: 50},
+		"pro":  {APIAccess: true, Rank: 1, MaxKeys: 5},
+		"team": {APIAccess: true, Rank: 2, MaxKeys: 50},
 	})
 	if err != nil {
 		panic(err)
@@ -77,6 +77,7 @@ func ExampleCatalog_Resolve() {
 	subscriptions := []entitlement.Subscription{
 		{Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: january(1), PeriodEnd: january(31)},
 		{Owner: "ann", ID: "sub_2", Plan: "team", Status: entitlement.Active, StartedAt: january(10), PeriodEnd: january(20)},
+		{Owner: "ann", ID: "sub_3", Plan: "pro", Status: entitlement.Trialing, StartedAt: january(12), PeriodEnd: january(26)},
 	}
 	for _, day := range []int{9, 15, 25, 31} {
 		known := subscriptions
@@ -90,7 +91,7 @@ func ExampleCatalog_Resolve() {
 	// 9 pro true <nil>
 	// 15 team true <nil>
 	// 25 pro true <nil>
-	// 31 team false <nil>
+	// 31 pro false <nil>
 }
 
 // The last payment was refunded, which ends the period that it paid for. The next

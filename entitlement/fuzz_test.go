@@ -38,18 +38,26 @@ func FuzzParseCatalog(f *testing.F) {
 // reparse writes the plans of c as a catalog file and parses it.
 func reparse(t *testing.T, c *entitlement.Catalog, names map[string]any) (*entitlement.Catalog, map[string]entitlement.Entitlement) {
 	t.Helper()
-	plans, overrides := map[string]entitlement.Entitlement{}, map[string]entitlement.Override{}
+	plans, files := map[string]entitlement.Entitlement{}, map[string]map[string]any{}
 	for name := range names {
 		e, err := c.Plan(name)
 		if err != nil {
 			t.Fatalf("a plan of the file is not in the catalog: %v", err)
 		}
 		plans[name] = e
-		overrides[name] = entitlement.Override{
+		fields, err := json.Marshal(entitlement.Override{
 			APIAccess: &e.APIAccess, MaxKeys: e.MaxKeys, Scopes: e.Scopes, Features: e.Features, Limits: e.Limits, Grace: e.Grace,
+		})
+		file := map[string]any{}
+		if err != nil || json.Unmarshal(fields, &file) != nil {
+			t.Fatalf("plan %q: got %s, %v", name, fields, err)
 		}
+		if e.Rank != 0 {
+			file["rank"] = e.Rank
+		}
+		files[name] = file
 	}
-	file, err := json.Marshal(overrides)
+	file, err := json.Marshal(files)
 	if err != nil {
 		t.Fatal(err)
 	}

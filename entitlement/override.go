@@ -14,7 +14,8 @@ import (
 // An Override replaces fields of the plan for one owner. A field that is zero
 // leaves the plan's value unchanged.
 //
-// As JSON, it has the fields of a plan in a catalog file; see [ParseCatalog].
+// As JSON, it has the fields of a plan in a catalog file without the rank; see
+// [ParseCatalog].
 type Override struct {
 	APIAccess *bool
 	MaxKeys   int
@@ -76,6 +77,7 @@ func (o Override) check() error {
 // field is nil.
 type planJSON struct {
 	APIAccess *bool       `json:"api_access,omitempty"`
+	Rank      *int        `json:"rank,omitempty"` // only of a plan
 	MaxKeys   *int        `json:"max_keys,omitempty"`
 	Scopes    []string    `json:"scopes,omitzero"`
 	Features  []string    `json:"features,omitzero"`
@@ -113,19 +115,30 @@ func (o *Override) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // a no-op by the convention of json.Unmarshaler
 	}
-	var p planJSON
-	if err := strictjson.Decode(data, &p, rules); err != nil {
+	rank, read, err := parsePlan(data)
+	switch {
+	case err != nil:
 		return err
-	}
-	read, err := p.override()
-	if err != nil {
-		return err
-	}
-	if err := read.check(); err != nil {
-		return err
+	case rank != 0:
+		return errors.New("unknown field rank: only a plan has one")
 	}
 	*o = read
 	return nil
+}
+
+// parsePlan reads the rank and the other fields of a plan, or of an override.
+func parsePlan(data []byte) (rank int, o Override, err error) {
+	var p planJSON
+	if err := strictjson.Decode(data, &p, rules); err != nil {
+		return 0, o, err
+	}
+	if err := parseNumber("rank", p.Rank, &rank); err != nil {
+		return 0, o, err
+	}
+	if o, err = p.override(); err != nil {
+		return 0, o, err
+	}
+	return rank, o, o.check()
 }
 
 func (p planJSON) override() (Override, error) {

@@ -102,6 +102,8 @@ func TestOverrideJSONRefuses(t *testing.T) {
 		`{"grace":"8785h"}`:                 "longer",
 		`{"scopes":[""]}`:                   `scope ""`,
 		`{"scopes":null}`:                   `scopes must not be null`,
+		`{"rank":1}`:                        "unknown field rank",
+		`{"rank":0}`:                        "rank is 0",
 		`{"api_access":null}`:               `api_access must not be null`,
 		`{"api_access":"true"}`:             "api_access must be true or false",
 		`{"valid_until":"2027-01-01"}`:      "unknown field",

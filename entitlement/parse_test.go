@@ -12,16 +12,17 @@ import (
 
 const catalogFile = `{
 	"free": {},
-	"trial": {"api_access": true, "scopes": [], "features": []},
+	"trial": {"api_access": true, "rank": 1, "scopes": [], "features": []},
 	"pro": {
 		"api_access": true,
+		"rank":       2,
 		"max_keys":   5,
 		"scopes":     ["reports:*"],
 		"features":   ["export"],
 		"limits":     {"per_minute": 60, "per_day": 10000},
 		"grace":      "72h"
 	},
-	"enterprise": {"api_access": true, "max_keys": -1, "limits": {"per_minute": -1, "per_day": -1}}
+	"enterprise": {"api_access": true, "rank": 2, "max_keys": -1, "limits": {"per_minute": -1, "per_day": -1}}
 }`
 
 func TestParseCatalog(t *testing.T) {
@@ -32,12 +33,12 @@ func TestParseCatalog(t *testing.T) {
 	}
 	for _, want := range []entitlement.Entitlement{
 		{Plan: "free"},
-		{Plan: "trial", APIAccess: true, Scopes: []string{}, Features: []string{}},
+		{Plan: "trial", APIAccess: true, Rank: 1, Scopes: []string{}, Features: []string{}},
 		{
-			Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:*"}, Features: []string{"export"},
+			Plan: "pro", APIAccess: true, Rank: 2, MaxKeys: 5, Scopes: []string{"reports:*"}, Features: []string{"export"},
 			Limits: entitlement.Limits{PerMinute: 60, PerDay: 10_000}, Grace: 72 * time.Hour,
 		},
-		{Plan: "enterprise", APIAccess: true, MaxKeys: -1, Limits: entitlement.Limits{PerMinute: -1, PerDay: -1}},
+		{Plan: "enterprise", APIAccess: true, Rank: 2, MaxKeys: -1, Limits: entitlement.Limits{PerMinute: -1, PerDay: -1}},
 	} {
 		if got, err := c.Plan(want.Plan); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -77,6 +78,9 @@ func TestParseCatalogRefuses(t *testing.T) {
 		"a limit twice":             {`{"pro": {"limits": {"per_day": 1, "PER_DAY": 2}}}`, `pro.limits.PER_DAY appears twice`},
 		"an unknown limit":          {`{"pro": {"limits": {"per_hour": 1}}}`, `plan "pro": unknown field limits.per_hour`},
 		"scopes that are null":      {`{"pro": {"scopes": null}}`, `pro.scopes must not be null`},
+		"no rank":                   {`{"pro": {"rank": 0}}`, `plan "pro": rank is 0`},
+		"a negative rank":           {`{"pro": {"rank": -1}}`, `plan "pro": rank: -1 is negative`},
+		"a rank that is forgotten":  {`{"pro": {"api_access": true}, "team": {"api_access": true, "rank": 1}}`, `plan "pro": rank is missing`},
 		"no keys":                   {`{"pro": {"max_keys": 0}}`, `plan "pro": max_keys is 0`},
 		"no requests a minute":      {`{"pro": {"limits": {"per_minute": 0, "per_day": 5}}}`, `plan "pro": limits: per_minute is 0`},
 		"no requests a day":         {`{"pro": {"limits": {"per_minute": 5, "per_day": 0}}}`, `plan "pro": limits: per_day is 0`},

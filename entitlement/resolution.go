@@ -12,9 +12,15 @@ import (
 // subscriptions and holds that the owner has had, in any order, and the owner's
 // override.
 //
-// Of the subscriptions that give API access at that instant, the one that began
-// last counts. So an owner who buys another plan before the old one ends has
-// the new plan, in whichever order the updates arrive. If no subscription gives
+// Of the subscriptions that give API access at that instant, one counts:
+//   - One that is not [Trialing] before one that is, even if its plan is lesser. So a
+//     trial, which anyone may have begun, never replaces what was paid for.
+//   - Among those, the one whose plan has the highest Rank. An owner who buys a
+//     better plan has it at once. An owner who buys a lesser one has it when the
+//     better one ends.
+//   - Among those, the one that began last.
+//
+// The order in which updates arrive makes no difference. If no subscription gives
 // access, the result is the plan of the one that began last, without APIAccess.
 // If there is no subscription, the error is [ErrNone].
 //
@@ -41,19 +47,40 @@ func (c *Catalog) Resolve(subscriptions []Subscription, holds []Hold, o Override
 		return Entitlement{}, errOwners
 	}
 	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID)) })
+	var granted []grant
 	result, none := Entitlement{}, ErrNone
 	for _, s := range all {
 		e, err := c.entitlementOf(s, s.hasEnded(holds), o, at)
 		switch {
-		case err != nil:
+		case err != nil && len(granted) == 0:
 			return Entitlement{}, err
+		case err != nil: // replaced by a later subscription
 		case e.Active(at):
-			return e, nil
+			granted = append(granted, grant{s.Status != Trialing, e})
 		case none != nil && s.Plan != "": // an ended subscription may have no plan
 			result, none = e, nil
 		}
 	}
+	if len(granted) > 0 {
+		return slices.MaxFunc(granted, grant.compare).Entitlement, nil
+	}
 	return result, none
+}
+
+// A grant is what a subscription grants that gives access.
+type grant struct {
+	paid bool // not on trial
+	Entitlement
+}
+
+func (g grant) compare(h grant) int {
+	switch {
+	case g.paid == h.paid:
+		return cmp.Compare(g.Rank, h.Rank)
+	case g.paid:
+		return 1
+	}
+	return -1
 }
 
 var errOwners = errors.New("entitlement: the subscriptions and holds belong to different owners")

@@ -59,8 +59,9 @@ func newCatalog(t testing.TB) *entitlement.Catalog {
 	t.Helper()
 	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
 		"free": {MaxKeys: 1},
-		"pro":  {APIAccess: true, MaxKeys: 5, Grace: 2 * day},
-		"team": {APIAccess: true, MaxKeys: 50},
+		"pro":  {APIAccess: true, Rank: 1, MaxKeys: 5, Grace: 2 * day},
+		"team": {APIAccess: true, Rank: 2, MaxKeys: 50},
+		"crew": {APIAccess: true, Rank: 2, MaxKeys: 40},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,9 +70,10 @@ func newCatalog(t testing.TB) *entitlement.Catalog {
 }
 
 const (
-	active  = entitlement.Active
-	pastDue = entitlement.PastDue
-	ended   = entitlement.Ended
+	active   = entitlement.Active
+	trialing = entitlement.Trialing
+	pastDue  = entitlement.PastDue
+	ended    = entitlement.Ended
 )
 
 var resolutions = []struct {
@@ -103,10 +105,24 @@ var resolutions = []struct {
 	{name: "ended", subs: subs(newSub("1", "pro", ended, 0, 30)), day: 1, plan: "pro"},
 	{name: "ended, without a plan", subs: subs(newSub("1", "", ended, 0, 30)), day: 1, err: entitlement.ErrNone},
 	{name: "ended, without a plan, and another", subs: subs(newSub("1", "pro", ended, 0, 30), newSub("2", "", ended, 3, 0)), day: 4, plan: "pro"},
-	{name: "an unknown status", subs: subs(newSub("1", "pro", "trialing", 0, 30)), day: 1, plan: "pro"},
+	{name: "an unknown status", subs: subs(newSub("1", "pro", "paused", 0, 30)), day: 1, plan: "pro"},
 	{name: "no status", subs: subs(newSub("1", "pro", "", 0, 30)), day: 1, plan: "pro"},
 	{name: "a better plan bought", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", active, 10, 40)), day: 11, plan: "team", access: true},
-	{name: "a smaller plan bought", subs: subs(newSub("2", "team", active, 0, 30), newSub("1", "pro", active, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "a lesser plan bought", subs: subs(newSub("2", "team", active, 0, 30), newSub("1", "pro", active, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "a lesser plan bought, the better one over", subs: subs(newSub("2", "team", active, 0, 30), newSub("1", "pro", active, 10, 40)), day: 30, plan: "pro", access: true},
+	{name: "a lesser plan bought, the better one past due", subs: subs(newSub("2", "team", pastDue, 0, 30), newSub("1", "pro", active, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "a lesser plan bought, the better one in dispute", subs: subs(newSub("2", "team", active, 0, 30), newSub("1", "pro", active, 10, 40)), holds: holds(newHold("h", 5)), day: 11, plan: "pro", access: true},
+	{name: "a plan of the same rank bought", subs: subs(newSub("2", "team", active, 0, 30), newSub("1", "crew", active, 10, 40)), day: 11, plan: "crew", access: true},
+	{name: "two plans without a rank", subs: subs(newSub("1", "free", active, 10, 40), newSub("2", "free", active, 0, 30)), day: 11, plan: "free"},
+	{name: "on trial", subs: subs(newSub("1", "team", trialing, 0, 30)), day: 29, plan: "team", access: true},
+	{name: "on trial, at its end", subs: subs(newSub("1", "team", trialing, 0, 30)), day: 30, plan: "team"},
+	{name: "a trial of a lesser plan", subs: subs(newSub("1", "team", active, 0, 30), newSub("2", "pro", trialing, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "a trial of a better plan", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", trialing, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "a trial of a better plan, the paid one past due", subs: subs(newSub("1", "pro", pastDue, 0, 30), newSub("2", "team", trialing, 10, 40)), day: 11, plan: "pro", access: true},
+	{name: "a trial of a better plan, the paid one over", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "team", trialing, 10, 40)), day: 35, plan: "team", access: true},
+	{name: "a trial beside a plan without access", subs: subs(newSub("1", "free", active, 0, 30), newSub("2", "team", trialing, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "two trials", subs: subs(newSub("1", "team", trialing, 0, 30), newSub("2", "pro", trialing, 10, 40)), day: 11, plan: "team", access: true},
+	{name: "a trial and an older state of it that was paid", subs: subs(newSub("1", "team", active, 0, 30), changed(newSub("1", "team", trialing, 0, 30), setNewer), newSub("2", "pro", active, 0, 30)), day: 11, plan: "pro", access: true},
 	{name: "the newer one ends first", subs: subs(newSub("1", "team", active, 0, 30), newSub("2", "pro", active, 10, 20)), day: 25, plan: "team", access: true},
 	{name: "the newer one ended", subs: subs(newSub("1", "team", active, 0, 30), newSub("2", "pro", ended, 10, 40)), day: 11, plan: "team", access: true},
 	{name: "the newer one gives no access", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "free", active, 10, 40)), day: 11, plan: "pro", access: true},
@@ -154,6 +170,7 @@ var resolutions = []struct {
 	{name: "an unknown plan, ended, with access", subs: subs(newSub("1", "premium", ended, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "premium"},
 	{name: "an unknown plan in dispute", subs: subs(newSub("1", "premium", active, 0, 30)), holds: holds(newHold("h", 3)), day: 4, plan: "premium"},
 	{name: "an unknown plan that began last", subs: subs(newSub("1", "pro", active, 0, 30), newSub("2", "premium", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
+	{name: "an unknown plan between two others", subs: subs(newSub("1", "team", active, 0, 30), newSub("2", "premium", active, 1, 30), newSub("3", "pro", active, 2, 30)), day: 4, plan: "team", access: true},
 	{name: "an unknown plan that was replaced", subs: subs(newSub("1", "premium", active, 0, 30), newSub("2", "pro", active, 1, 30)), day: 4, plan: "pro", access: true},
 	{name: "an unknown plan, replaced by one without access", subs: subs(newSub("1", "premium", active, 0, 30), newSub("2", "free", active, 1, 30)), day: 4, err: entitlement.ErrUnknownPlan},
 	{name: "override gives access", subs: subs(newSub("1", "free", active, 0, 30)), o: entitlement.Override{APIAccess: &yes}, day: 1, plan: "free", access: true},
@@ -221,7 +238,7 @@ func permute[T any](all []T, i int, yield func([]T) bool) bool {
 func TestResolveReturnsTheWholePlan(t *testing.T) {
 	t.Parallel()
 	e, err := newCatalog(t).Resolve(subs(newSub("1", "pro", active, 0, 30)), nil, entitlement.Override{MaxKeys: 20}, begin)
-	want := entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 20, Grace: 2 * day, ValidUntil: begin.Add(30 * day)}
+	want := entitlement.Entitlement{Plan: "pro", APIAccess: true, Rank: 1, MaxKeys: 20, Grace: 2 * day, ValidUntil: begin.Add(30 * day)}
 	if err != nil || !reflect.DeepEqual(e, want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
 	}
@@ -272,6 +289,7 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 			if !slices.ContainsFunc(all, func(s entitlement.Subscription) bool { return grants(s, all, holds, e, at) }) {
 				t.Fatalf("case %d: got %+v at %v for %+v and the holds %+v", n, e, at, all, holds)
 			}
+			checkNoneCountsBefore(t, c, e, o, all, holds, at)
 		}
 	}
 	if granted < 200 {
@@ -279,10 +297,28 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 	}
 }
 
+// checkNoneCountsBefore fails if a subscription that was paid for gives access and e is a
+// trial, or if one of the same kind has a plan of a higher rank.
+func checkNoneCountsBefore(t *testing.T, c *entitlement.Catalog, e entitlement.Entitlement, o entitlement.Override, all []entitlement.Subscription, holds []entitlement.Hold, at time.Time) {
+	t.Helper()
+	paid := slices.ContainsFunc(all, func(s entitlement.Subscription) bool {
+		return s.Status != trialing && s.PeriodEnd.Equal(e.ValidUntil) && grants(s, all, holds, e, at)
+	})
+	for _, s := range all {
+		plan, err := c.Plan(s.Plan)
+		if plan = o.Apply(plan); err != nil || !plan.APIAccess || s.Status == pastDue && s.PeriodEnd.IsZero() || !grants(s, all, holds, plan, at) {
+			continue
+		}
+		if s.Status != trialing && !paid || (s.Status != trialing) == paid && plan.Rank > e.Rank {
+			t.Fatalf("got %+v, want %+v, for %+v and the holds %+v", e, s, all, holds)
+		}
+	}
+}
+
 func randomSubscription(rng *rand.Rand) entitlement.Subscription {
 	return entitlement.Subscription{
 		Owner: "ann", ID: pick(rng, "", "a", "b", "c", "d", "e"), Plan: pick(rng, "free", "pro", "team", "team", "premium", ""),
-		Status:    pick(rng, active, active, active, pastDue, ended, "trialing"),
+		Status:    pick(rng, active, active, trialing, pastDue, ended, "paused"),
 		StartedAt: moment(rng), PeriodStart: pick(rng, time.Time{}, moment(rng)), PeriodEnd: moment(rng), UpdatedAt: moment(rng), Version: int64(rng.IntN(3)),
 	}
 }
@@ -303,7 +339,7 @@ func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 // grants states the rule in another way: s is the newest state of a subscription
 // that is paid for and has the plan of e, and no hold's newest state ends it.
 func grants(s entitlement.Subscription, all []entitlement.Subscription, holds []entitlement.Hold, e entitlement.Entitlement, at time.Time) bool {
-	if s.Plan != e.Plan || s.Status != active && s.Status != pastDue || !isNewest(s, all) {
+	if s.Plan != e.Plan || s.Status != active && s.Status != trialing && s.Status != pastDue || !isNewest(s, all) {
 		return false
 	}
 	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd.Add(max(e.Grace, 0))) {

@@ -10,9 +10,13 @@ import (
 type Status string
 
 const (
-	// Active means paid for, or on trial, until PeriodEnd. A cancelled
-	// subscription stays Active until its period ends.
+	// Active means paid for until PeriodEnd. A cancelled subscription stays
+	// Active until its period ends.
 	Active Status = "active"
+
+	// Trialing means on trial until PeriodEnd. It grants what Active grants, but
+	// a subscription that was paid for counts before it; see [Catalog.Resolve].
+	Trialing Status = "trialing"
 
 	// PastDue means that the last payment failed. PeriodEnd is the end of the
 	// last paid period, so the owner keeps access for the plan's Grace after
@@ -25,7 +29,7 @@ const (
 
 // Valid reports whether s is one of the constants.
 func (s Status) Valid() bool {
-	return s == Active || s == PastDue || s == Ended
+	return s == Active || s == Trialing || s == PastDue || s == Ended
 }
 
 // A Subscription is the state of something that an owner has bought, as the
@@ -67,6 +71,6 @@ func (s Subscription) id() string { return s.ID }
 // hasEnded reports whether s grants nothing at any time. A PastDue subscription
 // without a PeriodEnd would otherwise grant access for ever.
 func (s Subscription) hasEnded(holds []Hold) bool {
-	granted := s.Status == Active || s.Status == PastDue && !s.PeriodEnd.IsZero()
+	granted := s.Status == Active || s.Status == Trialing || s.Status == PastDue && !s.PeriodEnd.IsZero()
 	return !granted || slices.ContainsFunc(holds, func(h Hold) bool { return h.ends(s) })
 }

@@ -44,8 +44,8 @@ func holdOf(s entitlement.Subscription) entitlement.Hold {
 func TestStatusValid(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[entitlement.Status]bool{
-		entitlement.Active: true, entitlement.PastDue: true, entitlement.Ended: true,
-		"": false, "held": false, "Active": false, "trialing": false, "active ": false,
+		entitlement.Active: true, entitlement.Trialing: true, entitlement.PastDue: true, entitlement.Ended: true,
+		"": false, "held": false, "Active": false, "paused": false, "active ": false,
 	} {
 		if s.Valid() != want {
 			t.Errorf("%q: got %v, want %v", s, !want, want)

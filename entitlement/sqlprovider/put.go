@@ -119,7 +119,7 @@ func (p *Provider) checkPlan(s entitlement.Subscription) error {
 	switch s.Status {
 	case entitlement.Ended:
 		return nil
-	case entitlement.Active, entitlement.PastDue:
+	case entitlement.Active, entitlement.Trialing, entitlement.PastDue:
 		_, err := p.catalog.Plan(s.Plan)
 		return invalid("Plan", err)
 	}

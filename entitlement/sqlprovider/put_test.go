@@ -35,7 +35,7 @@ func TestPutRefuses(t *testing.T) {
 		`unknown plan: ""`:             func(s *entitlement.Subscription) { s.Plan = "" },
 		`unknown plan: "Pro"`:          func(s *entitlement.Subscription) { s.Plan, s.Status = "Pro", entitlement.PastDue },
 		"Plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
-		`unknown status "trialing"`:    func(s *entitlement.Subscription) { s.Status = "trialing" },
+		`unknown status "paused"`:      func(s *entitlement.Subscription) { s.Status = "paused" },
 		`unknown status "held"`:        func(s *entitlement.Subscription) { s.Status = "held" },
 		`unknown status ""`:            func(s *entitlement.Subscription) { s.Status = "" },
 		"Version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },

@@ -37,7 +37,7 @@ func TestHostileRows(t *testing.T) {
 		"trailing blank":     func(r []driver.Value) { r[0] = "ann " },
 		"no owner":           func(r []driver.Value) { r[0] = nil },
 		"unknown plan":       func(r []driver.Value) { r[3] = "premium" },
-		"unknown status":     func(r []driver.Value) { r[4] = "trialing" },
+		"unknown status":     func(r []driver.Value) { r[4] = "paused" },
 		"status in capitals": func(r []driver.Value) { r[4] = "ACTIVE" },
 		"empty status":       func(r []driver.Value) { r[4] = "" },
 		"unknown kind":       func(r []driver.Value) { r[2] = "Hold" },
@@ -135,7 +135,7 @@ func TestCheckNamesUnknownPlans(t *testing.T) {
 		"unknown":        {[][]driver.Value{{"pro", "active"}, {"Pro", "active"}}, true, []string{`unknown plan: "Pro"`}},
 		"no plan":        {[][]driver.Value{{"", "active"}}, true, []string{`""`}},
 		"many":           {many, true, []string{`"plan a"`, `"plan j" and 2 more`}},
-		"unknown status": {[][]driver.Value{{"pro", "trialing"}}, false, []string{`status "trialing"`}},
+		"unknown status": {[][]driver.Value{{"pro", "paused"}}, false, []string{`status "paused"`}},
 	} {
 		f.setResult(c.rows, nil)
 		err := p.Check(t.Context())

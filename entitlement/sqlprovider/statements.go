@@ -20,7 +20,7 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 			FROM keyhatch_plans s `+d.byKey+` LEFT JOIN keyhatch_plans_overrides o `+d.byKey+`
 			ON o.owner = s.owner WHERE s.owner = ?`, "", "_overrides"),
 		plans: t.Read(`SELECT DISTINCT plan, status FROM keyhatch_plans WHERE status NOT IN ('ended', 'held')
-			AND (status NOT IN ('active', 'past_due') OR valid_until IS NULL OR valid_until > ?)`, ""),
+			AND (status NOT IN ('active', 'trialing', 'past_due') OR valid_until IS NULL OR valid_until > ?)`, ""),
 		override: t.Read(`SELECT owner, overrides FROM keyhatch_plans_overrides `+d.byKey+` WHERE owner = ?`, "_overrides"),
 
 		put:         t.Text(d.put),

@@ -27,8 +27,9 @@
 //
 // # What each state grants
 //
-// A subscription that is paid for, or on trial, is [entitlement.Active] until
-// the end of the period, even if it will be cancelled then. If a payment
+// A subscription that is paid for is [entitlement.Active] until the end of the
+// period, even if it will be cancelled then. One on trial is
+// [entitlement.Trialing], which never replaces one that was paid for. If a payment
 // failed, it is [entitlement.PastDue] from the end of the last paid period, so
 // the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected

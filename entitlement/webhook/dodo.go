@@ -10,6 +10,10 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // of the customer. A dispute has no metadata and no customer: [Options.Owner]
 // must find the owner by Event.Payment.
 //
+// Dodo does not report whether a subscription is on trial. It is on trial if its next
+// billing date is within the trial period, even if the trial costs something. If you
+// extend a trial, it counts as paid.
+//
 // Dodo does not report the last paid period of a subscription that is on hold.
 // Its paid period ends at the event, if not before. A refund does not contain
 // the time of the payment, so it ends the period in which the refund happens.
@@ -54,7 +58,7 @@ func readDodo(d fields, e Event) state {
 func dodoState(d fields, e Event) state {
 	switch d.text("status") {
 	case "active":
-		return dodoPaid(d)
+		return dodoActive(d)
 	case "on_hold":
 		until := earliest(d.date("next_billing_date"), e.At)
 		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: until}
@@ -70,11 +74,14 @@ func dodoState(d fields, e Event) state {
 	return failUnknown(d, "status")
 }
 
-// dodoPaid ends when the next period begins, or when the subscription ends,
+// dodoActive ends when the next period begins, or when the subscription ends,
 // whichever is earlier.
-func dodoPaid(d fields) state {
-	from, to := d.date("previous_billing_date"), d.date("next_billing_date")
-	return activeState(active, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
+func dodoActive(d fields) state {
+	from, to, at := d.date("previous_billing_date"), d.date("next_billing_date"), active
+	if days := d.days("trial_period_days"); days > 0 && !to.After(d.date("created_at").Add(days+leeway)) {
+		at = trialing
+	}
+	return activeState(at, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
 }
 
 func identifyDodoRefund(d fields, e *Event) {

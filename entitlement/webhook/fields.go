@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/keyhatch/keyhatch/internal/text"
@@ -66,6 +67,17 @@ func (f fields) flag(name string) bool {
 		f.fail(name, "true or false")
 	}
 	return b
+}
+
+// days reads a number of days that may be missing.
+func (f fields) days(name string) time.Duration {
+	n, _ := f.values[name].(json.Number)
+	days, err := strconv.ParseInt(string(n), 10, 32)
+	if f.has(name) && (err != nil || days < 0 || days > 36500) {
+		f.fail(name, "a number of days")
+		return 0
+	}
+	return time.Duration(days) * 24 * time.Hour
 }
 
 // unix reads a time in whole seconds since 1970.

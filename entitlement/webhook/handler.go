@@ -258,7 +258,7 @@ func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscriptio
 	if !s.Status.Valid() {
 		return s, reject(fmt.Errorf("unknown status %q from Options.Refetch", s.Status))
 	}
-	if s.Status == entitlement.Active || s.Status == entitlement.PastDue {
+	if s.Status != entitlement.Ended {
 		if _, err := h.catalog.Plan(s.Plan); err != nil {
 			return s, &rejection{err}
 		}

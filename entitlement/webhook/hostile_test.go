@@ -62,6 +62,7 @@ func TestWrongShapes(t *testing.T) {
 		{polar, "refund", []string{`"status": "refunded"`}},
 		{dodo, "purchase", []string{`"timestamp": "2026-03-01T10:00:09.854000Z"`, `"status": "active"`, `"next_billing_date": "2026-04-01T10:00:00.120034Z"`,
 			`"subscription_id": "sub_KhExample0001"`, `"customer_id": "cus_KhExample0001"`}},
+		{dodo, "trial", []string{`"trial_period_days": 14`}},
 		{dodo, "refund", []string{`"is_partial": false`, `"payment_id": "pay_KhExample0001"`}},
 		{dodo, "dispute", []string{`"dispute_status": "dispute_opened"`, `"dispute_id": "dp_KhExample0001"`}},
 	} {
@@ -69,7 +70,7 @@ func TestWrongShapes(t *testing.T) {
 			name, value, _ := strings.Cut(field, ": ")
 			for _, bad := range wrong {
 				// These have the right shape, though not the right value.
-				if bad == `"x"` && strings.HasSuffix(name, `id"`) || bad == `true` && name == `"is_partial"` || bad == `null` && name == `"has_more"` || bad == "true" && value == "true" ||
+				if bad == `"x"` && strings.HasSuffix(name, `id"`) || bad == `true` && name == `"is_partial"` || bad == `null` && (name == `"has_more"` || name == `"trial_period_days"`) || bad == "true" && value == "true" ||
 					name == `"product"` || bad == `"x"` && name == `"charge"` {
 					continue
 				}

@@ -22,7 +22,7 @@ import (
 
 var catalog = func() *entitlement.Catalog {
 	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
-		"pro": {APIAccess: true, Grace: 72 * time.Hour}, "team": {APIAccess: true},
+		"pro": {APIAccess: true, Rank: 1, Grace: 72 * time.Hour}, "team": {APIAccess: true, Rank: 2},
 	})
 	if err != nil {
 		panic(err)

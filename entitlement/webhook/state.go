@@ -38,7 +38,7 @@ const (
 
 // stages maps a status to its stage, if only the status is known.
 var stages = map[entitlement.Status]stage{
-	entitlement.Active: active, entitlement.PastDue: pastDue, entitlement.Ended: ended,
+	entitlement.Trialing: trialing, entitlement.Active: active, entitlement.PastDue: pastDue, entitlement.Ended: ended,
 }
 
 // version orders events of the same instant: by the stage, and then by a hash
@@ -58,17 +58,18 @@ func endedState(s stage, at time.Time) state {
 // sent again.
 const leeway = time.Hour
 
-// activeState returns a paid period. If stops is true, or at the instant stop if
-// that is set, the subscription is not renewed. A period that is not renewed
-// needs no leeway.
+// activeState returns a paid period or, at the stage trialing, a trial. If stops is
+// true, or at the instant stop if that is set, the subscription is not renewed. A
+// period that is not renewed needs no leeway.
 func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state {
 	if !stops {
 		to = to.Add(leeway)
 	}
+	status := entitlement.Active
 	if at == trialing {
-		from = time.Time{} // nothing was paid
+		status, from = entitlement.Trialing, time.Time{} // nothing was paid
 	}
-	return state{status: entitlement.Active, stage: at, periodStart: from, periodEnd: earliest(to, stop)}
+	return state{status: status, stage: at, periodStart: from, periodEnd: earliest(to, stop)}
 }
 
 // paymentLead is how long before the paid period a payment may be made, by the
@@ -115,7 +116,7 @@ func (p products) subscription(e Event, s state) (entitlement.Subscription, erro
 		UpdatedAt: e.At, Version: version(s.stage, e.ID),
 	}
 	plan, err := p.planOf(s.items)
-	granted := s.status == entitlement.Active || s.status == entitlement.PastDue
+	granted := s.status != entitlement.Ended
 	switch {
 	case err != nil && granted:
 		return sub, &rejection{err}

@@ -21,9 +21,10 @@ const (
 	stripeBegan = "2026-03-01T10:00:00Z"
 	otherBegan  = "2026-03-01T10:00:00.120034Z" // of Polar and Dodo
 
-	active  = entitlement.Active
-	pastDue = entitlement.PastDue
-	ended   = entitlement.Ended
+	active   = entitlement.Active
+	trialing = entitlement.Trialing
+	pastDue  = entitlement.PastDue
+	ended    = entitlement.Ended
 )
 
 // Each event about a subscription is stored with these values.
@@ -37,7 +38,7 @@ var storedStates = []struct {
 	stage          int64
 }{
 	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", stripeBegan, stripeBegan, 1},
-	{stripe, "trial", "sub_1QkhExample0001", "pro", active, stripeBegan, "", "2026-03-15T11:00:00Z", stripeBegan, 2},
+	{stripe, "trial", "sub_1QkhExample0001", "pro", trialing, stripeBegan, "", "2026-03-15T11:00:00Z", stripeBegan, 2},
 	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3},
 	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3},
 	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-04-01T10:00:02Z", 3},
@@ -48,7 +49,7 @@ var storedStates = []struct {
 	{stripe, "unpaid", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5},
 
 	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1},
-	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2},
+	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", trialing, otherBegan, "", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2},
 	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-03-01T10:00:00.5Z", "2026-04-01T11:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3},
 	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3},
 	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3},
@@ -58,6 +59,7 @@ var storedStates = []struct {
 	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5},
 
 	{dodo, "pending", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1},
+	{dodo, "trial", "sub_KhExample0001", "pro", trialing, otherBegan, "", "2026-03-15T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 2},
 	{dodo, "purchase", "sub_KhExample0001", "pro", active, otherBegan, otherBegan, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3},
 	{dodo, "renewal", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3},
 	{dodo, "plan_change", "sub_KhExample0001", "team", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3},
@@ -149,7 +151,7 @@ func TestStatuses(t *testing.T) {
 	t.Parallel()
 	const held, released = "held", "released"
 	shared := map[string]entitlement.Status{
-		"incomplete": ended, "incomplete_expired": ended, "trialing": active, "active": active,
+		"incomplete": ended, "incomplete_expired": ended, "trialing": trialing, "active": active,
 		"past_due": pastDue, "canceled": ended, "unpaid": ended, "paused": ended, "Active": "", "pending": "",
 	}
 	for _, c := range []struct {

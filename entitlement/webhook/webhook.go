@@ -15,9 +15,12 @@ import (
 // a product or a price. The price has precedence. Map something that is sold and has
 // no plan to "". The Options may be nil.
 //
-// New returns an [*entitlement.InvalidError] if store or catalog is nil, products is
-// empty or names a plan that is not in the catalog, or a secret is missing or invalid
-// (see [Source]).
+// New returns an [*entitlement.InvalidError] if
+//   - store or catalog is nil,
+//   - products is empty or names a plan that is not in the catalog,
+//   - products names several plans with API access and they have no Rank: then
+//     anyone who can buy for another owner could replace a better plan, or
+//   - a secret is missing or invalid (see [Source]).
 func New(store Store, source Source, catalog *entitlement.Catalog, products map[string]string, opts *Options) (*Handler, error) {
 	switch {
 	case store == nil:
@@ -43,6 +46,7 @@ func checkProducts(catalog *entitlement.Catalog, products map[string]string) err
 	if len(products) == 0 {
 		return invalid("products", errors.New("must not be empty"))
 	}
+	unranked := map[string]bool{}
 	for _, product := range slices.Sorted(maps.Keys(products)) {
 		if err := text.CheckID(product); err != nil {
 			return invalid(fmt.Sprintf("product %q", product), err)
@@ -50,9 +54,16 @@ func checkProducts(catalog *entitlement.Catalog, products map[string]string) err
 		if products[product] == "" {
 			continue
 		}
-		if _, err := catalog.Plan(products[product]); err != nil {
+		plan, err := catalog.Plan(products[product])
+		if err != nil {
 			return invalid(fmt.Sprintf("product %q", product), err)
 		}
+		if plan.APIAccess && plan.Rank == 0 {
+			unranked[plan.Plan] = true
+		}
+	}
+	if len(unranked) > 1 {
+		return invalid("products", fmt.Errorf("the plans %q have no rank: set Rank in the catalog, since the better plan counts if an owner has two", slices.Sorted(maps.Keys(unranked))))
 	}
 	return nil
 }

@@ -55,6 +55,13 @@ func TestInvalidSecrets(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	good := webhook.Stripe(secret)
+	unranked, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}, "team": {APIAccess: true}, "free": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := webhook.New(newStore(), good, unranked, map[string]string{"price_1": "pro", "price_2": "free", "price_3": "pro"}, nil); err != nil {
+		t.Errorf("only one plan with API access: %v", err)
+	}
 	for name, c := range map[string]struct {
 		st      webhook.Store
 		source  webhook.Source
@@ -67,6 +74,7 @@ func TestNewRefuses(t *testing.T) {
 		"no catalog":          {newStore(), good, nil, products, "catalog"},
 		"no plans":            {newStore(), good, catalog, nil, "invalid products"},
 		"unknown plan":        {newStore(), good, catalog, map[string]string{"price_1": "pro", "price_2": "enterprise"}, `product "price_2": entitlement: unknown plan: "enterprise"`},
+		"plans without rank":  {newStore(), good, unranked, map[string]string{"price_1": "pro", "price_2": "team"}, `the plans ["pro" "team"] have no rank`},
 		"another case":        {newStore(), good, catalog, map[string]string{"price_1": "Pro"}, `"Pro"`},
 		"empty name":          {newStore(), good, catalog, map[string]string{"": "pro"}, `product ""`},
 		"a control character": {newStore(), good, catalog, map[string]string{"a\x00": "pro"}, `product "a\x00"`},

@@ -79,7 +79,7 @@ func newProvider(t testing.TB, d database, db *sql.DB, o *sqlprovider.Options) *
 func catalog(t testing.TB) *entitlement.Catalog {
 	t.Helper()
 	c, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
-		"free": {}, "pro": {APIAccess: true, MaxKeys: 5}, "max": {APIAccess: true, MaxKeys: 50},
+		"free": {}, "pro": {APIAccess: true, Rank: 1, MaxKeys: 5}, "max": {APIAccess: true, Rank: 2, MaxKeys: 50},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ func TestHostileRowsAreAnOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
 		for _, change := range []string{
-			"status = 'trialing'", "status = 'ACTIVE'", "kind = 'hold'", "kind = 'HOLD'", "status = ''", "version = -1", "valid_until = 9000000000000000000",
+			"status = 'paused'", "status = 'ACTIVE'", "kind = 'hold'", "kind = 'HOLD'", "status = ''", "version = -1", "valid_until = 9000000000000000000",
 			"plan = 'premium'", "plan = ''",
 		} {
 			execute(t, db, "DELETE FROM keyhatch_plans")

@@ -94,11 +94,13 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 		}{
 			{"lapsed", "legacy", "active", before, true, false},
 			{"lapsed, past due", "legacy", "past_due", before, true, false},
+			{"lapsed, trialing", "legacy", "trialing", before, true, false},
 			{"lapsed long ago", "legacy", "active", "0", true, false},
 			{"in the longest grace", "legacy", "active", within, false, true},
 			{"in the longest grace, past due", "legacy", "past_due", within, false, true},
+			{"in the longest grace, trialing", "legacy", "trialing", within, false, true},
 			{"for ever", "legacy", "active", "NULL", false, true},
-			{"lapsed, unknown status", "pro", "trialing", before, false, false},
+			{"lapsed, unknown status", "pro", "paused", before, false, false},
 			{"lapsed, unknown status in capitals", "pro", "ACTIVE", before, false, false},
 		} {
 			execute(t, db, fmt.Sprintf("UPDATE keyhatch_plans SET plan = '%s', status = '%s', valid_until = %s", c.plan, c.status, c.until))

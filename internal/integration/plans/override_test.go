@@ -56,11 +56,11 @@ func TestOverrideOutlivesPut(t *testing.T) {
 		s.Plan, s.Version = "max", 1
 		put(t, p, s, true)
 		keys(77, "after another Put")
-		put(t, p, bought("ann", "sub_2", "pro"), true)
+		put(t, p, bought("ann", "sub_2", "max"), true)
 		keys(77, "after the Put of another subscription")
 		if err := p.SetOverride(t.Context(), "ann", entitlement.Override{}); err != nil {
 			t.Fatal(err)
 		}
-		keys(5, "after it was taken back")
+		keys(50, "after it was taken back")
 	})
 }

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS keyhatch_plans (
 	owner        VARBINARY(255) NOT NULL CHECK (OCTET_LENGTH(owner) > 0),
 	subscription VARBINARY(255) NOT NULL, -- the billing system's ID; empty if the host grants it itself
 	plan         VARBINARY(255) NOT NULL,
-	status       VARBINARY(16)  NOT NULL, -- active, past_due, ended or held
+	status       VARBINARY(16)  NOT NULL, -- active, trialing, past_due, ended or held
 	since        BIGINT, -- when it began
 	paid_from    BIGINT, -- when the last paid period began, if known; a hold with it ends only periods that began by then
 	valid_until  BIGINT,

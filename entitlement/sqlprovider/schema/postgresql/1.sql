@@ -10,7 +10,7 @@ CREATE TABLE keyhatch_plans (
 	owner        text   NOT NULL COLLATE "C" CHECK (owner <> ''),
 	subscription text   NOT NULL COLLATE "C", -- the billing system's ID; empty if the host grants it itself
 	plan         text   NOT NULL COLLATE "C",
-	status       text   NOT NULL COLLATE "C", -- active, past_due, ended or held
+	status       text   NOT NULL COLLATE "C", -- active, trialing, past_due, ended or held
 	since        bigint, -- when it began
 	paid_from    bigint, -- when the last paid period began, if known; a hold with it ends only periods that began by then
 	valid_until  bigint,

@@ -9,7 +9,7 @@ CREATE TABLE keyhatch_plans (
 	owner        TEXT    NOT NULL CHECK (owner <> ''),
 	subscription TEXT    NOT NULL, -- the billing system's ID; empty if the host grants it itself
 	plan         TEXT    NOT NULL,
-	status       TEXT    NOT NULL, -- active, past_due, ended or held
+	status       TEXT    NOT NULL, -- active, trialing, past_due, ended or held
 	since        INTEGER, -- when it began
 	paid_from    INTEGER, -- when the last paid period began, if known; a hold with it ends only periods that began by then
 	valid_until  INTEGER,

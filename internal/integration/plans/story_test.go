@@ -1,0 +1,250 @@
+package plans_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+	"github.com/keyhatch/keyhatch/store/memstore"
+)
+
+// A story is a service with a Manager, whose plans are in a database and come from the
+// events of a billing system.
+type story struct {
+	t      *testing.T
+	sender sender
+	plans  *sqlprovider.Provider
+	keys   *apikey.Manager
+	hooks  http.Handler
+	tokens map[string]string // by owner
+}
+
+// A sender is a billing system.
+type sender struct {
+	name   string
+	source func(secrets ...string) webhook.Source
+	event  func(sale) object
+	sign   func(h http.Header, secret string, body []byte)
+}
+
+type object = map[string]any
+
+var senders = []sender{
+	{"Stripe", webhook.Stripe, stripeEvent, signStripe},
+	{"Polar", webhook.Polar, polarEvent, signStandard},
+	{"Dodo", webhook.Dodo, dodoEvent, signStandard},
+}
+
+// A sale is the state of a subscription for a month, or for a trial of two weeks.
+type sale struct {
+	id, owner, product string
+	trial, ended       bool
+}
+
+// days returns the length of the period and of the trial.
+func (s sale) days() (period, trial int) {
+	if s.trial {
+		return 14, 14
+	}
+	return 30, 0
+}
+
+func (s sale) end() time.Time {
+	days, _ := s.days()
+	return time.Now().UTC().AddDate(0, 0, days)
+}
+
+func (s sale) status(ended string) string {
+	switch {
+	case s.ended:
+		return ended
+	case s.trial:
+		return "trialing"
+	}
+	return "active"
+}
+
+func stripeEvent(s sale) object {
+	now := time.Now().Unix()
+	return object{"id": "evt_" + rand.Text(), "type": "customer.subscription.updated", "created": now, "livemode": true, "data": object{"object": object{
+		"id": s.id, "created": now, "status": s.status("canceled"), "customer": "cus_1", "metadata": object{"owner": s.owner},
+		"items": object{"data": []any{object{"price": object{"id": s.product}, "current_period_start": now, "current_period_end": s.end().Unix()}}},
+	}}}
+}
+
+func polarEvent(s sale) object {
+	now := time.Now().UTC()
+	return object{"type": "subscription.updated", "timestamp": now, "data": object{
+		"id": s.id, "created_at": now, "status": s.status("canceled"), "product_id": s.product, "metadata": object{"owner": s.owner},
+		"customer_id": "cus_1", "current_period_start": now, "current_period_end": s.end(),
+	}}
+}
+
+func dodoEvent(s sale) object {
+	now, status := time.Now().UTC(), s.status("cancelled")
+	if status == "trialing" {
+		status = "active" // Dodo has no status for it
+	}
+	_, trial := s.days()
+	return object{"type": "subscription.updated", "timestamp": now, "business_id": "bus_1", "data": object{
+		"subscription_id": s.id, "created_at": now, "status": status, "product_id": s.product, "metadata": object{"owner": s.owner},
+		"customer": object{"customer_id": "cus_1"}, "previous_billing_date": now, "next_billing_date": s.end(), "trial_period_days": trial,
+	}}
+}
+
+const secretText = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+func computeMAC(key, text string, body []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(key))
+	fmt.Fprintf(mac, "%s%s", text, body)
+	return mac.Sum(nil)
+}
+
+func signStripe(h http.Header, secret string, body []byte) {
+	at := fmt.Sprint(time.Now().Unix())
+	h.Set("Stripe-Signature", "t="+at+",v1="+hex.EncodeToString(computeMAC(secret, at+".", body)))
+}
+
+func signStandard(h http.Header, _ string, body []byte) {
+	key, err := base64.StdEncoding.DecodeString(secretText)
+	if err != nil {
+		panic(err)
+	}
+	id, at := "evt_"+rand.Text(), fmt.Sprint(time.Now().Unix())
+	h["Webhook-Id"], h["Webhook-Timestamp"] = []string{id}, []string{at}
+	h["Webhook-Signature"] = []string{"v1," + base64.StdEncoding.EncodeToString(computeMAC(string(key), id+"."+at+".", body))}
+}
+
+// forEachStory runs a test on all databases with all senders.
+func forEachStory(t *testing.T, check func(*story)) {
+	forEach(t, func(t *testing.T, d database) {
+		for _, sender := range senders {
+			t.Run(sender.name, func(t *testing.T) {
+				p, _ := d.start(t)
+				s := &story{t: t, sender: sender, plans: p, tokens: map[string]string{}}
+				s.begin(nil)
+				check(s)
+			})
+		}
+	})
+}
+
+// begin creates the Manager, and a handler with the options.
+func (s *story) begin(opts *webhook.Options) {
+	s.t.Helper()
+	keys, err := apikey.New(memstore.New(), &apikey.Options{Entitlements: s.plans})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { keys.Close(s.t.Context()) })
+	s.keys = keys
+	o := webhook.Options{Changed: keys.InvalidateOwner}
+	if opts != nil {
+		o = *opts
+	}
+	s.hooks, err = webhook.New(s.plans, s.sender.source("whsec_"+secretText), catalog(s.t), map[string]string{"product_pro": "pro", "product_max": "max"}, &o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// send sends an event and checks the status of the response.
+func (s *story) send(event object, want int) {
+	s.t.Helper()
+	body, err := json.Marshal(event)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	s.sender.sign(r.Header, "whsec_"+secretText, body)
+	w := httptest.NewRecorder()
+	s.hooks.ServeHTTP(w, r)
+	if w.Code != want {
+		s.t.Errorf("%s: got %d, want %d", body, w.Code, want)
+	}
+}
+
+// sell sends the event of a sale.
+func (s *story) sell(one sale) {
+	s.t.Helper()
+	s.send(s.sender.event(one), http.StatusOK)
+}
+
+// checkPlan checks which plan the owner's key has. The owner's first key is created at
+// the first call with a plan.
+func (s *story) checkPlan(owner, want string) {
+	s.t.Helper()
+	if s.tokens[owner] == "" && want != "" {
+		issued, err := s.keys.Create(s.t.Context(), apikey.CreateParams{Owner: owner, Name: "a key"})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.tokens[owner] = issued.Secret.Reveal()
+	}
+	if s.tokens[owner] == "" {
+		if _, err := s.keys.Create(s.t.Context(), apikey.CreateParams{Owner: owner, Name: "a key"}); !errors.Is(err, apikey.ErrNotEntitled) {
+			s.t.Errorf("owner %s: got %v, want ErrNotEntitled", owner, err)
+		}
+		return
+	}
+	p, err := s.keys.Validate(s.t.Context(), s.tokens[owner])
+	switch {
+	case want == "" && !errors.Is(err, apikey.ErrNotEntitled):
+		s.t.Errorf("owner %s: got %v, want ErrNotEntitled", owner, err)
+	case want != "" && (err != nil || p.Entitlement().Plan != want):
+		s.t.Errorf("owner %s: got %+v, %v, want plan %s", owner, p, err, want)
+	}
+}
+
+// E-03: a better plan is never replaced by a lesser one, nor a paid one by a trial. Anyone
+// can buy for another owner.
+func TestBetterPlanCounts(t *testing.T) {
+	forEachStory(t, func(s *story) {
+		paid := sale{id: "sub_1", owner: "ann", product: "product_max"}
+		s.sell(paid)
+		s.checkPlan("ann", "max")
+		trial := sale{id: "sub_2", owner: "ann", product: "product_pro", trial: true}
+		s.sell(trial)
+		s.checkPlan("ann", "max")
+		s.sell(sale{id: "sub_3", owner: "ann", product: "product_max", trial: true})
+		lesser := sale{id: "sub_4", owner: "ann", product: "product_pro"}
+		s.sell(lesser)
+		s.checkPlan("ann", "max")
+		paid.ended = true
+		s.sell(paid) // a downgrade takes effect when the better plan ends
+		s.checkPlan("ann", "pro")
+		lesser.ended = true
+		s.sell(lesser)
+		s.checkPlan("ann", "max") // the trial
+
+		s.sell(sale{id: "sub_5", owner: "bob", product: "product_pro"})
+		s.checkPlan("bob", "pro")
+		s.sell(sale{id: "sub_6", owner: "bob", product: "product_max"}) // an upgrade by a purchase
+		s.checkPlan("bob", "max")
+
+		s.checkPlan("eve", "")
+		converted := sale{id: "sub_7", owner: "eve", product: "product_max", trial: true}
+		s.sell(converted)
+		s.sell(sale{id: "sub_8", owner: "eve", product: "product_pro"})
+		s.checkPlan("eve", "pro")
+		if stored, err := s.plans.Subscriptions(s.t.Context(), "eve"); err != nil || len(stored) != 2 {
+			s.t.Errorf("got %+v, %v, want two subscriptions", stored, err)
+		}
+		converted.trial = false // the trial is paid for
+		s.sell(converted)
+		s.checkPlan("eve", "max")
+	})
+}
