@@ -57,7 +57,7 @@ func UseRedis(tb testing.TB) string {
 }
 
 // Run runs the tests and then ends the shared servers. It returns the result of m.Run.
-// Tests that use servers mostly wait, so Run lets at least eight of them run at once,
+// Tests that use servers mostly wait, so Run lets at least six of them run at once,
 // unless -parallel is set.
 func Run(m interface{ Run() int }) int {
 	flag.Parse()
@@ -73,7 +73,7 @@ func Run(m interface{ Run() int }) int {
 
 // minParallel is the minimum number of tests that run at once, even on a machine with
 // fewer processors.
-const minParallel = 8
+const minParallel = 6
 
 func allowParallel() {
 	set := false

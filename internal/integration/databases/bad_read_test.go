@@ -12,6 +12,7 @@ import (
 
 // a read whose connection breaks is an outage. It never returns only some of the rows.
 func TestReadThatBreaksOff(t *testing.T) {
+	t.Parallel()
 	for _, server := range proxied {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()

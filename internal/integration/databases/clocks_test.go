@@ -19,6 +19,7 @@ import (
 // keys of one owner at random, while keys expire. After each transaction, at most as many keys
 // as the limit count, and at most twice as many work.
 func TestLimitHoldsWhateverTheClocks(t *testing.T) {
+	t.Parallel()
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()

@@ -139,6 +139,7 @@ func TestStatementWithoutAnAnswer(t *testing.T) {
 }
 
 func forEachWrite(t *testing.T, check func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write)) {
+	t.Parallel()
 	for _, server := range proxied {
 		for _, w := range writes {
 			t.Run(server.name+" "+w.name, func(t *testing.T) {

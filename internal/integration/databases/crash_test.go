@@ -15,6 +15,7 @@ import (
 
 // a program that is killed loses nothing acknowledged.
 func TestKilledProgramLosesNothing(t *testing.T) {
+	t.Parallel()
 	kills := testkit.Scale(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
 		storetest.Crash(t, kills, testkit.UseSchema, opener(servers[0]))
@@ -30,6 +31,7 @@ func TestKilledProgramLosesNothing(t *testing.T) {
 // a server that is killed loses nothing acknowledged, and the program continues when the
 // server is back.
 func TestKilledServerLosesNothing(t *testing.T) {
+	t.Parallel()
 	kills := testkit.Scale(2, 100)
 	t.Run("sqlstore on PostgreSQL", func(t *testing.T) {
 		killServer(t, kills, opener(servers[0]), durablePostgres)
@@ -45,7 +47,7 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	})
 }
 
-// durablePostgres starts a server that waits for the disk.
+// durablePostgres starts a server that syncs what it acknowledges.
 func durablePostgres(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
 	server := testkit.StartPostgreSQL(t)

@@ -67,6 +67,7 @@ func inForce(t *testing.T, want, got string) {
 
 // M-07: a limit holds exactly at every default isolation of the server.
 func TestLimitHoldsAtEveryIsolation(t *testing.T) {
+	t.Parallel()
 	const limit = 5
 	for _, server := range isolatedServers {
 		for _, isolation := range isolations {
@@ -141,6 +142,7 @@ func createRole(ctx context.Context, s *sqlstore.Store, line string) (string, er
 
 // M-07: a limit is exact for several processes, which share only the database.
 func TestLimitHoldsAcrossProcesses(t *testing.T) {
+	t.Parallel()
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()

@@ -112,7 +112,11 @@ func over(inner source) source {
 
 // M-01, P-01: every store behaves the same.
 func TestStore(t *testing.T) {
+	t.Parallel()
 	for _, s := range stores[:testkit.Scale(3, len(stores))] {
-		t.Run(s.name, func(t *testing.T) { storetest.Run(t, s.open(t)) })
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, s.open(t))
+		})
 	}
 }
