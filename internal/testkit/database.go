@@ -59,6 +59,41 @@ func Execute(tb testing.TB, dsn, statements string) {
 	}
 }
 
+// PoolSize is the maximum number of connections of [OpenDB]'s pool, so that many tests can
+// run in parallel.
+const PoolSize = 10
+
+// OpenDB opens a pool of connections, and closes it after the test. The caller imports the
+// driver.
+func OpenDB(tb testing.TB, driver, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db.SetMaxOpenConns(PoolSize)
+	db.SetMaxIdleConns(PoolSize)
+	tb.Cleanup(func() { db.Close() })
+	return db
+}
+
+// ExecuteOn runs a statement on a pool, also after the test has ended.
+func ExecuteOn(tb testing.TB, db *sql.DB, statement string, args ...any) {
+	tb.Helper()
+	if _, err := db.ExecContext(context.WithoutCancel(tb.Context()), statement, args...); err != nil {
+		tb.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// QueryValue returns the single value of a query.
+func QueryValue[T any](tb testing.TB, db *sql.DB, query string, args ...any) (v T) {
+	tb.Helper()
+	if err := db.QueryRowContext(tb.Context(), query, args...).Scan(&v); err != nil {
+		tb.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
 // SetParam returns a data source name in which a parameter has the value.
 func SetParam(dsn, name, value string) string {
 	server, params, _ := strings.Cut(dsn, "?")

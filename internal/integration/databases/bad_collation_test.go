@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -31,12 +32,12 @@ func looseStore(t *testing.T, d database) store.Store {
 			t.Fatal(err)
 		}
 		loose := strings.NewReplacer("owner         TEXT ", "owner TEXT COLLATE NOCASE ", "id            TEXT ", "id TEXT COLLATE NOCASE ").Replace(string(file))
-		execute(t, db, loose)
+		testkit.ExecuteOn(t, db, loose)
 		return sqlStore(t, d.dialect, db)
 	}
 	s := sqlStore(t, d.dialect, db)
 	for statement := range strings.SplitSeq(loosely[d.dialect], ";") {
-		execute(t, db, statement)
+		testkit.ExecuteOn(t, db, statement)
 	}
 	return s
 }

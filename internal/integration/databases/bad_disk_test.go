@@ -131,8 +131,8 @@ func TestSQLiteDiskFull(t *testing.T) {
 		db := databases[0].open(t)
 		s := sqlStore(t, sqlstore.SQLite, db)
 		had := someKeys(t, s)
-		execute(t, db, "PRAGMA max_page_count = 500")
-		fillUp(t, s, had, "disk is full", func() { execute(t, db, "PRAGMA max_page_count = 100000") })
+		testkit.ExecuteOn(t, db, "PRAGMA max_page_count = 500")
+		fillUp(t, s, had, "disk is full", func() { testkit.ExecuteOn(t, db, "PRAGMA max_page_count = 100000") })
 	})
 }
 
@@ -140,19 +140,19 @@ func TestSQLiteDiskFull(t *testing.T) {
 // another disk: without room for it the server stops, which another test covers.
 func diskFullPostgres(t *testing.T, p *private) {
 	folder, grow := smallDisk(t)
-	data := ask[string](t, p.admin, "SHOW data_directory")
+	data := testkit.QueryValue[string](t, p.admin, "SHOW data_directory")
 	command(t, "chmod", "755", filepath.Dir(folder), filepath.Dir(filepath.Dir(folder)))
 	command(t, "chown", "--reference="+data, folder)
-	execute(t, p.admin, "CREATE TABLESPACE small LOCATION '"+folder+"'")
-	t.Cleanup(func() { execute(t, p.admin, "DROP TABLESPACE small") })
-	s, had := p.store(t, openDB(t, p.driver, testkit.SetParam(p.name(), "default_tablespace", "small")))
+	testkit.ExecuteOn(t, p.admin, "CREATE TABLESPACE small LOCATION '"+folder+"'")
+	t.Cleanup(func() { testkit.ExecuteOn(t, p.admin, "DROP TABLESPACE small") })
+	s, had := p.store(t, testkit.OpenDB(t, p.driver, testkit.SetParam(p.name(), "default_tablespace", "small")))
 	fillUp(t, s, had, "No space left on device", grow)
 }
 
 func diskFullMySQL(t *testing.T, p *private) {
-	db := openDB(t, p.driver, p.name())
+	db := testkit.OpenDB(t, p.driver, p.name())
 	s, had := p.store(t, db)
-	execute(t, db, "CREATE TABLE ballast (b LONGBLOB) ENGINE = InnoDB")
-	execute(t, db, "INSERT INTO ballast VALUES (REPEAT('b', 4000000))")
-	fillUp(t, s, had, "is full", func() { execute(t, db, "DROP TABLE ballast") })
+	testkit.ExecuteOn(t, db, "CREATE TABLE ballast (b LONGBLOB) ENGINE = InnoDB")
+	testkit.ExecuteOn(t, db, "INSERT INTO ballast VALUES (REPEAT('b', 4000000))")
+	fillUp(t, s, had, "is full", func() { testkit.ExecuteOn(t, db, "DROP TABLE ballast") })
 }

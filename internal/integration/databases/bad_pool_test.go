@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -17,66 +18,48 @@ import (
 // A call that gets no connection ends with its context, and its error names the reason.
 // No other call is served meanwhile, so it may be an outage.
 func TestPoolIsExhausted(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			had := someKeys(t, s)
-			db.SetMaxOpenConns(1)
-			taken := begin(t, db)
-			for name, call := range calls {
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-				err := call(ctx, s)
-				cancel()
-				outage(t, err, name)
-				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "all 1 connections of the pool are in use") {
-					t.Errorf("%s: the error does not name its cause: got %v", name, err)
-				}
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		had := someKeys(t, s)
+		db.SetMaxOpenConns(1)
+		taken := begin(t, db)
+		for name, call := range calls {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			err := call(ctx, s)
+			cancel()
+			outage(t, err, name)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "all 1 connections of the pool are in use") {
+				t.Errorf("%s: the error does not name its cause: got %v", name, err)
 			}
-			taken.Rollback()
-			recovered(t, s, had)
-		})
-	}
+		}
+		taken.Rollback()
+		recovered(t, s, had)
+	})
 }
 
 // Invariant 9: a call that gets no connection while other calls succeed returns ErrBusy.
 func TestBusyPoolIsNoOutage(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			someKeys(t, s)
-			db.SetMaxOpenConns(1)
-			keepBusy(t, db, lookups(s))
-			for name, call := range calls {
-				becomesBusy(t, s, name, call)
-			}
-		})
-	}
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		someKeys(t, s)
+		db.SetMaxOpenConns(1)
+		keepBusy(t, db, lookups(s))
+		for name, call := range calls {
+			becomesBusy(t, s, name, call)
+		}
+	})
 }
 
 // Invariant 9: transactions that end with a rollback show as well that the server replies.
 func TestRollbacksKeepAPoolBusy(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			someKeys(t, s)
-			db.SetMaxOpenConns(1)
-			keepBusy(t, db, func(ctx context.Context) {
-				if err := s.Insert(ctx, record("o", "refused"), 0); err == nil {
-					t.Error("Insert above the limit succeeded")
-				}
-			})
-			becomesBusy(t, s, "Lookup", calls["Lookup"])
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		someKeys(t, s)
+		db.SetMaxOpenConns(1)
+		keepBusy(t, db, func(ctx context.Context) {
+			if err := s.Insert(ctx, record("o", "refused"), 0); err == nil {
+				t.Error("Insert above the limit succeeded")
+			}
 		})
-	}
+		becomesBusy(t, s, "Lookup", calls["Lookup"])
+	})
 }
 
 // becomesBusy repeats a call until it returns ErrBusy.
@@ -122,42 +105,30 @@ func keepBusy(t *testing.T, db *sql.DB, call func(context.Context)) {
 
 // A call that has its connection is never busy.
 func TestSlowStatementIsAnOutage(t *testing.T) {
-	t.Parallel()
-	for _, d := range servers {
-		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			someKeys(t, s)
-			run(t, begin(t, db), "SELECT 1 FROM keyhatch_keys WHERE id = 'k1' FOR UPDATE")
-			db.SetMaxOpenConns(3)
-			keepBusy(t, db, lookups(s))
-			for range 5 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				outage(t, calls["Touch"](ctx, s), "Touch of a locked record beside a busy pool")
-				cancel()
-			}
-		})
-	}
+	forEach(t, servers, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		someKeys(t, s)
+		run(t, begin(t, db), "SELECT 1 FROM keyhatch_keys WHERE id = 'k1' FOR UPDATE")
+		db.SetMaxOpenConns(3)
+		keepBusy(t, db, lookups(s))
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			outage(t, calls["Touch"](ctx, s), "Touch of a locked record beside a busy pool")
+			cancel()
+		}
+	})
 }
 
 // Invariant 9: calls of a server that hangs are an outage, even those that wait for a connection.
 func TestHangingServerIsAnOutage(t *testing.T) {
-	t.Parallel()
 	locks := map[sqlstore.Dialect]string{
 		sqlstore.PostgreSQL: "LOCK TABLE keyhatch_keys IN ACCESS EXCLUSIVE MODE", sqlstore.MySQL: "LOCK TABLES keyhatch_keys WRITE",
 	}
-	for _, d := range servers {
-		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			someKeys(t, s)
-			run(t, begin(t, db), locks[d.dialect])
-			db.SetMaxOpenConns(3)
-			allHang(t, s)
-		})
-	}
+	forEach(t, servers, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		someKeys(t, s)
+		run(t, begin(t, db), locks[d.dialect])
+		db.SetMaxOpenConns(3)
+		allHang(t, s)
+	})
 }
 
 // Invariant 9: a server that does not complete connections is an outage.
@@ -173,7 +144,7 @@ func TestUnreachableServerIsAnOutage(t *testing.T) {
 		if d.dialect == sqlstore.MySQL {
 			dsn = "u@tcp(" + silent.Addr().String() + ")/db"
 		}
-		db := openDB(t, d.driver, dsn)
+		db := testkit.OpenDB(t, d.driver, dsn)
 		db.SetMaxOpenConns(2)
 		s, err := sqlstore.New(db, d.dialect, nil)
 		if err != nil {

@@ -17,14 +17,14 @@ func TestReadThatBreaksOff(t *testing.T) {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()
 			dsn := server.dsn(t)
-			direct := sqlStore(t, server.dialect, openDB(t, server.driver, dsn))
+			direct := sqlStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn))
 			for i := range 12 {
 				r := record("o", fmt.Sprint("k", i))
 				r.Metadata = map[string]string{"long": strings.Repeat("x", 20<<10)} // all of them are more than the driver reads at once
 				insert(t, direct, r)
 			}
 			p, dsn := startProxy(t, dsn)
-			through := newStore(t, server.dialect, openDB(t, server.driver, dsn), nil)
+			through := newStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn), nil)
 			if page, err := through.List(t.Context(), store.Query{Owner: "o"}); err != nil || len(page.Records) != 12 {
 				t.Fatalf("before: got %d records, %v", len(page.Records), err)
 			}

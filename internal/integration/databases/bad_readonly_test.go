@@ -22,9 +22,9 @@ func TestReadOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn := c.dsn(t)
-			s := sqlStore(t, c.dialect, openDB(t, c.driver, dsn))
+			s := sqlStore(t, c.dialect, testkit.OpenDB(t, c.driver, dsn))
 			had := someKeys(t, s)
-			bad := newStore(t, c.dialect, openDB(t, c.driver, c.spoil(dsn)), nil)
+			bad := newStore(t, c.dialect, testkit.OpenDB(t, c.driver, c.spoil(dsn)), nil)
 			writesFail(t, callEach(t.Context(), bad), c.cause)
 			recovered(t, s, had)
 		})

@@ -44,7 +44,7 @@ var (
 func privatePostgres(t *testing.T) *private {
 	t.Helper()
 	s := testkit.StartPostgreSQL(t, usualPostgres...)
-	admin := openDB(t, "pgx", s.DSN())
+	admin := testkit.OpenDB(t, "pgx", s.DSN())
 	admin.SetMaxIdleConns(0) // idle connections of a dead server would fail
 	return &private{
 		database: databases[1], Server: s, admin: admin,
@@ -63,9 +63,9 @@ func privatePostgres(t *testing.T) *private {
 func privateMySQL(t *testing.T) *private {
 	t.Helper()
 	s := testkit.StartMySQL(t, usualMySQL...)
-	admin := openDB(t, "mysql", s.DSN())
+	admin := testkit.OpenDB(t, "mysql", s.DSN())
 	admin.SetMaxIdleConns(0) // idle connections of a dead server would fail
-	execute(t, admin, "CREATE DATABASE keys_of_test")
+	testkit.ExecuteOn(t, admin, "CREATE DATABASE keys_of_test")
 	return &private{
 		database: databases[2], Server: s, admin: admin,
 		refused: "Too many connections", diskFull: diskFullMySQL, readOnly: readOnlyMySQL,
@@ -119,14 +119,14 @@ func (p *private) store(t *testing.T, db *sql.DB) (store.Store, map[string]store
 	t.Helper()
 	s := migrated(t, p.dialect, db, nil)
 	t.Cleanup(func() {
-		execute(t, db, "DROP TABLE keyhatch_keys, keyhatch_keys_owners, keyhatch_keys_version, keyhatch_keys_revocations")
+		testkit.ExecuteOn(t, db, "DROP TABLE keyhatch_keys, keyhatch_keys_owners, keyhatch_keys_version, keyhatch_keys_revocations")
 	})
 	return s, someKeys(t, s)
 }
 
 // a call whose connection ends while it waits is an outage, and changes nothing.
 func connectionsKilled(t *testing.T, p *private) {
-	s, had := p.store(t, openDB(t, p.driver, p.name()))
+	s, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
 	for _, h := range p.holds {
 		end := p.hold(t, h)
 		done := p.begin(t, s, h.call)
@@ -148,7 +148,7 @@ func connectionsKilled(t *testing.T, p *private) {
 
 // the same if the server dies.
 func serverKilled(t *testing.T, p *private) {
-	s, had := p.store(t, openDB(t, p.driver, p.name()))
+	s, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
 	for _, h := range p.holds {
 		end := p.hold(t, h)
 		done := p.begin(t, s, h.call)
@@ -167,7 +167,7 @@ func serverKilled(t *testing.T, p *private) {
 // hold makes other statements wait until end is called.
 func (p *private) hold(t *testing.T, h hold) (end func()) {
 	t.Helper()
-	conn, err := openDB(t, p.driver, p.name()).Conn(t.Context()) // a new connection
+	conn, err := testkit.OpenDB(t, p.driver, p.name()).Conn(t.Context()) // a new connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,10 +206,10 @@ func (p *private) waits(t *testing.T) (id int64) {
 }
 
 func tooManyConnections(t *testing.T, p *private) {
-	db := openDB(t, p.driver, p.name())
+	db := testkit.OpenDB(t, p.driver, p.name())
 	s, had := p.store(t, db)
 	db.SetMaxIdleConns(0) // so that the Store needs a new one
-	others := openDB(t, p.driver, p.name())
+	others := testkit.OpenDB(t, p.driver, p.name())
 	others.SetMaxOpenConns(0)
 	var taken []*sql.Conn
 	var err error
@@ -241,7 +241,7 @@ func tooManyConnections(t *testing.T, p *private) {
 
 // a server that has become a standby lags behind, so reads fail too.
 func standbyPostgres(t *testing.T, p *private) {
-	db := openDB(t, p.driver, p.name())
+	db := testkit.OpenDB(t, p.driver, p.name())
 	s, had := p.store(t, db)
 	db.SetMaxIdleConns(0) // idle connections of the restarted server would fail
 	p.Standby()
@@ -251,16 +251,16 @@ func standbyPostgres(t *testing.T, p *private) {
 		delete(errs, read)
 	}
 	allFail(t, errs, "read-only transaction")
-	err := newStore(t, p.dialect, openDB(t, p.driver, p.name()), nil).Migrate(t.Context())
+	err := newStore(t, p.dialect, testkit.OpenDB(t, p.driver, p.name()), nil).Migrate(t.Context())
 	allFail(t, map[string]error{"Migrate": err}, "the server is a standby")
-	execute(t, p.admin, "SELECT pg_promote()")
+	testkit.ExecuteOn(t, p.admin, "SELECT pg_promote()")
 	recovered(t, s, had)
 }
 
 // a pool for reads that leads to another server is refused, even if the database
 // has the same name there.
 func readsElsewhere(t *testing.T, p *private) {
-	reads := openDB(t, p.driver, p.name())
+	reads := testkit.OpenDB(t, p.driver, p.name())
 	p.store(t, reads)
 	o := &sqlstore.Options{Reads: reads}
 	err := newStore(t, p.dialect, p.database.open(t), o).Migrate(t.Context())
@@ -271,19 +271,19 @@ func readsElsewhere(t *testing.T, p *private) {
 //
 // a replica may lag behind, so reads fail too.
 func readOnlyMySQL(t *testing.T, p *private) {
-	_, had := p.store(t, openDB(t, p.driver, p.name()))
-	execute(t, p.admin, "CREATE USER clerk@localhost")
-	execute(t, p.admin, "GRANT SELECT, INSERT, UPDATE ON keys_of_test.* TO clerk@localhost")
-	execute(t, p.admin, "SET GLOBAL read_only = 1")
+	_, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
+	testkit.ExecuteOn(t, p.admin, "CREATE USER clerk@localhost")
+	testkit.ExecuteOn(t, p.admin, "GRANT SELECT, INSERT, UPDATE ON keys_of_test.* TO clerk@localhost")
+	testkit.ExecuteOn(t, p.admin, "SET GLOBAL read_only = 1")
 	config := parsedMySQL(p.name())
 	config.User = "clerk"
-	clerk := newStore(t, p.dialect, openDB(t, p.driver, config.FormatDSN()), nil)
+	clerk := newStore(t, p.dialect, testkit.OpenDB(t, p.driver, config.FormatDSN()), nil)
 	errs := callEach(t.Context(), clerk)
 	for _, read := range []string{"Lookup", "Get", "List", "Count"} {
 		allFail(t, map[string]error{read: errs[read]}, "@@read_only is on")
 		delete(errs, read)
 	}
 	allFail(t, errs, "--read-only")
-	execute(t, p.admin, "SET GLOBAL read_only = 0")
+	testkit.ExecuteOn(t, p.admin, "SET GLOBAL read_only = 0")
 	recovered(t, clerk, had)
 }

@@ -1,6 +1,7 @@
 package databases_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -44,7 +46,7 @@ func TestTablesGoneWhileOpen(t *testing.T) {
 				s := sqlStore(t, d.dialect, db)
 				had := someKeys(t, s)
 				callLookup(t, s) // which may prepare the statement
-				execute(t, db, f.spoil)
+				testkit.ExecuteOn(t, db, f.spoil)
 				if f.reads {
 					errs := callEach(t.Context(), s)
 					delete(errs, "Touch") // it does not use owners
@@ -52,7 +54,7 @@ func TestTablesGoneWhileOpen(t *testing.T) {
 				} else {
 					allFail(t, callEach(t.Context(), s), f.causes[i])
 				}
-				execute(t, db, f.mend)
+				testkit.ExecuteOn(t, db, f.mend)
 				recovered(t, s, had)
 			})
 		}
@@ -84,14 +86,14 @@ func TestTableOfAnotherKind(t *testing.T) {
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
-			execute(t, db, "CREATE TABLE keyhatch_keys (id INTEGER PRIMARY KEY, door VARCHAR(100))")
-			execute(t, db, "INSERT INTO keyhatch_keys VALUES (1, 'front')")
+			testkit.ExecuteOn(t, db, "CREATE TABLE keyhatch_keys (id INTEGER PRIMARY KEY, door VARCHAR(100))")
+			testkit.ExecuteOn(t, db, "INSERT INTO keyhatch_keys VALUES (1, 'front')")
 			err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
 			outage(t, err, "Migrate")
 			if err != nil && !strings.Contains(err.Error(), "keyhatch_keys") {
 				t.Errorf("the error of Migrate does not name the wrong table: %v", err)
 			}
-			if door := ask[string](t, db, "SELECT door FROM keyhatch_keys WHERE id = 1"); door != "front" {
+			if door := testkit.QueryValue[string](t, db, "SELECT door FROM keyhatch_keys WHERE id = 1"); door != "front" {
 				t.Errorf("the host's row has become %q", door)
 			}
 		})
@@ -107,7 +109,7 @@ func TestVersionMissing(t *testing.T) {
 				db := d.open(t)
 				s := sqlStore(t, d.dialect, db)
 				had := someKeys(t, s)
-				execute(t, db, spoil)
+				testkit.ExecuteOn(t, db, spoil)
 				err := s.Migrate(t.Context())
 				switch { // MySQL completes an interrupted migration
 				case d.dialect == sqlstore.MySQL && err != nil:
@@ -131,7 +133,7 @@ func TestDigestsOfOtherLengths(t *testing.T) {
 			db := d.open(t)
 			if d.dialect == sqlstore.MySQL { // otherwise it truncates long values
 				db.SetMaxOpenConns(1)
-				execute(t, db, "SET SESSION sql_mode = ''")
+				testkit.ExecuteOn(t, db, "SET SESSION sql_mode = ''")
 			}
 			s := sqlStore(t, d.dialect, db)
 			someKeys(t, s)
@@ -139,7 +141,7 @@ func TestDigestsOfOtherLengths(t *testing.T) {
 			for _, n := range []int{0, 1, 31, 33, 64} {
 				if _, err := db.ExecContext(t.Context(), set, make([]byte, n)); err == nil && n < 32 {
 					t.Errorf("the schema accepts a digest of %d bytes", n)
-				} else if length := ask[int](t, db, "SELECT MAX("+lengths[d.dialect]+") FROM keyhatch_keys"); length != 32 {
+				} else if length := testkit.QueryValue[int](t, db, "SELECT MAX("+lengths[d.dialect]+") FROM keyhatch_keys"); length != 32 {
 					t.Errorf("the schema accepts a digest of %d bytes, which is %d", n, length)
 				}
 			}
@@ -165,8 +167,8 @@ func TestShortDigestIsAnOutage(t *testing.T) {
 				db := d.open(t)
 				s := sqlStore(t, d.dialect, db)
 				someKeys(t, s)
-				execute(t, db, weaken[d.dialect])
-				execute(t, db, d.text("UPDATE keyhatch_keys SET digest = ? WHERE id = 'k1'"), make([]byte, n))
+				testkit.ExecuteOn(t, db, weaken[d.dialect])
+				testkit.ExecuteOn(t, db, d.text("UPDATE keyhatch_keys SET digest = ? WHERE id = 'k1'"), make([]byte, n))
 				errs := callEach(t.Context(), s)
 				if !errors.Is(errs["Lookup"], store.ErrNotFound) {
 					t.Errorf("Lookup of a digest that is gone: got %v, want %v", errs["Lookup"], store.ErrNotFound)
@@ -188,31 +190,26 @@ func TestShortDigestIsAnOutage(t *testing.T) {
 
 // H-14: with a Manager an outage is 503, so that no client discards its key.
 func TestOutageIsNoRefusal(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			made, token := manager(t, s)
-			if _, err := made.Validate(t.Context(), token); err != nil {
-				t.Fatal(err)
-			}
-			execute(t, db, tableFaults[0].spoil)
-			fresh, _ := apikey.New(s, nil) // a Manager that has not cached the token
-			t.Cleanup(func() { fresh.Close(t.Context()) })
-			_, err := fresh.Validate(t.Context(), token)
-			if !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrUnauthenticated) {
-				t.Errorf("Validate without tables: got %v, want %v", err, apikey.ErrUnavailable)
-			}
-			if status := statusOf(fresh, token); status != http.StatusServiceUnavailable {
-				t.Errorf("a request without tables: got %d, want 503", status)
-			}
-			execute(t, db, tableFaults[0].mend)
-			if _, err := fresh.Validate(t.Context(), token); err != nil {
-				t.Errorf("Validate after the tables are restored: %v", err)
-			}
-		})
-	}
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		made, token := manager(t, s)
+		if _, err := made.Validate(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		testkit.ExecuteOn(t, db, tableFaults[0].spoil)
+		fresh, _ := apikey.New(s, nil) // a Manager that has not cached the token
+		t.Cleanup(func() { fresh.Close(t.Context()) })
+		_, err := fresh.Validate(t.Context(), token)
+		if !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrUnauthenticated) {
+			t.Errorf("Validate without tables: got %v, want %v", err, apikey.ErrUnavailable)
+		}
+		if status := statusOf(fresh, token); status != http.StatusServiceUnavailable {
+			t.Errorf("a request without tables: got %d, want 503", status)
+		}
+		testkit.ExecuteOn(t, db, tableFaults[0].mend)
+		if _, err := fresh.Validate(t.Context(), token); err != nil {
+			t.Errorf("Validate after the tables are restored: %v", err)
+		}
+	})
 }
 
 func manager(t testing.TB, s store.Store) (*apikey.Manager, string) {

@@ -75,22 +75,22 @@ func TestDatabaseEncodings(t *testing.T) {
 				if client != "" {
 					dsn = testkit.SetParam(dsn, "client_encoding", client)
 				}
-				db := openDB(t, "pgx", dsn)
+				db := testkit.OpenDB(t, "pgx", dsn)
 				err := newStore(t, sqlstore.PostgreSQL, db, nil).Migrate(t.Context())
 				allFail(t, map[string]error{"Migrate": err}, "the encoding of the database is "+encoding+",")
-				if n := ask[int](t, db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'keyhatch%'"); n != 0 {
+				if n := testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'keyhatch%'"); n != 0 {
 					t.Errorf("Migrate creates %d tables in a database that it refuses", n)
 				}
 			})
 		}
 	}
 	t.Run("of the client", func(t *testing.T) {
-		db := openDB(t, "pgx", testkit.SetParam(testkit.UseSchema(t), "client_encoding", "LATIN1"))
+		db := testkit.OpenDB(t, "pgx", testkit.SetParam(testkit.UseSchema(t), "client_encoding", "LATIN1"))
 		err := newStore(t, sqlstore.PostgreSQL, db, nil).Migrate(t.Context())
 		allFail(t, map[string]error{"Migrate": err}, "client_encoding is LATIN1, want UTF8")
 	})
 	t.Run("SQL_ASCII", func(t *testing.T) {
-		s := sqlStore(t, sqlstore.PostgreSQL, openDB(t, "pgx", encodedDSN(t, "SQL_ASCII")))
+		s := sqlStore(t, sqlstore.PostgreSQL, testkit.OpenDB(t, "pgx", encodedDSN(t, "SQL_ASCII")))
 		for place, put := range places {
 			r := record("o", "with "+place)
 			put(&r, "名前 🔑")

@@ -21,7 +21,7 @@ func BenchmarkLookup(b *testing.B) {
 			stmt := d.prepare(b, db, plainColumns+"WHERE digest = ?")
 			figures := []*figure{storeLookup(b.Context(), s, benchRows), bareLookup(b.Context(), stmt, benchRows)}
 			if d.dialect == sqlstore.PostgreSQL {
-				schema := ask[string](b, db, "SELECT current_schema()")
+				schema := testkit.QueryValue[string](b, db, "SELECT current_schema()")
 				figures = append(figures, connLookup(b, testkit.SetParam(testkit.UsePostgreSQL(b), "search_path", schema), benchRows))
 			}
 			takeTurns(b, 0, figures...) // connects and prepares
@@ -94,10 +94,10 @@ func BenchmarkListOfAPart(b *testing.B) {
 			db := d.open(b)
 			s := sqlStore(b, d.dialect, db)
 			fillRows(b, db, d.dialect, benchRows/2)
-			execute(b, db, `UPDATE keyhatch_keys SET revoked_at = CASE WHEN id NOT IN ('k0', 'k5', 'k10', 'k15', 'k20')
+			testkit.ExecuteOn(b, db, `UPDATE keyhatch_keys SET revoked_at = CASE WHEN id NOT IN ('k0', 'k5', 'k10', 'k15', 'k20')
 				THEN created_at + 1 END, expires_at = NULL WHERE owner = 'big'`)
 			for _, statement := range filler[d.dialect].after {
-				execute(b, db, statement)
+				testkit.ExecuteOn(b, db, statement)
 			}
 			list := func(name string, part store.Filter, want int) *figure {
 				q := store.Query{Owner: bigOwner, Filter: part, At: epoch.AddDate(0, 0, 1)}

@@ -24,7 +24,7 @@ func BenchmarkBesideManyKeys(b *testing.B) {
 			fillOwner(b, db, d.dialect, "live", 0, live)
 			fillOwner(b, db, d.dialect, endedOwner, live, ended)
 			for _, statement := range filler[d.dialect].after {
-				execute(b, db, statement)
+				testkit.ExecuteOn(b, db, statement)
 			}
 			insert(b, s, record("few", "first"))
 			figures := []*figure{
@@ -67,7 +67,7 @@ func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first
 		} {
 			text = strings.ReplaceAll(text, word[0], word[1])
 		}
-		execute(t, db, text)
+		testkit.ExecuteOn(t, db, text)
 	}
 }
 

@@ -24,10 +24,10 @@ func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			dsn := d.dsn(t)
-			db := openDB(t, d.driver, dsn)
+			db := testkit.OpenDB(t, d.driver, dsn)
 			sqlStore(t, d.dialect, db)
 			for _, statement := range journals[d.dialect] {
-				execute(t, db, statement)
+				testkit.ExecuteOn(t, db, statement)
 			}
 			var ps []*process
 			for range 3 {
@@ -78,7 +78,7 @@ func TestClockAYearAhead(t *testing.T) {
 			if r, err := s.Lookup(ctx, k.Digest); err != nil || !r.IsActive(epoch) {
 				t.Errorf("Lookup after a change a year ahead: got %+v, %v, want a key that works", r, err)
 			}
-			execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > %d", epoch.UnixMicro()))
+			testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > %d", epoch.UnixMicro()))
 			if _, err := s.Update(ctx, "o", "k", change); err != nil {
 				t.Errorf("Update after the remedy: %v", err)
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -145,9 +146,9 @@ func forEachWrite(t *testing.T, check func(t *testing.T, p proxy, commit string,
 			t.Run(server.name+" "+w.name, func(t *testing.T) {
 				t.Parallel()
 				dsn := server.dsn(t)
-				insert(t, sqlStore(t, server.dialect, openDB(t, server.driver, dsn)), record("o", "k1"), record("o", "k2"))
+				insert(t, sqlStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn)), record("o", "k1"), record("o", "k2"))
 				p, dsn := startProxy(t, dsn)
-				check(t, p, server.commit, newStore(t, server.dialect, openDB(t, server.driver, dsn), nil), w)
+				check(t, p, server.commit, newStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn), nil), w)
 			})
 		}
 	}

@@ -52,7 +52,7 @@ func durablePostgres(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
 	server := testkit.StartPostgreSQL(t)
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
-		if on := ask[string](t, openDB(t, "pgx", server.DSN()), "SHOW "+setting); on != "on" {
+		if on := testkit.QueryValue[string](t, testkit.OpenDB(t, "pgx", server.DSN()), "SHOW "+setting); on != "on" {
 			t.Fatalf("%s is %s, want on", setting, on)
 		}
 	}
@@ -62,7 +62,7 @@ func durablePostgres(t testing.TB) (*testkit.Server, string) {
 func durableMySQL(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
 	server := testkit.StartMySQL(t)
-	if n := ask[int](t, openDB(t, "mysql", server.DSN()), "SELECT @@innodb_flush_log_at_trx_commit"); n != 1 {
+	if n := testkit.QueryValue[int](t, testkit.OpenDB(t, "mysql", server.DSN()), "SELECT @@innodb_flush_log_at_trx_commit"); n != 1 {
 		t.Fatalf("innodb_flush_log_at_trx_commit is %d, want 1", n)
 	}
 	config, name := parsedMySQL(server.DSN()), testkit.NewName()
@@ -91,7 +91,7 @@ func opener(d database) storetest.Opener {
 		if err != nil {
 			return nil, nil, err
 		}
-		db.SetMaxIdleConns(poolSize)
+		db.SetMaxIdleConns(testkit.PoolSize)
 		s, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 		if err != nil {
 			return nil, nil, err

@@ -29,11 +29,23 @@ var servers = databases[1:]
 // open returns a pool of connections to an empty database.
 func (d database) open(t testing.TB) *sql.DB {
 	t.Helper()
-	db := openDB(t, d.driver, d.dsn(t))
+	db := testkit.OpenDB(t, d.driver, d.dsn(t))
 	if d.dialect == sqlstore.SQLite {
 		db.SetMaxOpenConns(1) // SQLite has one writer
 	}
 	return db
+}
+
+// forEach runs a test on each of the databases in parallel, with a Store on a pool.
+func forEach(t *testing.T, of []database, check func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store)) {
+	t.Parallel()
+	for _, d := range of {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			db := d.open(t)
+			check(t, d, db, sqlStore(t, d.dialect, db))
+		})
+	}
 }
 
 func sqliteDSN(t testing.TB) string {
@@ -65,7 +77,7 @@ func newStore(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options)
 		opts = *o
 	}
 	if d == sqlstore.PostgreSQL && opts.Schema == "" {
-		opts.Schema = ask[string](t, db, "SELECT current_schema()")
+		opts.Schema = testkit.QueryValue[string](t, db, "SELECT current_schema()")
 	}
 	s, err := sqlstore.New(db, d, &opts)
 	if err != nil {

@@ -37,15 +37,15 @@ var hidings = []hiding{
 func (h hiding) apply(t *testing.T, admin *sql.DB, table, user string) {
 	t.Helper()
 	for _, statement := range h.hide {
-		execute(t, admin, strings.NewReplacer("%[1]s", table, "%[2]s", user).Replace(statement))
+		testkit.ExecuteOn(t, admin, strings.NewReplacer("%[1]s", table, "%[2]s", user).Replace(statement))
 	}
 }
 
 func (h hiding) undo(t *testing.T, admin *sql.DB, table, user string) {
 	t.Helper()
-	execute(t, admin, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
-	execute(t, admin, "DROP POLICY IF EXISTS p ON "+table)
-	execute(t, admin, "ALTER ROLE "+user+" NOBYPASSRLS")
+	testkit.ExecuteOn(t, admin, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
+	testkit.ExecuteOn(t, admin, "DROP POLICY IF EXISTS p ON "+table)
+	testkit.ExecuteOn(t, admin, "ALTER ROLE "+user+" NOBYPASSRLS")
 }
 
 // A tenant is a user of a PostgreSQL schema from whom rows can be hidden. The tests' own user is a
@@ -59,17 +59,17 @@ func newTenant(t *testing.T, owner bool) tenant {
 	t.Helper()
 	dsn := testkit.UseSchema(t)
 	schema := testkit.GetParam(dsn, "search_path")
-	admin := openDB(t, "pgx", dsn)
+	admin := testkit.OpenDB(t, "pgx", dsn)
 	sqlStore(t, sqlstore.PostgreSQL, admin)
 	name := testkit.NewName()
 	worker := grantPostgres(t, dsn, name)
 	if owner {
 		for _, ending := range []string{"", "_owners", "_version", "_revocations"} {
-			execute(t, admin, "ALTER TABLE keyhatch_keys"+ending+" OWNER TO "+name)
+			testkit.ExecuteOn(t, admin, "ALTER TABLE keyhatch_keys"+ending+" OWNER TO "+name)
 		}
-		t.Cleanup(func() { execute(t, admin, "REASSIGN OWNED BY "+name+" TO "+parsed(dsn).User.Username()) })
+		t.Cleanup(func() { testkit.ExecuteOn(t, admin, "REASSIGN OWNED BY "+name+" TO "+parsed(dsn).User.Username()) })
 	}
-	return tenant{admin, openDB(t, "pgx", worker), name, schema}
+	return tenant{admin, testkit.OpenDB(t, "pgx", worker), name, schema}
 }
 
 // Migrate refuses row-level security, unless it hides no rows from the user.
@@ -194,16 +194,16 @@ func TestViewInPlaceOfATable(t *testing.T) {
 			s := sqlStore(t, d.dialect, db)
 			had := someKeys(t, s)
 			callLookup(t, s)
-			execute(t, db, "ALTER TABLE keyhatch_keys RENAME TO elsewhere")
-			execute(t, db, "CREATE VIEW keyhatch_keys AS SELECT * FROM elsewhere WHERE id <> 'k2'")
+			testkit.ExecuteOn(t, db, "ALTER TABLE keyhatch_keys RENAME TO elsewhere")
+			testkit.ExecuteOn(t, db, "CREATE VIEW keyhatch_keys AS SELECT * FROM elsewhere WHERE id <> 'k2'")
 			if cause := causes[d.dialect]; cause != "" { // with SQLite, only writes detect it
 				hidden(t, s, cause)
 			}
 			err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
 			allFail(t, map[string]error{"Migrate": err}, "view")
 			allFail(t, map[string]error{"Migrate": err}, "keyhatch_keys")
-			execute(t, db, "DROP VIEW keyhatch_keys")
-			execute(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys")
+			testkit.ExecuteOn(t, db, "DROP VIEW keyhatch_keys")
+			testkit.ExecuteOn(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys")
 			recovered(t, s, had)
 		})
 	}
@@ -225,8 +225,8 @@ func TestTemporaryTablesHideNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			had := someKeys(t, s)
-			table := ask[string](t, db, tableNames[d.dialect])
-			execute(t, db, "CREATE TEMPORARY TABLE "+table+" AS SELECT * FROM "+table+" WHERE id = 'none'")
+			table := testkit.QueryValue[string](t, db, tableNames[d.dialect])
+			testkit.ExecuteOn(t, db, "CREATE TEMPORARY TABLE "+table+" AS SELECT * FROM "+table+" WHERE id = 'none'")
 			recovered(t, s, had)
 		})
 	}
@@ -248,7 +248,7 @@ func uniqueTable(t *testing.T, _ *sql.DB) string {
 func TestSearchPath(t *testing.T) {
 	t.Parallel()
 	dsn, other := testkit.UseSchema(t), testkit.UseSchema(t)
-	db := openDB(t, "pgx", dsn)
+	db := testkit.OpenDB(t, "pgx", dsn)
 	o := &sqlstore.Options{Table: uniqueTable(t, db)}
 	open := func(db *sql.DB) *sqlstore.Store {
 		s, err := sqlstore.New(db, sqlstore.PostgreSQL, o)
@@ -263,16 +263,16 @@ func TestSearchPath(t *testing.T) {
 	}
 	had := someKeys(t, s)
 
-	err := open(openDB(t, "pgx", other)).Migrate(t.Context())
+	err := open(testkit.OpenDB(t, "pgx", other)).Migrate(t.Context())
 	allFail(t, map[string]error{"Migrate": err}, "one in schema "+testkit.GetParam(dsn, "search_path")+": set Options.Schema")
 
 	// Both are in the path, the empty schema first.
-	both := openDB(t, "pgx", testkit.SetParam(dsn, "search_path", testkit.GetParam(other, "search_path")+","+testkit.GetParam(dsn, "search_path")))
+	both := testkit.OpenDB(t, "pgx", testkit.SetParam(dsn, "search_path", testkit.GetParam(other, "search_path")+","+testkit.GetParam(dsn, "search_path")))
 	second := open(both)
 	if err := second.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := ask[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+testkit.GetParam(other, "search_path")+"'::regnamespace"); n != 0 {
+	if n := testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+testkit.GetParam(other, "search_path")+"'::regnamespace"); n != 0 {
 		t.Errorf("there are %d tables in the first schema, want none", n)
 	}
 	recovered(t, second, had)
@@ -282,7 +282,7 @@ func TestSearchPath(t *testing.T) {
 	named.Schema = testkit.GetParam(other, "search_path")
 	migrated(t, sqlstore.PostgreSQL, db, &named)
 	db.SetMaxOpenConns(1)
-	execute(t, db, "SET search_path = "+testkit.GetParam(other, "search_path"))
+	testkit.ExecuteOn(t, db, "SET search_path = "+testkit.GetParam(other, "search_path"))
 	if _, err := s.Get(t.Context(), "o", "k1"); err != nil {
 		t.Errorf("Get after the search path changed: %v", err)
 	}
@@ -299,10 +299,10 @@ func TestReadsMustLeadToTheSameServer(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
 			var o sqlstore.Options
-			o.Reads = openDB(t, d.driver, elsewhere(t, d))
+			o.Reads = testkit.OpenDB(t, d.driver, elsewhere(t, d))
 			if d.dialect == sqlstore.PostgreSQL {
-				o.Schema = ask[string](t, db, "SELECT current_schema()")
-				execute(t, o.Reads, "CREATE SCHEMA "+o.Schema)
+				o.Schema = testkit.QueryValue[string](t, db, "SELECT current_schema()")
+				testkit.ExecuteOn(t, o.Reads, "CREATE SCHEMA "+o.Schema)
 				migrated(t, d.dialect, o.Reads, &sqlstore.Options{Schema: o.Schema})
 			} else {
 				migrated(t, d.dialect, o.Reads, nil)
@@ -326,9 +326,9 @@ func elsewhere(t *testing.T, d database) string {
 func TestMySQLSelectLimit(t *testing.T) {
 	t.Parallel()
 	dsn := mysqlDSN(t, "")
-	s := sqlStore(t, sqlstore.MySQL, openDB(t, "mysql", dsn))
+	s := sqlStore(t, sqlstore.MySQL, testkit.OpenDB(t, "mysql", dsn))
 	had := someKeys(t, s)
-	short := openDB(t, "mysql", withMySQLParams(dsn, "sql_select_limit=1"))
+	short := testkit.OpenDB(t, "mysql", withMySQLParams(dsn, "sql_select_limit=1"))
 	cut := newStore(t, sqlstore.MySQL, short, nil)
 	allFail(t, map[string]error{"Migrate": cut.Migrate(t.Context())}, "@@sql_select_limit hides rows")
 	hidden(t, cut, "@@sql_select_limit hides rows")
@@ -340,6 +340,6 @@ func TestMySQLCharsetOfAColumn(t *testing.T) {
 	t.Parallel()
 	db := mysqlDB(t, "")
 	s := sqlStore(t, sqlstore.MySQL, db)
-	execute(t, db, "ALTER TABLE keyhatch_keys MODIFY name TEXT CHARACTER SET latin1 NOT NULL")
+	testkit.ExecuteOn(t, db, "ALTER TABLE keyhatch_keys MODIFY name TEXT CHARACTER SET latin1 NOT NULL")
 	allFail(t, map[string]error{"Migrate": s.Migrate(t.Context())}, "column name of keyhatch_keys has the charset latin1, want utf8mb4")
 }

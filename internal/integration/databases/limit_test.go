@@ -32,8 +32,8 @@ var isolatedServers = []isolated{
 
 func isolatedPostgres(t *testing.T, isolation string) *sql.DB {
 	t.Helper()
-	db := openDB(t, "pgx", testkit.SetParam(testkit.UseSchema(t), "default_transaction_isolation", isolation))
-	inForce(t, isolation, ask[string](t, db, "SHOW transaction_isolation"))
+	db := testkit.OpenDB(t, "pgx", testkit.SetParam(testkit.UseSchema(t), "default_transaction_isolation", isolation))
+	inForce(t, isolation, testkit.QueryValue[string](t, db, "SHOW transaction_isolation"))
 	return db
 }
 
@@ -42,7 +42,7 @@ func isolatedMySQL(t *testing.T, isolation string) *sql.DB {
 	value := strings.ReplaceAll(isolation, " ", "-")
 	name := isolationVariable(t)
 	db := mysqlDB(t, name+"="+url.QueryEscape("'"+value+"'"))
-	inForce(t, isolation, strings.ReplaceAll(ask[string](t, db, "SELECT @@session."+name), "-", " "))
+	inForce(t, isolation, strings.ReplaceAll(testkit.QueryValue[string](t, db, "SELECT @@session."+name), "-", " "))
 	return db
 }
 
@@ -50,7 +50,7 @@ func isolatedMySQL(t *testing.T, isolation string) *sql.DB {
 func isolationVariable(t *testing.T) (name string) {
 	t.Helper()
 	var value string
-	err := openDB(t, "mysql", testkit.UseMySQL(t)).QueryRowContext(t.Context(),
+	err := testkit.OpenDB(t, "mysql", testkit.UseMySQL(t)).QueryRowContext(t.Context(),
 		"SHOW VARIABLES WHERE Variable_name IN ('tx_isolation', 'transaction_isolation')").Scan(&name, &value)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()
 			dsn := server.dsn(t)
-			s := sqlStore(t, server.dialect, openDB(t, server.driver, dsn))
+			s := sqlStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn))
 			var ps []*process
 			for range 3 {
 				ps = append(ps, start(t, "create", server.driver, server.dialect, dsn))

@@ -26,7 +26,7 @@ func TestManyRows(t *testing.T) {
 			roomy = []string{"shared_buffers=2GB", "max_wal_size=8GB", "maintenance_work_mem=1GB"}
 		}
 		server := testkit.StartPostgreSQL(t, roomy...)
-		db := openDB(t, "pgx", server.DSN())
+		db := testkit.OpenDB(t, "pgx", server.DSN())
 		s := sqlStore(t, sqlstore.PostgreSQL, db)
 		loadTimed(t, db, sqlstore.PostgreSQL, n)
 		askAmongMany(t, databases[1], s, db, n, calls)
@@ -40,10 +40,10 @@ func TestManyRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		db := openDB(t, "sqlite", "file:"+file+"?_pragma=cache_size(-2000000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(100000)")
+		db := testkit.OpenDB(t, "sqlite", "file:"+file+"?_pragma=cache_size(-2000000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(100000)")
 		db.SetMaxOpenConns(1)
 		loadTimed(t, db, sqlstore.SQLite, n)
-		execute(t, db, "PRAGMA cache_size = -2000") // the Store's default
+		testkit.ExecuteOn(t, db, "PRAGMA cache_size = -2000") // the Store's default
 		askAmongMany(t, databases[0], s, db, n, calls)
 		t.Log("bytes: " + rowsOf(t, db, `SELECT name || ' ' || pgsize FROM dbstat WHERE aggregate = 1 AND name LIKE '%keyhatch_keys%' ORDER BY name`))
 	})

@@ -10,6 +10,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -21,9 +22,9 @@ func fillRows(t testing.TB, db *sql.DB, d sqlstore.Dialect, n int) {
 	t.Helper()
 	text := strings.NewReplacer("DIGEST", filler[d].digest, "NUMBERS", filler[d].numbers, "ORDER", filler[d].order).Replace(fillText)
 	text = strings.NewReplacer("OWNERS", fmt.Sprint(n/100), "EPOCH", fmt.Sprint(epoch.UnixMicro()), "ROWS", fmt.Sprint(n)).Replace(text)
-	execute(t, db, text)
+	testkit.ExecuteOn(t, db, text)
 	for _, statement := range filler[d].after {
-		execute(t, db, statement)
+		testkit.ExecuteOn(t, db, statement)
 	}
 }
 

@@ -42,31 +42,26 @@ func TestTenProcessesMigrateANewDatabase(t *testing.T) {
 						t.Errorf("one of ten processes returned %q", answer)
 					}
 				}
-				works(t, newStore(t, server.dialect, openDB(t, server.driver, dsn), nil))
+				works(t, newStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn), nil))
 			}
 		})
 	}
 }
 
 func TestMigrateRefusesANewerSchema(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			for _, version := range []int{5, 1000, -1} {
-				execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
-				err := s.Migrate(t.Context())
-				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d,", version)) ||
-					!strings.Contains(err.Error(), "up to 4") {
-					t.Errorf("version %d: got %v, want an error with both versions", version, err)
-				}
-				if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
-					t.Errorf("a refused version %d became %d", version, got)
-				}
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		for _, version := range []int{5, 1000, -1} {
+			testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
+			err := s.Migrate(t.Context())
+			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d,", version)) ||
+				!strings.Contains(err.Error(), "up to 4") {
+				t.Errorf("version %d: got %v, want an error with both versions", version, err)
 			}
-		})
-	}
+			if got := testkit.QueryValue[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
+				t.Errorf("a refused version %d became %d", version, got)
+			}
+		}
+	})
 }
 
 // A program that knows only an earlier version works on newer tables if it starts without Migrate.
@@ -76,7 +71,7 @@ func TestNewerSchemaWithoutMigrate(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			db := d.open(t)
 			sqlStore(t, d.dialect, db)
-			execute(t, db, "UPDATE keyhatch_keys_version SET version = 5")
+			testkit.ExecuteOn(t, db, "UPDATE keyhatch_keys_version SET version = 5")
 			works(t, newStore(t, d.dialect, db, nil))
 		})
 	}
@@ -89,23 +84,23 @@ func TestMigrateRefusesAnInvalidIndex(t *testing.T) {
 	db := d.open(t)
 	s := sqlStore(t, d.dialect, db)
 	insert(t, s, record("o", "k1"), record("o", "k2"))
-	execute(t, db, "DROP INDEX keyhatch_keys_current")
+	testkit.ExecuteOn(t, db, "DROP INDEX keyhatch_keys_current")
 	if _, err := db.ExecContext(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY keyhatch_keys_current ON keyhatch_keys (owner)"); err == nil {
 		t.Fatal("the unique index of two equal values was created")
 	}
 	for _, version := range []int{4, 3} {
-		execute(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
+		testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
 		err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
 		if err == nil || !strings.Contains(err.Error(), ": keyhatch_keys_current;") || !strings.Contains(err.Error(), "drop the index") {
 			t.Errorf("Migrate from version %d beside an invalid index: got %v, want an error with its name", version, err)
 		}
-		if got := ask[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
+		if got := testkit.QueryValue[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
 			t.Errorf("a migration that returned an error changed version %d to %d", version, got)
 		}
 	}
-	execute(t, db, "DROP INDEX keyhatch_keys_current")
+	testkit.ExecuteOn(t, db, "DROP INDEX keyhatch_keys_current")
 	sqlStore(t, d.dialect, db)
-	if !ask[bool](t, db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'keyhatch_keys_current'::regclass") {
+	if !testkit.QueryValue[bool](t, db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'keyhatch_keys_current'::regclass") {
 		t.Error("the index is invalid after it was dropped and Migrate returned nil")
 	}
 }
@@ -124,11 +119,11 @@ func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 					dsn := server.dsn(t)
 					p, through := startProxy(t, dsn)
 					c := plan(p, step)
-					err := newStore(t, server.dialect, openDB(t, server.driver, through), nil).Migrate(t.Context())
+					err := newStore(t, server.dialect, testkit.OpenDB(t, server.driver, through), nil).Migrate(t.Context())
 					if !c.made.Load() || err == nil {
 						t.Fatalf("Migrate was not interrupted: %v", err)
 					}
-					works(t, sqlStore(t, server.dialect, openDB(t, server.driver, dsn)))
+					works(t, sqlStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn)))
 				}
 			})
 		}
@@ -166,8 +161,8 @@ func newSchema(t *testing.T, server database, db *sql.DB, name string) string {
 	if server.dialect == sqlstore.PostgreSQL {
 		quoted, cascade = `"`+name+`"`, " CASCADE"
 	}
-	execute(t, db, "CREATE SCHEMA "+quoted)
-	t.Cleanup(func() { execute(t, db, "DROP SCHEMA "+quoted+cascade) })
+	testkit.ExecuteOn(t, db, "CREATE SCHEMA "+quoted)
+	t.Cleanup(func() { testkit.ExecuteOn(t, db, "DROP SCHEMA "+quoted+cascade) })
 	return name
 }
 
@@ -196,11 +191,11 @@ func TestSchemaFilesByHand(t *testing.T) {
 			sqlStore(t, server.dialect, made)
 			dsn := server.dsn(t)
 			runFiles(t, server, dsn)
-			byHand := openDB(t, server.driver, dsn)
+			byHand := testkit.OpenDB(t, server.driver, dsn)
 			if got, want := describe(t, server, byHand), describe(t, server, made); got != want {
 				t.Errorf("the file creates other tables than Migrate: got\n%s\nwant\n%s", got, want)
 			}
-			s := newStore(t, server.dialect, openDB(t, server.driver, asWorker(t, server, dsn)), nil)
+			s := newStore(t, server.dialect, testkit.OpenDB(t, server.driver, asWorker(t, server, dsn)), nil)
 			if err := s.Migrate(t.Context()); err != nil {
 				t.Errorf("Migrate after the file, without the right to change the schema: %v", err)
 			}
@@ -217,7 +212,7 @@ func TestSchemaFilesByHandHoldAStore(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) store.Store {
 				dsn := server.dsn(t)
 				runFiles(t, server, dsn)
-				return newStore(t, server.dialect, openDB(t, server.driver, dsn), nil)
+				return newStore(t, server.dialect, testkit.OpenDB(t, server.driver, dsn), nil)
 			})
 		})
 	}
@@ -278,7 +273,7 @@ func mysqlClient(dsn string) *exec.Cmd {
 func describe(t *testing.T, server database, db *sql.DB) string {
 	t.Helper()
 	if server.dialect == sqlstore.PostgreSQL {
-		return ask[string](t, db, `SELECT replace(string_agg(line, E'\n' ORDER BY line), current_schema(), '') FROM (
+		return testkit.QueryValue[string](t, db, `SELECT replace(string_agg(line, E'\n' ORDER BY line), current_schema(), '') FROM (
 			SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default, collation_name) AS line
 				FROM information_schema.columns WHERE table_schema = current_schema()
 			UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema()
@@ -306,7 +301,7 @@ func asWorker(t *testing.T, server database, dsn string) string {
 		grant = grantMySQL
 	}
 	worker := grant(t, dsn, testkit.NewName())
-	db := openDB(t, server.driver, worker)
+	db := testkit.OpenDB(t, server.driver, worker)
 	for _, statement := range []string{"CREATE TABLE other (n INTEGER)", "DELETE FROM keyhatch_keys", "DROP TABLE keyhatch_keys_owners",
 		"ALTER TABLE keyhatch_keys ADD COLUMN n INTEGER", "CREATE INDEX i ON keyhatch_keys (name)"} {
 		if _, err := db.ExecContext(t.Context(), statement); err == nil {

@@ -29,7 +29,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 			ctx, end := context.WithCancel(t.Context())
 			var others sync.WaitGroup
 			for name, l := range map[string]*longest{"read": read, "write": write} {
-				v := &version1{openDB(t, d.driver, dsn), d}
+				v := &version1{testkit.OpenDB(t, d.driver, dsn), d}
 				others.Go(func() {
 					for i := 0; ctx.Err() == nil; i++ {
 						began := time.Now()
@@ -49,7 +49,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 			before := [2]time.Duration{read.reset(), write.reset()}
-			s := newStore(t, d.dialect, openDB(t, d.driver, dsn), nil)
+			s := newStore(t, d.dialect, testkit.OpenDB(t, d.driver, dsn), nil)
 			began := time.Now()
 			if err := s.Migrate(t.Context()); err != nil {
 				t.Fatal(err)

@@ -155,7 +155,7 @@ func TestMySQLCutsNothingOff(t *testing.T) {
 func TestMigrateRefusesSettings(t *testing.T) {
 	t.Parallel()
 	isolation := "transaction_isolation"
-	if strings.Contains(ask[string](t, openDB(t, "mysql", testkit.UseMySQL(t)), "SELECT VERSION()"), "MariaDB") {
+	if strings.Contains(testkit.QueryValue[string](t, testkit.OpenDB(t, "mysql", testkit.UseMySQL(t)), "SELECT VERSION()"), "MariaDB") {
 		isolation = "tx_isolation" // the name that every version knows
 	}
 	for params, want := range map[string]string{
@@ -167,7 +167,7 @@ func TestMigrateRefusesSettings(t *testing.T) {
 	} {
 		t.Run(params, func(t *testing.T) {
 			dsn := mysqlDSN(t, "")
-			bad, good := openDB(t, "mysql", withMySQLParams(dsn, params)), openDB(t, "mysql", dsn)
+			bad, good := testkit.OpenDB(t, "mysql", withMySQLParams(dsn, params)), testkit.OpenDB(t, "mysql", dsn)
 			for name, s := range map[string]*sqlstore.Store{
 				"writes": newStore(t, sqlstore.MySQL, bad, &sqlstore.Options{Reads: good}),
 				"reads":  newStore(t, sqlstore.MySQL, good, &sqlstore.Options{Reads: bad}),

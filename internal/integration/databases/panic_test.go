@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 	"modernc.org/sqlite"
 )
@@ -46,7 +47,7 @@ func (c panickingConn) QueryContext(ctx context.Context, q string, args []driver
 // all other writes.
 func TestPanicLeavesNoTransaction(t *testing.T) {
 	sql.Register("sqlite-panics", &panicker{at: "SET revoked_at"})
-	db := openDB(t, "sqlite-panics", sqliteDSN(t))
+	db := testkit.OpenDB(t, "sqlite-panics", sqliteDSN(t))
 	db.SetMaxOpenConns(1)
 	s := sqlStore(t, sqlstore.SQLite, db)
 	insert(t, s, record("o", "k1"))

@@ -15,7 +15,7 @@ import (
 // values.
 func TestMySQLPlans(t *testing.T) {
 	t.Parallel()
-	if version := ask[string](t, openDB(t, "mysql", testkit.UseMySQL(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
+	if version := testkit.QueryValue[string](t, testkit.OpenDB(t, "mysql", testkit.UseMySQL(t)), "SELECT version()"); !strings.Contains(version, "MariaDB") {
 		t.Skipf("MySQL %s has another format of plans", version)
 	}
 	db, statements := planned(t, sqlstore.MySQL, mysqlConnector(t, mysqlDSN(t, "")))

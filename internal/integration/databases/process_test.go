@@ -39,8 +39,8 @@ func answerLines(ctx context.Context, role string) error {
 		return err
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(poolSize)
-	db.SetMaxIdleConns(poolSize)
+	db.SetMaxOpenConns(testkit.PoolSize)
+	db.SetMaxIdleConns(testkit.PoolSize)
 	s, err := sqlstore.New(db, sqlstore.Dialect(os.Getenv("KEYHATCH_DIALECT")), &sqlstore.Options{Schema: testkit.GetParam(os.Getenv("KEYHATCH_DSN"), "search_path")})
 	if err != nil {
 		return err

@@ -1,9 +1,11 @@
 package databases_test
 
 import (
+	"database/sql"
 	"reflect"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -35,27 +37,22 @@ func revocations(t *testing.T, s *sqlstore.Store) store.Revocations {
 
 // a revocation that cannot be counted fails and changes nothing.
 func TestRevocationThatCannotBeCounted(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			had, before := someKeys(t, s), revocations(t, s)
-			execute(t, db, "ALTER TABLE keyhatch_keys_revocations RENAME TO elsewhere")
-			for call, end := range ends {
-				if end(t, s) == nil {
-					t.Errorf("%s returned nil though the count is gone", call)
-				}
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		had, before := someKeys(t, s), revocations(t, s)
+		testkit.ExecuteOn(t, db, "ALTER TABLE keyhatch_keys_revocations RENAME TO elsewhere")
+		for call, end := range ends {
+			if end(t, s) == nil {
+				t.Errorf("%s returned nil though the count is gone", call)
 			}
-			execute(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys_revocations")
-			if has := recordsOf(t, s, "o"); !reflect.DeepEqual(has, had) {
-				t.Errorf("the store has %+v, want %+v", has, had)
-			}
-			if now := revocations(t, s); now != before {
-				t.Errorf("got %+v, want %+v", now, before)
-			}
-		})
-	}
+		}
+		testkit.ExecuteOn(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys_revocations")
+		if has := recordsOf(t, s, "o"); !reflect.DeepEqual(has, had) {
+			t.Errorf("the store has %+v, want %+v", has, had)
+		}
+		if now := revocations(t, s); now != before {
+			t.Errorf("got %+v, want %+v", now, before)
+		}
+	})
 }
 
 // a revocation that fails after it was counted, here at the commit, does not count, since it
@@ -66,8 +63,8 @@ func TestRevocationThatFailsDoesNotCount(t *testing.T) {
 	db := server.open(t)
 	s := sqlStore(t, server.dialect, db)
 	had, before := someKeys(t, s), revocations(t, s)
-	execute(t, db, "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'")
-	execute(t, db, "CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON keyhatch_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()")
+	testkit.ExecuteOn(t, db, "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'")
+	testkit.ExecuteOn(t, db, "CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON keyhatch_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()")
 	for call, end := range ends {
 		if end(t, s) == nil {
 			t.Errorf("%s returned nil though its commit failed", call)

@@ -44,10 +44,12 @@ func TestRevokeAllIsResumed(t *testing.T) {
 				t.Parallel()
 			}
 			dsn := d.dsn(t)
-			db := openDB(t, d.driver, dsn)
+			db := testkit.OpenDB(t, d.driver, dsn)
 			s := sqlStore(t, d.dialect, db)
 			fillOwner(t, db, d.dialect, "o", 0, n)
-			revoked := func() int { return ask[int](t, db, "SELECT count(*) FROM keyhatch_keys WHERE revoked_at IS NOT NULL") }
+			revoked := func() int {
+				return testkit.QueryValue[int](t, db, "SELECT count(*) FROM keyhatch_keys WHERE revoked_at IS NOT NULL")
+			}
 
 			p := start(t, "revoke all", d.driver, d.dialect, dsn)
 			p.send(t, "o")

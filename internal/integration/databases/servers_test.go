@@ -1,7 +1,6 @@
 package databases_test
 
 import (
-	"context"
 	"database/sql"
 	"io"
 	"log"
@@ -23,9 +22,6 @@ func TestMain(m *testing.M) {
 	os.Exit(testkit.Run(m))
 }
 
-// poolSize is the maximum number of connections of a test, so that many tests can run in parallel.
-const poolSize = 10
-
 // mysqlDSN returns the data source name of a new database, which is dropped after the test. The
 // parameters are the driver's, such as "parseTime=true&charset=latin1".
 func mysqlDSN(t testing.TB, params string) string {
@@ -36,37 +32,7 @@ func mysqlDSN(t testing.TB, params string) string {
 // mysqlDB returns a pool of connections to a new database.
 func mysqlDB(t testing.TB, params string) *sql.DB {
 	t.Helper()
-	return openDB(t, "mysql", mysqlDSN(t, params))
-}
-
-func openDB(t testing.TB, driver, dsn string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(poolSize)
-	db.SetMaxIdleConns(poolSize)
-	t.Cleanup(func() { db.Close() })
-	return db
-}
-
-// execute runs a statement as another program would.
-func execute(t testing.TB, db *sql.DB, statement string, args ...any) {
-	t.Helper()
-	// t.Context has ended in cleanups.
-	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), statement, args...); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-}
-
-// ask returns the single value of a query.
-func ask[T any](t testing.TB, db *sql.DB, query string, args ...any) (v T) {
-	t.Helper()
-	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return v
+	return testkit.OpenDB(t, "mysql", mysqlDSN(t, params))
 }
 
 // withMySQLParams adds parameters to a data source name.

@@ -1,9 +1,11 @@
 package databases_test
 
 import (
+	"database/sql"
 	"slices"
 	"testing"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
@@ -88,7 +90,7 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 			insert(t, s, record("o", "k1"), record("o", "k2"))
 			before := recordsOf(t, s, "o")
 			for _, statement := range skip.statements {
-				execute(t, db, statement)
+				testkit.ExecuteOn(t, db, statement)
 			}
 			for _, w := range writes {
 				if slices.Contains(skip.calls, w.name) {
@@ -102,17 +104,11 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 
 // reading a count that has lost some of its rows is an error.
 func TestCountWithoutItsRows(t *testing.T) {
-	t.Parallel()
-	for _, d := range databases {
-		t.Run(d.name, func(t *testing.T) {
-			t.Parallel()
-			db := d.open(t)
-			s := sqlStore(t, d.dialect, db)
-			for _, where := range []string{"slot = 1", "slot > 1", "1 = 1"} {
-				execute(t, db, "DELETE FROM keyhatch_keys_revocations WHERE "+where)
-				_, err := s.Revocations(t.Context())
-				outage(t, err, "Revocations without the rows "+where)
-			}
-		})
-	}
+	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
+		for _, where := range []string{"slot = 1", "slot > 1", "1 = 1"} {
+			testkit.ExecuteOn(t, db, "DELETE FROM keyhatch_keys_revocations WHERE "+where)
+			_, err := s.Revocations(t.Context())
+			outage(t, err, "Revocations without the rows "+where)
+		}
+	})
 }

@@ -78,8 +78,8 @@ func onSQL(d database) source {
 				o.s = sqlStore(suite, d.dialect, o.db)
 			}
 			rule.Cleanup(func() {
-				execute(rule, o.db, "DELETE FROM keyhatch_keys")
-				execute(rule, o.db, "DELETE FROM keyhatch_keys_owners")
+				testkit.ExecuteOn(rule, o.db, "DELETE FROM keyhatch_keys")
+				testkit.ExecuteOn(rule, o.db, "DELETE FROM keyhatch_keys_owners")
 				free <- o
 			})
 			return o.s

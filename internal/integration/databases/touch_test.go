@@ -26,7 +26,7 @@ var batch = testkit.Scale(300, 1000)
 func TestTouchDoesNotDeadlock(t *testing.T) {
 	for _, server := range countedServers {
 		t.Run(server.name, func(t *testing.T) {
-			db := openDB(t, server.driver, server.dsn(t))
+			db := testkit.OpenDB(t, server.driver, server.dsn(t))
 			s := sqlStore(t, server.dialect, db)
 			load(t, s, 3*batch/2)
 			before := server.deadlocks(t, db)
@@ -73,16 +73,16 @@ func postgresDatabase(t testing.TB) string {
 func postgresDeadlocks(t *testing.T, db *sql.DB) int64 {
 	t.Helper()
 	db.SetMaxIdleConns(0)
-	defer db.SetMaxIdleConns(poolSize)
-	for ask[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") > 1 {
+	defer db.SetMaxIdleConns(testkit.PoolSize)
+	for testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") > 1 {
 		time.Sleep(10 * time.Millisecond)
 	}
-	return ask[int64](t, db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+	return testkit.QueryValue[int64](t, db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 }
 
 func mysqlDeadlocks(t *testing.T, db *sql.DB) int64 {
 	t.Helper()
-	return ask[int64](t, db, "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'")
+	return testkit.QueryValue[int64](t, db, "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'")
 }
 
 // load inserts n records of ten owners.
@@ -186,7 +186,7 @@ func deadlock(t *testing.T, db *sql.DB) {
 // transaction is repeated.
 func TestUnsortedUsesDeadlock(t *testing.T) {
 	server := countedServers[1]
-	db := openDB(t, server.driver, server.dsn(t))
+	db := testkit.OpenDB(t, server.driver, server.dsn(t))
 	s := sqlStore(t, server.dialect, db)
 	load(t, s, batch)
 	before := server.deadlocks(t, db)

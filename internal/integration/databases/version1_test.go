@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -46,7 +47,7 @@ var version1Lock = map[sqlstore.Dialect]string{
 // openVersion1 creates the tables of version 1 in an empty database.
 func openVersion1(t testing.TB, d database, dsn string) *version1 {
 	t.Helper()
-	db := openDB(t, d.driver, dsn)
+	db := testkit.OpenDB(t, d.driver, dsn)
 	if d.dialect == sqlstore.SQLite {
 		db.SetMaxOpenConns(1)
 	}
@@ -56,7 +57,7 @@ func openVersion1(t testing.TB, d database, dsn string) *version1 {
 	}
 	for statement := range strings.SplitSeq(string(text), ";\n") {
 		if strings.TrimSpace(statement) != "" {
-			execute(t, db, statement)
+			testkit.ExecuteOn(t, db, statement)
 		}
 	}
 	return &version1{db, d}

@@ -35,7 +35,7 @@ type fleet struct {
 func newFleet(t *testing.T, d database) *fleet {
 	dsn := d.dsn(t)
 	f := &fleet{t: t, old: openVersion1(t, d, dsn)}
-	db := openDB(t, d.driver, dsn)
+	db := testkit.OpenDB(t, d.driver, dsn)
 	f.now = newStore(t, d.dialect, db, nil)
 	return f
 }

@@ -45,7 +45,7 @@ func forEach(t *testing.T, check func(*testing.T, database)) {
 // start returns a Provider on an empty database, and its pool.
 func (d database) start(t testing.TB) (*sqlprovider.Provider, *sql.DB) {
 	t.Helper()
-	db := openDB(t, d.driver, d.dsn(t))
+	db := testkit.OpenDB(t, d.driver, d.dsn(t))
 	return migrated(t, d, db), db
 }
 
@@ -67,7 +67,7 @@ func newProvider(t testing.TB, d database, db *sql.DB, o *sqlprovider.Options) *
 		opts = *o
 	}
 	if d.dialect == sqlstore.PostgreSQL && opts.Schema == "" {
-		opts.Schema = ask[string](t, db, "SELECT current_schema()")
+		opts.Schema = testkit.QueryValue[string](t, db, "SELECT current_schema()")
 	}
 	p, err := sqlprovider.New(db, d.dialect, catalog(t), &opts)
 	if err != nil {

@@ -42,15 +42,15 @@ func TestRowLevelSecurity(t *testing.T) {
 				t.Parallel()
 				d := databases[1]
 				dsn := d.dsn(t)
-				admin := openDB(t, d.driver, dsn)
+				admin := testkit.OpenDB(t, d.driver, dsn)
 				migrated(t, d, admin)
-				p := migrated(t, d, openDB(t, d.driver, worker(t, dsn)))
+				p := migrated(t, d, testkit.OpenDB(t, d.driver, worker(t, dsn)))
 				put(t, p, bought("ann", "sub_1", "pro"), true)
 
 				if policy != "" {
-					execute(t, admin, policy)
+					testkit.ExecuteOn(t, admin, policy)
 				}
-				execute(t, admin, "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY")
+				testkit.ExecuteOn(t, admin, "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY")
 				const cause = "row-level security may hide rows"
 				if table == "keyhatch_plans" {
 					readsFail(t, p, cause)
@@ -61,7 +61,7 @@ func TestRowLevelSecurity(t *testing.T) {
 					isOutage(t, err, cause, "Override")
 				}
 				isOutage(t, p.Migrate(t.Context()), cause+" of "+table, "Migrate")
-				execute(t, admin, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY")
+				testkit.ExecuteOn(t, admin, "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY")
 				if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess {
 					t.Errorf("with row-level security disabled: got %+v, %v, want access", e, err)
 				}
@@ -91,8 +91,8 @@ func TestViewInPlaceOfATable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
 		put(t, p, bought("ann", "sub_1", "pro"), true)
-		execute(t, db, "ALTER TABLE keyhatch_plans RENAME TO elsewhere")
-		execute(t, db, "CREATE VIEW keyhatch_plans AS SELECT * FROM elsewhere WHERE owner <> 'ann'")
+		testkit.ExecuteOn(t, db, "ALTER TABLE keyhatch_plans RENAME TO elsewhere")
+		testkit.ExecuteOn(t, db, "CREATE VIEW keyhatch_plans AS SELECT * FROM elsewhere WHERE owner <> 'ann'")
 		if d.dialect != sqlstore.SQLite {
 			_, err := p.Entitlement(t.Context(), "ann")
 			isOutage(t, err, "", "Entitlement")
@@ -106,11 +106,11 @@ func TestSearchPath(t *testing.T) {
 	t.Parallel()
 	d := databases[1]
 	dsn, other := d.dsn(t), d.dsn(t)
-	db := openDB(t, d.driver, dsn)
+	db := testkit.OpenDB(t, d.driver, dsn)
 	db.SetMaxOpenConns(1)
 	o := &sqlprovider.Options{Table: "only_" + testkit.NewName()}
 	open := func(dsn string) error {
-		p, err := sqlprovider.New(openDB(t, d.driver, dsn), d.dialect, catalog(t), o)
+		p, err := sqlprovider.New(testkit.OpenDB(t, d.driver, dsn), d.dialect, catalog(t), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,8 +126,8 @@ func TestSearchPath(t *testing.T) {
 	put(t, p, bought("ann", "sub_1", "pro"), true)
 	isOutage(t, open(other), "one in schema "+testkit.GetParam(dsn, "search_path")+": set Options.Schema", "Migrate by another search path")
 
-	execute(t, db, "CREATE TEMPORARY TABLE "+o.Table+" AS SELECT * FROM "+o.Table+" WHERE owner = ''")
-	execute(t, db, "SET search_path = "+testkit.GetParam(other, "search_path"))
+	testkit.ExecuteOn(t, db, "CREATE TEMPORARY TABLE "+o.Table+" AS SELECT * FROM "+o.Table+" WHERE owner = ''")
+	testkit.ExecuteOn(t, db, "SET search_path = "+testkit.GetParam(other, "search_path"))
 	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess {
 		t.Errorf("after the search path changed: got %+v, %v, want access", e, err)
 	}
@@ -145,6 +145,6 @@ func TestDatabaseEncoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Path = "/" + name
-	db := openDB(t, d.driver, testkit.SetParam(u.String(), "client_encoding", "UTF8"))
+	db := testkit.OpenDB(t, d.driver, testkit.SetParam(u.String(), "client_encoding", "UTF8"))
 	isOutage(t, newProvider(t, d, db, nil).Migrate(t.Context()), "the encoding of the database is LATIN1", "Migrate")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // E-15: invalid rows that others write to the table are an outage.
@@ -18,15 +19,15 @@ func TestHostileRowsAreAnOutage(t *testing.T) {
 			"status = 'paused'", "status = 'ACTIVE'", "kind = 'hold'", "kind = 'HOLD'", "status = ''", "version = -1", "valid_until = 9000000000000000000",
 			"plan = 'premium'", "plan = ''",
 		} {
-			execute(t, db, "DELETE FROM keyhatch_plans")
+			testkit.ExecuteOn(t, db, "DELETE FROM keyhatch_plans")
 			put(t, p, bought("ann", "sub_1", "pro"), true)
-			execute(t, db, "UPDATE keyhatch_plans SET "+change)
+			testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans SET "+change)
 			outage(t, p, change)
 		}
-		execute(t, db, "UPDATE keyhatch_plans SET plan = 'pro'")
+		testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans SET plan = 'pro'")
 		for _, override := range []string{"", "{", `{"admin": true}`, `{"max_keys": 0}`, `[]`, `{"max_keys": 1, "max_keys": 2}`} {
-			execute(t, db, "DELETE FROM keyhatch_plans_overrides")
-			execute(t, db, "INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES ('ann', '"+override+"', 0)")
+			testkit.ExecuteOn(t, db, "DELETE FROM keyhatch_plans_overrides")
+			testkit.ExecuteOn(t, db, "INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES ('ann', '"+override+"', 0)")
 			outage(t, p, override)
 		}
 	})
@@ -44,10 +45,10 @@ func outage(t *testing.T, p *sqlprovider.Provider, name string) {
 func TestForeignCollationIsAnOutage(t *testing.T) {
 	t.Parallel()
 	d := databases[0]
-	db := openDB(t, d.driver, d.dsn(t))
-	execute(t, db, `CREATE TABLE keyhatch_plans (owner TEXT COLLATE NOCASE, subscription TEXT, kind TEXT, plan TEXT, status TEXT,
+	db := testkit.OpenDB(t, d.driver, d.dsn(t))
+	testkit.ExecuteOn(t, db, `CREATE TABLE keyhatch_plans (owner TEXT COLLATE NOCASE, subscription TEXT, kind TEXT, plan TEXT, status TEXT,
 		since INTEGER, paid_from INTEGER, valid_until INTEGER, updated_at INTEGER, version INTEGER, written_at INTEGER, PRIMARY KEY (owner, subscription))`)
-	execute(t, db, "CREATE TABLE keyhatch_plans_overrides (owner TEXT COLLATE NOCASE PRIMARY KEY, overrides TEXT, written_at INTEGER)")
+	testkit.ExecuteOn(t, db, "CREATE TABLE keyhatch_plans_overrides (owner TEXT COLLATE NOCASE PRIMARY KEY, overrides TEXT, written_at INTEGER)")
 	p := newProvider(t, d, db, nil)
 	put(t, p, bought("ANN", "sub_1", "pro"), true)
 	outage(t, p, "another owner's plan")
@@ -66,7 +67,7 @@ func TestClosedDatabaseIsAnOutage(t *testing.T) {
 		outage(t, p, "a closed pool")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := newProvider(t, d, openDB(t, d.driver, d.dsn(t)), nil).Put(ctx, bought("ann", "", "pro")); !errors.Is(err, context.Canceled) {
+		if _, err := newProvider(t, d, testkit.OpenDB(t, d.driver, d.dsn(t)), nil).Put(ctx, bought("ann", "", "pro")); !errors.Is(err, context.Canceled) {
 			t.Errorf("Put with an ended context: got %v", err)
 		}
 	})
@@ -74,7 +75,7 @@ func TestClosedDatabaseIsAnOutage(t *testing.T) {
 
 func TestMissingTableIsAnOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		p := newProvider(t, d, openDB(t, d.driver, d.dsn(t)), nil)
+		p := newProvider(t, d, testkit.OpenDB(t, d.driver, d.dsn(t)), nil)
 		outage(t, p, "no table")
 		if err := p.Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "sqlprovider: check: ") {
 			t.Errorf("Check without a table: got %v", err)

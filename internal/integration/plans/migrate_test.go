@@ -20,7 +20,7 @@ func TestEightMigrateAtOnce(t *testing.T) {
 			dsn := d.dsn(t)
 			var wg sync.WaitGroup
 			for range 8 {
-				db := openDB(t, d.driver, dsn)
+				db := testkit.OpenDB(t, d.driver, dsn)
 				wg.Go(func() {
 					if err := newProvider(t, d, db, nil).Migrate(t.Context()); err != nil {
 						t.Error(err)
@@ -28,7 +28,7 @@ func TestEightMigrateAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			p := migrated(t, d, openDB(t, d.driver, dsn))
+			p := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
 			put(t, p, bought("ann", "sub_1", "pro"), true)
 		}
 	})
@@ -37,7 +37,7 @@ func TestEightMigrateAtOnce(t *testing.T) {
 func TestMigrateRefusesANewerSchema(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
-		execute(t, db, "UPDATE keyhatch_plans_version SET version = 3")
+		testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans_version SET version = 3")
 		err := p.Migrate(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "schema version 3, this program knows versions up to 2") {
 			t.Errorf("got %v, want an error with both versions", err)
@@ -47,8 +47,8 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 
 func TestMigrateRefusesAnotherTable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		db := openDB(t, d.driver, d.dsn(t))
-		execute(t, db, "CREATE TABLE keyhatch_plans (id INTEGER NOT NULL PRIMARY KEY)")
+		db := testkit.OpenDB(t, d.driver, d.dsn(t))
+		testkit.ExecuteOn(t, db, "CREATE TABLE keyhatch_plans (id INTEGER NOT NULL PRIMARY KEY)")
 		if err := newProvider(t, d, db, nil).Migrate(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "sqlprovider: migrate: ") {
 			t.Errorf("a table of another program: got %v, want an error of Migrate", err)
 		}
@@ -66,7 +66,7 @@ func TestMigrateAndCheckRefuseUnknownPlans(t *testing.T) {
 			t.Errorf("an ended subscription with an unknown plan, and a hold: got %v, want no error", err)
 		}
 		for _, status := range []string{"active", "past_due"} {
-			execute(t, db, "UPDATE keyhatch_plans SET status = '"+status+"' WHERE subscription = '1'")
+			testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans SET status = '"+status+"' WHERE subscription = '1'")
 			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
 				if !errors.Is(err, entitlement.ErrUnknownPlan) || !strings.Contains(err.Error(), `"legacy"`) {
 					t.Errorf("%s, %s: got %v, want an ErrUnknownPlan that names the plan", name, status, err)
@@ -103,7 +103,7 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 			{"lapsed, unknown status", "pro", "paused", before, false, false},
 			{"lapsed, unknown status in capitals", "pro", "ACTIVE", before, false, false},
 		} {
-			execute(t, db, fmt.Sprintf("UPDATE keyhatch_plans SET plan = '%s', status = '%s', valid_until = %s", c.plan, c.status, c.until))
+			testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_plans SET plan = '%s', status = '%s', valid_until = %s", c.plan, c.status, c.until))
 			if e, err := p.Entitlement(t.Context(), "ann"); e.APIAccess || (err == nil) != c.good {
 				t.Errorf("%s: the plan: got %+v, %v, want an outage: %v", c.name, e, err, !c.good)
 			}
@@ -120,7 +120,7 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 func TestTablesOfAnyName(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
-		db := openDB(t, d.driver, dsn)
+		db := testkit.OpenDB(t, d.driver, dsn)
 		keys, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: testkit.GetParam(dsn, "search_path")})
 		if err == nil {
 			err = keys.Migrate(t.Context())
@@ -143,10 +143,10 @@ func TestTablesInAnotherSchema(t *testing.T) {
 	for _, d := range databases[1:] {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			db, schema := openDB(t, d.driver, d.dsn(t)), testkit.NewName()
-			execute(t, db, "CREATE SCHEMA "+schema)
+			db, schema := testkit.OpenDB(t, d.driver, d.dsn(t)), testkit.NewName()
+			testkit.ExecuteOn(t, db, "CREATE SCHEMA "+schema)
 			cascade := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: " CASCADE"}[d.dialect]
-			t.Cleanup(func() { execute(t, db, "DROP SCHEMA "+schema+cascade) })
+			t.Cleanup(func() { testkit.ExecuteOn(t, db, "DROP SCHEMA "+schema+cascade) })
 			for _, o := range []sqlprovider.Options{{Schema: schema}, {}, {Schema: schema, Table: "table"}} {
 				p := newProvider(t, d, db, &o)
 				if err := p.Migrate(t.Context()); err != nil {

@@ -67,6 +67,6 @@ func TestProcessesWriteTheSameTable(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		checkNewest(t, newProvider(t, d, openDB(t, d.driver, dsn), nil), "ann")
+		checkNewest(t, newProvider(t, d, testkit.OpenDB(t, d.driver, dsn), nil), "ann")
 	})
 }

@@ -73,7 +73,7 @@ func TestOrderMakesNoDifference(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
 		writers := []*sqlprovider.Provider{
-			migrated(t, d, openDB(t, d.driver, dsn)), newProvider(t, d, openDB(t, d.driver, dsn), nil),
+			migrated(t, d, testkit.OpenDB(t, d.driver, dsn)), newProvider(t, d, testkit.OpenDB(t, d.driver, dsn), nil),
 		}
 		for round := range testkit.Scale(5, 1000) {
 			owner := fmt.Sprint("owner ", round)

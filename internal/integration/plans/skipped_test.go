@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // a write that the database skips without an error is an outage.
@@ -26,11 +27,11 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 			old := bought("ann", "sub_1", "pro")
 			put(t, p, old, true)
 			if d.name == "PostgreSQL" {
-				execute(t, db, "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+				testkit.ExecuteOn(t, db, "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
 			}
 			for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides", "keyhatch_plans_events"} {
 				for _, skip := range skips[d.name] {
-					execute(t, db, strings.ReplaceAll(skip, "%s", table))
+					testkit.ExecuteOn(t, db, strings.ReplaceAll(skip, "%s", table))
 				}
 			}
 			ended := old

@@ -35,10 +35,10 @@ func openVersion1(t testing.TB, d database, dsn string) version1 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := version1{openDB(t, d.driver, dsn)}
+	v := version1{testkit.OpenDB(t, d.driver, dsn)}
 	for statement := range strings.SplitSeq(string(text), ";\n") {
 		if strings.TrimSpace(statement) != "" {
-			execute(t, v.db, statement)
+			testkit.ExecuteOn(t, v.db, statement)
 		}
 	}
 	return v
@@ -107,7 +107,7 @@ func TestMigrateKeepsTheRowsOfVersion1(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p := migrated(t, d, openDB(t, d.driver, dsn))
+		p := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
 		check := func(when string) {
 			t.Helper()
 			wantSubscriptions := []entitlement.Subscription{
@@ -132,8 +132,8 @@ func TestMigrateKeepsTheRowsOfVersion1(t *testing.T) {
 		}
 		check("after Migrate")
 		if d.dialect == sqlstore.MySQL { // the only one that does not roll back a failed migration
-			execute(t, old.db, "UPDATE keyhatch_plans_version SET version = 1")
-			migrated(t, d, openDB(t, d.driver, dsn))
+			testkit.ExecuteOn(t, old.db, "UPDATE keyhatch_plans_version SET version = 1")
+			migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
 			check("after an interrupted Migrate")
 		}
 	})
@@ -147,7 +147,7 @@ func TestMigrateBesideVersion1(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
 		old := openVersion1(t, d, dsn)
-		execute(t, old.db, fmt.Sprintf(`INSERT INTO keyhatch_plans (owner, subscription, plan, status, since, updated_at, version, written_at)
+		testkit.ExecuteOn(t, old.db, fmt.Sprintf(`INSERT INTO keyhatch_plans (owner, subscription, plan, status, since, updated_at, version, written_at)
 			WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
 			SELECT CONCAT('owner ', 1000 * a.i + b.i), CONCAT('sub_', 1000 * a.i + b.i), 'pro', 'active', 1, 1, 0, 0 FROM n AS a CROSS JOIN n AS b WHERE a.i < %d`, thousands))
 		hold := func(owner, status string, version int) {
@@ -172,7 +172,7 @@ func TestMigrateBesideVersion1(t *testing.T) {
 			}
 		})
 		began := time.Now()
-		p := migrated(t, d, openDB(t, d.driver, dsn))
+		p := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
 		took := time.Since(began)
 		end()
 		others.Wait()

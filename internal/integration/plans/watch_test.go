@@ -59,9 +59,9 @@ func wantSilence(t *testing.T, told <-chan string) {
 func TestWatchSeesWhatOthersWrite(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
-		writer := migrated(t, d, openDB(t, d.driver, dsn))
+		writer := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
 		put(t, writer, bought("before", "sub_1", "pro"), true)
-		told := watch(t, newProvider(t, d, openDB(t, d.driver, dsn), &sqlprovider.Options{Poll: poll}))
+		told := watch(t, newProvider(t, d, testkit.OpenDB(t, d.driver, dsn), &sqlprovider.Options{Poll: poll}))
 		wantTold(t, told, "")
 		wantSilence(t, told)
 
@@ -91,8 +91,8 @@ func TestWatchSeesWhatOthersWrite(t *testing.T) {
 func TestWatchSeesAChangeWithinTwoSeconds(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
-		writer := migrated(t, d, openDB(t, d.driver, dsn))
-		told := watch(t, newProvider(t, d, openDB(t, d.driver, dsn), nil))
+		writer := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
+		told := watch(t, newProvider(t, d, testkit.OpenDB(t, d.driver, dsn), nil))
 		wantTold(t, told, "")
 		began := time.Now()
 		put(t, writer, bought("ann", "sub_1", "pro"), true)
@@ -113,7 +113,7 @@ func TestWatchSeesAWriterWhoseClockIsBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides"} {
-			execute(t, db, "UPDATE "+table+" SET written_at = written_at + 3600000000")
+			testkit.ExecuteOn(t, db, "UPDATE "+table+" SET written_at = written_at + 3600000000")
 		}
 		told := watch(t, newProvider(t, d, db, &sqlprovider.Options{Poll: poll}))
 		wantTold(t, told, "")
@@ -134,9 +134,9 @@ func TestWatchCallsGapWhenTheServerIsBack(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			dsn := d.dsn(t)
-			direct := migrated(t, d, openDB(t, d.driver, dsn))
+			direct := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
 			proxy := testkit.StartProxy(t, testkit.AddressOf(dsn))
-			watcher := newProvider(t, d, openDB(t, d.driver, testkit.SetAddress(dsn, proxy.Address())), &sqlprovider.Options{Poll: poll})
+			watcher := newProvider(t, d, testkit.OpenDB(t, d.driver, testkit.SetAddress(dsn, proxy.Address())), &sqlprovider.Options{Poll: poll})
 			told := watch(t, watcher)
 			wantTold(t, told, "")
 			proxy.Inject(testkit.Fault{Reset: true})
@@ -156,9 +156,9 @@ func TestWatchCallsGapWhenTheFileIsBack(t *testing.T) {
 	p, db := databases[0].start(t)
 	told := watch(t, newProvider(t, databases[0], db, &sqlprovider.Options{Poll: poll}))
 	wantTold(t, told, "")
-	execute(t, db, "ALTER TABLE keyhatch_plans RENAME TO away")
+	testkit.ExecuteOn(t, db, "ALTER TABLE keyhatch_plans RENAME TO away")
 	time.Sleep(20 * poll)
-	execute(t, db, "ALTER TABLE away RENAME TO keyhatch_plans")
+	testkit.ExecuteOn(t, db, "ALTER TABLE away RENAME TO keyhatch_plans")
 	wantTold(t, told, "")
 	put(t, p, bought("bob", "sub_1", "pro"), true)
 	wantTold(t, told, "bob")
