@@ -13,7 +13,8 @@
 //   - 503 if the [Store], [Options.Changed] or another function of the host
 //     failed.
 //   - 422 if the event is authentic but cannot be used: its product has no
-//     plan, its owner is unknown, or it does not have the documented shape. The
+//     plan, its owner is unknown, it is of test mode or of another account, or it
+//     does not have the documented shape. The
 //     event is logged as an error and saved in the Store. When the cause is
 //     fixed, the next try succeeds.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a

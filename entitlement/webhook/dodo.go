@@ -1,10 +1,17 @@
 package webhook
 
-import "github.com/keyhatch/keyhatch/entitlement"
+import (
+	"cmp"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
 
 // Dodo returns the Source for the webhooks of Dodo Payments. The secrets are
 // the signing secrets of the endpoint, "whsec_…". Select the events
-// subscription.*, refund.succeeded and dispute.*.
+// subscription.*, refund.succeeded and dispute.*. The business is the ID of yours. An
+// event of another one is rejected, unless [Options.Accounts] lists it. Dodo's test
+// mode has endpoints and secrets of its own, but its events look like others: never
+// use a secret of test mode in production.
 //
 // The owner is read from the metadata of the subscription or refund, and then
 // of the customer. A dispute has no metadata and no customer: [Options.Owner]
@@ -18,8 +25,9 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // Its paid period ends at the event, if not before. A refund does not contain
 // the time of the payment, so it ends the period in which the refund happens.
 // Partial refunds change nothing, even if together they refund everything.
-func Dodo(secrets ...string) Source {
+func Dodo(business string, secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
+	err = cmp.Or(checkAccount("business", business, secrets), err)
 	subscription := subject{identify: identifyDodo, subscription: readDodo}
 	refund := subject{identify: identifyDodoRefund, hold: readDodoRefund}
 	dispute := subject{identify: identifyDodoDispute, hold: readDodoDispute}
@@ -32,9 +40,14 @@ func Dodo(secrets ...string) Source {
 	dispute.register(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
 		"dispute.expired", "dispute.won", "dispute.lost")
 	return Source{
-		name: "dodo", keys: func() [][]byte { return keys }, err: err,
-		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
+		name: "dodo", account: business, keys: func() [][]byte { return keys }, err: err,
+		signature: standardSignature, label: standardLabel, contents: dodoContents, subjects: all,
 	}
+}
+
+func dodoContents(d fields, e *Event) fields {
+	e.Account = d.textOr("business_id", "")
+	return standardContents(d, e)
 }
 
 func identifyDodo(d fields, e *Event) {

@@ -13,6 +13,15 @@ type Event struct {
 	Type string    // such as "customer.subscription.updated"
 	At   time.Time // when it happened, by the billing system's clock
 
+	// Account is Polar's organization or Dodo's business. For Stripe, it is the
+	// connected account, or the account of an organization, and empty for the
+	// account that has the endpoint.
+	Account string
+
+	// TestMode reports whether the event is from Stripe's test mode or a sandbox.
+	// Events of other billing systems do not tell.
+	TestMode bool
+
 	Subscription string // its ID; empty for most refunds and disputes
 	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
 	Customer     string // the billing system's ID of the customer

@@ -53,7 +53,7 @@ func ExampleNew_unknownPlan() {
 
 // While a secret is replaced, both the new and the old one work.
 func ExampleDodo() {
-	source := webhook.Dodo(
+	source := webhook.Dodo("bus_KhExample",
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", // the new one
 		"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", // the old one, until Dodo no longer uses it
 	)

@@ -1,11 +1,13 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
@@ -162,13 +164,24 @@ func (h *Handler) open(e *Event) (fields, error) {
 func (h *Handler) write(ctx context.Context, d fields, e *Event, about subject) (owner string, err error) {
 	data := h.source.contents(d, e)
 	about.identify(data, e)
-	if err := d.err(); err != nil {
+	if err := cmp.Or(d.err(), h.checkOrigin(*e)); err != nil {
 		return "", &rejection{err}
 	}
 	if about.hold != nil {
 		return h.writeHold(ctx, data, *e, about)
 	}
 	return h.writeSubscription(ctx, data, *e, about)
+}
+
+// checkOrigin returns an error if the event is of another account or of test mode.
+func (h *Handler) checkOrigin(e Event) error {
+	switch {
+	case e.Account != h.source.account && !slices.Contains(h.opts.Accounts, e.Account):
+		return fmt.Errorf("the event is of the account %q, which is neither that of the Source nor in Options.Accounts", e.Account)
+	case e.TestMode && !h.opts.InsecureTestMode:
+		return errors.New("the event is of test mode, and Options.InsecureTestMode is not set")
+	}
+	return nil
 }
 
 func (h *Handler) writeHold(ctx context.Context, data fields, e Event, about subject) (owner string, err error) {

@@ -440,7 +440,7 @@ func TestItems(t *testing.T) {
 		"a period without end": {[]string{one("price_1Qpro0KhExample", "null")}, 422, "", "", 0},
 	} {
 		st := newStore()
-		body := `{"id": "evt_1", "type": "customer.subscription.updated", "created": 1772359200, "data": {"object": {"id": "sub_1", "created": 1772359200,
+		body := `{"id": "evt_1", "type": "customer.subscription.updated", "created": 1772359200, "livemode": true, "data": {"object": {"id": "sub_1", "created": 1772359200,
 			"status": "active", "customer": {"id": "cus_1"}, "metadata": {"owner": "org_42"}, "items": {"data": [` + strings.Join(c.items, ",") + `]}}}}`
 		if got := stripe.deliver(stripe.handler(t, st, nil), "", []byte(body)); got != c.want {
 			t.Errorf("%s: got %d, want %d: %v", name, got, c.want, st.rejected)

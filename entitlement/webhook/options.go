@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
@@ -23,6 +24,16 @@ type Options struct {
 	// the checkout. Do not use a payment link that takes metadata from its URL:
 	// the buyer can change it.
 	Owner func(ctx context.Context, e Event) (string, error)
+
+	// Accounts lists further accounts whose events are accepted: Stripe's connected
+	// accounts or accounts of an organization ("acct_…"), Polar's organizations, or
+	// Dodo's businesses. Nil means only the account of the [Source]. A listed
+	// account can grant plans to every owner, so list only your own.
+	Accounts []string
+
+	// InsecureTestMode accepts events of Stripe's test mode and sandboxes, in which
+	// nobody pays. Set it in development only.
+	InsecureTestMode bool
 
 	// Changed is called after each write, and again if the event is sent again
 	// because a later step failed. Set it to Manager.InvalidateOwner. If it is
@@ -54,6 +65,7 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		d = *o
 	}
+	d.Accounts = slices.Clone(d.Accounts)
 	if d.Owner == nil {
 		d.Owner = defaultOwner
 	}

@@ -1,9 +1,15 @@
 package webhook
 
-import "github.com/keyhatch/keyhatch/entitlement"
+import (
+	"cmp"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
 
 // Polar returns the Source for Polar's webhooks, in the raw format. Select the
-// events subscription.* and order.refunded.
+// events subscription.* and order.refunded. The organization is the ID of yours. An
+// event of another one is rejected, unless [Options.Accounts] lists it. Polar's
+// sandbox has organizations of its own.
 //
 // Both kinds of secrets work. Polar signs with the text of secrets that were
 // created before 8 September 2026, including "whsec_" or "polar_whs_", as its
@@ -14,8 +20,9 @@ import "github.com/keyhatch/keyhatch/entitlement"
 // customer, and then from the customer's external ID. Polar sends no events
 // about disputes, but a payment that it returns to prevent a dispute is a
 // refund. The refund of a product with the plan "" changes nothing.
-func Polar(secrets ...string) Source {
+func Polar(organization string, secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)
+	err = cmp.Or(checkAccount("organization", organization, secrets), err)
 	subscription := subject{identify: identifyPolar, subscription: readPolar}
 	order := subject{identify: identifyPolarOrder, hold: readPolarOrder}
 	all := map[string]subject{}
@@ -24,7 +31,7 @@ func Polar(secrets ...string) Source {
 		"subscription.past_due", "subscription.paused", "subscription.resumed")
 	order.register(all, "order.refunded")
 	return Source{
-		name: "polar", keys: func() [][]byte { return keys }, err: err,
+		name: "polar", account: organization, keys: func() [][]byte { return keys }, err: err,
 		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
 	}
 }
@@ -39,6 +46,7 @@ func identifyPolarCustomer(d fields, e *Event) {
 	e.Customer, e.Metadata = d.text("customer_id"), d.metadata("metadata")
 	customer := d.objectOr("customer")
 	e.CustomerMetadata, e.CustomerExternalID = customer.metadata("metadata"), customer.textOr("external_id", "")
+	e.Account = customer.textOr("organization_id", "")
 }
 
 func readPolar(d fields, e Event) state {

@@ -18,8 +18,12 @@ const (
 	maxSecrets = 8
 )
 
-// secretPrefix begins the secrets of Standard Webhooks and Stripe.
-const secretPrefix = "whsec_"
+// secretPrefix begins the secrets of Standard Webhooks and Stripe, and polarPrefix
+// those that Polar has created.
+const (
+	secretPrefix = "whsec_"
+	polarPrefix  = "polar_whs_"
+)
 
 // keysOf reads secrets, each of which may stand for several keys. Its errors do
 // not contain the secrets.
@@ -80,7 +84,7 @@ func literalKey(secret string) ([][]byte, error) {
 // The two look the same.
 func eitherKey(secret string) ([][]byte, error) {
 	random := secret
-	for _, prefix := range []string{secretPrefix, "polar_whs_"} {
+	for _, prefix := range []string{secretPrefix, polarPrefix} {
 		random = strings.TrimPrefix(random, prefix)
 	}
 	if err := checkKey([]byte(random)); err != nil {

@@ -37,16 +37,16 @@ func TestVectors(t *testing.T) {
 		body    string
 		want    int
 	}{
-		"Standard Webhooks": {webhook.Dodo("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 1614265330, map[string]string{
+		"Standard Webhooks": {webhook.Dodo(business, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 1614265330, map[string]string{
 			"webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek", "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
 		}, `{"test": 2432232314}`, 422},
-		"without the prefix": {webhook.Dodo("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 1614265330, map[string]string{
+		"without the prefix": {webhook.Dodo(business, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 1614265330, map[string]string{
 			"webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek", "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
 		}, `{"test": 2432232314}`, 422},
-		"Polar, a secret from before 8 September 2026": {webhook.Polar(secret), 1790000000, map[string]string{
+		"Polar, a secret from before 8 September 2026": {webhook.Polar(organization, secret), 1790000000, map[string]string{
 			"webhook-id": "8e3a0d6c-0000-4000-8000-000000000001", "webhook-signature": "v1,gWM4D7LJNUU9OAwN3Yl71AT9LnuR67yCw4p39OT5xO4=",
 		}, `{"type":"product.updated","timestamp":"2026-09-30T00:00:00Z","data":{}}`, 200},
-		"Polar, a secret from since": {webhook.Polar(secret), 1790000000, map[string]string{
+		"Polar, a secret from since": {webhook.Polar(organization, secret), 1790000000, map[string]string{
 			"webhook-id": "8e3a0d6c-0000-4000-8000-000000000001", "webhook-signature": "v1,4RH5LZqbomxQtYiOs7qVsT6KPjmhD19qoMXt4u24pmM=",
 		}, `{"type":"product.updated","timestamp":"2026-09-30T00:00:00Z","data":{}}`, 200},
 		"Stripe": {webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), 1492774577, map[string]string{

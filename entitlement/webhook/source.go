@@ -1,23 +1,29 @@
 package webhook
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// A Source is a billing system: how it signs events, and what they mean.
+// A Source is a billing system: whose events it sends, how it signs them, and what
+// they mean.
 // [Stripe], [Polar] and [Dodo] create one from the secrets of one endpoint: the
 // current secret, and previous ones for as long as they are in use, up to 8. A
 // secret has 24 to 256 bytes after its prefix and, if it is base64, after
 // decoding. [New] returns an error if a secret is invalid.
 type Source struct {
 	name      string
+	account   string          // whose events are accepted
 	keys      func() [][]byte // a function, so that fmt does not print them
 	err       error           // of the secrets
 	signature func(http.Header) (signature, error)
 	label     func(d fields, e *Event)        // sets the Type, and the ID if the body has it
-	contents  func(d fields, e *Event) fields // sets At
+	contents  func(d fields, e *Event) fields // sets At and, if the envelope has them, Account and TestMode
 	subjects  map[string]subject              // by the event's type
 }
 
@@ -35,6 +41,16 @@ func (s subject) register(all map[string]subject, types ...string) {
 	for _, t := range types {
 		all[t] = s
 	}
+}
+
+// checkAccount returns an error if the ID is no ID of an account. Its errors do not
+// contain it, since it may be a secret.
+func checkAccount(kind, id string, secrets []string) error {
+	isSecret := slices.Contains(secrets, id) || strings.HasPrefix(id, secretPrefix) || strings.HasPrefix(id, polarPrefix)
+	if isSecret || text.CheckID(id) != nil {
+		return fmt.Errorf("the first argument is not the ID of the %s, which is public and no secret", kind)
+	}
+	return nil
 }
 
 // standardLabel and standardContents read the envelope that Standard Webhooks

@@ -40,6 +40,10 @@ const (
 	secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 	other  = "whsec_HxMUFRYXGBkaGxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBE="
 	owner  = "org_42"
+
+	// The accounts of the payloads.
+	organization = "6f7a1c1e-5b1f-4a55-9d0b-0e0f7c1d2a01"
+	business     = "bus_KhExample"
 )
 
 // A system is a billing system and its way of signing.
@@ -51,8 +55,8 @@ type system struct {
 
 var (
 	stripe  = system{"stripe", webhook.Stripe, signStripe}
-	polar   = system{"polar", webhook.Polar, signText}
-	dodo    = system{"dodo", webhook.Dodo, signStandard}
+	polar   = system{"polar", func(s ...string) webhook.Source { return webhook.Polar(organization, s...) }, signText}
+	dodo    = system{"dodo", func(s ...string) webhook.Source { return webhook.Dodo(business, s...) }, signStandard}
 	systems = []system{stripe, polar, dodo}
 )
 

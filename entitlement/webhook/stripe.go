@@ -13,7 +13,9 @@ import (
 // Stripe returns the Source for Stripe's webhooks. The secrets are the signing
 // secrets of the endpoint, "whsec_…". Select the events
 // customer.subscription.*, charge.refunded and charge.dispute.*, in any API
-// version.
+// version. An event of test mode or of a sandbox is rejected, unless
+// [Options.InsecureTestMode] is set, and so is one of a connected account or of another
+// account of an organization, unless [Options.Accounts] lists it.
 //
 // The owner is read from the subscription's metadata. Set it when you create
 // the checkout, in subscription_data. Charges and disputes do not have it, and
@@ -93,7 +95,12 @@ func (s *signature) addStripe(name, text string) (err error) {
 func labelStripe(d fields, e *Event) { e.ID, e.Type = d.text("id"), d.text("type") }
 
 func stripeContents(d fields, e *Event) fields {
-	e.At = d.unix("created")
+	if !d.has("livemode") {
+		d.fail("livemode", "true or false")
+	}
+	// An event that an organization receives has only a context. One of a connected
+	// account has both.
+	e.At, e.TestMode, e.Account = d.unix("created"), !d.flag("livemode"), d.textOr("account", d.textOr("context", ""))
 	return d.object("data").object("object")
 }
 

@@ -34,17 +34,17 @@ func TestInvalidSecrets(t *testing.T) {
 	}
 	for name, source := range map[string]webhook.Source{
 		"a Stripe API key":       webhook.Stripe("sk_live_0123456789012345678901234567890123456789"),
-		"not base64":             webhook.Dodo("whsec_0123456789-0123456789_0123456789-0123"),
-		"base64 without padding": webhook.Dodo(strings.TrimRight(secret, "=")),
-		"base64 with more bits":  webhook.Dodo(strings.Replace(secret, "h8=", "h9=", 1)),
+		"not base64":             webhook.Dodo(business, "whsec_0123456789-0123456789_0123456789-0123"),
+		"base64 without padding": webhook.Dodo(business, strings.TrimRight(secret, "=")),
+		"base64 with more bits":  webhook.Dodo(business, strings.Replace(secret, "h8=", "h9=", 1)),
 	} {
 		if _, err := webhook.New(newStore(), source, catalog, products, nil); err == nil {
 			t.Errorf("accepted %s", name)
 		}
 	}
 	for name, source := range map[string]webhook.Source{
-		"24 bytes":                   webhook.Dodo("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-		"Polar's prefix, not base64": webhook.Polar("polar_whs_" + "0123456789abcdefABCDEF012"),
+		"24 bytes":                   webhook.Dodo(business, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+		"Polar's prefix, not base64": webhook.Polar(organization, "polar_whs_"+"0123456789abcdefABCDEF012"),
 	} {
 		if _, err := webhook.New(newStore(), source, catalog, products, nil); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -50,7 +50,7 @@ type billing struct{ to, secret string }
 func (b billing) send(ctx context.Context, e event) (status int, err error) {
 	now := time.Now().UTC()
 	data := e.fields(now)
-	data["customer_id"], data["customer"] = "customer_1", map[string]any{"external_id": customer}
+	data["customer_id"], data["customer"] = "customer_1", map[string]any{"external_id": customer, "organization_id": organization}
 	body, err := json.Marshal(map[string]any{"type": e.kind, "timestamp": now, "data": data})
 	if err != nil {
 		return 0, err

@@ -27,6 +27,9 @@ var plansFile []byte
 // products maps the billing system's product IDs to plans.
 var products = map[string]string{"product_pro": "pro", "product_team": "team", "product_mug": ""}
 
+// organization is the service's own at the billing system.
+const organization = "organization_1"
+
 // customer is the only customer. A real service uses the signed-in customer.
 const customer = "acme"
 
@@ -100,7 +103,7 @@ func (s *service) connect(ctx context.Context, secret string) error {
 	if s.keys, err = apikey.New(st, &apikey.Options{Prefix: "plans", Entitlements: s.plans}); err != nil {
 		return err
 	}
-	s.hooks, err = webhook.New(s.plans, webhook.Polar(secret), catalog, products,
+	s.hooks, err = webhook.New(s.plans, webhook.Polar(organization, secret), catalog, products,
 		&webhook.Options{Changed: s.keys.InvalidateOwner})
 	return err
 }

@@ -47,7 +47,7 @@ func catalog() *entitlement.Catalog {
 
 // receive listens for the billing system's events.
 func (r *role) receive(plans *sqlprovider.Provider) error {
-	h, err := webhook.New(plans, webhook.Dodo(billingSecret), catalog(), map[string]string{"product": "pro"},
+	h, err := webhook.New(plans, webhook.Dodo("bus_1", billingSecret), catalog(), map[string]string{"product": "pro"},
 		&webhook.Options{Changed: r.keys.InvalidateOwner})
 	if err == nil {
 		r.hooks = httptest.NewServer(h).URL
@@ -62,7 +62,7 @@ type bill struct{ Owner, Status string }
 
 // bill sends the event to the instance itself and records the time of its response.
 func (r *role) bill(b bill) done {
-	body, err := json.Marshal(map[string]any{"type": "subscription.updated", "timestamp": time.Now().UTC(), "data": map[string]any{
+	body, err := json.Marshal(map[string]any{"type": "subscription.updated", "business_id": "bus_1", "timestamp": time.Now().UTC(), "data": map[string]any{
 		"subscription_id": "sub_" + b.Owner, "product_id": "product", "status": b.Status, "created_at": time.Now().UTC(),
 		"previous_billing_date": time.Now().UTC(), "next_billing_date": time.Now().Add(time.Hour).UTC(),
 		"metadata": map[string]string{"owner": b.Owner}, "customer": map[string]string{"customer_id": "cus_" + b.Owner},

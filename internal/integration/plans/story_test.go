@@ -44,8 +44,8 @@ type object = map[string]any
 
 var senders = []sender{
 	{"Stripe", webhook.Stripe, stripeEvent, signStripe},
-	{"Polar", webhook.Polar, polarEvent, signStandard},
-	{"Dodo", webhook.Dodo, dodoEvent, signStandard},
+	{"Polar", func(s ...string) webhook.Source { return webhook.Polar("org_1", s...) }, polarEvent, signStandard},
+	{"Dodo", func(s ...string) webhook.Source { return webhook.Dodo("bus_1", s...) }, dodoEvent, signStandard},
 }
 
 // A sale is the state of a subscription for a month, or for a trial of two weeks.
@@ -89,7 +89,7 @@ func polarEvent(s sale) object {
 	now := time.Now().UTC()
 	return object{"type": "subscription.updated", "timestamp": now, "data": object{
 		"id": s.id, "created_at": now, "status": s.status("canceled"), "product_id": s.product, "metadata": object{"owner": s.owner},
-		"customer_id": "cus_1", "current_period_start": now, "current_period_end": s.end(),
+		"customer_id": "cus_1", "customer": object{"organization_id": "org_1"}, "current_period_start": now, "current_period_end": s.end(),
 	}}
 }
 
@@ -246,5 +246,43 @@ func TestBetterPlanCounts(t *testing.T) {
 		converted.trial = false // the trial is paid for
 		s.sell(converted)
 		s.checkPlan("eve", "max")
+	})
+}
+
+// E-04: events of test mode and of other accounts grant nothing and take nothing away, and
+// are kept for review.
+func TestForeignEvents(t *testing.T) {
+	forEachStory(t, func(s *story) {
+		foreign := map[string]func(event object){
+			"Stripe": func(event object) { event["account"] = "acct_2" },
+			"Polar":  func(event object) { event["data"].(object)["customer"] = object{"organization_id": "org_2"} },
+			"Dodo":   func(event object) { event["business_id"] = "bus_2" },
+		}[s.sender.name]
+		send := func(one sale, change func(object), want int) {
+			s.t.Helper()
+			event := s.sender.event(one)
+			change(event)
+			s.send(event, want)
+		}
+		one := sale{id: "sub_1", owner: "ann", product: "product_max"}
+		send(one, foreign, http.StatusUnprocessableEntity)
+		s.checkPlan("ann", "")
+		s.sell(one)
+		s.checkPlan("ann", "max")
+		one.ended = true
+		send(one, foreign, http.StatusUnprocessableEntity)
+		rejected := 2
+		if s.sender.name == "Stripe" {
+			send(one, func(event object) { event["livemode"] = false }, http.StatusUnprocessableEntity)
+			rejected++
+		}
+		s.checkPlan("ann", "max")
+		if kept, err := s.plans.Rejected(s.t.Context(), 0); err != nil || len(kept) != rejected {
+			s.t.Errorf("got %+v, %v, want %d rejected events", kept, err, rejected)
+		}
+		s.begin(&webhook.Options{Accounts: []string{"acct_2", "org_2", "bus_2"}})
+		send(one, foreign, http.StatusOK)
+		delete(s.tokens, "ann") // of the previous Manager
+		s.checkPlan("ann", "")
 	})
 }
