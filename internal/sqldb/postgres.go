@@ -19,10 +19,15 @@ var PostgreSQL = Database{
 	// before it looks for rows. It must not be part of the WHERE clause: if
 	// row-level security hides every row of a table, the server evaluates no
 	// condition on it.
+	//
+	// The last part is always true. Its function is one that the server calls in no
+	// parallel plan, so it makes none. Starting the workers takes longer than what
+	// these statements read.
 	outsideWhere: true,
 	whole: `COALESCE(CASE WHEN row_security_active(%s::regclass) THEN 'row-level security may hide rows'
 		WHEN pg_relation_filenode(%s::regclass) IS NULL THEN 'a view may hide rows'
-		WHEN current_setting('in_hot_standby', true) = 'on' THEN 'a standby lags behind' END::boolean, true)`,
+		WHEN current_setting('in_hot_standby', true) = 'on' THEN 'a standby lags behind' END::boolean, true)
+		AND (pg_current_xact_id_if_assigned() IS NULL) IS NOT NULL`,
 
 	// to_regclass does not work here: it finds a temporary table first.
 	home: `SELECT COALESCE(found.nspname, current_schema()), CASE WHEN found.nspname IS NULL THEN (

@@ -113,6 +113,11 @@ func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Recor
 	return ownedBy(ctx, c, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
+// recentPages is how many pages of an owner's latest keys are searched for a page of
+// current ones, before all keys with an expiry are sorted. An owner who has very many
+// of these mostly has a page among them.
+const recentPages = 10
+
 // listFiltered begins the first page with a cursor that is later than all records.
 func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
 	now, after, id, limit := q.At.UnixMicro(), int64(math.MaxInt64), q.After.ID, q.Limit+1
@@ -121,6 +126,10 @@ func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]sto
 	}
 	if q.Filter == store.FilterEnded {
 		return ownedBy(ctx, c, q.Owner, s.sql.ended, q.Owner, now, after, after, id, limit)
+	}
+	recent, err := ownedBy(ctx, c, q.Owner, s.sql.recent, q.Owner, after, after, id, recentPages*limit, now, limit)
+	if err != nil || len(recent) == limit {
+		return recent, err
 	}
 	return ownedBy(ctx, c, q.Owner, s.sql.current,
 		q.Owner, after, after, id, limit, q.Owner, now, after, after, id, limit)

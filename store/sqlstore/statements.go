@@ -10,7 +10,7 @@ const columns = `digest, id, owner, name, hint, created_by, revoke_reason, repla
 // statements holds the SQL of a Store, for its tables and its dialect.
 type statements struct {
 	lookup, get, first, next, batch string
-	current, ended                  string
+	recent, current, ended          string
 	count, insert, revoke, replace  string
 	lock, latest, touch             string
 	revocations, countRevocations   string
@@ -29,6 +29,7 @@ func (s *Store) statements() statements {
 		next: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
+		recent:  s.recent(),
 		current: s.current(),
 		ended:   s.ended(),
 
@@ -74,10 +75,24 @@ func (s *Store) counted(name, index, condition string) string {
 		AND ` + condition + ` ` + s.dialect.byExpiry + ` LIMIT ?) AS ` + name + `)`
 }
 
+// recent lists a page of the keys that are neither revoked nor expired, as far as they
+// are among the latest keys. The index has the columns of the condition.
+func (s *Store) recent() string {
+	return s.read(`SELECT ` + columns + ` FROM (
+			SELECT listed FROM (
+				SELECT id AS listed, created_at AS listed_at, revoked_at AS revoked, expires_at AS expires
+				FROM keyhatch_keys ` + s.dialect.byList + `
+				WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
+				ORDER BY created_at DESC, id DESC LIMIT ?
+			) AS latest WHERE revoked IS NULL AND (expires IS NULL OR expires > ?)
+			ORDER BY listed_at DESC, listed DESC LIMIT ?
+		) AS recent JOIN keyhatch_keys AS k ON k.id = recent.listed`)
+}
+
 // current lists a page of the keys that are neither revoked nor expired: a page of
 // those that never expire, which the index has in the order of the list, and a page
-// of the others, which are sorted. Both are found in the index alone, and neither
-// reads the entry of an ended key. The result may have twice the limit, unsorted.
+// of the others, which are sorted, all of them. Both are found in the index alone, and
+// neither reads the entry of an ended key. The result may have twice the limit, unsorted.
 func (s *Store) current() string {
 	return s.read(`SELECT ` + columns + ` FROM (
 			SELECT listed FROM (

@@ -89,14 +89,14 @@ func (e *explained) judgeMySQL(t testing.TB) {
 			e.complain(table.Key == replacedIndex && !table.replaced(), notBy(replacedIndex))
 			e.complain(table.Name == "s" && table.Key != "id", wholeTable) // a successor
 		}
-		if table.Name == "k" && (e.isCurrent() || e.isEnded()) {
+		if table.Name == "k" && (e.isCurrent() || e.isRecent() || e.isEnded()) {
 			e.complain(table.Key != "id" || table.Access != "eq_ref", wholeTable) // for the IDs of a page
 			continue
 		}
 		e.complain(ours && e.isCurrent() && !table.current(), notBy(currentIndex))
 		e.complain(ours && e.isList() && table.Key != listIndex, notBy(listIndex))
 		e.complain(ours && e.isNext() && !slices.Contains(table.Parts, "created_at"), notBy(listIndex))
-		e.complain(ours && e.isEnded() && !table.Alone, notBy(listIndex))
+		e.complain(ours && (e.isEnded() || e.isRecent()) && !table.Alone, notBy(listIndex))
 		e.complain(ours && e.isLive() && (table.Key != liveIndex || !slices.Contains(table.Parts, "revoked_at")), notBy(liveIndex))
 	}
 	switch sorted := func(plan string) bool {
@@ -104,6 +104,9 @@ func (e *explained) judgeMySQL(t testing.TB) {
 	}; {
 	case e.isEnded(): // only the rows of the page are sorted, not the list
 		_, list, found := strings.Cut(e.plan, "materialized")
+		e.complain(!found || sorted(list), "the whole list is sorted")
+	case e.isRecent(): // those of the latest keys that are current are sorted, not the list
+		_, list, found := strings.Cut(e.plan, `"<derived3>"`)
 		e.complain(!found || sorted(list), "the whole list is sorted")
 	case e.isCurrent(): // the keys with an expiry are sorted
 		e.complain(strings.Count(e.plan, "\"filesort\"") > 1, "keys that never expire are sorted")

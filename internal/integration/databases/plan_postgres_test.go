@@ -53,6 +53,17 @@ func TestPostgresPlans(t *testing.T) {
 			})
 		}
 	}
+	t.Run("workers", func(t *testing.T) { // starting them takes longer than what a statement reads
+		c := planner(t, db, "generic")
+		for _, setting := range []string{"parallel_setup_cost", "parallel_tuple_cost", "min_parallel_index_scan_size", "min_parallel_table_scan_size"} {
+			run(t, c, "SET LOCAL "+setting+" = 0")
+		}
+		for _, e := range explainPostgres(t, c, statements[endedOwner], false) {
+			if strings.Contains(e.plan, "Workers Planned") {
+				t.Errorf("a statement starts workers: %s\n%s", e.line(), e.plan)
+			}
+		}
+	})
 	for index, drop := range postgresIndexes {
 		t.Run("without "+index, func(t *testing.T) {
 			c := planner(t, db, "generic")
@@ -152,6 +163,11 @@ var (
 	postgresEnded = regexp.MustCompile(`Nested Loop\n +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_list .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)? +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
+	// A page among the latest keys is found in the index alone, and its rows by their ids.
+	postgresRecent = regexp.MustCompile(`Nested Loop\n +-> +(?:Subquery Scan on recent\n +-> +)?Limit\n +-> +Subquery Scan on latest\n +Filter: .*\n +-> +Limit\n` +
+		` +-> +Index Only Scan Backward using keyhatch_keys_list .*\n +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)?` +
+		` +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
+
 	// A page of current keys that never expire comes in the order of the index. The
 	// others are sorted, and the index has no expired ones in their range.
 	postgresCurrent = regexp.MustCompile(`Nested Loop\n +-> +Append\n` +
@@ -183,6 +199,8 @@ func (e *explained) judgePostgres(mayBeSorted bool) {
 	switch {
 	case e.isCurrent():
 		e.complain(!postgresCurrent.MatchString(e.plan), notBy(currentIndex))
+	case e.isRecent():
+		e.complain(!postgresRecent.MatchString(e.plan), notBy(listIndex))
 	case e.isEnded():
 		e.complain(!postgresEnded.MatchString(e.plan), notBy(listIndex))
 	case e.isList():

@@ -19,7 +19,7 @@ import (
 var planRows = testkit.Scale(30_000, 100_000)
 
 // allStatements is the number of a Store's statements, so that callAll must send each new one.
-const allStatements = 16
+const allStatements = 17
 
 // callAll calls every method of a store so that it sends every statement.
 func callAll(t testing.TB, s store.Store, owner string) {
@@ -138,9 +138,10 @@ func (s sent) isCurrent() bool { return strings.Contains(s.text, "AS unexpired")
 func (s sent) isList() bool {
 	return strings.Contains(s.text, "ORDER BY created_at DESC") && !s.isCurrent()
 }
-func (s sent) isNext() bool  { return s.isList() && strings.Contains(s.text, "id < ") }
-func (s sent) isEnded() bool { return s.isList() && strings.Contains(s.text, "AS page") }
-func (s sent) isBatch() bool { return strings.Contains(s.text, "AS batch") }
+func (s sent) isNext() bool   { return s.isList() && strings.Contains(s.text, "id < ") }
+func (s sent) isEnded() bool  { return s.isList() && strings.Contains(s.text, "AS page") }
+func (s sent) isBatch() bool  { return strings.Contains(s.text, "AS batch") }
+func (s sent) isRecent() bool { return s.isNext() && strings.Contains(s.text, "AS recent") }
 func (s sent) isTouch() bool {
 	return strings.Contains(s.text, "SET last_used_at") || strings.Contains(s.text, "SET k.last_used_at")
 }
