@@ -129,6 +129,7 @@ type Cache[V any] struct {
 
 	closing sync.Mutex  // serializes Close
 	closed  atomic.Bool // Close was called
+	fenced  atomic.Bool // Close has begun its write
 	ended   bool        // the table is closed
 }
 
@@ -210,6 +211,7 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 		for i := range c.epochs {
 			c.epochs[i].begin()
 		}
+		c.fenced.Store(true)
 	}
 	if c.ended {
 		return nil

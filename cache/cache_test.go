@@ -328,6 +328,38 @@ func TestCloseWaitsForLoads(t *testing.T) {
 	})
 }
 
+// After Close, concurrent loads are still merged. A caller that joins one only waits for
+// another if a write is under way.
+func TestLoadsAreSharedAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		if err := c.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		loads, callers := 0, sync.WaitGroup{}
+		load := func() {
+			_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+				loads++
+				time.Sleep(time.Second)
+				return cache.Loaded[int64]{}, nil
+			})
+		}
+		two := func() {
+			loads = 0
+			callers.Go(load)
+			synctest.Wait()
+			callers.Go(load)
+			callers.Wait()
+		}
+		if two(); loads != 1 {
+			t.Errorf("two callers: %d loads, want 1", loads)
+		}
+		if _ = c.Write(func() error { two(); return nil }, keyOf(0)); loads != 2 {
+			t.Errorf("two callers during a write: %d loads, want 2", loads)
+		}
+	})
+}
+
 // The bounds hold for any keys. All keys of a stripe share one place for a present and
 // one for an absent entry outside of ristretto.
 func TestSizeIsABound(t *testing.T) {

@@ -98,7 +98,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	}
 	// Check the lease now: if it ends during a flight, it may have been extended again
 	// when the flight lands.
-	leased, id := c.holdsLease(), c.flightID(key)
+	leased, fenced, id := c.holdsLease(), c.fenced.Load(), c.flightID(key)
 	f, leads := c.join(ctx, id)
 	if f == nil {
 		return v, false, ErrOverloaded
@@ -121,7 +121,8 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	}
 	_, same := c.groups[f.entry.group].since(id.gen)
 	v, err = f.entry.answer()
-	return v, !leads && !(leased && quiet(id.epoch) && same), err
+	unwritten := quiet(id.epoch) || fenced && id.epoch&writers == oneWriter // the one of Close
+	return v, !leads && !(leased && unwritten && same), err
 }
 
 // flightID reads the epochs. It must be called before the load begins.
