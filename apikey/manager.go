@@ -213,11 +213,11 @@ func (m *Manager) Close(ctx context.Context) error {
 		watching = fmt.Errorf("apikey: the provider's Watch has not returned: %w", watching)
 	}
 	err = errors.Join(err, watching, m.counts.close(ctx))
-	err = errors.Join(err, m.group.Close(ctx), m.keys.Close(ctx))
-	if m.plans != nil {
+	err = errors.Join(err, m.group.Close(ctx))
+	if m.plans != nil { // before the keys: a validation asks for its plan when its key is loaded
 		err = errors.Join(err, m.plans.Close(ctx))
 	}
-	return err
+	return errors.Join(err, m.keys.Close(ctx))
 }
 
 // Pattern returns the regular expression (RE2) that every token of this

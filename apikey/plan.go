@@ -24,20 +24,22 @@ func (m *Manager) planOptions() cache.Options {
 // none is the entitlement of an owner whom the provider does not know.
 var none entitlement.Entitlement
 
-// entitlement returns the owner's entitlement, from the cache or the provider. An
-// error is an outage.
-func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key, owner string) (*entitlement.Entitlement, error) {
+// entitlement returns the owner's entitlement, from the cache or the provider, and the
+// time at which to judge it: now, or later if it was not in the cache. An error is an
+// outage.
+func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key, owner string) (*entitlement.Entitlement, time.Time, error) {
 	e, err := m.plans.Get(key, now)
 	if err == cache.ErrMiss {
 		e, err = m.loadEntitlement(ctx, key, owner)
+		now = time.Now()
 	}
 	switch {
 	case err == nil:
-		return e, nil
+		return e, now, nil
 	case err == cache.ErrNotFound:
-		return &none, nil
+		return &none, now, nil
 	}
-	return nil, m.unavailable(ctx, "entitlement provider", err)
+	return nil, now, m.unavailable(ctx, "entitlement provider", err)
 }
 
 //go:noinline
@@ -79,7 +81,7 @@ func (m *Manager) keyLimit(ctx context.Context, owner string) (limit int, err er
 func (m *Manager) planOf(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	e := m.everything()
 	if m.plans != nil {
-		plan, err := m.entitlement(ctx, time.Now(), ownerKey(owner), owner)
+		plan, _, err := m.entitlement(ctx, time.Now(), ownerKey(owner), owner)
 		if err != nil {
 			return e, err
 		}

@@ -107,6 +107,21 @@ func TestDowngradeAndPurchase(t *testing.T) {
 	})
 }
 
+// Invariant 10: a plan that ends while the provider is asked for it does not admit the key.
+func TestPlanEndsDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		issued := create(t, newManager(t, st, nil), "o")
+		ending := paid
+		ending.ValidUntil = time.Now().Add(time.Millisecond)
+		m := newManager(t, st, &apikey.Options{Entitlements: &billing{result: func() (entitlement.Entitlement, error) {
+			time.Sleep(2 * time.Millisecond)
+			return ending, nil
+		}}})
+		wantRefused(t, m, issued, apikey.ErrNotEntitled)
+	})
+}
+
 // M-17: while the plan is not known, the limit is neither zero nor unlimited.
 func TestRotateWhileTheProviderIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -81,15 +81,15 @@ func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *
 		return nil, m.refuse(ctx, p, err)
 	}
 	if m.plans != nil {
-		e, err := m.entitlement(ctx, now, k.ownerKey, p.Owner())
+		e, at, err := m.entitlement(ctx, now, k.ownerKey, p.Owner())
 		if err != nil {
 			m.reportOutage(ctx, p)
 			return nil, err
 		}
-		if !e.Active(now) {
+		if !e.Active(at) {
 			return nil, m.refuse(ctx, p, ErrNotEntitled)
 		}
-		p = k.withPlan(e)
+		p, now = k.withPlan(e), at
 	}
 	m.uses.record(k, d, now)
 	return p, nil
