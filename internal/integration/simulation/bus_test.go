@@ -34,6 +34,7 @@ type port struct {
 }
 
 func (p *port) Publish(ctx context.Context, message string) error {
+	p.w.note(p.i, "publishes ", message)
 	if p.i.isDead() || p.w.broken(p.i, busCut) {
 		return errFault
 	}
@@ -53,7 +54,7 @@ func (p *port) Publish(ctx context.Context, message string) error {
 // hub's lock.
 func (h *hub) deliver(from *instance, l *line, message string) {
 	dice := h.w.chance("message", h.w.now(), from.n, l.i.n)
-	at := time.Now().Add(5 * time.Millisecond)
+	at := time.Now().Add(h.w.unique(4*time.Millisecond + time.Duration(dice%uint64(time.Millisecond))))
 	switch {
 	case h.w.broken(l.i, busBlackout), h.w.broken(l.i, busLoss) && dice%3 == 0:
 		return
@@ -72,7 +73,7 @@ func (h *hub) deliver(from *instance, l *line, message string) {
 }
 
 func (h *hub) later(l *line, message string, d time.Duration) {
-	time.AfterFunc(d, func() {
+	time.AfterFunc(h.w.unique(d), func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if slices.Contains(h.lines, l) {
@@ -87,21 +88,29 @@ type keyedPort struct{ port }
 func (*keyedPort) MACKey() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 
 func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context, string) error), deliver func(string)) error {
+	p.w.note(p.i, "connects")
+	defer p.w.note(p.i, "disconnected")
 	if p.i.isDead() || p.w.broken(p.i, busCut) {
 		return errFault
 	}
-	cut := time.NewTimer(p.w.next(p.i, busCut))
+	if err := p.w.pause(ctx, 5*time.Millisecond, "connect", p.i.n, p.w.now()); err != nil {
+		return err
+	}
+	cut := time.NewTimer(p.w.unique(p.w.next(p.i, busCut)))
 	defer cut.Stop()
 	h, l := p.w.hub, &line{i: p.i, messages: make(chan timed, 1<<10)}
 	h.mu.Lock()
 	h.lines = append(h.lines, l)
 	h.mu.Unlock()
 	defer func() {
+		// The broker learns of it later.
+		_ = p.w.pause(context.Background(), time.Millisecond, "disconnect", p.i.n, p.w.now())
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.lines = slices.DeleteFunc(h.lines, func(other *line) bool { return other == l })
 	}()
 	ready(func(ctx context.Context, message string) error {
+		p.w.note(p.i, "echoes ", message)
 		if p.i.isDead() || p.w.broken(p.i, busCut) {
 			return errFault
 		}
@@ -123,6 +132,7 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 		case m := <-l.messages:
 			select {
 			case <-time.After(time.Until(m.at)):
+				p.w.note(p.i, "receives ", m.text)
 				deliver(m.text)
 			case <-ctx.Done():
 				return ctx.Err()

@@ -31,12 +31,6 @@ func (o observation) String() string {
 	return fmt.Sprintf("%4d %12v to %12v, instance %d: %s %s %s: %s", o.n, o.start, o.end, o.i.n, o.what, o.about.owner, o.about.id, o.outcome)
 }
 
-// input formats the call and its result, without the duration.
-func (o observation) input() string {
-	o.end = 0
-	return o.String()
-}
-
 // outcomes are the possible results of a call, the most specific first.
 var outcomes = []struct {
 	err  error
@@ -71,7 +65,7 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 		if rng.IntN(2) == 0 {
 			pause /= 20 // calls overlap
 		}
-		time.Sleep(time.Duration(rng.Int64N(int64(pause))))
+		time.Sleep(w.unique(time.Duration(rng.Int64N(int64(pause)))))
 		w.step(t, n, rng, &running)
 	}
 	running.Wait()
@@ -80,7 +74,7 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 	time.Sleep(settling + 5*time.Second)
 	for _, i := range w.instances {
 		for _, k := range w.tokens {
-			time.Sleep(time.Millisecond)
+			time.Sleep(w.unique(time.Millisecond))
 			number := n
 			running.Go(func() { w.do(number, i, "validate", k, w.validate(i, k.token)) })
 			n++
@@ -88,6 +82,7 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 	}
 	running.Wait()
 	for _, i := range w.instances {
+		time.Sleep(w.unique(time.Millisecond))
 		if err := i.keys.Close(t.Context()); err != nil {
 			t.Errorf("seed %d: Close: %v", w.seed, err)
 		}
@@ -99,8 +94,10 @@ func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 // do makes a call and records its result.
 func (w *world) do(n int, i *instance, what string, about knownToken, call func(ctx context.Context) error) {
 	o := observation{n: n, i: i, what: what, about: about, start: w.now()}
+	w.note(i, "call ", n, " begins")
 	err := call(context.WithValue(context.Background(), callKey{}, n))
 	o.end, o.outcome = w.now(), outcomeOf(err)
+	w.note(i, o, " ", err)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.records = append(w.records, o)
@@ -165,7 +162,7 @@ func (w *world) burst(n int, i *instance, k knownToken, rng *rand.Rand, running 
 	number := 10_000 + 100*n // the numbers of the burst's calls begin here
 	at := rng.IntN(4)
 	for j := range 12 {
-		time.Sleep(time.Duration(rng.Int64N(int64(40 * time.Millisecond))))
+		time.Sleep(w.unique(time.Duration(rng.Int64N(int64(40 * time.Millisecond)))))
 		what, call := "validate", w.validate(i, k.token)
 		if j == at {
 			what, call = name, change
@@ -270,8 +267,10 @@ func (w *world) changePlan(n int, i *instance, owner string, to, tell bool, runn
 func (w *world) restart(t *testing.T, i *instance, killed bool, running *sync.WaitGroup) {
 	if killed {
 		close(i.dead)
+		time.Sleep(w.unique(time.Millisecond))
 	}
 	running.Go(func() { _ = i.keys.Close(context.Background()) })
+	time.Sleep(w.unique(time.Millisecond))
 	next := w.start(t, i.n)
 	w.mu.Lock()
 	defer w.mu.Unlock()

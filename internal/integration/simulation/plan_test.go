@@ -52,18 +52,19 @@ type planView struct {
 }
 
 func (v *planView) entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
+	v.w.note(v.i, "asks for the plan of ", owner)
 	switch {
 	case v.i.isDead() || v.w.broken(v.i, planError):
-		return entitlement.Entitlement{}, errFault
+		return entitlement.Entitlement{}, v.w.fail(ctx, "plan", v.i.n, owner)
 	case v.w.broken(v.i, planHang):
 		<-ctx.Done()
 		return entitlement.Entitlement{}, ctx.Err()
 	}
-	if err := v.w.pause(ctx, 20*time.Millisecond, "plan", owner, v.w.now()); err != nil {
+	if err := v.w.pause(ctx, 20*time.Millisecond, "plan", v.i.n, owner, v.w.now()); err != nil {
 		return entitlement.Entitlement{}, err
 	}
 	yes, _ := v.w.plan.within(owner, v.w.now(), v.w.now())
-	if err := v.w.pause(ctx, 20*time.Millisecond, "plan back", owner, v.w.now()); err != nil {
+	if err := v.w.pause(ctx, 20*time.Millisecond, "plan back", v.i.n, owner, v.w.now()); err != nil {
 		return entitlement.Entitlement{}, err
 	}
 	v.i.answered(1, v.w.now())

@@ -2,21 +2,25 @@ package simulation_test
 
 import (
 	"crypto/rand"
+	"fmt"
+	"hash/fnv"
 	"io"
 	mathrand "math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 )
 
-// A seeded reader replaces crypto/rand. Its bytes depend on the seed, the time and the number
-// of bytes, and not on the order of the callers, which the scheduler decides.
+// A seeded reader replaces crypto/rand. Its bytes depend on the seed, the time and the code
+// that asks for them, and not on what other goroutines ask for at the same time, since the
+// scheduler decides which of them comes first.
 type seeded struct {
 	seed uint64
 
 	mu    sync.Mutex
 	at    time.Time
-	asked map[int]uint64 // reads at that time, by length
+	asked map[uint64]uint64 // reads at that time, by caller
 }
 
 // seedRandom replaces crypto/rand until the test ends. The test must not be parallel.
@@ -27,15 +31,31 @@ func seedRandom(t *testing.T, seed uint64) {
 }
 
 func (s *seeded) Read(b []byte) (int, error) {
+	from := caller()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := time.Now(); !now.Equal(s.at) {
-		s.at, s.asked = now, map[int]uint64{}
+		s.at, s.asked = now, map[uint64]uint64{}
 	}
-	s.asked[len(b)]++
-	source := mathrand.NewPCG(s.seed<<16|uint64(len(b)), uint64(s.at.UnixNano())<<8+s.asked[len(b)])
+	if len(b) != 8 { // eight are for a pause or a message's name, which need not differ
+		s.asked[from]++
+	}
+	source := mathrand.NewPCG(s.seed<<16|uint64(len(b)), uint64(s.at.UnixNano())<<8+s.asked[from]^from)
 	for i := range b {
 		b[i] = byte(source.Uint64() >> 32)
 	}
 	return len(b), nil
+}
+
+// caller returns a number that identifies the calling code, with its own callers.
+func caller() uint64 {
+	var stack [64]uintptr
+	frames, h := runtime.CallersFrames(stack[:runtime.Callers(2, stack[:])]), fnv.New64a()
+	for {
+		f, more := frames.Next()
+		fmt.Fprintln(h, f.Function, f.Line)
+		if !more {
+			return h.Sum64()
+		}
+	}
 }

@@ -38,19 +38,20 @@ type sharedView struct {
 	i *instance
 }
 
-func (v *sharedView) reach(ctx context.Context, name string) error {
+func (v *sharedView) reach(ctx context.Context, name string, about any) error {
+	v.w.note(v.i, "asks the shared cache: ", name, " ", about)
 	switch {
 	case v.i.isDead() || v.w.broken(v.i, sharedError):
-		return errFault
+		return v.w.fail(ctx, "shared", v.i.n, name, about)
 	case v.w.broken(v.i, sharedHang):
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return v.w.pause(ctx, 5*time.Millisecond, "shared", name, v.w.now())
+	return v.w.pause(ctx, 5*time.Millisecond, "shared", v.i.n, name, about, v.w.now())
 }
 
 func (v *sharedView) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
-	if err := v.reach(ctx, "get"); err != nil {
+	if err := v.reach(ctx, "get", key); err != nil {
 		return cache.Item{}, "", err
 	}
 	s := v.w.shelf
@@ -70,7 +71,7 @@ func (v *sharedView) Get(ctx context.Context, key cache.Key) (cache.Item, string
 }
 
 func (v *sharedView) Set(ctx context.Context, key cache.Key, name string, item cache.Item, ttl time.Duration) error {
-	if err := v.reach(ctx, "set"); err != nil {
+	if err := v.reach(ctx, "set", key); err != nil {
 		return err
 	}
 	s := v.w.shelf
@@ -86,7 +87,7 @@ func (v *sharedView) Set(ctx context.Context, key cache.Key, name string, item c
 }
 
 func (v *sharedView) Delete(ctx context.Context, keys ...cache.Key) error {
-	if err := v.reach(ctx, "delete"); err != nil {
+	if err := v.reach(ctx, "delete", keys); err != nil {
 		return err
 	}
 	s := v.w.shelf

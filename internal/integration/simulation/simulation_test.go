@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -14,26 +15,17 @@ import (
 // with all faults and in all orders, no instance returns a wrong result. KEYHATCH_SEED
 // selects one seed, or several such as 100-200. KEYHATCH_SOAK runs 10,000.
 func TestSimulation(t *testing.T) {
-	first, n := uint64(1), uint64(300)
+	n := uint64(300)
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
 		n = 10_000
 	case testkit.Race:
 		n = 30 // other modes take ten times as long
 	}
-	if text := os.Getenv("KEYHATCH_SEED"); text != "" {
-		last := uint64(0)
-		switch parsed, _ := fmt.Sscanf(text, "%d-%d", &first, &last); {
-		case parsed == 0, parsed == 2 && last < first:
-			t.Fatalf("KEYHATCH_SEED is %q, want a seed, or several such as 100-200", text)
-		case parsed == 1:
-			last = first
-		}
-		n = last - first + 1
-	}
+	first, n := chooseSeeds(t, n)
 	counts := map[string]int{}
 	for seed := first; seed < first+n; seed++ {
-		w, all, faults := simulate(t, seed)
+		w, all, faults := simulate(t, seed, 1)
 		for _, o := range all {
 			counts[o.what+": "+o.outcome]++
 		}
@@ -46,10 +38,26 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// simulate runs a seed.
-func simulate(t *testing.T, seed uint64) (w *world, all []observation, faults []string) {
+// chooseSeeds returns the seeds that KEYHATCH_SEED selects, or else n from 1 on.
+func chooseSeeds(t *testing.T, n uint64) (first, count uint64) {
+	text, first, last := os.Getenv("KEYHATCH_SEED"), uint64(1), uint64(0)
+	if text == "" {
+		return first, n
+	}
+	parsed, _ := fmt.Sscanf(text, "%d-%d", &first, &last)
+	if parsed == 1 {
+		last = first
+	}
+	if parsed == 0 || last < first {
+		t.Fatalf("KEYHATCH_SEED is %q, want a seed, or several such as 100-200", text)
+	}
+	return first, last - first + 1
+}
+
+// simulate runs a seed on the given number of processors.
+func simulate(t *testing.T, seed uint64, processors int) (w *world, all []observation, faults []string) {
 	seedRandom(t, seed)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the scheduler has fewer choices
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
 	synctest.Test(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		w = newWorld(t, seed, rng)
@@ -60,41 +68,39 @@ func simulate(t *testing.T, seed uint64) (w *world, all []observation, faults []
 	return w, all, faults
 }
 
-// a seed repeats its run: the same calls at the same nanosecond, with the same results.
-//
-// One thing is not determined: the order of two goroutines that wake at the same time, since
-// they waited for the same load or for timers that fire together (synctest shuffles those). If
-// both then take a turn, or a token, the runs diverge, in one of 150 runs as measured. So the
-// test fails only if three runs differ from the first.
+// a seed repeats its run exactly: every call, message and request happens at the same
+// nanosecond, with the same result. On two processors, and with the race detector, goroutines
+// that are runnable at the same time run in other orders than on one.
 func TestReplay(t *testing.T) {
-	seeds := uint64(5)
-	if os.Getenv("KEYHATCH_SOAK") != "" {
-		seeds = 100
+	n := uint64(30)
+	switch {
+	case os.Getenv("KEYHATCH_SOAK") != "":
+		n = 3_000
+	case testkit.Race:
+		n = 3
 	}
-	for seed := uint64(1); seed <= seeds; seed++ {
-		_, first, _ := simulate(t, seed)
-		difference := ""
-		for range 3 {
-			_, again, _ := simulate(t, seed)
-			if difference = differ(first, again); difference == "" {
-				break
-			}
-		}
-		if difference != "" {
+	first, n := chooseSeeds(t, n)
+	for seed := first; seed < first+n; seed++ {
+		one, _, _ := simulate(t, seed, 1)
+		two, _, _ := simulate(t, seed, 2)
+		if difference := differ(one.events(), two.events()); difference != "" {
 			t.Errorf("seed %d: another run differs:\n%s", seed, difference)
 		}
 	}
 }
 
-// differ returns the first calls in which two runs differ.
-func differ(first, again []observation) string {
-	for i := range max(len(first), len(again)) {
-		if i >= len(first) || i >= len(again) {
-			return fmt.Sprintf("%d calls and %d", len(first), len(again))
-		}
-		if a, b := first[i].input(), again[i].input(); a != b {
-			return a + "\n" + b
-		}
+// differ returns the first events in which two runs differ, and those before.
+func differ(one, two []event) string {
+	n := 0
+	for n < min(len(one), len(two)) && one[n] == two[n] {
+		n++
 	}
-	return ""
+	if n == len(one) && n == len(two) {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintln(&b, "both:", one[max(0, n-10):n])
+	fmt.Fprintln(&b, "one:", one[n:min(n+5, len(one))])
+	fmt.Fprintln(&b, "two:", two[n:min(n+5, len(two))])
+	return b.String()
 }

@@ -58,9 +58,10 @@ func (v *storeView) before(ctx context.Context, name string, about any) error {
 	l.calls[id]++
 	n := l.calls[id]
 	l.mu.Unlock()
+	v.w.note(v.i, "asks the store ", id, " ", n)
 	switch {
 	case v.i.isDead() || v.w.broken(v.i, storeError):
-		return errFault
+		return v.w.fail(ctx, id, n)
 	case v.w.broken(v.i, storeHang):
 		<-ctx.Done()
 		return ctx.Err()
@@ -80,6 +81,7 @@ func (v *storeView) after(ctx context.Context, name string, about any) error {
 	if v.i.isDead() {
 		return errFault
 	}
+	v.w.note(v.i, "has the result of ", name, " ", about)
 	if name == "lookup" {
 		v.i.answered(0, v.w.now())
 	}
@@ -88,10 +90,11 @@ func (v *storeView) after(ctx context.Context, name string, about any) error {
 
 // write runs a write and records the resulting records, at one time.
 func (v *storeView) write(ctx context.Context, name, owner string, do func(context.Context) ([]store.Record, error)) error {
+	about := fmt.Sprint(owner, " ", callOf(ctx))
 	if v.w.broken(v.i, storeLate) {
-		time.Sleep(callTimeout + time.Duration(v.w.chance(name, v.w.now())%uint64(callTimeout)))
+		time.Sleep(v.w.unique(callTimeout + time.Duration(v.w.chance(name, v.i.n, about, v.w.now())%uint64(callTimeout))))
 		ctx = context.WithoutCancel(ctx)
-	} else if err := v.before(ctx, name, owner); err != nil {
+	} else if err := v.before(ctx, name, about); err != nil {
 		return err
 	}
 	l := v.w.ledger
@@ -99,13 +102,14 @@ func (v *storeView) write(ctx context.Context, name, owner string, do func(conte
 	records, err := do(ctx)
 	l.keep(v.w, callOf(ctx), owner, records, err == nil && name == "revoke all")
 	l.mu.Unlock()
+	v.w.note(v.i, "wrote ", name, " ", about, ": ", records, err)
 	if err != nil {
 		return err
 	}
 	if v.w.broken(v.i, storeLost) {
 		return errFault
 	}
-	return v.after(ctx, name, owner)
+	return v.after(ctx, name, about)
 }
 
 // keep records the results of a write, and the keys that it reached: those that it returned,
@@ -195,18 +199,19 @@ func (v *storeView) Lookup(ctx context.Context, d store.Digest) (store.Record, e
 }
 
 func (v *storeView) Get(ctx context.Context, owner, id string) (store.Record, error) {
-	if err := v.before(ctx, "get", id); err != nil {
+	about := fmt.Sprint(id, " ", callOf(ctx))
+	if err := v.before(ctx, "get", about); err != nil {
 		return store.Record{}, err
 	}
 	r, err := v.Store.Get(ctx, owner, id)
-	if failed := v.after(ctx, "get", id); failed != nil {
+	if failed := v.after(ctx, "get", about); failed != nil {
 		return store.Record{}, failed
 	}
 	return r, err
 }
 
 func (v *storeView) Touch(ctx context.Context, uses []store.Use) error {
-	if err := v.before(ctx, "touch", len(uses)); err != nil {
+	if err := v.before(ctx, "touch", fmt.Sprint(len(uses), " ", callOf(ctx))); err != nil {
 		return err
 	}
 	return v.Store.Touch(ctx, uses)

@@ -1,7 +1,6 @@
 package simulation_test
 
 import (
-	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -62,6 +61,8 @@ type world struct {
 	changes   map[store.Digest][]change
 	last      knownToken // the latest chosen one
 	restarts  []time.Duration
+	history   []event
+	taken     map[time.Duration]bool // instants, as parts of a millisecond
 }
 
 // A change is a call that reached a key in the store, and the time.
@@ -102,11 +103,11 @@ func (i *instance) isDead() bool {
 }
 
 func newWorld(t *testing.T, seed uint64, rng *rand.Rand) *world {
-	w := &world{settings: chooseSettings(rng), seed: seed, began: time.Now()}
+	w := &world{settings: chooseSettings(rng), seed: seed, began: time.Now(), taken: map[time.Duration]bool{}}
 	w.faults = chooseFaults(w, rng)
 	w.ledger, w.hub, w.shelf, w.plan = newLedger(), &hub{w: w}, newShelf(), newPlanBook()
 	for n := range w.settings.instances {
-		time.Sleep(time.Duration(rng.Int64N(int64(time.Second)))) // so that heartbeats do not coincide
+		time.Sleep(w.unique(time.Duration(rng.Int64N(int64(time.Second))))) // so that heartbeats do not coincide
 		w.instances = append(w.instances, w.start(t, n))
 	}
 	return w
@@ -146,19 +147,4 @@ func (w *world) chance(names ...any) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintln(h, append([]any{w.seed}, names...)...)
 	return h.Sum64()
-}
-
-// pause waits for a time that depends on the names: mostly up to d, and sometimes much longer,
-// so that calls overtake each other.
-func (w *world) pause(ctx context.Context, d time.Duration, names ...any) error {
-	dice := w.chance(names...)
-	if dice%8 == 0 {
-		d = min(d*15, callTimeout*3/4)
-	}
-	select {
-	case <-time.After(time.Duration(dice / 8 % uint64(d))):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -1,0 +1,72 @@
+package simulation_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// An event is something that happened in a run: a call of a Manager or its result, a request to
+// the store, the provider or the shared cache, or a message.
+type event struct {
+	at   time.Duration
+	text string
+}
+
+func (e event) String() string { return fmt.Sprintf("\n%12v %s", e.at, e.text) }
+
+// note adds an event to the history.
+func (w *world) note(i *instance, what ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.history = append(w.history, event{w.now(), fmt.Sprintf("instance %d: %s", i.n, fmt.Sprint(what...))})
+}
+
+// events returns the history. Events of the same time are sorted by their text, since the
+// scheduler decides their order.
+func (w *world) events() []event {
+	slices.SortFunc(w.history, func(a, b event) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.text, b.text)) })
+	return w.history
+}
+
+// unique returns a duration that ends at an instant of its own, and is as little longer than d
+// as possible. Nothing else that the simulation does is a whole number of milliseconds earlier
+// or later. So timers of the product, which are set to whole milliseconds, do not fire at that
+// instant either. Goroutines that are runnable at the same instant run in any order, so a run
+// could not be repeated if they had different causes.
+func (w *world) unique(d time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for ; ; d++ {
+		if part := (w.now() + d) % time.Millisecond; !w.taken[part] {
+			w.taken[part] = true
+			return d
+		}
+	}
+}
+
+// pause waits for a time that depends on the names: mostly up to d, and sometimes much longer,
+// so that calls overtake each other.
+func (w *world) pause(ctx context.Context, d time.Duration, names ...any) error {
+	dice := w.chance(names...)
+	if dice%8 == 0 {
+		d = min(d*15, callTimeout*3/4)
+	}
+	select {
+	case <-time.After(w.unique(time.Duration(dice / 8 % uint64(d)))):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fail returns errFault soon, but not at once: several callers may make the same call at the
+// same instant, and all of them must find it under way.
+func (w *world) fail(ctx context.Context, names ...any) error {
+	if err := w.pause(ctx, time.Millisecond, append(names, w.now(), "fails")...); err != nil {
+		return err
+	}
+	return errFault
+}
