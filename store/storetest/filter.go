@@ -162,12 +162,13 @@ func filterFull(t *testing.T, s store.Store) {
 	for _, owner := range filters {
 		has := mixed(t, s, string(owner))
 		for _, filter := range filters {
-			limits := []int{5, 12, store.MaxPage, 0}
+			limits := []int{5, 10, 12, store.MaxPage, 0}
 			if filter != owner { // the others would need too many pages of one
 				limits = append(limits, 1)
 			}
 			for _, limit := range limits {
-				q := store.Query{Owner: string(owner), Filter: filter, At: begin.Add(time.Hour), Limit: limit}
+				at := begin.Add(time.Minute) // the instant at which records expire
+				q := store.Query{Owner: string(owner), Filter: filter, At: at, Limit: limit}
 				if got := ids(follow(t, s, q, func(*store.Query) {})); !slices.Equal(got, has[filter]) {
 					t.Errorf("the filter %q among many records of %q, in pages of %d:\n got %q\nwant %q", filter, owner, limit, got, has[filter])
 				}
