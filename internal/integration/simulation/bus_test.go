@@ -121,7 +121,11 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 		}
 		return ctx.Err()
 	})
+	messages, arrival := l.messages, (<-chan time.Time)(nil)
+	var next timed
 	for {
+		// No two of these are ready at once, or select would take any of them: each happens at
+		// an instant of its own, and a message is taken after the one before has arrived.
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -129,14 +133,12 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 			return errFault
 		case <-cut.C:
 			return errFault
-		case m := <-l.messages:
-			select {
-			case <-time.After(time.Until(m.at)):
-				p.w.note(p.i, "receives ", m.text)
-				deliver(m.text)
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		case next = <-messages:
+			messages, arrival = nil, time.After(time.Until(next.at))
+		case <-arrival:
+			messages, arrival = l.messages, nil
+			p.w.note(p.i, "receives ", next.text)
+			deliver(next.text)
 		}
 	}
 }
