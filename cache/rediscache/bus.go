@@ -36,8 +36,8 @@ redis.call('DEL', KEYS[1])
 return redis.call('PUBLISH', ARGV[1], ARGV[2])
 `)
 
-// publish cannot use the script in a cluster, where the unused name may belong to
-// another node.
+// publish does not use the script in a cluster, whose replicas forward messages to all
+// nodes, and where the unused name may belong to another node.
 func (c *Cache) publish(ctx context.Context, channel, message string) error {
 	if c.cluster {
 		return c.bus.Publish(ctx, channel, message).Err()

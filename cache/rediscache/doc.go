@@ -78,7 +78,7 @@
 // late for you, use no snapshots and no replicas, or a short TTL.
 //
 // Publish fails on a server that has become a replica, because a replica delivers
-// only to its own clients.
+// only to its own clients. A replica in a cluster delivers to the clients of all nodes.
 //
 // # Rights
 //

@@ -109,6 +109,34 @@ func TestCluster(t *testing.T) {
 	wantRefused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "database other than 0")
 }
 
+// A replica of a cluster forwards messages to all nodes, as a master does.
+func TestPublishAtAReplicaOfACluster(t *testing.T) {
+	t.Parallel()
+	settings := []string{"cluster-enabled=yes", "cluster-node-timeout=5000", "cluster-require-full-coverage=no"}
+	master, replica := testkit.StartRedis(t, settings...).DSN(), testkit.StartRedis(t, settings...).DSN()
+	join(t, master, replica)
+	o := &rediscache.Options{Namespace: "keyhatch", Cluster: true}
+	c := open(t, replica, o)
+	rs := []*receiver{receive(t, open(t, master, o)), receive(t, c)}
+	node := newClient(t, replica)
+	if err := node.ClusterDelSlotsRange(t.Context(), 8192, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	id := newClient(t, master).ClusterMyID(t.Context()).Val()
+	if err := node.ClusterReplicate(t.Context(), id).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if role, _, _ := strings.Cut(node.Info(t.Context(), "replication").Val(), "connected_slaves"); !strings.Contains(role, "role:slave") {
+		t.Fatalf("got %s, want a replica", role)
+	}
+	if err := c.Publish(t.Context(), "message"); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rs {
+		r.gets(t, "message")
+	}
+}
+
 func join(t *testing.T, one, other string) {
 	t.Helper()
 	a, b := newClient(t, one), newClient(t, other)
