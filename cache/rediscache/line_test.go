@@ -6,29 +6,35 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/cache/rediscache"
 )
 
-// pieces starts a server that answers a subscription with the given texts. It waits
-// for more than a second before each except the first.
+// pieces starts a server that answers a subscription with the first of the given texts,
+// and each ping after it with the next.
 func pieces(t *testing.T, answers ...string) (address string) {
 	t.Helper()
+	var mu sync.Mutex
+	var left []string // what the subscriber has not got
 	return serve(t, func(conn net.Conn, command string) {
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case strings.Contains(command, "hello"):
 			io.WriteString(conn, "-ERR unknown command\r\n")
-		case strings.Contains(command, "ping"):
-			io.WriteString(conn, "+PONG\r\n")
+			return
 		case strings.Contains(command, "subscribe"):
-			for i, piece := range answers {
-				if i > 0 {
-					time.Sleep(1200 * time.Millisecond)
-				}
-				io.WriteString(conn, strings.ReplaceAll(piece, "ECHO", ownChannel.FindString(command)))
+			for _, piece := range answers {
+				left = append(left, strings.ReplaceAll(piece, "ECHO", ownChannel.FindString(command)))
 			}
+		case len(left) == 0:
+			io.WriteString(conn, "+PONG\r\n")
+		}
+		if len(left) > 0 {
+			io.WriteString(conn, left[0])
+			left = left[1:]
 		}
 	})
 }
@@ -80,7 +86,7 @@ func TestUnconfirmedSubscription(t *testing.T) {
 		"none":              pieces(t),
 	} {
 		c := open(t, address, &rediscache.Options{Namespace: "a"})
-		err := callWithin(t, noticed, "Receive", func() error {
+		err := callInTime(t, "Receive", func() error {
 			return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Errorf("%s: ready", what) }, nil)
 		})
 		if err == nil {

@@ -6,10 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
-	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // Calls that arrive while other round trips are in flight are sent together.
@@ -35,7 +34,7 @@ func TestConcurrentCallsGoTogether(t *testing.T) {
 			conn.Write([]byte("*2\r\n$3\r\nxyz\r\n:-1\r\n"))
 		}
 	})
-	c := open(t, "redis://"+address, &rediscache.Options{Timeout: 20 * time.Second})
+	c := open(t, address, nil)
 	var running sync.WaitGroup
 	for range calls {
 		running.Go(func() {
@@ -44,9 +43,7 @@ func TestConcurrentCallsGoTogether(t *testing.T) {
 			}
 		})
 	}
-	for c.Waiting()+int(received.Load()) < calls {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Await(t, "every call has been sent or waits", func() bool { return c.Waiting()+int(received.Load()) == calls })
 	close(together)
 	running.Wait()
 	// Four round trips may carry one call each. The scheduler decides how many of

@@ -90,7 +90,7 @@ func TestNamespacesAreApart(t *testing.T) {
 
 func TestAnotherSecretSeesNothing(t *testing.T) {
 	t.Parallel()
-	o := &rediscache.Options{Namespace: testkit.NewName(), Timeout: time.Second}
+	o := &rediscache.Options{Namespace: testkit.NewName(), Timeout: patience}
 	c := open(t, testkit.UseRedis(t), o)
 	for _, item := range []cache.Item{value("v"), absent} {
 		key := newKey()
