@@ -134,15 +134,32 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	if err != nil {
 		return err
 	}
+	err = h.store.MarkProcessed(ctx, e.ID, time.Now())
 	// Call Changed even if the write has changed nothing, since an earlier try may
-	// have failed between the two.
-	if err := h.opts.Changed(ctx, owner); err != nil {
-		return &outage{"Changed", err}
-	}
-	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
+	// have been interrupted between the two, and even if the event will come again.
+	h.callChanged(ctx, e, owner)
+	if err != nil {
 		return &outage{"MarkProcessed", err}
 	}
 	return nil
+}
+
+// callChanged calls Options.Changed and logs its failure. The state is stored, so others
+// learn of it anyway, and the billing system need not try again.
+func (h *Handler) callChanged(ctx context.Context, e *Event, owner string) {
+	if err := h.changed(ctx, owner); err != nil {
+		h.opts.Logger.ErrorContext(ctx, "webhook: event stored, but Options.Changed failed; the change may take effect later",
+			"source", h.source.name, "event", e.ID, "type", e.Type, "error", err.Error())
+	}
+}
+
+func (h *Handler) changed(ctx context.Context, owner string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return h.opts.Changed(ctx, owner)
 }
 
 // maxDepth is the maximum nesting of objects and lists. No billing system needs more

@@ -33,7 +33,8 @@ func TestOnlyPost(t *testing.T) {
 	}
 }
 
-// E-13: the response is sent after the write and after Changed.
+// E-13: the response is sent after the write and after Changed. Changed is called last, so
+// that a slow one takes no time from the Store.
 func TestOrderOfCalls(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
@@ -45,7 +46,7 @@ func TestOrderOfCalls(t *testing.T) {
 			return st.call(ctx, "Changed")
 		}}
 		s.checkDelivery(t, s.handler(t, st, o), "purchase", 200)
-		if want := []string{"Seen", "Put", "Changed", "MarkProcessed"}; !slices.Equal(st.calls, want) {
+		if want := []string{"Seen", "Put", "MarkProcessed", "Changed"}; !slices.Equal(st.calls, want) {
 			t.Errorf("%s: got %v, want %v", s.name, st.calls, want)
 		}
 	}
@@ -82,7 +83,7 @@ func TestReplays(t *testing.T) {
 // work.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"Seen", "Put", "PutHold", "Changed", "MarkProcessed", "Owner"} {
+	for _, method := range []string{"Seen", "Put", "PutHold", "MarkProcessed", "Owner"} {
 		for how, fail := range map[string]func(context.Context) error{
 			"fails":  func(context.Context) error { return errors.New("down") },
 			"panics": func(context.Context) error { panic("down") },
@@ -126,10 +127,45 @@ func testFailure(t *testing.T, method, how string, fail func(context.Context) er
 	if len(st.seen) > 0 {
 		t.Errorf("%s %s: the event was marked as processed", method, how)
 	}
+	if stored := method == "MarkProcessed" && !strings.HasPrefix(how, "panics"); stored && !slices.Contains(st.calls, "Changed") {
+		t.Errorf("%s %s: the state was stored, but Changed was not called", method, how)
+	}
 	broken, st.calls = false, nil
 	stripe.checkDelivery(t, h, event, 200)
 	if !slices.Contains(st.calls, "Changed") || len(st.seen) != 1 || len(st.rows) != 1 {
 		t.Errorf("%s %s: the retry made the calls %v", method, how, st.calls)
+	}
+}
+
+// E-05: what was stored is 200, even if Changed fails. The failure is logged.
+func TestChangedFails(t *testing.T) {
+	t.Parallel()
+	for how, fail := range map[string]func(context.Context) error{
+		"fails":             func(context.Context) error { return errors.New("down") },
+		"panics":            func(context.Context) error { panic("down") },
+		"hangs":             func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"returns ErrIgnore": func(context.Context) error { return webhook.ErrIgnore },
+	} {
+		for _, event := range []string{"purchase", "refund"} {
+			synctest.Test(t, func(t *testing.T) {
+				st, o := newStore(), withOwner()
+				log, text := newLogger()
+				o.Logger, o.Changed = log, func(ctx context.Context, _ string) error { return fail(ctx) }
+				h := stripe.handler(t, st, o)
+				began := time.Now()
+				stripe.checkDelivery(t, h, event, 200)
+				if took := time.Since(began); took >= 10*time.Second {
+					t.Errorf("%s, Changed %s: took %v, longer than the source waits", event, how, took)
+				}
+				if len(st.rows) != 1 || len(st.seen) != 1 {
+					t.Errorf("%s, Changed %s: got %v and the processed events %v, want one of each", event, how, st.rows, st.seen)
+				}
+				if !strings.Contains(text.String(), "level=ERROR") || !strings.Contains(text.String(), "Changed failed") {
+					t.Errorf("%s, Changed %s: got the log %q, want the failure", event, how, text)
+				}
+				stripe.checkDelivery(t, h, event, 200)
+			})
+		}
 	}
 }
 

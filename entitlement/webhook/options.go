@@ -9,9 +9,9 @@ import (
 )
 
 // Options configure a [Handler]. The functions are called from many goroutines
-// and must return when their context ends. If one returns an error, the
-// response is 503 and the billing system tries again. Only Owner may return
-// [ErrIgnore].
+// and must return when their context ends. If one other than Changed returns an
+// error, the response is 503 and the billing system tries again. Only Owner may
+// return [ErrIgnore].
 type Options struct {
 	// Owner returns the owner of the event's subscription. It must always
 	// return the same owner for the same subscription. An empty owner means
@@ -35,10 +35,19 @@ type Options struct {
 	// nobody pays. Set it in development only.
 	InsecureTestMode bool
 
-	// Changed is called after each write, and again if the event is sent again
-	// because a later step failed. Set it to Manager.InvalidateOwner. If it is
-	// nil, a change takes effect by the provider's Watch, if it has one, or
-	// when the Manager's CacheTTL has passed.
+	// Changed is called after each write, so that it takes effect at once. Set it to
+	// Manager.InvalidateOwner. The write is durable by then: if Changed fails, for
+	// example because the bus is down, the error is logged and the response is 200.
+	//
+	// An instance that Changed has not reached, and every instance if Changed is nil,
+	// uses the old plan until
+	//   - the provider's Watch reports the change: about a second for a sqlprovider,
+	//   - the bus is back, which carries the message later, or
+	//   - the cached plan expires: 13 seconds after the bus was lost, or without a bus
+	//     after the longer of the Manager's CacheTTL and StaleIfError.
+	//
+	// Changed is not called again for the same event, unless the event comes again
+	// because the Store failed.
 	Changed func(ctx context.Context, owner string) error
 
 	// Refetch returns the current state of the event's subscription from the

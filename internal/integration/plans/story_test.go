@@ -2,6 +2,7 @@ package plans_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,12 +13,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -30,6 +34,9 @@ type story struct {
 	keys   *apikey.Manager
 	hooks  http.Handler
 	tokens map[string]string // by owner
+
+	records *memstore.Store
+	bus     cache.Bus
 }
 
 // A sender is a billing system.
@@ -134,7 +141,7 @@ func forEachStory(t *testing.T, check func(*story)) {
 		for _, sender := range senders {
 			t.Run(sender.name, func(t *testing.T) {
 				p, _ := d.start(t)
-				s := &story{t: t, sender: sender, plans: p, tokens: map[string]string{}}
+				s := &story{t: t, sender: sender, plans: p, tokens: map[string]string{}, records: memstore.New()}
 				s.begin(nil)
 				check(s)
 			})
@@ -142,19 +149,26 @@ func forEachStory(t *testing.T, check func(*story)) {
 	})
 }
 
-// begin creates the Manager, and a handler with the options.
-func (s *story) begin(opts *webhook.Options) {
+// newManager returns another instance.
+func (s *story) newManager() *apikey.Manager {
 	s.t.Helper()
-	keys, err := apikey.New(memstore.New(), &apikey.Options{Entitlements: s.plans})
+	keys, err := apikey.New(s.records, &apikey.Options{Entitlements: s.plans, Bus: s.bus})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { keys.Close(s.t.Context()) })
-	s.keys = keys
-	o := webhook.Options{Changed: keys.InvalidateOwner}
+	s.t.Cleanup(func() { keys.Close(context.WithoutCancel(s.t.Context())) })
+	return keys
+}
+
+// begin creates the Manager, and a handler with the options.
+func (s *story) begin(opts *webhook.Options) {
+	s.t.Helper()
+	s.keys = s.newManager()
+	o := webhook.Options{Changed: s.keys.InvalidateOwner}
 	if opts != nil {
 		o = *opts
 	}
+	var err error
 	s.hooks, err = webhook.New(s.plans, s.sender.source("whsec_"+secretText), catalog(s.t), map[string]string{"product_pro": "pro", "product_max": "max"}, &o)
 	if err != nil {
 		s.t.Fatal(err)
@@ -282,7 +296,61 @@ func TestForeignEvents(t *testing.T) {
 		}
 		s.begin(&webhook.Options{Accounts: []string{"acct_2", "org_2", "bus_2"}})
 		send(one, foreign, http.StatusOK)
-		delete(s.tokens, "ann") // of the previous Manager
 		s.checkPlan("ann", "")
+	})
+}
+
+// A brokenBus is a bus that is down. It fails or hangs.
+type brokenBus struct{ hangs bool }
+
+func (b brokenBus) call(ctx context.Context) error {
+	if b.hangs {
+		<-ctx.Done()
+	}
+	return errors.New("the bus is down")
+}
+
+func (b brokenBus) Publish(ctx context.Context, _ string) error { return b.call(ctx) }
+
+func (b brokenBus) Receive(ctx context.Context, _ func(func(context.Context, string) error), _ func(string)) error {
+	return b.call(ctx)
+}
+
+// E-05: what was stored is 200 while the bus is down, and it takes effect here at once and
+// on other instances within the bound that the documentation of Changed states.
+func TestStoredWhileTheBusIsDown(t *testing.T) {
+	forEachStory(t, func(s *story) {
+		s.bus = brokenBus{hangs: s.sender.name == "Polar"}
+		s.begin(nil)
+		there := s.newManager()
+		owner := func(i int) string { return fmt.Sprint("owner ", i) }
+		sellAll := func(ended bool) {
+			var all sync.WaitGroup
+			for i := range 50 {
+				all.Go(func() {
+					s.sell(sale{id: "sub_" + fmt.Sprint(i), owner: owner(i), product: "product_max", ended: ended})
+				})
+			}
+			all.Wait()
+		}
+		sellAll(false)
+		for i := range 50 {
+			s.checkPlan(owner(i), "max")
+			if _, err := there.Validate(s.t.Context(), s.tokens[owner(i)]); err != nil {
+				s.t.Errorf("there: %v", err)
+			}
+		}
+		sellAll(true)
+		began := time.Now()
+		for i := range 50 {
+			s.checkPlan(owner(i), "")
+			testkit.Await(s.t, "another instance learns of the change", func() bool {
+				_, err := there.Validate(s.t.Context(), s.tokens[owner(i)])
+				return errors.Is(err, apikey.ErrNotEntitled)
+			})
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			s.t.Errorf("another instance learned of the changes after %v, want at most 10 s", took)
+		}
 	})
 }
