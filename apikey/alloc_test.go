@@ -51,9 +51,9 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 		token string
 		good  bool
 	}{
-		{"good", m, body, true},
-		{"good with a plan", gated, body, true},
-		{"good with a bus", joined, body, true},
+		{"valid", m, body, true},
+		{"valid with a plan", gated, body, true},
+		{"valid with a bus", joined, body, true},
 		{"not entitled", gated, free.Secret.Reveal(), false},
 		{"disabled", m, disabled.Secret.Reveal(), false},
 		{"revoked", m, revoked.Secret.Reveal(), false},
@@ -70,7 +70,7 @@ func TestValidateDoesNotAllocate(t *testing.T) {
 		}
 		allocs := testing.AllocsPerRun(1_000, func() { _, _ = tt.m.Validate(ctx, tt.token) })
 		if allocs != 0 {
-			t.Errorf("%s: %v allocations, want 0", tt.name, allocs)
+			t.Errorf("%s: got %v allocations, want 0", tt.name, allocs)
 		}
 	}
 }

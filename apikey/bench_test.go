@@ -20,7 +20,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Benchmark measures the floor, which is the work without keyhatch, and what keyhatch
+// Benchmark measures the floor, which is the work without keyhatch, and the work that keyhatch
 // adds. Compare the ratio to the floor between machines.
 func Benchmark(b *testing.B) {
 	floor := 0.0

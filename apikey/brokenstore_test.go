@@ -64,7 +64,7 @@ func TestBrokenStore(t *testing.T) {
 						t.Errorf("an outage matches a refusal of the key: %v", err)
 					}
 					if got := apikey.StatusCode(err); got != 503 {
-						t.Errorf("an outage has the status of a refusal: %d for %v", got, err)
+						t.Errorf("an outage has the status of a refusal: got %d for %v", got, err)
 					}
 				}
 				st.fixed.Store(true)
@@ -132,22 +132,22 @@ func TestManagementErrorsSurface(t *testing.T) {
 			} {
 				broken.Store(true)
 				if err := call.f(); !errors.Is(err, apikey.ErrUnavailable) {
-					t.Errorf("%s with a failing store: %v, want ErrUnavailable", call.name, err)
+					t.Errorf("%s with a failing store: got %v, want ErrUnavailable", call.name, err)
 				}
 				broken.Store(false)
 			}
 			_, err := m.Validate(ctx, issued.Secret.Reveal())
 			if how == "after" && !errors.Is(err, apikey.ErrRevoked) {
-				t.Errorf("Validate after a Revoke whose result was lost: %v, want ErrRevoked", err)
+				t.Errorf("Validate after a Revoke whose result was lost: got %v, want ErrRevoked", err)
 			}
 			if how != "after" && err != nil {
-				t.Errorf("Validate after a Revoke that did not happen: %v, want the key accepted", err)
+				t.Errorf("Validate after a Revoke that did not happen: got %v, want the key accepted", err)
 			}
 		})
 	}
 }
 
-// A store that returns other records than the requested ones is an outage.
+// A store that returns other records than the requested ones counts as an outage.
 func TestForgedManagementResults(t *testing.T) {
 	st := &forgingStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
@@ -161,10 +161,10 @@ func TestForgedManagementResults(t *testing.T) {
 		t.Errorf("List = %+v, %v", p, err)
 	}
 	if o, err := m.Usage(ctx, "thief"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
-		t.Errorf("Usage by a store that counts -1 = %+v, %v", o, err)
+		t.Errorf("Usage with a store that counts -1: got %+v, %v, want an error", o, err)
 	}
 	if _, err := m.Revoke(ctx, "victim", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Revoke by a store that does nothing = %v, want ErrUnavailable", err)
+		t.Errorf("Revoke with a store that does nothing: got %v, want ErrUnavailable", err)
 	}
 }
 
@@ -211,7 +211,7 @@ func TestStaleIfError(t *testing.T) {
 			wantValid(t, m, known)
 			wantRefused(t, m, unseen, apikey.ErrUnavailable)
 			if _, err := m.Validate(t.Context(), revoked.Secret.Reveal()); err == nil {
-				t.Error("a key revoked here was accepted during an outage")
+				t.Error("a key that this Manager revoked was accepted during an outage")
 			}
 		}
 		time.Sleep(time.Minute)
@@ -222,7 +222,7 @@ func TestStaleIfError(t *testing.T) {
 	})
 }
 
-// Invariants 9 and 10: a plan or a key that was seen to be missing does not come back
+// Invariants 9 and 10: a plan or a key that was found to be missing does not return
 // during an outage.
 func TestOutageRestoresNoAccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestOutageRestoresNoAccess(t *testing.T) {
 	})
 }
 
-// A store that reports success without writing is an outage.
+// A store that reports success without writing counts as an outage.
 func TestStoreWritesNothing(t *testing.T) {
 	st := &idleStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
@@ -270,7 +270,7 @@ func TestStoreWritesNothing(t *testing.T) {
 	_, grace := m.Rotate(t.Context(), "o", id, time.Hour)
 	for call, err := range map[string]error{"Update": update, "Revoke": revoke, "RevokeAll": all, "Rotate": rotate, "Rotate with grace": grace} {
 		if !errors.Is(err, apikey.ErrUnavailable) {
-			t.Errorf("%s by a store that does nothing: %v, want ErrUnavailable", call, err)
+			t.Errorf("%s with a store that does nothing: got %v, want ErrUnavailable", call, err)
 		}
 	}
 }
@@ -298,7 +298,7 @@ func (s *idleStore) Rotate(_ context.Context, owner, _ string, next store.Record
 	return old, next, nil
 }
 
-// a store that returns another key of the same owner is an outage.
+// a store that returns another key of the same owner counts as an outage.
 func TestAnotherKeyOfTheOwner(t *testing.T) {
 	st := &swappingStore{Store: memstore.New()}
 	creator, m := newManager(t, st.Store, nil), newManager(t, st, nil)
@@ -378,10 +378,10 @@ func TestStoreIgnoresContext(t *testing.T) {
 		st.hangs.Store(true)
 		began := time.Now()
 		if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable", err)
+			t.Errorf("Revoke with a store that hangs: got %v, want ErrUnavailable", err)
 		}
 		if took := time.Since(began); took != 3*time.Second {
-			t.Errorf("Revoke by a store that hangs took %v, want CallTimeout, 3 s by default", took)
+			t.Errorf("Revoke with a store that hangs took %v, want the default CallTimeout, 3 s", took)
 		}
 		wantValid(t, m, issued) // not revoked yet
 		time.Sleep(time.Minute)
@@ -392,7 +392,7 @@ func TestStoreIgnoresContext(t *testing.T) {
 		defer cancel()
 		began = time.Now()
 		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
-			t.Errorf("Close with a store that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
+			t.Errorf("Close with a store that hangs: got %v after %v, want its deadline of 1 s", err, time.Since(began))
 		}
 		st.hangs.Store(false)
 		time.Sleep(2 * time.Minute)
@@ -437,13 +437,13 @@ func TestAbandonedCallsAreBounded(t *testing.T) {
 		for i := range 500 {
 			callers.Go(func() {
 				if _, err := m.Get(t.Context(), fmt.Sprint("o", i), "key_x"); !errors.Is(err, apikey.ErrUnavailable) {
-					t.Errorf("Get: %v, want ErrUnavailable", err)
+					t.Errorf("Get: got %v, want ErrUnavailable", err)
 				}
 			})
 		}
 		callers.Wait()
 		if most.Load() > 4 {
-			t.Errorf("%d reads of the store at once, want at most 4", most.Load())
+			t.Errorf("concurrent reads of the store: got %d, want at most 4", most.Load())
 		}
 		time.Sleep(2 * time.Hour)
 	})
@@ -457,7 +457,7 @@ type typedNil struct{ cause error }
 func (e *typedNil) Error() string { return "typed nil" }
 func (e *typedNil) Unwrap() error { return e.cause }
 
-// An error whose methods panic is an outage like any other, even in a goroutine in which
+// An error whose methods panic counts as an outage like any other, even in a goroutine in which
 // only the Manager can recover.
 func TestErrorsThatPanic(t *testing.T) {
 	st := &spyStore{Store: memstore.New()}
@@ -467,13 +467,13 @@ func TestErrorsThatPanic(t *testing.T) {
 	}
 	st.before = func(string) error { return (*typedNil)(nil) }
 	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Close: %v, want ErrUnavailable", err)
+		t.Errorf("Close: got %v, want ErrUnavailable", err)
 	}
 	if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o"}); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("List: %v, want ErrUnavailable", err)
+		t.Errorf("List: got %v, want ErrUnavailable", err)
 	}
 	if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Create: %v, want ErrUnavailable", err)
+		t.Errorf("Create: got %v, want ErrUnavailable", err)
 	}
 	st.before = nil
 }

@@ -26,7 +26,7 @@ func TestExpiryBetweenTwoClocks(t *testing.T) {
 	}
 	_, err = m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n", ExpiresAt: time.Now().AddDate(5, 0, 0)})
 	if invalid := (*apikey.InvalidError)(nil); !errors.As(err, &invalid) || invalid.Field != "ExpiresAt" {
-		t.Errorf("Create of a key that has expired by another instance's clock: got %v, want an InvalidError of ExpiresAt", err)
+		t.Errorf("Create of a key that is expired on another instance's clock: got %v, want an InvalidError of ExpiresAt", err)
 	}
 	if _, err := m.Rotate(t.Context(), "o", leaked.Key.ID, 0); err != nil {
 		t.Errorf("Rotate without a grace period: %v", err)

@@ -29,7 +29,7 @@ import (
 // testDeadline is in the far future.
 var testDeadline = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// notes are the observations of a handler, an outer middleware and a client.
+// notes holds the observations of a handler, an outer middleware and a client.
 type notes struct {
 	mu    sync.Mutex
 	lines []string
@@ -220,7 +220,7 @@ var conformances = []conformance{
 		client: func(n *notes, resp *http.Response, _ string) { n.add("%d", resp.StatusCode) },
 	},
 	{
-		name: "what the request says of the connection", body: form,
+		name: "connection fields of the request", body: form,
 		handler: func(n *notes, w http.ResponseWriter, r *http.Request) {
 			_, server := r.Context().Value(http.ServerContextKey).(*http.Server)
 			n.add("%s %s %t %t %d %v %v", r.Proto, r.Method, r.TLS != nil, r.RemoteAddr != "", r.ContentLength, r.TransferEncoding, server)
@@ -229,7 +229,7 @@ var conformances = []conformance{
 }
 
 // H-11, H-15: the features that net/http implements with its own request and
-// ResponseWriter work behind the middleware, over HTTP/1.1 and HTTP/2.
+// ResponseWriter work inside the middleware, over HTTP/1.1 and HTTP/2.
 func TestMiddlewareConformance(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
@@ -255,14 +255,14 @@ func TestMiddlewareConformance(t *testing.T) {
 				if want[len(want)-1] != "afterwards: files 0" {
 					t.Errorf("net/http itself leaves files: %q", want)
 				}
-				for name, behind := range map[string]func() []string{
+				for name, inside := range map[string]func() []string{
 					"Require, Authorization": func() []string { return c.run(t, proto, m.Require(), "Authorization", "Bearer "+token) },
 					"Require, X-API-Key":     func() []string { return c.run(t, proto, m.Require(), "X-API-Key", token) },
 					"nested":                 func() []string { return c.run(t, proto, nested, "X-API-Key", token) },
 					"ErrorHandler":           func() []string { return c.run(t, proto, refused, "X-Other", token) },
 				} {
-					if got := behind(); !slices.Equal(got, want) {
-						t.Errorf("behind %s:\n got %q\nwant %q", name, got, want)
+					if got := inside(); !slices.Equal(got, want) {
+						t.Errorf("inside %s:\n got %q\nwant %q", name, got, want)
 					}
 				}
 			})
@@ -270,7 +270,7 @@ func TestMiddlewareConformance(t *testing.T) {
 	}
 }
 
-// run sends one request to a server with the handler behind the middleware, and returns
+// run sends one request to a server with the handler inside the middleware, and returns
 // the notes.
 func (c *conformance) run(t *testing.T, proto int, middleware func(http.Handler) http.Handler, header, value string) []string {
 	t.Helper()
@@ -340,7 +340,7 @@ func (c *conformance) run(t *testing.T, proto int, middleware func(http.Handler)
 		t.Fatal(err)
 	}
 	if resp.ProtoMajor != proto {
-		t.Fatalf("HTTP/%d, want %d", resp.ProtoMajor, proto)
+		t.Fatalf("protocol: got HTTP/%d, want HTTP/%d", resp.ProtoMajor, proto)
 	}
 	if c.client != nil {
 		c.client(n, resp, string(content))

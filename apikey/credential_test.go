@@ -80,7 +80,7 @@ func TestHeaderNames(t *testing.T) {
 		}
 		var invalid *apikey.InvalidError
 		if tt.good != (err == nil) || err != nil && (!errors.As(err, &invalid) || invalid.Field != "Headers") {
-			t.Errorf("New with Headers %q: %v, want success %v, and otherwise an InvalidError of Headers", tt.headers, err, tt.good)
+			t.Errorf("New with Headers %q: got %v, want success = %t, or an InvalidError of Headers", tt.headers, err, tt.good)
 		}
 	}
 }
@@ -100,7 +100,7 @@ func TestOnlyOptedInHeaders(t *testing.T) {
 		{[]string{"API-KEY"}, []string{"Api-Key"}},
 	} {
 		g := newGate(t, apikey.Options{Headers: tt.headers})
-		token := create(t, g.Manager, "tenant").Secret.Reveal()
+		token := create(t, g.Manager, "owner1").Secret.Reveal()
 		for name, value := range map[string]string{"Authorization": "Bearer " + token, "X-API-Key": token, "Api-Key": token} {
 			want := 401
 			if slices.Contains(tt.good, name) {
@@ -218,7 +218,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 			w := httptest.NewRecorder()
 			mux.ServeHTTP(w, req)
 			if w.Code != want || want == 200 && w.Body.String() != k.name {
-				t.Fatalf("%s (form %d) with key %q in %s: %d %q, want %d with each carrier",
+				t.Fatalf("%s (form %d) with key %q in %s: got %d %q, want %d with each carrier",
 					r.pattern, c.form, k.name, carrier.header, w.Code, w.Body, want)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A rollbackStore can go back to an earlier state, as a database does when a
+// A rollbackStore can roll back to an earlier state, as a database does when a
 // standby takes over that misses the latest writes.
 type rollbackStore struct {
 	mu      sync.Mutex
@@ -157,7 +157,7 @@ func (u *undone) want(t *testing.T, keys ...apikey.Issued) {
 	u.log.Reset()
 }
 
-// ends are the calls that revoke or disable a key.
+// ends lists the calls that revoke or disable a key.
 var ends = []struct {
 	name string
 	do   func(ctx context.Context, m *apikey.Manager, id string) error
@@ -183,7 +183,7 @@ var ends = []struct {
 }
 
 // invariant 1: a key that this process has revoked or disabled stays refused
-// when the store goes back to an earlier state. The first look-up reports it by an event
+// after a rollback of the store. The first look-up reports it by an event
 // and an error in the log.
 func TestEndedKeysOutliveTheStore(t *testing.T) {
 	for _, tt := range ends {
@@ -230,12 +230,12 @@ func TestUndoneKeyIsShownAsEnded(t *testing.T) {
 		restore()
 		k, err := m.Get(t.Context(), "o", key.Key.ID)
 		if err != nil || k.Status(time.Now()) != apikey.StatusRevoked || k.RevokeReason != "leaked" {
-			t.Errorf("Get = %+v, %v, want it revoked for the reason given", k, err)
+			t.Errorf("Get = %+v, %v, want the key revoked with its reason", k, err)
 		}
 		reports.want(t, key)
 		page, err := m.List(t.Context(), apikey.ListParams{Owner: "o"})
 		if err != nil || len(page.Keys) != 1 || page.Keys[0].Status(time.Now()) != apikey.StatusRevoked {
-			t.Errorf("List = %+v, %v, want it revoked", page, err)
+			t.Errorf("List = %+v, %v, want the key revoked", page, err)
 		}
 		enable := false
 		if _, err := m.Update(t.Context(), "o", key.Key.ID, apikey.UpdateParams{Disabled: &enable}); !errors.Is(err, apikey.ErrConflict) {
@@ -248,7 +248,7 @@ func TestUndoneKeyIsShownAsEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r, err := st.Get(t.Context(), "o", key.Key.ID); err != nil || r.RevokedAt.IsZero() {
-			t.Errorf("the store has %+v, %v, want the revocation written again", r, err)
+			t.Errorf("record in the store: got %+v, %v, want the revocation written again", r, err)
 		}
 	})
 }
@@ -291,12 +291,12 @@ func TestInterruptedRevokeAllOutlivesTheStore(t *testing.T) {
 			wantRefused(t, m, i, apikey.ErrRevoked)
 		}
 		if len(revoked) != n {
-			t.Errorf("%d keys are revoked, want %d", len(revoked), n)
+			t.Errorf("revoked keys: got %d, want %d", len(revoked), n)
 		}
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if len(u.keys) != n {
-			t.Errorf("%d undone keys were reported, want %d", len(u.keys), n)
+			t.Errorf("reported keys whose revocation was undone: got %d, want %d", len(u.keys), n)
 		}
 	})
 }
@@ -315,7 +315,7 @@ func TestRevokeAllOutlivesTheStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := m.RevokeAll(t.Context(), "o", "cancelled"); n != 0 || err != nil {
-			t.Fatalf("RevokeAll = %d, %v, want nothing left to revoke", n, err)
+			t.Fatalf("RevokeAll = %d, %v, want 0 and no error: all keys are revoked", n, err)
 		}
 		restore()
 		wantRefused(t, m, old, apikey.ErrRevoked)
@@ -326,7 +326,7 @@ func TestRevokeAllOutlivesTheStore(t *testing.T) {
 }
 
 // a load that began before the revocation is not reported as a lost revocation.
-func TestLoadBesideRevokeReportsNothing(t *testing.T) {
+func TestLoadDuringRevokeReportsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reports undone
 		st := &slowLookups{Store: memstore.New()}
@@ -356,7 +356,7 @@ func (s *slowLookups) Lookup(ctx context.Context, d store.Digest) (store.Record,
 	return r, err
 }
 
-// a disabled key stays disabled when the store goes back to an earlier state, until
+// a disabled key stays disabled after a rollback of the store, until
 // an instance changes it. With a working bus this lasts for hours. Without a bus it ends
 // after CacheTTL, since another process may have enabled the key.
 func TestDisabledKeyOutlivesTheStore(t *testing.T) {
@@ -378,7 +378,7 @@ func TestDisabledKeyOutlivesTheStore(t *testing.T) {
 				restore()
 				wantRefused(t, m, key, apikey.ErrDisabled)
 				if _, err := m.Rotate(t.Context(), "o", key.Key.ID, time.Hour); !errors.Is(err, apikey.ErrConflict) {
-					t.Errorf("Rotate of a key that this process has disabled: %v, want ErrConflict: its successor would work", err)
+					t.Errorf("Rotate of a key that this process has disabled: got %v, want ErrConflict, since its successor would work", err)
 				}
 				time.Sleep(59 * time.Second)
 				if !withBus {
@@ -458,20 +458,20 @@ func TestEndedKeysAreBounded(t *testing.T) {
 			most = max(most, m.Remembered())
 		}
 		if most > 100_000 {
-			t.Errorf("%d keys were remembered at once, want at most 100,000", most)
+			t.Errorf("keys remembered at once: got %d, want at most 100,000", most)
 		}
 		if !m.IsRemembered(249_999) || !m.IsRemembered(200_001) || m.IsRemembered(0) {
-			t.Error("want the latest 50,000 remembered and the first one not")
+			t.Error("got one of the latest 50,000 keys dropped, or the first one remembered")
 		}
 		time.Sleep(24 * time.Hour)
 		m.RememberRevoked(-1)
 		if !m.IsRemembered(249_999) {
-			t.Error("want a key remembered for at least 24 hours")
+			t.Error("a key was dropped before 24 hours had passed")
 		}
 		time.Sleep(24 * time.Hour)
 		m.RememberRevoked(-2)
 		if n := m.Remembered(); n > 2 {
-			t.Errorf("%d keys are remembered after two days, want the latest two", n)
+			t.Errorf("keys remembered after two days: got %d, want the latest two", n)
 		}
 	})
 }
@@ -491,7 +491,7 @@ func TestRevokeOfAReusedID(t *testing.T) {
 	st.mu.Unlock()
 	second, err := other.Create(t.Context(), p)
 	if err != nil || second.Key.ID != first.Key.ID {
-		t.Fatalf("Create = %s, %v, want the ID %s", second.Key.ID, err, first.Key.ID)
+		t.Fatalf("ID of the created key: got %s, %v, want %s", second.Key.ID, err, first.Key.ID)
 	}
 	wantValid(t, m, second)
 	if _, err := m.Revoke(t.Context(), "o", first.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {

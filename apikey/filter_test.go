@@ -19,14 +19,14 @@ func namesOf(t *testing.T, m *apikey.Manager, filter apikey.Filter, limit int) (
 	for p := (apikey.ListParams{Owner: "o", Filter: filter, Limit: limit}); ; {
 		page, err := m.List(t.Context(), p)
 		if err != nil {
-			t.Fatalf("List of the filter %q: %v", filter, err)
+			t.Fatalf("List with the filter %q: %v", filter, err)
 		}
 		for _, k := range page.Keys {
 			names = append(names, k.Name)
 			status := k.Status(time.Now())
-			live := status == apikey.StatusActive || status == apikey.StatusDisabled
-			if filter != apikey.FilterAll && live != (filter == apikey.FilterCurrent) {
-				t.Errorf("the filter %q has the key %s, which is %s", filter, k.Name, status)
+			current := status == apikey.StatusActive || status == apikey.StatusDisabled
+			if filter != apikey.FilterAll && current != (filter == apikey.FilterCurrent) {
+				t.Errorf("the filter %q returned the key %s, which is %s", filter, k.Name, status)
 			}
 		}
 		if p.Cursor = page.Next; p.Cursor == "" {
@@ -63,7 +63,7 @@ func TestListFilter(t *testing.T) {
 		}
 		for _, step := range []struct {
 			sleep time.Duration
-			over  []string
+			ended []string
 		}{
 			{0, []string{"revoked"}},
 			{time.Hour - time.Microsecond, []string{"revoked"}},
@@ -74,10 +74,10 @@ func TestListFilter(t *testing.T) {
 			time.Sleep(step.sleep)
 			all := namesOf(t, m, apikey.FilterAll, 0)
 			for _, limit := range []int{0, 1, 2} {
-				live, over := namesOf(t, m, apikey.FilterCurrent, limit), namesOf(t, m, apikey.FilterEnded, limit)
-				both := slices.Sorted(slices.Values(slices.Concat(live, over)))
-				if slices.Sort(over); !slices.Equal(over, step.over) || !slices.Equal(both, slices.Sorted(slices.Values(all))) {
-					t.Errorf("%v later: current %q and ended %q, want %q ended and the rest of %q current", step.sleep, live, over, step.over, all)
+				current, ended := namesOf(t, m, apikey.FilterCurrent, limit), namesOf(t, m, apikey.FilterEnded, limit)
+				both := slices.Sorted(slices.Values(slices.Concat(current, ended)))
+				if slices.Sort(ended); !slices.Equal(ended, step.ended) || !slices.Equal(both, slices.Sorted(slices.Values(all))) {
+					t.Errorf("%v later: got %q current and %q ended, want %q ended and the others of %q current", step.sleep, current, ended, step.ended, all)
 				}
 			}
 		}
@@ -90,7 +90,7 @@ func TestListUnknownFilter(t *testing.T) {
 	for _, filter := range []apikey.Filter{"dead", "Live", "live ", "all"} {
 		var invalid *apikey.InvalidError
 		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Filter: filter}); !errors.As(err, &invalid) || invalid.Field != "Filter" {
-			t.Errorf("List of the filter %q: %v, want an InvalidError of Filter", filter, err)
+			t.Errorf("List with the filter %q: got %v, want an InvalidError of Filter", filter, err)
 		}
 	}
 }
@@ -106,13 +106,13 @@ func (s *filterStore) List(ctx context.Context, q store.Query) (store.Page, erro
 	return s.Store.List(ctx, q)
 }
 
-// Invariant 13: a store that ignores the filter, for example an old one, is an outage. A
+// Invariant 13: a store that ignores the filter, for example an old one, counts as an outage. A
 // current key must not be listed as ended, or an ended one as current.
 func TestStoreIgnoresFilter(t *testing.T) {
 	st := &filterStore{Store: memstore.New()}
 	m := newManager(t, st, nil)
-	live, over := create(t, m, "o"), create(t, m, "o")
-	if _, err := m.Revoke(t.Context(), "o", over.Key.ID, ""); err != nil {
+	current, ended := create(t, m, "o"), create(t, m, "o")
+	if _, err := m.Revoke(t.Context(), "o", ended.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, requested := range []apikey.Filter{apikey.FilterAll, apikey.FilterCurrent, apikey.FilterEnded} {
@@ -121,14 +121,14 @@ func TestStoreIgnoresFilter(t *testing.T) {
 			page, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Filter: requested})
 			if requested == apikey.FilterAll || string(requested) == string(used) {
 				if err != nil || len(page.Keys) == 0 {
-					t.Errorf("List of the filter %q by a store that uses %q: %+v, %v", requested, used, page, err)
+					t.Errorf("List with the filter %q from a store that uses %q: got %+v, %v", requested, used, page, err)
 				}
 				continue
 			}
 			if !errors.Is(err, apikey.ErrUnavailable) || page.Keys != nil || page.Next != "" {
-				t.Errorf("List of the filter %q by a store that uses %q: %+v, %v, want ErrUnavailable", requested, used, page, err)
+				t.Errorf("List with the filter %q from a store that uses %q: got %+v, %v, want ErrUnavailable", requested, used, page, err)
 			}
 		}
 	}
-	wantValid(t, m, live)
+	wantValid(t, m, current)
 }

@@ -40,7 +40,7 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 	}
 	for _, name := range []string{"FuzzToken", "FuzzMAC", "FuzzAuthorization", "FuzzCursor", "FuzzRecord", "FuzzName"} {
 		if !targets[name] {
-			t.Errorf("there is no %s", name)
+			t.Errorf("%s is missing", name)
 		}
 	}
 	for name := range targets {
@@ -224,12 +224,12 @@ func FuzzAuthorization(f *testing.F) {
 		for _, values := range header {
 			sent += len(values)
 		}
-		foreign := false
+		otherScheme := false
 		if values := header["Authorization"]; len(values) == 1 {
 			scheme, _, spaced := strings.Cut(values[0], " ")
-			foreign = spaced && len(scheme) <= 512 && httpToken.MatchString(scheme) && !strings.EqualFold(scheme, "Bearer")
+			otherScheme = spaced && len(scheme) <= 512 && httpToken.MatchString(scheme) && !strings.EqualFold(scheme, "Bearer")
 		}
-		if foreign {
+		if otherScheme {
 			sent--
 		}
 		st.take()
@@ -245,7 +245,7 @@ func FuzzAuthorization(f *testing.F) {
 		}
 		token, err := apikey.ExtractToken([]string{"Authorization", "X-API-Key"}, header)
 		if sent > 1 && !errors.Is(err, apikey.ErrAmbiguous) || sent == 0 && !errors.Is(err, apikey.ErrMissing) {
-			t.Errorf("%d credentials in %q: %v", sent, header, err)
+			t.Errorf("got %d credentials in %q: %v", sent, header, err)
 		}
 		if err != nil {
 			if len(asked) != 0 || token != "" {
@@ -254,7 +254,7 @@ func FuzzAuthorization(f *testing.F) {
 			return
 		}
 		if len(token) > 512 {
-			t.Errorf("%q gives a token of %d bytes, want at most 512", header, len(token))
+			t.Errorf("%q: got a token of %d bytes, want at most 512", header, len(token))
 		}
 		visible := token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 		if !visible && len(asked) != 0 {
@@ -262,10 +262,10 @@ func FuzzAuthorization(f *testing.F) {
 		}
 		// At most one, since an unknown token is cached for a while.
 		if len(asked) > 1 || len(asked) == 1 && asked[0] != apikey.DigestOf(token) {
-			t.Errorf("%q looked up %x, want only the digest of %q", header, asked, token)
+			t.Errorf("%q: got look-ups of %x, want only the digest of %q", header, asked, token)
 		}
 		expected := apiKey
-		if carriers&1 != 0 && !foreign || carriers&4 != 0 && carriers&2 == 0 {
+		if carriers&1 != 0 && !otherScheme || carriers&4 != 0 && carriers&2 == 0 {
 			scheme, rest, _ := strings.Cut(header["Authorization"][0], " ")
 			if !strings.EqualFold(scheme, "Bearer") || len(scheme) != len("Bearer") {
 				t.Fatalf("%q, which is not a Bearer credential, gives the token %q", header, token)
@@ -273,7 +273,7 @@ func FuzzAuthorization(f *testing.F) {
 			expected = strings.TrimLeft(rest, " ")
 		}
 		if token != expected {
-			t.Errorf("%q gives the token %q, want %q", header, token, expected)
+			t.Errorf("%q: got the token %q, want %q", header, token, expected)
 		}
 		if len(token) > 20 && strings.Contains(w.Body.String(), token) && !strings.Contains(usual, token) {
 			t.Errorf("the response contains the token: %s", w.Body)
@@ -310,25 +310,25 @@ func FuzzCursor(f *testing.F) {
 			var invalid *apikey.InvalidError
 			if step == 0 && errors.As(err, &invalid) && invalid.Field == "Cursor" {
 				if asked.Owner != "" || len(page.Keys) != 0 || page.Next != "" {
-					t.Errorf("cursor %q: refused, but the store got %+v and the page is %+v", cursor, asked, page)
+					t.Errorf("cursor %q was refused, but the store got the query %+v and List returned %+v", cursor, asked, page)
 				}
 				return
 			}
 			if err != nil {
-				t.Fatalf("cursor %q, page %d: %v, want an InvalidError of Cursor or a page", cursor, step, err)
+				t.Fatalf("cursor %q, page %d: got %v, want an InvalidError of Cursor or a page", cursor, step, err)
 			}
 			if cursor != "" && asked.After.IsZero() {
-				t.Errorf("cursor %q, which is not from List, returns the first page, want an InvalidError", cursor)
+				t.Errorf("cursor %q, which is not from List: got the first page, want an InvalidError", cursor)
 			}
 			for _, k := range page.Keys {
 				if !mine[k.ID] || k.Owner != "mine" || seen[k.ID] {
-					t.Errorf("cursor %q returns key %s of %s, want each of the owner's keys once", cursor, k.ID, k.Owner)
+					t.Errorf("cursor %q: got key %s of %s, want each of the owner's keys once", cursor, k.ID, k.Owner)
 				}
 				seen[k.ID] = true
 			}
 			// A database must be able to compare the cursor.
 			if id := asked.After.ID; len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' || r == '\'' || r == '"' || r == '\\' }) || asked.After.CreatedAt.Year() > 9999 {
-				t.Errorf("cursor %q is %+v in the store's query", cursor, asked.After)
+				t.Errorf("cursor %q became %+v in the store's query", cursor, asked.After)
 			}
 			if page.Next == "" {
 				return

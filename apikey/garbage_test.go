@@ -110,10 +110,10 @@ func TestGarbageFlood(t *testing.T) {
 	// Every read would be a known key that was evicted, or a forgery with a guessed
 	// MAC. In a long flood, known keys reach their CacheTTL.
 	if took := time.Since(began); reads > int64(len(hot))*int64(took/(54*time.Second)) {
-		t.Errorf("%d store reads in %v, want only those of known keys that reached their CacheTTL", reads, took)
+		t.Errorf("got %d store reads in %v, want only those of known keys that reached their CacheTTL", reads, took)
 	}
 	if grown > 64<<20 {
-		t.Errorf("the heap grew by %d MiB, want less than 64", grown>>20)
+		t.Errorf("growth of the heap: got %d MiB, want less than 64", grown>>20)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestTurningMACsOn(t *testing.T) {
 			}
 		}
 		if n := st.lookups.Load() - before; n != 0 {
-			t.Errorf("%s: %d forgeries with a wrong checksum reached the store, want none", name, n)
+			t.Errorf("%s: got %d forgeries with a wrong checksum in the store, want 0", name, n)
 		}
 	}
 }
@@ -235,7 +235,7 @@ func TestLegacyFormats(t *testing.T) {
 		{"not registered", "old-" + strings.Repeat("0b", 16), apikey.ErrUnknown},
 		{"other pattern, not registered", "PAT.abc", apikey.ErrUnknown},
 		{"only a part matches", "x" + good, apikey.ErrMalformed},
-		{"only a part matches, behind", good + "\n", apikey.ErrMalformed},
+		{"only a part matches, before a line break", good + "\n", apikey.ErrMalformed},
 		{"neither form", "neither", apikey.ErrMalformed},
 		{"own form, bad checksum", "key_" + strings.Repeat("0", 36), apikey.ErrMalformed},
 	} {
@@ -248,18 +248,18 @@ func TestLegacyFormats(t *testing.T) {
 	plain := newManager(t, st, nil)
 	before := st.lookups.Load()
 	if _, err := plain.Validate(ctx, good); !errors.Is(err, apikey.ErrMalformed) || st.lookups.Load() != before {
-		t.Errorf("without LegacyFormats: %v, want ErrMalformed and no look-up", err)
+		t.Errorf("without LegacyFormats: got %v, want ErrMalformed without a look-up", err)
 	}
 }
 
 // A digest, as the store holds it, is not a credential.
-func TestDigestIsNoCredential(t *testing.T) {
+func TestDigestIsNotACredential(t *testing.T) {
 	m := newManager(t, memstore.New(), &apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`(?s).+`)}})
 	issued := create(t, m, "o")
 	d := apikey.DigestOf(issued.Secret.Reveal())
 	for _, token := range []string{string(d[:]), issued.Key.Hint, issued.Key.ID} {
 		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrUnauthenticated) {
-			t.Errorf("Validate(%q) = %v, want it refused", token, err)
+			t.Errorf("Validate(%q) = %v, want ErrUnauthenticated", token, err)
 		}
 	}
 }

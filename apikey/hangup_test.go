@@ -73,7 +73,7 @@ func TestCallersThatHangUp(t *testing.T) {
 					_, err = m.Revoke(ctx, "o", issued.Key.ID, "")
 				}
 				if err == nil || i%5 < 3 && !errors.Is(err, apikey.ErrUnavailable) {
-					t.Errorf("call %d: %v, want ErrUnavailable", i%5, err)
+					t.Errorf("call %d: got %v, want ErrUnavailable", i%5, err)
 				}
 			})
 		}
@@ -87,7 +87,7 @@ func TestCallersThatHangUp(t *testing.T) {
 		}
 		for line := range strings.Lines(log.String()) {
 			if !strings.Contains(line, "level=INFO") && !strings.Contains(line, "overloaded") {
-				t.Fatalf("logged for callers that hang up: %s", line)
+				t.Fatalf("got the log line %s for callers that hang up, want none", line)
 			}
 		}
 	})
@@ -114,10 +114,10 @@ func TestRevokedKeyInUseIsLoggedOnceAMinute(t *testing.T) {
 		}
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		if len(lines) != 3 || !strings.Contains(lines[0], "suppressed=0") || !strings.Contains(lines[1], "suppressed=999") || !strings.Contains(lines[2], "suppressed=999") {
-			t.Errorf("log %q, want three lines with 0, 999 and 999 suppressed", lines)
+			t.Errorf("log: got %q, want three lines with 0, 999 and 999 suppressed", lines)
 		}
 		if n := len(events.take()); n != 3_000 {
-			t.Errorf("%d events, want 3,000", n)
+			t.Errorf("events: got %d, want 3,000", n)
 		}
 	})
 }
@@ -144,7 +144,7 @@ func TestWarningsOfOneOwnerDoNotHideOthers(t *testing.T) {
 			warned += strings.Count(log.String(), "revoked_key_used")
 		}
 		if warned < 90 { // a few owners share a row with another
-			t.Errorf("%d of 100 owners' stolen keys were reported, want at least 90", warned)
+			t.Errorf("reported keys of 100 owners: got %d, want at least 90", warned)
 		}
 	})
 }
@@ -165,7 +165,7 @@ func TestOutagesAreLoggedOnceASecond(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 5 || !strings.Contains(log.String(), "suppressed=999") {
-			t.Errorf("%d lines, want 5 with the number of suppressed lines:\n%s", n, log.String())
+			t.Errorf("got %d lines, want 5 with the number of suppressed lines:\n%s", n, log.String())
 		}
 	})
 }
@@ -182,12 +182,12 @@ func TestAuthorize(t *testing.T) {
 		t.Errorf("Authorize = %v, %v, want the owner", p, err)
 	}
 	if p, err := m.Authorize(t.Context(), h, "reports:read", "admin"); !errors.Is(err, apikey.ErrScope) || p != nil {
-		t.Errorf("Authorize without the scope = %v, %v, want ErrScope", p, err)
+		t.Errorf("Authorize without the scope: got %v, %v, want ErrScope", p, err)
 	}
 	if e := events.take(); len(e) != 1 || e[0].Reason != apikey.ReasonScope || e[0].KeyID != issued.Key.ID {
-		t.Errorf("events %+v, want one with reason scope", e)
+		t.Errorf("events: got %+v, want one with the reason scope", e)
 	}
 	if _, err := m.Authorize(t.Context(), http.Header{}); !errors.Is(err, apikey.ErrMissing) {
-		t.Errorf("Authorize without a credential: %v, want ErrMissing", err)
+		t.Errorf("Authorize without a credential: got %v, want ErrMissing", err)
 	}
 }

@@ -142,7 +142,7 @@ func members(values []string) map[string]string {
 	return list
 }
 
-// cachedRoutes are handlers with different caching headers. Some allow a shared cache to store
+// cachedRoutes lists handlers with different caching headers. Some allow a shared cache to store
 // the response to Authorization.
 var cachedRoutes = []struct {
 	path    string
@@ -166,7 +166,7 @@ var cachedRoutes = []struct {
 	{"/missing", func(http.Header) {}}, // 404
 }
 
-// H-11: behind a shared HTTP cache, no owner gets another owner's response, and no request
+// H-11: with a shared HTTP cache in front, no owner gets another owner's response, and no request
 // without a valid key gets a response.
 func TestHTTPCache(t *testing.T) {
 	t.Parallel()
@@ -174,10 +174,10 @@ func TestHTTPCache(t *testing.T) {
 	crossed, hits := soakHTTPCache(t, m, m.Require(), both)
 	t.Logf("%d hits, %d of them another owner's", hits, crossed)
 	if crossed != 0 {
-		t.Errorf("the cache returned another owner's response %d times, want 0", crossed)
+		t.Errorf("responses of other owners from the cache: got %d, want 0", crossed)
 	}
 	if hits == 0 {
-		t.Error("the cache had no hits, so it tests nothing")
+		t.Error("the cache had no hits, so this test tests nothing")
 	}
 }
 
@@ -211,7 +211,7 @@ func TestHTTPCacheThatIgnoresVary(t *testing.T) {
 			m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
 			crossed, hits := soakHTTPCache(t, m, m.Require(), caching{ignoreVary: true, apiKeyOnly: true, send: send})
 			if crossed != 0 || hits != 0 {
-				t.Errorf("the cache had %d hits for X-API-Key, %d of them another owner's, want none", hits, crossed)
+				t.Errorf("got %d cache hits for X-API-Key, %d of them another owner's, want 0", hits, crossed)
 			}
 		})
 	}
@@ -245,7 +245,7 @@ func TestHTTPCacheCatchesNaiveMiddleware(t *testing.T) {
 		})
 	}, both)
 	if crossed == 0 {
-		t.Error("the cache confused no owners behind a middleware without headers, so it tests nothing")
+		t.Error("the cache never confused owners of a middleware without headers, so this test tests nothing")
 	}
 }
 
@@ -281,10 +281,10 @@ func soakHTTPCache(t *testing.T, m *apikey.Manager, require func(http.Handler) h
 	front := httptest.NewServer(cache)
 	defer front.Close()
 
-	type tenant struct{ name, token string }
-	var tenants []tenant
+	type caller struct{ name, token string }
+	var callers []caller
 	for i := range 20 {
-		name := fmt.Sprintf("tenant%02d", i)
+		name := fmt.Sprintf("owner%02d", i)
 		issued := create(t, m, name)
 		if i%5 == 4 { // an invalid key
 			if _, err := m.Revoke(t.Context(), name, issued.Key.ID, ""); err != nil {
@@ -292,9 +292,9 @@ func soakHTTPCache(t *testing.T, m *apikey.Manager, require func(http.Handler) h
 			}
 			name = ""
 		}
-		tenants = append(tenants, tenant{name, issued.Secret.Reveal()})
+		callers = append(callers, caller{name, issued.Secret.Reveal()})
 	}
-	tenants = append(tenants, tenant{"", "garbage"}, tenant{"", ""})
+	callers = append(callers, caller{"", "garbage"}, caller{"", ""})
 
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}, Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
@@ -305,7 +305,7 @@ func soakHTTPCache(t *testing.T, m *apikey.Manager, require func(http.Handler) h
 	for range 4 {
 		wg.Go(func() {
 			for range trials(800, 100_000) / 4 { // even with the race detector, since few requests hit
-				who, route := tenants[rand.IntN(len(tenants))], cachedRoutes[rand.IntN(len(cachedRoutes))]
+				who, route := callers[rand.IntN(len(callers))], cachedRoutes[rand.IntN(len(cachedRoutes))]
 				// Few URLs, so that all owners request the same ones.
 				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+route.path+"?page="+strconv.Itoa(rand.IntN(2)), nil)
 				switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// M-07: of many calls of Create with one idempotency key, in several processes, one
+// M-07: of many Create calls with one idempotency key, in several processes, one
 // creates a key. The others return it, even if the owner is then at the limit.
 func TestIdempotencyKeyMakesOneKey(t *testing.T) {
 	t.Parallel()
@@ -36,21 +36,21 @@ func TestIdempotencyKeyMakesOneKey(t *testing.T) {
 	made := 0
 	for i, r := range results {
 		if r.Key.ID != results[0].Key.ID || r.Key.Name != "ci" {
-			t.Errorf("got the key %+v, want the same each time", r.Key)
+			t.Errorf("got the key %+v, want the same key each time", r.Key)
 		}
 		switch token := r.Secret.Reveal(); {
 		case errs[i] == nil && token != "":
 			made++
 		case !errors.Is(errs[i], apikey.ErrDuplicate) || token != "":
-			t.Errorf("got %v and a token: %v, want ErrDuplicate without one", errs[i], token != "")
+			t.Errorf("got %v, token returned = %t, want ErrDuplicate without a token", errs[i], token != "")
 		}
 	}
 	if made != 1 {
-		t.Errorf("%d keys were created, want 1", made)
+		t.Errorf("created keys: got %d, want 1", made)
 	}
 	p.Owner = "bob"
 	if bob, err := instances[0].Create(t.Context(), p); err != nil || bob.Key.ID == results[0].Key.ID {
-		t.Errorf("another owner: got %+v, %v, want a key of its own", bob.Key, err)
+		t.Errorf("same idempotency key of another owner: got %+v, %v, want a new key", bob.Key, err)
 	}
 	p.Owner, p.IdempotencyKey = "ann", "try-2"
 	if _, err := instances[0].Create(t.Context(), p); !errors.Is(err, apikey.ErrLimitReached) {
@@ -104,10 +104,10 @@ func TestIdempotencyKeyOfRegister(t *testing.T) {
 func TestClientPrefix(t *testing.T) {
 	t.Parallel()
 	if prefix, ok := newManager(t, memstore.New(), &apikey.Options{Prefix: "acme_live"}).ClientPrefix(); prefix != "acme_live" || !ok {
-		t.Errorf("got %q, %v", prefix, ok)
+		t.Errorf("prefix: got %q, %t", prefix, ok)
 	}
 	withMAC := newManager(t, memstore.New(), &apikey.Options{MACKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}})
 	if _, ok := withMAC.ClientPrefix(); ok {
-		t.Error("with MACs a client cannot make tokens: got true")
+		t.Error("with MAC keys: got true, want false, since a client cannot generate tokens")
 	}
 }

@@ -169,7 +169,7 @@ func TestChangesReachOtherInstances(t *testing.T) {
 				}
 				synctest.Wait()
 				if got := bus.named.Load(); got != 1 {
-					t.Errorf("%d invalidations were published, want 1", got)
+					t.Errorf("published invalidations: got %d, want 1", got)
 				}
 				before := st.lookups.Load()
 				p, err := b.Validate(t.Context(), issued.Secret.Reveal())
@@ -178,7 +178,7 @@ func TestChangesReachOtherInstances(t *testing.T) {
 				}
 				if want, err := a.Get(t.Context(), "o", issued.Key.ID); err == nil && p != nil && (p.Key().Name != want.Name ||
 					!p.Key().ExpiresAt.Equal(want.ExpiresAt) || !slices.Equal(p.Key().Scopes, want.Scopes) || p.Key().Metadata["a"] != want.Metadata["a"]) {
-					t.Errorf("the other Manager has the key %+v, want %+v", p.Key(), want)
+					t.Errorf("key of the other Manager: got %+v, want %+v", p.Key(), want)
 				}
 				before = st.lookups.Load()
 				for _, other := range others {
@@ -186,7 +186,7 @@ func TestChangesReachOtherInstances(t *testing.T) {
 				}
 				// One in 16,384 keys shares its epoch with the changed key.
 				if st.lookups.Load() > before+1 {
-					t.Error("other owners' keys were invalidated too")
+					t.Error("keys of other owners were invalidated")
 				}
 			})
 		})
@@ -245,7 +245,7 @@ func TestNotPropagated(t *testing.T) {
 				check := func(call string, err error, kind apikey.EventKind) {
 					t.Helper()
 					if !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) || apikey.StatusCode(err) != 503 {
-						t.Errorf("%s: %v, want ErrNotPropagated, which matches ErrUnavailable and is 503", call, err)
+						t.Errorf("%s: got %v, want ErrNotPropagated, which matches ErrUnavailable and is 503", call, err)
 					}
 					for _, not := range []error{apikey.ErrUnauthenticated, apikey.ErrForbidden, apikey.ErrNotFound, apikey.ErrConflict} {
 						if errors.Is(err, not) {
@@ -253,30 +253,30 @@ func TestNotPropagated(t *testing.T) {
 						}
 					}
 					if events := seen.take(); len(events) != 1 || events[0].Kind != kind {
-						t.Errorf("%s: events %+v, want one of kind %s", call, events, kind)
+						t.Errorf("%s: got the events %+v, want one of kind %s", call, events, kind)
 					}
 				}
 				// A call never returns both a token and an error.
 				checkRotated := func(call string, issued apikey.Issued, err error, kind apikey.EventKind) {
 					t.Helper()
 					if err != nil || issued.Propagated || issued.Secret.Reveal() == "" {
-						t.Errorf("%s: propagated %t, %v, want a token, false and no error", call, issued.Propagated, err)
+						t.Errorf("%s: got propagated = %t, %v, want a token, false and no error", call, issued.Propagated, err)
 					}
 					if events := seen.take(); len(events) != 1 || events[0].Kind != kind {
-						t.Errorf("%s: events %+v, want one of kind %s", call, events, kind)
+						t.Errorf("%s: got the events %+v, want one of kind %s", call, events, kind)
 					}
 				}
 				k, err := m.Revoke(ctx, "o", revoked.Key.ID, "leaked")
 				check("Revoke", err, apikey.EventRevoked)
 				if k.ID != revoked.Key.ID || k.RevokeReason != "leaked" || k.RevokedAt.IsZero() {
-					t.Errorf("Revoke: the key is %+v", k)
+					t.Errorf("Revoke: got the key %+v", k)
 				}
 				wantRefused(t, m, revoked, apikey.ErrRevoked)
 				seen.take()
 				k, err = m.Update(ctx, "o", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
 				check("Update", err, apikey.EventUpdated)
 				if k.ID != disabled.Key.ID || k.DisabledAt.IsZero() {
-					t.Errorf("Update: the key is %+v", k)
+					t.Errorf("Update: got the key %+v", k)
 				}
 				wantRefused(t, m, disabled, apikey.ErrDisabled)
 				seen.take()
@@ -293,7 +293,7 @@ func TestNotPropagated(t *testing.T) {
 				n, err := m.RevokeAll(ctx, "all", "")
 				check("RevokeAll", err, apikey.EventRevoked)
 				if n != 1 {
-					t.Errorf("RevokeAll revoked %d keys, want 1", n)
+					t.Errorf("keys revoked by RevokeAll: got %d, want 1", n)
 				}
 				wantRefused(t, m, all, apikey.ErrRevoked)
 				seen.take()
@@ -303,7 +303,7 @@ func TestNotPropagated(t *testing.T) {
 				})
 				// Others refuse the token for NegativeTTL at most.
 				if err != nil || k.ID == "" {
-					t.Errorf("Register: %+v, %v, want the key", k, err)
+					t.Errorf("Register: got %+v, %v, want the key and no error", k, err)
 				}
 				if _, err := m.Validate(ctx, other.Secret.Reveal()); err != nil {
 					t.Errorf("Validate after Register: %v", err)
@@ -317,7 +317,7 @@ func TestNotPropagated(t *testing.T) {
 				before := bus.named.Load()
 				k, err = m.Revoke(ctx, "o", revoked.Key.ID, "again")
 				if err != nil || k.RevokeReason != "leaked" || bus.named.Load() != before+1 {
-					t.Errorf("Revoke again: %+v, %v and %d messages, want the first reason and 1", k, err, bus.named.Load()-before)
+					t.Errorf("second Revoke: got %+v, %v and %d messages, want the first reason and 1 message", k, err, bus.named.Load()-before)
 				}
 			})
 		})
@@ -369,7 +369,7 @@ func TestUncertainChangesArePublished(t *testing.T) {
 					}
 					time.Sleep(30 * time.Second)
 					if got := bus.named.Load(); got != want {
-						t.Errorf("%d invalidations were published, want %d", got, want)
+						t.Errorf("published invalidations: got %d, want %d", got, want)
 					}
 					if how != sentinel && how != failed && how != panics {
 						if _, err := b.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
@@ -394,7 +394,7 @@ func TestLateChangeIsPublished(t *testing.T) {
 		wantValid(t, b, issued)
 		st.hangs.Store(true)
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) || errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("Revoke by a store that hangs: %v, want ErrUnavailable alone", err)
+			t.Errorf("Revoke with a store that hangs: got %v, want ErrUnavailable alone", err)
 		}
 		wantValid(t, b, issued) // not revoked yet
 		time.Sleep(time.Minute)
@@ -421,7 +421,7 @@ func TestBusOutage(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		wantValid(t, b, issued)
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("Revoke without a bus: %v, want ErrNotPropagated", err)
+			t.Errorf("Revoke without a bus: got %v, want ErrNotPropagated", err)
 		}
 		time.Sleep(10 * time.Second)
 		wantRefused(t, b, issued, apikey.ErrRevoked)
@@ -429,7 +429,7 @@ func TestBusOutage(t *testing.T) {
 		issued = create(t, a, "o")
 		wantValid(t, b, issued)
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("Revoke without a bus: %v, want ErrNotPropagated", err)
+			t.Errorf("Revoke without a bus: got %v, want ErrNotPropagated", err)
 		}
 		bus.restore()
 		time.Sleep(1100 * time.Millisecond) // a heartbeat
@@ -454,7 +454,7 @@ func TestCloseWithABus(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
-			t.Errorf("Close during a Publish that hangs: %v after %v, want its deadline of 1 s", err, time.Since(began))
+			t.Errorf("Close during a Publish that hangs: got %v after %v, want its deadline of 1 s", err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 		for range 2 {
@@ -464,7 +464,7 @@ func TestCloseWithABus(t *testing.T) {
 		}
 		wantValid(t, m, issued)
 		if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("Revoke after Close: %v, want ErrNotPropagated", err)
+			t.Errorf("Revoke after Close: got %v, want ErrNotPropagated", err)
 		}
 		wantRefused(t, m, issued, apikey.ErrRevoked)
 	})
@@ -484,7 +484,7 @@ func TestNilBusAndShared(t *testing.T) {
 		m, err := apikey.New(memstore.New(), &tt.opts)
 		var invalid *apikey.InvalidError
 		if errors.As(err, &invalid) != (tt.field != "") || invalid != nil && invalid.Field != tt.field {
-			t.Errorf("%s: New = %v, want an InvalidError of %q, or nil", tt.name, err, tt.field)
+			t.Errorf("%s: New = %v, want an InvalidError of %q, or nil if it is empty", tt.name, err, tt.field)
 		}
 		if err == nil {
 			_ = m.Close(t.Context())

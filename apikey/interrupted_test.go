@@ -37,7 +37,7 @@ func countAccepted(t *testing.T, m *apikey.Manager, issued []apikey.Issued) (acc
 	return accepted, revoked
 }
 
-// I.3: a batch of RevokeAll reaches the other instances, also if its caller gives up
+// I.3: a batch of RevokeAll reaches the other instances, even if its caller gives up
 // meanwhile.
 func TestInterruptedRevokeAllIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -57,24 +57,24 @@ func TestInterruptedRevokeAllIsPublished(t *testing.T) {
 			wantValid(t, b, i)
 		}
 		if n, err := a.RevokeAll(ctx, "o", ""); !errors.Is(err, context.Canceled) {
-			t.Errorf("RevokeAll of a caller who hangs up = %d, %v", n, err)
+			t.Errorf("RevokeAll of a caller who hangs up: got %d, %v", n, err)
 		}
 		time.Sleep(2 * time.Second)
 		if accepted, revoked := countAccepted(t, b, issued); accepted > 0 || revoked == 0 {
-			t.Errorf("another instance accepts %d of %d revoked keys, want none of some", accepted, revoked)
+			t.Errorf("another instance accepted %d of %d revoked keys, want 0", accepted, revoked)
 		}
 	})
 }
 
-// Invariant 1: what is loaded from the shared cache before a batch of RevokeAll is
-// deleted there does not outlive the call, also if there is no second batch.
+// Invariant 1: an entry that was loaded from the shared cache before RevokeAll deleted its
+// batch there is not served after the call, even if there is no second batch.
 func TestInterruptedRevokeAllInvalidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared memoryShared
 		ctx, cancel := context.WithCancel(t.Context())
 		m := newManager(t, memstore.New(), &apikey.Options{SharedCache: &shared, CacheTTL: 10 * time.Minute, MaxKeysPerOwner: -1})
 		issued := createMany(t, m)
-		time.Sleep(48 * time.Hour) // the keys are not remembered one by one
+		time.Sleep(48 * time.Hour) // by now the process no longer remembers individual keys
 		for _, i := range issued {
 			wantValid(t, m, i)
 			time.Sleep(5 * time.Millisecond)
@@ -90,11 +90,11 @@ func TestInterruptedRevokeAllInvalidates(t *testing.T) {
 			return nil
 		})
 		if n, err := m.RevokeAll(ctx, "o", ""); err == nil {
-			t.Errorf("RevokeAll of a caller who hangs up = %d, want an error", n)
+			t.Errorf("RevokeAll of a caller who hangs up: got %d and no error, want an error", n)
 		}
 		time.Sleep(time.Second)
 		if accepted, revoked := countAccepted(t, m, issued); accepted > 0 || revoked == 0 {
-			t.Errorf("the Manager accepts %d of %d keys that it has revoked, want none of some", accepted, revoked)
+			t.Errorf("the Manager accepted %d of %d keys that it had revoked, want 0", accepted, revoked)
 		}
 	})
 }
@@ -153,7 +153,7 @@ func TestEventOfCallerWhoHangsUp(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				if got := events.take(); len(got) != 1 || got[0].Kind != verb.kind {
-					t.Errorf("events %+v, want one of kind %q", got, verb.kind)
+					t.Errorf("events: got %+v, want one event of kind %q", got, verb.kind)
 				}
 			})
 		})
@@ -177,11 +177,11 @@ func TestRevokeAllAgainElsewhere(t *testing.T) {
 			return nil
 		})
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 1 || !errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("RevokeAll whose deletion fails = %d, %v, want 1 and ErrNotPropagated", n, err)
+			t.Errorf("RevokeAll whose deletion fails: got %d, %v, want 1 and ErrNotPropagated", n, err)
 		}
 		shared.fail(nil)
 		if n, err := b.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil || shared.has(issued) {
-			t.Errorf("RevokeAll on another instance = %d, %v, in the shared cache: %t, want the key deleted there", n, err, shared.has(issued))
+			t.Errorf("RevokeAll on another instance: got %d, %v, entry in the shared cache = %t, want the entry deleted", n, err, shared.has(issued))
 		}
 	})
 }

@@ -85,7 +85,7 @@ func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 						switch {
 						case errors.Is(err, apikey.ErrLimited):
 							if refused.Add(1); time.Since(began) > 0 {
-								t.Errorf("refused after %v, want at once", time.Since(began))
+								t.Errorf("a write was refused after %v, want at once", time.Since(began))
 							}
 						case err != nil:
 							t.Error(err)
@@ -94,19 +94,19 @@ func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 				}
 				synctest.Wait()
 				if refused.Load() != 1_498 || most.Load() > 2 {
-					t.Errorf("%d of 1,500 writes refused, %d calls of the store at once, want 1,498 and 2", refused.Load(), most.Load())
+					t.Errorf("got %d of 1,500 writes refused and %d concurrent store calls, want 1,498 and 2", refused.Load(), most.Load())
 				}
 				began := time.Now()
 				for owner, id := range map[string]string{"other": others.Key.ID, "o": spare.Key.ID} {
 					all.Go(func() {
 						if _, err := m.Revoke(t.Context(), owner, id, ""); err != nil || time.Since(began) > 2*time.Second {
-							t.Errorf("Revoke for %s meanwhile: %v after %v, want none after 2 s", owner, err, time.Since(began))
+							t.Errorf("Revoke for %s meanwhile: got %v after %v, want no error after 2 s", owner, err, time.Since(began))
 						}
 					})
 				}
 				all.Wait()
 				if n := m.OwnersWithCalls(); n != 0 {
-					t.Errorf("%d owners remain in the lanes after their calls", n)
+					t.Errorf("owners in the lanes after their calls: got %d, want 0", n)
 				}
 			})
 		})
@@ -168,15 +168,15 @@ func TestCallsOfOneOwnerQueue(t *testing.T) {
 				}
 				synctest.Wait()
 				if most.Load() > 2 || refused.Load() != 1_500-2-128 {
-					t.Errorf("%d calls of the store at once, %d refused, want 2 and 1,370", most.Load(), refused.Load())
+					t.Errorf("got %d concurrent store calls and %d refused calls, want 2 and 1,370", most.Load(), refused.Load())
 				}
 				began := time.Now()
 				if err := tt.call(t.Context(), m, "other", others.Key.ID); err != nil || time.Since(began) > 2*time.Second {
-					t.Errorf("another owner's call: %v after %v, want none after 2 s", err, time.Since(began))
+					t.Errorf("another owner's call: got %v after %v, want no error after 2 s", err, time.Since(began))
 				}
 				all.Wait()
 				if done.Load() != 2+128 || m.OwnersWithCalls() != 0 {
-					t.Errorf("%d calls done, %d owners in the lanes, want 130 and none", done.Load(), m.OwnersWithCalls())
+					t.Errorf("got %d calls done and %d owners in the lanes, want 130 and 0", done.Load(), m.OwnersWithCalls())
 				}
 			})
 		})
@@ -195,7 +195,7 @@ func TestWritesOfAllOwnersAreBounded(t *testing.T) {
 		}
 		all.Wait()
 		if most.Load() != 4 {
-			t.Errorf("%d writes of 100 owners at once, want 4", most.Load())
+			t.Errorf("concurrent writes of 100 owners: got %d, want 4", most.Load())
 		}
 	})
 }
@@ -227,7 +227,7 @@ func TestManyOwnersLeaveConnections(t *testing.T) {
 					quiet, busy := testkit.Percentile(ds[0], p), testkit.Percentile(ds[1], p)
 					t.Logf("store %v, 500 owners %s: p%d of %s %v, quiet %v", took, name, p, what, busy, quiet)
 					if busy > 3*quiet {
-						t.Errorf("store %v, 500 owners %s: p%d of %s is %v, want at most 3 x %v", took, name, p, what, busy, quiet)
+						t.Errorf("store %v, 500 owners %s: p%d of %s: got %v, want at most 3 x %v", took, name, p, what, busy, quiet)
 					}
 				}
 			}
@@ -236,7 +236,7 @@ func TestManyOwnersLeaveConnections(t *testing.T) {
 }
 
 // timeUnderLoad returns how long the first uses of active keys, and revocations, take while
-// owners make calls in loops. Each call of the store takes as long as took.
+// owners call m in loops. Each store call takes the duration took.
 func timeUnderLoad(t *testing.T, took time.Duration, owners int, call func(context.Context, *apikey.Manager, string)) (lookups, revocations []time.Duration) {
 	const probes = 30
 	synctest.Test(t, func(t *testing.T) {
@@ -274,14 +274,14 @@ func timeUnderLoad(t *testing.T, took time.Duration, owners int, call func(conte
 		probed.Wait()
 		cancel()
 		loops.Wait()
-		time.Sleep(time.Minute) // calls of the store that were given up return
+		time.Sleep(time.Minute) // abandoned store calls return
 	})
 	return lookups, revocations
 }
 
 // Invariant 9: a write that was refused before the store was called is not logged as a
-// failure of the store, and many refusals are one log line.
-func TestRefusedWritesAreNoOutage(t *testing.T) {
+// failure of the store, and many refusals are logged once.
+func TestRefusedWritesAreNotOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, _ := slowStore()
 		var log bytes.Buffer
@@ -301,7 +301,7 @@ func TestRefusedWritesAreNoOutage(t *testing.T) {
 		}
 		all.Wait()
 		if refused.Load() != 1100-4-1024 {
-			t.Errorf("%d writes were refused, want %d", refused.Load(), 1100-4-1024)
+			t.Errorf("refused writes: got %d, want %d", refused.Load(), 1100-4-1024)
 		}
 		if strings.Contains(log.String(), "ERROR") || strings.Count(log.String(), "WARN") != 1 {
 			t.Errorf("got the log %q, want one warning and no error", log.String())
@@ -310,8 +310,8 @@ func TestRefusedWritesAreNoOutage(t *testing.T) {
 }
 
 // Invariant 9: while at least half of the places are held by calls that have not returned
-// after CallTimeout, a call that finds no place is an outage. Otherwise it is an overload.
-func TestHungStoreIsNoOverload(t *testing.T) {
+// after CallTimeout, a call that finds no place counts as an outage. Otherwise it is an overload.
+func TestHungStoreIsNotOverload(t *testing.T) {
 	for hung := range 5 { // of 4 places
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
@@ -344,7 +344,7 @@ func TestHungStoreIsNoOverload(t *testing.T) {
 				}
 				calls.Wait()
 				if outage != (timedOut.Load() >= 22) || outage != (refused.Load() == 0) {
-					t.Errorf("%d of 4 places hang: %d calls refused as an overload, %d timed out; want an outage: %t", hung, refused.Load(), timedOut.Load(), outage)
+					t.Errorf("%d of 4 places hang: got %d calls refused as an overload, %d timed out, want outage = %t", hung, refused.Load(), timedOut.Load(), outage)
 				}
 			}
 			hangs.Store(int64(hung))
@@ -400,7 +400,7 @@ func TestManyOwnersWhileTheBusHangs(t *testing.T) {
 			}
 			all.Wait()
 			if took := time.Since(began); took > 3*time.Second {
-				t.Errorf("%s by 100 owners while the bus hangs: the longest took %v, want at most 3 s", what, took)
+				t.Errorf("%s by 100 owners while the bus hangs: got %v for the longest call, want at most 3 s", what, took)
 			}
 			bus.restore()
 			time.Sleep(time.Minute)
@@ -418,7 +418,7 @@ func TestAbandonedCallHoldsTurn(t *testing.T) {
 		name := "renamed"
 		for i, want := range []error{apikey.ErrUnavailable, apikey.ErrUnavailable, apikey.ErrLimited, apikey.ErrLimited} {
 			if _, err := m.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &name}); !errors.Is(err, want) {
-				t.Errorf("Update %d: %v, want %v", i+1, err, want)
+				t.Errorf("Update %d: got %v, want %v", i+1, err, want)
 			}
 		}
 		time.Sleep(time.Minute)
@@ -435,11 +435,11 @@ func TestLimitedIs429(t *testing.T) {
 	w := httptest.NewRecorder()
 	m.WriteError(w, httptest.NewRequest("GET", "/", nil), fmt.Errorf("host: %w", apikey.ErrLimited))
 	if w.Code != 429 || w.Header().Get("Retry-After") != "1" || w.Header().Get("WWW-Authenticate") != "" {
-		t.Errorf("WriteError of ErrLimited = %d, %v, want 429 with Retry-After and no challenge", w.Code, w.Header())
+		t.Errorf("WriteError of ErrLimited: got %d, %v, want 429 with Retry-After and no challenge", w.Code, w.Header())
 	}
 }
 
-// Invariant 16: a caller that hangs up does not cancel a running call of the store, since
+// Invariant 16: a caller that hangs up does not cancel a running store call, since
 // the driver would close its connection. A call that has not begun is not made.
 func TestHangUpKeepsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -462,15 +462,15 @@ func TestHangUpKeepsTheConnection(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			began := time.Now()
 			if err := call(ctx); !errors.Is(err, apikey.ErrUnavailable) || time.Since(began) != 100*time.Millisecond {
-				t.Errorf("%s: got %v after %v, want ErrUnavailable when the caller hangs up", name, err, time.Since(began))
+				t.Errorf("%s: got %v after %v, want ErrUnavailable as soon as the caller hangs up", name, err, time.Since(began))
 			}
 			cancel()
 			time.Sleep(time.Second)
 			if began, ended := st.began.Swap(0), st.ended.Swap(0); began != 1 || ended != 0 {
-				t.Errorf("%s: the contexts of %d of %d calls of the store ended with the caller's", name, ended, began)
+				t.Errorf("%s: of %[3]d store calls, the contexts of %[2]d ended with the caller's", name, ended, began)
 			}
 			if err := call(ctx); !errors.Is(err, apikey.ErrUnavailable) || st.began.Load() != 0 {
-				t.Errorf("%s of a caller that has hung up: got %v after %d calls of the store", name, err, st.began.Load())
+				t.Errorf("%s of a caller that has hung up: got %v after %d store calls", name, err, st.began.Load())
 			}
 		}
 	})

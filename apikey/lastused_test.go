@@ -36,7 +36,7 @@ func (s *touchStore) Touch(ctx context.Context, uses []store.Use) error {
 }
 
 // a use is in the store after at most 10 s, so a process that is killed loses the
-// uses of the last 10 s at most.
+// at most the uses of the last 10 s.
 func TestLastUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches atomic.Int64
@@ -55,17 +55,17 @@ func TestLastUsed(t *testing.T) {
 		}
 		used := time.Now()
 		if at := lastUsed(a); !at.IsZero() {
-			t.Errorf("last used %v before the first flush, want zero", at)
+			t.Errorf("last used before the first flush: got %v, want zero", at)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		for _, i := range []apikey.Issued{a, b} {
 			if at := lastUsed(i); !at.Equal(used) {
-				t.Errorf("last used %v, want %v", at, used)
+				t.Errorf("last used: got %v, want %v", at, used)
 			}
 		}
 		if batches.Load() != 1 {
-			t.Errorf("60 uses of two keys took %d batches, want 1", batches.Load())
+			t.Errorf("batches for 60 uses of two keys: got %d, want 1", batches.Load())
 		}
 		// Within TouchInterval nothing is written. After it there is one more
 		// batch, although the cache has evicted the key.
@@ -82,7 +82,7 @@ func TestLastUsed(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if at := lastUsed(a); !at.Equal(used) || batches.Load() != 2 {
-			t.Errorf("after TouchInterval: %v in %d batches, want %v in 2", at, batches.Load(), used)
+			t.Errorf("after TouchInterval: got %v in %d batches, want %v in 2", at, batches.Load(), used)
 		}
 	})
 }
@@ -99,7 +99,7 @@ func TestRefusedIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if k, err := m.Get(t.Context(), "o", issued.Key.ID); err != nil || !k.LastUsedAt.IsZero() {
-		t.Errorf("a refused key has last-used time %v, %v, want none", k.LastUsedAt, err)
+		t.Errorf("last use of a refused key: got %v, %v, want none", k.LastUsedAt, err)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestCloseFlushesLastUsed(t *testing.T) {
 	}
 	down.Store(true)
 	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Close with a failing store: %v, want ErrUnavailable", err)
+		t.Errorf("Close with a failing store: got %v, want ErrUnavailable", err)
 	}
 	down.Store(false)
 	began := time.Now()
@@ -173,7 +173,7 @@ func TestBrokenTouch(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				if k, err := m.Get(t.Context(), "o", issued.Key.ID); err != nil || k.LastUsedAt.Before(used) {
-					t.Errorf("last used %v, %v, want it written when the store works again", k.LastUsedAt, err)
+					t.Errorf("last used: got %v, %v, want the use written once the store works again", k.LastUsedAt, err)
 				}
 			})
 		})
@@ -183,7 +183,7 @@ func TestBrokenTouch(t *testing.T) {
 // C-08: the number of waiting uses is bounded.
 func TestWaitingUsesAreBounded(t *testing.T) {
 	if got := apikey.WaitingUses(apikey.MaxShardUses + 10); got != apikey.MaxShardUses || got*apikey.UseShards != 262_144 {
-		t.Errorf("%d uses wait in one of %d shards, want %d, 262,144 in all", got, apikey.UseShards, apikey.MaxShardUses)
+		t.Errorf("waiting uses in one of %d shards: got %d, want %d, which is 262,144 in all", apikey.UseShards, got, apikey.MaxShardUses)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestUsesOfOneKeyAreOne(t *testing.T) {
 		time.Sleep(2 * time.Microsecond)
 	}
 	if err := m.Close(t.Context()); err != nil || batches.Load() != 1 {
-		t.Errorf("Close: %v after %d batches, want one", err, batches.Load())
+		t.Errorf("Close: got %v after %d batches, want no error after one", err, batches.Load())
 	}
 }
 
@@ -220,7 +220,7 @@ func TestOneBadBatch(t *testing.T) {
 		wantValid(t, m, create(t, m, "o"))
 	}
 	if err := m.Close(t.Context()); !errors.Is(err, apikey.ErrUnavailable) || taken.Load() != 2 {
-		t.Errorf("Close: %v with %d of 3 batches written, want ErrUnavailable and 2", err, taken.Load())
+		t.Errorf("Close: got %v with %d of 3 batches written, want ErrUnavailable and 2", err, taken.Load())
 	}
 }
 
@@ -244,7 +244,7 @@ func TestUseBeforeRevocationIsKept(t *testing.T) {
 				for _, owner := range []apikey.Issued{key, other} {
 					k, err := m.Get(t.Context(), owner.Key.Owner, owner.Key.ID)
 					if err != nil || !k.LastUsedAt.Equal(used) {
-						t.Errorf("%s: last used %v, %v, want %v", owner.Key.Owner, k.LastUsedAt, err, used)
+						t.Errorf("%s: last used: got %v, %v, want %v", owner.Key.Owner, k.LastUsedAt, err, used)
 					}
 				}
 			})
@@ -289,7 +289,7 @@ func TestRevokeOfAKeyInUse(t *testing.T) {
 				time.Sleep(time.Until(began))
 				k, err := m.Revoke(t.Context(), "o", key.Key.ID, "")
 				if err != nil || !k.LastUsedAt.Equal(began.Add(tt.use)) {
-					t.Errorf("last used %v, %v, want %v", k.LastUsedAt, err, began.Add(tt.use))
+					t.Errorf("last used: got %v, %v, want %v", k.LastUsedAt, err, began.Add(tt.use))
 				}
 				if took := time.Since(began); took != tt.want {
 					t.Errorf("Revoke took %v, want %v", took, tt.want)
@@ -317,13 +317,13 @@ func TestUseInFlightIsKept(t *testing.T) {
 		time.Sleep(10*time.Second + 500*time.Millisecond) // in the middle of the flush
 		k, err := m.Revoke(t.Context(), "o", key.Key.ID, "")
 		if err != nil || !k.LastUsedAt.Equal(used) {
-			t.Errorf("last used %v, %v, want %v", k.LastUsedAt, err, used)
+			t.Errorf("last used: got %v, %v, want %v", k.LastUsedAt, err, used)
 		}
 	})
 }
 
 // A Touch that panics or hangs does not prevent a revocation.
-func TestRevokeBesideBrokenTouch(t *testing.T) {
+func TestRevokeDuringBrokenTouch(t *testing.T) {
 	for _, touch := range []func(){func() { panic("boom") }, func() { time.Sleep(time.Hour) }} {
 		synctest.Test(t, func(t *testing.T) {
 			var fixed atomic.Bool
@@ -336,7 +336,7 @@ func TestRevokeBesideBrokenTouch(t *testing.T) {
 			wantValid(t, m, key)
 			began := time.Now()
 			if _, err := m.Revoke(t.Context(), "o", key.Key.ID, ""); err != nil || time.Since(began) > time.Second {
-				t.Errorf("Revoke: %v after %v, want it within a second", err, time.Since(began))
+				t.Errorf("Revoke: got %v after %v, want no error within a second", err, time.Since(began))
 			}
 			wantRefused(t, m, key, apikey.ErrRevoked)
 			fixed.Store(true)
@@ -357,7 +357,7 @@ func TestLastUsedInTheFuture(t *testing.T) {
 			t.Fatal(err)
 		}
 		if k, err := m.Get(t.Context(), "o", key.Key.ID); err != nil || k.LastUsedAt.After(time.Now()) {
-			t.Errorf("last used %v, %v, want no time in the future", k.LastUsedAt, err)
+			t.Errorf("last used: got %v, %v, want no time in the future", k.LastUsedAt, err)
 		}
 		wantValid(t, m, key)
 		time.Sleep(6 * time.Minute)
@@ -366,7 +366,7 @@ func TestLastUsedInTheFuture(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if r, err := st.Get(t.Context(), "o", key.Key.ID); err != nil || !r.LastUsedAt.Equal(used) {
-			t.Errorf("the store has last used %v, %v, want %v", r.LastUsedAt, err, used)
+			t.Errorf("last used in the store: got %v, %v, want %v", r.LastUsedAt, err, used)
 		}
 	})
 }

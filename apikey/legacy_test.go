@@ -102,11 +102,11 @@ func TestLegacyFormatsMatchTheWhole(t *testing.T) {
 			st.take()
 			for _, token := range tt.bad {
 				if p, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrMalformed) || p != nil {
-					t.Errorf("%q, not all of which %s matches: got %v, %v, want ErrMalformed", token, tt.pattern, p, err)
+					t.Errorf("%q, of which %s matches only a part: got %v, %v, want ErrMalformed", token, tt.pattern, p, err)
 				}
 			}
 			if asked := st.take(); len(asked) != 0 {
-				t.Errorf("%d tokens in no legacy format reached the store, want none", len(asked))
+				t.Errorf("tokens in no legacy format that reached the store: got %d, want 0", len(asked))
 			}
 		})
 	}
@@ -119,29 +119,29 @@ func TestLegacyTokensAreRegistered(t *testing.T) {
 	m := newManager(t, st, &apikey.Options{LegacyFormats: patterns(`old-[0-9a-f]{32}`), MaxKeysPerOwner: -1})
 	token := "old-" + strings.Repeat("0a", 16)
 	if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrUnknown) {
-		t.Errorf("a legacy token that is not registered: %v, want ErrUnknown", err)
+		t.Errorf("a legacy token that is not registered: got %v, want ErrUnknown", err)
 	}
 	key := registerLegacy(t, m, token)
 	p, err := m.Validate(t.Context(), token)
 	if err != nil || p.Key().ID != key.ID {
-		t.Fatalf("a registered legacy token = %v, %v", p, err)
+		t.Fatalf("a registered legacy token: got %v, %v", p, err)
 	}
 	if _, err := m.Revoke(t.Context(), "o", key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrRevoked) {
-		t.Errorf("a revoked legacy token: %v, want ErrRevoked", err)
+		t.Errorf("a revoked legacy token: got %v, want ErrRevoked", err)
 	}
 	strange := "new-" + strings.Repeat("0a", 16)
 	registerLegacy(t, m, strange)
 	if _, err := m.Validate(t.Context(), strange); !errors.Is(err, apikey.ErrMalformed) {
-		t.Errorf("a registered token in no format: %v, want ErrMalformed", err)
+		t.Errorf("a registered token in no format: got %v, want ErrMalformed", err)
 	}
 	// A token of our form with a wrong checksum is refused, although there are
 	// legacy formats.
 	own := newTokenFormat(t, "key").Generate()
 	if _, err := m.Validate(t.Context(), own[:39]+string(base62[(strings.IndexByte(base62, own[39])+1)%62])); !errors.Is(err, apikey.ErrMalformed) {
-		t.Errorf("a wrong checksum with legacy formats: %v, want ErrMalformed", err)
+		t.Errorf("a wrong checksum with legacy formats: got %v, want ErrMalformed", err)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestBadLegacyFormats(t *testing.T) {
 	t.Parallel()
 	for name, formats := range map[string][]*regexp.Regexp{
 		"nil":                     {nil},
-		"nil behind a good one":   {regexp.MustCompile(`a+`), nil},
+		"nil after a valid one":   {regexp.MustCompile(`a+`), nil},
 		"the empty expression":    patterns(``),
 		"star":                    patterns(`[a-z]*`),
 		"optional":                patterns(`(?:abc)?`),
@@ -160,7 +160,7 @@ func TestBadLegacyFormats(t *testing.T) {
 		"text anchors alone":      patterns(`\A\z`),
 		"none of something":       patterns(`a{0}`),
 		"boundary or nothing":     patterns(`\b|`),
-		"empty behind a good one": patterns(`a+`, `b*`),
+		"empty after a valid one": patterns(`a+`, `b*`),
 		"empty, no word boundary": patterns(`\B`),
 	} {
 		m, err := func() (m *apikey.Manager, err error) {
@@ -178,12 +178,12 @@ func TestBadLegacyFormats(t *testing.T) {
 	}
 	m := newManager(t, memstore.New(), &apikey.Options{LegacyFormats: []*regexp.Regexp{}})
 	if _, err := m.Validate(t.Context(), ""); !errors.Is(err, apikey.ErrMalformed) {
-		t.Errorf("the empty token without formats: %v, want ErrMalformed", err)
+		t.Errorf("the empty token without formats: got %v, want ErrMalformed", err)
 	}
 	m = newManager(t, memstore.New(), &apikey.Options{LegacyFormats: patterns(`.+`)})
 	registerLegacy(t, m, "") // the digest of the empty string
 	if _, err := m.Validate(t.Context(), ""); !errors.Is(err, apikey.ErrMalformed) {
-		t.Errorf("the empty token, registered: %v, want ErrMalformed", err)
+		t.Errorf("the empty token, registered: got %v, want ErrMalformed", err)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestLegacyTokensAreBounded(t *testing.T) {
 			continue
 		}
 		if !errors.Is(err, apikey.ErrMalformed) || p != nil || len(asked) != 0 {
-			t.Errorf("a legacy token of %d bytes: got %v, %v after %d look-ups, want ErrMalformed after none", n, p, err, len(asked))
+			t.Errorf("a legacy token of %d bytes: got %v, %v after %d look-ups, want ErrMalformed without a look-up", n, p, err, len(asked))
 		}
 	}
 }
@@ -223,10 +223,10 @@ func TestLegacyTokensAreVisible(t *testing.T) {
 			asked := st.take()
 			if c > ' ' && c <= '~' {
 				if err != nil || len(asked) != 1 {
-					t.Errorf("%q, %s: %v after %d look-ups, want it valid after one", token, name, err, len(asked))
+					t.Errorf("%q, %s: got %v after %d look-ups, want no error after one", token, name, err, len(asked))
 				}
 			} else if !errors.Is(err, apikey.ErrMalformed) || len(asked) != 0 {
-				t.Errorf("%q, %s: %v after %d look-ups, want ErrMalformed after none", token, name, err, len(asked))
+				t.Errorf("%q, %s: got %v after %d look-ups, want ErrMalformed without a look-up", token, name, err, len(asked))
 			}
 		}
 	}
@@ -258,9 +258,9 @@ func TestTokensThatDifferInTheLastByte(t *testing.T) {
 				key, registered := keys[digits[i]]
 				switch {
 				case registered && (err != nil || p.Key().ID != key.ID):
-					t.Errorf("round %d, %d bytes, last byte %q: %v, %v, want its own key", round, n, digits[i], p, err)
+					t.Errorf("round %d, %d bytes, last byte %q: got %v, %v, want the token's own key", round, n, digits[i], p, err)
 				case !registered && !errors.Is(err, apikey.ErrUnknown):
-					t.Errorf("round %d, %d bytes, last byte %q: %v, %v, want ErrUnknown", round, n, digits[i], p, err)
+					t.Errorf("round %d, %d bytes, last byte %q: got %v, %v, want ErrUnknown", round, n, digits[i], p, err)
 				}
 			}
 		}
@@ -269,10 +269,10 @@ func TestTokensThatDifferInTheLastByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := m.Validate(t.Context(), stem+digits[:1]); !errors.Is(err, apikey.ErrRevoked) {
-			t.Errorf("%d bytes: the revoked key: %v, want ErrRevoked", n, err)
+			t.Errorf("%d bytes: the revoked key: got %v, want ErrRevoked", n, err)
 		}
 		if _, err := m.Validate(t.Context(), stem+digits[2:3]); err != nil {
-			t.Errorf("%d bytes: the similar one: %v, want it valid", n, err)
+			t.Errorf("%d bytes: the similar token: got %v, want no error", n, err)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func TestBadMACKeys(t *testing.T) {
 		m, err := apikey.New(memstore.New(), &apikey.Options{MACKeys: tt.keys})
 		var invalid *apikey.InvalidError
 		if m != nil || !errors.As(err, &invalid) || invalid.Field != "MACKeys" {
-			t.Errorf("New with a MAC key that is %s = %v, want an InvalidError of MACKeys", tt.name, err)
+			t.Errorf("New with a MAC key that is %s: got %v, want an InvalidError of MACKeys", tt.name, err)
 			continue
 		}
 		for _, key := range tt.keys {
@@ -122,7 +122,7 @@ func TestMACIsTheHMAC(t *testing.T) {
 				t.Fatalf("MAC of %q under the first key = %q, want %q", signed, mac, want)
 			}
 			if want := checksumOracle(signed + mac); sum != want {
-				t.Fatalf("checksum of %q = %q, want %q: it covers the MAC", signed+mac, sum, want)
+				t.Fatalf("checksum of %q = %q, want %q, which covers the MAC", signed+mac, sum, want)
 			}
 			if !f.Accepts(token) {
 				t.Fatalf("%q, just made, is refused", token)
@@ -143,7 +143,7 @@ func TestWrongMACs(t *testing.T) {
 			t.Helper()
 			body := signed + forged
 			if forged != mac && f.Accepts(body+checksumOracle(body)) {
-				t.Errorf("accepted with %s: MAC %q, want only %q", name, forged, mac)
+				t.Errorf("%s: got MAC %q accepted, want only %q", name, forged, mac)
 			}
 		}
 		for i := range mac {
@@ -227,7 +227,7 @@ func TestMACKeyRotatedThreeTimes(t *testing.T) {
 	close(stop)
 	load.Wait()
 	if n := refused.Load(); n != 0 {
-		t.Errorf("%d of %d requests were refused during three rotations, want none", n, requests.Load())
+		t.Errorf("got %d of %d requests refused during three rotations, want 0", n, requests.Load())
 	}
 	for _, i := range issued {
 		wantValid(t, current.Load(), i)
@@ -289,7 +289,7 @@ func TestMACInputIsUnambiguous(t *testing.T) {
 		}
 	}
 	if tried < 1_000 {
-		t.Errorf("%d splits tried, want more", tried)
+		t.Errorf("got only %d splits tried, so this test tests too little", tried)
 	}
 }
 
@@ -333,7 +333,7 @@ func TestMACCannotBeLeftOff(t *testing.T) {
 			t.Errorf("%q, without a MAC, is accepted although MACKeys are set", token)
 		}
 		if _, err := m.Validate(t.Context(), token); !errors.Is(err, apikey.ErrMalformed) {
-			t.Errorf("Validate of a token without a MAC: %v, want ErrMalformed", err)
+			t.Errorf("Validate of a token without a MAC: got %v, want ErrMalformed", err)
 		}
 		stripped := withMAC.Generate()[:34]
 		if stripped += checksumOracle(stripped); withMAC.Accepts(stripped) {
@@ -344,7 +344,7 @@ func TestMACCannotBeLeftOff(t *testing.T) {
 		}
 	}
 	if n := st.lookups.Load(); n != 0 {
-		t.Errorf("%d tokens without a MAC reached the store, want none", n)
+		t.Errorf("tokens without a MAC that reached the store: got %d, want 0", n)
 	}
 }
 

@@ -235,7 +235,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 	var typedNil *memstore.Store
 	for _, st := range []store.Store{nil, typedNil} {
 		if _, err := apikey.New(st, nil); err == nil {
-			t.Errorf("New over %T(nil) works, want an InvalidError", st)
+			t.Errorf("New(%T(nil)) succeeded, want an InvalidError", st)
 		}
 	}
 }
@@ -251,7 +251,7 @@ func TestBadInputWritesNothing(t *testing.T) {
 		p     apikey.CreateParams
 		field string // empty if the input is valid
 	}{
-		{"good", apikey.CreateParams{Owner: "o", Name: "n"}, ""},
+		{"valid", apikey.CreateParams{Owner: "o", Name: "n"}, ""},
 		{"64 wide characters", apikey.CreateParams{Owner: "o", Name: "  " + wide + "\t"}, ""},
 		{"32 scopes", apikey.CreateParams{Owner: "o", Name: "n", Scopes: scopes[:32]}, ""},
 		{"4 KiB of metadata", apikey.CreateParams{Owner: "o", Name: "n", Metadata: map[string]string{"k": strings.Repeat("v", 4095)}}, ""},
@@ -287,7 +287,7 @@ func TestBadInputWritesNothing(t *testing.T) {
 			_, regErr := m.Register(t.Context(), apikey.RegisterParams{CreateParams: tt.p, Digest: apikey.DigestOf("x"), Hint: "h"})
 			if tt.field == "" {
 				if err != nil || regErr != nil {
-					t.Fatalf("Create: %v, Register: %v, want both to work", err, regErr)
+					t.Fatalf("Create: got %v, Register: got %v, want no errors", err, regErr)
 				}
 				return
 			}
@@ -298,7 +298,7 @@ func TestBadInputWritesNothing(t *testing.T) {
 				}
 			}
 			if writes != 0 {
-				t.Errorf("%d calls of the store, want 0", writes)
+				t.Errorf("store calls: got %d, want 0", writes)
 			}
 		})
 	}
@@ -330,7 +330,7 @@ func TestRegisterChecksDigestAndHint(t *testing.T) {
 	}
 	p.Owner = "another"
 	if _, err := m.Register(t.Context(), p); !errors.Is(err, apikey.ErrDuplicate) {
-		t.Errorf("Register of a taken digest: %v, want ErrDuplicate", err)
+		t.Errorf("Register of a taken digest: got %v, want ErrDuplicate", err)
 	}
 }
 
@@ -347,10 +347,10 @@ func TestLifeOfAKey(t *testing.T) {
 	token := issued.Secret.Reveal()
 	k := issued.Key
 	if k.Name != "ci" || k.Owner != "user_1" || k.CreatedBy != "admin" || len(k.Scopes) != 2 || k.Metadata["team"] != "x" {
-		t.Errorf("created %+v", k)
+		t.Errorf("created key: got %+v", k)
 	}
 	if k.Hint != token[:len("acme_live_")+4] {
-		t.Errorf("hint %q of %q, want the prefix and four characters", k.Hint, token)
+		t.Errorf("hint: got %q of %q, want the prefix and four characters", k.Hint, token)
 	}
 	if ok, _ := regexp.MatchString("^"+m.Pattern()+"$", token); !ok {
 		t.Errorf("token %q does not match the published pattern %s", token, m.Pattern())
@@ -387,7 +387,7 @@ func TestLifeOfAKey(t *testing.T) {
 		t.Errorf("rotated key = %+v, %v", old, err)
 	}
 	if _, err := m.Rotate(ctx, "user_1", k.ID, 0); !errors.Is(err, apikey.ErrConflict) {
-		t.Errorf("second Rotate: %v, want ErrConflict", err)
+		t.Errorf("second Rotate: got %v, want ErrConflict", err)
 	}
 	last, err := m.Rotate(ctx, "user_1", next.Key.ID, 0)
 	if err != nil {
@@ -403,10 +403,10 @@ func TestLifeOfAKey(t *testing.T) {
 	wantRefused(t, m, last, apikey.ErrRevoked)
 	again, err := m.Revoke(ctx, "user_1", last.Key.ID, "again")
 	if err != nil || again.RevokeReason != "leaked" || !again.RevokedAt.Equal(k.RevokedAt) {
-		t.Errorf("second Revoke = %+v, %v, want the first one's time and reason", again, err)
+		t.Errorf("second Revoke: got %+v, %v, want the time and reason of the first one", again, err)
 	}
 	if _, err := m.Update(ctx, "user_1", k.ID, apikey.UpdateParams{Disabled: &no}); !errors.Is(err, apikey.ErrConflict) {
-		t.Errorf("Update of a revoked key: %v, want ErrConflict", err)
+		t.Errorf("Update of a revoked key: got %v, want ErrConflict", err)
 	}
 	if n, err := m.RevokeAll(ctx, "user_1", "account closed"); n != 1 || err != nil {
 		t.Errorf("RevokeAll = %d, %v, want 1, the key in its grace period", n, err)
@@ -419,10 +419,10 @@ func TestLifeOfAKey(t *testing.T) {
 	}
 	rest, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Limit: 2, Cursor: page.Next})
 	if err != nil || len(rest.Keys) != 1 || rest.Next != "" || rest.Keys[0].ID != issued.Key.ID {
-		t.Errorf("second page = %+v, %v, want only the oldest key", rest, err)
+		t.Errorf("second page: got %+v, %v, want only the oldest key", rest, err)
 	}
 	if _, err := m.List(ctx, apikey.ListParams{Owner: "user_1", Cursor: page.Next[:4] + "\n" + page.Next[4:]}); err == nil {
-		t.Error("a cursor with a line break is accepted, want only one spelling")
+		t.Error("a cursor with a line break was accepted, want only one spelling")
 	}
 }
 
@@ -431,7 +431,7 @@ func TestBadCursors(t *testing.T) {
 	for _, cursor := range []string{"x", "!!!!", "AAAAAAAAAAA", strings.Repeat("A", 1<<20), "AAAAAAAAAAAAJw", "f_____________9rZXk", "gAAAAAAAAABrZXk"} {
 		var invalid *apikey.InvalidError
 		if _, err := m.List(t.Context(), apikey.ListParams{Owner: "o", Cursor: cursor}); !errors.As(err, &invalid) || invalid.Field != "Cursor" {
-			t.Errorf("List with cursor %.20q: %v, want an InvalidError of Cursor", cursor, err)
+			t.Errorf("List with cursor %.20q: got %v, want an InvalidError of Cursor", cursor, err)
 		}
 	}
 }
@@ -449,7 +449,7 @@ func TestImpossibleIDs(t *testing.T) {
 		_, rotate := m.Rotate(t.Context(), "o", id, 0)
 		for call, err := range map[string]error{"Get": get, "Revoke": revoke, "Rotate": rotate} {
 			if !errors.Is(err, apikey.ErrNotFound) {
-				t.Errorf("%s of the ID %.10q: %v, want ErrNotFound", call, id, err)
+				t.Errorf("%s of the ID %.10q: got %v, want ErrNotFound", call, id, err)
 			}
 		}
 	}
@@ -472,14 +472,14 @@ func TestOtherOwnersKey(t *testing.T) {
 	for call, f := range calls {
 		err := f("thief")
 		if !errors.Is(err, apikey.ErrNotFound) || err.Error() != apikey.ErrNotFound.Error() {
-			t.Errorf("%s of another owner's key: %v, want ErrNotFound alone", call, err)
+			t.Errorf("%s of another owner's key: got %v, want ErrNotFound alone", call, err)
 		}
 		if got := events.take(); len(got) != 1 || got[0].Kind != apikey.EventOwnerMismatch || got[0].Owner != "thief" || got[0].KeyID != id {
-			t.Errorf("%s of another owner's key: events %+v, want one EventOwnerMismatch", call, got)
+			t.Errorf("%s of another owner's key: got the events %+v, want one EventOwnerMismatch", call, got)
 		}
 		var invalid *apikey.InvalidError
 		if err := f(""); !errors.As(err, &invalid) {
-			t.Errorf("%s without an owner: %v, want an InvalidError", call, err)
+			t.Errorf("%s without an owner: got %v, want an InvalidError", call, err)
 		}
 	}
 	if n, err := m.RevokeAll(ctx, "thief", ""); n != 0 || err != nil {
@@ -490,11 +490,11 @@ func TestOtherOwnersKey(t *testing.T) {
 	}
 	for _, bad := range []string{"", "key_\x00", strings.Repeat("k", 65), "key_é"} {
 		if _, err := m.Get(ctx, "owner", bad); !errors.Is(err, apikey.ErrNotFound) {
-			t.Errorf("Get of ID %q: %v, want ErrNotFound", bad, err)
+			t.Errorf("Get of ID %q: got %v, want ErrNotFound", bad, err)
 		}
 	}
 	if k := wantValid(t, m, issued).Key(); k.Name != "test" {
-		t.Errorf("the key became %+v", k)
+		t.Errorf("another owner's call changed the key: got %+v", k)
 	}
 }
 
@@ -511,11 +511,11 @@ func TestEvents(t *testing.T) {
 		t.Helper()
 		got := events.take()
 		if len(got) != len(kinds) {
-			t.Fatalf("%s: events %+v, want %v", what, got, kinds)
+			t.Fatalf("%s: got the events %+v, want %v", what, got, kinds)
 		}
 		for i, e := range got {
 			if e.Kind != kinds[i] || e.Time.IsZero() || e.Time.Location() != time.UTC {
-				t.Errorf("%s: event %+v, want kind %s and a time in UTC", what, e, kinds[i])
+				t.Errorf("%s: got the event %+v, want kind %s and a time in UTC", what, e, kinds[i])
 			}
 		}
 		return got
@@ -530,7 +530,7 @@ func TestEvents(t *testing.T) {
 	want("Create", apikey.EventCreated)
 	_, err := m.Create(ctx, apikey.CreateParams{Owner: "o", Name: "n"})
 	if !errors.Is(err, apikey.ErrLimitReached) {
-		t.Errorf("fourth Create with a limit of 3: %v, want ErrLimitReached", err)
+		t.Errorf("fourth Create with a limit of 3: got %v, want ErrLimitReached", err)
 	}
 	want("Create at the limit", apikey.EventLimitReached)
 	wantValid(t, m, a)
@@ -611,7 +611,7 @@ func TestExpiry(t *testing.T) {
 		wantRefused(t, m, issued, apikey.ErrExpired)
 		later := time.Now().Add(time.Hour)
 		if _, err := m.Update(t.Context(), "o", issued.Key.ID, apikey.UpdateParams{ExpiresAt: &later}); !errors.Is(err, apikey.ErrConflict) {
-			t.Errorf("Update of the expiry of an expired key: %v, want ErrConflict", err)
+			t.Errorf("Update of the expiry of an expired key: got %v, want ErrConflict", err)
 		}
 		// Expired keys do not count against the limit.
 		for range 5 {
@@ -649,7 +649,7 @@ func TestLimits(t *testing.T) {
 				}
 			}
 			if n != tt.want {
-				t.Errorf("%d keys created, want %d", n, tt.want)
+				t.Errorf("created keys: got %d, want %d", n, tt.want)
 			}
 		})
 	}

@@ -205,21 +205,21 @@ func TestNestedRequire(t *testing.T) {
 		}
 		got := append(events.take(), strangers.take()...)
 		if tt.reason == "" && len(got) != 0 || tt.reason != "" && (len(got) != 1 || got[0].Reason != tt.reason) {
-			t.Errorf("%s: events %+v, want one with reason %q", tt.name, got, tt.reason)
+			t.Errorf("%s: got the events %+v, want one with reason %q", tt.name, got, tt.reason)
 		}
 		wantControl := "private, no-store"
 		if tt.status == 200 {
 			wantControl = "private"
 		}
 		if cc := w.Header()["Cache-Control"]; !slices.Equal(cc, []string{wantControl}) {
-			t.Errorf("%s: Cache-Control %q, want only %q", tt.name, cc, wantControl)
+			t.Errorf("%s: Cache-Control: got %q, want only %q", tt.name, cc, wantControl)
 		}
 		wantVary := []string{"X-Api-Key"}
 		if tt.owner == "second" {
 			wantVary = append(wantVary, "Authorization")
 		}
 		if vary := w.Header()["Vary"]; !slices.Equal(vary, wantVary) {
-			t.Errorf("%s: Vary %q, want %q", tt.name, vary, wantVary)
+			t.Errorf("%s: Vary: got %q, want %q", tt.name, vary, wantVary)
 		}
 	}
 	// A Principal of one request does not authenticate another.
@@ -241,10 +241,10 @@ func TestPrivateKeepsOtherDirectives(t *testing.T) {
 		w.Header().Add("Cache-Control", "max-age=60")
 	})).ServeHTTP(w, requestWith(t, "X-API-Key", token))
 	if got := w.Header()["Vary"]; !slices.Equal(got, []string{"Origin", "X-Api-Key", "Accept"}) {
-		t.Errorf("Vary %q, want all three headers", got)
+		t.Errorf("Vary: got %q, want all three headers", got)
 	}
 	if got := w.Header()["Cache-Control"]; !slices.Equal(got, []string{"private, max-age=60"}) {
-		t.Errorf("Cache-Control %q, want private and max-age", got)
+		t.Errorf("Cache-Control: got %q, want private and max-age", got)
 	}
 }
 
@@ -275,16 +275,16 @@ func TestCredentialIsRemoved(t *testing.T) {
 			want := sent.Clone()
 			maps.DeleteFunc(want, func(k string, _ []string) bool { return k != "X-Other" })
 			if !reflect.DeepEqual(got.Header, want) {
-				t.Errorf("%s: the next handler's headers are %v, want %v", name, got.Header, want)
+				t.Errorf("%s: headers of the next handler: got %v, want %v", name, got.Header, want)
 			}
 			got.Header.Set("X-Other", "changed")
 			got.Header.Set("X-More", "added")
 		})), r)
 		if !ran {
-			t.Fatalf("%s: refused", name)
+			t.Fatalf("%s: the credential was refused", name)
 		}
 		if !reflect.DeepEqual(r.Header, sent) {
-			t.Errorf("%s: the caller's own headers became %v, want %v", name, r.Header, sent)
+			t.Errorf("%s: the caller's own headers: got %v, want %v", name, r.Header, sent)
 		}
 		if _, ok := apikey.PrincipalFromContext(r.Context()); ok {
 			t.Errorf("%s: the caller's own request has a Principal", name)
@@ -345,7 +345,7 @@ func findText(v any, s string) string {
 	return walk(reflect.ValueOf(v), "v")
 }
 
-// H-08, advisory 22 (CVE-2022-31130): a reverse proxy behind the middleware does not send
+// H-08, advisory 22 (CVE-2022-31130): a reverse proxy inside the middleware does not send
 // the credential upstream.
 func TestUpstreamSeesNoToken(t *testing.T) {
 	t.Parallel()
@@ -384,12 +384,12 @@ func TestUpstreamSeesNoToken(t *testing.T) {
 		front.Close()
 	}
 	if len(upstreamGot) != 6 {
-		t.Errorf("upstream got %d requests, want the 6 valid ones", len(upstreamGot))
+		t.Errorf("requests to the upstream: got %d, want the 6 valid ones", len(upstreamGot))
 	}
 	for _, got := range upstreamGot {
 		wantNone(t, "upstream", got, []string{token})
 		if !strings.Contains(got, "/up?x=1") || !strings.HasSuffix(got, "body") || strings.Contains(got, "Authorization") || strings.Contains(got, "X-Api-Key") {
-			t.Errorf("upstream got %q, want the request without its credential", got)
+			t.Errorf("request to the upstream: got %q, want it without its credential", got)
 		}
 	}
 }
@@ -432,7 +432,7 @@ func checkOutages(t *testing.T) {
 				}
 				header := w.Header()
 				if w.Code == 503 && (header.Get("Retry-After") == "" || header.Get("Cache-Control") != "no-store" || header.Get("WWW-Authenticate") != "") {
-					t.Errorf("%s: 503 with %v, want Retry-After, no-store and no challenge", when, header)
+					t.Errorf("%s: headers of the 503: got %v, want Retry-After, no-store and no challenge", when, header)
 				}
 			}
 		}
@@ -459,7 +459,7 @@ func TestPanicInNext(t *testing.T) {
 	for _, want := range []any{cause, http.ErrAbortHandler} {
 		h := m.Require()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(want) }))
 		if got := panicOf(func() { serve(h, requestWith(t, "Authorization", bearer)) }); got != want {
-			t.Errorf("the next handler panicked with %v, the middleware with %v", want, got)
+			t.Errorf("panic of the middleware: got %[2]v, want the next handler's %[1]v", want, got)
 		}
 	}
 	// A panic that prints the whole request.
@@ -478,7 +478,7 @@ func TestPanicInNext(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, lines("GET /", "Authorization: "+bearer))
 		if got, _ := io.ReadAll(conn); len(got) != 0 {
-			t.Errorf("response of a handler that panicked: %q, want none", got)
+			t.Errorf("response of a handler that panicked: got %q, want none", got)
 		}
 		conn.Close()
 	}
@@ -507,7 +507,7 @@ func goroutines(t *testing.T) func() {
 			}
 		}
 		stacks := make([]byte, 1<<16)
-		t.Errorf("%d goroutines, want at most the %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
+		t.Errorf("got %d goroutines, want at most the %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
 	}
 }
 
@@ -526,7 +526,7 @@ func TestClientAborts(t *testing.T) {
 		return nil
 	}}
 	m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1})
-	good := "Authorization: Bearer " + create(t, m, "tenant").Secret.Reveal()
+	good := "Authorization: Bearer " + create(t, m, "owner1").Secret.Reveal()
 	var streaming sync.WaitGroup
 	s := httptest.NewUnstartedServer(m.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -598,7 +598,7 @@ func TestSlowClientsAndStore(t *testing.T) {
 		return nil
 	}}
 	g := newGateOver(t, st, apikey.Options{CallTimeout: time.Minute})
-	good := "Authorization: Bearer " + create(t, g.Manager, "tenant").Secret.Reveal()
+	good := "Authorization: Bearer " + create(t, g.Manager, "owner1").Secret.Reveal()
 	if a := g.send(t, lines("GET /", good)); a.status != 200 {
 		t.Fatalf("got status %d, want 200", a.status)
 	}
@@ -630,7 +630,7 @@ func TestSlowClientsAndStore(t *testing.T) {
 	}
 	for end := time.Now().Add(20 * time.Second); st.lookups.Load() < 17; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d look-ups were made, want 17: 1 of the active key, and 16 that hang", st.lookups.Load())
+			t.Fatalf("look-ups: got %d, want 17: 1 of the active key, and 16 that hang", st.lookups.Load())
 		}
 	}
 	for name, tt := range map[string]struct {

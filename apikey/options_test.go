@@ -65,7 +65,7 @@ func TestLogLevels(t *testing.T) {
 	_, _ = m.Validate(t.Context(), issued.Secret.Reveal())
 	want("revoked_key_used", `level=WARN msg="apikey: revoked_key_used" owner=o key=`+issued.Key.ID)
 	_, _ = m.Get(t.Context(), "thief", issued.Key.ID)
-	want("foreign owner", `level=WARN msg="apikey: owner_mismatch" owner=thief`)
+	want("owner mismatch", `level=WARN msg="apikey: owner_mismatch" owner=thief`)
 	st.fixed.Store(false)
 	st.lookup = brokenLookup
 	_, err := m.Validate(t.Context(), newForger("key", false).forge())

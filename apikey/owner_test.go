@@ -99,7 +99,7 @@ func TestInvalidateOwnerReachesOthers(t *testing.T) {
 		b.result = plan(paid)
 		bus.fail(refuse)
 		if err := one.InvalidateOwner(t.Context(), "o"); !errors.Is(err, apikey.ErrNotPropagated) || !errors.Is(err, apikey.ErrUnavailable) {
-			t.Errorf("InvalidateOwner without a bus: %v, want ErrNotPropagated", err)
+			t.Errorf("InvalidateOwner without a bus: got %v, want ErrNotPropagated", err)
 		}
 		wantValid(t, one, issued)
 		bus.restore()
@@ -120,7 +120,7 @@ func TestCachedPlansExpireWithoutBus(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		wantValid(t, m, issued)
 		if n := b.asked.Load() - asked; n != 0 {
-			t.Errorf("with a bus, the provider was called %d times within half of CacheTTL, want 1", n)
+			t.Errorf("calls of the provider within half of CacheTTL, with a bus: got %d, want 1", n)
 		}
 		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		bus.fail(refuse)
@@ -144,7 +144,7 @@ func TestInvalidateOwnerWithoutPlans(t *testing.T) {
 	}
 	var invalid *apikey.InvalidError
 	if err := m.InvalidateOwner(t.Context(), ""); !errors.As(err, &invalid) || invalid.Field != "Owner" {
-		t.Errorf("InvalidateOwner of an empty owner: %v, want an InvalidError of Owner", err)
+		t.Errorf("InvalidateOwner of an empty owner: got %v, want an InvalidError of Owner", err)
 	}
 }
 
@@ -197,11 +197,11 @@ func TestDowngradeOfMaxKeys(t *testing.T) {
 	for range 5 {
 		all = append(all, create(t, m, "o"))
 	}
-	usage := func(keys, most, over int, full bool) {
+	usage := func(keys, most, excess int, full bool) {
 		t.Helper()
 		o, err := m.Usage(t.Context(), "o")
-		if err != nil || !o.Entitled || o.Used != keys || o.Entitlement.MaxKeys != most || o.Excess != over || o.AtLimit() != full || o.Entitlement.Plan != "pro" {
-			t.Errorf("Usage = %+v, at limit %v, %v, want %d keys of %d, %d in excess", o, o.AtLimit(), err, keys, most, over)
+		if err != nil || !o.Entitled || o.Used != keys || o.Entitlement.MaxKeys != most || o.Excess != excess || o.AtLimit() != full || o.Entitlement.Plan != "pro" {
+			t.Errorf("Usage = %+v, at limit = %t, %v, want %d keys of %d, %d in excess", o, o.AtLimit(), err, keys, most, excess)
 		}
 	}
 	usage(5, 5, 0, true)
@@ -215,7 +215,7 @@ func TestDowngradeOfMaxKeys(t *testing.T) {
 			wantValid(t, m, issued)
 		}
 		if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); !errors.Is(err, apikey.ErrLimitReached) {
-			t.Errorf("Create with %d keys of 3: %v, want ErrLimitReached", 5-i, err)
+			t.Errorf("Create with %d keys of 3: got %v, want ErrLimitReached", 5-i, err)
 		}
 		if _, err := m.Revoke(t.Context(), "o", all[i].Key.ID, ""); err != nil {
 			t.Fatal(err)
@@ -249,11 +249,11 @@ func TestUsage(t *testing.T) {
 	}
 	var invalid *apikey.InvalidError
 	if _, err := newManager(t, memstore.New(), nil).Usage(t.Context(), ""); !errors.As(err, &invalid) {
-		t.Errorf("Usage of an empty owner: %v, want an InvalidError", err)
+		t.Errorf("Usage of an empty owner: got %v, want an InvalidError", err)
 	}
 	down := &apikey.Options{Entitlements: &billing{result: func() (entitlement.Entitlement, error) { return paid, errDown }}}
 	if o, err := newManager(t, memstore.New(), down).Usage(t.Context(), "o"); !errors.Is(err, apikey.ErrUnavailable) || o.Entitled {
-		t.Errorf("Usage while the provider is down = %+v, %v, want ErrUnavailable", o, err)
+		t.Errorf("Usage while the provider is down: got %+v, %v, want ErrUnavailable", o, err)
 	}
 }
 
@@ -290,7 +290,7 @@ func TestUsageOfManyKeys(t *testing.T) {
 	for n, want := range map[int]string{4: "0 false", 5: "0 true", 6: "1 true", 1_000_000: "999995 true"} {
 		o, err := newManager(t, countStore{memstore.New(), n}, nil).Usage(t.Context(), "o")
 		if got := fmt.Sprint(o.Excess, o.AtLimit()); err != nil || got != want {
-			t.Errorf("%d keys of 5: excess and at limit are %s, %v, want %s", n, got, err, want)
+			t.Errorf("%d keys of 5: excess and at limit: got %s, %v, want %s", n, got, err, want)
 		}
 	}
 }
@@ -321,7 +321,7 @@ func TestPlanNameIsHiddenFromClients(t *testing.T) {
 	call(issued)
 	call(other)
 	if want := []entitlement.Limits{pro.Limits, pro.Limits}; !slices.Equal(limits, want) {
-		t.Errorf("handlers behind two keys of an owner see the limits %v, want %v", limits, want)
+		t.Errorf("limits that handlers see for two keys of an owner: got %v, want %v", limits, want)
 	}
 	for _, result := range []func() (entitlement.Entitlement, error){
 		plan(entitlement.Entitlement{Plan: name}),
@@ -333,7 +333,7 @@ func TestPlanNameIsHiddenFromClients(t *testing.T) {
 		}
 		w := call(issued)
 		if w.Code != 403 && w.Code != 503 || strings.Contains(fmt.Sprint(w.Body, w.Header()), name) {
-			t.Errorf("got %d %v %s, want a refusal that does not name the plan", w.Code, w.Header(), w.Body)
+			t.Errorf("got %d %v %s, want a refusal without the plan's name", w.Code, w.Header(), w.Body)
 		}
 	}
 }

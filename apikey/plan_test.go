@@ -65,10 +65,10 @@ func TestEntitlementResults(t *testing.T) {
 				t.Errorf("Validate = %v, %v, want %v", p, err, tt.want)
 			}
 			if got := events.take(); tt.want != nil && (len(got) != 1 || got[0].Kind != apikey.EventRefused || got[0].Owner != "o") {
-				t.Errorf("events %+v, want one refusal", got)
+				t.Errorf("events: got %+v, want one refusal", got)
 			}
 			if _, err := m.Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "n"}); !errors.Is(err, tt.want) {
-				t.Errorf("Create: %v, want %v", err, tt.want)
+				t.Errorf("Create: got %v, want %v", err, tt.want)
 			}
 			if errors.Is(err, apikey.ErrUnauthenticated) {
 				t.Errorf("an error of the plan matches ErrUnauthenticated: %v", err)
@@ -90,7 +90,7 @@ func TestDowngradeAndPurchase(t *testing.T) {
 			wantValid(t, m, issued)
 		}
 		if n := b.asked.Load(); n != 1 {
-			t.Errorf("the provider was called %d times, want 1", n)
+			t.Errorf("calls of the provider: got %d, want 1", n)
 		}
 		b.result = plan(entitlement.Entitlement{Plan: "free"})
 		time.Sleep(time.Minute)
@@ -139,7 +139,7 @@ func TestRotateWhileTheProviderIsDown(t *testing.T) {
 				t.Errorf("Rotate %s: got %v, want %v", what, err, want)
 			}
 			if key, err := m.Get(t.Context(), "o", id); err != nil || key.ReplacedBy != issued.Key.ID {
-				t.Errorf("Rotate %s: the key is replaced by %q, %v, want %q", what, key.ReplacedBy, err, issued.Key.ID)
+				t.Errorf("Rotate %s: ReplacedBy: got %q, %v, want %q", what, key.ReplacedBy, err, issued.Key.ID)
 			}
 			if err == nil {
 				id = issued.Key.ID
@@ -178,7 +178,7 @@ func TestPlanClampsScopes(t *testing.T) {
 		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: b})
 		issued := create(t, m, "o")
 		if p := wantValid(t, m, issued); !p.Allows("reports:read") || p.Entitlement().Plan != "pro" {
-			t.Errorf("%+v: want reports:read allowed", p)
+			t.Errorf("%+v: reports:read is not allowed", p)
 		}
 		b.result = plan(small)
 		time.Sleep(time.Minute)
@@ -206,7 +206,7 @@ func TestHandlerChangesNoRights(t *testing.T) {
 		features := entitlement.Entitlement{APIAccess: true, Scopes: []string{"reports:*"}}
 		provider := entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
 			if owner != "o" {
-				t.Errorf("the provider was called for %q, want o", owner)
+				t.Errorf("owner in the call of the provider: got %q, want o", owner)
 			}
 			e := features
 			e.ValidUntil = time.Now().Add(10 * time.Second)

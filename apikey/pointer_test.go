@@ -10,7 +10,7 @@ import (
 // cache, the garbage collector follows four.
 func TestPointersPerCachedKey(t *testing.T) {
 	if n := pointers(reflect.TypeFor[cachedKey]()); n != 3 {
-		t.Errorf("a cached key has %d pointers, want 3", n)
+		t.Errorf("pointers of a cached key: got %d, want 3", n)
 	}
 }
 

@@ -55,9 +55,9 @@ func TestMACKeysAreNotPrinted(t *testing.T) {
 		look("slog of "+name, text.String()+structured.String())
 	}
 	if looked != 7*13 {
-		t.Errorf("looked at %d prints, want %d", looked, 7*13)
+		t.Errorf("checked prints: got %d, want %d", looked, 7*13)
 	}
 	if text := fmt.Sprintf("%+v", opts); !strings.Contains(text, "Prefix:acme") {
-		t.Errorf("Options print as %s, want all fields but the MACKeys", text)
+		t.Errorf("printed Options: got %s, want all fields except MACKeys", text)
 	}
 }

@@ -29,7 +29,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A gate is a real server with one handler behind Require. The handler responds with the
+// A gate is a real server with one handler inside Require. The handler responds with the
 // Principal's owner.
 type gate struct {
 	*apikey.Manager
@@ -118,7 +118,7 @@ func readResponse(t testing.TB, conn io.Reader, head bool) wireResponse {
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(all)), &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("no response but %q: %v", all, err)
+		t.Fatalf("got %q instead of a response: %v", all, err)
 	}
 	a.status, a.header = resp.StatusCode, resp.Header
 	return a
@@ -159,7 +159,7 @@ func TestRawHeaders(t *testing.T) {
 	t.Parallel()
 	const none = apikey.Reason("")
 	g := newGate(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}, LegacyFormats: anything})
-	good, other := create(t, g.Manager, "tenant"), create(t, g.Manager, "tenant")
+	good, other := create(t, g.Manager, "owner1"), create(t, g.Manager, "owner1")
 	tokens := strings.NewReplacer("<G>", good.Secret.Reveal(), "<O>", other.Secret.Reveal(), "<U>", newForger("key", false).forge())
 	big := strings.Repeat("a", 1<<20)
 	fill := func(n int) string { return strings.Repeat("a", n) }
@@ -171,13 +171,13 @@ func TestRawHeaders(t *testing.T) {
 		reason apikey.Reason // empty if the request is accepted, or refused by the server
 		looks  int64         // look-ups of the store
 	}{
-		{"good", []string{"Authorization: Bearer <G>"}, 200, none, 1},
+		{"valid", []string{"Authorization: Bearer <G>"}, 200, none, 1},
 		{"lower case", []string{"authorization: bearer <G>"}, 200, none, 0},
 		{"upper case", []string{"AUTHORIZATION: BEARER <G>"}, 200, none, 0},
 		{"spaces around", []string{"Authorization:   Bearer   <G>   "}, 200, none, 0},
 		{"tab before", []string{"Authorization:\tBearer <G>\t"}, 200, none, 0},
 		{"no space after the colon", []string{"Authorization:Bearer <G>"}, 200, none, 0},
-		{"good in X-API-Key", []string{"X-API-Key: <G>"}, 200, none, 0},
+		{"valid in X-API-Key", []string{"X-API-Key: <G>"}, 200, none, 0},
 		{"lower case x-api-key", []string{"x-api-key: <G>"}, 200, none, 0},
 		{"unknown", []string{"Authorization: Bearer <U>"}, 401, apikey.ReasonUnknown, 1},
 
@@ -213,9 +213,9 @@ func TestRawHeaders(t *testing.T) {
 		{"scheme and a space", []string{"Authorization: Bearer "}, 401, apikey.ReasonMalformed, 0},
 		{"no scheme", []string{"Authorization: <G>"}, 401, apikey.ReasonMissing, 0},
 		{"scheme glued on", []string{"Authorization: Bearer<G>"}, 401, apikey.ReasonMissing, 0},
-		{"tab behind the scheme", []string{"Authorization: Bearer\tG"}, 401, apikey.ReasonMalformed, 0},
+		{"tab after the scheme", []string{"Authorization: Bearer\tG"}, 401, apikey.ReasonMalformed, 0},
 		{"other scheme", []string{"Authorization: Basic <G>"}, 401, apikey.ReasonMissing, 0},
-		{"colon behind the scheme", []string{"Authorization: Bearer: <G>"}, 401, apikey.ReasonMalformed, 0},
+		{"colon after the scheme", []string{"Authorization: Bearer: <G>"}, 401, apikey.ReasonMalformed, 0},
 		{"empty X-API-Key", []string{"X-API-Key:"}, 401, apikey.ReasonMalformed, 0},
 		{"scheme in X-API-Key", []string{"X-API-Key: Bearer <G>"}, 401, apikey.ReasonMalformed, 0},
 		{"joined by a proxy", []string{"Authorization: Bearer <G>, Bearer <O>"}, 401, apikey.ReasonMalformed, 0},
@@ -228,7 +228,7 @@ func TestRawHeaders(t *testing.T) {
 		{"folded X-API-Key", []string{"X-API-Key: <G>\r\n <O>"}, 401, apikey.ReasonMalformed, 0},
 		{"folded second credential", []string{"X-API-Key: <G>\r\n Authorization: Bearer <O>"}, 401, apikey.ReasonMalformed, 0},
 		// The server has replaced it by a single space.
-		{"folded behind the scheme", []string{"Authorization: Bearer\r\n <G>"}, 200, none, 0},
+		{"folded after the scheme", []string{"Authorization: Bearer\r\n <G>"}, 200, none, 0},
 		{"non-ASCII", []string{"Authorization: Bearer <G>\xff\xfe"}, 401, apikey.ReasonMalformed, 0},
 		{"non-ASCII scheme", []string{"Authorization: B\xc3\xa9arer <G>"}, 401, apikey.ReasonMalformed, 0},
 		{"no-break space", []string{"Authorization: Bearer\xc2\xa0<G>"}, 401, apikey.ReasonMalformed, 0},
@@ -254,27 +254,27 @@ func TestRawHeaders(t *testing.T) {
 		{"other header", []string{"X-Auth-Token: <G>", "Api-Key: <G>", "Proxy-Authorization: Bearer <G>"}, 401, apikey.ReasonMissing, 0},
 		{"Connection names the credential", []string{"Connection: authorization, x-api-key, x-owner", "Authorization: Bearer <G>"}, 200, none, 0},
 		{"Connection names X-API-Key", []string{"Connection: authorization, x-api-key, x-owner", "X-API-Key: <G>"}, 200, none, 0},
-		{"Connection names what is not there", []string{"Connection: authorization, x-api-key, x-owner", "X-Owner: admin"}, 401, apikey.ReasonMissing, 0},
+		{"Connection names a header that is missing", []string{"Connection: authorization, x-api-key, x-owner", "X-Owner: admin"}, 401, apikey.ReasonMissing, 0},
 		{"identity headers", []string{"X-Owner: admin", "X-Forwarded-User: admin", "Authorization: Bearer <G>"}, 200, none, 0},
-		{"identity headers alone", []string{"X-Owner: tenant", "X-Forwarded-User: tenant", "X-Principal: tenant"}, 401, apikey.ReasonMissing, 0},
+		{"identity headers alone", []string{"X-Owner: owner1", "X-Forwarded-User: owner1", "X-Principal: owner1"}, 401, apikey.ReasonMissing, 0},
 	} {
 		g.events.take()
 		ran, looked := g.ran.Load(), g.store.lookups.Load()
 		a := g.send(t, tokens.Replace(lines("GET /", tt.header...)))
 		if a.status != tt.status {
-			t.Errorf("%s: status %d, want %d", tt.name, a.status, tt.status)
+			t.Errorf("%s: got status %d, want %d", tt.name, a.status, tt.status)
 		}
-		if tt.status == 200 && a.body != "tenant" {
-			t.Errorf("%s: the Principal is %q, want the key's owner", tt.name, a.body)
+		if tt.status == 200 && a.body != "owner1" {
+			t.Errorf("%s: owner of the Principal: got %q, want the key's owner", tt.name, a.body)
 		}
 		if n := g.ran.Load() - ran; (n == 1) != (tt.status == 200) || n > 1 {
-			t.Errorf("%s: the protected handler ran %d times", tt.name, n)
+			t.Errorf("%s: runs of the protected handler: got %d", tt.name, n)
 		}
 		if n := g.store.lookups.Load() - looked; n != tt.looks {
-			t.Errorf("%s: %d look-ups in the store, want %d", tt.name, n, tt.looks)
+			t.Errorf("%s: got %d look-ups in the store, want %d", tt.name, n, tt.looks)
 		}
 		if got := g.reasons(); tt.reason == none && len(got) != 0 || tt.reason != none && !slices.Equal(got, []apikey.Reason{tt.reason}) {
-			t.Errorf("%s: events with reasons %q, want %q", tt.name, got, tt.reason)
+			t.Errorf("%s: got events with the reasons %q, want %q", tt.name, got, tt.reason)
 		}
 	}
 }
@@ -285,7 +285,7 @@ func TestRawHeaders(t *testing.T) {
 func TestConnectionTricksBehindAProxy(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}})
-	good := create(t, g.Manager, "tenant").Secret.Reveal()
+	good := create(t, g.Manager, "owner1").Secret.Reveal()
 	origin, err := url.Parse(g.server.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -307,11 +307,11 @@ func TestConnectionTricksBehindAProxy(t *testing.T) {
 	} {
 		before := g.ran.Load()
 		a := send(t, front.Listener.Addr().String(), "GET / HTTP/1.1\r\nHost: test\r\nConnection: "+tt.connection+"\r\n"+tt.header+"\r\n\r\n")
-		if a.status != tt.status || tt.status == 200 && a.body != "tenant" {
-			t.Errorf("%s: %d %q, want %d, and the key's owner if it is 200", tt.name, a.status, a.body, tt.status)
+		if a.status != tt.status || tt.status == 200 && a.body != "owner1" {
+			t.Errorf("%s: got %d %q, want %d, with the key's owner if it is 200", tt.name, a.status, a.body, tt.status)
 		}
 		if n := g.ran.Load() - before; (n == 1) != (tt.status == 200) {
-			t.Errorf("%s: the protected handler ran %d times", tt.name, n)
+			t.Errorf("%s: runs of the protected handler: got %d", tt.name, n)
 		}
 	}
 }
@@ -335,7 +335,7 @@ func TestRawHeadersHTTP2(t *testing.T) {
 	t.Parallel()
 	const reset = 0 // the server reset the stream
 	g := newGateH2(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}, LegacyFormats: anything})
-	good, other := create(t, g.Manager, "tenant").Secret.Reveal(), create(t, g.Manager, "tenant").Secret.Reveal()
+	good, other := create(t, g.Manager, "owner1").Secret.Reveal(), create(t, g.Manager, "owner1").Secret.Reveal()
 	bearer := "Bearer " + good
 	long := strings.Repeat("a", 513)
 	for _, tt := range []struct {
@@ -345,8 +345,8 @@ func TestRawHeadersHTTP2(t *testing.T) {
 		reason apikey.Reason
 		looks  int64
 	}{
-		{"good", []string{"authorization", bearer}, 200, "", 1},
-		{"good x-api-key", []string{"x-api-key", good}, 200, "", 0},
+		{"valid", []string{"authorization", bearer}, 200, "", 1},
+		{"valid x-api-key", []string{"x-api-key", good}, 200, "", 0},
 		{"none", nil, 401, apikey.ReasonMissing, 0},
 		{"twice", []string{"authorization", bearer, "authorization", "Bearer " + other}, 400, apikey.ReasonAmbiguous, 0},
 		{"twice the same", []string{"authorization", bearer, "authorization", bearer}, 400, apikey.ReasonAmbiguous, 0},
@@ -370,16 +370,16 @@ func TestRawHeadersHTTP2(t *testing.T) {
 		g.events.take()
 		ran, looked := g.ran.Load(), g.store.lookups.Load()
 		if status := sendHTTP2(t, g.server, tt.fields); status != tt.status {
-			t.Errorf("%s: status %d, want %d", tt.name, status, tt.status)
+			t.Errorf("%s: got status %d, want %d", tt.name, status, tt.status)
 		}
 		if n := g.ran.Load() - ran; (n == 1) != (tt.status == 200) || n > 1 {
-			t.Errorf("%s: the protected handler ran %d times", tt.name, n)
+			t.Errorf("%s: runs of the protected handler: got %d", tt.name, n)
 		}
 		if n := g.store.lookups.Load() - looked; n != tt.looks {
-			t.Errorf("%s: %d look-ups in the store, want %d", tt.name, n, tt.looks)
+			t.Errorf("%s: got %d look-ups in the store, want %d", tt.name, n, tt.looks)
 		}
 		if got := g.reasons(); tt.reason == "" && len(got) != 0 || tt.reason != "" && !slices.Equal(got, []apikey.Reason{tt.reason}) {
-			t.Errorf("%s: events with reasons %q, want %q", tt.name, got, tt.reason)
+			t.Errorf("%s: got events with the reasons %q, want %q", tt.name, got, tt.reason)
 		}
 	}
 }
@@ -412,11 +412,11 @@ func TestHTTP2Responses(t *testing.T) {
 			resp.Header.Del("Date")
 			responses = append(responses, fmt.Sprintf("%d %v %s", resp.StatusCode, resp.Header, body))
 			if g == h2 && resp.ProtoMajor != 2 {
-				t.Fatalf("%s, want HTTP/2", resp.Proto)
+				t.Fatalf("protocol: got %s, want HTTP/2", resp.Proto)
 			}
 		}
 		if responses[0] != responses[1] {
-			t.Errorf("%s: over HTTP/2\n%s, over HTTP/1.1\n%s", name, responses[1], responses[0])
+			t.Errorf("%s: got over HTTP/2\n%s, want the same as over HTTP/1.1\n%s", name, responses[1], responses[0])
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if got, err := apikey.DecodeRecord(b); err != nil || !reflect.DeepEqual(got, r) {
-			t.Errorf("%s: %s is decoded as\n%+v, %v, want\n%+v", name, b, got, err, r)
+			t.Errorf("%s: decoded %s: got\n%+v, %v, want\n%+v", name, b, got, err, r)
 		}
 	}
 	// The sample must have every field, so that a new field of store.Record is tested too.
@@ -71,7 +71,7 @@ func TestTimesInShared(t *testing.T) {
 			}
 			got, err := apikey.DecodeRecord(b)
 			if at := *set(&got); err != nil || !at.Equal(tt.at) || at.IsZero() {
-				t.Errorf("%s: %s is decoded as %v, %v, want %v", tt.name, field, at, err, tt.at)
+				t.Errorf("%s: decoded %s: got %v, %v, want %v", tt.name, field, at, err, tt.at)
 			}
 		}
 	}
@@ -79,7 +79,7 @@ func TestTimesInShared(t *testing.T) {
 	r := store.Record{ID: "key_1", Owner: "o", Digest: apikey.DigestOf("x"), RevokedAt: time.Time{}.Add(1)}
 	if b, err := apikey.EncodeRecord(r); err == nil {
 		if got, err := apikey.DecodeRecord(b); err == nil && got.RevokedAt.IsZero() {
-			t.Error("a revocation one nanosecond after the zero time is decoded as none")
+			t.Error("a revocation one nanosecond after the zero time was lost in decoding")
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestRecordsThatAreNotUTF8(t *testing.T) {
 			r := sampleRecord()
 			set(&r, text)
 			if b, err := apikey.EncodeRecord(r); err == nil {
-				t.Errorf("%s of %q is encoded as %s, want an error", field, text, b)
+				t.Errorf("%s with %q: got the encoding %s, want an error", field, text, b)
 			}
 		}
 	}
@@ -128,7 +128,7 @@ func FuzzRecord(f *testing.F) {
 			r.Metadata = nil
 		}
 		if err != nil || !reflect.DeepEqual(same, r) || !utf8.ValidString(r.Owner) {
-			t.Errorf("%q is decoded as %+v, and the second time as %+v, %v", b, r, same, err)
+			t.Errorf("%q: got %+v from the first decoding, and %+v, %v after another round trip", b, r, same, err)
 		}
 	})
 }

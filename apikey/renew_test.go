@@ -46,14 +46,14 @@ func TestKeysInUseDoNotWait(t *testing.T) {
 			}
 		}
 		if n := st.lookups.Load(); n > 16 {
-			t.Errorf("%d look-ups in ten minutes, want at most one in 43 s", n)
+			t.Errorf("look-ups in ten minutes: got %d, want at most one in 43 s", n)
 		}
 		if _, _, err := st.Store.Revoke(t.Context(), "o", issued.Key.ID, time.Now(), ""); err != nil {
 			t.Fatal(err)
 		}
 		for revoked := time.Now(); use() == nil; {
 			if time.Since(revoked) > time.Minute+slow {
-				t.Fatalf("a key is accepted %v after another process has revoked it", time.Since(revoked))
+				t.Fatalf("a key was accepted %v after another process had revoked it", time.Since(revoked))
 			}
 		}
 	})
@@ -78,7 +78,7 @@ func TestRenewalsUseShared(t *testing.T) {
 		}
 		// About 14 reloads, one in 43 s, if the shared cache is used.
 		if n := st.lookups.Load(); n > 20 {
-			t.Errorf("%d look-ups by five instances in ten minutes, want about 14, one for each reload", n)
+			t.Errorf("look-ups by five instances in ten minutes: got %d, want about 14, one for each reload", n)
 		}
 	})
 }

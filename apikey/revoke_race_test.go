@@ -116,7 +116,7 @@ func TestSlowReadResurrectsNothing(t *testing.T) {
 	wantRefused(t, m, issued, apikey.ErrRevoked) // does not wait for the slow look-up
 	close(resume)
 	if err := <-early; err != nil {
-		t.Errorf("the validation that began before the revocation: %v, want the key as it was then", err)
+		t.Errorf("the validation that began before the revocation: got %v, want the key as it was then", err)
 	}
 	wantRefused(t, m, issued, apikey.ErrRevoked)
 	if err := m.Close(t.Context()); err != nil {
@@ -124,7 +124,7 @@ func TestSlowReadResurrectsNothing(t *testing.T) {
 	}
 	r, err := st.Store.Lookup(t.Context(), apikey.DigestOf(issued.Secret.Reveal()))
 	if err != nil || r.RevokedAt.IsZero() || !r.LastUsedAt.IsZero() {
-		t.Errorf("the record is %+v, %v, want it revoked, without a later use", r, err)
+		t.Errorf("record: got %+v, %v, want it revoked, without a later use", r, err)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestManyValidationsOneRead(t *testing.T) {
 	close(resume)
 	all.Wait()
 	if st.lookups.Load() != 1 || failed.Load() != 0 {
-		t.Errorf("10,000 validations of one uncached key: %d store reads and %d failures, want 1 and 0", st.lookups.Load(), failed.Load())
+		t.Errorf("10,000 validations of one uncached key: got %d store reads and %d failures, want 1 and 0", st.lookups.Load(), failed.Load())
 	}
 }
 
@@ -210,7 +210,7 @@ func TestRegisterEndsNegativeEntry(t *testing.T) {
 
 // C-17: 1,000 validations of 20 cold keys read the store 20 times, even during another
 // owner's RevokeAll.
-func TestRevokeAllBesideColdKeys(t *testing.T) {
+func TestRevokeAllDuringColdLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys, validations = 20, 1_000
 		resume := make(chan struct{})
@@ -242,7 +242,7 @@ func TestRevokeAllBesideColdKeys(t *testing.T) {
 			}
 		}
 		if reads := st.lookups.Load() - before; reads != keys {
-			t.Errorf("%d reads for %d validations of %d keys during another owner's RevokeAll, want one each", reads, validations, keys)
+			t.Errorf("got %d reads for %d validations of %d keys during another owner's RevokeAll, want one for each key", reads, validations, keys)
 		}
 		close(resume)
 		synctest.Wait()
@@ -280,16 +280,16 @@ func TestRevokeAllInBatches(t *testing.T) {
 	hangUp = true
 	n, err := m.RevokeAll(ctx, "o", "closed")
 	if n != store.RevokeBatch && n != 0 || !errors.Is(err, apikey.ErrUnavailable) || !errors.Is(err, context.Canceled) || calls != 1 {
-		t.Errorf("RevokeAll whose caller hangs up in the first batch = %d, %v after %d calls, want no second one", n, err, calls)
+		t.Errorf("RevokeAll whose caller hangs up in the first batch: got %d, %v after %d calls, want no second batch", n, err, calls)
 	}
 	// The remaining keys keep working.
 	if k, err := m.Get(t.Context(), "o", last.ID); err != nil || k.Status(time.Now()) != apikey.StatusActive {
-		t.Errorf("the last key after the first batch: %v, %v, want it active", k.Status(time.Now()), err)
+		t.Errorf("the last key after the first batch: got %v, %v, want active", k.Status(time.Now()), err)
 	}
 	hangUp = false
 	again, err := m.RevokeAll(t.Context(), "o", "closed")
 	if again != keys-store.RevokeBatch || err != nil {
-		t.Errorf("RevokeAll again = %d, %v, want the other %d", again, err, keys-store.RevokeBatch)
+		t.Errorf("second RevokeAll: got %d, %v, want the other %d keys", again, err, keys-store.RevokeBatch)
 	}
 	// The call that was given up reports its batch, too.
 	got := len(events.take())
@@ -297,15 +297,15 @@ func TestRevokeAllInBatches(t *testing.T) {
 		got += len(events.take())
 	}
 	if got != keys {
-		t.Errorf("%d events for %d keys", got, keys)
+		t.Errorf("got %d events for %d keys", got, keys)
 	}
 	for _, r := range []store.Record{first, last} {
 		if k, err := m.Get(t.Context(), "o", r.ID); err != nil || k.Status(time.Now()) != apikey.StatusRevoked {
-			t.Errorf("%s is %v, %v, want it revoked", r.ID, k.Status(time.Now()), err)
+			t.Errorf("status of %s: got %v, %v, want revoked", r.ID, k.Status(time.Now()), err)
 		}
 	}
 	if got := shared.count(); got < keys-store.RevokeBatch {
-		t.Errorf("%d keys were deleted from the shared cache, want all of the second call", got)
+		t.Errorf("keys deleted from the shared cache: got %d, want all of the second call", got)
 	}
 	if n, err := m.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
 		t.Errorf("RevokeAll of an owner with none left = %d, %v", n, err)
@@ -338,13 +338,13 @@ func (s *deletedShared) count() int {
 	return len(s.deleted)
 }
 
-// A store that returns the same keys as revoked again and again is an outage.
+// A store that returns the same keys as revoked again and again counts as an outage.
 func TestRevokeAllOfRepeatingStore(t *testing.T) {
 	m := newManager(t, repeatingStore{memstore.New()}, &apikey.Options{Logger: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := m.RevokeAll(ctx, "o", ""); !errors.Is(err, apikey.ErrUnavailable) || ctx.Err() != nil {
-		t.Errorf("RevokeAll of a store that revokes the same keys again: %v, want ErrUnavailable before its context ends", err)
+		t.Errorf("RevokeAll of a store that revokes the same keys again: got %v, want ErrUnavailable before its context ends", err)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestLeakedFormFindsEachSpelling(t *testing.T) {
 		"JSON array":        strings.ReplaceAll(fmt.Sprint(b), " ", ","),
 	} {
 		if leakedForm(out, canaryToken) == "" {
-			t.Errorf("%s: the token was not found in %s, so the matrix would miss it", name, out)
+			t.Errorf("%s: leakedForm did not find the token in %s, so the matrix would miss it", name, out)
 		}
 	}
 	for _, out := range []string{"", "[redacted]", "acme_live_8sTq", fmt.Sprint(new(int))} {
@@ -220,12 +220,12 @@ func TestSecretMatrix(t *testing.T) {
 			// Where the sink can call its methods, they print [redacted]. %p does not
 			// call the methods of a struct.
 			if shape.name == "value" && sink.name != "%p" && !strings.Contains(out, "[redacted]") {
-				t.Errorf("%s of a Secret wrote %q, want [redacted] in it", sink.name, out)
+				t.Errorf("%s of a Secret: got %q, want [redacted] in it", sink.name, out)
 			}
 		}
 	}
 	if cells != 276 {
-		t.Errorf("the matrix has %d cells, want 23 sinks x 12 shapes = 276", cells)
+		t.Errorf("cells of the matrix: got %d, want 23 sinks x 12 shapes = 276", cells)
 	}
 
 	bySink, byShape := map[string]int{}, map[string]int{}
@@ -270,10 +270,10 @@ func TestSecretInACrash(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || bytes.Count(out, []byte("panic: ")) < map[string]int{"Secret": 12, "naive": 1}[kind] {
-			t.Fatalf("%s: the program ended with %v and printed %s, want a crash with every panic", kind, err, out)
+			t.Fatalf("%s: got the error %v and the output %s, want a crash with every panic", kind, err, out)
 		}
 		if form := leakedForm(string(out), canaryToken); (form != "") != leaks {
-			t.Errorf("a crash with a %s type prints the token as %q, want leaked %t:\n%s", kind, form, leaks, out)
+			t.Errorf("a crash with a %s type: got the token printed as %q, want leaked = %t:\n%s", kind, form, leaks, out)
 		}
 	}
 }
@@ -310,19 +310,19 @@ func TestIssuedDoesNotPrintItsSecret(t *testing.T) {
 }
 
 // H-09: a Secret cannot be written to a database.
-func TestSecretIsNoDatabaseValue(t *testing.T) {
+func TestSecretIsNotADatabaseValue(t *testing.T) {
 	t.Parallel()
 	s := apikey.NewSecret(canaryToken)
 	for _, v := range []any{s, &s, embeddedSecret{s}} {
 		if _, ok := v.(driver.Valuer); ok {
-			t.Errorf("%T is a driver.Valuer, want database/sql to refuse it", v)
+			t.Errorf("%T is a driver.Valuer, so database/sql would store it", v)
 		}
 		if _, ok := v.(sql.Scanner); ok {
-			t.Errorf("%T is a sql.Scanner, want database/sql to refuse it", v)
+			t.Errorf("%T is a sql.Scanner, so database/sql would fill it", v)
 		}
 		got, err := driver.DefaultParameterConverter.ConvertValue(v)
 		if err == nil || got != nil {
-			t.Errorf("database/sql accepts a %T as %v, want an error", v, got)
+			t.Errorf("database/sql accepted a %T as %v, want an error", v, got)
 		} else if leakedForm(err.Error(), canaryToken) != "" {
 			t.Errorf("the error for a %T leaks it: %v", v, err)
 		}
@@ -351,7 +351,7 @@ func TestSecretRevealsByRevealAlone(t *testing.T) {
 	}
 	for i := range reflect.TypeFor[apikey.Secret]().NumField() {
 		if f := reflect.TypeFor[apikey.Secret]().Field(i); f.IsExported() || f.Type.Kind() == reflect.String {
-			t.Errorf("Secret has the field %s %s, want only unexported pointers", f.Name, f.Type)
+			t.Errorf("fields of Secret: got %s %s, want only unexported pointers", f.Name, f.Type)
 		}
 	}
 	if got := fmt.Sprint(context.WithValue(t.Context(), exportedField[int]{}, s)); leakedForm(got, canaryToken) != "" {
@@ -363,15 +363,15 @@ func TestZeroSecret(t *testing.T) {
 	t.Parallel()
 	var zero apikey.Secret
 	if got := zero.Reveal(); got != "" {
-		t.Errorf("the zero Secret reveals %q, want nothing", got)
+		t.Errorf("Reveal of the zero Secret: got %q, want the empty string", got)
 	}
 	for _, sink := range secretSinks()[:11] {
 		if got := sink.write(zero); got != "[redacted]" {
-			t.Errorf("%s of the zero Secret is %q, want [redacted]", sink.name, got)
+			t.Errorf("%s of the zero Secret: got %q, want [redacted]", sink.name, got)
 		}
 	}
 	if b, err := json.Marshal(zero); err != nil || string(b) != `"[redacted]"` {
-		t.Errorf("the zero Secret as JSON: %s, %v", b, err)
+		t.Errorf("the zero Secret as JSON: got %s, %v", b, err)
 	}
 }
 
@@ -408,10 +408,10 @@ func TestSecretIsNotDecoded(t *testing.T) {
 		var s apikey.Secret
 		err := tt.decode(&s)
 		if tt.refused && err == nil {
-			t.Errorf("%s was decoded into a Secret, want an error", tt.name)
+			t.Errorf("%s: got it decoded into a Secret, want an error", tt.name)
 		}
 		if got := s.Reveal(); got != "" {
-			t.Errorf("%s put %q into a Secret, want it to stay zero", tt.name, got)
+			t.Errorf("%s: got a Secret with %q, want the zero Secret", tt.name, got)
 		}
 	}
 }

@@ -170,7 +170,7 @@ func TestSharedSavesLookups(t *testing.T) {
 			for _, tt := range all {
 				p, err := m.Validate(ctx, tt.issued.Secret.Reveal())
 				if !errors.Is(err, tt.want) {
-					t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+					t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 				}
 				if p != nil {
 					keys = append(keys, p.Key())
@@ -178,19 +178,19 @@ func TestSharedSavesLookups(t *testing.T) {
 			}
 			asked := st.lookups.Load() - before
 			if want := int64(len(all)); m == a && asked != want || m == b && asked != 0 {
-				t.Errorf("%d look-ups in the store, want %d by the first Manager and none by the second", asked, want)
+				t.Errorf("look-ups in the store: got %d, want %d by the first Manager and none by the second", asked, want)
 			}
 			synctest.Wait() // until the shared cache has the entries
 		}
 		for n := range len(keys) / 2 {
 			if got, want := fmt.Sprintf("%+v", keys[n+len(keys)/2]), fmt.Sprintf("%+v", keys[n]); got != want {
-				t.Errorf("from the shared cache:\n%s\nwant, as from the store:\n%s", got, want)
+				t.Errorf("from the shared cache: got\n%s\nwant, as from the store,\n%s", got, want)
 			}
 		}
 	})
 }
 
-// Entries are written to the shared cache in the background: a slow shared cache delays no
+// Entries are written to the shared cache in the background: a slow shared cache never delays a
 // request, and only a bounded number of writes waits for it. Close waits for them.
 func TestSharedIsWrittenInBackground(t *testing.T) {
 	const most, callTime = 256, 400 * time.Millisecond
@@ -210,23 +210,23 @@ func TestSharedIsWrittenInBackground(t *testing.T) {
 			wantValid(t, m, create(t, m, "o"))
 		}
 		if took := time.Since(began); took > 0 {
-			t.Errorf("%d validations of new keys took %v, want none of them to wait for the shared cache", most+10, took)
+			t.Errorf("%d validations of new keys took %v, want no wait for the shared cache", most+10, took)
 		}
 		synctest.Wait()
 		if sets := shared.sets.Load(); sets != most {
-			t.Errorf("%d writes to the shared cache at once, want at most %d", sets, most)
+			t.Errorf("concurrent writes to the shared cache: got %d, want at most %d", sets, most)
 		}
 		if err := m.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took < callTime {
-			t.Errorf("Close returned after %v, want it to wait for the writes, which take %v", took, callTime)
+			t.Errorf("Close returned after %v, want at least the %v that the writes take", took, callTime)
 		}
 	})
 }
 
 // The age of an entry counts: a key that was in the shared cache for 40 s is cached for
-// another 20 s at most. An absence is cached for NegativeTTL in all.
+// at most another 20 s. An absence is cached for NegativeTTL in all.
 func TestSharedEntriesKeepTheirAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, st := &memoryShared{}, memstore.New()
@@ -286,11 +286,11 @@ func TestSharedIsNotFilledAfterRevocation(t *testing.T) {
 				}
 				close(resume)
 				if err := <-early; err != nil {
-					t.Errorf("the validation that began before: %v, want the key as it was then", err)
+					t.Errorf("the validation that began before the revocation: got %v, want the key as it was then", err)
 				}
 				synctest.Wait()
 				if shared.sets.Load() != 1 || shared.has(issued) {
-					t.Errorf("%d fills, want 1; the shared cache has the old entry: %t, want false", shared.sets.Load(), shared.has(issued))
+					t.Errorf("got %d fills and old entry in the shared cache = %t, want 1 and false", shared.sets.Load(), shared.has(issued))
 				}
 				if _, err := c.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
 					t.Errorf("a third Manager: got %v, want %v", err, v.want)
@@ -343,7 +343,7 @@ func TestSharedIsDeletedWithinFence(t *testing.T) {
 			if err := <-changed; err != nil {
 				t.Fatal(err)
 			}
-			check("when the shared cache has forgotten")
+			check("when the shared cache has dropped the entry")
 			if what == "revoked" && shared.has(issued) {
 				t.Error("the shared cache has the old entry of a revoked key")
 			}
@@ -491,7 +491,7 @@ func TestSharedCannotDelete(t *testing.T) {
 					began := time.Now()
 					err := v.call(t.Context(), a, issued.Key)
 					if !errors.Is(err, apikey.ErrNotPropagated) || time.Since(began) > time.Second {
-						t.Errorf("%s: %v after %v, want ErrNotPropagated within a second", name, err, time.Since(began))
+						t.Errorf("%s: got %v after %v, want ErrNotPropagated within a second", name, err, time.Since(began))
 					}
 					synctest.Wait()
 					if bus.named.Load() != before+1 {
@@ -500,7 +500,7 @@ func TestSharedCannotDelete(t *testing.T) {
 					for range 11 { // until the entry has expired
 						for _, m := range []*apikey.Manager{a, b} {
 							if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, v.want) {
-								t.Fatalf("Validate %v after %s: %v, want %v, although the shared cache has the old entry", time.Since(began), name, err, v.want)
+								t.Fatalf("Validate %v after %s: got %v, want %v, although the shared cache has the old entry", time.Since(began), name, err, v.want)
 							}
 						}
 						time.Sleep(time.Minute - 2*time.Second)
@@ -532,11 +532,11 @@ func TestRevokeAllAgainDeletesAll(t *testing.T) {
 			return nil
 		})
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 2 || !errors.Is(err, apikey.ErrNotPropagated) {
-			t.Errorf("RevokeAll while the shared cache fails = %d, %v, want 2 and ErrNotPropagated", n, err)
+			t.Errorf("RevokeAll while the shared cache fails: got %d, %v, want 2 and ErrNotPropagated", n, err)
 		}
 		shared.fail(nil)
 		if n, err := a.RevokeAll(t.Context(), "o", ""); n != 0 || err != nil {
-			t.Errorf("second RevokeAll = %d, %v, want 0 and no error", n, err)
+			t.Errorf("second RevokeAll: got %d, %v, want 0 and no error", n, err)
 		}
 		c := newManager(t, st, opts)
 		wantRefused(t, c, one, apikey.ErrRevoked)
@@ -557,7 +557,7 @@ func TestRevokeAllListsNoEndedKeys(t *testing.T) {
 		m := newManager(t, st, &apikey.Options{SharedCache: &memoryShared{}})
 		create(t, m, "o")
 		if n, err := m.RevokeAll(t.Context(), "o", ""); n != 1 || err != nil || lists.Load() > 0 {
-			t.Errorf("RevokeAll = %d, %v and listed keys %d times, want 1 and never", n, err, lists.Load())
+			t.Errorf("RevokeAll: got %d, %v and %d List calls, want 1 key and no List", n, err, lists.Load())
 		}
 	})
 }
@@ -574,7 +574,7 @@ func TestRotateReturnsTokenUnpropagated(t *testing.T) {
 		shared.fail(func(string) error { time.Sleep(time.Minute); return nil }) // ignores its context
 		next, err := m.Rotate(t.Context(), "o", issued.Key.ID, 0)
 		if err != nil || next.Secret.Reveal() == "" || next.Propagated {
-			t.Errorf("Rotate while bus and shared cache hang: %q, propagated %t, %v, want the new token, false and no error", next.Key.Hint, next.Propagated, err)
+			t.Errorf("Rotate while bus and shared cache hang: got %q, propagated = %t, %v, want the new token, false and no error", next.Key.Hint, next.Propagated, err)
 		}
 		shared.fail(nil)
 		bus.restore()
@@ -594,7 +594,7 @@ func TestSharedIsNotUsedWithoutBus(t *testing.T) {
 		settle()
 		wantValid(t, m, issued)
 		if shared.gets.Load() != 0 || shared.sets.Load() != 0 || st.lookups.Load() != 1 {
-			t.Errorf("%d Gets and %d Sets of the shared cache without a bus, %d look-ups, want 0, 0 and 1", shared.gets.Load(), shared.sets.Load(), st.lookups.Load())
+			t.Errorf("without a bus: got %d Gets and %d Sets of the shared cache and %d look-ups, want 0, 0 and 1", shared.gets.Load(), shared.sets.Load(), st.lookups.Load())
 		}
 		bus.restore()
 		settle()
@@ -602,7 +602,7 @@ func TestSharedIsNotUsedWithoutBus(t *testing.T) {
 		wantValid(t, m, issued)
 		synctest.Wait()
 		if shared.gets.Load() != 1 || shared.sets.Load() != 1 {
-			t.Errorf("%d Gets and %d Sets of the shared cache with a bus, want 1 of each", shared.gets.Load(), shared.sets.Load())
+			t.Errorf("with a bus: got %d Gets and %d Sets of the shared cache, want 1 of each", shared.gets.Load(), shared.sets.Load())
 		}
 	})
 }
@@ -623,7 +623,7 @@ func TestSharedIsDeletedAfterUncertainWrite(t *testing.T) {
 			}
 		}
 		if _, err := a.Revoke(t.Context(), "o", issued.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-			t.Errorf("Revoke: %v, want ErrUnavailable", err)
+			t.Errorf("Revoke: got %v, want ErrUnavailable", err)
 		}
 		if shared.has(issued) {
 			t.Error("the shared cache has the entry of a key that may have changed")
@@ -645,7 +645,7 @@ func TestSharedHoldsOnlyUTF8(t *testing.T) {
 	issued := create(t, a, "o")
 	for _, m := range []*apikey.Manager{a, b} {
 		if p := wantValid(t, m, issued); p.Key().Metadata["k"] != "\xff\xfe" {
-			t.Errorf("metadata %q, want it as in the store", p.Key().Metadata["k"])
+			t.Errorf("metadata: got %q, want the same as in the store", p.Key().Metadata["k"])
 		}
 	}
 	for _, m := range []*apikey.Manager{a, b} { // which ends the writes

@@ -57,11 +57,11 @@ func TestSharedIsUsedIfItHits(t *testing.T) {
 		first := open(empty)
 		defer first.Close(t.Context())
 		if n := coldValidations(t, first, empty, tokens[:2000]); n < 64+250 || n > 64+250+others {
-			t.Errorf("%d of 2,000 cold keys were looked up in an empty shared cache in a second, want 314", n)
+			t.Errorf("look-ups of 2,000 cold keys in an empty shared cache, first second: got %d, want 314", n)
 		}
 		time.Sleep(time.Second)
 		if n := coldValidations(t, first, empty, tokens[2000:]); n < 250 || n > 250+others {
-			t.Errorf("%d of 1,000 cold keys were looked up in the next second, want 250", n)
+			t.Errorf("look-ups of 1,000 cold keys in the next second: got %d, want 250", n)
 		}
 
 		// Each Manager adds the missing entries, so the last one finds all.
@@ -73,7 +73,7 @@ func TestSharedIsUsedIfItHits(t *testing.T) {
 		last := open(full)
 		defer last.Close(t.Context())
 		if n := coldValidations(t, last, full, tokens); n < int64(len(tokens)) || n > int64(len(tokens))+others {
-			t.Errorf("of %d cold keys, %d were looked up in a shared cache that has most of them, want all", len(tokens), n)
+			t.Errorf("look-ups of %d cold keys in a shared cache that has most of them: got %d, want all", len(tokens), n)
 		}
 	})
 }

@@ -113,7 +113,7 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 		return i
 	}
 	token := func(owner string, scopes ...string) string { return issue(owner, scopes...).Secret.Reveal() }
-	good := token("tenant", "reports:read")
+	good := token("owner1", "reports:read")
 
 	opts.Headers = []string{"Authorization", "X-API-Key"}
 	with := func(st store.Store, change func(*apikey.Options)) *gate {
@@ -168,7 +168,7 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 		"a preflight by GET", plain, lines("GET /", "Origin: https://a.example", "Access-Control-Request-Method: GET"), responseMissing, apikey.ReasonMissing, false,
 	})
 
-	malformed("nothing behind the name", "")
+	malformed("nothing after the name", "")
 	malformed("garbage", "garbage")
 	malformed("another prefix", "acme"+strings.TrimPrefix(good, "key"))
 	malformed("prefix in upper case", "KEY"+strings.TrimPrefix(good, "key"))
@@ -189,13 +189,13 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 	add("two carriers", plain, responseAmbiguous, apikey.ReasonAmbiguous, "Authorization: Bearer "+good, "X-API-Key: "+good)
 
 	ctx, past := t.Context(), time.Now().UTC().Truncate(time.Microsecond).Add(-time.Hour)
-	revoked, rotated, disabled, expired := issue("tenant", "*"), issue("tenant", "*"), issue("tenant", "*"), issue("tenant", "*")
+	revoked, rotated, disabled, expired := issue("owner1", "*"), issue("owner1", "*"), issue("owner1", "*"), issue("owner1", "*")
 	closed, yes := issue("closed", "*"), true
-	_, err1 := issuer.Revoke(ctx, "tenant", revoked.Key.ID, "leaked")
-	_, err2 := issuer.Rotate(ctx, "tenant", rotated.Key.ID, 0)
-	_, err3 := issuer.Update(ctx, "tenant", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
+	_, err1 := issuer.Revoke(ctx, "owner1", revoked.Key.ID, "leaked")
+	_, err2 := issuer.Rotate(ctx, "owner1", rotated.Key.ID, 0)
+	_, err3 := issuer.Update(ctx, "owner1", disabled.Key.ID, apikey.UpdateParams{Disabled: &yes})
 	soon := time.Now().Add(5 * time.Millisecond)
-	_, err4 := mem.Update(ctx, "tenant", expired.Key.ID, store.Change{At: soon.Add(-time.Millisecond), ExpiresAt: &soon})
+	_, err4 := mem.Update(ctx, "owner1", expired.Key.ID, store.Change{At: soon.Add(-time.Millisecond), ExpiresAt: &soon})
 	time.Sleep(time.Until(soon))
 	_, err5 := issuer.RevokeAll(ctx, "closed", "account closed")
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
@@ -216,9 +216,9 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 	bearer("wrong MAC", withMAC, forged, responseInvalid, apikey.ReasonMalformed)
 	bearer("no MAC", withMAC, good, responseInvalid, apikey.ReasonMalformed)
 
-	bearer("no scopes", plain, token("tenant"), responseScope, apikey.ReasonScope)
-	bearer("another scope", plain, token("tenant", "reports:write", "reports", "reports:readx"), responseScope, apikey.ReasonScope)
-	bearer("another wildcard", plain, token("tenant", "invoices:*"), responseScope, apikey.ReasonScope)
+	bearer("no scopes", plain, token("owner1"), responseScope, apikey.ReasonScope)
+	bearer("another scope", plain, token("owner1", "reports:write", "reports", "reports:readx"), responseScope, apikey.ReasonScope)
+	bearer("another wildcard", plain, token("owner1", "invoices:*"), responseScope, apikey.ReasonScope)
 
 	plans := with(mem, func(o *apikey.Options) {
 		o.Entitlements = entitlement.ProviderFunc(func(_ context.Context, owner string) (entitlement.Entitlement, error) {
@@ -246,14 +246,14 @@ func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []strin
 
 	ever := make(chan struct{})
 	for name, lookup := range map[string]func(store.Record) (store.Record, error){
-		"store down":                     func(r store.Record) (store.Record, error) { return r, errDown },
-		"store panics":                   func(store.Record) (store.Record, error) { panic("boom") },
-		"store hangs":                    func(r store.Record) (store.Record, error) { <-ever; return r, nil },
-		"store returns an empty record":  func(store.Record) (store.Record, error) { return store.Record{}, nil },
-		"store returns another's record": func(r store.Record) (store.Record, error) { r.Digest[0]++; return r, nil },
-		"store returns no owner":         func(r store.Record) (store.Record, error) { r.Owner = ""; return r, nil },
-		"store repeats our verdict":      func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked },
-		"store times out by itself":      func(r store.Record) (store.Record, error) { return r, context.DeadlineExceeded },
+		"store down":                      func(r store.Record) (store.Record, error) { return r, errDown },
+		"store panics":                    func(store.Record) (store.Record, error) { panic("boom") },
+		"store hangs":                     func(r store.Record) (store.Record, error) { <-ever; return r, nil },
+		"store returns an empty record":   func(store.Record) (store.Record, error) { return store.Record{}, nil },
+		"store returns another's record":  func(r store.Record) (store.Record, error) { r.Digest[0]++; return r, nil },
+		"store returns no owner":          func(r store.Record) (store.Record, error) { r.Owner = ""; return r, nil },
+		"store returns apikey.ErrRevoked": func(r store.Record) (store.Record, error) { return r, apikey.ErrRevoked },
+		"store times out by itself":       func(r store.Record) (store.Record, error) { return r, context.DeadlineExceeded },
 	} {
 		g := with(lookupStore{mem, lookup}, func(o *apikey.Options) { o.CallTimeout = 20 * time.Millisecond })
 		bearer(name, g, good, responseOutage, apikey.ReasonUnavailable)
@@ -305,7 +305,7 @@ func TestRefusals(t *testing.T) {
 				Logger:       slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			})
 			if len(all) < 25 {
-				t.Fatalf("%d causes, want 25 or more", len(all))
+				t.Fatalf("causes of refusals: got %d, want at least 25", len(all))
 			}
 			for _, tt := range slices.Concat(all, all) {
 				tt.gate.events.take()
@@ -314,14 +314,14 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("%s: got\n%s\nwant\n%s", tt.name, a.raw, tt.want)
 				}
 				if n := tt.gate.ran.Load(); n != 0 {
-					t.Fatalf("%s: the next handler ran %d times after a refusal", tt.name, n)
+					t.Fatalf("%s: runs of the next handler after a refusal: got %d, want 0", tt.name, n)
 				}
 				if got := tt.gate.reasons(); !slices.Equal(got, []apikey.Reason{tt.reason}) {
-					t.Errorf("%s: events with reasons %q, want one with %q", tt.name, got, tt.reason)
+					t.Errorf("%s: got events with the reasons %q, want one with %q", tt.name, got, tt.reason)
 				}
 				_, _ = io.WriteString(&responses, a.raw)
 				if saw := seen.String(); handler != nil && !tt.stray {
-					wantNone(t, tt.name+": what the ErrorHandler saw", saw, secrets)
+					wantNone(t, tt.name+": request of the ErrorHandler", saw, secrets)
 				}
 				seen.mu.Lock()
 				seen.buf.Reset()
@@ -344,7 +344,7 @@ func wantNone(t *testing.T, where, text string, secrets []string) {
 	t.Helper()
 	for _, s := range secrets {
 		if strings.Contains(text, s[len("key_")+4:len(s)-6]) {
-			t.Errorf("%s has a token: %.300q", where, text)
+			t.Errorf("%s contains a token: %.300q", where, text)
 		}
 	}
 }
@@ -365,7 +365,7 @@ func TestRefusedKeysLookTheSame(t *testing.T) {
 		}
 	}
 	if len(responses) != 1 || len(reasons) != 5 {
-		t.Errorf("%d different responses for %d reasons, want 1 for 5: %v", len(responses), len(reasons), responses)
+		t.Errorf("got %d different responses for %d reasons, want 1 for 5; reasons by response: %v", len(responses), len(reasons), responses)
 	}
 }
 
@@ -373,16 +373,16 @@ func TestRefusedKeysLookTheSame(t *testing.T) {
 func TestResponses(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{Headers: []string{"X-API-Key", "Authorization"}, Realm: "acme api"}, "reports:read", "reports:list")
-	good, err := g.Create(t.Context(), apikey.CreateParams{Owner: "tenant", Name: "n", Scopes: []string{"reports:*"}})
+	good, err := g.Create(t.Context(), apikey.CreateParams{Owner: "owner1", Name: "n", Scopes: []string{"reports:*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, half := good.Secret.Reveal(), create(t, g.Manager, "tenant").Secret.Reveal()
+	token, half := good.Secret.Reveal(), create(t, g.Manager, "owner1").Secret.Reveal()
 	const length, kind = "Content-Length: 6\n", "Content-Type: text/plain; charset=utf-8\n"
 	for _, tt := range []struct{ name, raw, want string }{
-		{"Bearer", lines("GET /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\ntenant"},
+		{"Bearer", lines("GET /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\nowner1"},
 		// H-11: shared HTTP caches know only Authorization as a credential.
-		{"X-API-Key", lines("GET /", "X-API-Key: "+token), "HTTP/1.1 200 OK\nCache-Control: private\nConnection: close\n" + length + kind + "Vary: X-Api-Key\n\ntenant"},
+		{"X-API-Key", lines("GET /", "X-API-Key: "+token), "HTTP/1.1 200 OK\nCache-Control: private\nConnection: close\n" + length + kind + "Vary: X-Api-Key\n\nowner1"},
 		{"HEAD, good", lines("HEAD /", "Authorization: Bearer "+token), "HTTP/1.1 200 OK\nConnection: close\n" + length + kind + "Vary: Authorization\n\n"},
 		{"HEAD, missing", lines("HEAD /"), strings.Replace(head(responseMissing), `"api"`, `"acme api"`, 1)},
 		{"HEAD, garbage", lines("HEAD /", "X-API-Key: x"), strings.Replace(head(responseInvalid), `"api"`, `"acme api"`, 1)},
@@ -405,9 +405,9 @@ func head(response string) string {
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, apikey.Options{Headers: []string{"Authorization", "X-API-Key"}}, "reports:read")
-	token := create(t, g.Manager, "tenant").Secret.Reveal()
+	token := create(t, g.Manager, "owner1").Secret.Reveal()
 	origin, method := "Origin: https://app.example", "Access-Control-Request-Method: PUT"
-	const answered = "HTTP/1.1 204 No Content\nConnection: close\n\n"
+	const optionsResponse = "HTTP/1.1 204 No Content\nConnection: close\n\n"
 	for _, tt := range []struct {
 		name, raw string
 		status    int
@@ -430,11 +430,11 @@ func TestPreflight(t *testing.T) {
 	} {
 		before := g.ran.Load()
 		a := g.send(t, tt.raw)
-		if a.status != tt.status || tt.status == 204 && a.raw != answered {
+		if a.status != tt.status || tt.status == 204 && a.raw != optionsResponse {
 			t.Errorf("%s: got %s, want status %d without CORS headers", tt.name, a.raw, tt.status)
 		}
 		if n := g.ran.Load() - before; n != tt.runs {
-			t.Errorf("%s: the next handler ran %d times, want %d", tt.name, n, tt.runs)
+			t.Errorf("%s: runs of the next handler: got %d, want %d", tt.name, n, tt.runs)
 		}
 	}
 }
@@ -475,7 +475,7 @@ func TestStatusCode(t *testing.T) {
 	}
 }
 
-// WriteError after ValidateRequest sends the same response as Require. A foreign error is
+// WriteError after ValidateRequest sends the same response as Require. A host's own error is
 // 500.
 func TestWriteError(t *testing.T) {
 	t.Parallel()
@@ -553,7 +553,7 @@ func TestErrorHandler(t *testing.T) {
 				panic(err)
 			}
 		}, "HTTP/1.1 401 Unauthorized\n" + fields + challenge + "Transfer-Encoding: chunked\n\n0\r\n\r\n"},
-		{"a status that there is not", func(w http.ResponseWriter, _ *http.Request, _ error) {
+		{"an invalid status code", func(w http.ResponseWriter, _ *http.Request, _ error) {
 			defer func() { _ = recover() }()
 			w.WriteHeader(1000)
 		}, responseInvalid},
@@ -631,7 +631,7 @@ func TestErrorHandlerSeesNoToken(t *testing.T) {
 		}
 		wantNone(t, name+": the ErrorHandler's request", string(dump), []string{token})
 		if fmt.Sprint(r.Header) != fmt.Sprint(h) {
-			t.Errorf("%s: the caller's own request became %v, want %v", name, r.Header, h)
+			t.Errorf("%s: headers of the caller's own request: got %v, want %v", name, r.Header, h)
 		}
 	}
 }

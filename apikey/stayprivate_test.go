@@ -25,17 +25,17 @@ func TestStaysPrivate(t *testing.T) {
 		},
 		"a Flush that is not supported": func(t *testing.T, _ *resettableWriter, w http.ResponseWriter) {
 			if err := http.NewResponseController(w).Flush(); err == nil {
-				t.Error("Flush succeeded")
+				t.Error("Flush of a writer that fails succeeded")
 			}
 		},
 		"a Write that fails": func(t *testing.T, outer *resettableWriter, w http.ResponseWriter) {
 			outer.fails = true
 			if _, err := io.WriteString(w, "x"); err == nil {
-				t.Error("Write succeeded")
+				t.Error("Write to a writer that fails succeeded")
 			}
 			outer.fails = false
 		},
-		"a status that there is not": func(t *testing.T, _ *resettableWriter, w http.ResponseWriter) {
+		"an invalid status code": func(t *testing.T, _ *resettableWriter, w http.ResponseWriter) {
 			defer func() {
 				if recover() == nil {
 					t.Error("WriteHeader(1000) did not panic")
@@ -60,7 +60,7 @@ func TestStaysPrivate(t *testing.T) {
 }
 
 // H-11: a directive within quotes is not a directive.
-func TestStaysPrivateBesideQuotes(t *testing.T) {
+func TestStaysPrivateWithQuotes(t *testing.T) {
 	t.Parallel()
 	m := newManager(t, memstore.New(), &apikey.Options{Headers: []string{"X-API-Key"}})
 	token := create(t, m, "o").Secret.Reveal()

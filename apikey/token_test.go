@@ -86,7 +86,7 @@ func TestOnlyCryptoRand(t *testing.T) {
 		})
 	}
 	if checked < 10 || sources == 0 {
-		t.Errorf("%d files checked, %d of them with crypto/rand: not the package's source", checked, sources)
+		t.Errorf("got %d files, %d of them with crypto/rand: this is not the package's source", checked, sources)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestTokenLength(t *testing.T) {
 			}
 			token := newTokenFormat(t, prefix, keys...).Generate()
 			if len(token) != want || len(token) > 55 {
-				t.Errorf("a token with prefix %q, MAC %t, has %d bytes, want %d and at most 55", prefix, withMAC, len(token), want)
+				t.Errorf("prefix %q, MAC %t: got a token of %d bytes, want %d and at most 55", prefix, withMAC, len(token), want)
 			}
 			// SHA-256 adds one byte of padding and eight of the length.
 			if len(token)+1+8 > sha256.BlockSize {
@@ -113,7 +113,7 @@ func TestTokenLength(t *testing.T) {
 			}
 			random := strings.TrimPrefix(token, prefix+"_")[:30]
 			if bits := float64(len(random)) * math.Log2(62); bits < 178 {
-				t.Errorf("%.1f bits in %q, want 178", bits, random)
+				t.Errorf("entropy: got %.1f bits in %q, want 178", bits, random)
 			}
 		}
 	}
@@ -208,7 +208,7 @@ func TestNoDuplicateTokens(t *testing.T) {
 	}
 	slices.Sort(seen)
 	if distinct := len(slices.Compact(seen)); distinct != n {
-		t.Errorf("%d of %d tokens are duplicates, want none", n-distinct, n)
+		t.Errorf("got %d duplicates among %d tokens, want 0", n-distinct, n)
 	}
 }
 
@@ -225,7 +225,7 @@ func TestPatternFindsEveryToken(t *testing.T) {
 				token := f.Generate()
 				text := fmt.Sprintf(contexts[i%len(contexts)], token)
 				if got := pattern.FindAllString(text, -1); len(got) != 1 || got[0] != token {
-					t.Fatalf("%s finds %q in %q, want the token", f.Pattern(), got, text)
+					t.Fatalf("pattern %s: got %q in %q, want the token", f.Pattern(), got, text)
 				}
 			}
 		}
@@ -304,7 +304,7 @@ func spellings(token, prefix string, try func(name, s string)) {
 	}
 	for _, space := range []string{" ", "\t", "\n", "\r\n", "\v", "\f", "\x00", "\u00a0", "\u2003", "\u200b", "\ufeff", "%20", "+", "\x7f"} {
 		add("space before", space+token)
-		add("space behind", token+space)
+		add("trailing space", token+space)
 		add("space after the prefix", token[:body]+space+token[body:])
 		add("space for a character", token[:body]+space+token[min(body+len(space), len(token)):])
 	}
@@ -316,7 +316,7 @@ func spellings(token, prefix string, try func(name, s string)) {
 	for _, n := range []int{1, 2, 6, 8, 14, 36} {
 		zeros := strings.Repeat("0", n)
 		add("leading zeros", token[:body]+zeros+token[body:])
-		add("zeros behind", token+zeros)
+		add("trailing zeros", token+zeros)
 		add("zeros before the checksum", token[:len(token)-6]+zeros+token[len(token)-6:])
 	}
 	for _, pad := range []string{"=", "==", ".", "_", "-", "_0"} {
@@ -355,21 +355,21 @@ func TestOneSpelling(t *testing.T) {
 			spellings(token, "acme_live", func(name, s string) {
 				tried++
 				if f.Accepts(s) {
-					t.Errorf("besides %q, accepted: %q (%s)", token, s, name)
+					t.Errorf("besides %q, the spelling %q was accepted (%s)", token, s, name)
 				}
 				if i > 3 {
 					return
 				}
 				if _, err := m.Validate(t.Context(), s); !errors.Is(err, apikey.ErrMalformed) {
-					t.Errorf("Validate of %q (%s), a spelling of %q = %v, want ErrMalformed", s, name, token, err)
+					t.Errorf("Validate of %q (%s), a spelling of %q: got %v, want ErrMalformed", s, name, token, err)
 				}
 			})
 		}
 		if reads := st.lookups.Load(); reads != 0 {
-			t.Errorf("%d other spellings reached the store, want none", reads)
+			t.Errorf("other spellings that reached the store: got %d, want 0", reads)
 		}
 		if tried < 400*n {
-			t.Errorf("%d spellings of %d tokens, want at least 400 of each", tried, n)
+			t.Errorf("got %d spellings of %d tokens, want at least 400 of each", tried, n)
 		}
 	}
 }
@@ -431,7 +431,7 @@ func TestTokensStayInTheirEnvironment(t *testing.T) {
 				}
 				before := st.lookups.Load()
 				if _, err := managers[to].Validate(t.Context(), tokens[from]); !errors.Is(err, apikey.ErrMalformed) {
-					t.Errorf("a token of %s in %s: %v, want ErrMalformed", from, to, err)
+					t.Errorf("a token of %s in %s: got %v, want ErrMalformed", from, to, err)
 				}
 				body := to + strings.TrimPrefix(tokens[from][:len(tokens[from])-6], from)
 				rewritten, want := body+checksumOracle(body), apikey.ErrUnknown
@@ -439,10 +439,10 @@ func TestTokensStayInTheirEnvironment(t *testing.T) {
 					want = apikey.ErrMalformed // the MAC covers the prefix
 				}
 				if _, err := managers[to].Validate(t.Context(), rewritten); !errors.Is(err, want) {
-					t.Errorf("a token of %s, changed for %s: %v, want %v", from, to, err, want)
+					t.Errorf("a token of %s, changed for %s: got %v, want %v", from, to, err, want)
 				}
 				if reads := st.lookups.Load() - before; keys != nil && reads != 0 {
-					t.Errorf("a token of %s in %s reached the store %d times, want never", from, to, reads)
+					t.Errorf("a token of %s in %s: got %d store calls, want 0", from, to, reads)
 				}
 			}
 		}
@@ -463,10 +463,10 @@ func TestPrefixGrammar(t *testing.T) {
 		_, err := apikey.New(memstore.New(), &apikey.Options{Prefix: tt.prefix})
 		var invalid *apikey.InvalidError
 		if tt.good && err != nil {
-			t.Errorf("prefix %q: %v, want it accepted", tt.prefix, err)
+			t.Errorf("prefix %q: got %v, want no error", tt.prefix, err)
 		}
 		if !tt.good && (!errors.As(err, &invalid) || invalid.Field != "Prefix") {
-			t.Errorf("prefix %q: %v, want an InvalidError of Prefix", tt.prefix, err)
+			t.Errorf("prefix %q: got %v, want an InvalidError of Prefix", tt.prefix, err)
 		}
 	}
 	if _, err := apikey.NewTokenFormat("", nil, nil); err == nil {
@@ -489,7 +489,7 @@ func TestPrefixGrammar(t *testing.T) {
 	}
 	for _, s := range all {
 		if _, err := apikey.NewTokenFormat(s, nil, nil); (err == nil) != grammar.MatchString(s) {
-			t.Errorf("prefix %q: %v, want accepted %t", s, err, err != nil)
+			t.Errorf("prefix %q: got %v, want accepted = %t", s, err, err != nil)
 		}
 	}
 }
@@ -507,10 +507,10 @@ func TestHint(t *testing.T) {
 			}
 			for _, i := range []apikey.Issued{created, rotated} {
 				if want := i.Secret.Reveal()[:len(prefix)+1+4]; i.Key.Hint != want {
-					t.Errorf("hint %q, want the prefix and four characters, %q", i.Key.Hint, want)
+					t.Errorf("hint: got %q, want the prefix and four characters, %q", i.Key.Hint, want)
 				}
 				if kept, err := m.Get(t.Context(), "o", i.Key.ID); err != nil || kept.Hint != i.Key.Hint {
-					t.Errorf("the store has hint %q, %v, want %q", kept.Hint, err, i.Key.Hint)
+					t.Errorf("hint in the store: got %q, %v, want %q", kept.Hint, err, i.Key.Hint)
 				}
 			}
 		}

@@ -55,7 +55,7 @@ func readVectors(t testing.TB) (good, bad []tokenVector) {
 		t.Fatal(err)
 	}
 	if len(file.Comment) == 0 || len(file.Good) < 12 || len(file.Bad) < 20 {
-		t.Fatalf("%d good and %d bad vectors, want at least 12 and 20, and a comment", len(file.Good), len(file.Bad))
+		t.Fatalf("got %d good and %d bad vectors, want at least 12 and 20, and a comment", len(file.Good), len(file.Bad))
 	}
 	names := map[string]bool{}
 	for _, v := range append(file.Good, file.Bad...) {
@@ -113,13 +113,13 @@ func TestGoodVectors(t *testing.T) {
 				t.Errorf("checksum = %q, want %q at the end of the token", got, v.Checksum)
 			}
 			if !f.WellFormed(v.Token) || !f.Accepts(v.Token) {
-				t.Errorf("well-formed %t, accepted %t, want both", f.WellFormed(v.Token), f.Accepts(v.Token))
+				t.Errorf("got well-formed = %t, accepted = %t, want both true", f.WellFormed(v.Token), f.Accepts(v.Token))
 			}
 			if got := f.Hint(v.Token); got != v.Hint {
 				t.Errorf("hint = %q, want %q", got, v.Hint)
 			}
 			if got := regexp.MustCompile(m.Pattern()).FindString("<" + v.Token + ">"); got != v.Token {
-				t.Errorf("the published pattern finds %q, want the token", got)
+				t.Errorf("match of the published pattern: got %q, want the token", got)
 			}
 			p, err := m.Validate(t.Context(), v.Token)
 			if err != nil || p.Key().ID != key.ID || p.Key().Hint != v.Hint {
@@ -136,7 +136,7 @@ func TestGoodVectors(t *testing.T) {
 			}
 			empty := newManager(t, memstore.New(), &apikey.Options{Prefix: v.Prefix, MACKeys: v.keys()})
 			if _, err := empty.Validate(t.Context(), v.Token); !errors.Is(err, apikey.ErrUnknown) {
-				t.Errorf("Validate with an empty store: %v, want ErrUnknown", err)
+				t.Errorf("Validate with an empty store: got %v, want ErrUnknown", err)
 			}
 		})
 	}
@@ -175,30 +175,30 @@ func TestBadVectors(t *testing.T) {
 		t.Run(v.Name, func(t *testing.T) {
 			f, m, st, _ := v.setUp(t)
 			if got := failingCheck(v); got != v.Class {
-				t.Errorf("it fails the check of its %s, want its %s", got, v.Class)
+				t.Errorf("check that the token fails: got %s, want %s", got, v.Class)
 			}
 			// Only the cheap checks come before the cache.
 			if cheap := v.Class == "checksum" || v.Class == "mac"; f.WellFormed(v.Token) != cheap {
-				t.Errorf("well-formed %t, want %t of a token with a bad %s", !cheap, cheap, v.Class)
+				t.Errorf("token with a bad %s: got well-formed = %t, want %t", v.Class, !cheap, cheap)
 			}
 			if f.Accepts(v.Token) {
-				t.Errorf("accepted with a bad %s", v.Class)
+				t.Errorf("Accepts of a token with a bad %s: got true, want false", v.Class)
 			}
 			if p, err := m.Validate(t.Context(), v.Token); !errors.Is(err, apikey.ErrMalformed) || p != nil {
-				t.Errorf("Validate = %v, %v, want ErrMalformed though the store has its digest", p, err)
+				t.Errorf("Validate = %v, %v, want ErrMalformed, although the store has its digest", p, err)
 			}
 			r := (&http.Request{Method: "GET", Header: http.Header{"X-Api-Key": {v.Token}}}).WithContext(t.Context())
 			if p, err := m.ValidateRequest(r); !errors.Is(err, apikey.ErrMalformed) || p != nil {
 				t.Errorf("ValidateRequest = %v, %v, want ErrMalformed", p, err)
 			}
 			if n := st.lookups.Load(); n != 0 {
-				t.Errorf("it reached the store %d times, want 0", n)
+				t.Errorf("store calls: got %d, want 0", n)
 			}
 		})
 	}
 	for _, class := range []string{"prefix", "length", "alphabet", "checksum", "mac"} {
 		if seen[class] < 3 {
-			t.Errorf("%d bad vectors of class %q, want at least 3", seen[class], class)
+			t.Errorf("got %d bad vectors of class %q, want at least 3", seen[class], class)
 		}
 	}
 }

@@ -55,23 +55,23 @@ func TestVisibleNames(t *testing.T) {
 		{"non-joiner in Latin", "ad\u200cmin", hidden},
 		{"joiner at the beginning", "\u200d🔑", hidden},
 		{"joiner at the end", "🔑\u200d", hidden},
-		{"joiner behind an Arabic word", "می\u200d", hidden},
+		{"joiner after an Arabic word", "می\u200d", hidden},
 		{"joiners in a row", "👩\u200d\u200d💻", hidden},
 		{"non-joiner in an emoji", "👩\u200c💻", hidden},
 		{"tag letters", "admin\U000e0061\U000e0062\U000e0063\U000e007f", hidden},
-		{"tag letters behind another emoji", "🔑\U000e0061\U000e0062\U000e0063\U000e007f", hidden},
+		{"tag letters after another emoji", "🔑\U000e0061\U000e0062\U000e0063\U000e007f", hidden},
 		{"flag without an end", "🏴\U000e0067\U000e0062\U000e0073", hidden},
 		{"flag with a message", "🏴" + strings.Repeat("\U000e0061", 7) + "\U000e007f", hidden},
 		{"selector alone", "\ufe0f", hidden},
 		{"selector in Latin", "a\ufe0f", hidden},
-		{"selector behind a digit", "1\ufe0f", hidden},
+		{"selector after a digit", "1\ufe0f", hidden},
 		{"joiner between symbols", "€\u200d€", hidden},
-		{"joiner behind a symbol as emoji", "©\ufe0f\u200d💻", hidden},
-		{"emoji selector behind a currency", "€\ufe0f", hidden},
-		{"emoji selector behind an ideograph", "東\ufe0f", hidden},
+		{"joiner after a symbol in emoji style", "©\ufe0f\u200d💻", hidden},
+		{"emoji selector after a currency sign", "€\ufe0f", hidden},
+		{"emoji selector after an ideograph", "東\ufe0f", hidden},
 		{"selector that no ideograph has", "東\ufe05", hidden},
-		{"Mongolian selector behind an ideograph", "東\u180b", hidden},
-		{"selector of ideographs behind Mongolian", "ᠠ\U000e0100", hidden},
+		{"Mongolian selector after an ideograph", "東\u180b", hidden},
+		{"selector of ideographs after Mongolian", "ᠠ\U000e0100", hidden},
 		{"blank hieroglyph", "\U00013441", hidden},
 		{"half a blank hieroglyph", "a\U00013442", hidden},
 		{"null notehead", "a\U0001d159", hidden},
@@ -110,14 +110,14 @@ func FuzzName(f *testing.F) {
 			return
 		}
 		if strings.ContainsAny(k.Name, "\u00ad\u034f\u115f\u1160\u180e\u200b\u200e\u202e\u2060\u2800\u3164\ufeff\uffa0\n\x00") {
-			t.Errorf("accepted %+q", k.Name)
+			t.Errorf("accepted the name %+q", k.Name)
 		}
 		bare := strings.NewReplacer("\u200c", "", "\u200d", "", "\ufe0f", "", " ", "").Replace(k.Name)
 		if bare == "" || strings.HasPrefix(k.Name, "\u200d") || strings.HasPrefix(k.Name, "\ufe0f") {
-			t.Errorf("accepted %+q, which is invisible", k.Name)
+			t.Errorf("accepted the name %+q, which is invisible", k.Name)
 		}
 		if again, err := m.Update(t.Context(), "o", id, apikey.UpdateParams{Name: &k.Name}); err != nil || again.Name != k.Name {
-			t.Errorf("%+q, stored as %+q, is then %+q, %v", name, k.Name, again.Name, err)
+			t.Errorf("%+q, stored as %+q: got %+q, %v when stored again", name, k.Name, again.Name, err)
 		}
 	})
 }

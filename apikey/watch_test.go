@@ -72,7 +72,7 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := b.watches.Load(); n != 1 {
-			t.Errorf("a Watch that did not return was called %d times, want 1", n)
+			t.Errorf("calls of a Watch that does not return: got %d, want 1", n)
 		}
 	})
 }
@@ -103,14 +103,14 @@ func TestWatchIsCalledAgain(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			n := b.watches.Load()
 			if n < 20 || n > 25 {
-				t.Errorf("%s: Watch was called %d times in 10 minutes, want about every 30 s", name, n)
+				t.Errorf("%s: got %d calls of Watch in 10 minutes, want one about every 30 s", name, n)
 			}
 			if err := m.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(10 * time.Minute)
 			if b.watches.Load() != n {
-				t.Errorf("%s: Watch is called after Close", name)
+				t.Errorf("%s: Watch was called after Close", name)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -156,7 +156,7 @@ func TestCloseWaitsForWatch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := m.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Close during a Watch that hangs: %v, want the context's error", err)
+		t.Errorf("Close during a Watch that hangs: got %v, want context.DeadlineExceeded", err)
 	}
 	close(resume)
 	if err := m.Close(t.Context()); err != nil {
@@ -165,7 +165,7 @@ func TestCloseWaitsForWatch(t *testing.T) {
 }
 
 // A bus that hangs delays neither the changes that the provider reports nor Close.
-func TestWatchBesideABusThatHangs(t *testing.T) {
+func TestWatchWhileBusHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, begin := &memoryBus{}, make(chan struct{})
 		b := &watchedBilling{billing: billing{result: plan(paid)}}
@@ -193,7 +193,7 @@ func TestWatchBesideABusThatHangs(t *testing.T) {
 		wantRefused(t, m, issued, apikey.ErrNotEntitled)
 		began := time.Now()
 		if err := m.Close(t.Context()); err != nil || time.Since(began) > 3*time.Second {
-			t.Errorf("Close: %v after %v", err, time.Since(began))
+			t.Errorf("Close: got %v after %v", err, time.Since(began))
 		}
 	})
 }

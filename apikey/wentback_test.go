@@ -17,14 +17,14 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// wentBack counts the reports of a database that has gone back to an earlier state.
-type wentBack struct {
+// rollbackReports counts the reports of a database rollback.
+type rollbackReports struct {
 	events atomic.Int64
 	mu     sync.Mutex
 	log    strings.Builder
 }
 
-func (w *wentBack) options(o apikey.Options) *apikey.Options {
+func (w *rollbackReports) options(o apikey.Options) *apikey.Options {
 	o.MaxKeysPerOwner = -1
 	o.Logger = slog.New(slog.NewTextHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: slog.LevelError}))
 	o.OnEvent = func(_ context.Context, e apikey.Event) {
@@ -36,7 +36,7 @@ func (w *wentBack) options(o apikey.Options) *apikey.Options {
 }
 
 // want waits for two checks and fails the test unless there were n reports.
-func (w *wentBack) want(t *testing.T, n int) {
+func (w *rollbackReports) want(t *testing.T, n int) {
 	t.Helper()
 	time.Sleep(25 * time.Second)
 	synctest.Wait()
@@ -58,9 +58,9 @@ func revokeKey(t *testing.T, m *apikey.Manager, i apikey.Issued) {
 
 // a database that has lost revocations is reported once, by an event and an error in
 // the log, and all cached entries are looked up again.
-func TestDatabaseGoesBack(t *testing.T) {
+func TestDatabaseRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var reports wentBack
+		var reports rollbackReports
 		st := newRollbackStore()
 		m, other := newManager(t, st, reports.options(apikey.Options{CacheTTL: time.Hour})), newManager(t, st, nil)
 		key, lost := create(t, m, "o"), create(t, m, "p")
@@ -80,9 +80,9 @@ func TestDatabaseGoesBack(t *testing.T) {
 
 // a restored backup is detected after a restart, by the count of revocations in the
 // shared cache.
-func TestDatabaseGoesBackWhileNobodyRuns(t *testing.T) {
+func TestDatabaseRollbackBeforeRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var reports wentBack
+		var reports rollbackReports
 		st, shared := newRollbackStore(), &memoryShared{}
 		start := func() *apikey.Manager {
 			return newManager(t, st, reports.options(apikey.Options{SharedCache: shared}))
@@ -110,10 +110,10 @@ func TestDatabaseGoesBackWhileNobodyRuns(t *testing.T) {
 	})
 }
 
-// a database that has not gone back is not reported.
-func TestDatabaseDoesNotGoBack(t *testing.T) {
+// a database that has lost no revocations is not reported.
+func TestNoDatabaseRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var reports wentBack
+		var reports rollbackReports
 		st, shared := newRollbackStore(), &memoryShared{}
 		var instances []*apikey.Manager
 		for range 5 {
@@ -159,9 +159,9 @@ type secretBus struct{ *memoryBus }
 
 func (secretBus) MACKey() []byte { return []byte("the instances' secret") }
 
-// a count that another instance sends over the bus is compared too, once, if the bus
+// a count that another instance sends over the bus is also compared, once, if the bus
 // has a secret and the count is of the same tables.
-func TestDatabaseGoesBackBesideTheBus(t *testing.T) {
+func TestDatabaseRollbackWithBus(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		bus        cache.Bus
@@ -174,7 +174,7 @@ func TestDatabaseGoesBackBesideTheBus(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var reports, others wentBack
+				var reports, others rollbackReports
 				old, st := newRollbackStore(), newRollbackStore()
 				if c.sameTables {
 					st.lineage = old.lineage
@@ -191,9 +191,9 @@ func TestDatabaseGoesBackBesideTheBus(t *testing.T) {
 }
 
 // messages from before the restore do not cause another report.
-func TestDatabaseGoesBackOnce(t *testing.T) {
+func TestDatabaseRollbackIsReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var reports, others wentBack
+		var reports, others rollbackReports
 		bus, st, late := secretBus{&memoryBus{}}, newRollbackStore(), newRollbackStore()
 		st.before, late.lineage, late.before = 50, st.lineage, 50
 		newManager(t, st, reports.options(apikey.Options{Bus: bus}))

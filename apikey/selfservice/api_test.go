@@ -147,7 +147,7 @@ func TestRefusals(t *testing.T) {
 		{"an unknown parameter", "GET", "/api/keys?part=mine", "", "invalid_request"},
 		{"a malformed cursor", "GET", "/api/keys?cursor=x", "", "invalid_cursor"},
 		{"a broken query", "GET", "/api/keys?%zz", "", "invalid_request"},
-		{"a query beside a body", "POST", "/api/keys?name=x", `{"name": "x"}`, "invalid_request"},
+		{"a query along with a body", "POST", "/api/keys?name=x", `{"name": "x"}`, "invalid_request"},
 	} {
 		user := "ann"
 		if c.method == "POST" && c.path == "/api/keys" {

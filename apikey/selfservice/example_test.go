@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// The page is mounted beside the rest of the settings.
+// The page is mounted next to the other settings.
 func ExampleNew() {
 	keys, err := apikey.New(memstore.New(), &apikey.Options{Prefix: "acme"})
 	if err != nil {

@@ -90,7 +90,7 @@ func TestOtherOwnersDigestLooksTaken(t *testing.T) {
 				s.insert(t, store.Record{ID: "own_" + ann.owner, Owner: ann.owner, Digest: own, CreatedAt: theirs.CreatedAt})
 				want, events := register(own)
 				if !strings.Contains(want, "duplicate_key") || len(events) > 0 {
-					t.Errorf("one's own digest: got %s and events %+v, want duplicate_key and none", want, events)
+					t.Errorf("one's own digest: got %s and events %+v, want duplicate_key and no events", want, events)
 				}
 				got, events := register(theirs.Digest)
 				if got != want {
@@ -108,7 +108,7 @@ func isOwnerMismatch(events []apikey.Event, owner, id string) bool {
 	return len(events) == 1 && events[0].Kind == apikey.EventOwnerMismatch && events[0].Owner == owner && events[0].KeyID == id
 }
 
-// attackers are owners who request bob's keys. Each makes few requests, so that none
+// attackers holds owners who request bob's keys. Each makes few requests, so that none
 // is throttled.
 type attackers struct {
 	*panel

@@ -111,7 +111,7 @@ func TestPageNotices(t *testing.T) {
 		"some":      {unlimited, nil, 2, "keys", true},
 		"lasting":   {entitlement.Entitlement{APIAccess: true, MaxKeys: -1, ValidUntil: later}, nil, 1, "keys", true},
 		"full":      {entitlement.Entitlement{APIAccess: true, MaxKeys: 2}, nil, 2, "limit_title", false},
-		"over":      {entitlement.Entitlement{APIAccess: true, MaxKeys: 2}, nil, 3, "over_title", false},
+		"excess":    {entitlement.Entitlement{APIAccess: true, MaxKeys: 2}, nil, 3, "over_title", false},
 		"no access": {entitlement.Entitlement{Plan: "Free"}, nil, 1, "no_access_title", false},
 		"lapsed":    {entitlement.Entitlement{APIAccess: true, ValidUntil: past}, nil, 1, "lapsed_title", false},
 		"none":      {entitlement.Entitlement{}, entitlement.ErrNone, 1, "no_access_title", false},
@@ -134,13 +134,13 @@ func TestPageNotices(t *testing.T) {
 			}
 			enabled := regexp.MustCompile(`<button[^>]*data-do="create">`).MatchString(body)
 			if enabled != c.creating {
-				t.Errorf("button to create a key: got %v, want %v", enabled, c.creating)
+				t.Errorf("button to create a key: got %t, want %t", enabled, c.creating)
 			}
 			if n := strings.Count(body, `data-do="revoke"`); n != c.keys {
 				t.Errorf("got %d buttons to revoke, want %d", n, c.keys)
 			}
 			if c.err == nil && !c.creating != strings.Contains(body, `href="/plans"`) {
-				t.Errorf("link to buy a plan: got %v, want %v", c.creating, !c.creating)
+				t.Errorf("link to buy a plan: got %t, want %t", c.creating, !c.creating)
 			}
 		})
 	}
@@ -159,12 +159,12 @@ func TestPageFailures(t *testing.T) {
 		status int
 		want   string
 	}{
-		"signed out":             {p, "", header{"X", "y"}, 401, text["signed_out_title"]},
-		"sign in":                {p, "", header{"X", "y"}, 401, `href="/login"`},
-		"a key":                  {p, "", header{"Authorization", "Bearer " + token}, 403, text["forbidden_title"]},
-		"a key beside a session": {p, "ann", header{"Authorization", "Bearer " + token}, 403, text["forbidden_title"]},
-		"an outage":              {down, "ann", header{"X", "y"}, 503, text["unavailable_title"]},
-		"try again":              {down, "ann", header{"X", "y"}, 503, `href="./"`},
+		"signed out":          {p, "", header{"X", "y"}, 401, text["signed_out_title"]},
+		"sign in":             {p, "", header{"X", "y"}, 401, `href="/login"`},
+		"a key":               {p, "", header{"Authorization", "Bearer " + token}, 403, text["forbidden_title"]},
+		"a key and a session": {p, "ann", header{"Authorization", "Bearer " + token}, 403, text["forbidden_title"]},
+		"an outage":           {down, "ann", header{"X", "y"}, 503, text["unavailable_title"]},
+		"try again":           {down, "ann", header{"X", "y"}, 503, `href="./"`},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			w := c.p.send(c.user, method, "/", "", c.header)
@@ -175,7 +175,7 @@ func TestPageFailures(t *testing.T) {
 				t.Errorf("%s: %s: got %d %q", name, method, w.Code, w.Header())
 			}
 			if method != "HEAD" && !strings.Contains(w.Body.String(), c.want) {
-				t.Errorf("%s: %s: got no %q in %s", name, method, c.want, w.Body)
+				t.Errorf("%s: %s: got no %q in the page %s", name, method, c.want, w.Body)
 			}
 			if strings.Contains(w.Body.String(), "panel.js") || strings.Contains(w.Body.String(), token) {
 				t.Errorf("%s: the failure has a script or a token: %s", name, w.Body)
@@ -193,7 +193,7 @@ func TestPageRevokesWithoutScript(t *testing.T) {
 	k, other := p.create(t, "ann", "ci").Key, p.create(t, "bob", "bob's").Key
 	body := p.getPage(t, "/", 200)
 	if !strings.Contains(body, `href="./?revoke=`+k.ID+`"`) {
-		t.Fatalf("no link to revoke in %s", body)
+		t.Fatalf("no link to revoke a key in %s", body)
 	}
 	confirmation := p.getPage(t, "/?revoke="+k.ID, 200)
 	for _, want := range []string{"<bdi>ci</bdi>", k.Hint, `method="post" action="./"`, `name="id" value="` + k.ID + `"`, `name="reason"`} {
@@ -221,7 +221,7 @@ func TestPageRevokesWithoutScript(t *testing.T) {
 		}
 	}
 	if got, err := p.keys.Get(t.Context(), "ann", k.ID); err != nil || !got.RevokedAt.IsZero() {
-		t.Fatalf("revoked too early: %+v, %v", got, err)
+		t.Fatalf("key before the confirmation: got %+v, %v, want it active", got, err)
 	}
 	for range 2 { // the Back button can send the form again
 		w := p.postForm("action", "revoke", "id", k.ID, "reason", " lost it ")
@@ -322,9 +322,9 @@ func TestPageSize(t *testing.T) {
 	for _, name := range []string{"/panel.css", "/panel.js"} {
 		size += p.send("", "GET", name, "").Body.Len()
 	}
-	t.Logf("%d bytes", size)
+	t.Logf("size of the page: %d bytes", size)
 	if size > 38_000 {
-		t.Errorf("got %d bytes, want at most 38,000", size)
+		t.Errorf("size of the page: got %d bytes, want at most 38,000", size)
 	}
 }
 
@@ -394,7 +394,7 @@ func TestPageDates(t *testing.T) {
 	}
 	body = p.getPage(t, "/", 200)
 	if !strings.Contains(body, `Works until <time datetime="`) || strings.Count(body, `data-do="rotate"`) != 1 {
-		t.Errorf("want a replaced key with the end of its grace period and without a button to rotate, got %s", body)
+		t.Errorf("replaced key: got %s, want the end of its grace period and no button to rotate", body)
 	}
 }
 
@@ -484,7 +484,7 @@ func TestProblemsHaveTexts(t *testing.T) {
 	for _, code := range strings.Fields(`invalid_name invalid_scopes invalid_expires_at invalid_reason duplicate_key key_limit_reached
 		api_access_required not_found conflict too_many_requests unauthorized unavailable not_propagated`) {
 		if text := selfservice.Texts()["error_"+code]; text == "" {
-			t.Errorf("there is no text for %s", code)
+			t.Errorf("the text for %s is missing", code)
 		}
 	}
 }

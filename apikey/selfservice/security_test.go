@@ -73,7 +73,7 @@ func TestOtherOwnersKeyIsNotFound(t *testing.T) {
 	}
 	after, err := p.keys.Get(t.Context(), "bob", mine.Key.ID)
 	if err != nil || !reflect.DeepEqual(after, before) {
-		t.Errorf("got %+v, %v, want it unchanged", after, err)
+		t.Errorf("key: got %+v, %v, want it unchanged", after, err)
 	}
 	if _, err := p.keys.Validate(t.Context(), mine.Secret.Reveal()); err != nil {
 		t.Errorf("the key: %v", err)
@@ -109,11 +109,11 @@ func TestRequestCannotChooseOwner(t *testing.T) {
 		}
 	}
 	if k, err := p.keys.Get(t.Context(), "ann", id); err != nil || k.Name != "ann's" || k.Status(time.Now()) != apikey.StatusActive {
-		t.Errorf("got %+v, %v, want it unchanged", k, err)
+		t.Errorf("key: got %+v, %v, want it unchanged", k, err)
 	}
 	for owner, want := range map[string]int{"ann": 1, "bob": 0} {
 		if page, err := p.keys.List(t.Context(), apikey.ListParams{Owner: owner}); err != nil || len(page.Keys) != want {
-			t.Errorf("%s has %d keys, %v, want %d", owner, len(page.Keys), err, want)
+			t.Errorf("keys of %s: got %d, %v, want %d", owner, len(page.Keys), err, want)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestRequestWithoutOwnerIsRefused(t *testing.T) {
 		}
 	}
 	if k, err := p.keys.Get(t.Context(), "ann", id); err != nil || k.Status(time.Now()) != apikey.StatusActive {
-		t.Errorf("got %+v, %v, want it unchanged", k, err)
+		t.Errorf("key: got %+v, %v, want it unchanged", k, err)
 	}
 	down := &panel{p.keys, selfservice.New(p.keys, func(*http.Request) (string, error) { return "", apikey.ErrUnavailable }, nil)}
 	for _, r := range requestsFor(id) {
@@ -234,7 +234,7 @@ func TestKeyScope(t *testing.T) {
 		t.Errorf("key with the KeyScope: got %d %s, want 200", w.Code, w.Body)
 	}
 	if w := p.send("bob", "POST", "/api/keys/"+k.Key.ID+"/revoke", `{}`, bearer); w.Code != 204 {
-		t.Errorf("key beside the session of another owner: got %d %s, want 204", w.Code, w.Body)
+		t.Errorf("key along with another owner's session: got %d %s, want 204", w.Code, w.Body)
 	}
 	if w := p.send("ann", "GET", "/api/keys", "", bearer); w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" {
 		t.Errorf("revoked key: got %d, want 401", w.Code)
@@ -424,7 +424,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 					}
 				}
 				if exceeds != (w.Code == 403) || !exceeds && w.Code >= 300 {
-					t.Fatalf("%v until %v, by %v until %v: got %d %s, want forbidden %v", scopes, until, own.Key.Scopes, own.Key.ExpiresAt, w.Code, w.Body, exceeds)
+					t.Fatalf("%v until %v, by %v until %v: got %d %s, want forbidden = %t", scopes, until, own.Key.Scopes, own.Key.ExpiresAt, w.Code, w.Body, exceeds)
 				}
 				if !exceeds {
 					allowed++
@@ -434,7 +434,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 		}
 	}
 	if allowed < pairs/20 || allowed > pairs/2 {
-		t.Errorf("%d of %d requests were allowed, want 5 to 50 %%", allowed, pairs)
+		t.Errorf("allowed requests: got %d of %d, want 5 to 50 %%", allowed, pairs)
 	}
 }
 
@@ -460,14 +460,14 @@ func TestCrossOrigin(t *testing.T) {
 						t.Errorf("%s %s, site %q, origin %q, %q: got %d, want 403", r.method, r.path, site, origin, kind, w.Code)
 					}
 					if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "" || h.Get("Access-Control-Allow-Credentials") != "" {
-						t.Errorf("%s %s: got %v, want no CORS", r.method, r.path, h)
+						t.Errorf("%s %s: got the headers %v, want none of CORS", r.method, r.path, h)
 					}
 				}
 			}
 		}
 	}
 	if n < 800 {
-		t.Errorf("the matrix has %d cases, want at least 800", n)
+		t.Errorf("cases of the matrix: got %d, want at least 800", n)
 	}
 	// Browsers without Sec-Fetch-Site send these types across sites without a
 	// preflight request. The API refuses them, since they are not JSON.
@@ -661,7 +661,7 @@ func TestTokenAppearsOnce(t *testing.T) {
 			}
 		}
 		if n != 1 {
-			t.Errorf("a token is in the bodies %d times, want once", n)
+			t.Errorf("tokens in the bodies: got %d, want 1", n)
 		}
 	}
 }
@@ -670,10 +670,10 @@ func TestTokenAppearsOnce(t *testing.T) {
 // ended by then cannot create a key.
 func TestCallerEndsDuringSlowBody(t *testing.T) {
 	t.Parallel()
-	for _, behindRequire := range []bool{false, true} {
+	for _, insideRequire := range []bool{false, true} {
 		p := newUnlimitedPanel(t, &selfservice.Options{KeyScope: "keys:write"})
 		var h http.Handler = p
-		if behindRequire {
+		if insideRequire {
 			h = p.keys.Require("keys:write")(p)
 		}
 		var signedOut atomic.Bool
@@ -710,7 +710,7 @@ func TestCallerEndsDuringSlowBody(t *testing.T) {
 		io.WriteString(feed, `"kept"}`)
 		feed.Close()
 		if got := <-status; got != 401 {
-			t.Errorf("behind Require %v: got %d, want 401", behindRequire, got)
+			t.Errorf("inside Require = %t: got %d, want 401", insideRequire, got)
 		}
 	}
 }
@@ -827,7 +827,7 @@ func TestPageOfBusyOwner(t *testing.T) {
 		synctest.Wait()
 		w := p.send("ann", "GET", "/", "")
 		if w.Code != 429 || w.Header().Get("Retry-After") != "1" || log.Len() > 0 {
-			t.Errorf("got %d, Retry-After %q and the log %q, want 429, 1 and none", w.Code, w.Header().Get("Retry-After"), log.String())
+			t.Errorf("got %d, Retry-After %q and the log %q, want 429, 1 and an empty log", w.Code, w.Header().Get("Retry-After"), log.String())
 		}
 		close(st.release)
 		running.Wait()
@@ -867,14 +867,14 @@ func TestEveryWriteCounts(t *testing.T) {
 			p, before := handlers[i%2], st.calls.Load()
 			if w := p.send("ann", tt.method, tt.path, tt.body); w.Code == 429 {
 				if refused++; st.calls.Load() != before || w.Header().Get("Retry-After") == "" {
-					t.Errorf("%s past the write limit: %d calls of the store, Retry-After %q", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
+					t.Errorf("%s past the write limit: got %d store calls and Retry-After %q, want 0 and a value", tt.name, st.calls.Load()-before, w.Header().Get("Retry-After"))
 				}
 			} else if w.Code < 400 {
 				t.Errorf("%s: got %d, want an error, since the store refuses every write", tt.name, w.Code)
 			}
 		}
 		if refused != 299-tt.limit {
-			t.Errorf("%s: %d of 299 failing calls got 429, want %d", tt.name, refused, 299-tt.limit)
+			t.Errorf("%s: failing calls with 429: got %d of 299, want %d", tt.name, refused, 299-tt.limit)
 		}
 		if w := p.send("ann", "POST", "/api/keys/key_x/revoke", `{}`); tt.name != "revoke" && w.Code != 404 {
 			t.Errorf("revoke past the write limit of %s: got %d, want 404", tt.name, w.Code)
