@@ -62,5 +62,6 @@
 // order counts: incomplete, trialing, active, past due, ended, deleted. Between
 // two in the same position, a hash of the event IDs decides, so that the result
 // does not depend on the order of arrival. The result may be wrong until the
-// next event. [Options.Refetch] avoids this.
+// next event. With [Options.Refetch], no such guess is made: the state is fetched, and
+// fetched again if another instance has stored one meanwhile.
 package webhook

@@ -26,8 +26,8 @@ type Event struct {
 	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
 	Customer     string // the billing system's ID of the customer
 
-	// Products are the IDs of what was bought. For each item, Stripe has the
-	// price and the product.
+	// Products are the IDs of what was bought. For each of the first ten items,
+	// Stripe has the price and the product.
 	Products []string
 
 	// Metadata belongs to the subscription, refund or dispute, and

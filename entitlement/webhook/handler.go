@@ -222,36 +222,54 @@ func (h *Handler) writeHold(ctx context.Context, data fields, e Event, about sub
 	return hold.Owner, nil
 }
 
-// writeSubscription stores the fetched state, or the one in the event. A fetched
-// state is as of now, so the stored one cannot be newer unless the clock of another
-// instance is ahead. In that case the billing system tries again later.
+// writeSubscription stores the state in the event, or the fetched one.
 func (h *Handler) writeSubscription(ctx context.Context, data fields, e Event, about subject) (owner string, err error) {
-	fetched := h.opts.Refetch != nil
-	var s entitlement.Subscription
-	if fetched {
-		s, err = h.refetch(ctx, e)
-	} else {
-		s, err = h.fromEvent(data, e, about)
+	if h.opts.Refetch != nil {
+		return h.writeFetched(ctx, e)
 	}
-	if err == nil && s.Owner == "" {
+	s, err := h.fromEvent(data, e, about)
+	if err == nil {
+		_, err = h.put(ctx, e, &s)
+	}
+	return s.Owner, err
+}
+
+// writeFetched stores the fetched state. If a state is stored whose fetch did not begin
+// before, either may be the newer one, so it fetches again. If the stored state is still
+// newer, the clock of another instance is ahead, and the billing system tries again later.
+func (h *Handler) writeFetched(ctx context.Context, e Event) (owner string, err error) {
+	for range 2 {
+		s, err := h.refetch(ctx, e)
+		changed := false
+		if err == nil {
+			changed, err = h.put(ctx, e, &s)
+		}
+		if err != nil || changed {
+			return s.Owner, err
+		}
+	}
+	return "", &outage{"Put", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
+}
+
+// put sets the owner, if s has none, and stores s.
+func (h *Handler) put(ctx context.Context, e Event, s *entitlement.Subscription) (changed bool, err error) {
+	if s.Owner == "" {
 		s.Owner, err = h.owner(ctx, e)
 	}
 	if err == nil {
 		err = checkNames(s.Owner, s.ID)
 	}
 	if err != nil {
-		return "", err
+		return false, err
 	}
-	changed, err := h.store.Put(ctx, s)
+	changed, err = h.store.Put(ctx, *s)
 	switch {
 	case errors.Is(err, entitlement.ErrUnknownPlan):
-		return "", &rejection{err} // the Store has another catalog
+		return false, &rejection{err} // the Store has another catalog
 	case err != nil:
-		return "", &outage{"Put", err}
-	case fetched && !changed:
-		return "", &outage{"Put", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
+		return false, &outage{"Put", err}
 	}
-	return s.Owner, nil
+	return changed, nil
 }
 
 func checkNames(owner, id string) error {
@@ -274,14 +292,15 @@ func (h *Handler) fromEvent(data fields, e Event, about subject) (entitlement.Su
 }
 
 // refetch returns the state from the billing system. Its UpdatedAt is the time before
-// the call, so that a change during the call is newer.
+// the call, so that a change during the call is newer. Its Version is zero: of two
+// fetches that began at the same instant, neither is known to be newer.
 func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscription, error) {
 	began := time.Now().UTC().Truncate(time.Microsecond)
 	s, err := h.opts.Refetch(ctx, e)
 	if err != nil {
 		return s, &outage{"Refetch", err}
 	}
-	s.UpdatedAt, s.Version = began, version(stages[s.Status], e.ID)
+	s.UpdatedAt, s.Version = began, 0
 	if s.ID == "" {
 		s.ID = e.Subscription
 	}

@@ -51,7 +51,8 @@ type Options struct {
 	Changed func(ctx context.Context, owner string) error
 
 	// Refetch returns the current state of the event's subscription from the
-	// billing system. If it is set, the state in the event itself is not used.
+	// billing system. If it is set, the state in the event itself is not used. It is
+	// called again for the same event if the state may have changed meanwhile.
 	// Nil means that the state in the event is used. Refunds and disputes are not
 	// refetched.
 	//

@@ -3,7 +3,9 @@ package webhook_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,28 +38,70 @@ func TestRefetch(t *testing.T) {
 	}
 }
 
-// Of two concurrent calls of Refetch, the one that began last counts, even if it ends first.
-// The other event is sent again.
+// Of two concurrent events, the one whose fetch began first and ended last fetches again.
 func TestConcurrentRefetches(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		st := newStore()
-		o := &webhook.Options{Refetch: func(_ context.Context, e webhook.Event) (entitlement.Subscription, error) {
-			if e.Type == "customer.subscription.deleted" {
-				return entitlement.Subscription{Status: ended}, nil
+	for name, between := range map[string]time.Duration{"later": time.Second, "at the same instant": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			st := newStore()
+			current, slow, calls := entitlement.Subscription{Status: ended}, 3*time.Second, 0
+			o := &webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) {
+				mu.Lock()
+				state, wait := current, slow
+				slow = 0
+				calls++
+				mu.Unlock()
+				time.Sleep(wait + time.Millisecond) // the state may have changed meanwhile
+				return state, nil
+			}}
+			h := stripe.handler(t, st, o)
+			done := make(chan struct{})
+			go func() {
+				stripe.checkDelivery(t, h, "cancel", 200)
+				close(done)
+			}()
+			synctest.Wait()
+			time.Sleep(between)
+			mu.Lock()
+			current = entitlement.Subscription{Plan: "pro", Status: active}
+			mu.Unlock()
+			stripe.checkDelivery(t, h, "purchase", 200)
+			<-done
+			if got := st.onlyRow(t); got.Status != active || calls != 3 {
+				t.Errorf("%s: got %+v after %d calls, want the current state after 3", name, got, calls)
 			}
-			time.Sleep(3 * time.Second) // the state has changed meanwhile
-			return entitlement.Subscription{Plan: "pro", Status: active}, nil
-		}}
-		h := stripe.handler(t, st, o)
-		go stripe.checkDelivery(t, h, "purchase", 503)
-		time.Sleep(time.Second)
-		stripe.checkDelivery(t, h, "cancel", 200)
-		time.Sleep(5 * time.Second)
-		if got := st.onlyRow(t); got.Status != ended {
-			t.Errorf("got %+v, want it ended", got)
+		})
+	}
+}
+
+// A Stripe event of a subscription with more than ten items does not have all of them.
+func TestManyItems(t *testing.T) {
+	t.Parallel()
+	full := edit(t, loadPayload(t, stripe, "purchase"), `"has_more": false`, `"has_more": true`)
+	st := newStore()
+	if got := stripe.deliver(stripe.handler(t, st, nil), "", full); got != 422 || len(st.rows) > 0 {
+		t.Errorf("without Refetch: got %d and %v, want 422", got, st.rows)
+	}
+	for _, rejected := range st.rejected {
+		if !strings.Contains(rejected.reason, "set Options.Refetch") {
+			t.Errorf("without Refetch: got the reason %q, want one that names Options.Refetch", rejected.reason)
 		}
-	})
+	}
+	o := &webhook.Options{Refetch: func(_ context.Context, e webhook.Event) (entitlement.Subscription, error) {
+		if !slices.Equal(e.Products, []string{"price_1Qpro0KhExample", "prod_QproExample"}) {
+			t.Errorf("got the products %q", e.Products)
+		}
+		return entitlement.Subscription{Plan: "team", Status: active}, nil
+	}}
+	if got := stripe.deliver(stripe.handler(t, st, o), "", full); got != 200 || st.onlyRow(t).Plan != "team" {
+		t.Errorf("with Refetch: got %d and %v, want plan team", got, st.rows)
+	}
+	st = newStore() // an end needs no items
+	full = edit(t, loadPayload(t, stripe, "cancel"), `"has_more": false`, `"has_more": true`)
+	if got := stripe.deliver(stripe.handler(t, st, nil), "", full); got != 200 || st.onlyRow(t).Status != ended {
+		t.Errorf("cancelled: got %d and %v, want it ended", got, st.rows)
+	}
 }
 
 // An instance whose clock is behind does not lose a fetched state: the event is sent again

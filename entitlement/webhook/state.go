@@ -36,11 +36,6 @@ const (
 	deleted
 )
 
-// stages maps a status to its stage, if only the status is known.
-var stages = map[entitlement.Status]stage{
-	entitlement.Trialing: trialing, entitlement.Active: active, entitlement.PastDue: pastDue, entitlement.Ended: ended,
-}
-
 // version orders events of the same instant: by the stage, and then by a hash
 // of the event's ID, which is arbitrary but the same on every instance.
 func version(s stage, event string) int64 {

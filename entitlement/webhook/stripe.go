@@ -24,8 +24,9 @@ import (
 //
 // A trial ends with the current period, like a paid period. If a subscription
 // has several items, its period ends with the earliest of theirs, and only one
-// plan is possible: map the other items to the plan "". A subscription whose
-// collection is paused ("pause_collection") stays active, as it does at Stripe.
+// plan is possible: map the other items to the plan "". An event has at most ten
+// items: if you sell subscriptions of more, set [Options.Refetch], or they are
+// rejected. A subscription whose collection is paused ("pause_collection") stays active, as it does at Stripe.
 //
 // If a payment fails, Stripe has already begun the next period, so the paid
 // period ended when that one began. This is also the case if the payment for a
@@ -111,13 +112,9 @@ func identifyStripe(d fields, e *Event) {
 	}
 }
 
-// stripeItems returns the price and the product of each item.
+// stripeItems returns the price and the product of each item. An event has at most ten.
 func stripeItems(d fields) (all [][]string) {
-	list := d.object("items")
-	if list.flag("has_more") {
-		list.fail("has_more", "false, with all items in the event")
-	}
-	for _, item := range list.objects("data") {
+	for _, item := range d.object("items").objects("data") {
 		price := item.object("price")
 		ids := []string{price.text("id")}
 		if product := price.id("product"); product != "" {
@@ -133,6 +130,9 @@ func stripeItems(d fields) (all [][]string) {
 
 func readStripe(d fields, e Event) state {
 	s := stripeState(d, e)
+	if items := d.object("items"); items.flag("has_more") && s.status != entitlement.Ended {
+		items.fail("has_more", "false, since the event does not have all items; set Options.Refetch")
+	}
 	s.id, s.startedAt, s.items = e.Subscription, d.unix("created"), stripeItems(d)
 	return s
 }

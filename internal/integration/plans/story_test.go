@@ -19,6 +19,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 	"github.com/keyhatch/keyhatch/internal/testkit"
@@ -164,10 +165,11 @@ func (s *story) newManager() *apikey.Manager {
 func (s *story) begin(opts *webhook.Options) {
 	s.t.Helper()
 	s.keys = s.newManager()
-	o := webhook.Options{Changed: s.keys.InvalidateOwner}
+	var o webhook.Options
 	if opts != nil {
 		o = *opts
 	}
+	o.Changed = s.keys.InvalidateOwner
 	var err error
 	s.hooks, err = webhook.New(s.plans, s.sender.source("whsec_"+secretText), catalog(s.t), map[string]string{"product_pro": "pro", "product_max": "max"}, &o)
 	if err != nil {
@@ -351,6 +353,38 @@ func TestStoredWhileTheBusIsDown(t *testing.T) {
 		}
 		if took := time.Since(began); took > 10*time.Second {
 			s.t.Errorf("another instance learned of the changes after %v, want at most 10 s", took)
+		}
+	})
+}
+
+// Two events about changes in the same second leave the current state, whichever is
+// processed last, if the state is fetched. Stripe does not send more than ten items.
+func TestChangesInOneSecond(t *testing.T) {
+	forEachStory(t, func(s *story) {
+		var mu sync.Mutex
+		current := ""
+		s.begin(&webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if current == "" {
+				return entitlement.Subscription{Status: entitlement.Ended}, nil
+			}
+			return entitlement.Subscription{Plan: current, Status: entitlement.Active}, nil
+		}})
+		for i := range 12 {
+			var both sync.WaitGroup
+			for _, plan := range []string{"pro", []string{"max", "", "pro"}[i%3]} {
+				mu.Lock()
+				current = plan
+				mu.Unlock()
+				event := s.sender.event(sale{id: "sub_1", owner: "ann", product: "product_pro"})
+				if s.sender.name == "Stripe" {
+					event["data"].(object)["object"].(object)["items"].(object)["has_more"] = true
+				}
+				both.Go(func() { s.send(event, http.StatusOK) })
+			}
+			both.Wait()
+			s.checkPlan("ann", current)
 		}
 	})
 }
