@@ -20,7 +20,8 @@ import (
 // that is derived from the secret for this purpose alone and is the same in all
 // instances; one that wraps another must pass it on. The Group then authenticates
 // its messages. Without a key, anyone who can publish can make an instance
-// invalidate entries, and can hide from it that messages of others are lost.
+// invalidate entries, and can keep it from noticing that messages of others are
+// lost.
 //
 // All methods may be called from many goroutines. They return when their context
 // ends.

@@ -53,7 +53,7 @@ var (
 	// ErrOverloaded is returned by Load if it did not call load, because too many
 	// loads were running and too many callers waited. It says nothing about the
 	// source of the values.
-	ErrOverloaded = errors.New("cache: too many loads, this one was not made")
+	ErrOverloaded = errors.New("cache: too many loads, this one was refused")
 
 	// ErrNotFound is returned if a load found that a key has no value.
 	ErrNotFound = errors.New("cache: not found")
@@ -74,8 +74,8 @@ func equal(a, b *Key) bool {
 // Durations are at most [MaxDuration].
 type Options struct {
 	Size         int           // values kept in memory; default 100,000
-	TTL          time.Duration // maximum life of a value; default 60 s
-	NegativeTTL  time.Duration // maximum life of an ErrNotFound; default 5 s
+	TTL          time.Duration // maximum lifetime of a value; default 60 s
+	NegativeTTL  time.Duration // maximum lifetime of an ErrNotFound; default 5 s
 	StaleIfError time.Duration // age up to which a value is served after its TTL if its load fails or is slow; default 0: no older than TTL
 	LoadTimeout  time.Duration // bounds each load, not counting the wait for its place; default 3 s
 }
@@ -89,16 +89,16 @@ const (
 	maxLoads    = 64
 	maxUnknown  = maxLoads / 4 // of maxLoads, for keys that are not known
 	maxKnown    = maxLoads - maxUnknown
-	maxRenewals = maxLoads / 8 // of maxKnown, for values that may still be served; fewer than a typical store has connections
+	maxRenewals = maxLoads / 8 // of maxKnown, for values that may still be served; less than the connections of a typical store
 
-	// maxLate bounds the loads of values that may be served only for a short time.
+	// maxLate bounds the loads of values that will soon expire.
 	maxLate = maxKnown - maxRenewals
 
 	// maxWaiting bounds the loads of unknown keys that wait for a place, and the
 	// callers that wait for the same slow load.
 	maxWaiting = 1024
 
-	// patience bounds the wait of a caller for a load if a stale value may be served.
+	// patience bounds how long a caller waits for a load while a stale value may be served.
 	patience = 50 * time.Millisecond
 )
 

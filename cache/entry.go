@@ -15,9 +15,9 @@ type entry[V any] struct {
 	key        Key
 	epoch      uint64 // of the key's stripe, before the load
 	groupEpoch uint64
-	began      time.Duration // start of the load since the cache's start, by the monotonic clock
+	began      time.Duration // start of the load, counted from the cache's start, by the monotonic clock
 	beganWall  int64         // the same in Unix nanoseconds, by the wall clock
-	ends       time.Duration // end of its life; endsWall is the same by the wall clock
+	ends       time.Duration // time of its expiry; endsWall is the same by the wall clock
 	endsWall   int64
 	untilWall  int64  // Loaded.Until: after it, the value is not even served stale
 	group      uint16 // an index of Cache.groups; a pointer would cost the garbage collector more
@@ -25,8 +25,8 @@ type entry[V any] struct {
 	ended      bool // Loaded.Ended
 	value      V
 
-	// The time at which the value must be loaded again, since the cache's start: in
-	// the last fifth of its life, and later than its end only if it is served stale.
+	// The time at which the value must be loaded again, counted from the cache's start: in
+	// the last fifth of its lifetime, or after its expiry if it is served stale.
 	due atomic.Int64
 }
 
@@ -37,7 +37,7 @@ func (e *entry[V]) dueAfter(at, now time.Duration) {
 }
 
 // claimRenewal reports whether the caller must reload an entry that may still be served.
-// It returns true once in a twentieth of the entry's life.
+// It returns true once per twentieth of the entry's lifetime.
 func (c *Cache[V]) claimRenewal(e *entry[V], now time.Time) bool {
 	due, elapsed := e.due.Load(), now.Sub(c.start)
 	if int64(elapsed) < due {
@@ -73,8 +73,7 @@ func (c *Cache[V]) isUnwritten(e *entry[V]) bool {
 	return !written(e.epoch, c.epochOf(&e.key).Load()) && e.groupEpoch == c.groups[e.group].Load()
 }
 
-// age returns the time since the load of an entry began, by the clock on which it is
-// longer.
+// age returns the time since the load of an entry began, by the clock that shows more.
 func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
 	return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))
 }
@@ -100,7 +99,8 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 		e.untilWall = began.Add(left).UnixNano()
 		e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)
 	}
-	// A value that ends early is not renewed: the next one is known only after that.
+	// A value that ends early is not renewed, since the source has its successor only
+	// after that.
 	if e.ends == e.began+ttl && !e.ended {
 		e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))
 	}
@@ -130,22 +130,22 @@ func (c *Cache[V]) stale(key *Key, err error) (V, error) {
 }
 
 // mayBeStale reports whether an entry that has ended may be served because its load has
-// failed. An entry that has outlived its Until may not: its value has ended.
+// failed. It may not after the entry's Until, since the value itself has ended.
 func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
 	return c.age(e, now) < c.opts.StaleIfError && now.UnixNano() < e.untilWall
 }
 
 // mayBeStaleWithoutFailure reports whether an entry that has ended may be served although
-// no load has failed, because its source is slow, or was at the last attempt. It may not
-// if the entry is marked stale or the bus is down, since a change may have been missed.
+// no load has failed, because its source is slow, or was slow at the last attempt. It may
+// not if the entry is marked stale or the bus is down, since a change may have been
+// missed.
 func (c *Cache[V]) mayBeStaleWithoutFailure(e *entry[V], now time.Time) bool {
 	return c.lease.lasts(now.Sub(c.start), now.UnixNano()) && !c.lease.limited() && c.isCurrent(e) && c.mayBeStale(e, now)
 }
 
 // postpone postpones the next load of an entry that has ended and whose load has failed:
 // by a random part of the time since it ended, of at least a second and at most a TTL. So
-// an outage is not followed by loads of all entries at once, and entries are not loaded
-// over and over during the outage.
+// entries are not loaded again and again during an outage, and not all at once after it.
 func (c *Cache[V]) postpone(e *entry[V], now time.Time) {
 	age := c.age(e, now)
 	pause := min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)

@@ -9,16 +9,16 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// Change calls write, which changes the values of these keys in the source, or of
-// all keys that were loaded with one of these groups; see [Loaded]. A Get or Load of
-// this cache that starts during or after write never returns an older entry. Change
-// then deletes the keys from the shared cache and tells the other instances of the
-// [Group]; for this alone it observes the end of ctx.
+// Change calls write, which changes the values of these keys in the source, or of all keys
+// that were loaded with one of these groups; see [Loaded]. A Get or Load of this cache
+// that starts during or after write never returns an older entry. Change then deletes the
+// keys from the shared cache and notifies the other instances of the [Group]. Only this
+// part ends when ctx ends.
 //
 // write runs in its own goroutine. publish is false if nothing was changed, so that other
-// instances need not be told. If write panics or ends its goroutine, Change returns an
-// error and tells the others, since the change may have been made. If write hangs, so does
-// Change, and none of the keys is served from memory.
+// instances need not be notified. If write panics or ends its goroutine, Change returns an
+// error and notifies the others, since the change may have been made. If write hangs, so
+// does Change, and none of the keys is served from memory.
 //
 // err is write's error. If unpropagated is not nil, other instances may not know of the
 // change, and may serve old entries until these expire.
@@ -59,15 +59,15 @@ func (c *Cache[V]) release(keys, groups []Key) {
 	}
 }
 
-// invalidate implements member: another instance has changed these.
+// invalidate implements member. Another instance has changed these keys and groups.
 func (c *Cache[V]) invalidate(keys, groups []Key) {
-	c.shared.bypass(keys, groups) // first, so that no load finds there what was before
+	c.shared.bypass(keys, groups) // first, so that no load finds an old entry there
 	c.hold(keys, groups)
 	c.release(keys, groups)
 }
 
-// stripes is the number of epochs. Keys and groups share them by hash. A write ends the
-// entries of all keys in its stripe, about one in 16,384.
+// stripes is the number of epochs. Keys and groups share them by hash. A write invalidates
+// the entries of all keys in its stripe, about one in 16,384.
 const stripes = 1 << 14
 
 // An epoch fences cached entries. It has three counters, from the highest bits: of writes,
@@ -129,8 +129,8 @@ func (g *groupEpoch) end(gen *atomic.Uint64) {
 	g.epoch.end()
 }
 
-// since returns the group's epoch, and reports whether no write of it has ended since gen
-// was read and none is in progress.
+// since returns the group's epoch. It reports whether no write of the group is in
+// progress, and none has ended since gen was read.
 func (g *groupEpoch) since(gen uint64) (epoch uint64, same bool) {
 	epoch = g.Load() // first: a write sets ended before it advances the epoch
 	return epoch, quiet(epoch) && g.ended.Load() <= gen

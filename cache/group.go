@@ -13,7 +13,7 @@ import (
 const (
 	heartbeat = time.Second
 	silence   = 3 * time.Second  // time without an echo after which the bus is down
-	aloneTTL  = 10 * time.Second // maximum life of an entry while the bus is down
+	aloneTTL  = 10 * time.Second // maximum lifetime of an entry while the bus is down
 	slowStart = 5 * time.Second  // time after which a bus that has not come up is reported
 )
 
@@ -105,11 +105,11 @@ type GroupOptions struct {
 	// before the caches mark all entries stale.
 	OnMissed func()
 
-	// Mark returns a number that is sent with each message, such as a count that
-	// the store keeps, so that an instance that reads a lower count knows that the
-	// store has gone back. It returns a lower number than before only if the
-	// store has gone back, so that instances that start later do not receive the
-	// old one.
+	// Mark returns a number that is sent with each message, such as a count that the store
+	// keeps. An instance that reads a lower count from the store then knows that the store
+	// was rolled back. Mark must never return a lower number than before, except after a
+	// rollback of the store, so that instances that start later do not receive the old
+	// number.
 	Mark func() uint64
 
 	// OnMark is called with the mark of another instance if it is higher than
@@ -117,9 +117,9 @@ type GroupOptions struct {
 	// has no secret, since anyone who can publish could then send any mark.
 	OnMark func(mark uint64)
 
-	// TTL is the life of the caches' entries. If the Bus has no secret, anyone
-	// could have sent the message that an instance leaves, so the instance counts
-	// as silent for this time. Default 60 s.
+	// TTL is the lifetime of the caches' entries. If the Bus has no secret, anyone could
+	// have sent the message that an instance leaves, so the instance counts as silent for
+	// this time. Default 60 s.
 	TTL time.Duration
 }
 
@@ -185,7 +185,7 @@ func (g *Group) receive(l *link, text string) {
 	defer g.mu.Unlock()
 	switch {
 	case g.link != l:
-		// The link has ended or is not ready.
+		// The link has ended, or is not ready yet.
 	case err != nil:
 		g.missed(time.Now())
 	case m.origin == g.origin:
@@ -210,7 +210,7 @@ func (g *Group) echo(m message) {
 	g.review()
 }
 
-// review extends the lease, and limits the life of entries while a peer is silent.
+// review extends the lease, and limits the lifetime of entries while a peer is silent.
 func (g *Group) review() {
 	if !g.up.Load() {
 		return
@@ -228,8 +228,8 @@ func (g *Group) review() {
 	}
 }
 
-// missed marks all entries stale, because a change may be lost, and limits the life of new
-// ones for ten seconds. If it is called again within that time, it only prolongs the
+// missed marks all entries stale, because a change may be lost, and limits the lifetime of
+// new ones for ten seconds. If it is called again within that time, it only prolongs the
 // limit, since an attacker may repeat old messages any number of times.
 func (g *Group) missed(now time.Time) {
 	g.peers.limit(now)

@@ -875,14 +875,14 @@ func TestGroupClose(t *testing.T) {
 			p.receive.set(func(ctx context.Context, _ func(echoFunc), _ func(string)) error { <-ctx.Done(); return ctx.Err() })
 			p.cut()
 		}, nil},
-		{"a Publish that hangs for ever", func(p *port, release <-chan struct{}) {
+		{"a Publish that hangs forever", func(p *port, release <-chan struct{}) {
 			p.publish.set(func(context.Context, string, func(string)) error { <-release; return nil })
 		}, context.DeadlineExceeded},
-		{"a Receive that hangs for ever", func(p *port, release <-chan struct{}) {
+		{"a Receive that hangs forever", func(p *port, release <-chan struct{}) {
 			p.receive.set(func(_ context.Context, ready func(echoFunc), _ func(string)) error { ready(nil); <-release; return nil })
 			p.cut()
 		}, context.DeadlineExceeded},
-		{"a Receive that hangs for ever and is not ready", func(p *port, release <-chan struct{}) {
+		{"a Receive that hangs forever and is not ready", func(p *port, release <-chan struct{}) {
 			p.receive.set(func(context.Context, func(echoFunc), func(string)) error { <-release; return nil })
 			p.cut()
 		}, context.DeadlineExceeded},

@@ -8,12 +8,12 @@ import (
 
 // A lease holds the deadline after which no cached entry may be served. Without a [Group],
 // there is no deadline. A Group extends the lease every second while the changes of other
-// instances arrive. A lease ends by itself: a process that was stopped and continues
-// serves no entry before it has received the changes that it missed.
+// instances arrive. A lease ends by itself, so a process that was stopped and continues
+// serves no entry until it has received the changes that it missed.
 type lease struct {
 	ends     atomic.Int64 // nanoseconds since the cache's start, by the monotonic clock
 	endsWall atomic.Int64 // Unix nanoseconds, since the monotonic clock stops while a machine is suspended
-	longest  atomic.Int64 // maximum life of an entry in nanoseconds, or 0 for its TTL
+	longest  atomic.Int64 // maximum lifetime of an entry in nanoseconds, or 0 for its TTL
 }
 
 func (l *lease) lasts(elapsed time.Duration, wall int64) bool {
@@ -51,7 +51,7 @@ func (c *Cache[V]) extendLease(until time.Time, ttl time.Duration) {
 
 // disconnect implements member. It marks all entries stale.
 func (c *Cache[V]) disconnect(ttl time.Duration) {
-	// The limit comes first: MarkStale then marks every entry that was made without it.
+	// Set the limit first: MarkStale then marks every entry that was made without it.
 	c.lease.longest.Store(int64(ttl))
 	c.MarkStale()
 	c.lease.forEver()

@@ -19,7 +19,7 @@ const (
 type link struct {
 	cancel context.CancelFunc
 	echo   func(ctx context.Context, message string) error // nil if the bus has none
-	over   chan struct{}                                   // closed when it has ended
+	ended  chan struct{}                                   // closed when it has ended
 }
 
 // connect keeps a link to the bus. Attempts do not wait for each other: one that hangs
@@ -58,7 +58,7 @@ func (g *Group) current() (*link, time.Time) {
 // link.
 func (g *Group) watch(ctx context.Context, l *link, ends time.Time) {
 	select {
-	case <-l.over:
+	case <-l.ended:
 		return
 	case <-ctx.Done():
 		g.lost(l, ctx.Err())
@@ -73,7 +73,7 @@ func (g *Group) watch(ctx context.Context, l *link, ends time.Time) {
 
 func (g *Group) attempt(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &link{cancel: cancel, over: make(chan struct{})}
+	l := &link{cancel: cancel, ended: make(chan struct{})}
 	late := time.AfterFunc(readyTime, cancel)
 	ready := func(echo func(context.Context, string) error) {
 		if !late.Stop() || !g.ready(l, echo) {
@@ -92,11 +92,11 @@ func (g *Group) attempt(ctx context.Context) {
 	if err == nil {
 		err = errors.New("it returned no error")
 	}
-	late.Stop() // a later ready is refused
+	late.Stop() // from now on, ready is refused
 	g.lost(l, fmt.Errorf("cache: receive: %w", err))
 	cancel()
 	g.links.Add(-1)
-	close(l.over)
+	close(l.ended)
 }
 
 var errReadyTwice = errors.New("cache: Receive has called ready twice")

@@ -17,9 +17,9 @@ type Loaded[V any] struct {
 	// [Options.NegativeTTL]. Until and Group are ignored.
 	Absent bool
 
-	// Ended means that the value is not worth renewing, such as a revoked key's. Its
-	// key counts as unknown: it shares the places of keys without a value, and is not
-	// reloaded before it expires.
+	// Ended means that the value need not be renewed, such as that of a revoked key. The
+	// key then counts as unknown: it shares the places of keys without a value, and is not
+	// reloaded before the value expires.
 	Ended bool
 
 	// Until, if set, is the time at which the value ends. After that, it is not even
@@ -37,14 +37,14 @@ type Loaded[V any] struct {
 	// [Cache.Share].
 	Encode func() ([]byte, error)
 
-	fromShared bool // it came from the shared cache, so it is no success of the source
+	fromShared bool // it came from the shared cache, so it does not count as a success of the source
 }
 
 // Load returns the cached value, or calls load and keeps the result unless the key
 // was written meanwhile. Concurrent loads of a key are merged, except that a caller
 // never joins a load that may have read its source before the latest write.
 //
-// A value in use is reloaded before it expires: in the last fifth of its life, Load
+// A value in use is reloaded before it expires: in the last fifth of its lifetime, Load
 // returns it and reloads it in the background.
 //
 // If load did not call its source, it must return ErrOverloaded unwrapped. That does
@@ -81,9 +81,9 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 	return v, err
 }
 
-// share starts a flight, or waits for the current one. early reports that this
-// flight may have read the source before a change of which the caller may know: a
-// write that is still running, or one elsewhere while this process was stopped.
+// share starts a flight, or waits for the current one. early reports whether the flight
+// may have read the source before a change that the caller may know: a write that is still
+// running, or one by another instance while this process was stopped.
 func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	if ctx.Err() != nil {
 		return v, false, waitError(ctx)
@@ -105,7 +105,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 	}
 	defer c.leave(f)
 	if leads {
-		go c.fly(f, known != nil && !known.ended, nil, load)
+		go c.run(f, known != nil && !known.ended, nil, load)
 	}
 	late, err := c.await(ctx, f, known)
 	switch {
@@ -135,8 +135,8 @@ func waitError(ctx context.Context) error {
 }
 
 // await waits until a flight lands or the caller's context ends. The end of the context
-// says nothing about the source, so it is no reason for a stale value. await returns late
-// if the flight is late, the source is slow and the known value may be served. The source
+// says nothing about the source, so it does not allow a stale value. await returns late if
+// the flight is late, the source is slow and the known value may be served. The source
 // does not count as slow because a flight waits for its place.
 func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (late bool, err error) {
 	patient := time.NewTimer(patience - time.Since(f.began))
@@ -159,9 +159,9 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (la
 	}
 }
 
-// fly makes the load that the callers share. renewed is nil, or an entry to renew that may
+// run runs the load that the callers share. renewed is nil, or an entry to renew that may
 // still be served.
-func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(context.Context) (Loaded[V], error)) {
+func (c *Cache[V]) run(f *flight[V], known bool, renewed *entry[V], load func(context.Context) (Loaded[V], error)) {
 	key := &f.id.key
 	// Another flight may have landed since the caller looked for the entry.
 	now := time.Now()
@@ -171,7 +171,7 @@ func (c *Cache[V]) fly(f *flight[V], known bool, renewed *entry[V], load func(co
 		return
 	}
 	// Claim the trial before waiting for a place: calls that hang may hold all places
-	// for ever.
+	// forever.
 	trial := !c.breaker.Closed()
 	if trial && !c.breaker.Allow(*key) {
 		c.land(f, nil, c.refusal())
@@ -217,7 +217,7 @@ func (c *Cache[V]) acquire(f *flight[V], known bool) (release func(), err error)
 // entries were marked stale, all known keys are loaded, so they wait longer than others.
 const knownWait = 4
 
-// untilStuck returns the time after which calls of the source count as hung, if it serves
+// untilStuck returns the time after which calls to the source count as hung, if it serves
 // none until then.
 func (c *Cache[V]) untilStuck() time.Duration {
 	return c.opts.LoadTimeout - (time.Since(c.start) - time.Duration(c.served.Load()))
@@ -232,7 +232,7 @@ func (c *Cache[V]) noPlace() error {
 	return ErrOverloaded
 }
 
-var errHung = errors.New("cache: calls of the source do not return")
+var errHung = errors.New("cache: calls to the source do not return")
 
 // outage returns an error if the circuit breaker is open, or if calls that have not
 // returned after the LoadTimeout hold half of the places.
@@ -257,8 +257,8 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		return nil, c.refusal()
 	}
 	defer c.watch()()
-	// The age of a value counts from the beginning of its load. The load does not end
-	// with its callers.
+	// The age of a value counts from the beginning of its load. The load continues when
+	// its callers leave.
 	began := time.Now()
 	hung := time.AfterFunc(c.opts.LoadTimeout, func() { c.hung.Add(1) })
 	found, err := guard.Call(f.ctx, c.opts.LoadTimeout, func() {
@@ -268,7 +268,7 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 		release()
 	}, func(ctx context.Context) (Loaded[V], error) { return c.shared.load(ctx, f.id.key, load) })
 	switch {
-	case err == ErrOverloaded: // the source was not called, because it serves other calls
+	case err == ErrOverloaded: // the source was not called, because it is serving other calls
 		c.served.Store(int64(time.Since(c.start)))
 		c.breaker.Release()
 		return nil, c.noPlace()
@@ -286,8 +286,8 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	return c.newEntry(f.id.key, f.id.epoch, began, found), nil
 }
 
-// watch counts a call as slow, from shortly before a caller's patience ends until a while
-// after the call has returned. The caller must call returned then.
+// watch counts a load as slow from 4/5 of patience until 2*patience after it returns. The
+// caller must call returned when it does.
 func (c *Cache[V]) watch() (returned func()) {
 	slow := time.AfterFunc(patience*4/5, func() { c.slow.Add(1) })
 	return func() {
@@ -301,8 +301,9 @@ func (c *Cache[V]) watch() (returned func()) {
 func (c *Cache[V]) refusal() error { return fmt.Errorf("cache: %w", c.breaker.Err()) }
 
 // renew reloads an entry while it may still be served. No caller waits for it, so renewals
-// have few places. If it gets none or fails, a later caller tries again. In the last tenth
-// of the entry's life it has more places, since callers would soon wait for the same load.
+// have few places. If a renewal gets none or fails, a later caller tries again. In the
+// last tenth of the entry's lifetime there are more places, since callers would soon wait
+// for the same load.
 func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Context) (Loaded[V], error)) {
 	places := c.renewals
 	if e.ends-time.Since(c.start) < (e.ends-e.began)/10 {
@@ -321,12 +322,12 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 	}
 	defer c.leave(f)
 	if leads {
-		c.fly(f, true, e, load)
+		c.run(f, true, e, load)
 	}
 }
 
-// fill keeps an entry. If it cannot be kept, fill at least ends the previous entry, which
-// must not be served again in an outage.
+// fill keeps an entry. If it cannot be kept, fill at least removes the previous entry,
+// which must not be served again in an outage.
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	if !c.keep(e, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key) != nil {
 		fence := c.epochOf(&e.key)
@@ -350,7 +351,7 @@ func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
 		return false
 	}
 	if e.absent && c.lastKnown(&e.key) != nil {
-		return false // an absent entry would not end the previous value
+		return false // an absent entry would not replace the previous value
 	}
 	return c.table.put(e, fence) && fence.Load() == e.epoch
 }

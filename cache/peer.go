@@ -5,7 +5,7 @@ import "time"
 const (
 	maxPeers  = 4096            // other instances that are tracked
 	goneAfter = 5 * time.Minute // after it became silent, an instance counts as gone
-	lateness  = 2 * time.Second // delay of a heartbeat before its sender is silent
+	lateness  = 2 * time.Second // how late a heartbeat may be before its sender counts as silent
 
 	// heartbeatRate is the maximum number of heartbeats per second that the broker
 	// delivers to all instances together.
@@ -52,8 +52,8 @@ func (p *peers) reconnect(now time.Time) {
 
 // limit must be called for a message of an instance that cannot be tracked, and for one
 // that shows that a change is lost. An attacker may forge or repeat any number of such
-// messages. So they have the same effect as a lost bus, and no more: all entries are
-// marked stale once, and new entries expire early for a while.
+// messages. So their effect is only that of a lost bus: all entries are marked stale
+// once, and new entries expire early for a while.
 func (p *peers) limit(now time.Time) { p.limited = now.Add(aloneTTL) }
 
 // receive records a message, and reports whether an earlier change is missing. It ignores
@@ -93,7 +93,7 @@ func (p *peers) countAsSilent(o origin, now time.Time, ttl time.Duration) {
 	p.known[o] = k
 }
 
-// review counts the instances, and reports whether one is silent that has not left. It
+// review counts the instances, and reports whether one that has not left is silent. It
 // may have crashed. Or the broker is split and its messages do not arrive, which this
 // instance cannot detect by its own echoes.
 func (p *peers) review(now time.Time) (silent bool) {

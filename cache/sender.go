@@ -87,7 +87,7 @@ func (s *sender) remember(id nonce) {
 	s.sent = append(s.sent, sentMessage{id, now})
 }
 
-// renew must be called on a new connection. It forgets the messages that were sent before,
+// renew must be called on a new connection. It drops the messages that were sent before,
 // and sends a heartbeat soon.
 func (s *sender) renew() {
 	s.mu.Lock()
@@ -111,10 +111,10 @@ var errClosed = errors.New("cache: the group is closed")
 // message is sent later.
 const publishWait = 2 * time.Second
 
-// publish tells the other instances to invalidate these keys and groups, and waits
-// until the broker has accepted the message, but not beyond the end of ctx. After an
-// error, other instances may serve the old entries until they expire; they mark all
-// entries stale when the bus is up again.
+// publish tells the other instances to invalidate these keys and groups. It waits until
+// the broker has accepted the message or ctx ends. After an error, other instances may
+// serve the old entries until they expire; they mark all entries stale when the bus is up
+// again.
 func (g *Group) publish(ctx context.Context, keys, groups []Key) error {
 	if g == nil {
 		return nil
@@ -147,7 +147,7 @@ func (s *sender) add(keys, groups []Key) (*batch, error) {
 }
 
 // send sends batches, and a heartbeat if nothing has been sent for a second. It retries
-// sooner after a failure, since other instances mark their entries stale only when it
+// earlier after a failure, since other instances mark their entries stale only when it
 // succeeds.
 func (g *Group) send(ctx context.Context) {
 	s := &g.sender
@@ -243,7 +243,7 @@ func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Co
 	s.seq++
 	if changes {
 		s.change++
-		s.due = now.Add(heartbeat) // an instance that has lost this message must learn of it by then
+		s.due = now.Add(heartbeat) // an instance that has missed this message must notice by then
 	}
 	m.seq, m.ago, m.next = s.seq, now.Sub(s.changed), max(0, s.due.Sub(now))
 	m.change, m.all = s.change, s.failed
@@ -292,9 +292,9 @@ type batch struct {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// maxUnsent bounds the keys and groups that are kept to be sent again. For those beyond
-// it, other instances mark all entries stale, but may read old entries again from the
-// shared cache.
+// maxUnsent bounds the keys and groups that are kept to be sent again. For further ones,
+// other instances mark all entries stale, but may read old entries again from the shared
+// cache.
 const maxUnsent = 4096
 
 func (b *batch) names() int { return len(b.keys) + len(b.groups) }

@@ -50,7 +50,7 @@ type Item struct {
 	Age    time.Duration // at least the time since the lease was granted; Set ignores it
 }
 
-// MaxLease is the maximum life of a lease. A [Shared] may end it sooner.
+// MaxLease is the maximum lifetime of a lease. A [Shared] may end it earlier.
 const MaxLease = 10 * time.Second
 
 // sharedTime bounds each call of a Shared, which should bound itself to less. It is
@@ -144,7 +144,7 @@ func (s *sharing[V]) read(ctx context.Context, key Key) (found Loaded[V], lease 
 }
 
 // isYoung reports whether an entry need not be renewed in memory yet. A cached entry is
-// renewed in the last fifth of its life, which is up to a tenth shorter than the TTL.
+// renewed in the last fifth of its lifetime, which is up to a tenth shorter than the TTL.
 func (s *sharing[V]) isYoung(item Item) bool { return item.Age < s.ttl(item.Absent)*7/10 }
 
 func (s *sharing[V]) ttl(absent bool) time.Duration {
@@ -155,8 +155,8 @@ func (s *sharing[V]) ttl(absent bool) time.Duration {
 }
 
 // write writes the result of a load to the Shared in the background, so that no request
-// waits for it. The write may fail without harm. If the key is changed meanwhile, its lease
-// has ended. If too many writes are in progress, write does nothing.
+// waits for it. A write that fails does no harm. If the key has changed meanwhile, its
+// lease has ended. If too many writes are in progress, write does nothing.
 func (s *sharing[V]) write(ctx context.Context, key Key, lease string, found Loaded[V]) {
 	if !found.Absent && found.Encode == nil || s.cache.closed.Load() || s.writes.Acquire(ctx, 0) != nil {
 		return
@@ -192,7 +192,7 @@ func (s *sharing[V]) invalidate(ctx context.Context, keys, groups []Key) error {
 	if s == nil || len(keys) == 0 {
 		return nil
 	}
-	// The caller's context may have ended, but the change was made.
+	// The caller's context may have ended, but the change has been made.
 	return s.delete(context.WithoutCancel(ctx), keys...)
 }
 
@@ -258,12 +258,12 @@ const (
 	// budgetSample is the number of look-ups on which a budget bases its decision.
 	budgetSample = 64
 
-	// rareHit is the number of look-ups per hit above which look-ups are not worth
-	// their cost: a look-up and a write cost about half as much as a load.
+	// rareHit is the number of look-ups per hit above which look-ups cost more than they
+	// save: a look-up and a write cost about half as much as a load.
 	rareHit = 16
 
-	// rareLookups is the number of look-ups per second while they are not worth their
-	// cost. They fill the Shared for others, and show when hits are frequent again.
+	// rareLookups is the maximum number of look-ups per second while they cost more than
+	// they save. They fill the Shared for others, and show when hits are frequent again.
 	rareLookups = 250
 )
 
@@ -277,7 +277,7 @@ type sharedBudget struct {
 	spent       int // in that second
 }
 
-// allow reports whether a look-up may be made, at a time since some start.
+// allow reports whether a look-up may be made at the given time, counted from any start.
 func (b *sharedBudget) allow(at time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

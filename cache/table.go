@@ -18,7 +18,7 @@ import (
 // Absent entries are kept separately, so that a flood of unknown keys cannot evict known
 // ones.
 type table[V any] struct {
-	latest          [stripes]latest[V] // serves most hits without ristretto
+	latest          [stripes]latest[V] // serves most hits without calling ristretto
 	present, absent *ristretto.Cache[uint64, *entry[V]]
 	gate            gate
 
@@ -29,10 +29,10 @@ type table[V any] struct {
 	outdated atomic.Int64 // time of the last outdate, in nanoseconds since start
 }
 
-// latest holds the entries of a stripe that were put or hit last.
+// latest holds the entries of a stripe that were put or read last.
 type latest[V any] struct{ present, absent atomic.Pointer[entry[V]] }
 
-// quickSets is the time within which the older of two Sets can win in ristretto.
+// quickSets is the time in which the older of two Sets can win in ristretto.
 const quickSets = 100 * time.Millisecond
 
 // open creates a table for size values, and a tenth as many absent entries.
@@ -143,8 +143,8 @@ func (l *latest[V]) keep(e *entry[V]) {
 	}
 }
 
-// outdate must be called before entries are marked stale: earlier entries must not replace
-// those that are put from now on.
+// outdate keeps entries that were loaded so far from replacing later ones. Call it before
+// marking entries stale.
 func (t *table[V]) outdate() { t.outdated.Store(int64(time.Since(t.start))) }
 
 // endOlder advances the epoch if an entry from before the last outdate may replace e in

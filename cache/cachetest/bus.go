@@ -267,13 +267,13 @@ func busEchoAlone(t *testing.T, b cache.Bus) {
 }
 
 func busReceiveContext(t *testing.T, b cache.Bus) {
-	receive(t, b).end() // while it waits
+	receive(t, b).end() // while the bus waits
 	r := receive(t, b)
 	for i := range 10 {
 		publish(t, b, fmt.Sprint("message ", i))
 	}
 	r.waitFor(1)
-	r.end() // while it delivers
+	r.end() // while the bus delivers
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ended := make(chan error, 1)

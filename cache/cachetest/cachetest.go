@@ -6,9 +6,9 @@
 //	}
 //
 // Each failure message states the rule that was broken. The suites do not test
-// outages and corrupted data: what happens if the server is gone, does not reply,
-// or holds data that another program has written. Each implementation needs its own
-// tests for these.
+// outages and corrupted data: a server that is gone or does not reply, and data
+// that another program has written. Each implementation needs its own tests for
+// these.
 package cachetest
 
 import (

@@ -43,7 +43,7 @@ func (q *queue) put(message string) {
 func newFakeBus(fault string) cache.Bus { return &fakeBus{fault: fault} }
 
 func (b *fakeBus) Publish(ctx context.Context, message string) error {
-	if b.fault != "publishes for ever" && ctx.Err() != nil {
+	if b.fault != "publishes forever" && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if b.fault == "cuts" && len(message) > 1000 {
@@ -89,7 +89,7 @@ func (b *fakeBus) put(message string) int {
 }
 
 func (b *fakeBus) Receive(ctx context.Context, ready func(echo func(context.Context, string) error), deliver func(string)) error {
-	if b.fault == "receives for ever" {
+	if b.fault == "receives forever" {
 		ctx = context.WithoutCancel(ctx)
 	}
 	if ctx.Err() != nil && b.fault != "nil error" {

@@ -53,7 +53,7 @@ func (s *fakeShared) Get(ctx context.Context, key cache.Key) (cache.Item, string
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key = s.key(key)
-	if i, ok := s.items[key]; ok && (time.Now().Before(i.ends) || s.fault == "keeps entries for ever") {
+	if i, ok := s.items[key]; ok && (time.Now().Before(i.ends) || s.fault == "keeps entries forever") {
 		i.Age = time.Since(i.granted)
 		return i.Item, "", nil
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// A truth is what a store holds for one key: a number that only grows. A number
+// A truth holds a store's value for one key: a number that only grows. A number
 // that is divisible by three stands for no value.
 type truth struct {
 	key     cache.Key

@@ -73,7 +73,7 @@ func (r *receiver) onReady(echo func(context.Context, string) error) {
 
 func (r *receiver) deliver(message string) {
 	if r.delivers.Add(1) > 1 {
-		r.t.Error("deliver must be called for one message after the other: two calls overlap")
+		r.t.Error("Receive must not call deliver concurrently: two calls overlapped")
 	}
 	defer r.delivers.Add(-1)
 	if r.readies.Load() == 0 {

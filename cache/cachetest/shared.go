@@ -30,13 +30,13 @@ var sharedRules = []struct {
 	name  string
 	check func(t *testing.T, one, other cache.Shared)
 }{
-	{"A miss gives a lease", sharedMiss},
+	{"A miss grants a lease", sharedMiss},
 	{"A value set under a lease is kept", sharedKeeps},
 	{"Values are returned byte for byte", sharedBytes},
 	{"Keys are independent", sharedKeys},
 	{"An absent entry is kept", sharedAbsent},
 	{"Age counts from the lease", sharedAge},
-	{"An entry ends after its ttl", sharedTTL},
+	{"An entry expires after its ttl", sharedTTL},
 	{"A ttl counts from the lease", sharedLateSet},
 	{"Nothing is kept without a valid lease", sharedLease},
 	{"A lease ends after MaxLease", sharedMaxLease},
@@ -46,7 +46,7 @@ var sharedRules = []struct {
 	{"A fill never restores a deleted entry", sharedRace},
 }
 
-// long is a ttl that does not end during a test.
+// long is a ttl that does not pass during a test.
 const long = time.Minute
 
 // slack is the tolerance for measured times.
@@ -112,7 +112,7 @@ func sharedAbsent(t *testing.T, one, other cache.Shared) {
 	short := newKey()
 	fill(t, one, short, absent, 300*time.Millisecond)
 	time.Sleep(350 * time.Millisecond)
-	miss(t, other, short, "an absent entry whose ttl has ended must miss")
+	miss(t, other, short, "an absent entry whose ttl has passed must miss")
 }
 
 func sharedAge(t *testing.T, one, other cache.Shared) {
@@ -148,8 +148,8 @@ func sharedTTL(t *testing.T, one, other cache.Shared) {
 			}
 		}
 		time.Sleep(time.Until(granted.Add(ttl + 20*time.Millisecond)))
-		miss(t, one, key, "a value whose ttl has ended must miss")
-		miss(t, other, key, "a value whose ttl has ended must miss")
+		miss(t, one, key, "a value whose ttl has passed must miss")
+		miss(t, other, key, "a value whose ttl has passed must miss")
 	}
 }
 
@@ -161,13 +161,13 @@ func sharedLateSet(t *testing.T, one, other cache.Shared) {
 		time.Sleep(400 * time.Millisecond)
 		set(t, one, key, lease, item, 800*time.Millisecond)
 		time.Sleep(time.Until(granted.Add(820 * time.Millisecond)))
-		miss(t, other, key, "an item whose ttl, counted from its lease, has ended, must miss")
+		miss(t, other, key, "an item whose ttl, counted from its lease, has passed must miss")
 
 		key = newKey()
 		lease = miss(t, one, key, "a key that was never set must miss")
 		time.Sleep(100 * time.Millisecond)
 		set(t, one, key, lease, item, 50*time.Millisecond)
-		miss(t, other, key, "an item that was set after its ttl, counted from its lease, had ended must miss")
+		miss(t, other, key, "an item that was set after its ttl, counted from its lease, had passed must miss")
 
 		for _, ttl := range []time.Duration{0, -time.Second} {
 			key = newKey()

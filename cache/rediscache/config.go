@@ -23,7 +23,7 @@ const (
 // callTimeout bounds a Publish, and each step of connecting.
 const callTimeout = time.Second
 
-// maxConns is more than any pool needs. go-redis panics at much larger ones.
+// maxConns is more than any pool needs. go-redis panics if the number is much larger.
 const maxConns = 100_000
 
 func configure(address string, opts *Options) (*redis.Options, error) {
@@ -121,7 +121,7 @@ func settle(options *redis.Options, timeout time.Duration) {
 		options.ConnMaxIdleTime = idleTime
 	}
 	options.ContextTimeoutEnabled = true
-	// Contexts bound calls. These timeouts bound what go-redis does without one.
+	// Contexts bound calls. These timeouts apply where go-redis uses no context.
 	timeout = max(timeout, callTimeout)
 	options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout
 	// A retried call could exceed its timeout, and a retried message could

@@ -60,11 +60,11 @@
 //
 // # Memory
 //
-// Any eviction policy is safe: an evicted entry is a miss, and a Set whose lease
-// was evicted stores nothing. allkeys-lru or allkeys-lfu are best. An entry takes
-// about 300 bytes in addition to its value, and expires after its TTL. An attacker
-// can cause any number of entries for keys that do not exist. These have separate
-// names and live for seconds.
+// Any eviction policy is safe: an evicted entry is a miss, and a Set whose lease was
+// evicted stores nothing. allkeys-lru or allkeys-lfu are best. An entry takes about
+// 300 bytes in addition to its value, and expires after its TTL. An attacker can
+// cause any number of entries for keys that do not exist. These have separate names
+// and expire within seconds.
 //
 // With noeviction, a full server still returns and deletes entries, but stores no
 // new ones. Get then returns an error instead of a miss.

@@ -125,7 +125,7 @@ func TestReplayedEntries(t *testing.T) {
 	key := newKey()
 	text := f.kept(key, value("genuine"))
 	name := f.name("k", key)
-	for what, ttl := range map[string]time.Duration{"for ever": 0, "for longer than its ttl": time.Minute + time.Second, "for as long as its ttl": time.Minute} {
+	for what, ttl := range map[string]time.Duration{"forever": 0, "for longer than its ttl": time.Minute + time.Second, "for as long as its ttl": time.Minute} {
 		f.put(name, text, ttl)
 		f.wantRefused(key, "an authentic entry that was put back "+what)
 	}

@@ -61,12 +61,12 @@ func (p *pipeline) add(c *scriptCall) {
 	p.waiting = append(p.waiting, c)
 	if p.flights < maxFlights {
 		p.flights++
-		go p.fly()
+		go p.sendAll()
 	}
 }
 
-// fly sends the waiting calls until there are none.
-func (p *pipeline) fly() {
+// sendAll sends the waiting calls until there are none.
+func (p *pipeline) sendAll() {
 	for {
 		calls := p.take()
 		if len(calls) == 0 {

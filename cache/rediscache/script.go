@@ -11,8 +11,8 @@ import "github.com/redis/go-redis/v9"
 // grants a lease. Readers share a valid lease: each of them reads the store after it got
 // the lease, and a Delete ends the lease for all of them.
 //
-// ARGV: a new lease, its life, the maximum length of an entry, and "use", or "drop" to
-// replace an entry by the new lease.
+// ARGV: a new lease, its lifetime, the maximum length of an entry, and "use", or "drop"
+// to replace an entry by the new lease.
 var getScript = redis.NewScript(`
 local function kept(name)
 	local size = redis.pcall('STRLEN', name)
@@ -34,7 +34,7 @@ return {ARGV[1], tonumber(ARGV[2])}
 // FLUSHALL, eviction or a restart makes Set store nothing. A version counter instead of
 // leases would start again from zero, and could match an older read.
 //
-// ARGV: the lease, the life of a lease, the TTL, which counts from the grant of the
+// ARGV: the lease, the lifetime of a lease, the TTL, which counts from the grant of the
 // lease, the entry, and "value" or "absent".
 var setScript = redis.NewScript(`
 if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then
