@@ -2,7 +2,7 @@ package apikey
 
 import "context"
 
-// A background is a goroutine that runs until it is closed. A nil one has ended.
+// A background is a goroutine that runs until it is closed. A nil background has ended.
 type background struct {
 	stop context.CancelFunc
 	done chan struct{}

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// maxCalls bounds the calls at once of each kind outside of the lanes: last-used
-	// times, and calls of the shared cache. A call that was given up counts until it
-	// has returned.
+	// maxCalls bounds the concurrent calls of each kind outside of the lanes: store
+	// calls, and calls to the shared cache. A call that its caller no longer waits for
+	// counts until it has returned.
 	maxCalls = 64
 
 	// maxWaiting bounds the calls that wait for one of these places.
 	maxWaiting = 1024
 )
 
-// places bound the calls at once.
+// places bounds the concurrent calls.
 type places = bound.Places
 
 func newPlaces() *places { return bound.NewPlaces(maxCalls, maxWaiting) }
@@ -28,15 +28,15 @@ func newPlaces() *places { return bound.NewPlaces(maxCalls, maxWaiting) }
 var errOverloaded = errors.New("overloaded, the call was not made")
 
 // callStore calls the store and waits for it no longer than CallTimeout, even if the
-// store ignores its context. A call that outlasts its time keeps running, so a fence
-// that it holds stays up until the write has really ended. A call that panics or ends
-// its goroutine is an error, which counts as an outage.
+// store ignores its context. A call that takes longer keeps running, so a fence that it
+// holds stays up until the write has really ended. A call that panics or ends its
+// goroutine returns an outage error.
 func callStore[T any](ctx context.Context, m *Manager, call func(context.Context) (T, error)) (T, error) {
 	return callBounded(ctx, m.calls, m.opts.CallTimeout, call)
 }
 
-// callBounded is callStore with the given timeout and places. The timeout starts when
-// the call has its place. Before that, the call waits for a place for as long again.
+// callBounded is callStore with the given timeout and places. The timeout starts when the
+// call has its place. Before that, the call waits for a place for at most the same time.
 func callBounded[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	if err := acquire(ctx, places, timeout); err != nil {
 		return *new(T), err
@@ -66,14 +66,14 @@ func callShared[T any](ctx context.Context, m *Manager, call func(context.Contex
 }
 
 // storeError classifies an error of the store or the shared cache, once, within the
-// guarded call. What matches none of these errors is an outage.
+// guarded call. Any other error counts as an outage.
 func storeError(err error) error {
 	return bound.Classify(err, store.ErrOwnerMismatch, store.ErrNotFound, store.ErrLimit, store.ErrDuplicate, store.ErrConflict,
 		store.ErrBusy, cache.ErrMiss, errors.ErrUnsupported)
 }
 
-// overloaded reports whether err says that a call was not made because too many
-// others were under way, which is no outage of the store or the provider.
+// overloaded reports whether err says that a call was refused because too many others
+// were running. That does not count as an outage of the store or the provider.
 func overloaded(err error) bool {
 	return errors.Is(err, errOverloaded) || err == cache.ErrOverloaded || errors.Is(err, store.ErrBusy)
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A changed holds what the store returned for a change, and the reason why other
-// instances may not know of the change.
+// A changed holds the store's result of a change, and the reason why other instances may
+// not know of the change.
 type changed[T any] struct {
 	value        T
 	unpropagated error
 }
 
-// change calls write, which changes the store, behind the fence of these keys, and tells
-// the other instances. It tells them also if write fails, since the change may have
-// been made. If write succeeds, change then calls report, even if the caller has given
-// up meanwhile.
+// change calls write, which changes the store, while the keys are fenced, and notifies
+// the other instances. It notifies them even if write fails, since the change may have
+// been made. If write succeeds, change then calls report, even if its caller no longer
+// waits.
 func change[T any](ctx context.Context, m *Manager, p *permit, write func(context.Context) (T, error), report func(context.Context, T), keys ...cache.Key) (changed[T], error) {
 	return callAndPublish(ctx, m, p, func(ctx context.Context, stored func()) (done changed[T], err error) {
 		done.unpropagated, err = m.keys.Change(ctx, keys, nil, func(ctx context.Context) (publish bool, err error) {
@@ -35,13 +35,13 @@ func change[T any](ctx context.Context, m *Manager, p *permit, write func(contex
 	})
 }
 
-// publishTime bounds the time to tell other instances of a change: 500 ms for the shared
-// cache, 2 s for the bus, and in RevokeAll 2 s to list the keys.
+// publishTime bounds the time to notify other instances of a change: 500 ms for the
+// shared cache, 2 s for the bus, and in RevokeAll 2 s to list the keys.
 const publishTime = listTime + 2*time.Second + sharedTime
 
-// callAndPublish is runPermitted with CallTimeout, and with publishTime more if there are
-// other instances to tell. A change that was made must not look like an outage because
-// the bus is slow.
+// callAndPublish is runPermitted with CallTimeout, plus publishTime if there are other
+// instances to notify. A change that was made must not look like an outage because the
+// bus is slow.
 func callAndPublish[T any](ctx context.Context, m *Manager, p *permit, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
 	wait := m.opts.CallTimeout
 	if m.group != nil || m.opts.SharedCache != nil {

@@ -66,15 +66,15 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // [Options.LegacyFormats]. With [Options.MACKeys] a client cannot make tokens,
 // since only this process can make a MAC.
 //
-// Register returns the errors of Create, and [ErrDuplicate] if any owner's key has
-// the digest. If the IdempotencyKey was used before, Register returns the key made
-// then: without an error if digest, name, scopes and expiry are equal and that key
-// is neither revoked nor expired, and otherwise with ErrDuplicate.
+// Register returns the errors of Create, and [ErrDuplicate] if any owner's key has the
+// digest. If the IdempotencyKey was used before, Register returns the key that was
+// created then: without an error if digest, name, scopes and expiry are equal and that
+// key is neither revoked nor expired, and otherwise with ErrDuplicate.
 //
 // ErrDuplicate is the same whether this owner or another one has the digest. If
 // another has it, Register emits [EventOwnerMismatch]. A caller who knows a token can
 // still find out that it is registered, even if its key is revoked or expired. Set
-// MACKeys if customers must not find that out.
+// MACKeys if that must be prevented.
 func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	r, err := p.record(now())
 	if err != nil {
@@ -97,7 +97,7 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	defer permit.release()
 	key, err := m.insert(ctx, permit, r, EventRegistered)
 	if errors.Is(err, ErrDuplicate) {
-		m.reportForeignDigest(ctx, permit, r)
+		m.reportOwnerMismatch(ctx, permit, r)
 	}
 	if errors.Is(err, ErrDuplicate) && p.IdempotencyKey != "" {
 		first, err := m.findDuplicate(ctx, permit, r)
@@ -109,16 +109,16 @@ func (m *Manager) Register(ctx context.Context, p RegisterParams) (Key, error) {
 	return key, err
 }
 
-// reportForeignDigest emits an event if r has the digest of another owner's key.
-func (m *Manager) reportForeignDigest(ctx context.Context, p *permit, r store.Record) {
+// reportOwnerMismatch emits an event if r has the digest of another owner's key.
+func (m *Manager) reportOwnerMismatch(ctx context.Context, p *permit, r store.Record) {
 	taken, err := callPermitted(ctx, p, m.opts.CallTimeout, func(ctx context.Context) (store.Record, error) { return m.store.Lookup(ctx, r.Digest) })
 	if err == nil && taken.Owner != r.Owner {
 		m.emit(ctx, Event{Kind: EventOwnerMismatch, Time: now(), Owner: r.Owner, KeyID: taken.ID})
 	}
 }
 
-// isSameRequest reports whether two calls of Register, which made the records a and
-// b, asked for the same key.
+// isSameRequest reports whether two calls of Register, which created the records a and
+// b, requested the same key.
 func isSameRequest(a, b store.Record) bool {
 	return a.Digest == b.Digest && a.Name == b.Name && slices.Equal(a.Scopes, b.Scopes) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
@@ -232,7 +232,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		return Issued{}, err
 	}
 	if !r.RevokedAt.IsZero() || !r.DisabledAt.IsZero() {
-		return Issued{}, ErrConflict // find also knows changes that the store has lost
+		return Issued{}, ErrConflict // find also returns changes that the store has lost
 	}
 	token := m.token.generate()
 	next := store.Record{ID: newID(), Digest: DigestOf(token), Hint: m.token.hint(token), CreatedAt: now()}
@@ -274,7 +274,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 type rotation struct{ old, made store.Record }
 
 // matches reports whether the store did what Rotate requested. In particular, the old
-// key must end with its grace period at the latest.
+// key must end no later than its grace period.
 func (r rotation) matches(owner, id string, next store.Record, ends time.Time) bool {
 	ended := !r.old.RevokedAt.IsZero()
 	if ends.After(next.CreatedAt) {

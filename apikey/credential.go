@@ -90,14 +90,14 @@ func isHTTPToken(s string) bool {
 // [ErrMissing].
 func extract(carriers []carrier, h http.Header) (token string, via *carrier, err error) {
 	var value string
-	var foreign *carrier
+	var other *carrier
 	for i := range carriers {
 		values := h[carriers[i].header]
 		if len(values) == 0 {
 			continue
 		}
-		if len(values) == 1 && carriers[i].foreign(values[0]) {
-			foreign = &carriers[i]
+		if len(values) == 1 && carriers[i].hasOtherScheme(values[0]) {
+			other = &carriers[i]
 			continue
 		}
 		// Taking the first of two values would be unsafe: a proxy may have checked
@@ -108,15 +108,15 @@ func extract(carriers []carrier, h http.Header) (token string, via *carrier, err
 		value, via = values[0], &carriers[i]
 	}
 	if via == nil {
-		return "", foreign, ErrMissing
+		return "", other, ErrMissing
 	}
 	token, err = via.token(value)
 	return token, via, err
 }
 
-// foreign reports whether value is a credential of a scheme other than Bearer. A
-// single word is not: it may be a token without its scheme.
-func (c *carrier) foreign(value string) bool {
+// hasOtherScheme reports whether value is a credential of a scheme other than Bearer.
+// A single word is not: it may be a token without its scheme.
+func (c *carrier) hasOtherScheme(value string) bool {
 	if !c.bearer || strings.HasPrefix(value, "Bearer ") {
 		return false
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// digests remembers the digests of keys that this process has created, listed or read
-// lately. A revocation needs the digest for its fence, and these keys need no look-up for
-// it. The digest of a key never changes.
+// digests remembers the digests of keys that this process has recently created, listed
+// or read. A revocation needs the digest for its fence, so for these keys it needs no
+// look-up. The digest of a key never changes.
 type digests struct {
 	mu   sync.Mutex
 	keys recent[namedKey, store.Digest]

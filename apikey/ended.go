@@ -13,25 +13,27 @@ import (
 )
 
 const (
-	// undonePause is the least time between two reports of one key.
+	// undonePause is the minimum time between two reports of one key.
 	undonePause = time.Hour
 
-	// messageTime is more than a message takes from one instance to another.
+	// messageTime is longer than a message takes from one instance to another.
 	messageTime = 10 * time.Second
 
-	// clockMargin is more than the clocks of two instances differ. A key that
-	// was created longer than this before RevokeAll is one of those it revoked.
+	// clockMargin is larger than the difference between the clocks of two
+	// instances. A key that was created longer than this before a RevokeAll was
+	// revoked by it.
 	clockMargin = 24 * time.Hour
 )
 
-// endedKeys remembers which keys this process has revoked, rotated or disabled.
-// A store can lose that: a standby that misses the latest writes takes over, or
-// a backup is restored. What the store returns is then corrected and reported.
+// endedKeys remembers which keys this process has revoked, rotated or disabled. A
+// store can lose such a change: a standby that lacks the latest writes takes
+// over, or a backup is restored. Records that the store returns are then
+// corrected, and the loss is reported.
 //
 // Only changes that the store has confirmed to this process are remembered. A
-// revocation is final and the expiry of a rotated key never moves later, so no
-// later answer of the store can be right that contradicts them. A disabled key
-// may be enabled elsewhere; see holdsDisabled.
+// revocation is final and the expiry of a rotated key never moves later, so a
+// later result of the store that contradicts them is wrong. A disabled key may be
+// enabled by another instance; see holdsDisabled.
 type endedKeys struct {
 	m *Manager
 
@@ -49,7 +51,7 @@ type endedKeys struct {
 	updates [1 << 10]atomic.Uint64
 }
 
-// An endedKey is what became of a key. Zero times mean that it did not.
+// An endedKey holds the times at which a key was ended. A zero time means never.
 type endedKey struct {
 	revoked  time.Time
 	reason   string
@@ -65,8 +67,8 @@ type endedKey struct {
 // now returns a count to hand to check after the store was read.
 func (e *endedKeys) now() uint64 { return e.count.Load() }
 
-// remember keeps how a change has left a key. It must be called before the
-// fence of the change ends.
+// remember records the state in which a change has left a key. It must be called
+// before the fence of the change ends.
 func (e *endedKeys) remember(d store.Digest, r store.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -93,8 +95,9 @@ func (e *endedKeys) keep(d store.Digest, r store.Record) {
 	e.keys.set(d, k)
 }
 
-// rememberAll keeps a batch that RevokeAll has revoked. After the last one, keys
-// created long before are covered by their owner, however many there are.
+// rememberAll records a batch of keys that RevokeAll has revoked. After the last
+// batch, the owner's entry covers all keys that were created long before, however
+// many there are.
 func (e *endedKeys) rememberAll(owner string, at time.Time, reason string, revoked []store.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -108,7 +111,7 @@ func (e *endedKeys) rememberAll(owner string, at time.Time, reason string, revok
 	}
 }
 
-// rememberEach keeps keys that an interrupted RevokeAll has revoked.
+// rememberEach records keys that an interrupted RevokeAll has revoked.
 func (e *endedKeys) rememberEach(revoked []store.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -117,12 +120,13 @@ func (e *endedKeys) rememberEach(revoked []store.Record) {
 	}
 }
 
-// update runs an Update of the store and remembers how it has left the key.
+// update runs an Update of the store and remembers the state in which it has left
+// the key.
 func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Record, error)) (store.Record, error) {
 	updates := e.updatesOf(d)
 	began := updates.Add(1)
 	if c.DisabledAt != nil && c.DisabledAt.IsZero() {
-		e.enabled(d) // also if the store's answer is lost
+		e.enabled(d) // even if the store's result is lost
 	}
 	r, err := do()
 	alone := updates.Add(1) == began+1
@@ -140,7 +144,7 @@ func (e *endedKeys) updatesOf(d store.Digest) *atomic.Uint64 {
 	return &e.updates[int(binary.LittleEndian.Uint16(d[16:]))%len(e.updates)]
 }
 
-// enabled forgets that a key was disabled.
+// enabled drops the record that a key was disabled.
 func (e *endedKeys) enabled(d store.Digest) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -172,9 +176,10 @@ func (e *endedKeys) missed() {
 	e.missedAt = e.count.Load()
 }
 
-// check returns r as this process has left the key, and reports it if the store
-// has lost that. seen is from before the store was read: what was remembered
-// since does not contradict r. If until is not zero, the result holds until then.
+// check returns r in the state in which this process has left the key, and
+// reports the key if the store has lost that state. seen is the result of now
+// before the store was read: changes that were remembered later do not contradict
+// r. If until is not zero, the result is valid until then.
 func (e *endedKeys) check(ctx context.Context, r store.Record, seen uint64) (left store.Record, until time.Time) {
 	k, undone := e.find(r)
 	if !undone || k.count > seen {
@@ -190,13 +195,15 @@ func (e *endedKeys) check(ctx context.Context, r store.Record, seen uint64) (lef
 	return left, until
 }
 
-// contradicts reports whether r is not as this process has left the key.
+// contradicts reports whether r differs from the state in which this process has
+// left the key.
 func (e *endedKeys) contradicts(r store.Record) bool {
 	_, undone := e.find(r)
 	return undone
 }
 
-// find returns what contradicts r.
+// find returns the remembered change that r contradicts; undone reports whether
+// there is one.
 func (e *endedKeys) find(r store.Record) (k endedKey, undone bool) {
 	if !r.RevokedAt.IsZero() {
 		return k, false
@@ -216,9 +223,10 @@ func (e *endedKeys) find(r store.Record) (k endedKey, undone bool) {
 	return k, !k.revoked.IsZero() || !k.expires.IsZero() || !k.disabled.IsZero()
 }
 
-// holdsDisabled reports whether no instance can have enabled the key since
-// without this one knowing. Without a bus that works, that is so until CacheTTL
-// has passed, which is how long other instances' changes may go unseen.
+// holdsDisabled reports whether the fact that this process has disabled the key
+// still counts. It does not if another instance may have enabled the key since.
+// Without a working bus, it counts for CacheTTL, since other instances' changes
+// may go unseen for that time.
 func (e *endedKeys) holdsDisabled(k endedKey) bool {
 	until := e.disabledUntil(k)
 	return k.count > e.missedAt && (until.IsZero() || time.Now().Before(until))
@@ -244,19 +252,19 @@ func (k endedKey) correct(r store.Record) store.Record {
 	return r
 }
 
-// due reports whether a report of the key is due, and counts it as made.
+// due reports whether the key must be reported now. If so, it records the report.
 func (e *endedKeys) due(d store.Digest, k endedKey) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	kept, ok := e.keys.get(d)
 	if !ok {
-		kept = k // known by its owner alone
+		kept = k // only the owner has an entry
 	}
 	if kept.undone.IsZero() {
 		kept.undone = time.Now()
 	}
-	// Another instance may have enabled a disabled key, and its message be on
-	// the way.
+	// Another instance may have just enabled a disabled key, and its message may
+	// not have arrived yet.
 	due := !k.revoked.IsZero() || !k.expires.IsZero() || time.Since(kept.undone) >= messageTime
 	due = due && (kept.reported.IsZero() || time.Since(kept.reported) >= undonePause)
 	if due {
@@ -276,14 +284,15 @@ func (e *endedKeys) report(ctx context.Context, r store.Record) {
 }
 
 const (
-	recentAge  = 24 * time.Hour // the least time that an entry is kept
-	recentSize = 50_000         // the least number of latest entries that are kept
+	recentAge  = 24 * time.Hour // minimum time for which the latest recentSize entries are kept
+	recentSize = 50_000         // minimum number of entries that are kept for recentAge
 )
 
-// A recent is a map of what happened lately. It keeps the latest recentSize
-// entries for recentAge, and never more than twice as many for twice as long:
-// when the young generation is full or old, it becomes the old one, and the old
-// one is dropped. It is not safe for concurrent use.
+// A recent is a map of recent entries. It keeps at least the latest recentSize
+// entries, each for at least recentAge, and at most twice as many. When the young
+// generation is full or older than recentAge, the next entry makes it the old
+// generation, and the previous old generation is dropped. It is not safe for
+// concurrent use.
 type recent[K comparable, V any] struct {
 	young, old map[K]V
 	since      time.Time // when the young generation began

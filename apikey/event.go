@@ -28,12 +28,13 @@ const (
 	EventRevokedKeyUsed EventKind = "revoked_key_used"
 
 	// EventUndone means that the store has lost a change: this process revoked,
-	// rotated or disabled the key, and the store returns its earlier state, as
-	// after a restore. This process still refuses the key. The event is emitted at
-	// most once an hour for each key. See After a restore in SECURITY.md.
+	// rotated or disabled the key, and the store returns its earlier state, for
+	// example after a restore. This process still refuses the key. The event is
+	// emitted at most once an hour for each key. See After a restore in
+	// SECURITY.md.
 	EventUndone EventKind = "undone"
 
-	// EventRolledBack means that the database has gone back to an earlier state
+	// EventRolledBack means that the database was rolled back to an earlier state
 	// and has lost revocations: their number has decreased. It needs a store that
 	// is a [store.RevocationCounter]. It has no owner and no key, since any key
 	// that was revoked after that state may be accepted again. This process still
@@ -66,7 +67,7 @@ const (
 	ReasonUnavailable Reason = "unavailable"  // [ErrUnavailable]
 )
 
-// An Event is an entry for an audit trail. It never contains a token or a digest.
+// An Event is an entry of an audit trail. It never contains a token or a digest.
 // Fields that do not apply or are not known are zero.
 type Event struct {
 	Kind     EventKind

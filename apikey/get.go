@@ -11,7 +11,7 @@ import (
 const maxID = 64
 
 // validID reports whether id can be a key's ID. Some databases return an error for a
-// NUL or for invalid UTF-8, which would look like an outage.
+// NUL or for invalid UTF-8, which would count as an outage.
 func validID(id string) bool {
 	return id != "" && len(id) <= maxID && !strings.ContainsFunc(id, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'

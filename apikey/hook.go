@@ -8,8 +8,8 @@ import (
 )
 
 // A hookedWriter calls begin before each call that may send the header, until the
-// header was certainly sent. It passes the status of WriteHeader, or 0 for other
-// calls.
+// header has certainly been sent. It passes the status of WriteHeader, or 0 for
+// other calls.
 type hookedWriter struct {
 	http.ResponseWriter
 	begin func(status int)

@@ -141,7 +141,7 @@ func ExampleMustPrincipal() {
 	whoAmI.ServeHTTP(httptest.NewRecorder(), r)
 	// Output:
 	// user_1
-	// apikey: no Principal in the context: the handler is not behind Require
+	// apikey: no Principal in the context: Require does not wrap the handler
 }
 
 // WriteError sends the response of a handler that validates the request itself.

@@ -23,13 +23,14 @@ const (
 	maxRevokes   = 12
 )
 
-// A lane bounds the management calls of one kind, for each owner and in all. A call
-// takes one of the owner's permits before it takes one of the lane's places. So an
-// owner has at most ownerCalls of the places, however many callers there are.
+// A lane bounds the management calls of one kind, for each owner and for all owners
+// together. A call takes one of the owner's permits before it takes one of the lane's
+// places. So an owner has at most ownerCalls of the places, however many callers there
+// are.
 type lane struct {
 	places *places
 	size   int64        // number of places
-	hung   atomic.Int64 // places held by calls of the store that have outlasted their time
+	hung   atomic.Int64 // places held by store calls that have exceeded their timeout
 	queue  int          // calls of one owner that may wait
 
 	mu     sync.Mutex
@@ -46,18 +47,17 @@ func newLane(places, queue int) *lane {
 	return &lane{places: bound.NewPlaces(places, maxWaiting), size: int64(places), queue: queue, owners: map[string]*ownerLane{}}
 }
 
-// A permit lets one management call of an owner run. It ends when the management call
-// has called release and each call of the store that it made has returned.
+// A permit lets one management call of an owner run. A permit ends once it is released and
+// all its store calls have returned.
 type permit struct {
 	lane    *lane
 	owner   string
-	timeout time.Duration // for a call of the store
+	timeout time.Duration // for a store call
 	holders int
 }
 
-// admit waits for one of the owner's permits, for at most the timeout of a call of the
-// store. It returns [ErrLimited] if no permit became free in time, or at once if the
-// queue is full.
+// admit waits for one of the owner's permits, for at most the timeout of a store call. It
+// returns [ErrLimited] if no permit became free in time, or at once if the queue is full.
 func (l *lane) admit(ctx context.Context, owner string, timeout time.Duration) (*permit, error) {
 	l.mu.Lock()
 	o := l.owners[owner]
@@ -103,10 +103,11 @@ func (p *permit) release() {
 	}
 }
 
-var errHung = fmt.Errorf("calls of the store do not return: %w", context.DeadlineExceeded)
+var errHung = fmt.Errorf("store calls do not return: %w", context.DeadlineExceeded)
 
 // takePlace takes one of the lane's places. The caller must call release, once or more. If
-// half of the places are held by calls that hang, a lack of places is an outage.
+// no place is free and calls that hang hold half of them, takePlace returns an outage
+// error.
 func (p *permit) takePlace(ctx context.Context, wait time.Duration) (release func(), err error) {
 	l := p.lane
 	if err := acquire(ctx, l.places, wait); err != nil {
@@ -115,7 +116,7 @@ func (p *permit) takePlace(ctx context.Context, wait time.Duration) (release fun
 		}
 		return nil, err
 	}
-	// A call that has waited as long as this one has run must find it counted.
+	// A call that has waited as long as this one has run must find this one counted.
 	hung := time.AfterFunc(p.timeout-p.timeout/100, func() { l.hung.Add(1) })
 	return sync.OnceFunc(func() {
 		if !hung.Stop() {
@@ -135,8 +136,9 @@ func callPermitted[T any](ctx context.Context, p *permit, timeout time.Duration,
 }
 
 // runPermitted is callPermitted for a call that continues after the store has returned,
-// as to tell other instances. The call must call stored when the store has returned, to
-// give up its place. It must classify the store's errors itself, as [bounded] does.
+// for example to notify other instances. The call must call stored when the store has
+// returned, to release its place. It must classify the store's errors itself, as [bounded]
+// does.
 //
 // Canceling ctx does not cancel the call: a driver would close its connection then, so
 // clients that hang up could use up the pool. The call has its own timeout, which is a

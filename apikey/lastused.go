@@ -16,7 +16,7 @@ import (
 
 const (
 	flushInterval = 10 * time.Second // a crash loses the last-used times since the last flush
-	touchBatch    = 1_000            // uses in one call of the store
+	touchBatch    = 1_000            // uses in one store call
 	useShards     = 16
 	maxShardUses  = 16_384 // at most 262,144 uses in all shards, of 64 bytes each
 )
@@ -43,7 +43,7 @@ type useShard struct {
 	uses []waitingUse
 }
 
-// A waitingUse is a use that the store does not have yet.
+// A waitingUse is a pending use, which the store does not have yet.
 type waitingUse struct {
 	store.Use
 	owner uint64 // from ownerBytes, to find an owner's uses
@@ -113,7 +113,7 @@ func (u *lastUsed) add(use waitingUse) bool {
 	return room
 }
 
-// flush writes all waiting uses. Uses that the store does not accept wait again.
+// flush writes all pending uses. Uses that the store does not accept stay pending.
 func (u *lastUsed) flush(ctx context.Context) error {
 	u.inFlight.mu.Lock()
 	for i := range u.shards {
@@ -135,7 +135,7 @@ func (u *lastUsed) flush(ctx context.Context) error {
 
 // flushKey writes the uses of a key that is about to be revoked, since the store does
 // not record them afterwards. It takes at most a quarter of CallTimeout. If it fails,
-// the key is revoked nevertheless.
+// the key is still revoked.
 func (u *lastUsed) flushKey(ctx context.Context, d store.Digest) {
 	u.flushFirst(ctx, func(use waitingUse) bool { return use.Digest == d }, u.shardOf(d))
 }
@@ -152,7 +152,7 @@ func (u *lastUsed) flushOwner(ctx context.Context, owner string) bool {
 }
 
 func (u *lastUsed) flushFirst(ctx context.Context, matches func(waitingUse) bool, shards ...*useShard) bool {
-	// The uses in flight may reach the store after the revocation, so they are
+	// The uses in flight may reach the store only after the revocation, so they are
 	// written here too.
 	u.inFlight.mu.Lock()
 	uses := selected(u.inFlight.uses, matches)
@@ -183,7 +183,7 @@ func selected(uses []waitingUse, matches func(waitingUse) bool) (found []waiting
 	return found
 }
 
-// write passes uses to the store. Uses that it does not accept wait again.
+// write passes uses to the store. Uses that it does not accept stay pending.
 func (u *lastUsed) write(ctx context.Context, uses []waitingUse) error {
 	u.clamp(uses)
 	// Sorted, since two instances that lock rows in different orders could deadlock.
@@ -196,7 +196,7 @@ func (u *lastUsed) write(ctx context.Context, uses []waitingUse) error {
 	uses = slices.CompactFunc(uses, func(a, b waitingUse) bool { return a.Digest == b.Digest })
 	var failed error
 	for batch := range slices.Chunk(uses, touchBatch) {
-		// After a batch has failed, the others are still tried unless time ran out.
+		// If a batch fails, the others are still tried, unless the time has run out.
 		if !errors.Is(failed, context.DeadlineExceeded) && !errors.Is(failed, context.Canceled) {
 			err := u.touch(ctx, batch)
 			if err == nil {

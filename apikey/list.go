@@ -35,7 +35,7 @@ type Page struct {
 
 // List returns a page of the owner's keys: all of them, or those that match the
 // [Filter] now. A rotated key is current until its grace period ends. Keys that are
-// created between two pages neither repeat nor hide others. Errors are an
+// created between two pages neither repeat nor omit others. Errors are an
 // [*InvalidError] for a Cursor that is not from List, an unknown Filter or an invalid
 // owner, and [ErrUnavailable].
 func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {

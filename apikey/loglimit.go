@@ -25,13 +25,13 @@ func (l *logLimit) take(now int64, interval time.Duration) (suppressed int64, du
 	return l.suppressed.Swap(0), true
 }
 
-// logFailure logs a failed call of the store or the provider, or one that was not
-// made because too many others were running. Clients decide how many fail, so it
-// logs at most one line of each kind in a second.
+// logFailure logs a failed call to the store or the provider, or one that was refused
+// because too many others were running. Clients decide how many fail, so it logs at
+// most one line of each kind per second.
 func (m *Manager) logFailure(ctx context.Context, what string, err error) {
 	limit, level, text := &m.failed, slog.LevelError, "apikey: "+what+" failed"
 	if overloaded(err) {
-		limit, level, text = &m.overloaded, slog.LevelWarn, "apikey: too many calls of the "+what+" are running; new ones are refused"
+		limit, level, text = &m.overloaded, slog.LevelWarn, "apikey: too many calls to the "+what+" are running; new ones are refused"
 	}
 	if suppressed, due := limit.take(time.Now().UnixMicro(), time.Second); due {
 		m.log.LogAttrs(ctx, level, text, slog.Any("error", err), slog.Int64("suppressed", suppressed))
@@ -59,8 +59,8 @@ func (r *reuses) take(owner, id string, now time.Time) (suppressed int64, due bo
 	return row[maphash.String(r.seed, id)%uint64(len(row))].take(now.UnixMicro(), reuseInterval)
 }
 
-// reportReuse reports a revoked key in use. Without OnEvent, it is as fast as the
-// report of another refusal, except once a minute.
+// reportReuse reports a revoked key in use. Without OnEvent, it is as fast as
+// reporting any other refusal, except once a minute.
 func (m *Manager) reportReuse(ctx context.Context, now time.Time, p *Principal) {
 	if m.log.Enabled(ctx, EventRevokedKeyUsed.level()) {
 		if suppressed, due := m.reuses.take(p.Owner(), p.KeyID(), now); due {

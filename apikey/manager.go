@@ -1,10 +1,9 @@
 // Package apikey issues API keys to the customers of a Go service and checks
 // them on every request.
 //
-// A [Manager] does both, over a [store.Store] that keeps digests of the keys in
-// the service's own database. [Manager.Require] is the middleware;
-// [Manager.Create], [Manager.List], [Manager.Rotate] and [Manager.Revoke] are
-// what a settings page calls.
+// A [Manager] does both, over a [store.Store] that keeps digests of the keys in the
+// service's own database. [Manager.Require] is the middleware; a settings page calls
+// [Manager.Create], [Manager.List], [Manager.Rotate] and [Manager.Revoke].
 //
 //	st, err := sqlitestore.Open(ctx, "keys.db")
 //	keys, err := apikey.New(st, &apikey.Options{Prefix: "acme"})
@@ -17,21 +16,21 @@
 // # Errors
 //
 // There are three classes. [*InvalidError], [ErrNotFound], [ErrConflict],
-// [ErrDuplicate] and [ErrLimitReached] are the caller's mistake or bad luck.
-// [ErrLimited] refuses a call for now, since its owner has too many under way.
-// [ErrUnauthenticated] and [ErrForbidden] refuse a key, and [ErrAmbiguous] a
-// request with several. [ErrUnavailable] is an outage of the store or of the
-// entitlement provider, and never a reason to throw a key away.
+// [ErrDuplicate] and [ErrLimitReached] are the caller's mistake, or are caused by a
+// concurrent change. [ErrLimited] refuses a call for now, since too many calls of its
+// owner are running. [ErrUnauthenticated] and [ErrForbidden] refuse a key, and
+// [ErrAmbiguous] a request with several. [ErrUnavailable] reports an outage of the
+// store or of the entitlement provider. It says nothing about the key.
 //
 // # Several Managers
 //
 // "At once" means in the Manager that made the change. Have one Manager in each
-// process. With an [Options.Bus] the others see a change within milliseconds, and
+// process. With an [Options.Bus], the others see a change within milliseconds, and
 // without one within their [Options.CacheTTL].
 //
 // # How it works
 //
-// A validation reads memory. Only a key that is not cached costs a call of the store.
+// A validation reads memory. Only a key that is not cached costs a store call.
 //
 //	Require ─> one credential ─> Validate
 //	                              ├─ shape, checksum, MAC of the token
@@ -40,24 +39,24 @@
 //	                              └─ cached plan ─── miss ─> entitlement.Provider
 //
 // The cache holds facts, such as the time of expiry, and never decisions: each
-// validation decides anew. Loads of one key are merged. The number of concurrent
-// loads is bounded, and unknown tokens get only a part of it.
+// validation decides again. Loads of one key are merged. The number of concurrent loads
+// is bounded, and unknown tokens get only a part of it.
 //
-// A change, such as [Manager.Revoke], runs behind a fence of package cache:
+// A change, such as [Manager.Revoke], runs while a fence of package cache is up:
 //
-//	the fence closes: no request is served from the cached entry
+//	the fence goes up: no request is served from the cached entry
 //	the store makes the change
 //	the entry is deleted from the shared cache
-//	the fence opens: requests load the key again
-//	the bus tells the other instances, which invalidate their entries
+//	the fence comes down: requests load the key again
+//	the bus notifies the other instances, which invalidate their entries
 //
 // So a load that has read the key before the change cannot fill the cache after it. The
-// Manager also remembers the keys that it has revoked, and refuses them even if the
-// database goes back to an earlier state.
+// Manager also remembers the keys that it has revoked, and refuses them even after a
+// rollback of the database.
 //
-// Every call of a store, provider, shared cache or bus is guarded: it has a deadline, a
-// panic in it is an error, and an error that is not one of the documented ones is an
-// outage.
+// Every call to a store, provider, shared cache or bus is guarded: it has a deadline, a
+// panic in it becomes an error, and an error that is not one of the documented ones
+// counts as an outage.
 package apikey
 
 import (
@@ -85,21 +84,21 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls                      *places                                // places for calls of the store, see callStore
-	sharedCalls                *places                                // places for calls of the shared cache
+	calls                      *places                                // places for store calls, see callStore
+	sharedCalls                *places                                // places for calls to the shared cache
 	keys                       *cache.Cache[*cachedKey]               // by digest
 	group                      *cache.Group                           // nil when there is no Bus
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
 	reads, writes, revocations *lane                                  // for the management calls of these kinds
 
-	quotas  map[EventKind]*quota
-	watcher *background // nil when the provider does not watch
-	counts  *background // nil when the store does not count revocations
-	uses    *lastUsed
-	reuses  *reuses // of revoked keys
-	ended   endedKeys
+	writeLimits map[EventKind]*writeLimit
+	watcher     *background // nil when the provider does not watch
+	counts      *background // nil when the store does not count revocations
+	uses        *lastUsed
+	reuses      *reuses // of revoked keys
+	ended       endedKeys
 
-	digests   digests                 // of keys that were listed or read lately
+	digests   digests                 // of keys that were recently listed or read
 	undeleted undeletedOwners         // by RevokeAll
 	noPlan    entitlement.Entitlement // of every owner in a service without plans
 
@@ -108,7 +107,7 @@ type Manager struct {
 	mark, ownMark atomic.Uint64 // see countWatch
 }
 
-// New returns a Manager over st. Nil opts mean all defaults. New returns an
+// New returns a Manager over st. If opts is nil, the defaults are used. New returns an
 // [*InvalidError] if st is nil or an option is outside its bounds. The caller must
 // close the store after the Manager.
 func New(st store.Store, opts *Options) (*Manager, error) {
@@ -120,7 +119,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(), sharedCalls: newPlaces(),
-		reads: newLane(maxReads, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxRevokes, ownerWaiting), quotas: newQuotas()}
+		reads: newLane(maxReads, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxRevokes, ownerWaiting), writeLimits: newWriteLimits()}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {
 		return nil, err
@@ -176,7 +175,7 @@ func (m *Manager) joinOthers() {
 	}
 }
 
-// reportBus is called when the bus goes down and when it is up.
+// reportBus is called when the bus goes down and when it comes up.
 func (m *Manager) reportBus(err error) {
 	defer func() { _ = recover() }() // from a Logger that panics
 	if err != nil {
@@ -186,8 +185,8 @@ func (m *Manager) reportBus(err error) {
 	m.log.Info("apikey: the bus is up")
 }
 
-// isNil also knows a nil pointer or func in an interface, which would only fail
-// at the first request.
+// isNil also detects a nil pointer or func in an interface, which would only fail at
+// the first request.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:
@@ -198,14 +197,14 @@ func isNil(v any) bool {
 	return false
 }
 
-// Close writes the last-used times that are waiting, ends the provider's Watch,
-// leaves the bus, waits for look-ups under way and ends the Manager's goroutines.
-// It may be called again; an error is ctx's, also when the provider's Watch does
-// not return, or [ErrUnavailable] for last-used times that the store did not take.
-// The store, the bus and the shared cache are left open.
+// Close writes the pending last-used times, ends the provider's Watch, leaves the bus,
+// waits for the look-ups in progress and ends the Manager's goroutines. It returns
+// ctx's error if ctx ends first, for example because the provider's Watch does not
+// return, and [ErrUnavailable] if the store did not accept the last-used times. It may
+// be called again. It does not close the store, the bus and the shared cache.
 //
-// Call it after the HTTP server has shut down. Validations after Close are
-// answered from the store, and their last-used times are not written.
+// Call it after the HTTP server has shut down. After Close, validations read the store,
+// and their last-used times are not written.
 func (m *Manager) Close(ctx context.Context) error {
 	err := m.uses.close(ctx)
 	watching := m.watcher.close(ctx)
@@ -236,7 +235,7 @@ func (m *Manager) ClientPrefix() (prefix string, ok bool) {
 // now is the clock: UTC, to the microsecond that stores keep.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// fail turns a store's answer to a management call into the Manager's.
+// fail converts a store's error in a management call to the Manager's.
 func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrOwnerMismatch):
@@ -255,10 +254,10 @@ func (m *Manager) fail(ctx context.Context, owner, id string, err error) error {
 	return m.unavailable(ctx, "store", err)
 }
 
-// unavailable reports that the store or the provider has failed, or was not asked.
+// unavailable reports that the store or the provider has failed, or was not called.
 func (m *Manager) unavailable(ctx context.Context, what string, err error) error {
 	switch {
-	case ctx.Err() != nil && !overloaded(err): // the caller went away
+	case ctx.Err() != nil && !overloaded(err): // the caller no longer waits
 		m.log.LogAttrs(ctx, slog.LevelDebug, "apikey: "+what+" failed", slog.Any("error", err))
 	default:
 		m.logFailure(ctx, what, err)
@@ -266,4 +265,4 @@ func (m *Manager) unavailable(ctx context.Context, what string, err error) error
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
 }
 
-var errForged = errors.New("the store answered with a record that was not asked for")
+var errForged = errors.New("the store returned a record that was not requested")

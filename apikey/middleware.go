@@ -17,7 +17,7 @@ import (
 // The middleware takes the token from [Options.Headers] only, never from the query,
 // the path, a cookie or the body. The next handler gets the [Principal] in the
 // request's context; see [PrincipalFromContext]. The next handler does not get the
-// token, so that it cannot log or forward it. The middleware answers all other
+// token, so that it cannot log or forward it. The middleware responds to all other
 // requests itself, as RFC 6750 and RFC 9457 specify:
 //
 //	400  more than one credential
@@ -40,7 +40,7 @@ import (
 //
 // # CORS and nesting
 //
-// The middleware answers CORS preflight requests, which browsers send without
+// The middleware responds to CORS preflight requests, which browsers send without
 // credentials, with 204 and without CORS headers, which permits nothing. To accept
 // calls from browsers, put a CORS middleware before this one.
 //

@@ -47,12 +47,12 @@ type Options struct {
 	// entitled. For such owners, a longer NegativeTTL counts as 5 s. Default 5 s.
 	NegativeTTL time.Duration
 
-	// StaleIfError is the age up to which a cached key or entitlement is served
-	// after its CacheTTL if its look-up fails, or has not returned after 50 ms. The
-	// age counts from the start of the last look-up that succeeded. After a failure
-	// such a key is served without a new look-up for up to CacheTTL, but not beyond
-	// this age, so that the look-ups are spread when the store is back. A look-up
-	// that was not made, because too many others were running, has not failed.
+	// StaleIfError is the age up to which a cached key or entitlement is served after
+	// its CacheTTL if its look-up fails, or has not returned after 50 ms. The age
+	// counts from the start of the last look-up that succeeded. After a failure such a
+	// key is served without a new look-up for up to CacheTTL, but not beyond this age,
+	// so that the look-ups are spread when the store is back. A look-up that was
+	// refused because too many others were running does not count as failed.
 	//
 	// So even if the store is only slow, a key that another Manager has revoked can
 	// remain valid for StaleIfError after its look-up, unless the Bus invalidates it.
@@ -69,12 +69,12 @@ type Options struct {
 	// time. Default 5 min.
 	TouchInterval time.Duration
 
-	// CallTimeout bounds each call of the store or the provider. Default 3 s. If
-	// too many calls are running, a validation of an unknown token first waits for up
-	// to a quarter of CallTimeout, one of a known key for up to four times CallTimeout,
-	// and any other call for up to CallTimeout. With a Bus or a
-	// SharedCache, a change can take up to 4.5 s longer. A call of the SharedCache
-	// is bounded by 500 ms or a quarter of CallTimeout, whichever is less.
+	// CallTimeout bounds each call to the store or the provider. Default 3 s. If too
+	// many calls are running, a validation of an unknown token first waits for up to a
+	// quarter of CallTimeout, one of a known key for up to four times CallTimeout, and
+	// any other call for up to CallTimeout. With a Bus or a SharedCache, a change can
+	// take up to 4.5 s longer. A call to the SharedCache is bounded by 500 ms or a
+	// quarter of CallTimeout, whichever is less.
 	CallTimeout time.Duration
 
 	// Headers are the request headers that may carry the token: "Authorization",
@@ -86,18 +86,17 @@ type Options struct {
 	// Realm names the service in WWW-Authenticate. Default "api".
 	Realm string
 
-	// MACKeys put a MAC into each new token, so that forged tokens are refused
-	// without a look-up in the store. Set them in every public service: without
-	// them, anyone can make tokens with a right checksum, each of which costs a
-	// look-up. Each key has at least 32 random bytes and is the same in every
-	// instance. The first key makes new MACs. MACs of the other keys are still
-	// accepted, so you replace a key by putting the new one before it. With
-	// MACKeys, tokens without a MAC are refused unless AcceptWithoutMAC is set.
-	// Default nil: no MAC.
+	// MACKeys put a MAC into each new token, so that forged tokens are refused without
+	// a look-up in the store. Set them in every public service: without them, anyone
+	// can make tokens with a correct checksum, each of which costs a look-up. Each key
+	// has at least 32 random bytes and is the same in every instance. The first key
+	// makes new MACs. MACs of the other keys are still accepted, so you replace a key
+	// by putting the new one before it. With MACKeys, tokens without a MAC are refused
+	// unless AcceptWithoutMAC is set. Default nil: no MAC.
 	MACKeys [][]byte
 
-	// AcceptWithoutMAC also accepts tokens that were issued before MACKeys were
-	// set: tokens with the same Prefix and a right checksum, but without a MAC. To
+	// AcceptWithoutMAC also accepts tokens that were issued before MACKeys were set:
+	// tokens with the same Prefix and a correct checksum, but without a MAC. To
 	// introduce MACs to a running system, set it until those keys are rotated or
 	// expired. Until then, a forger can leave the MAC out.
 	AcceptWithoutMAC bool
@@ -134,9 +133,9 @@ type Options struct {
 	Logger *slog.Logger
 
 	// OnEvent gets every [Event], for an audit trail. It is called from many
-	// goroutines, and each call of the Manager waits for it. It must be quick, since
-	// every refused request is an event. It must not panic, since the token of a key
-	// that was just created would be lost. Nil means none.
+	// goroutines, and the Manager's call waits for it. It must be quick, since every
+	// refused request is an event. It must not panic, since the token of a key that
+	// was just created would be lost. Nil means none.
 	OnEvent func(context.Context, Event)
 
 	// ErrorHandler writes the response to a request that Require refuses. The

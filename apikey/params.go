@@ -41,10 +41,9 @@ type CreateParams struct {
 	// the owner: up to 255 bytes of UTF-8 without control characters. Optional.
 	CreatedBy string
 
-	// Scopes are what the key may do: up to 32, each of 1 to 64 characters of
-	// A-Z, a-z, 0-9 and :._*/-. Repeated scopes are stored once. A key without
-	// scopes is accepted only if no scope is required. See [entitlement.Grants] for
-	// "*".
+	// Scopes say what the key may do: up to 32, each of 1 to 64 characters of A-Z,
+	// a-z, 0-9 and :._*/-. Repeated scopes are stored once. A key without scopes is
+	// accepted only if no scope is required. See [entitlement.Grants] for "*".
 	Scopes []string
 
 	// Metadata is for the host: up to 4 KiB of keys and values in all, of UTF-8

@@ -21,11 +21,11 @@ func (m *Manager) planOptions() cache.Options {
 	return o
 }
 
-// none is the entitlement of an owner whom the provider does not know.
+// none is the entitlement of an owner that the provider does not know.
 var none entitlement.Entitlement
 
 // entitlement returns the owner's entitlement, from the cache or the provider, and the
-// time at which to judge it: now, or later if it was not in the cache. An error is an
+// time at which it counts: now, or later if it was not in the cache. An error means an
 // outage.
 func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key, owner string) (*entitlement.Entitlement, time.Time, error) {
 	e, err := m.plans.Get(key, now)
@@ -121,12 +121,11 @@ func (m *Manager) InvalidateOwner(ctx context.Context, owner string) error {
 // alreadyWritten is the write of a change that the host has already stored.
 func alreadyWritten(context.Context) (publish bool, err error) { return true, nil }
 
-// A Usage is how many keys an owner has and may have.
+// A Usage reports how many keys an owner has and may have.
 type Usage struct {
-	// Entitlement is what the owner's plan allows. Its MaxKeys is the limit in
-	// effect: that of the plan, or [Options.MaxKeysPerOwner] if the plan has none.
-	// A negative MaxKeys means no limit. Only MaxKeys is set if the owner has no
-	// plan.
+	// Entitlement holds what the owner's plan allows. Its MaxKeys is the limit in
+	// effect: that of the plan, or [Options.MaxKeysPerOwner] if the plan has none. A
+	// negative MaxKeys means no limit. Only MaxKeys is set if the owner has no plan.
 	Entitlement entitlement.Entitlement
 
 	// Entitled reports whether the plan now has API access. If it is false, the
@@ -149,8 +148,8 @@ func (o Usage) AtLimit() bool {
 	return o.Entitlement.MaxKeys >= 0 && o.Used >= o.Entitlement.MaxKeys
 }
 
-// Usage returns how many keys the owner has and may have. Show it to the owner, not to
-// clients of the API. Errors are [ErrUnavailable], [ErrLimited], and an
+// Usage returns how many keys the owner has and may have. Show the result to the
+// owner, not to clients of the API. Errors are [ErrUnavailable], [ErrLimited], and an
 // [*InvalidError] for an invalid owner.
 func (m *Manager) Usage(ctx context.Context, owner string) (Usage, error) {
 	if err := checkOwner(owner); err != nil {

@@ -193,7 +193,7 @@ func PrincipalFromContext(ctx context.Context) (*Principal, bool) {
 func MustPrincipal(ctx context.Context) *Principal {
 	p, ok := PrincipalFromContext(ctx)
 	if !ok {
-		panic("apikey: no Principal in the context: the handler is not behind Require")
+		panic("apikey: no Principal in the context: Require does not wrap the handler")
 	}
 	return p
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// Revoke ends a key for good. It is idempotent: the time and the reason of the first
+// Revoke ends a key permanently. It is idempotent: the time and the reason of the first
 // call stay. The reason may have up to 255 bytes. Once Revoke has returned nil, no
 // Validate of this Manager that starts later accepts the key. Other instances follow
 // within milliseconds with an [Options.Bus], and otherwise within their
@@ -27,8 +27,8 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 			err = errForged // it must not look revoked when it is not
 		}
 		if err == nil && r.Digest != before.Digest {
-			// The row was deleted, and its ID is that of another key now. The next call
-			// looks up the key that must be fenced.
+			// The row was deleted, and another key has its ID now. The next call looks
+			// up the key that must be fenced.
 			m.digests.remove(owner, id)
 			err = errForged
 		}

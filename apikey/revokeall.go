@@ -12,19 +12,19 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// RevokeAll revokes all keys of an owner and returns how many it revoked, those
-// revoked before not counted. Once it has returned nil, no Validate of this
-// Manager that starts later accepts any of them. Keys created meanwhile may
-// or may not be among them.
+// RevokeAll revokes all keys of an owner and returns how many it revoked. Keys that were
+// revoked before do not count. Once it has returned nil, no Validate of this Manager that
+// starts later accepts any of them. A key that is created meanwhile may or may not be
+// revoked.
 //
 // It revokes 1,000 keys at a time, each time in a transaction with a
 // [Options.CallTimeout] of its own, until none is left. If ctx ends meanwhile, it
 // stops after the current batch at the latest.
 //
-// Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After the last, as
-// many keys as it returns are revoked, and perhaps another batch: call again for the
-// others. After [ErrNotPropagated] all are revoked here and in the store; another call
-// notifies the other instances again.
+// Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After ErrUnavailable,
+// the number of keys that it returns are revoked, and perhaps another batch: call again
+// for the others. After [ErrNotPropagated], all are revoked in this process and in the
+// store; another call notifies the other instances again.
 func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, err error) {
 	if err := checkOwner(owner); err != nil {
 		return 0, err
@@ -46,7 +46,7 @@ func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, e
 	return run.n, m.notPropagated(ctx, run.unpropagated)
 }
 
-// A revokeAll is one call of RevokeAll.
+// A revokeAll is the state of one call of RevokeAll.
 type revokeAll struct {
 	*Manager
 	permit        *permit
@@ -57,8 +57,8 @@ type revokeAll struct {
 	unpropagated error          // why other instances may not know of some
 }
 
-// maxInterrupted is how many keys an interrupted RevokeAll remembers, so that they
-// do not displace all others.
+// maxInterrupted is the maximum number of keys that an interrupted RevokeAll remembers,
+// so that they do not displace all others.
 const maxInterrupted = 10 * store.RevokeBatch
 
 func (a *revokeAll) all(ctx context.Context) error {
@@ -89,8 +89,8 @@ func (a *revokeAll) all(ctx context.Context) error {
 	}
 }
 
-// check refuses what a store that works cannot return. One that returned the same
-// batch for ever would never let the loop end.
+// check refuses records that a working store cannot return. If a store returned the same
+// batch forever, the loop would never end.
 func (a *revokeAll) check(revoked []store.Record, last string) error {
 	for _, r := range revoked {
 		if checkRecord(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() || r.ID == last {
@@ -100,9 +100,9 @@ func (a *revokeAll) check(revoked []store.Record, last string) error {
 	return nil
 }
 
-// batch is one call of the store behind the fence of the owner's keys. The fence
-// stays up until the call has returned, also if it is given up before. Each batch is
-// published, since there may be no other one. Only the last one waits until it is.
+// batch makes one store call while the owner's keys are fenced. The fence stays up until
+// the call has returned, even if its caller no longer waits. Each batch is published,
+// since it may be the last. Only the last batch waits until the message has been sent.
 func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Record], error) {
 	return callAndPublish(ctx, a.Manager, a.permit, func(ctx context.Context, stored func()) (done changed[[]store.Record], err error) {
 		publishing, stopWaiting := context.WithCancel(ctx)
@@ -122,9 +122,9 @@ func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Re
 			return true, err
 		})
 		if isFull(done.value) {
-			unpublished = nil // the last batch says so
+			unpublished = nil // the last batch reports it
 		}
-		done.unpropagated = errors.Join(a.forget(ctx, done.value, err), unpublished)
+		done.unpropagated = errors.Join(a.deleteShared(ctx, done.value, err), unpublished)
 		if err == nil {
 			for _, r := range done.value {
 				a.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: a.owner, KeyID: r.ID})
@@ -137,28 +137,29 @@ func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Re
 // isFull reports whether there may be another batch.
 func isFull(revoked []store.Record) bool { return len(revoked) >= store.RevokeBatch }
 
-// forget deletes the keys of a batch from the shared cache. It deletes all keys of the
-// owner that may be there if the batch failed, since it may have revoked some, and if an
-// earlier call, perhaps of another instance, may have revoked keys without deleting them.
-func (a *revokeAll) forget(ctx context.Context, revoked []store.Record, err error) error {
+// deleteShared deletes the keys of a batch from the shared cache. It deletes all keys of
+// the owner that may be there if the batch failed, since it may have revoked some, and if
+// an earlier call, perhaps of another instance, may have revoked keys without deleting
+// them.
+func (a *revokeAll) deleteShared(ctx context.Context, revoked []store.Record, err error) error {
 	if a.opts.SharedCache == nil {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx) // the caller's time may be over, but the change is made
+	ctx = context.WithoutCancel(ctx) // the caller's context may have ended, but the change has been made
 	failed := a.undeleted.failedAt(a.owner)
 	known := time.Since(failed) < a.sharedLife()
 	if err == nil && (a.n > 0 || len(revoked) > 0 && !known) {
-		if err = a.forgetKeys(ctx, revoked); err != nil {
+		if err = a.deleteSharedKeys(ctx, revoked); err != nil {
 			a.undeleted.add(a.owner)
 		}
 		return err
 	}
-	undeleted := a.forgetAll(ctx)
+	undeleted := a.deleteAllShared(ctx)
 	switch {
 	case undeleted == nil:
 		a.undeleted.remove(a.owner, failed)
 	case err == nil && !known:
-		return nil // nothing was revoked, and nothing is known to be left
+		return nil // nothing was revoked, and no undeleted key is known
 	default:
 		a.undeleted.add(a.owner)
 	}
@@ -168,7 +169,7 @@ func (a *revokeAll) forget(ctx context.Context, revoked []store.Record, err erro
 // sharedLife is how long an entry may be in the shared cache.
 func (m *Manager) sharedLife() time.Duration { return m.opts.CacheTTL + cache.MaxLease }
 
-// undeletedOwners are the owners whose revoked keys could not be deleted from the
+// undeletedOwners holds the owners whose revoked keys could not be deleted from the
 // shared cache, with the time of the latest failure.
 type undeletedOwners struct {
 	mu     sync.Mutex
@@ -197,12 +198,12 @@ func (u *undeletedOwners) remove(owner string, failed time.Time) {
 	}
 }
 
-// listTime bounds how long forgetAll lists keys.
+// listTime bounds how long deleteAllShared lists keys.
 const listTime = 2 * time.Second
 
-// forgetAll deletes all keys of the owner, except those that were revoked too long ago to
-// be in the shared cache.
-func (a *revokeAll) forgetAll(ctx context.Context) error {
+// deleteAllShared deletes all keys of the owner, except those that were revoked too long
+// ago to be in the shared cache.
+func (a *revokeAll) deleteAllShared(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	q := store.Query{Owner: a.owner}
@@ -214,7 +215,7 @@ func (a *revokeAll) forgetAll(ctx context.Context) error {
 		page.Records = slices.DeleteFunc(page.Records, func(r store.Record) bool {
 			return !r.RevokedAt.IsZero() && time.Since(r.RevokedAt) > a.sharedLife()+clockMargin
 		})
-		if err := a.forgetKeys(ctx, page.Records); err != nil {
+		if err := a.deleteSharedKeys(ctx, page.Records); err != nil {
 			return err
 		}
 		if q.After = page.Next; q.After.IsZero() {
@@ -223,7 +224,7 @@ func (a *revokeAll) forgetAll(ctx context.Context) error {
 	}
 }
 
-func (a *revokeAll) forgetKeys(ctx context.Context, records []store.Record) error {
+func (a *revokeAll) deleteSharedKeys(ctx context.Context, records []store.Record) error {
 	if len(records) == 0 {
 		return nil
 	}

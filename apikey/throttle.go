@@ -25,25 +25,25 @@ const (
 // Each Manager counts in memory, so a service of N instances admits up to N times as
 // many writes. Throttle may be called from many goroutines.
 func (m *Manager) Throttle(owner string, kind EventKind) time.Duration {
-	if q := m.quotas[kind]; q != nil {
+	if q := m.writeLimits[kind]; q != nil {
 		return q.take(owner, time.Now())
 	}
 	return 0
 }
 
-// newQuotas gives revocations a quota of their own, so that an owner can revoke a key
-// after using up the others.
-func newQuotas() map[EventKind]*quota {
-	creations := newQuota(maxCreations)
-	return map[EventKind]*quota{
+// newWriteLimits gives revocations a limit of their own, so that an owner can revoke a
+// key after using up the others.
+func newWriteLimits() map[EventKind]*writeLimit {
+	creations := newWriteLimit(maxCreations)
+	return map[EventKind]*writeLimit{
 		EventCreated: creations, EventRegistered: creations, EventRotated: creations,
-		EventUpdated: newQuota(maxUpdates), EventRevoked: newQuota(maxRevocations),
+		EventUpdated: newWriteLimit(maxUpdates), EventRevoked: newWriteLimit(maxRevocations),
 	}
 }
 
-// A quota bounds the calls of each owner. It holds the owners who called in the last
-// throttleTime. The map needs no bound, since owners come from the host.
-type quota struct {
+// A writeLimit bounds the calls of each owner. It holds the owners who called in the
+// last throttleTime. The map needs no bound, since owners come from the host.
+type writeLimit struct {
 	limit  int
 	mu     sync.Mutex
 	owners map[string]*recentCalls
@@ -57,10 +57,12 @@ type recentCalls struct {
 	next int
 }
 
-func newQuota(limit int) *quota { return &quota{limit: limit, owners: map[string]*recentCalls{}} }
+func newWriteLimit(limit int) *writeLimit {
+	return &writeLimit{limit: limit, owners: map[string]*recentCalls{}}
+}
 
 // take counts a call and returns 0, or returns how long the owner has to wait.
-func (q *quota) take(owner string, now time.Time) time.Duration {
+func (q *writeLimit) take(owner string, now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sweep(now)
@@ -77,8 +79,8 @@ func (q *quota) take(owner string, now time.Time) time.Duration {
 	return 0
 }
 
-// sweep forgets owners without recent calls, at most once per throttleTime.
-func (q *quota) sweep(now time.Time) {
+// sweep removes owners without recent calls, at most once per throttleTime.
+func (q *writeLimit) sweep(now time.Time) {
 	if now.Sub(q.swept) < throttleTime {
 		return
 	}

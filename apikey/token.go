@@ -131,8 +131,8 @@ func (f *tokenFormat) hasOwnForm(token string) bool {
 	return true
 }
 
-// verify reports whether a well-formed token has a right checksum and MAC. A right MAC
-// does not make a token valid. A wrong one saves a look-up in the store.
+// verify reports whether a well-formed token has a correct checksum and MAC. A correct
+// MAC does not make a token valid. A wrong one saves a look-up in the store.
 func (f *tokenFormat) verify(token string) bool {
 	body, sum := token[:len(token)-checksumLen], token[len(token)-checksumLen:]
 	if want := checksum(body); sum != string(want[:]) {
@@ -161,8 +161,8 @@ func checksum(body string) (digits [checksumLen]byte) {
 	return digits
 }
 
-// isLegacy reports whether token is one of an earlier system. A token of an own form
-// never is, so that a pattern that matches it cannot bypass the checksum.
+// isLegacy reports whether token is one of an earlier system. A token in a form of this
+// Manager never is, so that a pattern that matches it cannot bypass the checksum.
 func (f *tokenFormat) isLegacy(token string) bool {
 	if len(f.legacy) == 0 || len(token) > maxLegacy || f.hasOwnForm(token) || !text.IsVisibleASCII(token) {
 		return false
@@ -182,7 +182,7 @@ func (f *tokenFormat) pattern() string { return `\b` + f.prefix + `[0-9A-Za-z]{3
 // DigestOf returns the SHA-256 of a token. A store holds only the digest. Pass it to
 // [Manager.Register] for tokens that were generated elsewhere.
 //
-// A fast hash is right here, since a token cannot be guessed. NIST SP 800-63B requires
+// A fast hash is sufficient, since a token cannot be guessed. NIST SP 800-63B requires
 // a salted and slow hash only for secrets of less than 112 bits. Tokens of an earlier
 // system must have at least 112 bits of randomness.
 func DigestOf(token string) store.Digest {
@@ -205,7 +205,7 @@ func digestOfLong(token string) store.Digest {
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// isBase62 holds which bytes are in the alphabet.
+// isBase62 reports, for each byte, whether it is in the alphabet.
 var isBase62 = func() (table [256]bool) {
 	for i := range len(base62) {
 		table[base62[i]] = true

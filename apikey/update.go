@@ -72,7 +72,7 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 	}
 	done, err := write(ctx, m, l, owner, id, store.Digest{}, func(ctx context.Context, before store.Record) (store.Record, error) {
 		if !before.RevokedAt.IsZero() {
-			return before, store.ErrConflict // also if the store has lost the revocation
+			return before, store.ErrConflict // even if the store has lost the revocation
 		}
 		r, err := m.ended.update(before.Digest, change, func() (store.Record, error) { return m.store.Update(ctx, owner, id, change) })
 		if err == nil && (checkRecord(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {

@@ -14,7 +14,7 @@ import (
 )
 
 // A cachedKey is the cached form of a record. It holds facts only: each validation
-// decides anew whether the key is accepted.
+// decides again whether the key is accepted.
 type cachedKey struct {
 	principal Principal                 // with the plan of a Manager without Entitlements
 	planned   atomic.Pointer[Principal] // with the owner's latest plan; nil before the first
@@ -149,7 +149,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 }
 
 // beforeDeadline returns a context that ends shortly before ctx, so that the store can
-// still return why it failed.
+// still return the reason of a failure.
 func (m *Manager) beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-m.opts.CallTimeout/50))
@@ -173,13 +173,13 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.ExpiresAt.IsZero() {
 		k.expires = r.ExpiresAt.UnixMicro()
 	}
-	// A time in the future comes from a wrong clock. It must not suppress later uses.
+	// A time in the future comes from a wrong clock. It must not keep later uses from
+	// being recorded.
 	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
 	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey, Ended: k.refusal(time.Now()) != nil}
-	// The key is loaded again when it expires, since its expiry may have been
-	// changed.
+	// The key is loaded again when it expires, since its expiry may have changed.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt
 	}
@@ -187,7 +187,8 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 }
 
 // loadedFromStore returns the key of a record that the store returned. If the store has
-// lost a change that this process made to the key, the returned key has the change.
+// lost a change that this process made to the key, the returned key includes the
+// change.
 func (m *Manager) loadedFromStore(ctx context.Context, r store.Record, seen uint64) cache.Loaded[*cachedKey] {
 	r, until := m.ended.check(ctx, r, seen)
 	found := m.loaded(r)

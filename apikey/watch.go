@@ -10,14 +10,14 @@ import (
 	bound "github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// How long a Manager waits before it calls Watch again. The pause doubles, up to
-// the longest, until a Watch has lasted that long.
+// The pauses before a Manager calls Watch again. The pause doubles up to the longest,
+// until a Watch has lasted that long.
 const (
 	watchPause   = time.Second
 	longestPause = 30 * time.Second
 )
 
-// startWatcher passes on the changes of plans that the provider sees. It returns nil
+// startWatcher passes on the plan changes that the provider reports. It returns nil
 // if the provider does not watch.
 func startWatcher(m *Manager) *background {
 	provider, ok := m.opts.Entitlements.(entitlement.Watcher)
@@ -55,9 +55,8 @@ func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) e
 	})
 }
 
-// ownerSeen is InvalidateOwner for what the provider has seen. A bus that is down, or
-// the end of the Watch, must not hold up what comes after: the message is sent later
-// if it can be.
+// ownerSeen is InvalidateOwner for a change that the provider reports. If the bus is
+// down or the Watch ends, ownerSeen does not wait: the message is queued.
 func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -66,7 +65,7 @@ func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 	}
 	unpropagated, _ := m.plans.Change(ctx, []cache.Key{ownerKey(owner)}, nil, alreadyWritten)
 	if ctx.Err() == nil {
-		_ = m.notPropagated(ctx, unpropagated) // which is logged
+		_ = m.notPropagated(ctx, unpropagated) // only logs it
 	}
 }
 

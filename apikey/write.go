@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// enter waits until the owner may make a call in the lane.
+// admit waits for one of the owner's permits in the lane.
 func (m *Manager) admit(ctx context.Context, l *lane, owner string) (*permit, error) {
 	return l.admit(ctx, owner, m.opts.CallTimeout)
 }

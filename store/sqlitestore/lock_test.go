@@ -84,7 +84,7 @@ func TestWritesThatGetNoConnection(t *testing.T) {
 }
 
 // A call that waits for another process keeps its place in the queue. If it queued
-// again after each attempt, some of many calls would wait for ever.
+// again after each attempt, some of many calls would wait forever.
 func TestWaitingCallKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)

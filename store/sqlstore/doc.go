@@ -12,12 +12,12 @@
 //
 // # Tables
 //
-// [Store.Migrate] creates the tables and keeps them up to date. A migration tool of
-// your own can run the files in the folder schema instead: one folder for each
-// dialect, one file for each version. Change the tables' names in them if [Options]
-// do. Call Migrate nevertheless. It then changes nothing, refuses connections whose
-// settings would let records go wrong, and names the schema of the tables in every
-// statement from then on. Without it, each connection uses its own search path.
+// [Store.Migrate] creates the tables and keeps them up to date. A migration tool of your
+// own can run the files in the folder schema instead: one folder for each dialect, one
+// file for each version. Change the tables' names in them if [Options] do. Call Migrate
+// even then. It changes nothing, but refuses connections whose settings could corrupt
+// records. From then on, every statement names the schema of the tables. Without Migrate,
+// each connection uses its own search path.
 //
 // Migrate needs the right to create tables and indexes. Other calls need SELECT,
 // INSERT and UPDATE, and on SQLite the whole file.

@@ -38,7 +38,7 @@ func (c call) of(owner string) call {
 	return c
 }
 
-// write repeats all steps concurrently and for ever, so that a crash hits every kind of
+// write repeats all steps concurrently and forever, so that a crash hits every kind of
 // write while it runs or waits. Each byte that it reads from marks is a new mark, which
 // the lines of later calls carry.
 func write(open Opener, address, round string, to io.Writer, marks io.Reader) error {

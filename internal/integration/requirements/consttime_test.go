@@ -31,7 +31,7 @@ var plainComparisons = map[string]string{
 	"apikey/token.go: token[:len(f.prefix)] != f.prefix":                          "the prefix is public",
 	"apikey/token.go: sum != string(want[:])":                                     "the checksum has no key",
 	"apikey/validate.go: r.Digest == d":                                           "differs only if the store is broken",
-	"apikey/wentback.go: mark&(1<<tagBits-1) != w.tag()":                          "tells tables apart, and has no key",
+	"apikey/rollback.go: mark&(1<<tagBits-1) != w.tag()":                          "tells tables apart, and has no key",
 	"entitlement/webhook/source.go: slices.Contains(secrets, id)":                 "both are arguments of the host's own call",
 	"store/remotestore/lookup.go: r.Digest != d":                                  "differs only if the service is broken",
 	"store/remotestore/rotate.go: old.Digest == next.Digest":                      "a record with a token just made",

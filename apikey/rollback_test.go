@@ -42,7 +42,7 @@ func (w *rollbackReports) want(t *testing.T, n int) {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	logged := strings.Count(w.log.String(), "the database has gone back to an earlier state")
+	logged := strings.Count(w.log.String(), "the database was rolled back to an earlier state")
 	if events := int(w.events.Swap(0)); events != n || logged != n {
 		t.Errorf("got %d events and %d errors in the log, want %d of each", events, logged, n)
 	}
@@ -243,7 +243,7 @@ func TestCountThatCannotBeRead(t *testing.T) {
 		synctest.Wait()
 		mu.Lock()
 		defer mu.Unlock()
-		if n := strings.Count(log.String(), "level=WARN msg=\"apikey: the count of revocations cannot be read"); n != 2 {
+		if n := strings.Count(log.String(), "level=WARN msg=\"apikey: cannot read the revocation count"); n != 2 {
 			t.Errorf("got %d warnings in 15 minutes, want 2:\n%s", n, log.String())
 		}
 	})

@@ -17,22 +17,22 @@ const (
 	confirmPause = 2 * time.Second     // until a lower count is looked at again
 	seenTTL      = 30 * 24 * time.Hour // of the highest count in the shared cache
 	warnPause    = 10 * time.Minute    // between two warnings that the count cannot be read
-	settlePause  = 3 * lookPause       // until all have noticed, and no old count is on the bus
+	settlePause  = 3 * lookPause       // until all instances have noticed, and no old count is on the bus
 )
 
-// A countWatch compares the store's count of revocations with the highest one
-// that any instance has seen. A lower count says that the database has gone back
-// to an earlier state, and has lost revocations: a backup was restored, or a
-// standby took over that had missed the latest writes.
+// A countWatch compares the store's count of revocations with the highest one that any
+// instance has seen. A lower count shows that the database was rolled back to an
+// earlier state and has lost revocations: a backup was restored, or a standby that
+// lacked the latest writes took over.
 //
-// It does not notice a loss that as many new revocations have made up for
-// before it looks, nor one from before the table that counts.
+// It does not notice a loss if as many new revocations were made before its next look,
+// nor a rollback to a state from before the count existed.
 type countWatch struct {
 	m       *Manager
 	counter store.RevocationCounter
 	seen    store.Revocations // the highest that this instance has seen
-	settled time.Time         // from when counts on the bus are compared again after a report
-	warned  time.Time         // when a count that cannot be read was logged last
+	settled time.Time         // when counts on the bus are compared again after a report
+	warned  time.Time         // when it was last logged that the count cannot be read
 }
 
 // startCountWatch returns nil if the store does not count.
@@ -64,8 +64,8 @@ func (w *countWatch) warn(ctx context.Context, err error) {
 		return
 	}
 	w.warned = time.Now()
-	w.m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: the count of revocations cannot be read; "+
-		"a database that goes back to an earlier state is not noticed", slog.Any("error", err))
+	w.m.log.LogAttrs(ctx, slog.LevelWarn, "apikey: cannot read the revocation count; "+
+		"a database rollback would go undetected", slog.Any("error", err))
 }
 
 func pauseFor(ctx context.Context, d time.Duration) bool {
@@ -83,9 +83,9 @@ func (w *countWatch) lookSafely(ctx context.Context) error {
 	return w.look(ctx)
 }
 
-// look compares once. The highest count, which another instance may have put into
-// the shared cache or sent over the bus, is read before the store: what the
-// store returns afterwards is at least as high, unless it has gone back.
+// look compares the counts once. The highest count, which another instance may have put
+// into the shared cache or sent over the bus, is read before the store: the count that
+// the store then returns is at least as high, unless it was rolled back.
 func (w *countWatch) look(ctx context.Context) error {
 	if w.seen.Lineage == "" {
 		first, err := w.read(ctx)
@@ -102,7 +102,7 @@ func (w *countWatch) look(ctx context.Context) error {
 		return err
 	}
 	if count.Lineage == w.seen.Lineage && count.Count < highest {
-		// Once more, in case that a node of a cluster was a moment behind.
+		// Read it once more, in case a node of a cluster lagged for a moment.
 		if !pauseFor(ctx, confirmPause) {
 			return nil
 		}
@@ -133,8 +133,8 @@ func (w *countWatch) read(ctx context.Context) (store.Revocations, error) {
 }
 
 func (w *countWatch) report(ctx context.Context, count, highest int64) {
-	w.m.keys.MarkStale() // what is cached may be from before or after
-	w.m.log.LogAttrs(ctx, slog.LevelError, "apikey: the database has gone back to an earlier state and has lost revocations: "+
+	w.m.keys.MarkStale() // cached keys may be from before or after the rollback
+	w.m.log.LogAttrs(ctx, slog.LevelError, "apikey: the database was rolled back to an earlier state and has lost revocations: "+
 		"keys revoked since then may be accepted again. Retire the MAC key or revoke them again; see After a restore in SECURITY.md",
 		slog.Int64("revocations", count), slog.Int64("revocations_before", highest))
 	if w.m.opts.OnEvent != nil {
@@ -142,7 +142,7 @@ func (w *countWatch) report(ctx context.Context, count, highest int64) {
 	}
 }
 
-// A mark is what instances send each other over the bus: a count, and a tag of
+// A mark is a number that instances send each other over the bus: a count, and a tag of
 // its lineage, since other tables have other counts.
 const tagBits = 20
 
@@ -158,8 +158,8 @@ func (w *countWatch) tell() {
 	}
 }
 
-// marked returns the count of a mark, or 0 if it is of other tables, or may be
-// from before a state that has been reported.
+// marked returns the count of a mark, or 0 if the mark is of other tables or may be
+// from before a reported rollback.
 func (w *countWatch) marked(mark uint64) int64 {
 	if mark&(1<<tagBits-1) != w.tag() || time.Now().Before(w.settled) {
 		return 0
@@ -173,13 +173,13 @@ type sharedCount struct {
 	age   time.Duration
 }
 
-// key names the count in the shared cache, apart from those of other tables.
+// key returns the key of the count in the shared cache. Other tables have other keys.
 func (w *countWatch) key() cache.Key {
 	return sha256.Sum256([]byte("keyhatch: count of revocations\x00" + w.seen.Lineage))
 }
 
-// shared returns the highest count in the shared cache. kept is true if there is
-// one, or if the shared cache cannot be used now.
+// shared returns the highest count in the shared cache. kept reports whether there is
+// one, or the shared cache cannot be used now.
 func (w *countWatch) shared(ctx context.Context) (c sharedCount, kept bool) {
 	if w.m.opts.SharedCache == nil {
 		return c, true
@@ -195,11 +195,11 @@ func (w *countWatch) shared(ctx context.Context) (c sharedCount, kept bool) {
 }
 
 func (w *countWatch) getShared(ctx context.Context) (item cache.Item, lease string, err error) {
-	type answer struct {
+	type reply struct {
 		item  cache.Item
 		lease string
 	}
-	a, err := callShared(ctx, w.m, func(ctx context.Context) (a answer, err error) {
+	a, err := callShared(ctx, w.m, func(ctx context.Context) (a reply, err error) {
 		a.item, a.lease, err = w.m.opts.SharedCache.Get(ctx, w.key())
 		return a, err
 	})
