@@ -99,7 +99,7 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 			{"in the longest grace", "legacy", "active", within, false, true},
 			{"in the longest grace, past due", "legacy", "past_due", within, false, true},
 			{"in the longest grace, trialing", "legacy", "trialing", within, false, true},
-			{"for ever", "legacy", "active", "NULL", false, true},
+			{"forever", "legacy", "active", "NULL", false, true},
 			{"lapsed, unknown status", "pro", "paused", before, false, false},
 			{"lapsed, unknown status in capitals", "pro", "ACTIVE", before, false, false},
 		} {
