@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestServersLeaveNothingBehind(t *testing.T) {
@@ -113,11 +112,7 @@ func TestServersDieWithTheirProcess(t *testing.T) {
 	if len(dsns) != len(servers)+1 || len(running) != len(dsns) {
 		t.Fatalf("got servers %q in folders %q", dsns, running)
 	}
-	for deadline := time.Now().Add(patience); len(left(t, folder)) > 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%q are still there", left(t, folder))
-		}
-	}
+	Await(t, "the folders are gone", func() bool { return len(left(t, folder)) == 0 })
 	for i, dsn := range dsns {
 		if servers[min(i, len(servers)-1)].engine.ping(dsn) == nil { // Redis comes last
 			t.Errorf("%s outlives its test process", dsn)

@@ -174,18 +174,21 @@ func TestMessagesDuringPings(t *testing.T) {
 	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
-	pings := 0
+	pings, sent := 0, make(chan bool, 100)
 	wall.Intercept(func(x testkit.Piece) bool {
-		if !x.ToServer || !bytes.Contains(x.Bytes, []byte("-- ping")) {
-			return true
-		}
-		for _, m := range numbered(3*pings, 3) {
-			if err := b.Publish(t.Context(), m); err != nil {
-				t.Errorf("Publish: %v", err)
+		if !x.ToServer {
+			for range bytes.Count(x.Bytes, []byte("message ")) {
+				sent <- true
 			}
+		} else if bytes.Contains(x.Bytes, []byte("-- ping")) {
+			for _, m := range numbered(3*pings, 3) {
+				if err := b.Publish(t.Context(), m); err != nil {
+					t.Errorf("Publish: %v", err)
+				}
+				<-sent // to the receiver, before the ping reaches the server
+			}
+			pings++
 		}
-		time.Sleep(50 * time.Millisecond) // let the calls start
-		pings++
 		return true
 	})
 	receive(t, b).wants(numbered(0, 12)...)
@@ -276,7 +279,7 @@ func TestPublishWhenAllConnectionsAreInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := b.Publish(ctx, "message"); err != nil {
 		t.Errorf("Publish while the Store's connections are in use: %v", err)

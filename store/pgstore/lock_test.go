@@ -2,14 +2,16 @@ package pgstore_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A lock locks an owner's row, so that writes for that owner wait.
 type lock struct {
+	dsn  string
 	conn *pgx.Conn
 	tx   pgx.Tx
 }
@@ -30,23 +32,20 @@ func lockOwner(t *testing.T, dsn, schema, owner string) *lock {
 	if err != nil || tag.RowsAffected() != 1 {
 		t.Fatalf("lock the owner's row: %v, %v", tag, err)
 	}
-	return &lock{conn, tx}
+	return &lock{dsn, conn, tx}
 }
 
 // waitFor returns when n sessions wait for the lock.
 func (l *lock) waitFor(t *testing.T, n int) {
 	t.Helper()
-	for {
-		var waiting int
-		const statement = `SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`
-		if err := l.tx.QueryRow(t.Context(), statement).Scan(&waiting); err != nil {
-			t.Fatal(err)
-		}
-		if waiting >= n {
-			return
-		}
-		time.Sleep(time.Millisecond) // the server must be polled
-	}
+	awaitBlocked(t, l.dsn, l.conn, n)
+}
+
+// awaitBlocked waits until n sessions wait for a lock of the connection.
+func awaitBlocked(t *testing.T, dsn string, conn *pgx.Conn, n int) {
+	t.Helper()
+	statement := fmt.Sprintf("SELECT (count(*) >= %d)::text FROM pg_stat_activity WHERE %d = ANY (pg_blocking_pids(pid))", n, conn.PgConn().PID())
+	testkit.Await(t, "sessions wait for a lock", func() bool { return query(t, dsn, statement) == "true" })
 }
 
 func (l *lock) release(t *testing.T) {

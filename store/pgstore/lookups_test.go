@@ -53,7 +53,7 @@ func TestLookupsThatGetNoConnection(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+schema+".keyhatch_keys"); err != nil {
 		t.Fatal(err)
 	}
-	_ = once(500 * time.Millisecond) // the server may still reply to earlier look-ups
+	awaitBlocked(t, dsn, conn, 1) // so the server has replied to all earlier look-ups
 	if err := once(500 * time.Millisecond); err == nil || errors.Is(err, store.ErrBusy) {
 		t.Errorf("a look-up beside 100 others that hang: got %v, want an outage", err)
 	}
@@ -81,7 +81,7 @@ func TestLookupsLeaveConnections(t *testing.T) {
 		lookups.Go(func() { _, _ = s.Lookup(ctx, store.Digest{1}) })
 	}
 	for range 20 {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		if _, err := s.Revocations(ctx); err != nil {
 			t.Fatalf("Revocations while look-ups hang: %v", err)

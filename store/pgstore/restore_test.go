@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/internal/testkit"
@@ -73,15 +72,13 @@ func TestRestoredBackup(t *testing.T) {
 // untilAvailable repeats do until it returns anything but an outage.
 func untilAvailable(t *testing.T, do func() error) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	testkit.Await(t, "the server is available", func() bool {
 		err := do()
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, apikey.ErrUnavailable) || time.Now().After(end) {
+		if err != nil && !errors.Is(err, apikey.ErrUnavailable) {
 			t.Fatal(err)
 		}
-	}
+		return err == nil
+	})
 }
 
 // copyFolder copies a folder with owners and modes, which the server requires.

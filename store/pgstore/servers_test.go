@@ -14,9 +14,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testkit.Run(m)) }
 
+// patience bounds what takes a second or two on an idle machine.
+const patience = 10 * time.Second
+
 // tryConnect returns an error if the server refuses a connection.
 func tryConnect(dsn string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {

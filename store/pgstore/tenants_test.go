@@ -65,9 +65,7 @@ func timeOthers(t *testing.T, m, cold *apikey.Manager, noisy apikey.Issued, phas
 				}
 			})
 		}
-		for renamed.Load()+refused.Load() < before+1_498 {
-			time.Sleep(time.Millisecond)
-		}
+		testkit.Await(t, "nearly all callers have called", func() bool { return renamed.Load()+refused.Load() >= before+1_498 })
 		loud.take(t, m, cold, keys)
 		stop()
 		callers.Wait()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
@@ -71,12 +72,16 @@ func TestWritesThatGetNoConnection(t *testing.T) {
 			t.Fatalf("a write beside many others: got %v, want ErrBusy", err)
 		}
 	}
-	for locked := false; !locked; time.Sleep(time.Millisecond) { // the lock is rarely free
+	testkit.Await(t, "the lock is free for once", func() bool {
 		_, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
-		locked = err == nil
+		return err == nil
+	})
+	for range 20 { // the Store may count an earlier write late
+		if err = once(500 * time.Millisecond); !errors.Is(err, store.ErrBusy) {
+			break
+		}
 	}
-	_ = once(500 * time.Millisecond) // an earlier write may still hold the lock
-	if err := once(500 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) {
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) {
 		t.Errorf("a write beside others that wait for another process: got %v, want an outage", err)
 	}
 	cancel()
@@ -101,7 +106,7 @@ func TestWaitingCallKeepsItsPlace(t *testing.T) {
 		for i := range 19 {
 			wg.Go(func() { createWaiting(t, s, fmt.Sprint("k", round, "-", i)) })
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // how long a call that gives up its place needs to lose it
 		execute(t, other, "ROLLBACK")
 		wg.Wait()
 		var id string
@@ -176,7 +181,8 @@ func waitInPools(t *testing.T, settings string, shared bool) {
 	if !shared {
 		o.Reads = raw(t, file)
 	}
-	s, err := sqlstore.New(raw(t, "file:"+file+"?"+settings), sqlstore.SQLite, o)
+	writes := raw(t, "file:"+file+"?"+settings)
+	s, err := sqlstore.New(writes, sqlstore.SQLite, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +195,7 @@ func waitInPools(t *testing.T, settings string, shared bool) {
 	for i := range 10 {
 		wg.Go(func() { createWaiting(t, s, fmt.Sprint("k", i)) })
 	}
-	time.Sleep(200 * time.Millisecond)
+	testkit.Await(t, "the writers wait", func() bool { return writes.Stats().WaitCount >= 9 })
 	// Readers need no lock, and must not wait for a writer that waits for one.
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
