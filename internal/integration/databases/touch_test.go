@@ -74,9 +74,9 @@ func postgresDeadlocks(t *testing.T, db *sql.DB) int64 {
 	t.Helper()
 	db.SetMaxIdleConns(0)
 	defer db.SetMaxIdleConns(testkit.PoolSize)
-	for testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") > 1 {
-		time.Sleep(10 * time.Millisecond)
-	}
+	testkit.Await(t, "the idle connections are closed", func() bool {
+		return testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") == 1
+	})
 	return testkit.QueryValue[int64](t, db, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 }
 
