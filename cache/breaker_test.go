@@ -30,14 +30,14 @@ func (l *counted) load(context.Context) (cache.Loaded[int64], error) {
 	return cache.Loaded[int64]{Value: good}, nil
 }
 
-// hang makes concurrent loads of n different keys that take their whole LoadTimeout.
+// hang runs concurrent loads of n different keys that take their whole LoadTimeout.
 func hang(t *testing.T, c *cache.Cache[int64], n int) {
 	t.Helper()
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			if _, err := c.Load(t.Context(), keyOf(1_000_000+i), slow); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Load that hangs: %v", err)
+				t.Errorf("Load that hangs: got %v, want DeadlineExceeded", err)
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func TestSharedValueClosesNoBreaker(t *testing.T) {
 			return cache.Loaded[int64]{Value: 1}.FromShared(), nil
 		}
 		if v, err := c.Load(t.Context(), keyOf(0), kept); v != 1 || err != nil {
-			t.Fatalf("Load of a value of the shared cache: %d, %v", v, err)
+			t.Fatalf("Load of a value of the shared cache: got %d, %v", v, err)
 		}
 		var l counted
 		l.down.Store(true)
@@ -67,12 +67,12 @@ func TestSharedValueClosesNoBreaker(t *testing.T) {
 			_, _ = c.Load(t.Context(), keyOf(1+i), l.load)
 		}
 		if n := l.calls.Load(); n != 1 {
-			t.Errorf("%d calls of a source that has not replied yet, want only the trial", n)
+			t.Errorf("calls of a source that has not replied yet: got %d, want only the trial", n)
 		}
 	})
 }
 
-// after slow failures of the loads of five keys in a row, only one load is made every
+// after slow failures of the loads of five keys in a row, only one load runs every
 // half second, until one succeeds.
 func TestBreaker(t *testing.T) {
 	for _, same := range []bool{false, true} {
@@ -90,14 +90,14 @@ func TestBreaker(t *testing.T) {
 					key = keyOf(n)
 				}
 				if _, err := c.Load(t.Context(), key, l.load); err == nil || time.Since(began) > 0 {
-					t.Fatalf("Load while the breaker is open: %v after %v, want a failure at once", err, time.Since(began))
+					t.Fatalf("Load while the breaker is open: got %v after %v, want an immediate failure", err, time.Since(began))
 				}
 				if l.calls.Load() > before {
 					trials = append(trials, time.Since(last))
 					last = time.Now()
 				}
 				if time.Since(last) > 3*time.Second {
-					t.Fatalf("same key %t: no trial for 3 s after %v", same, trials)
+					t.Fatalf("same key %t: got no trial for 3 s after the pauses %v", same, trials)
 				}
 				time.Sleep(time.Millisecond)
 			}
@@ -107,7 +107,7 @@ func TestBreaker(t *testing.T) {
 			}
 			for n, got := range trials {
 				if got < want*3/4 || got > want*5/4+2*time.Millisecond {
-					t.Errorf("same key %t: trial %d was made %v after the one before, want %v ±25%%", same, n, got, want)
+					t.Errorf("same key %t: pause before trial %d: got %v, want %v ±25%%", same, n, got, want)
 				}
 			}
 			l.down.Store(false)
@@ -115,11 +115,11 @@ func TestBreaker(t *testing.T) {
 			before := l.calls.Load()
 			for n := range 100 {
 				if v, err := c.Load(t.Context(), keyOf(2_000+n), l.load); v != good || err != nil {
-					t.Errorf("Load after the store has recovered: %d, %v", v, err)
+					t.Errorf("Load after the store has recovered: got %d, %v", v, err)
 				}
 			}
 			if n := l.calls.Load() - before; n != 100 {
-				t.Errorf("%d loads of 100 keys after the store has recovered, want all of them", n)
+				t.Errorf("loads of 100 keys after the store has recovered: got %d, want all", n)
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestBreakerTriesOneLoad(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := calls.Load(); n != 1 {
-			t.Errorf("%d loads begun while the breaker is open, want one trial", n)
+			t.Errorf("loads while the breaker is open: got %d, want one trial", n)
 		}
 		time.Sleep(time.Minute)
 	})
@@ -196,7 +196,7 @@ func TestBreakerOpens(t *testing.T) {
 				var l counted
 				_, err := c.Load(t.Context(), keyOf(5), l.load)
 				if held := l.calls.Load() == 0 && err != nil; held != tt.held {
-					t.Errorf("the breaker refuses the next load: %t (%v), want %t", held, err, tt.held)
+					t.Errorf("next load refused by the breaker: got %t (%v), want %t", held, err, tt.held)
 				}
 			})
 		})
@@ -226,7 +226,7 @@ func TestBadKeysDoNotBlockOthers(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			if refused > 0 {
-				t.Errorf("%d good loads were refused although only the loads of five keys failed (the load %s), want none", refused, name)
+				t.Errorf("the load %s for five keys only: got %d refused loads of other keys, want 0", name, refused)
 			}
 			time.Sleep(10 * time.Second)
 		})
@@ -256,7 +256,7 @@ func TestOpenBreakerServesStale(t *testing.T) {
 		} {
 			began := time.Now()
 			if _, err := c.Load(t.Context(), keyOf(tt.key), slow); !errors.Is(err, tt.want) || time.Since(began) > 0 {
-				t.Errorf("%s: %v after %v, want %v at once", tt.name, err, time.Since(began), tt.want)
+				t.Errorf("%s: got %v after %v, want %v at once", tt.name, err, time.Since(began), tt.want)
 			}
 		}
 		time.Sleep(9 * time.Minute)
@@ -266,7 +266,7 @@ func TestOpenBreakerServesStale(t *testing.T) {
 	})
 }
 
-// If a trial finds an entry in memory, the next caller may make the trial.
+// If a trial finds an entry in memory, the next caller may run the trial.
 func TestTrialServedFromCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -276,11 +276,11 @@ func TestTrialServedFromCache(t *testing.T) {
 		time.Sleep(time.Second)
 		for range 3 { // like callers that missed just before the fill
 			if v, err := c.Load(t.Context(), keyOf(0), l.load); v != good || err != nil {
-				t.Errorf("Load of a cached key: %d, %v", v, err)
+				t.Errorf("Load of a cached key: got %d, %v", v, err)
 			}
 		}
 		if v, err := c.Load(t.Context(), keyOf(1), l.load); v != good || err != nil || l.calls.Load() != 2 {
-			t.Errorf("Load after that = %d, %v, want the breaker to allow it", v, err)
+			t.Errorf("Load after a trial that was served from memory: got %d, %v, want another trial", v, err)
 		}
 	})
 }
@@ -292,7 +292,7 @@ type service struct {
 	rate     int // requests in a second
 	load     func(context.Context) (cache.Loaded[int64], error)
 	counting atomic.Bool
-	answers  chan time.Duration // durations of the requests, while they are measured
+	took     chan time.Duration // durations of the requests, while they are measured
 	failed   atomic.Int64
 }
 
@@ -301,21 +301,21 @@ func (s *service) run(t *testing.T, span time.Duration) {
 	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(time.Second / time.Duration(s.rate)) {
 		key, began := keyOf(rand.IntN(s.keys)), time.Now()
 		if _, err := s.Get(key, began); err == nil {
-			s.answered(0)
+			s.record(0)
 			continue
 		}
 		go func() {
 			if _, err := s.Load(t.Context(), key, s.load); err != nil {
 				s.failed.Add(1)
 			}
-			s.answered(time.Since(began))
+			s.record(time.Since(began))
 		}()
 	}
 }
 
-func (s *service) answered(took time.Duration) {
+func (s *service) record(took time.Duration) {
 	if s.counting.Load() {
-		s.answers <- took
+		s.took <- took
 	}
 }
 
@@ -328,7 +328,7 @@ func TestSlowStore(t *testing.T) {
 			var under, most atomic.Int64
 			s := &service{
 				Cache: newCache(t, cache.Options{StaleIfError: staleIfError}), keys: 5_000, rate: 1_000,
-				answers: make(chan time.Duration, 200_000),
+				took: make(chan time.Duration, 200_000),
 				load: func(ctx context.Context) (cache.Loaded[int64], error) {
 					if slow.Load() {
 						if n := under.Add(1); n > most.Load() {
@@ -356,22 +356,22 @@ func TestSlowStore(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			close(s.answers)
+			close(s.took)
 			var all []time.Duration
-			for took := range s.answers {
+			for took := range s.took {
 				all = append(all, took)
 			}
 			slices.Sort(all)
 			if p99 := all[len(all)*99/100]; p99 > 300*time.Millisecond {
-				t.Errorf("p99 of %d requests with a store that takes 5 s: %v, want at most 300 ms", len(all), p99)
+				t.Errorf("p99 of %d requests with a store that takes 5 s: got %v, want at most 300 ms", len(all), p99)
 			}
 			if most.Load() > 64 || goroutines > 2_000 {
-				t.Errorf("%d loads at once and %d goroutines, want at most 64 and 2,000", most.Load(), goroutines)
+				t.Errorf("got %d concurrent loads and %d goroutines, want at most 64 and 2,000", most.Load(), goroutines)
 			}
 			if n := s.failed.Load(); staleIfError > 0 && n > 0 {
-				t.Errorf("%d of %d requests failed, although StaleIfError allows the previous values", n, len(all))
+				t.Errorf("got %d failures of %d requests, although StaleIfError allows the previous values", n, len(all))
 			}
-			t.Logf("%d requests, p99 %v, longest %v, %d loads and %d goroutines at most, %d errors",
+			t.Logf("%d requests, p99 %v, longest %v, at most %d loads and %d goroutines, %d errors",
 				len(all), all[len(all)*99/100], all[len(all)-1], most.Load(), goroutines, s.failed.Load())
 		})
 	}
@@ -409,12 +409,12 @@ func TestRecovery(t *testing.T) {
 			}
 			after := peak(2 * time.Minute)
 			if after > 2*steady {
-				t.Errorf("%d outages: %d loads in a second after the store has recovered, %d before, want at most twice as many", outages, after, steady)
+				t.Errorf("%d outages: got %d loads per second after the last one, %d before the first, want at most twice as many", outages, after, steady)
 			}
 			if n := s.failed.Load(); n > 0 {
-				t.Errorf("%d outages: %d requests failed, although all keys were known", outages, n)
+				t.Errorf("%d outages: got %d failed requests, although all keys were known", outages, n)
 			}
-			t.Logf("%d outages of %d keys: %d loads in a second before, at most %d after", outages, keys, steady, after)
+			t.Logf("%d outages of %d keys: %d loads per second before, at most %d after", outages, keys, steady, after)
 		})
 	}
 }
@@ -435,7 +435,7 @@ func TestOutagesInARow(t *testing.T) {
 			for key := range 20 {
 				v, err := use(t.Context(), c, key, load)
 				if age := time.Since(began) - time.Duration(v); err != nil || age > time.Minute+10*time.Second {
-					t.Fatalf("a value is %v old (%v), although the store works most of the time", age, err)
+					t.Fatalf("got a value that is %v old (%v), although the store works most of the time", age, err)
 				}
 			}
 			time.Sleep(700 * time.Millisecond)
@@ -477,17 +477,17 @@ func TestPostponedLoad(t *testing.T) {
 				tt.before(c)
 				l.down.Store(true)
 				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
-					t.Fatalf("Load that fails: %d, %v, want the value from before", v, err)
+					t.Fatalf("Load that fails: got %d, %v, want the previous value", v, err)
 				}
 				l.down.Store(false)
 				tt.after(c)
 				time.Sleep(tt.later)
 				before := l.calls.Load()
 				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
-					t.Fatalf("Load after that: %d, %v", v, err)
+					t.Fatalf("Load after the failed one: got %d, %v", v, err)
 				}
 				if postpone := l.calls.Load() == before; postpone != tt.postpone {
-					t.Errorf("served without a load: %t, want %t", postpone, tt.postpone)
+					t.Errorf("served without a load: got %t, want %t", postpone, tt.postpone)
 				}
 			})
 		})
@@ -509,7 +509,7 @@ func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 			uses := func() {
 				for i := range n {
 					key := keyOf(i)
-					key[16], key[17] = 0, 0 // otherwise their lives would differ
+					key[16], key[17] = 0, 0 // otherwise their jittered TTLs would differ
 					if _, err := c.Get(key, time.Now()); err != cache.ErrMiss {
 						continue
 					}
@@ -530,21 +530,21 @@ func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 			began, most := time.Now(), int64(0)
 			for l.calls.Load() < n {
 				if time.Since(began) > longest+time.Second {
-					t.Fatalf("%d of %d values are loaded again %v after an outage of %v, want all", l.calls.Load(), n, time.Since(began), outage)
+					t.Fatalf("reloaded values: got %d of %d %v after an outage of %v, want all", l.calls.Load(), n, time.Since(began), outage)
 				}
 				before := l.calls.Load()
 				uses()
 				most = max(most, l.calls.Load()-before)
 			}
 			if most > n/4 {
-				t.Errorf("%d of %d values were loaded again within %v after an outage of %v", most, n, step, outage)
+				t.Errorf("got %d of %d values reloaded within %v after an outage of %v, which is not spread", most, n, step, outage)
 			}
 		})
 	}
 }
 
-// Loaded.Age: the life of a value that was not read just now is shorter.
-func TestAgeShortensLife(t *testing.T) {
+// Loaded.Age shortens the lifetime of a value that was read earlier.
+func TestAgeShortensLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second, StaleIfError: 2 * time.Minute})
 		of := func(age time.Duration, absent bool) func(context.Context) (cache.Loaded[int64], error) {
@@ -582,11 +582,11 @@ func TestAgeShortensLife(t *testing.T) {
 		_, _ = c.Load(t.Context(), keyOf(100), of(50*time.Second, false))
 		time.Sleep(65 * time.Second)
 		if _, err := c.Load(t.Context(), keyOf(100), down); err != nil {
-			t.Errorf("Load in an outage of a value that is 115 s old: %v, want the value", err)
+			t.Errorf("Load in an outage of a value that is 115 s old: got %v, want the value", err)
 		}
 		time.Sleep(10 * time.Second)
 		if _, err := c.Load(t.Context(), keyOf(100), down); !errors.Is(err, errDown) {
-			t.Errorf("Load in an outage of a value that is 125 s old: %v, want the failure: its age counts for StaleIfError", err)
+			t.Errorf("Load in an outage of a value that is 125 s old: got %v, want the failure, since its age counts for StaleIfError", err)
 		}
 	})
 }

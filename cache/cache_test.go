@@ -30,7 +30,7 @@ func TestGet(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	var calls atomic.Int64
 	if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-		t.Errorf("Get of an unknown key: %v, want ErrMiss", err)
+		t.Errorf("Get of an unknown key: got %v, want ErrMiss", err)
 	}
 	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
 		t.Errorf("Load = %d, %v, want 7", v, err)
@@ -39,10 +39,10 @@ func TestGet(t *testing.T) {
 		t.Errorf("Get after Load = %d, %v, want 7", v, err)
 	}
 	if _, err := c.Load(t.Context(), keyOf(1), missing); err != cache.ErrNotFound {
-		t.Errorf("Load of an absent value: %v, want ErrNotFound", err)
+		t.Errorf("Load of an absent value: got %v, want ErrNotFound", err)
 	}
 	if _, err := c.Get(keyOf(1), time.Now()); err != cache.ErrNotFound {
-		t.Errorf("Get of an absent value: %v, want ErrNotFound", err)
+		t.Errorf("Get of an absent value: got %v, want ErrNotFound", err)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestKeysAreComparedWhole(t *testing.T) {
 		other := base
 		other[i] ^= 1
 		if v, err := c.Get(other, time.Now()); err != cache.ErrMiss {
-			t.Errorf("byte %d differs: Get = %d, %v, want a miss", i, v, err)
+			t.Errorf("byte %d of the key differs: Get = %d, %v, want ErrMiss", i, v, err)
 		}
 	}
 }
@@ -97,7 +97,7 @@ func TestTTL(t *testing.T) {
 				n, want int
 			}{{"present", count(0, 1), tt.present}, {"absent", count(-1, -1), tt.negative}} {
 				if got.want >= 0 && got.n != got.want || got.want < 0 && (got.n == 0 || got.n == 100) {
-					t.Errorf("%s entries alive after another %v: %d, want %d: a TTL ends up to a tenth early and never late", got.what, tt.after, got.n, got.want)
+					t.Errorf("%s entries still served after another %v: got %d, want %d, since a TTL ends up to a tenth early and never late", got.what, tt.after, got.n, got.want)
 				}
 			}
 		}
@@ -113,16 +113,16 @@ func TestUntilEndsAnEntryEarly(t *testing.T) {
 		})
 		time.Sleep(time.Second - time.Nanosecond)
 		if _, err := c.Get(keyOf(0), time.Now()); err != nil {
-			t.Errorf("Get 1 ns before Until: %v, want a hit", err)
+			t.Errorf("Get 1 ns before Until: got %v, want no error", err)
 		}
 		time.Sleep(time.Nanosecond)
 		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-			t.Errorf("Get at Until: %v, want a miss", err)
+			t.Errorf("Get at Until: got %v, want ErrMiss", err)
 		}
 	})
 }
 
-// The life of a value counts from the beginning of its load, since the load may have read
+// The TTL of a value counts from the beginning of its load, since the load may have read
 // it then.
 func TestSlowLoadCountsAgainstTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestSlowLoadCountsAgainstTTL(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-			t.Errorf("Get 4 s after the load began: %v, want a miss", err)
+			t.Errorf("Get 4 s after the load began: got %v, want ErrMiss", err)
 		}
 	})
 }
@@ -148,7 +148,7 @@ func TestWallClockEndsEntry(t *testing.T) {
 	var calls atomic.Int64
 	_, _ = c.Load(t.Context(), keyOf(0), found(1, &calls))
 	if _, err := c.Get(keyOf(0), time.Now().Round(0).Add(2*time.Minute)); err != cache.ErrMiss {
-		t.Errorf("Get with the wall clock two minutes on: %v, want a miss", err)
+		t.Errorf("Get after the wall clock has advanced by two minutes: got %v, want ErrMiss", err)
 	}
 }
 
@@ -186,13 +186,13 @@ func TestSingleFlight(t *testing.T) {
 	}
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("the caller that was cancelled got %v, want its context's error", err)
+		t.Errorf("caller that was cancelled: got %v, want its context's error", err)
 	}
 	time.Sleep(10 * time.Millisecond)
 	close(resume)
 	all.Wait()
 	if calls.Load() != 1 || failed.Load() != 0 {
-		t.Errorf("%d callers made %d loads, want 1; %d failed after the first was cancelled, want 0", callers, calls.Load(), failed.Load())
+		t.Errorf("%d callers: got %d loads, want 1; got %d failures after the first caller was cancelled, want 0", callers, calls.Load(), failed.Load())
 	}
 }
 
@@ -221,13 +221,13 @@ func TestBrokenLoads(t *testing.T) {
 				began := time.Now()
 				_, err := c.Load(t.Context(), keyOf(0), tt.load)
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("Load: %v, want %q", err, tt.want)
+					t.Errorf("Load: got %v, want %q", err, tt.want)
 				}
 				if took := time.Since(began); took > 3*time.Second {
 					t.Errorf("Load took %v, want at most LoadTimeout", took)
 				}
 				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-					t.Errorf("Get after a broken load: %v, want a miss: only results are kept", err)
+					t.Errorf("Get after a broken load: got %v, want ErrMiss, since only results are kept", err)
 				}
 				time.Sleep(2 * time.Hour)
 			})
@@ -272,7 +272,7 @@ func TestCloseDuringCalls(t *testing.T) {
 				for i := g; !stop.Load(); i += 8 {
 					if _, err := c.Get(keyOf(i%500), time.Now()); err == cache.ErrMiss {
 						if v, err := c.Load(t.Context(), keyOf(i%500), found(1, &calls)); v != 1 || err != nil {
-							t.Errorf("Load during or after Close: %d, %v, want the value", v, err)
+							t.Errorf("Load during or after Close: got %d, %v, want the value", v, err)
 						}
 					}
 					_ = c.Write(func() error { return nil }, keyOf(i%500))
@@ -293,7 +293,7 @@ func TestCloseDuringCalls(t *testing.T) {
 		stop.Store(true)
 		all.Wait()
 		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-			t.Errorf("Get after Close: %v, want a miss", err)
+			t.Errorf("Get after Close: got %v, want ErrMiss", err)
 		}
 	}
 	for range 100 {
@@ -302,7 +302,7 @@ func TestCloseDuringCalls(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d goroutines after Close, %d before New", runtime.NumGoroutine(), before)
+	t.Errorf("got %d goroutines after Close, %d before New", runtime.NumGoroutine(), before)
 }
 
 func TestCloseWaitsForLoads(t *testing.T) {
@@ -320,10 +320,10 @@ func TestCloseWaitsForLoads(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if err := c.Close(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Close with a short deadline during a load: %v, want the deadline", err)
+			t.Errorf("Close with a short deadline during a load: got %v, want DeadlineExceeded", err)
 		}
 		if err := c.Close(t.Context()); err != nil || !ended {
-			t.Errorf("Close: %v, load ended: %v, want nil and true", err, ended)
+			t.Errorf("Close: got %v and load ended = %t, want nil and true", err, ended)
 		}
 	})
 }
@@ -398,7 +398,7 @@ func TestSizeIsABound(t *testing.T) {
 			kept = count()
 		}
 		if kept < tt.min || kept > tt.max {
-			t.Errorf("%d of %d %s are kept, want %d to %d", kept, n, tt.name, tt.min, tt.max)
+			t.Errorf("got %d of %d %s kept, want %d to %d", kept, n, tt.name, tt.min, tt.max)
 		}
 	}
 }
@@ -419,7 +419,7 @@ func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 	for i := range keys {
 		for tries := 0; !kept(keys[i]); tries++ {
 			if tries == 1_000 {
-				t.Fatal("the cache keeps nothing")
+				t.Fatal("the cache kept no value")
 			}
 			_, _ = c.Load(t.Context(), keys[i], found(1, &calls))
 			time.Sleep(100 * time.Microsecond)
@@ -440,7 +440,7 @@ func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 		}
 	}
 	if missed > known/1_000 {
-		t.Errorf("%d of %d known keys are gone after a flood of absent ones, want at most one in 1,000", missed, known)
+		t.Errorf("got %d of %d known keys evicted by a flood of absent ones, want at most one in 1,000", missed, known)
 	}
 }
 
@@ -462,11 +462,11 @@ func TestNothingIsKeptAfterClose(t *testing.T) {
 	}
 	for range 2 {
 		if v, err := c.Get(keyOf(0), time.Now()); !errors.Is(err, cache.ErrMiss) {
-			t.Errorf("Get after Close = %d, %v, want a miss", v, err)
+			t.Errorf("Get after Close = %d, %v, want ErrMiss", v, err)
 		}
 		load()
 	}
 	if n := calls.Load(); n != 3 {
-		t.Errorf("%d loads, one before Close and two after it, want 3: no value is kept after Close", n)
+		t.Errorf("loads, one before Close and two after it: got %d, want 3, since no value is kept after Close", n)
 	}
 }

@@ -14,13 +14,13 @@ func TestShortenNeverLengthens(t *testing.T) {
 			var key Key
 			binary.LittleEndian.PutUint16(key[16:], uint16(part))
 			if got := shorten(ttl, &key); got > ttl || got < ttl-ttl/10 {
-				t.Fatalf("a TTL of %v is shortened to %v, want up to a tenth less", ttl, got)
+				t.Fatalf("shortened TTL of %v: got %v, want up to a tenth less", ttl, got)
 			}
 		}
 	}
 }
 
-// the age of a value is the longer one of the two clocks.
+// the age of a value is the greater of the ages by the two clocks.
 func TestAgeUsesTheLaterClock(t *testing.T) {
 	c, err := New[int](Options{})
 	if err != nil {
@@ -30,15 +30,15 @@ func TestAgeUsesTheLaterClock(t *testing.T) {
 	began := time.Now()
 	e := c.newEntry(Key{1}, 0, began, Loaded[int]{})
 	if got := c.age(e, began.Add(time.Hour)); got != time.Hour {
-		t.Errorf("an hour later by both clocks: age %v", got)
+		t.Errorf("an hour later by both clocks: got the age %v", got)
 	}
 	e.beganWall -= int64(8 * time.Hour) // the machine was suspended meanwhile
 	if got := c.age(e, began.Add(time.Minute)); got != 8*time.Hour+time.Minute {
-		t.Errorf("8 h and a minute later by the wall clock, a minute by the monotonic one: age %v", got)
+		t.Errorf("8 h and a minute later by the wall clock, a minute by the monotonic one: got the age %v", got)
 	}
 	e.beganWall += int64(16 * time.Hour) // the wall clock was set back
 	if got := c.age(e, began.Add(time.Minute)); got != time.Minute {
-		t.Errorf("a minute later by the monotonic clock, the wall clock set back: age %v", got)
+		t.Errorf("a minute later by the monotonic clock, the wall clock set back: got the age %v", got)
 	}
 }
 
@@ -53,12 +53,12 @@ func TestStaleMarksOverflow(t *testing.T) {
 	before, seen := w.Load(), map[uint64]bool{}
 	for n := range 10_000 {
 		if seen[w.Load()] || !quiet(w.Load()) {
-			t.Fatalf("after %d stale marks the epoch is %x, which it was before, or which is not quiet", n, w.Load())
+			t.Fatalf("after %d stale marks: got the epoch %x, which is not new or says that a write is in progress", n, w.Load())
 		}
 		seen[w.Load()] = true
 		// When the count of stale marks overflows, that counts as a write.
 		if got, want := written(before, w.Load()), n >= 1<<12; got != want {
-			t.Fatalf("after %d stale marks written is %t, want %t", n, got, want)
+			t.Fatalf("after %d stale marks: written: got %t, want %t", n, got, want)
 		}
 		w.markStale()
 	}

@@ -64,7 +64,7 @@ const (
 	bad
 )
 
-// A ledger is the store behind the cache. It holds the current value of each key.
+// A ledger is the store of the cached values. It holds the current value of each key.
 type ledger struct {
 	cache  *cache.Cache[int64]
 	values []atomic.Int64 // 0: there is none
@@ -134,7 +134,7 @@ func (l *ledger) race(t *testing.T, before, after int64, write func(i int)) {
 		check(i, &written)
 	}
 	if n := stale.Load(); n > 0 {
-		t.Errorf("%d reads that began after a write had returned got the old value, in %d trials", n, len(l.values))
+		t.Errorf("reads that began after a write had returned and got the old value: got %d in %d trials, want 0", n, len(l.values))
 	}
 }
 
@@ -186,7 +186,8 @@ func TestFenceNothingStaleAfterWriteGroup(t *testing.T) {
 	})
 }
 
-// After a write, no caller joins a load that began before it, and its result is not kept.
+// After a write, no caller joins a load that began earlier, and the cache drops that
+// load's result.
 func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -222,7 +223,7 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 			select {
 			case v := <-late:
 				if v != bad {
-					t.Errorf("a load after the write got %d, want %d", v, bad)
+					t.Errorf("load after the write: got %d, want %d", v, bad)
 				}
 				close(resume)
 			case <-time.After(time.Second):
@@ -232,7 +233,7 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 			}
 			<-early
 			if v, err := c.Get(keyOf(0), time.Now()); err == nil && v != bad {
-				t.Errorf("got %d from memory after the write, want %d or a miss: an earlier load filled the cache", v, bad)
+				t.Errorf("Get after the write: got %d, want %d or ErrMiss, since an earlier load must not fill the cache", v, bad)
 			}
 		})
 	}
@@ -255,25 +256,25 @@ func TestFenceDuringWrite(t *testing.T) {
 			}
 			fill := func() {
 				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
-					t.Fatalf("Load = %d, %v", v, err)
+					t.Fatalf("Load: got %d, %v", v, err)
 				}
 			}
 			fill()
 			if _, err := c.Get(keyOf(0), time.Now()); err != nil {
-				t.Fatalf("Get after Load: %v, want a hit", err)
+				t.Fatalf("Get after Load: got %v, want no error", err)
 			}
 			_ = tt.write(c, func() error {
 				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-					t.Errorf("Get during a write: %v, want a miss", err)
+					t.Errorf("Get during a write: got %v, want ErrMiss", err)
 				}
 				fill()
 				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-					t.Errorf("Get after a Load during a write: %v, want a miss", err)
+					t.Errorf("Get after a Load during a write: got %v, want ErrMiss", err)
 				}
 				return nil
 			})
 			if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-				t.Errorf("Get after a write: %v, want a miss", err)
+				t.Errorf("Get after a write: got %v, want ErrMiss", err)
 			}
 		})
 	}
@@ -305,7 +306,7 @@ func TestFenceMovesOnFailure(t *testing.T) {
 			t.Errorf("%s: Change returned %v, want the error of the write", name, err)
 		}
 		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-			t.Errorf("%s: Get = %v, want a miss: a failed write may have happened", name, err)
+			t.Errorf("%s: Get = %v, want ErrMiss, since a failed write may have happened", name, err)
 		}
 	}
 	// After that, the cache fills again.
@@ -313,7 +314,7 @@ func TestFenceMovesOnFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
-		t.Errorf("Get after a failed write and a new Load: %v, want a hit", err)
+		t.Errorf("Get after a failed write and a new Load: got %v, want no error", err)
 	}
 }
 
@@ -330,7 +331,7 @@ func TestFenceOverlappingWrites(t *testing.T) {
 	all.Wait()
 	_, _ = c.Load(t.Context(), keyOf(0), load)
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
-		t.Errorf("Get after 500 overlapping writes and a Load: %v, want a hit", err)
+		t.Errorf("Get after 500 overlapping writes and a Load: got %v, want no error", err)
 	}
 }
 
@@ -381,11 +382,11 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 				<-early // may get either value
 				for range late {
 					if v := <-answers; v != bad {
-						t.Errorf("a load that began after the write had taken effect got %d, want %d: it joined an earlier one", v, bad)
+						t.Errorf("load that began after the write had taken effect: got %d, want %d, since it must not join an earlier one", v, bad)
 					}
 				}
 				if loads != 2 {
-					t.Errorf("%d loads, want 2: the late ones share one", loads)
+					t.Errorf("loads: got %d, want 2, since the late callers share one", loads)
 				}
 			})
 		})
@@ -411,7 +412,7 @@ func TestFenceOfAnotherGroup(t *testing.T) {
 				for i := range keys {
 					all.Go(func() {
 						if v, err := c.Load(t.Context(), keyOf(i), load); v != good || err != nil {
-							t.Errorf("Load = %d, %v", v, err)
+							t.Errorf("Load: got %d, %v", v, err)
 						}
 					})
 				}
@@ -420,7 +421,7 @@ func TestFenceOfAnotherGroup(t *testing.T) {
 			return nil
 		}, keyOf(-2))
 		if got := loads.Load(); got != keys {
-			t.Errorf("%d loads of %d keys during a write of another group, want one each", got, keys)
+			t.Errorf("loads during a write of another group: got %d, want one for each of %d keys", got, keys)
 		}
 	})
 }

@@ -104,16 +104,16 @@ func TestFleetTraffic(t *testing.T) {
 			span := max(20*time.Second, cache.HeartbeatInterval(n))
 			time.Sleep(span)
 			perSecond := float64(f.delivered.Load()-before) / span.Seconds()
-			t.Logf("%d instances: %.0f deliveries a second", n, perSecond)
+			t.Logf("%d instances: %.0f deliveries per second", n, perSecond)
 			if most := min(float64(n*n), float64(n)+3500); perSecond > most*1.05 {
-				t.Errorf("%d instances: %.0f deliveries a second, want %.0f at most", n, perSecond, most)
+				t.Errorf("%d instances: got %.0f deliveries per second, want at most %.0f", n, perSecond, most)
 			}
 			if got := f.staleMarks() - marks; got != 0 {
-				t.Errorf("%d instances: entries were marked stale %d times although no message was lost", n, got)
+				t.Errorf("%d instances: got entries marked stale %d times although no message was lost", n, got)
 			}
 			for i, m := range f.members {
 				if !m.group.Healthy() || m.group.Peers() != n-1 {
-					t.Fatalf("instance %d is up: %t, and knows %d others, want %d", i, m.group.Healthy(), m.group.Peers(), n-1)
+					t.Fatalf("instance %d: got up = %t and %d peers, want true and %d", i, m.group.Healthy(), m.group.Peers(), n-1)
 				}
 			}
 		})
@@ -165,7 +165,7 @@ func TestFleetSilence(t *testing.T) {
 		limited := f.members[0].Limits.Load()
 		time.Sleep(5 * time.Second)
 		if got := f.members[0].Limits.Load() - limited; got != 0 {
-			t.Errorf("the life of entries was limited %d times although all instances send again", got)
+			t.Errorf("got the TTL of entries limited %d times although all instances send again", got)
 		}
 	})
 }
@@ -184,7 +184,7 @@ func TestGroupWithoutEcho(t *testing.T) {
 		b.load(t, 1)
 		time.Sleep(50 * time.Second)
 		if !b.group.Healthy() || !b.has(1) || len(h.messages(t))-sent < 45 {
-			t.Errorf("up: %t, entry served: %t, %d messages in 50 s, want an instance that is up", b.group.Healthy(), b.has(1), len(h.messages(t))-sent)
+			t.Errorf("got up = %t, entry served = %t, %d messages in 50 s, want an instance that is up", b.group.Healthy(), b.has(1), len(h.messages(t))-sent)
 		}
 	})
 }
@@ -207,7 +207,7 @@ func TestGroupMarks(t *testing.T) {
 		tell(a, 2)
 		tell(c, 9)
 		if got := fmt.Sprint(a.marks, b.marks, c.marks); got != "[4 9] [5 9] [5]" {
-			t.Errorf("marks reported: %s, want [4 9] [5 9] [5]", got)
+			t.Errorf("reported marks: got %s, want [4 9] [5 9] [5]", got)
 		}
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 1, Mark: 8}.Encode(secret...))
 		tell(b, 12)
@@ -217,7 +217,7 @@ func TestGroupMarks(t *testing.T) {
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 3, Mark: 11}.Encode(secret...))
 		synctest.Wait()
 		if got := fmt.Sprint(b.marks); got != "[5 9]" {
-			t.Errorf("marks reported: %s, want no more: none is above its own", got)
+			t.Errorf("reported marks: got %s, want no others, since none is above the instance's own", got)
 		}
 	})
 }
@@ -231,7 +231,7 @@ func TestGroupMarksWithoutASecret(t *testing.T) {
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
 		if got := f.members[0].marks; len(got) > 0 {
-			t.Errorf("marks reported: %v, want none", got)
+			t.Errorf("reported marks: got %v, want none", got)
 		}
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// C-16: a message that cannot be decoded, or of an instance that is not known, may be a
-// change, so it marks all entries stale and limits the life of new ones for ten seconds.
+// C-16: a message that cannot be decoded, or of an unknown instance, may be a
+// change, so it marks all entries stale and limits the TTL of new ones for ten seconds.
 // Any number of such messages has the same effect as one.
 func TestGroupUnknownSenders(t *testing.T) {
 	secret := []byte("the instances' secret")
@@ -31,7 +31,7 @@ func TestGroupUnknownSenders(t *testing.T) {
 				h.send(text)
 				synctest.Wait()
 				if b.has(1) {
-					t.Error("an entry is served after a message that cannot be decoded, which may have been its change")
+					t.Error("an entry was served after a message that cannot be decoded, which may have been its change")
 				}
 				marks := b.StaleMarks.Load()
 				for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(2 * time.Millisecond) {
@@ -39,17 +39,17 @@ func TestGroupUnknownSenders(t *testing.T) {
 				}
 				b.load(t, 2)
 				if got := b.StaleMarks.Load() - marks; got != 0 {
-					t.Errorf("a flood marked all entries stale %d times after the first, want none", got)
+					t.Errorf("all entries marked stale by the rest of a flood: got %d times, want 0", got)
 				}
 				h.send(text)
 				if got := b.waitGone(2); got > cache.AloneTTL || got < 8*time.Second {
-					t.Errorf("an entry was served for %v after a flood, want 9 to 10 s", got)
+					t.Errorf("entry after a flood: served for %v, want 9 to 10 s", got)
 				}
 				time.Sleep(2 * time.Second)
 				b.load(t, 3)
 				time.Sleep(50 * time.Second)
 				if !b.has(3) || !b.group.Healthy() {
-					t.Error("an entry has ended within 50 s, long after a flood, want the TTL of a minute")
+					t.Error("long after a flood, an entry expired within 50 s, want the TTL of a minute")
 				}
 			})
 		})
@@ -88,7 +88,7 @@ func TestGroupOldMessages(t *testing.T) {
 				synctest.Wait()
 				most := 1 + int64(time.Since(began)/cache.AloneTTL)
 				if got := b.StaleMarks.Load() - marks; got > most {
-					t.Errorf("all entries were marked stale %d times within %v, want at most %d", got, time.Since(began), most)
+					t.Errorf("all entries marked stale within %[2]v: got %[1]d times, want at most %[3]d", got, time.Since(began), most)
 				}
 			})
 		})
@@ -110,19 +110,19 @@ func TestGroupForgedFleet(t *testing.T) {
 			before := len(h.messages(t))
 			time.Sleep(time.Minute)
 			if got := len(h.messages(t)) - before; got < 55 {
-				t.Errorf("ten minutes after %d forged messages: %d heartbeats in a minute, want one in a second", n, got)
+				t.Errorf("ten minutes after %d forged messages: got %d heartbeats in a minute, want one per second", n, got)
 			}
 			settle(t, b, h.connect(t))
 			b.load(t, 1)
 			time.Sleep(50 * time.Second)
 			if !b.has(1) {
-				t.Errorf("ten minutes after %d forged messages an entry has ended within 50 s, want the TTL of a minute", n)
+				t.Errorf("ten minutes after %d forged messages, an entry expired within 50 s, want the TTL of a minute", n)
 			}
 		})
 	}
 }
 
-// forgeries are messages that an attacker sends in the name of instance a, after its
+// forgeries lists messages that an attacker sends in the name of instance a, after its
 // last message.
 var forgeries = map[string]func(last cache.Message) cache.Message{
 	"nothing":   nil,
@@ -143,10 +143,10 @@ var forgeries = map[string]func(last cache.Message) cache.Message{
 	"large fleet":  func(m cache.Message) cache.Message { m.Size = 1 << 31; return m },
 }
 
-// C-16, invariant 3: a change that is lost, alone or with all that follows it,
+// C-16, invariant 3: a change that is lost, alone or with all later messages,
 // is detected within the bound, even if an attacker forges or repeats messages. Without
-// a secret, the attacker can hide it until the entry expires, but not by a message that an
-// instance leaves.
+// a secret, an attacker can hide the change until the entry expires, but not with a forged
+// leave message.
 func TestForgeLoseRepeat(t *testing.T) {
 	const (
 		ttl   = time.Minute
@@ -168,13 +168,13 @@ func TestForgeLoseRepeat(t *testing.T) {
 							f := newForger(t, secret, forge, way == "repeated")
 							f.lose(lost == "the change")
 							if got := f.b.waitGone(0); got > want {
-								t.Errorf("an entry that was changed elsewhere was served for %v, want %v at most", got, want)
+								t.Errorf("entry that was changed elsewhere: served for %v, want at most %v", got, want)
 							}
 							f.fill(1)
 							time.Sleep(30 * time.Second)
 							f.fill(2) // a key that is changed later
 							if got := f.b.waitGone(2); lost != "the change" && got > want {
-								t.Errorf("half a minute later an entry was served for %v, want %v at most", got, want)
+								t.Errorf("another entry half a minute later: served for %v, want at most %v", got, want)
 							}
 						})
 					})
@@ -247,7 +247,7 @@ func (f *forger) last() cache.Message {
 			return m
 		}
 	}
-	f.t.Fatal("instance a has sent nothing")
+	f.t.Fatal("instance a has sent no message")
 	return cache.Message{}
 }
 

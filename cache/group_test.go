@@ -42,7 +42,7 @@ func TestGroupInvalidates(t *testing.T) {
 					t.Fatalf("publish: %v", err)
 				}
 				if took := time.Since(began); took > 0 {
-					t.Errorf("publish took %v, want it not to wait for a heartbeat", took)
+					t.Errorf("publish took %v, want no wait for a heartbeat", took)
 				}
 				synctest.Wait()
 				for n, i := range []*instance{a, b, c} {
@@ -52,7 +52,7 @@ func TestGroupInvalidates(t *testing.T) {
 							want = want && (key != gone || n == 0)
 						}
 						if got := i.has(key); got != want {
-							t.Errorf("instance %d has key %d: %t, want %t: the others must invalidate the published keys only", n, key, got, want)
+							t.Errorf("instance %d: key %d cached: got %t, want %t, since the others must invalidate only the published keys", n, key, got, want)
 						}
 					}
 				}
@@ -61,8 +61,8 @@ func TestGroupInvalidates(t *testing.T) {
 	}
 }
 
-// While the bus works, entries live as long as without it, regardless of the number of
-// messages and instances.
+// While the bus works, entries expire no earlier than without it, regardless of the number
+// of messages and instances.
 func TestGroupMarksNothingStaleWithoutReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -113,7 +113,7 @@ func TestGroupMarksNothingStaleWithoutReason(t *testing.T) {
 			}
 		}
 		if after != before || invalidations == 0 {
-			t.Errorf("entries were marked stale %d times while the bus worked, want never; received %d changes", after-before, invalidations)
+			t.Errorf("entries marked stale while the bus worked: got %d times, want 0; received %d changes", after-before, invalidations)
 		}
 		t.Logf("received %d changes", invalidations)
 	})
@@ -157,7 +157,7 @@ func TestGroupMarksStale(t *testing.T) {
 		t.Helper()
 		i.port.publish.set(refuse)
 		if err := i.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
-			t.Errorf("Publish: %v, want the bus's error", err)
+			t.Errorf("Publish: got %v, want the bus's error", err)
 		}
 		i.port.publish.reset()
 	}
@@ -221,7 +221,7 @@ func TestGroupMarksStale(t *testing.T) {
 				tt.happen(t, h, a, b)
 				synctest.Wait()
 				if got := b.waitGone(1); got > tt.within {
-					t.Errorf("an entry was served for %v after it, want at most %v: it may have changed", got, tt.within)
+					t.Errorf("entry that may have changed: served for another %v, want at most %v", got, tt.within)
 				}
 			})
 		})
@@ -245,12 +245,12 @@ func TestGroupRepeatedMessages(t *testing.T) {
 		b.load(t, 1)
 		time.Sleep(20 * time.Second)
 		if !b.has(1) {
-			t.Error("heartbeats that arrive twice end entries, want no effect")
+			t.Error("heartbeats that arrived twice ended entries, want no effect")
 		}
 	})
 }
 
-// After a failed Publish, the next message reports it, independent of the others'
+// After a failed Publish, the next message reports it, independently of the others'
 // counts, and the change is sent.
 func TestGroupReportsFailedPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestGroupReportsFailedPublish(t *testing.T) {
 		}
 		a.port.publish.set(refuse)
 		if err := a.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
-			t.Errorf("Publish: %v, want the bus's error", err)
+			t.Errorf("Publish: got %v, want the bus's error", err)
 		}
 		time.Sleep(3 * time.Second) // heartbeats fail, too
 		before := len(h.messages(t))
@@ -270,12 +270,12 @@ func TestGroupReportsFailedPublish(t *testing.T) {
 		all := h.messages(t)
 		for n, m := range all {
 			if m.All != (n == before) {
-				t.Errorf("message %d of %d says that an earlier one may be lost: %t, want it only in number %d, the first after the failure", n, len(all), m.All, before)
+				t.Errorf("message %d of %d: an earlier one may be lost: got %t, want true only for message %d, the first after the failure", n, len(all), m.All, before)
 			}
 		}
 		// The change that could not be sent is sent now.
 		if again := all[before+1]; again.Change != 3 || len(again.Keys) != 1 || again.Keys[0] != keyOf(0) {
-			t.Errorf("the next message is %+v, want the change that could not be sent, as number 3", again)
+			t.Errorf("next message: got %+v, want the change that could not be sent, as number 3", again)
 		}
 	})
 }
@@ -302,15 +302,16 @@ func TestGroupNewConnection(t *testing.T) {
 		})
 		settle(t, b)
 		if served.Load() {
-			t.Error("an entry from before a new connection is served after it, want it marked stale: earlier messages are lost")
+			t.Error("an entry from before a new connection was served after it, want it stale, since earlier messages are lost")
 		}
 		if n := len(b.reports); n != 3 || b.reports[0] != nil || b.reports[1] == nil || b.reports[2] != nil {
-			t.Errorf("reports %v, want up, lost, up", b.reports)
+			t.Errorf("reports: got %v, want up, lost, up", b.reports)
 		}
 	})
 }
 
-// while the bus is down, entries live for at most 10 s, and afterwards for their TTL.
+// while the bus is down, entries expire after at most 10 s, and afterwards after
+// their TTL.
 func TestGroupWithoutBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -319,28 +320,28 @@ func TestGroupWithoutBus(t *testing.T) {
 		})
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
-			t.Errorf("before the bus was up, an entry was served for %v, want 9 to 10 s", got)
+			t.Errorf("entry before the bus was up: served for %v, want 9 to 10 s", got)
 		}
 		b.port.receive.reset()
 		settle(t, b)
 		b.load(t, 0)
 		time.Sleep(50 * time.Second)
 		if !b.has(0) {
-			t.Error("an entry has ended after 50 s although the bus works, want the TTL of a minute")
+			t.Error("an entry expired after 50 s although the bus works, want the TTL of a minute")
 		}
 		b.port.receive.set(func(context.Context, func(echoFunc), func(string)) error { return errRefused })
 		b.port.cut()
 		synctest.Wait()
 		if b.group.Healthy() {
-			t.Error("Up after the connection was cut")
+			t.Error("Healthy after the connection was cut: got true, want false")
 		}
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL || got < 8*time.Second {
-			t.Errorf("after the bus went down, an entry was served for %v, want 9 to 10 s", got)
+			t.Errorf("entry after the bus went down: served for %v, want 9 to 10 s", got)
 		}
 		b.load(t, 0)
 		if got := b.waitGone(0); got > cache.AloneTTL {
-			t.Errorf("long after the bus went down, an entry was served for %v, want at most 10 s", got)
+			t.Errorf("entry long after the bus went down: served for %v, want at most 10 s", got)
 		}
 	})
 }
@@ -371,16 +372,16 @@ func TestGroupSilence(t *testing.T) {
 				b.load(t, 1)
 				tt.silence(b.port)
 				if got := b.waitGone(1); got > cache.Silence {
-					t.Errorf("an entry was served for %v of silence, want at most 3 s", got)
+					t.Errorf("entry during silence: served for %v, want at most 3 s", got)
 				}
 				time.Sleep(10 * time.Millisecond)
 				synctest.Wait()
 				if b.group.Healthy() || len(b.reports) != 2 || b.reports[1] == nil {
-					t.Errorf("up: %t, reports %v, want the bus reported as down", b.group.Healthy(), b.reports)
+					t.Errorf("got up = %t and the reports %v, want the bus reported as down", b.group.Healthy(), b.reports)
 				}
 				b.load(t, 1)
 				if got := b.waitGone(1); got > cache.AloneTTL {
-					t.Errorf("an entry was served for %v while the bus was down, want at most 10 s", got)
+					t.Errorf("entry while the bus was down: served for %v, want at most 10 s", got)
 				}
 				if got := a.group.Healthy(); !got {
 					t.Error("another instance counts the bus as down although its connection works")
@@ -425,12 +426,12 @@ func TestLeaseCountsFromSending(t *testing.T) {
 			}
 			echoes.Add(1)
 			if lease := a.Until.Load().Sub(at.(time.Time)); lease != cache.Silence {
-				t.Errorf("the lease ends %v after a heartbeat was sent, want 3 s", lease)
+				t.Errorf("end of the lease: got %v after a heartbeat was sent, want 3 s", lease)
 			}
 		})
 		time.Sleep(10 * time.Second)
 		if !a.group.Healthy() || echoes.Load() < 8 {
-			t.Errorf("up: %t after %d heartbeats that took 1.5 s each, want true", a.group.Healthy(), echoes.Load())
+			t.Errorf("got up = %t after %d heartbeats that took 1.5 s each, want true", a.group.Healthy(), echoes.Load())
 		}
 		// A heartbeat that takes longer than its lease does not extend it.
 		a.load(t, 1)
@@ -441,7 +442,7 @@ func TestLeaseCountsFromSending(t *testing.T) {
 		a.port.deliver.reset()
 		time.Sleep(5 * time.Second)
 		if a.group.Healthy() || a.has(1) {
-			t.Errorf("up: %t, entry served: %t, while heartbeats take 4 s to return, want neither", a.group.Healthy(), a.has(1))
+			t.Errorf("heartbeats take 4 s to return: got up = %t, entry served = %t, want neither", a.group.Healthy(), a.has(1))
 		}
 		time.Sleep(5 * time.Second)
 	})
@@ -500,11 +501,11 @@ func TestGroupForgery(t *testing.T) {
 				}
 				synctest.Wait()
 				if until := *b.Until.Load(); until.After(lease) || b.group.Healthy() {
-					t.Errorf("lease until %v, up: %t, want only the lease of genuine heartbeats, until %v", until, b.group.Healthy(), lease)
+					t.Errorf("got a lease until %v and up = %t, want only the lease of genuine heartbeats, until %v", until, b.group.Healthy(), lease)
 				}
 				for key := range 3 {
 					if b.has(key) {
-						t.Errorf("key %d is served after the lease of genuine heartbeats", key)
+						t.Errorf("key %d was served after the lease of genuine heartbeats", key)
 					}
 				}
 				b.port.deliver.reset()
@@ -527,7 +528,7 @@ func TestGroupForgedCountsHideNothing(t *testing.T) {
 			h.send(cache.Message{Origin: a.group.Origin(), Change: change}.Encode())
 			synctest.Wait()
 			if b.has(0) {
-				t.Errorf("an invalidated key is served after a forged count of %d", change)
+				t.Errorf("an invalidated key was served after a forged count of %d", change)
 			}
 			b.load(t, 1)
 			_ = a.group.Publish(t.Context(), keyOf(1))
@@ -555,7 +556,7 @@ func TestGroupFloodOfOrigins(t *testing.T) {
 		}
 		synctest.Wait()
 		if most = max(most, b.group.Peers()); most > cache.MaxPeers {
-			t.Errorf("%d instances are tracked, want at most %d", most, cache.MaxPeers)
+			t.Errorf("tracked instances: got %d, want at most %d", most, cache.MaxPeers)
 		}
 		settle(t, b)
 		b.load(t, 0)
@@ -599,17 +600,17 @@ func TestGroupPublishesTogether(t *testing.T) {
 				continue
 			}
 			if change++; m.Change != change {
-				t.Errorf("message %d of a change counts %d changes", change, m.Change)
+				t.Errorf("count in message %d of a change: got %d", change, m.Change)
 			}
 			for _, key := range m.Keys {
 				if key != keyOf(next) {
-					t.Fatalf("key %d is out of order: messages must keep the order of the calls", next)
+					t.Fatalf("key %d is out of order, want the order of the calls", next)
 				}
 				next++
 			}
 		}
 		if next != calls || change != 1+(calls-1+63)/64 {
-			t.Errorf("%d calls were sent as %d keys in %d messages, want one message for the first and 64 at a time for the rest", calls, next, change)
+			t.Errorf("%d calls: got %d keys in %d messages, want one message for the first and 64 at a time for the others", calls, next, change)
 		}
 	})
 }
@@ -636,20 +637,20 @@ func TestGroupPublishErrors(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() {
 			if err := a.group.Publish(t.Context(), keyOf(0)); !isRefused(err) {
-				t.Errorf("the first call, whose message was refused: %v, want the bus's error", err)
+				t.Errorf("the first call, whose message was refused: got %v, want the bus's error", err)
 			}
 		})
 		synctest.Wait()
 		all.Go(func() {
 			if err := a.group.Publish(t.Context(), keyOf(1)); err != nil {
-				t.Errorf("the second call, whose message was accepted: %v, want nil", err)
+				t.Errorf("the second call, whose message was accepted: got %v, want nil", err)
 			}
 		})
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if err := a.group.Publish(ctx, keyOf(2)); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("a call with a short deadline: %v, want the deadline", err)
+				t.Errorf("a call with a short deadline: got %v, want DeadlineExceeded", err)
 			}
 		})
 		all.Wait()
@@ -660,7 +661,7 @@ func TestGroupPublishErrors(t *testing.T) {
 			}
 		}
 		if published[keyOf(0)] || !published[keyOf(1)] || !published[keyOf(2)] {
-			t.Errorf("sent: %t, %t, %t, want the second, and the third although its caller did not wait", published[keyOf(0)], published[keyOf(1)], published[keyOf(2)])
+			t.Errorf("sent keys: got %t, %t, %t, want the second, and the third although its caller did not wait", published[keyOf(0)], published[keyOf(1)], published[keyOf(2)])
 		}
 	})
 }
@@ -685,10 +686,10 @@ func TestGroupPublishIsBounded(t *testing.T) {
 			for range 3 {
 				began := time.Now()
 				if err := a.group.Publish(t.Context(), keyOf(0)); err == nil {
-					t.Errorf("ignores its context %t: Publish over a bus that hangs succeeds", ignores)
+					t.Errorf("ignores its context %t: Publish with a bus that hangs succeeded", ignores)
 				}
 				if took := time.Since(began); took > 2*time.Second {
-					t.Errorf("ignores its context %t: Publish took %v, want at most 2 s: for an earlier message and its own", ignores, took)
+					t.Errorf("ignores its context %t: Publish took %v, want at most 2 s for an earlier message and its own", ignores, took)
 				}
 			}
 			close(release)
@@ -786,14 +787,14 @@ func TestBrokenBus(t *testing.T) {
 				})
 				time.Sleep(20 * time.Second)
 				if b.group.Healthy() != tt.up {
-					t.Fatalf("up: %t, want %t", b.group.Healthy(), tt.up)
+					t.Fatalf("up: got %t, want %t", b.group.Healthy(), tt.up)
 				}
 				if !tt.up {
 					if _, err := b.Load(t.Context(), keyOf(1), found(1, new(atomic.Int64))); err != nil {
 						t.Errorf("Load without a bus: %v", err)
 					}
 					if got := b.waitGone(1); got > cache.AloneTTL {
-						t.Errorf("an entry was served for %v without a bus, want at most 10 s", got)
+						t.Errorf("entry without a bus: served for %v, want at most 10 s", got)
 					}
 				}
 				if err := b.group.Publish(t.Context(), keyOf(1)); (err != nil) != (tt.publish != nil) && !strings.Contains(tt.name, "else") {
@@ -843,10 +844,10 @@ func TestGroupReconnects(t *testing.T) {
 				time.Sleep(span)
 				synctest.Wait()
 				if n := b.port.attempts.Load(); n < int64(span/(600*time.Millisecond)) || n > int64(span/(300*time.Millisecond))+1 {
-					t.Errorf("%d attempts in a minute, want about one every 400 ms", n)
+					t.Errorf("attempts in a minute: got %d, want about one every 400 ms", n)
 				}
 				if most.Load() > tt.most {
-					t.Errorf("%d attempts at once, want at most %d", most.Load(), tt.most)
+					t.Errorf("concurrent attempts: got %d, want at most %d", most.Load(), tt.most)
 				}
 				b.port.receive.reset()
 				fixed := time.Now()
@@ -854,7 +855,7 @@ func TestGroupReconnects(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 				if took := time.Since(fixed); took > 600*time.Millisecond {
-					t.Errorf("up %v after the broker was, want about half a second", took)
+					t.Errorf("the instance was up %v after the broker, want about half a second", took)
 				}
 			})
 		})
@@ -898,10 +899,10 @@ func TestGroupClose(t *testing.T) {
 				defer cancel()
 				began := time.Now()
 				if err := b.group.Close(ctx); !errors.Is(err, tt.want) || time.Since(began) > time.Second {
-					t.Errorf("Close: %v after %v, want %v within 1 s", err, time.Since(began), tt.want)
+					t.Errorf("Close: got %v after %v, want %v within 1 s", err, time.Since(began), tt.want)
 				}
 				if err := b.group.Publish(t.Context(), keyOf(0)); err == nil {
-					t.Error("Publish after Close succeeds")
+					t.Error("Publish after Close succeeded")
 				}
 				close(release)
 				for range 2 {
@@ -910,7 +911,7 @@ func TestGroupClose(t *testing.T) {
 					}
 				}
 				if b.group.Healthy() {
-					t.Error("Up after Close")
+					t.Error("Healthy after Close: got true, want false")
 				}
 			})
 		})

@@ -35,12 +35,12 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 		_, present := c.Get(keyOf(0), at)
 		_, absent := c.Get(keyOf(1), at)
 		if got := [2]bool{present == nil, absent == cache.ErrNotFound}; got != [2]bool{tt.hit, tt.hit} {
-			t.Errorf("%s: value and absence served: %v, want %t of both", tt.name, got, tt.hit)
+			t.Errorf("%s: value and absence served: got %v, want %t for both", tt.name, got, tt.hit)
 		}
 	}
 	c.ExtendLease(time.Now().Add(3*time.Second), 0)
 	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
-		t.Errorf("Get after the lease was extended again: %v, want a hit: the end of a lease ends no entry", err)
+		t.Errorf("Get after the lease was extended again: got %v, want no error, since the end of a lease does not end entries", err)
 	}
 }
 
@@ -57,20 +57,20 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 				return cache.Loaded[int64]{Value: v}, nil
 			}
 			ask := func() <-chan int64 {
-				answer := make(chan int64, 1)
+				result := make(chan int64, 1)
 				go func() {
 					v, err := c.Load(t.Context(), keyOf(0), load)
 					if err != nil {
 						t.Errorf("Load: %v", err)
 					}
-					answer <- v
+					result <- v
 				}()
 				synctest.Wait()
-				return answer
+				return result
 			}
 			c.ExtendLease(time.Now().Add(3*time.Second), 0)
 			early := ask()
-			inTime := ask() // joins within the lease
+			inTime := ask() // joins before the lease ends
 			time.Sleep(30 * time.Second)
 			stored = bad
 			late := ask()
@@ -81,16 +81,16 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 			close(resume)
 			<-early
 			if v := <-inTime; v != good {
-				t.Errorf("caller within the lease: got %d, want %d from the running load", v, good)
+				t.Errorf("caller before the lease ended: got %d, want %d from the running load", v, good)
 			}
 			if v := <-late; v != bad {
-				t.Errorf("lease extended %t: caller after the end of the lease: got %d, want %d and not the result of an earlier load", again, v, bad)
+				t.Errorf("lease extended %t: caller after the end of the lease: got %d, want %d instead of the result of an earlier load", again, v, bad)
 			}
 		})
 	}
 }
 
-// MarkStale ends all hits, and also those of loads in progress.
+// MarkStale ends all hits, including those of loads in progress.
 func TestMarkStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -113,7 +113,7 @@ func TestMarkStale(t *testing.T) {
 		<-done
 		for i := -100; i <= 100; i++ {
 			if _, err := c.Get(keyOf(i), time.Now()); err != cache.ErrMiss {
-				t.Errorf("key %d after MarkStale: %v, want a miss", i, err)
+				t.Errorf("key %d after MarkStale: got %v, want ErrMiss", i, err)
 			}
 		}
 		_, _ = c.Load(t.Context(), keyOf(0), found(8, &calls))
@@ -151,7 +151,7 @@ func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 				})
 				tt.happen(c)
 				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
-					t.Errorf("Get: %v, want a miss", err)
+					t.Errorf("Get: got %v, want ErrMiss", err)
 				}
 				if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, tt.want) {
 					t.Errorf("Load in an outage = %d, %v, want %v", v, err, tt.want)
@@ -161,13 +161,13 @@ func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 	}
 }
 
-// After Disconnect, new entries live no longer than its ttl, absent ones included, and a
-// shorter life is not lengthened.
+// After Disconnect, no new entry is served for longer than its ttl, absent ones included,
+// and a shorter lifetime is not lengthened.
 func TestDisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second})
 		var calls atomic.Int64
-		lives := func(key int, load func(context.Context) (cache.Loaded[int64], error)) time.Duration {
+		lifetime := func(key int, load func(context.Context) (cache.Loaded[int64], error)) time.Duration {
 			_, _ = c.Load(t.Context(), keyOf(key), load)
 			began := time.Now()
 			for {
@@ -180,18 +180,18 @@ func TestDisconnect(t *testing.T) {
 		between := func(what string, got, low, high time.Duration) {
 			t.Helper()
 			if got < low || got > high {
-				t.Errorf("%s lives for %v, want %v to %v", what, got, low, high)
+				t.Errorf("%s: got a lifetime of %v, want %v to %v", what, got, low, high)
 			}
 		}
 		c.Disconnect(10 * time.Second)
-		between("a value, bus down,", lives(0, found(7, &calls)), 9*time.Second, 10*time.Second)
-		between("an absence, bus down,", lives(1, missing), 4500*time.Millisecond, 5*time.Second)
+		between("value, bus down", lifetime(0, found(7, &calls)), 9*time.Second, 10*time.Second)
+		between("absence, bus down", lifetime(1, missing), 4500*time.Millisecond, 5*time.Second)
 		c.ExtendLease(time.Now().Add(time.Hour), 0)
-		between("a value, bus up,", lives(0, found(7, &calls)), 54*time.Second, time.Minute)
+		between("value, bus up", lifetime(0, found(7, &calls)), 54*time.Second, time.Minute)
 		_, _ = c.Load(t.Context(), keyOf(2), found(7, &calls))
 		c.Disconnect(10 * time.Second)
 		if _, err := c.Get(keyOf(2), time.Now()); err != cache.ErrMiss {
-			t.Errorf("Get of a value that was loaded before: %v, want a miss", err)
+			t.Errorf("Get of a value that was loaded before: got %v, want ErrMiss", err)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func messageVectors(t testing.TB) (vectors []struct{ Name, Text string }) {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(text, &vectors); err != nil || len(vectors) < 5 {
-		t.Fatalf("testdata/messages.json has %d vectors: %v", len(vectors), err)
+		t.Fatalf("got %d vectors from testdata/messages.json: %v", len(vectors), err)
 	}
 	return vectors
 }
@@ -69,14 +69,14 @@ func TestMessageVectors(t *testing.T) {
 	for _, v := range messageVectors(t) {
 		m, ok := sample(v.Name)
 		if !ok {
-			t.Errorf("vector %q is of no known message", v.Name)
+			t.Errorf("vector %q has no known message", v.Name)
 			continue
 		}
 		if got := m.encode(nil); got != v.Text {
-			t.Errorf("%s: encoded as %q, want %q", v.Name, got, v.Text)
+			t.Errorf("%s: encoded: got %q, want %q", v.Name, got, v.Text)
 		}
 		if got, err := decode(v.Text, nil); err != nil || !reflect.DeepEqual(got, m) {
-			t.Errorf("%s: decoded as %+v, %v, want %+v", v.Name, got, err, m)
+			t.Errorf("%s: decoded: got %+v, %v, want %+v", v.Name, got, err, m)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func TestDamagedMessages(t *testing.T) {
 		refused := func(what, text string, at int) {
 			t.Helper()
 			if m, err := decode(text, nil); err == nil {
-				t.Errorf("%s, %s at %d: read as %+v, want it refused", v.Name, what, at, m)
+				t.Errorf("%s, %s at %d: got %+v, want an error", v.Name, what, at, m)
 			}
 		}
 		for i := range v.Text {
@@ -103,7 +103,7 @@ func TestDamagedMessages(t *testing.T) {
 			}
 		}
 		for _, more := range []string{"A", "AA", "AAA", "AAAA", "=", "\n", "\r\n", v.Text, strings.Repeat("A", MaxMessage)} {
-			refused("something behind", v.Text+more, len(v.Text))
+			refused("trailing data", v.Text+more, len(v.Text))
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestForgedMessages(t *testing.T) {
 		for i, made := range keys {
 			for j, read := range keys {
 				if _, err := decode(m.encode(made), read); (err == nil) != (i == j) {
-					t.Errorf("%s: made with key %d, read with key %d: %v", v.Name, i, j, err)
+					t.Errorf("%s: encoded with key %d, decoded with key %d: got %v", v.Name, i, j, err)
 				}
 			}
 		}
@@ -161,7 +161,7 @@ func TestForgedMessageLayouts(t *testing.T) {
 		{"nothing", nil},
 	} {
 		if m, err := decode(signed(tt.b), nil); err == nil {
-			t.Errorf("%s: read as %+v, want it refused", tt.name, m)
+			t.Errorf("%s: got %+v, want an error", tt.name, m)
 		}
 	}
 }
@@ -170,10 +170,10 @@ func TestForgedMessageLayouts(t *testing.T) {
 func TestMessagesFit(t *testing.T) {
 	full, _ := sample("full")
 	if n := len(full.keys) + len(full.groups); n != maxNames {
-		t.Fatalf("the full message has %d names, want %d", n, maxNames)
+		t.Fatalf("names in the full message: got %d, want %d", n, maxNames)
 	}
 	if n := len(full.encode(nil)); n > MaxMessage {
-		t.Errorf("a message of %d names has %d bytes, want at most %d", maxNames, n, MaxMessage)
+		t.Errorf("message of %d names: got %d bytes, want at most %d", maxNames, n, MaxMessage)
 	}
 }
 
@@ -184,20 +184,20 @@ func FuzzMessage(f *testing.F) {
 		f.Fatalf("FuzzMessage has no seeds: %v", err)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		// Few inputs have a good checksum, so they get one.
+		// Few inputs have a valid checksum, so they get one.
 		for _, text := range []string{text, withChecksum(text)} {
 			m, err := decode(text, nil)
 			if err != nil {
 				continue
 			}
 			if n := len(m.keys) + len(m.groups); n > maxNames || len(text) > MaxMessage {
-				t.Errorf("read %d names from %d bytes, want at most %d and %d", n, len(text), maxNames, MaxMessage)
+				t.Errorf("got %d names from %d bytes, want at most %d and %d", n, len(text), maxNames, MaxMessage)
 			}
 			if again := m.encode(nil); again != text {
-				t.Errorf("%q is read, but written as %q", text, again)
+				t.Errorf("%q was decoded, but is encoded as %q", text, again)
 			}
 			if m.changes() != (len(m.keys)+len(m.groups) > 0) || m.changes() && m.before() != m.change-1 || !m.changes() && m.before() != m.change {
-				t.Errorf("%+v counts %d changes before it", m, m.before())
+				t.Errorf("%+v: got %d changes before it", m, m.before())
 			}
 		}
 	})

@@ -78,12 +78,12 @@ func TestPlacesOfLoads(t *testing.T) {
 		}
 		all.Wait()
 		if most.Load() != 64 || mostUnknown.Load() != 16 {
-			t.Errorf("%d loads at once, %d of them of unknown keys, want 64 and 16", most.Load(), mostUnknown.Load())
+			t.Errorf("got %d concurrent loads, %d of them of unknown keys, want 64 and 16", most.Load(), mostUnknown.Load())
 		}
 	})
 }
 
-// C-14: unknown keys that take all of their places, and all of the queue, do not delay
+// C-14: unknown keys that take all of their places, and the whole queue, do not delay
 // loads of known keys.
 func TestKnownKeysHaveSeparatePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -93,12 +93,12 @@ func TestKnownKeysHaveSeparatePlaces(t *testing.T) {
 		for i := range 10 {
 			began := time.Now()
 			if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-				t.Errorf("Load of a known key during a flood: %d, %v after %v, want its value at once", v, err, time.Since(began))
+				t.Errorf("Load of a known key during a flood: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
 			}
 		}
 		began := time.Now()
 		if _, err := c.Load(t.Context(), keyOf(100), takes(0, 2)); err != cache.ErrOverloaded || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key in a flood: %v after %v, want ErrOverloaded at once", err, time.Since(began))
+			t.Errorf("Load of an unknown key in a flood: got %v after %v, want ErrOverloaded at once", err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -117,7 +117,7 @@ func TestUnknownKeysHaveSeparatePlaces(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key during loads of known ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			t.Errorf("Load of an unknown key during loads of known ones: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -145,7 +145,7 @@ func TestEndedKeysAreNotKnown(t *testing.T) {
 		v, err := c.Load(t.Context(), keyOf(0), ended(0))
 		synctest.Wait()
 		if v != 1 || err != nil || calls.Load() != n {
-			t.Errorf("Load of an ended key near the end of its life: %d, %v after %d loads, want its value without another load", v, err, calls.Load()-n)
+			t.Errorf("Load of an ended key shortly before it expires: got %d, %v after %d loads, want its value without another load", v, err, calls.Load()-n)
 		}
 		time.Sleep(time.Minute)
 		for i := range n {
@@ -154,15 +154,15 @@ func TestEndedKeysAreNotKnown(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of a known key during loads of ended ones: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			t.Errorf("Load of a known key during loads of ended ones: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// C-14, invariant 9: a load that was not made does not count as a failure, so the circuit
+// C-14, invariant 9: a load that did not run does not count as a failure, so the circuit
 // breaker stays closed.
-func TestOverloadIsNoFailure(t *testing.T) {
+func TestOverloadIsNotAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		flood(t, c, 1_000, takes(1500*time.Millisecond, 2))
@@ -170,7 +170,7 @@ func TestOverloadIsNoFailure(t *testing.T) {
 		for i := range 10 {
 			go func() {
 				if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil {
-					t.Errorf("Load from a slow store that works: %d, %v, want its value", v, err)
+					t.Errorf("Load from a slow store that works: got %d, %v, want its value", v, err)
 				}
 			}()
 		}
@@ -188,7 +188,7 @@ func TestOverloadServesNothingStale(t *testing.T) {
 		for i := range n {
 			all.Go(func() {
 				if v, err := c.Load(t.Context(), keyOf(i), takes(30*time.Millisecond, 2)); v != 2 || err != nil {
-					t.Errorf("Load in an overload: %d, %v, want the new value", v, err)
+					t.Errorf("Load in an overload: got %d, %v, want the new value", v, err)
 				}
 			})
 		}
@@ -221,14 +221,14 @@ func TestAllKnownKeysWait(t *testing.T) {
 		}
 		all.Wait()
 		if refused.Load() > 0 {
-			t.Errorf("%d of %d known keys were refused although the store works", refused.Load(), n)
+			t.Errorf("got %d of %d known keys refused although the store works", refused.Load(), n)
 		}
 	})
 }
 
 // C-14: a known key waits for its place for at most four LoadTimeouts, even if the source
 // serves other calls all the time.
-func TestKnownKeysDoNotWaitForEver(t *testing.T) {
+func TestKnownKeysDoNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, timeout = 2_000, time.Second
 		c := newCache(t, cache.Options{TTL: time.Hour, LoadTimeout: timeout})
@@ -249,16 +249,16 @@ func TestKnownKeysDoNotWaitForEver(t *testing.T) {
 				if err == cache.ErrOverloaded {
 					refused.Add(1)
 				} else if err != nil {
-					t.Errorf("Load of a known key after %v: %v, want ErrOverloaded", took, err)
+					t.Errorf("Load of a known key after %v: got %v, want ErrOverloaded", took, err)
 				}
 				if took > 6*timeout {
-					t.Errorf("Load of a known key took %v, want about four LoadTimeouts of %v at most", took, timeout)
+					t.Errorf("Load of a known key took %v, want at most about four LoadTimeouts of %v", took, timeout)
 				}
 			})
 		}
 		all.Wait()
 		if refused.Load() == 0 {
-			t.Error("no known key was refused by a source that needs 20 LoadTimeouts for all of them")
+			t.Error("got no known key refused, although the source needs 20 LoadTimeouts for all of them")
 		}
 	})
 }
@@ -282,7 +282,7 @@ func TestKnownKeysDoNotWaitForASourceThatHangs(t *testing.T) {
 					return cache.Loaded[int64]{}, errors.New("hung")
 				})
 				if took := time.Since(began); err == cache.ErrOverloaded || took > 5*time.Second {
-					t.Errorf("Load from a source that has hung for 1.8 s: %v after %v, want an outage within the LoadTimeout of 3 s", err, took)
+					t.Errorf("Load from a source that has hung for 1.8 s: got %v after %v, want an outage error within the LoadTimeout of 3 s", err, took)
 				}
 			})
 		}
@@ -304,22 +304,22 @@ func TestLoadWithoutSourceCall(t *testing.T) {
 		for i := range 20 {
 			go func() {
 				if v, err := c.Load(t.Context(), keyOf(100+i), busy); err != cache.ErrOverloaded {
-					t.Errorf("Load of an unknown key that called no source: %d, %v, want ErrOverloaded", v, err)
+					t.Errorf("Load of an unknown key that called no source: got %d, %v, want ErrOverloaded", v, err)
 				}
 			}()
 		}
 		time.Sleep(10 * time.Second)
 		quick := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, cache.ErrOverloaded }
 		if v, err := c.Load(t.Context(), keyOf(0), quick); err != cache.ErrOverloaded {
-			t.Errorf("Load of a known key that called no source: %d, %v, want ErrOverloaded", v, err)
+			t.Errorf("Load of a known key that called no source: got %d, %v, want ErrOverloaded", v, err)
 		}
 		if v, err := c.Load(t.Context(), keyOf(1), takes(0, 2)); v != 2 || err != nil {
-			t.Errorf("Load after loads that called no source: %d, %v, want its value", v, err)
+			t.Errorf("Load after loads that called no source: got %d, %v, want its value", v, err)
 		}
 		hang(t, c, 5)
 		time.Sleep(time.Second)
 		if v, err := c.Load(t.Context(), keyOf(2), quick); v != 1 || err != nil {
-			t.Errorf("Load of a known key in an outage: %d, %v, want the previous value", v, err)
+			t.Errorf("Load of a known key in an outage: got %d, %v, want the previous value", v, err)
 		}
 	})
 }
@@ -346,13 +346,13 @@ func TestCallersOfOneLoadAreBounded(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if waited.Load() != 2_000 || refused.Load() != 1_000 {
-			t.Errorf("%d callers waited for one load and %d were refused, want 2,000 and, of the callers during the slow load, 1,000", waited.Load(), refused.Load())
+			t.Errorf("got %d callers that waited for one load and %d refused ones, want 2,000 and, of the callers during the slow load, 1,000", waited.Load(), refused.Load())
 		}
 	})
 }
 
-// a store that hangs and ignores contexts is an outage, although its calls hold all
-// places: entries that StaleIfError allows are served soon, and no call returns
+// a store that hangs and ignores contexts counts as an outage, although its calls
+// hold all places: entries that StaleIfError allows are served soon, and no call returns
 // ErrOverloaded.
 func TestHungCallsAreAnOutage(t *testing.T) {
 	for _, n := range []int{3, 200} {
@@ -372,7 +372,7 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 					for time.Now().Before(end) {
 						began := time.Now()
 						if v, err := c.Load(t.Context(), keyOf(i), hangs); v != 1 || err != nil || time.Since(began) > 100*time.Millisecond {
-							t.Errorf("%d known keys: Load from a store that hangs: %d, %v after %v, want the previous value within 0.1 s", n, v, err, time.Since(began))
+							t.Errorf("%d known keys, store hangs: Load: got %d, %v after %v, want the previous value within 0.1 s", n, v, err, time.Since(began))
 							return
 						}
 						if calls.Add(1); time.Since(began) > time.Millisecond {
@@ -384,15 +384,15 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 			}
 			all.Wait()
 			if n > 10 && slow.Load() > calls.Load()/50 {
-				t.Errorf("%d of %d loads waited for a store that is known to hang, want one at a time", slow.Load(), calls.Load())
+				t.Errorf("got %d of %d loads that waited for a store that is known to hang, want one at a time", slow.Load(), calls.Load())
 			}
 			if _, err := c.Load(t.Context(), keyOf(1_000), hangs); err == nil || err == cache.ErrOverloaded {
-				t.Errorf("%d known keys: Load of an unknown key from a store that hangs: %v, want an outage", n, err)
+				t.Errorf("%d known keys, store hangs: Load of an unknown key: got %v, want an outage error", n, err)
 			}
 			close(hung)
 			time.Sleep(10 * time.Second)
 			if v, err := c.Load(t.Context(), keyOf(1_001), takes(0, 2)); v != 2 || err != nil {
-				t.Errorf("%d known keys: Load after the store has recovered: %d, %v", n, v, err)
+				t.Errorf("%d known keys: Load after the store has recovered: got %d, %v", n, v, err)
 			}
 		})
 	}
@@ -409,7 +409,7 @@ func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 				return cache.Loaded[int64]{Value: 2}, nil
 			})
 			if err == nil || err == cache.ErrOverloaded {
-				t.Errorf("Load %d of unknown keys from a source that hangs: %v, want an outage", i+1, err)
+				t.Errorf("Load %d of unknown keys from a source that hangs: got %v, want an outage error", i+1, err)
 			}
 			time.Sleep(time.Second)
 		}
@@ -425,12 +425,12 @@ func TestLoadTimeoutStartsWithThePlace(t *testing.T) {
 		began := time.Now()
 		v, err := c.Load(t.Context(), keyOf(0), takes(2900*time.Millisecond, 2))
 		if v != 2 || err != nil || time.Since(began) != 3400*time.Millisecond {
-			t.Errorf("Load of 2.9 s after 0.5 s in the queue: %d, %v after %v, want its value after 3.4 s", v, err, time.Since(began))
+			t.Errorf("Load of 2.9 s after 0.5 s in the queue: got %d, %v after %v, want its value after 3.4 s", v, err, time.Since(began))
 		}
 	})
 }
 
-// A load whose callers have all left while it waits for its place is not made.
+// A load whose callers have all left while it waits for its place does not run.
 func TestAbandonedLoadIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})
@@ -440,7 +440,7 @@ func TestAbandonedLoadIsDropped(t *testing.T) {
 		for range 3 {
 			go func() {
 				if _, err := c.Load(ctx, keyOf(0), found(2, &calls)); !errors.Is(err, context.Canceled) {
-					t.Errorf("Load of a caller that gives up: %v, want the context's error", err)
+					t.Errorf("Load of a caller that gives up: got %v, want the context's error", err)
 				}
 			}()
 		}
@@ -448,10 +448,10 @@ func TestAbandonedLoadIsDropped(t *testing.T) {
 		hangUp()
 		time.Sleep(time.Minute)
 		if n := calls.Load(); n != 0 {
-			t.Errorf("%d loads without a caller were made, want none", n)
+			t.Errorf("loads without a caller: got %d, want 0", n)
 		}
 		if v, err := c.Load(t.Context(), keyOf(0), found(2, &calls)); v != 2 || err != nil {
-			t.Errorf("the next caller: %d, %v, want a load", v, err)
+			t.Errorf("next caller: got %d, %v, want the result of a load", v, err)
 		}
 	})
 }
@@ -473,12 +473,12 @@ func TestLoadOutlivesItsFirstCaller(t *testing.T) {
 		synctest.Wait()
 		hangUp()
 		if err := <-stays; err != nil || calls.Load() != 1 {
-			t.Errorf("the remaining caller: %v after %d loads, want the value of one load", err, calls.Load())
+			t.Errorf("remaining caller: got %v after %d loads, want the value of one load", err, calls.Load())
 		}
 	})
 }
 
-// A caller whose context has ended begins no load.
+// A caller whose context has ended does not start a load.
 func TestNoLoadForCancelledCaller(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -490,6 +490,6 @@ func TestNoLoadForCancelledCaller(t *testing.T) {
 		}
 	}
 	if n := calls.Load(); n != 0 {
-		t.Errorf("%d loads were made, want none", n)
+		t.Errorf("loads: got %d, want 0", n)
 	}
 }

@@ -19,18 +19,18 @@ func TestGroupSilentPeer(t *testing.T) {
 		b.load(t, 1)
 		a.port.publish.set(func(context.Context, string, func(string)) error { return nil }) // reaches no instance
 		if got := b.waitGone(1); got > 3*time.Second+time.Second {
-			t.Errorf("an entry was served for %v after another instance became silent, want at most 4 s", got)
+			t.Errorf("entry after another instance became silent: served for %v, want at most 4 s", got)
 		}
 		b.load(t, 2)
 		if got := b.waitGone(2); got > cache.AloneTTL || got < 8*time.Second {
-			t.Errorf("while another instance is silent an entry was served for %v, want 9 to 10 s", got)
+			t.Errorf("entry while another instance is silent: served for %v, want 9 to 10 s", got)
 		}
 		a.port.publish.reset()
 		time.Sleep(3 * time.Second)
 		b.load(t, 3)
 		time.Sleep(50 * time.Second)
 		if !b.has(3) {
-			t.Error("an entry has ended within 50 s although the other instance sends again, want the TTL of a minute")
+			t.Error("an entry expired within 50 s although the other instance sends again, want the TTL of a minute")
 		}
 	})
 }
@@ -49,14 +49,14 @@ func TestGroupPeerThatIsGone(t *testing.T) {
 		}
 		time.Sleep(50 * time.Second)
 		if !b.has(1) || b.StaleMarks.Load() != marks {
-			t.Error("an instance that has left has ended entries of another")
+			t.Error("an instance that has left ended entries of another one")
 		}
 		a.port.publish.set(func(context.Context, string, func(string)) error { return nil })
 		time.Sleep(6 * time.Minute)
 		b.load(t, 2)
 		time.Sleep(50 * time.Second)
 		if !b.has(2) {
-			t.Error("an entry has ended within 50 s, six minutes after the last heartbeat of another instance, want the TTL of a minute")
+			t.Error("an entry expired within 50 s, six minutes after the last heartbeat of another instance, want the TTL of a minute")
 		}
 	})
 }
@@ -77,7 +77,7 @@ func TestGroupReconnectsToMany(t *testing.T) {
 		b.port.cut()
 		settle(t, b)
 		if n := b.StaleMarks.Load() - marks; n != 1 {
-			t.Errorf("entries were marked stale %d times after one reconnection among 20 instances, want once", n)
+			t.Errorf("entries marked stale after one reconnection among 20 instances: got %d times, want once", n)
 		}
 	})
 }
@@ -92,12 +92,12 @@ func TestGroupNeverUp(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(b.reports) != 1 || !isRefused(b.reports[0]) {
-			t.Errorf("a bus that never came up was reported as %v, want its error, once", b.reports)
+			t.Errorf("reports of a bus that never came up: got %v, want its error, once", b.reports)
 		}
 		b.port.receive.reset()
 		settle(t, b)
 		if len(b.reports) != 2 || b.reports[1] != nil {
-			t.Errorf("reports %v, want the error, then that it is up", b.reports)
+			t.Errorf("reports: got %v, want the error, then up", b.reports)
 		}
 	})
 }
@@ -119,7 +119,7 @@ func TestGroupReconnectsToTheOtherHalf(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		b.load(t, 1)
 		if got := b.waitGone(1); got > cache.AloneTTL || got < 8*time.Second {
-			t.Errorf("an entry was served for %v by an instance that has lost all others, want 9 to 10 s", got)
+			t.Errorf("entry of an instance that has lost all others: served for %v, want 9 to 10 s", got)
 		}
 	})
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // If there are more instances than can be tracked, entries are not marked stale repeatedly:
-// they only live shorter.
+// they only expire earlier.
 func TestUntrackedPeersMarkNothingStale(t *testing.T) {
 	now := time.Now()
 	p := peers{ready: now, known: map[origin]peer{}}
@@ -22,7 +22,7 @@ func TestUntrackedPeersMarkNothingStale(t *testing.T) {
 		silent = p.review(now)
 	}
 	if missed > 0 || !silent || p.size != maxPeers+1 {
-		t.Errorf("%d messages missed, silent: %t, %d instances counted, want none missed, and silent because of the instances that are not tracked", missed, silent, p.size)
+		t.Errorf("got %d missed messages, silent = %t and %d instances, want 0, true because of the untracked instances, and %d", missed, silent, p.size, maxPeers+1)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestHeartbeatInterval(t *testing.T) {
 		{100, 4 * time.Second}, {1000, 400 * time.Second}, {maxPeers, 6710 * time.Second},
 	} {
 		if got := (&peers{fleet: tt.size}).interval(); got < tt.want || got > tt.want+time.Second {
-			t.Errorf("%d instances: every %v, want about %v", tt.size, got, tt.want)
+			t.Errorf("heartbeat interval of %d instances: got %v, want about %v", tt.size, got, tt.want)
 		}
 	}
 }

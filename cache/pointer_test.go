@@ -11,7 +11,7 @@ func TestPointersPerEntry(t *testing.T) {
 	kind := reflect.TypeFor[entry[*int]]()
 	for i := range kind.NumField() {
 		if f := kind.Field(i); f.Name != "value" && hasPointer(f.Type) {
-			t.Errorf("the field %s is a %v, want no pointer in it", f.Name, f.Type)
+			t.Errorf("type of the field %s: got %v, want one without pointers", f.Name, f.Type)
 		}
 	}
 }

@@ -40,17 +40,17 @@ func TestRenewal(t *testing.T) {
 			at := time.Now()
 			v, err := use(t.Context(), c, 0, load)
 			if err != nil || time.Since(at) > 0 {
-				t.Fatalf("a use of the key took %v (%v), want it at once", time.Since(at), err)
+				t.Fatalf("Load took %v (%v), want 0", time.Since(at), err)
 			}
 			if v < last {
-				t.Fatalf("value %d after %d", v, last)
+				t.Fatalf("got the value %d after %d", v, last)
 			}
 			last = v
 			time.Sleep(100 * time.Millisecond)
 		}
 		// One in 43 to 48 s, and 2 s for the load.
 		if n := calls.Load(); n < 12 || n > 16 {
-			t.Errorf("%d loads in ten minutes, want one for each four fifths of a life", n)
+			t.Errorf("loads in ten minutes: got %d, want one for each four fifths of a TTL", n)
 		}
 	})
 }
@@ -65,11 +65,11 @@ func TestRenewalThatFails(t *testing.T) {
 		l.down.Store(true)
 		for began := time.Now(); time.Since(began) < 53*time.Second; time.Sleep(10 * time.Millisecond) {
 			if v, err := use(t.Context(), c, 0, l.load); v != 1 || err != nil {
-				t.Fatalf("Load of a value that has not ended, while its renewal fails: %d, %v", v, err)
+				t.Fatalf("Load of a value before it expires, while its renewal fails: got %d, %v", v, err)
 			}
 		}
 		if n := l.calls.Load(); n < 2 || n > 5 {
-			t.Errorf("%d tries to renew the value, want 2 to 5", n)
+			t.Errorf("attempts to renew the value: got %d, want 2 to 5", n)
 		}
 	})
 }
@@ -101,7 +101,7 @@ func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
 			close(resume)
 			synctest.Wait()
 			if v, err := use(t.Context(), c, 0, load); v != bad || err != nil {
-				t.Errorf("%s: %d, %v after a write, want %d: a renewal that began before the write was kept", name, v, err, bad)
+				t.Errorf("%s: Load after a write: got %d, %v, want %d instead of the result of an earlier renewal", name, v, err, bad)
 			}
 		})
 	}
@@ -116,7 +116,7 @@ func TestRenewalFindsAbsentValue(t *testing.T) {
 		_, _ = use(t.Context(), c, 0, missing)
 		synctest.Wait()
 		if v, err := use(t.Context(), c, 0, missing); err != cache.ErrNotFound {
-			t.Errorf("after a renewal that found no value: %d, %v, want ErrNotFound", v, err)
+			t.Errorf("after a renewal that found no value: got %d, %v, want ErrNotFound", v, err)
 		}
 	})
 }
@@ -141,17 +141,17 @@ func TestRenewalsLeavePlaces(t *testing.T) {
 		}
 		synctest.Wait()
 		if under.Load() != 8 {
-			t.Errorf("%d renewals at once, want 8", under.Load())
+			t.Errorf("concurrent renewals: got %d, want 8", under.Load())
 		}
 		flood(t, c, 100, hang)
 		if under.Load() != 24 {
-			t.Errorf("%d loads at once with a flood, want 8 renewals and 16 of unknown keys", under.Load())
+			t.Errorf("concurrent loads during a flood: got %d, want 8 renewals and 16 loads of unknown keys", under.Load())
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-// Renewals in the last tenth of a life leave the places of unknown keys.
+// Renewals in the last tenth of a TTL leave the places of unknown keys free.
 func TestLateRenewalsLeavePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 500
@@ -172,15 +172,15 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := under.Load(); n > 48 {
-			t.Errorf("%d late renewals at once, want at most 48", n)
+			t.Errorf("concurrent late renewals: got %d, want at most 48", n)
 		}
 		began := time.Now()
 		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key during late renewals: %d, %v after %v, want its value at once", v, err, time.Since(began))
+			t.Errorf("Load of an unknown key during late renewals: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
 		}
 		// Its entry has expired. It is next for a place of a known key.
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 2*time.Second {
-			t.Errorf("Load of a known key during late renewals: %d, %v after %v, want its value after about a second", v, err, time.Since(began))
+			t.Errorf("Load of a known key during late renewals: got %d, %v after %v, want its value after about a second", v, err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -189,7 +189,7 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 // C-14: no use of a key waits for a slow source that can load all keys in use in time.
 func TestRenewalsOfManyKeys(t *testing.T) {
 	if testkit.Race {
-		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
+		t.Skip("Go's race detector occasionally crashes when so many timers end in a synctest bubble")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		const n = 2_000
@@ -214,7 +214,7 @@ func TestRenewalsOfManyKeys(t *testing.T) {
 		}
 		all.Wait()
 		if waited.Load() > uses.Load()/1000 {
-			t.Errorf("%d of %d uses waited for the source, want almost none", waited.Load(), uses.Load())
+			t.Errorf("got %d of %d uses that waited for the source, want almost none", waited.Load(), uses.Load())
 		}
 	})
 }
@@ -234,7 +234,7 @@ func TestOldValueIsNotRenewedRepeatedly(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		if n := calls.Load(); n > 2 {
-			t.Errorf("%d loads of an old value in a second, want one or two", n)
+			t.Errorf("loads of an old value in a second: got %d, want one or two", n)
 		}
 	})
 }
@@ -244,7 +244,7 @@ func TestOldValueIsNotRenewedRepeatedly(t *testing.T) {
 // all. All keys get their new value in the end.
 func TestSlowLoadServesStale(t *testing.T) {
 	if testkit.Race {
-		t.Skip("Go's race detector crashes now and then when so many timers end in a bubble of synctest")
+		t.Skip("Go's race detector occasionally crashes when so many timers end in a synctest bubble")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		const n = 200
@@ -258,7 +258,7 @@ func TestSlowLoadServesStale(t *testing.T) {
 					began := time.Now()
 					v, err := use(t.Context(), c, key, takes(time.Second, 2))
 					if took := time.Since(began); err != nil || took > 50*time.Millisecond {
-						t.Errorf("a use of a known key during a slow load: %d, %v after %v, want its value within 50 ms", v, err, took)
+						t.Errorf("Load of a known key during a slow load: got %d, %v after %v, want its value within 50 ms", v, err, took)
 					} else if took > 0 {
 						waited.Add(1)
 					}
@@ -272,13 +272,13 @@ func TestSlowLoadServesStale(t *testing.T) {
 		}
 		uses.Wait()
 		if share := float64(waited.Load()) / 100 / n; share > 0.2 {
-			t.Errorf("%.1f %% of the uses waited, want no more than those in the first 50 ms of each load", 100*share)
+			t.Errorf("got %.1f %% of the uses that waited, want only those in the first 50 ms of each load", 100*share)
 		}
 		renewed.Store(0)
 		once()
 		uses.Wait()
 		if renewed.Load() != n {
-			t.Errorf("%d of %d keys have their new value, want all of them", renewed.Load(), n)
+			t.Errorf("keys with their new value: got %d of %d, want all", renewed.Load(), n)
 		}
 	})
 }
@@ -302,7 +302,7 @@ func TestSlowLoadIsWaitedFor(t *testing.T) {
 			know(t, c, 0, 1, time.Minute)
 			tt.happen(c)
 			if v, err := use(t.Context(), c, 0, takes(time.Second, 2)); v != 2 || err != nil {
-				t.Errorf("%s: %d, %v, want the new value", tt.name, v, err)
+				t.Errorf("%s: got %d, %v, want the new value", tt.name, v, err)
 			}
 		})
 	}

@@ -108,7 +108,7 @@ func TestStaleBound(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 				}
 				if last < tt.from || last >= tt.bound {
-					t.Errorf("a value was last served %v after its load, want a time from %v to %v", last, tt.from, tt.bound)
+					t.Errorf("last use of a value: got %v after its load, want %v to %v", last, tt.from, tt.bound)
 				}
 			})
 		})
@@ -130,13 +130,13 @@ func TestOutageDoesNotRestoreAbsentValue(t *testing.T) {
 			time.Sleep(time.Minute)
 			for range lookups + 1 {
 				if _, err := c.Load(t.Context(), keyOf(lookups), missing); err != cache.ErrNotFound {
-					t.Fatalf("Load of an absent value: %v, want ErrNotFound", err)
+					t.Fatalf("Load of an absent value: got %v, want ErrNotFound", err)
 				}
 				time.Sleep(6 * time.Second)
 			}
 			c.EvictAbsent(keyOf(lookups))
 			if v, err := c.Load(t.Context(), keyOf(lookups), down); !errors.Is(err, errDown) {
-				t.Errorf("absent, read %d times, then an outage: Load = %d, %v, want the failure", lookups+1, v, err)
+				t.Errorf("outage after %d look-ups of an absent value: Load = %d, %v, want the failure", lookups+1, v, err)
 			}
 		}
 	})
@@ -158,7 +158,7 @@ func TestNoStaleValueForImpatientCaller(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if v, err := c.Load(ctx, keyOf(0), slow); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Load with %v of patience = %d, %v, want its deadline", patience, v, err)
+				t.Errorf("Load with a deadline in %v: got %d, %v, want DeadlineExceeded", patience, v, err)
 			}
 		}
 		time.Sleep(time.Second)
@@ -171,14 +171,14 @@ func TestNoStaleValueForImpatientCaller(t *testing.T) {
 // The result of a load replaces the previous value for good, even if a write of its group
 // prevents the fill.
 func TestOutageDoesNotRestoreReplacedValue(t *testing.T) {
-	for name, answer := range map[string]cache.Loaded[int64]{"gone": {Absent: true}, "another": {Value: 8, Group: keyOf(1)}} {
+	for name, loaded := range map[string]cache.Loaded[int64]{"absent": {Absent: true}, "another": {Value: 8, Group: keyOf(1)}} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 			var calls atomic.Int64
 			_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
 			time.Sleep(2 * time.Minute)
 			_ = c.WriteGroup(func() error {
-				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) { return answer, nil })
+				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) { return loaded, nil })
 				return nil
 			}, keyOf(1))
 			if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, errDown) {
@@ -195,13 +195,13 @@ func TestLoadErrorsAreNotSentinels(t *testing.T) {
 		for range 2 {
 			fail := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, failure }
 			if _, err := c.Load(t.Context(), keyOf(0), fail); err == nil || err == cache.ErrNotFound {
-				t.Errorf("Load that failed with %v: %v, want another error", failure, err)
+				t.Errorf("Load that failed with %v: got %v, want another error", failure, err)
 			}
 		}
 	}
 	var calls atomic.Int64
 	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
-		t.Errorf("Load after failures = %d, %v, want 7: nothing was kept", v, err)
+		t.Errorf("Load after failures: got %d, %v, want 7, since no failure is kept", v, err)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestDurationsAreBounded(t *testing.T) {
 	} {
 		if c, err := cache.New[int64](opts); err == nil {
 			c.Close(t.Context())
-			t.Errorf("New(%+v) succeeds, want an error", opts)
+			t.Errorf("New(%+v) succeeded, want an error", opts)
 		}
 	}
 }
@@ -244,7 +244,7 @@ func TestEitherClockEndsEntry(t *testing.T) {
 		{"wall clock set forward", 30 * time.Second, time.Hour, false},
 	} {
 		if served := c.Serves(keyOf(0), later(t, tt.monotonic, tt.wall)); served != tt.served {
-			t.Errorf("%s: served is %t, want %t", tt.name, served, tt.served)
+			t.Errorf("%s: served: got %t, want %t", tt.name, served, tt.served)
 		}
 	}
 }
@@ -257,7 +257,7 @@ func later(t *testing.T, monotonic, wall time.Duration) time.Time {
 	later := now.Add(monotonic)
 	*(*uint64)(unsafe.Pointer(&later)) += uint64((wall-monotonic)/time.Second) << 30
 	if later.Sub(now) != monotonic || later.Round(0).Sub(now.Round(0)) != wall {
-		t.Fatalf("time.Time is not laid out as expected: %v after %v", later, now)
+		t.Fatalf("time.Time does not have the expected layout: got %v, %v", later, now)
 	}
 	return later
 }

@@ -22,7 +22,7 @@ func TestGate(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := g.close(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("close with two callers inside: %v, want the deadline", err)
+			t.Errorf("close with two callers inside: got %v, want DeadlineExceeded", err)
 		}
 		if g.enter(&first) {
 			t.Error("enter returned true although the gate was closing")
@@ -83,7 +83,7 @@ func TestOlderEntryEnds(t *testing.T) {
 				t.Errorf("%s: the entry is not current", tt.name)
 			}
 			if got := written(older.epoch, fence.Load()); got != tt.ends {
-				t.Errorf("%s: the older entry has ended: %t, want %t", tt.name, got, tt.ends)
+				t.Errorf("%s: older entry has ended: got %t, want %t", tt.name, got, tt.ends)
 			}
 			if err := tab.close(t.Context()); err != nil {
 				t.Error(err)

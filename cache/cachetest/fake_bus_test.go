@@ -29,7 +29,7 @@ type queue struct {
 	more     chan struct{} // has a buffer of one
 	late     func()        // called after the first delivery, unless nil
 
-	overlapping sync.WaitGroup // deliveries that run beside others
+	overlapping sync.WaitGroup // concurrent deliveries
 }
 
 func (q *queue) put(message string) {

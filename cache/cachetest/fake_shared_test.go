@@ -47,7 +47,7 @@ func (s *fakeShared) key(key cache.Key) cache.Key {
 }
 
 func (s *fakeShared) Get(ctx context.Context, key cache.Key) (cache.Item, string, error) {
-	if err := s.over(ctx); err != nil {
+	if err := s.pause(ctx); err != nil {
 		return cache.Item{}, "", err
 	}
 	s.mu.Lock()
@@ -68,8 +68,8 @@ func (s *fakeShared) Get(ctx context.Context, key cache.Key) (cache.Item, string
 	return cache.Item{}, lease.name, cache.ErrMiss
 }
 
-// over waits as long as a call takes, and returns the error of an ended context.
-func (s *fakeShared) over(ctx context.Context) error {
+// pause waits as long as a call takes, and returns the error of an ended context.
+func (s *fakeShared) pause(ctx context.Context) error {
 	time.Sleep(duration)
 	switch {
 	case s.fault == "ignores contexts":
@@ -85,7 +85,7 @@ func (s *fakeShared) stands(lease fakeLease) bool {
 }
 
 func (s *fakeShared) Set(ctx context.Context, key cache.Key, name string, item cache.Item, ttl time.Duration) error {
-	if err := s.over(ctx); err != nil {
+	if err := s.pause(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -152,7 +152,7 @@ func (s *fakeShared) keep(key cache.Key, lease fakeLease, item cache.Item, ttl t
 }
 
 func (s *fakeShared) Delete(ctx context.Context, keys ...cache.Key) error {
-	if err := s.over(ctx); err != nil {
+	if err := s.pause(ctx); err != nil {
 		return err
 	}
 	if s.fault == "deletes few" {

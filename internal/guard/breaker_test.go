@@ -13,7 +13,7 @@ var errDown = errors.New("connection refused")
 
 func key(n int) (k guard.Key) { k[0] = byte(n); return k }
 
-// call makes a call of the key that takes d, if the Breaker allows it.
+// call simulates a call for the key that takes d, if the Breaker allows it.
 func call(b *guard.Breaker, n int, d time.Duration, err error) (made bool) {
 	if !b.Allow(key(n)) {
 		return false
@@ -24,7 +24,7 @@ func call(b *guard.Breaker, n int, d time.Duration, err error) (made bool) {
 	return true
 }
 
-// a Breaker opens when calls of five different keys in a row have failed
+// a Breaker opens when calls for five different keys in a row have failed
 // slowly.
 func TestBreakerOpens(t *testing.T) {
 	type step struct {
@@ -56,7 +56,7 @@ func TestBreakerOpens(t *testing.T) {
 				call(b, s.key, s.took, s.err)
 			}
 			if open := !b.Ready(key(100)); open != tt.open {
-				t.Errorf("%s: got open %t, want %t", tt.name, open, tt.open)
+				t.Errorf("%s: open: got %t, want %t", tt.name, open, tt.open)
 			}
 		})
 	}
@@ -84,10 +84,10 @@ func TestBreakerTrial(t *testing.T) {
 				t.Errorf("got a trial after %v, want 375 to 625 ms", pause)
 			}
 			if b.Allow(key(0)) {
-				t.Error("a key that has failed got the first trial, want another key to get it")
+				t.Error("got the first trial for a key that has failed, want it for another key")
 			}
 			if !b.Allow(key(100)) || b.Allow(key(101)) {
-				t.Fatal("want exactly one trial")
+				t.Fatal("got more than one trial, want exactly one")
 			}
 			b.Record(key(100), time.Now(), errDown)
 		}
@@ -101,7 +101,7 @@ func TestBreakerTrial(t *testing.T) {
 	})
 }
 
-// If a trial was not made, the next caller may make it. The Breaker stays open,
+// If a trial did not run, the next caller may run it. The Breaker stays open,
 // since nothing was learned.
 func TestBreakerRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// A hostileError panics when it is looked into.
+// A hostileError panics when it is unwrapped.
 type hostileError struct{}
 
 func (hostileError) Error() string { return "hostile" }
@@ -69,7 +69,7 @@ func TestBrokenCalls(t *testing.T) {
 // nothing else.
 func TestClassify(t *testing.T) {
 	t.Parallel()
-	known, second, foreign := errors.New("known"), errors.New("second"), errors.New("foreign")
+	known, second, other := errors.New("known"), errors.New("second"), errors.New("other")
 	if err := guard.Classify(nil, known); err != nil {
 		t.Errorf("nil: got %v, want nil", err)
 	}
@@ -78,15 +78,15 @@ func TestClassify(t *testing.T) {
 	}{
 		{known, known},
 		{fmt.Errorf("lookup: %w", known), known},
-		{errors.Join(foreign, second, known), known},
+		{errors.Join(other, second, known), known},
 		{fmt.Errorf("lookup: %w", context.DeadlineExceeded), context.DeadlineExceeded},
-		{fmt.Errorf("lookup: %w", foreign), nil},
+		{fmt.Errorf("lookup: %w", other), nil},
 	} {
 		err := guard.Classify(tt.err, known, second)
 		if err.Error() != tt.err.Error() {
 			t.Errorf("got the text %q, want %q", err, tt.err)
 		}
-		for _, e := range []error{known, second, foreign, context.DeadlineExceeded, context.Canceled} {
+		for _, e := range []error{known, second, other, context.DeadlineExceeded, context.Canceled} {
 			if got := errors.Is(err, e); got != (e == tt.want) {
 				t.Errorf("%q matches %q: got %t, want %t", err, e, got, e == tt.want)
 			}

@@ -37,7 +37,7 @@ func TestPlaces(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if most.Load() != 2 || served.Load() != 5 || refused.Load() != 5 {
-			t.Errorf("got %d at once, %d served, %d refused, want 2, 5 and 5", most.Load(), served.Load(), refused.Load())
+			t.Errorf("got %d concurrent calls, %d served, %d refused, want 2, 5 and 5", most.Load(), served.Load(), refused.Load())
 		}
 	})
 }

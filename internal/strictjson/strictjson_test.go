@@ -109,7 +109,7 @@ func TestDecode(t *testing.T) {
 		}
 		var want document
 		if tt.want == "" && (json.Unmarshal([]byte(tt.json), &want) != nil || !reflect.DeepEqual(got, want)) {
-			t.Errorf("%s: got %+v, want what encoding/json decodes, %+v", tt.name, got, want)
+			t.Errorf("%s: got %+v, want the same as encoding/json, %+v", tt.name, got, want)
 		}
 	}
 }

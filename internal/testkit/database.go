@@ -39,7 +39,7 @@ func CreateSchema(tb testing.TB, dsn string) string {
 	return name
 }
 
-// Execute runs statements on a new connection, also after the test has ended. The caller
+// Execute runs statements on a new connection, even after the test has ended. The caller
 // imports the driver, "pgx" or "mysql".
 func Execute(tb testing.TB, dsn, statements string) {
 	tb.Helper()
@@ -77,7 +77,7 @@ func OpenDB(tb testing.TB, driver, dsn string) *sql.DB {
 	return db
 }
 
-// ExecuteOn runs a statement on a pool, also after the test has ended.
+// ExecuteOn runs a statement on a pool, even after the test has ended.
 func ExecuteOn(tb testing.TB, db *sql.DB, statement string, args ...any) {
 	tb.Helper()
 	if _, err := db.ExecContext(context.WithoutCancel(tb.Context()), statement, args...); err != nil {

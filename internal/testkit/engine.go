@@ -27,27 +27,27 @@ type engine struct {
 	// creator returns the command that creates the data of a program. It is nil if
 	// the program creates them itself.
 	creator func(program string) (command func(folder string) []string, err error)
-	sweep   func(folder string) // removes what a killed server leaves outside the folder; may be nil
+	sweep   func(folder string) // removes the resources that a killed server leaves outside the folder; may be nil
 }
 
-// errMissing is wrapped by errors that name the packages to install.
-var errMissing = errors.New("install")
+// errNotInstalled is wrapped by errors that name the packages to install.
+var errNotInstalled = errors.New("not installed")
 
 // find returns the server's program, and the command that creates its data, if any.
 func (e *engine) find() (program string, create func(folder string) []string, err error) {
 	if !supported {
-		return "", nil, fmt.Errorf("testkit: %s cannot be started on this system: %w it elsewhere", e.name, errMissing)
+		return "", nil, fmt.Errorf("testkit: %s: %w; use a server on another machine", e.name, errNotInstalled)
 	}
 	if program, err = find(e.programs...); err == nil && e.creator != nil {
 		create, err = e.creator(program)
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		err = fmt.Errorf("testkit: no %s here: %w %s", e.name, errMissing, e.packages)
+		err = fmt.Errorf("testkit: %s: %w; install %s", e.name, errNotInstalled, e.packages)
 	}
 	return program, create, err
 }
 
-// places are folders of servers that are often missing in PATH.
+// places lists folders of servers that are often missing in PATH.
 var places = []string{
 	"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
 	"/usr/local/opt/*/bin", "/opt/homebrew/bin", "/opt/homebrew/opt/*/bin",

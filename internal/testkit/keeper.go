@@ -55,8 +55,8 @@ func newKeeper(folder, signal string) (*keeper, error) {
 
 func (k *keeper) watch(pid int) { fmt.Fprintln(k.in, pid) }
 
-// forget makes the keeper end no process, since the system may reuse the id.
-func (k *keeper) forget() { fmt.Fprintln(k.in) }
+// unwatch keeps the keeper from ending a process, since the system may reuse the id.
+func (k *keeper) unwatch() { fmt.Fprintln(k.in) }
 
 // end makes the keeper end the server and remove the folder, and waits for it.
 func (k *keeper) end() {

@@ -29,7 +29,7 @@ const busy = `DO $$ BEGIN
 END $$`
 
 // The children of a PostgreSQL server are in separate process groups, and a busy one does
-// not check whether its parent is alive.
+// not check whether its parent is still running.
 func TestKillEndsBusySessions(t *testing.T) {
 	s := StartPostgreSQL(t)
 	conn := session(t, s.DSN())
@@ -38,7 +38,7 @@ func TestKillEndsBusySessions(t *testing.T) {
 	s.Kill()
 	conn.SetReadDeadline(time.Now().Add(patience / 3)) // less than a busy session lasts
 	if _, err := io.Copy(io.Discard, conn); os.IsTimeout(err) {
-		t.Error("a session is still alive after Kill")
+		t.Error("a session still runs after Kill")
 	}
 }
 

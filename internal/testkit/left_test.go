@@ -36,10 +36,10 @@ func TestServersLeaveNothingBehind(t *testing.T) {
 					t.Error("the server outlives its test")
 				}
 				if _, err := os.Stat(s.folder); !errors.Is(err, os.ErrNotExist) {
-					t.Errorf("its folder is still there: %v", err)
+					t.Errorf("the server's folder still exists: %v", err)
 				}
 				if segment != "" && segments(t)[segment] {
-					t.Errorf("its shared memory %s is still there", segment)
+					t.Errorf("the server's shared memory %s still exists", segment)
 				}
 			})
 		}

@@ -23,7 +23,7 @@ var mySQL = &engine{
 	creator:  mysqlCreator,
 }
 
-// unsynced are settings with which nothing waits for the disk.
+// unsynced lists settings with which nothing waits for the disk.
 var unsynced = []string{"innodb-flush-method=nosync", "loose-debug-no-sync"}
 
 func mysqlCommand(program, folder string, port int, settings []string) []string {

@@ -43,7 +43,7 @@ func startProcess(k *keeper, user, folder string, command []string) (*process, e
 	io.WriteString(in, "go\n") // if the process has ended already, Wait returns the reason
 	go func() {
 		p.err = p.cmd.Wait()
-		k.forget()
+		k.unwatch()
 		close(p.exited)
 	}()
 	return p, nil

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// startEcho starts a server that sends back what it gets, and returns its address.
+// startEcho starts a server that sends back the data that it receives, and returns its
+// address.
 func startEcho(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", loopback(0))
@@ -42,7 +43,7 @@ func dial(t *testing.T, p *Proxy) net.Conn {
 	return conn
 }
 
-// wantEcho sends a text and fails unless it comes back.
+// wantEcho sends a text and fails unless the server returns it.
 func wantEcho(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -50,7 +51,7 @@ func wantEcho(t *testing.T, conn net.Conn, text string) {
 	}
 	got := make([]byte, len(text))
 	if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
-		t.Fatalf("sent %q: got %q, %v back", text, got, err)
+		t.Fatalf("echo of %q: got %q, %v", text, got, err)
 	}
 }
 
@@ -99,7 +100,7 @@ func TestProxyDelaysAndSlices(t *testing.T) {
 	began := time.Now()
 	wantEcho(t, conn, "a text of more than sixteen bytes")
 	if took := time.Since(began); took < 100*time.Millisecond {
-		t.Errorf("both ways took %v, want 50 ms each at least", took)
+		t.Errorf("the round trip took %v, want at least 50 ms each way", took)
 	}
 }
 
@@ -115,7 +116,7 @@ func TestProxyResets(t *testing.T) {
 		refused.Close()
 	}
 	if p.Refused() != 1 || p.Accepted() != 1 {
-		t.Errorf("refused %d and accepted %d connections, want one each", p.Refused(), p.Accepted())
+		t.Errorf("got %d refused and %d accepted connections, want one each", p.Refused(), p.Accepted())
 	}
 	p.Heal()
 	wantEcho(t, dial(t, p), "after")
@@ -145,7 +146,7 @@ func TestProxyClosesLate(t *testing.T) {
 	p.Inject(Fault{LateClose: 100 * time.Millisecond})
 	wantClosed(t, conn)
 	if took := time.Since(began); took < 100*time.Millisecond {
-		t.Errorf("the connection was closed after %v, want 100 ms at least", took)
+		t.Errorf("the connection was closed after %v, want at least 100 ms", took)
 	}
 }
 
@@ -171,7 +172,7 @@ func TestDataSourceNames(t *testing.T) {
 		"new address":               {SetAddress(mysql, "[::1]:1"), "root@tcp([::1]:1)/db"},
 		"first parameter":           {SetParam(mysql, "a", "b c"), mysql + "?a=b%20c"},
 		"another parameter":         {SetParam(postgres, "search_path", "x"), postgres + "&search_path=x"},
-		"parameter that there is":   {SetParam(postgres, "sslmode", "require"), "postgres://u:p@127.0.0.1:15432/db?sslmode=require"},
+		"existing parameter":        {SetParam(postgres, "sslmode", "require"), "postgres://u:p@127.0.0.1:15432/db?sslmode=require"},
 		"parameter":                 {GetParam(postgres, "sslmode"), "disable"},
 		"parameter that is missing": {GetParam(mysql, "sslmode"), ""},
 	} {

@@ -50,7 +50,7 @@ func StartRedis(tb testing.TB, settings ...string) *Server {
 func start(tb testing.TB, e *engine, settings []string) *Server {
 	tb.Helper()
 	s, err := newServer(e, settings)
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, errNotInstalled) {
 		skip(tb, err.Error())
 	}
 	if err != nil {

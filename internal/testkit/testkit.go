@@ -1,5 +1,5 @@
-// Package testkit holds what the tests of several packages share: database servers,
-// a TCP proxy that injects faults, and small helpers. Programs must not import it.
+// Package testkit holds the tools that the tests of several packages share: database
+// servers, a TCP proxy that injects faults, and small helpers. Programs must not import it.
 //
 // A package's TestMain calls [Run], and a test asks for a server that all tests of the
 // process share:
@@ -119,7 +119,7 @@ type shared struct {
 func (s *shared) address(tb testing.TB) string {
 	tb.Helper()
 	s.once.Do(func() { s.err = s.open() })
-	if errors.Is(s.err, errMissing) {
+	if errors.Is(s.err, errNotInstalled) {
 		skip(tb, fmt.Sprintf("%v, or set %s", s.err, s.engine.variable))
 	}
 	if s.err != nil {
@@ -147,7 +147,7 @@ func (s *shared) end() {
 	}
 }
 
-// skip skips the test, or fails it if servers are required. why says what is missing.
+// skip skips the test, or fails it if servers are required. why names the missing server.
 func skip(tb testing.TB, why string) {
 	tb.Helper()
 	if os.Getenv("KEYHATCH_REQUIRE_SERVERS") != "" {

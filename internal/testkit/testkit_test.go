@@ -39,7 +39,7 @@ func TestKilledServerStartsAgain(t *testing.T) {
 				}
 				s.Start()
 				if s.DSN() != address || c.engine.ping(address) != nil {
-					t.Errorf("the server is not back at %s but at %s", address, s.DSN())
+					t.Errorf("address of the restarted server: got %[2]s, want %[1]s", address, s.DSN())
 				}
 			}
 		})
@@ -76,14 +76,14 @@ func TestServerThatDoesNotStartIsReported(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
 			_, err := newServer(c.engine, []string{"nosuchsetting=1"})
-			if errors.Is(err, errMissing) {
+			if errors.Is(err, errNotInstalled) {
 				skip(t, err.Error())
 			}
 			if err == nil || !strings.Contains(err.Error(), "nosuchsetting") {
 				t.Errorf("got %v, want an error with the server's log", err)
 			}
 			if took := time.Since(began); took > patience {
-				t.Errorf("that took %v: the server had ended long before", took)
+				t.Errorf("the error was reported after %v, long after the server had ended", took)
 			}
 		})
 	}
@@ -102,7 +102,7 @@ func TestMissingServer(t *testing.T) {
 			(&shared{engine: absent}).address(tb)
 		}()
 		<-done
-		line := "testkit: no Absent here: install absent-server, or set KEYHATCH_ABSENT"
+		line := "testkit: Absent: not installed; install absent-server, or set KEYHATCH_ABSENT"
 		if tb.end != want || tb.text != line {
 			t.Errorf("KEYHATCH_REQUIRE_SERVERS=%q: got %s %q, want %s %q", required, tb.end, tb.text, want, line)
 		}

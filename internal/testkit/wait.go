@@ -11,7 +11,7 @@ func Await(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("waited a minute, but it did not happen that %s", what)
+			tb.Fatalf("timed out after a minute waiting until %s", what)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// The rules are the same for every package: what a webhook accepts as an owner, the
-// tables of sqlprovider and the Manager accept too.
+// The rules are the same for every package: an owner that a webhook accepts is valid for
+// the tables of sqlprovider and for the Manager.
 func TestCheckID(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, id, want string }{
