@@ -30,7 +30,8 @@
 //
 // A subscription that is paid for is [entitlement.Active] until the end of the
 // period, even if it will be cancelled then. One on trial is
-// [entitlement.Trialing], which never replaces one that was paid for. If a payment
+// [entitlement.Trialing], which never replaces one that was paid for. It remains so
+// after the trial, for the plan's Grace, if the first payment failed. If a later payment
 // failed, it is [entitlement.PastDue] from the end of the last paid period, so
 // the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 )
@@ -73,8 +74,7 @@ func dodoState(d fields, e Event) state {
 	case "active":
 		return dodoActive(d)
 	case "on_hold":
-		until := earliest(d.date("next_billing_date"), e.At)
-		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: until}
+		return dodoPastDue(d, e)
 	case "pending":
 		return endedState(incomplete, e.At)
 	case "paused":
@@ -91,10 +91,27 @@ func dodoState(d fields, e Event) state {
 // whichever is earlier.
 func dodoActive(d fields) state {
 	from, to, at := d.date("previous_billing_date"), d.date("next_billing_date"), active
-	if days := d.days("trial_period_days"); days > 0 && !to.After(d.date("created_at").Add(days+leeway)) {
+	if isDodoTrial(d, to) {
 		at = trialing
 	}
 	return activeState(at, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
+}
+
+// dodoPastDue reads a subscription whose last payment failed. Dodo may have set the next
+// billing date already to the end of the next period.
+func dodoPastDue(d fields, e Event) state {
+	due, next := d.date("previous_billing_date"), d.date("next_billing_date")
+	if !next.After(e.At) {
+		due = next
+	}
+	return pastDueState(earliest(next, e.At), isDodoTrial(d, due))
+}
+
+// isDodoTrial reports whether the payment that is due at the given instant is the first one
+// after a trial.
+func isDodoTrial(d fields, due time.Time) bool {
+	days := d.days("trial_period_days")
+	return days > 0 && !due.After(d.date("created_at").Add(days+leeway))
 }
 
 func identifyDodoRefund(d fields, e *Event) {

@@ -90,6 +90,14 @@ func (f fields) unix(name string) time.Time {
 	return t
 }
 
+// unixOr reads such a time that may be missing or null, and is then the zero time.
+func (f fields) unixOr(name string) (t time.Time) {
+	if f.has(name) {
+		t = f.unix(name)
+	}
+	return t
+}
+
 // date reads a time in RFC 3339.
 func (f fields) date(name string) time.Time {
 	s, _ := f.values[name].(string)

@@ -67,7 +67,8 @@ func polarState(d fields, e Event) state {
 	case status == "active":
 		return polarActive(d, active)
 	case status == "past_due":
-		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: d.date("current_period_start")}
+		from, trialEnd := d.date("current_period_start"), d.dateOr("trial_end")
+		return pastDueState(from, !from.After(trialEnd))
 	}
 	return parseEndedState(d, status, e.At)
 }

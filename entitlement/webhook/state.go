@@ -67,6 +67,16 @@ func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state
 	return state{status: status, stage: at, periodStart: from, periodEnd: earliest(to, stop)}
 }
 
+// pastDueState returns a state whose last payment failed. If nothing was paid before, it
+// is still a trial, which never replaces what was paid for.
+func pastDueState(until time.Time, neverPaid bool) state {
+	s := state{status: entitlement.PastDue, stage: pastDue, periodEnd: until}
+	if neverPaid {
+		s.status = entitlement.Trialing
+	}
+	return s
+}
+
 // paymentLead is how long before the paid period a payment may be made, by the
 // billing system's own clocks. The next period begins much later.
 const paymentLead = time.Hour

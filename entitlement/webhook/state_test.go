@@ -96,6 +96,35 @@ func TestStoredStates(t *testing.T) {
 	}
 }
 
+// E-03: after a trial whose first payment failed, nothing was paid for.
+func TestTrialThatWasNeverPaid(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		system         system
+		name, old, new string
+		want           entitlement.Status
+	}{
+		{stripe, "past_due", `"trial_end": null`, `"trial_end": 1775037600`, trialing},
+		{stripe, "past_due", `"trial_end": null`, `"trial_end": 1772359200`, pastDue},
+		{polar, "past_due", `"trial_end": null`, `"trial_end": "2026-04-01T10:00:00.5Z"`, trialing},
+		{polar, "past_due", `"trial_end": null`, `"trial_end": "2026-03-01T10:00:00.5Z"`, pastDue},
+		{dodo, "past_due", `"trial_period_days": 0`, `"trial_period_days": 31`, trialing},
+		{dodo, "past_due", `"trial_period_days": 0`, `"trial_period_days": 14`, pastDue},
+		{dodo, "past_due_advanced", `"trial_period_days": 0`, `"trial_period_days": 31`, trialing},
+		{dodo, "past_due_advanced", `"trial_period_days": 0`, `"trial_period_days": 14`, pastDue},
+	} {
+		before, st := newStore(), newStore()
+		body := loadPayload(t, c.system, c.name)
+		c.system.deliver(c.system.handler(t, before, nil), "e", body)
+		c.system.deliver(c.system.handler(t, st, nil), "e", edit(t, body, c.old, c.new))
+		want := before.onlyRow(t)
+		want.Status = c.want
+		if got := st.onlyRow(t); got != want {
+			t.Errorf("%s %s, %s: got %+v, want %+v", c.system.name, c.name, c.new, got, want)
+		}
+	}
+}
+
 // Each event about a refund or dispute is stored with these values.
 var storedHolds = []struct {
 	system               system

@@ -147,7 +147,8 @@ func stripeState(d fields, e Event) state {
 	case status == "active":
 		return stripePaid(d, active)
 	case status == "past_due":
-		return state{status: entitlement.PastDue, stage: pastDue, periodEnd: stripePeriod(d, "current_period_start")}
+		from, trialEnd := stripePeriod(d, "current_period_start"), d.unixOr("trial_end")
+		return pastDueState(from, !from.After(trialEnd))
 	}
 	return parseEndedState(d, status, e.At)
 }
@@ -167,12 +168,8 @@ func parseEndedState(d fields, status string, at time.Time) state {
 }
 
 func stripePaid(d fields, at stage) state {
-	var stop time.Time
-	if d.has("cancel_at") {
-		stop = d.unix("cancel_at")
-	}
 	from, to := stripePeriod(d, "current_period_start"), stripePeriod(d, "current_period_end")
-	return activeState(at, from, to, d.flag("cancel_at_period_end"), stop)
+	return activeState(at, from, to, d.flag("cancel_at_period_end"), d.unixOr("cancel_at"))
 }
 
 // stripePeriod reads the start or end of the period. Since API version
