@@ -71,9 +71,9 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkPublish(b *testing.B) {
 	c, client := open(b, testkit.UseRedis(b), nil), newTwinClient(b)
 	message, channel := string(bytes.Repeat([]byte("x"), 100)), testkit.NewName()
-	r := receive(b, c)
+	r := testkit.Receive(b, c)
 	go func() {
-		for range r.messages {
+		for range r.Messages {
 		}
 	}()
 	subscription := client.Subscribe(b.Context(), channel)
@@ -89,14 +89,14 @@ func BenchmarkPublish(b *testing.B) {
 // From before Publish to deliver in another instance.
 func BenchmarkDeliver(b *testing.B) {
 	c := open(b, testkit.UseRedis(b), nil)
-	r := receive(b, c)
+	r := testkit.Receive(b, c)
 	var took []time.Duration
 	for b.Loop() {
 		began := time.Now()
 		if err := c.Publish(b.Context(), "message"); err != nil {
 			b.Fatal(err)
 		}
-		r.gets(b, "message")
+		r.Wants("message")
 		took = append(took, time.Since(began))
 	}
 	reportPercentiles(b, "deliver", took)

@@ -1,12 +1,10 @@
 package rediscache_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/cache/rediscache"
@@ -14,72 +12,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A receiver is one call of Receive.
-type receiver struct {
-	cancel   context.CancelFunc
-	messages chan string
-	err      chan error
-}
-
-// receive starts a receiver, waits until it is ready, and ends it with the test.
-func receive(t testing.TB, c *rediscache.Cache) *receiver {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	r := &receiver{cancel, make(chan string, 100), make(chan error, 1)}
-	ready := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.err <- c.Receive(ctx, func(func(context.Context, string) error) { close(ready) }, func(m string) { r.messages <- m })
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	select {
-	case <-ready:
-		return r
-	case <-done:
-	}
-	select {
-	case <-ready: // it was ready before it ended
-	default:
-		t.Fatalf("Receive: %v", <-r.err)
-	}
-	return r
-}
-
-// gets fails unless the next message is the given one.
-func (r *receiver) gets(t testing.TB, want string) {
-	t.Helper()
-	select {
-	case got := <-r.messages:
-		if got != want {
-			t.Errorf("got the message %q, want %q", got, want)
-		}
-	case err := <-r.err:
-		t.Fatalf("Receive: %v", err)
-	case <-time.After(patience):
-		t.Fatalf("no message for %v, want %q", patience, want)
-	}
-}
-
-// ends fails unless Receive returns in time, with an error that contains the words.
-func (r *receiver) ends(t testing.TB, words string) {
-	t.Helper()
-	began := time.Now()
-	select {
-	case err := <-r.err:
-		if err == nil || !strings.Contains(err.Error(), words) {
-			t.Errorf("Receive: got %v, want %q in it", err, words)
-		}
-		t.Logf("ended after %v: %v", time.Since(began).Round(time.Millisecond), err)
-	case <-time.After(patience): // the server has 1.5 s to reply
-		t.Fatalf("Receive has not returned for %v", patience)
-	}
-}
-
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()
 	c := open(t, testkit.UseRedis(t), nil)
-	r := receive(t, c)
+	r := testkit.Receive(t, c)
 	for _, m := range []string{"a\nb", "a\x00", "\x7f", "ü", strings.Repeat("x", cache.MaxMessage+1)} {
 		if err := c.Publish(t.Context(), m); err == nil {
 			t.Errorf("Publish(%.20q) succeeds", m)
@@ -88,7 +24,7 @@ func TestPublishRefuses(t *testing.T) {
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Error(err)
 	}
-	r.gets(t, "message")
+	r.Wants("message")
 }
 
 // Publish returns an error if the server does not reply. It does not retry, since the
@@ -98,11 +34,11 @@ func TestPublishIsNotRetried(t *testing.T) {
 	o := &rediscache.Options{Namespace: testkit.NewName()}
 	server := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, server.Address(), o)
-	r := receive(t, open(t, testkit.UseRedis(t), o))
+	r := testkit.Receive(t, open(t, testkit.UseRedis(t), o))
 	if err := c.Publish(t.Context(), "none"); err != nil { // the server learns the script
 		t.Fatal(err)
 	}
-	r.gets(t, "none")
+	r.Wants("none")
 	var hangUp atomic.Bool
 	hangUp.Store(true)
 	server.Intercept(func(x testkit.Piece) bool { return x.ToServer || !hangUp.CompareAndSwap(true, false) })
@@ -112,8 +48,8 @@ func TestPublishIsNotRetried(t *testing.T) {
 	if err := c.Publish(t.Context(), "two"); err != nil {
 		t.Fatal(err)
 	}
-	r.gets(t, "one")
-	r.gets(t, "two")
+	r.Wants("one")
+	r.Wants("two")
 }
 
 // A server that has become a replica while its connections stay open accepts
@@ -139,18 +75,18 @@ func TestPublishAtAReplicaFails(t *testing.T) {
 func TestReceiveDeliversInvalidMessages(t *testing.T) {
 	t.Parallel()
 	space := testkit.NewName()
-	r := receive(t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}))
+	r := testkit.Receive(t, open(t, testkit.UseRedis(t), &rediscache.Options{Namespace: space}))
 	client := newClient(t, testkit.UseRedis(t))
 	for _, m := range []string{"a\r\nb", "ü", strings.Repeat("x", 100_000), "message"} {
 		client.Publish(t.Context(), space+":bus", m)
-		r.gets(t, m)
+		r.Wants(m)
 	}
 }
 
 func TestNamespacesHaveSeparateBuses(t *testing.T) {
 	t.Parallel()
 	one, other := open(t, testkit.UseRedis(t), nil), open(t, testkit.UseRedis(t), nil)
-	r := receive(t, one)
+	r := testkit.Receive(t, one)
 	for _, p := range []struct {
 		c       *rediscache.Cache
 		message string
@@ -159,7 +95,7 @@ func TestNamespacesHaveSeparateBuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.gets(t, "ours")
+	r.Wants("ours")
 }
 
 // If the server closes the connection, Receive returns and nothing reconnects.
@@ -167,15 +103,15 @@ func TestKilledConnectionEndsReceive(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
 	c, client := open(t, address, nil), newClient(t, address)
-	r := receive(t, c)
+	r := testkit.Receive(t, c)
 	if n, err := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Result(); err != nil || n != 1 {
 		t.Fatalf("killed %d connections, %v, want 1", n, err)
 	}
-	r.ends(t, "EOF")
+	r.AwaitEnd("EOF")
 	if n := countSubscribers(t, address); n != 0 {
 		t.Errorf("got %d subscriptions after Receive has returned, want none", n)
 	}
-	receive(t, c)
+	testkit.Receive(t, c)
 }
 
 func countSubscribers(t *testing.T, address string) int {
@@ -191,9 +127,8 @@ func TestReceiveLeavesNoConnection(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
 	c := open(t, address, nil)
-	r := receive(t, c)
-	r.cancel()
-	r.ends(t, "context canceled")
+	r := testkit.Receive(t, c)
+	r.End()
 	testkit.Await(t, "the subscription ends", func() bool { return countSubscribers(t, address) == 0 })
 }
 
@@ -202,13 +137,13 @@ func TestReceivePingsSilentServer(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
 	c, client := open(t, address, nil), newClient(t, address)
-	r := receive(t, c)
+	r := testkit.Receive(t, c)
 	before := countPings(t, client) // by Open
 	testkit.Await(t, "Receive pings the server twice", func() bool { return countPings(t, client) >= before+2 })
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)
 	}
-	r.gets(t, "message")
+	r.Wants("message")
 }
 
 func countPings(t *testing.T, client *redis.Client) (n int) {

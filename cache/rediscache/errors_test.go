@@ -1,11 +1,7 @@
 package rediscache_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -15,27 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-const canary = "cAnArY"
-
-// wantNoPassword fails if an error shows the password, however a log prints it.
-func wantNoPassword(t *testing.T, err error) {
-	t.Helper()
-	var b bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
-		fmt.Fprintf(&b, verb+"\n", err)
-	}
-	slog.New(slog.NewJSONHandler(&b, nil)).Error("failed", "err", err)
-	slog.New(slog.NewTextHandler(&b, nil)).Error("failed", "err", err)
-	json.NewEncoder(&b).Encode(err)
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		fmt.Fprintln(&b, e)
-	}
-	for _, spelling := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary)} {
-		if strings.Contains(b.String(), spelling) {
-			t.Errorf("an error shows the password:\n%s", b.String())
-		}
-	}
-}
+const canary = testkit.Canary
 
 // wantRefused fails unless Open returns an error that contains each of these.
 func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string) {
@@ -50,7 +26,7 @@ func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string
 			t.Errorf("the error must name the fault: got %v, want %q in it", err, part)
 		}
 	}
-	wantNoPassword(t, err)
+	testkit.WantNoCanary(t, err)
 }
 
 // The error for an invalid URL names the fault and does not quote the password.

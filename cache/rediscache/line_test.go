@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // pieces starts a server that answers a subscription with the first of the given texts,
@@ -48,32 +49,32 @@ const subscribed = "*3\r\n$9\r\nsubscribe\r\n$37\r\nECHO\r\n:1\r\n" +
 // A ping between two pieces of a message does not damage the message.
 func TestMessageInPieces(t *testing.T) {
 	t.Parallel()
-	var receivers []*receiver // concurrent, since they mostly wait
+	var receivers []*testkit.Receiver // concurrent, since they mostly wait
 	for _, sent := range [][]string{
 		{"*3\r\n$7\r\nmess", "age\r\n$10\r\npieces:bus\r\n$5\r\nhello\r\n"},
 		{"*3\r\n$7\r\nmessage\r\n", "$10\r\npieces:bus\r\n", "$5\r\nhello\r\n"},
 		{"*3\r\n$7\r\nmessage\r\n$10\r\npieces:bus\r\n$", "5\r\nhello\r\n"},
 	} {
 		c := open(t, pieces(t, append([]string{subscribed}, sent...)...), &rediscache.Options{Namespace: "pieces"})
-		receivers = append(receivers, receive(t, c))
+		receivers = append(receivers, testkit.Receive(t, c))
 	}
 	for _, r := range receivers {
-		r.gets(t, "hello")
+		r.Wants("hello")
 	}
 }
 
 // If the server confirms a subscription again, messages may have been lost before.
 func TestSecondSubscriptionEndsReceive(t *testing.T) {
 	t.Parallel()
-	r := receive(t, open(t, pieces(t, subscribed, subscribed), &rediscache.Options{Namespace: "pieces"}))
-	r.ends(t, "confirmed the subscription again")
+	r := testkit.Receive(t, open(t, pieces(t, subscribed, subscribed), &rediscache.Options{Namespace: "pieces"}))
+	r.AwaitEnd("confirmed the subscription again")
 }
 
 func TestMalformedMessageEndsReceive(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"*0\r\n", "*1\r\n:1\r\n", "*1\r\n$7\r\nmessage\r\n", "nonsense\r\n", "$-1\r\n", "-ERR\r\n"} {
-		r := receive(t, open(t, pieces(t, subscribed+text), &rediscache.Options{Namespace: "pieces"}))
-		r.ends(t, "receive: ")
+		r := testkit.Receive(t, open(t, pieces(t, subscribed+text), &rediscache.Options{Namespace: "pieces"}))
+		r.AwaitEnd("receive: ")
 	}
 }
 

@@ -69,9 +69,9 @@ func TestKilledServer(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c := open(t, server.DSN(), &rediscache.Options{Timeout: timeout})
-	r, lease := receive(t, c), awaitWorking(t, c)
+	r, lease := testkit.Receive(t, c), awaitWorking(t, c)
 	server.Kill()
-	r.ends(t, "")
+	r.AwaitEnd("")
 	wantFailures(t, c, lease, "while the server is down")
 	if err := callInTime(t, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds while the server is down")
@@ -84,9 +84,9 @@ func TestKilledServer(t *testing.T) {
 	}
 	server.Start()
 	awaitWorking(t, c)
-	r = receive(t, c)
+	r = testkit.Receive(t, c)
 	testkit.Await(t, "Publish works again", func() bool { return c.Publish(t.Context(), "m") == nil })
-	r.gets(t, "m")
+	r.Wants("m")
 }
 
 // A lost packet is noticed on existing connections and on new ones.
@@ -94,9 +94,9 @@ func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, hole.Address(), &rediscache.Options{Timeout: timeout})
-	r, lease := receive(t, c), awaitWorking(t, c)
+	r, lease := testkit.Receive(t, c), awaitWorking(t, c)
 	hole.Inject(testkit.BlackHole)
-	r.ends(t, "timeout")
+	r.AwaitEnd("timeout")
 	wantFailures(t, c, lease, "in a black hole")
 	if err := callInTime(t, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
 		t.Error("Publish succeeds in a black hole")
@@ -131,9 +131,9 @@ func TestReceiveConnectsOnce(t *testing.T) {
 	server := testkit.StartProxy(t, testkit.UseRedis(t))
 	c := open(t, server.Address(), nil)
 	before := server.Accepted()
-	r := receive(t, c)
+	r := testkit.Receive(t, c)
 	server.Sever()
-	r.ends(t, "")
+	r.AwaitEnd("")
 	// The proxy accepts connections in their order, so this one comes after Receive's.
 	if err := newClient(t, server.Address()).Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)

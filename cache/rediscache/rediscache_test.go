@@ -112,13 +112,13 @@ func TestAnotherSecretSeesNothing(t *testing.T) {
 func TestClose(t *testing.T) {
 	t.Parallel()
 	c := open(t, testkit.UseRedis(t), nil)
-	r := receive(t, c)
+	r := testkit.Receive(t, c)
 	for range 2 {
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	r.ends(t, "closed")
+	r.AwaitEnd("closed")
 	key := newKey()
 	if _, _, err := c.Get(t.Context(), key); err == nil || err == cache.ErrMiss {
 		t.Errorf("Get after Close: got %v, want an error", err)

@@ -39,11 +39,11 @@ func exercise(t *testing.T, c *rediscache.Cache) {
 	for _, key := range keys {
 		wantMiss(t, c, key, "a key that was deleted")
 	}
-	r := receive(t, c)
+	r := testkit.Receive(t, c)
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)
 	}
-	r.gets(t, "message")
+	r.Wants("message")
 }
 
 // The rights that the package comment names are enough.
@@ -101,11 +101,11 @@ func TestCluster(t *testing.T) {
 		})
 	}
 	// The cluster forwards a message to the other node.
-	r := receive(t, open(t, "redis://app:right@"+other, &rediscache.Options{Namespace: "keyhatch", Cluster: true}))
+	r := testkit.Receive(t, open(t, "redis://app:right@"+other, &rediscache.Options{Namespace: "keyhatch", Cluster: true}))
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)
 	}
-	r.gets(t, "message")
+	r.Wants("message")
 	wantRefused(t, "redis://"+one+"/1", &rediscache.Options{Cluster: true}, "database other than 0")
 }
 
@@ -117,7 +117,7 @@ func TestPublishAtAReplicaOfACluster(t *testing.T) {
 	join(t, master, replica)
 	o := &rediscache.Options{Namespace: "keyhatch", Cluster: true}
 	c := open(t, replica, o)
-	rs := []*receiver{receive(t, open(t, master, o)), receive(t, c)}
+	rs := []*testkit.Receiver{testkit.Receive(t, open(t, master, o)), testkit.Receive(t, c)}
 	node := newClient(t, replica)
 	if err := node.ClusterDelSlotsRange(t.Context(), 8192, 16383).Err(); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestPublishAtAReplicaOfACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range rs {
-		r.gets(t, "message")
+		r.Wants("message")
 	}
 }
 

@@ -18,15 +18,15 @@ func TestStoppedServer(t *testing.T) {
 	t.Parallel()
 	address := testkit.StartRedis(t).DSN()
 	c := open(t, address, &rediscache.Options{Timeout: timeout})
-	r, lease := receive(t, c), awaitWorking(t, c)
+	r, lease := testkit.Receive(t, c), awaitWorking(t, c)
 	pid := findPID(t, address)
 	signal(t, pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
-	r.ends(t, "timeout")
+	r.AwaitEnd("timeout")
 	wantFailures(t, c, lease, "while the server is stopped")
 	signal(t, pid, syscall.SIGCONT)
 	awaitWorking(t, c)
-	receive(t, c)
+	testkit.Receive(t, c)
 }
 
 func signal(t *testing.T, pid int, s syscall.Signal) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache/rediscache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // P-06: nothing is sent to another machine without TLS, except with an option whose name
@@ -48,7 +49,7 @@ func TestInsecureNoTLS(t *testing.T) {
 				if err == nil {
 					t.Fatal("Open succeeds, want an error: there is no server")
 				}
-				wantNoPassword(t, err)
+				testkit.WantNoCanary(t, err)
 				if got, want := strings.Contains(err.Error(), "use rediss://, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
 					t.Errorf("InsecureNoTLS %t: got %v, want it refused for want of TLS: %t", insecure, err, want)
 				}

@@ -47,12 +47,12 @@ func bare(b *testing.B, dsn string) *pgx.Conn {
 // listen receives messages and drops them.
 func listen(b *testing.B, bus *pgstore.Bus) {
 	b.Helper()
-	r := receive(b, bus)
+	r := testkit.Receive(b, bus)
 	go func() {
 		for {
 			select {
-			case <-r.messages:
-			case <-r.ended:
+			case <-r.Messages:
+			case <-r.Ended:
 				return
 			}
 		}
@@ -104,12 +104,12 @@ func benchmarkPublish(b *testing.B, dsn string) {
 // message.
 func BenchmarkDeliver(b *testing.B) {
 	bus := openBus(b, open(b, testkit.StartPostgreSQL(b).DSN(), nil), nil)
-	r := receive(b, bus)
+	r := testkit.Receive(b, bus)
 	times := took{}
 	for b.Loop() {
 		times.measure(b, "deliver", func() error {
 			err := bus.Publish(b.Context(), "message")
-			r.wants("message")
+			r.Wants("message")
 			return err
 		})
 	}

@@ -26,17 +26,18 @@ func TestTerminatedListener(t *testing.T) {
 	application := testkit.NewName()
 	b := openBus(t, open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
 	awaitNoListener(t, dsn, application) // of the probe
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	publish(t, b, "before")
-	r.wants("before")
-	r.lost(func() { testkit.Execute(t, dsn, "SELECT pg_terminate_backend("+findListener(t, dsn, application)+")") })
-	if code(r.err) != "57P01" {
-		t.Errorf("got %v, want an error with SQLSTATE 57P01", r.err)
+	r.Wants("before")
+	testkit.Execute(t, dsn, "SELECT pg_terminate_backend("+findListener(t, dsn, application)+")")
+	r.AwaitEnd("")
+	if code(r.Err) != "57P01" {
+		t.Errorf("got %v, want an error with SQLSTATE 57P01", r.Err)
 	}
 	publish(t, b, "between")
-	again := receive(t, b)
+	again := testkit.Receive(t, b)
 	publish(t, b, "after")
-	again.wants("after")
+	again.Wants("after")
 }
 
 func TestServerKilledWhileListening(t *testing.T) {
@@ -45,31 +46,32 @@ func TestServerKilledWhileListening(t *testing.T) {
 	dsn := logInAs(server.DSN(), user(server.DSN())+":"+canary, "postgres", "")
 	s := open(t, dsn, nil)
 	b := openBus(t, s, nil)
-	r := receive(t, b)
-	r.lost(server.Kill)
-	if err := r.err.Error(); strings.Contains(err, "no reply to a ping") {
+	r := testkit.Receive(t, b)
+	server.Kill()
+	r.AwaitEnd("")
+	if err := r.Err.Error(); strings.Contains(err, "no reply to a ping") {
 		t.Errorf("got %v, want the error of a closed connection, which needs no ping", err)
 	}
-	wantNoPassword(t, r.err)
+	testkit.WantNoCanary(t, r.Err)
 	for what, err := range map[string]error{
 		"Receive": b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {}),
 		"Publish": b.Publish(t.Context(), "message"),
 	} {
 		wantOutage(t, err, nil, what+" without a server")
-		wantNoPassword(t, err)
+		testkit.WantNoCanary(t, err)
 	}
 	_, err := s.Bus(t.Context(), nil)
 	wantOutage(t, err, nil, "Bus without a server")
-	wantNoPassword(t, err)
+	testkit.WantNoCanary(t, err)
 
 	server.Start()
-	again := receive(t, b)
+	again := testkit.Receive(t, b)
 	for i := 0; b.Publish(t.Context(), "message") != nil; i++ {
 		if i > 10 { // one for each connection that ended
 			t.Fatal("Publish still fails after the server has restarted")
 		}
 	}
-	again.wants("message")
+	again.Wants("message")
 }
 
 // The network drops everything that is sent in either direction.
@@ -79,14 +81,12 @@ func TestListenerInABlackHole(t *testing.T) {
 	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: addParam(testkit.SetAddress(dsn, wall.Address()), "connect_timeout=2")})
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	t.Cleanup(wall.Sever)
 	publish(t, b, "before")
-	r.wants("before")
-	r.lost(func() { wall.Inject(testkit.BlackHole) })
-	if err := r.err.Error(); !strings.Contains(err, "no reply to a ping") {
-		t.Errorf("got %v, want an error that says the ping had no reply", err)
-	}
+	r.Wants("before")
+	wall.Inject(testkit.BlackHole)
+	r.AwaitEnd("no reply to a ping")
 	began := time.Now()
 	err := b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {})
 	if wantOutage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > patience {
@@ -94,9 +94,9 @@ func TestListenerInABlackHole(t *testing.T) {
 	}
 	wall.Forget() // what was held is lost
 	wall.Heal()
-	again := receive(t, b)
+	again := testkit.Receive(t, b)
 	publish(t, b, "after")
-	again.wants("after")
+	again.Wants("after")
 }
 
 func TestListenWithoutAnAnswer(t *testing.T) {
@@ -127,13 +127,14 @@ func TestStoppedServer(t *testing.T) {
 	s := open(t, addParam(server.DSN(), "application_name="+application), nil)
 	b := openBus(t, s, nil)
 	awaitNoListener(t, server.DSN(), application) // of the probe
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	listener := findListener(t, server.DSN(), application)
 	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // in case the test ends early
-	r.lost(func() { signal(t, "STOP", listener) })
-	again := receive(t, b)
+	signal(t, "STOP", listener)
+	r.AwaitEnd("")
+	again := testkit.Receive(t, b)
 	publish(t, b, "after")
-	again.wants("after")
+	again.Wants("after")
 
 	// The server keeps unsent messages for the session, until it detects that the
 	// listener is gone.
@@ -175,7 +176,7 @@ func TestListenerOfAStandbyIsRefused(t *testing.T) {
 		t.Errorf("Bus on a standby: got %v, want an error that says so", err)
 	}
 	b := openBus(t, s, &pgstore.BusOptions{DSN: both(t, standby.DSN(), primary)})
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	publish(t, b, "message")
-	r.wants("message")
+	r.Wants("message")
 }

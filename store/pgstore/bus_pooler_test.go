@@ -64,8 +64,8 @@ func TestOtherChannelsAreIgnored(t *testing.T) {
 	testkit.Execute(t, through, "LISTEN "+channel)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: through})
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	publish(t, openBus(t, s, &pgstore.BusOptions{Channel: channel}), "other")
 	publish(t, b, "message")
-	r.wants("message")
+	r.Wants("message")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,31 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
+
+func openBus(t testing.TB, s *pgstore.Store, o *pgstore.BusOptions) *pgstore.Bus {
+	t.Helper()
+	b, err := s.Bus(t.Context(), o)
+	if err != nil {
+		t.Fatalf("Bus: %v", err)
+	}
+	return b
+}
+
+func publish(t testing.TB, b cache.Bus, messages ...string) {
+	t.Helper()
+	for _, m := range messages {
+		if err := b.Publish(t.Context(), m); err != nil {
+			t.Fatalf("Publish: %v", err)
+		}
+	}
+}
+
+func numbered(from, n int) (messages []string) {
+	for i := range n {
+		messages = append(messages, fmt.Sprint("message ", from+i))
+	}
+	return messages
+}
 
 func TestBus(t *testing.T) {
 	t.Parallel()
@@ -28,11 +54,11 @@ func TestBusOfEveryExecMode(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
-	r := receive(t, openBus(t, open(t, dsn, o), nil))
+	r := testkit.Receive(t, openBus(t, open(t, dsn, o), nil))
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		b := openBus(t, open(t, addParam(dsn, "default_query_exec_mode="+mode), o), nil)
 		publish(t, b, mode, `it's \ "`+mode+`"`, "")
-		r.wants(mode, `it's \ "`+mode+`"`, "")
+		r.Wants(mode, `it's \ "`+mode+`"`, "")
 	}
 }
 
@@ -40,7 +66,7 @@ func TestInvalidMessagesAreRefused(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	for name, c := range map[string]struct{ message, want string }{
 		"one too long":          {strings.Repeat("x", cache.MaxMessage+1), "has 4097 bytes, want at most 4096"},
 		"longer than NOTIFY's":  {strings.Repeat("x", 8001), "has 8001 bytes"},
@@ -54,7 +80,7 @@ func TestInvalidMessagesAreRefused(t *testing.T) {
 		}
 	}
 	publish(t, b, "last")
-	r.wants("last")
+	r.Wants("last")
 }
 
 // Only Stores on the same table share a channel.
@@ -64,20 +90,20 @@ func TestStoresOnOtherTablesReceiveNothing(t *testing.T) {
 	schema, other := testkit.CreateSchema(t, dsn), testkit.CreateSchema(t, dsn)
 	named := openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), nil)
 	found := openBus(t, open(t, addParam(dsn, "search_path="+schema), nil), nil)
-	strangers := map[string]*receiver{
-		"another table":       receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema, Table: "staging_keys"}), nil)),
-		"another schema":      receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: other}), nil)),
-		"another search path": receive(t, openBus(t, open(t, addParam(dsn, "search_path="+other), nil), nil)),
-		"another channel":     receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), &pgstore.BusOptions{Channel: "other"})),
+	strangers := map[string]*testkit.Receiver{
+		"another table":       testkit.Receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema, Table: "staging_keys"}), nil)),
+		"another schema":      testkit.Receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: other}), nil)),
+		"another search path": testkit.Receive(t, openBus(t, open(t, addParam(dsn, "search_path="+other), nil), nil)),
+		"another channel":     testkit.Receive(t, openBus(t, open(t, dsn, &pgstore.Options{Schema: schema}), &pgstore.BusOptions{Channel: "other"})),
 	}
-	one, two := receive(t, named), receive(t, found)
+	one, two := testkit.Receive(t, named), testkit.Receive(t, found)
 	publish(t, named, "named")
 	publish(t, found, "found")
-	one.wants("named", "found")
-	two.wants("named", "found")
+	one.Wants("named", "found")
+	two.Wants("named", "found")
 	for name, r := range strangers {
 		select {
-		case m := <-r.messages:
+		case m := <-r.Messages:
 			t.Errorf("a Store on %s received %q, want nothing", name, m)
 		default:
 		}
@@ -94,9 +120,9 @@ func TestChannels(t *testing.T) {
 	}
 	for _, name := range []string{`An "odd" one; -- 'x'`, strings.Repeat("x", 63)} {
 		b := openBus(t, s, &pgstore.BusOptions{Channel: name})
-		r := receive(t, b)
+		r := testkit.Receive(t, b)
 		publish(t, b, "message")
-		r.wants("message")
+		r.Wants("message")
 	}
 	for _, name := range []string{strings.Repeat("x", 64), "ä", "a\nb"} {
 		if _, err := s.Bus(t.Context(), &pgstore.BusOptions{Channel: name}); err == nil || !strings.Contains(err.Error(), "BusOptions.Channel") {
@@ -116,9 +142,9 @@ func TestChannelOfAnySchema(t *testing.T) {
 	role := newRole(t, dsn, "SUPERUSER")
 	testkit.Execute(t, dsn, "ALTER ROLE "+role+" SET search_path = "+quoted)
 	b := openBus(t, open(t, logInAs(dsn, role, "postgres", ""), &pgstore.Options{Table: testkit.NewName()}), nil)
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	publish(t, b, "message")
-	r.wants("message")
+	r.Wants("message")
 }
 
 // R-18: if the search path changes while the Store is open, the Store keeps its
@@ -146,9 +172,9 @@ func TestListenerWithoutRights(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, &pgstore.BusOptions{DSN: logInAs(dsn, newRole(t, dsn, ""), "postgres", "")})
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	publish(t, b, "message")
-	r.wants("message")
+	r.Wants("message")
 }
 
 // The probe of a starting instance must not reach running instances, which would
@@ -158,12 +184,12 @@ func TestReceiversIgnoreProbe(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	for range 3 {
 		openBus(t, s, nil)
 	}
 	publish(t, b, "message")
-	r.wants("message")
+	r.Wants("message")
 }
 
 // Messages that arrive during a ping are delivered. In this test, three messages
@@ -191,7 +217,7 @@ func TestMessagesDuringPings(t *testing.T) {
 		}
 		return true
 	})
-	receive(t, b).wants(numbered(0, 12)...)
+	testkit.Receive(t, b).Wants(numbered(0, 12)...)
 }
 
 // A message that arrives when a wait ends must not be lost. In this test, messages
@@ -200,9 +226,9 @@ func TestMessagesWhenWaitsEnd(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
-	var receivers []*receiver
+	var receivers []*testkit.Receiver
 	for range 20 {
-		receivers = append(receivers, receive(t, b))
+		receivers = append(receivers, testkit.Receive(t, b))
 	}
 	const rounds, each = 4, 10
 	publish(t, b, "begin")
@@ -214,8 +240,8 @@ func TestMessagesWhenWaitsEnd(t *testing.T) {
 		}
 	}
 	for _, r := range receivers {
-		r.wants("begin")
-		r.wants(numbered(0, rounds*each)...)
+		r.Wants("begin")
+		r.Wants(numbered(0, rounds*each)...)
 	}
 }
 
@@ -226,11 +252,11 @@ func TestReceiveHasAConnectionOfItsOwn(t *testing.T) {
 	s := open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
 	b := openBus(t, s, nil)
 	awaitNoListener(t, dsn, application)
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	if got := countListeners(t, dsn, application); got != "1" {
 		t.Errorf("got %s connections with the name of the bus, want 1", got)
 	}
-	r.end()
+	r.End()
 	awaitNoListener(t, dsn, application)
 }
 
@@ -290,7 +316,7 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	b := openBus(t, open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
-	r := receive(t, b)
+	r := testkit.Receive(t, b)
 	var wg sync.WaitGroup
 	const each = 100
 	for range 20 {
@@ -305,7 +331,7 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	}
 	wg.Wait()
 	for range 20 * each {
-		r.wants("message")
+		r.Wants("message")
 	}
 }
 
@@ -314,13 +340,13 @@ func TestEchoWithoutPublish(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})
-	r := receive(t, openBus(t, s, nil))
-	if err := r.echo(t.Context(), "echo"); err != nil {
+	r := testkit.Receive(t, openBus(t, s, nil))
+	if err := r.Echo(t.Context(), "echo"); err != nil {
 		t.Fatal(err)
 	}
-	r.wants("echo")
+	r.Wants("echo")
 	s.Notices().Close()
-	if err := r.echo(t.Context(), "echo"); err == nil {
+	if err := r.Echo(t.Context(), "echo"); err == nil {
 		t.Error("the echo was delivered although Publish fails")
 	}
 }
@@ -355,7 +381,7 @@ func TestErrorsOfTheBusShowNoPassword(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "pgstore: ") {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
-		wantNoPassword(t, err)
+		testkit.WantNoCanary(t, err)
 	}
 }
 

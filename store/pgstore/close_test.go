@@ -30,12 +30,11 @@ func TestNoLeaks(t *testing.T) {
 			wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 			s := open(t, dsn, o)
 			b := openBus(t, s, &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
-			forgotten := receive(t, b)
-			forgotten.mayEnd()
+			forgotten := testkit.Receive(t, b)
 			wall.Forget()
-			<-forgotten.ended
+			forgotten.AwaitEnd("")
 			wall.Sever() // the server's side is still open
-			receive(t, b).end()
+			testkit.Receive(t, b).End()
 			s.Close()
 		},
 		"after a panic in deliver": func(t *testing.T, dsn string) {

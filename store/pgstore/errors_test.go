@@ -1,12 +1,7 @@
 package pgstore_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -15,28 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-const canary = "cAnArY"
-
-// wantNoPassword fails if the error shows the password in any way that a log may
-// print it.
-func wantNoPassword(t *testing.T, err error) {
-	t.Helper()
-	var b bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
-		fmt.Fprintf(&b, verb+"\n", err)
-	}
-	slog.New(slog.NewJSONHandler(&b, nil)).Error("failed", "err", err)
-	slog.New(slog.NewTextHandler(&b, nil)).Error("failed", "err", err)
-	json.NewEncoder(&b).Encode(err)
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		fmt.Fprintln(&b, e)
-	}
-	for _, spelling := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary)} {
-		if strings.Contains(b.String(), spelling) {
-			t.Errorf("the error contains the password:\n%s", b.String())
-		}
-	}
-}
+const canary = testkit.Canary
 
 // wantRefused fails unless Open returns an error that contains all of want.
 func wantRefused(t *testing.T, dsn string, want ...string) {
@@ -52,7 +26,7 @@ func wantRefused(t *testing.T, dsn string, want ...string) {
 		}
 	}
 	wantOutage(t, err, nil, "an error of Open")
-	wantNoPassword(t, err)
+	testkit.WantNoCanary(t, err)
 }
 
 // H-10: the error for an invalid data source name says what is wrong, and does not

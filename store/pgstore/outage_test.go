@@ -85,10 +85,10 @@ func TestServerKilledMidCall(t *testing.T) {
 	server.Kill()
 	err := <-failed
 	wantOutage(t, err, nil, "a call whose server dies")
-	wantNoPassword(t, err)
+	testkit.WantNoCanary(t, err)
 	for what, err := range everyCall(t, s) {
 		wantOutage(t, err, nil, what+" without a server")
-		wantNoPassword(t, err)
+		testkit.WantNoCanary(t, err)
 	}
 
 	server.Start()

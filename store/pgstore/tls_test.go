@@ -65,7 +65,7 @@ func TestInsecureNoTLS(t *testing.T) {
 				if err == nil {
 					t.Fatal("Open succeeded without a server")
 				}
-				wantNoPassword(t, err)
+				testkit.WantNoCanary(t, err)
 				if got, want := strings.Contains(err.Error(), "add sslmode=verify-full, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
 					t.Errorf("InsecureNoTLS %t: got %v, want an error about TLS: %t", insecure, err, want)
 				}
@@ -82,7 +82,7 @@ func TestListenerWithoutTLS(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "InsecureNoTLS") {
 		t.Errorf("Bus with a DSN without TLS: got %v, want an error about TLS", err)
 	}
-	wantNoPassword(t, err)
+	testkit.WantNoCanary(t, err)
 }
 
 // C-16: messages are authenticated with a key that depends on the secret and the
