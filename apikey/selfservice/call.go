@@ -87,7 +87,7 @@ func (c *call) query(allowed ...string) (url.Values, error) {
 }
 
 // decode reads the request's body into v. It refuses unknown and repeated fields,
-// and parameters beside a body.
+// and query parameters in addition to a body.
 func (c *call) decode(v any) error {
 	if _, err := c.query(); err != nil {
 		return err

@@ -91,7 +91,7 @@ func (c *call) checkCreation(p apikey.CreateParams) error {
 		}
 		for _, s := range p.Scopes {
 			if !c.isGrantable(usage.Entitlement, s) {
-				return invalid("scopes", "must be ones that the service offers and the plan covers")
+				return invalid("scopes", "must only contain scopes that the service offers and the plan covers")
 			}
 		}
 	}
@@ -113,8 +113,8 @@ func (c *call) issue(p apikey.CreateParams) (keyResponse, error) {
 	return keyResponse{toJSON(issued.Key), issued.Secret.Reveal()}, nil
 }
 
-// alreadyCreated returns the problem that an earlier request with the same
-// Idempotency-Key has created k.
+// alreadyCreated returns the 409 problem for a reused Idempotency-Key. k is the key
+// that the earlier request created.
 func alreadyCreated(k apikey.Key) *problem {
 	return &problem{
 		status: 409, code: "idempotency_key_used", key: toJSON(k),

@@ -63,9 +63,9 @@
 //
 // # Safety
 //
-// [http.CrossOriginProtection] refuses writes from other sites. There is no CORS.
-// All responses have a Content-Security-Policy that allows neither inline scripts
-// nor framing. The API returns its errors as JSON, also to a browser.
+// [http.CrossOriginProtection] refuses writes from other sites. There is no CORS. All
+// responses have a Content-Security-Policy that allows neither inline scripts nor framing.
+// The API returns its errors as JSON, even to a browser.
 //
 // An owner can make 10 creations and rotations, 60 updates and 120 revocations a
 // minute. Failed calls count too. All handlers of a Manager share these limits, and

@@ -24,11 +24,11 @@ type Options struct {
 	// names. New panics if a name is unknown.
 	Texts map[string]string
 
-	// Logo is the address of an image beside the title. Stylesheet is the address
+	// Logo is the address of an image next to the title. Stylesheet is the address
 	// of a stylesheet that is applied after the page's own; it can set the custom
-	// properties that are listed at the top of panel.css. Both must have the
-	// page's origin: New panics if one has a scheme or a host. An empty address
-	// means none.
+	// properties that are listed at the top of panel.css. Both must have the page's
+	// origin: New panics if one has a scheme or a host. An empty address means
+	// none.
 	Logo, Stylesheet string
 
 	// BackURL is the target of the link above the title. SignInURL is the target

@@ -9,8 +9,8 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// maxGrace is the longest grace period. With a longer one, the old token would not
-// have been replaced in effect.
+// maxGrace is the longest grace period. With a longer one, the rotation would hardly
+// end the old token.
 const maxGrace = 7 * 24 * time.Hour
 
 type rotation struct {

@@ -105,12 +105,12 @@ func redirectToSlash(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// pathBelowMount returns the part of the request's escaped path that follows the
-// mount point. A router leaves the mount point in the path, unless
-// [http.StripPrefix] has removed it. In that case, the mount point is in the part of
-// the request's URI that precedes the path. What precedes the path may look like the
-// mount point by chance, if that has wildcards or an outer router has removed a part of
-// its own. Then the path begins with the mount point and the same wildcard values.
+// pathBelowMount returns the part of the request's escaped path that follows the mount
+// point. A router leaves the mount point in the path, unless [http.StripPrefix] has
+// removed it. In that case, the mount point is in the part of the request's URI that
+// precedes the path. That part may look like the mount point by chance, if the mount
+// point has wildcards or an outer router has removed a prefix of its own. Then the path
+// begins with the mount point and the same wildcard values.
 func (h *handler) pathBelowMount(r *http.Request) string {
 	escaped, mount := r.URL.EscapedPath(), mountPoint(r.Pattern)
 	if address, err := url.ParseRequestURI(r.RequestURI); err == nil {
@@ -132,9 +132,8 @@ func (h *handler) pathBelowMount(r *http.Request) string {
 	return "/" + elements[len(mount)]
 }
 
-// mountPoint returns the elements of the pattern by which a router has matched the
-// request, without the wildcard for the rest of the path. It is empty if the router
-// has set no pattern.
+// mountPoint returns the path elements of the router pattern that matched the request,
+// without its trailing wildcard. It is empty if the router has set no pattern.
 func mountPoint(pattern string) []string {
 	_, mount, ok := strings.Cut(pattern, "/") // before it, there may be a method and a host
 	if !ok {

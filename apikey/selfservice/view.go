@@ -113,14 +113,14 @@ func listLink(current, ended, fragment string) string {
 	return s + "#" + fragment
 }
 
-// pageLinks are the links of a list, for the template.
+// pageLinks holds the links of a list, for the template.
 type pageLinks struct{ Newest, NewestText, Older, OlderText, Label string }
 
 func (v view) pageLinks(l keyList, label string) pageLinks {
 	return pageLinks{l.Newest, v.T["newest"], l.Older, v.T["older"], v.T[label]}
 }
 
-// dialogButtons are the buttons of a dialog, for the template.
+// dialogButtons holds the buttons of a dialog, for the template.
 type dialogButtons struct {
 	ID, Text, Cancel string
 	Danger           bool

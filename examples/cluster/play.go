@@ -34,7 +34,7 @@ func (s setup) play(ctx context.Context, out io.Writer, rounds int) error {
 	return measure(ctx, out, instances, rounds)
 }
 
-// timeout bounds a script or a round. Instances see a revocation much sooner.
+// timeout bounds a script or a round. Instances see a revocation much earlier.
 const timeout = 30 * time.Second
 
 // script creates, uses and revokes one key, and prints each request.

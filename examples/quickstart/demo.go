@@ -174,8 +174,8 @@ func (d *demo) revoke(ctx context.Context, token string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, foreign := d.keys.Revoke(ctx, "another owner", key.ID, "stolen")
-	d.step("another owner revokes it", result(foreign), apikey.ErrNotFound.Error())
+	_, mismatch := d.keys.Revoke(ctx, "another owner", key.ID, "stolen")
+	d.step("another owner revokes it", result(mismatch), apikey.ErrNotFound.Error())
 	if _, err := d.keys.Revoke(ctx, owner, key.ID, "leaked"); err != nil {
 		return "", err
 	}

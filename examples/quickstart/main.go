@@ -68,7 +68,7 @@ func (s *service) printCalls(ctx context.Context, out io.Writer) error {
 		}
 	}
 	s.customers.set("ann", subscription{plan: "pro"})
-	good, err := s.newKey(ctx, "ann", "first key")
+	valid, err := s.newKey(ctx, "ann", "first key")
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *service) printCalls(ctx context.Context, out io.Writer) error {
 	time.Sleep(time.Until(trialEnds))
 
 	curl := "curl -i -H 'Authorization: Bearer %s' %s/reports\n\n"
-	fmt.Fprintf(out, "# a good key: 200\n"+curl, good.Secret.Reveal(), s.url)
+	fmt.Fprintf(out, "# a valid key: 200\n"+curl, valid.Secret.Reveal(), s.url)
 	fmt.Fprintf(out, "# no key: 401\ncurl -i %s/reports\n\n", s.url)
 	fmt.Fprintf(out, "# a revoked key: 401\n"+curl, leaked.Secret.Reveal(), s.url)
 	fmt.Fprintf(out, "# a key of an owner whose trial has ended: 403\n"+curl, lapsed.Secret.Reveal(), s.url)

@@ -23,8 +23,8 @@ type Key = [32]byte
 // pause, the Breaker stays open for another pause.
 //
 // It counts different keys so that a few keys whose calls always fail cannot open
-// it. Only calls that were made are recorded: a call that was never made says
-// nothing about the other side.
+// it. Only calls that ran are recorded: a refused call says nothing about the other
+// side.
 //
 // All methods may be called from many goroutines.
 type Breaker struct {

@@ -1,5 +1,5 @@
-// Package guard bounds calls of stores, providers and servers that may be slow,
-// fail, hang or panic.
+// Package guard bounds calls to stores, providers and servers that may be slow, fail,
+// hang or panic.
 package guard
 
 import (
@@ -76,11 +76,11 @@ func finish(call func() error, done func(error)) {
 	err = e
 }
 
-// Classify replaces a foreign error. The result has the same text. It matches only the
-// first of known that err matches, or a context's error. So a store that returns an
-// error of another package cannot make an outage look like a refusal. No method of err
-// is called afterwards. Classify panics if a method of err does, so use it within the
-// guarded call.
+// Classify replaces an error of another package. The result has the same text. It
+// matches only the first of known that err matches, or a context's error. So a store
+// that returns an error of another package cannot make an outage look like a refusal.
+// No method of err is called afterwards. Classify panics if a method of err does, so
+// use it within the guarded call.
 func Classify(err error, known ...error) error {
 	if err == nil {
 		return nil
@@ -97,7 +97,7 @@ func Classify(err error, known ...error) error {
 
 type classified struct {
 	text  string
-	known error // nil if it is an outage
+	known error // nil for an outage
 }
 
 func (c *classified) Error() string { return c.text }

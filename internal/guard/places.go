@@ -62,7 +62,7 @@ func (p *Places) AcquireWhile(ctx context.Context, wait time.Duration, more func
 	return p.acquire(ctx, waiting)
 }
 
-// acquire waits for a place until waiting ends.
+// acquire waits for a place until the context waiting is done.
 func (p *Places) acquire(ctx, waiting context.Context) error {
 	if p.free.Acquire(waiting, 1) == nil {
 		return nil

@@ -34,7 +34,7 @@ func CheckURL(address string, insecureHTTP bool) (*url.URL, error) {
 	case strings.ContainsAny(address, "?#"):
 		return nil, errors.New("must not have a query or a fragment")
 	case u.Scheme == "http" && !insecureHTTP && !loopback.Is(u.Hostname()):
-		return nil, errors.New("must begin with https, since anyone on the network can read and change what is sent over http; see Options.InsecureHTTP")
+		return nil, errors.New("must begin with https, since anyone on the network can read and change data sent over http; see Options.InsecureHTTP")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("must begin with https")
 	}
@@ -169,8 +169,8 @@ func read(resp *http.Response, limit int64) ([]byte, error) {
 const maxDrain = 64 << 10
 
 // drain reads the body of a response that is not used, since otherwise its connection
-// cannot be reused. After a 101 there is no body, and what follows may never end, not
-// even with the context.
+// cannot be reused. After a 101 there is no body, and the data that follows may never
+// end, not even with the context.
 func drain(resp *http.Response) {
 	if resp.StatusCode >= http.StatusOK {
 		io.CopyN(io.Discard, resp.Body, maxDrain)

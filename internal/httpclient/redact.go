@@ -13,7 +13,7 @@ import (
 const maxError = 1000
 
 // bare returns the error without its URL, which may contain the owner of a key, and
-// without what it quotes from a response that is not HTTP.
+// without text that it quotes from a response that is not HTTP.
 func bare(err error) error {
 	if outer := (*url.Error)(nil); errors.As(err, &outer) {
 		err = outer.Err
@@ -49,7 +49,7 @@ func isSeparator(r rune) bool { return strings.ContainsRune(" \t,;\"", r) }
 const minSecret = 8
 
 // Redact replaces an error that contains a secret of the header. Some errors quote
-// what the service sent, and the service may send back what it received.
+// data from the service, and the service may return data that it received.
 func (c *Client) Redact(err error) error {
 	// Errors of the network quote no response, and the host needs them.
 	if network := (*net.OpError)(nil); errors.As(err, &network) {

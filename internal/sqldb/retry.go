@@ -12,8 +12,8 @@ import (
 
 const (
 	// retryTimeout is how long a call is retried after it failed because of other
-	// statements, unless its context ends sooner. The context and the database bound
-	// how long a statement waits for a lock before that.
+	// statements, unless its context ends earlier. The context and the database bound how
+	// long a statement waits for a lock before that.
 	retryTimeout = 5 * time.Second
 
 	firstPause = time.Millisecond
@@ -53,8 +53,8 @@ func WithContextError(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
-// Within ends a transaction. It returns soon after the context ends: most drivers wait
-// for a server that does not respond for as long as TCP does.
+// Within ends a transaction. It returns soon after the context ends. Most drivers would
+// wait for a server that does not respond until TCP gives up.
 func Within(ctx context.Context, end func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- guard.Run(end) }()
@@ -71,7 +71,7 @@ func Within(ctx context.Context, end func() error) error {
 	}
 }
 
-// ErrSkipped is the error of a statement that succeeded and did nothing.
+// ErrSkipped is the error of a statement that succeeded but changed nothing.
 var ErrSkipped = errors.New("the database skipped a write: use no triggers and no rules on keyhatch's tables that skip writes")
 
 func hasSQLState(err error, states ...string) bool {

@@ -1,9 +1,9 @@
-// Package sqldb holds what packages with tables in a SQL database share: the
+// Package sqldb holds the code that packages with tables in a SQL database share: the
 // differences between databases, table names, migrations and retries.
 //
-// It makes sure that the database returns every row of a table. If the database leaves
-// out a row, its key or plan would seem not to exist. So a statement fails instead, and
-// a program refuses to start if its statements would fail.
+// It makes sure that the database returns every row of a table. If the database left out
+// a row, its key or plan would seem not to exist. So a statement fails instead, and a
+// program whose statements would fail refuses to start.
 //
 // Statements use question marks as placeholders, and default names of tables.
 package sqldb
@@ -61,7 +61,7 @@ type Database struct {
 	// if its transaction is run again.
 	IsBusy func(error) bool
 
-	// settingsFault returns what is wrong with a connection; NULL means nothing.
+	// settingsFault returns the fault of a connection's settings, or NULL.
 	settingsFault string
 
 	// IgnoreDuplicate ends an INSERT so that it inserts nothing, without an error, if a

@@ -65,8 +65,8 @@ func hasHidden(s string) bool {
 	return false
 }
 
-// joins reports whether the joiner r changes what is shown: between two parts of an
-// emoji, inside a word, or after the mark that ends a word.
+// joins reports whether the joiner r changes the displayed text: between two parts of
+// an emoji, inside a word, or after the mark that ends a word.
 func joins(text []rune, r, after rune) bool {
 	before := text[len(text)-1]
 	if r == joiner && isPictograph(after) {
@@ -96,8 +96,8 @@ func needsJoiners(r rune) bool {
 		unicode.Khmer, unicode.Myanmar, unicode.Tibetan)
 }
 
-// varies reports whether the variation selector r changes what is shown. Symbols have
-// a text form and an emoji form; letters of some scripts have other forms.
+// varies reports whether the variation selector r changes the displayed text. Symbols
+// have a text form and an emoji form; letters of some scripts have other forms.
 func varies(before, r, after rune) bool {
 	if r == textSelector || r == emojiSelector {
 		return before > unicode.MaxASCII && unicode.In(before, unicode.So, unicode.Sm) || strings.ContainsRune("‼⁉ℹ〰〽", before) ||
