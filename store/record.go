@@ -31,13 +31,12 @@ type Record struct {
 	LastUsedAt   time.Time
 }
 
-// CountsAgainstLimit reports whether the record counts against its owner's limit
-// at the given instant. A current record counts, with one exception: a record that
-// Rotate replaced does not count while its direct successor counts in its place,
-// that is, while the successor is current and has not been replaced itself. A
-// disabled record counts, since it can be enabled again.
+// CountsAgainstLimit reports whether the record counts against its owner's limit at
+// the given instant. A current record counts, with one exception: a record that
+// Rotate replaced does not count while its direct successor is current and has not
+// been replaced itself. A disabled record counts, since it can be enabled again.
 //
-// So at most one predecessor works beside each record that counts, however often
+// So for each record that counts, at most one predecessor works too, however often
 // keys are rotated. The successor is the record that r.ReplacedBy names, and nil if
 // there is none.
 func (r Record) CountsAgainstLimit(at time.Time, successor *Record) bool {

@@ -2,13 +2,13 @@ package store
 
 import "context"
 
-// A RevocationCounter is a [Store] that counts revocations. The count shows if a
-// database has gone back to an earlier state. The interface is optional.
+// A RevocationCounter is a [Store] that counts revocations. The count shows whether
+// a database was rolled back to an earlier state. The interface is optional.
 type RevocationCounter interface {
 	// Revocations returns how many records Revoke, RevokeAll and Rotate have
-	// revoked. The count changes in the same transaction as the records, and a
-	// call that starts after a revocation has returned counts it. It never goes
-	// back unless the records do.
+	// revoked. The count changes in the same transaction as the records, and a call
+	// that starts after a revocation has returned counts it. It never decreases,
+	// except if the records are rolled back too.
 	//
 	// A store that calls another one, for example over a network, returns an error
 	// that matches [errors.ErrUnsupported] if the other store does not count.

@@ -9,9 +9,9 @@ import (
 // These methods are the rules by which records change. Stores apply them inside
 // their transactions. No method changes r or shares a slice or map with it.
 
-// WithChange returns the record after the change c, or [ErrConflict]; see
-// [Store.Update]. It judges at c.At, which a store must set to the owner's latest
-// instant if that is later.
+// WithChange returns the record after the change c, or [ErrConflict]; see [Store.Update].
+// The change takes effect at c.At, which a store must set to the owner's latest instant if
+// that is later.
 func (r Record) WithChange(c Change) (Record, error) {
 	if !r.RevokedAt.IsZero() {
 		return Record{}, ErrConflict
@@ -75,20 +75,20 @@ func (r Record) WithUse(at time.Time) (Record, bool) {
 }
 
 // HasGracePeriod reports whether a rotation to r has a grace period: whether ends, the end
-// of the old record, is after r.CreatedAt. Only such a rotation can be refused for
-// the limit or for the clock of another process.
+// of the old record, is after r.CreatedAt. Only such a rotation can be refused because of
+// the limit or the clock of another process.
 func (r Record) HasGracePeriod(ends time.Time) bool { return ends.After(r.CreatedAt) }
 
-// WithSuccessor returns the record after its rotation and its successor, or
-// [ErrConflict]; see [Store.Rotate]. It judges a rotation with a grace period by the
-// instant at: next.CreatedAt, or the owner's latest instant if that is later. The old
-// record is revoked unless its grace period ends after that.
+// WithSuccessor returns the record after its rotation and its successor, or [ErrConflict];
+// see [Store.Rotate]. A rotation with a grace period takes effect at the instant at:
+// next.CreatedAt, or the owner's latest instant if that is later. The old record is
+// revoked unless its grace period ends after that.
 func (r Record) WithSuccessor(at time.Time, next Record, ends time.Time) (old, now Record, err error) {
-	judged := at
+	effective := at
 	if !next.HasGracePeriod(ends) {
-		judged = next.CreatedAt
+		effective = next.CreatedAt
 	}
-	if !r.IsActive(judged) || r.ReplacedBy != "" {
+	if !r.IsActive(effective) || r.ReplacedBy != "" {
 		return Record{}, Record{}, ErrConflict
 	}
 	now = Record{
@@ -99,7 +99,7 @@ func (r Record) WithSuccessor(at time.Time, next Record, ends time.Time) (old, n
 	old = r.Clone()
 	old.ReplacedBy = next.ID
 	switch {
-	case !ends.After(at): // otherwise it would never count, but work by a slower clock
+	case !ends.After(at): // otherwise it would never count, but would work by a slower clock
 		old, _ = old.WithRevocation(next.CreatedAt, ReasonRotated)
 	case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):
 		old.ExpiresAt = ends

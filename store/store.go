@@ -14,13 +14,13 @@ import (
 //
 // # Errors
 //
-// The sentinels of this package say something about a record and are matched
-// with errors.Is. Any other error is an outage: the caller cannot know what the
-// store holds, and a write that returned it may or may not have happened. The one
-// exception is [ErrBusy], which is no outage: the call's context ended while it waited
-// for a connection, so it was not made. A store returns it only if other calls had all
-// connections and the database replied to some of them meanwhile. If it cannot be
-// sure, as when the server may be down, it returns another error.
+// The sentinels of this package say something about a record and are matched with
+// errors.Is. Any other error counts as an outage: the caller cannot know the state of the
+// store, and a write that returned it may or may not have happened. The one exception is
+// [ErrBusy], which does not count as an outage: the call's context ended while it waited
+// for a connection, so it changed nothing. A store returns it only if other calls had all
+// connections and the database replied to some of them meanwhile. If it cannot be sure, for
+// example because the server may be down, it returns another error.
 //
 // # Owners
 //
@@ -31,28 +31,27 @@ import (
 //
 // # Time
 //
-// A store never reads the clock: every instant is an argument. Times are kept
-// in UTC to the microsecond, and callers pass no finer ones. The zero time
-// means never, so that nothing happens at it.
+// A store never reads the clock: every instant is an argument. Times are kept in UTC to the
+// microsecond, and callers must truncate times to microseconds. The zero time means never,
+// so that nothing happens at it.
 //
-// The clocks of processes differ, and a call may wait for others before it takes
-// effect. A store therefore keeps the latest instant of each owner: the latest of
-// r.CreatedAt of Insert, next.CreatedAt of Rotate, c.At of Update, and at of Revoke
-// and RevokeAll, over the writes that took effect. A write is judged by its own
-// instant or by the owner's latest one, whichever is later. So time never goes
-// backwards in the order in which an owner's writes take effect: if one write treats
-// a key as expired, every later write does. A write records its own instant. A read
-// is judged by the instant that it is given.
+// The clocks of processes differ, and a call may wait for others before it takes effect. A
+// store therefore keeps the latest instant of each owner: the latest of r.CreatedAt of
+// Insert, next.CreatedAt of Rotate, c.At of Update, and at of Revoke and RevokeAll, over
+// the writes that took effect. A write takes effect at its own instant or at the owner's
+// latest one, whichever is later. So time never goes backwards in the order in which an
+// owner's writes take effect: if one write treats a key as expired, every later write does.
+// A write records its own instant. A read uses the given instant.
 //
 // A write from an instance whose clock is ahead by d moves the owner's latest
 // instant ahead by d. Until the other clocks catch up, their writes treat that
 // owner's keys as expired up to d too early. Validations are not affected.
 //
-// No write makes a record end between its own instant and the owner's latest one:
-// such a record would never count and yet work by a slower clock. So Insert and
-// Update refuse such an expiry, and Rotate revokes a record whose grace period would
-// end so early. By a slower clock, keys that have just expired still work for a moment
-// together with the keys that replaced them.
+// No write makes a record end between its own instant and the owner's latest one: such a
+// record would never count, but would work by a slower clock. So Insert and Update refuse
+// such an expiry, and Rotate revokes a record whose grace period would end so early. By a
+// slower clock, keys that have just expired still work for a moment together with the keys
+// that replaced them.
 //
 // Some calls work no matter how far ahead another clock was: Revoke, RevokeAll, Rotate
 // without a grace period, Update without an expiry, and Insert without one.
@@ -77,14 +76,13 @@ import (
 type Store interface {
 	// Insert adds a record.
 	//
-	// It returns [ErrDuplicate] if any owner's record has the digest or the id.
-	// Otherwise it returns [ErrConflict] if r expires after r.CreatedAt but not after
-	// the owner's latest instant. A record that had already expired when it was
-	// created, as an imported one may have, is stored. Otherwise Insert returns
-	// [ErrLimit] if the owner already has limit records that count (see
-	// [Record.CountsAgainstLimit]) at r.CreatedAt, or at the owner's latest instant
-	// if that is later. A negative limit is no limit. The check and the insert are
-	// one step, so concurrent calls never exceed the limit.
+	// It returns [ErrDuplicate] if any owner's record has the digest or the id. Otherwise
+	// it returns [ErrConflict] if r expires after r.CreatedAt but not after the owner's
+	// latest instant. A record that had already expired when it was created, as an imported
+	// one may have, is stored. Otherwise Insert returns [ErrLimit] if the owner already has
+	// limit records that count (see [Record.CountsAgainstLimit]) at r.CreatedAt, or at the
+	// owner's latest instant if that is later. A negative limit means no limit. The check
+	// and the insert are one step, so concurrent calls never exceed the limit.
 	Insert(ctx context.Context, r Record, limit int) error
 
 	// Lookup returns the record with this digest, even if it is revoked, expired
@@ -109,22 +107,20 @@ type Store interface {
 	// the given instant; see [Record.CountsAgainstLimit].
 	Count(ctx context.Context, owner string, at time.Time) (int, error)
 
-	// Update changes the fields that c names and no others, and returns the
-	// changed record. It returns [ErrConflict] if the record is revoked, if c changes
-	// the expiry of a record that was replaced or has expired, or if the new expiry
-	// has passed. Expiries are judged at c.At, or at the owner's latest instant if
-	// that is later.
+	// Update changes the fields that c names and no others, and returns the changed record.
+	// It returns [ErrConflict] if the record is revoked, if c changes the expiry of a
+	// record that was replaced or has expired, or if the new expiry has passed. Expiries
+	// are evaluated at c.At, or at the owner's latest instant if that is later.
 	Update(ctx context.Context, owner, id string, c Change) (Record, error)
 
-	// Revoke ends a record for good and returns it. It is idempotent: the time
-	// and reason of the first call stay. changed reports whether this call
-	// revoked it.
+	// Revoke ends a record permanently and returns it. It is idempotent: the time and
+	// reason of the first call stay. changed reports whether this call revoked it.
 	Revoke(ctx context.Context, owner, id string, at time.Time, reason string) (r Record, changed bool, err error)
 
-	// RevokeAll revokes up to [RevokeBatch] of the owner's records that are not
-	// revoked yet, and returns them revoked. If it returns fewer, none is left;
-	// otherwise the caller calls again. So no transaction grows with the number
-	// of keys. It returns no records and no error if the owner has none.
+	// RevokeAll revokes up to [RevokeBatch] of the owner's records that are not revoked
+	// yet, and returns them in their revoked state. If it returns fewer, none is left;
+	// otherwise the caller calls again. So no transaction grows with the number of keys. It
+	// returns no records and no error if the owner has none.
 	RevokeAll(ctx context.Context, owner string, at time.Time, reason string) ([]Record, error)
 
 	// Rotate replaces the owner's record id by next, in one transaction.
@@ -144,12 +140,11 @@ type Store interface {
 	// [ErrConflict], so only one of several concurrent rotations of a record
 	// succeeds. [ErrDuplicate] is as for Insert.
 	//
-	// If the old record is not revoked, the limit holds as well: Rotate returns
-	// ErrConflict if more than limit records would count after it, as when the old
-	// record's own predecessor still works. A negative limit is no limit. A
-	// rotation that ends the old record at once is never refused for the limit.
-	// It may leave more than limit records counting, but no more working than
-	// before.
+	// If the old record is not revoked, the limit holds as well: Rotate returns ErrConflict
+	// if more than limit records would count after it, for example because the old record's
+	// own predecessor still works. A negative limit means no limit. A rotation that ends
+	// the old record at once never returns ErrConflict because of the limit. Afterwards,
+	// more than limit records may count, but no more records work than before.
 	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time, limit int) (old, now Record, err error)
 
 	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward, with
@@ -200,7 +195,7 @@ const (
 type Query struct {
 	Owner  string
 	Filter Filter    // the zero Filter is FilterAll
-	At     time.Time // the instant at which the Filter is judged; FilterAll ignores it
+	At     time.Time // the instant at which the Filter is evaluated; FilterAll ignores it
 	After  Cursor    // Page.Next of the previous page; zero means the first page
 	Limit  int       // records on the page, 1 to MaxPage; any other value means MaxPage
 }

@@ -57,7 +57,7 @@ func (s *Store) Insert(ctx context.Context, r store.Record, limit int) error {
 	if s.isTaken(r) {
 		return store.ErrDuplicate
 	}
-	at := s.judgedAt(r.Owner, r.CreatedAt)
+	at := s.effectiveAt(r.Owner, r.CreatedAt)
 	if r.ExpiresBefore(at) {
 		return store.ErrConflict
 	}
@@ -150,7 +150,7 @@ func (s *Store) Update(ctx context.Context, owner, id string, c store.Change) (s
 	if err != nil {
 		return store.Record{}, err
 	}
-	c.At = s.judgedAt(owner, c.At)
+	c.At = s.effectiveAt(owner, c.At)
 	changed, err := r.WithChange(c)
 	if err != nil {
 		return store.Record{}, err
@@ -184,7 +184,7 @@ func (s *Store) Rotate(ctx context.Context, owner, id string, next store.Record,
 	if err != nil {
 		return store.Record{}, store.Record{}, err
 	}
-	at := s.judgedAt(owner, next.CreatedAt)
+	at := s.effectiveAt(owner, next.CreatedAt)
 	old, now, err = r.WithSuccessor(at, next, oldEnds)
 	switch {
 	case err != nil:
@@ -218,7 +218,7 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 	if err != nil {
 		return store.Record{}, false, err
 	}
-	s.latest[owner] = s.judgedAt(owner, at)
+	s.latest[owner] = s.effectiveAt(owner, at)
 	revoked, changed := r.WithRevocation(at, reason)
 	*r = normalized(revoked)
 	if changed {
@@ -233,7 +233,7 @@ func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reaso
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	s.latest[owner] = s.judgedAt(owner, at)
+	s.latest[owner] = s.effectiveAt(owner, at)
 	var revoked []store.Record
 	for _, r := range s.byOwner[owner] {
 		if len(revoked) == store.RevokeBatch {
@@ -266,9 +266,9 @@ func (s *Store) lock(ctx context.Context) error {
 	return nil
 }
 
-// judgedAt returns the instant at which a write of the owner's records is judged: at,
-// or the owner's latest instant if that is later.
-func (s *Store) judgedAt(owner string, at time.Time) time.Time {
+// effectiveAt returns the instant at which a write of the owner's records takes effect:
+// at, or the owner's latest instant if that is later.
+func (s *Store) effectiveAt(owner string, at time.Time) time.Time {
 	if latest := s.latest[owner]; latest.After(at) {
 		return latest
 	}

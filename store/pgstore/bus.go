@@ -141,7 +141,7 @@ func (s *Store) listenOn(dsn string) (*pgx.ConnConfig, error) {
 	return server, nil
 }
 
-// channel returns the channel of the table in the Store's statements. The search
+// channel returns the NOTIFY channel for the table that the Store uses. The search
 // path of a later connection may lead to another table.
 func (s *Store) channel() string {
 	table := s.options.Table
@@ -151,9 +151,9 @@ func (s *Store) channel() string {
 	return channelOf(s.Schema(), table)
 }
 
-// channelOf returns a different channel for every table. The names are unambiguous,
-// since a table's name has no dot. If Options.Schema is empty, the schema may have
-// any name.
+// channelOf returns a channel that differs for every table. The names are
+// unambiguous, since a table's name has no dot. If Options.Schema is empty, the
+// schema may have any name.
 func channelOf(schema, table string) string {
 	name := "keyhatch:" + schema + "." + table
 	if len(name) > longestName || !text.IsPrintableASCII(name) {
@@ -175,7 +175,7 @@ func (b *Bus) Publish(ctx context.Context, message string) error {
 	return nil
 }
 
-// notify uses a transaction of its own. Notifying transactions commit one after the
+// notify uses a separate transaction. Notifying transactions commit one after the
 // other, and one that writes nothing does not wait for the disk.
 func (b *Bus) notify(ctx context.Context, channel, message string) error {
 	_, err := b.pool.Exec(ctx, "SELECT pg_notify($1, $2)", channel, message)

@@ -23,10 +23,10 @@ type connector struct {
 	pool *pgxpool.Pool
 }
 
-// Connect returns store.ErrBusy if all connections were in use until the context
-// ended although other calls got one. It is an outage if none of them did. The error
-// also says that all connections were in use, so that it can be told from a server
-// that does not reply.
+// Connect returns store.ErrBusy if the context ended while all connections were in use
+// and other calls obtained one meanwhile. If no call did, it returns an outage error.
+// Both errors say that all connections were in use, which distinguishes them from that
+// of a server that does not reply.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	before := c.pool.Stat().AcquireCount()
 	conn, err := c.Connector.Connect(ctx)

@@ -84,9 +84,9 @@
 //
 // # Outages
 //
-// Every error that is not a sentinel of package store is an outage. If the server
-// restarts, one call may fail for each connection that was used within the last
-// second. The pool replaces the other connections without an error.
+// Every error that is not a sentinel of package store counts as an outage. If the
+// server restarts, one call may fail for each connection that was used within the
+// last second. The pool replaces the other connections without an error.
 //
 // # Read replicas
 //

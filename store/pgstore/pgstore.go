@@ -125,8 +125,8 @@ func connect(ctx context.Context, c *config, opts *Options) (*Store, error) {
 const reservedConns = 2
 
 // Lookup implements [store.Store]. It uses all connections of the pool but two. If
-// other look-ups had all of these until ctx ended, it returns [store.ErrBusy], or
-// an outage if the server replied to none of them meanwhile.
+// other look-ups had all of these until ctx ended, it returns [store.ErrBusy], or an
+// outage error if the server replied to none of them meanwhile.
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (store.Record, error) {
 	before := s.found.Load()
 	select {

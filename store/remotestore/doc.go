@@ -25,12 +25,12 @@
 //
 // # Security
 //
-// Only digests are sent, never tokens. An attacker who has neither the secret nor
-// the server's private key can read and change nothing. A client accepts a response
-// only if it has this package's content type, has exactly the form that the method
-// returns, and belongs to the request. Everything else is an outage: a proxy's
-// error page, a bare 404, a redirect, another owner's record, or a revocation
-// without effect. Neither side reads more than the bounds below.
+// Only digests are sent, never tokens. An attacker who has neither the secret nor the
+// server's private key can read and change nothing. A client accepts a response only if it
+// has this package's content type, has exactly the form that the method returns, and
+// belongs to the request. Everything else counts as an outage: a proxy's error page, a bare
+// 404, a redirect, another owner's record, or a revocation without effect. Neither side
+// reads more than the bounds below.
 //
 // A compromised service is not defended against: it can invent a record for any
 // digest, or deny that one exists. The service cannot tell gateways apart, nor
@@ -38,11 +38,11 @@
 //
 // # Errors
 //
-// The sentinels of package store are returned as they are, including [store.ErrBusy].
-// Every other error is an outage; its text says whether a write may have happened. A
-// write is never repeated if the service may have executed it. A read is repeated if the service
-// closed an idle connection at that moment. The text of the store's own error is
-// not sent to clients; it goes to [HandlerOptions.Logger].
+// The sentinels of package store are returned as they are, including [store.ErrBusy]. Every
+// other error counts as an outage; its text says whether a write may have happened. A write
+// is never repeated if the service may have executed it. A read is repeated if the service
+// closed an idle connection at that moment. The text of the store's own error is not sent
+// to clients; it goes to [HandlerOptions.Logger].
 //
 // # The protocol
 //
@@ -71,11 +71,11 @@
 //	touch       {"uses":[{"digest":D,"at":T}]}                    {"done":true}
 //	revocations {}                                                {"lineage":S,"count":N}
 //
-// The first request of a list leaves out after, and the last response leaves out
-// next. A change leaves out the fields that it does not set; in a change,
-// expires_at and disabled_at may be null, which sets them to never. A filter F is
-// "current" or "ended", judged at the time in at; a list of all records leaves out
-// both. A service that does not know filters refuses the request. A record R is
+// The first request of a list leaves out after, and the last response leaves out next. A
+// change leaves out the fields that it does not set; in a change, expires_at and
+// disabled_at may be null, which sets them to never. A filter F is "current" or "ended",
+// evaluated at the time in at; a list of all records leaves out both. A service that does
+// not know filters refuses the request. A record R is
 //
 //	{"id":S,"owner":S,"name":S,"hint":S,"created_by":S,"revoke_reason":S,
 //	 "replaced_by":S,"digest":D,"scopes":[S],"metadata":{S:S},"created_at":T,
@@ -88,8 +88,8 @@
 // method, 415 for a wrong content type, 413 for a body that is too large, 400 for a
 // malformed request, and 503 if the store fails.
 //
-// The header Keyhatch-Timeout may give the time in milliseconds after which the
-// service ends the call of its store.
+// The header Keyhatch-Timeout may give the time in milliseconds after which the service
+// ends the call to its store.
 //
 // A request has at most 128 KiB, which is enough for every record that a Manager
 // creates, and at most 1,000 uses. A response has at most 64 KiB per record, and at

@@ -79,7 +79,7 @@ func (l listResponse) page(q store.Query) (store.Page, error) {
 		}
 		place = here
 	}
-	// A next cursor before the last record would make a caller list forever.
+	// If the next cursor were before the last record, a caller could list forever.
 	if !page.Next.IsZero() && (len(records) == 0 || isOlder(place, page.Next)) {
 		return store.Page{}, errMismatch
 	}

@@ -17,9 +17,9 @@ import (
 // has it.
 const contentType = "application/vnd.keyhatch.store+json"
 
-// timeoutHeader is the request header with the time, in milliseconds, after which
-// the handler ends the store's call. A call that ends only when the client
-// disconnects could not say that the store was busy.
+// timeoutHeader is the request header with the time, in milliseconds, after which the
+// handler ends the store's call. A call that ends only when the client disconnects
+// could not report that the store was busy.
 const timeoutHeader = "Keyhatch-Timeout"
 
 // Maximum sizes in bytes. A record with the largest fields that a Manager allows
@@ -31,12 +31,12 @@ const (
 )
 
 // An operation is a store method in the protocol. Each has a file of its own, with the
-// request, the response, the method of the [Store] and what the [Handler] does.
+// request, the response, the method of the [Store] and the code of the [Handler].
 type operation struct {
 	name        string // the last element of the path
 	writes      bool
 	maxResponse int64   // in bytes
-	sentinels   []error // that the method may return, besides ErrBusy
+	sentinels   []error // that the method may return, in addition to ErrBusy
 	serve       func(ctx context.Context, st store.Store, request []byte) (response any, err error)
 }
 
@@ -138,7 +138,7 @@ type recordResponse struct {
 	Record recordjson.Record `json:"record"`
 }
 
-// recordResult returns the response for what a method of the store returned.
+// recordResult returns the response for the results of a store method.
 func recordResult(r store.Record, err error) (recordResponse, error) {
 	if err != nil {
 		return recordResponse{}, err

@@ -53,7 +53,7 @@ func New(baseURL string, secret []byte, opts *Options) (*Store, error) {
 	return &Store{address: u.JoinPath("v1").String() + "/", client: client}, nil
 }
 
-// Options adjust a [Store]. The zero value is a good default.
+// Options configure a [Store]. The zero value is a good default.
 type Options struct {
 	// TLS is the TLS configuration: a client certificate, or the CA that signed the
 	// service's certificate. Nil means the system's CAs and TLS 1.2 or later. It
@@ -160,7 +160,7 @@ func checkResponse(resp *http.Response) error {
 		}
 		return nil
 	case http.StatusServiceUnavailable:
-		if ours { // the response of a proxy, or for a store that failed, has another type or none
+		if ours { // a response from a proxy, or for a failed store, has another type or none
 			return nil
 		}
 	}

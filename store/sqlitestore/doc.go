@@ -20,7 +20,7 @@
 // locks and shared memory, so the file must not be on a network file system.
 // Machines that share keys need a database server.
 //
-// While the file is open, two more files are beside it, with the endings "-wal" and
-// "-shm". They belong to it. To back up, copy all three while no process has the
-// file open, or use SQLite's VACUUM INTO.
+// While the file is open, there are two more files next to it, with the endings
+// "-wal" and "-shm". They belong to it. To back up, copy all three while no process
+// has the file open, or use SQLite's VACUUM INTO.
 package sqlitestore

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// A setting is a pragma that is set on every connection, and the value that SQLite
-// then returns for it.
-type setting struct{ pragma, value, answer string }
+// A setting is a pragma that is set on every connection, and the result that
+// SQLite then returns for it.
+type setting struct{ pragma, value, result string }
 
 var (
 	// While SQLite waits for a lock, it ignores a cancelled context and retries at
@@ -50,8 +50,8 @@ func verify(ctx context.Context, db *sql.DB, settings []setting) error {
 		if err := db.QueryRowContext(ctx, "PRAGMA "+s.pragma).Scan(&got); err != nil {
 			return err
 		}
-		if got != s.answer {
-			return fmt.Errorf("pragma %s is %s, want %s", s.pragma, got, s.answer)
+		if got != s.result {
+			return fmt.Errorf("pragma %s is %s, want %s", s.pragma, got, s.result)
 		}
 	}
 	return nil

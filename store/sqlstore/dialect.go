@@ -52,23 +52,23 @@ type dialect struct {
 	// if the database has no such statements.
 	revoke string
 
-	// Each of these follows the table's name in a query and makes the database use
-	// an index: for a key by its digest or id, for a list of all or of ended keys,
-	// for the keys that RevokeAll revokes, for the count of keys that were not
-	// replaced and of those that were, and for a list of current keys.
-	byDigest, byID, byList, byLive, byCount, byReplaced, byCurrent string
+	// Each of these follows the table's name in a query and makes the database use an
+	// index: for a key by its digest or id, for a list of all or of ended keys, for the
+	// keys that RevokeAll revokes, for the count of keys that were not replaced and of
+	// those that were, and for a list of current keys.
+	byDigest, byID, byList, byUnrevoked, byCount, byReplaced, byCurrent string
 
 	// byExpiry orders a range of byCount or byReplaced as the index does, if the
 	// database uses the index only then.
 	byExpiry string
 
 	// endless begins the ORDER BY of keys whose expiry is NULL. It is empty if the
-	// database knows without it that the index has them in the order of a list.
+	// database recognizes without it that the index has them in the order of a list.
 	endless string
 
 	// fence ends the subquery of current keys that expire. It keeps the database from
-	// moving the outer conditions into the subquery, which would make a worse index
-	// look better.
+	// moving the outer conditions into the subquery, since it would then choose a worse
+	// index.
 	fence string
 
 	// inOrder ends a query of rows that the transaction will change. It locks them in
@@ -79,8 +79,8 @@ type dialect struct {
 	// ["hexadecimal digest", microseconds]. It locks rows in the order of the array.
 	touch string
 
-	// prepare reports whether the driver needs two round trips for a statement that was
-	// not prepared before.
+	// prepare reports whether the driver needs two round trips for a statement that is
+	// not prepared yet.
 	prepare bool
 }
 

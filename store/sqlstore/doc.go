@@ -62,8 +62,9 @@
 // again, for up to five seconds. How long a statement waits before that is up to the
 // context and to the database's own settings.
 //
-// The owner's row also holds the latest instant of the owner's changes, and later
-// changes are judged by it, see [store.Store]. So a limit holds even if clocks differ.
+// The owner's row also holds the latest instant of the owner's changes, which later
+// changes use if their own is earlier; see [store.Store]. So a limit holds even if clocks
+// differ.
 //
 // A process whose clock is far ahead treats valid keys as expired, and does not count
 // them against the limit. After it has changed a key of an owner, all processes do the
@@ -82,8 +83,8 @@
 //
 // If the database left out the row of a key, the key would be refused as unknown, its
 // owner would see an empty list, and RevokeAll would revoke nothing. So statements fail
-// instead. Migrate returns an error that names the cause, and every later call returns
-// an error, which is an outage, if
+// instead. Migrate returns an error that names the cause, and every later call returns an
+// outage error, if
 //
 //   - row-level security of PostgreSQL applies to the user, with any policy: give the
 //     user BYPASSRLS, or disable row-level security on the tables;
@@ -152,11 +153,11 @@
 //     while other writes of its Store get the lock.
 //
 // Every change of a key takes the write lock first, so that no other change can come
-// between its statements. Do not change _txlock from deferred: then a transaction keeps
-// its connection while it waits for the lock, whereas a BEGIN that fails has to wait for
-// a connection again. Use a pool with SetMaxOpenConns(1) for writes and another pool for
+// between its statements. Leave _txlock at deferred: a transaction then keeps its
+// connection while it waits for the lock, whereas a failed BEGIN must wait for a
+// connection again. Use a pool with SetMaxOpenConns(1) for writes and another pool for
 // reads, see [Options.Reads]: writers then queue in Go instead of polling a file lock. A
-// database in memory must have one connection in all, since each connection has its own
+// database in memory must have a single connection, since each connection has its own
 // database.
 //
 // This package waits for locks only if the driver's errors have a method Code() int that
@@ -165,10 +166,10 @@
 //
 // # Errors
 //
-// Every error other than the sentinels of package store is an outage. If a commit fails,
-// for example because the connection breaks, the record is read again. If it has been
-// written, the call succeeds: every later reader finds it, but a synchronous standby may
-// not have it. Otherwise the error says that the write may have happened, and the write
-// is not retried. A row that is not a valid record, because another program has written
-// to the table, is an error too.
+// Every error other than the sentinels of package store counts as an outage. If a commit
+// fails, for example because the connection breaks, the record is read again. If it has
+// been written, the call succeeds: every later reader finds it, but a synchronous standby
+// may not have it. Otherwise the error says that the write may have happened, and the
+// write is not retried. A row that is not a valid record, because another program has
+// written to the table, also returns an error.
 package sqlstore

@@ -26,8 +26,9 @@ var mysql = dialect{
 	prepare: true,
 
 	// INSERT IGNORE would also ignore values that are too long, and if the client sets
-	// clientFoundRows, its count does not distinguish an insert from a repetition.
-	// Without strict mode, INSERT and UPDATE truncate values that are too long.
+	// clientFoundRows, the affected-row count does not distinguish an insert from a
+	// repetition. Without strict mode, INSERT and UPDATE truncate values that are too
+	// long.
 	readBack: true,
 
 	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
@@ -41,12 +42,12 @@ var mysql = dialect{
 
 	// If an owner has a large part of all keys, the server would otherwise read the
 	// whole table, and lock the rows of every other owner.
-	byLive:     "FORCE INDEX (keyhatch_keys_live)",
-	byCount:    "FORCE INDEX (keyhatch_keys_live)",
-	byReplaced: "FORCE INDEX (keyhatch_keys_replaced)",
-	byCurrent:  "FORCE INDEX (keyhatch_keys_current)",
+	byUnrevoked: "FORCE INDEX (keyhatch_keys_live)",
+	byCount:     "FORCE INDEX (keyhatch_keys_live)",
+	byReplaced:  "FORCE INDEX (keyhatch_keys_replaced)",
+	byCurrent:   "FORCE INDEX (keyhatch_keys_current)",
 
-	// For the next page of such an owner, it would read all pages before it.
+	// For the next page of such an owner, the server would read all earlier pages.
 	byList: "FORCE INDEX (keyhatch_keys_list)",
 
 	touch: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (digest CHAR(64) PATH '$[0]', at BIGINT PATH '$[1]')) AS u

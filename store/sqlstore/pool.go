@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A pool is a pool of connections that distinguishes two errors: a call that got no
-// connection because other calls had all of them, and a server that does not reply.
+// A pool is a pool of connections that distinguishes two failures: other calls had all
+// connections, or the server does not reply.
 type pool struct {
 	*sql.DB
 	served atomic.Int64 // replies of the server to a read, to the lock of a write, or to a commit
@@ -26,7 +26,7 @@ type call struct {
 	connected bool
 }
 
-// call runs do, which makes one call.
+// call runs do, which runs one statement.
 func (p *pool) call(do func(*call) error) error {
 	c := &call{pool: p, served: p.served.Load()}
 	err := do(c)

@@ -25,7 +25,7 @@ var postgres = dialect{
 	db:          &sqldb.PostgreSQL,
 	unlessTaken: "ON CONFLICT DO NOTHING",
 	inOrder:     "ORDER BY digest FOR UPDATE OF k",
-	byExpiry:    "ORDER BY expires_at", // otherwise it reads the whole table if the owner has most of its rows
+	byExpiry:    "ORDER BY expires_at", // otherwise the server reads the whole table if the owner has most of its rows
 	endless:     "expires_at DESC, ",
 	fence:       "OFFSET 0",
 
@@ -33,8 +33,8 @@ var postgres = dialect{
 	lock: `INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest) RETURNING latest`,
 
-	// If there is no record to revoke, it only locks. The lock comes first, since the
-	// UPDATE needs the row of the lock.
+	// If there is no record to revoke, the statement only locks. The lock comes first,
+	// since the UPDATE needs the row of the lock.
 	revoke: `WITH locked AS (
 			INSERT INTO keyhatch_keys_owners AS o (owner, latest) VALUES (?, ?)
 			ON CONFLICT (owner) DO UPDATE SET latest = GREATEST(o.latest, EXCLUDED.latest)

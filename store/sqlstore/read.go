@@ -29,12 +29,12 @@ func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err
 	return r, wrap("lookup", err)
 }
 
-// reading runs do on the pool for reads, and again if the database was busy.
+// reading runs do on the pool for reads, and repeats it if the database was busy.
 func (s *Store) reading(ctx context.Context, do func(*call) error) error {
 	return s.tables.RetryBusy(ctx, func() error { return s.reads.call(do) })
 }
 
-// find keeps its statement prepared if that saves the driver a round trip.
+// find prepares its statement once if that saves the driver a round trip.
 func (s *Store) find(ctx context.Context, c *call, d store.Digest) (store.Record, error) {
 	if !s.dialect.prepare {
 		return one(c.QueryRowContext(ctx, s.sql.lookup, d[:]))
@@ -160,8 +160,8 @@ func one(row *sql.Row) (store.Record, error) {
 	return r, err
 }
 
-// ownedBy reads the rows of an owner. It refuses rows of owners that the database only
-// considers equal.
+// ownedBy reads the rows of an owner. It refuses rows of other owners that the
+// database considers equal.
 func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) ([]store.Record, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {

@@ -24,8 +24,7 @@ func (s *Store) statements() statements {
 		first: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ?
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 
-		// Not (created_at, id) < (?, ?), which MySQL does not look up in the
-		// index.
+		// Not (created_at, id) < (?, ?), for which MySQL does not use the index.
 		next: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
@@ -33,9 +32,9 @@ func (s *Store) statements() statements {
 		current: s.current(),
 		ended:   s.ended(),
 
-		// In the order of the index, so that no more of it is read than the batch.
+		// In the order of the index, so that only the batch is read.
 		batch: s.read(`SELECT ` + columns + ` FROM (
-				SELECT digest AS listed FROM keyhatch_keys ` + s.dialect.byLive + ` WHERE owner = ? AND revoked_at IS NULL
+				SELECT digest AS listed FROM keyhatch_keys ` + s.dialect.byUnrevoked + ` WHERE owner = ? AND revoked_at IS NULL
 				ORDER BY replaced_by, expires_at LIMIT ?
 			) AS batch JOIN keyhatch_keys AS k ON k.digest = batch.listed ` + s.dialect.inOrder),
 

@@ -16,13 +16,13 @@ const DefaultTable = "keyhatch_keys"
 
 // Options configure a [Store]. The zero value suits most hosts.
 type Options struct {
-	// Table is the name of the table, by default [DefaultTable]: at most 48
-	// lower-case letters, digits and underscores, not beginning with a digit.
-	// Its indexes and the tables beside it, which hold the owners, the count of
-	// revocations and the schema's version, are named after it, with the endings
-	// "_list", "_live", "_replaced", "_current", "_owners", "_revocations" and "_version".
-	// These are refused in the name itself, as are "_at", "_overrides" and
-	// "_events", which package sqlprovider has.
+	// Table is the name of the table, by default [DefaultTable]: at most 48 lower-case
+	// letters, digits and underscores, not beginning with a digit. Its indexes and its
+	// companion tables, which hold the owners, the count of revocations and the schema's
+	// version, are named after it, with the endings "_list", "_live", "_replaced",
+	// "_current", "_owners", "_revocations" and "_version". The name itself must not end
+	// in one of these, nor in "_at", "_overrides" or "_events", which package sqlprovider
+	// uses.
 	Table string
 
 	// Schema is the schema of the tables on PostgreSQL, or their database on MySQL. It
@@ -49,7 +49,7 @@ type Store struct {
 	tables        *sqldb.Tables
 	sql           statements
 	lookup        atomic.Pointer[sql.Stmt]
-	locked        atomic.Pointer[time.Time] // when lock last got a lock that it had waited for
+	locked        atomic.Pointer[time.Time] // when lock last got a lock after waiting for it
 }
 
 var _ store.Store = (*Store)(nil)

@@ -13,7 +13,7 @@ import (
 
 // write runs do in a transaction that is the only writer of the owner's rows. do must
 // return one of the records that it has written. It receives the instant at which the
-// write is judged: at, or the owner's latest instant if that is later. do may run
+// write takes effect: at, or the owner's latest instant if that is later. do may run
 // several times, but only one run takes effect.
 func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*sql.Tx, time.Time) (store.Record, error)) error {
 	began := time.Now()
@@ -88,7 +88,7 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 	return time.UnixMicro(latest).UTC(), err
 }
 
-// errAltered is the error of a statement that succeeded and wrote something else.
+// errAltered is the error of a statement that succeeded but wrote other values.
 var errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
 
 // change runs a statement that changes records of one owner. It returns an error unless
@@ -155,9 +155,9 @@ func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, e
 		return nil, s.writes.noConnection(served, sqldb.WithContextError(ctx, err))
 	}
 	begun := tx
-	defer func() { // also when the driver panics
+	defer func() { // even if the driver panics
 		if begun != nil {
-			sqldb.Within(ctx, begun.Rollback) // its error says less than the one that is returned
+			sqldb.Within(ctx, begun.Rollback) // its error says less than the returned one
 		}
 	}()
 	if err := do(tx); err != nil {

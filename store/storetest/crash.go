@@ -22,12 +22,11 @@ import (
 type Opener func(ctx context.Context, address string) (store.Store, io.Closer, error)
 
 // Crash checks that acknowledged writes survive the death of the process. It runs this
-// test again in another process, which writes to the store in every way. Once every
-// kind of write has succeeded, Crash kills that process at a random instant within
-// 50 ms, and opens the store again. It does so kills times. Acknowledged writes must be
-// there, and unfinished ones must have happened in full or not at all. Nothing else
-// uses the store, so no call may fail. Crash cannot check what happens when the machine
-// loses power.
+// test again in another process, which makes every kind of write. Once each has
+// succeeded, Crash kills that process at a random instant within 50 ms, and opens the
+// store again. It does so kills times. Acknowledged writes must be there, and unfinished
+// ones must have happened in full or not at all. Nothing else uses the store, so no call
+// may fail. Crash cannot simulate a power failure.
 //
 // The address is created once, in this process, and must name an empty database. Call
 // Crash once per test or subtest, before anything else, since the statements before it
@@ -117,8 +116,8 @@ const (
 	roundVariable   = "KEYHATCH_CRASH_ROUND"
 )
 
-// runWriter writes to the store, and does not return, if this is the writing process. It
-// reports whether this is the process of another writer.
+// In the writer process, runWriter writes to the store and never returns. Elsewhere it
+// reports whether this process is another test's writer.
 func runWriter(t *testing.T, open Opener) bool {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -180,7 +179,7 @@ func (w *writer) follow(from *os.File) {
 	}
 }
 
-// mark makes the calls that begin from now on carry the next mark.
+// mark starts the next mark, which all calls that begin from now on carry.
 func (w *writer) mark(t *testing.T) {
 	t.Helper()
 	if _, err := w.marks.Write([]byte{'!'}); err != nil {

@@ -23,7 +23,7 @@ type call struct {
 // A world holds the records of one owner by ID.
 type world map[string]store.Record
 
-// An operation makes a call, and applies its expected effect to a world.
+// An operation runs a call, and applies its expected effect to a world.
 type operation struct {
 	do func(ctx context.Context, s store.Store, c call) error
 	on func(w world, c call) error // changes w unless it returns an error

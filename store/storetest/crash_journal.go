@@ -36,8 +36,8 @@ func (j journal) succeeded() (n int) {
 // An account is the part of the journal about one owner.
 type account struct {
 	calls  []call
-	worlds []world // what the store may hold, before the last call if open is set
-	open   bool    // the last call did not return, or failed, so it may have happened
+	worlds []world // possible contents of the store; if open is set, those before the last call
+	open   bool    // the last call failed or did not return, so it may have happened
 	faults []string
 }
 
@@ -173,7 +173,7 @@ func faults(ctx context.Context, s store.Store, accounts map[string]*account, pa
 	return all
 }
 
-// interrupted counts the calls that did not return, or failed.
+// interrupted counts the calls that failed or did not return.
 func interrupted(accounts map[string]*account, into map[string]int) {
 	for _, a := range accounts {
 		if a.open {

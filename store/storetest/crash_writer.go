@@ -77,7 +77,7 @@ func (r *recorder) count(marks io.Reader) error {
 	}
 }
 
-// run makes the calls of one step, until an outage: after a failed call, the owner's
+// run makes the calls of one step until one fails: after a failed call, the owner's
 // records are not known.
 func (r *recorder) run(ctx context.Context, s store.Store, name, owner string, calls []call) error {
 	for _, c := range calls {
@@ -95,7 +95,7 @@ func (r *recorder) run(ctx context.Context, s store.Store, name, owner string, c
 			return err
 		}
 		if ended.Result == outage {
-			time.Sleep(10 * time.Millisecond) // so as not to flood a server that is down
+			time.Sleep(10 * time.Millisecond) // do not flood a server that is down
 			return nil
 		}
 	}

@@ -18,18 +18,18 @@ var filterRules = []rule{
 	{"List refuses an unknown filter, and a filter without a time", filterRefused},
 }
 
-// always is the first instant. A revoked record has ended at every instant, whenever
-// it was revoked.
+// always is the first instant. A revoked record has ended at every instant, no matter
+// when it was revoked.
 var always = time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)
 
 func filterHas(t *testing.T, s store.Store) {
-	at, over := begin.Add(time.Hour), map[string]time.Time{} // the end of each record; zero is never
+	at, endOf := begin.Add(time.Hour), map[string]time.Time{} // the end of each record; zero is never
 	put := func(id string, end time.Time, change func(*store.Record)) store.Record {
-		r := fresh("o", numbered(id, len(over)))
-		r.CreatedAt = begin.Add(time.Duration(len(over)/2) * time.Second)
+		r := fresh("o", numbered(id, len(endOf)))
+		r.CreatedAt = begin.Add(time.Duration(len(endOf)/2) * time.Second)
 		change(&r)
 		insert(t, s, r)
-		over[r.ID] = end
+		endOf[r.ID] = end
 		return r
 	}
 	for _, expiry := range []time.Time{
@@ -45,12 +45,12 @@ func filterHas(t *testing.T, s store.Store) {
 	for _, ends := range []time.Time{begin, at, at.Add(time.Microsecond)} { // without and with a grace period
 		old := put("rotated", ends, func(r *store.Record) { r.CreatedAt = begin })
 		if ends.Equal(begin) {
-			over[old.ID] = always
+			endOf[old.ID] = always
 		}
 		if _, _, err := s.Rotate(t.Context(), "o", old.ID, next("of "+old.ID, begin), ends, -1); err != nil {
 			t.Fatal(err)
 		}
-		over["of "+old.ID] = time.Time{}
+		endOf["of "+old.ID] = time.Time{}
 	}
 	revoke(t, s, put("revoked", always, func(*store.Record) {}), begin, "gone")
 	theirs := fresh("other", "ended")
@@ -61,9 +61,9 @@ func filterHas(t *testing.T, s store.Store) {
 		always, begin.Add(-time.Hour), at.Add(-time.Microsecond), at, at.Add(time.Microsecond), at.AddDate(7000, 0, 0),
 	} {
 		has := map[store.Filter][]string{}
-		for _, id := range slices.Sorted(maps.Keys(over)) {
+		for _, id := range slices.Sorted(maps.Keys(endOf)) {
 			filter := store.FilterCurrent
-			if end := over[id]; !end.IsZero() && !when.Before(end) {
+			if end := endOf[id]; !end.IsZero() && !when.Before(end) {
 				filter = store.FilterEnded
 			}
 			has[filter], has[store.FilterAll] = append(has[filter], id), append(has[store.FilterAll], id)
@@ -74,7 +74,7 @@ func filterHas(t *testing.T, s store.Store) {
 				t.Errorf("with the filter %q, a list must go from the newest record to the oldest: got %q", filter, ids(all))
 			}
 			for _, r := range all {
-				if when.Equal(at) { // the other instants would repeat it
+				if when.Equal(at) { // once is enough
 					equal(t, r, get(t, s, "o", r.ID), "List and Get must return the same record")
 				}
 			}
@@ -163,7 +163,7 @@ func filterFull(t *testing.T, s store.Store) {
 		has := mixed(t, s, string(owner))
 		for _, filter := range filters {
 			limits := []int{5, 10, 12, store.MaxPage, 0}
-			if filter != owner { // the others would need too many pages of one
+			if filter != owner { // the other filter would need too many pages of one record
 				limits = append(limits, 1)
 			}
 			for _, limit := range limits {
@@ -232,9 +232,9 @@ func filterFromAnywhere(t *testing.T, s store.Store) {
 }
 
 func filterRefused(t *testing.T, s store.Store) {
-	over := fresh("o", "ended")
-	over.RevokedAt = begin
-	insert(t, s, fresh("o", "current"), over)
+	ended := fresh("o", "ended")
+	ended.RevokedAt = begin
+	insert(t, s, fresh("o", "current"), ended)
 	for _, q := range []store.Query{
 		{Filter: "dead", At: begin}, {Filter: "Live", At: begin}, {Filter: "over ", At: begin}, {Filter: "\xff", At: begin}, {Filter: "dead"},
 		{Filter: store.FilterCurrent}, {Filter: store.FilterEnded},

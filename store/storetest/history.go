@@ -37,8 +37,8 @@ func historyLimit(t *testing.T, s store.Store) {
 	t.Logf("%d histories", n)
 }
 
-// historyTime bounds a soak run of a database, which makes the full number of histories
-// only if it is fast.
+// historyTime bounds a soak run. Only a fast database completes the full number of
+// histories.
 const historyTime = 3 * time.Minute
 
 // A history makes random calls for one owner, and compares the store with a model. The
@@ -93,17 +93,17 @@ func (h *history) step() {
 	pauses := []time.Duration{0, time.Microsecond, time.Second, time.Minute, time.Hour, 24 * time.Hour}
 	h.clock = h.clock.Add(pauses[h.rand.IntN(len(pauses))])
 	at := h.clock.Add(time.Duration(h.rand.IntN(3)) * time.Second)
-	judged := at
+	effective := at
 	if h.latest.After(at) {
-		judged = h.latest
+		effective = h.latest
 	}
 	var k *modelKey
 	if len(h.keys) > 0 {
-		k = h.keys[max(h.rand.IntN(len(h.keys)), h.rand.IntN(len(h.keys)))] // more often a young one
+		k = h.keys[max(h.rand.IntN(len(h.keys)), h.rand.IntN(len(h.keys)))] // more often a recent one
 	}
 	call := h.rand.IntN(10)
 	before := h.latest
-	h.latest = judged
+	h.latest = effective
 	var got, want error
 	var what string
 	switch {
@@ -121,7 +121,7 @@ func (h *history) step() {
 	}
 	h.log += fmt.Sprintf("%s %s: %v\n", at.Format(time.RFC3339Nano), what, got)
 	if !errors.Is(got, want) {
-		h.t.Errorf("%s at %v, judged at %v, with a limit of %d: got %v, want %v", what, at, judged, h.limit, got, want)
+		h.t.Errorf("%s at %v, effective at %v, with a limit of %d: got %v, want %v", what, at, effective, h.limit, got, want)
 	}
 }
 
@@ -156,11 +156,11 @@ func (h *history) rotate(k *modelKey, at time.Time) (string, error, error) {
 	}
 	what := fmt.Sprintf("rotate %s to %s until %v", k.id, made.id, ends)
 	_, _, got := h.s.Rotate(h.t.Context(), h.owner, k.id, next(made.id, at), ends, h.limit)
-	judged := h.latest
+	effective := h.latest
 	if !graced {
-		judged = at // otherwise a clock far ahead could prevent the rotation of a leaked key
+		effective = at // otherwise a clock far ahead could prevent the rotation of a leaked key
 	}
-	if !k.isCurrent(judged) || k.disabled || k.replaced != nil {
+	if !k.isCurrent(effective) || k.disabled || k.replaced != nil {
 		return what, got, store.ErrConflict
 	}
 	before, kept := h.counted(), *k
@@ -254,7 +254,7 @@ func (h *history) checkRecords() {
 	}
 }
 
-// M-17: the order of writes decides, not their clocks.
+// M-17: the order of the writes counts, not their clocks.
 func historyOfAnExpiry(t *testing.T, s store.Store) {
 	k, changed := fresh("o", "k"), fresh("o", "changed")
 	k.ExpiresAt = begin.Add(time.Minute)
@@ -269,9 +269,9 @@ func historyOfAnExpiry(t *testing.T, s store.Store) {
 	late.CreatedAt = after
 	wants(t, s.Insert(t.Context(), late, 2), nil, "an expired record must not count")
 	_, err := s.Update(t.Context(), "o", "k", store.Change{At: before, ExpiresAt: &time.Time{}})
-	wants(t, err, store.ErrConflict, "Update by a slower clock of a record that has expired by a faster clock")
+	wants(t, err, store.ErrConflict, "Update must use the owner's latest instant: the record has expired by it")
 	_, _, err = s.Rotate(t.Context(), "o", "k", next("n", before), before.Add(time.Hour), -1)
-	wants(t, err, store.ErrConflict, "Rotate by a slower clock of a record that has expired by a faster clock")
+	wants(t, err, store.ErrConflict, "Rotate must use the owner's latest instant: the record has expired by it")
 
 	for i, move := range []func(at time.Time) error{
 		func(at time.Time) error { return s.Insert(t.Context(), created("p", "moves", at), -1) },
@@ -298,19 +298,19 @@ func historyOfAnExpiry(t *testing.T, s store.Store) {
 	}
 }
 
-// M-17: a record that expires between two clocks would never count, but work by the
-// slower clock.
+// M-17: a record that expires between two clocks would never count, but would work by
+// the slower clock.
 func historyOfASlowClock(t *testing.T, s store.Store) {
 	ctx, ahead := t.Context(), begin.Add(2*time.Second)
 	insert(t, s, fresh("o", "k"), created("o", "first", ahead))
 	for _, end := range []time.Time{begin.Add(time.Second), ahead} {
 		r := fresh("o", "short")
 		r.ExpiresAt = end
-		wants(t, s.Insert(ctx, r, -1), store.ErrConflict, "Insert of a record that has expired by a faster clock")
+		wants(t, s.Insert(ctx, r, -1), store.ErrConflict, "Insert must use the owner's latest instant: the record has expired by it")
 		_, err := s.Lookup(ctx, r.Digest)
 		wants(t, err, store.ErrNotFound, "a refused record must not be stored")
 		_, err = s.Update(ctx, "o", "k", store.Change{At: begin, ExpiresAt: &end})
-		wants(t, err, store.ErrConflict, "Update to an expiry that has passed by a faster clock")
+		wants(t, err, store.ErrConflict, "Update must use the owner's latest instant: the expiry has passed by it")
 	}
 	r := fresh("o", "k")
 	r.ExpiresAt = ahead
@@ -335,7 +335,7 @@ func historyOfAWrongClock(t *testing.T, s store.Store) {
 	k.ExpiresAt, leaked.ExpiresAt = begin.AddDate(1, 0, 0), begin.AddDate(1, 0, 0)
 	insert(t, s, k, leaked, created("o", "ahead", begin.AddDate(10, 0, 0)))
 	_, _, err := s.Rotate(ctx, "o", "k", next("graced", begin), begin.Add(time.Hour), -1)
-	wants(t, err, store.ErrConflict, "Rotate with a grace period of a record that has expired by a faster clock")
+	wants(t, err, store.ErrConflict, "Rotate with a grace period must use the owner's latest instant: the record has expired by it")
 	old, now, err := s.Rotate(ctx, "o", "k", next("n", begin), begin, 0)
 	wants(t, err, nil, "Rotate without a grace period after a write by a clock far ahead")
 	if old.RevokedAt.IsZero() || !now.ExpiresAt.Equal(k.ExpiresAt) {

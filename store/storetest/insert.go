@@ -14,7 +14,7 @@ var insertRules = []rule{
 	{"Insert returns ErrDuplicate if the digest or the ID is taken", insertRefusesDuplicates},
 	{"Insert counts exactly the records that count against the limit", insertCounts},
 	{"Insert counts only the owner's own records", insertCountsOwners},
-	{"A negative limit is no limit", insertUnlimited},
+	{"A negative limit means no limit", insertUnlimited},
 	{"Insert returns ErrDuplicate rather than ErrLimit", insertRepeatedAtLimit},
 	{"Records share no slice or map with the caller", insertCopies},
 }
@@ -134,13 +134,13 @@ func insertUnlimited(t *testing.T, s store.Store) {
 	const n = store.MaxPage + 1
 	for i := range n {
 		if err := s.Insert(t.Context(), fresh("o", numbered("k", i)), -1-i); err != nil {
-			t.Fatalf("a negative limit must be no limit: record %d: %v", i, err)
+			t.Fatalf("a negative limit must mean no limit: record %d: %v", i, err)
 		}
 	}
-	counts(t, s, "o", begin, n, "an owner may have more records than a page")
+	counts(t, s, "o", begin, n, "an owner may have more records than fit on one page")
 	counts(t, s, "nobody", begin, 0, "the count of an owner without records must be 0")
-	wants(t, s.Insert(t.Context(), fresh("o", "more"), n), store.ErrLimit, "a limit may be larger than a page")
-	wants(t, s.Insert(t.Context(), fresh("o", "more"), n+1), nil, "a limit may be larger than a page")
+	wants(t, s.Insert(t.Context(), fresh("o", "more"), n), store.ErrLimit, "a limit may allow more records than fit on one page")
+	wants(t, s.Insert(t.Context(), fresh("o", "more"), n+1), nil, "a limit may allow more records than fit on one page")
 }
 
 func insertRepeatedAtLimit(t *testing.T, s store.Store) {

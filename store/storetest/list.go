@@ -99,7 +99,7 @@ func listEnds(t *testing.T, s store.Store) {
 		t.Errorf("the page with the last record must have no Next: got %+v, %v", page, err)
 	}
 	if got := walk(t, s, 1, func() {}); len(got) != 2 {
-		t.Errorf("pages of one: got %q, want both", ids(got))
+		t.Errorf("pages of one record: got %q, want both records", ids(got))
 	}
 }
 

@@ -17,13 +17,13 @@ var raceRules = []rule{
 	{"Exactly one of 100 concurrent revocations changes the record", raceRevoke},
 	{"Exactly one of 50 concurrent inserts of a record succeeds", raceInsert},
 	{"Concurrent updates of different fields all take effect", raceUpdate},
-	{"Touch undoes no concurrent update or revocation", raceTouch},
+	{"Touch never undoes a concurrent update or revocation", raceTouch},
 	{"A concurrent rotation and revocation both take effect, or the revocation alone", raceRotateRevoke},
-	{"Concurrent calls of RevokeAll return each record once, also during inserts", raceRevokeAll},
+	{"Concurrent calls of RevokeAll return each record once, even during inserts", raceRevokeAll},
 	{"Concurrent batches of Touch do not block each other", raceTouches},
 }
 
-// together makes n calls at once and returns their errors.
+// together makes n concurrent calls and returns their errors.
 func together(n int, call func(i int) error) []error {
 	errs := make([]error, n)
 	var wg sync.WaitGroup

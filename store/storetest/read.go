@@ -10,7 +10,7 @@ import (
 var readRules = []rule{
 	{"Lookup finds records in every state", lookupFindsAll},
 	{"Lookup and Get return ErrNotFound for an unknown digest or ID", readsNotFound},
-	{"Another owner's record is not found and not changed", foreignOwner},
+	{"Another owner's record is not found and not changed", otherOwner},
 }
 
 func lookupFindsAll(t *testing.T, s store.Store) {
@@ -41,7 +41,7 @@ func readsNotFound(t *testing.T, s store.Store) {
 }
 
 // Advisories 4, 7 and 16: CVE-2024-37905, CVE-2023-24999. M-01.
-func foreignOwner(t *testing.T, s store.Store) {
+func otherOwner(t *testing.T, s store.Store) {
 	r := fresh("alice", "k")
 	insert(t, s, r, fresh("bob", "kb"))
 	for _, owner := range []string{"bob", "", "Alice", "alice ", "%", "alic_"} {

@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// These are checked of a store that is a [store.RevocationCounter].
+// revocationRules apply to stores that implement [store.RevocationCounter].
 var revocationRules = []rule{
 	{"Revocations counts every revocation once", revocationsCount},
 	{"Revocations counts concurrent revocations", revocationsRace},
@@ -26,7 +26,7 @@ func revocations(t *testing.T, s store.Store) store.Revocations {
 	}
 	r, err := counter.Revocations(t.Context())
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("the store behind this one does not implement RevocationCounter")
+		t.Skip("the underlying store does not implement RevocationCounter")
 	}
 	if err != nil {
 		t.Fatalf("Revocations: %v", err)

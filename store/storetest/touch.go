@@ -58,19 +58,19 @@ func touchWrongClock(t *testing.T, s store.Store) {
 }
 
 func touchIgnores(t *testing.T, s store.Store) {
-	revoked, expired, disabled, good := full("o", "revoked"), fresh("o", "expired"), fresh("o", "disabled"), fresh("o", "good")
+	revoked, expired, disabled, active := full("o", "revoked"), fresh("o", "expired"), fresh("o", "disabled"), fresh("o", "active")
 	expired.ExpiresAt = begin.Add(-time.Hour)
 	disabled.DisabledAt = begin
-	insert(t, s, revoked, expired, disabled, good)
+	insert(t, s, revoked, expired, disabled, active)
 	revoked = revoke(t, s, revoked, begin, "leaked")
 	at := begin.Add(time.Minute)
 	var uses []store.Use
-	for _, id := range []string{"revoked", "expired", "disabled", "good", "unknown"} {
+	for _, id := range []string{"revoked", "expired", "disabled", "active", "unknown"} {
 		uses = append(uses, store.Use{Digest: digest(id), At: at})
 	}
 	touch(t, s, uses...)
-	expired.LastUsedAt, disabled.LastUsedAt, good.LastUsedAt = at, at, at
-	for _, r := range []store.Record{revoked, expired, disabled, good} {
+	expired.LastUsedAt, disabled.LastUsedAt, active.LastUsedAt = at, at, at
+	for _, r := range []store.Record{revoked, expired, disabled, active} {
 		holds(t, s, r, "Touch must update every record except revoked ones")
 	}
 	_, err := s.Lookup(t.Context(), digest("unknown"))
@@ -81,7 +81,7 @@ func touchMany(t *testing.T, s store.Store) {
 	if err := s.Touch(t.Context(), nil); err != nil {
 		t.Errorf("an empty batch must not be an error: %v", err)
 	}
-	const n, every = 2_500, 25 // the number of uses, and every how many there is a record
+	const n, every = 2_500, 25 // the number of uses, and how many of them there are for each record
 	var uses []store.Use
 	for i := range n {
 		id := numbered("k", i)

@@ -11,7 +11,7 @@ var updateRules = []rule{
 	{"Update changes only the fields that are set", updateOnlyNamed},
 	{"Update without a field changes nothing", updateNothing},
 	{"Update never changes a revoked record", updateRevoked},
-	{"Update moves no expiry that has passed or ends a grace period", updateEnded},
+	{"Update never moves an expiry that has passed or ends a grace period", updateEnded},
 	{"Update returns ErrNotFound for an unknown ID", updateUnknown},
 }
 

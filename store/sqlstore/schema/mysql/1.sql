@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS keyhatch_keys (
 	INDEX keyhatch_keys_list (owner, created_at, id, revoked_at, expires_at),
 
 	-- An owner's keys that are not revoked. The count for the limit reads one range
-	-- of it and no ended keys. RevokeAll finds here the keys that are left to revoke.
+	-- of it and no ended keys. RevokeAll reads it to find the keys that are left.
 	INDEX keyhatch_keys_live (owner, revoked_at, replaced_by, expires_at)
 ) ENGINE = InnoDB;
 

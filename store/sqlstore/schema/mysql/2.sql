@@ -7,8 +7,8 @@
 -- cores. When each statement begins and ends, it waits for the transactions that have
 -- used its table, and new ones wait behind it.
 
--- The latest instant of a change of the owner's keys. Later changes are judged by
--- this instant or a later one.
+-- The latest instant of a change of the owner's keys. A change takes effect at this
+-- instant or at its own, whichever is later.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN latest BIGINT NOT NULL DEFAULT 0;
 
 -- An owner's keys that were replaced, by their expiry. Those still in their grace

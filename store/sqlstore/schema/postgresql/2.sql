@@ -11,8 +11,8 @@
 --
 -- If that fails, it leaves an invalid index, and Migrate returns an error. Drop it first.
 
--- The latest instant of a change of the owner's keys. Later changes are judged by
--- this instant or a later one.
+-- The latest instant of a change of the owner's keys. A change takes effect at this
+-- instant or at its own, whichever is later.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN IF NOT EXISTS latest bigint NOT NULL DEFAULT 0;
 
 -- An owner's keys that were replaced, by their expiry. Those still in their grace

@@ -26,8 +26,8 @@ CREATE TABLE keyhatch_keys (
 -- ended, so a list of those reads no rows of other keys.
 CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
--- An owner's keys that are not revoked. RevokeAll finds here the keys that are left to
--- revoke.
+-- An owner's keys that are not revoked. RevokeAll uses this index to find the keys
+-- that are left.
 CREATE INDEX keyhatch_keys_live ON keyhatch_keys (owner, replaced_by, expires_at)
 	WHERE revoked_at IS NULL;
 

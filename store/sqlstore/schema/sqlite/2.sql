@@ -5,8 +5,8 @@
 -- Writers wait while SQLite builds the index. That took 2.6 s for 1,000,000 keys on a
 -- busy machine with two cores. Readers do not wait.
 
--- The latest instant of a change of the owner's keys. Later changes are judged by
--- this instant or a later one.
+-- The latest instant of a change of the owner's keys. A change takes effect at this
+-- instant or at its own, whichever is later.
 CREATE TABLE keyhatch_keys_owners (
 	owner  TEXT    NOT NULL PRIMARY KEY,
 	latest INTEGER NOT NULL
