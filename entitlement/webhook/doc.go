@@ -10,13 +10,13 @@
 //
 // 200 means that the event is stored, was stored before, or does not concern
 // plans. What is stored takes effect within a bound, even if the bus is down: see
-// [Options.Changed]. With any other status, the billing system tries again, for hours or days:
+// [Options.Changed]. With any other status, the billing system tries again, for
+// hours or days:
 //   - 503 if the [Store] or a function of the host failed, except [Options.Changed].
 //   - 422 if the event is authentic but cannot be used: its product has no
 //     plan, its owner is unknown, it is of test mode or of another account, or it
-//     does not have the documented shape. The
-//     event is logged as an error and saved in the Store. When the cause is
-//     fixed, the next try succeeds.
+//     does not have the documented shape. The event is logged as an error and
+//     saved in the Store. When the cause is fixed, the next try succeeds.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
 //     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log.
 //

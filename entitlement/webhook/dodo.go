@@ -28,7 +28,9 @@ import (
 // Partial refunds change nothing, even if together they refund everything.
 func Dodo(business string, secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
-	err = cmp.Or(checkAccount("business", business, secrets), err)
+	if err = cmp.Or(checkAccount("business", business, secrets), err); err != nil {
+		business = "" // it may be a secret, which fmt would print
+	}
 	subscription := subject{identify: identifyDodo, subscription: readDodo}
 	refund := subject{identify: identifyDodoRefund, hold: readDodoRefund}
 	dispute := subject{identify: identifyDodoDispute, hold: readDodoDispute}

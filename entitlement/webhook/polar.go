@@ -22,7 +22,9 @@ import (
 // refund. The refund of a product with the plan "" changes nothing.
 func Polar(organization string, secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)
-	err = cmp.Or(checkAccount("organization", organization, secrets), err)
+	if err = cmp.Or(checkAccount("organization", organization, secrets), err); err != nil {
+		organization = "" // it may be a secret, which fmt would print
+	}
 	subscription := subject{identify: identifyPolar, subscription: readPolar}
 	order := subject{identify: identifyPolarOrder, hold: readPolarOrder}
 	all := map[string]subject{}
