@@ -57,7 +57,7 @@ func NewCatalog(plans map[string]Entitlement) (*Catalog, error) {
 }
 
 // checkRanks returns an error if a plan with API access has a rank and another has none:
-// a rank that was forgotten would be the least.
+// a forgotten rank would be the lowest.
 func (c *Catalog) checkRanks() error {
 	ranked, unranked := "", ""
 	for _, name := range slices.Sorted(maps.Keys(c.plans)) {
@@ -170,9 +170,9 @@ func ParseCatalog(data []byte) (*Catalog, error) {
 	return NewCatalog(plans)
 }
 
-// Plan returns what the plan grants, or an error that matches [ErrUnknownPlan].
-// Names are case-sensitive. Call it at start for each plan that the host's code
-// names, to find misspelt names early.
+// Plan returns the Entitlement that the plan grants, or an error that matches
+// [ErrUnknownPlan]. Names are case-sensitive. Call it at start for each plan that the
+// host's code names, to find misspelt names early.
 func (c *Catalog) Plan(name string) (Entitlement, error) {
 	e, ok := c.plans[name]
 	if !ok {
@@ -181,11 +181,10 @@ func (c *Catalog) Plan(name string) (Entitlement, error) {
 	return e.Clone(), nil
 }
 
-// Provider returns a Provider that calls planOf for the name of the owner's
-// plan and returns what the catalog has for it. If planOf returns an empty name
-// or [ErrNone], the owner has no plan. A name that is not in the catalog is an
-// error that matches [ErrUnknownPlan], and so an outage. Provider panics if
-// planOf is nil.
+// Provider returns a Provider that calls planOf for the name of the owner's plan and
+// returns the catalog's Entitlement of that plan. If planOf returns an empty name or
+// [ErrNone], the owner has no plan. A name that is not in the catalog is an error that
+// matches [ErrUnknownPlan], which counts as an outage. Provider panics if planOf is nil.
 func (c *Catalog) Provider(planOf func(ctx context.Context, owner string) (string, error)) Provider {
 	if planOf == nil {
 		panic("entitlement: Catalog.Provider: planOf is nil")

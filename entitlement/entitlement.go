@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// An Entitlement is what an owner's plan grants at the moment. The zero value
+// An Entitlement holds what an owner's plan grants at the moment. The zero value
 // grants nothing.
 type Entitlement struct {
 	// Plan is the plan's name, for display. No decision depends on it.

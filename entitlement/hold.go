@@ -15,7 +15,7 @@ import (
 // later renewal.
 type Hold struct {
 	Owner string
-	ID    string // unique for the owner, also among subscriptions
+	ID    string // unique among the owner's holds and subscriptions
 
 	StartedAt   time.Time // zero means later than every subscription
 	PeriodStart time.Time // when the refunded period began, or later; zero means that StartedAt counts

@@ -10,12 +10,13 @@ import (
 // not a failure.
 var ErrNone = errors.New("entitlement: none")
 
-// A Provider returns what an owner is entitled to.
+// A Provider returns the entitlement of an owner.
 //
 // The Manager calls it through a cache when a key is created or validated, so a
 // Provider may query a database or a billing service. [ErrNone] means that the
-// owner is entitled to nothing. Any other error is an outage: the entitlement
-// is not known, so the API's client gets 503 and no request to upgrade.
+// owner is entitled to nothing. Any other error counts as an outage: the
+// entitlement is not known, so the API's client gets 503 and no request to
+// upgrade.
 //
 // Entitlement may be called from many goroutines. It must not modify the slices
 // of an Entitlement after returning it.

@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// Resolve returns what an owner is entitled to at the given instant. Pass all
-// subscriptions and holds that the owner has had, in any order, and the owner's
-// override.
+// Resolve returns an owner's entitlement at the given instant. Pass all subscriptions
+// and holds that the owner has had, in any order, and the owner's override.
 //
 // Of the subscriptions that give API access at that instant, one counts:
 //   - One that is not [Trialing] before one that is, even if its plan is lesser. So a
-//     trial, which anyone may have begun, never replaces what was paid for.
+//     trial, which anyone may have begun, never replaces a paid subscription.
 //   - Among those, the one whose plan has the highest Rank. An owner who buys a
 //     better plan has it at once. An owner who buys a lesser one has it when the
 //     better one ends.
@@ -67,7 +66,7 @@ func (c *Catalog) Resolve(subscriptions []Subscription, holds []Hold, o Override
 	return result, none
 }
 
-// A grant is what a subscription grants that gives access.
+// A grant is the entitlement from a subscription that gives access.
 type grant struct {
 	paid bool // not on trial
 	Entitlement
@@ -109,9 +108,8 @@ func newestStates[S state[S]](states []S) ([]S, error) {
 	return slices.CompactFunc(all, func(a, b S) bool { return a.id() == b.id() }), nil
 }
 
-// entitlementOf returns what a subscription grants, which is no access if it has
-// ended. It applies the override first, so that the override cannot give access
-// back.
+// entitlementOf returns the entitlement from a subscription, without access if it has
+// ended. It applies the override first, so that the override cannot give access back.
 func (c *Catalog) entitlementOf(s Subscription, ended bool, o Override, at time.Time) (Entitlement, error) {
 	e, err := c.Plan(s.Plan)
 	e.Plan, e.ValidUntil = s.Plan, s.PeriodEnd

@@ -101,7 +101,7 @@ var resolutions = []struct {
 	{name: "in grace", subs: subs(newSub("1", "pro", pastDue, 0, 30)), day: 31, plan: "pro", access: true},
 	{name: "after the grace", subs: subs(newSub("1", "pro", pastDue, 0, 30)), day: 32, plan: "pro"},
 	{name: "no grace", subs: subs(newSub("1", "team", pastDue, 0, 30)), day: 30, plan: "team"},
-	{name: "past due for ever", subs: subs(changed(newSub("1", "pro", pastDue, 0, 0), setEndless)), day: 1, plan: "pro"},
+	{name: "past due forever", subs: subs(changed(newSub("1", "pro", pastDue, 0, 0), setEndless)), day: 1, plan: "pro"},
 	{name: "ended", subs: subs(newSub("1", "pro", ended, 0, 30)), day: 1, plan: "pro"},
 	{name: "ended, without a plan", subs: subs(newSub("1", "", ended, 0, 30)), day: 1, err: entitlement.ErrNone},
 	{name: "ended, without a plan, and another", subs: subs(newSub("1", "pro", ended, 0, 30), newSub("2", "", ended, 3, 0)), day: 4, plan: "pro"},

@@ -69,7 +69,7 @@ func (s Subscription) owner() string { return s.Owner }
 func (s Subscription) id() string { return s.ID }
 
 // hasEnded reports whether s grants nothing at any time. A PastDue subscription
-// without a PeriodEnd would otherwise grant access for ever.
+// without a PeriodEnd would otherwise grant access forever.
 func (s Subscription) hasEnded(holds []Hold) bool {
 	granted := s.Status == Active || s.Status == Trialing || s.Status == PastDue && !s.PeriodEnd.IsZero()
 	return !granted || slices.ContainsFunc(holds, func(h Hold) bool { return h.ends(s) })

@@ -7,9 +7,9 @@
 //	})
 //	keys, err := apikey.New(st, &apikey.Options{Entitlements: plans})
 //
-// The Manager caches the result for its Options.CacheTTL, so the service
-// receives one request in that time for each owner in use. The Provider itself
-// caches nothing.
+// The Manager caches the result, so the service receives about one request for
+// each active owner in each Options.CacheTTL. The Provider itself caches
+// nothing.
 //
 // # The protocol
 //
@@ -47,9 +47,9 @@
 //
 // # Outages
 //
-// Every other response is an outage, which is an error other than ErrNone:
-//   - another status. A 404 is an outage too, since it may come from a wrong
-//     path;
+// For every other response, Entitlement returns an outage error, that is, an
+// error other than ErrNone:
+//   - another status, including 404, which may come from a wrong path;
 //   - a redirect, which is not followed;
 //   - an HTML page, or a body that is truncated, compressed or too long;
 //   - a response about another owner, for example from a proxy's cache;

@@ -58,5 +58,5 @@ func ExampleNew() {
 	_, err = httpprovider.New("http://billing.internal/plan", catalog, nil)
 	fmt.Println(err)
 	// Output:
-	// httpprovider: invalid address: must begin with https, since anyone on the network can read and change what is sent over http; see Options.InsecureHTTP
+	// httpprovider: invalid address: must begin with https, since anyone on the network can read and change data sent over http; see Options.InsecureHTTP
 }

@@ -56,7 +56,7 @@ func invalid(field string, err error) error {
 }
 
 // Entitlement implements [entitlement.Provider]. An error other than
-// [entitlement.ErrNone] is an outage. No error contains the owner or a value of
+// [entitlement.ErrNone] means an outage. No error contains the owner or a value of
 // [Options.Header].
 //
 // After a 429 or 503 with a Retry-After, Entitlement sends no requests for that time,

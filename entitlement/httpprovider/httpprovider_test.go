@@ -276,7 +276,7 @@ func TestNoRedirectsOrCookies(t *testing.T) {
 	}
 }
 
-// Successive requests reuse one connection, also after outages.
+// Successive requests reuse one connection, even after outages.
 func TestConnectionsAreReused(t *testing.T) {
 	t.Parallel()
 	var opened, n atomic.Int32

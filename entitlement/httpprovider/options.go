@@ -18,10 +18,9 @@ type Options struct {
 	// Provider replaces the fields Accept, Accept-Encoding and Cache-Control.
 	Header http.Header
 
-	// Timeout bounds each request, from connecting to the last byte of the
-	// body. The context may end it sooner. The default is 2 seconds. A request
-	// with an uncached key may have to wait that long. Timeout must not be
-	// negative.
+	// Timeout bounds each request, from connecting to the last byte of the body.
+	// The context may end it earlier. The default is 2 seconds. A request with an
+	// uncached key may have to wait that long. Timeout must not be negative.
 	Timeout time.Duration
 
 	// Transport sends the requests. Nil means a transport with at most 64

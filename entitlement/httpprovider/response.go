@@ -86,7 +86,7 @@ func (r response) statusFault() string {
 	return "status is not active, past_due or ended"
 }
 
-// resolve returns what the owner is entitled to.
+// resolve returns the owner's entitlement.
 func (r response) resolve(c *entitlement.Catalog, now time.Time) (entitlement.Entitlement, error) {
 	if r.Plan == nil {
 		return entitlement.Entitlement{}, entitlement.ErrNone

@@ -38,7 +38,8 @@ var dialects = map[sqlstore.Dialect]*dialect{
 
 // These statements are the same for SQLite and PostgreSQL. With them,
 // written_at grows with every write of a row, even if two writes fall into one
-// microsecond or a clock goes back, so that a Watch can tell the writes apart.
+// microsecond or a clock is turned back, so that a Watch can tell the writes
+// apart.
 const (
 	putOnConflict = `INSERT INTO keyhatch_plans AS kept (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (owner, subscription) DO UPDATE SET kind = excluded.kind, plan = excluded.plan, status = excluded.status,

@@ -7,10 +7,11 @@
 //	err = plans.Migrate(ctx)
 //	keys, err := apikey.New(st, &apikey.Options{Entitlements: plans})
 //
-// [Provider.Put] and [Provider.PutHold] store what the billing system reports, from
-// a webhook or from a job that polls it. [Provider.SetOverride] stores what support
-// grants to one owner. Neither changes what the other has written. [Provider.Watch]
-// reports all of them, written by any process, to the Manager.
+// [Provider.Put] and [Provider.PutHold] store the states that the billing system
+// reports, from a webhook or from a job that polls it. [Provider.SetOverride]
+// stores the override that support grants to one owner. Neither changes the rows
+// that the other has written. [Provider.Watch] reports all of them, written by any
+// process, to the Manager.
 //
 // # Order
 //
@@ -51,12 +52,12 @@
 //
 // # Errors
 //
-// [entitlement.ErrNone] means that the owner has bought nothing. Every other
-// error of [Provider.Entitlement] is an outage: the database cannot be reached,
-// it may leave out rows (for example because of row-level security), or it
-// holds a row that this package cannot have written, such as one with an
-// unknown status. Such a row grants nothing. It is not skipped either, since it
-// may be the one that takes access away.
+// [entitlement.ErrNone] means that the owner has bought nothing. Every other error
+// of [Provider.Entitlement] means an outage: the database cannot be reached, it may
+// leave out rows (for example because of row-level security), or it holds a row
+// that this package cannot have written, such as one with an unknown status. Such a
+// row grants nothing. It is not skipped either, since it may be the one that takes
+// access away.
 //
 // If a write returns an error of the database, it may or may not have taken
 // effect. Repeat it: a repeated write changes nothing.

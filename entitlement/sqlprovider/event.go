@@ -58,11 +58,10 @@ func (p *Provider) MarkProcessed(ctx context.Context, event string, at time.Time
 	return wrap("mark processed", err)
 }
 
-// SaveRejected saves an event that could not be used, and the reason. It replaces
-// what it has saved of the same event. It changes nothing if the event was marked by
-// [Provider.MarkProcessed]. The body is cut to 64 KiB and the
-// reason to 1 KiB. It returns the same errors as
-// MarkProcessed.
+// SaveRejected saves an event that could not be used, and the reason. It replaces an
+// earlier copy of the same event. It changes nothing if the event was marked by
+// [Provider.MarkProcessed]. The body is cut to 64 KiB and the reason to 1 KiB. It
+// returns the same errors as MarkProcessed.
 func (p *Provider) SaveRejected(ctx context.Context, event string, at time.Time, reason string, body []byte) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {

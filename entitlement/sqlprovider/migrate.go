@@ -7,10 +7,10 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
-// Migrate creates the tables, or updates those that an earlier version of this
-// package created. Then it does what [Provider.Check] does. Call it before the
-// first use. If the tables are up to date, it changes nothing and needs no
-// right but to read them. Any number of processes may call it at once.
+// Migrate creates the tables, or updates those that an earlier version of this package
+// created. Then it does what [Provider.Check] does. Call it before the first use. If
+// the tables are up to date, it changes nothing and needs only the right to read them.
+// Any number of processes may call it at once.
 //
 // It returns an error if
 //   - the tables have a later version than this package knows, or were not

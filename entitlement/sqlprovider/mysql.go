@@ -18,7 +18,7 @@ var mysql = dialect{
 	schema: []string{mysqlSchema1, mysqlSchema2},
 	db:     &sqldb.MySQL,
 
-	// A view in place of a table may hide rows. It has no index, so the
+	// A view instead of a table may hide rows. It has no index, so the
 	// statement fails.
 	byKey: "FORCE INDEX (PRIMARY)",
 

@@ -15,9 +15,9 @@ import (
 // or newer, by [entitlement.Subscription.Newer]. In that case it changes
 // nothing and returns no error. changed reports whether s was stored.
 //
-// The owner has 1 to 255 bytes of UTF-8 without control characters. The ID and
-// the plan have at most 255 such bytes. The plan must be in the catalog, unless
-// the status is [entitlement.Ended]: then any plan is accepted, also none.
+// The owner has 1 to 255 bytes of UTF-8 without control characters. The ID and the
+// plan have at most 255 such bytes. The plan must be in the catalog, unless the
+// status is [entitlement.Ended]: then any plan is accepted, even an empty one.
 // UpdatedAt must be set, and Version must not be negative. Times must be in the
 // years 1 to 9999. They are truncated to microseconds before they are compared.
 // Otherwise Put returns an [*entitlement.InvalidError]. It matches

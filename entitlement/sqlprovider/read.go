@@ -12,10 +12,9 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Entitlement implements [entitlement.Provider]. It returns what the owner's
-// subscriptions, holds and override grant now; see [entitlement.Catalog.Resolve].
-// It reads them in one statement. An error other than [entitlement.ErrNone] is an
-// outage.
+// Entitlement implements [entitlement.Provider]. It resolves the owner's
+// subscriptions, holds and override; see [entitlement.Catalog.Resolve]. It reads
+// them in one statement. An error other than [entitlement.ErrNone] means an outage.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	rows, err := p.readOwner(ctx, owner)
 	if err != nil {
@@ -51,7 +50,7 @@ func (p *Provider) Holds(ctx context.Context, owner string) ([]entitlement.Hold,
 }
 
 // readOwner returns the rows of an owner, the one that began last first. It refuses
-// rows of owners that the database only considers equal.
+// rows of other owners that the database considers equal.
 func (p *Provider) readOwner(ctx context.Context, owner string) ([]row, error) {
 	rows, err := collect(ctx, p, scanRow, p.sql.find, owner)
 	if err != nil {

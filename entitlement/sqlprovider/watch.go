@@ -25,10 +25,10 @@ const (
 // rows were written, by any process, and calls changed for their owners.
 //
 // Rows are found by the clock of the process that wrote them. Each poll looks
-// back 30 seconds beyond the start of the last one, and skips what was already
-// reported. So nothing is lost if the sum of clock differences and delayed
-// commits stays below 30 seconds. Otherwise a change takes effect when the
-// Manager's CacheTTL has passed.
+// back 30 seconds beyond the start of the last one, and skips rows that were
+// already reported. So nothing is lost if the sum of clock differences and
+// delayed commits stays below 30 seconds. Otherwise a change takes effect when
+// the Manager's CacheTTL has passed.
 //
 // Watch remembers at most 10,000 rows. It calls gap after its next successful
 // poll if more rows were written within those 30 seconds, if a poll has failed,
@@ -69,7 +69,7 @@ type watch struct {
 }
 
 // poll reads before it calls gap. After the gap, the Manager asks again for
-// everything that was committed before, and the next poll finds what is
+// everything that was committed before, and the next poll finds changes that are
 // committed after the read.
 func (w *watch) poll(ctx context.Context, now int64) error {
 	if passed := now - w.last; passed < 0 || passed > lookBack.Microseconds() {

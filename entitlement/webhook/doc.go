@@ -8,10 +8,9 @@
 //
 // # Responses
 //
-// 200 means that the event is stored, was stored before, or does not concern
-// plans. What is stored takes effect within a bound, even if the bus is down: see
-// [Options.Changed]. With any other status, the billing system tries again, for
-// hours or days:
+// 200 means that the event is stored, was stored before, or does not concern plans. A
+// stored event takes effect within a bound, even if the bus is down: see [Options.Changed].
+// With any other status, the billing system tries again, for hours or days:
 //   - 503 if the [Store] or a function of the host failed, except [Options.Changed].
 //   - 422 if the event is authentic but cannot be used: its product has no
 //     plan, its owner is unknown, it is of test mode or of another account, or it

@@ -19,15 +19,15 @@ type Event struct {
 	Account string
 
 	// TestMode reports whether the event is from Stripe's test mode or a sandbox.
-	// Events of other billing systems do not tell.
+	// Events of other billing systems do not report it.
 	TestMode bool
 
 	Subscription string // its ID; empty for most refunds and disputes
 	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
 	Customer     string // the billing system's ID of the customer
 
-	// Products are the IDs of what was bought. For each of the first ten items,
-	// Stripe has the price and the product.
+	// Products lists the IDs of the products or prices that were bought. For each
+	// of the first ten items, Stripe has the price and the product.
 	Products []string
 
 	// Metadata belongs to the subscription, refund or dispute, and

@@ -19,9 +19,9 @@ const (
 	// maxBody is several times the size of the largest events, in bytes.
 	maxBody = 256 << 10
 
-	// readTime is the time in which a body must arrive. workTime bounds the
-	// calls of the Store and the host's functions together. Billing systems give
-	// up after 10 seconds or more; Polar is the first.
+	// readTime is the time in which a body must arrive. workTime bounds the calls to the
+	// Store and the host's functions together. Billing systems give up after 10 seconds or
+	// more; Polar is the first.
 	readTime = 10 * time.Second
 	workTime = 8 * time.Second
 )
@@ -29,8 +29,8 @@ const (
 // A Handler receives the events of one [Source]. Create it with [New]. It may
 // be mounted under any path and serves requests concurrently.
 //
-// A body must arrive within 10 seconds. The calls of the Store and of the functions
-// in Options have 8 seconds together, even if the billing system disconnects.
+// A body must arrive within 10 seconds. The calls to the Store and to the functions in
+// Options have 8 seconds together, even if the billing system disconnects.
 type Handler struct {
 	store    Store
 	source   Source
@@ -144,8 +144,8 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	return nil
 }
 
-// callChanged calls Options.Changed and logs its failure. The state is stored, so others
-// learn of it anyway, and the billing system need not try again.
+// callChanged calls Options.Changed and logs its failure. The state is stored, so other
+// instances see it anyway, and the billing system need not try again.
 func (h *Handler) callChanged(ctx context.Context, e *Event, owner string) {
 	if err := h.changed(ctx, owner); err != nil {
 		h.opts.Logger.ErrorContext(ctx, "webhook: event stored, but Options.Changed failed; the change may take effect later",
@@ -206,7 +206,7 @@ func (h *Handler) writeHold(ctx context.Context, data fields, e Event, about sub
 	if err := data.err(); err != nil {
 		return "", &rejection{err}
 	}
-	// The refund of something that is known to have no plan changes nothing.
+	// The refund of a product that is known to have no plan changes nothing.
 	if plan, ok := h.products.find(e.Products); ignored || ok && plan == "" {
 		return "", ErrIgnore
 	}

@@ -11,11 +11,10 @@ import (
 )
 
 // A Source is a billing system: whose events it sends, how it signs them, and what
-// they mean.
-// [Stripe], [Polar] and [Dodo] create one from the secrets of one endpoint: the
-// current secret, and previous ones for as long as they are in use, up to 8. A
-// secret has 24 to 256 bytes after its prefix and, if it is base64, after
-// decoding. [New] returns an error if a secret is invalid.
+// they mean. [Stripe], [Polar] and [Dodo] create one from the secrets of one
+// endpoint. Pass the current secret and any previous ones that are still in use, at
+// most 8 in all. A secret has 24 to 256 bytes after its prefix and, if it is base64,
+// after decoding. [New] returns an error if a secret is invalid.
 type Source struct {
 	name      string
 	account   string          // whose events are accepted
@@ -27,7 +26,7 @@ type Source struct {
 	subjects  map[string]subject              // by the event's type
 }
 
-// A subject is what an event is about: a subscription or a hold. identify reads the
+// A subject is the object of an event: a subscription or a hold. identify reads the
 // IDs. One of the other functions is set, and reads the state. An event is ignored if
 // it changes nothing, such as a partial refund.
 type subject struct {
@@ -43,12 +42,12 @@ func (s subject) register(all map[string]subject, types ...string) {
 	}
 }
 
-// checkAccount returns an error if the ID is no ID of an account. Its errors do not
-// contain it, since it may be a secret.
+// checkAccount returns an error if the ID is not the ID of an account. Its errors do
+// not contain it, since it may be a secret.
 func checkAccount(kind, id string, secrets []string) error {
 	isSecret := slices.Contains(secrets, id) || strings.HasPrefix(id, secretPrefix) || strings.HasPrefix(id, polarPrefix)
 	if isSecret || text.CheckID(id) != nil {
-		return fmt.Errorf("the first argument is not the ID of the %s, which is public and no secret", kind)
+		return fmt.Errorf("the first argument is not the ID of the %s, which is public and not a secret", kind)
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A state is the state of a subscription in an event, with the billing system's
-// IDs of what was bought.
+// A state is the state of a subscription in an event, with the billing system's IDs of
+// the products that were bought.
 type state struct {
 	id          string
 	status      entitlement.Status
@@ -68,7 +68,7 @@ func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state
 }
 
 // pastDueState returns a state whose last payment failed. If nothing was paid before, it
-// is still a trial, which never replaces what was paid for.
+// is still a trial, which never replaces a paid subscription.
 func pastDueState(until time.Time, neverPaid bool) state {
 	s := state{status: entitlement.PastDue, stage: pastDue, periodEnd: until}
 	if neverPaid {

@@ -10,10 +10,10 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// New returns a Handler that stores the events of the source. The products map what
-// is sold to plans of the catalog: the key is the ID of a product or, for Stripe, of
-// a product or a price. The price has precedence. Map something that is sold and has
-// no plan to "". The Options may be nil.
+// New returns a Handler that stores the events of the source. The products map each
+// product that is sold to a plan of the catalog: the key is the ID of a product or,
+// for Stripe, of a product or a price. The price has precedence. Map a product that
+// has no plan to "". The Options may be nil.
 //
 // New returns an [*entitlement.InvalidError] if
 //   - store or catalog is nil,
