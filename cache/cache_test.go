@@ -329,7 +329,7 @@ func TestCloseWaitsForLoads(t *testing.T) {
 }
 
 // After Close, concurrent loads are still merged. A caller that joins one only waits for
-// another if a write is under way.
+// another if a write is in progress.
 func TestLoadsAreSharedAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})

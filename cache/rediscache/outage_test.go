@@ -111,7 +111,7 @@ func TestBlackHole(t *testing.T) {
 	awaitWorking(t, c)
 }
 
-// Receive returns when its context ends, also while it connects.
+// Receive returns when its context ends, even while it connects.
 func TestBlackHoleReceiveHeedsItsContext(t *testing.T) {
 	t.Parallel()
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))

@@ -35,7 +35,7 @@ func open(t testing.TB, address string, o *rediscache.Options) *rediscache.Cache
 		opts.Namespace = testkit.NewName()
 	}
 	if opts.Timeout == 0 {
-		opts.Timeout = patience // a busy machine is no outage
+		opts.Timeout = patience // a busy machine is not an outage
 	}
 	if !strings.Contains(address, "://") {
 		address = "redis://" + address + "?dial_timeout=" + patience.String()

@@ -55,8 +55,8 @@ max_client_conn = 500
 	}
 }
 
-// run starts a program. The program and its folder are removed when the test ends,
-// and also when this process is killed: the shell then reads the end of its input.
+// run starts a program. The program and its folder are removed when the test ends, and
+// when this process is killed, too: the shell then reads the end of its input.
 func run(t *testing.T, folder, program, file string) (log string) {
 	t.Helper()
 	log = filepath.Join(folder, "log")

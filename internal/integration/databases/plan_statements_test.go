@@ -69,7 +69,7 @@ func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map
 	return db, statements
 }
 
-// The indexes, as the plans are judged by them.
+// The names of the indexes, by which the plans are checked.
 const (
 	listIndex     = "keyhatch_keys_list"
 	liveIndex     = "keyhatch_keys_live"

@@ -76,8 +76,8 @@ func TestMigrateAndCheckRefuseUnknownPlans(t *testing.T) {
 	})
 }
 
-// A subscription that Check ignores is no outage for its owner either, even with the
-// longest grace in the override.
+// A subscription that Check ignores is not an outage for its owner either, even with
+// the longest grace in the override.
 func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)

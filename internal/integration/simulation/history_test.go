@@ -62,8 +62,8 @@ func (w *world) pause(ctx context.Context, d time.Duration, names ...any) error 
 	}
 }
 
-// fail returns errFault soon, but not at once: several callers may make the same call at the
-// same instant, and all of them must find it under way.
+// fail returns errFault soon, but not at once: several callers may make the same call at
+// the same instant, and all of them must find it in progress.
 func (w *world) fail(ctx context.Context, names ...any) error {
 	if err := w.pause(ctx, time.Millisecond, append(names, w.now(), "fails")...); err != nil {
 		return err
