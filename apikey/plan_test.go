@@ -122,6 +122,22 @@ func TestPlanEndsDuringLoad(t *testing.T) {
 	})
 }
 
+// a key that expires while the provider is asked for its plan is refused.
+func TestKeyExpiresDuringLoadOfPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		issued, err := newManager(t, st, nil).Create(t.Context(), apikey.CreateParams{Owner: "o", Name: "ci", ExpiresAt: time.Now().Add(time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := newManager(t, st, &apikey.Options{Entitlements: &billing{result: func() (entitlement.Entitlement, error) {
+			time.Sleep(2 * time.Second)
+			return paid, nil
+		}}})
+		wantRefused(t, m, issued, apikey.ErrExpired)
+	})
+}
+
 // M-17: while the plan is not known, the limit is neither zero nor unlimited.
 func TestRotateWhileTheProviderIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

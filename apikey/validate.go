@@ -86,6 +86,9 @@ func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *
 			m.reportOutage(ctx, p)
 			return nil, err
 		}
+		if at != now && k.refusal(at) != nil { // it expired while the plan was loaded
+			return nil, m.refuse(ctx, p, ErrExpired)
+		}
 		if !e.Active(at) {
 			return nil, m.refuse(ctx, p, ErrNotEntitled)
 		}
