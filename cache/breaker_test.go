@@ -72,6 +72,56 @@ func TestSharedValueClosesNoBreaker(t *testing.T) {
 	})
 }
 
+// A trial whose caller leaves while it waits for a place is given to the next load.
+func TestAbandonedTrialIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{TTL: time.Second})
+		var known counted
+		if _, err := c.Load(t.Context(), keyOf(0), known.load); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 16 { // these hold all places of unknown keys, and open the breaker
+			go func() {
+				_, _ = c.Load(t.Context(), keyOf(1+i), func(context.Context) (cache.Loaded[int64], error) {
+					time.Sleep(time.Minute)
+					return cache.Loaded[int64]{}, errDown
+				})
+			}()
+		}
+		time.Sleep(5 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := c.Load(ctx, keyOf(100), known.load); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Load without a place: %v, want it to wait", err)
+		}
+		synctest.Wait()
+		if _, err := c.Load(t.Context(), keyOf(0), known.load); err != nil || known.calls.Load() != 2 {
+			t.Errorf("Load of another key: %v, %d calls of the source, want the second one to be the trial", err, known.calls.Load())
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A call from before the breaker opened that did not call the source makes no trial due.
+func TestBreakerIgnoresEarlierOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Options{})
+		go func() {
+			time.Sleep(time.Second)
+			_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
+				time.Sleep(2*time.Second + 10*time.Millisecond)
+				return cache.Loaded[int64]{}, cache.ErrOverloaded
+			})
+		}()
+		hang(t, c, 5) // for 3 s
+		time.Sleep(20 * time.Millisecond)
+		var l counted
+		if _, err := c.Load(t.Context(), keyOf(1), l.load); err == nil || l.calls.Load() > 0 {
+			t.Errorf("Load 20 ms after the breaker opened: %v, %d calls of the source, want none for 375 ms", err, l.calls.Load())
+		}
+	})
+}
+
 // after slow failures of the loads of five keys in a row, only one load runs every
 // half second, until one succeeds.
 func TestBreaker(t *testing.T) {

@@ -172,8 +172,8 @@ func (c *Cache[V]) run(f *flight[V], known bool, renewed *entry[V], load func(co
 	}
 	// Claim the trial before waiting for a place: calls that hang may hold all places
 	// forever.
-	trial := !c.breaker.Closed()
-	if trial && !c.breaker.Allow(*key) {
+	allowed, trial := c.breaker.Allow(*key)
+	if !allowed {
 		c.land(f, nil, c.refusal())
 		return
 	}
@@ -183,6 +183,9 @@ func (c *Cache[V]) run(f *flight[V], known bool, renewed *entry[V], load func(co
 		err = ErrOverloaded // no caller is left to get it
 	}
 	if err != nil {
+		if trial {
+			c.breaker.Release()
+		}
 		c.land(f, nil, err)
 		return
 	}
@@ -252,9 +255,12 @@ func (c *Cache[V]) wait() time.Duration { return c.opts.LoadTimeout / 4 }
 
 // ask calls load and records the outcome in the circuit breaker.
 func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(context.Context) (Loaded[V], error)) (*entry[V], error) {
-	if !trial && !c.breaker.Allow(f.id.key) {
-		release()
-		return nil, c.refusal()
+	if !trial { // the breaker may have opened meanwhile
+		var allowed bool
+		if allowed, trial = c.breaker.Allow(f.id.key); !allowed {
+			release()
+			return nil, c.refusal()
+		}
 	}
 	defer c.watch()()
 	// The age of a value counts from the beginning of its load. The load continues when
@@ -270,12 +276,14 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	switch {
 	case err == ErrOverloaded: // the source was not called, because it is serving other calls
 		c.served.Store(int64(time.Since(c.start)))
-		c.breaker.Release()
+		if trial {
+			c.breaker.Release()
+		}
 		return nil, c.noPlace()
-	case err == nil && found.fromShared:
-		c.breaker.Release()
-	default:
+	case err != nil || !found.fromShared:
 		c.breaker.Record(f.id.key, began, err)
+	case trial:
+		c.breaker.Release()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cache: load: %w", err)

@@ -137,15 +137,17 @@ func (c *Cache) delete(ctx context.Context, keys []cache.Key) error {
 
 // guarded calls bounded unless the circuit breaker is open.
 func (c *Cache) guarded(ctx context.Context, what string, key cache.Key, call func(context.Context) error) error {
-	if !c.breaker.Allow(key) {
+	allowed, trial := c.breaker.Allow(key)
+	if !allowed {
 		return fmt.Errorf("rediscache: %s: %w", what, c.breaker.Err())
 	}
 	began := time.Now()
 	err := c.bounded(ctx, what, call)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-		c.breaker.Release() // a caller that gives up says nothing about the server
-	} else {
+	switch {
+	case err == nil || !errors.Is(ctx.Err(), context.Canceled):
 		c.breaker.Record(key, began, err)
+	case trial:
+		c.breaker.Release() // a caller that gives up says nothing about the server
 	}
 	return err
 }

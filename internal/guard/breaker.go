@@ -57,15 +57,17 @@ func (b *Breaker) Ready(key Key) bool {
 	return next == 0 || b.due(key, next, time.Since(b.start))
 }
 
-// Allow reports whether a call of the key may be made. If so, the caller must call
-// Record after the call, or Release if it does not make the call.
-func (b *Breaker) Allow(key Key) bool {
+// Allow reports whether a call of the key may be made, and whether it is the trial. The
+// caller must call Record after the call. If it does not make the trial, it must call
+// Release instead.
+func (b *Breaker) Allow(key Key) (allowed, trial bool) {
 	next := b.next.Load()
 	if next == 0 {
-		return true
+		return true, false
 	}
 	now := time.Since(b.start)
-	return b.due(key, next, now) && b.next.CompareAndSwap(next, int64(now+pause))
+	trial = b.due(key, next, now) && b.next.CompareAndSwap(next, int64(now+pause))
+	return trial, trial
 }
 
 // due reports whether a trial of the key may begin. For the first pause after next,
@@ -84,8 +86,7 @@ func (b *Breaker) find(key Key) int {
 	return slices.IndexFunc(b.failed, func(f failed) bool { return f.key == key })
 }
 
-// Release returns the trial of an allowed call that was not made, so that the next
-// caller may make it.
+// Release gives the trial to the next caller, because it was not made.
 func (b *Breaker) Release() {
 	if next := b.next.Load(); next != 0 {
 		b.next.CompareAndSwap(next, int64(time.Since(b.start)))

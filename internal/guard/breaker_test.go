@@ -15,13 +15,19 @@ func key(n int) (k guard.Key) { k[0] = byte(n); return k }
 
 // call simulates a call for the key that takes d, if the Breaker allows it.
 func call(b *guard.Breaker, n int, d time.Duration, err error) (made bool) {
-	if !b.Allow(key(n)) {
+	if allowed, _ := b.Allow(key(n)); !allowed {
 		return false
 	}
 	began := time.Now()
 	time.Sleep(d)
 	b.Record(key(n), began, err)
 	return true
+}
+
+// isTrial reports whether the Breaker allows a call of key n as its trial.
+func isTrial(b *guard.Breaker, n int) bool {
+	_, trial := b.Allow(key(n))
+	return trial
 }
 
 // a Breaker opens when calls for five different keys in a row have failed
@@ -83,10 +89,10 @@ func TestBreakerTrial(t *testing.T) {
 			if pauses[pause] = true; pause < 375*time.Millisecond || pause > 626*time.Millisecond {
 				t.Errorf("got a trial after %v, want 375 to 625 ms", pause)
 			}
-			if b.Allow(key(0)) {
+			if isTrial(b, 0) {
 				t.Error("got the first trial for a key that has failed, want it for another key")
 			}
-			if !b.Allow(key(100)) || b.Allow(key(101)) {
+			if !isTrial(b, 100) || isTrial(b, 101) {
 				t.Fatal("got more than one trial, want exactly one")
 			}
 			b.Record(key(100), time.Now(), errDown)
@@ -95,7 +101,7 @@ func TestBreakerTrial(t *testing.T) {
 			t.Errorf("got ten equal pauses %v, want different ones", pauses)
 		}
 		time.Sleep(2 * time.Second) // longer than the pause, and the extra pause of keys that have failed
-		if !call(b, 0, 0, nil) || !b.Allow(key(1)) || !b.Allow(key(2)) {
+		if !call(b, 0, 0, nil) || !b.Closed() || isTrial(b, 1) {
 			t.Error("the Breaker is still open after a successful trial")
 		}
 	})
@@ -111,12 +117,12 @@ func TestBreakerRelease(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		for range 3 {
-			if !b.Allow(key(100)) {
+			if !isTrial(b, 100) {
 				t.Fatal("Allow refused the next caller after Release")
 			}
 			b.Release()
 		}
-		if !b.Allow(key(100)) || b.Allow(key(101)) {
+		if !isTrial(b, 100) || isTrial(b, 101) {
 			t.Error("the Breaker closed without a successful call")
 		}
 	})
