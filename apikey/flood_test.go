@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
@@ -463,6 +464,39 @@ func TestBusyStoreIsNotOutage(t *testing.T) {
 			t.Errorf("logged failures of a busy store: got %d, want 0", n)
 		}
 	})
+}
+
+// Invariant 9: a provider that got no connection in time is not an outage.
+func TestBusyProviderIsNotOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failures := &floodResult{}
+		busy := &busyProvider{}
+		m := newManager(t, memstore.New(), &apikey.Options{Entitlements: busy, CacheTTL: time.Minute, StaleIfError: time.Hour, CallTimeout: 30 * time.Millisecond, Logger: slog.New(failures)})
+		issued := create(t, m, "o")
+		wantValid(t, m, issued)
+		time.Sleep(2 * time.Minute)
+		busy.Store(true)
+		for range 10 { // after an outage, the cached plan would be served
+			if _, err := m.Validate(t.Context(), issued.Secret.Reveal()); !errors.Is(err, apikey.ErrUnavailable) {
+				t.Errorf("a key after the CacheTTL of its plan, with a busy provider: got %v, want ErrUnavailable instead of a stale plan", err)
+			}
+		}
+		busy.Store(false)
+		wantValid(t, m, issued)
+		if n := failures.failures.Load(); n > 0 {
+			t.Errorf("logged failures of a busy provider: got %d, want 0", n)
+		}
+	})
+}
+
+// A busyProvider returns only when its context ends.
+type busyProvider struct{ atomic.Bool }
+
+func (p *busyProvider) Entitlement(ctx context.Context, _ string) (entitlement.Entitlement, error) {
+	if p.Load() {
+		return entitlement.Entitlement{}, busyUntil(ctx)
+	}
+	return paid, nil
 }
 
 // A busyStore returns from a call only when its context ends.

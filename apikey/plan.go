@@ -46,11 +46,15 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner string) (*entitlement.Entitlement, error) {
 	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[*entitlement.Entitlement], error) {
 		now := time.Now() // a slow provider may have read the plan when the call began
-		e, err := m.opts.Entitlements.Entitlement(ctx, owner)
+		call, cancel := m.beforeDeadline(ctx)
+		defer cancel()
+		e, err := m.opts.Entitlements.Entitlement(call, owner)
 		e = e.Clone() // the provider may still change its own
 		switch err = bound.Classify(err, entitlement.ErrNone, store.ErrBusy); {
 		case errors.Is(err, entitlement.ErrNone):
 			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil
+		case errors.Is(err, store.ErrBusy):
+			return cache.Loaded[*entitlement.Entitlement]{}, cache.ErrOverloaded
 		case err != nil:
 			return cache.Loaded[*entitlement.Entitlement]{}, err
 		}

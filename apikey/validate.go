@@ -151,8 +151,8 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 	})
 }
 
-// beforeDeadline returns a context that ends shortly before ctx, so that the store can
-// still return the reason of a failure.
+// beforeDeadline returns a context that ends shortly before ctx, so that the store or the
+// provider can still return the reason of a failure.
 func (m *Manager) beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-m.opts.CallTimeout/50))

@@ -14,9 +14,9 @@ var ErrNone = errors.New("entitlement: none")
 //
 // The Manager calls it through a cache when a key is created or validated, so a
 // Provider may query a database or a billing service. [ErrNone] means that the
-// owner is entitled to nothing. Any other error counts as an outage: the
-// entitlement is not known, so the API's client gets 503 and no request to
-// upgrade.
+// owner is entitled to nothing. An error that matches store.ErrBusy means that the
+// Provider found no free connection in time and asked nothing. Any other error is an
+// outage. In both cases the entitlement is not known, so the API's client gets 503.
 //
 // Entitlement may be called from many goroutines. It must not modify the slices
 // of an Entitlement after returning it.
