@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
@@ -46,17 +45,7 @@ func fillUp(t *testing.T, s store.Store, had map[string]store.Record, cause stri
 // insertInTime retries, since MariaDB frees dropped tables with a delay.
 func insertInTime(t *testing.T, s store.Store, r store.Record) {
 	t.Helper()
-	giveUp := time.Now().Add(30 * time.Second)
-	for {
-		err := s.Insert(t.Context(), r, -1)
-		if err == nil {
-			return
-		}
-		if time.Now().After(giveUp) {
-			t.Fatalf("Insert after there is room: %v", err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	testkit.Await(t, "Insert succeeds after there is room", func() bool { return s.Insert(t.Context(), r, -1) == nil })
 }
 
 // large returns a record of 8 KB that cannot be compressed.
