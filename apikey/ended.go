@@ -64,7 +64,8 @@ type endedKey struct {
 	reported time.Time
 }
 
-// now returns a count to hand to check after the store was read.
+// now returns the current count. Call it before reading the store, and pass the
+// result to check.
 func (e *endedKeys) now() uint64 { return e.count.Load() }
 
 // remember records the state in which a change has left a key. It must be called

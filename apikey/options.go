@@ -77,10 +77,9 @@ type Options struct {
 	// quarter of CallTimeout, whichever is less.
 	CallTimeout time.Duration
 
-	// Headers are the request headers that may carry the token: "Authorization",
-	// as a Bearer token, or another one, such as "X-API-Key", whose value is the
-	// token. A request with more than one credential is refused. Default
-	// {"Authorization"}.
+	// Headers lists the request headers that may carry the token: "Authorization", as
+	// a Bearer token, or another one, such as "X-API-Key", whose value is the token. A
+	// request with more than one credential is refused. Default {"Authorization"}.
 	Headers []string
 
 	// Realm names the service in WWW-Authenticate. Default "api".

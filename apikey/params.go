@@ -21,7 +21,7 @@ const (
 	maxMetadata = 4 << 10 // bytes of keys and values together
 )
 
-// latest is the latest time that every encoding can hold.
+// latest is the last instant that every encoding can represent.
 var latest = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 // CreateParams describe a new key.

@@ -77,7 +77,7 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// lookSafely survives a Logger and an OnEvent that panic.
+// lookSafely calls look, and recovers if a Logger or an OnEvent panics.
 func (w *countWatch) lookSafely(ctx context.Context) error {
 	defer func() { _ = recover() }()
 	return w.look(ctx)
@@ -151,7 +151,7 @@ func (w *countWatch) tag() uint64 {
 	return uint64(binary.BigEndian.Uint32(key[:])) >> (32 - tagBits)
 }
 
-// tell has the bus send the count with the instance's next messages.
+// tell makes the Group send the count with its next messages.
 func (w *countWatch) tell() {
 	if w.seen.Count < 1<<(64-tagBits) {
 		w.m.ownMark.Store(uint64(w.seen.Count)<<tagBits | w.tag())

@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// UpdateParams are the changes of [Manager.Update]. Nil fields do not change.
+// UpdateParams hold the changes of [Manager.Update]. Nil fields do not change.
 type UpdateParams struct {
 	Name      *string
 	Disabled  *bool             // true suspends the key, false ends the suspension

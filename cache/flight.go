@@ -57,7 +57,8 @@ func (c *Cache[V]) leave(f *flight[V]) {
 	}
 }
 
-// takeOff reports whether a flight that has got its place still has callers.
+// takeOff records that a flight has got its place and starts. It returns false if the
+// flight has no callers any more.
 func (c *Cache[V]) takeOff(f *flight[V]) bool {
 	c.flying.Lock()
 	defer c.flying.Unlock()

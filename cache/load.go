@@ -226,7 +226,7 @@ func (c *Cache[V]) untilStuck() time.Duration {
 	return c.opts.LoadTimeout - (time.Since(c.start) - time.Duration(c.served.Load()))
 }
 
-// noPlace returns the error of a load that got no place. It is not an overload if calls
+// noPlace returns the error of a load that got no place. It is not ErrOverloaded if calls
 // that hang hold the places.
 func (c *Cache[V]) noPlace() error {
 	if err := c.outage(); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	publishTime = time.Second            // bounds a call of Bus.Publish
+	publishTime = time.Second            // bounds a call to Bus.Publish
 	leaveTime   = 300 * time.Millisecond // bounds the call for the last message
 )
 

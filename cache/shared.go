@@ -53,8 +53,8 @@ type Item struct {
 // MaxLease is the maximum lifetime of a lease. A [Shared] may end it earlier.
 const MaxLease = 10 * time.Second
 
-// sharedTime bounds each call of a Shared, which should bound itself to less. It is
-// also no more than a quarter of the LoadTimeout, so that there is time left for the
+// sharedTime bounds each call to a Shared, which should have a shorter timeout of its own.
+// It is also no more than a quarter of the LoadTimeout, so that there is time left for the
 // source.
 const sharedTime = 500 * time.Millisecond
 
@@ -175,9 +175,9 @@ func (s *sharing[V]) write(ctx context.Context, key Key, lease string, found Loa
 	})
 }
 
-// close waits for the writes in progress, which takes no longer than one call of the Shared.
-// It must be called after the cache is closed and its loads have ended, so that no write
-// begins.
+// close waits for the writes in progress, which takes no longer than one call to the
+// Shared. It must be called after the cache is closed and its loads have ended, so that no
+// write begins.
 func (s *sharing[V]) close() {
 	if s != nil {
 		s.writing.Wait()

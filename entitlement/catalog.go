@@ -123,7 +123,7 @@ func checkGrace(d time.Duration) error {
 	return nil
 }
 
-// rules are the JSON rules of catalog files and overrides. A null in place of a list
+// rules holds the JSON rules of catalog files and overrides. A null in place of a list
 // must not be read as nil, which means all scopes.
 var rules = strictjson.Rules{MaxBytes: 1 << 20, MaxDepth: 8, NoNull: true, AnyCase: true}
 

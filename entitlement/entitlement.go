@@ -27,7 +27,7 @@ type Entitlement struct {
 	// MaxKeysPerOwner of the Manager's options; negative means no limit.
 	MaxKeys int
 
-	// Scopes are the scopes that the plan covers, with wildcards as in
+	// Scopes lists the scopes that the plan covers, with wildcards as in
 	// [Grants]. A key's other scopes are not honoured. Nil means that the plan
 	// does not restrict scopes; empty but not nil means that it covers none.
 	Scopes []string

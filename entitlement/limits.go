@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Limits are how many requests an owner may make. They apply to all keys of the
-// owner together: an owner with five keys has one allowance, not five. A rate
-// limiter finds them in the Principal. Negative means no limit.
+// Limits hold how many requests an owner may make. They apply to all keys of
+// the owner together: an owner with five keys has one allowance, not five. A
+// rate limiter finds them in the Principal. Negative means no limit.
 //
 // The zero Limits mean that the plan does not set any. A plan of a [Catalog]
 // must set both or neither, since a single zero could mean no limit or no

@@ -36,10 +36,10 @@ type Options struct {
 	// to buy a plan. An empty URL means no link.
 	BackURL, SignInURL, UpgradeURL string
 
-	// Scopes are the scopes that a customer may give to a key, as far as the
-	// plan covers them. Nil means the scopes that the plan names: the page omits
-	// wildcards, and the API accepts the scopes that they cover. A plan that
-	// names no scopes, or "*", then allows none, and so does a Manager without
+	// Scopes lists the scopes that a customer may give to a key, as far as the plan
+	// covers them. Nil means the scopes that the plan names: the page omits
+	// wildcards, and the API accepts the scopes that they cover. A plan that names
+	// no scopes, or "*", then allows none, and so does a Manager without
 	// Entitlements. Empty but not nil means none too. A key without scopes is
 	// refused by every route that requires one.
 	Scopes []Scope

@@ -87,8 +87,8 @@ func (r *receiver) deliver(message string) {
 	r.moved = make(chan struct{})
 }
 
-// wait returns the delivered messages once they satisfy done. After patience it
-// returns the messages so far, and the caller reports what is missing.
+// wait returns the delivered messages once they satisfy done. After patience it returns
+// the messages so far, and the caller reports the missing ones.
 func (r *receiver) wait(done func(got []string) bool) []string {
 	r.t.Helper()
 	for deadline := time.After(patience); ; {

@@ -19,7 +19,7 @@ type state struct {
 	periodStart time.Time // of the last paid period
 	periodEnd   time.Time
 
-	// items are the known IDs of each thing that was bought.
+	// items lists, for each product that was bought, its known IDs.
 	items [][]string
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// plans are the plans that the service sells.
+// plans lists the plans that the service sells.
 var plans = map[string]entitlement.Entitlement{
 	"free": {},
 	"pro":  {APIAccess: true, MaxKeys: 5, Scopes: []string{"reports:read"}},

@@ -41,7 +41,7 @@ func CheckURL(address string, insecureHTTP bool) (*url.URL, error) {
 	return u, nil
 }
 
-// maxConns is the maximum number of concurrent calls of a Manager.
+// maxConns is the maximum number of concurrent calls that a Manager makes.
 const maxConns = 64
 
 // NewTransport returns a transport that uses no proxy, with at most 64 connections, and

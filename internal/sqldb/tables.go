@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Tables are the tables of one package: one table, and its companions that are named
+// Tables describes the tables of one package: one table, and its companions that are named
 // after it.
 type Tables struct {
 	*Database
 	Pool  *sql.DB // the pool that writes
 	Names Names
 
-	// Steps are SQL files with default names. The first creates version 1 of the
-	// schema, the next makes version 2 of it, and so on. Each sets the version itself,
-	// so that it can also be run by hand.
+	// Steps lists SQL files with default names. The first creates version 1 of the schema,
+	// the next makes version 2 of it, and so on. Each sets the version itself, so that it
+	// can also be run by hand.
 	Steps []string
 
 	binding sync.Mutex

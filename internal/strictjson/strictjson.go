@@ -18,7 +18,7 @@ import (
 	"unicode/utf8"
 )
 
-// Rules are the bounds of a document, and the rules that differ between documents.
+// Rules holds the bounds of a document, and the rules that differ between documents.
 type Rules struct {
 	MaxBytes int // size of the document; 0 if the caller has bounded it
 	MaxDepth int // levels of nested objects and lists

@@ -41,7 +41,7 @@ func (s *Store) update(ctx context.Context, tx *sql.Tx, want store.Record, set a
 	return s.change(ctx, tx, statement, append(set.values, want.ID), want)
 }
 
-// assignments are the columns that a change sets. No other column is written, so that
+// assignments holds the columns that a change sets. No other column is written, so that
 // two changes of different fields do not undo each other.
 type assignments struct {
 	columns []string

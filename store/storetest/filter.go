@@ -155,7 +155,7 @@ func mixed(t *testing.T, s store.Store, owner string) map[store.Filter][]string 
 	return has
 }
 
-// filters are the filters, which are also used as names of owners.
+// filters lists the filters. Their names are also the names of owners.
 var filters = []store.Filter{store.FilterCurrent, store.FilterEnded}
 
 func filterFull(t *testing.T, s store.Store) {

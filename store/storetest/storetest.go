@@ -121,8 +121,8 @@ func wants(t *testing.T, err, sentinel error, rule string) {
 	}
 }
 
-// sentinels are the errors that say something about a record; any other error counts as an
-// outage.
+// sentinels lists the errors that say something about a record; any other error counts as
+// an outage.
 var sentinels = []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict}
 
 func isSentinel(err error) bool {
