@@ -71,6 +71,7 @@ var recorded = sync.OnceValue(func() *recorder {
 func run(t *testing.T, s store.Store) {
 	t.Helper()
 	ctx, r, name := t.Context(), record("o", "k1"), "renamed"
+	insertKeys(t, s, "o", strings.Repeat("e", 21)) // more than a list in pages of one first searches for current keys
 	var failed []error
 	ok := func(err error) { failed = append(failed, err) }
 	ok(s.Insert(ctx, r, 5))
@@ -78,7 +79,7 @@ func run(t *testing.T, s store.Store) {
 	ok(err)
 	for _, q := range []store.Query{
 		{Owner: "o"}, {Owner: "o", After: store.Cursor{CreatedAt: epoch, ID: "z"}},
-		{Owner: "o", Filter: store.FilterCurrent, At: epoch}, {Owner: "o", Filter: store.FilterEnded, At: epoch},
+		{Owner: "o", Filter: store.FilterCurrent, At: epoch, Limit: 1}, {Owner: "o", Filter: store.FilterEnded, At: epoch},
 	} {
 		_, err = s.List(ctx, q)
 		ok(err)
@@ -100,13 +101,21 @@ func run(t *testing.T, s store.Store) {
 	}
 }
 
-// recentPage is the plan of a list of the current keys among the latest ones. It sorts
-// nothing.
+// recentPage is the plan of a list of the current keys among the latest ones, and of the
+// key after these. It sorts nothing.
 var recentPage = []string{
 	"CO-ROUTINE recent",
+	"COMPOUND QUERY",
+	"LEFT-MOST SUBQUERY",
+	"CO-ROUTINE found",
 	"CO-ROUTINE latest",
 	"SEARCH main.keyhatch_keys USING COVERING INDEX keyhatch_keys_list (owner=? AND created_at<?)",
 	"SCAN latest",
+	"SCAN found",
+	"UNION ALL",
+	"CO-ROUTINE following",
+	"SEARCH main.keyhatch_keys USING COVERING INDEX keyhatch_keys_list (owner=? AND created_at<?)",
+	"SCAN following",
 	"SCAN recent",
 	"SEARCH k USING INDEX sqlite_autoindex_keyhatch_keys_2 (id=?)",
 }
@@ -130,8 +139,9 @@ var currentPage = []string{
 	"SEARCH k USING INDEX sqlite_autoindex_keyhatch_keys_2 (id=?)",
 }
 
-// every statement of a Store finds its rows by an index.
-func TestNoStatementScansTheTable(t *testing.T) {
+// openRecorded returns a new Store whose statements are recorded.
+func openRecorded(t *testing.T) (*sqlstore.Store, *sql.DB, *recorder) {
+	t.Helper()
 	rec := recorded()
 	db, err := sql.Open("sqlite-recorded", newFile(t))
 	if err != nil {
@@ -147,8 +157,55 @@ func TestNoStatementScansTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec.seen = nil
+	return s, db, rec
+}
+
+// insertKeys inserts keys of an owner, newest first: a current one for each c, and an
+// ended one for each e.
+func insertKeys(t *testing.T, s store.Store, owner, states string) {
+	t.Helper()
+	for i, state := range states {
+		r := record(owner, fmt.Sprint(owner, i))
+		r.CreatedAt = epoch.Add(-time.Duration(i) * time.Second)
+		if state == 'e' {
+			r.RevokedAt = epoch
+		}
+		insert(t, s, r)
+	}
+}
+
+// a list of current keys is one statement, unless the owner has more keys than
+// that statement searches, which is ten pages with one more key each.
+func TestCurrentKeysAreListedByOneStatement(t *testing.T) {
+	s, _, rec := openRecorded(t)
+	ended := strings.Repeat("e", 19)
+	for _, c := range []struct {
+		name, keys string
+		want       int
+	}{
+		{"no keys", "", 1},
+		{"one current key", "c", 1},
+		{"the oldest key is current", ended + "c", 1},
+		{"all keys have ended", ended + "e", 1},
+		{"a page among the latest keys", "cec" + ended, 1},
+		{"a page ends with the latest keys", "c" + ended[1:] + "cec", 1},
+		{"more keys follow", ended + "ec", 2},
+		{"more keys follow a current one", "c" + ended + "e", 2},
+	} {
+		insertKeys(t, s, c.name, c.keys)
+		rec.seen = nil
+		_, err := s.List(t.Context(), store.Query{Owner: c.name, Filter: store.FilterCurrent, At: epoch, Limit: 1})
+		if err != nil || len(rec.seen) != c.want {
+			t.Errorf("%s: got %d statements and error %v, want %d: %q", c.name, len(rec.seen), err, c.want, rec.seen)
+		}
+	}
+}
+
+// every statement of a Store finds its rows by an index.
+func TestNoStatementScansTheTable(t *testing.T) {
+	s, db, rec := openRecorded(t)
 	run(t, s)
-	if len(rec.seen) < 14 {
+	if len(rec.seen) < 16 {
 		t.Fatalf("got %d statements, want all of them: %q", len(rec.seen), rec.seen)
 	}
 	for _, statement := range slices.Clone(rec.seen) {

@@ -127,8 +127,10 @@ func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]sto
 	if q.Filter == store.FilterEnded {
 		return ownedBy(ctx, c, q.Owner, s.sql.ended, q.Owner, now, after, after, id, limit)
 	}
-	recent, err := ownedBy(ctx, c, q.Owner, s.sql.recent, q.Owner, after, after, id, recentPages*limit, now, limit)
-	if err != nil || len(recent) == limit {
+	var older anyTrue
+	recent, err := ownedAnd(ctx, c, []any{&older}, q.Owner, s.sql.recent, q.Owner, after, after, id, recentPages*limit, now, limit,
+		q.Owner, after, after, id, recentPages*limit, limit)
+	if err != nil || !older {
 		return recent, err
 	}
 	return ownedBy(ctx, c, q.Owner, s.sql.current,
@@ -163,6 +165,11 @@ func one(row *sql.Row) (store.Record, error) {
 // ownedBy reads the rows of an owner. It refuses rows of other owners that the
 // database considers equal.
 func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) ([]store.Record, error) {
+	return ownedAnd(ctx, q, nil, owner, query, args...)
+}
+
+// ownedAnd is like ownedBy, and also scans the columns after a record's into more.
+func ownedAnd(ctx context.Context, q queryer, more []any, owner, query string, args ...any) ([]store.Record, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -170,7 +177,7 @@ func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) (
 	defer rows.Close()
 	var records []store.Record
 	for rows.Next() {
-		r, err := scan(rows)
+		r, err := scan(rows, more...)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}

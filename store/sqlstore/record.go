@@ -30,16 +30,16 @@ func values(r store.Record) ([]any, error) {
 	}, nil
 }
 
-// scan reads a record from the columns in their order. It checks the values, since
-// others can write to the table.
-func scan(row interface{ Scan(...any) error }) (store.Record, error) {
+// scan reads a record from the columns in their order, and further columns into more.
+// It checks the values, since others can write to the table.
+func scan(row interface{ Scan(...any) error }, more ...any) (store.Record, error) {
 	var r store.Record
-	err := row.Scan(
+	err := row.Scan(append([]any{
 		digestColumn{&r.Digest}, &r.ID, &r.Owner, &r.Name, &r.Hint, &r.CreatedBy, &r.RevokeReason, &r.ReplacedBy,
 		jsonColumn{&r.Scopes}, jsonColumn{&r.Metadata},
 		sqldb.Time{To: &r.CreatedAt}, sqldb.Time{To: &r.ExpiresAt}, sqldb.Time{To: &r.DisabledAt},
 		sqldb.Time{To: &r.RevokedAt}, sqldb.Time{To: &r.LastUsedAt},
-	)
+	}, more...)...)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -110,4 +110,15 @@ func (c jsonColumn) Scan(src any) error {
 		return err
 	}
 	return json.Unmarshal([]byte(text.String), c.to)
+}
+
+// anyTrue is true if a column is true in any row that is scanned into it.
+type anyTrue bool
+
+// Scan implements sql.Scanner.
+func (a *anyTrue) Scan(src any) error {
+	var column sql.NullBool
+	err := column.Scan(src)
+	*a = *a || anyTrue(column.Bool)
+	return err
 }

@@ -47,14 +47,14 @@ func (s *Store) Revoke(ctx context.Context, owner, id string, at time.Time, reas
 // revokeAtOnce locks, revokes and counts in one round trip. It returns ErrNotFound, and
 // the caller must roll back, if no such record exists or it is revoked already.
 func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, at time.Time, reason string) (store.Record, error) {
-	row := countedRow{tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, sqldb.Micros(at), sqldb.Micros(at), reason, id, sqldb.Micros(at), slotOf(owner)), new(bool)}
-	r, err := scan(row)
+	var counted bool
+	r, err := scan(tx.QueryRowContext(ctx, s.sql.revokeAtOnce, owner, sqldb.Micros(at), sqldb.Micros(at), reason, id, sqldb.Micros(at), slotOf(owner)), &counted)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return r, store.ErrNotFound
 	case err != nil:
 		return r, err
-	case !*row.counted:
+	case !counted:
 		return r, errNoCount
 	case r.Owner != owner || r.ID != id: // equal only by the column's collation
 		return r, store.ErrNotFound
@@ -63,15 +63,6 @@ func (s *Store) revokeAtOnce(ctx context.Context, tx *sql.Tx, owner, id string, 
 	}
 	return r, nil
 }
-
-// A countedRow is a row with a record, and a column that reports whether its revocation
-// was counted.
-type countedRow struct {
-	row     *sql.Row
-	counted *bool
-}
-
-func (c countedRow) Scan(to ...any) error { return c.row.Scan(append(to, c.counted)...) }
 
 // RevokeAll implements [store.Store].
 func (s *Store) RevokeAll(ctx context.Context, owner string, at time.Time, reason string) (revoked []store.Record, err error) {

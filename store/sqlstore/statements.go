@@ -75,16 +75,22 @@ func (s *Store) counted(name, index, condition string) string {
 }
 
 // recent lists a page of the keys that are neither revoked nor expired, as far as they
-// are among the latest keys. The index has the columns of the condition.
+// are among the latest keys. The index has the columns of the condition. If these keys
+// do not fill the page, and the owner has more keys than the latest ones, the result
+// also has the next key, with true in its last column. PostgreSQL and SQLite do not look
+// for it if the page is full.
 func (s *Store) recent() string {
-	return s.read(`SELECT ` + columns + ` FROM (
-			SELECT listed FROM (
-				SELECT id AS listed, created_at AS listed_at, revoked_at AS revoked, expires_at AS expires
-				FROM keyhatch_keys ` + s.dialect.byList + `
-				WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
-				ORDER BY created_at DESC, id DESC LIMIT ?
-			) AS latest WHERE revoked IS NULL AND (expires IS NULL OR expires > ?)
-			ORDER BY listed_at DESC, listed DESC LIMIT ?
+	latest := ` FROM keyhatch_keys ` + s.dialect.byList + `
+		WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
+		ORDER BY created_at DESC, id DESC LIMIT `
+	return s.read(`SELECT ` + columns + `, older FROM (
+			SELECT listed, false AS older FROM (
+				SELECT listed FROM (
+					SELECT id AS listed, created_at AS listed_at, revoked_at AS revoked, expires_at AS expires` + latest + `?
+				) AS latest WHERE revoked IS NULL AND (expires IS NULL OR expires > ?)
+				ORDER BY listed_at DESC, listed DESC LIMIT ?
+			) AS found UNION ALL SELECT listed, true FROM (SELECT id AS listed` + latest + `1 OFFSET ?) AS following
+			LIMIT ?
 		) AS recent JOIN keyhatch_keys AS k ON k.id = recent.listed`)
 }
 

@@ -146,6 +146,9 @@ func explainPostgres(t testing.TB, c conn, statements []sent, mayBeSorted bool) 
 	return all
 }
 
+// postgresLatest is the part of a plan that reads keys from the latest on.
+const postgresLatest = ` +-> +Index Only Scan Backward using keyhatch_keys_list .*\n +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)?`
+
 var (
 	// A range of the index, by all of its columns, and no further than the limit.
 	postgresCount = regexp.MustCompile(`Limit\n +-> +Index (Only )?Scan using keyhatch_keys_live .*\n` +
@@ -163,9 +166,11 @@ var (
 	postgresEnded = regexp.MustCompile(`Nested Loop\n +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_list .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)? +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
-	// A page among the latest keys is found in the index alone, and its rows by their ids.
-	postgresRecent = regexp.MustCompile(`Nested Loop\n +-> +(?:Subquery Scan on recent\n +-> +)?Limit\n +-> +Subquery Scan on latest\n +Filter: .*\n +-> +Limit\n` +
-		` +-> +Index Only Scan Backward using keyhatch_keys_list .*\n +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)?` +
+	// A page among the latest keys, and the key after these, are found in the index
+	// alone, and their rows by their ids.
+	postgresRecent = regexp.MustCompile(`Nested Loop\n +-> +(?:Subquery Scan on recent\n +-> +)?Limit\n +-> +Append\n` +
+		`(?: +-> +Subquery Scan on found\n)? +-> +Limit\n +-> +Subquery Scan on latest\n +Filter: .*\n +-> +Limit\n` + postgresLatest +
+		`(?: +-> +Subquery Scan on following\n)? +-> +Limit\n` + postgresLatest +
 		` +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
 	// A page of current keys that never expire comes in the order of the index. The

@@ -56,7 +56,10 @@ func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map
 	db, r := recorded(t, c)
 	s := sqlStore(t, d, db)
 	statements := map[string][]sent{}
-	for _, owner := range []string{bigOwner, smallOwner, endedOwner} {
+	for i, owner := range []string{bigOwner, smallOwner, endedOwner} {
+		const older = 1_100 // more keys than are searched for a page of current ones at first
+		fillOwner(t, db, d, owner, i*older, older)
+		testkit.ExecuteOn(t, db, "UPDATE keyhatch_keys SET revoked_at = created_at WHERE id LIKE 'k%'")
 		r.seen = nil
 		callAll(t, s, owner)
 		if len(r.seen) < allStatements {
@@ -64,6 +67,7 @@ func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map
 		}
 		statements[owner] = r.seen
 	}
+	testkit.ExecuteOn(t, db, "DELETE FROM keyhatch_keys WHERE id LIKE 'k%'")
 	fillOwner(t, db, d, endedOwner, planRows, planRows)
 	fillRows(t, db, d, planRows)
 	return db, statements
