@@ -87,7 +87,7 @@ func BenchmarkList(b *testing.B) {
 }
 
 // BenchmarkListOfAPart compares filtered lists with a list of all keys, for an owner with ten
-// thousand keys. All but the five oldest are revoked.
+// thousand keys, all but the five oldest revoked, and for one with twenty current keys.
 func BenchmarkListOfAPart(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -96,11 +96,12 @@ func BenchmarkListOfAPart(b *testing.B) {
 			fillRows(b, db, d.dialect, benchRows/2)
 			testkit.ExecuteOn(b, db, `UPDATE keyhatch_keys SET revoked_at = CASE WHEN id NOT IN ('k0', 'k5', 'k10', 'k15', 'k20')
 				THEN created_at + 1 END, expires_at = NULL WHERE owner = 'big'`)
+			fillOwner(b, db, d.dialect, "few", benchRows, 20)
 			for _, statement := range filler[d.dialect].after {
 				testkit.ExecuteOn(b, db, statement)
 			}
-			list := func(name string, part store.Filter, want int) *figure {
-				q := store.Query{Owner: bigOwner, Filter: part, At: epoch.AddDate(0, 0, 1)}
+			list := func(name, owner string, part store.Filter, want int) *figure {
+				q := store.Query{Owner: owner, Filter: part, At: epoch.AddDate(0, 0, 1)}
 				return &figure{name: name, call: func(int) error {
 					page, err := s.List(b.Context(), q)
 					if err == nil && len(page.Records) != want {
@@ -109,11 +110,12 @@ func BenchmarkListOfAPart(b *testing.B) {
 					return err
 				}}
 			}
-			live, over, all := list("live", store.FilterCurrent, 5), list("over", store.FilterEnded, 100), list("all", store.FilterAll, 100)
+			live, over, all := list("live", bigOwner, store.FilterCurrent, 5), list("over", bigOwner, store.FilterEnded, 100), list("all", bigOwner, store.FilterAll, 100)
+			few := list("few", "few", store.FilterCurrent, 20)
 			for i := 0; b.Loop(); i++ {
-				takeTurns(b, i, live, over, all)
+				takeTurns(b, i, live, over, all, few)
 			}
-			reportTimes(b, live, over, all)
+			reportTimes(b, live, over, all, few)
 		})
 	}
 }
