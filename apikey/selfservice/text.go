@@ -18,7 +18,7 @@ import (
 func Texts() map[string]string { return maps.Clone(english) }
 
 var english = map[string]string{
-	"lead":     "Programs use an API key to act for you. Whoever has a key can do the same, so keep each one as secret as a password.",
+	"lead":     "Programs use an API key to act for you. Anyone who has a key can do the same, so keep each one as secret as a password.",
 	"back":     "Back",
 	"document": "API description (OpenAPI)",
 	"noscript": "Without JavaScript you can see and revoke your keys here. To create, edit or rotate one, turn JavaScript on and load this page again.",
@@ -97,7 +97,7 @@ var english = map[string]string{
 	"leave_text":  "It will not be shown again. If you lose it, rotate it to get a new one.",
 	"leave":       "Discard it",
 	"lost_title":  "The key exists, but was lost on the way",
-	"lost_text":   "“{name}” was created, but the answer with the key did not reach you, and it is shown only once. Rotate it to get a new one in its place.",
+	"lost_text":   "“{name}” was created, but the response with the key did not reach you, and it is shown only once. Rotate it to get a new one in its place.",
 	"lost_rotate": "Rotate now",
 
 	"empty_title": "No keys yet",
@@ -106,7 +106,7 @@ var english = map[string]string{
 	"limit_title":     "You have all the keys that your plan includes.",
 	"limit_text":      "To create another, revoke one that you no longer need.",
 	"over_title":      "You have more keys than your plan includes.",
-	"over_text":       "All of them go on working. To create another, you have to revoke some first: you have {used}, and your plan includes {limit}.",
+	"over_text":       "All of them keep working. To create another, revoke some first: you have {used}, and your plan includes {limit}.",
 	"no_access_title": "Your plan does not include the API.",
 	"no_access_text":  "Requests with your keys are refused. The keys are kept, and work again as soon as your plan includes the API.",
 	"lapsed_title":    "Your plan has ended.",
@@ -126,7 +126,7 @@ var english = map[string]string{
 
 	"say_created":      "Here is your new key, “{name}”",
 	"say_rotated":      "“{name}” was rotated: here is the new key",
-	"say_rotated_late": "“{name}” was rotated, but some servers may take the old key for about a minute longer. Here is the new one",
+	"say_rotated_late": "“{name}” was rotated, but some servers may accept the old key for about a minute longer. Here is the new one",
 	"say_saved":        "“{name}” was saved.",
 	"say_revoked":      "“{name}” was revoked.",
 	"say_copied":       "Copied.",
