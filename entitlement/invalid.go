@@ -1,8 +1,8 @@
 package entitlement
 
 // An InvalidError is a caller's mistake: an argument, option or plan that is not
-// valid. This package and those below it return it before they write anything or ask
-// a service. Trying again does not help.
+// valid. This package and those below it return it without having written anything.
+// Trying again does not help.
 type InvalidError struct {
 	Field string // the argument, field or option, such as "owner" or "Options.Table"
 	Err   error  // the reason

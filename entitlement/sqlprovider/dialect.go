@@ -21,8 +21,8 @@ type dialect struct {
 	// exists. It is nil if the statement put handles existing rows itself.
 	isDuplicate func(error) bool
 
-	// put inserts a row, or replaces an older one by a newer one. If
-	// isDuplicate is not nil, put only inserts, and replace replaces.
+	// put inserts a row, or replaces an older one of the same kind by a newer one.
+	// If isDuplicate is not nil, put only inserts, and replace replaces.
 	put, replace string
 
 	// setOverride, markProcessed and saveRejected insert a row or replace the
@@ -45,8 +45,8 @@ const (
 		ON CONFLICT (owner, subscription) DO UPDATE SET kind = excluded.kind, plan = excluded.plan, status = excluded.status,
 			since = excluded.since, paid_from = excluded.paid_from, valid_until = excluded.valid_until,
 			updated_at = excluded.updated_at, version = excluded.version, written_at = ` + writtenAfter + `
-		WHERE excluded.updated_at > kept.updated_at
-			OR excluded.updated_at = kept.updated_at AND excluded.version > kept.version`
+		WHERE excluded.kind = ` + keptKind + ` AND (excluded.updated_at > kept.updated_at
+			OR excluded.updated_at = kept.updated_at AND excluded.version > kept.version)`
 
 	setOverrideOnConflict = `INSERT INTO keyhatch_plans_overrides AS kept (owner, overrides, written_at) VALUES (?, ?, ?)
 		ON CONFLICT (owner) DO UPDATE SET overrides = excluded.overrides, written_at = ` + writtenAfter

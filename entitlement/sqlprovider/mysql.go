@@ -30,9 +30,9 @@ var mysql = dialect{
 	// and each is atomic.
 	put:         `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	isDuplicate: func(err error) bool { return sqldb.HasNumber(err, "1062") }, // duplicate entry
-	replace: `UPDATE keyhatch_plans SET kind = ?, plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?,
+	replace: `UPDATE keyhatch_plans AS kept SET kind = ?, plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?,
 			updated_at = ?, version = ?, written_at = GREATEST(?, written_at + 1)
-		WHERE owner = ? AND subscription = ? AND (updated_at < ? OR updated_at = ? AND version < ?)`,
+		WHERE owner = ? AND subscription = ? AND ` + keptKind + ` = ? AND (updated_at < ? OR updated_at = ? AND version < ?)`,
 
 	setOverride: `INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES (?, ?, ?)
 		ON DUPLICATE KEY UPDATE overrides = VALUES(overrides), written_at = GREATEST(VALUES(written_at), written_at + 1)`,

@@ -20,7 +20,8 @@ import (
 // status is [entitlement.Ended]: then any plan is accepted, even an empty one.
 // UpdatedAt must be set, and Version must not be negative. Times must be in the
 // years 1 to 9999. They are truncated to microseconds before they are compared.
-// Otherwise Put returns an [*entitlement.InvalidError]. It matches
+// A hold of the owner must not have the same ID. Otherwise Put returns an
+// [*entitlement.InvalidError] and stores nothing. The error matches
 // [entitlement.ErrUnknownPlan] if the plan is the cause.
 //
 // Put takes effect atomically. It may be called any number of times, in any
@@ -36,8 +37,7 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 
 // PutHold stores the state h of a hold as Put stores a subscription, by
 // [entitlement.Hold.Newer]. To release a hold, put a newer state of it that is
-// Released. A hold and a subscription of the same owner must not have the same ID:
-// the newer one would replace the other.
+// Released.
 func (p *Provider) PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error) {
 	changed, err = p.putRow(ctx, rowOf(h))
 	return changed, wrap("put hold", err)
@@ -54,14 +54,18 @@ func (p *Provider) putRow(ctx context.Context, r row) (changed bool, err error) 
 	return n > 0 && err == nil, err
 }
 
-// checkStored returns an error if neither r nor a newer state is stored.
+// checkStored returns an error if neither r nor a newer state of it is stored.
 func (p *Provider) checkStored(ctx context.Context, r row) error {
 	rows, err := p.readOwner(ctx, r.Owner)
 	if err != nil {
 		return err
 	}
 	for _, stored := range rows {
-		if stored.ID == r.ID && !r.Newer(stored.Subscription) {
+		switch {
+		case stored.ID != r.ID:
+		case stored.kind != r.kind:
+			return invalid("ID", fmt.Errorf("the owner's %s %q already has it; give the %s another ID", stored.kind, r.ID, r.kind))
+		case !r.Newer(stored.Subscription):
 			return nil
 		}
 	}
@@ -78,7 +82,7 @@ func (p *Provider) put(ctx context.Context, r row, now int64) (int64, error) {
 		return n, err
 	}
 	return p.exec(ctx, p.sql.replace, r.kind, r.Plan, status, since, paid, until, updated, r.Version, now,
-		r.Owner, r.ID, updated, updated, r.Version)
+		r.Owner, r.ID, r.kind, updated, updated, r.Version)
 }
 
 // normalize rounds the times as they are stored. It returns an error if a value is

@@ -115,17 +115,12 @@ func split(rows []row) (subscriptions []entitlement.Subscription, holds []entitl
 	return subscriptions, holds
 }
 
-// scanRow checks every value, since others can write to the table. A row with status
-// held is a hold, even if a program that knows only version 1 of the schema has
-// written it.
+// scanRow checks every value, since others can write to the table.
 func scanRow(rows *sql.Rows) (r row, err error) {
 	var status string
 	err = rows.Scan(&r.Owner, &r.ID, &r.kind, &r.Plan, &status, instantColumn{&r.StartedAt}, instantColumn{&r.PeriodStart},
 		instantColumn{&r.PeriodEnd}, instantColumn{&r.UpdatedAt}, &r.Version, overrideColumn{&r.override})
 	r.Status = entitlement.Status(status)
-	if r.Status == held {
-		r.kind = kindHold
-	}
 	known := r.kind == kindSubscription && r.Status.Valid() ||
 		r.kind == kindHold && (r.Status == held || r.Status == entitlement.Ended)
 	switch {

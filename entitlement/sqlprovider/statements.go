@@ -4,6 +4,12 @@ import "github.com/keyhatch/keyhatch/internal/sqldb"
 
 const columns = `owner, subscription, kind, plan, status, since, paid_from, valid_until, updated_at, version`
 
+// keptKind is the kind of a stored row. A program that knows only version 1 of the
+// schema does not write the column. It marks a hold by the status held, and releases it
+// by the status ended. Package webhook gives the IDs of holds these beginnings.
+const keptKind = `CASE WHEN kept.status = 'held' OR kept.status = 'ended' AND kept.plan = ''
+	AND (kept.subscription LIKE 'refund:%' OR kept.subscription LIKE 'dispute:%') THEN 'hold' ELSE kept.kind END`
+
 // statements holds the SQL of a Provider, for its tables and its dialect.
 type statements struct {
 	find, plans, override                              string
@@ -16,9 +22,10 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 	return statements{
 		// One statement reads the subscriptions, the holds and the override as of
 		// the same instant.
-		find: t.Read(`SELECT s.owner, s.subscription, s.kind, s.plan, s.status, s.since, s.paid_from, s.valid_until, s.updated_at, s.version, o.overrides
-			FROM keyhatch_plans s `+d.byKey+` LEFT JOIN keyhatch_plans_overrides o `+d.byKey+`
-			ON o.owner = s.owner WHERE s.owner = ?`, "", "_overrides"),
+		find: t.Read(`SELECT kept.owner, kept.subscription, `+keptKind+` AS kind, kept.plan, kept.status, kept.since,
+				kept.paid_from, kept.valid_until, kept.updated_at, kept.version, o.overrides
+			FROM keyhatch_plans kept `+d.byKey+` LEFT JOIN keyhatch_plans_overrides o `+d.byKey+`
+			ON o.owner = kept.owner WHERE kept.owner = ?`, "", "_overrides"),
 		plans: t.Read(`SELECT DISTINCT plan, status FROM keyhatch_plans WHERE status NOT IN ('ended', 'held')
 			AND (status NOT IN ('active', 'trialing', 'past_due') OR valid_until IS NULL OR valid_until > ?)`, ""),
 		override: t.Read(`SELECT owner, overrides FROM keyhatch_plans_overrides `+d.byKey+` WHERE owner = ?`, "_overrides"),

@@ -120,6 +120,39 @@ func TestEntitlementIsThatOfTheOwnersRows(t *testing.T) {
 	})
 }
 
+// A hold with the ID of a subscription, or the other way round, is refused, however
+// old it is. It neither gets lost nor replaces the other.
+func TestIDOfTheOtherKind(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		s := bought("ann", "sub_1", "pro")
+		h := entitlement.Hold{Owner: "bob", ID: "hold_1", StartedAt: noon, UpdatedAt: noon}
+		put(t, p, s, true)
+		putHold(t, p, h, true)
+		for _, age := range []time.Duration{-time.Second, 0, time.Second} {
+			hold, subscription := h, s
+			hold.Owner, hold.ID, hold.UpdatedAt = s.Owner, s.ID, noon.Add(age)
+			subscription.Owner, subscription.ID, subscription.UpdatedAt = h.Owner, h.ID, noon.Add(age)
+			if changed, err := p.PutHold(t.Context(), hold); changed || !isInvalid(err) || !strings.Contains(err.Error(), `subscription "sub_1"`) {
+				t.Errorf("a hold, %v later than the subscription with its ID: got %v, %v, want an InvalidError that names the subscription", age, changed, err)
+			}
+			if changed, err := p.Put(t.Context(), subscription); changed || !isInvalid(err) || !strings.Contains(err.Error(), `hold "hold_1"`) {
+				t.Errorf("a subscription, %v later than the hold with its ID: got %v, %v, want an InvalidError that names the hold", age, changed, err)
+			}
+		}
+		if got := subscriptions(t, p, "ann"); !reflect.DeepEqual(got, []entitlement.Subscription{s}) || len(holds(t, p, "ann")) > 0 {
+			t.Errorf("got the subscriptions %+v, want only %+v", got, s)
+		}
+		if got := holds(t, p, "bob"); !reflect.DeepEqual(got, []entitlement.Hold{h}) || len(subscriptions(t, p, "bob")) > 0 {
+			t.Errorf("got the holds %+v, want only %+v", got, h)
+		}
+		h.Owner = "ann" // another owner's ID
+		putHold(t, p, h, true)
+	})
+}
+
+func isInvalid(err error) bool { return errors.As(err, new(*entitlement.InvalidError)) }
+
 // Texts that look like SQL are stored unchanged.
 func TestTextsAreNoStatements(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {

@@ -88,6 +88,36 @@ func (v version1) statuses(ctx context.Context, owner string) (map[string]string
 	return all, rows.Err()
 }
 
+// a hold that a program of version 1 has written after Migrate is a hold for Put and
+// PutHold too, held or released.
+func TestHoldsOfVersion1AfterMigrate(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		dsn := d.dsn(t)
+		old := openVersion1(t, d, dsn)
+		p := migrated(t, d, testkit.OpenDB(t, d.driver, dsn))
+		for _, r := range []version1Row{
+			{"chargeback 1", "", "held", "9000000", "NULL", 5000000},
+			{"dispute:dp_1", "", "ended", "9000000", "NULL", 5000000},
+			{"refund:pay_1", "", "ended", "9000000", "NULL", 5000000},
+		} {
+			if err := old.put(t.Context(), "ann", r); err != nil {
+				t.Fatal(err)
+			}
+			s := bought("ann", r.id, "pro")
+			if changed, err := p.Put(t.Context(), s); changed || !isInvalid(err) {
+				t.Errorf("a subscription with the ID of %q: got %v, %v, want an InvalidError", r.id, changed, err)
+			}
+			h := entitlement.Hold{Owner: "ann", ID: r.id, StartedAt: at(9), UpdatedAt: at(4)}
+			putHold(t, p, h, false)
+			h.UpdatedAt = at(6)
+			putHold(t, p, h, true)
+		}
+		if got := holds(t, p, "ann"); len(got) != 3 || got[0].Released || got[1].Released || got[2].Released {
+			t.Errorf("got %+v, want the three newer states", got)
+		}
+	})
+}
+
 func at(second int) time.Time { return time.Unix(int64(second), 0).UTC() }
 
 // Migrate turns the rows of version 1 into subscriptions and holds.
