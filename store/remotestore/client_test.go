@@ -68,7 +68,7 @@ func TestBaseURL(t *testing.T) {
 		for _, insecure := range []bool{false, true} {
 			_, err := remotestore.New(c.url, secret, &remotestore.Options{InsecureHTTP: insecure})
 			if want := c.good || c.insecure && insecure; (err == nil) != want {
-				t.Errorf("New(%q), InsecureHTTP %t: got error %v, want accepted: %t", c.url, insecure, err, want)
+				t.Errorf("New(%q), InsecureHTTP %t: got error %v, want accepted = %t", c.url, insecure, err, want)
 			}
 			if err != nil && strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("New(%q): the error may contain the password: %v", c.url, err)
@@ -188,7 +188,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		}
 	}
 	if reached.Load() != 0 {
-		t.Errorf("the client followed %d redirects, want 0", reached.Load())
+		t.Errorf("redirects that the client followed: got %d, want 0", reached.Load())
 	}
 }
 
@@ -209,9 +209,9 @@ func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 }
 
 // a call never takes longer than its timeout, whether the server is slow,
-// stops or sends without end, and leaves no goroutine behind.
+// stops or sends without end, and does not leak a goroutine.
 func TestSlowAndEndlessResponses(t *testing.T) {
-	over := make(chan struct{}) // stops the servers after all calls have returned
+	done := make(chan struct{}) // stops the servers after all calls have returned
 	response := func(status int, kind string) func(http.ResponseWriter) *http.ResponseController {
 		return func(w http.ResponseWriter) *http.ResponseController {
 			w.Header().Set("Content-Type", kind)
@@ -224,7 +224,7 @@ func TestSlowAndEndlessResponses(t *testing.T) {
 	wait := func(r *http.Request) {
 		select {
 		case <-r.Context().Done():
-		case <-over:
+		case <-done:
 		}
 	}
 	servers := map[string]http.HandlerFunc{
@@ -286,7 +286,7 @@ func TestSlowAndEndlessResponses(t *testing.T) {
 		server.CloseClientConnections()
 		server.Close()
 	}
-	close(over)
+	close(done)
 	settled(t, before)
 }
 
@@ -310,7 +310,7 @@ func TestResponsesAreBounded(t *testing.T) {
 	t.Parallel()
 	const much = 64 << 20
 	var written atomic.Int64
-	over := make(chan struct{})
+	done := make(chan struct{})
 	for name, h := range map[string]http.HandlerFunc{
 		"a body of 64 MiB": func(w http.ResponseWriter, _ *http.Request) {
 			for written.Load() < much {
@@ -324,7 +324,7 @@ func TestResponsesAreBounded(t *testing.T) {
 			w.Header().Set("Content-Length", "70000")
 			w.WriteHeader(200)
 			http.NewResponseController(w).Flush()
-			<-over
+			<-done
 		},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -339,9 +339,9 @@ func TestResponsesAreBounded(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with the bound", name, err)
 		}
 	}
-	close(over)
+	close(done)
 	if n := written.Load(); n >= much {
-		t.Errorf("the client read %d bytes, want little more than the bound", n)
+		t.Errorf("bytes that the client read: got %d, want little more than the bound", n)
 	}
 }
 
@@ -401,7 +401,7 @@ func TestWritesAreNotRepeated(t *testing.T) {
 		got, err := v.call(t.Context(), s)
 		outage(t, got, err)
 		if asked.Load() != 2 {
-			t.Errorf("%s was sent %d times, want once", v.name, asked.Load()-1)
+			t.Errorf("%s: got %d requests, want 1", v.name, asked.Load()-1)
 		}
 		if err == nil || !strings.Contains(err.Error(), "may or may not have happened") {
 			t.Errorf("%s, response lost: got %v, want an error that says it may have happened", v.name, err)

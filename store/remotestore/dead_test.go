@@ -108,7 +108,7 @@ func TestDeadConnection(t *testing.T) {
 	}
 	c.cutAll()
 	if err := lookup(); err == nil {
-		t.Fatal("a call over a dead connection succeeded")
+		t.Fatal("a call on a dead connection succeeded")
 	}
 	began := time.Now()
 	for lookup() != nil {

@@ -74,17 +74,17 @@ func FuzzResponse(f *testing.F) {
 		case isSentinel(err):
 			var sent map[string]string
 			if e := json.Unmarshal(body, &sent); e != nil || len(sent) != 1 || !known(v, err) {
-				t.Errorf("%s: %d %q was treated as %v", v.name, status, body, err)
+				t.Errorf("%s: %d %q: got the error %v", v.name, status, body, err)
 			}
 			for _, c := range codes {
 				if c.err == err && (c.status != int(status) || c.text != sent["code"]) {
-					t.Errorf("%s: %d %q was treated as %v", v.name, status, body, err)
+					t.Errorf("%s: %d %q: got the error %v", v.name, status, body, err)
 				}
 			}
 		case err != nil:
 			outage(t, got, err)
 		case status != 200 || !utf8.Valid(body):
-			t.Errorf("%s: status %d, body %q: the call succeeded, want an outage", v.name, status, body)
+			t.Errorf("%s: status %d, body %q: got no error, want an outage", v.name, status, body)
 		default:
 			for _, r := range got {
 				belongs(t, v, r)
@@ -119,7 +119,7 @@ func belongs(t *testing.T, v verb, r store.Record) {
 	}
 }
 
-// A recordingStore records the last call of the handler.
+// A recordingStore records the handler's last call.
 type recordingStore struct {
 	store.Store
 	called string
@@ -169,14 +169,14 @@ func FuzzRequest(f *testing.F) {
 		case 200, 404, 409:
 			var again, asked any
 			if json.Unmarshal(request, &asked) != nil || !utf8.Valid(request) || strings.Contains(st.called, " ") {
-				t.Errorf("%s: %q: got status %d, and the call of the store was: %s", v.name, request, w.Code, st.called)
+				t.Errorf("%s: %q: got status %d and the store call %s", v.name, request, w.Code, st.called)
 			}
 			if w.Header().Get("Content-Type") != contentType || json.Unmarshal(w.Body.Bytes(), &again) != nil {
 				t.Errorf("%s: %q: got response %q", v.name, request, w.Body)
 			}
 		case 400, 413:
 			if w.Body.Len() > 0 || st.called != "" || !reflect.DeepEqual(contents(t, st), contents(t, populated(t))) {
-				t.Errorf("%s: %q was refused, but the call of the store was: %s", v.name, request, st.called)
+				t.Errorf("%s: %q was refused, but got the store call %s", v.name, request, st.called)
 			}
 		default:
 			t.Errorf("%s: %q: got status %d", v.name, request, w.Code)

@@ -49,7 +49,7 @@ func TestSecretsThatAreRefused(t *testing.T) {
 		_, older := remotestore.Handler(memstore.New(), secret, &remotestore.HandlerOptions{OlderSecrets: [][]byte{bad}})
 		for what, err := range map[string]error{"New": client, "Handler": handler, "OlderSecrets": older} {
 			if err == nil {
-				t.Errorf("%s accepted a secret that is %s", what, name)
+				t.Errorf("%s: got no error for a secret that is %s", what, name)
 			} else if len(bad) > 4 && strings.Contains(err.Error(), string(bad[:4])) {
 				t.Errorf("%s: the error contains the secret: %v", what, err)
 			}
@@ -74,7 +74,7 @@ func TestHandlerChecksTheSecretFirst(t *testing.T) {
 		"cut short": {good[:len(good)-1]}, "too long": {good + "A"}, "a trailing space": {good + " "},
 		"padded": {good + "="}, "another scheme": {"Basic" + good[6:]}, "no scheme": {good[7:]},
 		"as it is": {"Bearer " + string(secret)}, "another alphabet": {"Bearer " + base64.StdEncoding.EncodeToString(secret)},
-		"twice": {good, good}, "two of which one is good": {"Bearer x", good}, "a list": {good + ", " + good},
+		"twice": {good, good}, "two of which one is valid": {"Bearer x", good}, "a list": {good + ", " + good},
 		"one mebibyte": {strings.Repeat("x", 1<<20)}, "another case": {"bearer" + good[6:]},
 	} {
 		for _, path := range []string{"/v1/lookup", "/v1/unknown", "/"} {
@@ -153,7 +153,7 @@ func TestSecretsRotate(t *testing.T) {
 		}{"old": {secret, c.old}, "new": {current, c.new}} {
 			err := ask(is.secret)
 			if (err == nil) != is.good || isSentinel(err) {
-				t.Errorf("step %d, %s secret: got %v, want accepted: %v", step, name, err, is.good)
+				t.Errorf("step %d, %s secret: got %v, want accepted = %t", step, name, err, is.good)
 			}
 		}
 	}
@@ -246,7 +246,7 @@ func TestHandlerStatus(t *testing.T) {
 			}
 			ours := c.want == 200
 			if (w.Header().Get("Content-Type") == contentType) != ours || (w.Body.Len() > 0) != ours {
-				t.Errorf("%s: got %v %q, want a body of our type: %v", c.name, w.Header(), w.Body, ours)
+				t.Errorf("%s: got %v %q, want a response with our content type and a body = %t", c.name, w.Header(), w.Body, ours)
 			}
 			if c.want == 405 && w.Header().Get("Allow") != "POST" {
 				t.Errorf("%s: got Allow %q, want POST", c.name, w.Header().Get("Allow"))
@@ -329,7 +329,7 @@ func (s *fixedStore) Rotate(ctx context.Context, _, _ string, _ store.Record, _ 
 func (s *fixedStore) Touch(ctx context.Context, _ []store.Use) error { return s.end(ctx) }
 
 // M-01: the client returns each sentinel that the method may return, and tells
-// another owner's key from an unknown one. Every other error is an outage, and its
+// another owner's key from an unknown one. Every other error counts as an outage, and its
 // text stays on the server.
 func TestErrorsOverHTTP(t *testing.T) {
 	t.Parallel()
@@ -358,10 +358,10 @@ func TestErrorsOverHTTP(t *testing.T) {
 					want = store.ErrNotFound
 				}
 				if err != want {
-					t.Errorf("%s: the store returned %v, the client %v", v.name, failure, err)
+					t.Errorf("%s: error of the client: got %[3]v, want the store's %[2]v", v.name, failure, err)
 				}
 				if logged.Len() > 0 {
-					t.Errorf("%s: %v was logged as an error: %s", v.name, failure, &logged)
+					t.Errorf("%s: got %v logged as an error: %s", v.name, failure, &logged)
 				}
 				continue
 			}
@@ -376,7 +376,7 @@ func TestErrorsOverHTTP(t *testing.T) {
 				t.Errorf("%s: the log does not contain the store's error: %s", v.name, &logged)
 			}
 			if strings.Contains(err.Error(), "may or may not have happened") != v.writes {
-				t.Errorf("%s: got %v, want an error that says it may have happened: %v", v.name, err, v.writes)
+				t.Errorf("%s: error %q says that it may have happened: got %t, want %t", v.name, err, !v.writes, v.writes)
 			}
 		}
 	}
@@ -457,7 +457,7 @@ func TestBrokenStores(t *testing.T) {
 	}
 }
 
-// A client that disconnects cancels its call of the store.
+// A client that disconnects cancels its store call.
 func TestDisconnectCancelsTheStore(t *testing.T) {
 	t.Parallel()
 	st := &fixedStore{started: make(chan struct{})}
@@ -477,7 +477,7 @@ func TestDisconnectCancelsTheStore(t *testing.T) {
 		<-st.started
 		cancel()
 		if err := <-ended; err == nil {
-			t.Errorf("%s: the context of the store's call did not end", v.name)
+			t.Errorf("%s: the context of the store call did not end", v.name)
 		}
 		if err := <-result; !errors.Is(err, context.Canceled) || isSentinel(err) {
 			t.Errorf("%s: got %v, want context.Canceled", v.name, err)

@@ -63,8 +63,8 @@ var poisons = []poison{
 	{"status 400", status(400)},
 	{"status 401", status(401)},
 	{"status 403", status(403)},
-	{"status 404 with a good response", status(404)},
-	{"status 409 with a good response", status(409)},
+	{"status 404 with a valid response", status(404)},
+	{"status 409 with a valid response", status(409)},
 	{"status 500", status(500)},
 	{"status 503", status(503)},
 	{"status 599", status(599)},
@@ -110,12 +110,12 @@ var poisons = []poison{
 	{"a body cut short", body(func(b []byte) []byte { return b[:len(b)-1] })},
 	{"half a body", body(func(b []byte) []byte { return b[:len(b)/2] })},
 	{"the response twice", body(func(b []byte) []byte { return append(b, b...) })},
-	{"a letter behind", body(func(b []byte) []byte { return append(b, 'x') })},
-	{"a NUL behind", body(func(b []byte) []byte { return append(b, 0) })},
+	{"a trailing letter", body(func(b []byte) []byte { return append(b, 'x') })},
+	{"a trailing NUL", body(func(b []byte) []byte { return append(b, 0) })},
 	{"a byte order mark", body(func(b []byte) []byte { return append([]byte("\xef\xbb\xbf"), b...) })},
 	{"UTF-16", body(func(b []byte) []byte { return bytes.ReplaceAll(b, []byte{'"'}, []byte{'"', 0}) })},
 	{"an unknown field", body(func(b []byte) []byte { return append([]byte(`{"more":1,`), b[1:]...) })},
-	{"a code beside the response", body(func(b []byte) []byte { return append([]byte(`{"code":"ok",`), b[1:]...) })},
+	{"a code along with the response", body(func(b []byte) []byte { return append([]byte(`{"code":"ok",`), b[1:]...) })},
 	{"every field twice", body(func(b []byte) []byte { return slices.Concat(b[:len(b)-1], []byte(","), b[1:]) })},
 	{"names in upper case", body(upperNames)},
 	{"a name with a long s", body(func(b []byte) []byte { return append([]byte("{\"ſ\":1,"), b[1:]...) })},
@@ -265,7 +265,7 @@ var misfits = []struct {
 	{"rotate", "another maker", 1, field("created_by", "other")},
 	{"rotate", "more scopes", 1, field("scopes", []string{"reports:read", "reports:*", "admin"})},
 	{"rotate", "other metadata", 1, field("metadata", map[string]string{"env": "test"})},
-	{"rotate", "new with a shorter life", 1, field("expires_at", begin.Add(time.Minute).UnixMicro())},
+	{"rotate", "new key expires earlier", 1, field("expires_at", begin.Add(time.Minute).UnixMicro())},
 	{"rotate", "new revoked", 1, field("revoked_at", begin.Add(time.Minute).UnixMicro())},
 	{"rotate", "new with a reason", 1, field("revoke_reason", "rotated")},
 	{"rotate", "new disabled", 1, field("disabled_at", begin.UnixMicro())},
@@ -274,7 +274,7 @@ var misfits = []struct {
 }
 
 // Poisons for the other parts of a response.
-var besides = []struct {
+var otherPoisons = []struct {
 	verb, name string
 	spoil      func(document map[string]any)
 }{
@@ -432,7 +432,7 @@ func allPoisons() []poison {
 			return verb == p.verb && edit(a, func(d map[string]any) bool { p.spoil(records(d)[p.n]); return true })
 		}})
 	}
-	for _, p := range besides {
+	for _, p := range otherPoisons {
 		all = append(all, poison{p.name, func(verb string, a *response) bool {
 			return verb == p.verb && edit(a, func(d map[string]any) bool { p.spoil(d); return true })
 		}})
@@ -478,14 +478,14 @@ func TestPoisonedResponses(t *testing.T) {
 				switch {
 				case p.name == "none":
 					if err != nil {
-						t.Fatalf("without poison: %v", err)
+						t.Fatalf("response without a poison: got %v", err)
 					}
 				case applied.Load():
 					rows++
 					t.Run(p.name, func(t *testing.T) {
 						outage(t, got, err)
 						if err != nil && strings.Contains(err.Error(), "may or may not have happened") != v.writes {
-							t.Errorf("got %v, want an error that says it may have happened: %v", err, v.writes)
+							t.Errorf("error %q says that it may have happened: got %t, want %t", err, !v.writes, v.writes)
 						}
 					})
 				case err != nil:
@@ -526,8 +526,8 @@ func TestPoisonedRotationAtOnce(t *testing.T) {
 		"old revoked later":            old(field("revoked_at", begin.Add(time.Hour).UnixMicro())),
 		"old revoked for other reason": old(field("revoke_reason", "leaked")),
 		"old without its expiry":       old(field("expires_at", nil)),
-		"new with a longer life":       now(field("expires_at", begin.Add(241*time.Hour).UnixMicro())),
-		"new with a life without end":  now(field("expires_at", nil)),
+		"new key expires later":        now(field("expires_at", begin.Add(241*time.Hour).UnixMicro())),
+		"new key never expires":        now(field("expires_at", nil)),
 	} {
 		h := newHandler(t, populated(t), nil)
 		s := newStore(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

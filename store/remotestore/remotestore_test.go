@@ -126,7 +126,7 @@ func populated(t testing.TB) *memstore.Store {
 }
 
 // A verb is a call that succeeds on a populated store. got is what it returns
-// beside the error.
+// along with the error.
 type verb struct {
 	name     string
 	call     func(context.Context, store.Store) (got []store.Record, err error)
@@ -198,7 +198,7 @@ func isSentinel(err error) bool {
 	return false
 }
 
-// outage fails unless err is an outage and got has no data.
+// outage fails unless err counts as an outage and got has no data.
 func outage(t *testing.T, got []store.Record, err error) {
 	t.Helper()
 	if err == nil || isSentinel(err) {

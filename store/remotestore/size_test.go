@@ -39,7 +39,7 @@ func TestLargestRecords(t *testing.T) {
 	one := largest("one")
 	insert(t, s, one)
 	if got, err := s.Lookup(t.Context(), one.Digest); err != nil || len(got.Metadata) != len(one.Metadata) {
-		t.Fatalf("got %d of %d names, %v", len(got.Metadata), len(one.Metadata), err)
+		t.Fatalf("names in the metadata: got %d of %d, %v", len(got.Metadata), len(one.Metadata), err)
 	}
 	for i := range store.MaxPage {
 		insert(t, st, largest(fmt.Sprint("k", i)))
@@ -132,7 +132,7 @@ func TestRevokeAllOfTooMany(t *testing.T) {
 	}
 	for i := range n {
 		if r, err := st.Get(t.Context(), "o", fmt.Sprint("k", i)); err != nil || r.RevokedAt.IsZero() {
-			t.Errorf("record %d: error %v, want a revoked record", i, err)
+			t.Errorf("record %d: got the error %v, want a revoked record", i, err)
 		}
 	}
 }

@@ -31,8 +31,8 @@ func execute(t *testing.T, db *sql.DB, statement string) {
 	}
 }
 
-// R-12: a row that another program has damaged is an outage, never a record.
-func TestForeignRowIsAnOutage(t *testing.T) {
+// R-12: a row that another program has damaged counts as an outage, never as a record.
+func TestDamagedRowIsAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]string{
 		"scopes are not JSON":     `UPDATE keyhatch_keys SET scopes = '['`,
@@ -145,17 +145,17 @@ func TestNewRefuses(t *testing.T) {
 		dialect sqlstore.Dialect
 		table   string
 	}{
-		"no database":         {nil, sqlstore.SQLite, ""},
-		"no dialect":          {db, "", ""},
-		"unknown dialect":     {db, "oracle", ""},
-		"injection":           {db, sqlstore.SQLite, "keys; DROP TABLE users"},
-		"quoted":              {db, sqlstore.SQLite, `"keys"`},
-		"schema and table":    {db, sqlstore.SQLite, "main.keys"},
-		"upper case":          {db, sqlstore.SQLite, "Keys"},
-		"digit first":         {db, sqlstore.SQLite, "1keys"},
-		"too long":            {db, sqlstore.SQLite, strings.Repeat("k", 49)},
-		"name beside a table": {db, sqlstore.SQLite, "keys_version"},
-		"newline at the end":  {db, sqlstore.SQLite, "keys\n"},
+		"no database":                   {nil, sqlstore.SQLite, ""},
+		"no dialect":                    {db, "", ""},
+		"unknown dialect":               {db, "oracle", ""},
+		"injection":                     {db, sqlstore.SQLite, "keys; DROP TABLE users"},
+		"quoted":                        {db, sqlstore.SQLite, `"keys"`},
+		"schema and table":              {db, sqlstore.SQLite, "main.keys"},
+		"upper case":                    {db, sqlstore.SQLite, "Keys"},
+		"digit first":                   {db, sqlstore.SQLite, "1keys"},
+		"too long":                      {db, sqlstore.SQLite, strings.Repeat("k", 49)},
+		"another Store's version table": {db, sqlstore.SQLite, "keys_version"},
+		"newline at the end":            {db, sqlstore.SQLite, "keys\n"},
 	} {
 		if s, err := sqlstore.New(c.db, c.dialect, &sqlstore.Options{Table: c.table}); err == nil {
 			t.Errorf("New with %s: got %v, want an error", name, s)

@@ -90,7 +90,7 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 		wg.Wait()
 		page, err := here[0].List(t.Context(), store.Query{Owner: owner})
 		if err != nil || admitted.Load() != ownerLimit || len(page.Records) != ownerLimit {
-			t.Fatalf("round %d: the limit was exceeded: %d inserts succeeded, %d records stored (%v), want %d of both",
+			t.Fatalf("round %d: got %d successful inserts and %d stored records (%v), want at most %d of both",
 				round, admitted.Load(), len(page.Records), err, ownerLimit)
 		}
 	}

@@ -69,7 +69,7 @@ func TestWritesThatGetNoConnection(t *testing.T) {
 	var err error
 	for began := time.Now(); !errors.Is(err, store.ErrBusy); err = once(5 * time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			t.Fatalf("a write beside many others: got %v, want ErrBusy", err)
+			t.Fatalf("a write during many others: got %v, want ErrBusy", err)
 		}
 	}
 	testkit.Await(t, "the lock is free for once", func() bool {
@@ -82,7 +82,7 @@ func TestWritesThatGetNoConnection(t *testing.T) {
 		}
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) {
-		t.Errorf("a write beside others that wait for another process: got %v, want an outage", err)
+		t.Errorf("a write during others that wait for another process: got %v, want an outage error", err)
 	}
 	cancel()
 	execute(t, other, "ROLLBACK")
@@ -127,7 +127,7 @@ func awaitTaken(t *testing.T, s *sqlitestore.Store) {
 		err := s.Insert(ctx, record("o", "never"), -1)
 		cancel()
 		if err == nil {
-			t.Fatal("no call waits for the lock: it is free")
+			t.Fatal("no call waits, so the lock is free")
 		}
 		if strings.Contains(err.Error(), "connections of the pool are in use") {
 			return
@@ -154,7 +154,7 @@ func TestAllGiveUpTogether(t *testing.T) {
 	}
 	wg.Wait()
 	if took := time.Since(began); took < 5*time.Second || took > 20*time.Second { // one after the other, it would be 25 s
-		t.Errorf("5 creates failed after %v, want 5 s", took)
+		t.Errorf("5 creates: got errors after %v, want them after 5 s", took)
 	}
 	execute(t, other, "ROLLBACK")
 	insert(t, s, record("o", "later"))

@@ -243,7 +243,7 @@ func TestNoStatementScansTheTable(t *testing.T) {
 			for _, index := range []string{"COVERING INDEX keyhatch_keys_current (owner=? AND expires_at=?)", "COVERING INDEX keyhatch_keys_current (owner=? AND expires_at>?)",
 				"keyhatch_keys_replaced (owner=? AND expires_at=?)", "keyhatch_keys_replaced (owner=? AND expires_at>?)"} {
 				if !strings.Contains(text, index) {
-					t.Errorf("the count for the limit must skip ended keys by the index, and read no rows of the others: want %s in\n%s", index, text)
+					t.Errorf("the count for the limit must skip ended keys by the index, and not read the rows of the others: got\n%[2]s\nwant %[1]s in it", index, text)
 				}
 			}
 		}
@@ -303,7 +303,7 @@ func BenchmarkInsertAtLimit(b *testing.B) {
 			r := record("o", "more")
 			for b.Loop() {
 				if err := s.Insert(b.Context(), r, 5); err == nil {
-					b.Fatal("admitted beyond the limit")
+					b.Fatal("an insert beyond the limit succeeded")
 				}
 			}
 		})

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
 
-// roles are the functions that the test binary runs if a test starts it as another
+// roles lists the functions that the test binary runs if a test starts it as another
 // process, on the file in KEYHATCH_FILE.
 var roles = map[string]func(context.Context, *sqlitestore.Store) error{
 	"open":  func(context.Context, *sqlitestore.Store) error { return nil },

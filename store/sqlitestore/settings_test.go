@@ -32,7 +32,7 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 			for pragma, want := range pool.want {
 				var got string
 				if err := conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
-					t.Errorf("connection %d for %s: %s is %s, %v, want %s", i, name, pragma, got, err, want)
+					t.Errorf("connection %d for %s: %s: got %s, %v, want %s", i, name, pragma, got, err, want)
 				}
 			}
 		}

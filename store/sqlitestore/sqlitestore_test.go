@@ -102,7 +102,7 @@ func TestNewFileIsReadableOnlyByItsOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		if mode := info.Mode().Perm(); mode != 0o600 {
-			t.Errorf("only the owner may read a new file: %s has mode %o, want 600", filepath.Base(file)+ending, mode)
+			t.Errorf("mode of %s: got %o, want 600, since only the owner may read a new file", filepath.Base(file)+ending, mode)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type fileStore struct {
 	stale bool          // the server was down, so its memory is lost
 }
 
-// downFile is the ending of a file beside the store's. The server is down while that
+// downFile is the ending of a file next to the store's. The server is down while that
 // file exists.
 const downFile = ".down"
 
@@ -77,7 +77,7 @@ func (s *fileStore) load() error {
 	return nil
 }
 
-func (s *fileStore) alive() error {
+func (s *fileStore) checkUp() error {
 	if _, err := os.Stat(s.file.Name() + downFile); err == nil {
 		s.stale = true
 		return errDown
@@ -91,7 +91,7 @@ func (s *fileStore) alive() error {
 func (s *fileStore) write(do func() ([]store.Record, error)) error {
 	s.queue <- struct{}{}
 	defer func() { <-s.queue }()
-	if err := s.alive(); err != nil {
+	if err := s.checkUp(); err != nil {
 		return err
 	}
 	rs, err := do()
@@ -101,7 +101,7 @@ func (s *fileStore) write(do func() ([]store.Record, error)) error {
 	if err := s.save(rs); err != nil {
 		return err
 	}
-	return s.alive() // if the server has crashed meanwhile, its reply is lost
+	return s.checkUp() // if the server has crashed meanwhile, its reply is lost
 }
 
 func (s *fileStore) save(rs []store.Record) error {
@@ -205,7 +205,7 @@ func (listless) List(context.Context, store.Query) (store.Page, error) {
 	return store.Page{}, nil
 }
 
-// An indexless store finds no digests.
+// An indexless store does not find digests.
 type indexless struct{ store.Store }
 
 func (indexless) Lookup(context.Context, store.Digest) (store.Record, error) {

@@ -169,7 +169,7 @@ func TestCrashFaults(t *testing.T) {
 			}
 		}
 		if got := faults(t.Context(), s, c.said.accounts(c.mayFail), 0); (len(got) > 0) != c.fault {
-			t.Errorf("%s: got %q, want a fault: %v", c.name, got, c.fault)
+			t.Errorf("%s: got %q, want fault = %t", c.name, got, c.fault)
 		}
 	}
 }
@@ -198,7 +198,7 @@ func TestCrashFillsUpToTheLimit(t *testing.T) {
 		accounts := journal{hasBegun(first)}.accounts(false)
 		accounts["o"].fill(t.Context(), s)
 		if got := faults(t.Context(), s, accounts, 0); (len(got) > 0) != c.want {
-			t.Errorf("%s: got %q, want a fault: %v", c.name, got, c.want)
+			t.Errorf("%s: got %q, want fault = %t", c.name, got, c.want)
 		}
 	}
 }
