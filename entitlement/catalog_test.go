@@ -72,7 +72,7 @@ func TestCatalogRefuses(t *testing.T) {
 		"spaces":        {map[string]entitlement.Entitlement{"pro ": {}}, `plan "pro "`},
 		"another name":  {map[string]entitlement.Entitlement{"pro": {Plan: "free"}}, `plan "pro": the Plan field is "free"`},
 		"empty scope":   {map[string]entitlement.Entitlement{"pro": {Scopes: []string{""}}}, `plan "pro": scope ""`},
-		"foreign scope": {map[string]entitlement.Entitlement{"pro": {Scopes: []string{"a b"}}}, `plan "pro": scope "a b"`},
+		"invalid scope": {map[string]entitlement.Entitlement{"pro": {Scopes: []string{"a b"}}}, `plan "pro": scope "a b"`},
 		"negative rank": {map[string]entitlement.Entitlement{"pro": {Rank: -1}}, `plan "pro": rank: -1 is negative`},
 		"missing rank":  {map[string]entitlement.Entitlement{"pro": {APIAccess: true}, "free": {}, "team": {APIAccess: true, Rank: 1}}, `plan "pro": rank is missing: plan "team" has one`},
 		"long scope":    {map[string]entitlement.Entitlement{"pro": {Scopes: []string{strings.Repeat("a", 65)}}}, `plan "pro": scope`},

@@ -48,11 +48,11 @@ func TestGrace(t *testing.T) {
 			end = until.AddDate(1000, 0, 0)
 		}
 		if !c.e.Active(end.Add(-1)) || c.e.Active(end) != c.ends.IsZero() {
-			t.Errorf("%s: got Active %v just before %v and %v at that instant", name, c.e.Active(end.Add(-1)), end, c.e.Active(end))
+			t.Errorf("%s: Active: got %t just before %v and %t at that instant, want true and false", name, c.e.Active(end.Add(-1)), end, c.e.Active(end))
 		}
 		c.e.APIAccess = false
 		if c.e.Active(until.Add(-1)) {
-			t.Errorf("%s: Active without APIAccess", name)
+			t.Errorf("%s: Active without APIAccess: got true, want false", name)
 		}
 	}
 }

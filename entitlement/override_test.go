@@ -45,7 +45,7 @@ func TestOverrideFieldByField(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 		if zero := name == "nothing"; c.o.IsZero() != zero {
-			t.Errorf("%s: got IsZero %v", name, !zero)
+			t.Errorf("%s: IsZero: got %t", name, !zero)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func TestReadmeTranscript(t *testing.T) {
 	token := run(t, addr)
 	calls := regexp.MustCompile(`(?m)^\$ curl (.*)localhost:8080(\S+)\n((?:[^$\n].*\n)*)`).FindAllStringSubmatch(block(t, "console"), -1)
 	if len(calls) < 2 {
-		t.Fatalf("README shows %d calls, want one with a key and one without", len(calls))
+		t.Fatalf("calls in README: got %d, want one with a key and one without", len(calls))
 	}
 	for _, call := range calls {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+call[2], nil)

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { os.Exit(testkit.Run(m)) }
 func TestStores(t *testing.T) {
 	addresses := map[string]func(testing.TB) string{"sqlite": newFile, "postgresql": testkit.UseSchema, "mysql": testkit.UseDatabase}
 	if len(addresses) != len(open) {
-		t.Errorf("the test has %d kinds of database, want %d", len(addresses), len(open))
+		t.Errorf("kinds of databases in the test: got %d, want %d", len(addresses), len(open))
 	}
 	want := regexp.MustCompile(`^created acme_\w{4}\naccepted, the owner is user_1\nrevoked\nrefused\n$`)
 	for kind, address := range addresses {

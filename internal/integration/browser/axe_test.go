@@ -62,7 +62,7 @@ func audit(t testing.TB, tab *tab) []violation {
 
 // axe returns the source of axe-core in the version of the lock file.
 var axe = sync.OnceValues(func() (string, error) {
-	missing := fmt.Errorf("no axe-core here: %w it with npm ci --prefix internal/integration/browser/axe", errMissing)
+	missing := fmt.Errorf("axe-core is missing; run npm ci --prefix internal/integration/browser/axe: %w", errNotInstalled)
 	want, err := version("axe/package-lock.json", "node_modules/axe-core")
 	if err != nil {
 		return "", err
@@ -136,18 +136,18 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-func TestAuditInTheDark(t *testing.T) {
+func TestAuditInDarkMode(t *testing.T) {
 	t.Parallel()
 	tab := openSite(t, map[string]string{
 		"/":         `<link rel="stylesheet" href="/page.css"><p>Words</p>`,
 		"/page.css": `@media (prefers-color-scheme: dark) { body { background: #000; color: #222 } }`,
 	})
 	if got := audit(t, tab); len(got) > 0 {
-		t.Errorf("in the light: got %v", got)
+		t.Errorf("in light mode: got %v", got)
 	}
 	tab.prefer(t, "color-scheme", "dark")
 	if got := audit(t, tab); len(got) != 1 || got[0].Rule != "color-contrast" {
-		t.Errorf("in the dark: got %v, want color-contrast", got)
+		t.Errorf("in dark mode: got %v, want color-contrast", got)
 	}
 }
 

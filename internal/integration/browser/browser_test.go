@@ -27,15 +27,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// programs are names of the browser, in order of preference.
+// programs lists names of the browser, in order of preference.
 var programs = []string{
 	"chromium", "chromium-browser", "google-chrome-stable", "google-chrome",
 	"/Applications/Chromium.app/Contents/MacOS/Chromium",
 	"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 }
 
-// errMissing is matched by errors that name a program to install.
-var errMissing = errors.New("install")
+// errNotInstalled is matched by errors that name a program to install.
+var errNotInstalled = errors.New("not installed")
 
 // chromium is the only browser of the test process. The first test that needs it starts it.
 var chromium sharedBrowser
@@ -65,7 +65,7 @@ func (b *sharedBrowser) context(t testing.TB) context.Context {
 func (b *sharedBrowser) start() error {
 	program, err := find(programs...)
 	if err != nil {
-		return fmt.Errorf("no Chromium here: %w chromium", errMissing)
+		return fmt.Errorf("Chromium is missing; install the package chromium: %w", errNotInstalled)
 	}
 	if b.keeper, err = newKeeper(); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (b *sharedBrowser) start() error {
 }
 
 // giveWay starts the browser with the lowest priority: it uses all CPUs, as root it
-// raises its own priority, and the tests that run beside these measure times.
+// raises its own priority, and other tests that run meanwhile measure times.
 func giveWay(cmd *exec.Cmd) {
 	if chrt, err := exec.LookPath("chrt"); err == nil {
 		cmd.Args = append([]string{chrt, "--idle", "0", cmd.Path}, cmd.Args[1:]...)
@@ -148,10 +148,11 @@ func find(names ...string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// require skips or fails the test if err matches errMissing, and fails it for other errors.
+// require skips or fails the test if err matches errNotInstalled, and fails it for other
+// errors.
 func require(t testing.TB, err error) {
 	t.Helper()
-	if errors.Is(err, errMissing) && os.Getenv("KEYHATCH_REQUIRE_SERVERS") == "" {
+	if errors.Is(err, errNotInstalled) && os.Getenv("KEYHATCH_REQUIRE_SERVERS") == "" {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -164,7 +165,7 @@ func TestRequire(t *testing.T) {
 	if err == nil {
 		t.Fatal("found a program that is not installed")
 	}
-	missing := fmt.Errorf("no Chromium here: %w chromium", errMissing)
+	missing := fmt.Errorf("Chromium is missing; install the package chromium: %w", errNotInstalled)
 	t.Setenv("KEYHATCH_REQUIRE_SERVERS", "")
 	if got := attempt(t, func(t testing.TB) { require(t, missing) }); got.skipped != missing.Error() || got.failed != nil {
 		t.Errorf("got %+v, want a skip that names the program to install", got)
@@ -229,7 +230,7 @@ func TestBrowserGoesWithItsProcess(t *testing.T) {
 					return
 				}
 				if time.Now().After(deadline) {
-					t.Fatalf("%d processes and %v are left", running, left)
+					t.Fatalf("after the test process: got %d processes and %v, want none", running, left)
 				}
 			}
 		})

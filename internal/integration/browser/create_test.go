@@ -38,7 +38,7 @@ func TestCreateInTheBrowser(t *testing.T) {
 	tab.typeIn(t, "#create-name", "laptop")
 	tab.click(t, `input[value="reports:read"]`)
 	if n := tab.count(t, "#scopes input"); n != 2 {
-		t.Errorf("%d scopes are offered, want the plan's 2", n)
+		t.Errorf("offered scopes: got %d, want the plan's 2", n)
 	}
 	tab.click(t, `dialog#create button "Create key"`)
 	token := tab.token(t)
@@ -46,7 +46,7 @@ func TestCreateInTheBrowser(t *testing.T) {
 	tab.screenshot(t, "token")
 	principal, err := p.keys.Validate(t.Context(), token)
 	if err != nil || principal.Key().Name != "laptop" || !principal.Allows("reports:read") || principal.Allows("reports:write") {
-		t.Fatalf("the key: got %+v, %v", principal, err)
+		t.Fatalf("Validate of the new token: got %+v, %v", principal, err)
 	}
 	if keys := p.list(t); len(keys) != 1 || !strings.HasPrefix(token, keys[0].Hint) || !keys[0].ExpiresAt.IsZero() {
 		t.Errorf("got %+v", keys)
@@ -64,13 +64,13 @@ func TestCreateInTheBrowser(t *testing.T) {
 		t.Errorf("leaving: got %v, want a question", asked)
 	}
 	if tab.token(t) != token {
-		t.Error("the token is gone, though the page was not left")
+		t.Error("the token is gone, although the page was not left")
 	}
 
 	tab.click(t, `#issued button "Copy"`)
 	tab.wait(t, `#copied "Copied."`)
 	if got := clipboard.text(t); got != token {
-		t.Errorf("copied %q, want the token", got)
+		t.Errorf("copied text: got %q, want the token", got)
 	}
 	tab.click(t, `#issued button "Done"`)
 	tab.gone(t, "#issued")
@@ -80,16 +80,16 @@ func TestCreateInTheBrowser(t *testing.T) {
 	}
 	tab.reload(t)
 	if n := len(tab.asked(t)); n != 1 {
-		t.Error("the page asked again, though it shows no token")
+		t.Error("the page asked again, although it no longer shows a token")
 	}
 	if html := eval[string](t, tab, `() => document.documentElement.outerHTML`); strings.Contains(html, token) {
 		t.Error("the page shows the token again")
 	}
 	if places := tab.traces(t, token[len("acme_"):]); len(places) > 0 {
-		t.Errorf("the token is in %q, want nowhere", places)
+		t.Errorf("places with the token: got %q, want none", places)
 	}
 	if s := tab.stored(t); !s.empty() {
-		t.Errorf("the browser has stored %v, want nothing", s)
+		t.Errorf("data stored by the browser: got %v, want none", s)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "listed")
@@ -138,15 +138,15 @@ func TestCreateOnTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if left := time.Until(principal.Key().ExpiresAt); left < 29*24*time.Hour || left > 30*24*time.Hour {
-		t.Errorf("it ends in %v, want 30 days", left)
+		t.Errorf("time until the key expires: got %v, want 30 days", left)
 	}
 	if places := tab.traces(t, token[len("acme_"):]); len(places) > 0 {
-		t.Errorf("the token is in %q, want nowhere", places)
+		t.Errorf("places with the token: got %q, want none", places)
 	}
 }
 
 // If the response is lost, the page repeats the request, and one key is created.
-func TestCreateAgainAfterALostAnswer(t *testing.T) {
+func TestCreateAgainAfterLostResponse(t *testing.T) {
 	t.Parallel()
 	for name, k := range map[string]*apikey.Options{
 		"made in the browser": {Prefix: "acme"},
@@ -164,7 +164,7 @@ func TestCreateAgainAfterALostAnswer(t *testing.T) {
 				}
 				body, _ := io.ReadAll(r.Body)
 				r.Body = io.NopCloser(bytes.NewReader(body))
-				next.ServeHTTP(&forgotten{}, r)
+				next.ServeHTTP(&discarded{}, r)
 				panic(http.ErrAbortHandler)
 			}
 			tab := p.open(t, desktop)
@@ -188,31 +188,31 @@ func TestCreateAgainAfterALostAnswer(t *testing.T) {
 			if _, err := p.keys.Validate(t.Context(), token); err != nil {
 				t.Errorf("the token: %v", err)
 			}
-			live := 0
+			current := 0
 			for _, key := range p.list(t) {
 				if key.Status(time.Now()) == apikey.StatusActive {
-					live++
+					current++
 				}
 			}
-			if live != 1 {
-				t.Errorf("there are %d keys, want 1", live)
+			if current != 1 {
+				t.Errorf("active keys: got %d, want 1", current)
 			}
 			tab.expect(t, "api/keys") // the browser reports the lost response
 		})
 	}
 }
 
-// forgotten discards a response.
-type forgotten struct{ header http.Header }
+// A discarded response reaches nobody.
+type discarded struct{ header http.Header }
 
-func (f *forgotten) Header() http.Header {
-	if f.header == nil {
-		f.header = http.Header{}
+func (d *discarded) Header() http.Header {
+	if d.header == nil {
+		d.header = http.Header{}
 	}
-	return f.header
+	return d.header
 }
-func (f *forgotten) Write(b []byte) (int, error) { return len(b), nil }
-func (f *forgotten) WriteHeader(int)             {}
+func (d *discarded) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discarded) WriteHeader(int)             {}
 
 // A key can be created without a mouse.
 func TestCreateByKeyboard(t *testing.T) {

@@ -16,7 +16,7 @@ type dialog struct {
 	text string
 }
 
-// dialogs are the dialogs of a tab so far. Each is answered at once.
+// dialogs holds the dialogs of a tab so far. Each is answered at once.
 type dialogs struct {
 	ctx context.Context
 
@@ -26,7 +26,7 @@ type dialogs struct {
 	words  string
 }
 
-func (d *dialogs) hear(event any) {
+func (d *dialogs) handle(event any) {
 	e, ok := event.(*page.EventJavascriptDialogOpening)
 	if !ok {
 		return

@@ -1,5 +1,5 @@
 // Package browser tests the self-service page in a real browser: how people use it, on a
-// desktop, a phone and with a keyboard, and what must never appear in the console, in storage
+// desktop, a phone and with a keyboard, and that no token appears in the console, in storage
 // or in a request.
 //
 // The browser is Chromium. axe-core checks the accessibility:

@@ -38,10 +38,10 @@ func TestWeight(t *testing.T) {
 	}
 	// The page loads nothing else, except the host's icon.
 	if n := len(tab.requests(t)); n > 4 {
-		t.Errorf("%d requests: %v", n, tab.requests(t))
+		t.Errorf("got %d requests: %v", n, tab.requests(t))
 	}
 	if total > maxWeight {
-		t.Errorf("the page has %d bytes, want at most %d", total, maxWeight)
+		t.Errorf("size of the page: got %d bytes, want at most %d", total, maxWeight)
 	}
 	var all []time.Duration
 	for range 9 {

@@ -32,19 +32,19 @@ const (
 
 func (f finding) String() string { return f.kind + ": " + f.text }
 
-// findings are the findings of a tab so far.
+// findings holds the findings of a tab so far.
 type findings struct {
 	mu       sync.Mutex
 	list     []finding
 	pending  map[network.RequestID]string
 	answered map[network.RequestID]bool
-	heard    time.Time // time of the last event
+	latest   time.Time // time of the last event
 }
 
-func (f *findings) hear(event any) {
+func (f *findings) handle(event any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.heard = time.Now()
+	f.latest = time.Now()
 	if f.pending == nil {
 		f.pending, f.answered = map[network.RequestID]string{}, map[network.RequestID]bool{}
 	}
@@ -124,10 +124,10 @@ func (f *findings) waits() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, request := range f.pending {
-		return request + " has no answer yet"
+		return request + " has no response yet"
 	}
 	// The events of the page and of its requests come from two processes.
-	if time.Since(f.heard) < 50*time.Millisecond {
+	if time.Since(f.latest) < 50*time.Millisecond {
 		return "there is always something"
 	}
 	return ""
@@ -159,7 +159,7 @@ func (tab *tab) expect(t testing.TB, text string) {
 	before := len(f.list)
 	f.list = slices.DeleteFunc(f.list, func(f finding) bool { return strings.Contains(f.String(), text) })
 	if len(f.list) == before {
-		t.Errorf("found nothing with %q in %v", text, f.list)
+		t.Errorf("findings with %q: got none in %v", text, f.list)
 	}
 }
 
@@ -184,14 +184,14 @@ func TestFindings(t *testing.T) {
 		{"evaluation", ``, `eval("1")`, map[string]string{csp: "require-trusted-types-for", exception: "EvalError"}},
 		{"untrusted markup", ``, `document.body.innerHTML = "<b>"`, map[string]string{csp: "kTrustedTypesSinkViolation"}},
 		{"policy of types", ``, `trustedTypes.createPolicy("own", {})`, map[string]string{csp: "kTrustedTypesPolicyViolation"}},
-		{"foreign address", ``, `fetch("https://example.com/").catch(() => {})`, map[string]string{csp: "connect-src kURLViolation https://example.com"}},
-		{"foreign image", `<img alt="" src="//example.com/i.png">`, ``, map[string]string{csp: "img-src kURLViolation", failure: "csp"}},
+		{"other site's address", ``, `fetch("https://example.com/").catch(() => {})`, map[string]string{csp: "connect-src kURLViolation https://example.com"}},
+		{"other site's image", `<img alt="" src="//example.com/i.png">`, ``, map[string]string{csp: "img-src kURLViolation", failure: "csp"}},
 		{"error said", ``, `console.error("no", 1, {a: 2})`, map[string]string{console: `error: "no" 1 Object`}},
 		{"words said", ``, `console.debug("so")`, map[string]string{console: `debug: "so"`}},
 		{"exception", ``, `setTimeout(() => { throw new Error("thrown") })`, map[string]string{exception: "thrown"}},
 		{"rejection", ``, `Promise.reject(new Error("rejected"))`, map[string]string{exception: "rejected"}},
 		{"no such file", `<img alt="" src="/none.png">`, ``, map[string]string{failure: "/none.png: 404", console: "404"}},
-		{"broken answer", ``, `fetch("/broken").catch(() => {})`, map[string]string{failure: "/broken: net::ERR_"}},
+		{"broken response", ``, `fetch("/broken").catch(() => {})`, map[string]string{failure: "/broken: net::ERR_"}},
 		{"given up", ``, `const c = new AbortController(); fetch("/slow", {signal: c.signal}).catch(() => {}); c.abort()`, map[string]string{failure: "/slow: net::ERR_ABORTED"}},
 		{"slow failure", ``, `fetch("/slow")`, map[string]string{failure: "/slow: 404"}},
 		{"field without a name", `<label>Words <input></label>`, ``, map[string]string{issue: "FormEmptyIdAndNameAttributesForInputError"}},

@@ -15,17 +15,17 @@ import (
 
 // M-08: a page of another site that a signed-in customer opens can change and read
 // nothing, by any means that browsers have.
-func TestForeignSite(t *testing.T) {
+func TestOtherSite(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)
 	issued := p.create(t, apikey.CreateParams{Name: "secret name"})
 	var mu sync.Mutex
-	answers := map[string]int{}
+	responses := map[string]int{}
 	p.front = func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		record := httptest.NewRecorder()
 		next.ServeHTTP(record, r)
 		mu.Lock()
-		answers[fmt.Sprint(r.Method, " ", record.Code)]++
+		responses[fmt.Sprint(r.Method, " ", record.Code)]++
 		mu.Unlock()
 		for name, values := range record.Header() {
 			w.Header()[name] = values
@@ -90,11 +90,11 @@ func TestForeignSite(t *testing.T) {
 			return read
 		}`, p.url, routes, id)
 		if len(read) > 0 {
-			t.Errorf("%s reads %q", host, read)
+			t.Errorf("%s could read %q", host, read)
 		}
 		// The other page may open ours in a window, but must not access that window.
 		if eval[bool](t, tab, `async base => { const w = open(base); await new Promise(r => setTimeout(r, 300)); try { return !!w && !!w.document.body.innerText } catch { return false } }`, p.url) {
-			t.Errorf("%s can access the page's window", host)
+			t.Errorf("%s could access the page's window", host)
 		}
 	}
 	keys := p.list(t)
@@ -104,14 +104,14 @@ func TestForeignSite(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	n := 0
-	for answer, times := range answers {
+	for response, times := range responses {
 		n += times
-		if method, code, _ := strings.Cut(answer, " "); method != "GET" && code < "400" {
-			t.Errorf("%d times %s", times, answer)
+		if method, code, _ := strings.Cut(response, " "); method != "GET" && code < "400" {
+			t.Errorf("a request of another site succeeded: got %s, %d times", response, times)
 		}
 	}
-	if answers["POST 403"] < 15 {
-		t.Errorf("too few attempts: %v", answers)
+	if responses["POST 403"] < 15 {
+		t.Errorf("got too few attempts: %v", responses)
 	}
-	t.Logf("%d requests came: %v", n, answers)
+	t.Logf("received %d requests: %v", n, responses)
 }

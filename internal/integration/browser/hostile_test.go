@@ -41,7 +41,7 @@ func TestHostileTexts(t *testing.T) {
 	t.Parallel()
 	payloads := corpus()
 	if len(payloads) < 500 {
-		t.Fatalf("the corpus has %d", len(payloads))
+		t.Fatalf("payloads in the corpus: got %d", len(payloads))
 	}
 	if os.Getenv("KEYHATCH_SOAK") == "" { // every seventh payload, which covers all breakouts and vectors
 		var some []string
@@ -68,7 +68,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 	}
 	if whole < len(payloads)*8/10 {
-		t.Errorf("only %d of the payloads are complete", whole)
+		t.Errorf("got only %d payloads that are complete names", whole)
 	}
 	tab := p.open(t, desktop)
 	shown := map[string]bool{}
@@ -102,7 +102,7 @@ func TestHostileTexts(t *testing.T) {
 			shown[name] = true
 		}
 		if eval[bool](t, tab, `() => 'hit' in window`) {
-			t.Fatal("something ran")
+			t.Fatal("a payload ran as script")
 		}
 		next = eval[string](t, tab, `() => [...document.querySelectorAll('#ended nav a')].find(a => a.textContent === 'Older')?.href ?? ''`)
 	}
@@ -112,7 +112,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 	}
 	if asked := tab.asked(t); len(asked) > 0 {
-		t.Errorf("asked %v", asked)
+		t.Errorf("got the dialogs %v, want none", asked)
 	}
 	tab.clean(t)
 
@@ -144,7 +144,7 @@ func TestUnwieldyNames(t *testing.T) {
 	for name, d := range map[string]device{"desktop": desktop, "phone": phone} {
 		tab := p.open(t, d)
 		if wide := eval[int](t, tab, `() => document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-			t.Errorf("%s: it is %d pixels wider than the window", name, wide)
+			t.Errorf("%s: the page is %d pixels wider than the window", name, wide)
 		}
 		tab.click(t, fmt.Sprintf(`tr[data-id="%s"] [data-do=revoke]`, p.list(t)[1].ID))
 		if title := tab.text(t, "#revoke-title"); !strings.Contains(title, "{name} {expires}") {

@@ -32,10 +32,10 @@ func TestRevoke(t *testing.T) {
 	tab.press(t, kb.Escape)
 	tab.gone(t, "dialog#revoke")
 	if _, err := p.keys.Validate(t.Context(), issued.Secret.Reveal()); err != nil {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("key after Cancel: got %v", err)
 	}
 	if got := tab.focused(t); !strings.Contains(got, "old server") {
-		t.Errorf("cancelled: the focus is on %s, want the earlier element", got)
+		t.Errorf("focus after Cancel: got %s, want the earlier element", got)
 	}
 	tab.click(t, row(issued.Key, "[data-do=revoke]"))
 	tab.typeIn(t, "#revoke-reason", "<b>server</b> was sold")
@@ -46,10 +46,10 @@ func TestRevoke(t *testing.T) {
 	}
 	tab.click(t, "#ended summary")
 	if text := tab.text(t, "#ended tbody"); !strings.Contains(text, "old server") || !strings.Contains(text, "<b>server</b> was sold") {
-		t.Errorf("listed as %q", text)
+		t.Errorf("text in the list: got %q", text)
 	}
 	if got := tab.focused(t); strings.HasPrefix(got, "body") {
-		t.Errorf("the focus is on %s, want an element", got)
+		t.Errorf("focus: got %s, want an element", got)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "revoked")
@@ -67,13 +67,13 @@ func TestRevokeWithoutScript(t *testing.T) {
 	tab.screenshot(t, "listed")
 	for _, selector := range []string{`button "Create key"`, `button "Rotate"`, "dialog"} {
 		if n := tab.count(t, selector); n > 0 {
-			t.Errorf("%d of %s are shown, which need a script", n, selector)
+			t.Errorf("without a script: got %d elements shown that need one: %s", n, selector)
 		}
 	}
 	tab.click(t, row(issued.Key, "[data-do=revoke]"))
 	tab.wait(t, "#confirm-title")
 	if text := tab.text(t, "#confirm-title"); !strings.Contains(text, "old server") {
-		t.Errorf("it asks %q", text)
+		t.Errorf("question: got %q", text)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "asked")
@@ -81,7 +81,7 @@ func TestRevokeWithoutScript(t *testing.T) {
 	tab.click(t, `main button[type=submit]`)
 	tab.wait(t, "#ended")
 	if keys := p.list(t); keys[0].RevokeReason != "sold" || keys[0].RevokedAt.IsZero() {
-		t.Errorf("got %+v, want it revoked", keys[0])
+		t.Errorf("got %+v, want the key revoked", keys[0])
 	}
 	tab.fine(t)
 	tab.screenshot(t, "revoked")
@@ -106,7 +106,7 @@ func TestRotate(t *testing.T) {
 	}
 	old, err := p.keys.Get(t.Context(), owner, issued.Key.ID)
 	if left := time.Until(old.ExpiresAt); err != nil || left < 23*time.Hour || left > 24*time.Hour {
-		t.Errorf("the old key works for %v, %v, want a day", left, err)
+		t.Errorf("grace period of the old key: got %v, %v, want a day", left, err)
 	}
 	tab.wait(t, row(old, ".badge"))
 	tab.screenshot(t, "rotated")

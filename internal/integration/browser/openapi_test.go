@@ -30,7 +30,7 @@ func TestDescriptionIsOpenAPI(t *testing.T) {
 	t.Parallel()
 	const program = "axe/node_modules/.bin/validate-api"
 	if _, err := os.Stat(program); err != nil {
-		require(t, fmt.Errorf("no OpenAPI validator here: %w it with npm ci --prefix internal/integration/browser/axe", errMissing))
+		require(t, fmt.Errorf("the OpenAPI validator is missing; run npm ci --prefix internal/integration/browser/axe: %w", errNotInstalled))
 	}
 	if out, err := exec.CommandContext(t.Context(), program, description).CombinedOutput(); err != nil || !strings.Contains(string(out), `"valid": true`) {
 		t.Errorf("%v: %s", err, out)
@@ -142,7 +142,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 		}
 		slices.Sort(want)
 		if got := w.Header().Get("Allow"); got != strings.Join(want, ", ") {
-			t.Errorf("%s: allows %s, but the description has %v", path, got, want)
+			t.Errorf("%s: got the methods %s, want those of the description, %v", path, got, want)
 		}
 	}
 
@@ -210,7 +210,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 		"PATCH /api/keys/{id} 200", "PATCH /api/keys/{id} 409", "POST /api/keys/{id}/rotate 201", "POST /api/keys/{id}/revoke 204", "GET /api/usage 503",
 	} {
 		if !seen[want] {
-			t.Errorf("no request got the response %s", want)
+			t.Errorf("the response %s of the description was never received", want)
 		}
 	}
 }
@@ -231,12 +231,12 @@ func TestDescriptionCheckFindsFaults(t *testing.T) {
 		"another type":                  {`"keys": {` + "\n      \"type\": \"array\"", `"keys": {` + "\n      \"type\": \"object\""},
 	} {
 		if !strings.Contains(content, edit[0]) {
-			t.Errorf("%s: the description has no %s", name, edit[0])
+			t.Errorf("%s: the description does not contain %s", name, edit[0])
 			continue
 		}
 		d := readDescription(t, []byte(strings.Replace(content, edit[0], edit[1], 1)))
 		if err := d.check("/api/keys", "GET", ask(h, "ann", "GET", "/api/keys", "")); err == nil {
-			t.Errorf("%s: not detected", name)
+			t.Errorf("%s: the fault was not detected", name)
 		}
 	}
 }

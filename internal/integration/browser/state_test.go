@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// Each state of the page, on each device, in light and dark, has no findings and says what to
-// do.
+// Each state of the page, on each device, in light and dark, has no findings and tells the user
+// what to do.
 func TestStates(t *testing.T) {
 	t.Parallel()
 	free := entitlement.Entitlement{Plan: "free"}
@@ -51,7 +51,7 @@ func TestStates(t *testing.T) {
 		{"some", some, 200, "Keys: 3 of 5", "", true},
 		{"empty", func(*testing.T, *panel) {}, 200, "No keys yet", "", false},
 		{"limit", func(t *testing.T, p *panel) { some(t, p); plan := pro; plan.MaxKeys = 3; p.set(t, plan, nil) }, 200, "all the keys that your plan includes", "/plans", true},
-		{"over", func(t *testing.T, p *panel) { some(t, p); p.set(t, small, nil) }, 200, "more keys than your plan includes", "/plans", false},
+		{"excess", func(t *testing.T, p *panel) { some(t, p); p.set(t, small, nil) }, 200, "more keys than your plan includes", "/plans", false},
 		{"no access", func(t *testing.T, p *panel) { some(t, p); p.set(t, free, nil) }, 200, "does not include the API", "/plans", false},
 		{"lapsed", func(t *testing.T, p *panel) { some(t, p); p.set(t, lapsed, nil) }, 200, "Your plan has ended", "/plans", false},
 		{"no plan known", func(t *testing.T, p *panel) { some(t, p); p.set(t, pro, errors.New("billing is down")) }, 200, "cannot look up your plan", "", false},
@@ -76,7 +76,7 @@ func TestStates(t *testing.T) {
 						t.Errorf("the page does not contain %q: %s", c.says, text)
 					}
 					if c.leads != "" && tab.count(t, `a[href="`+c.leads+`"]`) != 1 {
-						t.Errorf("no link leads to %s", c.leads)
+						t.Errorf("there is no link to %s", c.leads)
 					}
 					if wide := eval[int](t, tab, `() => document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 						t.Errorf("%s: the page is %d pixels wider than the window", name, wide)
@@ -130,7 +130,7 @@ func TestTranslated(t *testing.T) {
 		return left
 	}`)
 	if len(left) > 0 {
-		t.Errorf("not translated: %q", left)
+		t.Errorf("texts that are not translated: got %q", left)
 	}
 	tab.fine(t)
 	tab.screenshot(t, "arabic")
@@ -159,7 +159,7 @@ func TestThousandKeys(t *testing.T) {
 		names := eval[[]string](t, tab, `() => [...document.querySelectorAll('#keys tr[data-id] .name')].map(e => e.textContent)`)
 		for _, name := range names {
 			if seen[name] {
-				t.Errorf("%s is there twice", name)
+				t.Errorf("%s is listed twice", name)
 			}
 			seen[name] = true
 		}
@@ -179,7 +179,7 @@ func TestThousandKeys(t *testing.T) {
 		slowest = max(slowest, time.Since(began))
 	}
 	if len(seen) != n || pages != n/50 {
-		t.Errorf("%d keys in %d pages, want %d in %d", len(seen), pages, n, n/50)
+		t.Errorf("got %d keys in %d pages, want %d in %d", len(seen), pages, n, n/50)
 	}
 	t.Logf("%d keys in %d pages, the slowest after %v", n, pages, slowest.Round(time.Millisecond))
 	tab.click(t, `nav a "Newest"`)

@@ -38,7 +38,7 @@ func newTab(t testing.TB, d device) *tab {
 	parent := chromium.context(t)
 	tab := &tab{patience: patience, device: d, media: map[string]string{}}
 	// From the first event of the tab on.
-	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext(), chromedp.WithListener(tab.hear))
+	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext(), chromedp.WithListener(tab.handle))
 	t.Cleanup(cancel)
 	tab.ctx = ctx
 	tab.dialogs.ctx = ctx
@@ -52,11 +52,11 @@ func newTab(t testing.TB, d device) *tab {
 	return tab
 }
 
-// hear gets all events, in the order in which the browser sends them.
-func (tab *tab) hear(event any) {
-	tab.findings.hear(event)
-	tab.traffic.hear(event)
-	tab.dialogs.hear(event)
+// handle receives all events, in the order in which the browser sends them.
+func (tab *tab) handle(event any) {
+	tab.findings.handle(event)
+	tab.traffic.handle(event)
+	tab.dialogs.handle(event)
 }
 
 // open loads a page and returns the status of the response.
@@ -83,7 +83,7 @@ func (tab *tab) reload(t testing.TB) {
 	}
 }
 
-// back goes back in the history, like the browser's button.
+// back returns to the previous page, like the browser's button.
 func (tab *tab) back(t testing.TB) {
 	t.Helper()
 	history := call(t, tab, page.GetNavigationHistory, cdp.Empty{})

@@ -23,7 +23,7 @@ func tokenScript(t testing.TB, p *panel) string {
 	_, script, begins := strings.Cut(w.Body.String(), "\n// Tokens.\n")
 	script, _, ends := strings.Cut(script, "\nlet safe = ")
 	if w.Code != 200 || !begins || !ends {
-		t.Fatalf("the script has no part that generates tokens: %d %s", w.Code, w.Body)
+		t.Fatalf("the part of the script that generates tokens is missing: %d %s", w.Code, w.Body)
 	}
 	return script
 }
@@ -90,7 +90,7 @@ func TestTokensOfTheScript(t *testing.T) {
 
 	// If all bytes are equally frequent, so are all digits.
 	if got := read(`counts = {}; for (const d of randomDigits(62 * 4 * 10)) counts[d] = (counts[d] ?? 0) + 1; Object.values(counts).join('') + Object.keys(counts).length`); got != strings.Repeat("40", 62)+"62" {
-		t.Errorf("the digits occur %s times, want 40 each", got)
+		t.Errorf("counts of the digits: got %s, want 40 each", got)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestTokensOfTheBrowserAreEven(t *testing.T) {
 		got, place = draw()
 	}
 	if got < least {
-		t.Errorf("p = %g at position %d, want at least %g", got, place, least)
+		t.Errorf("least p: got %g at position %d, want at least %g", got, place, least)
 	}
 }
 

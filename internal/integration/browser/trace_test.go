@@ -22,7 +22,7 @@ func (tab *tab) traces(t testing.TB, secret string) (places []string) {
 		look("the address of "+r.String(), r.url)
 		look("the header of "+r.String(), r.header)
 		look("the body of "+r.String(), r.body)
-		look("the answer to "+r.String(), r.answer)
+		look("the response to "+r.String(), r.answer)
 	}
 	look("storage", tab.stored(t))
 	for _, entry := range call(t, tab, page.GetNavigationHistory, cdp.Empty{}).Entries {
@@ -57,12 +57,12 @@ func TestTraces(t *testing.T) {
 	eval[any](t, tab, `() => { location.hash = "x" }`)
 	tab.wait(t, `p "Done"`)
 	got := strings.Join(tab.traces(t, "s3cret"), "\n")
-	for _, want := range []string{"the address of GET", "the header of GET", "the body of POST", "the answer to GET", "storage", "the history", "the findings", "the dialogs"} {
+	for _, want := range []string{"the address of GET", "the header of GET", "the body of POST", "the response to GET", "storage", "the history", "the findings", "the dialogs"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %s\nwant %q", got, want)
 		}
 	}
 	if got := tab.traces(t, "unseen"); len(got) > 0 {
-		t.Errorf("got %q for a text that is nowhere", got)
+		t.Errorf("got %q for a text that does not exist", got)
 	}
 }

@@ -50,7 +50,7 @@ type exchange struct {
 	sent, received []network.Headers
 }
 
-func (f *traffic) hear(event any) {
+func (f *traffic) handle(event any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch e := event.(type) {

@@ -66,20 +66,20 @@ func (j *judge) mistake(e *event, changes []event, refused int64) string {
 	switch e.answer {
 	case accepted:
 		if refused != 0 && e.begin > refused {
-			return fmt.Sprintf("came back to life %v after this instance had refused it as revoked", time.Duration(e.begin-refused))
+			return fmt.Sprintf("accepted %v after this instance had refused it as revoked", time.Duration(e.begin-refused))
 		}
 		return j.tooLate(e, changes)
 	case revoked:
 		if !begun(e, changes, "revoke", "rotate") {
-			return "nobody had begun to revoke it"
+			return "refused as revoked before any call had begun to revoke it"
 		}
 	case disabled:
 		if !begun(e, changes, "disable") {
-			return "nobody had begun to disable it"
+			return "refused as disabled before any call had begun to disable it"
 		}
 	case unavailable, "":
 	default:
-		return "no answer for a key that exists"
+		return "an unexpected result for a key that exists"
 	}
 	return ""
 }
@@ -94,10 +94,10 @@ func (j *judge) tooLate(e *event, changes []event) string {
 		}
 		late := time.Duration(e.begin - c.end)
 		if c.member == e.member {
-			return fmt.Sprintf("%v after this instance had told of the %s", late, c.verb)
+			return fmt.Sprintf("accepted %v after the %s by this instance had returned", late, c.verb)
 		}
 		if b := j.bound(c, e); late > b {
-			return fmt.Sprintf("%v after instance %d had told of the %s (%s), want %v at most", late, c.member, c.verb, c.answer, b)
+			return fmt.Sprintf("accepted %v after instance %d had published the %s (%s), want at most %v", late, c.member, c.verb, c.answer, b)
 		}
 	}
 	return ""

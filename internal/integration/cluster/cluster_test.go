@@ -136,7 +136,7 @@ func tokens(of []key) []string {
 func (m *member) do(verb string, k key, want string) done {
 	m.Helper()
 	d := ask[done](m, m.instance, verb, k.op)
-	// On a busy machine, a call of Redis may exceed its timeout.
+	// On a busy machine, a call to Redis may exceed its timeout.
 	for n := 0; verb == "revoke" && want == accepted && d.Answer == notPropagated && n < 20; n++ {
 		m.Logf("revoke was not propagated; calling it again")
 		d = ask[done](m, m.instance, verb, k.op)
@@ -159,7 +159,7 @@ func (m *member) watched(name string, wait time.Duration) []watchedToken {
 	return ask[[]watchedToken](m, m.instance, "watched", watchedArgs{Name: name, Wait: wait, Stop: true})
 }
 
-// buses are all kinds of buses.
+// buses lists every bus implementation.
 var buses = []string{redisBus, notifyBus}
 
 // fully returns all buses for a run with the full counts, and otherwise the bus that

@@ -36,12 +36,12 @@ func TestColdStart(t *testing.T) {
 			c.grow(1)
 			ready := time.Since(began)
 			took, reads := c.members[3].validateAll(all)
-			t.Logf("cold start %s | %d keys in use | started in %s | each validated once, 16 at a time: %s | look-ups of the store: %d", name, n, short(ready), short(took), reads)
+			t.Logf("cold start %s | %d keys in use | started in %s | each validated once, 16 at a time: %s | look-ups in the store: %d", name, n, short(ready), short(took), reads)
 			if shared && reads > int64(n/20) {
-				t.Errorf("got %d look-ups of the store, want almost none", reads)
+				t.Errorf("got %d look-ups in the store, want almost none", reads)
 			}
 			if !shared && reads != int64(n) {
-				t.Errorf("got %d look-ups of the store, want %d", reads, n)
+				t.Errorf("got %d look-ups in the store, want %d", reads, n)
 			}
 		})
 	}

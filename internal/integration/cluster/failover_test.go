@@ -23,7 +23,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// R-17, R-10, invariant 1: the primary dies, and an asynchronous standby without the last
+// R-17, R-10, invariant 1: the primary crashes, and an asynchronous standby without the last
 // revocation takes over. The process that revoked the key still refuses it, and reports the
 // lost revocation at the first look-up. A process that starts afterwards accepts the key,
 // but detects the loss by the count in the shared cache.
@@ -90,11 +90,11 @@ func TestStandbyThatLags(t *testing.T) {
 		t.Errorf("the process that revoked the key: got %v, want ErrRevoked", err)
 	}
 	if n := revoking.saw(apikey.EventUndone, "level=ERROR msg=\"apikey: the store has undone a revocation, rotation or disabling"); n != 1 {
-		t.Errorf("the process that revoked the key reported that %d times, want once", n)
+		t.Errorf("reports by the process that revoked the key: got %d, want 1", n)
 	}
 	restarted := startProcess(t, st, shared)
 	if err := validate(restarted); err != nil {
-		t.Errorf("a process that knows only the new primary: got %v, so nothing was lost", err)
+		t.Errorf("a process that knows only the new primary: got %v, want no error, since the revocation is lost there", err)
 	}
 	testkit.Await(t, "the lost revocation is reported after a restart", func() bool {
 		return restarted.saw(apikey.EventRolledBack, "level=ERROR msg=\"apikey: the database has gone back") == 1
@@ -105,7 +105,7 @@ func TestStandbyThatLags(t *testing.T) {
 		t.Error(err)
 	}
 	if got := valueOf(t, standby.DSN(), "SELECT count(*)::text FROM keyhatch_keys WHERE revoked_at IS NOT NULL"); got != "1" {
-		t.Errorf("%s keys are revoked in the new primary, want 1", got)
+		t.Errorf("revoked keys in the new primary: got %s, want 1", got)
 	}
 }
 

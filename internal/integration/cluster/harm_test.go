@@ -37,7 +37,7 @@ func (n *nemesis) awhile(most time.Duration) {
 	time.Sleep(most/4 + time.Duration(n.random.Int64N(int64(most*3/4))))
 }
 
-// cutting are the faults that stop all traffic.
+// cutting lists the faults that stop all traffic.
 var cutting = []testkit.Fault{blackHole, reset, mute, deaf, slowClose}
 
 func (n *nemesis) partStore(m int) {

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// An event is a call of an instance and its result. Times are Unix nanoseconds.
+// An event is a call to an instance and its result. Times are Unix nanoseconds.
 type event struct {
 	member int
 	life   int // how often the instance was started before

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// warmArgs are tokens, and the time over which their first uses are spread.
+// warmArgs holds tokens, and the time over which their first uses are spread.
 type warmArgs struct {
 	Tokens []string
 	Over   time.Duration

@@ -145,7 +145,7 @@ func (n *nemesis) agree() {
 				break
 			}
 			if time.Since(began) > 2*soon {
-				n.Fatalf("instance %d disagrees with the store about key %d, want %s", i, k, want[k])
+				n.Fatalf("instance %d disagrees with the store about key %d, which is %s there", i, k, want[k])
 			}
 		}
 	}

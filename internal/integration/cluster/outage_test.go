@@ -30,7 +30,7 @@ func TestStoreOutage(t *testing.T) {
 	}
 }
 
-// after StaleIfError all keys are an outage.
+// after StaleIfError, validations of all keys return ErrUnavailable.
 func TestLongStoreOutage(t *testing.T) {
 	t.Parallel()
 	for _, bus := range fully(notifyBus, redisBus, notifyBus, noBus) {
@@ -118,9 +118,9 @@ func (o *outage) recover(when string) {
 	o.tell(when, back)
 	steady, most := peak(o.steady.Seconds), peak(back.Seconds)
 	settled := back.Seconds[min(5, len(back.Seconds)-1)].P99
-	o.Logf("%s | bus %s | reads a second: %d steady, %d after | p99 %s, in second %d", when, o.setup.Bus, steady, most, short(settled), min(5, len(back.Seconds)-1)+1)
+	o.Logf("%s | bus %s | reads per second: %d steady, %d after | p99 %s, in second %d", when, o.setup.Bus, steady, most, short(settled), min(5, len(back.Seconds)-1)+1)
 	if spared := o.setup.Bus != notifyBus && when == shortOutage; spared && most > 2*steady {
-		o.Errorf("%s: got %d reads in a second, want at most twice the %d before", when, most, steady)
+		o.Errorf("%s: got %d reads in a second, want at most twice as many as the %d before", when, most, steady)
 	}
 	// If the bus was down too, or all entries have expired, each key is looked up once.
 	if extra := total(back.Seconds) - 2*steady*int64(len(back.Seconds)); extra > int64(len(o.good)+len(o.gone)) {
@@ -128,12 +128,12 @@ func (o *outage) recover(when string) {
 	}
 	for what, n := range maps.All(back.Revoked) {
 		if what == accepted {
-			o.Errorf("%s: %d revoked keys were accepted", when, n)
+			o.Errorf("%s: got %d revoked keys accepted", when, n)
 		}
 	}
 	// Latencies are normal again after five seconds. A short run has ended by then.
 	if usual := max(2*o.steady.P99, 50*time.Millisecond); len(back.Seconds) > 5 && settled > usual {
-		o.Errorf("%s: p99 is %v, want at most %v, as usual", when, settled, usual)
+		o.Errorf("%s: p99: got %v, want at most %v, as before the outage", when, settled, usual)
 	}
 }
 

@@ -49,6 +49,6 @@ func revokeParted(t *testing.T, c *cluster, f testkit.Fault, name string) {
 		t.Errorf("got %+v, want a key that is accepted, and then always refused as revoked", seen)
 	}
 	if late := time.Duration(seen.Refused - healed); late > soon {
-		t.Errorf("refused %v after healing, want %v at most", late, soon)
+		t.Errorf("refused %v after healing, want at most %v", late, soon)
 	}
 }

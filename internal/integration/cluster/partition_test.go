@@ -10,7 +10,7 @@ import (
 
 const (
 	detection  = 3 * time.Second  // until an instance detects that it receives nothing
-	aloneTTL   = 10 * time.Second // the longest life of a cached entry from then on
+	aloneTTL   = 10 * time.Second // the longest time for which a cached entry is served from then on
 	lookupTime = 3 * time.Second  // the default of CallTimeout
 )
 
@@ -74,8 +74,8 @@ func newPartition(t *testing.T, c *cluster) *partition {
 func (x *partitionCase) cuts() bool {
 	// An instance of which only the sending fails still receives everything by
 	// LISTEN, since NOTIFY uses the connection to the store.
-	hears := x.fault.Name == mute.Name && x.setup.Bus == notifyBus && !x.alone
-	return x.fault.Slice == 0 && x.fault.LateClose == 0 && !hears
+	receives := x.fault.Name == mute.Name && x.setup.Bus == notifyBus && !x.alone
+	return x.fault.Slice == 0 && x.fault.LateClose == 0 && !receives
 }
 
 // part cuts off the store first, since entries that are read after the loss of the bus may
@@ -139,33 +139,33 @@ func (x *partitionCase) check(p *partition) {
 	}
 	// A lost connection empties the cache.
 	if lost := p.began + int64(x.lost); x.cuts() && !x.alone && x.earlyDone.End < lost-int64(soon/4) && early.LastAccepted > lost+int64(soon/2) {
-		p.Errorf("%s: accepted %s after the loss of the bus was detected, though it was revoked before", x.fault.Name, after(early.LastAccepted, lost))
+		p.Errorf("%s: accepted %s after the loss of the bus was detected, although it was revoked earlier", x.fault.Name, after(early.LastAccepted, lost))
 	}
 	if x.cuts() && x.lost == 0 || x.lost > detection+soon {
-		p.Errorf("%s: the loss of the bus was detected after %v, want %v", x.fault.Name, x.lost, detection)
+		p.Errorf("%s: detection of the lost bus: got %v, want %v", x.fault.Name, x.lost, detection)
 	}
 }
 
 func (x *partitionCase) checkSeen(p *partition, s watchedToken, d done, longest time.Duration) {
 	p.Helper()
 	if s.Accepted == 0 || s.Refused == 0 || s.Wrong > 0 || s.After > 0 {
-		p.Errorf("%s: got %+v, want a key that is accepted, and then refused as revoked for good", x.fault.Name, s)
+		p.Errorf("%s: got %+v, want a key that is accepted, and then always refused as revoked", x.fault.Name, s)
 	}
 	if lasted := time.Duration(s.LastAccepted - d.End); lasted > longest {
-		p.Errorf("%s: accepted for %v after the revocation, want %v at most", x.fault.Name, lasted, longest)
+		p.Errorf("%s: accepted for %v after the revocation, want at most %v", x.fault.Name, lasted, longest)
 	}
 	if !x.cuts() && x.fault.LateClose == 0 && time.Duration(s.Refused-d.End) > soon {
-		p.Errorf("%s: refused %v after the revocation, want %v at most, as the bus is up", x.fault.Name, time.Duration(s.Refused-d.End), soon)
+		p.Errorf("%s: refused %v after the revocation, want at most %v, since the bus is up", x.fault.Name, time.Duration(s.Refused-d.End), soon)
 	}
 	if late := time.Duration(s.LastAccepted - x.healed); late > soon {
-		p.Errorf("%s: accepted %v after healing, want %v at most", x.fault.Name, late, soon)
+		p.Errorf("%s: accepted %v after healing, want at most %v", x.fault.Name, late, soon)
 	}
 	again := soon
 	if x.alone { // all calls fail until the one running load has ended
 		again += lookupTime
 	}
 	if late := time.Duration(s.Refused - x.healed); late > again {
-		p.Errorf("%s: refused %v after healing, want %v at most", x.fault.Name, late, again)
+		p.Errorf("%s: refused %v after healing, want at most %v", x.fault.Name, late, again)
 	}
 }
 

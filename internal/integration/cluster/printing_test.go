@@ -40,7 +40,7 @@ func TestOptionsPrintNoSecret(t *testing.T) {
 		}
 	}
 	if want := 18 * 4 * 14; looked != want {
-		t.Errorf("checked %d texts, want %d", looked, want)
+		t.Errorf("checked texts: got %d, want %d", looked, want)
 	}
 	for how, text := range prints(struct{ Secret string }{canary}) {
 		if canaryIn(text) == "" && how != "%T" && how != "%p" {

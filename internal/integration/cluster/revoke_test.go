@@ -17,7 +17,7 @@ func TestRevokeReachesEveryProcess(t *testing.T) {
 			t.Logf("C-04 | bus %s | %d revokes, 3 processes | from the call: %s | from its return: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
 				bus, n, spread(r.fromBegin), spread(r.fromEnd), r.later(time.Second), r.after)
 			if p := testkit.Percentile(r.fromEnd, 99); testkit.Soak() && p >= soon/10 { // of a hundred, this is the slowest one
-				t.Errorf("p99 is %v, want less than 100 ms", p)
+				t.Errorf("p99: got %v, want less than 100 ms", p)
 			}
 			if r.later(soon) > 0 || r.after > 0 {
 				t.Errorf("got %d accepted %v later, and %d after a refusal, want none", r.later(soon), soon, r.after)
@@ -91,7 +91,7 @@ func (r *revocations) add(c *cluster, who int, seen []watchedToken, ended []done
 		}
 		d := ended[i]
 		if own := i%len(c.members) == who; own && s.LastAccepted > d.End {
-			c.Errorf("the instance that has revoked key %d accepts it %v later", i, time.Duration(s.LastAccepted-d.End))
+			c.Errorf("the instance that revoked key %d accepted it %v later", i, time.Duration(s.LastAccepted-d.End))
 		}
 		r.fromBegin[base+i] = max(r.fromBegin[base+i], time.Duration(s.Refused-d.Begin))
 		r.fromEnd[base+i] = max(r.fromEnd[base+i], time.Duration(s.Refused-d.End))

@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// servers are a database and a Redis.
+// servers holds a database and a Redis server.
 type servers struct {
 	postgres, redis string          // the data source name, and the address
 	database, cache *testkit.Server // nil for shared ones

@@ -67,6 +67,6 @@ func TestSlowStoreWithSharedCache(t *testing.T) {
 func checkSlow(t *testing.T, r loadResult, d time.Duration) {
 	t.Helper()
 	if most := int(10 * d.Seconds()); r.Slow > most {
-		t.Errorf("%d requests took longer than %v, want at most %d in %v", r.Slow, slow, most, d)
+		t.Errorf("got %d requests that took longer than %v, want at most %d in %v", r.Slow, slow, most, d)
 	}
 }

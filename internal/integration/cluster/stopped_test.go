@@ -117,6 +117,6 @@ func (s *stopped) goOn(m *member, keys []key) {
 	s.requests += requests
 	s.accepted += wrong
 	if wrong > 0 {
-		s.Errorf("%d requests were accepted after the process continued", wrong)
+		s.Errorf("requests accepted after the process continued: got %d, want 0", wrong)
 	}
 }

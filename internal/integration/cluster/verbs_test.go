@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 )
 
-// verbs are the calls that an instance can run.
+// verbs lists the calls that an instance can run.
 var verbs = map[string]func(r *role, args json.RawMessage) (any, error){
 	"status":   verb((*role).status),
 	"size":     verb((*role).size),
@@ -43,7 +43,7 @@ func verb[A, R any](do func(*role, A) R) func(*role, json.RawMessage) (any, erro
 	}
 }
 
-// timed returns a verb that records when the call of the Manager began and ended.
+// timed returns a verb that records when the Manager's call began and ended.
 func timed(do func(*role, context.Context, op) (apikey.Issued, error)) func(*role, json.RawMessage) (any, error) {
 	return verb(func(r *role, o op) done {
 		begin := time.Now()

@@ -20,7 +20,7 @@ type watchedToken struct {
 	Unavailable  int64
 }
 
-// watchArgs are tokens to be validated repeatedly.
+// watchArgs holds tokens to be validated repeatedly.
 type watchArgs struct {
 	Name   string
 	Tokens []string
@@ -30,13 +30,13 @@ type watchArgs struct {
 type watch struct {
 	args watchArgs
 	stop chan struct{}
-	over chan struct{}
+	done chan struct{}
 
 	mu     sync.Mutex
 	tokens []watchedToken
 }
 
-// watches are the running watches, by name.
+// watches holds the running watches, by name.
 type watches struct {
 	mu     sync.Mutex
 	byName map[string]*watch
@@ -44,7 +44,7 @@ type watches struct {
 
 // watch starts a watch and returns when each token was validated once.
 func (r *role) watch(a watchArgs) struct{} {
-	w := &watch{args: a, stop: make(chan struct{}), over: make(chan struct{}), tokens: make([]watchedToken, len(a.Tokens))}
+	w := &watch{args: a, stop: make(chan struct{}), done: make(chan struct{}), tokens: make([]watchedToken, len(a.Tokens))}
 	r.watches.mu.Lock()
 	if r.watches.byName == nil {
 		r.watches.byName = map[string]*watch{}
@@ -57,7 +57,7 @@ func (r *role) watch(a watchArgs) struct{} {
 }
 
 func (w *watch) run(keys *apikey.Manager) {
-	defer close(w.over)
+	defer close(w.done)
 	for {
 		select {
 		case <-w.stop:
@@ -123,7 +123,7 @@ func (r *role) watched(a watchedArgs) []watchedToken {
 	}
 	if a.Stop {
 		close(w.stop)
-		<-w.over
+		<-w.done
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

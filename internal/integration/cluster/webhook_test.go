@@ -19,7 +19,7 @@ func TestWebhookReachesEveryProcess(t *testing.T) {
 			t.Logf("plans | bus %s | %d cancellations, 3 processes | from the webhook's 200 until the last refuses: %s | accepted later than 1 s: %d | accepted after a refusal: %d",
 				bus, n, spread(r.fromEnd), r.later(time.Second), r.after)
 			if p := testkit.Percentile(r.fromEnd, 99); testkit.Soak() && p >= soon/10 { // of a hundred it is the slowest one
-				t.Errorf("p99 is %v, want less than 100 ms", p)
+				t.Errorf("p99: got %v, want less than 100 ms", p)
 			}
 			if r.later(soon) > 0 || r.after > 0 {
 				t.Errorf("got %d accepted %v later, and %d after a refusal, want none", r.later(soon), soon, r.after)
@@ -61,7 +61,7 @@ func (m *member) bill(owner, status string) done {
 	m.Helper()
 	d := ask[done](m, m.instance, "bill", bill{owner, status})
 	if d.Answer != "200 OK" {
-		m.Fatalf("the webhook returned %s, want 200", d.Answer)
+		m.Fatalf("webhook: got %s, want 200", d.Answer)
 	}
 	return d
 }

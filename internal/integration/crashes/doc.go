@@ -1,3 +1,3 @@
-// Package crashes tests what processes that are killed while they use a Manager have
+// Package crashes kills processes while they use a Manager, and tests the data that they have
 // written to the database.
 package crashes

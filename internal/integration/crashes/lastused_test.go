@@ -114,7 +114,7 @@ func loseUses(t *testing.T, clock string, uses, before int) time.Duration {
 	used := time.UnixMicro(last)
 	lost := used.Sub(r.LastUsedAt)
 	if lost > mostLost {
-		t.Errorf("the key was last used at %v, the store has %v: %v are lost, want at most %v", used.UTC(), r.LastUsedAt, lost, mostLost)
+		t.Errorf("key last used at %v: got %v in the store, which loses %v, want a loss of at most %v", used.UTC(), r.LastUsedAt, lost, mostLost)
 	}
 	return max(lost, 0)
 }

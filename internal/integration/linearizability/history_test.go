@@ -65,7 +65,7 @@ func pause() {
 	}
 }
 
-// A slowStore pauses before and after each call of the store.
+// A slowStore pauses before and after each store call.
 type slowStore struct{ store.Store }
 
 func newSlowStore() slowStore { return slowStore{memstore.New()} }
@@ -165,7 +165,7 @@ type subject struct {
 	history []porcupine.Operation
 }
 
-// record makes n calls of m in several clients, and returns the history of each family.
+// record calls m n times in several clients, and returns the history of each family.
 func record(t *testing.T, m manager, n int) (histories [][]porcupine.Operation) {
 	t.Helper()
 	r := &recording{t: t, manager: m, tokens: newManager(t, memstore.New())}

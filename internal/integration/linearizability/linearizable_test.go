@@ -28,7 +28,7 @@ func notLinearizable(histories [][]porcupine.Operation) ([]porcupine.Operation, 
 	return nil, porcupine.Ok
 }
 
-// Invariant 2, C-02: concurrent calls of the Manager return the same results as some
+// Invariant 2, C-02: concurrent calls to the Manager return the same results as some
 // sequence of the calls.
 func TestLinearizable(t *testing.T) {
 	n, size := trials(5, 50), 10_000
@@ -57,7 +57,7 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// tally counts the results, so that a run shows what it has tested.
+// tally counts the results, so that a run shows which results it has tested.
 func tally(counts map[string]int, histories [][]porcupine.Operation) {
 	for _, h := range histories {
 		for _, o := range h {
@@ -119,28 +119,28 @@ func (m *naiveManager) identify(ctx context.Context, token string) (apikey.Key, 
 	return k, nil
 }
 
-func (m *naiveManager) forget(owner string) {
+func (m *naiveManager) drop(owner string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.cache, func(_ store.Digest, k apikey.Key) bool { return k.Owner == owner })
 }
 
 func (m *naiveManager) Update(ctx context.Context, owner, id string, p apikey.UpdateParams) (apikey.Key, error) {
-	defer m.forget(owner)
+	defer m.drop(owner)
 	return m.Manager.Update(ctx, owner, id, p)
 }
 
 func (m *naiveManager) Revoke(ctx context.Context, owner, id, reason string) (apikey.Key, error) {
-	defer m.forget(owner)
+	defer m.drop(owner)
 	return m.Manager.Revoke(ctx, owner, id, reason)
 }
 
 func (m *naiveManager) RevokeAll(ctx context.Context, owner, reason string) (int, error) {
-	defer m.forget(owner)
+	defer m.drop(owner)
 	return m.Manager.RevokeAll(ctx, owner, reason)
 }
 
 func (m *naiveManager) Rotate(ctx context.Context, owner, id string, grace time.Duration) (apikey.Issued, error) {
-	defer m.forget(owner)
+	defer m.drop(owner)
 	return m.Manager.Rotate(ctx, owner, id, grace)
 }

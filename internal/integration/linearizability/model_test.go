@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// An op is a call of the Manager.
+// An op is a call to the Manager.
 type op uint8
 
 const (
@@ -141,7 +141,7 @@ func (f family) apply(c call) (family, answer) {
 	s := f[c.key]
 	switch {
 	case c.op == opValidate:
-		return f, verdict(s)
+		return f, validateResult(s)
 	case c.op == opRevokeAll:
 		n := 0
 		for i, s := range f {
@@ -179,8 +179,8 @@ func (f family) apply(c call) (family, answer) {
 	return f, answer{state: f[c.key]}
 }
 
-// verdict returns the result of Validate for a key in state s.
-func verdict(s state) answer {
+// validateResult returns the result of Validate for a key in state s.
+func validateResult(s state) answer {
 	switch s {
 	case absent:
 		return answer{err: apikey.ErrUnknown}

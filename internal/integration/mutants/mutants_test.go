@@ -31,7 +31,7 @@ func TestMutants(t *testing.T) {
 	var all []attempt
 	mutants, err := readMutants()
 	if err != nil || len(mutants) == 0 {
-		t.Fatalf("%d mutants, %v", len(mutants), err)
+		t.Fatalf("got %d mutants, %v", len(mutants), err)
 	}
 	code := code{}
 	for i, m := range mutants {

@@ -106,7 +106,7 @@ func parseMutants(dir, text string) (all []mutant, err error) {
 	return all, nil
 }
 
-// A mutation is what a mutant makes of a file.
+// A mutation is a file as a mutant changes it.
 type mutation struct {
 	file              string // from the root
 	original, mutated []byte
@@ -208,7 +208,8 @@ func (c code) read(dir string) error {
 	return nil
 }
 
-// declarations are those of a file by their names; methods are named Type.Method.
+// declarations returns the declarations of a file by their names; methods are named
+// Type.Method.
 func declarations(text []byte) map[string]ast.Node {
 	found := map[string]ast.Node{}
 	file := parse(text)

@@ -21,7 +21,7 @@ func TestASVS(t *testing.T) {
 	}
 	required := strings.Split(strings.TrimSpace(texts[1]), "\n")
 	if len(required) != 253 { // 70 of level 1, and 183 of level 2
-		t.Errorf("%d IDs are required, want 253", len(required))
+		t.Errorf("required IDs: got %d, want 253", len(required))
 	}
 	shown := map[string]bool{}
 	rows, _ := parseRequirements(texts[2])
@@ -58,7 +58,7 @@ func asvsFaults(page string, required []string, shown map[string]bool) (faults [
 		}
 	}
 	if n := strings.Count(page, "\n| ") - strings.Count(page, "\n| id |"); n != len(used) {
-		report("%d lines of tables are none of a requirement", n-len(used))
+		report("%d lines of tables do not belong to a requirement", n-len(used))
 	}
 	for _, text := range required {
 		id, _, _ := strings.Cut(text, " ")
@@ -76,7 +76,7 @@ func asvsFaults(page string, required []string, shown map[string]bool) (faults [
 	}
 	for id, ok := range used {
 		if !ok {
-			report("%s is no requirement of these levels", id)
+			report("%s is not a requirement of these levels", id)
 		}
 	}
 	return faults
@@ -89,11 +89,11 @@ func TestASVSFaults(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"none":             {"", "", ""},
 		"no line":          {"| 2 |", "| 3 |", "2.1.1 has no line"},
-		"line of nothing":  {"| 2 |", "| 3 | T-01 | |\n| 2 |", "3 is no requirement"},
+		"line of nothing":  {"| 2 |", "| 3 | T-01 | |\n| 2 |", "3 is not a requirement"},
 		"two lines":        {"| 2 |", "| 1.1 |", "1.1 has two lines"},
 		"no such test":     {"a.Test", "a.Other", "1.1.1: a.Other has no test"},
 		"no reason":        {"host: it is its own", "host", "1.1 has neither a test nor a reason"},
-		"cell that is not": {"| 2 | |", "| 2 |", "1 lines of tables are none"},
+		"cell that is not": {"| 2 | |", "| 2 |", "1 lines of tables do not belong"},
 	} {
 		got := strings.Join(asvsFaults(strings.Replace(page, c.old, c.new, 1), required, shown), "\n")
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {

@@ -15,15 +15,15 @@ var (
 	// secretName matches names of secrets, and of values that are compared with one.
 	secretName = regexp.MustCompile(`(?i)(mac|tag|secret|digest|signature|hash|sum|password|token|pepper)s?$`)
 
-	// comparing are functions that stop at the first difference.
+	// comparing lists functions that stop at the first difference.
 	comparing = regexp.MustCompile(`^(bytes\.(Equal|Compare|HasPrefix|HasSuffix|Contains|Index|EqualFold)|strings\.(Compare|EqualFold)|slices\.(Equal|Compare|Contains|Index)|reflect\.DeepEqual|maps\.Equal|cmp\.Compare)$`)
 )
 
-// plainComparisons are comparisons from which an attacker learns nothing, with the reason.
+// plainComparisons lists comparisons from which an attacker learns nothing, with the reason.
 var plainComparisons = map[string]string{
 	"apikey/create.go: DigestOf(p.Hint) == p.Digest":                              "both are the caller's",
 	"apikey/create.go: a.Digest == b.Digest":                                      "the owner's own key, after it was authenticated",
-	"apikey/create.go: r.made.Digest == next.Digest":                              "the store's answer, of a token just made",
+	"apikey/create.go: r.made.Digest == next.Digest":                              "the store's response, for a token just generated",
 	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":                 "sorts known keys",
 	"apikey/lastused.go: use.Digest == d":                                         "both are of known keys",
 	"apikey/lastused.go: a.Digest == b.Digest":                                    "both are of known keys",
@@ -52,12 +52,12 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 		}
 		for _, c := range secretComparisons(t, path, text) {
 			if used[c] = true; plainComparisons[c] == "" {
-				t.Errorf("%s\ncompares what may be a secret: use subtle.ConstantTimeCompare or hmac.Equal, or say in plainComparisons why not", c)
+				t.Errorf("%s\ncompares a possible secret: use subtle.ConstantTimeCompare or hmac.Equal, or add the reason to plainComparisons", c)
 			}
 		}
 	})
 	if files < 100 {
-		t.Errorf("found %d files of the product, want more", files)
+		t.Errorf("got only %d files of the product", files)
 	}
 	for c := range plainComparisons {
 		if !used[c] {

@@ -19,11 +19,11 @@ func TestGoFloor(t *testing.T) {
 			t.Fatal(err)
 		}
 		if v := goVersion(text); !regexp.MustCompile(`^1\.(25\.([1-9]|\d\d)|(2[6-9]|[3-9]\d)(\.\d+)?)$`).MatchString(v) {
-			t.Errorf("%s requires Go %q, want 1.25.1 or later", file, v)
+			t.Errorf("Go version that %s requires: got %q, want 1.25.1 or later", file, v)
 		}
 	})
 	if modules < 7 {
-		t.Errorf("found %d modules and workspaces, want at least 7", modules)
+		t.Errorf("modules and workspaces: got %d, want at least 7", modules)
 	}
 }
 

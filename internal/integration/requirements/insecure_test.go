@@ -34,7 +34,7 @@ func TestInsecureIsNamedSo(t *testing.T) {
 		}
 	})
 	if files < 100 {
-		t.Errorf("found %d files of the product, want more", files)
+		t.Errorf("got only %d files of the product", files)
 	}
 	for source, want := range map[string]string{
 		"type Options struct { SkipVerify bool }":               "SkipVerify",
@@ -62,7 +62,7 @@ func insecureFaults(t *testing.T, path, text string) (faults []string) {
 	exported := func(names ...*ast.Ident) {
 		for _, n := range names {
 			if n.IsExported() && weakening.MatchString(n.Name) && !strings.HasPrefix(n.Name, "Insecure") {
-				report(n.Name, "weakens something: its name must begin with Insecure")
+				report(n.Name, "weakens security, so its name must begin with Insecure")
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func TestRequirementFaults(t *testing.T) {
 	faults := func(edits ...string) []string {
 		for i := 0; i < len(edits); i += 2 {
 			if strings.Count(page.String(), edits[i]) == 0 {
-				t.Fatalf("no %q to replace", edits[i])
+				t.Fatalf("the page does not contain %q", edits[i])
 			}
 		}
 		text := strings.NewReplacer(edits...).Replace(page.String())
@@ -37,16 +37,16 @@ func TestRequirementFaults(t *testing.T) {
 		"no line":             {"| T-02 | H |", "| T-03 | H |", "T-02 has no line"},
 		"no advisory":         {"| 34 |", "| 35 |", "advisory 34 has no line"},
 		"two lines":           {"| T-02 | H |", "| T-01 | B |", "T-01 has two lines"},
-		"another severity":    {"| T-02 | H |", "| T-02 | M |", "T-02 has severity M"},
+		"another severity":    {"| T-02 | H |", "| T-02 | M |", "severity of T-02: got M"},
 		"no reason":           {"not built yet: no reader", "none", "has no reason"},
 		"nothing":             {"not built yet: no reader", "", "neither a test nor an exception"},
 		"no such test":        {"a.TestA/works at night", "a.TestC", "there is no test a.TestC"},
 		"no such subtest":     {"works at night", "works by day", "has no subtest"},
-		"no such text":        {"go.mod: go 1", "go.mod: go 2", "does not have the text"},
+		"no such text":        {"go.mod: go 1", "go.mod: go 2", "does not contain the text"},
 		"test of another id":  {"a.TestA/works at night", "a.TestB", "no comment of the tests of T-01"},
 		"line of no test":     {"a.TestA/works at night, go.mod: go 1", "", "whose line has no test"},
 		"id that has no line": {"| T-01 |", "| T-09 |", "a.TestA names T-01, which has no line"},
-		"cell missing":        {"| demand | | not", "| not", "the line of T-02 is not"},
+		"cell missing":        {"| demand | | not", "| not", "the line of T-02 must have these cells"},
 	} {
 		if got := strings.Join(faults(c.old, c.new), "\n"); !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)

@@ -21,7 +21,7 @@ func TestRequirements(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(required), "\n"); n < 112 {
-		t.Errorf("%d IDs are required, want at least 112", n)
+		t.Errorf("required IDs: got %d, want at least 112", n)
 	}
 	for _, fault := range requirementFaults(string(page), string(required), testFunctions(t), fileHas) {
 		t.Error(fault)
@@ -65,7 +65,7 @@ func parseRequirements(page string) (rows []requirement, faults []string) {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
 		if len(cells) != 4 || cells[1] == "" {
-			faults = append(faults, fmt.Sprintf("the line of %s is not: id, severity or name, demand, tests, exception", m[1]))
+			faults = append(faults, fmt.Sprintf("the line of %s must have these cells: id, severity or name, demand, tests, exception", m[1]))
 			continue
 		}
 		r := requirement{id: section + m[1], severity: cells[0], exception: cells[3]}
@@ -94,7 +94,7 @@ func requirementFaults(page, required string, tests map[string]function, fileHas
 		if r, ok := byID[id]; !ok {
 			report("%s has no line", id)
 		} else if r.severity != severity {
-			report("%s has severity %s, want %s", id, r.severity, severity)
+			report("severity of %s: got %s, want %s", id, r.severity, severity)
 		}
 	}
 	for kind, n := range map[string]int{"invariant": 16, "advisory": 34} {
@@ -129,7 +129,7 @@ func (r requirement) faults(tests map[string]function, fileHas func(path, text s
 	for _, test := range r.tests {
 		if path, text, ok := strings.Cut(test, ": "); ok {
 			if !fileHas(path, text) {
-				report("%s: %s does not have the text %q", r.id, path, text)
+				report("%s: %s does not contain the text %q", r.id, path, text)
 			}
 			continue
 		}

@@ -37,7 +37,7 @@ func TestAfterARestore(t *testing.T) {
 	for command, ended := range want {
 		line := regexp.MustCompile(`(?m)^ *` + command + ` .*$`).FindString(section)
 		if line == "" {
-			t.Errorf("the page has no command %s", command)
+			t.Errorf("the page does not contain the command %s", command)
 		}
 		if _, err := exec.LookPath(command); err != nil {
 			continue
@@ -60,7 +60,7 @@ func TestAfterARestore(t *testing.T) {
 	indentation := regexp.MustCompile(`(?m)^\s+`)
 	bare := func(text string) string { return indentation.ReplaceAllString(program.FindString(text), "") }
 	if got, want := bare(section), bare(string(example)); got != want || got == "" {
-		t.Errorf("the page's program is\n%s\nwant the example's\n%s", got, want)
+		t.Errorf("program on the page: got\n%s\nwant the example's\n%s", got, want)
 	}
 }
 

@@ -75,7 +75,7 @@ type function struct {
 }
 
 // testFunctions returns the functions of all tests and suites, by folder.Name. Comments outside
-// functions are under folder/file.
+// functions have the key folder/file.
 func testFunctions(t *testing.T) map[string]function {
 	t.Helper()
 	found := map[string]function{}

@@ -219,7 +219,7 @@ func TestTokensAreNowhere(t *testing.T) {
 			t.Errorf("a token is in the process's %s: …%s", where, token[len(token)-6:])
 		}
 	}
-	// Control: the searched files contain what they must.
+	// Control: the searched files contain the expected texts.
 	for name, sign := range map[string]string{
 		"output": `"key":"key_`, "keys.db-wal": "canary", "heap": "go1.7 heap dump",
 	} {
@@ -242,7 +242,7 @@ func TestSearchFindsAToken(t *testing.T) {
 		found += len(traces(token, left))
 	}
 	if found != 1 {
-		t.Errorf("found %d traces of the kept token, want 1", found)
+		t.Errorf("traces of the kept token: got %d, want 1", found)
 	}
 	for form, text := range map[string]string{
 		"hex":    hex.EncodeToString([]byte("xx" + tokens[0] + "xx")),
@@ -251,7 +251,7 @@ func TestSearchFindsAToken(t *testing.T) {
 		"shift2": base64.StdEncoding.EncodeToString([]byte("xx" + tokens[0])),
 	} {
 		if len(traces(tokens[0], map[string][]byte{"there": []byte(text)})) == 0 {
-			t.Errorf("a token in %s is not found", form)
+			t.Errorf("a token in %s was not found", form)
 		}
 	}
 }
