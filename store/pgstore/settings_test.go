@@ -122,7 +122,7 @@ func TestNoMoreThanMaxConns(t *testing.T) {
 }
 
 // A call that gets no connection while other calls get one returns ErrBusy.
-func TestBusyPoolIsNoOutage(t *testing.T) {
+func TestBusyPoolIsNotOutage(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	s := open(t, dsn, &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)})

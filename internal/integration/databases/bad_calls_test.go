@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// reading are the names of calls that only read.
+// reading lists the names of calls that only read.
 var reading = map[string]bool{"Lookup": true, "Get": true, "List": true, "Count": true}
 
 // callEach calls each method once, with the records of someKeys, and returns the errors by the
@@ -64,7 +64,7 @@ var calls = map[string]func(context.Context, store.Store) error{
 	},
 }
 
-// allFail fails the test unless each call is an outage whose error contains cause.
+// allFail fails the test unless each call returns an outage error that contains cause.
 func allFail(t testing.TB, errs map[string]error, cause string) {
 	t.Helper()
 	for call, err := range errs {
@@ -80,7 +80,7 @@ func writesFail(t testing.TB, errs map[string]error, cause string) {
 	t.Helper()
 	for call := range reading {
 		if err := errs[call]; err != nil {
-			t.Errorf("%s of a store that can be read: %v", call, err)
+			t.Errorf("%s of a store that can be read: got %v", call, err)
 		}
 		delete(errs, call)
 	}
@@ -109,7 +109,7 @@ func recovered(t *testing.T, s store.Store, had map[string]store.Record) {
 		has[id] = r
 	}
 	if !reflect.DeepEqual(has, had) {
-		t.Errorf("after the fault the store has %+v, want %+v", has, had)
+		t.Errorf("records after the fault: got %+v, want %+v", has, had)
 	}
 	for call, err := range callEach(t.Context(), s) {
 		if err != nil {

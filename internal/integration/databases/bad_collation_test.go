@@ -59,7 +59,7 @@ func TestOwnersThatTheDatabaseTakesForOne(t *testing.T) {
 				takesNothing(t, s, other)
 			}
 			if r, err := s.Get(t.Context(), "ann", "k1"); err != nil || !reflect.DeepEqual(r, kept) {
-				t.Errorf("ann's key is %+v, %v, want it unchanged", r, err)
+				t.Errorf("ann's key: got %+v, %v, want it unchanged", r, err)
 			}
 		})
 	}
@@ -81,10 +81,10 @@ func takesNothing(t *testing.T, s store.Store, other string) {
 	t.Helper()
 	ctx, name := t.Context(), "taken"
 	if page, err := s.List(ctx, store.Query{Owner: other}); err == nil || len(page.Records) > 0 {
-		t.Errorf("%q lists %v, %v", other, page, err)
+		t.Errorf("List for %q: got %v, %v", other, page, err)
 	}
 	if rs, err := s.RevokeAll(ctx, other, epoch, "taken"); err == nil || len(rs) > 0 {
-		t.Errorf("%q revokes %v, %v", other, rs, err)
+		t.Errorf("RevokeAll for %q: got %v, %v", other, rs, err)
 	}
 	_, get := s.Get(ctx, other, "k1")
 	_, update := s.Update(ctx, other, "k1", store.Change{At: epoch, Name: &name})
@@ -112,7 +112,7 @@ func TestIDsThatTheDatabaseTakesForOne(t *testing.T) {
 			_, _, revoke := s.Revoke(ctx, "ann", "K1", epoch, "taken")
 			allFail(t, map[string]error{"Get": get, "Update": update, "Rotate": rotate, "Revoke": revoke}, "collation")
 			if r, err := s.Get(ctx, "ann", "k1"); err != nil || !reflect.DeepEqual(r, kept) {
-				t.Errorf("k1 is %+v, %v, want it unchanged", r, err)
+				t.Errorf("k1: got %+v, %v, want it unchanged", r, err)
 			}
 		})
 	}

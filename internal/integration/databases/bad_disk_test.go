@@ -30,7 +30,7 @@ func fillUp(t *testing.T, s store.Store, had map[string]store.Record, cause stri
 			break
 		}
 		if acknowledged = append(acknowledged, r); len(acknowledged) == 10_000 {
-			t.Fatal("the disk does not become full")
+			t.Fatal("the disk did not become full")
 		}
 	}
 	t.Logf("full after %d records", len(acknowledged))
@@ -80,7 +80,7 @@ func revokeWhileFull(t *testing.T, s store.Store) {
 	}
 	r, get := s.Get(t.Context(), "p", "p1")
 	if get != nil || r.RevokedAt.IsZero() != (err != nil) {
-		t.Errorf("Revoke returned %v, but the record is %+v, %v", err, r, get)
+		t.Errorf("Revoke returned %v, but the record: got %+v, %v", err, r, get)
 	}
 }
 

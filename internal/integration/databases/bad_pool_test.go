@@ -37,7 +37,7 @@ func TestPoolIsExhausted(t *testing.T) {
 }
 
 // Invariant 9: a call that gets no connection while other calls succeed returns ErrBusy.
-func TestBusyPoolIsNoOutage(t *testing.T) {
+func TestBusyPoolIsNotOutage(t *testing.T) {
 	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
 		someKeys(t, s)
 		db.SetMaxOpenConns(1)
@@ -118,7 +118,8 @@ func TestSlowStatementIsAnOutage(t *testing.T) {
 	})
 }
 
-// Invariant 9: calls of a server that hangs are an outage, even those that wait for a connection.
+// Invariant 9: calls to a server that hangs return outage errors, even those that wait for a
+// connection.
 func TestHangingServerIsAnOutage(t *testing.T) {
 	locks := map[sqlstore.Dialect]string{
 		sqlstore.PostgreSQL: "LOCK TABLE keyhatch_keys IN ACCESS EXCLUSIVE MODE", sqlstore.MySQL: "LOCK TABLES keyhatch_keys WRITE",
@@ -131,7 +132,7 @@ func TestHangingServerIsAnOutage(t *testing.T) {
 	})
 }
 
-// Invariant 9: a server that does not complete connections is an outage.
+// Invariant 9: a server that does not complete connections counts as an outage.
 func TestUnreachableServerIsAnOutage(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // it accepts connections and sends nothing

@@ -10,7 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// a read whose connection breaks is an outage. It never returns only some of the rows.
+// a read whose connection breaks returns an outage error. It never returns only some of the
+// rows.
 func TestReadThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	for _, server := range proxied {

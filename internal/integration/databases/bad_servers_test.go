@@ -35,7 +35,7 @@ type private struct {
 // the lock.
 type hold struct{ statement, release, call string }
 
-// usual are settings for few connections and little space, so that tests can use them up.
+// usual lists settings for few connections and little space, so that tests can use them up.
 var (
 	usualPostgres = []string{"max_connections=20", "max_wal_senders=0"}
 	usualMySQL    = []string{"max-connections=15", "innodb-file-per-table=OFF", "innodb-data-file-path=ibdata1:12M:autoextend:max:24M"}
@@ -124,17 +124,17 @@ func (p *private) store(t *testing.T, db *sql.DB) (store.Store, map[string]store
 	return s, someKeys(t, s)
 }
 
-// a call whose connection ends while it waits is an outage, and changes nothing.
+// a call whose connection ends while it waits returns an outage error and changes nothing.
 func connectionsKilled(t *testing.T, p *private) {
 	s, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
 	for _, h := range p.holds {
 		end := p.hold(t, h)
 		done := p.begin(t, s, h.call)
-		for over := false; !over; { // a driver may retry a read
+		for finished := false; !finished; { // a driver may retry a read
 			select {
 			case err := <-done:
 				outage(t, err, h.call+" whose connection was killed")
-				over = true
+				finished = true
 			case <-time.After(p.pause):
 				if id := p.waits(t); id != 0 {
 					p.admin.Exec(fmt.Sprintf(p.kill, id)) // the connection may already have ended
@@ -146,7 +146,7 @@ func connectionsKilled(t *testing.T, p *private) {
 	recovered(t, s, had)
 }
 
-// the same if the server dies.
+// the same if the server crashes.
 func serverKilled(t *testing.T, p *private) {
 	s, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
 	for _, h := range p.holds {
@@ -239,7 +239,7 @@ func tooManyConnections(t *testing.T, p *private) {
 	recovered(t, s, had)
 }
 
-// a server that has become a standby lags behind, so reads fail too.
+// a server that has become a standby may return old data, so reads fail too.
 func standbyPostgres(t *testing.T, p *private) {
 	db := testkit.OpenDB(t, p.driver, p.name())
 	s, had := p.store(t, db)
@@ -247,7 +247,7 @@ func standbyPostgres(t *testing.T, p *private) {
 	p.Standby()
 	errs := callEach(t.Context(), s)
 	for _, read := range []string{"Lookup", "Get", "List", "Count"} {
-		allFail(t, map[string]error{read: errs[read]}, "a standby lags behind")
+		allFail(t, map[string]error{read: errs[read]}, "a standby lags")
 		delete(errs, read)
 	}
 	allFail(t, errs, "read-only transaction")
@@ -269,7 +269,7 @@ func readsElsewhere(t *testing.T, p *private) {
 
 // readOnlyMySQL forbids writes except by administrators, as on a replica.
 //
-// a replica may lag behind, so reads fail too.
+// a replica may return old data, so reads fail too.
 func readOnlyMySQL(t *testing.T, p *private) {
 	_, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
 	testkit.ExecuteOn(t, p.admin, "CREATE USER clerk@localhost")

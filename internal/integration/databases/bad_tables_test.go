@@ -33,7 +33,7 @@ var tableFaults = []tableFault{
 		[3]string{"revoked_at", "revoked_at", "revoked_at"}, false},
 }
 
-// wrong tables are an outage, and no record is lost when they are restored.
+// wrong tables count as an outage, and no record is lost when they are restored.
 func TestTablesGoneWhileOpen(t *testing.T) {
 	t.Parallel()
 	for i, d := range databases {
@@ -94,7 +94,7 @@ func TestTableOfAnotherKind(t *testing.T) {
 				t.Errorf("the error of Migrate does not name the wrong table: %v", err)
 			}
 			if door := testkit.QueryValue[string](t, db, "SELECT door FROM keyhatch_keys WHERE id = 1"); door != "front" {
-				t.Errorf("the host's row has become %q", door)
+				t.Errorf("the host's row: got %q", door)
 			}
 		})
 	}
@@ -123,8 +123,8 @@ func TestVersionMissing(t *testing.T) {
 	}
 }
 
-// The schema refuses a digest of another length than a SHA-256. If the schema was weakened, such
-// a digest is an outage.
+// The schema refuses a digest that is not 32 bytes long. If the schema was weakened, a read of such
+// a digest returns an outage error.
 func TestDigestsOfOtherLengths(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {
@@ -140,9 +140,9 @@ func TestDigestsOfOtherLengths(t *testing.T) {
 			set := d.text("UPDATE keyhatch_keys SET digest = ? WHERE id = 'k1'")
 			for _, n := range []int{0, 1, 31, 33, 64} {
 				if _, err := db.ExecContext(t.Context(), set, make([]byte, n)); err == nil && n < 32 {
-					t.Errorf("the schema accepts a digest of %d bytes", n)
+					t.Errorf("the schema accepted a digest of %d bytes", n)
 				} else if length := testkit.QueryValue[int](t, db, "SELECT MAX("+lengths[d.dialect]+") FROM keyhatch_keys"); length != 32 {
-					t.Errorf("the schema accepts a digest of %d bytes, which is %d", n, length)
+					t.Errorf("the schema accepted a digest of %d bytes as one of %d", n, length)
 				}
 			}
 		})
@@ -189,7 +189,7 @@ func TestShortDigestIsAnOutage(t *testing.T) {
 }
 
 // H-14: with a Manager an outage is 503, so that no client discards its key.
-func TestOutageIsNoRefusal(t *testing.T) {
+func TestOutageIsNotARefusal(t *testing.T) {
 	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
 		made, token := manager(t, s)
 		if _, err := made.Validate(t.Context(), token); err != nil {

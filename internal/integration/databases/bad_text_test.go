@@ -28,11 +28,11 @@ func kept(t testing.TB, s store.Store, r store.Record, cause string) {
 		t.Errorf("the error does not name its cause: got %v, want %q in it", err, cause)
 	}
 	if !errors.Is(lookup, store.ErrNotFound) {
-		t.Errorf("a refused record is stored: %+v, %v", got, lookup)
+		t.Errorf("a refused record was stored: got %+v, %v", got, lookup)
 	}
 }
 
-// places are the fields of a record with text.
+// places lists the text fields of a record.
 var places = map[string]func(*store.Record, string){
 	"id":       func(r *store.Record, text string) { r.ID = text },
 	"owner":    func(r *store.Record, text string) { r.Owner = text },
@@ -58,7 +58,7 @@ func TestNUL(t *testing.T) {
 				kept(t, s, r, cause)
 			}
 			if n := stored(t, s, "before"); n != 0 {
-				t.Errorf("the owner before the NUL has %d keys of the whole owner", n)
+				t.Errorf("keys of the owner that is cut at the NUL: got %d, want 0", n)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestDatabaseEncodings(t *testing.T) {
 				err := newStore(t, sqlstore.PostgreSQL, db, nil).Migrate(t.Context())
 				allFail(t, map[string]error{"Migrate": err}, "the encoding of the database is "+encoding+",")
 				if n := testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'keyhatch%'"); n != 0 {
-					t.Errorf("Migrate creates %d tables in a database that it refuses", n)
+					t.Errorf("tables in a database that Migrate refuses: got %d, want 0", n)
 				}
 			})
 		}

@@ -15,20 +15,20 @@ import (
 // calls for an owner with very many current or ended keys, compared with a rotation for an
 // owner with one key. KEYHATCH_SOAK=1 has 100,000 current keys and 1,000,000 ended ones. On an
 // idle machine each call then takes less than 50 ms.
-func BenchmarkBesideManyKeys(b *testing.B) {
+func BenchmarkOwnerWithManyKeys(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
 			db := d.open(b)
 			s := sqlStore(b, d.dialect, db)
-			live, ended := testkit.Scale(5_000, 100_000), testkit.Scale(10_000, 1_000_000)
-			fillOwner(b, db, d.dialect, "live", 0, live)
-			fillOwner(b, db, d.dialect, endedOwner, live, ended)
+			current, ended := testkit.Scale(5_000, 100_000), testkit.Scale(10_000, 1_000_000)
+			fillOwner(b, db, d.dialect, "current", 0, current)
+			fillOwner(b, db, d.dialect, endedOwner, current, ended)
 			for _, statement := range filler[d.dialect].after {
 				testkit.ExecuteOn(b, db, statement)
 			}
 			insert(b, s, record("few", "first"))
 			figures := []*figure{
-				rotations(b, s, "few", "first", 2), rotations(b, s, "live", "k0", live+1),
+				rotations(b, s, "few", "first", 2), rotations(b, s, "current", "k0", current+1),
 				inserts(b, s, endedOwner), counting(b, s, endedOwner),
 				listing(b, s, "all", store.FilterAll), listing(b, s, "current", store.FilterCurrent),
 			}
@@ -101,14 +101,14 @@ func counting(t testing.TB, s store.Store, owner string) *figure {
 	return &figure{name: "count-" + owner, call: func(i int) error {
 		n, err := s.Count(t.Context(), owner, dayOf(i))
 		if err == nil && n > 1 {
-			err = fmt.Errorf("%d records count, want at most one", n)
+			err = fmt.Errorf("records that count: got %d, want at most one", n)
 		}
 		return err
 	}}
 }
 
 func listing(t testing.TB, s store.Store, name string, part store.Filter) *figure {
-	return &figure{name: "list-" + name + "-beside-ended", call: func(i int) error {
+	return &figure{name: "list-" + name + "-with-ended", call: func(i int) error {
 		_, err := s.List(t.Context(), store.Query{Owner: endedOwner, Filter: part, At: dayOf(i)})
 		return err
 	}}

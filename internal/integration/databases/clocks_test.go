@@ -48,12 +48,12 @@ func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 					succeeded += n
 				}
 				if n := made.check(t, db, owner, limit); n != succeeded {
-					t.Errorf("%d calls succeeded, and %d transactions are in the journal", succeeded, n)
+					t.Errorf("got %d successful calls and %d transactions in the journal, want the same number", succeeded, n)
 				}
 			}
 			t.Logf("%+v", made)
 			if made.created == 0 || made.rotated == 0 || made.ended == 0 || made.changed == 0 {
-				t.Errorf("a kind of transaction is missing: %+v", made)
+				t.Errorf("a kind of transaction is missing: got %+v", made)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func liveRole(ctx context.Context, s *sqlstore.Store, line string) (string, erro
 	return fmt.Sprint(succeeded), nil
 }
 
-// A life makes one process's calls for an owner's keys.
+// A life runs one process's calls for an owner's keys.
 type life struct {
 	s     *sqlstore.Store
 	owner string
@@ -244,7 +244,7 @@ type committed struct {
 
 func (s *committed) begin(latest time.Time) {
 	if latest.Before(s.at) {
-		s.t.Fatalf("the owner's latest time goes back from %v to %v", s.at, latest)
+		s.t.Fatalf("the owner's latest time decreased from %v to %v", s.at, latest)
 	}
 	s.at = latest
 }

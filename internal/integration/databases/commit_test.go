@@ -64,9 +64,9 @@ var writes = []write{
 }
 
 // a commit whose result is lost has succeeded, and the store detects that.
-func TestCommitWithoutAnAnswer(t *testing.T) {
+func TestCommitWithoutReply(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
-		c := p.cutAnswer(commit)
+		c := p.cutReply(commit)
 		err := w.call(t.Context(), s)
 		if !c.made.Load() {
 			t.Fatal("no commit was cut")
@@ -75,12 +75,12 @@ func TestCommitWithoutAnAnswer(t *testing.T) {
 			t.Errorf("a committed write returned an error: %v", err)
 		}
 		if !w.happened(recordsOf(t, s, "o")) {
-			t.Errorf("%s returned no error, but was not made: %+v", w.name, recordsOf(t, s, "o"))
+			t.Errorf("%s returned no error, but took no effect: got %+v", w.name, recordsOf(t, s, "o"))
 		}
 	})
 }
 
-// a commit that does not arrive is an outage, and the error says that the write may have
+// a commit that does not arrive returns an outage error, which says that the write may have
 // happened.
 func TestCommitThatDoesNotArrive(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
@@ -114,7 +114,7 @@ func TestSilentServerHoldsNobody(t *testing.T) {
 		cancel()
 		select {
 		case err := <-ended:
-			outage(t, err, w.name+" that nobody answers")
+			outage(t, err, w.name+" without a reply")
 			if err == nil || !strings.Contains(err.Error(), "may have happened") {
 				t.Errorf("the error does not say that the write may have happened: %v", err)
 			}
@@ -125,10 +125,10 @@ func TestSilentServerHoldsNobody(t *testing.T) {
 }
 
 // a write that fails before its commit changes nothing.
-func TestStatementWithoutAnAnswer(t *testing.T) {
+func TestStatementWithoutReply(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {
 		before := recordsOf(t, s, "o")
-		c := p.cutAnswer("update")
+		c := p.cutReply("update")
 		err := w.call(t.Context(), s)
 		if !c.made.Load() {
 			t.Fatal("no statement was cut")

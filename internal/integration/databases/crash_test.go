@@ -47,13 +47,13 @@ func TestKilledServerLosesNothing(t *testing.T) {
 	})
 }
 
-// durablePostgres starts a server that syncs what it acknowledges.
+// durablePostgres starts a server that syncs each acknowledged write.
 func durablePostgres(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
 	server := testkit.StartPostgreSQL(t)
 	for _, setting := range []string{"fsync", "synchronous_commit", "full_page_writes"} {
 		if on := testkit.QueryValue[string](t, testkit.OpenDB(t, "pgx", server.DSN()), "SHOW "+setting); on != "on" {
-			t.Fatalf("%s is %s, want on", setting, on)
+			t.Fatalf("%s: got %s, want on", setting, on)
 		}
 	}
 	return server, server.DSN()
@@ -63,7 +63,7 @@ func durableMySQL(t testing.TB) (*testkit.Server, string) {
 	t.Helper()
 	server := testkit.StartMySQL(t)
 	if n := testkit.QueryValue[int](t, testkit.OpenDB(t, "mysql", server.DSN()), "SELECT @@innodb_flush_log_at_trx_commit"); n != 1 {
-		t.Fatalf("innodb_flush_log_at_trx_commit is %d, want 1", n)
+		t.Fatalf("innodb_flush_log_at_trx_commit: got %d, want 1", n)
 	}
 	config, name := parsedMySQL(server.DSN()), testkit.NewName()
 	testkit.Execute(t, server.DSN(), "CREATE DATABASE "+name)

@@ -23,7 +23,7 @@ var databases = []database{
 	{"MariaDB", "mysql", sqlstore.MySQL, func(t testing.TB) string { return mysqlDSN(t, "") }},
 }
 
-// servers are the databases that are not a file.
+// servers lists the databases that are not a file.
 var servers = databases[1:]
 
 // open returns a pool of connections to an empty database.

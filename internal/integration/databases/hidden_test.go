@@ -48,14 +48,14 @@ func (h hiding) undo(t *testing.T, admin *sql.DB, table, user string) {
 	testkit.ExecuteOn(t, admin, "ALTER ROLE "+user+" NOBYPASSRLS")
 }
 
-// A tenant is a user of a PostgreSQL schema from whom rows can be hidden. The tests' own user is a
-// superuser, who sees all rows.
-type tenant struct {
+// A schemaUser is a user of a PostgreSQL schema from whom rows can be hidden. The tests' own user
+// is a superuser, who sees all rows.
+type schemaUser struct {
 	admin, db    *sql.DB
 	name, schema string
 }
 
-func newTenant(t *testing.T, owner bool) tenant {
+func newSchemaUser(t *testing.T, owner bool) schemaUser {
 	t.Helper()
 	dsn := testkit.UseSchema(t)
 	schema := testkit.GetParam(dsn, "search_path")
@@ -69,7 +69,7 @@ func newTenant(t *testing.T, owner bool) tenant {
 		}
 		t.Cleanup(func() { testkit.ExecuteOn(t, admin, "REASSIGN OWNED BY "+name+" TO "+parsed(dsn).User.Username()) })
 	}
-	return tenant{admin, testkit.OpenDB(t, "pgx", worker), name, schema}
+	return schemaUser{admin, testkit.OpenDB(t, "pgx", worker), name, schema}
 }
 
 // Migrate refuses row-level security, unless it hides no rows from the user.
@@ -79,11 +79,11 @@ func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
 		for _, table := range []string{"keyhatch_keys", "keyhatch_keys_owners", "keyhatch_keys_version", "keyhatch_keys_revocations"} {
 			t.Run(h.name+" "+table, func(t *testing.T) {
 				t.Parallel()
-				tn := newTenant(t, h.owner)
-				h.apply(t, tn.admin, table, tn.name)
+				user := newSchemaUser(t, h.owner)
+				h.apply(t, user.admin, table, user.name)
 				for pools, s := range map[string]*sqlstore.Store{
-					"the pool":           newStore(t, sqlstore.PostgreSQL, tn.db, nil),
-					"the pool for reads": newStore(t, sqlstore.PostgreSQL, tn.admin, &sqlstore.Options{Reads: tn.db}),
+					"the pool":           newStore(t, sqlstore.PostgreSQL, user.db, nil),
+					"the pool for reads": newStore(t, sqlstore.PostgreSQL, user.admin, &sqlstore.Options{Reads: user.db}),
 				} {
 					err := s.Migrate(t.Context())
 					if h.harmless {
@@ -92,41 +92,41 @@ func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
 						}
 						continue
 					}
-					allFail(t, map[string]error{pools: err}, "row-level security may hide rows of "+table+" from user "+tn.name)
+					allFail(t, map[string]error{pools: err}, "row-level security may hide rows of "+table+" from user "+user.name)
 					allFail(t, map[string]error{pools: err}, "BYPASSRLS")
 				}
 				if h.harmless {
-					works(t, newStore(t, sqlstore.PostgreSQL, tn.db, nil))
+					works(t, newStore(t, sqlstore.PostgreSQL, user.db, nil))
 				}
 			})
 		}
 	}
 }
 
-// if row-level security is enabled while a Store runs, every call that reads is an outage.
-// None returns "not found", an empty list or (0, nil).
+// if row-level security is enabled while a Store runs, every call that reads returns an
+// outage error. None returns "not found", an empty list or (0, nil).
 func TestRowLevelSecurityWhileOpen(t *testing.T) {
 	t.Parallel()
 	for _, h := range hidings {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
-			tn := newTenant(t, h.owner)
-			s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
+			user := newSchemaUser(t, h.owner)
+			s := sqlStore(t, sqlstore.PostgreSQL, user.db)
 			had := someKeys(t, s)
 			callLookup(t, s) // which may prepare it
-			h.apply(t, tn.admin, "keyhatch_keys", tn.name)
+			h.apply(t, user.admin, "keyhatch_keys", user.name)
 			if h.harmless {
 				recovered(t, s, had)
 				return
 			}
 			hidden(t, s, "row-level security")
-			h.undo(t, tn.admin, "keyhatch_keys", tn.name)
+			h.undo(t, user.admin, "keyhatch_keys", user.name)
 			recovered(t, s, had)
 		})
 	}
 }
 
-// hidden fails the test unless every call that reads keys is an outage with this cause.
+// hidden fails the test unless every call that reads keys returns an outage error with this cause.
 func hidden(t *testing.T, s store.Store, cause string) {
 	t.Helper()
 	errs := callEach(t.Context(), s)
@@ -149,25 +149,25 @@ func hidden(t *testing.T, s store.Store, cause string) {
 // rows.
 func TestHiddenOwnersAreAnOutage(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t, false)
-	s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
+	user := newSchemaUser(t, false)
+	s := sqlStore(t, sqlstore.PostgreSQL, user.db)
 	had := someKeys(t, s)
 	h := hidings[0]
-	h.apply(t, tn.admin, "keyhatch_keys_owners", tn.name)
+	h.apply(t, user.admin, "keyhatch_keys_owners", user.name)
 	errs := callEach(t.Context(), s)
 	delete(errs, "Touch")
 	writesFail(t, errs, "row-level security policy")
-	h.undo(t, tn.admin, "keyhatch_keys_owners", tn.name)
+	h.undo(t, user.admin, "keyhatch_keys_owners", user.name)
 	recovered(t, s, had)
 }
 
 // R-18, H-14: a request with a hidden key gets 503, so that no client discards its key.
-func TestHiddenKeyIsNoVerdict(t *testing.T) {
+func TestHiddenKeyIs503(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t, false)
-	s := sqlStore(t, sqlstore.PostgreSQL, tn.db)
+	user := newSchemaUser(t, false)
+	s := sqlStore(t, sqlstore.PostgreSQL, user.db)
 	_, token := manager(t, s)
-	hidings[0].apply(t, tn.admin, "keyhatch_keys", tn.name)
+	hidings[0].apply(t, user.admin, "keyhatch_keys", user.name)
 	fresh, err := apikey.New(s, nil) // a Manager that has not cached the token
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestTemporaryTablesHideNothing(t *testing.T) {
 	}
 }
 
-// tableNames are queries for the table of the only Store in a database or schema.
+// tableNames holds queries for the table of the only Store in a database or schema.
 var tableNames = map[sqlstore.Dialect]string{
 	sqlstore.SQLite:     "SELECT name FROM sqlite_schema WHERE name LIKE '%keys'",
 	sqlstore.PostgreSQL: "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'only%keys' AND relkind = 'r'",
@@ -273,7 +273,7 @@ func TestSearchPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := testkit.QueryValue[int](t, db, "SELECT count(*) FROM pg_class WHERE relnamespace = '"+testkit.GetParam(other, "search_path")+"'::regnamespace"); n != 0 {
-		t.Errorf("there are %d tables in the first schema, want none", n)
+		t.Errorf("tables in the first schema: got %d, want 0", n)
 	}
 	recovered(t, second, had)
 

@@ -61,7 +61,7 @@ func isolationVariable(t *testing.T) (name string) {
 func inForce(t *testing.T, want, got string) {
 	t.Helper()
 	if !strings.EqualFold(got, want) {
-		t.Fatalf("the connection's isolation is %s, want %s", got, want)
+		t.Fatalf("isolation of the connection: got %s, want %s", got, want)
 	}
 }
 
@@ -77,10 +77,10 @@ func TestLimitHoldsAtEveryIsolation(t *testing.T) {
 				for round := range testkit.Scale(2, 100) {
 					owner := fmt.Sprint("o", round)
 					if n, err := create(t.Context(), s, owner, owner, 50, limit); n != limit || err != nil {
-						t.Errorf("round %d: of 50 creators at a limit of %d, %d were admitted, %v", round, limit, n, err)
+						t.Errorf("round %d: 50 creators at a limit of %d: got %d admitted, %v", round, limit, n, err)
 					}
 					if n := stored(t, s, owner); n != limit {
-						t.Errorf("round %d: %d records are stored, want %d", round, n, limit)
+						t.Errorf("round %d: stored records: got %d, want %d", round, n, limit)
 					}
 				}
 			})
@@ -155,10 +155,10 @@ func TestLimitHoldsAcrossProcesses(t *testing.T) {
 			for round := range testkit.Scale(1, 100) {
 				owner := fmt.Sprint("o", round)
 				if n := createInAll(t, ps, owner); n != processLimit {
-					t.Errorf("round %d: of 600 creators in 3 processes %d were admitted, want %d", round, n, processLimit)
+					t.Errorf("round %d: 600 creators in 3 processes: got %d admitted, want %d", round, n, processLimit)
 				}
 				if n := stored(t, s, owner); n != processLimit {
-					t.Errorf("round %d: %d records are stored, want %d", round, n, processLimit)
+					t.Errorf("round %d: stored records: got %d, want %d", round, n, processLimit)
 				}
 			}
 		})

@@ -84,5 +84,5 @@ func askAmongMany(t *testing.T, d database, s store.Store, db *sql.DB, n, calls 
 	for _, f := range append([]*figure{lookup, bare}, append(lists, refused...)...) {
 		t.Logf("%-28s p50 %8.1f µs   p99 %8.1f µs   of %d", f.name, micro(f.percentile(50)), micro(f.percentile(99)), len(f.took))
 	}
-	t.Logf("a lookup takes %.2f times the bare statement", times(lookup.percentile(50), bare.percentile(50)))
+	t.Logf("a look-up takes %.2f times as long as the bare statement", times(lookup.percentile(50), bare.percentile(50)))
 }

@@ -26,7 +26,7 @@ func rowsOfVersion1() []store.Record {
 	}
 	plain := func(id string) store.Record { return made(id, func(*store.Record) {}) }
 	return []store.Record{
-		made("live", func(r *store.Record) { r.LastUsedAt = at.Add(-time.Minute) }),                 // counts
+		made("active", func(r *store.Record) { r.LastUsedAt = at.Add(-time.Minute) }),               // counts
 		made("ending", func(r *store.Record) { r.ExpiresAt = at.Add(time.Hour) }),                   // counts
 		made("disabled", func(r *store.Record) { r.DisabledAt = epoch.Add(time.Second) }),           // counts
 		made("expired", func(r *store.Record) { r.ExpiresAt = at }),                                 //
@@ -111,7 +111,7 @@ func limitCountsRows(t *testing.T, s store.Store, at time.Time, counted int) {
 	if _, _, err := s.Rotate(ctx, "o", "child", next, at.Add(time.Hour), counted); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Rotate at the limit with a grace period: got %v, want %v", err, store.ErrConflict)
 	}
-	if _, _, err := s.Rotate(ctx, "o", "live", next, at.Add(time.Hour), counted); err != nil {
+	if _, _, err := s.Rotate(ctx, "o", "active", next, at.Add(time.Hour), counted); err != nil {
 		t.Errorf("Rotate of a key without a predecessor: %v", err)
 	}
 	if err := s.Insert(ctx, fresh, counted+1); err != nil {

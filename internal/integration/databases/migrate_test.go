@@ -58,7 +58,7 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 				t.Errorf("version %d: got %v, want an error with both versions", version, err)
 			}
 			if got := testkit.QueryValue[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
-				t.Errorf("a refused version %d became %d", version, got)
+				t.Errorf("version after Migrate refused version %d: got %d", version, got)
 			}
 		}
 	})
@@ -92,10 +92,10 @@ func TestMigrateRefusesAnInvalidIndex(t *testing.T) {
 		testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))
 		err := newStore(t, d.dialect, db, nil).Migrate(t.Context())
 		if err == nil || !strings.Contains(err.Error(), ": keyhatch_keys_current;") || !strings.Contains(err.Error(), "drop the index") {
-			t.Errorf("Migrate from version %d beside an invalid index: got %v, want an error with its name", version, err)
+			t.Errorf("Migrate from version %d with an invalid index: got %v, want an error with its name", version, err)
 		}
 		if got := testkit.QueryValue[int](t, db, "SELECT version FROM keyhatch_keys_version"); got != version {
-			t.Errorf("a migration that returned an error changed version %d to %d", version, got)
+			t.Errorf("version after a migration from %d that returned an error: got %d", version, got)
 		}
 	}
 	testkit.ExecuteOn(t, db, "DROP INDEX keyhatch_keys_current")
@@ -115,7 +115,7 @@ func TestMigrateGoesOnWhereItBrokeOff(t *testing.T) {
 		for _, step := range steps {
 			t.Run(server.name+" "+step, func(t *testing.T) {
 				t.Parallel()
-				for _, plan := range []func(proxy, string) *cut{proxy.cutMessage, proxy.cutAnswer} {
+				for _, plan := range []func(proxy, string) *cut{proxy.cutMessage, proxy.cutReply} {
 					dsn := server.dsn(t)
 					p, through := startProxy(t, dsn)
 					c := plan(p, step)
@@ -193,7 +193,7 @@ func TestSchemaFilesByHand(t *testing.T) {
 			runFiles(t, server, dsn)
 			byHand := testkit.OpenDB(t, server.driver, dsn)
 			if got, want := describe(t, server, byHand), describe(t, server, made); got != want {
-				t.Errorf("the file creates other tables than Migrate: got\n%s\nwant\n%s", got, want)
+				t.Errorf("tables that the file creates: got\n%s\nwant those of Migrate\n%s", got, want)
 			}
 			s := newStore(t, server.dialect, testkit.OpenDB(t, server.driver, asWorker(t, server, dsn)), nil)
 			if err := s.Migrate(t.Context()); err != nil {

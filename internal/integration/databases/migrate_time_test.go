@@ -14,7 +14,7 @@ import (
 
 // programs of version 1 read and write while Migrate updates a table of many rows. None of
 // their calls fails. The test logs the durations of Migrate and of the longest call.
-func TestMigrateBesideOthers(t *testing.T) {
+func TestMigrateDuringTraffic(t *testing.T) {
 	n := testkit.Scale(5_000, 1_000_000)
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
@@ -24,7 +24,7 @@ func TestMigrateBesideOthers(t *testing.T) {
 			dsn := d.dsn(t)
 			old := openVersion1(t, d, dsn)
 			fillOwner(t, old.db, d.dialect, endedOwner, 0, n/2)
-			fillOwner(t, old.db, d.dialect, "live", n/2, n/2)
+			fillOwner(t, old.db, d.dialect, "current", n/2, n/2)
 			read, write := &longest{}, &longest{}
 			ctx, end := context.WithCancel(t.Context())
 			var others sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
-// mysqlParams are parameters that hosts set for the rest of their program.
+// mysqlParams lists parameters that hosts set for the rest of their program.
 var mysqlParams = []string{
 	"clientFoundRows=true",
 	"interpolateParams=true",
@@ -73,7 +73,7 @@ func TestMySQLTellsDuplicates(t *testing.T) {
 			}
 		}
 		if n := stored(t, s, "o") + stored(t, s, "other"); n != 1 {
-			t.Errorf("duplicates leave %d records, want 1", n)
+			t.Errorf("records after duplicate inserts: got %d, want 1", n)
 		}
 	})
 }
@@ -97,13 +97,13 @@ func TestMySQLAdmitsOneOfFifty(t *testing.T) {
 				}
 			}
 			if winners != 1 {
-				t.Errorf("of 50 inserts %s %d succeeded, want 1", name, winners)
+				t.Errorf("successful inserts of 50 %s: got %d, want 1", name, winners)
 			}
 		}
 	})
 }
 
-// A value that a column cannot hold is an outage in every sql_mode.
+// A value that a column cannot hold returns an outage error in every sql_mode.
 func TestMySQLCutsNothingOff(t *testing.T) {
 	const invalid = "not UTF-8: \xff and more"
 	longID, longText := strings.Repeat("x", 256), strings.Repeat("x", 1<<16)

@@ -54,13 +54,13 @@ func TestPanicLeavesNoTransaction(t *testing.T) {
 	func() {
 		defer func() {
 			if recover() == nil {
-				t.Error("the driver does not panic")
+				t.Error("the driver did not panic")
 			}
 		}()
 		s.Revoke(t.Context(), "o", "k1", epoch, "leaked")
 	}()
 	if n := db.Stats().InUse; n != 0 {
-		t.Fatalf("%d connections are in use after a panic, want none", n)
+		t.Fatalf("connections in use after a panic: got %d, want 0", n)
 	}
 	insert(t, s, record("o", "k2"))
 }

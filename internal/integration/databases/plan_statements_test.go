@@ -120,7 +120,7 @@ func report(t *testing.T, all []explained) {
 	}
 }
 
-func good(all []explained) bool {
+func faultless(all []explained) bool {
 	return !slices.ContainsFunc(all, func(e explained) bool { return len(e.complaints) > 0 })
 }
 
@@ -133,7 +133,7 @@ func missed(t *testing.T, index string, all []explained) {
 			return
 		}
 	}
-	t.Errorf("without %s there is no complaint", index)
+	t.Errorf("without the index %s: got no complaint, want one", index)
 }
 
 // The purpose of a statement, by its text.

@@ -15,7 +15,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// roles are the functions of this binary as a separate process. A role gets each line of the
+// roles lists the functions of this binary as a separate process. A role gets each line of the
 // input, and returns a line of output.
 var roles = map[string]func(context.Context, *sqlstore.Store, string) (string, error){
 	"create":     createRole,

@@ -12,12 +12,12 @@ import (
 // A cut cuts a connection, once, when the client sends a text.
 type cut struct {
 	text   string // in lower case
-	answer bool   // forward the text, and cut the connection before the server's answer
+	reply  bool   // forward the text, and cut the connection before the server's reply
 	silent bool   // keep the connection open, but forward nothing more
 	made   atomic.Bool
 
 	mu   sync.Mutex
-	conn int // the connection whose answer is cut, or 0
+	conn int // the connection whose reply is cut, or 0
 }
 
 // A proxy forwards between a store and its server.
@@ -36,9 +36,9 @@ func startProxy(t testing.TB, dsn string) (proxy, string) {
 // cutMessage cuts the connection that sends the text, before the server gets it.
 func (p proxy) cutMessage(text string) *cut { return p.plan(&cut{text: text}) }
 
-// cutAnswer waits until the server has run the statement with the text, and cuts the connection
-// before its answer.
-func (p proxy) cutAnswer(text string) *cut { return p.plan(&cut{text: text, answer: true}) }
+// cutReply waits until the server has run the statement with the text, and cuts the connection
+// before its reply.
+func (p proxy) cutReply(text string) *cut { return p.plan(&cut{text: text, reply: true}) }
 
 // silence keeps the connection that sends the text open, but forwards nothing.
 func (p proxy) silence(text string) *cut { return p.plan(&cut{text: text, silent: true}) }
@@ -52,7 +52,7 @@ func (p proxy) plan(c *cut) *cut {
 			c.made.Store(true)
 			<-p.t.Context().Done()
 		}
-		if c.answer && x.ToServer {
+		if c.reply && x.ToServer {
 			return true
 		}
 		c.made.Store(true)
@@ -61,12 +61,12 @@ func (p proxy) plan(c *cut) *cut {
 	return c
 }
 
-// matches reports whether a piece has the text, or is the answer to it.
+// matches reports whether a piece has the text, or is the reply to it.
 func (c *cut) matches(x testkit.Piece) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !x.ToServer {
-		return c.answer && x.Conn == c.conn
+		return c.reply && x.Conn == c.conn
 	}
 	if c.conn != 0 || !bytes.Contains(bytes.ToLower(x.Bytes), []byte(c.text)) {
 		return false

@@ -67,12 +67,12 @@ func works(t testing.TB, s store.Store) {
 	}
 	for _, r := range page.Records {
 		if r.RevokedAt.IsZero() {
-			t.Errorf("%s is not revoked after RevokeAll", r.ID)
+			t.Errorf("status of %s after RevokeAll: want revoked", r.ID)
 		}
 	}
 }
 
-// outage fails the test unless err is an outage.
+// outage fails the test unless err counts as an outage.
 func outage(t testing.TB, err error, what string) {
 	t.Helper()
 	if err == nil || isSentinel(err) || errors.Is(err, store.ErrBusy) {

@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// ends are the calls that revoke a key at once.
+// ends lists the calls that revoke a key at once.
 var ends = map[string]func(*testing.T, *sqlstore.Store) error{
 	"Revoke": func(t *testing.T, s *sqlstore.Store) error {
 		_, _, err := s.Revoke(t.Context(), "o", "k1", epoch, "")
@@ -42,12 +42,12 @@ func TestRevocationThatCannotBeCounted(t *testing.T) {
 		testkit.ExecuteOn(t, db, "ALTER TABLE keyhatch_keys_revocations RENAME TO elsewhere")
 		for call, end := range ends {
 			if end(t, s) == nil {
-				t.Errorf("%s returned nil though the count is gone", call)
+				t.Errorf("%s returned nil although the count is missing", call)
 			}
 		}
 		testkit.ExecuteOn(t, db, "ALTER TABLE elsewhere RENAME TO keyhatch_keys_revocations")
 		if has := recordsOf(t, s, "o"); !reflect.DeepEqual(has, had) {
-			t.Errorf("the store has %+v, want %+v", has, had)
+			t.Errorf("records in the store: got %+v, want %+v", has, had)
 		}
 		if now := revocations(t, s); now != before {
 			t.Errorf("got %+v, want %+v", now, before)
@@ -67,13 +67,13 @@ func TestRevocationThatFailsDoesNotCount(t *testing.T) {
 	testkit.ExecuteOn(t, db, "CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON keyhatch_keys DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()")
 	for call, end := range ends {
 		if end(t, s) == nil {
-			t.Errorf("%s returned nil though its commit failed", call)
+			t.Errorf("%s returned nil although its commit failed", call)
 		}
 	}
 	if now := revocations(t, s); now != before {
 		t.Errorf("got %+v, want %+v", now, before)
 	}
 	if has := recordsOf(t, s, "o"); !reflect.DeepEqual(has, had) {
-		t.Errorf("the store has %+v, want %+v", has, had)
+		t.Errorf("records in the store: got %+v, want %+v", has, had)
 	}
 }

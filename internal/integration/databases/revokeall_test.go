@@ -71,13 +71,13 @@ func TestRevokeAllIsResumed(t *testing.T) {
 			}
 			before := n - more
 			if seen%store.RevokeBatch != 0 || before != seen && before != seen+store.RevokeBatch {
-				t.Errorf("the process that was killed revoked %d and then %d keys, want whole batches of %d", seen, before, store.RevokeBatch)
+				t.Errorf("keys that the killed process revoked: got %d and then %d, want whole batches of %d", seen, before, store.RevokeBatch)
 			}
 			if now := revoked(); now != n {
 				t.Errorf("RevokeAll returned nil, but %d of %d keys are revoked", now, n)
 			}
 			if c := revocations(t, s).Count; c != int64(n) {
-				t.Errorf("%d revocations count, want %d", c, n)
+				t.Errorf("count of revocations: got %d, want %d", c, n)
 			}
 			t.Logf("%d of %d keys were revoked before the kill; %d more in %v and %d calls, %.0f per second",
 				before, n, more, took.Round(time.Millisecond), calls, perSecond(more, took))

@@ -9,8 +9,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// skips are ways in which a database skips or alters writes without an error. The named calls must
-// fail.
+// skips lists ways in which a database skips or alters writes without an error. The named calls
+// must fail.
 var skips = []struct {
 	name, params string // params are the MariaDB driver's
 	dialect      sqlstore.Dialect
@@ -74,7 +74,7 @@ var skips = []struct {
 	}, []string{"Insert", "Update", "Revoke", "RevokeAll", "Rotate"}},
 }
 
-// a write that the database skips or alters without an error is an outage,
+// a write that the database skips or alters without an error counts as an outage,
 // and is rolled back.
 func TestSkippedWriteIsAnOutage(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/storetest"
 )
 
-// stores are the stores that no other package runs the suite on. The later ones are only for the
+// stores lists the stores that no other package runs the suite on. The later ones are only for the
 // full counts.
 var stores = []struct {
 	name string

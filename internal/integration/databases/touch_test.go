@@ -33,13 +33,13 @@ func TestTouchDoesNotDeadlock(t *testing.T) {
 			latest := touchAll(t, s, server.sorts)
 			for _, r := range all(t, s) {
 				if want := latest[r.Digest]; !r.LastUsedAt.Equal(want) {
-					t.Fatalf("%s was last used at %v, want the latest of its uses, %v", r.ID, r.LastUsedAt, want)
+					t.Fatalf("last use of %s: got %v, want the latest of its uses, %v", r.ID, r.LastUsedAt, want)
 				}
 			}
 			// A deadlock on purpose shows that the count works.
 			deadlock(t, db)
 			if n := server.deadlocks(t, db) - before; n != 1 {
-				t.Errorf("the server counted %d deadlocks, want only the one on purpose", n)
+				t.Errorf("deadlocks that the server counted: got %d, want only the intended one", n)
 			}
 		})
 	}
@@ -177,7 +177,7 @@ func deadlock(t *testing.T, db *sql.DB) {
 		}
 	})
 	if failed.Load() != 1 {
-		t.Fatalf("%d of two transactions that wait for each other failed, want 1", failed.Load())
+		t.Fatalf("failures of two transactions that wait for each other: got %d, want 1", failed.Load())
 	}
 }
 
@@ -193,7 +193,7 @@ func TestUnsortedUsesDeadlock(t *testing.T) {
 	giveUp := time.Now().Add(time.Minute)
 	for server.deadlocks(t, db) == before {
 		if time.Now().After(giveUp) {
-			t.Fatal("batches in opposite orders do not deadlock, so the test detects nothing")
+			t.Fatal("batches in opposite orders did not deadlock, so this test detects nothing")
 		}
 		together(8, func(i int) {
 			us := uses(batch, batch, epoch.Add(time.Duration(i)*time.Second))
@@ -209,7 +209,7 @@ func TestUnsortedUsesDeadlock(t *testing.T) {
 
 // Advisory 2, C-06: a use never undoes another change of a key, and is not recorded after a
 // revocation.
-func TestTouchBesideOtherWrites(t *testing.T) {
+func TestTouchDuringOtherWrites(t *testing.T) {
 	t.Parallel()
 	keys := testkit.Scale(120, 400)
 	for _, server := range servers {
@@ -296,7 +296,7 @@ func forward(t *testing.T, s store.Store, owner string, seen map[string]time.Tim
 	t.Helper()
 	for id, r := range recordsOf(t, s, owner) {
 		if r.LastUsedAt.Before(seen[id]) {
-			t.Errorf("the last use of %s goes back from %v to %v", id, seen[id], r.LastUsedAt)
+			t.Errorf("the last use of %s decreased from %v to %v", id, seen[id], r.LastUsedAt)
 		}
 		seen[id] = r.LastUsedAt
 	}

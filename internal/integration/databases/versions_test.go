@@ -40,7 +40,7 @@ func newFleet(t *testing.T, d database) *fleet {
 	return f
 }
 
-// a program with version 1 of the schema keeps working beside a current one,
+// a program with version 1 of the schema keeps working along with a current one,
 // during the migration and after it. Neither accepts a revoked key or refuses an active
 // one.
 func TestVersionsShareADatabase(t *testing.T) {
@@ -59,7 +59,7 @@ func TestVersionsShareADatabase(t *testing.T) {
 			readers.Go(func() { f.readOld(ctx) })
 			together(2, func(i int) {
 				if i == 0 {
-					f.must(f.now.Migrate(t.Context()), "Migrate beside version 1")
+					f.must(f.now.Migrate(t.Context()), "Migrate during version 1")
 					return
 				}
 				for n := range len(f.keys) / 4 {
@@ -163,10 +163,10 @@ func (f *fleet) read(ctx context.Context, who string, revoked func(store.Record)
 		got, err := revoked(k.Record)
 		after := k.begun.Load()
 		if err != nil && refusedForOthers(err) {
-			continue // an outage is no decision
+			continue // an outage is not a decision
 		}
 		if f.lookups.Add(1); err != nil || before && !got || !after && got {
-			f.t.Errorf("%s looks up %s: revoked %v, %v; a revocation had returned before: %v, had begun: %v", who, k.ID, got, err, before, after)
+			f.t.Errorf("look-up by %s of %s: got revoked = %t, %v; a revocation had returned: %t, had begun: %t", who, k.ID, got, err, before, after)
 		}
 	}
 }
@@ -177,10 +177,10 @@ func (f *fleet) checkEnded() {
 		old, errOld := f.old.revoked(f.t.Context(), k.Record)
 		now, errNow := f.revokedNow(k.Record)
 		if want := k.ended.Load(); old != want || now != want || errOld != nil || errNow != nil {
-			f.t.Errorf("%s is revoked for version 1: %v, %v, for today's: %v, %v, want %v", k.ID, old, errOld, now, errNow, want)
+			f.t.Errorf("%s revoked: got %t, %v by version 1, and %t, %v by the current version, want %t", k.ID, old, errOld, now, errNow, want)
 		}
 		if n := k.rotated.Load(); (i%4 == 1 || i%4 == 2) && n != 1 {
-			f.t.Errorf("of the rotations of %s by two versions %d succeeded, want 1", k.ID, n)
+			f.t.Errorf("successful rotations of %s by two versions: got %d, want 1", k.ID, n)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestVersionsShareALimit(t *testing.T) {
 					}
 				})
 				if n, m := admitted.Load(), stored(t, f.now, owner); n != limit || m != limit {
-					t.Errorf("of %d creators of two versions %d were admitted and %d records are stored, want %d", creators, n, m, limit)
+					t.Errorf("%d creators of two versions: got %d admitted and %d records stored, want %d", creators, n, m, limit)
 				}
 			}
 		})

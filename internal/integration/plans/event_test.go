@@ -92,7 +92,7 @@ func TestRefusedEventsAreBounded(t *testing.T) {
 	})
 }
 
-func TestPruneForgetsOldEvents(t *testing.T) {
+func TestPruneDeletesOldEvents(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
 		old, late := sqlprovider.RejectedEvent{ID: "old", At: noon.Add(-1000)}, sqlprovider.RejectedEvent{ID: "new", At: noon}

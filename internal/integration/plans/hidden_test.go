@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// isOutage fails unless err is an outage with this cause.
+// isOutage fails unless err counts as an outage with this cause.
 func isOutage(t *testing.T, err error, cause, what string) {
 	t.Helper()
 	if err == nil || errors.Is(err, entitlement.ErrNone) || !strings.Contains(err.Error(), cause) {
@@ -33,7 +33,7 @@ func readsFail(t *testing.T, p *sqlprovider.Provider, cause string) {
 }
 
 // with row-level security, no owner looks like one who has bought nothing. Migrate
-// refuses it. If it is enabled later, it is an outage, whether or not it hides rows.
+// refuses it. If it is enabled later, calls return outage errors, whether or not it hides rows.
 func TestRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides"} {

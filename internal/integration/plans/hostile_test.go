@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// E-15: invalid rows that others write to the table are an outage.
+// E-15: invalid rows that others write to the table count as an outage.
 func TestHostileRowsAreAnOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)

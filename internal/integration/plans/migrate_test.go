@@ -45,7 +45,7 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	})
 }
 
-func TestMigrateRefusesAnotherTable(t *testing.T) {
+func TestMigrateRefusesForeignTable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		db := testkit.OpenDB(t, d.driver, d.dsn(t))
 		testkit.ExecuteOn(t, db, "CREATE TABLE keyhatch_plans (id INTEGER NOT NULL PRIMARY KEY)")
@@ -105,11 +105,11 @@ func TestCheckPassesOverWhatHasLapsed(t *testing.T) {
 		} {
 			testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_plans SET plan = '%s', status = '%s', valid_until = %s", c.plan, c.status, c.until))
 			if e, err := p.Entitlement(t.Context(), "ann"); e.APIAccess || (err == nil) != c.good {
-				t.Errorf("%s: the plan: got %+v, %v, want an outage: %v", c.name, e, err, !c.good)
+				t.Errorf("%s: the plan: got %+v, %v, want an outage error = %t", c.name, e, err, !c.good)
 			}
 			for name, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "Check": p.Check(t.Context())} {
 				if (err == nil) != c.good || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
-					t.Errorf("%s, %s: got %v, want no error: %v, ErrUnknownPlan: %v", name, c.name, err, c.good, c.unknown)
+					t.Errorf("%s, %s: got %v, want no error = %t, ErrUnknownPlan = %t", name, c.name, err, c.good, c.unknown)
 				}
 			}
 		}

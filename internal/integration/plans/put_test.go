@@ -48,7 +48,7 @@ func TestWhatIsPutIsReadBack(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 		if got := subscriptions(t, p, owner); len(got) != len(ids) {
-			t.Errorf("beside holds: got the subscriptions %+v, want %q", got, ids)
+			t.Errorf("subscriptions along with holds: got %+v, want %q", got, ids)
 		}
 	})
 }
@@ -154,7 +154,7 @@ func TestIDOfTheOtherKind(t *testing.T) {
 func isInvalid(err error) bool { return errors.As(err, new(*entitlement.InvalidError)) }
 
 // Texts that look like SQL are stored unchanged.
-func TestTextsAreNoStatements(t *testing.T) {
+func TestTextsAreNotStatements(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
 		for _, text := range []string{`'; DROP TABLE keyhatch_plans; --`, `\`, `a\'b`, `"`, "`", "?", "$1", "%s", "keyhatch_plans"} {

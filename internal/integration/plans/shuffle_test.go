@@ -81,7 +81,7 @@ func TestOrderMakesNoDifference(t *testing.T) {
 			checkNewest(t, writers[0], owner)
 			for s, n := range changes {
 				if n > 1 {
-					t.Errorf("%+v was stored %d times, want at most once", s, n)
+					t.Errorf("%+v: got it stored %d times, want at most once", s, n)
 				}
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// a write that the database skips without an error is an outage.
+// a write that the database skips without an error counts as an outage.
 func TestSkippedWriteIsAnOutage(t *testing.T) {
 	t.Parallel()
 	skips := map[string][]string{

@@ -267,9 +267,9 @@ func TestBetterPlanCounts(t *testing.T) {
 
 // E-04: events of test mode and of other accounts grant nothing and take nothing away, and
 // are kept for review.
-func TestForeignEvents(t *testing.T) {
+func TestEventsOfOtherAccounts(t *testing.T) {
 	forEachStory(t, func(s *story) {
-		foreign := map[string]func(event object){
+		otherAccount := map[string]func(event object){
 			"Stripe": func(event object) { event["account"] = "acct_2" },
 			"Polar":  func(event object) { event["data"].(object)["customer"] = object{"organization_id": "org_2"} },
 			"Dodo":   func(event object) { event["business_id"] = "bus_2" },
@@ -281,12 +281,12 @@ func TestForeignEvents(t *testing.T) {
 			s.send(event, want)
 		}
 		one := sale{id: "sub_1", owner: "ann", product: "product_max"}
-		send(one, foreign, http.StatusUnprocessableEntity)
+		send(one, otherAccount, http.StatusUnprocessableEntity)
 		s.checkPlan("ann", "")
 		s.sell(one)
 		s.checkPlan("ann", "max")
 		one.ended = true
-		send(one, foreign, http.StatusUnprocessableEntity)
+		send(one, otherAccount, http.StatusUnprocessableEntity)
 		rejected := 2
 		if s.sender.name == "Stripe" {
 			send(one, func(event object) { event["livemode"] = false }, http.StatusUnprocessableEntity)
@@ -297,7 +297,7 @@ func TestForeignEvents(t *testing.T) {
 			s.t.Errorf("got %+v, %v, want %d rejected events", kept, err, rejected)
 		}
 		s.begin(&webhook.Options{Accounts: []string{"acct_2", "org_2", "bus_2"}})
-		send(one, foreign, http.StatusOK)
+		send(one, otherAccount, http.StatusOK)
 		s.checkPlan("ann", "")
 	})
 }
@@ -318,7 +318,7 @@ func (b brokenBus) Receive(ctx context.Context, _ func(func(context.Context, str
 	return b.call(ctx)
 }
 
-// E-05: what was stored is 200 while the bus is down, and it takes effect here at once and
+// E-05: a stored event gets 200 while the bus is down. It takes effect here at once and
 // on other instances within the bound that the documentation of Changed states.
 func TestStoredWhileTheBusIsDown(t *testing.T) {
 	forEachStory(t, func(s *story) {
@@ -339,7 +339,7 @@ func TestStoredWhileTheBusIsDown(t *testing.T) {
 		for i := range 50 {
 			s.checkPlan(owner(i), "max")
 			if _, err := there.Validate(s.t.Context(), s.tokens[owner(i)]); err != nil {
-				s.t.Errorf("there: %v", err)
+				s.t.Errorf("other instance: got %v", err)
 			}
 		}
 		sellAll(true)

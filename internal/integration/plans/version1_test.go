@@ -172,7 +172,7 @@ func TestMigrateKeepsTheRowsOfVersion1(t *testing.T) {
 // programs of version 1 read and write while Migrate updates a table of many rows,
 // and afterwards. None of their calls fails, and programs of both versions see the same
 // holds. The test logs how long Migrate and the longest call took.
-func TestMigrateBesideVersion1(t *testing.T) {
+func TestMigrateDuringVersion1Traffic(t *testing.T) {
 	thousands := testkit.Scale(5, 1000)
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)
@@ -211,7 +211,7 @@ func TestMigrateBesideVersion1(t *testing.T) {
 		access := func(owner string, want bool) {
 			t.Helper()
 			if e, err := p.Entitlement(t.Context(), owner); err != nil || e.APIAccess != want {
-				t.Errorf("%s: got %+v, %v, want access: %v", owner, e, err, want)
+				t.Errorf("%s: got %+v, %v, want access = %t", owner, e, err, want)
 			}
 		}
 		held = min(held, thousands*1000-4)

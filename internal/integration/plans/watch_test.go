@@ -52,7 +52,7 @@ func wantTold(t *testing.T, told <-chan string, want string) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatalf("Watch reported nothing, want %q", want)
+		t.Fatalf("Watch: got no owner, want %q", want)
 	}
 }
 

@@ -31,7 +31,7 @@ func (o observation) String() string {
 	return fmt.Sprintf("%4d %12v to %12v, instance %d: %s %s %s: %s", o.n, o.start, o.end, o.i.n, o.what, o.about.owner, o.about.id, o.outcome)
 }
 
-// outcomes are the possible results of a call, the most specific first.
+// outcomes lists the possible results of a call, the most specific first.
 var outcomes = []struct {
 	err  error
 	name string
@@ -49,7 +49,7 @@ func outcomeOf(err error) string {
 	for _, o := range outcomes {
 		if errors.Is(err, o.err) {
 			if o.name == "unavailable" && (errors.Is(err, apikey.ErrUnauthenticated) || errors.Is(err, apikey.ErrForbidden)) {
-				return "both an outage and a verdict"
+				return "both an outage and a refusal"
 			}
 			return o.name
 		}
@@ -57,7 +57,7 @@ func outcomeOf(err error) string {
 	return err.Error()
 }
 
-// run makes all calls of a run and returns them in order.
+// run runs all calls of a run and returns them in order.
 func (w *world) run(t *testing.T, rng *rand.Rand) []observation {
 	var running sync.WaitGroup
 	for n := range w.steps {
@@ -173,12 +173,12 @@ func (w *world) burst(n int, i *instance, k knownToken, rng *rand.Rand, running 
 
 // pick chooses a key: mostly the previous one, so that calls overlap, and rarely an ended one.
 func (w *world) pick(rng *rand.Rand) knownToken {
-	if rng.IntN(2) == 0 && w.last.id != "" && w.ledger.live(w.last.digest) {
+	if rng.IntN(2) == 0 && w.last.id != "" && w.ledger.works(w.last.digest) {
 		return w.last
 	}
 	for range 4 {
 		w.last = w.tokens[rng.IntN(len(w.tokens))]
-		if w.ledger.live(w.last.digest) {
+		if w.ledger.works(w.last.digest) {
 			break
 		}
 	}

@@ -31,9 +31,9 @@ const (
 
 func (k kind) String() string {
 	return [...]string{
-		"store error", "slow store", "hanging store", "lost answer of the store", "late write",
+		"store error", "slow store", "hanging store", "lost response of the store", "late write",
 		"bus cut", "bus loss", "bus blackout", "bus repeats", "bus reorders", "bus damages",
-		"shared cache error", "hanging shared cache", "lost answer of the shared cache", "plan error", "hanging plans",
+		"shared cache error", "hanging shared cache", "lost response of the shared cache", "plan error", "hanging plans",
 	}[k]
 }
 

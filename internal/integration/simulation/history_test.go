@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An event is something that happened in a run: a call of a Manager or its result, a request to
+// An event is something that happened in a run: a call to a Manager or its result, a request to
 // the store, the provider or the shared cache, or a message.
 type event struct {
 	at   time.Duration

@@ -70,7 +70,7 @@ func (w *world) judge(o observation, all []observation) string {
 	if o.what != "validate" {
 		return w.judgeChange(o)
 	}
-	return w.judgeVerdict(o, all)
+	return w.judgeValidation(o, all)
 }
 
 // judgeChange compares the result of a change with the store.
@@ -91,9 +91,9 @@ func (w *world) judgeChange(o observation) string {
 	return ""
 }
 
-// judgeVerdict checks that the result of a validation was true at some time after the latest
+// judgeValidation checks that the result of a validation was true at some time after the latest
 // change by this instance, and within the bound.
-func (w *world) judgeVerdict(o observation, all []observation) string {
+func (w *world) judgeValidation(o observation, all []observation) string {
 	from := o.start - w.bound()
 	for _, c := range w.changes[o.about.digest] {
 		if c.i == o.i && max(c.end, c.at) <= o.start {
@@ -119,7 +119,7 @@ func (w *world) judgeVerdict(o observation, all []observation) string {
 	return ""
 }
 
-// judgePlan is judgeVerdict for the owner's plan.
+// judgePlan is judgeValidation for the owner's plan.
 func (w *world) judgePlan(o observation, all []observation) string {
 	if !w.plans {
 		if o.outcome == "ok" {
@@ -245,18 +245,18 @@ func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
 			records[r.ID] = r
 		}
 	}
-	at, count, live := w.began.Add(now), 0, 0
+	at, count, working := w.began.Add(now), 0, 0
 	for _, r := range records {
 		successor := records[r.ReplacedBy]
 		if r.IsCurrent(at) {
-			live++
+			working++
 		}
 		if r.CountsAgainstLimit(at, &successor) && successor.RevokeReason != store.ReasonRotated {
 			count++
 		}
 	}
-	if count > w.limit || live > 2*w.limit {
-		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count and %d that are live, of %d", now, owner, count, live, w.limit))
+	if count > w.limit || working > 2*w.limit {
+		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count and %d that are not revoked, of %d", now, owner, count, working, w.limit))
 	}
 }
 

@@ -49,7 +49,7 @@ func chooseSeeds(t *testing.T, n uint64) (first, count uint64) {
 		last = first
 	}
 	if parsed == 0 || last < first {
-		t.Fatalf("KEYHATCH_SEED is %q, want a seed, or several such as 100-200", text)
+		t.Fatalf("KEYHATCH_SEED: got %q, want a seed, or several such as 100-200", text)
 	}
 	return first, last - first + 1
 }
@@ -84,7 +84,7 @@ func TestReplay(t *testing.T) {
 		one, _, _ := simulate(t, seed, 1)
 		two, _, _ := simulate(t, seed, 2)
 		if difference := differ(one.events(), two.events()); difference != "" {
-			t.Errorf("seed %d: another run differs:\n%s", seed, difference)
+			t.Errorf("seed %d: a second run differs:\n%s", seed, difference)
 		}
 	}
 }

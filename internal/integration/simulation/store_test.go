@@ -131,8 +131,8 @@ func (l *ledger) keep(w *world, call int, owner string, records []store.Record, 
 	l.checkLimit(w, owner, now)
 }
 
-// live reports whether the key is not revoked.
-func (l *ledger) live(d store.Digest) bool {
+// works reports whether the key is not revoked.
+func (l *ledger) works(d store.Digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	versions := l.history[d]
