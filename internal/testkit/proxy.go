@@ -17,7 +17,7 @@ type Proxy struct {
 	mu        sync.Mutex
 	fault     Fault
 	intercept func(Piece) bool
-	changed   chan struct{} // closed when the fault changes or connections are forgotten
+	changed   chan struct{} // closed when the fault changes or connections are blackholed
 	ended     bool
 	links     map[*link]bool
 	accepted  int
@@ -82,13 +82,13 @@ func (p *Proxy) Inject(f Fault) {
 // Heal ends the current fault.
 func (p *Proxy) Heal() { p.Inject(Fault{}) }
 
-// Forget makes the proxy drop all further data on the existing connections, like a
+// Blackhole makes the proxy drop all further data on the existing connections, like a
 // firewall that has dropped their state. New connections work.
-func (p *Proxy) Forget() {
+func (p *Proxy) Blackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.links {
-		c.forgotten = true
+		c.blackholed = true
 	}
 	p.wake()
 }
@@ -195,7 +195,7 @@ type link struct {
 	proxy          *Proxy
 	number         int
 	client, server net.Conn
-	forgotten      bool // guarded by proxy.mu
+	blackholed     bool // guarded by proxy.mu
 	gone           chan struct{}
 	once           sync.Once
 }
@@ -294,9 +294,9 @@ func (c *link) interceptor() func(Piece) bool {
 // link is closed.
 func (c *link) wait(toServer bool, at time.Time) bool {
 	for {
-		f, forgotten, changed := c.now()
+		f, blackholed, changed := c.now()
 		var timer <-chan time.Time
-		if !forgotten && !f.holds(toServer) {
+		if !blackholed && !f.holds(toServer) {
 			left := time.Until(at.Add(f.Delay))
 			if left <= 0 {
 				return true
@@ -312,10 +312,10 @@ func (c *link) wait(toServer bool, at time.Time) bool {
 	}
 }
 
-func (c *link) now() (f Fault, forgotten bool, changed <-chan struct{}) {
+func (c *link) now() (f Fault, blackholed bool, changed <-chan struct{}) {
 	c.proxy.mu.Lock()
 	defer c.proxy.mu.Unlock()
-	return c.proxy.fault, c.forgotten, c.proxy.changed
+	return c.proxy.fault, c.blackholed, c.proxy.changed
 }
 
 func (c *link) waitLateClose(at time.Time) {

@@ -122,12 +122,12 @@ func TestProxyResets(t *testing.T) {
 	wantEcho(t, dial(t, p), "after")
 }
 
-func TestProxyForgets(t *testing.T) {
+func TestProxyBlackholesConnections(t *testing.T) {
 	t.Parallel()
 	p := StartProxy(t, startEcho(t))
 	conn := dial(t, p)
 	wantEcho(t, conn, "before")
-	p.Forget()
+	p.Blackhole()
 	if _, err := io.WriteString(conn, "lost"); err != nil {
 		t.Fatal(err)
 	}

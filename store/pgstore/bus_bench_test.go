@@ -59,7 +59,7 @@ func listen(b *testing.B, bus *pgstore.Bus) {
 	}()
 }
 
-// disks are this machine's disk, and one that takes 1 ms for each durable write, as
+// disks lists this machine's disk and a simulated one that takes 1 ms per durable write, as
 // many disks do.
 var disks = []struct {
 	name     string
@@ -116,7 +116,7 @@ func BenchmarkDeliver(b *testing.B) {
 	times.report(b)
 }
 
-// BenchmarkNotifyInTransaction measures what writers lose if each of their
+// BenchmarkNotifyInTransaction measures how much slower writers are if each of their
 // transactions notifies: sixteen writers commit a row each, and it counts the
 // commits. Notifying transactions commit one after the other.
 func BenchmarkNotifyInTransaction(b *testing.B) { onDisks(b, benchmarkNotify) }

@@ -90,16 +90,16 @@ func TestListenerInABlackHole(t *testing.T) {
 	began := time.Now()
 	err := b.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready is called without a server") }, func(string) {})
 	if wantOutage(t, err, context.DeadlineExceeded, "Receive in a black hole"); time.Since(began) > patience {
-		t.Errorf("Receive waited %v for a connection, want connect_timeout", time.Since(began))
+		t.Errorf("Receive waited %v for a connection, want at most connect_timeout", time.Since(began))
 	}
-	wall.Forget() // what was held is lost
+	wall.Blackhole() // the held data is lost
 	wall.Heal()
 	again := testkit.Receive(t, b)
 	publish(t, b, "after")
 	again.Wants("after")
 }
 
-func TestListenWithoutAnAnswer(t *testing.T) {
+func TestListenWithoutReply(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
@@ -107,7 +107,7 @@ func TestListenWithoutAnAnswer(t *testing.T) {
 	t.Cleanup(wall.Sever)
 	wall.Intercept(func(x testkit.Piece) bool {
 		if x.ToServer && bytes.Contains(x.Bytes, []byte("LISTEN")) {
-			wall.Forget()
+			wall.Blackhole()
 		}
 		return true
 	})
@@ -143,7 +143,7 @@ func TestStoppedServer(t *testing.T) {
 	}
 	const statement = "SELECT (pg_notification_queue_usage() > 0)::text"
 	if query(t, server.DSN(), statement) != "true" {
-		t.Error("the queue is empty: the test has no effect")
+		t.Error("the queue is empty, so this test tests nothing")
 	}
 	signal(t, "CONT", listener)
 	testkit.Await(t, "the messages for a closed listener are gone", func() bool {

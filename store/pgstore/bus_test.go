@@ -104,7 +104,7 @@ func TestStoresOnOtherTablesReceiveNothing(t *testing.T) {
 	for name, r := range strangers {
 		select {
 		case m := <-r.Messages:
-			t.Errorf("a Store on %s received %q, want nothing", name, m)
+			t.Errorf("a Store on %s: got the message %q, want none", name, m)
 		default:
 		}
 	}

@@ -30,9 +30,9 @@ func TestNoLeaks(t *testing.T) {
 			wall := testkit.StartProxy(t, testkit.AddressOf(dsn))
 			s := open(t, dsn, o)
 			b := openBus(t, s, &pgstore.BusOptions{DSN: testkit.SetAddress(dsn, wall.Address())})
-			forgotten := testkit.Receive(t, b)
-			wall.Forget()
-			forgotten.AwaitEnd("")
+			blackholed := testkit.Receive(t, b)
+			wall.Blackhole()
+			blackholed.AwaitEnd("")
 			wall.Sever() // the server's side is still open
 			testkit.Receive(t, b).End()
 			s.Close()
@@ -51,23 +51,23 @@ func TestNoLeaks(t *testing.T) {
 		"after the probe was not delivered": func(t *testing.T, dsn string) {
 			s := open(t, dsn, o)
 			if _, err := s.Bus(t.Context(), &pgstore.BusOptions{DSN: elsewhere(t, dsn)}); err == nil {
-				t.Error("Bus succeeded, want an error")
+				t.Error("Bus: got no error, want one")
 			}
 			s.Close()
 		},
 		"after Open has refused the server": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), addParam(dsn, "synchronous_commit=off"), o); err == nil {
-				t.Error("Open succeeded, want an error")
+				t.Error("Open: got no error, want one")
 			}
 		},
 		"after Open has refused the table's name": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), addParam(dsn, "pool_min_conns=2"), &pgstore.Options{Table: "; DROP"}); err == nil {
-				t.Error("Open succeeded, want an error")
+				t.Error("Open: got no error, want one")
 			}
 		},
 		"after Open could not migrate": func(t *testing.T, dsn string) {
 			if _, err := pgstore.Open(t.Context(), dsn, &pgstore.Options{Schema: "not_there"}); err == nil {
-				t.Error("Open succeeded, want an error")
+				t.Error("Open: got no error, want one")
 			}
 		},
 	} {

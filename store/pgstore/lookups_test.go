@@ -44,18 +44,18 @@ func TestLookupsThatGetNoConnection(t *testing.T) {
 	}
 	for began := time.Now(); !errors.Is(err, store.ErrBusy); err = once(2 * time.Millisecond) {
 		if time.Since(began) > 20*time.Second {
-			t.Fatalf("a look-up beside 100 others: got %v, want ErrBusy", err)
+			t.Fatalf("a look-up during 100 others: got %v, want ErrBusy", err)
 		}
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a look-up beside 100 others: got %v, want the context's error as well", err)
+		t.Errorf("a look-up during 100 others: got %v, want the context's error as well", err)
 	}
 	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+schema+".keyhatch_keys"); err != nil {
 		t.Fatal(err)
 	}
 	awaitBlocked(t, dsn, conn, 1) // so the server has replied to all earlier look-ups
 	if err := once(500 * time.Millisecond); err == nil || errors.Is(err, store.ErrBusy) {
-		t.Errorf("a look-up beside 100 others that hang: got %v, want an outage", err)
+		t.Errorf("a look-up during 100 others that hang: got %v, want an outage error", err)
 	}
 }
 

@@ -47,7 +47,7 @@ func recovers(t *testing.T, s *pgstore.Store, n int) {
 		}
 	}
 	if failed > n {
-		t.Errorf("%d calls failed, want at most one for each of %d closed connections", failed, n)
+		t.Errorf("failed calls: got %d, want at most one for each of %d closed connections", failed, n)
 	}
 	t.Logf("%d calls failed for %d closed connections", failed, n)
 }
@@ -84,7 +84,7 @@ func TestServerKilledMidCall(t *testing.T) {
 	lock.waitFor(t, 1)
 	server.Kill()
 	err := <-failed
-	wantOutage(t, err, nil, "a call whose server dies")
+	wantOutage(t, err, nil, "a call whose server crashes")
 	testkit.WantNoCanary(t, err)
 	for what, err := range everyCall(t, s) {
 		wantOutage(t, err, nil, what+" without a server")

@@ -43,7 +43,7 @@ func insert(t testing.TB, s store.Store, rs ...store.Record) {
 	}
 }
 
-// wantOutage fails unless err is an outage with the cause.
+// wantOutage fails unless err counts as an outage with the cause.
 func wantOutage(t *testing.T, err, cause error, what string) {
 	t.Helper()
 	for _, sentinel := range []error{store.ErrNotFound, store.ErrDuplicate, store.ErrLimit, store.ErrConflict} {
@@ -93,7 +93,7 @@ func TestReopenedStoreKeepsRecords(t *testing.T) {
 	want := record("o", "k1")
 	insert(t, s, want)
 	if id := query(t, dsn, "SELECT id FROM "+o.Schema+".staging_keys"); id != "k1" {
-		t.Errorf("the table of Options.Table has %q, want k1", id)
+		t.Errorf("record in the table of Options.Table: got %q, want k1", id)
 	}
 	for range 2 {
 		if err := s.Close(); err != nil {

@@ -54,7 +54,7 @@ func TestPoolerIsDetected(t *testing.T) {
 
 // This is why Open detects a pooler: two clients prepare the same statement in one
 // session.
-func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
+func TestNamedStatementsBreakThroughPooler(t *testing.T) {
 	t.Parallel()
 	dsn := testkit.UsePostgreSQL(t)
 	o := &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}
@@ -74,18 +74,18 @@ func TestNamedStatementsBreakBehindAPooler(t *testing.T) {
 		return nil
 	}
 	if err := lookups(through); err != nil {
-		t.Errorf("two clients behind a pooler failed: %v", err)
+		t.Errorf("two clients of a pooler failed: %v", err)
 	}
 	var pgErr *pgconn.PgError
 	const taken = "42P05" // prepared statement already exists
 	if err := lookups(addParam(through, "default_query_exec_mode=cache_statement")); !errors.As(err, &pgErr) || pgErr.Code != taken {
-		t.Errorf("named statements must fail through this pooler, or the test has no effect: got %v, want SQLSTATE %s", err, taken)
+		t.Errorf("named statements must fail through this pooler, or this test tests nothing: got %v, want SQLSTATE %s", err, taken)
 	}
 }
 
 // Between the two steps of describe_exec, another client may prepare a statement,
 // which then runs instead.
-func TestDescribeExecIsRefusedBehindAPooler(t *testing.T) {
+func TestDescribeExecIsRefusedThroughPooler(t *testing.T) {
 	t.Parallel()
 	through := startBouncer(t, testkit.UsePostgreSQL(t), "transaction", 1)
 	wantRefused(t, addParam(through, "default_query_exec_mode=describe_exec"), "describe_exec can run other clients' statements")

@@ -16,7 +16,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/pgstore"
 )
 
-// settings are the parameters of a Store's connections.
+// settings holds the parameters of a Store's connections.
 type settings struct {
 	maxConns                                     int32
 	connect, ping, lifetime, jitter, idle, check time.Duration

@@ -37,7 +37,7 @@ func TestStandbyIsRefused(t *testing.T) {
 	s := open(t, both(t, standby.DSN(), primary), o)
 	insert(t, s, record("o", "k1"))
 	if _, err := open(t, primary, o).Get(t.Context(), "o", "k1"); err != nil {
-		t.Errorf("a write with a standby and a primary in the name failed: %v", err)
+		t.Errorf("a write with a standby and a primary in the data source name failed: %v", err)
 	}
 
 	testkit.Execute(t, standby.DSN(), "SELECT pg_promote()")

@@ -25,7 +25,7 @@ func TestOneOwnerDoesNotSlowOthers(t *testing.T) {
 	if !testkit.Soak() {
 		_, loud := timeOthers(t, m, cold, noisy, 1, 20)
 		if loud.revokes(99) > 2*time.Second || loud.lookups(99) > 2*time.Second {
-			t.Errorf("p99 of other owners during the flood: Revoke %v, cold look-up %v, want at most 2 s", loud.revokes(99), loud.lookups(99))
+			t.Errorf("p99 of other owners during the flood: got %v for Revoke and %v for cold look-ups, want at most 2 s", loud.revokes(99), loud.lookups(99))
 		}
 		return
 	}
@@ -34,12 +34,12 @@ func TestOneOwnerDoesNotSlowOthers(t *testing.T) {
 		if loud.revokes(99) <= 3*quiet.revokes(99) && loud.lookups(99) <= 3*quiet.lookups(99) {
 			return
 		}
-		t.Logf("try %d: p99 of other owners is more than 3 times as long during the flood", try+1)
+		t.Logf("try %d: p99 of other owners is more than 3 times as high during the flood", try+1)
 	}
 	t.Error("other owners are slower during the flood")
 }
 
-// timeOthers measures calls of other owners, alternately without and during the
+// timeOthers measures calls for other owners, alternately without and during the
 // flood.
 func timeOthers(t *testing.T, m, cold *apikey.Manager, noisy apikey.Issued, phases, keys int) (quiet, loud otherTimes) {
 	t.Helper()

@@ -63,11 +63,11 @@ func TestInsecureNoTLS(t *testing.T) {
 			for _, insecure := range []bool{false, true} {
 				_, err := pgstore.Open(ctx, c.dsn, &pgstore.Options{InsecureNoTLS: insecure})
 				if err == nil {
-					t.Fatal("Open succeeded without a server")
+					t.Fatal("Open without a server: got no error")
 				}
 				testkit.WantNoCanary(t, err)
 				if got, want := strings.Contains(err.Error(), "add sslmode=verify-full, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
-					t.Errorf("InsecureNoTLS %t: got %v, want an error about TLS: %t", insecure, err, want)
+					t.Errorf("InsecureNoTLS %t: got %v, want an error about TLS = %t", insecure, err, want)
 				}
 			}
 		})
@@ -104,6 +104,6 @@ func TestBusSecret(t *testing.T) {
 		t.Error("a bus without a secret returned a key")
 	}
 	if k := key(one, "a"); k == "" || k == one || k != key(one, "a") || k == key(two, "a") || k == key(one, "b") {
-		t.Error("the key must depend on the secret and the channel, and on nothing else")
+		t.Error("the key must depend only on the secret and the channel")
 	}
 }
