@@ -47,7 +47,7 @@ func newTwinClient(b *testing.B) *redis.Client {
 	return client
 }
 
-// Get beside a bare GET of as many bytes as the server keeps for the entry.
+// Get compared with a bare GET of as many bytes as the server keeps for the entry.
 func BenchmarkGet(b *testing.B) {
 	c, client, key := open(b, testkit.UseRedis(b), nil), newTwinClient(b), newKey()
 	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}
@@ -67,7 +67,7 @@ func BenchmarkGet(b *testing.B) {
 	compare(b, get, func(ctx context.Context) error { return client.Get(ctx, name).Err() })
 }
 
-// Publish beside a bare PUBLISH, each with one receiver.
+// Publish compared with a bare PUBLISH, each with one receiver.
 func BenchmarkPublish(b *testing.B) {
 	c, client := open(b, testkit.UseRedis(b), nil), newTwinClient(b)
 	message, channel := string(bytes.Repeat([]byte("x"), 100)), testkit.NewName()

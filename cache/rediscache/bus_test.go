@@ -18,7 +18,7 @@ func TestPublishRefuses(t *testing.T) {
 	r := testkit.Receive(t, c)
 	for _, m := range []string{"a\nb", "a\x00", "\x7f", "ü", strings.Repeat("x", cache.MaxMessage+1)} {
 		if err := c.Publish(t.Context(), m); err == nil {
-			t.Errorf("Publish(%.20q) succeeds", m)
+			t.Errorf("Publish(%.20q): got no error", m)
 		}
 	}
 	if err := c.Publish(t.Context(), "message"); err != nil {
@@ -43,7 +43,7 @@ func TestPublishIsNotRetried(t *testing.T) {
 	hangUp.Store(true)
 	server.Intercept(func(x testkit.Piece) bool { return x.ToServer || !hangUp.CompareAndSwap(true, false) })
 	if err := c.Publish(t.Context(), "one"); err == nil {
-		t.Error("Publish without a reply succeeds")
+		t.Error("Publish without a reply: got no error")
 	}
 	if err := c.Publish(t.Context(), "two"); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func wantRefused(t *testing.T, url string, o *rediscache.Options, want ...string
 	c, err := rediscache.Open(t.Context(), url, secret, o)
 	if err == nil {
 		c.Close()
-		t.Fatalf("Open succeeds, want an error with %q", want)
+		t.Fatalf("Open: got no error, want one with %q", want)
 	}
 	for _, part := range append(want, "rediscache: ") {
 		if !strings.Contains(err.Error(), part) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// serve starts a fake server. It calls answer for each piece that it reads, which is a
+// serve starts a fake server. It calls reply for each piece that it reads, which is a
 // whole command, since go-redis and a Cache write one command at a time.
-func serve(t *testing.T, answer func(conn net.Conn, command string)) (address string) {
+func serve(t *testing.T, reply func(conn net.Conn, command string)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -21,13 +21,13 @@ func serve(t *testing.T, answer func(conn net.Conn, command string)) (address st
 			if err != nil {
 				return
 			}
-			go answerAll(conn, answer)
+			go replyAll(conn, reply)
 		}
 	}()
 	return l.Addr().String()
 }
 
-func answerAll(conn net.Conn, answer func(conn net.Conn, command string)) {
+func replyAll(conn net.Conn, reply func(conn net.Conn, command string)) {
 	defer conn.Close()
 	buf := make([]byte, 4096)
 	for {
@@ -35,6 +35,6 @@ func answerAll(conn net.Conn, answer func(conn net.Conn, command string)) {
 		if err != nil {
 			return
 		}
-		answer(conn, strings.ToLower(string(buf[:n])))
+		reply(conn, strings.ToLower(string(buf[:n])))
 	}
 }

@@ -65,10 +65,10 @@ func (f *forger) wantRefused(key cache.Key, what string) {
 func fillAfter(t *testing.T, c *rediscache.Cache, key cache.Key, what string) {
 	t.Helper()
 	lease := wantMiss(t, c, key, what)
-	if err := c.Set(t.Context(), key, lease, value("good"), time.Minute); err != nil {
+	if err := c.Set(t.Context(), key, lease, value("valid"), time.Minute); err != nil {
 		t.Fatalf("Set after %s: %v", what, err)
 	}
-	wantItem(t, c, key, value("good"), "a value set after "+what)
+	wantItem(t, c, key, value("valid"), "a value set after "+what)
 }
 
 // restLife is the longest remaining TTL of a genuine entry with a TTL of a minute. A
@@ -118,7 +118,7 @@ func TestDamagedEntriesAreMisses(t *testing.T) {
 	}
 }
 
-// The sealed time bounds the life of an authentic entry that an attacker restores.
+// The sealed time bounds the lifetime of an authentic entry that an attacker restores.
 func TestReplayedEntries(t *testing.T) {
 	t.Parallel()
 	f := newForger(t)
@@ -188,7 +188,7 @@ func TestWrongTypesAreMisses(t *testing.T) {
 	wantMiss(t, f.c, key, "a lease that was replaced by a list")
 }
 
-// Set stores nothing under a lease whose life an attacker has prolonged.
+// Set stores nothing under a lease that an attacker has prolonged.
 func TestProlongedLeasesAreRefused(t *testing.T) {
 	t.Parallel()
 	f := newForger(t)
@@ -242,7 +242,7 @@ func TestHugeEntriesAreNotRead(t *testing.T) {
 	before := f.sent()
 	f.wantRefused(key, "a huge entry")
 	if sent := f.sent() - before; sent > 1<<20 {
-		t.Errorf("the server has sent %d bytes, want at most 1 MiB", sent)
+		t.Errorf("bytes that the server has sent: got %d, want at most 1 MiB", sent)
 	}
 }
 

@@ -13,12 +13,12 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// pieces starts a server that answers a subscription with the first of the given texts,
+// pieces starts a server that replies to a subscription with the first of the given texts,
 // and each ping after it with the next.
-func pieces(t *testing.T, answers ...string) (address string) {
+func pieces(t *testing.T, replies ...string) (address string) {
 	t.Helper()
 	var mu sync.Mutex
-	var left []string // what the subscriber has not got
+	var left []string // messages that the subscriber has not received
 	return serve(t, func(conn net.Conn, command string) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -27,7 +27,7 @@ func pieces(t *testing.T, answers ...string) (address string) {
 			io.WriteString(conn, "-ERR unknown command\r\n")
 			return
 		case strings.Contains(command, "subscribe"):
-			for _, piece := range answers {
+			for _, piece := range replies {
 				left = append(left, strings.ReplaceAll(piece, "ECHO", ownChannel.FindString(command)))
 			}
 		case len(left) == 0:
@@ -91,7 +91,7 @@ func TestUnconfirmedSubscription(t *testing.T) {
 			return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Errorf("%s: ready", what) }, nil)
 		})
 		if err == nil {
-			t.Errorf("%s: Receive returns no error", what)
+			t.Errorf("%s: Receive: got no error", what)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // repeated until it does, since a busy machine may need longer.
 const timeout = 100 * time.Millisecond
 
-// calls returns a call of each method of cache.Shared, by name.
+// calls returns a call to each method of cache.Shared, by name.
 func calls(ctx context.Context, c *rediscache.Cache, key cache.Key, lease string) map[string]func() error {
 	return map[string]func() error{
 		"Get": func() error {
@@ -45,7 +45,7 @@ func wantFailures(t *testing.T, c *rediscache.Cache, lease, when string) {
 		}
 	}
 	if took := time.Since(began); took >= rounds*time.Second {
-		t.Errorf("%d calls of each method %s took %v, want at most %v each", rounds, when, took, timeout)
+		t.Errorf("%d calls to each method %s took %v, want at most %v each", rounds, when, took, timeout)
 	}
 }
 
@@ -74,13 +74,13 @@ func TestKilledServer(t *testing.T) {
 	r.AwaitEnd("")
 	wantFailures(t, c, lease, "while the server is down")
 	if err := callInTime(t, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
-		t.Error("Publish succeeds while the server is down")
+		t.Error("Publish while the server is down: got no error")
 	}
 	err := callInTime(t, "Receive", func() error {
 		return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil)
 	})
 	if err == nil {
-		t.Error("Receive succeeds while the server is down")
+		t.Error("Receive while the server is down: got no error")
 	}
 	server.Start()
 	awaitWorking(t, c)
@@ -99,13 +99,13 @@ func TestBlackHole(t *testing.T) {
 	r.AwaitEnd("timeout")
 	wantFailures(t, c, lease, "in a black hole")
 	if err := callInTime(t, "Publish", func() error { return c.Publish(t.Context(), "m") }); err == nil {
-		t.Error("Publish succeeds in a black hole")
+		t.Error("Publish in a black hole: got no error")
 	}
 	err := callInTime(t, "Receive", func() error {
 		return c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready") }, nil)
 	})
 	if err == nil {
-		t.Error("Receive succeeds in a black hole")
+		t.Error("Receive in a black hole: got no error")
 	}
 	hole.Heal()
 	awaitWorking(t, c)
@@ -139,11 +139,11 @@ func TestReceiveConnectsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := server.Accepted() - before - 1; n != 1 {
-		t.Errorf("Receive opened %d connections, want 1", n)
+		t.Errorf("connections that Receive opened: got %d, want 1", n)
 	}
 }
 
-// Failed calls leave no goroutines behind. The test does not run in parallel, so that
+// Failed calls do not leak goroutines. The test does not run in parallel, so that
 // it can count goroutines.
 func TestCallsDoNotPileUp(t *testing.T) {
 	hole := testkit.StartProxy(t, testkit.UseRedis(t))
@@ -156,7 +156,7 @@ func TestCallsDoNotPileUp(t *testing.T) {
 		wg.Go(func() {
 			for name, call := range calls(t.Context(), c, newKey(), lease) {
 				if call() == nil {
-					t.Errorf("%s succeeds in a black hole", name)
+					t.Errorf("%s in a black hole: got no error", name)
 				}
 			}
 		})
@@ -165,7 +165,7 @@ func TestCallsDoNotPileUp(t *testing.T) {
 	wg.Wait()
 	t.Logf("that took %v", time.Since(began).Round(time.Millisecond))
 	testkit.Await(t, "the goroutines end", func() bool {
-		hole.Sever() // again: a dial that a call has left behind may still connect
+		hole.Sever() // again: a dial of an abandoned call may still connect
 		return runtime.NumGoroutine() <= before+5
 	})
 }
@@ -188,24 +188,24 @@ func TestBreaker(t *testing.T) {
 	all := calls(t.Context(), c, key, lease)
 	for range 5 {
 		if _, _, err := c.Get(t.Context(), newKey()); err == nil {
-			t.Fatal("Get succeeds in a black hole")
+			t.Fatal("Get in a black hole: got no error")
 		}
 	}
 	before, began := attempts(), time.Now()
 	for range 100 {
 		for _, name := range []string{"Get", "Set"} {
 			if all[name]() == nil {
-				t.Errorf("%s behind the breaker succeeds", name)
+				t.Errorf("%s with an open breaker: got no error", name)
 			}
 		}
 	}
 	trials := 1 + int(time.Since(began)/(375*time.Millisecond)) // the shortest pause between two
 	if n := attempts() - before; n > 2*trials {                 // a trial may have to connect
-		t.Errorf("200 calls behind the breaker made %d attempts to reach the server, want at most %d", n, 2*trials)
+		t.Errorf("attempts of 200 calls with an open breaker to reach the server: got %d, want at most %d", n, 2*trials)
 	}
 	for range 3 { // one of them could be a trial
 		if err := all["Delete"](); isRefused(err) {
-			t.Errorf("Delete must call the server even if the breaker is open: %v", err)
+			t.Errorf("Delete must call the server even if the breaker is open: got %v", err)
 		}
 	}
 	hole.Heal()

@@ -49,6 +49,6 @@ func TestConcurrentCallsGoTogether(t *testing.T) {
 	// Four round trips may carry one call each. The scheduler decides how many of
 	// the second scripts are sent alone.
 	if n := trips.Load(); n > calls*2*3/4 {
-		t.Errorf("%d concurrent calls, each of two scripts, took %d round trips, want fewer", calls, n)
+		t.Errorf("%d concurrent calls, each of two scripts: got %d round trips, want fewer", calls, n)
 	}
 }

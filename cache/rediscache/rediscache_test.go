@@ -50,7 +50,7 @@ func TestOpenRefuses(t *testing.T) {
 			opened, err := rediscache.Open(t.Context(), address, c.secret, &c.o)
 			if err == nil {
 				opened.Close()
-				t.Fatal("Open succeeds")
+				t.Fatal("Open: got no error")
 			}
 			if !strings.HasPrefix(err.Error(), "rediscache: ") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
@@ -124,13 +124,13 @@ func TestClose(t *testing.T) {
 		t.Errorf("Get after Close: got %v, want an error", err)
 	}
 	if err := c.Delete(t.Context(), key); err == nil {
-		t.Error("Delete after Close succeeds")
+		t.Error("Delete after Close: got no error")
 	}
 	if err := c.Publish(t.Context(), "message"); err == nil {
-		t.Error("Publish after Close succeeds")
+		t.Error("Publish after Close: got no error")
 	}
 	if err := c.Receive(t.Context(), func(func(context.Context, string) error) { t.Error("ready after Close") }, nil); err == nil {
-		t.Error("Receive after Close succeeds")
+		t.Error("Receive after Close: got no error")
 	}
 }
 
@@ -144,7 +144,7 @@ func TestLongValuesAreRefused(t *testing.T) {
 	key = newKey()
 	lease := wantMiss(t, c, key, "a key that was never set")
 	if err := c.Set(t.Context(), key, lease, cache.Item{Value: append(longest.Value, 'x')}, time.Minute); err == nil {
-		t.Error("Set of a value that is too long succeeds")
+		t.Error("Set of a value that is too long: got no error")
 	}
 	wantMiss(t, c, key, "a value that is too long")
 }

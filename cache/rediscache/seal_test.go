@@ -21,7 +21,7 @@ func TestEntryAge(t *testing.T) {
 		age     time.Duration
 	}{
 		{"fresh", kept, 0, true, skew},
-		{"half its life", kept / 2, kept / 2, true, kept/2 + skew},
+		{"half its lifetime", kept / 2, kept / 2, true, kept/2 + skew},
 		{"its clock is ahead", kept / 2, kept/2 - 9*time.Second, true, kept/2 + time.Second},
 		{"its clock is far ahead", 20 * time.Second, 10 * time.Second, true, 30 * time.Second},
 		{"its clock is behind", kept / 2, kept/2 + 9*time.Second, true, kept/2 + 19*time.Second},

@@ -47,11 +47,11 @@ func TestInsecureNoTLS(t *testing.T) {
 			for _, insecure := range []bool{false, true} {
 				_, err := rediscache.Open(ctx, c.url, secret, &rediscache.Options{Cluster: c.cluster, InsecureNoTLS: insecure})
 				if err == nil {
-					t.Fatal("Open succeeds, want an error: there is no server")
+					t.Fatal("Open without a server: got no error")
 				}
 				testkit.WantNoCanary(t, err)
 				if got, want := strings.Contains(err.Error(), "use rediss://, or see Options.InsecureNoTLS"), c.refused && !insecure; got != want {
-					t.Errorf("InsecureNoTLS %t: got %v, want it refused for want of TLS: %t", insecure, err, want)
+					t.Errorf("InsecureNoTLS %t: got %v, want refused for missing TLS = %t", insecure, err, want)
 				}
 			}
 		})
@@ -74,7 +74,7 @@ func TestClusterOfOtherHosts(t *testing.T) {
 	})
 	_, err := rediscache.Open(t.Context(), "redis://"+address, secret, &rediscache.Options{Cluster: true})
 	if err == nil || !strings.Contains(err.Error(), "InsecureNoTLS") {
-		t.Errorf("Open of a cluster with a node elsewhere: %v, want it refused for want of TLS", err)
+		t.Errorf("Open of a cluster with a node elsewhere: got %v, want it refused for missing TLS", err)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestSkipVerifyIsRefused(t *testing.T) {
 	for _, insecure := range []bool{false, true} {
 		_, err := rediscache.Open(ctx, "rediss://cache.example.com?skip_verify=true", secret, &rediscache.Options{InsecureNoTLS: insecure})
 		if err == nil || strings.Contains(err.Error(), "skip_verify") == insecure {
-			t.Errorf("InsecureNoTLS %t: got %v, want skip_verify refused: %t", insecure, err, !insecure)
+			t.Errorf("InsecureNoTLS %t: got %v, want skip_verify refused = %t", insecure, err, !insecure)
 		}
 	}
 }
