@@ -43,7 +43,7 @@ func serveRaw(t *testing.T, respond func(c net.Conn, r *http.Request)) string {
 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
-// A broken connection is an outage, reported within the timeout of a request.
+// A broken connection returns an outage error within the timeout of a request.
 func TestBrokenConnections(t *testing.T) {
 	t.Parallel()
 	for name, respond := range map[string]func(c net.Conn, r *http.Request){
@@ -132,7 +132,7 @@ func TestBrokenConnections(t *testing.T) {
 			e, err := p.Entitlement(t.Context(), "user_1")
 			checkOutage(t, e, err)
 			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("the call took %v, which is too long", took)
+				t.Errorf("the call took too long: %v", took)
 			}
 			t.Log(err)
 		})

@@ -66,8 +66,8 @@ func respondWith(body string) http.HandlerFunc {
 	}
 }
 
-// checkOutage fails unless the error is an outage that contains neither the secret nor the
-// owner.
+// checkOutage fails unless the error counts as an outage and contains neither the secret
+// nor the owner.
 func checkOutage(t *testing.T, e entitlement.Entitlement, err error) {
 	t.Helper()
 	if err == nil || errors.Is(err, entitlement.ErrNone) || !reflect.ValueOf(e).IsZero() {
@@ -204,10 +204,10 @@ func TestAddress(t *testing.T) {
 		for _, insecure := range []bool{false, true} {
 			_, err := httpprovider.New(c.address, catalog, &httpprovider.Options{InsecureHTTP: insecure})
 			if want := c.good || c.insecure && insecure; (err == nil) != want {
-				t.Errorf("%q, InsecureHTTP %t: got %v, want accepted: %t", c.address, insecure, err, want)
+				t.Errorf("%q, InsecureHTTP %t: got %v, want accepted = %t", c.address, insecure, err, want)
 			}
 			if err != nil && strings.Contains(err.Error(), secret) {
-				t.Errorf("%q: the error shows what may be a password: %v", c.address, err)
+				t.Errorf("%q: the error shows a possible password: %v", c.address, err)
 			}
 		}
 	}

@@ -146,7 +146,7 @@ var invalidResponses = []response{
 	withBody("an override with an unknown field", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"plan":"free"}}`),
 	withBody("an override of zero", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"max_keys":0}}`),
 	withBody("a field of the override twice", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":[],"scopes":["*"]}}`),
-	withBody("an override of foreign scopes", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":["`+secret+` "]}}`),
+	withBody("an override with invalid scopes", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"scopes":["`+secret+` "]}}`),
 	withBody("an override of a long grace", `{"owner":"user_1","plan":"pro","valid_until":null,"override":{"grace":"99999h"}}`),
 }
 
@@ -198,7 +198,7 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-// Every truncated response is an outage.
+// Every truncated response returns an outage error.
 func TestTruncatedResponses(t *testing.T) {
 	t.Parallel()
 	const whole = `{"owner":"user_1","plan":"pro","status":"active","valid_until":"2999-01-01T00:00:00Z","override":{"scopes":["a"]}}`

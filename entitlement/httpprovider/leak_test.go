@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// After Close, neither successful nor hanging calls leave goroutines behind. The test is
+// After Close, neither successful nor hanging calls leak goroutines. The test is
 // not parallel, since it counts goroutines.
 func TestNoGoroutineLeak(t *testing.T) {
 	before := runtime.NumGoroutine()

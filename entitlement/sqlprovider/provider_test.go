@@ -21,17 +21,17 @@ func TestNewRefuses(t *testing.T) {
 		options sqlprovider.Options
 		want    string
 	}{
-		"no database":      {nil, sqlstore.SQLite, c, sqlprovider.Options{}, "invalid db"},
-		"no catalog":       {db, sqlstore.SQLite, nil, sqlprovider.Options{}, "invalid catalog"},
-		"foreign dialect":  {db, "oracle", c, sqlprovider.Options{}, `unknown dialect "oracle"`},
-		"capitals":         {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "Plans"}, "Options.Table"},
-		"a quote":          {db, sqlstore.MySQL, c, sqlprovider.Options{Table: "a`b"}, "Options.Table"},
-		"a statement":      {db, sqlstore.PostgreSQL, c, sqlprovider.Options{Table: `a"; drop table b`}, "Options.Table"},
-		"49 letters":       {db, sqlstore.PostgreSQL, c, sqlprovider.Options{Table: strings.Repeat("a", 49)}, "Options.Table"},
-		"an index's name":  {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "plans_at"}, "ending"},
-		"a table beside":   {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "plans_overrides"}, "ending"},
-		"schema of SQLite": {db, sqlstore.SQLite, c, sqlprovider.Options{Schema: "main"}, "Options.Schema"},
-		"schema's name":    {db, sqlstore.PostgreSQL, c, sqlprovider.Options{Schema: "a.b"}, "Options.Schema"},
+		"no database":        {nil, sqlstore.SQLite, c, sqlprovider.Options{}, "invalid db"},
+		"no catalog":         {db, sqlstore.SQLite, nil, sqlprovider.Options{}, "invalid catalog"},
+		"unknown dialect":    {db, "oracle", c, sqlprovider.Options{}, `unknown dialect "oracle"`},
+		"capitals":           {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "Plans"}, "Options.Table"},
+		"a quote":            {db, sqlstore.MySQL, c, sqlprovider.Options{Table: "a`b"}, "Options.Table"},
+		"a statement":        {db, sqlstore.PostgreSQL, c, sqlprovider.Options{Table: `a"; drop table b`}, "Options.Table"},
+		"49 letters":         {db, sqlstore.PostgreSQL, c, sqlprovider.Options{Table: strings.Repeat("a", 49)}, "Options.Table"},
+		"an index's name":    {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "plans_at"}, "ending"},
+		"an auxiliary table": {db, sqlstore.SQLite, c, sqlprovider.Options{Table: "plans_overrides"}, "ending"},
+		"schema of SQLite":   {db, sqlstore.SQLite, c, sqlprovider.Options{Schema: "main"}, "Options.Schema"},
+		"schema's name":      {db, sqlstore.PostgreSQL, c, sqlprovider.Options{Schema: "a.b"}, "Options.Schema"},
 	} {
 		if _, err := sqlprovider.New(n.db, n.dialect, n.catalog, &n.options); err == nil || !strings.Contains(err.Error(), n.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, n.want)
@@ -44,6 +44,6 @@ func TestNewDoesNotConnect(t *testing.T) {
 	f := &fake{}
 	open(t, f, nil)
 	if n := f.count(); n != 0 {
-		t.Errorf("New sent %d statements", n)
+		t.Errorf("statements that New sent: got %d, want 0", n)
 	}
 }

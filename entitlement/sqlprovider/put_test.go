@@ -56,7 +56,7 @@ func TestPutRefuses(t *testing.T) {
 		}
 	}
 	if n := f.count(); n != 0 {
-		t.Errorf("refused calls sent %d statements to the database", n)
+		t.Errorf("statements that refused calls sent to the database: got %d, want 0", n)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestPutHoldRefuses(t *testing.T) {
 		}
 	}
 	if n := f.count(); n != 0 {
-		t.Errorf("refused calls sent %d statements to the database", n)
+		t.Errorf("statements that refused calls sent to the database: got %d, want 0", n)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestSetOverrideRefuses(t *testing.T) {
 		want  string
 	}{
 		"no owner":      {"", entitlement.Override{MaxKeys: 1}, "owner"},
-		"foreign scope": {"ann", entitlement.Override{Scopes: []string{"a b"}}, "scope"},
+		"invalid scope": {"ann", entitlement.Override{Scopes: []string{"a b"}}, "scope"},
 		"not UTF-8":     {"ann", entitlement.Override{Features: []string{"a\xff"}}, "UTF-8"},
 		"long":          {"ann", entitlement.Override{Features: []string{strings.Repeat("a", 33<<10)}}, "at most 32768"},
 		"endless grace": {"ann", entitlement.Override{Grace: 1 << 62}, "grace"},
@@ -136,7 +136,7 @@ func TestSetOverrideRefuses(t *testing.T) {
 		}
 	}
 	if n := f.count(); n != 0 {
-		t.Errorf("refused calls sent %d statements to the database", n)
+		t.Errorf("statements that refused calls sent to the database: got %d, want 0", n)
 	}
 }
 
@@ -158,6 +158,6 @@ func TestInvalidEvents(t *testing.T) {
 		t.Errorf("Prune of a year after 9999: got %v, want an InvalidError", err)
 	}
 	if n := f.count(); n != 0 {
-		t.Errorf("refused calls sent %d statements to the database", n)
+		t.Errorf("statements that refused calls sent to the database: got %d, want 0", n)
 	}
 }

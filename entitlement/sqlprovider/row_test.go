@@ -29,7 +29,7 @@ func TestGoodRow(t *testing.T) {
 	}
 }
 
-// A row with invalid values is an outage. It neither grants nor denies access.
+// A row with invalid values counts as an outage. It neither grants nor denies access.
 func TestHostileRows(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(r []driver.Value){
@@ -52,7 +52,7 @@ func TestHostileRows(t *testing.T) {
 		"negative version":   func(r []driver.Value) { r[9] = int64(-1) },
 		"broken override":    func(r []driver.Value) { r[10] = `{"api_access": tr` },
 		"empty override":     func(r []driver.Value) { r[10] = `` },
-		"foreign override":   func(r []driver.Value) { r[10] = `{"admin": true}` },
+		"unknown override":   func(r []driver.Value) { r[10] = `{"admin": true}` },
 		"twice in override":  func(r []driver.Value) { r[10] = `{"max_keys": 1, "max_keys": 9}` },
 		"scope in override":  func(r []driver.Value) { r[10] = `{"scopes": ["a b"]}` },
 	} {
@@ -140,7 +140,7 @@ func TestCheckNamesUnknownPlans(t *testing.T) {
 		f.setResult(c.rows, nil)
 		err := p.Check(t.Context())
 		if (err != nil) != (c.want != nil) || errors.Is(err, entitlement.ErrUnknownPlan) != c.unknown {
-			t.Errorf("%s: got %v, want an ErrUnknownPlan: %v", name, err, c.unknown)
+			t.Errorf("%s: got %v, want ErrUnknownPlan = %t", name, err, c.unknown)
 			continue
 		}
 		if slices.ContainsFunc(c.want, func(w string) bool { return !strings.Contains(err.Error(), w) }) {

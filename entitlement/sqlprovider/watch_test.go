@@ -200,7 +200,7 @@ func TestWatchWithoutPolling(t *testing.T) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		if n := f.count(); n != 0 {
-			t.Errorf("Watch sent %d statements, want none", n)
+			t.Errorf("statements that Watch sent: got %d, want 0", n)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzSignatureHeaders checks that no header is accepted without a signature by the
-// secret, and that other signatures beside a good one do not invalidate it, unless the
+// secret, and that other signatures along with a valid one do not invalidate it, unless the
 // header is malformed.
 func FuzzSignatureHeaders(f *testing.F) {
 	for _, header := range []string{
@@ -43,7 +43,7 @@ func FuzzSignatureHeaders(f *testing.F) {
 				r.Header.Set("Webhook-Signature", r.Header.Get("Webhook-Signature")+" "+header)
 			}
 			if got := serve(h, r).Code; got != 200 && got != 400 {
-				t.Errorf("%s: header %q beside a good one: got %d", s.name, header, got)
+				t.Errorf("%s: header %q along with a valid signature: got %d", s.name, header, got)
 			}
 		}
 	})
@@ -68,7 +68,7 @@ func FuzzPayload(f *testing.F) {
 		}
 	}
 	if seeds < 40 {
-		f.Fatalf("only %d seeds in testdata", seeds)
+		f.Fatalf("got only %d seeds in testdata", seeds)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, s := range systems {

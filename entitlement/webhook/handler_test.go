@@ -41,7 +41,7 @@ func TestOrderOfCalls(t *testing.T) {
 		st := newStore()
 		o := &webhook.Options{Changed: func(ctx context.Context, who string) error {
 			if who != owner {
-				t.Errorf("%s: Changed(%q), want %q", s.name, who, owner)
+				t.Errorf("%s: owner of Changed: got %q, want %q", s.name, who, owner)
 			}
 			return st.call(ctx, "Changed")
 		}}
@@ -137,7 +137,7 @@ func testFailure(t *testing.T, method, how string, fail func(context.Context) er
 	}
 }
 
-// E-05: what was stored is 200, even if Changed fails. The failure is logged.
+// E-05: a stored event gets 200, even if Changed fails. The failure is logged.
 func TestChangedFails(t *testing.T) {
 	t.Parallel()
 	for how, fail := range map[string]func(context.Context) error{

@@ -75,7 +75,7 @@ func TestAnyOrderConverges(t *testing.T) {
 			}
 		}
 		if len(want) < 3 {
-			t.Errorf("%s: the history has %d rows: %v", s.name, len(want), want)
+			t.Errorf("%s: rows of the history: got %d: %v", s.name, len(want), want)
 		}
 	}
 }

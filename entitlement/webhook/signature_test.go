@@ -240,7 +240,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// addOtherSignatures puts other signatures before the good one.
+// addOtherSignatures puts other signatures before the valid one.
 func addOtherSignatures(h http.Header) {
 	if good := h.Get("Webhook-Signature"); good != "" {
 		h.Set("Webhook-Signature", "v1a,AAAA v1,"+strings.Repeat("A", 43)+"= v1 v1,? , "+good)

@@ -232,8 +232,8 @@ func statusOf(row any) entitlement.Status {
 	return "held"
 }
 
-// A life is a sequence of events and what the owner may do after each one.
-func TestLife(t *testing.T) {
+// The owner's plan after each event of a sequence.
+func TestEventSequences(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		name, at string

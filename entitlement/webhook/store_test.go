@@ -103,7 +103,7 @@ func (m *memStore) SaveRejected(ctx context.Context, event string, _ time.Time, 
 func only[T any](t *testing.T, m *memStore) T {
 	t.Helper()
 	if len(m.rows) != 1 {
-		t.Fatalf("got %d rows, want one: %v", len(m.rows), m.rows)
+		t.Fatalf("got %d rows, want one; rows: %v", len(m.rows), m.rows)
 	}
 	row := slices.Collect(maps.Values(m.rows))[0]
 	r, ok := row.(T)

@@ -14,9 +14,9 @@ func TestInvalidSecrets(t *testing.T) {
 	t.Parallel()
 	all := map[string][]string{
 		"none": nil, "empty": {""}, "the prefix alone": {"whsec_"}, "short": {"whsec_c2VjcmV0Cg=="},
-		"23 bytes":               {"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY="},
-		"zeros":                  {"whsec_" + strings.Repeat("A", 64)},
-		"one good and one empty": {secret, ""}, "one empty and one good": {"", secret},
+		"23 bytes":                {"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRY="},
+		"zeros":                   {"whsec_" + strings.Repeat("A", 64)},
+		"one valid and one empty": {secret, ""}, "one empty and one valid": {"", secret},
 		"with a line break": {secret + "\n"}, "with a space before": {" " + secret},
 		"nine":     {secret, secret, secret, secret, secret, secret, secret, secret, secret},
 		"too long": {"whsec_" + strings.Repeat("MTIz", 200)},
@@ -28,7 +28,7 @@ func TestInvalidSecrets(t *testing.T) {
 			}
 			_, err := webhook.New(newStore(), s.source(secrets...), catalog, products, nil)
 			if err == nil || strings.Contains(err.Error(), "c2Vj") || !strings.Contains(err.Error(), s.name) {
-				t.Errorf("%s accepted a secret that is %s: %v", s.name, name, err)
+				t.Errorf("%s: secret that is %s: got %v, want an error", s.name, name, err)
 			}
 		}
 	}
