@@ -61,7 +61,7 @@ func TestInterruptedRevokeAllIsPublished(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		if accepted, revoked := countAccepted(t, b, issued); accepted > 0 || revoked == 0 {
-			t.Errorf("another instance accepted %d of %d revoked keys, want 0", accepted, revoked)
+			t.Errorf("revoked keys that another instance accepted: got %d of %d, want 0", accepted, revoked)
 		}
 	})
 }
@@ -94,7 +94,7 @@ func TestInterruptedRevokeAllInvalidates(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if accepted, revoked := countAccepted(t, m, issued); accepted > 0 || revoked == 0 {
-			t.Errorf("the Manager accepted %d of %d keys that it had revoked, want 0", accepted, revoked)
+			t.Errorf("keys that the Manager accepted after it had revoked them: got %d of %d, want 0", accepted, revoked)
 		}
 	})
 }

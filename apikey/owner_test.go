@@ -338,8 +338,9 @@ func TestPlanNameIsHiddenFromClients(t *testing.T) {
 	}
 }
 
-// Invariant 9: while the provider fails, a validation with an expired plan is an outage,
-// since the plan may have been renewed. When the provider is back, the plan is looked up.
+// Invariant 9: while the provider fails, a validation with an expired plan counts as an
+// outage, since the plan may have been renewed. When the provider is back, the plan is
+// looked up.
 func TestExpiredPlanDuringOutage(t *testing.T) {
 	down := func() (entitlement.Entitlement, error) { return entitlement.Entitlement{}, errDown }
 	for name, before := range map[string]func() entitlement.Entitlement{

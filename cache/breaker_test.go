@@ -92,7 +92,7 @@ func TestAbandonedTrialIsGivenBack(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		if _, err := c.Load(ctx, keyOf(100), known.load); !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("Load without a place: %v, want it to wait", err)
+			t.Fatalf("Load without a place: got %v, want DeadlineExceeded", err)
 		}
 		synctest.Wait()
 		if _, err := c.Load(t.Context(), keyOf(0), known.load); err != nil || known.calls.Load() != 2 {
@@ -117,7 +117,7 @@ func TestBreakerIgnoresEarlierOverload(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		var l counted
 		if _, err := c.Load(t.Context(), keyOf(1), l.load); err == nil || l.calls.Load() > 0 {
-			t.Errorf("Load 20 ms after the breaker opened: %v, %d calls of the source, want none for 375 ms", err, l.calls.Load())
+			t.Errorf("Load 20 ms after the breaker opened: got %v and %d calls of the source, want 0 calls for 375 ms", err, l.calls.Load())
 		}
 	})
 }

@@ -352,10 +352,10 @@ func TestLoadsAreSharedAfterClose(t *testing.T) {
 			callers.Wait()
 		}
 		if two(); loads != 1 {
-			t.Errorf("two callers: %d loads, want 1", loads)
+			t.Errorf("two callers: got %d loads, want 1", loads)
 		}
 		if _ = c.Write(func() error { two(); return nil }, keyOf(0)); loads != 2 {
-			t.Errorf("two callers during a write: %d loads, want 2", loads)
+			t.Errorf("two callers during a write: got %d loads, want 2", loads)
 		}
 	})
 }

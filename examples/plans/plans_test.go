@@ -92,7 +92,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := service.Wait(); err != nil {
-		t.Errorf("after Ctrl-C: %v, want exit status 0", err)
+		t.Errorf("after Ctrl-C: got %v, want exit status 0", err)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestServeDoesNotPrintGivenSecret(t *testing.T) {
 		}
 	}
 	if err := service.Wait(); err != nil {
-		t.Errorf("after Ctrl-C: %v, want exit status 0", err)
+		t.Errorf("after Ctrl-C: got %v, want exit status 0", err)
 	}
 	if strings.Contains(out.String(), secret) || !regexp.MustCompile(`(?m)^go run \S+ -to http://\S+ -send purchase$`).MatchString(out.String()) {
 		t.Errorf("got\n%s\nwant the line that sends an event, without the secret", &out)
