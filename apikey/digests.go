@@ -29,9 +29,3 @@ func (d *digests) find(owner, id string) store.Digest {
 	digest, _ := d.keys.get(namedKey{owner, id})
 	return digest
 }
-
-func (d *digests) remove(owner, id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.keys.remove(namedKey{owner, id})
-}

@@ -477,10 +477,11 @@ func TestEndedKeysAreBounded(t *testing.T) {
 }
 
 // Invariant 1: the row of a key was deleted, and its ID is that of another key now. Revoke
-// does not return nil before it has fenced that key.
+// fences and revokes that key, and reports it once.
 func TestRevokeOfAReusedID(t *testing.T) {
 	st := newRollbackStore()
-	m, other := newManager(t, st, nil), newManager(t, st, nil)
+	var events recorder
+	m, other := newManager(t, st, &apikey.Options{OnEvent: events.record}), newManager(t, st, nil)
 	p := apikey.CreateParams{Owner: "o", Name: "ci", IdempotencyKey: "try-1"}
 	first, err := m.Create(t.Context(), p)
 	if err != nil {
@@ -494,11 +495,35 @@ func TestRevokeOfAReusedID(t *testing.T) {
 		t.Fatalf("ID of the created key: got %s, %v, want %s", second.Key.ID, err, first.Key.ID)
 	}
 	wantValid(t, m, second)
-	if _, err := m.Revoke(t.Context(), "o", first.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
-		t.Errorf("Revoke = %v, want ErrUnavailable", err)
-	}
+	events.take()
 	if _, err := m.Revoke(t.Context(), "o", first.Key.ID, ""); err != nil {
-		t.Errorf("second Revoke = %v, want no error", err)
+		t.Errorf("Revoke: got %v, want no error", err)
+	}
+	if got := events.take(); len(got) != 1 || got[0].Kind != apikey.EventRevoked {
+		t.Errorf("events: got %v, want one revocation", got)
 	}
 	wantRefused(t, m, second, apikey.ErrRevoked)
+}
+
+// a Revoke that revokes a key again, since the store has lost the first revocation,
+// reports that.
+func TestRevokeAgainReportsRollback(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		st := newRollbackStore()
+		var events recorder
+		m := newManager(t, st, &apikey.Options{OnEvent: events.record})
+		creator := m
+		if !own {
+			creator = newManager(t, st, nil)
+		}
+		key := create(t, creator, "o")
+		restore := st.backup(t, "o")
+		revokeKey(t, m, key)
+		restore()
+		events.take()
+		revokeKey(t, m, key)
+		if got := events.take(); len(got) != 2 || got[0].Kind != apikey.EventUndone || got[1].Kind != apikey.EventRevoked {
+			t.Errorf("events of a second Revoke, own key %t: got %v, want %q and %q", own, got, apikey.EventUndone, apikey.EventRevoked)
+		}
+	}
 }

@@ -31,7 +31,11 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 	e, err := m.plans.Get(key, now)
 	if err == cache.ErrMiss {
 		e, err = m.loadEntitlement(ctx, key, owner)
-		now = time.Now()
+		if now = time.Now(); err == nil && !e.Active(now) {
+			// It may have ended during the load, and another plan may have begun.
+			e, err = m.loadEntitlement(ctx, key, owner)
+			now = time.Now()
+		}
 	}
 	switch {
 	case err == nil:

@@ -122,6 +122,26 @@ func TestPlanEndsDuringLoad(t *testing.T) {
 	})
 }
 
+// Invariant 10: an owner whose better plan ends while the provider is asked has the other
+// plan at once.
+func TestPlanIsReplacedDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := memstore.New()
+		issued := create(t, newManager(t, st, nil), "o")
+		ending := paid
+		ending.ValidUntil = time.Now().Add(time.Millisecond)
+		m := newManager(t, st, &apikey.Options{Entitlements: &billing{result: func() (entitlement.Entitlement, error) {
+			e := paid
+			if time.Now().Before(ending.ValidUntil) {
+				e = ending
+			}
+			time.Sleep(2 * time.Millisecond)
+			return e, nil
+		}}})
+		wantValid(t, m, issued)
+	})
+}
+
 // a key that expires while the provider is asked for its plan is refused.
 func TestKeyExpiresDuringLoadOfPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

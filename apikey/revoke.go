@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"time"
 
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -21,33 +22,49 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 		return Key{}, err
 	}
 	at := now()
-	done, err := write(ctx, m, m.revocations, owner, id, m.digests.find(owner, id), func(ctx context.Context, before store.Record) (revocation, error) {
-		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
-		if err == nil && (checkRecord(r, owner, id) != nil || r.RevokedAt.IsZero()) {
-			err = errForged // it must not look revoked when it is not
-		}
-		if err == nil && r.Digest != before.Digest {
-			// The row was deleted, and another key has its ID now. The next call looks
-			// up the key that must be fenced.
-			m.digests.remove(owner, id)
-			err = errForged
-		}
-		if err == nil {
-			m.ended.remember(before.Digest, r)
-		}
-		return revocation{r, changed}, err
-	}, func(ctx context.Context, done revocation) {
-		if done.changed {
-			m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
-		}
-	})
+	done, err := m.revoke(ctx, owner, id, m.digests.find(owner, id), at, reason)
+	if err == nil && !done.value.fenced {
+		// The row was deleted, and another key has its ID now. Only a look-up finds the
+		// digest for the fence.
+		done, err = m.revoke(ctx, owner, id, store.Digest{}, at, reason)
+	}
+	if err == nil && !done.value.fenced {
+		err = m.fail(ctx, owner, id, errForged)
+	}
 	if err != nil {
 		return Key{}, err
 	}
 	return keyOf(done.value.Record), m.notPropagated(ctx, done.unpropagated)
 }
 
+// revoke revokes the key behind the fence of the digest, or if that is zero, behind the
+// fence of the digest that it looks up.
+func (m *Manager) revoke(ctx context.Context, owner, id string, digest store.Digest, at time.Time, reason string) (changed[revocation], error) {
+	return write(ctx, m, m.revocations, owner, id, digest, func(ctx context.Context, before store.Record) (revocation, error) {
+		seen := m.ended.now()
+		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
+		if err == nil && (checkRecord(r, owner, id) != nil || r.RevokedAt.IsZero()) {
+			err = errForged // it must not look revoked when it is not
+		}
+		if err != nil {
+			return revocation{}, err
+		}
+		if changed { // the key was not revoked, although this process may have done that before
+			active := r
+			active.RevokedAt, active.RevokeReason = time.Time{}, ""
+			m.ended.check(ctx, active, seen)
+		}
+		m.ended.remember(r.Digest, r)
+		return revocation{r, changed, r.Digest == before.Digest}, nil
+	}, func(ctx context.Context, done revocation) {
+		if done.changed {
+			m.emit(ctx, Event{Kind: EventRevoked, Time: at, Owner: owner, KeyID: id})
+		}
+	})
+}
+
 type revocation struct {
 	store.Record
 	changed bool
+	fenced  bool // the fence was that of the record
 }

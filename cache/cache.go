@@ -218,7 +218,9 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 	}
 	err := c.awaitFlights(ctx)
 	if err == nil {
-		c.shared.close()
+		err = c.shared.close(ctx)
+	}
+	if err == nil {
 		err = c.table.close(ctx)
 	}
 	if err != nil {

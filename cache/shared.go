@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/internal/guard"
+	"golang.org/x/sync/semaphore"
 )
 
 // A Shared is a shared cache below a [Cache]: a server in which all instances keep
@@ -21,7 +22,7 @@ import (
 // valid. Delete ends the lease. So a value that was read before a change cannot
 // be set after it.
 //
-// All methods may be called from many goroutines. Each returns when its context
+// All methods may be called from many goroutines, Set from up to 256 at once. Each returns when its context
 // ends, and by itself within a fraction of the store's call timeout, so that a
 // failing Shared costs no more than a store read.
 type Shared interface {
@@ -68,10 +69,9 @@ type sharing[V any] struct {
 	server  Shared
 	decode  func(Key, []byte) (Loaded[V], bool)
 	failed  func(context.Context, error)
-	timeout time.Duration // bounds each call
-	places  *guard.Places // bounds concurrent calls, except writes
-	writes  *guard.Places // bounds concurrent writes
-	writing sync.WaitGroup
+	timeout time.Duration       // bounds each call
+	places  *guard.Places       // bounds concurrent calls, except writes
+	writes  *semaphore.Weighted // bounds concurrent writes
 	budget  sharedBudget
 
 	// The time until which a key or a group is bypassed, in nanoseconds since the
@@ -89,7 +89,7 @@ func (c *Cache[V]) Share(s Shared, decode func(key Key, value []byte) (found Loa
 	c.shared = &sharing[V]{
 		cache: c, server: s, decode: decode, failed: failed,
 		timeout: min(sharedTime, c.opts.LoadTimeout/4),
-		places:  guard.NewPlaces(maxLoads, maxWaiting), writes: guard.NewPlaces(maxSharedWrites, 0),
+		places:  guard.NewPlaces(maxLoads, maxWaiting), writes: semaphore.NewWeighted(maxSharedWrites),
 	}
 }
 
@@ -155,33 +155,40 @@ func (s *sharing[V]) ttl(absent bool) time.Duration {
 }
 
 // write writes the result of a load to the Shared in the background, so that no request
-// waits for it. A write that fails does no harm. If the key has changed meanwhile, its
-// lease has ended. If too many writes are in progress, write does nothing.
+// waits for it. A write that fails does no harm. If too many writes are in progress, write
+// does nothing.
 func (s *sharing[V]) write(ctx context.Context, key Key, lease string, found Loaded[V]) {
-	if !found.Absent && found.Encode == nil || s.cache.closed.Load() || s.writes.Acquire(ctx, 0) != nil {
+	if !found.Absent && found.Encode == nil || s.cache.closed.Load() || !s.writes.TryAcquire(1) {
 		return
 	}
-	s.writing.Go(func() {
-		_, _ = guard.Call(ctx, s.timeout, s.writes.Release, func(ctx context.Context) (reply, error) {
-			item := Item{Absent: found.Absent}
-			if !found.Absent {
-				var err error
-				if item.Value, err = found.Encode(); err != nil {
-					return reply{}, err
-				}
+	go guard.Call(ctx, s.timeout, func() { s.writes.Release(1) }, func(ctx context.Context) (reply, error) {
+		item := Item{Absent: found.Absent}
+		if !found.Absent {
+			var err error
+			if item.Value, err = found.Encode(); err != nil {
+				return reply{}, err
 			}
-			return reply{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
-		})
+		}
+		// A change ends the lease. A Shared that could not end it must not keep the old value.
+		if s.isBypassed(key) || s.isBypassed(found.Group) {
+			return reply{}, nil
+		}
+		return reply{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
 	})
 }
 
-// close waits for the writes in progress, which takes no longer than one call to the
-// Shared. It must be called after the cache is closed and its loads have ended, so that no
-// write begins.
-func (s *sharing[V]) close() {
-	if s != nil {
-		s.writing.Wait()
+// close waits for the writes in progress until ctx ends, whose error it returns. It does
+// not wait for writes that outlast the timeout of a call to the Shared.
+func (s *sharing[V]) close(ctx context.Context) error {
+	if s == nil {
+		return nil
 	}
+	waiting, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if s.writes.Acquire(waiting, maxSharedWrites) == nil {
+		s.writes.Release(maxSharedWrites)
+	}
+	return ctx.Err()
 }
 
 // invalidate must be called when these keys and groups were changed, before their fence is

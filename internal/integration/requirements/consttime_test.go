@@ -27,7 +27,7 @@ var plainComparisons = map[string]string{
 	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":                 "sorts known keys",
 	"apikey/lastused.go: use.Digest == d":                                         "both are of known keys",
 	"apikey/lastused.go: a.Digest == b.Digest":                                    "both are of known keys",
-	"apikey/revoke.go: r.Digest != before.Digest":                                 "both are of the owner's key, after it was revoked",
+	"apikey/revoke.go: r.Digest == before.Digest":                                 "both are of the owner's key, after it was revoked",
 	"apikey/token.go: token[:len(f.prefix)] != f.prefix":                          "the prefix is public",
 	"apikey/token.go: sum != string(want[:])":                                     "the checksum has no key",
 	"apikey/validate.go: r.Digest == d":                                           "differs only if the store is broken",
