@@ -86,9 +86,9 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkListOfAPart compares filtered lists with a list of all keys, for an owner with ten
+// BenchmarkFilteredList compares filtered lists with a list of all keys, for an owner with ten
 // thousand keys, all but the five oldest revoked, and for one with twenty current keys.
-func BenchmarkListOfAPart(b *testing.B) {
+func BenchmarkFilteredList(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
 			db := d.open(b)
@@ -110,12 +110,12 @@ func BenchmarkListOfAPart(b *testing.B) {
 					return err
 				}}
 			}
-			live, over, all := list("live", bigOwner, store.FilterCurrent, 5), list("over", bigOwner, store.FilterEnded, 100), list("all", bigOwner, store.FilterAll, 100)
+			current, ended, all := list("current", bigOwner, store.FilterCurrent, 5), list("ended", bigOwner, store.FilterEnded, 100), list("all", bigOwner, store.FilterAll, 100)
 			few := list("few", "few", store.FilterCurrent, 20)
 			for i := 0; b.Loop(); i++ {
-				takeTurns(b, i, live, over, all, few)
+				takeTurns(b, i, current, ended, all, few)
 			}
-			reportTimes(b, live, over, all, few)
+			reportTimes(b, current, ended, all, few)
 		})
 	}
 }
