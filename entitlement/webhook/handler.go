@@ -134,20 +134,24 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	if err != nil {
 		return err
 	}
-	err = h.store.MarkProcessed(ctx, e.ID, time.Now())
-	// Call Changed even if the write has changed nothing, since an earlier try may
-	// have been interrupted between the two, and even if the event will come again.
+	// Call Changed even if the write has changed nothing, since an earlier try may have
+	// been interrupted between the two. Call it before the event is marked: once it is, no
+	// later try calls Changed.
 	h.callChanged(ctx, e, owner)
-	if err != nil {
+	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
 		return &outage{"MarkProcessed", err}
 	}
 	return nil
 }
 
 // callChanged calls Options.Changed and logs its failure. The state is stored, so other
-// instances see it anyway, and the billing system need not try again.
+// instances see it anyway, and the billing system need not try again. A Changed that hangs
+// leaves half of the remaining time to MarkProcessed.
 func (h *Handler) callChanged(ctx context.Context, e *Event, owner string) {
-	if err := h.changed(ctx, owner); err != nil {
+	end, _ := ctx.Deadline() // that of workTime
+	call, cancel := context.WithTimeout(ctx, time.Until(end)/2)
+	defer cancel()
+	if err := h.changed(call, owner); err != nil {
 		h.opts.Logger.ErrorContext(ctx, "webhook: event stored, but Options.Changed failed; the change may take effect later",
 			"source", h.source.name, "event", e.ID, "type", e.Type, "error", err.Error())
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	// Changed is called after each write, so that it takes effect at once. Set it to
 	// Manager.InvalidateOwner. The write is durable by then: if Changed fails, for
 	// example because the bus is down, the error is logged and the response is 200.
+	// The context of Changed ends after half of the time that the Handler has left, which
+	// is at most 4 seconds.
 	//
 	// An instance that Changed has not reached, and every instance if Changed is nil,
 	// uses the old plan until
@@ -46,8 +48,9 @@ type Options struct {
 	//   - the cached plan expires: 13 seconds after the bus was lost, or without a bus
 	//     after the longer of the Manager's CacheTTL and StaleIfError.
 	//
-	// Changed is not called again for the same event, unless the event comes again
-	// because the Store failed.
+	// The event is marked as processed after that. If it comes again, because the
+	// process or the Store failed before, Changed is called again. After the mark, it is
+	// not called again for the same event, even if it has failed.
 	Changed func(ctx context.Context, owner string) error
 
 	// Refetch returns the current state of the event's subscription from the

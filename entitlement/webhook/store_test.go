@@ -36,9 +36,11 @@ func (m *memStore) call(ctx context.Context, method string) error {
 	m.calls = append(m.calls, method)
 	m.mu.Unlock()
 	if m.before != nil {
-		return m.before(ctx, method)
+		if err := m.before(ctx, method); err != nil {
+			return err
+		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 func (m *memStore) Put(ctx context.Context, s entitlement.Subscription) (bool, error) {
