@@ -1,6 +1,9 @@
 -- Version 2 of the schema: each row says whether it is a subscription or a hold.
--- Provider.Migrate runs this file. Your own migration tool may run it instead. Running
--- programs that know only version 1 keep working.
+-- Provider.Migrate runs this file. Your own migration tool may run it instead.
+--
+-- Running programs that know only version 1 keep working, until a newer one stores a
+-- subscription on trial. They do not know its status, trialing, so for its owner they
+-- report an outage. Update them all at about the same time.
 --
 -- Writers wait while SQLite reads all rows. That took 0.8 s for 1,000,000 rows on a
 -- machine with two cores. Readers do not wait.
