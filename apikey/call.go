@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
-	bound "github.com/keyhatch/keyhatch/internal/guard" // guard is the middleware's handler
+	"github.com/keyhatch/keyhatch/internal/guard"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -21,9 +21,7 @@ const (
 )
 
 // places bounds the concurrent calls.
-type places = bound.Places
-
-func newPlaces() *places { return bound.NewPlaces(maxCalls, maxWaiting) }
+func newPlaces() *guard.Places { return guard.NewPlaces(maxCalls, maxWaiting) }
 
 var errOverloaded = errors.New("overloaded, the call was not made")
 
@@ -37,20 +35,20 @@ func callStore[T any](ctx context.Context, m *Manager, call func(context.Context
 
 // callBounded is callStore with the given timeout and places. The timeout starts when the
 // call has its place. Before that, the call waits for a place for at most the same time.
-func callBounded[T any](ctx context.Context, places *places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
+func callBounded[T any](ctx context.Context, places *guard.Places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	if err := acquire(ctx, places, timeout); err != nil {
 		return *new(T), err
 	}
-	return bound.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {
+	return guard.Call(ctx, timeout, places.Release, func(ctx context.Context) (T, error) {
 		value, err := call(ctx)
 		return value, storeError(err)
 	})
 }
 
 // acquire takes one of the places.
-func acquire(ctx context.Context, places *places, wait time.Duration) error {
+func acquire(ctx context.Context, places *guard.Places, wait time.Duration) error {
 	err := places.Acquire(ctx, wait)
-	if err == bound.ErrBusy {
+	if err == guard.ErrBusy {
 		err = errOverloaded
 	}
 	return err
@@ -68,7 +66,7 @@ func callShared[T any](ctx context.Context, m *Manager, call func(context.Contex
 // storeError classifies an error of the store or the shared cache, once, within the
 // guarded call. Any other error counts as an outage.
 func storeError(err error) error {
-	return bound.Classify(err, store.ErrOwnerMismatch, store.ErrNotFound, store.ErrLimit, store.ErrDuplicate, store.ErrConflict,
+	return guard.Classify(err, store.ErrOwnerMismatch, store.ErrNotFound, store.ErrLimit, store.ErrDuplicate, store.ErrConflict,
 		store.ErrBusy, cache.ErrMiss, errors.ErrUnsupported)
 }
 

@@ -255,7 +255,7 @@ func (m *Manager) Rotate(ctx context.Context, owner, id string, grace time.Durat
 		}
 		done := rotation{old, made}
 		if err == nil && !done.matches(owner, id, next, ends) {
-			err = errForged
+			err = errWrongRecord
 		}
 		return done, err
 	}

@@ -61,7 +61,7 @@ func (m *Manager) getRecord(ctx context.Context, p *permit, owner, id string) (r
 // checkRecord returns an error unless r is the requested record.
 func checkRecord(r store.Record, owner, id string) error {
 	if r.Owner != owner || r.ID != id || r.Digest.IsZero() {
-		return errForged
+		return errWrongRecord
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	bound "github.com/keyhatch/keyhatch/internal/guard"
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 // Bounds of the management calls that run at once in a Manager. Reads and writes of all
@@ -28,7 +28,7 @@ const (
 // places. So an owner has at most ownerCalls of the places, however many callers there
 // are.
 type lane struct {
-	places *places
+	places *guard.Places
 	size   int64        // number of places
 	hung   atomic.Int64 // places held by store calls that have exceeded their timeout
 	queue  int          // calls of one owner that may wait
@@ -39,12 +39,12 @@ type lane struct {
 
 // An ownerLane is one owner's part of a lane.
 type ownerLane struct {
-	permits *places
+	permits *guard.Places
 	calls   int // calls that have a permit or wait for one
 }
 
 func newLane(places, queue int) *lane {
-	return &lane{places: bound.NewPlaces(places, maxWaiting), size: int64(places), queue: queue, owners: map[string]*ownerLane{}}
+	return &lane{places: guard.NewPlaces(places, maxWaiting), size: int64(places), queue: queue, owners: map[string]*ownerLane{}}
 }
 
 // A permit lets one management call of an owner run. A permit ends once it is released and
@@ -62,7 +62,7 @@ func (l *lane) admit(ctx context.Context, owner string, timeout time.Duration) (
 	l.mu.Lock()
 	o := l.owners[owner]
 	if o == nil {
-		o = &ownerLane{permits: bound.NewPlaces(ownerCalls, l.queue)}
+		o = &ownerLane{permits: guard.NewPlaces(ownerCalls, l.queue)}
 		l.owners[owner] = o
 	}
 	o.calls++
@@ -71,7 +71,7 @@ func (l *lane) admit(ctx context.Context, owner string, timeout time.Duration) (
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.drop(owner)
-		if errors.Is(err, bound.ErrBusy) {
+		if errors.Is(err, guard.ErrBusy) {
 			return nil, fmt.Errorf("%w: %d calls of this kind are running for the owner", ErrLimited, ownerCalls)
 		}
 		return nil, fmt.Errorf("%w: wait for the owner's other calls: %w", ErrUnavailable, err)
@@ -150,7 +150,7 @@ func runPermitted[T any](ctx context.Context, p *permit, timeout time.Duration, 
 		return *new(T), err
 	}
 	p.retain()
-	return bound.Call(ctx, timeout, func() {
+	return guard.Call(ctx, timeout, func() {
 		release()
 		p.release()
 	}, func(context.Context) (T, error) {

@@ -60,7 +60,7 @@ func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	page := Page{Next: formatCursor(found.Next)}
 	for _, r := range found.Records {
 		if err == nil && (checkRecord(r, p.Owner, r.ID) != nil || !q.Matches(r)) {
-			err = errForged // a current key must not be listed as ended, or an ended one as current
+			err = errWrongRecord // a current key must not be listed as ended, or an ended one as current
 		}
 		if err == nil {
 			m.digests.add(r)

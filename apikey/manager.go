@@ -71,6 +71,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/guard"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -84,8 +85,8 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls                      *places                                // places for store calls, see callStore
-	sharedCalls                *places                                // places for calls to the shared cache
+	calls                      *guard.Places                          // places for store calls, see callStore
+	sharedCalls                *guard.Places                          // places for calls to the shared cache
 	keys                       *cache.Cache[*cachedKey]               // by digest
 	group                      *cache.Group                           // nil when there is no Bus
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
@@ -98,9 +99,9 @@ type Manager struct {
 	reuses      *reuses // of revoked keys
 	ended       endedKeys
 
-	digests   digests                 // of keys that were recently listed or read
-	undeleted undeletedOwners         // by RevokeAll
-	noPlan    entitlement.Entitlement // of every owner in a service without plans
+	digests      digests                 // of keys that were recently listed or read
+	undeleted    undeletedOwners         // by RevokeAll
+	unrestricted entitlement.Entitlement // of every owner in a service without plans
 
 	failed, overloaded logLimit
 
@@ -136,7 +137,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
-	m.noPlan, m.ended.m = m.everything(), m
+	m.unrestricted, m.ended.m = m.everything(), m
 	if o.SharedCache != nil {
 		m.keys.Share(o.SharedCache, m.loadedFromShared, m.logSharedFailure)
 	}
@@ -265,4 +266,4 @@ func (m *Manager) unavailable(ctx context.Context, what string, err error) error
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
 }
 
-var errForged = errors.New("the store returned a record that was not requested")
+var errWrongRecord = errors.New("the store returned a record that was not requested")

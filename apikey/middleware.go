@@ -60,18 +60,18 @@ func (m *Manager) Require(scopes ...string) func(http.Handler) http.Handler {
 		if next == nil {
 			panic("apikey: Require: nil handler")
 		}
-		return &guard{manager: m, scopes: scopes, next: next}
+		return &requireHandler{manager: m, scopes: scopes, next: next}
 	}
 }
 
-// A guard is the handler that the middleware of Require returns.
-type guard struct {
+// A requireHandler is the handler that the middleware of Require returns.
+type requireHandler struct {
 	manager *Manager
 	scopes  []string
 	next    http.Handler
 }
 
-func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *requireHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isPreflight(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -158,7 +158,7 @@ func (m *Manager) authorize(ctx context.Context, h http.Header, scopes []string)
 }
 
 // authenticate returns the Principal of a request, and the header that carried the
-// token. The carrier is nil if an outer guard of this Manager has authenticated the
+// token. The carrier is nil if an outer handler of this Manager has authenticated the
 // request and removed the token.
 func (m *Manager) authenticate(ctx context.Context, h http.Header) (*Principal, *carrier, error) {
 	token, via, err := extract(m.carriers, h)
@@ -197,7 +197,7 @@ type principalContext struct {
 }
 
 // validatedBy is the context key of a Principal that the given Manager validated. A
-// guard must not accept the Principal of another Manager.
+// handler must not accept the Principal of another Manager.
 type validatedBy struct{ manager *Manager }
 
 func (c *principalContext) Value(key any) any {

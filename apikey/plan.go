@@ -7,7 +7,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
-	bound "github.com/keyhatch/keyhatch/internal/guard"
+	"github.com/keyhatch/keyhatch/internal/guard"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -21,8 +21,8 @@ func (m *Manager) planOptions() cache.Options {
 	return o
 }
 
-// none is the entitlement of an owner that the provider does not know.
-var none entitlement.Entitlement
+// noEntitlement is the entitlement of an owner that the provider does not know.
+var noEntitlement entitlement.Entitlement
 
 // entitlement returns the owner's entitlement, from the cache or the provider, and the
 // time at which it counts: now, or later if it was not in the cache. An error means an
@@ -41,7 +41,7 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 	case err == nil:
 		return e, now, nil
 	case err == cache.ErrNotFound:
-		return &none, now, nil
+		return &noEntitlement, now, nil
 	}
 	return nil, now, m.unavailable(ctx, "entitlement provider", err)
 }
@@ -54,7 +54,7 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		defer cancel()
 		e, err := m.opts.Entitlements.Entitlement(call, owner)
 		e = e.Clone() // the provider may still change its own
-		switch err = bound.Classify(err, entitlement.ErrNone, store.ErrBusy); {
+		switch err = guard.Classify(err, entitlement.ErrNone, store.ErrBusy); {
 		case errors.Is(err, entitlement.ErrNone):
 			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil
 		case errors.Is(err, store.ErrBusy):
@@ -175,7 +175,7 @@ func (m *Manager) Usage(ctx context.Context, owner string) (Usage, error) {
 	defer permit.release()
 	n, err := callPermitted(ctx, permit, m.opts.CallTimeout, func(ctx context.Context) (int, error) { return m.store.Count(ctx, owner, at) })
 	if err == nil && n < 0 {
-		err = errForged
+		err = errWrongRecord
 	}
 	if err != nil {
 		return Usage{}, m.fail(ctx, owner, "", err)

@@ -29,7 +29,7 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 		done, err = m.revoke(ctx, owner, id, store.Digest{}, at, reason)
 	}
 	if err == nil && !done.value.fenced {
-		err = m.fail(ctx, owner, id, errForged)
+		err = m.fail(ctx, owner, id, errWrongRecord)
 	}
 	if err != nil {
 		return Key{}, err
@@ -44,7 +44,7 @@ func (m *Manager) revoke(ctx context.Context, owner, id string, digest store.Dig
 		seen := m.ended.now()
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (checkRecord(r, owner, id) != nil || r.RevokedAt.IsZero()) {
-			err = errForged // it must not look revoked when it is not
+			err = errWrongRecord // it must not look revoked when it is not
 		}
 		if err != nil {
 			return revocation{}, err

@@ -94,7 +94,7 @@ func (a *revokeAll) all(ctx context.Context) error {
 func (a *revokeAll) check(revoked []store.Record, last string) error {
 	for _, r := range revoked {
 		if checkRecord(r, a.owner, r.ID) != nil || r.RevokedAt.IsZero() || r.ID == last {
-			return errForged
+			return errWrongRecord
 		}
 	}
 	return nil

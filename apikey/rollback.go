@@ -127,7 +127,7 @@ func (w *countWatch) look(ctx context.Context) error {
 func (w *countWatch) read(ctx context.Context) (store.Revocations, error) {
 	r, err := callStore(ctx, w.m, w.counter.Revocations)
 	if err == nil && (r.Lineage == "" || r.Count < 0) {
-		err = errForged
+		err = errWrongRecord
 	}
 	return r, err
 }

@@ -143,7 +143,7 @@ func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) 
 		case err != nil:
 			return found, err
 		case !isRecordOf(r, d):
-			return found, errForged
+			return found, errWrongRecord
 		}
 		found = m.loadedFromStore(ctx, r, seen)
 		found.Encode = func() ([]byte, error) { return encodeRecord(r) }
@@ -166,7 +166,7 @@ func isRecordOf(r store.Record, d store.Digest) bool {
 }
 
 func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
-	k := &cachedKey{principal: newPrincipal(r, &m.noPlan), expires: math.MaxInt64, ownerKey: ownerKey(r.Owner)}
+	k := &cachedKey{principal: newPrincipal(r, &m.unrestricted), expires: math.MaxInt64, ownerKey: ownerKey(r.Owner)}
 	switch {
 	case !r.RevokedAt.IsZero():
 		k.ended = isRevoked
@@ -181,7 +181,7 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
-	found := cache.Loaded[*cachedKey]{Value: k, Group: k.ownerKey, Ended: k.refusal(time.Now()) != nil}
+	found := cache.Loaded[*cachedKey]{Value: k, Tag: k.ownerKey, Ended: k.refusal(time.Now()) != nil}
 	// The key is loaded again when it expires, since its expiry may have changed.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt

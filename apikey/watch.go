@@ -7,7 +7,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
-	bound "github.com/keyhatch/keyhatch/internal/guard"
+	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
 // The pauses before a Manager calls Watch again. The pause doubles up to the longest,
@@ -50,8 +50,8 @@ func (m *Manager) watch(ctx context.Context, provider entitlement.Watcher) {
 // watchOnce calls the provider's Watch. It also returns if Watch panics or ends its
 // goroutine.
 func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) error {
-	return bound.Run(func() error {
-		return bound.Classify(provider.Watch(ctx, m.plans.MarkStale, func(owner string) { m.ownerSeen(ctx, owner) }))
+	return guard.Run(func() error {
+		return guard.Classify(provider.Watch(ctx, m.plans.MarkStale, func(owner string) { m.ownerSeen(ctx, owner) }))
 	})
 }
 

@@ -519,7 +519,7 @@ func TestPostponedLoad(t *testing.T) {
 				var l counted
 				load := func(ctx context.Context) (cache.Loaded[int64], error) {
 					found, err := l.load(ctx)
-					found.Group = keyOf(1)
+					found.Tag = keyOf(1)
 					return found, err
 				}
 				_, _ = c.Load(t.Context(), keyOf(0), load)

@@ -106,8 +106,8 @@ const (
 // methods may be called from many goroutines. Callers share the values.
 type Cache[V any] struct {
 	epochs [stripes]epoch
-	groups [stripes + 1]groupEpoch // the last one is noGroup
-	gen    atomic.Uint64           // number of writes of groups that have ended
+	tags   [stripes + 1]tagEpoch // the last one is noTag
+	gen    atomic.Uint64         // number of writes of tags that have ended
 	table  table[V]
 	lease  lease
 	start  time.Time // monotonic deadlines count from here

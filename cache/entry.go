@@ -12,18 +12,18 @@ import (
 // An entry is a cached value, or the fact that there is none, and the time until which it
 // may be served. Only due changes.
 type entry[V any] struct {
-	key        Key
-	epoch      uint64 // of the key's stripe, before the load
-	groupEpoch uint64
-	began      time.Duration // start of the load, counted from the cache's start, by the monotonic clock
-	beganWall  int64         // the same in Unix nanoseconds, by the wall clock
-	ends       time.Duration // time of its expiry; endsWall is the same by the wall clock
-	endsWall   int64
-	untilWall  int64  // Loaded.Until: after it, the value is not even served stale
-	group      uint16 // an index of Cache.groups; a pointer would cost the garbage collector more
-	absent     bool
-	ended      bool // Loaded.Ended
-	value      V
+	key       Key
+	epoch     uint64 // of the key's stripe, before the load
+	tagEpoch  uint64
+	began     time.Duration // start of the load, counted from the cache's start, by the monotonic clock
+	beganWall int64         // the same in Unix nanoseconds, by the wall clock
+	ends      time.Duration // time of its expiry; endsWall is the same by the wall clock
+	endsWall  int64
+	untilWall int64  // Loaded.Until: after it, the value is not even served stale
+	tag       uint16 // an index of Cache.tags; a pointer would cost the garbage collector more
+	absent    bool
+	ended     bool // Loaded.Ended
+	value     V
 
 	// The time at which the value must be loaded again, counted from the cache's start: in
 	// the last fifth of its lifetime, or after its expiry if it is served stale.
@@ -65,12 +65,12 @@ func (c *Cache[V]) fresh(e *entry[V], elapsed time.Duration, wall int64) bool {
 
 // isCurrent must read the epochs after the entry was read.
 func (c *Cache[V]) isCurrent(e *entry[V]) bool {
-	return e.epoch == c.epochOf(&e.key).Load() && e.groupEpoch == c.groups[e.group].Load()
+	return e.epoch == c.epochOf(&e.key).Load() && e.tagEpoch == c.tags[e.tag].Load()
 }
 
 // isUnwritten is like isCurrent, but ignores stale marks.
 func (c *Cache[V]) isUnwritten(e *entry[V]) bool {
-	return !written(e.epoch, c.epochOf(&e.key).Load()) && e.groupEpoch == c.groups[e.group].Load()
+	return !written(e.epoch, c.epochOf(&e.key).Load()) && e.tagEpoch == c.tags[e.tag].Load()
 }
 
 // age returns the time since the load of an entry began, by the clock that shows more.
@@ -81,7 +81,7 @@ func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
 // newEntry returns the entry for the result of a load that began at the given time.
 func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded[V]) *entry[V] {
 	began = began.Add(-min(max(found.Age, 0), MaxDuration))
-	e := &entry[V]{key: key, epoch: epoch, group: noGroup, began: began.Sub(c.start), beganWall: began.UnixNano()}
+	e := &entry[V]{key: key, epoch: epoch, tag: noTag, began: began.Sub(c.start), beganWall: began.UnixNano()}
 	ttl := c.opts.TTL
 	if e.absent = found.Absent; e.absent {
 		ttl = c.opts.NegativeTTL
@@ -104,8 +104,8 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 	if e.ends == e.began+ttl && !e.ended {
 		e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))
 	}
-	if found.Group != (Key{}) {
-		e.group = groupOf(&found.Group)
+	if found.Tag != (Key{}) {
+		e.tag = tagOf(&found.Tag)
 	}
 	return e
 }

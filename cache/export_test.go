@@ -21,7 +21,7 @@ type Message struct {
 
 // Encode returns the message as an instance with this secret would send it.
 func (m Message) Encode(key ...byte) string {
-	out := message{seq: m.Seq, change: m.Change, ago: m.Ago, next: m.Next, size: m.Size, mark: m.Mark, all: m.All, leaving: m.Leaving, keys: m.Keys, groups: m.Groups}
+	out := message{seq: m.Seq, change: m.Change, ago: m.Ago, next: m.Next, size: m.Size, mark: m.Mark, all: m.All, leaving: m.Leaving, keys: m.Keys, tags: m.Groups}
 	copy(out.origin[:], m.Origin)
 	copy(out.nonce[:], m.Nonce)
 	return out.encode(key)
@@ -29,7 +29,7 @@ func (m Message) Encode(key ...byte) string {
 
 func DecodeMessage(text string, key ...byte) (Message, error) {
 	m, err := decode(text, key)
-	return Message{m.origin[:], m.nonce[:], m.seq, m.change, m.ago, m.next, m.size, m.mark, m.all, m.leaving, m.keys, m.groups}, err
+	return Message{m.origin[:], m.nonce[:], m.seq, m.change, m.ago, m.next, m.size, m.mark, m.all, m.leaving, m.keys, m.tags}, err
 }
 
 // Peers returns the number of other instances that are tracked.
@@ -99,12 +99,12 @@ func (o *Observed) joined(g *Group) {
 	}
 }
 
-func (o *Observed) invalidate(keys, groups []Key) {
-	if len(keys)+len(groups) > 0 {
+func (o *Observed) invalidate(keys, tags []Key) {
+	if len(keys)+len(tags) > 0 {
 		o.Invalidations.Add(1)
 	}
 	if o.Cache != nil {
-		o.Cache.invalidate(keys, groups)
+		o.Cache.invalidate(keys, tags)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // Change calls write, which changes the values of these keys in the source, or of all keys
-// that were loaded with one of these groups; see [Loaded]. A Get or Load of this cache
+// that were loaded with one of these tags; see [Loaded]. A Get or Load of this cache
 // that starts during or after write never returns an older entry. Change then deletes the
 // keys from the shared cache and notifies the other instances of the [Group]. Only this
 // part ends when ctx ends.
@@ -22,51 +22,51 @@ import (
 //
 // err is write's error. If unpropagated is not nil, other instances may not know of the
 // change, and may serve old entries until these expire.
-func (c *Cache[V]) Change(ctx context.Context, keys, groups []Key, write func(context.Context) (publish bool, err error)) (unpropagated, err error) {
-	c.hold(keys, groups)
+func (c *Cache[V]) Change(ctx context.Context, keys, tags []Key, write func(context.Context) (publish bool, err error)) (unpropagated, err error) {
+	c.hold(keys, tags)
 	publish := true
 	err = guard.Run(func() (err error) {
 		publish, err = write(ctx)
 		return err
 	})
 	if !publish {
-		c.release(keys, groups)
+		c.release(keys, tags)
 		return nil, err
 	}
-	undeleted := c.shared.invalidate(ctx, keys, groups) // before the release, or a load could find the old entry
-	c.release(keys, groups)
-	unsent := c.group.publish(ctx, keys, groups)
+	undeleted := c.shared.invalidate(ctx, keys, tags) // before the release, or a load could find the old entry
+	c.release(keys, tags)
+	unsent := c.group.publish(ctx, keys, tags)
 	return errors.Join(undeleted, unsent), err
 }
 
-// hold invalidates the entries of these keys and groups, and keeps new ones from
+// hold invalidates the entries of these keys and tags, and keeps new ones from
 // being served until they are released.
-func (c *Cache[V]) hold(keys, groups []Key) {
+func (c *Cache[V]) hold(keys, tags []Key) {
 	for i := range keys {
 		c.epochOf(&keys[i]).begin()
 	}
-	for i := range groups {
-		c.groups[groupOf(&groups[i])].begin()
+	for i := range tags {
+		c.tags[tagOf(&tags[i])].begin()
 	}
 }
 
-func (c *Cache[V]) release(keys, groups []Key) {
+func (c *Cache[V]) release(keys, tags []Key) {
 	for i := range keys {
 		c.epochOf(&keys[i]).end()
 	}
-	for i := range groups {
-		c.groups[groupOf(&groups[i])].end(&c.gen)
+	for i := range tags {
+		c.tags[tagOf(&tags[i])].end(&c.gen)
 	}
 }
 
-// invalidate implements member. Another instance has changed these keys and groups.
-func (c *Cache[V]) invalidate(keys, groups []Key) {
-	c.shared.bypass(keys, groups) // first, so that no load finds an old entry there
-	c.hold(keys, groups)
-	c.release(keys, groups)
+// invalidate implements member. Another instance has changed these keys and tags.
+func (c *Cache[V]) invalidate(keys, tags []Key) {
+	c.shared.bypass(keys, tags) // first, so that no load finds an old entry there
+	c.hold(keys, tags)
+	c.release(keys, tags)
 }
 
-// stripes is the number of epochs. Keys and groups share them by hash. A write invalidates
+// stripes is the number of epochs. Keys and tags share them by hash. A write invalidates
 // the entries of all keys in its stripe, about one in 16,384.
 const stripes = 1 << 14
 
@@ -107,31 +107,31 @@ func (c *Cache[V]) epochOf(key *Key) *epoch { return &c.epochs[stripeOf(key)] }
 // stripeOf uses other bytes of the key than idOf.
 func stripeOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[8:]) % stripes }
 
-// A groupEpoch is the epoch of a stripe of groups. It also records when the latest write
-// of one of these groups ended.
-type groupEpoch struct {
+// A tagEpoch is the epoch of a stripe of tags. It also records when the latest write
+// of one of these tags ended.
+type tagEpoch struct {
 	epoch
 	ended atomic.Uint64 // Cache.gen after that write
 }
 
-// noGroup is the index of the epoch of keys in no group, which never changes.
-const noGroup = stripes
+// noTag is the index of the epoch of keys without a tag, which never changes.
+const noTag = stripes
 
-// groupOf returns the index of a group's epoch.
-func groupOf(key *Key) uint16 { return uint16(stripeOf(key)) }
+// tagOf returns the index of a tag's epoch.
+func tagOf(key *Key) uint16 { return uint16(stripeOf(key)) }
 
 // end ends a write. It advances gen first: a load that reads gen afterwards begins
 // after the write.
-func (g *groupEpoch) end(gen *atomic.Uint64) {
+func (t *tagEpoch) end(gen *atomic.Uint64) {
 	now := gen.Add(1)
-	for last := g.ended.Load(); last < now && !g.ended.CompareAndSwap(last, now); last = g.ended.Load() {
+	for last := t.ended.Load(); last < now && !t.ended.CompareAndSwap(last, now); last = t.ended.Load() {
 	}
-	g.epoch.end()
+	t.epoch.end()
 }
 
-// since returns the group's epoch. It reports whether no write of the group is in
+// since returns the tag's epoch. It reports whether no write of the tag is in
 // progress, and none has ended since gen was read.
-func (g *groupEpoch) since(gen uint64) (epoch uint64, same bool) {
-	epoch = g.Load() // first: a write sets ended before it advances the epoch
-	return epoch, quiet(epoch) && g.ended.Load() <= gen
+func (t *tagEpoch) since(gen uint64) (epoch uint64, same bool) {
+	epoch = t.Load() // first: a write sets ended before it advances the epoch
+	return epoch, quiet(epoch) && t.ended.Load() <= gen
 }

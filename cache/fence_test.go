@@ -79,7 +79,7 @@ func (l *ledger) load(i int) func(context.Context) (cache.Loaded[int64], error) 
 		if v == 0 {
 			return cache.Loaded[int64]{Absent: true}, nil
 		}
-		return cache.Loaded[int64]{Value: v, Group: l.group(i)}, nil
+		return cache.Loaded[int64]{Value: v, Tag: l.group(i)}, nil
 	}
 }
 
@@ -204,7 +204,7 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 				v, _ := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
 					close(reading)
 					<-resume
-					return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+					return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
 				})
 				early <- v
 			}()
@@ -213,7 +213,7 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			now := func(context.Context) (cache.Loaded[int64], error) {
-				return cache.Loaded[int64]{Value: bad, Group: keyOf(1)}, nil
+				return cache.Loaded[int64]{Value: bad, Tag: keyOf(1)}, nil
 			}
 			late := make(chan int64)
 			go func() {
@@ -252,7 +252,7 @@ func TestFenceDuringWrite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCache(t, cache.Options{})
 			load := func(context.Context) (cache.Loaded[int64], error) {
-				return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+				return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
 			}
 			fill := func() {
 				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
@@ -284,7 +284,7 @@ func TestFenceDuringWrite(t *testing.T) {
 func TestFenceMovesOnFailure(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	load := func(context.Context) (cache.Loaded[int64], error) {
-		return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+		return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
 	}
 	failure := errors.New("connection lost")
 	writes := map[string]func() error{
@@ -354,7 +354,7 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 					loads++
 					v := stored
 					<-resume
-					return cache.Loaded[int64]{Value: v, Group: keyOf(1)}, nil
+					return cache.Loaded[int64]{Value: v, Tag: keyOf(1)}, nil
 				}
 				const late = 10
 				early, answers := make(chan int64, 1), make(chan int64, late)
@@ -403,7 +403,7 @@ func TestFenceOfAnotherGroup(t *testing.T) {
 		load := func(context.Context) (cache.Loaded[int64], error) {
 			loads.Add(1)
 			time.Sleep(time.Millisecond)
-			return cache.Loaded[int64]{Value: good, Group: keyOf(-1)}, nil
+			return cache.Loaded[int64]{Value: good, Tag: keyOf(-1)}, nil
 		}
 		_ = c.WriteGroup(func() error {
 			_ = c.WriteGroup(func() error { return nil }, keyOf(-3))

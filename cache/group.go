@@ -75,8 +75,8 @@ type Group struct {
 type member interface {
 	joined(g *Group)
 
-	// invalidate invalidates the entries of these keys and groups.
-	invalidate(keys, groups []Key)
+	// invalidate invalidates the entries of these keys and tags.
+	invalidate(keys, tags []Key)
 
 	// MarkStale must be called if changes may have been missed.
 	MarkStale()
@@ -252,7 +252,7 @@ func (g *Group) apply(m message) {
 		g.opts.OnChange(m.keys)
 	}
 	for _, c := range g.members {
-		c.invalidate(m.keys, m.groups)
+		c.invalidate(m.keys, m.tags)
 	}
 	g.seeMark(m.mark)
 }

@@ -147,7 +147,7 @@ func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCache(t, cache.Options{StaleIfError: time.Hour})
 				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
-					return cache.Loaded[int64]{Value: good, Group: keyOf(1)}, nil
+					return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
 				})
 				tt.happen(c)
 				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {

@@ -14,7 +14,7 @@ type Loaded[V any] struct {
 	Value V
 
 	// Absent means that there is no value, which the cache keeps for
-	// [Options.NegativeTTL]. Until and Group are ignored.
+	// [Options.NegativeTTL]. Until and Tag are ignored.
 	Absent bool
 
 	// Ended means that the value need not be renewed, such as that of a revoked key. The
@@ -29,9 +29,9 @@ type Loaded[V any] struct {
 	// Age is the age of the value if it was not read just now.
 	Age time.Duration
 
-	// Group, if set, names the group of the value, so that [Cache.Change] can
-	// invalidate all values of a group without their keys.
-	Group Key
+	// Tag, if set, is a name that the value shares with others, so that [Cache.Change] can
+	// invalidate all values with the tag without their keys.
+	Tag Key
 
 	// Encode, if set, returns the value in the form for the shared cache; see
 	// [Cache.Share].
@@ -73,18 +73,18 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 		}
 		return e.answer()
 	}
-	v, early, err := c.share(ctx, &key, load)
+	v, early, err := c.loadOnce(ctx, &key, load)
 	if early {
 		// The next flight began after this one had ended.
-		v, _, err = c.share(ctx, &key, load)
+		v, _, err = c.loadOnce(ctx, &key, load)
 	}
 	return v, err
 }
 
-// share starts a flight, or waits for the current one. early reports whether the flight
+// loadOnce starts a flight, or waits for the current one. early reports whether the flight
 // may have read the source before a change that the caller may know: a write that is still
 // running, or one by another instance while this process was stopped.
-func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
+func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	if ctx.Err() != nil {
 		return v, false, waitError(ctx)
 	}
@@ -119,7 +119,7 @@ func (c *Cache[V]) share(ctx context.Context, key *Key, load func(context.Contex
 		v, err = c.stale(key, f.err)
 		return v, false, err
 	}
-	_, same := c.groups[f.entry.group].since(id.gen)
+	_, same := c.tags[f.entry.tag].since(id.gen)
 	v, err = f.entry.answer()
 	unwritten := quiet(id.epoch) || fenced && id.epoch&writers == oneWriter // the one of Close
 	return v, !leads && !(leased && unwritten && same), err
@@ -344,7 +344,7 @@ func (c *Cache[V]) fill(e *entry[V], gen uint64) {
 	}
 }
 
-// keep keeps an entry. It returns false if the key or its group was written since the load
+// keep keeps an entry. It returns false if the key or its tag was written since the load
 // began, or is being written. A write that begins after the check does no harm: the epoch
 // has then changed, and the entry is never served.
 func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
@@ -352,10 +352,10 @@ func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
 	if !quiet(e.epoch) || fence.Load() != e.epoch {
 		return false
 	}
-	// The load itself has returned the group. If the group was not written since the
+	// The load itself has returned the tag. If the tag was not written since the
 	// load began, its epoch is still the one from before the load.
 	var same bool
-	if e.groupEpoch, same = c.groups[e.group].since(gen); !same {
+	if e.tagEpoch, same = c.tags[e.tag].since(gen); !same {
 		return false
 	}
 	if e.absent && c.lastKnown(&e.key) != nil {

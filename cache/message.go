@@ -25,8 +25,8 @@ func newNonce() (n nonce) {
 	return n
 }
 
-// A message tells other instances which keys and groups to invalidate. A message without
-// keys and groups is a heartbeat.
+// A message tells other instances which keys and tags to invalidate. A message without
+// keys and tags is a heartbeat.
 type message struct {
 	origin  origin
 	nonce   nonce
@@ -39,11 +39,11 @@ type message struct {
 	all     bool          // an earlier change may be lost: mark all entries stale
 	leaving bool          // the last message of its origin
 	keys    []Key
-	groups  []Key
+	tags    []Key
 }
 
-// changes reports whether the message is a change: whether it names keys or groups.
-func (m *message) changes() bool { return len(m.keys)+len(m.groups) > 0 }
+// changes reports whether the message is a change: whether it names keys or tags.
+func (m *message) changes() bool { return len(m.keys)+len(m.tags) > 0 }
 
 // before returns the number of changes before this message.
 func (m *message) before() uint64 {
@@ -55,7 +55,7 @@ func (m *message) before() uint64 {
 
 const (
 	messageVersion = 2
-	maxNames       = 64 // keys and groups in a message
+	maxNames       = 64 // keys and tags in a message
 	headSize       = 1 + len(origin{}) + len(nonce{}) + 8 + 8 + 4 + 4 + 4 + 8 + 1 + 1 + 1
 	macSize        = 16 // bytes of the truncated HMAC-SHA-256
 )
@@ -68,7 +68,7 @@ const (
 )
 
 // encode returns the message in base64: the version, the fields in their order with times
-// in milliseconds, the numbers of keys and groups, the keys and groups, and a MAC.
+// in milliseconds, the numbers of keys and tags, the keys and tags, and a MAC.
 func (m *message) encode(key []byte) string {
 	b := make([]byte, 0, headSize+maxNames*len(Key{})+sha256.Size)
 	b = append(b, messageVersion)
@@ -88,8 +88,8 @@ func (m *message) encode(key []byte) string {
 	if m.leaving {
 		flags |= flagLeaving
 	}
-	b = append(b, flags, byte(len(m.keys)), byte(len(m.groups)))
-	for _, names := range [][]Key{m.keys, m.groups} {
+	b = append(b, flags, byte(len(m.keys)), byte(len(m.tags)))
+	for _, names := range [][]Key{m.keys, m.tags} {
 		for i := range names {
 			b = append(b, names[i][:]...)
 		}
@@ -129,12 +129,12 @@ func decode(text string, key []byte) (m message, err error) {
 	m.size = binary.BigEndian.Uint32(b[49:])
 	m.mark = binary.BigEndian.Uint64(b[53:])
 	m.all, m.leaving = b[61]&flagAll != 0, b[61]&flagLeaving != 0
-	keys, groups, names := int(b[62]), int(b[63]), b[headSize:]
-	if keys+groups > maxNames || len(names) != (keys+groups)*len(Key{}) || b[61] > flagAll|flagLeaving {
+	keys, tags, names := int(b[62]), int(b[63]), b[headSize:]
+	if keys+tags > maxNames || len(names) != (keys+tags)*len(Key{}) || b[61] > flagAll|flagLeaving {
 		return m, errMessage
 	}
 	m.keys, names = take(names, keys)
-	m.groups, _ = take(names, groups)
+	m.tags, _ = take(names, tags)
 	return m, nil
 }
 

@@ -48,15 +48,15 @@ func sample(name string) (m message, ok bool) {
 	case "one key":
 		m.change, m.keys = 1, names(1, 0)
 	case "one group":
-		m.change, m.groups = 1<<40, names(1, 100)
-	case "keys and groups":
-		m.change, m.all, m.keys, m.groups = 9, true, names(2, 1), names(3, 200)
+		m.change, m.tags = 1<<40, names(1, 100)
+	case "keys and tags":
+		m.change, m.all, m.keys, m.tags = 9, true, names(2, 1), names(3, 200)
 	case "leaving":
 		m.change, m.leaving = 10, true
 	case "full":
 		m.seq, m.ago, m.next = 1<<64-1, (1<<32-1)*time.Millisecond, (1<<32-1)*time.Millisecond
 		m.size, m.mark = 1<<32-1, 1<<64-1
-		m.change, m.keys, m.groups = 1<<64-1, names(60, 3), names(4, 9)
+		m.change, m.keys, m.tags = 1<<64-1, names(60, 3), names(4, 9)
 	default:
 		return m, false
 	}
@@ -169,7 +169,7 @@ func TestForgedMessageLayouts(t *testing.T) {
 // The longest message has at most MaxMessage bytes.
 func TestMessagesFit(t *testing.T) {
 	full, _ := sample("full")
-	if n := len(full.keys) + len(full.groups); n != maxNames {
+	if n := len(full.keys) + len(full.tags); n != maxNames {
 		t.Fatalf("names in the full message: got %d, want %d", n, maxNames)
 	}
 	if n := len(full.encode(nil)); n > MaxMessage {
@@ -190,13 +190,13 @@ func FuzzMessage(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if n := len(m.keys) + len(m.groups); n > maxNames || len(text) > MaxMessage {
+			if n := len(m.keys) + len(m.tags); n > maxNames || len(text) > MaxMessage {
 				t.Errorf("got %d names from %d bytes, want at most %d and %d", n, len(text), maxNames, MaxMessage)
 			}
 			if again := m.encode(nil); again != text {
 				t.Errorf("%q was decoded, but is encoded as %q", text, again)
 			}
-			if m.changes() != (len(m.keys)+len(m.groups) > 0) || m.changes() && m.before() != m.change-1 || !m.changes() && m.before() != m.change {
+			if m.changes() != (len(m.keys)+len(m.tags) > 0) || m.changes() && m.before() != m.change-1 || !m.changes() && m.before() != m.change {
 				t.Errorf("%+v: got %d changes before it", m, m.before())
 			}
 		}

@@ -87,7 +87,7 @@ func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
 			load := func(context.Context) (cache.Loaded[int64], error) {
 				v := stored
 				<-resume
-				return cache.Loaded[int64]{Value: v, Group: keyOf(1)}, nil
+				return cache.Loaded[int64]{Value: v, Tag: keyOf(1)}, nil
 			}
 			go func() { resume <- struct{}{} }()
 			_, _ = c.Load(t.Context(), keyOf(0), load)

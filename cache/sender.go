@@ -33,7 +33,7 @@ type sender struct {
 	heartbeatAt time.Time // time of the next heartbeat
 	due         time.Time // time of the next heartbeat to all instances
 	failed      bool      // a change could not be sent, and nothing was sent since
-	unsent      batch     // keys and groups of changes that could not be sent
+	unsent      batch     // keys and tags of changes that could not be sent
 }
 
 // A sentMessage holds the time at which a message was sent.
@@ -111,15 +111,15 @@ var errClosed = errors.New("cache: the group is closed")
 // message is sent later.
 const publishWait = 2 * time.Second
 
-// publish tells the other instances to invalidate these keys and groups. It waits until
+// publish tells the other instances to invalidate these keys and tags. It waits until
 // the broker has accepted the message or ctx ends. After an error, other instances may
 // serve the old entries until they expire; they mark all entries stale when the bus is up
 // again.
-func (g *Group) publish(ctx context.Context, keys, groups []Key) error {
+func (g *Group) publish(ctx context.Context, keys, tags []Key) error {
 	if g == nil {
 		return nil
 	}
-	b, err := g.sender.add(keys, groups)
+	b, err := g.sender.add(keys, tags)
 	if err != nil {
 		return err
 	}
@@ -133,15 +133,15 @@ func (g *Group) publish(ctx context.Context, keys, groups []Key) error {
 	}
 }
 
-// add adds keys and groups to the next batch, and returns the batch.
-func (s *sender) add(keys, groups []Key) (*batch, error) {
+// add adds keys and tags to the next batch, and returns the batch.
+func (s *sender) add(keys, tags []Key) (*batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.next
 	if b == nil {
 		return nil, errClosed
 	}
-	b.keys, b.groups = append(b.keys, keys...), append(b.groups, groups...)
+	b.keys, b.tags = append(b.keys, keys...), append(b.tags, tags...)
 	s.nudge()
 	return b, nil
 }
@@ -209,12 +209,12 @@ func (g *Group) sendBatch(ctx context.Context, b *batch) {
 	defer close(b.done)
 	for b.names() > 0 {
 		m := message{keys: b.keys[:min(len(b.keys), maxNames)]}
-		m.groups = b.groups[:min(len(b.groups), maxNames-len(m.keys))]
+		m.tags = b.tags[:min(len(b.tags), maxNames-len(m.keys))]
 		if b.err = g.sendMessage(ctx, m, g.bus.Publish); b.err != nil {
 			g.sender.unsent.add(b) // do not try the rest: the bus has failed
 			return
 		}
-		b.keys, b.groups = b.keys[len(m.keys):], b.groups[len(m.groups):]
+		b.keys, b.tags = b.keys[len(m.keys):], b.tags[len(m.tags):]
 	}
 }
 
@@ -283,34 +283,34 @@ func (g *Group) hand(ctx context.Context, text string, send func(context.Context
 	return nil
 }
 
-// A batch holds the keys and groups that are sent together.
+// A batch holds the keys and tags that are sent together.
 type batch struct {
-	keys, groups []Key
-	done         chan struct{} // closed when the batch was sent or has failed, and err is set
-	err          error
+	keys, tags []Key
+	done       chan struct{} // closed when the batch was sent or has failed, and err is set
+	err        error
 }
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// maxUnsent bounds the keys and groups that are kept to be sent again. For further ones,
+// maxUnsent bounds the keys and tags that are kept to be sent again. For further ones,
 // other instances mark all entries stale, but may read old entries again from the shared
 // cache.
 const maxUnsent = 4096
 
-func (b *batch) names() int { return len(b.keys) + len(b.groups) }
+func (b *batch) names() int { return len(b.keys) + len(b.tags) }
 
-// add adds the keys and groups of another batch, unless that would be too many.
+// add adds the keys and tags of another batch, unless that would be too many.
 func (b *batch) add(other *batch) {
 	if b.names()+other.names() <= maxUnsent {
-		b.keys, b.groups = append(b.keys, other.keys...), append(b.groups, other.groups...)
+		b.keys, b.tags = append(b.keys, other.keys...), append(b.tags, other.tags...)
 	}
 }
 
-// take removes up to most keys and groups from b, and returns them as a new batch.
+// take removes up to most keys and tags from b, and returns them as a new batch.
 func (b *batch) take(most int) *batch {
 	some := newBatch()
 	some.keys, b.keys = cut(b.keys, most)
-	some.groups, b.groups = cut(b.groups, most-len(some.keys))
+	some.tags, b.tags = cut(b.tags, most-len(some.keys))
 	return some
 }
 

@@ -74,7 +74,7 @@ type sharing[V any] struct {
 	writes  *semaphore.Weighted // bounds concurrent writes
 	budget  sharedBudget
 
-	// The time until which a key or a group is bypassed, in nanoseconds since the
+	// The time until which a key or a tag is bypassed, in nanoseconds since the
 	// cache's start. Several of them share an element, by hash.
 	bypassed [1 << 14]atomic.Int64
 }
@@ -136,7 +136,7 @@ func (s *sharing[V]) read(ctx context.Context, key Key) (found Loaded[V], lease 
 	case item.Absent:
 		return Loaded[V]{Absent: true, Age: item.Age, fromShared: true}, "", true
 	}
-	if found, ok = s.decode(key, item.Value); !ok || s.isBypassed(found.Group) {
+	if found, ok = s.decode(key, item.Value); !ok || s.isBypassed(found.Tag) {
 		return Loaded[V]{}, "", false
 	}
 	found.Age, found.fromShared = item.Age, true
@@ -170,7 +170,7 @@ func (s *sharing[V]) write(ctx context.Context, key Key, lease string, found Loa
 			}
 		}
 		// A change ends the lease. A Shared that could not end it must not keep the old value.
-		if s.isBypassed(key) || s.isBypassed(found.Group) {
+		if s.isBypassed(key) || s.isBypassed(found.Tag) {
 			return reply{}, nil
 		}
 		return reply{}, s.server.Set(ctx, key, lease, item, s.ttl(item.Absent))
@@ -191,11 +191,11 @@ func (s *sharing[V]) close(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// invalidate must be called when these keys and groups were changed, before their fence is
+// invalidate must be called when these keys and tags were changed, before their fence is
 // released. It deletes the keys from the Shared, so that instances that do not receive the
 // change over the bus read the new values.
-func (s *sharing[V]) invalidate(ctx context.Context, keys, groups []Key) error {
-	s.bypass(keys, groups)
+func (s *sharing[V]) invalidate(ctx context.Context, keys, tags []Key) error {
+	s.bypass(keys, tags)
 	if s == nil || len(keys) == 0 {
 		return nil
 	}
@@ -203,12 +203,12 @@ func (s *sharing[V]) invalidate(ctx context.Context, keys, groups []Key) error {
 	return s.delete(context.WithoutCancel(ctx), keys...)
 }
 
-func (s *sharing[V]) bypass(keys, groups []Key) {
+func (s *sharing[V]) bypass(keys, tags []Key) {
 	if s == nil {
 		return
 	}
 	until := int64(time.Since(s.cache.start) + s.cache.opts.TTL + MaxLease)
-	for _, names := range [][]Key{keys, groups} {
+	for _, names := range [][]Key{keys, tags} {
 		for i := range names {
 			s.bypassOf(&names[i]).Store(until)
 		}

@@ -171,7 +171,7 @@ func TestNoStaleValueForImpatientCaller(t *testing.T) {
 // The result of a load replaces the previous value for good, even if a write of its group
 // prevents the fill.
 func TestOutageDoesNotRestoreReplacedValue(t *testing.T) {
-	for name, loaded := range map[string]cache.Loaded[int64]{"absent": {Absent: true}, "another": {Value: 8, Group: keyOf(1)}} {
+	for name, loaded := range map[string]cache.Loaded[int64]{"absent": {Absent: true}, "another": {Value: 8, Tag: keyOf(1)}} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 			var calls atomic.Int64
