@@ -46,10 +46,17 @@ type endedKeys struct {
 	// began after the change was remembered.
 	count atomic.Uint64
 
-	// updates count the beginnings and ends of updates, and other instances'
-	// changes. Several keys share a counter, by digest.
-	updates [1 << 10]atomic.Uint64
+	// updates count the updates that are running, in oneUpdate, and the beginnings and
+	// ends of updates and the changes of other instances, in oneChange. Several keys share
+	// a counter, by digest.
+	updates [1 << 10]atomic.Int64
 }
+
+// Units of endedKeys.updates.
+const (
+	oneUpdate = 1
+	oneChange = 1 << 20
+)
 
 // An endedKey holds the times at which a key was ended. A zero time means never.
 type endedKey struct {
@@ -121,27 +128,37 @@ func (e *endedKeys) rememberEach(revoked []store.Record) {
 	}
 }
 
-// update runs an Update of the store and remembers the state in which it has left
-// the key.
+// update runs an Update of the store and remembers the state in which it has left the
+// key. If another update may have enabled the key meanwhile, or may enable it yet, it
+// does not remember that the key is disabled.
 func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Record, error)) (store.Record, error) {
 	updates := e.updatesOf(d)
-	began := updates.Add(1)
+	began := updates.Add(oneChange + oneUpdate)
+	returned := false
+	defer func() {
+		if !returned { // do has panicked
+			updates.Add(-oneUpdate)
+		}
+	}()
 	if c.DisabledAt != nil && c.DisabledAt.IsZero() {
 		e.enabled(d) // even if the store's result is lost
 	}
 	r, err := do()
-	alone := updates.Add(1) == began+1
+	returned = true
+	e.mu.Lock() // an update that begins from now on waits in enabled
+	defer e.mu.Unlock()
+	alone := updates.Add(oneChange-oneUpdate) == began+oneChange-oneUpdate && began%oneChange == oneUpdate
 	if err == nil {
 		left := r
 		if !alone {
-			left.DisabledAt = time.Time{} // another update may have enabled it since
+			left.DisabledAt = time.Time{}
 		}
-		e.remember(d, left)
+		e.keep(d, left)
 	}
 	return r, err
 }
 
-func (e *endedKeys) updatesOf(d store.Digest) *atomic.Uint64 {
+func (e *endedKeys) updatesOf(d store.Digest) *atomic.Int64 {
 	return &e.updates[int(binary.LittleEndian.Uint16(d[16:]))%len(e.updates)]
 }
 
@@ -162,7 +179,7 @@ func (e *endedKeys) enabled(d store.Digest) {
 func (e *endedKeys) changed(keys []cache.Key) {
 	for _, key := range keys {
 		d := store.Digest(key)
-		e.updatesOf(d).Add(1)
+		e.updatesOf(d).Add(oneChange)
 		e.enabled(d)
 	}
 }
@@ -170,7 +187,7 @@ func (e *endedKeys) changed(keys []cache.Key) {
 // missed is called when changes of other instances may have been missed.
 func (e *endedKeys) missed() {
 	for i := range e.updates {
-		e.updates[i].Add(1)
+		e.updates[i].Add(oneChange)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
