@@ -25,13 +25,14 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 		return done, err
 	}
 	defer permit.release()
-	before, flush := store.Record{Digest: digest}, l == m.revocations
+	before := store.Record{Digest: digest}
+	revokes, flushed := l == m.revocations, true
 	var flushing sync.WaitGroup
 	if digest.IsZero() {
 		// The owner's uses are written while the key is looked up. Only those that arrive
 		// meanwhile delay the revocation.
-		if flush {
-			flushing.Go(func() { flush = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
+		if revokes {
+			flushing.Go(func() { flushed = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
 		}
 		if before, err = m.getRecord(ctx, permit, owner, id); err != nil {
 			flushing.Wait()
@@ -39,7 +40,7 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 		}
 	}
 	do := func(ctx context.Context) (T, error) {
-		if flushing.Wait(); flush {
+		if flushing.Wait(); revokes && flushed {
 			m.uses.flushKey(ctx, before.Digest)
 		}
 		return on(ctx, before)

@@ -23,7 +23,7 @@ var (
 var plainComparisons = map[string]string{
 	"apikey/create.go: DigestOf(p.Hint) == p.Digest":                              "both are the caller's",
 	"apikey/create.go: a.Digest == b.Digest":                                      "the owner's own key, after it was authenticated",
-	"apikey/create.go: r.made.Digest == next.Digest":                              "the store's response, for a token just generated",
+	"apikey/rotate.go: r.made.Digest == next.Digest":                              "the store's response, for a token just generated",
 	"apikey/lastused.go: bytes.Compare(a.Digest[:], b.Digest[:])":                 "sorts known keys",
 	"apikey/lastused.go: use.Digest == d":                                         "both are of known keys",
 	"apikey/lastused.go: a.Digest == b.Digest":                                    "both are of known keys",
