@@ -52,12 +52,13 @@
 //
 // # Errors
 //
-// [entitlement.ErrNone] means that the owner has bought nothing. Every other error
-// of [Provider.Entitlement] means an outage: the database cannot be reached, it may
-// leave out rows (for example because of row-level security), or it holds a row
-// that this package cannot have written, such as one with an unknown status. Such a
-// row grants nothing. It is not skipped either, since it may be the one that takes
-// access away.
+// [entitlement.ErrNone] means that the owner has bought nothing, and store.ErrBusy
+// that other calls had all connections of the pool. Every other error of
+// [Provider.Entitlement] means an outage: the database cannot be reached, it may
+// leave out rows (for example because of row-level security), or it holds a row that
+// this package cannot have written, such as one with an unknown status. Such a row
+// grants nothing. It is not skipped either, since it may be the one that takes access
+// away.
 //
 // If a write returns an error of the database, it may or may not have taken
 // effect. Repeat it: a repeated write changes nothing.

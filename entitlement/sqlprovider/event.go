@@ -97,7 +97,7 @@ func (p *Provider) Rejected(ctx context.Context, limit int) ([]RejectedEvent, er
 }
 
 func (p *Provider) rejected(ctx context.Context, limit int) ([]RejectedEvent, error) {
-	return collect(ctx, p, scanRejected, p.sql.rejected, limit)
+	return collect(ctx, p, scanRejected, p.sql.rejected, int64(limit))
 }
 
 // Prune deletes processed and rejected events from before the given instant. It is

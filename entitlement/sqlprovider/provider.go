@@ -52,6 +52,7 @@ type Options struct {
 // is no longer in use.
 type Provider struct {
 	tables  *sqldb.Tables
+	pool    *sqldb.Pool
 	dialect *dialect
 	catalog *entitlement.Catalog
 	poll    time.Duration
@@ -84,7 +85,7 @@ func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, opts *Opt
 		Default: DefaultTable, Table: options.Table, Schema: options.Schema,
 		Tables: []string{"_overrides", "_events", "_version"}, Indexes: []string{"_overrides_at", "_events_at", "_at"},
 	}}
-	return &Provider{tables: tables, dialect: dialect, catalog: catalog, poll: options.Poll, sql: newStatements(dialect, tables)}, nil
+	return &Provider{tables: tables, pool: sqldb.NewPool(db), dialect: dialect, catalog: catalog, poll: options.Poll, sql: newStatements(dialect, tables)}, nil
 }
 
 func (o *Options) withDefaults() Options {

@@ -14,7 +14,9 @@ import (
 
 // Entitlement implements [entitlement.Provider]. It resolves the owner's
 // subscriptions, holds and override; see [entitlement.Catalog.Resolve]. It reads
-// them in one statement. An error other than [entitlement.ErrNone] means an outage.
+// them in one statement. An error that matches store.ErrBusy means that other calls had
+// all connections of the pool until ctx ended, and the database replied to one of them.
+// Every other error, except [entitlement.ErrNone], means an outage.
 func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	rows, err := p.readOwner(ctx, owner)
 	if err != nil {

@@ -23,7 +23,7 @@ func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n i
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err = p.retryBusy(ctx, func() error {
-		result, err := p.tables.Pool.ExecContext(ctx, statement, args...)
+		result, err := p.pool.ExecContext(ctx, statement, args...)
 		if err != nil {
 			return err
 		}
@@ -35,15 +35,17 @@ func (p *Provider) exec(ctx context.Context, statement string, args ...any) (n i
 
 // collect returns the rows of a query.
 func collect[T any](ctx context.Context, p *Provider, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
-	err = p.retryBusy(ctx, func() (err error) {
-		all, err = collectOnce(ctx, p.tables.Pool, scan, query, args...)
-		return err
+	err = p.retryBusy(ctx, func() error {
+		return p.pool.Call(func(c *sqldb.Call) (err error) {
+			all, err = collectOnce(ctx, c, scan, query, args...)
+			return err
+		})
 	})
 	return all, err
 }
 
-func collectOnce[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+func collectOnce[T any](ctx context.Context, c *sqldb.Call, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
+	rows, err := c.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,25 @@ func TestOutageIsNotErrNone(t *testing.T) {
 	}
 }
 
+// A read that fails because of another statement is repeated.
+func TestBusyReadIsRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{err: busyError{}}
+		p := open(t, f, nil)
+		time.AfterFunc(50*time.Millisecond, func() { f.setResult(subscriptionRow(func([]driver.Value) {}), nil) })
+		if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || f.count() < 2 {
+			t.Errorf("got %+v, %v after %d statements, want access after a repeated one", e, err, f.count())
+		}
+	})
+}
+
+// A busyError is SQLite's error of a locked file.
+type busyError struct{}
+
+func (busyError) Error() string { return "database is locked" }
+func (busyError) Code() int     { return 5 }
+
 func TestErrorMatchesEndedContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyhatch/keyhatch/internal/sqldb"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -22,7 +23,7 @@ type queryer interface {
 
 // Lookup implements [store.Store].
 func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err error) {
-	err = s.reading(ctx, func(c *call) (err error) {
+	err = s.reading(ctx, func(c *sqldb.Call) (err error) {
 		r, err = s.find(ctx, c, d)
 		return err
 	})
@@ -30,12 +31,12 @@ func (s *Store) Lookup(ctx context.Context, d store.Digest) (r store.Record, err
 }
 
 // reading runs do on the pool for reads, and repeats it if the database was busy.
-func (s *Store) reading(ctx context.Context, do func(*call) error) error {
-	return s.tables.RetryBusy(ctx, func() error { return s.reads.call(do) })
+func (s *Store) reading(ctx context.Context, do func(*sqldb.Call) error) error {
+	return s.tables.RetryBusy(ctx, func() error { return s.reads.Call(do) })
 }
 
 // find prepares its statement once if that saves the driver a round trip.
-func (s *Store) find(ctx context.Context, c *call, d store.Digest) (store.Record, error) {
+func (s *Store) find(ctx context.Context, c *sqldb.Call, d store.Digest) (store.Record, error) {
 	if !s.dialect.prepare {
 		return one(c.QueryRowContext(ctx, s.sql.lookup, d[:]))
 	}
@@ -50,12 +51,12 @@ func (s *Store) find(ctx context.Context, c *call, d store.Digest) (store.Record
 		}
 		stmt = prepared
 	}
-	return one(stmt.QueryRowContext(ctx, c.mark(d[:])...))
+	return one(stmt.QueryRowContext(ctx, c.Watch(d[:])...))
 }
 
 // Get implements [store.Store].
 func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err error) {
-	err = s.reading(ctx, func(c *call) (err error) {
+	err = s.reading(ctx, func(c *sqldb.Call) (err error) {
 		r, err = s.owned(ctx, c, owner, id)
 		return err
 	})
@@ -83,7 +84,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 		return page, wrap("list", err)
 	}
 	q.Limit = q.PageSize()
-	err = s.reading(ctx, func(c *call) (err error) {
+	err = s.reading(ctx, func(c *sqldb.Call) (err error) {
 		page.Records, err = s.list(ctx, c, q)
 		return err
 	})
@@ -102,7 +103,7 @@ func (s *Store) List(ctx context.Context, q store.Query) (page store.Page, err e
 
 // list reads at least one record more than the page holds, if there are more, so that
 // the caller knows whether there is another page.
-func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
+func (s *Store) list(ctx context.Context, c *sqldb.Call, q store.Query) ([]store.Record, error) {
 	if q.Filter != store.FilterAll {
 		return s.listFiltered(ctx, c, q)
 	}
@@ -119,7 +120,7 @@ func (s *Store) list(ctx context.Context, c *call, q store.Query) ([]store.Recor
 const recentPages = 10
 
 // listFiltered begins the first page with a cursor that is later than all records.
-func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]store.Record, error) {
+func (s *Store) listFiltered(ctx context.Context, c *sqldb.Call, q store.Query) ([]store.Record, error) {
 	now, after, id, limit := q.At.UnixMicro(), int64(math.MaxInt64), q.After.ID, q.Limit+1
 	if !q.After.IsZero() {
 		after = q.After.CreatedAt.UnixMicro()
@@ -139,7 +140,7 @@ func (s *Store) listFiltered(ctx context.Context, c *call, q store.Query) ([]sto
 
 // Count implements [store.Store].
 func (s *Store) Count(ctx context.Context, owner string, at time.Time) (n int, err error) {
-	err = s.reading(ctx, func(c *call) (err error) {
+	err = s.reading(ctx, func(c *sqldb.Call) (err error) {
 		n, err = s.count(ctx, c, owner, at, math.MaxInt32)
 		return err
 	})

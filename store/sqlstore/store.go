@@ -44,7 +44,7 @@ type Options struct {
 // A Store has no resources of its own. The host closes the pools when the Store is no
 // longer in use.
 type Store struct {
-	writes, reads *pool
+	writes, reads *sqldb.Pool
 	dialect       *dialect
 	tables        *sqldb.Tables
 	sql           statements
@@ -72,9 +72,9 @@ func New(db *sql.DB, d Dialect, opts *Options) (*Store, error) {
 		Default: DefaultTable, Table: o.Table, Schema: o.Schema,
 		Tables: []string{"_owners", "_version", "_revocations"}, Indexes: []string{"_list", "_live", "_replaced", "_current"},
 	}}
-	s := &Store{writes: &pool{DB: db}, dialect: dialect, tables: tables}
+	s := &Store{writes: sqldb.NewPool(db), dialect: dialect, tables: tables}
 	if s.reads = s.writes; o.Reads != db {
-		s.reads = &pool{DB: o.Reads}
+		s.reads = sqldb.NewPool(o.Reads)
 	}
 	s.sql = s.statements()
 	return s, nil

@@ -23,7 +23,7 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 		// No transaction: a program that is paused in one would leave it open, with
 		// its keys locked, so that they could not be revoked.
 		err := s.tables.RetryBusy(ctx, func() error {
-			return s.writes.call(func(c *call) error { return s.touch(ctx, c, uses) })
+			return s.writes.Call(func(c *sqldb.Call) error { return s.touch(ctx, c, uses) })
 		})
 		return wrap("touch", sqldb.WithContextError(ctx, err))
 	}

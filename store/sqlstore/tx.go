@@ -83,7 +83,7 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 		err = sqldb.ErrSkipped
 	}
 	if err == nil {
-		s.writes.served.Add(1) // even if the transaction is rolled back, as at a limit
+		s.writes.CountReply() // even if the transaction is rolled back, as at a limit
 	}
 	return time.UnixMicro(latest).UTC(), err
 }
@@ -137,7 +137,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	if err := sqldb.Within(ctx, tx.Commit); err != nil {
 		return fmt.Errorf("%w: %w", errCommit, err)
 	}
-	s.writes.served.Add(1)
+	s.writes.CountReply()
 	return nil
 }
 
@@ -149,10 +149,9 @@ func (s *Store) hasRecord(ctx context.Context, want store.Record) bool {
 }
 
 func (s *Store) attempt(ctx context.Context, do func(*sql.Tx) error) (*sql.Tx, error) {
-	served := s.writes.served.Load()
 	tx, err := s.writes.BeginTx(ctx, &sql.TxOptions{Isolation: s.tables.Isolation})
 	if err != nil {
-		return nil, s.writes.noConnection(served, sqldb.WithContextError(ctx, err))
+		return nil, err
 	}
 	begun := tx
 	defer func() { // even if the driver panics
