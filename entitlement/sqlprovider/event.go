@@ -28,28 +28,28 @@ type RejectedEvent struct {
 	Body   []byte // as received, cut to 64 KiB
 }
 
-// Seen reports whether the event was marked by [Provider.MarkProcessed]. It returns an
-// [*entitlement.InvalidError] if the event is not an ID of 1 to 255 bytes of UTF-8
-// without control characters.
-func (p *Provider) Seen(ctx context.Context, event string) (bool, error) {
+// IsProcessed reports whether the event was marked by [Provider.MarkProcessed]. It
+// returns an [*entitlement.InvalidError] if the event is not an ID of 1 to 255 bytes of
+// UTF-8 without control characters.
+func (p *Provider) IsProcessed(ctx context.Context, event string) (bool, error) {
 	if err := invalid("event", text.CheckID(event)); err != nil {
-		return false, wrap("seen", err)
+		return false, wrap("is processed", err)
 	}
-	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
+	found, err := collect(ctx, p, scanEventState, p.sql.isProcessed, event)
 	if err != nil || len(found) == 0 {
-		return false, wrap("seen", err)
+		return false, wrap("is processed", err)
 	}
-	if found[0].Event != event {
-		return false, wrap("seen", mismatch(event, found[0].Event))
+	if found[0].event != event {
+		return false, wrap("is processed", mismatch(event, found[0].event))
 	}
-	return found[0].Seen, nil
+	return found[0].processed, nil
 }
 
 // MarkProcessed records that the event has been processed at the given instant, by
 // which [Provider.Prune] selects events. Another call replaces the instant. The
 // event is no longer listed by [Provider.Rejected]. It returns an
-// [*entitlement.InvalidError] if the event's ID is invalid, as for Seen, or the year
-// is not in 1 to 9999.
+// [*entitlement.InvalidError] if the event's ID is invalid, as for IsProcessed, or the
+// year is not in 1 to 9999.
 func (p *Provider) MarkProcessed(ctx context.Context, event string, at time.Time) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {
@@ -72,14 +72,14 @@ func (p *Provider) SaveRejected(ctx context.Context, event string, at time.Time,
 }
 
 // writeEvent runs a statement that stores an event. If the statement changed nothing,
-// the event must be stored already, and processed if wantSeen is set.
-func (p *Provider) writeEvent(ctx context.Context, event string, wantSeen bool, statement string, args ...any) error {
+// the event must be stored already, and processed if wantProcessed is set.
+func (p *Provider) writeEvent(ctx context.Context, event string, wantProcessed bool, statement string, args ...any) error {
 	n, err := p.exec(ctx, statement, args...)
 	if err != nil || n > 0 {
 		return err
 	}
-	found, err := collect(ctx, p, scanSeen, p.sql.seen, event)
-	if err == nil && (len(found) == 0 || wantSeen && !found[0].Seen) {
+	found, err := collect(ctx, p, scanEventState, p.sql.isProcessed, event)
+	if err == nil && (len(found) == 0 || wantProcessed && !found[0].processed) {
 		err = sqldb.ErrSkipped
 	}
 	return err
@@ -131,17 +131,17 @@ func sanitized(reason string) string {
 	}, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], ""))
 }
 
-type seen struct {
-	Event string
-	Seen  bool
+type eventState struct {
+	event     string
+	processed bool
 }
 
-func scanSeen(rows *sql.Rows) (s seen, err error) {
+func scanEventState(rows *sql.Rows) (s eventState, err error) {
 	var refused int
-	if err = rows.Scan(&s.Event, &refused); err == nil && refused != 0 && refused != 1 {
-		err = fmt.Errorf("event %q: refused is %d, want 0 or 1", s.Event, refused)
+	if err = rows.Scan(&s.event, &refused); err == nil && refused != 0 && refused != 1 {
+		err = fmt.Errorf("event %q: refused is %d, want 0 or 1", s.event, refused)
 	}
-	s.Seen = refused == 0
+	s.processed = refused == 0
 	return s, err
 }
 

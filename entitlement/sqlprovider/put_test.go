@@ -145,9 +145,9 @@ func TestInvalidEvents(t *testing.T) {
 	f := &fake{}
 	p := open(t, f, nil)
 	for _, event := range []string{"", "a\x00", "\xff", strings.Repeat("a", 256)} {
-		_, failed := p.Seen(t.Context(), event)
+		_, failed := p.IsProcessed(t.Context(), event)
 		for name, err := range map[string]error{
-			"Seen": failed, "MarkProcessed": p.MarkProcessed(t.Context(), event, noon), "SaveRejected": p.SaveRejected(t.Context(), event, noon, "", nil),
+			"IsProcessed": failed, "MarkProcessed": p.MarkProcessed(t.Context(), event, noon), "SaveRejected": p.SaveRejected(t.Context(), event, noon, "", nil),
 		} {
 			if !isInvalid(err) {
 				t.Errorf("%s(%.10q): got %v, want an InvalidError", name, event, err)

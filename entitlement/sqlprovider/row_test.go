@@ -80,8 +80,8 @@ func TestOutageIsNotErrNone(t *testing.T) {
 	if _, err := p.Subscriptions(t.Context(), "ann"); err == nil {
 		t.Error("Subscriptions returned no error although the database failed")
 	}
-	if seen, err := p.Seen(t.Context(), "evt_1"); err == nil || seen {
-		t.Errorf("Seen although the database failed: got %v, %v, want an error", seen, err)
+	if processed, err := p.IsProcessed(t.Context(), "evt_1"); err == nil || processed {
+		t.Errorf("IsProcessed although the database failed: got %v, %v, want an error", processed, err)
 	}
 	f.setResult(nil, nil)
 	if _, err := p.Entitlement(t.Context(), "ann"); err != entitlement.ErrNone {
@@ -127,12 +127,12 @@ func TestHostileRowsOfOtherQueries(t *testing.T) {
 		t.Error("Override accepted the row of another owner")
 	}
 	f.setResult([][]driver.Value{{"EVT", int64(0)}}, nil)
-	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
-		t.Errorf("Seen of another event's row: got %v, %v, want an error", seen, err)
+	if processed, err := p.IsProcessed(t.Context(), "evt"); err == nil || processed {
+		t.Errorf("IsProcessed of another event's row: got %v, %v, want an error", processed, err)
 	}
 	f.setResult([][]driver.Value{{"evt", int64(2)}}, nil)
-	if seen, err := p.Seen(t.Context(), "evt"); err == nil || seen {
-		t.Errorf("refused is neither 0 nor 1: got %v, %v, want an error", seen, err)
+	if processed, err := p.IsProcessed(t.Context(), "evt"); err == nil || processed {
+		t.Errorf("refused is neither 0 nor 1: got %v, %v, want an error", processed, err)
 	}
 }
 

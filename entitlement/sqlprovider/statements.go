@@ -12,10 +12,10 @@ const keptKind = `CASE WHEN kept.status = 'held' OR kept.status = 'ended' AND ke
 
 // statements holds the SQL of a Provider, for its tables and its dialect.
 type statements struct {
-	find, plans, override                              string
-	put, replace, setOverride                          string
-	seen, rejected, markProcessed, saveRejected, prune string
-	written                                            string
+	find, plans, override                                     string
+	put, replace, setOverride                                 string
+	isProcessed, rejected, markProcessed, saveRejected, prune string
+	written                                                   string
 }
 
 func newStatements(d *dialect, t *sqldb.Tables) statements {
@@ -34,7 +34,7 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 		replace:     t.Text(d.replace),
 		setOverride: t.Text(d.setOverride),
 
-		seen: t.Read(`SELECT event, refused FROM keyhatch_plans_events `+d.byKey+` WHERE event = ?`, "_events"),
+		isProcessed: t.Read(`SELECT event, refused FROM keyhatch_plans_events `+d.byKey+` WHERE event = ?`, "_events"),
 		rejected: t.Read(`SELECT event, at, reason, body FROM keyhatch_plans_events WHERE refused = 1
 			ORDER BY at DESC, event DESC LIMIT ?`, "_events"),
 		markProcessed: t.Text(d.markProcessed),

@@ -123,11 +123,11 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	if !ok {
 		return ErrIgnore
 	}
-	seen, err := h.store.Seen(ctx, e.ID)
+	processed, err := h.store.IsProcessed(ctx, e.ID)
 	if err != nil {
-		return &outage{"Seen", err}
+		return &outage{"IsProcessed", err}
 	}
-	if seen {
+	if processed {
 		return ErrIgnore
 	}
 	owner, err := h.write(ctx, d, e, subject)

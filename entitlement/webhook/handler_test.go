@@ -47,7 +47,7 @@ func TestOrderOfCalls(t *testing.T) {
 			return st.call(ctx, "Changed")
 		}}
 		s.checkDelivery(t, s.handler(t, st, o), "purchase", 200)
-		if want := []string{"Seen", "Put", "Changed", "MarkProcessed"}; !slices.Equal(st.calls, want) {
+		if want := []string{"IsProcessed", "Put", "Changed", "MarkProcessed"}; !slices.Equal(st.calls, want) {
 			t.Errorf("%s: got %v, want %v", s.name, st.calls, want)
 		}
 	}
@@ -66,7 +66,7 @@ func TestReplays(t *testing.T) {
 			}
 			st.calls = nil
 			again := s.request("e", body)
-			if got := serve(h, again).Code; got != 200 || !slices.Equal(st.calls, []string{"Seen"}) {
+			if got := serve(h, again).Code; got != 200 || !slices.Equal(st.calls, []string{"IsProcessed"}) {
 				t.Errorf("%s: the same event again: got %d and %v, want 200 and no write", s.name, got, st.calls)
 			}
 			time.Sleep(5*time.Minute + time.Second)
@@ -84,7 +84,7 @@ func TestReplays(t *testing.T) {
 // work.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	for _, method := range []string{"Seen", "Put", "PutHold", "MarkProcessed", "Owner"} {
+	for _, method := range []string{"IsProcessed", "Put", "PutHold", "MarkProcessed", "Owner"} {
 		for how, fail := range map[string]func(context.Context) error{
 			"fails":  func(context.Context) error { return errors.New("down") },
 			"panics": func(context.Context) error { panic("down") },
@@ -125,12 +125,12 @@ func testFailure(t *testing.T, method, how string, fail func(context.Context) er
 	if took := time.Since(began); took >= 10*time.Second {
 		t.Errorf("%s %s: took %v, longer than the source waits", method, how, took)
 	}
-	if len(st.seen) > 0 {
+	if len(st.processed) > 0 {
 		t.Errorf("%s %s: the event was marked as processed", method, how)
 	}
 	broken, st.calls = false, nil
 	stripe.checkDelivery(t, h, event, 200)
-	if !slices.Contains(st.calls, "Changed") || len(st.seen) != 1 || len(st.rows) != 1 {
+	if !slices.Contains(st.calls, "Changed") || len(st.processed) != 1 || len(st.rows) != 1 {
 		t.Errorf("%s %s: the retry made the calls %v", method, how, st.calls)
 	}
 }
@@ -154,7 +154,7 @@ func TestKilledWhileProcessing(t *testing.T) {
 			t.Fatalf("killed after %s: got the calls %v and %d rows, want one", last, st.calls, len(st.rows))
 		}
 		stripe.checkDelivery(t, h, "purchase", 200)
-		if !slices.Contains(st.calls, "Changed") || len(st.seen) != 1 {
+		if !slices.Contains(st.calls, "Changed") || len(st.processed) != 1 {
 			t.Errorf("killed after %s: got the calls %v, want one of Changed and the event processed", last, st.calls)
 		}
 	}
@@ -203,8 +203,8 @@ func TestChangedFails(t *testing.T) {
 				if took := time.Since(began); took >= 10*time.Second {
 					t.Errorf("%s, Changed %s: took %v, longer than the source waits", event, how, took)
 				}
-				if len(st.rows) != 1 || len(st.seen) != 1 {
-					t.Errorf("%s, Changed %s: got %v and the processed events %v, want one of each", event, how, st.rows, st.seen)
+				if len(st.rows) != 1 || len(st.processed) != 1 {
+					t.Errorf("%s, Changed %s: got %v and the processed events %v, want one of each", event, how, st.rows, st.processed)
 				}
 				if !strings.Contains(text.String(), "level=ERROR") || !strings.Contains(text.String(), "Changed failed") {
 					t.Errorf("%s, Changed %s: got the log %q, want the failure", event, how, text)
@@ -225,8 +225,8 @@ func TestSourceHangsUp(t *testing.T) {
 		return ctx.Err()
 	}
 	r := stripe.request("", loadPayload(t, stripe, "purchase")).WithContext(ctx)
-	if got := serve(stripe.handler(t, st, nil), r).Code; got != 200 || len(st.seen) != 1 {
-		t.Errorf("got %d and %v", got, st.seen)
+	if got := serve(stripe.handler(t, st, nil), r).Code; got != 200 || len(st.processed) != 1 {
+		t.Errorf("got %d and %v", got, st.processed)
 	}
 }
 
@@ -249,8 +249,8 @@ func TestUnknownProduct(t *testing.T) {
 		for range 2 {
 			s.checkDelivery(t, h, "purchase", 422)
 		}
-		if len(st.rows) > 0 || len(st.seen) > 0 || len(st.rejected) != 1 {
-			t.Errorf("%s: got the rows %v, the processed events %v and %d rejected ones, want one rejected", s.name, st.rows, st.seen, len(st.rejected))
+		if len(st.rows) > 0 || len(st.processed) > 0 || len(st.rejected) != 1 {
+			t.Errorf("%s: got the rows %v, the processed events %v and %d rejected ones, want one rejected", s.name, st.rows, st.processed, len(st.rejected))
 		}
 		for id, saved := range st.rejected {
 			if !bytes.Equal(saved.body, loadPayload(t, s, "purchase")) || !strings.Contains(saved.reason, "no plan") {
@@ -282,8 +282,8 @@ func TestStoreWithoutPlan(t *testing.T) {
 		return nil
 	}
 	stripe.checkDelivery(t, stripe.handler(t, st, withOwner()), "purchase", 422)
-	if len(st.seen) > 0 || len(st.rejected) != 1 {
-		t.Errorf("got the processed events %v and %d rejected ones, want one rejected", st.seen, len(st.rejected))
+	if len(st.processed) > 0 || len(st.rejected) != 1 {
+		t.Errorf("got the processed events %v and %d rejected ones, want one rejected", st.processed, len(st.rejected))
 	}
 }
 

@@ -62,7 +62,7 @@ func TestAnyOrderConverges(t *testing.T) {
 			}
 			for _, d := range queue {
 				if rand.IntN(4) == 0 {
-					clear(st.seen) // as if MarkProcessed had failed or the store had pruned
+					clear(st.processed) // as if MarkProcessed had failed or the store had pruned
 				}
 				if got := s.deliver(h, d.id, d.body); got != 200 {
 					t.Fatalf("%s: %s: got %d, want 200", s.name, d.id, got)

@@ -158,7 +158,7 @@ func TestRefetchResults(t *testing.T) {
 			if got := st.onlyRow(t); got.Owner != "org_7" || got.ID != "sub_x" {
 				t.Errorf("%s: got %+v", name, got)
 			}
-		} else if len(st.rows) > 0 || len(st.seen) > 0 {
+		} else if len(st.rows) > 0 || len(st.processed) > 0 {
 			t.Errorf("%s: got %v", name, st.rows)
 		}
 	}

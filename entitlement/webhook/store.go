@@ -24,9 +24,9 @@ type Store interface {
 	// PutHold does the same with a hold, by [entitlement.Hold.Newer].
 	PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error)
 
-	// Seen reports whether MarkProcessed was called with the event's ID. A Store
+	// IsProcessed reports whether MarkProcessed was called with the event's ID. A Store
 	// may delete old IDs, since a repeated event does not replace a newer state.
-	Seen(ctx context.Context, event string) (bool, error)
+	IsProcessed(ctx context.Context, event string) (bool, error)
 
 	// MarkProcessed records the ID of an event that was processed at the given
 	// instant, by the host's clock.

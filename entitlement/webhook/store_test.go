@@ -14,12 +14,12 @@ import (
 
 // A memStore is a Store in memory. before is called at the start of each method.
 type memStore struct {
-	mu       sync.Mutex
-	rows     map[string]any // each an entitlement.Subscription or an entitlement.Hold
-	seen     map[string]time.Time
-	rejected map[string]rejection
-	calls    []string
-	before   func(ctx context.Context, method string) error
+	mu        sync.Mutex
+	rows      map[string]any // each an entitlement.Subscription or an entitlement.Hold
+	processed map[string]time.Time
+	rejected  map[string]rejection
+	calls     []string
+	before    func(ctx context.Context, method string) error
 }
 
 type rejection struct {
@@ -28,7 +28,7 @@ type rejection struct {
 }
 
 func newStore() *memStore {
-	return &memStore{rows: map[string]any{}, seen: map[string]time.Time{}, rejected: map[string]rejection{}}
+	return &memStore{rows: map[string]any{}, processed: map[string]time.Time{}, rejected: map[string]rejection{}}
 }
 
 func (m *memStore) call(ctx context.Context, method string) error {
@@ -71,13 +71,13 @@ func (m *memStore) PutHold(ctx context.Context, h entitlement.Hold) (bool, error
 	return true, nil
 }
 
-func (m *memStore) Seen(ctx context.Context, event string) (bool, error) {
-	if err := m.call(ctx, "Seen"); err != nil {
+func (m *memStore) IsProcessed(ctx context.Context, event string) (bool, error) {
+	if err := m.call(ctx, "IsProcessed"); err != nil {
 		return false, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.seen[event]
+	_, ok := m.processed[event]
 	return ok, nil
 }
 
@@ -87,7 +87,7 @@ func (m *memStore) MarkProcessed(ctx context.Context, event string, at time.Time
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seen[event] = at
+	m.processed[event] = at
 	return nil
 }
 

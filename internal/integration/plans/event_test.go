@@ -12,14 +12,14 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 )
 
-func wantSeen(t *testing.T, p *sqlprovider.Provider, event string, want bool) {
+func wantProcessed(t *testing.T, p *sqlprovider.Provider, event string, want bool) {
 	t.Helper()
-	if got, err := p.Seen(t.Context(), event); err != nil || got != want {
-		t.Errorf("Seen(%q): got %v, %v, want %v", event, got, err, want)
+	if got, err := p.IsProcessed(t.Context(), event); err != nil || got != want {
+		t.Errorf("IsProcessed(%q): got %v, %v, want %v", event, got, err, want)
 	}
 }
 
-func markSeen(t *testing.T, p *sqlprovider.Provider, event string, at time.Time) {
+func markProcessed(t *testing.T, p *sqlprovider.Provider, event string, at time.Time) {
 	t.Helper()
 	if err := p.MarkProcessed(t.Context(), event, at); err != nil {
 		t.Error(err)
@@ -40,18 +40,18 @@ func wantRefused(t *testing.T, p *sqlprovider.Provider, limit int, want ...sqlpr
 	}
 }
 
-func TestEventsAreSeenOnce(t *testing.T) {
+func TestEventsAreProcessedOnce(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
-		wantSeen(t, p, "evt_1", false)
+		wantProcessed(t, p, "evt_1", false)
 		var wg sync.WaitGroup
 		for range 8 {
-			wg.Go(func() { markSeen(t, p, "evt_1", noon) })
+			wg.Go(func() { markProcessed(t, p, "evt_1", noon) })
 		}
 		wg.Wait()
-		wantSeen(t, p, "evt_1", true)
-		wantSeen(t, p, "EVT_1", false)
-		wantSeen(t, p, "evt_1 ", false)
+		wantProcessed(t, p, "evt_1", true)
+		wantProcessed(t, p, "EVT_1", false)
+		wantProcessed(t, p, "evt_1 ", false)
 		wantRefused(t, p, 0)
 	})
 }
@@ -71,11 +71,11 @@ func TestRefusedEventsAreKept(t *testing.T) {
 		two.Reason = "another reason"
 		keepRefused(t, p, two)
 		wantRefused(t, p, 10, three, two, one)
-		wantSeen(t, p, two.ID, false)
-		markSeen(t, p, two.ID, noon)
+		wantProcessed(t, p, two.ID, false)
+		markProcessed(t, p, two.ID, noon)
 		wantRefused(t, p, 10, three, one)
 		keepRefused(t, p, two)
-		wantSeen(t, p, two.ID, true)
+		wantProcessed(t, p, two.ID, true)
 		wantRefused(t, p, 10, three, one)
 	})
 }
@@ -98,13 +98,13 @@ func TestPruneDeletesOldEvents(t *testing.T) {
 		old, late := sqlprovider.RejectedEvent{ID: "old", At: noon.Add(-1000)}, sqlprovider.RejectedEvent{ID: "new", At: noon}
 		keepRefused(t, p, old)
 		keepRefused(t, p, late)
-		markSeen(t, p, "old seen", old.At)
-		markSeen(t, p, "new seen", noon)
+		markProcessed(t, p, "old processed", old.At)
+		markProcessed(t, p, "new processed", noon)
 		if err := p.Prune(t.Context(), noon); err != nil {
 			t.Fatal(err)
 		}
 		wantRefused(t, p, 10, late)
-		wantSeen(t, p, "old seen", false)
-		wantSeen(t, p, "new seen", true)
+		wantProcessed(t, p, "old processed", false)
+		wantProcessed(t, p, "new processed", true)
 	})
 }
