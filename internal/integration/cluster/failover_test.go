@@ -97,7 +97,7 @@ func TestStandbyThatLags(t *testing.T) {
 		t.Errorf("a process that knows only the new primary: got %v, want no error, since the revocation is lost there", err)
 	}
 	testkit.Await(t, "the lost revocation is reported after a restart", func() bool {
-		return restarted.saw(apikey.EventRolledBack, "level=ERROR msg=\"apikey: the database has gone back") == 1
+		return restarted.saw(apikey.EventRolledBack, "level=ERROR msg=\"apikey: the database was rolled back to an earlier state") == 1
 	})
 
 	// The procedure in SECURITY.md.
