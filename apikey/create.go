@@ -28,7 +28,7 @@ type Issued struct {
 //
 //   - an [*InvalidError] for parameters outside their bounds,
 //   - [ErrNotEntitled] if the owner's plan has no API access,
-//   - [ErrLimitReached] if the owner may have no more keys,
+//   - [ErrLimitReached] if the owner has reached the limit of keys,
 //   - [ErrDuplicate] if the IdempotencyKey was used before. Create then also returns
 //     the key that was created with it, without the Secret. If the token is lost,
 //     rotate that key.

@@ -76,7 +76,7 @@ var (
 	// owner has it.
 	ErrNotFound = errors.New("apikey: not found")
 
-	// ErrLimitReached is returned when the owner may have no more keys.
+	// ErrLimitReached is returned when the owner has reached the limit of keys.
 	ErrLimitReached = errors.New("apikey: key limit reached")
 
 	// ErrDuplicate is returned when a registered digest is already taken, and

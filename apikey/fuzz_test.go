@@ -69,7 +69,7 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 // fuzzMACKey is fixed, so that the MACs of the seeds stay valid.
 var fuzzMACKey = []byte("0123456789abcdefghijklmnopqrstuv")
 
-// digits maps a text to n base62 digits.
+// digits maps a string to n base62 digits.
 func digits(text string, n int) string {
 	b := make([]byte, n)
 	for i := range b {

@@ -139,7 +139,7 @@ func TestCloseFlushesLastUsed(t *testing.T) {
 			t.Fatalf("Close lost a last-used time: %v, %v", r.LastUsedAt, err)
 		}
 	}
-	wantValid(t, m, issued[0]) // after Close, from the store
+	wantValid(t, m, issued[0]) // after Close, Validate reads the store
 }
 
 // A Touch that hangs or panics does not delay validations.

@@ -49,10 +49,11 @@ type Options struct {
 
 	// StaleIfError is the age up to which a cached key or entitlement is served after
 	// its CacheTTL if its look-up fails, or has not returned after 50 ms. The age
-	// counts from the start of the last look-up that succeeded. After a failure such a
-	// key is served without a new look-up for up to CacheTTL, but not beyond this age,
-	// so that the look-ups are spread when the store is back. A look-up that was
-	// refused because too many others were running does not count as failed.
+	// counts from the start of the last look-up that succeeded. After a failed look-up,
+	// the key is served for up to another CacheTTL without a new look-up, but never
+	// beyond StaleIfError. So the look-ups are spread out when the store is back. A
+	// look-up that was refused because too many others were running does not count as
+	// failed.
 	//
 	// So even if the store is only slow, a key that another Manager has revoked can
 	// remain valid for StaleIfError after its look-up, unless the Bus invalidates it.

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A cached key has three pointers: to its texts, to the owner's plan, and to the Principal
+// A cached key has three pointers: to its strings, to the owner's plan, and to the Principal
 // with another plan, which is nil in a service without plans. With the two of package
 // cache, the garbage collector follows four.
 func TestPointersPerCachedKey(t *testing.T) {

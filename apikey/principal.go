@@ -16,7 +16,7 @@ import (
 // may be called from many goroutines. They return copies. The zero Principal has no
 // owner and allows nothing, and so does a nil *Principal.
 type Principal struct {
-	// text holds the texts of the record one after the other. ends holds the offset
+	// text holds the strings of the record one after the other. ends holds the offset
 	// at which each of them ends. Only text and plan have pointers, since the
 	// garbage collector follows the pointers of every cached key.
 	text string
@@ -27,7 +27,7 @@ type Principal struct {
 	plan *entitlement.Entitlement // nil only in the zero Principal; shared, never changed
 }
 
-// The texts of a Principal. Scopes and metadata are lists, see appendItem.
+// The strings of a Principal. Scopes and metadata are lists, see appendItem.
 const (
 	textID = iota
 	textOwner

@@ -84,7 +84,7 @@ func TestTimesInShared(t *testing.T) {
 	}
 }
 
-// JSON would change a text that is not UTF-8.
+// JSON would change a string that is not UTF-8.
 func TestRecordsThatAreNotUTF8(t *testing.T) {
 	for field, set := range map[string]func(r *store.Record, text string){
 		"ID":             func(r *store.Record, text string) { r.ID = text },

@@ -75,7 +75,7 @@ func secretShapes[T comparable](s T, embedded any) []secretShape {
 	}
 }
 
-// A secretSink returns its output, including the text of its error.
+// A secretSink returns its output, including its error message.
 type secretSink struct {
 	name  string
 	write func(v any) string

@@ -261,7 +261,7 @@ func TestPatternAndChecksumTellNonKeys(t *testing.T) {
 	}
 }
 
-// spellings calls try with similar texts that could be confused with token.
+// spellings calls try with similar strings that could be confused with token.
 func spellings(token, prefix string, try func(name, s string)) {
 	add := func(name, s string) {
 		if s != token {

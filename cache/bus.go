@@ -12,7 +12,7 @@ import (
 // see a change at once. Implementers adapt a message broker to it; a [Group] does
 // the rest.
 //
-// A Bus only moves text. It needs no storage and no acknowledgements: a Group
+// A Bus only moves messages. It needs no storage and no acknowledgements: a Group
 // notices lost messages. Messages are printable ASCII of at most [MaxMessage]
 // bytes.
 //
@@ -27,14 +27,14 @@ import (
 // ends.
 type Bus interface {
 	// Publish sends a message to all receivers, including those of the
-	// publisher's own instance. It may refuse a text for which [CheckMessage]
+	// publisher's own instance. It may refuse a message for which [CheckMessage]
 	// returns an error. It returns nil once the broker has accepted the message.
 	// The messages of successive calls arrive in that order.
 	Publish(ctx context.Context, message string) error
 
 	// Receive connects and calls deliver for each message, one after the other,
-	// in the broker's order and unchanged. It also delivers a text that
-	// CheckMessage would refuse, since it may be a damaged message, which the
+	// in the broker's order and unchanged. It also delivers a message that
+	// CheckMessage would refuse, since that may be a damaged message, which the
 	// Group must notice. Before the first message, Receive calls ready once.
 	// Messages that are published from then on are delivered for as long as the
 	// connection lasts.

@@ -277,8 +277,8 @@ func (i *instance) waitGone(key int) time.Duration {
 	return time.Since(began)
 }
 
-// isRefused reports whether err has the text of errRefused. It must not match errRefused,
-// since only the text of a bus's error is passed on.
+// isRefused reports whether err has the message of errRefused. It must not match errRefused,
+// since only the message of a bus's error is passed on.
 func isRefused(err error) bool {
 	return err != nil && strings.HasSuffix(err.Error(), errRefused.Error()) && !errors.Is(err, errRefused)
 }

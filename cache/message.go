@@ -107,7 +107,7 @@ func mac(key, b []byte) []byte {
 var errMessage = errors.New("cache: message not authentic: damaged, forged, or from an instance with another secret")
 
 // decode decodes a message that encode has encoded with the same key. It returns
-// errMessage for any other text.
+// errMessage for any other string.
 func decode(text string, key []byte) (m message, err error) {
 	if len(text) > MaxMessage || strings.ContainsAny(text, "\r\n") { // package base64 ignores line breaks
 		return m, errMessage

@@ -177,7 +177,7 @@ func TestMessagesFit(t *testing.T) {
 	}
 }
 
-// C-12: a text that can be decoded is the exact encoding of its message, and is bounded.
+// C-12: a string that can be decoded is the exact encoding of its message, and is bounded.
 func FuzzMessage(f *testing.F) {
 	seeds, err := os.ReadDir(filepath.Join("testdata", "fuzz", "FuzzMessage"))
 	if err != nil || len(seeds) == 0 {

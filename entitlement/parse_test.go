@@ -57,7 +57,7 @@ func TestParseCatalogRefuses(t *testing.T) {
 		"no plans":                  {`{}`, "at least one plan"},
 		"null":                      {`null`, "null"},
 		"a list":                    {`[]`, "catalog"},
-		"a text":                    {`"pro"`, "catalog"},
+		"a string":                  {`"pro"`, "catalog"},
 		"a cut file":                {`{"pro": {"max_keys": 5`, "the JSON is incomplete"},
 		"a comma too many":          {`{"pro": {},}`, "the JSON is invalid at byte 11"},
 		"trailing object":           {`{"pro": {}} {}`, "data after"},

@@ -84,7 +84,7 @@ func TestForgedEntriesAreMisses(t *testing.T) {
 		forged := map[string]string{
 			"another key's entry":    text,
 			"only a letter":          text[:1],
-			"a long text of zeros":   strings.Repeat("\x00", 1000),
+			"a long string of zeros": strings.Repeat("\x00", 1000),
 			"an entry with no value": text[:min(len(text), 49)],
 			"the letter of a lease":  "L",
 			"an overlong lease":      "L" + strings.Repeat("x", 1000),

@@ -13,7 +13,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// pieces starts a server that replies to a subscription with the first of the given texts,
+// pieces starts a server that replies to a subscription with the first of the given strings,
 // and each ping after it with the next.
 func pieces(t *testing.T, replies ...string) (address string) {
 	t.Helper()

@@ -61,7 +61,7 @@ func TestPutBackEntryIsBounded(t *testing.T) {
 	}
 }
 
-// open returns the sealed entry, and refuses any other text.
+// open returns the sealed entry, and refuses any other string.
 func FuzzSeal(f *testing.F) {
 	f.Add([]byte("value"), int64(1_700_000_000_000), uint32(60_000), false, []byte("V"))
 	f.Add([]byte(nil), int64(0), uint32(1), true, make([]byte, prefix))

@@ -38,7 +38,7 @@ func Of(r store.Record) (Record, error) {
 	switch {
 	case !text.AreUTF8(r.ID, r.Owner, r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy) ||
 		!text.AreUTF8(r.Scopes...) || !text.IsMapUTF8(r.Metadata):
-		return Record{}, errText
+		return Record{}, errUTF8
 	case !arePossible(r.CreatedAt, r.ExpiresAt, r.DisabledAt, r.RevokedAt, r.LastUsedAt):
 		return Record{}, errTime
 	}
@@ -76,7 +76,7 @@ func (d *Digest) UnmarshalText(digits []byte) error {
 }
 
 var (
-	errText = errors.New("a text is not valid UTF-8")
+	errUTF8 = errors.New("a string is not valid UTF-8")
 	errTime = errors.New("a time is outside the years 1 to 9999")
 )
 

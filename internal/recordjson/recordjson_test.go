@@ -86,7 +86,7 @@ func TestTime(t *testing.T) {
 func TestOfRefuses(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*store.Record){
-		"a text that is not UTF-8":    func(r *store.Record) { r.Owner = "\xff" },
+		"a string that is not UTF-8":  func(r *store.Record) { r.Owner = "\xff" },
 		"a scope that is not UTF-8":   func(r *store.Record) { r.Scopes = []string{"a", "\xff"} },
 		"a value that is not UTF-8":   func(r *store.Record) { r.Metadata = map[string]string{"a": "\xff"} },
 		"the year 10000":              func(r *store.Record) { r.ExpiresAt = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) },

@@ -58,8 +58,8 @@ var MySQL = Database{
 }
 
 // HasNumber reports whether err is an error of MySQL with one of the numbers. It reads
-// the number from the text. The driver's error has it in a field, which is not
-// accessible without importing the driver.
+// the number from the error message. The driver's error also has a field for the number,
+// but only a package that imports the driver can read it.
 func HasNumber(err error, numbers ...string) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		text := err.Error()

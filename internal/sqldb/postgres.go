@@ -14,15 +14,15 @@ var PostgreSQL = Database{
 	name:  "PostgreSQL database",
 	quote: `"`,
 
-	// A text that is not a boolean makes the statement fail, and the error quotes
-	// it. The condition refers to no column, so the server evaluates it once,
+	// A string that is not a boolean makes the statement fail, and the error quotes
+	// the string. The condition refers to no column, so the server evaluates it once,
 	// before it looks for rows. It must not be part of the WHERE clause: if
 	// row-level security hides every row of a table, the server evaluates no
 	// condition on it.
 	//
-	// The last part is always true. Its function is one that the server calls in no
-	// parallel plan, so it makes none. Starting the workers takes longer than what
-	// these statements read.
+	// The last part is always true. It calls a function that is not parallel-safe,
+	// so the server does not make a parallel plan. Starting the workers would take
+	// longer than these statements do.
 	outsideWhere: true,
 	whole: `COALESCE(CASE WHEN row_security_active(%s::regclass) THEN 'row-level security may hide rows'
 		WHEN pg_relation_filenode(%s::regclass) IS NULL THEN 'a view may hide rows'
@@ -63,8 +63,8 @@ var PostgreSQL = Database{
 
 // postgresEncodings is a query that returns the fault in the encodings of the
 // database and the connection, or NULL. In an encoding other than UTF8 most
-// characters do not exist, so some texts could never be stored. A client with
-// another encoding would get its texts converted. SQL_ASCII stores bytes unchanged.
+// characters do not exist, so some strings could never be stored. A client with
+// another encoding would get its strings converted. SQL_ASCII stores bytes unchanged.
 const postgresEncodings = `SELECT CASE
 	WHEN current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')
 		THEN 'the encoding of the database is ' || current_setting('server_encoding') ||

@@ -30,9 +30,9 @@ type Database struct {
 	// outsideWhere reports that the condition must not be part of the WHERE clause.
 	outsideWhere bool
 
-	// home returns the schema of a table. If that schema has no such table, home
-	// also returns the other schemas that have one. Its parameters are the table's
-	// name, twice.
+	// home returns the schema in which the connection finds a table, or its default
+	// schema if it finds none. In that case, home may also return the other schemas
+	// that have such a table. Its parameters are the table's name, twice.
 	home string
 
 	// faults returns one row per fault of the given tables; a row may be NULL. Its
@@ -133,7 +133,7 @@ func (d *Database) Home(ctx context.Context, q Queryer, table string) (string, e
 }
 
 // Check returns an error if the database may leave out rows of one of the tables,
-// or cannot store every text in them. Tables that do not exist are skipped.
+// or cannot store every string in them. Tables that do not exist are skipped.
 func (d *Database) Check(ctx context.Context, db *sql.DB, schema string, tables ...string) error {
 	args, marks := []any{schema}, strings.Repeat(", ?", len(tables))[2:]
 	for range strings.Count(d.faults, "%s") {

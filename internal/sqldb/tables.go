@@ -229,7 +229,7 @@ func exclusivelyByName(ctx context.Context, t *Tables, do func(Execer) error) er
 }
 
 // CheckSettings returns an error if a setting of the pool's connections would
-// corrupt texts or return old rows.
+// corrupt strings or return old rows.
 func (d *Database) CheckSettings(ctx context.Context, pool *sql.DB) error {
 	if d.settingsFault == "" {
 		return nil

@@ -114,7 +114,8 @@ func checkUnmarshaler(path string, v any, t reflect.Type) error {
 	return fmt.Errorf("%s: %w", subject(path), err)
 }
 
-// bits returns the size of an integer type, or -1, with which no number is valid.
+// bits returns the size of an integer type in bits. For other types it returns -1, so
+// that strconv.ParseInt rejects every number.
 func bits(t reflect.Type) int {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:

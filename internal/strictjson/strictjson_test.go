@@ -86,9 +86,9 @@ func TestDecode(t *testing.T) {
 		{"unknown case", `{"Name":"x"}`, strictjson.Rules{}, "unknown field Name"},
 		{"unknown and long", `{"` + strings.Repeat("x", 1000) + `":1}`, strictjson.Rules{}, `unknown field "` + strings.Repeat("x", 64) + `"`},
 
-		{"a number for a text", `{"name":7}`, strictjson.Rules{}, "name must be a string"},
-		{"a text for a bool", `{"on":"true"}`, strictjson.Rules{}, "on must be true or false"},
-		{"a text for a number", `{"count":"1"}`, strictjson.Rules{}, "count must be a whole number"},
+		{"a number for a string", `{"name":7}`, strictjson.Rules{}, "name must be a string"},
+		{"a string for a bool", `{"on":"true"}`, strictjson.Rules{}, "on must be true or false"},
+		{"a string for a number", `{"count":"1"}`, strictjson.Rules{}, "count must be a whole number"},
 		{"a fraction", `{"count":1.5}`, strictjson.Rules{}, "count must be a whole number"},
 		{"an exponent", `{"count":1e2}`, strictjson.Rules{}, "count must be a whole number"},
 		{"a number that is too large", `{"small":128}`, strictjson.Rules{}, "small must be a whole number"},

@@ -1,6 +1,6 @@
-// Package text holds the rules for owners, IDs, names and other short texts, so that
-// every package accepts the same ones. Errors read "must …", to follow the name of
-// a field, and do not contain the text.
+// Package text holds the rules for owners, IDs, names and other short strings, so that
+// every package accepts the same ones. Error messages begin with "must", to follow the name of a field, and do
+// not contain the string.
 package text
 
 import (
@@ -27,7 +27,7 @@ func CheckID(s string) error {
 
 // Check returns an error if s has more than limit bytes, is not valid UTF-8, or
 // contains a character for which [IsMisleading] returns true. Every database stores
-// other texts unchanged.
+// other strings unchanged.
 func Check(s string, limit int) error {
 	switch {
 	case len(s) > limit:
@@ -41,12 +41,12 @@ func Check(s string, limit int) error {
 }
 
 // IsMisleading reports whether r could break a line, or reorder the text around it,
-// where a text is shown.
+// when it is displayed.
 func IsMisleading(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
-// AreUTF8 reports whether all texts are valid UTF-8. encoding/json silently replaces
+// AreUTF8 reports whether all strings are valid UTF-8. encoding/json silently replaces
 // invalid bytes.
 func AreUTF8(texts ...string) bool {
 	return !slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) })

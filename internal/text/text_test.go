@@ -62,6 +62,6 @@ func TestASCII(t *testing.T) {
 func TestAreUTF8(t *testing.T) {
 	t.Parallel()
 	if !text.AreUTF8() || !text.AreUTF8("", "é") || text.AreUTF8("a", "\xff", "b") {
-		t.Error("AreUTF8 must be true only if every text is valid")
+		t.Error("AreUTF8 must be true only if every string is valid")
 	}
 }

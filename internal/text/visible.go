@@ -8,7 +8,7 @@ import (
 )
 
 // CheckVisible returns an error if s shows nothing, or contains invisible characters:
-// two texts that look the same could then differ.
+// two strings that look the same could then differ.
 func CheckVisible(s string) error {
 	switch {
 	case hasHidden(s):

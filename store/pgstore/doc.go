@@ -73,8 +73,8 @@
 // # Rights
 //
 // Open creates the tables if they do not exist. For this, the user needs CREATE on
-// the schema. Since version 15, only the owner of the schema public has it there.
-// If a migration tool creates the tables, from sqlstore's folder schema/postgresql,
+// the schema. Since PostgreSQL 15, only the owner of the schema public has CREATE on
+// it. If a migration tool creates the tables, from sqlstore's folder schema/postgresql,
 // Open only reads their version, and the user needs only
 //
 //	GRANT USAGE ON SCHEMA … TO app;

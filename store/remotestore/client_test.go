@@ -409,7 +409,7 @@ func TestWritesAreNotRepeated(t *testing.T) {
 	}
 }
 
-// JSON would change a text that is not UTF-8, perhaps to another owner's name. A
+// JSON would change a string that is not UTF-8, perhaps to another owner's name. A
 // time outside the years 1 to 9999 would be lost.
 func TestInvalidTextsAndTimesAreNotSent(t *testing.T) {
 	t.Parallel()

@@ -39,9 +39,9 @@
 // # Errors
 //
 // The sentinels of package store are returned as they are, including [store.ErrBusy]. Every
-// other error counts as an outage; its text says whether a write may have happened. A write
+// other error counts as an outage; its message says whether a write may have happened. A write
 // is never repeated if the service may have executed it. A read is repeated if the service
-// closed an idle connection at that moment. The text of the store's own error is not sent
+// closed an idle connection at that moment. The message of the store's own error is not sent
 // to clients; it goes to [HandlerOptions.Logger].
 //
 // # The protocol

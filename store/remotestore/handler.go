@@ -113,8 +113,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authentic compares hashes, so that the time it takes depends on neither the text
-// nor the length of the secret. For the same reason it compares all of them.
+// authentic compares hashes, so that the time it takes depends on neither the
+// content nor the length of a secret. For the same reason it compares all secrets.
 func (h *handler) authentic(r *http.Request) bool {
 	sent := r.Header["Authorization"]
 	if len(sent) != 1 || len(sent[0]) > 2*maxSecret {

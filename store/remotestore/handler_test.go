@@ -330,7 +330,7 @@ func (s *fixedStore) Touch(ctx context.Context, _ []store.Use) error { return s.
 
 // M-01: the client returns each sentinel that the method may return, and tells
 // another owner's key from an unknown one. Every other error counts as an outage, and its
-// text stays on the server.
+// message stays on the server.
 func TestErrorsOverHTTP(t *testing.T) {
 	t.Parallel()
 	const words = "pq: password of keeper is wrong"
@@ -370,7 +370,7 @@ func TestErrorsOverHTTP(t *testing.T) {
 				continue
 			}
 			if !strings.HasPrefix(response, "503 ") || strings.Contains(response, "keeper") || strings.Contains(err.Error(), "keeper") {
-				t.Errorf("%s: the store returned %v: got response %s and error %v, want 503 without the store's text", v.name, failure, response, err)
+				t.Errorf("%s: the store returned %v: got response %s and error %v, want 503 without the store's message", v.name, failure, response, err)
 			}
 			if !strings.Contains(logged.String(), "keeper") || !strings.Contains(logged.String(), "ERROR") || !strings.Contains(logged.String(), v.name) {
 				t.Errorf("%s: the log does not contain the store's error: %s", v.name, &logged)
@@ -417,7 +417,7 @@ func TestBrokenStores(t *testing.T) {
 		"no owner":           func(r *store.Record) { r.Owner = "" },
 		"no digest":          func(r *store.Record) { r.Digest = store.Digest{} },
 		"never created":      func(r *store.Record) { r.CreatedAt = time.Time{} },
-		"a broken text":      func(r *store.Record) { r.Name = "\xff" },
+		"a broken string":    func(r *store.Record) { r.Name = "\xff" },
 		"a broken scope":     func(r *store.Record) { r.Scopes = []string{"\xff"} },
 		"broken metadata":    func(r *store.Record) { r.Metadata = map[string]string{"\xff": ""} },
 		"the year 10000":     func(r *store.Record) { r.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },

@@ -183,7 +183,7 @@ var recordPoisons = []struct {
 	{"a name that is null", field("name", raw("null"))},
 	{"a name that is an object", field("name", raw(`{}`))},
 	{"a hint that is true", field("hint", true)},
-	{"scopes that are a text", field("scopes", "reports:read")},
+	{"scopes that are a string", field("scopes", "reports:read")},
 	{"scopes that are null", field("scopes", raw("null"))},
 	{"a scope that is null", field("scopes", raw(`["x",null]`))},
 	{"a scope that is a number", field("scopes", raw(`[1]`))},
@@ -196,7 +196,7 @@ var recordPoisons = []struct {
 	{"a field under another case", field("ReVoked_at", 0)},
 	{"no time of creation", field("created_at", nil)},
 	{"a time of creation that is null", field("created_at", raw("null"))},
-	{"a time of creation that is a text", field("created_at", "2026-03-01T12:30:15Z")},
+	{"a time of creation that is a string", field("created_at", "2026-03-01T12:30:15Z")},
 	{"a time in fractions", field("created_at", raw("1772368215123456.5"))},
 	{"a time with an exponent", field("created_at", raw("1e15"))},
 	{"a time beyond 64 bits", field("created_at", raw("9223372036854775808"))},
@@ -298,7 +298,7 @@ var otherPoisons = []struct {
 	{"list", "a next without records", func(d map[string]any) {
 		d["records"], d["next"] = []any{}, map[string]any{"created_at": begin.UnixMicro(), "id": "a"}
 	}},
-	{"list", "a next that is a text", field("next", "a")},
+	{"list", "a next that is a string", field("next", "a")},
 	{"list", "a next that is null", field("next", raw("null"))},
 	{"list", "a next of an absurd time", field("next", map[string]any{"created_at": raw(yearZero), "id": "a"})},
 	{"count", "no count", field("count", nil)},
@@ -311,7 +311,7 @@ var otherPoisons = []struct {
 	}},
 	{"revoke", "no word of a change", field("changed", nil)},
 	{"revoke", "a change that is null", field("changed", raw("null"))},
-	{"revoke", "a change that is a text", field("changed", "true")},
+	{"revoke", "a change that is a string", field("changed", "true")},
 	{"revoke_all", "no records", field("records", nil)},
 	{"revoke_all", "records that are null", field("records", raw("null"))},
 	{"rotate", "old revoked in spite of its grace, and both ending alike", func(d map[string]any) {

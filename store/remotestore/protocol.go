@@ -214,9 +214,9 @@ func hasDuplicates(records []store.Record) bool {
 	return false
 }
 
-var errNotUTF8 = errors.New("a text is not valid UTF-8")
+var errNotUTF8 = errors.New("a string is not valid UTF-8")
 
-// checkUTF8 returns an error if a text is not valid UTF-8. The JSON encoder would
+// checkUTF8 returns an error if a string is not valid UTF-8. The JSON encoder would
 // replace the invalid bytes, so that the request could name another owner.
 func checkUTF8(texts ...string) error {
 	if !text.AreUTF8(texts...) {

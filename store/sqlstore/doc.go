@@ -67,12 +67,13 @@
 // differ.
 //
 // A process whose clock is far ahead treats valid keys as expired, and does not count
-// them against the limit. After it has changed a key of an owner, all processes do the
-// same with that owner's keys, until their clocks have caught up. Meanwhile, a rotation
-// with a grace period, a change of the expiry and an Insert return [store.ErrConflict]
-// if the key would expire before the owner's latest instant. Revocations and rotations
-// without a grace period succeed, and the keys keep working. After you have corrected
-// the clock, run this statement, with the current time in microseconds since 1970:
+// them against the limit. After it has changed a key of an owner, the writes of all
+// processes treat that owner's keys in the same way, until their clocks have caught up.
+// Meanwhile, a rotation with a grace period, a change of the expiry and an Insert return
+// [store.ErrConflict] if the key expires, or would expire, before the owner's latest
+// instant. Validations by processes with a correct clock, revocations and rotations
+// without a grace period are not affected. After you have corrected the clock, run this
+// statement, with the current time in microseconds since 1970:
 //
 //	UPDATE keyhatch_keys_owners SET latest = 0 WHERE latest > 1790000000000000
 //
@@ -118,11 +119,12 @@
 // # MySQL and MariaDB
 //
 // MySQL 8.0.16 or MariaDB 10.6 or later is required, and the driver
-// github.com/go-sql-driver/mysql, since the texts of its errors identify deadlocks.
+// github.com/go-sql-driver/mysql, since its error messages identify deadlocks.
 // clientFoundRows, interpolateParams, parseTime and every sql_mode except
 // EMPTY_STRING_IS_NULL are supported, since records are read again before a write is
-// committed. Migrate returns an error without autocommit, at READ UNCOMMITTED, and with a
-// charset other than utf8mb4. These parameters of the data source name are recommended:
+// committed. Migrate returns an error if autocommit is off, if the isolation level is READ
+// UNCOMMITTED, or if the charset is not utf8mb4. These parameters of the data source name
+// are recommended:
 //
 //   - innodb_lock_wait_timeout=5, in seconds. The default is 50, and MySQL does not
 //     notice when the caller that waits for a lock has given up.

@@ -51,8 +51,8 @@ const (
 	outage    = "outage"
 )
 
-// resultOf returns the result of a call for the journal: success, outage or the text of a
-// sentinel.
+// resultOf returns the result of a call for the journal: success, outage or the message of
+// a sentinel.
 func resultOf(err error) string {
 	if err == nil {
 		return succeeded

@@ -9,7 +9,7 @@ import (
 
 var insertRules = []rule{
 	{"Insert stores every field", insertKeepsFields},
-	{"Insert stores texts byte for byte", insertKeepsOddTexts},
+	{"Insert stores strings byte for byte", insertKeepsOddTexts},
 	{"Insert stores times of the years 1 to 9999 to the microsecond", insertKeepsTimes},
 	{"Insert returns ErrDuplicate if the digest or the ID is taken", insertRefusesDuplicates},
 	{"Insert counts exactly the records that count against the limit", insertCounts},
@@ -45,7 +45,7 @@ func insertKeepsOddTexts(t *testing.T, s store.Store) {
 		r.Name, r.CreatedBy, r.Hint = text, text, "hint"
 		r.Metadata = map[string]string{text: text}
 		insert(t, s, r)
-		holds(t, s, r, "texts must be stored byte for byte")
+		holds(t, s, r, "strings must be stored byte for byte")
 	}
 }
 

@@ -40,7 +40,7 @@ func readsNotFound(t *testing.T, s store.Store) {
 	}
 }
 
-// Advisories 4, 7 and 16: CVE-2024-37905, CVE-2023-24999. M-01.
+// Advisories 4, 7 and 16: GHSA-wcr3-9x4c-f5gj, CVE-2024-37905, CVE-2023-24999. M-01.
 func otherOwner(t *testing.T, s store.Store) {
 	r := fresh("alice", "k")
 	insert(t, s, r, fresh("bob", "kb"))

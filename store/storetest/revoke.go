@@ -16,7 +16,7 @@ var revokeRules = []rule{
 	{"RevokeAll revokes at most a batch of records at once", revokeAllMany},
 }
 
-// Advisories 13 and 15: CVE-2020-15223. M-11.
+// Advisories 13 and 15: CVE-2020-15223, GHSA-fpw6-hrg5-q5x5. M-11.
 func revokeOnce(t *testing.T, s store.Store) {
 	want := full("o", "k")
 	insert(t, s, want)

@@ -126,7 +126,7 @@ func (r *role) write(a reply) {
 	os.Stdout.Write(append(b, '\n'))
 }
 
-// Results of a Manager's calls. Other results are the texts of errors.
+// Results of a Manager's calls. Other results are error messages.
 const (
 	accepted      = "accepted"
 	revoked       = "revoked"

@@ -15,9 +15,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A tableFault changes the tables of a running Store and undoes the change. The causes are texts
-// of errors, in the order of databases. An empty cause means that the database has no such
-// fault.
+// A tableFault changes the tables of a running Store and undoes the change. causes holds, for
+// each entry of databases, a part of the expected error. An empty string means that the
+// database has no such fault.
 type tableFault struct {
 	name, spoil, mend string
 	causes            [3]string
