@@ -18,10 +18,10 @@ import (
 //
 // A Bus that has a secret also has a method MACKey() []byte, which returns a key
 // that is derived from the secret for this purpose alone and is the same in all
-// instances; one that wraps another must pass it on. The Group then authenticates
-// its messages. Without a key, anyone who can publish can make an instance
-// invalidate entries, and can keep it from noticing that messages of others are
-// lost.
+// instances. A Bus that wraps another one must pass on the key of the other. The
+// Group then authenticates its messages. Without a key, anyone who can publish
+// can make an instance invalidate entries, and can keep the instance from
+// noticing that messages of others are lost.
 //
 // All methods may be called from many goroutines. They return when their context
 // ends.
@@ -48,7 +48,7 @@ type Bus interface {
 	// Receive returns when ctx ends or the connection is lost, always with an
 	// error. It never reconnects, since messages that were published meanwhile
 	// would be lost without notice. If nothing arrives for about a second, Receive
-	// pings the broker, and returns an error if it does not reply.
+	// pings the broker, and returns an error if the broker does not reply.
 	Receive(ctx context.Context, ready func(echo func(ctx context.Context, message string) error), deliver func(message string)) error
 }
 

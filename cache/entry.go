@@ -99,8 +99,8 @@ func (c *Cache[V]) newEntry(key Key, epoch uint64, began time.Time, found Loaded
 		e.untilWall = began.Add(left).UnixNano()
 		e.ends, e.endsWall = min(e.ends, e.began+left), min(e.endsWall, e.untilWall)
 	}
-	// A value that ends early is not renewed, since the source has its successor only
-	// after that.
+	// A value that ends early is not renewed, since the source has the next value
+	// only after that end.
 	if e.ends == e.began+ttl && !e.ended {
 		e.dueAfter(e.began+ttl-ttl/5, time.Since(c.start))
 	}
@@ -130,7 +130,7 @@ func (c *Cache[V]) stale(key *Key, err error) (V, error) {
 }
 
 // mayBeStale reports whether an entry that has ended may be served because its load has
-// failed. It may not after the entry's Until, since the value itself has ended.
+// failed. No entry may be served after its Until, since the value itself has ended.
 func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
 	return c.age(e, now) < c.opts.StaleIfError && now.UnixNano() < e.untilWall
 }

@@ -87,7 +87,7 @@ const (
 
 // begin advances the epoch, and prevents fills and hits until end, which advances it
 // again. To advance it only in end would be enough never to serve an entry after its key
-// was revoked. Only both together are linearizable.
+// was revoked. Advancing it in both makes the cache linearizable as well.
 func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }
 func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }
 

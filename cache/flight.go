@@ -31,7 +31,7 @@ type flight[V any] struct {
 }
 
 // join returns the flight with this ID, and reports whether the caller must run it. f is
-// nil if too many callers wait for it. Otherwise the caller must call leave.
+// nil if too many callers wait for the flight. Otherwise the caller must call leave.
 func (c *Cache[V]) join(ctx context.Context, id flightID) (f *flight[V], leads bool) {
 	c.flying.Lock()
 	defer c.flying.Unlock()

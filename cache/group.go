@@ -34,9 +34,10 @@ const (
 // seconds late, and that has not left, is silent. Then the Group marks all entries
 // stale and limits new ones to ten seconds, until the instance sends again or five
 // minutes have passed. It does the same for ten seconds after a message that is
-// not authentic, after one whose number shows that an earlier one is lost, and
-// after one of an instance that it cannot track because there are too many. So forged
-// or repeated messages mark all entries stale at most once in ten seconds.
+// not authentic, after a message whose number shows that an earlier one is lost, and
+// after a message of an instance that the Group cannot track because there are too
+// many instances. So forged or repeated messages mark all entries stale at most once
+// in ten seconds.
 //
 // If the Bus has no secret, the Group ignores longer intervals than those that follow
 // from the number of instances that it knows itself.
@@ -195,8 +196,9 @@ func (g *Group) receive(l *link, text string) {
 	}
 }
 
-// echo handles a message of this instance that the bus has returned. This instance knows
-// the time at which it was sent: the message may be forged.
+// echo handles a message of this instance that the bus has returned. echo does not rely
+// on a time in the message, which may be forged: the sender of this instance knows when
+// the message was sent.
 func (g *Group) echo(m message) {
 	sent, ok := g.sender.sentAt(m.nonce)
 	until := sent.Add(silence)

@@ -59,8 +59,8 @@ func (c *Cache[V]) disconnect(ttl time.Duration) {
 
 // MarkStale marks all entries stale, since changes of the source may have been missed: the
 // next Load of each calls its load function. If that fails, Load serves the entry until it
-// is older than [Options.StaleIfError], since it is not known to have changed, and the
-// source often fails together with the bus.
+// is older than [Options.StaleIfError], since the entry is not known to have changed, and
+// the source often fails together with the bus.
 func (c *Cache[V]) MarkStale() {
 	c.table.outdate()
 	for i := range c.epochs {

@@ -13,7 +13,7 @@ import (
 type Loaded[V any] struct {
 	Value V
 
-	// Absent means that there is no value, which the cache keeps for
+	// Absent means that there is no value. The cache keeps this fact for
 	// [Options.NegativeTTL]. Until and Tag are ignored.
 	Absent bool
 
@@ -22,8 +22,8 @@ type Loaded[V any] struct {
 	// reloaded before the value expires.
 	Ended bool
 
-	// Until, if set, is the time at which the value ends. After that, it is not even
-	// served stale.
+	// Until, if set, is the time at which the value ends. After that, the value is
+	// not even served stale.
 	Until time.Time
 
 	// Age is the age of the value if it was not read just now.
@@ -60,9 +60,9 @@ type Loaded[V any] struct {
 //
 // Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
 // did not call load because too many others were running, or if 1,024 callers wait
-// for the same load and it has taken more than a quarter of the LoadTimeout. Both
-// errors are returned unwrapped. If load fails or panics, or has failed so often
-// that the circuit breaker is open, Load returns the previous value if it is
+// for the same load and that load has taken more than a quarter of the LoadTimeout.
+// Both errors are returned unwrapped. If load fails or panics, or has failed so
+// often that the circuit breaker is open, Load returns the previous value if it is
 // younger than [Options.StaleIfError], and otherwise another error. It also returns
 // such a previous value if a load takes longer than 50 ms.
 func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
@@ -294,8 +294,8 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	return c.newEntry(f.id.key, f.id.epoch, began, found), nil
 }
 
-// watch counts a load as slow from 4/5 of patience until 2*patience after it returns. The
-// caller must call returned when it does.
+// watch counts a load as slow from 4/5 of patience until 2*patience after the load
+// returns. The caller must call returned when the load returns.
 func (c *Cache[V]) watch() (returned func()) {
 	slow := time.AfterFunc(patience*4/5, func() { c.slow.Add(1) })
 	return func() {

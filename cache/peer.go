@@ -34,7 +34,7 @@ type peers struct {
 }
 
 // interval returns the interval between heartbeats to all instances. Each is delivered to
-// all, so the interval grows with the square of their number.
+// all, so the interval grows with the square of the number of instances.
 func (p *peers) interval() time.Duration {
 	return max(heartbeat, heartbeat*time.Duration(p.fleet*p.fleet)/heartbeatRate)
 }
@@ -57,8 +57,8 @@ func (p *peers) reconnect(now time.Time) {
 func (p *peers) limit(now time.Time) { p.limited = now.Add(aloneTTL) }
 
 // receive records a message, and reports whether an earlier change is missing. It ignores
-// a message that is not newer than the last one: an attacker may repeat it to hide that
-// its origin is silent.
+// a message that is not newer than the last one: an attacker may repeat an old message to
+// hide that the origin is silent.
 //
 // Changes that precede the first message of an instance are not missing if they were sent
 // before the connection was ready.

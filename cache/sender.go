@@ -113,8 +113,8 @@ const publishWait = 2 * time.Second
 
 // publish tells the other instances to invalidate these keys and tags. It waits until
 // the broker has accepted the message or ctx ends. After an error, other instances may
-// serve the old entries until they expire; they mark all entries stale when the bus is up
-// again.
+// serve the old entries until these expire. The instances mark all entries stale when the
+// bus is up again.
 func (g *Group) publish(ctx context.Context, keys, tags []Key) error {
 	if g == nil {
 		return nil
@@ -146,9 +146,9 @@ func (s *sender) add(keys, tags []Key) (*batch, error) {
 	return b, nil
 }
 
-// send sends batches, and a heartbeat if nothing has been sent for a second. It retries
-// earlier after a failure, since other instances mark their entries stale only when it
-// succeeds.
+// send sends batches, and a heartbeat if nothing has been sent for a second. After a
+// failure it retries sooner, since other instances mark their entries stale only when a
+// later message arrives.
 func (g *Group) send(ctx context.Context) {
 	s := &g.sender
 	for ctx.Err() == nil {
@@ -169,9 +169,9 @@ func (g *Group) send(ctx context.Context) {
 	_ = g.sendMessage(ctx, message{leaving: true}, g.bus.Publish)
 }
 
-// sendHeartbeat sends a heartbeat if it is due: to all instances if theirs is due, and
-// otherwise as an echo to this one. The broker delivers the former to every instance, and
-// the latter to one.
+// sendHeartbeat sends a heartbeat if it is due: to all instances if the heartbeat for all
+// is due, and otherwise as an echo to this one. The broker delivers the former to every
+// instance, and the latter to one.
 func (g *Group) sendHeartbeat(ctx context.Context) {
 	s, now := &g.sender, time.Now()
 	if !s.isHeartbeatDue(now) {
@@ -233,8 +233,9 @@ func (g *Group) sendUnsent(ctx context.Context) {
 }
 
 // sendMessage numbers the message and sends it. If it cannot be sent, its number is
-// missing: other instances notice that and mark all entries stale. Instances that receive
-// their first message of this sender later do the same, because that message has all set.
+// missing: other instances notice that and mark all entries stale. An instance that
+// receives its first message of this sender only later cannot notice that, so the
+// messages that follow have all set until one is sent.
 func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
 	s, now := &g.sender, time.Now()
 	changes, wait := m.changes(), heartbeat

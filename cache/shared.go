@@ -119,8 +119,8 @@ func (s *sharing[V]) read(ctx context.Context, key Key) (found Loaded[V], lease 
 	item, lease, err := s.get(ctx, key)
 	s.budget.record(err == nil)
 	if err == nil && !s.isYoung(item) && s.delete(ctx, key) == nil {
-		// An old entry cannot renew a cached one. Once it is deleted, there is a lease
-		// for a new one.
+		// An old entry cannot renew a cached one. Once the old entry is deleted, there
+		// is a lease for a new one.
 		item, lease, err = s.get(ctx, key)
 	}
 	switch {
@@ -275,8 +275,8 @@ const (
 )
 
 // A sharedBudget bounds the look-ups in a Shared while they rarely find an entry, for
-// example when all instances start. They would only make each load slower. A look-up that
-// fails counts as one that finds no entry.
+// example when all instances start. Such look-ups would only make each load slower. A
+// look-up that fails counts as one that finds no entry.
 type sharedBudget struct {
 	mu          sync.Mutex
 	asked, hits int

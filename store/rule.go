@@ -58,8 +58,8 @@ func (r Record) WithRevocation(at time.Time, reason string) (Record, bool) {
 	return r, true
 }
 
-// WrongClock is how much a LastUsedAt may be later than a new use. If it is later
-// by more than that, it came from an instance with a wrong clock.
+// WrongClock is how much a LastUsedAt may be later than a new use. A LastUsedAt
+// that is even later came from an instance with a wrong clock.
 const WrongClock = 24 * time.Hour
 
 // WithUse returns the record after a use, and whether that changed it; see
@@ -82,7 +82,7 @@ func (r Record) HasGracePeriod(ends time.Time) bool { return ends.After(r.Create
 // WithSuccessor returns the record after its rotation and its successor, or [ErrConflict];
 // see [Store.Rotate]. A rotation with a grace period takes effect at the instant at:
 // next.CreatedAt, or the owner's latest instant if that is later. The old record is
-// revoked unless its grace period ends after that.
+// revoked unless its grace period ends after at.
 func (r Record) WithSuccessor(at time.Time, next Record, ends time.Time) (old, now Record, err error) {
 	effective := at
 	if !next.HasGracePeriod(ends) {

@@ -129,10 +129,9 @@ type Store interface {
 	// Name, CreatedBy, Scopes, Metadata and ExpiresAt from the old record as the
 	// transaction finds it, so that no concurrent change is lost. It sets
 	// ReplacedBy of the old record to next.ID. The old record ends at oldEnds, or
-	// at its own expiry if that is earlier. If oldEnds is not after
-	// next.CreatedAt, or the owner's latest instant if that is later, the old record is
-	// revoked at next.CreatedAt for the reason [ReasonRotated]. Rotate returns both
-	// records as they are afterwards.
+	// at its own expiry if that is earlier. Unless oldEnds is after both next.CreatedAt
+	// and the owner's latest instant, the old record is revoked at next.CreatedAt for
+	// the reason [ReasonRotated]. Rotate returns both records as they are afterwards.
 	//
 	// The old record must not have been replaced and must be usable at
 	// next.CreatedAt. If oldEnds is after next.CreatedAt, it must also be usable at
@@ -141,10 +140,10 @@ type Store interface {
 	// succeeds. [ErrDuplicate] is as for Insert.
 	//
 	// If the old record is not revoked, the limit holds as well: Rotate returns ErrConflict
-	// if more than limit records would count after it, for example because the old record's
-	// own predecessor still works. A negative limit means no limit. A rotation that ends
-	// the old record at once never returns ErrConflict because of the limit. Afterwards,
-	// more than limit records may count, but no more records work than before.
+	// if more than limit records would count after the rotation, for example because the
+	// old record's own predecessor still works. A negative limit means no limit. A rotation
+	// that ends the old record at once never returns ErrConflict because of the limit.
+	// Afterwards, more than limit records may count, but no more records work than before.
 	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time, limit int) (old, now Record, err error)
 
 	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward, with

@@ -11,10 +11,10 @@ import (
 
 // RunShared tests a Shared. Each rule of [cache.Shared] is a subtest. newShared returns
 // two values with the same data, as two instances of a service have them, and
-// closes them with t.Cleanup. It may return the same value twice if it has
-// no state of its own. The data must have no entries for random keys. The subtests
-// run in parallel. The suite takes about 10 s, and less with -short, which skips
-// the end of a lease.
+// closes them with t.Cleanup. It may return the same value twice if the value has no
+// state of its own. The data must have no entries for random keys. The subtests run in
+// parallel. The suite takes about 10 s, and less with -short, which skips the end of a
+// lease.
 func RunShared(t *testing.T, newShared func(t *testing.T) (one, other cache.Shared)) {
 	t.Helper()
 	for _, r := range sharedRules {

@@ -6,7 +6,7 @@
 //   - a [cache.Bus]: after one instance has revoked a key, all instances refuse
 //     it within milliseconds.
 //
-// All instances open it with the same URL and the same secret:
+// All instances open the Cache with the same URL and the same secret:
 //
 //	c, err := rediscache.Open(ctx, "rediss://app:…@cache.example.com:6379", secret, nil)
 //	defer c.Close()
@@ -52,11 +52,11 @@
 // When the server is down or too slow, each call returns an error, and the service
 // continues with its store. After failures of five different keys in a row, a circuit
 // breaker opens: Get and Set then try the server about every half second, and
-// return an error at once in between. Delete always calls the server, since other
-// instances may serve a value that was not deleted for the rest of its TTL.
+// return an error at once in between. Delete always calls the server: if an old value
+// is not deleted, other instances may serve it for the rest of its TTL.
 //
 // Receive returns when its connection is lost, and within 1.5 s if the server does
-// not respond. The caller must then mark its entries stale and call it again.
+// not respond. The caller must then mark its entries stale and call Receive again.
 //
 // # Memory
 //
@@ -91,7 +91,8 @@
 // and also +select for a database other than 0, +client|setname for a client_name,
 // and +cluster|slots, +cluster|shards and +command for a cluster. Databases do not
 // separate buses: a message reaches all of them. Give each service its own
-// [Options].Namespace, and its user only the names that begin with it.
+// [Options].Namespace, and allow its user only the names that begin with that
+// namespace.
 //
 // # TLS
 //

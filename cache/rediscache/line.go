@@ -37,7 +37,7 @@ func (l *line) connect(_ context.Context, network, address string) (net.Conn, er
 }
 
 // A watched connection pings the server if nothing has arrived for a while, and
-// fails if the server does not reply. It does so below go-redis, whose own read
+// fails if the server does not reply. It works below go-redis, whose own read
 // deadlines lose a message of which only a part has arrived.
 type watched struct {
 	net.Conn

@@ -83,10 +83,10 @@ var (
 //	rediss://user:password@host:port/database
 //	unix://user:password@/path/to/socket?db=database
 //
-// and pings it. If opts is nil, the defaults are used. The secret consists of
-// [MinSecret] random bytes or more, and is the same for all instances of a service.
-// Keep it from everyone else, including the server: it authenticates the instances'
-// entries and messages.
+// and pings the server. If opts is nil, the defaults are used. The secret consists
+// of [MinSecret] random bytes or more, and is the same for all instances of a
+// service. Keep it from everyone else, including the server: it authenticates the
+// instances' entries and messages.
 //
 // Errors never contain the password.
 func Open(ctx context.Context, url string, secret []byte, opts *Options) (*Cache, error) {

@@ -3,9 +3,9 @@ package rediscache
 import "github.com/redis/go-redis/v9"
 
 // KEYS[1] is the name of the value, and KEYS[2] the name of the lease or absent entry.
-// The scripts use pcall because another program may have put a list there. They call
-// SET before DEL because a full server refuses SET only as the first write of a script.
-// Times are in milliseconds, by the server's clock.
+// The scripts use pcall because another program may have stored a list under one of the
+// names. They call SET before DEL because a full server refuses SET only as the first
+// write of a script. Times are in milliseconds, by the server's clock.
 
 // getScript returns the entry or lease and its remaining time. If there is neither, it
 // grants a lease. Readers share a valid lease: each of them reads the store after it got

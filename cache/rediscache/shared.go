@@ -76,7 +76,8 @@ func (c *Cache) ask(ctx context.Context, key cache.Key, what string) (text strin
 const stampLen = 16
 
 // stamp prefixes a lease with the time of its Get. Set seals that time in the entry.
-// It is the time of this instance's clock, since nothing authenticates the server's.
+// The time is that of this instance's clock, since nothing authenticates the
+// server's time.
 func stamp(now time.Time, lease string) string {
 	return fmt.Sprintf("%0*x", stampLen, now.UnixMilli()) + lease
 }

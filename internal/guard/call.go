@@ -76,7 +76,7 @@ func finish(call func() error, done func(error)) {
 	err = e
 }
 
-// Classify replaces an error of another package. The result has the same text. It
+// Classify replaces an error of another package. The result has the same message. It
 // matches only the first of known that err matches, or a context's error. So a store
 // that returns an error of another package cannot make an outage look like a refusal.
 // No method of err is called afterwards. Classify panics if a method of err does, so

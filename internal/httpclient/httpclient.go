@@ -106,7 +106,7 @@ type Request struct {
 	Repeatable bool
 
 	// TimeoutHeader, if set, names a header with the time in milliseconds that the
-	// service has. It is a twentieth less than the caller waits.
+	// service has. The service has a twentieth less time than the caller waits.
 	TimeoutHeader string
 
 	// Check inspects the status and the header of the response. If it returns an

@@ -13,7 +13,7 @@ import (
 const maxError = 1000
 
 // bare returns the error without its URL, which may contain the owner of a key, and
-// without text that it quotes from a response that is not HTTP.
+// without text that the error quotes from a response that is not HTTP.
 func bare(err error) error {
 	if outer := (*url.Error)(nil); errors.As(err, &outer) {
 		err = outer.Err

@@ -15,8 +15,8 @@ var MySQL = Database{
 	name:  "MySQL server",
 	quote: "`",
 
-	// An invalid XPath makes the statement fail. The error quotes its first 32
-	// characters.
+	// An invalid XPath makes the statement fail. The error quotes the first 32
+	// characters of the XPath.
 	whole: `COALESCE(EXTRACTVALUE(1, CONCAT('~', ` + mysqlHides + `)), 1)`,
 
 	home: `SELECT DATABASE(), NULL FROM (SELECT ? AS a, ? AS b) AS unused`,

@@ -67,7 +67,8 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 
 // noConnection returns the error of a call that got no connection. It is [store.ErrBusy] if
 // the call's context ended while other calls had all connections, and the server replied
-// to one of them, so that the replies have grown. If it replied to none, it may be down.
+// to one of them, so that the replies have grown. If the server replied to none of them,
+// it may be down.
 func (p *Pool) noConnection(replies int64, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err
@@ -111,8 +112,8 @@ func (c *Call) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	return c.pool.ExecContext(ctx, query, c.Watch(args...)...)
 }
 
-// A watched argument tells its Call that the statement has a connection. database/sql asks
-// for the value then, and has no other way to show it.
+// A watched argument tells its Call that the statement has a connection. database/sql
+// asks for the value then, and has no other way to show that there is a connection.
 type watched struct {
 	value driver.Value
 	call  *Call

@@ -13,7 +13,7 @@ import (
 const (
 	// retryTimeout is how long a call is retried after it failed because of other
 	// statements, unless its context ends earlier. The context and the database bound how
-	// long a statement waits for a lock before that.
+	// long a statement waits for a lock before it fails.
 	retryTimeout = 5 * time.Second
 
 	firstPause = time.Millisecond
@@ -28,8 +28,8 @@ func (d *Database) RetryBusy(ctx context.Context, try func() error) error {
 	return d.RetryBusySince(ctx, time.Now(), try)
 }
 
-// RetryBusySince is [Database.RetryBusy] for a call that began earlier, which shortens the time
-// that is left for it.
+// RetryBusySince is [Database.RetryBusy] for a call that began earlier, so that less time
+// is left for retries.
 func (d *Database) RetryBusySince(ctx context.Context, began time.Time, try func() error) error {
 	giveUp := began.Add(retryTimeout)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {

@@ -116,8 +116,8 @@ type Queryer interface {
 }
 
 // Home returns the schema in which the connection finds the table, or would create
-// it. It returns an error if that schema has no such table but another one does: a
-// second, empty table would hide the rows of the first.
+// it. It returns an error if that schema has no such table but another schema
+// does: a second, empty table would hide the rows of the first.
 func (d *Database) Home(ctx context.Context, q Queryer, table string) (string, error) {
 	var home, others sql.NullString
 	if err := q.QueryRowContext(ctx, d.Text(d.home), table, table).Scan(&home, &others); err != nil {

@@ -33,8 +33,8 @@ func (t *Tables) Text(statement string) string {
 	return t.Replace(t.Names, t.Database.Text(statement))
 }
 
-// Read adapts a SELECT statement. It fails if the database may leave out rows of one of
-// the tables, which are named by their endings.
+// Read adapts a SELECT statement. The adapted statement fails if the database may
+// leave out rows of one of the tables, which are named by their endings.
 func (t *Tables) Read(statement string, endings ...string) string {
 	var tables []string
 	for _, ending := range endings {
@@ -136,8 +136,8 @@ func (t *Tables) checkIndexes(ctx context.Context, q Queryer) error {
 }
 
 // lockVersion writes before it reads the version, so that one of several processes goes
-// first and the others see its changes. If another one writes between the two
-// statements, SQLite refuses the second, and the migration is run again.
+// first and the others see its changes. If another process writes between the two
+// statements, SQLite refuses the second statement, and the migration is run again.
 func (t *Tables) lockVersion(ctx context.Context, e Execer) (version int, err error) {
 	table := t.Names.Default + "_version"
 	for _, statement := range []string{

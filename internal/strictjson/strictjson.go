@@ -176,8 +176,8 @@ func subject(path string) string {
 }
 
 // DecodeCanonical decodes a document that must be byte for byte what [json.Marshal]
-// returns for v. It is for documents that the same code has written, of which the
-// caller bounds the size. The error contains nothing of the document.
+// returns for v. It is for documents that the same code has written and whose size
+// the caller bounds. The error contains nothing of the document.
 func DecodeCanonical(document []byte, v any) error {
 	err := json.Unmarshal(document, v)
 	if err == nil {

@@ -25,7 +25,7 @@ type engine struct {
 	ping    func(dsn string) error // returns nil if the server replies
 	command func(program, folder string, port int, settings []string) []string
 	// creator returns the command that creates the data of a program. It is nil if
-	// the program creates them itself.
+	// the program creates the data itself.
 	creator func(program string) (command func(folder string) []string, err error)
 	sweep   func(folder string) // removes the resources that a killed server leaves outside the folder; may be nil
 }

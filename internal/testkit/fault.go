@@ -7,8 +7,8 @@ import "time"
 type Fault struct {
 	Name string
 
-	// Nothing passes to the server, or from it, until the fault ends. Then it arrives
-	// late, as after a network partition. This includes new connections.
+	// Nothing passes to the server, or from it, until the fault ends. Then the data
+	// arrives late, as after a network partition. This includes new connections.
 	HoldToServer, HoldFromServer bool
 
 	Delay time.Duration // of all data, in each direction

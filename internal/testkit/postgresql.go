@@ -69,7 +69,7 @@ func (s *Server) Standby() {
 func postgresData(folder string) string { return filepath.Join(folder, "data") }
 
 // sweepPostgres removes the shared memory with which a server detects that another one
-// uses its data. Its id is at the end of the seventh line.
+// uses its data. The id of that memory is at the end of the seventh line.
 func sweepPostgres(folder string) {
 	file, err := os.ReadFile(filepath.Join(postgresData(folder), "postmaster.pid"))
 	if lines := strings.Split(string(file), "\n"); err == nil && len(lines) > 6 {

@@ -62,8 +62,8 @@ func (o BusOptions) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%+v
 const MinSecret = 32
 
 // A Bus implements [cache.Bus] with LISTEN and NOTIFY. Each call of Receive uses a
-// connection of its own. All calls of Publish share one more, which closes with the
-// Store. Its methods may be called from many goroutines.
+// connection of its own. All calls of Publish share one more connection, which
+// closes with the Store. All methods may be called from many goroutines.
 type Bus struct {
 	pool    *pgxpool.Pool
 	channel string

@@ -25,8 +25,8 @@ type connector struct {
 
 // Connect returns store.ErrBusy if the context ended while all connections were in use
 // and other calls obtained one meanwhile. If no call did, it returns an outage error.
-// Both errors say that all connections were in use, which distinguishes them from that
-// of a server that does not reply.
+// Both errors say that all connections were in use, which distinguishes them from the
+// error of a server that does not reply.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	before := c.pool.Stat().AcquireCount()
 	conn, err := c.Connector.Connect(ctx)

@@ -90,9 +90,9 @@
 //
 // # Read replicas
 //
-// A Store never reads from a replica: it lags, so revoked keys would be accepted.
-// If the data source name has several hosts, every connection goes to a host that
-// accepts writes, so the pool follows a failover.
+// A Store never reads from a replica: a replica lags, so revoked keys would be
+// accepted. If the data source name has several hosts, every connection goes to a
+// host that accepts writes, so the pool follows a failover.
 //
 // # Other instances
 //
@@ -124,8 +124,8 @@
 // needs one more session per instance.
 //
 // If its session ends, a listener notices at once. If nothing arrives for a second,
-// it pings the server, and closes the connection if there is no reply within
-// another half second. The next listener connects to the server that accepts
+// the listener pings the server, and closes the connection if there is no reply
+// within another half second. The next listener connects to the server that accepts
 // writes, which after a failover is the new one. Messages that were published in
 // between are lost, so package cache then marks all cached entries of the instance
 // stale.

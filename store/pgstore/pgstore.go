@@ -23,12 +23,11 @@ type Options struct {
 	// schema of the database has them, it is the first schema in the search path.
 	Schema string
 
-	// MaxConns is the maximum number of open connections. Zero means 10; by
-	// default, a server accepts 100 connections of all its clients together. It
-	// must not be negative. A pool_max_conns in the data source name overrides it.
-	// If all connections are in use, a call waits for one until its context ends.
-	// The Store's buses use one more connection to publish, and one for each
-	// Receive.
+	// MaxConns is the maximum number of open connections. It must not be negative.
+	// Zero means 10; by default, a server accepts 100 connections of all its
+	// clients together. A pool_max_conns in the data source name overrides it. If
+	// all connections are in use, a call waits for one until its context ends. The
+	// Store's buses use one more connection to publish, and one for each Receive.
 	MaxConns int
 
 	// InsecureNoTLS allows connections without TLS to other hosts. Anyone who can

@@ -70,7 +70,7 @@ type Options struct {
 
 	// Timeout bounds each call, from sending the request to reading the last byte
 	// of the response, in addition to the context. It must not be negative. Zero
-	// means 3 s. If Touch sends several batches, it bounds each of them.
+	// means 3 s. If Touch sends several batches, Timeout bounds each of them.
 	Timeout time.Duration
 
 	// InsecureHTTP allows http to hosts other than this one. Anyone who can read

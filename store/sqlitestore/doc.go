@@ -21,6 +21,6 @@
 // Machines that share keys need a database server.
 //
 // While the file is open, there are two more files next to it, with the endings
-// "-wal" and "-shm". They belong to it. To back up, copy all three while no process
-// has the file open, or use SQLite's VACUUM INTO.
+// "-wal" and "-shm". They are part of the database. To back up, copy all three
+// while no process has the file open, or use SQLite's VACUUM INTO.
 package sqlitestore

@@ -30,7 +30,7 @@ var _ store.Store = (*Store)(nil)
 //
 // Open returns an error if the file is not a SQLite database, cannot be written, or
 // was written by a later version of this package. If other processes are writing,
-// it waits until ctx ends, but at most 5 s.
+// Open waits until ctx ends, but at most 5 s.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s, err := open(ctx, path)
 	if err != nil {

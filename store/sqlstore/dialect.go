@@ -30,8 +30,8 @@ type dialect struct {
 
 	// lock makes a transaction the only writer of an owner's rows, except for last
 	// uses. Its parameters are the owner and an instant. It advances the owner's latest
-	// instant to that, unless it is later, and returns it. If lock cannot return it,
-	// the statement latest reads it.
+	// instant to the given one, unless the latest one is later, and returns the latest
+	// one. If lock cannot return that, the statement latest reads it.
 	lock, latest string
 
 	// lockAgain reports whether a transaction that did not get the lock can try again,

@@ -14,10 +14,11 @@
 //
 // [Store.Migrate] creates the tables and keeps them up to date. A migration tool of your
 // own can run the files in the folder schema instead: one folder for each dialect, one
-// file for each version. Change the tables' names in them if [Options] do. Call Migrate
-// even then. It changes nothing, but refuses connections whose settings could corrupt
-// records. From then on, every statement names the schema of the tables. Without Migrate,
-// each connection uses its own search path.
+// file for each version. If [Options] set other table names, use those names in the
+// files. Call Migrate even if a tool runs the files. It then changes nothing, but
+// refuses connections whose settings could corrupt records. From then on, every
+// statement names the schema of the tables. Without Migrate, each connection uses its
+// own search path.
 //
 // Migrate needs the right to create tables and indexes. Other calls need SELECT,
 // INSERT and UPDATE, and on SQLite the whole file.
@@ -45,8 +46,9 @@
 // returns an error until the invalid index has been dropped. If the version is already
 // the newest, create the index again as in the file, since Migrate no longer does.
 // MySQL and MariaDB build an index while others read and write. They lock the table
-// briefly when they begin and when they end. If a transaction that has used the table
-// is still open then, the lock waits for it, and all other calls wait for the lock.
+// briefly when the build begins and when it ends. If a transaction that has used the
+// table is still open then, the lock waits for it, and all other calls wait for the
+// lock.
 //
 // # Limits and locks
 //

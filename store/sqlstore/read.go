@@ -116,7 +116,7 @@ func (s *Store) list(ctx context.Context, c *sqldb.Call, q store.Query) ([]store
 
 // recentPages is how many pages of an owner's latest keys are searched for a page of
 // current ones, before all keys with an expiry are sorted. An owner who has very many
-// of these mostly has a page among them.
+// keys with an expiry mostly has a page of current keys among the latest ones.
 const recentPages = 10
 
 // listFiltered begins the first page with a cursor that is later than all records.

@@ -94,7 +94,7 @@ const slots = 64
 var _ store.RevocationCounter = (*Store)(nil)
 
 // Revocations implements [store.RevocationCounter]. It uses the pool that writes, since
-// the other one might lag.
+// the pool that reads might lag.
 func (s *Store) Revocations(ctx context.Context) (r store.Revocations, err error) {
 	var rows int
 	err = s.writes.QueryRowContext(ctx, s.sql.revocations).Scan(&rows, &r.Lineage, &r.Count)
@@ -113,8 +113,8 @@ var errNoCount = errors.New("the table that counts revocations must have 64 rows
 	"add those that are missing, with the lineage of the others and revoked 0")
 
 // countRevocations adds n to the count. It must be the last change of a transaction.
-// Then no lock is taken after this row's, so it cannot deadlock, and other owners wait
-// for it only during the commit.
+// Then the transaction takes no lock after the lock of this row, so it cannot
+// deadlock, and other owners wait for the row only during the commit.
 func (s *Store) countRevocations(ctx context.Context, tx *sql.Tx, owner string, n int) error {
 	if n == 0 {
 		return nil

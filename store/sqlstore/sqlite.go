@@ -38,8 +38,8 @@ var sqlite = dialect{
 	readBack: true,
 
 	// SQLite has one write lock, which the first write of a transaction takes. If a
-	// transaction reads first, and another one writes before its own first write, that
-	// write fails, and so does every retry.
+	// transaction reads first, and another transaction writes before the first one
+	// does, the write of the first one fails, and so does every retry of that write.
 	lock: `INSERT INTO keyhatch_keys_owners (owner, latest) VALUES (?, ?)
 		ON CONFLICT (owner) DO UPDATE SET latest = max(latest, excluded.latest) RETURNING latest`,
 	lockAgain: true,

@@ -78,7 +78,7 @@ func (s *Store) counted(name, index, condition string) string {
 // are among the latest keys. The index has the columns of the condition. If these keys
 // do not fill the page, and the owner has more keys than the latest ones, the result
 // also has the next key, with true in its last column. PostgreSQL and SQLite do not look
-// for it if the page is full.
+// for the next key if the page is full.
 func (s *Store) recent() string {
 	latest := ` FROM keyhatch_keys ` + s.dialect.byList + `
 		WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
@@ -95,8 +95,8 @@ func (s *Store) recent() string {
 }
 
 // current lists a page of the keys that are neither revoked nor expired: a page of
-// those that never expire, which the index has in the order of the list, and a page
-// of the others, which are sorted, all of them. Both are found in the index alone, and
+// those that never expire, which the index has in the order of the list, and a page of
+// the others, all of which are sorted. Both pages are found in the index alone, and
 // neither reads the entry of an ended key. The result may have twice the limit, unsorted.
 func (s *Store) current() string {
 	return s.read(`SELECT ` + columns + ` FROM (

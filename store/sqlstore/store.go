@@ -34,7 +34,8 @@ type Options struct {
 	// Reads is another pool of connections to the same database, for Lookup, Get, List
 	// and Count. Nil means the pool that writes. Reads must see every committed write at
 	// once: with a replica, which lags, revoked keys would still be accepted. Migrate
-	// returns an error if it leads to another server, another database or another file.
+	// returns an error if Reads leads to another server, another database or another
+	// file.
 	Reads *sql.DB
 }
 

@@ -41,8 +41,8 @@ func (s *Store) commit(ctx context.Context, do func(*sql.Tx) (store.Record, erro
 }
 
 // lock makes the transaction the only writer of the owner's rows. It advances the
-// owner's latest instant to at, unless that is earlier, and returns it. began is the
-// time at which the call began.
+// owner's latest instant to at, unless at is earlier, and returns the latest
+// instant. began is the time at which the call began.
 func (s *Store) lock(ctx context.Context, tx *sql.Tx, owner string, at, began time.Time) (latest time.Time, err error) {
 	ask := func() (err error) {
 		latest, err = s.advance(ctx, tx, owner, at)
@@ -142,7 +142,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 }
 
 // hasRecord reports whether the database has the record as given. It uses the pool that
-// writes, since the other one might lag.
+// writes, since the pool that reads might lag.
 func (s *Store) hasRecord(ctx context.Context, want store.Record) bool {
 	r, err := one(s.writes.QueryRowContext(ctx, s.sql.lookup, want.Digest[:]))
 	return err == nil && same(r, want)

@@ -24,9 +24,9 @@ type Opener func(ctx context.Context, address string) (store.Store, io.Closer, e
 // Crash checks that acknowledged writes survive the death of the process. It runs this
 // test again in another process, which makes every kind of write. Once each has
 // succeeded, Crash kills that process at a random instant within 50 ms, and opens the
-// store again. It does so kills times. Acknowledged writes must be there, and unfinished
-// ones must have happened in full or not at all. Nothing else uses the store, so no call
-// may fail. Crash cannot simulate a power failure.
+// store again. It does all this kills times. Acknowledged writes must be there, and
+// unfinished ones must have happened in full or not at all. Nothing else uses the store,
+// so no call may fail. Crash cannot simulate a power failure.
 //
 // The address is created once, in this process, and must name an empty database. Call
 // Crash once per test or subtest, before anything else, since the statements before it

@@ -158,7 +158,7 @@ func listed(ctx context.Context, s store.Store, owner string) (world, error) {
 }
 
 // faults compares every account. A server may still execute the last call of a process
-// that has died, so it gives such accounts time.
+// that has died, so faults gives such accounts time.
 func faults(ctx context.Context, s store.Store, accounts map[string]*account, patience time.Duration) (all []string) {
 	late := time.Now().Add(patience)
 	for _, owner := range slices.Sorted(maps.Keys(accounts)) {
