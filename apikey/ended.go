@@ -20,8 +20,8 @@ const (
 	messageTime = 10 * time.Second
 
 	// clockMargin is larger than the difference between the clocks of two
-	// instances. A key that was created longer than this before a RevokeAll was
-	// revoked by it.
+	// instances. A RevokeAll has revoked every key of the owner that was created
+	// longer than clockMargin before it.
 	clockMargin = 24 * time.Hour
 )
 
@@ -129,8 +129,8 @@ func (e *endedKeys) rememberEach(revoked []store.Record) {
 }
 
 // update runs an Update of the store and remembers the state in which it has left the
-// key. If another update may have enabled the key meanwhile, or may enable it yet, it
-// does not remember that the key is disabled.
+// key. If another update may have enabled the key meanwhile, or may enable it yet,
+// update does not remember that the key is disabled.
 func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Record, error)) (store.Record, error) {
 	updates := e.updatesOf(d)
 	began := updates.Add(oneChange + oneUpdate)
@@ -242,9 +242,9 @@ func (e *endedKeys) find(r store.Record) (k endedKey, undone bool) {
 }
 
 // holdsDisabled reports whether the fact that this process has disabled the key
-// still counts. It does not if another instance may have enabled the key since.
-// Without a working bus, it counts for CacheTTL, since other instances' changes
-// may go unseen for that time.
+// still counts. It does not count if another instance may have enabled the key
+// since. Without a working bus, it counts for CacheTTL, since other instances'
+// changes may go unseen for that time.
 func (e *endedKeys) holdsDisabled(k endedKey) bool {
 	until := e.disabledUntil(k)
 	return k.count > e.missedAt && (until.IsZero() || time.Now().Before(until))

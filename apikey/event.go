@@ -35,16 +35,17 @@ const (
 	EventUndone EventKind = "undone"
 
 	// EventRolledBack means that the database was rolled back to an earlier state
-	// and has lost revocations: their number has decreased. It needs a store that
-	// is a [store.RevocationCounter]. It has no owner and no key, since any key
-	// that was revoked after that state may be accepted again. This process still
-	// refuses those that it has revoked itself. See After a restore in SECURITY.md.
+	// and has lost revocations: their number has decreased. The event needs a store
+	// that is a [store.RevocationCounter]. It has no owner and no key, since any
+	// key that was revoked after that state may be accepted again. This process
+	// still refuses those that it has revoked itself. See After a restore in
+	// SECURITY.md.
 	EventRolledBack EventKind = "rolled_back"
 
 	EventLimitReached EventKind = "limit_reached" // a call returned ErrLimitReached
 
 	// EventOwnerMismatch means that a management call named a key of another owner,
-	// or that Register got its digest. The call returned [ErrNotFound] or
+	// or that Register got the digest of one. The call returned [ErrNotFound] or
 	// [ErrDuplicate]. Owner is the owner in the call, and KeyID the other owner's
 	// key. For management calls, the event needs a store that returns
 	// [store.ErrOwnerMismatch].

@@ -26,8 +26,8 @@ func (l *logLimit) take(now int64, interval time.Duration) (suppressed int64, du
 }
 
 // logFailure logs a failed call to the store or the provider, or one that was refused
-// because too many others were running. Clients decide how many fail, so it logs at
-// most one line of each kind per second.
+// because too many others were running. Clients decide how many calls fail, so
+// logFailure logs at most one line of each kind per second.
 func (m *Manager) logFailure(ctx context.Context, what string, err error) {
 	limit, level, text := &m.failed, slog.LevelError, "apikey: "+what+" failed"
 	if overloaded(err) {

@@ -227,8 +227,8 @@ func (m *Manager) Pattern() string { return m.token.pattern() }
 // ClientPrefix returns the [Options.Prefix] for clients that make tokens outside of
 // this process, to be admitted by [Manager.Register]. Such a token is the prefix,
 // "_", 30 random base62 characters, and the CRC-32 (IEEE) of all that in base62,
-// padded with zeros to 6. It is false with [Options.MACKeys], which only this
-// process has.
+// padded with zeros to 6. ok is false if [Options.MACKeys] are set, since only this
+// process has them.
 func (m *Manager) ClientPrefix() (prefix string, ok bool) {
 	return strings.TrimSuffix(m.token.prefix, "_"), len(m.token.macs) == 0
 }

@@ -33,10 +33,10 @@ import (
 // can delete the Vary.
 //
 // Caches do not know that a header other than Authorization is a credential. The
-// response to such a header is also Cache-Control: private. The middleware removes
-// public, s-maxage, and headers for CDNs, such as CDN-Cache-Control, that the next
-// handler sets. It cannot do so if the handler hijacks the connection or unwraps the
-// ResponseWriter.
+// response to a request with such a header is also Cache-Control: private. The
+// middleware removes public, s-maxage, and headers for CDNs, such as
+// CDN-Cache-Control, that the next handler sets. It cannot do so if the handler
+// hijacks the connection or unwraps the ResponseWriter.
 //
 // # CORS and nesting
 //
@@ -102,7 +102,7 @@ func isPreflight(r *http.Request) bool {
 // Caches do not store the response to a request with Authorization, unless the
 // response has public, s-maxage or must-revalidate (RFC 9111, section 3.5). Vary
 // protects the response in that case. Caches do not know that other headers are
-// credentials, so the response to one is always made private.
+// credentials, so the response to a request with one is always made private.
 //
 // The next handler must write to the returned ResponseWriter. The caller must call
 // sent after it.

@@ -43,7 +43,7 @@ type Options struct {
 	// Default 60 s.
 	CacheTTL time.Duration
 
-	// NegativeTTL is the same for unknown tokens, and for owners who are not
+	// NegativeTTL is the CacheTTL of unknown tokens, and of owners who are not
 	// entitled. For such owners, a longer NegativeTTL counts as 5 s. Default 5 s.
 	NegativeTTL time.Duration
 
@@ -120,10 +120,10 @@ type Options struct {
 	Bus cache.Bus
 
 	// SharedCache is a cache that the instances share, so that an instance that starts
-	// need not look up every key in the store. The Manager trusts its entries, so
-	// it must return only what this service wrote; cache/rediscache authenticates
-	// entries with a secret. While fewer than one look-up in 16 finds an entry,
-	// the SharedCache gets at most 250 look-ups a second, since more would make
+	// need not look up every key in the store. The Manager trusts its entries, so the
+	// SharedCache must return only what this service wrote; cache/rediscache
+	// authenticates entries with a secret. While fewer than one look-up in 16 finds an
+	// entry, the SharedCache gets at most 250 look-ups a second, since more would make
 	// validations slower than the store alone. The Manager does not close it. Nil
 	// means none.
 	SharedCache cache.Shared

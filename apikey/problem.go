@@ -68,7 +68,7 @@ func StatusCode(err error) int { return problemOf(err).status }
 // WriteError sends the response to a request that [Manager.ValidateRequest] refused,
 // as [Manager.Require] does. It calls [Options.ErrorHandler] if that is set. If
 // [Principal.Allows] returned false, pass [ErrScope]. Write nothing to w before or
-// after it.
+// after this call.
 func (m *Manager) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	h := w.Header()
@@ -106,8 +106,8 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 }
 
 // challenge returns the attributes that follow the realm in WWW-Authenticate
-// (RFC 6750, section 3), and whether the response has that header. A plan without API
-// access gets none, since another token would not help.
+// (RFC 6750, section 3), and whether the response has that header. The response for a
+// plan without API access has none, since another token would not help.
 func challenge(p *problem, err error) (attrs string, ok bool) {
 	switch p {
 	case problemUnauthorized:
@@ -146,8 +146,8 @@ func (e *scopeError) Error() string { return ErrScope.Error() + ": " + strings.J
 func (e *scopeError) Unwrap() error { return ErrScope }
 
 // An errorResponse observes what [Options.ErrorHandler] writes. It records whether the
-// handler wrote a response. If the handler sets no status, it sends the problem's
-// status instead of 200.
+// handler wrote a response. If the handler sets no status, the errorResponse sends the
+// problem's status instead of 200.
 type errorResponse struct {
 	http.ResponseWriter
 	status  int

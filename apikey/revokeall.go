@@ -22,9 +22,9 @@ import (
 // stops after the current batch at the latest.
 //
 // Errors are [*InvalidError], [ErrLimited] and [ErrUnavailable]. After ErrUnavailable,
-// the number of keys that it returns are revoked, and perhaps another batch: call again
-// for the others. After [ErrNotPropagated], all are revoked in this process and in the
-// store; another call notifies the other instances again.
+// n keys are revoked, and perhaps another batch: call again for the others. After
+// [ErrNotPropagated], all are revoked in this process and in the store; another call
+// notifies the other instances again.
 func (m *Manager) RevokeAll(ctx context.Context, owner, reason string) (n int, err error) {
 	if err := checkOwner(owner); err != nil {
 		return 0, err
@@ -137,10 +137,10 @@ func (a *revokeAll) batch(ctx context.Context, at time.Time) (changed[[]store.Re
 // isFull reports whether there may be another batch.
 func isFull(revoked []store.Record) bool { return len(revoked) >= store.RevokeBatch }
 
-// deleteShared deletes the keys of a batch from the shared cache. It deletes all keys of
-// the owner that may be there if the batch failed, since it may have revoked some, and if
-// an earlier call, perhaps of another instance, may have revoked keys without deleting
-// them.
+// deleteShared deletes the keys of a batch from the shared cache. A batch that failed may
+// have revoked some keys. An earlier call, perhaps of another instance, may have revoked
+// keys without deleting them. In both cases, deleteShared deletes all keys of the owner
+// that may be in the shared cache.
 func (a *revokeAll) deleteShared(ctx context.Context, revoked []store.Record, err error) error {
 	if a.opts.SharedCache == nil {
 		return nil

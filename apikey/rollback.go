@@ -85,7 +85,7 @@ func (w *countWatch) lookSafely(ctx context.Context) error {
 
 // look compares the counts once. The highest count, which another instance may have put
 // into the shared cache or sent over the bus, is read before the store: the count that
-// the store then returns is at least as high, unless it was rolled back.
+// the store then returns is at least as high, unless the store was rolled back.
 func (w *countWatch) look(ctx context.Context) error {
 	if w.seen.Lineage == "" {
 		first, err := w.read(ctx)

@@ -19,8 +19,9 @@ const (
 // creations, registrations and rotations together. Other kinds are not counted.
 //
 // Package selfservice calls Throttle before each write, even if the write then fails.
-// It counts writes that are authorized by an API key separately from those that the
-// owner makes on the page. Call Throttle in a management API of your own, too.
+// That package counts writes that are authorized by an API key separately from those
+// that the owner makes on the page. Call Throttle in a management API of your own,
+// too.
 //
 // Each Manager counts in memory, so a service of N instances admits up to N times as
 // many writes. Throttle may be called from many goroutines.
@@ -32,7 +33,7 @@ func (m *Manager) Throttle(owner string, kind EventKind) time.Duration {
 }
 
 // newWriteLimits gives revocations a limit of their own, so that an owner can revoke a
-// key after using up the others.
+// key after using up the other limits.
 func newWriteLimits() map[EventKind]*writeLimit {
 	creations := newWriteLimit(maxCreations)
 	return map[EventKind]*writeLimit{

@@ -59,7 +59,7 @@ func (p UpdateParams) change(now time.Time) (store.Change, error) {
 // [ErrUnavailable] and [*InvalidError].
 //
 // Once Update has returned, this Manager refuses a key that it disabled, even if Update
-// returned ErrUnavailable and the store has made the change. If it returns
+// returned ErrUnavailable and the store has made the change. If Update returns
 // [ErrNotPropagated], the change is made, and the Key is the changed one.
 func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) (Key, error) {
 	change, err := p.change(now())

@@ -11,8 +11,8 @@ import (
 //
 // A hold ends the subscriptions of the owner that began no later than its
 // StartedAt. If it has a PeriodStart, it ends instead the subscriptions whose last
-// paid period began no later than that. So a hold with a PeriodStart does not end a
-// later renewal.
+// paid period began no later than the PeriodStart. So a hold with a PeriodStart
+// does not end a later renewal.
 type Hold struct {
 	Owner string
 	ID    string // unique among the owner's holds and subscriptions

@@ -39,8 +39,8 @@ type Watcher interface {
 	// Watch calls gap once before the first call of changed, as soon as it will
 	// report every later change. It calls gap again whenever it may have missed
 	// changes. After a gap, the Manager treats its cached entitlements as stale
-	// and asks for them again. It passes changed on to the other instances unless
-	// the bus is down.
+	// and asks for them again. The Manager passes each call of changed on to the
+	// other instances unless the bus is down.
 	//
 	// gap and changed may be called from many goroutines, but not after Watch
 	// has returned.

@@ -12,8 +12,8 @@ import (
 // and holds that the owner has had, in any order, and the owner's override.
 //
 // Of the subscriptions that give API access at that instant, one counts:
-//   - One that is not [Trialing] before one that is, even if its plan is lesser. So a
-//     trial, which anyone may have begun, never replaces a paid subscription.
+//   - One that is not [Trialing] before one that is, even if the trial is of a better
+//     plan. So a trial, which anyone may have begun, never replaces a paid subscription.
 //   - Among those, the one whose plan has the highest Rank. An owner who buys a
 //     better plan has it at once. An owner who buys a lesser one has it when the
 //     better one ends.

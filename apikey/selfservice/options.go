@@ -67,8 +67,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// isLang reports whether s has the form of a BCP 47 tag. With any other text, the
-// page's script fails when it formats dates.
+// isLang reports whether s has the form of a BCP 47 tag. With any other string,
+// the page's script fails when it formats dates.
 func isLang(s string) bool {
 	for i, part := range strings.Split(s, "-") {
 		if part == "" || len(part) > 8 || strings.ContainsFunc(part, func(r rune) bool {

@@ -97,7 +97,8 @@ func (h *handler) readLists(r *http.Request, owner string, v *view) error {
 }
 
 // readList reads a page of keys, and returns its cursor and that of the next page.
-// If the cursor is invalid, or no keys follow it any more, it reads the first page.
+// If the cursor is invalid, or no keys follow it any more, readList reads the first
+// page.
 func (h *handler) readList(r *http.Request, owner, cursor string, filter apikey.Filter, l *keyList) (at, next string, err error) {
 	params := apikey.ListParams{Owner: owner, Cursor: cursor, Limit: pageSize, Filter: filter}
 	found, err := h.keys.List(r.Context(), params)

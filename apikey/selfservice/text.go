@@ -9,7 +9,7 @@ import (
 
 // Texts returns the English texts of the page by name. Translate them for
 // [Options.Texts]. The page replaces the words in braces by values. A translation may
-// move or omit them.
+// move or omit these words.
 //
 // Names that end in "_title" and "_text" belong together: they are the heading and
 // the text of a notice. Texts that begin with "say_" are shown after an action.

@@ -19,8 +19,9 @@ type Options struct {
 	Header http.Header
 
 	// Timeout bounds each request, from connecting to the last byte of the body.
-	// The context may end it earlier. The default is 2 seconds. A request with an
-	// uncached key may have to wait that long. Timeout must not be negative.
+	// The context may end a request earlier. The default is 2 seconds. A request
+	// with an uncached key may have to wait that long. Timeout must not be
+	// negative.
 	Timeout time.Duration
 
 	// Transport sends the requests. Nil means a transport with at most 64
