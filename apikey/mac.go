@@ -10,7 +10,7 @@ import (
 // minMACKey is the minimum length of a MAC key in bytes: that of the hash.
 const minMACKey = sha256.Size
 
-// macDomain separates the MACs from other uses of the key. Its text is part of the
+// macDomain separates the MACs from other uses of the key. The string is part of the
 // token format. The input that follows it, which is the prefix, an underscore and 30
 // random characters, is unambiguous, since the random part has a fixed length.
 const macDomain = "keyhatch token tag v1\x00"

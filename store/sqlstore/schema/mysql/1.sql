@@ -32,8 +32,8 @@ CREATE TABLE IF NOT EXISTS keyhatch_keys (
 	INDEX keyhatch_keys_live (owner, revoked_at, replaced_by, expires_at)
 ) ENGINE = InnoDB;
 
--- One row for each owner. Every change of an owner's keys locks it first, so changes
--- of one owner's keys wait for each other.
+-- One row for each owner. Every change of an owner's keys locks that row first, so
+-- changes of one owner's keys wait for each other.
 CREATE TABLE IF NOT EXISTS keyhatch_keys_owners (
 	owner VARBINARY(255) NOT NULL PRIMARY KEY
 ) ENGINE = InnoDB;

@@ -11,8 +11,8 @@
 -- instant or at its own, whichever is later.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN latest BIGINT NOT NULL DEFAULT 0;
 
--- An owner's keys that were replaced, by their expiry. Those still in their grace
--- period are one range of it, and some of them count against the limit.
+-- An owner's keys that were replaced, by their expiry. The keys still in their grace
+-- period are one range of the index, and some of these keys count against the limit.
 ALTER TABLE keyhatch_keys ADD INDEX keyhatch_keys_replaced (owner, revoked_at, expires_at, replaced_by);
 
 UPDATE keyhatch_keys_version SET version = 2 WHERE id = 1;

@@ -28,12 +28,12 @@ CREATE TABLE keyhatch_keys (
 CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
 -- An owner's keys that are not revoked. The count for the limit reads one range of
--- it and no ended keys. RevokeAll reads it to find the keys that are left.
+-- this index and no ended keys. RevokeAll reads it to find the keys that are left.
 CREATE INDEX keyhatch_keys_live ON keyhatch_keys (owner, replaced_by, expires_at)
 	WHERE revoked_at IS NULL;
 
--- One row for each owner. Every change of an owner's keys locks it first, so changes
--- of one owner's keys wait for each other.
+-- One row for each owner. Every change of an owner's keys locks that row first, so
+-- changes of one owner's keys wait for each other.
 CREATE TABLE keyhatch_keys_owners (
 	owner text NOT NULL COLLATE "C" PRIMARY KEY
 );

@@ -9,14 +9,15 @@
 --	CREATE INDEX CONCURRENTLY keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 --		WHERE revoked_at IS NULL AND replaced_by <> ''
 --
--- If that fails, it leaves an invalid index, and Migrate returns an error. Drop it first.
+-- If that statement fails, it leaves an invalid index, and Migrate returns an error.
+-- Drop that index first.
 
 -- The latest instant of a change of the owner's keys. A change takes effect at this
 -- instant or at its own, whichever is later.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN IF NOT EXISTS latest bigint NOT NULL DEFAULT 0;
 
--- An owner's keys that were replaced, by their expiry. Those still in their grace
--- period are one range of it, and some of them count against the limit.
+-- An owner's keys that were replaced, by their expiry. The keys still in their grace
+-- period are one range of the index, and some of these keys count against the limit.
 CREATE INDEX IF NOT EXISTS keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 	WHERE revoked_at IS NULL AND replaced_by <> '';
 

@@ -10,7 +10,8 @@
 --	CREATE INDEX CONCURRENTLY keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id)
 --		WHERE revoked_at IS NULL
 --
--- If that fails, it leaves an invalid index, and Migrate returns an error. Drop it first.
+-- If that statement fails, it leaves an invalid index, and Migrate returns an error.
+-- Drop that index first.
 
 -- An owner's keys that are not revoked, by their expiry. Keys that never expire come
 -- in the order of a list. The others are one range, without the expired ones.

@@ -12,8 +12,8 @@ CREATE TABLE keyhatch_keys_owners (
 	latest INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- An owner's keys that were replaced, by their expiry. Those still in their grace
--- period are one range of it, and some of them count against the limit.
+-- An owner's keys that were replaced, by their expiry. The keys still in their grace
+-- period are one range of the index, and some of these keys count against the limit.
 CREATE INDEX keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 	WHERE revoked_at IS NULL AND replaced_by <> '';
 
