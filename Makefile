@@ -16,7 +16,7 @@ test: ## all tests, with short counts
 	go test work
 
 race: ## all tests under the race detector
-	go test -race work
+	.ci/race
 
 browser: ## the self-service page in Chromium; runs alone, since it uses all CPUs
 	KEYHATCH_BROWSER=1 go test -count=1 ./internal/integration/browser
