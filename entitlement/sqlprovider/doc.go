@@ -9,9 +9,9 @@
 //
 // [Provider.Put] and [Provider.PutHold] store the states that the billing system
 // reports, from a webhook or from a job that polls it. [Provider.SetOverride]
-// stores the override that support grants to one owner. Neither changes the rows
-// that the other has written. [Provider.Watch] reports all of them, written by any
-// process, to the Manager.
+// stores the override that support grants to one owner. SetOverride does not
+// change subscriptions and holds, and Put and PutHold do not change overrides.
+// [Provider.Watch] reports all these writes, by any process, to the Manager.
 //
 // # Order
 //
@@ -33,8 +33,8 @@
 //
 // [Provider.Migrate] creates the tables and keeps them up to date. You can also
 // run the files in the folder schema with a migration tool of your own. There
-// is one folder for each dialect and one file for each version. Change the
-// names of the tables in them if [Options] change them. Migrate accepts tables
+// is one folder for each dialect and one file for each version. If [Options]
+// set other table names, use those names in the files. Migrate accepts tables
 // that were created in this way.
 //
 // If you run the files yourself, call Migrate too. It refuses plans that the

@@ -47,7 +47,7 @@ func (p *Provider) IsProcessed(ctx context.Context, event string) (bool, error) 
 
 // MarkProcessed records that the event has been processed at the given instant, by
 // which [Provider.Prune] selects events. Another call replaces the instant. The
-// event is no longer listed by [Provider.Rejected]. It returns an
+// event is no longer listed by [Provider.Rejected]. MarkProcessed returns an
 // [*entitlement.InvalidError] if the event's ID is invalid, as for IsProcessed, or the
 // year is not in 1 to 9999.
 func (p *Provider) MarkProcessed(ctx context.Context, event string, at time.Time) error {
@@ -60,8 +60,8 @@ func (p *Provider) MarkProcessed(ctx context.Context, event string, at time.Time
 
 // SaveRejected saves an event that could not be used, and the reason. It replaces an
 // earlier copy of the same event. It changes nothing if the event was marked by
-// [Provider.MarkProcessed]. The body is cut to 64 KiB and the reason to 1 KiB. It
-// returns the same errors as MarkProcessed.
+// [Provider.MarkProcessed]. The body is cut to 64 KiB and the reason to 1 KiB.
+// SaveRejected returns the same errors as MarkProcessed.
 func (p *Provider) SaveRejected(ctx context.Context, event string, at time.Time, reason string, body []byte) error {
 	at, err := checkedEvent(event, at)
 	if err == nil {

@@ -23,11 +23,11 @@ var mysql = dialect{
 	byKey: "FORCE INDEX (PRIMARY)",
 
 	// ON DUPLICATE KEY UPDATE would need only one statement. But if the client
-	// sets clientFoundRows, its count does not distinguish an insert from a
-	// repetition. It also assigns the columns one after the other, so a later
-	// comparison sees the changed value. Instead, replace is run if this
-	// statement fails. Since no row is ever deleted, one of the two applies,
-	// and each is atomic.
+	// sets clientFoundRows, the affected-row count does not distinguish an insert
+	// from a repetition. ON DUPLICATE KEY UPDATE also assigns the columns one after
+	// the other, so a later comparison sees the changed value. Instead, replace is
+	// run if this statement fails. Since no row is ever deleted, one of the two
+	// applies, and each is atomic.
 	put:         `INSERT INTO keyhatch_plans (` + columns + `, written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 	isDuplicate: func(err error) bool { return sqldb.HasNumber(err, "1062") }, // duplicate entry
 	replace: `UPDATE keyhatch_plans AS kept SET kind = ?, plan = ?, status = ?, since = ?, paid_from = ?, valid_until = ?,

@@ -6,7 +6,7 @@ const columns = `owner, subscription, kind, plan, status, since, paid_from, vali
 
 // keptKind is the kind of a stored row. A program that knows only version 1 of the
 // schema does not write the column. It marks a hold by the status held, and releases it
-// by the status ended. Package webhook gives the IDs of holds these beginnings.
+// by the status ended. The IDs of holds from package webhook have these prefixes.
 const keptKind = `CASE WHEN kept.status = 'held' OR kept.status = 'ended' AND kept.plan = ''
 	AND (kept.subscription LIKE 'refund:%' OR kept.subscription LIKE 'dispute:%') THEN 'hold' ELSE kept.kind END`
 

@@ -29,17 +29,17 @@
 //
 // A subscription that is paid for is [entitlement.Active] until the end of the
 // period, even if it will be cancelled then. One on trial is
-// [entitlement.Trialing], which never replaces one that was paid for. It remains so
-// after the trial, for the plan's Grace, if the first payment failed. If a later payment
-// failed, it is [entitlement.PastDue] from the end of the last paid period, so
-// the customer has the plan's Grace to pay. In every other state it is
-// [entitlement.Ended]: never paid (incomplete, pending), no longer collected
-// (unpaid), paused, cancelled or expired. An event with an unknown state is
-// rejected.
+// [entitlement.Trialing], which never replaces one that was paid for. If the first
+// payment failed, the subscription remains Trialing after the trial, for the plan's
+// Grace. If a later payment failed, it is [entitlement.PastDue] from the end of the last
+// paid period, so the customer has the plan's Grace to pay. In every other state it is
+// [entitlement.Ended]: never paid (incomplete, pending), no longer collected (unpaid),
+// paused, cancelled or expired. An event with an unknown state is rejected.
 //
 // A subscription that will be renewed is granted for one more hour after its
 // period, since the event of the renewal arrives seconds later. If the payment
-// has to be retried, it can take hours. Give the plan a Grace to cover them.
+// has to be retried, the renewal can take hours. Give the plan a Grace that
+// covers this time.
 //
 // A full refund and a dispute are an [entitlement.Hold].
 //   - A refund ends the period that the refunded payment paid for, and

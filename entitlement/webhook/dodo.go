@@ -18,9 +18,9 @@ import (
 // of the customer. A dispute has no metadata and no customer: [Options.Owner]
 // must find the owner by Event.Payment.
 //
-// Dodo does not report whether a subscription is on trial. It is on trial if its next
-// billing date is within the trial period, even if the trial costs something. If you
-// extend a trial, it counts as paid.
+// Dodo does not report whether a subscription is on trial. A subscription counts as
+// on trial if its next billing date is within the trial period, even if the trial
+// costs something. If you extend a trial, the subscription counts as paid.
 //
 // Dodo does not report the last paid period of a subscription that is on hold.
 // Its paid period ends at the event, if not before. A refund does not contain

@@ -11,8 +11,8 @@ import (
 
 // fields reads the fields of an object in an event. A method returns the zero
 // value if the field is missing or has the wrong shape. The first such fault is
-// kept, so that callers check for it once. It contains the field's name and not
-// its value.
+// kept, so that callers check for it once. The fault contains the field's name
+// and not its value.
 type fields struct {
 	values map[string]any
 	path   string
@@ -34,17 +34,17 @@ func (f fields) fail(name, want string) {
 // has reports whether the field exists and is not null.
 func (f fields) has(name string) bool { return f.values[name] != nil }
 
-// text reads a required text that a database can store.
+// text reads a required string that a database can store.
 func (f fields) text(name string) string {
 	s, _ := f.values[name].(string)
 	if text.CheckID(s) != nil {
-		f.fail(name, "text of 1 to 255 bytes")
+		f.fail(name, "a string of 1 to 255 bytes")
 		return ""
 	}
 	return s
 }
 
-// textOr reads a text that may be missing or null.
+// textOr reads a string that may be missing or null.
 func (f fields) textOr(name, other string) string {
 	if !f.has(name) {
 		return other

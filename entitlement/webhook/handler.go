@@ -68,7 +68,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // receive returns an authentic body. It checks the headers before it reads the
-// body, since anyone can send one.
+// body, since anyone can send a body.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
 	if s, err = h.source.signature(r.Header); err != nil {
 		if err == errUnsigned {
@@ -135,8 +135,8 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 		return err
 	}
 	// Call Changed even if the write has changed nothing, since an earlier try may have
-	// been interrupted between the two. Call it before the event is marked: once it is, no
-	// later try calls Changed.
+	// been interrupted between the write and Changed. Call it before the event is marked:
+	// once it is, no later try calls Changed.
 	h.callChanged(ctx, e, owner)
 	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
 		return &outage{"MarkProcessed", err}
@@ -238,9 +238,10 @@ func (h *Handler) writeSubscription(ctx context.Context, data fields, e Event, a
 	return s.Owner, err
 }
 
-// writeFetched stores the fetched state. If a state is stored whose fetch did not begin
-// before, either may be the newer one, so it fetches again. If the stored state is still
-// newer, the clock of another instance is ahead, and the billing system tries again later.
+// writeFetched stores the fetched state. If the fetch of the stored state began at the
+// same instant or later, either state may be the newer one, so writeFetched fetches
+// again. If the stored state is still newer, the clock of another instance is ahead, and
+// the billing system tries again later.
 func (h *Handler) writeFetched(ctx context.Context, e Event) (owner string, err error) {
 	for range 2 {
 		s, err := h.refetch(ctx, e)

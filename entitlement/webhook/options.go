@@ -21,8 +21,8 @@ type Options struct {
 	//
 	// Anyone who can choose the owner can end another owner's plan with a
 	// refund. So the host's own server must write the metadata when it creates
-	// the checkout. Do not use a payment link that takes metadata from its URL:
-	// the buyer can change it.
+	// the checkout. Do not use a payment link that takes metadata from its URL: the
+	// buyer can change the URL.
 	Owner func(ctx context.Context, e Event) (string, error)
 
 	// Accounts lists further accounts whose events are accepted: Stripe's connected
@@ -35,11 +35,11 @@ type Options struct {
 	// nobody pays. Set it in development only.
 	InsecureTestMode bool
 
-	// Changed is called after each write, so that it takes effect at once. Set it to
-	// Manager.InvalidateOwner. The write is durable by then: if Changed fails, for
-	// example because the bus is down, the error is logged and the response is 200.
-	// The context of Changed ends after half of the time that the Handler has left, which
-	// is at most 4 seconds.
+	// Changed is called after each write, so that the write takes effect at once. Set it
+	// to Manager.InvalidateOwner. The write is durable by then: if Changed fails, for
+	// example because the bus is down, the error is logged and the response is 200. The
+	// context of Changed ends after half of the time that the Handler has left, which is
+	// at most 4 seconds.
 	//
 	// An instance that Changed has not reached, and every instance if Changed is nil,
 	// uses the old plan until
@@ -48,21 +48,23 @@ type Options struct {
 	//   - the cached plan expires: 13 seconds after the bus was lost, or without a bus
 	//     after the longer of the Manager's CacheTTL and StaleIfError.
 	//
-	// The event is marked as processed after that. If it comes again, because the
-	// process or the Store failed before, Changed is called again. After the mark, it is
-	// not called again for the same event, even if it has failed.
+	// The event is marked as processed after the call of Changed. If the event comes
+	// again because the process or the Store failed before the mark, Changed is called
+	// again. After the mark, Changed is not called again for the event, even if
+	// Changed has failed.
 	Changed func(ctx context.Context, owner string) error
 
 	// Refetch returns the current state of the event's subscription from the
-	// billing system. If it is set, the state in the event itself is not used. It is
-	// called again for the same event if the state may have changed meanwhile.
-	// Nil means that the state in the event is used. Refunds and disputes are not
-	// refetched.
+	// billing system. If it is set, the state in the event itself is not used.
+	// Refetch is called again for the same event if the state may have changed
+	// meanwhile. Nil means that the state in the event is used. Refunds and disputes
+	// are not refetched.
 	//
 	// The state is stored as of the time before the call, by the host's clock.
 	// Plan is the catalog's name of the plan. UpdatedAt and Version are
 	// ignored. An empty ID or Owner is taken from the event. Set StartedAt: without
-	// it, every refund or dispute ends the plan, no matter when it was bought.
+	// it, every refund or dispute ends the plan, no matter when the plan was
+	// bought.
 	//
 	// Do not set Refetch back to nil in a running system: stored times of the
 	// host's clock and times of the billing system's clock would be compared.

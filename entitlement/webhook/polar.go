@@ -11,10 +11,10 @@ import (
 // event of another one is rejected, unless [Options.Accounts] lists it. Polar's
 // sandbox has organizations of its own.
 //
-// Both kinds of secrets work. Polar signs with the text of secrets that were
-// created before 8 September 2026, including "whsec_" or "polar_whs_", as its
-// SDKs do. With newer secrets it signs as Standard Webhooks, with the base64
-// after "whsec_". The handler tries both.
+// Both kinds of secrets work. For secrets created before 8 September 2026, the
+// key is the whole secret, including "whsec_" or "polar_whs_", as in Polar's
+// SDKs. For newer ones, it is the decoded base64 after "whsec_", as in Standard
+// Webhooks. The handler tries both keys.
 //
 // The owner is read from the metadata of the subscription, then of the
 // customer, and then from the customer's external ID. Polar sends no events

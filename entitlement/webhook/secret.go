@@ -69,8 +69,8 @@ func decodedKey(secret string) ([][]byte, error) {
 	return [][]byte{key}, checkKey(key)
 }
 
-// literalKey reads a secret of Stripe. The key is its text, including the
-// prefix.
+// literalKey reads a secret of Stripe. The key is the whole secret, including
+// the prefix.
 func literalKey(secret string) ([][]byte, error) {
 	random, ok := strings.CutPrefix(secret, secretPrefix)
 	if !ok {
@@ -79,9 +79,9 @@ func literalKey(secret string) ([][]byte, error) {
 	return [][]byte{[]byte(secret)}, checkKey([]byte(random))
 }
 
-// eitherKey reads a secret of Polar. The key is its text, including the prefix,
-// for secrets created before 8 September 2026, and its base64 for newer ones.
-// The two look the same.
+// eitherKey reads a secret of Polar. For secrets created before 8 September
+// 2026, the key is the whole secret, including the prefix. For newer ones, it
+// is the decoded base64. The two look the same, so eitherKey returns both keys.
 func eitherKey(secret string) ([][]byte, error) {
 	random := secret
 	for _, prefix := range []string{secretPrefix, polarPrefix} {

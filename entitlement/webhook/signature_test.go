@@ -193,7 +193,7 @@ func TestForgeries(t *testing.T) {
 	}
 }
 
-// Stripe's key is the text of the secret, not its base64. With Dodo it is the other way
+// Stripe's key is the whole secret, not its base64. With Dodo it is the other way
 // round.
 func TestKeyEncoding(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ func (s subject) register(all map[string]subject, types ...string) {
 }
 
 // checkAccount returns an error if the ID is not the ID of an account. Its errors do
-// not contain it, since it may be a secret.
+// not contain the ID, since it may be a secret.
 func checkAccount(kind, id string, secrets []string) error {
 	isSecret := slices.Contains(secrets, id) || strings.HasPrefix(id, secretPrefix) || strings.HasPrefix(id, polarPrefix)
 	if isSecret || text.CheckID(id) != nil {

@@ -11,8 +11,9 @@ import (
 
 // standardSignature reads the headers of Standard Webhooks
 // (github.com/standard-webhooks/standard-webhooks, "Webhook headers"). The
-// signature covers "id.timestamp.body". There may be several, separated by
-// spaces. Asymmetric ones, "v1a", and those of any other version are skipped.
+// signature covers "id.timestamp.body". There may be several signatures,
+// separated by spaces. Asymmetric ones, "v1a", and those of any other version
+// are skipped.
 func standardSignature(h http.Header) (s signature, err error) {
 	if s.event, err = header(h, "Webhook-Id"); err != nil {
 		return s, err

@@ -67,8 +67,8 @@ func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state
 	return state{status: status, stage: at, periodStart: from, periodEnd: earliest(to, stop)}
 }
 
-// pastDueState returns a state whose last payment failed. If nothing was paid before, it
-// is still a trial, which never replaces a paid subscription.
+// pastDueState returns a state whose last payment failed. If nothing was paid before,
+// the subscription is still a trial, which never replaces a paid subscription.
 func pastDueState(until time.Time, neverPaid bool) state {
 	s := state{status: entitlement.PastDue, stage: pastDue, periodEnd: until}
 	if neverPaid {

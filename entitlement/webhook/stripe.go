@@ -17,23 +17,25 @@ import (
 // [Options.InsecureTestMode] is set, and so is one of a connected account or of another
 // account of an organization, unless [Options.Accounts] lists it.
 //
-// The owner is read from the subscription's metadata. Set it when you create
-// the checkout, in subscription_data. Charges and disputes do not have it, and
-// disputes do not even have the customer: for those, [Options.Owner] must find
-// the owner by Event.Payment, the charge.
+// The owner is read from the subscription's metadata. Set this metadata when
+// you create the checkout, in subscription_data. Charges and disputes do not
+// have it, and disputes do not even have the customer: for those,
+// [Options.Owner] must find the owner by Event.Payment, the charge.
 //
 // A trial ends with the current period, like a paid period. If a subscription
 // has several items, its period ends with the earliest of theirs, and only one
 // plan is possible: map the other items to the plan "". An event has at most ten
-// items: if you sell subscriptions of more, set [Options.Refetch], or they are
-// rejected. A subscription whose collection is paused ("pause_collection") stays active, as it does at Stripe.
+// items: if you sell subscriptions of more, set [Options.Refetch], or their events are
+// rejected. A subscription whose collection is paused ("pause_collection") stays active,
+// as it does at Stripe.
 //
 // If a payment fails, Stripe has already begun the next period, so the paid
-// period ended when that one began. This is also the case if the payment for a
-// change in the middle of a period failed. Configure Stripe to cancel a
-// subscription, or to mark it unpaid, after the last try. A subscription that
-// stays past due begins a new period each time, and with it the plan's Grace. A
-// dispute that is only an inquiry ("warning_…") changes nothing.
+// period ended when that one began. If the payment for a change in the middle
+// of a period fails, the paid period also counts as ended when the current one
+// began. Configure Stripe to cancel a subscription, or to mark it unpaid, after
+// the last try. A subscription that stays past due begins a new period each
+// time, and with it the plan's Grace. A dispute that is only an inquiry
+// ("warning_…") changes nothing.
 func Stripe(secrets ...string) Source {
 	keys, err := keysOf(secrets, literalKey)
 	subscription := subject{identify: identifyStripe, subscription: readStripe}

@@ -8,12 +8,13 @@
 -- PostgreSQL adds the column without rewriting the table. Then it reads all rows, and
 -- other programs wait. That took 0.3 s for 1,000,000 rows on a machine with two cores.
 
--- subscription or hold. The status of a hold is held, or ended if it was released.
+-- The kind is subscription or hold. The status of a hold is held, or ended if it was
+-- released.
 ALTER TABLE keyhatch_plans ADD COLUMN IF NOT EXISTS kind text NOT NULL COLLATE "C" DEFAULT 'subscription';
 
 -- Programs that know only version 1 mark a hold by its status, held. A hold that they
--- have released looks like an ended subscription without a plan. Package webhook gives
--- the IDs of holds these beginnings.
+-- have released looks like an ended subscription without a plan. The IDs of holds from
+-- package webhook have these prefixes.
 UPDATE keyhatch_plans SET kind = 'hold'
 	WHERE status = 'held' OR status = 'ended' AND plan = '' AND (subscription LIKE 'refund:%' OR subscription LIKE 'dispute:%');
 
