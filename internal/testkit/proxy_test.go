@@ -43,7 +43,7 @@ func dial(t *testing.T, p *Proxy) net.Conn {
 	return conn
 }
 
-// wantEcho sends a text and fails unless the server returns it.
+// wantEcho sends a string and fails unless the server returns it.
 func wantEcho(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -98,7 +98,7 @@ func TestProxyDelaysAndSlices(t *testing.T) {
 	conn := dial(t, p)
 	p.Inject(Fault{Delay: 50 * time.Millisecond, Slice: time.Millisecond})
 	began := time.Now()
-	wantEcho(t, conn, "a text of more than sixteen bytes")
+	wantEcho(t, conn, "a string of more than sixteen bytes")
 	if took := time.Since(began); took < 100*time.Millisecond {
 		t.Errorf("the round trip took %v, want at least 50 ms each way", took)
 	}
