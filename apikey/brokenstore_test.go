@@ -311,6 +311,9 @@ func TestAnotherKeyOfTheOwner(t *testing.T) {
 		t.Errorf("Revoke: got key %s, %v, want ErrUnavailable, since the store returned another key", k.ID, err)
 	}
 	st.id = ""
+	if k, err := m.Get(t.Context(), "o", one.Key.ID); !errors.Is(err, apikey.ErrUnavailable) {
+		t.Errorf("Get without the digest: got key %s, %v, want ErrUnavailable", k.ID, err)
+	}
 	if k, err := m.Revoke(t.Context(), "o", one.Key.ID, ""); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("Revoke without the digest: got key %s, %v, want ErrUnavailable, since no cache could be invalidated", k.ID, err)
 	}
