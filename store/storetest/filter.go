@@ -126,16 +126,20 @@ func placed(c store.Cursor) store.Record { return store.Record{CreatedAt: c.Crea
 // mixed inserts records of both filters, and returns the IDs of each, newest first.
 // The oldest records belong to the filters in turn. The newest ones, more than a page,
 // belong to the filter that the owner is named after, so a list with the other filter
-// must skip them.
+// must skip them. After these come two current records, so that a list of current records
+// must also continue from a cursor before those that it skips.
 func mixed(t *testing.T, s store.Store, owner string) map[store.Filter][]string {
 	t.Helper()
 	const some = 24
 	has := map[store.Filter][]string{}
-	for i := range some + store.MaxPage + 1 {
+	for i := range some + store.MaxPage + 3 {
 		r, filter := fresh(owner, numbered(owner, i)), store.Filter(owner)
 		r.CreatedAt = begin.Add(time.Duration(i/3) * time.Second)
-		if i < some {
+		switch {
+		case i < some:
 			filter = []store.Filter{store.FilterCurrent, store.FilterEnded}[i%2]
+		case i > some+store.MaxPage:
+			filter = store.FilterCurrent
 		}
 		switch {
 		case filter == store.FilterCurrent && i%4 < 2: // the others never expire
