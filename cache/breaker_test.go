@@ -102,7 +102,8 @@ func TestAbandonedTrialIsGivenBack(t *testing.T) {
 	})
 }
 
-// A call from before the breaker opened that did not call the source makes no trial due.
+// A load that began before the breaker opened, and then returns ErrOverloaded, does not
+// make a trial due.
 func TestBreakerIgnoresEarlierOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})

@@ -213,7 +213,7 @@ func TestGroupMarks(t *testing.T) {
 		tell(b, 12)
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 2, Mark: 10}.Encode(secret...))
 		f.hub.send(cache.Message{Origin: []byte("a forger"), Seq: 1, Mark: 99}.Encode('x'))
-		b.mark.Store(1) // the marks that it has sent before are not news
+		b.mark.Store(1) // b has sent the mark 12, so it still reports only marks above 12
 		f.hub.send(cache.Message{Origin: []byte("another"), Seq: 3, Mark: 11}.Encode(secret...))
 		synctest.Wait()
 		if got := fmt.Sprint(b.marks); got != "[5 9]" {

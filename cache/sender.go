@@ -234,8 +234,8 @@ func (g *Group) sendUnsent(ctx context.Context) {
 
 // sendMessage numbers the message and sends it. If it cannot be sent, its number is
 // missing: other instances notice that and mark all entries stale. An instance that
-// receives its first message of this sender only later cannot notice that, so the
-// messages that follow have all set until one is sent.
+// receives its first message of this sender only later cannot notice the gap. So after a
+// lost change, every message sets m.all until one has been sent.
 func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
 	s, now := &g.sender, time.Now()
 	changes, wait := m.changes(), heartbeat

@@ -11,7 +11,7 @@ import (
 // the signing secrets of the endpoint, "whsec_…". Select the events
 // subscription.*, refund.succeeded and dispute.*. The business is the ID of yours. An
 // event of another one is rejected, unless [Options.Accounts] lists it. Dodo's test
-// mode has endpoints and secrets of its own, but its events look like others: never
+// mode has endpoints and secrets of its own, but its events do not name the mode: never
 // use a secret of test mode in production.
 //
 // The owner is read from the metadata of the subscription or refund, and then

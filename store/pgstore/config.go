@@ -117,7 +117,8 @@ func (c *config) setDefaults(opts *Options) {
 	conn.ValidateConnect = takesWrites(conn.ValidateConnect)
 }
 
-// choose returns given if the data source name sets the parameter.
+// choose returns the given value if the data source name sets the parameter, and the
+// other value if it does not.
 func choose[T any](c *config, name string, given, otherwise T) T {
 	if _, ok := c.named[name]; ok {
 		return given

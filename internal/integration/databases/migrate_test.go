@@ -86,7 +86,7 @@ func TestMigrateRefusesAnInvalidIndex(t *testing.T) {
 	insert(t, s, record("o", "k1"), record("o", "k2"))
 	testkit.ExecuteOn(t, db, "DROP INDEX keyhatch_keys_current")
 	if _, err := db.ExecContext(t.Context(), "CREATE UNIQUE INDEX CONCURRENTLY keyhatch_keys_current ON keyhatch_keys (owner)"); err == nil {
-		t.Fatal("the unique index of two equal values was created")
+		t.Fatal("a unique index on two equal values was created")
 	}
 	for _, version := range []int{4, 3} {
 		testkit.ExecuteOn(t, db, fmt.Sprintf("UPDATE keyhatch_keys_version SET version = %d", version))

@@ -198,7 +198,7 @@ func (e *explained) judgePostgres(mayBeSorted bool) {
 	e.plan = postgresWhole.ReplaceAllString(e.plan, "")
 	has := func(text string) bool { return strings.Contains(e.plan, text) }
 	whole := e.plan
-	if e.isBatch() { // for a thousand of about ten thousand rows this is cheaper
+	if e.isBatch() { // a sequential scan is cheaper for a thousand of about ten thousand rows
 		whole = strings.ReplaceAll(whole, "Seq Scan on keyhatch_keys k\n", "")
 	}
 	e.complain(strings.Contains(whole, "Seq Scan on "), wholeTable)

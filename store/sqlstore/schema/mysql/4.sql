@@ -9,7 +9,7 @@
 -- behind it.
 
 -- An owner's keys that are not revoked, by their expiry. Keys that never expire come
--- in the order of a list. The others are one range, without the expired ones.
+-- in the order of a list. The other keys that have not expired form one range.
 ALTER TABLE keyhatch_keys ADD INDEX keyhatch_keys_current (owner, revoked_at, expires_at, created_at, id);
 
 UPDATE keyhatch_keys_version SET version = 4 WHERE id = 1;

@@ -14,7 +14,7 @@
 -- Drop that index first.
 
 -- An owner's keys that are not revoked, by their expiry. Keys that never expire come
--- in the order of a list. The others are one range, without the expired ones.
+-- in the order of a list. The other keys that have not expired form one range.
 CREATE INDEX IF NOT EXISTS keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id)
 	WHERE revoked_at IS NULL;
 

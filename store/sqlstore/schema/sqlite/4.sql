@@ -7,7 +7,7 @@
 -- overloaded machine with two cores. Readers do not wait.
 
 -- An owner's keys that are not revoked, by their expiry. Keys that never expire come
--- in the order of a list. The others are one range, without the expired ones. The
+-- in the order of a list. The other keys that have not expired form one range. The
 -- index has every column that a condition names, even revoked_at, which is always NULL
 -- here. Otherwise SQLite would read the row of each key.
 CREATE INDEX keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)
