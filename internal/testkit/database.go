@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -123,3 +124,23 @@ func AddressOf(dsn string) string {
 
 // SetAddress returns a data source name that leads to another address.
 func SetAddress(dsn, to string) string { return strings.Replace(dsn, AddressOf(dsn), to, 1) }
+
+// KeepBusy uses all connections of the pool until the test ends, for the call and for slower
+// statements.
+func KeepBusy(t testing.TB, db *sql.DB, call func(context.Context)) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for range 8 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				call(ctx)
+				if conn, err := db.Conn(ctx); err == nil {
+					time.Sleep(5 * time.Millisecond)
+					conn.Close()
+				}
+			}
+		})
+	}
+	t.Cleanup(others.Wait)
+	t.Cleanup(cancel)
+}

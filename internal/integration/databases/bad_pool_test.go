@@ -41,7 +41,7 @@ func TestBusyPoolIsNotOutage(t *testing.T) {
 	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
 		someKeys(t, s)
 		db.SetMaxOpenConns(1)
-		keepBusy(t, db, lookups(s))
+		testkit.KeepBusy(t, db, lookups(s))
 		for name, call := range calls {
 			becomesBusy(t, s, name, call)
 		}
@@ -53,7 +53,7 @@ func TestRollbacksKeepAPoolBusy(t *testing.T) {
 	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
 		someKeys(t, s)
 		db.SetMaxOpenConns(1)
-		keepBusy(t, db, func(ctx context.Context) {
+		testkit.KeepBusy(t, db, func(ctx context.Context) {
 			if err := s.Insert(ctx, record("o", "refused"), 0); err == nil {
 				t.Error("Insert above the limit succeeded")
 			}
@@ -83,33 +83,13 @@ func lookups(s store.Store) func(context.Context) {
 	return func(ctx context.Context) { _, _ = s.Lookup(ctx, record("o", "k1").Digest) }
 }
 
-// keepBusy uses all connections of the pool until the test ends, for the call and for slower
-// statements.
-func keepBusy(t *testing.T, db *sql.DB, call func(context.Context)) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var others sync.WaitGroup
-	for range 8 {
-		others.Go(func() {
-			for ctx.Err() == nil {
-				call(ctx)
-				if conn, err := db.Conn(ctx); err == nil {
-					time.Sleep(5 * time.Millisecond)
-					conn.Close()
-				}
-			}
-		})
-	}
-	t.Cleanup(others.Wait)
-	t.Cleanup(cancel)
-}
-
 // A call that has its connection is never busy.
 func TestSlowStatementIsAnOutage(t *testing.T) {
 	forEach(t, servers, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
 		someKeys(t, s)
 		run(t, begin(t, db), "SELECT 1 FROM keyhatch_keys WHERE id = 'k1' FOR UPDATE")
 		db.SetMaxOpenConns(3)
-		keepBusy(t, db, lookups(s))
+		testkit.KeepBusy(t, db, lookups(s))
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond) // a busy machine has time to connect
 			outage(t, calls["Touch"](ctx, s), "Touch of a locked record during a busy pool")

@@ -2,13 +2,13 @@ package plans_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
@@ -28,37 +28,17 @@ func TestBusyPoolIsNotOutage(t *testing.T) {
 		put(t, p, bought("ann", "sub_1", "pro"), true)
 		db.SetMaxOpenConns(1)
 		t.Run("by the keys' Store", func(t *testing.T) {
-			keepBusy(t, db, func(ctx context.Context) { _, _ = keys.Lookup(ctx, store.Digest{1}) })
+			testkit.KeepBusy(t, db, func(ctx context.Context) { _, _ = keys.Lookup(ctx, store.Digest{1}) })
 			becomesBusy(t, p)
 		})
 		t.Run("by other reads of the Provider", func(t *testing.T) {
-			keepBusy(t, db, func(ctx context.Context) { _, _ = p.Entitlement(ctx, "ann") })
+			testkit.KeepBusy(t, db, func(ctx context.Context) { _, _ = p.Entitlement(ctx, "ann") })
 			becomesBusy(t, p)
 		})
 		if e, err := p.Entitlement(t.Context(), "ann"); err != nil || e.Plan != "pro" {
 			t.Errorf("afterwards: got %+v, %v, want the plan", e, err)
 		}
 	})
-}
-
-// keepBusy uses all connections of the pool until the test ends, for the call and for slower
-// statements.
-func keepBusy(t *testing.T, db *sql.DB, call func(context.Context)) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var others sync.WaitGroup
-	for range 8 {
-		others.Go(func() {
-			for ctx.Err() == nil {
-				call(ctx)
-				if conn, err := db.Conn(ctx); err == nil {
-					time.Sleep(5 * time.Millisecond)
-					conn.Close()
-				}
-			}
-		})
-	}
-	t.Cleanup(others.Wait)
-	t.Cleanup(cancel)
 }
 
 // becomesBusy repeats Entitlement until it returns ErrBusy.
