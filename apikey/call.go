@@ -20,7 +20,7 @@ const (
 	maxWaiting = 1024
 )
 
-// places bounds the concurrent calls.
+// newPlaces returns the places of one kind of calls.
 func newPlaces() *guard.Places { return guard.NewPlaces(maxCalls, maxWaiting) }
 
 var errOverloaded = errors.New("overloaded, the call was not made")

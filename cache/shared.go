@@ -22,9 +22,9 @@ import (
 // valid. Delete ends the lease. So a value that was read before a change cannot
 // be set after it.
 //
-// All methods may be called from many goroutines, Set from up to 256 at once. Each returns when its context
-// ends, and by itself within a fraction of the store's call timeout, so that a
-// failing Shared costs no more than a store read.
+// All methods may be called from many goroutines, Set from up to 256 at once. Each method
+// returns when its context ends, and in any case within a fraction of the store's call
+// timeout, so that a failing Shared costs no more than a store read.
 type Shared interface {
 	// Get returns the entry of the key, or the unwrapped [ErrMiss] and a lease for
 	// Set. The caller may change the value. An entry that is damaged, or that

@@ -114,9 +114,8 @@ func (s *Store) list(ctx context.Context, c *sqldb.Call, q store.Query) ([]store
 	return ownedBy(ctx, c, q.Owner, s.sql.next, q.Owner, after, after, q.After.ID, q.Limit+1)
 }
 
-// recentPages is how many pages of an owner's latest keys are searched for a page of
-// current ones, before all keys with an expiry are sorted. An owner who has very many
-// keys with an expiry mostly has a page of current keys among the latest ones.
+// recentPages is the number of pages of an owner's latest keys that are searched for a
+// page of current keys. If they hold less than a page, all keys with an expiry are sorted.
 const recentPages = 10
 
 // listFiltered begins the first page with a cursor that is later than all records.
