@@ -213,7 +213,8 @@ func benchManager(b *testing.B) (*apikey.Manager, *spyStore) {
 	return newManager(b, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour, NegativeTTL: time.Hour, CacheSize: 200_000}), st
 }
 
-// nowhere stores nothing, so that a benchmark of Create does not measure the store.
+// nowhere is a store that discards records, so that a benchmark of Create does not measure the
+// store.
 type nowhere struct{ store.Store }
 
 func (nowhere) Insert(context.Context, store.Record, int) error { return nil }

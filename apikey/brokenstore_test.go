@@ -222,8 +222,8 @@ func TestStaleIfError(t *testing.T) {
 	})
 }
 
-// Invariants 9 and 10: a plan or a key that was found to be missing does not return
-// during an outage.
+// Invariants 9 and 10: after a look-up has found that a key or a plan is missing, an outage does
+// not make the key accepted again.
 func TestOutageRestoresNoAccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &billing{result: plan(paid)}

@@ -46,9 +46,9 @@ type endedKeys struct {
 	// began after the change was remembered.
 	count atomic.Uint64
 
-	// updates count the updates that are running, in oneUpdate, and the beginnings and
-	// ends of updates and the changes of other instances, in oneChange. Several keys share
-	// a counter, by digest.
+	// Each counter holds two counts: the number of running updates in units of oneUpdate, and the
+	// number of changes in units of oneChange. A change is the beginning or the end of an update,
+	// or a change by another instance. Several keys share a counter, by digest.
 	updates [1 << 10]atomic.Int64
 }
 
@@ -129,8 +129,8 @@ func (e *endedKeys) rememberEach(revoked []store.Record) {
 }
 
 // update runs an Update of the store and remembers the state in which it has left the
-// key. If another update may have enabled the key meanwhile, or may enable it yet,
-// update does not remember that the key is disabled.
+// key. If another update may have enabled the key meanwhile, or may still enable it, update does
+// not remember that the key is disabled.
 func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Record, error)) (store.Record, error) {
 	updates := e.updatesOf(d)
 	began := updates.Add(oneChange + oneUpdate)

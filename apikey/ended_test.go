@@ -505,8 +505,8 @@ func TestRevokeOfAReusedID(t *testing.T) {
 	wantRefused(t, m, second, apikey.ErrRevoked)
 }
 
-// a Revoke that revokes a key again, since the store has lost the first revocation,
-// reports that.
+// if the store has lost a revocation, a second Revoke of the key revokes it again and
+// reports the loss.
 func TestRevokeAgainReportsRollback(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		st := newRollbackStore()

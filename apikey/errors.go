@@ -53,10 +53,9 @@ var ErrUnavailable = errors.New("apikey: unavailable")
 // ErrLimited is returned when a limit refuses a call for now. Nothing was done, and
 // the same call can succeed a moment later.
 //
-// A Manager runs at most two calls of each kind at once for an owner. The kinds are:
-// Create, Register, Rotate and other writes, of which more are refused at once;
-// Revoke, RevokeAll and an Update that disables, of which up to 128 wait; and Get,
-// List and Usage, of which up to 128 wait too.
+// A Manager runs at most two calls of each kind at once for an owner. Further calls of Create,
+// Register, Rotate and other writes are refused at once. Further calls of Revoke, RevokeAll and
+// an Update that disables wait, up to 128 of them, and so do those of Get, List and Usage.
 var ErrLimited = errors.New("apikey: too many calls, try again in a moment")
 
 var (

@@ -52,7 +52,7 @@ const (
 	EventOwnerMismatch EventKind = "owner_mismatch"
 )
 
-// A Reason is why a validation failed.
+// A Reason says why a validation failed.
 type Reason string
 
 const (

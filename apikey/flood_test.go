@@ -112,8 +112,8 @@ type floodResult struct {
 	unknown, notLookedUp int             // unknown tokens that were looked up, and the others
 	unsent               int             // unknown tokens that the clients had no room for
 	cold, coldRefused    int             // keys that this Manager had not seen
-	revocations          []time.Duration // of keys that the Manager has not read
-	listedRevocations    []time.Duration // of the others
+	revocations          []time.Duration // durations for keys that the Manager has not read
+	listedRevocations    []time.Duration // durations for the other keys
 	revocationsFailed    int
 	failures             atomic.Int64 // failures of the store in the Manager's log
 	goroutines           int
@@ -136,7 +136,8 @@ func (r *floodResult) String() string {
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// Enabled selects errors. The Manager logs a failure of the store as one.
+// Enabled implements slog.Handler. Only errors are counted: the Manager logs a failure of the
+// store as an error.
 func (r *floodResult) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
 
 func (r *floodResult) Handle(context.Context, slog.Record) error { r.failures.Add(1); return nil }
@@ -251,7 +252,7 @@ func (f flood) warm(keys []apikey.Issued, validate func(string) error) {
 	for _, key := range keys {
 		all.Go(func() {
 			for validate(key.Secret.Reveal()) != nil {
-				time.Sleep(100 * time.Millisecond) // a slow store refuses too many keys at once
+				time.Sleep(100 * time.Millisecond) // the Manager refuses some if a slow store gets too many at once
 			}
 		})
 		time.Sleep(min(f.ttl, 3*time.Second) / time.Duration(2*len(keys)))
@@ -274,8 +275,8 @@ func (f flood) steal(elsewhere *apikey.Manager, key apikey.Issued, validate func
 	}
 }
 
-// revoke revokes keys at the given rate. Every other one was read before, as by a page that
-// lists keys.
+// revoke revokes keys at the given rate. It reads every second key before, as a page that lists
+// keys does.
 func (f flood) revoke(m *apikey.Manager, keys []apikey.Issued, began time.Time, r *floodResult) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -338,9 +339,9 @@ func (f flood) validator(t testing.TB, m *apikey.Manager) func(token string) err
 }
 
 // C-14, invariants 7 and 9: unknown tokens at five times the rate that the store can
-// do are not an outage. Known keys keep working, no call counts as a failure, nothing piles
-// up, and a key that another process revokes ends with its CacheTTL. KEYHATCH_SOAK=1
-// makes it a minute at each rate, and looks at the times and goroutines too.
+// do are not an outage. Known keys keep working, no call counts as a failure, nothing piles up,
+// and a key that another process revokes is refused after its CacheTTL. With KEYHATCH_SOAK=1 the
+// test runs for a minute at each rate, and also checks latencies and goroutines.
 func TestFlood(t *testing.T) {
 	lasts, ttl := 4*time.Second, time.Second // long enough to notice that a key lives on after it was revoked
 	rates, webRates, slower := []int{4_000}, []int{1_000}, 1

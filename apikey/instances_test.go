@@ -37,7 +37,7 @@ func (b *memoryBus) Publish(ctx context.Context, message string) error {
 	return b.send(ctx, message, nil)
 }
 
-// send sends to all lines, or to one line if only is set.
+// send sends the message to all lines or, if only is not nil, to that line.
 func (b *memoryBus) send(ctx context.Context, message string, only chan string) error {
 	if f := b.publish.Load(); f != nil {
 		return (*f)(ctx)
@@ -120,7 +120,7 @@ func verbs() []verb {
 		return func(ctx context.Context, m *apikey.Manager, k apikey.Key) error {
 			issued, err := m.Rotate(ctx, k.Owner, k.ID, grace)
 			if err == nil && !issued.Propagated {
-				err = apikey.ErrNotPropagated // like the other verbs
+				err = apikey.ErrNotPropagated // as the other verbs return it
 			}
 			return err
 		}
@@ -301,7 +301,7 @@ func TestNotPropagated(t *testing.T) {
 				k, err = m.Register(ctx, apikey.RegisterParams{
 					CreateParams: apikey.CreateParams{Owner: "o", Name: "n"}, Digest: apikey.DigestOf(other.Secret.Reveal()), Hint: other.Key.Hint,
 				})
-				// Others refuse the token for NegativeTTL at most.
+				// Other Managers refuse the token for at most NegativeTTL.
 				if err != nil || k.ID == "" {
 					t.Errorf("Register: got %+v, %v, want the key and no error", k, err)
 				}
@@ -324,7 +324,8 @@ func TestNotPropagated(t *testing.T) {
 	}
 }
 
-// A change that may have been made is published. One that was certainly not made is not.
+// A change that may have been made is published. A change that was certainly not made is not
+// published.
 func TestUncertainChangesArePublished(t *testing.T) {
 	const fine, sentinel, failed, lost, panics, hangs = "fine", "sentinel", "failed", "result lost", "panics", "hangs"
 	for _, how := range []string{fine, sentinel, failed, lost, panics, hangs} {

@@ -116,7 +116,8 @@ func (p *permit) takePlace(ctx context.Context, wait time.Duration) (release fun
 		}
 		return nil, err
 	}
-	// A call that has waited as long as this one has run must find this one counted.
+	// Count this call as hung shortly before its timeout, so that calls that have waited for as
+	// long see it counted.
 	hung := time.AfterFunc(p.timeout-p.timeout/100, func() { l.hung.Add(1) })
 	return sync.OnceFunc(func() {
 		if !hung.Stop() {

@@ -113,8 +113,8 @@ func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 	}
 }
 
-// C-15: revocations and reads of one owner wait for their turn, two at a time.
-// Those of other owners do not wait for them.
+// C-15: of the revocations of one owner, two run at a time and the others wait; the same holds
+// for reads. Calls of other owners do not wait for them.
 func TestCallsOfOneOwnerQueue(t *testing.T) {
 	yes := true
 	for _, tt := range []struct {
@@ -348,10 +348,10 @@ func TestHungStoreIsNotOverload(t *testing.T) {
 				}
 			}
 			hangs.Store(int64(hung))
-			listAtOnce(hung >= 2) // calls that come with those that hang
+			listAtOnce(hung >= 2) // these calls start together with those that hang
 			time.Sleep(time.Minute)
 			log.Reset()
-			listAtOnce(hung >= 2) // calls that come later
+			listAtOnce(hung >= 2) // these calls start later
 			if got := strings.Contains(log.String(), "ERROR"); got != (hung >= 2) || strings.Contains(log.String(), "WARN") == got {
 				t.Errorf("%d of 4 places hang: got the log %q", hung, log.String())
 			}
@@ -408,7 +408,7 @@ func TestManyOwnersWhileTheBusHangs(t *testing.T) {
 	}
 }
 
-// A call that was abandoned holds its owner's turn until it returns.
+// A call that was abandoned holds its owner's permit until it returns.
 func TestAbandonedCallHoldsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, _ := slowStore()

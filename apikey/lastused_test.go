@@ -35,8 +35,8 @@ func (s *touchStore) Touch(ctx context.Context, uses []store.Use) error {
 	return s.Store.Touch(ctx, uses)
 }
 
-// a use is in the store after at most 10 s, so a process that is killed loses the
-// at most the uses of the last 10 s.
+// a use is in the store after at most 10 s, so a process that is killed loses at most the
+// uses of the last 10 s.
 func TestLastUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches atomic.Int64
@@ -252,8 +252,8 @@ func TestUseBeforeRevocationIsKept(t *testing.T) {
 	}
 }
 
-// Invariant 5: with a slow store, Revoke of a key in use takes as long as two calls, and
-// one if the process knows the key's digest and has no use of the key to record. A use is
+// Invariant 5: with a slow store, Revoke of a key in use takes as long as two calls. It takes
+// only one if the process knows the key's digest and has no use of the key to record. A use is
 // recorded even while Revoke looks up the key.
 func TestRevokeOfAKeyInUse(t *testing.T) {
 	const call = 300 * time.Millisecond
@@ -261,7 +261,7 @@ func TestRevokeOfAKeyInUse(t *testing.T) {
 		name string
 		own  bool          // the process has created the key
 		use  time.Duration // after the start of Revoke
-		want time.Duration // what Revoke takes
+		want time.Duration // how long Revoke takes
 	}{
 		{"used before", false, -time.Second, 2 * call},
 		{"used during the look-up", false, call / 2, 3 * call},

@@ -23,7 +23,7 @@ const (
 type ListParams struct {
 	Owner  string
 	Filter Filter // by default FilterAll
-	Cursor string // a Page's Next, of any Filter; empty means the newest key
+	Cursor string // Next of the previous Page, which may have another Filter; empty means the first page
 	Limit  int    // 1 to 100; anything else means 100
 }
 
@@ -34,10 +34,10 @@ type Page struct {
 }
 
 // List returns a page of the owner's keys: all of them, or those that match the
-// [Filter] now. A rotated key is current until its grace period ends. Keys that are
-// created between two pages neither repeat nor omit others. Errors are an
-// [*InvalidError] for a Cursor that is not from List, an unknown Filter or an invalid
-// owner, and [ErrUnavailable].
+// [Filter] now. A rotated key is current until its grace period ends. Keys that are created
+// between two pages do not make the list repeat or omit other keys. Errors are an [*InvalidError]
+// for a Cursor that is not from List, an unknown Filter or an invalid owner, and
+// [ErrUnavailable].
 func (m *Manager) List(ctx context.Context, p ListParams) (Page, error) {
 	if err := checkOwner(p.Owner); err != nil {
 		return Page{}, err

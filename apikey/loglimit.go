@@ -42,9 +42,9 @@ func (m *Manager) logFailure(ctx context.Context, what string, err error) {
 const reuseInterval = time.Minute
 
 // reuses bounds the warnings about revoked keys in use, since a client decides how
-// often it presents one. All keys of an owner share a row of limits, so that they
-// cannot suppress the warnings about every other owner's keys. Each key uses one limit
-// of the row. Keys with the same limit share its warnings.
+// often it presents one. All keys of an owner use the limits of one row, so that they can
+// suppress warnings only about keys of the owners that have the same row. Each key uses one limit
+// of its row, perhaps together with other keys.
 type reuses struct {
 	seed maphash.Seed
 	rows [512][8]logLimit

@@ -95,7 +95,8 @@ func TestMACKeysAreCopied(t *testing.T) {
 	f := newTokenFormat(t, "key", ring...)
 	clear(key)
 	ring[0] = nil
-	// Several keys, so that their state cannot have been prepared before.
+	// Several goroutines, since a state that is created on demand would be created from the
+	// cleared key.
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -293,9 +294,9 @@ func TestMACInputIsUnambiguous(t *testing.T) {
 	}
 }
 
-// T-14: different inputs have different MACs. Two MACs are equal by chance once in 62^8
-// times, and two of 20,000 once in a million runs, so no more are compared with each
-// other.
+// T-14: different inputs have different MACs. Two random MACs are equal with a probability of one
+// in 62^8. Among 20,000 MACs, two are equal by chance about once in a million runs, so the test
+// compares no more than 20,000 with each other.
 func TestMACsOfDifferentInputsDiffer(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)

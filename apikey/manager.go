@@ -17,16 +17,16 @@
 //
 // There are three classes. [*InvalidError], [ErrNotFound], [ErrConflict],
 // [ErrDuplicate] and [ErrLimitReached] are the caller's mistake, or are caused by a
-// concurrent change. [ErrLimited] refuses a call for now, since too many calls of its
-// owner are running. [ErrUnauthenticated] and [ErrForbidden] refuse a key, and
-// [ErrAmbiguous] a request with several. [ErrUnavailable] reports an outage of the
-// store or of the entitlement provider. It says nothing about the key.
+// concurrent change. [ErrLimited] refuses a call because too many calls of its owner are running.
+// [ErrUnauthenticated] and [ErrForbidden] refuse a key. [ErrAmbiguous] refuses a request with
+// several credentials. [ErrUnavailable] reports an outage of the store or of the entitlement
+// provider. It says nothing about the key.
 //
 // # Several Managers
 //
 // "At once" means in the Manager that made the change. Have one Manager in each
-// process. With an [Options.Bus], the others see a change within milliseconds, and
-// without one within their [Options.CacheTTL].
+// process. Other Managers see a change within milliseconds if there is an [Options.Bus], and
+// within their [Options.CacheTTL] otherwise.
 //
 // # How it works
 //
@@ -214,7 +214,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	}
 	err = errors.Join(err, watching, m.counts.close(ctx))
 	err = errors.Join(err, m.group.Close(ctx))
-	if m.plans != nil { // before the keys: a validation asks for its plan when its key is loaded
+	if m.plans != nil { // before the keys, since a validation first loads its key and then its plan
 		err = errors.Join(err, m.plans.Close(ctx))
 	}
 	return errors.Join(err, m.keys.Close(ctx))

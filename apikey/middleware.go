@@ -104,8 +104,8 @@ func isPreflight(r *http.Request) bool {
 // protects the response in that case. Caches do not know that other headers are
 // credentials, so the response to a request with one is always made private.
 //
-// The next handler must write to the returned ResponseWriter. The caller must call
-// sent after it.
+// The next handler must write to the returned ResponseWriter. The caller must call sent when the
+// next handler has returned.
 func (c *carrier) protectResponse(w http.ResponseWriter) (protected http.ResponseWriter, sent func()) {
 	h := w.Header()
 	h["Vary"] = append(h["Vary"], c.header)

@@ -376,7 +376,7 @@ func TestExpiredPlanDuringOutage(t *testing.T) {
 	}
 }
 
-// The 5 s count from the start of the call of a slow provider.
+// If the provider is slow, the 5 s begin when the call to the provider begins.
 func TestRefusalAgeCountsFromCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &billing{result: plan(paid)}

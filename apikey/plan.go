@@ -32,7 +32,7 @@ func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key,
 	if err == cache.ErrMiss {
 		e, err = m.loadEntitlement(ctx, key, owner)
 		if now = time.Now(); err == nil && e.APIAccess && !e.Active(now) {
-			// It may have ended during the load, and another plan may have begun.
+			// The plan may have ended during the load, and another one may have begun.
 			e, err = m.loadEntitlement(ctx, key, owner)
 			now = time.Now()
 		}

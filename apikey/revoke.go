@@ -37,19 +37,19 @@ func (m *Manager) Revoke(ctx context.Context, owner, id, reason string) (Key, er
 	return keyOf(done.value.Record), m.notPropagated(ctx, done.unpropagated)
 }
 
-// revoke revokes the key behind the fence of the digest, or if that is zero, behind the
-// fence of the digest that it looks up.
+// revoke revokes the key while the fence of the digest is up. If the digest is zero, revoke looks
+// it up first.
 func (m *Manager) revoke(ctx context.Context, owner, id string, digest store.Digest, at time.Time, reason string) (changed[revocation], error) {
 	return write(ctx, m, m.revocations, owner, id, digest, func(ctx context.Context, before store.Record) (revocation, error) {
 		seen := m.ended.now()
 		r, changed, err := m.store.Revoke(ctx, owner, id, at, reason)
 		if err == nil && (checkRecord(r, owner, id) != nil || r.RevokedAt.IsZero()) {
-			err = errWrongRecord // it must not look revoked when it is not
+			err = errWrongRecord // report no success for a key that is not revoked
 		}
 		if err != nil {
 			return revocation{}, err
 		}
-		if changed { // the key was not revoked, although this process may have done that before
+		if changed { // the key was active, although this process may have revoked it before
 			active := r
 			active.RevokedAt, active.RevokeReason = time.Time{}, ""
 			m.ended.check(ctx, active, seen)
@@ -66,5 +66,5 @@ func (m *Manager) revoke(ctx context.Context, owner, id string, digest store.Dig
 type revocation struct {
 	store.Record
 	changed bool
-	fenced  bool // the fence was that of the record
+	fenced  bool // the fenced digest was that of the record
 }

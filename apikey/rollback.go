@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	lookPause    = 10 * time.Second    // between two looks at the count of revocations
-	confirmPause = 2 * time.Second     // until a lower count is looked at again
-	seenTTL      = 30 * 24 * time.Hour // of the highest count in the shared cache
-	warnPause    = 10 * time.Minute    // between two warnings that the count cannot be read
-	settlePause  = 3 * lookPause       // until all instances have noticed, and no old count is on the bus
+	lookPause    = 10 * time.Second    // time between two reads of the count of revocations
+	confirmPause = 2 * time.Second     // time until a lower count is read again
+	seenTTL      = 30 * 24 * time.Hour // TTL of the highest count in the shared cache
+	warnPause    = 10 * time.Minute    // time between two warnings that the count cannot be read
+	settlePause  = 3 * lookPause       // time until all instances have noticed a rollback, and no old count is on the bus
 )
 
 // A countWatch compares the store's count of revocations with the highest one that any
@@ -25,8 +25,8 @@ const (
 // earlier state and has lost revocations: a backup was restored, or a standby that
 // lacked the latest writes took over.
 //
-// It does not notice a loss if as many new revocations were made before its next look,
-// nor a rollback to a state from before the count existed.
+// It does not notice a loss if at least as many new revocations were made before its next
+// comparison. It does not notice a rollback to a state from before the count existed either.
 type countWatch struct {
 	m       *Manager
 	counter store.RevocationCounter
@@ -142,8 +142,9 @@ func (w *countWatch) report(ctx context.Context, count, highest int64) {
 	}
 }
 
-// A mark is a number that instances send each other over the bus: a count, and a tag of
-// its lineage, since other tables have other counts.
+// A mark is a number that instances send each other over the bus. It holds a count, and a tag of
+// the lineage of the tables that were counted, so that counts of different tables are not
+// compared.
 const tagBits = 20
 
 func (w *countWatch) tag() uint64 {
@@ -158,8 +159,8 @@ func (w *countWatch) tell() {
 	}
 }
 
-// marked returns the count of a mark, or 0 if the mark is of other tables or may be
-// from before a reported rollback.
+// marked returns the count of a mark. It returns 0 if the mark belongs to other tables, or may be
+// older than a reported rollback.
 func (w *countWatch) marked(mark uint64) int64 {
 	if mark&(1<<tagBits-1) != w.tag() || time.Now().Before(w.settled) {
 		return 0
@@ -173,13 +174,13 @@ type sharedCount struct {
 	age   time.Duration
 }
 
-// key returns the key of the count in the shared cache. Other tables have other keys.
+// key returns the key of the count in the shared cache. It depends on the lineage of the tables.
 func (w *countWatch) key() cache.Key {
 	return sha256.Sum256([]byte("keyhatch: count of revocations\x00" + w.seen.Lineage))
 }
 
-// shared returns the highest count in the shared cache. kept reports whether there is
-// one, or the shared cache cannot be used now.
+// shared returns the highest count in the shared cache. kept is false only if the shared cache
+// works and has no count.
 func (w *countWatch) shared(ctx context.Context) (c sharedCount, kept bool) {
 	if w.m.opts.SharedCache == nil {
 		return c, true
@@ -206,7 +207,7 @@ func (w *countWatch) getShared(ctx context.Context) (item cache.Item, lease stri
 	return a.item, a.lease, err
 }
 
-// share replaces the count in the shared cache. If it fails, the next look tries again.
+// share replaces the count in the shared cache. If it fails, the next call of look tries again.
 func (w *countWatch) share(ctx context.Context, r store.Revocations) {
 	shared := w.m.opts.SharedCache
 	if shared == nil {

@@ -106,7 +106,7 @@ func TestDatabaseRollbackBeforeRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		start()
-		reports.want(t, 0) // the count is the new state
+		reports.want(t, 0) // the lower count is now the expected one
 	})
 }
 

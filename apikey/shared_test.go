@@ -438,7 +438,7 @@ func TestBrokenShared(t *testing.T) {
 	}
 }
 
-// An absence that the shared cache invents refuses a key for NegativeTTL at most.
+// An absence that the shared cache invents refuses a key for at most NegativeTTL.
 func TestSharedForgesAnAbsence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &memoryShared{}

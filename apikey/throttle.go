@@ -51,8 +51,7 @@ type writeLimit struct {
 	swept  time.Time
 }
 
-// recentCalls holds the times of the latest calls in a ring. The call at next is
-// the oldest.
+// recentCalls holds the times of the latest calls in a ring. The oldest one is at the index next.
 type recentCalls struct {
 	at   []time.Time
 	next int

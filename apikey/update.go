@@ -76,7 +76,7 @@ func (m *Manager) Update(ctx context.Context, owner, id string, p UpdateParams) 
 		}
 		r, err := m.ended.update(before.Digest, change, func() (store.Record, error) { return m.store.Update(ctx, owner, id, change) })
 		if err == nil && (checkRecord(r, owner, id) != nil || disables(change) && r.DisabledAt.IsZero()) {
-			err = errWrongRecord // it must not look disabled when it is not
+			err = errWrongRecord // report no success for a key that is not disabled
 		}
 		return r, err
 	}, func(ctx context.Context, _ store.Record) {

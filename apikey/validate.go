@@ -25,7 +25,7 @@ type cachedKey struct {
 	ownerKey   cache.Key
 }
 
-// An ending is a state in which a key is refused, no matter when.
+// An ending is a state in which a key is refused at any time.
 type ending uint8
 
 const (

@@ -13,8 +13,8 @@ func (m *Manager) admit(ctx context.Context, l *lane, owner string) (*permit, er
 	return l.admit(ctx, owner, m.opts.CallTimeout)
 }
 
-// write changes one key and reports that, as change does. Unless the digest is given, it
-// looks the key up first, since the fence needs the digest.
+// write changes one key, and reports the change as the function change does. Unless the digest is
+// given, it looks the key up first, since the fence needs the digest.
 func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, digest store.Digest, on func(context.Context, store.Record) (T, error),
 	report func(context.Context, T)) (done changed[T], err error) {
 	if err := checkNamed(owner, id); err != nil {
@@ -29,8 +29,8 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 	revokes, flushed := l == m.revocations, true
 	var flushing sync.WaitGroup
 	if digest.IsZero() {
-		// The owner's uses are written while the key is looked up. Only those that arrive
-		// meanwhile delay the revocation.
+		// The owner's uses are written while the key is looked up. Only uses that arrive during
+		// the look-up delay the revocation.
 		if revokes {
 			flushing.Go(func() { flushed = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
 		}

@@ -33,11 +33,10 @@ type Bus interface {
 	Publish(ctx context.Context, message string) error
 
 	// Receive connects and calls deliver for each message, one after the other,
-	// in the broker's order and unchanged. It also delivers a message that
-	// CheckMessage would refuse, since that may be a damaged message, which the
-	// Group must notice. Before the first message, Receive calls ready once.
-	// Messages that are published from then on are delivered for as long as the
-	// connection lasts.
+	// in the broker's order and unchanged. It also delivers a message that CheckMessage would
+	// refuse: the message may be damaged, and the Group must notice that. Before the first
+	// message, Receive calls ready once. Messages that are published from then on are delivered
+	// for as long as the connection lasts.
 	//
 	// echo sends a message to this connection only, after every message whose
 	// Publish returned before echo was called. It must use the same server as

@@ -328,8 +328,8 @@ func TestCloseWaitsForLoads(t *testing.T) {
 	})
 }
 
-// After Close, concurrent loads are still merged. A caller that joins one only waits for
-// another if a write is in progress.
+// After Close, concurrent loads are still merged. A caller that has joined a load waits for a
+// second load only if a write is in progress.
 func TestLoadsAreSharedAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{})

@@ -10,7 +10,7 @@ import (
 )
 
 // An entry is a cached value, or the fact that there is none, and the time until which it
-// may be served. Only due changes.
+// may be served. Of its fields, only due changes.
 type entry[V any] struct {
 	key       Key
 	epoch     uint64 // of the key's stripe, before the load
@@ -136,9 +136,9 @@ func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
 }
 
 // mayBeStaleWithoutFailure reports whether an entry that has ended may be served although
-// no load has failed, because its source is slow, or was slow at the last attempt. It may
-// not if the entry is marked stale or the bus is down, since a change may have been
-// missed.
+// no load has failed, because its source is slow, or was slow at the last attempt. An entry that
+// is marked stale may not be served then, and no entry may while the bus is down, since a change
+// may have been missed.
 func (c *Cache[V]) mayBeStaleWithoutFailure(e *entry[V], now time.Time) bool {
 	return c.lease.lasts(now.Sub(c.start), now.UnixNano()) && !c.lease.limited() && c.isCurrent(e) && c.mayBeStale(e, now)
 }

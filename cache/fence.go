@@ -9,11 +9,11 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// Change calls write, which changes the values of these keys in the source, or of all keys
-// that were loaded with one of these tags; see [Loaded]. A Get or Load of this cache
-// that starts during or after write never returns an older entry. Change then deletes the
-// keys from the shared cache and notifies the other instances of the [Group]. Only this
-// part ends when ctx ends.
+// Change calls write, which changes values in the source: those of the given keys, and those that
+// were loaded with one of the given tags; see [Loaded]. A Get or Load of this cache that starts
+// during or after write never returns an older entry. Change then deletes the keys from the
+// shared cache and notifies the other instances of the [Group]. If ctx ends, only the deletion
+// and the notification end.
 //
 // write runs in its own goroutine. publish is false if nothing was changed, so that other
 // instances need not be notified. If write panics or ends its goroutine, Change returns an
@@ -86,8 +86,8 @@ const (
 )
 
 // begin advances the epoch, and prevents fills and hits until end, which advances it
-// again. To advance it only in end would be enough never to serve an entry after its key
-// was revoked. Advancing it in both makes the cache linearizable as well.
+// again. Even if only end advanced it, no entry would be served after its key was revoked. Since
+// begin advances it too, the cache is also linearizable.
 func (e *epoch) begin() { e.Add(oneVersion + oneWriter) }
 func (e *epoch) end()   { e.Add(oneVersion - oneWriter) }
 

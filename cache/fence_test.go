@@ -37,8 +37,9 @@ func keyOf(i int) cache.Key {
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
 }
 
-// trials returns the number of keys of a stress test: short, or full if KEYHATCH_SOAK is
-// set. With the race detector, which is slow, it is a fifth of a large number.
+// trials returns the number of keys of a stress test: full if KEYHATCH_SOAK is set, and short
+// otherwise. The race detector is slow, so with it trials returns a fifth of short if short is at
+// least 1,000.
 func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":
@@ -367,14 +368,14 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 				}
 				_ = tt.write(c, func() error {
 					go ask(early)
-					synctest.Wait() // the early load has read
+					synctest.Wait() // until the early load has read the stored value
 					stored = bad
 					for range late {
 						go ask(answers)
 					}
 					synctest.Wait() // until the late callers wait for a load
 					resume <- struct{}{}
-					synctest.Wait() // they share one load again, which has read
+					synctest.Wait() // until the one load that they share has read the stored value
 					close(resume)
 					synctest.Wait()
 					return nil

@@ -62,7 +62,7 @@ func TestGroupUnknownSenders(t *testing.T) {
 func TestGroupOldMessages(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		step  int // 2 leaves out every other one
+		step  int // 2 leaves out every second message
 		pause time.Duration
 	}{
 		{"at once", 2, 0},
@@ -156,7 +156,7 @@ func TestForgeLoseRepeat(t *testing.T) {
 		for _, way := range []string{"forged", "repeated"} {
 			for _, lost := range []string{"the change", "all from then on"} {
 				if testkit.Race && (way == "repeated" || lost == "the change") {
-					continue // each case takes a second there
+					continue // each case takes a second with the race detector
 				}
 				for name, forge := range forgeries {
 					want := bound

@@ -16,8 +16,8 @@ import (
 	"github.com/keyhatch/keyhatch/cache"
 )
 
-// Invariant 3, C-04: the keys that one instance publishes are invalidated at once by the
-// others, and not by itself. No other key is invalidated.
+// Invariant 3, C-04: the keys that one instance publishes are invalidated at once by the others,
+// but not by the publisher. No other key is invalidated.
 func TestGroupInvalidates(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

@@ -121,7 +121,7 @@ func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Con
 	}
 	_, same := c.tags[f.entry.tag].since(id.gen)
 	v, err = f.entry.answer()
-	unwritten := quiet(id.epoch) || fenced && id.epoch&writers == oneWriter // the one of Close
+	unwritten := quiet(id.epoch) || fenced && id.epoch&writers == oneWriter // the write in progress may be that of Close
 	return v, !leads && !(leased && unwritten && same), err
 }
 
@@ -352,7 +352,7 @@ func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
 	if !quiet(e.epoch) || fence.Load() != e.epoch {
 		return false
 	}
-	// The load itself has returned the tag. If the tag was not written since the
+	// The tag is known only since the load has returned. If the tag was not written since the
 	// load began, its epoch is still the one from before the load.
 	var same bool
 	if e.tagEpoch, same = c.tags[e.tag].since(gen); !same {

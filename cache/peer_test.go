@@ -35,8 +35,8 @@ func TestGroupSilentPeer(t *testing.T) {
 	})
 }
 
-// An instance that crashed is no longer tracked after a while. One that leaves has no
-// effect, unless its message is not authenticated.
+// An instance that crashed is no longer tracked after a while. An instance that leaves has no
+// effect on the others if its message is authenticated.
 func TestGroupPeerThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{key: []byte("key")}
@@ -61,8 +61,9 @@ func TestGroupPeerThatIsGone(t *testing.T) {
 	})
 }
 
-// An instance whose first message arrives soon after the connection was made may have
-// sent others before. That does not mark all entries stale once for each instance.
+// If the first message of an instance arrives soon after the connection was made, the instance
+// may have sent earlier messages. With many such instances, all entries are still marked stale
+// only once.
 func TestGroupReconnectsToMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}

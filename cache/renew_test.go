@@ -178,7 +178,7 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
 			t.Errorf("Load of an unknown key during late renewals: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
 		}
-		// Its entry has expired. It is next for a place of a known key.
+		// The entry of this key has expired. Its load is next for a place of a known key.
 		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 2*time.Second {
 			t.Errorf("Load of a known key during late renewals: got %d, %v after %v, want its value after about a second", v, err, time.Since(began))
 		}
@@ -283,8 +283,8 @@ func TestSlowLoadServesStale(t *testing.T) {
 	})
 }
 
-// A slow load is waited for if the value may have changed elsewhere, and without
-// StaleIfError.
+// A caller waits for a slow load if the value may have changed elsewhere, or if StaleIfError is
+// not set.
 func TestSlowLoadIsWaitedFor(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -170,8 +170,8 @@ func (g *Group) send(ctx context.Context) {
 }
 
 // sendHeartbeat sends a heartbeat if it is due: to all instances if the heartbeat for all
-// is due, and otherwise as an echo to this one. The broker delivers the former to every
-// instance, and the latter to one.
+// is due, and otherwise as an echo to this one. The broker delivers a heartbeat for all to every
+// instance, and an echo to one.
 func (g *Group) sendHeartbeat(ctx context.Context) {
 	s, now := &g.sender, time.Now()
 	if !s.isHeartbeatDue(now) {
@@ -233,9 +233,9 @@ func (g *Group) sendUnsent(ctx context.Context) {
 }
 
 // sendMessage numbers the message and sends it. If it cannot be sent, its number is
-// missing: other instances notice that and mark all entries stale. An instance that
-// receives its first message of this sender only later cannot notice the gap. So after a
-// lost change, every message sets m.all until one has been sent.
+// missing: other instances notice that and mark all entries stale. But an instance that has not
+// received any message of this sender before cannot notice the gap. So after a lost change, every
+// message sets m.all until one has been sent.
 func (g *Group) sendMessage(ctx context.Context, m message, send func(context.Context, string) error) error {
 	s, now := &g.sender, time.Now()
 	changes, wait := m.changes(), heartbeat

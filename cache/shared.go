@@ -169,7 +169,7 @@ func (s *sharing[V]) write(ctx context.Context, key Key, lease string, found Loa
 				return reply{}, err
 			}
 		}
-		// A change ends the lease. A Shared that could not end it must not keep the old value.
+		// A change ends the lease. If the Shared could not end it, Set would keep the old value.
 		if s.isBypassed(key) || s.isBypassed(found.Tag) {
 			return reply{}, nil
 		}

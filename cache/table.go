@@ -143,8 +143,8 @@ func (l *latest[V]) keep(e *entry[V]) {
 	}
 }
 
-// outdate keeps entries that were loaded so far from replacing later ones. Call it before
-// marking entries stale.
+// outdate prevents the entries that were loaded until now from replacing later ones. Call it
+// before marking entries stale.
 func (t *table[V]) outdate() { t.outdated.Store(int64(time.Since(t.start))) }
 
 // endOlder advances the epoch if an entry from before the last outdate may replace e in

@@ -94,8 +94,8 @@ type Store interface {
 
 	// List returns a page of the owner's records, newest first: by CreatedAt,
 	// then by ID, both descending. An owner without records has an empty page.
-	// Records inserted while a caller walks the pages neither repeat nor hide
-	// older ones.
+	// Records that are inserted while a caller reads the pages do not make the list repeat or
+	// omit older ones.
 	//
 	// A page has only records that match the query's [Filter] when the page is
 	// read. Every page except the last has [Query.PageSize] records. If
@@ -146,7 +146,7 @@ type Store interface {
 	// Afterwards, more than limit records may count, but no more records work than before.
 	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time, limit int) (old, now Record, err error)
 
-	// Touch records uses; see [Record.Used]. LastUsedAt only moves forward, with
+	// Touch records uses; see [Record.WithUse]. LastUsedAt only moves forward, with
 	// one exception: a LastUsedAt that is later than a use by more than
 	// [WrongClock] is replaced by that use, unless the use is older than the
 	// record. Touch ignores unknown and revoked records. The caller sorts the uses

@@ -73,8 +73,8 @@ func (h *handler) checkActive(r *http.Request, p *apikey.Principal) error {
 	return err
 }
 
-// mayGrant reports whether the caller may create k, or get a token of k. An API key
-// may not if k has more scopes or a later expiry than itself.
+// mayGrant reports whether the caller may create k, or get a token of k. An API key may not do so
+// if k has more scopes or a later expiry than the API key.
 func (c caller) mayGrant(k apikey.Key) bool {
 	if c.key == nil {
 		return true

@@ -77,9 +77,9 @@ func idempotencyKey(h http.Header) (string, error) {
 	return key, nil
 }
 
-// checkCreation returns an error if the caller may not create such a key. It checks
-// the scopes against the plan, since the Manager accepts any scope: one that the
-// plan does not cover would start to work with another plan.
+// checkCreation returns an error if the caller may not create such a key. It checks the scopes
+// against the plan, since the Manager accepts every scope. A scope that the plan does not cover
+// would start to work after a change of plan.
 func (c *call) checkCreation(p apikey.CreateParams) error {
 	if len(p.Scopes) > 0 {
 		usage, err := c.keys.Usage(c.r.Context(), c.who.owner)

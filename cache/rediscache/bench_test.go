@@ -39,7 +39,7 @@ func reportPercentiles(b *testing.B, name string, times []time.Duration) {
 	}
 }
 
-// newTwinClient returns a bare client with the settings of a Cache.
+// newTwinClient returns a client of go-redis with the settings that a Cache uses.
 func newTwinClient(b *testing.B) *redis.Client {
 	b.Helper()
 	client := redis.NewClient(&redis.Options{Addr: testkit.UseRedis(b), Protocol: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
@@ -86,7 +86,7 @@ func BenchmarkPublish(b *testing.B) {
 		func(ctx context.Context) error { return client.Publish(ctx, channel, message).Err() })
 }
 
-// From before Publish to deliver in another instance.
+// BenchmarkDeliver measures the time from calling Publish until another instance has the message.
 func BenchmarkDeliver(b *testing.B) {
 	c := open(b, testkit.UseRedis(b), nil)
 	r := testkit.Receive(b, c)
@@ -102,7 +102,7 @@ func BenchmarkDeliver(b *testing.B) {
 	reportPercentiles(b, "deliver", took)
 }
 
-// A fill as a miss makes it: Get, then Set.
+// BenchmarkFill measures a Get that misses, and the Set that follows.
 func BenchmarkFill(b *testing.B) {
 	c := open(b, testkit.UseRedis(b), nil)
 	item := cache.Item{Value: bytes.Repeat([]byte("x"), 500)}

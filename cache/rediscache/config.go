@@ -131,7 +131,7 @@ func settle(options *redis.Options, timeout time.Duration) {
 	// another server by itself.
 	options.Protocol = 2
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	options.DisableIdentity = true // saves a round trip and a right
+	options.DisableIdentity = true // saves a round trip and a permission
 }
 
 func newSharedClient(o *redis.Options, cluster bool) redis.UniversalClient {

@@ -15,9 +15,9 @@
 // them. Entries and messages are authenticated with it. Someone who can write to
 // the server but does not know the secret cannot make an entry, change one, or
 // give it to another key. They can restore a deleted entry, but only until its TTL
-// ends, counted from before the store was read. Because clocks differ, each entry
-// is treated as 10 s older than it is, or a quarter of the TTL if that is less. If
-// clocks differ by more, entries are misses, or outlive their TTL by the excess.
+// ends, counted from before the store was read. Because clocks differ, each entry counts as older
+// than it is, by 10 s or a quarter of the TTL, whichever is less. If clocks differ by more,
+// entries are misses, or outlive their TTL by the excess.
 //
 // A forged message makes instances mark their cached entries stale, at most once
 // in 10 s; see [cache.Group].

@@ -71,8 +71,8 @@ func fillAfter(t *testing.T, c *rediscache.Cache, key cache.Key, what string) {
 	wantItem(t, c, key, value("valid"), "a value set after "+what)
 }
 
-// restLife is the longest remaining TTL of a genuine entry with a TTL of a minute. A
-// longer one would be reason enough to refuse it.
+// restLife is the longest remaining TTL of a genuine entry with a TTL of a minute. An entry with
+// a longer one would be refused for that reason alone.
 const restLife = 50 * time.Second
 
 func TestForgedEntriesAreMisses(t *testing.T) {

@@ -24,6 +24,6 @@ func (n names) channel() string { return n.namespace + ":bus" }
 // echo returns a new channel for one Receive. It cannot be guessed.
 func (n names) echo() string { return n.channel() + ":" + strings.ToLower(rand.Text()) }
 
-// unused returns a name that never exists. It has the prefix of values, so that the
-// user needs no further right.
+// unused returns a name that never exists. It has the prefix of values, so that the user needs no
+// further permission.
 func (n names) unused() string { return n.namespace + ":k:" }

@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// timeout is that of the caches below, whose calls fail. A call that must succeed is
-// repeated until it does, since a busy machine may need longer.
+// timeout is the Options.Timeout of the caches in these tests, whose calls fail. A call that must
+// succeed is repeated until it does, since a busy machine may need longer.
 const timeout = 100 * time.Millisecond
 
 // calls returns a call to each method of cache.Shared, by name.

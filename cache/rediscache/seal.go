@@ -40,7 +40,7 @@ func (c *Cache) MACKey() []byte {
 }
 
 // An entry is the content of one name in the server. It is encoded as a byte for its
-// kind, granted and ttl in milliseconds of 8 bytes each, the HMAC, and the value.
+// kind, granted and ttl in milliseconds, each in 8 bytes, the HMAC, and the value.
 type entry struct {
 	value   []byte
 	absent  bool

@@ -70,8 +70,8 @@ func (b *Breaker) Allow(key Key) (allowed, trial bool) {
 	return trial, trial
 }
 
-// due reports whether a trial of the key may begin. For the first pause after next,
-// keys that have failed leave the trial to other keys.
+// due reports whether a trial of the key may begin. For one pause after the time next, keys that
+// have failed leave the trial to other keys.
 func (b *Breaker) due(key Key, next int64, now time.Duration) bool {
 	return int64(now) >= next && (now >= time.Duration(next)+pause || !b.hasFailed(key))
 }

@@ -38,8 +38,9 @@ done`
 // once.
 func newKeeper(folder, signal string) (*keeper, error) {
 	k := &keeper{cmd: exec.Command("/bin/sh", "-c", keep, "sh", folder, signal)}
-	// A separate group, so that it survives if the test process's group is killed, and
-	// the user of the tests, who may remove everything in the folder.
+	// The keeper leads a process group of its own, so that it survives if the group of the test
+	// process is killed. It runs as the user of the tests, who may remove everything in the
+	// folder.
 	var err error
 	if k.cmd.SysProcAttr, err = attributes(""); err != nil {
 		return nil, err

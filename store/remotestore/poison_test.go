@@ -27,8 +27,8 @@ type response struct {
 	body   []byte
 }
 
-// A poison corrupts a response. It reports whether it changed it: not every response
-// has the part that it changes.
+// A poison corrupts a response. The function spoil changes the response, and returns false if the
+// response does not have the part to change.
 type poison struct {
 	name  string
 	spoil func(verb string, a *response) bool

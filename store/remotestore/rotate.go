@@ -71,7 +71,8 @@ func isReplacedBy(old, next store.Record, ends time.Time) bool {
 	return old.ExpiresAt.After(created) && !old.ExpiresAt.After(ends)
 }
 
-// isSuccessor reports whether now is next with the fields that it inherits from old.
+// isSuccessor reports whether now is the record that a rotation of old to next creates: it has
+// the fields of next, and inherits the other fields from old.
 func isSuccessor(now, next, old store.Record) bool {
 	return now.Digest == next.Digest && now.Hint == next.Hint && isSame(now.CreatedAt, next.CreatedAt) &&
 		now.Name == old.Name && now.CreatedBy == old.CreatedBy &&
@@ -81,8 +82,8 @@ func isSuccessor(now, next, old store.Record) bool {
 		hasExpiryOf(now, old)
 }
 
-// hasExpiryOf reports whether now has the expiry that old had before its rotation, as
-// far as old still shows it.
+// hasExpiryOf reports whether now can have the expiry that old had before its rotation. A grace
+// period may have moved the expiry of old to an earlier time.
 func hasExpiryOf(now, old store.Record) bool {
 	if !old.RevokedAt.IsZero() {
 		return now.ExpiresAt.Equal(old.ExpiresAt)

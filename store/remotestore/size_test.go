@@ -63,8 +63,8 @@ func TestLargestRecords(t *testing.T) {
 type batchStore struct {
 	*memstore.Store
 	batches [][]store.Use
-	fail    int   // the batch that fails, from 1
-	err     error // with which it does
+	fail    int   // number of the batch that fails, from 1
+	err     error // the error of that batch
 }
 
 func (s *batchStore) Touch(_ context.Context, uses []store.Use) error {

@@ -106,7 +106,7 @@ func TestWaitingCallKeepsItsPlace(t *testing.T) {
 		for i := range 19 {
 			wg.Go(func() { createWaiting(t, s, fmt.Sprint("k", round, "-", i)) })
 		}
-		time.Sleep(100 * time.Millisecond) // how long a call that gives up its place needs to lose it
+		time.Sleep(100 * time.Millisecond) // long enough for another call to take the place, if the first call gave it up
 		execute(t, other, "ROLLBACK")
 		wg.Wait()
 		var id string

@@ -174,8 +174,8 @@ func insertKeys(t *testing.T, s store.Store, owner, states string) {
 	}
 }
 
-// a list of current keys is one statement, unless the owner has more keys than
-// that statement searches, which is ten pages with one more key each.
+// a list of current keys is one statement, unless the owner has more keys than that
+// statement searches: ten pages, each with one key more than its limit.
 func TestCurrentKeysAreListedByOneStatement(t *testing.T) {
 	s, _, rec := openRecorded(t)
 	ended := strings.Repeat("e", 19)

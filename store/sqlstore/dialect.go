@@ -62,8 +62,8 @@ type dialect struct {
 	// database uses the index only then.
 	byExpiry string
 
-	// endless begins the ORDER BY of keys whose expiry is NULL. It is empty if the
-	// database recognizes without it that the index has them in the order of a list.
+	// endless begins the ORDER BY of keys whose expiry is NULL. It is empty if the database uses
+	// the order of the index even without it.
 	endless string
 
 	// fence ends the subquery of current keys that expire. It keeps the database from
@@ -71,8 +71,8 @@ type dialect struct {
 	// index.
 	fence string
 
-	// inOrder ends a query of rows that the transaction will change. It locks them in
-	// the same order as Touch.
+	// inOrder is the end of a query for rows that the transaction will change. With it, the query
+	// locks the rows in the same order as Touch.
 	inOrder string
 
 	// touch records a batch of uses. Its parameter is a JSON array of

@@ -61,8 +61,8 @@
 // isolation level, so the server's default does not matter.
 //
 // If the database breaks a deadlock or gives up on a lock, the transaction is run
-// again, for up to five seconds. How long a statement waits before that is up to the
-// context and to the database's own settings.
+// again, for up to five seconds. The context and the database's own settings decide how long a
+// statement waits before that.
 //
 // The owner's row also holds the latest instant of the owner's changes, which later
 // changes use if their own is earlier; see [store.Store]. So a limit holds even if clocks

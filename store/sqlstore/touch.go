@@ -20,8 +20,8 @@ func (s *Store) Touch(ctx context.Context, uses []store.Use) error {
 	case len(uses) == 0:
 		return nil
 	case len(uses) <= touchSize:
-		// No transaction: a program that is paused in one would leave it open, with
-		// its keys locked, so that they could not be revoked.
+		// Do not use a transaction. A program that is paused during a transaction leaves it open,
+		// and its keys stay locked, so that they cannot be revoked.
 		err := s.tables.RetryBusy(ctx, func() error {
 			return s.writes.Call(func(c *sqldb.Call) error { return s.touch(ctx, c, uses) })
 		})

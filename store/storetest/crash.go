@@ -179,7 +179,7 @@ func (w *writer) follow(from *os.File) {
 	}
 }
 
-// mark starts the next mark, which all calls that begin from now on carry.
+// mark begins a new mark. Every call that begins from now on carries it.
 func (w *writer) mark(t *testing.T) {
 	t.Helper()
 	if _, err := w.marks.Write([]byte{'!'}); err != nil {

@@ -84,8 +84,8 @@ func (b *sharedBrowser) start() error {
 		// that loads anything else.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 		chromedp.Flag("disable-component-update", true),
-		// Each window would load the popups of its address bar, which are pages too, and
-		// each page would start a process for the next one. That doubles the time.
+		// Without this, each window would also load the popups of its address bar, and each page
+		// would start a spare process. The tests would take twice as long.
 		chromedp.Flag("disable-features", "Translate,WebUIOmniboxPopup,WebUIOmniboxAimPopup,SpareRendererForSitePerProcess"),
 		// The sandbox often does not work in containers, and all pages are ours.
 		chromedp.NoSandbox,
@@ -98,8 +98,8 @@ func (b *sharedBrowser) start() error {
 	return nil
 }
 
-// giveWay starts the browser with the lowest priority: it uses all CPUs, as root it
-// raises its own priority, and other tests that run meanwhile measure times.
+// giveWay starts the browser with the lowest priority, since it uses all CPUs while other tests
+// measure times. Otherwise a browser that runs as root would even raise its priority.
 func giveWay(cmd *exec.Cmd) {
 	if chrt, err := exec.LookPath("chrt"); err == nil {
 		cmd.Args = append([]string{chrt, "--idle", "0", cmd.Path}, cmd.Args[1:]...)
@@ -107,7 +107,7 @@ func giveWay(cmd *exec.Cmd) {
 	}
 }
 
-// missed gets the errors of the client. If the client cannot read an event, that could be a
+// missed gets the errors of the client. If the client cannot read an event, the event could be a
 // violation, so the tests must not pass.
 func (b *sharedBrowser) missed(format string, args ...any) {
 	if !strings.HasPrefix(format, "could not unmarshal event") {

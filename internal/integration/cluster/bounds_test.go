@@ -23,8 +23,8 @@ func (j *judge) bound(change, e *event) time.Duration {
 			quiet = false
 		}
 		settled = max(settled, min(f.end, e.end))
-		// After an outage, a key that expired from the cache during it may be used for
-		// up to a TTL.
+		// A key whose cache entry expired during an outage may be accepted for up to a TTL after
+		// the outage.
 		if f.store && f.end+int64(j.CacheTTL) > change.begin-int64(5*time.Second) {
 			store = true
 		}
@@ -45,7 +45,7 @@ func (j *judge) bound(change, e *event) time.Duration {
 func (j *judge) mistakes() (all []string) {
 	validations, changes := j.byKey()
 	for k, of := range validations {
-		refused := map[[2]int]int64{} // by instance and life: when it first returned that the key is revoked
+		refused := map[[2]int]int64{} // for each process of an instance, the time at which it first refused the key as revoked
 		for i := range of {
 			e := &of[i]
 			if at := [2]int{e.member, e.life}; e.answer == revoked && (refused[at] == 0 || e.end < refused[at]) {

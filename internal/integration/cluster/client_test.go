@@ -72,8 +72,8 @@ func (c *client) do(verb string, n int) {
 	}
 }
 
-// call calls the current instance. If that ends without a reply, the call may take effect
-// at any time.
+// call calls the current instance. If the instance ends before it replies, the call may take
+// effect at any time.
 func (c *client) call(verb string, o op) (done, int) {
 	i, life := c.lives[c.member].now()
 	d := done{Begin: time.Now().UnixNano(), End: never}

@@ -135,7 +135,7 @@ func replicated(t *testing.T) (primary, standby *testkit.Server) {
 	return primary, standby
 }
 
-// A process is a Manager that stands for a process.
+// A process is a Manager that plays the part of a separate process.
 type process struct {
 	*apikey.Manager
 	mu     sync.Mutex

@@ -32,8 +32,8 @@ type instance struct {
 	dead    bool
 }
 
-// keep waits until the tests end, even if they are killed, and then kills the process, which
-// cannot notice that itself while it is stopped.
+// keep is a shell script that waits until the tests end, even if they are killed, and then kills
+// the instance. A stopped instance cannot end by itself.
 const keep = `read -r over || kill -s KILL "$1"`
 
 var errDead = errors.New("the instance is gone")

@@ -154,7 +154,7 @@ func peak(seconds []second) (reads int64) {
 }
 
 // want fails the test unless all active keys have one result, and all unknown keys another.
-// Revoked keys must not be accepted, or be unknown.
+// Revoked keys must be neither accepted nor unknown.
 func (o *outage) want(when string, r loadResult, good, bad string) {
 	o.Helper()
 	if r.Good[good] == 0 || len(r.Good) != 1 {

@@ -131,7 +131,7 @@ func (x *partitionCase) check(p *partition) {
 	}
 	early, late := x.seen[0], x.seen[1]
 	healing := max(early.Refused, late.Refused) - x.healed
-	p.Logf("R-11 | bus %s | cut off from the %s: %s | detected after %s | accepted for %s, %s after revokes before and after that | refused %s after healing",
+	p.Logf("R-11 | bus %s | cut off from the %s: %s | detected after %s | accepted for %s if revoked before, %s if revoked later | refused %s after healing",
 		p.base.Bus, where, x.fault.Name, short(x.lost), after(early.LastAccepted, x.earlyDone.End), after(late.LastAccepted, x.lateDone.End),
 		short(max(time.Duration(healing), 0)))
 	for i, d := range []done{x.earlyDone, x.lateDone} {

@@ -71,7 +71,8 @@ func (s *stopped) round(d time.Duration) {
 	s.awaitBus(s.members...)
 }
 
-// goOn sends requests to an instance as soon as it continues, in addition to its own.
+// goOn sends requests to an instance as soon as the instance continues, in addition to those that
+// its watchers make.
 func (s *stopped) goOn(m *member, keys []key) {
 	at, err := m.resume()
 	if err != nil {

@@ -33,7 +33,7 @@ func TestWebhookReachesEveryProcess(t *testing.T) {
 func (c *cluster) cancelAll(n int, wait time.Duration) *revocations {
 	c.Helper()
 	r := &revocations{}
-	const some = 100 // at a time, since each instance goes round all of them
+	const some = 100 // keys at a time, since each instance validates all of them in turn
 	for ; n > 0; n -= some {
 		keys := make([]key, min(n, some))
 		for i := range keys {

@@ -27,7 +27,7 @@ const (
 	mostLost      = 10*time.Second + touchInterval + longestRest
 )
 
-// SIGKILL loses the last-used times of one flush interval at most. The stored time of a
+// SIGKILL loses the last-used times of at most one flush interval. The stored time of a
 // key may be older by TouchInterval, and by the time until its next use.
 func TestKilledProcessLosesOneFlush(t *testing.T) {
 	if file := os.Getenv(usedFile); file != "" {

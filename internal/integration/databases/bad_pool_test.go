@@ -48,7 +48,7 @@ func TestBusyPoolIsNotOutage(t *testing.T) {
 	})
 }
 
-// Invariant 9: transactions that end with a rollback show as well that the server replies.
+// Invariant 9: transactions that end with a rollback also show that the server replies.
 func TestRollbacksKeepAPoolBusy(t *testing.T) {
 	forEach(t, databases, func(t *testing.T, d database, db *sql.DB, s *sqlstore.Store) {
 		someKeys(t, s)

@@ -29,7 +29,7 @@ func TestReadThatBreaksOff(t *testing.T) {
 			if page, err := through.List(t.Context(), store.Query{Owner: "o"}); err != nil || len(page.Records) != 12 {
 				t.Fatalf("before: got %d records, %v", len(page.Records), err)
 			}
-			var left atomic.Int64 // how many bytes of the server are still forwarded
+			var left atomic.Int64 // how many more bytes from the server are forwarded
 			left.Store(100 << 10)
 			p.Intercept(func(x testkit.Piece) bool {
 				return x.ToServer || left.Load() <= 0 || left.Add(-int64(len(x.Bytes))) > 0

@@ -62,8 +62,8 @@ func micro(d time.Duration) float64            { return float64(d.Nanoseconds())
 func times(d, floor time.Duration) float64     { return float64(d) / float64(floor) }
 func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
-// The servers that the tests start do not wait for the disk, so the figures do not include it.
-// Those of SQLite do.
+// benchRows is the number of rows. The servers that the tests start do not wait for the disk, so
+// their figures do not include the time of the disk. The figures of SQLite do.
 const benchRows = 100_000
 
 // filled returns a Store on a table of many rows.

@@ -44,9 +44,9 @@ func BenchmarkOwnerWithManyKeys(b *testing.B) {
 	}
 }
 
-// fillOwner has the database make n keys of one owner by itself, called k and a
-// number from first on. Those of endedOwner alternate between replaced and expired,
-// expired, and revoked; those of others are active.
+// fillOwner makes the database generate n keys of one owner. Their names are k and a number,
+// which begins with first. The keys of endedOwner have one of three states in turn: replaced and
+// expired, expired, or revoked. The keys of other owners are active.
 func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first, n int) {
 	t.Helper()
 	states := "'', NULL, NULL"
@@ -71,8 +71,8 @@ func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first
 	}
 }
 
-// dayOf returns the time of call i, so many days after the epoch that earlier grace periods have
-// ended.
+// dayOf returns the time of call i. Each call is a day after the previous one, so that earlier
+// grace periods have ended.
 func dayOf(i int) time.Time { return epoch.AddDate(0, 0, i+1) }
 
 // rotations rotates a key, then its successor, and so on, each with a grace period and with the

@@ -88,7 +88,7 @@ func BenchmarkTouch(b *testing.B) {
 	}
 }
 
-// usesOf returns n uses of rows that differ from one i to the next.
+// usesOf returns n uses. The used rows are different for each i.
 func usesOf(i, n int) []store.Use {
 	us := make([]store.Use, n)
 	for k := range us {

@@ -86,8 +86,8 @@ func TestClockAYearAhead(t *testing.T) {
 	}
 }
 
-// liveRole makes the number of random calls on the line, with a clock that is ahead by the
-// milliseconds on the line, and returns how many calls succeeded.
+// liveRole makes random calls and returns how many succeeded. The line holds the owner, the
+// limit, the milliseconds by which the clock of the process is ahead, and the number of calls.
 func liveRole(ctx context.Context, s *sqlstore.Store, line string) (string, error) {
 	l := life{s: s}
 	var ahead, calls int

@@ -68,8 +68,8 @@ func migrated(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options)
 	return s
 }
 
-// newStore names the schema if the Options name none. By the search path, Migrate would create no
-// tables while those of other tests are in the database.
+// newStore names the schema if the Options name none. Without a name, Migrate would create no
+// tables, since other tests have tables in other schemas of the database.
 func newStore(t testing.TB, d sqlstore.Dialect, db *sql.DB, o *sqlstore.Options) *sqlstore.Store {
 	t.Helper()
 	var opts sqlstore.Options

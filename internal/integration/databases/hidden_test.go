@@ -181,8 +181,8 @@ func TestHiddenKeyIs503(t *testing.T) {
 	}
 }
 
-// a view that replaces a table may hide rows. Migrate refuses it, and a later one is an
-// outage. SQLite and MySQL have no other way to hide rows.
+// a view that replaces a table may hide rows. Migrate refuses such a view. If it is created
+// later, every call returns an outage error. SQLite and MySQL have no other way to hide rows.
 func TestViewInPlaceOfATable(t *testing.T) {
 	t.Parallel()
 	causes := map[sqlstore.Dialect]string{

@@ -102,10 +102,10 @@ func (e *explained) judgeMySQL(t testing.TB) {
 	switch sorted := func(plan string) bool {
 		return strings.Contains(plan, "filesort") || strings.Contains(plan, "temporary_table")
 	}; {
-	case e.isEnded(): // only the rows of the page are sorted, not the list
+	case e.isEnded(): // only the rows of the page are sorted, not the whole list
 		_, list, found := strings.Cut(e.plan, "materialized")
 		e.complain(!found || sorted(list), "the whole list is sorted")
-	case e.isRecent(): // those of the latest keys that are current are sorted, not the list
+	case e.isRecent(): // only the current ones among the latest keys are sorted, not the whole list
 		_, list, found := strings.Cut(e.plan, `"<derived4>"`)
 		e.complain(!found || sorted(list), "the whole list is sorted")
 	case e.isCurrent(): // the keys with an expiry are sorted

@@ -83,7 +83,8 @@ var postgresIndexes = map[string]string{
 	idIndex:       "ALTER TABLE keyhatch_keys DROP CONSTRAINT keyhatch_keys_id_key",
 }
 
-// planner returns a transaction with this mode of plans. It is rolled back.
+// planner returns a transaction in which PostgreSQL makes plans of this mode, "custom" or
+// "generic". The transaction is rolled back when the test ends.
 func planner(t testing.TB, db *sql.DB, mode string) *sql.Tx {
 	t.Helper()
 	tx := begin(t, db)

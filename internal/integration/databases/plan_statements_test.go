@@ -18,7 +18,8 @@ import (
 // better plan.
 var planRows = testkit.Scale(30_000, 100_000)
 
-// allStatements is the number of a Store's statements, so that callAll must send each new one.
+// allStatements is the number of statements that a Store has. If a new one is added, callAll must
+// send it too.
 const allStatements = 17
 
 // callAll calls every method of a store so that it sends every statement.
@@ -29,7 +30,7 @@ func callAll(t testing.TB, s store.Store, owner string) {
 	tomorrow := epoch.AddDate(0, 0, 1) // after the other keys were inserted, and some have expired
 	first.CreatedAt, next.CreatedAt = tomorrow, tomorrow
 	page := store.Query{Owner: owner, After: store.Cursor{CreatedAt: epoch.Add(time.Minute), ID: "z"}}
-	insert := s.Insert(ctx, first, 1) // so few are soon found anywhere, a plan may expect
+	insert := s.Insert(ctx, first, 1) // with so small a limit, the database may expect a scan to end soon
 	_, get := s.Get(ctx, owner, first.ID)
 	_, lookup := s.Lookup(ctx, first.Digest)
 	_, list := s.List(ctx, store.Query{Owner: owner})
@@ -49,8 +50,9 @@ func callAll(t testing.TB, s store.Store, owner string) {
 	}
 }
 
-// planned returns a database of many rows, and the statements that a Store sent before for an owner.
-// The owner now has many keys, a hundred keys, or half of all keys, which have ended.
+// planned returns a database of many rows, and the statements that a Store sends for each of
+// three owners. The statements were recorded before the rows were made. One owner has many keys,
+// one has a hundred, and one has half of all keys, which have ended.
 func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map[string][]sent) {
 	t.Helper()
 	db, r := recorded(t, c)

@@ -61,7 +61,8 @@ func (p proxy) plan(c *cut) *cut {
 	return c
 }
 
-// matches reports whether a piece has the text, or is the reply to it.
+// matches reports whether a piece is the first one that contains the text or, if the reply is to
+// be cut, whether it is the reply to that piece.
 func (c *cut) matches(x testkit.Piece) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -55,8 +55,8 @@ func TestRevocationThatCannotBeCounted(t *testing.T) {
 	})
 }
 
-// a revocation that fails after it was counted, here at the commit, does not count, since it
-// could hide the loss of another one.
+// if a revocation fails after it was counted, here at the commit, the count does not
+// change. A count that is too high could hide the loss of another revocation.
 func TestRevocationThatFailsDoesNotCount(t *testing.T) {
 	t.Parallel()
 	server := servers[0]

@@ -14,8 +14,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// A mixedKey is used by a program of version 1 and by one of today at once. Both
-// may revoke it.
+// A mixedKey is used by a program of version 1 and by a current program at the same time. Both
+// programs may revoke it.
 type mixedKey struct {
 	store.Record
 	begun, ended atomic.Bool  // a call that revokes it has begun, has returned

@@ -1,3 +1,4 @@
-// Package mutants tries deliberate faults, which testdata/mutants.txt in the folders of
-// the code lists, each with the test that must detect it. There is nothing here to import.
+// Package mutants breaks the code on purpose, and checks that a test detects each fault. Each
+// folder lists its faults and their tests in testdata/mutants.txt. There is nothing here to
+// import.
 package mutants

@@ -103,7 +103,7 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 	h.lines = append(h.lines, l)
 	h.mu.Unlock()
 	defer func() {
-		// The broker learns of it later.
+		// The broker notices the lost connection later.
 		_ = p.w.pause(context.Background(), time.Millisecond, "disconnect", p.i.n, p.w.now())
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -124,8 +124,9 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 	messages, arrival := l.messages, (<-chan time.Time)(nil)
 	var next timed
 	for {
-		// No two of these are ready at once, or select would take any of them: each happens at
-		// an instant of its own, and a message is taken after the one before has arrived.
+		// If two cases were ready at once, select would choose at random. So each case becomes
+		// ready at an instant of its own, and the next message is taken only after the previous
+		// one has arrived.
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -31,11 +31,11 @@ func (w *world) events() []event {
 	return w.history
 }
 
-// unique returns a duration that ends at an instant of its own, and is as little longer than d
-// as possible. Nothing else that the simulation does is a whole number of milliseconds earlier
-// or later. So timers of the product, which are set to whole milliseconds, do not fire at that
-// instant either. Goroutines that are runnable at the same instant run in any order, so a run
-// could not be repeated if they had different causes.
+// unique returns d or a little more, so that the duration ends at an instant at which nothing
+// else happens. The time between two such instants is never a whole number of milliseconds, so
+// timers of the product, which are set to whole milliseconds, do not fire at them either.
+// Otherwise a run could not be repeated, since goroutines that become runnable at the same
+// instant run in any order.
 func (w *world) unique(d time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -58,12 +58,12 @@ func (w *world) judge(o observation, all []observation) string {
 	switch o.outcome {
 	case "unavailable":
 		if !w.brokenWithin(o.start-recovery, o.end, kind.ofTruth) && !w.untried(o) {
-			return "an outage, while all that is asked is well"
+			return "an outage, although the store and the provider work"
 		}
 		return ""
 	case "not propagated":
 		if !w.brokenWithin(o.start-settling, o.end, func(k kind) bool { return k.ofBus() || k.ofShared() || k.ofTruth() }) && !w.restartedWithin(o.start-settling, o.end) {
-			return "not propagated, while bus and shared cache are well"
+			return "not propagated, although the bus and the shared cache work"
 		}
 		return ""
 	}
@@ -78,11 +78,11 @@ func (w *world) judgeChange(o observation) string {
 	switch o.outcome {
 	case "ok":
 		if _, came := w.ledger.seen[o.n]; !came && o.what != "plan changed" {
-			return "done, and the store was never asked"
+			return "done, although the store was not called"
 		}
 	case "not entitled":
 		if yes, no := w.plan.within(o.about.owner, o.start-w.bound(), o.end); !no && yes {
-			return "not entitled, and was all the time"
+			return "not entitled, although the owner was entitled all the time"
 		}
 	case "limit reached", "conflict", "not found", "limited":
 	default:
@@ -109,12 +109,12 @@ func (w *world) judgeValidation(o observation, all []observation) string {
 	can := w.statuses(o, from)
 	if o.outcome == "ok" || o.outcome == "not entitled" {
 		if !can["ok"] {
-			return fmt.Sprintf("admitted, and since %v it was %v", from, can)
+			return fmt.Sprintf("admitted, although since %v the statuses of the key were %v", from, can)
 		}
 		return w.judgePlan(o, all)
 	}
 	if !can[o.outcome] {
-		return fmt.Sprintf("refused, and since %v it was %v", from, can)
+		return fmt.Sprintf("refused, although since %v the statuses of the key were %v", from, can)
 	}
 	return ""
 }
@@ -152,8 +152,8 @@ func (w *world) coherent(o observation) bool {
 }
 
 // untried reports whether no look-up of the instance in the store, or in the provider, has
-// succeeded since an outage. The first one is the circuit breaker's trial. Until it returns,
-// others are refused.
+// succeeded since an outage. The first look-up after the outage is the circuit breaker's trial.
+// Until it returns, other look-ups are refused.
 func (w *world) untried(o observation) bool {
 	for source, ofSource := range [...]func(kind) bool{kind.ofStore, kind.ofPlans} {
 		var ended time.Duration
@@ -174,9 +174,9 @@ func (w *world) restartedWithin(from, to time.Duration) bool {
 	return slices.ContainsFunc(w.restarts, func(at time.Duration) bool { return from <= at && at <= to })
 }
 
-// knownSince returns the time up to which this instance must know all changes of the key. It
-// is as long ago as the bound, or the time of an earlier change that had not returned by then.
-// A change that could not be published is published later, unless its instance ends first.
+// knownSince returns the time up to which this instance must know all changes of the key. It is
+// the start of the call minus the bound. It is earlier if an earlier change had not returned by
+// then, or was never published because its instance ended.
 func (w *world) knownSince(o observation, bound time.Duration) time.Duration {
 	from := o.start - bound
 	for _, c := range w.changes[o.about.digest] {
@@ -209,8 +209,8 @@ func (w *world) statuses(o observation, from time.Duration) map[string]bool {
 		}
 		disabled = disabled || !v.record.DisabledAt.IsZero()
 	}
-	// The instance that disabled the key combines this with the record that it reads,
-	// whose expiry may have changed since.
+	// The instance that disabled the key remembers that, and applies it to the record that it
+	// reads, which may be another version.
 	if disabled && found["ok"] {
 		found["disabled"] = true
 	}

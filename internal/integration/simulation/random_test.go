@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A seeded reader replaces crypto/rand. Its bytes depend on the seed, the time and the code
-// that asks for them, and not on what other goroutines ask for at the same time, since the
-// scheduler decides which of them comes first.
+// A seeded reader replaces crypto/rand. Its bytes depend on the seed, the time and the calling
+// code. They do not depend on calls by other goroutines at the same time, since the scheduler
+// decides the order of these calls.
 type seeded struct {
 	seed uint64
 
@@ -37,7 +37,7 @@ func (s *seeded) Read(b []byte) (int, error) {
 	if now := time.Now(); !now.Equal(s.at) {
 		s.at, s.asked = now, map[uint64]uint64{}
 	}
-	if len(b) != 8 { // eight are for a pause or a message's name, which need not differ
+	if len(b) != 8 { // random pauses and nonces take eight bytes, and may be equal
 		s.asked[from]++
 	}
 	source := mathrand.NewPCG(s.seed<<16|uint64(len(b)), uint64(s.at.UnixNano())<<8+s.asked[from]^from)

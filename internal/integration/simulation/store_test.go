@@ -50,7 +50,7 @@ type storeView struct {
 	i *instance
 }
 
-// before simulates the way of a call to the store. It takes time and may fail.
+// before simulates sending a call to the store, which takes time and may fail.
 func (v *storeView) before(ctx context.Context, name string, about any) error {
 	l := v.w.ledger
 	l.mu.Lock()
@@ -73,7 +73,7 @@ func (v *storeView) before(ctx context.Context, name string, about any) error {
 	return v.w.pause(ctx, 20*time.Millisecond, id, n, "there")
 }
 
-// after simulates the way back.
+// after simulates returning the result to the caller.
 func (v *storeView) after(ctx context.Context, name string, about any) error {
 	if err := v.w.pause(ctx, 20*time.Millisecond, name, v.i.n, about, v.w.now(), "back"); err != nil {
 		return err

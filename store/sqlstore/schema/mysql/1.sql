@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS keyhatch_keys (
 	last_used_at  BIGINT,
 
 	-- An owner's keys in the order of a list. The last two columns tell which keys
-	-- have ended, so a list of those reads no rows of other keys.
+	-- have ended, so a list of ended keys reads no rows of other keys.
 	INDEX keyhatch_keys_list (owner, created_at, id, revoked_at, expires_at),
 
 	-- An owner's keys that are not revoked. The count for the limit reads one range

@@ -8,8 +8,9 @@
 -- ends, it waits for the transactions that have used the table, and new ones wait
 -- behind it.
 
--- An owner's keys that are not revoked, by their expiry. Keys that never expire come
--- in the order of a list. The other keys that have not expired form one range.
+-- An owner's keys that are not revoked, by their expiry. The keys that never expire are in the
+-- order in which a list shows them. The other keys that have not expired form one range of the
+-- index.
 ALTER TABLE keyhatch_keys ADD INDEX keyhatch_keys_current (owner, revoked_at, expires_at, created_at, id);
 
 UPDATE keyhatch_keys_version SET version = 4 WHERE id = 1;

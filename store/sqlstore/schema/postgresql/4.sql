@@ -13,8 +13,9 @@
 -- If that statement fails, it leaves an invalid index, and Migrate returns an error.
 -- Drop that index first.
 
--- An owner's keys that are not revoked, by their expiry. Keys that never expire come
--- in the order of a list. The other keys that have not expired form one range.
+-- An owner's keys that are not revoked, by their expiry. The keys that never expire are in the
+-- order in which a list shows them. The other keys that have not expired form one range of the
+-- index.
 CREATE INDEX IF NOT EXISTS keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id)
 	WHERE revoked_at IS NULL;
 

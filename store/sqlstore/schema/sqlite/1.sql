@@ -23,7 +23,7 @@ CREATE TABLE keyhatch_keys (
 ) STRICT, WITHOUT ROWID;
 
 -- An owner's keys in the order of a list. The last two columns tell which keys have
--- ended, so a list of those reads no rows of other keys.
+-- ended, so a list of ended keys reads no rows of other keys.
 CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
 -- An owner's keys that are not revoked. RevokeAll uses this index to find the keys

@@ -6,9 +6,9 @@
 -- Writers wait while SQLite builds the index. That took 4 s for 1,300,000 keys on an
 -- overloaded machine with two cores. Readers do not wait.
 
--- An owner's keys that are not revoked, by their expiry. Keys that never expire come
--- in the order of a list. The other keys that have not expired form one range. The
--- index has every column that a condition names, even revoked_at, which is always NULL
+-- An owner's keys that are not revoked, by their expiry. The keys that never expire are in the
+-- order in which a list shows them. The other keys that have not expired form one range of the
+-- index. The index has every column that a condition names, even revoked_at, which is always NULL
 -- here. Otherwise SQLite would read the row of each key.
 CREATE INDEX keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id, replaced_by, revoked_at)
 	WHERE revoked_at IS NULL;
