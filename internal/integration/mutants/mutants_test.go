@@ -61,7 +61,7 @@ func TestMutants(t *testing.T) {
 // selection returns a function that selects mutants by their index in the table and name.
 func selection(text string) (func(i int, name string) bool, error) {
 	if text == "" {
-		text = "^filled during a write$"
+		text = "^the cache is filled during a write$"
 	}
 	part, parts := 1, 1
 	if n, _ := fmt.Sscanf(text, "%d/%d", &part, &parts); n < 2 {
