@@ -37,7 +37,7 @@ func Benchmark(b *testing.B) {
 			}
 		})
 	}
-	// Each case has its own Manager, so that it does not pay for another's keys.
+	// Each case has its own Manager, so that the keys of one case do not slow down another.
 	validate := func(keys int, pick func(own []string) (tokens []string, good bool)) func(*testing.B) {
 		return func(b *testing.B) {
 			m, st := benchManager(b)
@@ -268,8 +268,8 @@ func (everyKey) Lookup(_ context.Context, d store.Digest) (store.Record, error) 
 	}, nil
 }
 
-// collect returns the size of the heap after a garbage collection, and the shortest
-// duration of several.
+// collect runs several garbage collections. It returns the size of the heap after them, and the
+// duration of the shortest one.
 func collect() (heap uint64, cycle time.Duration) {
 	cycle = time.Hour
 	for range 7 {

@@ -66,9 +66,9 @@ func (m *Manager) Create(ctx context.Context, p CreateParams) (Issued, error) {
 // since only this process can make a MAC.
 //
 // Register returns the errors of Create, and [ErrDuplicate] if any owner's key has the
-// digest. If the IdempotencyKey was used before, Register returns the key that was
-// created then: without an error if digest, name, scopes and expiry are equal and that
-// key is neither revoked nor expired, and otherwise with ErrDuplicate.
+// digest. If the IdempotencyKey was used before, Register returns the key that was created then.
+// It returns ErrDuplicate with that key if digest, name, scopes or expiry differ, or if the key
+// is revoked or expired. Otherwise it returns no error.
 //
 // ErrDuplicate is the same whether this owner or another one has the digest. If
 // another has it, Register emits [EventOwnerMismatch]. A caller who knows a token can

@@ -476,7 +476,7 @@ func TestEndedKeysAreBounded(t *testing.T) {
 	})
 }
 
-// Invariant 1: the row of a key was deleted, and its ID is that of another key now. Revoke
+// Invariant 1: the row of a key was deleted, and another key has its ID now. Revoke
 // fences and revokes that key, and reports it once.
 func TestRevokeOfAReusedID(t *testing.T) {
 	st := newRollbackStore()

@@ -54,8 +54,8 @@ var ErrUnavailable = errors.New("apikey: unavailable")
 // the same call can succeed a moment later.
 //
 // A Manager runs at most two calls of each kind at once for an owner. Further calls of Create,
-// Register, Rotate and other writes are refused at once. Further calls of Revoke, RevokeAll and
-// an Update that disables wait, up to 128 of them, and so do those of Get, List and Usage.
+// Register, Rotate and other writes are refused at once. Up to 128 further calls of Revoke,
+// RevokeAll and an Update that disables wait, and up to 128 further calls of Get, List and Usage.
 var ErrLimited = errors.New("apikey: too many calls, try again in a moment")
 
 var (

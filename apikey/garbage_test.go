@@ -110,7 +110,7 @@ func TestGarbageFlood(t *testing.T) {
 	// Every read would be a known key that was evicted, or a forgery with a guessed
 	// MAC. In a long flood, known keys reach their CacheTTL.
 	if took := time.Since(began); reads > int64(len(hot))*int64(took/(54*time.Second)) {
-		t.Errorf("got %d store reads in %v, want only those of known keys that reached their CacheTTL", reads, took)
+		t.Errorf("got %d store reads in %v, want only reads of known keys that reached their CacheTTL", reads, took)
 	}
 	if grown > 64<<20 {
 		t.Errorf("growth of the heap: got %d MiB, want less than 64", grown>>20)

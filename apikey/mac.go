@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 )
 
-// minMACKey is the minimum length of a MAC key in bytes: that of the hash.
+// minMACKey is the minimum length of a MAC key in bytes: the length of the hash.
 const minMACKey = sha256.Size
 
 // macDomain separates the MACs from other uses of the key. The string is part of the

@@ -70,12 +70,12 @@ type Options struct {
 	// time. Default 5 min.
 	TouchInterval time.Duration
 
-	// CallTimeout bounds each call to the store or the provider. Default 3 s. If too
-	// many calls are running, a validation of an unknown token first waits for up to a
-	// quarter of CallTimeout, one of a known key for up to four times CallTimeout, and
-	// any other call for up to CallTimeout. With a Bus or a SharedCache, a change can
-	// take up to 4.5 s longer. A call to the SharedCache is bounded by 500 ms or a
-	// quarter of CallTimeout, whichever is less.
+	// CallTimeout bounds each call to the store or the provider. Default 3 s. If too many calls
+	// are running, a call first waits: a validation of an unknown token for up to a quarter of
+	// CallTimeout, a validation of a known key for up to four times CallTimeout, and any other
+	// call for up to CallTimeout. With a Bus or a SharedCache, a change can take up to 4.5 s
+	// longer. A call to the SharedCache is bounded by 500 ms or a quarter of CallTimeout,
+	// whichever is less.
 	CallTimeout time.Duration
 
 	// Headers lists the request headers that may carry the token: "Authorization", as

@@ -24,9 +24,9 @@ func (m *Manager) planOptions() cache.Options {
 // noEntitlement is the entitlement of an owner that the provider does not know.
 var noEntitlement entitlement.Entitlement
 
-// entitlement returns the owner's entitlement, from the cache or the provider, and the
-// time at which it counts: now, or later if it was not in the cache. An error means an
-// outage.
+// entitlement returns the owner's entitlement, from the cache or the provider, and the time at
+// which the caller must evaluate it. That time is now, or later if the entitlement was not in the
+// cache. An error means an outage.
 func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key, owner string) (*entitlement.Entitlement, time.Time, error) {
 	e, err := m.plans.Get(key, now)
 	if err == cache.ErrMiss {
@@ -131,9 +131,9 @@ func alreadyWritten(context.Context) (publish bool, err error) { return true, ni
 
 // A Usage reports how many keys an owner has and may have.
 type Usage struct {
-	// Entitlement holds what the owner's plan allows. Its MaxKeys is the limit in
-	// effect: that of the plan, or [Options.MaxKeysPerOwner] if the plan has none. A
-	// negative MaxKeys means no limit. Only MaxKeys is set if the owner has no plan.
+	// Entitlement holds what the owner's plan allows. Its MaxKeys is the limit in effect: the
+	// limit of the plan, or [Options.MaxKeysPerOwner] if the plan has none. A negative MaxKeys
+	// means no limit. Only MaxKeys is set if the owner has no plan.
 	Entitlement entitlement.Entitlement
 
 	// Entitled reports whether the plan now has API access. If it is false, the

@@ -18,9 +18,9 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// Invariant 1, C-01, advisory 18 (CVE-2024-21661): a Validate that starts after the call
-// that revoked a key has returned refuses it. Each trial has a new key, 64 validators of it,
-// and a store that pauses before and after each step.
+// Invariant 1, C-01, advisory 18 (CVE-2024-21661): once the call that revoked a key has returned,
+// every Validate that starts later refuses the key. Each trial has a new key, 64 validators of
+// it, and a store that pauses before and after each step.
 func TestRevokedNeverValidates(t *testing.T) {
 	yes := true
 	for _, tt := range []struct {

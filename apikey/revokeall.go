@@ -58,7 +58,7 @@ type revokeAll struct {
 }
 
 // maxInterrupted is the maximum number of keys that an interrupted RevokeAll remembers,
-// so that they do not displace all others.
+// so that these keys do not displace all other remembered keys.
 const maxInterrupted = 10 * store.RevokeBatch
 
 func (a *revokeAll) all(ctx context.Context) error {

@@ -83,9 +83,9 @@ func (w *countWatch) lookSafely(ctx context.Context) error {
 	return w.look(ctx)
 }
 
-// look compares the counts once. The highest count, which another instance may have put
-// into the shared cache or sent over the bus, is read before the store: the count that
-// the store then returns is at least as high, unless the store was rolled back.
+// look compares the counts once. It reads the highest count first, which may come from the shared
+// cache or from the bus, and then the count in the store. The second count is lower only if the
+// store was rolled back.
 func (w *countWatch) look(ctx context.Context) error {
 	if w.seen.Lineage == "" {
 		first, err := w.read(ctx)

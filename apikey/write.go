@@ -13,8 +13,8 @@ func (m *Manager) admit(ctx context.Context, l *lane, owner string) (*permit, er
 	return l.admit(ctx, owner, m.opts.CallTimeout)
 }
 
-// write changes one key, and reports the change as the function change does. Unless the digest is
-// given, it looks the key up first, since the fence needs the digest.
+// write changes one key, and reports the change as the function change does. The fence needs the
+// digest of the key. If digest is zero, write looks the key up first.
 func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, digest store.Digest, on func(context.Context, store.Record) (T, error),
 	report func(context.Context, T)) (done changed[T], err error) {
 	if err := checkNamed(owner, id); err != nil {

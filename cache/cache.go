@@ -84,8 +84,8 @@ type Options struct {
 const MaxDuration = 366 * 24 * time.Hour
 
 const (
-	// maxLoads bounds the concurrent loads of all keys. Singleflight bounds only
-	// those of one key.
+	// maxLoads bounds the concurrent loads of all keys. Merging the loads of a key does not bound
+	// the loads of all keys.
 	maxLoads    = 64
 	maxUnknown  = maxLoads / 4 // of maxLoads, for keys that are not known
 	maxKnown    = maxLoads - maxUnknown

@@ -143,9 +143,10 @@ func (c *Cache[V]) mayBeStaleWithoutFailure(e *entry[V], now time.Time) bool {
 	return c.lease.lasts(now.Sub(c.start), now.UnixNano()) && !c.lease.limited() && c.isCurrent(e) && c.mayBeStale(e, now)
 }
 
-// postpone postpones the next load of an entry that has ended and whose load has failed:
-// by a random part of the time since it ended, of at least a second and at most a TTL. So
-// entries are not loaded again and again during an outage, and not all at once after it.
+// postpone postpones the next load of an entry that has ended and whose load has failed. The
+// pause is a random part of the time since the entry ended; that time counts as at least a second
+// and at most a TTL. So entries are not loaded again and again during an outage, and not all at
+// once after it.
 func (c *Cache[V]) postpone(e *entry[V], now time.Time) {
 	age := c.age(e, now)
 	pause := min(max(age-(e.ends-e.began), time.Second), c.opts.TTL)

@@ -9,11 +9,11 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// Change calls write, which changes values in the source: those of the given keys, and those that
-// were loaded with one of the given tags; see [Loaded]. A Get or Load of this cache that starts
-// during or after write never returns an older entry. Change then deletes the keys from the
-// shared cache and notifies the other instances of the [Group]. If ctx ends, only the deletion
-// and the notification end.
+// Change calls write, which changes values in the source: the values of the given keys, and all
+// values that were loaded with one of the given tags; see [Loaded]. A Get or Load of this cache
+// that starts during or after write never returns an older entry. Change then deletes the keys
+// from the shared cache and notifies the other instances of the [Group]. If ctx ends, only the
+// deletion and the notification end.
 //
 // write runs in its own goroutine. publish is false if nothing was changed, so that other
 // instances need not be notified. If write panics or ends its goroutine, Change returns an

@@ -56,9 +56,8 @@ func TestGroupUnknownSenders(t *testing.T) {
 	}
 }
 
-// C-16: old messages of an instance that has ended, sent again by someone who does
-// not have the secret, mark all entries stale at most once in ten seconds, for any
-// number of messages and gaps.
+// C-16: an attacker without the secret sends old messages of an instance that has ended. Any
+// number of such messages marks all entries stale at most once in ten seconds.
 func TestGroupOldMessages(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

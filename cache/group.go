@@ -17,7 +17,7 @@ const (
 	slowStart = 5 * time.Second  // time after which a bus that has not come up is reported
 )
 
-// A Group joins the caches of one instance to those of the others over a [Bus]: an
+// A Group joins the caches of one instance to the caches of the other instances over a [Bus]: an
 // entry that one instance changes with [Cache.Change] is invalidated in all.
 //
 // A Group relies on the bus only while it receives its own echoes. It sends one every

@@ -161,8 +161,8 @@ func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 	}
 }
 
-// After Disconnect, no new entry is served for longer than its ttl, absent ones included,
-// and a shorter lifetime is not lengthened.
+// After Disconnect, new values and new absences are served for at most the ttl that Disconnect
+// was given. An entry with a shorter lifetime keeps it.
 func TestDisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second})

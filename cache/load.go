@@ -81,9 +81,9 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 	return v, err
 }
 
-// loadOnce starts a flight, or waits for the current one. early reports whether the flight
-// may have read the source before a change that the caller may know: a write that is still
-// running, or one by another instance while this process was stopped.
+// loadOnce starts a flight, or waits for the current one. early reports whether the flight may
+// have read the source before a change that the caller may know. The change may be a write that
+// is still running, or a write by another instance while this process was stopped.
 func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
 	if ctx.Err() != nil {
 		return v, false, waitError(ctx)

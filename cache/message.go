@@ -30,7 +30,7 @@ func newNonce() (n nonce) {
 type message struct {
 	origin  origin
 	nonce   nonce
-	seq     uint64        // number of the message among all of its origin, from 1
+	seq     uint64        // number of the message among the messages of its origin, from 1
 	change  uint64        // number of changes of the origin, up to and including this message
 	ago     time.Duration // time since the previous change
 	next    time.Duration // time within which the origin sends to all instances again

@@ -61,9 +61,9 @@ const sharedTime = 500 * time.Millisecond
 
 // A sharing is a Cache's use of a Shared. A nil sharing does nothing.
 //
-// After this or another instance has changed a key, the sharing ignores the key's entry in
-// the Shared for as long as it may be an old one: a Shared may fail to delete it, or lose
-// the deletion when it fails over to a replica.
+// After this or another instance has changed a key, the Shared may still have an old entry: it
+// may fail to delete the entry, or lose the deletion when it fails over to a replica. So the
+// sharing ignores the key's entry until an old one has expired.
 type sharing[V any] struct {
 	cache   *Cache[V]
 	server  Shared

@@ -52,8 +52,8 @@ func newRistretto[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) 
 		NumCounters: 10 * int64(size),
 		MaxCost:     int64(size),
 		BufferItems: 64,
-		// Without this, an entry costs 1 plus ristretto's own bytes, and a
-		// cache of 10,000 holds 175.
+		// Without this, ristretto adds the size of its own item in bytes to the cost of an entry,
+		// which is 1. A cache of 10,000 entries would hold only 175.
 		IgnoreInternalCost: true,
 		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
 	})
@@ -100,8 +100,8 @@ func (t *table[V]) find(key *Key) *entry[V] {
 	return younger(present, absent, key)
 }
 
-// younger returns the one of two entries, either of which may be nil or of another
-// key, whose load began later.
+// younger returns the one of two entries whose load began later. It ignores an entry that is nil
+// or of another key.
 func younger[V any](a, b *entry[V], key *Key) *entry[V] {
 	switch {
 	case a == nil || !equal(&a.key, key):

@@ -35,13 +35,13 @@ import (
 // microsecond, and callers must truncate times to microseconds. The zero time means never,
 // so that nothing happens at it.
 //
-// The clocks of processes differ, and a call may wait for others before it takes effect. A
-// store therefore keeps the latest instant of each owner: the latest of r.CreatedAt of
-// Insert, next.CreatedAt of Rotate, c.At of Update, and at of Revoke and RevokeAll, over
-// the writes that took effect. A write takes effect at its own instant or at the owner's
-// latest one, whichever is later. So time never goes backwards in the order in which an
-// owner's writes take effect: if one write treats a key as expired, every later write does.
-// A write records its own instant. A read uses the given instant.
+// The clocks of processes differ, and a call may wait for others before it takes effect. A store
+// therefore keeps the latest instant of each owner: the latest one among all writes that took
+// effect. The instant of a write is r.CreatedAt of Insert, next.CreatedAt of Rotate, c.At of
+// Update, and at of Revoke and RevokeAll. A write takes effect at its own instant or at the
+// owner's latest one, whichever is later. So time never goes backwards in the order in which an
+// owner's writes take effect: if one write treats a key as expired, every later write does. A
+// write records its own instant. A read uses the given instant.
 //
 // A write from an instance whose clock is ahead by d moves the owner's latest
 // instant ahead by d. Until the other clocks catch up, their writes treat that
@@ -139,11 +139,11 @@ type Store interface {
 	// [ErrConflict], so only one of several concurrent rotations of a record
 	// succeeds. [ErrDuplicate] is as for Insert.
 	//
-	// If the old record is not revoked, the limit holds as well: Rotate returns ErrConflict
-	// if more than limit records would count after the rotation, for example because the
-	// old record's own predecessor still works. A negative limit means no limit. A rotation
-	// that ends the old record at once never returns ErrConflict because of the limit.
-	// Afterwards, more than limit records may count, but no more records work than before.
+	// If the old record is not revoked, Rotate also checks the limit: it returns ErrConflict if
+	// more than limit records would count after the rotation. One reason may be that the old
+	// record's own predecessor still works. A negative limit means no limit. A rotation that ends
+	// the old record at once never returns ErrConflict because of the limit. Afterwards, more
+	// than limit records may count, but no more records work than before.
 	Rotate(ctx context.Context, owner, id string, next Record, oldEnds time.Time, limit int) (old, now Record, err error)
 
 	// Touch records uses; see [Record.WithUse]. LastUsedAt only moves forward, with

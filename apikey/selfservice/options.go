@@ -31,9 +31,9 @@ type Options struct {
 	// none.
 	Logo, Stylesheet string
 
-	// BackURL is the target of the link above the title. SignInURL is the target
-	// of the link for people who are signed out, and UpgradeURL that of the link
-	// to buy a plan. An empty URL means no link.
+	// BackURL is the target of the link above the title. SignInURL is the target of the link for
+	// people who are signed out. UpgradeURL is the target of the link to buy a plan. An empty URL
+	// means no link.
 	BackURL, SignInURL, UpgradeURL string
 
 	// Scopes lists the scopes that a customer may give to a key, as far as the plan

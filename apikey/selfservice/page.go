@@ -96,7 +96,7 @@ func (h *handler) readLists(r *http.Request, owner string, v *view) error {
 	return nil
 }
 
-// readList reads a page of keys, and returns its cursor and that of the next page.
+// readList reads a page of keys, and returns its cursor and the cursor of the next page.
 // If the cursor is invalid, or no keys follow it any more, readList reads the first
 // page.
 func (h *handler) readList(r *http.Request, owner, cursor string, filter apikey.Filter, l *keyList) (at, next string, err error) {

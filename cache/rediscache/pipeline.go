@@ -33,7 +33,7 @@ type scriptCall struct {
 	done   chan struct{}
 }
 
-// run runs a script, together with those of concurrent calls. It returns early if ctx
+// run runs a script, together with the scripts of concurrent calls. It returns early if ctx
 // ends; the script may still run then.
 func (p *pipeline) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	if ctx.Err() != nil {

@@ -13,7 +13,7 @@ var errDown = errors.New("connection refused")
 
 func key(n int) (k guard.Key) { k[0] = byte(n); return k }
 
-// call simulates a call for the key that takes d, if the Breaker allows it.
+// call simulates a call for key n that lasts for d, if the Breaker allows it.
 func call(b *guard.Breaker, n int, d time.Duration, err error) (made bool) {
 	if allowed, _ := b.Allow(key(n)); !allowed {
 		return false

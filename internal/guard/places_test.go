@@ -75,7 +75,7 @@ func TestPlacesWaitWhile(t *testing.T) {
 	})
 }
 
-// Acquire waits no longer than its wait argument, and no longer than its context.
+// Acquire returns when the given wait has passed, or when its context ends.
 func TestPlacesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := guard.NewPlaces(1, 10)

@@ -72,9 +72,9 @@ type Client struct {
 	secrets func() []string
 }
 
-// New returns a Client that sends the fields of both headers with every request; those
-// of secret do not appear in errors. The timeout bounds each request, from connecting
-// to the last byte of the body.
+// New returns a Client that sends the fields of both headers with every request; the values of
+// secret do not appear in errors. The timeout bounds each request, from connecting to the last
+// byte of the body.
 func New(transport http.RoundTripper, timeout time.Duration, secret, header http.Header) *Client {
 	secrets, all := secretsOf(secret), http.Header{}
 	for name, values := range secret {

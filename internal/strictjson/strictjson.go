@@ -1,6 +1,5 @@
-// Package strictjson reads JSON without the leniency of encoding/json, which takes the
-// last of two fields with the same name, ignores unknown fields and data after the
-// value, and replaces invalid UTF-8 and surrogates without a pair.
+// Package strictjson reads JSON more strictly than encoding/json. It refuses repeated fields,
+// unknown fields, data after the value, invalid UTF-8, and surrogates without a pair.
 //
 // Errors are for the author of the document. They name fields, and never contain
 // values.

@@ -22,10 +22,10 @@ const longestName = 63
 // BusOptions configure a [Bus]. The zero value is a good default, except that it has
 // no Secret.
 type BusOptions struct {
-	// DSN is the data source name with which Receive connects. Default: that of the
-	// Store. It must lead to the same database, either directly or through a pooler
-	// in session mode. Messages are published over the Store's data source name,
-	// which may lead through a pooler in transaction mode.
+	// DSN is the data source name with which Receive connects. The default is the data source
+	// name of the Store. It must lead to the same database, either directly or through a pooler
+	// in session mode. Messages are published over the Store's data source name, which may lead
+	// through a pooler in transaction mode.
 	DSN string
 
 	// Channel is the name of the channel: at most 63 bytes of printable ASCII. By

@@ -48,10 +48,10 @@ func Handler(st store.Store, secret []byte, opts *HandlerOptions) (http.Handler,
 
 // HandlerOptions configure a [Handler].
 type HandlerOptions struct {
-	// OlderSecrets are accepted in addition to the current secret, so that it can
-	// be replaced without downtime: give the service the new secret with the old
-	// one here, then give the clients the new secret, then remove the old one. Each
-	// must have 32 to 1,024 random bytes.
+	// OlderSecrets are accepted in addition to the current secret, so that it can be replaced
+	// without downtime. First give the service the new secret, with the old one here. Then give
+	// the clients the new secret. Finally remove the old one. Each must have 32 to 1,024 random
+	// bytes.
 	OlderSecrets [][]byte
 
 	// Logger receives the store's errors, which are not sent to clients: at level

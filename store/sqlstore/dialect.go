@@ -52,10 +52,10 @@ type dialect struct {
 	// if the database has no such statements.
 	revoke string
 
-	// Each of these follows the table's name in a query and makes the database use an
-	// index: for a key by its digest or id, for a list of all or of ended keys, for the
-	// keys that RevokeAll revokes, for the count of keys that were not replaced and of
-	// those that were, and for a list of current keys.
+	// Each of these follows the table's name in a query and makes the database use an index. They
+	// are for a key by its digest or id, for a list of all keys or of ended keys, for the keys
+	// that RevokeAll revokes, for the counts of keys that were not replaced and of replaced keys,
+	// and for a list of current keys.
 	byDigest, byID, byList, byUnrevoked, byCount, byReplaced, byCurrent string
 
 	// byExpiry orders a range of byCount or byReplaced as the index does, if the

@@ -187,7 +187,7 @@ func filterStable(t *testing.T, s store.Store) {
 	q := store.Query{Owner: "ended", Filter: store.FilterCurrent, At: begin.Add(time.Hour), Limit: 3}
 	n := 0
 	got := follow(t, s, q, func(q *store.Query) {
-		// Revoke the record that the cursor names, and the one after the next.
+		// Revoke the record that the cursor names, and the second record after it.
 		revoke(t, s, store.Record{Owner: "ended", ID: q.After.ID}, begin, "gone")
 		last := slices.Index(want, q.After.ID)
 		if last+2 < len(want) {

@@ -44,7 +44,7 @@ type sharedBrowser struct {
 	once sync.Once
 	err  error
 
-	ctx    context.Context // of the browser, and parent of those of tabs
+	ctx    context.Context // context of the browser, and parent of the contexts of tabs
 	keeper *keeper
 
 	mu     sync.Mutex

@@ -1,6 +1,6 @@
-// Package browser tests the self-service page in a real browser: how people use it, on a
-// desktop, a phone and with a keyboard, and that no token appears in the console, in storage
-// or in a request.
+// Package browser has tests of the self-service page in a real browser. They check how people use
+// it on a desktop, on a phone and with a keyboard. They also check that no token appears in the
+// console, in storage or in a request.
 //
 // The browser is Chromium. axe-core checks the accessibility:
 //

@@ -14,8 +14,8 @@ const (
 	lookupTime = 3 * time.Second  // the default of CallTimeout
 )
 
-// an instance that is cut off from the bus, or also from the store, accepts a key that
-// was revoked elsewhere no longer than the documented bound, and refuses it as soon as the
+// an instance that is cut off from the bus, or also from the store, accepts a key that was
+// revoked elsewhere for at most the documented bound, and refuses the key as soon as the
 // partition has ended.
 func TestPartition(t *testing.T) {
 	t.Parallel()
@@ -70,10 +70,11 @@ func newPartition(t *testing.T, c *cluster) *partition {
 	return p
 }
 
-// cuts reports whether the bus is lost by the fault, rather than slow.
+// cuts reports whether the fault cuts the instance off from the bus, and does not only slow the
+// bus down.
 func (x *partitionCase) cuts() bool {
-	// An instance of which only the sending fails still receives everything by
-	// LISTEN, since NOTIFY uses the connection to the store.
+	// With the bus of PostgreSQL, a listening connection that cannot send still receives all
+	// messages, and the instance publishes over the connection to the store.
 	receives := x.fault.Name == mute.Name && x.setup.Bus == notifyBus && !x.alone
 	return x.fault.Slice == 0 && x.fault.LateClose == 0 && !receives
 }

@@ -101,7 +101,7 @@ func TestCommitThatDoesNotArrive(t *testing.T) {
 	})
 }
 
-// a silent server never delays a write beyond its context, even if the driver waits
+// if the server is silent, a write returns when its context ends, even if the driver waits
 // longer.
 func TestSilentServerHoldsNobody(t *testing.T) {
 	forEachWrite(t, func(t *testing.T, p proxy, commit string, s *sqlstore.Store, w write) {

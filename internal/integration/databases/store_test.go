@@ -87,7 +87,7 @@ func onSQL(d database) source {
 	}
 }
 
-// over returns stores that use a key service in front of those of inner.
+// over returns clients of key services. The store of each service comes from inner.
 func over(inner source) source {
 	secret := []byte("a secret of the tests, 32 bytes!!")
 	return func(suite *testing.T) func(*testing.T) store.Store {

@@ -15,8 +15,8 @@ import (
 // A program is the test binary of a package with mutants.
 type program struct {
 	pkg     string
-	files   map[string][]byte   // replace those of the repository
-	inserts map[string][]insert // that add switchable mutants to files
+	files   map[string][]byte   // files that replace files of the repository, by path
+	inserts map[string][]insert // inserts that add switchable mutants to files, by path
 
 	once            sync.Once
 	err             error

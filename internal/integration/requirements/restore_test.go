@@ -16,7 +16,7 @@ import (
 )
 
 // the commands in SECURITY.md find revoked and rotated keys in a Manager's logs, and its
-// program is that of the example.
+// program equals the one in the example.
 func TestAfterARestore(t *testing.T) {
 	page, err := readSource("SECURITY.md")
 	if err != nil {
