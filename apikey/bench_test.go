@@ -175,7 +175,7 @@ func Benchmark(b *testing.B) {
 	})
 }
 
-// benchRefused validates a token whose key is in the state, with a logger that writes
+// benchRefused validates a token whose key is in the given state, with a logger that writes
 // warnings, as in a service. All states should take the same time.
 func benchRefused(state string) func(*testing.B) {
 	return func(b *testing.B) {

@@ -12,8 +12,8 @@ import (
 
 const (
 	// maxCalls bounds the concurrent calls of each kind outside of the lanes: store
-	// calls, and calls to the shared cache. A call that its caller no longer waits for
-	// counts until it has returned.
+	// calls, and calls to the shared cache. A call counts until it has returned, even if its
+	// caller no longer waits.
 	maxCalls = 64
 
 	// maxWaiting bounds the calls that wait for one of these places.

@@ -18,10 +18,9 @@ type changed[T any] struct {
 	unpropagated error
 }
 
-// change calls write, which changes the store, while the keys are fenced, and notifies
-// the other instances. It notifies them even if write fails, since the change may have
-// been made. If write succeeds, change then calls report, even if the caller of change
-// no longer waits.
+// change fences the keys, calls write, which changes the store, and notifies the other instances.
+// It notifies them even if write fails, since the change may have been made. If write succeeds,
+// change then calls report, even if the caller of change no longer waits.
 func change[T any](ctx context.Context, m *Manager, p *permit, write func(context.Context) (T, error), report func(context.Context, T), keys ...cache.Key) (changed[T], error) {
 	return callAndPublish(ctx, m, p, func(ctx context.Context, stored func()) (done changed[T], err error) {
 		done.unpropagated, err = m.keys.Change(ctx, keys, nil, func(ctx context.Context) (publish bool, err error) {

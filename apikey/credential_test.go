@@ -91,7 +91,7 @@ func TestOnlyOptedInHeaders(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		headers []string
-		good    []string // the ones of the three below that carry a token
+		good    []string // which of the three headers below may carry a token
 	}{
 		{nil, []string{"Authorization"}},
 		{[]string{"Authorization"}, []string{"Authorization"}},
@@ -138,7 +138,8 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.Handle(r.pattern, m.Require(r.scopes...)(ok))
-		// The same policy without the middleware, and with two of them.
+		// Two more routes have the same policy: one without the middleware, and one behind two
+		// middlewares.
 		method, path, _ := strings.Cut(r.pattern, " ")
 		mux.HandleFunc(method+" /byhand"+path, func(w http.ResponseWriter, req *http.Request) {
 			p, err := m.ValidateRequest(req)

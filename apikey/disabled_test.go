@@ -36,8 +36,8 @@ func TestDisableDuringEnable(t *testing.T) {
 	}
 }
 
-// Invariant 2: a key that a running call has enabled in the store is not refused because
-// another call, which has returned, has disabled it before.
+// Invariant 2: a call disables a key and returns, and then a running call enables the key in the
+// store. From then on the key is accepted, although the second call has not returned.
 func TestDisableBeforeRunningEnable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var updates atomic.Int64

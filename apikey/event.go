@@ -45,7 +45,7 @@ const (
 	EventLimitReached EventKind = "limit_reached" // a call returned ErrLimitReached
 
 	// EventOwnerMismatch means that a management call named a key of another owner,
-	// or that Register got the digest of one. The call returned [ErrNotFound] or
+	// or that Register got the digest of such a key. The call returned [ErrNotFound] or
 	// [ErrDuplicate]. Owner is the owner in the call, and KeyID the other owner's
 	// key. For management calls, the event needs a store that returns
 	// [store.ErrOwnerMismatch].

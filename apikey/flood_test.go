@@ -346,7 +346,7 @@ func TestFlood(t *testing.T) {
 	lasts, ttl := 4*time.Second, time.Second // long enough to notice that a key lives on after it was revoked
 	rates, webRates, slower := []int{4_000}, []int{1_000}, 1
 	if testkit.Race {
-		slower = 4 // the race detector makes all of it slower, the clients too
+		slower = 4 // the race detector slows down everything, including the clients
 	}
 	if trials(0, 1) > 0 {
 		lasts, ttl = time.Minute, 3*time.Second

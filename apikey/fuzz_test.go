@@ -81,8 +81,8 @@ func digits(text string, n int) string {
 	return string(b)
 }
 
-// T-06: the parser does not panic, and accepts a token only if its parts spell it. No
-// token is valid unless the store has it (T-07, T-09).
+// T-06: the parser does not panic, and accepts a token only if the parts that it returns, put
+// together, are the token. No token is valid unless the store has it (T-07, T-09).
 func FuzzToken(f *testing.F) {
 	type fixture struct {
 		format  apikey.TokenFormat

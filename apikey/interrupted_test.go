@@ -66,8 +66,8 @@ func TestInterruptedRevokeAllIsPublished(t *testing.T) {
 	})
 }
 
-// Invariant 1: an entry that was loaded from the shared cache before RevokeAll deleted its
-// batch there is not served after the call, even if there is no second batch.
+// Invariant 1: RevokeAll deletes each batch of keys from the shared cache. If an entry was loaded
+// from there before, it is not served after the call, even if there is no second batch.
 func TestInterruptedRevokeAllInvalidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared memoryShared

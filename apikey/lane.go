@@ -13,7 +13,7 @@ import (
 
 // Bounds of the management calls that run at once in a Manager. Reads and writes of all
 // owners together leave two connections of a pool of ten to look-ups and revocations,
-// however slow the store is. Revocations have more, so that owners who list or create
+// however slow the store is. Revocations have more places, so that owners who list or create
 // do not delay them, but still fewer than look-ups.
 const (
 	ownerCalls   = 2   // calls of one owner that run in a lane

@@ -183,7 +183,7 @@ func TestCallsOfOneOwnerQueue(t *testing.T) {
 	}
 }
 
-// C-15: writes of all owners together leave connections of a small pool to others.
+// C-15: writes of all owners together leave connections of a small pool to other calls.
 func TestWritesOfAllOwnersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, slow, most := slowStore()

@@ -171,7 +171,7 @@ func TestPurchaseIsSeenSoon(t *testing.T) {
 	}
 }
 
-// An entitlement lasts for its grace after ValidUntil.
+// An entitlement lasts until its grace period after ValidUntil has ended.
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := paid

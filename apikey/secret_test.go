@@ -217,7 +217,7 @@ func TestSecretMatrix(t *testing.T) {
 			if form := leakedForm(out, canaryToken); form != "" {
 				t.Errorf("%s of a Secret as %s leaks it (%s): %s", sink.name, shape.name, form, out)
 			}
-			// Where the sink can call its methods, they print [redacted]. %p does not
+			// If the sink can call the methods of a Secret, they print [redacted]. %p does not
 			// call the methods of a struct.
 			if shape.name == "value" && sink.name != "%p" && !strings.Contains(out, "[redacted]") {
 				t.Errorf("%s of a Secret: got %q, want [redacted] in it", sink.name, out)

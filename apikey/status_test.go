@@ -97,7 +97,7 @@ type refusal struct {
 	stray bool
 }
 
-// refusals returns all ways to be refused by GET /, whose scope is reports:read. The secrets
+// refusals returns every kind of request that GET / refuses. Its scope is reports:read. The secrets
 // are the tokens in these requests.
 func refusals(t *testing.T, opts apikey.Options) (all []refusal, secrets []string) {
 	t.Helper()

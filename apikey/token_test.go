@@ -32,8 +32,8 @@ func newTokenFormat(t testing.TB, prefix string, macKeys ...[]byte) apikey.Token
 	return f
 }
 
-// checksumOracle computes the checksum in another way: with the standard library's CRC, and
-// with a base 62 of the opposite case, converted afterwards.
+// checksumOracle computes the checksum in another way: with the standard library's CRC, and with
+// a base 62 whose upper and lower case are exchanged afterwards.
 func checksumOracle(body string) string {
 	digits := new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))).Text(62)
 	swapped := strings.Map(func(r rune) rune {

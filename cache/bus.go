@@ -29,7 +29,7 @@ type Bus interface {
 	// Publish sends a message to all receivers, including those of the
 	// publisher's own instance. It may refuse a message for which [CheckMessage]
 	// returns an error. It returns nil once the broker has accepted the message.
-	// The messages of successive calls arrive in that order.
+	// The messages of successive calls arrive in the order of the calls.
 	Publish(ctx context.Context, message string) error
 
 	// Receive connects and calls deliver for each message, one after the other,

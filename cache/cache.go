@@ -30,7 +30,7 @@
 // If k instances are silent at once, the first of them is detected after about
 // n²/2500k s.
 //
-// A [Shared] is a cache that instances share. A Cache asks it before the store; see
+// A [Shared] is a cache that instances share. A Cache reads it before the store; see
 // [Cache.Share].
 package cache
 

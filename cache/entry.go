@@ -37,7 +37,7 @@ func (e *entry[V]) dueAfter(at, now time.Duration) {
 }
 
 // claimRenewal reports whether the caller must reload an entry that may still be served.
-// It returns true once per twentieth of the entry's lifetime.
+// It returns true at most once in each twentieth of the entry's lifetime.
 func (c *Cache[V]) claimRenewal(e *entry[V], now time.Time) bool {
 	due, elapsed := e.due.Load(), now.Sub(c.start)
 	if int64(elapsed) < due {
@@ -73,7 +73,8 @@ func (c *Cache[V]) isUnwritten(e *entry[V]) bool {
 	return !written(e.epoch, c.epochOf(&e.key).Load()) && e.tagEpoch == c.tags[e.tag].Load()
 }
 
-// age returns the time since the load of an entry began, by the clock that shows more.
+// age returns the time since the load of an entry began, by the clock by which more time has
+// passed.
 func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
 	return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))
 }

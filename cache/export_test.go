@@ -132,7 +132,8 @@ func (o *Observed) disconnect(ttl time.Duration) {
 	}
 }
 
-// Publish tells the other instances to invalidate keys, and PublishGroup a group.
+// Publish tells the other instances to invalidate keys. PublishGroup tells them to invalidate a
+// group.
 func (g *Group) Publish(ctx context.Context, keys ...Key) error { return g.publish(ctx, keys, nil) }
 func (g *Group) PublishGroup(ctx context.Context, group Key) error {
 	return g.publish(ctx, nil, []Key{group})

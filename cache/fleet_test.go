@@ -142,8 +142,8 @@ func TestFleetNoticesLostChange(t *testing.T) {
 	}
 }
 
-// all instances of a fleet notice a split broker after about 3 s. They notice a
-// single instance that is disconnected after its heartbeat interval.
+// all instances of a fleet notice a split broker after about 3 s. If a single instance is
+// disconnected, the others notice that after its heartbeat interval.
 func TestFleetSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 80

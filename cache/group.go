@@ -163,8 +163,8 @@ func (g *Group) Join(c member) {
 func (g *Group) Healthy() bool { return g != nil && g.up.Load() }
 
 // Close ends the connection and waits until the methods of the Bus have returned,
-// or returns ctx's error. It may be called again. After Close, [Cache.Change] cannot
-// tell other instances.
+// or returns ctx's error. It may be called again. After Close, [Cache.Change] cannot notify other
+// instances.
 func (g *Group) Close(ctx context.Context) error {
 	if g == nil {
 		return nil

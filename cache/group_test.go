@@ -228,7 +228,7 @@ func TestGroupMarksStale(t *testing.T) {
 	}
 }
 
-// A message that arrives twice has no further effect than to invalidate its keys twice.
+// A message that arrives twice only invalidates its keys twice.
 func TestGroupRepeatedMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -250,7 +250,7 @@ func TestGroupRepeatedMessages(t *testing.T) {
 	})
 }
 
-// After a failed Publish, the next message reports it, independently of the others'
+// After a failed Publish, the next message reports the failure, independently of the others'
 // counts, and the change is sent.
 func TestGroupReportsFailedPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -433,7 +433,7 @@ func TestLeaseCountsFromSending(t *testing.T) {
 		if !a.group.Healthy() || echoes.Load() < 8 {
 			t.Errorf("got up = %t after %d heartbeats that took 1.5 s each, want true", a.group.Healthy(), echoes.Load())
 		}
-		// A heartbeat that takes longer than its lease does not extend it.
+		// A heartbeat that takes longer than its lease does not extend the lease.
 		a.load(t, 1)
 		a.port.publish.set(func(_ context.Context, message string, send func(string)) error {
 			time.AfterFunc(4*time.Second, func() { send(message) })

@@ -52,7 +52,7 @@ func (h *hub) lose(origin []byte, p *port, lost bool) {
 
 const injected = "injected "
 
-// inject delivers a message to a port that no instance has sent.
+// inject delivers to a port a message that no instance has sent.
 func (h *hub) inject(p *port, message string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

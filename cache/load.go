@@ -51,12 +51,12 @@ type Loaded[V any] struct {
 // not count as a failure.
 //
 // load gets the values of ctx. The end of ctx ends the caller's wait, but not the
-// load, which is bounded by [Options.LoadTimeout]. At most 48 loads of known keys run
-// at once, and 16 of keys without a usable cached value. The latter wait for up to a
-// quarter of the LoadTimeout, in a queue of 1,024. Loads of known keys wait for up to
-// four LoadTimeouts, but no longer than one LoadTimeout in which the source serves no
-// call. A load is dropped if no caller is left. A caller that arrives during a write may
-// wait for two loads.
+// load, which is bounded by [Options.LoadTimeout]. At most 48 loads of known keys run at once,
+// and 16 loads of unknown keys, which have no usable cached value. Loads of unknown keys wait for
+// up to a quarter of the LoadTimeout, in a queue of 1,024. Loads of known keys wait for up to
+// four LoadTimeouts, but no longer than one LoadTimeout in which the source serves no call. A
+// load is dropped if no caller is left. A caller that arrives during a write may wait for two
+// loads.
 //
 // Load returns [ErrNotFound] if there is no value. It returns [ErrOverloaded] if it
 // did not call load because too many others were running, or if 1,024 callers wait

@@ -398,7 +398,8 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 	}
 }
 
-// the same for unknown keys, whose calls hold all places for such keys.
+// calls of unknown keys that hang hold all places for such keys. Then Load of an unknown
+// key returns an outage error.
 func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute})

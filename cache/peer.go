@@ -23,7 +23,7 @@ type peer struct {
 }
 
 // peers tracks the other instances. It survives a connection, since a new connection may
-// lead to the other half of a split broker, where they are silent.
+// lead to the other half of a split broker, where the known instances are silent.
 type peers struct {
 	ready    time.Time // time at which the connection became ready
 	known    map[origin]peer

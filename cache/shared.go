@@ -17,7 +17,7 @@ import (
 // entries, so that an instance that starts need not read everything from the
 // store. Implementers adapt a cache server to it.
 //
-// The fence of a Cache ends at its process, so a Shared has a fence of its own. A
+// The fence of a Cache works only within its process, so a Shared has a fence of its own. A
 // Get that misses grants a lease, and Set keeps an entry only while its lease is
 // valid. Delete ends the lease. So a value that was read before a change cannot
 // be set after it.
@@ -38,9 +38,9 @@ type Shared interface {
 	Set(ctx context.Context, key Key, lease string, item Item, ttl time.Duration) error
 
 	// Delete removes the entries of the keys and ends their leases. After it has
-	// returned nil, no Get of any instance returns an entry from before, nor one
-	// that is set later under a lease from before. Delete calls the server even
-	// while a circuit breaker blocks Get and Set.
+	// returned nil, no Get of any instance returns an entry from before the call, nor one that is
+	// set later under a lease from before the call. Delete calls the server even while a circuit
+	// breaker blocks Get and Set.
 	Delete(ctx context.Context, keys ...Key) error
 }
 

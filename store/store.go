@@ -32,8 +32,8 @@ import (
 // # Time
 //
 // A store never reads the clock: every instant is an argument. Times are kept in UTC to the
-// microsecond, and callers must truncate times to microseconds. The zero time means never,
-// so that nothing happens at it.
+// microsecond, and callers must truncate times to microseconds. The zero time means never; it is
+// not an instant.
 //
 // The clocks of processes differ, and a call may wait for others before it takes effect. A store
 // therefore keeps the latest instant of each owner: the latest one among all writes that took

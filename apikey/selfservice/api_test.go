@@ -19,7 +19,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// A key can be created, read, updated, rotated and revoked by the API.
+// A key can be created, read, updated, rotated and revoked through the API.
 func TestKeyLifecycle(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, memstore.New(), nil, &selfservice.Options{Scopes: []selfservice.Scope{{Name: "reports:read"}}})

@@ -44,11 +44,10 @@ type Options struct {
 	// refused by every route that requires one.
 	Scopes []Scope
 
-	// KeyScope is the scope with which an API key can manage its owner's keys by
-	// the JSON API. The key can create keys with no more scopes and no later
-	// expiry than its own, and can update such keys, even to enable a disabled
-	// one. It can revoke every key. Metadata restricts none of this. The keys
-	// that it created outlive it.
+	// KeyScope is the scope with which an API key can manage its owner's keys through the JSON
+	// API. The key can create keys with no more scopes and no later expiry than its own, and can
+	// update such keys, even to enable a disabled one. It can revoke every key. Metadata
+	// restricts none of this. The keys that it created outlive it.
 	//
 	// Customers can create a key with this scope if the scope is in Scopes or in
 	// the plan. A request with an API key acts for the key, even if there is a

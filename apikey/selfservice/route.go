@@ -109,8 +109,8 @@ func redirectToSlash(w http.ResponseWriter, r *http.Request) bool {
 // point. A router leaves the mount point in the path, unless [http.StripPrefix] has
 // removed it. In that case, the mount point is in the part of the request's URI that
 // precedes the path. That part may look like the mount point by chance, if the mount
-// point has wildcards or an outer router has removed a prefix of its own. If it does by chance,
-// the path itself begins with the mount point and the same wildcard values.
+// point has wildcards or an outer router has removed a prefix of its own. If the likeness is by
+// chance, the path itself begins with the mount point and the same wildcard values.
 func (h *handler) pathBelowMount(r *http.Request) string {
 	escaped, mount := r.URL.EscapedPath(), mountPoint(r.Pattern)
 	if address, err := url.ParseRequestURI(r.RequestURI); err == nil {

@@ -383,7 +383,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for done := 0; done < pairs; {
-		// A panel for each thousand keeps every owner below the write limits.
+		// A new panel for each thousand pairs keeps every owner below the write limits.
 		p := newPanel(t, memstore.New(), &apikey.Options{MaxKeysPerOwner: -1}, &selfservice.Options{KeyScope: "keys:write", Scopes: offered})
 		for owner := range 100 {
 			owner := fmt.Sprint("owner", owner)

@@ -68,7 +68,7 @@ func (s *fakeShared) Get(ctx context.Context, key cache.Key) (cache.Item, string
 	return cache.Item{}, lease.name, cache.ErrMiss
 }
 
-// pause waits as long as a call takes, and returns the error of an ended context.
+// pause waits for the duration of a call, and returns ctx's error if ctx ends first.
 func (s *fakeShared) pause(ctx context.Context) error {
 	time.Sleep(duration)
 	switch {

@@ -78,8 +78,9 @@ func checkLocal(address string) error {
 	return err
 }
 
-// parse calls redis.ParseURL. Its errors quote parts of the URL, which contain no part
-// of the password only if there is no @, or if the only @ ends the password.
+// parse calls redis.ParseURL. Its errors quote parts of the URL. If the URL has no @, or if its
+// only @ ends the password, these parts contain nothing of the password. Otherwise parse hides
+// the error.
 func parse(address string) (*redis.Options, error) {
 	u, err := url.Parse(address)
 	if err != nil || strings.Contains(address, "#") {

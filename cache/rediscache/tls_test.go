@@ -37,7 +37,7 @@ func TestInsecureNoTLS(t *testing.T) {
 		{"redis://127.0.0.1:1", false, false},
 		{"redis://127.9.9.9:1", true, false},
 		{"redis://[::1]:1", false, false},
-		{"redis://:1", false, false}, // localhost to go-redis
+		{"redis://:1", false, false}, // go-redis connects to localhost
 		{"unix:///no/such/socket", false, false},
 	} {
 		t.Run(c.url, func(t *testing.T) {

@@ -86,7 +86,7 @@ func (b *Breaker) find(key Key) int {
 	return slices.IndexFunc(b.failed, func(f failed) bool { return f.key == key })
 }
 
-// Release gives the trial to the next caller, because it was not made.
+// Release gives the trial to the next caller, because the trial was not made.
 func (b *Breaker) Release() {
 	if next := b.next.Load(); next != 0 {
 		b.next.CompareAndSwap(next, int64(time.Since(b.start)))

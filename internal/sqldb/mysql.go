@@ -38,8 +38,8 @@ var MySQL = Database{
 	// Without autocommit, a read begins a transaction that nothing ends, and later
 	// reads would still return the old rows. A dirty read returns rows that may be
 	// rolled back. Other charsets lose characters, and empty strings must not become
-	// NULL. MariaDB and MySQL have different names for the isolation, so each one
-	// stands in a comment that only one of the two executes.
+	// NULL. MariaDB and MySQL have different names for the isolation, so each name is in a
+	// comment that only the database which uses the name executes.
 	settingsFault: `SELECT CASE
 		WHEN @@autocommit = 0 THEN 'autocommit is off, want it on'
 		WHEN /*!80000 @@transaction_isolation *//*M! @@tx_isolation */ = 'READ-UNCOMMITTED'

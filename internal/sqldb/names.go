@@ -46,8 +46,8 @@ var validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 // Refusing these endings keeps the names of any two tables apart.
 var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|current|owners|revocations)$`)
 
-// CheckNames returns an error unless the host's names of a table and its schema are
-// valid, and the option that is invalid. The schema may be empty.
+// CheckNames returns an error unless the host's names of a table and its schema are valid. It
+// also returns the name of the invalid option. The schema may be empty.
 func (d *Database) CheckNames(table, schema string) (option string, err error) {
 	switch {
 	case !validName.MatchString(table):

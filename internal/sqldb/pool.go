@@ -91,8 +91,8 @@ type Call struct {
 	connected bool
 }
 
-// Watch returns other arguments for the statement, by which the Call notices when the
-// statement has its connection. The methods of Call do it themselves.
+// Watch replaces the arguments of the statement, so that the Call notices when the statement has
+// a connection. The other methods of Call call Watch themselves.
 func (c *Call) Watch(args ...any) []any {
 	return append([]any{watched{args[0], c}}, args[1:]...)
 }

@@ -72,7 +72,7 @@ func TestWritesThatGetNoConnection(t *testing.T) {
 			t.Fatalf("a write during many others: got %v, want ErrBusy", err)
 		}
 	}
-	testkit.Await(t, "the lock is free for once", func() bool {
+	testkit.Await(t, "the lock is free for a moment", func() bool {
 		_, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 		return err == nil
 	})

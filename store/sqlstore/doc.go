@@ -55,9 +55,9 @@
 // A change of keys first locks their owner, so that changes of one owner's keys wait
 // for each other. The lock is the owner's row in the table with the ending "_owners",
 // which has a row for each owner who ever had a key. On SQLite every change takes the
-// one write lock of the file, and the row does not lock. Readers do not wait, on
-// SQLite if its journal is a WAL. Last-used times are written without the lock of the
-// owner, and lock keys in the order of their digests. Every transaction asks for its
+// one write lock of the file, and the owner's row is not used as a lock. Readers do not wait; on
+// SQLite this is so only if the journal is a WAL. Last-used times are written without the lock of
+// the owner, and lock keys in the order of their digests. Every transaction asks for its
 // isolation level, so the server's default does not matter.
 //
 // If the database breaks a deadlock or gives up on a lock, the transaction is run
@@ -112,8 +112,8 @@
 //
 // A pooler that assigns connections to single transactions, such as PgBouncer, mixes up
 // prepared statements. With pgx set default_query_exec_mode=cache_describe, and never
-// describe_exec. With lib/pq set binary_parameters=yes: without it, a look-up may return
-// the "not found" of another one. Package pgstore detects the pooler by itself.
+// describe_exec. With lib/pq set binary_parameters=yes: without it, a look-up may return the "not
+// found" of another look-up. Package pgstore detects the pooler by itself.
 //
 // Acknowledged writes are as durable as synchronous_commit and fsync make them. If
 // synchronous_commit is off, a crash of the server can undo the latest revocations.

@@ -124,7 +124,7 @@ func rotateLimit(t *testing.T, s store.Store) {
 	wants(t, s.Insert(t.Context(), fresh("o", "k2"), 2), nil, "the replaced record must not count")
 }
 
-// M-17: a replaced record does not count only while its direct successor does.
+// M-17: a replaced record counts as soon as its direct successor does not.
 func rotateKeepsLimit(t *testing.T, s store.Store) {
 	ctx, ends := t.Context(), begin.Add(time.Hour)
 	wants(t, s.Insert(ctx, fresh("o", "a"), 1), nil, "the first record is below the limit")

@@ -14,7 +14,7 @@ import (
 // the machine's.
 var clipboards sync.Mutex
 
-// A clipboard belongs to one test until that ends. A separate tab reads it, so that the page
+// A clipboard belongs to one test until the test ends. A separate tab reads it, so that the page
 // under test needs no permission and sees no difference.
 type clipboard struct{ reader *tab }
 

@@ -22,8 +22,8 @@ func (tab *tab) token(t testing.TB) string {
 	return tab.text(t, "#token")
 }
 
-// M-06: the token is generated in the browser and shown once. After it was copied, it is
-// nowhere.
+// M-06: the token is generated in the browser and shown once. After the token was copied, it is
+// nowhere in the browser.
 func TestCreateInTheBrowser(t *testing.T) {
 	t.Parallel()
 	p := newPanel(t, nil, nil)

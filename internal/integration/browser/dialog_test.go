@@ -35,8 +35,8 @@ func (d *dialogs) handle(event any) {
 	defer d.mu.Unlock()
 	d.list = append(d.list, dialog{string(e.Type), e.Message})
 	answer := page.HandleJavaScriptDialogParams{Accept: !d.refuse, PromptText: d.words}
-	// No command returns before this function. A page that closes needs no answer, and
-	// any other page without an answer fails its test.
+	// The browser completes no command before this function returns. A page that closes needs no
+	// answer, and any other page without an answer fails its test.
 	go chromedp.Call(d.ctx, page.HandleJavaScriptDialog, answer)
 }
 

@@ -46,7 +46,7 @@ func TestWeight(t *testing.T) {
 	var all []time.Duration
 	for range 9 {
 		tab.open(t, p.url)
-		// At its end, the script shows the elements that need it.
+		// At its end, the script shows the elements that need the script.
 		tab.wait(t, `button[data-do=create]`)
 		ms := eval[float64](t, tab, `() => performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd`)
 		all = append(all, time.Duration(ms*float64(time.Millisecond)))

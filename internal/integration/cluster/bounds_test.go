@@ -36,8 +36,8 @@ func (j *judge) bound(change, e *event) time.Duration {
 	if store {
 		longest = max(j.CacheTTL, j.StaleIfError)
 	}
-	// After a time without faults that is as long as their detection, all instances
-	// know of the change.
+	// If there were no faults for as long as their detection takes, all instances know of the
+	// change.
 	return min(longest, max(time.Duration(settled-change.end), 0)+detection+soon)
 }
 

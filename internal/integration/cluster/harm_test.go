@@ -6,7 +6,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// A harm is done to the cluster, perhaps to one of its instances, and undone.
+// A harm is a fault that is done to the cluster, or to one of its instances, and then undone.
 type harm struct {
 	name  string
 	store bool // some instance cannot reach the store

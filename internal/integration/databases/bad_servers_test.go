@@ -146,7 +146,7 @@ func connectionsKilled(t *testing.T, p *private) {
 	recovered(t, s, had)
 }
 
-// the same if the server crashes.
+// a call that waits while its server crashes returns an outage error and changes nothing.
 func serverKilled(t *testing.T, p *private) {
 	s, had := p.store(t, testkit.OpenDB(t, p.driver, p.name()))
 	for _, h := range p.holds {

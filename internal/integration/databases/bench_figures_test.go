@@ -44,7 +44,8 @@ func (f *figure) total() (sum time.Duration) {
 	return sum
 }
 
-// reportTimes reports the percentiles of each figure, and the ratio of the first to each other.
+// reportTimes reports the percentiles of each figure, and the ratio of the first figure to each
+// other figure.
 func reportTimes(b *testing.B, figures ...*figure) {
 	b.Helper()
 	for _, f := range figures {

@@ -16,8 +16,8 @@ import (
 )
 
 // M-17, invariant 4: processes whose clocks differ by 2 s create, rotate, revoke and change the
-// keys of one owner at random, while keys expire. After each transaction, at most as many keys
-// as the limit count, and at most twice as many work.
+// keys of one owner at random, while keys expire. After each transaction, the number of keys that
+// count is at most the limit, and the number of working keys is at most twice the limit.
 func TestLimitHoldsWhateverTheClocks(t *testing.T) {
 	t.Parallel()
 	for _, d := range databases {

@@ -153,7 +153,7 @@ func forEachWrite(t *testing.T, check func(t *testing.T, p proxy, commit string,
 	}
 }
 
-// whether returns err, or an error if the result is not right.
+// whether checks the result of a write: it returns err, or an error if the result is wrong.
 func whether(err error, right bool) error {
 	if err == nil && !right {
 		return errors.New("the result differs from the write")

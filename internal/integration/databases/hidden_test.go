@@ -72,7 +72,7 @@ func newSchemaUser(t *testing.T, owner bool) schemaUser {
 	return schemaUser{admin, testkit.OpenDB(t, "pgx", worker), name, schema}
 }
 
-// Migrate refuses row-level security, unless it hides no rows from the user.
+// Migrate refuses row-level security if it hides rows from the user.
 func TestMigrateRefusesRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	for _, h := range hidings {
@@ -145,8 +145,8 @@ func hidden(t *testing.T, s store.Store, cause string) {
 	allFail(t, errs, cause)
 }
 
-// the same for owners, whose rows are locked. The database itself refuses to lock hidden
-// rows.
+// calls for an owner whose row is hidden return an outage error. They lock the row, and the
+// database itself refuses to lock hidden rows.
 func TestHiddenOwnersAreAnOutage(t *testing.T) {
 	t.Parallel()
 	user := newSchemaUser(t, false)

@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// roles lists the functions of this binary as a separate process. A role gets each line of the
-// input, and returns a line of output.
+// roles lists the functions that this binary can run as a separate process. A role gets each line
+// of the input, and returns a line of output.
 var roles = map[string]func(context.Context, *sqlstore.Store, string) (string, error){
 	"create":     createRole,
 	"live":       liveRole,

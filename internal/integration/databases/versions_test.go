@@ -107,7 +107,7 @@ func (f *fleet) endOld(n, i int) {
 	}
 }
 
-// endNow is the same with the current package.
+// endNow revokes or rotates a key with the current package.
 func (f *fleet) endNow(n, i int) {
 	k, ctx, at := f.keys[i], f.t.Context(), epoch.Add(time.Minute)
 	next := f.successor(k, "now", n)

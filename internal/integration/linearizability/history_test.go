@@ -47,7 +47,8 @@ func (m realManager) identify(ctx context.Context, token string) (apikey.Key, er
 	return p.Key(), err
 }
 
-// trials returns how often a test repeats: short, or full with KEYHATCH_SOAK=1.
+// trials returns how often a test repeats: full times with KEYHATCH_SOAK=1, and short times
+// otherwise.
 func trials(short, full int) int {
 	if os.Getenv("KEYHATCH_SOAK") != "" {
 		return full
@@ -157,7 +158,7 @@ type subject struct {
 	owner   string
 	ids     [maxKeys]string // empty if not known
 	tokens  [maxKeys]string
-	hint    string // of the first token, if it was known before its key
+	hint    string // hint of the first token, if the token was known before its key existed
 	given   uint8  // numbers assigned to keys, even if they were not created
 	newest  uint8  // the last key known to exist
 	calls   int

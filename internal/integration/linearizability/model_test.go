@@ -56,7 +56,7 @@ type reason uint16
 // byRotation is store.ReasonRotated.
 const byRotation reason = 1
 
-// A state is the state of one key. For a revoked key it is revoked plus the reason.
+// A state is the state of one key. The state of a revoked key is revoked plus the reason.
 type state uint16
 
 const (

@@ -82,7 +82,8 @@ type attempt struct {
 	broken   *program // the same program, or one with only this mutant
 }
 
-// readsSource is the package whose tests read source text. They must read the mutant's.
+// readsSource is the package whose tests read source text. They must read the source text of the
+// mutant.
 const readsSource = "./internal/integration/requirements"
 
 // overlayVariable names, for these tests, a file in the format of go build -overlay.

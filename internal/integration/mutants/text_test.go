@@ -169,7 +169,7 @@ type span struct {
 	from, to int
 }
 
-// find returns the file or the declaration in a folder that where names.
+// find returns what where names: a file in the folder, or a declaration in its package.
 func (c code) find(dir, where string) (span, error) {
 	if text, err := os.ReadFile(filepath.Join(root, dir, where)); err == nil {
 		return span{path.Join(dir, where), text, 0, len(text)}, nil

@@ -109,7 +109,7 @@ func validateAll(ctx context.Context, keys *apikey.Manager) error {
 }
 
 // serveAll sends valid, invalid and forged tokens through the middleware, to handlers that log
-// everything they get, and to one that panics with it.
+// everything they get, and to one that panics with the principal.
 func serveAll(ctx context.Context, keys *apikey.Manager) error {
 	h := keys.Require("reports:read")(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, _ := apikey.PrincipalFromContext(r.Context())

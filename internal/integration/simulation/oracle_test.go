@@ -28,10 +28,10 @@ func unknownToken(rng *rand.Rand) string {
 }
 
 const (
-	busBound  = time.Second      // until another instance knows of a change
-	lostBound = 13 * time.Second // the same while the bus is broken
-	settling  = 20 * time.Second // after a fault of the bus, until busBound applies
-	recovery  = 3 * time.Second  // after an outage, until it causes no more errors
+	busBound  = time.Second      // time until another instance knows of a change
+	lostBound = 13 * time.Second // time until another instance knows of a change while the bus is broken
+	settling  = 20 * time.Second // time after a fault of the bus until busBound applies
+	recovery  = 3 * time.Second  // time after an outage until it causes no more errors
 	untilDead = 1000000 * time.Second
 )
 

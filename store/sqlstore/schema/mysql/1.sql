@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS keyhatch_keys (
 	-- have ended, so a list of ended keys reads no rows of other keys.
 	INDEX keyhatch_keys_list (owner, created_at, id, revoked_at, expires_at),
 
-	-- An owner's keys that are not revoked. The count for the limit reads one range
-	-- of it and no ended keys. RevokeAll reads it to find the keys that are left.
+	-- An owner's keys that are not revoked. The count for the limit reads one range of this index
+	-- and no ended keys. RevokeAll uses this index to find the keys that are left.
 	INDEX keyhatch_keys_live (owner, revoked_at, replaced_by, expires_at)
 ) ENGINE = InnoDB;
 

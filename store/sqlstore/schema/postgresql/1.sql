@@ -28,7 +28,7 @@ CREATE TABLE keyhatch_keys (
 CREATE INDEX keyhatch_keys_list ON keyhatch_keys (owner, created_at, id, revoked_at, expires_at);
 
 -- An owner's keys that are not revoked. The count for the limit reads one range of
--- this index and no ended keys. RevokeAll reads it to find the keys that are left.
+-- this index and no ended keys. RevokeAll uses this index to find the keys that are left.
 CREATE INDEX keyhatch_keys_live ON keyhatch_keys (owner, replaced_by, expires_at)
 	WHERE revoked_at IS NULL;
 
