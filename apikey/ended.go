@@ -39,7 +39,7 @@ type endedKeys struct {
 
 	mu       sync.Mutex
 	keys     recent[store.Digest, endedKey]
-	owners   recent[cache.Key, endedKey] // by RevokeAll
+	owners   recent[cache.Key, endedKey] // owners whose keys RevokeAll has revoked
 	missedAt uint64                      // the count when other instances' changes were last missed
 
 	// count orders loads and changes: a load contradicts a change only if it
@@ -62,7 +62,7 @@ const (
 type endedKey struct {
 	revoked  time.Time
 	reason   string
-	expires  time.Time // of a rotated key
+	expires  time.Time // end of the grace period of a rotated key
 	disabled time.Time
 
 	count    uint64    // endedKeys.count when it was remembered

@@ -84,14 +84,14 @@ func (s *pooledStore) Revoke(ctx context.Context, owner, id string, at time.Time
 // A flood sends unknown tokens, each once, while other keys are in use.
 type flood struct {
 	rate        int // unknown tokens per second
-	connections int // of the store; 0 means no limit
+	connections int // connections of the store; 0 means no limit
 	lookup      time.Duration
 	other       time.Duration
 	ttl         time.Duration
 	keys        int // keys in use
 	uses        int // uses of these keys per second
 	cold        int // keys that are used for the first time, per second
-	revocations int // by this Manager, per second
+	revocations int // keys that this Manager revokes per second
 	http        bool
 	lasts       time.Duration
 }

@@ -64,7 +64,7 @@ func TestWritesOfOneOwnerAreBounded(t *testing.T) {
 		{"Rotate", func(ctx context.Context, m *apikey.Manager, id string) error {
 			_, err := m.Rotate(ctx, "o", id, time.Hour)
 			if errors.Is(err, apikey.ErrConflict) {
-				return nil // of two rotations one succeeds
+				return nil // another rotation has succeeded first
 			}
 			return err
 		}},
@@ -312,7 +312,7 @@ func TestRefusedWritesAreNotOutage(t *testing.T) {
 // Invariant 9: while at least half of the places are held by calls that have not returned
 // after CallTimeout, a call that finds no place counts as an outage. Otherwise it is an overload.
 func TestHungStoreIsNotOverload(t *testing.T) {
-	for hung := range 5 { // of 4 places
+	for hung := range 5 { // number of hanging calls; there are 4 places
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
 			var hangs atomic.Int64

@@ -46,7 +46,7 @@ type useShard struct {
 // A waitingUse is a pending use, which the store does not have yet.
 type waitingUse struct {
 	store.Use
-	owner uint64 // from ownerBytes, to find an owner's uses
+	owner uint64 // the result of ownerBytes, to find an owner's uses
 }
 
 func ownerBytes(owner cache.Key) uint64 { return binary.LittleEndian.Uint64(owner[:]) }

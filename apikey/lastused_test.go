@@ -260,7 +260,7 @@ func TestRevokeOfAKeyInUse(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		own  bool          // the process has created the key
-		use  time.Duration // after the start of Revoke
+		use  time.Duration // time of the use, counted from the start of Revoke
 		want time.Duration // how long Revoke takes
 	}{
 		{"used before", false, -time.Second, 2 * call},

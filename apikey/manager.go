@@ -90,18 +90,18 @@ type Manager struct {
 	keys                       *cache.Cache[*cachedKey]               // by digest
 	group                      *cache.Group                           // nil when there is no Bus
 	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
-	reads, writes, revocations *lane                                  // for the management calls of these kinds
+	reads, writes, revocations *lane                                  // lanes for the management calls of these kinds
 
 	writeLimits map[EventKind]*writeLimit
 	watcher     *background // nil when the provider does not watch
 	counts      *background // nil when the store does not count revocations
 	uses        *lastUsed
-	reuses      *reuses // of revoked keys
+	reuses      *reuses // uses of revoked keys
 	ended       endedKeys
 
-	digests      digests                 // of keys that were recently listed or read
-	undeleted    undeletedOwners         // by RevokeAll
-	unrestricted entitlement.Entitlement // of every owner in a service without plans
+	digests      digests                 // digests of keys that were recently listed or read
+	undeleted    undeletedOwners         // owners whose keys RevokeAll could not delete from the shared cache
+	unrestricted entitlement.Entitlement // entitlement of every owner in a service without plans
 
 	failed, overloaded logLimit
 

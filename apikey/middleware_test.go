@@ -561,17 +561,17 @@ func TestClientAborts(t *testing.T) {
 				}
 				_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 				switch i % 6 {
-				case 0: // in the header
+				case 0: // hangs up in the header
 					_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer key_")
-				case 1: // during the look-up
+				case 1: // hangs up during the look-up
 					_, _ = io.WriteString(conn, lines("GET /", "Authorization: Bearer "+f.forge()))
-				case 2: // before the response
+				case 2: // hangs up before the response
 					_, _ = io.WriteString(conn, lines("GET /", good))
-				case 3: // in the body
+				case 3: // hangs up in the body
 					_, _ = io.WriteString(conn, lines("POST /upload", good, "Content-Length: 1000")+"some of it")
-				case 4: // in the body of a request that is refused
+				case 4: // hangs up in the body of a request that is refused
 					_, _ = io.WriteString(conn, "POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\nsome of it")
-				case 5: // during the response
+				case 5: // hangs up during the response
 					_, _ = io.WriteString(conn, lines("GET /stream", good))
 					_, _ = io.ReadFull(conn, make([]byte, 20))
 				}

@@ -96,7 +96,7 @@ func TestAbandonedTrialIsGivenBack(t *testing.T) {
 		}
 		synctest.Wait()
 		if _, err := c.Load(t.Context(), keyOf(0), known.load); err != nil || known.calls.Load() != 2 {
-			t.Errorf("Load of another key: %v, %d calls of the source, want the second one to be the trial", err, known.calls.Load())
+			t.Errorf("Load of another key: %v, %d calls of the source, want 2 calls, of which the second is the trial", err, known.calls.Load())
 		}
 		time.Sleep(time.Minute)
 	})
@@ -114,7 +114,7 @@ func TestBreakerIgnoresEarlierOverload(t *testing.T) {
 				return cache.Loaded[int64]{}, cache.ErrOverloaded
 			})
 		}()
-		hang(t, c, 5) // for 3 s
+		hang(t, c, 5) // takes 3 s
 		time.Sleep(20 * time.Millisecond)
 		var l counted
 		if _, err := c.Load(t.Context(), keyOf(1), l.load); err == nil || l.calls.Load() > 0 {
@@ -132,7 +132,7 @@ func TestBreaker(t *testing.T) {
 			var l counted
 			l.down.Store(true)
 			hang(t, c, 5)
-			var trials []time.Duration // between them
+			var trials []time.Duration // times between trials
 			last := time.Now()
 			for n := 0; len(trials) < 8; n++ {
 				before, began := l.calls.Load(), time.Now()
@@ -236,7 +236,7 @@ func TestBreakerOpens(t *testing.T) {
 		{"one that hangs", times(20, load(0, slow)), false},
 		{"four that hang, again and again", times(5, each(4, slow)...), false},
 		{"fast ones, then slow ones", append(each(5, down), each(5, slow)...), true},
-		{"fast ones, then slow ones of others", append(each(5, down), load(10, slow), load(11, slow), load(12, slow), load(13, slow), load(14, slow)), true},
+		{"fast ones, then slow ones of other keys", append(each(5, down), load(10, slow), load(11, slow), load(12, slow), load(13, slow), load(14, slow)), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -87,9 +87,9 @@ const (
 	// maxLoads bounds the concurrent loads of all keys. Merging the loads of a key does not bound
 	// the loads of all keys.
 	maxLoads    = 64
-	maxUnknown  = maxLoads / 4 // of maxLoads, for keys that are not known
+	maxUnknown  = maxLoads / 4 // part of maxLoads for keys that are not known
 	maxKnown    = maxLoads - maxUnknown
-	maxRenewals = maxLoads / 8 // of maxKnown, for values that may still be served; less than the connections of a typical store
+	maxRenewals = maxLoads / 8 // part of maxKnown for values that may still be served; less than the connections of a typical store
 
 	// maxLate bounds the loads of values that will soon expire.
 	maxLate = maxKnown - maxRenewals

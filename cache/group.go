@@ -226,7 +226,7 @@ func (g *Group) review() {
 	}
 	if g.silent && !before {
 		g.peers.limit(time.Now()) // so that an unstable peer does not mark all entries stale each time
-		g.markStale()             // after the lease, so that every later entry has the limit
+		g.markStale()             // comes after extendLease, so that every later entry has the limit
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	retryPause = 400 * time.Millisecond // between attempts to connect, ±25%
+	retryPause = 400 * time.Millisecond // pause between attempts to connect, ±25%
 	readyTime  = 3 * time.Second        // bounds an attempt
 	maxLinks   = 8                      // concurrent attempts, including those that do not end
 )

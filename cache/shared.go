@@ -281,7 +281,7 @@ type sharedBudget struct {
 	mu          sync.Mutex
 	asked, hits int
 	second      time.Duration
-	spent       int // in that second
+	spent       int // look-ups that were allowed in that second
 }
 
 // allow reports whether a look-up may be made at the given time, counted from any start.

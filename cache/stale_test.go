@@ -83,8 +83,8 @@ func TestStaleBound(t *testing.T) {
 		name        string
 		load        func(context.Context) (cache.Loaded[int64], error)
 		stale       time.Duration
-		idle        time.Duration // before the first use
-		from, bound time.Duration // when the value is last served
+		idle        time.Duration // time before the first use
+		from, bound time.Duration // the value is last served between these times
 	}{
 		{"fails", down, 20 * time.Second, 0, 19 * time.Second, 20 * time.Second},
 		{"never returns", pending, 20 * time.Second, 0, 19 * time.Second, 20 * time.Second},

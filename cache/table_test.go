@@ -59,7 +59,7 @@ func TestOlderEntryEnds(t *testing.T) {
 		for _, tt := range []struct {
 			name   string
 			strict bool
-			pause  time.Duration // after all entries were marked stale
+			pause  time.Duration // pause after all entries were marked stale
 			ends   bool
 		}{
 			{"at once", true, 0, true},

@@ -114,7 +114,7 @@ func decode[T any](t testing.TB, w *httptest.ResponseRecorder, status int) (v T)
 	return v
 }
 
-// A key is the part of a key in a response that the tests read.
+// A key holds the fields of a key in a response that the tests read.
 type key struct {
 	ID, Name, Hint, Status string
 	Scopes                 []string

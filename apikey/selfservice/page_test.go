@@ -261,7 +261,7 @@ func TestPagePaging(t *testing.T) {
 	if n := strings.Count(second, `data-do="revoke"`); n != 15 {
 		t.Errorf("got %d current keys on the second page, want 15", n)
 	}
-	both := p.getPage(t, link(second, "Older", 0), 200) // of the ended keys, since no current ones follow
+	both := p.getPage(t, link(second, "Older", 0), 200) // this link leads to older ended keys, since the current keys end on this page
 	seen := map[string]int{}
 	for _, name := range append(names.FindAllString(first, -1), names.FindAllString(both, -1)...) {
 		seen[name]++

@@ -742,7 +742,7 @@ func TestRotationIsBounded(t *testing.T) {
 	if got := problemCode(t, p.send("ann", "POST", "/api/keys/"+second+"/rotate", `{"grace_seconds": 604801}`)); got != "invalid_grace_seconds" {
 		t.Errorf("grace period of more than 7 days: got %s, want invalid_grace_seconds", got)
 	}
-	rotations := 2 // the second one was refused, and counts
+	rotations := 2 // the first rotation, and the refused one, which counts too
 	for id := second; ; rotations++ {
 		w := p.send("ann", "POST", "/api/keys/"+id+"/rotate", `{"grace_seconds": 0}`)
 		if w.Code == 429 {

@@ -15,7 +15,7 @@ type view struct {
 	Options
 	T       map[string]string
 	Dir     string
-	Heading string // of the confirmation and of a failure
+	Heading string // heading of the page that confirms a form or reports a failure
 
 	// For the keys.
 	Owner          bool

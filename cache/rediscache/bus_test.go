@@ -138,7 +138,7 @@ func TestReceivePingsSilentServer(t *testing.T) {
 	address := testkit.StartRedis(t).DSN()
 	c, client := open(t, address, nil), newClient(t, address)
 	r := testkit.Receive(t, c)
-	before := countPings(t, client) // by Open
+	before := countPings(t, client) // the pings of Open
 	testkit.Await(t, "Receive pings the server twice", func() bool { return countPings(t, client) >= before+2 })
 	if err := c.Publish(t.Context(), "message"); err != nil {
 		t.Fatal(err)

@@ -12,11 +12,11 @@ func TestEntryAge(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	const ttl, skew = time.Minute, 10 * time.Second
-	const kept = ttl - skew // in the server
+	const kept = ttl - skew // time for which the server keeps an entry
 	for _, c := range []struct {
 		name    string
 		left    time.Duration
-		granted time.Duration // ago
+		granted time.Duration // time since the lease was granted
 		ok      bool
 		age     time.Duration
 	}{
@@ -48,7 +48,7 @@ func TestPutBackEntryIsBounded(t *testing.T) {
 	for _, ttl := range []time.Duration{2 * time.Second, time.Minute, time.Hour} {
 		for apart := -skew(ttl); apart <= skew(ttl); apart += skew(ttl) / 10 {
 			granted := time.Now()
-			e := entry{granted: granted.Add(apart), ttl: ttl} // by another's clock
+			e := entry{granted: granted.Add(apart), ttl: ttl} // by the clock of another instance
 			for age := time.Duration(0); age < 2*ttl; age += ttl / 100 {
 				for _, left := range []time.Duration{0, ttl / 2, ttl - skew(ttl)} {
 					item, ok := e.item(left, granted.Add(age))

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	failures = 5                      // of different keys in a row open a Breaker
-	pause    = 500 * time.Millisecond // between trials, ±25%
+	failures = 5                      // failures of different keys in a row that open a Breaker
+	pause    = 500 * time.Millisecond // pause between trials, ±25%
 )
 
 // A Key identifies the key that a call is about.

@@ -97,7 +97,7 @@ func Classify(err error, known ...error) error {
 
 type classified struct {
 	text  string
-	known error // nil for an outage
+	known error // the error that callers can match; nil for an outage
 }
 
 func (c *classified) Error() string { return c.text }

@@ -18,7 +18,7 @@ import (
 // connections, or the server does not reply. Create it with [NewPool].
 type Pool struct {
 	*sql.DB
-	replies *atomic.Int64 // of the server to a read, to the lock of a write, or to a commit
+	replies *atomic.Int64 // number of replies of the server to a read, to the lock of a write, or to a commit
 }
 
 // NewPool returns a Pool of db's connections. Pools of the same db count replies together,

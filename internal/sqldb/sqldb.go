@@ -27,7 +27,7 @@ type Database struct {
 	// a literal.
 	whole string
 
-	// outsideWhere reports that the condition must not be part of the WHERE clause.
+	// outsideWhere reports that whole must not be part of the WHERE clause.
 	outsideWhere bool
 
 	// home returns the schema in which the connection finds a table, or its default

@@ -78,8 +78,8 @@ func TestEmptyNames(t *testing.T) {
 	}
 }
 
-// a name without a host and a database is refused too, unless the environment
-// names one of them.
+// a data source name that contains neither a host nor a database is refused, unless the
+// environment contains one.
 func TestNamesWithoutAServer(t *testing.T) {
 	for _, name := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
 		t.Setenv(name, "")

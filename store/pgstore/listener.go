@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	listenTimeout = 2 * time.Second // for LISTEN, after connecting
+	listenTimeout = 2 * time.Second // bounds a LISTEN on a new connection
 	quiet         = time.Second     // silence after which the server is pinged
 	farewell      = 100 * time.Millisecond
 	maxEchoes     = 64

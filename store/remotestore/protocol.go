@@ -36,7 +36,7 @@ type operation struct {
 	name        string // the last element of the path
 	writes      bool
 	maxResponse int64   // in bytes
-	sentinels   []error // that the method may return, in addition to ErrBusy
+	sentinels   []error // errors that the method may return, in addition to ErrBusy
 	serve       func(ctx context.Context, st store.Store, request []byte) (response any, err error)
 }
 

@@ -131,7 +131,7 @@ type verb struct {
 	name     string
 	call     func(context.Context, store.Store) (got []store.Record, err error)
 	writes   bool
-	sentinel []error // that it may return, besides ErrBusy
+	sentinel []error // errors that the call may return, besides ErrBusy
 }
 
 var renamed, later = "renamed", begin.Add(48 * time.Hour)

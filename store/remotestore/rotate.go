@@ -82,8 +82,8 @@ func isSuccessor(now, next, old store.Record) bool {
 		hasExpiryOf(now, old)
 }
 
-// hasExpiryOf reports whether now can have the expiry that old had before its rotation. A grace
-// period may have moved the expiry of old to an earlier time.
+// hasExpiryOf reports whether the expiry of now can be the one that old had before the rotation.
+// A grace period may have moved the expiry of old to an earlier time.
 func hasExpiryOf(now, old store.Record) bool {
 	if !old.RevokedAt.IsZero() {
 		return now.ExpiresAt.Equal(old.ExpiresAt)

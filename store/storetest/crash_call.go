@@ -17,7 +17,7 @@ type call struct {
 	Owner string
 	ID    string `json:",omitempty"`
 	Other string `json:",omitempty"` // the successor, or the second key used
-	Limit int    `json:",omitempty"` // of an insert; 0: none
+	Limit int    `json:",omitempty"` // limit of an insert; 0: none
 }
 
 // A world holds the records of one owner by ID.

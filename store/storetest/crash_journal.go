@@ -18,7 +18,7 @@ type line struct {
 	Mark   int64  `json:",omitempty"` // number of marks that the parent had written when the call began
 	Call   *call  `json:",omitempty"` // the call that begins; nil if the owner's last call has ended
 	Result string `json:",omitempty"`
-	Reason string `json:",omitempty"` // of an outage
+	Reason string `json:",omitempty"` // reason of an outage
 }
 
 // A journal holds the lines of a writing process in order.

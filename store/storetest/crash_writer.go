@@ -39,8 +39,8 @@ func (c call) of(owner string) call {
 }
 
 // write repeats all steps concurrently and forever, so that a crash hits every kind of
-// write while it runs or waits. Each byte that it reads from marks is a new mark, which
-// the lines of later calls carry.
+// write while it runs or waits. The parent writes bytes to marks. Each line that write reports
+// contains the number of bytes that had arrived when the call began.
 func write(open Opener, address, round string, to io.Writer, marks io.Reader) error {
 	ctx := context.Background()
 	s, _, err := open(ctx, address)

@@ -59,7 +59,7 @@ func (f *findings) handle(event any) {
 		if v := e.Issue.Details.ContentSecurityPolicyIssueDetails; v != nil {
 			f.add(csp, "%s", violated(v))
 		} else {
-			details, _ := json.Marshal(e.Issue.Details) // of a type of the client
+			details, _ := json.Marshal(e.Issue.Details) // cannot fail: the client library decoded Details from JSON
 			f.add(issue, "%s: %s", e.Issue.Code, details)
 		}
 	case *inspector.EventTargetCrashed:

@@ -48,7 +48,7 @@ type op struct {
 type done struct {
 	Answer     string
 	Begin, End int64
-	Key, Token string // of a new key
+	Key, Token string // ID and token of a new key
 }
 
 // A status holds figures of an instance.

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	detection  = 3 * time.Second  // until an instance detects that it receives nothing
+	detection  = 3 * time.Second  // time until an instance detects that it receives nothing
 	aloneTTL   = 10 * time.Second // the longest time for which a cached entry is served from then on
 	lookupTime = 3 * time.Second  // the default of CallTimeout
 )
@@ -47,7 +47,7 @@ type partitionCase struct {
 
 	early, late         key // revoked elsewhere before and after the loss is detected
 	earlyDone, lateDone done
-	lost                time.Duration // until the instance detected the loss
+	lost                time.Duration // time until the instance detected the loss
 	healed              int64
 	seen                []watchedToken
 }

@@ -23,7 +23,7 @@ const (
 	usedFile      = "KEYHATCH_USED_FILE"  // makes this binary a process that uses a key
 	usedClock     = "KEYHATCH_USED_CLOCK" // "real" makes it use the machine's clock
 	touchInterval = time.Second
-	longestRest   = time.Second // between two uses
+	longestRest   = time.Second // the longest time between two uses
 	mostLost      = 10*time.Second + touchInterval + longestRest
 )
 

@@ -64,7 +64,7 @@ func times(d, floor time.Duration) float64     { return float64(d) / float64(flo
 func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }
 
 // benchRows is the number of rows. The servers that the tests start do not wait for the disk, so
-// their figures do not include the time of the disk. The figures of SQLite do.
+// their figures do not include the time of the disk. The figures of SQLite include it.
 const benchRows = 100_000
 
 // filled returns a Store on a table of many rows.

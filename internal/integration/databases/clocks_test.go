@@ -239,7 +239,7 @@ type committed struct {
 	limit   int
 	records map[string]store.Record
 	at      time.Time      // the owner's latest time
-	written []store.Record // by the current transaction
+	written []store.Record // records that the current transaction has written
 }
 
 func (s *committed) begin(latest time.Time) {

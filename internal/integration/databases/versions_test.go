@@ -18,7 +18,7 @@ import (
 // programs may revoke it.
 type mixedKey struct {
 	store.Record
-	begun, ended atomic.Bool  // a call that revokes it has begun, has returned
+	begun, ended atomic.Bool  // whether a call that revokes the key has begun, and whether it has returned
 	rotated      atomic.Int64 // how many rotations have succeeded
 }
 

@@ -34,8 +34,8 @@ type mutant struct {
 	name  string
 	dir   string // the folder that it breaks, from the root of the repository
 	edits []edit
-	pkg   string // of the tests, from the root
-	run   string // which of them; the narrower the quicker
+	pkg   string // package of the tests, from the root
+	run   string // pattern for the names of the tests; the fewer it matches, the quicker
 }
 
 // An edit replaces code in a declaration or file.
