@@ -18,7 +18,7 @@ import (
 //
 // A Bus that has a secret also has a method MACKey() []byte, which returns a key
 // that is derived from the secret for this purpose alone and is the same in all
-// instances. A Bus that wraps another one must pass on the key of the other. The
+// instances. A Bus that wraps another Bus must return the key of that Bus. The
 // Group then authenticates its messages. Without a key, anyone who can publish
 // can make an instance invalidate entries, and can keep the instance from
 // noticing that messages of others are lost.

@@ -135,9 +135,9 @@ func waitError(ctx context.Context) error {
 }
 
 // await waits until a flight lands or the caller's context ends. The end of the context
-// says nothing about the source, so it does not allow a stale value. await returns late if
-// the flight is late, the source is slow and the known value may be served. A flight that
-// waits for its place does not make the source count as slow.
+// says nothing about the source, so it does not allow a stale value. late is true if the flight
+// takes long, the source is slow, and the known value may be served. A flight that waits for its
+// place does not make the source count as slow.
 func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (late bool, err error) {
 	patient := time.NewTimer(patience - time.Since(f.began))
 	defer patient.Stop()

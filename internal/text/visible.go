@@ -81,8 +81,8 @@ func joins(text []rune, r, after rune) bool {
 }
 
 // isPictograph reports whether r can be next to a joiner in an emoji. The standard
-// library does not have Unicode's table of emoji. Most of them have blocks of their
-// own; the string holds all others that Unicode 17 joins.
+// library does not have Unicode's table of emoji. Most emoji have blocks of their own. The string
+// holds all other characters that Unicode 17 joins.
 func isPictograph(r rune) bool {
 	return r >= 0x1f000 && unicode.Is(unicode.S, r) || strings.ContainsRune("↔↕☠♀♂⚕⚖⚧⛓⛹✈❄❤➡⬛", r)
 }

@@ -94,10 +94,11 @@ func (s *Store) recent() string {
 		) AS recent JOIN keyhatch_keys AS k ON k.id = recent.listed`)
 }
 
-// current lists a page of the keys that are neither revoked nor expired. It joins two pages. One
-// is of the keys that never expire, which the index has in the order of the list. The other is of
-// the keys that expire; the database sorts all of these. Both pages are found in the index alone,
-// and neither reads the entry of an ended key. The result may have twice the limit, unsorted.
+// current lists a page of the keys that are neither revoked nor expired. It joins two pages. The
+// first page has keys that never expire, which the index has in the order of the list. The second
+// page has keys that expire. For it, the database sorts all of the owner's keys that expire. Both
+// pages are found in the index alone, and neither reads the entry of an ended key. The result may
+// have twice the limit, unsorted.
 func (s *Store) current() string {
 	return s.read(`SELECT ` + columns + ` FROM (
 			SELECT listed FROM (

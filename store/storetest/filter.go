@@ -124,10 +124,10 @@ func follow(t *testing.T, s store.Store, q store.Query, between func(q *store.Qu
 func placed(c store.Cursor) store.Record { return store.Record{CreatedAt: c.CreatedAt, ID: c.ID} }
 
 // mixed inserts records of both filters, and returns the IDs of each, newest first.
-// The oldest records belong to the filters in turn. The newest ones, more than a page,
-// belong to the filter that the owner is named after, so a list with the other filter
-// must skip them. After these come two current records, so that a list of current records
-// must also continue from a cursor before those that it skips.
+// The oldest records belong to the filters in turn. The owner has the name of a filter. The
+// newest records fill more than a page and match that filter, so a list with the other filter
+// must skip them. Two current records are even newer, so that a list of current records must also
+// continue from a cursor that precedes the skipped records.
 func mixed(t *testing.T, s store.Store, owner string) map[store.Filter][]string {
 	t.Helper()
 	const some = 24

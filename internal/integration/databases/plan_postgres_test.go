@@ -164,19 +164,19 @@ var (
 	// A page begins where the last one ended.
 	postgresNext = regexp.MustCompile(`Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\)`)
 
-	// A page of ended keys is found in the index alone, and its rows by their ids.
+	// A page of ended keys is found in the index alone. Its rows are found by their ids.
 	postgresEnded = regexp.MustCompile(`Nested Loop\n +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_list .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)? +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
-	// A page among the latest keys, and the key after these, are found in the index
-	// alone, and their rows by their ids.
+	// A page among the latest keys, and the key after the latest keys, are found in the index
+	// alone. Their rows are found by their ids.
 	postgresRecent = regexp.MustCompile(`Nested Loop\n +-> +(?:Subquery Scan on recent\n +-> +)?Limit\n +-> +Append\n` +
 		`(?: +-> +Subquery Scan on found\n)? +-> +Limit\n +-> +Subquery Scan on latest\n +Filter: .*\n +-> +Limit\n` + postgresLatest +
 		`(?: +-> +Subquery Scan on following\n)? +-> +Limit\n` + postgresLatest +
 		` +-> +Index Scan using keyhatch_keys_id_key on keyhatch_keys k\n`)
 
-	// A page of current keys that never expire comes in the order of the index. The
-	// others are sorted, and the index has no expired ones in their range.
+	// Current keys that never expire are read in the order of the index. Current keys that expire
+	// are sorted. They are a range of the index without expired keys.
 	postgresCurrent = regexp.MustCompile(`Nested Loop\n +-> +Append\n` +
 		`(?: +-> +Subquery Scan on endless\n)? +-> +Limit\n +-> +Index Only Scan Backward using keyhatch_keys_current .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(expires_at IS NULL\) AND \(created_at <= .*\)\)\n(?: +Filter: .*\n)?` +

@@ -59,7 +59,7 @@ func planned(t *testing.T, d sqlstore.Dialect, c driver.Connector) (*sql.DB, map
 	s := sqlStore(t, d, db)
 	statements := map[string][]sent{}
 	for i, owner := range []string{bigOwner, smallOwner, endedOwner} {
-		const older = 1_100 // more keys than are searched for a page of current ones at first
+		const older = 1_100 // more keys than a list of current keys searches at first
 		fillOwner(t, db, d, owner, i*older, older)
 		testkit.ExecuteOn(t, db, "UPDATE keyhatch_keys SET revoked_at = created_at WHERE id LIKE 'k%'")
 		r.seen = nil
