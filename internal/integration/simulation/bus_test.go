@@ -35,19 +35,27 @@ type port struct {
 
 func (p *port) Publish(ctx context.Context, message string) error {
 	p.w.note(p.i, "publishes ", message)
+	return p.send(ctx, message, func(*line) bool { return true })
+}
+
+// send sends a message to the chosen lines. It takes time. Otherwise a heartbeat would be due
+// three seconds after the message, at the instant at which the lease ends.
+func (p *port) send(ctx context.Context, message string, to func(*line) bool) error {
 	if p.i.isDead() || p.w.broken(p.i, busCut) {
-		return errFault
+		return p.w.fail(ctx, "send", p.i.n)
 	}
-	if p.w.broken(p.i, busBlackout) {
-		return nil
+	if err := p.w.pause(ctx, time.Millisecond, "send", p.i.n, p.w.now()); err != nil || p.w.broken(p.i, busBlackout) {
+		return err
 	}
 	h := p.w.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, l := range h.lines {
-		h.deliver(p.i, l, message)
+		if to(l) {
+			h.deliver(p.i, l, message)
+		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // deliver sends a message to one line, once, never or several times. The caller holds the
@@ -111,15 +119,7 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 	}()
 	ready(func(ctx context.Context, message string) error {
 		p.w.note(p.i, "echoes ", message)
-		if p.i.isDead() || p.w.broken(p.i, busCut) {
-			return errFault
-		}
-		if !p.w.broken(p.i, busBlackout) {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.deliver(p.i, l, message)
-		}
-		return ctx.Err()
+		return p.send(ctx, message, func(other *line) bool { return other == l })
 	})
 	messages, arrival := l.messages, (<-chan time.Time)(nil)
 	var next timed

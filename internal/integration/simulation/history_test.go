@@ -32,18 +32,56 @@ func (w *world) events() []event {
 }
 
 // unique returns d or a little more, so that the duration ends at an instant at which nothing
-// else happens. The time between two such instants is never a whole number of milliseconds, so
-// timers of the product, which are set to whole milliseconds, do not fire at them either.
-// Otherwise a run could not be repeated, since goroutines that become runnable at the same
-// instant run in any order.
+// else happens. The time between two such instants is never a whole number of milliseconds, nor
+// a few nanoseconds more. So timers of the product do not fire at them either: they are set to
+// whole milliseconds or to parts of callTimeout. Otherwise a run could not be repeated, since
+// goroutines that become runnable at the same instant run in any order. For the same reason,
+// only one goroutine may call unique at an instant. Others call after.
 func (w *world) unique(d time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for ; ; d++ {
-		if part := (w.now() + d) % time.Millisecond; !w.taken[part] {
+	now := w.now()
+	for end := (now + d + spacing - 1).Truncate(spacing); ; end += spacing {
+		if part := end % time.Millisecond; !w.taken[part] {
 			w.taken[part] = true
-			return d
+			return end - now
 		}
+	}
+}
+
+// spacing divides a millisecond, and every instant that unique chooses is a multiple of it.
+const spacing = 100 * time.Nanosecond
+
+// A pause has begun, but its end is not chosen yet.
+type pause struct {
+	name string
+	d    time.Duration
+	over chan struct{}
+}
+
+// after returns a channel that is closed after d, at an instant of its own. Several goroutines
+// may call after at the same instant, in any order. So the ends of their pauses are chosen a
+// nanosecond later, in the order of the names.
+func (w *world) after(d time.Duration, names ...any) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, p := w.now(), pause{fmt.Sprint(names...), d, make(chan struct{})}
+	if w.begun[now] == nil {
+		time.AfterFunc(time.Nanosecond, func() { w.end(now) })
+	}
+	w.begun[now] = append(w.begun[now], p)
+	return p.over
+}
+
+// end chooses the ends of the pauses that began at the given time.
+func (w *world) end(began time.Duration) {
+	w.mu.Lock()
+	pauses := w.begun[began]
+	delete(w.begun, began)
+	w.mu.Unlock()
+	slices.SortStableFunc(pauses, func(a, b pause) int { return cmp.Compare(a.name, b.name) })
+	for _, p := range pauses {
+		time.AfterFunc(w.unique(p.d), func() { close(p.over) })
 	}
 }
 
@@ -55,7 +93,7 @@ func (w *world) pause(ctx context.Context, d time.Duration, names ...any) error 
 		d = min(d*15, callTimeout*3/4)
 	}
 	select {
-	case <-time.After(w.unique(time.Duration(dice / 8 % uint64(d)))):
+	case <-w.after(time.Duration(dice/8%uint64(d)), names...):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -92,7 +92,8 @@ func (v *storeView) after(ctx context.Context, name string, about any) error {
 func (v *storeView) write(ctx context.Context, name, owner string, do func(context.Context) ([]store.Record, error)) error {
 	about := fmt.Sprint(owner, " ", callOf(ctx))
 	if v.w.broken(v.i, storeLate) {
-		time.Sleep(v.w.unique(callTimeout + time.Duration(v.w.chance(name, v.i.n, about, v.w.now())%uint64(callTimeout))))
+		late := time.Duration(v.w.chance(name, v.i.n, about, v.w.now()) % uint64(callTimeout))
+		<-v.w.after(callTimeout+late, name, v.i.n, about)
 		ctx = context.WithoutCancel(ctx)
 	} else if err := v.before(ctx, name, about); err != nil {
 		return err

@@ -24,7 +24,9 @@ type settings struct {
 }
 
 const (
-	callTimeout = time.Second
+	// A heartbeat follows a second after a message. The timeout of a call that began at the
+	// same instant, or a quarter of it, must not end together with the heartbeat.
+	callTimeout = time.Second + 4*time.Nanosecond
 	owners      = 3
 )
 
@@ -62,7 +64,8 @@ type world struct {
 	last      knownToken // the latest chosen one
 	restarts  []time.Duration
 	history   []event
-	taken     map[time.Duration]bool // instants, as parts of a millisecond
+	taken     map[time.Duration]bool    // instants that unique chose, as parts of a millisecond
+	begun     map[time.Duration][]pause // pauses whose end is not chosen yet, by their beginning
 }
 
 // A change is a call that reached a key in the store, and the time.
@@ -103,7 +106,7 @@ func (i *instance) isDead() bool {
 }
 
 func newWorld(t *testing.T, seed uint64, rng *rand.Rand) *world {
-	w := &world{settings: chooseSettings(rng), seed: seed, began: time.Now(), taken: map[time.Duration]bool{}}
+	w := &world{settings: chooseSettings(rng), seed: seed, began: time.Now(), taken: map[time.Duration]bool{}, begun: map[time.Duration][]pause{}}
 	w.faults = chooseFaults(w, rng)
 	w.ledger, w.hub, w.shelf, w.plan = newLedger(), &hub{w: w}, newShelf(), newPlanBook()
 	for n := range w.settings.instances {
