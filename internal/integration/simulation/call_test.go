@@ -265,6 +265,7 @@ func (w *world) changePlan(n int, i *instance, owner string, to, tell bool, runn
 
 // restart ends an instance, with or without Close, and starts it again.
 func (w *world) restart(t *testing.T, i *instance, killed bool, running *sync.WaitGroup) {
+	w.restarts = append(w.restarts, w.now()) // Close ends the messages that are being sent
 	if killed {
 		close(i.dead)
 		time.Sleep(w.unique(time.Millisecond))
@@ -275,5 +276,4 @@ func (w *world) restart(t *testing.T, i *instance, killed bool, running *sync.Wa
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.instances[slices.Index(w.instances, i)] = next
-	w.restarts = append(w.restarts, w.now())
 }

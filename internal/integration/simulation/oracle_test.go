@@ -176,11 +176,13 @@ func (w *world) restartedWithin(from, to time.Duration) bool {
 
 // knownSince returns the time up to which this instance must know all changes of the key. It is
 // the start of the call minus the bound. It is earlier if an earlier change had not returned by
-// then, or was never published because its instance ended.
+// then, or was never published because its instance ended, or if the old entry could not be
+// deleted from the shared cache, where an instance that started since the change may read it.
 func (w *world) knownSince(o observation, bound time.Duration) time.Duration {
 	from := o.start - bound
 	for _, c := range w.changes[o.about.digest] {
-		untold := c.outcome != "ok" && !slices.Contains(w.instances, c.i)
+		undeleted := w.shared && w.restartedWithin(c.at-busBound, o.start)
+		untold := c.outcome != "ok" && (undeleted || !slices.Contains(w.instances, c.i))
 		if c.at < from && (c.end > o.start-bound || untold) {
 			from = c.at - 1
 		}
