@@ -250,7 +250,7 @@ func TestMiddlewareConformance(t *testing.T) {
 				without := func(next http.Handler) http.Handler { return next }
 				want := c.run(t, proto, without, "X-Other", token)
 				if strings.Contains(c.name, "abort") {
-					want = slices.Replace(want, len(want)-1, len(want), "afterwards: files 0") // net/http leaves them over HTTP/1.1
+					want = slices.Replace(want, len(want)-1, len(want), "afterwards: files 0") // over HTTP/1.1, net/http leaves the files
 				}
 				if want[len(want)-1] != "afterwards: files 0" {
 					t.Errorf("net/http itself leaves files: %q", want)

@@ -31,9 +31,9 @@ const (
 // corrected, and the loss is reported.
 //
 // Only changes that the store has confirmed to this process are remembered. A
-// revocation is final and the expiry of a rotated key never moves later, so a
-// later result of the store that contradicts them is wrong. A disabled key may be
-// enabled by another instance; see holdsDisabled.
+// revocation is final and the expiry of a rotated key never moves later, so if the store later
+// returns a record without the change, the record is wrong. A disabled key may be enabled by
+// another instance; see holdsDisabled.
 type endedKeys struct {
 	m *Manager
 

@@ -275,8 +275,8 @@ func (f flood) steal(elsewhere *apikey.Manager, key apikey.Issued, validate func
 	}
 }
 
-// revoke revokes keys at the given rate. It reads every second key before, as a page that lists
-// keys does.
+// revoke revokes keys at the given rate. Before it revokes every second key, it reads the key, as
+// a page that lists keys does.
 func (f flood) revoke(m *apikey.Manager, keys []apikey.Issued, began time.Time, r *floodResult) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -338,10 +338,10 @@ func (f flood) validator(t testing.TB, m *apikey.Manager) func(token string) err
 	}
 }
 
-// C-14, invariants 7 and 9: unknown tokens at five times the rate that the store can
-// do are not an outage. Known keys keep working, no call counts as a failure, nothing piles up,
-// and a key that another process revokes is refused after its CacheTTL. With KEYHATCH_SOAK=1 the
-// test runs for a minute at each rate, and also checks latencies and goroutines.
+// C-14, invariants 7 and 9: unknown tokens at five times the rate that the store can handle are
+// not an outage. Known keys keep working, no call counts as a failure, nothing piles up, and a
+// key that another process revokes is refused after its CacheTTL. With KEYHATCH_SOAK=1 the test
+// runs for a minute at each rate, and also checks latencies and goroutines.
 func TestFlood(t *testing.T) {
 	lasts, ttl := 4*time.Second, time.Second // long enough to notice that a key lives on after it was revoked
 	rates, webRates, slower := []int{4_000}, []int{1_000}, 1

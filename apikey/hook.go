@@ -16,9 +16,8 @@ type hookedWriter struct {
 	sent  bool
 }
 
-// before must be called before each call that may send the header. A call that
-// fails, or that has nothing to send, may not have sent it, so the handler can still
-// change the header.
+// before must be called before each call that may send the header. If a call fails or has nothing
+// to send, the header may not be sent, and the handler can still change the header.
 func (w *hookedWriter) before(status int) {
 	if !w.sent {
 		w.begin(status)

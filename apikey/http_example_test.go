@@ -50,7 +50,7 @@ func ExampleManager_Require() {
 	// 403 {"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}
 }
 
-// ValidateRequest is for servers that a middleware does not fit. Here the scope
+// ValidateRequest is for servers that cannot use a middleware. Here the scope
 // depends on the request.
 func ExampleManager_ValidateRequest() {
 	ctx := context.Background()

@@ -384,7 +384,7 @@ func TestUncertainChangesArePublished(t *testing.T) {
 	}
 }
 
-// A store that writes after CallTimeout: the change is published when the store returns.
+// If the store writes after CallTimeout, the change is published when the store returns.
 func TestLateChangeIsPublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, st := &memoryBus{}, &hangingStore{Store: memstore.New()}

@@ -116,8 +116,8 @@ func (p *permit) takePlace(ctx context.Context, wait time.Duration) (release fun
 		}
 		return nil, err
 	}
-	// Count this call as hung shortly before its timeout, so that calls that have waited for as
-	// long see it counted.
+	// Count this call as hung shortly before its timeout. So another call whose wait ends at that
+	// timeout finds it counted.
 	hung := time.AfterFunc(p.timeout-p.timeout/100, func() { l.hung.Add(1) })
 	return sync.OnceFunc(func() {
 		if !hung.Stop() {

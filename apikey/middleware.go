@@ -118,9 +118,9 @@ func (c *carrier) protectResponse(w http.ResponseWriter) (protected http.Respons
 }
 
 // Authorize finds the token in the headers, validates it as [Manager.Validate] does,
-// and checks that the key has all of the scopes. Use it for servers and transports
-// that [Manager.Require] does not fit. Besides the errors of Validate it returns
-// [ErrMissing], [ErrAmbiguous] and [ErrScope].
+// and checks that the key has all of the scopes. Use it for servers and transports that cannot
+// use [Manager.Require]. Besides the errors of Validate it returns [ErrMissing], [ErrAmbiguous]
+// and [ErrScope].
 //
 // The keys of h must be canonical (see [net/textproto.CanonicalMIMEHeaderKey]).
 // Authorize does not change h and does not remove the token from it. It may be called

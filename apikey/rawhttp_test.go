@@ -185,7 +185,7 @@ func TestRawHeaders(t *testing.T) {
 		{"two lines, good last", []string{"Authorization: Bearer <U>", "Authorization: Bearer <G>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two lines, both good", []string{"Authorization: Bearer <G>", "Authorization: Bearer <O>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two lines, the same", []string{"Authorization: Bearer <G>", "Authorization: Bearer <G>"}, 400, apikey.ReasonAmbiguous, 0},
-		{"two lines in two cases", []string{"authorization: Bearer <G>", "AUTHORIZATION: Bearer <U>"}, 400, apikey.ReasonAmbiguous, 0},
+		{"two lines, in lower and upper case", []string{"authorization: Bearer <G>", "AUTHORIZATION: Bearer <U>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two lines apart", []string{"Authorization: Bearer <G>", "Accept: */*", "Authorization: Bearer <G>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two lines, one empty", []string{"Authorization:", "Authorization: Bearer <G>"}, 400, apikey.ReasonAmbiguous, 0},
 		{"two lines, last empty", []string{"Authorization: Bearer <G>", "Authorization:"}, 400, apikey.ReasonAmbiguous, 0},

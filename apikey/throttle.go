@@ -7,16 +7,16 @@ import (
 
 // How many writes of a kind each owner may make in any throttleTime.
 const (
-	maxCreations   = 10 // and registrations and rotations
+	maxCreations   = 10 // creations, registrations and rotations together
 	maxUpdates     = 60
 	maxRevocations = 120
 	throttleTime   = time.Minute
 )
 
-// Throttle counts a write of the owner. The kind is that of the event that the write
-// emits. Throttle returns 0 if the write may be made, and otherwise how long the owner
-// must wait. In any minute an owner may make 60 updates, 120 revocations, and 10
-// creations, registrations and rotations together. Other kinds are not counted.
+// Throttle counts a write of the owner. kind is the kind of the event that the write emits.
+// Throttle returns 0 if the write may be made, and otherwise how long the owner must wait. In any
+// minute an owner may make 60 updates, 120 revocations, and 10 creations, registrations and
+// rotations together. Other kinds are not counted.
 //
 // Package selfservice calls Throttle before each write, even if the write then fails.
 // That package counts writes that are authorized by an API key separately from those

@@ -66,8 +66,8 @@ func (c *Cache[V]) invalidate(keys, tags []Key) {
 	c.release(keys, tags)
 }
 
-// stripes is the number of epochs. Keys and tags share them by hash. A write invalidates
-// the entries of all keys in its stripe, about one in 16,384.
+// stripes is the number of epochs. Keys and tags share the epochs: a hash determines the epoch of
+// each. A write invalidates the entries of all keys in its stripe, about one in 16,384.
 const stripes = 1 << 14
 
 // An epoch fences cached entries. It has three counters, from the highest bits: of writes,

@@ -346,7 +346,7 @@ func TestCallersOfOneLoadAreBounded(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if waited.Load() != 2_000 || refused.Load() != 1_000 {
-			t.Errorf("got %d callers that waited for one load and %d refused ones, want 2,000 and, of the callers during the slow load, 1,000", waited.Load(), refused.Load())
+			t.Errorf("got %d callers that waited for one load and %d callers that were refused, want 2,000 and 1,000", waited.Load(), refused.Load())
 		}
 	})
 }

@@ -60,7 +60,7 @@ func (p *peers) limit(now time.Time) { p.limited = now.Add(aloneTTL) }
 // a message that is not newer than the last one: an attacker may repeat an old message to
 // hide that the origin is silent.
 //
-// Changes that precede the first message of an instance are not missing if they were sent
+// Changes that an instance made before its first message count as missing, unless they were sent
 // before the connection was ready.
 func (p *peers) receive(m message, now time.Time) (missed bool) {
 	if p.unsigned { // a forged message must not lengthen the interval, or delay a deadline, for long

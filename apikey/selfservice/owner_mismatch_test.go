@@ -74,8 +74,8 @@ func TestOtherOwnersKeyLooksMissing(t *testing.T) {
 	}
 }
 
-// M-19: registering another owner's digest and one's own get the same response. The
-// attempt is an event.
+// M-19: a client gets the same response whether it registers another owner's digest or one of its
+// own again. The attempt is an event.
 func TestOtherOwnersDigestLooksTaken(t *testing.T) {
 	t.Parallel()
 	s := newAttackers(t)

@@ -88,7 +88,7 @@ func at(sorted []time.Duration, percent int) time.Duration {
 }
 
 // round returns the time from the response to a revocation to the start of the last
-// accepted request. It is 0 if the last accepted request began earlier.
+// accepted request. It is 0 if the last accepted request began before the response.
 func round(ctx context.Context, all []*process) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -72,7 +72,7 @@ func Within(ctx context.Context, end func() error) error {
 }
 
 // ErrSkipped is the error of a statement that succeeded but changed nothing.
-var ErrSkipped = errors.New("the database skipped a write: use no triggers and no rules on keyhatch's tables that skip writes")
+var ErrSkipped = errors.New("the database skipped a write: remove triggers and rules that skip writes to keyhatch's tables")
 
 func hasSQLState(err error, states ...string) bool {
 	var coded interface{ SQLState() string } // pgx and lib/pq have it

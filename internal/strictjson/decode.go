@@ -22,7 +22,7 @@ func Decode(document []byte, v any, r Rules) error {
 	if err := r.check("", object, reflect.TypeOf(v).Elem()); err != nil {
 		return err
 	}
-	return json.Unmarshal(document, v) // which check has found to be possible
+	return json.Unmarshal(document, v) // check has found that v can hold the document
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()

@@ -41,7 +41,7 @@ func flags(settings []string) (flags []string) {
 	return flags
 }
 
-// mysqlCreator distinguishes the two: mysqld creates its data itself, and MariaDB has a
+// mysqlCreator distinguishes MySQL from MariaDB: MySQL creates its data itself, and MariaDB has a
 // separate program.
 func mysqlCreator(program string) (func(folder string) []string, error) {
 	version, err := exec.Command(program, "--no-defaults", "--version").Output()

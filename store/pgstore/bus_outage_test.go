@@ -25,7 +25,7 @@ func TestTerminatedListener(t *testing.T) {
 	dsn := testkit.UsePostgreSQL(t)
 	application := testkit.NewName()
 	b := openBus(t, open(t, addParam(dsn, "application_name="+application), &pgstore.Options{Schema: testkit.CreateSchema(t, dsn)}), nil)
-	awaitNoListener(t, dsn, application) // of the probe
+	awaitNoListener(t, dsn, application) // the probe has ended
 	r := testkit.Receive(t, b)
 	publish(t, b, "before")
 	r.Wants("before")
@@ -126,7 +126,7 @@ func TestStoppedServer(t *testing.T) {
 	application := testkit.NewName()
 	s := open(t, addParam(server.DSN(), "application_name="+application), nil)
 	b := openBus(t, s, nil)
-	awaitNoListener(t, server.DSN(), application) // of the probe
+	awaitNoListener(t, server.DSN(), application) // the probe has ended
 	r := testkit.Receive(t, b)
 	listener := findListener(t, server.DSN(), application)
 	t.Cleanup(func() { exec.Command("kill", "-s", "CONT", listener).Run() }) // in case the test ends early

@@ -149,7 +149,7 @@ func (l *listener) wait(ctx context.Context, limit time.Duration) (message strin
 		switch {
 		case err == nil && n.Channel == l.channel:
 			return n.Payload, true, nil
-		case err == nil: // from a LISTEN of a pooler's earlier client
+		case err == nil: // a message for a LISTEN of a pooler's earlier client
 		case ctx.Err() == nil && limited.Err() != nil:
 			return "", false, nil
 		default:

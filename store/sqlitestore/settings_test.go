@@ -24,7 +24,7 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 		"reads":  {s.reads, 3, map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "busy_timeout": "10", "query_only": "1"}},
 	} {
 		for i := range pool.conns {
-			conn, err := pool.db.Conn(t.Context()) // held, so that the next one is another
+			conn, err := pool.db.Conn(t.Context()) // held, so that the next connection is another one
 			if err != nil {
 				t.Fatal(err)
 			}

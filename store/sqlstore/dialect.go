@@ -29,9 +29,9 @@ type dialect struct {
 	db *sqldb.Database
 
 	// lock makes a transaction the only writer of an owner's rows, except for last
-	// uses. Its parameters are the owner and an instant. It advances the owner's latest
-	// instant to the given one, unless the latest one is later, and returns the latest
-	// one. If lock cannot return that, the statement latest reads it.
+	// uses. Its parameters are the owner and an instant. It advances the owner's latest instant
+	// to the given instant if that is later, and returns the owner's latest instant. If lock
+	// cannot return that, the statement latest reads it.
 	lock, latest string
 
 	// lockAgain reports whether a transaction that did not get the lock can try again,
@@ -58,8 +58,8 @@ type dialect struct {
 	// and for a list of current keys.
 	byDigest, byID, byList, byUnrevoked, byCount, byReplaced, byCurrent string
 
-	// byExpiry orders a range of byCount or byReplaced as the index does, if the
-	// database uses the index only then.
+	// byExpiry is an ORDER BY clause with the order of the indexes of byCount and byReplaced. It
+	// is empty if the database uses these indexes without it.
 	byExpiry string
 
 	// endless begins the ORDER BY of keys whose expiry is NULL. It is empty if the database uses

@@ -30,8 +30,8 @@ var sqlite = dialect{
 	byReplaced: "INDEXED BY keyhatch_keys_replaced",
 	byCurrent:  "INDEXED BY keyhatch_keys_current",
 
-	// Keys that expire last are mostly the newest ones. If they are read first, few
-	// others enter the sorted page. The LIMIT, which limits nothing, keeps the order.
+	// Keys that expire last are mostly the newest ones. If the newest keys are read first, few
+	// other keys enter the sorted page. The LIMIT, which limits nothing, keeps the order.
 	fence: "ORDER BY expires_at DESC LIMIT -1",
 
 	// RETURNING does not show the changes of a trigger that runs after the statement.

@@ -89,7 +89,7 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, owner string, at time.T
 }
 
 // errAltered is the error of a statement that succeeded but wrote other values.
-var errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and no triggers on keyhatch's tables that change rows")
+var errAltered = errors.New("the database changed the row when it was written: use a strict sql_mode, and remove triggers that change the rows of keyhatch's tables")
 
 // change runs a statement that changes records of one owner. It returns an error unless
 // the database then has the records in want.

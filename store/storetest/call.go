@@ -16,8 +16,8 @@ var callRules = []rule{
 	{"A call with a passed deadline returns an outage error and changes nothing", overdue},
 }
 
-// busy makes more calls at once than a store is likely to have connections. Most of the
-// calls have too little time.
+// busy makes more calls at once than a store is likely to have connections. The timeouts of most
+// of these calls are too short for a write.
 func busy(t *testing.T, s store.Store) {
 	var calls sync.WaitGroup
 	for n := range 64 {

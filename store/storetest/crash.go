@@ -179,7 +179,8 @@ func (w *writer) follow(from *os.File) {
 	}
 }
 
-// mark begins a new mark. Every call that begins from now on carries it.
+// mark writes one byte to the writer, which counts these marks. Each line of the journal contains
+// the count.
 func (w *writer) mark(t *testing.T) {
 	t.Helper()
 	if _, err := w.marks.Write([]byte{'!'}); err != nil {

@@ -202,7 +202,7 @@ func TestCreateAgainAfterLostResponse(t *testing.T) {
 	}
 }
 
-// A discarded response reaches nobody.
+// A discarded response is never sent.
 type discarded struct{ header http.Header }
 
 func (d *discarded) Header() http.Header {

@@ -155,7 +155,7 @@ func (tab *tab) rest(t testing.TB) {
 	t.Helper()
 	tab.until(t, "rest", func() string {
 		if moving, err := try[bool](tab, `() => !!document.querySelector('[aria-busy=true], [data-busy]') || document.getAnimations().length > 0`); err != nil || moving {
-			return "something goes on"
+			return "a list is being reloaded or an animation is running"
 		}
 		return ""
 	})
@@ -166,7 +166,7 @@ func (tab *tab) said(t testing.TB, selector string) {
 	t.Helper()
 	tab.until(t, selector, func() string {
 		if tab.count(t, selector) == 0 || tab.text(t, selector) == "" {
-			return "it says nothing"
+			return "the element has no text"
 		}
 		return ""
 	})

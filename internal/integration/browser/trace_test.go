@@ -52,7 +52,7 @@ func TestTraces(t *testing.T) {
 	})
 	tab.wait(t, `p "s3cret"`)
 	if got := tab.traces(t, "s3cret"); len(got) > 0 {
-		t.Errorf("got %q, want none, since the page only shows it", got)
+		t.Errorf("got the traces %q of text that the page only shows, want none", got)
 	}
 	eval[any](t, tab, `() => { location.hash = "x" }`)
 	tab.wait(t, `p "Done"`)

@@ -92,7 +92,7 @@ func TestSlowStatementIsAnOutage(t *testing.T) {
 		testkit.KeepBusy(t, db, lookups(s))
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond) // a busy machine has time to connect
-			outage(t, calls["Touch"](ctx, s), "Touch of a locked record during a busy pool")
+			outage(t, calls["Touch"](ctx, s), "Touch of a locked record while the pool is busy")
 			cancel()
 		}
 	})

@@ -86,8 +86,9 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkFilteredList compares filtered lists with a list of all keys, for an owner with ten
-// thousand keys, all but the five oldest revoked, and for one with twenty current keys.
+// BenchmarkFilteredList compares filtered lists with a list of all keys, for two owners. One
+// owner has ten thousand keys, which are revoked except for the five oldest. The other owner has
+// twenty current keys.
 func BenchmarkFilteredList(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {

@@ -39,14 +39,14 @@ func BenchmarkOwnerWithManyKeys(b *testing.B) {
 				b.ReportMetric(micro(f.percentile(50)), f.name+"-p50-µs")
 				b.ReportMetric(micro(f.percentile(99)), f.name+"-p99-µs")
 			}
-			b.ReportMetric(0, "ns/op") // of all of them together
+			b.ReportMetric(0, "ns/op") // the time of all calls together has no meaning
 		})
 	}
 }
 
-// fillOwner makes the database generate n keys of one owner. Their names are k and a number,
-// which begins with first. The keys of endedOwner have one of three states in turn: replaced and
-// expired, expired, or revoked. The keys of other owners are active.
+// fillOwner makes the database generate n keys of one owner. The name of a key is k and a number;
+// the numbers begin with first. The keys of endedOwner have one of three states in turn: replaced
+// and expired, expired, or revoked. The keys of other owners are active.
 func fillOwner(t testing.TB, db *sql.DB, d sqlstore.Dialect, owner string, first, n int) {
 	t.Helper()
 	states := "'', NULL, NULL"

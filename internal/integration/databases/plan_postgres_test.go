@@ -152,12 +152,12 @@ func explainPostgres(t testing.TB, c conn, statements []sent, mayBeSorted bool) 
 const postgresLatest = ` +-> +Index Only Scan Backward using keyhatch_keys_list .*\n +Index Cond: \(\(owner = .*\) AND \(created_at <= .*\)\n(?: +Filter: .*\n)?`
 
 var (
-	// A range of the index, by all of its columns, and no further than the limit.
+	// The plan reads a range of the index, by all of its columns, and no further than the limit.
 	postgresCount = regexp.MustCompile(`Limit\n +-> +Index (Only )?Scan using keyhatch_keys_live .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(replaced_by = .*\) AND \(expires_at (IS NULL|> .*)\)\)\n?`)
 
-	// A range of the index of keys in their grace period, and their successors by
-	// their ids.
+	// The plan reads a range of the index of keys in their grace period, and finds their
+	// successors by their ids.
 	postgresReplaced = regexp.MustCompile(`Limit\n +-> +Nested Loop Anti Join\n +-> +Index (Only )?Scan using keyhatch_keys_replaced .*\n` +
 		` +Index Cond: \(\(owner = .*\) AND \(expires_at (IS NULL|> .*)\)\)\n +-> +Index Scan using keyhatch_keys_id_key .*\n`)
 

@@ -11,7 +11,8 @@ import (
 	"slices"
 )
 
-// switchVariable is the number of the active mutant in a program with many.
+// switchVariable is the environment variable with the number of the active mutant, in a program
+// with several mutants.
 const switchVariable = "KEYHATCH_MUTANT"
 
 // An insert is text to be inserted into a file at an offset.

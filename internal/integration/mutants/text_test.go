@@ -25,8 +25,8 @@ import (
 //	! ./apikey TestValidate|TestRevoke
 //
 // "@" names a declaration in one of the folder's Go files, or a file of any kind, in
-// which the replaced code occurs once. White space does not matter there. A mutant
-// may make several edits, and several "!" lines each name tests that must fail.
+// which the replaced code occurs once. White space does not matter there. A mutant may make
+// several edits. It may have several "!" lines, each of which names tests that must fail.
 const mutantsFile = "testdata/mutants.txt"
 
 // A mutant is a deliberate fault and the tests that must notice it.

@@ -109,7 +109,7 @@ func requirementFaults(page, required string, tests map[string]function, fileHas
 			if r, ok := byID[id]; !ok {
 				report("%s names %s, which has no line", name, id)
 			} else if len(r.tests) == 0 {
-				report("%s names %s, whose line has no test: list it there", name, id)
+				report("%s names %s, but the line of this requirement lists no test: add the test to the line", name, id)
 			}
 		}
 	}
