@@ -54,7 +54,7 @@ type revokeAll struct {
 
 	n            int            // keys revoked so far
 	revoked      []store.Record // the latest of them, to remember if the call fails
-	unpropagated error          // why other instances may not know of some
+	unpropagated error          // why other instances may not know of some of these revocations
 }
 
 // maxInterrupted is the maximum number of keys that an interrupted RevokeAll remembers,

@@ -167,8 +167,8 @@ func TestDataSourceNames(t *testing.T) {
 	t.Parallel()
 	const postgres, mysql = "postgres://u:p@127.0.0.1:15432/db?sslmode=disable", "root@tcp(127.0.0.1:13306)/db"
 	for name, c := range map[string]struct{ got, want string }{
-		"address in PostgreSQL's":   {AddressOf(postgres), "127.0.0.1:15432"},
-		"address in MySQL's":        {AddressOf(mysql), "127.0.0.1:13306"},
+		"address for PostgreSQL":    {AddressOf(postgres), "127.0.0.1:15432"},
+		"address for MySQL":         {AddressOf(mysql), "127.0.0.1:13306"},
 		"new address":               {SetAddress(mysql, "[::1]:1"), "root@tcp([::1]:1)/db"},
 		"first parameter":           {SetParam(mysql, "a", "b c"), mysql + "?a=b%20c"},
 		"another parameter":         {SetParam(postgres, "search_path", "x"), postgres + "&search_path=x"},

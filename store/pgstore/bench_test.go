@@ -23,8 +23,8 @@ func fill(b *testing.B, dsn, schema string) {
 	testkit.Execute(b, dsn, "VACUUM ANALYZE "+schema+".keyhatch_keys")
 }
 
-// BenchmarkLookup compares a look-up with the same prepared statement on a single
-// pgx connection. The two alternate, so that load on the machine slows both.
+// BenchmarkLookup compares a look-up with the bare prepared statement on a single pgx connection.
+// The two alternate, so that load on the machine slows both.
 func BenchmarkLookup(b *testing.B) {
 	dsn := testkit.UsePostgreSQL(b)
 	schema := testkit.CreateSchema(b, dsn)

@@ -216,8 +216,8 @@ func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
 	return what + k.id, got, nil
 }
 
-// check compares the store's count with the model's, and both with the limit. By a
-// slower clock, records that have expired since may count as well.
+// check compares the store's count with the model's, and both with the limit. It checks the count
+// also for slower clocks, by which more records may count.
 func (h *history) check() {
 	for behind := range 3 {
 		at := h.latest.Add(-time.Duration(behind) * time.Second)

@@ -81,7 +81,7 @@ func TestStored(t *testing.T) {
 		}
 	}
 	if got.empty() {
-		t.Error("empty returned true")
+		t.Error("empty: got true for a page that has stored data, want false")
 	}
 	tab.clean(t)
 }

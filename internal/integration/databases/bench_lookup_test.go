@@ -12,8 +12,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// BenchmarkLookup compares Lookup with the same prepared statement and plain variables, and on
-// PostgreSQL also with pgx without database/sql.
+// BenchmarkLookup compares Lookup with the bare prepared statement, and on PostgreSQL also with
+// pgx without database/sql.
 func BenchmarkLookup(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -54,8 +54,8 @@ func connLookup(b *testing.B, dsn string, n int) *figure {
 	}}
 }
 
-// BenchmarkList compares List of an owner with very many keys, and of one with a hundred, with
-// the same statement.
+// BenchmarkList compares List with the bare statement, for an owner with very many keys and for
+// an owner with a hundred.
 func BenchmarkList(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {

@@ -15,8 +15,8 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// BenchmarkCreate measures creates per second, by one and by sixteen goroutines, for several
-// owners and for one, compared with bare INSERTs.
+// BenchmarkCreate measures calls of Insert per second: from one and from sixteen goroutines, for
+// several owners and for a single owner. It compares them with the bare statement.
 func BenchmarkCreate(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
@@ -98,8 +98,8 @@ func usesOf(i, n int) []store.Use {
 	return us
 }
 
-// BenchmarkCreateAtLimit measures a refused Insert of an owner with few ended keys, and with
-// twenty thousand. The count stops at the limit.
+// BenchmarkCreateAtLimit measures an Insert that the limit refuses, for an owner with few ended
+// keys and for an owner with twenty thousand. The count stops at the limit.
 func BenchmarkCreateAtLimit(b *testing.B) {
 	for _, d := range databases {
 		b.Run(d.name, func(b *testing.B) {
