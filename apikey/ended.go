@@ -136,7 +136,7 @@ func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Reco
 	began := updates.Add(oneChange + oneUpdate)
 	returned := false
 	defer func() {
-		if !returned { // do has panicked
+		if !returned { // the call of do has panicked
 			updates.Add(-oneUpdate)
 		}
 	}()

@@ -137,9 +137,9 @@ func (c *Cache[V]) mayBeStale(e *entry[V], now time.Time) bool {
 }
 
 // mayBeStaleWithoutFailure reports whether an entry that has ended may be served although
-// no load has failed, because its source is slow, or was slow at the last attempt. An entry that
-// is marked stale may not be served then, and no entry may while the bus is down, since a change
-// may have been missed.
+// no load has failed, because its source is slow, or was slow at the last attempt. It returns
+// false for an entry that is marked stale, and for every entry while the bus is down, since a
+// change may have been missed.
 func (c *Cache[V]) mayBeStaleWithoutFailure(e *entry[V], now time.Time) bool {
 	return c.lease.lasts(now.Sub(c.start), now.UnixNano()) && !c.lease.limited() && c.isCurrent(e) && c.mayBeStale(e, now)
 }

@@ -250,8 +250,8 @@ func TestGroupRepeatedMessages(t *testing.T) {
 	})
 }
 
-// After a failed Publish, the next message reports the failure, independently of the others'
-// counts, and the change is sent.
+// After a failed Publish, the next message reports the failure and the message after it contains
+// the change.
 func TestGroupReportsFailedPublish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}
@@ -270,7 +270,7 @@ func TestGroupReportsFailedPublish(t *testing.T) {
 		all := h.messages(t)
 		for n, m := range all {
 			if m.All != (n == before) {
-				t.Errorf("message %d of %d: an earlier one may be lost: got %t, want true only for message %d, the first after the failure", n, len(all), m.All, before)
+				t.Errorf("message %d of %d reports that a change may be lost: got %t, want true only for message %d, the first after the failure", n, len(all), m.All, before)
 			}
 		}
 		// The change that could not be sent is sent now.
@@ -661,7 +661,7 @@ func TestGroupPublishErrors(t *testing.T) {
 			}
 		}
 		if published[keyOf(0)] || !published[keyOf(1)] || !published[keyOf(2)] {
-			t.Errorf("sent keys: got %t, %t, %t, want the second, and the third although its caller did not wait", published[keyOf(0)], published[keyOf(1)], published[keyOf(2)])
+			t.Errorf("keys of the first, second and third call were sent: got %t, %t, %t, want false, true, true", published[keyOf(0)], published[keyOf(1)], published[keyOf(2)])
 		}
 	})
 }

@@ -424,7 +424,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 					}
 				}
 				if exceeds != (w.Code == 403) || !exceeds && w.Code >= 300 {
-					t.Fatalf("%v until %v, by %v until %v: got %d %s, want forbidden = %t", scopes, until, own.Key.Scopes, own.Key.ExpiresAt, w.Code, w.Body, exceeds)
+					t.Fatalf("request for a key with the scopes %v until %v, by a key with the scopes %v until %v: got %d %s, want forbidden = %t", scopes, until, own.Key.Scopes, own.Key.ExpiresAt, w.Code, w.Body, exceeds)
 				}
 				if !exceeds {
 					allowed++

@@ -44,7 +44,7 @@ func TestRequirementFaults(t *testing.T) {
 		"no such subtest":     {"works at night", "works by day", "has no subtest"},
 		"no such text":        {"go.mod: go 1", "go.mod: go 2", "does not contain the text"},
 		"test of another id":  {"a.TestA/works at night", "a.TestB", "no comment of the tests of T-01"},
-		"line of no test":     {"a.TestA/works at night, go.mod: go 1", "", "whose line has no test"},
+		"line of no test":     {"a.TestA/works at night, go.mod: go 1", "", "the line of this requirement lists no test"},
 		"id that has no line": {"| T-01 |", "| T-09 |", "a.TestA names T-01, which has no line"},
 		"cell missing":        {"| demand | | not", "| not", "the line of T-02 must have these cells"},
 	} {
