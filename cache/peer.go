@@ -16,7 +16,8 @@ const (
 type peer struct {
 	seq, change uint64
 	size        int       // number of instances that it knows
-	due         time.Time // deadline of its next heartbeat, after which it is silent
+	heard       time.Time // time of that message
+	due         time.Time // deadline of its next heartbeat, by its own interval
 	gone        time.Time // deadline after which it is no longer tracked
 	left        bool      // its last message said that it leaves
 	away        bool      // later messages may have been sent before the connection was ready
@@ -43,9 +44,9 @@ func (p *peers) interval() time.Duration {
 func (p *peers) reconnect(now time.Time) {
 	p.ready = now
 	for o, k := range p.known {
-		if k.away = true; k.due.Before(now.Add(silence)) {
-			k.due = now.Add(silence)
-		}
+		k.away = true
+		k.due = laterOf(k.due, now.Add(silence))
+		k.heard = laterOf(k.heard, now.Add(silence-p.interval()-lateness))
 		p.known[o] = k
 	}
 }
@@ -63,8 +64,8 @@ func (p *peers) limit(now time.Time) { p.limited = now.Add(aloneTTL) }
 // Changes that an instance made before its first message count as missing, unless they were sent
 // before the connection was ready.
 func (p *peers) receive(m message, now time.Time) (missed bool) {
-	if p.unsigned { // a forged message must not lengthen the interval, or delay a deadline, for long
-		m.size, m.next = 0, min(m.next, p.interval())
+	if p.unsigned { // a forged message must not lengthen the interval
+		m.size = 0
 	}
 	last, known := p.known[m.origin]
 	switch {
@@ -78,10 +79,22 @@ func (p *peers) receive(m message, now time.Time) (missed bool) {
 	default:
 		missed = m.before() != 0 && !now.Add(-m.ago).Before(p.ready)
 	}
-	due := now.Add(m.next + lateness)
 	p.fleet = max(p.fleet, min(int(m.size), maxPeers))
-	p.known[m.origin] = peer{m.seq, m.change, int(m.size), due, due.Add(goneAfter), m.leaving, false}
+	k := peer{seq: m.seq, change: m.change, size: int(m.size), heard: now, due: now.Add(m.next + lateness), left: m.leaving}
+	k.gone = p.deadline(k).Add(goneAfter)
+	p.known[m.origin] = k
 	return missed || m.all
+}
+
+// deadline returns the time from which an instance counts as silent. A forged message must
+// not delay it, so without authentication it is no later than by this instance's own
+// interval. That may grow after the message has arrived: an instance that has just started
+// knows only a few others.
+func (p *peers) deadline(k peer) time.Time {
+	if own := k.heard.Add(p.interval() + lateness); p.unsigned && own.Before(k.due) {
+		return own
+	}
+	return k.due
 }
 
 // countAsSilent must be called for an instance that leaves, if its message is not
@@ -97,18 +110,26 @@ func (p *peers) countAsSilent(o origin, now time.Time, ttl time.Duration) {
 // may have crashed. Or the broker is split and its messages do not arrive, which this
 // instance cannot detect by its own echoes.
 func (p *peers) review(now time.Time) (silent bool) {
-	silent = now.Before(p.limited)
-	p.size, p.fleet = 1, 1
+	size, fleet := 1, 1
 	for o, k := range p.known {
-		switch {
-		case now.After(k.gone):
+		if now.After(k.gone) {
 			delete(p.known, o)
-		case !k.left:
-			silent = silent || !now.Before(k.due)
-			p.size++
-			p.fleet = max(p.fleet, min(k.size, maxPeers))
+		} else if !k.left {
+			size++
+			fleet = max(fleet, min(k.size, maxPeers))
 		}
 	}
-	p.fleet = max(p.fleet, p.size)
+	p.size, p.fleet = size, max(fleet, size)
+	silent = now.Before(p.limited)
+	for _, k := range p.known {
+		silent = silent || !k.left && !now.Before(p.deadline(k))
+	}
 	return silent
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -41,3 +41,23 @@ func TestHeartbeatInterval(t *testing.T) {
 		}
 	}
 }
+
+// An instance that has just started knows only a few others, and so has a short interval.
+// The heartbeats of a large fleet are rarer. They are not late once the instance knows the
+// fleet, whether messages are authenticated or not.
+func TestPeersOfALargeFleet(t *testing.T) {
+	for _, unsigned := range []bool{false, true} {
+		now := time.Now()
+		p := peers{ready: now, known: map[origin]peer{}, unsigned: unsigned}
+		const size = 500
+		for i := range size {
+			p.receive(message{origin: origin{byte(i), byte(i >> 8)}, seq: 1, next: 100 * time.Second, size: size}, now)
+		}
+		if p.review(now.Add(100 * time.Second)) {
+			t.Errorf("unsigned = %t: an instance counts as silent before its heartbeat is due", unsigned)
+		}
+		if !p.review(now.Add(103 * time.Second)) {
+			t.Errorf("unsigned = %t: no instance counts as silent although all heartbeats are late", unsigned)
+		}
+	}
+}
