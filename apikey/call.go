@@ -33,7 +33,7 @@ func callStore[T any](ctx context.Context, m *Manager, call func(context.Context
 	return callBounded(ctx, m.calls, m.opts.CallTimeout, call)
 }
 
-// callBounded is callStore with the given timeout and places. The timeout starts when the
+// callBounded is like callStore, but uses the given timeout and places. The timeout starts when the
 // call has its place. Before that, the call waits for a place for at most the same time.
 func callBounded[T any](ctx context.Context, places *guard.Places, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
 	if err := acquire(ctx, places, timeout); err != nil {

@@ -38,9 +38,9 @@ func change[T any](ctx context.Context, m *Manager, p *permit, write func(contex
 // shared cache, 2 s for the bus, and in RevokeAll 2 s to list the keys.
 const publishTime = listTime + 2*time.Second + sharedTime
 
-// callAndPublish is runPermitted with CallTimeout, plus publishTime if there are other
-// instances to notify. A change that was made must not look like an outage because the
-// bus is slow.
+// callAndPublish is like runPermitted. Its timeout is CallTimeout, plus publishTime if there are
+// other instances to notify. A change that was made must not look like an outage because the bus
+// is slow.
 func callAndPublish[T any](ctx context.Context, m *Manager, p *permit, call func(ctx context.Context, stored func()) (T, error)) (T, error) {
 	wait := m.opts.CallTimeout
 	if m.group != nil || m.opts.SharedCache != nil {

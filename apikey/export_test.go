@@ -44,7 +44,7 @@ func MACOf(key []byte, signed string) string {
 // VerifyMAC reports whether mac is the MAC of signed under key.
 func VerifyMAC(key []byte, signed, mac string) bool { return newMACKey(key).verify(signed, mac) }
 
-// NewMACVerifier is VerifyMAC for one key.
+// NewMACVerifier returns a function like VerifyMAC for one key.
 func NewMACVerifier(key []byte) func(signed, mac string) bool { return newMACKey(key).verify }
 
 // ExtractToken returns the token in the named headers, as the middleware does.

@@ -136,7 +136,7 @@ func callPermitted[T any](ctx context.Context, p *permit, timeout time.Duration,
 	})
 }
 
-// runPermitted is callPermitted for a call that continues after the store has returned,
+// runPermitted is like callPermitted, but for a call that continues after the store has returned,
 // for example to notify other instances. The call must call stored when the store has
 // returned, to release its place. It must classify the store's errors itself, as [bounded]
 // does.

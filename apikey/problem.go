@@ -40,7 +40,7 @@ var (
 )
 
 // problemOf returns the response to an error. It tests for an outage first, since an
-// outage may wrap another package's error that matches one of the others.
+// outage may wrap another package's error that matches another case.
 func problemOf(err error) *problem {
 	switch {
 	case errors.Is(err, ErrUnavailable):

@@ -39,7 +39,8 @@ func (g *Group) Peers() int {
 	return len(g.peers.known)
 }
 
-// HeartbeatInterval returns the interval between heartbeats to all of size instances.
+// HeartbeatInterval returns the interval between heartbeats to all instances, if there are size
+// instances.
 func HeartbeatInterval(size int) time.Duration { return (&peers{fleet: size}).interval() }
 
 // Origin returns the instance's own origin.

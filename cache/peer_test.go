@@ -10,7 +10,7 @@ import (
 )
 
 // if a broker is split, each instance receives its own echoes and Publish succeeds.
-// Only the missing heartbeats of the others show the split.
+// Only the missing heartbeats of other instances show the split.
 func TestGroupSilentPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hub{}

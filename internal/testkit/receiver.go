@@ -75,7 +75,7 @@ func (r *Receiver) Wants(messages ...string) {
 	}
 }
 
-// AwaitEnd waits until Receive returns before its context ends. It fails unless the
+// AwaitEnd waits until Receive returns, although its context has not ended. It fails unless the
 // error contains the words.
 func (r *Receiver) AwaitEnd(words string) {
 	r.tb.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// openDB is stdlib.OpenDBFromPool with a connector that returns better errors.
+// openDB is like stdlib.OpenDBFromPool, but its connector returns better errors.
 func openDB(pool *pgxpool.Pool) *sql.DB {
 	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool})
 	db.SetMaxIdleConns(0) // the pool keeps idle connections

@@ -355,7 +355,7 @@ func inOrder(object map[string]any) []string {
 	})
 }
 
-// marshal is json.Marshal, except that it writes raw values byte for byte.
+// marshal is like json.Marshal, except that it writes raw values byte for byte.
 func marshal(v any) []byte {
 	var b bytes.Buffer
 	switch v := v.(type) {

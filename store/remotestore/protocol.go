@@ -173,7 +173,7 @@ func decodeRecord(received recordjson.Record) (store.Record, error) {
 	return r, nil
 }
 
-// decodeRecordOf is [decodeRecord] for a record that must have this owner and id.
+// decodeRecordOf is like [decodeRecord], but the record must have this owner and id.
 func decodeRecordOf(received recordjson.Record, owner, id string) (store.Record, error) {
 	r, err := decodeRecord(received)
 	if err == nil && (r.Owner != owner || r.ID != id) {

@@ -128,7 +128,7 @@ func (f *findings) waits() string {
 	}
 	// The events of the page and of its requests come from two processes.
 	if time.Since(f.latest) < 50*time.Millisecond {
-		return "there is always something"
+		return "new events keep coming"
 	}
 	return ""
 }

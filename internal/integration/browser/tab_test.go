@@ -154,12 +154,12 @@ func eval[T any](t testing.TB, tab *tab, function string, args ...any) T {
 	return result
 }
 
-// try is eval for a page that may still be loading.
+// try is like eval, but for a page that may still be loading.
 func try[T any](tab *tab, function string, args ...any) (T, error) {
 	return tryIn[T](tab, 0, function, args...)
 }
 
-// tryIn is try in the given JavaScript world; 0 is the page's own.
+// tryIn is like try, but in the given JavaScript world; 0 is the page's own.
 func tryIn[T any](tab *tab, world runtime.ExecutionContextID, function string, args ...any) (result T, err error) {
 	list, err := json.Marshal(append([]any{}, args...))
 	if err != nil {

@@ -186,7 +186,7 @@ func (i *instance) resume() (int64, error) {
 	return now, continueProcess(i.cmd)
 }
 
-// ask is call for a test.
+// ask is like call, but fails the test if call returns an error.
 func ask[R any](t testing.TB, i *instance, verb string, args any) (result R) {
 	t.Helper()
 	if err := i.call(verb, args, &result); err != nil {
