@@ -61,16 +61,16 @@ func TestBadMACKeys(t *testing.T) {
 		ring{"nil", [][]byte{nil}},
 		ring{"repeated", [][]byte{good, good}},
 		ring{"repeated copy", [][]byte{good, bytes.Clone(good)}},
-		ring{"repeated, not side by side", [][]byte{good, other, good}},
-		ring{"second short", [][]byte{good, other[:31]}},
-		ring{"second nil", [][]byte{good, nil}},
-		ring{"third of one byte", [][]byte{good, other, make([]byte, 32)}},
+		ring{"repeated after another key", [][]byte{good, other, good}},
+		ring{"short in the second place", [][]byte{good, other[:31]}},
+		ring{"nil in the second place", [][]byte{good, nil}},
+		ring{"one repeated byte in the third key", [][]byte{good, other, make([]byte, 32)}},
 	)
 	for _, tt := range bad {
 		m, err := apikey.New(memstore.New(), &apikey.Options{MACKeys: tt.keys})
 		var invalid *apikey.InvalidError
 		if m != nil || !errors.As(err, &invalid) || invalid.Field != "MACKeys" {
-			t.Errorf("New with a MAC key that is %s: got %v, want an InvalidError of MACKeys", tt.name, err)
+			t.Errorf("New with MACKeys of which one is %s: got %v, want an InvalidError of MACKeys", tt.name, err)
 			continue
 		}
 		for _, key := range tt.keys {

@@ -125,7 +125,7 @@ func (p *port) Receive(ctx context.Context, ready func(echo func(context.Context
 	var next timed
 	for {
 		// If two cases were ready at once, select would choose at random. So each case becomes
-		// ready at an instant of its own, and the next message is taken only after the previous
+		// ready at a different instant, and the next message is taken only after the previous
 		// one has arrived.
 		select {
 		case <-ctx.Done():

@@ -59,9 +59,9 @@ type pause struct {
 	over chan struct{}
 }
 
-// after returns a channel that is closed after d, at an instant of its own. Several goroutines
-// may call after at the same instant, in any order. So the ends of their pauses are chosen a
-// nanosecond later, in the order of the names.
+// after returns a channel that is closed after d, at an instant at which nothing else happens.
+// Several goroutines may call after at the same instant, in any order. So the ends of their
+// pauses are chosen a nanosecond later, in the order of the names.
 func (w *world) after(d time.Duration, names ...any) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
