@@ -13,8 +13,8 @@ import (
 
 // Bounds of the management calls that run at once in a Manager. Reads and writes of all
 // owners together leave two connections of a pool of ten to look-ups and revocations,
-// however slow the store is. Revocations have more places, so that owners who list or create
-// do not delay them, but still fewer than look-ups.
+// however slow the store is. Revocations have more places than reads and writes, so that owners
+// who list or create do not delay revocations. They have fewer places than look-ups.
 const (
 	ownerCalls   = 2   // calls of one owner that run in a lane
 	ownerWaiting = 128 // calls of one owner that wait in a lane with a queue
@@ -136,7 +136,7 @@ func callPermitted[T any](ctx context.Context, p *permit, timeout time.Duration,
 	})
 }
 
-// runPermitted is like callPermitted, but for a call that continues after the store has returned,
+// runPermitted is like callPermitted, for a call that continues after the store has returned,
 // for example to notify other instances. The call must call stored when the store has
 // returned, to release its place. It must classify the store's errors itself, as [bounded]
 // does.

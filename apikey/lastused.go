@@ -140,7 +140,7 @@ func (u *lastUsed) flushKey(ctx context.Context, d store.Digest) {
 	u.flushFirst(ctx, func(use waitingUse) bool { return use.Digest == d }, u.shardOf(d))
 }
 
-// flushOwner is like flushKey, but for all keys of an owner. It reports whether it wrote all
+// flushOwner is like flushKey, for all keys of an owner. It reports whether it wrote all
 // uses.
 func (u *lastUsed) flushOwner(ctx context.Context, owner string) bool {
 	key := ownerBytes(ownerKey(owner))

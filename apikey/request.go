@@ -30,7 +30,7 @@ func (m *Manager) serveNext(w http.ResponseWriter, r, in *http.Request, next htt
 	panicked = false
 }
 
-// copyBack copies the fields that net/http has set in the copy, in, to r. It writes
+// copyBack copies to r the fields that net/http has set in the copy, which is in. It writes
 // only fields that differ, since outer middlewares may read the others.
 func copyBack(r, in *http.Request) {
 	if r.MultipartForm == nil && in.MultipartForm != nil {

@@ -55,7 +55,7 @@ func (m *Manager) watchOnce(ctx context.Context, provider entitlement.Watcher) e
 	})
 }
 
-// ownerSeen is like InvalidateOwner, but for a change that the provider reports. If the bus is
+// ownerSeen is like InvalidateOwner, for a change that the provider reports. If the bus is
 // down or the Watch ends, ownerSeen does not wait: the message is queued.
 func (m *Manager) ownerSeen(ctx context.Context, owner string) {
 	ctx, cancel := context.WithCancel(ctx)

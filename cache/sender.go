@@ -293,8 +293,8 @@ type batch struct {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// maxUnsent bounds the keys and tags that are kept to be sent again. For further ones,
-// other instances mark all entries stale, but may read old entries again from the shared
+// maxUnsent bounds the keys and tags that are kept to be sent again. If a change has further keys
+// or tags, other instances mark all entries stale, but may read old entries again from the shared
 // cache.
 const maxUnsent = 4096
 

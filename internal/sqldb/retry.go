@@ -28,7 +28,7 @@ func (d *Database) RetryBusy(ctx context.Context, try func() error) error {
 	return d.RetryBusySince(ctx, time.Now(), try)
 }
 
-// RetryBusySince is like [Database.RetryBusy], but for a call that began earlier, so that less time
+// RetryBusySince is like [Database.RetryBusy], for a call that began earlier, so that less time
 // is left for retries.
 func (d *Database) RetryBusySince(ctx context.Context, began time.Time, try func() error) error {
 	giveUp := began.Add(retryTimeout)

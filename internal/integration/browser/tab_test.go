@@ -154,7 +154,7 @@ func eval[T any](t testing.TB, tab *tab, function string, args ...any) T {
 	return result
 }
 
-// try is like eval, but for a page that may still be loading.
+// try is like eval, for a page that may still be loading.
 func try[T any](tab *tab, function string, args ...any) (T, error) {
 	return tryIn[T](tab, 0, function, args...)
 }

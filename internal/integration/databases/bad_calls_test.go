@@ -75,7 +75,7 @@ func allFail(t testing.TB, errs map[string]error, cause string) {
 	}
 }
 
-// writesFail is like allFail, but for a store that can still be read.
+// writesFail is like allFail, for a store that can still be read.
 func writesFail(t testing.TB, errs map[string]error, cause string) {
 	t.Helper()
 	for call := range reading {

@@ -119,7 +119,7 @@ func (w *world) judgeValidation(o observation, all []observation) string {
 	return ""
 }
 
-// judgePlan is like judgeValidation, but for the owner's plan.
+// judgePlan is like judgeValidation, for the owner's plan.
 func (w *world) judgePlan(o observation, all []observation) string {
 	if !w.plans {
 		if o.outcome == "ok" {
