@@ -84,7 +84,7 @@ func ExampleCatalog_Resolve() {
 		if day < 10 {
 			known = known[:1]
 		}
-		e, err := catalog.Resolve(known, nil, entitlement.Override{}, january(day))
+		e, err := catalog.Resolve(entitlement.Purchases{Subscriptions: known}, january(day))
 		fmt.Println(day, e.Plan, e.APIAccess, err)
 	}
 	// Output:
@@ -94,25 +94,46 @@ func ExampleCatalog_Resolve() {
 	// 31 pro false <nil>
 }
 
-// The last payment was refunded, which ends the period that it paid for. The next
-// payment begins a period that the hold does not end.
-func ExampleHold() {
-	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{"pro": {APIAccess: true}})
+// Ann pays 20 dollars a month for pro. On 10 January she buys team for 50 dollars and
+// gets the 20 dollars for pro back. Team goes on. On 20 January she disputes the payment
+// for team, and on 25 January the service wins the dispute.
+func ExampleReversal() {
+	catalog, err := entitlement.NewCatalog(map[string]entitlement.Entitlement{
+		"pro":  {APIAccess: true, Rank: 1},
+		"team": {APIAccess: true, Rank: 2},
+	})
 	if err != nil {
 		panic(err)
 	}
-	first := func(month time.Month) time.Time { return time.Date(2027, month, 1, 0, 0, 0, 0, time.UTC) }
-	s := entitlement.Subscription{Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
-		StartedAt: first(1), PeriodStart: first(1), PeriodEnd: first(2)}
-	refund := entitlement.Hold{Owner: "ann", ID: "refund_1", StartedAt: first(1).Add(48 * time.Hour), PeriodStart: first(1)}
-	for range 2 {
-		e, err := catalog.Resolve([]entitlement.Subscription{s}, []entitlement.Hold{refund}, entitlement.Override{}, s.PeriodStart)
-		fmt.Println(s.PeriodStart.Month(), e.APIAccess, err)
-		s.PeriodStart, s.PeriodEnd = first(2), first(3) // renewed
+	january := func(day int) time.Time { return time.Date(2027, 1, day, 0, 0, 0, 0, time.UTC) }
+	bought := entitlement.Purchases{
+		Subscriptions: []entitlement.Subscription{
+			{Owner: "ann", Source: "stripe", ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: january(1), PeriodEnd: january(32)},
+			{Owner: "ann", Source: "stripe", ID: "sub_2", Plan: "team", Status: entitlement.Active, StartedAt: january(10), PeriodEnd: january(41)},
+		},
+		Payments: []entitlement.Payment{
+			{Source: "stripe", ID: "in_1", Subscription: "sub_1", Amount: 2000, Currency: "usd", PeriodStart: january(1), PeriodEnd: january(32)},
+			{Source: "stripe", ID: "in_2", Subscription: "sub_2", Amount: 5000, Currency: "usd", PeriodStart: january(10), PeriodEnd: january(41)},
+		},
+	}
+	refund := entitlement.Reversal{Source: "stripe", ID: "re_1", Kind: entitlement.Refund, Payment: "in_1", Amount: 2000, Currency: "usd"}
+	dispute := entitlement.Reversal{Source: "stripe", ID: "dp_1", Kind: entitlement.Dispute, Payment: "in_2"}
+	for _, day := range []int{10, 20, 25} {
+		switch day {
+		case 10:
+			bought.Reversals = append(bought.Reversals, refund)
+		case 20:
+			bought.Reversals = append(bought.Reversals, dispute)
+		case 25:
+			bought.Reversals[1].Released = true
+		}
+		e, err := catalog.Resolve(bought, january(day))
+		fmt.Println(day, e.Plan, e.APIAccess, err)
 	}
 	// Output:
-	// January false <nil>
-	// February true <nil>
+	// 10 team true <nil>
+	// 20 team false <nil>
+	// 25 team true <nil>
 }
 
 func ExampleStatic() {

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// A Hold takes an owner's access away because a payment is disputed or was
-// refunded. It lasts until it is released. Like a [Subscription], it is always the
-// complete state, so a newer one can replace an older one.
+// A Hold takes an owner's access away by the host's decision. It lasts until it is
+// released. A refund or dispute of one payment is a [Reversal] instead, which ends only
+// what that payment paid for. Like a [Subscription], a Hold is always the complete
+// state, so a newer one can replace an older one.
 //
 // A hold ends the subscriptions of the owner that began no later than its
 // StartedAt. If it has a PeriodStart, it ends instead the subscriptions whose last
@@ -41,7 +42,7 @@ func (h Hold) isSameState(g Hold) bool {
 
 func (h Hold) owner() string { return h.Owner }
 
-func (h Hold) id() string { return h.ID }
+func (h Hold) key() stateKey { return stateKey{id: h.ID} }
 
 // ends reports whether h ends s. A subscription without StartedAt began before
 // every hold.

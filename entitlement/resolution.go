@@ -8,8 +8,14 @@ import (
 	"time"
 )
 
-// Resolve returns an owner's entitlement at the given instant. Pass all subscriptions
-// and holds that the owner has had, in any order, and the owner's override.
+// Resolve returns what an owner's purchases grant at the given instant. Pass everything
+// that the owner has had, in any order.
+//
+// A subscription gives access if its status and its period say so, no [Hold] ends it, and
+// the payments for the period at that instant were not taken back. They were if all of
+// them were refunded in full, or if one of them is in dispute or was lost. Without known
+// payments, the status alone decides. So a refund or dispute ends what the payment paid
+// for, and nothing else: neither another subscription nor another period.
 //
 // Of the subscriptions that give API access at that instant, one counts:
 //   - One that is not [Trialing] before one that is, even if the trial is of a better
@@ -24,32 +30,32 @@ import (
 // If there is no subscription, the error is [ErrNone].
 //
 // The override changes what a subscription grants. It grants nothing by itself,
-// and it does not revive a subscription that has ended or that a [Hold] ends.
+// and it does not revive a subscription that has ended.
 //
 // The error matches [ErrUnknownPlan] if a subscription that has not ended has a
 // plan that is not in the catalog, and no subscription that began later gives
 // access. Such a subscription ends at PeriodEnd plus the override's Grace,
 // since the plan's own Grace is not known.
 //
-// Of several states with the same ID, the newest counts. Resolve also returns
+// Of several states with the same Source and ID, the newest counts. Resolve also returns
 // an error if two different states have the same ID and neither is newer, or if
 // the subscriptions and holds belong to different owners.
-func (c *Catalog) Resolve(subscriptions []Subscription, holds []Hold, o Override, at time.Time) (Entitlement, error) {
-	all, err := newestStates(subscriptions)
+func (c *Catalog) Resolve(p Purchases, at time.Time) (Entitlement, error) {
+	all, err := newestStates(p.Subscriptions)
 	if err != nil {
 		return Entitlement{}, err
 	}
-	if holds, err = newestStates(holds); err != nil {
+	if p.Holds, err = newestStates(p.Holds); err != nil {
 		return Entitlement{}, err
 	}
-	if len(all) > 0 && len(holds) > 0 && all[0].Owner != holds[0].Owner {
+	if len(all) > 0 && len(p.Holds) > 0 && all[0].Owner != p.Holds[0].Owner {
 		return Entitlement{}, errOwners
 	}
-	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), cmp.Compare(b.ID, a.ID)) })
+	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), b.key().compare(a.key())) })
 	var granted []grant
 	result, none := Entitlement{}, ErrNone
 	for _, s := range all {
-		e, err := c.entitlementOf(s, s.hasEnded(holds), o, at)
+		e, err := c.entitlementOf(s, p.hasEnded(s, at), p.Override, at)
 		switch {
 		case err != nil && len(granted) == 0:
 			return Entitlement{}, err
@@ -87,25 +93,32 @@ var errOwners = errors.New("entitlement: the subscriptions and holds belong to d
 // A state is the state of a [Subscription] or a [Hold].
 type state[S any] interface {
 	owner() string
-	id() string
+	key() stateKey
 	compareAge(S) int
 	isSameState(S) bool
+}
+
+// A stateKey identifies a subscription or a hold among those of its owner.
+type stateKey struct{ source, id string }
+
+func (k stateKey) compare(l stateKey) int {
+	return cmp.Or(cmp.Compare(k.id, l.id), cmp.Compare(k.source, l.source))
 }
 
 // newestStates returns the newest state of each subscription or hold.
 func newestStates[S state[S]](states []S) ([]S, error) {
 	all := slices.Clone(states)
-	slices.SortFunc(all, func(a, b S) int { return cmp.Or(cmp.Compare(a.id(), b.id()), b.compareAge(a)) })
+	slices.SortFunc(all, func(a, b S) int { return cmp.Or(a.key().compare(b.key()), b.compareAge(a)) })
 	for i := 1; i < len(all); i++ {
 		a, b := all[i-1], all[i]
 		if a.owner() != b.owner() {
 			return nil, errOwners
 		}
-		if a.id() == b.id() && a.compareAge(b) == 0 && !a.isSameState(b) {
-			return nil, fmt.Errorf("entitlement: %q has two different states, and neither is newer", a.id())
+		if a.key() == b.key() && a.compareAge(b) == 0 && !a.isSameState(b) {
+			return nil, fmt.Errorf("entitlement: %q has two different states, and neither is newer", a.key().id)
 		}
 	}
-	return slices.CompactFunc(all, func(a, b S) bool { return a.id() == b.id() }), nil
+	return slices.CompactFunc(all, func(a, b S) bool { return a.key() == b.key() }), nil
 }
 
 // entitlementOf returns the entitlement from a subscription, without access if it has

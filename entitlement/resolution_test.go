@@ -196,7 +196,7 @@ func TestResolve(t *testing.T) {
 		at := begin.Add(time.Duration(r.day) * day)
 		check := func(subs []entitlement.Subscription, holds []entitlement.Hold) {
 			givenSubs, givenHolds := slices.Clone(subs), slices.Clone(holds)
-			e, err := c.Resolve(subs, holds, r.o, at)
+			e, err := c.Resolve(entitlement.Purchases{Subscriptions: subs, Holds: holds, Override: r.o}, at)
 			switch {
 			case r.err == errAny && (err == nil || errors.Is(err, entitlement.ErrNone) || errors.Is(err, entitlement.ErrUnknownPlan)),
 				r.err != errAny && !errors.Is(err, r.err):
@@ -237,7 +237,7 @@ func permute[T any](all []T, i int, yield func([]T) bool) bool {
 // The fields of the plan and of the override are returned unchanged.
 func TestResolveReturnsTheWholePlan(t *testing.T) {
 	t.Parallel()
-	e, err := newCatalog(t).Resolve(subs(newSub("1", "pro", active, 0, 30)), nil, entitlement.Override{MaxKeys: 20}, begin)
+	e, err := newCatalog(t).Resolve(entitlement.Purchases{Subscriptions: subs(newSub("1", "pro", active, 0, 30)), Override: entitlement.Override{MaxKeys: 20}}, begin)
 	want := entitlement.Entitlement{Plan: "pro", APIAccess: true, Rank: 1, MaxKeys: 20, Grace: 2 * day, ValidUntil: begin.Add(30 * day)}
 	if err != nil || !reflect.DeepEqual(e, want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
@@ -246,11 +246,11 @@ func TestResolveReturnsTheWholePlan(t *testing.T) {
 
 func TestResolveErrorNamesCause(t *testing.T) {
 	t.Parallel()
-	_, err := newCatalog(t).Resolve(subs(newSub("sub_7", "pro", active, 0, 30), newSub("sub_7", "pro", ended, 0, 30)), nil, entitlement.Override{}, begin)
+	_, err := newCatalog(t).Resolve(entitlement.Purchases{Subscriptions: subs(newSub("sub_7", "pro", active, 0, 30), newSub("sub_7", "pro", ended, 0, 30))}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"sub_7"`) {
 		t.Errorf("got %v, want an error with the ID", err)
 	}
-	_, err = newCatalog(t).Resolve(subs(newSub("1", "premium", active, 0, 30)), nil, entitlement.Override{}, begin)
+	_, err = newCatalog(t).Resolve(entitlement.Purchases{Subscriptions: subs(newSub("1", "premium", active, 0, 30))}, begin)
 	if err == nil || !strings.Contains(err.Error(), `"premium"`) {
 		t.Errorf("got %v, want an error with the plan", err)
 	}
@@ -274,12 +274,12 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 		}
 		o := entitlement.Override{APIAccess: pick(rng, nil, &yes, &no), Grace: pick(rng, 0, -1, 3*day)}
 		at := begin.Add(time.Duration(rng.IntN(8)) * day)
-		e, err := c.Resolve(all, holds, o, at)
+		e, err := c.Resolve(entitlement.Purchases{Subscriptions: all, Holds: holds, Override: o}, at)
 		want := fmt.Sprintf("%+v %v", e, err)
 		for range 4 {
 			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			rng.Shuffle(len(holds), func(i, j int) { holds[i], holds[j] = holds[j], holds[i] })
-			again, err := c.Resolve(all, holds, o, at)
+			again, err := c.Resolve(entitlement.Purchases{Subscriptions: all, Holds: holds, Override: o}, at)
 			if got := fmt.Sprintf("%+v %v", again, err); got != want {
 				t.Fatalf("case %d: got %s and then %s for %+v and the holds %+v", n, want, got, all, holds)
 			}

@@ -2,7 +2,6 @@ package entitlement
 
 import (
 	"cmp"
-	"slices"
 	"time"
 )
 
@@ -37,9 +36,13 @@ func (s Status) Valid() bool {
 // can replace an older one.
 type Subscription struct {
 	Owner  string
-	ID     string // the billing system's ID, unique for the owner; may be empty for one that the host grants itself
+	Source string // the billing system, such as "stripe"; empty for one that the host grants itself
+	ID     string // unique for the Source or, without one, for the owner; may then be empty
 	Plan   string // name of the plan in the [Catalog]
 	Status Status
+
+	// Customer is the billing system's ID of the customer. It may be empty.
+	Customer string
 
 	StartedAt   time.Time // when it began
 	PeriodStart time.Time // when the last paid period began; zero means unknown
@@ -66,11 +69,4 @@ func (s Subscription) isSameState(t Subscription) bool {
 
 func (s Subscription) owner() string { return s.Owner }
 
-func (s Subscription) id() string { return s.ID }
-
-// hasEnded reports whether s grants nothing at any time. A PastDue subscription
-// without a PeriodEnd would otherwise grant access forever.
-func (s Subscription) hasEnded(holds []Hold) bool {
-	granted := s.Status == Active || s.Status == Trialing || s.Status == PastDue && !s.PeriodEnd.IsZero()
-	return !granted || slices.ContainsFunc(holds, func(h Hold) bool { return h.ends(s) })
-}
+func (s Subscription) key() stateKey { return stateKey{s.Source, s.ID} }

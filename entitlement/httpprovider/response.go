@@ -102,5 +102,5 @@ func (r response) resolve(c *entitlement.Catalog, now time.Time) (entitlement.En
 	if r.Override != nil {
 		o = *r.Override
 	}
-	return c.Resolve([]entitlement.Subscription{s}, nil, o, now)
+	return c.Resolve(entitlement.Purchases{Subscriptions: []entitlement.Subscription{s}, Override: o}, now)
 }

@@ -23,7 +23,7 @@ const maxNamed = 10
 // whole table.
 func (p *Provider) Check(ctx context.Context) error {
 	lapsed := time.Now().Add(-entitlement.MaxGrace) // no override has a longer Grace
-	stored, err := collect(ctx, p, scanPlanStatus, p.sql.plans, lapsed.UnixMicro())
+	stored, err := collect(ctx, p, scanPlanStatus, p.sql.plans, lapsed.UnixMicro(), lapsed.UnixMicro())
 	if err != nil {
 		return wrap("check", err)
 	}

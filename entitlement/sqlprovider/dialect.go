@@ -14,8 +14,9 @@ type dialect struct {
 
 	db *sqldb.Database
 
-	// byKey follows a table's name if rows are selected by the primary key.
-	byKey string
+	// byKey follows a table's name if rows are selected by the primary key. The others
+	// follow that of the records if they are selected by another index.
+	byKey, byOwner, byParent, byCustomer string
 
 	// isDuplicate reports whether an INSERT failed because the row already
 	// exists. It is nil if the statement put handles existing rows itself.
@@ -25,10 +26,12 @@ type dialect struct {
 	// If isDuplicate is not nil, put only inserts, and replace replaces.
 	put, replace string
 
-	// setOverride, markProcessed and saveRejected insert a row or replace the
-	// existing one. saveRejected does not replace an event that was
-	// processed.
-	setOverride, markProcessed, saveRejected string
+	// putRecord and replaceRecord do the same with a record. They replace nothing if
+	// the record would belong to another parent, customer or owner.
+	putRecord, replaceRecord string
+
+	// setOverride and saveRejected insert a row or replace the existing one.
+	setOverride, saveRejected string
 }
 
 // dialects holds the dialects of all supported databases.
@@ -53,10 +56,24 @@ const (
 
 	writtenAfter = `CASE WHEN excluded.written_at > kept.written_at THEN excluded.written_at ELSE kept.written_at + 1 END`
 
-	markProcessedOnConflict = `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
-		ON CONFLICT (event) DO UPDATE SET refused = 0, at = excluded.at, reason = '', body = excluded.body`
+	saveRejectedOnConflict = `INSERT INTO keyhatch_plans_rejected (source, event, at, reason, body) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (source, event) DO UPDATE SET at = excluded.at, reason = excluded.reason, body = excluded.body`
 
-	saveRejectedOnConflict = `INSERT INTO keyhatch_plans_events AS kept (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
-		ON CONFLICT (event) DO UPDATE SET at = excluded.at, reason = excluded.reason, body = excluded.body
-		WHERE kept.refused = 1`
+	putRecordOnConflict = `INSERT INTO keyhatch_plans_records AS kept (` + insertedColumns + `) VALUES (` + insertedMarks + `)
+		ON CONFLICT (source, kind, id) DO UPDATE SET
+			owner = CASE WHEN kept.owner = '' THEN excluded.owner ELSE kept.owner END,
+			customer = CASE WHEN excluded.customer = '' THEN kept.customer ELSE excluded.customer END,
+			plan = excluded.plan, status = excluded.status, started_at = excluded.started_at, period_start = excluded.period_start,
+			period_end = excluded.period_end, amount = excluded.amount, currency = excluded.currency,
+			updated_at = excluded.updated_at, version = excluded.version, written_at = ` + writtenAfter + `
+		WHERE (excluded.updated_at > kept.updated_at OR excluded.updated_at = kept.updated_at AND excluded.version > kept.version)
+			AND excluded.parent_kind = kept.parent_kind AND excluded.parent = kept.parent
+			AND (excluded.customer = '' OR kept.customer = '' OR excluded.customer = kept.customer)
+			AND (kept.owner IN ('', excluded.owner) OR kept.previous_owner <> '')`
+)
+
+// insertedColumns are those of a new record, and insertedMarks their placeholders.
+const (
+	insertedColumns = recordColumns + `, written_at`
+	insertedMarks   = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
 )

@@ -65,7 +65,7 @@ func (p *Provider) checkReadable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.readOwner(ctx, "")
+	_, err = p.readOwner(ctx, " ")
 	if err == nil {
 		_, err = p.written(ctx, 0, 0)
 	}

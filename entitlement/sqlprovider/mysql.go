@@ -12,15 +12,19 @@ var (
 
 	//go:embed schema/mysql/2.sql
 	mysqlSchema2 string
+
+	//go:embed schema/mysql/3.sql
+	mysqlSchema3 string
 )
 
 var mysql = dialect{
-	schema: []string{mysqlSchema1, mysqlSchema2},
+	schema: []string{mysqlSchema1, mysqlSchema2, mysqlSchema3},
 	db:     &sqldb.MySQL,
 
 	// A view instead of a table may hide rows. It has no index, so the
 	// statement fails.
-	byKey: "FORCE INDEX (PRIMARY)",
+	byKey: "FORCE INDEX (PRIMARY)", byOwner: "FORCE INDEX (keyhatch_plans_owner)",
+	byParent: "FORCE INDEX (keyhatch_plans_parent)", byCustomer: "FORCE INDEX (keyhatch_plans_customer)",
 
 	// ON DUPLICATE KEY UPDATE would need only one statement. But if the client
 	// sets clientFoundRows, the affected-row count does not distinguish an insert
@@ -37,10 +41,15 @@ var mysql = dialect{
 	setOverride: `INSERT INTO keyhatch_plans_overrides (owner, overrides, written_at) VALUES (?, ?, ?)
 		ON DUPLICATE KEY UPDATE overrides = VALUES(overrides), written_at = GREATEST(VALUES(written_at), written_at + 1)`,
 
-	markProcessed: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 0, ?, '', ?)
-		ON DUPLICATE KEY UPDATE refused = 0, at = VALUES(at), reason = '', body = VALUES(body)`,
+	saveRejected: `INSERT INTO keyhatch_plans_rejected (source, event, at, reason, body) VALUES (?, ?, ?, ?, ?)
+		ON DUPLICATE KEY UPDATE at = VALUES(at), reason = VALUES(reason), body = VALUES(body)`,
 
-	saveRejected: `INSERT INTO keyhatch_plans_events (event, refused, at, reason, body) VALUES (?, 1, ?, ?, ?)
-		ON DUPLICATE KEY UPDATE at = IF(refused = 1, VALUES(at), at),
-			reason = IF(refused = 1, VALUES(reason), reason), body = IF(refused = 1, VALUES(body), body)`,
+	putRecord: `INSERT INTO keyhatch_plans_records (` + insertedColumns + `) VALUES (` + insertedMarks + `)`,
+	replaceRecord: `UPDATE keyhatch_plans_records SET
+			owner = IF(owner = '', ?, owner),
+			customer = IF(? = '', customer, ?), plan = ?, status = ?, started_at = ?, period_start = ?,
+			period_end = ?, amount = ?, currency = ?, updated_at = ?, version = ?, written_at = GREATEST(?, written_at + 1)
+		WHERE source = ? AND kind = ? AND id = ? AND (updated_at < ? OR updated_at = ? AND version < ?)
+			AND parent_kind = ? AND parent = ? AND (? = '' OR customer = '' OR customer = ?)
+			AND (owner IN ('', ?) OR previous_owner <> '')`,
 }

@@ -20,11 +20,11 @@ const defaultPoll = time.Second
 type Options struct {
 	// Table is the name of the table: at most 48 lower-case letters, digits and
 	// underscores, not beginning with a digit. The default is [DefaultTable].
-	// An index and the tables of the overrides, the events and the schema's
-	// version have this name with the endings "_at", "_overrides", "_events"
-	// and "_version". The name itself must not have these endings, nor "_list",
-	// "_live", "_replaced", "_current", "_owners" and "_revocations", which
-	// package sqlstore uses.
+	// The other tables and the indexes have this name with an ending: "_records",
+	// "_overrides", "_rejected", "_events", "_version", "_at", "_owner", "_parent" or
+	// "_customer". The name itself must not have these endings, nor "_list", "_live",
+	// "_replaced", "_current", "_owners" and "_revocations", which package sqlstore
+	// uses.
 	Table string
 
 	// Schema is the schema of the tables on PostgreSQL, or their database on
@@ -83,7 +83,8 @@ func New(db *sql.DB, d sqlstore.Dialect, catalog *entitlement.Catalog, opts *Opt
 	}
 	tables := &sqldb.Tables{Database: dialect.db, Pool: db, Steps: dialect.schema, Names: sqldb.Names{
 		Default: DefaultTable, Table: options.Table, Schema: options.Schema,
-		Tables: []string{"_overrides", "_events", "_version"}, Indexes: []string{"_overrides_at", "_events_at", "_at"},
+		Tables:  []string{"_overrides", "_events", "_version", "_records", "_rejected"},
+		Indexes: []string{"_overrides_at", "_events_at", "_records_at", "_rejected_at", "_owner", "_parent", "_customer", "_at"},
 	}}
 	return &Provider{tables: tables, pool: sqldb.NewPool(db), dialect: dialect, catalog: catalog, poll: options.Poll, sql: newStatements(dialect, tables)}, nil
 }

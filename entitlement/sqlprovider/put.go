@@ -11,9 +11,10 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// Put stores the state s of a subscription, unless the stored state is as new
-// or newer, by [entitlement.Subscription.Newer]. In that case it changes
-// nothing and returns no error. changed reports whether s was stored.
+// Put stores the state s of a subscription that the host grants itself, unless the stored
+// state is as new or newer, by [entitlement.Subscription.Newer]. In that case it changes
+// nothing and returns no error. changed reports whether s was stored. Use
+// [Provider.Apply] for the subscriptions of a billing system.
 //
 // The owner has 1 to 255 bytes of UTF-8 without control characters. The ID and the
 // plan have at most 255 such bytes. The plan must be in the catalog, unless the
@@ -28,6 +29,9 @@ import (
 // order and from any number of processes. After a nil error, s or a newer state
 // is stored durably. Put does not change overrides.
 func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error) {
+	if s.Source != "" {
+		return false, wrap("put", invalid("Source", errors.New("must be empty; Apply stores what a billing system reports")))
+	}
 	err = p.checkPlan(s)
 	if err == nil {
 		changed, err = p.putRow(ctx, row{Subscription: s, kind: kindSubscription})
@@ -62,7 +66,7 @@ func (p *Provider) checkStored(ctx context.Context, r row) error {
 	}
 	for _, stored := range rows {
 		switch {
-		case stored.ID != r.ID:
+		case stored.ID != r.ID || stored.Source != "" || stored.kind == kindOverride:
 		case stored.kind != r.kind:
 			return invalid("ID", fmt.Errorf("the owner's %s %q already has it; give the %s another ID", stored.kind, r.ID, r.kind))
 		case !r.Newer(stored.Subscription):
@@ -95,6 +99,11 @@ func (r *row) normalize() error {
 	if err != nil {
 		return err
 	}
+	return r.normalizeTimes()
+}
+
+// normalizeTimes does the same with the times and the version, which orders them.
+func (r *row) normalizeTimes() error {
 	if r.Version < 0 {
 		return invalid("Version", fmt.Errorf("%d is negative", r.Version))
 	}

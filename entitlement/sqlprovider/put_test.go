@@ -37,6 +37,7 @@ func TestPutRefuses(t *testing.T) {
 		"Plan: must have at most 255":  func(s *entitlement.Subscription) { s.Plan, s.Status = strings.Repeat("a", 256), entitlement.Ended },
 		`unknown status "paused"`:      func(s *entitlement.Subscription) { s.Status = "paused" },
 		`unknown status "held"`:        func(s *entitlement.Subscription) { s.Status = "held" },
+		"Source: must be empty":        func(s *entitlement.Subscription) { s.Source = "stripe" },
 		`unknown status ""`:            func(s *entitlement.Subscription) { s.Status = "" },
 		"Version: -1 is negative":      func(s *entitlement.Subscription) { s.Version = -1 },
 		"UpdatedAt: must be set":       func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{}.Add(time.Nanosecond) },
@@ -58,6 +59,87 @@ func TestPutRefuses(t *testing.T) {
 	if n := f.count(); n != 0 {
 		t.Errorf("statements that refused calls sent to the database: got %d, want 0", n)
 	}
+}
+
+// A report that cannot be used reaches no table.
+func TestApplyRefuses(t *testing.T) {
+	t.Parallel()
+	f := &fake{}
+	p := open(t, f, nil)
+	payment := entitlement.Payment{ID: "in_1", Subscription: "sub_1", Amount: 1000, Currency: "usd", PeriodStart: noon, PeriodEnd: noon.Add(1), UpdatedAt: noon}
+	refund := entitlement.Reversal{ID: "re_1", Kind: entitlement.Refund, Charge: "pi_1", Amount: 1000, Currency: "usd", UpdatedAt: noon}
+	sub := newSubscription("ann")
+	for _, tt := range []struct {
+		want   string
+		change func(r *entitlement.Report)
+	}{
+		{"Source: must be 1 to 32", func(r *entitlement.Report) { r.Source = "Stripe" }},
+		{"Source: must be 1 to 32", func(r *entitlement.Report) { r.Source = "" }},
+		{"Event: must not contain", func(r *entitlement.Report) { r.Event = "a\x00" }},
+		{"Owner: must have at most 255", func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.Owner = strings.Repeat("a", 256) })
+		}},
+		{"Owner: must be valid UTF-8", func(r *entitlement.Report) { r.Subscription, r.Owners = &sub, []string{"\xff"} }},
+		{"Customer: must have at most 255", func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.Customer = strings.Repeat("a", 256) })
+		}},
+		{"ID: must not be empty", func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.ID = "" })
+		}},
+		{`unknown plan: "gold"`, func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.Plan = "gold" })
+		}},
+		{`unknown status "paused"`, func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.Status = "paused" })
+		}},
+		{"PeriodEnd: must not be before", func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.PeriodStart, s.PeriodEnd = noon, noon.Add(-time.Second) })
+		}},
+		{"UpdatedAt: must be set", func(r *entitlement.Report) {
+			r.Subscription = set(sub, func(s *entitlement.Subscription) { s.UpdatedAt = time.Time{} })
+		}},
+		{"ID: must not be empty", func(r *entitlement.Report) { r.Payment = set(payment, func(p *entitlement.Payment) { p.ID = "" }) }},
+		{"subscription: must not be empty", func(r *entitlement.Report) {
+			r.Payment = set(payment, func(p *entitlement.Payment) { p.Subscription = "" })
+		}},
+		{"Amount: -1 is negative", func(r *entitlement.Report) { r.Payment = set(payment, func(p *entitlement.Payment) { p.Amount = -1 }) }},
+		{"Currency: must be three", func(r *entitlement.Report) {
+			r.Payment = set(payment, func(p *entitlement.Payment) { p.Currency = "USD" })
+		}},
+		{"Currency: must be three", func(r *entitlement.Report) {
+			r.Payment = set(payment, func(p *entitlement.Payment) { p.Currency = "" })
+		}},
+		{"PeriodEnd: must not be before", func(r *entitlement.Report) {
+			r.Payment = set(payment, func(p *entitlement.Payment) { p.PeriodEnd = noon.Add(-time.Second) })
+		}},
+		{"payment: must not be empty", func(r *entitlement.Report) { r.Charge = &entitlement.Charge{ID: "pi_1", UpdatedAt: noon} }},
+		{"charge: must not be empty", func(r *entitlement.Report) { r.Reversal = set(refund, func(v *entitlement.Reversal) { v.Charge = "" }) }},
+		{"Currency: must be three", func(r *entitlement.Report) {
+			r.Reversal = set(refund, func(v *entitlement.Reversal) { v.Currency = "euro" })
+		}},
+		{`unknown kind "hold"`, func(r *entitlement.Report) {
+			r.Reversal = set(refund, func(v *entitlement.Reversal) { v.Kind = "hold" })
+		}},
+		{`unknown kind ""`, func(r *entitlement.Report) { r.Reversal = set(refund, func(v *entitlement.Reversal) { v.Kind = "" }) }},
+		{"Version: -1 is negative", func(r *entitlement.Report) {
+			r.Reversal = set(refund, func(v *entitlement.Reversal) { v.Version = -1 })
+		}},
+	} {
+		r := entitlement.Report{Source: "stripe", Event: "evt_1"}
+		tt.change(&r)
+		if _, err := p.Apply(t.Context(), r); !isInvalid(err) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("got %v, want an InvalidError with %q", err, tt.want)
+		}
+	}
+	if n := f.count(); n != 0 {
+		t.Errorf("statements that refused calls sent to the database: got %d, want 0", n)
+	}
+}
+
+// set returns v after f has changed it.
+func set[T any](v T, f func(*T)) *T {
+	f(&v)
+	return &v
 }
 
 func TestPutHoldRefuses(t *testing.T) {
@@ -145,13 +227,13 @@ func TestInvalidEvents(t *testing.T) {
 	f := &fake{}
 	p := open(t, f, nil)
 	for _, event := range []string{"", "a\x00", "\xff", strings.Repeat("a", 256)} {
-		_, failed := p.IsProcessed(t.Context(), event)
-		for name, err := range map[string]error{
-			"IsProcessed": failed, "MarkProcessed": p.MarkProcessed(t.Context(), event, noon), "SaveRejected": p.SaveRejected(t.Context(), event, noon, "", nil),
-		} {
-			if !isInvalid(err) {
-				t.Errorf("%s(%.10q): got %v, want an InvalidError", name, event, err)
-			}
+		if err := p.SaveRejected(t.Context(), "stripe", event, noon, "", nil); !isInvalid(err) {
+			t.Errorf("SaveRejected(%.10q): got %v, want an InvalidError", event, err)
+		}
+	}
+	for _, source := range []string{"", "Stripe", "a b", "ä", strings.Repeat("a", 33)} {
+		if err := p.SaveRejected(t.Context(), source, "evt_1", noon, "", nil); !isInvalid(err) {
+			t.Errorf("SaveRejected of the source %q: got %v, want an InvalidError", source, err)
 		}
 	}
 	if err := p.Prune(t.Context(), time.Unix(1<<60, 0)); !isInvalid(err) {

@@ -16,14 +16,19 @@ import (
 
 // subscriptionRow returns a row of the query for an owner's rows.
 func subscriptionRow(change func(r []driver.Value)) [][]driver.Value {
-	r := []driver.Value{"ann", "sub_1", "subscription", "pro", "active", nil, nil, nil, noon.UnixMicro(), int64(0), nil}
+	r := []driver.Value{"stripe", "subscription", "sub_1", "", "", "ann", "cus_1", "pro", "active", nil, nil, nil, int64(0), "", noon.UnixMicro(), int64(0), int64(0), nil}
 	change(r)
 	return [][]driver.Value{r}
 }
 
+// overrideRow returns a row of the same query with an override.
+func overrideRow(override string) []driver.Value {
+	return []driver.Value{"", "override", "", "", "", "ann", "", "", "", nil, nil, nil, int64(0), "", nil, int64(0), int64(0), override}
+}
+
 func TestGoodRow(t *testing.T) {
 	t.Parallel()
-	p := open(t, &fake{rows: subscriptionRow(func(r []driver.Value) { r[10] = `{"max_keys": 7}` })}, nil)
+	p := open(t, &fake{rows: append(subscriptionRow(func([]driver.Value) {}), overrideRow(`{"max_keys": 7}`))}, nil)
 	if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || e.MaxKeys != 7 || !e.ValidUntil.IsZero() {
 		t.Errorf("got %+v, %v, want access with 7 keys and no end", e, err)
 	}
@@ -33,28 +38,30 @@ func TestGoodRow(t *testing.T) {
 func TestHostileRows(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(r []driver.Value){
-		"another owner":      func(r []driver.Value) { r[0] = "Ann" },
-		"trailing blank":     func(r []driver.Value) { r[0] = "ann " },
-		"no owner":           func(r []driver.Value) { r[0] = nil },
-		"unknown plan":       func(r []driver.Value) { r[3] = "premium" },
-		"unknown status":     func(r []driver.Value) { r[4] = "paused" },
-		"status in capitals": func(r []driver.Value) { r[4] = "ACTIVE" },
-		"empty status":       func(r []driver.Value) { r[4] = "" },
-		"unknown kind":       func(r []driver.Value) { r[2] = "Hold" },
-		"no kind":            func(r []driver.Value) { r[2] = "" },
-		"NULL kind":          func(r []driver.Value) { r[2] = nil },
-		"an active hold":     func(r []driver.Value) { r[2] = "hold" },
-		"NULL status":        func(r []driver.Value) { r[4] = nil },
-		"since is a string":  func(r []driver.Value) { r[5] = "yesterday" },
-		"paid is a string":   func(r []driver.Value) { r[6] = "yesterday" },
-		"until the year 1e5": func(r []driver.Value) { r[7] = int64(3e18) },
-		"until long ago":     func(r []driver.Value) { r[7] = int64(math.MinInt64) },
-		"negative version":   func(r []driver.Value) { r[9] = int64(-1) },
-		"broken override":    func(r []driver.Value) { r[10] = `{"api_access": tr` },
-		"empty override":     func(r []driver.Value) { r[10] = `` },
-		"unknown override":   func(r []driver.Value) { r[10] = `{"admin": true}` },
-		"twice in override":  func(r []driver.Value) { r[10] = `{"max_keys": 1, "max_keys": 9}` },
-		"scope in override":  func(r []driver.Value) { r[10] = `{"scopes": ["a b"]}` },
+		"another owner":      func(r []driver.Value) { r[5] = "Ann" },
+		"trailing blank":     func(r []driver.Value) { r[5] = "ann " },
+		"no owner":           func(r []driver.Value) { r[5] = nil },
+		"unknown plan":       func(r []driver.Value) { r[7] = "premium" },
+		"unknown status":     func(r []driver.Value) { r[8] = "paused" },
+		"status in capitals": func(r []driver.Value) { r[8] = "ACTIVE" },
+		"empty status":       func(r []driver.Value) { r[8] = "" },
+		"unknown kind":       func(r []driver.Value) { r[1] = "Hold" },
+		"no kind":            func(r []driver.Value) { r[1] = "" },
+		"NULL kind":          func(r []driver.Value) { r[1] = nil },
+		"an active hold":     func(r []driver.Value) { r[1] = "hold" },
+		"an active payment":  func(r []driver.Value) { r[1] = "payment" },
+		"NULL status":        func(r []driver.Value) { r[8] = nil },
+		"since is a string":  func(r []driver.Value) { r[9] = "yesterday" },
+		"paid is a string":   func(r []driver.Value) { r[10] = "yesterday" },
+		"until the year 1e5": func(r []driver.Value) { r[11] = int64(3e18) },
+		"until long ago":     func(r []driver.Value) { r[11] = int64(math.MinInt64) },
+		"negative amount":    func(r []driver.Value) { r[12] = int64(-1) },
+		"negative version":   func(r []driver.Value) { r[15] = int64(-1) },
+		"broken override":    func(r []driver.Value) { copy(r, overrideRow(`{"api_access": tr`)) },
+		"empty override":     func(r []driver.Value) { copy(r, overrideRow(``)) },
+		"unknown override":   func(r []driver.Value) { copy(r, overrideRow(`{"admin": true}`)) },
+		"twice in override":  func(r []driver.Value) { copy(r, overrideRow(`{"max_keys": 1, "max_keys": 9}`)) },
+		"scope in override":  func(r []driver.Value) { copy(r, overrideRow(`{"scopes": ["a b"]}`)) },
 	} {
 		p := open(t, &fake{rows: subscriptionRow(change)}, nil)
 		e, err := p.Entitlement(t.Context(), "ann")
@@ -77,11 +84,8 @@ func TestOutageIsNotErrNone(t *testing.T) {
 	if _, err := p.Override(t.Context(), "ann"); err == nil {
 		t.Error("Override returned no error although the database failed")
 	}
-	if _, err := p.Subscriptions(t.Context(), "ann"); err == nil {
-		t.Error("Subscriptions returned no error although the database failed")
-	}
-	if processed, err := p.IsProcessed(t.Context(), "evt_1"); err == nil || processed {
-		t.Errorf("IsProcessed although the database failed: got %v, %v, want an error", processed, err)
+	if _, err := p.Purchases(t.Context(), "ann"); err == nil {
+		t.Error("Purchases returned no error although the database failed")
 	}
 	f.setResult(nil, nil)
 	if _, err := p.Entitlement(t.Context(), "ann"); err != entitlement.ErrNone {
@@ -126,14 +130,6 @@ func TestHostileRowsOfOtherQueries(t *testing.T) {
 	if _, err := p.Override(t.Context(), "ann"); err == nil {
 		t.Error("Override accepted the row of another owner")
 	}
-	f.setResult([][]driver.Value{{"EVT", int64(0)}}, nil)
-	if processed, err := p.IsProcessed(t.Context(), "evt"); err == nil || processed {
-		t.Errorf("IsProcessed of another event's row: got %v, %v, want an error", processed, err)
-	}
-	f.setResult([][]driver.Value{{"evt", int64(2)}}, nil)
-	if processed, err := p.IsProcessed(t.Context(), "evt"); err == nil || processed {
-		t.Errorf("refused is neither 0 nor 1: got %v, %v, want an error", processed, err)
-	}
 }
 
 func TestCheckNamesUnknownPlans(t *testing.T) {
@@ -176,8 +172,8 @@ func TestCheckSkipsLapsedSubscriptions(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, want := f.args[0], time.Now().Add(-366*24*time.Hour).UnixMicro()
-		if len(got) != 1 || got[0].Value != want {
-			t.Errorf("got the arguments %v, want only %d, which is MaxGrace ago", got, want)
+		if len(got) != 2 || got[0].Value != want || got[1].Value != want {
+			t.Errorf("got the arguments %v, want twice %d, which is MaxGrace ago", got, want)
 		}
 	})
 }

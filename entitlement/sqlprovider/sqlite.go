@@ -12,13 +12,16 @@ var (
 
 	//go:embed schema/sqlite/2.sql
 	sqliteSchema2 string
+
+	//go:embed schema/sqlite/3.sql
+	sqliteSchema3 string
 )
 
 var sqlite = dialect{
-	schema:        []string{sqliteSchema1, sqliteSchema2},
-	db:            &sqldb.SQLite,
-	put:           putOnConflict,
-	setOverride:   setOverrideOnConflict,
-	markProcessed: markProcessedOnConflict,
-	saveRejected:  saveRejectedOnConflict,
+	schema:       []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
+	db:           &sqldb.SQLite,
+	put:          putOnConflict,
+	setOverride:  setOverrideOnConflict,
+	putRecord:    putRecordOnConflict,
+	saveRejected: saveRejectedOnConflict,
 }

@@ -111,8 +111,8 @@ func (w *watch) report(rows []writtenRow) {
 
 // A rowKey identifies a row.
 type rowKey struct {
-	table               int // 0 for a subscription or hold, 1 for an override
-	owner, subscription string
+	table             int // 0 for a subscription or hold of the host's, 1 for an override, 2 for a record
+	owner, source, id string
 }
 
 // A writtenRow identifies a written row and has its written_at in microseconds.
@@ -122,7 +122,7 @@ type writtenRow struct {
 }
 
 func scanWrittenRow(rows *sql.Rows) (s writtenRow, err error) {
-	err = rows.Scan(&s.table, &s.owner, &s.subscription, &s.at)
+	err = rows.Scan(&s.table, &s.owner, &s.source, &s.id, &s.at)
 	return s, err
 }
 
@@ -131,5 +131,5 @@ func scanWrittenRow(rows *sql.Rows) (s writtenRow, err error) {
 func (p *Provider) written(ctx context.Context, since int64, limit int) ([]writtenRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	return collect(ctx, p, scanWrittenRow, p.sql.written, since, since, limit)
+	return collect(ctx, p, scanWrittenRow, p.sql.written, since, since, since, since, limit)
 }

@@ -17,7 +17,7 @@ import (
 // writtenRow returns a row of a poll: a subscription of the owner, written at an
 // instant.
 func writtenRow(owner string, at time.Time) []driver.Value {
-	return []driver.Value{int64(0), owner, "sub_1", at.UnixMicro()}
+	return []driver.Value{int64(0), owner, "", "sub_1", at.UnixMicro()}
 }
 
 // runWatch runs Watch in a bubble. Once a second, half a second after a poll, it
@@ -90,7 +90,7 @@ func TestWatchReportsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
-		override := []driver.Value{int64(1), "ann", "ann", now.UnixMicro()}
+		override := []driver.Value{int64(1), "ann", "", "ann", now.UnixMicro()}
 		err := runSteps(t, []step{
 			{rows: [][]driver.Value{writtenRow("old", now)}, want: []string{"gap"}},
 			{rows: [][]driver.Value{writtenRow("old", now)}},

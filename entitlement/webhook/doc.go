@@ -1,9 +1,9 @@
-// Package webhook receives the events of a billing system and stores the state of
-// each subscription and hold. [New] returns the [http.Handler] to which [Stripe],
-// [Polar] or [Dodo] sends its events.
+// Package webhook receives the events of a billing system and stores what each owner has
+// bought. [New] returns the [http.Handler] to which [Stripe], [Polar], [Dodo] or a
+// [Custom] source sends its events.
 //
-// An event is never applied as a change. It carries the complete state of a
-// subscription or hold, which replaces any older state. So events may arrive in any
+// An event is never applied as a change. It carries the complete state of a subscription,
+// payment, refund or dispute, which replaces any older state. So events may arrive in any
 // order, repeatedly, or not at all.
 //
 // # Responses
@@ -12,10 +12,11 @@
 // stored event takes effect within a bound, even if the bus is down: see [Options.Changed].
 // With any other status, the billing system tries again, for hours or days:
 //   - 503 if the [Store] or a function of the host failed, except [Options.Changed].
-//   - 422 if the event is authentic but cannot be used: its product has no
-//     plan, its owner is unknown, it is of test mode or of another account, or it
-//     does not have the documented shape. The event is logged as an error and
-//     saved in the Store. When the cause is fixed, the next try succeeds.
+//   - 422 if the event is authentic but cannot be used: its product has no plan, its owner
+//     is unknown or contradicts another source, it is of test mode or of another account,
+//     or it does not have the documented shape. The event is logged as an error and
+//     saved in the Store. When the cause is fixed, the next try succeeds; if there is
+//     none any more, [Handler.Replay] processes the saved event.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
 //     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log.
 //
@@ -23,7 +24,8 @@
 //
 // Watch the log. Billing systems disable an endpoint that keeps failing, and Polar
 // sends later events only after the failed one has succeeded. So list every product
-// that you sell in the products of [New], with the plan "" if it has none.
+// that you sell in the products of [New], with the plan "" if it has none. Events that
+// were never received are found by [Handler.Reconcile].
 //
 // # What each state grants
 //
@@ -41,18 +43,56 @@
 // has to be retried, the renewal can take hours. Give the plan a Grace that
 // covers this time.
 //
-// A full refund and a dispute are an [entitlement.Hold].
-//   - A refund ends the period that the refunded payment paid for, and
-//     everything else that the owner had paid for by then. The next period
-//     works again, so cancel a subscription that must not be renewed.
-//   - A dispute ends everything that the owner bought before it, including
-//     renewals. Only a later purchase works. If the dispute is won, everything
-//     works again.
-//   - A partial refund changes nothing.
+// # Refunds and disputes
 //
-// If a refund is a courtesy, or was for something else, let [Options.Owner]
-// return [ErrIgnore]. To release a hold, call PutHold of the Store with a newer state
-// of it that is Released.
+// A refund or dispute is bound to the payment that it takes back, and the payment to a
+// subscription and the period that it paid for. The host needs no code for this, and it
+// does not matter which of the events arrives first. The period ends if all its payments
+// were refunded in full, or if one of them is disputed. Nothing else ends: no other
+// period, and no other subscription. A refund in part changes nothing until the parts add
+// up to the payment. A refund that fails later, or a dispute that is won, gives the access
+// back. If a refund is a courtesy, let [Options.Ignore] return true for its event.
+//
+// A refund does not cancel the subscription: the next period is paid and granted again.
+// Cancel a subscription that must not be renewed.
+//
+// The payment for a change within a period, which bills the difference, belongs to that
+// period. Its refund alone does not bring the old plan back: change the plan in the
+// billing system as well.
+//
+// # Timelines
+//
+// An upgrade by a new purchase. The owner ann pays for Basic at $10 a month, and Team costs $50.
+//
+//	1 March   ann buys Basic for $10 (sub_1)           Basic until 1 April
+//	10 March  she buys Team for $50 (sub_2)            Team: the higher rank counts
+//	11 March  the $10 for sub_1 are refunded           Team: only March of sub_1 has ended
+//	12 March  sub_1 is cancelled                       Team until 10 April
+//
+// A duplicate purchase, and refunds in part.
+//
+//	1 March   ann buys Team twice, $50 each            Team
+//	2 March   $50 of sub_2 are refunded                Team, by sub_1
+//	3 March   $20 of sub_1 are refunded                Team: $30 are paid
+//	4 March   the other $30 are refunded               no access
+//	1 April   sub_1 is renewed for $50                 Team until 1 May
+//
+// A dispute.
+//
+//	1 March   ann buys Team for $50                    Team until 1 April
+//	1 April   it is renewed for $50                    Team until 1 May
+//	5 April   she disputes the payment of 1 March      Team: that period is over
+//	6 April   she disputes the payment of 1 April      no access
+//	20 April  the second dispute is won                Team until 1 May
+//
+// A transfer. The subscription's metadata names its owner, alice.
+//
+//	1 March   alice buys Team                          alice has Team
+//	5 March   the metadata is changed to bob           alice has Team: the event is rejected,
+//	                                                   since it contradicts what is stored
+//	6 March   the host calls Transfer to bob           bob has Team, alice has nothing
+//	7 March   the billing system sends the event of    bob has Team
+//	          5 March again, or one that names alice
 //
 // # Two events at once
 //

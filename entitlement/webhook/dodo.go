@@ -9,37 +9,38 @@ import (
 
 // Dodo returns the Source for the webhooks of Dodo Payments. The secrets are
 // the signing secrets of the endpoint, "whsec_…". Select the events
-// subscription.*, refund.succeeded and dispute.*. The business is the ID of yours. An
-// event of another one is rejected, unless [Options.Accounts] lists it. Dodo's test
-// mode has endpoints and secrets of its own, but its events do not name the mode: never
-// use a secret of test mode in production.
+// subscription.*, payment.succeeded, refund.* and dispute.*. The business is the ID of
+// yours. An event of another one is rejected, unless [Options.Accounts] lists it. Dodo's
+// test mode has endpoints and secrets of its own, but its events do not name the mode:
+// never use a secret of test mode in production.
 //
-// The owner is read from the metadata of the subscription or refund, and then
-// of the customer. A dispute has no metadata and no customer: [Options.Owner]
-// must find the owner by Event.Payment.
+// The owner is read from the metadata of the subscription and of the customer. If both
+// are set, they must be the same.
 //
 // Dodo does not report whether a subscription is on trial. A subscription counts as
 // on trial if its next billing date is within the trial period, even if the trial
 // costs something. If you extend a trial, the subscription counts as paid.
 //
-// Dodo does not report the last paid period of a subscription that is on hold.
-// Its paid period ends at the event, if not before. A refund does not contain
-// the time of the payment, so it ends the period in which the refund happens.
-// Partial refunds change nothing, even if together they refund everything.
+// Dodo does not report the last paid period of a subscription that is on hold or past
+// due. Its paid period ends at the event, if not before. A payment does not contain its
+// period either: it pays for the time until the next payment. The payment for a change of
+// the plan begins a new period, so its refund ends the period.
 func Dodo(business string, secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
 	if err = cmp.Or(checkAccount("business", business, secrets), err); err != nil {
 		business = "" // it may be a secret, which fmt would print
 	}
 	subscription := subject{identify: identifyDodo, subscription: readDodo}
-	refund := subject{identify: identifyDodoRefund, hold: readDodoRefund}
-	dispute := subject{identify: identifyDodoDispute, hold: readDodoDispute}
+	payment := subject{identify: identifyDodoPayment, payment: readDodoPayment}
+	refund := subject{identify: identifyDodoRefund, payment: readDodoRefund}
+	dispute := subject{identify: identifyDodoDispute, payment: readDodoDispute}
 	all := map[string]subject{}
 	subscription.register(all, "subscription.active", "subscription.renewed", "subscription.updated",
 		"subscription.on_hold", "subscription.paused", "subscription.unpaused", "subscription.cancelled",
 		"subscription.failed", "subscription.expired", "subscription.plan_changed",
-		"subscription.update_payment_method")
-	refund.register(all, "refund.succeeded")
+		"subscription.update_payment_method", "subscription.past_due")
+	payment.register(all, "payment.succeeded")
+	refund.register(all, "refund.succeeded", "refund.failed")
 	dispute.register(all, "dispute.opened", "dispute.challenged", "dispute.accepted", "dispute.cancelled",
 		"dispute.expired", "dispute.won", "dispute.lost")
 	return Source{
@@ -75,7 +76,7 @@ func dodoState(d fields, e Event) state {
 	switch d.text("status") {
 	case "active":
 		return dodoActive(d)
-	case "on_hold":
+	case "on_hold", "past_due":
 		return dodoPastDue(d, e)
 	case "pending":
 		return endedState(incomplete, e.At)
@@ -116,16 +117,45 @@ func isDodoTrial(d fields, due time.Time) bool {
 	return days > 0 && !due.After(d.date("created_at").Add(days+leeway))
 }
 
+func identifyDodoPayment(d fields, e *Event) {
+	e.Payment, e.Subscription = d.text("payment_id"), d.textOr("subscription_id", "")
+	identifyDodoCustomer(d, e)
+}
+
+// readDodoPayment reads a payment. It has no period: that begins with the payment and ends
+// with the next one.
+func readDodoPayment(d fields, e Event) (r entitlement.Report, ok bool) {
+	r.Payment = payment(e, d.amount("total_amount"), d.currency("currency"))
+	r.Payment.PeriodStart = d.date("created_at")
+	return r, e.Subscription != "" && !d.flag("is_update_payment_method")
+}
+
 func identifyDodoRefund(d fields, e *Event) {
 	e.Payment = d.text("payment_id")
 	identifyDodoCustomer(d, e)
 }
 
-func readDodoRefund(d fields, e Event) (h entitlement.Hold, ignored bool) {
+// readDodoRefund reads a refund. If it is not partial, its amount may still differ from the
+// payment's, since Dodo converts currencies.
+func readDodoRefund(d fields, e Event) (r entitlement.Report, ok bool) {
 	if !d.has("is_partial") {
 		d.fail("is_partial", "true or false")
 	}
-	return refundHold(e, e.At), d.flag("is_partial")
+	v := reversal(e, entitlement.Refund, d.text("refund_id"))
+	if v.Whole = !d.flag("is_partial"); !v.Whole {
+		v.Amount, v.Currency = d.amount("amount"), d.currency("currency")
+	}
+	switch d.text("status") {
+	case "pending", "review":
+		v.Version = version(incomplete, e.ID)
+	case "succeeded":
+	case "failed":
+		v.Released, v.Version = true, version(ended, e.ID)
+	default:
+		failUnknown(d, "status")
+	}
+	r.Reversal = v
+	return r, true
 }
 
 func identifyDodoDispute(d fields, e *Event) {
@@ -136,17 +166,18 @@ func identifyDodoDispute(d fields, e *Event) {
 }
 
 // readDodoDispute treats an expired dispute as lost, as Dodo documents it.
-func readDodoDispute(d fields, e Event) (h entitlement.Hold, ignored bool) {
-	id, created := d.text("dispute_id"), d.date("created_at")
+func readDodoDispute(d fields, e Event) (r entitlement.Report, ok bool) {
+	v := reversal(e, entitlement.Dispute, d.text("dispute_id"))
 	switch d.text("dispute_status") {
 	case "dispute_opened", "dispute_challenged":
-		h = disputeHold(e, id, created, pastDue, false)
-	case "dispute_accepted", "dispute_expired", "dispute_lost":
-		h = disputeHold(e, id, created, deleted, false)
+		v.Version = version(pastDue, e.ID)
 	case "dispute_won", "dispute_cancelled":
-		h = disputeHold(e, id, created, ended, true)
+		v.Released, v.Version = true, version(ended, e.ID)
+	case "dispute_accepted", "dispute_expired", "dispute_lost":
+		v.Version = version(deleted, e.ID)
 	default:
 		failUnknown(d, "dispute_status")
 	}
-	return h, false
+	r.Reversal = v
+	return r, true
 }

@@ -3,6 +3,8 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,7 +25,7 @@ type Event struct {
 	TestMode bool
 
 	Subscription string // its ID; empty for most refunds and disputes
-	Payment      string // of a refund or dispute: Stripe's charge, Polar's order, Dodo's payment
+	Payment      string // Stripe's invoice, payment intent or charge, Polar's order, Dodo's payment
 	Customer     string // the billing system's ID of the customer
 
 	// Products lists the IDs of the products or prices that were bought. For each
@@ -41,19 +43,29 @@ type Event struct {
 	Body []byte
 }
 
-// ErrIgnore is returned by [Options.Owner] for an event that does not concern
-// plans, such as the refund of a T-shirt. The handler then responds with 200
-// and does nothing else.
-var ErrIgnore = errors.New("webhook: ignore the event")
+// errIgnored means that an event does not concern plans.
+var errIgnored = errors.New("webhook: the event does not concern plans")
 
 // ownerName is the name of the owner in metadata.
 const ownerName = "owner"
 
-func defaultOwner(_ context.Context, e Event) (string, error) {
-	for _, owner := range []string{e.Metadata[ownerName], e.CustomerMetadata[ownerName], e.CustomerExternalID} {
-		if owner != "" {
-			return owner, nil
-		}
+// MetadataOwner returns the owner that the event names: metadata "owner" of the
+// subscription and of the customer, and Polar's external ID of the customer. It returns
+// "" if the event names none, and an [*entitlement.InvalidError] if it names several.
+func MetadataOwner(_ context.Context, e Event) (owner string, err error) {
+	switch names := namedOwners(e); len(names) {
+	case 0:
+		return "", nil
+	case 1:
+		return names[0], nil
+	default:
+		return "", invalid("owner", fmt.Errorf("the event names several: %q", names))
 	}
-	return "", nil
+}
+
+// namedOwners returns the different owners that the event names.
+func namedOwners(e Event) []string {
+	names := []string{e.Metadata[ownerName], e.CustomerMetadata[ownerName], e.CustomerExternalID}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
 }

@@ -73,21 +73,13 @@ func ExampleStripe() {
 	// Output: webhook: invalid source: stripe: secret 1 of 1: it does not begin with "whsec_"
 }
 
-// Stripe's refunds and disputes do not contain the owner. The host looks it up.
-func ExampleOptions_owner() {
-	owners := map[string]string{"cus_1": "ann"}   // in a real program: a query
-	charges := map[string]string{"ch_1": "cus_1"} // in a real program: a call to Stripe, for disputes
-	opts := &webhook.Options{Owner: func(_ context.Context, e webhook.Event) (string, error) {
-		if owner := e.Metadata["owner"]; owner != "" {
-			return owner, nil
-		}
-		customer := e.Customer
-		if customer == "" {
-			customer = charges[e.Payment]
-		}
-		return owners[customer], nil
+// A refund that is a courtesy takes no access away.
+func ExampleOptions_ignore() {
+	opts := &webhook.Options{Ignore: func(_ context.Context, e webhook.Event) (bool, error) {
+		return e.Metadata["courtesy"] == "yes", nil
 	}}
-	owner, err := opts.Owner(context.Background(), webhook.Event{Type: "charge.dispute.created", Payment: "ch_1"})
-	fmt.Println(owner, err)
-	// Output: ann <nil>
+	refund := webhook.Event{Type: "refund.created", Metadata: map[string]string{"courtesy": "yes"}}
+	ignored, err := opts.Ignore(context.Background(), refund)
+	fmt.Println(ignored, err)
+	// Output: true <nil>
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyhatch/keyhatch/internal/text"
@@ -68,6 +69,31 @@ func (f fields) flag(name string) bool {
 	}
 	return b
 }
+
+// amount reads an amount of money in the currency's smallest unit. Zero or less is
+// nothing.
+func (f fields) amount(name string) int64 {
+	n, _ := f.values[name].(json.Number)
+	amount, err := strconv.ParseInt(string(n), 10, 64)
+	if err != nil {
+		f.fail(name, "a whole number")
+	}
+	return max(amount, 0)
+}
+
+// creditOr reads an amount that is zero or negative, and returns it without the sign. It
+// may be missing or null.
+func (f fields) creditOr(name string) int64 {
+	n, _ := f.values[name].(json.Number)
+	amount, err := strconv.ParseInt(string(n), 10, 64)
+	if f.has(name) && err != nil {
+		f.fail(name, "a whole number")
+	}
+	return max(-amount, 0)
+}
+
+// currency reads the code of a currency, and returns it in lower case.
+func (f fields) currency(name string) string { return strings.ToLower(f.text(name)) }
 
 // days reads a number of days that may be missing.
 func (f fields) days(name string) time.Duration {

@@ -67,7 +67,7 @@ func FuzzPayload(f *testing.F) {
 			seeds++
 		}
 	}
-	if seeds < 40 {
+	if seeds < 50 {
 		f.Fatalf("got only %d seeds in testdata", seeds)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -92,20 +92,36 @@ func checkOutcome(t *testing.T, s system, status int, st *memStore) {
 		t.Errorf("%s: got %d", s.name, status)
 	}
 	for _, row := range st.rows {
-		if h, ok := row.(entitlement.Hold); ok {
-			if h.ID == "" || h.StartedAt.IsZero() || h.UpdatedAt.IsZero() || h.Version <= 0 {
-				t.Errorf("%s: %+v", s.name, h)
-			}
-			continue
-		}
-		row := row.(entitlement.Subscription)
-		granted := row.Status == active || row.Status == pastDue
-		_, err := catalog.Plan(row.Plan)
-		switch {
-		case !row.Status.Valid(), row.ID == "", row.StartedAt.IsZero(), row.UpdatedAt.IsZero(), row.Version <= 0:
+		updated, version := ageOf(row)
+		if _, isCharge := row.(entitlement.Charge); updated.IsZero() || version <= 0 && !isCharge {
 			t.Errorf("%s: %+v", s.name, row)
-		case granted && (row.PeriodEnd.IsZero() || err != nil):
-			t.Errorf("%s: stored a plan without an end or an unknown plan: %+v", s.name, row)
 		}
+		switch row := row.(type) {
+		case entitlement.Subscription:
+			checkSubscription(t, s, row)
+		case entitlement.Payment:
+			if row.Amount < 0 || row.PeriodStart.IsZero() {
+				t.Errorf("%s: %+v", s.name, row)
+			}
+		case entitlement.Charge:
+			if row.ID == "" || row.Payment == "" {
+				t.Errorf("%s: %+v", s.name, row)
+			}
+		case entitlement.Reversal:
+			if row.Amount < 0 {
+				t.Errorf("%s: %+v", s.name, row)
+			}
+		}
+	}
+}
+
+func checkSubscription(t *testing.T, s system, row entitlement.Subscription) {
+	granted := row.Status == active || row.Status == pastDue
+	_, err := catalog.Plan(row.Plan)
+	switch {
+	case !row.Status.Valid(), row.ID == "", row.StartedAt.IsZero():
+		t.Errorf("%s: %+v", s.name, row)
+	case granted && (row.PeriodEnd.IsZero() || err != nil):
+		t.Errorf("%s: stored a plan without an end or an unknown plan: %+v", s.name, row)
 	}
 }

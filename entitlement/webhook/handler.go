@@ -12,7 +12,6 @@ import (
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/internal/strictjson"
-	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 const (
@@ -70,6 +69,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // receive returns an authentic body. It checks the headers before it reads the
 // body, since anyone can send a body.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
+	if h.source.isCustom() {
+		return h.receiveCustom(w, r)
+	}
 	if s, err = h.source.signature(r.Header); err != nil {
 		if err == errUnsigned {
 			return s, nil, http.StatusUnauthorized, err
@@ -84,6 +86,23 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (s signature, 
 	}
 	if !s.isSignedBy(h.source.keys(), body) {
 		return s, nil, http.StatusUnauthorized, errForged
+	}
+	return s, body, http.StatusOK, nil
+}
+
+// receiveCustom reads the body before it checks the headers, since only the host's code
+// knows them.
+func (h *Handler) receiveCustom(w http.ResponseWriter, r *http.Request) (s signature, body []byte, status int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			status, err = http.StatusServiceUnavailable, fmt.Errorf("verify: panic: %v", p)
+		}
+	}()
+	if body, status, err = read(w, r); err != nil {
+		return s, nil, status, err
+	}
+	if s.event, err = h.source.verify(r.Header, body); err != nil {
+		return s, nil, http.StatusUnauthorized, err
 	}
 	return s, body, http.StatusOK, nil
 }
@@ -106,50 +125,36 @@ func read(w http.ResponseWriter, r *http.Request) (body []byte, status int, err 
 	return body, http.StatusOK, nil
 }
 
-// process processes an authentic event. Its error is [ErrIgnore], a *rejection,
-// or an outage. It recovers from panics of the host's code: otherwise the
-// server would close the connection, and the log would not name the event.
+// process processes an authentic event. Its error is errIgnored, a *rejection, or an
+// outage. It recovers from panics of the host's code: otherwise the server would close
+// the connection, and the log would not name the event.
 func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &outage{"process", fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	d, err := h.open(e)
-	if err != nil {
-		return err
-	}
-	subject, ok := h.source.subjects[e.Type]
-	if !ok {
-		return ErrIgnore
-	}
-	processed, err := h.store.IsProcessed(ctx, e.ID)
-	if err != nil {
-		return &outage{"IsProcessed", err}
-	}
-	if processed {
-		return ErrIgnore
-	}
-	owner, err := h.write(ctx, d, e, subject)
+	applied, err := h.apply(ctx, e)
 	if err != nil {
 		return err
 	}
 	// Call Changed even if the write has changed nothing, since an earlier try may have
-	// been interrupted between the write and Changed. Call it before the event is marked:
-	// once it is, no later try calls Changed.
-	h.callChanged(ctx, e, owner)
-	if err := h.store.MarkProcessed(ctx, e.ID, time.Now()); err != nil {
-		return &outage{"MarkProcessed", err}
+	// been interrupted between the write and Changed.
+	for _, owner := range applied.Owners {
+		h.callChanged(ctx, e, owner)
 	}
 	return nil
 }
 
 // callChanged calls Options.Changed and logs its failure. The state is stored, so other
 // instances see it anyway, and the billing system need not try again. A Changed that hangs
-// leaves half of the remaining time to MarkProcessed.
+// leaves half of the remaining time to the next one.
 func (h *Handler) callChanged(ctx context.Context, e *Event, owner string) {
-	end, _ := ctx.Deadline() // that of workTime
-	call, cancel := context.WithTimeout(ctx, time.Until(end)/2)
+	left := workTime
+	if end, ok := ctx.Deadline(); ok {
+		left = time.Until(end)
+	}
+	call, cancel := context.WithTimeout(ctx, left/2)
 	defer cancel()
 	if err := h.changed(call, owner); err != nil {
 		h.opts.Logger.ErrorContext(ctx, "webhook: event stored, but Options.Changed failed; the change may take effect later",
@@ -170,28 +175,59 @@ func (h *Handler) changed(ctx context.Context, owner string) (err error) {
 // than ten levels.
 const maxDepth = 64
 
-// open parses the event and reads its type and ID.
-func (h *Handler) open(e *Event) (fields, error) {
+// open parses the event, reads its type and its IDs, and checks its origin. It returns the
+// event's object and what it is about.
+func (h *Handler) open(e *Event) (fields, subject, error) {
 	values, err := strictjson.Parse(e.Body, strictjson.Rules{MaxDepth: maxDepth})
 	if err != nil {
-		return fields{}, &rejection{err}
+		return fields{}, subject{}, &rejection{err}
 	}
 	d := newFields(values)
 	h.source.label(d, e)
-	return d, reject(d.err())
+	if err := d.err(); err != nil {
+		return d, subject{}, &rejection{err}
+	}
+	about, ok := h.source.subjects[e.Type]
+	if !ok {
+		return d, about, errIgnored
+	}
+	d = h.source.contents(d, e)
+	about.identify(d, e)
+	return d, about, reject(cmp.Or(d.err(), h.checkOrigin(*e)))
 }
 
-// write stores the state that the event reports, and returns its owner.
-func (h *Handler) write(ctx context.Context, d fields, e *Event, about subject) (owner string, err error) {
-	data := h.source.contents(d, e)
-	about.identify(data, e)
-	if err := cmp.Or(d.err(), h.checkOrigin(*e)); err != nil {
-		return "", &rejection{err}
+// apply stores what the event reports.
+func (h *Handler) apply(ctx context.Context, e *Event) (entitlement.Applied, error) {
+	if h.source.isCustom() {
+		return h.applyCustom(ctx, *e)
 	}
-	if about.hold != nil {
-		return h.writeHold(ctx, data, *e, about)
+	d, about, err := h.open(e)
+	if err == nil {
+		err = h.checkIgnored(ctx, *e)
 	}
-	return h.writeSubscription(ctx, data, *e, about)
+	switch {
+	case err != nil:
+		return entitlement.Applied{}, err
+	case about.subscription == nil:
+		report, ok := about.payment(d, *e)
+		if err := d.err(); err != nil {
+			return entitlement.Applied{}, &rejection{err}
+		}
+		if !ok {
+			return entitlement.Applied{}, errIgnored
+		}
+		return h.applyReport(ctx, *e, report)
+	case h.opts.Refetch != nil:
+		return h.applyFetched(ctx, *e)
+	}
+	s, err := h.products.subscription(*e, about.subscription(d, *e))
+	if err := d.err(); err != nil {
+		return entitlement.Applied{}, &rejection{err}
+	}
+	if err != nil {
+		return entitlement.Applied{}, err
+	}
+	return h.applySubscription(ctx, *e, s)
 }
 
 // checkOrigin returns an error if the event is of another account or of test mode.
@@ -205,95 +241,72 @@ func (h *Handler) checkOrigin(e Event) error {
 	return nil
 }
 
-func (h *Handler) writeHold(ctx context.Context, data fields, e Event, about subject) (owner string, err error) {
-	hold, ignored := about.hold(data, e)
-	if err := data.err(); err != nil {
-		return "", &rejection{err}
-	}
-	// The refund of a product that is known to have no plan changes nothing.
-	if plan, ok := h.products.find(e.Products); ignored || ok && plan == "" {
-		return "", ErrIgnore
-	}
-	if hold.Owner, err = h.owner(ctx, e); err == nil {
-		err = checkNames(hold.Owner, hold.ID)
-	}
-	if err != nil {
-		return "", err
-	}
-	if _, err := h.store.PutHold(ctx, hold); err != nil {
-		return "", &outage{"PutHold", err}
-	}
-	return hold.Owner, nil
-}
-
-// writeSubscription stores the state in the event, or the fetched one.
-func (h *Handler) writeSubscription(ctx context.Context, data fields, e Event, about subject) (owner string, err error) {
-	if h.opts.Refetch != nil {
-		return h.writeFetched(ctx, e)
-	}
-	s, err := h.fromEvent(data, e, about)
-	if err == nil {
-		_, err = h.put(ctx, e, &s)
-	}
-	return s.Owner, err
-}
-
-// writeFetched stores the fetched state. If the fetch of the stored state began at the
-// same instant or later, either state may be the newer one, so writeFetched fetches
-// again. If the stored state is still newer, the clock of another instance is ahead, and
-// the billing system tries again later.
-func (h *Handler) writeFetched(ctx context.Context, e Event) (owner string, err error) {
-	for range 2 {
-		s, err := h.refetch(ctx, e)
-		changed := false
-		if err == nil {
-			changed, err = h.put(ctx, e, &s)
-		}
-		if err != nil || changed {
-			return s.Owner, err
-		}
-	}
-	return "", &outage{"Put", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
-}
-
-// put sets the owner, if s has none, and stores s.
-func (h *Handler) put(ctx context.Context, e Event, s *entitlement.Subscription) (changed bool, err error) {
-	if s.Owner == "" {
-		s.Owner, err = h.owner(ctx, e)
-	}
-	if err == nil {
-		err = checkNames(s.Owner, s.ID)
-	}
-	if err != nil {
-		return false, err
-	}
-	changed, err = h.store.Put(ctx, *s)
-	switch {
-	case errors.Is(err, entitlement.ErrUnknownPlan):
-		return false, &rejection{err} // the Store has another catalog
+// checkIgnored returns errIgnored if the host wants to ignore the event.
+func (h *Handler) checkIgnored(ctx context.Context, e Event) error {
+	switch ignored, err := h.opts.Ignore(ctx, e); {
 	case err != nil:
-		return false, &outage{"Put", err}
-	}
-	return changed, nil
-}
-
-func checkNames(owner, id string) error {
-	if err := text.CheckID(owner); err != nil {
-		return reject(fmt.Errorf("invalid owner: %w", err))
-	}
-	if err := text.CheckID(id); err != nil {
-		return reject(fmt.Errorf("invalid id: %w", err))
+		return failure("Ignore", err)
+	case ignored:
+		return errIgnored
 	}
 	return nil
 }
 
-// fromEvent returns the state in the event itself.
-func (h *Handler) fromEvent(data fields, e Event, about subject) (entitlement.Subscription, error) {
-	s := about.subscription(data, e)
-	if err := data.err(); err != nil {
-		return entitlement.Subscription{}, &rejection{err}
+func (h *Handler) applyCustom(ctx context.Context, e Event) (entitlement.Applied, error) {
+	if err := h.checkIgnored(ctx, e); err != nil {
+		return entitlement.Applied{}, err
 	}
-	return h.products.subscription(e, s)
+	report, err := h.source.parse(e.ID, e.Body)
+	switch {
+	case err != nil:
+		return entitlement.Applied{}, &rejection{err}
+	case report.Subscription == nil && report.Payment == nil && report.Charge == nil && report.Reversal == nil:
+		return entitlement.Applied{}, errIgnored
+	}
+	return h.applyReport(ctx, e, report)
+}
+
+func (h *Handler) applyReport(ctx context.Context, e Event, report entitlement.Report) (entitlement.Applied, error) {
+	report.Source, report.Event = h.source.name, e.ID
+	applied, err := h.store.Apply(ctx, report)
+	if err != nil {
+		return applied, failure("Apply", err)
+	}
+	return applied, nil
+}
+
+// applyFetched stores the fetched state. If the fetch of the stored state began at the
+// same instant or later, either state may be the newer one, so applyFetched fetches
+// again. If the stored state is still newer, the clock of another instance is ahead, and
+// the billing system tries again later.
+func (h *Handler) applyFetched(ctx context.Context, e Event) (entitlement.Applied, error) {
+	for range 2 {
+		s, err := h.refetch(ctx, e)
+		if err != nil {
+			return entitlement.Applied{}, err
+		}
+		applied, err := h.applySubscription(ctx, e, s)
+		if err != nil || applied.Changed {
+			return applied, err
+		}
+	}
+	return entitlement.Applied{}, &outage{"Apply", errors.New("the stored state is newer than the state fetched just now, so the clocks of instances differ; synchronize them")}
+}
+
+// applySubscription completes the state of a subscription from the event, and stores it.
+func (h *Handler) applySubscription(ctx context.Context, e Event, s entitlement.Subscription) (applied entitlement.Applied, err error) {
+	s.Customer = cmp.Or(s.Customer, e.Customer)
+	r := entitlement.Report{Subscription: &s}
+	switch {
+	case s.Owner != "":
+	case h.opts.Owner == nil:
+		r.Owners = namedOwners(e)
+	default:
+		if s.Owner, err = h.opts.Owner(ctx, e); err != nil {
+			return applied, failure("Owner", err)
+		}
+	}
+	return h.applyReport(ctx, e, r)
 }
 
 // refetch returns the state from the billing system. Its UpdatedAt is the time before
@@ -303,7 +316,7 @@ func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscriptio
 	began := time.Now().UTC().Truncate(time.Microsecond)
 	s, err := h.opts.Refetch(ctx, e)
 	if err != nil {
-		return s, &outage{"Refetch", err}
+		return s, failure("Refetch", err)
 	}
 	s.UpdatedAt, s.Version = began, 0
 	if s.ID == "" {
@@ -320,13 +333,45 @@ func (h *Handler) refetch(ctx context.Context, e Event) (entitlement.Subscriptio
 	return s, nil
 }
 
-func (h *Handler) owner(ctx context.Context, e Event) (string, error) {
-	owner, err := h.opts.Owner(ctx, e)
-	switch {
-	case errors.Is(err, ErrIgnore):
-		return "", ErrIgnore
-	case err != nil:
-		return "", &outage{"Owner", err}
+// Transfer moves a subscription of the source to another owner, and calls
+// [Options.Changed] for both. If the billing system's metadata names the owner, change it
+// there as well: until then, events that name the previous owner are still accepted.
+//
+// Transfer returns an [*entitlement.InvalidError] if there is no such subscription or if
+// the owner is invalid, and an error of the [Store] or of Changed. If Changed fails, the
+// move is stored all the same and takes effect later, as after an event.
+func (h *Handler) Transfer(ctx context.Context, subscription, owner string) error {
+	previous, err := h.store.SetOwner(ctx, h.source.name, subscription, owner)
+	if err != nil {
+		return fmt.Errorf("webhook: transfer: %w", err)
 	}
-	return owner, nil
+	for _, who := range []string{previous, owner} {
+		if who != "" { // an ended subscription may have had no owner
+			err = errors.Join(err, h.changed(ctx, who))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("webhook: transfer: stored, but Options.Changed failed; it may take effect later: %w", err)
+	}
+	return nil
+}
+
+// Replay processes an event that was saved as rejected, after its cause was fixed. The ID
+// and the body are those that [Store.SaveRejected] was called with. The event counts as
+// authentic, so pass only what was saved. Replay deletes the saved event if it was processed or
+// does not concern plans any more. If it cannot be used yet, Replay saves it again and returns
+// an error with the reason.
+func (h *Handler) Replay(ctx context.Context, id string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, workTime)
+	defer cancel()
+	e := Event{ID: id, Body: body}
+	err := h.process(ctx, &e)
+	h.finish(ctx, &e, err)
+	if err == errIgnored {
+		_, err = h.store.Apply(ctx, entitlement.Report{Source: h.source.name, Event: id}) // deletes the saved event
+	}
+	if err != nil {
+		return fmt.Errorf("webhook: replay: %w", err)
+	}
+	return nil
 }

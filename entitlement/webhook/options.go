@@ -10,20 +10,25 @@ import (
 
 // Options configure a [Handler]. The functions are called from many goroutines
 // and must return when their context ends. If one other than Changed returns an
-// error, the response is 503 and the billing system tries again. Only Owner may
-// return [ErrIgnore].
+// error, the response is 503 and the billing system tries again, unless the error matches
+// [*entitlement.InvalidError]: then the event is rejected.
 type Options struct {
 	// Owner returns the owner of the event's subscription. It must always
 	// return the same owner for the same subscription. An empty owner means
-	// that it is unknown; the event is then rejected. Nil means metadata "owner"
-	// of the event, then of the customer, and then Polar's external ID of the
-	// customer.
+	// that the event does not name the owner. Then the owner of the customer's other
+	// subscriptions has it, and if there are none, the event is rejected. Nil means
+	// [MetadataOwner], which Owner may call. Owner is not called for payments, refunds and
+	// disputes, since they belong to a subscription.
 	//
-	// Anyone who can choose the owner can end another owner's plan with a
-	// refund. So the host's own server must write the metadata when it creates
-	// the checkout. Do not use a payment link that takes metadata from its URL: the
-	// buyer can change the URL.
+	// The host's own server must write the metadata when it creates the checkout. Do
+	// not use a payment link that takes metadata from its URL: the buyer can change the
+	// URL.
 	Owner func(ctx context.Context, e Event) (string, error)
+
+	// Ignore reports whether the event must change nothing, for example a refund that is
+	// a courtesy, after which the customer keeps access. The response is then 200. Nil
+	// means that every event counts.
+	Ignore func(ctx context.Context, e Event) (bool, error)
 
 	// Accounts lists further accounts whose events are accepted: Stripe's connected
 	// accounts or accounts of an organization ("acct_…"), Polar's organizations, or
@@ -48,10 +53,7 @@ type Options struct {
 	//   - the cached plan expires: 13 seconds after the bus was lost, or without a bus
 	//     after the longer of the Manager's CacheTTL and StaleIfError.
 	//
-	// The event is marked as processed after the call of Changed. If the event comes
-	// again because the process or the Store failed before the mark, Changed is called
-	// again. After the mark, Changed is not called again for the event, even if
-	// Changed has failed.
+	// If the event comes again, Changed is called again.
 	Changed func(ctx context.Context, owner string) error
 
 	// Refetch returns the current state of the event's subscription from the
@@ -62,9 +64,8 @@ type Options struct {
 	//
 	// The state is stored as of the time before the call, by the host's clock.
 	// Plan is the catalog's name of the plan. UpdatedAt and Version are
-	// ignored. An empty ID or Owner is taken from the event. Set StartedAt: without
-	// it, every refund or dispute ends the plan, no matter when the plan was
-	// bought.
+	// ignored, and an empty ID, Owner or Customer is taken from the event. Set PeriodStart
+	// if payments have no end of their own, as Dodo's.
 	//
 	// Do not set Refetch back to nil in a running system: stored times of the
 	// host's clock and times of the billing system's clock would be compared.
@@ -81,8 +82,8 @@ func (o *Options) withDefaults() Options {
 		d = *o
 	}
 	d.Accounts = slices.Clone(d.Accounts)
-	if d.Owner == nil {
-		d.Owner = defaultOwner
+	if d.Ignore == nil {
+		d.Ignore = func(context.Context, Event) (bool, error) { return false, nil }
 	}
 	if d.Changed == nil {
 		d.Changed = func(context.Context, string) error { return nil }

@@ -50,7 +50,7 @@ func TestOrigins(t *testing.T) {
 		{"another business, accepted", dodo, dodoBusiness, `"business_id": "bus_2`, accept("bus_2"), 200},
 		{"no business", dodo, dodoBusiness, `"x": "`, withOwner(), 422},
 	} {
-		for _, event := range []string{"purchase", "cancel", "refund"} {
+		for _, event := range append(c.system.payment(), "purchase", "cancel", "refund") {
 			body := loadPayload(t, c.system, event)
 			if !strings.Contains(string(body), c.old) && strings.HasPrefix(c.name, "an object") {
 				continue

@@ -7,31 +7,36 @@ import (
 )
 
 // Polar returns the Source for Polar's webhooks, in the raw format. Select the
-// events subscription.* and order.refunded. The organization is the ID of yours. An
-// event of another one is rejected, unless [Options.Accounts] lists it. Polar's
-// sandbox has organizations of its own.
+// events subscription.*, order.paid, refund.created and refund.updated. The organization is
+// the ID of yours. An event of another one is rejected, unless [Options.Accounts] lists it.
+// Polar's sandbox has organizations of its own.
 //
 // Both kinds of secrets work. For secrets created before 8 September 2026, the
 // key is the whole secret, including "whsec_" or "polar_whs_", as in Polar's
 // SDKs. For newer ones, it is the decoded base64 after "whsec_", as in Standard
 // Webhooks. The handler tries both keys.
 //
-// The owner is read from the metadata of the subscription, then of the
-// customer, and then from the customer's external ID. Polar sends no events
-// about disputes, but a payment that it returns to prevent a dispute is a
-// refund. The refund of a product with the plan "" changes nothing.
+// The owner is read from the metadata of the subscription, from that of the
+// customer, and from the customer's external ID. Those that are set must be the same.
+//
+// A refund names an order, which is for a subscription and its period. Amounts are
+// compared without tax, as Polar does. Polar sends no events about disputes: a payment
+// that it returns to prevent a dispute is a refund, and after a dispute it revokes the
+// subscription.
 func Polar(organization string, secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)
 	if err = cmp.Or(checkAccount("organization", organization, secrets), err); err != nil {
 		organization = "" // it may be a secret, which fmt would print
 	}
 	subscription := subject{identify: identifyPolar, subscription: readPolar}
-	order := subject{identify: identifyPolarOrder, hold: readPolarOrder}
+	order := subject{identify: identifyPolarOrder, payment: readPolarOrder}
+	refund := subject{identify: identifyPolarRefund, payment: readPolarRefund}
 	all := map[string]subject{}
 	subscription.register(all, "subscription.created", "subscription.updated", "subscription.active",
 		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
-		"subscription.past_due", "subscription.paused", "subscription.resumed")
-	order.register(all, "order.refunded")
+		"subscription.past_due", "subscription.paused", "subscription.resumed", "subscription.cycled")
+	order.register(all, "order.paid")
+	refund.register(all, "refund.created", "refund.updated")
 	return Source{
 		name: "polar", account: organization, keys: func() [][]byte { return keys }, err: err,
 		signature: standardSignature, label: standardLabel, contents: standardContents, subjects: all,
@@ -88,10 +93,36 @@ func identifyPolarOrder(d fields, e *Event) {
 	identifyPolarCustomer(d, e)
 }
 
-func readPolarOrder(d fields, e Event) (h entitlement.Hold, ignored bool) {
-	status := d.text("status")
-	if status != "refunded" && status != "partially_refunded" {
+// readPolarOrder reads what an order paid for. When an order is paid, its subscription is
+// in the period that the order paid for. An order of metered usage pays for no period.
+func readPolarOrder(d fields, e Event) (r entitlement.Report, ok bool) {
+	paid := d.amount("net_amount") - d.creditOr("applied_balance_amount")
+	p := payment(e, max(paid, 0), d.currency("currency"))
+	p.PeriodStart = d.date("created_at")
+	if subscription := d.objectOr("subscription"); subscription.has("current_period_end") {
+		p.PeriodStart, p.PeriodEnd = subscription.date("current_period_start"), subscription.date("current_period_end")
+	}
+	r.Payment = p
+	return r, e.Subscription != "" && d.text("billing_reason") != "subscription_meter_cycle"
+}
+
+func identifyPolarRefund(d fields, e *Event) {
+	e.Payment, e.Account = d.text("order_id"), d.text("organization_id")
+	e.Customer, e.Metadata = d.textOr("customer_id", ""), d.metadata("metadata")
+}
+
+func readPolarRefund(d fields, e Event) (r entitlement.Report, ok bool) {
+	v := reversal(e, entitlement.Refund, d.text("id"))
+	v.Amount, v.Currency = d.amount("amount"), d.currency("currency")
+	switch d.text("status") {
+	case "pending":
+		v.Version = version(incomplete, e.ID)
+	case "succeeded":
+	case "failed", "canceled":
+		v.Released, v.Version = true, version(ended, e.ID)
+	default:
 		failUnknown(d, "status")
 	}
-	return refundHold(e, d.date("created_at")), status == "partially_refunded"
+	r.Reversal = v
+	return r, true
 }

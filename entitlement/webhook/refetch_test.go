@@ -116,7 +116,7 @@ func TestRefetchWithClockAhead(t *testing.T) {
 		stripe.checkDelivery(t, h, "purchase", 200)
 		ahead := st.onlyRow(t)
 		ahead.UpdatedAt = time.Now().Add(5 * time.Second)
-		if _, err := st.Put(t.Context(), ahead); err != nil {
+		if _, err := st.Apply(t.Context(), entitlement.Report{Source: "stripe", Subscription: &ahead}); err != nil {
 			t.Fatal(err)
 		}
 		state = entitlement.Subscription{Status: ended}
@@ -138,7 +138,6 @@ func TestRefetchResults(t *testing.T) {
 	}{
 		"valid":        {func() (entitlement.Subscription, error) { return good, nil }, 200},
 		"an outage":    {func() (entitlement.Subscription, error) { return good, errors.New("down") }, 503},
-		"ErrIgnore":    {func() (entitlement.Subscription, error) { return good, webhook.ErrIgnore }, 503},
 		"a panic":      {func() (entitlement.Subscription, error) { panic("down") }, 503},
 		"nothing":      {func() (entitlement.Subscription, error) { return entitlement.Subscription{}, nil }, 422},
 		"no status":    {func() (entitlement.Subscription, error) { s := good; s.Status = "x"; return s, nil }, 422},
@@ -158,24 +157,29 @@ func TestRefetchResults(t *testing.T) {
 			if got := st.onlyRow(t); got.Owner != "org_7" || got.ID != "sub_x" {
 				t.Errorf("%s: got %+v", name, got)
 			}
-		} else if len(st.rows) > 0 || len(st.processed) > 0 {
-			t.Errorf("%s: got %v", name, st.rows)
+		} else if len(st.rows) > 0 || len(st.rejected) != map[int]int{422: 1}[c.want] {
+			t.Errorf("%s: got the rows %v and %d rejected events", name, st.rows, len(st.rejected))
 		}
 	}
 }
 
-// Refunds and disputes are not refetched.
-func TestHoldsAreNotRefetched(t *testing.T) {
+// Payments, refunds and disputes are not refetched, and need no owner.
+func TestPaymentsAreNotRefetched(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {
 		st := newStore()
-		o := withOwner()
-		o.Refetch = func(context.Context, webhook.Event) (entitlement.Subscription, error) {
-			return entitlement.Subscription{}, errors.New("Refetch was called")
+		o := &webhook.Options{
+			Owner: func(context.Context, webhook.Event) (string, error) { return "", errors.New("Owner was called") },
+			Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) {
+				return entitlement.Subscription{}, errors.New("Refetch was called")
+			},
 		}
-		s.checkDelivery(t, s.handler(t, st, o), "refund", 200)
-		if got := only[entitlement.Hold](t, st); got.Released {
-			t.Errorf("%s: got %+v", s.name, got)
+		h := s.handler(t, st, o)
+		for _, name := range append(s.payment(), "refund") {
+			s.checkDelivery(t, h, name, 200)
+		}
+		if want := 1 + len(s.payment()); len(st.rows) != want {
+			t.Errorf("%s: got the rows %v, want %d", s.name, st.rows, want)
 		}
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // retryAfter is the Retry-After of an outage, in seconds. Billing systems wait
@@ -25,6 +28,16 @@ func reject(reason error) error {
 		return nil
 	}
 	return &rejection{reason}
+}
+
+// failure returns the error of a call of the host's code: a rejection if it matches
+// [*entitlement.InvalidError], and otherwise an outage.
+func failure(of string, err error) error {
+	var invalid *entitlement.InvalidError
+	if errors.As(err, &invalid) {
+		return &rejection{invalid}
+	}
+	return &outage{of, err}
 }
 
 // An outage is a failure of the host's code. It does not unwrap the error,
@@ -45,7 +58,7 @@ func (h *Handler) finish(ctx context.Context, e *Event, err error) int {
 	case err == nil:
 		log.DebugContext(ctx, "webhook: event processed")
 		return http.StatusOK
-	case errors.Is(err, ErrIgnore):
+	case errors.Is(err, errIgnored):
 		log.DebugContext(ctx, "webhook: event ignored")
 		return http.StatusOK
 	case errors.As(err, &rejected):
@@ -58,20 +71,24 @@ func (h *Handler) finish(ctx context.Context, e *Event, err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// saveRejected saves a rejected event. A malformed one may have no ID; a hash of its
-// body is used instead.
+// savedID returns the ID under which an event is saved. A malformed one may have none that
+// can be stored; a hash of its body is used instead.
+func savedID(e *Event) string {
+	if text.CheckID(e.ID) == nil {
+		return e.ID
+	}
+	hash := sha256.Sum256(e.Body)
+	return "sha256:" + hex.EncodeToString(hash[:])
+}
+
+// saveRejected saves a rejected event.
 func (h *Handler) saveRejected(ctx context.Context, e *Event, rejected *rejection) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("SaveRejected: panic: %v", p)
 		}
 	}()
-	id := e.ID
-	if id == "" {
-		hash := sha256.Sum256(e.Body)
-		id = "sha256:" + hex.EncodeToString(hash[:])
-	}
-	return h.store.SaveRejected(ctx, id, time.Now(), rejected.Error(), e.Body)
+	return h.store.SaveRejected(ctx, h.source.name, savedID(e), time.Now(), rejected.Error(), e.Body)
 }
 
 // respond sends no body, so that a forger learns nothing.

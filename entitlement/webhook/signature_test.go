@@ -51,7 +51,7 @@ func TestVectors(t *testing.T) {
 		}, `{"type":"product.updated","timestamp":"2026-09-30T00:00:00Z","data":{}}`, 200},
 		"Stripe": {webhook.Stripe("whsec_KhExampleKhExampleKhExampleKh12"), 1492774577, map[string]string{
 			"stripe-signature": "t=1492774577,v1=1ad971cc612dad70420ad4d629f6f468d63e4c2ff18d54de187925d0f8eab93c,v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39",
-		}, `{"id":"evt_1","type":"invoice.paid"}`, 200},
+		}, `{"id":"evt_1","type":"invoice.paid"}`, 422},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sleepUntil(c.unix)

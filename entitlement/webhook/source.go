@@ -12,7 +12,7 @@ import (
 
 // A Source is a billing system: whose events it sends, how it signs them, and what
 // they mean. [Stripe], [Polar] and [Dodo] create one from the secrets of one
-// endpoint. Pass the current secret and any previous ones that are still in use, at
+// endpoint, and [Custom] one for another billing system. Pass the current secret and any previous ones that are still in use, at
 // most 8 in all. A secret has 24 to 256 bytes after its prefix and, if it is base64,
 // after decoding. [New] returns an error if a secret is invalid.
 type Source struct {
@@ -24,15 +24,21 @@ type Source struct {
 	label     func(d fields, e *Event)        // sets the Type, and the ID if the body has it
 	contents  func(d fields, e *Event) fields // sets At and, if the envelope has them, Account and TestMode
 	subjects  map[string]subject              // by the event's type
+
+	// Of a custom source. The fields above, except name, are then not set.
+	verify func(h http.Header, body []byte) (event string, err error)
+	parse  func(event string, body []byte) (entitlement.Report, error)
 }
 
-// A subject is the object of an event: a subscription or a hold. identify reads the
-// IDs. One of the other functions is set, and reads the state. An event is ignored if
-// it changes nothing, such as a partial refund.
+func (s Source) isCustom() bool { return s.verify != nil && s.parse != nil }
+
+// A subject is what an event is about. identify reads the IDs. One of the other functions
+// is set, and reads the object's state. ok is false if the object does not concern plans,
+// such as a payment for something else than a subscription.
 type subject struct {
 	identify     func(d fields, e *Event)
 	subscription func(d fields, e Event) state
-	hold         func(d fields, e Event) (h entitlement.Hold, ignored bool)
+	payment      func(d fields, e Event) (r entitlement.Report, ok bool)
 }
 
 // register adds the subject to the map all, under each type.

@@ -122,6 +122,15 @@ func (s system) request(id string, body []byte) *http.Request {
 	return r
 }
 
+// payment returns the names of the payloads that report April's payment. Stripe names its
+// charge in an event of its own.
+func (s system) payment() []string {
+	if s.name == "stripe" {
+		return []string{"payment", "charge"}
+	}
+	return []string{"payment"}
+}
+
 func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -148,4 +157,12 @@ func edit(t testing.TB, body []byte, old, new string) []byte {
 		t.Fatalf("the payload does not contain %s", old)
 	}
 	return bytes.ReplaceAll(body, []byte(old), []byte(new))
+}
+
+// editAny returns the payload with each first text of the pairs replaced by the second.
+func editAny(body []byte, pairs []string) []byte {
+	for i := 0; i < len(pairs); i += 2 {
+		body = bytes.ReplaceAll(body, []byte(pairs[i]), []byte(pairs[i+1]))
+	}
+	return body
 }

@@ -77,25 +77,17 @@ func pastDueState(until time.Time, neverPaid bool) state {
 	return s
 }
 
-// paymentLead is how long before the paid period a payment may be made, by the
-// billing system's own clocks. The next period begins much later.
-const paymentLead = time.Hour
-
-// refundHold returns a hold on the period that a payment paid for, and on earlier
-// ones.
-func refundHold(e Event, paidAt time.Time) entitlement.Hold {
-	return entitlement.Hold{
-		ID: "refund:" + e.Payment, StartedAt: e.At, PeriodStart: earliest(e.At, paidAt.Add(paymentLead)),
-		UpdatedAt: e.At, Version: version(pastDue, e.ID),
+// payment returns a payment for the event's subscription.
+func payment(e Event, amount int64, currency string) *entitlement.Payment {
+	return &entitlement.Payment{
+		ID: e.Payment, Subscription: e.Subscription, Amount: amount, Currency: currency,
+		UpdatedAt: e.At, Version: version(active, e.ID),
 	}
 }
 
-// disputeHold returns a hold on everything that was bought before a dispute.
-func disputeHold(e Event, id string, startedAt time.Time, at stage, released bool) entitlement.Hold {
-	return entitlement.Hold{
-		ID: "dispute:" + id, StartedAt: startedAt, Released: released,
-		UpdatedAt: e.At, Version: version(at, e.ID),
-	}
+// reversal returns a refund or dispute of the event's payment.
+func reversal(e Event, kind entitlement.ReversalKind, id string) *entitlement.Reversal {
+	return &entitlement.Reversal{ID: id, Kind: kind, Payment: e.Payment, UpdatedAt: e.At, Version: version(active, e.ID)}
 }
 
 // failUnknown records the fault that a status is unknown.
@@ -112,6 +104,14 @@ func earliest(times ...time.Time) (first time.Time) {
 		}
 	}
 	return first
+}
+
+// latest returns the last of the times.
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // subscription returns the state as a Subscription of the host's plan.

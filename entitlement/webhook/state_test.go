@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +82,7 @@ func TestStoredStates(t *testing.T) {
 				t.Errorf("stage: got %d, want %d", got.Version>>48, c.stage)
 			}
 			want := entitlement.Subscription{
-				Owner: owner, ID: c.id, Plan: c.plan, Status: c.status,
+				Owner: owner, Source: c.system.name, Customer: customers[c.system.name], ID: c.id, Plan: c.plan, Status: c.status,
 				StartedAt: parseTime(c.since), PeriodEnd: parseTime(c.until), UpdatedAt: parseTime(c.updated), Version: got.Version,
 			}
 			if c.paid != "" {
@@ -125,60 +124,112 @@ func TestTrialThatWasNeverPaid(t *testing.T) {
 	}
 }
 
-// Each event about a refund or dispute is stored with these values.
-var storedHolds = []struct {
-	system               system
-	name, id             string
-	released             bool
-	since, paid, updated string // paid is when the last paid period began
-	stage                int64
-	noOwner              bool // the event does not name the owner
-}{
-	{stripe, "refund", "refund:ch_3QkhExample01", false, "2026-04-15T12:00:00Z", "2026-04-01T12:00:00Z", "2026-04-15T12:00:00Z", 4, true},
-	{stripe, "inquiry", "dispute:du_1QkhExample01", true, "2026-04-16T06:00:00Z", "", "2026-04-16T05:00:00Z", 1, true},
-	{stripe, "dispute", "dispute:du_1QkhExample01", false, "2026-04-16T06:00:00Z", "", "2026-04-16T06:00:00Z", 4, true},
-	{stripe, "dispute_won", "dispute:du_1QkhExample01", true, "2026-04-16T06:00:00Z", "", "2026-06-01T06:00:00Z", 5, true},
-	{stripe, "dispute_lost", "dispute:du_1QkhExample01", false, "2026-04-16T06:00:00Z", "", "2026-06-01T06:00:00Z", 6, true},
-	{polar, "refund", "refund:0d0e0000-0000-4000-8000-000000000001", false, "2026-04-15T12:00:00.000007Z", "2026-04-01T11:00:05Z", "2026-04-15T12:00:00.000007Z", 4, false},
-	{dodo, "refund", "refund:pay_KhExample0001", false, "2026-04-15T12:00:00.007Z", "2026-04-15T12:00:00.007Z", "2026-04-15T12:00:00.007Z", 4, false},
-	{dodo, "dispute", "dispute:dp_KhExample0001", false, "2026-04-16T06:00:00.25Z", "", "2026-04-16T06:00:00.3Z", 4, true},
-	{dodo, "dispute_won", "dispute:dp_KhExample0001", true, "2026-04-16T06:00:00.25Z", "", "2026-06-01T06:00:00Z", 5, true},
-	{dodo, "dispute_lost", "dispute:dp_KhExample0001", false, "2026-04-16T06:00:00.25Z", "", "2026-06-01T06:00:00Z", 6, true},
+// customers holds the customer of the payloads of each system.
+var customers = map[string]string{
+	"stripe": "cus_QkhExample01", "polar": "c0ffee00-0000-4000-8000-000000000001", "dodo": "cus_KhExample0001",
 }
 
-func TestStoredHolds(t *testing.T) {
+// Each event about a payment, refund or dispute is stored with these values. None needs an
+// owner.
+var storedPayments = []struct {
+	system system
+	name   string
+	stage  int64
+	want   any
+}{
+	{stripe, "payment", 3, entitlement.Payment{
+		ID: "in_1QkhExample02", Subscription: "sub_1QkhExample0001", Amount: 1900, Currency: "eur",
+		PeriodStart: parseTime("2026-04-01T10:00:00Z"), PeriodEnd: parseTime("2026-05-01T10:00:00Z"), UpdatedAt: parseTime("2026-04-01T10:00:05Z"),
+	}},
+	{stripe, "charge", 0, entitlement.Charge{ID: "pi_3QkhExample01", Payment: "in_1QkhExample02", UpdatedAt: parseTime("2026-04-01T10:00:05Z")}},
+	{polar, "payment", 3, entitlement.Payment{
+		ID: "0d0e0000-0000-4000-8000-000000000001", Subscription: "5b5c0000-0000-4000-8000-000000000001", Amount: 1900, Currency: "usd",
+		PeriodStart: parseTime("2026-04-01T10:00:00.5Z"), PeriodEnd: parseTime("2026-05-01T10:00:00.5Z"), UpdatedAt: parseTime("2026-04-01T10:00:06.000003Z"),
+	}},
+	{dodo, "payment", 3, entitlement.Payment{
+		ID: "pay_KhExample0001", Subscription: "sub_KhExample0001", Amount: 1900, Currency: "eur",
+		PeriodStart: parseTime("2026-04-01T10:00:05.25Z"), UpdatedAt: parseTime("2026-04-01T10:00:12.004Z"),
+	}},
+	{stripe, "refund", 3, stripeReversal(entitlement.Refund, "re_3QkhExample01", 1900, false, "2026-04-15T12:00:00Z")},
+	{stripe, "partial_refund", 3, stripeReversal(entitlement.Refund, "re_3QkhExample02", 500, false, "2026-04-15T11:00:00Z")},
+	{stripe, "inquiry", 1, stripeReversal(entitlement.Dispute, "du_1QkhExample01", 0, true, "2026-04-16T05:00:00Z")},
+	{stripe, "dispute", 4, stripeReversal(entitlement.Dispute, "du_1QkhExample01", 0, false, "2026-04-16T06:00:00Z")},
+	{stripe, "dispute_won", 5, stripeReversal(entitlement.Dispute, "du_1QkhExample01", 0, true, "2026-06-01T06:00:00Z")},
+	{stripe, "dispute_lost", 6, stripeReversal(entitlement.Dispute, "du_1QkhExample01", 0, false, "2026-06-01T06:00:00Z")},
+	{polar, "refund", 3, entitlement.Reversal{
+		ID: "4ef00000-0000-4000-8000-000000000001", Kind: entitlement.Refund, Payment: "0d0e0000-0000-4000-8000-000000000001",
+		Amount: 1900, Currency: "usd", UpdatedAt: parseTime("2026-04-15T12:00:00.000007Z"),
+	}},
+	{polar, "partial_refund", 3, entitlement.Reversal{
+		ID: "4ef00000-0000-4000-8000-000000000002", Kind: entitlement.Refund, Payment: "0d0e0000-0000-4000-8000-000000000001",
+		Amount: 500, Currency: "usd", UpdatedAt: parseTime("2026-04-15T11:00:00.000007Z"),
+	}},
+	{dodo, "refund", 3, entitlement.Reversal{
+		ID: "ref_KhExample0001", Kind: entitlement.Refund, Payment: "pay_KhExample0001", Whole: true, UpdatedAt: parseTime("2026-04-15T12:00:00.007Z"),
+	}},
+	{dodo, "partial_refund", 3, entitlement.Reversal{
+		ID: "ref_KhExample0002", Kind: entitlement.Refund, Payment: "pay_KhExample0001",
+		Amount: 500, Currency: "eur", UpdatedAt: parseTime("2026-04-15T11:00:00.007Z"),
+	}},
+	{dodo, "dispute", 4, entitlement.Reversal{
+		ID: "dp_KhExample0001", Kind: entitlement.Dispute, Payment: "pay_KhExample0001", UpdatedAt: parseTime("2026-04-16T06:00:00.3Z"),
+	}},
+	{dodo, "dispute_won", 5, entitlement.Reversal{
+		ID: "dp_KhExample0001", Kind: entitlement.Dispute, Payment: "pay_KhExample0001", Released: true, UpdatedAt: parseTime("2026-06-01T06:00:00Z"),
+	}},
+	{dodo, "dispute_lost", 6, entitlement.Reversal{
+		ID: "dp_KhExample0001", Kind: entitlement.Dispute, Payment: "pay_KhExample0001", UpdatedAt: parseTime("2026-06-01T06:00:00Z"),
+	}},
+}
+
+// stripeReversal returns a refund or dispute of the payloads' charge. A dispute has no amount.
+func stripeReversal(kind entitlement.ReversalKind, id string, amount int64, released bool, updated string) entitlement.Reversal {
+	v := entitlement.Reversal{ID: id, Kind: kind, Charge: "pi_3QkhExample01", Amount: amount, Released: released, UpdatedAt: parseTime(updated)}
+	if kind == entitlement.Refund {
+		v.Currency = "eur"
+	}
+	return v
+}
+
+func TestStoredPayments(t *testing.T) {
 	t.Parallel()
-	for _, c := range storedHolds {
+	for _, c := range storedPayments {
 		t.Run(c.system.name+"/"+c.name, func(t *testing.T) {
 			t.Parallel()
 			st := newStore()
-			if c.noOwner {
-				c.system.checkDelivery(t, c.system.handler(t, st, nil), c.name, 422)
-				c.system.checkDelivery(t, c.system.handler(t, st, withOwner()), c.name, 200)
-			} else {
-				c.system.checkDelivery(t, c.system.handler(t, st, nil), c.name, 200)
+			c.system.checkDelivery(t, c.system.handler(t, st, nil), c.name, 200)
+			got := only[any](t, st)
+			if _, version := ageOf(got); version>>48 != c.stage {
+				t.Errorf("stage: got %d, want %d", version>>48, c.stage)
 			}
-			got := only[entitlement.Hold](t, st)
-			if got.Version>>48 != c.stage {
-				t.Errorf("stage: got %d, want %d", got.Version>>48, c.stage)
-			}
-			want := entitlement.Hold{
-				Owner: owner, ID: c.id, StartedAt: parseTime(c.since), Released: c.released, UpdatedAt: parseTime(c.updated), Version: got.Version,
-			}
-			if c.paid != "" {
-				want.PeriodStart = parseTime(c.paid)
-			}
-			if got != want {
+			if want := stored(c.want, c.system.name, got); got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		})
 	}
 }
 
+// stored returns the row with the source and with the version of the row got.
+func stored(row any, source string, got any) any {
+	_, version := ageOf(got)
+	switch row := row.(type) {
+	case entitlement.Payment:
+		row.Source, row.Version = source, version
+		return row
+	case entitlement.Charge:
+		row.Source = source
+		return row
+	case entitlement.Reversal:
+		row.Source, row.Version = source, version
+		return row
+	}
+	return row
+}
+
 // Every documented status, and an unknown one.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
-	const held, released = "held", "released"
+	const counts, released = "counts", "released" // of a reversal
 	shared := map[string]entitlement.Status{
 		"incomplete": ended, "incomplete_expired": ended, "trialing": trialing, "active": active,
 		"past_due": pastDue, "canceled": ended, "unpaid": ended, "paused": ended, "Active": "", "pending": "",
@@ -192,17 +243,25 @@ func TestStatuses(t *testing.T) {
 		{polar, "purchase", `"status": "active"`, shared},
 		{dodo, "purchase", `"status": "active"`, map[string]entitlement.Status{
 			"pending": ended, "active": active, "on_hold": pastDue, "paused": ended, "cancelled": ended,
-			"failed": ended, "expired": ended, "canceled": "", "past_due": "",
+			"failed": ended, "expired": ended, "past_due": pastDue, "canceled": "", "unpaid": "",
 		}},
 		{stripe, "dispute", `"status": "needs_response"`, map[string]entitlement.Status{
-			"needs_response": held, "under_review": held, "lost": held, "prevented": held, "won": released,
+			"needs_response": counts, "under_review": counts, "lost": counts, "prevented": counts, "won": released,
 			"warning_needs_response": released, "warning_under_review": released, "warning_closed": released, "charge_refunded": "",
 		}},
 		{dodo, "dispute", `"dispute_status": "dispute_opened"`, map[string]entitlement.Status{
-			"dispute_opened": held, "dispute_challenged": held, "dispute_accepted": held, "dispute_expired": held,
-			"dispute_lost": held, "dispute_won": released, "dispute_cancelled": released, "won": "",
+			"dispute_opened": counts, "dispute_challenged": counts, "dispute_accepted": counts, "dispute_expired": counts,
+			"dispute_lost": counts, "dispute_won": released, "dispute_cancelled": released, "won": "",
 		}},
-		{polar, "refund", `"status": "refunded"`, map[string]entitlement.Status{"refunded": held, "paid": "", "void": ""}},
+		{stripe, "refund", `"status": "succeeded"`, map[string]entitlement.Status{
+			"pending": counts, "requires_action": counts, "succeeded": counts, "failed": released, "canceled": released, "refunded": "",
+		}},
+		{polar, "refund", `"status": "succeeded"`, map[string]entitlement.Status{
+			"pending": counts, "succeeded": counts, "failed": released, "canceled": released, "refunded": "",
+		}},
+		{dodo, "refund", `"status": "succeeded"`, map[string]entitlement.Status{
+			"pending": counts, "review": counts, "succeeded": counts, "failed": released, "refunded": "",
+		}},
 	} {
 		field, _, _ := strings.Cut(c.old, ": ")
 		for status, want := range c.want {
@@ -219,20 +278,21 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// statusOf returns the status of a subscription, or whether a hold is held or released.
+// statusOf returns the status of a subscription, or whether a reversal counts or was
+// released.
 func statusOf(row any) entitlement.Status {
 	switch row := row.(type) {
 	case entitlement.Subscription:
 		return row.Status
-	case entitlement.Hold:
+	case entitlement.Reversal:
 		if row.Released {
 			return "released"
 		}
 	}
-	return "held"
+	return "counts"
 }
 
-// The owner's plan after each event of a sequence.
+// E-03: the owner's plan after each event of a sequence.
 func TestEventSequences(t *testing.T) {
 	t.Parallel()
 	type step struct {
@@ -242,6 +302,7 @@ func TestEventSequences(t *testing.T) {
 	begin := []step{
 		{"purchase", "2026-03-20T00:00:00Z", "pro"},
 		{"renewal", "2026-04-20T00:00:00Z", "pro"},
+		{"payment", "2026-04-20T00:00:00Z", "pro"},
 	}
 	for name, c := range map[string]struct {
 		systems []system
@@ -267,83 +328,93 @@ func TestEventSequences(t *testing.T) {
 		"dispute won": {[]system{stripe, dodo}, []step{
 			{"dispute", "2026-04-20T00:00:00Z", ""}, {"dispute_won", "2026-04-20T00:00:00Z", "pro"},
 		}},
+		"inquiry": {[]system{stripe}, []step{{"inquiry", "2026-04-20T00:00:00Z", "pro"}}},
 	} {
 		for _, s := range c.systems {
 			st := newStore()
 			h := s.handler(t, st, withOwner())
+			if s.name == "stripe" {
+				s.checkDelivery(t, h, "charge", 200)
+			}
 			steps := begin
 			if name == "past due" {
 				steps = begin[:1] // the renewal fails
 			}
 			for _, step := range append(steps[:len(steps):len(steps)], c.steps...) {
 				s.checkDelivery(t, h, step.name, 200)
-				got := st.entitlement(t, owner, parseTime(step.at))
-				if got.Active(parseTime(step.at)) != (step.plan != "") || step.plan != "" && got.Plan != step.plan {
-					t.Errorf("%s, %s: after %s, at %s, got %+v, want plan %q", s.name, name, step.name, step.at, got, step.plan)
+				if got := st.planAt(t, owner, step.at); got != step.plan {
+					t.Errorf("%s, %s: after %s, at %s, got plan %q, want %q", s.name, name, step.name, step.at, got, step.plan)
 				}
 			}
 		}
 	}
 }
 
-// E-12: a refund ends the period that the payment paid for, and earlier ones, but not
-// those that were paid for later.
-func TestRefundOfOnePeriod(t *testing.T) {
+// E-03: a refund or dispute ends the period that the payment paid for. It ends neither an
+// earlier nor a later one.
+func TestReversalOfOnePeriod(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		system system
-		march  []string // turns April's refund into one of March's payment; Dodo does not say when that was
-		may    []string // turns April's renewal into May's
-	}{
-		{stripe, []string{"1775041200", "1772359205"}, []string{
+	next := map[string][]string{ // edits that turn April's renewal and payment into May's
+		"stripe": {
 			`_end": 1777629600`, `_end": 1780308000`, `_start": 1775037600`, `_start": 1777629600`,
-			"1775037602", "1777629602", `"evt_`, `"evt_may_`,
-		}},
-		{polar, []string{"2026-04-01T10:00:05Z", "2026-03-01T10:00:01Z"}, []string{
-			"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10",
-		}},
-		{dodo, nil, []string{"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10"}},
-	} {
-		edited := func(name string, pairs []string) []byte {
-			body := loadPayload(t, c.system, name)
-			for i := 0; i < len(pairs); i += 2 {
-				body = edit(t, body, pairs[i], pairs[i+1])
+			`"end": 1777629600`, `"end": 1780308000`, `"start": 1775037600`, `"start": 1777629600`,
+			"1775037602", "1777629602", "1775037605", "1777629605", `"evt_`, `"evt_may_`, "in_1QkhExample02", "in_may", "pi_3QkhExample01", "pi_may",
+		},
+		"polar": {"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10", "0d0e0000", "0d0e0001"},
+		"dodo":  {"2026-05-01T10", "2026-06-01T10", "2026-04-01T10", "2026-05-01T10", "pay_KhExample0001", "pay_may"},
+	}
+	for _, s := range systems {
+		for _, reversal := range []string{"refund", "dispute_lost"} {
+			if s.name == "polar" && reversal == "dispute_lost" {
+				continue // it sends none
 			}
-			return body
-		}
-		h, access := c.system.newAccess(t)
-		if c.march != nil {
-			c.system.checkDelivery(t, h, "renewal", 200)
-			c.system.deliver(h, "march", edited("refund", c.march))
-			if !access("2026-04-20T00:00:00Z") {
-				t.Errorf("%s: after a refund of the period before: got no access", c.system.name)
+			st := newStore()
+			h := s.handler(t, st, nil)
+			for _, name := range append(s.payment(), "renewal", reversal) {
+				s.checkDelivery(t, h, name, 200)
 			}
-		}
-		h, access = c.system.newAccess(t)
-		c.system.checkDelivery(t, h, "renewal", 200)
-		c.system.checkDelivery(t, h, "refund", 200)
-		if access("2026-04-20T00:00:00Z") {
-			t.Errorf("%s: after a refund of the period: got access", c.system.name)
-		}
-		if c.system.name != "polar" { // a dispute also ends renewals
-			disputed, hasAccess := c.system.newAccess(t)
-			c.system.checkDelivery(t, disputed, "renewal", 200)
-			c.system.checkDelivery(t, disputed, "dispute_lost", 200)
-			c.system.deliver(disputed, "may", edited("renewal", c.may))
-			if hasAccess("2026-05-20T00:00:00Z") {
-				t.Errorf("%s: after a renewal of a disputed subscription: got access", c.system.name)
+			if got := st.planAt(t, owner, "2026-04-20T00:00:00Z"); got != "" {
+				t.Errorf("%s: after %s of the period: got plan %q, want none", s.name, reversal, got)
 			}
-		}
-		c.system.deliver(h, "may", edited("renewal", c.may))
-		if !access("2026-05-20T00:00:00Z") {
-			t.Errorf("%s: after a renewal that followed the refund: got no access", c.system.name)
+			for _, name := range append(s.payment(), "renewal") {
+				if got := s.deliver(h, "may_"+name, editAny(loadPayload(t, s, name), next[s.name])); got != 200 {
+					t.Errorf("%s: May's %s: got %d, want 200", s.name, name, got)
+				}
+			}
+			if got := st.planAt(t, owner, "2026-05-20T00:00:00Z"); got != "pro" {
+				t.Errorf("%s: after %s of the period before: got plan %q, want pro", s.name, reversal, got)
+			}
 		}
 	}
 }
 
-// newAccess returns a handler and a function that reports whether the owner has access at a
-// given time.
-func (s system) newAccess(t *testing.T) (h http.Handler, access func(time string) bool) {
-	st := newStore()
-	return s.handler(t, st, withOwner()), func(time string) bool { return st.entitlement(t, owner, parseTime(time)).Active(parseTime(time)) }
+// E-03: partial refunds add up. The last one ends the period when all is paid back, and
+// not if it is in another currency or failed.
+func TestPartialRefundsAddUp(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		st := newStore()
+		h := s.handler(t, st, nil)
+		for _, name := range append(s.payment(), "renewal", "partial_refund") {
+			s.checkDelivery(t, h, name, 200)
+		}
+		refund := func(id, amount, status string) int {
+			body := loadPayload(t, s, "partial_refund")
+			body = edit(t, edit(t, body, `"amount": 500`, `"amount": `+amount), `"status": "succeeded"`, `"status": "`+status+`"`)
+			for _, used := range []string{"re_3QkhExample02", "4ef00000-0000-4000-8000-000000000002", "ref_KhExample0002"} {
+				body = editAny(body, []string{used, used + id})
+			}
+			return s.deliver(h, id, editAny(body, []string{"evt_1QkhExample0011", "evt_" + id}))
+		}
+		for _, c := range []struct{ id, amount, status, plan string }{
+			{"a", "1399", "succeeded", "pro"}, // 1,899 of 1,900
+			{"b", "1400", "failed", "pro"},
+			{"c", "1", "succeeded", ""},
+		} {
+			got := refund(c.id, c.amount, c.status)
+			if plan := st.planAt(t, owner, "2026-04-20T00:00:00Z"); got != 200 || plan != c.plan {
+				t.Errorf("%s: after a refund of %s that %s: got %d and plan %q, want %q", s.name, c.amount, c.status, got, plan, c.plan)
+			}
+		}
+	}
 }

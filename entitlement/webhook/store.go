@@ -7,33 +7,28 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A Store stores the reported subscriptions and holds, and the events. A Provider of
-// package sqlprovider is one.
+// A Store stores what billing systems report. A Provider of package sqlprovider is one.
 //
-// Its methods may be called from many goroutines and must return when their
-// context ends. If a method returns an error, the response is 503 and the billing
-// system tries again. After a method has returned nil, its write survives a crash.
+// Its methods may be called from many goroutines and must return when their context
+// ends. An error that matches [*entitlement.InvalidError] means that the event cannot be
+// used: it is rejected. With any other error, the response is 503 and the billing system
+// tries again. After a method has returned nil, its write survives a crash.
 type Store interface {
-	// Put stores s under its Owner and ID, unless the stored state is as new or
-	// newer, by [entitlement.Subscription.Newer]. changed reports whether it
-	// stored s; the handler needs it only with [Options.Refetch]. The Plan may
-	// be empty if the status is Ended. An error that matches
-	// [entitlement.ErrUnknownPlan] is not an outage: the event is rejected.
-	Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error)
+	// Apply stores each part of the report, unless the stored state is as new or newer.
+	// It deletes the event that SaveRejected has saved under the report's Source and
+	// Event. Applied.Owners lists the owners of the subscriptions to which the parts
+	// belong, even if nothing has changed, since an earlier try may have been interrupted.
+	Apply(ctx context.Context, report entitlement.Report) (entitlement.Applied, error)
 
-	// PutHold does the same with a hold, by [entitlement.Hold.Newer].
-	PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error)
+	// SetOwner moves a subscription to another owner and returns the previous one.
+	SetOwner(ctx context.Context, source, subscription, owner string) (previous string, err error)
 
-	// IsProcessed reports whether MarkProcessed was called with the event's ID. A Store
-	// may delete old IDs, since a repeated event does not replace a newer state.
-	IsProcessed(ctx context.Context, event string) (bool, error)
-
-	// MarkProcessed records the ID of an event that was processed at the given
-	// instant, by the host's clock.
-	MarkProcessed(ctx context.Context, event string, at time.Time) error
+	// Subscriptions returns the source's subscriptions whose IDs are greater than after, in
+	// the order of their IDs, and at most limit. Only [Handler.Reconcile] needs it.
+	Subscriptions(ctx context.Context, source, after string, limit int) ([]entitlement.Subscription, error)
 
 	// SaveRejected saves an event that could not be used, for review. It keeps
-	// one entry for each ID, even if the event comes again. The body contains
+	// one entry for each source and ID, even if the event comes again. The body contains
 	// personal data: do not keep it longer than needed.
-	SaveRejected(ctx context.Context, event string, at time.Time, reason string, body []byte) error
+	SaveRejected(ctx context.Context, source, event string, at time.Time, reason string, body []byte) error
 }

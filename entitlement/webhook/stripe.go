@@ -1,9 +1,11 @@
 package webhook
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,16 +13,20 @@ import (
 )
 
 // Stripe returns the Source for Stripe's webhooks. The secrets are the signing
-// secrets of the endpoint, "whsec_…". Select the events
-// customer.subscription.*, charge.refunded and charge.dispute.*, in any API
-// version. An event of test mode or of a sandbox is rejected, unless
+// secrets of the endpoint, "whsec_…". Select the events customer.subscription.*,
+// invoice.paid, invoice_payment.paid, refund.* and charge.dispute.*. The endpoint needs the
+// API version 2024-10-28.acacia or a later one, since older ones do not send refund.*, and not
+// 2025-03-31.basil or 2025-04-30.basil, in which no event says what a charge has paid for.
+// An event of test mode or of a sandbox is rejected, unless
 // [Options.InsecureTestMode] is set, and so is one of a connected account or of another
 // account of an organization, unless [Options.Accounts] lists it.
 //
-// The owner is read from the subscription's metadata. Set this metadata when
-// you create the checkout, in subscription_data. Charges and disputes do not
-// have it, and disputes do not even have the customer: for those,
-// [Options.Owner] must find the owner by Event.Payment, the charge.
+// The owner is read from the subscription's metadata. Set this metadata when you create
+// the checkout, in subscription_data.
+//
+// A refund or dispute names a charge, a charge an invoice, and an invoice a subscription
+// and the period that it paid for. They may arrive in any order. A credit to the
+// customer's balance is no refund.
 //
 // A trial ends with the current period, like a paid period. If a subscription
 // has several items, its period ends with the earliest of theirs, and only one
@@ -39,14 +45,18 @@ import (
 func Stripe(secrets ...string) Source {
 	keys, err := keysOf(secrets, literalKey)
 	subscription := subject{identify: identifyStripe, subscription: readStripe}
-	refund := subject{identify: identifyStripeCharge, hold: readStripeCharge}
-	dispute := subject{identify: identifyStripeDispute, hold: readStripeDispute}
+	invoice := subject{identify: identifyStripeInvoice, payment: readStripeInvoice}
+	charge := subject{identify: identifyStripeCharge, payment: readStripeCharge}
+	refund := subject{identify: identifyStripeReversal, payment: readStripeRefund}
+	dispute := subject{identify: identifyStripeReversal, payment: readStripeDispute}
 	all := map[string]subject{}
 	subscription.register(all, "customer.subscription.created", "customer.subscription.updated",
 		"customer.subscription.deleted", "customer.subscription.paused", "customer.subscription.resumed",
 		"customer.subscription.trial_will_end", "customer.subscription.pending_update_applied",
 		"customer.subscription.pending_update_expired")
-	refund.register(all, "charge.refunded")
+	invoice.register(all, "invoice.paid")
+	charge.register(all, "invoice_payment.paid")
+	refund.register(all, "refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
 	dispute.register(all, "charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed",
 		"charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated")
 	return Source{
@@ -186,37 +196,118 @@ func stripePeriod(d fields, name string) (bound time.Time) {
 	return bound
 }
 
-func identifyStripeCharge(d fields, e *Event) {
-	e.Payment, e.Customer, e.Metadata = d.text("id"), d.id("customer"), d.metadata("metadata")
-}
-
-func readStripeCharge(d fields, e Event) (h entitlement.Hold, ignored bool) {
-	if !d.has("refunded") {
-		d.fail("refunded", "true or false")
+func identifyStripeInvoice(d fields, e *Event) {
+	e.Payment, e.Customer = d.text("id"), d.id("customer")
+	e.Subscription = d.id("subscription")
+	if parent := d.objectOr("parent").objectOr("subscription_details"); e.Subscription == "" {
+		e.Subscription = parent.id("subscription") // since API version 2025-03-31.basil
 	}
-	return refundHold(e, d.unix("created")), !d.flag("refunded")
 }
 
-func identifyStripeDispute(d fields, e *Event) {
-	if !d.has("charge") {
-		d.fail("charge", "an id")
+// readStripeInvoice reads what a paid invoice paid for. Before API version
+// 2025-03-31.basil, an invoice has its charge.
+func readStripeInvoice(d fields, e Event) (r entitlement.Report, ok bool) {
+	if e.Subscription == "" {
+		return r, false
 	}
-	e.Payment, e.Metadata = d.id("charge"), d.metadata("metadata")
+	p := payment(e, d.amount("amount_paid"), d.currency("currency"))
+	p.PeriodStart, p.PeriodEnd = stripePaidPeriod(d, d.object("lines"))
+	r.Payment = p
+	if id := stripeCharge(d); id != "" {
+		r.Charge = &entitlement.Charge{ID: id, Payment: p.ID, UpdatedAt: e.At}
+	}
+	return r, true
 }
 
-func readStripeDispute(d fields, e Event) (h entitlement.Hold, ignored bool) {
-	id, created := d.text("id"), d.unix("created")
+// stripePaidPeriod returns the period of the lines that are for a whole period or, if there
+// are none, of all lines. An event has at most ten lines, and changes come first: if the
+// others are missing, the period begins with the invoice and ends with the next payment's.
+func stripePaidPeriod(invoice, lines fields) (from, to time.Time) {
+	all := lines.objects("data")
+	whole := slices.DeleteFunc(slices.Clone(all), isStripeChange)
+	switch {
+	case len(whole) > 0:
+	case lines.flag("has_more"):
+		return invoice.unix("created"), time.Time{}
+	default:
+		whole = all
+	}
+	for _, line := range whole {
+		period := line.object("period")
+		from, to = earliest(from, period.unix("start")), latest(to, period.unix("end"))
+	}
+	if len(whole) == 0 {
+		lines.fail("data", "a line with a period")
+	}
+	return from, to
+}
+
+// isStripeChange reports whether a line of an invoice is for a change within a period, or
+// is no subscription's.
+func isStripeChange(line fields) bool {
+	if line.has("proration") || line.has("type") { // before API version 2025-03-31.basil
+		return line.flag("proration") || line.textOr("type", "") == "invoiceitem"
+	}
+	details := line.objectOr("parent").objectOr("subscription_item_details")
+	return details.values == nil || details.flag("proration")
+}
+
+// stripeCharge returns by which ID refunds and disputes name a payment: the payment
+// intent, or the charge if there is none. It returns "" if there is neither.
+func stripeCharge(d fields) string { return cmp.Or(d.id("payment_intent"), d.id("charge")) }
+
+func identifyStripeCharge(d fields, e *Event) { e.Payment = d.id("invoice") }
+
+// readStripeCharge reads which invoice a charge has paid.
+func readStripeCharge(d fields, e Event) (r entitlement.Report, ok bool) {
+	id := stripeCharge(d.object("payment"))
+	if e.Payment == "" {
+		d.fail("invoice", "an id")
+	}
+	r.Charge = &entitlement.Charge{ID: id, Payment: e.Payment, UpdatedAt: e.At}
+	return r, id != "" // a payment outside of Stripe has none, and cannot be refunded
+}
+
+func identifyStripeReversal(d fields, e *Event) {
+	e.Payment, e.Metadata = stripeCharge(d), d.metadata("metadata")
+}
+
+func readStripeRefund(d fields, e Event) (r entitlement.Report, ok bool) {
+	v := reversal(e, entitlement.Refund, d.text("id"))
+	v.Charge, v.Payment = e.Payment, ""
+	v.Amount, v.Currency = d.amount("amount"), d.currency("currency")
 	switch d.text("status") {
-	case "needs_response", "under_review":
-		h = disputeHold(e, id, created, pastDue, false)
-	case "lost", "prevented":
-		h = disputeHold(e, id, created, deleted, false)
-	case "won", "warning_closed":
-		h = disputeHold(e, id, created, ended, true)
-	case "warning_needs_response", "warning_under_review":
-		h = disputeHold(e, id, created, incomplete, true)
+	case "pending", "requires_action":
+		v.Version = version(incomplete, e.ID)
+	case "succeeded":
+		v.Version = version(active, e.ID)
+	case "failed", "canceled":
+		v.Released, v.Version = true, version(ended, e.ID)
 	default:
 		failUnknown(d, "status")
 	}
-	return h, false
+	r.Reversal = v
+	return r, e.Payment != "" // a refund of the customer's balance has no charge
+}
+
+func readStripeDispute(d fields, e Event) (r entitlement.Report, ok bool) {
+	v := reversal(e, entitlement.Dispute, d.text("id"))
+	v.Charge, v.Payment = e.Payment, ""
+	if e.Payment == "" {
+		d.fail("charge", "an id")
+	}
+	switch d.text("status") {
+	case "warning_needs_response", "warning_under_review": // an inquiry
+		v.Released, v.Version = true, version(incomplete, e.ID)
+	case "needs_response", "under_review":
+		v.Version = version(pastDue, e.ID)
+	case "won", "warning_closed":
+		v.Released, v.Version = true, version(ended, e.ID)
+	case "lost", "prevented":
+		v.Version = version(deleted, e.ID)
+	default:
+		failUnknown(d, "status")
+	}
+	r.Reversal = v
+	return r, true
 }

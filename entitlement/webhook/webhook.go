@@ -17,7 +17,8 @@ import (
 //
 // New returns an [*entitlement.InvalidError] if
 //   - store or catalog is nil,
-//   - products is empty or names a plan that is not in the catalog,
+//   - products is empty or names a plan that is not in the catalog, unless the source is
+//     from [Custom],
 //   - products names several plans with API access and they have no Rank: then
 //     anyone who can buy for another owner could replace a better plan, or
 //   - a secret is missing or invalid (see [Source]).
@@ -25,15 +26,19 @@ func New(store Store, source Source, catalog *entitlement.Catalog, products map[
 	switch {
 	case store == nil:
 		return nil, invalid("store", errors.New("must not be nil"))
-	case source.subjects == nil:
-		return nil, invalid("source", errors.New("must be from Stripe, Polar or Dodo"))
+	case source.subjects == nil && !source.isCustom():
+		return nil, invalid("source", errors.New("must be from Stripe, Polar, Dodo or Custom, with both functions"))
+	case !text.IsSource(source.name):
+		return nil, invalid("source", errors.New("the name "+text.SourceRule))
 	case source.err != nil:
 		return nil, invalid("source", fmt.Errorf("%s: %w", source.name, source.err))
 	case catalog == nil:
 		return nil, invalid("catalog", errors.New("must not be nil"))
 	}
-	if err := checkProducts(catalog, products); err != nil {
-		return nil, err
+	if !source.isCustom() {
+		if err := checkProducts(catalog, products); err != nil {
+			return nil, err
+		}
 	}
 	return &Handler{store, source, catalog, maps.Clone(products), opts.withDefaults()}, nil
 }

@@ -17,15 +17,21 @@ import (
 // An event is an event of the billing system, with Polar's names.
 type event struct {
 	kind   string
-	fields func(now time.Time) map[string]any
+	fields func(s sale) map[string]any
 }
 
-// subscribed returns the fields of the customer's only subscription.
-func subscribed(product, status string, paidFrom, paidFor time.Duration) func(time.Time) map[string]any {
-	return func(now time.Time) map[string]any {
+// A sale is what an event is about: the customer's subscription and its order.
+type sale struct {
+	subscription, order string
+	at                  time.Time
+}
+
+// subscribed returns the fields of the subscription.
+func subscribed(product, status string, paidFrom, paidFor time.Duration) func(sale) map[string]any {
+	return func(s sale) map[string]any {
 		return map[string]any{
-			"id": "subscription_1", "product_id": product, "status": status,
-			"created_at": now, "current_period_start": now.Add(paidFrom), "current_period_end": now.Add(paidFor),
+			"id": s.subscription, "product_id": product, "status": status,
+			"created_at": s.at, "current_period_start": s.at.Add(paidFrom), "current_period_end": s.at.Add(paidFor),
 		}
 	}
 }
@@ -38,18 +44,31 @@ var events = map[string]event{
 	"unpaid":   {"subscription.past_due", subscribed("product_pro", "past_due", -time.Hour, month)},
 	"cancel":   {"subscription.revoked", subscribed("product_pro", "canceled", 0, month)},
 	"unknown":  {"subscription.updated", subscribed("product_new", "active", 0, month)},
-	"refund": {"order.refunded", func(now time.Time) map[string]any {
-		return map[string]any{"id": "order_1", "product_id": "product_pro", "status": "refunded", "created_at": now}
-	}},
+	"payment":  {"order.paid", paid},
+	"refund":   {"refund.created", refunded},
+}
+
+func paid(s sale) map[string]any {
+	return map[string]any{
+		"id": s.order, "subscription_id": s.subscription, "billing_reason": "subscription_create", "created_at": s.at,
+		"net_amount": 2000, "currency": "usd",
+	}
+}
+
+func refunded(s sale) map[string]any {
+	return map[string]any{
+		"id": "refund_of_" + s.order, "order_id": s.order, "status": "succeeded", "amount": 2000, "currency": "usd",
+		"organization_id": organization,
+	}
 }
 
 // billing is a billing system. It sends events to a service and signs them with the
-// secret that they share.
-type billing struct{ to, secret string }
+// secret that they share. Each run has a subscription of its own.
+type billing struct{ to, secret, run string }
 
 func (b billing) send(ctx context.Context, e event) (status int, err error) {
 	now := time.Now().UTC()
-	data := e.fields(now)
+	data := e.fields(sale{"subscription_" + b.run, "order_" + b.run, now})
 	data["customer_id"], data["customer"] = "customer_1", map[string]any{"external_id": customer, "organization_id": organization}
 	body, err := json.Marshal(map[string]any{"type": e.kind, "timestamp": now, "data": data})
 	if err != nil {

@@ -5,7 +5,8 @@
 //
 // runs a story against the service: a purchase, an upgrade, a failed payment, a
 // cancellation, a refund and a forgery, each sent as a billing system would send it. It
-// exits with status 0 only if every step has the expected result.
+// prints what each event changed, and exits with status 0 only if every step has the
+// expected result.
 //
 // With -serve, it runs the service until Ctrl-C. With -send, from another terminal, it is
 // the billing system and sends one event:
@@ -78,7 +79,7 @@ func send(ctx context.Context, out io.Writer, to, secret, name string) error {
 	if !ok || to == "" || secret == "" {
 		return fmt.Errorf("-send needs one of %q, the flag -to, and the environment variable %s", slices.Sorted(maps.Keys(events)), secretVariable)
 	}
-	status, err := billing{to, secret}.send(ctx, e)
+	status, err := billing{to, secret, "1"}.send(ctx, e)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func TestStory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "plans.db")
 	for run := range 2 { // the second run uses the file of the first
 		out, err := program(t, "-db", file).Output()
-		if err != nil || !bytes.HasSuffix(out, []byte("all steps passed\n")) || bytes.Count(out, []byte("ok    ")) != 25 {
+		if err != nil || !bytes.HasSuffix(out, []byte("all steps passed\n")) || bytes.Count(out, []byte("ok    ")) != 26 {
 			t.Errorf("run %d: %v\n%s", run, err, out)
 		}
 	}

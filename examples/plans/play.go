@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
 )
 
 // A story is a sequence of HTTP requests, as the customer and the billing system send
@@ -25,10 +29,10 @@ func play(ctx context.Context, out io.Writer, addr, file, secret string) error {
 		return err
 	}
 	fmt.Fprintf(out, "a service on %s, keys and plans in %s\n\n", s.url, file)
-	t := &story{service: s, billing: billing{s.url, secret}, out: out}
+	t := &story{service: s, billing: billing{s.url, secret, rand.Text()}, out: out}
 	_, err = s.keys.RevokeAll(ctx, customer, "the story starts again")
 	if err == nil {
-		err = t.run(ctx)
+		err = t.runSteps(ctx)
 	}
 	if err = errors.Join(err, s.stop()); err != nil {
 		return err
@@ -40,10 +44,10 @@ func play(ctx context.Context, out io.Writer, addr, file, secret string) error {
 	return nil
 }
 
-// run leaves the customer with an ended plan, so that the story can start again.
-func (t *story) run(ctx context.Context) error {
+// runSteps leaves the customer with an ended plan, so that the story can start again.
+func (t *story) runSteps(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		t.sendEvent("purchase", 200), t.createKey(200), t.get("/reports", 200), t.get("/reports/export", 403),
+		t.sendEvent("purchase", 200), t.createKey(200), t.get("/reports", 200), t.get("/reports/export", 403), t.sendEvent("payment", 200),
 		t.sendEvent("upgrade", 200), t.get("/reports/export", 200), t.createKey(200), t.createKey(200),
 		t.sendEvent("purchase", 200), t.get("/reports/export", 403), t.get("/reports", 200), t.createKey(409),
 		t.sendEvent("unpaid", 200), t.get("/reports", 200),
@@ -64,17 +68,52 @@ func (t *story) run(ctx context.Context) error {
 	return err
 }
 
+// sendEvent returns a step that sends an event and prints what it changed for the
+// customer.
 func (t *story) sendEvent(name string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
+		before, err := t.look(ctx)
+		if err != nil {
+			return err
+		}
 		got, err := t.send(ctx, events[name])
+		if err != nil {
+			return err
+		}
+		sent := time.Now()
+		after, err := t.look(ctx)
 		t.step("billing: "+name, got, want)
+		if after != before && t.token != "" {
+			fmt.Fprintf(t.out, "      %s → %s: %d becomes %d, %.1f ms after the webhook\n",
+				before.plan, after.plan, before.status, after.status, float64(time.Since(sent).Microseconds())/1000)
+		}
 		return err
 	}
 }
 
+// A view is what the customer has: the plan, and the status of a request.
+type view struct {
+	plan   string
+	status int
+}
+
+func (t *story) look(ctx context.Context) (v view, err error) {
+	if v.status, _, err = t.request(ctx, http.MethodGet, "/reports"); err != nil {
+		return v, err
+	}
+	e, err := t.plans.Entitlement(ctx, customer)
+	if errors.Is(err, entitlement.ErrNone) {
+		err = nil
+	}
+	if v.plan = e.Plan; !e.APIAccess {
+		v.plan = "no plan"
+	}
+	return v, err
+}
+
 func (t *story) forgeEvent(name string, want int) func(context.Context) error {
 	return func(ctx context.Context) error {
-		got, err := billing{t.url, newSecret()}.send(ctx, events[name])
+		got, err := billing{t.url, newSecret(), t.run}.send(ctx, events[name])
 		t.step("forger: "+name, got, want)
 		return err
 	}

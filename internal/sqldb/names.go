@@ -44,7 +44,7 @@ func (d *Database) quoted(name string) string {
 var validName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
 // Refusing these endings keeps the names of any two tables apart.
-var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|current|owners|revocations)$`)
+var endings = regexp.MustCompile(`_(at|overrides|events|version|list|live|replaced|current|owners|revocations|records|rejected|owner|parent|customer)$`)
 
 // CheckNames returns an error unless the host's names of a table and its schema are valid. It
 // also returns the name of the invalid option. The schema may be empty.

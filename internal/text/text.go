@@ -78,3 +78,13 @@ func isWithin(s string, first byte) bool {
 	}
 	return true
 }
+
+// SourceRule says what [IsSource] accepts.
+const SourceRule = "must be 1 to 32 lower-case letters, digits, dashes and underscores"
+
+// IsSource reports whether s can be the name of a billing system.
+func IsSource(s string) bool {
+	return s != "" && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}

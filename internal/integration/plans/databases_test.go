@@ -113,20 +113,21 @@ func putHold(t testing.TB, p *sqlprovider.Provider, h entitlement.Hold, want boo
 	}
 }
 
-func subscriptions(t testing.TB, p *sqlprovider.Provider, owner string) []entitlement.Subscription {
+func purchases(t testing.TB, p *sqlprovider.Provider, owner string) entitlement.Purchases {
 	t.Helper()
-	all, err := p.Subscriptions(t.Context(), owner)
+	bought, err := p.Purchases(t.Context(), owner)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return bought
+}
+
+func subscriptions(t testing.TB, p *sqlprovider.Provider, owner string) []entitlement.Subscription {
+	t.Helper()
+	return purchases(t, p, owner).Subscriptions
 }
 
 func holds(t testing.TB, p *sqlprovider.Provider, owner string) []entitlement.Hold {
 	t.Helper()
-	all, err := p.Holds(t.Context(), owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
+	return purchases(t, p, owner).Holds
 }

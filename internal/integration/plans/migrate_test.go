@@ -37,9 +37,9 @@ func TestEightMigrateAtOnce(t *testing.T) {
 func TestMigrateRefusesANewerSchema(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
-		testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans_version SET version = 3")
+		testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans_version SET version = 4")
 		err := p.Migrate(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "schema version 3, this program knows versions up to 2") {
+		if err == nil || !strings.Contains(err.Error(), "schema version 4, this program knows versions up to 3") {
 			t.Errorf("got %v, want an error with both versions", err)
 		}
 	})

@@ -163,7 +163,7 @@ func TestTextsAreNotStatements(t *testing.T) {
 			if got := subscriptions(t, p, text); !reflect.DeepEqual(got, []entitlement.Subscription{s}) {
 				t.Errorf("got %+v, want %+v", got, s)
 			}
-			if err := p.SaveRejected(t.Context(), text, noon, text, []byte(text)); err != nil {
+			if err := p.SaveRejected(t.Context(), "stripe", text, noon, text, []byte(text)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -26,10 +26,11 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 			p, db := d.start(t)
 			old := bought("ann", "sub_1", "pro")
 			put(t, p, old, true)
+			apply(t, p, reportedAt(1, sold("ann", "sub_0", "pro")))
 			if d.name == "PostgreSQL" {
 				testkit.ExecuteOn(t, db, "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
 			}
-			for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides", "keyhatch_plans_events"} {
+			for _, table := range []string{"keyhatch_plans", "keyhatch_plans_overrides", "keyhatch_plans_records", "keyhatch_plans_rejected"} {
 				for _, skip := range skips[d.name] {
 					testkit.ExecuteOn(t, db, strings.ReplaceAll(skip, "%s", table))
 				}
@@ -42,12 +43,20 @@ func TestSkippedWriteIsAnOutage(t *testing.T) {
 				}
 			}
 			put(t, p, old, false) // which is kept
+			applied := func(r entitlement.Report) error {
+				_, err := p.Apply(t.Context(), r)
+				return err
+			}
+			_, moved := p.SetOwner(t.Context(), "stripe", "sub_0", "bob")
 			_, held := p.PutHold(t.Context(), entitlement.Hold{Owner: "ann", ID: "dispute_1", UpdatedAt: noon})
 			for name, err := range map[string]error{
-				"PutHold":       held,
-				"SetOverride":   p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 9}),
-				"MarkProcessed": p.MarkProcessed(t.Context(), "evt_1", noon),
-				"SaveRejected":  p.SaveRejected(t.Context(), "evt_1", noon, "unknown", nil),
+				"PutHold":                held,
+				"SetOverride":            p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 9}),
+				"SaveRejected":           p.SaveRejected(t.Context(), "stripe", "evt_1", noon, "unknown", nil),
+				"Apply":                  applied(reportedAt(1, sold("ann", "sub_1", "pro"))),
+				"Apply of a newer state": applied(reportedAt(2, sold("ann", "sub_0", "pro"))),
+				"Apply of a payment":     applied(reportedAt(1, paid("in_1", "sub_0"))),
+				"SetOwner":               moved,
 			} {
 				isOutage(t, err, "skipped a write", name)
 			}

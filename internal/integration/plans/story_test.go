@@ -33,7 +33,7 @@ type story struct {
 	sender sender
 	plans  *sqlprovider.Provider
 	keys   *apikey.Manager
-	hooks  http.Handler
+	hooks  *webhook.Handler
 	tokens map[string]string // by owner
 
 	records *memstore.Store
@@ -126,12 +126,15 @@ func signStripe(h http.Header, secret string, body []byte) {
 	h.Set("Stripe-Signature", "t="+at+",v1="+hex.EncodeToString(computeMAC(secret, at+".", body)))
 }
 
-func signStandard(h http.Header, _ string, body []byte) {
+func signStandard(h http.Header, _ string, body []byte) { signEvent(h, "evt_"+rand.Text(), body) }
+
+// signEvent signs an event with an ID, which stays the same when the event is sent again.
+func signEvent(h http.Header, id string, body []byte) {
 	key, err := base64.StdEncoding.DecodeString(secretText)
 	if err != nil {
 		panic(err)
 	}
-	id, at := "evt_"+rand.Text(), fmt.Sprint(time.Now().Unix())
+	at := fmt.Sprint(time.Now().Unix())
 	h["Webhook-Id"], h["Webhook-Timestamp"] = []string{id}, []string{at}
 	h["Webhook-Signature"] = []string{"v1," + base64.StdEncoding.EncodeToString(computeMAC(string(key), id+"."+at+".", body))}
 }
@@ -170,27 +173,38 @@ func (s *story) begin(opts *webhook.Options) {
 		o = *opts
 	}
 	o.Changed = s.keys.InvalidateOwner
-	var err error
-	s.hooks, err = webhook.New(s.plans, s.sender.source("whsec_"+secretText), catalog(s.t), map[string]string{"product_pro": "pro", "product_max": "max"}, &o)
+	s.hooks = newHandler(s.t, s.plans, s.sender, &o)
+}
+
+func newHandler(t testing.TB, p *sqlprovider.Provider, sender sender, opts *webhook.Options) *webhook.Handler {
+	t.Helper()
+	h, err := webhook.New(p, sender.source("whsec_"+secretText), catalog(t), map[string]string{"product_pro": "pro", "product_max": "max"}, opts)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
+	return h
 }
 
 // send sends an event and checks the status of the response.
 func (s *story) send(event object, want int) {
 	s.t.Helper()
+	if got := post(s.t, s.hooks, s.sender, event); got != want {
+		s.t.Errorf("%v: got %d, want %d", event, got, want)
+	}
+}
+
+// post sends a signed event and returns the status of the response.
+func post(t testing.TB, h http.Handler, sender sender, event object) int {
+	t.Helper()
 	body, err := json.Marshal(event)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-	s.sender.sign(r.Header, "whsec_"+secretText, body)
+	sender.sign(r.Header, "whsec_"+secretText, body)
 	w := httptest.NewRecorder()
-	s.hooks.ServeHTTP(w, r)
-	if w.Code != want {
-		s.t.Errorf("%s: got %d, want %d", body, w.Code, want)
-	}
+	h.ServeHTTP(w, r)
+	return w.Code
 }
 
 // sell sends the event of a sale.
@@ -256,8 +270,8 @@ func TestBetterPlanCounts(t *testing.T) {
 		s.sell(converted)
 		s.sell(sale{id: "sub_8", owner: "eve", product: "product_pro"})
 		s.checkPlan("eve", "pro")
-		if stored, err := s.plans.Subscriptions(s.t.Context(), "eve"); err != nil || len(stored) != 2 {
-			s.t.Errorf("got %+v, %v, want two subscriptions", stored, err)
+		if stored := subscriptions(s.t, s.plans, "eve"); len(stored) != 2 {
+			s.t.Errorf("got %+v, want two subscriptions", stored)
 		}
 		converted.trial = false // the trial is paid for
 		s.sell(converted)

@@ -1,0 +1,27 @@
+package webhook
+
+import (
+	"net/http"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// Custom returns the Source for a billing system that this package does not know, such
+// as Paddle, Lemon Squeezy or the host's own invoices. The name is that of
+// [entitlement.Report.Source]. The other two may be called from many goroutines.
+//
+// verify returns an error unless the body is authentic, and otherwise the event's ID, which
+// stays the same when the event is sent again. It must check a signature of the whole body,
+// compare it in constant time (see [crypto/hmac.Equal]), and refuse a signed timestamp that
+// is more than five minutes old. The body has at most 256 KiB.
+//
+// parse returns what the event reports. Set UpdatedAt of each part to the time of the event,
+// and Plan to a plan of the catalog. The Report's Source and Event are set by the Handler.
+// The zero Report means that the event does not concern plans. An error means that the
+// event cannot be used: it is rejected, with the error as the reason.
+//
+// The Handler needs no products for a custom Source, and of its [Options] it uses Ignore,
+// Changed and Logger. The Event passed to Ignore has only an ID and a Body.
+func Custom(name string, verify func(h http.Header, body []byte) (event string, err error), parse func(event string, body []byte) (entitlement.Report, error)) Source {
+	return Source{name: name, verify: verify, parse: parse}
+}
