@@ -1,0 +1,100 @@
+package plans_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/webhook"
+)
+
+// listed returns the reports as a billing system's API would return them, and then the
+// error.
+func listed(err error, reports ...entitlement.Report) iter.Seq2[entitlement.Report, error] {
+	return func(yield func(entitlement.Report, error) bool) {
+		for _, r := range reports {
+			if !yield(r, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(entitlement.Report{}, err)
+		}
+	}
+}
+
+// A reconciliation stores what differs, and reports what the API does not return.
+func TestReconcile(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		var invalidated []string
+		h := newHandler(t, p, senders[0], &webhook.Options{Changed: func(_ context.Context, owner string) error {
+			invalidated = append(invalidated, owner)
+			return nil
+		}})
+		apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
+		apply(t, p, reportedAt(1, sold("bob", "sub_2", "pro")))
+		apply(t, p, reportedAt(1, sold("eve", "sub_4", "pro")))
+		ended := sold("old", "sub_5", "pro")
+		ended.Status = entitlement.Ended
+		apply(t, p, reportedAt(1, ended))
+
+		cancelled := sold("bob", "sub_2", "pro")
+		cancelled.Status = entitlement.Ended
+		all := []entitlement.Report{
+			{Subscription: ptr(sold("ann", "sub_1", "pro"))},     // as it is stored
+			{Subscription: &cancelled},                           // an event was missed
+			{Subscription: ptr(sold("carol", "sub_3", "max"))},   // all events were missed
+			{Subscription: ptr(sold("mallory", "sub_1", "pro"))}, // contradicts what is stored
+			{Subscription: ptr(sold("ann", "sub_6", "gold"))},    // unknown plan
+			{Payment: ptr(paid("in_1", "sub_1"))},
+			{Reversal: &entitlement.Reversal{ID: "re_1", Kind: entitlement.Refund, Payment: "in_1", Whole: true}},
+		}
+		got, err := h.Reconcile(t.Context(), listed(nil, all...))
+		rejected := len(got.Rejected)
+		got.Rejected = nil
+		want := webhook.Reconciliation{Read: 7, Changed: 4, Missing: []string{"sub_4"}}
+		if err != nil || !reflect.DeepEqual(got, want) || rejected != 2 {
+			t.Errorf("got %+v, %d rejected, %v, want %+v and 2 rejected", got, rejected, err, want)
+		}
+		if slices.Sort(invalidated); !slices.Equal(slices.Compact(invalidated), []string{"ann", "bob", "carol"}) {
+			t.Errorf("got Changed called for %q, want ann, bob and carol", invalidated)
+		}
+		for owner, plan := range map[string]string{"ann": "", "bob": "", "carol": "max", "eve": "pro"} {
+			checkAccess(t, p, owner, plan)
+		}
+		if again, err := h.Reconcile(t.Context(), listed(nil, all...)); err != nil || again.Changed != 0 {
+			t.Errorf("again: got %+v, %v, want no change", again, err)
+		}
+		down := errors.New("the API is down")
+		if got, err := h.Reconcile(t.Context(), listed(down, all[0])); !errors.Is(err, down) || got.Read != 1 {
+			t.Errorf("got %+v, %v, want one report and the API's error", got, err)
+		}
+	})
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// A reconciliation reads more subscriptions than fit on a page, and finds the only
+// difference.
+func TestReconcileMany(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		h := newHandler(t, p, senders[0], nil)
+		var all []entitlement.Report
+		for i := range 1100 {
+			all = append(all, entitlement.Report{Subscription: ptr(sold(fmt.Sprint("owner ", i), fmt.Sprint("sub_", i), "pro"))})
+		}
+		if got, err := h.Reconcile(t.Context(), listed(nil, all...)); err != nil || got.Changed != 1100 || len(got.Missing) != 0 {
+			t.Errorf("got %+v, %v, want 1,100 changes", got, err)
+		}
+		if got, err := h.Reconcile(t.Context(), listed(nil, all[1:]...)); err != nil || got.Changed != 0 || !slices.Equal(got.Missing, []string{"sub_0"}) {
+			t.Errorf("got %+v, %v, want sub_0 missing", got, err)
+		}
+	})
+}
