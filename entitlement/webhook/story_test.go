@@ -48,8 +48,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// E-03: what the customer of each story has in the end, in whatever order the events
-// arrive, and however often.
+// E-03: what the customer of each story has in the end. The events arrive in any order, and
+// repeatedly.
 func TestAccessAfterStories(t *testing.T) {
 	t.Parallel()
 	plans := map[string]struct{ at, plan string }{ // "" for none

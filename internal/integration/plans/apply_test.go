@@ -227,7 +227,7 @@ func TestReportsAtOnce(t *testing.T) {
 	})
 }
 
-// A Watch reports the owner of a refund, also if the refund arrived before the payment.
+// A Watch reports the owner of a refund, even if the refund arrived before the payment.
 func TestWatchSeesRefunds(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)
