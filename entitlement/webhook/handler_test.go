@@ -34,7 +34,7 @@ func TestOnlyPost(t *testing.T) {
 	}
 }
 
-// E-05: the response is sent after the write and after Changed. An event that comes again
+// E-13: the response is sent after the write and after Changed. An event that comes again
 // is stored and reported again, so an interrupted attempt is completed.
 func TestOrderOfCalls(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// E-05: after any failure, the response asks for a retry, and the retry completes the
+// E-13: after any failure, the response asks for a retry, and the retry completes the
 // work.
 func TestFailures(t *testing.T) {
 	t.Parallel()
@@ -166,7 +166,7 @@ func testFailure(t *testing.T, method, how, event string, fail func(context.Cont
 	}
 }
 
-// E-05: the process is killed when it has stored the state or called Changed. Whichever it
+// E-13: the process is killed when it has stored the state or called Changed. Whichever it
 // was, Changed is called, by the retry at the latest.
 func TestKilledWhileProcessing(t *testing.T) {
 	t.Parallel()
