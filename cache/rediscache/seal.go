@@ -100,7 +100,7 @@ func (s *seal) mac(key cache.Key, head, value []byte) []byte {
 // reports. ok is false if the entry has expired.
 //
 // Anyone who can write to the server can restore a deleted entry, which is authentic,
-// and choose its remaining TTL. So item does not rely on left alone: an entry also
+// and choose its remaining TTL. So item does not rely only on the remaining TTL: an entry also
 // expires a TTL after granted, which the seal protects.
 func (e entry) item(left time.Duration, now time.Time) (item cache.Item, ok bool) {
 	s := skew(e.ttl)

@@ -211,7 +211,7 @@ func TestMessagesDuringPings(t *testing.T) {
 				if err := b.Publish(t.Context(), m); err != nil {
 					t.Errorf("Publish: %v", err)
 				}
-				<-sent // to the receiver, before the ping reaches the server
+				<-sent // the messages were sent to the receiver, before the ping reaches the server
 			}
 			pings++
 		}
