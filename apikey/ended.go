@@ -243,15 +243,15 @@ func (e *endedKeys) find(r store.Record) (k endedKey, undone bool) {
 
 // holdsDisabled reports whether the fact that this process has disabled the key
 // still counts. It does not count if another instance may have enabled the key
-// since. Without a working bus, it counts for CacheTTL, since other instances'
-// changes may go unseen for that time.
+// since. Without a working bus, or while an instance is silent, it counts for CacheTTL,
+// since changes of other instances may go unseen for that time.
 func (e *endedKeys) holdsDisabled(k endedKey) bool {
 	until := e.disabledUntil(k)
 	return k.count > e.missedAt && (until.IsZero() || time.Now().Before(until))
 }
 
 func (e *endedKeys) disabledUntil(k endedKey) time.Time {
-	if e.m.group.Healthy() {
+	if e.m.group.Complete() {
 		return time.Time{}
 	}
 	return k.at.Add(e.m.opts.CacheTTL)

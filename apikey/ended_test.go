@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -395,6 +396,47 @@ func TestDisabledKeyOutlivesTheStore(t *testing.T) {
 				time.Sleep(time.Second)
 				wantValid(t, m, key)
 			})
+		})
+	}
+}
+
+// A mutedBus loses the messages of one instance to the others.
+type mutedBus struct {
+	*memoryBus
+	muted atomic.Bool
+}
+
+func (b *mutedBus) Publish(ctx context.Context, message string) error {
+	if b.muted.Load() {
+		return nil
+	}
+	return b.memoryBus.Publish(ctx, message)
+}
+
+// while another instance is silent, its changes may be lost. So a key that it has
+// enabled works again after CacheTTL, or ten seconds after a message shows the loss.
+func TestDisabledKeyThatASilentInstanceEnables(t *testing.T) {
+	for _, noticed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			st := memstore.New()
+			bus := &memoryBus{}
+			muted := &mutedBus{memoryBus: bus}
+			m, other := newManager(t, st, &apikey.Options{Bus: bus}), newManager(t, st, &apikey.Options{Bus: muted})
+			key := create(t, m, "o")
+			time.Sleep(6 * time.Second)
+			muted.muted.Store(true)
+			time.Sleep(6 * time.Second)
+			setDisabled(t, m, key, true)
+			wantRefused(t, m, key, apikey.ErrDisabled)
+			time.Sleep(time.Second)
+			setDisabled(t, other, key, false)
+			if noticed {
+				muted.muted.Store(false)
+				time.Sleep(12 * time.Second) // until the entry of the disabled key expires
+			} else {
+				time.Sleep(time.Minute)
+			}
+			wantValid(t, m, key)
 		})
 	}
 }

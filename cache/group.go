@@ -60,10 +60,10 @@ type Group struct {
 	up      atomic.Bool // written with mu held
 	link    *link       // the current connection, or nil
 	peers   peers
-	silent  bool      // a peer is silent
-	seen    uint64    // highest mark of this instance and all others
-	ends    time.Time // end of the lease; on a new link, deadline of the first echo
-	waits   time.Time // time at which the Group was created; zero after the first report
+	silent  atomic.Bool // a peer is silent; written with mu held
+	seen    uint64      // highest mark of this instance and all others
+	ends    time.Time   // end of the lease; on a new link, deadline of the first echo
+	waits   time.Time   // time at which the Group was created; zero after the first report
 
 	stop    context.CancelFunc
 	closed  atomic.Bool
@@ -162,6 +162,10 @@ func (g *Group) Join(c member) {
 // Healthy reports whether changes of other instances arrive now.
 func (g *Group) Healthy() bool { return g != nil && g.up.Load() }
 
+// Complete reports whether the changes of all known instances arrive now: the bus is up, and
+// no instance is silent.
+func (g *Group) Complete() bool { return g.Healthy() && !g.silent.Load() }
+
 // Close ends the connection and waits until the methods of the Bus have returned,
 // or returns ctx's error. It may be called again. After Close, [Cache.Change] cannot notify other
 // instances.
@@ -217,14 +221,15 @@ func (g *Group) review() {
 	if !g.up.Load() {
 		return
 	}
-	before, ttl := g.silent, time.Duration(0)
-	if g.silent = g.peers.review(time.Now()); g.silent {
+	silent, ttl := g.peers.review(time.Now()), time.Duration(0)
+	before := g.silent.Swap(silent)
+	if silent {
 		ttl = aloneTTL
 	}
 	for _, c := range g.members {
 		c.extendLease(g.ends, ttl)
 	}
-	if g.silent && !before {
+	if silent && !before {
 		g.peers.limit(time.Now()) // so that an unstable peer does not mark all entries stale each time
 		g.markStale()             // comes after extendLease, so that every later entry has the limit
 	}
@@ -235,8 +240,10 @@ func (g *Group) review() {
 // limit, since an attacker may repeat old messages any number of times.
 func (g *Group) missed(now time.Time) {
 	g.peers.limit(now)
-	if !g.silent {
+	if !g.silent.Load() {
 		g.review()
+	} else if g.opts.OnMissed != nil {
+		g.opts.OnMissed() // the entries expire early anyway
 	}
 }
 
@@ -277,7 +284,8 @@ func (g *Group) ready(l *link, echo func(context.Context, string) error) bool {
 		return false
 	}
 	l.echo = echo
-	g.link, g.silent = l, false
+	g.link = l
+	g.silent.Store(false)
 	g.peers.reconnect(time.Now())
 	g.ends = time.Now().Add(silence)
 	g.markStale() // messages from before are lost
