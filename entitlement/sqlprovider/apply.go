@@ -2,16 +2,12 @@ package sqlprovider
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/internal/sqldb"
-	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // Apply stores what a billing system reports. Each part of the report replaces its stored
@@ -66,100 +62,6 @@ func (p *Provider) Apply(ctx context.Context, report entitlement.Report) (applie
 		_, err = p.exec(ctx, p.sql.deleteRejected, report.Source, report.Event)
 	}
 	return applied, wrap("apply", err)
-}
-
-// rowsOf returns the checked parts of a report.
-func (p *Provider) rowsOf(report entitlement.Report) (rows []row, err error) {
-	if err := invalid("Source", checkSource(report.Source)); err != nil {
-		return nil, err
-	}
-	if err := invalid("Event", text.Check(report.Event, text.MaxID)); err != nil {
-		return nil, err
-	}
-	if s := report.Subscription; s != nil {
-		if err := p.checkPlan(*s); err != nil {
-			return nil, err
-		}
-		rows = append(rows, row{Subscription: *s, kind: kindSubscription, named: named(s.Owner, report.Owners)})
-	}
-	if pay := report.Payment; pay != nil {
-		rows = append(rows, row{kind: kindPayment, parentKind: kindSubscription, parent: pay.Subscription, amount: pay.Amount, currency: pay.Currency,
-			Subscription: entitlement.Subscription{ID: pay.ID, PeriodStart: pay.PeriodStart, PeriodEnd: pay.PeriodEnd, UpdatedAt: pay.UpdatedAt, Version: pay.Version}})
-	}
-	if c := report.Charge; c != nil {
-		rows = append(rows, row{kind: kindCharge, parentKind: kindPayment, parent: c.Payment,
-			Subscription: entitlement.Subscription{ID: c.ID, UpdatedAt: c.UpdatedAt}})
-	}
-	if v := report.Reversal; v != nil {
-		rows = append(rows, rowOfReversal(*v))
-	}
-	for i := range rows {
-		rows[i].Source, rows[i].isSnapshot = report.Source, report.Snapshot
-		if err := rows[i].checkRecord(); err != nil {
-			return nil, err
-		}
-	}
-	return rows, nil
-}
-
-// named returns the owners that a report names.
-func named(owner string, others []string) []string {
-	all := append([]string{owner}, others...)
-	slices.Sort(all)
-	return slices.DeleteFunc(slices.Compact(all), func(s string) bool { return s == "" })
-}
-
-func rowOfReversal(v entitlement.Reversal) row {
-	r := row{kind: string(v.Kind), parentKind: kindPayment, parent: v.Payment, amount: v.Amount, currency: v.Currency,
-		Subscription: entitlement.Subscription{ID: v.ID, Status: partly, UpdatedAt: v.UpdatedAt, Version: v.Version}}
-	if v.Payment == "" {
-		r.parentKind, r.parent = kindCharge, v.Charge
-	}
-	switch {
-	case v.Released:
-		r.Status = released
-	case v.Whole || v.Kind == entitlement.Dispute:
-		r.Status = whole
-	}
-	return r
-}
-
-var validCurrency = regexp.MustCompile(`^[a-z]{3}$`)
-
-// checkRecord rounds the times as they are stored. It returns an error if a value is
-// invalid.
-func (r *row) checkRecord() error {
-	err := r.normalizeTimes()
-	switch {
-	case err != nil:
-		return err
-	case !slices.Contains(statuses[r.kind], r.Status) || r.kind == kindHold || r.kind == kindOverride:
-		return invalid("Kind", fmt.Errorf("unknown kind %q", r.kind))
-	case text.CheckID(r.ID) != nil:
-		return invalid("ID", text.CheckID(r.ID))
-	case text.Check(r.Customer, text.MaxID) != nil:
-		return invalid("Customer", text.Check(r.Customer, text.MaxID))
-	case r.parentKind != "" && text.CheckID(r.parent) != nil:
-		return invalid(r.parentKind, text.CheckID(r.parent))
-	case r.amount < 0:
-		return invalid("Amount", fmt.Errorf("%d is negative", r.amount))
-	case (r.currency != "" || r.kind == kindPayment || r.Status == partly) && !validCurrency.MatchString(r.currency):
-		return invalid("Currency", errors.New("must be three lower-case letters"))
-	}
-	for _, owner := range r.named {
-		if err := invalid("Owner", text.CheckID(owner)); err != nil {
-			return err
-		}
-	}
-	return r.checkPeriod()
-}
-
-// checkPeriod returns an error if the period runs backwards.
-func (r *row) checkPeriod() error {
-	if !r.PeriodEnd.IsZero() && r.PeriodEnd.Before(r.PeriodStart) {
-		return invalid("PeriodEnd", errors.New("must not be before PeriodStart"))
-	}
-	return nil
 }
 
 // putRecord stores a record unless the stored one is as new or newer.
@@ -276,45 +178,4 @@ func (p *Provider) touch(ctx context.Context, r row) (owners []string, err error
 		}
 	}
 	return owners, nil
-}
-
-// lineage returns a record, and after it those to which it belongs, as far as they are
-// stored.
-func (p *Provider) lineage(ctx context.Context, source, kind, id string) ([]row, error) {
-	rows, err := collect(ctx, p, scanRow, p.sql.lineage, source, kind, id)
-	if err != nil {
-		return nil, err
-	}
-	order := []string{kindRefund, kindDispute, kindCharge, kindPayment, kindSubscription}
-	slices.SortFunc(rows, func(a, b row) int { return slices.Index(order, a.kind) - slices.Index(order, b.kind) })
-	if len(rows) > 0 && (rows[0].Source != source || rows[0].ID != id) {
-		return nil, mismatch(id, rows[0].ID)
-	}
-	return rows, nil
-}
-
-// execOne is exec of a statement that must change a row.
-func (p *Provider) execOne(ctx context.Context, statement string, args ...any) error {
-	n, err := p.exec(ctx, statement, args...)
-	if err == nil && n == 0 {
-		err = sqldb.ErrSkipped
-	}
-	return err
-}
-
-// Subscriptions returns the subscriptions that the source has reported and whose IDs are
-// greater than after, in the order of their IDs, and at most limit. It is for a pass over
-// all of them.
-func (p *Provider) Subscriptions(ctx context.Context, source, after string, limit int) ([]entitlement.Subscription, error) {
-	rows, err := collect(ctx, p, scanRow, p.sql.subscriptions, source, after, limit)
-	all := make([]entitlement.Subscription, len(rows))
-	for i, r := range rows {
-		all[i] = r.Subscription
-	}
-	return all, wrap("subscriptions", err)
-}
-
-func scanText(rows *sql.Rows) (s string, err error) {
-	err = rows.Scan(&s)
-	return s, err
 }

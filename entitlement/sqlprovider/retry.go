@@ -63,3 +63,17 @@ func collectOnce[T any](ctx context.Context, c *sqldb.Call, scan func(*sql.Rows)
 	// Without this, a read that was cut off would look complete.
 	return all, rows.Err()
 }
+
+// execOne is exec of a statement that must change a row.
+func (p *Provider) execOne(ctx context.Context, statement string, args ...any) error {
+	n, err := p.exec(ctx, statement, args...)
+	if err == nil && n == 0 {
+		err = sqldb.ErrSkipped
+	}
+	return err
+}
+
+func scanText(rows *sql.Rows) (s string, err error) {
+	err = rows.Scan(&s)
+	return s, err
+}

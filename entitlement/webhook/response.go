@@ -2,33 +2,15 @@ package webhook
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
-	"github.com/keyhatch/keyhatch/internal/text"
 )
 
 // retryAfter is the Retry-After of an outage, in seconds. Billing systems wait
 // longer anyway.
 const retryAfter = "5"
-
-// A rejection is the reason why an authentic event cannot be used.
-type rejection struct{ reason error }
-
-func (r *rejection) Error() string { return r.reason.Error() }
-
-// reject returns a rejection, or nil if reason is nil.
-func reject(reason error) error {
-	if reason == nil {
-		return nil
-	}
-	return &rejection{reason}
-}
 
 // failure returns the error of a call of the host's code: a rejection if it matches
 // [*entitlement.InvalidError], and otherwise an outage.
@@ -69,26 +51,6 @@ func (h *Handler) finish(ctx context.Context, e *Event, err error) int {
 	}
 	log.ErrorContext(ctx, "webhook: event failed", "error", err.Error())
 	return http.StatusServiceUnavailable
-}
-
-// savedID returns the ID under which an event is saved. A malformed one may have none that
-// can be stored; a hash of its body is used instead.
-func savedID(e *Event) string {
-	if text.CheckID(e.ID) == nil {
-		return e.ID
-	}
-	hash := sha256.Sum256(e.Body)
-	return "sha256:" + hex.EncodeToString(hash[:])
-}
-
-// saveRejected saves a rejected event.
-func (h *Handler) saveRejected(ctx context.Context, e *Event, rejected *rejection) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("SaveRejected: panic: %v", p)
-		}
-	}()
-	return h.store.SaveRejected(ctx, h.source.name, savedID(e), time.Now(), rejected.Error(), e.Body)
 }
 
 // respond sends no body, so that a forger learns nothing.

@@ -1,0 +1,106 @@
+package sqlprovider
+
+import (
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+)
+
+// A row is a stored state: of a subscription, or with the columns of one, of something
+// else. A hold has no Plan and no PeriodEnd. Its status is held, or Ended if it was
+// released. A refund or dispute takes back the whole payment or an amount, or was released.
+type row struct {
+	entitlement.Subscription
+	kind               string
+	parentKind, parent string // the kind and the ID of the record to which this one belongs
+	amount             int64
+	currency           string
+	override           entitlement.Override // of the kind override
+	named              []string             // the owners that a report names
+	wasMoved           bool                 // the host has moved the subscription to its owner
+	isSnapshot         bool                 // of a report; see there
+}
+
+const (
+	kindSubscription = "subscription"
+	kindHold         = "hold"
+	kindOverride     = "override"
+	kindPayment      = "payment"
+	kindCharge       = "charge"
+	kindRefund       = string(entitlement.Refund)
+	kindDispute      = string(entitlement.Dispute)
+
+	held     entitlement.Status = "held"
+	whole    entitlement.Status = "whole"  // takes back the whole payment
+	partly   entitlement.Status = "amount" // takes back its amount
+	released entitlement.Status = "released"
+)
+
+// statuses lists the statuses that a row of a kind may have.
+var statuses = map[string][]entitlement.Status{
+	kindSubscription: {entitlement.Active, entitlement.Trialing, entitlement.PastDue, entitlement.Ended},
+	kindHold:         {held, entitlement.Ended},
+	kindOverride:     {""}, kindPayment: {""}, kindCharge: {""},
+	kindRefund: {partly, whole, released}, kindDispute: {whole, released},
+}
+
+func rowOf(h entitlement.Hold) row {
+	s := entitlement.Subscription{
+		Owner: h.Owner, ID: h.ID, Status: held, StartedAt: h.StartedAt, PeriodStart: h.PeriodStart,
+		UpdatedAt: h.UpdatedAt, Version: h.Version,
+	}
+	if h.Released {
+		s.Status = entitlement.Ended
+	}
+	return row{Subscription: s, kind: kindHold}
+}
+
+func (r row) hold() entitlement.Hold {
+	return entitlement.Hold{
+		Owner: r.Owner, ID: r.ID, StartedAt: r.StartedAt, PeriodStart: r.PeriodStart, Released: r.Status == entitlement.Ended,
+		UpdatedAt: r.UpdatedAt, Version: r.Version,
+	}
+}
+
+func (r row) payment() entitlement.Payment {
+	return entitlement.Payment{
+		Source: r.Source, ID: r.ID, Subscription: r.parent, Amount: r.amount, Currency: r.currency,
+		PeriodStart: r.PeriodStart, PeriodEnd: r.PeriodEnd, UpdatedAt: r.UpdatedAt, Version: r.Version,
+	}
+}
+
+// reversal returns the refund or dispute of a row. The charges map each charge to its
+// payment.
+func (r row) reversal(charges map[rowID]string) entitlement.Reversal {
+	v := entitlement.Reversal{
+		Source: r.Source, ID: r.ID, Kind: entitlement.ReversalKind(r.kind), Payment: r.parent,
+		Whole: r.Status == whole, Amount: r.amount, Currency: r.currency, Released: r.Status == released,
+		UpdatedAt: r.UpdatedAt, Version: r.Version,
+	}
+	if r.parentKind == kindCharge {
+		v.Charge, v.Payment = r.parent, charges[rowID{r.Source, r.parent}]
+	}
+	return v
+}
+
+// A rowID identifies a row among those of the same kind and owner.
+type rowID struct{ source, id string }
+
+// scanRow checks every value, since others can write to the table.
+func scanRow(rows *sql.Rows) (r row, err error) {
+	var status string
+	err = rows.Scan(&r.Source, &r.kind, &r.ID, &r.parentKind, &r.parent, &r.Owner, &r.Customer, &r.Plan, &status,
+		instantColumn{&r.StartedAt}, instantColumn{&r.PeriodStart}, instantColumn{&r.PeriodEnd},
+		&r.amount, &r.currency, instantColumn{&r.UpdatedAt}, &r.Version, &r.wasMoved, overrideColumn{&r.override})
+	r.Status = entitlement.Status(status)
+	switch {
+	case err != nil:
+	case !slices.Contains(statuses[r.kind], r.Status):
+		err = fmt.Errorf("%q: unknown kind %q or status %q", r.ID, r.kind, status)
+	case r.Version < 0 || r.amount < 0:
+		err = fmt.Errorf("%q: version %d or amount %d is negative", r.ID, r.Version, r.amount)
+	}
+	return r, err
+}

@@ -1,0 +1,65 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/text"
+)
+
+// Replay processes an event that was saved as rejected, after its cause was fixed. The ID
+// and the body are those that [Store.SaveRejected] was called with. The event counts as
+// authentic, so pass only what was saved. Replay deletes the saved event if it was processed or
+// does not concern plans any more. If it cannot be used yet, Replay saves it again and returns
+// an error with the reason.
+func (h *Handler) Replay(ctx context.Context, id string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, workTime)
+	defer cancel()
+	e := Event{ID: id, Body: body}
+	err := h.process(ctx, &e)
+	h.finish(ctx, &e, err)
+	if err == errIgnored {
+		_, err = h.store.Apply(ctx, entitlement.Report{Source: h.source.name, Event: id}) // deletes the saved event
+	}
+	if err != nil {
+		return fmt.Errorf("webhook: replay: %w", err)
+	}
+	return nil
+}
+
+// A rejection is the reason why an authentic event cannot be used.
+type rejection struct{ reason error }
+
+func (r *rejection) Error() string { return r.reason.Error() }
+
+// reject returns a rejection, or nil if reason is nil.
+func reject(reason error) error {
+	if reason == nil {
+		return nil
+	}
+	return &rejection{reason}
+}
+
+// savedID returns the ID under which an event is saved. A malformed one may have none that
+// can be stored; a hash of its body is used instead.
+func savedID(e *Event) string {
+	if text.CheckID(e.ID) == nil {
+		return e.ID
+	}
+	hash := sha256.Sum256(e.Body)
+	return "sha256:" + hex.EncodeToString(hash[:])
+}
+
+// saveRejected saves a rejected event.
+func (h *Handler) saveRejected(ctx context.Context, e *Event, rejected *rejection) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("SaveRejected: panic: %v", p)
+		}
+	}()
+	return h.store.SaveRejected(ctx, h.source.name, savedID(e), time.Now(), rejected.Error(), e.Body)
+}

@@ -1,0 +1,30 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Transfer moves a subscription of the source to another owner, and calls
+// [Options.Changed] for both. If the billing system's metadata names the owner, change it
+// there as well: until then, events that name the previous owner are still accepted.
+//
+// Transfer returns an [*entitlement.InvalidError] if there is no such subscription or if
+// the owner is invalid, and an error of the [Store] or of Changed. If Changed fails, the
+// move is stored all the same and takes effect later, as after an event.
+func (h *Handler) Transfer(ctx context.Context, subscription, owner string) error {
+	previous, err := h.store.SetOwner(ctx, h.source.name, subscription, owner)
+	if err != nil {
+		return fmt.Errorf("webhook: transfer: %w", err)
+	}
+	for _, who := range []string{previous, owner} {
+		if who != "" { // an ended subscription may have had no owner
+			err = errors.Join(err, h.changed(ctx, who))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("webhook: transfer: stored, but Options.Changed failed; it may take effect later: %w", err)
+	}
+	return nil
+}
