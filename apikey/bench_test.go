@@ -149,7 +149,7 @@ func Benchmark(b *testing.B) {
 		}
 		w := httptest.NewRecorder()
 		for b.Loop() {
-			clear(w.Header()) // each response has its own
+			clear(w.Header()) // each response has its own header
 			h.ServeHTTP(w, r)
 		}
 		if w.Code != http.StatusOK {

@@ -53,7 +53,7 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		call, cancel := m.beforeDeadline(ctx)
 		defer cancel()
 		e, err := m.opts.Entitlements.Entitlement(call, owner)
-		e = e.Clone() // the provider may still change its own
+		e = e.Clone() // the provider may still change the entitlement that it returned
 		switch err = guard.Classify(err, entitlement.ErrNone, store.ErrBusy); {
 		case errors.Is(err, entitlement.ErrNone):
 			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil

@@ -47,7 +47,7 @@ func (s *Store) find(ctx context.Context, c *sqldb.Call, d store.Digest) (store.
 			return store.Record{}, err
 		}
 		if !s.lookup.CompareAndSwap(nil, prepared) {
-			defer prepared.Close() // another call has stored its own
+			defer prepared.Close() // another call has stored its prepared statement
 		}
 		stmt = prepared
 	}
