@@ -258,7 +258,7 @@ func (l *ledger) checkLimit(w *world, owner string, now time.Duration) {
 		}
 	}
 	if count > w.limit || working > 2*w.limit {
-		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count and %d that are not revoked, of %d", now, owner, count, working, w.limit))
+		l.excesses = append(l.excesses, fmt.Sprintf("%v: %s has %d keys that count and %d that are not revoked, with a limit of %d", now, owner, count, working, w.limit))
 	}
 }
 
