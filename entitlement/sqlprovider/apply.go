@@ -13,8 +13,9 @@ import (
 // Apply stores what a billing system reports. Each part of the report replaces its stored
 // state, unless that is as new or newer, by UpdatedAt and then by Version. So reports may
 // arrive repeatedly and in any order: a refund before its payment, and a payment before
-// its subscription. Apply writes one part after the other. If it fails, apply the report
-// again.
+// its subscription. Apply writes one part after the other, and then deletes the event that
+// [Provider.SaveRejected] has saved under the report's Source and Event. If Apply fails,
+// apply the report again.
 //
 // # Owner
 //
@@ -23,20 +24,24 @@ import (
 // have the same one. A later report must name the same owner, or none.
 //
 // [Provider.SetOwner] moves a subscription to another owner. From then on, the owner that
-// reports name is not compared any more.
+// a report names does not count.
 //
 // # Errors
 //
 // Apply returns an [*entitlement.InvalidError], and does not store the part, if
 //   - the source, an ID, an amount, a currency, a time or a plan is invalid. The limits
-//     are those of [Provider.Put]; the end of a period must not be before its start.
-//   - the owner is unknown, unless the subscription has ended, or contradicts the stored
-//     one,
-//   - the report contradicts the stored record in another way: it names another
-//     customer, subscription or payment, or a refund is in another currency than its
-//     payment.
+//     are those of [Provider.Put]. An ID must not be empty, an amount must not be
+//     negative, a currency is three lower-case letters, and a period must not end before
+//     it begins.
+//   - the owner is unknown and the subscription has not ended,
+//   - the report names several owners, or another one than the stored owner, and SetOwner
+//     has not moved the subscription,
+//   - the report names another customer of a subscription, another subscription of a
+//     payment, or another payment of a charge, refund or dispute than the stored one, or
+//   - a refund and its payment are in different currencies.
 //
-// The error matches [entitlement.ErrUnknownPlan] if the plan is not in the catalog.
+// The error matches [entitlement.ErrUnknownPlan] if the plan is not in the catalog. Any
+// other error is one of the database.
 func (p *Provider) Apply(ctx context.Context, report entitlement.Report) (applied entitlement.Applied, err error) {
 	rows, err := p.rowsOf(report)
 	if err != nil {
@@ -69,7 +74,7 @@ func (p *Provider) putRecord(ctx context.Context, r row) (changed bool, err erro
 	if r.kind == kindSubscription {
 		r.Owner, err = p.findOwner(ctx, r)
 	}
-	if err == nil && r.Status == partly {
+	if err == nil && r.Status == byAmount {
 		err = p.checkCurrency(ctx, r)
 	}
 	if err != nil {
@@ -80,7 +85,7 @@ func (p *Provider) putRecord(ctx context.Context, r row) (changed bool, err erro
 			return false, err
 		}
 	}
-	n, err := p.execPut(ctx, r, time.Now().UnixMicro())
+	n, err := p.writeRecord(ctx, r, time.Now().UnixMicro())
 	if err != nil || n > 0 {
 		return n > 0, err
 	}
@@ -113,7 +118,8 @@ func (p *Provider) isStored(ctx context.Context, r row) (bool, error) {
 		s.StartedAt.Equal(r.StartedAt) && s.PeriodStart.Equal(r.PeriodStart) && s.PeriodEnd.Equal(r.PeriodEnd), nil
 }
 
-func (p *Provider) execPut(ctx context.Context, r row, now int64) (int64, error) {
+// writeRecord inserts a record, or replaces an older state. It returns 0 if it did neither.
+func (p *Provider) writeRecord(ctx context.Context, r row, now int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
 	status, updated := string(r.Status), sqldb.Micros(r.UpdatedAt)
@@ -157,7 +163,7 @@ func (r row) contradiction(stored row) error {
 }
 
 // touch marks the subscription to which a record belongs as written, so that a Watch
-// reports its owner. It returns the owner, if the subscription has arrived.
+// reports its owner. It returns the owner, if the subscription is stored and has one.
 func (p *Provider) touch(ctx context.Context, r row) (owners []string, err error) {
 	above, err := p.lineage(ctx, r.Source, r.kind, r.ID)
 	if err != nil {

@@ -15,7 +15,7 @@ type dialect struct {
 	db *sqldb.Database
 
 	// byKey follows a table's name if rows are selected by the primary key. The others
-	// follow that of the records if they are selected by another index.
+	// follow the name of the table of records if its rows are selected by that index.
 	byKey, byOwner, byParent, byCustomer string
 
 	// isDuplicate reports whether an INSERT failed because the row already
@@ -26,8 +26,8 @@ type dialect struct {
 	// If isDuplicate is not nil, put only inserts, and replace replaces.
 	put, replace string
 
-	// putRecord and replaceRecord do the same with a record. They replace nothing if
-	// the record would belong to another parent, customer or owner.
+	// putRecord and replaceRecord do the same with a record. They replace nothing if the
+	// two states have different parents, customers or owners.
 	putRecord, replaceRecord string
 
 	// setOverride and saveRejected insert a row or replace the existing one.

@@ -7,27 +7,36 @@
 //	err = plans.Migrate(ctx)
 //	keys, err := apikey.New(st, &apikey.Options{Entitlements: plans})
 //
-// [Provider.Put] and [Provider.PutHold] store the states that the billing system
-// reports, from a webhook or from a job that polls it. [Provider.SetOverride]
-// stores the override that support grants to one owner. SetOverride does not
-// change subscriptions and holds, and Put and PutHold do not change overrides.
-// [Provider.Watch] reports all these writes, by any process, to the Manager.
+// Four methods store what an owner has:
+//   - [Provider.Apply] stores what a billing system reports: subscriptions, payments,
+//     refunds and disputes. Package webhook calls it for each event.
+//   - [Provider.Put] stores a subscription that the host grants itself.
+//   - [Provider.PutHold] stores a hold, with which the host takes access away.
+//   - [Provider.SetOverride] stores the override that support grants to one owner.
+//
+// [Provider.Entitlement] returns what all of these grant together, and
+// [Provider.Purchases] what is stored. [Provider.Watch] reports every write, by any
+// process, to the Manager.
 //
 // # Order
 //
-// Billing systems send events late, twice and in any order. Put and PutHold take
-// complete states and never steps. In one atomic statement, the database keeps the
-// newer one of two states of a subscription or hold. So any number of processes may
-// write any number of times in any order, with the same result.
+// Billing systems send events late, twice and in any order. Apply, Put and PutHold take
+// complete states and never steps. In one atomic statement, the database keeps the newer
+// one of two states of the same subscription, payment, charge, refund, dispute or hold.
+// So any number of processes may write any number of times in any order, with the same
+// result. The exception is the owner of a subscription: the first one that is stored
+// stays, until [Provider.SetOwner] moves the subscription.
 //
-// # Events
+// # Rejected events
 //
-// Package webhook also stores the IDs of the events that it has processed. It
-// saves rejected events, which it could not use, with their bodies, which
-// contain personal data. [Provider.Rejected] returns them, so that you can fix
-// the cause. Call [Provider.Prune] every day to delete events that are
-// older than a month. That is longer than billing systems retry. An event that
-// comes again after its deletion cannot replace a newer state.
+// Package webhook saves the events that it could not use, with their bodies, which
+// contain personal data. [Provider.Rejected] returns them, so that you can fix the
+// cause. Then process them again with Handler.Replay of package webhook. An event is
+// deleted when it is processed. Call [Provider.Prune] every day to delete events that are
+// older than a month, which is longer than billing systems retry.
+//
+// Nothing else is ever deleted, so that an old event cannot give access back. What is
+// kept are IDs, plans, amounts and times.
 //
 // # Tables
 //
@@ -43,7 +52,12 @@
 // of the tables.
 //
 // Migrate needs the right to create tables and indexes. The other methods need
-// SELECT, INSERT and UPDATE, and DELETE for [Provider.Prune].
+// SELECT, INSERT and UPDATE. Apply and Prune also need DELETE on the table of rejected
+// events, whose name ends in "_rejected".
+//
+// Only programs that know no later version than 2 of the schema use the table whose name
+// ends in "_events". When none of them runs any more, delete its rows, some of which
+// contain bodies of events. Keep the table.
 //
 // The supported databases, drivers and settings are those of package sqlstore.
 // Its documentation also states which settings are recommended and how durable

@@ -33,13 +33,40 @@ func ExampleProvider() {
 		log.Fatal(err)
 	}
 
-	// Store the latest state that the billing system has sent.
+	// Grant a plan for a month to an owner who pays by other means.
 	_, err = plans.Put(ctx, entitlement.Subscription{
-		Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
+		Owner: "ann", ID: "contract_1", Plan: "pro", Status: entitlement.Active,
 		StartedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
 		PeriodEnd: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC),
 		UpdatedAt: time.Date(2026, 3, 1, 0, 0, 5, 0, time.UTC),
 	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Package webhook calls Apply for each event. Call it yourself for a billing system that is
+// polled.
+func ExampleProvider_Apply() {
+	var plans *sqlprovider.Provider // as above
+	applied, err := plans.Apply(context.Background(), entitlement.Report{
+		Source: "paddle",
+		Subscription: &entitlement.Subscription{
+			Owner: "ann", ID: "sub_1", Plan: "pro", Status: entitlement.Active,
+			PeriodEnd: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC),
+			UpdatedAt: time.Date(2026, 3, 1, 0, 0, 5, 0, time.UTC),
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Print(applied.Owners) // call Manager.InvalidateOwner for each
+}
+
+// An owner's access is taken away until a newer state of the hold is Released.
+func ExampleProvider_PutHold() {
+	var plans *sqlprovider.Provider // as above
+	_, err := plans.PutHold(context.Background(), entitlement.Hold{Owner: "ann", ID: "abuse_1", UpdatedAt: time.Now()})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 
 // SetOwner moves a subscription of a billing system to another owner, for example when
 // a team is handed over. It returns the previous owner. Both owners' entitlements change:
-// a Watch reports both, and Manager.InvalidateOwner of both makes it take effect at once.
-// From then on, the owner that events name is not compared any more, since the billing
-// system's metadata may name the previous one.
+// a Watch reports both. For an effect at once, call Manager.InvalidateOwner for both.
+// From then on, the owner that a report names does not count, since the billing system's
+// metadata may name the previous one.
 //
 // SetOwner returns an [*entitlement.InvalidError] if there is no such subscription or it has
 // no owner, or if an argument is invalid as for [Provider.Apply].

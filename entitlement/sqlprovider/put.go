@@ -25,9 +25,12 @@ import (
 // [*entitlement.InvalidError] and stores nothing. The error matches
 // [entitlement.ErrUnknownPlan] if the plan is the cause.
 //
+// Do not use the ID of a subscription of a billing system: then the two count as one, and
+// the newer state counts. This is for programs that know only version 2 of the schema.
+//
 // Put takes effect atomically. It may be called any number of times, in any
 // order and from any number of processes. After a nil error, s or a newer state
-// is stored durably. Put does not change overrides.
+// is stored durably.
 func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed bool, err error) {
 	if s.Source != "" {
 		return false, wrap("put", invalid("Source", errors.New("must be empty; Apply stores what a billing system reports")))
@@ -40,10 +43,11 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 }
 
 // PutHold stores the state h of a hold as Put stores a subscription, by
-// [entitlement.Hold.Newer]. To release a hold, put a newer state of it that is
-// Released.
+// [entitlement.Hold.Newer], with the same limits and errors. A subscription that Put has
+// stored for the owner must not have the same ID. To release a hold, put a newer state of
+// it that is Released.
 func (p *Provider) PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error) {
-	changed, err = p.putRow(ctx, rowOf(h))
+	changed, err = p.putRow(ctx, rowOfHold(h))
 	return changed, wrap("put hold", err)
 }
 
@@ -102,7 +106,7 @@ func (r *row) normalize() error {
 	return r.normalizeTimes()
 }
 
-// normalizeTimes does the same with the times and the version, which orders them.
+// normalizeTimes rounds the times. It returns an error if a time or the version is invalid.
 func (r *row) normalizeTimes() error {
 	if r.Version < 0 {
 		return invalid("Version", fmt.Errorf("%d is negative", r.Version))

@@ -30,8 +30,9 @@ func (p *Provider) Entitlement(ctx context.Context, owner string) (entitlement.E
 
 // Purchases returns what is stored about the owner, including subscriptions that have
 // ended and holds that were released. It leaves out payments for periods that ended
-// longer than [entitlement.MaxGrace] ago, since they grant nothing. Of the subscriptions and
-// the holds, the one that began last comes first.
+// longer than [entitlement.MaxGrace] ago, since they grant nothing. It also leaves
+// out refunds and disputes whose payment is not stored. Of the subscriptions and the holds,
+// the one that began last comes first.
 func (p *Provider) Purchases(ctx context.Context, owner string) (entitlement.Purchases, error) {
 	bought, err := p.purchases(ctx, owner)
 	return bought, wrap("purchases", err)
@@ -127,7 +128,7 @@ func (p *Provider) lineage(ctx context.Context, source, kind, id string) ([]row,
 
 // Subscriptions returns the subscriptions that the source has reported and whose IDs are
 // greater than after, in the order of their IDs, and at most limit. It is for a pass over
-// all of them.
+// all of them: begin with an empty after, and continue with the last ID of each page.
 func (p *Provider) Subscriptions(ctx context.Context, source, after string, limit int) ([]entitlement.Subscription, error) {
 	rows, err := collect(ctx, p, scanRow, p.sql.subscriptions, source, after, limit)
 	all := make([]entitlement.Subscription, len(rows))

@@ -30,10 +30,11 @@ type RejectedEvent struct {
 }
 
 // SaveRejected saves an event of a billing system that could not be used, and the
-// reason. It replaces an earlier copy of the same event. [Provider.Apply] of a [entitlement.Report]
-// with the event's ID deletes it. The body is cut to 256 KiB and the reason to 1 KiB.
-// SaveRejected returns an [*entitlement.InvalidError] if the source or the event's ID is
-// invalid, as for Apply, or if the year is not in 1 to 9999.
+// reason. It replaces an earlier copy of the same event. [Provider.Apply] deletes it when
+// it has stored a [entitlement.Report] with the same Source and Event. The body is cut to
+// 256 KiB and the reason to 1 KiB. SaveRejected returns an [*entitlement.InvalidError] if
+// the source or the event's ID is invalid, as for Apply, if the ID is empty, or if the
+// year is not in 1 to 9999.
 func (p *Provider) SaveRejected(ctx context.Context, source, event string, at time.Time, reason string, body []byte) error {
 	err := invalid("Source", checkSource(source))
 	if err == nil {
@@ -84,9 +85,10 @@ func (p *Provider) rejected(ctx context.Context, limit int) ([]RejectedEvent, er
 	return collect(ctx, p, scanRejected, p.sql.rejected, int64(limit))
 }
 
-// Prune deletes rejected events from before the given instant. It is one statement with
-// a timeout of 20 seconds. Keep events for longer than the billing system retries, which
-// is days.
+// Prune deletes the rejected events that were saved before the given instant. It is one
+// statement with a timeout of 20 seconds. Keep events for longer than the billing system
+// retries, which is days. Prune returns an [*entitlement.InvalidError] if the year is not
+// in 1 to 9999.
 func (p *Provider) Prune(ctx context.Context, before time.Time) error {
 	before, err := rounded(before)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// rowsOf returns the checked parts of a report.
+// rowsOf returns a row for each part of a report. It returns an error if a value is invalid.
 func (p *Provider) rowsOf(report entitlement.Report) (rows []row, err error) {
 	if err := invalid("Source", checkSource(report.Source)); err != nil {
 		return nil, err
@@ -25,12 +25,10 @@ func (p *Provider) rowsOf(report entitlement.Report) (rows []row, err error) {
 		rows = append(rows, row{Subscription: *s, kind: kindSubscription, named: named(s.Owner, report.Owners)})
 	}
 	if pay := report.Payment; pay != nil {
-		rows = append(rows, row{kind: kindPayment, parentKind: kindSubscription, parent: pay.Subscription, amount: pay.Amount, currency: pay.Currency,
-			Subscription: entitlement.Subscription{ID: pay.ID, PeriodStart: pay.PeriodStart, PeriodEnd: pay.PeriodEnd, UpdatedAt: pay.UpdatedAt, Version: pay.Version}})
+		rows = append(rows, rowOfPayment(*pay))
 	}
 	if c := report.Charge; c != nil {
-		rows = append(rows, row{kind: kindCharge, parentKind: kindPayment, parent: c.Payment,
-			Subscription: entitlement.Subscription{ID: c.ID, UpdatedAt: c.UpdatedAt}})
+		rows = append(rows, rowOfCharge(*c))
 	}
 	if v := report.Reversal; v != nil {
 		rows = append(rows, rowOfReversal(*v))
@@ -51,9 +49,19 @@ func named(owner string, others []string) []string {
 	return slices.DeleteFunc(slices.Compact(all), func(s string) bool { return s == "" })
 }
 
+func rowOfPayment(p entitlement.Payment) row {
+	s := entitlement.Subscription{ID: p.ID, PeriodStart: p.PeriodStart, PeriodEnd: p.PeriodEnd, UpdatedAt: p.UpdatedAt, Version: p.Version}
+	return row{Subscription: s, kind: kindPayment, parentKind: kindSubscription, parent: p.Subscription, amount: p.Amount, currency: p.Currency}
+}
+
+func rowOfCharge(c entitlement.Charge) row {
+	s := entitlement.Subscription{ID: c.ID, UpdatedAt: c.UpdatedAt}
+	return row{Subscription: s, kind: kindCharge, parentKind: kindPayment, parent: c.Payment}
+}
+
 func rowOfReversal(v entitlement.Reversal) row {
-	r := row{kind: string(v.Kind), parentKind: kindPayment, parent: v.Payment, amount: v.Amount, currency: v.Currency,
-		Subscription: entitlement.Subscription{ID: v.ID, Status: partly, UpdatedAt: v.UpdatedAt, Version: v.Version}}
+	s := entitlement.Subscription{ID: v.ID, Status: byAmount, UpdatedAt: v.UpdatedAt, Version: v.Version}
+	r := row{Subscription: s, kind: string(v.Kind), parentKind: kindPayment, parent: v.Payment, amount: v.Amount, currency: v.Currency}
 	if v.Payment == "" {
 		r.parentKind, r.parent = kindCharge, v.Charge
 	}
@@ -85,7 +93,7 @@ func (r *row) checkRecord() error {
 		return invalid(r.parentKind, text.CheckID(r.parent))
 	case r.amount < 0:
 		return invalid("Amount", fmt.Errorf("%d is negative", r.amount))
-	case (r.currency != "" || r.kind == kindPayment || r.Status == partly) && !validCurrency.MatchString(r.currency):
+	case (r.currency != "" || r.kind == kindPayment || r.Status == byAmount) && !validCurrency.MatchString(r.currency):
 		return invalid("Currency", errors.New("must be three lower-case letters"))
 	}
 	for _, owner := range r.named {

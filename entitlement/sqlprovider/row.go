@@ -8,9 +8,9 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A row is a stored state: of a subscription, or with the columns of one, of something
-// else. A hold has no Plan and no PeriodEnd. Its status is held, or Ended if it was
-// released. A refund or dispute takes back the whole payment or an amount, or was released.
+// A row is a stored state of any kind, with the columns of a subscription. A hold has no
+// Plan and no PeriodEnd. Its status is held, or Ended if it was released. The status of a
+// refund or dispute says how much it takes back.
 type row struct {
 	entitlement.Subscription
 	kind               string
@@ -18,9 +18,11 @@ type row struct {
 	amount             int64
 	currency           string
 	override           entitlement.Override // of the kind override
-	named              []string             // the owners that a report names
 	wasMoved           bool                 // the host has moved the subscription to its owner
-	isSnapshot         bool                 // of a report; see there
+
+	// Not stored: the owners that the report names, and its Snapshot.
+	named      []string
+	isSnapshot bool
 }
 
 const (
@@ -32,10 +34,12 @@ const (
 	kindRefund       = string(entitlement.Refund)
 	kindDispute      = string(entitlement.Dispute)
 
-	held     entitlement.Status = "held"
-	whole    entitlement.Status = "whole"  // takes back the whole payment
-	partly   entitlement.Status = "amount" // takes back its amount
-	released entitlement.Status = "released"
+	held entitlement.Status = "held" // of a hold
+
+	// Of a refund or dispute.
+	whole    entitlement.Status = "whole"    // takes back the whole payment
+	byAmount entitlement.Status = "amount"   // takes back its amount
+	released entitlement.Status = "released" // takes back nothing
 )
 
 // statuses lists the statuses that a row of a kind may have.
@@ -43,10 +47,10 @@ var statuses = map[string][]entitlement.Status{
 	kindSubscription: {entitlement.Active, entitlement.Trialing, entitlement.PastDue, entitlement.Ended},
 	kindHold:         {held, entitlement.Ended},
 	kindOverride:     {""}, kindPayment: {""}, kindCharge: {""},
-	kindRefund: {partly, whole, released}, kindDispute: {whole, released},
+	kindRefund: {byAmount, whole, released}, kindDispute: {whole, released},
 }
 
-func rowOf(h entitlement.Hold) row {
+func rowOfHold(h entitlement.Hold) row {
 	s := entitlement.Subscription{
 		Owner: h.Owner, ID: h.ID, Status: held, StartedAt: h.StartedAt, PeriodStart: h.PeriodStart,
 		UpdatedAt: h.UpdatedAt, Version: h.Version,

@@ -38,13 +38,13 @@ type statements struct {
 	written                            string
 }
 
-// writtenLater is a written_at that grows with every write; see writtenAfter.
+// writtenLater is writtenAfter for an UPDATE. Both placeholders are the time of the write.
 const writtenLater = `CASE WHEN ? > written_at THEN ? ELSE written_at + 1 END`
 
 func newStatements(d *dialect, t *sqldb.Tables) statements {
 	return statements{
-		// One statement reads everything about an owner as of the same instant, except
-		// payments for periods that ended before an instant.
+		// One statement reads everything about an owner, as of one instant. It leaves out
+		// payments for periods that ended before the second argument.
 		find: t.Read(`WITH RECURSIVE tree AS (
 				SELECT `+recordColumns+` FROM keyhatch_plans_records `+d.byOwner+` WHERE owner = ? AND kind = 'subscription'
 				UNION SELECT `+qualified("r", recordColumns)+` FROM tree JOIN keyhatch_plans_records r `+d.byParent+`
@@ -65,7 +65,8 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 		replace:     t.Text(d.replace),
 		setOverride: t.Text(d.setOverride),
 
-		rejected: t.Read(`SELECT source, event, at, reason, body FROM keyhatch_plans_rejected WHERE at > 0
+		// Read needs a WHERE. This condition always holds.
+		rejected: t.Read(`SELECT source, event, at, reason, body FROM keyhatch_plans_rejected WHERE event <> ''
 			ORDER BY at DESC, event DESC LIMIT ?`, "_rejected"),
 		isRejected:     t.Read(`SELECT event FROM keyhatch_plans_rejected `+d.byKey+` WHERE source = ? AND event = ?`, "_rejected"),
 		saveRejected:   t.Text(d.saveRejected),
@@ -89,6 +90,7 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 			WHERE source = ? AND kind = 'subscription' AND id = ?`),
 		setOwner: t.Text(`UPDATE keyhatch_plans_records SET previous_owner = owner, owner = ?, written_at = ` + writtenLater + `
 			WHERE source = ? AND kind = 'subscription' AND id = ? AND owner = ?`),
+		// A program that knows only version 2 of the schema has stored the subscription here.
 		end: t.Text(`UPDATE keyhatch_plans SET status = 'ended', written_at = ` + writtenLater + `
 			WHERE owner = ? AND subscription = ? AND kind = 'subscription'`),
 

@@ -46,6 +46,7 @@ func TestRowLevelSecurity(t *testing.T) {
 				migrated(t, d, admin)
 				p := migrated(t, d, testkit.OpenDB(t, d.driver, worker(t, dsn)))
 				put(t, p, bought("ann", "sub_1", "pro"), true)
+				apply(t, p, reportedAt(1, sold("bob", "sub_2", "pro")))
 
 				if policy != "" {
 					testkit.ExecuteOn(t, admin, policy)
@@ -76,7 +77,8 @@ func worker(t *testing.T, dsn string) string {
 	t.Helper()
 	name, schema := testkit.NewName(), testkit.GetParam(dsn, "search_path")
 	testkit.Execute(t, dsn, strings.NewReplacer("NAME", name, "PLACE", schema).Replace(`CREATE ROLE NAME LOGIN PASSWORD 'NAME';
-		GRANT USAGE ON SCHEMA PLACE TO NAME; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA PLACE TO NAME`))
+		GRANT USAGE ON SCHEMA PLACE TO NAME; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA PLACE TO NAME;
+		GRANT DELETE ON PLACE.keyhatch_plans_rejected TO NAME`))
 	t.Cleanup(func() { testkit.Execute(t, dsn, "DROP OWNED BY "+name+"; DROP ROLE "+name) })
 	u, err := url.Parse(dsn)
 	if err != nil {

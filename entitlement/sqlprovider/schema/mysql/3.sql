@@ -2,24 +2,30 @@
 -- Provider.Migrate runs this file. Your own migration tool may run it instead.
 --
 -- Running programs that know only version 2 keep working. They keep storing
--- subscriptions by owner in keyhatch_plans, where newer programs read them too.
+-- subscriptions by owner in keyhatch_plans, where newer programs read them too. Newer
+-- programs store there only what the host itself grants or holds.
+--
 -- The server creates the tables without a lock on the others.
 
 -- Subscriptions, payments, charges, refunds and disputes, by billing system and ID. A
 -- refund belongs to a payment or a charge, a charge to a payment, and a payment to a
 -- subscription, which has an owner. A record may arrive before the one it belongs to.
 -- Instants are microseconds since 1970-01-01 UTC. NULL means never or unknown.
+--
+-- The status of a subscription is active, trialing, past_due or ended. That of a refund or
+-- dispute is whole (it takes back the whole payment), amount (it takes back its amount) or
+-- released (it takes back nothing).
 CREATE TABLE IF NOT EXISTS keyhatch_plans_records (
 	source         VARBINARY(32) NOT NULL CHECK (OCTET_LENGTH(source) > 0), -- the billing system
 	kind           VARBINARY(16) NOT NULL, -- subscription, payment, charge, refund or dispute
 	id             VARBINARY(255) NOT NULL CHECK (OCTET_LENGTH(id) > 0),
 	parent_kind    VARBINARY(16) NOT NULL, -- the record to which this one belongs; empty for a subscription
 	parent         VARBINARY(255) NOT NULL,
-	owner          VARBINARY(255) NOT NULL, -- who has the subscription; empty for other kinds, and if it ended before its owner was known
-	previous_owner VARBINARY(255) NOT NULL DEFAULT '', -- who had it before the host moved it; empty if the host has not
+	owner          VARBINARY(255) NOT NULL, -- of the subscription; empty for other kinds, and if it ended before its owner was known
+	previous_owner VARBINARY(255) NOT NULL DEFAULT '', -- the owner before the host moved the subscription; empty if the host has not
 	customer       VARBINARY(255) NOT NULL, -- the billing system's ID of the customer; empty if unknown
 	plan           VARBINARY(255) NOT NULL,
-	status         VARBINARY(16) NOT NULL, -- of a subscription: active, trialing, past_due or ended; of a refund or dispute: whole (takes back the whole payment), amount or released
+	status         VARBINARY(16) NOT NULL, -- empty for a payment or charge
 	started_at     BIGINT,
 	period_start   BIGINT,
 	period_end     BIGINT,

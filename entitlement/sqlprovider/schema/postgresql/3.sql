@@ -2,24 +2,30 @@
 -- Provider.Migrate runs this file. Your own migration tool may run it instead.
 --
 -- Running programs that know only version 2 keep working. They keep storing
--- subscriptions by owner in keyhatch_plans, where newer programs read them too.
+-- subscriptions by owner in keyhatch_plans, where newer programs read them too. Newer
+-- programs store there only what the host itself grants or holds.
+--
 -- PostgreSQL creates the tables without a lock on the others.
 
 -- Subscriptions, payments, charges, refunds and disputes, by billing system and ID. A
 -- refund belongs to a payment or a charge, a charge to a payment, and a payment to a
 -- subscription, which has an owner. A record may arrive before the one it belongs to.
 -- Instants are microseconds since 1970-01-01 UTC. NULL means never or unknown.
+--
+-- The status of a subscription is active, trialing, past_due or ended. That of a refund or
+-- dispute is whole (it takes back the whole payment), amount (it takes back its amount) or
+-- released (it takes back nothing).
 CREATE TABLE keyhatch_plans_records (
 	source         text NOT NULL COLLATE "C" CHECK (source <> ''), -- the billing system
 	kind           text NOT NULL COLLATE "C", -- subscription, payment, charge, refund or dispute
 	id             text NOT NULL COLLATE "C" CHECK (id <> ''),
 	parent_kind    text NOT NULL COLLATE "C", -- the record to which this one belongs; empty for a subscription
 	parent         text NOT NULL COLLATE "C",
-	owner          text NOT NULL COLLATE "C", -- who has the subscription; empty for other kinds, and if it ended before its owner was known
-	previous_owner text NOT NULL COLLATE "C" DEFAULT '', -- who had it before the host moved it; empty if the host has not
+	owner          text NOT NULL COLLATE "C", -- of the subscription; empty for other kinds, and if it ended before its owner was known
+	previous_owner text NOT NULL COLLATE "C" DEFAULT '', -- the owner before the host moved the subscription; empty if the host has not
 	customer       text NOT NULL COLLATE "C", -- the billing system's ID of the customer; empty if unknown
 	plan           text NOT NULL COLLATE "C",
-	status         text NOT NULL COLLATE "C", -- of a subscription: active, trialing, past_due or ended; of a refund or dispute: whole (takes back the whole payment), amount or released
+	status         text NOT NULL COLLATE "C", -- empty for a payment or charge
 	started_at     bigint,
 	period_start   bigint,
 	period_end     bigint,

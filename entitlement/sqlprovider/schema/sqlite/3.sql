@@ -2,24 +2,30 @@
 -- Provider.Migrate runs this file. Your own migration tool may run it instead.
 --
 -- Running programs that know only version 2 keep working. They keep storing
--- subscriptions by owner in keyhatch_plans, where newer programs read them too.
+-- subscriptions by owner in keyhatch_plans, where newer programs read them too. Newer
+-- programs store there only what the host itself grants or holds.
+--
 -- SQLite creates the tables without reading the others.
 
 -- Subscriptions, payments, charges, refunds and disputes, by billing system and ID. A
 -- refund belongs to a payment or a charge, a charge to a payment, and a payment to a
 -- subscription, which has an owner. A record may arrive before the one it belongs to.
 -- Instants are microseconds since 1970-01-01 UTC. NULL means never or unknown.
+--
+-- The status of a subscription is active, trialing, past_due or ended. That of a refund or
+-- dispute is whole (it takes back the whole payment), amount (it takes back its amount) or
+-- released (it takes back nothing).
 CREATE TABLE keyhatch_plans_records (
 	source         TEXT NOT NULL CHECK (source <> ''), -- the billing system
 	kind           TEXT NOT NULL, -- subscription, payment, charge, refund or dispute
 	id             TEXT NOT NULL CHECK (id <> ''),
 	parent_kind    TEXT NOT NULL, -- the record to which this one belongs; empty for a subscription
 	parent         TEXT NOT NULL,
-	owner          TEXT NOT NULL, -- who has the subscription; empty for other kinds, and if it ended before its owner was known
-	previous_owner TEXT NOT NULL DEFAULT '', -- who had it before the host moved it; empty if the host has not
+	owner          TEXT NOT NULL, -- of the subscription; empty for other kinds, and if it ended before its owner was known
+	previous_owner TEXT NOT NULL DEFAULT '', -- the owner before the host moved the subscription; empty if the host has not
 	customer       TEXT NOT NULL, -- the billing system's ID of the customer; empty if unknown
 	plan           TEXT NOT NULL,
-	status         TEXT NOT NULL, -- of a subscription: active, trialing, past_due or ended; of a refund or dispute: whole (takes back the whole payment), amount or released
+	status         TEXT NOT NULL, -- empty for a payment or charge
 	started_at     INTEGER,
 	period_start   INTEGER,
 	period_end     INTEGER,
