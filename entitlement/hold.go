@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// A Hold takes an owner's access away by the host's decision. It lasts until it is
-// released. A refund or dispute of one payment is a [Reversal] instead, which ends only
-// what that payment paid for. Like a [Subscription], a Hold is always the complete
-// state, so a newer one can replace an older one.
+// A Hold takes an owner's access away by the host's decision, for example after abuse. It
+// lasts until it is released. A refund or dispute is a [Reversal] instead, which ends only
+// what its payment paid for. Like a [Subscription], a Hold is always the complete state, so
+// a newer one can replace an older one.
 //
-// A hold ends the subscriptions of the owner that began no later than its
-// StartedAt. If it has a PeriodStart, it ends instead the subscriptions whose last
-// paid period began no later than the PeriodStart. So a hold with a PeriodStart
-// does not end a later renewal.
+// A hold ends the subscriptions of the owner, from every Source, that began no later than
+// its StartedAt. If it has a PeriodStart, the hold instead ends the subscriptions whose
+// last paid period began no later than the PeriodStart. So a hold with a PeriodStart does
+// not end a later renewal.
 type Hold struct {
 	Owner string
-	ID    string // unique among the owner's holds and subscriptions
+	ID    string // unique among the owner's holds and the subscriptions without a Source
 
 	StartedAt   time.Time // zero means later than every subscription
-	PeriodStart time.Time // when the refunded period began, or later; zero means that StartedAt counts
-	Released    bool      // the hold ends nothing any more, for example because the dispute was won
-	UpdatedAt   time.Time // when this state began, by the billing system's clock
+	PeriodStart time.Time // zero means that StartedAt counts
+	Released    bool      // the hold ends nothing any more
+	UpdatedAt   time.Time // when this state began, by the host's clock
 
 	// Version orders states with the same UpdatedAt: the higher one is newer.
 	Version int64

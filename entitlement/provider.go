@@ -5,9 +5,8 @@ import (
 	"errors"
 )
 
-// ErrNone is returned by a Provider if the owner has no entitlement: the owner
-// has never subscribed, or the subscription has ended. It is a definite result,
-// not a failure.
+// ErrNone is returned by a Provider if the owner has no entitlement, for example because
+// the owner has never subscribed. It is a definite result, not a failure.
 var ErrNone = errors.New("entitlement: none")
 
 // A Provider returns the entitlement of an owner.

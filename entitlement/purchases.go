@@ -10,7 +10,8 @@ import (
 type Purchases struct {
 	Subscriptions []Subscription
 
-	// Payments and Reversals belong to the Subscriptions, with one state of each.
+	// Payments and Reversals hold one state of each payment, refund and dispute of the
+	// Subscriptions.
 	Payments  []Payment
 	Reversals []Reversal
 

@@ -1,26 +1,27 @@
 package entitlement
 
-// A Report is what one event of a billing system says. Each part that is set is the
-// complete state of its object. The Sources of the parts are set by the Report's.
+// A Report is what one event of a billing system says. Its parts are the Subscription, the
+// Payment, the Charge and the Reversal. Each part that is set is a complete state. The
+// Source of each part is that of the Report.
 type Report struct {
 	Source string // the billing system: 1 to 32 lower-case letters, digits, dashes and underscores
 	Event  string // the event's ID; may be empty
 
-	// Subscription is a state of a subscription. Its Owner is the owner that the event
-	// names, or empty if the event names none. See Provider.Apply of package sqlprovider
-	// for who has the subscription then.
+	// Subscription has the Owner that the event names. The Owner is empty if the event
+	// names none: Provider.Apply of package sqlprovider says who has the subscription then.
 	Subscription *Subscription
 
-	// Owners lists further owners that the event names. If they are not all the same, the
-	// report contradicts itself.
+	// Owners lists further owners of the Subscription that the event names. If they and
+	// its Owner are not all the same, the report contradicts itself.
 	Owners []string
 
 	Payment  *Payment
 	Charge   *Charge
 	Reversal *Reversal
 
-	// Snapshot reports that the states were read from the billing system's API instead of
-	// an event. A part that says the same as the stored state is then not stored.
+	// Snapshot reports whether the parts were read from the billing system's API instead of
+	// an event. If so, a part that differs from the stored state only by UpdatedAt and
+	// Version is not stored.
 	Snapshot bool
 }
 
@@ -29,6 +30,6 @@ type Applied struct {
 	// Owners lists the owners whose entitlement may have changed.
 	Owners []string
 
-	// Changed reports whether a part of the Report was stored.
+	// Changed reports whether any part of the Report was stored.
 	Changed bool
 }

@@ -11,11 +11,20 @@ import (
 // Resolve returns what an owner's purchases grant at the given instant. Pass everything
 // that the owner has had, in any order.
 //
-// A subscription gives access if its status and its period say so, no [Hold] ends it, and
-// the payments for the period at that instant were not taken back. They were if all of
-// them were refunded in full, or if one of them is in dispute or was lost. Without known
-// payments, the status alone decides. So a refund or dispute ends what the payment paid
-// for, and nothing else: neither another subscription nor another period.
+// A subscription gives access if
+//   - its status and its period say so,
+//   - no [Hold] ends it, and
+//   - the payments for its period at that instant were not taken back.
+//
+// # Refunds and disputes
+//
+// The payments for a period are taken back if all of them were refunded in full, or if one
+// of them has a dispute that is open or lost. Several refunds of a payment add up. Payments
+// of zero do not count. If no other payment for the period is known, nothing is taken back.
+// So a refund or dispute ends the period that its payment paid for, and its grace period.
+// It ends neither another period nor another subscription.
+//
+// # Several subscriptions
 //
 // Of the subscriptions that give API access at that instant, one counts:
 //   - One that is not [Trialing] before one that is, even if the trial is of a better
@@ -27,10 +36,13 @@ import (
 //
 // The order in which updates arrive makes no difference. If no subscription gives
 // access, the result is the plan of the one that began last, without APIAccess.
-// If there is no subscription, the error is [ErrNone].
 //
 // The override changes what a subscription grants. It grants nothing by itself,
 // and it does not revive a subscription that has ended.
+//
+// # Errors
+//
+// The error is [ErrNone] if no subscription gives access and none has a plan.
 //
 // The error matches [ErrUnknownPlan] if a subscription that has not ended has a
 // plan that is not in the catalog, and no subscription that began later gives

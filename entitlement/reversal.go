@@ -12,34 +12,37 @@ const (
 	// A Refund takes back its amount. Refunds of a payment add up.
 	Refund ReversalKind = "refund"
 
-	// A Dispute takes back the whole payment, for as long as it is open and when it is
-	// lost.
+	// A Dispute takes back the whole payment while the dispute is open, and for good if it
+	// is lost.
 	Dispute ReversalKind = "dispute"
 )
 
-// A Reversal takes a [Payment] back: a refund or a dispute. It is always the complete
-// state, so a newer one can replace an older one.
+// A Reversal takes a [Payment] back: a refund or a dispute. [Catalog.Resolve] says what
+// that ends. A Reversal is always the complete state, so a newer one can replace an older
+// one.
 type Reversal struct {
-	Source string
+	Source string // the billing system
 	ID     string // unique for the Source and the Kind
 	Kind   ReversalKind
 
-	// Payment and Charge are the ID of the payment, or of its [Charge]. Exactly one of
-	// them is set in a [Report].
+	// Payment is the ID of the payment, and Charge that of its [Charge]. A [Report] sets
+	// exactly one of them. In [Purchases], Payment is always set.
 	Payment, Charge string
 
-	// Whole reports whether the whole payment is taken back, and the Amount does not count. A
-	// Dispute is always whole.
+	// Whole reports whether the whole payment is taken back. The Amount then does not
+	// count. A Dispute counts as whole.
 	Whole bool
 
 	// Amount and Currency are those of a refund, as in [Payment]. An amount in another
-	// currency than the payment's is not added up.
+	// currency than that of the payment does not count.
 	Amount   int64
 	Currency string
 
-	Released  bool // it takes nothing back: the refund failed, or the dispute was won
-	UpdatedAt time.Time
-	Version   int64
+	Released  bool      // nothing is taken back: the refund failed, or the dispute was won
+	UpdatedAt time.Time // when this state began, by the billing system's clock
+
+	// Version orders states with the same UpdatedAt: the higher one is newer.
+	Version int64
 }
 
 // takesBack returns how much of the payment the reversal takes back.
@@ -64,9 +67,10 @@ const (
 	renewalLeeway = time.Hour
 )
 
-// areTakenBack reports whether the payments for the period at the instant are taken back:
-// one is disputed, or all are refunded. After the last paid period, that period counts,
-// since a grace period continues it.
+// areTakenBack is the rule of what a refund or dispute ends. It reports whether the
+// payments for the period of s at the instant are taken back: one is disputed, or all are
+// refunded in full. After the last paid period, the payments for that period count, since
+// a grace period continues it.
 func (p Purchases) areTakenBack(s Subscription, at time.Time) bool {
 	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd) {
 		at = s.PeriodEnd.Add(-time.Microsecond)
@@ -112,7 +116,7 @@ func (p Purchases) paymentsFor(s Subscription, at time.Time) (paid []Payment) {
 	return append(paid, current...)
 }
 
-// takenBack returns how much of the payment was refunded, and whether it is disputed.
+// takenBack returns how much of the payment was taken back, and whether it is disputed.
 func (p Purchases) takenBack(payment Payment) (amount int64, disputed bool) {
 	for _, r := range p.Reversals {
 		if r.Source != payment.Source || r.Payment != payment.ID {

@@ -31,8 +31,8 @@ func (s Status) Valid() bool {
 	return s == Active || s == Trialing || s == PastDue || s == Ended
 }
 
-// A Subscription is the state of something that an owner has bought, as the
-// billing system reports it. It is always the complete state, so a newer one
+// A Subscription is the state of something that an owner has bought or was granted, as the
+// billing system or the host reports it. It is always the complete state, so a newer one
 // can replace an older one.
 type Subscription struct {
 	Owner  string
@@ -46,8 +46,8 @@ type Subscription struct {
 
 	StartedAt   time.Time // when it began
 	PeriodStart time.Time // when the last paid period began; zero means unknown
-	PeriodEnd   time.Time // when the last paid period ends; zero means never
-	UpdatedAt   time.Time // when this state began, by the billing system's clock
+	PeriodEnd   time.Time // when the last paid period or the trial ends; zero means never
+	UpdatedAt   time.Time // when this state began, by the clock of the billing system or, without a Source, of the host
 
 	// Version orders states with the same UpdatedAt: the higher one is newer.
 	Version int64
