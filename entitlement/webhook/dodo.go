@@ -11,8 +11,8 @@ import (
 // the signing secrets of the endpoint, "whsec_…". Select the events
 // subscription.*, payment.succeeded, refund.* and dispute.*. The business is the ID of
 // yours. An event of another one is rejected, unless [Options.Accounts] lists it. Dodo's
-// test mode has endpoints and secrets of its own, but its events do not name the mode:
-// never use a secret of test mode in production.
+// test mode has its own endpoints and secrets, but its events do not name the mode: never
+// use a secret of test mode in production.
 //
 // The owner is read from the metadata of the subscription and of the customer. If both
 // are set, they must be the same.
@@ -22,18 +22,20 @@ import (
 // costs something. If you extend a trial, the subscription counts as paid.
 //
 // Dodo does not report the last paid period of a subscription that is on hold or past
-// due. Its paid period ends at the event, if not before. A payment does not contain its
-// period either: it pays for the time until the next payment. The payment for a change of
-// the plan begins a new period, so its refund ends the period.
+// due. That period ends at the time of the event, or earlier at the next billing date.
+//
+// Dodo does not report the period of a payment either. A payment pays for the time until
+// the next payment. A change of the plan begins a new period, which a refund of the payment
+// for the change ends.
 func Dodo(business string, secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
 	if err = cmp.Or(checkAccount("business", business, secrets), err); err != nil {
 		business = "" // it may be a secret, which fmt would print
 	}
 	subscription := subject{identify: identifyDodo, subscription: readDodo}
-	payment := subject{identify: identifyDodoPayment, payment: readDodoPayment}
-	refund := subject{identify: identifyDodoRefund, payment: readDodoRefund}
-	dispute := subject{identify: identifyDodoDispute, payment: readDodoDispute}
+	payment := subject{identify: identifyDodoPayment, report: readDodoPayment}
+	refund := subject{identify: identifyDodoRefund, report: readDodoRefund}
+	dispute := subject{identify: identifyDodoDispute, report: readDodoDispute}
 	all := map[string]subject{}
 	subscription.register(all, "subscription.active", "subscription.renewed", "subscription.updated",
 		"subscription.on_hold", "subscription.paused", "subscription.unpaused", "subscription.cancelled",
@@ -100,8 +102,8 @@ func dodoActive(d fields) state {
 	return activeState(at, from, to, d.flag("cancel_at_next_billing_date"), d.dateOr("expires_at"))
 }
 
-// dodoPastDue reads a subscription whose last payment failed. Dodo may have set the next
-// billing date already to the end of the next period.
+// dodoPastDue reads a subscription whose last payment failed. The next billing date may
+// already be the end of the next period.
 func dodoPastDue(d fields, e Event) state {
 	due, next := d.date("previous_billing_date"), d.date("next_billing_date")
 	if !next.After(e.At) {
@@ -125,7 +127,7 @@ func identifyDodoPayment(d fields, e *Event) {
 // readDodoPayment reads a payment. It has no period: that begins with the payment and ends
 // with the next one.
 func readDodoPayment(d fields, e Event) (r entitlement.Report, ok bool) {
-	r.Payment = payment(e, d.amount("total_amount"), d.currency("currency"))
+	r.Payment = newPayment(e, d.amount("total_amount"), d.currency("currency"))
 	r.Payment.PeriodStart = d.date("created_at")
 	return r, e.Subscription != "" && !d.flag("is_update_payment_method")
 }
@@ -141,7 +143,7 @@ func readDodoRefund(d fields, e Event) (r entitlement.Report, ok bool) {
 	if !d.has("is_partial") {
 		d.fail("is_partial", "true or false")
 	}
-	v := reversal(e, entitlement.Refund, d.text("refund_id"))
+	v := newReversal(e, entitlement.Refund, d.text("refund_id"))
 	if v.Whole = !d.flag("is_partial"); !v.Whole {
 		v.Amount, v.Currency = d.amount("amount"), d.currency("currency")
 	}
@@ -167,7 +169,7 @@ func identifyDodoDispute(d fields, e *Event) {
 
 // readDodoDispute treats an expired dispute as lost, as Dodo documents it.
 func readDodoDispute(d fields, e Event) (r entitlement.Report, ok bool) {
-	v := reversal(e, entitlement.Dispute, d.text("dispute_id"))
+	v := newReversal(e, entitlement.Dispute, d.text("dispute_id"))
 	switch d.text("dispute_status") {
 	case "dispute_opened", "dispute_challenged":
 		v.Version = version(pastDue, e.ID)

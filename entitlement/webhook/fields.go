@@ -70,8 +70,8 @@ func (f fields) flag(name string) bool {
 	return b
 }
 
-// amount reads an amount of money in the currency's smallest unit. Zero or less is
-// nothing.
+// amount reads an amount of money in the currency's smallest unit. A negative amount counts
+// as zero.
 func (f fields) amount(name string) int64 {
 	n, _ := f.values[name].(json.Number)
 	amount, err := strconv.ParseInt(string(n), 10, 64)

@@ -19,9 +19,9 @@ import (
 // The owner is read from the metadata of the subscription, from that of the
 // customer, and from the customer's external ID. Those that are set must be the same.
 //
-// A refund names an order, which is for a subscription and its period. Amounts are
-// compared without tax, as Polar does. Polar sends no events about disputes: a payment
-// that it returns to prevent a dispute is a refund, and after a dispute it revokes the
+// A refund names an order, and an order names a subscription and its period. Amounts are
+// without tax, as in Polar's refunds. Polar sends no events about disputes. If it returns a
+// payment to prevent a dispute, it sends a refund. After a dispute, it revokes the
 // subscription.
 func Polar(organization string, secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)
@@ -29,8 +29,8 @@ func Polar(organization string, secrets ...string) Source {
 		organization = "" // it may be a secret, which fmt would print
 	}
 	subscription := subject{identify: identifyPolar, subscription: readPolar}
-	order := subject{identify: identifyPolarOrder, payment: readPolarOrder}
-	refund := subject{identify: identifyPolarRefund, payment: readPolarRefund}
+	order := subject{identify: identifyPolarOrder, report: readPolarOrder}
+	refund := subject{identify: identifyPolarRefund, report: readPolarRefund}
 	all := map[string]subject{}
 	subscription.register(all, "subscription.created", "subscription.updated", "subscription.active",
 		"subscription.canceled", "subscription.uncanceled", "subscription.revoked",
@@ -93,11 +93,11 @@ func identifyPolarOrder(d fields, e *Event) {
 	identifyPolarCustomer(d, e)
 }
 
-// readPolarOrder reads what an order paid for. When an order is paid, its subscription is
-// in the period that the order paid for. An order of metered usage pays for no period.
+// readPolarOrder reads what an order paid for: the period in which its subscription is when
+// the order is paid. An order of metered usage pays for no period.
 func readPolarOrder(d fields, e Event) (r entitlement.Report, ok bool) {
 	paid := d.amount("net_amount") - d.creditOr("applied_balance_amount")
-	p := payment(e, max(paid, 0), d.currency("currency"))
+	p := newPayment(e, max(paid, 0), d.currency("currency"))
 	p.PeriodStart = d.date("created_at")
 	if subscription := d.objectOr("subscription"); subscription.has("current_period_end") {
 		p.PeriodStart, p.PeriodEnd = subscription.date("current_period_start"), subscription.date("current_period_end")
@@ -112,7 +112,7 @@ func identifyPolarRefund(d fields, e *Event) {
 }
 
 func readPolarRefund(d fields, e Event) (r entitlement.Report, ok bool) {
-	v := reversal(e, entitlement.Refund, d.text("id"))
+	v := newReversal(e, entitlement.Refund, d.text("id"))
 	v.Amount, v.Currency = d.amount("amount"), d.currency("currency")
 	switch d.text("status") {
 	case "pending":

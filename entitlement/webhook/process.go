@@ -96,7 +96,7 @@ func (h *Handler) apply(ctx context.Context, e *Event) (entitlement.Applied, err
 	case err != nil:
 		return entitlement.Applied{}, err
 	case about.subscription == nil:
-		report, ok := about.payment(d, *e)
+		report, ok := about.report(d, *e)
 		if err := d.err(); err != nil {
 			return entitlement.Applied{}, &rejection{err}
 		}

@@ -13,9 +13,11 @@ import (
 
 // Replay processes an event that was saved as rejected, after its cause was fixed. The ID
 // and the body are those that [Store.SaveRejected] was called with. The event counts as
-// authentic, so pass only what was saved. Replay deletes the saved event if it was processed or
-// does not concern plans any more. If it cannot be used yet, Replay saves it again and returns
-// an error with the reason.
+// authentic, so pass only what was saved.
+//
+// Replay deletes the saved event if it was processed or does not concern plans any more. If
+// the event still cannot be used, Replay saves it again and returns an error with the
+// reason. Any other error is an outage of the [Store] or of a function of the host.
 func (h *Handler) Replay(ctx context.Context, id string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, workTime)
 	defer cancel()
@@ -44,8 +46,8 @@ func reject(reason error) error {
 	return &rejection{reason}
 }
 
-// savedID returns the ID under which an event is saved. A malformed one may have none that
-// can be stored; a hash of its body is used instead.
+// savedID returns the ID under which an event is saved. If the event has no ID that can be
+// stored, savedID returns a hash of the body.
 func savedID(e *Event) string {
 	if text.CheckID(e.ID) == nil {
 		return e.ID

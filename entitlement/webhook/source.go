@@ -10,11 +10,13 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// A Source is a billing system: whose events it sends, how it signs them, and what
-// they mean. [Stripe], [Polar] and [Dodo] create one from the secrets of one
-// endpoint, and [Custom] one for another billing system. Pass the current secret and any previous ones that are still in use, at
-// most 8 in all. A secret has 24 to 256 bytes after its prefix and, if it is base64,
-// after decoding. [New] returns an error if a secret is invalid.
+// A Source describes a billing system: how it signs its events, whose events are accepted,
+// and what they mean. [Stripe], [Polar] and [Dodo] create a Source from the secrets of one
+// endpoint, and [Custom] creates one for another billing system.
+//
+// Pass the current secret and any previous ones that are still in use, at most 8 in all. A
+// secret has 24 to 256 bytes after its prefix and, if it is base64, after decoding. [New]
+// returns an error if a secret is invalid.
 type Source struct {
 	name      string
 	account   string          // whose events are accepted
@@ -23,7 +25,7 @@ type Source struct {
 	signature func(http.Header) (signature, error)
 	label     func(d fields, e *Event)        // sets the Type, and the ID if the body has it
 	contents  func(d fields, e *Event) fields // sets At and, if the envelope has them, Account and TestMode
-	subjects  map[string]subject              // by the event's type
+	subjects  map[string]subject              // by the event's type; events of other types are ignored
 
 	// Of a custom source. The fields above, except name, are then not set.
 	verify func(h http.Header, body []byte) (event string, err error)
@@ -32,13 +34,14 @@ type Source struct {
 
 func (s Source) isCustom() bool { return s.verify != nil && s.parse != nil }
 
-// A subject is what an event is about. identify reads the IDs. One of the other functions
-// is set, and reads the object's state. ok is false if the object does not concern plans,
-// such as a payment for something else than a subscription.
+// A subject is what an event is about. identify reads the IDs of the event's object. One of
+// the other functions is set, and reads the state of the object: subscription that of a
+// subscription, and report that of a payment, charge, refund or dispute. ok is false if the
+// object does not concern plans, such as a payment for something else than a subscription.
 type subject struct {
 	identify     func(d fields, e *Event)
 	subscription func(d fields, e Event) state
-	payment      func(d fields, e Event) (r entitlement.Report, ok bool)
+	report       func(d fields, e Event) (r entitlement.Report, ok bool)
 }
 
 // register adds the subject to the map all, under each type.

@@ -24,7 +24,9 @@ type state struct {
 }
 
 // A stage orders events of the same instant: the one with the higher stage
-// counts.
+// counts. The stages are those of a subscription. A payment is active. A refund is
+// incomplete, then active, and ended if it has failed. A dispute is incomplete as an
+// inquiry, then pastDue, and ended if it was won or deleted if it was lost.
 type stage int64
 
 const (
@@ -77,16 +79,16 @@ func pastDueState(until time.Time, neverPaid bool) state {
 	return s
 }
 
-// payment returns a payment for the event's subscription.
-func payment(e Event, amount int64, currency string) *entitlement.Payment {
+// newPayment returns a payment for the event's subscription.
+func newPayment(e Event, amount int64, currency string) *entitlement.Payment {
 	return &entitlement.Payment{
 		ID: e.Payment, Subscription: e.Subscription, Amount: amount, Currency: currency,
 		UpdatedAt: e.At, Version: version(active, e.ID),
 	}
 }
 
-// reversal returns a refund or dispute of the event's payment.
-func reversal(e Event, kind entitlement.ReversalKind, id string) *entitlement.Reversal {
+// newReversal returns a refund or dispute of the event's payment.
+func newReversal(e Event, kind entitlement.ReversalKind, id string) *entitlement.Reversal {
 	return &entitlement.Reversal{ID: id, Kind: kind, Payment: e.Payment, UpdatedAt: e.At, Version: version(active, e.ID)}
 }
 

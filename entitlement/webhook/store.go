@@ -15,20 +15,21 @@ import (
 // tries again. After a method has returned nil, its write survives a crash.
 type Store interface {
 	// Apply stores each part of the report, unless the stored state is as new or newer.
-	// It deletes the event that SaveRejected has saved under the report's Source and
-	// Event. Applied.Owners lists the owners of the subscriptions to which the parts
-	// belong, even if nothing has changed, since an earlier try may have been interrupted.
+	// Then it deletes the event that SaveRejected has saved under the report's Source and
+	// Event, even if the report has no parts. Applied.Owners lists the owners of the
+	// subscriptions to which the parts belong, even if nothing has changed, since an
+	// earlier try may have been interrupted.
 	Apply(ctx context.Context, report entitlement.Report) (entitlement.Applied, error)
 
 	// SetOwner moves a subscription to another owner and returns the previous one.
 	SetOwner(ctx context.Context, source, subscription, owner string) (previous string, err error)
 
 	// Subscriptions returns the source's subscriptions whose IDs are greater than after, in
-	// the order of their IDs, and at most limit. Only [Handler.Reconcile] needs it.
+	// the order of their IDs, and at most limit. Only [Handler.Reconcile] calls it.
 	Subscriptions(ctx context.Context, source, after string, limit int) ([]entitlement.Subscription, error)
 
-	// SaveRejected saves an event that could not be used, for review. It keeps
-	// one entry for each source and ID, even if the event comes again. The body contains
-	// personal data: do not keep it longer than needed.
+	// SaveRejected saves an event that could not be used, for review, with the reason. It
+	// replaces an earlier copy of the same source and event. The body contains personal
+	// data: do not keep it longer than needed.
 	SaveRejected(ctx context.Context, source, event string, at time.Time, reason string, body []byte) error
 }

@@ -12,19 +12,22 @@ import (
 
 // Stripe returns the Source for Stripe's webhooks. The secrets are the signing
 // secrets of the endpoint, "whsec_…". Select the events customer.subscription.*,
-// invoice.paid, invoice_payment.paid, refund.* and charge.dispute.*. The endpoint needs the
-// API version 2024-10-28.acacia or a later one, since older ones do not send refund.*, and not
-// 2025-03-31.basil or 2025-04-30.basil, in which no event says what a charge has paid for.
-// An event of test mode or of a sandbox is rejected, unless
-// [Options.InsecureTestMode] is set, and so is one of a connected account or of another
-// account of an organization, unless [Options.Accounts] lists it.
+// invoice.paid, invoice_payment.paid, refund.* and charge.dispute.*.
+//
+// The endpoint needs the API version 2024-10-28.acacia or a later one, since older ones do
+// not send refund.*. Do not use 2025-03-31.basil and 2025-04-30.basil, in which no event
+// says what a charge has paid for.
+//
+// An event of test mode or of a sandbox is rejected, unless [Options.InsecureTestMode] is
+// set. An event of a connected account, or of another account of an organization, is
+// rejected unless [Options.Accounts] lists the account.
 //
 // The owner is read from the subscription's metadata. Set this metadata when you create
 // the checkout, in subscription_data.
 //
-// A refund or dispute names a charge, a charge an invoice, and an invoice a subscription
-// and the period that it paid for. They may arrive in any order. A credit to the
-// customer's balance is no refund.
+// A refund or dispute names a charge, a charge names an invoice, and an invoice names a
+// subscription and the period that it paid for. Their events may arrive in any order. A
+// credit to the customer's balance is not a refund.
 //
 // A trial ends with the current period, like a paid period. If a subscription
 // has several items, its period ends with the earliest of theirs, and only one
@@ -37,16 +40,17 @@ import (
 // period ended when that one began. If the payment for a change in the middle
 // of a period fails, the paid period also counts as ended when the current one
 // began. Configure Stripe to cancel a subscription, or to mark it unpaid, after
-// the last try. A subscription that stays past due begins a new period each
-// time, and with it the plan's Grace. A dispute that is only an inquiry
-// ("warning_…") changes nothing.
+// the last try. Otherwise each new period begins with the plan's Grace, although
+// nothing was paid.
+//
+// A dispute that is only an inquiry ("warning_…") changes nothing.
 func Stripe(secrets ...string) Source {
 	keys, err := keysOf(secrets, literalKey)
 	subscription := subject{identify: identifyStripe, subscription: readStripe}
-	invoice := subject{identify: identifyStripeInvoice, payment: readStripeInvoice}
-	charge := subject{identify: identifyStripeCharge, payment: readStripeCharge}
-	refund := subject{identify: identifyStripeReversal, payment: readStripeRefund}
-	dispute := subject{identify: identifyStripeReversal, payment: readStripeDispute}
+	invoice := subject{identify: identifyStripeInvoice, report: readStripeInvoice}
+	charge := subject{identify: identifyStripeCharge, report: readStripeCharge}
+	refund := subject{identify: identifyStripeReversal, report: readStripeRefund}
+	dispute := subject{identify: identifyStripeReversal, report: readStripeDispute}
 	all := map[string]subject{}
 	subscription.register(all, "customer.subscription.created", "customer.subscription.updated",
 		"customer.subscription.deleted", "customer.subscription.paused", "customer.subscription.resumed",

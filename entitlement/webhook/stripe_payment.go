@@ -22,7 +22,7 @@ func readStripeInvoice(d fields, e Event) (r entitlement.Report, ok bool) {
 	if e.Subscription == "" {
 		return r, false
 	}
-	p := payment(e, d.amount("amount_paid"), d.currency("currency"))
+	p := newPayment(e, d.amount("amount_paid"), d.currency("currency"))
 	p.PeriodStart, p.PeriodEnd = stripePaidPeriod(d, d.object("lines"))
 	r.Payment = p
 	if id := stripeCharge(d); id != "" {
@@ -55,7 +55,7 @@ func stripePaidPeriod(invoice, lines fields) (from, to time.Time) {
 }
 
 // isStripeChange reports whether a line of an invoice is for a change within a period, or
-// is no subscription's.
+// for something else than a subscription.
 func isStripeChange(line fields) bool {
 	if line.has("proration") || line.has("type") { // before API version 2025-03-31.basil
 		return line.flag("proration") || line.textOr("type", "") == "invoiceitem"
@@ -64,13 +64,13 @@ func isStripeChange(line fields) bool {
 	return details.values == nil || details.flag("proration")
 }
 
-// stripeCharge returns by which ID refunds and disputes name a payment: the payment
+// stripeCharge returns the ID by which refunds and disputes name a payment: the payment
 // intent, or the charge if there is none. It returns "" if there is neither.
 func stripeCharge(d fields) string { return cmp.Or(d.id("payment_intent"), d.id("charge")) }
 
 func identifyStripeCharge(d fields, e *Event) { e.Payment = d.id("invoice") }
 
-// readStripeCharge reads which invoice a charge has paid.
+// readStripeCharge reads an "invoice_payment": which invoice a charge has paid.
 func readStripeCharge(d fields, e Event) (r entitlement.Report, ok bool) {
 	id := stripeCharge(d.object("payment"))
 	if e.Payment == "" {
@@ -85,7 +85,7 @@ func identifyStripeReversal(d fields, e *Event) {
 }
 
 func readStripeRefund(d fields, e Event) (r entitlement.Report, ok bool) {
-	v := reversal(e, entitlement.Refund, d.text("id"))
+	v := newReversal(e, entitlement.Refund, d.text("id"))
 	v.Charge, v.Payment = e.Payment, ""
 	v.Amount, v.Currency = d.amount("amount"), d.currency("currency")
 	switch d.text("status") {
@@ -103,7 +103,7 @@ func readStripeRefund(d fields, e Event) (r entitlement.Report, ok bool) {
 }
 
 func readStripeDispute(d fields, e Event) (r entitlement.Report, ok bool) {
-	v := reversal(e, entitlement.Dispute, d.text("id"))
+	v := newReversal(e, entitlement.Dispute, d.text("id"))
 	v.Charge, v.Payment = e.Payment, ""
 	if e.Payment == "" {
 		d.fail("charge", "an id")

@@ -7,8 +7,9 @@ import (
 )
 
 // Transfer moves a subscription of the source to another owner, and calls
-// [Options.Changed] for both. If the billing system's metadata names the owner, change it
-// there as well: until then, events that name the previous owner are still accepted.
+// [Options.Changed] for both. From then on, the owner that an event of the subscription
+// names does not count: events that name the previous owner are accepted, and change
+// nothing about who has the subscription.
 //
 // Transfer returns an [*entitlement.InvalidError] if there is no such subscription or if
 // the owner is invalid, and an error of the [Store] or of Changed. If Changed fails, the
