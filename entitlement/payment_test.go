@@ -2,6 +2,7 @@ package entitlement_test
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ func TestReversals(t *testing.T) {
 	months := []entitlement.Payment{newPayment("p1", "1", 0, 30), newPayment("p2", "1", 30, 60)}
 	upgrade := []entitlement.Payment{newPayment("p1", "1", 0, 30), newPayment("up", "1", 15, 30)}
 	open := []entitlement.Payment{newOpenPayment("p1", 0), newOpenPayment("p2", 30)}
+	mixed := []entitlement.Payment{newOpenPayment("p1", 0), newPayment("p2", "1", 30, 60)}
 	for _, tt := range []struct {
 		name      string
 		subs      []entitlement.Subscription
@@ -95,6 +97,11 @@ func TestReversals(t *testing.T) {
 		{"no ends, in grace, an earlier one refunded", subs(changed(changed(renewed, setPastDue), setNoPeriod)), open, reversals(newRefund("r", "p1", 1000)), 61, "pro"},
 		{"no ends, changed within a period, change refunded", subs(changed(renewed, func(s *entitlement.Subscription) { s.PeriodStart = at(20) })), payments(newOpenPayment("p1", 0), newOpenPayment("p2", 20)), reversals(newRefund("r", "p2", 1000)), 21, ""},
 		{"no ends, a new period that a credit pays", subs(changed(renewed, func(s *entitlement.Subscription) { s.PeriodStart = at(20) })), payments(newOpenPayment("p1", 0)), reversals(newRefund("r", "p1", 1000)), 21, ""},
+		{"an end only now, refunded", subs(renewed), mixed, reversals(newRefund("r", "p2", 1000)), 31, ""},
+		{"an end only now, an earlier one disputed", subs(renewed), mixed, reversals(newDispute("p1")), 31, "pro"},
+		{"an end only now, an earlier one disputed, and the next one unknown", subs(changed(renewed, func(s *entitlement.Subscription) { s.PeriodEnd = at(90) })), mixed, reversals(newDispute("p1")), 65, "pro"},
+		{"an end only of a change, the period refunded", subs(pro), payments(newOpenPayment("p1", 0), newPayment("up", "1", 15, 30)), reversals(newRefund("r", "p1", 1000)), 20, "pro"},
+		{"an end only of a change, all refunded", subs(pro), payments(newOpenPayment("p1", 0), newPayment("up", "1", 15, 30)), reversals(newRefund("r", "p1", 1000), newRefund("s", "up", 1000)), 20, ""},
 	} {
 		for paid := range permutations(tt.payments) {
 			for back := range permutations(tt.reversals) {
@@ -105,6 +112,26 @@ func TestReversals(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The time grows with the number of an owner's purchases, and not with its square.
+func TestManyReversals(t *testing.T) {
+	t.Parallel()
+	const many = 30_000
+	var bought entitlement.Purchases
+	for i := range many {
+		id := strconv.Itoa(i)
+		bought.Subscriptions = append(bought.Subscriptions, stripeSub(id, "pro", active, 0, 30))
+		bought.Payments = append(bought.Payments, newPayment("of "+id, id, 0, 30), newPayment("p"+id, "0", 0, 30))
+		bought.Reversals = append(bought.Reversals, newRefund("of "+id, "of "+id, 1000), newRefund("r"+id, "p"+id, 1000))
+	}
+	catalog, began := newCatalog(t), time.Now()
+	if e, err := catalog.Resolve(bought, at(3)); err != nil || e.APIAccess {
+		t.Errorf("got %+v, %v, want no access", e, err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 

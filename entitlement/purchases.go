@@ -1,9 +1,6 @@
 package entitlement
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // Purchases holds what an owner has bought, and what the host has changed about it.
 // [Catalog.Resolve] returns what it grants.
@@ -19,9 +16,9 @@ type Purchases struct {
 	Override Override
 }
 
-// hasEnded reports whether s grants nothing at the instant. A PastDue subscription
+// hasEnded reports whether s grants nothing, whatever was paid. A PastDue subscription
 // without a PeriodEnd would otherwise grant access forever.
-func (p Purchases) hasEnded(s Subscription, at time.Time) bool {
+func (p Purchases) hasEnded(s Subscription) bool {
 	granted := s.Status == Active || s.Status == Trialing || s.Status == PastDue && !s.PeriodEnd.IsZero()
-	return !granted || slices.ContainsFunc(p.Holds, func(h Hold) bool { return h.ends(s) }) || p.areTakenBack(s, at)
+	return !granted || slices.ContainsFunc(p.Holds, func(h Hold) bool { return h.ends(s) })
 }

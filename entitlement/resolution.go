@@ -65,9 +65,10 @@ func (c *Catalog) Resolve(p Purchases, at time.Time) (Entitlement, error) {
 	}
 	slices.SortFunc(all, func(a, b Subscription) int { return cmp.Or(b.StartedAt.Compare(a.StartedAt), b.key().compare(a.key())) })
 	var granted []grant
+	paid := p.ledger()
 	result, none := Entitlement{}, ErrNone
 	for _, s := range all {
-		e, err := c.entitlementOf(s, p.hasEnded(s, at), p.Override, at)
+		e, err := c.entitlementOf(s, p.hasEnded(s) || paid.areTakenBack(s, at), p.Override, at)
 		switch {
 		case err != nil && len(granted) == 0:
 			return Entitlement{}, err

@@ -67,22 +67,41 @@ const (
 	renewalLeeway = time.Hour
 )
 
+// A ledger has the payments of each subscription, and the reversals of each payment.
+type ledger struct {
+	payments  map[stateKey][]Payment
+	reversals map[stateKey][]Reversal
+}
+
+func (p Purchases) ledger() ledger {
+	l := ledger{map[stateKey][]Payment{}, map[stateKey][]Reversal{}}
+	for _, payment := range p.Payments {
+		of := stateKey{payment.Source, payment.Subscription}
+		l.payments[of] = append(l.payments[of], payment)
+	}
+	for _, r := range p.Reversals {
+		of := stateKey{r.Source, r.Payment}
+		l.reversals[of] = append(l.reversals[of], r)
+	}
+	return l
+}
+
 // areTakenBack is the rule of what a refund or dispute ends. It reports whether the
 // payments for the period of s at the instant are taken back: one is disputed, or all are
 // refunded in full. After the last paid period, the payments for that period count, since
 // a grace period continues it.
-func (p Purchases) areTakenBack(s Subscription, at time.Time) bool {
+func (l ledger) areTakenBack(s Subscription, at time.Time) bool {
 	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd) {
 		at = s.PeriodEnd.Add(-time.Microsecond)
 	}
-	paid := p.paymentsFor(s, at)
+	paid := l.paymentsFor(s, at)
 	if len(paid) == 0 {
-		paid = p.paymentsFor(s, at.Add(-renewalLeeway))
+		paid = l.paymentsFor(s, at.Add(-renewalLeeway))
 	}
 	paid = slices.DeleteFunc(paid, func(payment Payment) bool { return payment.Amount <= 0 })
 	refunded := 0
 	for _, payment := range paid {
-		switch back, disputed := p.takenBack(payment); {
+		switch back, disputed := l.takenBack(payment); {
 		case disputed:
 			return true
 		case back >= payment.Amount:
@@ -93,35 +112,35 @@ func (p Purchases) areTakenBack(s Subscription, at time.Time) bool {
 }
 
 // paymentsFor returns the payments for the period of s at the instant. Payments without
-// a PeriodEnd are for the current period if they were made in it. If none was, the last
-// one counts.
-func (p Purchases) paymentsFor(s Subscription, at time.Time) (paid []Payment) {
-	var current []Payment
+// a PeriodEnd are for the current period if they were made in it. If there is no payment
+// for the current period, the last one counts unless it has a PeriodEnd.
+func (l ledger) paymentsFor(s Subscription, at time.Time) (paid []Payment) {
 	var last Payment
-	for _, payment := range p.Payments {
-		switch {
-		case payment.Source != s.Source || payment.Subscription != s.ID || payment.PeriodStart.After(at):
-		case at.Before(payment.PeriodEnd):
+	for _, payment := range l.payments[s.key()] {
+		if payment.PeriodStart.After(at) {
+			continue
+		}
+		if at.Before(payment.PeriodEnd) || payment.PeriodEnd.IsZero() && s.isCurrent(payment) {
 			paid = append(paid, payment)
-		case !payment.PeriodEnd.IsZero():
-		case !s.PeriodStart.IsZero() && !payment.PeriodStart.Before(s.PeriodStart.Add(-renewalLead)):
-			current = append(current, payment)
-		case last.ID == "" || last.PeriodStart.Before(payment.PeriodStart):
+		}
+		if last.ID == "" || last.PeriodStart.Before(payment.PeriodStart) {
 			last = payment
 		}
 	}
-	if len(current) == 0 && last.ID != "" {
-		current = append(current, last)
+	if len(paid) == 0 && last.ID != "" && last.PeriodEnd.IsZero() {
+		paid = append(paid, last)
 	}
-	return append(paid, current...)
+	return paid
+}
+
+// isCurrent reports whether the payment was made for the current period of s or later.
+func (s Subscription) isCurrent(payment Payment) bool {
+	return !s.PeriodStart.IsZero() && !payment.PeriodStart.Before(s.PeriodStart.Add(-renewalLead))
 }
 
 // takenBack returns how much of the payment was taken back, and whether it is disputed.
-func (p Purchases) takenBack(payment Payment) (amount int64, disputed bool) {
-	for _, r := range p.Reversals {
-		if r.Source != payment.Source || r.Payment != payment.ID {
-			continue
-		}
+func (l ledger) takenBack(payment Payment) (amount int64, disputed bool) {
+	for _, r := range l.reversals[stateKey{payment.Source, payment.ID}] {
 		back := r.takesBack(payment)
 		amount += min(back, payment.Amount-min(amount, payment.Amount)) // cannot overflow
 		disputed = disputed || r.Kind == Dispute && !r.Released
