@@ -18,8 +18,13 @@ var (
 )
 
 var sqlite = dialect{
-	schema:       []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
-	db:           &sqldb.SQLite,
+	schema: []string{sqliteSchema1, sqliteSchema2, sqliteSchema3},
+	db:     &sqldb.SQLite,
+
+	// Without statistics, which only ANALYZE collects, SQLite would read all records of
+	// the source.
+	byParent: "INDEXED BY keyhatch_plans_parent",
+
 	put:          putOnConflict,
 	setOverride:  setOverrideOnConflict,
 	putRecord:    putRecordOnConflict,
