@@ -16,7 +16,7 @@ type Purchases struct {
 	Override Override
 }
 
-// hasEnded reports whether s grants nothing, whatever was paid. A PastDue subscription
+// hasEnded reports whether s grants nothing, even if it is paid for. A PastDue subscription
 // without a PeriodEnd would otherwise grant access forever.
 func (p Purchases) hasEnded(s Subscription) bool {
 	granted := s.Status == Active || s.Status == Trialing || s.Status == PastDue && !s.PeriodEnd.IsZero()

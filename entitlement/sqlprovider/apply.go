@@ -53,8 +53,6 @@ func (p *Provider) Apply(ctx context.Context, report entitlement.Report) (applie
 			return applied, wrap("apply", err)
 		}
 		applied.Changed = applied.Changed || changed
-	}
-	for _, r := range rows {
 		owners, err := p.touch(ctx, r)
 		if err != nil {
 			return applied, wrap("apply", err)
@@ -63,10 +61,7 @@ func (p *Provider) Apply(ctx context.Context, report entitlement.Report) (applie
 	}
 	slices.Sort(applied.Owners)
 	applied.Owners = slices.Compact(applied.Owners)
-	if report.Event != "" {
-		_, err = p.exec(ctx, p.sql.deleteRejected, report.Source, report.Event)
-	}
-	return applied, wrap("apply", err)
+	return applied, wrap("apply", p.deleteRejected(ctx, report.Source, report.Event))
 }
 
 // putRecord stores a record unless the stored one is as new or newer.

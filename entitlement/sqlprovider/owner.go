@@ -64,6 +64,8 @@ func (p *Provider) findOwner(ctx context.Context, r row) (owner string, err erro
 	switch {
 	case err != nil:
 		return "", err
+	case len(stored) > 0 && !r.Newer(stored[0].Subscription): // r is not stored
+		return stored[0].Owner, nil
 	case len(stored) > 0 && stored[0].Owner != "" && (len(r.named) == 0 || stored[0].wasMoved):
 		return stored[0].Owner, nil
 	case len(r.named) > 1:

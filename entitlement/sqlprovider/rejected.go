@@ -63,6 +63,19 @@ func (p *Provider) saveRejected(ctx context.Context, source, event string, at in
 	return err
 }
 
+// deleteRejected deletes a saved event. Most events were never rejected, and then it needs
+// no right to delete.
+func (p *Provider) deleteRejected(ctx context.Context, source, event string) error {
+	if event == "" {
+		return nil
+	}
+	saved, err := collect(ctx, p, scanText, p.sql.isRejected, source, event)
+	if err == nil && len(saved) > 0 {
+		_, err = p.exec(ctx, p.sql.deleteRejected, source, event)
+	}
+	return err
+}
+
 func checkSource(source string) error {
 	if !text.IsSource(source) {
 		return errors.New(text.SourceRule)

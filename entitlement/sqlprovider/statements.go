@@ -68,9 +68,9 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 		// Read needs a WHERE. This condition always holds.
 		rejected: t.Read(`SELECT source, event, at, reason, body FROM keyhatch_plans_rejected WHERE event <> ''
 			ORDER BY at DESC, event DESC LIMIT ?`, "_rejected"),
-		isRejected:     t.Read(`SELECT event FROM keyhatch_plans_rejected `+d.byKey+` WHERE source = ? AND event = ?`, "_rejected"),
+		isRejected:     t.Read(`SELECT event FROM keyhatch_plans_rejected `+d.byKey+` WHERE source IN (?, '') AND event = ?`, "_rejected"),
 		saveRejected:   t.Text(d.saveRejected),
-		deleteRejected: t.Text(`DELETE FROM keyhatch_plans_rejected WHERE source = ? AND event = ?`),
+		deleteRejected: t.Text(`DELETE FROM keyhatch_plans_rejected WHERE source IN (?, '') AND event = ?`), // '' if version 2 saved it
 		prune:          t.Text(`DELETE FROM keyhatch_plans_rejected WHERE at < ?`),
 
 		putRecord:     t.Text(d.putRecord),

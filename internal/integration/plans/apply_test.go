@@ -299,3 +299,42 @@ func TestEndOfUnknownOwner(t *testing.T) {
 		checkContradiction(t, p, reportedAt(4, sold("", "sub_2", "pro")), "Owner")
 	})
 }
+
+// An older state is not stored, so its owner does not matter. A billing system whose late
+// event were rejected would send it again for days, and Polar nothing else meanwhile.
+func TestOlderStateNeedsNoOwner(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		ended := sold("", "sub_1", "")
+		ended.Status = entitlement.Ended
+		apply(t, p, reportedAt(2, ended))
+		two := reportedAt(1, sold("ann", "sub_1", "pro"))
+		two.Owners = []string{"bob"}
+		for _, r := range []entitlement.Report{reportedAt(1, sold("", "sub_1", "pro")), two} {
+			if got := apply(t, p, r); got.Changed || len(got.Owners) > 0 {
+				t.Errorf("got %+v, want no change", got)
+			}
+		}
+		checkAccess(t, p, "ann", "")
+	})
+}
+
+// A Watch sees the payment of a report whose charge contradicts what is stored.
+func TestWatchSeesAReportThatIsStoredInPart(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		told := watch(t, p)
+		wantTold(t, told, "") // the gap at the start
+		apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
+		wantTold(t, told, "ann")
+		apply(t, p, reportedAt(1, entitlement.Charge{ID: "pi_1", Payment: "in_1"}))
+		apply(t, p, reportedAt(1, entitlement.Reversal{ID: "re_2", Kind: entitlement.Refund, Payment: "in_2", Whole: true}))
+		both := reportedAt(2, paid("in_2", "sub_1"))
+		both.Charge = &entitlement.Charge{ID: "pi_1", Payment: "in_2", UpdatedAt: both.Payment.UpdatedAt}
+		if applied, err := p.Apply(t.Context(), both); !errors.As(err, new(*entitlement.InvalidError)) || !applied.Changed {
+			t.Fatalf("got %+v, %v, want the payment stored and the charge refused", applied, err)
+		}
+		wantTold(t, told, "ann")
+		checkAccess(t, p, "ann", "")
+	})
+}

@@ -103,6 +103,41 @@ func TestViewInPlaceOfATable(t *testing.T) {
 	})
 }
 
+// A report of an event that was never rejected needs no right to delete.
+func TestApplyWithoutTheRightToDelete(t *testing.T) {
+	t.Parallel()
+	d := databases[1]
+	dsn := d.dsn(t)
+	admin := testkit.OpenDB(t, d.driver, dsn)
+	migrated(t, d, admin)
+	db := testkit.OpenDB(t, d.driver, worker(t, dsn))
+	p := migrated(t, d, db)
+	testkit.ExecuteOn(t, admin, "REVOKE DELETE ON keyhatch_plans_rejected FROM "+testkit.QueryValue[string](t, db, "SELECT current_user"))
+	apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
+	saveRejected(t, p, rejectedAt(2, ""))
+	_, err := p.Apply(t.Context(), reportedAt(2, sold("ann", "sub_1", "pro")))
+	isOutage(t, err, "permission denied", "Apply of an event that was rejected")
+}
+
+// A read of an owner's purchases uses the index of the records that belong to another one.
+// SQLite would choose to read all records of the billing system.
+func TestReadsUseTheIndex(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		if d.dialect == sqlstore.PostgreSQL {
+			t.Skip("PostgreSQL has no statement that depends on an index")
+		}
+		p, db := d.start(t)
+		apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
+		drop := "DROP INDEX keyhatch_plans_parent"
+		if d.dialect == sqlstore.MySQL {
+			drop += " ON keyhatch_plans_records"
+		}
+		testkit.ExecuteOn(t, db, drop)
+		_, err := p.Entitlement(t.Context(), "ann")
+		isOutage(t, err, "keyhatch_plans_parent", "Entitlement without the index")
+	})
+}
+
 // another search path does not lead to other plans or create tables.
 func TestSearchPath(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 func saveRejected(t *testing.T, p *sqlprovider.Provider, e sqlprovider.RejectedEvent) {
@@ -36,7 +37,7 @@ func rejectedAt(seconds int, reason string) sqlprovider.RejectedEvent {
 // A rejected event is kept until a report of it is stored.
 func TestRejectedEventsAreKept(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		p, _ := d.start(t)
+		p, db := d.start(t)
 		one, two, three := rejectedAt(1, "unknown plan"), rejectedAt(2, ""), rejectedAt(3, "ungültig")
 		for _, e := range []sqlprovider.RejectedEvent{two, three, one} {
 			saveRejected(t, p, e)
@@ -55,6 +56,10 @@ func TestRejectedEventsAreKept(t *testing.T) {
 		report.Event = "EVT_3"
 		apply(t, p, report)
 		wantRejected(t, p, 10, three, polar, one)
+		testkit.ExecuteOn(t, db, "UPDATE keyhatch_plans_rejected SET source = '' WHERE event = 'evt_3'") // as version 2 saved it
+		report.Event = "evt_3"
+		apply(t, p, report)
+		wantRejected(t, p, 10, polar, one)
 	})
 }
 
