@@ -19,9 +19,10 @@ import (
 //
 // # Owner
 //
-// A subscription keeps the owner with whom it was stored first: the one that the report
-// names or, if it names none, the owner of the customer's other subscriptions, if they all
-// have the same one. A later report must name the same owner, or none.
+// A subscription keeps the owner with whom it was stored first. This is the owner that the
+// report names. If the report names none, it is the owner of the customer's other
+// subscriptions, if they all have the same one. A later report must name the same owner,
+// or none.
 //
 // [Provider.SetOwner] moves a subscription to another owner. From then on, the owner that
 // a report names does not count.

@@ -19,8 +19,8 @@ const maxNamed = 10
 // who have it. The error names the plans and matches
 // [entitlement.ErrUnknownPlan]. Ended subscriptions may have any plan, and so may
 // subscriptions whose paid period ended longer than [entitlement.MaxGrace] ago: they
-// grant nothing. Check also returns an error for an unknown status. It reads the
-// whole table.
+// grant nothing. Check also returns an error for an unknown status. It reads all
+// subscriptions.
 func (p *Provider) Check(ctx context.Context) error {
 	lapsed := time.Now().Add(-entitlement.MaxGrace) // no override has a longer Grace
 	stored, err := collect(ctx, p, scanPlanStatus, p.sql.plans, lapsed.UnixMicro(), lapsed.UnixMicro())

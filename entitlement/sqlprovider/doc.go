@@ -55,9 +55,9 @@
 // SELECT, INSERT and UPDATE. Apply and Prune also need DELETE on the table of rejected
 // events, whose name ends in "_rejected".
 //
-// Only programs that know no later version than 2 of the schema use the table whose name
-// ends in "_events". When none of them runs any more, delete its rows, some of which
-// contain bodies of events. Keep the table.
+// The table whose name ends in "_events" is from version 2 of the schema. Only programs
+// that do not know version 3 use it. When none of them runs any more, delete its rows,
+// some of which contain bodies of events. Keep the table.
 //
 // The supported databases, drivers and settings are those of package sqlstore.
 // Its documentation also states which settings are recommended and how durable
@@ -66,9 +66,9 @@
 //
 // # Errors
 //
-// [entitlement.ErrNone] means that the owner has bought nothing, and store.ErrBusy
-// that other calls had all connections of the pool. Every other error of
-// [Provider.Entitlement] means an outage: the database cannot be reached, it may
+// [entitlement.ErrNone] means that the owner has bought nothing. An error that matches
+// store.ErrBusy means that other calls had all connections of the pool. Every other error
+// of [Provider.Entitlement] means an outage: the database cannot be reached, it may
 // leave out rows (for example because of row-level security), or it holds a row that
 // this package cannot have written, such as one with an unknown status. Such a row
 // grants nothing. It is not skipped either, since it may be the one that takes access

@@ -61,7 +61,7 @@ func TestPutRefuses(t *testing.T) {
 	}
 }
 
-// A report that cannot be used reaches no table.
+// Apply sends no statement for a report with an invalid value.
 func TestApplyRefuses(t *testing.T) {
 	t.Parallel()
 	f := &fake{}

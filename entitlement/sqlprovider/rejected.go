@@ -22,19 +22,22 @@ const (
 // A RejectedEvent is a billing event that could not be used and was saved for review
 // by [Provider.SaveRejected].
 type RejectedEvent struct {
-	Source string // the billing system; empty for an event that version 2 of the schema saved
-	ID     string
-	At     time.Time
-	Reason string
-	Body   []byte // as received, cut to 256 KiB
+	// Source is the billing system. It is empty for an event that was saved by version 2 of
+	// the schema, which only [Provider.Prune] deletes.
+	Source string
+
+	ID     string    // the event's ID, or a hash of its body if it has none
+	At     time.Time // when it was saved
+	Reason string    // why it could not be used, cut to 1 KiB
+	Body   []byte    // as received, cut to 256 KiB
 }
 
 // SaveRejected saves an event of a billing system that could not be used, and the
 // reason. It replaces an earlier copy of the same event. [Provider.Apply] deletes it when
-// it has stored a [entitlement.Report] with the same Source and Event. The body is cut to
-// 256 KiB and the reason to 1 KiB. SaveRejected returns an [*entitlement.InvalidError] if
-// the source or the event's ID is invalid, as for Apply, if the ID is empty, or if the
-// year is not in 1 to 9999.
+// it has stored a report with the same Source and Event. The body is cut to 256 KiB and
+// the reason to 1 KiB. SaveRejected returns an [*entitlement.InvalidError] if the source or
+// the event's ID is invalid, as for Apply, if the ID is empty, or if the year is not in 1
+// to 9999.
 func (p *Provider) SaveRejected(ctx context.Context, source, event string, at time.Time, reason string, body []byte) error {
 	err := invalid("Source", checkSource(source))
 	if err == nil {

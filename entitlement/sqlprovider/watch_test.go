@@ -20,8 +20,8 @@ func writtenRow(owner string, at time.Time) []driver.Value {
 	return []driver.Value{int64(0), owner, "", "sub_1", at.UnixMicro()}
 }
 
-// runWatch runs Watch in a bubble. Once a second, half a second after a poll, it
-// calls each with the calls that Watch has made since.
+// runWatch runs Watch in a bubble. Half a second after each poll, it calls each with the
+// calls that Watch has made since the last time.
 func runWatch(t *testing.T, f *fake, each func(second int, calls []string) bool) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

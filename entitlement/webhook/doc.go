@@ -12,11 +12,12 @@
 // stored event takes effect within a bound, even if the bus is down: see [Options.Changed].
 // With any other status, the billing system tries again, for hours or days:
 //   - 503 if the [Store] or a function of the host failed, except [Options.Changed].
-//   - 422 if the event is authentic but cannot be used: its product has no plan, its owner
-//     is unknown or contradicts another source, it is of test mode or of another account,
-//     or it does not have the documented shape. The event is logged as an error and
-//     saved in the Store. When the cause is fixed, the next try succeeds; if there is
-//     none any more, [Handler.Replay] processes the saved event.
+//   - 422 if the event is authentic but cannot be used: its product is not in the products
+//     of [New], its owner is unknown, it contradicts itself or what is stored, it is of test
+//     mode or of another account, or it does not have the documented shape. The event is
+//     logged as an error and saved in the Store. When the cause is fixed, the next try
+//     succeeds. If the billing system has stopped trying, [Handler.Replay] processes the
+//     saved event.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
 //     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log.
 //
@@ -96,12 +97,16 @@
 //
 // # Two events at once
 //
-// Of two events about the same subscription, the later one counts, by the time
-// in the events. Stripe's times are whole seconds, and a purchase causes
-// several events in one second. Of those, the one that is furthest in this
-// order counts: incomplete, trialing, active, past due, ended, deleted. Between
-// two in the same position, a hash of the event IDs decides, so that the result
-// does not depend on the order of arrival. The result may be wrong until the
-// next event. With [Options.Refetch], no such guess is made: the state is fetched, and
-// fetched again if another instance has stored one meanwhile.
+// Of two events about the same subscription, payment, refund or dispute, the later one
+// counts, by the time in the events. Stripe's times are whole seconds, and a purchase
+// causes several events in one second. Of those, the one that is furthest in its order
+// counts:
+//   - a subscription is incomplete, trialing, active, past due, ended, deleted,
+//   - a refund is pending, succeeded, failed, and
+//   - a dispute is an inquiry, open, won, lost.
+//
+// If two events are in the same position, a hash of the event IDs decides, so that the
+// result does not depend on the order of arrival. The result may be wrong until the next
+// event. With [Options.Refetch], no such guess is made about subscriptions: the state is
+// fetched, and fetched again if another instance has stored one meanwhile.
 package webhook

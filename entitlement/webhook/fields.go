@@ -70,11 +70,16 @@ func (f fields) flag(name string) bool {
 	return b
 }
 
+// integer parses a whole number. The error does not become a fault.
+func (f fields) integer(name string) (int64, error) {
+	n, _ := f.values[name].(json.Number)
+	return strconv.ParseInt(string(n), 10, 64)
+}
+
 // amount reads an amount of money in the currency's smallest unit. A negative amount counts
 // as zero.
 func (f fields) amount(name string) int64 {
-	n, _ := f.values[name].(json.Number)
-	amount, err := strconv.ParseInt(string(n), 10, 64)
+	amount, err := f.integer(name)
 	if err != nil {
 		f.fail(name, "a whole number")
 	}
@@ -84,8 +89,7 @@ func (f fields) amount(name string) int64 {
 // creditOr reads an amount that is zero or negative, and returns it without the sign. It
 // may be missing or null.
 func (f fields) creditOr(name string) int64 {
-	n, _ := f.values[name].(json.Number)
-	amount, err := strconv.ParseInt(string(n), 10, 64)
+	amount, err := f.integer(name)
 	if f.has(name) && err != nil {
 		f.fail(name, "a whole number")
 	}
@@ -97,8 +101,7 @@ func (f fields) currency(name string) string { return strings.ToLower(f.text(nam
 
 // days reads a number of days that may be missing.
 func (f fields) days(name string) time.Duration {
-	n, _ := f.values[name].(json.Number)
-	days, err := strconv.ParseInt(string(n), 10, 32)
+	days, err := f.integer(name)
 	if f.has(name) && (err != nil || days < 0 || days > 36500) {
 		f.fail(name, "a number of days")
 		return 0

@@ -516,7 +516,7 @@ func TestOwner(t *testing.T) {
 		case c.own == "" && (got != 422 || len(st.rejected) != 1 || len(st.rows) > 0):
 			t.Errorf("%s %s, %s: got %d, %v, want 422 and the event saved", c.system.name, c.name, c.new, got, st.rows)
 		case c.own != "" && (got != 200 || st.onlyRow(t).Owner != c.own):
-			t.Errorf("%s %s, %s: got %d, %v, want %s's", c.system.name, c.name, c.new, got, st.rows, c.own)
+			t.Errorf("%s %s, %s: got %d, %v, want the owner %s", c.system.name, c.name, c.new, got, st.rows, c.own)
 		}
 	}
 }

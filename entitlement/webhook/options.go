@@ -13,12 +13,12 @@ import (
 // error, the response is 503 and the billing system tries again, unless the error matches
 // [*entitlement.InvalidError]: then the event is rejected.
 type Options struct {
-	// Owner returns the owner of the event's subscription. It must always
-	// return the same owner for the same subscription. An empty owner means
-	// that the event does not name the owner. Then the owner of the customer's other
-	// subscriptions has it, and if there are none, the event is rejected. Nil means
-	// [MetadataOwner], which Owner may call. Owner is not called for payments, refunds and
-	// disputes, since they belong to a subscription.
+	// Owner returns the owner of the event's subscription. It must always return the same
+	// owner for the same subscription. An empty owner means that the event does not name
+	// the owner: then the owner of the customer's other subscriptions counts. If they have
+	// none or several, the event is rejected. Nil means [MetadataOwner], which Owner may
+	// call. Owner is not called for payments, refunds and disputes, since they belong to a
+	// subscription.
 	//
 	// The host's own server must write the metadata when it creates the checkout. Do
 	// not use a payment link that takes metadata from its URL: the buyer can change the
@@ -46,8 +46,7 @@ type Options struct {
 	// context of Changed ends after half of the time that the Handler has left, which is
 	// at most 4 seconds.
 	//
-	// An instance that Changed has not reached, and every instance if Changed is nil,
-	// uses the old plan until
+	// If Changed is nil or has not reached an instance, the instance uses the old plan until
 	//   - the provider's Watch reports the change: about a second for a sqlprovider,
 	//   - the bus is back, which carries the message later, or
 	//   - the cached plan expires: 13 seconds after the bus was lost, or without a bus
@@ -64,8 +63,8 @@ type Options struct {
 	//
 	// The state is stored as of the time before the call, by the host's clock.
 	// Plan is the catalog's name of the plan. UpdatedAt and Version are
-	// ignored, and an empty ID, Owner or Customer is taken from the event. Set PeriodStart
-	// if payments have no end of their own, as Dodo's.
+	// ignored, and an empty ID, Owner or Customer is taken from the event. For Dodo, set
+	// PeriodStart: it tells which payments are for the current period.
 	//
 	// Do not set Refetch back to nil in a running system: stored times of the
 	// host's clock and times of the billing system's clock would be compared.

@@ -25,7 +25,7 @@ func newHistory(t *testing.T, s system) (all []delivery) {
 	for _, name := range names {
 		all = append(all, delivery{name, loadPayload(t, s, name)})
 	}
-	// The last instant, in several events with different plans.
+	// Several events of the last instant have different plans.
 	plans := map[string][2]string{
 		"stripe": {"prod_QteamExample", "price_1Qpro0KhExample"},
 		"polar":  {"a1d0c6f2-0000-4000-8000-000000000002", "a1d0c6f2-0000-4000-8000-000000000001"},

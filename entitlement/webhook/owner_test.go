@@ -49,7 +49,7 @@ func TestOwnerOfCustomer(t *testing.T) {
 		}
 		s.checkDelivery(t, h, "purchase", 200)
 		if got := s.deliver(h, "second", second); got != 200 || len(st.purchases(owner).Subscriptions) != 2 {
-			t.Errorf("%s: got %d and %v, want both subscriptions %s's", s.name, got, st.rows, owner)
+			t.Errorf("%s: got %d and %v, want the owner %s for both subscriptions", s.name, got, st.rows, owner)
 		}
 	}
 }

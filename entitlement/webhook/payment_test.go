@@ -8,8 +8,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
-// E-03: the amount of a payment is what a refund can take back: without the tax at Polar,
-// and without what the customer's balance has paid.
+// E-03: the amount of a payment is what a refund can take back. It includes neither the tax
+// at Polar nor what the customer's balance has paid.
 func TestAmountPaid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

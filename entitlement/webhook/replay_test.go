@@ -102,8 +102,7 @@ func TestReplayOfIgnoredEvent(t *testing.T) {
 	}
 }
 
-// Replay returns an outage of the store, a panic of the host's code, and that the event is
-// ignored now.
+// Replay returns an error if the store fails or the host's code panics.
 func TestReplayFails(t *testing.T) {
 	t.Parallel()
 	body := loadPayload(t, stripe, "purchase")

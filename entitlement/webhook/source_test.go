@@ -122,8 +122,8 @@ func (s system) request(id string, body []byte) *http.Request {
 	return r
 }
 
-// payment returns the names of the payloads that report April's payment. Stripe names its
-// charge in an event of its own.
+// payment returns the names of the payloads that report April's payment. Stripe sends a
+// second event, which names the charge.
 func (s system) payment() []string {
 	if s.name == "stripe" {
 		return []string{"payment", "charge"}
@@ -141,8 +141,8 @@ func (s system) deliver(h http.Handler, id string, body []byte) int {
 	return serve(h, s.request(id, body)).Code
 }
 
-// checkDelivery delivers the named payload and checks the status. If a header has the event's ID,
-// it is the name.
+// checkDelivery delivers the named payload and checks the status. The name is also the
+// event's ID if a header has the ID.
 func (s system) checkDelivery(t *testing.T, h http.Handler, name string, status int) {
 	t.Helper()
 	if got := s.deliver(h, name, loadPayload(t, s, name)); got != status {

@@ -129,7 +129,7 @@ var customers = map[string]string{
 	"stripe": "cus_QkhExample01", "polar": "c0ffee00-0000-4000-8000-000000000001", "dodo": "cus_KhExample0001",
 }
 
-// Each event about a payment, refund or dispute is stored with these values. None needs an
+// Each event about a payment, refund or dispute is stored with these values. It needs no
 // owner.
 var storedPayments = []struct {
 	system system

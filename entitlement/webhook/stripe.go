@@ -32,9 +32,9 @@ import (
 // A trial ends with the current period, like a paid period. If a subscription
 // has several items, its period ends with the earliest of theirs, and only one
 // plan is possible: map the other items to the plan "". An event has at most ten
-// items: if you sell subscriptions of more, set [Options.Refetch], or their events are
-// rejected. A subscription whose collection is paused ("pause_collection") stays active,
-// as it does at Stripe.
+// items. If you sell subscriptions of more items, set [Options.Refetch]. Without it, their
+// events are rejected. A subscription whose collection is paused ("pause_collection") stays
+// active, as it does at Stripe.
 //
 // If a payment fails, Stripe has already begun the next period, so the paid
 // period ended when that one began. If the payment for a change in the middle
