@@ -8,8 +8,8 @@
 // prints what each event changed, and exits with status 0 only if every step has the
 // expected result.
 //
-// With -serve, it runs the service until Ctrl-C. With -send, from another terminal, it is
-// the billing system and sends one event:
+// With -serve, it runs the service until Ctrl-C. With -send, from another terminal, it
+// sends one event as the billing system:
 //
 //	export PLANS_SECRET=whsec_$(openssl rand -base64 32)
 //	go run ./examples/plans -serve -addr 127.0.0.1:8080

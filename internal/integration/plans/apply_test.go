@@ -194,7 +194,7 @@ func TestReportsThatContradict(t *testing.T) {
 	})
 }
 
-// Eight writers that report the same at once leave one owner and one state.
+// Eight writers report the same subscription at once, with two owners. One owner has it then.
 func TestReportsAtOnce(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)

@@ -88,7 +88,8 @@ func worker(t *testing.T, dsn string) string {
 	return u.String()
 }
 
-// nor with a view in place of the table. For SQLite, only Migrate checks that.
+// with a view in place of the table, no owner looks like one who has bought nothing.
+// For SQLite, only Migrate checks that.
 func TestViewInPlaceOfATable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)

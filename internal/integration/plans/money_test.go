@@ -217,8 +217,8 @@ func newReplay(t *testing.T, b billing, d database) *replay {
 	return r
 }
 
-// run tells a story day by day, and a part of it again at once. It reports whether the
-// model agrees.
+// run tells a story to one owner day by day, and then its first days to another owner all
+// at once. It reports whether the model agrees.
 func (r *replay) run() bool {
 	if r.stories++; r.stories%1000 == 0 {
 		r.t.Logf("%d stories", r.stories)

@@ -239,8 +239,8 @@ func (s *story) checkPlan(owner, want string) {
 	}
 }
 
-// E-03: a better plan is never replaced by a lesser one, nor a paid one by a trial. Anyone
-// can buy for another owner.
+// E-03: a lesser plan never replaces a better one, and a trial never replaces a paid plan.
+// Anyone can buy for another owner.
 func TestBetterPlanCounts(t *testing.T) {
 	forEachStory(t, func(s *story) {
 		paid := sale{id: "sub_1", owner: "ann", product: "product_max"}
