@@ -52,8 +52,8 @@
 // of the tables.
 //
 // Migrate needs the right to create tables and indexes. The other methods need
-// SELECT, INSERT and UPDATE. Apply and Prune also need DELETE on the table of rejected
-// events, whose name ends in "_rejected".
+// SELECT, INSERT and UPDATE. Two also need DELETE on the table whose name ends in
+// "_rejected": Prune, and Apply of an event that was rejected before.
 //
 // The table whose name ends in "_events" is from version 2 of the schema. Only programs
 // that do not know version 3 use it. When none of them runs any more, delete its rows,

@@ -22,10 +22,7 @@ const (
 // A RejectedEvent is a billing event that could not be used and was saved for review
 // by [Provider.SaveRejected].
 type RejectedEvent struct {
-	// Source is the billing system. It is empty for an event that was saved by version 2 of
-	// the schema, which only [Provider.Prune] deletes.
-	Source string
-
+	Source string    // the billing system; empty for an event that version 2 of the schema saved
 	ID     string    // the event's ID, or a hash of its body if it has none
 	At     time.Time // when it was saved
 	Reason string    // why it could not be used, cut to 1 KiB
@@ -66,8 +63,8 @@ func (p *Provider) saveRejected(ctx context.Context, source, event string, at in
 	return err
 }
 
-// deleteRejected deletes a saved event. Most events were never rejected, and then it needs
-// no right to delete.
+// deleteRejected deletes a saved event. It sends no DELETE for an event that was never
+// rejected, so most events need no right to delete.
 func (p *Provider) deleteRejected(ctx context.Context, source, event string) error {
 	if event == "" {
 		return nil
