@@ -41,7 +41,7 @@ const pageSize = 1000
 // remembers the IDs of all subscriptions while it runs. It returns an error if the sequence
 // or the [Store] does. What was stored until then stays.
 func (h *Handler) Reconcile(ctx context.Context, reports iter.Seq2[entitlement.Report, error]) (r Reconciliation, err error) {
-	began := time.Now().UTC().Truncate(time.Microsecond)
+	began := time.Now().UTC().Truncate(time.Second) // as Stripe truncates the times of its events
 	listed := map[string]bool{}
 	for report, err := range reports {
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
@@ -75,6 +76,27 @@ func TestReconcile(t *testing.T) {
 		if got, err := h.Reconcile(t.Context(), listed(down, all[0])); !errors.Is(err, down) || got.Read != 1 {
 			t.Errorf("got %+v, %v, want one report and the API's error", got, err)
 		}
+	})
+}
+
+// E-01: an event that arrives during a reconciliation is not overwritten, even though Stripe
+// truncates the time of its events to seconds.
+func TestEventDuringAReconciliation(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		h := newHandler(t, p, senders[0], nil)
+		apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
+		got, err := h.Reconcile(t.Context(), func(yield func(entitlement.Report, error) bool) {
+			listed := sold("ann", "sub_1", "max") // by a read before the event
+			ended := sold("ann", "sub_1", "max")
+			ended.Status, ended.UpdatedAt, ended.Version = entitlement.Ended, time.Now().Truncate(time.Second), 1
+			apply(t, p, entitlement.Report{Source: "stripe", Subscription: &ended})
+			yield(entitlement.Report{Subscription: &listed}, nil)
+		})
+		if err != nil || got.Changed != 0 {
+			t.Errorf("got %+v, %v, want no change", got, err)
+		}
+		checkAccess(t, p, "ann", "")
 	})
 }
 
