@@ -75,7 +75,7 @@ type state struct {
 // A ledger collects the events of a purchase.
 type ledger struct {
 	billing
-	old      bool // before API version 2025-03-31.basil of Stripe
+	old      bool // before API version 2025-03-31.basil of Stripe; at Dodo, the other of two forms
 	name     string
 	purchase *purchase
 	base     state

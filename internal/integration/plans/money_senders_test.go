@@ -240,16 +240,17 @@ var dodo = billing{
 	state: dodoState, paid: dodoPaid, refunded: dodoRefunded, disputed: dodoDisputed,
 }
 
-// dodoState has the old dates while a payment is due, and no status for a trial.
-func dodoState(_ *ledger, s state) object {
+// dodoState has no status for a trial. While a payment is due, it has the dates before or,
+// in the other form, after it.
+func dodoState(l *ledger, s state) object {
 	status := map[string]string{"active": "active", "trialing": "active", "past_due": "on_hold", "paused": "paused", "canceled": "cancelled"}[s.status]
-	next := s.to
-	if s.status == "past_due" {
-		next = s.from
+	previous, next := s.from, s.to
+	if s.status == "past_due" && !l.old {
+		previous, next = s.paidFrom, s.from
 	}
 	return object{
 		"subscription_id": s.subscription, "created_at": s.began, "status": status, "product_id": "product_" + s.plan, "metadata": s.metadata,
-		"customer": object{"customer_id": s.customer, "metadata": object{}}, "previous_billing_date": s.paidFrom.Add(7 * time.Second), "next_billing_date": next,
+		"customer": object{"customer_id": s.customer, "metadata": object{}}, "previous_billing_date": previous.Add(7 * time.Second), "next_billing_date": next,
 		"cancel_at_next_billing_date": !s.lasts, "expires_at": s.began.AddDate(10, 0, 0), "trial_period_days": s.trialDays,
 	}
 }
