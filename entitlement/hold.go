@@ -51,7 +51,7 @@ func (h Hold) ends(s Subscription) bool {
 	if !h.PeriodStart.IsZero() {
 		began, held = s.PeriodStart, h.PeriodStart
 		if began.IsZero() {
-			began = s.StartedAt // the first period, or a later one
+			began = s.StartedAt // the last paid period began then or later
 		}
 	}
 	return !h.Released && (held.IsZero() || !began.After(held))

@@ -40,6 +40,8 @@ import (
 // The override changes what a subscription grants. It grants nothing by itself,
 // and it does not revive a subscription that has ended.
 //
+// Of several states with the same Source and ID, the newest counts.
+//
 // # Errors
 //
 // The error is [ErrNone] if no subscription gives access and none has a plan.
@@ -49,9 +51,8 @@ import (
 // access. Such a subscription ends at PeriodEnd plus the override's Grace,
 // since the plan's own Grace is not known.
 //
-// Of several states with the same Source and ID, the newest counts. Resolve also returns
-// an error if two different states have the same ID and neither is newer, or if
-// the subscriptions and holds belong to different owners.
+// Resolve also returns an error if two different states have the same Source and ID and
+// neither is newer, or if the subscriptions and holds belong to different owners.
 func (c *Catalog) Resolve(p Purchases, at time.Time) (Entitlement, error) {
 	all, err := newestStates(p.Subscriptions)
 	if err != nil {

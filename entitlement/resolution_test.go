@@ -256,8 +256,8 @@ func TestResolveErrorNamesCause(t *testing.T) {
 	}
 }
 
-// E-07: the order of the rows never makes a difference, and there is no access
-// without a paid subscription that no hold ends.
+// E-07: the order of the subscriptions and holds never makes a difference. There is no
+// access without a paid subscription that no hold ends.
 func TestResolveIsIndependentOfOrder(t *testing.T) {
 	t.Parallel()
 	c := newCatalog(t)

@@ -7,8 +7,9 @@ import (
 )
 
 // Custom returns the Source for a billing system that this package does not know, such
-// as Paddle, Lemon Squeezy or the host's own invoices. The name is that of
-// [entitlement.Report.Source]. The other two may be called from many goroutines.
+// as Paddle, Lemon Squeezy or the host's own invoices. The name becomes the Source of each
+// [entitlement.Report]: 1 to 32 lower-case letters, digits, dashes and underscores. verify
+// and parse may be called from many goroutines.
 //
 // verify returns an error unless the body is authentic, and otherwise the event's ID, which
 // stays the same when the event is sent again. It must check a signature of the whole body,

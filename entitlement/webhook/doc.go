@@ -25,15 +25,15 @@
 //
 // Watch the log. Billing systems disable an endpoint that keeps failing, and Polar
 // sends later events only after the failed one has succeeded. So list every product
-// that you sell in the products of [New], with the plan "" if it has none. Events that
-// were never received are found by [Handler.Reconcile].
+// that you sell in the products of [New], with the plan "" if it has none.
+// For events that were never received, there is [Handler.Reconcile].
 //
 // # What each state grants
 //
 // A subscription that is paid for is [entitlement.Active] until the end of the
-// period, even if it will be cancelled then. One on trial is
-// [entitlement.Trialing], which never replaces one that was paid for. If the first
-// payment failed, the subscription remains Trialing after the trial, for the plan's
+// period, even if it will be cancelled then. A subscription on trial is
+// [entitlement.Trialing]. A trial never replaces a subscription that was paid for. If the
+// first payment failed, the subscription remains Trialing after the trial, for the plan's
 // Grace. If a later payment failed, it is [entitlement.PastDue] from the end of the last
 // paid period, so the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected (unpaid),
@@ -99,13 +99,13 @@
 //
 // Of two events about the same subscription, payment, refund or dispute, the later one
 // counts, by the time in the events. Stripe's times are whole seconds, and a purchase
-// causes several events in one second. Of those, the one that is furthest in its order
-// counts:
-//   - a subscription is incomplete, trialing, active, past due, ended, deleted,
-//   - a refund is pending, succeeded, failed, and
-//   - a dispute is an inquiry, open, won, lost.
+// causes several events in one second. Of those, the one whose state comes last in this
+// order counts:
+//   - of a subscription: incomplete, trialing, active, past due, ended, deleted
+//   - of a refund: pending, succeeded, failed
+//   - of a dispute: inquiry, open, won, lost
 //
-// If two events are in the same position, a hash of the event IDs decides, so that the
+// If two events have the same state, a hash of the event IDs decides, so that the
 // result does not depend on the order of arrival. The result may be wrong until the next
 // event. With [Options.Refetch], no such guess is made about subscriptions: the state is
 // fetched, and fetched again if another instance has stored one meanwhile.

@@ -9,10 +9,10 @@ import (
 
 // Dodo returns the Source for the webhooks of Dodo Payments. The secrets are
 // the signing secrets of the endpoint, "whsec_…". Select the events
-// subscription.*, payment.succeeded, refund.* and dispute.*. The business is the ID of
-// yours. An event of another one is rejected, unless [Options.Accounts] lists it. Dodo's
-// test mode has its own endpoints and secrets, but its events do not name the mode: never
-// use a secret of test mode in production.
+// subscription.*, payment.succeeded, refund.* and dispute.*. The first argument is the ID
+// of your business. An event of another business is rejected, unless [Options.Accounts]
+// lists it. Dodo's test mode has its own endpoints and secrets, but its events do not name
+// the mode: never use a secret of test mode in production.
 //
 // The owner is read from the metadata of the subscription and of the customer. If both
 // are set, they must be the same.

@@ -97,9 +97,9 @@ func isAllowed(name, value, bad string) bool {
 		if bad == "null" {
 			return true
 		}
-	case `"subscription"`: // an invoice of something else has none
+	case `"subscription"`: // an invoice may be for something else
 		return bad == "null" || bad == `"x"`
-	case `"subscription_id"`: // and so has a payment, but not a subscription
+	case `"subscription_id"`: // so may a payment, but a subscription has an ID
 		return bad == `"x"` || bad == "null" && strings.HasPrefix(value, `"sub_`)
 	case `"product"`:
 		return true

@@ -9,16 +9,16 @@ import (
 )
 
 // Options configure a [Handler]. The functions are called from many goroutines
-// and must return when their context ends. If one other than Changed returns an
+// and must return when their context ends. If a function other than Changed returns an
 // error, the response is 503 and the billing system tries again, unless the error matches
 // [*entitlement.InvalidError]: then the event is rejected.
 type Options struct {
 	// Owner returns the owner of the event's subscription. It must always return the same
 	// owner for the same subscription. An empty owner means that the event does not name
-	// the owner: then the owner of the customer's other subscriptions counts. If they have
-	// none or several, the event is rejected. Nil means [MetadataOwner], which Owner may
-	// call. Owner is not called for payments, refunds and disputes, since they belong to a
-	// subscription.
+	// the owner: then the owner of the customer's other subscriptions counts. If there are
+	// none, or if they have several owners, the event is rejected, unless it ends the
+	// subscription. Nil means [MetadataOwner], which Owner may call. Owner is not called for
+	// payments, refunds and disputes, since they belong to a subscription.
 	//
 	// The host's own server must write the metadata when it creates the checkout. Do
 	// not use a payment link that takes metadata from its URL: the buyer can change the
@@ -70,8 +70,8 @@ type Options struct {
 	// host's clock and times of the billing system's clock would be compared.
 	Refetch func(ctx context.Context, e Event) (entitlement.Subscription, error)
 
-	// Logger logs refused requests and rejected events, with the reason. Nil discards
-	// the log.
+	// Logger logs refused requests, rejected events, and failures, with the reason. Nil
+	// discards the log, so set it.
 	Logger *slog.Logger
 }
 

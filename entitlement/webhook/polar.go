@@ -7,9 +7,9 @@ import (
 )
 
 // Polar returns the Source for Polar's webhooks, in the raw format. Select the
-// events subscription.*, order.paid, refund.created and refund.updated. The organization is
-// the ID of yours. An event of another one is rejected, unless [Options.Accounts] lists it.
-// Polar's sandbox has organizations of its own.
+// events subscription.*, order.paid, refund.created and refund.updated. The first argument
+// is the ID of your organization. An event of another organization is rejected, unless
+// [Options.Accounts] lists it. Polar's sandbox has organizations of its own.
 //
 // Both kinds of secrets work. For secrets created before 8 September 2026, the
 // key is the whole secret, including "whsec_" or "polar_whs_", as in Polar's

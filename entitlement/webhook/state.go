@@ -139,8 +139,8 @@ func (p products) subscription(e Event, s state) (entitlement.Subscription, erro
 // products maps the ID of a product or price to a plan.
 type products map[string]string
 
-// planOf returns the plan of the items. It returns "" if all items are known to
-// have none.
+// planOf returns the plan of the items. It returns "" if no item has a plan, and an error
+// if a product is unknown or two items have different plans.
 func (p products) planOf(items [][]string) (plan string, err error) {
 	for _, ids := range items {
 		one, ok := p.find(ids)

@@ -12,8 +12,8 @@ import (
 // nothing about who has the subscription.
 //
 // Transfer returns an [*entitlement.InvalidError] if there is no such subscription or if
-// the owner is invalid, and an error of the [Store] or of Changed. If Changed fails, the
-// move is stored all the same and takes effect later, as after an event.
+// the owner is invalid. It also returns an error if the [Store] or Changed fails. If only
+// Changed fails, the move is stored all the same and takes effect later, as after an event.
 func (h *Handler) Transfer(ctx context.Context, subscription, owner string) error {
 	previous, err := h.store.SetOwner(ctx, h.source.name, subscription, owner)
 	if err != nil {

@@ -17,11 +17,12 @@ import (
 //
 // New returns an [*entitlement.InvalidError] if
 //   - store or catalog is nil,
+//   - the source is not from [Stripe], [Polar], [Dodo] or [Custom], or an argument of that
+//     function is invalid,
 //   - products is empty or names a plan that is not in the catalog, unless the source is
-//     from [Custom],
+//     from [Custom], or
 //   - products names several plans with API access and they have no Rank: then
-//     anyone who can buy for another owner could replace a better plan, or
-//   - a secret is missing or invalid (see [Source]).
+//     anyone who can buy for another owner could replace a better plan.
 func New(store Store, source Source, catalog *entitlement.Catalog, products map[string]string, opts *Options) (*Handler, error) {
 	switch {
 	case store == nil:

@@ -84,7 +84,7 @@ func (t *story) sendEvent(name string, want int) func(context.Context) error {
 		after, err := t.look(ctx)
 		t.step("billing: "+name, got, want)
 		if after != before && t.token != "" {
-			fmt.Fprintf(t.out, "      %s → %s: %d becomes %d, %.1f ms after the webhook\n",
+			fmt.Fprintf(t.out, "      %s → %s, GET /reports %d → %d, %.1f ms after the event\n",
 				before.plan, after.plan, before.status, after.status, float64(time.Since(sent).Microseconds())/1000)
 		}
 		return err

@@ -75,8 +75,8 @@ var (
 )
 
 // due is the model: the plan that is due from noon of a day until the next morning, or "".
-// It uses what has happened until then. A paid plan is before a trial, and then the better
-// one is first.
+// It uses what has happened until then. A paid plan counts before a trial, and a better
+// plan before a lesser one.
 func (a account) due(day int) (plan string) {
 	best := 0
 	for _, bought := range a {

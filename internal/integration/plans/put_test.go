@@ -38,7 +38,7 @@ func TestWhatIsPutIsReadBack(t *testing.T) {
 			ids = append(ids, s.ID)
 		}
 		if want := []string{strings.Repeat("x", 255), "sub_1", ""}; !reflect.DeepEqual(ids, want) && !reflect.DeepEqual(ids, []string{"sub_1", want[0], ""}) {
-			t.Errorf("got %q, want the one that began last first", ids)
+			t.Errorf("got %q, want the IDs from the latest start to the earliest", ids)
 		}
 		first := entitlement.Hold{Owner: owner, ID: "hold", UpdatedAt: time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC), Version: 7}
 		last := entitlement.Hold{Owner: owner, ID: strings.Repeat("y", 255), StartedAt: noon, PeriodStart: noon.Add(-time.Hour), Released: true, UpdatedAt: noon, Version: 1<<63 - 1}

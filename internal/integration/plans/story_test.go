@@ -40,7 +40,8 @@ type story struct {
 	bus     cache.Bus
 }
 
-// A sender is a billing system.
+// A sender is a billing system that reports a sale in one event. A billing sends all
+// events of an account.
 type sender struct {
 	name   string
 	source func(secrets ...string) webhook.Source

@@ -134,8 +134,8 @@ func TestTransfer(t *testing.T) {
 	})
 }
 
-// later returns an event of Stripe a second later, since its times are whole seconds: an
-// event of the same second as the stored one may be the older one.
+// later moves an event of Stripe to the next second. Stripe's times are whole seconds, so an
+// event of the same second as the stored one could count as the older one.
 func later(event object) object {
 	if at, ok := event["created"].(int64); ok {
 		event["created"] = at + 1
