@@ -22,7 +22,7 @@ import (
 // A subscription keeps the owner with whom it was stored first. This is the owner that the
 // report names. If the report names none, it is the owner of the customer's other
 // subscriptions, if they all have the same one. A later report must name the same owner,
-// or none.
+// or none, unless it reports that the subscription has ended.
 //
 // [Provider.SetOwner] moves a subscription to another owner. From then on, the owner that
 // a report names does not count.
@@ -35,8 +35,8 @@ import (
 //     negative, a currency is three lower-case letters, and a period must not end before
 //     it begins.
 //   - the owner is unknown and the subscription has not ended,
-//   - the report names several owners, or another one than the stored owner, and SetOwner
-//     has not moved the subscription,
+//   - the report names several owners, or another one than the stored owner, unless SetOwner
+//     has moved the subscription, or it has ended,
 //   - the report names another customer of a subscription, another subscription of a
 //     payment, or another payment of a charge, refund or dispute than the stored one, or
 //   - a refund and its payment are in different currencies.
@@ -150,7 +150,7 @@ func (r row) contradiction(stored row) error {
 	switch {
 	case r.parentKind != stored.parentKind || r.parent != stored.parent:
 		return invalid(r.parentKind, fmt.Errorf("the %s %q belongs to the %s %q already", r.kind, r.ID, stored.parentKind, stored.parent))
-	case r.Customer != "" && r.Customer != stored.Customer:
+	case r.Customer != "" && stored.Customer != "" && r.Customer != stored.Customer:
 		return invalid("Customer", fmt.Errorf("the subscription %q belongs to the customer %q already", r.ID, stored.Customer))
 	case r.Owner != stored.Owner:
 		return invalid("Owner", fmt.Errorf("the event names another owner than the one who has the subscription %q; call SetOwner to move it", r.ID))

@@ -55,9 +55,11 @@ func (p *Provider) setOwner(ctx context.Context, source, subscription, owner str
 }
 
 // findOwner returns the owner of a subscription: the stored one, unless the report
-// contradicts it.
+// contradicts it. An end does not contradict it, since the subscription grants nothing any
+// more.
 func (p *Provider) findOwner(ctx context.Context, r row) (owner string, err error) {
-	if len(r.named) == 1 {
+	ended := r.Status == entitlement.Ended
+	if len(r.named) == 1 && !ended {
 		return r.named[0], nil // putRecord compares it
 	}
 	stored, err := p.lineage(ctx, r.Source, r.kind, r.ID)
@@ -66,8 +68,10 @@ func (p *Provider) findOwner(ctx context.Context, r row) (owner string, err erro
 		return "", err
 	case len(stored) > 0 && !r.Newer(stored[0].Subscription): // r is not stored
 		return stored[0].Owner, nil
-	case len(stored) > 0 && stored[0].Owner != "" && (len(r.named) == 0 || stored[0].wasMoved):
+	case len(stored) > 0 && stored[0].Owner != "" && (len(r.named) == 0 || stored[0].wasMoved || ended):
 		return stored[0].Owner, nil
+	case len(r.named) == 1:
+		return r.named[0], nil
 	case len(r.named) > 1:
 		return "", invalid("Owner", fmt.Errorf("the event names several owners: %q", r.named))
 	}

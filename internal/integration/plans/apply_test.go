@@ -295,7 +295,9 @@ func TestEndOfUnknownOwner(t *testing.T) {
 		checkContradiction(t, p, reportedAt(3, sold("", "sub_1", "pro")), "Owner")
 		apply(t, p, reportedAt(3, sold("ann", "sub_1", "pro")))
 		checkAccess(t, p, "ann", "pro")
-		checkContradiction(t, p, reportedAt(4, sold("bob", "sub_1", "pro")), "Owner")
+		bob := sold("bob", "sub_1", "pro")
+		bob.Customer = "cus_1" // none was known before
+		checkContradiction(t, p, reportedAt(4, bob), "Owner")
 		checkContradiction(t, p, reportedAt(4, sold("", "sub_2", "pro")), "Owner")
 	})
 }
@@ -316,6 +318,33 @@ func TestOlderStateNeedsNoOwner(t *testing.T) {
 			}
 		}
 		checkAccess(t, p, "ann", "")
+	})
+}
+
+// E-02, E-03: a subscription ends even if the event names another owner or several ones. It
+// keeps its owner.
+func TestEndNamesAnotherOwner(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		for i, others := range [][]string{{"bob"}, {"alice", "bob"}, {"bob", "carol"}} {
+			id := fmt.Sprint("sub_", i)
+			apply(t, p, reportedAt(1, sold("alice", id, "pro")))
+			checkAccess(t, p, "alice", "pro")
+			end := sold("", id, "pro")
+			end.Status = entitlement.Ended
+			r := reportedAt(2, end)
+			r.Owners = others
+			if got := apply(t, p, r); !reflect.DeepEqual(got, entitlement.Applied{Owners: []string{"alice"}, Changed: true}) {
+				t.Errorf("got %+v, want a change of alice", got)
+			}
+			checkAccess(t, p, "alice", "")
+			checkContradiction(t, p, reportedAt(3, sold("bob", id, "pro")), "Owner")
+		}
+		unknown := sold("alice", "sub_9", "pro")
+		unknown.Status = entitlement.Ended
+		r := reportedAt(2, unknown)
+		r.Owners = []string{"bob"}
+		checkContradiction(t, p, r, "Owner")
 	})
 }
 
