@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// rowsOf returns a row for each part of a report. It returns an error if a value is invalid.
+// rowsOf returns a row for each part of a report, or an error if a value is invalid.
 func (p *Provider) rowsOf(report entitlement.Report) (rows []row, err error) {
 	if err := invalid("Source", checkSource(report.Source)); err != nil {
 		return nil, err
@@ -18,10 +18,24 @@ func (p *Provider) rowsOf(report entitlement.Report) (rows []row, err error) {
 	if err := invalid("Event", text.Check(report.Event, text.MaxID)); err != nil {
 		return nil, err
 	}
-	if s := report.Subscription; s != nil {
-		if err := p.checkPlan(*s); err != nil {
+	if report.Subscription != nil {
+		if err := p.checkPlan(*report.Subscription); err != nil {
 			return nil, err
 		}
+	}
+	rows = rowsOfParts(report)
+	for i := range rows {
+		rows[i].Source, rows[i].isSnapshot = report.Source, report.Snapshot
+		if err := rows[i].checkRecord(); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// rowsOfParts returns a row for each part of a report.
+func rowsOfParts(report entitlement.Report) (rows []row) {
+	if s := report.Subscription; s != nil {
 		rows = append(rows, row{Subscription: *s, kind: kindSubscription, named: named(s.Owner, report.Owners)})
 	}
 	if pay := report.Payment; pay != nil {
@@ -33,13 +47,7 @@ func (p *Provider) rowsOf(report entitlement.Report) (rows []row, err error) {
 	if v := report.Reversal; v != nil {
 		rows = append(rows, rowOfReversal(*v))
 	}
-	for i := range rows {
-		rows[i].Source, rows[i].isSnapshot = report.Source, report.Snapshot
-		if err := rows[i].checkRecord(); err != nil {
-			return nil, err
-		}
-	}
-	return rows, nil
+	return rows
 }
 
 // named returns the owners that a report names.

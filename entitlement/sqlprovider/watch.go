@@ -68,8 +68,8 @@ type watch struct {
 	reported map[rowKey]int64 // the rows of the last poll and their written_at
 }
 
-// poll reads before it calls gap. After the gap, the Manager asks again for
-// everything that was committed before, and the next poll finds changes that are
+// poll reads before it calls gap. After the gap, the Manager asks again for every
+// entitlement, so it sees what was committed before. The next poll finds changes that are
 // committed after the read.
 func (w *watch) poll(ctx context.Context, now int64) error {
 	if passed := now - w.last; passed < 0 || passed > lookBack.Microseconds() {

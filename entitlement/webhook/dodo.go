@@ -137,8 +137,8 @@ func identifyDodoRefund(d fields, e *Event) {
 	identifyDodoCustomer(d, e)
 }
 
-// readDodoRefund reads a refund. If it is not partial, its amount may still differ from the
-// payment's, since Dodo converts currencies.
+// readDodoRefund reads a refund. The amount of a whole refund may differ from that of the
+// payment, since Dodo converts currencies, so it is not read.
 func readDodoRefund(d fields, e Event) (r entitlement.Report, ok bool) {
 	if !d.has("is_partial") {
 		d.fail("is_partial", "true or false")

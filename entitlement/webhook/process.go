@@ -96,14 +96,7 @@ func (h *Handler) apply(ctx context.Context, e *Event) (entitlement.Applied, err
 	case err != nil:
 		return entitlement.Applied{}, err
 	case about.subscription == nil:
-		report, ok := about.report(d, *e)
-		if err := d.err(); err != nil {
-			return entitlement.Applied{}, &rejection{err}
-		}
-		if !ok {
-			return entitlement.Applied{}, errIgnored
-		}
-		return h.applyReport(ctx, *e, report)
+		return h.applyPayment(ctx, *e, d, about)
 	case h.opts.Refetch != nil:
 		return h.applyFetched(ctx, *e)
 	}
@@ -115,6 +108,18 @@ func (h *Handler) apply(ctx context.Context, e *Event) (entitlement.Applied, err
 		return entitlement.Applied{}, err
 	}
 	return h.applySubscription(ctx, *e, s)
+}
+
+// applyPayment stores the payment, charge, refund or dispute of the event.
+func (h *Handler) applyPayment(ctx context.Context, e Event, d fields, about subject) (entitlement.Applied, error) {
+	report, ok := about.report(d, e)
+	if err := d.err(); err != nil {
+		return entitlement.Applied{}, &rejection{err}
+	}
+	if !ok {
+		return entitlement.Applied{}, errIgnored
+	}
+	return h.applyReport(ctx, e, report)
 }
 
 // checkOrigin returns an error if the event is of another account or of test mode.

@@ -31,11 +31,11 @@ const pageSize = 1000
 // once a day if you like.
 //
 // The reports must contain all subscriptions of the source, also those that have ended,
-// each with its current state; add the payments, charges, refunds and disputes if they
-// may have been missed too. An error in the sequence ends the pass. UpdatedAt of each part
-// may be zero: then it is the time at which Reconcile was called, by the host's clock, which
-// must agree with the billing system's. Events that are received meanwhile are not
-// overwritten.
+// each with its current state. Add the payments, charges, refunds and disputes if their
+// events may have been missed too. An error in the sequence ends the pass. The UpdatedAt of
+// a part may be zero. Then it is the second in which Reconcile was called, by the host's
+// clock, which must agree with that of the billing system. Events that are received
+// meanwhile are not overwritten.
 //
 // Reconcile calls [Options.Changed] for each owner whose purchases have changed. It
 // remembers the IDs of all subscriptions while it runs. It returns an error if the sequence

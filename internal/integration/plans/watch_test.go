@@ -151,7 +151,7 @@ func TestWatchCallsGapWhenTheServerIsBack(t *testing.T) {
 			wantTold(t, told, "")
 			proxy.Inject(testkit.Fault{Reset: true})
 			put(t, direct, bought("ann", "sub_1", "pro"), true)
-			// A driver tries fewer times for one statement.
+			// For one statement, a driver tries to connect fewer times.
 			testkit.Await(t, "six connections are refused", func() bool { return proxy.Refused() >= 6 })
 			proxy.Heal()
 			wantTold(t, told, "")
