@@ -6,6 +6,9 @@
 // sqlprovider keeps plans in the host's own database, and package webhook fills
 // that database from a billing system's events. Package httpprovider asks a
 // billing service over HTTP.
+//
+// [Catalog.Resolve] says what an owner's purchases grant: which of several subscriptions
+// counts, and what a refund or dispute ends.
 package entitlement
 
 import (

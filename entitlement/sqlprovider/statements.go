@@ -6,6 +6,7 @@ import (
 	"github.com/keyhatch/keyhatch/internal/sqldb"
 )
 
+// columns are those of a subscription or hold of the host, which are in the first table.
 const columns = `owner, subscription, kind, plan, status, since, paid_from, valid_until, updated_at, version`
 
 // keptKind is the kind of a stored row. A program that knows only version 1 of the
