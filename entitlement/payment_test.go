@@ -145,8 +145,8 @@ func setPolar(r *entitlement.Reversal)        { r.Source = "polar" }
 func setPastDue(s *entitlement.Subscription)  { s.Status = pastDue }
 func setNoPeriod(s *entitlement.Subscription) { s.PeriodStart = time.Time{} }
 
-// A period that is renewed goes on for an hour, in which its own payment counts unless the
-// next one is known.
+// A period that is renewed lasts one more hour. In that hour, its own payment counts unless
+// the payment for the next period is known.
 func TestReversalsAtTheRenewal(t *testing.T) {
 	t.Parallel()
 	s := stripeSub("1", "pro", active, 0, 30)

@@ -27,8 +27,9 @@ import (
 // # Several subscriptions
 //
 // Of the subscriptions that give API access at that instant, one counts:
-//   - One that is not [Trialing] before one that is, even if the trial is of a better
-//     plan. So a trial, which anyone may have begun, never replaces a paid subscription.
+//   - A subscription that is not [Trialing] counts before one that is, even if the trial
+//     is of a better plan. So a trial, which anyone may have begun, never replaces a paid
+//     subscription.
 //   - Among those, the one whose plan has the highest Rank. An owner who buys a
 //     better plan has it at once. An owner who buys a lesser one has it when the
 //     better one ends.

@@ -60,8 +60,8 @@
 // some of which contain bodies of events. Keep the table.
 //
 // The supported databases, drivers and settings are those of package sqlstore.
-// Its documentation also states which settings are recommended and how durable
-// a write is that has returned. Migrate refuses MariaDB's sql_mode
+// Its documentation also states which settings are recommended, and how durable
+// a write is after it has returned. Migrate refuses MariaDB's sql_mode
 // EMPTY_STRING_IS_NULL.
 //
 // # Errors

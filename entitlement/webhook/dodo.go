@@ -25,8 +25,8 @@ import (
 // due. That period ends at the time of the event, or earlier at the next billing date.
 //
 // Dodo does not report the period of a payment either. A payment pays for the time until
-// the next payment. A change of the plan begins a new period, which a refund of the payment
-// for the change ends.
+// the next payment. A change of the plan begins a new period. A refund of the payment for
+// the change ends that period.
 func Dodo(business string, secrets ...string) Source {
 	keys, err := keysOf(secrets, decodedKey)
 	if err = cmp.Or(checkAccount("business", business, secrets), err); err != nil {

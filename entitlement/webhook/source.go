@@ -35,9 +35,10 @@ type Source struct {
 func (s Source) isCustom() bool { return s.verify != nil && s.parse != nil }
 
 // A subject is what an event is about. identify reads the IDs of the event's object. One of
-// the other functions is set, and reads the state of the object: subscription that of a
-// subscription, and report that of a payment, charge, refund or dispute. ok is false if the
-// object does not concern plans, such as a payment for something else than a subscription.
+// the other functions is set, and reads the object's state. The function is subscription if
+// the object is a subscription, and report if it is a payment, charge, refund or dispute. ok
+// is false if the object does not concern plans, such as a payment for something else than a
+// subscription.
 type subject struct {
 	identify     func(d fields, e *Event)
 	subscription func(d fields, e Event) state

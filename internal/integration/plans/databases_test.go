@@ -58,8 +58,8 @@ func migrated(t testing.TB, d database, db *sql.DB) *sqlprovider.Provider {
 	return p
 }
 
-// newProvider names the schema if the Options name none. By the search path, Migrate
-// would create no tables while those of other tests are in the database.
+// newProvider names the schema if the Options name none. With only a search path, Migrate
+// would find the tables of other tests in the database, and refuse to create more.
 func newProvider(t testing.TB, d database, db *sql.DB, o *sqlprovider.Options) *sqlprovider.Provider {
 	t.Helper()
 	var opts sqlprovider.Options

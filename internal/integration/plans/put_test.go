@@ -120,8 +120,8 @@ func TestEntitlementIsThatOfTheOwnersRows(t *testing.T) {
 	})
 }
 
-// A hold with the ID of a subscription, or the other way round, is refused, however
-// old it is. It neither gets lost nor replaces the other.
+// A hold and a subscription of an owner cannot have the same ID, even if one of them is
+// older. The second one is refused. It neither gets lost nor replaces the first.
 func TestIDOfTheOtherKind(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)

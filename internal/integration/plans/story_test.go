@@ -372,8 +372,8 @@ func TestStoredWhileTheBusIsDown(t *testing.T) {
 	})
 }
 
-// Two events about changes in the same second leave the current state, whichever is
-// processed last, if the state is fetched. Stripe does not send more than ten items.
+// If the state is fetched, two events about changes in the same second leave the current
+// state, in either order. Stripe does not send more than ten items.
 func TestChangesInOneSecond(t *testing.T) {
 	forEachStory(t, func(s *story) {
 		var mu sync.Mutex

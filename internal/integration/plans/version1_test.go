@@ -88,8 +88,8 @@ func (v version1) statuses(ctx context.Context, owner string) (map[string]string
 	return all, rows.Err()
 }
 
-// a hold that a program of version 1 has written after Migrate is a hold for Put and
-// PutHold too, held or released.
+// a program of version 1 may write a hold after Migrate, and release it. Put and
+// PutHold treat it as a hold.
 func TestHoldsOfVersion1AfterMigrate(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		dsn := d.dsn(t)

@@ -80,7 +80,7 @@ func TestWatchSeesWhatOthersWrite(t *testing.T) {
 		wantTold(t, told, "ann")
 		put(t, writer, s, false)
 		wantSilence(t, told)
-		for range 3 { // for the Watch, within one microsecond
+		for range 3 { // a Watch must tell writes within one microsecond apart
 			s.Version++
 			put(t, writer, s, true)
 			wantTold(t, told, "ann")
