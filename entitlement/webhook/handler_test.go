@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,30 @@ func TestChangedAfterTheLastPart(t *testing.T) {
 		s.checkDelivery(t, h, "renewal", 200)
 		if got := st.planAt(t, owner, "2026-04-20T00:00:00Z"); told != 1 || got != "" {
 			t.Errorf("%s: got the plan %q and %d calls of Changed, want no plan and one call", s.name, got, told)
+		}
+	}
+}
+
+// A partStore stores the first part of a report and refuses another one.
+type partStore struct{ *memStore }
+
+func (p partStore) Apply(ctx context.Context, r entitlement.Report) (entitlement.Applied, error) {
+	applied, err := p.memStore.Apply(ctx, r)
+	return applied, cmp.Or(err, refuse("payment", "is another one"))
+}
+
+// E-05: what was stored of a rejected event takes effect at once.
+func TestChangedOfARejectedEvent(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		var told []string
+		h := s.handler(t, partStore{newStore()}, &webhook.Options{Changed: func(_ context.Context, who string) error {
+			told = append(told, who)
+			return nil
+		}})
+		s.checkDelivery(t, h, "purchase", 422)
+		if !slices.Equal(told, []string{owner}) {
+			t.Errorf("%s: got Changed called for %q, want %q", s.name, told, owner)
 		}
 	}
 }

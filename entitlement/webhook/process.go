@@ -22,15 +22,13 @@ func (h *Handler) process(ctx context.Context, e *Event) (err error) {
 		}
 	}()
 	applied, err := h.apply(ctx, e)
-	if err != nil {
-		return err
-	}
 	// Call Changed even if the write has changed nothing, since an earlier try may have
-	// been interrupted between the write and Changed.
+	// been interrupted between the write and Changed, and even if Apply has failed after
+	// it stored a part.
 	for _, owner := range applied.Owners {
 		h.callChanged(ctx, e, owner)
 	}
-	return nil
+	return err
 }
 
 // callChanged calls Options.Changed and logs its failure. The state is stored, so other

@@ -18,7 +18,8 @@ type Store interface {
 	// Then it deletes the event that SaveRejected has saved under the report's Source and
 	// Event, even if the report has no parts. Applied.Owners lists the owners of the
 	// subscriptions to which the parts belong, even if nothing has changed, since an
-	// earlier try may have been interrupted.
+	// earlier try may have been interrupted. If Apply fails, it lists those of the parts
+	// that were stored.
 	Apply(ctx context.Context, report entitlement.Report) (entitlement.Applied, error)
 
 	// SetOwner moves a subscription to another owner and returns the previous one.

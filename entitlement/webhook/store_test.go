@@ -128,7 +128,7 @@ func (m *memStore) ownerOf(s entitlement.Subscription, further []string) (string
 	stored, isStored := m.rows[rowID{"subscription", s.ID}].(entitlement.Subscription)
 	isStored = isStored && stored.Owner != ""
 	switch {
-	case isStored && (m.moved[s.ID] || len(named) == 0 || slices.Equal(named, []string{stored.Owner})):
+	case isStored && (m.moved[s.ID] || s.Status == ended || len(named) == 0 || slices.Equal(named, []string{stored.Owner})):
 		return stored.Owner, nil
 	case len(named) > 1:
 		return "", refuse("Owner", fmt.Sprintf("the event names several owners: %q", named))
