@@ -49,6 +49,8 @@ func TestReversals(t *testing.T) {
 	upgrade := []entitlement.Payment{newPayment("p1", "1", 0, 30), newPayment("up", "1", 15, 30)}
 	open := []entitlement.Payment{newOpenPayment("p1", 0), newOpenPayment("p2", 30)}
 	mixed := []entitlement.Payment{newOpenPayment("p1", 0), newPayment("p2", "1", 30, 60)}
+	yearly := changed(stripeSub("1", "pro", active, 0, 380), func(s *entitlement.Subscription) { s.PeriodStart = at(15) })
+	yearlyPaid := payments(newPayment("p1", "1", 0, 30), newPayment("p2", "1", 15, 380))
 	for _, tt := range []struct {
 		name      string
 		subs      []entitlement.Subscription
@@ -86,6 +88,8 @@ func TestReversals(t *testing.T) {
 		{"an upgrade and its period refunded", subs(pro), upgrade, reversals(newRefund("r", "up", 1000), newRefund("s", "p1", 1000)), 16, ""},
 		{"the price of an upgrade disputed", subs(pro), upgrade, reversals(newDispute("up")), 16, ""},
 
+		{"a yearly period begun within a month, refunded", subs(yearly), yearlyPaid, reversals(newRefund("r", "p2", 1000)), 20, ""},
+		{"a yearly period begun within a month, the month refunded", subs(yearly), yearlyPaid, reversals(newRefund("r", "p1", 1000)), 20, "pro"},
 		{"in grace", subs(changed(pro, setPastDue)), payments(pays), nil, 31, "pro"},
 		{"in grace after a refunded period", subs(changed(pro, setPastDue)), payments(pays), reversals(newRefund("r", "p1", 1000)), 31, ""},
 		{"in grace after a period with a refund before", subs(changed(changed(renewed, setPastDue), setNoPeriod)), months, reversals(newRefund("r", "p1", 1000)), 61, "pro"},

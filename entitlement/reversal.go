@@ -113,7 +113,8 @@ func (l ledger) areTakenBack(s Subscription, at time.Time) bool {
 
 // paymentsFor returns the payments for the period of s at the instant. Payments without
 // a PeriodEnd are for the current period if they were made in it. If there is no payment
-// for the current period, the last one counts unless it has a PeriodEnd.
+// for the current period, the last one counts unless it has a PeriodEnd. A change of the
+// plan may begin a new period within an earlier one; then the payments for the new one count.
 func (l ledger) paymentsFor(s Subscription, at time.Time) (paid []Payment) {
 	var last Payment
 	for _, payment := range l.payments[s.key()] {
@@ -128,7 +129,10 @@ func (l ledger) paymentsFor(s Subscription, at time.Time) (paid []Payment) {
 		}
 	}
 	if len(paid) == 0 && last.ID != "" && last.PeriodEnd.IsZero() {
-		paid = append(paid, last)
+		return []Payment{last}
+	}
+	if slices.ContainsFunc(paid, s.isCurrent) { // an earlier period was cut off
+		paid = slices.DeleteFunc(paid, func(payment Payment) bool { return !s.isCurrent(payment) })
 	}
 	return paid
 }

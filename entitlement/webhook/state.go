@@ -108,14 +108,6 @@ func earliest(times ...time.Time) (first time.Time) {
 	return first
 }
 
-// latest returns the last of the times.
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // subscription returns the state as a Subscription of the host's plan.
 func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{

@@ -31,8 +31,8 @@ func readStripeInvoice(d fields, e Event) (r entitlement.Report, ok bool) {
 	return r, true
 }
 
-// stripePaidPeriod returns the period of the lines that are for a whole period or, if there
-// are none, of all lines. An event has at most ten lines, and changes come first: if the
+// stripePaidPeriod returns the last period of the lines that are for a whole period or, if
+// there are none, of all lines. An event has at most ten lines, and changes come first: if the
 // others are missing, the period begins with the invoice and ends with the next payment's.
 func stripePaidPeriod(invoice, lines fields) (from, to time.Time) {
 	all := lines.objects("data")
@@ -45,8 +45,13 @@ func stripePaidPeriod(invoice, lines fields) (from, to time.Time) {
 		whole = all
 	}
 	for _, line := range whole {
-		period := line.object("period")
-		from, to = earliest(from, period.unix("start")), latest(to, period.unix("end"))
+		start, end := line.object("period").unix("start"), line.object("period").unix("end")
+		switch {
+		case end.After(to): // metered usage is billed for the period before
+			from, to = start, end
+		case end.Equal(to):
+			from = earliest(from, start)
+		}
 	}
 	if len(whole) == 0 {
 		lines.fail("data", "a line with a period")
