@@ -1,11 +1,10 @@
 // Package cache keeps values in memory, and never serves one that was changed through the
 // cache after it was loaded.
 //
-// [Cache] is a get-or-load cache over ristretto with a fence in front. ristretto
-// alone cannot guarantee that a revoked key is never accepted again: a load that
-// began before the revocation may fill the cache afterwards, Get may return an
-// entry for a while after Del, and of two quick Sets the older may win. So
-// correctness does not depend on what ristretto holds. Every entry carries the
+// [Cache] is a get-or-load cache with a fence in front. It finds entries in slots, without a
+// lock, and ristretto decides which entries to keep. Neither can guarantee that a revoked
+// key is never accepted again: a load that began before the revocation may fill the cache
+// afterwards. So correctness does not depend on what they hold. Every entry carries the
 // epoch that its key had before the entry was loaded. Every write advances the
 // epoch, and an entry is served only while the two are equal. [Cache.Change] is
 // the one way to make a write.
@@ -151,7 +150,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 		flights:      map[flightID]*flight[V]{},
 	}
 	c.lease.forEver()
-	if err := c.table.open(opts.Size, opts.StaleIfError > 0); err != nil {
+	if err := c.table.open(opts.Size); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -193,7 +192,7 @@ func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
 // find returns an entry that may be served at the given time, by both clocks, or
 // nil.
 func (c *Cache[V]) find(key *Key, elapsed time.Duration, wall int64) *entry[V] {
-	if e := c.table.get(key); e != nil && c.fresh(e, elapsed, wall) {
+	if e := c.table.get(key, elapsed); e != nil && c.fresh(e, elapsed, wall) {
 		return e
 	}
 	return nil

@@ -360,8 +360,7 @@ func TestLoadsAreSharedAfterClose(t *testing.T) {
 	})
 }
 
-// The bounds hold for any keys. All keys of a stripe share one place for a present and
-// one for an absent entry outside of ristretto.
+// The bounds hold for any keys, even if all have the same epoch.
 func TestSizeIsABound(t *testing.T) {
 	const size = 500
 	c := newCache(t, cache.Options{Size: size, TTL: time.Hour, NegativeTTL: time.Hour})
@@ -403,8 +402,7 @@ func TestSizeIsABound(t *testing.T) {
 	}
 }
 
-// C-08: absent keys cannot evict known keys, even if all keys share a stripe, so that only
-// ristretto holds most of them.
+// C-08: absent keys cannot evict known keys, even if all keys share an epoch.
 func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 	const known = 1_500
 	c := newCache(t, cache.Options{Size: 2_000, TTL: time.Hour, NegativeTTL: time.Hour})

@@ -162,17 +162,17 @@ func (c *Cache[V]) isPostponed(e *entry[V], now time.Time) bool {
 	return c.age(e, now) < time.Duration(e.due.Load())-e.began && c.mayBeStaleWithoutFailure(e, now)
 }
 
-// latest returns the youngest entry with a value, even if it may not be served, or nil. If
+// latest returns the entry with a value, even if it may not be served, or nil. If
 // there is one, the key is known.
 func (c *Cache[V]) latest(key *Key) *entry[V] {
-	e := c.table.youngest(key)
+	e := c.table.find(key)
 	if e == nil || e.absent {
 		return nil
 	}
 	return e
 }
 
-// lastKnown returns the youngest entry with a value, regardless of its age, unless its key
+// lastKnown returns the entry with a value, regardless of its age, unless its key
 // was written since.
 func (c *Cache[V]) lastKnown(key *Key) *entry[V] {
 	e := c.latest(key)

@@ -73,11 +73,11 @@ func (c *Cache[V]) InvalidateGroup(group Key)                      { c.invalidat
 func (c *Cache[V]) ExtendLease(until time.Time, ttl time.Duration) { c.extendLease(until, ttl) }
 func (c *Cache[V]) Disconnect(ttl time.Duration)                   { c.disconnect(ttl) }
 
-// EvictAbsent removes an absent entry, as ristretto may at any time.
+// EvictAbsent removes an absent entry, as another one may at any time.
 func (c *Cache[V]) EvictAbsent(key Key) {
-	c.table.latest[stripeOf(&key)].absent.Store(nil)
-	c.table.absent.Del(idOf(&key))
-	c.table.absent.Wait()
+	if e := c.table.absent.get(&key); e != nil {
+		c.table.absent.remove(e)
+	}
 }
 
 // FromShared returns l, marked as a value of the shared cache.

@@ -62,7 +62,6 @@ func (c *Cache[V]) disconnect(ttl time.Duration) {
 // is older than [Options.StaleIfError], since the entry is not known to have changed, and
 // the source often fails together with the bus.
 func (c *Cache[V]) MarkStale() {
-	c.table.outdate()
 	for i := range c.epochs {
 		c.epochs[i].markStale()
 	}

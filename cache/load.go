@@ -337,7 +337,7 @@ func (c *Cache[V]) renew(ctx context.Context, e *entry[V], load func(context.Con
 // fill keeps an entry. If it cannot be kept, fill at least removes the previous entry,
 // which must not be served again in an outage.
 func (c *Cache[V]) fill(e *entry[V], gen uint64) {
-	if !c.keep(e, gen) && (e.absent || c.opts.StaleIfError > 0) && c.lastKnown(&e.key) != nil {
+	if !c.keep(e, gen) && c.opts.StaleIfError > 0 && c.lastKnown(&e.key) != nil {
 		fence := c.epochOf(&e.key)
 		fence.begin()
 		fence.end()
@@ -358,8 +358,5 @@ func (c *Cache[V]) keep(e *entry[V], gen uint64) bool {
 	if e.tagEpoch, same = c.tags[e.tag].since(gen); !same {
 		return false
 	}
-	if e.absent && c.lastKnown(&e.key) != nil {
-		return false // an absent entry would not replace the previous value
-	}
-	return c.table.put(e, fence) && fence.Load() == e.epoch
+	return c.table.put(e) && fence.Load() == e.epoch
 }

@@ -171,18 +171,24 @@ func TestNoStaleValueForImpatientCaller(t *testing.T) {
 // The result of a load replaces the previous value for good, even if a write of its group
 // prevents the fill.
 func TestOutageDoesNotRestoreReplacedValue(t *testing.T) {
-	for name, loaded := range map[string]cache.Loaded[int64]{"absent": {Absent: true}, "another": {Value: 8, Tag: keyOf(1)}} {
+	for name, tt := range map[string]struct {
+		loaded cache.Loaded[int64]
+		want   error
+	}{
+		"absent":  {cache.Loaded[int64]{Absent: true}, cache.ErrNotFound},
+		"another": {cache.Loaded[int64]{Value: 8, Tag: keyOf(1)}, errDown},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
 			var calls atomic.Int64
 			_, _ = c.Load(t.Context(), keyOf(0), found(7, &calls))
 			time.Sleep(2 * time.Minute)
 			_ = c.WriteGroup(func() error {
-				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) { return loaded, nil })
+				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) { return tt.loaded, nil })
 				return nil
 			}, keyOf(1))
-			if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, errDown) {
-				t.Errorf("%s: Load in an outage = %d, %v, want the failure", name, v, err)
+			if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, tt.want) {
+				t.Errorf("%s: Load in an outage = %d, %v, want %v", name, v, err, tt.want)
 			}
 		})
 	}

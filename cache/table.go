@@ -4,51 +4,37 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/ristretto/v2"
 )
 
-// A table keeps the entries of a cache. Only this type uses ristretto, which decides which
-// entries to keep. ristretto needs care: its Close panics during any other call, Get may
-// return an entry for a while after Del, and of two quick Sets of a key the older may win.
-// So get may return an entry that put has replaced, and the caller must compare epochs.
+// A table keeps the entries of a cache. get finds them in slots, without a lock and without
+// allocating. ristretto, which only this type uses, decides which of the present entries to
+// keep: it is told of new entries and of a sample of the hits, and the table removes what
+// it evicts.
 //
-// Absent entries are kept separately, so that a flood of unknown keys cannot evict known
-// ones.
+// Absent entries have slots of their own, so that a flood of unknown keys cannot evict
+// known ones. They expire soon, so the slots alone decide which of them to keep.
 type table[V any] struct {
-	latest          [stripes]latest[V] // serves most hits without calling ristretto
-	present, absent *ristretto.Cache[uint64, *entry[V]]
+	present, absent slots[V]
+	policy          *ristretto.Cache[uint64, *entry[V]]
 	gate            gate
 
-	// If strict is not set, an entry from before the last outdate may replace a later
-	// one.
-	strict   bool
-	start    time.Time
-	outdated atomic.Int64 // time of the last outdate, in nanoseconds since start
+	// Writers of a key hold its lock, so that a key has at most one entry.
+	locks [64]sync.Mutex
 }
-
-// latest holds the entries of a stripe that were put or read last.
-type latest[V any] struct{ present, absent atomic.Pointer[entry[V]] }
-
-// quickSets is the time in which the older of two Sets can win in ristretto.
-const quickSets = 100 * time.Millisecond
 
 // open creates a table for size values, and a tenth as many absent entries.
-func (t *table[V]) open(size int, strict bool) (err error) {
-	t.strict, t.start = strict, time.Now()
-	if t.present, err = newRistretto[V](size); err != nil {
-		return err
-	}
-	if t.absent, err = newRistretto[V](max(size/10, 1)); err != nil {
-		t.present.Close()
-	}
-	return err
-}
-
-func newRistretto[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) {
-	r, err := ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
+func (t *table[V]) open(size int) (err error) {
+	t.present.open(max(2*size+size/2, 2*bucketSize), max(size+size/8, size+1)) // so many that both buckets of a key are hardly ever full
+	t.absent.open(size/10, math.MaxInt)                                        // a random one is replaced
+	t.policy, err = ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
 		NumCounters: 10 * int64(size),
 		MaxCost:     int64(size),
 		BufferItems: 64,
@@ -56,119 +42,247 @@ func newRistretto[V any](size int) (*ristretto.Cache[uint64, *entry[V]], error) 
 		// which is 1. A cache of 10,000 entries would hold only 175.
 		IgnoreInternalCost: true,
 		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
+		OnEvict:            func(item *ristretto.Item[*entry[V]]) { t.present.remove(item.Value) },
+		OnReject:           t.rejected,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cache: size %d: %w", size, err)
+		return fmt.Errorf("cache: size %d: %w", size, err)
 	}
-	return r, nil
+	return nil
 }
 
-// idOf returns the id of a key in ristretto.
+// rejected removes an entry that ristretto does not admit. Of two quick Sets of a key,
+// ristretto also rejects the second; then it keeps the key.
+func (t *table[V]) rejected(item *ristretto.Item[*entry[V]]) {
+	if _, kept := t.policy.Get(item.Key); !kept {
+		t.present.remove(item.Value)
+	}
+}
+
+// idOf returns the id of a key in ristretto. Its bits also choose the slots.
 func idOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
 
-// get returns an entry of the key, or nil. It does not allocate and does not wait.
-func (t *table[V]) get(key *Key) *entry[V] {
-	l := &t.latest[stripeOf(key)]
-	if e := l.present.Load(); e != nil && equal(&e.key, key) {
-		return e
+// get returns the entry of the key, or nil. It does not allocate and does not wait.
+func (t *table[V]) get(key *Key, elapsed time.Duration) *entry[V] {
+	if isSampled(elapsed) && t.gate.enter(key) {
+		t.policy.Get(idOf(key))
+		t.gate.leave(key)
 	}
-	if e := l.absent.Load(); e != nil && equal(&e.key, key) {
-		return e
-	}
-	e := t.find(key)
-	if e != nil {
-		l.keep(e)
-	}
-	return e
+	return t.find(key)
 }
 
-// youngest returns the entry of the key whose load began last, or nil.
-func (t *table[V]) youngest(key *Key) *entry[V] {
-	l := &t.latest[stripeOf(key)]
-	e := younger(l.present.Load(), l.absent.Load(), key)
-	return younger(e, t.find(key), key)
+// isSampled chooses the hits and misses of which ristretto is told, by the time: one in 64.
+// Telling it of one costs as much as several hits.
+func isSampled(elapsed time.Duration) bool {
+	return uint64(elapsed)*0x9e3779b97f4a7c15>>58 == 0 // the product spreads the times of a coarse clock
 }
 
-// find returns an entry of the key from ristretto, or nil.
+// find is like get, but does not count as a use.
 func (t *table[V]) find(key *Key) *entry[V] {
-	if !t.gate.enter(key) {
-		return nil
+	if e := t.present.get(key); e != nil {
+		return e
 	}
-	defer t.gate.leave(key)
-	present, _ := t.present.Get(idOf(key))
-	absent, _ := t.absent.Get(idOf(key))
-	return younger(present, absent, key)
+	return t.absent.get(key)
 }
 
-// younger returns the one of two entries whose load began later. It ignores an entry that is nil
-// or of another key.
-func younger[V any](a, b *entry[V], key *Key) *entry[V] {
-	switch {
-	case a == nil || !equal(&a.key, key):
-		if b == nil || !equal(&b.key, key) {
-			return nil
-		}
-		return b
-	case b == nil || !equal(&b.key, key) || b.began <= a.began:
-		return a
-	}
-	return b
-}
-
-// put keeps an entry, unless ristretto prefers others. It returns false if the key's epoch
-// has changed.
-func (t *table[V]) put(e *entry[V], fence *epoch) bool {
-	if !t.endOlder(e, fence) || !t.gate.enter(&e.key) {
-		return false
-	}
-	defer t.gate.leave(&e.key)
-	if e.absent {
-		t.absent.Set(idOf(&e.key), e, 1)
-	} else {
-		t.present.Set(idOf(&e.key), e, 1)
-	}
-	t.latest[stripeOf(&e.key)].keep(e)
-	return true
-}
-
-// keep stores the entry, and removes the key's entry of the other kind, which is older.
-func (l *latest[V]) keep(e *entry[V]) {
-	to, other := &l.present, &l.absent
+// put keeps an entry, unless the table has one of the key with a later epoch. It returns
+// false if it has not kept the entry. Later, ristretto may decide against it.
+func (t *table[V]) put(e *entry[V]) bool {
+	lock := &t.locks[e.key[16]%64]
+	lock.Lock()
+	defer lock.Unlock()
+	to, other := &t.present, &t.absent
 	if e.absent {
 		to, other = other, to
 	}
-	to.Store(e)
-	if o := other.Load(); o != nil && equal(&o.key, &e.key) {
-		other.CompareAndSwap(o, nil)
+	if old := other.get(&e.key); old != nil {
+		if old.epoch > e.epoch {
+			return false
+		}
+		other.remove(old)
 	}
+	if !to.put(e) {
+		return false
+	}
+	return e.absent || t.admit(e)
 }
 
-// outdate prevents the entries that were loaded until now from replacing later ones. Call it
-// before marking entries stale.
-func (t *table[V]) outdate() { t.outdated.Store(int64(time.Since(t.start))) }
-
-// endOlder advances the epoch if an entry from before the last outdate may replace e in
-// ristretto, and could be served again in an outage. It returns false if the epoch has
-// changed since.
-func (t *table[V]) endOlder(e *entry[V], fence *epoch) bool {
-	if !t.strict || int64(time.Since(t.start))-t.outdated.Load() >= int64(quickSets) {
-		return true
+// admit asks ristretto to keep an entry. ristretto decides later. It drops questions when
+// there are many, and then the entry is not kept, since nothing would evict it.
+func (t *table[V]) admit(e *entry[V]) bool {
+	if !t.gate.enter(&e.key) {
+		return false
 	}
-	ended := fence.CompareAndSwap(e.epoch, e.epoch+oneVersion)
-	e.epoch += oneVersion
-	return ended
+	defer t.gate.leave(&e.key)
+	if !t.policy.Set(idOf(&e.key), e, 1) {
+		t.present.remove(e)
+		return false
+	}
+	return true
 }
 
 // close waits for other calls in progress and closes ristretto. If ctx ends, it returns
-// ctx's error and may be called again. After close, get finds only the latest entries, and
-// put keeps none.
+// ctx's error and may be called again.
 func (t *table[V]) close(ctx context.Context) error {
 	if err := t.gate.close(ctx); err != nil {
 		return err
 	}
-	t.present.Close()
-	t.absent.Close()
+	t.policy.Close()
 	return nil
+}
+
+// bucketSize makes a bucket as long as a cache line.
+const bucketSize = 7
+
+// A bucket holds entries. A byte of tags says which slots an entry may be in, so that get
+// follows few pointers: a tag is a part of the key, and zero stands for an empty slot.
+type bucket[V any] struct {
+	tags    atomic.Uint64
+	entries [bucketSize]atomic.Pointer[entry[V]]
+}
+
+// slots holds entries in buckets. An entry is in one of two buckets, which its key chooses.
+type slots[V any] struct {
+	buckets []bucket[V]
+	mask    uint64
+	used    atomic.Int64 // slots that are not empty
+	limit   int64        // of used
+}
+
+// open makes at most n slots, and at least half as many, or a bucket of them.
+func (s *slots[V]) open(n, limit int) {
+	buckets := uint64(1) << max(bits.Len64(uint64(n)/bucketSize)-1, 0)
+	s.buckets, s.mask, s.limit = make([]bucket[V], buckets), buckets-1, int64(limit)
+}
+
+func (s *slots[V]) both(id uint64) (one, other *bucket[V]) {
+	return &s.buckets[id&s.mask], &s.buckets[(id>>32)&s.mask]
+}
+
+func tagOfID(id uint64) uint64 { return id>>57 | 0x80 } // never zero
+
+func (s *slots[V]) get(key *Key) *entry[V] {
+	id := idOf(key)
+	one, other := s.both(id)
+	if e, _ := one.find(key, tagOfID(id)); e != nil {
+		return e
+	}
+	e, _ := other.find(key, tagOfID(id))
+	return e
+}
+
+// Bytes of a word.
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// find returns the entry of the key, and its slot.
+func (b *bucket[V]) find(key *Key, tag uint64) (*entry[V], int) {
+	differ := b.tags.Load() ^ tag*lowBits
+	for equals := (differ - lowBits) &^ differ & highBits; equals != 0; equals &= equals - 1 {
+		i := bits.TrailingZeros64(equals) / 8
+		if i >= bucketSize { // a byte that no slot has
+			break
+		}
+		if e := b.entries[i].Load(); e != nil && equal(&e.key, key) {
+			return e, i
+		}
+	}
+	return nil, 0
+}
+
+// put replaces the entry of the same key, or takes an empty slot, or replaces a random entry
+// if both buckets are full. It returns false if the key has an entry with a later epoch, or
+// if there are too many entries. The caller holds the key's lock.
+func (s *slots[V]) put(e *entry[V]) bool {
+	id := idOf(&e.key)
+	one, other := s.both(id)
+	for _, b := range []*bucket[V]{one, other} {
+		old, i := b.find(&e.key, tagOfID(id))
+		if old == nil {
+			continue
+		}
+		if old.epoch > e.epoch {
+			return false
+		}
+		if b.entries[i].CompareAndSwap(old, e) {
+			return true
+		} // it has just been evicted
+	}
+	if one.free() < other.free() {
+		one, other = other, one
+	}
+	if s.used.Load() >= s.limit {
+		return false // entries that ristretto does not want are still to be removed
+	}
+	if one.fill(e) {
+		s.used.Add(1)
+		return true
+	}
+	return one.replace(e)
+}
+
+// free returns the number of empty slots.
+func (b *bucket[V]) free() (n int) {
+	for i := range b.entries {
+		if b.entries[i].Load() == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// fill puts the entry into an empty slot, if there is one.
+func (b *bucket[V]) fill(e *entry[V]) bool {
+	for i := range b.entries {
+		if b.entries[i].Load() == nil && b.entries[i].CompareAndSwap(nil, e) {
+			b.setTag(i)
+			return true
+		}
+	}
+	return false
+}
+
+// replace puts the entry into a random slot of a full bucket.
+func (b *bucket[V]) replace(e *entry[V]) bool {
+	i := rand.IntN(bucketSize)
+	old := b.entries[i].Load()
+	if old == nil || !b.entries[i].CompareAndSwap(old, e) {
+		return false // it has just been removed
+	}
+	b.setTag(i)
+	return true
+}
+
+// remove removes the entry. It does nothing if another one has its slot.
+func (s *slots[V]) remove(e *entry[V]) {
+	one, other := s.both(idOf(&e.key))
+	for _, b := range []*bucket[V]{one, other} {
+		for i := range b.entries {
+			if b.entries[i].Load() == e && b.entries[i].CompareAndSwap(e, nil) {
+				s.used.Add(-1)
+				return // its tag may stay, since find compares the keys
+			}
+		}
+	}
+}
+
+// setTag sets the tag of the entry in a slot. Of several writers of a slot, the last call
+// sees the last entry.
+func (b *bucket[V]) setTag(i int) {
+	for e := b.entries[i].Load(); e != nil; {
+		old := b.tags.Load()
+		tag := tagOfID(idOf(&e.key)) << (8 * i)
+		if !b.tags.CompareAndSwap(old, old&^(0xff<<(8*i))|tag) {
+			continue
+		}
+		now := b.entries[i].Load()
+		if now == e {
+			return
+		}
+		e = now
+	}
 }
 
 // A gate delays ristretto's Close, which panics during any other call, until the calls in
