@@ -16,8 +16,8 @@ import (
 
 // A table keeps the entries of a cache. get finds them in slots, without a lock and without
 // allocating. ristretto, which only this type uses, decides which of the present entries to
-// keep: it is told of new entries and of a sample of the hits, and the table removes what
-// it evicts.
+// keep: it counts the new entries and a sample of the hits, and the table removes what it
+// evicts.
 //
 // Absent entries have slots of their own, so that a flood of unknown keys cannot evict
 // known ones. They expire soon, so the slots alone decide which of them to keep.
@@ -71,8 +71,8 @@ func (t *table[V]) get(key *Key, elapsed time.Duration) *entry[V] {
 	return t.find(key)
 }
 
-// isSampled chooses the hits and misses of which ristretto is told, by the time: one in 64.
-// Telling it of one costs as much as several hits.
+// isSampled chooses the hits and misses that ristretto counts, by the time: one in 64.
+// Counting one costs as much as several hits.
 func isSampled(elapsed time.Duration) bool {
 	return uint64(elapsed)*0x9e3779b97f4a7c15>>58 == 0 // the product spreads the times of a coarse clock
 }

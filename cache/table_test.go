@@ -150,7 +150,7 @@ func TestQuickPuts(t *testing.T) {
 	}
 }
 
-// Keys with the same tag in the same buckets are told apart.
+// Keys with the same tag in the same buckets are distinguished.
 func TestTagsCollide(t *testing.T) {
 	t.Parallel()
 	tab := openTable(t, 100)
@@ -163,7 +163,7 @@ func TestTagsCollide(t *testing.T) {
 	}
 }
 
-// ristretto is told of one in 64 uses, with any resolution of the clock.
+// ristretto counts one in 64 uses, with any resolution of the clock.
 func TestIsSampled(t *testing.T) {
 	t.Parallel()
 	for _, tick := range []time.Duration{1, 100, time.Microsecond, time.Millisecond, 15625 * time.Microsecond} {
