@@ -98,7 +98,7 @@ func (e *endedKeys) keep(d store.Digest, r store.Record) {
 	}
 	k.count, k.at = e.count.Add(1), time.Now()
 	if !old.revoked.IsZero() {
-		k.count = old.count // it has been revoked since then
+		k.count = old.count // the key was already revoked at that count
 	}
 	e.keys.set(d, k)
 }

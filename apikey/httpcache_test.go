@@ -181,8 +181,8 @@ func TestHTTPCache(t *testing.T) {
 	}
 }
 
-// H-11: the response to a header other than Authorization is private for all caching headers
-// of the handler, and for all ways to write the response. So even a cache that ignores Vary
+// H-11: if a request has its token in a header other than Authorization, the response is
+// private, whichever caching headers the handler sets and however it writes the response. So even a cache that ignores Vary
 // gives no owner another owner's response.
 func TestHTTPCacheThatIgnoresVary(t *testing.T) {
 	t.Parallel()

@@ -171,7 +171,7 @@ func TestPurchaseIsSeenSoon(t *testing.T) {
 	}
 }
 
-// An entitlement lasts until its grace period after ValidUntil has ended.
+// An entitlement lasts until ValidUntil, and for its grace period after that.
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := paid

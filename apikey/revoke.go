@@ -49,7 +49,7 @@ func (m *Manager) revoke(ctx context.Context, owner, id string, digest store.Dig
 		if err != nil {
 			return revocation{}, err
 		}
-		if changed { // the key was active, although this process may have revoked it before
+		if changed { // the store had the key as active; check notices if this process had already revoked it
 			active := r
 			active.RevokedAt, active.RevokeReason = time.Time{}, ""
 			m.ended.check(ctx, active, seen)

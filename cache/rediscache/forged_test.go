@@ -147,7 +147,7 @@ func TestServerCountsFromTheLease(t *testing.T) {
 	for kind, item := range map[string]cache.Item{"k": value("v"), "n": absent} {
 		key := newKey()
 		lease := wantMiss(t, f.c, key, "a key that was never set")
-		if err := f.client.PExpire(t.Context(), f.name("n", key), cache.MaxLease-5*time.Second).Err(); err != nil { // five seconds later
+		if err := f.client.PExpire(t.Context(), f.name("n", key), cache.MaxLease-5*time.Second).Err(); err != nil { // as if five seconds had passed
 			t.Fatal(err)
 		}
 		if err := f.c.Set(t.Context(), key, lease, item, time.Minute); err != nil {

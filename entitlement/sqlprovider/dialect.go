@@ -19,7 +19,7 @@ type dialect struct {
 	byKey, byOwner, byParent, byCustomer string
 
 	// isDuplicate reports whether an INSERT failed because the row already
-	// exists. It is nil if the statement put handles existing rows itself.
+	// exists. It is nil if the put statement handles existing rows itself.
 	isDuplicate func(error) bool
 
 	// put inserts a row, or replaces an older one of the same kind by a newer one.

@@ -35,8 +35,8 @@
 // deleted when it is processed. Call [Provider.Prune] every day to delete events that are
 // older than a month, which is longer than billing systems retry.
 //
-// Nothing else is ever deleted, so that an old event cannot give access back. What is
-// kept are IDs, plans, amounts and times.
+// Nothing else is ever deleted, so that an old event cannot give access back. The
+// tables keep IDs, plans, amounts and times.
 //
 // # Tables
 //

@@ -124,7 +124,7 @@ func sanitized(reason string) string {
 func scanRejected(rows *sql.Rows) (e RejectedEvent, err error) {
 	err = rows.Scan(&e.Source, &e.ID, instantColumn{&e.At}, &e.Reason, &e.Body)
 	if len(e.Body) == 0 {
-		e.Body = nil // on every database
+		e.Body = nil // some databases return nil and others an empty slice
 	}
 	return e, err
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/keyhatch/keyhatch/entitlement"
 )
 
-// A row is a stored state of any kind, with the columns of a subscription. If a billing
-// system has reported it, it is a record, and in the table of records. A hold has no
+// A row is a stored state of any kind, with the columns of a subscription. A row that
+// a billing system has reported is called a record, and is in the table of records. A hold has no
 // Plan and no PeriodEnd. Its status is held, or Ended if it was released. The status of a
 // refund or dispute says how much it takes back.
 type row struct {

@@ -64,7 +64,7 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// Owner learns of which account an event is.
+// Options.Owner receives the account of an event.
 func TestOwnerOfAccount(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {

@@ -13,7 +13,7 @@ import (
 // A Reconciliation is the result of [Handler.Reconcile].
 type Reconciliation struct {
 	Read    int // reports that the billing system's API returned
-	Changed int // reports that differed from what was stored, and were stored
+	Changed int // reports that were stored, since they differed from the stored state
 
 	// Rejected has the reason for each report that could not be used.
 	Rejected []error

@@ -121,8 +121,8 @@ func TestSecretIsCopied(t *testing.T) {
 	}
 }
 
-// A request contains the digest but no token, the secret in its header, and nothing
-// else.
+// A request has the secret in its Authorization header, and no unexpected headers. The body
+// of a look-up contains only the digest.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, populated(t), nil)

@@ -174,8 +174,8 @@ func insertKeys(t *testing.T, s store.Store, owner, states string) {
 	}
 }
 
-// a list of current keys is one statement, unless the owner has more keys than that
-// statement searches: ten pages, each with one key more than its limit.
+// a list of current keys takes one statement, unless the owner has more keys than that
+// statement searches. It searches ten times as many keys as a page needs: the limit and one more.
 func TestCurrentKeysAreListedByOneStatement(t *testing.T) {
 	s, _, rec := openRecorded(t)
 	ended := strings.Repeat("e", 19)

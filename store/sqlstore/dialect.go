@@ -31,7 +31,7 @@ type dialect struct {
 	// lock makes a transaction the only writer of an owner's rows, except for last
 	// uses. Its parameters are the owner and an instant. It advances the owner's latest instant
 	// to the given instant if that is later, and returns the owner's latest instant. If lock
-	// cannot return that, the statement latest reads it.
+	// cannot return that, the latest statement reads it.
 	lock, latest string
 
 	// lockAgain reports whether a transaction that did not get the lock can try again,

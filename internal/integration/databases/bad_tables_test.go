@@ -111,7 +111,7 @@ func TestVersionMissing(t *testing.T) {
 				had := someKeys(t, s)
 				testkit.ExecuteOn(t, db, spoil)
 				err := s.Migrate(t.Context())
-				switch { // MySQL completes an interrupted migration
+				switch { // MySQL treats this as an interrupted migration, and completes it
 				case d.dialect == sqlstore.MySQL && err != nil:
 					t.Errorf("Migrate: %v", err)
 				case d.dialect != sqlstore.MySQL && (err == nil || !strings.Contains(err.Error(), "from schema version 0 to 1")):

@@ -15,7 +15,7 @@ import (
 
 var proxied = []struct {
 	database
-	commit string // text of the protocol message, different from the "read committed" of a begin
+	commit string // text in the protocol message of a commit, but not in that of a begin with "read committed"
 }{
 	{servers[0], "commit\x00"},
 	{servers[1], "\x03commit"},

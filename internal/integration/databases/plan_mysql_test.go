@@ -30,8 +30,8 @@ func TestMySQLPlans(t *testing.T) {
 	}
 }
 
-// The order matters, since the last one creates the table again. Indexes that a statement names are
-// replaced by others of the same name.
+// The order matters, since the last one creates the table again. A statement may
+// name an index, so each index is replaced by another of the same name.
 var mysqlIndexes = []struct{ index, drop string }{
 	{listIndex, "ALTER TABLE keyhatch_keys DROP INDEX keyhatch_keys_list, ADD INDEX keyhatch_keys_list (owner, id)"},
 	{idIndex, "ALTER TABLE keyhatch_keys DROP INDEX id, ADD INDEX id (name(10))"},

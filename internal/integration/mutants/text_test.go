@@ -169,7 +169,7 @@ type span struct {
 	from, to int
 }
 
-// find returns what where names: a file in the folder, or a declaration in its package.
+// find returns the file in the folder, or the declaration in its package, that where names.
 func (c code) find(dir, where string) (span, error) {
 	if text, err := os.ReadFile(filepath.Join(root, dir, where)); err == nil {
 		return span{path.Join(dir, where), text, 0, len(text)}, nil

@@ -1,4 +1,4 @@
--- Version 3 of the schema: what billing systems report has tables of its own.
+-- Version 3 of the schema adds tables for the reports of billing systems.
 -- Provider.Migrate runs this file. Your own migration tool may run it instead.
 --
 -- Running programs that know only version 2 keep working. They keep storing
