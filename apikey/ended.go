@@ -145,7 +145,7 @@ func (e *endedKeys) update(d store.Digest, c store.Change, do func() (store.Reco
 	}
 	r, err := do()
 	returned = true
-	e.mu.Lock() // an update that begins from now on waits in enabled
+	e.mu.Lock() // an update that begins from now on waits for this lock in its call of enabled
 	defer e.mu.Unlock()
 	alone := updates.Add(oneChange-oneUpdate) == began+oneChange-oneUpdate && began%oneChange == oneUpdate
 	if err == nil {

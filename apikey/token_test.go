@@ -322,7 +322,7 @@ func spellings(token, prefix string, try func(name, s string)) {
 	for _, pad := range []string{"=", "==", ".", "_", "-", "_0"} {
 		add("padded", token+pad)
 	}
-	// Not the body, which may have letters of one case only.
+	// Change the case of the whole token, since its random part may have letters of one case only.
 	add("upper case", strings.ToUpper(token))
 	if lower := strings.ToLower(token); lower != token {
 		add("lower case", lower)

@@ -176,8 +176,8 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.ExpiresAt.IsZero() {
 		k.expires = r.ExpiresAt.UnixMicro()
 	}
-	// A time in the future comes from a wrong clock. It must not keep later uses from
-	// being recorded.
+	// A time in the future comes from a wrong clock. It is ignored, since otherwise no use
+	// would be recorded until that time.
 	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/guard"
 )
 
-// The pauses before a Manager calls Watch again. The pause doubles up to the longest,
-// until a Watch has lasted that long.
+// The pause before a Manager calls Watch again is watchPause at first, and doubles up to
+// longestPause. After a Watch that lasted at least longestPause, it is watchPause again.
 const (
 	watchPause   = time.Second
 	longestPause = 30 * time.Second

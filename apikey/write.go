@@ -29,8 +29,8 @@ func write[T any](ctx context.Context, m *Manager, l *lane, owner, id string, di
 	revokes, flushed := l == m.revocations, true
 	var flushing sync.WaitGroup
 	if digest.IsZero() {
-		// The owner's uses are written while the key is looked up. Only uses that arrive during
-		// the look-up delay the revocation.
+		// The owner's uses are written while the key is looked up, so the revocation waits only
+		// for uses that arrive meanwhile.
 		if revokes {
 			flushing.Go(func() { flushed = m.uses.flushOwner(context.WithoutCancel(ctx), owner) })
 		}

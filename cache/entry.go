@@ -73,8 +73,8 @@ func (c *Cache[V]) isUnwritten(e *entry[V]) bool {
 	return !written(e.epoch, c.epochOf(&e.key).Load()) && e.tagEpoch == c.tags[e.tag].Load()
 }
 
-// age returns the time since the load of an entry began, by the clock by which more time has
-// passed.
+// age returns the time since the load of an entry began. Of the monotonic clock and
+// the wall clock, it uses the one that has advanced more.
 func (c *Cache[V]) age(e *entry[V], now time.Time) time.Duration {
 	return max(now.Sub(c.start)-e.began, time.Duration(now.UnixNano()-e.beganWall))
 }

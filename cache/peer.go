@@ -20,7 +20,7 @@ type peer struct {
 	due         time.Time // deadline of its next heartbeat, by its own interval
 	gone        time.Time // deadline after which it is no longer tracked
 	left        bool      // its last message said that it leaves
-	away        bool      // later messages may have been sent before the connection was ready
+	away        bool      // no message has arrived since the connection was replaced, so changes may be missing
 }
 
 // peers tracks the other instances. It survives a connection, since a new connection may

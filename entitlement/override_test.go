@@ -132,7 +132,7 @@ func TestOverrideCheck(t *testing.T) {
 		"nothing":          {entitlement.Override{}, true},
 		"the longest":      {entitlement.Override{Grace: 366 * 24 * time.Hour}, true},
 		"negative":         {entitlement.Override{Grace: -1}, true},
-		"impossible limit": {entitlement.Override{Limits: entitlement.Limits{PerMinute: 9, PerDay: 1}}, true}, // the plan may say no limit
+		"impossible limit": {entitlement.Override{Limits: entitlement.Limits{PerMinute: 9, PerDay: 1}}, true}, // Check does not compare the limits
 		"too long":         {entitlement.Override{Grace: 366*24*time.Hour + 1}, false},
 		"no scope":         {entitlement.Override{Scopes: []string{"a", "b c"}}, false},
 	} {

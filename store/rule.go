@@ -99,7 +99,7 @@ func (r Record) WithSuccessor(at time.Time, next Record, ends time.Time) (old, n
 	old = r.Clone()
 	old.ReplacedBy = next.ID
 	switch {
-	case !ends.After(at): // otherwise it would never count, but would work by a slower clock
+	case !ends.After(at): // otherwise it would never count, but would work according to a slower clock
 		old, _ = old.WithRevocation(next.CreatedAt, ReasonRotated)
 	case old.ExpiresAt.IsZero() || ends.Before(old.ExpiresAt):
 		old.ExpiresAt = ends

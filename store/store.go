@@ -48,10 +48,10 @@ import (
 // owner's keys as expired up to d too early. Validations are not affected.
 //
 // No write makes a record end between its own instant and the owner's latest one: such a
-// record would never count, but would work by a slower clock. So Insert and Update refuse
-// such an expiry, and Rotate revokes a record whose grace period would end so early. By a
-// slower clock, keys that have just expired still work for a moment together with the keys
-// that replaced them.
+// record would never count, but would work on an instance with a slower clock. So Insert and
+// Update refuse such an expiry, and Rotate revokes a record whose grace period would end so
+// early. On an instance with a slower clock, keys that have just expired still work for a
+// moment together with the keys that replaced them.
 //
 // Some calls work no matter how far ahead another clock was: Revoke, RevokeAll, Rotate
 // without a grace period, Update without an expiry, and Insert without one.

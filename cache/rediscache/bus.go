@@ -27,8 +27,8 @@ func (c *Cache) publishTo(ctx context.Context, channel, message string) error {
 	return nil
 }
 
-// publishScript deletes an unused name before it publishes, since a replica refuses
-// to delete. A replica would accept the message, but deliver it only to its own
+// publishScript first deletes an unused name, so that it fails on a replica, which refuses
+// writes. PUBLISH alone would succeed there, but deliver the message only to the replica's own
 // clients: after a failover that left connections open, an instance would receive its
 // own messages but not the others'.
 var publishScript = redis.NewScript(`

@@ -35,8 +35,8 @@
 // field valid_until is required, even if it is null. The fields status and
 // override may be null or missing. Within the override, null is refused.
 //
-// If the owner has no plan, the response is {"owner": "user_1", "plan": null},
-// without further fields that are not null. Entitlement then returns
+// If the owner has no plan, the response is {"owner": "user_1", "plan": null}.
+// All other fields must be null or missing. Entitlement then returns
 // [entitlement.ErrNone].
 //
 // No response may come from a cache, neither in the service nor on the way. The

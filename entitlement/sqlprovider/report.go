@@ -84,8 +84,8 @@ func rowOfReversal(v entitlement.Reversal) row {
 
 var validCurrency = regexp.MustCompile(`^[a-z]{3}$`)
 
-// checkRecord rounds the times as they are stored. It returns an error if a value is
-// invalid.
+// checkRecord rounds the times to the precision that is stored. It returns an error if a
+// value is invalid.
 func (r *row) checkRecord() error {
 	err := r.normalizeTimes()
 	switch {

@@ -24,7 +24,8 @@ const (
 // Watch implements [entitlement.Watcher]. Every [Options.Poll] it reads which
 // rows were written, by any process, and calls changed for their owners.
 //
-// Rows are found by the clock of the process that wrote them. Each poll looks
+// Watch finds rows by the time of their write, which the writing process took from its
+// own clock. Each poll looks
 // back 30 seconds beyond the start of the last one, and skips rows that were
 // already reported. So nothing is lost if the sum of clock differences and
 // delayed commits stays below 30 seconds. Otherwise a change takes effect when

@@ -56,8 +56,8 @@ func endedState(s stage, at time.Time) state {
 const leeway = time.Hour
 
 // activeState returns a paid period or, at the stage trialing, a trial. If stops is
-// true, or at the instant stop if that is set, the subscription is not renewed. A
-// period that is not renewed needs no leeway.
+// true, the subscription is not renewed, so the period needs no leeway. If stop is not
+// zero, the period ends at that instant at the latest.
 func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state {
 	if !stops {
 		to = to.Add(leeway)

@@ -95,7 +95,7 @@ func TestStoredStates(t *testing.T) {
 	}
 }
 
-// E-03: after a trial whose first payment failed, nothing was paid for.
+// E-03: if the first payment after a trial fails, the subscription has never been paid for.
 func TestTrialThatWasNeverPaid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -113,8 +113,8 @@ func stripeContents(d fields, e *Event) fields {
 	if !d.has("livemode") {
 		d.fail("livemode", "true or false")
 	}
-	// An event that an organization receives has only a context. One of a connected
-	// account has both.
+	// An event that an organization receives has a context and no account. An event of a
+	// connected account has both.
 	e.At, e.TestMode, e.Account = d.unix("created"), !d.flag("livemode"), d.textOr("account", d.textOr("context", ""))
 	return d.object("data").object("object")
 }

@@ -67,8 +67,8 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 
 // noConnection returns the error of a call that got no connection. It is [store.ErrBusy] if
 // the call's context ended while other calls had all connections, and the server replied
-// to one of them, so that the replies have grown. If the server replied to none of them, the
-// server may be down.
+// to one of them, which increases p.replies. If the server replied to none of them, it may
+// be down.
 func (p *Pool) noConnection(replies int64, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return err

@@ -71,11 +71,11 @@
 //	touch       {"uses":[{"digest":D,"at":T}]}                    {"done":true}
 //	revocations {}                                                {"lineage":S,"count":N}
 //
-// The first request of a list leaves out after, and the last response leaves out next. A
-// change leaves out the fields that it does not set; in a change, expires_at and
+// The first request of a list has no field "after", and the last response has no field
+// "next". A change has only the fields that it sets; in a change, expires_at and
 // disabled_at may be null, which sets them to never. A filter F is "current" or "ended",
-// evaluated at the time in at; a list of all records leaves out both. A service that does
-// not know filters refuses the request. A record R is
+// evaluated at the time in "at"; a request for all records has neither field. A service
+// that does not know filters refuses a request with one. A record R is
 //
 //	{"id":S,"owner":S,"name":S,"hint":S,"created_by":S,"revoke_reason":S,
 //	 "replaced_by":S,"digest":D,"scopes":[S],"metadata":{S:S},"created_at":T,

@@ -64,7 +64,7 @@ func isReplacedBy(old, next store.Record, ends time.Time) bool {
 		return false
 	}
 	created, ends := recordjson.TimeOf(next.CreatedAt).Time, recordjson.TimeOf(ends).Time
-	// The grace period may also have ended by a faster clock.
+	// A store revokes the old record if the grace period has ended according to a faster clock.
 	if !ends.After(created) || !old.RevokedAt.IsZero() {
 		return isRevokedBy(old, created, store.ReasonRotated)
 	}

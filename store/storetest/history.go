@@ -13,8 +13,8 @@ import (
 var historyRules = []rule{
 	{"The limit holds in every sequence of calls", historyLimit},
 	{"A record that has expired for one write has expired for every later write", historyOfAnExpiry},
-	{"A write by a slower clock never leaves a record that has expired by a faster clock", historyOfASlowClock},
-	{"Revoke and Rotate without a grace period work after a write by a clock far ahead", historyOfAWrongClock},
+	{"A write with a slower clock never leaves a record that has expired according to a faster clock", historyOfASlowClock},
+	{"Revoke and Rotate without a grace period work after a write with a clock far ahead", historyOfAWrongClock},
 	{"The limit holds if an update removes an expiry while an insert counts it as passed", raceExpiry},
 }
 
@@ -216,8 +216,8 @@ func (h *history) change(k *modelKey, at time.Time) (string, error, error) {
 	return what + k.id, got, nil
 }
 
-// check compares the store's count with the model's, and both with the limit. It checks the count
-// also for slower clocks, by which more records may count.
+// check compares the store's count with the model's, and both with the limit. It also checks the
+// count at the instants of slower clocks, at which more records may count.
 func (h *history) check() {
 	for behind := range 3 {
 		at := h.latest.Add(-time.Duration(behind) * time.Second)
@@ -298,8 +298,8 @@ func historyOfAnExpiry(t *testing.T, s store.Store) {
 	}
 }
 
-// M-17: a record that expires between two clocks would never count, but would work by
-// the slower clock.
+// M-17: a record that expires between two clocks would never count, but would work
+// according to the slower clock.
 func historyOfASlowClock(t *testing.T, s store.Store) {
 	ctx, ahead := t.Context(), begin.Add(2*time.Second)
 	insert(t, s, fresh("o", "k"), created("o", "first", ahead))
@@ -318,16 +318,16 @@ func historyOfASlowClock(t *testing.T, s store.Store) {
 	r = fresh("o", "long")
 	r.ExpiresAt = ahead.Add(time.Microsecond)
 	wants(t, s.Insert(ctx, r, -1), nil, "Insert of a record that expires after the owner's latest instant")
-	counts(t, s, "o", begin, 3, "a refused record must not count by a slower clock")
+	counts(t, s, "o", begin, 3, "a refused record must not count according to a slower clock")
 	old, _, err := s.Rotate(ctx, "o", "k", next("n", begin), ahead, 3)
-	wants(t, err, nil, "Rotate with a grace period that has ended by a faster clock")
+	wants(t, err, nil, "Rotate with a grace period that has ended according to a faster clock")
 	if !old.RevokedAt.Equal(begin) || old.RevokeReason != store.ReasonRotated {
-		t.Errorf("a grace period that has ended by a faster clock must end the record at once: got %+v", old)
+		t.Errorf("a grace period that has ended according to a faster clock must end the record at once: got %+v", old)
 	}
 	holds(t, s, old, "Rotate must return the old record as stored")
 }
 
-// M-17: after a write by a clock ten years ahead, every key with an expiry has expired
+// M-17: after a write with a clock ten years ahead, every key with an expiry has expired
 // for other writes.
 func historyOfAWrongClock(t *testing.T, s store.Store) {
 	ctx := t.Context()
@@ -337,15 +337,15 @@ func historyOfAWrongClock(t *testing.T, s store.Store) {
 	_, _, err := s.Rotate(ctx, "o", "k", next("graced", begin), begin.Add(time.Hour), -1)
 	wants(t, err, store.ErrConflict, "Rotate with a grace period must use the owner's latest instant: the record has expired by it")
 	old, now, err := s.Rotate(ctx, "o", "k", next("n", begin), begin, 0)
-	wants(t, err, nil, "Rotate without a grace period after a write by a clock far ahead")
+	wants(t, err, nil, "Rotate without a grace period after a write with a clock far ahead")
 	if old.RevokedAt.IsZero() || !now.ExpiresAt.Equal(k.ExpiresAt) {
 		t.Errorf("Rotate without a grace period: got %+v and %+v", old, now)
 	}
 	revoke(t, s, leaked, begin, "leaked")
-	wants(t, s.Insert(ctx, fresh("o", "endless"), 5), nil, "Insert without an expiry after a write by a clock far ahead")
+	wants(t, s.Insert(ctx, fresh("o", "endless"), 5), nil, "Insert without an expiry after a write with a clock far ahead")
 	counts(t, s, "o", begin, 3, "the successor, the record of the wrong clock and the new record must count")
 	if all, err := s.RevokeAll(ctx, "o", begin, "closed"); err != nil || len(all) != 3 {
-		t.Errorf("RevokeAll after a write by a clock far ahead: got %d records, %v, want 3", len(all), err)
+		t.Errorf("RevokeAll after a write with a clock far ahead: got %d records, %v, want 3", len(all), err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/sqlstore"
 )
 
-// planRows is the number of rows for the plans. With fewer rows, reading the whole table can be the
+// planRows is the number of rows in the table whose query plans are tested. With fewer rows, reading the whole table can be the
 // better plan.
 var planRows = testkit.Scale(30_000, 100_000)
 

@@ -61,8 +61,8 @@ func (p proxy) plan(c *cut) *cut {
 	return c
 }
 
-// matches reports whether a piece is the first one that contains the text or, if the reply is to
-// be cut, whether it is the reply to that piece.
+// matches reports whether a piece is the first one that contains the text. If the reply is to be
+// cut, it also returns true for the reply to that piece.
 func (c *cut) matches(x testkit.Piece) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -49,7 +49,7 @@ func (w *world) unique(d time.Duration) time.Duration {
 	}
 }
 
-// spacing divides a millisecond, and every instant that unique chooses is a multiple of it.
+// spacing is the unit of the instants that unique chooses. A millisecond is a multiple of it.
 const spacing = 100 * time.Nanosecond
 
 // A pause has begun, but its end is not chosen yet.

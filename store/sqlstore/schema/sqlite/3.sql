@@ -1,4 +1,4 @@
--- Version 3 of the schema: a count of revocations. It shows when the database was rolled
+-- Version 3 of the schema: a count of revocations. It shows that the database was rolled
 -- back to an earlier state. Store.Migrate runs this file. Your own migration tool may
 -- run it instead. Running programs that know only earlier versions keep working, but do
 -- not count.
