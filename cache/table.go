@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,7 @@ type table[V any] struct {
 // open creates a table for size values, and a tenth as many absent entries.
 func (t *table[V]) open(size int) (err error) {
 	t.present.open(max(2*size+size/2, 2*bucketSize), max(size+size/8, size+1)) // so many that both buckets of a key are hardly ever full
-	t.absent.open(size/10, math.MaxInt)                                        // a random one is replaced
+	t.absent.open(size/10, math.MaxInt)                                        // full buckets bound them
 	t.policy, err = ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
 		NumCounters: 10 * int64(size),
 		MaxCost:     int64(size),
@@ -192,7 +191,7 @@ func (b *bucket[V]) find(key *Key, tag uint64) (*entry[V], int) {
 	return nil, 0
 }
 
-// put replaces the entry of the same key, or takes an empty slot, or replaces a random entry
+// put replaces the entry of the same key, or takes an empty slot, or replaces another entry
 // if both buckets are full. It returns false if the key has an entry with a later epoch, or
 // if there are too many entries. The caller holds the key's lock.
 func (s *slots[V]) put(e *entry[V]) bool {
@@ -244,9 +243,9 @@ func (b *bucket[V]) fill(e *entry[V]) bool {
 	return false
 }
 
-// replace puts the entry into a random slot of a full bucket.
+// replace puts the entry into a slot of a full bucket, which its key chooses.
 func (b *bucket[V]) replace(e *entry[V]) bool {
-	i := rand.IntN(bucketSize)
+	i := int(e.key[18]) % bucketSize
 	old := b.entries[i].Load()
 	if old == nil || !b.entries[i].CompareAndSwap(old, e) {
 		return false // it has just been removed
