@@ -123,8 +123,8 @@ func isSameRequest(a, b store.Record) bool {
 }
 
 // findDuplicate returns the record that an earlier call with r's IdempotencyKey
-// created, and [ErrDuplicate]. The record is zero if there was no such call: then
-// another owner's key has r's digest.
+// created, and [ErrDuplicate]. If there was no such call, the record is zero, and r's
+// digest belongs to another owner's key.
 func (m *Manager) findDuplicate(ctx context.Context, p *permit, r store.Record) (store.Record, error) {
 	first, err := m.getRecord(ctx, p, r.Owner, r.ID)
 	if err == nil || errors.Is(err, ErrNotFound) {

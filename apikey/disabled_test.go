@@ -50,7 +50,7 @@ func TestDisableBeforeRunningEnable(t *testing.T) {
 			return nil
 		}
 		st.after = func(op string) {
-			if op == "Update" && updates.Add(1) == 4 { // the end of the first one
+			if op == "Update" && updates.Add(1) == 4 { // the first Update is the last to end
 				<-finish
 			}
 		}

@@ -260,7 +260,7 @@ func FuzzAuthorization(f *testing.F) {
 		if !visible && len(asked) != 0 {
 			t.Errorf("%q, whose token is not all visible ASCII characters, reached the store", header)
 		}
-		// At most one, since an unknown token is cached for a while.
+		// There is at most one look-up, since an unknown token is cached for a while.
 		if len(asked) > 1 || len(asked) == 1 && asked[0] != apikey.DigestOf(token) {
 			t.Errorf("%q: got look-ups of %x, want only the digest of %q", header, asked, token)
 		}

@@ -407,8 +407,8 @@ func TestLateChangeIsPublished(t *testing.T) {
 	})
 }
 
-// Invariant 3, R-11: while the bus is down, a change is seen after 10 s. When the bus is
-// back, it is seen at once.
+// Invariant 3, R-11: while the bus is down, other instances see a change after 10 s. They
+// see it at once when the bus is back.
 func TestBusOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus, st := &memoryBus{}, memstore.New()

@@ -189,7 +189,7 @@ func (u *undeletedOwners) add(owner string) {
 	u.owners.set(owner, time.Now())
 }
 
-// remove removes the owner, unless there was another failure since failed.
+// remove removes the owner, unless the latest failure is later than the given one.
 func (u *undeletedOwners) remove(owner string, failed time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

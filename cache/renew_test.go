@@ -272,7 +272,7 @@ func TestSlowLoadServesStale(t *testing.T) {
 		}
 		uses.Wait()
 		if share := float64(waited.Load()) / 100 / n; share > 0.2 {
-			t.Errorf("got %.1f %% of the uses that waited, want only those in the first 50 ms of each load", 100*share)
+			t.Errorf("%.1f %% of the uses waited, want only those in the first 50 ms of each load", 100*share)
 		}
 		renewed.Store(0)
 		once()

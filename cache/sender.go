@@ -307,11 +307,11 @@ func (b *batch) add(other *batch) {
 	}
 }
 
-// take removes up to most keys and tags from b, and returns them as a new batch.
-func (b *batch) take(most int) *batch {
+// take removes up to n keys and tags from b, and returns them as a new batch.
+func (b *batch) take(n int) *batch {
 	some := newBatch()
-	some.keys, b.keys = cut(b.keys, most)
-	some.tags, b.tags = cut(b.tags, most-len(some.keys))
+	some.keys, b.keys = cut(b.keys, n)
+	some.tags, b.tags = cut(b.tags, n-len(some.keys))
 	return some
 }
 

@@ -148,7 +148,7 @@ type slots[V any] struct {
 	limit   int64        // of used
 }
 
-// open makes at most n slots, and at least half as many, or a bucket of them.
+// open makes between n/2 and n slots, but at least one bucket of them.
 func (s *slots[V]) open(n, limit int) {
 	buckets := uint64(1) << max(bits.Len64(uint64(n)/bucketSize)-1, 0)
 	s.buckets, s.mask, s.limit = make([]bucket[V], buckets), buckets-1, int64(limit)
@@ -181,7 +181,7 @@ func (b *bucket[V]) find(key *Key, tag uint64) (*entry[V], int) {
 	differ := b.tags.Load() ^ tag*lowBits
 	for equals := (differ - lowBits) &^ differ & highBits; equals != 0; equals &= equals - 1 {
 		i := bits.TrailingZeros64(equals) / 8
-		if i >= bucketSize { // a byte that no slot has
+		if i >= bucketSize { // no slot uses this byte
 			break
 		}
 		if e := b.entries[i].Load(); e != nil && equal(&e.key, key) {

@@ -27,8 +27,7 @@ type Hold struct {
 	Version int64
 }
 
-// Newer reports whether h is newer than old, another state of the same hold, and so
-// replaces it.
+// Newer reports whether h replaces old, an older state of the same hold.
 func (h Hold) Newer(old Hold) bool { return h.compareAge(old) > 0 }
 
 func (h Hold) compareAge(g Hold) int {

@@ -53,8 +53,8 @@ type Subscription struct {
 	Version int64
 }
 
-// Newer reports whether s is newer than old, another state of the same
-// subscription, and so replaces it.
+// Newer reports whether s replaces old, an older state of the same
+// subscription.
 func (s Subscription) Newer(old Subscription) bool { return s.compareAge(old) > 0 }
 
 func (s Subscription) compareAge(t Subscription) int {

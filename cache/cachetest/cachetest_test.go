@@ -109,7 +109,7 @@ func TestSuitesCatchFaults(t *testing.T) {
 	for _, r := range runs {
 		var exit *exec.ExitError
 		err := r.Wait()
-		report, _, _ := strings.Cut(r.out.String(), "panic:") // a bubble that cannot end panics after its report
+		report, _, _ := strings.Cut(r.out.String(), "panic:") // after the report, a bubble that cannot end causes a panic
 		if !errors.As(err, &exit) || !strings.Contains(report, "--- FAIL: "+r.test+"/"+r.rule) || !strings.Contains(report, ".go:") {
 			t.Errorf("%s with the fault %q: got %v, want %s to fail:\n%s", r.test, r.fault, err, r.rule, &r.out)
 		}

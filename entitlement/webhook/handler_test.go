@@ -191,8 +191,8 @@ func testFailure(t *testing.T, method, how, event string, fail func(context.Cont
 	}
 }
 
-// E-13: the process is killed when it has stored the state or called Changed. Whichever it
-// was, Changed is called, by the retry at the latest.
+// E-13: if the process is killed after it has stored the state or called Changed, the retry
+// calls Changed.
 func TestKilledWhileProcessing(t *testing.T) {
 	t.Parallel()
 	for _, last := range []string{"Apply", "Changed"} {

@@ -67,7 +67,7 @@ func finish(call func() error, done func(error)) {
 	}()
 	defer func() {
 		if p := recover(); p != nil {
-			err = errPanicked // if a method of p panics or ends the goroutine
+			err = errPanicked // stays if a method of p panics or ends the goroutine in the next line
 			err = fmt.Errorf("the call panicked: %v", p)
 		}
 	}()

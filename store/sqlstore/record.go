@@ -30,7 +30,8 @@ func values(r store.Record) ([]any, error) {
 	}, nil
 }
 
-// scan reads a record from the columns in their order, and further columns into more.
+// scan reads a record from the first columns, in their order, and the columns after them into
+// the variables of more.
 // It checks the values, since others can write to the table.
 func scan(row interface{ Scan(...any) error }, more ...any) (store.Record, error) {
 	var r store.Record

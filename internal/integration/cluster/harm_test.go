@@ -32,7 +32,7 @@ func (n *nemesis) harms() []harm {
 	)
 }
 
-// awhile waits for a random time up to most.
+// awhile waits for a random time of at most the given one.
 func (n *nemesis) awhile(most time.Duration) {
 	time.Sleep(most/4 + time.Duration(n.random.Int64N(int64(most*3/4))))
 }

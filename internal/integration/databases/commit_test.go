@@ -21,7 +21,7 @@ var proxied = []struct {
 	{servers[1], "\x03commit"},
 }
 
-// A write is a call that changes records, with the record k1 of o.
+// A write is a call that changes records of the owner o, who has the record k1.
 type write struct {
 	name string
 	call func(context.Context, store.Store) error

@@ -31,7 +31,7 @@ func newAccount(random *rand.Rand, b billing) (a account) {
 	return a
 }
 
-// one is true once in n times.
+// one returns true with a probability of 1/n.
 func (t *teller) one(n int) bool { return t.IntN(n) == 0 }
 
 func (t *teller) price() int {

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS keyhatch_plans (
 	plan         VARBINARY(255) NOT NULL,
 	status       VARBINARY(16)  NOT NULL, -- active, trialing, past_due, ended or held
 	since        BIGINT, -- when it began
-	paid_from    BIGINT, -- when the last paid period began, if known; a hold with it ends only periods that began by then
+	paid_from    BIGINT, -- when the last paid period began, if known; in a hold: the hold ends only periods that began no later
 	valid_until  BIGINT,
 	updated_at   BIGINT NOT NULL, -- by the billing system's clock
 	version      BIGINT NOT NULL, -- orders states with the same updated_at: the higher is newer

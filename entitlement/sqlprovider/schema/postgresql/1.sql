@@ -12,7 +12,7 @@ CREATE TABLE keyhatch_plans (
 	plan         text   NOT NULL COLLATE "C",
 	status       text   NOT NULL COLLATE "C", -- active, trialing, past_due, ended or held
 	since        bigint, -- when it began
-	paid_from    bigint, -- when the last paid period began, if known; a hold with it ends only periods that began by then
+	paid_from    bigint, -- when the last paid period began, if known; in a hold: the hold ends only periods that began no later
 	valid_until  bigint,
 	updated_at   bigint NOT NULL, -- by the billing system's clock
 	version      bigint NOT NULL, -- orders states with the same updated_at: the higher is newer

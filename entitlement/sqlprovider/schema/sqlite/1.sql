@@ -11,7 +11,7 @@ CREATE TABLE keyhatch_plans (
 	plan         TEXT    NOT NULL,
 	status       TEXT    NOT NULL, -- active, trialing, past_due, ended or held
 	since        INTEGER, -- when it began
-	paid_from    INTEGER, -- when the last paid period began, if known; a hold with it ends only periods that began by then
+	paid_from    INTEGER, -- when the last paid period began, if known; in a hold: the hold ends only periods that began no later
 	valid_until  INTEGER,
 	updated_at   INTEGER NOT NULL, -- by the billing system's clock
 	version      INTEGER NOT NULL, -- orders states with the same updated_at: the higher is newer
