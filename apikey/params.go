@@ -119,8 +119,8 @@ func checkReason(reason string) error {
 }
 
 func cleanName(name string) (string, error) {
-	// A name has at most four bytes per character, and may have as many spaces
-	// around it. Longer input is refused before any work is done on it.
+	// A name has at most four bytes per character, and may have the same number of
+	// bytes of spaces around it. Longer input is refused before any work is done on it.
 	if len(name) > 2*utf8.UTFMax*maxName {
 		return "", &InvalidError{Field: "Name", Reason: fmt.Sprintf("must have at most %d characters", maxName)}
 	}

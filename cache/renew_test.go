@@ -214,7 +214,7 @@ func TestRenewalsOfManyKeys(t *testing.T) {
 		}
 		all.Wait()
 		if waited.Load() > uses.Load()/1000 {
-			t.Errorf("got %d of %d uses that waited for the source, want almost none", waited.Load(), uses.Load())
+			t.Errorf("%d of %d uses waited for the source, want almost none", waited.Load(), uses.Load())
 		}
 	})
 }

@@ -42,8 +42,8 @@ func (p *Provider) Put(ctx context.Context, s entitlement.Subscription) (changed
 	return changed, wrap("put", err)
 }
 
-// PutHold stores the state h of a hold as Put stores a subscription, by
-// [entitlement.Hold.Newer], with the same limits and errors. A subscription that Put has
+// PutHold stores the state h of a hold, unless the stored state is as new or newer, by
+// [entitlement.Hold.Newer]. It has the limits and errors of Put. A subscription that Put has
 // stored for the owner must not have the same ID. To release a hold, put a newer state of
 // it that is Released.
 func (p *Provider) PutHold(ctx context.Context, h entitlement.Hold) (changed bool, err error) {

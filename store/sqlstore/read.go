@@ -63,7 +63,7 @@ func (s *Store) Get(ctx context.Context, owner, id string) (r store.Record, err 
 	return r, wrap("get", err)
 }
 
-// owned reads the row by its ID alone and compares the owner itself, which detects
+// owned selects the row by its ID alone and compares the owner in Go, which detects
 // another owner's key without a second statement.
 func (s *Store) owned(ctx context.Context, q queryer, owner, id string) (store.Record, error) {
 	r, err := one(q.QueryRowContext(ctx, s.sql.get, id))

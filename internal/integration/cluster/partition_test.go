@@ -89,7 +89,7 @@ func (x *partitionCase) part(f testkit.Fault) {
 	x.cache.Inject(f)
 }
 
-// last cuts off the instances for d.
+// last keeps the instances cut off for the duration d.
 func (p *partition) last(d time.Duration) {
 	p.began = time.Now().UnixNano()
 	for _, x := range p.cases {
