@@ -33,7 +33,7 @@ func withLRU(tokens []string) (func(token string) error, error) {
 		return nil, err
 	}
 	for _, token := range tokens {
-		cache.Add(sha256.Sum256([]byte(token)), &record{owner: "o"})
+		cache.Add(sha256.Sum256([]byte(token)), &record{owner: "o", scopes: []string{"reports:read"}})
 	}
 	return func(token string) error {
 		r, ok := cache.Get(sha256.Sum256([]byte(token)))
@@ -52,7 +52,7 @@ func withOtter(tokens []string) (func(token string) error, error) {
 		return nil, err
 	}
 	for _, token := range tokens {
-		cache.Set(sha256.Sum256([]byte(token)), &record{owner: "o"})
+		cache.Set(sha256.Sum256([]byte(token)), &record{owner: "o", scopes: []string{"reports:read"}})
 	}
 	cache.CleanUp()
 	return func(token string) error {
