@@ -142,8 +142,8 @@ func members(values []string) map[string]string {
 	return list
 }
 
-// cachedRoutes lists handlers with different caching headers. Some allow a shared cache to store
-// the response to Authorization.
+// cachedRoutes lists handlers with different caching headers. Some headers allow a shared cache to
+// store the response to a request with Authorization.
 var cachedRoutes = []struct {
 	path    string
 	headers func(http.Header)

@@ -384,7 +384,7 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 			}
 			all.Wait()
 			if n > 10 && slow.Load() > calls.Load()/50 {
-				t.Errorf("got %d of %d loads that waited for a store that is known to hang, want one at a time", slow.Load(), calls.Load())
+				t.Errorf("%d of %d loads waited for a store that is known to hang, want one at a time", slow.Load(), calls.Load())
 			}
 			if _, err := c.Load(t.Context(), keyOf(1_000), hangs); err == nil || err == cache.ErrOverloaded {
 				t.Errorf("%d known keys, store hangs: Load of an unknown key: got %v, want an outage error", n, err)

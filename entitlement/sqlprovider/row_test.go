@@ -101,7 +101,7 @@ func TestBusyReadIsRepeated(t *testing.T) {
 		p := open(t, f, nil)
 		time.AfterFunc(50*time.Millisecond, func() { f.setResult(subscriptionRow(func([]driver.Value) {}), nil) })
 		if e, err := p.Entitlement(t.Context(), "ann"); err != nil || !e.APIAccess || f.count() < 2 {
-			t.Errorf("got %+v, %v after %d statements, want access after a repeated one", e, err, f.count())
+			t.Errorf("got %+v, %v after %d statements, want access and at least two statements", e, err, f.count())
 		}
 	})
 }

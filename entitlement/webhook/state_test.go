@@ -388,8 +388,8 @@ func TestReversalOfOnePeriod(t *testing.T) {
 	}
 }
 
-// E-03: partial refunds add up. The last one ends the period when all is paid back, and
-// not if it is in another currency or failed.
+// E-03: partial refunds add up. The period ends when the refunds reach the whole amount. A
+// refund that failed does not count.
 func TestPartialRefundsAddUp(t *testing.T) {
 	t.Parallel()
 	for _, s := range systems {

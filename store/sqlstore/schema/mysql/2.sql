@@ -11,7 +11,7 @@
 -- instant or at its own, whichever is later.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN latest BIGINT NOT NULL DEFAULT 0;
 
--- An owner's keys that were replaced, by their expiry. The keys still in their grace
+-- An owner's replaced keys in the order of their expiry. The keys still in their grace
 -- period are one range of the index, and some of these keys count against the limit.
 ALTER TABLE keyhatch_keys ADD INDEX keyhatch_keys_replaced (owner, revoked_at, expires_at, replaced_by);
 

@@ -16,7 +16,7 @@
 -- instant or at its own, whichever is later.
 ALTER TABLE keyhatch_keys_owners ADD COLUMN IF NOT EXISTS latest bigint NOT NULL DEFAULT 0;
 
--- An owner's keys that were replaced, by their expiry. The keys still in their grace
+-- An owner's replaced keys in the order of their expiry. The keys still in their grace
 -- period are one range of the index, and some of these keys count against the limit.
 CREATE INDEX IF NOT EXISTS keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 	WHERE revoked_at IS NULL AND replaced_by <> '';

@@ -12,7 +12,7 @@ CREATE TABLE keyhatch_keys_owners (
 	latest INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- An owner's keys that were replaced, by their expiry. The keys still in their grace
+-- An owner's replaced keys in the order of their expiry. The keys still in their grace
 -- period are one range of the index, and some of these keys count against the limit.
 CREATE INDEX keyhatch_keys_replaced ON keyhatch_keys (owner, expires_at, replaced_by)
 	WHERE revoked_at IS NULL AND replaced_by <> '';
