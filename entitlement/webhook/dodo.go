@@ -124,8 +124,8 @@ func identifyDodoPayment(d fields, e *Event) {
 	identifyDodoCustomer(d, e)
 }
 
-// readDodoPayment reads a payment. It has no period: that begins with the payment and ends
-// with the next one.
+// readDodoPayment reads a payment. Dodo does not report the paid period, which begins with
+// the payment and ends with the next one.
 func readDodoPayment(d fields, e Event) (r entitlement.Report, ok bool) {
 	r.Payment = newPayment(e, d.amount("total_amount"), d.currency("currency"))
 	r.Payment.PeriodStart = d.date("created_at")

@@ -160,7 +160,7 @@ func (t *Tables) version(ctx context.Context, q Queryer) (version int, err error
 // several at once.
 func (t *Tables) run(ctx context.Context, e Execer, file string) error {
 	names := t.Names
-	if !t.schemas { // SQLite creates an index in the schema of its table, and refuses a statement that names it
+	if !t.schemas { // SQLite refuses a CREATE INDEX that names the schema of its table
 		names.Schema = ""
 	}
 	for statement := range strings.SplitSeq(file, ";\n") {

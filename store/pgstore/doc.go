@@ -66,8 +66,8 @@
 // describe_exec behind a pooler, since another client's statement could run instead
 // of the described one.
 //
-// Open refuses a pooler in statement mode, which has no transactions, so that no
-// limit would hold. Poolers do not pass on session parameters such as search_path;
+// Open refuses a pooler in statement mode, since it allows no transactions, without
+// which no limit would hold. Poolers do not pass on session parameters such as search_path;
 // use [Options].Schema.
 //
 // # Rights

@@ -168,7 +168,8 @@ func ownedBy(ctx context.Context, q queryer, owner, query string, args ...any) (
 	return ownedAnd(ctx, q, nil, owner, query, args...)
 }
 
-// ownedAnd is like ownedBy, and also scans the columns after a record's into more.
+// ownedAnd is like ownedBy, and scans the columns after those of a record into the variables
+// of more.
 func ownedAnd(ctx context.Context, q queryer, more []any, owner, query string, args ...any) ([]store.Record, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {

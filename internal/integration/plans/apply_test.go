@@ -302,8 +302,9 @@ func TestEndOfUnknownOwner(t *testing.T) {
 	})
 }
 
-// An older state is not stored, so its owner does not matter. A billing system whose late
-// event were rejected would send it again for days, and Polar nothing else meanwhile.
+// An older state is not stored, so its owner does not matter. If a late event
+// were rejected, the billing system would send it again for days, and Polar would send nothing
+// else meanwhile.
 func TestOlderStateNeedsNoOwner(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, _ := d.start(t)

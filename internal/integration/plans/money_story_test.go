@@ -103,7 +103,8 @@ func (t *teller) change(p *period, paid int) {
 	}
 }
 
-// end cancels the subscription now or at the end of the period, or the next payment fails.
+// end ends the subscription in one of three ways: it is cancelled at once, it is cancelled at the
+// end of the period, or its next payment fails.
 func (t *teller) end(length int) {
 	last := t.bought.Periods[len(t.bought.Periods)-1]
 	from := last.From

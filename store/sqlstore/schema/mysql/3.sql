@@ -1,5 +1,5 @@
--- Version 3 of the schema: a count of revocations. It shows that the database was rolled
--- back to an earlier state. Store.Migrate runs this file. Your own migration tool may
+-- Version 3 of the schema: a count of revocations. It shows whether the database was
+-- rolled back to an earlier state. Store.Migrate runs this file. Your own migration tool may
 -- run it instead. Running programs that know only earlier versions keep working, but do
 -- not count.
 --

@@ -8,7 +8,7 @@
 -- ends, it waits for the transactions that have used the table, and new ones wait
 -- behind it.
 
--- An owner's keys that are not revoked, by their expiry. The keys that never expire are in the
+-- An owner's keys that are not revoked, in the order of expiry. The keys that never expire are in the
 -- order in which a list shows them. The other keys that have not expired form one range of the
 -- index.
 ALTER TABLE keyhatch_keys ADD INDEX keyhatch_keys_current (owner, revoked_at, expires_at, created_at, id);

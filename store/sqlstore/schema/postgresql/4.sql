@@ -13,7 +13,7 @@
 -- If that statement fails, it leaves an invalid index, and Migrate returns an error.
 -- Drop that index first.
 
--- An owner's keys that are not revoked, by their expiry. The keys that never expire are in the
+-- An owner's keys that are not revoked, in the order of expiry. The keys that never expire are in the
 -- order in which a list shows them. The other keys that have not expired form one range of the
 -- index.
 CREATE INDEX IF NOT EXISTS keyhatch_keys_current ON keyhatch_keys (owner, expires_at, created_at, id)

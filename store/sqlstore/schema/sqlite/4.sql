@@ -6,7 +6,7 @@
 -- Writers wait while SQLite builds the index. That took 4 s for 1,300,000 keys on an
 -- overloaded machine with two cores. Readers do not wait.
 
--- An owner's keys that are not revoked, by their expiry. The keys that never expire are in the
+-- An owner's keys that are not revoked, in the order of expiry. The keys that never expire are in the
 -- order in which a list shows them. The other keys that have not expired form one range of the
 -- index. The index has every column that a condition names, even revoked_at, which is always NULL
 -- here. Otherwise SQLite would read the row of each key.
