@@ -208,8 +208,8 @@ func ExampleManager_Revoke() {
 	// true
 }
 
-// After a restore, revoke the keys again that were revoked after the backup, as
-// SECURITY.md recommends.
+// After a restore, repeat the revocations that were made after the backup, as SECURITY.md
+// recommends.
 func ExampleManager_Revoke_afterARestore() {
 	ctx, keys := context.Background(), exampleManager()
 	defer keys.Close(ctx)

@@ -243,7 +243,7 @@ func (b *bucket[V]) fill(e *entry[V]) bool {
 	return false
 }
 
-// replace puts the entry into a slot of a full bucket, which its key chooses.
+// replace puts the entry into a slot of a full bucket. The key determines the slot.
 func (b *bucket[V]) replace(e *entry[V]) bool {
 	i := int(e.key[18]) % bucketSize
 	old := b.entries[i].Load()

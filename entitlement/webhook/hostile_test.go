@@ -99,7 +99,7 @@ func isAllowed(name, value, bad string) bool {
 		}
 	case `"subscription"`: // an invoice may be for something else
 		return bad == "null" || bad == `"x"`
-	case `"subscription_id"`: // so may a payment, but a subscription has an ID
+	case `"subscription_id"`: // a payment may be for something else too, but a subscription has an ID
 		return bad == `"x"` || bad == "null" && strings.HasPrefix(value, `"sub_`)
 	case `"product"`:
 		return true

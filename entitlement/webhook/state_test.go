@@ -209,7 +209,7 @@ func TestStoredPayments(t *testing.T) {
 	}
 }
 
-// stored returns the row with the source and with the version of the row got.
+// stored returns the row with the given source, and with the version of got.
 func stored(row any, source string, got any) any {
 	_, version := ageOf(got)
 	switch row := row.(type) {

@@ -60,7 +60,7 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := webhook.New(newStore(), good, unranked, map[string]string{"price_1": "pro", "price_2": "free", "price_3": "pro"}, nil); err != nil {
-		t.Errorf("only one plan with API access: %v", err)
+		t.Errorf("New with two products of one plan with API access: got %v, want no error", err)
 	}
 	for name, c := range map[string]struct {
 		st      webhook.Store
