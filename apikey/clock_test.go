@@ -10,7 +10,7 @@ import (
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
-// M-17: Create refuses an expiry that has passed by the clock of another instance. A
+// M-17: Create refuses an expiry that has passed according to the clock of another instance. A
 // clock that was far ahead does not prevent the rotation of a leaked key.
 func TestExpiryBetweenTwoClocks(t *testing.T) {
 	t.Parallel()

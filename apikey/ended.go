@@ -20,8 +20,8 @@ const (
 	messageTime = 10 * time.Second
 
 	// clockMargin is larger than the difference between the clocks of two
-	// instances. A RevokeAll has revoked every key of the owner that was created
-	// longer than clockMargin before it.
+	// instances. So a RevokeAll has certainly revoked those of the owner's keys that
+	// were created more than clockMargin before it.
 	clockMargin = 24 * time.Hour
 )
 

@@ -50,7 +50,7 @@
 // subscription and the period that it paid for. The host needs no code for this, and it
 // does not matter which of the events arrives first. The period ends if all its payments
 // were refunded in full, or if one of them is disputed. Nothing else ends: no other
-// period, and no other subscription. A refund in part changes nothing until the parts add
+// period, and no other subscription. A partial refund changes nothing until the parts add
 // up to the payment. A refund that fails later, or a dispute that is won, gives the access
 // back. If a refund is a courtesy, let [Options.Ignore] return true for its event.
 //

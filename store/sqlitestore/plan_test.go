@@ -71,7 +71,7 @@ var recorded = sync.OnceValue(func() *recorder {
 func run(t *testing.T, s store.Store) {
 	t.Helper()
 	ctx, r, name := t.Context(), record("o", "k1"), "renamed"
-	insertKeys(t, s, "o", strings.Repeat("e", 21)) // more keys than a list with one key on a page searches at first
+	insertKeys(t, s, "o", strings.Repeat("e", 21)) // more than the first statement searches if a page has one key
 	var failed []error
 	ok := func(err error) { failed = append(failed, err) }
 	ok(s.Insert(ctx, r, 5))

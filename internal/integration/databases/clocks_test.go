@@ -144,7 +144,8 @@ func (l life) call(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// soon returns an expiry that has passed by the clock of one process, but not by another's.
+// soon returns an expiry that has passed according to the clock of one process, but not according
+// to that of another.
 func soon(at time.Time) time.Time {
 	if rand.IntN(4) == 0 {
 		return at.AddDate(0, 0, 7)
