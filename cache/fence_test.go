@@ -38,8 +38,8 @@ func keyOf(i int) cache.Key {
 }
 
 // trials returns the number of keys of a stress test: full if KEYHATCH_SOAK is set, and short
-// otherwise. The race detector is slow, so with it trials returns a fifth of short if short is at
-// least 1,000.
+// otherwise. With the race detector, which is slow, trials returns a fifth of short if short is
+// at least 1,000.
 func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":

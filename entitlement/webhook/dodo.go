@@ -92,8 +92,8 @@ func dodoState(d fields, e Event) state {
 	return failUnknown(d, "status")
 }
 
-// dodoActive ends when the next period begins, or when the subscription ends,
-// whichever is earlier.
+// dodoActive reads an active subscription. Its period ends when the next one begins, or
+// when the subscription ends, whichever is earlier.
 func dodoActive(d fields) state {
 	from, to, at := d.date("previous_billing_date"), d.date("next_billing_date"), active
 	if isDodoTrial(d, to) {
