@@ -73,8 +73,8 @@ func wantRefused(t testing.TB, m *apikey.Manager, i apikey.Issued, want error) {
 	}
 }
 
-// trials returns how often a test repeats: full with KEYHATCH_SOAK=1, and short otherwise. The
-// race detector is slow, so with it trials returns a fifth of short if short is at least 1,000.
+// trials returns how often a test repeats: full with KEYHATCH_SOAK=1, and short otherwise. With
+// the race detector, which is slow, trials returns a fifth of short if short is at least 1,000.
 func trials(short, full int) int {
 	switch {
 	case os.Getenv("KEYHATCH_SOAK") != "":

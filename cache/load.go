@@ -294,8 +294,9 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 	return c.newEntry(f.id.key, f.id.epoch, began, found), nil
 }
 
-// watch counts a load as slow from 4/5 of patience until 2*patience after the load
-// returns. The caller must call returned when the load returns.
+// watch counts a load as slow if it takes longer than 4/5 of patience. The load then counts
+// as slow until 2*patience after it has returned. The caller must call returned when the
+// load returns.
 func (c *Cache[V]) watch() (returned func()) {
 	slow := time.AfterFunc(patience*4/5, func() { c.slow.Add(1) })
 	return func() {

@@ -48,7 +48,7 @@ func TestRenewal(t *testing.T) {
 			last = v
 			time.Sleep(100 * time.Millisecond)
 		}
-		// One in 43 to 48 s, and 2 s for the load.
+		// A load begins 43 to 48 s after the previous one returned, and takes 2 s.
 		if n := calls.Load(); n < 12 || n > 16 {
 			t.Errorf("loads in ten minutes: got %d, want one for each four fifths of a TTL", n)
 		}

@@ -27,7 +27,8 @@ type Hold struct {
 	Version int64
 }
 
-// Newer reports whether h replaces old, an older state of the same hold.
+// Newer reports whether h is newer than old, which must be a state of the same hold. A
+// newer state replaces an older one.
 func (h Hold) Newer(old Hold) bool { return h.compareAge(old) > 0 }
 
 func (h Hold) compareAge(g Hold) int {

@@ -137,7 +137,7 @@ func (l ledger) paymentsFor(s Subscription, at time.Time) (paid []Payment) {
 	return paid
 }
 
-// isCurrent reports whether the payment was made for the current period of s or later.
+// isCurrent reports whether the payment was made for the current period of s or a later one.
 func (s Subscription) isCurrent(payment Payment) bool {
 	return !s.PeriodStart.IsZero() && !payment.PeriodStart.Before(s.PeriodStart.Add(-renewalLead))
 }

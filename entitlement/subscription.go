@@ -53,8 +53,8 @@ type Subscription struct {
 	Version int64
 }
 
-// Newer reports whether s replaces old, an older state of the same
-// subscription.
+// Newer reports whether s is newer than old, which must be a state of the same
+// subscription. A newer state replaces an older one.
 func (s Subscription) Newer(old Subscription) bool { return s.compareAge(old) > 0 }
 
 func (s Subscription) compareAge(t Subscription) int {

@@ -119,7 +119,8 @@ func (f fields) unix(name string) time.Time {
 	return t
 }
 
-// unixOr reads such a time that may be missing or null, and is then the zero time.
+// unixOr reads a time in whole seconds since 1970. If it is missing or null, unixOr returns
+// the zero time.
 func (f fields) unixOr(name string) (t time.Time) {
 	if f.has(name) {
 		t = f.unix(name)

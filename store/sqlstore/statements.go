@@ -24,7 +24,7 @@ func (s *Store) statements() statements {
 		first: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + ` WHERE owner = ?
 			ORDER BY created_at DESC, id DESC LIMIT ?`),
 
-		// Not (created_at, id) < (?, ?), for which MySQL does not use the index.
+		// The condition is not (created_at, id) < (?, ?), since MySQL would not use the index then.
 		next: s.read(`SELECT ` + columns + ` FROM keyhatch_keys ` + s.dialect.byList + `
 			WHERE owner = ? AND created_at <= ? AND (created_at < ? OR id < ?)
 			ORDER BY created_at DESC, id DESC LIMIT ?`),

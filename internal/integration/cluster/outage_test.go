@@ -23,7 +23,7 @@ func TestStoreOutage(t *testing.T) {
 			o := newOutage(t, setup{
 				Bus: bus, Shared: bus == redisBus,
 				CacheTTL:     testkit.Scale(time.Second, 30*time.Second),
-				StaleIfError: testkit.Scale(10*time.Second, 7*time.Minute), // the outage, and the time since a key's last use before it
+				StaleIfError: testkit.Scale(10*time.Second, 7*time.Minute), // covers the outage and the time between a key's last use and the outage
 			})
 			o.shorterThanStale(testkit.Scale(2*time.Second, 5*time.Minute))
 		})

@@ -190,8 +190,8 @@ func (w *world) knownSince(o observation, bound time.Duration) time.Duration {
 	return from
 }
 
-// statuses returns all statuses of the key during the call, by any record that was stored at the
-// time from or later. The clocks are right, so only records can be stale.
+// statuses returns all statuses of the key during the call, according to any record that was
+// stored at the given time or later. The clocks are right, so only records can be stale.
 func (w *world) statuses(o observation, from time.Duration) map[string]bool {
 	found, disabled := map[string]bool{}, false
 	versions := w.ledger.history[o.about.digest]
