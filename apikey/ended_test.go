@@ -20,7 +20,7 @@ import (
 )
 
 // A rollbackStore can roll back to an earlier state, as a database does when a
-// standby takes over that misses the latest writes.
+// standby that lacks the latest writes takes over.
 type rollbackStore struct {
 	mu      sync.Mutex
 	now     *memstore.Store

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// serveNext calls next with in, a copy of r, and removes the credential from the copy's
-// headers. It does not change the headers of r, which belong to the caller (see
+// serveNext calls next with the request in, which must be a copy of r, and removes the
+// credential from the copy's headers. It does not change the headers of r, which belong to the caller (see
 // [http.Handler]).
 //
 // The server and routers use some fields of r after the handler has returned, so

@@ -250,7 +250,7 @@ func settle(t *testing.T, all ...*instance) {
 	}
 }
 
-// load fills the cache with a key, which belongs to a group, keyOf(-1-key).
+// load fills the cache with the keys. Each key belongs to the group keyOf(-1-key).
 func (i *instance) load(t *testing.T, keys ...int) {
 	t.Helper()
 	for _, key := range keys {

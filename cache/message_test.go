@@ -197,7 +197,7 @@ func FuzzMessage(f *testing.F) {
 				t.Errorf("%q was decoded, but is encoded as %q", text, again)
 			}
 			if m.changes() != (len(m.keys)+len(m.tags) > 0) || m.changes() && m.before() != m.change-1 || !m.changes() && m.before() != m.change {
-				t.Errorf("%+v: got %d changes before it", m, m.before())
+				t.Errorf("%+v: %d changes came before this message, which contradicts its fields", m, m.before())
 			}
 		}
 	})

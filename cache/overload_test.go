@@ -398,7 +398,7 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 	}
 }
 
-// calls of unknown keys that hang hold all places for such keys. Then Load of an unknown
+// if the calls for unknown keys hang, they hold all places for such keys. Then Load of an unknown
 // key returns an outage error.
 func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -37,7 +37,7 @@ func newTab(t testing.TB, d device) *tab {
 	t.Helper()
 	parent := chromium.context(t)
 	tab := &tab{patience: patience, device: d, media: map[string]string{}}
-	// From the first event of the tab on.
+	// The listener receives all events of the tab, including the first.
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext(), chromedp.WithListener(tab.handle))
 	t.Cleanup(cancel)
 	tab.ctx = ctx
