@@ -220,7 +220,8 @@ func (u *lastUsed) touch(ctx context.Context, batch []waitingUse) error {
 	return err
 }
 
-// clamp sets uses in the future, recorded before the clock was set back, to now.
+// clamp changes the times of uses that are in the future to now. Such uses were recorded
+// before the clock was set back.
 func (u *lastUsed) clamp(uses []waitingUse) {
 	latest := now()
 	for i := range uses {
