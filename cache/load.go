@@ -17,8 +17,8 @@ type Loaded[V any] struct {
 	// [Options.NegativeTTL]. Until and Tag are ignored.
 	Absent bool
 
-	// Ended means that the value need not be renewed, such as that of a revoked key. The
-	// key then counts as unknown: it shares the places of keys without a value, and is not
+	// Ended means that the value need not be renewed, for example because it says that an
+	// API key is revoked. The key then counts as unknown: it shares the places of keys without a value, and is not
 	// reloaded before the value expires.
 	Ended bool
 

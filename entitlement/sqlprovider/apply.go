@@ -20,8 +20,8 @@ import (
 // # Owner
 //
 // A subscription keeps the owner with whom it was stored first. This is the owner that the
-// report names. If the report names none, it is the owner of the customer's other
-// subscriptions, if they all have the same one. A later report must name the same owner,
+// report names. If the report names none, it is the only owner of the customer's other
+// subscriptions. A later report must name the same owner,
 // or none, unless it reports that the subscription has ended.
 //
 // [Provider.SetOwner] moves a subscription to another owner. From then on, the owner that

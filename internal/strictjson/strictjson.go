@@ -59,7 +59,7 @@ func Parse(document []byte, r Rules) (map[string]any, error) {
 	return object, nil
 }
 
-// paired matches a JSON document of which each surrogate is half of a pair.
+// paired matches a JSON document in which each surrogate is half of a pair.
 var paired = regexp.MustCompile(`\A(?:[^\\]|\\[^u]|\\u[^dD]|\\u[dD][0-7]|\\u[dD][89abAB]..\\u[dD][c-fC-F])*\z`)
 
 type parser struct {
