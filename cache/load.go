@@ -18,8 +18,8 @@ type Loaded[V any] struct {
 	Absent bool
 
 	// Ended means that the value need not be renewed, for example because it says that an
-	// API key is revoked. The key then counts as unknown: it shares the places of keys without a value, and is not
-	// reloaded before the value expires.
+	// API key is revoked. The key then counts as unknown: it shares the places of keys
+	// without a value, and is not reloaded before the value expires.
 	Ended bool
 
 	// Until, if set, is the time at which the value ends. After that, the value is

@@ -217,7 +217,8 @@ func TestKilledWhileProcessing(t *testing.T) {
 	}
 }
 
-// A killedStore ends the goroutine once, when the call named last has had its effect.
+// A killedStore ends the goroutine once, after the call that the field last names has taken
+// effect.
 type killedStore struct {
 	*memStore
 	last string

@@ -26,7 +26,7 @@ func (s *Store) write(ctx context.Context, owner string, at time.Time, do func(*
 	})
 }
 
-// commit runs do in a transaction. If the commit fails, it reads the record that do has
+// commit runs do in a transaction. If the commit fails, it reads the record that do
 // returned, to find out whether the transaction was committed.
 func (s *Store) commit(ctx context.Context, do func(*sql.Tx) (store.Record, error)) error {
 	var written store.Record

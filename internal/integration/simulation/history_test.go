@@ -33,10 +33,10 @@ func (w *world) events() []event {
 
 // unique returns d or a little more, so that the duration ends at an instant at which nothing
 // else happens. The time between two such instants is never a whole number of milliseconds, and
-// never a few nanoseconds more than that. So timers of the product do not fire at them either: they are set to
-// whole milliseconds or to parts of callTimeout. Otherwise a run could not be repeated, since
-// goroutines that become runnable at the same instant run in any order. For the same reason,
-// only one goroutine may call unique at an instant. Others call after.
+// never a few nanoseconds more than that. So timers of the product do not fire at them either:
+// they are set to whole milliseconds or to parts of callTimeout. Otherwise a run could not be
+// repeated, since goroutines that become runnable at the same instant run in any order. For the
+// same reason, only one goroutine may call unique at an instant. Others call the method after.
 func (w *world) unique(d time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
