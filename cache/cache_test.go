@@ -82,7 +82,7 @@ func TestTTL(t *testing.T) {
 		}
 		for _, tt := range []struct {
 			after             time.Duration
-			present, negative int // at least; -1: some but not all
+			present, negative int // minimum numbers; -1: some but not all
 		}{
 			{4400 * time.Millisecond, 100, 100},
 			{350 * time.Millisecond, 100, -1},

@@ -22,7 +22,8 @@ import (
 // costs something. If you extend a trial, the subscription counts as paid.
 //
 // Dodo does not report the last paid period of a subscription that is on hold or past
-// due. That period ends at the time of the event, or earlier at the next billing date.
+// due. That period ends at the time of the event, or at the next billing date if that is
+// earlier.
 //
 // Dodo does not report the period of a payment either. A payment pays for the time until
 // the next payment. A change of the plan begins a new period. A refund of the payment for

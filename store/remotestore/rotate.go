@@ -71,8 +71,8 @@ func isReplacedBy(old, next store.Record, ends time.Time) bool {
 	return old.ExpiresAt.After(created) && !old.ExpiresAt.After(ends)
 }
 
-// isSuccessor reports whether now is the record that a rotation of old to next creates: it has
-// the fields of next, and inherits the other fields from old.
+// isSuccessor reports whether a rotation of old to next can have created the record now, which
+// must have the fields of next, and the other fields of old.
 func isSuccessor(now, next, old store.Record) bool {
 	return now.Digest == next.Digest && now.Hint == next.Hint && isSame(now.CreatedAt, next.CreatedAt) &&
 		now.Name == old.Name && now.CreatedBy == old.CreatedBy &&
