@@ -181,7 +181,7 @@ func (m *memStore) applyReversal(v entitlement.Reversal, r entitlement.Report, a
 	counts := v.Kind == entitlement.Refund && !v.Whole && !v.Released
 	switch {
 	case v.ID == "" || (v.Payment == "") == (v.Charge == ""):
-		return refuse("ID", "is empty, or there is not one of a payment and a charge")
+		return refuse("ID", "is empty, or it is not exactly one of the IDs of a payment and a charge")
 	case counts && (!isCurrency(v.Currency) || isPaid && p.Currency != v.Currency):
 		return refuse("Currency", "is not the payment's")
 	}
