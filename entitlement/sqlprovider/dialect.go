@@ -15,7 +15,8 @@ type dialect struct {
 	db *sqldb.Database
 
 	// byKey follows a table's name if rows are selected by the primary key. The others
-	// follow the name of the table of records if its rows are selected by that index.
+	// follow the name of the table of records if its rows are selected by owner, parent or
+	// customer.
 	byKey, byOwner, byParent, byCustomer string
 
 	// isDuplicate reports whether an INSERT failed because the row already

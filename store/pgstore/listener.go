@@ -89,8 +89,8 @@ func (l *listener) run(ctx context.Context, deliver func(message string)) error 
 	}
 }
 
-// drain delivers the messages that arrived before the reply to a ping, which pgx
-// has kept. The server sends earlier notifications before the reply.
+// drain delivers the messages that pgx has kept because they arrived before the reply
+// to a ping. The server sends earlier notifications before the reply.
 func (l *listener) drain(deliver func(message string)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // do not wait
