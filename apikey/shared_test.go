@@ -303,7 +303,7 @@ func TestSharedIsNotFilledAfterRevocation(t *testing.T) {
 // C-01 with a shared cache: a load during a revocation does not use the old entry of the
 // shared cache. The entry is deleted within the fence, so that no later load finds it.
 func TestSharedIsDeletedWithinFence(t *testing.T) {
-	name := "another name" // a Manager does not remember names, as it does revocations
+	name := "another name" // a Manager remembers revocations, but not names
 	for what, change := range map[string]func(t *testing.T, a *apikey.Manager, id string) error{
 		"revoked": func(t *testing.T, a *apikey.Manager, id string) error {
 			_, err := a.Revoke(t.Context(), "o", id, "")
