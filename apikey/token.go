@@ -104,8 +104,8 @@ func (f *tokenFormat) generate() string {
 // accepted form.
 //
 // Without MACKeys both forms are accepted, so that tokens with a MAC still work after
-// MACKeys are removed. With MACKeys only the form with a MAC is accepted, since a
-// forger would leave out the MAC, unless AcceptWithoutMAC is set.
+// MACKeys are removed. With MACKeys, the form without a MAC is accepted only if
+// AcceptWithoutMAC is set, since a forger would leave out the MAC.
 func (f *tokenFormat) wellFormed(token string) bool {
 	return (f.hasMAC(token) || len(f.macs) == 0 || f.withoutMAC) && f.hasOwnForm(token)
 }
