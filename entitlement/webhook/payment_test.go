@@ -117,16 +117,18 @@ func TestStripeCharges(t *testing.T) {
 func TestStripeInvoiceOfManyLines(t *testing.T) {
 	t.Parallel()
 	const line = `{"period": {"start": 1767225600, "end": 1769904000}, "parent": {"subscription_item_details": {"proration": true}}}`
+	const month = `, {"period": {"start": 1767225600, "end": 1767830400}, "parent": {"subscription_item_details": {"proration": false}}}`
 	for _, tt := range []struct {
-		name, more string
-		from, to   time.Time
+		name, more, whole string
+		from, to          time.Time
 	}{
-		{"all lines", "false", time.Unix(1767225600, 0).UTC(), time.Unix(1769904000, 0).UTC()},
-		{"more lines", "true", time.Unix(1769904100, 0).UTC(), time.Time{}},
+		{"a credit for the rest of a longer period", "false", month, time.Unix(1767225600, 0).UTC(), time.Unix(1767830400, 0).UTC()},
+		{"all lines", "false", "", time.Unix(1767225600, 0).UTC(), time.Unix(1769904000, 0).UTC()},
+		{"more lines", "true", "", time.Unix(1769904100, 0).UTC(), time.Time{}},
 	} {
 		body := `{"id": "evt_1", "type": "invoice.paid", "created": 1769904100, "livemode": true, "data": {"object": {"id": "in_1", "created": 1769904100,
 			"customer": "cus_1", "amount_paid": 1000, "currency": "usd", "parent": {"subscription_details": {"subscription": "sub_1"}},
-			"lines": {"has_more": ` + tt.more + `, "data": [` + line + `]}}}}`
+			"lines": {"has_more": ` + tt.more + `, "data": [` + line + tt.whole + `]}}}}`
 		st := newStore()
 		h, err := webhook.New(st, webhook.Stripe(secret), catalog, products, nil)
 		if err != nil {
