@@ -52,6 +52,16 @@ func refunded(id, charge string, amount int64) entitlement.Reversal {
 	return entitlement.Reversal{ID: id, Kind: entitlement.Refund, Charge: charge, Amount: amount, Currency: "usd"}
 }
 
+// startWatched returns a Provider on an empty database, and what its Watch reports after
+// the gap at the start.
+func startWatched(t *testing.T, d database) (*sqlprovider.Provider, <-chan string) {
+	t.Helper()
+	p, _ := d.start(t)
+	told := watch(t, p)
+	wantTold(t, told, "")
+	return p, told
+}
+
 func apply(t testing.TB, p *sqlprovider.Provider, r entitlement.Report) entitlement.Applied {
 	t.Helper()
 	applied, err := p.Apply(t.Context(), r)
@@ -118,9 +128,7 @@ func TestRefundEndsWhatItPaidFor(t *testing.T) {
 // E-02: a subscription has one owner at a time.
 func TestOneOwnerAtATime(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		p, _ := d.start(t)
-		told := watch(t, p)
-		wantTold(t, told, "") // the gap at the start
+		p, told := startWatched(t, d)
 		one := sold("alice", "sub_1", "pro")
 		one.Customer = "cus_1"
 		apply(t, p, reportedAt(1, one))
@@ -230,9 +238,7 @@ func TestReportsAtOnce(t *testing.T) {
 // A Watch reports the owner of a refund, even if the refund arrived before the payment.
 func TestWatchSeesRefunds(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		p, _ := d.start(t)
-		told := watch(t, p)
-		wantTold(t, told, "") // the gap at the start
+		p, told := startWatched(t, d)
 		apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
 		wantTold(t, told, "ann")
 		for _, r := range []entitlement.Report{
@@ -352,9 +358,7 @@ func TestEndNamesAnotherOwner(t *testing.T) {
 // A Watch sees the payment of a report whose charge contradicts what is stored.
 func TestWatchSeesAReportThatIsStoredInPart(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
-		p, _ := d.start(t)
-		told := watch(t, p)
-		wantTold(t, told, "") // the gap at the start
+		p, told := startWatched(t, d)
 		apply(t, p, reportedAt(1, sold("ann", "sub_1", "pro")))
 		wantTold(t, told, "ann")
 		apply(t, p, reportedAt(1, entitlement.Charge{ID: "pi_1", Payment: "in_1"}))
