@@ -28,6 +28,7 @@ func BenchmarkEvents(b *testing.B) {
 				h := newHandler(b, p, sender, nil)
 				var n atomic.Int64
 				b.SetParallelism(4)
+				b.ResetTimer() // the database has just been started
 				b.RunParallel(func(loop *testing.PB) {
 					for loop.Next() {
 						id := n.Add(1)
