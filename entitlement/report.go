@@ -8,7 +8,7 @@ type Report struct {
 	Event  string // the event's ID; may be empty
 
 	// Subscription has the Owner that the event names. The Owner is empty if the event
-	// names none: Provider.Apply of package sqlprovider says who has the subscription then.
+	// names none: Provider.Apply of package sqlprovider then determines it.
 	Subscription *Subscription
 
 	// Owners lists further owners of the Subscription that the event names. If they and

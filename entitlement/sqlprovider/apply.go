@@ -153,7 +153,7 @@ func (r row) contradiction(stored row) error {
 	case r.Customer != "" && stored.Customer != "" && r.Customer != stored.Customer:
 		return invalid("Customer", fmt.Errorf("the subscription %q belongs to the customer %q already", r.ID, stored.Customer))
 	case r.Owner != stored.Owner:
-		return invalid("Owner", fmt.Errorf("the event names another owner than the one who has the subscription %q; call SetOwner to move it", r.ID))
+		return invalid("Owner", fmt.Errorf("the subscription %q belongs to another owner than the event names; call SetOwner to move it", r.ID))
 	}
 	return sqldb.ErrSkipped
 }
