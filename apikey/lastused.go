@@ -83,12 +83,12 @@ func (u *lastUsed) warn(err error) {
 }
 
 // record adds a use of the key, unless one was added within TouchInterval.
-func (u *lastUsed) record(k *cachedKey, d store.Digest, now time.Time) {
+func (u *lastUsed) record(k *cachedKey, p *Principal, d store.Digest, now cache.Time) {
 	at, due := now.UnixMicro(), k.touchAfter.Load()
 	if at < due || !k.touchAfter.CompareAndSwap(due, at+u.m.opts.TouchInterval.Microseconds()) {
 		return
 	}
-	if !u.add(waitingUse{store.Use{Digest: d, At: time.UnixMicro(at).UTC()}, ownerBytes(k.ownerKey)}) {
+	if !u.add(waitingUse{store.Use{Digest: d, At: time.UnixMicro(at).UTC()}, ownerBytes(ownerKey(p.Owner()))}) {
 		k.touchAfter.Store(due) // no room: the next use tries again
 	}
 }

@@ -70,7 +70,6 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
-	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/internal/guard"
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -85,12 +84,14 @@ type Manager struct {
 	token    *tokenFormat
 	carriers []carrier
 
-	calls                      *guard.Places                          // places for store calls, see callStore
-	sharedCalls                *guard.Places                          // places for calls to the shared cache
-	keys                       *cache.Cache[*cachedKey]               // by digest
-	group                      *cache.Group                           // nil when there is no Bus
-	plans                      *cache.Cache[*entitlement.Entitlement] // by ownerKey; nil when there is no provider
-	reads, writes, revocations *lane                                  // lanes for the management calls of these kinds
+	calls                      *guard.Places // places for store calls, see callStore
+	sharedCalls                *guard.Places // places for calls to the shared cache
+	clock                      *cache.Clock
+	keys                       *cache.Cache[cachedKey] // by digest
+	group                      *cache.Group            // nil when there is no Bus
+	plans                      *cache.Cache[ownerPlan] // by ownerKey; nil when there is no provider
+	sharedPlans                planPool
+	reads, writes, revocations *lane // lanes for the management calls of these kinds
 
 	writeLimits map[EventKind]*writeLimit
 	watcher     *background // nil when the provider does not watch
@@ -99,9 +100,9 @@ type Manager struct {
 	reuses      *reuses // uses of revoked keys
 	ended       endedKeys
 
-	digests      digests                 // digests of keys that were recently listed or read
-	undeleted    undeletedOwners         // owners whose keys RevokeAll could not delete from the shared cache
-	unrestricted entitlement.Entitlement // entitlement of every owner in a service without plans
+	digests      digests         // digests of keys that were recently listed or read
+	undeleted    undeletedOwners // owners whose keys RevokeAll could not delete from the shared cache
+	unrestricted ownerPlan       // plan of every owner in a service without plans
 
 	failed, overloaded logLimit
 
@@ -119,7 +120,7 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	m := &Manager{store: st, opts: o, log: o.Logger, reuses: newReuses(), calls: newPlaces(), sharedCalls: newPlaces(),
+	m := &Manager{store: st, opts: o, log: o.Logger, clock: cache.NewClock(), reuses: newReuses(), calls: newPlaces(), sharedCalls: newPlaces(),
 		reads: newLane(maxReads, ownerWaiting), writes: newLane(maxWrites, 0), revocations: newLane(maxRevokes, ownerWaiting), writeLimits: newWriteLimits()}
 	var err error
 	if m.token, err = newTokenFormat(&o); err != nil {
@@ -129,15 +130,15 @@ func New(st store.Store, opts *Options) (*Manager, error) {
 	if m.carriers, err = newCarriers(o.Headers); err != nil {
 		return nil, err
 	}
-	if m.keys, err = cache.New[*cachedKey](m.cacheOptions()); err != nil {
+	if m.keys, err = cache.New[cachedKey](m.cacheOptions()); err != nil {
 		return nil, err
 	}
 	if o.Entitlements != nil {
-		if m.plans, err = cache.New[*entitlement.Entitlement](m.planOptions()); err != nil {
+		if m.plans, err = cache.New[ownerPlan](m.planOptions()); err != nil {
 			return nil, errors.Join(err, m.keys.Close(context.Background()))
 		}
 	}
-	m.unrestricted, m.ended.m = m.everything(), m
+	m.unrestricted, m.ended.m = m.sharedPlans.share(m.everything()), m
 	if o.SharedCache != nil {
 		m.keys.Share(o.SharedCache, m.loadedFromShared, m.logSharedFailure)
 	}
@@ -157,6 +158,7 @@ func (m *Manager) cacheOptions() cache.Options {
 		NegativeTTL:  m.opts.NegativeTTL,
 		StaleIfError: m.opts.StaleIfError,
 		LoadTimeout:  m.opts.CallTimeout,
+		Clock:        m.clock,
 	}
 }
 

@@ -3,6 +3,8 @@ package apikey
 import (
 	"context"
 	"errors"
+	"reflect"
+	"sync"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
@@ -21,34 +23,87 @@ func (m *Manager) planOptions() cache.Options {
 	return o
 }
 
-// noEntitlement is the entitlement of an owner that the provider does not know.
-var noEntitlement entitlement.Entitlement
+// An ownerPlan is the cached form of an owner's entitlement.
+type ownerPlan struct {
+	entitlement *entitlement.Entitlement // without ValidUntil, since owners with the same plan share it
+	validUntil  int64                    // Unix microseconds; never means no end
+}
 
-// entitlement returns the owner's entitlement, from the cache or the provider, and the time at
-// which the caller must evaluate it. That time is now, or later if the entitlement was not in the
-// cache. An error means an outage.
-func (m *Manager) entitlement(ctx context.Context, now time.Time, key cache.Key, owner string) (*entitlement.Entitlement, time.Time, error) {
-	e, err := m.plans.Get(key, now)
+// never is the zero time in Unix microseconds.
+const never = -62135596800_000000
+
+// active is like [entitlement.Entitlement.Active].
+func (p ownerPlan) active(at cache.Time) bool {
+	e := p.entitlement
+	return e.APIAccess && (p.validUntil == never || at.UnixMicro() < p.validUntil+max(e.Grace, 0).Microseconds())
+}
+
+// clone returns the entitlement, which shares nothing with p.
+func (p ownerPlan) clone() entitlement.Entitlement {
+	e := p.entitlement.Clone()
+	e.ValidUntil = instant(p.validUntil)
+	return e
+}
+
+// noPlan is the plan of an owner that the provider does not know.
+var noPlan = ownerPlan{&entitlement.Entitlement{}, never}
+
+// A planPool lets owners with the same plan share its entitlement. It remembers the latest
+// entitlements.
+type planPool struct {
+	mu     sync.Mutex
+	recent [64]*entitlement.Entitlement
+	next   int
+}
+
+// share returns the plan with the entitlement e, which belongs to the pool from then on.
+func (s *planPool) share(e entitlement.Entitlement) ownerPlan {
+	p := ownerPlan{validUntil: earlier(e.ValidUntil, latest).UnixMicro()}
+	e.ValidUntil = time.Time{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p.entitlement = range s.recent {
+		if p.entitlement != nil && sameEntitlement(*p.entitlement, e) {
+			return p
+		}
+	}
+	p.entitlement = &e
+	s.recent[s.next] = &e
+	s.next = (s.next + 1) % len(s.recent)
+	return p
+}
+
+// sameEntitlement reports whether a and b are equal. Nil scopes differ from empty ones.
+func sameEntitlement(a, b entitlement.Entitlement) bool {
+	return a.Plan == b.Plan && a.MaxKeys == b.MaxKeys && reflect.DeepEqual(a, b)
+}
+
+// planFor returns the owner's plan, from the cache or the provider, and the time at which the
+// caller must evaluate it. That time is now, or later if the plan was not in the cache; then its
+// version is zero. An error means an outage.
+func (m *Manager) planFor(ctx context.Context, now cache.Time, owner string) (ownerPlan, cache.Version, cache.Time, error) {
+	key := ownerKey(owner)
+	p, version, err := m.plans.GetVersion(key, now)
 	if err == cache.ErrMiss {
-		e, err = m.loadEntitlement(ctx, key, owner)
-		if now = time.Now(); err == nil && e.APIAccess && !e.Active(now) {
+		p, err = m.loadPlan(ctx, key, owner)
+		if now = m.clock.Now(); err == nil && p.entitlement.APIAccess && !p.active(now) {
 			// The plan may have ended during the load, and another one may have begun.
-			e, err = m.loadEntitlement(ctx, key, owner)
-			now = time.Now()
+			p, err = m.loadPlan(ctx, key, owner)
+			now = m.clock.Now()
 		}
 	}
 	switch {
 	case err == nil:
-		return e, now, nil
+		return *p, version, now, nil
 	case err == cache.ErrNotFound:
-		return &noEntitlement, now, nil
+		return noPlan, cache.Version{}, now, nil
 	}
-	return nil, now, m.unavailable(ctx, "entitlement provider", err)
+	return ownerPlan{}, cache.Version{}, now, m.unavailable(ctx, "entitlement provider", err)
 }
 
 //go:noinline
-func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner string) (*entitlement.Entitlement, error) {
-	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[*entitlement.Entitlement], error) {
+func (m *Manager) loadPlan(ctx context.Context, key cache.Key, owner string) (*ownerPlan, error) {
+	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[ownerPlan], error) {
 		now := time.Now() // a slow provider may have read the plan when the call began
 		call, cancel := m.beforeDeadline(ctx)
 		defer cancel()
@@ -56,13 +111,14 @@ func (m *Manager) loadEntitlement(ctx context.Context, key cache.Key, owner stri
 		e = e.Clone() // the provider may still change the entitlement that it returned
 		switch err = guard.Classify(err, entitlement.ErrNone, store.ErrBusy); {
 		case errors.Is(err, entitlement.ErrNone):
-			return cache.Loaded[*entitlement.Entitlement]{Absent: true}, nil
+			return cache.Loaded[ownerPlan]{Absent: true}, nil
 		case errors.Is(err, store.ErrBusy):
-			return cache.Loaded[*entitlement.Entitlement]{}, cache.ErrOverloaded
+			return cache.Loaded[ownerPlan]{}, cache.ErrOverloaded
 		case err != nil:
-			return cache.Loaded[*entitlement.Entitlement]{}, err
+			return cache.Loaded[ownerPlan]{}, err
 		}
-		found := cache.Loaded[*entitlement.Entitlement]{Value: &e}
+		p := m.sharedPlans.share(e)
+		found := cache.Loaded[ownerPlan]{Value: &p}
 		switch {
 		case !e.Active(now):
 			found.Until = now.Add(m.planOptions().NegativeTTL)
@@ -89,11 +145,11 @@ func (m *Manager) keyLimit(ctx context.Context, owner string) (limit int, err er
 func (m *Manager) planOf(ctx context.Context, owner string) (entitlement.Entitlement, error) {
 	e := m.everything()
 	if m.plans != nil {
-		plan, _, err := m.entitlement(ctx, time.Now(), ownerKey(owner), owner)
+		plan, _, _, err := m.planFor(ctx, m.clock.Now(), owner)
 		if err != nil {
 			return e, err
 		}
-		e = plan.Clone()
+		e = plan.clone()
 	}
 	if e.MaxKeys == 0 {
 		e.MaxKeys = m.opts.MaxKeysPerOwner

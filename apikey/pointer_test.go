@@ -3,14 +3,22 @@ package apikey
 import (
 	"reflect"
 	"testing"
+	"unsafe"
 )
 
-// A cached key has three pointers: to its strings, to the owner's plan, and to the Principal
-// with another plan, which is nil in a service without plans. An entry of package cache adds two,
-// so in a service without plans the garbage collector follows four.
+// A cached key has three pointers: to its Principal, and from there to its text and to the plan,
+// which owners share. With the pointer of the cache to the key, the garbage collector follows
+// four.
 func TestPointersPerCachedKey(t *testing.T) {
-	if n := pointers(reflect.TypeFor[cachedKey]()); n != 3 {
-		t.Errorf("pointers of a cached key: got %d, want 3", n)
+	if n := pointers(reflect.TypeFor[cachedKey]()) + pointers(reflect.TypeFor[Principal]()); n != 3 {
+		t.Errorf("pointers of a cached key and its Principal: got %d, want 3", n)
+	}
+}
+
+// The entry of a cached key takes two cache lines; see [cache.Cache].
+func TestSizeOfCachedKey(t *testing.T) {
+	if n := unsafe.Sizeof(cachedKey{}); n > 32 {
+		t.Errorf("size of a cached key: got %d bytes, want at most 32", n)
 	}
 }
 

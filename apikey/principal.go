@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/keyhatch/keyhatch/cache"
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/store"
 )
@@ -16,51 +17,50 @@ import (
 // may be called from many goroutines. They return copies. The zero Principal has no
 // owner and allows nothing, and so does a nil *Principal.
 type Principal struct {
-	// text holds the strings of the record one after the other. ends holds the offset
-	// at which each of them ends. Only text and plan have pointers, since the
-	// garbage collector follows the pointers of every cached key.
-	text string
-	ends [texts]uint32
-
-	created, expires, disabled, revoked, lastUsed int64 // Unix microseconds; the zero time means never
-
-	plan *entitlement.Entitlement // nil only in the zero Principal; shared, never changed
+	text    string // see encodeText; its only string, since the garbage collector follows each pointer
+	plan    ownerPlan
+	version cache.Version // while it is current, plan is the owner's plan
 }
 
-// The strings of a Principal. Scopes and metadata are lists, see appendItem.
+// newPrincipal returns the Principal of a record.
+func newPrincipal(r store.Record, plan ownerPlan) *Principal {
+	return &Principal{text: encodeText(r), plan: plan}
+}
+
+// Items of the text of a Principal, in this order. Scopes, metadata and times are lists of items.
 const (
 	textID = iota
 	textOwner
+	textScopes
 	textName
 	textHint
 	textCreatedBy
 	textRevokeReason
 	textReplacedBy
-	textScopes
 	textMetadata
-	texts
+	textTimes // of eight bytes, or empty for never
 )
 
-func newPrincipal(r store.Record, plan *entitlement.Entitlement) Principal {
-	p := Principal{
-		created: r.CreatedAt.UnixMicro(), expires: r.ExpiresAt.UnixMicro(), disabled: r.DisabledAt.UnixMicro(),
-		revoked: r.RevokedAt.UnixMicro(), lastUsed: r.LastUsedAt.UnixMicro(), plan: plan,
-	}
-	var b []byte
-	for i, text := range [...]string{r.ID, r.Owner, r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy} {
-		b = append(b, text...)
-		p.ends[i] = uint32(len(b))
-	}
+// encodeText encodes a record.
+func encodeText(r store.Record) string {
+	var b, scopes, metadata, times []byte
 	for _, scope := range r.Scopes {
-		b = appendItem(b, scope)
+		scopes = appendItem(scopes, scope)
 	}
-	p.ends[textScopes] = uint32(len(b))
 	for name, value := range r.Metadata {
-		b = appendItem(appendItem(b, name), value)
+		metadata = appendItem(appendItem(metadata, name), value)
 	}
-	p.ends[textMetadata] = uint32(len(b))
-	p.text = string(b)
-	return p
+	for _, t := range []time.Time{r.CreatedAt, r.ExpiresAt, r.DisabledAt, r.RevokedAt, r.LastUsedAt} {
+		if t.IsZero() {
+			times = appendItem(times, "")
+			continue
+		}
+		times = appendItem(times, string(binary.LittleEndian.AppendUint64(nil, uint64(t.UnixMicro()))))
+	}
+	for _, item := range []string{r.ID, r.Owner, string(scopes), r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy, string(metadata), string(times)} {
+		b = appendItem(b, item)
+	}
+	return string(b)
 }
 
 // appendItem appends an item of a list: its length and the text.
@@ -81,15 +81,16 @@ func cutItem(list string) (item, rest string) {
 	}
 }
 
-func (p *Principal) at(i int) string {
-	if p == nil {
+// at returns an item of the text.
+func (p *Principal) at(i int) (item string) {
+	if p == nil || p.text == "" {
 		return ""
 	}
-	start := uint32(0)
-	if i > 0 {
-		start = p.ends[i-1]
+	rest := p.text
+	for range i + 1 {
+		item, rest = cutItem(rest)
 	}
-	return p.text[start:p.ends[i]]
+	return item
 }
 
 // Owner returns the owner of the key, as passed to Create. It does not allocate.
@@ -100,14 +101,14 @@ func (p *Principal) KeyID() string { return p.at(textID) }
 
 // Key returns a copy of the key, as it was when it was last read from the store.
 func (p *Principal) Key() Key {
-	if p == nil || p.plan == nil {
+	if p == nil || p.text == "" {
 		return Key{}
 	}
+	times := p.times()
 	return Key{
 		ID: p.at(textID), Owner: p.at(textOwner), Name: p.at(textName), Hint: p.at(textHint), CreatedBy: p.at(textCreatedBy),
 		RevokeReason: p.at(textRevokeReason), ReplacedBy: p.at(textReplacedBy), Scopes: p.scopes(), Metadata: p.metadata(),
-		CreatedAt: instant(p.created), ExpiresAt: instant(p.expires), DisabledAt: instant(p.disabled),
-		RevokedAt: instant(p.revoked), LastUsedAt: earlier(instant(p.lastUsed), now()),
+		CreatedAt: times[0], ExpiresAt: times[1], DisabledAt: times[2], RevokedAt: times[3], LastUsedAt: earlier(times[4], now()),
 	}
 }
 
@@ -135,21 +136,32 @@ func (p *Principal) metadata() map[string]string {
 	return metadata
 }
 
+func (p *Principal) times() (times [5]time.Time) {
+	list := p.at(textTimes)
+	for i := range times {
+		var item string
+		if item, list = cutItem(list); item != "" {
+			times[i] = instant(int64(binary.LittleEndian.Uint64([]byte(item))))
+		}
+	}
+	return times
+}
+
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 // Entitlement returns a copy of what the owner's plan allows.
 func (p *Principal) Entitlement() entitlement.Entitlement {
-	if p == nil || p.plan == nil {
+	if p == nil || p.plan.entitlement == nil {
 		return entitlement.Entitlement{}
 	}
-	return p.plan.Clone()
+	return p.plan.clone()
 }
 
 // Allows reports whether the key has the scope and the owner's plan covers it; see
 // [entitlement.Grants] for the meaning of "*". A key without scopes allows none. It
 // does not allocate.
 func (p *Principal) Allows(scope string) bool {
-	return p != nil && p.plan != nil && p.plan.Covers(scope) && p.hasScope(scope)
+	return p != nil && p.plan.entitlement != nil && p.plan.entitlement.Covers(scope) && p.hasScope(scope)
 }
 
 // hasScope reports whether one of the key's own scopes grants the scope.
@@ -170,13 +182,6 @@ func (p *Principal) allowsAll(scopes []string) bool {
 		}
 	}
 	return true
-}
-
-// withPlan returns a copy of p with another plan.
-func (p *Principal) withPlan(plan *entitlement.Entitlement) *Principal {
-	other := *p
-	other.plan = plan
-	return &other
 }
 
 type principalKey struct{}

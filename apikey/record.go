@@ -45,7 +45,7 @@ func decodeRecord(b []byte) (store.Record, error) {
 }
 
 // loadedFromShared returns the key of an entry of the shared cache.
-func (m *Manager) loadedFromShared(key cache.Key, value []byte) (found cache.Loaded[*cachedKey], ok bool) {
+func (m *Manager) loadedFromShared(key cache.Key, value []byte) (found cache.Loaded[cachedKey], ok bool) {
 	r, err := decodeRecord(value)
 	if err != nil || !isRecordOf(r, store.Digest(key)) || m.ended.contradicts(r) {
 		return found, false

@@ -123,12 +123,7 @@ func (f *tokenFormat) hasOwnForm(token string) bool {
 	if token[:len(f.prefix)] != f.prefix {
 		return false
 	}
-	for i := len(f.prefix); i < len(token); i++ {
-		if !isBase62[token[i]] {
-			return false
-		}
-	}
-	return true
+	return isBase62(token[len(f.prefix):])
 }
 
 // verify reports whether a well-formed token has a correct checksum and MAC. A correct
@@ -205,13 +200,33 @@ func digestOfLong(token string) store.Digest {
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// isBase62 reports, for each byte, whether it is in the alphabet.
-var isBase62 = func() (table [256]bool) {
-	for i := range len(base62) {
-		table[base62[i]] = true
+// isBase62 reports whether s, which must have at least eight bytes, has only characters of the
+// alphabet. It checks eight at a time.
+func isBase62(s string) bool {
+	var others uint64
+	for i := 0; i+8 < len(s); i += 8 {
+		others |= notBase62(s[i:])
 	}
-	return table
-}()
+	return others|notBase62(s[len(s)-8:]) == 0
+}
+
+// notBase62 returns the high bits of those of the first eight bytes of s that are not in the
+// alphabet.
+func notBase62(s string) uint64 {
+	const (
+		bytes = 0x0101010101010101
+		high  = 0x80 * bytes
+	)
+	v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	// Without their high bits, the bytes do not carry into each other when less than 0x80 is
+	// added to each. The sum has the high bit of a byte that is at least the first of a range.
+	digit := v &^ high
+	letter := digit | 0x20*bytes // lower case
+	isDigit := (digit + (0x80-'0')*bytes) &^ (digit + (0x80-'9'-1)*bytes)
+	isLetter := (letter + (0x80-'a')*bytes) &^ (letter + (0x80-'z'-1)*bytes)
+	return (^(isDigit | isLetter) | v) & high
+}
 
 // randomBase62 returns n characters, each with the same probability.
 func randomBase62(n int) string {

@@ -2,27 +2,23 @@ package apikey
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
-	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/store"
 )
 
 // A cachedKey is the cached form of a record. It holds facts only: each validation
-// decides again whether the key is accepted.
+// decides again whether the key is accepted. It has 32 bytes, so that its entry in the cache
+// takes two cache lines. A hit reads the Principal only if there are plans.
 type cachedKey struct {
-	principal Principal                 // with the plan of a Manager without Entitlements
-	planned   atomic.Pointer[Principal] // with the owner's latest plan; nil before the first
-
-	touchAfter atomic.Int64 // Unix microseconds; uses before it are not written
-	expires    int64        // Unix microseconds
+	principal  atomic.Pointer[Principal] // with the owner's latest plan
+	touchAfter atomic.Int64              // Unix microseconds; uses before it are not written
+	expires    int64                     // Unix microseconds
 	ended      ending
-	ownerKey   cache.Key
 }
 
 // An ending is a state in which a key is refused at any time.
@@ -49,7 +45,7 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 	if !m.token.wellFormed(token) && !m.token.isLegacy(token) {
 		return nil, m.refuse(ctx, nil, ErrMalformed)
 	}
-	d, now := DigestOf(token), time.Now()
+	d, now := DigestOf(token), m.clock.Now()
 	k, err := m.keys.Get(cache.Key(d), now)
 	if err == cache.ErrMiss {
 		// The checksum and the MAC keep forged tokens away from the store. A hit
@@ -58,7 +54,7 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 			return nil, m.refuse(ctx, nil, ErrMalformed)
 		}
 		k, err = m.load(ctx, d)
-		now = time.Now()
+		now = m.clock.Now()
 	}
 	switch {
 	case err == nil:
@@ -71,36 +67,46 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 }
 
 // decide applies the key's status and its owner's entitlement as they are now.
-func (m *Manager) decide(ctx context.Context, now time.Time, d store.Digest, k *cachedKey) (*Principal, error) {
-	p := &k.principal
+func (m *Manager) decide(ctx context.Context, now cache.Time, d store.Digest, k *cachedKey) (*Principal, error) {
+	p := k.principal.Load()
 	if err := k.refusal(now); err != nil {
 		if err == ErrRevoked {
-			m.reportReuse(ctx, now, p)
+			m.reportReuse(ctx, now.Wall(), p)
 			return nil, err
 		}
 		return nil, m.refuse(ctx, p, err)
 	}
-	if m.plans != nil {
-		e, at, err := m.entitlement(ctx, now, k.ownerKey, p.Owner())
-		if err != nil {
-			m.reportOutage(ctx, p)
+	if m.plans != nil && !(m.plans.IsCurrent(&p.version, now) && p.plan.active(now)) {
+		var err error
+		if p, now, err = m.applyPlan(ctx, now, k, p); err != nil {
 			return nil, err
 		}
-		if at != now && k.refusal(at) != nil { // it expired while the plan was loaded
-			return nil, m.refuse(ctx, p, ErrExpired)
-		}
-		if !e.Active(at) {
-			return nil, m.refuse(ctx, p, ErrNotEntitled)
-		}
-		p, now = k.withPlan(e), at
 	}
-	m.uses.record(k, d, now)
+	m.uses.record(k, p, d, now)
 	return p, nil
+}
+
+// applyPlan applies the owner's current plan to a key. It returns the time at which it has
+// evaluated both.
+//
+//go:noinline
+func (m *Manager) applyPlan(ctx context.Context, now cache.Time, k *cachedKey, p *Principal) (*Principal, cache.Time, error) {
+	plan, version, at, err := m.planFor(ctx, now, p.Owner())
+	switch {
+	case err != nil:
+		m.reportOutage(ctx, p)
+		return nil, at, err
+	case at != now && k.refusal(at) != nil: // it expired while the plan was loaded
+		return nil, at, m.refuse(ctx, p, ErrExpired)
+	case !plan.active(at):
+		return nil, at, m.refuse(ctx, p, ErrNotEntitled)
+	}
+	return k.withPlan(p, plan, version), at, nil
 }
 
 // refusal returns the error for the key's status, or nil if the key is active. It must
 // agree with [Key.Status].
-func (k *cachedKey) refusal(now time.Time) error {
+func (k *cachedKey) refusal(now cache.Time) error {
 	switch {
 	case k.ended == isRevoked:
 		return ErrRevoked
@@ -112,14 +118,15 @@ func (k *cachedKey) refusal(now time.Time) error {
 	return nil
 }
 
-// withPlan returns the key's Principal with the plan e. It allocates only if the plan
-// has changed.
-func (k *cachedKey) withPlan(e *entitlement.Entitlement) *Principal {
-	p := k.planned.Load()
-	if p == nil || p.plan != e {
-		p = k.principal.withPlan(e)
-		k.planned.Store(p)
+// withPlan returns the key's Principal p with a plan, and keeps it for the next validation. It
+// allocates only if the plan has changed or was loaded again. The zero version belongs to
+// a plan that is served although it is no longer in the cache.
+func (k *cachedKey) withPlan(p *Principal, plan ownerPlan, version cache.Version) *Principal {
+	if p.plan == plan && (p.version == version || version == cache.Version{}) {
+		return p
 	}
+	p = &Principal{text: p.text, plan: plan, version: version}
+	k.principal.Store(p)
 	return p
 }
 
@@ -128,12 +135,12 @@ func (k *cachedKey) withPlan(e *entitlement.Entitlement) *Principal {
 //
 //go:noinline
 func (m *Manager) load(ctx context.Context, d store.Digest) (*cachedKey, error) {
-	return m.keys.Load(ctx, cache.Key(d), func(ctx context.Context) (cache.Loaded[*cachedKey], error) {
+	return m.keys.Load(ctx, cache.Key(d), func(ctx context.Context) (cache.Loaded[cachedKey], error) {
 		seen := m.ended.now()
 		lookup, cancel := m.beforeDeadline(ctx)
 		defer cancel()
 		r, err := m.store.Lookup(lookup, d)
-		var found cache.Loaded[*cachedKey]
+		var found cache.Loaded[cachedKey]
 		switch err = storeError(err); {
 		case errors.Is(err, store.ErrNotFound):
 			found.Absent = true
@@ -165,8 +172,9 @@ func isRecordOf(r store.Record, d store.Digest) bool {
 	return r.Digest == d && r.ID != "" && r.Owner != "" && isValidTime(r.ExpiresAt)
 }
 
-func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
-	k := &cachedKey{principal: newPrincipal(r, &m.unrestricted), expires: math.MaxInt64, ownerKey: ownerKey(r.Owner)}
+func (m *Manager) loaded(r store.Record) cache.Loaded[cachedKey] {
+	k := &cachedKey{expires: math.MaxInt64}
+	k.principal.Store(newPrincipal(r, m.unrestricted))
 	switch {
 	case !r.RevokedAt.IsZero():
 		k.ended = isRevoked
@@ -181,7 +189,7 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 	if !r.LastUsedAt.IsZero() && !r.LastUsedAt.After(time.Now()) {
 		k.touchAfter.Store(r.LastUsedAt.Add(m.opts.TouchInterval).UnixMicro())
 	}
-	found := cache.Loaded[*cachedKey]{Value: k, Tag: k.ownerKey, Ended: k.refusal(time.Now()) != nil}
+	found := cache.Loaded[cachedKey]{Value: k, Tag: ownerKey(r.Owner), Ended: k.refusal(m.clock.Now()) != nil}
 	// The key is loaded again when it expires, since its expiry may have changed.
 	if r.ExpiresAt.After(time.Now()) {
 		found.Until = r.ExpiresAt
@@ -192,7 +200,7 @@ func (m *Manager) loaded(r store.Record) cache.Loaded[*cachedKey] {
 // loadedFromStore returns the key of a record that the store returned. If the store has
 // lost a change that this process made to the key, the returned key includes the
 // change.
-func (m *Manager) loadedFromStore(ctx context.Context, r store.Record, seen uint64) cache.Loaded[*cachedKey] {
+func (m *Manager) loadedFromStore(ctx context.Context, r store.Record, seen uint64) cache.Loaded[cachedKey] {
 	r, until := m.ended.check(ctx, r, seen)
 	found := m.loaded(r)
 	if !until.IsZero() && (found.Until.IsZero() || until.Before(found.Until)) {
@@ -205,8 +213,8 @@ func (m *Manager) loadedFromStore(ctx context.Context, r store.Record, seen uint
 // overflow.
 func isValidTime(t time.Time) bool { return t.Year() >= 1 && !t.After(latest) }
 
-// ownerKey returns the cache key of an owner.
-func ownerKey(owner string) cache.Key { return sha256.Sum256([]byte(owner)) }
+// ownerKey returns the cache key of an owner. It does not allocate.
+func ownerKey(owner string) cache.Key { return cache.Key(DigestOf(owner)) }
 
 // refuse reports a refusal and returns err. p is nil if the key is not known. If
 // refusals are neither logged nor passed to OnEvent, refuse does almost nothing, since

@@ -27,7 +27,7 @@ func BenchmarkGet(b *testing.B) {
 			missed, i := 0, 0
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.Get(keys[i*7919%n], now.Add(time.Duration(i))); err != nil {
+				if _, err := c.Get(keys[i*7919%n], c.At(now.Add(time.Duration(i)))); err != nil {
 					missed++
 				}
 				i++

@@ -27,7 +27,7 @@ func (l *counted) load(context.Context) (cache.Loaded[int64], error) {
 	if l.down.Load() {
 		return cache.Loaded[int64]{}, errDown
 	}
-	return cache.Loaded[int64]{Value: good}, nil
+	return cache.Loaded[int64]{Value: cache.PointerTo(good)}, nil
 }
 
 // hang runs concurrent loads of n different keys that take their whole LoadTimeout.
@@ -56,10 +56,10 @@ func TestSharedValueClosesNoBreaker(t *testing.T) {
 		hang(t, c, 5)
 		time.Sleep(time.Second)
 		kept := func(context.Context) (cache.Loaded[int64], error) {
-			return cache.Loaded[int64]{Value: 1}.FromShared(), nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1))}.FromShared(), nil
 		}
-		if v, err := c.Load(t.Context(), keyOf(0), kept); v != 1 || err != nil {
-			t.Fatalf("Load of a value of the shared cache: got %d, %v", v, err)
+		if v, err := c.Load(t.Context(), keyOf(0), kept); cache.ValueOf(v) != 1 || err != nil {
+			t.Fatalf("Load of a value of the shared cache: got %d, %v", cache.ValueOf(v), err)
 		}
 		var l counted
 		l.down.Store(true)
@@ -165,8 +165,8 @@ func TestBreaker(t *testing.T) {
 			time.Sleep(time.Second)
 			before := l.calls.Load()
 			for n := range 100 {
-				if v, err := c.Load(t.Context(), keyOf(2_000+n), l.load); v != good || err != nil {
-					t.Errorf("Load after the store has recovered: got %d, %v", v, err)
+				if v, err := c.Load(t.Context(), keyOf(2_000+n), l.load); cache.ValueOf(v) != good || err != nil {
+					t.Errorf("Load after the store has recovered: got %d, %v", cache.ValueOf(v), err)
 				}
 			}
 			if n := l.calls.Load() - before; n != 100 {
@@ -326,12 +326,12 @@ func TestTrialServedFromCache(t *testing.T) {
 		hang(t, c, 5)
 		time.Sleep(time.Second)
 		for range 3 { // like callers that missed just before the fill
-			if v, err := c.Load(t.Context(), keyOf(0), l.load); v != good || err != nil {
-				t.Errorf("Load of a cached key: got %d, %v", v, err)
+			if v, err := c.Load(t.Context(), keyOf(0), l.load); cache.ValueOf(v) != good || err != nil {
+				t.Errorf("Load of a cached key: got %d, %v", cache.ValueOf(v), err)
 			}
 		}
-		if v, err := c.Load(t.Context(), keyOf(1), l.load); v != good || err != nil || l.calls.Load() != 2 {
-			t.Errorf("Load after a trial that was served from memory: got %d, %v, want another trial", v, err)
+		if v, err := c.Load(t.Context(), keyOf(1), l.load); cache.ValueOf(v) != good || err != nil || l.calls.Load() != 2 {
+			t.Errorf("Load after a trial that was served from memory: got %d, %v, want another trial", cache.ValueOf(v), err)
 		}
 	})
 }
@@ -351,7 +351,7 @@ func (s *service) run(t *testing.T, span time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(time.Second / time.Duration(s.rate)) {
 		key, began := keyOf(rand.IntN(s.keys)), time.Now()
-		if _, err := s.Get(key, began); err == nil {
+		if _, err := s.Get(key, s.At(began)); err == nil {
 			s.record(0)
 			continue
 		}
@@ -388,7 +388,7 @@ func TestSlowStore(t *testing.T) {
 						defer under.Add(-1)
 						time.Sleep(5 * time.Second)
 					}
-					return cache.Loaded[int64]{Value: good}, ctx.Err()
+					return cache.Loaded[int64]{Value: cache.PointerTo(good)}, ctx.Err()
 				},
 			}
 			for i := range s.keys {
@@ -480,7 +480,7 @@ func TestOutagesInARow(t *testing.T) {
 			if since%time.Minute > 58*time.Second {
 				return cache.Loaded[int64]{}, errDown
 			}
-			return cache.Loaded[int64]{Value: int64(since)}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(since))}, nil
 		}
 		for time.Since(began) < time.Hour {
 			for key := range 20 {
@@ -527,15 +527,15 @@ func TestPostponedLoad(t *testing.T) {
 				time.Sleep(70 * time.Second)
 				tt.before(c)
 				l.down.Store(true)
-				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
-					t.Fatalf("Load that fails: got %d, %v, want the previous value", v, err)
+				if v, err := c.Load(t.Context(), keyOf(0), load); cache.ValueOf(v) != good || err != nil {
+					t.Fatalf("Load that fails: got %d, %v, want the previous value", cache.ValueOf(v), err)
 				}
 				l.down.Store(false)
 				tt.after(c)
 				time.Sleep(tt.later)
 				before := l.calls.Load()
-				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
-					t.Fatalf("Load after the failed one: got %d, %v", v, err)
+				if v, err := c.Load(t.Context(), keyOf(0), load); cache.ValueOf(v) != good || err != nil {
+					t.Fatalf("Load after the failed one: got %d, %v", cache.ValueOf(v), err)
 				}
 				if postpone := l.calls.Load() == before; postpone != tt.postpone {
 					t.Errorf("served without a load: got %t, want %t", postpone, tt.postpone)
@@ -561,7 +561,7 @@ func TestLoadsAreSpreadAfterAnOutage(t *testing.T) {
 				for i := range n {
 					key := keyOf(i)
 					key[16], key[17] = 0, 0 // otherwise their jittered TTLs would differ
-					if _, err := c.Get(key, time.Now()); err != cache.ErrMiss {
+					if _, err := c.Get(key, c.At(time.Now())); err != cache.ErrMiss {
 						continue
 					}
 					if _, err := c.Load(t.Context(), key, l.load); err != nil {
@@ -600,7 +600,7 @@ func TestAgeShortensLifetime(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, NegativeTTL: 5 * time.Second, StaleIfError: 2 * time.Minute})
 		of := func(age time.Duration, absent bool) func(context.Context) (cache.Loaded[int64], error) {
 			return func(context.Context) (cache.Loaded[int64], error) {
-				return cache.Loaded[int64]{Value: good, Absent: absent, Age: age}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(good), Absent: absent, Age: age}, nil
 			}
 		}
 		for n, tt := range []struct {

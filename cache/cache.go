@@ -77,6 +77,7 @@ type Options struct {
 	NegativeTTL  time.Duration // maximum lifetime of an ErrNotFound; default 5 s
 	StaleIfError time.Duration // age up to which a value is served after its TTL if its load fails or is slow; default 0: no older than TTL
 	LoadTimeout  time.Duration // bounds each load, not counting the wait for its place; default 3 s
+	Clock        *Clock        // the clock of another cache, so that one Time serves both; default a new one
 }
 
 // MaxDuration is the maximum of each duration in Options. The sum of two does not overflow.
@@ -101,15 +102,18 @@ const (
 	patience = 50 * time.Millisecond
 )
 
-// A Cache keeps values of type V, which should be a pointer or as small as one. Its
-// methods may be called from many goroutines. Callers share the values.
+// A Cache keeps values of type V. Its methods may be called from many goroutines. Callers share
+// the values, and may change them only with atomic operations.
+//
+// An entry is the value and 96 bytes, which a hit reads. So a value of at most 32 bytes keeps it
+// in two cache lines. Put into it what every hit needs, and the rest behind a pointer.
 type Cache[V any] struct {
 	epochs [stripes]epoch
 	tags   [stripes + 1]tagEpoch // the last one is noTag
 	gen    atomic.Uint64         // number of writes of tags that have ended
 	table  table[V]
 	lease  lease
-	start  time.Time // monotonic deadlines count from here
+	start  time.Time // of the clock
 
 	group  *Group      // nil unless the cache has joined one
 	shared *sharing[V] // nil unless Share was called
@@ -141,7 +145,7 @@ func New[V any](opts Options) (*Cache[V], error) {
 		}
 	}
 	c := &Cache[V]{
-		start: time.Now(), opts: opts,
+		start: opts.Clock.start, opts: opts,
 		known:        guard.NewPlaces(maxKnown, maxWaiting),
 		unknown:      guard.NewPlaces(maxUnknown, maxWaiting),
 		renewals:     guard.NewPlaces(maxRenewals, maxWaiting),
@@ -172,27 +176,58 @@ func (o Options) withDefaults() Options {
 	if o.LoadTimeout == 0 {
 		o.LoadTimeout = 3 * time.Second
 	}
+	if o.Clock == nil {
+		o.Clock = NewClock()
+	}
 	return o
 }
 
 // Get returns the cached value, or [ErrNotFound] if the key is known to have no value. It
 // returns [ErrMiss] if the caller must call Load: there is no entry, or it is time to
-// renew it. Get does not allocate and does not wait. now must be time.Now(), which the
-// caller is likely to need as well.
-func (c *Cache[V]) Get(key Key, now time.Time) (V, error) {
-	elapsed := now.Sub(c.start)
-	e := c.find(&key, elapsed, now.UnixNano())
-	if e == nil || int64(elapsed) >= e.due.Load() {
-		var zero V
-		return zero, ErrMiss
+// renew it. Get does not allocate and does not wait. now must be the current time by
+// [Options.Clock], which the caller is likely to need as well.
+func (c *Cache[V]) Get(key Key, now Time) (*V, error) {
+	e := c.find(&key, now)
+	if e == nil || int64(now.elapsed) >= e.due.Load() {
+		return nil, ErrMiss
 	}
 	return e.answer()
 }
 
-// find returns an entry that may be served at the given time, by both clocks, or
-// nil.
-func (c *Cache[V]) find(key *Key, elapsed time.Duration, wall int64) *entry[V] {
-	if e := c.table.get(key, elapsed); e != nil && c.fresh(e, elapsed, wall) {
+// A Version identifies the cached value of a key without a tag.
+type Version struct {
+	epoch          uint64
+	due, untilWall int64
+	stripe         uint32
+}
+
+// GetVersion is like Get, and also returns a Version. While [Cache.IsCurrent] returns true for
+// it, Get would return the same value.
+func (c *Cache[V]) GetVersion(key Key, now Time) (*V, Version, error) {
+	e := c.find(&key, now)
+	if e == nil {
+		return nil, Version{}, ErrMiss
+	}
+	due := e.due.Load()
+	if int64(now.elapsed) >= due {
+		return nil, Version{}, ErrMiss
+	}
+	v, err := e.answer()
+	if err != nil || e.tag != noTag {
+		return v, Version{}, err
+	}
+	return v, Version{e.epoch, due, e.endsWall, uint32(stripeOf(&key))}, nil
+}
+
+// IsCurrent reports whether the value of a version was not invalidated, has not expired and
+// need not be renewed. It is much faster than Get. It returns false for the zero Version.
+func (c *Cache[V]) IsCurrent(v *Version, now Time) bool {
+	return c.lease.lasts(now) && c.epochs[v.stripe].Load() == v.epoch && int64(now.elapsed) < v.due && now.wall < v.untilWall
+}
+
+// find returns an entry that may be served at the given time, or nil.
+func (c *Cache[V]) find(key *Key, now Time) *entry[V] {
+	if e := c.table.get(key, now.elapsed); e != nil && c.fresh(e, now) {
 		return e
 	}
 	return nil

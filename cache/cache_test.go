@@ -18,7 +18,7 @@ import (
 func found(v int64, calls *atomic.Int64) func(context.Context) (cache.Loaded[int64], error) {
 	return func(context.Context) (cache.Loaded[int64], error) {
 		calls.Add(1)
-		return cache.Loaded[int64]{Value: v}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(v)}, nil
 	}
 }
 
@@ -29,19 +29,19 @@ func missing(context.Context) (cache.Loaded[int64], error) {
 func TestGet(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	var calls atomic.Int64
-	if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+	if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 		t.Errorf("Get of an unknown key: got %v, want ErrMiss", err)
 	}
-	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
-		t.Errorf("Load = %d, %v, want 7", v, err)
+	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); cache.ValueOf(v) != 7 || err != nil {
+		t.Errorf("Load = %d, %v, want 7", cache.ValueOf(v), err)
 	}
-	if v, err := c.Get(keyOf(0), time.Now()); v != 7 || err != nil {
-		t.Errorf("Get after Load = %d, %v, want 7", v, err)
+	if v, err := c.Get(keyOf(0), c.At(time.Now())); cache.ValueOf(v) != 7 || err != nil {
+		t.Errorf("Get after Load = %d, %v, want 7", cache.ValueOf(v), err)
 	}
 	if _, err := c.Load(t.Context(), keyOf(1), missing); err != cache.ErrNotFound {
 		t.Errorf("Load of an absent value: got %v, want ErrNotFound", err)
 	}
-	if _, err := c.Get(keyOf(1), time.Now()); err != cache.ErrNotFound {
+	if _, err := c.Get(keyOf(1), c.At(time.Now())); err != cache.ErrNotFound {
 		t.Errorf("Get of an absent value: got %v, want ErrNotFound", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestKeysAreComparedWhole(t *testing.T) {
 	for i := range base {
 		other := base
 		other[i] ^= 1
-		if v, err := c.Get(other, time.Now()); err != cache.ErrMiss {
+		if v, err := c.Get(other, c.At(time.Now())); err != cache.ErrMiss {
 			t.Errorf("byte %d of the key differs: Get = %d, %v, want ErrMiss", i, v, err)
 		}
 	}
@@ -109,14 +109,14 @@ func TestUntilEndsAnEntryEarly(t *testing.T) {
 		c := newCache(t, cache.Options{})
 		until := time.Now().Add(time.Second)
 		_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
-			return cache.Loaded[int64]{Value: 1, Until: until}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1)), Until: until}, nil
 		})
 		time.Sleep(time.Second - time.Nanosecond)
-		if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+		if _, err := c.Get(keyOf(0), c.At(time.Now())); err != nil {
 			t.Errorf("Get 1 ns before Until: got %v, want no error", err)
 		}
 		time.Sleep(time.Nanosecond)
-		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+		if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 			t.Errorf("Get at Until: got %v, want ErrMiss", err)
 		}
 	})
@@ -129,13 +129,13 @@ func TestSlowLoadCountsAgainstTTL(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: 4 * time.Second})
 		_, err := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
 			time.Sleep(2 * time.Second)
-			return cache.Loaded[int64]{Value: 1}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1))}, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+		if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 			t.Errorf("Get 4 s after the load began: got %v, want ErrMiss", err)
 		}
 	})
@@ -147,7 +147,7 @@ func TestWallClockEndsEntry(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	var calls atomic.Int64
 	_, _ = c.Load(t.Context(), keyOf(0), found(1, &calls))
-	if _, err := c.Get(keyOf(0), time.Now().Round(0).Add(2*time.Minute)); err != cache.ErrMiss {
+	if _, err := c.Get(keyOf(0), c.At(time.Now().Round(0).Add(2*time.Minute))); err != cache.ErrMiss {
 		t.Errorf("Get after the wall clock has advanced by two minutes: got %v, want ErrMiss", err)
 	}
 }
@@ -161,7 +161,7 @@ func TestSingleFlight(t *testing.T) {
 	load := func(context.Context) (cache.Loaded[int64], error) {
 		calls.Add(1)
 		<-resume
-		return cache.Loaded[int64]{Value: 7}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(int64(7))}, nil
 	}
 	leader, cancel := context.WithCancel(t.Context())
 	gone := make(chan error)
@@ -175,11 +175,11 @@ func TestSingleFlight(t *testing.T) {
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
-			v, err := c.Get(keyOf(0), time.Now())
+			v, err := c.Get(keyOf(0), c.At(time.Now()))
 			if err == cache.ErrMiss {
 				v, err = c.Load(t.Context(), keyOf(0), load)
 			}
-			if v != 7 || err != nil {
+			if cache.ValueOf(v) != 7 || err != nil {
 				failed.Add(1)
 			}
 		})
@@ -203,7 +203,10 @@ func TestBrokenLoads(t *testing.T) {
 		load func(context.Context) (cache.Loaded[int64], error)
 		want string
 	}{
-		{"error", func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{Value: 1}, failure }, "connection refused"},
+		{"error", func(context.Context) (cache.Loaded[int64], error) {
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1))}, failure
+		}, "connection refused"},
+		{"nothing", func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{}, nil }, "neither a value nor Absent"},
 		{"panic", func(context.Context) (cache.Loaded[int64], error) { panic("boom") }, "panicked: boom"},
 		{"exit", func(context.Context) (cache.Loaded[int64], error) { runtime.Goexit(); panic("unreachable") }, "ended its goroutine"},
 		{"hang", func(ctx context.Context) (cache.Loaded[int64], error) {
@@ -212,7 +215,7 @@ func TestBrokenLoads(t *testing.T) {
 		}, "deadline exceeded"},
 		{"hang that ignores its context", func(context.Context) (cache.Loaded[int64], error) {
 			time.Sleep(time.Hour)
-			return cache.Loaded[int64]{Value: 1}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1))}, nil
 		}, "deadline exceeded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,7 +229,7 @@ func TestBrokenLoads(t *testing.T) {
 				if took := time.Since(began); took > 3*time.Second {
 					t.Errorf("Load took %v, want at most LoadTimeout", took)
 				}
-				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+				if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 					t.Errorf("Get after a broken load: got %v, want ErrMiss, since only results are kept", err)
 				}
 				time.Sleep(2 * time.Hour)
@@ -246,7 +249,7 @@ func TestFloodOfAbsentKeys(t *testing.T) {
 	hits, gets := 0, 0
 	for i := range flood {
 		_, _ = c.Load(t.Context(), keyOf(-1-i), missing)
-		if _, err := c.Get(keyOf(i%1_000), time.Now()); err == nil {
+		if _, err := c.Get(keyOf(i%1_000), c.At(time.Now())); err == nil {
 			hits++
 		}
 		gets++
@@ -270,9 +273,9 @@ func TestCloseDuringCalls(t *testing.T) {
 		for g := range 8 {
 			all.Go(func() {
 				for i := g; !stop.Load(); i += 8 {
-					if _, err := c.Get(keyOf(i%500), time.Now()); err == cache.ErrMiss {
-						if v, err := c.Load(t.Context(), keyOf(i%500), found(1, &calls)); v != 1 || err != nil {
-							t.Errorf("Load during or after Close: got %d, %v, want the value", v, err)
+					if _, err := c.Get(keyOf(i%500), c.At(time.Now())); err == cache.ErrMiss {
+						if v, err := c.Load(t.Context(), keyOf(i%500), found(1, &calls)); cache.ValueOf(v) != 1 || err != nil {
+							t.Errorf("Load during or after Close: got %d, %v, want the value", cache.ValueOf(v), err)
 						}
 					}
 					_ = c.Write(func() error { return nil }, keyOf(i%500))
@@ -292,7 +295,7 @@ func TestCloseDuringCalls(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		stop.Store(true)
 		all.Wait()
-		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+		if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 			t.Errorf("Get after Close: got %v, want ErrMiss", err)
 		}
 	}
@@ -313,7 +316,7 @@ func TestCloseWaitsForLoads(t *testing.T) {
 			_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
 				time.Sleep(time.Second)
 				ended = true
-				return cache.Loaded[int64]{}, nil
+				return cache.Loaded[int64]{Value: new(int64)}, nil
 			})
 		}()
 		synctest.Wait()
@@ -341,7 +344,7 @@ func TestLoadsAreSharedAfterClose(t *testing.T) {
 			_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
 				loads++
 				time.Sleep(time.Second)
-				return cache.Loaded[int64]{}, nil
+				return cache.Loaded[int64]{Value: new(int64)}, nil
 			})
 		}
 		two := func() {
@@ -385,7 +388,7 @@ func TestSizeIsABound(t *testing.T) {
 	} {
 		count := func() (kept int) {
 			for i := range n {
-				if _, err := c.Get(tt.key(i), time.Now()); err != cache.ErrMiss {
+				if _, err := c.Get(tt.key(i), c.At(time.Now())); err != cache.ErrMiss {
 					kept++
 				}
 			}
@@ -413,7 +416,7 @@ func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 		clear(keys[i][8:16])
 	}
 	// ristretto may drop a value, or keep it only after a while.
-	kept := func(key cache.Key) bool { _, err := c.Get(key, time.Now()); return err == nil }
+	kept := func(key cache.Key) bool { _, err := c.Get(key, c.At(time.Now())); return err == nil }
 	for i := range keys {
 		for tries := 0; !kept(keys[i]); tries++ {
 			if tries == 1_000 {
@@ -450,8 +453,8 @@ func TestNothingIsKeptAfterClose(t *testing.T) {
 	}
 	var calls atomic.Int64
 	load := func() {
-		if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
-			t.Errorf("Load = %d, %v, want 7", v, err)
+		if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); cache.ValueOf(v) != 7 || err != nil {
+			t.Errorf("Load = %d, %v, want 7", cache.ValueOf(v), err)
 		}
 	}
 	load()
@@ -459,7 +462,7 @@ func TestNothingIsKeptAfterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if v, err := c.Get(keyOf(0), time.Now()); !errors.Is(err, cache.ErrMiss) {
+		if v, err := c.Get(keyOf(0), c.At(time.Now())); !errors.Is(err, cache.ErrMiss) {
 			t.Errorf("Get after Close = %d, %v, want ErrMiss", v, err)
 		}
 		load()

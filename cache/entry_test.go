@@ -28,16 +28,16 @@ func TestAgeUsesTheLaterClock(t *testing.T) {
 	}
 	t.Cleanup(func() { c.Close(context.Background()) })
 	began := time.Now()
-	e := c.newEntry(Key{1}, 0, began, Loaded[int]{})
-	if got := c.age(e, began.Add(time.Hour)); got != time.Hour {
+	e := c.newEntry(Key{1}, 0, began, Loaded[int]{Value: new(int)})
+	if got := e.age(c.At(began.Add(time.Hour))); got != time.Hour {
 		t.Errorf("an hour later by both clocks: got the age %v", got)
 	}
-	e.beganWall -= int64(8 * time.Hour) // the machine was suspended meanwhile
-	if got := c.age(e, began.Add(time.Minute)); got != 8*time.Hour+time.Minute {
+	e.endsWall -= int64(8 * time.Hour) // the machine was suspended meanwhile
+	if got := e.age(c.At(began.Add(time.Minute))); got != 8*time.Hour+time.Minute {
 		t.Errorf("8 h and a minute later by the wall clock, a minute by the monotonic one: got the age %v", got)
 	}
-	e.beganWall += int64(16 * time.Hour) // the wall clock was set back
-	if got := c.age(e, began.Add(time.Minute)); got != time.Minute {
+	e.endsWall += int64(16 * time.Hour) // the wall clock was set back
+	if got := e.age(c.At(began.Add(time.Minute))); got != time.Minute {
 		t.Errorf("a minute later by the monotonic clock, the wall clock set back: got the age %v", got)
 	}
 }

@@ -80,20 +80,20 @@ func (l *ledger) load(i int) func(context.Context) (cache.Loaded[int64], error) 
 		if v == 0 {
 			return cache.Loaded[int64]{Absent: true}, nil
 		}
-		return cache.Loaded[int64]{Value: v, Tag: l.group(i)}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(v), Tag: l.group(i)}, nil
 	}
 }
 
 // get returns 0 if the value is not found.
 func (l *ledger) get(ctx context.Context, i int) (int64, error) {
-	v, err := l.cache.Get(keyOf(i), time.Now())
+	v, err := l.cache.Get(keyOf(i), l.cache.At(time.Now()))
 	if err == cache.ErrMiss {
 		v, err = l.cache.Load(ctx, keyOf(i), l.load(i))
 	}
 	if errors.Is(err, cache.ErrNotFound) {
 		return 0, nil
 	}
-	return v, err
+	return cache.ValueOf(v), err
 }
 
 // race writes each key while 64 readers read it, and counts the reads that began after the
@@ -205,21 +205,21 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 				v, _ := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
 					close(reading)
 					<-resume
-					return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
+					return cache.Loaded[int64]{Value: cache.PointerTo(good), Tag: keyOf(1)}, nil
 				})
-				early <- v
+				early <- cache.ValueOf(v)
 			}()
 			<-reading
 			if err := tt.write(c, func() error { return nil }); err != nil {
 				t.Fatal(err)
 			}
 			now := func(context.Context) (cache.Loaded[int64], error) {
-				return cache.Loaded[int64]{Value: bad, Tag: keyOf(1)}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(bad), Tag: keyOf(1)}, nil
 			}
 			late := make(chan int64)
 			go func() {
 				v, _ := c.Load(t.Context(), keyOf(0), now)
-				late <- v
+				late <- cache.ValueOf(v)
 			}()
 			select {
 			case v := <-late:
@@ -233,8 +233,8 @@ func TestFenceLoadBegunBeforeWrite(t *testing.T) {
 				<-late
 			}
 			<-early
-			if v, err := c.Get(keyOf(0), time.Now()); err == nil && v != bad {
-				t.Errorf("Get after the write: got %d, want %d or ErrMiss, since an earlier load must not fill the cache", v, bad)
+			if v, err := c.Get(keyOf(0), c.At(time.Now())); err == nil && cache.ValueOf(v) != bad {
+				t.Errorf("Get after the write: got %d, want %d or ErrMiss, since an earlier load must not fill the cache", cache.ValueOf(v), bad)
 			}
 		})
 	}
@@ -253,28 +253,28 @@ func TestFenceDuringWrite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCache(t, cache.Options{})
 			load := func(context.Context) (cache.Loaded[int64], error) {
-				return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(good), Tag: keyOf(1)}, nil
 			}
 			fill := func() {
-				if v, err := c.Load(t.Context(), keyOf(0), load); v != good || err != nil {
-					t.Fatalf("Load: got %d, %v", v, err)
+				if v, err := c.Load(t.Context(), keyOf(0), load); cache.ValueOf(v) != good || err != nil {
+					t.Fatalf("Load: got %d, %v", cache.ValueOf(v), err)
 				}
 			}
 			fill()
-			if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+			if _, err := c.Get(keyOf(0), c.At(time.Now())); err != nil {
 				t.Fatalf("Get after Load: got %v, want no error", err)
 			}
 			_ = tt.write(c, func() error {
-				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+				if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 					t.Errorf("Get during a write: got %v, want ErrMiss", err)
 				}
 				fill()
-				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+				if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 					t.Errorf("Get after a Load during a write: got %v, want ErrMiss", err)
 				}
 				return nil
 			})
-			if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+			if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 				t.Errorf("Get after a write: got %v, want ErrMiss", err)
 			}
 		})
@@ -285,7 +285,7 @@ func TestFenceDuringWrite(t *testing.T) {
 func TestFenceMovesOnFailure(t *testing.T) {
 	c := newCache(t, cache.Options{})
 	load := func(context.Context) (cache.Loaded[int64], error) {
-		return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(good), Tag: keyOf(1)}, nil
 	}
 	failure := errors.New("connection lost")
 	writes := map[string]func() error{
@@ -300,13 +300,13 @@ func TestFenceMovesOnFailure(t *testing.T) {
 		if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+		if _, err := c.Get(keyOf(0), c.At(time.Now())); err != nil {
 			t.Fatalf("Get after Load: %v", err)
 		}
 		if err := write(); err == nil || strings.HasSuffix(name, "error") && err != failure {
 			t.Errorf("%s: Change returned %v, want the error of the write", name, err)
 		}
-		if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+		if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 			t.Errorf("%s: Get = %v, want ErrMiss, since a failed write may have happened", name, err)
 		}
 	}
@@ -314,7 +314,7 @@ func TestFenceMovesOnFailure(t *testing.T) {
 	if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+	if _, err := c.Get(keyOf(0), c.At(time.Now())); err != nil {
 		t.Errorf("Get after a failed write and a new Load: got %v, want no error", err)
 	}
 }
@@ -322,7 +322,9 @@ func TestFenceMovesOnFailure(t *testing.T) {
 // Writes of one stripe may overlap. The stripe is quiet when the last one has ended.
 func TestFenceOverlappingWrites(t *testing.T) {
 	c := newCache(t, cache.Options{})
-	load := func(context.Context) (cache.Loaded[int64], error) { return cache.Loaded[int64]{Value: good}, nil }
+	load := func(context.Context) (cache.Loaded[int64], error) {
+		return cache.Loaded[int64]{Value: cache.PointerTo(good)}, nil
+	}
 	var all sync.WaitGroup
 	for range 500 {
 		all.Go(func() {
@@ -331,7 +333,7 @@ func TestFenceOverlappingWrites(t *testing.T) {
 	}
 	all.Wait()
 	_, _ = c.Load(t.Context(), keyOf(0), load)
-	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+	if _, err := c.Get(keyOf(0), c.At(time.Now())); err != nil {
 		t.Errorf("Get after 500 overlapping writes and a Load: got %v, want no error", err)
 	}
 }
@@ -355,7 +357,7 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 					loads++
 					v := stored
 					<-resume
-					return cache.Loaded[int64]{Value: v, Tag: keyOf(1)}, nil
+					return cache.Loaded[int64]{Value: cache.PointerTo(v), Tag: keyOf(1)}, nil
 				}
 				const late = 10
 				early, answers := make(chan int64, 1), make(chan int64, late)
@@ -364,7 +366,7 @@ func TestFenceLoadBegunDuringWrite(t *testing.T) {
 					if err != nil {
 						t.Errorf("Load during a write: %v", err)
 					}
-					answers <- v
+					answers <- cache.ValueOf(v)
 				}
 				_ = tt.write(c, func() error {
 					go ask(early)
@@ -404,7 +406,7 @@ func TestFenceOfAnotherGroup(t *testing.T) {
 		load := func(context.Context) (cache.Loaded[int64], error) {
 			loads.Add(1)
 			time.Sleep(time.Millisecond)
-			return cache.Loaded[int64]{Value: good, Tag: keyOf(-1)}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(good), Tag: keyOf(-1)}, nil
 		}
 		_ = c.WriteGroup(func() error {
 			_ = c.WriteGroup(func() error { return nil }, keyOf(-3))
@@ -412,8 +414,8 @@ func TestFenceOfAnotherGroup(t *testing.T) {
 				var all sync.WaitGroup
 				for i := range keys {
 					all.Go(func() {
-						if v, err := c.Load(t.Context(), keyOf(i), load); v != good || err != nil {
-							t.Errorf("Load: got %d, %v", v, err)
+						if v, err := c.Load(t.Context(), keyOf(i), load); cache.ValueOf(v) != good || err != nil {
+							t.Errorf("Load: got %d, %v", cache.ValueOf(v), err)
 						}
 					})
 				}

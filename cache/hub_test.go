@@ -255,7 +255,7 @@ func (i *instance) load(t *testing.T, keys ...int) {
 	t.Helper()
 	for _, key := range keys {
 		_, err := i.Load(t.Context(), keyOf(key), func(context.Context) (cache.Loaded[int64], error) {
-			return cache.Loaded[int64]{Value: good, Tag: keyOf(-1 - key)}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(good), Tag: keyOf(-1 - key)}, nil
 		})
 		if err != nil || !i.has(key) {
 			t.Fatalf("key %d is not in memory after its Load: %v", key, err)

@@ -16,15 +16,15 @@ type lease struct {
 	longest  atomic.Int64 // maximum lifetime of an entry in nanoseconds, or 0 for its TTL
 }
 
-func (l *lease) lasts(elapsed time.Duration, wall int64) bool {
-	return int64(elapsed) < l.ends.Load() && wall < l.endsWall.Load()
+func (l *lease) lasts(now Time) bool {
+	return int64(now.elapsed) < l.ends.Load() && now.wall < l.endsWall.Load()
 }
 
 // holdsLease reports whether entries may be served now.
-func (c *Cache[V]) holdsLease() bool {
-	now := time.Now()
-	return c.lease.lasts(now.Sub(c.start), now.UnixNano())
-}
+func (c *Cache[V]) holdsLease() bool { return c.lease.lasts(c.now()) }
+
+// now returns the time by both clocks. Unlike [Clock.Now], it always reads both.
+func (c *Cache[V]) now() Time { return c.opts.Clock.At(time.Now()) }
 
 func (l *lease) forEver() {
 	l.ends.Store(math.MaxInt64)

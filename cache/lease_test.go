@@ -32,14 +32,14 @@ func TestLeaseEndsByEitherClock(t *testing.T) {
 		{"wall clock set back after the lease", 4 * time.Second, -time.Hour, false},
 	} {
 		at := later(t, tt.monotonic, tt.wall)
-		_, present := c.Get(keyOf(0), at)
-		_, absent := c.Get(keyOf(1), at)
+		_, present := c.Get(keyOf(0), c.At(at))
+		_, absent := c.Get(keyOf(1), c.At(at))
 		if got := [2]bool{present == nil, absent == cache.ErrNotFound}; got != [2]bool{tt.hit, tt.hit} {
 			t.Errorf("%s: value and absence served: got %v, want %t for both", tt.name, got, tt.hit)
 		}
 	}
 	c.ExtendLease(time.Now().Add(3*time.Second), 0)
-	if _, err := c.Get(keyOf(0), time.Now()); err != nil {
+	if _, err := c.Get(keyOf(0), c.At(time.Now())); err != nil {
 		t.Errorf("Get after the lease was extended again: got %v, want no error, since the end of a lease does not end entries", err)
 	}
 }
@@ -54,7 +54,7 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 			load := func(context.Context) (cache.Loaded[int64], error) {
 				v := stored
 				<-resume
-				return cache.Loaded[int64]{Value: v}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(v)}, nil
 			}
 			ask := func() <-chan int64 {
 				result := make(chan int64, 1)
@@ -63,7 +63,7 @@ func TestLoadFromBeforeLeaseEnded(t *testing.T) {
 					if err != nil {
 						t.Errorf("Load: %v", err)
 					}
-					result <- v
+					result <- cache.ValueOf(v)
 				}()
 				synctest.Wait()
 				return result
@@ -103,7 +103,7 @@ func TestMarkStale(t *testing.T) {
 		go func() {
 			_, _ = c.Load(t.Context(), keyOf(100), func(context.Context) (cache.Loaded[int64], error) {
 				<-resume
-				return cache.Loaded[int64]{Value: 7}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(int64(7))}, nil
 			})
 			close(done)
 		}()
@@ -112,13 +112,13 @@ func TestMarkStale(t *testing.T) {
 		close(resume)
 		<-done
 		for i := -100; i <= 100; i++ {
-			if _, err := c.Get(keyOf(i), time.Now()); err != cache.ErrMiss {
+			if _, err := c.Get(keyOf(i), c.At(time.Now())); err != cache.ErrMiss {
 				t.Errorf("key %d after MarkStale: got %v, want ErrMiss", i, err)
 			}
 		}
 		_, _ = c.Load(t.Context(), keyOf(0), found(8, &calls))
-		if v, err := c.Get(keyOf(0), time.Now()); v != 8 || err != nil {
-			t.Errorf("Get of a value that was loaded after MarkStale = %d, %v, want 8", v, err)
+		if v, err := c.Get(keyOf(0), c.At(time.Now())); cache.ValueOf(v) != 8 || err != nil {
+			t.Errorf("Get of a value that was loaded after MarkStale = %d, %v, want 8", cache.ValueOf(v), err)
 		}
 	})
 }
@@ -147,10 +147,10 @@ func TestStaleMarksLeaveValuesForOutages(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCache(t, cache.Options{StaleIfError: time.Hour})
 				_, _ = c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
-					return cache.Loaded[int64]{Value: good, Tag: keyOf(1)}, nil
+					return cache.Loaded[int64]{Value: cache.PointerTo(good), Tag: keyOf(1)}, nil
 				})
 				tt.happen(c)
-				if _, err := c.Get(keyOf(0), time.Now()); err != cache.ErrMiss {
+				if _, err := c.Get(keyOf(0), c.At(time.Now())); err != cache.ErrMiss {
 					t.Errorf("Get: got %v, want ErrMiss", err)
 				}
 				if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, tt.want) {
@@ -190,7 +190,7 @@ func TestDisconnect(t *testing.T) {
 		between("value, bus up", lifetime(0, found(7, &calls)), 54*time.Second, time.Minute)
 		_, _ = c.Load(t.Context(), keyOf(2), found(7, &calls))
 		c.Disconnect(10 * time.Second)
-		if _, err := c.Get(keyOf(2), time.Now()); err != cache.ErrMiss {
+		if _, err := c.Get(keyOf(2), c.At(time.Now())); err != cache.ErrMiss {
 			t.Errorf("Get of a value that was loaded before: got %v, want ErrMiss", err)
 		}
 	})

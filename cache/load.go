@@ -11,7 +11,8 @@ import (
 
 // Loaded is the result of a load function.
 type Loaded[V any] struct {
-	Value V
+	// Value is nil only if Absent is set. The cache copies what it points to.
+	Value *V
 
 	// Absent means that there is no value. The cache keeps this fact for
 	// [Options.NegativeTTL]. Until and Tag are ignored.
@@ -65,9 +66,9 @@ type Loaded[V any] struct {
 // often that the circuit breaker is open, Load returns the previous value if it is
 // younger than [Options.StaleIfError], and otherwise another error. It also returns
 // such a previous value if a load takes longer than 50 ms.
-func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (V, error) {
-	now := time.Now()
-	if e := c.find(&key, now.Sub(c.start), now.UnixNano()); e != nil {
+func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context) (Loaded[V], error)) (*V, error) {
+	now := c.now()
+	if e := c.find(&key, now); e != nil {
 		if c.claimRenewal(e, now) {
 			go c.renew(context.WithoutCancel(ctx), e, load)
 		}
@@ -84,13 +85,13 @@ func (c *Cache[V]) Load(ctx context.Context, key Key, load func(context.Context)
 // loadOnce starts a flight, or waits for the current one. early reports whether the flight may
 // have read the source before a change that the caller may know. The change may be a write that
 // is still running, or a write by another instance while this process was stopped.
-func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v V, early bool, err error) {
+func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Context) (Loaded[V], error)) (v *V, early bool, err error) {
 	if ctx.Err() != nil {
-		return v, false, waitError(ctx)
+		return nil, false, waitError(ctx)
 	}
 	known := c.latest(key)
-	if known != nil && c.isPostponed(known, time.Now()) {
-		return known.value, false, nil
+	if known != nil && c.isPostponed(known, c.now()) {
+		return &known.value, false, nil
 	}
 	if !c.breaker.Ready(*key) {
 		v, err = c.stale(key, c.refusal())
@@ -101,7 +102,7 @@ func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Con
 	leased, fenced, id := c.holdsLease(), c.fenced.Load(), c.flightID(key)
 	f, leads := c.join(ctx, id)
 	if f == nil {
-		return v, false, ErrOverloaded
+		return nil, false, ErrOverloaded
 	}
 	defer c.leave(f)
 	if leads {
@@ -110,11 +111,11 @@ func (c *Cache[V]) loadOnce(ctx context.Context, key *Key, load func(context.Con
 	late, err := c.await(ctx, f, known)
 	switch {
 	case err != nil:
-		return v, false, err
+		return nil, false, err
 	case late:
-		return known.value, false, nil
+		return &known.value, false, nil
 	case f.err == ErrOverloaded:
-		return v, false, f.err // no stale value: the source was not called
+		return nil, false, f.err // no stale value: the source was not called
 	case f.err != nil:
 		v, err = c.stale(key, f.err)
 		return v, false, err
@@ -147,9 +148,9 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (la
 			return false, nil
 		case <-ctx.Done():
 			return false, waitError(ctx)
-		case now := <-patient.C:
+		case <-patient.C:
 			switch {
-			case known == nil || !c.mayBeStaleWithoutFailure(known, now):
+			case known == nil || !c.mayBeStaleWithoutFailure(known, c.now()):
 			case c.slow.Load() > 0 || c.outage() != nil:
 				return true, nil
 			default:
@@ -164,8 +165,7 @@ func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (la
 func (c *Cache[V]) run(f *flight[V], known bool, renewed *entry[V], load func(context.Context) (Loaded[V], error)) {
 	key := &f.id.key
 	// Another flight may have landed since the caller looked for the entry.
-	now := time.Now()
-	e := c.find(key, now.Sub(c.start), now.UnixNano())
+	e := c.find(key, c.now())
 	if e != nil && (renewed == nil || e.began > renewed.began) {
 		c.land(f, e, nil)
 		return
@@ -237,6 +237,8 @@ func (c *Cache[V]) noPlace() error {
 
 var errHung = errors.New("cache: calls to the source do not return")
 
+var errNoValue = errors.New("the load function returned neither a value nor Absent")
+
 // outage returns an error if the circuit breaker is open, or if calls that have not
 // returned after the LoadTimeout hold half of the places.
 func (c *Cache[V]) outage() error {
@@ -272,7 +274,13 @@ func (c *Cache[V]) ask(f *flight[V], trial bool, release func(), load func(conte
 			c.hung.Add(-1)
 		}
 		release()
-	}, func(ctx context.Context) (Loaded[V], error) { return c.shared.load(ctx, f.id.key, load) })
+	}, func(ctx context.Context) (Loaded[V], error) {
+		found, err := c.shared.load(ctx, f.id.key, load)
+		if err == nil && found.Value == nil && !found.Absent {
+			err = errNoValue
+		}
+		return found, err
+	})
 	switch {
 	case err == ErrOverloaded: // the source was not called, because it is serving other calls
 		c.served.Store(int64(time.Since(c.start)))

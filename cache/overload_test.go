@@ -18,7 +18,7 @@ type loadFunc = func(context.Context) (cache.Loaded[int64], error)
 func takes(d time.Duration, v int64) loadFunc {
 	return func(context.Context) (cache.Loaded[int64], error) {
 		time.Sleep(d)
-		return cache.Loaded[int64]{Value: v}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(v)}, nil
 	}
 }
 
@@ -69,7 +69,7 @@ func TestPlacesOfLoads(t *testing.T) {
 						defer unknown.Add(-1)
 					}
 					time.Sleep(time.Millisecond)
-					return cache.Loaded[int64]{Value: 2}, nil
+					return cache.Loaded[int64]{Value: cache.PointerTo(int64(2))}, nil
 				})
 				if err != nil {
 					t.Errorf("Load: %v", err)
@@ -92,8 +92,8 @@ func TestKnownKeysHaveSeparatePlaces(t *testing.T) {
 		flood(t, c, 5_000, takes(time.Second, 2))
 		for i := range 10 {
 			began := time.Now()
-			if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-				t.Errorf("Load of a known key during a flood: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
+			if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil || time.Since(began) > 0 {
+				t.Errorf("Load of a known key during a flood: got %d, %v after %v, want its value without waiting", cache.ValueOf(v), err, time.Since(began))
 			}
 		}
 		began := time.Now()
@@ -116,8 +116,8 @@ func TestUnknownKeysHaveSeparatePlaces(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key during loads of known ones: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
+		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil || time.Since(began) > 0 {
+			t.Errorf("Load of an unknown key during loads of known ones: got %d, %v after %v, want its value without waiting", cache.ValueOf(v), err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -134,7 +134,7 @@ func TestEndedKeysAreNotKnown(t *testing.T) {
 			return func(context.Context) (cache.Loaded[int64], error) {
 				calls.Add(1)
 				time.Sleep(d)
-				return cache.Loaded[int64]{Value: 1, Ended: true}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(int64(1)), Ended: true}, nil
 			}
 		}
 		know(t, c, n, 1, 0)
@@ -144,8 +144,8 @@ func TestEndedKeysAreNotKnown(t *testing.T) {
 		time.Sleep(53 * time.Second)
 		v, err := c.Load(t.Context(), keyOf(0), ended(0))
 		synctest.Wait()
-		if v != 1 || err != nil || calls.Load() != n {
-			t.Errorf("Load of an ended key shortly before it expires: got %d, %v after %d loads, want its value without another load", v, err, calls.Load()-n)
+		if cache.ValueOf(v) != 1 || err != nil || calls.Load() != n {
+			t.Errorf("Load of an ended key shortly before it expires: got %d, %v after %d loads, want its value without another load", cache.ValueOf(v), err, calls.Load()-n)
 		}
 		time.Sleep(time.Minute)
 		for i := range n {
@@ -153,8 +153,8 @@ func TestEndedKeysAreNotKnown(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of a known key during loads of ended ones: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
+		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil || time.Since(began) > 0 {
+			t.Errorf("Load of a known key during loads of ended ones: got %d, %v after %v, want its value without waiting", cache.ValueOf(v), err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -169,8 +169,8 @@ func TestOverloadIsNotAFailure(t *testing.T) {
 		time.Sleep(time.Second) // longer than the wait in the queue
 		for i := range 10 {
 			go func() {
-				if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); v != 2 || err != nil {
-					t.Errorf("Load from a slow store that works: got %d, %v, want its value", v, err)
+				if v, err := c.Load(t.Context(), keyOf(i), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil {
+					t.Errorf("Load from a slow store that works: got %d, %v, want its value", cache.ValueOf(v), err)
 				}
 			}()
 		}
@@ -187,8 +187,8 @@ func TestOverloadServesNothingStale(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range n {
 			all.Go(func() {
-				if v, err := c.Load(t.Context(), keyOf(i), takes(30*time.Millisecond, 2)); v != 2 || err != nil {
-					t.Errorf("Load in an overload: got %d, %v, want the new value", v, err)
+				if v, err := c.Load(t.Context(), keyOf(i), takes(30*time.Millisecond, 2)); cache.ValueOf(v) != 2 || err != nil {
+					t.Errorf("Load in an overload: got %d, %v, want the new value", cache.ValueOf(v), err)
 				}
 			})
 		}
@@ -313,13 +313,13 @@ func TestLoadWithoutSourceCall(t *testing.T) {
 		if v, err := c.Load(t.Context(), keyOf(0), quick); err != cache.ErrOverloaded {
 			t.Errorf("Load of a known key that called no source: got %d, %v, want ErrOverloaded", v, err)
 		}
-		if v, err := c.Load(t.Context(), keyOf(1), takes(0, 2)); v != 2 || err != nil {
-			t.Errorf("Load after loads that called no source: got %d, %v, want its value", v, err)
+		if v, err := c.Load(t.Context(), keyOf(1), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil {
+			t.Errorf("Load after loads that called no source: got %d, %v, want its value", cache.ValueOf(v), err)
 		}
 		hang(t, c, 5)
 		time.Sleep(time.Second)
-		if v, err := c.Load(t.Context(), keyOf(2), quick); v != 1 || err != nil {
-			t.Errorf("Load of a known key in an outage: got %d, %v, want the previous value", v, err)
+		if v, err := c.Load(t.Context(), keyOf(2), quick); cache.ValueOf(v) != 1 || err != nil {
+			t.Errorf("Load of a known key in an outage: got %d, %v, want the previous value", cache.ValueOf(v), err)
 		}
 	})
 }
@@ -362,7 +362,7 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 			hung := make(chan struct{})
 			hangs := func(context.Context) (cache.Loaded[int64], error) {
 				<-hung
-				return cache.Loaded[int64]{Value: 2}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(int64(2))}, nil
 			}
 			end := time.Now().Add(4 * time.Minute)
 			var all sync.WaitGroup
@@ -371,8 +371,8 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 				all.Go(func() {
 					for time.Now().Before(end) {
 						began := time.Now()
-						if v, err := c.Load(t.Context(), keyOf(i), hangs); v != 1 || err != nil || time.Since(began) > 100*time.Millisecond {
-							t.Errorf("%d known keys, store hangs: Load: got %d, %v after %v, want the previous value within 0.1 s", n, v, err, time.Since(began))
+						if v, err := c.Load(t.Context(), keyOf(i), hangs); cache.ValueOf(v) != 1 || err != nil || time.Since(began) > 100*time.Millisecond {
+							t.Errorf("%d known keys, store hangs: Load: got %d, %v after %v, want the previous value within 0.1 s", n, cache.ValueOf(v), err, time.Since(began))
 							return
 						}
 						if calls.Add(1); time.Since(began) > time.Millisecond {
@@ -391,8 +391,8 @@ func TestHungCallsAreAnOutage(t *testing.T) {
 			}
 			close(hung)
 			time.Sleep(10 * time.Second)
-			if v, err := c.Load(t.Context(), keyOf(1_001), takes(0, 2)); v != 2 || err != nil {
-				t.Errorf("%d known keys: Load after the store has recovered: got %d, %v", n, v, err)
+			if v, err := c.Load(t.Context(), keyOf(1_001), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil {
+				t.Errorf("%d known keys: Load after the store has recovered: got %d, %v", n, cache.ValueOf(v), err)
 			}
 		})
 	}
@@ -407,7 +407,7 @@ func TestHungCallsOfUnknownKeysAreAnOutage(t *testing.T) {
 		for i := range 60 {
 			_, err := c.Load(t.Context(), keyOf(i), func(context.Context) (cache.Loaded[int64], error) {
 				<-hung
-				return cache.Loaded[int64]{Value: 2}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(int64(2))}, nil
 			})
 			if err == nil || err == cache.ErrOverloaded {
 				t.Errorf("Load %d of unknown keys from a source that hangs: got %v, want an outage error", i+1, err)
@@ -425,8 +425,8 @@ func TestLoadTimeoutStartsWithThePlace(t *testing.T) {
 		flood(t, c, 16, takes(500*time.Millisecond, 2))
 		began := time.Now()
 		v, err := c.Load(t.Context(), keyOf(0), takes(2900*time.Millisecond, 2))
-		if v != 2 || err != nil || time.Since(began) != 3400*time.Millisecond {
-			t.Errorf("Load of 2.9 s after 0.5 s in the queue: got %d, %v after %v, want its value after 3.4 s", v, err, time.Since(began))
+		if cache.ValueOf(v) != 2 || err != nil || time.Since(began) != 3400*time.Millisecond {
+			t.Errorf("Load of 2.9 s after 0.5 s in the queue: got %d, %v after %v, want its value after 3.4 s", cache.ValueOf(v), err, time.Since(began))
 		}
 	})
 }
@@ -451,8 +451,8 @@ func TestAbandonedLoadIsDropped(t *testing.T) {
 		if n := calls.Load(); n != 0 {
 			t.Errorf("loads without a caller: got %d, want 0", n)
 		}
-		if v, err := c.Load(t.Context(), keyOf(0), found(2, &calls)); v != 2 || err != nil {
-			t.Errorf("next caller: got %d, %v, want the result of a load", v, err)
+		if v, err := c.Load(t.Context(), keyOf(0), found(2, &calls)); cache.ValueOf(v) != 2 || err != nil {
+			t.Errorf("next caller: got %d, %v, want the result of a load", cache.ValueOf(v), err)
 		}
 	})
 }

@@ -3,9 +3,10 @@ package cache
 import (
 	"reflect"
 	"testing"
+	"unsafe"
 )
 
-// An entry has one pointer, to its value, so that the garbage collector is fast with a
+// An entry has no pointers except those of its value, so that the garbage collector is fast with a
 // million cached keys.
 func TestPointersPerEntry(t *testing.T) {
 	kind := reflect.TypeFor[entry[*int]]()
@@ -13,6 +14,13 @@ func TestPointersPerEntry(t *testing.T) {
 		if f := kind.Field(i); f.Name != "value" && hasPointer(f.Type) {
 			t.Errorf("type of the field %s: got %v, want one without pointers", f.Name, f.Type)
 		}
+	}
+}
+
+// With a value of 32 bytes, an entry takes two cache lines.
+func TestSizeOfEntry(t *testing.T) {
+	if n := unsafe.Sizeof(entry[[4]uint64]{}); n != 128 {
+		t.Errorf("size of an entry with a value of 32 bytes: got %d, want 128", n)
 	}
 }
 

@@ -15,11 +15,11 @@ import (
 
 // use reads the key as a Manager does.
 func use(ctx context.Context, c *cache.Cache[int64], key int, load loadFunc) (int64, error) {
-	v, err := c.Get(keyOf(key), time.Now())
+	v, err := c.Get(keyOf(key), c.At(time.Now()))
 	if err == cache.ErrMiss {
 		v, err = c.Load(ctx, keyOf(key), load)
 	}
-	return v, err
+	return cache.ValueOf(v), err
 }
 
 // A key in use is reloaded in the background before its entry expires, so no caller ever
@@ -30,7 +30,7 @@ func TestRenewal(t *testing.T) {
 		var calls atomic.Int64
 		load := func(context.Context) (cache.Loaded[int64], error) {
 			time.Sleep(2 * time.Second)
-			return cache.Loaded[int64]{Value: calls.Add(1)}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(calls.Add(1))}, nil
 		}
 		if _, err := use(t.Context(), c, 0, load); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestFenceRenewalBegunBeforeWrite(t *testing.T) {
 			load := func(context.Context) (cache.Loaded[int64], error) {
 				v := stored
 				<-resume
-				return cache.Loaded[int64]{Value: v, Tag: keyOf(1)}, nil
+				return cache.Loaded[int64]{Value: cache.PointerTo(v), Tag: keyOf(1)}, nil
 			}
 			go func() { resume <- struct{}{} }()
 			_, _ = c.Load(t.Context(), keyOf(0), load)
@@ -132,7 +132,7 @@ func TestRenewalsLeavePlaces(t *testing.T) {
 			under.Add(1)
 			defer under.Add(-1)
 			time.Sleep(time.Second)
-			return cache.Loaded[int64]{Value: 2}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(2))}, nil
 		}
 		for i := range n {
 			if v, err := use(t.Context(), c, i, hang); v != 1 || err != nil {
@@ -163,7 +163,7 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 			under.Add(1)
 			defer under.Add(-1)
 			time.Sleep(time.Second)
-			return cache.Loaded[int64]{Value: 2}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(2))}, nil
 		}
 		for i := range n {
 			if v, err := use(t.Context(), c, i, slow); v != 1 || err != nil {
@@ -175,12 +175,12 @@ func TestLateRenewalsLeavePlaces(t *testing.T) {
 			t.Errorf("concurrent late renewals: got %d, want at most 48", n)
 		}
 		began := time.Now()
-		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 0 {
-			t.Errorf("Load of an unknown key during late renewals: got %d, %v after %v, want its value without waiting", v, err, time.Since(began))
+		if v, err := c.Load(t.Context(), keyOf(1_000_000), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil || time.Since(began) > 0 {
+			t.Errorf("Load of an unknown key during late renewals: got %d, %v after %v, want its value without waiting", cache.ValueOf(v), err, time.Since(began))
 		}
 		// The entry of this key has expired. Its load is next for a place of a known key.
-		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); v != 2 || err != nil || time.Since(began) > 2*time.Second {
-			t.Errorf("Load of a known key during late renewals: got %d, %v after %v, want its value after about a second", v, err, time.Since(began))
+		if v, err := c.Load(t.Context(), keyOf(n), takes(0, 2)); cache.ValueOf(v) != 2 || err != nil || time.Since(began) > 2*time.Second {
+			t.Errorf("Load of a known key during late renewals: got %d, %v after %v, want its value after about a second", cache.ValueOf(v), err, time.Since(began))
 		}
 		time.Sleep(time.Minute)
 	})
@@ -227,7 +227,7 @@ func TestOldValueIsNotRenewedRepeatedly(t *testing.T) {
 		var calls atomic.Int64
 		old := func(context.Context) (cache.Loaded[int64], error) {
 			calls.Add(1)
-			return cache.Loaded[int64]{Value: 1, Age: 50 * time.Second}.FromShared(), nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1)), Age: 50 * time.Second}.FromShared(), nil
 		}
 		for range 1_000 {
 			_, _ = use(t.Context(), c, 0, old)

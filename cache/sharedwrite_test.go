@@ -35,7 +35,7 @@ func (s *leasingShared) decode(cache.Key, []byte) (found cache.Loaded[int64], ok
 }
 
 func encoded(v int64) cache.Loaded[int64] {
-	return cache.Loaded[int64]{Value: v, Encode: func() ([]byte, error) { return []byte{byte(v)}, nil }}
+	return cache.Loaded[int64]{Value: cache.PointerTo(v), Encode: func() ([]byte, error) { return []byte{byte(v)}, nil }}
 }
 
 // If a key was changed during its load, and the shared cache could not end the lease, the

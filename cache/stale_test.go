@@ -51,14 +51,14 @@ func TestNothingStaleAfterUntil(t *testing.T) {
 		c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: 10 * time.Minute})
 		until := time.Now().Add(2 * time.Minute)
 		load := func(context.Context) (cache.Loaded[int64], error) {
-			return cache.Loaded[int64]{Value: 1, Until: until}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(1)), Until: until}, nil
 		}
 		if _, err := c.Load(t.Context(), keyOf(0), load); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2*time.Minute - time.Nanosecond)
-		if v, err := c.Load(t.Context(), keyOf(0), down); v != 1 || err != nil {
-			t.Errorf("1 ns before Until: Load = %d, %v, want the previous value", v, err)
+		if v, err := c.Load(t.Context(), keyOf(0), down); cache.ValueOf(v) != 1 || err != nil {
+			t.Errorf("1 ns before Until: Load = %d, %v, want the previous value", cache.ValueOf(v), err)
 		}
 		time.Sleep(time.Nanosecond)
 		if v, err := c.Load(t.Context(), keyOf(0), down); !errors.Is(err, errDown) {
@@ -77,7 +77,7 @@ func TestStaleBound(t *testing.T) {
 	}
 	slow := func(context.Context) (cache.Loaded[int64], error) {
 		time.Sleep(2 * time.Second)
-		return cache.Loaded[int64]{Value: 8}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(int64(8))}, nil
 	}
 	for _, tt := range []struct {
 		name        string
@@ -102,7 +102,7 @@ func TestStaleBound(t *testing.T) {
 				began, last := time.Now(), time.Duration(0)
 				time.Sleep(tt.idle)
 				for at := tt.idle; at < 40*time.Second; at = time.Since(began) {
-					if v, err := c.Load(t.Context(), keyOf(0), tt.load); v == 7 && err == nil {
+					if v, err := c.Load(t.Context(), keyOf(0), tt.load); cache.ValueOf(v) == 7 && err == nil {
 						last = at
 					}
 					time.Sleep(100 * time.Millisecond)
@@ -152,7 +152,7 @@ func TestNoStaleValueForImpatientCaller(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		slow := func(context.Context) (cache.Loaded[int64], error) {
 			time.Sleep(5 * time.Millisecond)
-			return cache.Loaded[int64]{Value: 8}, nil
+			return cache.Loaded[int64]{Value: cache.PointerTo(int64(8))}, nil
 		}
 		for _, patience := range []time.Duration{0, time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -162,8 +162,8 @@ func TestNoStaleValueForImpatientCaller(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		if v, err := c.Load(t.Context(), keyOf(0), slow); v != 8 || err != nil {
-			t.Errorf("Load = %d, %v, want 8", v, err)
+		if v, err := c.Load(t.Context(), keyOf(0), slow); cache.ValueOf(v) != 8 || err != nil {
+			t.Errorf("Load = %d, %v, want 8", cache.ValueOf(v), err)
 		}
 	})
 }
@@ -176,7 +176,7 @@ func TestOutageDoesNotRestoreReplacedValue(t *testing.T) {
 		want   error
 	}{
 		"absent":  {cache.Loaded[int64]{Absent: true}, cache.ErrNotFound},
-		"another": {cache.Loaded[int64]{Value: 8, Tag: keyOf(1)}, errDown},
+		"another": {cache.Loaded[int64]{Value: cache.PointerTo(int64(8)), Tag: keyOf(1)}, errDown},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, cache.Options{TTL: time.Minute, StaleIfError: time.Hour})
@@ -206,8 +206,8 @@ func TestLoadErrorsAreNotSentinels(t *testing.T) {
 		}
 	}
 	var calls atomic.Int64
-	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); v != 7 || err != nil {
-		t.Errorf("Load after failures: got %d, %v, want 7, since no failure is kept", v, err)
+	if v, err := c.Load(t.Context(), keyOf(0), found(7, &calls)); cache.ValueOf(v) != 7 || err != nil {
+		t.Errorf("Load after failures: got %d, %v, want 7, since no failure is kept", cache.ValueOf(v), err)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestDurationsAreBounded(t *testing.T) {
 func TestEitherClockEndsEntry(t *testing.T) {
 	c := newCache(t, cache.Options{TTL: time.Minute})
 	_, err := c.Load(t.Context(), keyOf(0), func(context.Context) (cache.Loaded[int64], error) {
-		return cache.Loaded[int64]{Value: good}, nil
+		return cache.Loaded[int64]{Value: cache.PointerTo(good)}, nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ import (
 // known ones. They expire soon, so the slots alone decide which of them to keep.
 type table[V any] struct {
 	present, absent slots[V]
-	policy          *ristretto.Cache[uint64, *entry[V]]
+	policy          *ristretto.Cache[uint64, struct{}] // by id
 	gate            gate
 
 	// Writers of a key hold its lock, so that a key has at most one entry.
@@ -33,7 +33,7 @@ type table[V any] struct {
 func (t *table[V]) open(size int) (err error) {
 	t.present.open(max(2*size+size/2, 2*bucketSize), max(size+size/8, size+1)) // so many that both buckets of a key are hardly ever full
 	t.absent.open(size/10, math.MaxInt)                                        // full buckets bound them
-	t.policy, err = ristretto.NewCache(&ristretto.Config[uint64, *entry[V]]{
+	t.policy, err = ristretto.NewCache(&ristretto.Config[uint64, struct{}]{
 		NumCounters: 10 * int64(size),
 		MaxCost:     int64(size),
 		BufferItems: 64,
@@ -41,7 +41,7 @@ func (t *table[V]) open(size int) (err error) {
 		// which is 1. A cache of 10,000 entries would hold only 175.
 		IgnoreInternalCost: true,
 		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
-		OnEvict:            func(item *ristretto.Item[*entry[V]]) { t.present.remove(item.Value) },
+		OnEvict:            func(item *ristretto.Item[struct{}]) { t.present.removeID(item.Key) },
 		OnReject:           t.rejected,
 	})
 	if err != nil {
@@ -52,9 +52,9 @@ func (t *table[V]) open(size int) (err error) {
 
 // rejected removes an entry that ristretto does not admit. Of two quick Sets of a key,
 // ristretto also rejects the second; then it keeps the key.
-func (t *table[V]) rejected(item *ristretto.Item[*entry[V]]) {
+func (t *table[V]) rejected(item *ristretto.Item[struct{}]) {
 	if _, kept := t.policy.Get(item.Key); !kept {
-		t.present.remove(item.Value)
+		t.present.removeID(item.Key)
 	}
 }
 
@@ -113,7 +113,7 @@ func (t *table[V]) admit(e *entry[V]) bool {
 		return false
 	}
 	defer t.gate.leave(&e.key)
-	if !t.policy.Set(idOf(&e.key), e, 1) {
+	if !t.policy.Set(idOf(&e.key), struct{}{}, 1) {
 		t.present.remove(e)
 		return false
 	}
@@ -262,6 +262,18 @@ func (s *slots[V]) remove(e *entry[V]) {
 			if b.entries[i].Load() == e && b.entries[i].CompareAndSwap(e, nil) {
 				s.used.Add(-1)
 				return // its tag may stay, since find compares the keys
+			}
+		}
+	}
+}
+
+// removeID removes the entry with the id, if there is one.
+func (s *slots[V]) removeID(id uint64) {
+	one, other := s.both(id)
+	for _, b := range []*bucket[V]{one, other} {
+		for i := range b.entries {
+			if e := b.entries[i].Load(); e != nil && idOf(&e.key) == id && b.entries[i].CompareAndSwap(e, nil) {
+				s.used.Add(-1)
 			}
 		}
 	}

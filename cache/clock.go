@@ -1,0 +1,68 @@
+package cache
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Clock reads the time for caches that are used together. Its methods may be called from
+// many goroutines.
+type Clock struct {
+	start  time.Time    // elapsed times count from here
+	read   atomic.Int64 // elapsed time of the latest reading of the wall clock
+	offset atomic.Int64 // difference between the wall clock and the elapsed time at that reading
+
+	reading sync.Mutex // held while the two are stored
+}
+
+// wallInterval is the maximum age of a reading of the wall clock.
+const wallInterval = time.Millisecond
+
+// A Time is an instant by both clocks of the process. The monotonic clock is never set,
+// but stands still while the machine is suspended. The wall clock goes on, but can be set.
+type Time struct {
+	elapsed time.Duration // by the monotonic clock
+	wall    int64         // Unix nanoseconds
+}
+
+// NewClock returns a Clock.
+func NewClock() *Clock {
+	c := &Clock{start: time.Now()}
+	c.readWall()
+	return c
+}
+
+// Now returns the current time. It reads the monotonic clock, and the wall clock only if its
+// last reading is older than a millisecond. Reading both takes twice as long. If the wall
+// clock is set or the machine was suspended, Now notices within a millisecond in which the
+// process can run.
+func (c *Clock) Now() Time {
+	elapsed := time.Since(c.start)
+	if elapsed-time.Duration(c.read.Load()) >= wallInterval {
+		return c.readWall()
+	}
+	return Time{elapsed, int64(elapsed) + c.offset.Load()}
+}
+
+//go:noinline
+func (c *Clock) readWall() Time {
+	now := c.At(time.Now())
+	// If another goroutine is storing its reading, this one need not be stored. A goroutine
+	// that stops between its reading and the stores stores an old reading, which is not used.
+	if c.reading.TryLock() {
+		c.offset.Store(now.wall - int64(now.elapsed))
+		c.read.Store(int64(now.elapsed))
+		c.reading.Unlock()
+	}
+	return now
+}
+
+// At converts a time that [time.Now] has returned.
+func (c *Clock) At(t time.Time) Time { return Time{t.Sub(c.start), t.UnixNano()} }
+
+// Wall returns the time by the wall clock, in UTC.
+func (t Time) Wall() time.Time { return time.Unix(0, t.wall).UTC() }
+
+// UnixMicro returns the time by the wall clock in Unix microseconds.
+func (t Time) UnixMicro() int64 { return t.wall / 1000 }
