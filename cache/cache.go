@@ -213,7 +213,7 @@ func (c *Cache[V]) GetVersion(key Key, now Time) (*V, Version, error) {
 		return nil, Version{}, ErrMiss
 	}
 	v, err := e.answer()
-	if err != nil || e.tag != noTag {
+	if err != nil || e.tag < noTag {
 		return v, Version{}, err
 	}
 	return v, Version{e.epoch, due, e.endsWall, uint32(stripeOf(&key))}, nil
