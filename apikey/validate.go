@@ -42,7 +42,8 @@ const (
 // Validate does not check scopes; see [Principal.Allows]. It may be called from many
 // goroutines.
 func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error) {
-	if !m.token.wellFormed(token) && !m.token.isLegacy(token) {
+	wellFormed := m.token.wellFormed(token)
+	if !wellFormed && !m.token.isLegacy(token) {
 		return nil, m.refuse(ctx, nil, ErrMalformed)
 	}
 	d, now := DigestOf(token), m.clock.Now()
@@ -50,7 +51,7 @@ func (m *Manager) Validate(ctx context.Context, token string) (*Principal, error
 	if err == cache.ErrMiss {
 		// The checksum and the MAC keep forged tokens away from the store. A hit
 		// needs no check, since the same token was looked up before.
-		if !(m.token.wellFormed(token) && m.token.verify(token)) && !m.token.isLegacy(token) {
+		if wellFormed && !m.token.verify(token) {
 			return nil, m.refuse(ctx, nil, ErrMalformed)
 		}
 		k, err = m.load(ctx, d)

@@ -45,7 +45,7 @@ func TestClockIsReadByMany(t *testing.T) {
 	})
 }
 
-// Whatever ends an entry, or makes it due, also ends its version.
+// If an entry ends or becomes due, its version ends too.
 func TestVersion(t *testing.T) {
 	key := Key{8: 1}
 	load := func(found Loaded[int]) func(*testing.T, *Cache[int]) (Version, error) {

@@ -47,6 +47,9 @@ const (
 // hasHidden reports whether s contains an invisible character that does not change
 // how its neighbours are shown.
 func hasHidden(s string) bool {
+	if IsPrintableASCII(s) {
+		return false
+	}
 	runes := []rune("\x00" + regionFlag.ReplaceAllString(s, "\U0001F3F4") + "\x00")
 	for i, r := range runes {
 		switch {
