@@ -79,3 +79,19 @@ func TestLogLevels(t *testing.T) {
 	}
 	want("outage", `level=ERROR msg="apikey: store failed"`)
 }
+
+// Every size of the cache works, from one key to the maximum, which reserves memory but does
+// not use it.
+func TestCacheSizes(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 10, trials(1_000, 100_000_000)} {
+		m := newManager(t, memstore.New(), &apikey.Options{CacheSize: size, MaxKeysPerOwner: -1})
+		for range 20 {
+			issued := create(t, m, "o")
+			wantValid(t, m, issued)
+			wantValid(t, m, issued)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
