@@ -216,6 +216,7 @@ func (c *Cache[V]) GetVersion(key Key, now Time) (*V, Version, error) {
 	if err != nil || e.tag < noTag {
 		return v, Version{}, err
 	}
+	due = min(due, int64(e.ends)) // it is later if the load failed while the wall clock was ahead
 	return v, Version{e.epoch, due, e.endsWall, uint32(stripeOf(&key))}, nil
 }
 

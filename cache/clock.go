@@ -10,7 +10,7 @@ import (
 // many goroutines.
 type Clock struct {
 	start  time.Time    // elapsed times count from here
-	read   atomic.Int64 // elapsed time of the latest reading of the wall clock
+	read   atomic.Int64 // elapsed time of the latest stored reading of the wall clock
 	offset atomic.Int64 // difference between the wall clock and the elapsed time at that reading
 
 	reading sync.Mutex // held while the two are stored
@@ -18,6 +18,9 @@ type Clock struct {
 
 // wallInterval is the maximum age of a reading of the wall clock.
 const wallInterval = time.Millisecond
+
+// quickReading is longer than it takes to read both clocks, unless the goroutine is interrupted.
+const quickReading = 20 * time.Microsecond
 
 // A Time is an instant by both clocks of the process. The monotonic clock is never set,
 // but stands still while the machine is suspended. The wall clock goes on, but can be set.
@@ -29,7 +32,7 @@ type Time struct {
 // NewClock returns a Clock.
 func NewClock() *Clock {
 	c := &Clock{start: time.Now()}
-	c.readWall()
+	c.read.Store(-int64(wallInterval)) // nothing was read yet
 	return c
 }
 
@@ -40,19 +43,24 @@ func NewClock() *Clock {
 func (c *Clock) Now() Time {
 	elapsed := time.Since(c.start)
 	if elapsed-time.Duration(c.read.Load()) >= wallInterval {
-		return c.readWall()
+		return c.readWall(elapsed)
 	}
 	return Time{elapsed, int64(elapsed) + c.offset.Load()}
 }
 
+// readWall reads both clocks. The given time is the elapsed time at the call.
+//
 //go:noinline
-func (c *Clock) readWall() Time {
+func (c *Clock) readWall(elapsed time.Duration) Time {
 	now := c.At(time.Now())
-	// If another goroutine is storing its reading, this one need not be stored. A goroutine
-	// that stops between its reading and the stores stores an old reading, which is not used.
-	if c.reading.TryLock() {
-		c.offset.Store(now.wall - int64(now.elapsed))
-		c.read.Store(int64(now.elapsed))
+	// If the goroutine was interrupted between the two clocks, their difference is wrong. Then
+	// the reading is not stored, since the time of all callers would go back. If another
+	// goroutine is storing its reading, this one need not be stored.
+	if now.elapsed-elapsed < quickReading && c.reading.TryLock() {
+		if int64(now.elapsed) > c.read.Load() { // not an old reading of a goroutine that has stopped since
+			c.offset.Store(now.wall - int64(now.elapsed))
+			c.read.Store(int64(now.elapsed))
+		}
 		c.reading.Unlock()
 	}
 	return now

@@ -45,6 +45,36 @@ func TestClockIsReadByMany(t *testing.T) {
 	})
 }
 
+// A reading is not stored if the goroutine was interrupted between the two clocks, or before it
+// could store the reading. Otherwise the time would go back for all callers.
+func TestClockStoresNoInterruptedReading(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		took, sooner time.Duration
+		stored       bool
+	}{
+		{"a quick reading", quickReading - 1, 1, true},
+		{"an interrupted reading", quickReading, 1, false},
+		{"an old reading", 0, -1, false},
+		{"the same reading", 0, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := NewClock()
+				time.Sleep(time.Second)
+				c.offset.Store(1)
+				c.read.Store(int64(time.Second - tt.sooner))
+				if got, want := c.readWall(time.Second-tt.took), c.At(time.Now()); got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				if stored := c.offset.Load() != 1; stored != tt.stored {
+					t.Errorf("stored: got %t, want %t", stored, tt.stored)
+				}
+			})
+		})
+	}
+}
+
 // If an entry ends or becomes due, its version ends too.
 func TestVersion(t *testing.T) {
 	key := Key{8: 1}
@@ -109,6 +139,32 @@ func TestVersion(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A version ends with its entry by the monotonic clock, even if a load has failed while the
+// wall clock was ahead. Then the entry is due only after its end.
+func TestVersionEndsWithItsEntry(t *testing.T) {
+	c, err := New[int](Options{StaleIfError: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	key := Key{8: 1}
+	if _, err := c.Load(t.Context(), key, func(context.Context) (Loaded[int], error) { return Loaded[int]{Value: new(int)}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	e, now := c.table.find(&key), c.now()
+	ahead := Time{now.elapsed, now.wall + int64(time.Hour)}
+	c.postpone(e, ahead)
+	back := Time{now.elapsed, now.wall - int64(time.Hour)}
+	_, version, err := c.GetVersion(key, back)
+	if err != nil || !c.IsCurrent(&version, back) {
+		t.Fatalf("before the end: got %v, current = %t", err, c.IsCurrent(&version, back))
+	}
+	back.elapsed = e.ends
+	if _, err := c.Get(key, back); err != ErrMiss || c.IsCurrent(&version, back) {
+		t.Errorf("at the end: got %v, current = %t, want ErrMiss and false", err, c.IsCurrent(&version, back))
 	}
 }
 
