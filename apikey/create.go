@@ -19,8 +19,8 @@ type Issued struct {
 
 	// Propagated reports whether the change was published to the other instances. It
 	// is false only after a Rotate during which [Options.Bus] or [Options.SharedCache]
-	// failed. The others may then accept the old token after the grace period, until
-	// their [Options.CacheTTL] has passed.
+	// failed. The others may then accept the old token after the grace period, for up
+	// to the longer of their [Options.CacheTTL] and [Options.StaleIfError].
 	Propagated bool
 }
 

@@ -66,9 +66,9 @@ var (
 	// ErrNotPropagated is returned, together with the result, when a change was made
 	// in the store and in this Manager, but could not be published to other
 	// instances because [Options.Bus] or [Options.SharedCache] failed. Other
-	// instances may use the old state for their [Options.CacheTTL] or, while the
-	// store fails, [Options.StaleIfError]. It matches ErrUnavailable. Rotate does
-	// not return it; see Issued.Propagated.
+	// instances may use the old state for the longer of their [Options.CacheTTL] and
+	// [Options.StaleIfError]. It matches ErrUnavailable. Rotate does not return it;
+	// see Issued.Propagated.
 	ErrNotPropagated = fmt.Errorf("%w: the change was made, but could not be published to other instances", ErrUnavailable)
 
 	// ErrNotFound is returned when the owner has no such key, even if another

@@ -26,7 +26,7 @@
 //
 // "At once" means in the Manager that made the change. Have one Manager in each
 // process. Other Managers see a change within milliseconds if there is an [Options.Bus], and
-// within their [Options.CacheTTL] otherwise.
+// otherwise within the longer of their [Options.CacheTTL] and [Options.StaleIfError].
 //
 // # How it works
 //

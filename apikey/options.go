@@ -116,7 +116,8 @@ type Options struct {
 	// too, StaleIfError applies. A change that cannot be published returns
 	// [ErrNotPropagated]. The Manager does not close the Bus. Packages
 	// cache/rediscache and store/pgstore have one. Nil means that this is the only
-	// instance, or that other instances may see changes only after CacheTTL.
+	// instance, or that other instances see changes within the longer of CacheTTL and
+	// StaleIfError.
 	Bus cache.Bus
 
 	// SharedCache is a cache that the instances share, so that an instance that starts

@@ -165,12 +165,13 @@ func (m *Manager) everything() entitlement.Entitlement {
 // InvalidateOwner invalidates the cached entitlement of the owner. Call it after a
 // purchase or a cancellation has been stored. Every Validate and Create of this
 // Manager that starts after it has returned uses the current plan. Other instances
-// follow within milliseconds with an [Options.Bus], and otherwise within their
-// [Options.CacheTTL].
+// follow within milliseconds with an [Options.Bus], within about a second if their
+// provider is an [entitlement.Watcher] such as sqlprovider, and otherwise within the
+// longer of their [Options.CacheTTL] and [Options.StaleIfError].
 //
 // It returns an [*InvalidError] for an invalid owner, and [ErrNotPropagated] if the
 // change could not be published to other instances, which may then use the old plan
-// for up to their CacheTTL. Without [Options.Entitlements] it does nothing.
+// as if there were no Bus. Without [Options.Entitlements] it does nothing.
 func (m *Manager) InvalidateOwner(ctx context.Context, owner string) error {
 	if err := checkOwner(owner); err != nil {
 		return err

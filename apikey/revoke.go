@@ -10,8 +10,8 @@ import (
 // Revoke ends a key permanently. It is idempotent: the time and the reason of the first
 // call stay. The reason may have up to 255 bytes. Once Revoke has returned nil, no
 // Validate of this Manager that starts later accepts the key. Other instances follow
-// within milliseconds with an [Options.Bus], and otherwise within their
-// [Options.CacheTTL].
+// within milliseconds with an [Options.Bus], and otherwise within the longer of their
+// [Options.CacheTTL] and [Options.StaleIfError].
 //
 // Errors are [ErrNotFound], [*InvalidError] and [ErrUnavailable]. After ErrUnavailable
 // the key may still be active, so call Revoke again. After [ErrNotPropagated] the key is

@@ -41,7 +41,8 @@ type BusOptions struct {
 	// With a Secret, another role can at most make instances mark their cached
 	// entries stale every ten seconds. Without one, another role can invalidate
 	// entries, and hide lost messages, so that a revocation is seen only after
-	// CacheTTL; and an instance that closes is treated as silent for a CacheTTL.
+	// the longer of CacheTTL and StaleIfError; and an instance that closes is treated
+	// as silent for a CacheTTL.
 	//
 	// While only some instances have the secret, instances with and without it
 	// reject each other's messages, and cached entries expire after ten seconds.

@@ -97,8 +97,8 @@
 // # Other instances
 //
 // Without a bus, other instances of a service see a change only when their cached
-// entries expire, after apikey's CacheTTL. With a [Bus] they see it within
-// milliseconds:
+// entries expire, after the longer of apikey's CacheTTL and StaleIfError. With a [Bus]
+// they see it within milliseconds:
 //
 //	bus, err := st.Bus(ctx, nil)
 //	keys, err := apikey.New(st, &apikey.Options{Bus: bus})
