@@ -244,6 +244,24 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// With MACKeys only the service makes tokens: clients learn it from usage, and their
+// hints and digests are refused.
+func TestServiceMakesTokensWithMACKeys(t *testing.T) {
+	t.Parallel()
+	p := newPanel(t, memstore.New(), &apikey.Options{MACKeys: [][]byte{[]byte("0123456789abcdefghijklmnopqrstuv")}}, nil)
+	if got := decode[map[string]any](t, p.send("ann", "GET", "/api/usage", ""), 200); got["client_prefix"] != nil {
+		t.Errorf("client_prefix: got %v, want null", got["client_prefix"])
+	}
+	body := `{"name": "x", "hint": "key_abcd", "digest": "` + strings.Repeat("ab", 32) + `"}`
+	if got := problemCode(t, p.send("ann", "POST", "/api/keys", body)); got != "invalid_request" {
+		t.Errorf("a token made by the client: got %s, want invalid_request", got)
+	}
+	created := decode[keyResponse](t, p.send("ann", "POST", "/api/keys", `{"name": "x"}`), 201)
+	if _, err := p.keys.Validate(t.Context(), created.Token); err != nil {
+		t.Errorf("the token in the response: got %v, want a valid token", err)
+	}
+}
+
 // If the plan covers everything and Options.Scopes is nil, customers cannot give a
 // key any scope.
 func TestNoScopesUnlessOffered(t *testing.T) {

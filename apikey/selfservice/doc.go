@@ -40,10 +40,14 @@
 //
 // # Two ways to create
 //
-// A client that makes the token itself sends the token's hint and digest, and the
-// service never sees the token. The page does this: the token stays in the browser.
-// For other clients, the service makes the token, and only the response to the
-// creation contains it.
+// Without [apikey.Options.MACKeys], a client can make the token itself. It sends the
+// token's hint and digest, and the service never sees the token. The page does this: the
+// token stays in the browser. For other clients, the service makes the token, and only
+// the response to the creation contains it.
+//
+// With MACKeys, only the service can make tokens, since clients do not have the MAC key. The
+// page then shows the token from the response. A hint or digest is refused with 400
+// invalid_request. client_prefix in the response of usage is null.
 //
 // # Retries
 //
