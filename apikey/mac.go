@@ -35,6 +35,9 @@ type macKey struct {
 }
 
 func newMACKeys(keys [][]byte) ([]*macKey, error) {
+	if keys != nil && len(keys) == 0 {
+		return nil, &InvalidError{Field: "MACKeys", Reason: "must not be empty; for tokens without a MAC, leave it nil"}
+	}
 	var ring []*macKey
 	for i, key := range keys {
 		switch {

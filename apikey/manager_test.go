@@ -219,6 +219,8 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		{"short MAC key", apikey.Options{MACKeys: [][]byte{key(1), key(2)[:31]}}, "MACKeys"}, // T-13
 		{"zero MAC key", apikey.Options{MACKeys: [][]byte{make([]byte, 32)}}, "MACKeys"},
 		{"repeated MAC key", apikey.Options{MACKeys: [][]byte{key(1), key(1)}}, "MACKeys"},
+		{"no MAC key", apikey.Options{MACKeys: [][]byte{}}, "MACKeys"},
+		{"no MAC and no MAC key", apikey.Options{AcceptWithoutMAC: true}, "AcceptWithoutMAC"},
 		{"nil legacy format", apikey.Options{LegacyFormats: []*regexp.Regexp{nil}}, "LegacyFormats"},
 		{"empty legacy format", apikey.Options{LegacyFormats: []*regexp.Regexp{regexp.MustCompile(`x*`)}}, "LegacyFormats"},
 		{"no headers", apikey.Options{Headers: []string{}}, "Headers"},

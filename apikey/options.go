@@ -13,7 +13,8 @@ import (
 )
 
 // Options configure a Manager. The zero value of each field selects its default. A nil
-// *Options selects all defaults, which suit a single instance without plans.
+// *Options selects all defaults, which suit a single instance without plans. Each
+// duration that is not zero must be 1 ms to 366 days.
 type Options struct {
 	// Prefix begins every token, so that a leaked token can be recognized. It
 	// should name the service and perhaps the environment, as in "acme_live". It has
@@ -92,13 +93,13 @@ type Options struct {
 	// has at least 32 random bytes and is the same in every instance. The first key
 	// makes new MACs. MACs of the other keys are still accepted, so you replace a key
 	// by putting the new one before it. With MACKeys, tokens without a MAC are refused
-	// unless AcceptWithoutMAC is set. Default nil: no MAC.
+	// unless AcceptWithoutMAC is set. Empty but not nil is refused. Default nil: no MAC.
 	MACKeys [][]byte
 
 	// AcceptWithoutMAC also accepts tokens that were issued before MACKeys were set:
 	// tokens with the same Prefix and a correct checksum, but without a MAC. To
 	// introduce MACs to a running system, set it until those keys are rotated or
-	// expired. Until then, a forger can leave the MAC out.
+	// expired. Until then, a forger can leave the MAC out. It needs MACKeys.
 	AcceptWithoutMAC bool
 
 	// LegacyFormats match the tokens of an earlier system, whose digests were
@@ -148,6 +149,10 @@ type Options struct {
 }
 
 const maxCacheSize = 100_000_000
+
+// minDuration is the minimum of each duration that is not zero. A shorter one is a mistake,
+// such as 60 instead of 60*time.Second.
+const minDuration = time.Millisecond
 
 // Format writes the options without the MACKeys, for every verb.
 func (o Options) Format(f fmt.State, verb rune) {
@@ -200,7 +205,10 @@ func (o *Options) validate() error {
 		{"CallTimeout", o.CallTimeout},
 	} {
 		if d.value < 0 || d.value > cache.MaxDuration {
-			return &InvalidError{Field: d.field, Reason: "must be 0 to 366 days"}
+			return &InvalidError{Field: d.field, Reason: "must be 0, or 1 ms to 366 days"}
+		}
+		if d.value != 0 && d.value < minDuration {
+			return &InvalidError{Field: d.field, Reason: "must be 0, or 1 ms to 366 days; has the number no unit? 60 is 60 ns, 60*time.Second is a minute"}
 		}
 	}
 	if o.CacheSize < 0 || o.CacheSize > maxCacheSize {

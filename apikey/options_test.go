@@ -23,8 +23,8 @@ func TestOptionsOfTheCache(t *testing.T) {
 		{"nil", nil, cache.Options{Size: 100_000, TTL: time.Minute, NegativeTTL: 5 * time.Second, LoadTimeout: 3 * time.Second}},
 		{
 			"set",
-			&apikey.Options{CacheSize: 7, CacheTTL: 1, NegativeTTL: 2, StaleIfError: 3, CallTimeout: 4},
-			cache.Options{Size: 7, TTL: 1, NegativeTTL: 2, StaleIfError: 3, LoadTimeout: 4},
+			&apikey.Options{CacheSize: 7, CacheTTL: 1e6, NegativeTTL: 2e6, StaleIfError: 3e6, CallTimeout: 4e6}, // 1 ms is the minimum
+			cache.Options{Size: 7, TTL: 1e6, NegativeTTL: 2e6, StaleIfError: 3e6, LoadTimeout: 4e6},
 		},
 	} {
 		m, err := apikey.New(memstore.New(), tt.opts)
@@ -38,6 +38,23 @@ func TestOptionsOfTheCache(t *testing.T) {
 		}
 		if err := m.Close(t.Context()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A duration without a unit is nanoseconds, which nobody means.
+func TestDurationsNeedAUnit(t *testing.T) {
+	for field, opts := range map[string]apikey.Options{
+		"CacheTTL":      {CacheTTL: 60},
+		"NegativeTTL":   {NegativeTTL: 5},
+		"StaleIfError":  {StaleIfError: 300},
+		"TouchInterval": {TouchInterval: 300},
+		"CallTimeout":   {CallTimeout: time.Millisecond - 1},
+	} {
+		_, err := apikey.New(memstore.New(), &opts)
+		var invalid *apikey.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != field || !strings.Contains(invalid.Reason, "no unit?") {
+			t.Errorf("New with a %s without a unit: got %v, want an InvalidError that asks for the unit", field, err)
 		}
 	}
 }

@@ -51,6 +51,9 @@ func newTokenFormat(o *Options) (*tokenFormat, error) {
 	if f.macs, err = newMACKeys(o.MACKeys); err != nil {
 		return nil, err
 	}
+	if o.AcceptWithoutMAC && len(f.macs) == 0 {
+		return nil, &InvalidError{Field: "AcceptWithoutMAC", Reason: "needs MACKeys; without them, no token needs a MAC"}
+	}
 	f.legacy, err = anchored(o.LegacyFormats)
 	return f, err
 }

@@ -766,11 +766,12 @@ func TestScopesAreCheckedAgainstOnePlan(t *testing.T) {
 	var asked atomic.Int32
 	plans := entitlement.ProviderFunc(func(context.Context, string) (entitlement.Entitlement, error) {
 		if asked.Add(1) == 1 {
+			time.Sleep(2 * time.Millisecond) // the plan is then older than NegativeTTL, so it is not cached
 			return entitlement.Entitlement{Plan: "free"}, nil
 		}
 		return entitlement.Entitlement{Plan: "pro", APIAccess: true, MaxKeys: 5, Scopes: []string{"a"}}, nil
 	})
-	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: plans, NegativeTTL: time.Nanosecond, CacheTTL: time.Nanosecond}, nil)
+	p := newPanel(t, memstore.New(), &apikey.Options{Entitlements: plans, NegativeTTL: time.Millisecond, CacheTTL: time.Millisecond}, nil)
 	if got := problemCode(t, p.send("ann", "POST", "/api/keys", `{"name": "x", "scopes": ["*"]}`)); got != "api_access_required" {
 		t.Errorf("got %s, want api_access_required", got)
 	}
