@@ -15,7 +15,9 @@ var (
 	// ErrMissing is returned when a request carries no credential.
 	ErrMissing = fmt.Errorf("%w: no credential", ErrUnauthenticated)
 
-	// ErrMalformed is returned when the credential cannot be a token.
+	// ErrMalformed is returned when the credential cannot be a token: it has another
+	// prefix, length or character, a wrong checksum, or, with [Options.MACKeys], no MAC
+	// or a wrong one. So all tokens are malformed if their MAC key was removed.
 	ErrMalformed = fmt.Errorf("%w: malformed token", ErrUnauthenticated)
 
 	// ErrUnknown is returned when no key has this token.

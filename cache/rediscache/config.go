@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,10 +79,15 @@ func checkLocal(address string) error {
 	return err
 }
 
+var schemes = []string{"redis", "rediss", "unix"}
+
 // parse calls redis.ParseURL. Its errors quote parts of the URL. If the URL has no @, or if its
 // only @ ends the password, these parts contain nothing of the password. Otherwise parse hides
 // the error.
 func parse(address string) (*redis.Options, error) {
+	if scheme, _, _ := strings.Cut(address, "://"); !slices.Contains(schemes, strings.ToLower(scheme)) {
+		return nil, errors.New("must begin with redis://, rediss:// or unix://, as in redis://localhost:6379")
+	}
 	u, err := url.Parse(address)
 	if err != nil || strings.Contains(address, "#") {
 		return nil, errors.New("cannot be read; special characters in a password must be percent-encoded")

@@ -28,7 +28,7 @@ func CheckURL(address string, insecureHTTP bool) (*url.URL, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Opaque != "" || u.Hostname() == "":
-		return nil, errors.New("must be an absolute URL, such as https://billing.internal/path")
+		return nil, errors.New("must be an absolute URL, such as https://service.internal/path")
 	case u.User != nil:
 		return nil, errors.New("must not contain a user or a password")
 	case strings.ContainsAny(address, "?#"):

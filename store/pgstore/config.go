@@ -154,7 +154,7 @@ func unreadable(err error) error {
 	}
 	reason := text[strings.LastIndex(text, "`: ")+len("`: "):]
 	if strings.HasPrefix(reason, "failed to parse as") {
-		detail = ""
+		detail = "; want a URL such as postgres://app@db.example.com/app, or keywords and values such as host=db.example.com dbname=app"
 	}
 	return fmt.Errorf("invalid data source name: %s%s", reason, detail)
 }

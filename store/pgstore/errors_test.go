@@ -58,8 +58,8 @@ func TestUnreadableNames(t *testing.T) {
 		"default_query_exec_mode":      {"postgres://u:" + canary + "@h/db?default_query_exec_mode=fast", "invalid default_query_exec_mode"},
 		"target_session_attrs":         {"postgres://u:" + canary + "@h/db?target_session_attrs=best", "unknown target_session_attrs value: best"},
 		"service":                      {"postgres://u:" + canary + "@h/db?service=none&servicefile=/no/such.conf", "service"},
-		"another scheme":               {"mysql://u:" + canary + "@h/db", "failed to parse as keyword/value"},
-		"password alone":               {canary, "failed to parse as keyword/value"},
+		"another scheme":               {"mysql://u:" + canary + "@h/db", "want a URL such as postgres://app@db.example.com/app"},
+		"password alone":               {canary, "or keywords and values such as host=db.example.com dbname=app"},
 		"number of ports and of hosts": {"postgres://u:" + canary + "@a:1,b:2,c:3/db?port=1,2", "could not match"},
 	} {
 		t.Run(name, func(t *testing.T) {

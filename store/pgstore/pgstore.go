@@ -152,6 +152,12 @@ func singleConn(c *pgxpool.Config) *pgxpool.Config {
 	return c
 }
 
+// DB returns the database, for other tables in it, such as those of package sqlprovider.
+// It uses the connections of the Store's pool: a transaction or an open [sql.Rows] holds
+// one of them until it ends. The search path is that of the data source name, so
+// [Options].Schema does not apply. DB is valid until [Store.Close], which closes it.
+func (s *Store) DB() *sql.DB { return s.db }
+
 // Close waits for the calls in progress and closes all connections. Later calls
 // return an error. It is safe to call Close twice.
 func (s *Store) Close() error {

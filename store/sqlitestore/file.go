@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -18,8 +19,11 @@ var creating sync.Mutex
 // the owner may read and write a new file; SQLite gives the -wal and -shm files the
 // same permissions.
 func create(path string) (string, error) {
-	if path == "" || path == ":memory:" {
+	if path == ":memory:" {
 		return "", errors.New("the path is not a file; to keep keys in memory, use package memstore")
+	}
+	if strings.HasPrefix(path, "file:") {
+		return "", errors.New("the path must not be a URI; for a file whose name begins with file:, write ./file:")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -25,13 +25,16 @@ var _ store.Store = (*Store)(nil)
 // Open opens the SQLite file at path, or creates it. Only the user may read and
 // write a new file, since it shows who has keys. An existing file keeps its
 // permissions, and may hold other tables. The folder must exist. The path is a
-// plain file path, not a URI. Open refuses databases in memory; use package
-// memstore instead.
+// plain file path. Open refuses URIs, such as file:keys.db?mode=ro, and databases in
+// memory; use package memstore instead.
 //
 // Open returns an error if the file is not a SQLite database, cannot be written, or
 // was written by a later version of this package. If other processes are writing,
 // Open waits until ctx ends, but at most 5 s.
 func Open(ctx context.Context, path string) (*Store, error) {
+	if path == "" {
+		return nil, errors.New("sqlitestore: the path is empty, want a file such as keys.db; is the environment variable set?")
+	}
 	s, err := open(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("sqlitestore: %s: %w", path, err)
@@ -90,6 +93,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	return verify(ctx, s.reads, reading)
 }
+
+// DB returns the database, for other tables in the same file, such as those of package
+// sqlprovider. It has one connection, on which the Store also writes. So a transaction or
+// an open [sql.Rows] delays every write of the Store until it ends. Do not change the
+// settings of the connection. DB is valid until [Store.Close], which closes it.
+func (s *Store) DB() *sql.DB { return s.writes }
 
 // Close closes the file. Later calls return an error. A call in progress may
 // continue for a while, and may still take effect. It is safe to call Close twice.
