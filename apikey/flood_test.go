@@ -118,6 +118,7 @@ type floodResult struct {
 	failures             atomic.Int64 // failures of the store in the Manager's log
 	goroutines           int
 	stayed               time.Duration // how long a key was accepted after another process revoked it
+	late                 time.Duration // the longest delay of a timer that ran beside the flood
 }
 
 func (r *floodResult) accepted() float64 {
@@ -125,9 +126,9 @@ func (r *floodResult) accepted() float64 {
 }
 
 func (r *floodResult) String() string {
-	s := fmt.Sprintf("known: %.2f %% of %d accepted, p50 %v, p99 %v, max %v | unknown: %d looked up, %d refused without a look-up, %d not sent | cold: %d of %d refused | store failures %d | goroutines %d | revoked elsewhere: refused after %v",
+	s := fmt.Sprintf("known: %.2f %% of %d accepted, p50 %v, p99 %v, max %v | unknown: %d looked up, %d refused without a look-up, %d not sent | cold: %d of %d refused | store failures %d | goroutines %d | revoked elsewhere: refused after %v | timers late by up to %v",
 		r.accepted(), len(r.known), round(testkit.Percentile(r.known, 50)), round(testkit.Percentile(r.known, 99)), round(testkit.Percentile(r.known, 100)),
-		r.unknown, r.notLookedUp, r.unsent, r.coldRefused, r.cold, r.failures.Load(), r.goroutines, round(r.stayed))
+		r.unknown, r.notLookedUp, r.unsent, r.coldRefused, r.cold, r.failures.Load(), r.goroutines, round(r.stayed), round(r.late))
 	if n := len(r.revocations); n > 0 {
 		s += fmt.Sprintf(" | %d revocations, %d failed, p50 %v, p99 %v", n, r.revocationsFailed, round(testkit.Percentile(r.revocations, 50)), round(testkit.Percentile(r.revocations, 99)))
 	}
@@ -176,6 +177,7 @@ func (f flood) run(t testing.TB) *floodResult {
 		all.Go(func() { f.revoke(m, victims, began, r) })
 	}
 	all.Go(func() { f.steal(elsewhere, thief, validate, began, r) })
+	all.Go(func() { f.watch(began, r) })
 	f.each(began, f.uses, &all, func(n int) {
 		key := keys[rand.IntN(f.keys)]
 		at := time.Now()
@@ -275,6 +277,16 @@ func (f flood) steal(elsewhere *apikey.Manager, key apikey.Issued, validate func
 	}
 }
 
+// watch records the longest delay of a timer.
+func (f flood) watch(began time.Time, r *floodResult) {
+	const pause = 10 * time.Millisecond
+	for time.Since(began) < f.lasts {
+		at := time.Now()
+		time.Sleep(pause)
+		r.late = max(r.late, time.Since(at)-pause)
+	}
+}
+
 // revoke revokes keys at the given rate. Before it revokes every second key, it reads the key, as
 // a page that lists keys does.
 func (f flood) revoke(m *apikey.Manager, keys []apikey.Issued, began time.Time, r *floodResult) {
@@ -338,6 +350,23 @@ func (f flood) validator(t testing.TB, m *apikey.Manager) func(token string) err
 	}
 }
 
+// maxLate is the longest delay of timers on a machine that is not overloaded.
+const maxLate = 100 * time.Millisecond
+
+// faults returns what a flood must not cause.
+func (r *floodResult) faults(ttl time.Duration) (faults []string) {
+	if r.accepted() < 99.9 {
+		faults = append(faults, fmt.Sprintf("accepted uses of known keys: got %.2f %%, want at least 99.9 %%", r.accepted()))
+	}
+	if n := r.failures.Load(); n > 0 {
+		faults = append(faults, fmt.Sprintf("got %d failures of a store that works", n))
+	}
+	if bound := ttl + 2*time.Second; r.stayed > bound {
+		faults = append(faults, fmt.Sprintf("a key was accepted for %v after another process had revoked it, want at most %v: its CacheTTL of %v and 2 s for the machine", r.stayed, bound, ttl))
+	}
+	return faults
+}
+
 // C-14, invariants 7 and 9: unknown tokens at five times the rate that the store can handle are
 // not an outage. Known keys keep working, no call counts as a failure, nothing piles up, and a
 // key that another process revokes is refused after its CacheTTL. With KEYHATCH_SOAK=1 the test
@@ -372,14 +401,15 @@ func TestFlood(t *testing.T) {
 			}
 			r := f.run(t)
 			t.Logf("%s a second: %v", name, r)
-			if r.accepted() < 99.9 {
-				t.Errorf("accepted uses of known keys: got %.2f %%, want at least 99.9 %%", r.accepted())
+			// On a loaded machine, the clients and the store are late too. A fault of the
+			// cache fails every flood, so the last one counts even if timers were late.
+			for tries := 1; tries < 3 && r.faults(ttl) != nil && r.late > maxLate; tries++ {
+				t.Logf("again, since timers were up to %v late: %v", round(r.late), r.faults(ttl))
+				r = f.run(t)
+				t.Logf("%s a second: %v", name, r)
 			}
-			if n := r.failures.Load(); n > 0 {
-				t.Errorf("got %d failures of a store that works", n)
-			}
-			if r.stayed > ttl+2*time.Second {
-				t.Errorf("a key was accepted for %v after another process had revoked it, want at most its CacheTTL of %v", r.stayed, ttl)
+			for _, fault := range r.faults(ttl) {
+				t.Errorf("%s; timers were up to %v late", fault, round(r.late))
 			}
 			if trials(0, 1) == 0 {
 				return // so short a flood cannot show whether goroutines pile up
