@@ -49,12 +49,14 @@ type Entitlement struct {
 	// Limits are for a rate limiter.
 	Limits Limits
 
-	// ValidUntil is when the paid period ends; zero means never. The
-	// entitlement itself ends Grace later.
+	// ValidUntil is when the paid period ends, so it can be shown to the owner; zero
+	// means never. The entitlement itself ends Grace later.
 	ValidUntil time.Time
 
-	// Grace is how long the plan continues after ValidUntil, for example while
-	// a failed payment is retried. Zero or less means not at all.
+	// Grace is how long the plan continues after ValidUntil, while the payment for the
+	// next period is late or is retried. Zero or less means not at all. In the result
+	// of [Catalog.Resolve], it also depends on the subscription: there is none if the
+	// subscription is not renewed, and otherwise often one more hour.
 	Grace time.Duration
 }
 

@@ -154,7 +154,6 @@ func setNoPeriod(s *entitlement.Subscription) { s.PeriodStart = time.Time{} }
 func TestReversalsAtTheRenewal(t *testing.T) {
 	t.Parallel()
 	s := stripeSub("1", "pro", active, 0, 30)
-	s.PeriodEnd = s.PeriodEnd.Add(time.Hour)
 	first, next := newPayment("p1", "1", 0, 30), newPayment("p2", "1", 30, 60)
 	for _, tt := range []struct {
 		name     string

@@ -16,6 +16,19 @@ import (
 //   - no [Hold] ends it, and
 //   - the payments for its period at that instant were not taken back.
 //
+// # The end of a period
+//
+// [Entitlement.ValidUntil] is the PeriodEnd of the subscription. What comes after it depends
+// on whether the subscription is renewed:
+//   - One with CancelAtPeriodEnd ends at PeriodEnd.
+//   - A [PastDue] one has the plan's Grace, since a renewal has failed.
+//   - Any other one of a billing system has the plan's Grace and one more hour, since the event
+//     of the renewal arrives after the period, and late if it had to be sent again. The Grace
+//     of the result includes the hour.
+//   - Any other one that the host grants itself has the plan's Grace.
+//
+// No Grace is longer than [MaxGrace].
+//
 // # Refunds and disputes
 //
 // The payments for a period are taken back if all of them were refunded in full, or if one
@@ -49,8 +62,8 @@ import (
 //
 // The error matches [ErrUnknownPlan] if a subscription that has not ended has a
 // plan that is not in the catalog, and no subscription that began later gives
-// access. Such a subscription ends at PeriodEnd plus the override's Grace,
-// since the plan's own Grace is not known.
+// access. Such a subscription ends as if its plan had only the override's Grace, since the
+// plan's own Grace is not known.
 //
 // Resolve also returns an error if two different states have the same Source and ID and
 // neither is newer, or if the subscriptions and holds belong to different owners.
@@ -142,6 +155,7 @@ func (c *Catalog) entitlementOf(s Subscription, ended bool, o Override, at time.
 	e, err := c.Plan(s.Plan)
 	e.Plan, e.ValidUntil = s.Plan, s.PeriodEnd
 	e = o.Apply(e)
+	e.Grace = s.grace(e.Grace)
 	ended = ended || !e.ValidUntil.IsZero() && !at.Before(e.EndsAt())
 	switch {
 	case ended:

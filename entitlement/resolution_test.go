@@ -286,7 +286,9 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 		}
 		if e.Active(at) {
 			granted++
-			if !slices.ContainsFunc(all, func(s entitlement.Subscription) bool { return grants(s, all, holds, e, at) }) {
+			plan, _ := c.Plan(e.Plan)
+			plan = o.Apply(plan)
+			if !slices.ContainsFunc(all, func(s entitlement.Subscription) bool { return grants(s, all, holds, plan, at) }) {
 				t.Fatalf("case %d: got %+v at %v for %+v and the holds %+v", n, e, at, all, holds)
 			}
 			checkNoneCountsBefore(t, c, e, o, all, holds, at)
@@ -301,8 +303,10 @@ func TestResolveIsIndependentOfOrder(t *testing.T) {
 // trial, or if one of the same kind has a plan of a higher rank.
 func checkNoneCountsBefore(t *testing.T, c *entitlement.Catalog, e entitlement.Entitlement, o entitlement.Override, all []entitlement.Subscription, holds []entitlement.Hold, at time.Time) {
 	t.Helper()
+	mine, _ := c.Plan(e.Plan)
+	mine = o.Apply(mine)
 	paid := slices.ContainsFunc(all, func(s entitlement.Subscription) bool {
-		return s.Status != trialing && s.PeriodEnd.Equal(e.ValidUntil) && grants(s, all, holds, e, at)
+		return s.Status != trialing && s.PeriodEnd.Equal(e.ValidUntil) && grants(s, all, holds, mine, at)
 	})
 	for _, s := range all {
 		plan, err := c.Plan(s.Plan)
@@ -320,6 +324,7 @@ func randomSubscription(rng *rand.Rand) entitlement.Subscription {
 		Owner: "ann", ID: pick(rng, "", "a", "b", "c", "d", "e"), Plan: pick(rng, "free", "pro", "team", "team", "premium", ""),
 		Status:    pick(rng, active, active, trialing, pastDue, ended, "paused"),
 		StartedAt: moment(rng), PeriodStart: pick(rng, time.Time{}, moment(rng)), PeriodEnd: moment(rng), UpdatedAt: moment(rng), Version: int64(rng.IntN(3)),
+		Source: pick(rng, "", "stripe"), CancelAtPeriodEnd: pick(rng, false, false, true),
 	}
 }
 
@@ -331,18 +336,18 @@ func randomHold(rng *rand.Rand) entitlement.Hold {
 }
 
 func moment(rng *rand.Rand) time.Time {
-	return pick(rng, time.Time{}, begin, begin.Add(day), begin.Add(3*day), begin.Add(5*day))
+	return pick(rng, time.Time{}, begin, begin.Add(day-time.Minute), begin.Add(day), begin.Add(3*day), begin.Add(3*day+time.Minute), begin.Add(5*day))
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
 
 // grants states the rule in another way: s is the newest state of a subscription
-// that is paid for and has the plan of e, and no hold's newest state ends it.
-func grants(s entitlement.Subscription, all []entitlement.Subscription, holds []entitlement.Hold, e entitlement.Entitlement, at time.Time) bool {
-	if s.Plan != e.Plan || s.Status != active && s.Status != trialing && s.Status != pastDue || !isNewest(s, all) {
+// that is paid for and has the plan, and no hold's newest state ends it.
+func grants(s entitlement.Subscription, all []entitlement.Subscription, holds []entitlement.Hold, plan entitlement.Entitlement, at time.Time) bool {
+	if s.Plan != plan.Plan || s.Status != active && s.Status != trialing && s.Status != pastDue || !isNewest(s, all) {
 		return false
 	}
-	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd.Add(max(e.Grace, 0))) {
+	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd.Add(continues(s, plan))) {
 		return false
 	}
 	for _, h := range holds {
@@ -360,6 +365,68 @@ func grants(s entitlement.Subscription, all []entitlement.Subscription, holds []
 	return true
 }
 
+// continues returns how long s lasts after its period.
+func continues(s entitlement.Subscription, plan entitlement.Entitlement) time.Duration {
+	switch {
+	case s.Status == pastDue:
+		return max(plan.Grace, 0)
+	case s.CancelAtPeriodEnd:
+		return 0
+	case s.Source == "stripe":
+		return max(plan.Grace, 0) + time.Hour
+	}
+	return max(plan.Grace, 0)
+}
+
 func isNewest(s entitlement.Subscription, all []entitlement.Subscription) bool {
-	return !slices.ContainsFunc(all, func(t entitlement.Subscription) bool { return t.ID == s.ID && t.Newer(s) })
+	return !slices.ContainsFunc(all, func(t entitlement.Subscription) bool { return t.Source == s.Source && t.ID == s.ID && t.Newer(s) })
+}
+
+// E-03: a subscription that is renewed has the plan's grace of two days, and one of a billing
+// system has one more hour for the event. One that is not renewed ends with its period. The
+// period's end that the owner sees is exact.
+func TestEndOfPeriod(t *testing.T) {
+	t.Parallel()
+	last := func(s *entitlement.Subscription) { s.CancelAtPeriodEnd = true }
+	for _, tt := range []struct {
+		name     string
+		s        entitlement.Subscription
+		override time.Duration
+		want     time.Duration // after the end of the period
+	}{
+		{"renewed", stripeSub("1", "pro", active, 0, 30), 0, 2*day + time.Hour},
+		{"renewed, without a grace", stripeSub("1", "team", active, 0, 30), 0, time.Hour},
+		{"renewed, with an override of the grace", stripeSub("1", "pro", active, 0, 30), 5 * day, 5*day + time.Hour},
+		{"renewed, with an override of no grace", stripeSub("1", "pro", active, 0, 30), -1, time.Hour},
+		{"renewed, with the longest grace", stripeSub("1", "pro", active, 0, 30), entitlement.MaxGrace, entitlement.MaxGrace},
+		{"renewed after a trial", stripeSub("1", "pro", trialing, 0, 30), 0, 2*day + time.Hour},
+		{"the renewal has failed", stripeSub("1", "pro", pastDue, 0, 30), 0, 2 * day},
+		{"the renewal has failed, and it is cancelled", changed(stripeSub("1", "pro", pastDue, 0, 30), last), 0, 2 * day},
+		{"cancelled", changed(stripeSub("1", "pro", active, 0, 30), last), 0, 0},
+		{"cancelled, with an override of the grace", changed(stripeSub("1", "pro", active, 0, 30), last), 5 * day, 0},
+		{"cancelled in a trial", changed(stripeSub("1", "pro", trialing, 0, 30), last), 0, 0},
+		{"the host's own", newSub("1", "pro", active, 0, 30), 0, 2 * day},
+		{"the host's own, not renewed", changed(newSub("1", "pro", active, 0, 30), last), 0, 0},
+	} {
+		bought := entitlement.Purchases{Subscriptions: subs(tt.s), Override: entitlement.Override{Grace: tt.override}}
+		end := at(30).Add(tt.want)
+		for _, when := range []time.Time{at(29), end.Add(-time.Microsecond), end} {
+			e, err := newCatalog(t).Resolve(bought, when)
+			if err != nil || e.Active(when) != when.Before(end) || e.APIAccess != when.Before(end) {
+				t.Errorf("%s: at %v: got %+v, %v, want access until %v", tt.name, when, e, err, end)
+			}
+			if !e.ValidUntil.Equal(at(30)) || !e.EndsAt().Equal(end) {
+				t.Errorf("%s: got valid until %v and an end at %v, want %v and %v", tt.name, e.ValidUntil, e.EndsAt(), at(30), end)
+			}
+		}
+	}
+}
+
+func TestContradictingCancellations(t *testing.T) {
+	t.Parallel()
+	s := stripeSub("1", "pro", active, 0, 30)
+	other := changed(s, func(s *entitlement.Subscription) { s.CancelAtPeriodEnd = true })
+	if _, err := newCatalog(t).Resolve(entitlement.Purchases{Subscriptions: subs(s, other)}, at(1)); err == nil {
+		t.Error("two states of the same age, one of them cancelled: got no error")
+	}
 }

@@ -58,14 +58,8 @@ func (r Reversal) takesBack(p Payment) int64 {
 	return 0
 }
 
-const (
-	// renewalLead is how long before a period the payment for it may be made.
-	renewalLead = time.Hour
-
-	// renewalLeeway is how long after a period its payment counts if the payment for
-	// the next period is not known yet.
-	renewalLeeway = time.Hour
-)
+// renewalLead is how long before a period the payment for it may be made.
+const renewalLead = time.Hour
 
 // A ledger has the payments of each subscription, and the reversals of each payment.
 type ledger struct {
@@ -89,10 +83,11 @@ func (p Purchases) ledger() ledger {
 // areTakenBack is the rule of what a refund or dispute ends. It reports whether the
 // payments for the period of s at the instant are taken back: one is disputed, or all are
 // refunded in full. After the last paid period, the payments for that period count, since
-// a grace period continues it.
+// a grace period continues it. In the leeway of a renewal, the payment for the next period
+// counts if it is known.
 func (l ledger) areTakenBack(s Subscription, at time.Time) bool {
-	if !s.PeriodEnd.IsZero() && !at.Before(s.PeriodEnd) {
-		at = s.PeriodEnd.Add(-time.Microsecond)
+	if last := s.PeriodEnd.Add(s.leeway()); !s.PeriodEnd.IsZero() && !at.Before(last) {
+		at = last.Add(-time.Microsecond)
 	}
 	paid := l.paymentsFor(s, at)
 	if len(paid) == 0 {

@@ -9,8 +9,8 @@ import (
 type Status string
 
 const (
-	// Active means paid for until PeriodEnd. A cancelled subscription stays
-	// Active until its period ends.
+	// Active means paid for until PeriodEnd. A subscription that was cancelled at the
+	// end of its period stays Active until then, with CancelAtPeriodEnd.
 	Active Status = "active"
 
 	// Trialing means on trial until PeriodEnd. It grants what Active grants, but
@@ -46,8 +46,13 @@ type Subscription struct {
 
 	StartedAt   time.Time // when it began
 	PeriodStart time.Time // when the last paid period began; zero means unknown
-	PeriodEnd   time.Time // when the last paid period or the trial ends; zero means never
+	PeriodEnd   time.Time // when the last paid period or the trial ends, exactly as the billing system reports it; zero means never
 	UpdatedAt   time.Time // when this state began, by the clock of the billing system or, without a Source, of the host
+
+	// CancelAtPeriodEnd reports whether the subscription will not be renewed: it ends at
+	// PeriodEnd, without the plan's Grace. It has no effect unless the Status is Active or
+	// Trialing.
+	CancelAtPeriodEnd bool
 
 	// Version orders states with the same UpdatedAt: the higher one is newer.
 	Version int64
@@ -64,7 +69,29 @@ func (s Subscription) compareAge(t Subscription) int {
 // isSameState reports whether s and t grant the same.
 func (s Subscription) isSameState(t Subscription) bool {
 	return s.Plan == t.Plan && s.Status == t.Status && s.StartedAt.Equal(t.StartedAt) &&
-		s.PeriodStart.Equal(t.PeriodStart) && s.PeriodEnd.Equal(t.PeriodEnd)
+		s.PeriodStart.Equal(t.PeriodStart) && s.PeriodEnd.Equal(t.PeriodEnd) && s.CancelAtPeriodEnd == t.CancelAtPeriodEnd
+}
+
+// renewalLeeway is how long after a period the event of its renewal may arrive. It usually
+// arrives within seconds, but later if it had to be sent again.
+const renewalLeeway = time.Hour
+
+// leeway returns how long s continues after PeriodEnd since the event of its renewal may be
+// late. The host needs none for a subscription that it grants itself, and a PastDue one has
+// its event.
+func (s Subscription) leeway() time.Duration {
+	if s.Source == "" || s.Status == PastDue || s.CancelAtPeriodEnd {
+		return 0
+	}
+	return renewalLeeway
+}
+
+// grace returns how long s continues after PeriodEnd, if its plan has the given Grace.
+func (s Subscription) grace(plan time.Duration) time.Duration {
+	if s.CancelAtPeriodEnd && s.Status != PastDue {
+		return 0
+	}
+	return min(max(plan, 0)+s.leeway(), MaxGrace)
 }
 
 func (s Subscription) owner() string { return s.Owner }

@@ -110,7 +110,7 @@ func (p *Provider) isStored(ctx context.Context, r row) (bool, error) {
 	}
 	s := stored[0]
 	return s.parentKind == r.parentKind && s.parent == r.parent && (s.Owner == r.Owner || s.wasMoved) && (r.Customer == "" || s.Customer == r.Customer) &&
-		s.Plan == r.Plan && s.Status == r.Status && s.amount == r.amount && s.currency == r.currency &&
+		s.Plan == r.Plan && storedStatus(s.Subscription) == storedStatus(r.Subscription) && s.amount == r.amount && s.currency == r.currency &&
 		s.StartedAt.Equal(r.StartedAt) && s.PeriodStart.Equal(r.PeriodStart) && s.PeriodEnd.Equal(r.PeriodEnd), nil
 }
 
@@ -118,7 +118,7 @@ func (p *Provider) isStored(ctx context.Context, r row) (bool, error) {
 func (p *Provider) writeRecord(ctx context.Context, r row, now int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
-	status, updated := string(r.Status), sqldb.Micros(r.UpdatedAt)
+	status, updated := storedStatus(r.Subscription), sqldb.Micros(r.UpdatedAt)
 	started, from, to := sqldb.Micros(r.StartedAt), sqldb.Micros(r.PeriodStart), sqldb.Micros(r.PeriodEnd)
 	n, err := p.exec(ctx, p.sql.putRecord, r.Source, r.kind, r.ID, r.parentKind, r.parent, r.Owner, r.Customer, r.Plan, status,
 		started, from, to, r.amount, r.currency, updated, r.Version, now)

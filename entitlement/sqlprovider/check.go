@@ -61,6 +61,6 @@ type planStatus struct {
 func scanPlanStatus(rows *sql.Rows) (s planStatus, err error) {
 	var status string
 	err = rows.Scan(&s.plan, &status)
-	s.status = entitlement.Status(status)
+	s.status, _ = parseStatus(status)
 	return s, err
 }

@@ -83,7 +83,7 @@ func (p *Provider) checkStored(ctx context.Context, r row) error {
 func (p *Provider) put(ctx context.Context, r row, now int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // for both statements
 	defer cancel()
-	status, updated := string(r.Status), sqldb.Micros(r.UpdatedAt)
+	status, updated := storedStatus(r.Subscription), sqldb.Micros(r.UpdatedAt)
 	since, paid, until := sqldb.Micros(r.StartedAt), sqldb.Micros(r.PeriodStart), sqldb.Micros(r.PeriodEnd)
 	n, err := p.exec(ctx, p.sql.put, r.Owner, r.ID, r.kind, r.Plan, status, since, paid, until, updated, r.Version, now)
 	if p.dialect.isDuplicate == nil || !p.dialect.isDuplicate(err) {

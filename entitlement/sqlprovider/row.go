@@ -43,6 +43,31 @@ const (
 	released entitlement.Status = "released" // takes back nothing
 )
 
+// cancelled maps a status to the stored one of a subscription that is not renewed.
+var cancelled = map[entitlement.Status]string{
+	entitlement.Active: "active_ending", entitlement.Trialing: "trialing_ending",
+}
+
+// storedStatus returns the status of s as it is stored. It includes CancelAtPeriodEnd, if
+// that has an effect.
+func storedStatus(s entitlement.Subscription) string {
+	if stored, ok := cancelled[s.Status]; ok && s.CancelAtPeriodEnd {
+		return stored
+	}
+	return string(s.Status)
+}
+
+// parseStatus returns the status and CancelAtPeriodEnd of a stored status, which may be
+// unknown.
+func parseStatus(stored string) (status entitlement.Status, cancelAtPeriodEnd bool) {
+	for status, ending := range cancelled {
+		if stored == ending {
+			return status, true
+		}
+	}
+	return entitlement.Status(stored), false
+}
+
 // statuses lists the statuses that a row of a kind may have.
 var statuses = map[string][]entitlement.Status{
 	kindSubscription: {entitlement.Active, entitlement.Trialing, entitlement.PastDue, entitlement.Ended},
@@ -99,7 +124,7 @@ func scanRow(rows *sql.Rows) (r row, err error) {
 	err = rows.Scan(&r.Source, &r.kind, &r.ID, &r.parentKind, &r.parent, &r.Owner, &r.Customer, &r.Plan, &status,
 		instantColumn{&r.StartedAt}, instantColumn{&r.PeriodStart}, instantColumn{&r.PeriodEnd},
 		&r.amount, &r.currency, instantColumn{&r.UpdatedAt}, &r.Version, &r.wasMoved, overrideColumn{&r.override})
-	r.Status = entitlement.Status(status)
+	r.Status, r.CancelAtPeriodEnd = parseStatus(status)
 	switch {
 	case err != nil:
 	case !slices.Contains(statuses[r.kind], r.Status):

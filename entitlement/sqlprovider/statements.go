@@ -19,6 +19,9 @@ const keptKind = `CASE WHEN kept.status = 'held' OR kept.status = 'ended' AND ke
 const recordColumns = `source, kind, id, parent_kind, parent, owner, customer, plan, status, started_at, period_start, period_end,
 	amount, currency, updated_at, version`
 
+// granting lists the statuses of subscriptions that grant something until their period ends.
+const granting = `'active', 'active_ending', 'trialing', 'trialing_ending', 'past_due'`
+
 const wasMoved = `CASE WHEN previous_owner <> '' THEN 1 ELSE 0 END`
 
 // qualified returns the columns of a table.
@@ -57,9 +60,9 @@ func newStatements(d *dialect, t *sqldb.Tables) statements {
 			UNION ALL SELECT '', 'override', '', '', '', owner, '', '', '', NULL, NULL, NULL,
 				0, '', NULL, 0, 0, overrides FROM keyhatch_plans_overrides `+d.byKey+` WHERE owner = ?`, "", "_overrides", "_records"),
 		plans: t.Read(`SELECT plan, status FROM keyhatch_plans WHERE status NOT IN ('ended', 'held')
-				AND (status NOT IN ('active', 'trialing', 'past_due') OR valid_until IS NULL OR valid_until > ?)
+				AND (status NOT IN (`+granting+`) OR valid_until IS NULL OR valid_until > ?)
 			UNION SELECT plan, status FROM keyhatch_plans_records WHERE kind = 'subscription' AND status <> 'ended'
-				AND (status NOT IN ('active', 'trialing', 'past_due') OR period_end IS NULL OR period_end > ?)`, "", "_records"),
+				AND (status NOT IN (`+granting+`) OR period_end IS NULL OR period_end > ?)`, "", "_records"),
 		override: t.Read(`SELECT owner, overrides FROM keyhatch_plans_overrides `+d.byKey+` WHERE owner = ?`, "_overrides"),
 
 		put:         t.Text(d.put),

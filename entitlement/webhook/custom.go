@@ -17,7 +17,8 @@ import (
 // is more than five minutes old. The body has at most 256 KiB.
 //
 // parse returns what the event reports. Set UpdatedAt of each part to the time of the event,
-// and Plan to a plan of the catalog. The Report's Source and Event are set by the Handler.
+// and Plan to a plan of the catalog. A PeriodEnd is the one that the billing system reports;
+// set CancelAtPeriodEnd if it is the last one. The Report's Source and Event are set by the Handler.
 // The zero Report means that the event does not concern plans. An error means that the
 // event cannot be used: it is rejected, with the error as the reason.
 //

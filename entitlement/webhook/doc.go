@@ -31,18 +31,20 @@
 // # What each state grants
 //
 // A subscription that is paid for is [entitlement.Active] until the end of the
-// period, even if it will be cancelled then. A subscription on trial is
-// [entitlement.Trialing]. A trial never replaces a subscription that was paid for. If the
+// period, even if it will be cancelled then. Such a subscription has CancelAtPeriodEnd, and
+// ends with its period. A subscription on trial is [entitlement.Trialing]. A trial never replaces a subscription that was paid for. If the
 // first payment failed, the subscription remains Trialing after the trial, for the plan's
 // Grace. If a later payment failed, it is [entitlement.PastDue] from the end of the last
 // paid period, so the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected (unpaid),
 // paused, cancelled or expired. An event with an unknown state is rejected.
 //
-// A subscription that will be renewed is granted for one more hour after its
-// period, since the event of the renewal arrives seconds later. If the payment
-// has to be retried, the renewal can take hours. Give the plan a Grace that
-// covers this time.
+// A subscription that will be renewed keeps its access for one hour after the end of the
+// period and then for the plan's Grace, since the event of the renewal arrives seconds later.
+// If the payment has to be retried, the renewal can take hours. Give the plan a Grace that
+// covers this time. [entitlement.Catalog.Resolve] adds the hour. So every PeriodEnd that the
+// host passes, to [Handler.Reconcile] or from [Options.Refetch] or [Custom], is the one that
+// the billing system reports.
 //
 // # Refunds and disputes
 //

@@ -117,7 +117,7 @@ func dodoPastDue(d fields, e Event) state {
 // after a trial.
 func isDodoTrial(d fields, due time.Time) bool {
 	days := d.days("trial_period_days")
-	return days > 0 && !due.After(d.date("created_at").Add(days+leeway))
+	return days > 0 && !due.After(d.date("created_at").Add(days+sameInstant))
 }
 
 func identifyDodoPayment(d fields, e *Event) {

@@ -561,13 +561,13 @@ func TestItems(t *testing.T) {
 		status entitlement.Status
 		until  int64
 	}{
-		"a plan":               {[]string{pro}, 200, "pro", active, 1775041200},
-		"an extra after it":    {[]string{pro, extra}, 200, "pro", active, 1774003600},
-		"an extra before it":   {[]string{extra, pro}, 200, "pro", active, 1774003600},
-		"the same plan twice":  {[]string{pro, pro}, 200, "pro", active, 1775041200},
+		"a plan":               {[]string{pro}, 200, "pro", active, 1775037600},
+		"an extra after it":    {[]string{pro, extra}, 200, "pro", active, 1774000000},
+		"an extra before it":   {[]string{extra, pro}, 200, "pro", active, 1774000000},
+		"the same plan twice":  {[]string{pro, pro}, 200, "pro", active, 1775037600},
 		"two plans":            {[]string{pro, team}, 422, "", "", 0},
 		"an unknown one too":   {[]string{pro, one("price_x", "1775037600")}, 422, "", "", 0},
-		"only extras":          {[]string{extra}, 200, "", ended, 1774003600},
+		"only extras":          {[]string{extra}, 200, "", ended, 1774000000},
 		"nothing":              {nil, 422, "", "", 0},
 		"a period without end": {[]string{one("price_1Qpro0KhExample", "null")}, 422, "", "", 0},
 	} {

@@ -62,9 +62,11 @@ type Options struct {
 	// are not refetched.
 	//
 	// The state is stored as of the time before the call, by the host's clock.
-	// Plan is the catalog's name of the plan. UpdatedAt and Version are
+	// Plan is the catalog's name of the plan. PeriodEnd is the one that the billing system
+	// reports; set CancelAtPeriodEnd if it is the last one. UpdatedAt and Version are
 	// ignored, and an empty ID, Owner or Customer is taken from the event. For Dodo, set
-	// PeriodStart: it tells which payments are for the current period.
+	// PeriodStart: it tells which payments are for the current period. The example of
+	// [Handler.Reconcile] has the statuses of Stripe.
 	//
 	// Do not set Refetch back to nil in a running system: stored times of the
 	// host's clock and times of the billing system's clock would be compared.

@@ -18,6 +18,7 @@ type state struct {
 	startedAt   time.Time
 	periodStart time.Time // of the last paid period
 	periodEnd   time.Time
+	ends        bool // it is not renewed
 
 	// items lists, for each product that was bought, its known IDs.
 	items [][]string
@@ -50,23 +51,22 @@ func endedState(s stage, at time.Time) state {
 	return state{status: entitlement.Ended, stage: s, periodEnd: at}
 }
 
-// leeway extends a period that will be renewed. The event of the renewal
-// arrives after the period, usually within seconds, but later if it had to be
-// sent again.
-const leeway = time.Hour
+// sameInstant is how far apart two times of an event may be that mean the same instant, such
+// as the end of the last period and that of the subscription.
+const sameInstant = time.Hour
 
-// activeState returns a paid period or, at the stage trialing, a trial. If stops is
-// true, the subscription is not renewed, so the period needs no leeway. If stop is not
-// zero, the period ends at that instant at the latest.
-func activeState(at stage, from, to time.Time, stops bool, stop time.Time) state {
-	if !stops {
-		to = to.Add(leeway)
+// activeState returns a paid period or, at the stage trialing, a trial. If ends is true, the
+// subscription is not renewed. If end is not zero, the subscription ends at that instant,
+// which may be in a later period.
+func activeState(at stage, from, to time.Time, ends bool, end time.Time) state {
+	if !end.IsZero() && !end.After(to.Add(sameInstant)) {
+		to, ends = end, true
 	}
 	status := entitlement.Active
 	if at == trialing {
 		status, from = entitlement.Trialing, time.Time{} // nothing was paid
 	}
-	return state{status: status, stage: at, periodStart: from, periodEnd: earliest(to, stop)}
+	return state{status: status, stage: at, periodStart: from, periodEnd: to, ends: ends}
 }
 
 // pastDueState returns a state whose last payment failed. If nothing was paid before,
@@ -112,7 +112,7 @@ func earliest(times ...time.Time) (first time.Time) {
 func (p products) subscription(e Event, s state) (entitlement.Subscription, error) {
 	sub := entitlement.Subscription{
 		ID: s.id, Status: s.status, StartedAt: s.startedAt, PeriodStart: s.periodStart, PeriodEnd: s.periodEnd,
-		UpdatedAt: e.At, Version: version(s.stage, e.ID),
+		CancelAtPeriodEnd: s.ends, UpdatedAt: e.At, Version: version(s.stage, e.ID),
 	}
 	plan, err := p.planOf(s.items)
 	granted := s.status != entitlement.Ended

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -37,31 +38,31 @@ var storedStates = []struct {
 	stage          int64
 }{
 	{stripe, "incomplete", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", stripeBegan, stripeBegan, 1},
-	{stripe, "trial", "sub_1QkhExample0001", "pro", trialing, stripeBegan, "", "2026-03-15T11:00:00Z", stripeBegan, 2},
-	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3},
-	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T11:00:00Z", stripeBegan, 3},
-	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-04-01T10:00:02Z", 3},
-	{stripe, "plan_change", "sub_1QkhExample0001", "team", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-04-10T09:30:00Z", 3},
+	{stripe, "trial", "sub_1QkhExample0001", "pro", trialing, stripeBegan, "", "2026-03-15T10:00:00Z", stripeBegan, 2},
+	{stripe, "purchase", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T10:00:00Z", stripeBegan, 3},
+	{stripe, "purchase_2024", "sub_1QkhExample0001", "pro", active, stripeBegan, stripeBegan, "2026-04-01T10:00:00Z", stripeBegan, 3},
+	{stripe, "renewal", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T10:00:00Z", "2026-04-01T10:00:02Z", 3},
+	{stripe, "plan_change", "sub_1QkhExample0001", "team", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T10:00:00Z", "2026-04-10T09:30:00Z", 3},
 	{stripe, "cancel_at_period_end", "sub_1QkhExample0001", "pro", active, stripeBegan, "2026-04-01T10:00:00Z", "2026-05-01T10:00:00Z", "2026-04-12T08:00:00Z", 3},
 	{stripe, "cancel", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-14T08:00:00Z", "2026-04-14T08:00:00Z", 6},
 	{stripe, "past_due", "sub_1QkhExample0001", "pro", pastDue, stripeBegan, "", "2026-04-01T10:00:00Z", "2026-04-01T11:01:01Z", 4},
 	{stripe, "unpaid", "sub_1QkhExample0001", "pro", ended, stripeBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5},
 
 	{polar, "incomplete", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.6Z", "2026-03-01T10:00:00.6Z", 1},
-	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", trialing, otherBegan, "", "2026-03-15T11:00:00Z", "2026-03-01T10:00:02.417251Z", 2},
-	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-03-01T10:00:00.5Z", "2026-04-01T11:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3},
-	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3},
-	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T11:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3},
+	{polar, "trial", "5b5c0000-0000-4000-8000-000000000001", "pro", trialing, otherBegan, "", "2026-03-15T10:00:00Z", "2026-03-01T10:00:02.417251Z", 2},
+	{polar, "purchase", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-03-01T10:00:00.5Z", "2026-04-01T10:00:00.5Z", "2026-03-01T10:00:02.417251Z", 3},
+	{polar, "renewal", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T10:00:00.5Z", "2026-04-01T10:00:05.000001Z", 3},
+	{polar, "plan_change", "5b5c0000-0000-4000-8000-000000000001", "team", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T10:00:00.5Z", "2026-04-10T09:30:00.000001Z", 3},
 	{polar, "cancel_at_period_end", "5b5c0000-0000-4000-8000-000000000001", "pro", active, otherBegan, "2026-04-01T10:00:00.5Z", "2026-05-01T10:00:00.5Z", "2026-04-12T08:00:00.000001Z", 3},
 	{polar, "cancel", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-04-14T08:00:00.000001Z", "2026-04-14T08:00:00.000001Z", 6},
 	{polar, "past_due", "5b5c0000-0000-4000-8000-000000000001", "pro", pastDue, otherBegan, "", "2026-04-01T10:00:00.5Z", "2026-04-01T10:01:07.000009Z", 4},
 	{polar, "unpaid", "5b5c0000-0000-4000-8000-000000000001", "pro", ended, otherBegan, "", "2026-04-22T10:00:00Z", "2026-04-22T10:00:00Z", 5},
 
 	{dodo, "pending", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-03-01T10:00:00.2Z", "2026-03-01T10:00:00.2Z", 1},
-	{dodo, "trial", "sub_KhExample0001", "pro", trialing, otherBegan, "", "2026-03-15T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 2},
-	{dodo, "purchase", "sub_KhExample0001", "pro", active, otherBegan, otherBegan, "2026-04-01T11:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3},
-	{dodo, "renewal", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3},
-	{dodo, "plan_change", "sub_KhExample0001", "team", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T11:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3},
+	{dodo, "trial", "sub_KhExample0001", "pro", trialing, otherBegan, "", "2026-03-15T10:00:00.120034Z", "2026-03-01T10:00:09.854Z", 2},
+	{dodo, "purchase", "sub_KhExample0001", "pro", active, otherBegan, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-03-01T10:00:09.854Z", 3},
+	{dodo, "renewal", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-01T10:02:11.003Z", 3},
+	{dodo, "plan_change", "sub_KhExample0001", "team", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-10T09:30:00.001Z", 3},
 	{dodo, "cancel_at_period_end", "sub_KhExample0001", "pro", active, otherBegan, "2026-04-01T10:00:00.120034Z", "2026-05-01T10:00:00.120034Z", "2026-04-12T08:00:00.001Z", 3},
 	{dodo, "cancelled_at_period_end", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-05-01T10:00:03Z", "2026-05-01T10:00:03Z", 6},
 	{dodo, "cancel", "sub_KhExample0001", "pro", ended, otherBegan, "", "2026-04-14T08:00:00.001Z", "2026-04-14T08:00:00.001Z", 6},
@@ -84,6 +85,7 @@ func TestStoredStates(t *testing.T) {
 			want := entitlement.Subscription{
 				Owner: owner, Source: c.system.name, Customer: customers[c.system.name], ID: c.id, Plan: c.plan, Status: c.status,
 				StartedAt: parseTime(c.since), PeriodEnd: parseTime(c.until), UpdatedAt: parseTime(c.updated), Version: got.Version,
+				CancelAtPeriodEnd: c.name == "cancel_at_period_end",
 			}
 			if c.paid != "" {
 				want.PeriodStart = parseTime(c.paid)
@@ -92,6 +94,64 @@ func TestStoredStates(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		})
+	}
+}
+
+// E-02: a report with the times of the billing system's API says the same as its event, so
+// Reconcile changes nothing.
+func TestReportSaysTheSameAsTheEvent(t *testing.T) {
+	t.Parallel()
+	for _, c := range storedStates {
+		if c.system.name != "stripe" || c.name == "purchase_2024" || c.plan != "pro" {
+			continue // its period is elsewhere, or its plan is that of a product
+		}
+		st := newStore()
+		h := c.system.handler(t, st, nil)
+		c.system.checkDelivery(t, h, c.name, 200)
+		stored := st.onlyRow(t)
+		var event struct {
+			Data struct{ Object stripeSubscription }
+		}
+		if err := json.Unmarshal(loadPayload(t, c.system, c.name), &event); err != nil {
+			t.Fatal(err)
+		}
+		report := reportOf(event.Data.Object, products)
+		result, err := h.Reconcile(t.Context(), func(yield func(entitlement.Report, error) bool) { yield(report, nil) })
+		if err != nil || result.Read != 1 || len(result.Rejected) > 0 {
+			t.Errorf("%s: got %+v, %v", c.name, result, err)
+		}
+		if c.status != ended && result.Changed != 0 || st.onlyRow(t).Status != c.status {
+			t.Errorf("%s: got %+v in place of %+v, want no change", c.name, st.onlyRow(t), stored)
+		}
+	}
+}
+
+// E-03: a subscription that ends at an instant of its own is not renewed if that instant is in
+// the current period, or so soon after it that both mean the same.
+func TestEndOfSubscription(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		system         system
+		old, new       string
+		until          string // the period ends at 10:00 on 1 April
+		isCancellation bool
+	}{
+		{stripe, `"cancel_at": null`, `"cancel_at": 1774000000`, "2026-03-20T09:46:40Z", true},
+		{stripe, `"cancel_at": null`, `"cancel_at": 1775037600`, "2026-04-01T10:00:00Z", true},
+		{stripe, `"cancel_at": null`, `"cancel_at": 1775041201`, "2026-04-01T10:00:00Z", false},
+		{stripe, `"cancel_at_period_end": false`, `"cancel_at_period_end": true`, "2026-04-01T10:00:00Z", true},
+		{polar, `"ends_at": null`, `"ends_at": "2026-03-20T10:00:00Z"`, "2026-03-20T10:00:00Z", true},
+		{polar, `"ends_at": null`, `"ends_at": "2026-06-01T10:00:00.5Z"`, "2026-04-01T10:00:00.5Z", false},
+		{polar, `"cancel_at_period_end": false`, `"cancel_at_period_end": true`, "2026-04-01T10:00:00.5Z", true},
+		{dodo, `"expires_at": "`, `"expires_at": "2026-04-01T10:00:07Z", "old": "`, "2026-04-01T10:00:07Z", true},
+		{dodo, `"expires_at": "`, `"expires_at": "2027-04-01T10:00:07Z", "old": "`, "2026-04-01T10:00:00.120034Z", false},
+		{dodo, `"cancel_at_next_billing_date": false`, `"cancel_at_next_billing_date": true`, "2026-04-01T10:00:00.120034Z", true},
+	} {
+		st := newStore()
+		c.system.deliver(c.system.handler(t, st, nil), "e", edit(t, loadPayload(t, c.system, "purchase"), c.old, c.new))
+		if got := st.onlyRow(t); !got.PeriodEnd.Equal(parseTime(c.until)) || got.CancelAtPeriodEnd != c.isCancellation || got.Status != active {
+			t.Errorf("%s %s: got %+v, want it paid until %s, and cancelled: %t", c.system.name, c.new, got, c.until, c.isCancellation)
+		}
 	}
 }
 

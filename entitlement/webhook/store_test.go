@@ -87,6 +87,9 @@ func refuse(field, reason string) error {
 
 func (m *memStore) applySubscription(s entitlement.Subscription, r entitlement.Report, applied *entitlement.Applied) (err error) {
 	s.Source = r.Source
+	for _, t := range []*time.Time{&s.StartedAt, &s.PeriodStart, &s.PeriodEnd} {
+		*t = t.UTC() // so that == compares them
+	}
 	id := rowID{"subscription", s.ID}
 	old, isStored := m.rows[id].(entitlement.Subscription)
 	isOlder := isStored && !s.Newer(old)

@@ -161,8 +161,8 @@ func (s system) tell(h *webhook.Handler, st *memStore, id string, body []byte) s
 func describe(r entitlement.Report) string {
 	var b strings.Builder
 	if s := r.Subscription; s != nil {
-		fmt.Fprintf(&b, " subscription %s of %s%q, customer %s: %s %s, began %s, period %s to %s, updated %s, stage %d",
-			s.ID, s.Owner, r.Owners, s.Customer, s.Status, s.Plan, short(s.StartedAt), short(s.PeriodStart), short(s.PeriodEnd), short(s.UpdatedAt), s.Version>>48)
+		fmt.Fprintf(&b, " subscription %s of %s%q, customer %s: %s %s, began %s, period %s to %s%s, updated %s, stage %d",
+			s.ID, s.Owner, r.Owners, s.Customer, s.Status, s.Plan, short(s.StartedAt), short(s.PeriodStart), short(s.PeriodEnd), map[bool]string{true: " the last"}[s.CancelAtPeriodEnd], short(s.UpdatedAt), s.Version>>48)
 	}
 	if p := r.Payment; p != nil {
 		fmt.Fprintf(&b, " payment %s for %s: %d %s, %s to %s, updated %s, stage %d",

@@ -104,7 +104,7 @@ func (t *teller) change(p *period, paid int) {
 }
 
 // end ends the subscription in one of three ways: it is cancelled at once, it is cancelled at the
-// end of the period, or its next payment fails.
+// end of the period, or its next payment fails. The event of the end may be days late.
 func (t *teller) end(length int) {
 	last := t.bought.Periods[len(t.bought.Periods)-1]
 	from := last.From
@@ -116,7 +116,7 @@ func (t *teller) end(length int) {
 	case 0:
 		t.bought.Ends = day
 	case 1:
-		t.bought.Cancelled, t.bought.Ends = day, last.To
+		t.bought.Cancelled, t.bought.Ends = day, last.To+t.IntN(3)
 	default:
 		t.begin(last.To, length, false)
 		t.bought.Ends = last.To + 1 + t.IntN(14)

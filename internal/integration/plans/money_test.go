@@ -29,7 +29,7 @@ type purchase struct {
 	Anonymous bool // its events name only the customer, and not the owner
 	Periods   []*period
 	Cancelled int // the day of a cancellation at the end of the period, or never
-	Ends      int // the day from which it has ended
+	Ends      int // the day of the event that it has ended
 }
 
 // A period is a month or a year that is to be paid, or a trial.
@@ -89,7 +89,8 @@ func (a account) due(day int) (plan string) {
 }
 
 // due looks at the last period that was paid, or that is a trial. It continues for the
-// grace of its plan. After that, or if its money was returned, nothing is due.
+// grace of its plan, unless the subscription was cancelled. After that, or if its money was
+// returned, nothing is due.
 func (b *purchase) due(day int) (plan string, paid bool) {
 	for _, p := range slices.Backward(b.Periods) {
 		if day < p.From || !p.Trial && !p.isPaid(day) {
@@ -98,12 +99,20 @@ func (b *purchase) due(day int) (plan string, paid bool) {
 		if plan = p.Plan; day >= p.Upgrade {
 			plan = "max"
 		}
-		if day >= b.Ends || day >= p.To+grace[plan] || p.Paused <= day && day < p.Resumed || p.isReturned(day) {
+		if day >= b.Ends || day >= p.To+b.grace(day, plan) || p.Paused <= day && day < p.Resumed || p.isReturned(day) {
 			return "", false
 		}
 		return plan, !p.Trial
 	}
 	return "", false
+}
+
+// grace is for a renewal that is late or has failed.
+func (b *purchase) grace(day int, plan string) int {
+	if b.Cancelled <= day {
+		return 0
+	}
+	return grace[plan]
 }
 
 func (p *period) isPaid(day int) bool { return len(p.Payments) > 0 && p.Payments[0].Day <= day }
@@ -301,6 +310,9 @@ func (r *replay) check(story account, owner string, from, until int) bool {
 	bought := purchases(r.t, r.plans, owner)
 	for day := from; day < until; day++ {
 		r.days++
+		if !r.checkPeriodEnd(story, bought, day) {
+			return false
+		}
 		for _, when := range []time.Time{dayAt(day).Add(2 * time.Hour), dayAt(day + 1).Add(-time.Second)} {
 			got, err := r.planAt(bought, when)
 			if want := story.due(day); got != want || err != nil {
@@ -311,6 +323,27 @@ func (r *replay) check(story account, owner string, from, until int) bool {
 		}
 	}
 	return true
+}
+
+// checkPeriodEnd compares the paid period's end, which the owner sees, with the periods of
+// the story. After that end, the webhooks of Dodo do not tell it exactly.
+func (r *replay) checkPeriodEnd(story account, bought entitlement.Purchases, day int) bool {
+	when := dayAt(day).Add(2 * time.Hour)
+	e, err := r.catalog.Resolve(bought, when)
+	if err != nil || !e.APIAccess || e.ValidUntil.Before(when) {
+		return true
+	}
+	for _, b := range story {
+		for _, p := range b.Periods {
+			// While a subscription at Dodo is paused, its period is not yet longer.
+			paused := dayAt(p.To - count(p.Paused < p.To)*(p.Resumed-p.Paused))
+			if dayAt(p.To).Equal(e.ValidUntil) || paused.Equal(e.ValidUntil) {
+				return true
+			}
+		}
+	}
+	r.t.Errorf("%s: KEYHATCH_SEED=%d: on day %d, the plan is valid until %v, want the end of a period\nstory: %s", r.billing.name, r.seed, day, e.ValidUntil, story)
+	return false
 }
 
 func (r *replay) planAt(bought entitlement.Purchases, when time.Time) (string, error) {

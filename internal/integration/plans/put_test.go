@@ -15,7 +15,7 @@ func TestWhatIsPutIsReadBack(t *testing.T) {
 		p, _ := d.start(t)
 		owner := "Ann «⚿» " + strings.Repeat("ß", 20)
 		for _, s := range []entitlement.Subscription{
-			{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: noon.Add(3), PeriodStart: noon.Add(5 * time.Minute), PeriodEnd: noon.Add(time.Hour), UpdatedAt: noon, Version: 1<<63 - 1},
+			{Owner: owner, ID: "sub_1", Plan: "pro", Status: entitlement.Active, StartedAt: noon.Add(3), PeriodStart: noon.Add(5 * time.Minute), PeriodEnd: noon.Add(time.Hour), CancelAtPeriodEnd: true, UpdatedAt: noon, Version: 1<<63 - 1},
 			{Owner: owner, ID: strings.Repeat("x", 255), Plan: "max", Status: entitlement.PastDue, StartedAt: noon.Add(2), PeriodStart: noon.Add(1), PeriodEnd: noon, UpdatedAt: noon.Add(999)},
 			{Owner: owner, ID: "", Plan: "gone", Status: entitlement.Ended, StartedAt: noon.Add(-time.Hour), UpdatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)},
 		} {

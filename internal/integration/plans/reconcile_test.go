@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
 )
 
@@ -77,6 +78,49 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("got %+v, %v, want one report and the API's error", got, err)
 		}
 	})
+}
+
+// E-03: a cancellation for the end of the period is stored, and read back. So is the change of
+// mind.
+func TestCancellationIsStored(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		h := newHandler(t, p, senders[0], nil)
+		for _, status := range []entitlement.Status{entitlement.Active, entitlement.Trialing, entitlement.PastDue} {
+			s := sold("ann", "sub_"+string(status), "pro")
+			s.Status, s.PeriodEnd = status, time.Now().Add(-time.Minute)
+			apply(t, p, reportedAt(1, s))
+			for _, cancelled := range []bool{false, true, true, false} {
+				before := subscription(t, p, s.ID)
+				s.CancelAtPeriodEnd = cancelled
+				changed := count(before.CancelAtPeriodEnd != cancelled && status != entitlement.PastDue)
+				s.UpdatedAt = before.UpdatedAt.Add(time.Second)
+				if got, err := h.Reconcile(t.Context(), listed(nil, entitlement.Report{Subscription: ptr(s)})); err != nil || got.Changed != changed {
+					t.Errorf("%s, cancelled %t: got %+v, %v, want %d changed", status, cancelled, got, err, changed)
+				}
+				want := cancelled && status != entitlement.PastDue
+				if got := subscription(t, p, s.ID); got.CancelAtPeriodEnd != want || got.Status != status {
+					t.Errorf("%s, cancelled %t: got %+v", status, cancelled, got)
+				}
+			}
+			s.CancelAtPeriodEnd, s.UpdatedAt = status != entitlement.PastDue, s.UpdatedAt.Add(time.Second)
+			apply(t, p, entitlement.Report{Source: "stripe", Subscription: ptr(s)})
+		}
+		if err := p.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// subscription returns the stored state of a subscription of Stripe.
+func subscription(t *testing.T, p *sqlprovider.Provider, id string) entitlement.Subscription {
+	t.Helper()
+	all, err := p.Subscriptions(t.Context(), "stripe", "", 1000)
+	i := slices.IndexFunc(all, func(s entitlement.Subscription) bool { return s.ID == id })
+	if err != nil || i < 0 {
+		t.Fatalf("got %+v, %v, want %s among them", all, err, id)
+	}
+	return all[i]
 }
 
 // E-01: an event that arrives during a reconciliation is not overwritten, even though Stripe
