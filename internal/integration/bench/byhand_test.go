@@ -1,17 +1,20 @@
 package bench_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/maypok86/otter/v2"
+
+	"github.com/keyhatch/keyhatch/store"
 )
 
 // A record is what a program keeps of a key.
 type record struct {
-	owner            string
+	id, owner, name  string
 	scopes           []string
 	revoked, expires time.Time
 }
@@ -26,41 +29,66 @@ func (r *record) check() (*record, error) {
 	return r, nil
 }
 
-// withLRU returns a validation with golang-lru, which holds the tokens.
-func withLRU(tokens []string) (func(token string) error, error) {
-	cache, err := lru.New[[sha256.Size]byte, *record](len(tokens))
-	if err != nil {
-		return nil, err
-	}
-	for _, token := range tokens {
-		cache.Add(sha256.Sum256([]byte(token)), &record{owner: "o", scopes: []string{"reports:read"}})
-	}
-	return func(token string) error {
-		r, ok := cache.Get(sha256.Sum256([]byte(token)))
-		if !ok {
-			return errRefused
-		}
-		_, err := r.check()
-		return err
-	}, nil
+// A contender validates tokens. Its cache holds the keys of tokens; ask is called for a key
+// that the cache does not hold.
+type contender struct {
+	name string
+	new  func(tokens []string, ask func(store.Digest) (*record, error)) validation
 }
 
-// withOtter returns a validation with otter, which holds the tokens.
-func withOtter(tokens []string) (func(token string) error, error) {
-	cache, err := otter.New(&otter.Options[[sha256.Size]byte, *record]{MaximumSize: len(tokens)})
-	if err != nil {
-		return nil, err
-	}
+type validation func(token string) (*record, error)
+
+var contenders = []contender{{"golang-lru", withLRU}, {"otter", withOtter}}
+
+func withLRU(tokens []string, ask func(store.Digest) (*record, error)) validation {
+	cache := must(lru.New[store.Digest, *record](len(tokens)))
 	for _, token := range tokens {
-		cache.Set(sha256.Sum256([]byte(token)), &record{owner: "o", scopes: []string{"reports:read"}})
+		d := store.Digest(sha256.Sum256([]byte(token)))
+		cache.Add(d, newRecord(d, len(tokens)))
+	}
+	return func(token string) (*record, error) {
+		d := store.Digest(sha256.Sum256([]byte(token)))
+		r, ok := cache.Get(d)
+		if !ok {
+			return ask(d)
+		}
+		return r.check()
+	}
+}
+
+func withOtter(tokens []string, ask func(store.Digest) (*record, error)) validation {
+	cache := must(otter.New(&otter.Options[store.Digest, *record]{MaximumSize: len(tokens)}))
+	for _, token := range tokens {
+		d := store.Digest(sha256.Sum256([]byte(token)))
+		cache.Set(d, newRecord(d, len(tokens)))
 	}
 	cache.CleanUp()
-	return func(token string) error {
-		r, ok := cache.GetIfPresent(sha256.Sum256([]byte(token)))
+	return func(token string) (*record, error) {
+		d := store.Digest(sha256.Sum256([]byte(token)))
+		r, ok := cache.GetIfPresent(d)
 		if !ok {
-			return errRefused
+			return ask(d)
 		}
-		_, err := r.check()
+		return r.check()
+	}
+}
+
+// newRecord returns the record of a key. Like a record from a database, it has its own strings.
+func newRecord(d store.Digest, keys int) *record {
+	return recordOf(must(newEverywhere(keys).Lookup(context.Background(), d)))
+}
+
+func recordOf(r store.Record) *record {
+	return &record{id: r.ID, owner: r.Owner, name: r.Name, scopes: r.Scopes, revoked: r.RevokedAt, expires: r.ExpiresAt}
+}
+
+// refuse stands for a store that is not called.
+func refuse(store.Digest) (*record, error) { return nil, errRefused }
+
+// byHand validates the tokens.
+func byHand(name string, validate validation, tokens []string) program {
+	return program{name: name, call: func(i int) error {
+		_, err := validate(tokens[i%len(tokens)])
 		return err
-	}, nil
+	}}
 }
