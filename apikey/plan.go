@@ -59,6 +59,9 @@ type planPool struct {
 // share returns the plan with the entitlement e, which belongs to the pool from then on.
 func (s *planPool) share(e entitlement.Entitlement) ownerPlan {
 	p := ownerPlan{validUntil: earlier(e.ValidUntil, latest).UnixMicro()}
+	if !e.ValidUntil.IsZero() && e.ValidUntil.Before(instant(never+1)) {
+		p.validUntil = never + 1 // in microseconds, an earlier time would equal never or overflow
+	}
 	e.ValidUntil = time.Time{}
 	s.mu.Lock()
 	defer s.mu.Unlock()

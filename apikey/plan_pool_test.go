@@ -59,3 +59,20 @@ func TestPlanThatNeverEnds(t *testing.T) {
 		t.Error("a plan that ends in the year 300000 has no access now")
 	}
 }
+
+// A plan that ended long ago has no access, however long ago that was.
+func TestPlanThatEndedLongAgo(t *testing.T) {
+	t.Parallel()
+	for _, ended := range []time.Time{
+		time.Time{}.Add(1), // less than a microsecond after the zero time, which means never
+		time.Time{}.Add(-1),
+		time.Date(-290_309, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Unix(-9_223_372_036_856, 0), // in microseconds, it overflows to a time in the future
+	} {
+		var pool planPool
+		p := pool.share(entitlement.Entitlement{APIAccess: true, ValidUntil: ended, Grace: 1<<63 - 1})
+		if p.active(cache.NewClock().Now()) || p.clone().ValidUntil.IsZero() {
+			t.Errorf("a plan that ended at %v: got the end %v, active = %t", ended, p.clone().ValidUntil, p.active(cache.NewClock().Now()))
+		}
+	}
+}
