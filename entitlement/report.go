@@ -32,4 +32,8 @@ type Applied struct {
 
 	// Changed reports whether any part of the Report was stored.
 	Changed bool
+
+	// Incomplete reports whether a part has no effect yet, since the payment or the
+	// subscription to which it belongs is not stored.
+	Incomplete bool
 }

@@ -54,11 +54,12 @@ func (p *Provider) Apply(ctx context.Context, report entitlement.Report) (applie
 			return applied, wrap("apply", err)
 		}
 		applied.Changed = applied.Changed || changed
-		owners, err := p.touch(ctx, r)
+		owners, isComplete, err := p.touch(ctx, r)
 		if err != nil {
 			return applied, wrap("apply", err)
 		}
 		applied.Owners = append(applied.Owners, owners...)
+		applied.Incomplete = applied.Incomplete || !isComplete
 	}
 	slices.Sort(applied.Owners)
 	applied.Owners = slices.Compact(applied.Owners)
@@ -159,25 +160,27 @@ func (r row) contradiction(stored row) error {
 }
 
 // touch marks the subscription to which a record belongs as written, so that a Watch
-// reports its owner. It returns the owner, if the subscription is stored and has one.
-func (p *Provider) touch(ctx context.Context, r row) (owners []string, err error) {
+// reports its owner. It returns the owner, if there is one, and whether the subscription is
+// stored.
+func (p *Provider) touch(ctx context.Context, r row) (owners []string, isComplete bool, err error) {
 	above, err := p.lineage(ctx, r.Source, r.kind, r.ID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, s := range above {
 		if s.kind != kindSubscription {
 			continue
 		}
+		isComplete = true
 		if s.Owner != "" {
 			owners = append(owners, s.Owner)
 		}
 		if r.kind != kindSubscription { // otherwise it was just written
 			now := time.Now().UnixMicro()
 			if err := p.execOne(ctx, p.sql.touch, now, now, s.Source, s.ID); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 		}
 	}
-	return owners, nil
+	return owners, isComplete, nil
 }

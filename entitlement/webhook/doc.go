@@ -14,12 +14,13 @@
 //   - 503 if the [Store] or a function of the host failed, except [Options.Changed].
 //   - 422 if the event is authentic but cannot be used: its product is not in the products
 //     of [New], its owner is unknown, it contradicts itself or what is stored, it is of test
-//     mode or of another account, or it does not have the documented shape. The event is
-//     logged as an error and saved in the Store. When the cause is fixed, the next try
-//     succeeds. If the billing system has stopped trying, [Handler.Replay] processes the
-//     saved event.
+//     mode, of another account, or of an API version that [Stripe] refuses, or it does not have
+//     the documented shape. The event is logged as an error and saved in the Store. When the
+//     cause is fixed, the next try succeeds. If the billing system has stopped trying,
+//     [Handler.Replay] processes the saved event.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
-//     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log.
+//     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log,
+//     and the first 401 in a minute as a warning: perhaps the secret is wrong.
 //
 // No response has a body.
 //
@@ -54,7 +55,9 @@
 // were refunded in full, or if one of them is disputed. Nothing else ends: no other
 // period, and no other subscription. A partial refund changes nothing until the parts add
 // up to the payment. A refund that fails later, or a dispute that is won, gives the access
-// back. If a refund is a courtesy, let [Options.Ignore] return true for its event.
+// back. A refund or dispute whose payment is not stored ends nothing until the payment
+// arrives, and is logged as a warning: perhaps the endpoint does not select the events of
+// payments. If a refund is a courtesy, let [Options.Ignore] return true for its event.
 //
 // A refund does not cancel the subscription: the next period is paid and granted again.
 // Cancel a subscription that must not be renewed.

@@ -25,6 +25,9 @@ import (
 // due. That period ends at the time of the event, or at the next billing date if that is
 // earlier.
 //
+// If you do not select payment.succeeded, refunds and disputes are stored but end nothing, and
+// each is logged as a warning.
+//
 // Dodo does not report the period of a payment either. A payment pays for the time until
 // the next payment. A change of the plan begins a new period. A refund of the payment for
 // the change ends that period.

@@ -27,8 +27,12 @@ func newFields(values map[string]any) fields {
 func (f fields) err() error { return *f.fault }
 
 func (f fields) fail(name, want string) {
+	f.failWith(fmt.Errorf("%s%s: want %s", f.path, name, want))
+}
+
+func (f fields) failWith(fault error) {
 	if *f.fault == nil {
-		*f.fault = fmt.Errorf("%s%s: want %s", f.path, name, want)
+		*f.fault = fault
 	}
 }
 

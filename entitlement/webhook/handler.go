@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
@@ -33,6 +35,8 @@ type Handler struct {
 	catalog  *entitlement.Catalog
 	products products
 	opts     Options
+
+	nextWarning atomic.Int64 // when an unauthentic request is logged as a warning again, in Unix nanoseconds
 }
 
 // ServeHTTP implements [http.Handler]. The package documentation lists the
@@ -49,7 +53,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	deadline.SetReadDeadline(time.Now().Add(readTime))
 	s, body, status, err := h.receive(w, r)
 	if err != nil {
-		h.opts.Logger.InfoContext(r.Context(), "webhook: request refused",
+		h.opts.Logger.Log(r.Context(), h.levelOf(status), "webhook: request refused",
 			"source", h.source.name, "remote", r.RemoteAddr, "reason", err.Error())
 		respond(w, status)
 		return
@@ -61,6 +65,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	e := Event{ID: s.event, Body: body}
 	respond(w, h.finish(ctx, &e, h.process(ctx, &e)))
+}
+
+// levelOf returns the level at which a refused request is logged. The first unauthentic
+// request in a minute is a warning, since the secret may be wrong. The others are not, since
+// anyone can send them.
+func (h *Handler) levelOf(status int) slog.Level {
+	now, next := time.Now(), h.nextWarning.Load()
+	switch {
+	case status == http.StatusServiceUnavailable:
+		return slog.LevelError
+	case status == http.StatusUnauthorized && now.UnixNano() >= next && h.nextWarning.CompareAndSwap(next, now.Add(time.Minute).UnixNano()):
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // receive returns an authentic body. It checks the headers before it reads the

@@ -383,6 +383,80 @@ func TestUnknownTypes(t *testing.T) {
 	}
 }
 
+// E-03: a refund that ends nothing, since its payment is not stored, is logged as a warning.
+func TestRefundWithoutPayment(t *testing.T) {
+	t.Parallel()
+	for _, s := range systems {
+		for n := range len(s.payment()) + 2 {
+			all := append([]string{"purchase"}, s.payment()...)
+			var without string
+			if n < len(all) {
+				without = all[n]
+			}
+			st := newStore()
+			log, text := newLogger()
+			h := s.handler(t, st, &webhook.Options{Logger: log})
+			for _, name := range all {
+				if name != without {
+					s.checkDelivery(t, h, name, 200)
+				}
+			}
+			if strings.Contains(text.String(), "level=WARN") {
+				t.Errorf("%s, without %q: got the log %q, want no warning of a payment", s.name, without, text)
+			}
+			text.Reset()
+			s.checkDelivery(t, h, "refund", 200)
+			if got := text.String(); strings.Contains(got, "level=WARN") != (without != "") || strings.Contains(got, "invoice_payment.paid") != (without != "") {
+				t.Errorf("%s, without %q: got the log %q", s.name, without, got)
+			}
+		}
+	}
+}
+
+// A dispute that was won ends nothing anyway, so its payment is not missed.
+func TestWonDisputeWithoutPayment(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]bool{"dispute": true, "dispute_lost": true, "dispute_won": false} {
+		log, text := newLogger()
+		stripe.checkDelivery(t, stripe.handler(t, newStore(), &webhook.Options{Logger: log}), event, 200)
+		if got := text.String(); strings.Contains(got, "level=WARN") != want {
+			t.Errorf("%s: got the log %q, want a warning: %t", event, got, want)
+		}
+	}
+}
+
+// E-04: the first unauthentic request in a minute is a warning, since the secret may be wrong.
+func TestWarningOfUnauthenticRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, text := newLogger()
+		h := stripe.handler(t, newStore(), &webhook.Options{Logger: log})
+		post := func(secret, body string) {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+			stripe.sign(r.Header, secret, "e", time.Now(), []byte(body))
+			serve(h, r)
+		}
+		for range 3 {
+			text.Reset()
+			post(secret, `{}`) // authentic, and rejected
+			post(secret, strings.Repeat(" ", 1<<20))
+			if got := text.String(); strings.Contains(got, "level=WARN") {
+				t.Errorf("got the log %q, want no warning", got)
+			}
+			for n := range 5 {
+				text.Reset()
+				post(other, `{}`)
+				time.Sleep(11 * time.Second)
+				want := map[bool]string{true: "level=WARN", false: "level=INFO"}[n == 0]
+				if got := text.String(); !strings.Contains(got, want) || !strings.Contains(got, "another secret") {
+					t.Errorf("request %d: got the log %q, want %s and the reason", n, got, want)
+				}
+			}
+			time.Sleep(5 * time.Second)
+		}
+	})
+}
+
 // The log contains the reason, but no secret, signature or body.
 func TestLogOfRefusedRequest(t *testing.T) {
 	t.Parallel()

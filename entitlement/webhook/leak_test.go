@@ -24,7 +24,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, v := range []any{from, &from, h, *h} {
+		for _, v := range []any{from, &from, h} {
 			out := fmt.Sprintf(verb, v)
 			for _, trace := range []string{text[:12], hex.EncodeToString([]byte(text[:12])), strings.Trim(fmt.Sprint([]byte(text[:12])), "[]")} {
 				if strings.Contains(out, trace) {

@@ -72,8 +72,9 @@ type Options struct {
 	// host's clock and times of the billing system's clock would be compared.
 	Refetch func(ctx context.Context, e Event) (entitlement.Subscription, error)
 
-	// Logger logs refused requests, rejected events, and failures, with the reason. Nil
-	// discards the log, so set it.
+	// Logger logs refused requests, rejected events, and failures, with the reason, and
+	// refunds whose payment is not stored. Nil discards the log, so set it, for example to
+	// slog.Default().
 	Logger *slog.Logger
 }
 

@@ -64,6 +64,41 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// E-04: an event of an API version in which a refund could be lost is rejected and saved. The
+// reason says what to do.
+func TestStripeVersions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		version string
+		want    int
+	}{
+		{`"2023-10-16"`, 422}, {`"2024-06-20"`, 422}, {`"2024-09-30.acacia"`, 422}, {`"2024-10-27.preview"`, 422},
+		{`"2024-10-28.acacia"`, 200}, {`"2024-10-28.preview"`, 200}, {`"2025-02-24.acacia"`, 200}, {`"2025-03-30.preview"`, 200},
+		{`"2025-03-31.basil"`, 422}, {`"2025-03-31"`, 422}, {`"2025-04-30.basil"`, 422}, {`"2025-04-30.preview"`, 422}, {`"2025-05-27.basil"`, 422},
+		{`"2025-05-28.basil"`, 200}, {`"2025-05-28.preview"`, 200}, {`"2026-07-29.dahlia"`, 200}, {`"2126-07-29.zinnia"`, 200},
+		{`null`, 200}, {`""`, 422}, {`"basil"`, 422}, {`"basil.2026-07-29"`, 422}, {`"2026-7-29.dahlia"`, 422}, {`"2026-02-30.dahlia"`, 422}, {`20260729`, 422},
+	} {
+		for _, event := range []string{"purchase", "payment", "charge", "refund", "dispute"} {
+			body := edit(t, loadPayload(t, stripe, event), `"api_version": "2026-07-29.dahlia"`, `"api_version": `+c.version)
+			st := newStore()
+			got := stripe.deliver(stripe.handler(t, st, nil), "e", body)
+			if got != c.want || len(st.rejected) != map[int]int{422: 1}[c.want] || len(st.rows) != map[int]int{200: 1}[c.want] {
+				t.Errorf("%s of version %s: got %d, rows %v, rejected %v, want %d", event, c.version, got, st.rows, st.rejected, c.want)
+			}
+			for _, r := range st.rejected {
+				isDated := strings.HasPrefix(c.version, `"202`) && !strings.HasPrefix(c.version, `"2026`)
+				if isDated && !(strings.Contains(r.reason, c.version) && strings.Contains(r.reason, "change the API version of the endpoint")) {
+					t.Errorf("%s of version %s: got the reason %q, want the version and what to do", event, c.version, r.reason)
+				}
+			}
+		}
+	}
+	body := edit(t, loadPayload(t, stripe, "refund"), `"api_version"`, `"x"`)
+	if got := stripe.deliver(stripe.handler(t, newStore(), nil), "e", body); got != 200 {
+		t.Errorf("no version: got %d, want 200", got)
+	}
+}
+
 // Options.Owner receives the account of an event.
 func TestOwnerOfAccount(t *testing.T) {
 	t.Parallel()

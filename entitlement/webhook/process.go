@@ -162,6 +162,12 @@ func (h *Handler) applyReport(ctx context.Context, e Event, report entitlement.R
 	if err != nil {
 		return applied, failure("Apply", err)
 	}
+	if applied.Incomplete && report.Reversal != nil && !report.Reversal.Released {
+		h.opts.Logger.WarnContext(ctx, "webhook: refund or dispute stored, but not the payment that it takes back, or not that payment's subscription;"+
+			" it ends nothing until they arrive; if the payment was for a subscription, check that the endpoint selects the events of"+
+			" subscriptions and payments, such as Stripe's invoice.paid and invoice_payment.paid",
+			"source", h.source.name, "event", e.ID, "type", e.Type)
+	}
 	return applied, nil
 }
 

@@ -25,7 +25,7 @@ var (
 	errHeader   = errors.New("a signature header is malformed")
 	errUnsigned = errors.New("a signature header is missing")
 	errStale    = errors.New("the signature's time is more than 5 minutes from now")
-	errForged   = errors.New("no signature matches a configured secret")
+	errForged   = errors.New("no signature matches a configured secret; if the billing system sent the request, the endpoint has another secret")
 )
 
 // A signature holds the contents of the headers, before they are verified.

@@ -19,7 +19,8 @@ type Store interface {
 	// Event, even if the report has no parts. Applied.Owners lists the owners of the
 	// subscriptions to which the parts belong, even if nothing has changed, since an
 	// earlier try may have been interrupted. If Apply fails, it lists those of the parts
-	// that were stored.
+	// that were stored. If Applied.Incomplete is set after a refund or dispute, the Handler
+	// logs a warning.
 	Apply(ctx context.Context, report entitlement.Report) (entitlement.Applied, error)
 
 	// SetOwner moves a subscription to another owner and returns the previous one.

@@ -210,6 +210,7 @@ func (m *memStore) put(id rowID, row any, applied *entitlement.Applied) {
 		applied.Changed = true
 	}
 	s, ok := m.rows[rowID{"subscription", m.subscriptionOf(m.rows[id])}].(entitlement.Subscription)
+	applied.Incomplete = applied.Incomplete || !ok
 	if ok && s.Owner != "" && !slices.Contains(applied.Owners, s.Owner) {
 		applied.Owners = append(applied.Owners, s.Owner)
 	}

@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -15,8 +16,11 @@ import (
 // invoice.paid, invoice_payment.paid, refund.* and charge.dispute.*.
 //
 // The endpoint needs the API version 2024-10-28.acacia or a later one, since older ones do
-// not send refund.*. Do not use 2025-03-31.basil and 2025-04-30.basil, in which no event
-// says what a charge has paid for.
+// not send refund.*, but neither 2025-03-31.basil nor 2025-04-30.basil, in which no event
+// says what a charge has paid for. An event of another version is rejected, since a refund
+// could be lost. Only the date of a version counts. An endpoint keeps the version with which
+// it was created, and so does an event. So create another endpoint with a later version, and
+// call [Handler.Reconcile] for what the rejected events reported.
 //
 // An event of test mode or of a sandbox is rejected, unless [Options.InsecureTestMode] is
 // set. An event of a connected account, or of another account of an organization, is
@@ -26,8 +30,11 @@ import (
 // the checkout, in subscription_data.
 //
 // A refund or dispute names a charge, a charge names an invoice, and an invoice names a
-// subscription and the period that it paid for. Their events may arrive in any order. A
-// credit to the customer's balance is not a refund.
+// subscription and the period that it paid for. Their events may arrive in any order. If you
+// do not select invoice.paid and invoice_payment.paid, they never arrive: then refunds and
+// disputes are stored but end nothing, and each is logged as a warning. A refund of a payment
+// that was not for a subscription is logged in the same way. A credit to the customer's
+// balance is not a refund.
 //
 // A trial ends with the current period, like a paid period. If a subscription
 // has several items, its period ends with the earliest of theirs, and only one
@@ -110,6 +117,7 @@ func (s *signature) addStripe(name, text string) (err error) {
 func labelStripe(d fields, e *Event) { e.ID, e.Type = d.text("id"), d.text("type") }
 
 func stripeContents(d fields, e *Event) fields {
+	checkStripeVersion(d)
 	if !d.has("livemode") {
 		d.fail("livemode", "true or false")
 	}
@@ -117,6 +125,28 @@ func stripeContents(d fields, e *Event) fields {
 	// connected account has both.
 	e.At, e.TestMode, e.Account = d.unix("created"), !d.flag("livemode"), d.textOr("account", d.textOr("context", ""))
 	return d.object("data").object("object")
+}
+
+const (
+	// Since this version, refund.* is sent.
+	firstStripeVersion = "2024-10-28"
+
+	// In these versions, an invoice does not have its charge any more, and
+	// invoice_payment.paid is not sent yet.
+	stripeGapBegins, stripeGapEnds = "2025-03-31", "2025-05-28"
+)
+
+// checkStripeVersion checks the API version of an event: a date, and since 2024 a dot and a
+// name, such as "basil" or "preview". Previews have the fields of the versions of their date.
+func checkStripeVersion(d fields) {
+	version := d.textOr("api_version", firstStripeVersion) // some events have none
+	date, _, _ := strings.Cut(version, ".")
+	switch _, err := time.Parse(time.DateOnly, date); {
+	case err != nil:
+		d.fail("api_version", "a version that begins with a date")
+	case date < firstStripeVersion || stripeGapBegins <= date && date < stripeGapEnds:
+		d.failWith(fmt.Errorf("the event has the API version %q, in which a refund could be lost: change the API version of the endpoint to 2025-05-28.basil or a later one", version))
+	}
 }
 
 func identifyStripe(d fields, e *Event) {

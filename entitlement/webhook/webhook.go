@@ -41,7 +41,7 @@ func New(store Store, source Source, catalog *entitlement.Catalog, products map[
 			return nil, err
 		}
 	}
-	return &Handler{store, source, catalog, maps.Clone(products), opts.withDefaults()}, nil
+	return &Handler{store: store, source: source, catalog: catalog, products: maps.Clone(products), opts: opts.withDefaults()}, nil
 }
 
 func invalid(field string, err error) error {

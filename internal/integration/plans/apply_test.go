@@ -43,6 +43,30 @@ func sold(owner, id, plan string) entitlement.Subscription {
 	return entitlement.Subscription{Owner: owner, ID: id, Plan: plan, Status: entitlement.Active, StartedAt: noon, PeriodStart: noon}
 }
 
+// E-03: Apply reports whether what a part belongs to is stored.
+func TestIncomplete(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p, _ := d.start(t)
+		refund := entitlement.Reversal{ID: "re_1", Kind: entitlement.Refund, Charge: "pi_1", Whole: true}
+		charge := entitlement.Charge{ID: "pi_1", Payment: "in_1"}
+		ended := sold("", "sub_2", "")
+		ended.Status = entitlement.Ended
+		for i, step := range []struct {
+			part any
+			want bool
+		}{
+			{refund, true}, {charge, true}, {refund, true}, {paid("in_1", "sub_1"), true}, {refund, true},
+			{sold("ann", "sub_1", "pro"), false}, {refund, false}, {charge, false}, {paid("in_1", "sub_1"), false},
+			{ended, false}, {paid("in_2", "sub_2"), false}, {paid("in_3", "sub_3"), true},
+		} {
+			got, err := p.Apply(t.Context(), reportedAt(i, step.part))
+			if err != nil || got.Incomplete != step.want {
+				t.Errorf("step %d, %+v: got %+v, %v, want Incomplete = %t", i, step.part, got, err, step.want)
+			}
+		}
+	})
+}
+
 // paid returns a payment of 10 dollars for the subscription, from noon on.
 func paid(id, subscription string) entitlement.Payment {
 	return entitlement.Payment{ID: id, Subscription: subscription, Amount: 1000, Currency: "usd", PeriodStart: noon, PeriodEnd: noon.AddDate(900, 0, 0)}
