@@ -41,9 +41,10 @@ type Entitlement struct {
 
 	// Rank orders the plans of a [Catalog]: 1 for the least, and a higher one for
 	// a better plan. If several subscriptions of an owner give API access, the
-	// plan with the highest Rank counts; see [Catalog.Resolve]. Zero means the
-	// same rank as every other plan, so that the subscription that began last
-	// counts. This is only wise if an owner cannot have two subscriptions.
+	// plan with the highest Rank counts; see [Catalog.Resolve]. In a Catalog,
+	// either all plans with APIAccess have a Rank or none has one. If none has one,
+	// the subscription that began last counts, which is only wise if an owner
+	// cannot have two subscriptions.
 	Rank int
 
 	// Limits are for a rate limiter.

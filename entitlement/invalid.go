@@ -4,7 +4,7 @@ package entitlement
 // valid. This package and those below it return it without having written anything.
 // Trying again does not help.
 type InvalidError struct {
-	Field string // the argument, field or option, such as "owner" or "Options.Table"
+	Field string // the argument, field or option, such as "Owner" or "Options.Table"
 	Err   error  // the reason
 }
 

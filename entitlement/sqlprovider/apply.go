@@ -154,7 +154,7 @@ func (r row) contradiction(stored row) error {
 	case r.Customer != "" && stored.Customer != "" && r.Customer != stored.Customer:
 		return invalid("Customer", fmt.Errorf("the subscription %q belongs to the customer %q already", r.ID, stored.Customer))
 	case r.Owner != stored.Owner:
-		return invalid("Owner", fmt.Errorf("the subscription %q belongs to another owner than the event names; call SetOwner to move it", r.ID))
+		return invalid("Owner", fmt.Errorf("the subscription %q belongs to another owner than the event names; to move it, call Handler.Transfer of package webhook, or SetOwner", r.ID))
 	}
 	return sqldb.ErrSkipped
 }

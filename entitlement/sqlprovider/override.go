@@ -26,7 +26,7 @@ const maxOverride = 32 << 10
 // without control characters, if [entitlement.Override.Check] returns an error,
 // if a feature is not UTF-8, or if the JSON is longer than 32 KiB.
 func (p *Provider) SetOverride(ctx context.Context, owner string, o entitlement.Override) error {
-	err := invalid("owner", text.CheckID(owner))
+	err := invalid("Owner", text.CheckID(owner))
 	var document any
 	if err == nil {
 		document, err = overrideDocument(o)

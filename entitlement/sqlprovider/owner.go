@@ -17,10 +17,13 @@ import (
 // From then on, the owner that a report names does not count, since the billing system's
 // metadata may name the previous one.
 //
+// Keys are not moved. If the previous owner has no other plan, the previous owner's keys get
+// 403, at once after InvalidateOwner. The new owner creates keys of their own.
+//
 // SetOwner returns an [*entitlement.InvalidError] if there is no such subscription or it has
 // no owner, or if an argument is invalid as for [Provider.Apply].
 func (p *Provider) SetOwner(ctx context.Context, source, subscription, owner string) (previous string, err error) {
-	err = invalid("owner", text.CheckID(owner))
+	err = invalid("Owner", text.CheckID(owner))
 	if err == nil {
 		previous, err = p.setOwner(ctx, source, subscription, owner)
 	}

@@ -2,8 +2,10 @@ package sqlprovider_test
 
 import (
 	"database/sql"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/sqlprovider"
@@ -35,6 +37,20 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		if _, err := sqlprovider.New(n.db, n.dialect, n.catalog, &n.options); err == nil || !strings.Contains(err.Error(), n.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, n.want)
+		}
+	}
+}
+
+// The owner has the same name in all errors.
+func TestInvalidOwners(t *testing.T) {
+	t.Parallel()
+	p, s := open(t, &fake{}, nil), entitlement.Subscription{ID: "1", Plan: "pro", Status: entitlement.Active, UpdatedAt: time.Now()}
+	_, put := p.Put(t.Context(), s)
+	_, moved := p.SetOwner(t.Context(), "stripe", "sub_1", "")
+	for name, err := range map[string]error{"Put": put, "SetOwner": moved, "SetOverride": p.SetOverride(t.Context(), "", entitlement.Override{})} {
+		var invalid *entitlement.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != "Owner" {
+			t.Errorf("%s: got %v, want an InvalidError of the field Owner", name, err)
 		}
 	}
 }

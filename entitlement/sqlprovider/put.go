@@ -25,8 +25,9 @@ import (
 // [*entitlement.InvalidError] and stores nothing. The error matches
 // [entitlement.ErrUnknownPlan] if the plan is the cause.
 //
-// Do not use the ID of a subscription of a billing system: then the two count as one, and
-// the newer state counts. This is for programs that know only version 2 of the schema.
+// The ID must not be that of a subscription of a billing system. Otherwise the two count as
+// one subscription, and only its newer state counts. They count as one because programs that
+// know only version 2 of the schema store such subscriptions in the same way as Put.
 //
 // Put takes effect atomically. It may be called any number of times, in any
 // order and from any number of processes. After a nil error, s or a newer state

@@ -206,7 +206,7 @@ func TestSetOverrideRefuses(t *testing.T) {
 		o     entitlement.Override
 		want  string
 	}{
-		"no owner":      {"", entitlement.Override{MaxKeys: 1}, "owner"},
+		"no owner":      {"", entitlement.Override{MaxKeys: 1}, "Owner"},
 		"invalid scope": {"ann", entitlement.Override{Scopes: []string{"a b"}}, "scope"},
 		"not UTF-8":     {"ann", entitlement.Override{Features: []string{"a\xff"}}, "UTF-8"},
 		"long":          {"ann", entitlement.Override{Features: []string{strings.Repeat("a", 33<<10)}}, "at most 32768"},

@@ -22,7 +22,7 @@ const (
 // A RejectedEvent is a billing event that could not be used and was saved for review
 // by [Provider.SaveRejected].
 type RejectedEvent struct {
-	Source string    // the billing system; empty for an event that version 2 of the schema saved
+	Source string    // the billing system, whose Handler replays the event; empty for an event that version 2 of the schema saved
 	ID     string    // the event's ID, or a hash of its body if it has none
 	At     time.Time // when it was saved
 	Reason string    // why it could not be used, cut to 1 KiB

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/keyhatch/keyhatch/entitlement"
@@ -18,12 +19,17 @@ import (
 //
 // parse returns what the event reports. Set UpdatedAt of each part to the time of the event,
 // and Plan to a plan of the catalog. A PeriodEnd is the one that the billing system reports;
-// set CancelAtPeriodEnd if it is the last one. The Report's Source and Event are set by the Handler.
+// set CancelAtPeriodEnd if it is the last one. The Handler sets the Report's Event, and its Source, which
+// parse may leave empty. An event with a Report of another Source is rejected.
 // The zero Report means that the event does not concern plans. An error means that the
 // event cannot be used: it is rejected, with the error as the reason.
 //
 // The Handler needs no products for a custom Source, and of its [Options] it uses Ignore,
 // Changed and Logger. The Event passed to Ignore has only an ID and a Body.
 func Custom(name string, verify func(h http.Header, body []byte) (event string, err error), parse func(event string, body []byte) (entitlement.Report, error)) Source {
-	return Source{name: name, verify: verify, parse: parse}
+	s := Source{name: name, verify: verify, parse: parse}
+	if !s.isCustom() {
+		s.err = errors.New("verify and parse must not be nil")
+	}
+	return s
 }

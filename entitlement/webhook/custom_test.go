@@ -149,15 +149,19 @@ func TestCustom(t *testing.T) {
 
 func TestCustomNeedsANameAndFunctions(t *testing.T) {
 	t.Parallel()
-	for name, source := range map[string]webhook.Source{
-		"no name":        webhook.Custom("", verifyInvoice, parseInvoice),
-		"a capital":      webhook.Custom("Paddle", verifyInvoice, parseInvoice),
-		"no verify":      webhook.Custom("paddle", nil, parseInvoice),
-		"no parse":       webhook.Custom("paddle", verifyInvoice, nil),
-		"the zero value": {},
+	for _, c := range []struct {
+		source webhook.Source
+		want   string
+	}{
+		{webhook.Custom("", verifyInvoice, parseInvoice), "the name "},
+		{webhook.Custom("Paddle", verifyInvoice, parseInvoice), "the name "},
+		{webhook.Custom("paddle", nil, parseInvoice), "paddle: verify and parse must not be nil"},
+		{webhook.Custom("paddle", verifyInvoice, nil), "paddle: verify and parse must not be nil"},
+		{webhook.Source{}, "must be from Stripe, Polar, Dodo or Custom"},
 	} {
-		if _, err := webhook.New(newStore(), source, catalog, nil, nil); !errors.As(err, new(*entitlement.InvalidError)) {
-			t.Errorf("%s: got %v, want an InvalidError", name, err)
+		_, err := webhook.New(newStore(), c.source, catalog, nil, nil)
+		if !errors.As(err, new(*entitlement.InvalidError)) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want an InvalidError with %q", err, c.want)
 		}
 	}
 }

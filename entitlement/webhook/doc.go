@@ -31,9 +31,9 @@
 //
 // # What each state grants
 //
-// A subscription that is paid for is [entitlement.Active] until the end of the
-// period, even if it will be cancelled then. Such a subscription has CancelAtPeriodEnd, and
-// ends with its period. A subscription on trial is [entitlement.Trialing]. A trial never replaces a subscription that was paid for. If the
+// A subscription that is paid for is [entitlement.Active], with the end of its period. If it was
+// cancelled for that instant, it also has CancelAtPeriodEnd, and access ends then. A
+// subscription on trial is [entitlement.Trialing]. A trial never replaces a subscription that was paid for. If the
 // first payment failed, the subscription remains Trialing after the trial, for the plan's
 // Grace. If a later payment failed, it is [entitlement.PastDue] from the end of the last
 // paid period, so the customer has the plan's Grace to pay. In every other state it is

@@ -59,7 +59,7 @@ func MetadataOwner(_ context.Context, e Event) (owner string, err error) {
 	case 1:
 		return names[0], nil
 	default:
-		return "", invalid("owner", fmt.Errorf("the event names several: %q", names))
+		return "", invalid("Owner", fmt.Errorf("the event names several: %q", names))
 	}
 }
 

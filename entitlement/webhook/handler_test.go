@@ -245,7 +245,7 @@ func TestChangedFails(t *testing.T) {
 		"panics": func(context.Context) error { panic("down") },
 		"hangs":  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 		"returns an InvalidError": func(context.Context) error {
-			return &entitlement.InvalidError{Field: "owner", Err: errors.New("down")}
+			return &entitlement.InvalidError{Field: "Owner", Err: errors.New("down")}
 		},
 	} {
 		for _, event := range []string{"purchase", "refund"} {

@@ -115,13 +115,27 @@ func TestOwnerOfAccount(t *testing.T) {
 	}
 }
 
+// A missing account is refused with what is wanted.
+func TestEmptyAccount(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		source webhook.Source
+		want   string
+	}{
+		{webhook.Polar("", secret), "webhook: invalid source: polar: the first argument is empty, want the ID of the organization"},
+		{webhook.Dodo("", secret), "webhook: invalid source: dodo: the first argument is empty, want the ID of the business"},
+	} {
+		if _, err := webhook.New(newStore(), c.source, catalog, products, nil); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
 // A secret in place of the account is refused, and neither the error nor the Source
 // prints it.
 func TestInvalidAccounts(t *testing.T) {
 	t.Parallel()
 	for name, source := range map[string]webhook.Source{
-		"no organization":                   webhook.Polar("", secret),
-		"no business":                       webhook.Dodo("", secret),
 		"a secret as the organization":      webhook.Polar(secret, other),
 		"an old secret as the organization": webhook.Polar("polar_whs_0123456789abcdefABCDEF012", secret),
 		"a secret as the business":          webhook.Dodo(secret[len("whsec_"):], secret[len("whsec_"):]),

@@ -134,7 +134,7 @@ func TestStripeInvoiceOfManyLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Replay(t.Context(), "evt_1", []byte(body)); err != nil || len(st.reports) != 1 {
+		if err := h.Replay(t.Context(), "stripe", "evt_1", []byte(body)); err != nil || len(st.reports) != 1 {
 			t.Fatalf("%s: got %v and %d reports, want one", tt.name, err, len(st.reports))
 		}
 		if p := st.reports[0].Payment; !p.PeriodStart.Equal(tt.from) || !p.PeriodEnd.Equal(tt.to) {

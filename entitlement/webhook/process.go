@@ -157,6 +157,9 @@ func (h *Handler) applyCustom(ctx context.Context, e Event) (entitlement.Applied
 }
 
 func (h *Handler) applyReport(ctx context.Context, e Event, report entitlement.Report) (entitlement.Applied, error) {
+	if err := h.checkSources(report); err != nil { // of a function of the host
+		return entitlement.Applied{}, &rejection{err}
+	}
 	report.Source, report.Event = h.source.name, e.ID
 	applied, err := h.store.Apply(ctx, report)
 	if err != nil {

@@ -38,6 +38,9 @@ const pageSize = 1000
 // clock, which must agree with that of the billing system. Events that are received
 // meanwhile are not overwritten.
 //
+// The Source of a report, and of its parts, is that of the Handler or empty. A report of
+// another source is not stored: Rejected then has an [*entitlement.InvalidError].
+//
 // Reconcile calls [Options.Changed] for each owner whose purchases have changed. It
 // remembers the IDs of all subscriptions while it runs. It returns an error if the sequence
 // or the [Store] does. What was stored until then stays.
@@ -49,6 +52,10 @@ func (h *Handler) Reconcile(ctx context.Context, reports iter.Seq2[entitlement.R
 			return r, fmt.Errorf("webhook: reconcile: %w", err)
 		}
 		r.Read++
+		if err := h.checkSources(report); err != nil {
+			r.Rejected = append(r.Rejected, err)
+			continue
+		}
 		if report.Subscription != nil {
 			listed[report.Subscription.ID] = true
 		}

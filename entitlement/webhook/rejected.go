@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,14 +12,21 @@ import (
 	"github.com/keyhatch/keyhatch/internal/text"
 )
 
-// Replay processes an event that was saved as rejected, after its cause was fixed. The ID
-// and the body are those that [Store.SaveRejected] was called with. The event counts as
-// authentic, so pass only what was saved.
+// Replay processes an event that was saved as rejected, after its cause was fixed. The
+// source, the ID and the body are those that [Store.SaveRejected] was called with. An empty
+// source means that of the Handler. The Source of a rejected event of package sqlprovider
+// says which Handler to use. The event counts as authentic, so pass only what was saved.
+//
+// Replay returns an [*entitlement.InvalidError], and saves nothing, if the source is another
+// one than that of the Handler.
 //
 // Replay deletes the saved event if it was processed or does not concern plans any more. If
 // the event still cannot be used, Replay saves it again and returns an error with the
 // reason. Any other error is an outage of the [Store] or of a function of the host.
-func (h *Handler) Replay(ctx context.Context, id string, body []byte) error {
+func (h *Handler) Replay(ctx context.Context, source, id string, body []byte) error {
+	if err := h.checkSource(source); err != nil {
+		return fmt.Errorf("webhook: replay: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, workTime)
 	defer cancel()
 	e := Event{ID: id, Body: body}
@@ -31,6 +39,32 @@ func (h *Handler) Replay(ctx context.Context, id string, body []byte) error {
 		return fmt.Errorf("webhook: replay: %w", err)
 	}
 	return nil
+}
+
+// checkSource returns an error unless the source is that of the Handler, or empty.
+func (h *Handler) checkSource(source string) error {
+	if source == "" || source == h.source.name {
+		return nil
+	}
+	return &entitlement.InvalidError{Field: "Source", Err: fmt.Errorf("is %q, but the Handler is for %q: use the Handler of that source", source, h.source.name)}
+}
+
+// checkSources returns an error if the report, or a part of it, is of another source.
+func (h *Handler) checkSources(r entitlement.Report) error {
+	err := h.checkSource(r.Source)
+	if r.Subscription != nil {
+		err = cmp.Or(err, h.checkSource(r.Subscription.Source))
+	}
+	if r.Payment != nil {
+		err = cmp.Or(err, h.checkSource(r.Payment.Source))
+	}
+	if r.Charge != nil {
+		err = cmp.Or(err, h.checkSource(r.Charge.Source))
+	}
+	if r.Reversal != nil {
+		err = cmp.Or(err, h.checkSource(r.Reversal.Source))
+	}
+	return err
 }
 
 // A rejection is the reason why an authentic event cannot be used.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/entitlement"
 	"github.com/keyhatch/keyhatch/entitlement/webhook"
@@ -36,7 +37,7 @@ func TestReplay(t *testing.T) {
 		s.checkDelivery(t, broken, "purchase", 422)
 		id, saved := st.onlyRejected(t)
 		st.rejected = map[string]rejection{} // Replay saves it again
-		if err := broken.Replay(t.Context(), id, saved.body); err == nil || !strings.Contains(err.Error(), "no plan") || len(st.rows) > 0 {
+		if err := broken.Replay(t.Context(), "", id, saved.body); err == nil || !strings.Contains(err.Error(), "no plan") || len(st.rows) > 0 {
 			t.Errorf("%s: before the cause was fixed: got %v and %v, want the reason", s.name, err, st.rows)
 		}
 		if again, r := st.onlyRejected(t); again != id || string(r.body) != string(saved.body) || r.reason != saved.reason {
@@ -44,9 +45,71 @@ func TestReplay(t *testing.T) {
 		}
 		told := ""
 		fixed := s.handler(t, st, &webhook.Options{Changed: func(_ context.Context, owner string) error { told = owner; return nil }})
-		if err := fixed.Replay(t.Context(), id, saved.body); err != nil || st.onlyRow(t).Plan != "pro" || len(st.rejected) > 0 || told != owner {
+		if err := fixed.Replay(t.Context(), "", id, saved.body); err != nil || st.onlyRow(t).Plan != "pro" || len(st.rejected) > 0 || told != owner {
 			t.Errorf("%s: after the cause was fixed: got %v, %v, %d rejected events and Changed of %q", s.name, err, st.rows, len(st.rejected), told)
 		}
+	}
+}
+
+// E-02: a saved event of another source is refused, and saves no second row.
+func TestReplayOfAnotherSource(t *testing.T) {
+	t.Parallel()
+	st := newStore()
+	body := loadPayload(t, polar, "purchase")
+	var invalid *entitlement.InvalidError
+	err := stripe.handler(t, st, nil).Replay(t.Context(), "polar", "e", body)
+	if !errors.As(err, &invalid) || invalid.Field != "Source" || !strings.Contains(err.Error(), `"polar"`) || len(st.calls) > 0 {
+		t.Errorf("got %v and the calls %v, want an InvalidError of the Source and no call", err, st.calls)
+	}
+	for _, source := range []string{"", "polar"} {
+		if err := polar.handler(t, newStore(), nil).Replay(t.Context(), source, "e", body); err != nil {
+			t.Errorf("the source %q: %v", source, err)
+		}
+	}
+}
+
+// E-02: a report of another source is not treated as one of the Handler's source.
+func TestReconcileOfAnotherSource(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for source, want := range map[string]int{"": 1, "stripe": 1, "polar": 0} {
+		for name, r := range map[string]entitlement.Report{
+			"report":       {Source: source, Charge: &entitlement.Charge{ID: "pi_1", Payment: "in_1", UpdatedAt: now}},
+			"subscription": {Subscription: &entitlement.Subscription{Source: source, ID: "sub_1", Owner: owner, Plan: "pro", Status: active, UpdatedAt: now}},
+			"payment":      {Payment: &entitlement.Payment{Source: source, ID: "in_1", Subscription: "sub_1", Currency: "usd", UpdatedAt: now}},
+			"charge":       {Charge: &entitlement.Charge{Source: source, ID: "pi_1", Payment: "in_1", UpdatedAt: now}},
+			"reversal":     {Reversal: &entitlement.Reversal{Source: source, ID: "re_1", Kind: entitlement.Dispute, Payment: "in_1", UpdatedAt: now}},
+		} {
+			st := newStore()
+			got, err := stripe.handler(t, st, nil).Reconcile(t.Context(), func(yield func(entitlement.Report, error) bool) { yield(r, nil) })
+			var invalid *entitlement.InvalidError
+			if err != nil || got.Changed != want || len(got.Rejected) != 1-want || len(st.rows) != want {
+				t.Errorf("%s of the source %q: got %+v, %v, rows %v, want %d stored", name, source, got, err, st.rows, want)
+			}
+			if want == 0 && !errors.As(errors.Join(got.Rejected...), &invalid) {
+				t.Errorf("%s of the source %q: got %v, want an InvalidError", name, source, got.Rejected)
+			}
+		}
+	}
+}
+
+// A state that Refetch returns, and a report of a custom source, must not be of another source.
+func TestFunctionsOfAnotherSource(t *testing.T) {
+	t.Parallel()
+	st := newStore()
+	h := stripe.handler(t, st, &webhook.Options{Refetch: func(context.Context, webhook.Event) (entitlement.Subscription, error) {
+		return entitlement.Subscription{Source: "polar", Plan: "pro", Status: active}, nil
+	}})
+	stripe.checkDelivery(t, h, "purchase", 422)
+	custom := webhook.Custom("crm", func(http.Header, []byte) (string, error) { return "e", nil }, func(string, []byte) (entitlement.Report, error) {
+		return entitlement.Report{Source: "stripe", Charge: &entitlement.Charge{ID: "pi_1", Payment: "in_1"}}, nil
+	})
+	h, err := webhook.New(st, custom, catalog, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := serve(h, httptest.NewRequest("POST", "/", strings.NewReader("{}"))).Code; got != 422 || len(st.rows) > 0 || len(st.rejected) != 2 {
+		t.Errorf("got %d, rows %v and rejected events %v, want 422 and both rejected", got, st.rows, st.rejected)
 	}
 }
 
@@ -59,7 +122,7 @@ func TestReplayOfMalformedEvent(t *testing.T) {
 		t.Fatalf("got %d, want 422", got)
 	}
 	id, saved := st.onlyRejected(t)
-	if err := h.Replay(t.Context(), id, saved.body); err == nil || !strings.HasPrefix(id, "sha256:") {
+	if err := h.Replay(t.Context(), "", id, saved.body); err == nil || !strings.HasPrefix(id, "sha256:") {
 		t.Errorf("%s: got %v, want an error", id, err)
 	}
 	if again, _ := st.onlyRejected(t); again != id {
@@ -97,7 +160,7 @@ func TestReplayOfIgnoredEvent(t *testing.T) {
 	stripe.checkDelivery(t, broken, "purchase", 422)
 	id, saved := st.onlyRejected(t)
 	h := stripe.handler(t, st, &webhook.Options{Ignore: func(context.Context, webhook.Event) (bool, error) { return true, nil }})
-	if err := h.Replay(t.Context(), id, saved.body); err != nil || len(st.rejected) > 0 || len(st.rows) > 0 {
+	if err := h.Replay(t.Context(), "", id, saved.body); err != nil || len(st.rejected) > 0 || len(st.rows) > 0 {
 		t.Errorf("got %v, rejected %v, rows %v, want nothing kept", err, st.rejected, st.rows)
 	}
 }
@@ -109,7 +172,7 @@ func TestReplayFails(t *testing.T) {
 	for how, fail := range map[string]func() error{"down": func() error { return errors.New("down") }, "panic": func() error { panic("down") }} {
 		st := newStore()
 		st.before = func(context.Context, string) error { return fail() }
-		if err := stripe.handler(t, st, nil).Replay(t.Context(), "e", body); err == nil || !strings.Contains(err.Error(), how) || len(st.rows) > 0 {
+		if err := stripe.handler(t, st, nil).Replay(t.Context(), "", "e", body); err == nil || !strings.Contains(err.Error(), how) || len(st.rows) > 0 {
 			t.Errorf("%s: got %v, want an error", how, err)
 		}
 	}
@@ -156,7 +219,7 @@ func TestIgnore(t *testing.T) {
 // E-02: Ignore and Owner can reject an event: it is kept.
 func TestHostRejects(t *testing.T) {
 	t.Parallel()
-	invalid := &entitlement.InvalidError{Field: "owner", Err: errors.New("is banned")}
+	invalid := &entitlement.InvalidError{Field: "Owner", Err: errors.New("is banned")}
 	for name, o := range map[string]*webhook.Options{
 		"Owner":  {Owner: func(context.Context, webhook.Event) (string, error) { return "", invalid }},
 		"Ignore": {Ignore: func(context.Context, webhook.Event) (bool, error) { return false, invalid }},

@@ -56,6 +56,9 @@ func (s subject) register(all map[string]subject, types ...string) {
 // not contain the ID, since it may be a secret.
 func checkAccount(kind, id string, secrets []string) error {
 	isSecret := slices.Contains(secrets, id) || strings.HasPrefix(id, secretPrefix) || strings.HasPrefix(id, polarPrefix)
+	if id == "" {
+		return fmt.Errorf("the first argument is empty, want the ID of the %s", kind)
+	}
 	if isSecret || text.CheckID(id) != nil {
 		return fmt.Errorf("the first argument is not the ID of the %s, which is public and not a secret", kind)
 	}

@@ -11,6 +11,10 @@ import (
 // names does not count: events that name the previous owner are accepted, and change
 // nothing about who has the subscription.
 //
+// Keys are not moved. If the previous owner has no other plan, the previous owner's keys get
+// 403 at once, and work again when there is a plan again. The new owner creates keys of
+// their own. Revoke the keys of the previous owner if they must never work again.
+//
 // Transfer returns an [*entitlement.InvalidError] if there is no such subscription or if
 // the owner is invalid. It also returns an error if the [Store] or Changed fails. If only
 // Changed fails, the move is stored all the same and takes effect later, as after an event.

@@ -27,8 +27,8 @@ func New(store Store, source Source, catalog *entitlement.Catalog, products map[
 	switch {
 	case store == nil:
 		return nil, invalid("store", errors.New("must not be nil"))
-	case source.subjects == nil && !source.isCustom():
-		return nil, invalid("source", errors.New("must be from Stripe, Polar, Dodo or Custom, with both functions"))
+	case source.name == "" && source.subjects == nil && !source.isCustom():
+		return nil, invalid("source", errors.New("must be from Stripe, Polar, Dodo or Custom"))
 	case !text.IsSource(source.name):
 		return nil, invalid("source", errors.New("the name "+text.SourceRule))
 	case source.err != nil:

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -104,7 +105,7 @@ func (s *service) connect(ctx context.Context, secret string) error {
 		return err
 	}
 	s.hooks, err = webhook.New(s.plans, webhook.Polar(organization, secret), catalog, products,
-		&webhook.Options{Changed: s.keys.InvalidateOwner})
+		&webhook.Options{Changed: s.keys.InvalidateOwner, Logger: slog.Default()})
 	return err
 }
 

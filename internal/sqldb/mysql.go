@@ -33,6 +33,7 @@ var MySQL = Database{
 
 	schemas:   true,
 	Isolation: sql.LevelReadCommitted,                                                 // each statement sees changes that were committed while it waited for a lock
+	IsMissing: func(err error) bool { return HasNumber(err, "1146") },                 // no such table
 	IsBusy:    func(err error) bool { return HasNumber(err, "1213", "1205", "1020") }, // deadlock, lock wait timeout, record changed
 
 	// Without autocommit, a read begins a transaction that nothing ends, and later

@@ -56,6 +56,7 @@ var PostgreSQL = Database{
 	schemas:         true,
 	Isolation:       sql.LevelReadCommitted,                                                      // each statement sees changes that were committed while it waited for a lock
 	IsBusy:          func(err error) bool { return hasSQLState(err, "40001", "40P01", "55P03") }, // serialization failure, deadlock, lock_timeout
+	IsMissing:       func(err error) bool { return hasSQLState(err, "42P01") },                   // undefined table
 	settingsFault:   postgresEncodings,
 	IgnoreDuplicate: "ON CONFLICT DO NOTHING",
 	exclusively:     exclusivelyInTransaction(`SELECT pg_advisory_xact_lock(hashtextextended('keyhatch', 0))`),

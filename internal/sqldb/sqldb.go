@@ -61,6 +61,9 @@ type Database struct {
 	// if its transaction is run again.
 	IsBusy func(error) bool
 
+	// IsMissing reports whether a statement failed because a table does not exist.
+	IsMissing func(error) bool
+
 	// settingsFault returns the fault of a connection's settings, or NULL.
 	settingsFault string
 

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"database/sql"
 	"errors"
+	"strings"
 )
 
 // SQLite is SQLite 3.41 or later. Its statements name the schema main, since
@@ -21,6 +22,7 @@ var SQLite = Database{
 	exclusively:     exclusivelyInTransaction(""), // lockVersion writes, and SQLite has one writer at a time
 
 	// The low byte of a result code is the primary code.
+	IsMissing: func(err error) bool { return strings.Contains(err.Error(), "no such table") }, // its code means any error
 	IsBusy: func(err error) bool {
 		const busy = 5
 		var coded interface{ Code() int }

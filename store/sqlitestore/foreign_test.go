@@ -155,10 +155,12 @@ func TestNewRefuses(t *testing.T) {
 		"digit first":                   {db, sqlstore.SQLite, "1keys"},
 		"too long":                      {db, sqlstore.SQLite, strings.Repeat("k", 49)},
 		"another Store's version table": {db, sqlstore.SQLite, "keys_version"},
+		"a table of plans":              {db, sqlstore.SQLite, "keys_rejected"},
 		"newline at the end":            {db, sqlstore.SQLite, "keys\n"},
 	} {
-		if s, err := sqlstore.New(c.db, c.dialect, &sqlstore.Options{Table: c.table}); err == nil {
-			t.Errorf("New with %s: got %v, want an error", name, s)
+		s, err := sqlstore.New(c.db, c.dialect, &sqlstore.Options{Table: c.table})
+		if err == nil || c.table != "" && !strings.HasPrefix(err.Error(), "sqlstore: new: invalid Options.Table: ") {
+			t.Errorf("New with %s: got %v, %v, want an error that names the option", name, s, err)
 		}
 	}
 }

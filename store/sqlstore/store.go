@@ -21,8 +21,8 @@ type Options struct {
 	// companion tables, which hold the owners, the count of revocations and the schema's
 	// version, are named after it, with the endings "_list", "_live", "_replaced",
 	// "_current", "_owners", "_revocations" and "_version". The name itself must not end
-	// in one of these, nor in "_at", "_overrides" or "_events", which package sqlprovider
-	// uses.
+	// in one of these, nor in "_records", "_overrides", "_rejected", "_events", "_at",
+	// "_owner", "_parent" or "_customer", which package sqlprovider uses.
 	Table string
 
 	// Schema is the schema of the tables on PostgreSQL, or their database on MySQL. It
@@ -67,7 +67,7 @@ func New(db *sql.DB, d Dialect, opts *Options) (*Store, error) {
 	}
 	o := opts.withDefaults(db)
 	if option, err := dialect.db.CheckNames(o.Table, o.Schema); err != nil {
-		return nil, fmt.Errorf("sqlstore: %s: %w", option, err)
+		return nil, fmt.Errorf("sqlstore: new: invalid %s: %w", option, err)
 	}
 	tables := &sqldb.Tables{Database: dialect.db, Pool: db, Steps: dialect.schema, Names: sqldb.Names{
 		Default: DefaultTable, Table: o.Table, Schema: o.Schema,

@@ -45,6 +45,25 @@ func TestMigrateRefusesANewerSchema(t *testing.T) {
 	})
 }
 
+// Without Migrate, an error says what to do.
+func TestWithoutMigrate(t *testing.T) {
+	forEach(t, func(t *testing.T, d database) {
+		p := newProvider(t, d, testkit.OpenDB(t, d.driver, d.dsn(t)), nil)
+		_, missing := p.Entitlement(t.Context(), "ann")
+		_, put := p.Put(t.Context(), bought("ann", "1", "pro"))
+		_, applied := p.Apply(t.Context(), reportedAt(1, sold("ann", "sub_1", "pro")))
+		for name, err := range map[string]error{
+			"Entitlement": missing, "Put": put, "Apply": applied, "Check": p.Check(t.Context()), "Prune": p.Prune(t.Context(), noon),
+			"SetOverride":  p.SetOverride(t.Context(), "ann", entitlement.Override{MaxKeys: 1}),
+			"SaveRejected": p.SaveRejected(t.Context(), "stripe", "evt_1", noon, "why", nil),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "call Migrate") {
+				t.Errorf("%s: got %v, want an error that says to call Migrate", name, err)
+			}
+		}
+	})
+}
+
 func TestMigrateRefusesForeignTable(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		db := testkit.OpenDB(t, d.driver, d.dsn(t))
