@@ -66,14 +66,23 @@ func newProvider(t testing.TB, d database, db *sql.DB, o *sqlprovider.Options) *
 	if o != nil {
 		opts = *o
 	}
-	if d.dialect == sqlstore.PostgreSQL && opts.Schema == "" {
-		opts.Schema = testkit.QueryValue[string](t, db, "SELECT current_schema()")
+	if opts.Schema == "" {
+		opts.Schema = schemaOf(t, d, db)
 	}
 	p, err := sqlprovider.New(db, d.dialect, catalog(t), &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// schemaOf returns the schema of PostgreSQL that the test uses, or "" for the other databases.
+func schemaOf(t testing.TB, d database, db *sql.DB) string {
+	t.Helper()
+	if d.dialect != sqlstore.PostgreSQL {
+		return ""
+	}
+	return testkit.QueryValue[string](t, db, "SELECT current_schema()")
 }
 
 func catalog(t testing.TB) *entitlement.Catalog {

@@ -18,7 +18,7 @@ import (
 func TestBusyPoolIsNotOutage(t *testing.T) {
 	forEach(t, func(t *testing.T, d database) {
 		p, db := d.start(t)
-		keys, err := sqlstore.New(db, d.dialect, nil)
+		keys, err := sqlstore.New(db, d.dialect, &sqlstore.Options{Schema: schemaOf(t, d, db)})
 		if err != nil {
 			t.Fatal(err)
 		}
