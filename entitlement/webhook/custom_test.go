@@ -127,7 +127,8 @@ func TestCustom(t *testing.T) {
 		if tt.parse != nil {
 			parse = tt.parse
 		}
-		h, err := webhook.New(st, webhook.Custom("invoices", verify, parse), catalog, nil, nil)
+		log, text := newLogger()
+		h, err := webhook.New(st, webhook.Custom("invoices", verify, parse), catalog, nil, &webhook.Options{Logger: log})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,6 +141,9 @@ func TestCustom(t *testing.T) {
 		if w.Code != tt.status || len(st.reports) != tt.reports || st.rejected["inv_1"].reason != tt.rejected {
 			t.Errorf("%s: got status %d, %d reports, rejected %q, want %d, %d, %q", tt.name,
 				w.Code, len(st.reports), st.rejected["inv_1"].reason, tt.status, tt.reports, tt.rejected)
+		}
+		if got := strings.Contains(text.String(), "level=ERROR"); got != (tt.status == 422 || tt.status == 503) {
+			t.Errorf("%s: got the log %q, want an error of a rejected event or of a failure", tt.name, text)
 		}
 		if tt.reports == 1 && (st.reports[0].Source != "invoices" || st.reports[0].Event != "inv_1" || st.reports[0].Subscription.Owner != "ann") {
 			t.Errorf("%s: got %+v, want a report of the event", tt.name, st.reports[0])

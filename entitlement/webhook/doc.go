@@ -91,6 +91,15 @@
 //	6 April   she disputes the payment of 1 April      no access
 //	20 April  the second dispute is won                Team until 1 May
 //
+// Two renewals that are late, and a cancellation. Pro has a Grace of 72 hours.
+//
+//	1 March, 10:00   ann buys Pro                      valid until 1 April, 10:00
+//	1 April, 10:00   the event of the renewal is late  Pro until 4 April, 11:00, if it never comes
+//	1 April, 10:20   it arrives                        valid until 1 May, 10:00
+//	1 May, 10:05     the payment fails                 Pro until 4 May, 10:00
+//	2 May            it succeeds                       valid until 1 June, 10:00
+//	20 May           she cancels for the period's end  Pro until 1 June, 10:00
+//
 // A transfer. The subscription's metadata names its owner, alice.
 //
 //	1 March   alice buys Team                          alice has Team
