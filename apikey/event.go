@@ -134,7 +134,13 @@ func (m *Manager) emit(ctx context.Context, e Event) {
 	}
 }
 
+// logEvent leaves out the fields that are zero.
 func (m *Manager) logEvent(ctx context.Context, e Event, more ...slog.Attr) {
-	m.log.LogAttrs(ctx, e.Kind.level(), "apikey: "+string(e.Kind), append([]slog.Attr{slog.String("owner", e.Owner), slog.String("key", e.KeyID),
-		slog.String("new_key", e.NewKeyID), slog.String("reason", string(e.Reason))}, more...)...)
+	var attrs []slog.Attr
+	for _, a := range []slog.Attr{slog.String("owner", e.Owner), slog.String("key", e.KeyID), slog.String("new_key", e.NewKeyID), slog.String("reason", string(e.Reason))} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	m.log.LogAttrs(ctx, e.Kind.level(), "apikey: "+string(e.Kind), append(attrs, more...)...)
 }

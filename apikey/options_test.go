@@ -74,9 +74,9 @@ func TestLogLevels(t *testing.T) {
 		log.Reset()
 	}
 	issued := create(t, m, "o")
-	want("created", `level=INFO msg="apikey: created" owner=o key=`+issued.Key.ID)
+	want("created, without attributes that are empty", `level=INFO msg="apikey: created" owner=o key=`+issued.Key.ID+"\n")
 	_, _ = m.Validate(t.Context(), "garbage")
-	want("refused", `level=DEBUG msg="apikey: refused"`)
+	want("refused", `level=DEBUG msg="apikey: refused" reason=malformed`+"\n")
 	if _, err := m.Revoke(t.Context(), "o", issued.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
