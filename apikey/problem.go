@@ -59,10 +59,10 @@ func problemOf(err error) *problem {
 	return problemInternal
 }
 
-// StatusCode returns the HTTP status that [Manager.Require] sends for an error of
-// [Manager.Validate]: 400 for [ErrAmbiguous], 401 for [ErrUnauthenticated], 403 for
-// [ErrForbidden], 429 for [ErrLimited] and 503 for [ErrUnavailable]. For other errors,
-// and for nil, it returns 500.
+// StatusCode returns the HTTP status that [Manager.Require] sends for an error: 400 for
+// [ErrAmbiguous], 401 for [ErrUnauthenticated], 403 for [ErrForbidden] and 503 for
+// [ErrUnavailable]. It returns 429 for [ErrLimited], which no validation returns, but
+// management calls do. For other errors, and for nil, it returns 500.
 func StatusCode(err error) int { return problemOf(err).status }
 
 // WriteError sends the response to a request that [Manager.ValidateRequest] refused,

@@ -26,8 +26,8 @@
 // Without a Group, or while loads fail or are slow, the bound is the longer of
 // [Options.TTL] and [Options.StaleIfError].
 //
-// If k instances are silent at once, the first of them is detected after about
-// n²/2500k s.
+// If k instances are silent at once, the first of them is detected k times as fast, after
+// about n²/(2500·k) s.
 //
 // A [Shared] is a cache that instances share. A Cache reads it before the store; see
 // [Cache.Share].

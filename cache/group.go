@@ -150,7 +150,8 @@ func NewGroup(bus Bus, opts *GroupOptions) *Group {
 	return g
 }
 
-// Join adds a [Cache], which must not be in use yet.
+// Join adds a [Cache] of values of any type, which must not be in use yet. No other type
+// can be a member.
 func (g *Group) Join(c member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

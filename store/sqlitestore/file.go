@@ -23,7 +23,7 @@ func create(path string) (string, error) {
 		return "", errors.New("the path is not a file; to keep keys in memory, use package memstore")
 	}
 	if strings.HasPrefix(path, "file:") {
-		return "", errors.New("the path must not be a URI; for a file whose name begins with file:, write ./file:")
+		return "", errors.New("the path must not be a URI; write ./ in front of a file name that begins with file:, as in ./file:keys.db")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
