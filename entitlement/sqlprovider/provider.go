@@ -35,9 +35,10 @@ type Options struct {
 
 	// Poll is the pause of [Provider.Watch] between two queries for changed
 	// rows. The default is one second. If it is negative, Watch does not poll,
-	// and a change takes effect when Manager.InvalidateOwner is called or the
-	// Manager's CacheTTL has passed. A negative Poll is sensible if there is a
-	// bus and every writer calls InvalidateOwner, as package webhook does.
+	// and a change takes effect when Manager.InvalidateOwner is called, or within
+	// the longer of the Manager's CacheTTL and StaleIfError. A negative Poll is
+	// sensible if there is a bus and every writer calls InvalidateOwner, as package
+	// webhook does.
 	Poll time.Duration
 }
 

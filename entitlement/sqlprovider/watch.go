@@ -28,8 +28,8 @@ const (
 // own clock. Each poll looks
 // back 30 seconds beyond the start of the last one, and skips rows that were
 // already reported. So nothing is lost if the sum of clock differences and
-// delayed commits stays below 30 seconds. Otherwise a change takes effect when
-// the Manager's CacheTTL has passed.
+// delayed commits stays below 30 seconds. Otherwise a change takes effect within
+// the longer of the Manager's CacheTTL and StaleIfError.
 //
 // Watch remembers at most 10,000 rows. It calls gap after its next successful
 // poll if more rows were written within those 30 seconds, if a poll has failed,
