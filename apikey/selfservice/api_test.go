@@ -438,6 +438,11 @@ func TestMounts(t *testing.T) {
 			t.Errorf("%s without a mux: got %s, want not_found", path, got)
 		}
 	}
+	for _, path := range []string{"/settings/api-keys", "/bare"} { // signed out too, so that the page can offer to sign in
+		if w := mounted.send("", "GET", path, ""); w.Code != 307 {
+			t.Errorf("%s of a visitor who is signed out: got %d, want a redirect to the slash", path, w.Code)
+		}
+	}
 	if w := mounted.send("ann", "GET", "/bare?current=x", ""); w.Code != 307 || w.Header().Get("Location") != "./bare/?current=x" {
 		t.Errorf("page without a slash: got %d to %q", w.Code, w.Header().Get("Location"))
 	}
