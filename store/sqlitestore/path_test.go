@@ -63,7 +63,7 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		{"no path", func(string) string { return "" }, "the path is empty"},
-		{"URI", func(string) string { return "file:keys.db?mode=ro" }, "must not be a URI"},
+		{"URI", func(dir string) string { return "file:" + dir + "/keys.db?mode=ro" }, "must not be a URI"},
 		{"memory", func(string) string { return ":memory:" }, "memstore"},
 		{"missing folder", func(dir string) string { return dir + "/no/keys.db" }, "no such file or directory"},
 		{"folder", func(dir string) string { return dir }, "not a regular file: its mode is d"},
