@@ -21,7 +21,8 @@ import (
 // [Entitlement.ValidUntil] is the PeriodEnd of the subscription. What comes after it depends
 // on whether the subscription is renewed:
 //   - One with CancelAtPeriodEnd ends at PeriodEnd.
-//   - A [PastDue] one has the plan's Grace, since a renewal has failed.
+//   - A [PastDue] one has the plan's Grace, since a renewal has failed. So has a [Trialing]
+//     one whose UpdatedAt is not before PeriodEnd, since the first payment has failed.
 //   - Any other one of a billing system has the plan's Grace and one more hour, since the event
 //     of the renewal arrives after the period, and late if it had to be sent again. The Grace
 //     of the result includes the hour.

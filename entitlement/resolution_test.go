@@ -372,7 +372,7 @@ func continues(s entitlement.Subscription, plan entitlement.Entitlement) time.Du
 		return max(plan.Grace, 0)
 	case s.CancelAtPeriodEnd:
 		return 0
-	case s.Source == "stripe":
+	case s.Source == "stripe" && (s.Status == active || s.UpdatedAt.Before(s.PeriodEnd)):
 		return max(plan.Grace, 0) + time.Hour
 	}
 	return max(plan.Grace, 0)
@@ -400,6 +400,9 @@ func TestEndOfPeriod(t *testing.T) {
 		{"renewed, with an override of no grace", stripeSub("1", "pro", active, 0, 30), -1, time.Hour},
 		{"renewed, with the longest grace", stripeSub("1", "pro", active, 0, 30), entitlement.MaxGrace, entitlement.MaxGrace},
 		{"renewed after a trial", stripeSub("1", "pro", trialing, 0, 30), 0, 2*day + time.Hour},
+		{"the first payment after a trial has failed", changed(stripeSub("1", "pro", trialing, 0, 30), func(s *entitlement.Subscription) { s.UpdatedAt = at(30) }), 0, 2 * day},
+		{"updated before the end of a trial", changed(stripeSub("1", "pro", trialing, 0, 30), func(s *entitlement.Subscription) { s.UpdatedAt = at(29) }), 0, 2*day + time.Hour},
+		{"updated after the end, before the renewal", changed(stripeSub("1", "pro", active, 0, 30), func(s *entitlement.Subscription) { s.UpdatedAt = at(30) }), 0, 2*day + time.Hour},
 		{"the renewal has failed", stripeSub("1", "pro", pastDue, 0, 30), 0, 2 * day},
 		{"the renewal has failed, and it is cancelled", changed(stripeSub("1", "pro", pastDue, 0, 30), last), 0, 2 * day},
 		{"cancelled", changed(stripeSub("1", "pro", active, 0, 30), last), 0, 0},

@@ -77,13 +77,18 @@ func (s Subscription) isSameState(t Subscription) bool {
 const renewalLeeway = time.Hour
 
 // leeway returns how long s continues after PeriodEnd since the event of its renewal may be
-// late. The host needs none for a subscription that it grants itself, and a PastDue one has
-// its event.
+// late. The host needs none for a subscription that it grants itself.
 func (s Subscription) leeway() time.Duration {
-	if s.Source == "" || s.Status == PastDue || s.CancelAtPeriodEnd {
+	if s.Source == "" || s.CancelAtPeriodEnd || s.hasFailed() {
 		return 0
 	}
 	return renewalLeeway
+}
+
+// hasFailed reports whether the payment for the next period has failed. A trial that is over
+// remains Trialing if its first payment has failed.
+func (s Subscription) hasFailed() bool {
+	return s.Status == PastDue || s.Status == Trialing && !s.UpdatedAt.Before(s.PeriodEnd)
 }
 
 // grace returns how long s continues after PeriodEnd, if its plan has the given Grace.
