@@ -3,7 +3,6 @@ package sqlprovider
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/keyhatch/keyhatch/internal/sqldb"
@@ -13,14 +12,9 @@ import (
 // write that had to wait.
 const writeTimeout = 20 * time.Second
 
-// retryBusy calls try again while it fails because of other statements. If a table is
-// missing, the error says what to do.
+// retryBusy calls try again while it fails because of other statements.
 func (p *Provider) retryBusy(ctx context.Context, try func() error) error {
-	err := sqldb.WithContextError(ctx, p.tables.RetryBusy(ctx, try))
-	if err != nil && p.dialect.db.IsMissing(err) {
-		return fmt.Errorf("%w: call Migrate before the first use", err)
-	}
-	return err
+	return sqldb.WithContextError(ctx, p.tables.RetryBusy(ctx, try))
 }
 
 // exec runs one statement, which is its own transaction, and returns the number

@@ -23,9 +23,13 @@ const (
 )
 
 // RetryBusy calls try again while it fails because of other statements, such as in a
-// deadlock.
+// deadlock. If a table is missing, the error says what to do.
 func (d *Database) RetryBusy(ctx context.Context, try func() error) error {
-	return d.RetryBusySince(ctx, time.Now(), try)
+	err := d.RetryBusySince(ctx, time.Now(), try)
+	if err != nil && d.IsMissing(err) {
+		return fmt.Errorf("%w: call Migrate before the first use", err)
+	}
+	return err
 }
 
 // RetryBusySince is like [Database.RetryBusy], for a call that began earlier, so that less time

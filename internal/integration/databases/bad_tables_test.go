@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/internal/testkit"
@@ -231,4 +232,33 @@ func statusOf(m *apikey.Manager, token string) int {
 	r.Header.Set("Authorization", "Bearer "+token)
 	m.Require()(http.NotFoundHandler()).ServeHTTP(w, r)
 	return w.Code
+}
+
+// Without tables, each call is an outage whose error says what to do.
+func TestWithoutMigrate(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t, d.dialect, d.open(t), nil)
+			r := store.Record{ID: "key_1", Owner: "o", Name: "n", Hint: "key_1234", Digest: store.Digest{1}, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
+			_, lookup := s.Lookup(t.Context(), r.Digest)
+			_, count := s.Count(t.Context(), "o", r.CreatedAt)
+			_, list := s.List(t.Context(), store.Query{Owner: "o"})
+			_, all := s.RevokeAll(t.Context(), "o", r.CreatedAt, "")
+			for name, err := range map[string]error{
+				"Lookup": lookup, "Count": count, "List": list, "RevokeAll": all, "Insert": s.Insert(t.Context(), r, 5),
+				"Touch": s.Touch(t.Context(), []store.Use{{Digest: r.Digest, At: r.CreatedAt}}),
+			} {
+				if err == nil || !strings.HasSuffix(err.Error(), ": call Migrate before the first use") || strings.Count(err.Error(), "Migrate") != 1 {
+					t.Errorf("%s: got %v, want an error that says to call Migrate", name, err)
+				}
+				for _, known := range []error{store.ErrNotFound, store.ErrLimit, store.ErrDuplicate} {
+					if errors.Is(err, known) {
+						t.Errorf("%s: got %v, which matches %v", name, err, known)
+					}
+				}
+			}
+		})
+	}
 }
