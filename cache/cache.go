@@ -228,7 +228,7 @@ func (c *Cache[V]) IsCurrent(v *Version, now Time) bool {
 
 // find returns an entry that may be served at the given time, or nil.
 func (c *Cache[V]) find(key *Key, now Time) *entry[V] {
-	if e := c.table.get(key, now.elapsed); e != nil && c.fresh(e, now) {
+	if e := c.table.get(key); e != nil && c.fresh(e, now) {
 		return e
 	}
 	return nil

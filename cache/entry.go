@@ -10,7 +10,7 @@ import (
 )
 
 // An entry is a cached value, or the fact that there is none, and the time until which it
-// may be served. Of its fields, only due changes. It has the size of two cache lines if the
+// may be served. Of its fields, only due and counted change. It has the size of two cache lines if the
 // value has 32 bytes. The fields from began on are not read by a hit.
 type entry[V any] struct {
 	key      Key
@@ -26,6 +26,8 @@ type entry[V any] struct {
 	tag    uint16 // an index of Cache.tags; a pointer would cost the garbage collector more
 	absent bool
 	ended  bool // Loaded.Ended
+
+	counted atomic.Uint32 // how many hits ristretto has counted; compared with table.limit
 
 	value V
 

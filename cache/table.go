@@ -15,15 +15,17 @@ import (
 
 // A table keeps the entries of a cache. get finds them in slots, without a lock and without
 // allocating. ristretto, which only this type uses, decides which of the present entries to
-// keep: it counts the new entries and a sample of the hits, and the table removes what it
-// evicts.
+// keep: it counts the loads and some of the hits, and the table removes what it evicts.
 //
 // Absent entries have slots of their own, so that a flood of unknown keys cannot evict
 // known ones. They expire soon, so the slots alone decide which of them to keep.
 type table[V any] struct {
 	present, absent slots[V]
 	policy          *ristretto.Cache[uint64, struct{}] // by id
+	limit           atomic.Uint32                      // of entry.counted
 	gate            gate
+	size            int
+	decisions       int // evictions and rejections; used by ristretto's goroutine alone
 
 	// Writers of a key hold its lock, so that a key has at most one entry.
 	locks [64]sync.Mutex
@@ -33,6 +35,7 @@ type table[V any] struct {
 func (t *table[V]) open(size int) (err error) {
 	t.present.open(max(2*size+size/2, 2*bucketSize), max(size+size/8, size+1)) // so many that both buckets of a key are hardly ever full
 	t.absent.open(size/10, math.MaxInt)                                        // full buckets bound them
+	t.size = size
 	t.policy, err = ristretto.NewCache(&ristretto.Config[uint64, struct{}]{
 		NumCounters: 10 * int64(size),
 		MaxCost:     int64(size),
@@ -41,7 +44,7 @@ func (t *table[V]) open(size int) (err error) {
 		// which is 1. A cache of 10,000 entries would hold only 175.
 		IgnoreInternalCost: true,
 		KeyToHash:          func(k uint64) (uint64, uint64) { return k, 0 },
-		OnEvict:            func(item *ristretto.Item[struct{}]) { t.present.removeID(item.Key) },
+		OnEvict:            t.evicted,
 		OnReject:           t.rejected,
 	})
 	if err != nil {
@@ -50,10 +53,17 @@ func (t *table[V]) open(size int) (err error) {
 	return nil
 }
 
+// evicted removes an entry that ristretto evicts.
+func (t *table[V]) evicted(item *ristretto.Item[struct{}]) {
+	t.decided()
+	t.present.removeID(item.Key)
+}
+
 // rejected removes an entry that ristretto does not admit. Of two quick Sets of a key,
 // ristretto also rejects the second; then it keeps the key.
 func (t *table[V]) rejected(item *ristretto.Item[struct{}]) {
-	if _, kept := t.policy.Get(item.Key); !kept {
+	t.decided()
+	if _, kept := t.policy.GetTTL(item.Key); !kept { // Get would count the load twice
 		t.present.removeID(item.Key)
 	}
 }
@@ -62,18 +72,38 @@ func (t *table[V]) rejected(item *ristretto.Item[struct{}]) {
 func idOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
 
 // get returns the entry of the key, or nil. It does not allocate and does not wait.
-func (t *table[V]) get(key *Key, elapsed time.Duration) *entry[V] {
-	if isSampled(elapsed) && t.gate.enter(key) {
-		t.policy.Get(idOf(key))
-		t.gate.leave(key)
+func (t *table[V]) get(key *Key) *entry[V] {
+	e := t.present.get(key)
+	if e == nil {
+		return t.absent.get(key)
 	}
-	return t.find(key)
+	if e.counted.Load() < t.limit.Load() {
+		t.count(e)
+	}
+	return e
 }
 
-// isSampled chooses the hits and misses that ristretto counts, by the time: one in 64.
-// Counting one costs as much as several hits.
-func isSampled(elapsed time.Duration) bool {
-	return uint64(elapsed)*0x9e3779b97f4a7c15>>58 == 0 // the product spreads the times of a coarse clock
+// countedHits is how many hits of an entry ristretto counts while it makes as many decisions as
+// the table has places. Counting a hit takes longer than the hit, and ristretto needs the counts
+// only for its decisions. So a decision pays for at most four counts, and a table that is not
+// full counts no hits. The hit rate is as high as if ristretto counted all of them.
+const countedHits = 4
+
+// decided allows more hits to be counted, at the first decision and after every t.size of them.
+func (t *table[V]) decided() {
+	if t.decisions%t.size == 0 {
+		t.limit.Add(countedHits)
+	}
+	t.decisions++
+}
+
+// count tells ristretto about a hit, unless another goroutine does so at the same time.
+func (t *table[V]) count(e *entry[V]) {
+	counted := e.counted.Load()
+	if e.counted.CompareAndSwap(counted, max(counted, t.limit.Load()-countedHits)+1) && t.gate.enter(&e.key) {
+		t.policy.Get(idOf(&e.key))
+		t.gate.leave(&e.key)
+	}
 }
 
 // find is like get, but does not count as a use.
@@ -117,6 +147,10 @@ func (t *table[V]) admit(e *entry[V]) bool {
 		t.present.remove(e)
 		return false
 	}
+	// A key without an entry has no hits, so ristretto must count each load. It does so after
+	// Set: then a key does not replace one that is as frequent, and a loop over more keys than
+	// the table holds hits the same part of them each time.
+	t.policy.Get(idOf(&e.key))
 	return true
 }
 

@@ -2,11 +2,15 @@ package cache
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // After close has returned, no caller is inside the gate and none can enter: ristretto's
@@ -77,6 +81,15 @@ func TestOlderEntryReplacesNothing(t *testing.T) {
 	if err := tab.close(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// keyOfNumber returns a key whose bytes look random.
+func keyOfNumber(n uint64) (k Key) {
+	r := rand.New(rand.NewPCG(n, 1))
+	for i := 0; i < len(k); i += 8 {
+		binary.LittleEndian.PutUint64(k[i:], r.Uint64())
+	}
+	return k
 }
 
 // putNumbers puts entries of the numbered keys, as fast as possible.
@@ -163,19 +176,60 @@ func TestTagsCollide(t *testing.T) {
 	}
 }
 
-// ristretto counts one in 64 uses, with any resolution of the clock.
-func TestIsSampled(t *testing.T) {
+// The table keeps the entries that are used most.
+func TestHitRate(t *testing.T) {
 	t.Parallel()
-	for _, tick := range []time.Duration{1, 100, time.Microsecond, time.Millisecond, 15625 * time.Microsecond} {
-		sampled := 0
-		for n := range time.Duration(64_000) {
-			if isSampled(n * tick) {
-				sampled++
+	if testkit.Race {
+		t.Skip("ristretto collects uses in a sync.Pool, which drops most of them under the race detector")
+	}
+	const size, accesses = 1_000, 100_000
+	for _, trace := range []struct {
+		name string
+		key  func(i uint64) uint64
+		want float64 // in the second half
+	}{
+		{"scan", func(i uint64) uint64 { // three in ten are keys of the scan
+			if i%10 < 3 {
+				return size + i
 			}
+			return i * 7919 % (size / 2)
+		}, 0.69},
+		{"loop", func(i uint64) uint64 { return i % (size * 5 / 4) }, 0.75},
+		// In the middle, other keys come into use.
+		{"change", func(i uint64) uint64 { return i%(size*5/4) + i/(accesses/2)*2*size }, 0.55},
+		{"full", func(i uint64) uint64 { return i % size }, 0.995},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tab, hits := openTable(t, size), 0
+			for i := range uint64(accesses) {
+				key := keyOfNumber(trace.key(i))
+				if tab.get(&key) == nil {
+					tab.put(&entry[int]{key: key})
+				} else if i >= accesses/2 {
+					hits++
+				}
+				synctest.Wait() // ristretto counts and decides
+			}
+			if rate := 2 * float64(hits) / accesses; rate < trace.want {
+				t.Errorf("%s: got a hit rate of %.3f, want at least %.3f", trace.name, rate, trace.want)
+			}
+		})
+	}
+}
+
+// ristretto counts few hits of an entry, and none before it has to decide between entries.
+func TestCountedHits(t *testing.T) {
+	t.Parallel()
+	tab, e := openTable(t, 100), &entry[int]{key: keyOfNumber(1)}
+	tab.put(e)
+	for _, want := range []uint32{0, countedHits} {
+		for range 100 {
+			tab.get(&e.key)
 		}
-		if sampled < 900 || sampled > 1_100 {
-			t.Errorf("clock ticks of %v: got %d of 64,000 sampled, want about 1,000", tick, sampled)
+		if got := e.counted.Load(); got != want {
+			t.Errorf("got %d of 100 hits counted, want %d", got, want)
 		}
+		tab.decided()
 	}
 }
 
