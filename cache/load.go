@@ -140,21 +140,24 @@ func waitError(ctx context.Context) error {
 // takes long, the source is slow, and the known value may be served. A flight that waits for its
 // place does not make the source count as slow.
 func (c *Cache[V]) await(ctx context.Context, f *flight[V], known *entry[V]) (late bool, err error) {
-	patient := time.NewTimer(patience - time.Since(f.began))
-	defer patient.Stop()
+	var patient <-chan time.Time // nil if no stale value may be served
+	if known != nil && c.opts.StaleIfError > 0 {
+		patient = time.After(patience - time.Since(f.began))
+	}
 	for {
 		select {
 		case <-f.landed:
 			return false, nil
 		case <-ctx.Done():
 			return false, waitError(ctx)
-		case <-patient.C:
+		case <-patient:
 			switch {
-			case known == nil || !c.mayBeStaleWithoutFailure(known, c.now()):
+			case !c.mayBeStaleWithoutFailure(known, c.now()):
+				patient = nil
 			case c.slow.Load() > 0 || c.outage() != nil:
 				return true, nil
 			default:
-				patient.Reset(patience / 5)
+				patient = time.After(patience / 5)
 			}
 		}
 	}
