@@ -124,7 +124,7 @@ func (t *table[V]) put(e *entry[V]) bool {
 	if e.absent {
 		to, other = other, to
 	}
-	if old := other.get(&e.key); old != nil {
+	if old, _, _ := other.search(&e.key); old != nil {
 		if old.epoch > e.epoch {
 			return false
 		}
@@ -197,11 +197,10 @@ func tagOfID(id uint64) uint64 { return id>>57 | 0x80 } // never zero
 func (s *slots[V]) get(key *Key) *entry[V] {
 	id := idOf(key)
 	one, other := s.both(id)
-	if e, _ := one.find(key, tagOfID(id)); e != nil {
+	if e := one.find(key, tagOfID(id)); e != nil {
 		return e
 	}
-	e, _ := other.find(key, tagOfID(id))
-	return e
+	return other.find(key, tagOfID(id))
 }
 
 // Bytes of a word.
@@ -210,8 +209,8 @@ const (
 	highBits = 0x8080808080808080
 )
 
-// find returns the entry of the key, and its slot.
-func (b *bucket[V]) find(key *Key, tag uint64) (*entry[V], int) {
+// find returns the entry of the key.
+func (b *bucket[V]) find(key *Key, tag uint64) *entry[V] {
 	differ := b.tags.Load() ^ tag*lowBits
 	for equals := (differ - lowBits) &^ differ & highBits; equals != 0; equals &= equals - 1 {
 		i := bits.TrailingZeros64(equals) / 8
@@ -219,27 +218,37 @@ func (b *bucket[V]) find(key *Key, tag uint64) (*entry[V], int) {
 			break
 		}
 		if e := b.entries[i].Load(); e != nil && equal(&e.key, key) {
-			return e, i
+			return e
 		}
 	}
-	return nil, 0
+	return nil
+}
+
+// search returns the entry of the key, and its bucket and slot, even if another writer of the slot
+// has not set its tag yet.
+func (s *slots[V]) search(key *Key) (*entry[V], *bucket[V], int) {
+	one, other := s.both(idOf(key))
+	for _, b := range []*bucket[V]{one, other} {
+		for i := range b.entries {
+			if e := b.entries[i].Load(); e != nil && equal(&e.key, key) {
+				return e, b, i
+			}
+		}
+	}
+	return nil, nil, 0
 }
 
 // put replaces the entry of the same key, or takes an empty slot, or replaces another entry
 // if both buckets are full. It returns false if the key has an entry with a later epoch, or
 // if there are too many entries. The caller holds the key's lock.
 func (s *slots[V]) put(e *entry[V]) bool {
-	id := idOf(&e.key)
-	one, other := s.both(id)
-	for _, b := range []*bucket[V]{one, other} {
-		old, i := b.find(&e.key, tagOfID(id))
-		if old == nil {
-			continue
-		}
+	one, other := s.both(idOf(&e.key))
+	if old, b, i := s.search(&e.key); old != nil {
 		if old.epoch > e.epoch {
 			return false
 		}
 		if b.entries[i].CompareAndSwap(old, e) {
+			b.setTag(i)
 			return true
 		} // it has just been evicted
 	}
