@@ -72,12 +72,12 @@ func equal(a, b *Key) bool {
 // Options configure a Cache. The zero value of each field is its default.
 // Durations are at most [MaxDuration].
 type Options struct {
-	Size         int           // values kept in memory; default 100,000
+	Size         int           // values kept in memory, besides about a tenth as many ErrNotFound; default 100,000
 	TTL          time.Duration // maximum lifetime of a value; default 60 s
 	NegativeTTL  time.Duration // maximum lifetime of an ErrNotFound; default 5 s
 	StaleIfError time.Duration // age up to which a value is served after its TTL if its load fails or is slow; default 0: no older than TTL
 	LoadTimeout  time.Duration // bounds each load, not counting the wait for its place; default 3 s
-	Clock        *Clock        // the clock of another cache, so that one Time serves both; default a new one
+	Clock        *Clock        // the clock whose Now the callers of Get pass; caches may share it; default a new one, which suffices only if Get is not called
 }
 
 // MaxDuration is the maximum of each duration in Options. The sum of two does not overflow.
@@ -105,8 +105,8 @@ const (
 // A Cache keeps values of type V. Its methods may be called from many goroutines. Callers share
 // the values, and may change them only with atomic operations.
 //
-// An entry is the value and 96 bytes, which a hit reads. So a value of at most 32 bytes keeps it
-// in two cache lines. Put into it what every hit needs, and the rest behind a pointer.
+// An entry takes the size of V and 96 bytes, so it takes two cache lines if V has at most 32 bytes.
+// Put into V what every hit needs, and the rest behind a pointer.
 type Cache[V any] struct {
 	epochs [stripes]epoch
 	tags   [stripes + 1]tagEpoch // the last one is noTag
@@ -133,12 +133,16 @@ type Cache[V any] struct {
 	closing sync.Mutex  // serializes Close
 	closed  atomic.Bool // Close was called
 	fenced  atomic.Bool // Close has begun its write
-	ended   bool        // the table is closed
+	ended   bool        // Close has returned nil
 }
 
-// New returns an empty cache. Close it to end its goroutines.
+// New returns an empty cache. Close it to end its goroutines. It returns an error if an option is
+// outside its bounds.
 func New[V any](opts Options) (*Cache[V], error) {
 	opts = opts.withDefaults()
+	if opts.Size < 0 {
+		return nil, fmt.Errorf("cache: want a size of 0 or more, got %d", opts.Size)
+	}
 	for _, d := range []time.Duration{opts.TTL, opts.NegativeTTL, opts.StaleIfError, opts.LoadTimeout} {
 		if d < 0 || d > MaxDuration {
 			return nil, fmt.Errorf("cache: want durations of 0 to %v, got %v", MaxDuration, d)
@@ -185,7 +189,7 @@ func (o Options) withDefaults() Options {
 // Get returns the cached value, or [ErrNotFound] if the key is known to have no value. It
 // returns [ErrMiss] if the caller must call Load: there is no entry, or it is time to
 // renew it. Get does not allocate and does not wait. now must be the current time by
-// [Options.Clock], which the caller is likely to need as well.
+// [Options.Clock]. It is an argument because callers need the time for their own checks too.
 func (c *Cache[V]) Get(key Key, now Time) (*V, error) {
 	e := c.find(&key, now)
 	if e == nil || int64(now.elapsed) >= e.due.Load() {
@@ -194,15 +198,18 @@ func (c *Cache[V]) Get(key Key, now Time) (*V, error) {
 	return e.answer()
 }
 
-// A Version identifies the cached value of a key without a tag.
+// A Version identifies the cached value of a key without a tag. It has no pointers. Versions are
+// comparable.
 type Version struct {
-	epoch          uint64
-	due, untilWall int64
-	stripe         uint32
+	epoch    uint64 // of the key's stripe
+	due      int64  // elapsed time at which the value expires or must be loaded again
+	endsWall int64  // wall clock at which the value expires, in Unix nanoseconds
+	stripe   uint32 // of the key
 }
 
-// GetVersion is like Get, and also returns a Version. While [Cache.IsCurrent] returns true for
-// it, Get would return the same value.
+// GetVersion is like Get, and also returns the Version of the value. While [Cache.IsCurrent]
+// returns true for it, Get would return the same value. The Version is zero, and never current,
+// if there is no value or if the value has a tag.
 func (c *Cache[V]) GetVersion(key Key, now Time) (*V, Version, error) {
 	e := c.find(&key, now)
 	if e == nil {
@@ -216,14 +223,14 @@ func (c *Cache[V]) GetVersion(key Key, now Time) (*V, Version, error) {
 	if err != nil || e.tag < noTag {
 		return v, Version{}, err
 	}
-	due = min(due, int64(e.ends)) // it is later if the load failed while the wall clock was ahead
+	due = min(due, int64(e.ends)) // due is later than ends if a load has failed while the wall clock was ahead
 	return v, Version{e.epoch, due, e.endsWall, uint32(stripeOf(&key))}, nil
 }
 
 // IsCurrent reports whether the value of a version was not invalidated, has not expired and
 // need not be renewed. It is much faster than Get. It returns false for the zero Version.
 func (c *Cache[V]) IsCurrent(v *Version, now Time) bool {
-	return c.lease.lasts(now) && c.epochs[v.stripe].Load() == v.epoch && int64(now.elapsed) < v.due && now.wall < v.untilWall
+	return c.lease.lasts(now) && c.epochs[v.stripe].Load() == v.epoch && int64(now.elapsed) < v.due && now.wall < v.endsWall
 }
 
 // find returns an entry that may be served at the given time, or nil.

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// A Clock reads the time for caches that are used together. Its methods may be called from
-// many goroutines.
+// A Clock reads the time for caches that are used together. Create it with [NewClock]. Its methods
+// may be called from many goroutines.
 type Clock struct {
 	start  time.Time    // elapsed times count from here
 	read   atomic.Int64 // elapsed time of the latest stored reading of the wall clock
 	offset atomic.Int64 // difference between the wall clock and the elapsed time at that reading
 
-	reading sync.Mutex // held while the two are stored
+	reading sync.Mutex // held while a reading is stored
 }
 
 // wallInterval is the maximum age of a reading of the wall clock.
@@ -24,22 +24,23 @@ const quickReading = 20 * time.Microsecond
 
 // A Time is an instant by both clocks of the process. The monotonic clock is never set,
 // but stands still while the machine is suspended. The wall clock goes on, but can be set.
+// A Time is only valid for caches with the [Clock] that returned it.
 type Time struct {
 	elapsed time.Duration // by the monotonic clock
 	wall    int64         // Unix nanoseconds
 }
 
-// NewClock returns a Clock.
+// NewClock returns a Clock for [Options.Clock].
 func NewClock() *Clock {
 	c := &Clock{start: time.Now()}
-	c.read.Store(-int64(wallInterval)) // nothing was read yet
+	c.read.Store(-int64(wallInterval)) // so that the first call of Now reads the wall clock
 	return c
 }
 
-// Now returns the current time. It reads the monotonic clock, and the wall clock only if its
-// last reading is older than a millisecond. Reading both takes twice as long. If the wall
-// clock is set or the machine was suspended, Now notices within a millisecond in which the
-// process can run.
+// Now returns the current time. It reads the monotonic clock each time, but the wall clock only if
+// its last reading is a millisecond old, since reading both takes twice as long. So after the wall
+// clock was set, or the machine was suspended, the time by the wall clock is wrong for at most a
+// millisecond.
 func (c *Clock) Now() Time {
 	elapsed := time.Since(c.start)
 	if elapsed-time.Duration(c.read.Load()) >= wallInterval {
@@ -49,15 +50,14 @@ func (c *Clock) Now() Time {
 }
 
 // readWall reads both clocks. The given time is the elapsed time at the call.
-//
-//go:noinline
 func (c *Clock) readWall(elapsed time.Duration) Time {
 	now := c.At(time.Now())
-	// If the goroutine was interrupted between the two clocks, their difference is wrong. Then
-	// the reading is not stored, since the time of all callers would go back. If another
+	// If the goroutine was interrupted between the two clocks, their difference is wrong. Such a
+	// reading is not stored, since the wall time of all callers would go back. If another
 	// goroutine is storing its reading, this one need not be stored.
 	if now.elapsed-elapsed < quickReading && c.reading.TryLock() {
-		if int64(now.elapsed) > c.read.Load() { // not an old reading of a goroutine that has stopped since
+		// If the goroutine was interrupted after its reading, a later one may be stored already.
+		if int64(now.elapsed) > c.read.Load() {
 			c.offset.Store(now.wall - int64(now.elapsed))
 			c.read.Store(int64(now.elapsed))
 		}
@@ -66,7 +66,7 @@ func (c *Clock) readWall(elapsed time.Duration) Time {
 	return now
 }
 
-// At converts a time that [time.Now] has returned.
+// At converts a time that [time.Now] has returned in this process.
 func (c *Clock) At(t time.Time) Time { return Time{t.Sub(c.start), t.UnixNano()} }
 
 // Wall returns the time by the wall clock, in UTC.

@@ -217,9 +217,9 @@ func (hostileError) Error() string   { return "hostile" }
 func (hostileError) Is(error) bool   { panic("hostile") }
 func (hostileError) Unwrap() []error { panic("hostile") }
 
-func TestDurationsAreBounded(t *testing.T) {
+func TestOptionsAreBounded(t *testing.T) {
 	for _, opts := range []cache.Options{
-		{TTL: cache.MaxDuration + 1}, {NegativeTTL: -1}, {StaleIfError: 1<<63 - 1}, {LoadTimeout: cache.MaxDuration + 1},
+		{TTL: cache.MaxDuration + 1}, {NegativeTTL: -1}, {StaleIfError: 1<<63 - 1}, {LoadTimeout: cache.MaxDuration + 1}, {Size: -100},
 	} {
 		if c, err := cache.New[int64](opts); err == nil {
 			c.Close(t.Context())
