@@ -32,7 +32,7 @@ type ownerPlan struct {
 // never is the zero time in Unix microseconds.
 const never = -62135596800_000000
 
-// active is like [entitlement.Entitlement.Active].
+// active is like [entitlement.Entitlement.Active], for the entitlement with its ValidUntil.
 func (p ownerPlan) active(at cache.Time) bool {
 	e := p.entitlement
 	return e.APIAccess && (p.validUntil == never || at.UnixMicro() < p.validUntil+max(e.Grace, 0).Microseconds())
@@ -48,12 +48,12 @@ func (p ownerPlan) clone() entitlement.Entitlement {
 // noPlan is the plan of an owner that the provider does not know.
 var noPlan = ownerPlan{&entitlement.Entitlement{}, never}
 
-// A planPool lets owners with the same plan share its entitlement. It remembers the latest
-// entitlements.
+// A planPool lets owners with the same plan share its entitlement, which saves memory. It
+// remembers the 64 entitlements that were added last. The zero planPool is empty.
 type planPool struct {
 	mu     sync.Mutex
-	recent [64]*entitlement.Entitlement
-	next   int
+	recent [64]*entitlement.Entitlement // nil, or without ValidUntil
+	next   int                          // index of the one that is replaced next
 }
 
 // share returns the plan with the entitlement e, which belongs to the pool from then on.
@@ -65,8 +65,9 @@ func (s *planPool) share(e entitlement.Entitlement) ownerPlan {
 	e.ValidUntil = time.Time{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p.entitlement = range s.recent {
-		if p.entitlement != nil && sameEntitlement(*p.entitlement, e) {
+	for _, known := range s.recent {
+		if known != nil && sameEntitlement(*known, e) {
+			p.entitlement = known
 			return p
 		}
 	}
@@ -76,14 +77,15 @@ func (s *planPool) share(e entitlement.Entitlement) ownerPlan {
 	return p
 }
 
-// sameEntitlement reports whether a and b are equal. Nil scopes differ from empty ones.
+// sameEntitlement reports whether a and b are equal. Nil scopes differ from empty ones. Most
+// plans differ in their name, so the slow comparison is rare.
 func sameEntitlement(a, b entitlement.Entitlement) bool {
 	return a.Plan == b.Plan && a.MaxKeys == b.MaxKeys && reflect.DeepEqual(a, b)
 }
 
-// planFor returns the owner's plan, from the cache or the provider, and the time at which the
-// caller must evaluate it. That time is now, or later if the plan was not in the cache; then its
-// version is zero. An error means an outage.
+// planFor returns the owner's plan, from the cache or the provider, its version, and the time at
+// which the caller must evaluate it. If the plan was read from the cache, that time is now. If
+// not, it is later, and the version is zero. An error means an outage.
 func (m *Manager) planFor(ctx context.Context, now cache.Time, owner string) (ownerPlan, cache.Version, cache.Time, error) {
 	key := ownerKey(owner)
 	p, version, err := m.plans.GetVersion(key, now)
@@ -104,6 +106,8 @@ func (m *Manager) planFor(ctx context.Context, now cache.Time, owner string) (ow
 	return ownerPlan{}, cache.Version{}, now, m.unavailable(ctx, "entitlement provider", err)
 }
 
+// loadPlan gets the plan from the provider and caches it. It is not inlined, like load.
+//
 //go:noinline
 func (m *Manager) loadPlan(ctx context.Context, key cache.Key, owner string) (*ownerPlan, error) {
 	return m.plans.Load(ctx, key, func(ctx context.Context) (cache.Loaded[ownerPlan], error) {
@@ -212,8 +216,8 @@ type Usage struct {
 
 // AtLimit reports whether the limit forbids another key. It does not consider
 // Entitled.
-func (o Usage) AtLimit() bool {
-	return o.Entitlement.MaxKeys >= 0 && o.Used >= o.Entitlement.MaxKeys
+func (u Usage) AtLimit() bool {
+	return u.Entitlement.MaxKeys >= 0 && u.Used >= u.Entitlement.MaxKeys
 }
 
 // Usage returns how many keys the owner has and may have. Show the result to the
@@ -240,9 +244,9 @@ func (m *Manager) Usage(ctx context.Context, owner string) (Usage, error) {
 	if err != nil {
 		return Usage{}, m.fail(ctx, owner, "", err)
 	}
-	o := Usage{Entitlement: e, Entitled: e.Active(at), Used: n}
+	u := Usage{Entitlement: e, Entitled: e.Active(at), Used: n}
 	if e.MaxKeys >= 0 {
-		o.Excess = max(n-e.MaxKeys, 0)
+		u.Excess = max(n-e.MaxKeys, 0)
 	}
-	return o, nil
+	return u, nil
 }

@@ -41,7 +41,7 @@ const (
 	textTimes // of eight bytes, or empty for never
 )
 
-// encodeText encodes a record.
+// encodeText encodes a record, except its digest, as a text. [Principal.Key] decodes it.
 func encodeText(r store.Record) string {
 	var b, scopes, metadata, times []byte
 	for _, scope := range r.Scopes {
@@ -68,7 +68,8 @@ func appendItem(b []byte, item string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(item))), item...)
 }
 
-// cutItem returns the first item of a list and the rest of the list.
+// cutItem returns the first item of a list and the rest of the list. It decodes the length
+// itself, since binary.Uvarint needs a []byte. The list must not be empty.
 func cutItem(list string) (item, rest string) {
 	length := uint64(0)
 	for shift := 0; ; shift += 7 {
@@ -104,7 +105,7 @@ func (p *Principal) Key() Key {
 	if p == nil || p.text == "" {
 		return Key{}
 	}
-	times := p.times()
+	times := p.times() // in the order of encodeText
 	return Key{
 		ID: p.at(textID), Owner: p.at(textOwner), Name: p.at(textName), Hint: p.at(textHint), CreatedBy: p.at(textCreatedBy),
 		RevokeReason: p.at(textRevokeReason), ReplacedBy: p.at(textReplacedBy), Scopes: p.scopes(), Metadata: p.metadata(),
@@ -147,6 +148,7 @@ func (p *Principal) times() (times [5]time.Time) {
 	return times
 }
 
+// instant returns the time of Unix microseconds, in UTC.
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 // Entitlement returns a copy of what the owner's plan allows.

@@ -17,18 +17,10 @@ import (
 type cachedKey struct {
 	principal  atomic.Pointer[Principal] // with the owner's latest plan
 	touchAfter atomic.Int64              // Unix microseconds; uses before it are not written
-	expires    int64                     // Unix microseconds
-	ended      ending
+	expires    int64                     // Unix microseconds; the maximum means never
+	revoked    bool
+	disabled   bool
 }
-
-// An ending is a state in which a key is refused at any time.
-type ending uint8
-
-const (
-	notEnded ending = iota
-	isDisabled
-	isRevoked
-)
 
 // Validate returns the [Principal] of a token: its key, and the entitlement of the
 // key's owner. It returns an error that matches [ErrUnauthenticated] if the token is
@@ -87,10 +79,8 @@ func (m *Manager) decide(ctx context.Context, now cache.Time, d store.Digest, k 
 	return p, nil
 }
 
-// applyPlan applies the owner's current plan to a key. It returns the time at which it has
-// evaluated both.
-//
-//go:noinline
+// applyPlan returns the key's Principal with the owner's current plan, and the time at which it
+// has checked the key and the plan. That time is later than now if the plan had to be loaded.
 func (m *Manager) applyPlan(ctx context.Context, now cache.Time, k *cachedKey, p *Principal) (*Principal, cache.Time, error) {
 	plan, version, at, err := m.planFor(ctx, now, p.Owner())
 	switch {
@@ -109,19 +99,19 @@ func (m *Manager) applyPlan(ctx context.Context, now cache.Time, k *cachedKey, p
 // agree with [Key.Status].
 func (k *cachedKey) refusal(now cache.Time) error {
 	switch {
-	case k.ended == isRevoked:
+	case k.revoked:
 		return ErrRevoked
 	case now.UnixMicro() >= k.expires:
 		return ErrExpired
-	case k.ended == isDisabled:
+	case k.disabled:
 		return ErrDisabled
 	}
 	return nil
 }
 
 // withPlan returns the key's Principal p with a plan, and keeps it for the next validation. It
-// allocates only if the plan has changed or was loaded again. The zero version belongs to
-// a plan that is served although it is no longer in the cache.
+// allocates only if the plan has changed or was loaded again. The version is zero if the plan was
+// not read from the cache; see planFor.
 func (k *cachedKey) withPlan(p *Principal, plan ownerPlan, version cache.Version) *Principal {
 	if p.plan == plan && (p.version == version || version == cache.Version{}) {
 		return p
@@ -173,15 +163,10 @@ func isRecordOf(r store.Record, d store.Digest) bool {
 	return r.Digest == d && r.ID != "" && r.Owner != "" && isValidTime(r.ExpiresAt)
 }
 
+// loaded returns the key of a record in the form for the cache.
 func (m *Manager) loaded(r store.Record) cache.Loaded[cachedKey] {
-	k := &cachedKey{expires: math.MaxInt64}
+	k := &cachedKey{expires: math.MaxInt64, revoked: !r.RevokedAt.IsZero(), disabled: !r.DisabledAt.IsZero()}
 	k.principal.Store(newPrincipal(r, m.unrestricted))
-	switch {
-	case !r.RevokedAt.IsZero():
-		k.ended = isRevoked
-	case !r.DisabledAt.IsZero():
-		k.ended = isDisabled
-	}
 	if !r.ExpiresAt.IsZero() {
 		k.expires = r.ExpiresAt.UnixMicro()
 	}
@@ -217,9 +202,9 @@ func isValidTime(t time.Time) bool { return t.Year() >= 1 && !t.After(latest) }
 // ownerKey returns the cache key of an owner. It does not allocate.
 func ownerKey(owner string) cache.Key { return cache.Key(DigestOf(owner)) }
 
-// refuse reports a refusal and returns err. p is nil if the key is not known. If
-// refusals are neither logged nor passed to OnEvent, refuse does almost nothing, since
-// an attacker decides how often it is called.
+// refuse reports a refusal and returns err. p is nil if the key is not known. An attacker
+// decides how often refuse is called, so it does almost nothing if refusals are neither logged
+// nor passed to OnEvent.
 func (m *Manager) refuse(ctx context.Context, p *Principal, err error) error {
 	if m.listens(ctx, EventRefused) {
 		m.report(ctx, p, err)
@@ -235,7 +220,6 @@ func (m *Manager) reportOutage(ctx context.Context, p *Principal) {
 	}
 }
 
-//go:noinline
 func (m *Manager) report(ctx context.Context, p *Principal, err error) {
 	m.emit(ctx, Event{Kind: EventRefused, Time: now(), Owner: p.Owner(), KeyID: p.KeyID(), Reason: reasonOf(err)})
 }
