@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// buckets is the number of parts of a window. More of them let an owner use a larger part of the
-// units again as soon as the window has passed, and take more memory.
+// buckets is the number of parts of a window. With more of them, an owner gets units back sooner
+// after the window has passed, but a counter takes more memory.
 const buckets = 60
 
 // A counter counts the units of a rule in a ring of buckets. Each bucket covers a sixtieth of the
@@ -16,10 +16,10 @@ const buckets = 60
 type counter struct {
 	name   string
 	window time.Duration
-	width  time.Duration // of a bucket: a sixtieth of the window, rounded up
-	latest int64         // number of the latest bucket, counted from the start
-	sum    int64         // of the ring
-	ring   [buckets + 1]uint32
+	width  time.Duration       // of a bucket: a sixtieth of the window, rounded up
+	latest int64               // number of the latest bucket, counted from the start of the limiter
+	sum    int64               // of the ring
+	ring   [buckets + 1]uint32 // a bucket has the index of its number modulo the length
 }
 
 // advance removes the buckets that are no longer in the window that ends now.
@@ -39,8 +39,8 @@ func (c *counter) advance(window, now time.Duration) {
 	}
 }
 
-// resize changes the length of the window. All units that count then count as used now, since it
-// is not known when they will have left a longer window.
+// resize changes the length of the window. The units that still count are counted as if they were
+// taken now, since buckets of one width cannot be divided into those of another.
 func (c *counter) resize(window, now time.Duration) {
 	if c.window != 0 {
 		c.advance(c.window, now)
@@ -53,7 +53,7 @@ func (c *counter) resize(window, now time.Duration) {
 }
 
 // add adds units to a bucket, unless it is no longer in the ring. It takes units off if units is
-// negative.
+// negative. A bucket has at least 0 and at most 2³²-1 units; what exceeds that is ignored.
 func (c *counter) add(units, bucket int64) {
 	if c.latest-bucket > buckets {
 		return
@@ -64,7 +64,8 @@ func (c *counter) add(units, bucket int64) {
 	c.sum += units
 }
 
-// decide records in d what the rule with index i says about a cost.
+// decide updates d with the decision of the rule with index i about a cost. d then has the rule
+// with the fewest units left, or, if a rule has refused, the refusing rule with the longest wait.
 func (c *counter) decide(d *Decision, i int, r *Rule, cost int64, now time.Duration) {
 	left := max(r.Units-c.sum, 0)
 	if cost <= left && (cost > 0 || left > 0) {
@@ -79,7 +80,8 @@ func (c *counter) decide(d *Decision, i int, r *Rule, cost int64, now time.Durat
 	}
 }
 
-// wait returns the time after which the rule admits a cost, if nothing else is taken.
+// wait returns the time after which the rule admits a cost of at least one unit, if nothing else
+// is taken. It removes buckets in the order of their age until the cost fits.
 func (c *counter) wait(r *Rule, cost int64, now time.Duration) time.Duration {
 	if cost > r.Units {
 		return Never
@@ -87,7 +89,8 @@ func (c *counter) wait(r *Rule, cost int64, now time.Duration) time.Duration {
 	sum := c.sum
 	for bucket := c.latest - buckets; ; bucket++ {
 		if sum+cost <= r.Units {
-			// The bucket before this one leaves the ring when its successor by 61 begins.
+			// The cost fits when the bucket before this one has left the ring. It leaves when
+			// the bucket begins that is 60 after this one.
 			return time.Duration(bucket+buckets)*c.width - now
 		}
 		if bucket >= 0 {

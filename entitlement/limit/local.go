@@ -11,14 +11,17 @@ import (
 
 // LocalOptions configure a [Local]. The zero value of each field is its default.
 type LocalOptions struct {
-	// MaxOwners is the number of owners whose units are counted at once. An owner counts until
-	// the longest of its windows has passed since its last Take. An owner takes about 100
-	// bytes, and 300 for each of its rules. Default 1,000,000.
+	// MaxOwners is the maximum number of owners whose units are counted at once, rounded up to a
+	// multiple of 64. Take returns [ErrFull] for further owners. An owner makes room when its
+	// longest window, and a sixtieth of it, have passed since its last Take. Owners are divided
+	// into 64 parts by a hash, so a part may be full before MaxOwners is reached. An owner takes
+	// about 100 bytes, and 300 for each of its rules. Default 1,000,000.
 	MaxOwners int
 }
 
 // A Local is a [Limiter] that counts the units within this process. Each instance of a service
-// counts for itself.
+// counts for itself, and a restart forgets the units. Its methods do not use their context, since
+// they do not wait for another process.
 type Local struct {
 	start  time.Time // monotonic times count from here
 	seed   maphash.Seed
@@ -31,16 +34,16 @@ const shards = 64
 type shard struct {
 	mu     sync.RWMutex
 	owners map[string]*account
-	limit  int
-	swept  time.Duration
-	_      [64]byte // keeps the locks of two shards out of one cache line
+	limit  int           // maximum number of owners
+	swept  time.Duration // when sweep last looked for empty accounts
+	_      [64]byte      // keeps the locks of two shards out of one cache line
 }
 
 // An account holds the counters of an owner.
 type account struct {
 	mu       sync.Mutex
 	counters []counter
-	idle     time.Duration // when all counters are empty, if nothing else is taken
+	emptyAt  time.Duration // when all counters are empty, if nothing else is taken
 	removed  bool          // it is no longer in the shard
 }
 
@@ -65,7 +68,7 @@ func NewLocal(opts *LocalOptions) (*Local, error) {
 	return l, nil
 }
 
-// Take implements [Limiter]. It does not allocate, except for an owner or a rule that is new.
+// Take implements [Limiter]. It allocates only for a new owner or a new rule.
 func (l *Local) Take(_ context.Context, owner string, rules []Rule, cost int64) (Decision, error) {
 	if cost < 0 {
 		return Decision{}, &InvalidError{Field: "cost", Reason: fmt.Sprintf("must not be negative, got %d", cost)}
@@ -109,7 +112,7 @@ func (l *Local) Settle(_ context.Context, owner string, rules []Rule, receipt Re
 	}
 	at := receipt.at
 	if used > receipt.cost {
-		at = now // the rest is used only now
+		at = now // the difference is taken only now
 	}
 	a.add(rules, used-receipt.cost, at, now)
 	return nil
@@ -123,7 +126,7 @@ func (l *Local) Peek(_ context.Context, owner string, rules []Rule, remaining []
 	a := s.owners[owner]
 	s.mu.RUnlock()
 	if a == nil {
-		a = &account{}
+		a = &account{} // not kept, since it counts nothing
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -135,7 +138,8 @@ func (l *Local) Peek(_ context.Context, owner string, rules []Rule, remaining []
 
 func (l *Local) shardOf(owner string) *shard { return &l.shards[maphash.String(l.seed, owner)%shards] }
 
-// lock returns the owner's account, locked.
+// lock returns the owner's account, locked. The account may be removed between the look-up and the
+// lock. Then lock tries again.
 func (l *Local) lock(owner string, now time.Duration) (*account, error) {
 	s := l.shardOf(owner)
 	for {
@@ -155,7 +159,8 @@ func (l *Local) lock(owner string, now time.Duration) (*account, error) {
 	}
 }
 
-// add returns the account of an owner that has none.
+// add adds an account for an owner that had none. It sweeps the shard if it is full, and otherwise
+// once in a [MaxWindow].
 func (s *shard) add(owner string, now time.Duration) (*account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,15 +186,15 @@ func (s *shard) sweep(now time.Duration) {
 	s.swept = now
 	for owner, a := range s.owners {
 		a.mu.Lock()
-		if a.removed = a.idle <= now; a.removed {
+		if a.removed = a.emptyAt <= now; a.removed {
 			delete(s.owners, owner)
 		}
 		a.mu.Unlock()
 	}
 }
 
-// counter returns the counter of the rule with index i, advanced to now. It moves it to the same
-// index, where it usually is already.
+// counter returns the counter of the rule with index i, advanced to now. It moves the counter to
+// index i, where the next call finds it without a search.
 func (a *account) counter(i int, r *Rule, now time.Duration) *counter {
 	if i >= len(a.counters) || a.counters[i].name != r.Name {
 		found := slices.IndexFunc(a.counters, func(c counter) bool { return c.name == r.Name })
@@ -204,8 +209,8 @@ func (a *account) counter(i int, r *Rule, now time.Duration) *counter {
 	return c
 }
 
-// add adds units, which were taken at the time at, to the counters of the rules. The counters were
-// advanced to now.
+// add adds units, which were taken at the time at, to the counters of the rules. The caller must
+// have advanced these counters to now, by calling counter for each rule.
 func (a *account) add(rules []Rule, units int64, at, now time.Duration) {
 	for i := range rules {
 		c := &a.counters[i]
@@ -214,6 +219,6 @@ func (a *account) add(rules []Rule, units int64, at, now time.Duration) {
 			bucket = int64(at / c.width)
 		}
 		c.add(units, bucket)
-		a.idle = max(a.idle, now+(buckets+1)*c.width)
+		a.emptyAt = max(a.emptyAt, now+(buckets+1)*c.width)
 	}
 }
