@@ -27,40 +27,56 @@ func newPrincipal(r store.Record, plan ownerPlan) *Principal {
 	return &Principal{text: encodeText(r), plan: plan}
 }
 
-// Items of the text of a Principal, in this order. Scopes, metadata and times are lists of items.
+// Items of the text of a Principal, in this order. Scopes and metadata are lists of items. A time
+// has eight bytes, and is empty for never. Empty items at the end are left out.
 const (
 	textID = iota
 	textOwner
 	textScopes
 	textName
 	textHint
+	textCreatedAt
+	textLastUsedAt
 	textCreatedBy
+	textExpiresAt
+	textDisabledAt
+	textRevokedAt
 	textRevokeReason
 	textReplacedBy
 	textMetadata
-	textTimes // of eight bytes, or empty for never
+	texts
 )
 
 // encodeText encodes a record, except its digest, as a text. [Principal.Key] decodes it.
 func encodeText(r store.Record) string {
-	var b, scopes, metadata, times []byte
+	var b, scopes, metadata []byte
 	for _, scope := range r.Scopes {
 		scopes = appendItem(scopes, scope)
 	}
 	for name, value := range r.Metadata {
 		metadata = appendItem(appendItem(metadata, name), value)
 	}
-	for _, t := range []time.Time{r.CreatedAt, r.ExpiresAt, r.DisabledAt, r.RevokedAt, r.LastUsedAt} {
-		if t.IsZero() {
-			times = appendItem(times, "")
-			continue
-		}
-		times = appendItem(times, string(binary.LittleEndian.AppendUint64(nil, uint64(t.UnixMicro()))))
+	items := [texts]string{
+		textID: r.ID, textOwner: r.Owner, textScopes: string(scopes), textName: r.Name, textHint: r.Hint,
+		textCreatedBy: r.CreatedBy, textRevokeReason: r.RevokeReason, textReplacedBy: r.ReplacedBy, textMetadata: string(metadata),
+		textCreatedAt: encodeTime(r.CreatedAt), textLastUsedAt: encodeTime(r.LastUsedAt), textExpiresAt: encodeTime(r.ExpiresAt),
+		textDisabledAt: encodeTime(r.DisabledAt), textRevokedAt: encodeTime(r.RevokedAt),
 	}
-	for _, item := range []string{r.ID, r.Owner, string(scopes), r.Name, r.Hint, r.CreatedBy, r.RevokeReason, r.ReplacedBy, string(metadata), string(times)} {
+	n := texts
+	for n > 0 && items[n-1] == "" {
+		n--
+	}
+	for _, item := range items[:n] {
 		b = appendItem(b, item)
 	}
 	return string(b)
+}
+
+func encodeTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(t.UnixMicro())))
 }
 
 // appendItem appends an item of a list: its length and the text.
@@ -84,11 +100,14 @@ func cutItem(list string) (item, rest string) {
 
 // at returns an item of the text.
 func (p *Principal) at(i int) (item string) {
-	if p == nil || p.text == "" {
+	if p == nil {
 		return ""
 	}
 	rest := p.text
 	for range i + 1 {
+		if rest == "" {
+			return ""
+		}
 		item, rest = cutItem(rest)
 	}
 	return item
@@ -105,11 +124,11 @@ func (p *Principal) Key() Key {
 	if p == nil || p.text == "" {
 		return Key{}
 	}
-	times := p.times() // in the order of encodeText
 	return Key{
 		ID: p.at(textID), Owner: p.at(textOwner), Name: p.at(textName), Hint: p.at(textHint), CreatedBy: p.at(textCreatedBy),
 		RevokeReason: p.at(textRevokeReason), ReplacedBy: p.at(textReplacedBy), Scopes: p.scopes(), Metadata: p.metadata(),
-		CreatedAt: times[0], ExpiresAt: times[1], DisabledAt: times[2], RevokedAt: times[3], LastUsedAt: earlier(times[4], now()),
+		CreatedAt: p.time(textCreatedAt), ExpiresAt: p.time(textExpiresAt), DisabledAt: p.time(textDisabledAt),
+		RevokedAt: p.time(textRevokedAt), LastUsedAt: earlier(p.time(textLastUsedAt), now()),
 	}
 }
 
@@ -137,15 +156,13 @@ func (p *Principal) metadata() map[string]string {
 	return metadata
 }
 
-func (p *Principal) times() (times [5]time.Time) {
-	list := p.at(textTimes)
-	for i := range times {
-		var item string
-		if item, list = cutItem(list); item != "" {
-			times[i] = instant(int64(binary.LittleEndian.Uint64([]byte(item))))
-		}
+// time returns an item that is a time.
+func (p *Principal) time(i int) time.Time {
+	item := p.at(i)
+	if item == "" {
+		return time.Time{}
 	}
-	return times
+	return instant(int64(binary.LittleEndian.Uint64([]byte(item))))
 }
 
 // instant returns the time of Unix microseconds, in UTC.
