@@ -12,7 +12,7 @@ import (
 	"github.com/keyhatch/keyhatch/store"
 )
 
-// A record is what a program keeps of a key.
+// A record is what a program by hand caches of a key.
 type record struct {
 	id, owner, name  string
 	scopes           []string
@@ -21,7 +21,7 @@ type record struct {
 
 var errRefused = errors.New("refused")
 
-// check returns whether the key of a record is active.
+// check returns the record if its key is active, and errRefused otherwise.
 func (r *record) check() (*record, error) {
 	if !r.revoked.IsZero() || !r.expires.IsZero() && !time.Now().Before(r.expires) {
 		return nil, errRefused
@@ -29,13 +29,16 @@ func (r *record) check() (*record, error) {
 	return r, nil
 }
 
-// A contender validates tokens. Its cache holds the keys of tokens; ask is called for a key
-// that the cache does not hold.
+// A contender is a program by hand.
 type contender struct {
 	name string
-	new  func(tokens []string, ask func(store.Digest) (*record, error)) validation
+
+	// new returns its validation, with a cache that holds the keys of the tokens. For a key that
+	// the cache does not hold, the validation calls ask and does not cache the result.
+	new func(tokens []string, ask func(store.Digest) (*record, error)) validation
 }
 
+// A validation returns the record of a token, or an error if the token is refused.
 type validation func(token string) (*record, error)
 
 var contenders = []contender{{"golang-lru", withLRU}, {"otter", withOtter}}
@@ -82,10 +85,10 @@ func recordOf(r store.Record) *record {
 	return &record{id: r.ID, owner: r.Owner, name: r.Name, scopes: r.Scopes, revoked: r.RevokedAt, expires: r.ExpiresAt}
 }
 
-// refuse stands for a store that is not called.
+// refuse stands for a store that takes no time and has no key.
 func refuse(store.Digest) (*record, error) { return nil, errRefused }
 
-// byHand validates the tokens.
+// byHand returns the program whose i-th call validates the i-th token, by hand.
 func byHand(name string, validate validation, tokens []string) program {
 	return program{name: name, call: func(i int) error {
 		_, err := validate(tokens[i%len(tokens)])

@@ -26,7 +26,8 @@ func newManager(b *testing.B, st store.Store, room int, opts apikey.Options) *ap
 	return m
 }
 
-// openManager returns a Manager whose cache has room for the given number of keys.
+// openManager returns a Manager whose cache has room for the given number of keys. No cached key
+// expires during a benchmark, and owners may have any number of keys.
 func openManager(st store.Store, room int, opts apikey.Options) *apikey.Manager {
 	opts.CacheSize, opts.CacheTTL, opts.NegativeTTL, opts.MaxKeysPerOwner = room, time.Hour, time.Hour, -1
 	return must(apikey.New(st, &opts))
@@ -67,7 +68,7 @@ func pick(tokens []string, n int) []string {
 	return picked
 }
 
-// keyhatch validates the tokens.
+// keyhatch returns the program whose i-th call validates the i-th token with the Manager.
 func keyhatch(name string, m *apikey.Manager, tokens []string) program {
 	return program{name: name, call: func(i int) error {
 		_, err := m.Validate(context.Background(), tokens[i%len(tokens)])

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A figure is measured at least so many times. There are more of the short rounds, so that
-// the median leaves out those that other work on the machine has interrupted.
+// A figure is measured in at least this many rounds. Short rounds are more often interrupted by
+// other work on the machine, so there are more of them, and the median leaves those out.
 const (
 	shortRounds = 21
 	longRounds  = 5
@@ -24,7 +24,7 @@ type program struct {
 	call    func(i int) error // makes the i-th call
 }
 
-// floor is SHA-256 of a token.
+// floor returns the program that computes the SHA-256 of each token.
 func floor(tokens []string) program {
 	texts := make([][]byte, len(tokens))
 	for i, token := range tokens {
@@ -59,7 +59,8 @@ func inTurn(b *testing.B, cores, calls int, programs ...program) []nanoseconds {
 	return medians
 }
 
-// inRounds calls round until the time of the benchmark has passed, and at least so many times.
+// inRounds calls round until the time of the benchmark has passed, and at least the given number
+// of times.
 func inRounds(b *testing.B, atLeast int, round func(n int)) {
 	b.Helper()
 	runtime.GC()
@@ -73,7 +74,8 @@ func inRounds(b *testing.B, atLeast int, round func(n int)) {
 	b.ReportMetric(0, "ns/op") // the time of a round means nothing
 }
 
-// time returns the time per call, with all cores together.
+// time makes the given number of calls on each core, beginning with the call number first. It
+// returns the elapsed time divided by the number of calls on all cores.
 func (p *program) time(cores, calls, first int) (nanoseconds, error) {
 	errs := make(chan error)
 	began := time.Now()

@@ -11,8 +11,8 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// BenchmarkMemory measures the bytes of a cached key, all told, and the time that it adds to
-// a garbage collection.
+// BenchmarkMemory measures the memory that a cache takes for each key, and the time that a key
+// adds to a garbage collection.
 func BenchmarkMemory(b *testing.B) {
 	n := testkit.Scale(100_000, 1_000_000)
 	t := newTable(fmt.Sprintf("What a cached key costs, of %d keys", n), "", "bytes", "ns per GC")

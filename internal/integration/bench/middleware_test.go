@@ -43,7 +43,7 @@ func BenchmarkMiddleware(b *testing.B) {
 			serve("golang-lru by hand", requireByHand(validate, nothing)),
 			serve("echo KeyAuth, golang-lru by hand", newEcho(keyAuth(validate))),
 		}
-		bare := []int{0, 0, 0, 1, 1, 2} // the program without the middleware
+		bare := []int{0, 0, 0, 1, 1, 2} // index of the program without the middleware; 0 if there is none
 		times := inTurn(b, 1, 1<<11, programs...)
 		for i, p := range programs {
 			allocs, bytes := allocated(1<<14, p.call)

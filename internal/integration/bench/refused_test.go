@@ -20,9 +20,9 @@ import (
 // refusedCalls is the number of calls in a round.
 const refusedCalls = 1 << 10
 
-// BenchmarkRefused measures how fast tokens are refused, with a logger that writes warnings,
-// as in a service. The program by hand has no checksum and does not cache unknown tokens, so
-// it asks its store for each of them.
+// BenchmarkRefused measures how fast tokens are refused, with a logger of the level info, as in a
+// service. The program by hand has no checksum and does not cache unknown tokens, so it asks its
+// store for each of them.
 func BenchmarkRefused(b *testing.B) {
 	t := newTable("Refused tokens, 1,000 keys. by hand = golang-lru by hand with an unknown token: hash, miss and store", "", "ns", "to SHA-256", "to by hand", "allocations")
 	b.Run("all", func(b *testing.B) {
@@ -106,11 +106,11 @@ type refusal struct {
 func refusals(b *testing.B, st store.Store, opts apikey.Options, m, other *apikey.Manager) []refusal {
 	b.Helper()
 	soon := time.Now().Add(50 * time.Millisecond)
-	// It has no plans, so it issues a key to an owner without API access.
-	unplanned := newManager(b, st, 1_000, opts)
+	// Without plans, it creates a key for an owner without API access.
+	withoutPlans := newManager(b, st, 1_000, opts)
 	issue := func(p apikey.CreateParams) (string, apikey.Key) {
 		p.Name = "key"
-		issued := must(unplanned.Create(b.Context(), p))
+		issued := must(withoutPlans.Create(b.Context(), p))
 		return issued.Secret.Reveal(), issued.Key
 	}
 	good, _ := issue(apikey.CreateParams{Owner: "o"})

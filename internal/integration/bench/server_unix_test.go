@@ -25,7 +25,7 @@ const serverVariable = "KEYHATCH_BENCH_SERVER"
 const (
 	serverKeys  = 100_000
 	connections = 4
-	turn        = 2_000 // requests to one path before the next path has its turn
+	turn        = 2_000 // requests to a path in a round
 )
 
 func TestMain(m *testing.M) {
@@ -69,7 +69,7 @@ func BenchmarkServer(b *testing.B) {
 	t.print()
 }
 
-// A usage is what a server has used, in all or for each request.
+// A usage is what a server has used, in all or per request.
 type usage struct {
 	CPU    nanoseconds
 	Allocs float64
