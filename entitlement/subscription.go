@@ -76,22 +76,23 @@ func (s Subscription) isSameState(t Subscription) bool {
 // arrives within seconds, but later if it had to be sent again.
 const renewalLeeway = time.Hour
 
-// leeway returns how long s continues after PeriodEnd since the event of its renewal may be
-// late. The host needs none for a subscription that it grants itself.
+// leeway returns how long s continues after PeriodEnd because the event of its renewal may be
+// late. A subscription that the host grants itself has none, since no event renews it.
 func (s Subscription) leeway() time.Duration {
-	if s.Source == "" || s.CancelAtPeriodEnd || s.hasFailed() {
+	if s.Source == "" || s.CancelAtPeriodEnd || s.hasFailedRenewal() {
 		return 0
 	}
 	return renewalLeeway
 }
 
-// hasFailed reports whether the payment for the next period has failed. A trial that is over
-// remains Trialing if its first payment has failed.
-func (s Subscription) hasFailed() bool {
+// hasFailedRenewal reports whether the payment for the next period has failed. A subscription
+// remains Trialing after its trial if the first payment has failed.
+func (s Subscription) hasFailedRenewal() bool {
 	return s.Status == PastDue || s.Status == Trialing && !s.UpdatedAt.Before(s.PeriodEnd)
 }
 
-// grace returns how long s continues after PeriodEnd, if its plan has the given Grace.
+// grace returns how long s continues after PeriodEnd, if its plan has the given Grace. The result
+// includes the leeway.
 func (s Subscription) grace(plan time.Duration) time.Duration {
 	if s.CancelAtPeriodEnd && s.Status != PastDue {
 		return 0

@@ -43,15 +43,15 @@ const (
 	released entitlement.Status = "released" // takes back nothing
 )
 
-// cancelled maps a status to the stored one of a subscription that is not renewed.
-var cancelled = map[entitlement.Status]string{
+// endingStatuses maps a status to the one that is stored if the subscription is not renewed.
+var endingStatuses = map[entitlement.Status]string{
 	entitlement.Active: "active_ending", entitlement.Trialing: "trialing_ending",
 }
 
 // storedStatus returns the status of s as it is stored. It includes CancelAtPeriodEnd, if
 // that has an effect.
 func storedStatus(s entitlement.Subscription) string {
-	if stored, ok := cancelled[s.Status]; ok && s.CancelAtPeriodEnd {
+	if stored, ok := endingStatuses[s.Status]; ok && s.CancelAtPeriodEnd {
 		return stored
 	}
 	return string(s.Status)
@@ -60,7 +60,7 @@ func storedStatus(s entitlement.Subscription) string {
 // parseStatus returns the status and CancelAtPeriodEnd of a stored status, which may be
 // unknown.
 func parseStatus(stored string) (status entitlement.Status, cancelAtPeriodEnd bool) {
-	for status, ending := range cancelled {
+	for status, ending := range endingStatuses {
 		if stored == ending {
 			return status, true
 		}

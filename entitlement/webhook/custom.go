@@ -19,8 +19,8 @@ import (
 //
 // parse returns what the event reports. Set UpdatedAt of each part to the time of the event,
 // and Plan to a plan of the catalog. A PeriodEnd is the one that the billing system reports;
-// set CancelAtPeriodEnd if it is the last one. The Handler sets the Report's Event, and its Source, which
-// parse may leave empty. An event with a Report of another Source is rejected.
+// set CancelAtPeriodEnd if it is the last one. The Handler sets the Report's Event, and its
+// Source, which parse may leave empty. An event with a Report of another Source is rejected.
 // The zero Report means that the event does not concern plans. An error means that the
 // event cannot be used: it is rejected, with the error as the reason.
 //

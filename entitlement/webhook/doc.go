@@ -19,8 +19,8 @@
 //     cause is fixed, the next try succeeds. If the billing system has stopped trying,
 //     [Handler.Replay] processes the saved event.
 //   - 400 or 401 if the event is not authentic, 405 if the request is not a
-//     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log,
-//     and the first 401 in a minute as a warning: perhaps the secret is wrong.
+//     POST, and 413 if the body is longer than 256 KiB. Such a request appears only in the log.
+//     The first 401 in a minute is logged as a warning, since the secret may be wrong.
 //
 // No response has a body.
 //
@@ -33,15 +33,15 @@
 //
 // A subscription that is paid for is [entitlement.Active], with the end of its period. If it was
 // cancelled for that instant, it also has CancelAtPeriodEnd, and access ends then. A
-// subscription on trial is [entitlement.Trialing]. A trial never replaces a subscription that was paid for. If the
-// first payment failed, the subscription remains Trialing after the trial, for the plan's
-// Grace. If a later payment failed, it is [entitlement.PastDue] from the end of the last
+// subscription on trial is [entitlement.Trialing]. A trial never replaces a subscription that
+// was paid for. If the first payment failed, the subscription remains Trialing after the trial,
+// for the plan's Grace. If a later payment failed, it is [entitlement.PastDue] from the end of the last
 // paid period, so the customer has the plan's Grace to pay. In every other state it is
 // [entitlement.Ended]: never paid (incomplete, pending), no longer collected (unpaid),
 // paused, cancelled or expired. An event with an unknown state is rejected.
 //
 // A subscription that will be renewed keeps its access for one hour after the end of the
-// period and then for the plan's Grace, since the event of the renewal arrives seconds later.
+// period, since the event of the renewal arrives seconds later, and then for the plan's Grace.
 // If the payment has to be retried, the renewal can take hours. Give the plan a Grace that
 // covers this time. [entitlement.Catalog.Resolve] adds the hour. So every PeriodEnd that the
 // host passes, to [Handler.Reconcile] or from [Options.Refetch] or [Custom], is the one that
@@ -56,8 +56,7 @@
 // period, and no other subscription. A partial refund changes nothing until the parts add
 // up to the payment. A refund that fails later, or a dispute that is won, gives the access
 // back. A refund or dispute whose payment is not stored ends nothing until the payment
-// arrives, and is logged as a warning: perhaps the endpoint does not select the events of
-// payments. If a refund is a courtesy, let [Options.Ignore] return true for its event.
+// arrives. It is logged as a warning, since the endpoint may not select the events of payments. If a refund is a courtesy, let [Options.Ignore] return true for its event.
 //
 // A refund does not cancel the subscription: the next period is paid and granted again.
 // Cancel a subscription that must not be renewed.
@@ -94,7 +93,7 @@
 // Two renewals that are late, and a cancellation. Pro has a Grace of 72 hours.
 //
 //	1 March, 10:00   ann buys Pro                      valid until 1 April, 10:00
-//	1 April, 10:00   the event of the renewal is late  Pro until 4 April, 11:00, if it never comes
+//	1 April, 10:00   the event of the renewal is late  Pro until 4 April, 11:00, if it never arrives
 //	1 April, 10:20   it arrives                        valid until 1 May, 10:00
 //	1 May, 10:05     the payment fails                 Pro until 4 May, 10:00
 //	2 May            it succeeds                       valid until 1 June, 10:00

@@ -21,8 +21,8 @@ import (
 //
 // A refund names an order, and an order names a subscription and its period. Amounts are
 // without tax, as in Polar's refunds. If you do not select order.paid, refunds are stored but
-// end nothing, and each is logged as a warning. Polar sends no events about disputes. If it returns a
-// payment to prevent a dispute, it sends a refund. After a dispute, it revokes the
+// end nothing, and each is logged as a warning. Polar sends no events about disputes. If it
+// returns a payment to prevent a dispute, it sends a refund. After a dispute, it revokes the
 // subscription.
 func Polar(organization string, secrets ...string) Source {
 	keys, err := keysOf(secrets, eitherKey)

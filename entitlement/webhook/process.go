@@ -157,7 +157,7 @@ func (h *Handler) applyCustom(ctx context.Context, e Event) (entitlement.Applied
 }
 
 func (h *Handler) applyReport(ctx context.Context, e Event, report entitlement.Report) (entitlement.Applied, error) {
-	if err := h.checkSources(report); err != nil { // of a function of the host
+	if err := h.checkSources(report); err != nil { // a function of the host has returned another source
 		return entitlement.Applied{}, &rejection{err}
 	}
 	report.Source, report.Event = h.source.name, e.ID

@@ -32,8 +32,8 @@ const pageSize = 1000
 //
 // The reports must contain all subscriptions of the source, also those that have ended,
 // each with its current state. A PeriodEnd is the one that the billing system reports; set
-// CancelAtPeriodEnd if it is the last one. Add the payments, charges, refunds and disputes if their
-// events may have been missed too. An error in the sequence ends the pass. The UpdatedAt of
+// CancelAtPeriodEnd if it is the last one. Add the payments, charges, refunds and disputes if
+// their events may have been missed too. An error in the sequence ends the pass. The UpdatedAt of
 // a part may be zero. Then it is the second in which Reconcile was called, by the host's
 // clock, which must agree with that of the billing system. Events that are received
 // meanwhile are not overwritten.

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -39,32 +38,6 @@ func (h *Handler) Replay(ctx context.Context, source, id string, body []byte) er
 		return fmt.Errorf("webhook: replay: %w", err)
 	}
 	return nil
-}
-
-// checkSource returns an error unless the source is that of the Handler, or empty.
-func (h *Handler) checkSource(source string) error {
-	if source == "" || source == h.source.name {
-		return nil
-	}
-	return &entitlement.InvalidError{Field: "Source", Err: fmt.Errorf("is %q, but the Handler is for %q: use the Handler of that source", source, h.source.name)}
-}
-
-// checkSources returns an error if the report, or a part of it, is of another source.
-func (h *Handler) checkSources(r entitlement.Report) error {
-	err := h.checkSource(r.Source)
-	if r.Subscription != nil {
-		err = cmp.Or(err, h.checkSource(r.Subscription.Source))
-	}
-	if r.Payment != nil {
-		err = cmp.Or(err, h.checkSource(r.Payment.Source))
-	}
-	if r.Charge != nil {
-		err = cmp.Or(err, h.checkSource(r.Charge.Source))
-	}
-	if r.Reversal != nil {
-		err = cmp.Or(err, h.checkSource(r.Reversal.Source))
-	}
-	return err
 }
 
 // A rejection is the reason why an authentic event cannot be used.

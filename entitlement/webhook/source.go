@@ -65,6 +65,37 @@ func checkAccount(kind, id string, secrets []string) error {
 	return nil
 }
 
+// checkSource returns an error unless the source is that of the Handler, or empty.
+func (h *Handler) checkSource(source string) error {
+	if source == "" || source == h.source.name {
+		return nil
+	}
+	return &entitlement.InvalidError{Field: "Source", Err: fmt.Errorf("is %q, but the Handler is for %q: use the Handler of that source", source, h.source.name)}
+}
+
+// checkSources returns an error if the report, or a part of it, is of another source.
+func (h *Handler) checkSources(r entitlement.Report) error {
+	sources := []string{r.Source}
+	if r.Subscription != nil {
+		sources = append(sources, r.Subscription.Source)
+	}
+	if r.Payment != nil {
+		sources = append(sources, r.Payment.Source)
+	}
+	if r.Charge != nil {
+		sources = append(sources, r.Charge.Source)
+	}
+	if r.Reversal != nil {
+		sources = append(sources, r.Reversal.Source)
+	}
+	for _, source := range sources {
+		if err := h.checkSource(source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // standardLabel and standardContents read the envelope that Standard Webhooks
 // recommends.
 func standardLabel(d fields, e *Event) { e.Type = d.text("type") }

@@ -18,7 +18,7 @@ type state struct {
 	startedAt   time.Time
 	periodStart time.Time // of the last paid period
 	periodEnd   time.Time
-	ends        bool // it is not renewed
+	ends        bool // at periodEnd: it is not renewed
 
 	// items lists, for each product that was bought, its known IDs.
 	items [][]string
@@ -51,12 +51,12 @@ func endedState(s stage, at time.Time) state {
 	return state{status: entitlement.Ended, stage: s, periodEnd: at}
 }
 
-// sameInstant is how far apart two times of an event may be that mean the same instant, such
-// as the end of the last period and that of the subscription.
+// sameInstant is the maximum difference between two times of an event that mean the same instant,
+// such as the end of the last period and the end of the subscription.
 const sameInstant = time.Hour
 
 // activeState returns a paid period or, at the stage trialing, a trial. If ends is true, the
-// subscription is not renewed. If end is not zero, the subscription ends at that instant,
+// subscription ends with the period. If end is not zero, the subscription ends at that instant,
 // which may be in a later period.
 func activeState(at stage, from, to time.Time, ends bool, end time.Time) state {
 	if !end.IsZero() && !end.After(to.Add(sameInstant)) {

@@ -127,19 +127,20 @@ func stripeContents(d fields, e *Event) fields {
 	return d.object("data").object("object")
 }
 
+// Dates of API versions of Stripe.
 const (
-	// Since this version, refund.* is sent.
+	// The first version that sends refund.*.
 	firstStripeVersion = "2024-10-28"
 
-	// In these versions, an invoice does not have its charge any more, and
-	// invoice_payment.paid is not sent yet.
+	// From the first of these versions, an invoice does not have its charge any more. From the
+	// second, invoice_payment.paid is sent instead.
 	stripeGapBegins, stripeGapEnds = "2025-03-31", "2025-05-28"
 )
 
 // checkStripeVersion checks the API version of an event: a date, and since 2024 a dot and a
 // name, such as "basil" or "preview". Previews have the fields of the versions of their date.
 func checkStripeVersion(d fields) {
-	version := d.textOr("api_version", firstStripeVersion) // some events have none
+	version := d.textOr("api_version", firstStripeVersion) // null in some events
 	date, _, _ := strings.Cut(version, ".")
 	switch _, err := time.Parse(time.DateOnly, date); {
 	case err != nil:
