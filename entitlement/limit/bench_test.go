@@ -12,6 +12,7 @@ import (
 
 // BenchmarkTake measures a Take beside the floor, which is SHA-256 of a token.
 func BenchmarkTake(b *testing.B) {
+	ctx := b.Context()
 	rules := []limit.Rule{{Name: "burst", Units: 60, Window: time.Minute}, {Name: "hour", Units: limit.MaxUnits, Window: time.Hour}}
 	b.Run("floor", func(b *testing.B) {
 		token := make([]byte, 48)
@@ -24,7 +25,7 @@ func BenchmarkTake(b *testing.B) {
 			b.ReportAllocs()
 			l := newLocal(b, nil)
 			for b.Loop() {
-				take(b, l, "o", rules, 1)
+				_, _ = l.Take(ctx, "o", rules, 1)
 			}
 		})
 	}
@@ -38,7 +39,7 @@ func BenchmarkTake(b *testing.B) {
 		var goroutines atomic.Int64
 		b.RunParallel(func(pb *testing.PB) {
 			for i := int(goroutines.Add(1)) * 5_000; pb.Next(); i++ {
-				take(b, l, owners[i%len(owners)], rules[1:], 1)
+				_, _ = l.Take(ctx, owners[i%len(owners)], rules[1:], 1)
 			}
 		})
 	})
