@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -202,7 +203,7 @@ func TestRouteCarrierScopeMatrix(t *testing.T) {
 			}
 		}
 	}
-	for range trials(3, 30) {
+	for range testkit.Trials(3, 30) {
 		rand.Shuffle(len(cells), func(i, j int) { cells[i], cells[j] = cells[j], cells[i] })
 		for _, c := range cells {
 			r, k, carrier := routes[c.route], keys[c.key], carriers[c.carrier]

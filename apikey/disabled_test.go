@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -16,7 +17,7 @@ func TestDisableDuringEnable(t *testing.T) {
 	st := memstore.New()
 	m := newManager(t, st, nil)
 	key := create(t, m, "o")
-	for round := range trials(5_000, 500_000) {
+	for round := range testkit.Trials(5_000, 500_000) {
 		var calls sync.WaitGroup
 		for _, disabled := range []bool{true, false} {
 			calls.Go(func() {

@@ -377,7 +377,7 @@ func TestFlood(t *testing.T) {
 	if testkit.Race {
 		slower = 4 // the race detector slows down everything, including the clients
 	}
-	if trials(0, 1) > 0 {
+	if testkit.Trials(0, 1) > 0 {
 		lasts, ttl = time.Minute, 3*time.Second
 		rates = []int{1_000, 2_000, 4_000, 8_000}
 		webRates = rates
@@ -396,7 +396,7 @@ func TestFlood(t *testing.T) {
 	}
 	for name, f := range floods {
 		t.Run(name, func(t *testing.T) {
-			if trials(0, 1) == 0 {
+			if testkit.Trials(0, 1) == 0 {
 				t.Parallel()
 			}
 			r := f.run(t)
@@ -411,7 +411,7 @@ func TestFlood(t *testing.T) {
 			for _, fault := range r.faults(ttl) {
 				t.Errorf("%s; timers were up to %v late", fault, round(r.late))
 			}
-			if trials(0, 1) == 0 {
+			if testkit.Trials(0, 1) == 0 {
 				return // so short a flood cannot show whether goroutines pile up
 			}
 			if r.goroutines > 15_000 {
@@ -555,7 +555,7 @@ func busyUntil(ctx context.Context) error {
 // BenchmarkFlood measures how known keys are served during floods of unknown tokens, and
 // without a flood, which is the floor. KEYHATCH_SOAK=1 makes the floods longer.
 func BenchmarkFlood(b *testing.B) {
-	lasts := time.Duration(trials(2, 6)) * time.Second
+	lasts := time.Duration(testkit.Trials(2, 6)) * time.Second
 	floods := map[string]flood{}
 	for _, rate := range []int{0, 1_000, 2_000, 4_000, 8_000} {
 		floods[fmt.Sprint("rate=", rate)] = attack(rate, lasts, 3*time.Second)
@@ -580,8 +580,8 @@ func BenchmarkSlowStore(b *testing.B) {
 		b.Run(fmt.Sprint("lookup=", lookup), func(b *testing.B) {
 			for b.Loop() {
 				flood{
-					connections: 10, lookup: lookup, other: lookup, ttl: time.Duration(trials(4, 10)) * time.Second,
-					keys: 150, uses: 2_000, revocations: 2, lasts: time.Duration(trials(4, 20)) * time.Second,
+					connections: 10, lookup: lookup, other: lookup, ttl: time.Duration(testkit.Trials(4, 10)) * time.Second,
+					keys: 150, uses: 2_000, revocations: 2, lasts: time.Duration(testkit.Trials(4, 20)) * time.Second,
 				}.run(b).report(b)
 			}
 		})

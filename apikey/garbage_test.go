@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -66,7 +67,7 @@ func macKey(b byte) []byte { return []byte(strings.Repeat(string(rune('a'+b))+"0
 // noise. The others have a right checksum, so that only the MAC shows that they are
 // forged.
 func TestGarbageFlood(t *testing.T) {
-	n := trials(300_000, 10_000_000)
+	n := testkit.Trials(300_000, 10_000_000)
 	st := &spyStore{Store: memstore.New()}
 	m := newManager(t, st, &apikey.Options{MACKeys: [][]byte{macKey(0)}, MaxKeysPerOwner: -1})
 	hot := make([]string, 1_000)
@@ -121,7 +122,7 @@ func TestGarbageFlood(t *testing.T) {
 func TestMACNeverAdmits(t *testing.T) {
 	keys := &apikey.Options{MACKeys: [][]byte{macKey(0)}}
 	issuer, empty := newManager(t, memstore.New(), keys), newManager(t, memstore.New(), keys)
-	for i := range trials(300, 1_000_000) {
+	for i := range testkit.Trials(300, 1_000_000) {
 		wantRefused(t, empty, create(t, issuer, fmt.Sprint("o", i)), apikey.ErrUnknown)
 	}
 	down := newManager(t, &spyStore{Store: memstore.New(), before: func(string) error { return errDown }}, keys)
@@ -171,7 +172,7 @@ func TestTurningMACsOn(t *testing.T) {
 		wantValid(t, m, create(t, m, "o"))
 		before := st.lookups.Load()
 		for _, f := range []*forger{newForger("key", false), newForger("key", true)} {
-			for range trials(5_000, 500_000) {
+			for range testkit.Trials(5_000, 500_000) {
 				b := []byte(f.forge())
 				b[len(b)-1] = base62[(strings.IndexByte(base62, b[len(b)-1])+1)%62] // its checksum
 				if _, err := m.Validate(t.Context(), string(b)); !errors.Is(err, apikey.ErrMalformed) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -304,7 +305,7 @@ func soakHTTPCache(t *testing.T, m *apikey.Manager, require func(http.Handler) h
 	)
 	for range 4 {
 		wg.Go(func() {
-			for range trials(800, 100_000) / 4 { // even with the race detector, since few requests hit
+			for range testkit.Trials(800, 100_000) / 4 { // even with the race detector, since few requests hit
 				who, route := callers[rand.IntN(len(callers))], cachedRoutes[rand.IntN(len(cachedRoutes))]
 				// Few URLs, so that all owners request the same ones.
 				r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+route.path+"?page="+strconv.Itoa(rand.IntN(2)), nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -106,7 +107,7 @@ func TestRefusedIsNotUsed(t *testing.T) {
 // R-06, invariant 14: Close writes all waiting uses, even after the store has failed, and
 // may be called again.
 func TestCloseFlushesLastUsed(t *testing.T) {
-	n := trials(5_000, 100_000)
+	n := testkit.Trials(5_000, 100_000)
 	var down atomic.Bool
 	var batches atomic.Int64
 	st := &spyStore{Store: sortedTouches(t, memstore.New(), &batches), before: func(op string) error {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -115,7 +116,7 @@ func TestMACIsTheHMAC(t *testing.T) {
 	for _, n := range []int{32, 64, 65, 200} {
 		key := macKeyOf(n)
 		f := newTokenFormat(t, "acme_live", key, macKeyOf(32))
-		for range trials(500, 100_000) {
+		for range testkit.Trials(500, 100_000) {
 			token := f.Generate()
 			end := len(token) - 14
 			signed, mac, sum := token[:end], token[end:end+8], token[end+8:]
@@ -137,7 +138,7 @@ func TestWrongMACs(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
 	f := newTokenFormat(t, "key", key)
-	for range trials(200, 50_000) {
+	for range testkit.Trials(200, 50_000) {
 		token := f.Generate()
 		signed, mac := token[:34], token[34:42]
 		try := func(name, forged string) {
@@ -264,7 +265,7 @@ func TestMACInputIsUnambiguous(t *testing.T) {
 		formats[p] = newTokenFormat(t, p, key)
 	}
 	tried := 0
-	for range trials(100, 20_000) {
+	for range testkit.Trials(100, 20_000) {
 		for _, from := range prefixes {
 			token := formats[from].Generate()
 			signed, mac := token[:len(token)-14], token[len(token)-14:len(token)-6]
@@ -301,7 +302,7 @@ func TestMACsOfDifferentInputsDiffer(t *testing.T) {
 	t.Parallel()
 	key := macKeyOf(32)
 	seen := map[string]string{}
-	for range trials(20_000, 1_000_000) {
+	for range testkit.Trials(20_000, 1_000_000) {
 		random := make([]byte, 30)
 		for i := range random {
 			random[i] = base62[mathrand.IntN(62)]

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/entitlement"
-	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -71,18 +69,6 @@ func wantRefused(t testing.TB, m *apikey.Manager, i apikey.Issued, want error) {
 	if p, err := m.Validate(t.Context(), i.Secret.Reveal()); !errors.Is(err, want) || p != nil {
 		t.Errorf("Validate = %v, %v, want %v and no Principal", p, err, want)
 	}
-}
-
-// trials returns how often a test repeats: full with KEYHATCH_SOAK=1, and short otherwise. With
-// the race detector, which is slow, trials returns a fifth of short if short is at least 1,000.
-func trials(short, full int) int {
-	switch {
-	case os.Getenv("KEYHATCH_SOAK") != "":
-		return full
-	case testkit.Race && short >= 1_000:
-		return short / 5
-	}
-	return short
 }
 
 // pause yields for a short random time, so that goroutines overlap in many ways.

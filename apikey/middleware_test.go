@@ -25,6 +25,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -553,7 +554,7 @@ func TestClientAborts(t *testing.T) {
 	for range clients {
 		wg.Go(func() {
 			f := newForger("key", false)
-			for i := range trials(500, 100_000) / clients {
+			for i := range testkit.Trials(500, 100_000) / clients {
 				conn, err := net.Dial("tcp", addr)
 				if err != nil {
 					t.Error(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -100,7 +101,7 @@ func TestLogLevels(t *testing.T) {
 // Every size of the cache works, from one key to the maximum, which reserves memory but does
 // not use it.
 func TestCacheSizes(t *testing.T) {
-	for _, size := range []int{1, 2, 3, 10, trials(1_000, 100_000_000)} {
+	for _, size := range []int{1, 2, 3, 10, testkit.Trials(1_000, 100_000_000)} {
 		m := newManager(t, memstore.New(), &apikey.Options{CacheSize: size, MaxKeysPerOwner: -1})
 		for range 20 {
 			issued := create(t, m, "o")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -42,7 +43,7 @@ func TestCancelledOwnerNeverValidates(t *testing.T) {
 	issued := create(t, m, "owner")
 	token := issued.Secret.Reveal()
 	var accepted, refused, validations atomic.Int64
-	n := trials(1_000, 100_000)
+	n := testkit.Trials(1_000, 100_000)
 	for range n {
 		set(true)
 		wantValid(t, m, issued) // a purchase takes effect at once too

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -54,7 +55,7 @@ func TestRevokedNeverValidates(t *testing.T) {
 			st := &spyStore{Store: memstore.New(), before: func(op string) error { dawdle(op); return nil }, after: dawdle}
 			m := newManager(t, st, &apikey.Options{MaxKeysPerOwner: -1, CacheTTL: time.Hour})
 			var accepted, validations atomic.Int64
-			n := trials(300, 25_000) // for each of the four calls
+			n := testkit.Trials(300, 25_000) // for each of the four calls
 			for range n {
 				issued := create(t, m, "owner")
 				token := issued.Secret.Reveal()

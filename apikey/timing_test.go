@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"math"
 	mathrand "math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // T-11: the time to compare a MAC does not depend on where it differs. The test measures two
@@ -20,7 +20,7 @@ import (
 // The test measures time, so it needs KEYHATCH_SOAK. Another test checks, in every run, that
 // the source compares no secret in variable time.
 func TestMACComparisonTakesConstantTime(t *testing.T) {
-	if os.Getenv("KEYHATCH_SOAK") == "" {
+	if !testkit.Soak() {
 		t.Skip("measures time: set KEYHATCH_SOAK")
 	}
 	key, signed := make([]byte, 32), "acme_0123456789ABCDEFGHIJKLMNOPQRST"

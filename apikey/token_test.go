@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
 
@@ -161,7 +162,7 @@ func leastP(draws, positions int, draw func() string) (least float64, position i
 func TestTokenCharactersAreEven(t *testing.T) {
 	t.Parallel()
 	const positions, runs = 30, 3
-	draws := trials(100_000, 10_000_000)
+	draws := testkit.Trials(100_000, 10_000_000)
 	bound := 0.001 / (positions * runs)
 	if draws >= 10_000_000 {
 		bound = 0.001
@@ -195,7 +196,7 @@ func TestTokenCharactersAreEven(t *testing.T) {
 // T-03.
 func TestNoDuplicateTokens(t *testing.T) {
 	t.Parallel()
-	n := trials(1_000_000, 10_000_000)
+	n := testkit.Trials(1_000_000, 10_000_000)
 	f := newTokenFormat(t, "key")
 	// The test compares eight bytes of the digests. Two of ten million are equal by chance
 	// once in 400,000 runs.
@@ -215,7 +216,7 @@ func TestNoDuplicateTokens(t *testing.T) {
 // T-04: the published pattern finds every token, and matches the whole of it.
 func TestPatternFindsEveryToken(t *testing.T) {
 	t.Parallel()
-	n := trials(3_000, 125_000)
+	n := testkit.Trials(3_000, 125_000)
 	for _, prefix := range []string{"key", "acme_live", "ab", "a_b_c_d_e0_f_g_h_i_0"} {
 		for _, keys := range [][][]byte{nil, {macKey(0)}} {
 			f := newTokenFormat(t, prefix, keys...)
@@ -238,7 +239,7 @@ func TestPatternAndChecksumTellNonKeys(t *testing.T) {
 	f := newTokenFormat(t, "key")
 	pattern := regexp.MustCompile(f.Pattern())
 	var text strings.Builder
-	for range trials(3_000, 1_000_000) {
+	for range testkit.Trials(3_000, 1_000_000) {
 		text.WriteString(" key_")
 		for range 36 + 8*rand.IntN(2) {
 			text.WriteByte(base62[rand.IntN(62)])
@@ -341,7 +342,7 @@ func spellings(token, prefix string, try func(name, s string)) {
 // T-05: exactly one spelling of a token is accepted. Others do not reach the store.
 func TestOneSpelling(t *testing.T) {
 	t.Parallel()
-	n := trials(2_000, 100_000)
+	n := testkit.Trials(2_000, 100_000)
 	for _, keys := range [][][]byte{nil, {macKey(0)}} {
 		f := newTokenFormat(t, "acme_live", keys...)
 		st := &spyStore{Store: memstore.New()}

@@ -433,7 +433,7 @@ func TestSlowStore(t *testing.T) {
 func TestRecovery(t *testing.T) {
 	for _, outages := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			keys := trials(800, 10_000)
+			keys := testkit.Trials(800, 10_000)
 			if testkit.Race {
 				keys = 200
 			}

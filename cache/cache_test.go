@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // found returns a load function with a fixed result that counts its calls.
@@ -245,7 +246,7 @@ func TestFloodOfAbsentKeys(t *testing.T) {
 	for i := range 1_000 {
 		_, _ = c.Load(t.Context(), keyOf(i), found(1, &calls))
 	}
-	flood := trials(100_000, 2_000_000)
+	flood := testkit.Trials(100_000, 2_000_000)
 	hits, gets := 0, 0
 	for i := range flood {
 		_, _ = c.Load(t.Context(), keyOf(-1-i), missing)
@@ -428,7 +429,7 @@ func TestFloodOfAbsentKeysInOneStripe(t *testing.T) {
 	}
 	// ristretto prefers entries that are read often, so read each absent key more often
 	// than the known ones.
-	for i := range trials(10_000, 200_000) {
+	for i := range testkit.Trials(10_000, 200_000) {
 		for range 20 {
 			kept(keyOf(-1 - i))
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -35,19 +34,6 @@ func newCache(t testing.TB, opts cache.Options) *cache.Cache[int64] {
 
 func keyOf(i int) cache.Key {
 	return sha256.Sum256(binary.LittleEndian.AppendUint64(nil, uint64(i)))
-}
-
-// trials returns the number of keys of a stress test: full if KEYHATCH_SOAK is set, and short
-// otherwise. With the race detector, which is slow, trials returns a fifth of short if short is
-// at least 1,000.
-func trials(short, full int) int {
-	switch {
-	case os.Getenv("KEYHATCH_SOAK") != "":
-		return full
-	case testkit.Race && short >= 1_000:
-		return short / 5
-	}
-	return short
 }
 
 // pause lets other goroutines run for a random time.
@@ -149,7 +135,7 @@ func newLedger(t *testing.T, n int) *ledger {
 
 // C-01 at the cache: after Write has returned, the old value is never served.
 func TestFenceNothingStaleAfterWrite(t *testing.T) {
-	l := newLedger(t, trials(1_000, 50_000))
+	l := newLedger(t, testkit.Trials(1_000, 50_000))
 	l.race(t, good, bad, func(i int) {
 		err := l.cache.Write(func() error {
 			pause()
@@ -165,7 +151,7 @@ func TestFenceNothingStaleAfterWrite(t *testing.T) {
 
 // C-09: after a value was written, ErrNotFound is not served any more.
 func TestFenceNegativeEntryEndsWithWrite(t *testing.T) {
-	l := newLedger(t, trials(1_000, 25_000))
+	l := newLedger(t, testkit.Trials(1_000, 25_000))
 	l.race(t, 0, good, func(i int) {
 		_ = l.cache.Write(func() error {
 			l.values[i].Store(good)
@@ -175,7 +161,7 @@ func TestFenceNegativeEntryEndsWithWrite(t *testing.T) {
 }
 
 func TestFenceNothingStaleAfterWriteGroup(t *testing.T) {
-	l := newLedger(t, trials(1_000, 50_000))
+	l := newLedger(t, testkit.Trials(1_000, 50_000))
 	l.group = func(i int) cache.Key { return keyOf(-1 - i) }
 	l.race(t, good, bad, func(i int) {
 		_ = l.cache.WriteGroup(func() error {

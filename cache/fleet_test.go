@@ -88,7 +88,7 @@ func fleetSizes(t *testing.T) []int {
 	switch {
 	case testkit.Race:
 		return []int{10, 50}
-	case trials(0, 1) == 0:
+	case testkit.Trials(0, 1) == 0:
 		return []int{10, 50, 200}
 	}
 	return []int{10, 50, 100, 200, 500, 1000}

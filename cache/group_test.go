@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/cache"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // Invariant 3, C-04: the keys that one instance publishes are invalidated at once by the others,
@@ -546,7 +547,7 @@ func TestGroupFloodOfOrigins(t *testing.T) {
 		h := &hub{}
 		b := h.connect(t)
 		most := 0
-		for n := range trials(20_000, 100_000) {
+		for n := range testkit.Trials(20_000, 100_000) {
 			origin := keyOf(n)
 			h.send(cache.Message{Origin: origin[:16], Change: uint64(n % 100 / 99)}.Encode())
 			if n%1_000 == 0 {

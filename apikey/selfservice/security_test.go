@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -26,6 +25,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/apikey/selfservice"
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 	"github.com/keyhatch/keyhatch/store/memstore"
 )
@@ -377,10 +377,7 @@ func TestKeyCannotEscalate(t *testing.T) {
 		}
 		return time.Now().Add(time.Duration(1+rng.IntN(5)) * time.Hour).Truncate(time.Second).UTC()
 	}
-	pairs, allowed := 5000, 0
-	if os.Getenv("KEYHATCH_SOAK") != "" {
-		pairs = 100_000
-	}
+	pairs, allowed := testkit.Scale(5_000, 100_000), 0
 	rng := rand.New(rand.NewPCG(1, 2))
 	for done := 0; done < pairs; {
 		// A new panel for each thousand pairs keeps every owner below the write limits.

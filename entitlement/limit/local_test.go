@@ -17,14 +17,6 @@ import (
 	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
-// trials returns the number of trials. There are fewer with the race detector, which is slow.
-func trials(short, full int) int {
-	if testkit.Race {
-		short /= 5
-	}
-	return testkit.Scale(short, full)
-}
-
 func newLocal(t testing.TB, opts *limit.LocalOptions) *limit.Local {
 	t.Helper()
 	l, err := limit.NewLocal(opts)
@@ -83,7 +75,7 @@ func TestNoWindowHasMore(t *testing.T) {
 			rules := []limit.Rule{{Name: "burst", Units: 1 + r.Int64N(50), Window: min(window, limit.MaxWindow)}}
 			var used []usage
 			admitted := int64(0)
-			for range trials(100_000, 2_500_000) {
+			for range testkit.Trials(100_000, 2_500_000) {
 				// Bursts, pauses of about a bucket, of about a window, and the instants at which a
 				// bucket or a window ends.
 				switch width := (rules[0].Window + 59) / 60; r.IntN(40) {
@@ -163,7 +155,7 @@ func TestRetryAfter(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		l := newLocal(t, nil)
 		rules := []limit.Rule{{Name: "burst", Units: 10, Window: 10 * time.Second}, {Name: "hour", Units: 100, Window: time.Hour}}
-		for range trials(10_000, 100_000) {
+		for range testkit.Trials(10_000, 100_000) {
 			cost := 1 + r.Int64N(10)
 			d := take(t, l, "o", rules, cost)
 			if d.Allowed {
@@ -197,7 +189,7 @@ func TestAllRulesOrNone(t *testing.T) {
 		rules := []limit.Rule{
 			{Name: "second", Units: 5, Window: time.Second}, {Name: "minute", Units: 60, Window: time.Minute}, {Name: "hour", Units: 900, Window: time.Hour},
 		}
-		for range trials(50_000, 1_000_000) {
+		for range testkit.Trials(50_000, 1_000_000) {
 			time.Sleep(time.Duration(r.IntN(200)) * time.Millisecond)
 			cost := r.Int64N(4)
 			before := peek(t, l, "o", rules)
@@ -301,7 +293,7 @@ func TestTakeAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLocal(t, nil)
 		rules := []limit.Rule{{Name: "burst", Units: 1_000, Window: time.Minute}}
-		for range trials(100, 2_000) {
+		for range testkit.Trials(100, 2_000) {
 			var admitted atomic.Int64
 			var running sync.WaitGroup
 			for range 16 {
@@ -332,7 +324,7 @@ func TestManyOwners(t *testing.T) {
 		rules := []limit.Rule{{Name: "burst", Units: 1, Window: time.Minute}}
 		for round := range 3 {
 			counted, full := 0, 0
-			for i := range trials(20_000, 10_000_000) {
+			for i := range testkit.Trials(20_000, 10_000_000) {
 				d, err := l.Take(t.Context(), fmt.Sprint(round, " owner ", i), rules, 1)
 				switch {
 				case errors.Is(err, limit.ErrFull):

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"testing"
+
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // A delivery is an event that may arrive at any time, any number of times.
@@ -47,10 +48,7 @@ func newHistory(t *testing.T, s system) (all []delivery) {
 // E-03: the stored states do not depend on the order of events or on repetitions.
 func TestAnyOrderConverges(t *testing.T) {
 	t.Parallel()
-	rounds := 60
-	if os.Getenv("KEYHATCH_SOAK") != "" {
-		rounds = 1000
-	}
+	rounds := testkit.Scale(60, 1_000)
 	for _, s := range systems {
 		all := newHistory(t, s)
 		var want map[rowID]any

@@ -19,6 +19,16 @@ func Scale[T int | time.Duration](short, full T) T {
 	return short
 }
 
+// Trials returns how often a test repeats, or how many keys or goroutines it uses: full if [Soak]
+// says so, and short otherwise. With the race detector, which is slow, it returns a fifth of short
+// if short is at least 1,000.
+func Trials(short, full int) int {
+	if Race && short >= 1_000 {
+		short /= 5
+	}
+	return Scale(short, full)
+}
+
 // Percentile returns the time that p percent of the times do not exceed, and 0 if there
 // are none. It does not sort the times in place.
 func Percentile(times []time.Duration, p int) time.Duration {

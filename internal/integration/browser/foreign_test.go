@@ -5,12 +5,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // M-08: a page of another site that a signed-in customer opens can change and read
@@ -42,7 +42,7 @@ func TestOtherSite(t *testing.T) {
 	routes := []string{"", "api/keys", "api/keys/" + id, "api/keys/" + id + "/rotate", "api/keys/" + id + "/revoke", "api/usage", "openapi.json"}
 	// Another site, and another origin of the same site.
 	hosts := []string{"localhost", "127.0.0.1"}
-	if os.Getenv("KEYHATCH_SOAK") == "" {
+	if !testkit.Soak() {
 		hosts = hosts[rand.IntN(2):][:1]
 	}
 	for _, host := range hosts {

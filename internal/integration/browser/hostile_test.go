@@ -2,12 +2,12 @@ package browser_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // corpus returns payloads that try to run a script: combinations of ways to break out of the
@@ -43,7 +43,7 @@ func TestHostileTexts(t *testing.T) {
 	if len(payloads) < 500 {
 		t.Fatalf("payloads in the corpus: got %d", len(payloads))
 	}
-	if os.Getenv("KEYHATCH_SOAK") == "" { // every seventh payload, which covers all breakouts and vectors
+	if !testkit.Soak() { // every seventh payload, which covers all breakouts and vectors
 		var some []string
 		for i := 0; i < len(payloads); i += 7 {
 			some = append(some, payloads[i])

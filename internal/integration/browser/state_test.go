@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/keyhatch/keyhatch/apikey"
 	"github.com/keyhatch/keyhatch/apikey/selfservice"
 	"github.com/keyhatch/keyhatch/entitlement"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 // Each state of the page, on each device, in light and dark, has no findings and tells the user
@@ -65,7 +65,7 @@ func TestStates(t *testing.T) {
 			for name, d := range map[string]device{"desktop": desktop, "phone": phone} {
 				tab := newTab(t, d)
 				for _, scheme := range []string{"light", "dark"} {
-					if os.Getenv("KEYHATCH_SOAK") == "" && (d.touch != (scheme == "dark") || d.touch && !c.phone) {
+					if !testkit.Soak() && (d.touch != (scheme == "dark") || d.touch && !c.phone) {
 						continue
 					}
 					tab.prefer(t, "color-scheme", scheme)
@@ -144,7 +144,7 @@ func TestThousandKeys(t *testing.T) {
 	plan.MaxKeys = -1
 	p.set(t, plan, nil)
 	n := 100
-	if os.Getenv("KEYHATCH_SOAK") != "" {
+	if testkit.Soak() {
 		n = 1000
 	}
 	for i := range n {

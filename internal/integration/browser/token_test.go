@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/dop251/goja"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -111,7 +111,7 @@ func TestTokensOfTheBrowserAreEven(t *testing.T) {
 	tab := p.open(t, desktop)
 	n, places := 2_000, 30
 	least := 0.001 / float64(places)
-	if os.Getenv("KEYHATCH_SOAK") != "" {
+	if testkit.Soak() {
 		n, least = 100_000, 0.001
 	}
 	script := tokenScript(t, p)

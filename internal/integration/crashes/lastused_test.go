@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store/sqlitestore"
 )
 
@@ -38,7 +39,7 @@ func TestKilledProcessLosesOneFlush(t *testing.T) {
 	}
 	var longest time.Duration
 	kills, byMachineClock := 5, 0
-	if os.Getenv("KEYHATCH_SOAK") != "" {
+	if testkit.Soak() {
 		kills, byMachineClock = 200, 20 // each process with the machine's clock takes up to 50 s
 	}
 	for k := range kills {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"strconv"
 	"sync"
@@ -45,15 +44,6 @@ type realManager struct{ *apikey.Manager }
 func (m realManager) identify(ctx context.Context, token string) (apikey.Key, error) {
 	p, err := m.Validate(ctx, token)
 	return p.Key(), err
-}
-
-// trials returns how often a test repeats: full times with KEYHATCH_SOAK=1, and short times
-// otherwise.
-func trials(short, full int) int {
-	if os.Getenv("KEYHATCH_SOAK") != "" {
-		return full
-	}
-	return short
 }
 
 // pause yields for a short random time, so that goroutines overlap in many ways.

@@ -10,6 +10,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/keyhatch/keyhatch/apikey"
+	"github.com/keyhatch/keyhatch/internal/testkit"
 	"github.com/keyhatch/keyhatch/store"
 )
 
@@ -31,7 +32,7 @@ func notLinearizable(histories [][]porcupine.Operation) ([]porcupine.Operation, 
 // Invariant 2, C-02: concurrent calls to the Manager return the same results as some
 // sequence of the calls.
 func TestLinearizable(t *testing.T) {
-	n, size := trials(5, 50), 10_000
+	n, size := testkit.Scale(5, 50), 10_000
 	began := time.Now()
 	var checking time.Duration
 	counts := map[string]int{}

@@ -17,7 +17,7 @@ import (
 func TestSimulation(t *testing.T) {
 	n := uint64(300)
 	switch {
-	case os.Getenv("KEYHATCH_SOAK") != "":
+	case testkit.Soak():
 		n = 10_000
 	case testkit.Race:
 		n = 30 // other modes take ten times as long
@@ -74,7 +74,7 @@ func simulate(t *testing.T, seed uint64, processors int) (w *world, all []observ
 func TestReplay(t *testing.T) {
 	n := uint64(30)
 	switch {
-	case os.Getenv("KEYHATCH_SOAK") != "":
+	case testkit.Soak():
 		n = 3_000
 	case testkit.Race:
 		n = 3
