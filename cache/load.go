@@ -27,7 +27,8 @@ type Loaded[V any] struct {
 	// not even served stale.
 	Until time.Time
 
-	// Age is the age of the value if it was not read just now.
+	// Age is the age of the value if it was not read just now. It shortens the lifetime of the
+	// value. A negative age counts as zero.
 	Age time.Duration
 
 	// Tag, if set, is a name that the value shares with others, so that [Cache.Change] can

@@ -56,8 +56,8 @@ type Entitlement struct {
 
 	// Grace is how long the plan continues after ValidUntil, while the payment for the
 	// next period is late or is retried. Zero or less means not at all. In the result
-	// of [Catalog.Resolve], it also depends on the subscription: there is none if the
-	// subscription is not renewed, and otherwise often one more hour.
+	// of [Catalog.Resolve], it is zero if the subscription is not renewed. Otherwise it
+	// may include one more hour, since the event of the renewal may be late.
 	Grace time.Duration
 }
 

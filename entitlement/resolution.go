@@ -18,15 +18,17 @@ import (
 //
 // # The end of a period
 //
-// [Entitlement.ValidUntil] is the PeriodEnd of the subscription. What comes after it depends
-// on whether the subscription is renewed:
-//   - One with CancelAtPeriodEnd ends at PeriodEnd.
-//   - A [PastDue] one has the plan's Grace, since a renewal has failed. So has a [Trialing]
-//     one whose UpdatedAt is not before PeriodEnd, since the first payment has failed.
-//   - Any other one of a billing system has the plan's Grace and one more hour, since the event
-//     of the renewal arrives after the period, and late if it had to be sent again. The Grace
-//     of the result includes the hour.
-//   - Any other one that the host grants itself has the plan's Grace.
+// [Entitlement.ValidUntil] is the PeriodEnd of the subscription. How long access continues after
+// it depends on whether the subscription is renewed:
+//   - A [PastDue] subscription has the plan's Grace, since a renewal has failed.
+//   - Any other subscription with CancelAtPeriodEnd ends at PeriodEnd.
+//   - A [Trialing] subscription whose UpdatedAt is not before PeriodEnd has the plan's Grace,
+//     since the first payment has failed.
+//   - Any other subscription with a Source has the plan's Grace and one more hour, since the
+//     event of the renewal arrives after the period, and late if it had to be sent again. The
+//     Grace of the result includes the hour.
+//   - Any other subscription without a Source, which the host grants itself, has the plan's
+//     Grace.
 //
 // No Grace is longer than [MaxGrace].
 //

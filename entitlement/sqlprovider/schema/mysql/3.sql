@@ -13,8 +13,9 @@
 -- Instants are microseconds since 1970-01-01 UTC. NULL means never or unknown.
 --
 -- The status of a subscription is active, trialing, past_due or ended, or active_ending or
--- trialing_ending if it will not be renewed. That of a refund or dispute is whole (it takes back the whole payment), amount (it takes back its amount) or
--- released (it takes back nothing).
+-- trialing_ending if it will not be renewed. That of a refund or dispute is whole (it takes
+-- back the whole payment), amount (it takes back its amount) or released (it takes back
+-- nothing).
 CREATE TABLE IF NOT EXISTS keyhatch_plans_records (
 	source         VARBINARY(32) NOT NULL CHECK (OCTET_LENGTH(source) > 0), -- the billing system
 	kind           VARBINARY(16) NOT NULL, -- subscription, payment, charge, refund or dispute
