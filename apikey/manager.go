@@ -33,8 +33,8 @@
 // A validation reads memory. Only a key that is not cached costs a store call.
 //
 //	Require ─> one credential ─> Validate
-//	                              ├─ shape, checksum, MAC of the token
-//	                              ├─ cached key ──── miss ─> shared cache ─> store.Lookup
+//	                              ├─ shape of the token
+//	                              ├─ cached key ──── miss ─> checksum, MAC ─> shared cache ─> store.Lookup
 //	                              ├─ revoked, expired, disabled?
 //	                              └─ cached plan ─── miss ─> entitlement.Provider
 //
