@@ -11,7 +11,7 @@ import (
 type Clock struct {
 	start  time.Time    // elapsed times count from here
 	read   atomic.Int64 // elapsed time of the latest stored reading of the wall clock
-	offset atomic.Int64 // difference between the wall clock and the elapsed time at that reading
+	offset atomic.Int64 // the wall clock minus the elapsed time, at that reading
 
 	reading sync.Mutex // held while a reading is stored
 }

@@ -56,7 +56,8 @@
 // period, and no other subscription. A partial refund changes nothing until the parts add
 // up to the payment. A refund that fails later, or a dispute that is won, gives the access
 // back. A refund or dispute whose payment is not stored ends nothing until the payment
-// arrives. It is logged as a warning, since the endpoint may not select the events of payments. If a refund is a courtesy, let [Options.Ignore] return true for its event.
+// arrives. It is logged as a warning, since the endpoint may not select the events of payments.
+// If a refund is a courtesy, let [Options.Ignore] return true for its event.
 //
 // A refund does not cancel the subscription: the next period is paid and granted again.
 // Cancel a subscription that must not be renewed.
