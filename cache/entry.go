@@ -10,8 +10,8 @@ import (
 )
 
 // An entry is a cached value, or the fact that there is none, and the time until which it
-// may be served. Of its fields, only due and counted change. It has the size of two cache lines if the
-// value has 32 bytes. The fields from began on are not read by a hit.
+// may be served. Of its fields, only due and counted change. It has the size of two cache
+// lines if the value has 32 bytes. The fields from began on are not read by a hit.
 type entry[V any] struct {
 	key      Key
 	epoch    uint64        // of the key's stripe, before the load
@@ -27,7 +27,7 @@ type entry[V any] struct {
 	absent bool
 	ended  bool // Loaded.Ended
 
-	counted atomic.Uint32 // how many hits ristretto has counted; compared with table.limit
+	counted atomic.Uint32 // how many hits ristretto has counted; compared with table.hitLimit
 
 	value V
 

@@ -22,7 +22,7 @@ import (
 type table[V any] struct {
 	present, absent slots[V]
 	policy          *ristretto.Cache[uint64, struct{}] // by id
-	limit           atomic.Uint32                      // of entry.counted
+	hitLimit        atomic.Uint32                      // of entry.counted
 	gate            gate
 	size            int
 	decisions       int // evictions and rejections; used by ristretto's goroutine alone
@@ -68,7 +68,9 @@ func (t *table[V]) rejected(item *ristretto.Item[struct{}]) {
 	}
 }
 
-// idOf returns the id of a key in ristretto. Its bits also choose the slots.
+// idOf returns the id of a key in ristretto. Its bits also choose the slots and the fingerprint.
+// Other bytes of a key are used by stripeOf (8 to 15), shorten and the locks (16), the gate (17)
+// and replace (18).
 func idOf(key *Key) uint64 { return binary.LittleEndian.Uint64(key[0:]) }
 
 // get returns the entry of the key, or nil. It does not allocate and does not wait.
@@ -77,7 +79,7 @@ func (t *table[V]) get(key *Key) *entry[V] {
 	if e == nil {
 		return t.absent.get(key)
 	}
-	if e.counted.Load() < t.limit.Load() {
+	if e.counted.Load() < t.hitLimit.Load() {
 		t.count(e)
 	}
 	return e
@@ -92,15 +94,16 @@ const countedHits = 4
 // decided allows more hits to be counted, at the first decision and after every t.size of them.
 func (t *table[V]) decided() {
 	if t.decisions%t.size == 0 {
-		t.limit.Add(countedHits)
+		t.hitLimit.Add(countedHits)
 	}
 	t.decisions++
 }
 
-// count tells ristretto about a hit, unless another goroutine does so at the same time.
+// count tells ristretto about a hit, unless another goroutine does so at the same time. An entry
+// that was not used lately does not make up for the hits of earlier decisions.
 func (t *table[V]) count(e *entry[V]) {
 	counted := e.counted.Load()
-	if e.counted.CompareAndSwap(counted, max(counted, t.limit.Load()-countedHits)+1) && t.gate.enter(&e.key) {
+	if e.counted.CompareAndSwap(counted, max(counted, t.hitLimit.Load()-countedHits)+1) && t.gate.enter(&e.key) {
 		t.policy.Get(idOf(&e.key))
 		t.gate.leave(&e.key)
 	}
@@ -167,11 +170,11 @@ func (t *table[V]) close(ctx context.Context) error {
 // bucketSize makes a bucket as long as a cache line.
 const bucketSize = 7
 
-// A bucket holds entries. A byte of tags says which slots an entry may be in, so that get
-// follows few pointers: a tag is a part of the key, and zero stands for an empty slot.
+// A bucket holds entries. Each has a byte of fingerprints, which is a part of its key, so that get
+// follows few pointers. Zero stands for an empty slot.
 type bucket[V any] struct {
-	tags    atomic.Uint64
-	entries [bucketSize]atomic.Pointer[entry[V]]
+	fingerprints atomic.Uint64
+	entries      [bucketSize]atomic.Pointer[entry[V]]
 }
 
 // slots holds entries in buckets. An entry is in one of two buckets, which its key chooses.
@@ -192,15 +195,15 @@ func (s *slots[V]) both(id uint64) (one, other *bucket[V]) {
 	return &s.buckets[id&s.mask], &s.buckets[(id>>32)&s.mask]
 }
 
-func tagOfID(id uint64) uint64 { return id>>57 | 0x80 } // never zero
+func fingerprintOf(id uint64) uint64 { return id>>57 | 0x80 } // never zero
 
 func (s *slots[V]) get(key *Key) *entry[V] {
 	id := idOf(key)
 	one, other := s.both(id)
-	if e := one.find(key, tagOfID(id)); e != nil {
+	if e := one.find(key, fingerprintOf(id)); e != nil {
 		return e
 	}
-	return other.find(key, tagOfID(id))
+	return other.find(key, fingerprintOf(id))
 }
 
 // Bytes of a word.
@@ -210,8 +213,8 @@ const (
 )
 
 // find returns the entry of the key.
-func (b *bucket[V]) find(key *Key, tag uint64) *entry[V] {
-	differ := b.tags.Load() ^ tag*lowBits
+func (b *bucket[V]) find(key *Key, fingerprint uint64) *entry[V] {
+	differ := b.fingerprints.Load() ^ fingerprint*lowBits
 	for equals := (differ - lowBits) &^ differ & highBits; equals != 0; equals &= equals - 1 {
 		i := bits.TrailingZeros64(equals) / 8
 		if i >= bucketSize { // no slot uses this byte
@@ -225,7 +228,7 @@ func (b *bucket[V]) find(key *Key, tag uint64) *entry[V] {
 }
 
 // search returns the entry of the key, and its bucket and slot, even if another writer of the slot
-// has not set its tag yet.
+// has not set its fingerprint yet.
 func (s *slots[V]) search(key *Key) (*entry[V], *bucket[V], int) {
 	one, other := s.both(idOf(key))
 	for _, b := range []*bucket[V]{one, other} {
@@ -248,9 +251,10 @@ func (s *slots[V]) put(e *entry[V]) bool {
 			return false
 		}
 		if b.entries[i].CompareAndSwap(old, e) {
-			b.setTag(i)
+			b.setFingerprint(i) // the writer of old may not have set it yet
 			return true
-		} // it has just been evicted
+		}
+		// The old entry has just been evicted.
 	}
 	if one.free() < other.free() {
 		one, other = other, one
@@ -279,7 +283,7 @@ func (b *bucket[V]) free() (n int) {
 func (b *bucket[V]) fill(e *entry[V]) bool {
 	for i := range b.entries {
 		if b.entries[i].Load() == nil && b.entries[i].CompareAndSwap(nil, e) {
-			b.setTag(i)
+			b.setFingerprint(i)
 			return true
 		}
 	}
@@ -293,7 +297,7 @@ func (b *bucket[V]) replace(e *entry[V]) bool {
 	if old == nil || !b.entries[i].CompareAndSwap(old, e) {
 		return false // it has just been removed
 	}
-	b.setTag(i)
+	b.setFingerprint(i)
 	return true
 }
 
@@ -304,7 +308,7 @@ func (s *slots[V]) remove(e *entry[V]) {
 		for i := range b.entries {
 			if b.entries[i].Load() == e && b.entries[i].CompareAndSwap(e, nil) {
 				s.used.Add(-1)
-				return // its tag may stay, since find compares the keys
+				return // its fingerprint may stay, since find compares the keys
 			}
 		}
 	}
@@ -322,13 +326,13 @@ func (s *slots[V]) removeID(id uint64) {
 	}
 }
 
-// setTag sets the tag of the entry in a slot. Of several writers of a slot, the last call
+// setFingerprint sets the fingerprint of the entry in a slot. Of several writers of a slot, the last call
 // sees the last entry.
-func (b *bucket[V]) setTag(i int) {
+func (b *bucket[V]) setFingerprint(i int) {
 	for e := b.entries[i].Load(); e != nil; {
-		old := b.tags.Load()
-		tag := tagOfID(idOf(&e.key)) << (8 * i)
-		if !b.tags.CompareAndSwap(old, old&^(0xff<<(8*i))|tag) {
+		old := b.fingerprints.Load()
+		fingerprint := fingerprintOf(idOf(&e.key)) << (8 * i)
+		if !b.fingerprints.CompareAndSwap(old, old&^(0xff<<(8*i))|fingerprint) {
 			continue
 		}
 		now := b.entries[i].Load()

@@ -244,15 +244,15 @@ func TestEntryThatRistrettoDrops(t *testing.T) {
 	}
 }
 
-// A key has one entry, even if the tag of its slot is not set yet.
-func TestPutBeforeTheTagIsSet(t *testing.T) {
+// A key has one entry, even if the fingerprint of its slot is not set yet.
+func TestPutBeforeTheFingerprintIsSet(t *testing.T) {
 	t.Parallel()
 	for _, absent := range []bool{false, true} {
 		tab := openTable(t, 100)
 		first, second := &entry[int]{key: keyOfNumber(1)}, &entry[int]{key: keyOfNumber(1), absent: absent}
 		tab.put(first)
 		_, b, _ := tab.present.search(&first.key)
-		b.tags.Store(0) // as if the writer of the slot had stopped before it sets the tag
+		b.fingerprints.Store(0) // as if the writer of the slot had stopped before it sets the fingerprint
 		tab.put(second)
 		if n := tab.present.used.Load() + tab.absent.used.Load(); n != 1 || tab.find(&first.key) != second {
 			t.Errorf("absent = %t: got %d entries and %p, want the second one, %p", absent, n, tab.find(&first.key), second)
