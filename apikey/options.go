@@ -62,7 +62,7 @@ type Options struct {
 	// 503 if it fails.
 	StaleIfError time.Duration
 
-	// CacheSize is the number of cached keys, at about 430 bytes each, and of
+	// CacheSize is the number of cached keys, at about 510 bytes each, and of
 	// cached entitlements if Entitlements is set. Default 100,000, at most
 	// 100,000,000.
 	CacheSize int
