@@ -485,7 +485,7 @@ func TestNoLoadForCancelledCaller(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	var calls atomic.Int64
-	for i := range 5_000 {
+	for i := range 50_000 {
 		if _, err := c.Load(ctx, keyOf(i), found(2, &calls)); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Load = %v, want the context's error", err)
 		}
